@@ -1,0 +1,1 @@
+"""The Claude OAuth provider of freshkey."""
