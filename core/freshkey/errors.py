@@ -1,0 +1,138 @@
+"""What can go wrong, sorted by what the caller does next.
+
+::
+
+    FreshkeyError
+    ├── TransientError        not sent, or refused for now: try again (after ``retry_after`` seconds, if given)
+    ├── OutcomeUnknown        sent, but no usable answer: a single-use token may be spent; only a rotation may try again
+    │   └── ProtocolError     an answer came and does not follow its protocol
+    ├── LoginRequired         a person must act: ``freshkey login PROFILE``
+    ├── ProviderRefused       the provider will never accept this configuration: change it, do not retry
+    ├── ConfigurationError    freshkey's own configuration is wrong: change it
+    ├── PluginBroken          a plugin broke the contract of its hooks: report it to the plugin's author
+    ├── StoreError            the place where credentials are kept
+    │   ├── StoreUnavailable  locked, missing, read-only or not answering: unlock or choose another
+    │   ├── StoreBusy         another process holds the profile's lock: wait, or see who it is
+    │   ├── RecordUnreadable  corrupt, or written by a newer freshkey: nothing was overwritten
+    │   └── GenerationConflict  the store already holds something at least as new: nothing was overwritten
+    ├── CredentialExpired     a credential was used after its end: ask the keeper for it again
+    └── KeeperClosed          the keeper was closed
+
+No message ever contains a secret, and every message says what to do next where that is known.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Self
+
+
+class FreshkeyError(Exception):
+    """Base of every error that freshkey raises on purpose.
+
+    Args:
+        message: What happened, one sentence without a full stop.
+        profile: Name of the profile concerned, where it is known; the core fills it in for plugins.
+        hint: What the reader can do next, one sentence.
+    """
+
+    def __init__(self, message: str, *, profile: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.profile = profile
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Profile, what happened, and what to do next."""
+        subject = f"{self.profile}: " if self.profile else ""
+        return f"{subject}{self.message}" + (f". {self.hint}" if self.hint else "")
+
+    def for_another_caller(self) -> Self:
+        """Return a copy without a traceback.
+
+        One failure is shared by all who waited for it; each of them raises a copy of its own, because raising one
+        object in several threads would tangle their tracebacks.
+        """
+        twin = copy.copy(self)
+        twin.__cause__ = self.__cause__
+        return twin
+
+
+class TransientError(FreshkeyError):
+    """The request was not sent, or was refused for now: try again later.
+
+    Args:
+        message: What happened.
+        retry_after: Seconds to wait at the least, as the server asked (RFC 9110, section 10.2.3).
+        profile: Name of the profile concerned.
+        hint: What the reader can do next.
+    """
+
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, profile: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, profile=profile, hint=hint)
+        self.retry_after = retry_after
+
+
+class OutcomeUnknown(FreshkeyError):
+    """The request was sent and no usable answer came: the server may or may not have acted on it."""
+
+
+class ProtocolError(OutcomeUnknown):
+    """The server answered, but the answer does not follow its protocol."""
+
+
+class LoginRequired(FreshkeyError):
+    """A person must sign in."""
+
+
+class ProviderRefused(FreshkeyError):
+    """The provider refused for good: the configuration or the account has to change first."""
+
+
+class ConfigurationError(FreshkeyError):
+    """A configuration file, an environment variable or an argument is wrong."""
+
+
+class PluginBroken(FreshkeyError):
+    """A plugin raised something outside its contract, returned the wrong type, or cannot be loaded.
+
+    Args:
+        message: What it did.
+        plugin: Name of the plugin.
+        profile: Name of the profile concerned.
+        hint: What the reader can do next.
+    """
+
+    def __init__(self, message: str, *, plugin: str = "?", profile: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, profile=profile, hint=hint)
+        self.plugin = plugin
+
+
+class StoreError(FreshkeyError):
+    """The store of a profile cannot do what it must."""
+
+
+class StoreUnavailable(StoreError):
+    """The store is locked, missing, read-only, full or does not answer."""
+
+
+class StoreBusy(StoreError):
+    """Another process held the profile's lock for longer than the caller was willing to wait."""
+
+
+class RecordUnreadable(StoreError):
+    """What the store holds is corrupt, or was written by a newer freshkey."""
+
+
+class GenerationConflict(StoreError):
+    """The store already holds a generation that is not older than the one to be saved."""
+
+
+class CredentialExpired(FreshkeyError):
+    """A credential was asked to authorise something after its own end."""
+
+
+class KeeperClosed(FreshkeyError):
+    """The keeper was closed and hands out nothing more."""

@@ -1,0 +1,56 @@
+"""Interactions for when nobody is there: one that refuses to ask, and one that reports to the log."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, NoReturn
+
+from freshkey.errors import LoginRequired
+
+
+if TYPE_CHECKING:
+    import threading
+
+log = logging.getLogger("freshkey")
+
+
+class Quiet:
+    """A reporter that writes to the logger ``freshkey`` at DEBUG."""
+
+    def progress(self, message: str) -> None:
+        """Log what is being done."""
+        log.debug("%s", message)
+
+    def line(self, text: str) -> None:
+        """Drop the line: what helper programs print may be secret."""
+
+    def notice(self, message: str) -> None:
+        """Log what a person should know."""
+        log.info("%s", message)
+
+
+class Nobody(Quiet):
+    """An interaction without a person: every question raises `LoginRequired`.
+
+    Args:
+        profile: Name of the profile, for the message.
+    """
+
+    def __init__(self, profile: str) -> None:
+        self._profile = profile
+
+    def open_url(self, url: str) -> None:  # noqa: ARG002  protocol
+        """Refuse."""
+        self._refuse()
+
+    def read_code(self, prompt: str, given_up: threading.Event) -> NoReturn:  # noqa: ARG002  protocol
+        """Refuse."""
+        self._refuse()
+
+    def show_device_code(self, user_code: str, verification_uri: str, complete_uri: str | None) -> None:  # noqa: ARG002
+        """Refuse."""
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        message = "nobody is signed in"
+        raise LoginRequired(message, profile=self._profile, hint=f"Run: freshkey login {self._profile}")

@@ -1,0 +1,107 @@
+"""When a credential is fresh, due or expired, and when to look next: pure arithmetic on readings of the clocks."""
+
+from __future__ import annotations
+
+import enum
+import math
+from typing import TYPE_CHECKING
+
+
+if TYPE_CHECKING:
+    from freshkey.clock import Moment
+
+LONGEST_LEAD = 300.0
+"""Seconds before expiry at which a renewal starts at the earliest, unless a provider or profile says otherwise."""
+
+LEAD_SHARE = 0.2
+"""A short-lived credential is renewed when this share of its lifetime is left."""
+
+LONGEST_JITTER = 30.0
+JITTER_SHARE = 0.05
+"""A fleet that started together must not renew together: each takes a random part of this off its waiting time."""
+
+BACKWARDS_TOLERANCE = 60.0
+"""Seconds by which the wall clock may lie before the moment of obtaining until it counts as wrong."""
+
+
+class Freshness(enum.Enum):
+    """What to do with a credential now."""
+
+    FRESH = "fresh"
+    """Use it."""
+    DUE = "due"
+    """Use it, and renew it."""
+    EXPIRED = "expired"
+    """Do not use it."""
+
+
+def default_lead(lifetime: float) -> float:
+    """Return how many seconds before its end a credential of `lifetime` seconds is renewed by default."""
+    return min(LONGEST_LEAD, LEAD_SHARE * lifetime)
+
+
+def effective_lead(lifetime: float, lead: float | None) -> float:
+    """Return the lead to use, in seconds.
+
+    An explicit lead never takes more than half of the lifetime: a lead that is longer than the credential lives
+    would make every new credential due at once.
+    """
+    return default_lead(lifetime) if lead is None else min(max(lead, 0.0), lifetime / 2)
+
+
+def jitter(lifetime: float, share: float) -> float:
+    """Return the seconds to renew early, `share` (0 to 1, random) of the most that is allowed."""
+    return share * min(LONGEST_JITTER, JITTER_SHARE * lifetime)
+
+
+def attempt_floor(lifetime: float | None) -> float:
+    """Return the seconds between two attempts to renew: a tenth of the lifetime, within 1 s and 30 s."""
+    return 30.0 if lifetime is None else max(1.0, min(30.0, lifetime / 10))
+
+
+def seconds_left(obtained: Moment, lifetime: float | None, now: Moment) -> float:
+    """Return the seconds until the hard end (negative once it has passed), infinite without one.
+
+    Both clocks are asked and the earlier end counts: the wall clock may have been set back, and elapsed time means
+    nothing after a reboot.
+    """
+    if lifetime is None:
+        return math.inf
+    by_wall = obtained.wall + lifetime - now.wall
+    if obtained.boot_id != now.boot_id:
+        return by_wall
+    return min(by_wall, obtained.elapsed + lifetime - now.elapsed)
+
+
+def wall_clock_is_wrong(obtained: Moment, now: Moment) -> bool:
+    """Tell whether only a wrong wall clock could say how old a credential is.
+
+    That is so after a reboot (or on another machine) when the wall clock reads earlier than the moment of obtaining.
+    """
+    return obtained.boot_id != now.boot_id and now.wall < obtained.wall - BACKWARDS_TOLERANCE
+
+
+def seconds_until_due(obtained: Moment, lifetime: float | None, early: float, now: Moment) -> float:
+    """Return the seconds until a renewal should start; zero or less when it is due.
+
+    Args:
+        obtained: When the credential was obtained.
+        lifetime: Its lifetime in seconds, or None.
+        early: Lead and jitter together, in seconds before the end.
+        now: The reading of the clocks to decide by.
+    """
+    if lifetime is not None and wall_clock_is_wrong(obtained, now):
+        return 0.0
+    return seconds_left(obtained, lifetime, now) - early
+
+
+def freshness(obtained: Moment, lifetime: float | None, early: float, now: Moment) -> Freshness:
+    """Decide what to do with a credential now; the arguments are those of `seconds_until_due`."""
+    if seconds_left(obtained, lifetime, now) <= 0:
+        return Freshness.EXPIRED
+    return Freshness.DUE if seconds_until_due(obtained, lifetime, early, now) <= 0 else Freshness.FRESH
+
+
+def next_wake(waits: list[float], longest: float) -> float:
+    """Return how long the timer may sleep, in seconds: until the earliest of `waits`, `longest` at the most."""
+    return max(0.0, min([longest, *waits]))

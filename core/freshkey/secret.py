@@ -1,0 +1,64 @@
+"""A string that nobody shows by accident."""
+
+from __future__ import annotations
+
+import hmac
+from typing import NoReturn, final
+
+
+@final
+class Secret:
+    """Wraps a secret string; only `reveal` gives it back.
+
+    ``repr``, ``str``, ``format``, f-strings and log records show ``Secret(…)``; pickling and JSON refuse;
+    comparison takes constant time. Whoever writes ``reveal()`` can be found by a search for that word.
+    """
+
+    __slots__ = ("_value",)
+
+    _value: str
+
+    def __init__(self, value: str) -> None:
+        object.__setattr__(self, "_value", value)
+
+    def reveal(self) -> str:
+        """Return the secret itself."""
+        return self._value
+
+    def last_four(self) -> str | None:
+        """Return the last four characters, for people to tell keys apart; None where that would be a large part."""
+        return self._value[-4:] if len(self._value) >= 20 else None  # noqa: PLR2004  four of twenty: one fifth
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    __str__ = __repr__
+
+    def __format__(self, format_spec: str) -> str:
+        return format(repr(self), format_spec)
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    def __hash__(self) -> int:
+        # Salted per process by PYTHONHASHSEED, never printed, and needed because frozen credentials are hashable.
+        return hash(self._value)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        message = "a Secret cannot be changed"
+        raise AttributeError(message)
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        message = "a Secret cannot be pickled or copied: pass the credential itself, or reveal() it on purpose"
+        raise TypeError(message)
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
