@@ -1,0 +1,153 @@
+// A certified authorization server on a free loopback port, for as long as standard input stays open.
+//
+// One JSON argument configures it; one JSON line on standard output tells the issuer. Beside the provider's own
+// endpoints it answers `GET /_events` (what happened, without any token), and `POST /_faults` (which answers of the
+// token endpoint to refuse, or to lose after the work is done).
+import { createHash } from 'node:crypto';
+import { createServer } from 'node:http';
+
+import Provider from 'oidc-provider';
+
+const DEFAULTS = {
+  port: 0,
+  client_id: 'freshkey-tests',
+  redirect_uris: ['http://127.0.0.1/callback', 'http://localhost/callback'],
+  scopes: ['openid', 'offline_access', 'profile', 'email'],
+  resource: 'https://api.example.test/',
+  access_token_seconds: 3,
+  refresh_token_seconds: 3600,
+  device_code_seconds: 60,
+  rotate: true,
+};
+
+const EVENTS = [
+  'authorization.success', 'authorization.error', 'authorization.accepted',
+  'device_authorization.success', 'device_authorization.error',
+  'grant.success', 'grant.error', 'grant.revoked',
+  'access_token.saved', 'access_token.destroyed',
+  'refresh_token.saved', 'refresh_token.consumed', 'refresh_token.destroyed',
+  'authorization_code.consumed', 'device_code.consumed',
+  'revocation.error', 'introspection.error', 'userinfo.error', 'server_error',
+];
+
+// Opaque tokens are their own identifiers, so an event carries only a short digest of one.
+function digest(value) {
+  return value && createHash('sha256').update(value).digest('hex').slice(0, 12);
+}
+
+function describe(kind, args) {
+  const [first, second] = args;
+  const error = args.find((value) => value instanceof Error);
+  const entities = first?.oidc?.entities;
+  const grantId = (typeof second === 'string' ? second : undefined)
+    ?? first?.grantId ?? entities?.Grant?.jti ?? entities?.AccessToken?.grantId;
+  return {
+    kind,
+    time: Date.now() / 1000,
+    grant: digest(grantId),
+    token: digest(first?.jti),
+    grant_type: first?.oidc?.params?.grant_type,
+    error: error && (error.error ?? error.name),
+    reason: error && (error.error_detail ?? error.error_description ?? error.message),
+  };
+}
+
+function configuration(options) {
+  const lifetime = () => options.access_token_seconds;
+  return {
+    clients: [{
+      client_id: options.client_id,
+      application_type: 'native',
+      token_endpoint_auth_method: 'none',
+      grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'],
+      response_types: ['code'],
+      redirect_uris: options.redirect_uris,
+    }],
+    scopes: options.scopes,
+    claims: { openid: ['sub'], profile: ['name'], email: ['email'] },
+    findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id, name: id, email: `${id}@example.test` }) }),
+    clockTolerance: 0,
+    pkce: { required: () => true },
+    rotateRefreshToken: options.rotate,
+    issueRefreshToken: (ctx, client) => client.grantTypeAllowed('refresh_token'),
+    expiresWithSession: () => false,
+    ttl: {
+      AccessToken: (ctx, token) => token.resourceServer?.accessTokenTTL ?? lifetime(),
+      DeviceCode: options.device_code_seconds,
+      Grant: 86400,
+      Interaction: 600,
+      RefreshToken: options.refresh_token_seconds,
+      Session: 86400,
+    },
+    cookies: { keys: ['a key that only signs the cookies of tests'] },
+    features: {
+      devInteractions: { enabled: true },
+      deviceFlow: { enabled: true },
+      introspection: { enabled: true },
+      revocation: { enabled: true },
+      userinfo: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        defaultResource: () => undefined,
+        useGrantedResource: () => true,
+        getResourceServerInfo: (ctx, resource) => {
+          if (resource !== options.resource) throw new Error('unknown resource');
+          return { scope: 'read write', audience: resource, accessTokenTTL: lifetime(), accessTokenFormat: 'opaque' };
+        },
+      },
+    },
+  };
+}
+
+function answerJson(response, status, body) {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}
+
+async function readJson(request) {
+  let text = '';
+  for await (const chunk of request) text += chunk;
+  return JSON.parse(text);
+}
+
+// A lost answer: the provider does its work and believes it answered, while the client's connection breaks.
+function loseAnswer(response) {
+  response.writeHead = () => response;
+  response.write = () => true;
+  response.end = () => {
+    response.socket?.destroy();
+    return response;
+  };
+}
+
+function listener(provider, events) {
+  const handle = provider.callback();
+  const faults = { refuse: 0, status: 503, lose: 0 };
+  return async (request, response) => {
+    if (request.url === '/_events') return answerJson(response, 200, events);
+    if (request.url === '/_faults') {
+      Object.assign(faults, await readJson(request));
+      return answerJson(response, 200, faults);
+    }
+    if (request.url === '/token' && faults.refuse > 0) {
+      faults.refuse -= 1;
+      return response.writeHead(faults.status).end();
+    }
+    if (request.url === '/token' && faults.lose > 0) {
+      faults.lose -= 1;
+      loseAnswer(response);
+    }
+    return handle(request, response);
+  };
+}
+
+const options = { ...DEFAULTS, ...JSON.parse(process.argv[2] ?? '{}') };
+const events = [];
+const server = createServer();
+process.stdin.resume().on('close', () => process.exit(0));
+server.listen(options.port, '127.0.0.1', () => {
+  const issuer = `http://127.0.0.1:${server.address().port}`;
+  const provider = new Provider(issuer, configuration(options));
+  for (const kind of EVENTS) provider.on(kind, (...args) => events.push(describe(kind, args)));
+  server.on('request', listener(provider, events));
+  process.stdout.write(`${JSON.stringify({ issuer, client_id: options.client_id })}\n`);
+});

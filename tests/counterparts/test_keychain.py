@@ -1,0 +1,152 @@
+"""What the tests of freshkey rely on in a private gnome-keyring, tried through the keyring library alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from keyring.backend import KeyringBackend
+from keyring.backends.SecretService import Keyring
+
+from counterparts.keychain import Keychain
+
+
+pytestmark = pytest.mark.counterpart
+
+KEYRING = "from keyring.backends.SecretService import Keyring; Keyring()."
+READ = "from keyring.backends.SecretService import Keyring; print(Keyring().get_password('service', 'name'))"
+
+
+@pytest.fixture
+def keychain() -> Iterator[Keychain]:
+    with Keychain() as keychain:
+        yield keychain
+
+
+@pytest.fixture
+def keyring(keychain: Keychain, monkeypatch: pytest.MonkeyPatch) -> KeyringBackend:
+    for name, value in keychain.variables.items():
+        monkeypatch.setenv(name, value)
+    return Keyring()  # type: ignore[no-untyped-call]
+
+
+def test_what_is_written_is_read_and_deleted(keyring: KeyringBackend) -> None:
+    keyring.set_password("service", "name", "line one\nline two")
+    assert keyring.get_password("service", "name") == "line one\nline two"
+    keyring.delete_password("service", "name")
+    assert keyring.get_password("service", "name") is None
+
+
+def test_another_process_reads_it(keychain: Keychain, keyring: KeyringBackend) -> None:
+    keyring.set_password("service", "name", "from the test")
+    assert keychain.run(["-c", READ]).stdout == "from the test\n"
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["get_password('service', 'name')", "set_password('service', 'name', 'x')", "delete_password('service', 'name')"],
+)
+def test_a_locked_keychain_raises_and_an_unlocked_one_works_again(
+    keychain: Keychain, keyring: KeyringBackend, call: str
+) -> None:
+    keyring.set_password("service", "name", "kept")
+    keychain.lock()
+    # In a process of its own, because keyring leaves its connection open when it raises.
+    assert "keyring.errors.KeyringLocked" in keychain.run(["-c", KEYRING + call]).stderr
+    keychain.unlock()
+    assert keyring.get_password("service", "name") == "kept"
+
+
+def test_a_killed_daemon_comes_back_locked_with_its_content(keychain: Keychain, keyring: KeyringBackend) -> None:
+    keyring.set_password("service", "name", "kept")
+    before = keychain.pid
+    keychain.kill()
+    assert "keyring.errors.KeyringLocked" in keychain.run(["-c", READ]).stderr
+    assert keychain.pid != before
+    keychain.unlock()
+    assert keyring.get_password("service", "name") == "kept"
+
+
+def test_a_halted_daemon_makes_callers_wait_until_it_goes_on(keychain: Keychain, keyring: KeyringBackend) -> None:
+    keyring.set_password("service", "name", "kept")
+    keychain.stop()
+    reader = subprocess.Popen([sys.executable, "-c", READ], env=keychain.environment, stdout=subprocess.PIPE, text=True)
+    with pytest.raises(subprocess.TimeoutExpired):
+        reader.wait(1.5)
+    keychain.cont()
+    assert reader.communicate(timeout=20)[0] == "kept\n"
+
+
+def test_two_keychains_share_nothing(keychain: Keychain, keyring: KeyringBackend) -> None:
+    keyring.set_password("service", "name", "mine")
+    with Keychain() as other:
+        assert other.run(["-c", READ]).stdout == "None\n"
+        assert other.pid != keychain.pid
+
+
+def test_nothing_of_the_person_running_the_tests_is_used(keychain: Keychain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setenv("XDG_SESSION_ID", "1")
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+    environment = keychain.environment
+    assert not {"DISPLAY", "XDG_SESSION_ID", "PYTHON_KEYRING_BACKEND"} & environment.keys()
+    home = environment["HOME"]
+    assert home != os.path.expanduser("~")  # noqa: PTH111 - the home of the account, whatever pathlib caches
+    private = [
+        environment[name] for name in environment if name.startswith("XDG_") or name == "DBUS_SESSION_BUS_ADDRESS"
+    ]
+    assert len(private) == 6
+    assert all(home in value for value in private)
+
+
+def test_everything_ends_with_the_keychain() -> None:
+    with Keychain() as keychain:
+        pid, home = keychain.pid, Path(keychain.variables["HOME"])
+        keychain.stop()
+    assert not home.exists()
+    _wait_for_end(pid)
+
+
+HOLDER = """
+import time
+from counterparts.keychain import Keychain
+
+with Keychain() as keychain:
+    print(keychain.pid, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_daemon_ends_with_a_killed_test() -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert holder.stdout is not None
+    pid = int(holder.stdout.readline())
+    holder.send_signal(signal.SIGKILL)
+    holder.communicate()
+    _wait_for_end(pid)
+
+
+def _wait_for_end(pid: int) -> None:
+    deadline = time.monotonic() + 10
+    while _lives(pid):
+        assert time.monotonic() < deadline, f"process {pid} lives on"
+        time.sleep(0.02)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"

@@ -1,0 +1,90 @@
+"""The smallest OAuth client, for tests that try a counterpart, or need a token, without any code of freshkey."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import httpx
+
+from counterparts.oidc import OidcServer
+from counterparts.pages import authorize
+
+
+DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
+UNUSED_REDIRECT: Final = "http://127.0.0.1:9/callback"
+
+
+class PlainClient:
+    """Talks to one server with plain HTTP; each call returns the response as it came."""
+
+    def __init__(self, server: OidcServer) -> None:
+        self._server = server
+        self._verifier = secrets.token_urlsafe(40)
+
+    def authorization_url(self, redirect_uri: str, **parameters: str) -> str:
+        """The address a person opens (RFC 6749 section 4.1.1, RFC 7636 section 4.3)."""
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(self._verifier.encode()).digest()).rstrip(b"=").decode()
+        query = {
+            "client_id": self._server.client_id,
+            "response_type": "code",
+            "redirect_uri": redirect_uri,
+            "scope": "openid offline_access",
+            "state": "a-state",
+            "prompt": "consent",
+            "code_challenge": challenge,
+            "code_challenge_method": "S256",
+        }
+        return self._server.url("/auth") + "?" + urlencode(query | parameters)
+
+    def exchange(self, code: str, redirect_uri: str) -> httpx.Response:
+        """Trade an authorization code for tokens."""
+        return self.token(
+            grant_type="authorization_code", code=code, redirect_uri=redirect_uri, code_verifier=self._verifier
+        )
+
+    def tokens(self, **parameters: str) -> dict[str, Any]:
+        """Sign in without browser and listener, and return the token response."""
+        redirect = authorize(self.authorization_url(UNUSED_REDIRECT, **parameters))
+        code = dict(parse_qsl(urlsplit(redirect).query))["code"]
+        tokens: dict[str, Any] = self.exchange(code, UNUSED_REDIRECT).raise_for_status().json()
+        return tokens
+
+    def refresh(self, refresh_token: str) -> httpx.Response:
+        """Ask for new tokens (RFC 6749 section 6)."""
+        return self.token(grant_type="refresh_token", refresh_token=refresh_token)
+
+    def token(self, **parameters: str) -> httpx.Response:
+        """Send one request to the token endpoint."""
+        return self._post("/token", parameters)
+
+    def revoke(self, token: str) -> httpx.Response:
+        """Revoke a token (RFC 7009)."""
+        return self._post("/token/revocation", {"token": token})
+
+    def introspect(self, token: str) -> httpx.Response:
+        """Ask whether a token is active (RFC 7662)."""
+        return self._post("/token/introspection", {"token": token})
+
+    def device(self) -> dict[str, Any]:
+        """Begin a device sign-in (RFC 8628 section 3.1)."""
+        answer: dict[str, Any] = (
+            self._post("/device/auth", {"scope": "openid offline_access"}).raise_for_status().json()
+        )
+        return answer
+
+    def poll(self, device_code: str) -> httpx.Response:
+        """Ask once whether the person has approved (RFC 8628 section 3.4)."""
+        return self.token(grant_type=DEVICE_GRANT, device_code=device_code)
+
+    def userinfo(self, access_token: str) -> httpx.Response:
+        """Use an access token."""
+        headers = {"Authorization": f"Bearer {access_token}"}
+        return httpx.get(self._server.url("/me"), headers=headers, trust_env=False, timeout=20)
+
+    def _post(self, path: str, parameters: dict[str, str]) -> httpx.Response:
+        form = {"client_id": self._server.client_id, **parameters}
+        return httpx.post(self._server.url(path), data=form, trust_env=False, timeout=20)

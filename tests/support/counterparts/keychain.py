@@ -1,0 +1,165 @@
+"""A private keychain: gnome-keyring on its own D-Bus session bus, in its own home directory."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from counterparts.requires import require
+
+
+if TYPE_CHECKING:
+    from counterparts.secret_service import SecretService
+
+
+PASSWORD: Final = b"the password of a test's keychain"
+READY_SECONDS: Final = 20.0
+# The bus ends, and with it every daemon on it, when standard input closes: also when the test's process is killed.
+BUS_SCRIPT: Final = 'dbus-daemon --session --nofork --nopidfile --address="$1" & cat > /dev/null; kill $!'
+FOREIGN: Final = ("XDG_", "DBUS_", "GNOME_KEYRING", "PYTHON_KEYRING", "DISPLAY", "WAYLAND_")
+
+
+class Keychain:
+    """An unlocked gnome-keyring that nobody else uses; use it as a context manager.
+
+    `environment` is a whole process environment that leads to it, to no display, and to nothing of the person who runs
+    the tests. For code in the test's own process, set `variables` with monkeypatch.
+    """
+
+    def __init__(self) -> None:
+        self._cleanup = ExitStack()
+        self._service: SecretService
+        self.variables: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        require("gnome-keyring")
+        # Only here, because what it imports exists on Linux alone.
+        from counterparts.secret_service import SecretService
+
+        with ExitStack() as stack:
+            # A socket's path has 107 characters at most, and pytest's temporary directories are longer.
+            home = Path(stack.enter_context(TemporaryDirectory(prefix="fk-", ignore_cleanup_errors=True)))
+            self.variables = _private_variables(home)
+            self._service = SecretService(self.variables["DBUS_SESSION_BUS_ADDRESS"])
+            group = stack.enter_context(_session_bus(home, self.environment))
+            stack.enter_context(_daemon(group, self.environment))
+            _wait_until(lambda: self._service.is_there() and self._service.is_unlocked())
+            self._cleanup = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._cleanup.close()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment for a process that shall use this keychain."""
+        return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)} | self.variables
+
+    def run(self, arguments: Sequence[str], *, seconds: float = 30) -> subprocess.CompletedProcess[str]:
+        """Run Python with these arguments (`["-c", code]`) against this keychain, and wait for its end."""
+        return subprocess.run(
+            [sys.executable, *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+
+    @property
+    def pid(self) -> int:
+        """The process id of the daemon that serves this keychain now."""
+        return self._service.pid()
+
+    def lock(self) -> None:
+        """Lock the default collection: reading and writing it raises until `unlock`."""
+        self._service.lock()
+
+    def unlock(self) -> None:
+        """Unlock the default collection, also in a daemon that the bus started after `kill`."""
+        self._service.unlock(PASSWORD)
+
+    def kill(self) -> None:
+        """Kill the daemon. The bus starts another at the next call, and that one is locked."""
+        os.kill(self.pid, signal.SIGKILL)
+        _wait_until(lambda: not self._service.is_there())
+
+    def stop(self) -> None:
+        """Halt the daemon with SIGSTOP: calls to it get no answer until `cont`."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def cont(self) -> None:
+        """Let a halted daemon go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
+
+def _private_variables(home: Path) -> dict[str, str]:
+    folders = {
+        "HOME": home,
+        "XDG_RUNTIME_DIR": home / "run",
+        "XDG_DATA_HOME": home / "data",
+        "XDG_CONFIG_HOME": home / "config",
+        "XDG_CACHE_HOME": home / "cache",
+        "XDG_STATE_HOME": home / "state",
+    }
+    for folder in folders.values():
+        folder.mkdir(mode=0o700, exist_ok=True)
+    address = {"DBUS_SESSION_BUS_ADDRESS": f"unix:path={home / 'bus'}"}
+    return address | {name: str(path) for name, path in folders.items()}
+
+
+@contextmanager
+def _session_bus(home: Path, environment: dict[str, str]) -> Iterator[int]:
+    """Run a bus; yield the process group that holds it and every daemon it starts."""
+    process = _start(["sh", "-c", BUS_SCRIPT, "sh", environment["DBUS_SESSION_BUS_ADDRESS"]], environment, group=0)
+    try:
+        _wait_until((home / "bus").exists)
+        yield process.pid
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+@contextmanager
+def _daemon(group: int, environment: dict[str, str]) -> Iterator[None]:
+    command = ["gnome-keyring-daemon", "--unlock", "--foreground", "--components=secrets"]
+    process = _start(command, environment, group)
+    try:
+        assert process.stdin is not None
+        process.stdin.write(PASSWORD)
+        process.stdin.close()
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _start(command: list[str], environment: dict[str, str], group: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        process_group=group,
+    )
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the private keychain did not get there within {READY_SECONDS} s")
+        time.sleep(0.01)

@@ -1,0 +1,93 @@
+"""Sign in to oidc-provider's pages over plain HTTP: read the form, fill it, send it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html.parser import HTMLParser
+from typing import Final
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+
+LOGIN: Final = "alice"
+ANSWERS: Final[Mapping[str, str]] = {"login": LOGIN, "password": "any password"}
+MOST_PAGES: Final = 20
+
+
+class _Page(HTMLParser):
+    """The first form of a page, and where its cancel link leads."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.action: str | None = None
+        self.fields: dict[str, str] = {}
+        self.cancel: str | None = None
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        if tag == "form" and self.action is None:
+            self.action = values.get("action", "")
+        elif tag == "input" and values.get("name"):
+            self.fields.setdefault(values["name"], values.get("value", ""))
+        elif tag == "a" and values.get("href", "").endswith("/abort"):
+            self.cancel = values["href"]
+
+
+class Visitor:
+    """One person at one authorization server, with a cookie jar."""
+
+    def __init__(self, url: str, *, deny: bool = False, answers: Mapping[str, str] = ANSWERS) -> None:
+        self._server = urlsplit(url).netloc
+        self._deny = deny
+        self._denied = False
+        self._answers = answers
+        self._client = httpx.Client(trust_env=False, timeout=20)
+
+    def walk(self, url: str) -> str:
+        """Go from page to page until the server sends the person away, and return that address.
+
+        Where the server has nothing more to ask (the end of a device sign-in) the last page's address is returned.
+        """
+        with self._client:
+            request = self._client.build_request("GET", url)
+            for _ in range(MOST_PAGES):
+                response = self._client.send(request)
+                following = self._next(response)
+                if following is None or following.url.netloc.decode() != self._server:
+                    return str(following.url if following else response.url)
+                request = following
+        raise AssertionError(f"the pages of {self._server} never ended")
+
+    def _next(self, response: httpx.Response) -> httpx.Request | None:
+        if response.is_redirect:
+            return self._client.build_request("GET", urljoin(str(response.url), response.headers["location"]))
+        assert response.is_success, f"{response.url} answered {response.status_code}: {response.text[:500]}"
+        page = _Page(response.text)
+        if self._deny and page.cancel:
+            return self._client.build_request("GET", urljoin(str(response.url), page.cancel))
+        if page.action is None or self._denied:
+            return None
+        return self._client.build_request("POST", urljoin(str(response.url), page.action), data=self._filled(page))
+
+    def _filled(self, page: _Page) -> dict[str, str]:
+        if self._deny and "confirm" in page.fields:
+            self._denied = True
+            return {name: value for name, value in page.fields.items() if name != "confirm"} | {"abort": "yes"}
+        return {name: self._answers.get(name, value) for name, value in page.fields.items()}
+
+
+def authorize(url: str, *, deny: bool = False) -> str:
+    """Log in and consent (or cancel) at an authorization URL; return the redirect's address without visiting it."""
+    return Visitor(url, deny=deny).walk(url)
+
+
+def sign_in(url: str, *, deny: bool = False) -> None:
+    """Log in and consent (or cancel) at an authorization URL, and follow the redirect to whoever listens there."""
+    httpx.get(authorize(url, deny=deny), trust_env=False, timeout=20)
+
+
+def approve_device(verification_uri: str, user_code: str, *, deny: bool = False) -> None:
+    """Enter a device sign-in's user code on its page, confirm it, log in and consent (or cancel)."""
+    Visitor(verification_uri, deny=deny, answers={**ANSWERS, "user_code": user_code}).walk(verification_uri)

@@ -1,0 +1,65 @@
+"""Skip a test whose counterpart is missing here; in CI, where everything is installed, fail it instead."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pytest
+
+
+NODE_FOLDER: Final = Path(__file__).resolve().parents[2] / "counterparts"
+
+
+class Counterpart(NamedTuple):
+    """How to see that a counterpart is there, and how to get it."""
+
+    missing: Callable[[], str | None]
+    install: str
+
+
+def _programs(*names: str) -> Callable[[], str | None]:
+    def missing() -> str | None:
+        absent = [name for name in names if shutil.which(name) is None]
+        return f"no {' and no '.join(absent)} on PATH" if absent else None
+
+    return missing
+
+
+def _oidc_provider() -> str | None:
+    if (NODE_FOLDER / "node_modules" / "oidc-provider").is_dir():
+        return _programs("node")()
+    return f"oidc-provider is not installed in {NODE_FOLDER}"
+
+
+def _chromium() -> str | None:
+    if importlib.util.find_spec("playwright") is None:
+        return "the Python package playwright is not installed"
+    return _programs("chromium")()
+
+
+COUNTERPARTS: Final = {
+    "oidc-provider": Counterpart(
+        _oidc_provider, "apt-get install nodejs npm && npm ci --prefix tests/counterparts --no-audit --no-fund"
+    ),
+    "gnome-keyring": Counterpart(
+        _programs("gnome-keyring-daemon", "dbus-daemon"), "apt-get install --no-install-recommends gnome-keyring dbus"
+    ),
+    "chromium": Counterpart(_chromium, "apt-get install --no-install-recommends chromium && pip install playwright"),
+}
+
+
+def require(name: str, environment: Mapping[str, str] = os.environ) -> None:
+    """Return if the counterpart is there; otherwise skip the test, or fail it where `CI=true`."""
+    counterpart = COUNTERPARTS[name]
+    reason = counterpart.missing()
+    if reason is None:
+        return
+    message = f"needs {name}: {reason}; install it with: {counterpart.install}"
+    if environment.get("CI") == "true":
+        pytest.fail(message, pytrace=False)
+    pytest.skip(message)
