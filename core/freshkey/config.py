@@ -1,0 +1,281 @@
+"""Profiles and stores from ``config.toml``, the environment or code; reading them imports no plugin."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+from attrs import Factory, field, frozen
+
+from freshkey.config_shape import (
+    CORE_KEYS,
+    check_shape,
+    checked_name,
+    core_string,
+    lead,
+    strings,
+    tables,
+    unknown_key,
+    wrong_value,
+)
+from freshkey.document import Document, closest, read, suggestion
+from freshkey.errors import ConfigurationError, FreshkeyError
+from freshkey.model import Profile
+
+
+if TYPE_CHECKING:
+    from freshkey.model import Description
+
+CONFIG_DIR = "FRESHKEY_CONFIG_DIR"
+"""Variable that names the directory of ``config.toml``."""
+STATE_DIR = "FRESHKEY_STATE_DIR"
+"""Variable that names the directory of locks, hints and the file store; another directory is another sign-in."""
+PROFILE = "FRESHKEY_PROFILE"
+"""Variable that selects a profile."""
+
+FILE_NAME = "config.toml"
+DEFAULT_STORE = "keyring"
+
+
+@frozen(kw_only=True)
+class Selection:
+    """Which profile is meant, and what said so."""
+
+    name: str
+    selected_by: str
+
+
+@frozen(kw_only=True)
+class ProfileTable:
+    """A profile as configuration has it, before its provider is known.
+
+    Attributes:
+        provider: Id of the provider.
+        store: Name of the store, or None.
+        source: Id of the only source to use, or None.
+        lead: Seconds before expiry at which to renew, or None.
+        rest: The provider's own settings, unread.
+        defined: Configuration has a table for it; otherwise it is a bare provider name.
+    """
+
+    provider: str
+    store: str | None = None
+    source: str | None = None
+    lead: float | None = None
+    rest: Mapping[str, object] = Factory(dict)
+    defined: bool = True
+
+
+@frozen(kw_only=True, eq=False)
+class Configuration:
+    """Everything that was configured, read on first use.
+
+    `load` takes it from the environment, `of` from code.
+
+    Attributes:
+        store: A store that overrides what the profiles say, such as that of ``--store``.
+    """
+
+    store: str | None = None
+    _environ: Mapping[str, str] = field(factory=dict, repr=False)
+    _document: Document | None = field(default=None, repr=False)
+    _state_dir: Path | None = None
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] = os.environ, *, store: str | None = None) -> Configuration:
+        """Return the configuration of this user; no file is read until something is asked.
+
+        Args:
+            environ: Where FRESHKEY_CONFIG_DIR, FRESHKEY_STATE_DIR and FRESHKEY_PROFILE are looked up. An empty
+                variable counts as unset.
+            store: A store that overrides what the profiles say.
+        """
+        return cls(environ=environ, store=store)
+
+    @classmethod
+    def of(
+        cls,
+        profiles: Mapping[str, Mapping[str, object]],
+        *,
+        state_dir: Path,
+        default: str | None = None,
+        stores: Mapping[str, Mapping[str, object]] | None = None,
+        observers: Collection[str] = (),
+    ) -> Configuration:
+        """Return a configuration made in code; environment and files are not looked at.
+
+        Args:
+            profiles: Tables as ``config.toml`` would have them, by profile name.
+            state_dir: Directory of locks and hints.
+            default: Name of the profile used when none is named.
+            stores: Tables of stores, by store name.
+            observers: Names of observers to load.
+        """
+        tables: dict[str, object] = {"profiles": profiles, "stores": stores or {}, "observers": list(observers)}
+        if default is not None:
+            tables["default"] = default
+        return cls(document=Document(tables=tables), state_dir=state_dir)
+
+    @functools.cached_property
+    def config_dir(self) -> Path:
+        """Directory of ``config.toml``."""
+        return self._directory(CONFIG_DIR, "user_config_path")
+
+    @functools.cached_property
+    def state_dir(self) -> Path:
+        """Directory of locks, hints and the file store."""
+        return self._state_dir or self._directory(STATE_DIR, "user_state_path")
+
+    @property
+    def path(self) -> Path:
+        """The file that people edit, whether it exists or not."""
+        return self.config_dir / FILE_NAME
+
+    @functools.cached_property
+    def document(self) -> Document:
+        """What was configured, its shape checked.
+
+        Raises:
+            ConfigurationError: The file cannot be read or says something wrong.
+        """
+        document = self._document if self._document is not None else read(self.path)
+        check_shape(document)
+        return document
+
+    @property
+    def observers(self) -> tuple[str, ...]:
+        """Names of the observers to load."""
+        return tuple(strings(self.document.tables.get("observers", [])))
+
+    @property
+    def stores(self) -> Mapping[str, Mapping[str, object]]:
+        """Tables of stores, by store name."""
+        return tables(self.document.tables.get("stores"))
+
+    @property
+    def default(self) -> str | None:
+        """Name of the profile used when none is named."""
+        default = self.document.tables.get("default")
+        return default if isinstance(default, str) else None
+
+    def profile_names(self) -> tuple[str, ...]:
+        """Return the names of all configured profiles, in the order of the file."""
+        return tuple(tables(self.document.tables.get("profiles")))
+
+    def select(self, name: str | None = None) -> Selection:
+        """Decide which profile is meant: the given one, that of FRESHKEY_PROFILE, or the default.
+
+        Raises:
+            ConfigurationError: None was named at all, or the name cannot be one.
+        """
+        from_environment = self._environ.get(PROFILE)
+        if name:
+            selection = Selection(name=name, selected_by="name given")
+        elif from_environment:
+            selection = Selection(name=from_environment, selected_by=f"environment variable {PROFILE}")
+        elif self.default:
+            selection = Selection(name=self.default, selected_by=f"default in {self.document.where('default')}")
+        else:
+            raise self._nothing_selected()
+        checked_name(selection.name)
+        return selection
+
+    def table(self, name: str) -> ProfileTable:
+        """Return the table of one profile; a name without a table is a provider with default settings.
+
+        Raises:
+            ConfigurationError: A key of the core has a wrong value.
+        """
+        table = tables(self.document.tables.get("profiles")).get(name)
+        if table is None:
+            return ProfileTable(provider=checked_name(name), store=self.store, defined=False)
+        read_key = functools.partial(core_string, self.document, name, table)
+        return ProfileTable(
+            provider=read_key("provider") or self._provider_named_like(name, table),
+            store=self.store or read_key("store"),
+            source=read_key("source"),
+            lead=lead(self.document, name, table),
+            rest={key: value for key, value in table.items() if key not in CORE_KEYS},
+        )
+
+    def profile(self, name: str, description: Description) -> Profile:
+        """Return a profile with its settings read into the provider's settings class.
+
+        Args:
+            name: Name of the profile.
+            description: What its provider says of itself.
+
+        Raises:
+            ConfigurationError: A key is misspelt, or has a wrong value; names file, line and the key meant.
+            PluginBroken: The provider's settings class cannot be used.
+        """
+        table = self.table(name)
+        return Profile(
+            name=name,
+            provider=table.provider,
+            settings=self._settings(name, table.rest, description.settings),
+            state_dir=self.state_dir,
+            store=table.store,
+            store_settings=self.stores.get(table.store or DEFAULT_STORE, {}),
+            source=table.source,
+            lead=table.lead,
+        )
+
+    def unknown(self, name: str, providers: Collection[str]) -> ConfigurationError:
+        """Return the error for a name that is neither a profile nor an installed provider."""
+        table = self.table(name)
+        if table.defined:
+            message = f"there is no provider {table.provider!r} installed"
+            hint = suggestion(table.provider, providers)
+            return self.document.error(message, "profiles", name, "provider", profile=name, hint=hint)
+        message = f"there is no profile and no provider named {name!r}"
+        return ConfigurationError(message, hint=suggestion(name, {*self.profile_names(), *providers}))
+
+    def overriding(self, *, store: str | None) -> Configuration:
+        """Return the same configuration with another store for every profile, or itself if None is given."""
+        return self if store is None else attrs.evolve(self, store=store)
+
+    def _directory(self, variable: str, default: str) -> Path:
+        if given := self._environ.get(variable):
+            return Path(given).expanduser().absolute()
+        import platformdirs
+
+        find: Callable[..., Path] = getattr(platformdirs, default)
+        return find("freshkey", appauthor=False)
+
+    def _nothing_selected(self) -> ConfigurationError:
+        names = self.profile_names()
+        place = self.document.path or "the configuration"
+        if names:
+            hint = f"Name one of: {', '.join(names)}; or write default = {names[0]!r} at the top of {place}"
+        else:
+            hint = f"Name a provider (freshkey providers lists them), or write a profile into {place}"
+        return ConfigurationError("no profile was named and there is no default", hint=hint)
+
+    def _provider_named_like(self, name: str, table: Mapping[str, object]) -> str:
+        meant = next((key for key in table if key not in CORE_KEYS and closest(key, {"provider"})), None)
+        if meant is not None:
+            raise unknown_key(self.document, name, meant, CORE_KEYS)
+        return name
+
+    def _settings(self, name: str, rest: Mapping[str, object], kind: type) -> object:
+        from freshkey.settings import WrongValueError, fields, structure
+
+        known = fields(kind)
+        for key in rest:
+            if key not in known:
+                raise unknown_key(self.document, name, key, CORE_KEYS | known.keys())
+        try:
+            return structure(kind, rest)
+        except WrongValueError as wrong:
+            if wrong.key is None:
+                message = "the provider does not accept these settings together"
+                raise self.document.error(message, "profiles", name, profile=name) from None
+            raise wrong_value(self.document, name, wrong.key, wrong.expected) from None
+        except FreshkeyError as error:
+            error.profile = error.profile or name
+            raise
