@@ -94,9 +94,10 @@ def _structured(key: str, value: object, kind: Any) -> object:  # noqa: ANN401  
 
 
 def _refused_key(error: Exception, known: Mapping[str, attrs.Attribute[Any]]) -> str | None:
-    """Return the key whose validator raised: attrs' own validators pass the attribute along."""
-    culprits = {argument.name for argument in error.args if isinstance(argument, attrs.Attribute)}
-    return next((key for key, field in known.items() if field.name in culprits), None)
+    """Return the key whose validator raised: attrs' own pass the attribute along, or begin with its quoted name."""
+    named = {argument.name for argument in error.args if isinstance(argument, attrs.Attribute)}
+    text = str(error)
+    return next((key for key, at in known.items() if at.name in named or text.startswith(f"'{at.name}' ")), None)
 
 
 @functools.cache
