@@ -20,6 +20,9 @@ LONGEST_JITTER = 30.0
 JITTER_SHARE = 0.05
 """A fleet that started together must not renew together: each takes a random part of this off its waiting time."""
 
+LONGEST_PAUSE = 60.0
+"""Seconds between two attempts at the most, unless the server asks for more."""
+
 BACKWARDS_TOLERANCE = 60.0
 """Seconds by which the wall clock may lie before the moment of obtaining until it counts as wrong."""
 
@@ -105,3 +108,19 @@ def freshness(obtained: Moment, lifetime: float | None, early: float, now: Momen
 def next_wake(waits: list[float], longest: float) -> float:
     """Return how long the timer may sleep, in seconds: until the earliest of `waits`, `longest` at the most."""
     return max(0.0, min([longest, *waits]))
+
+
+def pause_after_failure(lifetime: float | None, failures: int, retry_after: float | None, share: float) -> float:
+    """Return the seconds to wait after a failed attempt to renew.
+
+    Full jitter over a doubling range (at most a minute), never under the floor, never under what the server asked.
+
+    Args:
+        lifetime: Lifetime of the credential in seconds, or None.
+        failures: Failed attempts in a row, this one included.
+        retry_after: What the server asked, in seconds, or None.
+        share: Random number from 0 to 1.
+    """
+    floor = attempt_floor(lifetime)
+    longest = min(LONGEST_PAUSE, floor * 2.0 ** min(failures, 10))
+    return max(floor, share * longest, retry_after or 0.0)

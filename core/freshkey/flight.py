@@ -1,0 +1,103 @@
+"""One piece of work on a thread of its own, whose result or error many callers share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from freshkey.errors import FreshkeyError, TransientError
+
+
+T = TypeVar("T")
+
+
+class Flight(Generic[T]):
+    """A result that is not there yet; threads wait for it, and event loops are called back.
+
+    The first of `land` and `crash` counts. Work may land before it ends: its callers are then served while it
+    finishes what they need not wait for.
+    """
+
+    def __init__(self) -> None:
+        self._landed = threading.Event()
+        self._mutex = threading.Lock()
+        self._result: T | None = None
+        self._error: FreshkeyError | None = None
+        self._listeners: list[Callable[[], None]] = []
+
+    @property
+    def landed(self) -> bool:
+        """Whether the result or the error is known."""
+        return self._landed.is_set()
+
+    def land(self, result: T) -> None:
+        """Serve everybody with a result."""
+        self._settle(result, None)
+
+    def crash(self, error: FreshkeyError) -> None:
+        """Serve everybody with an error."""
+        self._settle(None, error)
+
+    def result(self) -> T:
+        """Return the result once it has landed.
+
+        Raises:
+            FreshkeyError: A copy of the error for this caller.
+        """
+        if self._error is not None:
+            raise self._error.for_another_caller()
+        return self._result  # type: ignore[return-value]  # landed without an error: the result is a T
+
+    def wait(self, timeout: float) -> T:
+        """Block until the result is known, for `timeout` seconds at the most, and return it.
+
+        Raises:
+            TransientError: It takes longer. The work goes on.
+            FreshkeyError: The work failed.
+        """
+        if not self._landed.wait(timeout):
+            raise TransientError(
+                f"no answer within {timeout:.0f} s; the renewal goes on in the background", hint="Try again shortly"
+            )
+        return self.result()
+
+    def listen(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once the result is known: now, or later on the thread of the work."""
+        with self._mutex:
+            if not self._landed.is_set():
+                self._listeners.append(callback)
+                return
+        callback()
+
+    def _settle(self, result: T | None, error: FreshkeyError | None) -> None:
+        with self._mutex:
+            if self._landed.is_set():
+                return
+            self._result, self._error = result, error
+            self._landed.set()
+            listeners, self._listeners = self._listeners, []
+        for callback in listeners:
+            callback()
+
+
+def launch(name: str, work: Callable[[Flight[T]], None]) -> Flight[T]:
+    """Start `work` on a plain non-daemon thread and return its flight.
+
+    Not an executor and not a daemon: both refuse or abandon work while the interpreter exits, when a refresh token
+    may just have been spent. `work` lands or crashes the flight and raises nothing.
+
+    Raises:
+        TransientError: The interpreter is exiting, or the process may start no more threads.
+    """
+    flight: Flight[T] = Flight()
+    try:
+        threading.Thread(target=work, args=(flight,), name=f"freshkey {name}", daemon=False).start()
+    except RuntimeError:
+        raise TransientError("no thread can be started; the process is exiting or out of threads") from None
+    return flight
+
+
+def process_is_exiting() -> bool:
+    """Tell whether the main thread has ended, so that only non-daemon threads keep the process alive."""
+    return not threading.main_thread().is_alive()
