@@ -1,0 +1,40 @@
+"""What tests of applications and plugins need: a clock moved by hand, a scripted person, a small server, contract kits.
+
+Names load on first use: the clock, the person and the server need nothing but freshkey, the contract kits need pytest
+(``pip install 'freshkey[testing]'``).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+
+if TYPE_CHECKING:
+    from freshkey.testing.clock import ManualClock as ManualClock
+    from freshkey.testing.person import ScriptedPerson as ScriptedPerson
+    from freshkey.testing.person import UnexpectedQuestion as UnexpectedQuestion
+    from freshkey.testing.server import Account as Account
+    from freshkey.testing.server import AuthorizationServer as AuthorizationServer
+    from freshkey.testing.server import Policy as Policy
+    from freshkey.testing.server import Rotation as Rotation
+
+_HOMES = {
+    "Account": "freshkey.testing.server",
+    "AuthorizationServer": "freshkey.testing.server",
+    "ManualClock": "freshkey.testing.clock",
+    "Policy": "freshkey.testing.server",
+    "Rotation": "freshkey.testing.server",
+    "ScriptedPerson": "freshkey.testing.person",
+    "UnexpectedQuestion": "freshkey.testing.person",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,54 @@
+"""The account that a test chooses to sign in with, in the words of the answers that tell about it."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+
+@frozen(kw_only=True)
+class Account:
+    """Who approves at the authorization server, and what they bought.
+
+    Attributes:
+        email: Their address.
+        id: Stable id of the account.
+        name: What they are called.
+        organization: Name of their organisation.
+        organization_id: Its stable id.
+        plan: ``max``, ``pro``, ``team``, ``enterprise``, or None for an organisation without a plan.
+        rate_limit_tier: The provider's word for the limits that apply.
+    """
+
+    email: str = "ada@example.com"
+    id: str = "a1b2c3d4-0000-4000-8000-000000000001"
+    name: str = "Ada"
+    organization: str = "Example Works"
+    organization_id: str = "0f0e0d0c-0000-4000-8000-000000000002"
+    plan: str | None = "max"
+    rate_limit_tier: str | None = "default_claude_max_5x"
+
+    def token_fields(self) -> dict[str, object]:
+        """Return what a token response says of the account, beside the members of RFC 6749, section 5.1."""
+        return {
+            "organization": {"uuid": self.organization_id, "name": self.organization},
+            "account": {"uuid": self.id, "email_address": self.email},
+        }
+
+    def profile(self) -> dict[str, object]:
+        """Return what the profile endpoint says; the address has another name here than in a token response."""
+        return {
+            "account": {
+                "uuid": self.id,
+                "email": self.email,
+                "full_name": self.name,
+                "display_name": self.name,
+                "has_claude_max": self.plan == "max",
+                "has_claude_pro": self.plan == "pro",
+            },
+            "organization": {
+                "uuid": self.organization_id,
+                "name": self.organization,
+                "organization_type": f"claude_{self.plan}" if self.plan else "api_individual",
+                "rate_limit_tier": self.rate_limit_tier,
+            },
+        }

@@ -1,0 +1,143 @@
+"""HTTP on loopback: reads a request, asks for the answer, writes it, or breaks off where a test wants that."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import socketserver
+import sys
+import threading
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
+
+from attrs import Factory, frozen
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_MOST_BYTES = 65536
+_GLANCE = 0.02
+_BACKLOG = 256
+_CLIENT_TIMEOUT = 30
+
+
+@frozen(kw_only=True)
+class Asked:
+    """One request, as far as an authorization server looks at it.
+
+    Attributes:
+        method: HTTP method.
+        path: Without the query.
+        query: Decoded name and value pairs.
+        headers: Lower-case names.
+        body: The body.
+    """
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = Factory(dict)
+    body: bytes = b""
+
+
+@frozen(kw_only=True)
+class Answer:
+    """One response; `broken` closes the connection without writing it."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = Factory(dict)
+    broken: bool = False
+
+
+def json_answer(value: Mapping[str, object], status: int = 200) -> Answer:
+    """Answer with a JSON object that must not be cached (RFC 6749, section 5.1)."""
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    return Answer(status=status, body=json.dumps(value).encode(), headers=headers)
+
+
+def page(body: str, status: int = 200) -> Answer:
+    """Answer with a small HTML page; `body` is markup."""
+    text = f"<!doctype html><meta charset=utf-8><title>freshkey test server</title><body>{body}</body>\n"
+    return Answer(status=status, body=text.encode(), headers={"Content-Type": "text/html; charset=utf-8"})
+
+
+class Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    """Listens on an ephemeral port of 127.0.0.1 and answers each request on a thread of its own.
+
+    Args:
+        answer: Makes the answer to a request; runs on several threads.
+    """
+
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = _BACKLOG
+
+    def __init__(self, answer: Callable[[Asked], Answer]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answer = answer
+        self.failures: list[BaseException] = []
+        self._thread = threading.Thread(
+            target=self.serve_forever, args=(_GLANCE,), name="test authorization server", daemon=True
+        )
+
+    @property
+    def port(self) -> int:
+        """The port it got."""
+        return int(self.server_address[1])
+
+    def start(self) -> None:
+        """Begin to accept connections."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Accept no more connections and free the port."""
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002  the base class's signature
+        """Keep what went wrong for the end of the test; a client that went away did nothing wrong."""
+        error = sys.exception()
+        if error is not None and not isinstance(error, ConnectionError):
+            self.failures.append(error)
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: Listener
+    protocol_version = "HTTP/1.1"
+    timeout = _CLIENT_TIMEOUT
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    def do_POST(self) -> None:
+        self._serve()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class names it so
+        """Print nothing: query strings carry codes."""
+
+    def _serve(self) -> None:
+        self.close_connection = True
+        answer = self.server.answer(self._asked())
+        if not answer.broken:
+            self._write(answer)
+
+    def _asked(self) -> Asked:
+        address = urlsplit(self.path)
+        length = min(int(self.headers.get("Content-Length") or 0), _MOST_BYTES)
+        return Asked(
+            method=self.command,
+            path=address.path,
+            query=tuple(parse_qsl(address.query, keep_blank_values=True)),
+            headers={name.lower(): value for name, value in self.headers.items()},
+            body=self.rfile.read(length),
+        )
+
+    def _write(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        for name, value in {"Connection": "close", "Content-Length": len(answer.body), **answer.headers}.items():
+            self.send_header(name, str(value))
+        self.end_headers()
+        self.wfile.write(answer.body)
