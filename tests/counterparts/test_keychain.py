@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -110,7 +110,7 @@ def test_everything_ends_with_the_keychain() -> None:
         pid, home = keychain.pid, Path(keychain.variables["HOME"])
         keychain.stop()
     assert not home.exists()
-    _wait_for_end(pid)
+    _wait_for(lambda: not _lives(pid))
 
 
 HOLDER = """
@@ -118,12 +118,12 @@ import time
 from counterparts.keychain import Keychain
 
 with Keychain() as keychain:
-    print(keychain.pid, flush=True)
+    print(keychain.pid, keychain.variables["HOME"], flush=True)
     time.sleep(60)
 """
 
 
-def test_the_daemon_ends_with_a_killed_test() -> None:
+def test_the_daemon_and_its_home_end_with_a_killed_test() -> None:
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER],
         stdout=subprocess.PIPE,
@@ -131,16 +131,16 @@ def test_the_daemon_ends_with_a_killed_test() -> None:
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert holder.stdout is not None
-    pid = int(holder.stdout.readline())
+    pid, home = holder.stdout.readline().split()
     holder.send_signal(signal.SIGKILL)
     holder.communicate()
-    _wait_for_end(pid)
+    _wait_for(lambda: not _lives(int(pid)) and not Path(home).exists())
 
 
-def _wait_for_end(pid: int) -> None:
+def _wait_for(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 10
-    while _lives(pid):
-        assert time.monotonic() < deadline, f"process {pid} lives on"
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.02)
 
 

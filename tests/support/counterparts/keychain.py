@@ -23,8 +23,14 @@ if TYPE_CHECKING:
 
 PASSWORD: Final = b"the password of a test's keychain"
 READY_SECONDS: Final = 20.0
-# The bus ends, and with it every daemon on it, when standard input closes: also when the test's process is killed.
-BUS_SCRIPT: Final = 'dbus-daemon --session --nofork --nopidfile --address="$1" & cat > /dev/null; kill $!'
+# When the test's process is killed, standard input closes: then the bus ends, every daemon with it, and the home goes.
+BUS_SCRIPT: Final = """
+dbus-daemon --session --nofork --nopidfile --address="unix:path=$1/bus" &
+cat > /dev/null
+kill $!
+wait
+rm -r "$1"
+"""
 FOREIGN: Final = ("XDG_", "DBUS_", "GNOME_KEYRING", "PYTHON_KEYRING", "DISPLAY", "WAYLAND_")
 
 
@@ -122,14 +128,16 @@ def _private_variables(home: Path) -> dict[str, str]:
 @contextmanager
 def _session_bus(home: Path, environment: dict[str, str]) -> Iterator[int]:
     """Run a bus; yield the process group that holds it and every daemon it starts."""
-    process = _start(["sh", "-c", BUS_SCRIPT, "sh", environment["DBUS_SESSION_BUS_ADDRESS"]], environment, group=0)
+    process = _start(["sh", "-c", BUS_SCRIPT, "sh", str(home)], environment, group=0)
     try:
         _wait_until((home / "bus").exists)
         yield process.pid
     finally:
+        with suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=5)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.wait()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import IO, Any, Final, Self
 import httpx
 
 from counterparts.pages import approve_device, authorize, sign_in
-from counterparts.requires import NODE_FOLDER, require
+from counterparts.requires import NODE_FOLDER, node, require
 
 
 __all__ = ["RESOURCE", "OidcServer", "approve_device", "authorize", "sign_in"]
@@ -62,7 +62,7 @@ class OidcServer:
         require("oidc-provider")
         self._messages = TemporaryFile()
         self._process = subprocess.Popen(
-            ["node", "oidc_server.mjs", json.dumps(self._options)],
+            [str(node()), "oidc_server.mjs", json.dumps(self._options)],
             cwd=NODE_FOLDER,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -30,26 +30,36 @@ def _programs(*names: str) -> Callable[[], str | None]:
     return missing
 
 
+def node() -> Path | None:
+    """The Node.js inside playwright: the same everywhere, and new enough for oidc-provider (Debian 12's is not)."""
+    playwright = importlib.util.find_spec("playwright")
+    if playwright is None or playwright.origin is None:
+        return None
+    return Path(playwright.origin).with_name("driver") / "node"
+
+
+def _playwright() -> str | None:
+    return None if node() else "the Python package playwright is not installed"
+
+
 def _oidc_provider() -> str | None:
-    if (NODE_FOLDER / "node_modules" / "oidc-provider").is_dir():
-        return _programs("node")()
-    return f"oidc-provider is not installed in {NODE_FOLDER}"
+    if not (NODE_FOLDER / "node_modules" / "oidc-provider").is_dir():
+        return f"oidc-provider is not installed in {NODE_FOLDER}"
+    return _playwright()
 
 
 def _chromium() -> str | None:
-    if importlib.util.find_spec("playwright") is None:
-        return "the Python package playwright is not installed"
-    return _programs("chromium")()
+    return _playwright() or _programs("chromium")()
 
 
 COUNTERPARTS: Final = {
     "oidc-provider": Counterpart(
-        _oidc_provider, "apt-get install nodejs npm && npm ci --prefix tests/counterparts --no-audit --no-fund"
+        _oidc_provider, "apt-get install npm && npm ci --prefix tests/counterparts && sh scripts/setup"
     ),
     "gnome-keyring": Counterpart(
         _programs("gnome-keyring-daemon", "dbus-daemon"), "apt-get install --no-install-recommends gnome-keyring dbus"
     ),
-    "chromium": Counterpart(_chromium, "apt-get install --no-install-recommends chromium && pip install playwright"),
+    "chromium": Counterpart(_chromium, "apt-get install --no-install-recommends chromium && sh scripts/setup"),
 }
 
 
