@@ -1,0 +1,129 @@
+"""Credentials to and from the text that a store keeps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from freshkey.errors import PluginBroken, RecordUnreadable
+from freshkey.model import Credential
+from freshkey.secret import Secret
+
+
+if TYPE_CHECKING:
+    from cattrs import Converter
+
+SCHEMA: Final = 1
+
+
+class Codec:
+    """Encodes and decodes the credential formats of one provider.
+
+    A field with ``metadata={"stored": False}`` is left out and has its default afterwards.
+
+    Args:
+        formats: Tag to credential class, as in `Description.formats`.
+    """
+
+    def __init__(self, formats: Mapping[str, type[Credential]]) -> None:
+        self._formats = dict(formats)
+        self._tags = {kind: tag for tag, kind in self._formats.items()}
+        self._converter: Converter | None = None
+
+    def encode(self, credential: Credential) -> Secret:
+        """Write a credential as text.
+
+        Raises:
+            PluginBroken: Its class is not among the formats, or it holds what cannot be written.
+        """
+        tag = self._tags.get(type(credential))
+        if tag is None:
+            raise PluginBroken(f"{type(credential).__name__} is not among the provider's formats")
+        try:
+            fields = self._ready_converter().unstructure(credential)
+            return Secret(json.dumps({"schema": SCHEMA, "format": tag, "fields": fields}, allow_nan=False))
+        except (ValueError, TypeError):
+            # The cause may quote a field.
+            raise PluginBroken(f"a {type(credential).__name__} holds something that cannot be stored") from None
+
+    def decode(self, payload: Secret) -> Credential:
+        """Read what `encode` wrote.
+
+        Raises:
+            RecordUnreadable: It is corrupt, or a newer version wrote it.
+        """
+        tag, fields = _envelope(payload)
+        kind = self._formats.get(tag)
+        if kind is None:
+            raise RecordUnreadable(
+                "the stored credential has a format that this version of the provider does not know",
+                hint="Upgrade the provider; nothing was overwritten",
+            )
+        try:
+            return self._ready_converter().structure(fields, kind)
+        except Exception:  # noqa: BLE001  validators of any provider run here, and a cause may quote a field
+            raise _corrupt() from None
+
+    def _ready_converter(self) -> Converter:
+        self._converter = self._converter or _make_converter()
+        return self._converter
+
+
+def _envelope(payload: Secret) -> tuple[str, object]:
+    try:
+        value = json.loads(payload.reveal())
+        schema, tag, fields = value["schema"], value["format"], value["fields"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise _corrupt() from None
+    if type(schema) is int and schema > SCHEMA:
+        raise RecordUnreadable(
+            "the stored credential was written by a newer freshkey",
+            hint="Upgrade freshkey here; nothing was overwritten",
+        )
+    if schema != SCHEMA or not isinstance(tag, str):
+        raise _corrupt()
+    return tag, fields
+
+
+def _corrupt() -> RecordUnreadable:
+    return RecordUnreadable("the stored credential is corrupt", hint="Sign in again to replace it")
+
+
+def _make_converter() -> Converter:
+    from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+    from cattrs.preconf.json import make_converter
+
+    converter = make_converter(detailed_validation=False)
+
+    def overrides(kind: type) -> dict[str, Any]:
+        return {
+            field.name: override(omit=True) for field in attrs.fields(kind) if not field.metadata.get("stored", True)
+        }
+
+    converter.register_unstructure_hook_factory(
+        attrs.has, lambda kind: make_dict_unstructure_fn(kind, converter, **overrides(kind))
+    )
+    converter.register_structure_hook_factory(
+        attrs.has, lambda kind: make_dict_structure_fn(kind, converter, **overrides(kind))
+    )
+    converter.register_unstructure_hook(Secret, Secret.reveal)
+    converter.register_structure_hook(Secret, lambda value, _: Secret(_exactly(str)(value)))
+    for kind in (str, bool, int):
+        check = _exactly(kind)
+        converter.register_structure_hook(kind, lambda value, _, check=check: check(value))
+    converter.register_structure_hook(float, lambda value, _: float(_exactly(int, float)(value)))
+    return converter
+
+
+def _exactly(*kinds: type) -> Callable[[Any], Any]:
+    """Refuse what JSON gave another type than was written: cattrs alone would turn 5 into "5"."""
+
+    def check(value: Any) -> Any:  # noqa: ANN401  whatever JSON holds
+        if type(value) not in kinds:
+            raise TypeError
+        return value
+
+    return check
