@@ -1,0 +1,144 @@
+"""Opens a browser without a shell, and only for addresses that no program on the way can misread."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path, PurePath
+from typing import Final
+from urllib.parse import urlsplit
+
+from freshkey.errors import ConfigurationError
+from freshkey.http import LOOPBACK
+
+
+LONGEST_URL: Final = 8192
+
+KNOWN_BROWSERS: Final = frozenset(
+    {"brave-browser", "chromium", "chromium-browser", "epiphany", "falkon", "firefox", "google-chrome", "konqueror"}
+    | {"microsoft-edge", "opera", "vivaldi", "wslview", "xdg-open"}
+)
+"""Names that ``$BROWSER`` may give without a path."""
+
+_SECONDS_TO_FAIL = 1.0
+"""A browser that still runs after this time has opened something."""
+
+# Upper-case escapes only, as urllib writes them: some launchers replace "%action" and "%s" in what they are given.
+_SAFE = re.compile(r"https?://(?:[0-9A-Za-z._~:/?&=+,;@!*()\[\]-]|%[0-9A-F]{2})+")
+
+
+def safe_url(url: str, *, allow_insecure_loopback: bool = False) -> str:
+    """Return `url` if it may be handed to a browser.
+
+    Args:
+        url: An absolute address.
+        allow_insecure_loopback: Also accept http to 127.0.0.1, ::1 and localhost, for tests.
+
+    Raises:
+        ConfigurationError: It is not https, names a user, or has a character that a launcher, a shell or a terminal
+            could give a meaning to. The message does not quote it.
+    """
+    flaw = _flaw(url, allow_insecure_loopback=allow_insecure_loopback)
+    if flaw:
+        raise ConfigurationError(f"an address for the browser {flaw}", hint="Check the endpoints of the provider")
+    return url
+
+
+def _flaw(url: str, *, allow_insecure_loopback: bool) -> str | None:
+    if len(url) > LONGEST_URL or not _SAFE.fullmatch(url):
+        return "is no web address, or has characters that do not belong into one"
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  raises for a port that is no port
+    except ValueError:
+        return "cannot be read"
+    if not parts.hostname or "@" in parts.netloc or "%" in parts.netloc:
+        return "names no host, or more than a host"
+    insecure = parts.scheme == "http" and allow_insecure_loopback and parts.hostname in LOOPBACK
+    return None if parts.scheme == "https" or insecure else "does not use https"
+
+
+def open(url: str, *, allow_insecure_loopback: bool = False, environ: Mapping[str, str] = os.environ) -> bool:  # noqa: A001  reads as browser.open
+    """Open `url` in the person's browser and return whether that seems to have worked.
+
+    ``$BROWSER`` is honoured where it is the absolute path of an existing program or one of `KNOWN_BROWSERS`. What the
+    browser prints goes to standard error, because standard output belongs to whoever called us.
+
+    Args:
+        url: See `safe_url`. Other users may see it in the list of processes.
+        allow_insecure_loopback: See `safe_url`.
+        environ: The environment to look into, and to hand on.
+
+    Raises:
+        ConfigurationError: `url` is not safe.
+    """
+    safe_url(url, allow_insecure_loopback=allow_insecure_loopback)
+    program = browser_program(environ)
+    if program is None:
+        return _hand_to_windows(url)
+    return _run([program, url], environ)
+
+
+def browser_program(environ: Mapping[str, str]) -> str | None:
+    """Return the absolute path of the program that opens addresses here, if there is one."""
+    chosen = environ.get("BROWSER", "")
+    if PurePath(chosen).is_absolute() or chosen in KNOWN_BROWSERS:
+        program = shutil.which(chosen, path=environ.get("PATH"))
+        if program is not None:
+            return str(Path(program).absolute())
+    if sys.platform == "darwin":
+        return "/usr/bin/open"
+    return _desktop_program(environ)
+
+
+def _desktop_program(environ: Mapping[str, str]) -> str | None:
+    """Return the desktop's opener; without a desktop it would start a browser inside the terminal."""
+    if not (environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY") or environ.get("WSL_DISTRO_NAME")):
+        return None
+    names = ("xdg-open", "wslview", "firefox", "chromium", "google-chrome")
+    found = (shutil.which(name, path=environ.get("PATH")) for name in names)
+    return next((str(Path(program).absolute()) for program in found if program), None)
+
+
+def _hand_to_windows(url: str) -> bool:
+    if sys.platform != "win32":
+        return False
+    try:
+        os.startfile(url)  # noqa: S606  no shell is wanted; the address was checked
+    except OSError:
+        return False
+    return True
+
+
+def _run(command: list[str], environ: Mapping[str, str]) -> bool:
+    # xdg-open would run $BROWSER itself, whatever it says.
+    environment = {name: value for name, value in environ.items() if name != "BROWSER"}
+    try:
+        process = subprocess.Popen(  # noqa: S603  an argument list, no shell; the address was checked
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=_standard_error(),
+            stderr=_standard_error(),
+            start_new_session=True,
+        )
+    except OSError:
+        return False
+    try:
+        return process.wait(_SECONDS_TO_FAIL) == 0
+    except subprocess.TimeoutExpired:
+        threading.Thread(target=process.wait, name="freshkey-browser", daemon=True).start()
+        return True
+
+
+def _standard_error() -> int:
+    try:
+        os.fstat(2)
+    except OSError:
+        return subprocess.DEVNULL
+    return 2

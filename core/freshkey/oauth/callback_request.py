@@ -1,0 +1,103 @@
+"""Decides whether an HTTP request is a browser's navigation to our redirect URI; pure and total."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import Final
+
+from attrs import frozen
+
+
+LONGEST_LINE: Final = 8 * 1024
+"""Bytes of the request line."""
+
+LARGEST_HEADERS: Final = 32 * 1024
+"""Bytes of all header lines together."""
+
+_END = b"\r\n\r\n"
+_VERSION = re.compile(rb"HTTP/1\.[01]")
+_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\x00-\x08\x0a-\x1f\x7f]*)")
+_TARGET = re.compile(rb"/[!-~]*")
+
+
+@frozen
+class Wanted:
+    """The one place that a redirect may go to.
+
+    Attributes:
+        path: Exactly as in the redirect URI.
+        authority: Host and port exactly as in the redirect URI.
+    """
+
+    path: str
+    authority: str
+
+
+def ended(received: bytes) -> bool:
+    """Whether all of a request that matters is there, or more than will be read."""
+    return _END in received or _excess(received) is not None
+
+
+def judge(received: bytes, wanted: Wanted) -> str | HTTPStatus:
+    """Return the query of a redirect, or the status to reject the request with.
+
+    What is asked for: HTTP/1, GET, the exact path, the exact host (another one means that a foreign name was made to
+    point here), and, where the browser says so (Fetch Metadata, ``Sec-Purpose``), a person's navigation: no image, no
+    frame, no script, no prefetch.
+
+    Args:
+        received: All bytes that came.
+        wanted: Where our redirect goes.
+    """
+    excess = _excess(received)
+    if excess is not None:
+        return excess
+    head, separator, _ = received.partition(_END)
+    line, *lines = head.split(b"\r\n")
+    headers = _headers(lines)
+    words = line.split(b" ")
+    if not separator or headers is None or len(words) != 3 or not _TARGET.fullmatch(words[1]):  # noqa: PLR2004  RFC 9112, section 3
+        return HTTPStatus.BAD_REQUEST
+    rejection = _rejected_line(words, wanted) or _rejected_headers(headers, wanted)
+    return rejection or words[1].partition(b"?")[2].decode("ascii")
+
+
+def _excess(received: bytes) -> HTTPStatus | None:
+    line, separator, rest = received.partition(b"\r\n")
+    if len(line) > LONGEST_LINE:
+        return HTTPStatus.REQUEST_URI_TOO_LONG
+    if separator and len(rest.partition(_END)[0]) > LARGEST_HEADERS:
+        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    return None
+
+
+def _headers(lines: list[bytes]) -> list[tuple[bytes, bytes]] | None:
+    """Return lower-case names and values, or None if a line is none (a continued one is none: RFC 9112, 5.2)."""
+    matches = [_HEADER.fullmatch(line) for line in lines]
+    found = [(match[1].lower(), match[2].strip()) for match in matches if match]
+    return found if len(found) == len(lines) else None
+
+
+def _rejected_line(words: list[bytes], wanted: Wanted) -> HTTPStatus | None:
+    method, target, version = words
+    if not _VERSION.fullmatch(version):
+        return HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
+    if method != b"GET":
+        return HTTPStatus.METHOD_NOT_ALLOWED
+    return None if target.partition(b"?")[0] == wanted.path.encode() else HTTPStatus.NOT_FOUND
+
+
+def _rejected_headers(headers: list[tuple[bytes, bytes]], wanted: Wanted) -> HTTPStatus | None:
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) != 1:
+        return HTTPStatus.BAD_REQUEST
+    if hosts[0] != wanted.authority.encode():
+        return HTTPStatus.MISDIRECTED_REQUEST
+    return HTTPStatus.FORBIDDEN if any(_no_navigation(name, value) for name, value in headers) else None
+
+
+def _no_navigation(name: bytes, value: bytes) -> bool:
+    if name in {b"sec-purpose", b"purpose", b"x-moz"}:
+        return b"prefetch" in value.lower()
+    return name == b"sec-fetch-dest" and value != b"document"

@@ -1,0 +1,123 @@
+"""The verbs of an OAuth client: exchange a code, renew a token, end one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import field, frozen
+
+from freshkey.clock import SYSTEM, Clock
+from freshkey.http import Request, Send, form
+from freshkey.oauth import answers, protocol
+from freshkey.oauth.answers import TokenAnswer
+from freshkey.oauth.protocol import NOTHING, Encode, Grant, Server
+from freshkey.secret import Secret
+
+
+@frozen(kw_only=True)
+class OAuthClient:
+    """One client of one authorization server. It holds no connection and is cheap to make.
+
+    Each verb sends one request, once. What each raises is what `freshkey.oauth.answers.read_token` raises, and what
+    the `send` it was given raises.
+
+    Attributes:
+        server: The authorization server.
+        client_id: The client's id there.
+        send: Does the I/O: `freshkey.http.send`, usually with its keyword arguments bound.
+        headers: Sent with every request.
+        extra: Fields of every request, such as a client's authentication.
+        encode: How the server wants its fields.
+        clock: To read ``Retry-After`` dates.
+    """
+
+    server: Server
+    client_id: str
+    send: Send = field(repr=False)
+    headers: Mapping[str, str] = field(default=NOTHING, repr=False)
+    extra: Mapping[str, str] = field(default=NOTHING, repr=False)
+    encode: Encode = form
+    clock: Clock = field(default=SYSTEM, repr=False)
+
+    def exchange(
+        self, grant: Grant, *, extra: Mapping[str, str] = NOTHING, headers: Mapping[str, str] = NOTHING
+    ) -> TokenAnswer:
+        """Exchange the authorization code of a sign-in; a code works once (RFC 6749, section 4.1.3).
+
+        Args:
+            grant: What the sign-in brought.
+            extra: Further fields of this request.
+            headers: Further headers of this request.
+        """
+        request = protocol.code_request(
+            self.server,
+            client_id=self.client_id,
+            code=grant.code,
+            pkce=grant.pkce,
+            redirect_uri=grant.redirect_uri,
+            extra={**self.extra, **extra},
+            headers={**self.headers, **headers},
+            encode=self.encode,
+        )
+        return self._token(request)
+
+    def refresh(
+        self,
+        refresh_token: Secret,
+        *,
+        scopes: tuple[str, ...] = (),
+        extra: Mapping[str, str] = NOTHING,
+        headers: Mapping[str, str] = NOTHING,
+    ) -> TokenAnswer:
+        """Renew (RFC 6749, section 6). Without a new refresh token in the answer, the caller keeps the old one.
+
+        Args:
+            refresh_token: Sent once; it may be spent whatever comes back.
+            scopes: What to ask for; none asks for what was granted.
+            extra: Further fields of this request.
+            headers: Further headers of this request.
+        """
+        request = protocol.refresh_request(
+            self.server,
+            client_id=self.client_id,
+            refresh_token=refresh_token,
+            scopes=scopes,
+            extra={**self.extra, **extra},
+            headers={**self.headers, **headers},
+            encode=self.encode,
+        )
+        return self._token(request)
+
+    def revoke(
+        self,
+        token: Secret,
+        hint: str = "refresh_token",
+        *,
+        extra: Mapping[str, str] = NOTHING,
+        headers: Mapping[str, str] = NOTHING,
+    ) -> None:
+        """End a token at the server (RFC 7009); one that it does not know is ended already.
+
+        Args:
+            token: The refresh token, where there is one: what came from it ends with it (section 2.1).
+            hint: ``refresh_token`` or ``access_token``.
+            extra: Further fields of this request.
+            headers: Further headers of this request.
+
+        Raises:
+            ConfigurationError: The server has no revocation endpoint.
+            TransientError: The token may still exist; try again.
+        """
+        request = protocol.revocation_request(
+            self.server,
+            client_id=self.client_id,
+            token=token,
+            hint=hint,
+            extra={**self.extra, **extra},
+            headers={**self.headers, **headers},
+            encode=self.encode,
+        )
+        answers.read_revocation(self.send(request), self.clock.now().wall)
+
+    def _token(self, request: Request) -> TokenAnswer:
+        return answers.read_token(self.send(request), self.clock.now().wall)

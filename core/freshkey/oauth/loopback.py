@@ -1,0 +1,318 @@
+"""Waits on a loopback port for the redirect that ends a sign-in (RFC 8252, section 7.3).
+
+Any web page and any local program can send requests here, so a request is believed only if it proves to be the answer
+to our own attempt; whatever else arrives is rejected and the waiting goes on. One loop serves all connections: one
+that says nothing holds up nobody.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import sys
+import threading
+import time
+from http import HTTPStatus
+from types import TracebackType
+from typing import Final, Self
+
+from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ProtocolError, TransientError
+from freshkey.oauth import pages
+from freshkey.oauth.callback import read_callback
+from freshkey.oauth.callback_request import Wanted, ended, judge
+from freshkey.oauth.protocol import Server
+from freshkey.secret import Secret
+
+
+MOST_REQUESTS: Final = 64
+"""Requests that are not the answer, after which the attempt is given up."""
+
+MOST_CONNECTIONS: Final = 32
+"""Connections at one time; a further one replaces the oldest."""
+
+CONNECTION_SECONDS: Final = 5.0
+"""From a connection's first byte to its end."""
+
+_LOOPBACK_V4 = "127.0.0.1"
+_LOOPBACK_V6 = "::1"
+_TICK = 0.1
+_LINGER = 1.0
+_BACKLOG = 16
+_PORTS_TO_TRY = 16
+
+
+class LoopbackListener:
+    """A port that is open for one attempt, as a context manager.
+
+    Args:
+        state: The state of the attempt.
+        server: Whom we asked.
+        path: The path of the redirect URI. One of its own per provider keeps their answers apart (RFC 9700, 4.4).
+        host: ``127.0.0.1`` (``[::1]`` is used where there is no IPv4), ``::1``, or ``localhost`` where the server
+            accepts nothing else; then both families are bound, so that no other program can take half of the name.
+        connection_seconds: How long one connection may take.
+
+    Attributes:
+        redirect_uri: The address to ask the server to redirect to.
+
+    Raises:
+        ConfigurationError: `host` is no loopback host, or `path` no path.
+        TransientError: No port could be bound.
+    """
+
+    def __init__(
+        self,
+        *,
+        state: str,
+        server: Server,
+        path: str = "/callback",
+        host: str = _LOOPBACK_V4,
+        connection_seconds: float = CONNECTION_SECONDS,
+    ) -> None:
+        if host not in {_LOOPBACK_V4, _LOOPBACK_V6, "localhost"}:
+            raise ConfigurationError("a redirect can only be received at 127.0.0.1, ::1 or localhost")
+        if not path.startswith("/") or not path.isascii() or any(character in path for character in " ?#"):
+            raise ConfigurationError("the path of a redirect address has to begin with / and be only a path")
+        self._state = state
+        self._server = server
+        self._connection_seconds = connection_seconds
+        self._sockets = _bind(host)
+        self._wanted = Wanted(path, _authority(host, self._sockets))
+        self._connections: dict[socket.socket, _Connection] = {}
+        self._selector = selectors.DefaultSelector()
+        self._requests = 0
+        self.redirect_uri = f"http://{self._wanted.authority}{path}"
+        for listening in self._sockets:
+            self._selector.register(listening, selectors.EVENT_READ)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the port and drop every connection; doing it twice is harmless."""
+        self._stop_listening()
+        for connection in list(self._connections.values()):
+            self._drop(connection)
+        self._selector.close()
+
+    def wait(self, given_up: threading.Event) -> Secret | None:
+        """Serve until the answer has come, and return its authorization code.
+
+        Args:
+            given_up: Set by the caller when the answer is no longer needed; None is returned soon after.
+
+        Raises:
+            LoginRequired: The person declined, or too many other requests came.
+            ProviderRefused: The server does not accept the request.
+        """
+        while not given_up.is_set():
+            for ready in self._ready():
+                answer = self._serve(ready)
+                if answer is not None:
+                    self._finish()
+                    return _code(answer)
+            self._drop_late()
+        return None
+
+    def _ready(self) -> list[socket.socket]:
+        return [key.fileobj for key, _ in self._selector.select(_TICK) if isinstance(key.fileobj, socket.socket)]
+
+    def _serve(self, ready: socket.socket) -> Secret | FreshkeyError | None:
+        if ready in self._sockets:
+            self._accept(ready)
+            return None
+        connection = self._connections.get(ready)
+        if connection is None:
+            return None
+        if not connection.receive():
+            self._drop(connection)
+            return None
+        return self._answer(connection) if connection.complete else None
+
+    def _accept(self, listening: socket.socket) -> None:
+        try:
+            accepted, _ = listening.accept()
+        except OSError:
+            return  # it went away between the two calls, or no descriptor is free
+        accepted.setblocking(False)
+        if len(self._connections) >= MOST_CONNECTIONS:
+            self._drop(next(iter(self._connections.values())))
+        self._connections[accepted] = _Connection(accepted, time.monotonic() + self._connection_seconds)
+        self._selector.register(accepted, selectors.EVENT_READ)
+
+    def _answer(self, connection: _Connection) -> Secret | FreshkeyError | None:
+        """Answer one request; return what the attempt ends with, if this was it."""
+        query = judge(bytes(connection.received), self._wanted)
+        if isinstance(query, HTTPStatus):
+            connection.reply(pages.REJECTED[query])
+            return self._count()
+        try:
+            code = read_callback(query, state=self._state, server=self._server)
+        except ProtocolError:
+            connection.reply(pages.REJECTED[HTTPStatus.BAD_REQUEST])
+            return self._count()
+        except FreshkeyError as error:
+            connection.reply(pages.DECLINED)
+            return error
+        connection.reply(pages.RECEIVED)
+        return code
+
+    def _count(self) -> FreshkeyError | None:
+        self._requests += 1
+        if self._requests < MOST_REQUESTS:
+            return None
+        message = f"{MOST_REQUESTS} requests came to the sign-in's port that were not its answer; it was given up"
+        return LoginRequired(message, hint="Close the web pages you do not know, and sign in again")
+
+    def _drop(self, connection: _Connection) -> None:
+        self._selector.unregister(connection.socket)
+        del self._connections[connection.socket]
+        connection.socket.close()
+
+    def _drop_late(self) -> None:
+        now = time.monotonic()
+        for connection in [late for late in self._connections.values() if late.deadline < now]:
+            self._drop(connection)
+
+    def _stop_listening(self) -> None:
+        for listening in self._sockets:
+            self._selector.unregister(listening)
+            listening.close()
+        self._sockets = []
+
+    def _finish(self) -> None:
+        """Free the port, and let the browser read the page before its connection is closed."""
+        self._stop_listening()
+        for connection in [silent for silent in self._connections.values() if not silent.replied]:
+            self._drop(connection)
+        while self._connections:
+            for ready in self._ready():
+                self._serve(ready)
+            self._drop_late()
+
+
+class _Connection:
+    """One connection: receives a request, sends one answer, then waits for the other side to close.
+
+    Closing at once would reset the connection where unread bytes are left, and the browser would show an error
+    instead of the page.
+    """
+
+    def __init__(self, accepted: socket.socket, deadline: float) -> None:
+        self.socket = accepted
+        self.deadline = deadline
+        self.received = bytearray()
+        self.replied = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is a request to answer."""
+        return not self.replied and ended(bytes(self.received))
+
+    def receive(self) -> bool:
+        """Take what has arrived; return whether the other side is still there."""
+        try:
+            data = self.socket.recv(8192)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        if not self.replied:
+            self.received += data
+        return bool(data)
+
+    def reply(self, answer: bytes) -> None:
+        """Send the answer. It is far smaller than any send buffer, so this does not block."""
+        self.replied = True
+        self.deadline = time.monotonic() + _LINGER
+        try:
+            self.socket.sendall(answer)
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            return  # nobody is there to read it; the request counts all the same
+
+
+def _code(answer: Secret | FreshkeyError) -> Secret:
+    if isinstance(answer, FreshkeyError):
+        raise answer
+    return answer
+
+
+# --- binding ------------------------------------------------------------------------------------------------------
+
+
+def _authority(host: str, sockets: list[socket.socket]) -> str:
+    port = sockets[0].getsockname()[1]
+    if host == "localhost":
+        return f"localhost:{port}"
+    return f"[::1]:{port}" if sockets[0].family == socket.AF_INET6 else f"{_LOOPBACK_V4}:{port}"
+
+
+def _bind(host: str) -> list[socket.socket]:
+    """Bind what `host` stands for: a port is bound first and read then, never looked for and bound later."""
+    try:
+        if host == "localhost":
+            return _bind_both()
+        if host == _LOOPBACK_V4 and _exists(socket.AF_INET):
+            return [_listen(socket.AF_INET, 0)]
+        return [_listen(socket.AF_INET6, 0)]
+    except OSError as error:
+        reason = error.strerror or "the operating system refused"
+    raise TransientError(f"no port could be opened for the end of the sign-in: {reason}")
+
+
+def _bind_both() -> list[socket.socket]:
+    """Bind one port on every loopback family there is.
+
+    Raises:
+        OSError: No port is free on both; half of the name could belong to another program then.
+    """
+    families = [family for family in (socket.AF_INET, socket.AF_INET6) if _exists(family)]
+    for _ in range(_PORTS_TO_TRY - 1):
+        try:
+            return _bind_same(families)
+        except OSError:
+            continue
+    return _bind_same(families)
+
+
+def _bind_same(families: list[socket.AddressFamily]) -> list[socket.socket]:
+    bound: list[socket.socket] = []
+    try:
+        for family in families:
+            bound.append(_listen(family, bound[0].getsockname()[1] if bound else 0))
+    except OSError:
+        for half in bound:
+            half.close()
+        raise
+    return bound
+
+
+def _exists(family: socket.AddressFamily) -> bool:
+    try:
+        _listen(family, 0).close()
+    except OSError:
+        return False
+    return True
+
+
+def _listen(family: socket.AddressFamily, port: int) -> socket.socket:
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if sys.platform == "win32":
+            # Without it another program could bind the same port and receive what is ours.
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.bind((_LOOPBACK_V4 if family == socket.AF_INET else _LOOPBACK_V6, port))
+        listening.listen(_BACKLOG)
+        listening.setblocking(False)
+    except OSError:
+        listening.close()
+        raise
+    return listening

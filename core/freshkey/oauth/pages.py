@@ -1,0 +1,72 @@
+"""The whole HTTP answers of the loopback listener: constant bytes, so that nothing a stranger sent can come back."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from http import HTTPStatus
+from typing import Final
+
+
+_STYLE: Final = (
+    "html{height:100%;color-scheme:light dark}"
+    "body{min-height:100%;margin:0;display:grid;place-items:center;background:#f6f7f9;color:#1d2430;"
+    "font:16px/1.6 system-ui,sans-serif}"
+    "main{margin:2rem;max-width:26rem;padding:2.5rem;border-radius:1rem;background:#fff;"
+    "box-shadow:0 1px 2px #0001,0 12px 40px #0001;text-align:center}"
+    "h1{margin:0 0 .5rem;font-size:1.35rem;font-weight:600}"
+    "p{margin:0;color:#5b6575}"
+    "@media(prefers-color-scheme:dark){body{background:#12161c;color:#e8ecf2}main{background:#1b212a}p{color:#9aa5b5}}"
+)
+
+_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("ascii")
+
+_DOCUMENT: Final = (
+    '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+    '<meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>'
+    "<style>{style}</style></head><body><main><h1>{title}</h1><p>{text}</p></main></body></html>"
+)
+
+_HEADERS: Final = (
+    ("Content-Type", "text/html; charset=utf-8"),
+    ("Content-Security-Policy", f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ancestors 'none'"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Connection", "close"),
+)
+
+
+def _answer(status: HTTPStatus, title: str, text: str) -> bytes:
+    body = _DOCUMENT.format(title=title, text=text, style=_STYLE).encode()
+    headers = [*_HEADERS, ("Content-Length", str(len(body)))]
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        headers.append(("Allow", "GET"))
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {value}" for name, value in headers), "", ""]
+    return "\r\n".join(lines).encode("ascii") + body
+
+
+RECEIVED: Final = _answer(
+    HTTPStatus.OK, "You can close this page", "The sign-in continues in the application that you started it from."
+)
+"""The answer to the redirect that brought a code. It promises nothing: the code has not been exchanged yet."""
+
+DECLINED: Final = _answer(
+    HTTPStatus.OK, "Not signed in", "The sign-in was not completed. The application that you started it from knows why."
+)
+"""The answer to the redirect that brought an error of our own attempt."""
+
+REJECTED: Final = {
+    status: _answer(status, "Nothing to see here", "This is not the answer that the application is waiting for.")
+    for status in (
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        HTTPStatus.REQUEST_URI_TOO_LONG,
+        HTTPStatus.MISDIRECTED_REQUEST,
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
+    )
+}
+"""The answers to everything else."""

@@ -1,0 +1,207 @@
+"""One sign-in of a person: a browser redirect and a pasted answer race in a single attempt."""
+
+from __future__ import annotations
+
+import functools
+import secrets
+import threading
+from collections.abc import Callable, Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+from attrs import field, frozen
+
+from freshkey.clock import SYSTEM, Clock
+from freshkey.errors import LoginRequired, ProtocolError
+from freshkey.model import Interaction
+from freshkey.oauth.browser import safe_url
+from freshkey.oauth.callback import read_pasted
+from freshkey.oauth.loopback import LoopbackListener
+from freshkey.oauth.protocol import NOTHING, Grant, Pkce, Server, authorization_url, new_state
+from freshkey.secret import Secret
+
+
+TIMEOUT: Final = 300.0
+"""Seconds that a person has."""
+
+MOST_PASTES: Final = 5
+"""Wrong pastes, after which only the browser can finish the attempt."""
+
+_GOODBYE = 2.0
+"""Seconds to wait for a prompt to be taken back."""
+
+
+def authorize(
+    server: Server,
+    *,
+    client_id: str,
+    scopes: tuple[str, ...],
+    ask: Interaction,
+    redirect_path: str = "/callback",
+    redirect_host: str = "127.0.0.1",
+    paste_redirect_uri: str | None = None,
+    bare_code: bool = False,
+    extra: Mapping[str, str] = NOTHING,
+    timeout: float = TIMEOUT,
+    random: Callable[[int], bytes] = secrets.token_bytes,
+    clock: Clock = SYSTEM,
+    allow_insecure_loopback: bool = False,
+) -> Grant:
+    """Have a person sign in and return the authorization code (RFC 6749, section 4.1; RFC 8252).
+
+    The browser is sent back to a loopback port. A person whose browser runs elsewhere pastes instead: the code from
+    the provider's page where `paste_redirect_uri` names one, otherwise the full address that the browser ended at.
+    Both ways share one PKCE pair and one state, and the first valid answer wins.
+
+    Args:
+        server: The authorization server.
+        client_id: The client's id there.
+        scopes: What to ask for.
+        ask: The person.
+        redirect_path: Path of the loopback redirect, as it is registered.
+        redirect_host: Its host; see `LoopbackListener`.
+        paste_redirect_uri: A page of the provider that shows the code, as it is registered.
+        bare_code: That page shows the code without its state.
+        extra: Further parameters of the authorization request; never a secret.
+        timeout: Seconds until the attempt is given up.
+        random: Returns that many random bytes.
+        clock: Measures `timeout`.
+        allow_insecure_loopback: Accept an authorization endpoint on loopback without TLS, for tests.
+
+    Raises:
+        LoginRequired: There is nobody to ask, the person declined, or nothing came in time.
+        ProviderRefused: The server does not accept the request.
+        ConfigurationError: The authorization endpoint may not be opened in a browser.
+        TransientError: No loopback port could be bound.
+    """
+    state = new_state(random)
+    pkce = Pkce.create(random)
+    with LoopbackListener(state=state, server=server, path=redirect_path, host=redirect_host) as listener:
+        address = functools.partial(
+            authorization_url, server, client_id=client_id, scopes=scopes, state=state, pkce=pkce, extra=extra
+        )
+        check = functools.partial(safe_url, allow_insecure_loopback=allow_insecure_loopback)
+        attempt = _Attempt(
+            server=server,
+            pkce=pkce,
+            state=state,
+            loopback_uri=listener.redirect_uri,
+            loopback_url=check(address(redirect_uri=listener.redirect_uri)),
+            paste_uri=paste_redirect_uri,
+            paste_url=check(address(redirect_uri=paste_redirect_uri)) if paste_redirect_uri else None,
+            bare_code=bare_code,
+        )
+        return _race(attempt, listener, ask, clock, timeout)
+
+
+@frozen(kw_only=True)
+class _Attempt:
+    """What both ways of one sign-in share."""
+
+    server: Server
+    pkce: Pkce
+    state: str = field(repr=False)
+    loopback_uri: str
+    loopback_url: str
+    paste_uri: str | None
+    paste_url: str | None
+    bare_code: bool
+
+    def grant(self, code: Secret, redirect_uri: str) -> Grant:
+        return Grant(code=code, redirect_uri=redirect_uri, pkce=self.pkce, state=self.state)
+
+    def pasted(self, text: str) -> Grant:
+        """Read a paste; which redirect URI it belongs to shows in how it begins.
+
+        Raises:
+            ProtocolError: It is not the answer to this attempt.
+            LoginRequired: It says that the person declined.
+            ProviderRefused: It says that the server does not accept the request.
+        """
+        code = read_pasted(text, state=self.state, server=self.server, bare_code=self.bare_code)
+        from_loopback = self.paste_uri is None or text.strip().startswith(self.loopback_uri + "?")
+        return self.grant(code, self.loopback_uri if from_loopback else self.paste_uri or "")
+
+    @property
+    def prompt(self) -> str:
+        """What to ask the person for; they are warned, because thieves ask for the same thing."""
+        warning = "Paste it only here, never into a web page or a message"
+        if self.paste_url is None:
+            return f"If the browser runs elsewhere, paste the full address it ended at. {warning}: "
+        return f"If no browser opened, visit\n{self.paste_url}\nand paste the code that it shows. {warning}: "
+
+
+class _Race:
+    """Keeps the first outcome of several threads."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+        self._lock = threading.Lock()
+        self._outcome: Grant | BaseException | None = None
+
+    def enter(self, name: str, runner: Callable[[], Grant | None]) -> threading.Thread:
+        """Start a runner, which finishes the race with what it returns or raises, or leaves it by returning None."""
+        thread = threading.Thread(target=self._run, args=(runner,), name=f"freshkey-{name}", daemon=True)
+        thread.start()
+        return thread
+
+    def _run(self, runner: Callable[[], Grant | None]) -> None:
+        try:
+            outcome: Grant | BaseException | None = runner()
+        except BaseException as error:  # noqa: BLE001  it is raised again in the thread that waits
+            outcome = error
+        if outcome is not None:
+            self._finish(outcome)
+
+    def _finish(self, outcome: Grant | BaseException) -> None:
+        with self._lock:
+            if self._outcome is None:
+                self._outcome = outcome
+        self.over.set()
+
+    def result(self) -> Grant | None:
+        """Return what the first runner brought, or raise what it raised; None if nobody has finished."""
+        with self._lock:
+            outcome = self._outcome
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+
+def _race(attempt: _Attempt, listener: LoopbackListener, ask: Interaction, clock: Clock, timeout: float) -> Grant:
+    race = _Race()
+    threads = [race.enter("loopback", lambda: _listen(attempt, listener, race.over))]
+    try:
+        ask.progress(f"Signing in at {urlsplit(attempt.loopback_url).hostname}")
+        ask.open_url(attempt.loopback_url)
+        threads.append(race.enter("paste", lambda: _paste(attempt, ask, race.over)))
+        clock.wait(race.over, timeout)
+    finally:
+        race.over.set()
+        for thread in threads:
+            thread.join(_GOODBYE)
+    grant = race.result()
+    if grant is None:
+        raise LoginRequired(f"nobody signed in within {timeout:g} seconds", hint="Start the sign-in again")
+    return grant
+
+
+def _listen(attempt: _Attempt, listener: LoopbackListener, given_up: threading.Event) -> Grant | None:
+    code = listener.wait(given_up)
+    return None if code is None else attempt.grant(code, attempt.loopback_uri)
+
+
+def _paste(attempt: _Attempt, ask: Interaction, given_up: threading.Event) -> Grant | None:
+    for _ in range(MOST_PASTES):
+        try:
+            text = ask.read_code(attempt.prompt, given_up)
+        except LoginRequired:
+            return None  # nobody can paste; the browser still can bring the answer
+        if text is None:
+            return None
+        try:
+            return attempt.pasted(text.reveal())
+        except ProtocolError as error:
+            ask.notice(f"That was not it: {error}")
+    ask.notice("Nothing more can be pasted; finish the sign-in in the browser")
+    return None
