@@ -54,12 +54,14 @@ def _chromium() -> str | None:
 
 COUNTERPARTS: Final = {
     "oidc-provider": Counterpart(
-        _oidc_provider, "apt-get install npm && npm ci --prefix tests/counterparts && sh scripts/setup"
+        _oidc_provider, "apt-get install npm libatomic1 && npm ci --prefix tests/counterparts && sh scripts/setup"
     ),
     "gnome-keyring": Counterpart(
         _programs("gnome-keyring-daemon", "dbus-daemon"), "apt-get install --no-install-recommends gnome-keyring dbus"
     ),
-    "chromium": Counterpart(_chromium, "apt-get install --no-install-recommends chromium && sh scripts/setup"),
+    "chromium": Counterpart(
+        _chromium, "apt-get install --no-install-recommends chromium libatomic1 && sh scripts/setup"
+    ),
 }
 
 
