@@ -18,7 +18,9 @@ from freshkey.oauth.answers import (
 )
 from freshkey.oauth.callback import read_callback, read_pasted
 from freshkey.oauth.client import OAuthClient
+from freshkey.oauth.device import device_sign_in
 from freshkey.oauth.loopback import LoopbackListener
+from freshkey.oauth.metadata import discover
 from freshkey.oauth.protocol import (
     Grant,
     Pkce,
@@ -49,7 +51,9 @@ __all__ = [
     "authorize",
     "code_request",
     "device_request",
+    "device_sign_in",
     "device_token_request",
+    "discover",
     "new_state",
     "read_callback",
     "read_device",

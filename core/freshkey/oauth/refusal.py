@@ -97,7 +97,8 @@ def refusal_error(response: Response, now: float) -> FreshkeyError:
         message = f"the authorization server refused for now: {refusal}"
         return TransientError(message, retry_after=retry_after(response.headers, now))
     if refusal.code in PERSON_CODES or (refusal.code is None and refusal.status in _PERSON_STATUSES):
-        return LoginRequired(f"the authorization server no longer accepts this sign-in: {refusal}")
+        message = f"the authorization server does not accept this sign-in: {refusal}"
+        return LoginRequired(message, hint="Sign in again")
     hint = "Check the client id, the scopes and the endpoints of the provider's settings"
     return ProviderRefused(f"the authorization server refused: {refusal}", hint=hint)
 

@@ -1,0 +1,128 @@
+"""Learns a server's endpoints from its issuer identifier (RFC 8414), and believes nothing that points elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from freshkey.clock import SYSTEM, Clock
+from freshkey.errors import ConfigurationError, ProtocolError, TransientError
+from freshkey.http import Request, Response, Send, checked_url, parse_json_object, retry_after
+from freshkey.oauth.browser import safe_url
+from freshkey.oauth.protocol import Server
+
+
+_OAUTH: Final = "/.well-known/oauth-authorization-server"
+_OPENID: Final = "/.well-known/openid-configuration"
+
+
+def discover(
+    issuer: str,
+    send: Send,
+    *,
+    hosts: Collection[str] = (),
+    clock: Clock = SYSTEM,
+    allow_insecure_loopback: bool = False,
+) -> Server:
+    """Fetch the metadata of an authorization server and return what it says.
+
+    Both places are tried: that of RFC 8414 (section 3.1) and that of OpenID Connect Discovery 1.0 (section 4). Nothing
+    is cached: keep the result with the credential, so that a change of the token endpoint is noticed.
+
+    Args:
+        issuer: The issuer identifier; the document must repeat it exactly (RFC 8414, section 3.3).
+        send: Does the I/O.
+        hosts: Hosts that endpoints may have besides the issuer's own and those below it, such as
+            ``oauth2.googleapis.com``.
+        clock: To read ``Retry-After`` dates.
+        allow_insecure_loopback: Accept an issuer on loopback without TLS, for tests.
+
+    Raises:
+        ConfigurationError: `issuer` is no https address without query and fragment.
+        ProtocolError: There is no metadata, it is another issuer's, or an endpoint is not https or elsewhere.
+        TransientError: The server refuses for now, or cannot be reached.
+    """
+    checked_url(issuer, allow_insecure_loopback=allow_insecure_loopback)
+    if "?" in issuer:
+        raise ConfigurationError("an issuer has no query", hint="Write it exactly as the provider documents it")
+    facts = _fetch(issuer, send, clock)
+    if facts.get("issuer") != issuer:
+        raise ProtocolError("the metadata that was found is another issuer's")
+    return _Reader(facts, issuer, hosts, allow_insecure_loopback).server()
+
+
+def _fetch(issuer: str, send: Send, clock: Clock) -> Mapping[str, Any]:
+    parts = urlsplit(issuer)
+    path = parts.path.rstrip("/")
+    for address in (f"{parts.scheme}://{parts.netloc}{_OAUTH}{path}", f"{issuer.rstrip('/')}{_OPENID}"):
+        response = send(Request(method="GET", url=address, headers={"Accept": "application/json"}))
+        if response.status == HTTPStatus.OK:
+            return parse_json_object(response.body)
+        _stop_if_for_now(response, clock)
+    raise ProtocolError(f"{parts.hostname} publishes no metadata of an authorization server")
+
+
+def _stop_if_for_now(response: Response, clock: Clock) -> None:
+    if response.status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS} or response.status >= 500:  # noqa: PLR2004  RFC 9110, 15.6
+        message = f"the metadata of the authorization server cannot be read for now (status {response.status})"
+        raise TransientError(message, retry_after=retry_after(response.headers, clock.now().wall))
+
+
+class _Reader:
+    """Reads one metadata document."""
+
+    def __init__(
+        self, facts: Mapping[str, Any], issuer: str, hosts: Collection[str], allow_insecure_loopback: bool
+    ) -> None:
+        self._facts = facts
+        self._issuer = issuer
+        self._host = urlsplit(issuer).hostname or ""
+        self._hosts = {host.lower() for host in hosts}
+        self._allow_insecure_loopback = allow_insecure_loopback
+
+    def server(self) -> Server:
+        """Return what the document says.
+
+        PKCE by S256 is used whatever ``code_challenge_methods_supported`` lists: leaving it out at the word of an
+        unprotected document would be a downgrade (RFC 9700, section 4.8).
+
+        Raises:
+            ProtocolError: An endpoint is missing or may not be used.
+        """
+        return Server(
+            issuer=self._issuer,
+            authorization_endpoint=self._required("authorization_endpoint"),
+            token_endpoint=self._required("token_endpoint"),
+            revocation_endpoint=self._optional("revocation_endpoint"),
+            device_authorization_endpoint=self._optional("device_authorization_endpoint"),
+            iss_required=self._facts.get("authorization_response_iss_parameter_supported") is True,
+        )
+
+    def _required(self, name: str) -> str:
+        endpoint = self._optional(name)
+        if endpoint is None:
+            raise ProtocolError(f"the metadata of the authorization server has no {name}")
+        return endpoint
+
+    def _optional(self, name: str) -> str | None:
+        endpoint = self._facts.get(name)
+        if endpoint is None:
+            return None
+        if not isinstance(endpoint, str) or not self._usable(endpoint):
+            raise ProtocolError(f"the metadata of the authorization server has a {name} that may not be used")
+        return endpoint
+
+    def _usable(self, endpoint: str) -> bool:
+        """Whether it is a safe address of the issuer's own host, of one below it, or of an allowed one.
+
+        No list of registrable domains is kept: "the same organisation" is what the caller says in ``hosts``. Private
+        addresses are thereby out of reach, unless the issuer itself is one (RFC 8414, section 6.2).
+        """
+        try:
+            safe_url(endpoint, allow_insecure_loopback=self._allow_insecure_loopback)
+        except ConfigurationError:
+            return False
+        host = urlsplit(endpoint).hostname or ""
+        return host == self._host or host.endswith(f".{self._host}") or host in self._hosts
