@@ -5,19 +5,16 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final, Self
 
-from attrs import frozen
+from attrs import evolve
 
 from freshkey.clock import SYSTEM, Clock
 from freshkey.testing.server.account import Account
-from freshkey.testing.server.authorize import AuthorizeEndpoint
-from freshkey.testing.server.bearer import BearerEndpoints
-from freshkey.testing.server.device import DeviceEndpoint
 from freshkey.testing.server.faults import Faults, outage_answer
 from freshkey.testing.server.grants import Grants
 from freshkey.testing.server.log import Entry, Log
 from freshkey.testing.server.policy import Policy
-from freshkey.testing.server.token import DEVICE_GRANT, TokenEndpoint
-from freshkey.testing.server.wire import Answer, Asked, Listener, json_answer, page
+from freshkey.testing.server.routes import Act, Endpoints, urls_at
+from freshkey.testing.server.wire import Answer, Asked, Listener
 
 
 if TYPE_CHECKING:
@@ -25,33 +22,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 CLIENT_ID = "freshkey-test-client"
-
-
-@frozen(kw_only=True)
-class Urls:
-    """Where everything is; absolute URLs.
-
-    Attributes:
-        issuer: The issuer identifier (RFC 8414).
-        authorize: Authorization endpoint.
-        token: Token endpoint.
-        revoke: Revocation endpoint.
-        device: Device authorization endpoint.
-        device_page: Where a person enters a user code.
-        paste: The redirect address that shows ``code#state`` to copy.
-        profile: Tells account and plan.
-        resource: Answers 200 to a live access token, 401 to others.
-    """
-
-    issuer: str
-    authorize: str
-    token: str
-    revoke: str
-    device: str
-    device_page: str
-    paste: str
-    profile: str
-    resource: str
 
 
 class AuthorizationServer:
@@ -92,8 +62,16 @@ class AuthorizationServer:
         self._faults = Faults()
         self._grants = Grants(self.policy, clock, self._log)
         self._listener = Listener(self._answer)
-        self.urls = _urls(f"http://127.0.0.1:{self._listener.port}")
-        self._routes = self._build_routes(clock)
+        self.urls = urls_at(f"http://127.0.0.1:{self._listener.port}")
+        self._endpoints = Endpoints(
+            self.policy,
+            self._grants,
+            self.urls,
+            client_id=client_id,
+            account=lambda: self.account,
+            extra=self._extra,
+            now=clock.elapsed,
+        )
         self._requests: list[Asked] = []
 
     # --- running ---------------------------------------------------------------------------------------------
@@ -201,7 +179,7 @@ class AuthorizationServer:
         Without a script a poll is answered by what the person did on the verification page.
         """
         with self._lock:
-            self._device.script.extend(answers)
+            self._endpoints.device.script.extend(answers)
 
     def expire_access_tokens(self) -> None:
         """End every access token now, before its announced end; refresh tokens live on."""
@@ -220,97 +198,20 @@ class AuthorizationServer:
 
     # --- answering -------------------------------------------------------------------------------------------
 
-    def _build_routes(self, clock: Clock) -> dict[str, tuple[str, Callable[[Asked], Answer]]]:
-        """Wire the endpoints and return, per path, the endpoint's name and what answers there."""
-        authorize = AuthorizeEndpoint(
-            self.policy,
-            self._grants,
-            issuer=self.urls.issuer,
-            client_id=self.client_id,
-            paste_uri=self.urls.paste,
-            account=lambda: self.account,
-            now=clock.elapsed,
-        )
-        self._device = DeviceEndpoint(
-            self.policy,
-            self._grants,
-            page_uri=self.urls.device_page,
-            account=lambda: self.account,
-            now=clock.elapsed,
-        )
-        token = TokenEndpoint(
-            self.policy,
-            self._grants,
-            authorize,
-            self._device,
-            client_id=self.client_id,
-            extra=self._token_fields,
-            now=clock.elapsed,
-        )
-        bearer = BearerEndpoints(self.policy, self._grants, lambda: self.account)
-        return {
-            "/oauth/authorize": ("authorize", authorize.answer),
-            "/oauth/code/callback": ("paste", authorize.show_code),
-            "/v1/oauth/token": ("token", token.answer),
-            "/v1/oauth/token/revoke": ("revoke", token.revoke),
-            "/v1/oauth/device": ("device", token.begin_device),
-            "/device": ("device_page", self._device.enter_code),
-            "/api/oauth/profile": ("profile", bearer.profile),
-            "/resource": ("resource", bearer.resource),
-            "/.well-known/oauth-authorization-server": ("metadata", self._metadata),
-            "/.well-known/openid-configuration": ("metadata", self._metadata),
-        }
-
     def _answer(self, asked: Asked) -> Answer:
         with self._lock:
             self._requests.append(asked)
             request_id = f"req-{len(self._requests)}"
-        endpoint, act = self._routes.get(asked.path, ("", lambda _: page("<h1>Nothing here</h1>", 404)))
+        endpoint, act = self._endpoints.at(asked.path)
         answer = self._faults.play(endpoint, lambda: self._act(act, asked), self._note_fault)
-        return Answer(
-            status=answer.status,
-            body=answer.body,
-            headers={"Request-Id": request_id, **answer.headers},
-            broken=answer.broken,
-        )
+        return evolve(answer, headers={"Request-Id": request_id, **answer.headers})
 
-    def _act(self, act: Callable[[Asked], Answer], asked: Asked) -> Answer:
+    def _act(self, act: Act, asked: Asked) -> Answer:
         with self._lock:
             return act(asked)
 
     def _note_fault(self, what: str) -> None:
         self._grants.note("fault", detail=what)
 
-    def _token_fields(self, account: Account) -> Mapping[str, object]:
+    def _extra(self, account: Account) -> Mapping[str, object]:
         return self.token_fields(account)
-
-    def _metadata(self, asked: Asked) -> Answer:  # noqa: ARG002  every request gets the same
-        """Answer with the server's metadata (RFC 8414, section 3.2)."""
-        return json_answer(
-            {
-                "issuer": self.urls.issuer,
-                "authorization_endpoint": self.urls.authorize,
-                "token_endpoint": self.urls.token,
-                "revocation_endpoint": self.urls.revoke,
-                "device_authorization_endpoint": self.urls.device,
-                "response_types_supported": ["code"],
-                "grant_types_supported": ["authorization_code", "refresh_token", DEVICE_GRANT],
-                "code_challenge_methods_supported": ["S256"],
-                "token_endpoint_auth_methods_supported": ["none"],
-                "authorization_response_iss_parameter_supported": self.policy.iss_in_callback,
-            }
-        )
-
-
-def _urls(base: str) -> Urls:
-    return Urls(
-        issuer=base,
-        authorize=f"{base}/oauth/authorize",
-        token=f"{base}/v1/oauth/token",
-        revoke=f"{base}/v1/oauth/token/revoke",
-        device=f"{base}/v1/oauth/device",
-        device_page=f"{base}/device",
-        paste=f"{base}/oauth/code/callback",
-        profile=f"{base}/api/oauth/profile",
-        resource=f"{base}/resource",
-    )

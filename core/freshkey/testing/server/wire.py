@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
-from attrs import Factory, frozen
+from attrs import Factory, field, frozen
 
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ class Asked:
 
     method: str
     path: str
-    query: tuple[tuple[str, str], ...] = ()
-    headers: Mapping[str, str] = Factory(dict)
-    body: bytes = b""
+    query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
 
 
 @frozen(kw_only=True)
@@ -46,7 +46,7 @@ class Answer:
     """One response; `broken` closes the connection without writing it."""
 
     status: int
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
     headers: Mapping[str, str] = Factory(dict)
     broken: bool = False
 
