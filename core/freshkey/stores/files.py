@@ -188,9 +188,11 @@ def _make_missing(path: Path) -> None:
 
 
 def _make_private(path: Path) -> None:
-    with suppress(FileExistsError):
-        path.mkdir(mode=0o700)
-    found = path.lstat()
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        path.mkdir(mode=0o700, exist_ok=True)
+        found = path.lstat()
     if stat.S_ISLNK(found.st_mode):
         raise StoreUnavailable(
             f"{path} is a symbolic link", hint="Remove the link, or set FRESHKEY_STATE_DIR to where it leads"

@@ -47,7 +47,7 @@ class ThreadLock:
         lock = _threads.setdefault(self._key, threading.Lock())
         if not lock.acquire(timeout=max(timeout, 0)):
             raise StoreBusy(
-                f"another thread of this process did not finish with this profile within {timeout:g} s",
+                f"another thread of this process ({os.getpid()}) did not finish with this profile within {timeout:g} s",
                 hint="Try again",
             )
         return lock.release

@@ -1,0 +1,162 @@
+"""The key of the encrypted file store: from a passphrase or from a key file, and recognised when it is a wrong one."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import secrets
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import asdict, field, frozen, validators
+
+from freshkey.errors import StoreUnavailable
+from freshkey.secret import Secret
+from freshkey.stores.files import create_private, read_private
+
+
+KEY_BYTES: Final = 32
+PASSPHRASE, KEY_FILE = "passphrase", "key file"
+
+_CHECKED = b"freshkey file store"
+
+
+def _at_most(most: int) -> list[Any]:
+    return [validators.instance_of(int), validators.ge(1), validators.le(most)]
+
+
+@frozen(kw_only=True)
+class KeyInfo:
+    """What is stored beside the encrypted items so that the right key is found again; nothing secret.
+
+    The scrypt parameters are those that OWASP recommends, N = 2^17, r = 8, p = 1 (RFC 7914): 128 MiB for one guess.
+
+    Attributes:
+        kind: Where the key comes from.
+        salt: Salt of scrypt, base64.
+        n: Cost of scrypt, a power of two.
+        r: Block size of scrypt.
+        p: Parallelisation of scrypt.
+        check: Keyed hash that only the right key gives.
+        schema: Version of this file.
+    """
+
+    kind: str = field(validator=validators.in_((PASSPHRASE, KEY_FILE)))
+    salt: str = field(factory=lambda: base64.b64encode(secrets.token_bytes(16)).decode("ascii"))
+    n: int = field(default=1 << 17, validator=_at_most(1 << 20))
+    r: int = field(default=8, validator=_at_most(32))
+    p: int = field(default=1, validator=_at_most(16))
+    check: str = field(default="", validator=validators.instance_of(str))
+    schema: int = field(default=1, validator=validators.in_((1,)))
+
+
+class FileKey:
+    """Finds the key of one file store, or makes it.
+
+    Args:
+        directory: Where the store is.
+        origin: `PASSPHRASE` or `KEY_FILE`.
+        passphrase: The passphrase, where it comes from one and is given.
+        passphrase_env: Name of the variable that gives it.
+        key_file: The key file, where it comes from one.
+    """
+
+    def __init__(
+        self, directory: Path, *, origin: str, passphrase: Secret | None, passphrase_env: str, key_file: Path
+    ) -> None:
+        self._info_path = directory / "key.json"
+        self._directory = directory
+        self._origin = origin
+        self._passphrase = passphrase
+        self._passphrase_env = passphrase_env
+        self._key_file = key_file
+        self._known: bytes | None = None
+
+    def find(self) -> bytes:
+        """Return the key with which the store was begun.
+
+        Raises:
+            StoreUnavailable: It is not here, or another one is.
+        """
+        info = self._known or self._read_info()
+        if info is None:
+            raise StoreUnavailable(f"{self._info_path} is missing", hint=self._start_over())
+        return info if isinstance(info, bytes) else self._open(info)
+
+    def make(self) -> bytes:
+        """Return the key with which the store was begun; begin it where that is still to be done.
+
+        Raises:
+            StoreUnavailable: There is none, and none can be made.
+        """
+        if self._known is None and self._read_info() is None:
+            if any(self._directory.glob("*.[01].*")):
+                # A new salt would make what is there unreadable for good.
+                return self.find()
+            fresh = KeyInfo(kind=self._origin)
+            if self._origin == KEY_FILE:
+                create_private(self._key_file, base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n")
+            check = _check(self._derive(fresh))
+            # Where another process was quicker, its file stays and decides.
+            create_private(self._info_path, json.dumps(asdict(fresh) | {"check": check}).encode())
+        return self.find()
+
+    def _read_info(self) -> KeyInfo | None:
+        data = read_private(self._info_path)
+        if data is None:
+            return None
+        try:
+            return KeyInfo(**json.loads(data))
+        except (ValueError, TypeError):
+            raise StoreUnavailable(f"{self._info_path} is damaged", hint=self._start_over()) from None
+
+    def _open(self, info: KeyInfo) -> bytes:
+        if info.kind != self._origin:
+            wanted = f"set {self._passphrase_env}" if info.kind == PASSPHRASE else f"unset {self._passphrase_env}"
+            raise StoreUnavailable(
+                f"the file store was begun with a {info.kind}, not with a {self._origin}",
+                hint=f"Give it that: {wanted}, or correct [stores.file]",
+            )
+        key = self._derive(info)
+        if not hmac.compare_digest(_check(key), info.check):
+            source = self._passphrase_env if self._origin == PASSPHRASE else self._key_file
+            raise StoreUnavailable(
+                f"the {self._origin} in {source} is not the one that the file store was begun with",
+                hint="Give it that one; nothing was overwritten",
+            )
+        self._known = key
+        return key
+
+    def _derive(self, info: KeyInfo) -> bytes:
+        if self._origin == KEY_FILE:
+            return self._read_key_file()
+        if self._passphrase is None:
+            raise StoreUnavailable(
+                "the file store needs its passphrase", hint=f"Set the environment variable {self._passphrase_env}"
+            )
+        from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+        scrypt = Scrypt(base64.b64decode(info.salt), KEY_BYTES, info.n, info.r, info.p)
+        return scrypt.derive(self._passphrase.reveal().encode())
+
+    def _read_key_file(self) -> bytes:
+        data = read_private(self._key_file)
+        if data is None:
+            raise StoreUnavailable(f"the key file {self._key_file} is missing", hint=self._start_over())
+        try:
+            key = base64.b64decode(data.strip(), validate=True)
+        except ValueError:
+            key = b""
+        if len(key) != KEY_BYTES:
+            raise StoreUnavailable(
+                f"{self._key_file} is no key file", hint=f"It has {KEY_BYTES} random bytes, written in base64"
+            )
+        return key
+
+    def _start_over(self) -> str:
+        return f"Bring it back, or remove {self._directory} and sign in again"
+
+
+def _check(key: bytes) -> str:
+    return hmac.digest(key, _CHECKED, "sha256").hex()

@@ -1,0 +1,168 @@
+"""The operating system's keychain as a store: every call on one thread, with a deadline, every error explained."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from freshkey.errors import ConfigurationError, FreshkeyError, StoreUnavailable
+from freshkey.hooks import hookimpl
+from freshkey.model import CredentialStore, Profile
+from freshkey.stores.backends import Backend, open_backend
+from freshkey.stores.files import file_name
+from freshkey.stores.lock import ProfileLock
+from freshkey.stores.options import store_options
+from freshkey.stores.slots import SlottedStore
+from freshkey.stores.worker import SerialWorker
+
+
+T = TypeVar("T")
+
+TIMEOUT_SECONDS: Final = 3.0
+WINDOWS_ITEM_LIMIT: Final = (
+    1200  # CredWrite takes 2,560 bytes (CRED_MAX_CREDENTIAL_BLOB_SIZE), and keyring writes UTF-16
+)
+READS_OF_A_MOVING_ITEM: Final = 3
+
+_LOCKED: Final = {"KeyringLocked", "LockedException", "PromptDismissedException", "InitError"}
+_ABSENT: Final = {
+    "NoKeyringError",
+    "SecretServiceNotAvailableException",
+    "RuntimeError",
+    "ConnectionError",
+    "FileNotFoundError",
+}
+
+WORKER: Final = SerialWorker("freshkey-keychain")
+_opened: dict[str | None, Backend] = {}
+
+
+class KeyringItems:
+    """Strings in the keychain, each under a service name of its own.
+
+    One service name per string, because Windows moves the earlier entry of a service to another name, not
+    atomically, as soon as there is a second one.
+
+    Args:
+        service: What the service names start with.
+        username: The same for all of them.
+        timeout: Seconds that one call may take.
+        named: The backend class that user configuration names.
+        worker: Where the calls run.
+    """
+
+    name = "keyring"
+    item_limit: int | None = WINDOWS_ITEM_LIMIT if sys.platform == "win32" else None
+
+    def __init__(
+        self,
+        service: str,
+        username: str,
+        *,
+        timeout: float = TIMEOUT_SECONDS,
+        named: str | None = None,
+        worker: SerialWorker = WORKER,
+    ) -> None:
+        self._service = service
+        self._username = username
+        self._timeout = timeout
+        self._named = named
+        self._worker = worker
+
+    def get(self, name: str) -> str | None:
+        """Return the string of that name."""
+        return self._call(lambda backend: _get(backend, self._service + name, self._username))
+
+    def set(self, name: str, value: str) -> None:
+        """Write the string of that name."""
+        self._call(lambda backend: backend.set_password(self._service + name, self._username, value))
+
+    def delete(self, name: str) -> None:
+        """Remove the string of that name; it may be gone already."""
+        self._call(lambda backend: _delete(backend, self._service + name, self._username))
+
+    def _call(self, work: Callable[[Backend], T]) -> T:
+        try:
+            return self._worker.call(lambda: work(self._backend()), self._timeout)
+        except FreshkeyError:
+            raise
+        except Exception as error:  # noqa: BLE001  keychain libraries raise what they like
+            problem = explained(error)
+        # Outside of the handler: the cause holds frames, and they hold the value that was to be written.
+        raise problem
+
+    def _backend(self) -> Backend:
+        if self._named not in _opened:
+            _opened[self._named] = open_backend(self._named)
+        return _opened[self._named]
+
+
+def explained(error: Exception) -> StoreUnavailable:
+    """Say what an exception of a keychain library means; never what it says, as it could quote a value."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if names & _LOCKED:
+        return StoreUnavailable(
+            "the keychain is locked",
+            hint='Unlock it, by signing in to the desktop or in its own window, or choose store = "file"',
+        )
+    if names & _ABSENT:
+        return StoreUnavailable(
+            "no keychain answers here",
+            hint='Start one, such as gnome-keyring in a desktop session, or choose store = "file"',
+        )
+    return StoreUnavailable(f"the keychain failed with {type(error).__name__}", hint="Try again, or restart it")
+
+
+@hookimpl
+def store(profile: Profile) -> CredentialStore:
+    """Keep the profile's credential in the keychain.
+
+    ``[stores.keyring]`` may have ``timeout``, seconds that one call may take, and ``backend``, a keyring class.
+    """
+    options = store_options(profile, "keyring", {"timeout": float, "backend": str})
+    timeout = options.get("timeout", TIMEOUT_SECONDS)
+    if not 0 < timeout <= 600:  # noqa: PLR2004  ten minutes: long enough for any prompt
+        raise ConfigurationError("[stores.keyring] timeout must be between 0 and 600 seconds", profile=profile.name)
+    items = KeyringItems(service_prefix(profile), profile.name, timeout=timeout, named=options.get("backend"))
+    lock = ProfileLock(profile.state_dir, file_name(profile.name))
+    return SlottedStore(items, lock, when_idle=WORKER.when_idle)
+
+
+def service_prefix(profile: Profile) -> str:
+    """Name what belongs to this profile in this state directory: the lock only excludes those who share it."""
+    directory = hashlib.sha256(os.fsencode(profile.state_dir.resolve())).hexdigest()[:16]
+    return f"freshkey:{directory}:{profile.name}:"
+
+
+def _get(backend: Backend, service: str, username: str) -> str | None:
+    for reads in range(1, READS_OF_A_MOVING_ITEM + 1):
+        try:
+            value: object = backend.get_password(service, username)
+        except Exception as error:
+            # Another process replaced it between the search and the read.
+            if type(error).__name__ != "ItemNotFoundException" or reads == READS_OF_A_MOVING_ITEM:
+                raise
+        else:
+            return None if value is None else str(value)
+    return None
+
+
+def _delete(backend: Backend, service: str, username: str) -> None:
+    try:
+        backend.delete_password(service, username)
+    except Exception as error:
+        # Backends raise this for what is not there and for what cannot be removed.
+        if type(error).__name__ != "PasswordDeleteError" or _get(backend, service, username) is not None:
+            raise
+
+
+def _after_fork() -> None:
+    WORKER.start_over()
+    _opened.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
