@@ -1,1 +1,40 @@
-"""The Claude OAuth provider of freshkey."""
+"""The Claude OAuth provider of freshkey: its hooks, and nothing that costs time to import."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from freshkey.hooks import hookimpl
+
+
+if TYPE_CHECKING:
+    from freshkey.model import Credential, Description, Inspection, Interaction, Profile, Reporter, Source
+
+
+@hookimpl
+def describe(profile: Profile | None, credential: Credential | None) -> Description | Inspection:
+    """Say what this provider is, or ask Anthropic about one credential."""
+    if profile is not None and credential is not None:
+        from freshkey_claude_oauth.inspection import inspect
+
+        return inspect(profile, credential)
+    from freshkey_claude_oauth.description import description
+
+    return description(profile)
+
+
+@hookimpl
+def acquire(profile: Profile, source: Source, ask: Interaction) -> Credential:
+    """Take a credential from the environment, or have a person sign in."""
+    from freshkey_claude_oauth.sources import acquire as take
+
+    return take(profile, source, ask)
+
+
+@hookimpl
+def refresh(profile: Profile, credential: Credential, report: Reporter) -> Credential:
+    """Renew a sign-in."""
+    from freshkey_claude_oauth.renewal import renew
+
+    report.progress("Renewing the Claude sign-in")
+    return renew(profile, credential)

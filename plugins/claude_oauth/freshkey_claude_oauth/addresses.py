@@ -1,0 +1,50 @@
+"""Which addresses and hosts the settings mean, without any I/O.
+
+The vendor's own addresses are defaults for each other only: as soon as tokens come from another server, they are
+shown to that server alone.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from freshkey_claude_oauth import settings as defaults
+from freshkey_claude_oauth.settings import ClaudeSettings
+
+
+def profile_url(settings: ClaudeSettings) -> str | None:
+    """Return the profile endpoint; the vendor's only for the vendor's own tokens."""
+    return settings.profile_url or (defaults.PROFILE_URL if _vendor_tokens(settings) else None)
+
+
+def revoke_url(settings: ClaudeSettings) -> str | None:
+    """Return the revocation endpoint; the vendor's only for the vendor's own tokens."""
+    return settings.revoke_url or (defaults.REVOKE_URL if _vendor_tokens(settings) else None)
+
+
+def token_url(settings: ClaudeSettings) -> str | None:
+    """Return the token endpoint; None where the issuer's metadata have to be asked."""
+    return settings.token_url or (None if settings.issuer else defaults.TOKEN_URL)
+
+
+def paste_redirect_url(settings: ClaudeSettings) -> str | None:
+    """Return the page that shows a code to copy; the vendor's only for the vendor's own sign-in."""
+    vendor = settings.issuer is None and settings.authorize_url in {None, defaults.AUTHORIZE_URL}
+    return settings.paste_redirect_url or (defaults.PASTE_URL if vendor else None)
+
+
+def _vendor_tokens(settings: ClaudeSettings) -> bool:
+    return settings.issuer is None and settings.token_url in {None, defaults.TOKEN_URL}
+
+
+def hosts(settings: ClaudeSettings) -> tuple[str, ...]:
+    """Return the hosts that the provider may call, sorted."""
+    called = (settings.issuer, token_url(settings), revoke_url(settings), settings.device_url, profile_url(settings))
+    named = {urlsplit(url).hostname for url in called if url}
+    return tuple(sorted({*settings.hosts, *(host for host in named if host)}))
+
+
+def binding(settings: ClaudeSettings) -> dict[str, str]:
+    """Return what a stored sign-in must agree with, as far as the settings tell without any I/O."""
+    known = {"issuer": settings.issuer, "token_endpoint": token_url(settings), "client_id": settings.client_id}
+    return {name: value for name, value in known.items() if value is not None}

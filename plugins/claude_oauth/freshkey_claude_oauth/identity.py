@@ -1,0 +1,122 @@
+"""Whose credential it is: from the token response, and from the profile endpoint where it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from attrs import evolve
+
+from freshkey.errors import FreshkeyError, ProtocolError
+from freshkey.http import Request, Response, Send, parse_json_object
+from freshkey.model import Identity
+from freshkey_claude_oauth.formats import ClaudeToken
+
+
+PROFILE_DEADLINE: Final = 10.0
+"""Seconds; a sign-in does not wait longer for what is only display text."""
+
+LONGEST_TEXT: Final = 200
+
+_PLANS: Final = {
+    "claude_max": "max",
+    "claude_pro": "pro",
+    "claude_team": "team",
+    "claude_enterprise": "enterprise",
+}
+
+_TOKEN_PATHS: Final = {
+    "account": ("account", "uuid"),
+    "email": ("account", "email_address"),
+    "organization": ("organization", "uuid"),
+    "organization_name": ("organization", "name"),
+}
+
+# The address has another name here than in a token response.
+_PROFILE_PATHS: Final = {
+    "account": ("account", "uuid"),
+    "email": ("account", "email"),
+    "organization": ("organization", "uuid"),
+    "organization_name": ("organization", "name"),
+    "plan": ("organization", "organization_type"),
+    "rate_limit_tier": ("organization", "rate_limit_tier"),
+}
+
+
+def from_token(extra: Mapping[str, Any], known: Identity = Identity()) -> Identity:  # noqa: B008  frozen
+    """Return `known`, updated by what a token response says beside the tokens.
+
+    Plan and tier are never in it, so they are kept unless it is about another account or organisation.
+    """
+    return _updated(known, _read(extra, _TOKEN_PATHS))
+
+
+def from_profile(facts: Mapping[str, Any], known: Identity) -> Identity:
+    """Return `known`, updated by what the profile endpoint says. A plan that it denies is gone."""
+    found = _read(facts, _PROFILE_PATHS)
+    if "plan" in found:
+        found["plan"] = _PLANS.get(found["plan"] or "")
+    return _updated(known, found)
+
+
+def profile_request(url: str, token: ClaudeToken) -> Request:
+    """Return the request to the profile endpoint.
+
+    Raises:
+        CredentialExpired: The token's end has passed.
+    """
+    return Request(method="GET", url=url, headers={"Accept": "application/json", **token.headers("GET", url)})
+
+
+def with_profile(token: ClaudeToken, url: str | None, send: Send) -> tuple[ClaudeToken, str | None]:
+    """Return the token with its identity completed by the profile endpoint, and what went wrong on the way.
+
+    Nothing that goes wrong here costs the token or what is known already.
+    """
+    if url is None:
+        return token, None
+    try:
+        response = send(profile_request(url, token))
+        if response.status != HTTPStatus.OK:
+            return token, f"status {response.status}"
+        return evolve(token, identity=read_profile(response, token.identity)), None
+    except FreshkeyError as error:
+        return token, error.message
+
+
+def read_profile(response: Response, known: Identity) -> Identity:
+    """Return `known`, updated by a successful answer of the profile endpoint.
+
+    Raises:
+        ProtocolError: It cannot be read.
+    """
+    facts = parse_json_object(response.body)
+    if not isinstance(facts.get("account"), dict | None) or not isinstance(facts.get("organization"), dict | None):
+        raise ProtocolError("the profile endpoint's answer cannot be read")
+    return from_profile(facts, known)
+
+
+def _read(facts: Mapping[str, Any], paths: Mapping[str, tuple[str, str]]) -> dict[str, str | None]:
+    """Return the fields that are there; one that is null is there and None."""
+    found: dict[str, str | None] = {}
+    for name, (outer, inner) in paths.items():
+        group = facts.get(outer)
+        if isinstance(group, dict) and inner in group:
+            found[name] = _text(group[inner])
+    return found
+
+
+def _text(value: object) -> str | None:
+    """Return display text without what could move a terminal's cursor or break an encoding."""
+    if not isinstance(value, str):
+        return None
+    return "".join(character for character in value if character.isprintable())[:LONGEST_TEXT].strip() or None
+
+
+def _updated(known: Identity, found: Mapping[str, str | None]) -> Identity:
+    moved = any(
+        found.get(name) and getattr(known, name) and found[name] != getattr(known, name)
+        for name in ("account", "organization")
+    )
+    return evolve(Identity() if moved else known, **found)

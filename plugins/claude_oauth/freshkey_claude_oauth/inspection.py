@@ -1,0 +1,66 @@
+"""Asks the provider whether a credential is still honoured, and whose it is."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from freshkey.errors import OutcomeUnknown, ProtocolError, TransientError
+from freshkey.http import Response
+from freshkey.model import Credential, Identity, Inspection, Profile, Validity
+from freshkey_claude_oauth import addresses, clients
+from freshkey_claude_oauth.formats import ClaudeApiKey, ClaudeToken
+from freshkey_claude_oauth.identity import PROFILE_DEADLINE, profile_request, read_profile
+from freshkey_claude_oauth.settings import ClaudeSettings
+
+
+def inspect(profile: Profile, credential: Credential) -> Inspection:
+    """Return what the provider thinks of a credential; only a sign-in can be checked without using it up.
+
+    Raises:
+        ProviderRefused: The profile endpoint's certificate cannot be verified, or it is no host to be called.
+    """
+    if not isinstance(credential, ClaudeToken):
+        what = "API key" if isinstance(credential, ClaudeApiKey) else "bearer token"
+        return _uncheckable(credential, f"No endpoint tells about this {what} without spending a request on a model")
+    if credential.expired():
+        return Inspection(
+            validity=Validity.EXPIRED,
+            identity=credential.identity,
+            detail=f"It expired at {credential.expires_at:%Y-%m-%d %H:%M:%S} UTC",
+        )
+    settings = profile.settings_as(ClaudeSettings)
+    url = addresses.profile_url(settings)
+    if url is None or not _issued_here(settings, credential):
+        return _uncheckable(credential, "No profile endpoint is known for the server that issued it")
+    try:
+        response = clients.sender(settings, deadline=PROFILE_DEADLINE)(profile_request(url, credential))
+        return _judge(response, credential.identity)
+    except (TransientError, OutcomeUnknown) as error:
+        return _unreachable(credential.identity, error.message)
+
+
+def _issued_here(settings: ClaudeSettings, credential: ClaudeToken) -> bool:
+    """Whether a token may be shown to the profile endpoint of these settings: it is never sent to another server's."""
+    bound, here = credential.binding, addresses.binding(settings)
+    return all(bound[name] == here[name] for name in ("issuer", "token_endpoint") if name in bound and name in here)
+
+
+def _judge(response: Response, known: Identity) -> Inspection:
+    if response.status == HTTPStatus.OK:
+        return Inspection(validity=Validity.VALID, identity=read_profile(response, known), detail="It is honoured")
+    if response.status == HTTPStatus.UNAUTHORIZED:
+        return Inspection(validity=Validity.REFUSED, identity=known, detail="The provider no longer honours it")
+    if response.status == HTTPStatus.FORBIDDEN:
+        detail = "It lacks the scope user:profile, which the check needs"
+        return Inspection(validity=Validity.UNCHECKABLE, identity=known, detail=detail)
+    if response.status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS} or response.status >= 500:  # noqa: PLR2004  RFC 9110, section 15.6
+        return _unreachable(known, f"The profile endpoint answers {response.status} for now")
+    raise ProtocolError(f"The profile endpoint answers {response.status}")
+
+
+def _uncheckable(credential: Credential, detail: str) -> Inspection:
+    return Inspection(validity=Validity.UNCHECKABLE, identity=credential.identity, detail=detail)
+
+
+def _unreachable(known: Identity, detail: str) -> Inspection:
+    return Inspection(validity=Validity.UNREACHABLE, identity=known, detail=detail)

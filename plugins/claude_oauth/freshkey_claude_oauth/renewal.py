@@ -1,0 +1,65 @@
+"""Renewal with a refresh token that works once, and its end at sign-out."""
+
+from __future__ import annotations
+
+from freshkey.clock import SYSTEM, Clock
+from freshkey.errors import LoginRequired, ProviderRefused
+from freshkey.model import Credential, Profile
+from freshkey_claude_oauth import clients
+from freshkey_claude_oauth.formats import ClaudeToken
+from freshkey_claude_oauth.settings import ClaudeSettings
+from freshkey_claude_oauth.tokens import make_token
+
+
+def renew(profile: Profile, credential: Credential, *, clock: Clock = SYSTEM) -> ClaudeToken:
+    """Return a newer token.
+
+    The profile endpoint is not asked: the new refresh token must be saved before anything else can go wrong.
+
+    Args:
+        profile: The profile.
+        credential: What to renew.
+        clock: Tells when the answer arrived.
+
+    Raises:
+        TransientError: Certainly not acted upon.
+        OutcomeUnknown: Sent, no usable answer.
+        LoginRequired: It cannot be renewed, is no longer accepted, or belongs to another server.
+        ProviderRefused: The client is refused.
+    """
+    if not isinstance(credential, ClaudeToken) or credential.refresh_token is None:
+        raise LoginRequired(
+            "this credential cannot be renewed: nothing came along to renew it with",
+            profile=profile.name,
+            hint=f"Replace it where it came from, or run: freshkey login {profile.name}",
+        )
+    client = clients.bound_client(profile, credential, clock=clock)
+    return make_token(
+        client.refresh(credential.refresh_token),
+        client=client,
+        settings=profile.settings_as(ClaudeSettings),
+        clock=clock,
+        scopes=credential.scopes,
+        refresh_token=credential.refresh_token,
+        identity=credential.identity,
+    )
+
+
+def revoke(profile: Profile, credential: Credential) -> None:
+    """End a sign-in at the server: the refresh token, and what came from it with it (RFC 7009, section 2.1).
+
+    Raises:
+        TransientError: It may still exist; try again.
+        OutcomeUnknown: Nobody answered whether it is ended.
+        LoginRequired: It belongs to another server than is set up now, so it was not sent.
+        ProviderRefused: The server does not revoke.
+    """
+    if not isinstance(credential, ClaudeToken):
+        raise ProviderRefused("only a sign-in can be revoked; delete a key in the Claude Console")
+    client = clients.bound_client(profile, credential)
+    if client.server.revocation_endpoint is None:
+        raise ProviderRefused("this authorization server offers no revocation")
+    if credential.refresh_token is not None:
+        client.revoke(credential.refresh_token, "refresh_token")
+    else:
+        client.revoke(credential.access_token, "access_token")

@@ -1,0 +1,118 @@
+"""The settings of a profile, each with a default, and checked as a whole when it is built."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from attrs import Factory, field, frozen
+
+from freshkey.errors import ConfigurationError
+from freshkey.http import checked_url
+
+
+AUTHORIZE_URL: Final = "https://platform.claude.com/oauth/authorize"
+"""Where an account of the Claude Console signs in: what Anthropic's command line ``ant`` uses."""
+
+TOKEN_URL: Final = "https://api.anthropic.com/v1/oauth/token"  # noqa: S105  an address
+"""Where ``ant`` and Anthropic's SDKs exchange codes and renew."""
+
+REVOKE_URL: Final = "https://platform.claude.com/v1/oauth/token/revoke"
+"""Revocation; Anthropic documents the host, the path is known from clients only."""
+
+PROFILE_URL: Final = "https://api.anthropic.com/api/oauth/profile"
+"""Account and plan; undocumented, known from clients."""
+
+PASTE_URL: Final = "https://platform.claude.com/oauth/code/callback"
+"""The page that shows ``code#state`` to copy."""
+
+SCOPES: Final = ("user:profile", "user:inference", "user:developer")
+"""What ``ant`` asks for."""
+
+BETA: Final = "oauth-2025-04-20"
+"""Announces an OAuth token to the API; ``ant`` and the SDKs send it with API requests and renewals."""
+
+_ADDRESSES = ("issuer", "authorize_url", "token_url", "revoke_url", "device_url", "profile_url", "paste_redirect_url")
+_HEADER_NAME = re.compile(r"[0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+_OURS = frozenset({"authorization", "x-api-key", "cookie", "host", "content-length", "transfer-encoding"})
+
+
+@frozen(kw_only=True)
+class ClaudeSettings:
+    """The keys of a profile with ``provider = "claude_oauth"``.
+
+    Addresses that are None have a default, unless another address says that they belong to another server:
+    `freshkey_claude_oauth.addresses` decides.
+
+    Attributes:
+        client_id: The OAuth client of your application; none is shipped.
+        issuer: Issuer identifier of the authorization server; its metadata replace the addresses (RFC 8414).
+        authorize_url: Authorization endpoint; `AUTHORIZE_URL` by default.
+        token_url: Token endpoint; `TOKEN_URL` by default.
+        revoke_url: Revocation endpoint; `REVOKE_URL` by default.
+        device_url: Device authorization endpoint; none by default.
+        profile_url: Tells account and plan; `PROFILE_URL` by default.
+        hosts: Further hosts that may be called, for an issuer whose endpoints are elsewhere.
+        scopes: What to ask for.
+        authorize_parameters: Further parameters of the authorization request, such as ``workspace_id``.
+        flow: ``browser`` (loopback redirect and pasted code side by side) or ``device`` (RFC 8628).
+        redirect_host: Host of the loopback redirect; Anthropic registers the name ``localhost``.
+        redirect_path: Path of the loopback redirect.
+        paste_redirect_url: The page that shows a code to copy; `PASTE_URL` by default.
+        beta: Value of the header ``anthropic-beta`` for API requests and renewals; empty for none.
+        headers: Further headers of API requests.
+        encoding: How token requests are written; None as ``ant`` does (codes as a form, all else as JSON), or as a
+            form where there is an issuer.
+        allow_insecure_loopback: Accept http on 127.0.0.1, ::1 and localhost; for tests.
+    """
+
+    client_id: str | None = None
+    issuer: str | None = None
+    authorize_url: str | None = None
+    token_url: str | None = None
+    revoke_url: str | None = None
+    device_url: str | None = None
+    profile_url: str | None = None
+    hosts: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = SCOPES
+    authorize_parameters: Mapping[str, str] = Factory(dict)
+    flow: Literal["browser", "device"] = "browser"
+    redirect_host: Literal["localhost", "127.0.0.1", "::1"] = "localhost"
+    redirect_path: str = "/callback"
+    paste_redirect_url: str | None = None
+    beta: str = BETA
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    encoding: Literal["form", "json"] | None = None
+    allow_insecure_loopback: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        for name in _ADDRESSES:
+            self._check_address(name)
+        for name, value in self.api_headers.items():
+            if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)) or name in _OURS:
+                message = f"headers: {name!r} cannot be sent along, or its value has characters that no header may have"
+                raise ConfigurationError(message)
+
+    def _check_address(self, name: str) -> None:
+        url = getattr(self, name)
+        if url is None:
+            return
+        try:
+            checked_url(url, allow_insecure_loopback=self.allow_insecure_loopback)
+        except ConfigurationError as error:
+            flaw = ConfigurationError(f"{name}: {error.message}", hint=error.hint)
+        else:
+            return
+        raise flaw
+
+    @property
+    def beta_headers(self) -> dict[str, str]:
+        """The header that announces an OAuth token, with a lower-case name."""
+        return {"anthropic-beta": self.beta} if self.beta else {}
+
+    @property
+    def api_headers(self) -> dict[str, str]:
+        """What goes along with the bearer token of an API request, with lower-case names."""
+        return {**self.beta_headers, **{name.lower(): value for name, value in self.headers.items()}}

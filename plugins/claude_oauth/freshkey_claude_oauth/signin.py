@@ -1,0 +1,71 @@
+"""The sign-in of a person: by browser redirect and pasted code side by side, or on another device."""
+
+from __future__ import annotations
+
+from freshkey.clock import SYSTEM, Clock
+from freshkey.model import Interaction, Profile
+from freshkey.oauth.answers import TokenAnswer
+from freshkey.oauth.client import OAuthClient
+from freshkey.oauth.device import device_sign_in
+from freshkey.oauth.signin import authorize
+from freshkey_claude_oauth import addresses, clients
+from freshkey_claude_oauth.formats import ClaudeToken
+from freshkey_claude_oauth.identity import PROFILE_DEADLINE, with_profile
+from freshkey_claude_oauth.settings import ClaudeSettings
+from freshkey_claude_oauth.tokens import make_token
+
+
+def sign_in(profile: Profile, ask: Interaction, *, clock: Clock = SYSTEM) -> ClaudeToken:
+    """Have a person sign in and return the token, with whose it is as far as that can be learnt.
+
+    Args:
+        profile: The profile.
+        ask: The person.
+        clock: Tells when the answer arrived.
+
+    Raises:
+        TransientError: Try again later.
+        OutcomeUnknown: The authorization code may be spent; start over.
+        LoginRequired: Nobody is there, or the person declined.
+        ProviderRefused: The settings cannot work.
+    """
+    settings = profile.settings_as(ClaudeSettings)
+    client = clients.client(profile, clock=clock)
+    answer = (
+        _by_device(client, settings, ask, clock) if settings.flow == "device" else _by_browser(client, settings, ask)
+    )
+    token = make_token(answer, client=client, settings=settings, clock=clock, scopes=settings.scopes)
+    send = clients.sender(settings, deadline=PROFILE_DEADLINE)
+    token, trouble = with_profile(token, addresses.profile_url(settings), send)
+    if trouble:
+        ask.notice(f"Signed in, but the account's plan is not known: {trouble}")
+    return token
+
+
+def _by_browser(client: OAuthClient, settings: ClaudeSettings, ask: Interaction) -> TokenAnswer:
+    grant = authorize(
+        client.server,
+        client_id=client.client_id,
+        scopes=settings.scopes,
+        ask=ask,
+        redirect_path=settings.redirect_path,
+        redirect_host=settings.redirect_host,
+        paste_redirect_uri=addresses.paste_redirect_url(settings),
+        extra=settings.authorize_parameters,
+        allow_insecure_loopback=settings.allow_insecure_loopback,
+    )
+    # The vendor's token endpoint answers 400 without it; others ignore what they do not know (RFC 6749, section 3.2).
+    return client.exchange(grant, extra={"state": grant.state})
+
+
+def _by_device(client: OAuthClient, settings: ClaudeSettings, ask: Interaction, clock: Clock) -> TokenAnswer:
+    return device_sign_in(
+        client.server,
+        client_id=client.client_id,
+        scopes=settings.scopes,
+        ask=ask,
+        send=client.send,
+        clock=clock,
+        encode=client.encode,
+        allow_insecure_loopback=settings.allow_insecure_loopback,
+    )

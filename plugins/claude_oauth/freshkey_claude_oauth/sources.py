@@ -1,0 +1,66 @@
+"""Where Claude credentials come from, in order, and how to take one that another tool put there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Final
+
+from attrs import evolve, frozen
+
+from freshkey.clock import SYSTEM, Clock, Moment
+from freshkey.errors import LoginRequired
+from freshkey.helpers import environment_secret
+from freshkey.model import Credential, Interaction, Profile, Sighting, Source
+from freshkey.secret import Secret
+from freshkey_claude_oauth.formats import ClaudeApiKey, ClaudeAuthToken
+
+
+@frozen(kw_only=True)
+class _Variable:
+    """A source that is one environment variable of other Claude tools."""
+
+    id: str
+    variable: str
+    kind: str
+
+    def read(self, environ: Mapping[str, str]) -> Secret | None:
+        return environment_secret(self.variable, environ)
+
+    def look(self, profile: Profile) -> Sighting | None:  # noqa: ARG002  the signature is Source.look's
+        secret = self.read(os.environ)
+        if secret is None:
+            return None
+        origin = f"environment variable {self.variable}"
+        return Sighting(kind=self.kind, origin=origin, last_four=secret.last_four())
+
+    def source(self) -> Source:
+        return Source(id=self.id, title=f"{self.kind} in {self.variable}", owned=False, look=self.look)
+
+    def take(self, obtained: Moment) -> Credential:
+        secret = self.read(os.environ)
+        if secret is None:
+            raise LoginRequired(f"the environment variable {self.variable} is not set", hint=f"Set {self.variable}")
+        if self.variable == "ANTHROPIC_API_KEY":
+            return ClaudeApiKey(obtained=obtained, key=secret, source=self.id)
+        return ClaudeAuthToken(obtained=obtained, key=secret, source=self.id)
+
+
+# Claude Code's order; Anthropic's SDKs ask for the key first. Only a shell that sets both can tell the difference.
+_VARIABLES: Final = {
+    "auth-token": _Variable(id="auth-token", variable="ANTHROPIC_AUTH_TOKEN", kind="bearer token"),
+    "api-key": _Variable(id="api-key", variable="ANTHROPIC_API_KEY", kind="API key"),
+}
+
+SOURCES: Final = (
+    *(variable.source() for variable in _VARIABLES.values()),
+    Source(id="oauth", title="OAuth sign-in", owned=True, interactive=True),
+)
+
+
+def acquire(profile: Profile, source: Source, ask: Interaction, *, clock: Clock = SYSTEM) -> Credential:
+    """Get a credential from one of `SOURCES`."""
+    from freshkey_claude_oauth.signin import sign_in
+
+    variable = _VARIABLES.get(source.id)
+    return variable.take(clock.now()) if variable else evolve(sign_in(profile, ask, clock=clock), source=source.id)
