@@ -78,12 +78,14 @@ def _envelope(payload: Secret) -> tuple[str, object]:
         schema, tag, fields = value["schema"], value["format"], value["fields"]
     except (ValueError, TypeError, KeyError, RecursionError):
         raise _corrupt() from None
-    if type(schema) is int and schema > SCHEMA:
+    if type(schema) is not int or not isinstance(tag, str):
+        raise _corrupt()
+    if schema > SCHEMA:
         raise RecordUnreadable(
             "the stored credential was written by a newer freshkey",
             hint="Upgrade freshkey here; nothing was overwritten",
         )
-    if schema != SCHEMA or not isinstance(tag, str):
+    if schema < SCHEMA:
         raise _corrupt()
     return tag, fields
 
@@ -103,11 +105,13 @@ def _make_converter() -> Converter:
             field.name: override(omit=True) for field in attrs.fields(kind) if not field.metadata.get("stored", True)
         }
 
+    def reader(kind: type) -> Callable[[Any, Any], Any]:
+        read = make_dict_structure_fn(kind, converter, **overrides(kind))
+        return lambda value, wanted: read(_exactly(dict)(value), wanted)
+
+    converter.register_structure_hook_factory(attrs.has, reader)
     converter.register_unstructure_hook_factory(
         attrs.has, lambda kind: make_dict_unstructure_fn(kind, converter, **overrides(kind))
-    )
-    converter.register_structure_hook_factory(
-        attrs.has, lambda kind: make_dict_structure_fn(kind, converter, **overrides(kind))
     )
     converter.register_unstructure_hook(Secret, Secret.reveal)
     converter.register_structure_hook(Secret, lambda value, _: Secret(_exactly(str)(value)))

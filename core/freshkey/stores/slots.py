@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from freshkey.errors import GenerationConflict, RecordUnreadable, StoreError, StoreUnavailable
 from freshkey.model import Intent, Record, Snapshot
-from freshkey.stores.items import Slot, intent_item, newest, read_slot, record_items
+from freshkey.stores.items import MOST_ITEMS, Slot, intent_item, newest, read_slot, record_items
 
 
 SLOTS: Final = (0, 1)
@@ -107,28 +107,30 @@ class SlottedStore:
 
     def intend(self, intent: Intent) -> None:
         """Write an intent where its result will go, and read it back."""
-        self._refuse_unless_newer(intent.generation)
+        _refuse_unless_newer(intent.generation, self._read().generation)
         slot = intent.generation % 2
         self._items.set(_name(slot, 0), intent_item(intent))
         if self._slot(slot).intent != intent:
             raise self._forgetful()
 
     def save(self, record: Record) -> None:
-        """Make `record` the newest and read it back; a tombstone also removes the secrets of older ones."""
-        self._refuse_unless_newer(record.generation)
+        """Make `record` the newest and read it back; a tombstone also removes the secrets of older ones.
+
+        Saving the same record again is no conflict: an attempt that failed may have written it, or a call that was
+        given up may have finished it since.
+        """
+        kept = self._read()
+        if kept.record != record:
+            _refuse_unless_newer(record.generation, kept.generation)
+            self._write(record)
         slot = record.generation % 2
-        items = record_items(record, self._items.item_limit)
-        for index in [*range(1, len(items)), 0]:
-            self._items.set(_name(slot, index), items[index])
-        if self._slot(slot).record != record:
-            raise self._forgetful()
         if record.payload is None:
             self._sweep(slot, 1)
             self._sweep(1 - slot, 0)
         else:
             # The record is kept; remains of an older, longer one are swept again by the next save.
             with suppress(StoreError):
-                self._sweep(slot, len(items))
+                self._sweep(slot, len(record_items(record, self._items.item_limit)))
 
     def withdraw(self, intent: Intent) -> None:
         """Remove an intent, and with it what is left of the slot that it replaced."""
@@ -137,12 +139,13 @@ class SlottedStore:
         if found is not None and found.generation == intent.generation:
             self._sweep(slot, 0)
 
-    def _refuse_unless_newer(self, generation: int) -> None:
-        kept = self._read().generation
-        if generation <= kept:
-            raise GenerationConflict(
-                f"the store already holds generation {kept}, so generation {generation} was not written"
-            )
+    def _write(self, record: Record) -> None:
+        slot = record.generation % 2
+        items = record_items(record, self._items.item_limit)
+        for index in [*range(1, len(items)), 0]:
+            self._items.set(_name(slot, index), items[index])
+        if self._slot(slot).record != record:
+            raise self._forgetful()
 
     def _read(self) -> Snapshot:
         return newest(self._slot(slot) for slot in SLOTS)
@@ -160,7 +163,7 @@ class SlottedStore:
         """Remove the items of a slot from `first` on."""
         # Items are written upwards and removed downwards, so they have no gap even after a crash.
         last = max(first, 1)
-        while self._get(_name(slot, last)) is not None:
+        while last < MOST_ITEMS and self._get(_name(slot, last)) is not None:
             last += 1
         for index in reversed(range(first, last)):
             self._items.delete(_name(slot, index))
@@ -169,6 +172,13 @@ class SlottedStore:
         return StoreUnavailable(
             f"the {self.kind} store did not keep what was written to it",
             hint='Check the keychain, or choose another store, such as store = "file"',
+        )
+
+
+def _refuse_unless_newer(generation: int, kept: int) -> None:
+    if generation <= kept:
+        raise GenerationConflict(
+            f"the store already holds generation {kept}, so generation {generation} was not written"
         )
 
 

@@ -1,0 +1,171 @@
+"""The codec: every credential comes back as it was, and nothing else comes back at all."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from typing import Any
+
+import pytest
+from attrs import evolve, field, frozen
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freshkey.clock import SYSTEM, Moment
+from freshkey.errors import PluginBroken, RecordUnreadable
+from freshkey.model import ApiKey, Credential, Identity, OAuthToken
+from freshkey.secret import Secret
+from freshkey.stores.record import Codec
+from freshkey.testing import ManualClock
+
+
+@frozen(kw_only=True)
+class Picky(ApiKey):
+    """A format of a plugin: a field of its own with a validator, and one that is not stored."""
+
+    colour: str = field(default="red")
+    cache: list[str] = field(factory=list, eq=False, metadata={"stored": False})
+
+    @colour.validator
+    def _known(self, attribute: object, value: str) -> None:
+        if value not in {"red", "green"}:
+            raise RuntimeError(f"unknown colour {value}")
+
+
+CODEC = Codec({"oauth": OAuthToken, "key": ApiKey, "picky": Picky})
+
+texts = st.text(max_size=40)
+secrets = st.builds(Secret, texts)
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+moments = st.builds(Moment, numbers, numbers, texts)
+identities = st.builds(Identity, account=st.none() | texts, email=st.none() | texts, plan=st.none() | texts)
+common: dict[str, Any] = {
+    "obtained": moments,
+    "lifetime": st.none() | numbers,
+    "lead": st.none() | numbers,
+    "source": texts,
+    "identity": identities,
+}
+credentials = st.one_of(
+    st.builds(ApiKey, **common, key=secrets, header=texts),
+    st.builds(
+        OAuthToken,
+        **common,
+        access_token=secrets,
+        refresh_token=st.none() | secrets,
+        scopes=st.lists(texts).map(tuple),
+        client_id=st.none() | texts,
+        issuer=st.none() | texts,
+        token_endpoint=st.none() | texts,
+        extra_headers=st.lists(st.tuples(texts, texts)).map(tuple),
+    ),
+)
+
+KEY = ApiKey(obtained=Moment(1.5e9, 12.0, "boot"), key=Secret("sk-canary-123"))
+
+
+@given(credentials)
+def test_every_credential_comes_back_as_it_was(credential: Credential) -> None:
+    assert CODEC.decode(CODEC.encode(credential)) == credential
+
+
+def test_a_format_of_a_plugin_keeps_its_own_fields_and_its_class() -> None:
+    picky = Picky(obtained=KEY.obtained, key=KEY.key, colour="green")
+
+    decoded = CODEC.decode(CODEC.encode(picky))
+
+    assert type(decoded) is Picky
+    assert decoded == picky
+
+
+def test_what_is_not_to_be_stored_has_its_default_afterwards() -> None:
+    picky = Picky(obtained=KEY.obtained, key=KEY.key, cache=["sk-cached"], clock=ManualClock())
+
+    payload = CODEC.encode(picky)
+    decoded = CODEC.decode(payload)
+
+    assert isinstance(decoded, Picky)
+    assert decoded.cache == []
+    assert decoded.clock is SYSTEM
+    assert "sk-cached" not in payload.reveal()
+    assert "clock" not in payload.reveal()
+
+
+def test_a_class_that_is_no_format_of_the_provider_is_the_plugins_fault() -> None:
+    with pytest.raises(PluginBroken, match="Picky is not among"):
+        Codec({"key": ApiKey}).encode(Picky(obtained=KEY.obtained, key=KEY.key))
+
+
+def test_a_number_that_json_does_not_have_is_not_stored() -> None:
+    with pytest.raises(PluginBroken, match="cannot be stored"):
+        CODEC.encode(evolve(KEY, lifetime=float("nan")))
+
+
+def edited(**changes: object) -> Secret:
+    return Secret(json.dumps({**json.loads(CODEC.encode(KEY).reveal()), **changes}))
+
+
+def fields(**changes: object) -> dict[str, object]:
+    known: dict[str, object] = json.loads(CODEC.encode(KEY).reveal())["fields"]
+    return {**known, **changes}
+
+
+def test_a_newer_schema_is_refused_before_anything_else_is_looked_at() -> None:
+    """STO-9, row 13."""
+    with pytest.raises(RecordUnreadable, match="newer freshkey"):
+        CODEC.decode(edited(schema=2, fields="in a shape of the future"))
+
+
+def test_an_unknown_format_is_refused() -> None:
+    with pytest.raises(RecordUnreadable, match="format that this version"):
+        CODEC.decode(edited(format="from the future"))
+
+
+def test_a_field_of_a_newer_plugin_is_ignored_and_a_missing_one_has_its_default() -> None:
+    short = fields(novelty=1)
+    del short["header"]
+
+    assert CODEC.decode(edited(fields=short)) == KEY
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        Secret(""),
+        Secret("sk-canary-123"),
+        Secret("[]"),
+        Secret("null"),
+        Secret('{"schema": 1}'),
+        Secret("[" * 100_000),
+        edited(schema="1"),
+        edited(schema=True),
+        edited(schema=0),
+        edited(format=["key"]),
+        edited(fields=None),
+        edited(fields=[1]),
+        edited(fields={}),
+        edited(fields=fields(key=123)),
+        edited(fields=fields(key=None)),
+        edited(fields=fields(lifetime="3600")),
+        edited(fields=fields(lifetime=True)),
+        edited(fields=fields(header=5)),
+        edited(fields=fields(obtained={"wall": 1.0})),
+        edited(fields=fields(identity="sk-canary-123")),
+        edited(format="picky", fields=fields(colour="sk-canary-123")),
+    ],
+)
+def test_a_corrupt_record_is_unreadable_and_is_not_quoted(payload: Secret) -> None:
+    """Row 13."""
+    with pytest.raises(RecordUnreadable, match="corrupt") as caught:
+        CODEC.decode(payload)
+
+    assert "canary" not in "".join(traceback.format_exception(caught.value))
+
+
+@given(
+    st.recursive(st.none() | st.booleans() | st.integers() | texts, lambda s: st.lists(s) | st.dictionaries(texts, s))
+)
+def test_no_json_at_all_makes_the_codec_raise_anything_else(value: object) -> None:
+    for payload in (Secret(json.dumps(value)), edited(fields=value)):
+        with pytest.raises(RecordUnreadable):
+            CODEC.decode(payload)
