@@ -31,7 +31,7 @@ MOST_CONNECTIONS: Final = 32
 """Connections at one time; a further one replaces the oldest."""
 
 CONNECTION_SECONDS: Final = 5.0
-"""From a connection's first byte to its end."""
+"""From a connection's beginning to its end."""
 
 _LOOPBACK_V4 = "127.0.0.1"
 _LOOPBACK_V6 = "::1"
@@ -138,7 +138,8 @@ class LoopbackListener:
         try:
             accepted, _ = listening.accept()
         except OSError:
-            return  # it went away between the two calls, or no descriptor is free
+            time.sleep(_TICK)  # it went away, or no descriptor is free, which asking at once again would not change
+            return
         accepted.setblocking(False)
         if len(self._connections) >= MOST_CONNECTIONS:
             self._drop(next(iter(self._connections.values())))

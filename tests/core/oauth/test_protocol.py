@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import json
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freshkey.errors import ConfigurationError
+from freshkey.http import Request, json_body
+from freshkey.oauth import (
+    Grant,
+    Pkce,
+    Server,
+    authorization_url,
+    code_request,
+    device_request,
+    device_token_request,
+    new_state,
+    refresh_request,
+    revocation_request,
+)
+from freshkey.secret import Secret
+
+
+def fields(request: Request) -> dict[str, str]:
+    return dict(parse_qsl(request.body.decode(), strict_parsing=True, keep_blank_values=True))
+
+
+# --- one sign-in ---------------------------------------------------------------------------------------------------
+
+
+def test_the_challenge_is_the_one_of_rfc_7636_appendix_b() -> None:
+    vector = bytes.fromhex("7418dfb49799e0254ffa607dd8adbbba16d4254d69d6bff05b58055853848d79")
+    pair = Pkce.create(lambda count: vector[:count])
+
+    assert pair.verifier.reveal() == "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+    assert pair.challenge == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+
+
+@pytest.mark.parametrize("make", [Pkce.create, new_state])
+def test_verifier_and_state_take_256_random_bits_each(make: object) -> None:  # FLO-1, FLO-2
+    asked: list[int] = []
+
+    def source(count: int) -> bytes:
+        asked.append(count)
+        return b"\xff" * count
+
+    assert callable(make)
+    made = make(source)
+
+    assert asked == [32]
+    assert len(made.verifier.reveal() if isinstance(made, Pkce) else made) == 43
+
+
+def test_two_attempts_share_nothing() -> None:
+    assert Pkce.create().verifier != Pkce.create().verifier
+    assert new_state() != new_state()
+
+
+def test_neither_verifier_nor_code_nor_state_shows(pkce: Pkce) -> None:
+    grant = Grant(code=Secret("code-canary"), redirect_uri="http://127.0.0.1:1/c", pkce=pkce, state="state-canary")
+
+    assert "canary" not in repr(grant)
+    assert pkce.verifier.reveal() not in repr(grant)
+
+
+def test_a_server_that_must_name_itself_needs_a_name() -> None:
+    with pytest.raises(ConfigurationError, match="needs an issuer"):
+        Server(authorization_endpoint="https://a.test/", token_endpoint="https://a.test/t", iss_required=True)
+
+
+# --- the authorization request ------------------------------------------------------------------------------------
+
+
+def test_the_authorization_url_asks_with_s256_whatever_else_is_asked(server: Server, pkce: Pkce) -> None:  # FLO-1
+    url = authorization_url(
+        server,
+        client_id="me",
+        redirect_uri="http://127.0.0.1:49152/callback",
+        scopes=("user:profile", "user:inference"),
+        state="the state",
+        pkce=pkce,
+        extra={"login_hint": "a&b=c d"},
+    )
+
+    assert url.startswith("https://id.example.com/authorize?")
+    assert parse_qs(urlsplit(url).query, strict_parsing=True) == {
+        "response_type": ["code"],
+        "client_id": ["me"],
+        "redirect_uri": ["http://127.0.0.1:49152/callback"],
+        "scope": ["user:profile user:inference"],
+        "state": ["the state"],
+        "code_challenge": [pkce.challenge],
+        "code_challenge_method": ["S256"],
+        "login_hint": ["a&b=c d"],
+    }
+    assert pkce.verifier.reveal() not in url
+    assert "+" not in url
+
+
+def test_a_query_of_the_endpoint_is_kept(server: Server, pkce: Pkce) -> None:  # RFC 6749, section 3.1
+    server = evolve(server, authorization_endpoint="https://id.example.com/a?tenant=7")
+
+    url = authorization_url(server, client_id="me", redirect_uri="http://x/", scopes=(), state="s", pkce=pkce)
+
+    parameters = parse_qs(urlsplit(url).query)
+    assert parameters["tenant"] == ["7"]
+    assert parameters["client_id"] == ["me"]
+    assert "scope" not in parameters
+
+
+@pytest.mark.parametrize("name", ["state", "code_challenge_method", "redirect_uri"])
+def test_extra_parameters_cannot_replace_those_of_the_protocol(server: Server, pkce: Pkce, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=name):
+        authorization_url(
+            server, client_id="me", redirect_uri="http://x/", scopes=("a",), state="s", pkce=pkce, extra={name: "plain"}
+        )
+
+
+@given(value=st.text(), scope=st.text("abc:/._-", min_size=1))
+def test_every_value_survives_the_url(value: str, scope: str) -> None:
+    value = value.encode("utf-8", "replace").decode()
+    server = Server(authorization_endpoint="https://id.example.com/a", token_endpoint="https://id.example.com/t")
+
+    url = authorization_url(
+        server,
+        client_id=value,
+        redirect_uri="http://127.0.0.1:1/c",
+        scopes=(scope,),
+        state="s",
+        pkce=Pkce.create(),
+    )
+
+    assert url.isascii()
+    parameters = parse_qs(urlsplit(url).query, keep_blank_values=True)
+    assert (parameters["client_id"], parameters["scope"]) == ([value], [scope])
+
+
+# --- requests to the server ----------------------------------------------------------------------------------------
+
+
+def test_the_code_request(server: Server, pkce: Pkce) -> None:
+    request = code_request(
+        server, client_id="me", code=Secret("c"), pkce=pkce, redirect_uri="http://x/?app=a", extra={"state": "s"}
+    )
+
+    assert (request.method, request.url) == ("POST", "https://id.example.com/token")
+    assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"
+    assert fields(request) == {
+        "grant_type": "authorization_code",
+        "code": "c",
+        "redirect_uri": "http://x/?app=a",
+        "client_id": "me",
+        "code_verifier": pkce.verifier.reveal(),
+        "state": "s",
+    }
+
+
+def test_the_refresh_request_names_scopes_only_where_some_are_wanted(server: Server) -> None:
+    bare = refresh_request(server, client_id="me", refresh_token=Secret("r"))
+    narrow = refresh_request(server, client_id="me", refresh_token=Secret("r"), scopes=("a", "b"))
+
+    assert fields(bare) == {"grant_type": "refresh_token", "refresh_token": "r", "client_id": "me"}
+    assert fields(narrow)["scope"] == "a b"
+
+
+def test_a_server_can_get_json_and_headers_of_its_own(server: Server) -> None:
+    request = refresh_request(
+        server, client_id="me", refresh_token=Secret("r"), headers={"anthropic-beta": "x"}, encode=json_body
+    )
+
+    assert request.headers["Content-Type"] == "application/json"
+    assert request.headers["anthropic-beta"] == "x"
+    assert json.loads(request.body) == {"grant_type": "refresh_token", "refresh_token": "r", "client_id": "me"}
+
+
+def test_the_revocation_request(server: Server) -> None:
+    request = revocation_request(server, client_id="me", token=Secret("r"), hint="refresh_token")
+
+    assert request.url == "https://id.example.com/revoke"
+    assert fields(request) == {"token": "r", "token_type_hint": "refresh_token", "client_id": "me"}
+
+
+def test_the_device_requests(server: Server) -> None:
+    begin = device_request(server, client_id="me", scopes=("a",), extra={"client_secret": "k"})
+    poll = device_token_request(server, client_id="me", device_code=Secret("d"), extra={"client_secret": "k"})
+
+    assert begin.url == "https://id.example.com/device"
+    assert fields(begin) == {"client_id": "me", "scope": "a", "client_secret": "k"}
+    assert poll.url == "https://id.example.com/token"
+    assert fields(poll) == {
+        "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
+        "device_code": "d",
+        "client_id": "me",
+        "client_secret": "k",
+    }
+
+
+def test_what_a_server_does_not_offer_is_said(server: Server) -> None:
+    bare = Server(authorization_endpoint=server.authorization_endpoint, token_endpoint=server.token_endpoint)
+
+    with pytest.raises(ConfigurationError, match="no revocation endpoint"):
+        revocation_request(bare, client_id="me", token=Secret("r"), hint="refresh_token")
+    with pytest.raises(ConfigurationError, match="no device authorization endpoint"):
+        device_request(bare, client_id="me", scopes=())
+
+
+def test_no_request_shows_its_secrets(server: Server, pkce: Pkce) -> None:
+    requests = [
+        code_request(server, client_id="me", code=Secret("code-canary"), pkce=pkce, redirect_uri="http://x/"),
+        refresh_request(server, client_id="me", refresh_token=Secret("canary-token")),
+        revocation_request(server, client_id="me", token=Secret("canary-token"), hint="refresh_token"),
+        device_token_request(server, client_id="me", device_code=Secret("canary-device")),
+    ]
+
+    assert not [request for request in requests if "canary" in repr(request) or pkce.verifier.reveal() in repr(request)]
