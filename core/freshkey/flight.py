@@ -58,7 +58,7 @@ class Flight(Generic[T]):
         """
         if not self._landed.wait(timeout):
             raise TransientError(
-                f"no answer within {timeout:.0f} s; the renewal goes on in the background", hint="Try again shortly"
+                "there is no answer yet; the renewal goes on in the background", hint="Try again shortly"
             )
         return self.result()
 

@@ -160,6 +160,12 @@ class Credential(abc.ABC):
         """Where it belongs (issuer, token endpoint, client id): it is never sent anywhere else."""
         return {}
 
+    def authorises_like(self, other: Credential) -> bool:
+        """Whether both authorise by the same secret, so that a refusal of one is a refusal of the other."""
+        if self.token is not None and other.token is not None:
+            return self.token == other.token
+        return self == other
+
     def expired(self) -> bool:
         """Whether its end has passed, by whichever clock says so first."""
         return schedule.seconds_left(self.obtained, self.lifetime, self.clock.now()) <= 0

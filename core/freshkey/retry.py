@@ -73,11 +73,14 @@ def persistently(
         ends = clock.elapsed() - started + state.upcoming_sleep
         return stop() or state.attempt_number >= policy.attempts or ends > policy.budget
 
+    def sleep(seconds: float) -> None:
+        clock.wait(threading.Event(), seconds)
+
     return tenacity.Retrying(
         retry=worth,
         wait=pause,
         stop=enough,
-        sleep=lambda seconds: clock.wait(threading.Event(), float(seconds)),
+        sleep=sleep,
         reraise=True,
     )(call)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from freshkey.errors import ConfigurationError, StoreError
 from freshkey.model import Credential, Description, Profile, Sighting, Source
@@ -12,6 +12,8 @@ from freshkey.model import Credential, Description, Profile, Sighting, Source
 
 Look = Callable[[Source], Sighting | None]
 Stored = Callable[[], Credential | None]
+
+NOTHING = "nothing there"
 
 
 @frozen(kw_only=True)
@@ -72,7 +74,7 @@ def walk(profile: Profile, description: Description, look: Look, stored: Stored)
             continue
         sighting = _sighting(source, look, stored)
         if sighting is None:
-            yield Step(source=source, sighting=None, wins=False, why="nothing there")
+            yield Step(source=source, sighting=None, wins=False, why=NOTHING)
             continue
         winner = source
         why = "the profile names it" if only else "the first that is there"
@@ -108,18 +110,24 @@ def chosen_source(profile: Profile, description: Description) -> Source | None:
     return source
 
 
+def first_owned(profile: Profile, description: Description) -> Source | None:
+    """Return the source that a sign-in would use, or None if there is none."""
+    chosen = chosen_source(profile, description)
+    candidates = (chosen,) if chosen else description.sources
+    return next((source for source in candidates if source.owned), None)
+
+
 def sign_in_source(profile: Profile, description: Description) -> Source:
     """Return the source that a sign-in uses: the profile's, else the first owned one.
 
     Raises:
         ConfigurationError: There is none.
     """
-    chosen = chosen_source(profile, description)
-    candidates = [chosen] if chosen else [source for source in description.sources if source.owned]
-    if candidates and candidates[0] is not None and candidates[0].owned:
-        return candidates[0]
+    source = first_owned(profile, description)
+    if source is not None:
+        return source
     raise ConfigurationError(
-        "there is nothing to sign in to" if chosen is None else f"source {chosen.id!r} is another tool's",
+        f"source {profile.source!r} is another tool's" if profile.source else "there is nothing to sign in to",
         profile=profile.name,
         hint="; ".join(f"{source.id}: {source.title}" for source in description.sources),
     )
@@ -127,17 +135,19 @@ def sign_in_source(profile: Profile, description: Description) -> Source:
 
 def explain(profile: Profile, selected_by: str, description: Description, look: Look, stored: Stored) -> Explanation:
     """Return the walk as people read it; a store that cannot be read is part of the answer, not an error."""
-    trouble: list[StoreError] = []
+    trouble = ""
 
     def stored_or_trouble() -> Credential | None:
+        nonlocal trouble
         try:
             return stored()
         except StoreError as error:
-            trouble.append(error)
+            trouble = str(error)
             return None
 
     steps = []
     for step in walk(profile, description, look, stored_or_trouble):
-        unreadable = trouble and step.source.owned and step.sighting is None and step.why == "nothing there"
-        steps.append(Step(source=step.source, sighting=None, wins=False, why=str(trouble[0])) if unreadable else step)
+        if trouble and step.source.owned and step.why == NOTHING:
+            step = evolve(step, why=trouble)  # noqa: PLW2901  the same step, better explained
+        steps.append(step)
     return Explanation(profile=profile.name, selected_by=selected_by, provider=profile.provider, steps=tuple(steps))

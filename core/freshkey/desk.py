@@ -1,0 +1,150 @@
+"""Everything that renewals of one profile need, put together once when the profile is first used."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from freshkey import plugins, schedule
+from freshkey.clock import Clock
+from freshkey.errors import ConfigurationError
+from freshkey.events import Event
+from freshkey.lifecycle import Lifecycle
+from freshkey.model import Credential, CredentialStore, Description, Interaction, Profile
+from freshkey.schedule import Freshness
+from freshkey.stores.bell import Bell, HintsFile
+
+
+if TYPE_CHECKING:
+    from freshkey.config import Configuration
+    from freshkey.stores.record import Codec
+
+DEFAULT_STORE = "keyring"
+
+
+@frozen(kw_only=True)
+class Desk:
+    """One profile, its provider, its store, and the world around them.
+
+    Attributes:
+        profile: The profile with typed settings.
+        description: What the provider says of itself for this profile.
+        lifecycle: The provider's and the store's verbs.
+        hints: What other processes say of this profile.
+        bell: Rings when any profile of the state directory changed.
+        clock: Tells the time.
+        random: Returns a number from 0 to 1.
+        ask: A person who may be asked in the middle of a renewal, or None.
+    """
+
+    profile: Profile
+    description: Description
+    lifecycle: Lifecycle
+    hints: HintsFile
+    bell: Bell
+    clock: Clock
+    random: Callable[[], float]
+    ask: Interaction | None
+    _open_store: Callable[[], CredentialStore] = field(repr=False)
+
+    @property
+    def store(self) -> CredentialStore:
+        """The store of owned credentials, opened when it is first needed."""
+        return self._open_store()
+
+    def lead(self, credential: Credential) -> float | None:
+        """Return the seconds before its end at which to renew: the profile's, its own, the provider's, or None."""
+        for lead in (self.profile.lead, credential.lead):
+            if lead is not None:
+                return lead
+        return self.description.lead
+
+    def freshness(self, credential: Credential, jitter: float = 0.0) -> Freshness:
+        """Decide what to do with a credential now; `jitter` is in seconds."""
+        early = jitter
+        if credential.lifetime is not None:
+            early += schedule.effective_lead(credential.lifetime, self.lead(credential))
+        return schedule.freshness(credential.obtained, credential.lifetime, early, self.clock.now())
+
+    @functools.cached_property
+    def codec(self) -> Codec:
+        """Writes and reads this provider's formats."""
+        from freshkey.stores.record import Codec
+
+        return Codec(self.description.formats)
+
+
+def open_desk(
+    name: str,
+    configuration: Configuration,
+    *,
+    providers: Mapping[str, object],
+    emit: Callable[[Event], None],
+    clock: Clock,
+    random: Callable[[], float],
+    ask: Interaction | None,
+) -> Desk:
+    """Load and wire what the profile `name` needs; reads configuration and imports its provider.
+
+    Args:
+        name: Name of the profile.
+        configuration: Where profiles are defined.
+        providers: Providers that the application hands in by id, before installed ones.
+        emit: Takes events about observers that fail.
+        clock: Tells the time.
+        random: Returns a number from 0 to 1.
+        ask: A person who may be asked in the middle of a renewal, or None.
+
+    Raises:
+        ConfigurationError: The profile, its provider or its store is unknown or misconfigured.
+        PluginBroken: The provider, the store or an observer cannot be loaded or does not fit.
+    """
+    table = configuration.table(name)
+    provider = providers[table.provider] if table.provider in providers else _load_provider(name, table.provider)
+    store_name = table.store or DEFAULT_STORE
+    manager = plugins.wire(
+        table.provider,
+        provider,
+        store=(f"store {store_name}", plugins.load_store(store_name)),
+        store_is_configured=table.store is not None,
+        observers={observer: plugins.load_observer(observer) for observer in configuration.observers},
+    )
+    lifecycle = Lifecycle(manager, table.provider, emit)
+    profile = configuration.profile(name, lifecycle.describe(None))
+    return Desk(
+        profile=profile,
+        description=lifecycle.describe(profile),
+        lifecycle=lifecycle,
+        hints=HintsFile(profile.state_dir, profile.name),
+        bell=Bell(profile.state_dir),
+        clock=clock,
+        random=random,
+        ask=ask,
+        open_store=_once(lambda: lifecycle.store(profile)),
+    )
+
+
+def _load_provider(profile: str, provider: str) -> object:
+    try:
+        return plugins.load_provider(provider)
+    except ConfigurationError as error:
+        error.profile = profile
+        raise
+
+
+def _once(open_store: Callable[[], CredentialStore]) -> Callable[[], CredentialStore]:
+    """Return a function that opens the store once, however many threads ask."""
+    mutex = threading.Lock()
+    opened: list[CredentialStore] = []
+
+    def once() -> CredentialStore:
+        with mutex:
+            if not opened:
+                opened.append(open_store())
+            return opened[0]
+
+    return once

@@ -1,0 +1,343 @@
+"""What one keeper holds of one profile: the credential in memory, the renewal under way, and when to look again."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import threading
+from collections.abc import Callable
+
+from attrs import evolve, frozen
+
+from freshkey import schedule
+from freshkey.desk import Desk
+from freshkey.errors import FreshkeyError, LoginRequired, PluginBroken, StoreError, TransientError
+from freshkey.events import AccountChanged, Event, Obtained, RenewalFailed, Renewed, SignedOut, SignInNeeded
+from freshkey.flight import Flight, launch
+from freshkey.model import Credential, Identity
+from freshkey.plugins import describe_raise
+from freshkey.rotation import Rotation
+
+
+STORE_PAUSE = 1.0
+"""Seconds until a store that could not be read is tried again: nothing was asked of the provider."""
+
+
+@frozen
+class Held:
+    """A credential in memory, with its deadlines on the clock that `Keeper.get` compares.
+
+    Attributes:
+        credential: The credential.
+        generation: Its generation in the store; 0 for one that is not stored.
+        jitter: Seconds by which this process renews earlier than others.
+        look_at: Elapsed seconds from which on a caller makes the control plane look.
+        ends_at: Elapsed seconds from which on it is not served.
+    """
+
+    credential: Credential
+    generation: int
+    jitter: float
+    look_at: float
+    ends_at: float
+
+
+@frozen
+class _Failure:
+    error: FreshkeyError
+    retry_at: float  # elapsed seconds
+
+
+class Holding:
+    """One profile of one keeper.
+
+    Args:
+        desk: Everything about the profile.
+        publish: Puts what is held where `Keeper.get` finds it; None removes it.
+        emit: Tells subscribers.
+        wake: Tells the timer that a deadline changed.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        *,
+        publish: Callable[[Held | None], None],
+        emit: Callable[[Event], None],
+        wake: Callable[[], None],
+    ) -> None:
+        self.desk = desk
+        self.held: Held | None = None
+        self._publish = publish
+        self._emit = emit
+        self._wake = wake
+        self._failure: _Failure | None = None
+        self._events: list[Event] = []
+        self.forget_threads()
+
+    def forget_threads(self) -> None:
+        """Start without locks and renewals; in a forked child those of the parent mean nothing."""
+        self._mutex = threading.RLock()
+        self._flight: Flight[Credential] | None = None
+        self._rang = False
+
+    # --- callers ------------------------------------------------------------------------------------------------
+
+    def ask(
+        self, *, min_ttl: float = 0.0, refused: Credential | None = None, by_person: bool = False
+    ) -> Credential | Flight[Credential]:
+        """Return a credential at once, or what to wait for.
+
+        Args:
+            min_ttl: Seconds it must have left at the least.
+            refused: A credential that a server answered with 401; only a newer one will do.
+            by_person: A person asked, so pauses after failures do not count.
+
+        Raises:
+            FreshkeyError: The last attempt failed a moment ago, and the next one is not due yet.
+        """
+        with self._mutex:
+            held = self.held
+            if held is None or (refused is not None and held.credential.authorises_like(refused)):
+                return self._fly(refused=refused, by_person=by_person)
+            now = self.desk.clock.elapsed()
+            if now + self._within_reason(min_ttl, held) >= held.ends_at:
+                return self._fly()
+            if now >= held.look_at and self._renewable(held.credential):
+                self._fly_in_background()
+            return held.credential
+
+    def _within_reason(self, min_ttl: float, held: Held) -> float:
+        """Cap what a caller wants by what a credential still has on the day it is renewed."""
+        lifetime = held.credential.lifetime
+        if not min_ttl or lifetime is None:
+            return min_ttl
+        lead = schedule.effective_lead(lifetime, held.credential.lead)
+        return min(min_ttl, max(0.0, lifetime - lead - held.jitter))
+
+    def _fly(self, *, refused: Credential | None = None, by_person: bool = False) -> Flight[Credential]:
+        """Join the renewal under way, or start one."""
+        if self._flight is not None and not self._flight.landed:
+            return self._flight
+        self._raise_recent_failure(by_person=by_person)
+        held = self.held
+        rotation = Rotation(
+            self.desk,
+            self,
+            held=held.credential if held else None,
+            generation=held.generation if held else 0,
+            refused=refused,
+            by_person=by_person,
+        )
+        self._flight = launch(f"renewal {self.desk.profile.name}", lambda flight: self._work(flight, rotation))
+        return self._flight
+
+    def _fly_in_background(self) -> None:
+        try:
+            self._fly()
+        except FreshkeyError as error:
+            # The caller has a credential; when the next attempt is due, it is made.
+            self._look_again_in(max(1.0, getattr(error, "retry_after", None) or 0.0))
+
+    def _raise_recent_failure(self, *, by_person: bool) -> None:
+        failure = self._failure
+        if failure is None or by_person or isinstance(failure.error, LoginRequired):
+            # Whether somebody has signed in since costs one look into the store, not a request.
+            return
+        wait = failure.retry_at - self.desk.clock.elapsed()
+        if wait > 0:
+            error = failure.error.for_another_caller()
+            if isinstance(error, TransientError):
+                error.retry_after = wait
+            raise error
+
+    def finish(self, timeout: float) -> None:
+        """Wait for the renewal under way, `timeout` seconds at the most."""
+        with self._mutex:
+            flight = self._flight
+        if flight is not None:
+            with contextlib.suppress(FreshkeyError):
+                flight.wait(timeout)
+
+    # --- the renewal thread -------------------------------------------------------------------------------------
+
+    def _work(self, flight: Flight[Credential], rotation: Rotation) -> None:
+        try:
+            flight.land(rotation.run())
+        except FreshkeyError as error:
+            self._failed(error, rotation)
+            flight.crash(error)
+        except BaseException as error:  # noqa: BLE001  whoever waits must be told, whatever it was
+            broken = PluginBroken(f"freshkey itself failed: {describe_raise(error)}", plugin="freshkey")
+            self._failed(broken, rotation)
+            flight.crash(broken)
+        finally:
+            with self._mutex:
+                if self._flight is flight:
+                    self._flight = None
+                rang, self._rang = self._rang, False
+            self.emit_pending()
+            self._wake()
+            if rang:
+                self.hear()
+
+    def _failed(self, error: FreshkeyError, rotation: Rotation) -> None:
+        error.profile = error.profile or self.desk.profile.name
+        with self._mutex:
+            before = self._failure
+            pause = math.inf if isinstance(error, LoginRequired) else rotation.pause or STORE_PAUSE
+            self._failure = _Failure(error, self.desk.clock.elapsed() + pause)
+            if isinstance(error, LoginRequired):
+                if before is None or str(before.error) != str(error):
+                    self._events.append(SignInNeeded(profile=self.desk.profile.name, reason=str(error)))
+            else:
+                self._events.append(RenewalFailed(profile=self.desk.profile.name, error=str(error), retry_in=pause))
+            self._reckon()
+
+    # --- what a rotation does to memory -----------------------------------------------------------------------
+
+    def publish(self, credential: Credential, generation: int, *, elsewhere: bool) -> Credential:
+        """Serve `credential` from now on; return it as it is served."""
+        with self._mutex:
+            before = self.held
+            served = evolve(credential, lead=self.desk.lead(credential), clock=self.desk.clock)
+            jitter = schedule.jitter(served.lifetime, self.desk.random()) if served.lifetime is not None else 0.0
+            self._failure = None
+            self.held = Held(served, generation, jitter, math.inf, math.inf)
+            self._reckon()
+            self._note_change(before, served, generation, elsewhere=elsewhere)
+        return served
+
+    def _note_change(self, before: Held | None, served: Credential, generation: int, *, elsewhere: bool) -> None:
+        name = self.desk.profile.name
+        if before is None or before.credential.source != served.source:
+            self._events.append(Obtained(profile=name, source=served.source, expires_at=served.expires_at))
+        else:
+            renewed = Renewed(profile=name, generation=generation, expires_at=served.expires_at, elsewhere=elsewhere)
+            self._events.append(renewed)
+        if before is not None and _somebody_else(before.credential.identity, served.identity):
+            change = AccountChanged(profile=name, before=before.credential.identity, after=served.identity)
+            self._events.append(change)
+
+    def drop(self, event: SignedOut) -> None:
+        """Serve nothing from now on."""
+        with self._mutex:
+            self.held = None
+            self._failure = None
+            self._publish(None)
+            self._events.append(event)
+
+    def serve_early(self, credential: Credential) -> None:
+        """Let those who wait for this rotation have `credential` although the rotation goes on."""
+        with self._mutex:
+            flight = self._flight
+        if flight is not None:
+            flight.land(credential)
+
+    def emit(self, event: Event) -> None:
+        """Tell subscribers, what was noted before first."""
+        with self._mutex:
+            self._events.append(event)
+        self.emit_pending()
+
+    def emit_pending(self) -> None:
+        """Tell subscribers what was noted; called once callers have their answer."""
+        with self._mutex:
+            events, self._events = self._events, []
+        for event in events:
+            self._emit(event)
+
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    def tick(self) -> float:
+        """Look at the clocks, start a renewal that is due, and return the seconds until the next look."""
+        with self._mutex:
+            if self.held is None:
+                return math.inf
+            self._reckon()
+            now = self.desk.clock.elapsed()
+            wait = self.held.look_at - now
+            if wait <= 0 and self._renewable(self.held.credential) and self._flight is None:
+                self._fly_in_background()
+            if self._failure is not None:
+                wait = self._failure.retry_at - now
+            return wait if wait > 0 else math.inf
+
+    def _reckon(self) -> None:
+        """Fold both clocks into the deadlines of what is held, and show the result to `Keeper.get`."""
+        held = self.held
+        if held is None:
+            return
+        credential, now = held.credential, self.desk.clock.now()
+        left = schedule.seconds_left(credential.obtained, credential.lifetime, now)
+        early = held.jitter
+        if credential.lifetime is not None:
+            early += schedule.effective_lead(credential.lifetime, credential.lead)
+        due = schedule.seconds_until_due(credential.obtained, credential.lifetime, early, now)
+        look_at = now.elapsed + (due if self._renewable(credential) else left)
+        if self._failure is not None:
+            look_at = max(look_at, self._failure.retry_at)
+        self.held = evolve(held, look_at=min(look_at, now.elapsed + left), ends_at=now.elapsed + left)
+        self._publish(self.held)
+
+    def _look_again_in(self, seconds: float) -> None:
+        held = self.held
+        if held is not None:
+            look_at = min(held.ends_at, self.desk.clock.elapsed() + seconds)
+            self.held = evolve(held, look_at=look_at)
+            self._publish(self.held)
+
+    def _renewable(self, credential: Credential) -> bool:
+        """Whether a rotation could bring a newer one without a person."""
+        source = self.desk.description.source(credential.source)
+        return credential.renewable or (source is not None and not (source.owned and source.interactive))
+
+    # --- other processes ----------------------------------------------------------------------------------------
+
+    @property
+    def listens(self) -> bool:
+        """Whether another process's renewal may end this process's credential, so that the bell matters."""
+        held = self.held
+        return self.desk.description.single_use and held is not None and held.generation > 0
+
+    def hear(self) -> None:
+        """The bell rang: if it was for this profile, read what another process saved."""
+        with self._mutex:
+            if self._flight is not None:
+                self._rang = True
+                return
+            known = self.held.generation if self.held else 0
+            if (self.held is None and self._failure is None) or self.desk.hints.read().generation == known:
+                return
+            held = self.held
+            rotation = Rotation(
+                self.desk, self, held=held.credential if held else None, generation=held.generation if held else 0
+            )
+            try:
+                self._flight = launch(f"look {self.desk.profile.name}", lambda flight: self._look(flight, rotation))
+            except TransientError:
+                return
+
+    def _look(self, flight: Flight[Credential], rotation: Rotation) -> None:
+        """Serve what another process saved; if it cannot be read, the next renewal will say so."""
+        try:
+            found = rotation.look()
+        except (StoreError, LoginRequired, FreshkeyError) as error:
+            flight.crash(error)
+        else:
+            held = self.held
+            if found is not None:
+                flight.land(found)
+            elif held is not None:
+                flight.land(held.credential)
+            else:
+                flight.crash(LoginRequired("there is no credential", profile=self.desk.profile.name))
+        finally:
+            with self._mutex:
+                self._flight = None
+            self.emit_pending()
+            self._wake()
+
+
+def _somebody_else(before: Identity, after: Identity) -> bool:
+    return after != Identity() and (before.account, before.organization) != (after.account, after.organization)

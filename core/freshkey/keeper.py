@@ -1,0 +1,405 @@
+"""The application's face: hands out credentials from memory, and keeps them fresh behind it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import os
+import random as random_module
+import threading
+import weakref
+from collections.abc import Callable, Collection, Generator, Mapping
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from freshkey import session, sources
+from freshkey.clock import SYSTEM, Clock
+from freshkey.config import Configuration
+from freshkey.desk import open_desk
+from freshkey.errors import FreshkeyError, KeeperClosed, PluginBroken, TransientError
+from freshkey.events import Event, SignedOut
+from freshkey.flight import Flight, launch
+from freshkey.holding import Held, Holding
+from freshkey.model import Credential, Description, Inspection, Interaction
+from freshkey.person import Nobody
+from freshkey.plugins import describe_raise
+from freshkey.session import Status
+from freshkey.timer import Timer
+
+
+if TYPE_CHECKING:
+    import httpx
+
+    from freshkey.sources import Explanation
+
+log = logging.getLogger("freshkey")
+
+T = TypeVar("T")
+
+ROUNDS = 3
+"""How often a caller asks again when the renewal that it joined was for somebody with smaller wishes."""
+
+_SYSTEM_RANDOM = random_module.SystemRandom()
+
+CLOSING_PATIENCE = 10.0
+"""Seconds for which `Keeper.close` waits for renewals under way."""
+
+
+class Keeper:
+    """Keeps the credentials of an application fresh.
+
+    Making one costs nothing: no file is read and no provider loaded until a profile is asked for. It is safe to use
+    from any number of threads and event loops, and after a fork.
+
+    Args:
+        configuration: Where profiles are defined; None reads the user's ``config.toml`` and environment.
+        ask: A person who may be asked when a renewal needs one; None never asks anybody.
+        clock: Tells the time.
+        providers: Providers by id that need not be installed: modules or objects with the hooks.
+        random: Returns a number from 0 to 1, for jitter.
+        timeout: Seconds a caller waits at the most when there is no usable credential yet.
+    """
+
+    def __init__(
+        self,
+        *,
+        configuration: Configuration | None = None,
+        ask: Interaction | None = None,
+        clock: Clock = SYSTEM,
+        providers: Mapping[str, object] | None = None,
+        random: Callable[[], float] = _SYSTEM_RANDOM.random,
+        timeout: float = 45.0,
+    ) -> None:
+        self.configuration = configuration or Configuration.load()
+        self._ask = ask
+        self._clock = clock
+        self._elapsed = clock.elapsed
+        self._providers = providers or {}
+        self._random = random
+        self._timeout = timeout
+        # The data plane: what `get` reads, by the name that callers use (None for the selected profile).
+        self._held: dict[str | None, Held] = {}
+        # The control plane: by the name that callers use, and by the profile's own name.
+        self._opened: dict[str | None, Holding] = {}
+        self._holdings: dict[str, Holding] = {}
+        self._subscribers: list[Callable[[Event], None]] = []
+        self._closed = False
+        self._timer = Timer(self, clock)
+        self._forget_threads()
+        _KEEPERS.add(self)
+
+    # --- credentials ----------------------------------------------------------------------------------------------
+
+    def get(self, profile: str | None = None, *, min_ttl: float = 0.0, refused: Credential | None = None) -> Credential:
+        """Return a usable credential: from memory if it is fresh, else as soon as there is one.
+
+        What comes back is a snapshot; ask again for every request, it costs one look-up and one comparison.
+
+        Args:
+            profile: Name of the profile; None for the selected one.
+            min_ttl: Seconds it must have left at the least; renewed now if it has less. A credential that was just
+                obtained satisfies any wish.
+            refused: A credential from this keeper that a server answered with 401. A newer one is returned, renewed
+                now if there is none yet.
+
+        Raises:
+            LoginRequired: A person must sign in.
+            FreshkeyError: There is no usable credential; each class says what to do next.
+        """
+        held = self._held.get(profile)
+        if held is not None and refused is None:
+            now = self._elapsed()
+            if now < held.look_at and now + min_ttl < held.ends_at:
+                return held.credential
+        return self._wait_for(self._asking(profile, min_ttl, refused))
+
+    async def aget(
+        self, profile: str | None = None, *, min_ttl: float = 0.0, refused: Credential | None = None
+    ) -> Credential:
+        """Do the same as `get` for asyncio, never blocking the event loop.
+
+        Cancelling an awaiter drops that awaiter alone; the renewal goes on for the others.
+        """
+        held = self._held.get(profile)
+        if held is not None and refused is None:
+            now = self._elapsed()
+            if now < held.look_at and now + min_ttl < held.ends_at:
+                return held.credential
+        asking = self._asking(profile, min_ttl, refused)
+        try:
+            flight = next(asking)
+            while True:
+                flight = asking.send(await _arrival(flight, self._timeout))
+        except StopIteration as answer:
+            credential: Credential = answer.value
+            return credential
+
+    def prefetch(self, *profiles: str) -> None:
+        """Start to get credentials in the background, for the profiles named or the selected one; returns at once.
+
+        What goes wrong is raised by the `get` that asks later.
+        """
+        for profile in profiles or (None,):
+            try:
+                launch("prefetch", functools.partial(self._prefetch, profile))
+            except TransientError as error:
+                log.debug("not prefetched: %s", error)
+
+    def headers(self, profile: str | None, method: str, url: str, body: bytes = b"") -> dict[str, str]:
+        """Return the headers that authorise one request; see `get` and `Credential.headers`."""
+        return self.get(profile).headers(method, url, body)
+
+    def auth(self, profile: str | None = None) -> httpx.Auth:
+        """Return an authentication for httpx that signs each request, and renews and retries once on a 401."""
+        from freshkey.adapters.httpx import KeeperAuth
+
+        return KeeperAuth(self, profile)
+
+    def refresh(self, profile: str | None = None) -> Credential:
+        """Renew now, because a person asked for it, and return the newer credential.
+
+        Raises:
+            FreshkeyError: There is no newer one; what was there is still there.
+        """
+        held = self.get(profile)
+        holding = self._holding(profile)
+        answer = holding.ask(refused=held, by_person=True)
+        return answer if isinstance(answer, Credential) else answer.wait(self._timeout)
+
+    # --- sessions -------------------------------------------------------------------------------------------------
+
+    def login(
+        self, profile: str | None = None, *, source: str | None = None, ask: Interaction | None = None
+    ) -> Credential:
+        """Sign in with a person's help and keep the credential.
+
+        Args:
+            profile: Name of the profile; None for the selected one.
+            source: Id of the source to use; None chooses.
+            ask: The person; None takes the keeper's.
+
+        Raises:
+            FreshkeyError: It was not possible; nothing that was stored is lost.
+        """
+        holding = self._holding(profile)
+        person = ask or self._ask or Nobody(holding.desk.profile.name)
+        return session.sign_in(holding, source_id=source, ask=person)
+
+    def logout(self, profile: str | None = None) -> SignedOut:
+        """Revoke and remove the owned credential of a profile, and say how that went.
+
+        Raises:
+            StoreError: It could not be removed.
+        """
+        return session.sign_out(self._holding(profile))
+
+    def status(self, profile: str | None = None) -> Status:
+        """Say how a profile stands, without the network."""
+        return session.status(self._holding(profile))
+
+    def inspect(self, profile: str | None = None) -> Inspection:
+        """Ask the provider whose the credential is and whether it still honours it."""
+        credential = self.get(profile)
+        desk = self._holding(profile).desk
+        return desk.lifecycle.inspect(desk.profile, credential)
+
+    def explain(self, profile: str | None = None) -> Explanation:
+        """Say which source is used, and why."""
+        selection = self.configuration.select(profile)
+        holding = self._holding(profile)
+        desk = holding.desk
+        return sources.explain(
+            desk.profile,
+            selection.selected_by,
+            desk.description,
+            look=lambda source: desk.lifecycle.look(desk.profile, source),
+            stored=lambda: session.stored_credential(holding),
+        )
+
+    def describe(self, profile: str | None = None) -> Description:
+        """Return what the provider of a profile says of itself."""
+        return self._holding(profile).desk.description
+
+    def profiles(self) -> tuple[str, ...]:
+        """Return the names of the configured profiles."""
+        return self.configuration.profile_names()
+
+    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        """Call `callback` with every event from now on, on the thread where it happened; return what ends that."""
+        self._subscribers.append(callback)
+
+        def unsubscribe() -> None:
+            if callback in self._subscribers:
+                self._subscribers.remove(callback)
+
+        return unsubscribe
+
+    # --- end --------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Hand out nothing more; wait for renewals under way, 10 s at the most, so that what they got is kept."""
+        with self._mutex:
+            self._closed = True
+            self._held.clear()
+        self._timer.stop()
+        deadline = self._clock.elapsed() + CLOSING_PATIENCE
+        for holding in self.holdings():
+            holding.finish(max(0.0, deadline - self._clock.elapsed()))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def holdings(self) -> Collection[Holding]:
+        """Return what is held now; for the timer."""
+        with self._mutex:
+            return tuple(self._holdings.values())
+
+    def _asking(
+        self, profile: str | None, min_ttl: float, refused: Credential | None
+    ) -> Generator[Flight[Any], Any, Credential]:
+        """Yield what to wait for until there is an answer: one course of action for threads and event loops."""
+        holding = self._opened.get(profile)
+        if holding is None:
+            holding = yield self._open(profile)
+        for round_ in range(ROUNDS):
+            self._must_be_open()
+            answer = holding.ask(min_ttl=min_ttl, refused=refused)
+            waited = isinstance(answer, Flight)
+            credential: Credential = (yield answer) if isinstance(answer, Flight) else answer
+            still_refused = refused is not None and credential.authorises_like(refused)
+            # The renewal that we joined may have been for somebody with smaller wishes.
+            if not still_refused and not (waited and min_ttl and round_ == 0):
+                return credential
+        raise TransientError("there is no newer credential yet", profile=holding.desk.profile.name)
+
+    def _wait_for(self, asking: Generator[Flight[Any], Any, Credential]) -> Credential:
+        try:
+            flight = next(asking)
+            while True:
+                flight = asking.send(flight.wait(self._timeout))
+        except StopIteration as answer:
+            credential: Credential = answer.value
+            return credential
+
+    def _prefetch(self, profile: str | None, flight: Flight[Credential]) -> None:
+        try:
+            flight.land(self.get(profile))
+        except FreshkeyError as error:
+            flight.crash(error)
+
+    def _must_be_open(self) -> None:
+        if self._closed:
+            raise KeeperClosed("this keeper was closed", hint="Make a new Keeper")
+
+    def _holding(self, profile: str | None) -> Holding:
+        """Return the holding of a profile, opening it first if need be."""
+        self._must_be_open()
+        return self._opened.get(profile) or self._open(profile).wait(self._timeout)
+
+    def _open(self, profile: str | None) -> Flight[Holding]:
+        """Load what a profile needs on a thread of its own; callers at the same time share it."""
+        with self._mutex:
+            self._must_be_open()
+            flight = self._openings.get(profile)
+            if flight is None or flight.landed:
+                flight = launch("opening", lambda flight: self._do_open(flight, profile))
+                self._openings[profile] = flight
+            return flight
+
+    def _do_open(self, flight: Flight[Holding], alias: str | None) -> None:
+        try:
+            name = self.configuration.select(alias).name
+            # One at a time: two names may mean one profile.
+            with self._opening_mutex:
+                holding = self._holdings.get(name) or self._new_holding(name)
+            with self._mutex:
+                self._holdings[name] = self._opened[alias] = holding
+                if holding.held is not None:
+                    self._held[alias] = holding.held
+            flight.land(holding)
+        except FreshkeyError as error:
+            flight.crash(error)
+        except BaseException as error:  # noqa: BLE001  whoever waits must be told, whatever it was
+            flight.crash(PluginBroken(f"freshkey itself failed: {describe_raise(error)}", plugin="freshkey"))
+
+    def _new_holding(self, name: str) -> Holding:
+        desk = open_desk(
+            name,
+            self.configuration,
+            providers=self._providers,
+            emit=self._emit,
+            clock=self._clock,
+            random=self._random,
+            ask=self._ask,
+        )
+        return Holding(desk, publish=lambda held: self._publish(name, held), emit=self._emit, wake=self._timer.wake)
+
+    def _publish(self, name: str, held: Held | None) -> None:
+        """Put what a profile holds where `get` finds it, under every name that callers use for it."""
+        with self._mutex:
+            holding = self._holdings.get(name)
+            for alias, opened in self._opened.items():
+                if opened is not holding:
+                    continue
+                if held is None or self._closed:
+                    self._held.pop(alias, None)
+                else:
+                    self._held[alias] = held
+
+    def _emit(self, event: Event) -> None:
+        for callback in tuple(self._subscribers):
+            try:
+                callback(event)
+            except Exception as error:  # noqa: BLE001  a subscriber's mistake is not the keeper's
+                log.warning("a subscriber raised %s", describe_raise(error))
+
+    def _forget_threads(self) -> None:
+        self._mutex = threading.Lock()
+        self._opening_mutex = threading.Lock()
+        self._openings: dict[str | None, Flight[Holding]] = {}
+
+    def after_fork(self) -> None:
+        """In a forked child: go on with what is held, without the parent's threads and locks."""
+        self._forget_threads()
+        self._timer.forget_threads()
+        for holding in self._holdings.values():
+            holding.forget_threads()
+
+
+async def _arrival(flight: Flight[T], patience: float) -> T:
+    """Wait for a flight without blocking the event loop."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    arrived = loop.create_future()
+
+    def settle() -> None:
+        if not arrived.done():
+            arrived.set_result(None)
+
+    def landed() -> None:
+        # The loop may be closed by now: then nobody is waiting there any more.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle)
+
+    flight.listen(landed)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(arrived, patience)
+    return flight.wait(0)
+
+
+_KEEPERS: weakref.WeakSet[Keeper] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for keeper in tuple(_KEEPERS):
+        keeper.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,139 @@
+"""Sends a refresh token at most as often as is safe: intent first, then the request, then the rule for lost answers."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from attrs import define, evolve, field
+
+from freshkey.errors import (
+    FreshkeyError,
+    LoginRequired,
+    OutcomeUnknown,
+    PluginBroken,
+    ProviderRefused,
+    StoreError,
+    TransientError,
+)
+from freshkey.flight import process_is_exiting
+from freshkey.model import Credential, Intent, Snapshot
+from freshkey.person import Quiet
+from freshkey.retry import Policy, persistently
+
+
+if TYPE_CHECKING:
+    from freshkey.desk import Desk
+
+log = logging.getLogger("freshkey")
+
+SENDINGS_BEFORE_GIVING_UP = 2
+"""A token whose answer was lost is sent once more by the next rotation, and then never again."""
+
+
+@define
+class Spending:
+    """One use of the refresh token in a stored credential.
+
+    Attributes:
+        desk: Everything about the profile.
+        credential: What to renew.
+        snapshot: What the store held when `credential` was read from it; its lock is held.
+        stop: True once nothing should be tried again.
+    """
+
+    desk: Desk
+    credential: Credential
+    snapshot: Snapshot
+    stop: Callable[[], bool] = process_is_exiting
+    _earlier: Intent | None = field(init=False, default=None)
+    _recovering: bool = field(init=False, default=False)
+    _unanswered: bool = field(init=False, default=False)
+
+    def renew(self) -> Credential:
+        """Return the newer credential; nothing is saved yet.
+
+        Raises:
+            LoginRequired: The provider refused the token, or its answer was lost for good.
+            TransientError: Not now; the token is certainly not spent unless an earlier answer was lost.
+            OutcomeUnknown: The answer was lost; the next rotation may send the token once more.
+            ProviderRefused: The configuration is refused.
+            StoreError: The store cannot be written, so the token was not sent.
+        """
+        intent = self._intend()
+        try:
+            return self._send()
+        except LoginRequired as error:
+            self._take_back(intent)
+            raise self._explained(error, intent) from None
+        except (TransientError, ProviderRefused):
+            # Certainly not acted upon, unless an answer to the same token is missing.
+            if not self._unanswered:
+                self._take_back(intent)
+            raise
+
+    def _intend(self) -> Intent:
+        """Write down that the token is about to be spent: proof that the store can be written (ROT-3, ROT-7)."""
+        intent = Intent(
+            generation=self.snapshot.generation + 1,
+            token_hash=self._token_hash(),
+            noted=self.desk.clock.now(),
+            pid=os.getpid(),
+        )
+        earlier = self.snapshot.intent
+        if earlier is not None and hmac.compare_digest(earlier.token_hash, intent.token_hash):
+            if earlier.attempts >= SENDINGS_BEFORE_GIVING_UP:
+                raise self._lost(earlier)
+            self._earlier, self._recovering = earlier, True
+            intent = evolve(intent, noted=earlier.noted, attempts=earlier.attempts + 1)
+        elif self.snapshot.damaged:
+            # The newer record is lost, so this token was spent already: this is its one retry.
+            self._recovering = True
+            intent = evolve(intent, attempts=SENDINGS_BEFORE_GIVING_UP)
+        self.desk.store.intend(intent)
+        return intent
+
+    def _send(self) -> Credential:
+        policy = Policy(unknown_answers=0) if self._recovering else Policy()
+        return persistently(self._send_once, policy, clock=self.desk.clock, random=self.desk.random, stop=self.stop)
+
+    def _send_once(self) -> Credential:
+        try:
+            return self.desk.lifecycle.refresh(self.desk.profile, self.credential, Quiet())
+        except (OutcomeUnknown, PluginBroken):
+            # A plugin that broke after sending tells nothing of the token.
+            self._unanswered = True
+            raise
+
+    def _take_back(self, intent: Intent) -> None:
+        """Leave the store as it was before the attempt; failing at that only makes the next start more careful."""
+        try:
+            if self._earlier is not None:
+                self.desk.store.intend(self._earlier)
+            else:
+                self.desk.store.withdraw(intent)
+        except StoreError as error:
+            log.debug("%s: the intent stays: %s", self.desk.profile.name, error.message)
+
+    def _explained(self, error: LoginRequired, intent: Intent) -> FreshkeyError:
+        return self._lost(intent) if self._recovering or self._unanswered else error
+
+    def _lost(self, intent: Intent) -> LoginRequired:
+        when = datetime.fromtimestamp(intent.noted.wall, UTC)
+        return LoginRequired(
+            f"the answer to the renewal begun at {when:%Y-%m-%d %H:%M:%S} UTC was lost, and with it the sign-in",
+            profile=self.desk.profile.name,
+            hint=f"Run: freshkey login {self.desk.profile.name}",
+        )
+
+    def _token_hash(self) -> str:
+        """Return a keyed hash that recognises the refresh token and says nothing else."""
+        secret = self.credential.renewal_secret
+        key = f"freshkey intent {self.desk.profile.provider} {self.desk.profile.name}"
+        message = secret.reveal() if secret is not None else ""
+        return hmac.new(key.encode(), message.encode(), hashlib.sha256).hexdigest()

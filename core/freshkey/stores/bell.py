@@ -1,0 +1,117 @@
+"""What processes tell each other beside the keychain: a bell that rings for all profiles, and hints for each.
+
+All of it may be missing, stale or unwritable without harm: the store is the truth, this only says when to look. No
+secret is in it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from attrs import asdict, frozen
+
+from freshkey.clock import Moment
+from freshkey.errors import FreshkeyError
+from freshkey.stores.files import file_name, private_dir, read_private, write_private
+
+
+log = logging.getLogger("freshkey")
+
+Stamp = tuple[int, int, int]
+
+
+class Bell:
+    """One small file that changes whenever any profile of a state directory does.
+
+    Args:
+        state_dir: The state directory.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self._state_dir = state_dir
+        self._path = state_dir / "bell"
+
+    def stamp(self) -> Stamp | None:
+        """Return what tells one ring from the next; one ``stat``, None while it never rang."""
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_ino, status.st_size
+
+    def ring(self) -> None:
+        """Let every process look."""
+        # A new inode each time: two rings within one tick of the file system's clock still differ.
+        with _harmless("the bell"):
+            private_dir(self._state_dir)
+            write_private(self._path, secrets.token_hex(8).encode())
+
+
+@frozen(kw_only=True)
+class Hints:
+    """What the processes that share a profile know of its renewals.
+
+    Attributes:
+        generation: The highest generation anybody saved (the high-water mark).
+        attempted: Both clocks at the last attempt to renew.
+        pause: Seconds after that attempt before which nobody tries again.
+        failures: Failed attempts in a row; 0 means that the last attempt succeeded.
+        error: What the last failure was, without secrets.
+        sign_in_needed: Why only a person can go on, or None.
+        refused_generation: The generation that `sign_in_needed` is about.
+    """
+
+    generation: int = 0
+    attempted: Moment | None = None
+    pause: float = 0.0
+    failures: int = 0
+    error: str | None = None
+    sign_in_needed: str | None = None
+    refused_generation: int = 0
+
+    def seconds_to_wait(self, now: Moment) -> float:
+        """Return the seconds until the next attempt is allowed; zero or less if it is, or if nobody can tell."""
+        if self.attempted is None or self.attempted.boot_id != now.boot_id:
+            return 0.0
+        return self.attempted.elapsed + self.pause - now.elapsed
+
+
+class HintsFile:
+    """The hints of one profile.
+
+    Args:
+        state_dir: The state directory.
+        profile: Name of the profile.
+    """
+
+    def __init__(self, state_dir: Path, profile: str) -> None:
+        self._state_dir = state_dir
+        self._path = state_dir / "hints" / f"{file_name(profile)}.json"
+
+    def read(self) -> Hints:
+        """Return what is known; a missing or damaged file means nothing is."""
+        try:
+            fields = json.loads(read_private(self._path) or b"{}")
+            attempted = fields.pop("attempted", None)
+            return Hints(**fields, attempted=Moment(**attempted) if attempted else None)
+        except (FreshkeyError, OSError, ValueError, TypeError, AttributeError):
+            return Hints()
+
+    def write(self, hints: Hints) -> None:
+        """Tell the others."""
+        with _harmless("hints"):
+            private_dir(self._state_dir, "hints")
+            write_private(self._path, json.dumps(asdict(hints)).encode())
+
+
+@contextmanager
+def _harmless(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (FreshkeyError, OSError) as error:
+        log.debug("cannot write %s: %s", what, type(error).__name__)
