@@ -31,9 +31,8 @@ def sign_in(profile: Profile, ask: Interaction, *, clock: Clock = SYSTEM) -> Cla
     """
     settings = profile.settings_as(ClaudeSettings)
     client = clients.client(profile, clock=clock)
-    answer = (
-        _by_device(client, settings, ask, clock) if settings.flow == "device" else _by_browser(client, settings, ask)
-    )
+    start = _by_device if settings.flow == "device" else _by_browser
+    answer = start(client, settings, ask, clock)
     token = make_token(answer, client=client, settings=settings, clock=clock, scopes=settings.scopes)
     send = clients.sender(settings, deadline=PROFILE_DEADLINE)
     token, trouble = with_profile(token, addresses.profile_url(settings), send)
@@ -42,7 +41,7 @@ def sign_in(profile: Profile, ask: Interaction, *, clock: Clock = SYSTEM) -> Cla
     return token
 
 
-def _by_browser(client: OAuthClient, settings: ClaudeSettings, ask: Interaction) -> TokenAnswer:
+def _by_browser(client: OAuthClient, settings: ClaudeSettings, ask: Interaction, clock: Clock) -> TokenAnswer:
     grant = authorize(
         client.server,
         client_id=client.client_id,
@@ -52,6 +51,7 @@ def _by_browser(client: OAuthClient, settings: ClaudeSettings, ask: Interaction)
         redirect_host=settings.redirect_host,
         paste_redirect_uri=addresses.paste_redirect_url(settings),
         extra=settings.authorize_parameters,
+        clock=clock,
         allow_insecure_loopback=settings.allow_insecure_loopback,
     )
     # The vendor's token endpoint answers 400 without it; others ignore what they do not know (RFC 6749, section 3.2).

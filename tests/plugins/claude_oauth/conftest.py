@@ -1,0 +1,72 @@
+"""A test authorization server that behaves as Claude's does, and profiles that use it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from freshkey.clock import Clock
+from freshkey.model import Profile, Source
+from freshkey.testing import AuthorizationServer, ManualClock, Policy, ScriptedPerson
+from freshkey.testing.browser import follow
+from freshkey_claude_oauth.description import description
+from freshkey_claude_oauth.formats import ClaudeToken
+from freshkey_claude_oauth.settings import ClaudeSettings
+from freshkey_claude_oauth.signin import sign_in
+
+
+MakeProfile = Callable[..., Profile]
+SignIn = Callable[..., ClaudeToken]
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def server() -> Iterator[AuthorizationServer]:
+    with AuthorizationServer(Policy(state_in_body=True)) as running:
+        yield running
+
+
+@pytest.fixture
+def make_profile(tmp_path: Path) -> MakeProfile:
+    def make(**settings: object) -> Profile:
+        return Profile(
+            name="me",
+            provider="claude_oauth",
+            settings=ClaudeSettings(**settings),  # type: ignore[arg-type]  # tests pass what they mean
+            state_dir=tmp_path,
+        )
+
+    return make
+
+
+@pytest.fixture
+def profile(server: AuthorizationServer, make_profile: MakeProfile) -> Profile:
+    return make_profile(**server.settings())
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def signed_in(profile: Profile, clock: Clock) -> SignIn:
+    def run(at: Profile = profile) -> ClaudeToken:
+        with ScriptedPerson(browser=follow) as person:
+            return sign_in(at, person, clock=clock)
+
+    return run
+
+
+@pytest.fixture
+def oauth() -> Source:
+    source = description(None).source("oauth")
+    assert source is not None
+    return source

@@ -1,0 +1,68 @@
+"""What the provider says of itself costs no I/O and no heavy import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import entry_points
+
+import pluggy
+
+import freshkey_claude_oauth as provider
+from freshkey import hooks
+from freshkey.clock import SYSTEM
+from freshkey.model import Description, Profile
+from freshkey.secret import Secret
+from freshkey.testing import AuthorizationServer
+from freshkey_claude_oauth.description import description
+from freshkey_claude_oauth.formats import ClaudeApiKey
+from freshkey_claude_oauth.settings import ClaudeSettings
+
+
+MakeProfile = Callable[..., Profile]
+
+
+def test_it_is_announced_under_its_name() -> None:
+    (found,) = entry_points(group="freshkey.providers", name="claude_oauth")
+    assert found.load() is provider
+
+
+def test_its_hooks_fit_the_contract() -> None:
+    manager = pluggy.PluginManager(hooks.PROJECT)
+    manager.add_hookspecs(hooks)
+    manager.register(provider)
+    manager.check_pending()
+    assert {caller.name for caller in manager.get_hookcallers(provider) or ()} == {"describe", "acquire", "refresh"}
+
+
+def test_without_a_profile_it_describes_itself() -> None:
+    found = provider.describe(profile=None, credential=None)
+    assert isinstance(found, Description)
+    assert (found.settings, found.single_use, found.hosts, dict(found.binding)) == (ClaudeSettings, True, (), {})
+
+
+def test_a_credential_without_a_profile_is_no_question_to_anybody() -> None:
+    key = ClaudeApiKey(obtained=SYSTEM.now(), key=Secret("k-1"))
+    assert isinstance(provider.describe(profile=None, credential=key), Description)
+
+
+def test_with_a_profile_it_names_hosts_and_binding(server: AuthorizationServer, profile: Profile) -> None:
+    found = description(profile)
+    assert found.hosts == ("127.0.0.1",)
+    assert found.binding == {"token_endpoint": server.urls.token, "client_id": server.client_id}
+    assert found.revoke is not None
+    assert server.requests == []
+
+
+def test_it_offers_no_revocation_where_there_is_none(make_profile: MakeProfile) -> None:
+    assert description(make_profile(token_url="https://a.example/token")).revoke is None
+    assert description(make_profile(issuer="https://a.example")).revoke is not None
+    assert description(make_profile()).revoke is not None
+
+
+def test_describing_imports_nothing_heavy() -> None:
+    heavy = {"httpx", "ssl", "subprocess", "cattrs", "keyring", "tenacity", "importlib.metadata"}
+    code = f"import sys, freshkey_claude_oauth as p; p.describe(None, None); print({heavy} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"

@@ -1,0 +1,75 @@
+"""Each format authorises requests and child processes in its own way."""
+
+from __future__ import annotations
+
+import pytest
+
+from freshkey.clock import SYSTEM
+from freshkey.errors import CredentialExpired
+from freshkey.model import Credential
+from freshkey.secret import Secret
+from freshkey.stores.record import Codec
+from freshkey_claude_oauth.formats import FORMATS, ClaudeApiKey, ClaudeAuthToken, ClaudeToken
+
+
+def token(**facts: object) -> ClaudeToken:
+    given: dict[str, object] = {
+        "obtained": SYSTEM.now(),
+        "access_token": Secret("at-1"),
+        "refresh_token": Secret("rt-1"),
+        "lifetime": 3600.0,
+        "extra_headers": (("anthropic-beta", "b-1"),),
+    }
+    return ClaudeToken(**{**given, **facts})  # type: ignore[arg-type]
+
+
+def test_an_oauth_token_goes_with_its_beta_header() -> None:
+    assert token().headers() == {"Authorization": "Bearer at-1", "anthropic-beta": "b-1"}
+
+
+def test_a_child_process_gets_the_token_and_the_beta_header_and_never_the_refresh_token() -> None:
+    assert token().environment() == {
+        "ANTHROPIC_AUTH_TOKEN": "at-1",
+        "ANTHROPIC_CUSTOM_HEADERS": "anthropic-beta: b-1",
+    }
+    assert token(extra_headers=()).environment() == {"ANTHROPIC_AUTH_TOKEN": "at-1"}
+
+
+def test_an_expired_token_authorises_nothing() -> None:
+    with pytest.raises(CredentialExpired):
+        token(lifetime=0.0).environment()
+
+
+def test_a_key_goes_as_x_api_key() -> None:
+    key = ClaudeApiKey(obtained=SYSTEM.now(), key=Secret("k-1"))
+    assert key.headers() == {"x-api-key": "k-1"}
+    assert key.environment() == {"ANTHROPIC_API_KEY": "k-1"}
+    assert not key.renewable
+
+
+def test_a_static_token_goes_as_bearer_without_beta_header() -> None:
+    static = ClaudeAuthToken(obtained=SYSTEM.now(), key=Secret("t-1"))
+    assert static.headers() == {"Authorization": "Bearer t-1"}
+    assert static.environment() == {"ANTHROPIC_AUTH_TOKEN": "t-1"}
+
+
+@pytest.mark.parametrize(
+    "credential",
+    [
+        token(),
+        ClaudeApiKey(obtained=SYSTEM.now(), key=Secret("k-1")),
+        ClaudeAuthToken(obtained=SYSTEM.now(), key=Secret("t-1")),
+    ],
+    ids=lambda credential: type(credential).__name__,
+)
+def test_each_format_survives_a_store(credential: Credential) -> None:
+    codec = Codec(FORMATS)
+    assert codec.decode(codec.encode(credential)) == credential
+
+
+def test_tags_are_what_stored_records_say() -> None:
+    assert {
+        "claude-oauth": ClaudeToken,
+        "claude-api-key": ClaudeApiKey,
+        "claude-auth-token": ClaudeAuthToken,
+    } == FORMATS

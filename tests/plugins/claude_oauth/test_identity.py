@@ -1,0 +1,101 @@
+"""Identity is read from both places that tell, cleaned, and never lost for nothing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freshkey.errors import ProtocolError
+from freshkey.http import Response
+from freshkey.model import Identity
+from freshkey.testing import Account
+from freshkey_claude_oauth.identity import LONGEST_TEXT, from_profile, from_token, read_profile
+
+
+ADA = Account()
+KNOWN = Identity(
+    account=ADA.id,
+    email=ADA.email,
+    organization=ADA.organization_id,
+    organization_name=ADA.organization,
+    plan="max",
+    rate_limit_tier="default_claude_max_5x",
+)
+
+
+def test_a_token_response_names_account_and_organisation() -> None:
+    assert from_token(ADA.token_fields()) == Identity(
+        account=ADA.id, email=ADA.email, organization=ADA.organization_id, organization_name=ADA.organization
+    )
+
+
+def test_a_token_response_keeps_the_plan_it_does_not_know() -> None:
+    assert from_token(ADA.token_fields(), KNOWN) == KNOWN
+    assert from_token({}, KNOWN) == KNOWN
+
+
+def test_another_account_or_organisation_inherits_nothing() -> None:
+    other = Account(email="bob@example.com", id="another", organization_id="another-org")
+    assert from_token(other.token_fields(), KNOWN).plan is None
+    assert from_token({"organization": {"uuid": "another-org"}}, KNOWN) == Identity(organization="another-org")
+
+
+def test_the_profile_tells_plan_and_tier() -> None:
+    assert from_profile(ADA.profile(), from_token(ADA.token_fields())) == KNOWN
+
+
+@pytest.mark.parametrize(
+    ("kind", "plan"),
+    [
+        ("claude_max", "max"),
+        ("claude_pro", "pro"),
+        ("claude_team", "team"),
+        ("claude_enterprise", "enterprise"),
+        ("api_individual", None),
+        (None, None),
+        (5, None),
+    ],
+)
+def test_plans_have_short_names_and_a_plan_that_is_denied_is_gone(kind: object, plan: str | None) -> None:
+    assert from_profile({"organization": {"organization_type": kind}}, KNOWN).plan == plan
+
+
+def test_a_profile_without_a_word_about_the_plan_keeps_it() -> None:
+    assert from_profile({"account": {"email": "new@example.com"}, "organization": None}, KNOWN).plan == "max"
+
+
+@pytest.mark.parametrize("text", ["a\x1b[31mb", "a\r\nb", "a\x00b", "a\u202eb", "a\ud800b", "a\u2028b"])
+def test_display_text_cannot_move_a_cursor_or_break_an_encoding(text: str) -> None:
+    name = from_token({"organization": {"name": text}}).organization_name
+    assert name is not None
+    assert name.isprintable()
+    assert name.encode()
+
+
+def test_display_text_is_short() -> None:
+    assert from_token({"account": {"uuid": "x" * 5000}}).account == "x" * LONGEST_TEXT
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["account", "organization"]),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+            lambda inner: (
+                st.lists(inner, max_size=2)
+                | st.dictionaries(st.sampled_from(["uuid", "email", "name", "organization_type"]), inner, max_size=3)
+            ),
+            max_leaves=6,
+        ),
+    )
+)
+def test_whatever_the_server_says_is_read(facts: dict[str, object]) -> None:
+    for identity in (from_token(facts), from_profile(facts, KNOWN)):
+        assert isinstance(identity, Identity)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b'{"account": "ada"}', b'{"organization": []}', b"[]"])
+def test_a_profile_of_another_shape_is_a_protocol_error(body: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        read_profile(Response(status=200, headers={}, body=body), KNOWN)
