@@ -139,6 +139,11 @@ class SlottedStore:
         if found is not None and found.generation == intent.generation:
             self._sweep(slot, 0)
 
+    def forget(self) -> None:
+        """Under the lock: remove everything, the tombstone too; only for a profile that nobody will use again."""
+        for slot in SLOTS:
+            self._sweep(slot, 0)
+
     def _write(self, record: Record) -> None:
         slot = record.generation % 2
         items = record_items(record, self._items.item_limit)

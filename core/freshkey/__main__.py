@@ -1,0 +1,11 @@
+"""``python -m freshkey``: the command line."""
+
+from __future__ import annotations
+
+import sys
+
+from freshkey.cli import main
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""The command line: parse, call, print. Results go to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from freshkey.cli import exits, process
+from freshkey.cli.output import Output
+from freshkey.cli.parser import UsageError, parse
+from freshkey.errors import FreshkeyError
+
+
+if TYPE_CHECKING:
+    from freshkey.cli.context import Context, KeeperFactory
+
+_HOMES: Mapping[str, str] = {
+    "login": "signing",
+    "logout": "signing",
+    "refresh": "signing",
+    "status": "showing",
+    "whoami": "showing",
+    "explain": "showing",
+    "providers": "showing",
+    "token": "giving",
+    "export": "giving",
+    "demo": "demo",
+}
+"""The module that holds each command, as a function of the command's name."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line in a process of its own and return the exit code.
+
+    The process is made unreadable for others, and signals let a renewal in flight finish.
+    """
+    process.harden()
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    with process.orderly_signals(_restore_terminal):
+        return run(argv)
+
+
+def run(
+    argv: Sequence[str] | None = None,
+    *,
+    keeper_factory: KeeperFactory | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> int:
+    """Run one command and return its exit code.
+
+    Args:
+        argv: Arguments; those of the process by default.
+        keeper_factory: What makes the keeper; `freshkey.keeper.Keeper` by default.
+        environ: Where configuration and desktop are looked up.
+    """
+    words = sys.argv[1:] if argv is None else list(argv)
+    out = Output(as_json="--json" in words)
+    try:
+        return _run(words, out, keeper_factory, environ)
+    except FreshkeyError as error:
+        out.error(error)
+        return exits.code_of(error)
+    except KeyboardInterrupt:
+        out.instruct("freshkey: interrupted")
+        return exits.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output is gone. The interpreter would fail once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.BROKEN_PIPE
+    finally:
+        _restore_terminal()
+
+
+def _run(words: Sequence[str], out: Output, keeper_factory: KeeperFactory | None, environ: Mapping[str, str]) -> int:
+    try:
+        arguments = parse(words)
+    except UsageError as error:
+        out.usage_error(str(error), error.usage)
+        return exits.USAGE
+    except SystemExit as printed:
+        return int(printed.code or exits.OK)
+    from freshkey.cli.context import Context
+    from freshkey.config import Configuration
+
+    configuration = Configuration.load(environ, store=getattr(arguments, "store", None))
+    return _command(arguments.command)(
+        Context(
+            arguments=arguments, out=out, configuration=configuration, environ=environ, keeper_factory=keeper_factory
+        )
+    )
+
+
+def _command(name: str) -> Callable[[Context], int]:
+    from importlib import import_module
+
+    command: Callable[[Context], int] = getattr(import_module(f"freshkey.cli.{_HOMES[name]}"), name)
+    return command
+
+
+def _restore_terminal() -> None:
+    """Undo what reading a pasted code did to the terminal, if that was loaded at all."""
+    paste = sys.modules.get("freshkey.cli.paste")
+    if paste is not None:
+        paste.restore()

@@ -1,0 +1,71 @@
+"""What a command is given: its arguments, where to print, the configuration and a keeper."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from freshkey import events
+from freshkey.cli.output import Output, clean
+from freshkey.config import Configuration
+
+
+if TYPE_CHECKING:
+    from freshkey.keeper import Keeper
+
+    KeeperFactory = Callable[..., Keeper]
+
+
+@frozen(kw_only=True)
+class Context:
+    """One run of one command.
+
+    Attributes:
+        arguments: What `parser.parse` made of the command line.
+        out: Where to print.
+        configuration: This user's, with the store that ``--store`` named.
+        environ: Where a desktop is looked for.
+        keeper_factory: What makes the keeper; None for the real one.
+    """
+
+    arguments: argparse.Namespace
+    out: Output
+    configuration: Configuration
+    environ: Mapping[str, str]
+    keeper_factory: KeeperFactory | None
+
+    def profile(self) -> str:
+        """Return the name of the profile that is meant.
+
+        Raises:
+            ConfigurationError: None was named and there is no default.
+        """
+        return self.configuration.select(self.arguments.profile).name
+
+    @contextmanager
+    def keeper(self) -> Iterator[Keeper]:
+        """Make a keeper, tell what it reports, and close it, which waits for renewals in flight."""
+        with self._factory()(configuration=self.configuration) as keeper:
+            keeper.subscribe(self._tell)
+            yield keeper
+
+    def _factory(self) -> KeeperFactory:
+        if self.keeper_factory is not None:
+            return self.keeper_factory
+        from freshkey.keeper import Keeper
+
+        return Keeper
+
+    def _tell(self, event: events.Event) -> None:
+        """Pass on what a person has to know and no result tells."""
+        if isinstance(event, events.Unsaved):
+            self.out.say(f"{event.profile}: renewed, but not stored yet: {clean(event.error)}")
+        elif isinstance(event, events.ObserverFailed):
+            self.out.say(f"{event.profile}: observer {event.observer!r} failed after {event.hook}: {event.error}")
+        elif isinstance(event, events.AccountChanged):
+            before, after = event.before.label or "unknown", event.after.label or "unknown"
+            self.out.say(f"{event.profile}: the account changed from {clean(before)} to {clean(after)}")

@@ -1,0 +1,135 @@
+"""What the demonstration needs: a server, a store, a profile; all of it temporary, all of it removed again."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from attrs import frozen
+
+from freshkey.cli.output import clean
+from freshkey.config import CONFIG_DIR, STATE_DIR, Configuration
+from freshkey.config import PROFILE as PROFILE_VARIABLE
+from freshkey.errors import ConfigurationError, FreshkeyError, StoreError
+
+
+if TYPE_CHECKING:
+    from freshkey.cli.demo_view import View
+    from freshkey.keeper import Keeper
+    from freshkey.stores.slots import SlottedStore
+    from freshkey.testing.server import AuthorizationServer
+
+PROVIDER = "claude_oauth"
+PACKAGE = "freshkey-claude-oauth"
+PROFILE = "demo"
+LIFETIME = 10
+"""Seconds that the server's access tokens live."""
+
+
+@frozen(kw_only=True)
+class Stage:
+    """Everything that is set up.
+
+    Attributes:
+        server: The authorization server.
+        directory: Holds configuration and state.
+        store_name: Where the credential is kept: ``keyring`` or ``file``.
+    """
+
+    server: AuthorizationServer
+    directory: Path
+    store_name: str
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The environment of a process that shares this stage."""
+        inherited = {name: value for name, value in os.environ.items() if name != PROFILE_VARIABLE}
+        return inherited | {CONFIG_DIR: str(self.directory), STATE_DIR: str(_state(self.directory))}
+
+    def keeper(self) -> Keeper:
+        """Make a keeper that uses this stage."""
+        from freshkey.keeper import Keeper
+
+        return Keeper(configuration=Configuration.load(self.environ))
+
+
+def require_provider() -> None:
+    """Refuse where the provider that is shown is not installed.
+
+    Raises:
+        ConfigurationError: Names the missing package.
+    """
+    from freshkey import plugins
+
+    if PROVIDER not in {plugin.name for plugin in plugins.find()}:
+        raise ConfigurationError(
+            f"the demonstration needs the package {PACKAGE}, which is not installed",
+            hint=f"Run: pip install {PACKAGE}",
+        )
+
+
+@contextmanager
+def raise_stage(view: View) -> Iterator[Stage]:
+    """Set everything up, and take it down at the end."""
+    from freshkey.testing.server import AuthorizationServer, Policy
+
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="freshkey-demo-")))
+        server = stack.enter_context(AuthorizationServer(Policy(lifetime=LIFETIME)))
+        view.say(f"A small authorization server listens at {server.urls.issuer}: no account is needed, and nothing")
+        view.say("leaves this machine.")
+        stage = Stage(server=server, directory=directory, store_name=stack.enter_context(_store(view, directory)))
+        _write_configuration(stage)
+        yield stage
+
+
+@contextmanager
+def _store(view: View, directory: Path) -> Iterator[str]:
+    """Choose the keychain if it proves that it keeps something, else an encrypted file; empty it at the end."""
+    keychain = _slotted("keyring", directory)
+    try:
+        keychain.probe()
+    except StoreError as error:
+        view.say(f"Store: an encrypted file in {directory}, because {clean(error.message)}")
+        yield "file"  # removed with its directory
+        return
+    view.say("Store: the keychain of this system")
+    try:
+        yield "keyring"
+    finally:
+        _empty(view, keychain)
+
+
+def _slotted(name: str, directory: Path) -> SlottedStore:
+    from freshkey.model import Profile
+    from freshkey.stores import keyring
+
+    profile = Profile(name=PROFILE, provider=PROVIDER, settings=None, state_dir=_state(directory), store=name)
+    return cast("SlottedStore", keyring.store(profile))
+
+
+def _empty(view: View, keychain: SlottedStore) -> None:
+    try:
+        with keychain.lock(3.0):
+            keychain.forget()
+    except FreshkeyError as error:
+        view.say(f"What was kept in the keychain could not be removed: {clean(str(error))}")
+
+
+def _state(directory: Path) -> Path:
+    return directory / "state"
+
+
+def _write_configuration(stage: Stage) -> None:
+    """Write a ``config.toml`` such as a person would; JSON's strings, numbers and booleans are TOML's too."""
+    profile = {"provider": PROVIDER, "store": stage.store_name, "source": "sign-in", **stage.server.settings()}
+    lines = [f"[profiles.{PROFILE}]", *(f"{key} = {json.dumps(value)}" for key, value in profile.items())]
+    lines += ["[stores.file]", f"key_file = {json.dumps(str(stage.directory / 'store.key'))}"]
+    file = stage.directory / "config.toml"
+    file.touch(mode=0o600)
+    file.write_text("\n".join(lines) + "\n", "utf-8")

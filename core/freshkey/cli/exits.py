@@ -1,0 +1,30 @@
+"""Exit codes, which scripts may rely on, and the error classes that lead to them."""
+
+from __future__ import annotations
+
+from freshkey import errors
+
+
+OK = 0
+USAGE = 2
+SIGN_IN_NEEDED = 3
+STORE = 4
+FOR_NOW = 5
+CONFIGURATION = 6
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+"""What a shell reports for a program that SIGPIPE ended."""
+
+_CODES: tuple[tuple[type[errors.FreshkeyError], int], ...] = (
+    (errors.LoginRequired, SIGN_IN_NEEDED),
+    (errors.StoreError, STORE),
+    (errors.TransientError, FOR_NOW),
+    (errors.OutcomeUnknown, FOR_NOW),
+    (errors.CredentialExpired, FOR_NOW),
+    (errors.KeeperClosed, FOR_NOW),
+)
+
+
+def code_of(error: errors.FreshkeyError) -> int:
+    """Return the exit code for an error; what is not for now, for a person or for a store is configuration."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), CONFIGURATION)

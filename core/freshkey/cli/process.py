@@ -1,0 +1,79 @@
+"""The command line's own process: no core dumps, and signals that let a renewal in flight finish."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, NoReturn
+
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+GRACE = 5.0
+"""Seconds that a renewal in flight is given after a signal; its refresh token may be spent already."""
+
+_PR_SET_DUMPABLE = 4  # prctl(2), from <linux/prctl.h>
+
+
+def harden() -> None:
+    """Keep the process's memory out of core dumps and out of reach of other processes of the same user."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+@contextmanager
+def orderly_signals(last_words: Callable[[], None]) -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into SystemExit, and end the process `GRACE` seconds after the first signal.
+
+    Leaving through an exception closes the keeper, which waits for renewals in flight. The interpreter would also
+    wait for their threads, without a bound; the deadline is that bound.
+
+    Args:
+        last_words: Called if the deadline ends the process, such as to restore the terminal.
+    """
+    handler = _Handler(last_words)
+    watched = [signal.SIGINT, signal.SIGTERM] + ([] if sys.platform == "win32" else [signal.SIGHUP])
+    # A signal that is ignored (nohup, a background job of a plain shell) stays ignored.
+    before = {number: signal.getsignal(number) for number in watched if signal.getsignal(number) != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        if not handler.called:
+            for number, previous in before.items():
+                signal.signal(number, previous)
+
+
+class _Handler:
+    def __init__(self, last_words: Callable[[], None]) -> None:
+        self._last_words = last_words
+        self.called = False
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        if self.called:  # the deadline runs already
+            return
+        self.called = True
+        deadline = threading.Timer(GRACE, self._end, [128 + number])
+        deadline.daemon = True
+        deadline.start()
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + number)
+
+    def _end(self, code: int) -> NoReturn:
+        self._last_words()
+        os._exit(code)

@@ -1,0 +1,122 @@
+"""Commands that only show: status, whoami, explain, providers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from freshkey.cli import exits, views
+from freshkey.cli.output import clean
+from freshkey.errors import FreshkeyError
+from freshkey.model import Validity
+
+
+if TYPE_CHECKING:
+    from freshkey.cli.context import Context
+    from freshkey.keeper import Keeper
+    from freshkey.model import Inspection
+
+STATUS_HEADER = ("PROFILE", "PROVIDER", "STORE", "SOURCE", "LEFT", "STATE", "ACCOUNT")
+
+NO_PROVIDER = "No provider is installed. Install the distribution that brings yours"
+
+VALIDITY_CODES = {
+    Validity.VALID: exits.OK,
+    Validity.EXPIRED: exits.SIGN_IN_NEEDED,
+    Validity.REFUSED: exits.SIGN_IN_NEEDED,
+    Validity.UNREACHABLE: exits.FOR_NOW,
+    Validity.UNCHECKABLE: exits.OK,
+}
+
+
+def status(context: Context) -> int:
+    """Show each profile; one that cannot be shown does not hide the others."""
+    names = _profiles_to_show(context)
+    with context.keeper() as keeper:
+        shown = [_status(keeper, name) for name in names]
+    value = {"profiles": [value for value, _ in shown]}
+    context.out.table(value, STATUS_HEADER, [row for _, row in shown])
+    if not context.configuration.profile_names():
+        context.out.say(_how_to_start(context, names))
+    return exits.OK
+
+
+def whoami(context: Context) -> int:
+    """Ask the provider; a credential that it no longer honours is an exit code of its own."""
+    name = context.profile()
+    with context.keeper() as keeper:
+        inspection = keeper.inspect(name)
+    identity = views.identity(inspection.identity) if inspection.identity else {}
+    value = {
+        "profile": name,
+        "validity": inspection.validity.value,
+        "detail": inspection.detail,
+        "identity": identity,
+    }
+    context.out.result(value, _inspection_lines(name, inspection))
+    return VALIDITY_CODES[inspection.validity]
+
+
+def explain(context: Context) -> int:
+    """Show the walk through the sources."""
+    with context.keeper() as keeper:
+        explanation = keeper.explain(context.arguments.profile)
+    context.out.say(f"{explanation.profile} ({explanation.provider}), selected by: {explanation.selected_by}")
+    rows = [views.step_row(step) for step in explanation.steps]
+    context.out.table(views.explanation(explanation), ("", "SOURCE", "FOUND", "WHY"), rows)
+    return exits.OK
+
+
+def providers(context: Context) -> int:
+    """List what is installed, from metadata alone: no provider is imported."""
+    from freshkey import plugins
+
+    found = plugins.find()
+    value = {
+        "providers": [
+            {"name": plugin.name, "distribution": plugin.distribution, "version": plugin.version} for plugin in found
+        ]
+    }
+    rows = [[plugin.name, plugin.distribution, plugin.version] for plugin in found]
+    context.out.table(value, ("PROVIDER", "DISTRIBUTION", "VERSION"), rows)
+    if not found:
+        context.out.say(NO_PROVIDER)
+    return exits.OK
+
+
+def _profiles_to_show(context: Context) -> tuple[str, ...]:
+    """Return the named profile, else all configured ones, else the installed providers as bare profiles."""
+    if context.arguments.profile:
+        return (context.profile(),)
+    configured = context.configuration.profile_names()
+    if configured:
+        return configured
+    from freshkey import plugins
+
+    return tuple(plugin.name for plugin in plugins.find())
+
+
+def _status(keeper: Keeper, name: str) -> tuple[dict[str, object], list[str]]:
+    try:
+        found = keeper.status(name)
+    except FreshkeyError as error:
+        value: dict[str, object] = {"profile": name, "error": {"kind": type(error).__name__, "message": error.message}}
+        blanks = ["-"] * (len(STATUS_HEADER) - 3)
+        return value, [name, *blanks, str(error), "-"]
+    return views.status(found), views.status_row(found)
+
+
+def _how_to_start(context: Context, names: tuple[str, ...]) -> str:
+    if not names:
+        return NO_PROVIDER
+    return (
+        f"No profile is configured. Write one into {context.configuration.path}, such as:\n"
+        f'  default = "me"\n  [profiles.me]\n  provider = "{names[0]}"\n'
+        "then run: freshkey login"
+    )
+
+
+def _inspection_lines(name: str, inspection: Inspection) -> Iterator[str]:
+    yield f"{name}: {inspection.validity.value}" + (f" ({clean(inspection.detail)})" if inspection.detail else "")
+    if inspection.identity is not None:
+        yield from views.identity_lines(inspection.identity)

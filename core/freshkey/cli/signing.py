@@ -1,0 +1,61 @@
+"""Commands that change what is kept: login, logout, refresh."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from freshkey.cli import exits, views
+from freshkey.cli.output import clean
+
+
+if TYPE_CHECKING:
+    from freshkey.cli.context import Context
+    from freshkey.keeper import Keeper
+    from freshkey.model import Credential
+
+
+def login(context: Context) -> int:
+    """Sign in, with the person's help, and keep the credential."""
+    from freshkey.cli.person import Terminal
+
+    name = context.profile()
+    person = Terminal(context.out, browser=not context.arguments.no_browser, environ=context.environ)
+    with context.keeper() as keeper:
+        credential = keeper.login(name, source=context.arguments.source, ask=person)
+        return _show(context, keeper, name, credential, "Signed in")
+
+
+def refresh(context: Context) -> int:
+    """Renew now, however long the credential is still good."""
+    name = context.profile()
+    with context.keeper() as keeper:
+        credential = keeper.refresh(name)
+        return _show(context, keeper, name, credential, "Renewed")
+
+
+def logout(context: Context) -> int:
+    """Revoke and delete; a credential that could not be revoked is deleted all the same, and that is said."""
+    name = context.profile()
+    with context.keeper() as keeper:
+        done = keeper.logout(name)
+    value = {"profile": name, "revoked": done.revoked, "detail": done.detail}
+    context.out.result(value, [f"{name}: {clean(done.detail)}"])
+    return exits.OK
+
+
+def _show(context: Context, keeper: Keeper, name: str, credential: Credential, verb: str) -> int:
+    store = keeper.status(name).store
+    value = {**views.credential(name, credential), "store": store}
+    context.out.result(value, _lines(name, credential, verb, store))
+    return exits.OK
+
+
+def _lines(name: str, credential: Credential, verb: str, store: str | None) -> Iterator[str]:
+    label = credential.identity.label
+    yield f"{name}: {verb}" + (f" as {clean(label)}" if label else "")
+    left = views.seconds_left(credential)
+    if left is not None:
+        yield f"  good for {views.span(left)}" + (", then renewed by itself" if credential.renewable else "")
+    if store is not None:
+        yield f"  kept in: {store}"

@@ -1,0 +1,177 @@
+"""A keeper that answers what a test chose, and the record of one run of the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import SimpleNamespace, TracebackType
+from typing import Any, Self, cast
+
+from attrs import define, field, frozen
+
+from freshkey.clock import SYSTEM
+from freshkey.config import Configuration
+from freshkey.events import Event, SignedOut
+from freshkey.model import (
+    ApiKey,
+    Credential,
+    Description,
+    Identity,
+    Inspection,
+    OAuthToken,
+    Profile,
+    Sighting,
+    Source,
+    Validity,
+)
+from freshkey.schedule import Freshness
+from freshkey.secret import Secret
+from freshkey.sources import Explanation, Step
+from freshkey.testing import ManualClock
+
+
+TOKEN = "at-canary-0123456789-abcd"
+REFRESH_TOKEN = "rt-canary-0123456789-wxyz"
+ADA = Identity(email="ada@example.com", plan="max")
+
+SIGN_IN = Source(id="sign-in", title="Sign-in", owned=True, interactive=True)
+VARIABLE = Source(id="env", title="Environment", owned=False)
+
+
+@frozen(kw_only=True)
+class Token(OAuthToken):
+    """A token that a child process can use."""
+
+    variables: tuple[tuple[str, str], ...] = ()
+
+    def _environment(self) -> dict[str, str]:
+        return dict(self.variables)
+
+
+def token(**changes: Any) -> Token:
+    clock = ManualClock()
+    values: dict[str, Any] = {
+        "obtained": clock.now(),
+        "clock": clock,
+        "lifetime": 3600.0,
+        "source": "sign-in",
+        "identity": ADA,
+        "access_token": Secret(TOKEN),
+        "refresh_token": Secret(REFRESH_TOKEN),
+        "variables": (("APP_TOKEN", TOKEN),),
+    }
+    return Token(**values | changes)
+
+
+def api_key() -> ApiKey:
+    return ApiKey(obtained=SYSTEM.now(), key=Secret(TOKEN), header="X-Api-Key")
+
+
+@define
+class FakeKeeper:
+    """Answers what the attributes say and records what was asked."""
+
+    configuration: Configuration | None = None
+    credential: Credential = field(factory=token)
+    fails: BaseException | None = None
+    signed_out: SignedOut = field(factory=lambda: SignedOut(profile="me", revoked=True, detail="Revoked and deleted"))
+    inspection: Inspection = field(factory=lambda: Inspection(validity=Validity.VALID, identity=ADA, detail="checked"))
+    emits: tuple[Event, ...] = ()
+    exports: Mapping[str, Callable[[Credential], str]] = field(factory=dict)
+    asked: list[tuple[object, ...]] = field(factory=list)
+    ask: Any = None
+    closed: bool = False
+    _callbacks: list[Callable[[Event], None]] = field(factory=list)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.closed = True
+        self._callbacks.clear()
+
+    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        self._callbacks.append(callback)
+        return lambda: self._callbacks.remove(callback)
+
+    def _answer(self, *asked: object) -> None:
+        self.asked.append(asked)
+        for event in self.emits:
+            for callback in self._callbacks:
+                callback(event)
+        if self.fails is not None:
+            raise self.fails
+
+    def get(self, profile: str, *, min_ttl: float = 0) -> Credential:
+        self._answer("get", profile, min_ttl)
+        return self.credential
+
+    def login(self, profile: str, *, source: str | None = None, ask: Any = None) -> Credential:
+        self.ask = ask
+        self._answer("login", profile, source)
+        return self.credential
+
+    def refresh(self, profile: str) -> Credential:
+        self._answer("refresh", profile)
+        return self.credential
+
+    def logout(self, profile: str) -> SignedOut:
+        self._answer("logout", profile)
+        return self.signed_out
+
+    def inspect(self, profile: str) -> Inspection:
+        self._answer("inspect", profile)
+        return self.inspection
+
+    def describe(self, profile: str) -> Description:
+        return Description(title="A provider", settings=object, formats={}, sources=(), exports=self.exports)
+
+    def explain(self, profile: str | None) -> Explanation:
+        self._answer("explain", profile)
+        sighting = Sighting(kind="API key", origin="environment variable APP_KEY", last_four="abcd")
+        return Explanation(
+            profile=profile or "me",
+            selected_by="name given",
+            provider="claude_oauth",
+            steps=(
+                Step(source=VARIABLE, sighting=sighting, wins=True, why="the first that is there"),
+                Step(source=SIGN_IN, sighting=None, wins=False, why="'env' comes first"),
+            ),
+        )
+
+    def status(self, profile: str) -> Any:
+        if profile == "broken" and self.fails is not None:
+            raise self.fails
+        return SimpleNamespace(
+            profile=Profile(name=profile, provider="claude_oauth", settings=None, state_dir=Path("/")),
+            store="file",
+            source="sign-in",
+            generation=3,
+            credential=None if profile == "empty" else self.credential,
+            freshness=None if profile == "empty" else Freshness.FRESH,
+            sign_in_needed="the server refused" if profile == "empty" else None,
+            last_error=None,
+        )
+
+
+@frozen(kw_only=True)
+class Done:
+    """One finished run."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return cast("dict[str, Any]", json.loads(self.out))
+
+    @property
+    def error(self) -> dict[str, Any]:
+        return cast("dict[str, Any]", json.loads(self.err.splitlines()[-1])["error"])
+
+
+Run = Callable[..., Done]
