@@ -66,6 +66,12 @@ def signed_in(profile: Profile, clock: Clock) -> SignIn:
 
 
 @pytest.fixture
+def signed_in_now(profile: Profile) -> ClaudeToken:
+    with ScriptedPerson(browser=follow) as person:
+        return sign_in(profile, person)
+
+
+@pytest.fixture
 def oauth() -> Source:
     source = description(None).source("oauth")
     assert source is not None

@@ -1,0 +1,157 @@
+"""The hooks against an authorization server that nobody here wrote: oidc-provider with rotation and reuse detection."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+import freshkey_claude_oauth as provider
+from counterparts.oidc import OidcServer, approve_device, authorize, sign_in
+from freshkey.clock import SystemClock
+from freshkey.errors import LoginRequired, OutcomeUnknown, TransientError
+from freshkey.model import Credential, Inspection, Profile, Source, Validity
+from freshkey.person import Quiet
+from freshkey.testing import ScriptedPerson
+from freshkey_claude_oauth.formats import ClaudeToken
+from freshkey_claude_oauth.renewal import revoke
+from freshkey_claude_oauth.signin import sign_in as start_sign_in
+
+
+pytestmark = pytest.mark.counterpart
+
+MakeProfile = Callable[..., Profile]
+
+
+@pytest.fixture
+def oidc() -> Iterator[OidcServer]:
+    with OidcServer(access_token_seconds=600) as running:
+        yield running
+
+
+def profile_at(oidc: OidcServer, make_profile: MakeProfile, **more: object) -> Profile:
+    return make_profile(
+        client_id=oidc.client_id,
+        issuer=oidc.issuer,
+        profile_url=oidc.url("/me"),
+        scopes=("openid", "offline_access"),
+        authorize_parameters={"prompt": "consent"},  # without it this server does not grant offline_access
+        allow_insecure_loopback=True,
+        **more,
+    )
+
+
+@pytest.fixture
+def chosen(oidc: OidcServer, make_profile: MakeProfile) -> Profile:
+    return profile_at(oidc, make_profile)
+
+
+def acquire(profile: Profile, source: Source, person: ScriptedPerson) -> ClaudeToken:
+    with person:
+        token = provider.acquire(profile=profile, source=source, ask=person)
+    assert isinstance(token, ClaudeToken)
+    return token
+
+
+def refresh(profile: Profile, token: Credential) -> ClaudeToken:
+    newer = provider.refresh(profile=profile, credential=token, report=Quiet())
+    assert isinstance(newer, ClaudeToken)
+    return newer
+
+
+def validity(profile: Profile, token: Credential) -> Validity:
+    answer = provider.describe(profile=profile, credential=token)
+    assert isinstance(answer, Inspection)
+    return answer.validity
+
+
+@pytest.fixture
+def token(chosen: Profile, oauth: Source) -> ClaudeToken:
+    return acquire(chosen, oauth, ScriptedPerson(browser=sign_in))
+
+
+def test_the_endpoints_come_from_its_metadata(oidc: OidcServer, token: ClaudeToken) -> None:
+    assert (token.issuer, token.token_endpoint) == (oidc.issuer, oidc.url("/token"))
+    assert token.lifetime == 600.0
+    assert token.scopes == ("openid", "offline_access")
+    assert oidc.count("grant.success", grant_type="authorization_code") == 1
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_either_name_of_loopback_is_redirected_to(
+    oidc: OidcServer, make_profile: MakeProfile, oauth: Source, host: str
+) -> None:
+    acquire(profile_at(oidc, make_profile, redirect_host=host), oauth, ScriptedPerson(browser=sign_in))
+    assert oidc.count("grant.success", grant_type="authorization_code") == 1
+
+
+def test_the_address_the_browser_ended_at_is_pasted(oidc: OidcServer, chosen: Profile, oauth: Source) -> None:
+    token = acquire(chosen, oauth, ScriptedPerson(paste=lambda urls: authorize(urls[0])))
+    assert validity(chosen, token) is Validity.VALID
+
+
+class HastyClock(SystemClock):
+    """Polls fifty times as often as the server asks for, which is every five seconds."""
+
+    def wait(self, event: threading.Event, timeout: float) -> bool:
+        return super().wait(event, timeout / 50)
+
+
+def test_a_sign_in_on_another_device(oidc: OidcServer, make_profile: MakeProfile) -> None:
+    chosen = profile_at(oidc, make_profile, flow="device")
+    with ScriptedPerson(device=lambda code, address, _: approve_device(address, code)) as person:
+        token = start_sign_in(chosen, person, clock=HastyClock())
+    assert refresh(chosen, token).renewable
+    assert oidc.count("grant.success", grant_type="urn:ietf:params:oauth:grant-type:device_code") == 1
+
+
+def test_a_person_who_declines(oidc: OidcServer, chosen: Profile, oauth: Source) -> None:
+    person = ScriptedPerson(browser=lambda url: sign_in(url, deny=True))
+    with pytest.raises(LoginRequired):
+        acquire(chosen, oauth, person)
+
+
+def test_each_renewal_spends_one_refresh_token(oidc: OidcServer, chosen: Profile, token: ClaudeToken) -> None:
+    newer = refresh(chosen, token)
+    newest = refresh(chosen, newer)
+    assert len({token.refresh_token, newer.refresh_token, newest.refresh_token}) == 3
+    assert oidc.count("refresh_token.consumed") == 2
+    assert oidc.count("grant.revoked") == 0
+    assert validity(chosen, newest) is Validity.VALID
+
+
+def test_a_spent_refresh_token_needs_a_person(oidc: OidcServer, chosen: Profile, token: ClaudeToken) -> None:
+    newer = refresh(chosen, token)
+    with pytest.raises(LoginRequired, match="invalid_grant"):
+        refresh(chosen, token)
+    assert oidc.count("grant.revoked") == 1
+    assert validity(chosen, newer) is Validity.REFUSED
+
+
+def test_a_lost_answer_leaves_the_outcome_unknown(oidc: OidcServer, chosen: Profile, token: ClaudeToken) -> None:
+    oidc.lose_answers()
+    with pytest.raises(OutcomeUnknown):
+        refresh(chosen, token)
+    assert oidc.count("refresh_token.consumed") == 1
+
+
+def test_a_server_out_of_order_costs_nothing(oidc: OidcServer, chosen: Profile, token: ClaudeToken) -> None:
+    oidc.refuse(1)
+    with pytest.raises(TransientError):
+        refresh(chosen, token)
+    assert refresh(chosen, token).renewable
+
+
+def test_a_server_that_is_gone_got_nothing(oidc: OidcServer, chosen: Profile, token: ClaudeToken) -> None:
+    oidc.stop()
+    with pytest.raises(TransientError):
+        refresh(chosen, token)
+
+
+def test_signing_out_ends_both_tokens(oidc: OidcServer, chosen: Profile, token: ClaudeToken) -> None:
+    assert validity(chosen, token) is Validity.VALID
+    revoke(chosen, token)
+    assert validity(chosen, token) is Validity.REFUSED
+    with pytest.raises(LoginRequired):
+        refresh(chosen, token)
