@@ -1,0 +1,53 @@
+"""Finds secrets where they do not belong, without quoting them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from urllib.parse import quote
+
+import attrs
+
+from freshkey.secret import Secret
+
+
+_SHORTEST = 8
+"""Shorter strings turn up by chance."""
+
+
+def secrets_of(value: object) -> frozenset[str]:
+    """Return every secret inside a credential (or other attrs value, list, tuple or mapping)."""
+    return frozenset(_walk(value))
+
+
+def leaks(text: str, secrets: Collection[str]) -> bool:
+    """Tell whether `text` holds one of `secrets`, plain, percent-encoded or in base64."""
+    return any(form in text for secret in secrets if len(secret) >= _SHORTEST for form in _forms(secret))
+
+
+def assert_no_secret(text: str, secrets: Collection[str], where: str) -> None:
+    """Fail if `text` holds one of `secrets`; the failure says where, and quotes nothing.
+
+    Raises:
+        AssertionError: There is one.
+    """
+    assert not leaks(text, secrets), f"{where} holds a secret"
+
+
+def _walk(value: object) -> Iterator[str]:
+    if isinstance(value, Secret):
+        yield value.reveal()
+    elif attrs.has(kind := type(value)):
+        for field in attrs.fields(kind):
+            yield from _walk(getattr(value, field.name))
+    elif isinstance(value, Mapping):
+        yield from _walk(list(value.values()))
+    elif isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        for part in value:
+            yield from _walk(part)
+
+
+def _forms(secret: str) -> Iterator[str]:
+    yield secret
+    yield quote(secret, safe="")
+    yield base64.b64encode(secret.encode()).decode().rstrip("=")

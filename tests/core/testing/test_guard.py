@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from freshkey.testing.guard import no_io, offline
+
+
+def resolve() -> None:
+    socket.getaddrinfo("localhost", 80)
+
+
+def connect() -> None:
+    with socket.socket() as plug:
+        plug.connect(("127.0.0.1", 9))
+
+
+def start_process() -> None:
+    subprocess.run([sys.executable, "-c", ""], check=True)
+
+
+@pytest.mark.parametrize("act", [resolve, connect, start_process])
+def test_offline_refuses_and_remembers(act: object) -> None:
+    assert callable(act)
+    with offline() as attempts, pytest.raises(OSError, match="the contract kit refuses"):
+        act()
+    assert len(attempts) == 1
+
+
+def test_offline_lets_files_be_read(tmp_path: Path) -> None:
+    with offline() as attempts:
+        (tmp_path / "a.txt").write_text("a")
+    assert attempts == []
+
+
+def test_no_io_refuses_files_but_not_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "just_made_for_the_guard.py").write_text("VALUE = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with no_io() as attempts:
+        import just_made_for_the_guard  # type: ignore[import-not-found]
+
+        with pytest.raises(OSError, match="refuses"):
+            (tmp_path / "settings.toml").read_text()
+        with pytest.raises(OSError, match="refuses"):
+            resolve()
+    assert just_made_for_the_guard.VALUE == 1
+    assert attempts == [f"open {tmp_path / 'settings.toml'}", "socket.getaddrinfo"]
+
+
+def test_outside_the_guard_everything_works(tmp_path: Path) -> None:
+    with no_io():
+        pass
+    (tmp_path / "a").write_text("a")
+    resolve()
+
+
+def test_other_threads_are_not_concerned() -> None:
+    failures: list[BaseException] = []
+
+    def elsewhere() -> None:
+        try:
+            resolve()
+        except OSError as error:
+            failures.append(error)
+
+    with offline() as attempts:
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join(10)
+    assert (attempts, failures) == ([], [])
+
+
+def test_guards_nest() -> None:
+    with no_io() as outer:
+        with offline() as inner, pytest.raises(OSError, match="refuses"):
+            resolve()
+        with pytest.raises(OSError, match="refuses"):
+            resolve()
+    assert (len(inner), len(outer)) == (1, 1)
