@@ -1,0 +1,141 @@
+"""HTTP requests and responses as values: built, checked and read without any I/O."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from attrs import Attribute, Factory, field, frozen
+
+from freshkey.errors import ConfigurationError
+
+
+LONGEST_WAIT = 3600.0
+LONGEST_URL = 8192
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?|")
+_AUTHORITY = re.compile(r"(?:[0-9A-Za-z.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+
+
+def _sendable(request: Request, attribute: Attribute[Mapping[str, str]], headers: Mapping[str, str]) -> None:  # noqa: ARG001  attrs
+    """Refuse what could split a header or cannot be sent, before a library quotes it in an error."""
+    for name, value in headers.items():
+        if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)):
+            message = f"the header {name!r} has characters that no header may have"
+            raise ConfigurationError(message)
+
+
+@frozen(kw_only=True)
+class Request:
+    """What is sent.
+
+    Attributes:
+        method: Such as ``POST``.
+        url: Absolute; `send` checks it.
+        headers: Names and values (RFC 9110, section 5.5, printable ASCII only); may be secret.
+        body: May be secret.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default=Factory(dict), repr=False, validator=_sendable)
+    body: bytes = field(default=b"", repr=False)
+
+
+@frozen(kw_only=True)
+class Response:
+    """What came back, whatever its status.
+
+    Attributes:
+        status: The status code, from 200 to 599 and never 3xx.
+        headers: Lower-case names; the values of a repeated name are joined by ``", "`` (RFC 9110, section 5.3).
+        body: May be secret.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+
+Send = Callable[[Request], Response]
+"""What protocol code is handed for its I/O: `send` with its keyword arguments bound."""
+
+
+def checked_url(url: str, *, allow_insecure_loopback: bool = False) -> str:
+    """Return `url` if secrets may be sent to it.
+
+    It must be absolute, https, ASCII without spaces, backslashes or control characters, and have neither user
+    information nor a fragment; different parsers then agree on its host (RFC 9700, section 4.12; RFC 6749, 3.2).
+
+    Args:
+        url: The address.
+        allow_insecure_loopback: Also accept http to 127.0.0.1, ::1 and localhost, for tests.
+
+    Raises:
+        ConfigurationError: It breaks one of these rules. The message never quotes the URL, which could hold a
+            password.
+    """
+    flaw = _flaw(url, allow_insecure_loopback=allow_insecure_loopback)
+    if flaw:
+        message = f"an address that secrets would be sent to {flaw}"
+        raise ConfigurationError(message, hint="Write it as https://host/path")
+    return url
+
+
+def _flaw(url: str, *, allow_insecure_loopback: bool) -> str | None:
+    if len(url) > LONGEST_URL or "#" in url:
+        return "is too long, or has a fragment"
+    if "\\" in url or not all("!" <= character <= "~" for character in url):
+        return "has a character that no address may have"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port  # `port` raises for a port that is no port
+    except ValueError:
+        return "cannot be read"
+    if "@" in parts.netloc or not _AUTHORITY.fullmatch(parts.netloc):
+        return "has a user name in it, or no valid host"
+    insecure = parts.scheme == "http" and allow_insecure_loopback and host in LOOPBACK
+    return None if parts.scheme == "https" or insecure else "does not use https"
+
+
+def form(url: str, fields: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Request:
+    """Return a POST of `fields` in the encoding of HTML forms, as RFC 6749 (section 3.2) asks for."""
+    kind = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+    return Request(method="POST", url=url, headers={**kind, **(headers or {})}, body=urlencode(fields).encode())
+
+
+def json_body(url: str, value: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Request:
+    """Return a POST of `value` as JSON."""
+    kind = {"Content-Type": "application/json", "Accept": "application/json"}
+    return Request(method="POST", url=url, headers={**kind, **(headers or {})}, body=json.dumps(value).encode())
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Return the seconds to wait at the least, as the server asked (RFC 9110, section 10.2.3).
+
+    Args:
+        headers: Those of a `Response`.
+        now: Seconds since 1970-01-01T00:00:00Z, to read a date against.
+
+    Returns:
+        Seconds from 0 to 3600; None if the header is missing or cannot be read.
+    """
+    value = headers.get("retry-after", "").strip()
+    seconds = float(value) if re.fullmatch(r"[0-9]{1,10}", value) else _seconds_until(value, now)
+    return None if seconds is None else min(max(seconds, 0.0), LONGEST_WAIT)
+
+
+def _seconds_until(date: str, now: float) -> float | None:
+    from email.utils import parsedate_to_datetime  # 10 ms, for a rare form of a rare header
+
+    try:
+        moment = parsedate_to_datetime(date)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return None if moment.tzinfo is None else moment.timestamp() - now
