@@ -93,12 +93,14 @@ def read_private(path: Path, limit: int = MOST_BYTES) -> bytes | None:
         return None
     except OSError as error:
         raise unavailable(error, path) from None
-    with open(descriptor, "rb") as file:  # noqa: PTH123  a descriptor, not a path
+    try:
         _check_file(os.fstat(descriptor), path)
-        try:
+        with open(descriptor, "rb", closefd=False) as file:
             data = file.read(limit + 1)
-        except OSError as error:
-            raise unavailable(error, path) from None
+    except OSError as error:
+        raise unavailable(error, path) from None
+    finally:
+        os.close(descriptor)
     if len(data) > limit:
         raise StoreUnavailable(f"{path} has more than {limit} bytes", hint="It is none of freshkey's files: move it")
     return data

@@ -49,9 +49,9 @@ class KeyringItems:
     Args:
         service: What the service names start with.
         username: The same for all of them.
+        worker: Where the calls run.
         timeout: Seconds that one call may take.
         named: The backend class that user configuration names.
-        worker: Where the calls run.
     """
 
     name = "keyring"
@@ -62,9 +62,9 @@ class KeyringItems:
         service: str,
         username: str,
         *,
+        worker: SerialWorker,
         timeout: float = TIMEOUT_SECONDS,
         named: str | None = None,
-        worker: SerialWorker = WORKER,
     ) -> None:
         self._service = service
         self._username = username
@@ -126,7 +126,9 @@ def store(profile: Profile) -> CredentialStore:
     timeout = options.get("timeout", TIMEOUT_SECONDS)
     if not 0 < timeout <= 600:  # noqa: PLR2004  ten minutes: long enough for any prompt
         raise ConfigurationError("[stores.keyring] timeout must be between 0 and 600 seconds", profile=profile.name)
-    items = KeyringItems(service_prefix(profile), profile.name, timeout=timeout, named=options.get("backend"))
+    items = KeyringItems(
+        service_prefix(profile), profile.name, worker=WORKER, timeout=timeout, named=options.get("backend")
+    )
     lock = ProfileLock(profile.state_dir, file_name(profile.name))
     return SlottedStore(items, lock, when_idle=WORKER.when_idle)
 

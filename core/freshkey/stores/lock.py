@@ -6,7 +6,6 @@ holds data: removing it would let two processes lock two files of the same name 
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 import time
@@ -50,7 +49,7 @@ class ThreadLock:
                 f"another thread of this process ({os.getpid()}) did not finish with this profile within {timeout:g} s",
                 hint="Try again",
             )
-        return lock.release
+        return _once(lock.release)
 
 
 class ProfileLock:
@@ -87,7 +86,7 @@ class ProfileLock:
                 _unlock(descriptor)
                 release_threads()
 
-        return release
+        return _once(release)
 
     def _lock_file(self, deadline: float, timeout: float) -> int:
         while True:
@@ -123,6 +122,17 @@ class ProfileLock:
             return False
 
 
+def _once(action: Callable[[], None]) -> Callable[[], None]:
+    """Make a second release harmless: by then somebody else may hold the lock."""
+    actions = [action]
+
+    def run() -> None:
+        while actions:
+            actions.pop()()
+
+    return run
+
+
 def _wait_for(descriptor: int, deadline: float, timeout: float) -> None:
     from filelock import lock_descriptor
 
@@ -134,7 +144,7 @@ def _wait_for(descriptor: int, deadline: float, timeout: float) -> None:
             time.sleep(min(POLL_SECONDS, left))
     except OSError as error:
         raise StoreUnavailable(
-            f"this file system has no locks ({errno.errorcode.get(error.errno or 0, 'unknown error')})",
+            f"this file system has no locks ({os.strerror(error.errno or 0)})",
             hint="Set FRESHKEY_STATE_DIR to a directory on a local disk",
         ) from None
 

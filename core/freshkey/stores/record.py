@@ -106,7 +106,7 @@ def _make_converter() -> Converter:
         }
 
     def reader(kind: type) -> Callable[[Any, Any], Any]:
-        read = make_dict_structure_fn(kind, converter, **overrides(kind))
+        read: Callable[[Any, Any], Any] = make_dict_structure_fn(kind, converter, **overrides(kind))
         return lambda value, wanted: read(_exactly(dict)(value), wanted)
 
     converter.register_structure_hook_factory(attrs.has, reader)
