@@ -17,20 +17,29 @@ from freshkey.stores.files import create_private, read_private
 
 
 KEY_BYTES: Final = 32
+COST = 1 << 17
+"""N of scrypt for new stores: 128 MiB for one guess, as OWASP recommends with r = 8 and p = 1."""
+
 PASSPHRASE, KEY_FILE = "passphrase", "key file"
 
 _CHECKED = b"freshkey file store"
 
 
 def _at_most(most: int) -> list[Any]:
-    return [validators.instance_of(int), validators.ge(1), validators.le(most)]
+    return [
+        validators.instance_of(int),
+        validators.not_(validators.instance_of(bool)),
+        validators.ge(1),
+        validators.le(most),
+    ]
 
 
 @frozen(kw_only=True)
 class KeyInfo:
     """What is stored beside the encrypted items so that the right key is found again; nothing secret.
 
-    The scrypt parameters are those that OWASP recommends, N = 2^17, r = 8, p = 1 (RFC 7914): 128 MiB for one guess.
+    The parameters of scrypt (RFC 7914) are stored so that they can grow, and bounded so that nobody can make reading
+    them take all memory.
 
     Attributes:
         kind: Where the key comes from.
@@ -43,8 +52,10 @@ class KeyInfo:
     """
 
     kind: str = field(validator=validators.in_((PASSPHRASE, KEY_FILE)))
-    salt: str = field(factory=lambda: base64.b64encode(secrets.token_bytes(16)).decode("ascii"))
-    n: int = field(default=1 << 17, validator=_at_most(1 << 20))
+    salt: str = field(
+        factory=lambda: base64.b64encode(secrets.token_bytes(16)).decode("ascii"), validator=validators.instance_of(str)
+    )
+    n: int = field(factory=lambda: COST, validator=_at_most(1 << 20))
     r: int = field(default=8, validator=_at_most(32))
     p: int = field(default=1, validator=_at_most(16))
     check: str = field(default="", validator=validators.instance_of(str))
@@ -109,7 +120,7 @@ class FileKey:
         try:
             return KeyInfo(**json.loads(data))
         except (ValueError, TypeError):
-            raise StoreUnavailable(f"{self._info_path} is damaged", hint=self._start_over()) from None
+            raise self._damaged() from None
 
     def _open(self, info: KeyInfo) -> bytes:
         if info.kind != self._origin:
@@ -119,7 +130,7 @@ class FileKey:
                 hint=f"Give it that: {wanted}, or correct [stores.file]",
             )
         key = self._derive(info)
-        if not hmac.compare_digest(_check(key), info.check):
+        if not hmac.compare_digest(_check(key).encode(), info.check.encode()):
             source = self._passphrase_env if self._origin == PASSPHRASE else self._key_file
             raise StoreUnavailable(
                 f"the {self._origin} in {source} is not the one that the file store was begun with",
@@ -137,7 +148,10 @@ class FileKey:
             )
         from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-        scrypt = Scrypt(base64.b64decode(info.salt), KEY_BYTES, info.n, info.r, info.p)
+        try:
+            scrypt = Scrypt(base64.b64decode(info.salt), KEY_BYTES, info.n, info.r, info.p)
+        except ValueError:
+            raise self._damaged() from None
         return scrypt.derive(self._passphrase.reveal().encode())
 
     def _read_key_file(self) -> bytes:
@@ -153,6 +167,9 @@ class FileKey:
                 f"{self._key_file} is no key file", hint=f"It has {KEY_BYTES} random bytes, written in base64"
             )
         return key
+
+    def _damaged(self) -> StoreUnavailable:
+        return StoreUnavailable(f"{self._info_path} is damaged", hint=self._start_over())
 
     def _start_over(self) -> str:
         return f"Bring it back, or remove {self._directory} and sign in again"
