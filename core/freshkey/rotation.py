@@ -107,8 +107,8 @@ class Rotation:
             there = self.look()
             if there is not None:
                 return there
+            self._respect_others()
             try:
-                self._respect_others()
                 newer = self._obtain()
             except FreshkeyError as error:
                 self._note_failure(error)
@@ -213,6 +213,7 @@ class Rotation:
         wait = hints.seconds_to_wait(self.desk.clock.now())
         if wait <= 0 or self.by_person:
             return
+        self.pause = wait
         if hints.error:
             raise TransientError(hints.error, retry_after=wait, profile=self.desk.profile.name)
         if self.refused is not None:
@@ -225,6 +226,8 @@ class Rotation:
 
     def _note_failure(self, error: FreshkeyError) -> None:
         """Tell the processes that wait for the lock what happened, so that they do not repeat it."""
+        if self._winner is None and isinstance(error, LoginRequired):
+            return  # nobody was asked, and looking again costs nothing
         hints = self.desk.hints.read()
         failures = hints.failures + 1
         lifetime = self._stored.lifetime if self._stored else None
