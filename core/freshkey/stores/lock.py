@@ -120,6 +120,8 @@ class ProfileLock:
             return os.path.samestat(os.fstat(descriptor), self.path.lstat())
         except FileNotFoundError:
             return False
+        except OSError as error:
+            raise unavailable(error, self.path) from None
 
 
 def _once(action: Callable[[], None]) -> Callable[[], None]:
