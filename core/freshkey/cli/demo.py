@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from attrs import define
 
-from freshkey.cli import exits
+from freshkey.cli import demo_stage, exits
 from freshkey.cli.demo_acts import dead_token_answer, second_process, watch_renewals
-from freshkey.cli.demo_stage import LIFETIME, PROFILE, Stage, raise_stage, require_provider
+from freshkey.cli.demo_stage import PROFILE, Stage, raise_stage, require_provider
 from freshkey.cli.demo_view import View, ending
 from freshkey.cli.output import clean
 
@@ -59,7 +59,7 @@ def _play(view: View, stage: Stage) -> Summary:
     summary = Summary(store=stage.store_name)
     with stage.keeper() as keeper:
         _sign_in(view, keeper, summary)
-        view.say(f"It lives {LIFETIME} seconds. Watch the keeper's timer renew it, well before each end:")
+        view.say(f"It lives {demo_stage.LIFETIME} seconds. Watch the keeper's timer renew it, well before each end:")
         summary.renewals = watch_renewals(view, keeper, RENEWALS)
         _share(view, stage, keeper, summary)
         _sign_out(view, stage, keeper, summary)

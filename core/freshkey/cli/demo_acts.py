@@ -11,7 +11,8 @@ import time
 from typing import TYPE_CHECKING
 
 from freshkey import events, schedule
-from freshkey.cli.demo_stage import LIFETIME, PROFILE
+from freshkey.cli import demo_stage
+from freshkey.cli.demo_stage import PROFILE
 from freshkey.cli.demo_view import ending
 from freshkey.errors import LoginRequired, TransientError
 from freshkey.secret import Secret
@@ -48,7 +49,7 @@ def watch_renewals(view: View, keeper: Keeper, wanted: int) -> int:
     unsubscribe = keeper.subscribe(note)
     end = time.monotonic() + PATIENCE
     try:
-        with view.countdown(LIFETIME) as update:
+        with view.countdown(demo_stage.LIFETIME) as update:
             while True:
                 _show(keeper, update, len(renewals))
                 if len(renewals) >= wanted:

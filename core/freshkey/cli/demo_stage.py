@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 PROVIDER = "claude_oauth"
 PACKAGE = "freshkey-claude-oauth"
+SOURCE = "oauth"
+"""Named, because an API key in the environment would come first."""
 PROFILE = "demo"
 LIFETIME = 10
 """Seconds that the server's access tokens live."""
@@ -81,8 +83,9 @@ def raise_stage(view: View) -> Iterator[Stage]:
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="freshkey-demo-")))
         server = stack.enter_context(AuthorizationServer(Policy(lifetime=LIFETIME)))
-        view.say(f"A small authorization server listens at {server.urls.issuer}: no account is needed, and nothing")
-        view.say("leaves this machine.")
+        view.say(
+            f"A small authorization server listens at {server.urls.issuer}; no account and no other network is used"
+        )
         stage = Stage(server=server, directory=directory, store_name=stack.enter_context(_store(view, directory)))
         _write_configuration(stage)
         yield stage
@@ -127,7 +130,7 @@ def _state(directory: Path) -> Path:
 
 def _write_configuration(stage: Stage) -> None:
     """Write a ``config.toml`` such as a person would; JSON's strings, numbers and booleans are TOML's too."""
-    profile = {"provider": PROVIDER, "store": stage.store_name, "source": "sign-in", **stage.server.settings()}
+    profile = {"provider": PROVIDER, "store": stage.store_name, "source": SOURCE, **stage.server.settings()}
     lines = [f"[profiles.{PROFILE}]", *(f"{key} = {json.dumps(value)}" for key, value in profile.items())]
     lines += ["[stores.file]", f"key_file = {json.dumps(str(stage.directory / 'store.key'))}"]
     file = stage.directory / "config.toml"

@@ -62,10 +62,10 @@ class Terminal:
         """Read a pasted line; without a terminal nobody can paste, and the browser alone can bring the answer."""
         self._needs_somebody()
         if sys.stdin.isatty():
-            self._out.instruct(f"{clean_lines(prompt)}\n(Paste only into this terminal, never into a web page.)")
+            self._out.instruct(clean_lines(prompt))
             pasted = paste.read_line(sys.stdin.fileno(), given_up, self._out.instruct)
             if pasted is not None:
-                self._out.instruct("Thank you.")
+                self._out.instruct("Received.")
                 return pasted
         given_up.wait()
         return None

@@ -128,12 +128,12 @@ def test_without_a_terminal_the_browser_alone_can_answer(
     assert stderr.getvalue() == ""
 
 
-def test_pasting_warns_of_web_pages(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("freshkey.cli.paste.read_line", lambda fd, given_up, complain: Secret("code"))
-    answer = person(stderr, monkeypatch, terminal=True).read_code("Paste the code:", threading.Event())
+def test_pasted_code_is_asked_for_and_never_shown(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("freshkey.cli.paste.read_line", lambda fd, given_up, complain: Secret("canary"))
+    answer = person(stderr, monkeypatch, terminal=True).read_code("Visit\nhttps://x\x1b and paste:", threading.Event())
 
-    assert answer == Secret("code")
-    assert "Paste the code:\n(Paste only into this terminal, never into a web page.)" in stderr.getvalue()
+    assert answer == Secret("canary")
+    assert stderr.getvalue() == "Visit\nhttps://x\N{REPLACEMENT CHARACTER} and paste:\nReceived.\n"
 
 
 def test_declined_paste_leaves_it_to_the_browser(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,8 +28,8 @@ def last_words():
 
 with process.orderly_signals(last_words):
     threading.Thread(target=renew).start()
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         time.sleep(30)
     finally:
         print("closed", flush=True)
