@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import sys
 import threading
@@ -37,8 +38,9 @@ def no_io() -> _Watch:
 
 
 def _any_io(event: str, arguments: tuple[object, ...]) -> str | None:
-    if event == "open" and isinstance(arguments[0], str) and not _CODE.search(arguments[0]):
-        return f"open {arguments[0]}"
+    path = arguments[0] if event == "open" else None
+    if isinstance(path, str | bytes | os.PathLike) and not _CODE.search(os.fsdecode(path)):
+        return f"open {os.fsdecode(path)}"
     return event if event in _NETWORK | _PROCESSES else None
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -50,6 +51,14 @@ def test_no_io_refuses_files_but_not_imports(tmp_path: Path, monkeypatch: pytest
             resolve()
     assert just_made_for_the_guard.VALUE == 1
     assert attempts == [f"open {tmp_path / 'settings.toml'}", "socket.getaddrinfo"]
+
+
+def test_no_io_refuses_whatever_a_path_is_made_of(tmp_path: Path) -> None:
+    with no_io() as attempts:
+        for path in (str(tmp_path / "a"), bytes(tmp_path / "a"), tmp_path / "a"):
+            with pytest.raises(OSError, match="refuses"):
+                os.open(path, os.O_RDONLY)
+    assert attempts == [f"open {tmp_path / 'a'}"] * 3
 
 
 def test_outside_the_guard_everything_works(tmp_path: Path) -> None:

@@ -177,9 +177,12 @@ class AuthorizationServer:
         """Answer the next polls with ``pending``, ``slow_down``, ``denied``, ``expired`` or ``approved``.
 
         Without a script a poll is answered by what the person did on the verification page.
+
+        Raises:
+            ValueError: An answer is none of these.
         """
         with self._lock:
-            self._endpoints.device.script.extend(answers)
+            self._endpoints.device.plan(answers)
 
     def expire_access_tokens(self) -> None:
         """End every access token now, before its announced end; refresh tokens live on."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from attrs import define
 
@@ -13,7 +13,7 @@ from freshkey.testing.server.wire import Answer, Asked, json_answer, page
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from freshkey.testing.server.account import Account
     from freshkey.testing.server.grants import Grants, Issued
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 _LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 """Capitals that make no words and are not mistaken for digits (RFC 8628, section 6.1)."""
 
-_REFUSALS = {
+Answered = Literal["pending", "slow_down", "denied", "expired", "approved"]
+"""What a poll is answered."""
+
+_REFUSALS: dict[Answered, str] = {
     "pending": "authorization_pending",
     "slow_down": "slow_down",
     "denied": "access_denied",
@@ -65,7 +68,19 @@ class DeviceEndpoint:
         self._account = account
         self._now = now
         self._devices: dict[str, _Device] = {}
-        self.script: deque[str] = deque()
+        self._script: deque[Answered] = deque()
+
+    def plan(self, answers: Collection[str]) -> None:
+        """Answer the next polls like this.
+
+        Raises:
+            ValueError: One of `answers` is none that a poll can have.
+        """
+        known: dict[str, Answered] = {answer: answer for answer in get_args(Answered)}
+        odd = [answer for answer in answers if answer not in known]
+        if odd:
+            raise ValueError(f"a poll is answered by one of {', '.join(known)}, not by {', '.join(odd)}")
+        self._script.extend(known[answer] for answer in answers)
 
     def begin(self, fields: dict[str, str]) -> Answer:
         """Answer a device authorization request (section 3.2)."""
@@ -119,9 +134,9 @@ class DeviceEndpoint:
         del self._devices[code]
         return self._grants.begin("device_code", self._account(), device.scopes)
 
-    def _next_answer(self, device: _Device) -> str:
-        if self.script:
-            return self.script.popleft()
+    def _next_answer(self, device: _Device) -> Answered:
+        if self._script:
+            return self._script.popleft()
         if self._now() >= device.end:
             return "expired"
         if device.denied:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import Literal
 
 from attrs import define
 
@@ -46,7 +47,7 @@ class Policy:
     reuse_kills_grant: bool = True
     access_dies_on_renewal: bool = False
     state_in_body: bool = False
-    consent: str = "approve"
+    consent: Literal["approve", "deny", "page"] = "approve"
     iss_in_callback: bool = False
     code_lifetime: float = 60.0
     device_interval: float | None = 1

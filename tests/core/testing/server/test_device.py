@@ -44,6 +44,11 @@ def test_polls_can_be_scripted(server: AuthorizationServer, client: PlainClient)
     assert [e.detail for e in server.log if e.kind == "device.answered"][:2] == ["pending", "slow_down"]
 
 
+def test_a_misspelt_script_is_an_error(server: AuthorizationServer) -> None:
+    with pytest.raises(ValueError, match="slow_down, denied, expired, approved, not by slowdown"):
+        server.script_device("pending", "slowdown")
+
+
 def test_the_person_can_decline(server: AuthorizationServer, client: PlainClient) -> None:
     device = begin(server, client)
     visit(f"{device['verification_uri_complete']}&decision=deny")
