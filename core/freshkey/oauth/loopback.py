@@ -7,6 +7,7 @@ that says nothing holds up nobody.
 
 from __future__ import annotations
 
+import re
 import selectors
 import socket
 import sys
@@ -35,6 +36,7 @@ CONNECTION_SECONDS: Final = 5.0
 
 _LOOPBACK_V4 = "127.0.0.1"
 _LOOPBACK_V6 = "::1"
+_PATH = re.compile(r"/[0-9A-Za-z._~!$&'()*+,;=:@%/-]*")
 _TICK = 0.1
 _LINGER = 1.0
 _BACKLOG = 16
@@ -71,7 +73,7 @@ class LoopbackListener:
     ) -> None:
         if host not in {_LOOPBACK_V4, _LOOPBACK_V6, "localhost"}:
             raise ConfigurationError("a redirect can only be received at 127.0.0.1, ::1 or localhost")
-        if not path.startswith("/") or not path.isascii() or any(character in path for character in " ?#"):
+        if not _PATH.fullmatch(path):
             raise ConfigurationError("the path of a redirect address has to begin with / and be only a path")
         self._state = state
         self._server = server
@@ -153,15 +155,15 @@ class LoopbackListener:
             connection.reply(pages.REJECTED[query])
             return self._count()
         try:
-            code = read_callback(query, state=self._state, server=self._server)
+            answer: Secret | FreshkeyError = read_callback(query, state=self._state, server=self._server)
         except ProtocolError:
             connection.reply(pages.REJECTED[HTTPStatus.BAD_REQUEST])
             return self._count()
         except FreshkeyError as error:
-            connection.reply(pages.DECLINED)
-            return error
-        connection.reply(pages.RECEIVED)
-        return code
+            answer = error
+        self._stop_listening()
+        connection.reply(pages.DECLINED if isinstance(answer, FreshkeyError) else pages.RECEIVED)
+        return answer
 
     def _count(self) -> FreshkeyError | None:
         self._requests += 1

@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freshkey.errors import ConfigurationError
+from freshkey.oauth import Pkce, Server, authorization_url, browser
+
+
+URL = "https://id.example.com/authorize?a=b&c=%20d;e=(f)*!"
+
+
+# --- which addresses: FLO-7, row 57 --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        URL,
+        "https://id.example.com",
+        "https://id.example.com:8443/a/b~c.d_e-f",
+        "https://[2001:db8::1]/a",
+        "https://id.example.com/?redirect_uri=http%3A%2F%2F127.0.0.1%3A1%2Fcallback",
+    ],
+)
+def test_safe_addresses(url: str) -> None:
+    assert browser.safe_url(url) == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "http://id.example.com/",
+        "http://127.0.0.1:8000/",
+        "file:///etc/passwd",
+        "javascript:alert(1)",
+        "ftp://id.example.com/",
+        "--renderer-cmd-prefix=sh",
+        "-https://id.example.com/",
+        " https://id.example.com/",
+        "https:///path",
+        "https://",
+        "https://?a=b",
+        "https://user@id.example.com/",
+        "https://user:pass@id.example.com/",
+        "https://id.example.com%2F@evil.example/",
+        "https://id%2Eexample.com/",
+        "https://id.example.com/#fragment",
+        "https://id.example.com/a b",
+        "https://id.example.com/\n",
+        "https://id.example.com/\x1b[31m",
+        "https://id.example.com/é",
+        "https://id.example.com/'",
+        'https://id.example.com/"',
+        "https://id.example.com/`id`",
+        "https://id.example.com/$(id)",
+        "https://id.example.com/a\\b",
+        "https://id.example.com/<a>",
+        "https://id.example.com/^a|b",
+        "https://id.example.com/%action",
+        "https://id.example.com/%s",
+        "https://id.example.com/%",
+        "https://id.example.com/%2",
+        "https://id.example.com/%zz",
+        "https://id.example.com:port/",
+        "https://id.example.com:99999/",
+        "https://[::1/",
+        "https://id.example.com/" + "a" * 8192,
+    ],
+)
+def test_addresses_that_no_browser_gets(url: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        browser.safe_url(url)
+    assert len(url) < 12 or url not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000", "[::1]:8000"])
+def test_loopback_without_tls_only_where_it_is_allowed(host: str) -> None:
+    url = f"http://{host}/authorize"
+
+    assert browser.safe_url(url, allow_insecure_loopback=True) == url
+    with pytest.raises(ConfigurationError, match="https"):
+        browser.safe_url(url)
+    with pytest.raises(ConfigurationError, match="https"):
+        browser.safe_url("http://id.example.com/", allow_insecure_loopback=True)
+
+
+@given(st.text(max_size=60) | st.text("abz.:/@?%#[]&=-\\ '\"$`012", max_size=60).map(lambda tail: "https://" + tail))
+def test_a_safe_address_is_what_it_looks_like(url: str) -> None:  # section C
+    try:
+        safe = browser.safe_url(url)
+    except ConfigurationError:
+        return
+    assert safe == url
+    assert url.isascii()
+    assert url.startswith("https://")
+    assert not set(url) & set(" \t\r\n'\"`$\\<>^|{}#")
+    assert urlsplit(url).geturl().replace("?", "") == url.replace("?", "")
+    assert urlsplit(url).username is None
+
+
+@given(state=st.text(), client_id=st.text(min_size=1))
+def test_every_address_we_build_is_safe(state: str, client_id: str) -> None:
+    server = Server(authorization_endpoint="https://id.example.com/a", token_endpoint="https://id.example.com/t")
+    url = authorization_url(
+        server,
+        client_id=client_id.encode("utf-8", "replace").decode()[:50],
+        redirect_uri="http://127.0.0.1:1/callback?app=x",
+        scopes=("user:profile",),
+        state=state.encode("utf-8", "replace").decode()[:50],
+        pkce=Pkce.create(),
+    )
+
+    assert browser.safe_url(url) == url
+
+
+# --- which program: FLO-8 --------------------------------------------------------------------------------------------
+
+MakeProgram = Callable[..., Path]
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> MakeProgram:
+    """Make a program on a PATH of its own that records its arguments; `program("firefox", "exit 1")`."""
+
+    def make(name: str, *lines: str) -> Path:
+        path = tmp_path / name
+        path.write_text("\n".join(["#!/bin/sh", f'printf "%s\\n" "$#" "$@" > {tmp_path}/arguments', *lines, ""]))
+        path.chmod(0o700)
+        return path
+
+    return make
+
+
+def environment(tmp_path: Path, **more: str) -> dict[str, str]:
+    return {"PATH": f"{tmp_path}:/usr/bin:/bin", **more}
+
+
+def recorded(tmp_path: Path) -> list[str]:
+    path = tmp_path / "arguments"
+    deadline = time.monotonic() + 10
+    while not path.exists() or not path.read_text().endswith("\n"):
+        assert time.monotonic() < deadline, "the browser was never started"
+        time.sleep(0.005)
+    return path.read_text().splitlines()
+
+
+def test_the_browser_gets_one_argument_as_it_is(program: MakeProgram, tmp_path: Path) -> None:
+    chosen = program("my browser")
+
+    assert browser.open(URL, environ=environment(tmp_path, BROWSER=str(chosen))) is True
+    assert recorded(tmp_path) == ["1", URL]
+
+
+def test_a_known_name_is_looked_up(program: MakeProgram, tmp_path: Path) -> None:
+    program("firefox")
+
+    assert browser.open(URL, environ=environment(tmp_path, BROWSER="firefox")) is True
+    assert recorded(tmp_path) == ["1", URL]
+
+
+@pytest.mark.parametrize(
+    "value", ["evil", "./evil", "evil %s", "firefox --profile x", "sh -c evil", "/nowhere/evil", ""]
+)
+def test_other_values_are_ignored(program: MakeProgram, tmp_path: Path, value: str) -> None:
+    program("evil")
+
+    assert browser.browser_program({"PATH": str(tmp_path), "BROWSER": value}) is None
+    assert browser.open(URL, environ={"PATH": str(tmp_path), "BROWSER": value}) is False
+    assert not (tmp_path / "arguments").exists()
+
+
+def test_a_file_that_cannot_run_is_ignored(program: MakeProgram, tmp_path: Path) -> None:
+    program("plain").chmod(0o600)
+
+    assert browser.open(URL, environ={"PATH": str(tmp_path), "BROWSER": str(tmp_path / "plain")}) is False
+
+
+def test_a_program_that_cannot_be_started_opens_nothing(tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.write_bytes(b"\x7fELF")
+    broken.chmod(0o700)
+
+    assert browser.open(URL, environ={"PATH": str(tmp_path), "BROWSER": str(broken)}) is False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="desktops that start programs this way")
+@pytest.mark.parametrize("display", ["DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"])
+def test_a_desktop_opens_it(program: MakeProgram, tmp_path: Path, display: str) -> None:
+    program("xdg-open", f'printf "%s" "${{BROWSER-unset}}" > {tmp_path}/inherited')
+    environ = {"PATH": str(tmp_path), display: "x", "BROWSER": "evil %s"}
+
+    assert browser.browser_program(environ) == str(tmp_path / "xdg-open")
+    assert browser.open(URL, environ=environ) is True
+    assert (tmp_path / "inherited").read_text() == "unset"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="desktops that start programs this way")
+def test_without_a_desktop_nothing_takes_the_terminal(program: MakeProgram, tmp_path: Path) -> None:
+    program("xdg-open")
+
+    assert browser.open(URL, environ={"PATH": str(tmp_path)}) is False
+
+
+def test_a_browser_that_fails_opened_nothing(program: MakeProgram, tmp_path: Path) -> None:
+    program("firefox", "exit 3")
+
+    assert browser.open(URL, environ=environment(tmp_path, BROWSER="firefox")) is False
+
+
+def test_a_browser_that_stays_open_is_not_waited_for(program: MakeProgram, tmp_path: Path) -> None:
+    program("firefox", f"while [ ! -e {tmp_path}/stop ]; do sleep 0.02; done")
+    started = time.monotonic()
+
+    try:
+        assert browser.open(URL, environ=environment(tmp_path, BROWSER="firefox")) is True
+        assert time.monotonic() - started < 10
+    finally:
+        (tmp_path / "stop").touch()
+
+
+def test_an_unsafe_address_starts_nothing(program: MakeProgram, tmp_path: Path) -> None:
+    program("firefox")
+
+    with pytest.raises(ConfigurationError):
+        browser.open("--renderer-cmd-prefix=sh", environ=environment(tmp_path, BROWSER="firefox"))
+    assert not (tmp_path / "arguments").exists()
+
+
+def test_what_the_browser_prints_does_not_mix_with_our_output(program: MakeProgram, tmp_path: Path) -> None:  # FLO-7
+    program("firefox", "echo printed", "read -r line && echo read $line", "exit 0")
+    script = f"from freshkey.oauth import browser; print(browser.open({URL!r}))"
+
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, **environment(tmp_path, BROWSER="firefox")},
+        input="stdin of the application\n",
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+    assert ran.stdout == "True\n"
+    assert ran.stderr == "printed\n"
+
+
+def test_a_closed_standard_error_is_no_obstacle(program: MakeProgram, tmp_path: Path) -> None:
+    program("firefox", "echo printed")
+    script = f"import os; os.close(2); from freshkey.oauth import browser; print(browser.open({URL!r}))"
+
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, **environment(tmp_path, BROWSER="firefox")},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+    assert ran.stdout == "True\n"

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+
+from freshkey.errors import ConfigurationError, LoginRequired, OutcomeUnknown, TransientError
+from freshkey.http import Response, json_body
+from freshkey.oauth import Grant, OAuthClient, Pkce, Server
+from freshkey.secret import Secret
+from freshkey.testing import ManualClock
+
+
+Answer = Callable[..., Response]
+
+
+@pytest.fixture
+def grant(pkce: Pkce) -> Grant:
+    return Grant(code=Secret("c0de"), redirect_uri="http://127.0.0.1:1/callback", pkce=pkce, state="s")
+
+
+def test_exchange(server: Server, grant: Grant, answer: Answer, wire: Callable[..., Any]) -> None:
+    network = wire(answer({"access_token": "at-1", "refresh_token": "rt-1"}))
+    client = OAuthClient(server=server, client_id="me", send=network, headers={"a": "1"}, extra={"secret": "k"})
+
+    token = client.exchange(grant, extra={"state": grant.state}, headers={"b": "2"})
+
+    assert (token.access_token, token.refresh_token) == (Secret("at-1"), Secret("rt-1"))
+    (request,) = network.sent
+    assert request.url == server.token_endpoint
+    assert {"a": "1", "b": "2"}.items() <= request.headers.items()
+    assert parse_qs(request.body.decode()) == {
+        "grant_type": ["authorization_code"],
+        "code": ["c0de"],
+        "redirect_uri": ["http://127.0.0.1:1/callback"],
+        "client_id": ["me"],
+        "code_verifier": [grant.pkce.verifier.reveal()],
+        "state": ["s"],
+        "secret": ["k"],
+    }
+
+
+def test_refresh(server: Server, answer: Answer, wire: Callable[..., Any]) -> None:
+    network = wire(answer({"access_token": "at-2"}))
+    client = OAuthClient(server=server, client_id="me", send=network, encode=json_body)
+
+    token = client.refresh(Secret("rt-1"), scopes=("a",), headers={"anthropic-beta": "x"})
+
+    assert token.refresh_token is None
+    (request,) = network.sent
+    assert request.headers["anthropic-beta"] == "x"
+    assert request.body == b'{"grant_type": "refresh_token", "refresh_token": "rt-1", "client_id": "me", "scope": "a"}'
+
+
+def test_revoke(server: Server, answer: Answer, wire: Callable[..., Any]) -> None:
+    network = wire(answer(b""), answer(b""))
+    client = OAuthClient(server=server, client_id="me", send=network)
+
+    client.revoke(Secret("rt-1"))
+    client.revoke(Secret("at-1"), "access_token")
+
+    hints = [parse_qs(request.body.decode())["token_type_hint"] for request in network.sent]
+    assert hints == [["refresh_token"], ["access_token"]]
+
+
+def test_one_request_and_no_more_whatever_happens(server: Server, grant: Grant, wire: Callable[..., Any]) -> None:
+    network = wire(OutcomeUnknown("lost"), OutcomeUnknown("lost"))
+    client = OAuthClient(server=server, client_id="me", send=network)
+
+    with pytest.raises(OutcomeUnknown):
+        client.refresh(Secret("rt-1"))
+    with pytest.raises(OutcomeUnknown):
+        client.exchange(grant)
+    assert len(network.sent) == 2
+
+
+def test_errors_say_what_to_do_next(server: Server, answer: Answer, wire: Callable[..., Any]) -> None:
+    date = answer(b"", 503, {"retry-after": "Thu, 01 Jan 2026 00:00:30 GMT"})
+    network = wire(answer({"error": "invalid_grant"}, 400), date, date)
+    client = OAuthClient(server=server, client_id="me", send=network, clock=ManualClock())
+
+    with pytest.raises(LoginRequired, match="invalid_grant"):
+        client.refresh(Secret("rt-1"))
+    with pytest.raises(TransientError) as caught:
+        client.refresh(Secret("rt-1"))
+    assert caught.value.retry_after == 30
+    with pytest.raises(TransientError) as caught:
+        client.revoke(Secret("rt-1"))
+    assert caught.value.retry_after == 30
+
+
+def test_authentication_cannot_replace_the_protocol(server: Server, wire: Callable[..., Any]) -> None:
+    client = OAuthClient(server=server, client_id="me", send=wire(), extra={"grant_type": "password"})
+
+    with pytest.raises(ConfigurationError, match="grant_type"):
+        client.refresh(Secret("rt-1"))
+
+
+def test_its_repr_shows_no_secret(server: Server, wire: Callable[..., Any]) -> None:
+    client = OAuthClient(
+        server=server,
+        client_id="me",
+        send=wire(),
+        headers={"Authorization": "Basic canary"},
+        extra={"client_secret": "canary"},
+    )
+
+    assert "canary" not in repr(client)

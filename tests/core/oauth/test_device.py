@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+
+from freshkey.errors import (
+    FreshkeyError,
+    LoginRequired,
+    OutcomeUnknown,
+    ProtocolError,
+    ProviderRefused,
+    TransientError,
+)
+from freshkey.http import Request, Response
+from freshkey.oauth import Server, TokenAnswer, device, device_sign_in
+from freshkey.person import Nobody
+from freshkey.secret import Secret
+from freshkey.testing import ManualClock, ScriptedPerson
+
+
+Answer = Callable[..., Response]
+BEGIN: dict[str, Any] = {
+    "device_code": "dc-1",
+    "user_code": "WDJB-MJHT",
+    "verification_uri": "https://id.example.com/device",
+    "verification_uri_complete": "https://id.example.com/device?user_code=WDJB-MJHT",
+    "expires_in": 600,
+}
+
+
+class Attempt:
+    """A device sign-in on a thread of its own, against answers by script, on a clock moved by hand."""
+
+    def __init__(self, server: Server, *answers: Response | Exception) -> None:
+        self.clock = ManualClock()
+        self.person = ScriptedPerson(device=lambda user_code, uri, complete: None)
+        self.given_up = threading.Event()
+        self.sent: list[Request] = []
+        self.polled: list[float] = []
+        self.result: Future[TokenAnswer] = Future()
+        self._server = server
+        self._answers = list(answers)
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _send(self, request: Request) -> Response:
+        self.sent.append(request)
+        self.polled.append(self.clock.elapsed())
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _run(self) -> None:
+        try:
+            self.result.set_result(
+                device_sign_in(
+                    self._server,
+                    client_id="me",
+                    scopes=("a", "b"),
+                    ask=self.person,
+                    send=self._send,
+                    clock=self.clock,
+                    given_up=self.given_up,
+                )
+            )
+        except FreshkeyError as error:
+            self.result.set_exception(error)
+
+    def next(self) -> float:
+        """Let the time pass that the sign-in waits for, and return it."""
+        (pause,) = self.clock.wait_until_waiting()
+        self.clock.advance(pause)
+        return pause
+
+    def pauses(self, count: int) -> list[float]:
+        return [self.next() for _ in range(count)]
+
+    def end(self) -> TokenAnswer:
+        self._thread.join(10)
+        return self.result.result(0)
+
+
+Begin = Callable[..., Attempt]
+
+
+@pytest.fixture
+def begin(server: Server, answer: Answer) -> Begin:
+    def make(*answers: Response | Exception, **change: object) -> Attempt:
+        facts = {name: value for name, value in {**BEGIN, **change}.items() if value is not None}
+        return Attempt(server, answer(facts), *answers)
+
+    return make
+
+
+@pytest.fixture
+def pending(answer: Answer) -> Response:
+    return answer({"error": "authorization_pending"}, 400)
+
+
+@pytest.fixture
+def slow_down(answer: Answer) -> Response:
+    return answer({"error": "slow_down"}, 400)
+
+
+@pytest.fixture
+def token(answer: Answer) -> Response:
+    return answer({"access_token": "at-1", "expires_in": 60, "scope": "a"})
+
+
+# --- the flow: FLO-10 ----------------------------------------------------------------------------------------------
+
+
+def test_the_person_types_the_code_and_the_token_comes(begin: Begin, pending: Response, token: Response) -> None:
+    attempt = begin(pending, pending, token)
+
+    assert attempt.pauses(3) == [5, 5, 5]
+    assert attempt.end() == TokenAnswer(access_token=Secret("at-1"), expires_in=60.0, scopes=("a",))
+    assert attempt.person.device_codes == [
+        ("WDJB-MJHT", "https://id.example.com/device", "https://id.example.com/device?user_code=WDJB-MJHT")
+    ]
+    assert [request.url.rpartition("/")[2] for request in attempt.sent] == ["device", "token", "token", "token"]
+    assert parse_qs(attempt.sent[0].body.decode()) == {"client_id": ["me"], "scope": ["a b"]}
+    assert parse_qs(attempt.sent[1].body.decode())["device_code"] == ["dc-1"]
+
+
+def test_the_person_is_warned_of_phishing_before_the_code_is_shown(begin: Begin, token: Response) -> None:
+    attempt = begin(token)
+    attempt.next()
+    attempt.end()
+
+    assert attempt.person.notices == [device.WARNING]
+    assert "only if you started this sign-in yourself" in device.WARNING
+
+
+def test_the_server_sets_the_interval(begin: Begin, pending: Response, token: Response) -> None:
+    attempt = begin(pending, token, interval=11)
+
+    assert attempt.pauses(2) == [11, 11]
+    attempt.end()
+
+
+def test_slow_down_is_for_good(begin: Begin, pending: Response, slow_down: Response, token: Response) -> None:
+    attempt = begin(slow_down, pending, slow_down, pending, token)
+
+    assert attempt.pauses(5) == [5, 10, 10, 15, 15]
+    attempt.end()
+
+
+def test_a_server_out_of_reach_is_asked_less_and_less(begin: Begin, pending: Response, token: Response) -> None:
+    lost = OutcomeUnknown("no answer")
+    attempt = begin(TransientError("no connection"), lost, lost, lost, lost, pending, token, expires_in=3600)
+
+    assert attempt.pauses(7) == [5, 10, 20, 40, 60, 60, 60]
+    attempt.end()
+
+
+def test_a_long_interval_is_never_shortened(begin: Begin, token: Response) -> None:
+    attempt = begin(TransientError("no connection"), token, interval=100)
+
+    assert attempt.pauses(2) == [100, 100]
+    attempt.end()
+
+
+def test_retry_after_is_the_least_pause_once(begin: Begin, answer: Answer, pending: Response, token: Response) -> None:
+    attempt = begin(answer(b"", 429, {"retry-after": "90"}), pending, token)
+
+    assert attempt.pauses(3) == [5, 90, 10]
+    attempt.end()
+
+
+def test_it_stops_when_the_code_expires(begin: Begin, pending: Response) -> None:
+    attempt = begin(pending, pending, expires_in=12)
+
+    assert attempt.pauses(3) == [5, 5, 2]
+    with pytest.raises(LoginRequired, match="before it expired"):
+        attempt.end()
+    assert len(attempt.sent) == 3
+
+
+def test_a_code_that_is_expired_already_is_not_polled(begin: Begin) -> None:
+    attempt = begin(expires_in=0)
+    with pytest.raises(LoginRequired, match="before it expired"):
+        attempt.end()
+    assert len(attempt.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, {"error": "access_denied"}, LoginRequired),
+        (400, {"error": "expired_token"}, LoginRequired),
+        (400, b"", LoginRequired),
+        (401, {"error": "invalid_client"}, ProviderRefused),
+        (400, {"error": "unsupported_grant_type"}, ProviderRefused),
+        (200, b"<html>", ProtocolError),
+        (302, b"", ProtocolError),
+    ],
+)
+def test_final_answers(begin: Begin, answer: Answer, status: int, body: object, kind: type[FreshkeyError]) -> None:
+    attempt = begin(answer(body, status))
+    attempt.next()
+
+    with pytest.raises(kind):
+        attempt.end()
+    assert len(attempt.sent) == 2
+
+
+def test_the_caller_can_give_up(begin: Begin) -> None:
+    attempt = begin()
+    attempt.clock.wait_until_waiting()
+
+    attempt.given_up.set()
+
+    with pytest.raises(LoginRequired, match="given up"):
+        attempt.end()
+    assert len(attempt.sent) == 1
+
+
+# --- before anything is shown --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("member", ["verification_uri", "verification_uri_complete"])
+@pytest.mark.parametrize("address", ["http://id.example.com/device", "javascript:alert(1)", "https://u:p@x/", "--flag"])
+def test_an_unsafe_address_is_not_shown(begin: Begin, member: str, address: str) -> None:  # row 57
+    attempt = begin(**{member: address})
+
+    with pytest.raises(ProtocolError, match="may not be opened"):
+        attempt.end()
+    assert attempt.person.device_codes == []
+
+
+def test_there_may_be_no_complete_address(begin: Begin, token: Response) -> None:
+    attempt = begin(token, verification_uri_complete=None)
+    attempt.next()
+    attempt.end()
+
+    assert attempt.person.device_codes == [("WDJB-MJHT", "https://id.example.com/device", None)]
+
+
+def test_nobody_is_there(server: Server, answer: Answer, wire: Callable[..., Any]) -> None:
+    network = wire(answer(BEGIN))
+
+    with pytest.raises(LoginRequired, match="freshkey login work"):
+        device_sign_in(server, client_id="me", scopes=(), ask=Nobody("work"), send=network)
+    assert len(network.sent) == 1
+
+
+def test_a_refused_beginning(server: Server, answer: Answer, wire: Callable[..., Any]) -> None:
+    with pytest.raises(ProviderRefused, match="invalid_client"):
+        device_sign_in(
+            server, client_id="me", scopes=(), ask=ScriptedPerson(), send=wire(answer({"error": "invalid_client"}, 401))
+        )

@@ -1,0 +1,412 @@
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
+from urllib.parse import urlsplit
+
+import pytest
+
+from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ProviderRefused, TransientError
+from freshkey.oauth import LoopbackListener, Server, loopback, pages
+from freshkey.secret import Secret
+
+
+STATE = "a-state-of-this-attempt"
+GOOD = f"/callback?code=c0de&state={STATE}"
+
+
+class Waiting:
+    """A listener that waits on a thread of its own, and raw requests to it."""
+
+    def __init__(self, listener: LoopbackListener) -> None:
+        self.listener = listener
+        self.given_up = threading.Event()
+        self.answer: Future[Secret | None] = Future()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.answer.set_result(self.listener.wait(self.given_up))
+        except FreshkeyError as error:
+            self.answer.set_exception(error)
+
+    @property
+    def authority(self) -> str:
+        return urlsplit(self.listener.redirect_uri).netloc
+
+    def connect(self, host: str | None = None) -> socket.socket:
+        parts = urlsplit(self.listener.redirect_uri)
+        return socket.create_connection((host or parts.hostname or "", parts.port or 0), timeout=10)
+
+    def get(self, target: str, *headers: str, method: str = "GET", host: str | None = None) -> bytes:
+        lines = [f"{method} {target} HTTP/1.1", *(headers or (f"Host: {self.authority}",)), "", ""]
+        return self.raw("\r\n".join(lines).encode(), host=host)
+
+    def raw(self, data: bytes, *, host: str | None = None) -> bytes:
+        with self.connect(host) as connection:
+            connection.sendall(data)
+            return read_all(connection)
+
+    def stop(self) -> None:
+        self.given_up.set()
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+        self.listener.close()
+
+
+def read_all(connection: socket.socket) -> bytes:
+    received = b""
+    while data := connection.recv(65536):
+        received += data
+    return received
+
+
+def refuses(port: int, host: str = "127.0.0.1") -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        return probe.connect_ex((host, port)) != 0
+
+
+Listen = Callable[..., Waiting]
+
+
+@pytest.fixture
+def listen(server: Server) -> Iterator[Listen]:
+    with ExitStack() as stack:
+
+        def make(**options: object) -> Waiting:
+            waiting = Waiting(LoopbackListener(state=STATE, server=server, **options))  # type: ignore[arg-type]
+            stack.callback(waiting.stop)
+            return waiting
+
+        yield make
+
+
+# --- the answer ----------------------------------------------------------------------------------------------------
+
+
+def test_the_redirect_brings_the_code_and_frees_the_port(listen: Listen) -> None:  # FLO-4
+    waiting = listen()
+    port = urlsplit(waiting.listener.redirect_uri).port or 0
+
+    page = waiting.get(GOOD)
+
+    assert page == pages.RECEIVED
+    assert waiting.answer.result(10) == Secret("c0de")
+    assert refuses(port)
+
+
+def test_the_redirect_uri_is_a_literal_address_with_the_bound_port(listen: Listen) -> None:  # FLO-4
+    waiting = listen(path="/oauth/example")
+
+    assert waiting.listener.redirect_uri.startswith("http://127.0.0.1:")
+    assert waiting.listener.redirect_uri.endswith("/oauth/example")
+    assert waiting.get(f"/oauth/example?code=c0de&state={STATE}") == pages.RECEIVED
+
+
+def test_a_request_may_come_byte_by_byte(listen: Listen) -> None:
+    waiting = listen()
+    request = f"GET {GOOD} HTTP/1.1\r\nHost: {waiting.authority}\r\n\r\n".encode()
+
+    with waiting.connect() as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in request:
+            connection.sendall(bytes([byte]))
+        assert read_all(connection) == pages.RECEIVED
+    assert waiting.answer.result(10) == Secret("c0de")
+
+
+def test_the_person_declined(listen: Listen) -> None:  # FLO-12
+    waiting = listen()
+
+    assert waiting.get(f"/callback?error=access_denied&error_description=canary&state={STATE}") == pages.DECLINED
+    with pytest.raises(LoginRequired, match="access_denied") as caught:
+        waiting.answer.result(10)
+    assert "canary" not in str(caught.value)
+
+
+def test_the_server_refused_the_request(listen: Listen) -> None:
+    waiting = listen()
+
+    assert waiting.get(f"/callback?error=invalid_scope&state={STATE}") == pages.DECLINED
+    with pytest.raises(ProviderRefused, match="invalid_scope"):
+        waiting.answer.result(10)
+
+
+# --- everything else: row 53 ---------------------------------------------------------------------------------------
+
+
+def test_strangers_are_turned_away_and_the_attempt_goes_on(listen: Listen) -> None:
+    waiting = listen()
+    here = f"Host: {waiting.authority}"
+
+    answers = [
+        *(waiting.get(f"/callback?code=evil&state=wrong{number}") for number in range(50)),
+        waiting.get(f"/callback?code=a&code=b&state={STATE}"),
+        waiting.get("/favicon.ico"),
+        waiting.get(GOOD, method="HEAD"),
+        waiting.raw(f"POST {GOOD} HTTP/1.1\r\n{here}\r\nContent-Length: 90000\r\n\r\n".encode() + b"x" * 90_000),
+        waiting.raw(b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n"),
+        waiting.raw(f"GET {GOOD} HTTP/1.1\r\n{here}\r\nA: ".encode() + b"a" * 100_000 + b"\r\n\r\n"),
+        waiting.get(GOOD, "Host: evil.example"),
+        waiting.get(GOOD, here, "Sec-Purpose: prefetch"),
+        waiting.get(GOOD, here, "Sec-Fetch-Dest: image"),
+        waiting.raw(b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03\r\n\r\n"),
+        waiting.get(f"{GOOD}&iss=https%3A%2F%2Fevil.example"),
+    ]
+
+    statuses = [int(answer.split(b" ", 2)[1]) for answer in answers]
+    assert statuses == [400] * 50 + [400, 404, 405, 405, 414, 431, 421, 403, 403, 400, 400]
+    assert not waiting.answer.done()
+    assert waiting.get(GOOD) == pages.RECEIVED
+    assert waiting.answer.result(10) == Secret("c0de")
+
+
+def test_nothing_a_stranger_sends_comes_back(listen: Listen) -> None:  # FLO-6
+    waiting = listen()
+
+    answer = waiting.get(
+        "/callback?code=canary<script>&state=canary&error=canary", f"Host: {waiting.authority}", "A: canary"
+    )
+
+    assert b"canary" not in answer
+
+
+def test_64_strangers_end_the_attempt(listen: Listen) -> None:  # FLO-2
+    waiting = listen()
+
+    for _ in range(64):
+        assert b" 404 " in waiting.get("/")
+
+    with pytest.raises(LoginRequired, match="64 requests"):
+        waiting.answer.result(10)
+
+
+def test_of_two_valid_answers_the_first_wins(listen: Listen) -> None:
+    waiting = listen()
+    port = urlsplit(waiting.listener.redirect_uri).port or 0
+
+    with waiting.connect() as second:
+        assert waiting.get(GOOD) == pages.RECEIVED
+        assert waiting.answer.result(10) == Secret("c0de")
+        second.settimeout(10)
+        try:
+            second.sendall(f"GET {GOOD.replace('c0de', 'other')} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            late = read_all(second)
+        except OSError:
+            late = b""
+    assert late == b""
+    assert refuses(port)
+
+
+# --- connections that waste time ----------------------------------------------------------------------------------
+
+
+def test_silent_connections_do_not_hold_up_the_answer(listen: Listen) -> None:
+    waiting = listen()
+    with ExitStack() as stack:
+        for _ in range(10):
+            stack.enter_context(waiting.connect())
+        half = stack.enter_context(waiting.connect())
+        half.sendall(b"GET /callback?code=")
+        started = time.monotonic()
+
+        assert waiting.get(GOOD) == pages.RECEIVED
+        assert waiting.answer.result(10) == Secret("c0de")
+        assert time.monotonic() - started < 2
+
+
+def test_a_silent_connection_is_closed(listen: Listen) -> None:  # FLO-5
+    waiting = listen(connection_seconds=0.2)
+
+    with waiting.connect() as silent:
+        assert silent.recv(1) == b""
+    assert waiting.get(GOOD) == pages.RECEIVED
+
+
+def test_a_connection_that_drips_is_closed_all_the_same(listen: Listen) -> None:
+    waiting = listen(connection_seconds=0.3)
+
+    with waiting.connect() as dripping, pytest.raises(OSError, match=r"."):  # noqa: PT012  the write after the close fails
+        for _ in range(1000):
+            dripping.sendall(b"a")
+            time.sleep(0.01)
+
+
+def test_there_are_never_many_connections(listen: Listen) -> None:
+    waiting = listen()
+    with ExitStack() as stack:
+        opened = [stack.enter_context(waiting.connect()) for _ in range(loopback.MOST_CONNECTIONS + 8)]
+
+        assert waiting.get(GOOD) == pages.RECEIVED
+        assert opened[0].recv(1) == b""
+
+
+def test_one_that_never_closes_cannot_keep_the_answer(listen: Listen) -> None:
+    waiting = listen()
+    with waiting.connect() as connection:
+        connection.sendall(f"GET {GOOD} HTTP/1.1\r\nHost: {waiting.authority}\r\n\r\n".encode())
+
+        assert waiting.answer.result(10) == Secret("c0de")
+        assert read_all(connection) == pages.RECEIVED
+
+
+def test_one_that_resets_cannot_stop_the_waiting(listen: Listen) -> None:
+    waiting = listen()
+    for _ in range(5):
+        with waiting.connect() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+            connection.sendall(b"GET /")
+
+    assert waiting.get(GOOD) == pages.RECEIVED
+
+
+# --- giving up: row 54 ---------------------------------------------------------------------------------------------
+
+
+def test_giving_up_is_noticed_soon(listen: Listen) -> None:
+    waiting = listen()
+
+    waiting.given_up.set()
+
+    assert waiting.answer.result(2) is None
+
+
+def test_leaving_frees_the_port_and_every_connection(server: Server) -> None:
+    with LoopbackListener(state=STATE, server=server) as listener:
+        port = urlsplit(listener.redirect_uri).port or 0
+        assert not refuses(port)
+
+    assert refuses(port)
+
+
+# --- which addresses: FLO-4, row 55 --------------------------------------------------------------------------------
+
+
+@contextmanager
+def families(monkeypatch: pytest.MonkeyPatch, *there: socket.AddressFamily) -> Iterator[None]:
+    real = loopback._listen
+
+    def listen(family: socket.AddressFamily, port: int) -> socket.socket:
+        if family not in there:
+            raise OSError(99, "Cannot assign requested address")
+        return real(family, port)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loopback, "_listen", listen)
+        yield
+
+
+def has_ipv6() -> bool:
+    try:
+        loopback._listen(socket.AF_INET6, 0).close()
+    except OSError:
+        return False
+    return True
+
+
+needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
+
+
+@needs_ipv6
+def test_localhost_is_both_families_on_one_port(listen: Listen) -> None:
+    waiting = listen(host="localhost")
+    port = urlsplit(waiting.listener.redirect_uri).port or 0
+
+    assert waiting.listener.redirect_uri == f"http://localhost:{port}/callback"
+    assert not refuses(port, "127.0.0.1")
+    assert not refuses(port, "::1")
+    assert b" 421 " in waiting.get(GOOD, f"Host: 127.0.0.1:{port}", host="127.0.0.1")
+    assert waiting.get(GOOD, host="::1") == pages.RECEIVED
+    assert refuses(port, "127.0.0.1")
+    assert refuses(port, "::1")
+
+
+@needs_ipv6
+def test_a_port_of_which_a_thief_holds_half_is_not_used(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = loopback._listen
+    stolen: list[int] = []
+
+    def steal_first(family: socket.AddressFamily, port: int) -> socket.socket:
+        listening = real(family, port)
+        if family == socket.AF_INET and port == 0 and len(stolen) < 4:
+            wanted = listening.getsockname()[1]
+            thief = real(socket.AF_INET6, wanted)
+            stack.enter_context(thief)
+            stolen.append(wanted)
+        return listening
+
+    with ExitStack() as stack:
+        monkeypatch.setattr(loopback, "_listen", steal_first)
+        waiting = listen(host="localhost")
+
+        port = urlsplit(waiting.listener.redirect_uri).port
+        assert stolen
+        assert port not in stolen
+        assert waiting.get(GOOD, host="::1") == pages.RECEIVED
+
+
+def test_half_a_name_is_not_enough(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = loopback._listen
+
+    def half(family: socket.AddressFamily, port: int) -> socket.socket:
+        if port:
+            raise OSError(98, "Address already in use")
+        return real(socket.AF_INET, 0)
+
+    monkeypatch.setattr(loopback, "_listen", half)
+    with pytest.raises(TransientError, match="no port could be opened"):
+        LoopbackListener(state=STATE, server=server, host="localhost")
+
+
+def test_localhost_without_ipv6_is_ipv4(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+    with families(monkeypatch, socket.AF_INET):
+        waiting = listen(host="localhost")
+
+    assert waiting.get(GOOD, host="127.0.0.1") == pages.RECEIVED
+
+
+@needs_ipv6
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_without_ipv4_the_literal_is_ipv6(listen: Listen, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    with families(monkeypatch, socket.AF_INET6):
+        waiting = listen(host=host)
+
+    assert waiting.listener.redirect_uri.startswith("http://[::1]:")
+    assert waiting.get(GOOD) == pages.RECEIVED
+
+
+def test_a_machine_without_loopback_says_so(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    with families(monkeypatch), pytest.raises(TransientError, match="Cannot assign requested address"):
+        LoopbackListener(state=STATE, server=server)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "example.com", "127.0.0.2", ""])  # noqa: S104  what must not be
+def test_only_loopback_is_listened_on(server: Server, host: str) -> None:
+    with pytest.raises(ConfigurationError, match="only be received"):
+        LoopbackListener(state=STATE, server=server, host=host)
+
+
+@pytest.mark.parametrize("path", ["", "callback", "/a?b", "/a#b", "/a b", "/é", "/a\r\n"])
+def test_a_path_is_a_path(server: Server, path: str) -> None:
+    with pytest.raises(ConfigurationError, match="path"):
+        LoopbackListener(state=STATE, server=server, path=path)
+
+
+def test_nothing_is_logged_or_printed(
+    listen: Listen, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:  # FLO-6
+    caplog.set_level(logging.DEBUG)
+    waiting = listen()
+
+    waiting.get("/canary?code=canary")
+    waiting.get(GOOD)
+    waiting.answer.result(10)
+
+    assert caplog.text == ""
+    assert capfd.readouterr() == ("", "")
