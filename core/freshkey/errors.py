@@ -23,7 +23,6 @@ No message ever contains a secret, and every message says what to do next where 
 
 from __future__ import annotations
 
-import copy
 from typing import Self
 
 
@@ -53,7 +52,9 @@ class FreshkeyError(Exception):
         One failure is shared by all who waited for it; each of them raises a copy of its own, because raising one
         object in several threads would tangle their tracebacks.
         """
-        twin = copy.copy(self)
+        # Made without calling the class: an error class of a plugin may take any arguments.
+        twin = type(self).__new__(type(self), *self.args)
+        twin.__dict__.update(self.__dict__)
         twin.__cause__ = self.__cause__
         return twin
 

@@ -43,7 +43,9 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._value.encode(), other._value.encode())
+        # Lone surrogates must not raise: UnicodeEncodeError carries the whole string.
+        one, another = (secret._value.encode("utf-8", "surrogatepass") for secret in (self, other))  # noqa: SLF001
+        return hmac.compare_digest(one, another)
 
     def __hash__(self) -> int:
         # Salted per process by PYTHONHASHSEED, never printed, and needed because frozen credentials are hashable.

@@ -1,0 +1,73 @@
+"""The machine's clocks: elapsed time that counts suspend, the wall clock, and the boot (TIM-1, TIM-2)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from freshkey import clock
+from freshkey.clock import SYSTEM, Clock, Moment
+
+
+def test_the_system_clock_is_a_clock() -> None:
+    as_clock: Clock = SYSTEM
+    assert isinstance(as_clock.elapsed(), float)
+
+
+def test_elapsed_time_only_runs_forward_and_as_fast_as_time() -> None:
+    before, reference = SYSTEM.elapsed(), time.monotonic()
+    time.sleep(0.05)
+    passed, expected = SYSTEM.elapsed() - before, time.monotonic() - reference
+    assert passed == pytest.approx(expected, abs=0.05)
+    assert passed >= 0.05
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="CLOCK_BOOTTIME is Linux's")
+def test_on_linux_elapsed_time_is_the_clock_that_counts_suspend() -> None:  # TIM-2
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+    assert before <= SYSTEM.elapsed() <= time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def test_a_moment_reads_all_three() -> None:  # TIM-1
+    before = (time.time(), SYSTEM.elapsed())
+    moment = SYSTEM.now()
+    after = (time.time(), SYSTEM.elapsed())
+    assert before[0] <= moment.wall <= after[0]
+    assert before[1] <= moment.elapsed <= after[1]
+    assert moment.boot_id == SYSTEM.now().boot_id != ""
+
+
+def test_a_moment_is_read_by_people_in_utc() -> None:
+    moment = Moment(1_767_225_600.0, 5.0, "boot")
+    assert moment.utc == datetime(2026, 1, 1, tzinfo=UTC)
+    assert moment.utc.tzinfo is UTC
+
+
+@pytest.mark.skipif(not Path("/proc/sys/kernel/random/boot_id").exists(), reason="the boot id is Linux's")
+def test_two_processes_of_one_boot_agree_on_it() -> None:  # TIM-1
+    program = "from freshkey.clock import SYSTEM; print(SYSTEM.now().boot_id)"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == SYSTEM.now().boot_id
+
+
+def test_without_a_boot_id_elapsed_time_is_compared_within_the_process_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(self: Path, encoding: str) -> str:
+        raise FileNotFoundError(self)
+
+    monkeypatch.setattr(Path, "read_text", missing)
+    first, second = (clock._boot_id.__wrapped__() for _ in range(2))
+    assert first.startswith("process-")
+    assert first != second
+
+
+def test_waiting_ends_with_the_event_or_with_the_time() -> None:
+    event = threading.Event()
+    assert not SYSTEM.wait(event, 0.01)
+    threading.Timer(0.01, event.set).start()
+    assert SYSTEM.wait(event, 30.0)

@@ -1,0 +1,149 @@
+"""A secret shows in nothing that a program prints, logs, pickles or raises (LEK-1)."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import pickle
+import pprint
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freshkey.clock import Moment
+from freshkey.model import ApiKey, Credential, Identity, OAuthToken, Record
+from freshkey.secret import Secret
+
+
+CANARY = "canary-9b1d4e77aa02c3f8"
+OTHER = "canary-refresh-5512aa90be"
+SECRET = Secret(CANARY)
+OBTAINED = Moment(1_000_000.0, 10.0, "boot")
+TOKEN = OAuthToken(obtained=OBTAINED, access_token=SECRET, refresh_token=Secret(OTHER), identity=Identity(email="a@b"))
+KEY = ApiKey(obtained=OBTAINED, key=SECRET)
+RECORD = Record(generation=1, payload=SECRET, written_at=0.0)
+HOLDERS: list[object] = [SECRET, TOKEN, KEY, RECORD, [SECRET], {"a": TOKEN}, (KEY,)]
+
+SHOWN: list[Callable[[Any], str]] = [
+    repr,
+    str,
+    ascii,
+    format,
+    lambda value: f"{value} {value!r} {value!s}",
+    lambda value: "{} {!r}".format(value, value),  # noqa: UP032  the method is what is tested
+    lambda value: "%s %r" % (value, value),  # noqa: UP031  the operator is what is tested
+    pprint.pformat,
+]
+
+
+@pytest.mark.parametrize("holder", HOLDERS, ids=lambda holder: type(holder).__name__)
+@pytest.mark.parametrize("show", SHOWN)
+def test_no_way_to_text_shows_it(show: Callable[[Any], str], holder: object) -> None:  # LEK-1
+    text = show(holder)
+    assert "Secret(…)" in text.encode().decode("unicode_escape") or "Secret(…)" in text
+    assert CANARY not in text
+    assert OTHER not in text
+
+
+def test_a_format_specification_pads_the_mask() -> None:
+    assert f"{SECRET:>12}" == "   Secret(…)"
+
+
+@pytest.mark.parametrize("holder", HOLDERS, ids=lambda holder: type(holder).__name__)
+def test_a_log_record_does_not_show_it(holder: object, caplog: pytest.LogCaptureFixture) -> None:  # LEK-1
+    caplog.set_level(logging.DEBUG)
+    logging.getLogger("app").debug("got %s and %r", holder, holder)
+    assert "got" in caplog.text
+    assert CANARY not in caplog.text
+    assert OTHER not in caplog.text
+
+
+@pytest.mark.parametrize("holder", HOLDERS, ids=lambda holder: type(holder).__name__)
+def test_a_traceback_with_local_variables_does_not_show_it(holder: object) -> None:  # LEK-1
+    def fails(argument: object) -> None:
+        raise ValueError(argument)
+
+    with pytest.raises(ValueError, match="Secret") as caught:
+        fails(holder)
+    shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    assert "argument = " in shown
+    assert CANARY not in shown
+    assert OTHER not in shown
+
+
+@pytest.mark.parametrize("holder", HOLDERS, ids=lambda holder: type(holder).__name__)
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_it_cannot_be_pickled(holder: object, protocol: int) -> None:  # LEK-1
+    with pytest.raises(TypeError, match="cannot be pickled") as caught:
+        pickle.dumps(holder, protocol)
+    assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize("holder", HOLDERS, ids=lambda holder: type(holder).__name__)
+def test_it_cannot_be_written_as_json(holder: object) -> None:  # LEK-1
+    with pytest.raises(TypeError, match="not JSON serializable") as caught:
+        json.dumps(holder)
+    assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize("clone", [copy.copy, copy.deepcopy])
+def test_a_copy_is_the_secret_itself(clone: Callable[[Secret], Secret]) -> None:
+    assert clone(SECRET) is SECRET
+
+
+@pytest.mark.parametrize("holder", [TOKEN, KEY, RECORD], ids=lambda holder: type(holder).__name__)
+def test_a_value_taken_apart_keeps_it_wrapped(holder: Any) -> None:
+    assert SECRET in attrs.asdict(holder).values()
+    assert CANARY not in repr(attrs.asdict(holder))
+
+
+@pytest.mark.parametrize("holder", [TOKEN, KEY], ids=lambda holder: type(holder).__name__)
+def test_no_state_is_beside_the_value(holder: Credential) -> None:
+    assert not hasattr(SECRET, "__dict__")
+    assert not hasattr(holder, "__dict__")
+
+
+@pytest.mark.parametrize("use", [lambda s: "" + s, "".join, len, iter, lambda s: s < Secret(""), lambda s: s[0]])
+def test_it_is_no_string_and_says_so_without_its_value(use: Callable[[Any], object]) -> None:
+    with pytest.raises(TypeError) as caught:
+        use(SECRET)
+    assert CANARY not in str(caught.value)
+
+
+def test_it_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError, match="cannot be changed"):
+        SECRET._value = "x"
+    assert SECRET.reveal() == CANARY
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=())), st.text())
+def test_equal_is_what_reveals_the_same(one: str, other: str) -> None:
+    assert Secret(one).reveal() == one
+    assert Secret(one) == Secret(one)
+    assert hash(Secret(one)) == hash(Secret(one))
+    assert (Secret(one) == Secret(other)) == (one == other)
+    assert Secret(one) != one
+    assert bool(Secret(one)) == bool(one)
+
+
+def test_comparing_takes_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:  # LEK-1
+    compared: list[tuple[bytes, bytes]] = []
+
+    def spy(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return True
+
+    monkeypatch.setattr("hmac.compare_digest", spy)
+    assert Secret("a") == Secret("b")
+    assert compared == [(b"a", b"b")]
+
+
+@pytest.mark.parametrize(("value", "shown"), [("x" * 19, None), ("x" * 16 + "tail", "tail"), ("", None)])
+def test_the_last_four_are_told_of_long_secrets_only(value: str, shown: str | None) -> None:
+    assert Secret(value).last_four() == shown
