@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import attrs
 from attrs import Factory, field, frozen
 
 from freshkey.config_shape import (
@@ -232,12 +231,12 @@ class Configuration:
             message = f"there is no provider {table.provider!r} installed"
             hint = suggestion(table.provider, providers)
             return self.document.error(message, "profiles", name, "provider", profile=name, hint=hint)
-        message = f"there is no profile and no provider named {name!r}"
-        return ConfigurationError(message, hint=suggestion(name, {*self.profile_names(), *providers}))
-
-    def overriding(self, *, store: str | None) -> Configuration:
-        """Return the same configuration with another store for every profile, or itself if None is given."""
-        return self if store is None else attrs.evolve(self, store=store)
+        known = {*self.profile_names(), *providers}
+        if not known:
+            hint = "No provider is installed; install the distribution that brings it"
+        else:
+            hint = suggestion(name, known)
+        return ConfigurationError("there is no profile and no provider of that name", profile=name, hint=hint)
 
     def _directory(self, variable: str, default: str) -> Path:
         if given := self._environ.get(variable):

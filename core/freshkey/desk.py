@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
@@ -104,7 +104,10 @@ def open_desk(
         PluginBroken: The provider, the store or an observer cannot be loaded or does not fit.
     """
     table = configuration.table(name)
-    provider = providers[table.provider] if table.provider in providers else _load_provider(name, table.provider)
+    if table.provider in providers:
+        provider = providers[table.provider]
+    else:
+        provider = _installed(name, table.provider, configuration, providers)
     store_name = table.store or DEFAULT_STORE
     manager = plugins.wire(
         table.provider,
@@ -128,11 +131,15 @@ def open_desk(
     )
 
 
-def _load_provider(profile: str, provider: str) -> object:
+def _installed(profile: str, provider: str, configuration: Configuration, others: Collection[str]) -> object:
+    """Import an installed provider; where there is none of that name, say what was probably meant."""
     try:
+        installed = {plugin.name for plugin in plugins.find()}
+        if provider not in installed:
+            raise configuration.unknown(profile, {*installed, *others})
         return plugins.load_provider(provider)
     except ConfigurationError as error:
-        error.profile = profile
+        error.profile = error.profile or profile
         raise
 
 

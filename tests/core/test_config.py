@@ -107,14 +107,13 @@ def test_table_without_provider_belongs_to_the_provider_of_that_name(load: Load)
     assert (table.provider, table.rest, table.defined) == ("claude_oauth", {"client_id": "app"}, True)
 
 
-def test_store_of_the_run_overrides_every_profile(load: Load) -> None:
-    configuration = load(FULL)
-    overridden = configuration.overriding(store="memory")
+def test_store_of_the_run_overrides_every_profile(load: Load, tmp_path: Path) -> None:
+    load(FULL)
+    overridden = Configuration.load({"FRESHKEY_CONFIG_DIR": str(tmp_path)}, store="memory")
 
     assert overridden.profile("me", PROVIDER).store == "memory"
     assert overridden.table("vertex").store == "memory"
     assert overridden.table("me").source == "sign-in"
-    assert configuration.overriding(store=None) is configuration
 
 
 # --- which profile ------------------------------------------------------------------------------------------------
@@ -164,6 +163,7 @@ def test_unknown_name_suggests_profiles_and_providers(load: Load) -> None:
 
     assert "Did you mean 'other'?" in str(configuration.unknown("othr", ["claude_oauth"]))
     assert "Did you mean 'claude_oauth'?" in str(configuration.unknown("claude_outh", ["claude_oauth"]))
+    assert "No provider is installed" in str(Configuration.of({}, state_dir=Path("/x")).unknown("x", []))
     missing = str(configuration.unknown("me", ["claude_desktop"]))
     assert "line 6: there is no provider 'claude_oauth' installed" in missing
     assert "Did you mean 'claude_desktop'?" in missing

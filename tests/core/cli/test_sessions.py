@@ -105,6 +105,16 @@ def test_nobody_signed_in_is_exit_3_each_time(machine: Machine) -> None:
         assert done.err.endswith("Run: freshkey login me\n")
 
 
+def test_misspelt_names_suggest_the_right_one(machine: Machine) -> None:
+    assert "Did you mean 'claude_oauth'?" in machine.run("token", "claude_outh").err
+
+    config = machine.home / "config.toml"
+    config.write_text(config.read_text().replace('"claude_oauth"', '"claude_oath"'))
+    done = machine.run("token")
+    assert done.code == 6
+    assert re.search(r"config\.toml, line 3: there is no provider 'claude_oath' installed. Did you mean", done.err)
+
+
 def test_login_without_terminal_and_browser_fails_and_does_not_hang(machine: Machine) -> None:
     done = machine.run("login")
 
