@@ -1,0 +1,200 @@
+"""Credentials, profiles and descriptions as values."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from attrs import frozen
+from hypothesis import given
+from hypothesis import strategies as st
+
+from example_provider import HELPER, SIGN_IN, Settings, description, profile, token
+from freshkey.clock import SYSTEM
+from freshkey.errors import ConfigurationError, CredentialExpired
+from freshkey.model import ApiKey, Credential, Identity, OAuthToken, Record, Snapshot
+from freshkey.secret import Secret
+from freshkey.testing import ManualClock
+
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+def fresh(clock: ManualClock, **changes: Any) -> OAuthToken:
+    return token(**{"obtained": clock.now(), "clock": clock} | changes)
+
+
+# --- profiles and identities -----------------------------------------------------------------------------------------
+
+
+def test_a_provider_gets_its_settings_typed() -> None:
+    assert profile(settings=Settings(region="north")).settings_as(Settings).region == "north"
+
+
+def test_settings_of_another_provider_are_refused_by_name() -> None:
+    with pytest.raises(ConfigurationError, match=r"^me: .*'example'"):
+        profile(settings=object()).settings_as(Settings)
+
+
+@pytest.mark.parametrize(
+    ("identity", "label"),
+    [
+        (Identity(email="a@b.c", account="1", arn="arn:x"), "a@b.c"),
+        (Identity(account="1", arn="arn:x"), "arn:x"),
+        (Identity(account="1", organization_name="Org"), "1"),
+        (Identity(organization_name="Org", project="p"), "Org"),
+        (Identity(project="p"), "p"),
+        (Identity(plan="max"), None),
+    ],
+)
+def test_an_identity_is_called_by_its_most_readable_name(identity: Identity, label: str | None) -> None:
+    assert identity.label == label
+
+
+# --- time ------------------------------------------------------------------------------------------------------------
+
+
+def test_ends_are_aware_utc(clock: ManualClock) -> None:  # TIM-1
+    credential = fresh(clock)
+    assert credential.obtained_at == START
+    assert credential.expires_at == START + timedelta(hours=1)
+    assert credential.refresh_at == START + timedelta(minutes=55)
+    assert {at.tzinfo for at in (credential.obtained_at, credential.expires_at, credential.refresh_at)} == {UTC}
+
+
+def test_the_soft_end_follows_its_own_lead(clock: ManualClock) -> None:
+    assert fresh(clock, lead=600.0).refresh_at == START + timedelta(minutes=50)
+
+
+def test_without_a_lifetime_there_is_no_end(clock: ManualClock) -> None:
+    credential = fresh(clock, lifetime=None)
+    clock.advance(1e9)
+    assert (credential.expires_at, credential.refresh_at, credential.expired()) == (None, None, False)
+
+
+@pytest.mark.parametrize(
+    "spend", [lambda clock: clock.advance(3600.0), lambda clock: clock.suspend(3600.0), lambda c: c.step_wall(3600.0)]
+)
+def test_it_expires_by_whichever_clock_says_so(clock: ManualClock, spend: Any) -> None:  # TIM-1
+    credential = fresh(clock)
+    clock.advance(0.0)
+    assert not credential.expired()
+    spend(clock)
+    assert credential.expired()
+
+
+def test_an_expired_credential_authorises_nothing(clock: ManualClock) -> None:
+    credential = fresh(clock)
+    clock.advance(3600.0)
+    for use in (credential.headers, credential.environment):
+        with pytest.raises(CredentialExpired, match=r"expired at 2026-01-01 01:00:00 UTC.*Ask the keeper again"):
+            use()
+
+
+def test_which_clock_it_asks_is_neither_compared_nor_stored(clock: ManualClock) -> None:
+    assert fresh(clock) == attrs.evolve(fresh(clock), clock=SYSTEM)
+    assert attrs.fields(OAuthToken).clock.metadata == {"stored": False}
+
+
+# --- formats ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_token_is_sent_as_a_bearer_with_its_extra_headers(clock: ManualClock) -> None:  # RFC 6750, section 2.1
+    credential = fresh(clock, access_token=Secret("at"), extra_headers=(("X-Beta", "1"),))
+    assert credential.headers("POST", "https://api.example/", b"{}") == {"Authorization": "Bearer at", "X-Beta": "1"}
+    assert credential.token == Secret("at")
+
+
+@pytest.mark.parametrize(
+    ("header", "sent"), [("Authorization", "Bearer k"), ("authorization", "Bearer k"), ("X-Api-Key", "k")]
+)
+def test_a_key_is_sent_in_its_header(clock: ManualClock, header: str, sent: str) -> None:
+    key = ApiKey(obtained=clock.now(), clock=clock, key=Secret("k"), header=header)
+    assert key.headers() == {header: sent}
+    assert (key.token, key.renewable, key.renewal_secret, dict(key.binding)) == (Secret("k"), False, None, {})
+
+
+def test_a_child_process_gets_nothing_unless_the_format_says_so(clock: ManualClock) -> None:
+    assert fresh(clock, refresh_token=Secret("rt")).environment() == {}
+
+
+def test_a_refresh_token_makes_it_renewable(clock: ManualClock) -> None:
+    with_one = fresh(clock, refresh_token=Secret("rt"))
+    assert (with_one.renewable, with_one.renewal_secret) == (True, Secret("rt"))
+    assert (fresh(clock).renewable, fresh(clock).renewal_secret) == (False, None)
+
+
+def test_a_token_is_bound_to_what_is_known_of_its_origin(clock: ManualClock) -> None:
+    assert dict(fresh(clock).binding) == {}
+    bound = fresh(clock, issuer="https://as.example", client_id="app")
+    assert dict(bound.binding) == {"issuer": "https://as.example", "client_id": "app"}
+    assert fresh(clock, token_endpoint="https://as.example/token").binding["token_endpoint"].endswith("/token")
+
+
+def test_what_authorises_alike_is_refused_alike(clock: ManualClock) -> None:
+    one = fresh(clock, access_token=Secret("at"))
+    clock.advance(1.0)
+    assert one.authorises_like(fresh(clock, access_token=Secret("at")))
+    assert not one.authorises_like(fresh(clock, access_token=Secret("other")))
+
+
+def test_a_format_without_one_token_is_compared_as_a_whole(clock: ManualClock) -> None:
+    @frozen(kw_only=True)
+    class Signing(Credential):
+        key_id: str
+
+        def _headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
+            return {"X-Signed": f"{method} {url} {len(body)} by {self.key_id}"}
+
+    one = Signing(obtained=clock.now(), clock=clock, key_id="1")
+    assert one.headers("PUT", "https://a/", b"xy") == {"X-Signed": "PUT https://a/ 2 by 1"}
+    assert (one.token, one.renewal_secret, one.renewable, dict(one.binding)) == (None, None, False, {})
+    assert one.authorises_like(attrs.evolve(one))
+    assert not one.authorises_like(attrs.evolve(one, key_id="2"))
+    assert not one.authorises_like(fresh(clock))
+
+
+@pytest.mark.parametrize(
+    "value", [token(), ApiKey(obtained=SYSTEM.now(), key=Secret("k")), profile(), Identity(), SIGN_IN, description()]
+)
+def test_values_cannot_be_changed(value: Any) -> None:
+    name = attrs.fields(type(value))[0].name
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        setattr(value, name, None)
+
+
+def test_there_is_no_credential_without_a_format() -> None:
+    with pytest.raises(TypeError, match="abstract"):
+        Credential(obtained=SYSTEM.now())  # type: ignore[abstract]
+
+
+# --- descriptions and snapshots --------------------------------------------------------------------------------------
+
+
+def test_a_source_is_found_by_its_id() -> None:
+    assert description().source("helper") is HELPER
+    assert description().source("Helper") is None
+
+
+def test_a_source_sees_nothing_unless_it_looks() -> None:
+    assert SIGN_IN.look(profile()) is None
+
+
+@given(st.integers(min_value=1))
+def test_a_snapshot_counts_from_its_record(generation: int) -> None:
+    record = Record(generation=generation, payload=None, written_at=0.0)
+    assert Snapshot(record=record).generation == generation
+    assert Snapshot().generation == 0
+
+
+def test_a_profile_has_nothing_chosen_by_default() -> None:
+    plain = profile(state_dir=Path("/s"))
+    assert (plain.store, plain.source, plain.lead, dict(plain.store_settings)) == (None, None, None, {})
