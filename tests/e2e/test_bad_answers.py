@@ -1,0 +1,96 @@
+"""A token response that cannot be trusted is a clear error, and the stored credential stays (NET-6, row 40)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from freshkey import Configuration, Credential, FreshkeyError, Keeper
+from freshkey.session import stored_credential
+from freshkey.testing import AuthorizationServer, ScriptedPerson
+from freshkey.testing.browser import follow
+
+
+GOOD = {"access_token": "canary-new-access", "refresh_token": "canary-new-refresh", "token_type": "Bearer"}
+
+
+def answer(**changed: object) -> bytes:
+    return json.dumps({**GOOD, "expires_in": 3600, **changed}).encode()
+
+
+def raw_lifetime(literal: str) -> bytes:
+    return answer(expires_in="LITERAL").replace(b'"LITERAL"', literal.encode())
+
+
+BAD = {
+    "HTML": b"<!doctype html><title>Sign in to the hotel's network</title>",
+    "empty": b"",
+    "truncated": answer()[:40],
+    "2 MiB": answer(padding="x" * 2 * 1024 * 1024),
+    "an array": b'["canary-new-access"]',
+    "true": raw_lifetime("true"),
+    "NaN": raw_lifetime("NaN"),
+    "-1": raw_lifetime("-1"),
+    "10^40": raw_lifetime("1" + 40 * "0"),
+    "1e999": raw_lifetime("1e999"),
+    "a line break in the access token": answer(access_token="canary\r\nX-Injected: yes"),
+    "no access token": answer(access_token=""),
+}
+GOOD_READINGS = {'"3600"': 3600.0, "3600": 3600.0, "3600.0": 3600.0}
+
+
+@pytest.fixture
+def server() -> Iterator[AuthorizationServer]:
+    with AuthorizationServer() as running:
+        yield running
+
+
+@pytest.fixture
+def keeper(server: AuthorizationServer, tmp_path: Path) -> Iterator[Keeper]:
+    profile = {**server.settings(), "provider": "claude_oauth", "store": "memory"}
+    configuration = Configuration.of({"me": profile}, state_dir=tmp_path / "state", default="me")
+    with Keeper(configuration=configuration) as keeper, ScriptedPerson(browser=follow) as person:
+        keeper.login(ask=person)
+        yield keeper
+
+
+def stored(keeper: Keeper) -> Credential | None:
+    return stored_credential(keeper._holding("me"))
+
+
+@pytest.mark.parametrize("body", BAD.values(), ids=BAD)
+def test_it_is_refused_and_nothing_is_lost(keeper: Keeper, server: AuthorizationServer, body: bytes) -> None:
+    before, held = stored(keeper), keeper.get()
+    for _ in range(3):  # the same refresh token is sent at most twice again
+        server.next_response(200, body)
+
+    with pytest.raises(FreshkeyError) as caught:
+        keeper.refresh()
+
+    assert stored(keeper) == before
+    assert keeper.get() == held
+    assert caught.value.profile == "me"
+    assert "canary" not in str(caught.value)
+    server.recover()
+
+
+@pytest.mark.parametrize(("literal", "seconds"), GOOD_READINGS.items())
+def test_what_is_read_although_it_is_unusual(
+    keeper: Keeper, server: AuthorizationServer, literal: str, seconds: float
+) -> None:
+    server.next_response(200, raw_lifetime(literal))
+    assert keeper.refresh().lifetime == seconds
+
+
+@pytest.mark.parametrize("literal", ["null", None])
+def test_a_lifetime_that_is_not_told_is_taken_to_be_short(
+    keeper: Keeper, server: AuthorizationServer, literal: str | None
+) -> None:
+    body = raw_lifetime(literal) if literal else json.dumps(GOOD).encode()
+    server.next_response(200, body)
+    lifetime = keeper.refresh().lifetime
+    assert lifetime is not None
+    assert 0 < lifetime <= 3600

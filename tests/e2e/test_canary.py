@@ -1,0 +1,87 @@
+"""No flow shows a secret: not in output, log, exception, file or argument list (LEK-1, LEK-3, LEK-4, NET-8, row 60)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from freshkey.testing import assert_no_secret
+from home import Home
+
+
+pytestmark = pytest.mark.counterpart
+
+FLOWS = Path(__file__).parents[1] / "support" / "every_flow.py"
+
+
+@contextmanager
+def watched_arguments() -> Iterator[set[str]]:
+    """Collect the argument lists of every process of this machine for as long as the context lasts."""
+    seen: set[str] = set()
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.01):
+            for folder in Path("/proc").glob("[0-9]*"):
+                try:
+                    seen.add((folder / "cmdline").read_bytes().decode(errors="replace"))
+                except OSError:
+                    continue
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        watcher.join()
+
+
+def files_below(*folders: Path) -> Iterator[tuple[Path, str]]:
+    for folder in folders:
+        for path in folder.rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                yield path, path.read_bytes().decode("latin-1")
+
+
+def test_every_flow_with_the_root_logger_at_debug(home: Home, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    with watched_arguments() as arguments:
+        ran = subprocess.run(
+            [sys.executable, str(FLOWS), str(writing), str(tmp_path / "state")],
+            env={**home.environment, "STORE": home.store},
+            pass_fds=[writing],
+            capture_output=True,
+            text=True,
+            timeout=110,
+            check=False,
+        )
+    os.close(writing)
+    with open(reading) as report:  # noqa: PTH123  a descriptor, not a path
+        said = report.read()
+    assert ran.returncode == 0, "the flows did not run to their end"
+    secrets = json.loads(said)
+
+    # The flows were really run and really logged: three sign-ins, their renewals and their failures.
+    assert len(secrets) > 20
+    assert ran.stdout.count("SignedOut(") == 3 * 2 * 2
+    assert "DEBUG" in ran.stderr
+    assert "Traceback" in ran.stderr
+    assert_no_secret(ran.stdout, secrets, "standard output")
+    assert_no_secret(ran.stderr, secrets, "log or traceback")
+    assert_no_secret("\n".join(arguments), secrets, "an argument list")
+    for path, content in files_below(tmp_path / "state"):
+        assert_no_secret(content, secrets, f"the file {path.name}")
+
+
+def test_the_search_would_find_one() -> None:
+    with pytest.raises(AssertionError, match="holds a secret"):
+        assert_no_secret("GET /callback?code=canary-0123456789", {"canary-0123456789"}, "this")

@@ -1,0 +1,35 @@
+"""A process that uses a profile as an application does, for tests of several processes that share one sign-in.
+
+Arguments: the profile, the number of different access tokens to see, and a protected resource to try each one at.
+Prints one JSON line per new token: a digest of it, and the status that the resource answered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+
+import httpx
+
+from freshkey import Keeper
+
+
+def main(profile: str, wanted: int, resource: str) -> None:
+    seen: set[str] = set()
+    with Keeper() as keeper, httpx.Client() as client:
+        while len(seen) < wanted:
+            credential = keeper.get(profile)
+            headers = credential.headers("GET", resource)
+            digest = hashlib.sha256(headers["Authorization"].encode()).hexdigest()[:16]
+            if digest not in seen:
+                status = client.get(resource, headers=headers).status_code
+                seen.add(digest)
+                sys.stdout.write(json.dumps({"token": digest, "status": status}) + "\n")
+                sys.stdout.flush()
+            time.sleep(0.02)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])

@@ -1,0 +1,88 @@
+"""Every block of the README runs: the Python ones here, the shell ones by the CI script as they are pasted."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from freshkey import Configuration, Keeper
+
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PYTHON = [text for language, text in BLOCK.findall(README) if language == "python"]
+SHELL = [text for language, text in BLOCK.findall(README) if language == "sh"]
+
+
+def test_every_block_is_one_that_is_run() -> None:
+    assert {language for language, _ in BLOCK.findall(README)} == {"python", "sh"}
+    assert len(PYTHON) == 2
+    for marker in ("demo", "tests"):
+        assert f"<!-- command: {marker} -->\n```sh\n" in README
+    assert len(SHELL) == 2
+
+
+def test_the_commands_are_one_line_each() -> None:
+    assert [len(block.splitlines()) for block in SHELL] == [1, 1]
+
+
+def test_using_it_works_as_pasted(tmp_path: Path) -> None:
+    environment = {
+        "ANTHROPIC_API_KEY": "sk-ant-api03-made-up-for-this-test",
+        "FRESHKEY_CONFIG_DIR": str(tmp_path / "config"),
+        "FRESHKEY_STATE_DIR": str(tmp_path / "state"),
+    }
+    code = PYTHON[0] + '\nassert "made-up" in environment["ANTHROPIC_API_KEY"]\nassert len(headers) >= 1\n'
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "Obtained" in ran.stdout
+    assert "made-up" not in ran.stdout + ran.stderr
+
+
+def test_using_it_without_any_credential_says_what_to_do(tmp_path: Path) -> None:
+    environment = {
+        "FRESHKEY_CONFIG_DIR": str(tmp_path / "config"),
+        "FRESHKEY_STATE_DIR": str(tmp_path / "state"),
+        "DBUS_SESSION_BUS_ADDRESS": f"unix:path={tmp_path}/no-bus",
+    }
+    ran = subprocess.run(
+        [sys.executable, "-c", PYTHON[0]], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 1
+    assert "claude_oauth" in ran.stderr
+
+
+def test_it_is_short() -> None:
+    lines = PYTHON[0].strip().splitlines()
+    assert len(lines) <= 16
+    assert len([line for line in PYTHON[1].splitlines() if line.strip()]) <= 26
+    assert len(README.split()) < 900
+
+
+def test_the_provider_works_as_pasted(tmp_path: Path) -> None:
+    provider = types.ModuleType("freshkey_example")
+    exec(compile(PYTHON[1], "README.md", "exec"), provider.__dict__)  # noqa: S102  the README's own text
+    token = tmp_path / "token"
+    token.write_text("from-the-agent\n", "ascii")
+    configuration = Configuration.of(
+        {"me": {"provider": "example", "path": str(token)}}, state_dir=tmp_path / "state", default="me"
+    )
+    with Keeper(configuration=configuration, providers={"example": provider}) as keeper:
+        credential = keeper.get()
+        assert credential.headers() == {"Authorization": "Bearer from-the-agent"}
+        assert keeper.get() is credential
+        token.write_text("a-newer-one", "ascii")
+        assert keeper.refresh().headers() == {"Authorization": "Bearer a-newer-one"}
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
+def test_every_link_leads_somewhere(link: str) -> None:
+    assert (ROOT / link).exists()
