@@ -1,0 +1,230 @@
+"""The walk through a provider's sources: who wins, who is asked at all, and what people read of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from example_provider import HELPER, OBTAINED, SIGN_IN, description, profile, token
+from freshkey.errors import ConfigurationError, PluginBroken, StoreUnavailable
+from freshkey.model import Credential, Sighting, Source
+from freshkey.sources import (
+    Explanation,
+    Step,
+    chosen_source,
+    explain,
+    first_owned,
+    sign_in_source,
+    walk,
+)
+
+
+VARIABLE = Source(id="env", title="Variable", owned=False)
+KEPT_HELPER = Source(id="kept-helper", title="Kept helper", owned=True)
+ALL = (VARIABLE, SIGN_IN, HELPER, KEPT_HELPER)
+FOUND = Sighting(kind="API key", origin="environment variable EXAMPLE_KEY", last_four="abcd")
+
+
+class World:
+    """What is there, and what was looked at."""
+
+    def __init__(self, *there: str, stored: Credential | None = None) -> None:
+        self.there = there
+        self.kept = stored
+        self.looked: list[str] = []
+
+    def look(self, source: Source) -> Sighting | None:
+        self.looked.append(source.id)
+        return FOUND if source.id in self.there else None
+
+    def stored(self) -> Credential | None:
+        self.looked.append("store")
+        return self.kept
+
+    def walk(self, sources: tuple[Source, ...] = ALL, only: str | None = None) -> list[Step]:
+        return list(walk(profile(source=only), description(sources=sources), self.look, self.stored))
+
+
+def winner(steps: list[Step]) -> str | None:
+    return next((step.source.id for step in steps if step.wins), None)
+
+
+def test_the_first_that_is_there_wins_and_later_ones_are_not_asked() -> None:
+    world = World("env", "helper", stored=token(source="sign-in"))
+    steps = world.walk()
+    assert [(step.source.id, step.wins, step.why) for step in steps] == [
+        ("env", True, "the first that is there"),
+        ("sign-in", False, "'env' comes first"),
+        ("helper", False, "'env' comes first"),
+        ("kept-helper", False, "'env' comes first"),
+    ]
+    assert world.looked == ["env"]
+    assert [step.sighting for step in steps] == [FOUND, None, None, None]
+
+
+def test_the_stored_sign_in_wins_where_nothing_comes_before_it() -> None:
+    world = World("helper", stored=token(source="sign-in"))
+    steps = world.walk()
+    assert winner(steps) == "sign-in"
+    assert world.looked == ["env", "store"]
+    ends = datetime.fromtimestamp(OBTAINED.wall, UTC) + timedelta(hours=1)
+    assert steps[1].sighting == Sighting(kind="Sign-in", origin="the store", expires_at=ends)
+
+
+def test_without_a_sign_in_the_next_one_wins() -> None:
+    world = World("helper")
+    steps = world.walk()
+    assert winner(steps) == "helper"
+    assert [step.why for step in steps[:2]] == ["nothing there", "nothing there"]
+
+
+def test_what_is_stored_counts_for_the_source_it_came_from_alone() -> None:
+    assert winner(World(stored=token(source="elsewhere")).walk()) is None
+    assert winner(World(stored=token(source="kept-helper")).walk()) == "kept-helper"
+
+
+def test_an_owned_source_that_needs_nobody_can_be_there_without_being_stored() -> None:
+    assert winner(World("kept-helper").walk()) == "kept-helper"
+    assert winner(World("sign-in").walk()) is None
+
+
+def test_a_profile_that_names_a_source_takes_no_other() -> None:
+    world = World("env", "helper")
+    steps = world.walk(only="helper")
+    assert [(step.source.id, step.why) for step in steps] == [
+        ("env", "the profile names source 'helper'"),
+        ("sign-in", "the profile names source 'helper'"),
+        ("helper", "the profile names it"),
+        ("kept-helper", "the profile names source 'helper'"),
+    ]
+    assert winner(steps) == "helper"
+    assert world.looked == ["helper"]
+
+
+def test_a_named_source_with_nothing_in_it_is_not_replaced() -> None:
+    assert winner(World("env").walk(only="helper")) is None
+
+
+def test_a_source_that_does_not_exist_is_named_with_those_that_do() -> None:
+    with pytest.raises(ConfigurationError, match=r"^me: .*'example' has no source 'hepler'.*env, sign-in, helper"):
+        World().walk(only="hepler")
+
+
+@given(st.permutations(ALL), st.sets(st.sampled_from([source.id for source in ALL])), st.booleans())
+def test_one_wins_at_most_and_nothing_before_it_is_there(
+    sources: list[Source], there: set[str], signed_in: bool
+) -> None:
+    world = World(*there, stored=token(source="sign-in") if signed_in else None)
+    steps = world.walk(tuple(sources))
+    present = [
+        source.id
+        for source in sources
+        if (source.id in there and not source.interactive) or (signed_in and source.id == "sign-in")
+    ]
+    assert [step.source.id for step in steps if step.wins] == present[:1]
+    assert [step.source for step in steps] == sources
+    assert len(world.looked) == len(set(world.looked) - {"store"}) + world.looked.count("store")
+
+
+def test_the_core_stops_the_walk_where_it_has_what_it_wants() -> None:
+    world = World("env")
+    steps = walk(profile(), description(sources=ALL), world.look, world.stored)
+    assert next(steps).wins
+    assert world.looked == ["env"]
+
+
+# --- choosing --------------------------------------------------------------------------------------------------------
+
+
+def test_no_source_is_chosen_unless_the_profile_names_one() -> None:
+    assert chosen_source(profile(), description()) is None
+    assert chosen_source(profile(source="helper"), description()) is HELPER
+
+
+@pytest.mark.parametrize(
+    ("sources", "only", "expected"),
+    [
+        (ALL, None, SIGN_IN),
+        ((VARIABLE, KEPT_HELPER, SIGN_IN), None, KEPT_HELPER),
+        (ALL, "kept-helper", KEPT_HELPER),
+        (ALL, "helper", None),
+        ((VARIABLE, HELPER), None, None),
+    ],
+)
+def test_a_sign_in_uses_the_first_owned_source(
+    sources: tuple[Source, ...], only: str | None, expected: Source | None
+) -> None:
+    described = description(sources=sources)
+    assert first_owned(profile(source=only), described) is expected
+    if expected is not None:
+        assert sign_in_source(profile(source=only), described) is expected
+
+
+@pytest.mark.parametrize(
+    ("sources", "only", "text"),
+    [
+        (ALL, "helper", r"^me: source 'helper' is another tool's\. .*sign-in: Sign-in"),
+        ((VARIABLE,), None, r"^me: there is nothing to sign in to\. env: Variable$"),
+    ],
+)
+def test_where_there_is_nothing_to_sign_in_to_the_reader_learns_what_there_is(
+    sources: tuple[Source, ...], only: str | None, text: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=text):
+        sign_in_source(profile(source=only), description(sources=sources))
+
+
+def test_signing_in_to_a_source_that_does_not_exist_is_an_error() -> None:
+    with pytest.raises(ConfigurationError, match="no source 'hepler'"):
+        sign_in_source(profile(source="hepler"), description())
+
+
+# --- explaining ------------------------------------------------------------------------------------------------------
+
+
+def explained(world: World) -> Explanation:
+    return explain(profile(), "default in config.toml", description(sources=ALL), world.look, world.stored)
+
+
+def test_an_explanation_is_the_walk_itself() -> None:
+    world = World("helper")
+    explanation = explained(world)
+    assert (explanation.profile, explanation.provider) == ("me", "example")
+    assert explanation.selected_by == "default in config.toml"
+    assert list(explanation.steps) == World("helper").walk()
+
+
+def test_a_store_that_cannot_be_read_is_part_of_the_explanation() -> None:
+    class Locked(World):
+        def stored(self) -> Credential | None:
+            raise StoreUnavailable("the keychain is locked", hint="Unlock it")
+
+    steps = explained(Locked("helper")).steps
+    assert [(step.source.id, step.wins, step.why) for step in steps] == [
+        ("env", False, "nothing there"),
+        ("sign-in", False, "the keychain is locked. Unlock it"),
+        ("helper", True, "the first that is there"),
+        ("kept-helper", False, "'helper' comes first"),
+    ]
+
+
+def test_the_core_itself_stops_at_a_store_that_cannot_be_read() -> None:
+    class Locked(World):
+        def stored(self) -> Credential | None:
+            raise StoreUnavailable("the keychain is locked")
+
+    with pytest.raises(StoreUnavailable, match="locked"):
+        Locked("helper").walk()
+    assert winner(Locked("env").walk()) == "env"
+
+
+def test_a_broken_look_is_not_taken_for_nothing_there() -> None:
+    class Broken(World):
+        def look(self, source: Source) -> Sighting | None:
+            raise PluginBroken("its look raised", plugin="example")
+
+    with pytest.raises(PluginBroken):
+        explained(Broken())
