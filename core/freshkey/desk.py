@@ -75,7 +75,7 @@ class Desk:
         """Writes and reads this provider's formats."""
         from freshkey.stores.record import Codec
 
-        return Codec(self.description.formats)
+        return Codec(self.description.formats, provider=self.profile.provider)
 
 
 def open_desk(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from freshkey.errors import PluginBroken, RecordUnreadable
+from freshkey.errors import LoginRequired, PluginBroken, RecordUnreadable
 from freshkey.model import Credential
 from freshkey.secret import Secret
 
@@ -26,10 +26,12 @@ class Codec:
 
     Args:
         formats: Tag to credential class, as in `Description.formats`.
+        provider: Id of the provider; a credential of another one is not read.
     """
 
-    def __init__(self, formats: Mapping[str, type[Credential]]) -> None:
+    def __init__(self, formats: Mapping[str, type[Credential]], *, provider: str = "") -> None:
         self._formats = dict(formats)
+        self._provider = provider
         self._tags = {kind: tag for tag, kind in self._formats.items()}
         self._converter: Converter | None = None
 
@@ -44,7 +46,8 @@ class Codec:
             raise PluginBroken(f"{type(credential).__name__} is not among the provider's formats")
         try:
             fields = self._ready_converter().unstructure(credential)
-            return Secret(json.dumps({"schema": SCHEMA, "format": tag, "fields": fields}, allow_nan=False))
+            envelope = {"schema": SCHEMA, "provider": self._provider, "format": tag, "fields": fields}
+            return Secret(json.dumps(envelope, allow_nan=False))
         except (ValueError, TypeError):
             # The cause may quote a field.
             raise PluginBroken(f"a {type(credential).__name__} holds something that cannot be stored") from None
@@ -53,9 +56,12 @@ class Codec:
         """Read what `encode` wrote.
 
         Raises:
+            LoginRequired: It belongs to another provider: the profile was given a new one.
             RecordUnreadable: It is corrupt, or a newer version wrote it.
         """
-        tag, fields = _envelope(payload)
+        provider, tag, fields = _envelope(payload)
+        if provider != self._provider:
+            raise LoginRequired(f"the sign-in belongs to provider {provider!r}", hint="Sign in again to replace it")
         kind = self._formats.get(tag)
         if kind is None:
             raise RecordUnreadable(
@@ -72,22 +78,24 @@ class Codec:
         return self._converter
 
 
-def _envelope(payload: Secret) -> tuple[str, object]:
+def _envelope(payload: Secret) -> tuple[str, str, object]:
+    """Return provider, tag and fields; the schema is judged before anything else, as all else may change with it."""
     try:
         value = json.loads(payload.reveal())
-        schema, tag, fields = value["schema"], value["format"], value["fields"]
+        schema = value["schema"]
     except (ValueError, TypeError, KeyError, RecursionError):
         raise _corrupt() from None
-    if type(schema) is not int or not isinstance(tag, str):
+    if type(schema) is not int or schema < SCHEMA:
         raise _corrupt()
     if schema > SCHEMA:
         raise RecordUnreadable(
             "the stored credential was written by a newer freshkey",
             hint="Upgrade freshkey here; nothing was overwritten",
         )
-    if schema < SCHEMA:
+    provider, tag = value.get("provider"), value.get("format")
+    if not isinstance(provider, str) or not isinstance(tag, str) or "fields" not in value:
         raise _corrupt()
-    return tag, fields
+    return provider, tag, value["fields"]
 
 
 def _corrupt() -> RecordUnreadable:

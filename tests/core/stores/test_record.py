@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freshkey.clock import SYSTEM, Moment
-from freshkey.errors import PluginBroken, RecordUnreadable
+from freshkey.errors import LoginRequired, PluginBroken, RecordUnreadable
 from freshkey.model import ApiKey, Credential, Identity, OAuthToken
 from freshkey.secret import Secret
 from freshkey.stores.record import Codec
@@ -169,3 +169,11 @@ def test_no_json_at_all_makes_the_codec_raise_anything_else(value: object) -> No
     for payload in (Secret(json.dumps(value)), edited(fields=value)):
         with pytest.raises(RecordUnreadable):
             CODEC.decode(payload)
+
+
+def test_a_record_of_another_provider_needs_a_new_sign_in() -> None:
+    formats = {"key": ApiKey}
+    payload = Codec(formats, provider="one").encode(KEY)
+    assert Codec(formats, provider="one").decode(payload) == KEY
+    with pytest.raises(LoginRequired, match="belongs to provider 'one'"):
+        Codec(formats, provider="other").decode(payload)
