@@ -292,9 +292,12 @@ def _read(response: httpx.Response, host: str) -> Response:
 
 @functools.cache
 def _user_agent() -> str:
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
-    return f"freshkey/{version('freshkey')}"
+    try:
+        return f"freshkey/{version('freshkey')}"
+    except PackageNotFoundError:  # bundled into an application without its metadata
+        return "freshkey"
 
 
 # --- the libraries' own log records ---------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import importlib.metadata
 import ipaddress
 import logging
 import os
@@ -28,7 +29,7 @@ from freshkey.errors import (
     ProviderRefused,
     TransientError,
 )
-from freshkey.http import Request, Response, form, send
+from freshkey.http import Request, Response, _user_agent, form, send
 from freshkey.strictjson import LARGEST_BODY
 
 
@@ -136,6 +137,20 @@ def test_the_user_agent_is_honest_and_compression_is_declined() -> None:
     assert "\r\nx-kept: yes\r\n" in seen
     assert "somebodyelse" not in seen
     assert "gzip" not in seen
+
+
+def test_a_bundled_freshkey_without_metadata_still_says_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    _user_agent.cache_clear()
+    try:
+        with serving(answer()) as place:
+            post(place)
+            assert b"\r\nuser-agent: freshkey\r\n" in place.requests.get(timeout=5).lower()
+    finally:
+        _user_agent.cache_clear()
 
 
 def test_each_exchange_uses_a_connection_of_its_own() -> None:
