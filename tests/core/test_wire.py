@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import string
 from email.utils import format_datetime
 
 import pytest
@@ -114,7 +115,7 @@ def test_retry_after_is_read_or_ignored(value: str, seconds: float | None) -> No
     assert retry_after({"retry-after": value}, NOON.timestamp()) == seconds
 
 
-@given(st.text(st.characters(max_codepoint=0x17F), max_size=40))
+@given(st.text(string.printable + "٣é", max_size=40))
 def test_no_retry_after_is_ever_harmful(value: str) -> None:
     seconds = retry_after({"retry-after": value}, NOON.timestamp())
     assert seconds is None or 0 <= seconds <= 3600

@@ -81,7 +81,7 @@ def test_display_text_is_short() -> None:
     st.dictionaries(
         st.sampled_from(["account", "organization"]),
         st.recursive(
-            st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+            st.none() | st.booleans() | st.integers() | st.text("ab \x1b\u202eé", max_size=5),
             lambda inner: (
                 st.lists(inner, max_size=2)
                 | st.dictionaries(st.sampled_from(["uuid", "email", "name", "organization_type"]), inner, max_size=3)
