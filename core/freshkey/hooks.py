@@ -24,7 +24,8 @@ must not turn that into `TransientError`.
 
 **Observers** (entry points of ``freshkey.observers``, loaded only when configuration names them) implement the same
 hooks as wrappers (``hookimpl(wrapper=True)``). They see arguments and answers, and may raise before their ``yield``
-to forbid a call; what they return or raise after it is reported as an event and changes nothing.
+to forbid a call; what they return after it is ignored, what they raise is reported as an event, and neither changes
+the answer.
 
 Heavy libraries are imported inside the hooks' functions: a provider module must be cheap to import.
 """

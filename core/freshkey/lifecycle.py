@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Callable, Generator, Iterator
+import traceback
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 from attrs import define
@@ -26,6 +28,7 @@ from freshkey.model import (
     Source,
 )
 from freshkey.plugins import describe_raise
+from freshkey.secret import Secret
 
 
 if TYPE_CHECKING:
@@ -51,11 +54,15 @@ class _Innermost:
     def __init__(self) -> None:
         self._calls = threading.local()
 
-    def begin(self) -> _Outcome:
-        """Start to watch one call on this thread."""
-        self._calls.outcome = _Outcome()
-        outcome: _Outcome = self._calls.outcome
-        return outcome
+    @contextmanager
+    def watch(self) -> Iterator[_Outcome]:
+        """Watch one call on this thread; an observer may cause another one before its ``yield``."""
+        around = getattr(self._calls, "outcome", None)
+        outcome = self._calls.outcome = _Outcome()
+        try:
+            yield outcome
+        finally:
+            self._calls.outcome = around
 
     def _watch(self) -> Generator[None, object, object]:
         outcome: _Outcome = self._calls.outcome
@@ -105,7 +112,9 @@ class Lifecycle:
     def describe(self, profile: Profile | None) -> Description:
         """Ask the provider what it is."""
         answer = self._ask("describe", profile, credential=None)
-        return self._checked(answer, Description, "describe", profile)
+        description = self._checked(answer, Description, "describe", profile)
+        self._formats = tuple(description.formats.values())
+        return description
 
     def inspect(self, profile: Profile, credential: Credential) -> Inspection:
         """Ask the provider what it thinks of a credential."""
@@ -114,14 +123,16 @@ class Lifecycle:
 
     def acquire(self, profile: Profile, source: Source, ask: Interaction) -> Credential:
         """Get a first credential from a source."""
+        formats = self._known_formats()
         answer = self._ask("acquire", profile, source=source, ask=ask)
-        credential = self._known_format(answer, "acquire", profile)
+        credential = self._known_format(answer, formats, "acquire", profile)
         return attrs.evolve(credential, source=source.id)
 
     def refresh(self, profile: Profile, credential: Credential, report: Reporter) -> Credential:
         """Renew a credential; what the provider does not say of its identity stays as it was."""
+        formats = self._known_formats()
         answer = self._ask("refresh", profile, credential=credential, report=report)
-        newer = self._known_format(answer, "refresh", profile)
+        newer = self._known_format(answer, formats, "refresh", profile)
         identity = credential.identity if newer.identity == Identity() else newer.identity
         return attrs.evolve(newer, source=credential.source, identity=identity)
 
@@ -151,51 +162,53 @@ class Lifecycle:
 
     def _ask(self, hook: str, profile: Profile | None, **arguments: object) -> object:
         """Call a hook and return what its implementation answered, whatever observers make of it."""
-        outcome = self._innermost.begin()
-        with self._contract(f"its {hook} hook", profile):
-            try:
-                getattr(self._manager.hook, hook)(profile=profile, **arguments)
-            except BaseException as error:  # noqa: BLE001  sorted by what it means
-                self._settle(outcome, error, hook, profile)
+        with self._contract(f"its {hook} hook", profile), self._innermost.watch() as outcome:
+            raised = self._call(hook, profile=profile, **arguments)
+            if isinstance(raised, KeyboardInterrupt):
+                raise raised
+            if not outcome.reached:
+                raise self._forbidden(raised, hook)
+            if raised is not None and raised is not outcome.error:
+                self._report(raised, hook, profile)
+            if outcome.error is not None:
+                raise outcome.error
         return outcome.answer
 
-    def _settle(self, outcome: _Outcome, error: BaseException, hook: str, profile: Profile | None) -> None:
-        """Decide what an exception out of a hook call means."""
-        if isinstance(error, KeyboardInterrupt):
-            raise error
-        if not outcome.reached and not isinstance(error, FreshkeyError):
-            name = self._observer_in(error)
-            raise PluginBroken(
-                f"observer {name!r} failed before the {hook} hook ({describe_raise(error)})", plugin=name
-            ) from None
-        if outcome.reached and error is not outcome.error:
-            self._emit(
-                ObserverFailed(
-                    profile=profile.name if profile else "",
-                    observer=self._observer_in(error),
-                    hook=hook,
-                    error=type(error).__name__,
-                )
-            )
-        if not outcome.reached:
-            raise error
-        if outcome.error is not None:
-            raise outcome.error
+    def _call(self, hook: str, **arguments: object) -> BaseException | None:
+        """Call a hook and return what came out as an exception, to be judged outside of its handler.
 
-    def _observer_in(self, error: BaseException) -> str:
-        """Name the plugin whose hook an exception passed through last."""
-        frames: set[Any] = set()
-        traceback = error.__traceback__
-        while traceback is not None:
-            frames.add(traceback.tb_frame.f_code)
-            traceback = traceback.tb_next
-        for name, plugin in self._manager.list_name_plugin():
-            for caller in self._manager.get_hookcallers(plugin) or ():
-                for implementation in caller.get_hookimpls():
-                    code = getattr(implementation.function, "__code__", None)
-                    if implementation.plugin is plugin and plugin is not self._innermost and code in frames:
-                        return name
-        return "?"
+        Whatever is raised there has no observer's exception for its context, which might quote a secret.
+        """
+        try:
+            getattr(self._manager.hook, hook)(**arguments)
+        except BaseException as error:  # noqa: BLE001  sorted by `_ask`
+            return error
+        return None
+
+    def _forbidden(self, raised: BaseException | None, hook: str) -> FreshkeyError:
+        """Return the error for a hook that was not called because of an observer."""
+        if isinstance(raised, FreshkeyError):
+            return raised
+        name = self._observer_in(raised, hook)
+        what = f"failed before the {hook} hook ({describe_raise(raised)})" if raised else f"hid the {hook} hook"
+        return PluginBroken(f"observer {name!r} {what}", plugin=name, hint="Mend it, or take it out of configuration")
+
+    def _report(self, raised: BaseException, hook: str, profile: Profile | None) -> None:
+        """Tell subscribers that an observer raised after its ``yield``."""
+        name = profile.name if profile else ""
+        observer = self._observer_in(raised, hook)
+        self._emit(ObserverFailed(profile=name, observer=observer, hook=hook, error=type(raised).__name__))
+
+    def _observer_in(self, error: BaseException | None, hook: str) -> str:
+        """Name the observer that raised an exception: its frame is the deepest; else all that it could be."""
+        names = {
+            getattr(implementation.function, "__code__", None): implementation.plugin_name
+            for implementation in getattr(self._manager.hook, hook).get_hookimpls()
+            if (implementation.wrapper or implementation.hookwrapper) and implementation.plugin is not self._innermost
+        }
+        frames = traceback.walk_tb(error.__traceback__ if error else None)
+        passed = [names[frame.f_code] for frame, _ in frames if frame.f_code in names]
+        return passed[-1] if passed else " or ".join(names.values())
 
     @contextmanager
     def _contract(self, what: str, profile: Profile | None) -> Iterator[None]:
@@ -210,13 +223,22 @@ class Lifecycle:
         except BaseException as error:  # noqa: BLE001  SystemExit of a plugin must not end the application
             raise self._broken(f"{what} raised {describe_raise(error)}", profile) from None
 
-    def _known_format(self, answer: object, hook: str, profile: Profile) -> Credential:
+    def _known_formats(self) -> Collection[type[Credential]]:
+        """Return what the provider may answer with; asked before a hook is called, as nothing may fail after it."""
         if self._formats is None:
-            self._formats = tuple(self.describe(None).formats.values())
+            self.describe(None)
+        return self._formats or ()
+
+    def _known_format(
+        self, answer: object, formats: Collection[type[Credential]], hook: str, profile: Profile
+    ) -> Credential:
         if not isinstance(answer, Credential):
             raise self._wrong_type(answer, "Credential", hook, profile)
-        if type(answer) not in self._formats:
+        if type(answer) not in formats:
             raise self._broken(f"its {hook} hook returned a format it does not describe", profile)
+        for field in attrs.fields(type(answer)):
+            if re.search(r"\bSecret\b", str(field.type)) and not isinstance(getattr(answer, field.name), Secret | None):
+                raise self._broken(f"its {hook} hook returned a {field.name} that is not a Secret", profile)
         return answer
 
     def _checked(self, answer: object, kind: type[T], hook: str, profile: Profile | None) -> T:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,9 @@ OWN_STORES: Mapping[str, str] = {
 """The stores that come with freshkey; no distribution can claim these names."""
 
 REQUIRED_OF_PROVIDERS = ("describe", "acquire", "refresh")
+REQUIRED_OF_STORES = ("store",)
+
+WRAPPING = "An observer's hooks are marked hookimpl(wrapper=True)"
 
 
 @frozen(kw_only=True)
@@ -57,7 +60,8 @@ def find(group: str = PROVIDERS) -> tuple[Found, ...]:
     """
     from importlib.metadata import entry_points
 
-    found = sorted({_found(point) for point in entry_points(group=group)}, key=lambda plugin: plugin.name)
+    announced = {_found(point) for point in entry_points(group=group)}
+    found = sorted(announced, key=lambda plugin: (plugin.name, plugin.distribution))
     for one, other in itertools.pairwise(found):
         if one.name == other.name:
             raise ConfigurationError(
@@ -122,9 +126,11 @@ def _import(plugin: Found) -> object:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001  a plugin's SystemExit must not end the application
+        reason = describe_raise(error)
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            reason = f"there is no module {error.name!r}: {reason}"
         raise PluginBroken(
-            f"plugin {plugin.name!r} of {plugin.distribution} {plugin.version} cannot be imported"
-            f" ({describe_raise(error)})",
+            f"plugin {plugin.name!r} of {plugin.distribution} {plugin.version} cannot be imported ({reason})",
             plugin=plugin.name,
             hint=f"Update or uninstall {plugin.distribution}",
         ) from None
@@ -160,7 +166,8 @@ def wire(
         observers: Name to plugin of each observer.
 
     Raises:
-        PluginBroken: A signature does not fit, a hook is misspelt or missing, or an observer does not wrap.
+        PluginBroken: A signature does not fit, a hook is misspelt or missing, an observer does not wrap, or another
+            plugin does what is not its part.
     """
     manager = pluggy.PluginManager(hooks.PROJECT)
     manager.add_hookspecs(hooks)
@@ -170,7 +177,10 @@ def wire(
         _register(manager, plugin, name)
     for name, plugin in observers.items():
         _must_only_wrap(manager, name, plugin)
-    _must_be_complete(manager, provider_name, provider)
+    _must_only_answer(manager, provider_name, provider)
+    _must_implement(manager, f"provider {provider_name!r}", provider, REQUIRED_OF_PROVIDERS)
+    _must_only_answer(manager, *store)
+    _must_only_keep(manager, *store)
     return manager
 
 
@@ -186,23 +196,46 @@ def _register(manager: pluggy.PluginManager, plugin: object, name: str) -> None:
         raise PluginBroken(f"plugin {name!r} is registered twice", plugin=name) from error
 
 
-def _must_only_wrap(manager: pluggy.PluginManager, name: str, plugin: object) -> None:
+def _implementations(manager: pluggy.PluginManager, plugin: object) -> Iterator[tuple[str, bool]]:
+    """Yield the name of each hook that a plugin implements, and whether it wraps it."""
     for caller in manager.get_hookcallers(plugin) or ():
         for implementation in caller.get_hookimpls():
-            if implementation.plugin is plugin and not (implementation.wrapper or implementation.hookwrapper):
-                raise PluginBroken(
-                    f"observer {name!r} answers the hook {caller.name!r} instead of wrapping it",
-                    plugin=name,
-                    hint="An observer's hooks are marked hookimpl(wrapper=True)",
-                )
+            if implementation.plugin is plugin:
+                yield caller.name, implementation.wrapper or implementation.hookwrapper
 
 
-def _must_be_complete(manager: pluggy.PluginManager, name: str, provider: object) -> None:
-    implemented = {caller.name for caller in manager.get_hookcallers(provider) or ()}
-    missing = [hook for hook in REQUIRED_OF_PROVIDERS if hook not in implemented]
+def _must_only_wrap(manager: pluggy.PluginManager, name: str, plugin: object) -> None:
+    implemented = list(_implementations(manager, plugin))
+    for hook, wraps in implemented:
+        if not wraps:
+            raise PluginBroken(
+                f"observer {name!r} answers the hook {hook!r} instead of wrapping it", plugin=name, hint=WRAPPING
+            )
+    if not implemented:
+        # It may be there to forbid something: doing nothing must not pass for that.
+        raise PluginBroken(f"observer {name!r} wraps no hook", plugin=name, hint=WRAPPING)
+
+
+def _must_only_answer(manager: pluggy.PluginManager, name: str, plugin: object) -> None:
+    for hook, wraps in _implementations(manager, plugin):
+        if wraps:
+            raise PluginBroken(f"plugin {name!r} wraps the hook {hook!r}, as only observers may", plugin=name)
+
+
+def _must_implement(manager: pluggy.PluginManager, name: str, plugin: object, required: tuple[str, ...]) -> None:
+    implemented = {hook for hook, _ in _implementations(manager, plugin)}
+    missing = [hook for hook in required if hook not in implemented]
     if missing:
         raise PluginBroken(
-            f"provider {name!r} lacks the hook{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
-            plugin=name,
+            f"{name} lacks the hook{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
+            plugin=manager.get_name(plugin) or name,
             hint="Mark each function with freshkey.hookimpl",
         )
+
+
+def _must_only_keep(manager: pluggy.PluginManager, name: str, plugin: object) -> None:
+    """Refuse a store plugin that would answer in the provider's place."""
+    _must_implement(manager, name, plugin, REQUIRED_OF_STORES)
+    for hook, _ in _implementations(manager, plugin):
+        if hook not in REQUIRED_OF_STORES:
+            raise PluginBroken(f"{name} answers the hook {hook!r}, which is the provider's", plugin=name)

@@ -10,7 +10,17 @@ from attrs import define, evolve, frozen
 
 from freshkey.clock import Moment
 from freshkey.hooks import hookimpl
-from freshkey.model import Credential, Description, Inspection, OAuthToken, Profile, Source, Validity
+from freshkey.model import (
+    Credential,
+    Description,
+    Inspection,
+    Interaction,
+    OAuthToken,
+    Profile,
+    Reporter,
+    Source,
+    Validity,
+)
 from freshkey.secret import Secret
 
 
@@ -65,15 +75,15 @@ class Provider:
     on_refresh: Callable[[Credential], object] = _newer
 
     @hookimpl
-    def describe(self, credential: Credential | None) -> object:
+    def describe(self, profile: Profile | None, credential: Credential | None) -> object:
         return self.on_describe() if credential is None else self.on_inspect()
 
     @hookimpl
-    def acquire(self) -> object:
+    def acquire(self, profile: Profile, source: Source, ask: Interaction) -> object:
         return self.on_acquire()
 
     @hookimpl
-    def refresh(self, credential: Credential) -> object:
+    def refresh(self, profile: Profile, credential: Credential, report: Reporter) -> object:
         return self.on_refresh(credential)
 
 
