@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from attrs import Factory, field, frozen
+from attrs import Factory, asdict, evolve, field, frozen
 
 from freshkey import schedule
 from freshkey.clock import SYSTEM, Clock, Moment
@@ -89,6 +89,17 @@ class Identity:
     rate_limit_tier: str | None = None
     arn: str | None = None
     project: str | None = None
+
+    def completed_by(self, earlier: Identity) -> Identity:
+        """Return this identity, its gaps filled from an earlier one of the same account and organisation."""
+        same = all(
+            getattr(self, name) in (None, getattr(earlier, name)) or getattr(earlier, name) is None
+            for name in ("account", "organization")
+        )
+        if not same:
+            return self
+        gaps = {name: value for name, value in asdict(earlier).items() if getattr(self, name) is None}
+        return evolve(self, **gaps)
 
     @property
     def label(self) -> str | None:
@@ -480,6 +491,15 @@ class Snapshot:
     def generation(self) -> int:
         """The generation of the record, 0 if there is none."""
         return self.record.generation if self.record else 0
+
+
+class CredentialSource(Protocol):
+    """Where a bridge to a vendor's SDK gets credentials from; `freshkey.Keeper` is one."""
+
+    def get(
+        self, profile: str | None = None, *, min_ttl: float = 0.0, refused: Credential | None = None
+    ) -> Credential:
+        """Return a usable credential; see `freshkey.Keeper.get`."""
 
 
 class CredentialStore(Protocol):
