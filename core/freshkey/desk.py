@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
 from freshkey import plugins, schedule
 from freshkey.clock import Clock
-from freshkey.errors import ConfigurationError
+from freshkey.errors import FreshkeyError
 from freshkey.events import Event
 from freshkey.lifecycle import Lifecycle
 from freshkey.model import Credential, CredentialStore, Description, Interaction, Profile
@@ -103,24 +104,26 @@ def open_desk(
         ConfigurationError: The profile, its provider or its store is unknown or misconfigured.
         PluginBroken: The provider, the store or an observer cannot be loaded or does not fit.
     """
-    table = configuration.table(name)
-    if table.provider in providers:
-        provider = providers[table.provider]
-    else:
-        provider = _installed(name, table.provider, configuration, providers)
-    store_name = table.store or DEFAULT_STORE
-    manager = plugins.wire(
-        table.provider,
-        provider,
-        store=(f"store {store_name}", plugins.load_store(store_name)),
-        store_is_configured=table.store is not None,
-        observers={observer: plugins.load_observer(observer) for observer in configuration.observers},
-    )
-    lifecycle = Lifecycle(manager, table.provider, emit)
-    profile = configuration.profile(name, lifecycle.describe(None))
+    with _about(name):
+        table = configuration.table(name)
+        if table.provider in providers:
+            provider = providers[table.provider]
+        else:
+            provider = _installed(name, table.provider, configuration, providers)
+        store_name = table.store or DEFAULT_STORE
+        manager = plugins.wire(
+            table.provider,
+            provider,
+            store=(f"store {store_name}", plugins.load_store(store_name)),
+            store_is_configured=table.store is not None,
+            observers={observer: plugins.load_observer(observer) for observer in configuration.observers},
+        )
+        lifecycle = Lifecycle(manager, table.provider, emit)
+        profile = configuration.profile(name, lifecycle.describe(None))
+        description = lifecycle.describe(profile)
     return Desk(
         profile=profile,
-        description=lifecycle.describe(profile),
+        description=description,
         lifecycle=lifecycle,
         hints=HintsFile(profile.state_dir, profile.name),
         bell=Bell(profile.state_dir),
@@ -131,16 +134,22 @@ def open_desk(
     )
 
 
-def _installed(profile: str, provider: str, configuration: Configuration, others: Collection[str]) -> object:
-    """Import an installed provider; where there is none of that name, say what was probably meant."""
+@contextmanager
+def _about(profile: str) -> Iterator[None]:
+    """Fill the name of the profile into errors that were raised without knowing it."""
     try:
-        installed = {plugin.name for plugin in plugins.find()}
-        if provider not in installed:
-            raise configuration.unknown(profile, {*installed, *others})
-        return plugins.load_provider(provider)
-    except ConfigurationError as error:
+        yield
+    except FreshkeyError as error:
         error.profile = error.profile or profile
         raise
+
+
+def _installed(profile: str, provider: str, configuration: Configuration, others: Collection[str]) -> object:
+    """Import an installed provider; where there is none of that name, say what was probably meant."""
+    installed = {plugin.name for plugin in plugins.find()}
+    if provider not in installed:
+        raise configuration.unknown(profile, {*installed, *others})
+    return plugins.load_provider(provider)
 
 
 def _once(open_store: Callable[[], CredentialStore]) -> Callable[[], CredentialStore]:

@@ -1,0 +1,282 @@
+"""Everything that renewals of one profile need, put together once: provider, store, observers, times."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from example_provider import FakeStore, Provider, Settings, StoringProvider, description, token
+from freshkey import plugins
+from freshkey.config import Configuration
+from freshkey.desk import Desk, open_desk
+from freshkey.errors import ConfigurationError, PluginBroken, StoreUnavailable
+from freshkey.events import Event
+from freshkey.hooks import hookimpl
+from freshkey.model import Description, Profile, Source
+from freshkey.schedule import Freshness
+from freshkey.testing import ManualClock
+
+
+def opened(
+    table: Mapping[str, object],
+    state_dir: Path,
+    *,
+    name: str = "me",
+    provider: object = None,
+    events: list[Event] | None = None,
+    clock: ManualClock | None = None,
+    **more: Any,
+) -> Desk:
+    """Open the desk of a profile that configuration describes by `table`."""
+    table = {"provider": "example"} | dict(table)
+    return open_desk(
+        name,
+        Configuration.of({name: table}, state_dir=state_dir, **more),
+        providers={"example": provider or Provider()},
+        emit=(events if events is not None else []).append,
+        clock=clock or ManualClock(),
+        random=lambda: 0.0,
+        ask=None,
+    )
+
+
+# --- the profile and its provider ------------------------------------------------------------------------------------
+
+
+def test_the_profile_has_its_settings_typed(tmp_path: Path) -> None:
+    desk = opened({"region": "north", "lead": 60.0}, tmp_path)
+    assert desk.profile.settings_as(Settings) == Settings(region="north")
+    assert (desk.profile.name, desk.profile.provider, desk.profile.lead) == ("me", "example", 60.0)
+    assert desk.profile.state_dir == tmp_path
+
+
+def test_the_provider_is_asked_first_what_it_is_and_then_what_it_is_for_the_profile(tmp_path: Path) -> None:
+    asked: list[str | None] = []
+
+    class Asked(Provider):
+        @hookimpl
+        def describe(self, profile: Profile | None, credential: object) -> Description:
+            asked.append(profile.settings_as(Settings).region if profile else None)
+            return description(hosts=(profile.name,) if profile else ())
+
+    desk = opened({"region": "north"}, tmp_path, provider=Asked())
+    assert asked == [None, "north"]
+    assert desk.description.hosts == ("me",)
+
+
+def test_a_setting_of_the_wrong_name_is_an_error_before_anything_is_asked(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"regoin.*region"):
+        opened({"regoin": "north"}, tmp_path)
+
+
+def test_a_provider_that_is_not_there_names_the_profile(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"^me: .*there is no provider 'exmaple'.*'example'") as caught:
+        opened({"provider": "exmaple"}, tmp_path)
+    assert caught.value.profile == "me"
+
+
+def test_a_provider_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PluginBroken, match=r"^me: provider 'example' lacks the hooks"):
+        opened({}, tmp_path, provider=object())
+
+
+def test_a_provider_handed_in_comes_before_an_installed_one(tmp_path: Path) -> None:
+    ours = Provider(on_describe=lambda: description(title="ours"))
+    desk = open_desk(
+        "claude_oauth",
+        Configuration.of({"claude_oauth": {"provider": "claude_oauth", "store": "memory"}}, state_dir=tmp_path),
+        providers={"claude_oauth": ours},
+        emit=lambda event: None,
+        clock=ManualClock(),
+        random=lambda: 0.0,
+        ask=None,
+    )
+    assert desk.description.title == "ours"
+
+
+# --- observers -------------------------------------------------------------------------------------------------------
+
+
+class Audit:
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    @hookimpl(wrapper=True)
+    def refresh(self, profile: Profile) -> Any:
+        self.seen.append(profile.name)
+        yield
+        raise RuntimeError("after the answer")
+
+
+def test_the_observers_that_configuration_names_are_loaded_and_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit = Audit()
+    loaded: list[str] = []
+
+    def load(name: str) -> object:
+        loaded.append(name)
+        return audit
+
+    monkeypatch.setattr(plugins, "load_observer", load)
+    events: list[Event] = []
+    desk = opened({}, tmp_path, events=events, observers=["audit"])
+    answer: Any = None
+    answer = desk.lifecycle.refresh(desk.profile, token(), answer)
+    assert (loaded, audit.seen) == (["audit"], ["me"])
+    assert answer == token()
+    assert [type(event).__name__ for event in events] == ["ObserverFailed"]
+
+
+def test_an_observer_that_is_not_installed_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"^me: there is no observer 'audit'"):
+        opened({}, tmp_path, observers=["audit"])
+
+
+# --- the store -------------------------------------------------------------------------------------------------------
+
+
+def test_the_store_is_the_one_that_configuration_names(tmp_path: Path) -> None:
+    desk = opened({"store": "memory"}, tmp_path, provider=StoringProvider(on_store=FakeStore))
+    assert desk.store.kind == "memory"
+
+
+def test_without_one_it_is_the_provider_s(tmp_path: Path) -> None:
+    desk = opened({}, tmp_path, provider=StoringProvider(on_store=FakeStore))
+    assert desk.store.kind == "fake"
+
+
+def test_without_either_it_is_the_keychain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+
+    class Kept:
+        @hookimpl
+        def store(self) -> object:
+            return FakeStore()
+
+    def load(name: str) -> object:
+        loaded.append(name)
+        return Kept()
+
+    monkeypatch.setattr(plugins, "load_store", load)
+    desk = open_desk(
+        "example",
+        Configuration.of({}, state_dir=tmp_path),
+        providers={"example": Provider()},
+        emit=lambda event: None,
+        clock=ManualClock(),
+        random=lambda: 0.0,
+        ask=None,
+    )
+    assert desk.store.kind == "fake"
+    assert loaded == ["keyring"]
+
+
+def test_the_store_is_opened_when_it_is_needed_and_once_for_all_threads(tmp_path: Path) -> None:
+    opened_stores: list[FakeStore] = []
+
+    def on_store() -> FakeStore:
+        time.sleep(0.01)
+        opened_stores.append(FakeStore())
+        return opened_stores[-1]
+
+    desk = opened({}, tmp_path, provider=StoringProvider(on_store=on_store))
+    assert opened_stores == []
+    got: list[object] = []
+    threads = [threading.Thread(target=lambda: got.append(desk.store)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(opened_stores) == 1
+    assert got == opened_stores * 8
+
+
+def test_a_store_that_could_not_be_opened_is_tried_again(tmp_path: Path) -> None:
+    outcomes: list[object] = [StoreUnavailable("locked"), FakeStore()]
+
+    def on_store() -> object:
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, StoreUnavailable):
+            raise outcome
+        return outcome
+
+    desk = opened({}, tmp_path, provider=StoringProvider(on_store=on_store))
+    with pytest.raises(StoreUnavailable, match=r"^me: locked"):
+        _ = desk.store
+    assert desk.store.kind == "fake"
+
+
+def test_the_codec_writes_and_reads_the_provider_s_formats(tmp_path: Path) -> None:
+    desk = opened({}, tmp_path)
+    assert desk.codec.decode(desk.codec.encode(token())) == token()
+    assert desk.codec is desk.codec
+
+
+# --- times -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("of_profile", "of_credential", "of_provider", "expected"),
+    [
+        (60.0, 50.0, 40.0, 60.0),
+        (None, 50.0, 40.0, 50.0),
+        (None, None, 40.0, 40.0),
+        (None, None, None, None),
+        (None, 0.0, 40.0, 0.0),
+    ],
+)
+def test_the_lead_is_the_profile_s_then_the_credential_s_then_the_provider_s(
+    tmp_path: Path,
+    of_profile: float | None,
+    of_credential: float | None,
+    of_provider: float | None,
+    expected: float | None,
+) -> None:  # TIM-3
+    provider = Provider(on_describe=lambda: description(lead=of_provider))
+    table = {} if of_profile is None else {"lead": of_profile}
+    assert opened(table, tmp_path, provider=provider).lead(token(lead=of_credential)) == expected
+
+
+@pytest.mark.parametrize(
+    ("passed", "jitter", "expected"),
+    [
+        (3000.0 - 1, 0.0, Freshness.FRESH),
+        (3000.0, 0.0, Freshness.DUE),
+        (2980.0, 20.0, Freshness.DUE),
+        (2979.0, 20.0, Freshness.FRESH),
+        (3600.0, 0.0, Freshness.EXPIRED),
+    ],
+)
+def test_freshness_counts_lead_and_jitter(tmp_path: Path, passed: float, jitter: float, expected: Freshness) -> None:
+    clock = ManualClock()
+    desk = opened({"lead": 600.0}, tmp_path, clock=clock)
+    credential = token(obtained=clock.now())
+    clock.advance(passed)
+    assert desk.freshness(credential, jitter) is expected
+
+
+def test_what_has_no_end_is_fresh(tmp_path: Path) -> None:
+    clock = ManualClock()
+    desk = opened({"lead": 600.0}, tmp_path, clock=clock)
+    credential = token(obtained=clock.now(), lifetime=None)
+    clock.advance(1e9)
+    assert desk.freshness(credential) is Freshness.FRESH
+
+
+def test_it_shows_no_store_and_no_secret(tmp_path: Path) -> None:
+    desk = opened({}, tmp_path)
+    assert "open_store" not in repr(desk)
+
+
+def test_a_source_of_the_description_is_the_one_that_is_looked_into(tmp_path: Path) -> None:
+    looked: list[str] = []
+    source = Source(id="env", title="Variable", owned=False, look=lambda profile: looked.append(profile.name))
+    desk = opened({}, tmp_path, provider=Provider(on_describe=lambda: description(sources=(source,))))
+    assert desk.lifecycle.look(desk.profile, desk.description.sources[0]) is None
+    assert looked == ["me"]
