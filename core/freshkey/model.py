@@ -73,7 +73,7 @@ class Identity:
     Attributes:
         account: Stable id of the account or user.
         email: The account's address.
-        organization: Stable id of the organisation, tenant or AWS account.
+        organization: Stable id of the organisation, tenant or cloud account.
         organization_name: Its name.
         plan: What was bought, such as ``max``.
         rate_limit_tier: The provider's word for the limits that apply.
@@ -296,7 +296,7 @@ class Sighting:
 
     Attributes:
         kind: What it is, such as ``API key``.
-        origin: Where it is, such as ``environment variable ANTHROPIC_API_KEY``.
+        origin: Where it is, such as ``environment variable EXAMPLE_API_KEY``.
         expires_at: Its end, aware UTC, where it can be seen.
         last_four: Its last four characters at the most.
     """
@@ -496,9 +496,7 @@ class Snapshot:
 class CredentialSource(Protocol):
     """Where a bridge to a vendor's SDK gets credentials from; `freshkey.Keeper` is one."""
 
-    def get(
-        self, profile: str | None = None, *, min_ttl: float = 0.0, refused: Credential | None = None
-    ) -> Credential:
+    def get(self, profile: str | None = None, *, min_ttl: float = 0.0, refused: Credential | None = None) -> Credential:
         """Return a usable credential; see `freshkey.Keeper.get`."""
 
 

@@ -1,0 +1,90 @@
+"""The project's own source, read as syntax: which module imports which, and how long things are."""
+
+from __future__ import annotations
+
+import ast
+import io
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+from attrs import field, frozen
+
+
+ROOT = Path(__file__).parents[2]
+CORE = ROOT / "core"
+PLUGINS = ROOT / "plugins"
+
+NOT_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@frozen
+class Import:
+    """One name that a module imports, at its top or inside a function."""
+
+    target: str
+    line: int
+    for_types_only: bool
+
+
+@frozen
+class Module:
+    """One file of Python."""
+
+    name: str
+    path: Path
+    text: str = field(repr=False)
+    tree: ast.Module = field(repr=False)
+
+    @property
+    def functions(self) -> Iterator[Function]:
+        return (node for node in ast.walk(self.tree) if isinstance(node, Function))
+
+
+def read(path: Path, root: Path) -> Module:
+    parts = path.relative_to(root).with_suffix("").parts
+    text = path.read_text("utf-8")
+    return Module(".".join(part for part in parts if part != "__init__"), path, text, ast.parse(text))
+
+
+def modules(root: Path) -> list[Module]:
+    return [read(path, root) for path in sorted(root.rglob("*.py"))]
+
+
+def plugin_modules() -> list[Module]:
+    """Return the modules of each plugin; the import package lies directly in the plugin's folder."""
+    return [module for plugin in sorted(PLUGINS.iterdir()) if plugin.is_dir() for module in modules(plugin)]
+
+
+def imports(tree: ast.Module) -> Iterator[Import]:
+    """Yield what a module imports, as ``package.module.name``: whether the last part is a module is not known here."""
+    for_types = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for statement in node.body
+        for child in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            yield Import(name, node.lineno, id(node) in for_types)
+
+
+def code_lines(module: Module) -> set[int]:
+    """Return the numbers of the lines that hold code: neither blank, nor comment, nor docstring."""
+    lines: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(module.text).readline):
+        if token.type not in NOT_CODE:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            lines.difference_update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return lines
