@@ -1,0 +1,327 @@
+"""The toolkit against a certified authorization server and a real browser, through its public names only."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from counterparts.browser import browser_script, chromium_page
+from counterparts.oidc import OidcServer, approve_device
+from counterparts.oidc import authorize as approve
+from counterparts.oidc import sign_in as visit
+from counterparts.requires import require
+from freshkey import http
+from freshkey.errors import LoginRequired, OutcomeUnknown, ProtocolError, ProviderRefused, TransientError
+from freshkey.oauth import (
+    Grant,
+    LoopbackListener,
+    OAuthClient,
+    Server,
+    TokenAnswer,
+    authorize,
+    browser,
+    device_sign_in,
+    discover,
+)
+from freshkey.secret import Secret
+from freshkey.testing import ManualClock, ScriptedPerson
+
+
+pytestmark = pytest.mark.counterpart
+
+SCOPES = ("openid", "offline_access")
+
+send = functools.partial(http.send, allow_insecure_loopback=True)
+
+
+@pytest.fixture(scope="module")
+def oidc() -> Iterator[OidcServer]:
+    with OidcServer(access_token_seconds=60) as server:
+        yield server
+
+
+@pytest.fixture
+def server(oidc: OidcServer) -> Server:
+    return discover(oidc.issuer, send, allow_insecure_loopback=True)
+
+
+@pytest.fixture
+def client(oidc: OidcServer, server: Server) -> OAuthClient:
+    return OAuthClient(server=server, client_id=oidc.client_id, send=send)
+
+
+SignIn = Callable[..., Grant]
+
+
+@pytest.fixture
+def sign_in(oidc: OidcServer, server: Server) -> SignIn:
+    return functools.partial(
+        authorize,
+        server,
+        client_id=oidc.client_id,
+        scopes=SCOPES,
+        extra={"prompt": "consent"},
+        allow_insecure_loopback=True,
+    )
+
+
+@pytest.fixture
+def token(sign_in: SignIn, client: OAuthClient) -> TokenAnswer:
+    with ScriptedPerson(browser=visit) as person:
+        return client.exchange(sign_in(ask=person))
+
+
+def refresh_token(answer: TokenAnswer) -> Secret:
+    assert answer.refresh_token is not None
+    return answer.refresh_token
+
+
+def test_discovery(oidc: OidcServer, server: Server) -> None:  # FLO-11
+    assert server == Server(
+        issuer=oidc.issuer,
+        authorization_endpoint=oidc.url("/auth"),
+        token_endpoint=oidc.url("/token"),
+        revocation_endpoint=oidc.url("/token/revocation"),
+        device_authorization_endpoint=oidc.url("/device/auth"),
+        iss_required=True,
+    )
+
+
+@pytest.mark.parametrize("other", ["/", "/tenant"])
+def test_discovery_of_an_issuer_that_is_not_there(oidc: OidcServer, other: str) -> None:
+    with pytest.raises(ProtocolError):
+        discover(oidc.issuer + other, send, allow_insecure_loopback=True)
+
+
+def test_signing_in_by_redirect(token: TokenAnswer) -> None:
+    assert token.expires_in == 60
+    assert token.granted(SCOPES) == SCOPES
+    assert token.refresh_token is not None
+    assert "id_token" in token.extra
+
+
+def test_signing_in_at_localhost(sign_in: SignIn, client: OAuthClient) -> None:
+    with ScriptedPerson(browser=visit) as person:
+        grant = sign_in(ask=person, redirect_host="localhost")
+
+    assert grant.redirect_uri.startswith("http://localhost:")
+    assert client.exchange(grant).refresh_token is not None
+
+
+def test_signing_in_by_pasting_the_address_bar(sign_in: SignIn, client: OAuthClient) -> None:  # FLO-9
+    def address_bar(urls: Sequence[str]) -> str:
+        return approve(urls[0])
+
+    with ScriptedPerson(paste=address_bar) as person:
+        grant = sign_in(ask=person)
+
+    assert client.exchange(grant).refresh_token is not None
+
+
+def test_declining(sign_in: SignIn) -> None:  # FLO-12
+    browser = functools.partial(visit, deny=True)
+    with ScriptedPerson(browser=browser) as person, pytest.raises(LoginRequired, match="access_denied"):
+        sign_in(ask=person)
+
+
+def test_a_code_works_once(sign_in: SignIn, client: OAuthClient) -> None:  # FLO-12
+    with ScriptedPerson(browser=visit) as person:
+        grant = sign_in(ask=person)
+    client.exchange(grant)
+
+    with pytest.raises(LoginRequired, match="invalid_grant"):
+        client.exchange(grant)
+
+
+def test_the_redirect_uri_and_the_verifier_are_checked_by_the_server(sign_in: SignIn, client: OAuthClient) -> None:
+    with ScriptedPerson(browser=visit) as person:
+        first, second = sign_in(ask=person), sign_in(ask=person)
+
+    mixed = Grant(code=first.code, redirect_uri=first.redirect_uri, pkce=second.pkce, state=first.state)
+    with pytest.raises(LoginRequired, match="invalid_grant"):
+        client.exchange(mixed)
+    moved = Grant(code=second.code, redirect_uri=first.redirect_uri, pkce=second.pkce, state=second.state)
+    with pytest.raises(LoginRequired, match="invalid_grant"):
+        client.exchange(moved)
+
+
+def test_another_servers_answer_is_rejected(oidc: OidcServer, sign_in: SignIn) -> None:  # FLO-3, row 56
+    with OidcServer(client_id=oidc.client_id) as attacker:
+
+        def mixed_up(url: str) -> None:
+            visit(url.replace(oidc.issuer, attacker.issuer))
+            visit(url)
+
+        with ScriptedPerson(browser=mixed_up) as person:
+            grant = sign_in(ask=person)
+        assert attacker.count("authorization.success") == 1
+
+        with pytest.raises(LoginRequired, match="invalid_grant"):
+            OAuthClient(
+                server=discover(attacker.issuer, send, allow_insecure_loopback=True),
+                client_id=attacker.client_id,
+                send=send,
+            ).exchange(grant)
+
+
+# --- renewal -------------------------------------------------------------------------------------------------------
+
+
+def test_each_renewal_brings_a_new_refresh_token(client: OAuthClient, token: TokenAnswer) -> None:  # ROT-8
+    renewed = client.refresh(refresh_token(token))
+    again = client.refresh(refresh_token(renewed))
+
+    assert len({answer.access_token for answer in (token, renewed, again)}) == 3
+    assert len({refresh_token(answer) for answer in (token, renewed, again)}) == 3
+
+
+def test_a_spent_refresh_token_ends_the_sign_in(client: OAuthClient, token: TokenAnswer) -> None:
+    renewed = client.refresh(refresh_token(token))
+
+    with pytest.raises(LoginRequired, match="invalid_grant"):
+        client.refresh(refresh_token(token))
+    with pytest.raises(LoginRequired, match="invalid_grant"):
+        client.refresh(refresh_token(renewed))
+
+
+def test_scopes_can_be_narrowed(client: OAuthClient, token: TokenAnswer) -> None:
+    narrowed = client.refresh(refresh_token(token), scopes=("openid",))
+
+    assert narrowed.granted(SCOPES) == ("openid",)
+
+
+def test_a_scope_that_was_never_granted_is_refused(client: OAuthClient, token: TokenAnswer) -> None:
+    with pytest.raises(ProviderRefused, match="invalid_scope"):
+        client.refresh(refresh_token(token), scopes=("email",))
+
+
+def test_an_unknown_client(oidc: OidcServer, server: Server, token: TokenAnswer) -> None:  # row 31
+    stranger = OAuthClient(server=server, client_id="stranger", send=send)
+
+    with pytest.raises(ProviderRefused, match="invalid_client"):
+        stranger.refresh(refresh_token(token))
+
+
+def test_an_outage_and_a_lost_answer_are_told_apart() -> None:  # rows 32 and 34
+    with OidcServer() as oidc:
+        server = discover(oidc.issuer, send, allow_insecure_loopback=True)
+        client = OAuthClient(server=server, client_id=oidc.client_id, send=send)
+        with ScriptedPerson(browser=visit) as person:
+            token = client.exchange(
+                authorize(
+                    server,
+                    client_id=oidc.client_id,
+                    scopes=SCOPES,
+                    extra={"prompt": "consent"},
+                    ask=person,
+                    allow_insecure_loopback=True,
+                )
+            )
+
+        oidc.refuse(1, 503)
+        with pytest.raises(TransientError, match="status 503"):
+            client.refresh(refresh_token(token))
+        oidc.refuse(1, 400)
+        with pytest.raises(LoginRequired, match="no readable error code"):
+            client.refresh(refresh_token(token))
+        assert oidc.count("refresh_token.consumed") == 0
+        oidc.lose_answers()
+        with pytest.raises(OutcomeUnknown):
+            client.refresh(refresh_token(token))
+        assert oidc.count("refresh_token.consumed") == 1
+
+    with pytest.raises(TransientError):
+        client.refresh(refresh_token(token))
+
+
+# --- revocation: NET-9 ----------------------------------------------------------------------------------------------
+
+
+def test_revoking_ends_the_sign_in_and_may_be_done_twice(client: OAuthClient, token: TokenAnswer) -> None:
+    client.revoke(refresh_token(token))
+    client.revoke(refresh_token(token))
+
+    with pytest.raises(LoginRequired, match="invalid_grant"):
+        client.refresh(refresh_token(token))
+
+
+def test_revoking_what_never_was(client: OAuthClient) -> None:
+    client.revoke(Secret("never-issued"))
+
+
+# --- another device: FLO-10 -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def device_flow(oidc: OidcServer, server: Server) -> Callable[..., TokenAnswer]:
+    """A device sign-in in which the person answers within the first interval, which takes no real time."""
+
+    def run(*, deny: bool = False) -> TokenAnswer:
+        clock = ManualClock()
+
+        def device(user_code: str, verification_uri: str, complete_uri: str | None) -> None:
+            approve_device(verification_uri, user_code, deny=deny)
+            (pause,) = clock.wait_until_waiting()
+            clock.advance(pause)
+
+        with ScriptedPerson(device=device) as person:
+            return device_sign_in(
+                server,
+                client_id=oidc.client_id,
+                scopes=SCOPES,
+                ask=person,
+                send=send,
+                clock=clock,
+                allow_insecure_loopback=True,
+            )
+
+    return run
+
+
+def test_signing_in_on_another_device(device_flow: Callable[..., TokenAnswer], client: OAuthClient) -> None:
+    token = device_flow()
+
+    assert token.granted(SCOPES) == SCOPES
+    assert client.refresh(refresh_token(token)).refresh_token is not None
+
+
+def test_declining_on_another_device(device_flow: Callable[..., TokenAnswer]) -> None:
+    with pytest.raises(LoginRequired, match="access_denied"):
+        device_flow(deny=True)
+
+
+# --- a real browser ------------------------------------------------------------------------------------------------
+
+
+def test_chromium_signs_in(sign_in: SignIn, client: OAuthClient, tmp_path: Path) -> None:
+    require("chromium")
+    environ = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "BROWSER": str(browser_script(tmp_path))}
+
+    def open_browser(url: str) -> None:
+        assert browser.open(url, allow_insecure_loopback=True, environ=environ)
+
+    with ScriptedPerson(browser=open_browser) as person:
+        grant = sign_in(ask=person)
+
+    assert client.exchange(grant).refresh_token is not None
+
+
+def test_chromium_shows_the_page_as_it_is_meant(server: Server) -> None:  # FLO-6
+    require("chromium")
+    with LoopbackListener(state="s", server=server) as listener, ThreadPoolExecutor(1) as pool:
+        code = pool.submit(listener.wait, threading.Event())
+        with chromium_page() as page:
+            complaints: list[str] = []
+            page.on("console", lambda message: complaints.append(message.text))
+            page.goto(f"{listener.redirect_uri}?code=c0de&state=s&iss={server.issuer}")
+
+            assert page.inner_text("h1") == "You can close this page"
+            # The style is allowed by its hash, so one that was changed without it would not be applied.
+            assert page.evaluate("getComputedStyle(document.querySelector('main')).textAlign") == "center"
+            assert complaints == []
+        assert code.result(10) == Secret("c0de")

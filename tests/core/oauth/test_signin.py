@@ -1,0 +1,403 @@
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import pytest
+from attrs import evolve
+
+from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused, TransientError
+from freshkey.oauth import Grant, Pkce, Server, authorize, loopback, signin
+from freshkey.person import Nobody
+from freshkey.secret import Secret
+from freshkey.testing import ManualClock, ScriptedPerson, UnexpectedQuestion
+
+
+PASTE_URI = "https://console.example.com/oauth/code/callback?app=freshkey"
+
+
+def parameters(url: str) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(url).query, strict_parsing=True))
+
+
+def address(url: str, **answer: str) -> str:
+    """The address that a server sends the browser to after the sign-in at `url`."""
+    asked = parameters(url)
+    separator = "&" if "?" in asked["redirect_uri"] else "?"
+    return asked["redirect_uri"] + separator + urlencode({"state": asked["state"], **answer})
+
+
+def visit(url: str) -> int:
+    parts = urlsplit(url)
+    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    try:
+        connection.request("GET", f"{parts.path}?{parts.query}")
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def browse(url: str, code: str = "from-browser") -> None:
+    assert visit(address(url, code=code)) == 200
+
+
+def refuses(redirect_uri: str) -> bool:
+    try:
+        visit(redirect_uri)
+    except OSError:
+        return True
+    return False
+
+
+SignIn = Callable[..., Grant]
+
+
+@pytest.fixture
+def sign_in(server: Server) -> SignIn:
+    return functools.partial(authorize, server, client_id="me", scopes=("a", "b"))
+
+
+@pytest.fixture
+def threads() -> Callable[[], list[str]]:
+    """Names of freshkey's own threads that are still there."""
+    return lambda: [thread.name for thread in threading.enumerate() if thread.name.startswith("freshkey-")]
+
+
+# --- by browser ----------------------------------------------------------------------------------------------------
+
+
+def test_the_browser_brings_the_code(sign_in: SignIn, threads: Callable[[], list[str]]) -> None:
+    with ScriptedPerson(browser=browse) as person:
+        grant = sign_in(ask=person, extra={"login_hint": "alice"})
+
+    (url,) = person.opened
+    asked = parameters(url)
+    assert url.startswith("https://id.example.com/authorize?")
+    assert (asked["client_id"], asked["scope"], asked["login_hint"]) == ("me", "a b", "alice")
+    assert asked["code_challenge_method"] == "S256"
+    assert grant == Grant(
+        code=Secret("from-browser"), redirect_uri=asked["redirect_uri"], pkce=grant.pkce, state=asked["state"]
+    )
+    assert grant.pkce.challenge == asked["code_challenge"]
+    assert urlsplit(grant.redirect_uri).hostname == "127.0.0.1"
+    assert urlsplit(grant.redirect_uri).path == "/callback"
+    assert refuses(grant.redirect_uri)
+    assert threads() == []
+
+
+def test_the_host_is_shown_before_the_browser_opens(sign_in: SignIn) -> None:  # FLO-7
+    shown: list[list[str]] = []
+
+    def browser(url: str) -> None:
+        shown.append(list(person.progress_messages))
+        browse(url)
+
+    with ScriptedPerson(browser=browser) as person:
+        sign_in(ask=person)
+
+    assert shown == [["Signing in at id.example.com"]]
+
+
+def test_host_and_path_are_as_they_are_registered(sign_in: SignIn) -> None:
+    with ScriptedPerson(browser=browse) as person:
+        grant = sign_in(ask=person, redirect_host="localhost", redirect_path="/oauth/example")
+
+    parts = urlsplit(grant.redirect_uri)
+    assert (parts.hostname, parts.path) == ("localhost", "/oauth/example")
+
+
+def test_two_attempts_share_nothing(sign_in: SignIn) -> None:  # FLO-1, FLO-2
+    with ScriptedPerson(browser=browse) as person:
+        first, second = sign_in(ask=person), sign_in(ask=person)
+
+    assert first.state != second.state
+    assert first.pkce != second.pkce
+
+
+def test_randomness_is_an_argument(sign_in: SignIn) -> None:
+    with ScriptedPerson(browser=browse) as person:
+        grant = sign_in(ask=person, random=lambda count: b"\x07" * count)
+
+    assert grant.pkce == Pkce.create(lambda count: b"\x07" * count)
+
+
+def test_strangers_do_not_disturb(sign_in: SignIn) -> None:  # FLO-2, row 53
+    def browser(url: str) -> None:
+        statuses = [visit(address(url, code="evil", state=f"wrong{number}")) for number in range(20)]
+        assert statuses == [400] * 20
+        browse(url)
+
+    with ScriptedPerson(browser=browser) as person:
+        assert sign_in(ask=person).code == Secret("from-browser")
+
+
+def test_the_answer_of_another_server_is_none(sign_in: SignIn) -> None:  # FLO-3, row 56
+    def browser(url: str) -> None:
+        assert visit(address(url, code="evil", iss="https://evil.example")) == 400
+        assert visit(address(url, error="access_denied", iss="https://evil.example")) == 400
+        assert visit(address(url, code="from-browser", iss="https://id.example.com")) == 200
+
+    with ScriptedPerson(browser=browser) as person:
+        assert sign_in(ask=person).code == Secret("from-browser")
+
+
+def test_a_server_that_names_itself_must_do_so(server: Server) -> None:
+    def browser(url: str) -> None:
+        assert visit(address(url, code="evil")) == 400
+        assert visit(address(url, code="from-browser", iss="https://id.example.com")) == 200
+
+    with ScriptedPerson(browser=browser) as person:
+        grant = authorize(evolve(server, iss_required=True), client_id="me", scopes=(), ask=person)
+    assert grant.code == Secret("from-browser")
+
+
+@pytest.mark.parametrize(("error", "kind"), [("access_denied", LoginRequired), ("invalid_scope", ProviderRefused)])
+def test_the_server_may_say_no(sign_in: SignIn, error: str, kind: type[Exception]) -> None:  # FLO-12
+    def browser(url: str) -> None:
+        assert visit(address(url, error=error, error_description="canary")) == 200
+
+    with ScriptedPerson(browser=browser) as person, pytest.raises(kind, match=error) as caught:
+        sign_in(ask=person)
+    assert "canary" not in str(caught.value)
+
+
+def test_a_flood_ends_the_attempt(sign_in: SignIn) -> None:
+    def browser(url: str) -> None:
+        for _ in range(loopback.MOST_REQUESTS):
+            visit(address(url, code="evil", state="wrong"))
+
+    with ScriptedPerson(browser=browser) as person, pytest.raises(LoginRequired, match="64 requests"):
+        sign_in(ask=person)
+
+
+# --- by paste: FLO-9 ------------------------------------------------------------------------------------------------
+
+
+def shown_code(urls: Sequence[str]) -> str:
+    """What the provider's page shows at the paste URL, which is the last of the URLs shown."""
+    asked = parameters(urls[-1])
+    assert asked["redirect_uri"] == PASTE_URI
+    return f"from-page#{asked['state']}"
+
+
+def test_the_providers_page_shows_a_code(sign_in: SignIn, threads: Callable[[], list[str]]) -> None:
+    with ScriptedPerson(paste=shown_code) as person:
+        grant = sign_in(ask=person, paste_redirect_uri=PASTE_URI)
+
+    assert (grant.code, grant.redirect_uri) == (Secret("from-page"), PASTE_URI)
+    opened, pasted = parameters(person.urls()[0]), parameters(person.urls()[-1])
+    assert opened.pop("redirect_uri") != pasted.pop("redirect_uri")
+    assert opened == pasted
+    assert threads() == []
+
+
+def test_the_prompt_warns(sign_in: SignIn) -> None:
+    with ScriptedPerson(paste=shown_code) as person:
+        sign_in(ask=person, paste_redirect_uri=PASTE_URI)
+
+    (prompt,) = person.prompts
+    assert "never into a web page" in prompt
+
+
+@pytest.mark.parametrize("paste_uri", [None, PASTE_URI])
+def test_the_address_the_browser_ended_at_belongs_to_the_loopback_redirect(
+    sign_in: SignIn, paste_uri: str | None
+) -> None:
+    with ScriptedPerson(paste=lambda urls: address(urls[0], code="from-bar") + "\n") as person:
+        grant = sign_in(ask=person, paste_redirect_uri=paste_uri)
+
+    assert grant.code == Secret("from-bar")
+    assert grant.redirect_uri == parameters(person.opened[0])["redirect_uri"]
+
+
+def test_the_address_of_the_providers_page_belongs_to_that_page(sign_in: SignIn) -> None:
+    with ScriptedPerson(paste=lambda urls: address(urls[-1], code="from-bar")) as person:
+        grant = sign_in(ask=person, paste_redirect_uri=PASTE_URI)
+
+    assert (grant.code, grant.redirect_uri) == (Secret("from-bar"), PASTE_URI)
+
+
+def test_a_bare_code_where_the_provider_shows_nothing_else(sign_in: SignIn) -> None:
+    with ScriptedPerson(paste="bare") as person:
+        grant = sign_in(ask=person, paste_redirect_uri=PASTE_URI, bare_code=True)
+
+    assert (grant.code, grant.redirect_uri) == (Secret("bare"), PASTE_URI)
+
+
+def test_a_wrong_paste_is_asked_for_again(sign_in: SignIn) -> None:
+    pastes = iter(["nonsense", "evil#state-of-somebody-else"])
+
+    with ScriptedPerson(paste=lambda urls: next(pastes, shown_code(urls))) as person:
+        grant = sign_in(ask=person, paste_redirect_uri=PASTE_URI)
+
+    assert grant.code == Secret("from-page")
+    assert len(person.prompts) == 3
+    assert len(person.notices) == 2
+    assert "nonsense" not in " ".join(person.notices)
+
+
+def test_after_five_wrong_pastes_only_the_browser_can_finish(sign_in: SignIn) -> None:
+    all_wrong = threading.Event()
+
+    def browser(url: str) -> None:
+        assert all_wrong.wait(10)
+        browse(url)
+
+    class Person(ScriptedPerson):
+        def notice(self, message: str) -> None:
+            super().notice(message)
+            if message.startswith("Nothing more"):
+                all_wrong.set()
+
+    with Person(browser=browser, paste="wrong") as person:
+        assert sign_in(ask=person).code == Secret("from-browser")
+    assert len(person.prompts) == signin.MOST_PASTES
+
+
+def test_a_pasted_refusal_ends_the_attempt(sign_in: SignIn) -> None:
+    paste = functools.partial(address, error="access_denied")
+
+    with (
+        ScriptedPerson(paste=lambda urls: paste(urls[0])) as person,
+        pytest.raises(LoginRequired, match="access_denied"),
+    ):
+        sign_in(ask=person)
+
+
+# --- the race ------------------------------------------------------------------------------------------------------
+
+
+def visit_late(url: str) -> None:
+    """Bring the code, unless the port is closed already because the paste was first."""
+    try:
+        visit(address(url, code="from-browser"))
+    except OSError:
+        return
+
+
+def test_each_code_keeps_its_own_redirect_however_the_race_ends(sign_in: SignIn) -> None:
+    def race() -> tuple[str, str]:
+        with ScriptedPerson(browser=visit_late, paste=shown_code) as person:
+            grant = sign_in(ask=person, paste_redirect_uri=PASTE_URI)
+        return grant.code.reveal(), "page" if grant.redirect_uri == PASTE_URI else "loopback"
+
+    with ThreadPoolExecutor(8) as pool:
+        endings = set(pool.map(lambda _: race(), range(24)))
+
+    assert endings <= {("from-page", "page"), ("from-browser", "loopback")}
+
+
+def test_the_prompt_is_taken_back_when_the_browser_wins(sign_in: SignIn) -> None:
+    taken_back = threading.Event()
+
+    class Person(ScriptedPerson):
+        def read_code(self, prompt: str, given_up: threading.Event) -> Secret | None:
+            prompted.set()
+            if given_up.wait(10):
+                taken_back.set()
+            return None
+
+    def browser(url: str) -> None:
+        assert prompted.wait(10)
+        browse(url)
+
+    prompted = threading.Event()
+    with Person(browser=browser) as person:
+        sign_in(ask=person)
+
+    assert taken_back.is_set()
+
+
+def test_a_person_who_cannot_paste_can_still_use_the_browser(sign_in: SignIn) -> None:
+    class Person(ScriptedPerson):
+        def read_code(self, prompt: str, given_up: threading.Event) -> Secret | None:
+            asked.set()
+            raise LoginRequired("there is no terminal")
+
+    def browser(url: str) -> None:
+        assert asked.wait(10)
+        browse(url)
+
+    asked = threading.Event()
+    with Person(browser=browser) as person:
+        assert sign_in(ask=person).code == Secret("from-browser")
+
+
+def test_what_breaks_in_the_prompt_is_not_swallowed(sign_in: SignIn) -> None:
+    class Person(ScriptedPerson):
+        def read_code(self, prompt: str, given_up: threading.Event) -> Secret | None:
+            raise UnexpectedQuestion("no paste was expected")
+
+    with pytest.raises(UnexpectedQuestion):
+        sign_in(ask=Person(browser=lambda url: None))
+
+
+# --- when nothing comes: row 54 -----------------------------------------------------------------------------------
+
+
+def test_nobody_is_there(sign_in: SignIn, threads: Callable[[], list[str]]) -> None:
+    with pytest.raises(LoginRequired, match="freshkey login work"):
+        sign_in(ask=Nobody("work"))
+    assert threads() == []
+
+
+def test_the_attempt_ends_after_five_minutes(sign_in: SignIn, threads: Callable[[], list[str]]) -> None:
+    clock = ManualClock()
+    opened: list[str] = []
+
+    with ThreadPoolExecutor(1) as pool, ScriptedPerson(browser=opened.append) as person:
+        attempt = pool.submit(sign_in, ask=person, clock=clock)
+        assert clock.wait_until_waiting() == (300,)
+        clock.advance(299)
+        assert not attempt.done()
+        clock.advance(1)
+        with pytest.raises(LoginRequired, match="within 300 seconds"):
+            attempt.result(10)
+
+    assert refuses(parameters(opened[0])["redirect_uri"])
+    assert threads() == []
+
+
+def test_an_interrupt_frees_everything(sign_in: SignIn, threads: Callable[[], list[str]]) -> None:
+    class Interrupted(ManualClock):
+        def wait(self, event: threading.Event, timeout: float) -> bool:
+            raise KeyboardInterrupt
+
+    with ScriptedPerson(browser=lambda url: None) as person, pytest.raises(KeyboardInterrupt):
+        sign_in(ask=person, clock=Interrupted())
+
+    assert refuses(parameters(person.opened[0])["redirect_uri"])
+    assert threads() == []
+
+
+# --- what is refused before anybody is asked ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["http://id.example.com/a", "file:///etc/passwd", "--flag", "https://id.example.com/$(id)", "http://127.0.0.1/"],
+)
+def test_an_unsafe_endpoint_is_never_opened(server: Server, endpoint: str) -> None:  # FLO-7, row 57
+    person = ScriptedPerson()
+
+    with pytest.raises(ConfigurationError):
+        authorize(evolve(server, authorization_endpoint=endpoint), client_id="me", scopes=(), ask=person)
+    assert person.opened == []
+
+
+def test_extra_parameters_cannot_replace_the_state(sign_in: SignIn) -> None:
+    with pytest.raises(ConfigurationError, match="state"):
+        sign_in(ask=ScriptedPerson(), extra={"state": "mine"})
+
+
+def test_no_port(sign_in: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(family: object, port: int) -> object:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(loopback, "_listen", refuse)
+    with pytest.raises(TransientError, match="Too many open files"):
+        sign_in(ask=ScriptedPerson())
