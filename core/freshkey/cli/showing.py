@@ -34,8 +34,11 @@ def status(context: Context) -> int:
     names = _profiles_to_show(context)
     with context.keeper() as keeper:
         shown = [_status(keeper, name) for name in names]
-    value = {"profiles": [value for value, _ in shown]}
-    context.out.table(value, STATUS_HEADER, [row for _, row in shown])
+    value = {"profiles": [value for value, _, _ in shown]}
+    context.out.table(value, STATUS_HEADER, [row for _, row, _ in shown])
+    for _, _, trouble in shown:
+        if trouble:
+            context.out.say(trouble)
     if not context.configuration.profile_names():
         context.out.say(_how_to_start(context, names))
     return exits.OK
@@ -96,14 +99,16 @@ def _profiles_to_show(context: Context) -> tuple[str, ...]:
     return tuple(plugin.name for plugin in plugins.find())
 
 
-def _status(keeper: Keeper, name: str) -> tuple[dict[str, object], list[str]]:
+def _status(keeper: Keeper, name: str) -> tuple[dict[str, object], list[str], str | None]:
+    """Return the value, the row, and what is to be said beside it: sentences would spread the table."""
     try:
         found = keeper.status(name)
     except FreshkeyError as error:
+        error.profile = error.profile or name
         value: dict[str, object] = {"profile": name, "error": {"kind": type(error).__name__, "message": error.message}}
         blanks = ["-"] * (len(STATUS_HEADER) - 3)
-        return value, [name, *blanks, str(error), "-"]
-    return views.status(found), views.status_row(found)
+        return value, [name, *blanks, "cannot tell", "-"], str(error)
+    return views.status(found), views.status_row(found), views.status_trouble(found)
 
 
 def _how_to_start(context: Context, names: tuple[str, ...]) -> str:

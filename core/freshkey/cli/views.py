@@ -99,11 +99,16 @@ def status_row(value: Status) -> list[str]:
 
 def _state(value: Status) -> str:
     if value.sign_in_needed:
-        return f"sign-in needed: {value.sign_in_needed}"
-    if value.credential is None:
-        return "not signed in"
-    state = value.freshness.value if value.freshness else "unknown"
-    return f"{state}; {value.last_error}" if value.last_error else state
+        return "sign-in needed"
+    if value.credential is not None:
+        return value.freshness.value if value.freshness else "unknown"
+    return "not signed in" if value.source is None else "there"
+
+
+def status_trouble(value: Status) -> str | None:
+    """Return what a person should know of a profile beside its row, or None if all is well."""
+    trouble = value.sign_in_needed or value.last_error
+    return f"{value.profile.name}: {trouble}" if trouble else None
 
 
 def explanation(value: Explanation) -> dict[str, object]:
