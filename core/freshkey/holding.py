@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import threading
 from collections.abc import Callable
@@ -11,13 +12,15 @@ from attrs import evolve, frozen
 
 from freshkey import schedule
 from freshkey.desk import Desk
-from freshkey.errors import FreshkeyError, LoginRequired, PluginBroken, StoreError, TransientError
+from freshkey.errors import FreshkeyError, LoginRequired, PluginBroken, TransientError
 from freshkey.events import AccountChanged, Event, Obtained, RenewalFailed, Renewed, SignedOut, SignInNeeded
 from freshkey.flight import Flight, launch
 from freshkey.model import Credential, Identity
 from freshkey.plugins import describe_raise
 from freshkey.rotation import Rotation
 
+
+log = logging.getLogger("freshkey")
 
 STORE_PAUSE = 1.0
 """Seconds until a store that could not be read is tried again: nothing was asked of the provider."""
@@ -68,6 +71,7 @@ class Holding:
     ) -> None:
         self.desk = desk
         self.held: Held | None = None
+        self.refusals: dict[int, str] = {}
         self._publish = publish
         self._emit = emit
         self._wake = wake
@@ -79,6 +83,7 @@ class Holding:
         """Start without locks and renewals; in a forked child those of the parent mean nothing."""
         self._mutex = threading.RLock()
         self._flight: Flight[Credential] | None = None
+        self._looking = False
         self._rang = False
 
     # --- callers ------------------------------------------------------------------------------------------------
@@ -91,14 +96,15 @@ class Holding:
         Args:
             min_ttl: Seconds it must have left at the least.
             refused: A credential that a server answered with 401; only a newer one will do.
-            by_person: A person asked, so pauses after failures do not count.
+            by_person: A person asked to renew now: what is held will not do, and pauses after failures do not count.
 
         Raises:
             FreshkeyError: The last attempt failed a moment ago, and the next one is not due yet.
         """
         with self._mutex:
             held = self.held
-            if held is None or (refused is not None and held.credential.authorises_like(refused)):
+            unwanted = refused is not None and held is not None and held.credential.authorises_like(refused)
+            if held is None or by_person or unwanted:
                 return self._fly(refused=refused, by_person=by_person)
             now = self.desk.clock.elapsed()
             if now + self._within_reason(min_ttl, held) >= held.ends_at:
@@ -108,29 +114,33 @@ class Holding:
             return held.credential
 
     def _within_reason(self, min_ttl: float, held: Held) -> float:
-        """Cap what a caller wants by what a credential still has on the day it is renewed."""
+        """Cap what a caller wants: a credential that was just obtained satisfies any wish."""
         lifetime = held.credential.lifetime
         if not min_ttl or lifetime is None:
             return min_ttl
         lead = schedule.effective_lead(lifetime, held.credential.lead)
-        return min(min_ttl, max(0.0, lifetime - lead - held.jitter))
+        young = max(lead + held.jitter, schedule.attempt_floor(lifetime))
+        return min(min_ttl, max(0.0, lifetime - young))
 
     def _fly(self, *, refused: Credential | None = None, by_person: bool = False) -> Flight[Credential]:
         """Join the renewal under way, or start one."""
         if self._flight is not None and not self._flight.landed:
             return self._flight
         self._raise_recent_failure(by_person=by_person)
-        held = self.held
-        rotation = Rotation(
-            self.desk,
-            self,
-            held=held.credential if held else None,
-            generation=held.generation if held else 0,
+        rotation = evolve(
+            self._rotation(),
             refused=refused,
             by_person=by_person,
+            may_ask=self._failure is None or not isinstance(self._failure.error, LoginRequired),
         )
         self._flight = launch(f"renewal {self.desk.profile.name}", lambda flight: self._work(flight, rotation))
         return self._flight
+
+    def _rotation(self) -> Rotation:
+        held = self.held
+        if held is None:
+            return Rotation(self.desk, self)
+        return Rotation(self.desk, self, held=held.credential, generation=held.generation)
 
     def _fly_in_background(self) -> None:
         try:
@@ -141,7 +151,7 @@ class Holding:
 
     def _raise_recent_failure(self, *, by_person: bool) -> None:
         failure = self._failure
-        if failure is None or by_person or isinstance(failure.error, LoginRequired):
+        if failure is None or by_person or math.isinf(failure.retry_at):
             # Whether somebody has signed in since costs one look into the store, not a request.
             return
         wait = failure.retry_at - self.desk.clock.elapsed()
@@ -175,20 +185,16 @@ class Holding:
             with self._mutex:
                 if self._flight is flight:
                     self._flight = None
-                rang, self._rang = self._rang, False
-            self.emit_pending()
-            self._wake()
-            if rang:
-                self.hear()
+            self._finish()
 
     def _failed(self, error: FreshkeyError, rotation: Rotation) -> None:
         error.profile = error.profile or self.desk.profile.name
         with self._mutex:
             before = self._failure
-            pause = math.inf if isinstance(error, LoginRequired) else rotation.pause or STORE_PAUSE
+            pause = rotation.pause or (math.inf if isinstance(error, LoginRequired) else STORE_PAUSE)
             self._failure = _Failure(error, self.desk.clock.elapsed() + pause)
             if isinstance(error, LoginRequired):
-                if before is None or str(before.error) != str(error):
+                if before is None or before.error.message != error.message:
                     self._events.append(SignInNeeded(profile=self.desk.profile.name, reason=str(error)))
             else:
                 self._events.append(RenewalFailed(profile=self.desk.profile.name, error=str(error), retry_in=pause))
@@ -197,9 +203,17 @@ class Holding:
     # --- what a rotation does to memory -----------------------------------------------------------------------
 
     def publish(self, credential: Credential, generation: int, *, elsewhere: bool) -> Credential:
-        """Serve `credential` from now on; return it as it is served."""
+        """Serve `credential` from now on; return it as it is served.
+
+        Args:
+            credential: A credential of this profile.
+            generation: Its generation in the store; 0 for one that is not stored.
+            elsewhere: It was read from the store. If memory was faster, what it holds stays.
+        """
         with self._mutex:
             before = self.held
+            if elsewhere and before is not None and generation <= before.generation:
+                return before.credential
             served = evolve(credential, lead=self.desk.lead(credential), clock=self.desk.clock)
             jitter = schedule.jitter(served.lifetime, self.desk.random()) if served.lifetime is not None else 0.0
             self._failure = None
@@ -238,12 +252,13 @@ class Holding:
         """Tell subscribers, what was noted before first."""
         with self._mutex:
             self._events.append(event)
-        self.emit_pending()
+        self.announce()
 
-    def emit_pending(self) -> None:
-        """Tell subscribers what was noted; called once callers have their answer."""
+    def announce(self) -> None:
+        """Tell subscribers what was noted, and the timer that deadlines changed; callers have their answer by now."""
         with self._mutex:
             events, self._events = self._events, []
+        self._wake()
         for event in events:
             self._emit(event)
 
@@ -255,13 +270,13 @@ class Holding:
             if self.held is None:
                 return math.inf
             self._reckon()
-            now = self.desk.clock.elapsed()
-            wait = self.held.look_at - now
-            if wait <= 0 and self._renewable(self.held.credential) and self._flight is None:
+            look_at = max(self.held.look_at, self._failure.retry_at if self._failure is not None else 0.0)
+            wait = look_at - self.desk.clock.elapsed()
+            if wait > 0:
+                return wait
+            if self._renewable(self.held.credential) and self._flight is None:
                 self._fly_in_background()
-            if self._failure is not None:
-                wait = self._failure.retry_at - now
-            return wait if wait > 0 else math.inf
+            return math.inf  # the end of a renewal wakes the timer
 
     def _reckon(self) -> None:
         """Fold both clocks into the deadlines of what is held, and show the result to `Keeper.get`."""
@@ -270,9 +285,10 @@ class Holding:
             return
         credential, now = held.credential, self.desk.clock.now()
         left = schedule.seconds_left(credential.obtained, credential.lifetime, now)
-        early = held.jitter
+        early = 0.0
         if credential.lifetime is not None:
-            early += schedule.effective_lead(credential.lifetime, credential.lead)
+            early = held.jitter + schedule.effective_lead(credential.lifetime, credential.lead)
+            early = min(early, max(0.0, credential.lifetime - schedule.attempt_floor(credential.lifetime)))
         due = schedule.seconds_until_due(credential.obtained, credential.lifetime, early, now)
         look_at = now.elapsed + (due if self._renewable(credential) else left)
         if self._failure is not None:
@@ -302,42 +318,43 @@ class Holding:
 
     def hear(self) -> None:
         """The bell rang: if it was for this profile, read what another process saved."""
+        hints = self.desk.hints.read()
         with self._mutex:
-            if self._flight is not None:
+            if self._flight is not None or self._looking:
                 self._rang = True
                 return
             known = self.held.generation if self.held else 0
-            if (self.held is None and self._failure is None) or self.desk.hints.read().generation == known:
+            if (self.held is None and self._failure is None) or hints.generation == known:
                 return
-            held = self.held
-            rotation = Rotation(
-                self.desk, self, held=held.credential if held else None, generation=held.generation if held else 0
-            )
-            try:
-                self._flight = launch(f"look {self.desk.profile.name}", lambda flight: self._look(flight, rotation))
-            except TransientError:
-                return
+            rotation = self._rotation()
+            self._looking = True
+        try:
+            launch(f"look {self.desk.profile.name}", lambda flight: self._look(flight, rotation))
+        except TransientError:
+            self._looking = False
 
-    def _look(self, flight: Flight[Credential], rotation: Rotation) -> None:
+    def _look(self, flight: Flight[None], rotation: Rotation) -> None:
         """Serve what another process saved; if it cannot be read, the next renewal will say so."""
         try:
-            found = rotation.look()
-        except (StoreError, LoginRequired, FreshkeyError) as error:
-            flight.crash(error)
-        else:
-            held = self.held
-            if found is not None:
-                flight.land(found)
-            elif held is not None:
-                flight.land(held.credential)
-            else:
-                flight.crash(LoginRequired("there is no credential", profile=self.desk.profile.name))
+            rotation.look()
+        except Exception as error:  # noqa: BLE001  nobody waits for this look
+            log.debug("%s: not read: %s", self.desk.profile.name, describe_raise(error))
         finally:
             with self._mutex:
-                self._flight = None
-            self.emit_pending()
-            self._wake()
+                self._looking = False
+            self._finish()
+            flight.land(None)
+
+    def _finish(self) -> None:
+        """End a renewal or a look: events go out, the timer reckons anew, a bell that rang meanwhile is heard."""
+        with self._mutex:
+            rang, self._rang = self._rang, False
+        self.announce()
+        if rang:
+            self.hear()
 
 
 def _somebody_else(before: Identity, after: Identity) -> bool:
-    return after != Identity() and (before.account, before.organization) != (after.account, after.organization)
+    """Tell whether two identities are of different people or organisations, as far as both say."""
+    pairs = ((before.account, after.account), (before.organization, after.organization))
+    return any(None not in pair and pair[0] != pair[1] for pair in pairs)

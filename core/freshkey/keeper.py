@@ -161,9 +161,7 @@ class Keeper:
         Raises:
             FreshkeyError: There is no newer one; what was there is still there.
         """
-        held = self.get(profile)
-        holding = self._holding(profile)
-        answer = holding.ask(refused=held, by_person=True)
+        answer = self._holding(profile).ask(by_person=True)
         return answer if isinstance(answer, Credential) else answer.wait(self._timeout)
 
     # --- sessions -------------------------------------------------------------------------------------------------
@@ -306,7 +304,7 @@ class Keeper:
         with self._mutex:
             self._must_be_open()
             flight = self._openings.get(profile)
-            if flight is None or flight.landed:
+            if flight is None or (flight.landed and profile not in self._opened):
                 flight = launch("opening", lambda flight: self._do_open(flight, profile))
                 self._openings[profile] = flight
             return flight
@@ -319,9 +317,10 @@ class Keeper:
                 holding = self._holdings.get(name) or self._new_holding(name)
             with self._mutex:
                 self._holdings[name] = self._opened[alias] = holding
-                if holding.held is not None:
+                if holding.held is not None and not self._closed:
                     self._held[alias] = holding.held
             flight.land(holding)
+            self._timer.wake()
         except FreshkeyError as error:
             flight.crash(error)
         except BaseException as error:  # noqa: BLE001  whoever waits must be told, whatever it was
@@ -366,6 +365,9 @@ class Keeper:
     def after_fork(self) -> None:
         """In a forked child: go on with what is held, without the parent's threads and locks."""
         self._forget_threads()
+        # Asking for a profile opens it again, which starts the child's own timer.
+        self._held.clear()
+        self._opened.clear()
         self._timer.forget_threads()
         for holding in self._holdings.values():
             holding.forget_threads()

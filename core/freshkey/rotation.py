@@ -38,7 +38,6 @@ from freshkey.retry import Policy, persistently
 from freshkey.schedule import Freshness
 from freshkey.secret import Secret
 from freshkey.spending import Spending
-from freshkey.stores.bell import Hints
 
 
 if TYPE_CHECKING:
@@ -52,6 +51,9 @@ LOCK_PATIENCE = 30.0
 
 class Memory(Protocol):
     """What a rotation may do to the keeper's memory; `Holding` is it."""
+
+    refusals: dict[int, str]
+    """Why only a person can go on, by the generation concerned; hints may be unwritable."""
 
     def publish(self, credential: Credential, generation: int, *, elsewhere: bool) -> Credential:
         """Serve `credential` from now on; return it as it is served."""
@@ -76,8 +78,9 @@ class Rotation:
         held: What was in memory when it was decided to renew, or None.
         generation: The generation of `held`.
         refused: The credential that a server answered with 401, or None.
-        by_person: A person asked for it, so pauses between attempts do not count.
-        pause: After a failure, the seconds until the next attempt.
+        by_person: A person asked to renew now: nothing that is there will do, and pauses do not count.
+        may_ask: If only a person can go on, the one whom the application brought may be asked.
+        pause: After a failure, the seconds until the next attempt; 0 leaves it to the caller.
     """
 
     desk: Desk
@@ -86,6 +89,7 @@ class Rotation:
     generation: int = 0
     refused: Credential | None = None
     by_person: bool = False
+    may_ask: bool = True
     pause: float = 0.0
     # What the last reading found.
     _winner: Source | None = field(init=False, default=None)
@@ -98,7 +102,7 @@ class Rotation:
         Raises:
             FreshkeyError: There is none; see each class for what the caller does next.
         """
-        if self.held is None:
+        if self.held is None and not self.by_person:
             # Cold start: reading needs no lock, and most starts find a fresh credential.
             there = self.look()
             if there is not None:
@@ -109,25 +113,23 @@ class Rotation:
                 return there
             self._respect_others()
             try:
-                newer = self._obtain()
+                return self._keep(self._obtain())
             except FreshkeyError as error:
                 self._note_failure(error)
                 raise
-            return self._keep(newer)
 
     def look(self) -> Credential | None:
         """Read what is there; publish and return it if that is the answer, else return None."""
         self._read()
         self._notice_sign_out()
         there = self._stored if self._winner is not None and self._winner.owned else None
-        if there is None or (self.held is not None and self._snapshot.generation <= self.generation):
+        if there is None or self.by_person or (self.held is not None and self._snapshot.generation <= self.generation):
             return None
         if self.refused is not None and there.authorises_like(self.refused):
             return None
-        state = self.desk.freshness(there)
-        if state is Freshness.EXPIRED or (state is Freshness.DUE and self.held is not None):
+        if self.desk.freshness(there) is Freshness.EXPIRED:
             return None
-        return self.memory.publish(there, self._snapshot.generation, elsewhere=self.held is not None)
+        return self.memory.publish(there, self._snapshot.generation, elsewhere=True)
 
     def survey(self) -> tuple[Source | None, Credential | None, int]:
         """Read what is there and publish nothing: the winning source, the stored credential, its generation."""
@@ -150,7 +152,7 @@ class Rotation:
             self._snapshot = self._load()
             record = self._snapshot.record
             if record is not None and record.payload is not None:
-                self._stored = self._decode(record.payload)
+                self._stored = decode(self.desk, record.payload)
         return self._stored
 
     def _load(self) -> Snapshot:
@@ -163,28 +165,21 @@ class Rotation:
                 log.warning("%s: the store holds an older generation than was saved", self.desk.profile.name)
         return snapshot
 
-    def _decode(self, payload: Secret) -> Credential:
-        credential = self.desk.codec.decode(payload)
-        configured = self.desk.description.binding
-        for name, value in credential.binding.items():
-            if configured.get(name, value) != value:
-                raise self._login_required(f"the sign-in belongs to another {name.replace('_', ' ')}")
-        return credential
-
     def _notice_sign_out(self) -> None:
         record = self._snapshot.record
         signed_out = record is not None and record.payload is None and self._winner is None
         if signed_out and self.held is not None and self._snapshot.generation > self.generation:
             name = self.desk.profile.name
             self.memory.drop(SignedOut(profile=name, revoked=None, detail="another process signed out"))
-            raise self._login_required("another process signed out")
+            raise login_required(self.desk, "another process signed out")
 
     # --- the lock and those who share it ----------------------------------------------------------------------
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
         """Exclude every other renewal of this profile."""
-        if self._winner is None or self._winner.owned:
+        source = self._winner or (self.desk.description.source(self.held.source) if self.held else None)
+        if source is None or source.owned:
             with self.desk.store.lock(LOCK_PATIENCE):
                 yield
             return
@@ -196,29 +191,35 @@ class Rotation:
             release()
 
     def _lock_borrowed(self) -> Callable[[], None]:
+        from freshkey.stores.files import file_name
         from freshkey.stores.lock import ProfileLock
 
+        profile = self.desk.profile
         try:
-            return ProfileLock(self.desk.profile.state_dir, self.desk.profile.name).acquire(LOCK_PATIENCE)
+            return ProfileLock(profile.state_dir, file_name(profile.name)).acquire(LOCK_PATIENCE)
         except StoreUnavailable as error:
             # A machine without a place for locks can still use what another tool keeps.
-            log.warning("%s: going on without a lock: %s", self.desk.profile.name, error.message)
+            log.warning("%s: going on without a lock: %s", profile.name, error.message)
             return lambda: None
 
     def _respect_others(self) -> None:
         """Keep the pauses that all processes share."""
         hints = self.desk.hints.read()
-        if hints.sign_in_needed and hints.refused_generation == self._snapshot.generation and self._stored:
-            raise self._login_required(hints.sign_in_needed)
         wait = hints.seconds_to_wait(self.desk.clock.now())
-        if wait <= 0 or self.by_person:
+        # A pause is about one source: another tool's credential is not to wait for the sign-in's server.
+        if wait <= 0 or self.by_person or self._winner is None or hints.source != self._winner.id:
             return
-        self.pause = wait
         if hints.error:
+            if hints.error == hints.sign_in_needed and self._winner.owned:
+                return  # its generation says whether that still holds
+            self.pause = wait
+            if hints.error == hints.sign_in_needed:
+                raise login_required(self.desk, hints.error)
             raise TransientError(hints.error, retry_after=wait, profile=self.desk.profile.name)
         if self.refused is not None:
+            self.pause = wait
             raise TransientError(
-                "the provider refuses a credential that was renewed a moment ago",
+                "the provider refuses a credential that was obtained a moment ago",
                 retry_after=wait,
                 profile=self.desk.profile.name,
                 hint=f"Try again in {wait:.0f} s; if it persists: freshkey whoami {self.desk.profile.name}",
@@ -226,18 +227,19 @@ class Rotation:
 
     def _note_failure(self, error: FreshkeyError) -> None:
         """Tell the processes that wait for the lock what happened, so that they do not repeat it."""
-        if self._winner is None and isinstance(error, LoginRequired):
-            return  # nobody was asked, and looking again costs nothing
-        hints = self.desk.hints.read()
-        failures = hints.failures + 1
+        source, hints = self._winner, self.desk.hints.read()
+        if isinstance(error, LoginRequired) and (source is None or source.owned):
+            return  # looking whether somebody has signed in costs nothing, and nothing else is tried
         lifetime = self._stored.lifetime if self._stored else None
+        failures = hints.failures + 1
         self.pause = schedule.pause_after_failure(
             lifetime, failures, getattr(error, "retry_after", None), self.desk.random()
         )
-        hints = evolve(hints, attempted=self.desk.clock.now(), pause=self.pause, failures=failures, error=error.message)
-        if isinstance(error, LoginRequired) and self._stored is not None:
-            hints = evolve(hints, sign_in_needed=error.message, refused_generation=self._snapshot.generation)
-        self.desk.hints.write(hints)
+        if source is None or isinstance(error, StoreError):
+            return  # nobody was asked for anything
+        hints = evolve(hints, source=source.id, attempted=self.desk.clock.now(), pause=self.pause, failures=failures)
+        needed = error.message if isinstance(error, LoginRequired) else hints.sign_in_needed
+        self.desk.hints.write(evolve(hints, error=error.message, sign_in_needed=needed))
 
     # --- asking the provider ----------------------------------------------------------------------------------
 
@@ -245,23 +247,44 @@ class Rotation:
         """Get a newer credential from the winning source, or a first one if nothing is there."""
         try:
             return self._renew_winner()
-        except LoginRequired:
+        except LoginRequired as error:
+            self._note_refusal(error)
             source = sources.first_owned(self.desk.profile, self.desk.description)
-            if self.desk.ask is None or source is None or not source.interactive:
+            if self.desk.ask is None or not self.may_ask or source is None or not source.interactive:
                 raise
-            # The application brought a person along: ask once, never again for this rotation.
+            # The application brought a person along: ask once, never again for this loss.
             return self.desk.lifecycle.acquire(self.desk.profile, source, self.desk.ask)
 
     def _renew_winner(self) -> Credential:
         source = self._winner
         if source is None:
-            raise self._login_required("there is no credential")
+            raise login_required(self.desk, "there is no credential")
+        if source.owned:
+            self._heed_refusal()
         current = self._stored if source.owned else self.held
         if current is not None and current.source == source.id and current.renewable:
             return self._spend(current) if source.owned else self._persistently_refresh(current)
         if source.owned and source.interactive:
-            raise self._login_required("the sign-in has ended and cannot be renewed")
+            raise login_required(self.desk, "the sign-in has ended and cannot be renewed")
         return self._acquire(source)
+
+    def _note_refusal(self, error: LoginRequired) -> None:
+        """Remember that what is stored cannot be renewed any more."""
+        if self._stored is None or self._winner is None or not self._winner.owned:
+            return
+        why, generation = error.message, self._snapshot.generation
+        self.memory.refusals[generation] = why
+        hints = self.desk.hints.read()
+        self.desk.hints.write(evolve(hints, error=why, sign_in_needed=why, refused_generation=generation))
+
+    def _heed_refusal(self) -> None:
+        """Never send again what was refused for good (ROT-5)."""
+        generation, hints = self._snapshot.generation, self.desk.hints.read()
+        why = self.memory.refusals.get(generation)
+        if why is None and hints.refused_generation == generation:
+            why = hints.sign_in_needed
+        if why is not None and self._stored is not None:
+            raise login_required(self.desk, why)
 
     def _spend(self, current: Credential) -> Credential:
         if not self.desk.description.single_use or current.renewal_secret is None:
@@ -274,6 +297,8 @@ class Rotation:
             self._read()
             if self._stored is None or self._snapshot.generation == before:
                 raise
+            if self.desk.freshness(self._stored) is Freshness.FRESH:
+                return self._stored
             return Spending(self.desk, self._stored, self._snapshot).renew()
 
     def _persistently_refresh(self, current: Credential) -> Credential:
@@ -298,10 +323,11 @@ class Rotation:
     def _keep(self, newer: Credential) -> Credential:
         """Save an owned credential, publish it, and tell other processes."""
         source = self.desk.description.source(newer.source)
-        if source is None or not source.owned:
-            self._leave_hints(self.desk.hints.read().generation, newer)
-            return self.memory.publish(newer, 0, elsewhere=False)
-        return self.keep_owned(newer, self._snapshot.generation + 1)
+        if source is not None and source.owned:
+            return self.keep_owned(newer, self._snapshot.generation + 1)
+        self._must_be_alive(newer)
+        self._leave_hints(newer)
+        return self.memory.publish(newer, 0, elsewhere=False)
 
     def keep_owned(self, newer: Credential, generation: int) -> Credential:
         """Under the lock: make `newer` durable as `generation`, then publish it and ring the bell."""
@@ -309,26 +335,60 @@ class Rotation:
             generation=generation, payload=self.desk.codec.encode(newer), written_at=self.desk.clock.now().wall
         )
         saving.save(self.desk.store, record, clock=self.desk.clock, unsaved=lambda e: self._use_unsaved(newer, e))
+        self.desk.hints.write(evolve(self.desk.hints.read(), generation=generation))
+        self._must_be_alive(newer)
         served = self.memory.publish(newer, generation, elsewhere=False)
-        self._leave_hints(generation, newer)
+        self._leave_hints(newer)
         self.desk.bell.ring()
         return served
+
+    def _must_be_alive(self, newer: Credential) -> None:
+        """Count a credential that came already expired as a failure, or renewing would never pause (TIM-4)."""
+        if self.desk.freshness(newer) is Freshness.EXPIRED:
+            raise TransientError(
+                "the provider answered with a credential that had already expired",
+                profile=self.desk.profile.name,
+                hint="Check the clock of this machine",
+            )
 
     def _use_unsaved(self, newer: Credential, error: StoreError) -> None:
         served = self.memory.publish(newer, self.generation, elsewhere=False)
         self.memory.serve_early(served)
         self.memory.emit(Unsaved(profile=self.desk.profile.name, error=error.message))
 
-    def _leave_hints(self, generation: int, newer: Credential) -> None:
-        pause = schedule.attempt_floor(newer.lifetime)
-        self.desk.hints.write(Hints(generation=generation, attempted=self.desk.clock.now(), pause=pause))
+    def _leave_hints(self, newer: Credential) -> None:
+        """Say that the last attempt succeeded, and when the next one may be made."""
+        self.desk.hints.write(
+            evolve(
+                self.desk.hints.read(),
+                source=newer.source,
+                attempted=self.desk.clock.now(),
+                pause=schedule.attempt_floor(newer.lifetime),
+                failures=0,
+                error=None,
+            )
+        )
 
-    def _login_required(self, message: str) -> LoginRequired:
-        name = self.desk.profile.name
-        return LoginRequired(message, profile=name, hint=self._how_to_go_on(name))
 
-    def _how_to_go_on(self, name: str) -> str:
-        if sources.first_owned(self.desk.profile, self.desk.description) is not None:
-            return f"Run: freshkey login {name}"
-        looked = "; ".join(source.title for source in self.desk.description.sources)
-        return f"Looked for: {looked}"
+def decode(desk: Desk, payload: Secret) -> Credential:
+    """Read a stored credential.
+
+    Raises:
+        LoginRequired: It belongs to another server or client than the profile's, and is never sent to this one.
+        RecordUnreadable: It is corrupt, or a newer version wrote it.
+    """
+    credential = desk.codec.decode(payload)
+    configured = desk.description.binding
+    for name, value in credential.binding.items():
+        if configured.get(name, value) != value:
+            raise login_required(desk, f"the sign-in belongs to another {name.replace('_', ' ')}")
+    return credential
+
+
+def login_required(desk: Desk, message: str) -> LoginRequired:
+    """Return the error that says why only a person can go on, and how."""
+    name = desk.profile.name
+    if sources.first_owned(desk.profile, desk.description) is not None:
+        return LoginRequired(message, profile=name, hint=f"Run: freshkey login {name}")
+    looked = "; ".join(source.title for source in desk.description.sources)
+    return LoginRequired(message, profile=name, hint=f"Looked for: {looked}")

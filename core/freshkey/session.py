@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 
 from freshkey import sources
-from freshkey.errors import FreshkeyError
+from freshkey.errors import FreshkeyError, LoginRequired
 from freshkey.events import SignedOut
 from freshkey.flight import Flight, launch
 from freshkey.model import Credential, Interaction, Profile, Record
-from freshkey.rotation import LOCK_PATIENCE, Rotation
+from freshkey.rotation import LOCK_PATIENCE, Rotation, decode
 from freshkey.saving import PATIENCE
 from freshkey.schedule import Freshness
 from freshkey.secret import Secret
@@ -82,13 +82,14 @@ def _keep(flight: Flight[Credential], holding: Holding, credential: Credential) 
     try:
         rotation = Rotation(holding.desk, holding)
         with holding.desk.store.lock(LOCK_PATIENCE):
-            generation = holding.desk.store.load().generation + 1
-            flight.land(rotation.keep_owned(credential, generation))
+            # An emptied store counts on from where it was: a lower generation would be news to nobody.
+            before = holding.desk.store.load().generation or holding.desk.hints.read().generation
+            flight.land(rotation.keep_owned(credential, before + 1))
     except FreshkeyError as error:
         error.profile = error.profile or holding.desk.profile.name
         flight.crash(error)
     finally:
-        holding.emit_pending()
+        holding.announce()
 
 
 def sign_out(holding: Holding) -> SignedOut:
@@ -117,14 +118,14 @@ def _remove(flight: Flight[SignedOut], holding: Holding) -> None:
         error.profile = error.profile or desk.profile.name
         flight.crash(error)
     finally:
-        holding.emit_pending()
+        holding.announce()
 
 
 def _revoke(desk: Desk, payload: Secret) -> SignedOut:
     """End the credential at the provider, and say how that went."""
     name = desk.profile.name
     try:
-        credential = desk.codec.decode(payload)
+        credential = decode(desk, payload)
         revoked = desk.lifecycle.revoke(desk.description, desk.profile, credential)
     except FreshkeyError as error:
         detail = f"removed here, but not revoked at the provider: {error.message}"
@@ -148,13 +149,17 @@ def status(holding: Holding) -> Status:
         StoreError: What is stored had to be read and cannot be.
     """
     desk = holding.desk
-    reading = Rotation(desk, holding)
-    winner, credential, generation = reading.survey()
+    why: str | None = None
+    try:
+        winner, credential, generation = Rotation(desk, holding).survey()
+    except LoginRequired as error:
+        winner, credential, generation, why = None, None, 0, error.message
     held = holding.held
     if credential is None and held is not None:
         credential, generation = held.credential, held.generation
     hints = desk.hints.read()
-    refused = hints.sign_in_needed is not None and hints.refused_generation == generation and generation > 0
+    if generation and hints.refused_generation == generation:
+        why = hints.sign_in_needed
     return Status(
         profile=desk.profile,
         store=desk.store.kind if winner is None or winner.owned else None,
@@ -162,7 +167,7 @@ def status(holding: Holding) -> Status:
         generation=generation,
         credential=credential,
         freshness=desk.freshness(credential) if credential else None,
-        sign_in_needed=hints.sign_in_needed if refused else None,
+        sign_in_needed=why,
         last_error=hints.error,
     )
 
@@ -176,4 +181,4 @@ def stored_credential(holding: Holding) -> Credential | None:
     snapshot = holding.desk.store.load()
     if snapshot.record is None or snapshot.record.payload is None:
         return None
-    return holding.desk.codec.decode(snapshot.record.payload)
+    return decode(holding.desk, snapshot.record.payload)

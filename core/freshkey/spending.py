@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from attrs import define, evolve, field
 
 from freshkey.errors import (
-    FreshkeyError,
     LoginRequired,
     OutcomeUnknown,
     PluginBroken,
@@ -68,9 +67,12 @@ class Spending:
         intent = self._intend()
         try:
             return self._send()
-        except LoginRequired as error:
+        except LoginRequired:
+            if self._recovering or self._unanswered:
+                # The intent stays: it is what remembers the loss.
+                raise self._lost(intent) from None
             self._take_back(intent)
-            raise self._explained(error, intent) from None
+            raise
         except (TransientError, ProviderRefused):
             # Certainly not acted upon, unless an answer to the same token is missing.
             if not self._unanswered:
@@ -93,7 +95,7 @@ class Spending:
             intent = evolve(intent, noted=earlier.noted, attempts=earlier.attempts + 1)
         elif self.snapshot.damaged:
             # The newer record is lost, so this token was spent already: this is its one retry.
-            self._recovering = True
+            self._earlier, self._recovering = intent, True
             intent = evolve(intent, attempts=SENDINGS_BEFORE_GIVING_UP)
         self.desk.store.intend(intent)
         return intent
@@ -119,9 +121,6 @@ class Spending:
                 self.desk.store.withdraw(intent)
         except StoreError as error:
             log.debug("%s: the intent stays: %s", self.desk.profile.name, error.message)
-
-    def _explained(self, error: LoginRequired, intent: Intent) -> FreshkeyError:
-        return self._lost(intent) if self._recovering or self._unanswered else error
 
     def _lost(self, intent: Intent) -> LoginRequired:
         when = datetime.fromtimestamp(intent.noted.wall, UTC)

@@ -58,6 +58,7 @@ class Hints:
 
     Attributes:
         generation: The highest generation anybody saved (the high-water mark).
+        source: Id of the source that the last attempt asked; the pause is about that one.
         attempted: Both clocks at the last attempt to renew.
         pause: Seconds after that attempt before which nobody tries again.
         failures: Failed attempts in a row; 0 means that the last attempt succeeded.
@@ -67,6 +68,7 @@ class Hints:
     """
 
     generation: int = 0
+    source: str = ""
     attempted: Moment | None = None
     pause: float = 0.0
     failures: int = 0

@@ -1,0 +1,752 @@
+"""The application's face: what is served from memory, what is shared, and what happens around it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import subprocess
+import sys
+import textwrap
+import threading
+import weakref
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from freshkey.errors import (
+    ConfigurationError,
+    KeeperClosed,
+    LoginRequired,
+    PluginBroken,
+    ProviderRefused,
+    TransientError,
+)
+from freshkey.events import AccountChanged, Obtained, RenewalFailed, Renewed, SignedOut, SignInNeeded
+from freshkey.keeper import Keeper
+from freshkey.model import Credential, Identity, Validity
+from rotating import (
+    ADA,
+    LOST,
+    SIGN_IN,
+    VARIABLE,
+    Person,
+    World,
+    collect,
+    in_threads,
+    token_of,
+    until,
+)
+
+
+def timer_thread(keeper: Keeper) -> threading.Thread:
+    until(lambda: keeper._timer._thread is not None)
+    thread = keeper._timer._thread
+    assert thread is not None
+    return thread
+
+
+def held(keeper: Keeper) -> Credential:
+    return keeper._held["me"].credential
+
+
+# --- from memory --------------------------------------------------------------------------------------------------
+
+
+def test_a_held_credential_is_served_without_hook_lock_thread_file_or_import(world: World) -> None:
+    keeper = world.signed_in()
+    credential = keeper.get("me")
+    watched: list[str] = []
+    watching = threading.local()
+
+    def audit(event: str, arguments: tuple[object, ...]) -> None:
+        if getattr(watching, "on", False):
+            watched.append(event)
+
+    sys.addaudithook(audit)
+    world.journal.clear()
+    modules = set(sys.modules)
+    taken = [keeper._mutex, keeper._opening_mutex, keeper._timer._mutex]
+    mutexes: list[Any] = [*taken, *(holding._mutex for holding in keeper.holdings())]
+    for mutex in mutexes:
+        mutex.acquire()
+    threads = threading.active_count()
+    # On another thread: it could not take any of the locks, not even the re-entrant ones.
+    answers: list[Credential] = []
+
+    def ask() -> None:
+        watching.on = True
+        answers.append(keeper.get("me", min_ttl=60))
+        watching.on = False
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    asking.join(20)
+    for mutex in mutexes:
+        mutex.release()
+    assert answers == [credential]
+    assert watched == []
+    assert world.journal == []
+    assert set(sys.modules) == modules
+    assert threading.active_count() == threads
+
+
+def test_aget_answers_for_a_held_credential_without_a_task_switch(world: World) -> None:
+    keeper = world.signed_in()
+    asking = keeper.aget("me", min_ttl=60)
+    with pytest.raises(StopIteration) as answer:
+        asking.send(None)
+    assert answer.value.value is held(keeper)
+
+
+def test_the_selected_profile_and_its_name_share_one_credential(world: World) -> None:
+    keeper = world.signed_in()
+    assert keeper.get() is keeper.get("me")
+    assert world.provider.sent == []
+
+
+def test_what_get_returns_tells_its_times_by_the_keepers_clock(world: World) -> None:
+    keeper = world.signed_in()
+    credential = keeper.get()
+    assert credential.headers() == {"Authorization": "Bearer at-1"}
+    assert keeper.headers("me", "POST", "https://api.example.com/", b"{}") == credential.headers()
+    world.clock.advance(3600)
+    assert credential.expired()
+
+
+# --- shared renewals ----------------------------------------------------------------------------------------------
+
+
+def test_a_hundred_threads_share_one_renewal(world: World) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(3600)
+    world.hold_until(lambda: world.provider.inside)
+    answers = in_threads(100, lambda: keeper.get("me"))
+    assert [token_of(answer) for answer in answers] == ["at-2"] * 100
+    assert world.provider.sent == ["rt-1"]
+
+
+def test_a_hundred_waiters_share_one_failure(world: World) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(3600)
+    world.provider.script.extend([LoginRequired("the server no longer knows the refresh token")])
+    world.hold_until(lambda: len(_listeners(keeper)) >= 100)
+
+    async def everybody() -> list[Credential | BaseException]:
+        return await asyncio.gather(*(keeper.aget("me") for _ in range(100)), return_exceptions=True)
+
+    answers = asyncio.run(everybody())
+    assert [type(answer) for answer in answers] == [LoginRequired] * 100
+    assert len({id(answer) for answer in answers}) == 100, "each caller raises a copy of its own"
+    assert world.provider.sent == ["rt-1"]
+
+
+def _listeners(keeper: Keeper) -> list[Any]:
+    return [listener for holding in keeper.holdings() if holding._flight for listener in holding._flight._listeners]
+
+
+def test_a_dead_server_is_asked_in_one_row_of_attempts_for_all_threads(world: World) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(3600)
+    world.provider.script.extend([TransientError("no route")] * 1000)
+    answers = in_threads(100, lambda: keeper.get("me"))
+    assert [type(answer) for answer in answers] == [TransientError] * 100
+    assert len(world.provider.sent) == 4, "the retry policy's attempts, once"
+    assert "no route" in str(answers[0])
+    assert answers[0].profile == "me"
+
+
+def test_a_thousand_awaiters_open_a_profile_on_one_thread(world: World) -> None:
+    world.signed_in()
+    keeper = world.keeper()
+    started: list[str] = []
+    start = threading.Thread.start
+
+    def counted(thread: threading.Thread) -> None:
+        started.append(thread.name)
+        start(thread)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", counted)
+
+        async def everybody() -> list[Credential]:
+            return await asyncio.gather(*(keeper.aget("me") for _ in range(1000)))
+
+        answers = asyncio.run(everybody())
+    assert {token_of(answer) for answer in answers} == {"at-1"}
+    assert started == ["freshkey opening", "freshkey renewal me"]
+
+
+# --- asyncio ------------------------------------------------------------------------------------------------------
+
+
+def test_cancelling_an_awaiter_drops_that_one_alone(world: World) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(3600)
+    world.provider.gate.clear()
+
+    async def scene() -> list[Credential | BaseException]:
+        tasks = [asyncio.create_task(keeper.aget("me")) for _ in range(3)]
+        await asyncio.to_thread(until, lambda: len(_listeners(keeper)) == 3)
+        tasks[1].cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await tasks[1]
+        world.provider.gate.set()
+        return list(await asyncio.gather(tasks[0], tasks[2], return_exceptions=True))
+
+    answers = asyncio.run(scene())
+    assert [token_of(answer) for answer in answers if isinstance(answer, Credential)] == ["at-2", "at-2"]
+    assert world.provider.sent == ["rt-1"]
+
+
+def test_a_loop_that_closed_meanwhile_harms_nobody(world: World) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(3600)
+    world.provider.gate.clear()
+
+    async def gives_up() -> None:
+        task = asyncio.create_task(keeper.aget("me"))
+        await asyncio.to_thread(until, lambda: _listeners(keeper))
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(gives_up())
+    assert _listeners(keeper), "the renewal still means to tell the closed loop"
+    world.provider.gate.set()
+    assert token_of(keeper.get("me")) == "at-2"
+
+
+def test_event_loops_in_several_threads_share_one_renewal(world: World) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(3600)
+    world.hold_until(lambda: len(_listeners(keeper)) == 4)
+    answers = in_threads(4, lambda: asyncio.run(keeper.aget("me")))
+    assert [token_of(answer) for answer in answers] == ["at-2"] * 4
+    assert world.provider.sent == ["rt-1"]
+
+
+def test_callers_have_their_answer_before_events_go_out(world: World) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(3600)
+    answered = threading.Event()
+    seen: list[bool] = []
+    keeper.subscribe(lambda event: seen.append(answered.wait(20)))
+    credential = keeper.get("me")
+    answered.set()
+    assert token_of(credential) == "at-2"
+    world.settle(keeper)
+    until(lambda: seen == [True], "the event")
+
+
+def test_an_awaiter_gives_up_after_the_timeout_and_the_renewal_goes_on(world: World) -> None:
+    keeper = world.signed_in(timeout=0.01)
+    world.clock.advance(3600)
+    world.provider.gate.clear()
+    with pytest.raises(TransientError, match="goes on in the background"):
+        asyncio.run(keeper.aget("me"))
+    with pytest.raises(TransientError, match="goes on in the background"):
+        keeper.get("me")
+    world.provider.gate.set()
+    world.settle(keeper)
+    assert token_of(keeper.get("me")) == "at-2"
+    assert world.provider.sent == ["rt-1"]
+
+
+# --- due, expired, and wishes -------------------------------------------------------------------------------------
+
+
+def test_a_due_credential_is_served_at_once_while_it_is_renewed(world: World) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(3301)
+    world.provider.gate.clear()
+    assert token_of(keeper.get("me")) == "at-1"
+    until(lambda: world.provider.inside == 1)
+    assert token_of(keeper.get("me")) == "at-1"
+    world.provider.gate.set()
+    world.settle(keeper)
+    assert token_of(keeper.get("me")) == "at-2"
+    assert world.provider.sent == ["rt-1"]
+
+
+def test_an_expired_credential_is_never_served(world: World) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(3600)
+    assert token_of(keeper.get("me")) == "at-2"
+
+
+def test_a_wish_for_time_left_is_granted_by_a_renewal(world: World) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(1800)
+    assert token_of(keeper.get("me", min_ttl=1700)) == "at-1"
+    assert token_of(keeper.get("me", min_ttl=1900)) == "at-2"
+
+
+@pytest.mark.parametrize("lead", [None, 0.0])
+def test_a_new_credential_satisfies_any_wish(world: World, lead: float | None) -> None:
+    world.provider.answers = lambda token: evolve(token, lead=lead)
+    keeper = world.signed_in()
+    world.clock.advance(3600)
+    for _ in range(5):
+        assert token_of(keeper.get("me", min_ttl=100_000)) == "at-2"
+        world.clock.advance(5)
+    assert world.provider.sent == ["rt-1"], "25 s are within the pause between two attempts"
+
+
+def test_a_wish_joined_to_a_renewal_for_somebody_else_is_still_granted(world: World) -> None:
+    world.signed_in()
+    world.clock.advance(3400)
+    keeper = world.keeper()
+    assert token_of(keeper.get("me", min_ttl=600)) == "at-2", "the store's has 200 s left"
+
+
+def test_a_credential_without_an_end_is_never_renewed(world: World) -> None:
+    world.provider.lifetime = None
+    keeper = world.signed_in()
+    world.clock.advance(1e8)
+    assert token_of(keeper.get("me", min_ttl=1e9)) == "at-1"
+
+
+# --- refused ------------------------------------------------------------------------------------------------------
+
+
+def test_a_refused_credential_is_renewed_once_for_all(world: World) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(60)
+    refused = keeper.get("me")
+    world.hold_until(lambda: world.provider.inside)
+    answers = in_threads(20, lambda: keeper.get("me", refused=refused))
+    assert [token_of(answer) for answer in answers] == ["at-2"] * 20
+    assert world.provider.sent == ["rt-1"]
+
+
+def test_a_refusal_of_an_older_one_renews_nothing(world: World) -> None:
+    keeper = world.signed_in()
+    older = keeper.get("me")
+    world.clock.advance(3600)
+    newer = keeper.get("me")
+    assert keeper.get("me", refused=older) is newer
+    assert world.provider.sent == ["rt-1"]
+
+
+def test_a_refusal_adopts_what_another_process_renewed(world: World) -> None:
+    keeper, other = world.signed_in(), world.keeper()
+    refused = keeper.get("me")
+    other.refresh("me")
+    assert token_of(keeper.get("me", refused=refused)) == "at-2"
+    assert world.provider.sent == ["rt-1"]
+
+
+def test_a_new_credential_that_is_refused_is_not_renewed_at_once(world: World) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(3600)
+    refused = keeper.get("me")
+    for _ in range(3):
+        with pytest.raises(TransientError, match="obtained a moment ago") as caught:
+            keeper.get("me", refused=refused)
+        assert caught.value.retry_after == pytest.approx(30)
+    assert world.provider.sent == ["rt-1"]
+    assert keeper.get("me") is refused, "others are served what there is"
+    world.clock.advance(31)
+    assert token_of(keeper.get("me", refused=refused)) == "at-3"
+
+
+def test_refusals_inside_the_pause_do_not_prolong_it(world: World) -> None:
+    keeper, other = world.signed_in(), world.keeper()
+    world.clock.advance(3600)
+    refused = keeper.get("me")
+    other.get("me")
+    for _ in range(29):
+        world.clock.advance(1)
+        with pytest.raises(TransientError):
+            other.get("me", refused=refused)
+        with pytest.raises(TransientError):
+            keeper.get("me", refused=refused)
+    world.clock.advance(2)
+    assert token_of(other.get("me", refused=refused)) == "at-3"
+
+
+# --- what a person does -------------------------------------------------------------------------------------------
+
+
+def test_nobody_signed_in_says_what_to_run_each_time(world: World) -> None:
+    keeper, other = world.keeper(), world.keeper()
+    for each in (keeper, keeper, other):
+        with pytest.raises(LoginRequired, match=r"there is no credential\. Run: freshkey login me"):
+            each.get("me")
+    assert world.provider.acquired == []
+
+
+def test_refresh_renews_although_nothing_is_due_and_whatever_the_pause(world: World) -> None:
+    keeper = world.signed_in()
+    assert token_of(keeper.refresh("me")) == "at-2"
+    assert token_of(keeper.refresh("me")) == "at-3"
+    assert token_of(world.keeper().refresh("me")) == "at-4"
+
+
+def test_refresh_of_an_expired_credential_renews_once(world: World) -> None:
+    world.signed_in()
+    world.clock.advance(4000)
+    assert token_of(world.keeper().refresh("me")) == "at-2"
+    assert world.provider.sent == ["rt-1"]
+
+
+def test_refresh_ignores_the_pause_after_a_failure(world: World) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(3600)
+    world.provider.script.extend([TransientError("no route")] * 4)
+    with pytest.raises(TransientError):
+        keeper.get("me")
+    with pytest.raises(TransientError):
+        keeper.get("me")
+    assert token_of(keeper.refresh("me")) == "at-2"
+
+
+def test_refresh_of_a_borrowed_credential_takes_it_anew(world: World) -> None:
+    world.provider.variable = "borrowed-1"
+    keeper = world.keeper()
+    assert token_of(keeper.refresh("me")) == "borrowed-1"
+    assert token_of(keeper.refresh("me")) == "borrowed-1"
+
+
+def test_an_interactive_keeper_asks_once(world: World) -> None:
+    person = Person(declines=True)
+    keeper = world.keeper(ask=person)
+    for _ in range(3):
+        with pytest.raises(LoginRequired):
+            keeper.get("me")
+    assert len(person.opened) == 1
+
+
+def test_an_interactive_keeper_keeps_what_the_person_brought(world: World) -> None:
+    keeper = world.keeper(ask=Person())
+    assert token_of(keeper.get("me")) == "at-1"
+    assert token_of(world.keeper().get("me")) == "at-1"
+
+
+def test_an_interactive_keeper_asks_again_for_the_next_loss(world: World) -> None:
+    person = Person()
+    keeper = world.keeper(ask=person)
+    keeper.get("me")
+    world.clock.advance(3600)
+    world.provider.revoked = True
+    assert token_of(keeper.get("me")) == "at-2"
+    assert len(person.opened) == 2
+    assert world.provider.sent == ["rt-1"]
+
+
+def test_inspect_explain_describe_and_profiles(world: World) -> None:
+    keeper = world.signed_in()
+    assert keeper.inspect("me").validity is Validity.VALID
+    assert keeper.describe("me").title == "Rotating"
+    assert keeper.profiles() == ("me", "also-me")
+    explanation = keeper.explain()
+    assert explanation.selected_by.startswith("default")
+    assert [(step.source.id, step.wins) for step in explanation.steps] == [(VARIABLE, False), (SIGN_IN, True)]
+
+
+# --- borrowed -----------------------------------------------------------------------------------------------------
+
+
+def test_a_borrowed_credential_needs_no_store_ever(world: World) -> None:
+    world.provider.variable = "borrowed-1"
+    keeper = world.keeper()
+    assert token_of(keeper.get("me")) == "borrowed-1"
+    world.provider.variable = "borrowed-2"
+    world.clock.advance(3600)
+    assert token_of(keeper.get("me")) == "borrowed-2"
+    assert world.journal == [f"acquire {VARIABLE}"] * 2
+    assert world.store.contents == {}
+
+
+def test_a_borrowed_credential_that_is_refused_and_unchanged_is_an_error(world: World) -> None:
+    world.provider.variable = "borrowed-1"
+    keeper = world.keeper()
+    refused = keeper.get("me")
+    world.clock.advance(31)
+    with pytest.raises(ProviderRefused, match="there is no newer one"):
+        keeper.get("me", refused=refused)
+    world.clock.advance(31)
+    world.provider.variable = "borrowed-2"
+    assert token_of(keeper.get("me", refused=refused)) == "borrowed-2"
+
+
+def test_a_borrowed_credential_does_not_wait_for_the_sign_ins_server(world: World) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(3600)
+    world.provider.script.extend([TransientError("no route")] * 4)
+    with pytest.raises(TransientError):
+        keeper.get("me")
+    world.provider.variable = "borrowed-1"
+    assert token_of(world.keeper().get("me")) == "borrowed-1"
+
+
+def test_a_borrowed_source_that_needs_a_person_is_not_asked_for_every_caller(world: World) -> None:
+    world.provider.variable = "borrowed-1"
+    world.provider.acquire_error = LoginRequired("sign in to that tool")
+    keeper, other = world.keeper(), world.keeper()
+    for each in (keeper, keeper, other):
+        with pytest.raises(LoginRequired, match="sign in to that tool"):
+            each.get("me")
+    assert world.provider.acquired == [VARIABLE]
+    world.provider.acquire_error = None
+    world.clock.advance(31)
+    assert token_of(keeper.get("me")) == "borrowed-1"
+
+
+# --- events -------------------------------------------------------------------------------------------------------
+
+
+def test_the_events_of_a_whole_life(world: World) -> None:
+    keeper = world.keeper()
+    events = collect(keeper)
+    keeper.login("me", ask=Person())
+    first = keeper.get("me")
+    world.clock.advance(3600)
+    keeper.get("me")
+    world.settle(keeper)
+    world.clock.advance(3600)
+    world.provider.script.extend([TransientError("no route")] * 4)
+    with pytest.raises(TransientError):
+        keeper.get("me")
+    world.settle(keeper)
+    world.clock.advance(31)
+    world.provider.revoked = True
+    with pytest.raises(LoginRequired):
+        keeper.get("me")
+    world.settle(keeper)
+    world.provider.identity = Identity(account="bob", email="bob@example.com")
+    keeper.login("me", ask=Person())
+    keeper.logout("me")
+    until(lambda: len(events) == 7, "seven events")
+    bob = world.provider.identity
+    reason = "me: the server no longer knows the refresh token"
+    second, third = (after(first.expires_at, hours=1), after(first.expires_at, hours=2, seconds=31))
+    assert events == [
+        Obtained(profile="me", source=SIGN_IN, expires_at=first.expires_at),
+        Renewed(profile="me", generation=2, expires_at=second),
+        RenewalFailed(profile="me", error="me: no route", retry_in=30.0),
+        SignInNeeded(profile="me", reason=reason),
+        Renewed(profile="me", generation=3, expires_at=third),
+        AccountChanged(profile="me", before=ADA, after=bob),
+        SignedOut(profile="me", revoked=True, detail="revoked at the provider and removed here"),
+    ]
+
+
+def after(moment: datetime | None, *, hours: float, seconds: float = 0.0) -> datetime:
+    assert moment is not None
+    return moment + timedelta(hours=hours, seconds=seconds)
+
+
+def test_learning_whose_a_credential_is_does_not_change_the_account(world: World) -> None:
+    world.provider.identity = Identity()
+    keeper = world.signed_in()
+    events = collect(keeper)
+    world.provider.identity = Identity(account="ada", organization="engines")
+    world.clock.advance(3600)
+    keeper.get("me")
+    world.settle(keeper)
+    until(lambda: events)
+    assert [type(event) for event in events] == [Renewed]
+
+
+def test_sign_in_needed_is_said_once(world: World) -> None:
+    keeper = world.signed_in()
+    events = collect(keeper)
+    world.clock.advance(3600)
+    world.provider.revoked = True
+    for _ in range(5):
+        with pytest.raises(LoginRequired):
+            keeper.get("me")
+        world.settle(keeper)
+    assert [type(event) for event in events] == [SignInNeeded]
+
+
+def test_a_subscriber_that_raises_harms_nobody(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    keeper = world.signed_in()
+
+    def careless(event: object) -> None:
+        raise RuntimeError(str(event))
+
+    unsubscribe = keeper.subscribe(careless)
+    events = collect(keeper)
+    keeper.refresh("me")
+    world.settle(keeper)
+    until(lambda: len(events) == 1)
+    assert "a subscriber raised RuntimeError in test_keeper.py" in caplog.text
+    unsubscribe()
+    unsubscribe()
+    caplog.clear()
+    keeper.refresh("me")
+    world.settle(keeper)
+    until(lambda: len(events) == 2)
+    assert caplog.text == ""
+
+
+# --- opening and ending -------------------------------------------------------------------------------------------
+
+
+def test_prefetch_returns_at_once_and_get_finds_the_credential(world: World) -> None:
+    world.signed_in()
+    keeper = world.keeper()
+    keeper.prefetch("me")
+    until(lambda: "me" in keeper._held)
+    world.journal.clear()
+    assert token_of(keeper.get("me")) == "at-1"
+    assert world.journal == []
+
+
+def test_prefetch_raises_nothing_and_get_says_what_is_wrong(world: World) -> None:
+    keeper = world.keeper()
+    keeper.prefetch("no-such-profile")
+    keeper.prefetch()
+    with pytest.raises(ConfigurationError, match="no-such-profile"):
+        keeper.get("no-such-profile")
+    with pytest.raises(LoginRequired):
+        keeper.get()
+
+
+def test_what_fails_to_open_is_tried_again(world: World) -> None:
+    keeper = world.keeper()
+    described, world.provider.describe = world.provider.describe, None  # type: ignore[method-assign, assignment]
+    with pytest.raises(PluginBroken):
+        keeper.get("me")
+    world.provider.describe = described  # type: ignore[method-assign]
+    with pytest.raises(LoginRequired):
+        keeper.get("me")
+
+
+def test_close_waits_for_a_renewal_and_then_nothing_is_handed_out(world: World) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(3600)
+    world.provider.gate.clear()
+    answers: list[Credential] = []
+    asking = threading.Thread(target=lambda: answers.append(keeper.get("me")))
+    asking.start()
+    until(lambda: world.provider.inside == 1)
+    closing = threading.Thread(target=keeper.close)
+    closing.start()
+    until(lambda: keeper._closed)
+    assert closing.is_alive()
+    world.provider.gate.set()
+    closing.join(20)
+    asking.join(20)
+    assert not closing.is_alive()
+    assert [token_of(answer) for answer in answers] == ["at-2"]
+    assert token_of(world.keeper().get("me")) == "at-2", "it was saved"
+    for ask in (keeper.get, keeper.refresh, keeper.status, lambda: asyncio.run(keeper.aget())):
+        with pytest.raises(KeeperClosed):
+            ask()
+
+
+def test_a_keeper_is_a_context_manager(world: World) -> None:
+    world.signed_in()
+    with world.keeper() as keeper:
+        keeper.get("me")
+    with pytest.raises(KeeperClosed):
+        keeper.get("me")
+
+
+def test_a_keeper_that_nobody_closed_is_collected_and_its_thread_ends(world: World) -> None:
+    keeper = world.signed_in(timer=True)
+    thread = timer_thread(keeper)
+    world.clock.wait_until_waiting(1)
+    world.keepers.clear()
+    gone = weakref.ref(keeper)
+    del keeper
+    until(lambda: gc.collect() >= 0 and gone() is None, "collection")
+    world.clock.advance(30)
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def test_losing_an_answer_to_a_lenient_server_costs_nothing(world: World) -> None:
+    keeper = world.signed_in()
+    world.provider.grace = True
+    world.provider.script.append(LOST)
+    world.clock.advance(3600)
+    assert token_of(keeper.get("me")) == "at-2"
+
+
+# --- processes ----------------------------------------------------------------------------------------------------
+
+
+def run(script: str, *arguments: str) -> str:
+    support = Path(__file__).parents[1] / "support"
+    code = f"import sys; sys.path.insert(0, {str(support)!r})\n" + script
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="no fork here")
+def test_a_forked_child_serves_what_is_held_and_can_renew(tmp_path: Path) -> None:
+    out = run(
+        textwrap.dedent("""
+        import os, pathlib
+        from rotating import World, token_of, until
+        world = World(pathlib.Path(sys.argv[1]))
+        keeper = world.signed_in(timer=True)
+        keeper.get("me")
+        until(lambda: keeper._timer._thread is not None)
+        # Locks that other threads of the parent hold at the moment of the fork.
+        (holding,) = keeper.holdings()
+        mutexes = [keeper._mutex, keeper._opening_mutex, keeper._timer._mutex, holding._mutex]
+        for mutex in mutexes:
+            mutex.acquire()
+        pid = os.fork()
+        if pid == 0:
+            # The test's own clock and provider are the child's too, for good: no parent thread is in them.
+            assert token_of(keeper.get("me")) == "at-1"
+            until(lambda: keeper._timer._thread is not None)
+            keeper._timer.stop()
+            assert token_of(keeper.refresh("me")) == "at-2"
+            os._exit(0)
+        for mutex in mutexes:
+            mutex.release()
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        world.close()
+        """),
+        str(tmp_path / "state"),
+    )
+    assert out == "0\n"
+
+
+def test_a_renewal_that_begins_as_the_interpreter_exits_is_saved(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.json"
+    assert run(KEPT_IN_A_FILE + RENEWS_AT_EXIT, str(tmp_path / "state"), str(kept)) == "at-1\n"
+    assert json.loads(kept.read_text()).keys() == {"0.0", "1.0"}
+    assert run(KEPT_IN_A_FILE + READS, str(tmp_path / "state"), str(kept)) == "at-2\n"
+
+
+KEPT_IN_A_FILE = """
+import json, pathlib, threading
+from rotating import World, token_of
+world = World(pathlib.Path(sys.argv[1]))
+kept = pathlib.Path(sys.argv[2])
+items = world.store.items
+if kept.exists():
+    items._values.update(json.loads(kept.read_text()))
+in_memory = items.set
+items.set = lambda name, value: (in_memory(name, value), kept.write_text(json.dumps(items._values)))
+"""
+
+RENEWS_AT_EXIT = """
+keeper = world.signed_in()
+world.clock.advance(3301)
+world.provider.gate.clear()
+threading.Thread(target=lambda: (threading.main_thread().join(), world.provider.gate.set())).start()
+print(token_of(keeper.get("me")))
+"""
+
+READS = """
+print(token_of(world.keeper().get("me")))
+"""

@@ -1,0 +1,417 @@
+"""A provider with single-use refresh tokens and reuse detection, a store that fails on demand, and keepers over both.
+
+Everything happens in this process and is written into one journal, so that tests can compare the order of steps.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve, frozen
+
+from freshkey.clock import Clock
+from freshkey.config import Configuration
+from freshkey.errors import LoginRequired, OutcomeUnknown, StoreUnavailable
+from freshkey.events import Event
+from freshkey.hooks import hookimpl
+from freshkey.keeper import Keeper
+from freshkey.model import (
+    Credential,
+    CredentialStore,
+    Description,
+    Identity,
+    Inspection,
+    Intent,
+    Interaction,
+    OAuthToken,
+    Profile,
+    Record,
+    Reporter,
+    Sighting,
+    Snapshot,
+    Source,
+    Validity,
+)
+from freshkey.person import Quiet
+from freshkey.secret import Secret
+from freshkey.stores.lock import ThreadLock
+from freshkey.stores.memory import MemoryItems
+from freshkey.stores.slots import SlottedStore
+from freshkey.testing import ManualClock
+
+
+LOST = object()
+"""A step of a script: the server acts, and its answer is lost."""
+
+ADA = Identity(account="ada", email="ada@example.com")
+PATIENCE = 20.0
+
+VARIABLE = "variable"
+SIGN_IN = "sign-in"
+
+
+def until(condition: Callable[[], object], what: str = "the condition") -> None:
+    """Block until a condition that other threads bring about holds."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, f"{what} did not come about within {PATIENCE:.0f} s"
+        time.sleep(0.001)
+
+
+@frozen
+class Settings:
+    """Settings of the provider: none."""
+
+
+class Person(Quiet):
+    """Somebody who agrees to everything, and counts how often they were asked."""
+
+    def __init__(self, *, declines: bool = False) -> None:
+        self.opened: list[str] = []
+        self.declines = declines
+
+    def open_url(self, url: str) -> None:
+        self.opened.append(url)
+        if self.declines:
+            raise LoginRequired("the person declined")
+
+    def read_code(self, prompt: str, given_up: threading.Event) -> Secret | None:
+        raise AssertionError(prompt)
+
+    def show_device_code(self, user_code: str, verification_uri: str, complete_uri: str | None) -> None:
+        raise AssertionError(user_code)
+
+
+class RotatingProvider:
+    """The provider and its authorization server in one.
+
+    Attributes:
+        script: What the next refreshes do instead of succeeding: an exception is raised before anything happened,
+            `LOST` acts and loses the answer, a callable is called first.
+        sent: Every refresh token that was received.
+        acquired: The ids of the sources that were asked.
+        live: The refresh token that is good.
+        revoked: The family of tokens is dead: a token was used twice.
+        grace: A spent token gets the same successor once more, as lenient servers do.
+        gate: Refreshes wait here; set unless a test clears it.
+        inside: How many refreshes are at the gate or behind it.
+        variable: A borrowed access token, or None.
+        lifetime: Of what is issued.
+        answers: The refreshed credential is passed through this.
+        binding: What `Description.binding` says.
+        revocations: The refresh tokens that a sign-out revoked.
+    """
+
+    def __init__(self, clock: Clock, journal: list[str], store: CredentialStore) -> None:
+        self.clock = clock
+        self.journal = journal
+        self.kept_in = store
+        self.script: deque[Any] = deque()
+        self.sent: list[str] = []
+        self.acquired: list[str] = []
+        self.live = ""
+        self.revoked = False
+        self.grace = False
+        self.gate = threading.Event()
+        self.gate.set()
+        self.inside = 0
+        self.variable: str | None = None
+        self.lifetime: float | None = 3600.0
+        self.identity = ADA
+        self.answers: Callable[[OAuthToken], Credential] = lambda token: token
+        self.single_use = True
+        self.binding: dict[str, str] = {}
+        self.revocations: list[str] = []
+        self.revoke_error: Exception | None = None
+        self.validity = Validity.VALID
+        self.acquire_error: Exception | None = None
+        self._number = 0
+        self._mutex = threading.Lock()
+
+    @hookimpl
+    def describe(self, profile: Profile | None, credential: Credential | None) -> Description | Inspection:
+        if credential is not None:
+            return Inspection(validity=self.validity, identity=credential.identity)
+        return Description(
+            title="Rotating",
+            settings=Settings,
+            formats={"rotating-token": OAuthToken},
+            sources=(
+                Source(id=VARIABLE, title="A variable", owned=False, look=self._look),
+                Source(id=SIGN_IN, title="A sign-in", owned=True, interactive=True),
+            ),
+            single_use=self.single_use,
+            binding=self.binding,
+            revoke=self._revoke,
+        )
+
+    @hookimpl
+    def acquire(self, profile: Profile, source: Source, ask: Interaction) -> Credential:
+        self.acquired.append(source.id)
+        self.journal.append(f"acquire {source.id}")
+        if self.acquire_error is not None:
+            raise self.acquire_error
+        if source.id == VARIABLE:
+            return OAuthToken(
+                obtained=self.clock.now(), lifetime=self.lifetime, access_token=Secret(str(self.variable))
+            )
+        ask.open_url("https://as.example.com/authorize")
+        with self._mutex:
+            self.revoked = False
+            return self._issue()
+
+    @hookimpl
+    def refresh(self, profile: Profile, credential: Credential, report: Reporter) -> Credential:
+        assert isinstance(credential, OAuthToken)
+        assert credential.refresh_token is not None
+        self.journal.append("refresh")
+        with self._mutex:
+            self.inside += 1
+        self.gate.wait()
+        with self._mutex:
+            self.inside -= 1
+            self.sent.append(credential.refresh_token.reveal())
+            step = self.script.popleft() if self.script else None
+            if callable(step):
+                step()
+            if isinstance(step, BaseException):
+                raise step
+            answer = self._rotate(credential.refresh_token.reveal())
+            if step is LOST:
+                raise OutcomeUnknown("the connection broke")
+            return self.answers(answer)
+
+    @hookimpl
+    def store(self, profile: Profile) -> CredentialStore:
+        return self.kept_in
+
+    def rotate_elsewhere(self) -> OAuthToken:
+        """Renew as somebody beyond the reach of the keeper does."""
+        with self._mutex:
+            return self._issue()
+
+    def _look(self, profile: Profile) -> Sighting | None:
+        return None if self.variable is None else Sighting(kind="token", origin="a variable")
+
+    def _rotate(self, token: str) -> OAuthToken:
+        if token == self.live and not self.revoked:
+            return self._issue()
+        if self.grace and token == f"rt-{self._number - 1}" and not self.revoked:
+            return self._token()
+        self.revoked = self.single_use
+        raise LoginRequired("the server no longer knows the refresh token")
+
+    def _issue(self) -> OAuthToken:
+        self._number += 1
+        self.live = f"rt-{self._number}" if self.single_use else "rt-1"
+        return self._token()
+
+    def _token(self) -> OAuthToken:
+        return OAuthToken(
+            obtained=self.clock.now(),
+            lifetime=self.lifetime,
+            source=SIGN_IN,
+            identity=self.identity,
+            access_token=Secret(f"at-{self._number}"),
+            refresh_token=Secret(self.live),
+            client_id="a-client",
+        )
+
+    def _revoke(self, profile: Profile, credential: Credential) -> None:
+        assert isinstance(credential, OAuthToken)
+        if self.revoke_error is not None:
+            raise self.revoke_error
+        assert credential.refresh_token is not None
+        self.revocations.append(credential.refresh_token.reveal())
+
+
+class FailingStore:
+    """A store that writes its verbs into a journal, and fails at those that a test chose.
+
+    Attributes:
+        failing: The verbs that fail.
+        items: What is kept, as strings.
+    """
+
+    kind = "failing"
+
+    def __init__(self, journal: list[str], key: str) -> None:
+        self.items = MemoryItems()
+        self.journal = journal
+        self.failing: set[str] = set()
+        self._slots = SlottedStore(self.items, ThreadLock(key))
+
+    @property
+    def contents(self) -> dict[str, str]:
+        return dict(self.items._values)
+
+    @contextmanager
+    def lock(self, timeout: float) -> Iterator[None]:
+        self._step("lock")
+        with self._slots.lock(timeout):
+            yield
+        self.journal.append("release")
+
+    def probe(self) -> None:
+        self._step("probe")
+        self._slots.probe()
+
+    def load(self) -> Snapshot:
+        self._step("load")
+        return self._slots.load()
+
+    def intend(self, intent: Intent) -> None:
+        self._step("intend")
+        self._slots.intend(intent)
+
+    def save(self, record: Record) -> None:
+        self._step("save")
+        self._slots.save(record)
+
+    def withdraw(self, intent: Intent) -> None:
+        self._step("withdraw")
+        self._slots.withdraw(intent)
+
+    def _step(self, verb: str) -> None:
+        self.journal.append(verb)
+        if verb in self.failing:
+            raise StoreUnavailable(f"the store fails at {verb}")
+
+
+class World:
+    """One machine: its clock, provider and store, and the keepers on it, which stand for processes.
+
+    Attributes:
+        clock: Moved by hand.
+        journal: What happened, in order.
+        random: What keepers take for randomness.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self.state_dir = state_dir
+        self.clock = ManualClock()
+        self.journal: list[str] = []
+        self.store = FailingStore(self.journal, key=str(state_dir))
+        self.provider = RotatingProvider(self.clock, self.journal, self.store)
+        self.random = 0.0
+        self.keepers: list[Keeper] = []
+        self.person = Person()
+
+    def keeper(self, *, timer: bool = False, **arguments: Any) -> Keeper:
+        """Return a keeper with the profile ``me``; without a timer, `beat` is what moves it."""
+        profiles = {"me": {"provider": "rotating"}, "also-me": {"provider": "rotating"}}
+        configuration = Configuration.of(profiles, state_dir=self.state_dir, default="me")
+        keeper = Keeper(
+            configuration=configuration,
+            clock=self.clock,
+            providers={"rotating": self.provider},
+            random=lambda: self.random,
+            **arguments,
+        )
+        if not timer:
+            keeper._timer.wake = lambda: None  # type: ignore[method-assign]
+        self.keepers.append(keeper)
+        return keeper
+
+    def signed_in(self, **arguments: Any) -> Keeper:
+        """Return a keeper that has just signed in."""
+        keeper = self.keeper(**arguments)
+        keeper.login("me", ask=self.person)
+        self.settle(keeper)
+        return keeper
+
+    def settle(self, *keepers: Keeper) -> None:
+        """Wait until nothing is under way any more."""
+        for keeper in keepers or tuple(self.keepers):
+            for holding in keeper.holdings():
+                until(lambda holding=holding: holding._flight is None and not holding._looking, "rest")  # type: ignore[misc]
+
+    def beat(self, keeper: Keeper) -> float:
+        """Let a keeper's timer look once, wait for what it started, and return when it wants to look again."""
+        wait = keeper._timer.beat()
+        self.settle(keeper)
+        assert wait is not None
+        return wait
+
+    def pass_time(self, seconds: float, *keepers: Keeper) -> int:
+        """Let time pass as the keepers' timers would live it, and return how many looks that took."""
+        end = self.clock.elapsed() + seconds
+        looks = 0
+        while self.clock.elapsed() < end:
+            wait = min(self.beat(keeper) for keeper in keepers)
+            looks += 1
+            self.clock.advance(min(max(wait, 0.05), end - self.clock.elapsed()))
+        return looks
+
+    def hold_until(self, condition: Callable[[], object]) -> None:
+        """Hold refreshes at the gate until a condition has come about."""
+        self.provider.gate.clear()
+
+        def watch() -> None:
+            until(condition)
+            self.provider.gate.set()
+
+        threading.Thread(target=watch).start()
+
+    def close(self) -> None:
+        """Let everything that is under way come to its end, and close the keepers."""
+        self.provider.gate.set()
+        self.provider.script.clear()
+        self.store.failing.clear()
+        for keeper in self.keepers:
+            keeper._timer.stop()
+        until(self._at_rest, "rest at the end of the test")
+        for keeper in self.keepers:
+            keeper.close()
+
+    def _at_rest(self) -> bool:
+        self.clock.advance(60.0)
+        holdings = [holding for keeper in self.keepers for holding in keeper.holdings()]
+        return all(holding._flight is None and not holding._looking for holding in holdings)
+
+
+def token_of(credential: Credential) -> str:
+    """Return the access token."""
+    assert credential.token is not None
+    return credential.token.reveal()
+
+
+def collect(keeper: Keeper) -> list[Event]:
+    """Return the list that the keeper's events go into from now on."""
+    events: list[Event] = []
+    keeper.subscribe(events.append)
+    return events
+
+
+def expired(credential: OAuthToken) -> OAuthToken:
+    """Return what a confused server answers: a token whose end has passed."""
+    moment = credential.obtained
+    earlier = evolve(moment, wall=moment.wall - 7200, elapsed=moment.elapsed - 7200)
+    return evolve(credential, obtained=earlier)
+
+
+def in_threads(count: int, call: Callable[[], Any]) -> list[Any]:
+    """Call `call` in that many threads at once and return results and exceptions."""
+    start = threading.Barrier(count)
+    answers: list[Any] = []
+
+    def run() -> None:
+        start.wait()
+        try:
+            answers.append(call())
+        except Exception as error:  # noqa: BLE001  the test judges
+            answers.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    return answers
