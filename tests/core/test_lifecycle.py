@@ -635,7 +635,12 @@ def test_calls_at_once_do_not_mix_up_their_answers() -> None:
             raise TransientError("three")
         return evolve(old, access_token=Secret(f"new of {old.lifetime}"))  # type: ignore[call-arg]
 
-    bench = Bench(Provider(on_refresh=refresh), observers={"raises": Observer(raises_after)})
+    def meets() -> Wrapping:
+        gate.wait()
+        yield
+        raise RuntimeError(CANARY)
+
+    bench = Bench(Provider(on_refresh=refresh), observers={"meets": Observer(meets)})
     results: dict[float, object] = {}
 
     def caller(number: float) -> None:

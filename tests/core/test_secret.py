@@ -132,6 +132,12 @@ def test_equal_is_what_reveals_the_same(one: str, other: str) -> None:
     assert bool(Secret(one)) == bool(one)
 
 
+def test_what_is_no_text_can_be_compared_too() -> None:
+    """An error of encoding would carry the whole string."""
+    assert Secret("\ud800x") == Secret("\ud800x")
+    assert Secret("\ud800x") != Secret("\ud800y")
+
+
 def test_comparing_takes_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:  # LEK-1
     compared: list[tuple[bytes, bytes]] = []
 
