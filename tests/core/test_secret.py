@@ -122,7 +122,7 @@ def test_it_cannot_be_changed() -> None:
     assert SECRET.reveal() == CANARY
 
 
-@given(st.text(alphabet=st.characters(exclude_categories=())), st.text())
+@given(st.text("ab\x00é…\ud800"), st.text("ab\x00é…\ud800"))
 def test_equal_is_what_reveals_the_same(one: str, other: str) -> None:
     assert Secret(one).reveal() == one
     assert Secret(one) == Secret(one)
