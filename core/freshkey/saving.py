@@ -50,5 +50,6 @@ def save(store: CredentialStore, record: Record, *, clock: Clock, unsaved: Calla
             if not patient and not told:
                 unsaved(error)
                 told = True
-        clock.wait(threading.Event(), pause)
+        left = started + PATIENCE - clock.elapsed()
+        clock.wait(threading.Event(), min(pause, left) if left > 0 else pause)
         pause = min(LONGEST_PAUSE, 2 * pause)

@@ -105,6 +105,7 @@ class RotatingProvider:
         lifetime: Of what is issued.
         answers: The refreshed credential is passed through this.
         binding: What `Description.binding` says.
+        formats: What `Description.formats` says.
         revocations: The refresh tokens that a sign-out revoked.
     """
 
@@ -127,6 +128,7 @@ class RotatingProvider:
         self.answers: Callable[[OAuthToken], Credential] = lambda token: token
         self.single_use = True
         self.binding: dict[str, str] = {}
+        self.formats: dict[str, type[Credential]] = {"rotating-token": OAuthToken}
         self.revocations: list[str] = []
         self.revoke_error: Exception | None = None
         self.validity = Validity.VALID
@@ -141,7 +143,7 @@ class RotatingProvider:
         return Description(
             title="Rotating",
             settings=Settings,
-            formats={"rotating-token": OAuthToken},
+            formats=self.formats,
             sources=(
                 Source(id=VARIABLE, title="A variable", owned=False, look=self._look),
                 Source(id=SIGN_IN, title="A sign-in", owned=True, interactive=True),
@@ -255,8 +257,10 @@ class FailingStore:
     def lock(self, timeout: float) -> Iterator[None]:
         self._step("lock")
         with self._slots.lock(timeout):
-            yield
-        self.journal.append("release")
+            try:
+                yield
+            finally:
+                self.journal.append("release")
 
     def probe(self) -> None:
         self._step("probe")
@@ -359,6 +363,10 @@ class World:
 
         threading.Thread(target=watch).start()
 
+    def asking(self, keeper: Keeper) -> Asking:
+        """Ask a keeper for the profile on a thread of its own."""
+        return Asking(keeper)
+
     def close(self) -> None:
         """Let everything that is under way come to its end, and close the keepers."""
         self.provider.gate.set()
@@ -374,6 +382,25 @@ class World:
         self.clock.advance(60.0)
         holdings = [holding for keeper in self.keepers for holding in keeper.holdings()]
         return all(holding._flight is None and not holding._looking for holding in holdings)
+
+
+class Asking:
+    """Somebody who asks on a thread of their own."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._answers: list[Credential] = []
+        self._thread = threading.Thread(target=lambda: self._answers.append(keeper.get("me")))
+        self._thread.start()
+
+    @property
+    def waits(self) -> bool:
+        return self._thread.is_alive()
+
+    def answer(self) -> str:
+        """Return the access token that came."""
+        self._thread.join(PATIENCE)
+        (credential,) = self._answers
+        return token_of(credential)
 
 
 def token_of(credential: Credential) -> str:
