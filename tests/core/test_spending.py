@@ -123,7 +123,7 @@ def test_an_open_intent_of_the_same_token_allows_one_more_sending(world: World, 
 def test_an_open_intent_of_another_token_means_nothing_for_this_one(world: World, desk: Desk) -> None:
     one = spending(desk)
     evolve(one, credential=world.provider.rotate_elsewhere())._intend()
-    world.provider.live = "rt-1"
+    world.provider.living.add("rt-1")
     spending(desk).renew()
     assert intent_of(desk).attempts == 1
 

@@ -96,7 +96,7 @@ class RotatingProvider:
             `LOST` acts and loses the answer, a callable is called first.
         sent: Every refresh token that was received.
         acquired: The ids of the sources that were asked.
-        live: The refresh token that is good.
+        living: The refresh tokens that are good; each sign-in is a grant of its own.
         revoked: The family of tokens is dead: a token was used twice.
         grace: A spent token gets the same successor once more, as lenient servers do.
         gate: Refreshes wait here; set unless a test clears it.
@@ -106,6 +106,7 @@ class RotatingProvider:
         answers: The refreshed credential is passed through this.
         binding: What `Description.binding` says.
         formats: What `Description.formats` says.
+        revocable: Whether it can revoke at all.
         revocations: The refresh tokens that a sign-out revoked.
     """
 
@@ -116,7 +117,7 @@ class RotatingProvider:
         self.script: deque[Any] = deque()
         self.sent: list[str] = []
         self.acquired: list[str] = []
-        self.live = ""
+        self.living: set[str] = set()
         self.revoked = False
         self.grace = False
         self.gate = threading.Event()
@@ -130,6 +131,7 @@ class RotatingProvider:
         self.binding: dict[str, str] = {}
         self.formats: dict[str, type[Credential]] = {"rotating-token": OAuthToken}
         self.revocations: list[str] = []
+        self.revocable = True
         self.revoke_error: Exception | None = None
         self.validity = Validity.VALID
         self.acquire_error: Exception | None = None
@@ -150,7 +152,7 @@ class RotatingProvider:
             ),
             single_use=self.single_use,
             binding=self.binding,
-            revoke=self._revoke,
+            revoke=self._revoke if self.revocable else None,
         )
 
     @hookimpl
@@ -165,6 +167,8 @@ class RotatingProvider:
             )
         ask.open_url("https://as.example.com/authorize")
         with self._mutex:
+            if self.revoked:
+                self.living.clear()
             self.revoked = False
             return self._issue()
 
@@ -196,13 +200,16 @@ class RotatingProvider:
     def rotate_elsewhere(self) -> OAuthToken:
         """Renew as somebody beyond the reach of the keeper does."""
         with self._mutex:
+            self.living.clear()
             return self._issue()
 
     def _look(self, profile: Profile) -> Sighting | None:
         return None if self.variable is None else Sighting(kind="token", origin="a variable")
 
     def _rotate(self, token: str) -> OAuthToken:
-        if token == self.live and not self.revoked:
+        if token in self.living and not self.revoked:
+            if self.single_use:
+                self.living.remove(token)
             return self._issue()
         if self.grace and token == f"rt-{self._number - 1}" and not self.revoked:
             return self._token()
@@ -211,8 +218,11 @@ class RotatingProvider:
 
     def _issue(self) -> OAuthToken:
         self._number += 1
-        self.live = f"rt-{self._number}" if self.single_use else "rt-1"
+        self.living.add(self._refresh_token())
         return self._token()
+
+    def _refresh_token(self) -> str:
+        return f"rt-{self._number}" if self.single_use else "rt-1"
 
     def _token(self) -> OAuthToken:
         return OAuthToken(
@@ -221,7 +231,7 @@ class RotatingProvider:
             source=SIGN_IN,
             identity=self.identity,
             access_token=Secret(f"at-{self._number}"),
-            refresh_token=Secret(self.live),
+            refresh_token=Secret(self._refresh_token()),
             client_id="a-client",
         )
 
