@@ -254,8 +254,8 @@ def test_a_bell_that_rings_during_a_renewal_is_heard_afterwards(world: World) ->
     world.provider.gate.clear()
     asking = threading.Thread(target=keeper.refresh, args=("me",))
     asking.start()
-    until(lambda: world.provider.inside == 1)
     holding = the_holding(keeper)
+    until(lambda: world.provider.inside == 1 and holding._flight is not None)
     heard: list[object] = []
     hear = holding.hear
 
