@@ -28,6 +28,9 @@ KNOWN_BROWSERS: Final = frozenset(
 _SECONDS_TO_FAIL = 1.0
 """A browser that still runs after this time has opened something."""
 
+_STANDARD_ERROR = 2
+"""By number, as an application may have replaced `sys.stderr`."""
+
 # Upper-case escapes only, as urllib writes them: some launchers replace "%action" and "%s" in what they are given.
 _SAFE = re.compile(r"https?://(?:[0-9A-Za-z._~:/?&=+,;@!*()\[\]-]|%[0-9A-F]{2})+")
 
@@ -123,8 +126,7 @@ def _run(command: list[str], environ: Mapping[str, str]) -> bool:
             command,
             env=environment,
             stdin=subprocess.DEVNULL,
-            stdout=_standard_error(),
-            stderr=_standard_error(),
+            stdout=_STANDARD_ERROR,
             start_new_session=True,
         )
     except OSError:
@@ -134,11 +136,3 @@ def _run(command: list[str], environ: Mapping[str, str]) -> bool:
     except subprocess.TimeoutExpired:
         threading.Thread(target=process.wait, name="freshkey-browser", daemon=True).start()
         return True
-
-
-def _standard_error() -> int:
-    try:
-        os.fstat(2)
-    except OSError:
-        return subprocess.DEVNULL
-    return 2

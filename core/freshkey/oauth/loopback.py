@@ -310,8 +310,6 @@ def _listen(family: socket.AddressFamily, port: int) -> socket.socket:
         if sys.platform == "win32":
             # Without it another program could bind the same port and receive what is ours.
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        if family == socket.AF_INET6:
-            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listening.bind((_LOOPBACK_V4 if family == socket.AF_INET else _LOOPBACK_V6, port))
         listening.listen(_BACKLOG)
         listening.setblocking(False)

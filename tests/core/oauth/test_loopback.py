@@ -239,12 +239,21 @@ def test_a_connection_that_drips_is_closed_all_the_same(listen: Listen) -> None:
 
 
 def test_there_are_never_many_connections(listen: Listen) -> None:
-    waiting = listen()
+    waiting = listen(connection_seconds=60)
     with ExitStack() as stack:
-        opened = [stack.enter_context(waiting.connect()) for _ in range(loopback.MOST_CONNECTIONS + 8)]
+        opened = [stack.enter_context(waiting.connect()) for _ in range(loopback.MOST_CONNECTIONS + 1)]
 
-        assert waiting.get(GOOD) == pages.RECEIVED
         assert opened[0].recv(1) == b""
+        assert waiting.get(GOOD) == pages.RECEIVED
+
+
+def test_an_answered_connection_ends_at_once(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:  # FLO-5
+    monkeypatch.setattr(loopback, "_LINGER", 60)
+    waiting = listen(connection_seconds=60)
+
+    assert b" 404 " in waiting.get("/")
+    assert waiting.get(GOOD) == pages.RECEIVED
+    assert waiting.answer.result(10) == Secret("c0de")
 
 
 def test_one_that_never_closes_cannot_keep_the_answer(listen: Listen) -> None:

@@ -203,6 +203,14 @@ def test_the_prompt_warns(sign_in: SignIn) -> None:
     assert "never into a web page" in prompt
 
 
+def test_a_code_with_its_state_is_taken_without_a_page_of_the_provider_too(sign_in: SignIn) -> None:
+    with ScriptedPerson(paste=lambda urls: f"from-log#{parameters(urls[0])['state']}") as person:
+        grant = sign_in(ask=person)
+
+    assert grant.code == Secret("from-log")
+    assert grant.redirect_uri == parameters(person.opened[0])["redirect_uri"]
+
+
 @pytest.mark.parametrize("paste_uri", [None, PASTE_URI])
 def test_the_address_the_browser_ended_at_belongs_to_the_loopback_redirect(
     sign_in: SignIn, paste_uri: str | None
@@ -269,6 +277,20 @@ def test_a_pasted_refusal_ends_the_attempt(sign_in: SignIn) -> None:
 
 
 # --- the race ------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_outcome_stays(pkce: Pkce) -> None:
+    first = Grant(code=Secret("first"), redirect_uri="http://127.0.0.1:1/", pkce=pkce, state="s")
+    race = signin._Race()
+
+    race.enter("none", lambda: None).join()
+    assert race.result() is None
+    race.enter("first", lambda: first).join()
+    race.enter("second", lambda: evolve(first, code=Secret("second"))).join()
+    race.enter("third", lambda: (_ for _ in ()).throw(LoginRequired("too late"))).join()
+
+    assert race.over.is_set()
+    assert race.result() is first
 
 
 def visit_late(url: str) -> None:
