@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
 from freshkey import plugins, schedule
 from freshkey.clock import Clock
-from freshkey.errors import FreshkeyError
+from freshkey.errors import about
 from freshkey.events import Event
 from freshkey.lifecycle import Lifecycle
 from freshkey.model import Credential, CredentialStore, Description, Interaction, Profile
@@ -104,7 +103,7 @@ def open_desk(
         ConfigurationError: The profile, its provider or its store is unknown or misconfigured.
         PluginBroken: The provider, the store or an observer cannot be loaded or does not fit.
     """
-    with _about(name):
+    with about(name):
         table = configuration.table(name)
         if table.provider in providers:
             provider = providers[table.provider]
@@ -132,16 +131,6 @@ def open_desk(
         ask=ask,
         open_store=_once(lambda: lifecycle.store(profile)),
     )
-
-
-@contextmanager
-def _about(profile: str) -> Iterator[None]:
-    """Fill the name of the profile into errors that were raised without knowing it."""
-    try:
-        yield
-    except FreshkeyError as error:
-        error.profile = error.profile or profile
-        raise
 
 
 def _installed(profile: str, provider: str, configuration: Configuration, others: Collection[str]) -> object:

@@ -23,6 +23,9 @@ No message ever contains a secret, and every message says what to do next where 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Self
 
 
@@ -137,3 +140,31 @@ class CredentialExpired(FreshkeyError):
 
 class KeeperClosed(FreshkeyError):
     """The keeper was closed and hands out nothing more."""
+
+
+@contextmanager
+def about(profile: str | None) -> Iterator[None]:
+    """Name the profile in every error that does not name one yet: stores and plugins do not always know it."""
+    try:
+        yield
+    except FreshkeyError as error:
+        error.profile = error.profile or profile
+        raise
+
+
+def describe_raise(error: BaseException) -> str:
+    """Say what was raised and where, without its text, which may quote a secret."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if traceback is None:
+        return type(error).__name__
+    code = traceback.tb_frame.f_code
+    return f"{type(error).__name__} in {Path(code.co_filename).name}, line {traceback.tb_lineno}"
+
+
+def our_own(error: BaseException) -> PluginBroken:
+    """Return the error for an exception that freshkey itself should not have let happen."""
+    return PluginBroken(
+        f"freshkey itself failed: {describe_raise(error)}", plugin="freshkey", hint="Please report this"
+    )

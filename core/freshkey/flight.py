@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from freshkey.errors import FreshkeyError, TransientError
+from freshkey.errors import FreshkeyError, TransientError, our_own
 
 
 T = TypeVar("T")
@@ -85,14 +85,23 @@ def launch(name: str, work: Callable[[Flight[T]], None]) -> Flight[T]:
     """Start `work` on a plain non-daemon thread and return its flight.
 
     Not an executor and not a daemon: both refuse or abandon work while the interpreter exits, when a refresh token
-    may just have been spent. `work` lands or crashes the flight and raises nothing.
+    may just have been spent. `work` lands or crashes the flight; what it raises crashes it too.
 
     Raises:
         TransientError: The interpreter is exiting, or the process may start no more threads.
     """
     flight: Flight[T] = Flight()
+
+    def run() -> None:
+        try:
+            work(flight)
+        except FreshkeyError as error:
+            flight.crash(error)
+        except BaseException as error:  # noqa: BLE001  whoever waits must be told, whatever it was
+            flight.crash(our_own(error))
+
     try:
-        threading.Thread(target=work, args=(flight,), name=f"freshkey {name}", daemon=False).start()
+        threading.Thread(target=run, name=f"freshkey {name}", daemon=False).start()
     except RuntimeError:
         raise TransientError("no thread can be started; the process is exiting or out of threads") from None
     return flight

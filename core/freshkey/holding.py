@@ -12,11 +12,10 @@ from attrs import evolve, frozen
 
 from freshkey import schedule
 from freshkey.desk import Desk
-from freshkey.errors import FreshkeyError, LoginRequired, PluginBroken, TransientError
+from freshkey.errors import FreshkeyError, LoginRequired, TransientError, describe_raise, our_own
 from freshkey.events import AccountChanged, Event, Obtained, RenewalFailed, Renewed, SignedOut, SignInNeeded
 from freshkey.flight import Flight, launch
 from freshkey.model import Credential, Identity
-from freshkey.plugins import describe_raise
 from freshkey.rotation import Rotation
 
 
@@ -178,7 +177,7 @@ class Holding:
             self._failed(error, rotation)
             flight.crash(error)
         except BaseException as error:  # noqa: BLE001  whoever waits must be told, whatever it was
-            broken = PluginBroken(f"freshkey itself failed: {describe_raise(error)}", plugin="freshkey")
+            broken = our_own(error)
             self._failed(broken, rotation)
             flight.crash(broken)
         finally:

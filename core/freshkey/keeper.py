@@ -16,13 +16,12 @@ from freshkey import session, sources
 from freshkey.clock import SYSTEM, Clock
 from freshkey.config import Configuration
 from freshkey.desk import open_desk
-from freshkey.errors import FreshkeyError, KeeperClosed, PluginBroken, TransientError
+from freshkey.errors import KeeperClosed, TransientError, describe_raise
 from freshkey.events import Event, SignedOut
 from freshkey.flight import Flight, launch
 from freshkey.holding import Held, Holding
 from freshkey.model import Credential, Description, Inspection, Interaction
 from freshkey.person import Nobody
-from freshkey.plugins import describe_raise
 from freshkey.session import Status
 from freshkey.timer import Timer
 
@@ -285,10 +284,7 @@ class Keeper:
             return credential
 
     def _prefetch(self, profile: str | None, flight: Flight[Credential]) -> None:
-        try:
-            flight.land(self.get(profile))
-        except FreshkeyError as error:
-            flight.crash(error)
+        flight.land(self.get(profile))
 
     def _must_be_open(self) -> None:
         if self._closed:
@@ -310,21 +306,16 @@ class Keeper:
             return flight
 
     def _do_open(self, flight: Flight[Holding], alias: str | None) -> None:
-        try:
-            name = self.configuration.select(alias).name
-            # One at a time: two names may mean one profile.
-            with self._opening_mutex:
-                holding = self._holdings.get(name) or self._new_holding(name)
-            with self._mutex:
-                self._holdings[name] = self._opened[alias] = holding
-                if holding.held is not None and not self._closed:
-                    self._held[alias] = holding.held
-            flight.land(holding)
-            self._timer.wake()
-        except FreshkeyError as error:
-            flight.crash(error)
-        except BaseException as error:  # noqa: BLE001  whoever waits must be told, whatever it was
-            flight.crash(PluginBroken(f"freshkey itself failed: {describe_raise(error)}", plugin="freshkey"))
+        name = self.configuration.select(alias).name
+        # One at a time: two names may mean one profile.
+        with self._opening_mutex:
+            holding = self._holdings.get(name) or self._new_holding(name)
+        with self._mutex:
+            self._holdings[name] = self._opened[alias] = holding
+            if holding.held is not None and not self._closed:
+                self._held[alias] = holding.held
+        flight.land(holding)
+        self._timer.wake()
 
     def _new_holding(self, name: str) -> Holding:
         desk = open_desk(

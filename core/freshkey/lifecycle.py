@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 from attrs import define
 
-from freshkey.errors import FreshkeyError, PluginBroken
+from freshkey.errors import FreshkeyError, PluginBroken, describe_raise
 from freshkey.events import Event, ObserverFailed
 from freshkey.hooks import hookimpl
 from freshkey.model import (
@@ -27,7 +27,6 @@ from freshkey.model import (
     Sighting,
     Source,
 )
-from freshkey.plugins import describe_raise
 from freshkey.secret import Secret
 
 

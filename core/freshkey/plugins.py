@@ -5,14 +5,13 @@ from __future__ import annotations
 import importlib
 import itertools
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pluggy
 from attrs import frozen
 
 from freshkey import hooks
-from freshkey.errors import ConfigurationError, PluginBroken
+from freshkey.errors import ConfigurationError, PluginBroken, describe_raise
 
 
 if TYPE_CHECKING:
@@ -135,17 +134,6 @@ def _import(plugin: Found) -> object:
             hint=f"Update or uninstall {plugin.distribution}",
         ) from None
     return loaded
-
-
-def describe_raise(error: BaseException) -> str:
-    """Say what was raised and where, without its text, which may quote a secret."""
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    if traceback is None:
-        return type(error).__name__
-    code = traceback.tb_frame.f_code
-    return f"{type(error).__name__} in {Path(code.co_filename).name}, line {traceback.tb_lineno}"
 
 
 def wire(

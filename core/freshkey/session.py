@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 
 from freshkey import sources
-from freshkey.errors import FreshkeyError, LoginRequired
+from freshkey.errors import FreshkeyError, LoginRequired, about
 from freshkey.events import SignedOut
 from freshkey.flight import Flight, launch
-from freshkey.model import Credential, Interaction, Profile, Record
+from freshkey.model import Credential, Identity, Interaction, Profile, Record, Snapshot
 from freshkey.rotation import LOCK_PATIENCE, Rotation, decode
 from freshkey.saving import PATIENCE
 from freshkey.schedule import Freshness
@@ -65,31 +65,38 @@ def sign_in(holding: Holding, *, source_id: str | None, ask: Interaction) -> Cre
         FreshkeyError: It was not possible; nothing that was stored is lost.
     """
     desk = holding.desk
-    profile = desk.profile if source_id is None else _with_source(desk.profile, source_id)
+    profile = desk.profile if source_id is None else evolve(desk.profile, source=source_id)
     source = sources.sign_in_source(profile, desk.description)
-    desk.store.probe()
+    with about(desk.profile.name):
+        desk.store.probe()
     credential = desk.lifecycle.acquire(desk.profile, source, ask)
     # On a thread that outlives an interrupted caller: the credential exists, so it is kept.
     flight: Flight[Credential] = launch("sign-in", lambda flight: _keep(flight, holding, credential))
     return flight.wait(WAIT)
 
 
-def _with_source(profile: Profile, source_id: str) -> Profile:
-    return evolve(profile, source=source_id)
-
-
 def _keep(flight: Flight[Credential], holding: Holding, credential: Credential) -> None:
+    desk = holding.desk
     try:
-        rotation = Rotation(holding.desk, holding)
-        with holding.desk.store.lock(LOCK_PATIENCE):
+        with about(desk.profile.name), desk.store.lock(LOCK_PATIENCE):
             # An emptied store counts on from where it was: a lower generation would be news to nobody.
-            before = holding.desk.store.load().generation or holding.desk.hints.read().generation
-            flight.land(rotation.keep_owned(credential, before + 1))
-    except FreshkeyError as error:
-        error.profile = error.profile or holding.desk.profile.name
-        flight.crash(error)
+            before = desk.store.load()
+            generation = (before.generation or desk.hints.read().generation) + 1
+            credential = evolve(credential, identity=credential.identity.completed_by(_known_identity(desk, before)))
+            flight.land(Rotation(desk, holding).keep_owned(credential, generation))
     finally:
         holding.announce()
+
+
+def _known_identity(desk: Desk, snapshot: Snapshot) -> Identity:
+    """Return whose the last sign-in was: a profile call that fails this time does not lose a known plan."""
+    if snapshot.record is None or snapshot.record.payload is None:
+        return Identity()
+    try:
+        return decode(desk, snapshot.record.payload).identity
+    except FreshkeyError:
+        # Of another provider or server, or corrupt: it is replaced now.
+        return Identity()
 
 
 def sign_out(holding: Holding) -> SignedOut:
@@ -105,7 +112,7 @@ def sign_out(holding: Holding) -> SignedOut:
 def _remove(flight: Flight[SignedOut], holding: Holding) -> None:
     desk = holding.desk
     try:
-        with desk.store.lock(LOCK_PATIENCE):
+        with about(desk.profile.name), desk.store.lock(LOCK_PATIENCE):
             snapshot = desk.store.load()
             if snapshot.record is None or snapshot.record.payload is None:
                 event = SignedOut(profile=desk.profile.name, revoked=None, detail="nobody was signed in")
@@ -114,9 +121,6 @@ def _remove(flight: Flight[SignedOut], holding: Holding) -> None:
                 _bury(desk, snapshot.generation + 1)
             holding.drop(event)
         flight.land(event)
-    except FreshkeyError as error:
-        error.profile = error.profile or desk.profile.name
-        flight.crash(error)
     finally:
         holding.announce()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from attrs import evolve, frozen
 
-from freshkey.errors import ConfigurationError, StoreError
+from freshkey.errors import ConfigurationError, LoginRequired, StoreError
 from freshkey.model import Credential, Description, Profile, Sighting, Source
 
 
@@ -141,7 +141,7 @@ def explain(profile: Profile, selected_by: str, description: Description, look: 
         nonlocal trouble
         try:
             return stored()
-        except StoreError as error:
+        except (StoreError, LoginRequired) as error:
             trouble = str(error)
             return None
 

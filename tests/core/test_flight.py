@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from freshkey.errors import FreshkeyError, LoginRequired, TransientError
+from freshkey.errors import FreshkeyError, LoginRequired, PluginBroken, TransientError
 from freshkey.flight import Flight, launch, process_is_exiting
 
 
@@ -203,3 +203,20 @@ def test_what_is_under_way_at_exit_is_finished_and_what_comes_later_is_answered(
 
 def test_a_running_process_is_not_exiting() -> None:
     assert not process_is_exiting()
+
+
+def test_work_that_raises_serves_its_error() -> None:
+    def fail(flight: Flight[str]) -> None:
+        raise LoginRequired("nobody is there")
+
+    with pytest.raises(LoginRequired, match="nobody is there"):
+        launch("test", fail).wait(10)
+
+
+def test_work_that_breaks_tells_where_and_quotes_nothing() -> None:
+    def fail(flight: Flight[str]) -> None:
+        raise RuntimeError("canary-secret")
+
+    with pytest.raises(PluginBroken, match=r"RuntimeError in test_flight\.py") as caught:
+        launch("test", fail).wait(10)
+    assert "canary" not in str(caught.value)

@@ -13,7 +13,7 @@ import pytest
 
 from example_provider import CANARY, FakeStore, Observer, Provider, StorePlugin, Wrapping, profile
 from freshkey import plugins
-from freshkey.errors import ConfigurationError, PluginBroken
+from freshkey.errors import ConfigurationError, PluginBroken, describe_raise
 from freshkey.hooks import hookimpl
 from freshkey.plugins import OWN_STORES, PROVIDERS, STORES, Found
 
@@ -197,7 +197,7 @@ def test_an_interrupted_import_is_the_person_s(install: Install) -> None:
 
 
 def test_what_was_never_raised_has_no_place() -> None:
-    assert plugins.describe_raise(ValueError(CANARY)) == "ValueError"
+    assert describe_raise(ValueError(CANARY)) == "ValueError"
 
 
 # --- wiring ----------------------------------------------------------------------------------------------------------

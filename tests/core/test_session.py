@@ -8,6 +8,7 @@ import pytest
 
 from freshkey.errors import ConfigurationError, LoginRequired, StoreUnavailable, TransientError
 from freshkey.events import SignedOut
+from freshkey.model import Identity
 from freshkey.schedule import Freshness
 from freshkey.stores.bell import HintsFile
 from rotating import SIGN_IN, VARIABLE, Person, World, collect, token_of, until
@@ -29,8 +30,9 @@ def test_a_sign_in_proves_the_store_asks_and_keeps_in_that_order(world: World) -
 
 def test_a_store_that_cannot_be_written_is_told_before_a_person_is_asked(world: World) -> None:
     world.store.failing.add("probe")
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailable) as caught:
         world.keeper().login("me", ask=world.person)
+    assert caught.value.profile == "me"
     assert world.person.opened == []
 
 
@@ -52,6 +54,15 @@ def test_only_an_owned_source_can_be_signed_in_to(world: World, source: str) -> 
     with pytest.raises(ConfigurationError, match=source):
         world.keeper().login("me", source=source, ask=world.person)
     assert world.person.opened == []
+
+
+def test_signing_in_again_keeps_a_plan_that_is_not_told_this_time(world: World) -> None:
+    world.provider.identity = Identity(account="ada", plan="max", rate_limit_tier="high")
+    keeper = world.signed_in()
+    world.provider.identity = Identity(account="ada")
+    assert keeper.login("me", ask=world.person).identity.plan == "max"
+    world.provider.identity = Identity(account="somebody-else")
+    assert keeper.login("me", ask=world.person).identity == Identity(account="somebody-else")
 
 
 def test_a_source_can_be_named(world: World) -> None:
