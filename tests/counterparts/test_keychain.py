@@ -15,6 +15,7 @@ from keyring.backend import KeyringBackend
 from keyring.backends.SecretService import Keyring
 
 from counterparts.keychain import Keychain
+from counterparts.requires import require
 
 
 pytestmark = pytest.mark.counterpart
@@ -124,6 +125,7 @@ with Keychain() as keychain:
 
 
 def test_the_daemon_and_its_home_end_with_a_killed_test() -> None:
+    require("gnome-keyring")
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER],
         stdout=subprocess.PIPE,

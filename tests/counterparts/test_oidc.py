@@ -18,6 +18,7 @@ import pytest
 from counterparts.client import UNUSED_REDIRECT, PlainClient
 from counterparts.loopback import RedirectListener
 from counterparts.oidc import RESOURCE, OidcServer, approve_device, authorize, sign_in
+from counterparts.requires import require
 
 
 pytestmark = pytest.mark.counterpart
@@ -236,6 +237,7 @@ with OidcServer() as server:
 
 
 def test_the_server_ends_with_a_killed_test() -> None:
+    require("oidc-provider")
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER],
         stdout=subprocess.PIPE,
