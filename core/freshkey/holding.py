@@ -24,6 +24,9 @@ log = logging.getLogger("freshkey")
 STORE_PAUSE = 1.0
 """Seconds until a store that could not be read is tried again: nothing was asked of the provider."""
 
+THREAD_PAUSE = 1.0
+"""Seconds until a renewal is tried again for which no thread could be started."""
+
 
 @frozen
 class Held:
@@ -144,9 +147,9 @@ class Holding:
     def _fly_in_background(self) -> None:
         try:
             self._fly()
-        except FreshkeyError as error:
-            # The caller has a credential; when the next attempt is due, it is made.
-            self._look_again_in(max(1.0, getattr(error, "retry_after", None) or 0.0))
+        except FreshkeyError:
+            # The caller has a credential; the next one tries again.
+            self._look_again_in(THREAD_PAUSE)
 
     def _raise_recent_failure(self, *, by_person: bool) -> None:
         failure = self._failure

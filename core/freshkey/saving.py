@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from freshkey.errors import GenerationConflict, StoreError
+from freshkey.errors import GenerationConflict, StoreError, StoreUnavailable, describe_raise
 from freshkey.flight import process_is_exiting
 
 
@@ -38,18 +38,25 @@ def save(store: CredentialStore, record: Record, *, clock: Clock, unsaved: Calla
     started = clock.elapsed()
     pause = SHORTEST_PAUSE
     told = False
-    while True:
-        try:
-            return store.save(record)
-        except GenerationConflict:
-            raise
-        except StoreError as error:
-            patient = clock.elapsed() - started < PATIENCE
-            if not patient and process_is_exiting():
-                raise
-            if not patient and not told:
-                unsaved(error)
-                told = True
+    while (failure := _attempt(store, record)) is not None:
         left = started + PATIENCE - clock.elapsed()
+        if left <= 0 and process_is_exiting():
+            raise failure
+        if left <= 0 and not told:
+            unsaved(failure)
+            told = True
         clock.wait(threading.Event(), min(pause, left) if left > 0 else pause)
         pause = min(LONGEST_PAUSE, 2 * pause)
+
+
+def _attempt(store: CredentialStore, record: Record) -> StoreError | None:
+    """Save once; return why that failed, whatever a store of somebody else's raises."""
+    try:
+        store.save(record)
+    except GenerationConflict:
+        raise
+    except StoreError as error:
+        return error
+    except Exception as error:  # noqa: BLE001  the token is spent by now: giving up would lose the sign-in
+        return StoreUnavailable(f"the {store.kind} store broke its contract: {describe_raise(error)}")
+    return None

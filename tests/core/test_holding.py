@@ -147,9 +147,15 @@ def test_a_transient_failure_says_when_to_come_back(world: World) -> None:
 def test_what_goes_wrong_inside_freshkey_is_told_and_forgotten_soon(world: World) -> None:
     keeper = world.signed_in()
     world.clock.advance(3600)
-    world.store.save = _fail  # type: ignore[method-assign, assignment]
-    with pytest.raises(PluginBroken, match=r"freshkey itself failed: ZeroDivisionError in test_holding\.py"):
-        keeper.get("me")
+    the_holding(keeper).desk.hints.write = _fail  # type: ignore[method-assign, assignment]
+    events = collect(keeper)
+    for _ in range(2):
+        with pytest.raises(PluginBroken, match=r"me: freshkey itself failed: ZeroDivisionError in test_holding\.py"):
+            keeper.get("me")
+        world.settle(keeper)
+    until(lambda: events)
+    assert [type(event) for event in events] == [RenewalFailed]
+    assert world.provider.sent == ["rt-1"]
 
 
 def _fail(*arguments: object) -> None:
@@ -165,6 +171,7 @@ def test_no_thread_can_be_started(world: World, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(threading.Thread, "start", refuse)
     world.clock.advance(3400)
     assert token_of(keeper.get("me")) == "at-1", "what is valid is served"
+    assert keeper._held["me"].look_at == world.clock.elapsed() + 1, "not every caller tries to start a thread"
     the_holding(keeper).hear()
     assert not the_holding(keeper)._looking
     world.clock.advance(200)

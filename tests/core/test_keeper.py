@@ -295,6 +295,15 @@ def test_a_new_credential_satisfies_any_wish(world: World, lead: float | None) -
     assert world.provider.sent == ["rt-1"], "25 s are within the pause between two attempts"
 
 
+def test_wishes_wait_for_the_day_of_the_renewal_jitter_included(world: World) -> None:
+    world.random = 1.0
+    keeper = world.signed_in()
+    world.clock.advance(329)
+    assert token_of(keeper.get("me", min_ttl=100_000)) == "at-1"
+    world.clock.advance(2)
+    assert token_of(keeper.get("me", min_ttl=100_000)) == "at-2"
+
+
 def test_a_wish_joined_to_a_renewal_for_somebody_else_is_still_granted(world: World) -> None:
     world.signed_in()
     world.clock.advance(3400)

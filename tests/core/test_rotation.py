@@ -184,7 +184,7 @@ def test_a_store_that_cannot_be_read_is_no_reason_to_sign_in(world: World) -> No
     world.signed_in()
     world.store.failing.add("load")
     keeper = world.keeper()
-    with pytest.raises(StoreUnavailable, match="fails at load"):
+    with pytest.raises(StoreUnavailable, match="me: the store fails at load"):
         keeper.get("me")
     world.store.failing.clear()
     world.settle(keeper)
@@ -565,6 +565,18 @@ def test_an_older_generation_than_was_saved_is_reported(world: World, caplog: py
     assert world.journal == ["load", "load"]
 
 
+def test_a_store_that_is_late_is_read_again_without_ado(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    keeper = world.signed_in()
+    late = snapshot(world)
+    keeper.refresh("me")
+    world.settle(keeper)
+    readings = [snapshot(world), late]
+    world.store.load = readings.pop  # type: ignore[method-assign]
+    with caplog.at_level(logging.WARNING, "freshkey"):
+        assert token_of(world.keeper().get("me")) == "at-2"
+    assert caplog.text == ""
+
+
 # --- where it belongs ---------------------------------------------------------------------------------------------
 
 
@@ -618,6 +630,7 @@ def test_processes_share_the_pause_after_a_failure(world: World) -> None:
     with pytest.raises(TransientError):
         keeper.get("me")
     asked = len(world.provider.sent)
+    events = collect(other)
     for seconds in (0, 50, 49):
         world.clock.advance(seconds)
         with pytest.raises(TransientError, match="no route") as caught:
@@ -625,6 +638,8 @@ def test_processes_share_the_pause_after_a_failure(world: World) -> None:
         assert caught.value.retry_after is not None
         world.settle(other)
     assert len(world.provider.sent) == asked
+    until(lambda: events)
+    assert events == [RenewalFailed(profile="me", error="me: no route", retry_in=100.0)]
     world.clock.advance(2)
     assert token_of(other.get("me")) == "at-2", "asking meanwhile has not prolonged the pause"
 

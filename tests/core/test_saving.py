@@ -22,7 +22,7 @@ class Stubborn:
 
     kind = "stubborn"
 
-    def __init__(self, clock: ManualClock, until: float, error: StoreError | None = None) -> None:
+    def __init__(self, clock: ManualClock, until: float, error: Exception | None = None) -> None:
         self.clock, self.until = clock, until
         self.error = error or StoreUnavailable("locked")
         self.tries: list[float] = []
@@ -99,6 +99,15 @@ def test_a_newer_generation_in_the_store_ends_it(clock: Ticking) -> None:
     with pytest.raises(GenerationConflict):
         save(store, lambda error: None)
     assert store.tries == [0.0]
+
+
+def test_a_store_that_breaks_its_contract_does_not_cost_the_sign_in(clock: Ticking) -> None:
+    store, told = Stubborn(clock, 20.0, KeyError("at-canary")), list[StoreError]()
+    save(store, told.append)
+    assert store.saved == [RECORD]
+    assert [error.message for error in told] == [
+        "the stubborn store broke its contract: KeyError in test_saving.py, line 34"
+    ]
 
 
 def test_an_exiting_interpreter_is_held_up_for_the_patience_alone(
