@@ -14,6 +14,7 @@ A failed renewal never erases or blanks anything.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -141,18 +142,18 @@ class Rotation:
     def _read(self) -> None:
         """Walk the sources as `freshkey explain` prints them; the store is read only if the walk reaches it."""
         self._winner, self._stored, self._snapshot = None, None, Snapshot()
-        steps = sources.walk(self.desk.profile, self.desk.description, self._look_at, self._read_store)
+        read_once = functools.cache(self._read_store)
+        steps = sources.walk(self.desk.profile, self.desk.description, self._look_at, read_once)
         self._winner = next((step.source for step in steps if step.wins), None)
 
     def _look_at(self, source: Source) -> Sighting | None:
         return self.desk.lifecycle.look(self.desk.profile, source)
 
     def _read_store(self) -> Credential | None:
-        if self._snapshot.record is None:
-            self._snapshot = self._load()
-            record = self._snapshot.record
-            if record is not None and record.payload is not None:
-                self._stored = decode(self.desk, record.payload)
+        self._snapshot = self._load()
+        record = self._snapshot.record
+        if record is not None and record.payload is not None:
+            self._stored = decode(self.desk, record.payload)
         return self._stored
 
     def _load(self) -> Snapshot:

@@ -197,6 +197,20 @@ def test_the_bell_brings_what_another_process_renewed(world: World) -> None:
     assert world.provider.sent == ["rt-1"]
 
 
+def test_what_another_process_renewed_ends_a_failure(world: World) -> None:
+    keeper, other = world.signed_in(), world.keeper()
+    world.clock.advance(3400)
+    world.provider.script.append(TransientError("no route", retry_after=1000))
+    keeper.get("me")
+    world.settle(keeper)
+    assert keeper._held["me"].look_at == keeper._held["me"].ends_at, "no caller need look until then"
+    other.refresh("me")
+    world.settle(other)
+    look(world, keeper)
+    world.clock.advance(60)
+    assert token_of(keeper.get("me", refused=keeper.get("me"))) == "at-3"
+
+
 def test_the_bell_for_another_profile_costs_no_look_at_the_store(world: World) -> None:
     keeper = world.signed_in()
     world.journal.clear()

@@ -26,6 +26,7 @@ from freshkey.rotation import Rotation
 from freshkey.stores import bell
 from rotating import (
     LOST,
+    MACHINE,
     VARIABLE,
     Person,
     World,
@@ -762,6 +763,29 @@ def test_a_borrowed_success_does_not_forget_that_a_sign_in_is_needed(world: Worl
     with pytest.raises(LoginRequired):
         world.keeper().get("me")
     assert world.provider.sent == ["rt-1"]
+
+
+def test_an_owned_source_without_a_person_is_asked_and_kept(world: World) -> None:
+    world.provider.machine = True
+    keeper = world.keeper()
+    assert token_of(keeper.get("me")) == "at-1"
+    assert world.journal == ["load", "lock", "load", f"acquire {MACHINE}", "save", "release"]
+    assert token_of(world.keeper().get("me")) == "at-1"
+    world.clock.advance(3600)
+    assert token_of(keeper.get("me")) == "at-2"
+    assert snapshot(world).generation == 2
+    assert world.provider.acquired == [MACHINE, MACHINE]
+    assert world.person.opened == []
+
+
+def test_a_borrowed_credential_that_is_refused_is_left_alone_for_a_moment(world: World) -> None:
+    world.provider.variable = "borrowed-1"
+    keeper, other = world.keeper(), world.keeper()
+    refused = keeper.get("me")
+    for each in (keeper, other, keeper):
+        with pytest.raises(TransientError, match="obtained a moment ago"):
+            each.get("me", refused=refused)
+    assert world.provider.acquired == [VARIABLE]
 
 
 def test_survey_publishes_nothing(world: World) -> None:

@@ -54,6 +54,7 @@ PATIENCE = 20.0
 
 VARIABLE = "variable"
 SIGN_IN = "sign-in"
+MACHINE = "machine"
 
 
 def until(condition: Callable[[], object], what: str = "the condition") -> None:
@@ -102,6 +103,7 @@ class RotatingProvider:
         gate: Refreshes wait here; set unless a test clears it.
         inside: How many refreshes are at the gate or behind it.
         variable: A borrowed access token, or None.
+        machine: There is a source that freshkey owns and that needs no person.
         lifetime: Of what is issued.
         answers: The refreshed credential is passed through this.
         binding: What `Description.binding` says.
@@ -124,6 +126,7 @@ class RotatingProvider:
         self.gate.set()
         self.inside = 0
         self.variable: str | None = None
+        self.machine = False
         self.lifetime: float | None = 3600.0
         self.identity = ADA
         self.answers: Callable[[OAuthToken], Credential] = lambda token: token
@@ -149,6 +152,11 @@ class RotatingProvider:
             sources=(
                 Source(id=VARIABLE, title="A variable", owned=False, look=self._look),
                 Source(id=SIGN_IN, title="A sign-in", owned=True, interactive=True),
+                *(
+                    [Source(id=MACHINE, title="This machine", owned=True, look=_look_at_machine)]
+                    if self.machine
+                    else []
+                ),
             ),
             single_use=self.single_use,
             binding=self.binding,
@@ -165,6 +173,9 @@ class RotatingProvider:
             return OAuthToken(
                 obtained=self.clock.now(), lifetime=self.lifetime, access_token=Secret(str(self.variable))
             )
+        if source.id == MACHINE:
+            with self._mutex:
+                return evolve(self._issue(), refresh_token=None)
         ask.open_url("https://as.example.com/authorize")
         with self._mutex:
             if self.revoked:
@@ -241,6 +252,10 @@ class RotatingProvider:
             raise self.revoke_error
         assert credential.refresh_token is not None
         self.revocations.append(credential.refresh_token.reveal())
+
+
+def _look_at_machine(profile: Profile) -> Sighting:
+    return Sighting(kind="key", origin="this machine")
 
 
 class FailingStore:
