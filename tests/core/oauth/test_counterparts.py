@@ -6,6 +6,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -313,8 +314,10 @@ def test_chromium_signs_in(sign_in: SignIn, client: OAuthClient, tmp_path: Path)
 
 def test_chromium_shows_the_page_as_it_is_meant(server: Server) -> None:  # FLO-6
     require("chromium")
-    with LoopbackListener(state="s", server=server) as listener, ThreadPoolExecutor(1) as pool:
-        code = pool.submit(listener.wait, threading.Event())
+    given_up = threading.Event()
+    with LoopbackListener(state="s", server=server) as listener, ThreadPoolExecutor(1) as pool, ExitStack() as stack:
+        stack.callback(given_up.set)
+        code = pool.submit(listener.wait, given_up)
         with chromium_page() as page:
             complaints: list[str] = []
             page.on("console", lambda message: complaints.append(message.text))
