@@ -18,6 +18,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from freshkey import faults
 from freshkey.errors import (
     ConfigurationError,
     FreshkeyError,
@@ -173,6 +174,8 @@ class _Exchange:
         if event.endswith(("connect_tcp.complete", "start_tls.complete")):
             with self._lock:
                 self._socket = info["return_value"].get_extra_info("socket")
+        if event.endswith("send_request_body.complete"):
+            faults.hit("P4")
         # CONNECT is the proxy's business: what it carries has not been sent then.
         if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
             with self._lock:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import define, evolve, field
 
-from freshkey import saving, schedule, sources
+from freshkey import faults, saving, schedule, sources
 from freshkey.errors import (
     FreshkeyError,
     LoginRequired,
@@ -108,7 +108,9 @@ class Rotation:
             there = self.look()
             if there is not None:
                 return there
+        faults.hit("P1")
         with self._lock():
+            faults.hit("P2")
             there = self.look()
             if there is not None:
                 return there
@@ -336,6 +338,7 @@ class Rotation:
             generation=generation, payload=self.desk.codec.encode(newer), written_at=self.desk.clock.now().wall
         )
         saving.save(self.desk.store, record, clock=self.desk.clock, unsaved=lambda e: self._use_unsaved(newer, e))
+        faults.hit("P8")
         self.desk.hints.write(evolve(self.desk.hints.read(), generation=generation))
         self._must_be_alive(newer)
         served = self.memory.publish(newer, generation, elsewhere=False)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, evolve, field
 
+from freshkey import faults
 from freshkey.errors import (
     LoginRequired,
     OutcomeUnknown,
@@ -98,6 +99,7 @@ class Spending:
             self._earlier, self._recovering = intent, True
             intent = evolve(intent, attempts=SENDINGS_BEFORE_GIVING_UP)
         self.desk.store.intend(intent)
+        faults.hit("P3")
         return intent
 
     def _send(self) -> Credential:
@@ -106,11 +108,13 @@ class Spending:
 
     def _send_once(self) -> Credential:
         try:
-            return self.desk.lifecycle.refresh(self.desk.profile, self.credential, Quiet())
+            newer = self.desk.lifecycle.refresh(self.desk.profile, self.credential, Quiet())
         except (OutcomeUnknown, PluginBroken):
             # A plugin that broke after sending tells nothing of the token.
             self._unanswered = True
             raise
+        faults.hit("P5")
+        return newer
 
     def _take_back(self, intent: Intent) -> None:
         """Leave the store as it was before the attempt; failing at that only makes the next start more careful."""

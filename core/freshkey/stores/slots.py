@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, Protocol
 
+from freshkey import faults
 from freshkey.errors import GenerationConflict, RecordUnreadable, StoreError, StoreUnavailable
 from freshkey.model import Intent, Record, Snapshot
 from freshkey.stores.items import MOST_ITEMS, Slot, intent_item, newest, read_slot, record_items
@@ -147,8 +148,12 @@ class SlottedStore:
     def _write(self, record: Record) -> None:
         slot = record.generation % 2
         items = record_items(record, self._items.item_limit)
-        for index in [*range(1, len(items)), 0]:
+        for index in range(1, len(items)):
             self._items.set(_name(slot, index), items[index])
+            faults.hit("P6")
+        # The commit: before this write the slot holds an intent, after it the newest record.
+        self._items.set(_name(slot, 0), items[0])
+        faults.hit("P7")
         if self._slot(slot).record != record:
             raise self._forgetful()
 
