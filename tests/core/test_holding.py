@@ -164,6 +164,9 @@ def _fail(*arguments: object) -> None:
 
 def test_no_thread_can_be_started(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     keeper = world.signed_in()
+    other = world.keeper()
+    other.refresh("me")
+    world.settle(other)
 
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread at interpreter shutdown")
@@ -229,6 +232,18 @@ def test_the_bell_tells_of_a_sign_out(world: World) -> None:
     assert "me" not in other._held
     with pytest.raises(LoginRequired):
         other.get("me")
+
+
+def test_a_sign_out_elsewhere_ends_a_failure(world: World) -> None:
+    keeper, other = world.signed_in(), world.keeper()
+    world.clock.advance(3400)
+    world.provider.script.append(TransientError("no route", retry_after=1000))
+    keeper.get("me")
+    world.settle(keeper)
+    other.logout("me")
+    look(world, keeper)
+    with pytest.raises(LoginRequired, match="there is no credential"):
+        keeper.get("me")
 
 
 def test_the_bell_tells_who_could_not_go_on_of_a_sign_in(world: World) -> None:
@@ -307,6 +322,11 @@ def test_a_look_at_a_store_that_fails_harms_nobody(world: World) -> None:
 
 
 def test_borrowed_and_reusable_tokens_need_no_bell(world: World) -> None:
+    world.provider.variable = "borrowed-1"
+    borrowing = world.keeper()
+    borrowing.get("me")
+    assert not the_holding(borrowing).listens
+    world.provider.variable = None
     world.provider.single_use = False
     keeper = world.signed_in()
     assert not the_holding(keeper).listens

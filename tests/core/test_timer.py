@@ -36,6 +36,16 @@ def test_a_credential_is_renewed_ahead_by_lead_and_jitter(world: World, random: 
     assert token_of(keeper._held["me"].credential) == "at-2"
 
 
+def test_a_borrowed_credential_is_taken_anew_ahead_of_time(world: World) -> None:
+    world.provider.variable = "borrowed-1"
+    keeper = world.keeper()
+    keeper.get("me")
+    world.provider.variable = "borrowed-2"
+    world.clock.advance(3300)
+    world.beat(keeper)
+    assert token_of(keeper._held["me"].credential) == "borrowed-2"
+
+
 def test_ten_renewals_follow_each_other_without_any_caller(world: World) -> None:
     keeper = world.signed_in()
     events = collect(keeper)
@@ -269,6 +279,16 @@ def test_one_thread_serves_all_profiles(world: World) -> None:
     world.settle(keeper)
     assert len(timer_threads()) == before
     assert len(keeper.holdings()) == 2
+
+
+def test_a_sign_in_arms_the_thread(world: World) -> None:
+    world.provider.single_use = False
+    world.provider.lifetime = 10.0
+    keeper = world.keeper(timer=True)
+    keeper.status("me")
+    assert world.clock.wait_until_waiting(1) == (LONGEST_SLEEP,)
+    keeper.login("me", ask=world.person)
+    until(lambda: world.clock.waiters() == (8.0,))
 
 
 def test_the_thread_renews_by_itself(world: World) -> None:
