@@ -105,7 +105,10 @@ def test_aget_answers_for_a_held_credential_without_a_task_switch(world: World) 
 def test_the_selected_profile_and_its_name_share_one_credential(world: World) -> None:
     keeper = world.signed_in()
     assert keeper.get() is keeper.get("me")
-    assert world.provider.sent == []
+    assert keeper._held[None] is keeper._held["me"]
+    keeper.refresh("me")
+    assert keeper._held[None] is keeper._held["me"]
+    assert world.provider.sent == ["rt-1"]
 
 
 def test_what_get_returns_tells_its_times_by_the_keepers_clock(world: World) -> None:
@@ -269,6 +272,23 @@ def test_a_due_credential_is_served_at_once_while_it_is_renewed(world: World) ->
     world.settle(keeper)
     assert token_of(keeper.get("me")) == "at-2"
     assert world.provider.sent == ["rt-1"]
+
+
+def test_aget_decides_as_get_does(world: World) -> None:
+    keeper = world.signed_in()
+
+    def ask(min_ttl: float = 0.0) -> str:
+        return token_of(asyncio.run(keeper.aget("me", min_ttl=min_ttl)))
+
+    world.clock.advance(1800)
+    assert ask(min_ttl=1700) == "at-1"
+    assert ask(min_ttl=1900) == "at-2"
+    world.clock.advance(3300)
+    assert ask() == "at-2", "due: served, and renewed behind"
+    world.settle(keeper)
+    assert ask() == "at-3"
+    world.clock.advance(3600)
+    assert ask() == "at-4"
 
 
 def test_an_expired_credential_is_never_served(world: World) -> None:
@@ -645,9 +665,10 @@ def test_close_waits_for_a_renewal_and_then_nothing_is_handed_out(world: World) 
     assert not closing.is_alive()
     assert [token_of(answer) for answer in answers] == ["at-2"]
     assert token_of(world.keeper().get("me")) == "at-2", "it was saved"
-    for ask in (keeper.get, keeper.refresh, keeper.status, lambda: asyncio.run(keeper.aget())):
-        with pytest.raises(KeeperClosed):
-            ask()
+    for name in ("me", "also-me", None):
+        for ask in (keeper.get, keeper.refresh, keeper.status, lambda name: asyncio.run(keeper.aget(name))):
+            with pytest.raises(KeeperClosed):
+                ask(name)
 
 
 def test_a_keeper_is_a_context_manager(world: World) -> None:

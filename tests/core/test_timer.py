@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 
 import pytest
@@ -80,6 +81,17 @@ def test_another_process_is_heard_within_one_look(world: World) -> None:
     assert world.journal == ["load"]
     world.beat(other)
     assert world.journal == ["load"], "one ring, one look"
+
+
+def test_one_ring_is_heard_once_by_every_profile(world: World) -> None:
+    keeper = world.signed_in()
+    keeper.login("also-me", ask=world.person)
+    heard: list[str] = []
+    for holding in keeper.holdings():
+        holding.hear = functools.partial(heard.append, holding.desk.profile.name)  # type: ignore[method-assign]
+    for _ in range(3):
+        world.beat(keeper)
+    assert heard == ["me", "also-me"]
 
 
 def test_a_silent_bell_costs_no_look_at_the_store(world: World) -> None:
