@@ -334,7 +334,8 @@ def test_the_thread_survives_what_is_only_for_now(world: World) -> None:
     household = NoThreads()
     timer = Timer(household, world.clock)
     timer.wake()
-    assert world.clock.wait_until_waiting(1) == (LONGEST_SLEEP,)
+    until(lambda: world.clock.waiters() and not timer._event.is_set(), "sleep")
+    assert world.clock.waiters() == (LONGEST_SLEEP,)
     timer.stop()
     until(lambda: not world.clock.waiters())
 
