@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from attrs import asdict, frozen
+from attrs import asdict, field, frozen
+from attrs.validators import instance_of, optional
 
 from freshkey.clock import Moment
 from freshkey.errors import FreshkeyError
@@ -23,6 +24,10 @@ from freshkey.stores.files import file_name, private_dir, read_private, write_pr
 log = logging.getLogger("freshkey")
 
 Stamp = tuple[int, int, int]
+
+_WHOLE = instance_of(int)
+_NUMBER = instance_of((int, float))
+_TEXT = instance_of(str)
 
 
 class Bell:
@@ -67,14 +72,14 @@ class Hints:
         refused_generation: The generation that `sign_in_needed` is about.
     """
 
-    generation: int = 0
-    source: str = ""
+    generation: int = field(default=0, validator=_WHOLE)
+    source: str = field(default="", validator=_TEXT)
     attempted: Moment | None = None
-    pause: float = 0.0
-    failures: int = 0
-    error: str | None = None
-    sign_in_needed: str | None = None
-    refused_generation: int = 0
+    pause: float = field(default=0.0, validator=_NUMBER)
+    failures: int = field(default=0, validator=_WHOLE)
+    error: str | None = field(default=None, validator=optional(_TEXT))
+    sign_in_needed: str | None = field(default=None, validator=optional(_TEXT))
+    refused_generation: int = field(default=0, validator=_WHOLE)
 
     def seconds_to_wait(self, now: Moment) -> float:
         """Return the seconds until the next attempt is allowed; zero or less if it is, or if nobody can tell."""
@@ -100,7 +105,7 @@ class HintsFile:
         try:
             fields = json.loads(read_private(self._path) or b"{}")
             attempted = fields.pop("attempted", None)
-            return Hints(**fields, attempted=Moment(**attempted) if attempted else None)
+            return Hints(**fields, attempted=_moment(**attempted) if attempted else None)
         except (FreshkeyError, OSError, ValueError, TypeError, AttributeError):
             return Hints()
 
@@ -109,6 +114,10 @@ class HintsFile:
         with _harmless("hints"):
             private_dir(self._state_dir, "hints")
             write_private(self._path, json.dumps(asdict(hints)).encode())
+
+
+def _moment(wall: float, elapsed: float, boot_id: str) -> Moment:
+    return Moment(wall=float(wall), elapsed=float(elapsed), boot_id=str(boot_id))
 
 
 @contextmanager
