@@ -1,0 +1,117 @@
+"""A process is killed at each point of a renewal; what the next one finds, and what the server saw of it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from crashing_process import Ended, Forge
+from freshkey.testing import AuthorizationServer
+from matrix import row
+
+
+RENEWAL = "grant.refresh_token"
+FIFTY = 50
+
+
+@pytest.fixture
+def server() -> Iterator[AuthorizationServer]:
+    with AuthorizationServer() as running:
+        yield running
+
+
+@pytest.fixture
+def forge(server: AuthorizationServer, tmp_path: Path) -> Iterator[Forge]:
+    settings = {**server.settings(), "provider": "claude_oauth", "store": "file"}
+    with Forge(settings, tmp_path / "state") as forge:
+        assert works(server, forge.run("login"))
+        yield forge
+
+
+def works(server: AuthorizationServer, ended: Ended) -> bool:
+    """Tell whether the process got a token that the protected resource honours."""
+    headers = {"Authorization": f"Bearer {ended.said['token']}"}
+    return httpx.get(server.urls.resource, headers=headers, trust_env=False).status_code == 200
+
+
+def kill(forge: Forge, point: str) -> None:
+    assert forge.run("refresh", die_at=point) == Ended(signal.SIGKILL, {})
+
+
+@row(14, "ROT-3", "ROT-7")
+@pytest.mark.parametrize("point", ["P1", "P2", "P3"])
+def test_killed_before_sending_nothing_is_spent(forge: Forge, server: AuthorizationServer, point: str) -> None:
+    for repetition in range(FIFTY // 3 + 1):
+        kill(forge, point)
+        assert server.count(RENEWAL) == repetition
+        after = forge.run("refresh")
+        assert works(server, after)
+        assert server.count(RENEWAL) == repetition + 1
+    assert server.count("refresh_token.reused") == 0
+
+
+@row(15, "ROT-6", "ROT-7")
+@row(16, "ROT-4", "STO-5")
+@pytest.mark.parametrize("point", ["P4", "P5", "P6"])
+def test_killed_between_answer_and_save_a_lenient_server_gives_the_answer_again(
+    forge: Forge, server: AuthorizationServer, point: str
+) -> None:
+    server.policy.grace = 30.0
+    for repetition in range(FIFTY // 3 + 1):
+        kill(forge, point)
+        server.wait_for(RENEWAL, repetition + 1)
+        assert works(server, forge.run("refresh"))
+        # The renewal whose answer was lost, and the same token once more.
+        assert server.count(RENEWAL) == server.count("refresh_token.graced") == repetition + 1
+
+
+@row(15, "ROT-6", "ROT-7", "ROT-5")
+@row(16, "ROT-4")
+@pytest.mark.parametrize("point", ["P4", "P5", "P6"])
+def test_killed_between_answer_and_save_a_strict_server_ends_the_sign_in_and_that_is_said_once(
+    forge: Forge, server: AuthorizationServer, point: str
+) -> None:
+    for repetition in range(FIFTY // 3 + 1):
+        kill(forge, point)
+        server.wait_for(RENEWAL, repetition + 1)
+        asked = len(server.requests)
+
+        first = forge.run("refresh")
+        assert first.said["error"] == "LoginRequired"
+        assert "was lost" in first.said["message"]
+        assert "freshkey login me" in first.said["message"]
+        assert len(server.requests) == asked + 1  # the same token, once
+
+        again = forge.run("refresh")
+        assert again.said["error"] == "LoginRequired"
+        assert len(server.requests) == asked + 1  # and never again
+        assert works(server, forge.run("login"))
+
+
+@row(16, "ROT-4", "ROT-7", "STO-5")
+@pytest.mark.parametrize("point", ["P7", "P8"])
+def test_killed_after_the_commit_the_next_process_has_the_new_record(
+    forge: Forge, server: AuthorizationServer, point: str
+) -> None:
+    generation = 1
+    for _ in range(FIFTY // 2):
+        kill(forge, point)
+        generation += 1
+        renewals = server.count(RENEWAL)
+        after = forge.run("get")
+        assert after.said["generation"] == generation
+        assert works(server, after)
+        assert server.count(RENEWAL) == renewals
+    assert server.count("refresh_token.reused") == 0
+
+
+@row(20, "ROT-1")
+def test_a_killed_holder_of_the_lock_holds_up_nobody(forge: Forge, server: AuthorizationServer) -> None:
+    for _ in range(FIFTY):
+        kill(forge, "P2")
+        # Bounded waiting for a lock that nobody holds would show as a StoreBusy after its patience.
+        assert works(server, forge.run("refresh"))
