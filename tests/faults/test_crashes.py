@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
-import httpx
 import pytest
 
-from crashing_process import Ended, Forge
+from crashing_process import Ended, Forge, works
 from freshkey.testing import AuthorizationServer
 from matrix import row
 
@@ -18,28 +15,8 @@ RENEWAL = "grant.refresh_token"
 FIFTY = 50
 
 
-@pytest.fixture
-def server() -> Iterator[AuthorizationServer]:
-    with AuthorizationServer() as running:
-        yield running
-
-
-@pytest.fixture
-def forge(server: AuthorizationServer, tmp_path: Path) -> Iterator[Forge]:
-    settings = {**server.settings(), "provider": "claude_oauth", "store": "file"}
-    with Forge(settings, tmp_path / "state") as forge:
-        assert works(server, forge.run("login"))
-        yield forge
-
-
-def works(server: AuthorizationServer, ended: Ended) -> bool:
-    """Tell whether the process got a token that the protected resource honours."""
-    headers = {"Authorization": f"Bearer {ended.said['token']}"}
-    return httpx.get(server.urls.resource, headers=headers, trust_env=False).status_code == 200
-
-
 def kill(forge: Forge, point: str) -> None:
-    assert forge.run("refresh", die_at=point) == Ended(signal.SIGKILL, {})
+    assert forge.run("refresh", at=point) == Ended(signal.SIGKILL, 0, {})
 
 
 @row(14, "ROT-3", "ROT-7")

@@ -1,8 +1,8 @@
-"""A process that forks one keeper per command and may kill it at a named point; for tests of crashes.
+"""A process that forks one keeper per command and lets something happen to it at a named point of a renewal.
 
 `Forge` starts it. It is single-threaded and warm, so a repetition costs milliseconds instead of an interpreter's start.
-Commands are JSON lines on standard input: what to do, and at which point to die. Answers are JSON lines: the signal
-that ended the child, and what it said.
+Commands are JSON lines on standard input: what to do, and what happens at which point. Answers are JSON lines: the
+child's process id, then how it ended and what it said.
 """
 
 from __future__ import annotations
@@ -12,14 +12,18 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, Self
 
+import httpx
 from attrs import frozen
 
-from freshkey import Configuration, FreshkeyError, Keeper, faults
+from freshkey import Configuration, FreshkeyError, Keeper, faults, rotation
+from freshkey.cli import main
+from freshkey.flight import process_is_exiting
 from freshkey.stores.file import FileItems
-from freshkey.testing import ScriptedPerson
+from freshkey.testing import AuthorizationServer, ScriptedPerson
 from freshkey.testing.browser import follow
 
 
@@ -29,11 +33,19 @@ class Ended:
 
     Attributes:
         signal: The signal that killed it, or 0.
+        code: Its exit code, or 0.
         said: ``token`` and ``generation``, or ``error`` and ``message``; empty if it was killed.
     """
 
     signal: int
+    code: int
     said: dict[str, Any]
+
+
+def works(server: AuthorizationServer, ended: Ended) -> bool:
+    """Tell whether the process got a token that the protected resource honours."""
+    headers = {"Authorization": f"Bearer {ended.said['token']}"}
+    return httpx.get(server.urls.resource, headers=headers, trust_env=False).status_code == 200
 
 
 class Forge:
@@ -41,57 +53,118 @@ class Forge:
 
     Args:
         settings: The table of the profile ``me``.
-        state_dir: Where all of them keep their state.
+        home: Where all of them keep configuration and state.
     """
 
-    def __init__(self, settings: dict[str, Any], state_dir: Path) -> None:
-        self._arguments = json.dumps({"settings": settings, "state_dir": str(state_dir)})
+    def __init__(self, settings: dict[str, Any], home: Path) -> None:
+        self._arguments = [json.dumps(settings), str(home)]
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            [sys.executable, __file__, self._arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        command = [sys.executable, __file__, *self._arguments]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._process.communicate(timeout=20)
 
-    def run(self, verb: str, *, die_at: str | None = None) -> Ended:
-        """Let a new process sign in (``login``), renew (``refresh``) or use (``get``) the profile."""
-        stdin, stdout = self._process.stdin, self._process.stdout
+    def run(self, verb: str, *, at: str | None = None, act: str = "SIGKILL", patience: float | None = None) -> Ended:
+        """Let a new process do something and wait for its end.
+
+        Args:
+            verb: ``login``, ``refresh`` or ``get``; ``command`` for ``freshkey refresh``; ``leave`` to begin a renewal
+                and end the program at once.
+            at: The point of a renewal at which something happens to the process.
+            act: What happens: a signal's name, or ``leaving`` to wait there until the interpreter is exiting.
+            patience: Seconds to wait for the lock, instead of the product's.
+        """
+        self.begin(verb, at=at, act=act, patience=patience)
+        return self.finish()
+
+    def begin(self, verb: str, *, at: str | None = None, act: str = "SIGKILL", patience: float | None = None) -> int:
+        """Start what `run` does and return the process id."""
+        stdin = self._process.stdin
         assert stdin is not None
-        assert stdout is not None
-        stdin.write(json.dumps({"verb": verb, "die_at": die_at}) + "\n")
+        stdin.write(json.dumps({"verb": verb, "at": at, "act": act, "patience": patience}) + "\n")
         stdin.flush()
-        return Ended(**json.loads(stdout.readline()))
+        pid: int = self._answer()["pid"]
+        return pid
+
+    def finish(self) -> Ended:
+        """Wait for the end of what `begin` started."""
+        return Ended(**self._answer())
+
+    def _answer(self) -> dict[str, Any]:
+        stdout = self._process.stdout
+        assert stdout is not None
+        answer: dict[str, Any] = json.loads(stdout.readline())
+        return answer
 
 
-def _forge(settings: dict[str, Any], state_dir: Path) -> None:
+def _forge(settings: dict[str, Any], home: Path) -> None:
+    """Fork a child per command; only children return."""
     for line in sys.stdin:
         command = json.loads(line)
         reading, writing = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(reading)
-            _child(settings, state_dir, writing, **command)
+            _child(settings, home, writing, **command)
+            return
         os.close(writing)
+        _say({"pid": child})
         with open(reading) as pipe:  # noqa: PTH123  a descriptor, not a path
             said = pipe.read()
         _, status = os.waitpid(child, 0)
-        ended = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-        sys.stdout.write(json.dumps({"signal": ended, "said": json.loads(said or "{}")}) + "\n")
-        sys.stdout.flush()
+        killed_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
+        _say({"signal": killed_by, "code": code, "said": json.loads(said or "{}")})
+    os._exit(0)
 
 
-def _child(settings: dict[str, Any], state_dir: Path, writing: int, *, verb: str, die_at: str | None) -> None:
+def _say(answer: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+def _child(
+    settings: dict[str, Any], home: Path, writing: int, *, verb: str, at: str | None, act: str, patience: float | None
+) -> None:
     # Several items per record, as in keychains with a limit: a record can then be torn.
     FileItems.item_limit = 400
-    if die_at:
-        faults.at = lambda point: os.kill(os.getpid(), signal.SIGKILL) if point == die_at else None
-    configuration = Configuration.of({"me": settings}, state_dir=state_dir, default="me")
-    with Keeper(configuration=configuration) as keeper:
-        os.write(writing, json.dumps(_answer(keeper, verb)).encode())
+    if patience is not None:
+        rotation.LOCK_PATIENCE = patience
+    if at:
+        faults.at = lambda point: _happen(act) if point == at else None
+    if verb == "command":
+        os.close(1)
+        os.open(os.devnull, os.O_WRONLY)
+        _configure(settings, home)
+        sys.exit(main(["refresh"]))
+    configuration = Configuration.of({"me": settings}, state_dir=home / "state", default="me")
+    keeper = Keeper(configuration=configuration)
+    if verb == "leave":
+        keeper.get()
+        keeper._holding("me").ask(by_person=True)
+        return  # neither waited for nor closed: the interpreter exits while the renewal is under way
+    os.write(writing, json.dumps(_answer(keeper, verb)).encode())
     os._exit(0)
+
+
+def _happen(act: str) -> None:
+    if act != "leaving":
+        os.kill(os.getpid(), signal.Signals[act])
+        return
+    deadline = time.monotonic() + 10
+    while not process_is_exiting() and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
+def _configure(settings: dict[str, Any], home: Path) -> None:
+    (home / "config").mkdir(mode=0o700, exist_ok=True)
+    lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
+    (home / "config" / "config.toml").write_text("\n".join(['default = "me"', "[profiles.me]", *lines]) + "\n", "utf-8")
+    os.environ["FRESHKEY_CONFIG_DIR"] = str(home / "config")
+    os.environ["FRESHKEY_STATE_DIR"] = str(home / "state")
 
 
 def _answer(keeper: Keeper, verb: str) -> dict[str, Any]:
@@ -109,5 +182,4 @@ def _answer(keeper: Keeper, verb: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    given = json.loads(sys.argv[1])
-    _forge(given["settings"], Path(given["state_dir"]))
+    _forge(json.loads(sys.argv[1]), Path(sys.argv[2]))
