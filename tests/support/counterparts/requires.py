@@ -52,6 +52,14 @@ def _chromium() -> str | None:
     return _playwright() or _programs("chromium")()
 
 
+def faketime() -> Path | None:
+    """The library that moves the clock of a process it is preloaded into."""
+    package = importlib.util.find_spec("libfaketime")
+    if package is None or package.origin is None:
+        return None
+    return next(Path(package.origin).parent.rglob("libfaketime.so.1"), None)
+
+
 COUNTERPARTS: Final = {
     "oidc-provider": Counterpart(
         _oidc_provider, "apt-get install npm libatomic1 && npm ci --prefix tests/counterparts && sh scripts/setup"
@@ -61,6 +69,9 @@ COUNTERPARTS: Final = {
     ),
     "chromium": Counterpart(
         _chromium, "apt-get install --no-install-recommends chromium libatomic1 && sh scripts/setup"
+    ),
+    "libfaketime": Counterpart(
+        lambda: None if faketime() else "the Python package libfaketime is not installed", "sh scripts/setup"
     ),
 }
 
