@@ -17,9 +17,13 @@ class Flight(Generic[T]):
 
     The first of `land` and `crash` counts. Work may land before it ends: its callers are then served while it
     finishes what they need not wait for.
+
+    Args:
+        late: What to say to those whose patience ends before the work does.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, late: str = "there is no answer yet; the renewal goes on in the background") -> None:
+        self._late = late
         self._landed = threading.Event()
         self._mutex = threading.Lock()
         self._result: T | None = None
@@ -57,9 +61,7 @@ class Flight(Generic[T]):
             FreshkeyError: The work failed.
         """
         if not self._landed.wait(timeout):
-            raise TransientError(
-                "there is no answer yet; the renewal goes on in the background", hint="Try again shortly"
-            )
+            raise TransientError(self._late, hint="Try again shortly")
         return self.result()
 
     def listen(self, callback: Callable[[], None]) -> None:
@@ -90,7 +92,24 @@ def launch(name: str, work: Callable[[Flight[T]], None]) -> Flight[T]:
     Raises:
         TransientError: The interpreter is exiting, or the process may start no more threads.
     """
-    flight: Flight[T] = Flight()
+    return _start(name, work, Flight(), daemon=False)
+
+
+def launch_expendable(name: str, work: Callable[[Flight[T]], None], *, late: str) -> Flight[T]:
+    """Do the same for work that spends nothing: if it hangs, the process may end all the same.
+
+    Args:
+        name: Of the thread.
+        work: Lands or crashes the flight.
+        late: See `Flight`.
+
+    Raises:
+        TransientError: See `launch`.
+    """
+    return _start(name, work, Flight(late), daemon=True)
+
+
+def _start(name: str, work: Callable[[Flight[T]], None], flight: Flight[T], *, daemon: bool) -> Flight[T]:
 
     def run() -> None:
         try:
@@ -101,7 +120,7 @@ def launch(name: str, work: Callable[[Flight[T]], None]) -> Flight[T]:
             flight.crash(our_own(error))
 
     try:
-        threading.Thread(target=run, name=f"freshkey {name}", daemon=False).start()
+        threading.Thread(target=run, name=f"freshkey {name}", daemon=daemon).start()
     except RuntimeError:
         raise TransientError("no thread can be started; the process is exiting or out of threads") from None
     return flight

@@ -16,9 +16,9 @@ from freshkey import session, sources
 from freshkey.clock import SYSTEM, Clock
 from freshkey.config import Configuration
 from freshkey.desk import open_desk
-from freshkey.errors import KeeperClosed, TransientError, describe_raise
+from freshkey.errors import KeeperClosed, TransientError, about, describe_raise
 from freshkey.events import Event, SignedOut
-from freshkey.flight import Flight, launch
+from freshkey.flight import Flight, launch, launch_expendable
 from freshkey.holding import Held, Holding
 from freshkey.model import Credential, Description, Inspection, Interaction
 from freshkey.person import Nobody
@@ -110,7 +110,8 @@ class Keeper:
             now = self._elapsed()
             if now < held.look_at and now + min_ttl < held.ends_at:
                 return held.credential
-        return self._wait_for(self._asking(profile, min_ttl, refused))
+        with about(profile):
+            return self._wait_for(self._asking(profile, min_ttl, refused))
 
     async def aget(
         self, profile: str | None = None, *, min_ttl: float = 0.0, refused: Credential | None = None
@@ -128,7 +129,9 @@ class Keeper:
         try:
             flight = next(asking)
             while True:
-                flight = asking.send(await _arrival(flight, self._timeout))
+                with about(profile):
+                    arrived = await _arrival(flight, self._timeout)
+                flight = asking.send(arrived)
         except StopIteration as answer:
             credential: Credential = answer.value
             return credential
@@ -293,7 +296,8 @@ class Keeper:
     def _holding(self, profile: str | None) -> Holding:
         """Return the holding of a profile, opening it first if need be."""
         self._must_be_open()
-        return self._opened.get(profile) or self._open(profile).wait(self._timeout)
+        with about(profile):
+            return self._opened.get(profile) or self._open(profile).wait(self._timeout)
 
     def _open(self, profile: str | None) -> Flight[Holding]:
         """Load what a profile needs on a thread of its own; callers at the same time share it."""
@@ -301,14 +305,18 @@ class Keeper:
             self._must_be_open()
             flight = self._openings.get(profile)
             if flight is None or (flight.landed and profile not in self._opened):
-                flight = launch("opening", lambda flight: self._do_open(flight, profile))
+                flight = launch_expendable(
+                    "opening", lambda flight: self._do_open(flight, profile), late="its provider is still being loaded"
+                )
                 self._openings[profile] = flight
             return flight
 
     def _do_open(self, flight: Flight[Holding], alias: str | None) -> None:
         name = self.configuration.select(alias).name
-        # One at a time: two names may mean one profile.
-        with self._opening_mutex:
+        with self._mutex:
+            mutex = self._opening_mutexes.setdefault(name, threading.Lock())
+        # Two names may mean one profile. One lock for all would let a provider that hangs keep out the others.
+        with mutex:
             holding = self._holdings.get(name) or self._new_holding(name)
         with self._mutex:
             self._holdings[name] = self._opened[alias] = holding
@@ -350,7 +358,7 @@ class Keeper:
 
     def _forget_threads(self) -> None:
         self._mutex = threading.Lock()
-        self._opening_mutex = threading.Lock()
+        self._opening_mutexes: dict[str, threading.Lock] = {}
         self._openings: dict[str | None, Flight[Holding]] = {}
 
     def after_fork(self) -> None:

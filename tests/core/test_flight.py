@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from freshkey.errors import FreshkeyError, LoginRequired, PluginBroken, TransientError
-from freshkey.flight import Flight, launch, process_is_exiting
+from freshkey.flight import Flight, launch, launch_expendable, process_is_exiting
 
 
 def landed(result: str = "token") -> Flight[str]:
@@ -199,6 +199,33 @@ def test_what_is_under_way_at_exit_is_finished_and_what_comes_later_is_answered(
     # Whether a thread may still be started there differs from one Python to the next.
     assert lines[2:] in (["refused late"], ["launched late"])
     assert done.stderr == ""
+
+
+HANGING = """
+import threading
+from freshkey.errors import TransientError
+from freshkey.flight import launch_expendable
+
+try:
+    launch_expendable("loading", lambda flight: threading.Event().wait(), late="it still loads").wait(0.05)
+except TransientError as error:
+    print(error)
+"""
+
+
+def test_expendable_work_that_hangs_does_not_keep_the_process() -> None:
+    done = subprocess.run([sys.executable, "-c", HANGING], check=True, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("it still loads. Try again shortly\n", "")
+
+
+def test_expendable_work_lands_and_crashes_like_any_other() -> None:
+    def fail(flight: Flight[str]) -> None:
+        raise LoginRequired("nobody is there")
+
+    landing: Flight[str] = launch_expendable("test", lambda flight: flight.land("token"), late="")
+    assert landing.wait(10) == "token"
+    with pytest.raises(LoginRequired, match="nobody is there"):
+        launch_expendable("test", fail, late="").wait(10)
 
 
 def test_a_running_process_is_not_exiting() -> None:

@@ -69,7 +69,7 @@ def test_a_held_credential_is_served_without_hook_lock_thread_file_or_import(wor
     sys.addaudithook(audit)
     world.journal.clear()
     modules = set(sys.modules)
-    taken = [keeper._mutex, keeper._opening_mutex, keeper._timer._mutex]
+    taken = [keeper._mutex, *keeper._opening_mutexes.values(), keeper._timer._mutex]
     mutexes: list[Any] = [*taken, *(holding._mutex for holding in keeper.holdings())]
     for mutex in mutexes:
         mutex.acquire()
@@ -647,6 +647,30 @@ def test_what_fails_to_open_is_tried_again(world: World) -> None:
         keeper.get("me")
 
 
+def test_a_provider_that_hangs_while_it_is_opened_keeps_out_no_other_profile(world: World) -> None:
+    world.signed_in()
+    keeper = world.keeper()
+    keeper._timeout = 0.05
+    opening, proceed = threading.Event(), threading.Event()
+    new_holding = keeper._new_holding
+
+    def slow(name: str) -> Any:
+        if name == "also-me":
+            opening.set()
+            proceed.wait()
+        return new_holding(name)
+
+    keeper._new_holding = slow  # type: ignore[method-assign]
+    for ask in (keeper.get, keeper.refresh, lambda name: asyncio.run(keeper.aget(name))):
+        with pytest.raises(TransientError, match="also-me: its provider is still being loaded"):
+            ask("also-me")
+    assert opening.is_set()
+    keeper._timeout = 20
+    assert token_of(keeper.get("me")) == "at-1"
+    proceed.set()
+    assert keeper.status("also-me").profile.name == "also-me"
+
+
 def test_close_waits_for_a_renewal_and_then_nothing_is_handed_out(world: World) -> None:
     keeper = world.signed_in()
     world.clock.advance(3600)
@@ -729,7 +753,7 @@ def test_a_forked_child_serves_what_is_held_and_can_renew(tmp_path: Path) -> Non
         until(lambda: keeper._timer._thread is not None)
         # Locks that other threads of the parent hold at the moment of the fork.
         (holding,) = keeper.holdings()
-        mutexes = [keeper._mutex, keeper._opening_mutex, keeper._timer._mutex, holding._mutex]
+        mutexes = [keeper._mutex, *keeper._opening_mutexes.values(), keeper._timer._mutex, holding._mutex]
         for mutex in mutexes:
             mutex.acquire()
         pid = os.fork()
