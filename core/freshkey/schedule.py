@@ -76,6 +76,11 @@ def seconds_left(obtained: Moment, lifetime: float | None, now: Moment) -> float
     return min(by_wall, obtained.elapsed + lifetime - now.elapsed)
 
 
+def seconds_since(then: Moment, now: Moment) -> float:
+    """Return the seconds from one reading to another; by the wall clock if they belong to different boots."""
+    return now.elapsed - then.elapsed if then.boot_id == now.boot_id else now.wall - then.wall
+
+
 def wall_clock_is_wrong(obtained: Moment, now: Moment) -> bool:
     """Tell whether only a wrong wall clock could say how old a credential is.
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from attrs import define, evolve, field
 
-from freshkey import faults
+from freshkey import faults, schedule
+from freshkey.clock import Moment
 from freshkey.errors import (
     LoginRequired,
     OutcomeUnknown,
@@ -24,7 +25,7 @@ from freshkey.errors import (
 from freshkey.flight import process_is_exiting
 from freshkey.model import Credential, Intent, Snapshot
 from freshkey.person import Quiet
-from freshkey.retry import Policy, persistently
+from freshkey.retry import LOST_ANSWER_RETRIES, LOST_ANSWER_WINDOW, Policy, persistently
 
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("freshkey")
 
 SENDINGS_BEFORE_GIVING_UP = 2
-"""A token whose answer was lost is sent once more by the next rotation, and then never again."""
+"""A token whose answer was lost long ago is sent once more, and then never again."""
 
 
 @define
@@ -90,17 +91,27 @@ class Spending:
         )
         earlier = self.snapshot.intent
         if earlier is not None and hmac.compare_digest(earlier.token_hash, intent.token_hash):
-            if earlier.attempts >= SENDINGS_BEFORE_GIVING_UP:
+            if earlier.attempts >= self._sendings_allowed(earlier):
                 raise self._lost(earlier)
             self._earlier, self._recovering = earlier, True
             intent = evolve(intent, noted=earlier.noted, attempts=earlier.attempts + 1)
         elif self.snapshot.damaged:
-            # The newer record is lost, so this token was spent already: this is its one retry.
+            # The newer record is lost, so this token was spent already, nobody knows when: this is its one retry.
+            intent = evolve(intent, noted=_before_the_window(intent.noted))
             self._earlier, self._recovering = intent, True
             intent = evolve(intent, attempts=SENDINGS_BEFORE_GIVING_UP)
         self.desk.store.intend(intent)
         faults.hit("P3")
         return intent
+
+    def _sendings_allowed(self, earlier: Intent) -> int:
+        """Return how often a token may be sent in all, whoever sends it.
+
+        Twice again within 30 s, which is when servers with a grace period repeat their answer (ROT-6), and once again
+        at any later time. A server without one ends the sign-in at the first repetition either way.
+        """
+        age = schedule.seconds_since(earlier.noted, self.desk.clock.now())
+        return 1 + LOST_ANSWER_RETRIES if 0 <= age <= LOST_ANSWER_WINDOW else SENDINGS_BEFORE_GIVING_UP
 
     def _send(self) -> Credential:
         policy = Policy(unknown_answers=0) if self._recovering else Policy()
@@ -140,3 +151,9 @@ class Spending:
         key = f"freshkey intent {self.desk.profile.provider} {self.desk.profile.name}"
         message = secret.reveal() if secret is not None else ""
         return hmac.new(key.encode(), message.encode(), hashlib.sha256).hexdigest()
+
+
+def _before_the_window(now: Moment) -> Moment:
+    """Return a moment so long ago that no server repeats an answer of then."""
+    longer = LOST_ANSWER_WINDOW + 1.0
+    return Moment(wall=now.wall - longer, elapsed=now.elapsed - longer, boot_id=now.boot_id)

@@ -120,6 +120,20 @@ def test_an_open_intent_of_the_same_token_allows_one_more_sending(world: World, 
     assert world.store.contents == before
 
 
+def test_within_thirty_seconds_an_open_intent_allows_two_more_sendings(world: World, desk: Desk) -> None:
+    """ROT-6: that is when servers with a grace period repeat their answer, and processes may die in a row."""
+    spending(desk)._intend()
+    for attempts in (2, 3):
+        world.clock.advance(10)
+        world.provider.script.append(OutcomeUnknown("broke"))
+        with pytest.raises(OutcomeUnknown):
+            spending(desk).renew()
+        assert intent_of(desk).attempts == attempts
+    with pytest.raises(LoginRequired, match="was lost"):
+        spending(desk).renew()
+    assert len(world.provider.sent) == 2
+
+
 def test_an_open_intent_of_another_token_means_nothing_for_this_one(world: World, desk: Desk) -> None:
     one = spending(desk)
     evolve(one, credential=world.provider.rotate_elsewhere())._intend()

@@ -46,6 +46,17 @@ def test_killed_between_answer_and_save_a_lenient_server_gives_the_answer_again(
         assert server.count(RENEWAL) == server.count("refresh_token.graced") == repetition + 1
 
 
+@row(15, "ROT-6")
+def test_two_processes_killed_in_a_row_lose_nothing_at_a_lenient_server(
+    forge: Forge, server: AuthorizationServer
+) -> None:
+    server.policy.grace = 30.0
+    for _ in range(FIFTY // 5):
+        kill(forge, "P4")
+        kill(forge, "P5")
+        assert works(server, forge.run("refresh"))
+
+
 @row(15, "ROT-6", "ROT-7", "ROT-5")
 @row(16, "ROT-4")
 @pytest.mark.parametrize("point", ["P4", "P5", "P6"])
