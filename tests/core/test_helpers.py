@@ -1,11 +1,25 @@
-"""Secrets from the environment are taken as they are or refused without being quoted."""
+"""Secrets from the environment and from helpers are taken as they are or refused without being quoted."""
 
 from __future__ import annotations
 
-import pytest
+import json
+import os
+import sys
+import threading
+from pathlib import Path
 
-from freshkey.errors import ConfigurationError
-from freshkey.helpers import LONGEST_SECRET, environment_secret
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freshkey.errors import ConfigurationError, ProtocolError, TransientError
+from freshkey.helpers import (
+    LONGEST_SECRET,
+    environment_secret,
+    helper_environment,
+    read_helper_json,
+    run_helper,
+)
 from freshkey.secret import Secret
 
 
@@ -48,3 +62,156 @@ def test_what_no_header_can_carry_names_the_variable_and_not_the_value(value: st
 
 def test_the_longest_secret_is_taken() -> None:
     assert environment_secret(NAME, {NAME: "x" * LONGEST_SECRET}) is not None
+
+
+# --- helper commands: TRU-4 ----------------------------------------------------------------------------------------
+
+
+def script(path: Path, code: str) -> str:
+    path.write_text(f"#!/bin/sh\n{code}\n", "utf-8")
+    path.chmod(0o700)
+    return str(path)
+
+
+def test_what_a_helper_prints_is_handed_over_as_it_is() -> None:
+    assert run_helper(["printf", r"%s\n", CANARY]) == Secret(f"{CANARY}\n")
+
+
+def test_arguments_are_arguments_and_no_shell_sees_them() -> None:
+    assert run_helper(["printf", "%s|", "a b", "$HOME", "`id`", ";", "*"]) == Secret("a b|$HOME|`id`|;|*|")
+
+
+def test_a_helper_sees_little_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", CANARY)
+    seen = run_helper(["env"]).reveal()
+    names = {line.partition("=")[0] for line in seen.splitlines()}
+    assert "PATH" in names
+    assert CANARY not in seen
+    assert names <= set(helper_environment(dict(os.environ)))
+
+
+def test_the_caller_may_say_what_the_environment_is(tmp_path: Path) -> None:
+    script(tmp_path / "my-helper", "echo $WHO")
+    environ = {"PATH": f"{tmp_path}:/bin:/usr/bin", "WHO": "ada"}
+    assert run_helper(["my-helper"], environ=environ) == Secret("ada\n")
+
+
+def test_a_helper_has_nothing_to_read_and_no_descriptor_of_ours() -> None:
+    reading, writing = os.pipe()
+    os.set_inheritable(writing, True)
+    try:
+        listed = "import os; print(sorted(os.read(0, 1)), [n for n in os.listdir('/proc/self/fd') if int(n) > 2])"
+        assert f"'{writing}'" not in (said := run_helper([sys.executable, "-I", "-c", listed]).reveal())
+        assert said.startswith("[] ")
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def test_a_helper_is_a_session_of_its_own() -> None:
+    ids = "import os; print(os.getsid(0) == os.getpgid(0) == os.getpid())"
+    assert run_helper([sys.executable, "-I", "-c", ids]) == Secret("True\n")
+
+
+@pytest.mark.parametrize(
+    ("argv", "what"),
+    [
+        ([], "a helper command is a list"),
+        ([""], "a helper command is a list"),
+        (["env", f"{CANARY}\0"], "a helper command is a list"),
+        (["./helper", CANARY], "'helper' is named by a relative path"),
+        (["no-such-helper", CANARY], "'no-such-helper' is not there"),
+        (["/no/such/helper", CANARY], "'helper' is not there"),
+        (["/etc/passwd", CANARY], "'passwd' is not there, or is no program"),
+        (["/etc", CANARY], "'etc' is not there, or is no program"),
+    ],
+)
+def test_what_cannot_be_run_is_named_without_its_arguments(argv: list[str], what: str) -> None:
+    with pytest.raises(ConfigurationError, match=what) as caught:
+        run_helper(argv)
+    assert CANARY not in str(caught.value)
+
+
+def test_a_program_in_the_working_directory_is_not_found_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script(tmp_path / "helper", "echo evil")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match="'helper' is not there"):
+        run_helper(["helper"], environ={"PATH": ".:"})
+
+
+def test_a_program_that_the_system_refuses(tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.write_text("#!/no/such/interpreter\n")
+    broken.chmod(0o700)
+    before = set(os.listdir("/proc/self/fd"))
+    with pytest.raises(ConfigurationError, match="'broken' cannot be run: No such file"):
+        run_helper([str(broken)])
+    assert set(os.listdir("/proc/self/fd")) <= before
+
+
+def test_the_most_that_may_be_printed_may_be_printed() -> None:
+    assert run_helper(["printf", "12345"], max_output=5) == Secret("12345")
+    with pytest.raises(ProtocolError, match="'printf' printed more than 5 bytes"):
+        run_helper(["printf", "123456"], max_output=5)
+
+
+def test_a_helper_that_closes_its_output_first_still_has_to_end_well() -> None:
+    with pytest.raises(TransientError, match="'sh' failed with status 7"):
+        run_helper(["sh", "-c", "echo x; exec 1>&-; sleep 0.1; exit 7"])
+
+
+def test_output_that_is_no_text() -> None:
+    with pytest.raises(ProtocolError, match="'printf' printed something that is not UTF-8") as caught:
+        run_helper(["printf", CANARY + r"\377"])
+    assert caught.value.__context__ is None
+
+
+def test_without_a_thread_the_helper_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    before = set(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(TransientError, match="no thread can be started"):
+        run_helper(["sleep", "60"])
+    assert set(os.listdir("/proc/self/fd")) <= before
+
+
+# --- what they print: TRU-4, TRU-6 ---------------------------------------------------------------------------------
+
+
+def test_an_object_of_our_version() -> None:
+    text = json.dumps({"version": 1, "token": CANARY, "expires_in": 60, "scopes": ["a", {"b": None}]}) + "\n"
+    assert read_helper_json(Secret(text)) == {"token": CANARY, "expires_in": 60, "scopes": ["a", {"b": None}]}
+
+
+@pytest.mark.parametrize("version", ["true", "1.0", '"1"', "2", "0", "null", "[1]"])
+def test_another_version(version: str) -> None:
+    with pytest.raises(ProtocolError, match="'acme' printed an object of no version, or of one that is not known"):
+        read_helper_json(Secret(f'{{"version": {version}, "token": "{CANARY}"}}'), "'acme'")
+
+
+@pytest.mark.parametrize("text", ["", CANARY, f'"{CANARY}"', "[1]", '{"version": 1', "{'version': 1}", "{} {}", "{} x"])
+def test_no_object(text: str) -> None:
+    with pytest.raises(ProtocolError, match="printed no JSON object") as caught:
+        read_helper_json(Secret(text))
+    assert caught.value.__context__ is None
+    assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize("bad", ["\r", "\n", "\0"])
+@pytest.mark.parametrize("facts", [{"token": "a{}b"}, {"to{}ken": "a"}, {"more": ["a", {"b": "c{}"}]}])
+def test_text_that_breaks_a_line(bad: str, facts: dict[str, object]) -> None:
+    text = json.dumps({"version": 1, **facts}).replace("{}", json.dumps(bad)[1:-1])
+    with pytest.raises(ProtocolError, match="a line break or a NUL"):
+        read_helper_json(Secret(text))
+
+
+@given(st.text(max_size=200) | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))
+def test_reading_is_total(text: str) -> None:
+    try:
+        facts = read_helper_json(Secret(text))
+    except ProtocolError as error:
+        assert len(text) < 8 or text not in str(error)
+    else:
+        assert "version" not in facts

@@ -31,6 +31,7 @@ from freshkey.errors import (
 )
 from freshkey.http import Request, Response, _user_agent, form, send
 from freshkey.strictjson import LARGEST_BODY
+from matrix import row
 
 
 CANARY = "canary-5f1d0c9a7e"
@@ -178,6 +179,7 @@ def test_a_body_of_exactly_the_limit_is_read() -> None:
         assert len(post(place).body) == LARGEST_BODY
 
 
+@row(39, "NET-6")
 @pytest.mark.parametrize(
     ("script", "says"),
     [
@@ -194,6 +196,7 @@ def test_an_answer_outside_the_rules_is_a_protocol_error(script: Script, says: s
         post(place)
 
 
+@row(37, "NET-5")
 def test_a_redirect_is_not_followed() -> None:
     with serving(answer()) as target:
         with (
@@ -207,6 +210,7 @@ def test_a_redirect_is_not_followed() -> None:
 # --- nothing was sent -----------------------------------------------------------------------------------------------
 
 
+@row(32, "NET-1")
 def test_a_refused_connection_is_transient() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -214,6 +218,7 @@ def test_a_refused_connection_is_transient() -> None:
         post(Place(port, queue.SimpleQueue()))
 
 
+@row(32, "NET-1")
 def test_a_name_that_does_not_resolve_is_transient() -> None:
     with pytest.raises(TransientError, match=r"freshkey\.invalid"):
         send(Request(method="GET", url="https://freshkey.invalid/"), deadline=10)
@@ -285,6 +290,7 @@ def drip(prefix: bytes) -> Script:
     return script
 
 
+@row(35, "ROT-6")
 @pytest.mark.parametrize(
     "script",
     [
@@ -303,6 +309,7 @@ def test_a_broken_answer_leaves_the_outcome_unknown(script: Script) -> None:  # 
     assert CANARY not in str(caught.value)
 
 
+@row(36, "NET-6")
 @pytest.mark.parametrize(
     "script",
     [
@@ -371,6 +378,7 @@ def certificate(folder: Path, *, address: str = "127.0.0.1", expired: bool = Fal
     return Certificate(file, context)
 
 
+@row(38, "NET-5")
 def test_a_certificate_that_nobody_vouches_for_is_refused_for_good(tmp_path: Path) -> None:  # NET-1
     with serving(answer(), tls=certificate(tmp_path).context) as place:
         with pytest.raises(ProviderRefused, match="self-signed") as caught:
@@ -402,6 +410,7 @@ def test_an_authority_named_in_the_environment_is_trusted_and_no_session_key_is_
     assert not (tmp_path / "keys.log").exists()
 
 
+@row(36, "NET-6")
 def test_a_dripping_tls_server_is_cut_off_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(made.file))

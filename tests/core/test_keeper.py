@@ -28,6 +28,7 @@ from freshkey.errors import (
 from freshkey.events import AccountChanged, Obtained, RenewalFailed, Renewed, SignedOut, SignInNeeded
 from freshkey.keeper import Keeper
 from freshkey.model import Credential, Identity, Validity
+from matrix import row
 from rotating import (
     ADA,
     LOST,
@@ -123,6 +124,7 @@ def test_what_get_returns_tells_its_times_by_the_keepers_clock(world: World) -> 
 # --- shared renewals ----------------------------------------------------------------------------------------------
 
 
+@row(25, "ROT-1")
 def test_a_hundred_threads_share_one_renewal(world: World) -> None:
     keeper = world.signed_in()
     world.clock.advance(3600)
@@ -132,6 +134,7 @@ def test_a_hundred_threads_share_one_renewal(world: World) -> None:
     assert world.provider.sent == ["rt-1"]
 
 
+@row(25)
 def test_a_hundred_waiters_share_one_failure(world: World) -> None:
     keeper = world.signed_in()
     world.clock.advance(3600)
@@ -162,6 +165,7 @@ def test_a_dead_server_is_asked_in_one_row_of_attempts_for_all_threads(world: Wo
     assert answers[0].profile == "me"
 
 
+@row(25, "ROT-1")
 def test_a_thousand_awaiters_open_a_profile_on_one_thread(world: World) -> None:
     world.signed_in()
     keeper = world.keeper()
@@ -741,6 +745,7 @@ def run(script: str, *arguments: str) -> str:
     return done.stdout
 
 
+@row(22, "ROT-11")
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="no fork here")
 def test_a_forked_child_serves_what_is_held_and_can_renew(tmp_path: Path) -> None:
     out = run(

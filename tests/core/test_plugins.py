@@ -16,6 +16,7 @@ from freshkey import plugins
 from freshkey.errors import ConfigurationError, PluginBroken, describe_raise
 from freshkey.hooks import hookimpl
 from freshkey.plugins import OWN_STORES, PROVIDERS, STORES, Found
+from matrix import row
 
 
 HOOKS = """
@@ -78,6 +79,7 @@ def test_plugins_are_sorted_and_of_their_group_only(install: Install) -> None:
     assert [found.name for found in plugins.find(STORES)] == ["vault"]
 
 
+@row(59)
 def test_two_distributions_with_one_name_are_both_named(install: Install) -> None:  # TRU-1
     install("acme", "fixture_acme", distribution="honest-acme")
     install("acme", "fixture_evil", distribution="evil-acme", code="raise SystemExit('imported')")
@@ -166,6 +168,7 @@ def test_no_distribution_can_claim_a_store_that_comes_along(install: Install, na
     assert "fixture_evil" not in sys.modules
 
 
+@row(59)
 @pytest.mark.parametrize(
     ("code", "said"),
     [

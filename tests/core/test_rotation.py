@@ -24,6 +24,7 @@ from freshkey.keeper import Keeper
 from freshkey.model import Snapshot
 from freshkey.rotation import Rotation
 from freshkey.stores import bell
+from matrix import row
 from rotating import (
     LOST,
     MACHINE,
@@ -148,6 +149,7 @@ def test_tokens_that_are_no_single_use_need_no_intent(world: World) -> None:
     assert world.journal == ["lock", "load", "refresh", "save", "release"]
 
 
+@row(28, "ROT-8")
 def test_an_answer_without_a_refresh_token_that_carries_the_old_one_on_is_kept(world: World) -> None:
     """ROT-8: the provider carries the old token on; it is not spent then."""
     keeper = world.signed_in()
@@ -252,6 +254,7 @@ def test_after_ten_seconds_the_token_is_used_and_still_saved_later(world: World)
 # --- refused for good (ROT-5) -------------------------------------------------------------------------------------
 
 
+@row(30, "ROT-5")
 def test_a_refused_token_is_never_sent_again(world: World) -> None:
     keeper = world.signed_in()
     world.clock.advance(3400)
@@ -306,6 +309,7 @@ def test_a_new_sign_in_ends_the_refusal_everywhere(world: World) -> None:
     assert token_of(keeper.get("me")) == "at-3"
 
 
+@row(29, "ROT-5")
 def test_a_token_renewed_beyond_the_lock_is_adopted_after_a_refusal(world: World) -> None:
     """Another host that shares the store is not kept out by this host's lock."""
     keeper = world.signed_in()
@@ -362,6 +366,7 @@ def test_a_person_who_fails_to_sign_in_does_not_cause_the_dead_token_to_be_sent_
 # --- lost answers (ROT-6, ROT-7) ----------------------------------------------------------------------------------
 
 
+@row(34, "ROT-6")
 def test_a_lost_answer_is_asked_for_twice_more_and_then_once_and_then_never(world: World) -> None:
     keeper = world.signed_in()
     expire(world)
@@ -397,6 +402,7 @@ def test_a_lost_answer_is_asked_for_twice_more_and_then_once_and_then_never(worl
     assert token_of(keeper.get("me")) == "at-2"
 
 
+@row(26, "ROT-6")
 def test_a_strict_server_refuses_the_retry_and_the_loss_is_told_once(world: World) -> None:
     keeper = world.signed_in()
     events = collect(keeper)
@@ -499,6 +505,7 @@ def test_a_plugin_that_breaks_after_sending_keeps_the_intent(world: World) -> No
     assert token_of(keeper.get("me")) == "at-2"
 
 
+@row(31, "NET-1")
 def test_a_refused_configuration_is_not_tried_again_by_itself(world: World) -> None:
     keeper = world.signed_in()
     expire(world)
@@ -554,6 +561,7 @@ def test_the_refresh_token_of_such_a_record_is_sent_once(world: World, first: Ex
     assert world.provider.sent == ["rt-1"]
 
 
+@row(27)
 def test_an_older_generation_than_was_saved_is_reported(world: World, caplog: pytest.LogCaptureFixture) -> None:
     keeper = world.signed_in()
     keeper.refresh("me")
@@ -623,6 +631,7 @@ def test_a_sign_out_elsewhere_is_noticed_at_the_next_renewal(world: World) -> No
 # --- pauses -------------------------------------------------------------------------------------------------------
 
 
+@row(33, "NET-3")
 def test_processes_share_the_pause_after_a_failure(world: World) -> None:
     keeper, other = world.signed_in(), world.keeper()
     other.get("me")

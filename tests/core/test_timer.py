@@ -11,6 +11,7 @@ from freshkey.errors import LoginRequired, ProviderRefused, TransientError
 from freshkey.events import Obtained, Renewed, SignedOut
 from freshkey.keeper import Keeper
 from freshkey.timer import LISTENING_SLEEP, LONGEST_SLEEP, Timer
+from matrix import row
 from rotating import LOST, World, collect, expired, token_of, until
 
 
@@ -118,6 +119,7 @@ def test_a_deadline_shortens_the_sleep(world: World) -> None:
 # --- clocks -------------------------------------------------------------------------------------------------------
 
 
+@row(44, "TIM-1")
 def test_a_wall_clock_set_forward_counts(world: World) -> None:
     keeper = world.signed_in()
     world.clock.step_wall(7200)
@@ -127,6 +129,7 @@ def test_a_wall_clock_set_forward_counts(world: World) -> None:
     assert world.provider.sent == ["rt-1"], "the new one was obtained by the new time"
 
 
+@row(44, "TIM-1")
 def test_a_wall_clock_set_back_does_not_prolong_anything(world: World) -> None:
     keeper = world.signed_in()
     world.clock.step_wall(-7200)
@@ -149,6 +152,7 @@ def test_a_step_forward_is_folded_in_at_the_next_look(world: World) -> None:
     assert token_of(keeper.get("me")) == "at-2"
 
 
+@row(45, "TIM-2")
 def test_suspend_counts_although_no_thread_noticed_it(world: World) -> None:
     keeper = world.signed_in()
     world.clock.suspend(3600)
@@ -166,6 +170,7 @@ def test_after_a_reboot_the_wall_clock_decides(world: World) -> None:
     assert token_of(world.keeper().get("me")) == "at-2"
 
 
+@row(44, "TIM-1")
 def test_a_wall_clock_that_was_reset_by_a_reboot_means_due(world: World) -> None:
     world.signed_in()
     world.clock.reboot()
@@ -179,6 +184,7 @@ def test_a_wall_clock_that_was_reset_by_a_reboot_means_due(world: World) -> None
 # --- no hot loop (TIM-4, I7) --------------------------------------------------------------------------------------
 
 
+@row(32, "TIM-4")
 @pytest.mark.parametrize("random", [0.0, 0.5])
 def test_a_failing_provider_is_left_alone_between_attempts(world: World, random: float) -> None:
     world.random = random
@@ -190,6 +196,7 @@ def test_a_failing_provider_is_left_alone_between_attempts(world: World, random:
     assert looks <= 660
 
 
+@row(43, "TIM-4")
 def test_a_provider_that_answers_with_expired_tokens_is_left_alone_between_attempts(world: World) -> None:
     keeper = world.signed_in()
     world.clock.advance(3300)
@@ -254,6 +261,7 @@ def test_a_server_that_comes_back_is_found_again(world: World) -> None:
     assert not world.provider.script
 
 
+@row(33, "NET-3")
 def test_retry_after_is_kept(world: World) -> None:
     keeper = world.signed_in()
     world.clock.advance(3300)

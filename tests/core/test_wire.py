@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from freshkey.errors import ConfigurationError
 from freshkey.wire import Request, Response, checked_url, form, json_body, retry_after
+from matrix import row
 
 
 CANARY = "canary-5f1d0c9a7e"
@@ -94,6 +95,7 @@ def test_bodies_are_encoded_as_their_content_type_says() -> None:
 NOON = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
 
 
+@row(33, "NET-3")
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [

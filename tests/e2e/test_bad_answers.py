@@ -12,6 +12,7 @@ from freshkey import Configuration, Credential, FreshkeyError, Keeper
 from freshkey.session import stored_credential
 from freshkey.testing import AuthorizationServer, ScriptedPerson
 from freshkey.testing.browser import follow
+from matrix import row
 
 
 GOOD = {"access_token": "canary-new-access", "refresh_token": "canary-new-refresh", "token_type": "Bearer"}
@@ -61,6 +62,7 @@ def stored(keeper: Keeper) -> Credential | None:
     return stored_credential(keeper._holding("me"))
 
 
+@row(40, "NET-6")
 @pytest.mark.parametrize("body", BAD.values(), ids=BAD)
 def test_it_is_refused_and_nothing_is_lost(keeper: Keeper, server: AuthorizationServer, body: bytes) -> None:
     before, held = stored(keeper), keeper.get()

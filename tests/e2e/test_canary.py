@@ -15,6 +15,7 @@ import pytest
 
 from freshkey.testing import assert_no_secret
 from home import Home
+from matrix import row
 
 
 pytestmark = pytest.mark.counterpart
@@ -52,6 +53,7 @@ def files_below(*folders: Path) -> Iterator[tuple[Path, str]]:
                 yield path, path.read_bytes().decode("latin-1")
 
 
+@row(60, "LEK-1", "LEK-3", "LEK-4", "NET-8")
 def test_every_flow_with_the_root_logger_at_debug(home: Home, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     with watched_arguments() as arguments:

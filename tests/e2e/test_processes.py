@@ -12,6 +12,7 @@ import pytest
 from counterparts.oidc import OidcServer, sign_in
 from freshkey.testing import ScriptedPerson
 from home import Home
+from matrix import row
 
 
 pytestmark = pytest.mark.counterpart
@@ -20,6 +21,7 @@ WORKER = Path(__file__).parents[1] / "support" / "renewing_process.py"
 EXPIRIES = 10
 
 
+@row(24, "ROT-1")
 def test_two_processes_keep_working_through_ten_expiries(home: Home) -> None:
     with OidcServer(access_token_seconds=2) as server:
         home.use(server)

@@ -14,6 +14,7 @@ from freshkey.errors import FreshkeyError, LoginRequired, ProtocolError, Provide
 from freshkey.http import Response
 from freshkey.oauth import DeviceCode, Poll, TokenAnswer, read_device, read_device_token, read_revocation, read_token
 from freshkey.secret import Secret
+from matrix import row
 
 
 Answer = Callable[..., Response]
@@ -103,6 +104,7 @@ def test_lifetimes_that_can_be_read(answer: Answer, written: str, seconds: float
     assert read_token(answer(body), NOW).expires_in == seconds
 
 
+@row(41, "NET-6")
 @pytest.mark.parametrize(
     "written",
     [
@@ -121,6 +123,7 @@ def test_lifetimes_that_nobody_should_guess(answer: Answer, written: str) -> Non
 # --- access_token: row 42 -------------------------------------------------------------------------------------------
 
 
+@row(42, "NET-6")
 @pytest.mark.parametrize(
     "token",
     ["", " ", "a b", "a\r\nX-Evil: 1", "a\n", "\u00e9", "\u0663", "a\x00", "\x7f", "a" * 65537, None, 1, True, [], {}],
@@ -140,6 +143,7 @@ def test_a_token_may_be_64_kib_long(answer: Answer) -> None:
 # --- bodies: NET-6, row 40 ------------------------------------------------------------------------------------------
 
 
+@row(40, "NET-6")
 @pytest.mark.parametrize(
     "body",
     [

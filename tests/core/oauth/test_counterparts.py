@@ -31,6 +31,7 @@ from freshkey.oauth import (
 )
 from freshkey.secret import Secret
 from freshkey.testing import ManualClock, ScriptedPerson
+from matrix import row
 
 
 pytestmark = pytest.mark.counterpart
@@ -151,6 +152,7 @@ def test_the_redirect_uri_and_the_verifier_are_checked_by_the_server(sign_in: Si
         client.exchange(moved)
 
 
+@row(56, "FLO-3")
 def test_another_servers_answer_is_rejected(oidc: OidcServer, sign_in: SignIn) -> None:  # FLO-3, row 56
     with OidcServer(client_id=oidc.client_id) as attacker:
 

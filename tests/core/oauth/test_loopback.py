@@ -14,6 +14,7 @@ import pytest
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ProviderRefused, TransientError
 from freshkey.oauth import LoopbackListener, Server, loopback, pages
 from freshkey.secret import Secret
+from matrix import row
 
 
 STATE = "a-state-of-this-attempt"
@@ -141,6 +142,7 @@ def test_the_server_refused_the_request(listen: Listen) -> None:
 # --- everything else: row 53 ---------------------------------------------------------------------------------------
 
 
+@row(53, "FLO-2", "FLO-5")
 def test_strangers_are_turned_away_and_the_attempt_goes_on(listen: Listen) -> None:
     waiting = listen()
     here = f"Host: {waiting.authority}"
@@ -177,6 +179,7 @@ def test_nothing_a_stranger_sends_comes_back(listen: Listen) -> None:  # FLO-6
     assert b"canary" not in answer
 
 
+@row(53, "FLO-2")
 def test_64_strangers_end_the_attempt(listen: Listen) -> None:  # FLO-2
     waiting = listen()
 
@@ -336,6 +339,7 @@ def test_localhost_is_both_families_on_one_port(listen: Listen) -> None:
     assert refuses(port, "::1")
 
 
+@row(55, "FLO-4")
 @needs_ipv6
 def test_a_port_of_which_a_thief_holds_half_is_not_used(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
     real = loopback._listen

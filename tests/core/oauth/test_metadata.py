@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError, TransientError
 from freshkey.http import Response
 from freshkey.oauth import Server, discover
+from matrix import row
 
 
 Answer = Callable[..., Response]
@@ -92,6 +93,7 @@ def test_a_server_that_refuses_for_now(answer: Answer, wire: Callable[..., Any],
     assert caught.value.retry_after == 9
 
 
+@row(57, "FLO-11")
 @pytest.mark.parametrize(
     "issuer", ["http://id.example.com", "https://id.example.com?a=b", "https://id.example.com#a", "id.example.com", ""]
 )
@@ -103,6 +105,7 @@ def test_an_issuer_that_is_none(wire: Callable[..., Any], issuer: str) -> None:
     assert network.sent == []
 
 
+@row(57, "FLO-11")
 @pytest.mark.parametrize(
     "named", ["https://id.example.com/tenant/", "https://ID.example.com/tenant", "", None, 1, [ISSUER]]
 )
@@ -111,6 +114,7 @@ def test_another_issuers_document_is_discarded(answer: Answer, wire: Callable[..
         discover(ISSUER, wire(answer({**FACTS, "issuer": named})))
 
 
+@row(57, "FLO-11")
 @pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint", "revocation_endpoint"])
 @pytest.mark.parametrize(
     "endpoint",

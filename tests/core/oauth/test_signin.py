@@ -15,6 +15,7 @@ from freshkey.oauth import Grant, Pkce, Server, authorize, loopback, signin
 from freshkey.person import Nobody
 from freshkey.secret import Secret
 from freshkey.testing import ManualClock, ScriptedPerson, UnexpectedQuestion
+from matrix import row
 
 
 PASTE_URI = "https://console.example.com/oauth/code/callback?app=freshkey"
@@ -367,6 +368,7 @@ def test_nobody_is_there(sign_in: SignIn, threads: Callable[[], list[str]]) -> N
     assert threads() == []
 
 
+@row(54, "FLO-4")
 def test_the_attempt_ends_after_five_minutes(sign_in: SignIn, threads: Callable[[], list[str]]) -> None:
     clock = ManualClock()
     opened: list[str] = []
@@ -384,6 +386,7 @@ def test_the_attempt_ends_after_five_minutes(sign_in: SignIn, threads: Callable[
     assert threads() == []
 
 
+@row(54)
 def test_an_interrupt_frees_everything(sign_in: SignIn, threads: Callable[[], list[str]]) -> None:
     class Interrupted(ManualClock):
         def wait(self, event: threading.Event, timeout: float) -> bool:

@@ -13,6 +13,7 @@ from keyring.backends.fail import Keyring as FailKeyring
 from freshkey.errors import ConfigurationError, StoreUnavailable
 from freshkey.stores import backends
 from freshkey.stores.backends import allowed, open_backend
+from matrix import row
 
 
 class Real(KeyringBackend):
@@ -42,6 +43,7 @@ def allow(patch: pytest.MonkeyPatch, *kinds: type) -> None:
     patch.setattr(backends, "_load", {kind.__name__: kind for kind in kinds}.__getitem__)
 
 
+@row(2, "STO-1")
 def test_the_allow_list_names_only_keychains_of_operating_systems() -> None:
     """STO-1."""
     assert allowed("darwin") == ("keyring.backends.macOS.Keyring",)
@@ -77,6 +79,7 @@ def test_no_keychain_is_explained_with_the_reason_of_the_best_candidate(monkeypa
         open_backend()
 
 
+@row(4, "STO-1")
 @pytest.mark.parametrize(
     "path",
     [
@@ -134,6 +137,7 @@ print("imported" if "hijack" in sys.modules else "ignored")
 """
 
 
+@row(3, "STO-2")
 def test_neither_a_variable_nor_keyrings_own_configuration_chooses_the_backend(tmp_path: Path) -> None:
     """STO-2, row 3: the module that they name is not even imported."""
     (tmp_path / "hijack.py").write_text("raise SystemExit('hijacked')\n")

@@ -17,6 +17,7 @@ from freshkey.model import CredentialStore, Profile, Snapshot
 from freshkey.stores import filekey
 from freshkey.stores.file import store
 from freshkey.stores.files import create_private
+from matrix import row
 from scripted_items import a_record, an_intent
 
 
@@ -83,6 +84,7 @@ def test_looking_makes_nothing(profile: Profile) -> None:
     assert not profile.state_dir.exists()
 
 
+@row(51, "STO-7")
 def test_all_files_are_private_whatever_the_umask(profile: Profile) -> None:
     """STO-7, row 51."""
     before = os.umask(0)

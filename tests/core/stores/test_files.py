@@ -21,6 +21,7 @@ from freshkey.stores.files import (
     remove_private,
     write_private,
 )
+from matrix import row
 
 
 def mode(path: Path) -> int:
@@ -43,6 +44,7 @@ def umask_000() -> Iterator[None]:
     os.umask(before)
 
 
+@row(51, "STO-7")
 @pytest.mark.usefixtures("umask_000")
 def test_whatever_the_umask_nobody_else_gets_in(tmp_path: Path) -> None:
     """STO-7, row 51."""
@@ -82,6 +84,7 @@ def test_only_one_of_two_creators_makes_the_file(folder: Path) -> None:
     assert names(folder) == ["x"]
 
 
+@row(50, "STO-7")
 @pytest.mark.parametrize("bits", [0o777, 0o770, 0o702, 0o720])
 def test_a_directory_that_others_can_write_to_is_refused_with_the_remedy(folder: Path, bits: int) -> None:
     """Row 50."""
@@ -98,6 +101,7 @@ def test_each_directory_below_is_checked_too(folder: Path) -> None:
         private_dir(folder, "store")
 
 
+@row(50, "STO-7")
 def test_a_directory_behind_a_link_is_refused(folder: Path, tmp_path: Path) -> None:
     """Row 50."""
     (tmp_path / "link").symlink_to(folder)
@@ -126,6 +130,7 @@ def test_a_place_where_anybody_can_swap_the_directory_is_refused(tmp_path: Path)
     assert private_dir(tmp_path / "open" / "state").is_dir()
 
 
+@row(50, "STO-7")
 def test_what_belongs_to_somebody_else_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 50."""
     write_private(folder / "x", b"1")
@@ -234,6 +239,7 @@ def test_names_of_any_kind_become_different_safe_file_names() -> None:
     assert file_name("me").startswith("me-")
 
 
+@row(49, "STO-7")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system")
 @pytest.mark.parametrize("options", ["size=64k", "size=64k,ro"])
 def test_a_full_or_read_only_disk_is_explained_and_leaves_no_temporary(tmp_path: Path, options: str) -> None:

@@ -15,6 +15,7 @@ from counterparts.keychain import Keychain
 from freshkey.errors import StoreBusy, StoreUnavailable
 from freshkey.model import CredentialStore, Profile, Snapshot
 from freshkey.stores.keyring import store
+from matrix import row
 from scripted_items import a_record, an_intent
 
 
@@ -73,6 +74,7 @@ def test_the_secrets_of_a_sign_in_that_was_signed_out_are_gone(
     assert services[0].endswith(":me:1.0")
 
 
+@row(5, "STO-4")
 def test_a_locked_keychain_says_so_and_works_again_after_unlocking(kept: CredentialStore, keychain: Keychain) -> None:
     """Row 5."""
     kept.save(a_record(1))
@@ -105,6 +107,7 @@ def test_reading_a_locked_keychain_again_and_again_costs_no_descriptors(
     assert descriptors() <= before + 1
 
 
+@row(7)
 def test_a_halted_keychain_keeps_the_lock_until_the_late_write_is_done(profile: Profile, keychain: Keychain) -> None:
     """Row 7, and no older generation over a newer one."""
     hasty, patient = store(evolve(profile, store_settings={"timeout": 0.3})), store(profile)
@@ -126,6 +129,7 @@ def test_a_halted_keychain_keeps_the_lock_until_the_late_write_is_done(profile: 
     assert patient.load() == Snapshot(record=a_record(generation + 1, "newest"))
 
 
+@row(8)
 def test_a_killed_keychain_is_locked_at_first_and_has_lost_nothing(kept: CredentialStore, keychain: Keychain) -> None:
     """Row 8."""
     kept.save(a_record(1))
@@ -171,6 +175,7 @@ for _ in range(5):
 """
 
 
+@row(24, "ROT-2")
 def test_processes_that_save_under_the_lock_never_lose_a_generation(profile: Profile, keychain: Keychain) -> None:
     """ROT-2."""
     clients = [
@@ -214,6 +219,7 @@ def test_a_forked_child_gets_a_thread_of_its_own_and_no_lock(profile: Profile, k
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@row(1, "STO-1")
 def test_no_session_bus_is_explained(kept: CredentialStore, monkeypatch: pytest.MonkeyPatch, profile: Profile) -> None:
     """Row 1."""
     monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS")

@@ -20,6 +20,7 @@ from freshkey.stores import keyring as keyring_store
 from freshkey.stores.keyring import KeyringItems, service_prefix, store
 from freshkey.stores.slots import SlottedStore
 from freshkey.stores.worker import SerialWorker
+from matrix import row
 from scripted_items import a_record, an_intent
 
 
@@ -84,6 +85,7 @@ def test_the_store_keeps_records_and_intents(backend: FakeBackend, profile: Prof
     assert kept.kind == "keyring"
 
 
+@row(10, "STO-6", "STO-10")
 def test_each_item_has_a_service_of_its_own_and_no_secret_in_any_name(backend: FakeBackend, profile: Profile) -> None:
     """STO-6."""
     kept = opened(profile)
@@ -106,6 +108,7 @@ def test_another_state_directory_or_profile_is_another_sign_in(profile: Profile,
     assert service_prefix(evolve(profile, name="you")) != service_prefix(profile)
 
 
+@row(10, "STO-5")
 def test_windows_gets_small_items(backend: FakeBackend, profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 10."""
     monkeypatch.setattr(KeyringItems, "item_limit", keyring_store.WINDOWS_ITEM_LIMIT)
@@ -117,6 +120,7 @@ def test_windows_gets_small_items(backend: FakeBackend, profile: Profile, monkey
     assert max(len(value.encode("utf-16-le")) for value in backend.values.values()) <= 2560
 
 
+@row(9)
 def test_a_keychain_that_hangs_is_given_up_at_the_deadline_and_then_at_once(
     backend: FakeBackend, profile: Profile
 ) -> None:

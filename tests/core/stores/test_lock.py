@@ -15,6 +15,7 @@ import pytest
 
 from freshkey.errors import StoreBusy, StoreUnavailable
 from freshkey.stores.lock import ProfileLock, ThreadLock
+from matrix import row
 
 
 HOLDER = """
@@ -163,6 +164,7 @@ def test_the_file_is_private_holds_the_pid_and_stays(lock: ProfileLock) -> None:
     assert lock.path.read_text("ascii").strip("\0 ") == str(os.getpid())
 
 
+@row(21, "ROT-1")
 def test_a_lock_file_that_is_a_link_is_refused_and_its_target_untouched(lock: ProfileLock, tmp_path: Path) -> None:
     """Row 21."""
     lock.acquire(0)()
@@ -189,6 +191,7 @@ def test_a_lock_file_with_a_second_name_is_refused_and_untouched(lock: ProfileLo
     assert (tmp_path / "target").read_text() == "precious"
 
 
+@row(21)
 def test_a_directory_in_the_place_of_the_lock_file_is_refused(lock: ProfileLock) -> None:
     """Row 21."""
     lock.path.mkdir(parents=True, mode=0o700)
@@ -199,6 +202,7 @@ def test_a_directory_in_the_place_of_the_lock_file_is_refused(lock: ProfileLock)
         lock.acquire(0)
 
 
+@row(21, "ROT-12")
 @pytest.mark.parametrize("meddle", ["remove", "replace", "link"])
 def test_a_waiter_never_keeps_the_lock_of_a_file_that_nobody_else_sees(
     lock: ProfileLock, holder: Holder, tmp_path: Path, meddle: str
@@ -262,6 +266,7 @@ def test_releasing_twice_is_harmless(lock: ProfileLock, state: Path) -> None:
     again()
 
 
+@row(23, "ROT-11")
 def test_a_child_program_does_not_inherit_the_lock(lock: ProfileLock) -> None:
     """Row 23."""
     release = lock.acquire(0)
@@ -315,6 +320,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 """
 
 
+@row(22, "ROT-11")
 def test_a_forked_child_closes_and_never_unlocks_and_waits_like_everybody_else(state: Path) -> None:
     """ROT-11, rows 22 and 23."""
     done = subprocess.run(

@@ -15,6 +15,7 @@ from freshkey.errors import GenerationConflict, RecordUnreadable, StoreUnavailab
 from freshkey.model import Record, Snapshot
 from freshkey.secret import Secret
 from freshkey.stores.slots import SlottedStore
+from matrix import row
 from scripted_items import Crashed, OpenLock, ScriptedItems, a_record, an_intent
 
 
@@ -47,6 +48,7 @@ def test_what_is_saved_is_loaded_generation_after_generation(items: Callable[[],
         assert store.load() == Snapshot(record=record)
 
 
+@row(11, "STO-5")
 @KINDS
 def test_a_crash_at_any_step_of_a_save_leaves_the_generation_before_or_the_new_one(
     items: Callable[[], ScriptedItems],
@@ -190,6 +192,7 @@ def test_signing_in_after_signing_out_is_newer() -> None:
     assert store.load() == Snapshot(record=a_record(3))
 
 
+@row(12, "STO-5")
 def test_a_torn_newer_slot_is_reported_and_overwritten_by_the_next_save() -> None:
     items = ScriptedItems(400)
     store = opened(items)
@@ -202,6 +205,7 @@ def test_a_torn_newer_slot_is_reported_and_overwritten_by_the_next_save() -> Non
     assert store.load() == Snapshot(record=long_record(2, chunks=1))
 
 
+@row(13, "STO-9")
 def test_two_corrupt_slots_are_damage_without_a_record_and_stop_nobody_from_signing_in() -> None:
     items = ScriptedItems()
     items.values = {"0.0": "junk", "1.0": "fk1.00000000.r.1.0.1.x"}
@@ -229,6 +233,7 @@ def test_a_string_that_its_own_store_calls_corrupt_is_a_torn_slot() -> None:
     assert opened(items).load() == Snapshot(record=a_record(1), damaged=True)
 
 
+@row(13, "STO-9")
 def test_what_a_newer_freshkey_wrote_is_neither_read_nor_overwritten() -> None:
     """STO-9."""
     items = ScriptedItems()
