@@ -1,15 +1,45 @@
-"""Credentials that come from outside: read from environment variables, checked, and never quoted."""
+"""Credentials that come from outside, from environment variables and helper commands: bounded, and never quoted."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any, Final
 
-from freshkey.errors import ConfigurationError
+from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError, TransientError
 from freshkey.secret import Secret
+from freshkey.strictjson import parse_json_object
 
 
 LONGEST_SECRET = 65536
 """Characters of a secret that are taken at the most."""
+
+HELPER_TIMEOUT: Final = 30.0
+"""Seconds that a helper command has, unless the caller says otherwise."""
+
+MOST_OUTPUT: Final = 65536
+"""Bytes that a helper command may print, unless the caller says otherwise."""
+
+HELPER_VARIABLES: Final = frozenset(
+    {"HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER"}
+    | {"DBUS_SESSION_BUS_ADDRESS", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR"}
+    | {"HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy"}
+    | {"APPDATA", "LOCALAPPDATA", "PATHEXT", "SYSTEMROOT", "TEMP", "TMP", "USERPROFILE"}
+)
+"""What a helper command sees of the environment; above all no other provider's credentials."""
+
+HELPER_VERSION: Final = 1
+
+_GLANCE = 0.02
+_FAREWELL = 1.0
 
 
 def environment_secret(name: str, environ: Mapping[str, str]) -> Secret | None:
@@ -33,3 +63,213 @@ def environment_secret(name: str, environ: Mapping[str, str]) -> Secret | None:
         message = f"the environment variable {name} holds no usable secret: it is too long or has odd characters"
         raise ConfigurationError(message, hint=f"Set {name} to the bare value, or unset it")
     return Secret(value)
+
+
+# --- helper commands ----------------------------------------------------------------------------------------------
+
+
+def helper_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the part of `environ` that a helper command may see."""
+    return {name: value for name, value in environ.items() if name in HELPER_VARIABLES}
+
+
+def run_helper(
+    argv: Sequence[str],
+    *,
+    timeout: float = HELPER_TIMEOUT,
+    environ: Mapping[str, str] | None = None,
+    max_output: int = MOST_OUTPUT,
+) -> Secret:
+    """Run a helper command and return what it printed, as it is.
+
+    There is no shell, nothing to read on its standard input, and nobody who reads its standard error, where some
+    helpers print what they were about to hand over. It runs in a session of its own: when it is over, whatever it
+    started in that session is killed.
+
+    Args:
+        argv: The program and its arguments. The program is an absolute path, or a name that is looked up on the
+            ``PATH`` of `environ`.
+        timeout: Seconds until it is killed.
+        environ: Its whole environment; `helper_environment` by default.
+        max_output: Bytes of standard output, beyond which it is killed.
+
+    Raises:
+        ConfigurationError: There is no such program, or it cannot be run.
+        TransientError: It took too long, or ended with another status than 0.
+        ProtocolError: It printed nothing, too much, or no UTF-8.
+
+    No message quotes an argument or the output; each names the program alone.
+    """
+    environment = dict(helper_environment() if environ is None else environ)
+    program = _program(argv, environment)
+    run = _start([program, *argv[1:]], environment, max_output)
+    try:
+        run.wait(time.monotonic() + timeout)
+    finally:
+        run.end()
+    return run.output(timeout)
+
+
+def read_helper_json(output: Secret, program: str = "the helper") -> dict[str, Any]:
+    """Return the object that a helper printed in freshkey's own form, ``{"version": 1, …}``, without its version.
+
+    Args:
+        output: What `run_helper` returned.
+        program: How to call it in an error.
+
+    Raises:
+        ProtocolError: It is no such object, of another version, or has text with a line break or a NUL in it, which
+            could smuggle a line into whatever the text is written to. The message never quotes it.
+    """
+    facts = _facts(output)
+    if isinstance(facts, str):
+        hint = f'A helper prints one JSON object with "version": {HELPER_VERSION}'
+        raise ProtocolError(f"{program} printed {facts}", hint=hint)
+    return facts
+
+
+def _facts(output: Secret) -> dict[str, Any] | str:
+    """Return what was printed, or what is wrong with it; raised elsewhere, so that no traceback shows the facts."""
+    try:
+        facts = parse_json_object(output.reveal().encode("utf-8", "surrogatepass"))
+    except ProtocolError:
+        return "no JSON object"
+    version = facts.pop("version", None)
+    if type(version) is not int or version != HELPER_VERSION:  # True and 1.0 equal 1 and are something else
+        return "an object of no version, or of one that is not known here"
+    return "text with a line break or a NUL in it" if _breaks_lines(facts) else facts
+
+
+def _breaks_lines(value: object) -> bool:
+    if isinstance(value, str):
+        return any(character in value for character in "\r\n\0")
+    if isinstance(value, dict):
+        return any(_breaks_lines(part) for part in (*value, *value.values()))
+    return isinstance(value, list) and any(_breaks_lines(part) for part in value)
+
+
+def _program(argv: Sequence[str], environ: Mapping[str, str]) -> str:
+    """Return the absolute path of what is to be run: where it lies must not depend on the working directory."""
+    if not argv or not argv[0] or any("\0" in word for word in argv):
+        raise ConfigurationError("a helper command is a list: a program and its arguments")
+    named = PurePath(argv[0])
+    if not named.is_absolute() and os.path.dirname(argv[0]):  # noqa: PTH120  a path object drops a leading dot
+        message = f"the helper {named.name!r} is named by a relative path"
+        raise ConfigurationError(message, hint="Write its absolute path, or a bare name that is on PATH")
+    found = shutil.which(argv[0], path=environ.get("PATH", os.defpath))
+    if found is None or not Path(found).is_absolute():
+        message = f"the helper {named.name!r} is not there, or is no program"
+        raise ConfigurationError(message, hint="Check its path, and that it may be executed")
+    return found
+
+
+def _start(command: list[str], environ: dict[str, str], most: int) -> _Run:
+    reading, writing = os.pipe()
+    try:
+        process = subprocess.Popen(  # noqa: S603  an argument list of the user's own configuration, and no shell
+            command,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=writing,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError as error:
+        os.close(reading)
+        reason = error.strerror or "the operating system refused"
+    else:
+        return _Run(process, reading, PurePath(command[0]).name, most)
+    finally:
+        os.close(writing)
+    raise ConfigurationError(f"the helper {PurePath(command[0]).name!r} cannot be run: {reason}")
+
+
+class _Run:
+    """One helper while it runs. What it prints is kept here and not in local variables, which tracebacks may show."""
+
+    def __init__(self, process: subprocess.Popen[bytes], pipe: int, name: str, most: int) -> None:
+        self._process = process
+        self._pipe = pipe
+        self._name = repr(name)
+        self._most = most
+        self._printed = bytearray()
+        self._in_time = False
+        self._closed = threading.Event()
+        self._reader = threading.Thread(target=self._read, name="freshkey helper", daemon=True)
+
+    def _read(self) -> None:
+        while not self._too_much:
+            before = len(self._printed)
+            self._printed += os.read(self._pipe, self._most + 1 - before)
+            if len(self._printed) == before:
+                break
+        self._closed.set()
+        os.close(self._pipe)
+
+    def wait(self, deadline: float) -> None:
+        """Wait until it has ended, printed too much, or run out of time.
+
+        Raises:
+            TransientError: Its output cannot be read, because the process may start no more threads.
+        """
+        try:
+            self._reader.start()
+        except RuntimeError:
+            os.close(self._pipe)
+            raise TransientError(f"no thread can be started to read from the helper {self._name}") from None
+        while not (self._ended() or self._too_much):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            self._rest(min(left, _GLANCE))
+        self._in_time = True
+
+    def _rest(self, seconds: float) -> None:
+        if self._closed.is_set():
+            time.sleep(seconds)
+        else:
+            self._closed.wait(seconds)
+
+    @property
+    def _too_much(self) -> bool:
+        return len(self._printed) > self._most
+
+    def _ended(self) -> bool:
+        """Whether the program itself has ended; it is not reaped, so that its process group is still its own."""
+        if sys.platform == "win32":
+            return self._process.poll() is not None
+        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def end(self) -> None:
+        """Kill it and what it started, and take what it had printed."""
+        if sys.platform == "win32":
+            self._process.kill()
+        else:
+            with contextlib.suppress(PermissionError):  # macOS, where nothing but the ended program is left
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        if self._reader.ident is not None:
+            # One that left the session may hold the pipe open for ever; nobody waits for that.
+            self._reader.join(_FAREWELL)
+
+    def output(self, timeout: float) -> Secret:
+        """Return what it printed, or say what was wrong."""
+        flaw = self._flaw(timeout)
+        if flaw is not None:
+            raise flaw
+        try:
+            return Secret(self._printed.decode("utf-8"))
+        except UnicodeDecodeError:
+            message = f"the helper {self._name} printed something that is not UTF-8"
+        # Raised outside the handler: the decoder's own error carries the whole output.
+        raise ProtocolError(message)
+
+    def _flaw(self, timeout: float) -> FreshkeyError | None:
+        if self._too_much:
+            return ProtocolError(f"the helper {self._name} printed more than {self._most} bytes")
+        if not self._in_time:
+            return TransientError(f"the helper {self._name} did not end within {timeout:g} s", hint="Run it yourself")
+        if self._process.returncode != 0:
+            hint = "Run it yourself to see why"
+            return TransientError(f"the helper {self._name} failed with status {self._process.returncode}", hint=hint)
+        return None if self._printed else ProtocolError(f"the helper {self._name} printed nothing")

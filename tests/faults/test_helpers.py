@@ -1,0 +1,214 @@
+"""The zoo of helper commands that misbehave: each is bounded, leaves nothing running, and is not quoted."""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import secrets
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from freshkey import helpers
+from freshkey.errors import FreshkeyError, ProtocolError, TransientError
+from freshkey.helpers import read_helper_json, run_helper
+from freshkey.secret import Secret
+from matrix import row
+
+
+CANARY = "canary-1f88c02b6d3e4975"
+MARK = "FRESHKEY_TEST_MARK"
+
+
+class Zoo:
+    """Starts helpers, and finds every process that one of them left behind: they carry a mark in their environment."""
+
+    def __init__(self) -> None:
+        self._mark = secrets.token_hex(8)
+
+    def run(self, code: str, timeout: float = 20.0) -> Secret:
+        environ = {"PATH": os.environ["PATH"], MARK: self._mark}
+        return run_helper(["sh", "-c", code], timeout=timeout, environ=environ)
+
+    @property
+    def running(self) -> list[int]:
+        wanted = f"{MARK}={self._mark}".encode()
+        return [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if wanted in _environ(folder)]
+
+    def all_gone(self) -> bool:
+        """Whether they are gone, soon: killed ones take a moment to be buried by init."""
+        end = time.monotonic() + 10
+        while self.running and time.monotonic() < end:
+            time.sleep(0.005)
+        return not self.running
+
+
+def _environ(folder: Path) -> bytes:
+    try:
+        return (folder / "environ").read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.fixture
+def zoo() -> Iterator[Zoo]:
+    zoo = Zoo()
+    yield zoo
+    left = zoo.running
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert left == []
+
+
+def test_the_zoo_finds_what_is_left(zoo: Zoo) -> None:
+    helper = threading.Thread(target=_outcome, args=(lambda: zoo.run("sleep 60", timeout=1),))
+    helper.start()
+    end = time.monotonic() + 10
+    while not zoo.running:
+        assert time.monotonic() < end
+    helper.join()
+    assert zoo.all_gone()
+
+
+@row(58, "TRU-4")
+@pytest.mark.parametrize(
+    "code",
+    [
+        "exec sleep 600",
+        "trap '' TERM INT HUP; sleep 600; sleep 600",
+        "sleep 600 & sleep 600 & wait",
+        "(sleep 600; sleep 600) & (sh -c 'sleep 600; true') & exec sleep 600",
+        "exec 1>&-; exec sleep 600",
+        "cat; sleep 600",
+        "kill -STOP $$",
+    ],
+)
+def test_one_that_hangs_is_killed_with_all_that_it_started(zoo: Zoo, code: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(TransientError, match=r"'sh' did not end within 0\.4 s"):
+        zoo.run(f"echo {CANARY}; {code}", timeout=0.4)
+    assert time.monotonic() - started < 3
+    assert zoo.all_gone()
+
+
+@row(58, "TRU-4")
+@pytest.mark.parametrize(("code", "status"), [("exit 0", 0), ("exit 1", 1), ("kill -9 $$", -9)])
+def test_one_that_ends_takes_its_children_along(zoo: Zoo, code: str, status: int) -> None:
+    started = time.monotonic()
+    if status:
+        with pytest.raises(TransientError, match=f"'sh' failed with status {status}"):
+            zoo.run(f"sleep 600 & echo {CANARY}; {code}")
+    else:
+        assert zoo.run(f"sleep 600 & echo {CANARY}; {code}") == Secret(f"{CANARY}\n")
+    assert time.monotonic() - started < 5
+    assert zoo.all_gone()
+
+
+@row(58, "TRU-4")
+def test_one_that_floods_costs_neither_time_nor_memory(zoo: Zoo) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started = time.monotonic()
+    with pytest.raises(ProtocolError, match="'sh' printed more than 65536 bytes"):
+        zoo.run("head -c 1000000000 /dev/zero & exec head -c 1000000000 /dev/zero")
+    assert time.monotonic() - started < 5
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) < 20 * 1024
+    assert zoo.all_gone()
+
+
+@row(58, "TRU-4")
+def test_one_whose_child_left_the_session_holds_up_nobody(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helpers, "_FAREWELL", 0.2)
+    started = time.monotonic()
+    # It is beyond reach, as daemons that are meant to stay are; it ends by itself.
+    assert zoo.run("setsid sleep 4 & sleep 0.2; echo done") == Secret("done\n")
+    assert time.monotonic() - started < 3
+    assert zoo.all_gone()
+
+
+def _outcome(act: Callable[[], object]) -> FreshkeyError:
+    with pytest.raises(FreshkeyError) as caught:
+        act()
+    return caught.value
+
+
+@row(58, "TRU-4", "LEK-3")
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"echo {CANARY} >&2; exit 1",
+        f"echo {CANARY} >&2",
+        f"echo {CANARY}; echo {CANARY} >&2; exit 1",
+        f"echo {CANARY}; exec sleep 600",
+        f"printf '{CANARY}\\377'",
+        f"while :; do echo {CANARY}; done",
+        f"echo {CANARY}",
+        f"echo '[\"{CANARY}\"]'",
+        f'echo \'{{"version": 1, "token": "{CANARY}"}} trailing\'',
+        f'echo \'{{"version": 2, "token": "{CANARY}"}}\'',
+        f'echo \'{{"version": 1, "token": "{CANARY}\\\\r"}}\'',
+        ":",
+    ],
+    ids=range(12),
+)
+def test_nothing_that_one_prints_is_quoted(
+    zoo: Zoo, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, code: str
+) -> None:
+    from rich.console import Console
+    from rich.traceback import Traceback
+
+    caplog.set_level(logging.DEBUG)
+    error = _outcome(lambda: read_helper_json(zoo.run(code, timeout=0.5), "'sh'"))
+    printed = Console(width=400)
+    # Every local variable of every frame of ours; the frames of this test hold the command itself.
+    shown = Traceback.from_exception(type(error), error, error.__traceback__, show_locals=True, suppress=[__file__])
+    with printed.capture() as capture:
+        printed.print(shown)
+    assert "sh" in str(error)
+    assert CANARY not in str(error)
+    assert CANARY not in "".join(traceback.format_exception(error))
+    assert CANARY not in _of_ours(shown)
+    assert "run_helper" in capture.get() or "read_helper_json" in capture.get()
+    assert (CANARY in caplog.text, capfd.readouterr()) == (False, ("", ""))
+    assert zoo.all_gone()
+
+
+def _of_ours(shown: object) -> str:
+    """Return the local variables that a traceback of rich shows of the frames of freshkey."""
+    from rich.traceback import Traceback
+
+    assert isinstance(shown, Traceback)
+    frames = [frame for stack in shown.trace.stacks for frame in stack.frames]
+    ours = [frame for frame in frames if frame.filename == helpers.__file__]
+    assert ours
+    # What was to be run is the caller's; what came back is the secret.
+    return str([(name, value) for frame in ours for name, value in (frame.locals or {}).items() if name != "argv"])
+
+
+@row(58, "TRU-4")
+def test_an_interrupted_caller_leaves_nothing_running(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(run: helpers._Run, seconds: float) -> None:
+        if zoo.running:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(helpers._Run, "_rest", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        zoo.run("sleep 600 & exec sleep 600")
+    assert zoo.all_gone()
+
+
+@row(58, "TRU-4")
+def test_many_at_once_leave_no_thread_and_no_descriptor(zoo: Zoo) -> None:
+    descriptors, threads = len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+    runs = [threading.Thread(target=zoo.run, args=(f"sleep 600 & echo {number}",)) for number in range(16)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join(20)
+    assert (len(list(Path("/proc/self/fd").iterdir())), threading.active_count()) == (descriptors, threads)
+    assert zoo.all_gone()
