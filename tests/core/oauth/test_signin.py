@@ -64,8 +64,9 @@ def sign_in(server: Server) -> SignIn:
 
 @pytest.fixture
 def threads() -> Callable[[], list[str]]:
-    """Names of freshkey's own threads that are still there."""
-    return lambda: [thread.name for thread in threading.enumerate() if thread.name.startswith("freshkey-")]
+    """Names of freshkey's own threads that the test began and that are still there."""
+    before = set(threading.enumerate())
+    return lambda: [thread.name for thread in set(threading.enumerate()) - before if "freshkey" in thread.name]
 
 
 # --- by browser ----------------------------------------------------------------------------------------------------
