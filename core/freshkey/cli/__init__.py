@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from freshkey.cli import exits, process
-from freshkey.cli.output import Output
+from freshkey.cli.output import Output, UnwritableError
 from freshkey.cli.parser import UsageError, parse
 from freshkey.errors import FreshkeyError
 
@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     The process is made unreadable for others, and signals let a renewal in flight finish.
     """
     process.harden()
+    process.whole_streams()
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
     with process.orderly_signals(_restore_terminal):
@@ -66,10 +67,13 @@ def run(
     except KeyboardInterrupt:
         out.instruct("freshkey: interrupted")
         return exits.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output is gone. The interpreter would fail once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read our output is gone
+        _drop_the_rest()
         return exits.BROKEN_PIPE
+    except UnwritableError as error:
+        _drop_the_rest()
+        out.instruct(f"freshkey: the result could not be written: {error}")
+        return exits.UNWRITABLE
     finally:
         _restore_terminal()
 
@@ -98,6 +102,11 @@ def _command(name: str) -> Callable[[Context], int]:
 
     command: Callable[[Context], int] = getattr(import_module(f"freshkey.cli.{_HOMES[name]}"), name)
     return command
+
+
+def _drop_the_rest() -> None:
+    """Let go of what was not written: the interpreter would fail once more when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _restore_terminal() -> None:

@@ -6,6 +6,7 @@ from freshkey import errors
 
 
 OK = 0
+UNWRITABLE = 1
 USAGE = 2
 SIGN_IN_NEEDED = 3
 STORE = 4

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
 from freshkey.cli.exits import code_of
@@ -13,6 +14,10 @@ from freshkey.cli.exits import code_of
 
 if TYPE_CHECKING:
     from freshkey.errors import FreshkeyError
+
+
+class UnwritableError(Exception):
+    """Standard output takes nothing more, as on a full disk."""
 
 
 def clean(text: str) -> str:
@@ -58,23 +63,42 @@ class Output:
             value: Its form for programs.
             lines: Its form for people.
         """
-        if self.as_json:
-            print(json.dumps(value, indent=2), file=self.stdout)
-        else:
-            for line in lines:
-                print(line, file=self.stdout)
-        # A closed pipe has to show here, where it is handled, and not while the interpreter exits.
-        self.stdout.flush()
+        with self._writing():
+            if self.as_json:
+                print(json.dumps(value, indent=2), file=self.stdout)
+            else:
+                for line in lines:
+                    print(line, file=self.stdout)
 
     def raw(self, text: str) -> None:
         """Print exactly `text` and a line end on stdout."""
-        print(text, file=self.stdout, flush=True)
+        with self._writing():
+            print(text, file=self.stdout)
 
     def table(self, value: Mapping[str, object], header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a result that is a table."""
         cleaned = [[clean(cell) for cell in row] for row in rows]
-        if self.as_json or not (self.stdout.isatty() and _print_rich(self.stdout, header, cleaned)):
-            self.result(value, _aligned([header, *cleaned]))
+        if not self.as_json and self.stdout.isatty():
+            with self._writing():
+                if _print_rich(self.stdout, header, cleaned):
+                    return
+        self.result(value, _aligned([header, *cleaned]))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Write a result; what goes wrong has to show here, where it is handled, and not while the interpreter exits.
+
+        Raises:
+            BrokenPipeError: Whoever read it is gone.
+            UnwritableError: It cannot be written.
+        """
+        try:
+            yield
+            self.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise UnwritableError(error.strerror or type(error).__name__) from None
 
     def say(self, message: str) -> None:
         """Tell a person something that is no result."""
@@ -82,15 +106,19 @@ class Output:
             self.instruct(message)
 
     def instruct(self, message: str) -> None:
-        """Tell a person what to do; printed with ``--json`` as well."""
-        print(message, file=self.stderr, flush=True)
+        """Tell a person what to do; printed with ``--json`` as well.
+
+        Nothing in it is obeyed by a terminal, and a standard error that is gone or full costs nobody the result.
+        """
+        with suppress(OSError):
+            print("\n".join(map(clean, message.split("\n"))), file=self.stderr, flush=True)
 
     def error(self, error: FreshkeyError) -> None:
         """Say what went wrong and what to do next; with ``--json`` as an object on one line."""
         if self.as_json:
             self.instruct(json.dumps({"error": _error_fields(error)}))
         else:
-            self.instruct(f"freshkey: {clean(str(error))}")
+            self.instruct(f"freshkey: {clean(str(error))}")  # cleaned as a whole: an error is one line
 
     def usage_error(self, message: str, usage: str) -> None:
         """Say that the command line cannot be understood."""

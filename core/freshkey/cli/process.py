@@ -1,4 +1,4 @@
-"""The command line's own process: no core dumps, and signals that let a renewal in flight finish."""
+"""The command line's own process: no core dumps, whole streams, and signals that let a renewal in flight finish."""
 
 from __future__ import annotations
 
@@ -32,6 +32,20 @@ def harden() -> None:
         import ctypes
 
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def whole_streams() -> None:
+    """Open what the parent has closed of the three standard streams, on the null device.
+
+    Otherwise a lock or a connection would get the number of standard error, and with it what a browser prints there;
+    and Python prints what is meant for a missing standard error to standard output.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # In this order each gets the lowest number that is free, which is its own.
+            stream = open(os.devnull, mode, encoding="utf-8", errors="backslashreplace")  # noqa: PTH123, SIM115  for as long as the process lives
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
 
 
 @contextmanager

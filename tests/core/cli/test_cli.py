@@ -153,6 +153,56 @@ def test_reader_that_went_away_causes_no_traceback(environ: dict[str, str]) -> N
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+def shell(environ: dict[str, str], words: str) -> subprocess.CompletedProcess[str]:
+    """Run freshkey with the redirections of a shell."""
+    command = f'"$0" -m freshkey {words}'
+    return subprocess.run(
+        ["sh", "-c", command, sys.executable], env=environ, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sh's redirections are POSIX")
+def test_messages_never_reach_standard_output_where_standard_error_is_closed(environ: dict[str, str]) -> None:
+    done = shell(environ, "token nobody-of-that-name 2>&-")
+
+    assert (done.returncode, done.stdout) == (6, "")  # print(file=None) would write to standard output
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sh's redirections are POSIX")
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
+def test_closed_streams_cause_no_traceback(environ: dict[str, str], closed: str) -> None:
+    done = shell(environ, f"providers {closed}")
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sh's redirections are POSIX")
+def test_streams_that_were_closed_get_their_own_numbers(environ: dict[str, str]) -> None:
+    program = (
+        "import os, sys; from freshkey.cli import process; process.whole_streams();"
+        "numbers = [sys.stdin.fileno(), sys.stdout.fileno(), sys.stderr.fileno()];"
+        "os._exit(numbers != [0, 1, 2] or not all(map(os.get_inheritable, numbers)))"
+    )
+    done = subprocess.run(["sh", "-c", '"$0" -c "$1" <&- >&- 2>&-', sys.executable, program], env=environ, check=False)
+
+    assert done.returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_result_that_cannot_be_written_is_told_and_exits_1(environ: dict[str, str]) -> None:
+    done = shell(environ, "providers >/dev/full")
+
+    assert done.returncode == 1
+    assert done.stderr == "freshkey: the result could not be written: No space left on device\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_standard_error_that_is_full_changes_no_exit_code(environ: dict[str, str]) -> None:
+    done = shell(environ, "token nobody-of-that-name 2>/dev/full")
+
+    assert (done.returncode, done.stdout, done.stderr) == (6, "", "")
+
+
 def test_text_that_the_terminal_cannot_show_is_escaped(environ: dict[str, str], config: Path) -> None:
     program = (
         "import sys; from unittest import mock; from freshkey import cli;"

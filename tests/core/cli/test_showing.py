@@ -48,6 +48,14 @@ def test_status_for_programs(run: Run, config: Path) -> None:
     assert (empty["signed_in"], empty["sign_in_needed"]) == (False, "the server refused")
 
 
+def test_trouble_is_shown_and_never_obeyed(run: Run, config: Path, keeper: FakeKeeper) -> None:
+    config.write_text('[profiles.broken]\nprovider = "p"\n')
+    keeper.fails = StoreUnavailable("the daemon said \x1b]0;title\x07 and\u202e went")
+    done = run("status")
+
+    assert "broken: the daemon said \ufffd]0;title\ufffd and\ufffd went\n" in done.err
+
+
 def test_profile_that_cannot_be_shown_hides_no_other(run: Run, config: Path, keeper: FakeKeeper) -> None:
     config.write_text('[profiles.broken]\nprovider = "p"\n[profiles.me]\nprovider = "p"\n')
     keeper.fails = StoreUnavailable("the keychain is locked")
