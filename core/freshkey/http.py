@@ -191,6 +191,9 @@ class _Exchange:
 
         if isinstance(error, FreshkeyError):
             return error.for_another_caller()
+        if isinstance(error, UnicodeError) and not self._sent:  # of the codec that writes host names, RFC 5890
+            message = f"{self._host} cannot be the name of a host"
+            return ConfigurationError(message, hint="Check the addresses in the profile's settings")
         causes = list(_causes(error))
         refusal = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
         if refusal is not None and not self._sent:

@@ -224,6 +224,12 @@ def test_a_name_that_does_not_resolve_is_transient() -> None:
         send(Request(method="GET", url="https://freshkey.invalid/"), deadline=10)
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 64, "xn--a.invalid", "xn--.invalid"])
+def test_a_name_that_no_host_can_have_is_a_fault_of_the_configuration(host: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{host} cannot be the name of a host"):
+        send(Request(method="GET", url=f"https://{host}/"), deadline=5)
+
+
 def test_a_name_lookup_that_hangs_ends_at_the_deadline_and_sends_nothing_later(monkeypatch: pytest.MonkeyPatch) -> None:
     lookup, over = socket.getaddrinfo, threading.Event()
 
