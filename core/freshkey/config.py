@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attrs import Factory, field, frozen
+from attrs import field, frozen
 
 from freshkey.config_shape import (
     CORE_KEYS,
@@ -57,7 +58,7 @@ class ProfileTable:
         store: Name of the store, or None.
         source: Id of the only source to use, or None.
         lead: Seconds before expiry at which to renew, or None.
-        rest: The provider's own settings, unread.
+        rest: The provider's own settings, unread; may be secret.
         defined: Configuration has a table for it; otherwise it is a bare provider name.
     """
 
@@ -65,7 +66,7 @@ class ProfileTable:
     store: str | None = None
     source: str | None = None
     lead: float | None = None
-    rest: Mapping[str, object] = Factory(dict)
+    rest: Mapping[str, object] = field(factory=dict, repr=False)
     defined: bool = True
 
 
@@ -240,7 +241,9 @@ class Configuration:
 
     def _directory(self, variable: str, default: str) -> Path:
         if given := self._environ.get(variable):
-            return Path(given).expanduser().absolute()
+            with suppress(RuntimeError, OSError):  # no such user's home; a working directory that was removed
+                return Path(given).expanduser().absolute()
+            raise ConfigurationError(f"{variable} names no directory that can be found", hint="Set an absolute path")
         import platformdirs
 
         find: Callable[..., Path] = getattr(platformdirs, default)

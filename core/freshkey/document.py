@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attrs import Factory, frozen
+from attrs import field, frozen
 
 from freshkey.errors import ConfigurationError
 
@@ -23,7 +23,7 @@ LARGEST_FILE = 262_144
 
 @frozen(kw_only=True)
 class Document:
-    """A configuration as plain data.
+    """A configuration as plain data; settings of a provider may be secret.
 
     Attributes:
         tables: What it says, as TOML's types.
@@ -31,9 +31,9 @@ class Document:
         text: The file's text, to find the line of a key in.
     """
 
-    tables: Mapping[str, object] = Factory(dict)
+    tables: Mapping[str, object] = field(factory=dict, repr=False)
     path: Path | None = None
-    text: str = ""
+    text: str = field(default="", repr=False)
 
     def where(self, *keys: str) -> str:
         """Name the place where a key is set, as far down as the file names it."""
@@ -84,7 +84,10 @@ def read(path: Path) -> Document:
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        # Not waiting for the other end of a pipe.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ConfigurationError(f"{path} is not a regular file", hint="Put a file there, or nothing")
             _refuse_what_others_may_change(path, file)
             data = file.read(LARGEST_FILE + 1)
     except FileNotFoundError:

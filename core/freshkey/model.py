@@ -229,7 +229,7 @@ class OAuthToken(Credential):
         client_id: The client it was issued to.
         issuer: The authorization server, where it is known by its issuer identifier (RFC 8414).
         token_endpoint: Where it is renewed.
-        extra_headers: Sent along with the bearer header, as name and value pairs; not secret.
+        extra_headers: Sent along with the bearer header, as name and value pairs; a gateway's key may be among them.
     """
 
     access_token: Secret
@@ -238,7 +238,7 @@ class OAuthToken(Credential):
     client_id: str | None = None
     issuer: str | None = None
     token_endpoint: str | None = None
-    extra_headers: tuple[tuple[str, str], ...] = ()
+    extra_headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property
     def renewable(self) -> bool:

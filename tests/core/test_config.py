@@ -271,6 +271,21 @@ def test_relative_directories_hold_when_the_process_moves(monkeypatch: pytest.Mo
     assert state == tmp_path / "state"
 
 
+@pytest.mark.parametrize("variable", ["FRESHKEY_CONFIG_DIR", "FRESHKEY_STATE_DIR"])
+def test_home_of_a_user_that_does_not_exist_is_a_fault_of_the_configuration(variable: str) -> None:
+    configuration = Configuration.load({variable: "~nobody-of-that-name/freshkey"})
+
+    with pytest.raises(ConfigurationError, match=f"{variable} names no directory that can be found"):
+        _ = configuration.config_dir, configuration.state_dir
+
+
+def test_settings_that_nobody_has_read_yet_are_not_shown(load: Load) -> None:  # LEK-1
+    table = load('[profiles.me]\nclient_secret = "CANARY"\n').table("me")
+
+    assert table.rest == {"client_secret": "CANARY"}
+    assert "CANARY" not in repr(table)
+
+
 def test_nothing_is_read_before_it_is_asked_for(tmp_path: Path) -> None:
     configuration = Configuration.load({"FRESHKEY_CONFIG_DIR": str(tmp_path)})
     (tmp_path / "config.toml").write_text('default = "late"')

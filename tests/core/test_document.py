@@ -36,6 +36,22 @@ def test_file_is_read_with_its_place(file: Path) -> None:
     assert document.where("absent") == str(file)
 
 
+def test_pipe_in_place_of_the_file_is_refused_at_once(file: Path) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("there are no named pipes here")
+    os.mkfifo(file, 0o600)
+
+    with pytest.raises(ConfigurationError, match="is not a regular file"):
+        read(file)
+
+
+def test_repr_shows_nothing_that_was_configured(file: Path) -> None:  # LEK-1
+    document = read(written(file, b'[profiles.me]\nclient_secret = "CANARY"\n'))
+
+    assert "CANARY" in document.text
+    assert "CANARY" not in repr(document)
+
+
 def test_code_has_no_lines() -> None:
     assert Document(tables={"a": 1}).where("a") == "the configuration given in code"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -44,13 +45,12 @@ class Codec:
         tag = self._tags.get(type(credential))
         if tag is None:
             raise PluginBroken(f"{type(credential).__name__} is not among the provider's formats")
-        try:
+        with suppress(ValueError, TypeError):
             fields = self._ready_converter().unstructure(credential)
             envelope = {"schema": SCHEMA, "provider": self._provider, "format": tag, "fields": fields}
             return Secret(json.dumps(envelope, allow_nan=False))
-        except (ValueError, TypeError):
-            # The cause may quote a field.
-            raise PluginBroken(f"a {type(credential).__name__} holds something that cannot be stored") from None
+        # Outside of the handler, as below.
+        raise PluginBroken(f"a {type(credential).__name__} holds something that cannot be stored")
 
     def decode(self, payload: Secret) -> Credential:
         """Read what `encode` wrote.
@@ -68,10 +68,10 @@ class Codec:
                 "the stored credential has a format that this version of the provider does not know",
                 hint="Upgrade the provider; nothing was overwritten",
             )
-        try:
+        with suppress(Exception):  # validators of any provider run here
             return self._ready_converter().structure(fields, kind)
-        except Exception:  # noqa: BLE001  validators of any provider run here, and a cause may quote a field
-            raise _corrupt() from None
+        # Outside of the handler: what was raised there may quote a field, and must not become the context.
+        raise _corrupt()
 
     def _ready_converter(self) -> Converter:
         self._converter = self._converter or _make_converter()
@@ -80,11 +80,10 @@ class Codec:
 
 def _envelope(payload: Secret) -> tuple[str, str, object]:
     """Return provider, tag and fields; the schema is judged before anything else, as all else may change with it."""
-    try:
+    value: Any = None
+    with suppress(ValueError, TypeError, RecursionError):  # not raised in a handler: a JSONDecodeError holds the text
         value = json.loads(payload.reveal())
-        schema = value["schema"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        raise _corrupt() from None
+    schema = value.get("schema") if isinstance(value, dict) else None
     if type(schema) is not int or schema < SCHEMA:
         raise _corrupt()
     if schema > SCHEMA:

@@ -171,6 +171,20 @@ def test_no_json_at_all_makes_the_codec_raise_anything_else(value: object) -> No
             CODEC.decode(payload)
 
 
+@pytest.mark.parametrize(
+    "payload",
+    [
+        '{"schema": 1, "CANARY',
+        '{"schema": 1, "provider": "", "format": "picky", "fields": {"key": "k", "obtained": "CANARY"}}',
+        '{"schema": 1, "provider": "", "format": "picky", "fields": {"key": "k", "colour": "CANARY"}}',
+    ],
+)
+def test_an_error_of_a_parser_does_not_come_along(payload: str) -> None:  # LEK-1: JSONDecodeError.doc is all of it
+    with pytest.raises(RecordUnreadable) as caught:
+        CODEC.decode(Secret(payload))
+    assert (caught.value.__context__, caught.value.__cause__) == (None, None)
+
+
 def test_a_record_of_another_provider_needs_a_new_sign_in() -> None:
     formats = {"key": ApiKey}
     payload = Codec(formats, provider="one").encode(KEY)
