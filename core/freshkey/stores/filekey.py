@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import os
 import secrets
 from pathlib import Path
 from typing import Any, Final
@@ -152,7 +153,8 @@ class FileKey:
             scrypt = Scrypt(base64.b64decode(info.salt), KEY_BYTES, info.n, info.r, info.p)
         except ValueError:
             raise self._damaged() from None
-        return scrypt.derive(self._passphrase.reveal().encode())
+        # As the environment had it: bytes that are no text there must not end in an error, which would quote all.
+        return scrypt.derive(os.fsencode(self._passphrase.reveal()))
 
     def _read_key_file(self) -> bytes:
         data = read_private(self._key_file)

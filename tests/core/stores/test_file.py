@@ -69,6 +69,15 @@ def test_with_a_passphrase_there_is_no_key_file(profile: Profile) -> None:
     assert not (profile.state_dir / "file-store.key").exists()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="variables are text there")
+@pytest.mark.usefixtures("cheap_scrypt")
+def test_a_passphrase_may_be_any_bytes(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRESHKEY_PASSPHRASE", os.fsdecode(b"caf\xe9"))  # UnicodeEncodeError would hold all of it
+    opened(profile).save(a_record(1))
+
+    assert opened(profile).load().record == a_record(1)
+
+
 @pytest.mark.usefixtures("passphrase")
 def test_no_file_shows_the_secret_the_passphrase_or_the_key(profile: Profile) -> None:
     opened(profile).save(a_record(1, "sk-canary"))
