@@ -7,6 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 
+_ENDS = ("]", "}", '"""', "'''")
+"""One of these is in the last line of every statement that spans lines."""
+
+
 def line_of(text: str, keys: tuple[str, ...]) -> int | None:
     """Return the number of the line on which the statement begins that sets the key, or opens the table, `keys`.
 
@@ -36,6 +40,8 @@ def _statements(text: str) -> Iterator[tuple[int, dict[str, Any], bool]]:
     lines: list[str] = []
     for number, line in enumerate(text.split("\n"), start=1):
         lines.append(line)
+        if len(lines) > 1 and not any(end in line for end in _ENDS):
+            continue  # reading all of it again for every line would take minutes for a long list
         try:
             parsed = tomllib.loads("\n".join(lines))
         except tomllib.TOMLDecodeError:

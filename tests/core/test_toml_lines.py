@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
+from unittest import mock
+
 import pytest
 
 from freshkey.toml_lines import line_of
@@ -60,3 +63,11 @@ def test_key_that_is_not_set_has_no_line(keys: tuple[str, ...]) -> None:
 
 def test_inline_tables_are_looked_into() -> None:
     assert line_of('\nprofiles = { me = { provider = "p" } }', ("profiles", "me", "provider")) == 2
+
+
+def test_long_list_is_not_read_again_for_each_of_its_lines() -> None:
+    text = "[profiles.me]\nscopes = [\n" + '"a",\n' * 20_000 + "]\nlead = 3\n"
+
+    with mock.patch("freshkey.toml_lines.tomllib.loads", wraps=tomllib.loads) as loads:
+        assert line_of(text, ("profiles", "me", "lead")) == 20_004
+    assert loads.call_count < 10
