@@ -6,7 +6,8 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from freshkey.secret import Secret
 
@@ -132,6 +133,10 @@ else:
         except OSError:  # a terminal that went away
             return b""
 
+    def _give_back(fd: int, before: list[Any]) -> None:
+        with suppress(termios.error):  # a terminal that went away has nothing to be given back
+            termios.tcsetattr(fd, termios.TCSAFLUSH, before)
+
     @contextmanager
     def _without_echo(fd: int) -> Iterator[None]:
         before = termios.tcgetattr(fd)
@@ -141,7 +146,7 @@ else:
         quiet[6][termios.VSUSP] = b"\0"
         quiet[6][termios.VMIN], quiet[6][termios.VTIME] = 1, 0
         with _saved_lock:
-            _saved[fd] = lambda: termios.tcsetattr(fd, termios.TCSAFLUSH, before)
+            _saved[fd] = lambda: _give_back(fd, before)
         termios.tcsetattr(fd, termios.TCSAFLUSH, quiet)
         try:
             yield

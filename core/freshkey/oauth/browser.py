@@ -119,8 +119,10 @@ def _hand_to_windows(url: str) -> bool:
 
 
 def _run(command: list[str], environ: Mapping[str, str]) -> bool:
-    # xdg-open would run $BROWSER itself, whatever it says.
-    environment = {name: value for name, value in environ.items() if name != "BROWSER"}
+    # xdg-open would run $BROWSER itself, whatever it says; a browser has no use for the file store's passphrase.
+    environment = {
+        name: value for name, value in environ.items() if name != "BROWSER" and not name.startswith("FRESHKEY_")
+    }
     try:
         process = subprocess.Popen(  # noqa: S603  an argument list, no shell; the address was checked
             command,

@@ -59,6 +59,10 @@ class Reading:
         while sent < len(text):
             sent += os.write(self.keyboard, text[sent : sent + 512])
 
+    def hang_up(self) -> None:
+        os.close(self.keyboard)
+        self.keyboard = os.open(os.devnull, os.O_RDONLY)
+
     def end(self) -> Secret | None:
         self._thread.join(10)
         assert not self._thread.is_alive()
@@ -137,6 +141,13 @@ def test_suspending_cannot_bring_the_echo_back(reading: Reading) -> None:
     control_characters = termios.tcgetattr(reading.fd)[6]
 
     assert control_characters[termios.VSUSP] == b"\0"
+
+
+def test_terminal_that_goes_away_ends_the_reading(reading: Reading) -> None:
+    reading.hang_up()
+
+    assert reading.end() is None
+    paste.restore()  # nothing is left to be given back
 
 
 def test_terminal_can_be_given_back_from_another_thread(reading: Reading) -> None:

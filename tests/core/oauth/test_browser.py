@@ -163,6 +163,15 @@ def test_the_browser_gets_one_argument_as_it_is(program: MakeProgram, tmp_path: 
     assert recorded(tmp_path) == ["1", URL]
 
 
+def test_the_browser_is_not_told_our_passphrase(program: MakeProgram, tmp_path: Path) -> None:  # LEK-4
+    chosen = program("browser", f"env > {tmp_path}/environment")
+
+    assert browser.open(URL, environ=environment(tmp_path, BROWSER=str(chosen), FRESHKEY_PASSPHRASE="CANARY", LANG="C"))
+    seen = (tmp_path / "environment").read_text()
+    assert "LANG=C" in seen
+    assert "CANARY" not in seen
+
+
 def test_a_known_name_is_looked_up(program: MakeProgram, tmp_path: Path) -> None:
     program("firefox")
 
