@@ -88,3 +88,22 @@ def until_halted(pid: int) -> None:
     while Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0] != "T":
         assert time.monotonic() < deadline, "the process did not halt"
         time.sleep(0.002)
+
+
+@row(47, "ROT-6", "ROT-9")
+@pytest.mark.parametrize("point", ["P3", "P5", "P7"])
+def test_a_process_that_is_halted_in_the_middle_of_a_renewal_finishes_it_when_it_goes_on(
+    forge: Forge, other: Forge, server: AuthorizationServer, point: str
+) -> None:
+    generation = 1
+    for _ in range(5):
+        halted = forge.begin("refresh", at=point, act="SIGSTOP")
+        until_halted(halted)
+        # Whoever else comes meanwhile neither breaks the lock nor spends the token again.
+        assert other.run("refresh", patience=0.05).said["error"] == "StoreBusy"
+        os.kill(halted, signal.SIGCONT)
+        generation += 1
+        assert forge.finish().said["generation"] == generation
+        assert server.count(RENEWAL) == generation - 1
+        assert works(server, other.run("get"))
+    assert server.count("refresh_token.reused") == 0
