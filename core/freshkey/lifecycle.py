@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import traceback
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -145,32 +145,34 @@ class Lifecycle:
 
     def look(self, profile: Profile, source: Source) -> Sighting | None:
         """Say what is there in a source, without its value."""
-        with self._contract(f"its look at source {source.id!r}", profile):
-            answer: object = source.look(profile)
+        answer: object = self._by_contract(f"its look at source {source.id!r}", profile, lambda: source.look(profile))
         if answer is None:
             return None
         return self._checked(answer, Sighting, f"look of source {source.id!r}", profile)
 
     def revoke(self, description: Description, profile: Profile, credential: Credential) -> bool:
         """End a credential at the provider; return False where the provider cannot do that."""
-        if description.revoke is None:
+        revoke = description.revoke
+        if revoke is None:
             return False
-        with self._contract("its revocation", profile):
-            description.revoke(profile, credential)
+        self._by_contract("its revocation", profile, lambda: revoke(profile, credential))
         return True
 
     def _ask(self, hook: str, profile: Profile | None, **arguments: object) -> object:
         """Call a hook and return what its implementation answered, whatever observers make of it."""
-        with self._contract(f"its {hook} hook", profile), self._innermost.watch() as outcome:
+        return self._by_contract(f"its {hook} hook", profile, lambda: self._answer(hook, profile, arguments))
+
+    def _answer(self, hook: str, profile: Profile | None, arguments: Mapping[str, object]) -> object:
+        with self._innermost.watch() as outcome:
             raised = self._call(hook, profile=profile, **arguments)
-            if isinstance(raised, KeyboardInterrupt):
-                raise raised
-            if not outcome.reached:
-                raise self._forbidden(raised, hook)
-            if raised is not None and raised is not outcome.error:
-                self._report(raised, hook, profile)
-            if outcome.error is not None:
-                raise outcome.error
+        if isinstance(raised, KeyboardInterrupt):
+            raise raised
+        if not outcome.reached:
+            raise self._forbidden(raised, hook)
+        if raised is not None and raised is not outcome.error:
+            self._report(raised, hook, profile)
+        if outcome.error is not None:
+            raise outcome.error
         return outcome.answer
 
     def _call(self, hook: str, **arguments: object) -> BaseException | None:
@@ -209,18 +211,23 @@ class Lifecycle:
         passed = [names[frame.f_code] for frame, _ in frames if frame.f_code in names]
         return passed[-1] if passed else " or ".join(names.values())
 
-    @contextmanager
-    def _contract(self, what: str, profile: Profile | None) -> Iterator[None]:
-        """Let the contract's own errors through, with the profile's name; anything else is a broken plugin."""
+    def _by_contract(self, what: str, profile: Profile | None, act: Callable[[], T]) -> T:
+        """Let the contract's own errors through, with the profile's name; anything else is a broken plugin.
+
+        Neither has a traceback into the plugin or an exception of its as context: tools that report errors show the
+        variables of every frame, and those of a plugin that reads an answer hold its tokens.
+        """
         try:
-            yield
+            return act()
         except KeyboardInterrupt:
             raise
         except FreshkeyError as error:
-            error.profile = error.profile or (profile.name if profile else None)
-            raise
+            failure = error.with_traceback(None)
+            failure.__context__ = None
+            failure.profile = failure.profile or (profile.name if profile else None)
         except BaseException as error:  # noqa: BLE001  SystemExit of a plugin must not end the application
-            raise self._broken(f"{what} raised {describe_raise(error)}", profile) from None
+            failure = self._broken(f"{what} raised {describe_raise(error)}", profile)
+        raise failure
 
     def _known_formats(self) -> Collection[type[Credential]]:
         """Return what the provider may answer with; asked before a hook is called, as nothing may fail after it."""

@@ -319,6 +319,23 @@ def test_the_contract_s_errors_pass_with_the_profile_filled_in(kind: type[Freshk
         assert str(it.value) == "me: what happened"
 
 
+@pytest.mark.parametrize("error", [LoginRequired("sign in"), ValueError(CANARY)])
+def test_no_variable_of_a_plugin_comes_along_with_its_error(error: Exception) -> None:  # LEK-1
+    def fails(*_: object, **__: object) -> Any:
+        answer = {"refresh_token": CANARY}  # tools that report errors show the variables of every frame
+        try:
+            int(answer["refresh_token"])
+        except ValueError:
+            raise error from None
+
+    with pytest.raises(FreshkeyError) as it:
+        Bench(Provider(on_refresh=fails)).refresh()
+    frames = {frame.f_code.co_name for frame, _ in traceback.walk_tb(it.value.__traceback__)}
+
+    assert "fails" not in frames
+    assert (it.value.__context__, it.value.__cause__) == (None, None)
+
+
 def test_a_profile_that_the_plugin_named_stays() -> None:
     with pytest.raises(LoginRequired, match=r"^other: "):
         Bench(Provider(on_refresh=raising(LoginRequired("sign in", profile="other")))).refresh()
