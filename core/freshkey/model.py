@@ -213,7 +213,8 @@ class Credential(abc.ABC):
         return {}
 
     def _must_be_alive(self) -> None:
-        if self.expired():
+        # Not `expired`: what a keeper's `get` has just handed out must not fail because the wall clock was set forward.
+        if schedule.surely_expired(self.obtained, self.lifetime, self.clock.now()):
             message = f"this credential expired at {self.expires_at:%Y-%m-%d %H:%M:%S} UTC"
             raise CredentialExpired(message, hint="Ask the keeper again for every request; it costs nothing")
 

@@ -81,6 +81,13 @@ def seconds_since(then: Moment, now: Moment) -> float:
     return now.elapsed - then.elapsed if then.boot_id == now.boot_id else now.wall - then.wall
 
 
+def surely_expired(obtained: Moment, lifetime: float | None, now: Moment) -> bool:
+    """Tell whether the end has passed by the clock that nobody moves; the wall clock decides only after a reboot."""
+    if lifetime is not None and obtained.boot_id == now.boot_id:
+        return now.elapsed >= obtained.elapsed + lifetime
+    return seconds_left(obtained, lifetime, now) <= 0
+
+
 def wall_clock_is_wrong(obtained: Moment, now: Moment) -> bool:
     """Tell whether only a wrong wall clock could say how old a credential is.
 

@@ -99,6 +99,17 @@ def test_an_expired_credential_authorises_nothing(clock: ManualClock) -> None:
             use()
 
 
+def test_a_wall_clock_set_forward_fails_no_request(clock: ManualClock) -> None:
+    """TIM-1: `Keeper.get` goes by elapsed time until its timer has folded the step in."""
+    credential = fresh(clock)
+    clock.step_wall(7200.0)
+    assert credential.expired()
+    assert credential.headers() == {"Authorization": "Bearer at-1"}
+    clock.suspend(3600.0)
+    with pytest.raises(CredentialExpired):
+        credential.headers()
+
+
 def test_which_clock_it_asks_is_neither_compared_nor_stored(clock: ManualClock) -> None:
     assert fresh(clock) == attrs.evolve(fresh(clock), clock=SYSTEM)
     assert attrs.fields(OAuthToken).clock.metadata == {"stored": False}

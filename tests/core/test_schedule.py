@@ -109,6 +109,19 @@ def test_the_earlier_end_of_both_clocks_counts(lifetime: float, passed: float, s
     assert left == pytest.approx(lifetime - passed - max(step, 0.0), abs=1e-3)
 
 
+@given(lifetimes, st.floats(min_value=0.0, max_value=1e8), seconds)
+def test_within_one_boot_only_elapsed_time_is_sure(lifetime: float, passed: float, step: float) -> None:  # TIM-1
+    now = later(passed, wall_step=step)
+    assert schedule.surely_expired(OBTAINED, lifetime, now) is (now.elapsed >= OBTAINED.elapsed + lifetime)
+
+
+@pytest.mark.parametrize(("passed", "expired"), [(3599.0, False), (3600.0, True), (-10.0, False)])
+def test_after_a_reboot_nothing_is_surer_than_the_wall_clock(passed: float, expired: bool) -> None:  # TIM-1
+    now = Moment(OBTAINED.wall + passed, 1e9, "boot-2")
+    assert schedule.surely_expired(OBTAINED, HOUR, now) is expired
+    assert schedule.surely_expired(OBTAINED, None, now) is False
+
+
 def test_setting_the_wall_clock_back_prolongs_nothing() -> None:  # TIM-1
     now = later(HOUR, wall_step=-86_400.0)
     assert schedule.freshness(OBTAINED, HOUR, 300.0, now) is Freshness.EXPIRED

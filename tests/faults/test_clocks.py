@@ -1,0 +1,261 @@
+"""The clocks of a running process are moved: nothing is renewed for nothing, and nothing expired is served."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pytest
+
+from counterparts.requires import faketime, require
+from freshkey import Configuration, Keeper
+from freshkey.testing import AuthorizationServer, Policy, ScriptedPerson
+from freshkey.testing.browser import follow
+from home import Home
+from matrix import row
+
+
+pytestmark = pytest.mark.counterpart
+
+PROGRAM = Path(__file__).parents[1] / "support" / "clock_watching_process.py"
+RENEWAL = "grant.refresh_token"
+PATIENCE = 20.0
+TICKS = 2.2
+"""Seconds in which the timer looks twice."""
+
+FORWARD = ["+2h", "@2100-01-01 00:00:00"]
+BACK = ["-2h", "@1970-01-01 00:05:00"]
+
+
+class Machine:
+    """A wall clock that can be moved under processes while they run; elapsed time is real."""
+
+    def __init__(self, folder: Path, home: Home) -> None:
+        self._file = folder / "faketime"
+        self._home = home
+        self.set("+0")
+
+    def set(self, time: str) -> None:
+        """Set the wall clock, in the words of faketime(1): ``+2h``, ``@2100-01-01 00:00:00``."""
+        new = self._file.with_suffix(".new")
+        new.write_text(time + "\n", "ascii")
+        new.replace(self._file)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **self._home.environment,
+            "LD_PRELOAD": str(faketime()),
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_NO_CACHE": "1",
+            # With a moved monotonic clock, timed waits hang.
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "NO_FAKE_STAT": "1",
+        }
+
+
+class Watcher:
+    """A process that asks for a credential all the time; a context manager."""
+
+    def __init__(self, machine: Machine, resource: str = "") -> None:
+        self._command = [sys.executable, str(PROGRAM), "me", resource]
+        self._environment = machine.environment
+
+    def __enter__(self) -> Self:
+        self.process = subprocess.Popen(
+            self._command, env=self._environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.changes = [self._line()]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    @property
+    def last(self) -> dict[str, Any]:
+        return self.changes[-1]
+
+    def ask(self, zone: str = "") -> dict[str, Any]:
+        """Return what was served last and how often since; what changed meanwhile is noted."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(zone + "\n")
+        self.process.stdin.flush()
+        while True:
+            said = self._line()
+            if "served" in said:
+                return said
+            self.changes.append(said)
+
+    def _line(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        line: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return line
+
+    def let_pass(self, seconds: float) -> None:
+        """Let so much of the process's own time pass, while it goes on asking."""
+        end = self.ask()["elapsed"] + seconds
+        while self.ask()["elapsed"] < end:
+            time.sleep(0.05)
+
+
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.02)
+
+
+def until_changed(watcher: Watcher) -> None:
+    before = watcher.last
+    until(lambda: watcher.ask() and watcher.last != before)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home(tmp_path, "file")
+    home.variables["FRESHKEY_CONFIG_DIR"] = str(tmp_path / "config")
+    home.variables["FRESHKEY_STATE_DIR"] = str(tmp_path / "state")
+    return home
+
+
+@pytest.fixture
+def machine(home: Home, tmp_path: Path) -> Machine:
+    require("libfaketime")
+    return Machine(tmp_path, home)
+
+
+Serve = Callable[[Policy], AuthorizationServer]
+
+
+@pytest.fixture
+def serve(home: Home) -> Iterator[Serve]:
+    """Start a server by a policy and sign in there; the server's clock is never moved."""
+    with ExitStack() as stack:
+
+        def start(policy: Policy) -> AuthorizationServer:
+            server = stack.enter_context(AuthorizationServer(policy))
+            home.configure(**server.settings())
+            with Keeper(configuration=Configuration.load(home.environment)) as keeper:
+                keeper.login(ask=ScriptedPerson(browser=follow))
+            return server
+
+        yield start
+
+
+def test_the_clock_is_really_moved(machine: Machine, serve: Serve) -> None:
+    serve(Policy())
+    with Watcher(machine) as watcher:
+        assert abs(watcher.ask()["wall"] - time.time()) < 60
+        machine.set("+2h")
+        assert abs(watcher.ask()["wall"] - time.time() - 7200) < 60
+        machine.set("@1970-01-01 00:05:00")
+        assert watcher.ask()["wall"] < 86400 * 2
+
+
+@row(44, "TIM-1", "TIM-4")
+@pytest.mark.parametrize("step", FORWARD)
+def test_a_wall_clock_set_forward_renews_once_and_back_renews_nothing(
+    machine: Machine, serve: Serve, step: str
+) -> None:
+    server = serve(Policy())
+    with Watcher(machine, server.urls.resource) as watcher:
+        first = watcher.last["token"]
+        machine.set(step)
+        until_changed(watcher)
+        second = watcher.last["token"]
+        watcher.let_pass(TICKS)
+        machine.set("+0")
+        watcher.let_pass(TICKS)
+        assert {change.get("status") for change in watcher.changes} == {200}
+        assert [change["token"] for change in watcher.changes] == [first, second]
+    assert server.count(RENEWAL) == 1
+
+
+@row(44, "TIM-1", "TIM-4")
+@pytest.mark.parametrize("step", BACK)
+def test_a_wall_clock_set_back_renews_nothing(machine: Machine, serve: Serve, step: str) -> None:
+    server = serve(Policy())
+    with Watcher(machine, server.urls.resource) as watcher:
+        machine.set(step)
+        watcher.let_pass(TICKS)
+        machine.set("+0")
+        watcher.let_pass(TICKS)
+        assert [change["status"] for change in watcher.changes] == [200]
+    assert server.count(RENEWAL) == 0
+
+
+@row(44, "TIM-1", "TIM-4")
+@pytest.mark.parametrize("step", [*FORWARD, *BACK])
+def test_whatever_the_wall_clock_says_nothing_expired_is_served(machine: Machine, serve: Serve, step: str) -> None:
+    # Two seconds between what the server announces and what it does forgive a slow machine, and no mistake about hours.
+    server = serve(Policy(lifetime=4.0, announced=2))
+    with Watcher(machine, server.urls.resource) as watcher:
+        machine.set(step)
+        watcher.let_pass(4.5)
+        machine.set("+0")
+        watcher.let_pass(2.5)
+        assert {change.get("status") for change in watcher.changes} == {200}
+    # Seven seconds hold five renewals of two seconds' worth at the most, and each step may cost one more.
+    assert 2 <= server.count(RENEWAL) <= 7
+
+
+@row(44, "TIM-1")
+@pytest.mark.parametrize("step", [*FORWARD, *BACK])
+def test_a_process_that_starts_under_a_wrong_clock_and_one_that_starts_after_it(
+    machine: Machine, serve: Serve, step: str
+) -> None:
+    server = serve(Policy())
+    machine.set(step)
+    with Watcher(machine, server.urls.resource) as watcher:
+        assert watcher.last["status"] == 200
+        watcher.let_pass(TICKS)
+    machine.set("+0")
+    with Watcher(machine, server.urls.resource) as watcher:
+        assert watcher.last["status"] == 200
+        watcher.let_pass(TICKS)
+    assert server.count(RENEWAL) == (1 if step in FORWARD else 0)
+
+
+@row(45, "TIM-2", "ROT-1")
+def test_after_a_suspend_all_processes_together_renew_once(machine: Machine, serve: Serve) -> None:
+    server = serve(Policy())
+    with ExitStack() as stack:
+        fleet = [stack.enter_context(Watcher(machine, server.urls.resource)) for _ in range(3)]
+        for watcher in fleet:
+            os.kill(watcher.process.pid, signal.SIGSTOP)
+        machine.set("+3h")
+        for watcher in fleet:
+            os.kill(watcher.process.pid, signal.SIGCONT)
+        for watcher in fleet:
+            until_changed(watcher)
+        for watcher in fleet:
+            watcher.let_pass(TICKS)
+            assert [change["status"] for change in watcher.changes] == [200, 200]
+        assert len({watcher.last["token"] for watcher in fleet}) == 1
+    assert server.count(RENEWAL) == 1
+    assert server.count("refresh_token.reused") == 0
+
+
+@row(46, "TIM-1")
+def test_a_change_of_the_time_zone_changes_nothing(machine: Machine, serve: Serve) -> None:
+    server = serve(Policy())
+    with Watcher(machine, server.urls.resource) as watcher:
+        # From one end of the world to the other, and into summer time.
+        seen = [watcher.ask(zone) for zone in ("Pacific/Kiritimati", "Etc/GMT+12", "Europe/Berlin", "UTC")]
+        watcher.let_pass(TICKS)
+        assert len({said["zone"] for said in seen}) == 4
+        assert len(watcher.changes) == 1
+        assert watcher.last["expires_at"].endswith("+00:00")
+    assert server.count(RENEWAL) == 0

@@ -1,0 +1,59 @@
+"""A process that asks for a credential all the time, for tests that move the clocks under it.
+
+Arguments: the profile, and the address of a protected resource or an empty word. Every token is shown to the resource.
+Prints one JSON line whenever the token, its status or the error changes, and one for each line on its standard input:
+an empty one asks what was served since, any other one is a time zone to change to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import select
+import sys
+import time
+
+import httpx
+
+from freshkey import FreshkeyError, Keeper
+
+
+def main(profile: str, resource: str) -> None:
+    served, before = 0, None
+    with Keeper() as keeper, httpx.Client(trust_env=False) as client:
+        while True:
+            now = look(keeper, client, profile, resource)
+            served += 1
+            if now != before:
+                before = now
+                say(**now)
+            if select.select([sys.stdin], [], [], 0.02)[0]:
+                line = sys.stdin.readline()
+                if not line:
+                    return
+                if line.strip():
+                    os.environ["TZ"] = line.strip()
+                    time.tzset()
+                say(served=served, wall=time.time(), zone=time.strftime("%z"), elapsed=time.monotonic(), **now)
+                served = 0
+
+
+def look(keeper: Keeper, client: httpx.Client, profile: str, resource: str) -> dict[str, object]:
+    try:
+        credential = keeper.get(profile)
+    except FreshkeyError as error:
+        return {"error": str(error)}
+    headers = credential.headers("GET", resource)
+    status = client.get(resource, headers=headers).status_code if resource else None
+    digest = hashlib.sha256(headers["Authorization"].encode()).hexdigest()[:16]
+    return {"token": digest, "status": status, "expires_at": str(credential.expires_at)}
+
+
+def say(**facts: object) -> None:
+    sys.stdout.write(json.dumps(facts) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])
