@@ -23,10 +23,15 @@ No message ever contains a secret, and every message says what to do next where 
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
+
+
+_STARVED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 class FreshkeyError(Exception):
@@ -163,8 +168,12 @@ def describe_raise(error: BaseException) -> str:
     return f"{type(error).__name__} in {Path(code.co_filename).name}, line {traceback.tb_lineno}"
 
 
-def our_own(error: BaseException) -> PluginBroken:
-    """Return the error for an exception that freshkey itself should not have let happen."""
+def our_own(error: BaseException) -> FreshkeyError:
+    """Return the error for an exception that freshkey itself should not have let happen, or could not prevent."""
+    if isinstance(error, OSError) and error.errno in _STARVED:
+        return TransientError(
+            f"this process is out of means ({os.strerror(error.errno)})", hint="Close files, or raise its limits"
+        )
     return PluginBroken(
         f"freshkey itself failed: {describe_raise(error)}", plugin="freshkey", hint="Please report this"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import traceback
 
@@ -106,3 +107,17 @@ def test_copies_raised_at_once_do_not_mix_up_their_tracebacks() -> None:
     assert len(shown) == 8
     assert {text.count("in caller") for text in shown.values()} == {1}
     assert error.__traceback__ is None
+
+
+def test_a_process_without_means_is_told_so_and_may_try_again() -> None:
+    error = our_own(OSError(errno.EMFILE, "canary"))
+    assert isinstance(error, TransientError)
+    assert "canary" not in str(error)
+    assert "out of means" in error.message
+
+
+def test_what_freshkey_should_not_have_let_happen_is_to_be_reported() -> None:
+    error = our_own(OSError(errno.ENOENT, "canary"))
+    assert isinstance(error, PluginBroken)
+    assert "canary" not in str(error)
+    assert "report" in str(error)

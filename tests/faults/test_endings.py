@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from crashing_process import Ended, Forge, works
+from crashing_process import Ended, Forge, until_halted, works
 from freshkey.testing import AuthorizationServer
 from matrix import row
 
@@ -81,13 +80,6 @@ def test_a_halted_holder_of_the_lock(forge: Forge, other: Forge, server: Authori
         assert forge.finish().said["generation"] == generation
         assert server.count(RENEWAL) == generation - 1
     assert server.count("refresh_token.reused") == 0
-
-
-def until_halted(pid: int) -> None:
-    deadline = time.monotonic() + 10
-    while Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0] != "T":
-        assert time.monotonic() < deadline, "the process did not halt"
-        time.sleep(0.002)
 
 
 @row(47, "ROT-6", "ROT-9")

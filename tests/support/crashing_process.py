@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from freshkey import Configuration, FreshkeyError, Keeper, faults, rotation
 from freshkey.cli import main
 from freshkey.flight import process_is_exiting
 from freshkey.stores.file import FileItems
+from freshkey.stores.keyring import KeyringItems
 from freshkey.testing import AuthorizationServer, ScriptedPerson
 from freshkey.testing.browser import follow
 
@@ -46,6 +48,14 @@ def works(server: AuthorizationServer, ended: Ended) -> bool:
     """Tell whether the process got a token that the protected resource honours."""
     headers = {"Authorization": f"Bearer {ended.said['token']}"}
     return httpx.get(server.urls.resource, headers=headers, trust_env=False).status_code == 200
+
+
+def until_halted(pid: int) -> None:
+    """Wait until a process was halted by a signal."""
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0] != "T":
+        assert time.monotonic() < deadline, "the process did not halt"
+        time.sleep(0.002)
 
 
 class Forge:
@@ -74,7 +84,8 @@ class Forge:
             verb: ``login``, ``refresh`` or ``get``; ``command`` for ``freshkey refresh``; ``leave`` to begin a renewal
                 and end the program at once.
             at: The point of a renewal at which something happens to the process.
-            act: What happens: a signal's name, or ``leaving`` to wait there until the interpreter is exiting.
+            act: What happens: a signal's name, ``leaving`` to wait there until the interpreter is exiting, or
+                ``starving`` to be allowed no further open files.
             patience: Seconds to wait for the lock, instead of the product's.
         """
         self.begin(verb, at=at, act=act, patience=patience)
@@ -130,7 +141,7 @@ def _child(
     settings: dict[str, Any], home: Path, writing: int, *, verb: str, at: str | None, act: str, patience: float | None
 ) -> None:
     # Several items per record, as in keychains with a limit: a record can then be torn.
-    FileItems.item_limit = 400
+    FileItems.item_limit = KeyringItems.item_limit = 400
     if patience is not None:
         rotation.LOCK_PATIENCE = patience
     if at:
@@ -151,6 +162,10 @@ def _child(
 
 
 def _happen(act: str) -> None:
+    if act == "starving":
+        highest = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        return
     if act != "leaving":
         os.kill(os.getpid(), signal.Signals[act])
         return

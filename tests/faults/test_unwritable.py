@@ -1,0 +1,122 @@
+"""A place that cannot be written: found out before a refresh token is spent, or waited for until it can."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from counterparts.keychain import Keychain
+from crashing_process import Forge, until_halted, works
+from freshkey.testing import AuthorizationServer
+from matrix import row
+
+
+RENEWAL = "grant.refresh_token"
+
+
+@pytest.mark.counterpart
+@row(6, "ROT-4")
+def test_a_keychain_that_is_locked_in_the_middle_of_a_renewal_is_waited_for(
+    server: AuthorizationServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {**server.settings(), "provider": "claude_oauth", "store": "keyring"}
+    with Keychain() as keychain:
+        for name, value in keychain.variables.items():
+            monkeypatch.setenv(name, value)
+        with Forge(settings, tmp_path) as forge:
+            assert works(server, forge.run("login"))
+            renewing = forge.begin("refresh", at="P5", act="SIGSTOP")
+            until_halted(renewing)
+            keychain.lock()
+            os.kill(renewing, signal.SIGCONT)
+            with Forge(settings, tmp_path) as other:
+                # The new token is in the halted process alone, and so is the lock.
+                assert other.run("refresh", patience=0.05).said["error"] in {"StoreBusy", "StoreUnavailable"}
+            keychain.unlock()
+            ended = forge.finish()
+            assert ended.said["generation"] == 2
+            assert works(server, ended)
+            assert works(server, forge.run("get"))
+    assert server.count(RENEWAL) == 1
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 256 KiB."""
+    mounted = tmp_path / "disk"
+    mounted.mkdir()
+    tried = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k,mode=700", "tmpfs", str(mounted)], capture_output=True, check=False
+    )
+    if tried.returncode != 0:
+        reason = "needs the right to mount: run the tests as root"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    try:
+        yield mounted
+    finally:
+        subprocess.run(["umount", str(mounted)], check=True)
+
+
+@contextmanager
+def filled(disk: Path) -> Iterator[None]:
+    """Leave no room on a disk for as long as the context lasts."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+    try:
+        yield
+    finally:
+        filler.unlink()
+
+
+@row(48, "ROT-3", "STO-7")
+def test_a_full_disk_is_found_out_before_the_token_is_spent(server: AuthorizationServer, small_disk: Path) -> None:
+    settings = {**server.settings(), "provider": "claude_oauth", "store": "file"}
+    with Forge(settings, small_disk) as forge:
+        assert works(server, forge.run("login"))
+        before = sorted(path.name for path in small_disk.rglob("*"))
+        with filled(small_disk):
+            failed = forge.run("refresh")
+            assert failed.said["error"] == "StoreUnavailable"
+            assert "me: " in failed.said["message"]
+            assert server.count(RENEWAL) == 0
+            assert works(server, forge.run("get"))
+        assert sorted(path.name for path in small_disk.rglob("*")) == before
+        assert works(server, forge.run("refresh"))
+    assert server.count(RENEWAL) == 1
+
+
+@row(49, "ROT-3", "STO-7")
+def test_a_disk_that_became_read_only_is_found_out_before_the_token_is_spent(
+    server: AuthorizationServer, small_disk: Path
+) -> None:
+    settings = {**server.settings(), "provider": "claude_oauth", "store": "file"}
+    with Forge(settings, small_disk) as forge:
+        assert works(server, forge.run("login"))
+        subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+        try:
+            assert forge.run("refresh").said["error"] == "StoreUnavailable"
+            assert works(server, forge.run("get"))
+        finally:
+            subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+        assert server.count(RENEWAL) == 0
+        assert works(server, forge.run("refresh"))
+
+
+@row(52, "ROT-3")
+@pytest.mark.parametrize("point", ["P1", "P2", "P3"])
+def test_a_process_out_of_descriptors_loses_nothing(forge: Forge, server: AuthorizationServer, point: str) -> None:
+    starved = forge.run("refresh", at=point, act="starving")
+    assert starved.said["error"] in {"StoreUnavailable", "TransientError", "ConfigurationError"}, starved.said
+    assert server.count(RENEWAL) == 0
+    assert works(server, forge.run("refresh"))
