@@ -17,6 +17,7 @@ from freshkey.errors import (
     ProtocolError,
     StoreError,
     TransientError,
+    our_own,
 )
 
 
