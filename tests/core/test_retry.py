@@ -1,4 +1,4 @@
-"""The retry policy on a clock moved by hand: pauses, Retry-After, budget, unknown outcomes."""
+"""The retry policy on a clock moved by hand: pauses, Retry-After, budget, unknown outcomes (NET-2)."""
 
 from __future__ import annotations
 
