@@ -6,17 +6,20 @@ import contextlib
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError, TransientError
 from freshkey.secret import Secret
 from freshkey.strictjson import parse_json_object
+
+
+if TYPE_CHECKING:
+    import subprocess
 
 
 LONGEST_SECRET = 65536
@@ -164,6 +167,8 @@ def _program(argv: Sequence[str], environ: Mapping[str, str]) -> str:
 
 
 def _start(command: list[str], environ: dict[str, str], most: int) -> _Run:
+    import subprocess
+
     reading, writing = os.pipe()
     try:
         process = subprocess.Popen(  # noqa: S603  an argument list of the user's own configuration, and no shell
@@ -238,14 +243,18 @@ class _Run:
         """Whether the program itself has ended; it is not reaped, so that its process group is still its own."""
         if sys.platform == "win32":
             return self._process.poll() is not None
-        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        try:
+            return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:  # an application that ignores SIGCHLD, or reaps every child itself
+            return True
 
     def end(self) -> None:
         """Kill it and what it started, and take what it had printed."""
         if sys.platform == "win32":
             self._process.kill()
         else:
-            with contextlib.suppress(PermissionError):  # macOS, where nothing but the ended program is left
+            # On macOS where nothing but the ended program is left; or where not even that is.
+            with contextlib.suppress(PermissionError, ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         if self._reader.ident is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -162,6 +163,27 @@ def test_the_most_that_may_be_printed_may_be_printed() -> None:
 def test_a_helper_that_closes_its_output_first_still_has_to_end_well() -> None:
     with pytest.raises(TransientError, match="'sh' failed with status 7"):
         run_helper(["sh", "-c", "echo x; exec 1>&-; sleep 0.1; exit 7"])
+
+
+REAPING = """
+import contextlib, os, signal, sys
+from freshkey.helpers import run_helper
+
+def reap(*_):
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(-1, 0)
+
+signal.signal(signal.SIGCHLD, {"ignore": signal.SIG_IGN, "reap": reap}[sys.argv[1]])
+print(run_helper(["echo", "hi"]).reveal())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGCHLD")
+@pytest.mark.parametrize("how", ["ignore", "reap"])
+def test_an_application_that_reaps_its_children_itself(how: str) -> None:
+    done = subprocess.run([sys.executable, "-c", REAPING, how], capture_output=True, text=True, check=False)
+
+    assert (done.stdout.split(), done.stderr) == (["hi"], "")
 
 
 def test_output_that_is_no_text() -> None:
