@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from freshkey.clock import SYSTEM, Clock
-from freshkey.errors import LoginRequired, ProviderRefused
+from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused
 from freshkey.model import Credential, Profile
 from freshkey_claude_oauth import clients
 from freshkey_claude_oauth.formats import ClaudeToken
@@ -34,15 +34,21 @@ def renew(profile: Profile, credential: Credential, *, clock: Clock = SYSTEM) ->
             hint=f"Replace it where it came from, or run: freshkey login {profile.name}",
         )
     client = clients.bound_client(profile, credential, clock=clock)
-    return make_token(
-        client.refresh(credential.refresh_token),
-        client=client,
-        settings=profile.settings_as(ClaudeSettings),
-        clock=clock,
-        scopes=credential.scopes,
-        refresh_token=credential.refresh_token,
-        identity=credential.identity,
-    )
+    answer = client.refresh(credential.refresh_token)
+    try:
+        return make_token(
+            answer,
+            client=client,
+            settings=profile.settings_as(ClaudeSettings),
+            clock=clock,
+            scopes=credential.scopes,
+            refresh_token=credential.refresh_token,
+            identity=credential.identity,
+        )
+    except ProviderRefused as error:
+        # Not a refusal here: the refresh token was taken, and counting it as unspent would send it again for ever.
+        unusable = ProtocolError(error.message, hint=error.hint)
+    raise unusable
 
 
 def revoke(profile: Profile, credential: Credential) -> None:

@@ -272,6 +272,15 @@ def test_an_unreadable_answer_is_a_clear_error_that_quotes_nothing(
     assert "answer" in str(caught.value) or "sent more than" in str(caught.value)
 
 
+def test_a_token_of_another_type_leaves_nobody_believe_that_the_old_one_is_unspent(
+    server: AuthorizationServer, profile: Profile, signed_in: SignIn
+) -> None:
+    old = signed_in()
+    server.next_response(200, '{"access_token": "at", "refresh_token": "rt", "token_type": "DPoP", "expires_in": 60}')
+    with pytest.raises(ProtocolError, match="type DPoP; only bearer tokens"):
+        renew(profile, old)
+
+
 # --- binding --------------------------------------------------------------------------------------------------------
 
 
