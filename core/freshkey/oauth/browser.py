@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -91,9 +91,9 @@ def browser_program(environ: Mapping[str, str]) -> str | None:
     """Return the absolute path of the program that opens addresses here, if there is one."""
     chosen = environ.get("BROWSER", "")
     if PurePath(chosen).is_absolute() or chosen in KNOWN_BROWSERS:
-        program = shutil.which(chosen, path=environ.get("PATH"))
+        program = _which(chosen, environ)
         if program is not None:
-            return str(Path(program).absolute())
+            return program
     if sys.platform == "darwin":
         return "/usr/bin/open"
     return _desktop_program(environ)
@@ -104,8 +104,13 @@ def _desktop_program(environ: Mapping[str, str]) -> str | None:
     if not (environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY") or environ.get("WSL_DISTRO_NAME")):
         return None
     names = ("xdg-open", "wslview", "firefox", "chromium", "google-chrome")
-    found = (shutil.which(name, path=environ.get("PATH")) for name in names)
-    return next((str(Path(program).absolute()) for program in found if program), None)
+    return next(filter(None, (_which(name, environ) for name in names)), None)
+
+
+def _which(name: str, environ: Mapping[str, str]) -> str | None:
+    """Look a program up on ``PATH``, but never in the working directory, which can be a stranger's project."""
+    folders = environ.get("PATH", os.defpath).split(os.pathsep)
+    return shutil.which(name, path=os.pathsep.join(folder for folder in folders if PurePath(folder).is_absolute()))
 
 
 def _hand_to_windows(url: str) -> bool:

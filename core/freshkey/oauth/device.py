@@ -21,6 +21,9 @@ SLOWER: Final = 5.0
 LONGEST_BACK_OFF: Final = 60.0
 """Seconds up to which the interval is doubled when the server cannot be reached (RFC 8628, section 3.5)."""
 
+LONGEST_WAIT: Final = 3600.0
+"""Seconds that a person has at the most, whatever the server says: nobody waits longer, and a server may err."""
+
 WARNING: Final = (
     "Enter the code only if you started this sign-in yourself just now. Whoever sends you such a code wants to sign in "
     "as you"
@@ -66,7 +69,7 @@ def device_sign_in(
     """
     begin = device_request(server, client_id=client_id, scopes=scopes, extra=extra, headers=headers, encode=encode)
     code = read_device(send(begin), clock.now().wall)
-    expiry = clock.elapsed() + code.expires_in
+    expiry = clock.elapsed() + min(code.expires_in, LONGEST_WAIT)
     _show(code, ask, allow_insecure_loopback=allow_insecure_loopback)
     request = device_token_request(
         server, client_id=client_id, device_code=code.device_code, extra=extra, headers=headers, encode=encode

@@ -190,6 +190,17 @@ def test_other_values_are_ignored(program: MakeProgram, tmp_path: Path, value: s
     assert not (tmp_path / "arguments").exists()
 
 
+def test_a_program_in_the_working_directory_is_not_found_there(
+    program: MakeProgram, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program("xdg-open")
+    monkeypatch.chdir(tmp_path)
+
+    for path in (".", "", "../" + tmp_path.name):
+        assert browser.browser_program({"DISPLAY": ":0", "BROWSER": "xdg-open", "PATH": path}) is None
+    assert browser.browser_program({"DISPLAY": ":0", "PATH": f".:{tmp_path}"}) == f"{tmp_path}/xdg-open"
+
+
 def test_a_file_that_cannot_run_is_ignored(program: MakeProgram, tmp_path: Path) -> None:
     program("plain").chmod(0o600)
 

@@ -183,6 +183,14 @@ def test_it_stops_when_the_code_expires(begin: Begin, pending: Response) -> None
     assert len(attempt.sent) == 3
 
 
+def test_nobody_waits_for_longer_than_an_hour_whatever_the_server_says(begin: Begin) -> None:
+    attempt = begin(expires_in=10**9, interval=10**9)
+
+    assert attempt.next() == device.LONGEST_WAIT
+    with pytest.raises(LoginRequired, match="before it expired"):
+        attempt.end()
+
+
 def test_a_code_that_is_expired_already_is_not_polled(begin: Begin) -> None:
     attempt = begin(expires_in=0)
     with pytest.raises(LoginRequired, match="before it expired"):
