@@ -64,6 +64,8 @@ def run(
     except FreshkeyError as error:
         out.error(error)
         return exits.code_of(error)
+    except process.Stopped:
+        raise
     except KeyboardInterrupt:
         out.instruct("freshkey: interrupted")
         return exits.INTERRUPTED

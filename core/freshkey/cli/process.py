@@ -48,9 +48,24 @@ def whole_streams() -> None:
             setattr(sys, name, stream)
 
 
+class Stopped(KeyboardInterrupt):
+    """SIGTERM or SIGHUP arrived.
+
+    Whatever lets Ctrl-C through lets this through. A SystemExit would be taken for the mistake of a plugin where it
+    passes one.
+
+    Args:
+        code: The exit code.
+    """
+
+    def __init__(self, code: int) -> None:
+        super().__init__()
+        self.code = code
+
+
 @contextmanager
 def orderly_signals(last_words: Callable[[], None]) -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into SystemExit, and end the process `GRACE` seconds after the first signal.
+    """Leave by SystemExit after SIGTERM and SIGHUP, and end the process `GRACE` seconds after the first signal.
 
     Leaving through an exception closes the keeper, which waits for renewals in flight. The interpreter would also
     wait for their threads, without a bound; the deadline is that bound.
@@ -66,6 +81,8 @@ def orderly_signals(last_words: Callable[[], None]) -> Iterator[None]:
         signal.signal(number, handler)
     try:
         yield
+    except Stopped as stopped:
+        raise SystemExit(stopped.code) from None
     finally:
         if not handler.called:
             for number, previous in before.items():
@@ -86,7 +103,7 @@ class _Handler:
         deadline.start()
         if number == signal.SIGINT:
             raise KeyboardInterrupt
-        raise SystemExit(128 + number)
+        raise Stopped(128 + number)
 
     def _end(self, code: int) -> NoReturn:
         self._last_words()

@@ -90,3 +90,15 @@ def test_ignored_signals_stay_ignored() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert done.stdout == "True\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_shields_against_a_plugins_exit_does_not_swallow_a_signal(number: signal.Signals) -> None:
+    program = (
+        "import signal; from freshkey.cli import process\n"
+        "with process.orderly_signals(print):\n"
+        f"    try: signal.raise_signal({int(number)})\n"
+        "    except (Exception, SystemExit): print('swallowed')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", "")

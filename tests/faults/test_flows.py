@@ -1,0 +1,451 @@
+"""Sign-ins that nobody finishes, that others interfere with, and that a hostile server would lead astray."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from counterparts.oidc import OidcServer
+from counterparts.oidc import authorize as approve
+from freshkey import Configuration, Keeper, http
+from freshkey.errors import FreshkeyError, LoginRequired, ProtocolError, ProviderRefused
+from freshkey.oauth import LoopbackListener, OAuthClient, Server, authorize, device_sign_in, discover
+from freshkey.secret import Secret
+from freshkey.testing import AuthorizationServer, ManualClock, Policy, ScriptedPerson
+from freshkey.testing.browser import visit
+from home import Home
+from matrix import row
+from typist import Typist
+
+
+PATIENCE = 20.0
+send = functools.partial(http.send, allow_insecure_loopback=True)
+
+
+def refuses(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+# --- nobody finishes: row 54 ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    home = Home(tmp_path, "file")
+    home.variables["FRESHKEY_CONFIG_DIR"] = str(tmp_path / "config")
+    home.variables["FRESHKEY_STATE_DIR"] = str(tmp_path / "state")
+    with AuthorizationServer() as server:
+        home.configure(**server.settings())
+        yield home
+
+
+def port_on(screen: str) -> int:
+    found = re.search(r"redirect_uri=http%3A%2F%2Flocalhost%3A(\d+)", screen)
+    assert found
+    return int(found[1])
+
+
+SIGN_IN = "import sys; from freshkey.cli import main; from freshkey.oauth.signin import authorize\n"
+IN_A_SECOND = "authorize.__kwdefaults__['timeout'] = 1.0\n"
+RUN = "sys.exit(main(['login', '--no-browser']))"
+
+
+@contextmanager
+def somebody_signs_in(home: Home, code: str = SIGN_IN + RUN) -> Iterator[Typist]:
+    with Typist([sys.executable, "-c", code], home.environment) as typist:
+        typist.read_until("redirect_uri=")
+        typist.read_until("Paste it only here")
+        yield typist
+
+
+@row(54, "FLO-4", "FLO-9")
+@pytest.mark.parametrize("act", ["Ctrl-C", "SIGTERM", "SIGHUP"])
+def test_an_interrupted_command_frees_the_port_and_gives_the_terminal_back(home: Home, act: str) -> None:
+    with somebody_signs_in(home) as typist:
+        typist.wait_until_quiet()
+        port = port_on(typist.screen)
+        assert not refuses(port)
+        if act == "Ctrl-C":
+            typist.interrupt()
+        else:
+            typist._process.send_signal(signal.Signals[act])
+        assert typist.end() == 128 + (signal.SIGINT if act == "Ctrl-C" else signal.Signals[act])
+        assert refuses(port)
+        assert typist.as_before
+        assert "Traceback" not in typist.screen
+
+
+@row(54, "FLO-4")
+def test_a_command_whose_callback_never_comes_ends_by_itself(home: Home) -> None:
+    with somebody_signs_in(home, SIGN_IN + IN_A_SECOND + RUN) as typist:
+        port = port_on(typist.screen)
+        assert typist.end() == 3
+        assert "nobody signed in within 1 seconds" in typist.screen
+        assert refuses(port)
+        assert typist.as_before
+
+
+# --- a port thief: row 55 ------------------------------------------------------------------------------------------
+
+THIEF = """
+import socket, sys
+port, taken = int(sys.argv[1]), []
+for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+    for option in (None, socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+        try:
+            thief = socket.socket(family)
+            if option:
+                thief.setsockopt(socket.SOL_SOCKET, option, 1)
+            thief.bind((host, port))
+            thief.listen()
+            taken.append(host)
+            break
+        except OSError:
+            continue
+print(sorted(taken), flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def thief(port: int) -> Iterator[str]:
+    """Another process that takes of a port what it can get; what it got."""
+    with subprocess.Popen(
+        [sys.executable, "-I", "-c", THIEF, str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+
+
+def has_ipv6() -> bool:
+    with socket.socket(socket.AF_INET6) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            return False
+    return True
+
+
+ANSWER = "/callback?code=c0de-of-this-attempt&state=the-state"
+
+
+@row(55, "FLO-4")
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
+@pytest.mark.parametrize(("host", "stolen"), [("127.0.0.1", "['::1']"), ("localhost", "[]")])
+def test_another_process_cannot_get_between_the_browser_and_us(server: Server, host: str, stolen: str) -> None:
+    with LoopbackListener(state="the-state", server=server, host=host) as listener:
+        parts = urlsplit(listener.redirect_uri)
+        with thief(parts.port or 0) as taken, ExitStack() as stack:
+            # `localhost` may be either address: both are ours. The literal one is no name that could mean the other.
+            assert taken == stolen
+            given_up = threading.Event()
+            stack.callback(given_up.set)
+            answer: list[object] = []
+            waiting = threading.Thread(target=lambda: answer.append(listener.wait(given_up)))
+            waiting.start()
+            with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=PATIENCE) as browser:
+                browser.sendall(f"GET {ANSWER} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
+                assert browser.recv(65536).startswith(b"HTTP/1.1 200")
+            waiting.join(PATIENCE)
+            assert [str(secret) for secret in answer] == ["Secret(…)"]
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server(
+        authorization_endpoint="https://id.example.com/authorize", token_endpoint="https://id.example.com/token"
+    )
+
+
+LISTENS = """
+from freshkey.oauth import LoopbackListener, Server
+server = Server(authorization_endpoint="https://id.example.com/a", token_endpoint="https://id.example.com/t")
+for host in ("127.0.0.1", "localhost", "::1"):
+    try:
+        with LoopbackListener(state="s", server=server, host=host) as listener:
+            print(listener.redirect_uri.rsplit(":", 1)[0])
+    except Exception as error:
+        print(type(error).__name__)
+"""
+
+
+@row(55, "FLO-4")
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("true", ["http://127.0.0.1", "http://localhost", "http://[::1]"]),
+        ("ip addr del ::1/128 dev lo", ["http://127.0.0.1", "http://localhost", "TransientError"]),
+        ("ip addr del 127.0.0.1/8 dev lo", ["http://[::1]", "http://localhost", "http://[::1]"]),
+    ],
+)
+def test_machines_with_one_family_of_addresses(setting: str, expected: list[str]) -> None:
+    script = f'ip link set lo up && {setting} && exec "$0" -c "$1"'
+    done = subprocess.run(
+        ["unshare", "--net", "sh", "-c", script, sys.executable, LISTENS],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if done.returncode != 0 and not done.stdout:
+        pytest.skip("this user may not make network namespaces with both families")
+    assert done.stdout.splitlines() == expected
+
+
+# --- mix-up: row 56 ------------------------------------------------------------------------------------------------
+
+
+@row(56, "FLO-3", "FLO-12")
+@pytest.mark.counterpart
+def test_a_code_of_one_server_never_reaches_the_other() -> None:
+    """RFC 9700, section 4.4: A leads the person to B, and would get B's code to redeem."""
+    with OidcServer() as hostile, OidcServer(client_id=hostile.client_id) as honest:
+        mixed_up: list[int] = []
+
+        def browser(url: str) -> None:
+            to_honest = approve(url.replace(hostile.issuer, honest.issuer))
+            assert "iss=" in to_honest
+            plain = re.sub(r"[?&]iss=[^&]*", "", to_honest)
+            stolen = re.sub(r"code=[^&]*", "error=access_denied", to_honest)
+            mixed_up.extend(visit(address).status for address in (to_honest, plain, stolen))
+            clock.wait_until_waiting()
+            clock.advance(300)
+
+        clock = ManualClock()
+        found = discover(hostile.issuer, send, allow_insecure_loopback=True)
+        with pytest.raises(LoginRequired, match="nobody signed in"), ScriptedPerson(browser=browser) as person:
+            authorize(
+                found,
+                client_id=hostile.client_id,
+                scopes=("openid",),
+                ask=person,
+                clock=clock,
+                allow_insecure_loopback=True,
+            )
+        # Each got no further than the listener, an error no more than a code.
+        assert mixed_up == [400, 400, 400]
+        assert honest.count("authorization.success") == 1
+        assert hostile.count("grant.success") == hostile.count("grant.error") == 0
+        assert honest.count("authorization_code.consumed") == 0
+
+
+# --- hostile discovery: row 57 -------------------------------------------------------------------------------------
+
+
+class Recorder:
+    """Takes connections on every address of this machine's loopback, and only counts them."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._socket.getsockname()[1]
+        self.connections = 0
+        self._thread = threading.Thread(target=self._count, daemon=True)
+        self._thread.start()
+
+    def _count(self) -> None:
+        while True:
+            try:
+                self._socket.accept()[0].close()
+            except OSError:
+                return
+            self.connections += 1
+
+    def close(self) -> None:
+        # Only a connection of our own wakes the thread on every system.
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join(PATIENCE)
+
+
+@contextmanager
+def publisher(answer: Callable[[BaseHTTPRequestHandler, str], None]) -> Iterator[tuple[str, list[str]]]:
+    """A server that answers every request by `answer`, which is given its issuer; the issuer, and what was asked."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            answer(self, issuer)
+
+        do_POST = do_GET  # noqa: N815  the name is that of http.server
+
+        def log_message(self, *arguments: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        running.daemon_threads = True
+        issuer = f"http://127.0.0.1:{running.server_port}"
+        serving = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
+        serving.start()
+        yield issuer, asked
+        running.shutdown()
+        serving.join()
+
+
+def document(handler: BaseHTTPRequestHandler, facts: dict[str, Any], padding: int = 0) -> None:
+    body = json.dumps(facts).encode() + b" " * padding
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    try:
+        handler.wfile.write(body)
+    except OSError:
+        return  # it was too much for the client
+
+
+def redirect(handler: BaseHTTPRequestHandler, address: str) -> None:
+    handler.send_response(302)
+    handler.send_header("Location", address)
+    handler.send_header("Content-Length", "0")
+    handler.end_headers()
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    recorder = Recorder()
+    yield recorder
+    recorder.close()
+
+
+HOSTILE = {
+    "another issuer": {"issuer": "http://localhost:{port}"},
+    "an endpoint at another host": {"token_endpoint": "http://localhost:{port}/token"},
+    "an authorization endpoint at another host": {"authorization_endpoint": "http://localhost:{port}/authorize"},
+    "the metadata service of a cloud": {"token_endpoint": "http://169.254.169.254/latest/meta-data"},
+    "no TLS": {"token_endpoint": "http://id.example.com/token"},
+    "a flag": {"authorization_endpoint": "--renderer-cmd-prefix=touch"},
+    "a file": {"authorization_endpoint": "file:///etc/passwd"},
+    "a command": {"authorization_endpoint": "{issuer}/authorize?$(touch)"},
+    "a user": {"token_endpoint": "http://127.0.0.1@localhost:{port}/token"},
+    "a list": {"token_endpoint": ["{issuer}/token"]},
+    "a device endpoint elsewhere": {"device_authorization_endpoint": "http://localhost:{port}/device"},
+    "a revocation endpoint elsewhere": {"revocation_endpoint": "http://localhost:{port}/revoke"},
+}
+
+
+def filled(value: object, **words: object) -> Any:
+    return json.loads(json.dumps(value).replace("{port}", str(words["port"])).replace("{issuer}", str(words["issuer"])))
+
+
+@contextmanager
+def hostile(kind: str, recorder: Recorder) -> Iterator[tuple[str, list[str]]]:
+    def answer(handler: BaseHTTPRequestHandler, issuer: str) -> None:
+        endpoints = {f"{name}_endpoint": f"{issuer}/{name}" for name in ("authorization", "token")}
+        facts = {"issuer": issuer, **endpoints}
+        if kind == "a redirect":
+            redirect(handler, f"http://localhost:{recorder.port}{handler.path}")
+        elif kind == "5 MB":
+            document(handler, facts, padding=5_000_000)
+        else:
+            document(handler, {**facts, **filled(HOSTILE[kind], port=recorder.port, issuer=issuer)})
+
+    with publisher(answer) as published:
+        yield published
+
+
+@row(57, "FLO-11", "FLO-7")
+@pytest.mark.parametrize("kind", [*HOSTILE, "a redirect", "5 MB"])
+def test_hostile_metadata_open_no_browser_and_no_connection(recorder: Recorder, tmp_path: Path, kind: str) -> None:
+    with hostile(kind, recorder) as (issuer, asked):
+        settings: dict[str, object] = {"provider": "claude_oauth", "store": "memory", "issuer": issuer}
+        settings |= {"client_id": "me", "allow_insecure_loopback": True}
+        configuration = Configuration.of({"me": settings}, state_dir=tmp_path, default="me")
+        person = ScriptedPerson(browser=lambda url: None)
+        with Keeper(configuration=configuration) as keeper, pytest.raises((ProtocolError, ProviderRefused)) as caught:
+            keeper.login(ask=person)
+        assert person.opened == []
+        assert all(path.startswith("/.well-known/") for path in asked)
+        assert asked
+        assert recorder.connections == 0
+        assert "touch" not in str(caught.value)
+        assert f":{recorder.port}" not in str(caught.value)
+
+
+def test_the_recorder_counts(recorder: Recorder) -> None:
+    socket.create_connection(("localhost", recorder.port), timeout=PATIENCE).close()
+    end = time.monotonic() + PATIENCE
+    while recorder.connections != 1:
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+@row(57, "FLO-11", "NET-5")
+def test_a_token_endpoint_that_redirects_gets_nothing_forwarded(recorder: Recorder) -> None:
+    with publisher(lambda handler, _: redirect(handler, f"http://localhost:{recorder.port}/")) as (issuer, _):
+        client = OAuthClient(
+            server=Server(authorization_endpoint=f"{issuer}/authorize", token_endpoint=f"{issuer}/token"),
+            client_id="me",
+            send=send,
+        )
+        with pytest.raises(ProtocolError, match="which nobody may follow"):
+            client.refresh(Secret("refresh-token"))
+        assert recorder.connections == 0
+
+
+# --- a device elsewhere: FLO-10 ------------------------------------------------------------------------------------
+
+
+@row(54, "FLO-10")
+@pytest.mark.parametrize(
+    ("script", "pauses", "error"),
+    [
+        (("pending", "slow_down", "pending", "slow_down", "approved"), [5, 5, 10, 10, 15], None),
+        (("pending", "denied"), [5, 5], "access_denied"),
+        (("slow_down", "expired"), [5, 10], "expired"),
+        (("pending",) * 20, [5, 5, 5, 3], "before it expired"),
+    ],
+)
+def test_polling_a_server_by_the_rules(script: tuple[str, ...], pauses: list[float], error: str | None) -> None:
+    lifetime = 18.0 if error == "before it expired" else 600.0
+    clock = ManualClock()
+    with AuthorizationServer(Policy(device_interval=None, device_lifetime=lifetime)) as server:
+        server.script_device(*script)
+        asked = ScriptedPerson(device=lambda user_code, uri, complete: None)
+        ended: list[object] = []
+
+        def run() -> None:
+            try:
+                ended.append(
+                    device_sign_in(
+                        Server(
+                            authorization_endpoint=server.urls.authorize,
+                            token_endpoint=server.urls.token,
+                            device_authorization_endpoint=server.urls.device,
+                        ),
+                        client_id=server.client_id,
+                        scopes=("a",),
+                        ask=asked,
+                        send=send,
+                        clock=clock,
+                        allow_insecure_loopback=True,
+                    )
+                )
+            except FreshkeyError as problem:
+                ended.append(problem)
+
+        waiting = threading.Thread(target=run)
+        waiting.start()
+        for expected in pauses:
+            assert list(clock.wait_until_waiting()) == [pytest.approx(expected)]
+            clock.advance(expected)
+        waiting.join(PATIENCE)
+    (outcome,) = ended
+    assert isinstance(outcome, LoginRequired) is (error is not None)
+    assert error is None or error in str(outcome)
+    assert len(asked.device_codes) == 1
