@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -107,8 +108,19 @@ def _key(profile: Profile) -> FileKey:
         origin=PASSPHRASE if by_passphrase else KEY_FILE,
         passphrase=None if passphrase is None else Secret(passphrase),
         passphrase_env=variable,
-        key_file=Path(options.get("key_file", profile.state_dir / "file-store.key")).expanduser(),
+        key_file=_key_file(profile, options.get("key_file")),
     )
+
+
+def _key_file(profile: Profile, given: str | None) -> Path:
+    """Return where the key is; never below the working directory, where the next command would not find it again."""
+    if given is None:
+        return profile.state_dir / "file-store.key"
+    with suppress(RuntimeError):  # there is no such user's home
+        path = Path(given).expanduser()
+        if path.is_absolute():
+            return path
+    raise ConfigurationError("[stores.file] key_file must be an absolute path", profile=profile.name)
 
 
 def _require_cryptography(profile: Profile) -> None:

@@ -323,6 +323,8 @@ def test_signing_out_leaves_one_file_without_a_secret(profile: Profile) -> None:
     [
         ({"keyfile": "x"}, "no setting 'keyfile'.*Did you mean 'key_file'"),
         ({"key_file": 5}, "'key_file' .* must be a str"),
+        ({"key_file": "keys/freshkey.key"}, "key_file must be an absolute path"),
+        ({"key_file": "~nobody-of-that-name/key"}, "key_file must be an absolute path"),
         ({"key_file": "x", "passphrase_env": "Y"}, "both passphrase_env and key_file"),
     ],
 )
