@@ -1,0 +1,251 @@
+"""Two processes renew one sign-in: all 12,870 orders in which they can pass the eight points of a renewal (row 24).
+
+Each process is a thread with a memory of its own; they share the store, its lock and the server. A baton decides who
+goes on, so an order is an order and not a matter of luck.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from attrs import define, evolve, field
+
+from freshkey import faults
+from freshkey.desk import Desk
+from freshkey.errors import LoginRequired
+from freshkey.lifecycle import Lifecycle
+from freshkey.model import Credential, Description, OAuthToken, Profile, Record, Source
+from freshkey.rotation import Rotation
+from freshkey.secret import Secret
+from freshkey.stores.bell import Bell, Hints, HintsFile
+from freshkey.stores.memory import MemoryItems
+from freshkey.stores.slots import SlottedStore
+from freshkey.testing import ManualClock
+from matrix import row
+
+
+CHUNKS = 6
+PROFILE = Profile(name="me", provider="example", settings=None, state_dir=Path("/nowhere"))
+DESCRIPTION = Description(
+    title="Example",
+    settings=object,
+    formats={"token": OAuthToken},
+    sources=(Source(id="login", title="Sign-in", owned=True, interactive=True),),
+    single_use=True,
+)
+
+
+class HastyClock(ManualClock):
+    """Time stands still: a renewal that waits for something has gone wrong."""
+
+    def wait(self, event: threading.Event, timeout: float) -> bool:
+        raise AssertionError("nobody has a reason to wait")
+
+
+CLOCK = HastyClock()
+FIRST = OAuthToken(
+    obtained=CLOCK.now(), lifetime=10.0, source="login", access_token=Secret("at-1"), refresh_token=Secret("rt-1")
+)
+CLOCK.advance(9.0)
+
+
+def orders() -> Iterator[tuple[int, ...]]:
+    """Yield every order in which process 0 and process 1 take eight steps each."""
+    for mine in itertools.combinations(range(16), 8):
+        yield tuple(0 if step in mine else 1 for step in range(16))
+
+
+@define
+class Server:
+    """Renews with single-use tokens, and notices one that comes twice."""
+
+    living: str = "rt-1"
+    grants: int = 0
+    reused: int = 0
+
+    def refresh(self, profile: Profile, credential: Credential, report: object) -> Credential:
+        secret = credential.renewal_secret
+        if secret is None or secret.reveal() != self.living:
+            self.reused += 1
+            raise LoginRequired("this token was used before")
+        self.grants += 1
+        self.living = f"rt-{self.grants + 1}"
+        faults.hit("P4")
+        return evolve(
+            cast("OAuthToken", credential),
+            obtained=CLOCK.now(),
+            access_token=Secret(f"at-{self.grants + 1}"),
+            refresh_token=Secret(self.living),
+        )
+
+    def look(self, profile: Profile, source: Source) -> None:
+        return None
+
+
+@define
+class Shared:
+    """Hints and bell in memory: what is true of them is shown elsewhere."""
+
+    hints: Hints = field(factory=Hints)
+
+    def read(self) -> Hints:
+        return self.hints
+
+    def write(self, hints: Hints) -> None:
+        self.hints = hints
+
+    def ring(self) -> None:
+        pass
+
+
+@define
+class Memory:
+    """What a process would serve."""
+
+    refusals: dict[int, str] = field(factory=dict)
+    served: list[tuple[str, int]] = field(factory=list)
+
+    def publish(self, credential: Credential, generation: int, *, elsewhere: bool) -> Credential:
+        assert credential.token is not None
+        self.served.append((credential.token.reveal(), generation))
+        return credential
+
+    def drop(self, event: object) -> None:
+        raise AssertionError("nobody signed out")
+
+    def serve_early(self, credential: Credential) -> None:
+        raise AssertionError("every save succeeds")
+
+    def emit(self, event: object) -> None:
+        raise AssertionError("nothing happened")
+
+
+class Baton:
+    """Lets one of several threads go on at a time, from point to point."""
+
+    def __init__(self, works: Sequence[Callable[[], object]]) -> None:
+        self._turn = [threading.Semaphore(0) for _ in works]
+        self._back = threading.Semaphore(0)
+        self._here = threading.local()
+        self._ended = [False] * len(works)
+        self.errors: list[BaseException] = []
+        self._threads = [threading.Thread(target=self._run, args=(index, work)) for index, work in enumerate(works)]
+
+    def follow(self, order: Sequence[int]) -> None:
+        """Go through an order, then let everybody finish."""
+        for thread in self._threads:
+            thread.start()
+        for index in order:
+            self._step(index)
+        while not all(self._ended):
+            for index in range(len(self._threads)):
+                self._step(index)
+        for thread in self._threads:
+            thread.join()
+
+    def wait(self, point: str = "") -> None:
+        """Give the baton back, and go on when it comes again."""
+        self._back.release()
+        self._turn[self._here.index].acquire()
+
+    def _step(self, index: int) -> None:
+        if not self._ended[index]:
+            self._turn[index].release()
+            self._back.acquire()
+
+    def _run(self, index: int, work: Callable[[], object]) -> None:
+        self._here.index = index
+        self._turn[index].acquire()
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001  the test looks at it
+            self.errors.append(error)
+        self._ended[index] = True
+        self._back.release()
+
+
+@define
+class BatonLock:
+    """The lock between processes: who finds it taken gives the baton back and tries again with the next."""
+
+    baton: list[Baton]
+    taken: bool = False
+
+    def acquire(self, timeout: float) -> Callable[[], None]:
+        while self.taken:
+            self.baton[0].wait()
+        self.taken = True
+        return self._release
+
+    def _release(self) -> None:
+        self.taken = False
+
+
+def race(order: Sequence[int], monkeypatch: pytest.MonkeyPatch) -> tuple[Server, SlottedStore, list[Memory], Baton]:
+    batons: list[Baton] = []
+    server, shared, items = Server(), Shared(), MemoryItems()
+    items.item_limit = 900  # two items: the commit, and one before it
+    store = SlottedStore(items, BatonLock(batons))
+    desk = Desk(
+        profile=PROFILE,
+        description=DESCRIPTION,
+        lifecycle=cast("Lifecycle", server),
+        hints=cast("HintsFile", shared),
+        bell=cast("Bell", shared),
+        clock=CLOCK,
+        random=lambda: 0.0,
+        ask=None,
+        open_store=lambda: store,
+    )
+    store.save(Record(generation=1, payload=desk.codec.encode(FIRST), written_at=0.0))
+    memories = [Memory(), Memory()]
+    works: list[Callable[[], Any]] = [Rotation(desk, memory, held=FIRST, generation=1).run for memory in memories]
+    batons.append(Baton(works))
+    monkeypatch.setattr(faults, "at", batons[0].wait)
+    batons[0].follow(order)
+    monkeypatch.setattr(faults, "at", None)
+    return server, store, memories, batons[0]
+
+
+@row(24, "ROT-1", "ROT-2")
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_in_every_order_the_token_is_spent_once_and_both_go_on(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for order in itertools.islice(orders(), chunk, None, CHUNKS):
+        server, store, memories, baton = race(order, monkeypatch)
+        assert baton.errors == [], order
+        assert (server.grants, server.reused) == (1, 0), order
+        assert [memory.served for memory in memories] == [[("at-2", 2)], [("at-2", 2)]], order
+        snapshot = store.load()
+        assert (snapshot.generation, snapshot.intent, snapshot.damaged) == (2, None, False), order
+
+
+def test_there_are_as_many_orders_as_are_claimed() -> None:
+    assert sum(1 for _ in orders()) == 12_870
+
+
+def test_one_process_passes_each_of_the_eight_points_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    passed: list[str] = []
+    original = Baton.wait
+
+    def note(self: Baton, point: str = "") -> None:
+        if point:
+            passed.append(point)
+        original(self, point)
+
+    monkeypatch.setattr(Baton, "wait", note)
+    race([0] * 16, monkeypatch)
+    assert passed[:8] == list(faults.POINTS)
+
+
+def test_without_the_lock_the_orders_find_the_reuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BatonLock, "acquire", lambda self, timeout: self._release)
+    found = 0
+    for order in itertools.islice(orders(), 0, None, 400):
+        server, _, _, _ = race(order, monkeypatch)
+        found += server.reused
+    assert found > 0
