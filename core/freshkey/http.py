@@ -174,6 +174,8 @@ class _Exchange:
         if event.endswith(("connect_tcp.complete", "start_tls.complete")):
             with self._lock:
                 self._socket = info["return_value"].get_extra_info("socket")
+                if self._abandoned:  # cut and not raised: httpcore would not close what it has just opened
+                    self._cut()
         if event.endswith("send_request_body.complete"):
             faults.hit("P4")
         # CONNECT is the proxy's business: what it carries has not been sent then.

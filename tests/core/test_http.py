@@ -246,6 +246,23 @@ def test_a_name_lookup_that_hangs_ends_at_the_deadline_and_sends_nothing_later(m
         assert place.requests.get(timeout=5) == b""
 
 
+def test_what_was_given_up_asks_no_proxy_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    lookup, over = socket.getaddrinfo, threading.Event()
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        over.wait(10)
+        return lookup(*args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    with serving(answer()) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        with pytest.raises(TransientError, match=r"within 0\.1 s"):
+            send(Request(method="POST", url="https://freshkey.invalid/"), deadline=0.1)
+        over.set()
+        # A proxy that drips its answer would otherwise keep the abandoned thread for ever.
+        assert proxy.requests.get(timeout=5) == b""
+
+
 def test_a_server_that_never_finishes_the_tls_handshake_is_transient() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"https://127.0.0.1:{listener.getsockname()[1]}/"
