@@ -24,11 +24,16 @@ No message ever contains a secret, and every message says what to do next where 
 from __future__ import annotations
 
 import errno
+import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import ParamSpec, Self, TypeVar
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 _STARVED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
@@ -155,6 +160,24 @@ def about(profile: str | None) -> Iterator[None]:
     except FreshkeyError as error:
         error.profile = error.profile or profile
         raise
+
+
+def frameless(read: Callable[P, T]) -> Callable[P, T]:
+    """Let the errors of a function that takes secrets apart begin at its caller.
+
+    Crash reports print local variables, and between the wrapped secret that came in and the wrapped one that goes out
+    those of a reader are bare. Its arguments and its result have to be wrapped.
+    """
+
+    @functools.wraps(read)
+    def reading(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return read(*args, **kwargs)
+        except FreshkeyError as error:
+            bare = error.for_another_caller()
+        raise bare
+
+    return reading
 
 
 def describe_raise(error: BaseException) -> str:

@@ -17,6 +17,7 @@ from freshkey.errors import (
     ProtocolError,
     StoreError,
     TransientError,
+    frameless,
     our_own,
 )
 
@@ -122,3 +123,25 @@ def test_what_freshkey_should_not_have_let_happen_is_to_be_reported() -> None:
     assert isinstance(error, PluginBroken)
     assert "canary" not in str(error)
     assert "report" in str(error)
+
+
+def test_the_frames_of_a_reader_do_not_show_in_its_errors() -> None:
+    cause = ValueError("cause")
+
+    @frameless
+    def read(given: int, *, more: str) -> str:
+        """Read."""
+        bare = "canary"
+        if given:
+            raise TransientError(f"{more} failed", retry_after=given) from cause
+        return bare
+
+    assert (read(0, more=""), read.__name__, read.__doc__) == ("canary", "read", "Read.")
+    with pytest.raises(TransientError, match="reading failed") as caught:
+        read(7, more="reading")
+    assert caught.value.retry_after == 7
+    assert caught.value.__cause__ is cause
+    frames = [frame.f_locals for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+    assert len(frames) == 2
+    assert not any("bare" in local and local["bare"] == "canary" for local in frames)
+    assert caught.value.__context__ is None

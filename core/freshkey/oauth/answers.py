@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from attrs import field, frozen
 
-from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused
+from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused, frameless
 from freshkey.http import Response, parse_json_object
 from freshkey.oauth.refusal import read_refusal, refusal_error
 from freshkey.secret import Secret
@@ -60,6 +60,7 @@ class TokenAnswer:
         return asked if self.scopes is None else self.scopes
 
 
+@frameless
 def read_token(response: Response, now: float) -> TokenAnswer:
     """Read the answer to a code, refresh or device token request.
 
@@ -89,6 +90,7 @@ def read_token(response: Response, now: float) -> TokenAnswer:
     )
 
 
+@frameless
 def read_revocation(response: Response, now: float) -> None:
     """Read the answer to a revocation request: success also says that the token was unknown (RFC 7009, section 2.2).
 
@@ -137,6 +139,7 @@ class Poll(enum.Enum):
     SLOW_DOWN = "slow_down"
 
 
+@frameless
 def read_device(response: Response, now: float) -> DeviceCode:
     """Read the answer to a device request (RFC 8628, section 3.2). Raises as `read_token` does."""
     facts = _facts(response, now)
@@ -157,6 +160,7 @@ def read_device(response: Response, now: float) -> DeviceCode:
     )
 
 
+@frameless
 def read_device_token(response: Response, now: float) -> TokenAnswer | Poll:
     """Read the answer to a device token request (RFC 8628, section 3.5). Raises as `read_token` does."""
     code = read_refusal(response).code

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from freshkey.errors import LoginRequired, PluginBroken, RecordUnreadable
+from freshkey.errors import LoginRequired, PluginBroken, RecordUnreadable, frameless
 from freshkey.model import Credential
 from freshkey.secret import Secret
 
@@ -36,6 +36,7 @@ class Codec:
         self._tags = {kind: tag for tag, kind in self._formats.items()}
         self._converter: Converter | None = None
 
+    @frameless
     def encode(self, credential: Credential) -> Secret:
         """Write a credential as text.
 
@@ -52,6 +53,7 @@ class Codec:
         # Outside of the handler, as below.
         raise PluginBroken(f"a {type(credential).__name__} holds something that cannot be stored")
 
+    @frameless
     def decode(self, payload: Secret) -> Credential:
         """Read what `encode` wrote.
 
