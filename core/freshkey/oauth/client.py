@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
@@ -11,6 +12,7 @@ from freshkey.http import Request, Send, form
 from freshkey.oauth import answers, protocol
 from freshkey.oauth.answers import TokenAnswer
 from freshkey.oauth.protocol import NOTHING, Encode, Grant, Server
+from freshkey.oauth.skew import warn_of_skew
 from freshkey.secret import Secret
 
 
@@ -28,7 +30,7 @@ class OAuthClient:
         headers: Sent with every request.
         extra: Fields of every request, such as a client's authentication.
         encode: How the server wants its fields.
-        clock: To read ``Retry-After`` dates.
+        clock: To read dates: of ``Retry-After``, and of the answer to say when the clocks disagree.
     """
 
     server: Server
@@ -120,4 +122,7 @@ class OAuthClient:
         answers.read_revocation(self.send(request), self.clock.now().wall)
 
     def _token(self, request: Request) -> TokenAnswer:
-        return answers.read_token(self.send(request), self.clock.now().wall)
+        response = self.send(request)
+        now = self.clock.now().wall
+        warn_of_skew(response.headers, now, urlsplit(request.url).hostname or "")
+        return answers.read_token(response, now)
