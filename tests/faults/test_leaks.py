@@ -255,19 +255,19 @@ def test_another_user_can_read_nothing_of_a_command(signing_in: Typist) -> None:
 
 
 SAME_USER = """
-import os, sys
+import ctypes, os, resource, signal, sys
+from freshkey.cli.process import harden
+reading, writing = os.pipe()
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 # Undo what changing the user did.
 ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)
 child = os.fork()
 if child == 0:
     if sys.argv[1] == "hardened":
-        from freshkey.cli.process import harden
         harden()
-    os.write(1, b".")
-    os.read(0, 1)
-    os._exit(0)
-os.read(int(sys.argv[2]), 1)
+    os.write(writing, b".")
+    signal.pause()
+os.read(reading, 1)
 for name in ("environ", "mem"):
     try:
         with open(f"/proc/{child}/{name}", "rb") as file:
@@ -275,6 +275,8 @@ for name in ("environ", "mem"):
         print(name, end=" ")
     except PermissionError:
         print("no", name, end=" ")
+os.kill(child, signal.SIGKILL)
+os.waitpid(child, 0)
 """
 
 
@@ -282,21 +284,9 @@ for name in ("environ", "mem"):
 @as_root
 @pytest.mark.parametrize(("kind", "expected"), [("plain", "environ mem"), ("hardened", "no environ no mem")])
 def test_a_process_of_the_same_user_can_read_nothing_of_a_command(kind: str, expected: str) -> None:
-    reading, writing = os.pipe()
-    # The child of the unprivileged process says on the pipe that it is ready.
-    code = SAME_USER.replace("os.write(1", f"os.write({writing}").replace("int(sys.argv[2])", str(reading))
-    code = "import freshkey.cli.process, ctypes, resource\n" + code
     seen = subprocess.run(
-        [sys.executable, "-c", code, kind],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        pass_fds=[reading, writing],
-        timeout=30,
-        check=True,
+        [sys.executable, "-c", SAME_USER, kind], capture_output=True, text=True, timeout=30, check=True
     )
-    os.close(reading)
-    os.close(writing)
     assert seen.stdout.strip() == expected
 
 
