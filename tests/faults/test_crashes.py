@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import pytest
 
+from counterparts.oidc import OidcServer, sign_in
 from crashing_process import Ended, Forge, works
-from freshkey.testing import AuthorizationServer
+from freshkey import Configuration, Keeper
+from freshkey.testing import AuthorizationServer, ScriptedPerson
 from matrix import row
+from rotating import until
 
 
 RENEWAL = "grant.refresh_token"
@@ -63,10 +67,15 @@ def test_two_processes_killed_in_a_row_lose_nothing_at_a_lenient_server(
 def test_killed_between_answer_and_save_a_strict_server_ends_the_sign_in_and_that_is_said_once(
     forge: Forge, server: AuthorizationServer, point: str
 ) -> None:
+    before = forge.run("get")
     for repetition in range(FIFTY // 3 + 1):
         kill(forge, point)
         server.wait_for(RENEWAL, repetition + 1)
         asked = len(server.requests)
+        # The old record is whole, and its access token is served to whoever asks no more than that.
+        old = forge.run("get")
+        assert old.said == before.said
+        assert len(server.requests) == asked
 
         first = forge.run("refresh")
         assert first.said["error"] == "LoginRequired"
@@ -77,7 +86,42 @@ def test_killed_between_answer_and_save_a_strict_server_ends_the_sign_in_and_tha
         again = forge.run("refresh")
         assert again.said["error"] == "LoginRequired"
         assert len(server.requests) == asked + 1  # and never again
-        assert works(server, forge.run("login"))
+        before = forge.run("login")
+        assert works(server, before)
+
+
+@pytest.mark.counterpart
+@row(15, "ROT-6", "ROT-5")
+@pytest.mark.parametrize("point", ["P4", "P5"])
+def test_killed_between_answer_and_save_a_certified_server_sees_the_token_once_more_and_never_again(
+    tmp_path: Path, point: str
+) -> None:
+    with OidcServer(access_token_seconds=3600) as server:
+        settings = {
+            "provider": "claude_oauth",
+            "store": "file",
+            "client_id": server.client_id,
+            # Not found through the issuer: asking it is an exchange of its own, which passes P4 as well.
+            "authorize_url": server.url("/auth"),
+            "token_url": server.url("/token"),
+            "encoding": "form",
+            "profile_url": server.url("/me"),
+            "scopes": ["openid", "offline_access"],
+            "authorize_parameters": {"prompt": "consent"},
+            "allow_insecure_loopback": True,
+        }
+        configuration = Configuration.of({"me": settings}, state_dir=tmp_path / "state", default="me")
+        with Keeper(configuration=configuration) as keeper, ScriptedPerson(browser=sign_in) as person:
+            keeper.login(ask=person)
+        with Forge(settings, tmp_path) as forge:
+            kill(forge, point)
+            until(lambda: server.count("refresh_token.consumed") == 1, "the renewal")
+            answers = [forge.run("refresh").said for _ in range(3)]
+        assert [answer["error"] for answer in answers] == ["LoginRequired"] * 3
+        assert "was lost" in answers[0]["message"]
+        # What a strict server does to a token that it sees twice; nobody asked it a third time.
+        assert server.count("grant.revoked") == 1
+        assert server.count("grant.error") == 1
 
 
 @row(16, "ROT-4", "ROT-7", "STO-5")

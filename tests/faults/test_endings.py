@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,19 +39,34 @@ def test_a_signal_lets_the_command_finish_the_renewal(
 
 
 @row(18, "ROT-10")
+@pytest.mark.parametrize("verb", ["leave", "leave-daemon"])
 @pytest.mark.parametrize("point", SENT)
 def test_a_program_that_ends_meanwhile_keeps_what_was_renewed(
-    forge: Forge, server: AuthorizationServer, point: str
+    forge: Forge, server: AuthorizationServer, point: str, verb: str
 ) -> None:
     generation = 1
-    for _ in range(FIFTY // 4 + 1):
-        assert forge.run("leave", at=point, act="leaving") == Ended(0, 0, {})
+    for _ in range(FIFTY // 8 + 1):
+        assert forge.run(verb, at=point, act="leaving") == Ended(0, 0, {})
         generation += 1
         after = forge.run("get")
         assert after.said["generation"] == generation
         assert works(server, after)
         assert server.count(RENEWAL) == generation - 1
     assert server.count("refresh_token.reused") == 0
+
+
+@row(18, "ROT-10", "TIM-6")
+def test_an_exit_handler_that_renews_gets_the_answer_or_an_error_and_loses_nothing(
+    forge: Forge, server: AuthorizationServer
+) -> None:
+    for _ in range(5):
+        ended = forge.run("leave-late")
+        assert (ended.signal, ended.code) == (0, 0)
+        # Newer interpreters start no thread by then, and nothing is sent.
+        assert "token" in ended.said or ended.said["error"] == "TransientError"
+        after = forge.run("get")
+        assert after.said["generation"] == 1 + server.count(RENEWAL)
+        assert works(server, after)
 
 
 @pytest.fixture
@@ -98,4 +114,23 @@ def test_a_process_that_is_halted_in_the_middle_of_a_renewal_finishes_it_when_it
         assert forge.finish().said["generation"] == generation
         assert server.count(RENEWAL) == generation - 1
         assert works(server, other.run("get"))
+    assert server.count("refresh_token.reused") == 0
+
+
+@row(47, "ROT-6", "ROT-10")
+def test_a_process_that_was_halted_past_the_deadline_gives_up_that_answer_and_asks_once_more(
+    forge: Forge, server: AuthorizationServer
+) -> None:
+    server.policy.grace = 60.0
+    server.hold()
+    halted = forge.begin("refresh", at="P4", act="SIGSTOP", deadline=2.0)
+    until_halted(halted)
+    server.wait_for(RENEWAL)
+    time.sleep(2.1)  # nothing shows that time has passed, and a halted process notices nothing else
+    os.kill(halted, signal.SIGCONT)
+    server.wait_for("refresh_token.graced")
+    server.release()
+    ended = forge.finish()
+    assert ended.said["generation"] == 2
+    assert works(server, ended)
     assert server.count("refresh_token.reused") == 0

@@ -7,20 +7,23 @@ child's process id, then how it ended and what it said.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 from attrs import frozen
 
-from freshkey import Configuration, FreshkeyError, Keeper, faults, rotation
+from freshkey import Configuration, FreshkeyError, Keeper, faults, http, rotation
 from freshkey.cli import main
 from freshkey.flight import process_is_exiting
 from freshkey.stores.file import FileItems
@@ -68,6 +71,7 @@ class Forge:
 
     def __init__(self, settings: dict[str, Any], home: Path) -> None:
         self._arguments = [json.dumps(settings), str(home)]
+        self._running: int | None = None
 
     def __enter__(self) -> Self:
         command = [sys.executable, __file__, *self._arguments]
@@ -75,34 +79,59 @@ class Forge:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        if self._running is not None:
+            # A test failed meanwhile; a halted process would never end.
+            os.kill(self._running, signal.SIGKILL)
         self._process.communicate(timeout=20)
 
-    def run(self, verb: str, *, at: str | None = None, act: str = "SIGKILL", patience: float | None = None) -> Ended:
+    def run(
+        self,
+        verb: str,
+        *,
+        at: str | None = None,
+        act: str = "SIGKILL",
+        patience: float | None = None,
+        deadline: float | None = None,
+    ) -> Ended:
         """Let a new process do something and wait for its end.
 
         Args:
             verb: ``login``, ``refresh`` or ``get``; ``command`` for ``freshkey refresh``; ``leave`` to begin a renewal
-                and end the program at once.
+                and end the program at once, ``leave-daemon`` to do so while a daemon thread waits for the renewal, and
+                ``leave-late`` to renew in an exit handler.
             at: The point of a renewal at which something happens to the process.
             act: What happens: a signal's name, ``leaving`` to wait there until the interpreter is exiting, or
                 ``starving`` to be allowed no further open files.
             patience: Seconds to wait for the lock, instead of the product's.
+            deadline: Seconds of an exchange with the server, instead of the product's.
         """
-        self.begin(verb, at=at, act=act, patience=patience)
+        self.begin(verb, at=at, act=act, patience=patience, deadline=deadline)
         return self.finish()
 
-    def begin(self, verb: str, *, at: str | None = None, act: str = "SIGKILL", patience: float | None = None) -> int:
+    def begin(
+        self,
+        verb: str,
+        *,
+        at: str | None = None,
+        act: str = "SIGKILL",
+        patience: float | None = None,
+        deadline: float | None = None,
+    ) -> int:
         """Start what `run` does and return the process id."""
         stdin = self._process.stdin
         assert stdin is not None
-        stdin.write(json.dumps({"verb": verb, "at": at, "act": act, "patience": patience}) + "\n")
+        command = {"verb": verb, "at": at, "act": act, "patience": patience, "deadline": deadline}
+        stdin.write(json.dumps(command) + "\n")
         stdin.flush()
         pid: int = self._answer()["pid"]
+        self._running = pid
         return pid
 
     def finish(self) -> Ended:
         """Wait for the end of what `begin` started."""
-        return Ended(**self._answer())
+        ended = Ended(**self._answer())
+        self._running = None
+        return ended
 
     def _answer(self) -> dict[str, Any]:
         stdout = self._process.stdout
@@ -138,14 +167,13 @@ def _say(answer: dict[str, Any]) -> None:
 
 
 def _child(
-    settings: dict[str, Any], home: Path, writing: int, *, verb: str, at: str | None, act: str, patience: float | None
+    settings: dict[str, Any], home: Path, writing: int, *, verb: str, at: str | None, act: str, **seams: float | None
 ) -> None:
     # Several items per record, as in keychains with a limit: a record can then be torn.
     FileItems.item_limit = KeyringItems.item_limit = 400
-    if patience is not None:
-        rotation.LOCK_PATIENCE = patience
+    _shorten(**seams)
     if at:
-        faults.at = lambda point: _happen(act) if point == at else None
+        faults.at = _once(at, act)
     if verb == "command":
         os.close(1)
         os.open(os.devnull, os.O_WRONLY)
@@ -153,12 +181,42 @@ def _child(
         sys.exit(main(["refresh"]))
     configuration = Configuration.of({"me": settings}, state_dir=home / "state", default="me")
     keeper = Keeper(configuration=configuration)
-    if verb == "leave":
+    if verb.startswith("leave"):
         keeper.get()
-        keeper._holding("me").ask(by_person=True)
+        _leave(keeper, verb, writing)
         return  # neither waited for nor closed: the interpreter exits while the renewal is under way
     os.write(writing, json.dumps(_answer(keeper, verb)).encode())
     os._exit(0)
+
+
+def _shorten(*, patience: float | None, deadline: float | None) -> None:
+    if patience is not None:
+        rotation.LOCK_PATIENCE = patience
+    if deadline is not None:
+        exchange = http._Exchange
+        http._Exchange = lambda request, host, _: exchange(request, host, deadline)  # type: ignore[assignment,misc]  # it is only called
+
+
+def _leave(keeper: Keeper, verb: str, writing: int) -> None:
+    if verb == "leave-late":
+        atexit.register(lambda: os.write(writing, json.dumps(_answer(keeper, "refresh")).encode()))
+    elif verb == "leave-daemon":
+        threading.Thread(target=keeper.refresh, daemon=True).start()
+        while keeper._holding("me")._flight is None:
+            time.sleep(0.001)
+    else:
+        keeper._holding("me").ask(by_person=True)
+
+
+def _once(at: str, act: str) -> Callable[[str], None]:
+    """Let something happen the first time that a point is passed; a renewal that asks again passes some twice."""
+    left = [act]
+
+    def hit(point: str) -> None:
+        if point == at and left:
+            _happen(left.pop())
+
+    return hit
 
 
 def _happen(act: str) -> None:
