@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -130,7 +131,7 @@ def _session_bus(home: Path, environment: dict[str, str]) -> Iterator[int]:
     """Run a bus; yield the process group that holds it and every daemon it starts."""
     process = _start(["sh", "-c", BUS_SCRIPT, "sh", str(home)], environment, group=0)
     try:
-        _wait_until((home / "bus").exists)
+        _wait_until(lambda: _listens(home / "bus"))
         yield process.pid
     finally:
         with suppress(subprocess.TimeoutExpired):
@@ -163,6 +164,16 @@ def _start(command: list[str], environment: dict[str, str], group: int) -> subpr
         stderr=subprocess.DEVNULL,
         process_group=group,
     )
+
+
+def _listens(path: Path) -> bool:
+    """Tell whether somebody accepts connections there; the socket is there a moment before."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True
 
 
 def _wait_until(condition: Callable[[], bool]) -> None:
