@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -59,6 +62,24 @@ def test_two_processes_killed_in_a_row_lose_nothing_at_a_lenient_server(
         kill(forge, "P4")
         kill(forge, "P5")
         assert works(server, forge.run("refresh"))
+
+
+@row(15, "ROT-6", "ROT-5")
+def test_processes_killed_one_after_the_other_send_the_token_three_times_and_never_again(
+    forge: Forge, server: AuthorizationServer
+) -> None:
+    server.policy.grace = 30.0
+    for repetition in range(3):
+        kill(forge, "P4")
+        # The first time, and then the same answer again.
+        server.wait_for(RENEWAL)
+        server.wait_for("refresh_token.graced", repetition)
+    asked = len(server.requests)
+    for _ in range(3):
+        ended = forge.run("refresh")
+        assert ended.said["error"] == "LoginRequired"
+        assert "was lost" in ended.said["message"]
+    assert len(server.requests) == asked
 
 
 @row(15, "ROT-6", "ROT-7", "ROT-5")
@@ -138,6 +159,25 @@ def test_killed_after_the_commit_the_next_process_has_the_new_record(
         assert after.said["generation"] == generation
         assert works(server, after)
         assert server.count(RENEWAL) == renewals
+    assert server.count("refresh_token.reused") == 0
+
+
+@row(15, "ROT-6", "ROT-7")
+@row(16, "ROT-4")
+def test_killed_at_any_moment_a_lenient_server_loses_nothing(forge: Forge, server: AuthorizationServer) -> None:
+    server.policy.grace = 30.0
+    began = time.monotonic()
+    assert works(server, forge.run("refresh"))
+    takes = time.monotonic() - began
+    killed = 0
+    for repetition in range(FIFTY):
+        pid = forge.begin("refresh")
+        time.sleep(takes * repetition / FIFTY)  # the moment is what differs
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        killed += forge.finish().signal == signal.SIGKILL
+        assert works(server, forge.run("refresh"))
+    assert killed > FIFTY // 5
     assert server.count("refresh_token.reused") == 0
 
 
