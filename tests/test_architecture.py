@@ -32,7 +32,7 @@ LAYERS: list[tuple[str, ...]] = [
     # Words: values and the contract. They know nothing but each other.
     ("errors", "secret", "clock", "schedule", "model", "hooks", "events", "person", "faults"),
     # Tools: one job each, no profile, no provider.
-    ("strictjson", "wire", "http", "helpers", "flight", "retry"),
+    ("strictjson", "wire", "hostguard", "http", "helpers", "flight", "retry"),
     ("toml_lines", "document", "config_shape", "settings", "config"),
     # Toolkits for stores and for authors of providers.
     ("stores",),

@@ -7,12 +7,13 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from freshkey import plugins, schedule
 from freshkey.clock import Clock
 from freshkey.errors import about
 from freshkey.events import Event
+from freshkey.hostguard import HostGuard
 from freshkey.lifecycle import Lifecycle
 from freshkey.model import Credential, CredentialStore, Description, Interaction, Profile
 from freshkey.schedule import Freshness
@@ -39,6 +40,7 @@ class Desk:
         clock: Tells the time.
         random: Returns a number from 0 to 1.
         ask: A person who may be asked in the middle of a renewal, or None.
+        guard: What is known of the hosts that renewals call.
     """
 
     profile: Profile
@@ -50,6 +52,7 @@ class Desk:
     random: Callable[[], float]
     ask: Interaction | None
     _open_store: Callable[[], CredentialStore] = field(repr=False)
+    guard: HostGuard = field(default=Factory(lambda desk: HostGuard(desk.clock), takes_self=True), repr=False)
 
     @property
     def store(self) -> CredentialStore:
@@ -87,6 +90,7 @@ def open_desk(
     clock: Clock,
     random: Callable[[], float],
     ask: Interaction | None,
+    guard: HostGuard | None = None,
 ) -> Desk:
     """Load and wire what the profile `name` needs; reads configuration and imports its provider.
 
@@ -98,6 +102,7 @@ def open_desk(
         clock: Tells the time.
         random: Returns a number from 0 to 1.
         ask: A person who may be asked in the middle of a renewal, or None.
+        guard: What is known of the hosts that renewals call; None knows nothing yet.
 
     Raises:
         ConfigurationError: The profile, its provider or its store is unknown or misconfigured.
@@ -129,6 +134,7 @@ def open_desk(
         clock=clock,
         random=random,
         ask=ask,
+        guard=guard or HostGuard(clock),
         open_store=_once(lambda: lifecycle.store(profile)),
     )
 

@@ -18,7 +18,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from freshkey import faults
+from freshkey import faults, hostguard
 from freshkey.errors import (
     ConfigurationError,
     FreshkeyError,
@@ -81,19 +81,31 @@ def send(
     Raises:
         ConfigurationError: The address, or a proxy or certificate setting of the environment, cannot be used.
         ProviderRefused: The host is not among `hosts`, or its certificate cannot be verified.
-        TransientError: Nothing was sent: no address, no connection, no TLS session, or the deadline passed before.
+        TransientError: Nothing was sent: no address, no connection, no TLS session, or the deadline passed before; or
+            this is part of a renewal, and the host is left alone for now (`freshkey.hostguard`).
         OutcomeUnknown: The request was at least partly sent, and no complete answer came.
         ProtocolError: An answer came that is redirected, compressed, too large or no HTTP.
     """
-    host = urlsplit(checked_url(request.url, allow_insecure_loopback=allow_insecure_loopback)).hostname or ""
+    address = urlsplit(checked_url(request.url, allow_insecure_loopback=allow_insecure_loopback))
+    host = address.hostname or ""
     if hosts is not None and host not in {name.lower() for name in hosts}:
         message = f"{host} is not a host that this provider may call"
         raise ProviderRefused(message, hint="Check the addresses in the profile's settings")
-    exchange = _Exchange(request, host, deadline)
-    answer = exchange.run()
+    answer = _spared(address.netloc.lower(), _Exchange(request, host, deadline))
     if isinstance(answer, Exception):
         raise answer
     log.debug("%s to %s was answered with %d", request.method, host, answer.status)
+    return answer
+
+
+def _spared(host: str, exchange: _Exchange) -> Response | Exception:
+    """Do an exchange unless the host is left alone for now, and remember how it went."""
+    visit = hostguard.current()
+    if visit is None:
+        return exchange.run()
+    visit.begin(host)
+    answer = exchange.run()
+    visit.end(host, answer, timed_out=exchange.timed_out)
     return answer
 
 
@@ -115,6 +127,7 @@ class _Exchange:
         self._sent = False
         self._abandoned = False
         self._socket: socket.socket | None = None
+        self.timed_out = False
         self._answers: queue.SimpleQueue[Response | Exception] = queue.SimpleQueue()
 
     def run(self) -> Response | Exception:
@@ -133,7 +146,7 @@ class _Exchange:
 
     def _give_up(self) -> FreshkeyError:
         with self._lock:
-            self._abandoned = True
+            self._abandoned = self.timed_out = True
             self._cut()
             return self._failure(f"no complete answer within {self._deadline:g} s")
 
@@ -204,6 +217,7 @@ class _Exchange:
                 hint="If your network adds a certificate authority of its own, name its file in SSL_CERT_FILE",
             )
         if self._sent or isinstance(error, httpx.TransportError):
+            self.timed_out = self.timed_out or isinstance(error, httpx.TimeoutException)
             return self._failure(_reason(causes))
         return error
 

@@ -20,6 +20,7 @@ from freshkey.errors import KeeperClosed, TransientError, about, describe_raise
 from freshkey.events import Event, SignedOut
 from freshkey.flight import Flight, launch, launch_expendable
 from freshkey.holding import Held, Holding
+from freshkey.hostguard import HostGuard
 from freshkey.model import Credential, Description, Inspection, Interaction
 from freshkey.person import Nobody
 from freshkey.session import Status
@@ -76,6 +77,7 @@ class Keeper:
         self._providers = providers or {}
         self._random = random
         self._timeout = timeout
+        self._guard = HostGuard(clock)
         # The data plane: what `get` reads, by the name that callers use (None for the selected profile).
         self._held: dict[str | None, Held] = {}
         # The control plane: by the name that callers use, and by the profile's own name.
@@ -334,6 +336,7 @@ class Keeper:
             clock=self._clock,
             random=self._random,
             ask=self._ask,
+            guard=self._guard,
         )
         return Holding(desk, publish=lambda held: self._publish(name, held), emit=self._emit, wake=self._timer.wake)
 
@@ -368,6 +371,7 @@ class Keeper:
         self._held.clear()
         self._opened.clear()
         self._timer.forget_threads()
+        self._guard.forget_threads()
         for holding in self._holdings.values():
             holding.forget_threads()
 

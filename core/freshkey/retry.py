@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from attrs import define, frozen
 
 from freshkey.errors import OutcomeUnknown, TransientError
+from freshkey.hostguard import HostPaused, Visit, visiting
 
 
 if TYPE_CHECKING:
@@ -45,12 +46,19 @@ class Policy:
 
 
 def persistently(
-    call: Callable[[], T], policy: Policy, *, clock: Clock, random: Callable[[], float], stop: Callable[[], bool]
+    call: Callable[[], T],
+    policy: Policy,
+    *,
+    clock: Clock,
+    random: Callable[[], float],
+    stop: Callable[[], bool],
+    visit: Visit | None = None,
 ) -> T:
     """Return what `call` returns, trying again what may be tried again.
 
     A `TransientError` is tried again after a pause with full jitter, never shorter than its ``retry_after``; an
-    `OutcomeUnknown` as often as the policy allows. Everything else, and the last failure, is raised as it is.
+    `OutcomeUnknown` as often as the policy allows. Everything else, and the last failure, is raised as it is; so is
+    at once what the host cannot be asked about again for now.
 
     Args:
         call: What to do.
@@ -58,6 +66,7 @@ def persistently(
         clock: Measures the budget and sleeps.
         random: Returns a number from 0 to 1.
         stop: True once nothing further should be tried, because the process is exiting.
+        visit: What is known of the hosts that `call` calls, so that they can be spared; None spares none.
     """
     import tenacity
 
@@ -71,18 +80,25 @@ def persistently(
 
     def enough(state: RetryCallState) -> bool:
         ends = clock.elapsed() - started + state.upcoming_sleep
-        return stop() or state.attempt_number >= policy.attempts or ends > policy.budget
+        if stop() or state.attempt_number >= policy.attempts or ends > policy.budget:
+            return True
+        lost = isinstance(_error_of(state), OutcomeUnknown)
+        return visit is not None and not visit.worth_another(state.upcoming_sleep, lost_answer=lost)
 
     def sleep(seconds: float) -> None:
         clock.wait(threading.Event(), seconds)
 
-    return tenacity.Retrying(
+    persistent = tenacity.Retrying(
         retry=worth,
         wait=pause,
         stop=enough,
         sleep=sleep,
         reraise=True,
-    )(call)
+    )
+    if visit is None:
+        return persistent(call)
+    with visiting(visit):
+        return persistent(call)
 
 
 @define
@@ -96,7 +112,7 @@ class _Worth:
         if isinstance(error, OutcomeUnknown):
             self.unknown_answers_left -= 1
             return self.unknown_answers_left >= 0
-        return isinstance(error, TransientError)
+        return isinstance(error, TransientError) and not isinstance(error, HostPaused)
 
 
 def _error_of(state: RetryCallState) -> BaseException | None:

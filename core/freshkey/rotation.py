@@ -33,6 +33,7 @@ from freshkey.errors import (
 )
 from freshkey.events import Event, SignedOut, Unsaved
 from freshkey.flight import process_is_exiting
+from freshkey.hostguard import Visit
 from freshkey.model import Credential, Record, Sighting, Snapshot, Source
 from freshkey.person import Nobody, Quiet
 from freshkey.retry import Policy, persistently
@@ -293,7 +294,7 @@ class Rotation:
         if not self.desk.description.single_use or current.renewal_secret is None:
             return self._persistently_refresh(current)
         try:
-            return Spending(self.desk, current, self._snapshot).renew()
+            return Spending(self.desk, current, self._snapshot, forced=self.by_person).renew()
         except LoginRequired:
             # Nobody else can have renewed under our lock, unless the lock does not reach them: another host.
             before = self._snapshot.generation
@@ -302,7 +303,7 @@ class Rotation:
                 raise
             if self.desk.freshness(self._stored) is Freshness.FRESH:
                 return self._stored
-            return Spending(self.desk, self._stored, self._snapshot).renew()
+            return Spending(self.desk, self._stored, self._snapshot, forced=self.by_person).renew()
 
     def _persistently_refresh(self, current: Credential) -> Credential:
         return self._persistently(lambda: self.desk.lifecycle.refresh(self.desk.profile, current, Quiet()))
@@ -319,7 +320,14 @@ class Rotation:
         return found
 
     def _persistently(self, call: Callable[[], Credential]) -> Credential:
-        return persistently(call, Policy(), clock=self.desk.clock, random=self.desk.random, stop=process_is_exiting)
+        return persistently(
+            call,
+            Policy(),
+            clock=self.desk.clock,
+            random=self.desk.random,
+            stop=process_is_exiting,
+            visit=Visit(self.desk.guard, forced=self.by_person),
+        )
 
     # --- keeping the answer -----------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from freshkey.errors import (
     TransientError,
 )
 from freshkey.flight import process_is_exiting
+from freshkey.hostguard import Visit
 from freshkey.model import Credential, Intent, Snapshot
 from freshkey.person import Quiet
 from freshkey.retry import LOST_ANSWER_RETRIES, LOST_ANSWER_WINDOW, Policy, persistently
@@ -46,12 +47,14 @@ class Spending:
         credential: What to renew.
         snapshot: What the store held when `credential` was read from it; its lock is held.
         stop: True once nothing should be tried again.
+        forced: A person asked, so it is tried even if the provider's host is left alone for now.
     """
 
     desk: Desk
     credential: Credential
     snapshot: Snapshot
     stop: Callable[[], bool] = process_is_exiting
+    forced: bool = False
     _earlier: Intent | None = field(init=False, default=None)
     _recovering: bool = field(init=False, default=False)
     _unanswered: bool = field(init=False, default=False)
@@ -115,7 +118,14 @@ class Spending:
 
     def _send(self) -> Credential:
         policy = Policy(unknown_answers=0) if self._recovering else Policy()
-        return persistently(self._send_once, policy, clock=self.desk.clock, random=self.desk.random, stop=self.stop)
+        return persistently(
+            self._send_once,
+            policy,
+            clock=self.desk.clock,
+            random=self.desk.random,
+            stop=self.stop,
+            visit=Visit(self.desk.guard, forced=self.forced or self._recovering),
+        )
 
     def _send_once(self) -> Credential:
         try:
