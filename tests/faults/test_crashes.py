@@ -170,14 +170,14 @@ def test_killed_at_any_moment_a_lenient_server_loses_nothing(forge: Forge, serve
     assert works(server, forge.run("refresh"))
     takes = time.monotonic() - began
     killed = 0
-    for repetition in range(FIFTY):
+    for repetition in range(FIFTY // 2):
         pid = forge.begin("refresh")
-        time.sleep(takes * repetition / FIFTY)  # the moment is what differs
+        time.sleep(takes * repetition / (FIFTY // 2))  # the moment is what differs
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         killed += forge.finish().signal == signal.SIGKILL
         assert works(server, forge.run("refresh"))
-    assert killed > FIFTY // 5
+    assert killed > FIFTY // 10
     assert server.count("refresh_token.reused") == 0
 
 
