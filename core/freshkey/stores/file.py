@@ -75,6 +75,12 @@ class FileItems:
         """Remove the string of that name; it may be gone already."""
         remove_private(self._path(name))
 
+    def copy(self, name: str, other: str) -> str:
+        """Copy the file of that name as it is, still encrypted, and return where the copy is."""
+        path = self._path(other)
+        write_private(path, read_private(self._path(name)) or b"")
+        return str(path)
+
     def _path(self, name: str) -> Path:
         return private_dir(self._state_dir, self._directory.name) / f"{file_name(self._owner)}.{name}"
 
@@ -93,7 +99,8 @@ def store(profile: Profile) -> CredentialStore:
     """
     _require_cryptography(profile)
     items = FileItems(profile.state_dir, profile.name, _key(profile))
-    return SlottedStore(items, ProfileLock(profile.state_dir, file_name(profile.name)))
+    lock = ProfileLock(profile.state_dir, file_name(profile.name))
+    return SlottedStore(items, lock, confirm=lock.confirm, copy=items.copy)
 
 
 def _key(profile: Profile) -> FileKey:

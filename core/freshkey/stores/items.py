@@ -60,12 +60,14 @@ class Slot:
         intent: The intent in it.
         torn: Something is in it that is neither: incomplete or corrupt.
         generation: Of the record, the intent, or the torn remains where that can be read.
+        count: How many items it has or should have; 0 where that cannot be read.
     """
 
     record: Record | None = None
     intent: Intent | None = None
     torn: bool = False
     generation: int | None = None
+    count: int = field(default=0, eq=False)
 
 
 def record_items(record: Record, limit: int | None) -> list[str]:
@@ -105,7 +107,8 @@ def read_slot(get: Callable[[int], str | None]) -> Slot:
     if first is None or first.index != 0:
         return Slot(torn=True)
     rest = [_parse(get(index) or "") for index in range(1, first.count)]
-    return _meaning(first, rest) or Slot(torn=True, generation=first.generation)
+    found = _meaning(first, rest) or Slot(torn=True, generation=first.generation)
+    return evolve(found, count=first.count)
 
 
 def newest(slots: Iterable[Slot]) -> Snapshot:

@@ -16,6 +16,7 @@ from freshkey.stores.files import file_name
 from freshkey.stores.lock import ProfileLock
 from freshkey.stores.options import store_options
 from freshkey.stores.slots import SlottedStore
+from freshkey.stores.witness import Witness
 from freshkey.stores.worker import SerialWorker
 
 
@@ -84,6 +85,11 @@ class KeyringItems:
         """Remove the string of that name; it may be gone already."""
         self._call(lambda backend: _delete(backend, self._service + name, self._username))
 
+    def copy(self, name: str, other: str) -> str:
+        """Copy the string of that name to another name, within the keychain, and return the service name there."""
+        self.set(other, self.get(name) or "")
+        return f"the keychain item {self._service + other!r}"
+
     def _call(self, work: Callable[[Backend], T]) -> T:
         try:
             return self._worker.call(lambda: work(self._backend()), self._timeout)
@@ -130,7 +136,8 @@ def store(profile: Profile) -> CredentialStore:
         service_prefix(profile), profile.name, worker=WORKER, timeout=timeout, named=options.get("backend")
     )
     lock = ProfileLock(profile.state_dir, file_name(profile.name))
-    return SlottedStore(items, lock, when_idle=WORKER.when_idle)
+    witness = Witness(profile.state_dir, file_name(profile.name))
+    return SlottedStore(items, lock, when_idle=WORKER.when_idle, confirm=lock.confirm, witness=witness, copy=items.copy)
 
 
 def service_prefix(profile: Profile) -> str:

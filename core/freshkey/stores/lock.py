@@ -15,6 +15,7 @@ from typing import Final
 
 from freshkey.errors import StoreBusy, StoreUnavailable
 from freshkey.stores.files import NO_FOLLOW, private_dir, unavailable
+from freshkey.stores.filesystems import warn_of_network
 
 
 POLL_SECONDS: Final = 0.02
@@ -62,6 +63,7 @@ class ProfileLock:
 
     def __init__(self, directory: Path, name: str) -> None:
         self._directory = directory
+        self._descriptor: int | None = None
         self.path = directory / "locks" / f"{name}.lock"
 
     def acquire(self, timeout: float) -> Callable[[], None]:
@@ -79,14 +81,25 @@ class ProfileLock:
             release_threads()
             raise
         pid = os.getpid()
+        self._descriptor = descriptor
 
         def release() -> None:
+            self._descriptor = None
             # A fork's child has neither: its copy of the descriptor was closed, and unlocking would free the parent's.
             if os.getpid() == pid:
                 _unlock(descriptor)
                 release_threads()
 
         return _once(release)
+
+    def confirm(self) -> None:
+        """Find out that the lock file was removed or replaced since it was locked, so that others lock another one.
+
+        Raises:
+            StoreBusy: It was, and nothing should be begun any more.
+        """
+        if self._descriptor is not None and not self._is_current(self._descriptor):
+            raise StoreBusy(f"{self.path} was removed or replaced while this process held it", hint="Try again")
 
     def _lock_file(self, deadline: float, timeout: float) -> int:
         while True:
@@ -103,7 +116,7 @@ class ProfileLock:
             _close(descriptor)
 
     def _open(self) -> int:
-        private_dir(self._directory, "locks")
+        warn_of_network(private_dir(self._directory, "locks"))
         try:
             with _guard:
                 descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | NO_FOLLOW, 0o600)

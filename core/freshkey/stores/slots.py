@@ -2,23 +2,31 @@
 
 A record of generation *g* lives in slot *g* modulo 2. Writing one leaves the other slot, and so the generation
 before, alone until the new one is complete and was read back. Item 0 is written last and is the commit. An intent
-is item 0 of the slot that its result will use.
+is item 0 of the slot that its result will use. Damaged remains are copied to other names of the same store before they
+are overwritten, so that they can be looked into and no secret leaves the store; signing out removes them as well.
 """
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, Protocol
 
+from attrs import evolve
+
 from freshkey import faults
 from freshkey.errors import GenerationConflict, RecordUnreadable, StoreError, StoreUnavailable
 from freshkey.model import Intent, Record, Snapshot
 from freshkey.stores.items import MOST_ITEMS, Slot, intent_item, newest, read_slot, record_items
+from freshkey.stores.witness import Witness
 
+
+log = logging.getLogger("freshkey")
 
 SLOTS: Final = (0, 1)
+ASIDE: Final = "aside"
 READS_UNTIL_BELIEVED: Final = 3
 
 
@@ -69,13 +77,28 @@ class SlottedStore:
         lock: Excludes other writers of the same items.
         when_idle: Runs the lock's release once no call of `items` is under way any more. A call that was given up
             at its deadline may still write; until it has returned, nobody else may get the lock.
+        confirm: Raises `StoreBusy` if the lock was taken and does not exclude others any more.
+        witness: Keeps a copy of the intent where `items` may lose it while they replace it.
+        copy: Copies a string, corrupt or not, to another name and returns where people find it; None reads and writes.
     """
 
-    def __init__(self, items: Items, lock: Lock, *, when_idle: Callable[[Callable[[], None]], None] = at_once) -> None:
+    def __init__(
+        self,
+        items: Items,
+        lock: Lock,
+        *,
+        when_idle: Callable[[Callable[[], None]], None] = at_once,
+        confirm: Callable[[], None] = lambda: None,
+        witness: Witness | None = None,
+        copy: Callable[[str, str], str] | None = None,
+    ) -> None:
         self.kind = items.name
         self._items = items
         self._lock = lock
         self._when_idle = when_idle
+        self._confirm = confirm
+        self._witness = witness
+        self._copy = copy or self._read_and_write
 
     @contextmanager
     def lock(self, timeout: float) -> Iterator[None]:
@@ -104,15 +127,20 @@ class SlottedStore:
             if not snapshot.damaged:
                 break
             snapshot = self._read()
-        return snapshot
+        return self._with_lost_intent(snapshot)
 
     def intend(self, intent: Intent) -> None:
         """Write an intent where its result will go, and read it back."""
-        _refuse_unless_newer(intent.generation, self._read().generation)
+        self._confirm()
+        slots = self._slots()
+        _refuse_unless_newer(intent.generation, newest(slots).generation)
         slot = intent.generation % 2
+        self._set_aside(slot, slots[slot])
         self._items.set(_name(slot, 0), intent_item(intent))
         if self._slot(slot).intent != intent:
             raise self._forgetful()
+        if self._witness is not None:
+            self._witness.note(intent)
 
     def save(self, record: Record) -> None:
         """Make `record` the newest and read it back; a tombstone also removes the secrets of older ones.
@@ -120,14 +148,17 @@ class SlottedStore:
         Saving the same record again is no conflict: an attempt that failed may have written it, or a call that was
         given up may have finished it since.
         """
-        kept = self._read()
+        slots = self._slots()
+        kept = newest(slots)
+        slot = record.generation % 2
         if kept.record != record:
             _refuse_unless_newer(record.generation, kept.generation)
+            self._set_aside(slot, slots[slot])
             self._write(record)
-        slot = record.generation % 2
         if record.payload is None:
             self._sweep(slot, 1)
-            self._sweep(1 - slot, 0)
+            self._sweep(1 - slot, 0, self._slot(1 - slot).count)
+            self._sweep(ASIDE, 0)
         else:
             # The record is kept; remains of an older, longer one are swept again by the next save.
             with suppress(StoreError):
@@ -135,6 +166,8 @@ class SlottedStore:
 
     def withdraw(self, intent: Intent) -> None:
         """Remove an intent, and with it what is left of the slot that it replaced."""
+        if self._witness is not None:
+            self._witness.clear()
         slot = intent.generation % 2
         found = self._slot(slot).intent
         if found is not None and found.generation == intent.generation:
@@ -143,7 +176,10 @@ class SlottedStore:
     def forget(self) -> None:
         """Under the lock: remove everything, the tombstone too; only for a profile that nobody will use again."""
         for slot in SLOTS:
-            self._sweep(slot, 0)
+            self._sweep(slot, 0, self._slot(slot).count)
+        self._sweep(ASIDE, 0)
+        if self._witness is not None:
+            self._witness.clear()
 
     def _write(self, record: Record) -> None:
         slot = record.generation % 2
@@ -158,7 +194,10 @@ class SlottedStore:
             raise self._forgetful()
 
     def _read(self) -> Snapshot:
-        return newest(self._slot(slot) for slot in SLOTS)
+        return newest(self._slots())
+
+    def _slots(self) -> list[Slot]:
+        return [self._slot(slot) for slot in SLOTS]
 
     def _slot(self, slot: int) -> Slot:
         return read_slot(lambda index: self._get(_name(slot, index)))
@@ -169,14 +208,51 @@ class SlottedStore:
         except RecordUnreadable:
             return ""  # no item reads like this: the slot counts as torn
 
-    def _sweep(self, slot: int, first: int) -> None:
+    def _with_lost_intent(self, snapshot: Snapshot) -> Snapshot:
+        """Add the intent that a crash took from the items, if the next generation has left no other trace."""
+        if self._witness is None or snapshot.intent is not None or snapshot.damaged or snapshot.record is None:
+            return snapshot
+        noted = self._witness.read()
+        lost = noted is not None and noted.generation == snapshot.generation + 1
+        return evolve(snapshot, intent=noted) if lost else snapshot
+
+    def _set_aside(self, slot: int, found: Slot) -> None:
+        """Copy damaged remains of a slot to other names; where that fails, a renewal is worth more than they are."""
+        if not found.torn:
+            return
+        try:
+            self._sweep(ASIDE, 0)
+            indices = self._existing(slot, 0, found.count)
+            places = [self._copy(_name(slot, index), _name(ASIDE, at)) for at, index in enumerate(indices)]
+            # Item 0 stays: without it the slot would look empty, and a spent refresh token unspent.
+            for index in reversed(indices[1:]):
+                self._items.delete(_name(slot, index))
+        except StoreError as error:
+            log.warning("a damaged record in the %s store cannot be set aside: %s", self.kind, error.message)
+            return
+        log.warning(
+            "a damaged record in the %s store is replaced; what is left of it is kept in %s", self.kind, places[0]
+        )
+
+    def _read_and_write(self, name: str, other: str) -> str:
+        self._items.set(other, self._get(name) or "")
+        return f"{other!r} of the same store"
+
+    def _sweep(self, slot: int | str, first: int, count: int = 0) -> None:
         """Remove the items of a slot from `first` on."""
-        # Items are written upwards and removed downwards, so they have no gap even after a crash.
-        last = max(first, 1)
-        while last < MOST_ITEMS and self._get(_name(slot, last)) is not None:
-            last += 1
-        for index in reversed(range(first, last)):
+        for index in reversed(self._existing(slot, first, count)):
             self._items.delete(_name(slot, index))
+
+    def _existing(self, slot: int | str, first: int, count: int) -> list[int]:
+        """Return the indices from `first` on that the items of a slot have; only below `count` may some be missing."""
+        # Items are written upwards and removed downwards: a crash leaves no gap but item 0, a damaged store any.
+        found: list[int] = []
+        for index in range(first, MOST_ITEMS):
+            if self._get(_name(slot, index)) is not None:
+                found.append(index)
+            elif index >= max(count, 1):
+                break
+        return found
 
     def _forgetful(self) -> StoreUnavailable:
         return StoreUnavailable(
@@ -192,5 +268,5 @@ def _refuse_unless_newer(generation: int, kept: int) -> None:
         )
 
 
-def _name(slot: int, index: int) -> str:
+def _name(slot: int | str, index: int) -> str:
     return f"{slot}.{index}"

@@ -14,8 +14,12 @@ from pathlib import Path
 import pytest
 
 from freshkey.errors import StoreBusy, StoreUnavailable
+from freshkey.model import CredentialStore, Profile, Snapshot
+from freshkey.stores.file import store as file_store
+from freshkey.stores.files import file_name
 from freshkey.stores.lock import ProfileLock, ThreadLock
 from matrix import row
+from scripted_items import a_record, an_intent
 
 
 HOLDER = """
@@ -370,3 +374,34 @@ def test_a_thread_lock_is_known_by_its_key() -> None:
         ThreadLock("test/one").acquire(-1)
     release()
     ThreadLock("test/one").acquire(0)()
+
+
+@row(21, "ROT-1")
+@pytest.mark.parametrize("meddle", ["remove", "replace"])
+def test_a_holder_whose_lock_file_is_gone_finds_out_before_it_spends_anything(profile: Profile, meddle: str) -> None:
+    """Row 21, while somebody holds it."""
+    kept: CredentialStore = file_store(profile)
+    lock = profile.state_dir / "locks" / f"{file_name('me')}.lock"
+    kept.save(a_record(1))
+    with kept.lock(1):
+        kept.intend(an_intent(2))
+        kept.withdraw(an_intent(2))
+        lock.rename(lock.with_suffix(".moved"))
+        if meddle == "replace":
+            lock.touch(mode=0o600)
+        with pytest.raises(StoreBusy, match="removed or replaced"):
+            kept.intend(an_intent(2))
+        # What was obtained before is kept all the same.
+        kept.save(a_record(2))
+
+    with kept.lock(1):
+        kept.intend(an_intent(3))
+    assert kept.load() == Snapshot(record=a_record(2), intent=an_intent(3))
+
+
+def test_a_lock_that_is_not_held_has_nothing_to_confirm(lock: ProfileLock) -> None:
+    lock.confirm()
+    lock.acquire(0)()
+    lock.path.unlink()
+
+    lock.confirm()

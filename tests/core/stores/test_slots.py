@@ -217,6 +217,94 @@ def test_two_corrupt_slots_are_damage_without_a_record_and_stop_nobody_from_sign
     assert store.load() == Snapshot(record=a_record(2))
 
 
+@pytest.mark.parametrize("write", ["intend", "save"])
+@row(12, "STO-5", "STO-9")
+def test_what_is_damaged_is_set_aside_before_it_is_overwritten(write: str, caplog: pytest.LogCaptureFixture) -> None:
+    items = ScriptedItems(400)
+    store = opened(items)
+    store.save(long_record(1))
+    store.save(long_record(2, chunks=5))
+    del items.values["0.2"]
+    torn = [items.values[f"0.{index}"] for index in (0, 1, 3, 4)]
+
+    if write == "intend":
+        store.intend(an_intent(2))
+    else:
+        store.save(a_record(2))
+
+    assert [items.values[f"aside.{place}"] for place in range(4)] == torn
+    assert sorted(name for name in items.values if name.startswith("0.")) == ["0.0"]
+    assert "'aside.0' of the same store" in caplog.text
+    assert torn[0] not in caplog.text
+
+
+@row(13, "STO-9")
+def test_only_the_last_damage_is_kept_and_signing_out_removes_it() -> None:
+    items = ScriptedItems(400)
+    store = opened(items)
+    items.values = {"1.0": "junk", "1.1": "more of it", "1.2": "and more"}
+    store.save(a_record(1))
+    items.values["0.0"] = "rubbish"
+    store.save(a_record(2))
+    assert {name: items.values[name] for name in items.values if "aside" in name} == {"aside.0": "rubbish"}
+
+    store.save(a_record(3, payload=None))
+
+    assert list(items.values) == ["1.0"]
+
+
+def test_damage_stays_a_sign_until_its_slot_is_written_again() -> None:
+    """A crash after setting aside, before the intent is written, must not make a spent token look unspent."""
+    items = ScriptedItems(400)
+    store = opened(items)
+    store.save(long_record(1))
+    store.save(long_record(2, chunks=4))
+    del items.values["0.3"]
+    before = dict(items.values)
+    for steps in range(12):
+        items.values, items.steps_left = dict(before), steps
+        try:
+            store.intend(an_intent(2))
+        except Crashed:
+            items.steps_left = None
+            assert store.load() == Snapshot(record=long_record(1), damaged=True)
+            continue
+        items.steps_left = None
+        assert store.load() == Snapshot(record=long_record(1), intent=an_intent(2))
+        return
+    raise AssertionError("more steps than expected")
+
+
+def test_a_renewal_goes_on_where_damage_cannot_be_set_aside(caplog: pytest.LogCaptureFixture) -> None:
+    items = ScriptedItems()
+
+    def refuse(name: str, other: str) -> str:
+        raise StoreUnavailable("no room")
+
+    store = SlottedStore(items, OpenLock(), copy=refuse)
+    items.values["1.0"] = "junk"
+
+    store.save(a_record(1))
+
+    assert store.load() == Snapshot(record=a_record(1))
+    assert "cannot be set aside: no room" in caplog.text
+
+
+@row(12, "STO-5")
+@pytest.mark.parametrize("missing", ["1.0", "1.1", "1.3"])
+def test_signing_out_leaves_no_secret_beyond_a_missing_item(missing: str) -> None:
+    items = ScriptedItems(400)
+    store = opened(items)
+    store.save(long_record(1, chunks=5))
+    store.save(long_record(2))
+    del items.values[missing]
+
+    store.save(a_record(3, payload=None))
+
+    left = [name for name in items.values if name != "1.0" and not (missing == "1.0" and name.startswith("1."))]
+    assert left == []
+
+
 class DamagedItems(ScriptedItems):
     """Tells by itself which strings are corrupt."""
 

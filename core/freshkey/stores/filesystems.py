@@ -1,0 +1,63 @@
+"""Tells whether a directory is on another machine, where a lock may exclude less than it seems to.
+
+flock(2) on NFS is emulated by byte-range locks since Linux 2.6.12, and depends on the server and the mount options; on
+SMB and on file systems in user space it depends on both ends. Such a lock is used as it is; the person is told.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import Final
+
+
+log = logging.getLogger("freshkey")
+
+MOUNTS: Final = Path("/proc/self/mountinfo")
+NETWORK: Final = re.compile(
+    r"nfs\d?|cifs|smb\w*|9p|afs|ceph|lustre|gpfs|beegfs|ocfs2|gfs2?|glusterfs|virtiofs"
+    r"|fuse\.(sshfs|glusterfs|ceph\S*|rclone|s3fs|gcsfuse|davfs\S*|smbnetfs|nfs\S*)"
+)
+"""Types of file systems that other machines may write to, as the kernel calls them."""
+
+_told: set[Path] = set()
+
+
+def warn_of_network(directory: Path) -> None:
+    """Log one warning per process if a directory is on a network file system."""
+    if directory in _told:
+        return
+    _told.add(directory)
+    kind = file_system(directory)
+    if kind is not None and NETWORK.fullmatch(kind):
+        log.warning(
+            "%s is on a network file system (%s), where locks may not reach every machine: "
+            "set FRESHKEY_STATE_DIR to a directory on a local disk",
+            directory,
+            kind,
+        )
+
+
+def file_system(directory: Path, mounts: Path = MOUNTS) -> str | None:
+    """Return the type of the file system that a directory is on, or None where the system does not say.
+
+    Args:
+        directory: Any existing directory.
+        mounts: The table of mounts; see proc_pid_mountinfo(5).
+    """
+    path, best, kind = directory.resolve(), -1, None
+    try:
+        lines = mounts.read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        fields = before.split(" ")
+        if len(fields) < 5 or not after:  # noqa: PLR2004  the mount point is the fifth
+            continue
+        point = Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[4]))
+        # A later mount on the same point hides the earlier one.
+        if path.is_relative_to(point) and len(point.parts) >= best:
+            best, kind = len(point.parts), after.split(" ")[0]
+    return kind
