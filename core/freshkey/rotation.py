@@ -262,7 +262,8 @@ class Rotation:
     def _renew_winner(self) -> Credential:
         source = self._winner
         if source is None:
-            raise login_required(self.desk, "there is no credential")
+            found = "the stored credential is corrupt" if self._snapshot.damaged else "there is no credential"
+            raise login_required(self.desk, found)
         if source.owned:
             self._heed_refusal()
         current = self._stored if source.owned else self.held

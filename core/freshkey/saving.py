@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ from freshkey.flight import process_is_exiting
 if TYPE_CHECKING:
     from freshkey.clock import Clock
     from freshkey.model import CredentialStore, Record
+
+log = logging.getLogger("freshkey")
 
 PATIENCE = 10.0
 """Seconds for which callers, and an exiting interpreter, wait for a save that fails."""
@@ -41,6 +44,8 @@ def save(store: CredentialStore, record: Record, *, clock: Clock, unsaved: Calla
     while (failure := _attempt(store, record)) is not None:
         left = started + PATIENCE - clock.elapsed()
         if left <= 0 and process_is_exiting():
+            # Callers have gone by now, and perhaps whoever listened to events.
+            log.error("this program ends with a renewed sign-in that cannot be stored and is lost: %s", failure)
             raise failure
         if left <= 0 and not told:
             unsaved(failure)

@@ -526,6 +526,15 @@ def damage(world: World, generation: int) -> None:
     world.store.items.set(f"{generation % 2}.0", "damaged")
 
 
+def test_a_store_that_holds_nothing_but_damage_says_so_and_takes_a_new_sign_in(world: World) -> None:
+    keeper = world.signed_in()
+    damage(world, 1)
+    with pytest.raises(LoginRequired, match=r"the stored credential is corrupt\. Run: freshkey login me"):
+        world.keeper().get("me")
+    keeper.login("me", ask=Person())
+    assert token_of(world.keeper().get("me")) == "at-2"
+
+
 def test_a_record_that_was_fallen_back_to_serves_its_access_token(world: World) -> None:
     keeper = world.signed_in()
     keeper.refresh("me")

@@ -110,8 +110,8 @@ def test_a_store_that_breaks_its_contract_does_not_cost_the_sign_in(clock: Ticki
     ]
 
 
-def test_an_exiting_interpreter_is_held_up_for_the_patience_alone(
-    clock: Ticking, monkeypatch: pytest.MonkeyPatch
+def test_an_exiting_interpreter_is_held_up_for_the_patience_alone_and_the_loss_is_told(
+    clock: Ticking, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(saving, "process_is_exiting", lambda: True)
     store, told = Stubborn(clock, 100.0), list[StoreError]()
@@ -119,3 +119,5 @@ def test_an_exiting_interpreter_is_held_up_for_the_patience_alone(
         save(store, told.append)
     assert store.tries[-1] == 10.0
     assert told == []
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "is lost: " in caplog.text

@@ -17,7 +17,7 @@ REQUIRED = (
     *(f"TIM-{number}" for number in range(1, 7)),
     *(f"NET-{number}" for number in (1, 2, 3, 4, 5, 6, 8, 9)),
     *(f"FLO-{number}" for number in range(1, 13)),
-    *(f"STO-{number}" for number in (1, 2, 4, 5, 6, 7, 8, 9, 10)),
+    *(f"STO-{number}" for number in range(1, 11)),
     *(f"LEK-{number}" for number in (1, 3, 4, 5, 6)),
 )
 """What the product promises today."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from freshkey.errors import ConfigurationError, StoreUnavailable
@@ -26,6 +27,9 @@ _BY_PLATFORM: Final = {
     "win32": ("keyring.backends.Windows.WinVaultKeyring",),
 }
 _ELSEWHERE: Final = (SECRET_SERVICE, "keyring.backends.kwallet.DBusKeyring", "keyring.backends.libsecret.Keyring")
+PROMPT_SECONDS: Final = 600.0
+"""Seconds after which a window that asks for the keychain's password is given up: the longest `timeout` there is."""
+
 _HINT: Final = 'Start one, such as gnome-keyring in a desktop session, or choose store = "file"'
 
 
@@ -109,10 +113,23 @@ def _default_collection() -> object:
 def _unlock(collection: secretstorage.Collection) -> None:
     from keyring.errors import KeyringLocked
 
-    if collection.is_locked():
+    if not collection.is_locked():
+        return
+    if _waits_for_ever():
         collection.unlock()
-        if collection.is_locked():
-            raise KeyringLocked
+    else:
+        # A prompt that nobody answers must not occupy the keychain's thread, and the lock, for as long as we live.
+        with suppress(TimeoutError):
+            collection.unlock(timeout=PROMPT_SECONDS)
+    if collection.is_locked():
+        raise KeyringLocked
+
+
+def _waits_for_ever() -> bool:
+    """Tell whether this SecretStorage is older than the deadline of its `unlock`, 3.5."""
+    import secretstorage
+
+    return secretstorage.__version_tuple__ < (3, 5)
 
 
 def _named_class(path: str) -> type[KeyringBackend]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import secretstorage
 from keyring.backend import KeyringBackend
 from keyring.backends.fail import Keyring as FailKeyring
+from keyring.errors import KeyringLocked
 
 from freshkey.errors import ConfigurationError, StoreUnavailable
 from freshkey.stores import backends
@@ -157,3 +160,41 @@ def test_neither_a_variable_nor_keyrings_own_configuration_chooses_the_backend(t
 
     assert done.stdout.splitlines()[-1] == "ignored", done.stderr
     assert "no keychain" in done.stdout
+
+
+class LockedCollection:
+    """A locked collection of the Secret Service whose prompt ends in one way or another."""
+
+    def __init__(self, *, answered: bool) -> None:
+        self.answered = answered
+        self.locked = True
+        self.deadlines: list[float | None] = []
+
+    def is_locked(self) -> bool:
+        return self.locked
+
+    def unlock(self, timeout: float | None = None) -> None:
+        self.deadlines.append(timeout)
+        if not self.answered:
+            raise TimeoutError
+        self.locked = False
+
+
+@pytest.mark.parametrize(("version", "deadline"), [((3, 3, 3), None), ((3, 5, 0), backends.PROMPT_SECONDS)])
+@row(9, "STO-3")
+def test_a_prompt_has_a_deadline_where_the_library_knows_one(
+    version: tuple[int, int, int], deadline: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secretstorage, "__version_tuple__", version)
+    collection: Any = LockedCollection(answered=True)
+
+    backends._unlock(collection)
+
+    assert collection.deadlines == [deadline]
+
+
+def test_a_prompt_that_is_given_up_leaves_the_keychain_locked() -> None:
+    collection: Any = LockedCollection(answered=False)
+
+    with pytest.raises(KeyringLocked):
+        backends._unlock(collection)

@@ -111,6 +111,16 @@ class Keychain:
         os.kill(self.pid, signal.SIGCONT)
 
 
+@contextmanager
+def bus_without_keychain() -> Iterator[dict[str, str]]:
+    """Run a private session bus on which nobody serves yet; yield the variables that lead to it."""
+    require("gnome-keyring")
+    with TemporaryDirectory(prefix="fk-", ignore_cleanup_errors=True) as home:
+        variables = _private_variables(Path(home))
+        with _session_bus(Path(home), {**os.environ, **variables}):
+            yield variables
+
+
 def _private_variables(home: Path) -> dict[str, str]:
     folders = {
         "HOME": home,

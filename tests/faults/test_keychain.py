@@ -1,0 +1,449 @@
+"""A keychain that is missing, locked, halted, killed, impersonated, or that asks a person who never answers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from counterparts.keychain import Keychain, bus_without_keychain
+from freshkey import Configuration, Keeper, faults, saving
+from freshkey.errors import ConfigurationError, StoreBusy, StoreUnavailable
+from freshkey.events import Event, Unsaved
+from freshkey.model import Credential, Profile
+from freshkey.stores import backends, keyring
+from freshkey.stores.files import file_name
+from freshkey.stores.lock import ProfileLock
+from freshkey.stores.worker import SerialWorker
+from freshkey.testing import AuthorizationServer, ScriptedPerson
+from freshkey.testing.browser import follow
+from home import Home
+from matrix import row
+from rotating import token_of, until
+
+
+pytestmark = pytest.mark.counterpart
+
+RENEWAL = "grant.refresh_token"
+SUPPORT = Path(__file__).parents[1] / "support"
+
+
+@pytest.fixture
+def keychain(monkeypatch: pytest.MonkeyPatch) -> Iterator[Keychain]:
+    with Keychain() as found:
+        for name, value in found.variables.items():
+            monkeypatch.setenv(name, value)
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test a keychain thread of its own: some leave theirs in a call that never returns."""
+    monkeypatch.setattr(keyring, "WORKER", SerialWorker("freshkey-keychain"))
+    monkeypatch.setattr(keyring, "_opened", {})
+
+
+@pytest.fixture
+def keeper(server: AuthorizationServer, tmp_path: Path) -> Iterator[Keeper]:
+    with a_keeper(server, tmp_path) as found:
+        yield found
+
+
+def a_keeper(server: AuthorizationServer, tmp_path: Path, **options: object) -> Keeper:
+    """Return a keeper whose profile ``me`` is kept in the keychain."""
+    configuration = Configuration.of(
+        {"me": {**server.settings(), "provider": "claude_oauth", "store": "keyring"}},
+        state_dir=tmp_path / "state",
+        default="me",
+        stores={"keyring": options},
+    )
+    return Keeper(configuration=configuration)
+
+
+def sign_in(keeper: Keeper) -> Credential:
+    return keeper.login(ask=ScriptedPerson(browser=follow))
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+# --- none, or a false one ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def person(server: AuthorizationServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """Somebody on a machine without a session bus, whose browser leaves a trace."""
+    for name in ("DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "PYTHON_KEYRING_BACKEND"):
+        monkeypatch.delenv(name, raising=False)
+    browser = tmp_path / "browser"
+    browser.write_text(f"#!/bin/sh\ntouch {tmp_path}/opened\n", "ascii")
+    browser.chmod(0o700)
+    home = Home(tmp_path, "keyring")
+    home.variables = {
+        "HOME": str(tmp_path),
+        "BROWSER": str(browser),
+        "FRESHKEY_CONFIG_DIR": str(tmp_path / "config"),
+        "FRESHKEY_STATE_DIR": str(tmp_path / "state"),
+    }
+    home.configure(**server.settings())
+    return home
+
+
+@row(1, "STO-1")
+@pytest.mark.parametrize("address", [None, "", "unix:path=/nowhere/bus"])
+def test_without_a_keychain_nobody_is_sent_to_a_browser(
+    person: Home, server: AuthorizationServer, address: str | None
+) -> None:
+    bus = {} if address is None else {"DBUS_SESSION_BUS_ADDRESS": address}
+
+    done = person.freshkey("login", **bus)
+
+    assert done.returncode == 4, done.stderr
+    assert "no keychain" in done.stderr
+    assert 'store = "file"' in done.stderr
+    assert not (person.root / "opened").exists()
+    assert server.requests == []
+
+
+ALTERNATIVE = """
+import pathlib
+from keyring.backend import KeyringBackend
+
+pathlib.Path(__file__).with_name("imported").touch()
+
+class PlaintextKeyring(KeyringBackend):
+    priority = 9
+    def get_password(self, service, username): return None
+    def set_password(self, service, username, password): pathlib.Path(__file__).with_name("kept").write_text(password)
+"""
+
+
+@pytest.fixture
+def plugins(tmp_path: Path) -> Path:
+    """A folder of installed packages with a stand-in for keyrings.alt, registered as the real one is."""
+    folder = tmp_path / "installed"
+    (folder / "keyrings" / "alt").mkdir(parents=True)
+    (folder / "keyrings" / "alt" / "file.py").write_text(ALTERNATIVE, "ascii")
+    metadata = folder / "keyrings.alt-5.0.2.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: keyrings.alt\nVersion: 5.0.2\n", "ascii")
+    (metadata / "entry_points.txt").write_text("[keyring.backends]\nalt = keyrings.alt.file\n", "ascii")
+    return folder
+
+
+@row(2, "STO-1")
+def test_installed_plaintext_keychains_are_never_used(person: Home, plugins: Path) -> None:
+    done = person.freshkey("login", PYTHONPATH=str(plugins))
+
+    assert done.returncode == 4, done.stderr
+    assert not list(plugins.rglob("imported"))
+    # What keyring itself would have done:
+    subprocess.run(
+        [sys.executable, "-c", "import keyring; keyring.set_password('a', 'b', 'c')"],
+        env={**person.environment, "PYTHONPATH": str(plugins)},
+        check=True,
+    )
+    assert len([*plugins.rglob("imported"), *plugins.rglob("kept")]) == 2
+
+
+SAVE = """
+import sys
+from pathlib import Path
+from freshkey.model import Profile, Record
+from freshkey.secret import Secret
+from freshkey.stores.keyring import store
+
+kept = store(Profile(name="me", provider="x", settings=None, state_dir=Path(sys.argv[1])))
+kept.probe()
+kept.save(Record(generation=1, payload=Secret("secret"), written_at=1.0))
+print(sorted({name.partition(".")[0] for name in sys.modules} & {"hijack"}))
+"""
+
+COUNT = """
+import secretstorage
+bus = secretstorage.dbus_init()
+found = secretstorage.get_default_collection(bus).get_all_items()
+print(sum(item.get_attributes()["service"].startswith("freshkey:") for item in found))
+"""
+
+
+@row(3, "STO-2")
+@pytest.mark.parametrize("way", ["variable", "file", "property"])
+def test_nothing_in_the_environment_takes_the_place_of_a_real_keychain(
+    keychain: Keychain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    (tmp_path / "hijack.py").write_text(ALTERNATIVE.replace("PlaintextKeyring", "Keyring"), "ascii")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    environment = keychain.environment
+    if way == "variable":
+        environment["PYTHON_KEYRING_BACKEND"] = "hijack.Keyring"
+    elif way == "file":
+        settings = Path(environment["XDG_CONFIG_HOME"]) / "python_keyring"
+        settings.mkdir()
+        (settings / "keyringrc.cfg").write_text("[backend]\ndefault-keyring=hijack.Keyring\n", "ascii")
+    else:
+        environment["KEYRING_PROPERTY_PREFERRED_COLLECTION"] = "/org/freedesktop/secrets/collection/session"
+        environment["KEYRING_PROPERTY_SCHEME"] = "KeePassXC"
+
+    done = run([sys.executable, "-c", SAVE, str(tmp_path / "state")], environment)
+
+    assert done.stdout == "[]\n", done.stderr
+    assert not (tmp_path / "imported").exists()
+    assert keychain.run(["-c", COUNT]).stdout == "1\n"
+
+
+def run(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+@row(4, "STO-1", "STO-2")
+@pytest.mark.parametrize(
+    "backend",
+    ["", "keyring.backends.null.Keyring", "keyring.backends.fail.Keyring", "keyring.backends.chainer.ChainerBackend"],
+)
+def test_backends_that_keep_nothing_are_ignored_in_the_environment(
+    keychain: Keychain, tmp_path: Path, backend: str
+) -> None:
+    environment = {**keychain.environment, "PYTHON_KEYRING_BACKEND": backend}
+
+    done = run([sys.executable, "-c", SAVE, str(tmp_path / "state")], environment)
+
+    assert done.returncode == 0, done.stderr
+    assert keychain.run(["-c", COUNT]).stdout == "1\n"
+
+
+@row(4, "STO-1")
+@pytest.mark.parametrize("backend", ["keyring.backends.null.Keyring", "keyring.backends.fail.Keyring"])
+def test_backends_that_keep_nothing_are_refused_in_configuration_before_anybody_signs_in(
+    server: AuthorizationServer, tmp_path: Path, backend: str
+) -> None:
+    person = ScriptedPerson()
+    with a_keeper(server, tmp_path, backend=backend) as keeper:
+        with pytest.raises(ConfigurationError, match="keeps nothing"):
+            keeper.login(ask=person)
+        assert person.opened == []
+
+
+# --- locked -----------------------------------------------------------------------------------------------------------
+
+
+@row(5, "STO-3")
+def test_a_keychain_that_is_locked_at_the_start_is_told_at_once_and_no_server_is_asked(
+    keychain: Keychain, keeper: Keeper, server: AuthorizationServer, tmp_path: Path
+) -> None:
+    sign_in(keeper)
+    asked = len(server.requests)
+    keychain.lock()
+    with a_keeper(server, tmp_path) as later:
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable, match=r"me: the keychain is locked.*Unlock it"):
+            later.get()
+        assert time.monotonic() - began < 5
+        assert len(server.requests) == asked
+        keychain.unlock()
+        until(lambda: works(later), "the keychain to be read again")
+        assert token_of(keeper.get()) == token_of(later.get())
+
+
+def works(keeper: Keeper) -> bool:
+    try:
+        keeper.get()
+    except StoreUnavailable:
+        return False
+    return True
+
+
+@row(6, "ROT-4")
+def test_what_a_locked_keychain_does_not_take_is_used_said_and_saved_later(
+    keychain: Keychain, keeper: Keeper, server: AuthorizationServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign_in(keeper)
+    monkeypatch.setattr(saving, "PATIENCE", 0.5)
+    monkeypatch.setattr(saving, "LONGEST_PAUSE", 0.2)
+    monkeypatch.setattr(faults, "at", once("P5", keychain.lock))
+    events: list[Event] = []
+    keeper.subscribe(events.append)
+
+    served = keeper.refresh()
+
+    until(lambda: any(isinstance(event, Unsaved) for event in events), "the word that nothing is saved")
+    lock = ProfileLock(tmp_path / "state", file_name("me"))
+    with pytest.raises(StoreBusy, match=f"{os.getpid()}"):
+        lock.acquire(0.05)
+    assert server.count(RENEWAL) == 1
+    keychain.unlock()
+    lock.acquire(20)()
+    with a_keeper(server, tmp_path) as other:
+        assert token_of(other.get()) == token_of(served)
+        assert other.status().generation == 2
+    assert server.count(RENEWAL) == 1
+
+
+def once(point: str, action: Callable[[], None]) -> Callable[[str], None]:
+    left = [action]
+    return lambda passed: left.pop()() if passed == point and left else None
+
+
+LEAVING = """
+import os, sys
+from counterparts.secret_service import SecretService
+from freshkey import faults, saving
+from freshkey.cli import main
+
+saving.PATIENCE = 1.0
+service = SecretService(os.environ["DBUS_SESSION_BUS_ADDRESS"])
+faults.at = lambda point: service.lock() if point == "P5" else None
+sys.exit(main(["refresh"]))
+"""
+
+
+@row(6, "ROT-4", "ROT-10")
+def test_a_program_that_ends_while_the_keychain_is_locked_says_what_is_lost(
+    keychain: Keychain, server: AuthorizationServer, tmp_path: Path
+) -> None:
+    with a_keeper(server, tmp_path) as keeper:
+        sign_in(keeper)
+    home = Home(tmp_path, "keyring", {"FRESHKEY_CONFIG_DIR": str(tmp_path / "config")})
+    home.configure(**server.settings())
+    places = {"FRESHKEY_STATE_DIR": str(tmp_path / "state"), "PYTHONPATH": str(SUPPORT)}
+
+    began = time.monotonic()
+    done = run([sys.executable, "-c", LEAVING], {**keychain.environment, **home.variables, **places})
+
+    assert time.monotonic() - began < 30
+    assert "renewed, but not stored yet: the keychain is locked" in done.stderr
+    assert "cannot be stored and is lost: the keychain is locked. Unlock it" in done.stderr
+    assert server.count(RENEWAL) == 1
+    keychain.unlock()
+    with a_keeper(server, tmp_path) as keeper:
+        assert keeper.status().generation == 1
+
+
+@row(8, "STO-3")
+def test_a_thousand_reads_of_a_locked_keychain_cost_no_descriptor(keychain: Keychain, tmp_path: Path) -> None:
+    kept = keyring.store(Profile(name="me", provider="x", settings=None, state_dir=tmp_path))
+    kept.probe()
+    keychain.lock()
+    with pytest.raises(StoreUnavailable):
+        kept.load()
+    before = descriptors()
+
+    for _ in range(1000):
+        with pytest.raises(StoreUnavailable, match="locked"):
+            kept.load()
+
+    assert descriptors() == before
+
+
+# --- halted, killed, silent -------------------------------------------------------------------------------------------
+
+
+def percentile(keeper: Keeper, calls: int = 20_000) -> float:
+    """Return the seconds that 99 of 100 calls of `Keeper.get` stay below."""
+    spent = []
+    for _ in range(calls):
+        began = time.perf_counter()
+        keeper.get()
+        spent.append(time.perf_counter() - began)
+    return sorted(spent)[calls * 99 // 100]
+
+
+@row(7, "STO-3", "ROT-8")
+def test_a_halted_keychain_costs_callers_with_a_credential_nothing_and_others_three_seconds(
+    keychain: Keychain, keeper: Keeper, server: AuthorizationServer, tmp_path: Path
+) -> None:
+    held = sign_in(keeper)
+    usual = percentile(keeper)
+    with a_keeper(server, tmp_path) as later:
+        keychain.stop()
+        try:
+            # Its renewal hangs in the keychain while callers come.
+            keeper._holding("me").ask(by_person=True)
+            assert percentile(keeper) < 5 * usual + 0.0002
+            assert token_of(keeper.get()) == token_of(held)
+            began = time.monotonic()
+            with pytest.raises(StoreUnavailable, match="keychain"):
+                later.get()
+            assert time.monotonic() - began < 4.5
+            assert server.count(RENEWAL) == 0
+        finally:
+            keychain.cont()
+        until(lambda: works(later), "the keychain to be read again")
+
+
+@row(8, "STO-3")
+def test_a_killed_keychain_is_found_again_and_costs_no_descriptors(
+    keychain: Keychain, keeper: Keeper, server: AuthorizationServer, tmp_path: Path
+) -> None:
+    signed_in = sign_in(keeper)
+    kept = keyring.store(keeper._holding("me").desk.profile)
+    keychain.kill()
+    with pytest.raises(StoreUnavailable, match="locked"):
+        kept.load()
+    before = descriptors()
+    for _ in range(200):
+        with pytest.raises(StoreUnavailable, match="locked"):
+            kept.load()
+    assert descriptors() == before
+
+    keychain.unlock()
+    for _ in range(200):
+        assert kept.load().generation == 1
+    assert descriptors() == before
+    assert token_of(keeper.get()) == token_of(signed_in)
+
+
+@pytest.fixture
+def prompting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A locked keychain whose window nobody answers, in a process of its own."""
+    with bus_without_keychain() as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        process = subprocess.Popen([sys.executable, SUPPORT / "silent_keychain.py"], stdout=subprocess.PIPE)
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"serves\n"
+            yield
+        finally:
+            process.kill()
+            process.communicate()
+
+
+@row(9, "STO-3")
+@pytest.mark.usefixtures("prompting")
+def test_a_prompt_that_nobody_answers_costs_one_thread_and_three_seconds_once(tmp_path: Path) -> None:
+    kept = keyring.store(Profile(name="me", provider="x", settings=None, state_dir=tmp_path))
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable, match="did not answer within 3 s"):
+        kept.load()
+    assert 2.9 < time.monotonic() - began < 4.5
+    threads, before = threading.active_count(), descriptors()
+
+    for _ in range(50):
+        with pytest.raises(StoreUnavailable, match="has not answered an earlier call"):
+            kept.load()
+
+    assert (threading.active_count(), descriptors()) == (threads, before)
+    assert time.monotonic() - began < 6
+
+
+@row(9, "STO-3")
+@pytest.mark.usefixtures("prompting")
+def test_a_prompt_that_nobody_answers_is_given_up_and_the_keychain_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backends, "PROMPT_SECONDS", 0.3)
+    kept = keyring.store(Profile(name="me", provider="x", settings=None, state_dir=tmp_path))
+    before = None
+    for _ in range(5):
+        with pytest.raises(StoreUnavailable, match="the keychain is locked"):
+            kept.load()
+        before = before or descriptors()
+    assert descriptors() == before
