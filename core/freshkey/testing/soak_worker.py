@@ -6,13 +6,13 @@ one JSON line, twice a second, so that a killed process has told nearly everythi
 
 from __future__ import annotations
 
-import collections
 import http.client
 import json
 import mmap
 import os
 import random
 import signal
+import struct
 import sys
 import threading
 import time
@@ -20,36 +20,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from attrs import asdict, define, field
+from attrs import asdict
 
 from freshkey import Configuration, Credential, FreshkeyError, Keeper, LoginRequired, faults
 from freshkey.clock import SYSTEM
+from freshkey.events import Event, SignInNeeded
+from freshkey.testing.soak_figures import Seen
 
 
 REPORT_SECONDS = 0.5
 
-
-@define
-class Seen:
-    """What one process has seen.
-
-    Attributes:
-        gets: Credentials asked for.
-        expired: Credentials handed out after their end.
-        refused: Requests that the resource answered with 401.
-        refused_again: Requests that were refused once more with the newer credential.
-        longest_valid: Longest wait, in seconds, of a caller for whom a valid credential was in memory.
-        longest: Longest wait of any caller, in seconds.
-        errors: Class of each error other than a needed sign-in, and how often.
-    """
-
-    gets: int = 0
-    expired: int = 0
-    refused: int = 0
-    refused_again: int = 0
-    longest_valid: float = 0.0
-    longest: float = 0.0
-    errors: collections.Counter[str] = field(factory=collections.Counter)
+NOTE = "=Bd"
+"""What a process keeps in a file for its parent: the last point passed, and when an intent was last written."""
 
 
 class Worker:
@@ -68,6 +50,9 @@ class Worker:
         self._over = threading.Event()
         self._mutex = threading.Lock()
         self._seen = Seen()
+        self._newest = 0.0
+        self._told: set[str] = set()
+        self._keeper.subscribe(self._hear)
 
     def run(self) -> None:
         """Work until standard input closes."""
@@ -85,16 +70,32 @@ class Worker:
         connection = http.client.HTTPConnection(self._resource.hostname or "", self._resource.port, timeout=30)
         while not self._over.wait(self._pace * random.uniform(0.5, 1.5)):  # noqa: S311  no secret
             try:
-                credential = self._get()
-                if self._status(connection, credential) == http.HTTPStatus.UNAUTHORIZED:
-                    self._once_more(connection, credential)
+                self._request(connection)
             except LoginRequired:
                 # The parent sees it too, counts it, and signs in again.
                 self._over.wait(0.2)
             except (FreshkeyError, OSError, http.client.HTTPException) as error:
                 connection.close()
+                name = type(error).__name__
                 with self._mutex:
-                    self._seen.errors[type(error).__name__] += 1
+                    self._seen.errors[name] = self._seen.errors.get(name, 0) + 1
+        connection.close()
+
+    def _request(self, connection: http.client.HTTPConnection) -> None:
+        """Do what every client should: after a 401, name the credential that was refused, and send again once."""
+        began, newest = time.monotonic(), self._newest
+        credential = self._get()
+        if self._status(connection, credential) != http.HTTPStatus.UNAUTHORIZED:
+            return
+        with self._mutex:
+            self._seen.refused += 1
+            self._seen.refused_late += credential.obtained.elapsed < newest
+        newer = self._keeper.get("soak", refused=credential)
+        took = time.monotonic() - began
+        again = self._status(connection, newer) == http.HTTPStatus.UNAUTHORIZED
+        with self._mutex:
+            self._seen.longest_refused = max(self._seen.longest_refused, took)
+            self._seen.refused_again += again
 
     def _get(self) -> Credential:
         held = self._keeper._held.get("soak")  # noqa: SLF001  only inside shows whether a caller had to wait
@@ -102,22 +103,22 @@ class Worker:
         began = time.monotonic()
         credential = self._keeper.get("soak")
         waited = time.monotonic() - began
+        expired = credential.expired()
         with self._mutex:
+            self._newest = max(self._newest, credential.obtained.elapsed)
             self._seen.gets += 1
-            self._seen.expired += credential.expired()
+            self._seen.expired += expired
             self._seen.longest = max(self._seen.longest, waited)
             if valid:
                 self._seen.longest_valid = max(self._seen.longest_valid, waited)
         return credential
 
-    def _once_more(self, connection: http.client.HTTPConnection, refused: Credential) -> None:
-        """Do what every client should after a 401: name the credential that was refused, and send again once."""
-        with self._mutex:
-            self._seen.refused += 1
-        newer = self._keeper.get("soak", refused=refused)
-        if self._status(connection, newer) == http.HTTPStatus.UNAUTHORIZED:
+    def _hear(self, event: Event) -> None:
+        """Count what this process is told more than once."""
+        if isinstance(event, SignInNeeded):
             with self._mutex:
-                self._seen.refused_again += 1
+                self._seen.told_again += event.reason in self._told
+                self._told.add(event.reason)
 
     def _status(self, connection: http.client.HTTPConnection, credential: Credential) -> int:
         token = credential.token.reveal() if credential.token else ""
@@ -138,18 +139,24 @@ class Worker:
 
 
 def note_points(path: str, aim: float) -> None:
-    """Keep the number of the last point passed in the first byte of a file, where the parent finds it after a kill.
+    """Keep the last point passed, and when an intent was written, in a file: there the parent finds it after a kill.
 
     Args:
-        path: The file.
-        aim: Probability to die at a point between the sending of a refresh token and the commit of what it brought.
+        path: The file, as large as `NOTE`.
+        aim: Probability of each renewal to die between the sending of a refresh token and the commit of what it
+            brought: before the answer is read, or right after it.
     """
     with open(path, "r+b") as file:  # noqa: PTH123  mapped, not read
-        shared = mmap.mmap(file.fileno(), 1)
+        shared = mmap.mmap(file.fileno(), struct.calcsize(NOTE))
+    intended, doom = 0.0, ""
 
     def at(point: str) -> None:
-        shared[0] = int(point[1:])
-        if point in ("P4", "P5") and random.random() < aim:  # noqa: S311  no secret
+        nonlocal intended, doom
+        if point == "P3":
+            intended = time.time()
+            doom = random.choice(("P4", "P5")) if random.random() < aim else ""  # noqa: S311  no secret
+        struct.pack_into(NOTE, shared, 0, int(point[1:]), intended)
+        if point == doom:
             os.kill(os.getpid(), signal.SIGKILL)
 
     faults.at = at
@@ -158,7 +165,7 @@ def note_points(path: str, aim: float) -> None:
 def main() -> None:
     """Run as one process of `freshkey.testing.soak`."""
     orders = json.loads(sys.argv[1])
-    note_points(orders["point_file"], orders["aim"])
+    note_points(orders["note"], orders["aim"])
     Worker(orders).run()
 
 

@@ -2,57 +2,137 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from freshkey.testing import soak
-from freshkey.testing.soak import Figures, Plan, Soak, report
+from freshkey.testing.soak_figures import Figures, Loss, Plan, Seen, as_json, report
+from freshkey.testing.soak_run import Soak
 
 
-SMALL = Plan(processes=3, threads=2, expiries=6, lifetime=1.5)
-TOLD = {"gets": 5, "expired": 0, "refused": 0, "refused_again": 0, "errors": {}, "longest": 0.1, "longest_valid": 0.0}
+SMALL = Plan(processes=3, threads=2, expiries=8)
+KILLED = evolve(SMALL, kill=0.5, aim=0.5)
+GOOD = Figures(expiries=6, refresh_grants=6, seen=Seen(gets=5, longest=0.1))
+
+
+# --- runs -----------------------------------------------------------------------------------------------------------
 
 
 def test_without_kills_each_expiry_is_one_grant_and_nobody_notices(tmp_path: Path) -> None:
     figures = Soak(SMALL, tmp_path).run()
-    assert figures.holds(SMALL), report(SMALL, figures)
+    assert figures.broken_promises(SMALL) == [], report(SMALL, figures)
     assert figures.refresh_grants == figures.expiries >= SMALL.expiries
-    assert figures.told["gets"] > SMALL.processes * SMALL.threads * 10
-    assert (figures.lost, figures.killed) == ([], 0)
+    assert figures.seen.gets > SMALL.processes * SMALL.threads * 10
+    assert (figures.lost, figures.killed, figures.seen.refused) == ([], 0, 0)
 
 
-def test_with_kills_and_a_lenient_server_nothing_is_lost(tmp_path: Path) -> None:
-    plan = Plan(processes=3, threads=2, expiries=6, lifetime=1.5, kill=0.5, aim=0.05, grace=30.0)
+def test_with_kills_nothing_is_lost_but_where_the_answer_died_with_its_process(tmp_path: Path) -> None:
+    figures = Soak(KILLED, tmp_path).run()
+    assert figures.broken_promises(KILLED) == [], report(KILLED, figures)
+    assert figures.killed_spending >= len(figures.lost) > 0
+    assert figures.revoked_grants == len(figures.lost)
+
+
+def test_with_kills_and_a_lenient_server_nothing_is_lost_at_all(tmp_path: Path) -> None:
+    plan = evolve(KILLED, grace=30.0)
     figures = Soak(plan, tmp_path).run()
-    assert figures.lost == []
-    assert figures.revoked_grants == 0
-    assert figures.told["expired"] == 0
+    assert figures.broken_promises(plan) == [], report(plan, figures)
+    assert (figures.lost, figures.revoked_grants) == ([], 0)
+
+
+def test_a_loss_that_no_kill_explains_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("freshkey.testing.soak_run._Member.death", lambda member: None)
+    plan = evolve(SMALL, aim=1.0, expiries=2)
+    figures = Soak(plan, tmp_path).run()
+    assert figures.lost
+    assert not any(loss.explained for loss in figures.lost)
+    assert figures.broken_promises(plan) == ["a sign-in was lost although no process died between answer and commit"]
+
+
+# --- judging --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "broken",
     [
-        {"told": {**TOLD, "expired": 1}},
-        {"told": {**TOLD, "refused_again": 1}},
-        {"told": {**TOLD, "errors": {"TransientError": 1}}},
-        {"lost": ["why"]},
-        {"lost_unexplained": 1},
+        {"seen": Seen(expired=1)},
+        {"seen": Seen(refused=1)},
+        {"seen": Seen(refused_again=1)},
+        {"seen": Seen(refused_late=1)},
+        {"seen": Seen(told_again=1)},
+        {"seen": Seen(errors={"TransientError": 1})},
+        {"lost": [Loss("why", explained=True)]},
         {"revoked_grants": 1},
         {"refresh_grants": 7},
+        {"early": 1},
     ],
 )
 def test_a_broken_promise_is_seen(broken: dict[str, Any]) -> None:
-    good: dict[str, Any] = {"expiries": 6, "refresh_grants": 6, "told": TOLD}
-    assert Figures(**good).holds(SMALL)
-    assert not Figures(**{**good, **broken}).holds(SMALL)
+    assert GOOD.broken_promises(SMALL) == []
+    assert len(evolve(GOOD, **broken).broken_promises(SMALL)) == 1
 
 
 def test_a_loss_is_no_broken_promise_if_a_kill_explains_it() -> None:
-    plan = Plan(kill=1.0)
-    assert Figures(expiries=5, refresh_grants=6, lost=["why"], revoked_grants=1, told=TOLD).holds(plan)
-    assert not Figures(expiries=5, refresh_grants=6, lost=["why"], lost_unexplained=1, told=TOLD).holds(plan)
+    figures = evolve(GOOD, refresh_grants=7, revoked_grants=1, lost=[Loss("why", explained=True)])
+    assert figures.broken_promises(KILLED) == []
+    assert evolve(figures, lost=[Loss("why", explained=False)]).broken_promises(KILLED) != []
+    assert figures.broken_promises(evolve(KILLED, grace=30.0)) == ["a sign-in was lost"]
+
+
+def test_each_answer_that_was_not_kept_is_a_loss_but_the_last() -> None:
+    assert evolve(GOOD, refresh_grants=7).broken_promises(KILLED) == []
+    assert len(evolve(GOOD, refresh_grants=8).broken_promises(KILLED)) == 1
+    assert len(evolve(GOOD, refresh_grants=5).broken_promises(KILLED)) == 1
+
+
+def test_refusals_are_expected_of_a_server_that_ends_access_tokens() -> None:
+    figures = evolve(GOOD, seen=Seen(refused=3))
+    assert figures.broken_promises(evolve(SMALL, access_dies=True)) == []
+
+
+def test_what_processes_saw_adds_up() -> None:
+    total = Seen(gets=2, longest=0.5, errors={"a": 1})
+    total.add(Seen(gets=3, longest=0.2, expired=1, errors={"a": 1, "b": 1}))
+    assert total == Seen(gets=5, longest=0.5, expired=1, errors={"a": 2, "b": 1})
+
+
+# --- telling --------------------------------------------------------------------------------------------------------
+
+
+def test_the_report_names_each_loss_and_each_broken_promise() -> None:
+    text = report(KILLED, evolve(GOOD, lost=[Loss("the answer was lost", explained=False)]))
+    assert "lost: the answer was lost (NOT EXPLAINED)" in text
+    assert "BROKEN PROMISE: a sign-in was lost" in text
+
+
+def test_programs_get_the_same_figures() -> None:
+    told = json.loads(as_json(SMALL, GOOD))
+    assert told["plan"]["processes"] == 3
+    assert told["figures"]["seen"]["gets"] == 5
+    assert told["broken"] == []
+
+
+@pytest.mark.parametrize(("figures", "code"), [(GOOD, 0), (evolve(GOOD, seen=Seen(expired=1)), 1)])
+def test_the_exit_code_says_whether_the_promises_held(
+    figures: Figures, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plans: list[Plan] = []
+
+    class Played:
+        def __init__(self, plan: Plan, folder: Path) -> None:
+            plans.append(plan)
+
+        def run(self) -> Figures:
+            return figures
+
+    monkeypatch.setattr(soak, "Soak", Played)
+    assert soak.main(["--processes", "2", "--kill", "--access-dies", "--json"]) == code
+    assert plans == [Plan(processes=2, kill=0.5, access_dies=True)]
+    assert json.loads(capsys.readouterr().out)["figures"]["expiries"] == 6
 
 
 def test_without_the_provider_it_names_the_package(
