@@ -165,8 +165,9 @@ def _place(path: Path, data: bytes, put: Callable[[str, Path], None]) -> None:
 
 def _sweep_stale(directory: Path) -> None:
     """Remove what a writer left that was killed long ago."""
-    with suppress(OSError):
-        for entry in os.scandir(directory):
+    # Another writer's temporary file may be gone before it is looked at.
+    with suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
             old = time.time() - entry.stat(follow_symlinks=False).st_mtime > STALE_SECONDS
             if entry.name.startswith(_TEMPORARY) and old:
                 Path(entry).unlink(missing_ok=True)

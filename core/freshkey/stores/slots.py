@@ -110,7 +110,8 @@ class SlottedStore:
             self._when_idle(release)
 
     def probe(self) -> None:
-        """Write, read back and delete a random string under a name of its own."""
+        """Write, read back and delete a random string under a name of its own; refuse what a newer freshkey wrote."""
+        self._slots()
         name = f"probe-{secrets.token_hex(8)}"
         canary = secrets.token_hex(16)
         self._items.set(name, canary)

@@ -333,6 +333,7 @@ def test_what_a_newer_freshkey_wrote_is_neither_read_nor_overwritten() -> None:
         lambda: opened(items).load(),
         lambda: opened(items).save(a_record(2)),
         lambda: opened(items).intend(an_intent(2)),
+        lambda: opened(items).probe(),
     ):
         with pytest.raises(RecordUnreadable, match="newer freshkey"):
             action()

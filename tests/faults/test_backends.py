@@ -1,0 +1,297 @@
+"""Keychains with small items, keychains that delete before they add, and stores whose content is damaged.
+
+`fake_keychains` stands in for Windows and macOS here: backends with their limits, not those systems.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import fake_keychains
+from freshkey import Configuration, Keeper
+from freshkey.errors import LoginRequired, RecordUnreadable
+from freshkey.model import CredentialStore, Profile, Snapshot
+from freshkey.stores import keyring
+from freshkey.stores.items import SCHEMA, _prefix
+from freshkey.stores.keyring import KeyringItems, store
+from freshkey.stores.worker import SerialWorker
+from freshkey.testing import AuthorizationServer, Policy, ScriptedPerson
+from freshkey.testing.browser import follow
+from matrix import row
+from rotating import token_of
+from scripted_items import a_record, an_intent
+
+
+RENEWAL = "grant.refresh_token"
+SUPPORT = Path(__file__).parents[1] / "support"
+SMALL = "fake_keychains.SmallItems"
+DELETING = "fake_keychains.DeleteThenAdd"
+
+
+@pytest.fixture(autouse=True)
+def keychain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "keychain").mkdir()
+    monkeypatch.setenv("FAKE_KEYCHAIN", str(tmp_path / "keychain"))
+    monkeypatch.setattr(keyring, "WORKER", SerialWorker("freshkey-keychain"))
+    monkeypatch.setattr(keyring, "_opened", {})
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use the item size that freshkey uses on Windows."""
+    monkeypatch.setattr(KeyringItems, "item_limit", keyring.WINDOWS_ITEM_LIMIT)
+
+
+def opened(tmp_path: Path, backend: str) -> CredentialStore:
+    options = {"backend": backend}
+    profile = Profile(name="me", provider="x", settings=None, state_dir=tmp_path / "state", store_settings=options)
+    kept: CredentialStore = store(profile)
+    return kept
+
+
+def a_keeper(server: AuthorizationServer, tmp_path: Path, backend: str) -> Keeper:
+    configuration = Configuration.of(
+        {"me": {**server.settings(), "provider": "claude_oauth", "store": "keyring"}},
+        state_dir=tmp_path / "state",
+        default="me",
+        stores={"keyring": {"backend": backend}},
+    )
+    return Keeper(configuration=configuration)
+
+
+def sign_in(keeper: Keeper) -> ScriptedPerson:
+    person = ScriptedPerson(browser=follow)
+    keeper.login(ask=person)
+    return person
+
+
+def items(kind: str) -> dict[str, Path]:
+    """Return the files of items whose service name contains something, by the last part of that name."""
+    found = {}
+    for path in fake_keychains.folder().iterdir():
+        service = path.read_text("utf-8").partition("\n")[0]
+        if kind in service:
+            found[service.rpartition(":")[2]] = path
+    return found
+
+
+# --- small items ------------------------------------------------------------------------------------------------------
+
+
+@row(10, "STO-5", "STO-6")
+@pytest.mark.usefixtures("windows")
+@pytest.mark.parametrize("units", [0, 1, 1279, 1280, 1281, 2560, 50_000])
+def test_secrets_of_any_size_fit_into_small_items(tmp_path: Path, units: int) -> None:
+    kept = opened(tmp_path, SMALL)
+    kept.probe()
+    for generation in (1, 2, 3):
+        record = a_record(generation, "x" * units)
+        kept.intend(an_intent(generation))
+        kept.save(record)
+        assert opened(tmp_path, SMALL).load() == Snapshot(record=record)
+    assert len(set(fake_keychains.services())) == len(fake_keychains.services())
+
+
+@row(10, "STO-5")
+@pytest.mark.usefixtures("windows")
+def test_a_sign_in_lives_in_small_items_from_login_to_logout(server: AuthorizationServer, tmp_path: Path) -> None:
+    with a_keeper(server, tmp_path, SMALL) as keeper:
+        sign_in(keeper)
+        for generation in (2, 3, 4):
+            keeper.refresh()
+            with a_keeper(server, tmp_path, SMALL) as other:
+                assert token_of(other.get()) == token_of(keeper.get())
+                assert other.status().generation == generation
+        keeper.logout()
+    assert [service.rpartition(":")[2] for service in fake_keychains.services()] == ["1.0"]
+    assert server.count(RENEWAL) == 3
+
+
+# --- delete, then add -------------------------------------------------------------------------------------------------
+
+
+@row(11, "STO-5", "ROT-7")
+@pytest.mark.parametrize("limit", [0, 400])
+def test_killed_at_any_step_of_replacing_an_older_generation_is_readable(tmp_path: Path, limit: int) -> None:
+    command = [sys.executable, str(SUPPORT / "keychain_crashes.py"), str(tmp_path / "crashes"), str(limit)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
+
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert all(each["whole"] and each["generation"] in {2, 3} for each in found), found
+    assert [each["generation"] for each in found] == sorted(each["generation"] for each in found)
+    # Delete and add the intent; from then on, a token may be spent, and every process must know.
+    between = [each for each in found if each["generation"] == 2 and each["steps"] > 1]
+    assert len(between) >= 2
+    assert all(each["warned"] for each in between), between
+    assert not any(each["warned"] for each in found if each["generation"] == 3)
+
+
+DYING = """
+import sys
+from pathlib import Path
+import fake_keychains
+from freshkey import faults
+from test_backends import a_keeper
+
+def die_between_delete_and_add(point):
+    if point == "P5":
+        fake_keychains.steps_left = 1
+
+class Server:
+    def settings(self):
+        import json
+        return json.loads(sys.argv[1])
+
+faults.at = die_between_delete_and_add
+a_keeper(Server(), Path(sys.argv[2]), "fake_keychains.DeleteThenAdd").refresh()
+"""
+
+
+def die_while_the_intent_is_replaced(server: AuthorizationServer, tmp_path: Path) -> None:
+    arguments = [json.dumps(server.settings()), str(tmp_path)]
+    path = os.pathsep.join((str(SUPPORT), str(Path(__file__).parent)))
+    done = subprocess.run(
+        [sys.executable, "-c", DYING, *arguments],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == -9, done.stderr
+    assert sorted(items(":me:")) == ["1.0"]
+
+
+@row(11, "ROT-7", "ROT-6")
+def test_a_renewal_whose_intent_went_with_it_is_told_as_lost_and_its_token_sent_once_more(
+    server: AuthorizationServer, tmp_path: Path
+) -> None:
+    with a_keeper(server, tmp_path, DELETING) as keeper:
+        sign_in(keeper)
+    die_while_the_intent_is_replaced(server, tmp_path)
+    for _ in range(3):
+        with (
+            a_keeper(server, tmp_path, DELETING) as keeper,
+            pytest.raises(LoginRequired, match=r"the answer to the renewal begun at .* was lost"),
+        ):
+            keeper.refresh()
+    assert server.count(RENEWAL) == 1
+    assert sum(request.path.endswith("/token") for request in server.requests) <= 3
+    with a_keeper(server, tmp_path, DELETING) as keeper:
+        sign_in(keeper)
+        keeper.refresh()
+
+
+@row(11, "ROT-6")
+def test_a_server_with_a_grace_period_gives_such_a_renewal_back(tmp_path: Path) -> None:
+    with AuthorizationServer(Policy(grace=30.0)) as server:
+        with a_keeper(server, tmp_path, DELETING) as keeper:
+            sign_in(keeper)
+        die_while_the_intent_is_replaced(server, tmp_path)
+        with a_keeper(server, tmp_path, DELETING) as keeper:
+            keeper.refresh()
+            assert keeper.status().generation == 2
+
+
+# --- torn and corrupt -------------------------------------------------------------------------------------------------
+
+
+@row(12, "STO-5", "STO-9")
+@pytest.mark.usefixtures("windows")
+def test_whichever_item_is_missing_the_generation_before_is_used_and_the_rest_swept(
+    server: AuthorizationServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(KeyringItems, "item_limit", 400)
+    with a_keeper(server, tmp_path, SMALL) as keeper:
+        sign_in(keeper)
+        before = token_of(keeper.get())
+        keeper.refresh()
+    whole = {path: path.read_bytes() for path in fake_keychains.folder().iterdir()}
+    newest = items(":0.")
+    assert len(newest) > 3
+    for name in newest:
+        for path in fake_keychains.folder().iterdir():
+            path.unlink()
+        for path, content in whole.items():
+            path.write_bytes(content)
+        newest[name].unlink()
+        with a_keeper(server, tmp_path, SMALL) as keeper:
+            assert token_of(keeper.get()) == before, name
+            sign_in(keeper)
+            keeper.logout()
+        assert [name for name in items(":me:") if not name.endswith(".0")] == [], name
+
+
+def junk() -> Iterator[str]:
+    """What a store may hold instead of a record: alien, torn, or with bits flipped."""
+    yield from ("", "{}", "null", '{"access_token": "alien"}', "fk1", _prefix(SCHEMA), "fk1.00000000.r.1.0.1.ab.cd")
+    yield from ("\N{SNOWMAN}", "x" * 100_000, f"{_prefix(SCHEMA)}r.1.0.999.{'0' * 64}.", f"{_prefix(SCHEMA)}r.1")
+
+
+def flipped(text: str, seed: int) -> str:
+    chance = random.Random(seed)  # noqa: S311  the same damage each time
+    at = chance.randrange(len(text))
+    return text[:at] + chr((ord(text[at]) ^ (1 << chance.randrange(7))) or 1) + text[at + 1 :]
+
+
+CORPUS: list[Callable[[str], str]] = [
+    *((lambda text, other=other: other) for other in junk()),
+    *((lambda text, seed=seed: flipped(text, seed)) for seed in range(20)),
+    *((lambda text, share=share: text[: len(text) * share // 10]) for share in range(1, 10)),
+]
+
+
+@row(13, "STO-9")
+def test_a_corrupt_record_is_told_costs_no_request_and_is_set_aside_within_the_keychain(
+    server: AuthorizationServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with a_keeper(server, tmp_path, DELETING) as keeper:
+        sign_in(keeper)
+    (item,) = items(":1.0").values()
+    service, _, text = item.read_text("utf-8").partition("\n")
+    asked = len(server.requests)
+    for damage in CORPUS:
+        broken = damage(text).replace("\n", "")
+        item.write_text(f"{service}\n{broken}", "utf-8")
+        with a_keeper(server, tmp_path, DELETING) as keeper:
+            for _ in range(2):
+                with pytest.raises(LoginRequired, match=r"is corrupt\. Run: freshkey login me"):
+                    keeper.get()
+    assert len(server.requests) == asked
+    with a_keeper(server, tmp_path, DELETING) as keeper:
+        sign_in(keeper)
+        keeper.refresh()
+        assert keeper.status().generation > 1
+    kept = items("aside.").values()
+    assert [path.read_text("utf-8").partition("\n")[2] for path in kept] == [broken]
+    assert "is kept in the keychain item 'freshkey:" in caplog.text
+    for path in (tmp_path / "state").rglob("*"):
+        assert not path.is_file() or broken.encode() not in path.read_bytes()
+
+
+@row(13, "STO-9")
+def test_a_record_of_a_newer_freshkey_stops_everything_before_anybody_signs_in(
+    server: AuthorizationServer, tmp_path: Path
+) -> None:
+    with a_keeper(server, tmp_path, DELETING) as keeper:
+        sign_in(keeper)
+    (item,) = items(":1.0").values()
+    service, _, text = item.read_text("utf-8").partition("\n")
+    newer = f"{service}\n{_prefix(SCHEMA + 1)}{text[len(_prefix(SCHEMA)) :]}"
+    item.write_text(newer, "utf-8")
+    asked = len(server.requests)
+    person = ScriptedPerson(browser=follow)
+    with a_keeper(server, tmp_path, DELETING) as keeper:
+        for action in (keeper.get, keeper.refresh, keeper.logout, lambda: keeper.login(ask=person)):
+            with pytest.raises(RecordUnreadable, match=r"newer freshkey.*Upgrade freshkey here"):
+                action()
+    assert person.opened == []
+    assert len(server.requests) == asked
+    assert item.read_text("utf-8") == newer
