@@ -195,6 +195,8 @@ class Holding:
             before = self._failure
             pause = rotation.pause or (math.inf if isinstance(error, LoginRequired) else STORE_PAUSE)
             self._failure = _Failure(error, self.desk.clock.elapsed() + pause)
+            if before is None or isinstance(before.error, LoginRequired) != isinstance(error, LoginRequired):
+                log.info("not renewed: %s", error)  # once for each state: subscribers hear of every attempt
             if isinstance(error, LoginRequired):
                 if before is None or before.error.message != error.message:
                     self._events.append(SignInNeeded(profile=self.desk.profile.name, reason=str(error)))
@@ -218,6 +220,8 @@ class Holding:
                 return before.credential
             served = evolve(credential, lead=self.desk.lead(credential), clock=self.desk.clock)
             jitter = schedule.jitter(served.lifetime, self.desk.random()) if served.lifetime is not None else 0.0
+            if self._failure is not None:
+                log.info("%s: there is a newer credential again", self.desk.profile.name)
             self._failure = None
             self.held = Held(served, generation, jitter, math.inf, math.inf)
             self._reckon()

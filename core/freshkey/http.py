@@ -216,6 +216,9 @@ class _Exchange:
                 f"the certificate of {self._host} cannot be verified: {refusal.verify_message}",
                 hint="If your network adds a certificate authority of its own, name its file in SSL_CERT_FILE",
             )
+        if _speaks_old_tls(causes) and not self._sent:
+            message = f"{self._host} speaks only versions of TLS that are not safe any more"
+            return ProviderRefused(message, hint="It has to offer TLS 1.2 or later")
         if self._sent or isinstance(error, httpx.TransportError):
             self.timed_out = self.timed_out or isinstance(error, httpx.TimeoutException)
             return self._failure(_reason(causes))
@@ -233,6 +236,12 @@ def _causes(error: BaseException | None) -> list[BaseException]:
         chain.append(error)
         error = error.__cause__ or error.__context__
     return chain
+
+
+def _speaks_old_tls(causes: list[BaseException]) -> bool:
+    """Tell whether a handshake failed for the version: in OpenSSL's words, those of its side or of the server's."""
+    reasons = {getattr(cause, "reason", None) for cause in causes}
+    return not reasons.isdisjoint({"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION"})
 
 
 def _reason(causes: list[BaseException]) -> str:

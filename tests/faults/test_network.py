@@ -1,0 +1,562 @@
+"""Renewals over a line that fails: answers lost, late, cut or forged, servers down, certificates that do not fit."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import fault_proxy as at
+from certificates import Authority
+from counterparts.oidc import OidcServer, sign_in
+from fault_proxy import Fault, FaultProxy, saying
+from freshkey import Configuration, FreshkeyError, Keeper, http
+from freshkey.errors import LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
+from freshkey.events import RenewalFailed, SignedOut
+from freshkey.hostguard import HostPaused
+from freshkey.testing import ScriptedPerson
+from line import Line
+from matrix import row
+from rotating import collect, in_threads, token_of
+
+
+ANSWER_LOST = (at.reset_after, at.closed_after)
+ANSWER_BROKEN = (at.truncated_head, at.truncated_body, at.wrong_length)
+NEVER_ANSWERED = (at.silence_after, at.dripping(0.05))
+
+ATTEMPTS = 4
+"""How often one renewal asks."""
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Iterator[Line]:
+    with Line(tmp_path) as line:
+        yield line
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> float:
+    """The deadline of an exchange, in seconds, instead of thirty."""
+    exchange, deadline = http._Exchange, 0.4
+    monkeypatch.setattr(http, "_Exchange", lambda request, host, _: exchange(request, host, deadline))
+    return deadline
+
+
+def works(line: Line, token: str) -> bool:
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx.get(line.server.urls.resource, headers=headers, trust_env=False).status_code == 200
+
+
+def named(faults: tuple[Fault, ...]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("fault", faults, ids=lambda fault: fault.__qualname__.split(".")[0])
+
+
+# --- rows 34 to 36: the server acted, and its answer does not come ----------------------------------------------------
+
+
+@row(34, "ROT-6")
+@row(35, "ROT-6")
+@named((*ANSWER_LOST, *ANSWER_BROKEN))
+def test_a_server_with_a_grace_period_is_asked_again_and_nothing_is_lost(line: Line, fault: Fault) -> None:
+    line.server.policy.grace = 30
+    keeper = line.keeper()
+    line.proxy.next(fault, 2)
+    renewed = token_of(keeper.refresh())
+    assert works(line, renewed)
+    assert len(line.proxy.requests) == 3
+    assert len({request.partition(b"\r\n\r\n")[2] for request in line.proxy.requests}) == 1, "the same token each time"
+    assert token_of(keeper.refresh()) != renewed
+
+
+@row(34, "ROT-6")
+@row(35, "ROT-6")
+@named((*ANSWER_LOST, *ANSWER_BROKEN))
+def test_a_strict_server_ends_the_sign_in_and_that_is_said_once(line: Line, fault: Fault) -> None:
+    keeper = line.keeper()
+    before = token_of(keeper.get())
+    line.proxy.next(fault)
+    with pytest.raises(LoginRequired, match="was lost, and with it the sign-in"):
+        keeper.refresh()
+    assert len(line.proxy.requests) == 2
+    events = collect(keeper)
+    for _ in range(3):
+        with pytest.raises(LoginRequired, match="was lost"):
+            keeper.refresh()
+        line.clock.advance(700)
+        line.beat(keeper)
+        assert token_of(keeper.get()) == before, "served until its own end"
+    assert len(line.proxy.requests) == 2
+    assert events == []
+
+
+@row(34, "ROT-6")
+@pytest.mark.counterpart
+@pytest.mark.parametrize(("fault", "requests"), [(at.reset_after, 2), (at.reset_before, 2), (at.passing, 1)])
+def test_a_certified_server_sees_a_token_again_only_if_its_answer_was_lost(
+    tmp_path: Path, fault: Fault, requests: int
+) -> None:
+    with OidcServer(access_token_seconds=600) as server, FaultProxy(server.port) as proxy:
+        settings = {
+            "provider": "claude_oauth",
+            "store": "memory",
+            "client_id": server.client_id,
+            "issuer": server.issuer,
+            "token_url": proxy.url("/token"),
+            "scopes": ["openid", "offline_access"],
+            "authorize_parameters": {"prompt": "consent"},
+            "allow_insecure_loopback": True,
+        }
+        configuration = Configuration.of({"me": settings}, state_dir=tmp_path, default="me")
+        with Keeper(configuration=configuration, random=lambda: 0.0) as keeper:
+            with ScriptedPerson(browser=sign_in) as person:
+                keeper.login(ask=person)
+            proxy.requests.clear()
+            proxy.next(fault)
+            lost = fault is at.reset_after
+            for _ in range(3 if lost else 1):
+                if lost:
+                    with pytest.raises(LoginRequired, match="was lost"):
+                        keeper.refresh()
+                else:
+                    keeper.refresh()
+            assert len(proxy.requests) == requests
+            assert server.count("grant.revoked") == int(lost)
+            assert server.count("refresh_token.consumed") == 1
+
+
+@row(36, "NET-6", "ROT-6")
+@named(NEVER_ANSWERED)
+def test_a_server_that_does_not_come_to_an_end_is_cut_off_and_asked_again(
+    line: Line, hurried: float, fault: Fault
+) -> None:
+    line.server.policy.grace = 30
+    keeper = line.keeper()
+    line.proxy.next(fault)
+    started = time.monotonic()
+    assert works(line, token_of(keeper.refresh()))
+    assert hurried <= time.monotonic() - started < hurried + 5
+    assert len(line.proxy.requests) == 2
+
+
+@row(36, "NET-6")
+def test_a_black_hole_costs_a_bounded_time_and_no_sign_in(line: Line, hurried: float) -> None:
+    keeper = line.keeper()
+    line.proxy.always(at.black_hole)
+    started = time.monotonic()
+    with pytest.raises(OutcomeUnknown, match=f"within {hurried:g} s"):
+        keeper.refresh()
+    assert time.monotonic() - started < 3 * hurried + 5
+    assert len(line.proxy.requests) == 3, "once, and twice again within thirty seconds"
+    line.proxy.always(at.passing)
+    assert works(line, token_of(keeper.refresh()))
+
+
+@row(36, "NET-6")
+def test_callers_with_a_valid_credential_do_not_notice(line: Line) -> None:
+    keeper = line.keeper()
+    before = keeper.get()
+    line.proxy.always(at.black_hole)
+    line.clock.advance(3400)
+    slowest = 0.0
+    for _ in range(200):
+        started = time.monotonic()
+        assert keeper.get() == before
+        slowest = max(slowest, time.monotonic() - started)
+        keeper._timer.beat()
+    assert line.proxy.connections
+    assert slowest < 0.5
+    line.proxy.refuse()
+    line.proxy.__exit__(None, None, None)  # what is under way ends now, instead of after thirty seconds
+    line.settle(keeper)
+
+
+# --- row 37: somebody sends us elsewhere ------------------------------------------------------------------------------
+
+
+@row(37, "NET-5")
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_redirect_is_followed(line: Line, status: int) -> None:
+    keeper = line.keeper()
+    before, kept = keeper.get(), line.stored()
+    with socket.create_server(("127.0.0.1", 0)) as catcher:
+        place = f"http://127.0.0.1:{catcher.getsockname()[1]}/token"
+        head = f"HTTP/1.1 {status} Elsewhere\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n"
+        line.proxy.always(saying(head.encode()))
+        with pytest.raises(OutcomeUnknown, match=str(status)):
+            keeper.refresh()
+        catcher.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            catcher.accept()
+    assert len(line.proxy.requests) == 3
+    assert keeper.get() == before
+    line.proxy.always(at.passing)
+    keeper.refresh()
+    assert line.stored() != kept
+
+
+# --- row 38: certificates ---------------------------------------------------------------------------------------------
+
+
+def outdated(context: ssl.SSLContext) -> ssl.SSLContext:
+    """Let a server speak TLS 1.0 alone."""
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = ssl.TLSVersion.TLSv1
+    return context
+
+
+UNFIT = {
+    "self-signed": (lambda authority: authority.self_signed(), "self-signed"),
+    "expired": (lambda authority: authority.context(expired=True), "expired"),
+    "of another host": (lambda authority: authority.context("127.0.0.9"), "mismatch"),
+    "TLS 1.0": (lambda authority: outdated(authority.context()), "not safe any more"),
+}
+
+
+@row(38, "NET-5", "NET-1")
+@pytest.mark.parametrize(("make", "says"), UNFIT.values(), ids=UNFIT)
+def test_a_server_that_cannot_prove_who_it_is_gets_one_connection_and_no_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any, says: str
+) -> None:
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    tls = authority.context()
+    with Line(tmp_path, tls=tls) as line:
+        keeper = line.keeper()
+        keeper.refresh()
+        assert len(line.proxy.requests) == 1, "with a fitting certificate it works"
+        before, kept = keeper.get(), line.stored()
+        line.proxy.requests.clear()
+        line.proxy._tls = make(authority)
+        connections = line.proxy.connections
+        with pytest.raises(ProviderRefused, match=says):
+            keeper.refresh()
+        assert line.proxy.connections == connections + 1
+        line.clock.advance(3400)
+        for _ in range(60):
+            line.beat(keeper)
+            line.clock.advance(2)
+        assert line.proxy.connections <= connections + 6, "no storm"
+        assert line.proxy.requests == []
+        assert keeper.get() == before
+        line.proxy._tls = tls
+        assert token_of(keeper.refresh()) != token_of(before)
+        assert line.stored() != kept
+
+
+# --- rows 32 and 33: servers that are down, or ask for patience -------------------------------------------------------
+
+
+@row(32, "NET-1", "NET-2")
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_a_server_that_is_down_is_asked_a_few_times_and_the_token_stays_good(line: Line, status: int) -> None:
+    keeper = line.keeper()
+    before, kept = keeper.get(), line.stored()
+    line.server.fail_with(status)
+    with pytest.raises(TransientError, match=str(status)):
+        keeper.refresh()
+    assert len(line.proxy.requests) == ATTEMPTS
+    assert keeper.get() == before
+    assert line.stored() == kept
+    line.server.recover()
+    assert works(line, token_of(keeper.refresh()))
+
+
+@row(32, "NET-1", "NET-2")
+@pytest.mark.parametrize("cause", ["refused", "no such name", "reset"])
+def test_a_line_that_is_down_does_not_spend_the_token(line: Line, monkeypatch: pytest.MonkeyPatch, cause: str) -> None:
+    keeper = line.keeper()
+    before, kept = keeper.get(), line.stored()
+    line.proxy.refuse()
+    if cause == "no such name":
+        monkeypatch.setattr(socket, "getaddrinfo", _unknown_name)
+    if cause == "reset":
+        line.proxy.listen()
+        line.proxy.always(at.reset_before)
+    with pytest.raises((TransientError, OutcomeUnknown)):
+        keeper.refresh()
+    assert keeper.get() == before
+    monkeypatch.undo()
+    if cause != "reset":
+        assert line.stored() == kept
+        line.proxy.listen()
+    line.proxy.always(at.passing)
+    assert works(line, token_of(keeper.refresh()))
+
+
+def _unknown_name(*arguments: object, **named: object) -> Any:
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
+@row(32, "NET-2")
+def test_a_change_of_state_is_logged_in_one_line_however_often_it_is_tried(
+    line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    keeper = line.keeper()
+    failures: list[RenewalFailed] = []
+    keeper.subscribe(lambda event: failures.append(event) if isinstance(event, RenewalFailed) else None)
+    caplog.set_level(logging.INFO, "freshkey")
+    line.server.fail_with(503)
+    line.clock.advance(3310)
+    for _ in range(40):
+        line.beat(keeper)
+        line.clock.advance(5)
+    line.server.recover()
+    for _ in range(20):
+        line.beat(keeper)
+        line.clock.advance(5)
+    lines = [record.message for record in caplog.records if "clock" not in record.message]
+    host = f"127.0.0.1:{line.proxy.port}"
+    assert len(failures) >= 3
+    assert [line.partition(":")[0] for line in lines if line.startswith(("not renewed", "me: "))] == [
+        "not renewed",
+        "me",
+    ]
+    assert [line for line in lines if host in line] == [
+        f"{host} failed 5 times in a row and is left alone for a while",
+        f"{host} answers again",
+    ]
+    assert len(lines) == 4
+
+
+@row(32, "NET-4")
+def test_thirty_profiles_at_one_dead_host_ask_it_a_few_times(line: Line) -> None:
+    names = [f"profile-{number}" for number in range(30)]
+    keeper = line.keeper(*names)
+    line.server.fail_with(503)
+    line.clock.advance(3400)
+    for name in names:
+        keeper.get(name)  # due: each starts a renewal
+        line.settle(keeper)
+    assert len(line.proxy.requests) == 5
+    # Half an hour of it: nobody's renewals add to those of others.
+    line.clock.advance(200)
+    for _ in range(60):
+        line.beat(keeper)
+        line.clock.advance(30)
+    assert len(line.proxy.requests) <= 5 + 1800 / 60 + 5
+    line.server.recover()
+    line.clock.advance(61)
+    for _ in range(20):
+        line.beat(keeper)
+        line.clock.advance(5)
+    assert all(works(line, token_of(keeper.get(name))) for name in names)
+
+
+@row(32, "NET-4")
+def test_who_needs_a_credential_while_the_host_is_left_alone_is_told_at_once(line: Line) -> None:
+    keeper = line.keeper("me", "other")
+    line.proxy.refuse()
+    line.clock.advance(3540)
+    for _ in range(2):
+        line.clock.advance(61)
+        with pytest.raises(TransientError):
+            keeper.get("me")
+    started = line.clock.elapsed()
+    with pytest.raises(HostPaused, match=rf"127\.0\.0\.1:{line.proxy.port} is left alone until") as caught:
+        keeper.get("other")
+    assert line.clock.elapsed() - started < 1
+    assert caught.value.retry_after is not None
+    assert 0 < caught.value.retry_after <= 60
+    shown = keeper.status("other").last_error
+    assert shown is not None
+    assert re.fullmatch(r"127\.0\.0\.1:\d+ is left alone until \d\d:\d\d:\d\d UTC: it failed \d+ times in a row", shown)
+    line.proxy.listen()
+    assert works(line, token_of(keeper.refresh("other"))), "a person is not held up"
+
+
+@row(33, "NET-3", "NET-4")
+@pytest.mark.parametrize(
+    ("asked", "wait"),
+    [
+        ("40", 40.0),
+        ("in a minute", 0.0),
+        ("date", 50.0),
+        ("-5", 0.0),
+        ("1e9", 0.0),
+        ("1000000000", 3600.0),
+        ("NaN", 0.0),
+        ("soon", 0.0),
+    ],
+)
+def test_what_a_server_asks_of_one_profile_holds_for_all(line: Line, asked: str, wait: float) -> None:
+    keeper = line.keeper("me", "other")
+    line.clock.advance(3600)
+    header = formatdate(line.clock.now().wall + wait, usegmt=True) if asked == "date" else asked
+    line.server.fail_with(429, retry_after=header)
+    with pytest.raises(TransientError) as caught:
+        keeper.get("me")
+    assert len(line.proxy.requests) == (1 if wait else ATTEMPTS)
+    line.server.recover()
+    if not wait:
+        assert works(line, token_of(keeper.get("other")))
+        return
+    assert caught.value.retry_after == pytest.approx(wait, abs=1)
+    with pytest.raises(HostPaused, match="it asked for that") as refused:
+        keeper.get("other")
+    assert refused.value.retry_after == pytest.approx(wait, abs=1)
+    assert len(line.proxy.requests) == 1
+    line.clock.advance(wait + 1)
+    assert works(line, token_of(keeper.get("me")))
+    assert works(line, token_of(keeper.get("other")))
+
+
+@row(33, "NET-3")
+def test_a_short_wish_is_waited_out(line: Line) -> None:
+    keeper = line.keeper()
+    line.server.next_response(429, b"{}", {"Retry-After": "10"})
+    started = line.clock.elapsed()
+    assert works(line, token_of(keeper.refresh()))
+    assert line.clock.elapsed() - started >= 10
+
+
+@row(32, "NET-4")
+def test_a_crowd_at_a_dead_host_shares_its_failure(line: Line) -> None:
+    keeper = line.keeper()
+    line.proxy.refuse()
+    line.clock.advance(3601)
+    answers = in_threads(50, keeper.get)
+    assert all(isinstance(answer, TransientError) for answer in answers)
+    line.settle(keeper)
+    host = f"127.0.0.1:{line.proxy.port}"
+    assert keeper._guard.health(host).failures <= 5
+
+
+# --- row 39: too much -------------------------------------------------------------------------------------------------
+
+ASKING = """
+import resource, sys
+from freshkey.errors import OutcomeUnknown
+from freshkey.http import Request, send
+
+def ask(path):
+    try:
+        send(Request(method="GET", url=f"http://127.0.0.1:{sys.argv[1]}/{path}"), allow_insecure_loopback=True)
+    except OutcomeUnknown as error:
+        return str(error)
+    return "answered"
+
+warm = ask("small")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+said = ask(sys.argv[2])
+print(warm, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, said, sep="|")
+"""
+
+
+def _gzip_bomb() -> Iterator[bytes]:
+    import zlib
+
+    bomb = zlib.compressobj(9, zlib.DEFLATED, 31)
+    yield b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1043000\r\n\r\n"
+    for _ in range(1024):
+        yield bomb.compress(bytes(1 << 20))
+
+
+def _huge_body(*, announced: bool) -> Iterator[bytes]:
+    yield b"HTTP/1.1 200 OK\r\n" + (b"Content-Length: 1073741824\r\n\r\n" if announced else b"\r\n")
+    piece = bytes(1 << 20)
+    for _ in range(1024):
+        yield piece
+
+
+def _many_headers() -> Iterator[bytes]:
+    yield b"HTTP/1.1 200 OK\r\n"
+    for number in range(10_000):
+        yield b"X-%d: %s\r\n" % (number, b"x" * 64)
+    yield b"Content-Length: 2\r\n\r\n{}"
+
+
+TOO_MUCH = {
+    "a gzip bomb": (_gzip_bomb, "compressed"),
+    "a gigabyte": (lambda: _huge_body(announced=True), "more than 1048576 bytes"),
+    "a gigabyte without a length": (lambda: _huge_body(announced=False), "more than 1048576 bytes"),
+    "ten thousand headers": (_many_headers, "unknown|headers"),
+}
+
+
+@row(39, "NET-6")
+@pytest.mark.parametrize(("make", "says"), TOO_MUCH.values(), ids=TOO_MUCH)
+def test_too_much_is_neither_read_nor_kept(make: Any, says: str) -> None:
+    sent: list[int] = []
+
+    def flood(exchange: at.Exchange) -> None:
+        if b"/small " in exchange.request:
+            exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            return
+        for piece in make():
+            exchange.send(piece)
+            sent.append(len(piece))
+
+    with FaultProxy(0) as proxy:
+        proxy.always(flood)
+        done = subprocess.run(
+            [sys.executable, "-c", ASKING, str(proxy.port), "much"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+    warm, grown, said = done.stdout.strip().split("|", 2)
+    assert warm == "answered"
+    assert re.search(says, said)
+    assert int(grown) < 20 * 1024, "KiB"
+    assert sum(sent) < 20 << 20, "the client hangs up"
+
+
+# --- NET-9: a sign-out that the server does not hear ------------------------------------------------------------------
+
+
+@row(32, "NET-9")
+@pytest.mark.parametrize("status", [503, 400])
+def test_a_sign_out_removes_the_credential_and_says_that_the_server_was_not_told(line: Line, status: int) -> None:
+    keeper = line.keeper()
+    line.server.fail_with(status, endpoint="revoke")
+    event = keeper.logout()
+    assert event.revoked is False
+    assert "removed here, but not revoked at the provider" in event.detail
+    with pytest.raises(LoginRequired):
+        keeper.get()
+
+
+@row(32, "NET-9")
+def test_a_sign_out_waits_for_a_renewal_under_way_and_ends_what_that_brought(line: Line) -> None:
+    keeper = line.keeper()
+    line.server.hold()
+    renewing = threading.Thread(target=_ignoring, args=(keeper.refresh,))
+    renewing.start()
+    line.server.wait_until_held()
+    line.clock.stands = True
+    ended: list[SignedOut] = []
+    leaving = threading.Thread(target=lambda: ended.append(keeper.logout()))
+    leaving.start()
+    line.server.release()
+    renewing.join(20)
+    leaving.join(20)
+    line.clock.stands = False
+    assert [event.revoked for event in ended] == [True]
+    kinds = [entry.kind for entry in line.server.log]
+    assert kinds.index("grant.refresh_token") < kinds.index("revoked")
+    assert line.server.count("grant.revoked") == 1, "what the renewal brought is dead too"
+    with pytest.raises(LoginRequired):
+        keeper.get()
+
+
+def _ignoring(call: Any) -> None:
+    with contextlib.suppress(FreshkeyError):
+        call()

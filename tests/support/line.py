@@ -1,0 +1,138 @@
+"""A real provider and a real server, with a line between them that a test cuts, and a clock that waiting moves."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from fault_proxy import FaultProxy
+from freshkey import Configuration, Keeper
+from freshkey.clock import Clock
+from freshkey.hooks import hookimpl
+from freshkey.model import Credential, Description, Inspection, Interaction, Profile, Reporter, Source
+from freshkey.testing import AuthorizationServer, ManualClock, ScriptedPerson
+from freshkey.testing.browser import follow
+from freshkey_claude_oauth import describe
+from freshkey_claude_oauth.renewal import renew
+from freshkey_claude_oauth.sources import acquire
+from rotating import until
+
+
+class PassingClock(ManualClock):
+    """A clock that is moved by waiting for it, unless for a person: pauses cost no time of the test's.
+
+    Attributes:
+        stands: Waiting does not move it now.
+    """
+
+    stands = False
+
+    def wait(self, event: threading.Event, timeout: float) -> bool:
+        if self.stands:
+            return super().wait(event, timeout)
+        self.advance(timeout)
+        return event.is_set()
+
+
+class Claude:
+    """The real provider, on a given clock.
+
+    Args:
+        clock: Tells the time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    @hookimpl
+    def describe(self, profile: Profile | None, credential: Credential | None) -> Description | Inspection:
+        return describe(profile, credential)
+
+    @hookimpl
+    def acquire(self, profile: Profile, source: Source, ask: Interaction) -> Credential:
+        return acquire(profile, source, ask, clock=self._clock)
+
+    @hookimpl
+    def refresh(self, profile: Profile, credential: Credential, report: Reporter) -> Credential:
+        return renew(profile, credential, clock=self._clock)
+
+
+class Line:
+    """One machine and one server; a context manager. Profiles are signed in when they are first asked for by `keeper`.
+
+    Args:
+        folder: Where the machine keeps its state.
+
+    Attributes:
+        clock: Of both ends.
+        server: The authorization server.
+        proxy: Stands in front of the server's token endpoint.
+        state_dir: The machine's state.
+    """
+
+    def __init__(self, folder: Path, **proxy: Any) -> None:
+        self.clock = PassingClock(wall=time.time())
+        self.server = AuthorizationServer(clock=self.clock)
+        self._token = urlsplit(self.server.urls.token)
+        assert self._token.port is not None
+        self.proxy = FaultProxy(self._token.port, **proxy)
+        self.state_dir = folder / "state"
+        self._keepers: list[Keeper] = []
+
+    def __enter__(self) -> Self:
+        self.server.__enter__()
+        self.proxy.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for keeper in self._keepers:
+            keeper.close()
+        self.proxy.__exit__(kind, error, trace)
+        self.server.__exit__(kind, error, trace)
+
+    def keeper(self, *names: str, **settings: Any) -> Keeper:
+        """Return a keeper whose profiles (``me`` by default) have just signed in; no timer of it runs."""
+        table = {
+            **self.server.settings(),
+            "token_url": self.proxy.url(self._token.path),
+            "provider": "claude_oauth",
+            "store": "file",
+            **settings,
+        }
+        names = names or ("me",)
+        keeper = Keeper(
+            configuration=Configuration.of(dict.fromkeys(names, table), state_dir=self.state_dir, default=names[0]),
+            clock=self.clock,
+            providers={"claude_oauth": Claude(self.clock)},
+            random=lambda: 0.0,
+        )
+        keeper._timer.wake = lambda: None  # type: ignore[method-assign]
+        self._keepers.append(keeper)
+        self.clock.stands = True
+        for name in names:
+            with ScriptedPerson(browser=follow) as person:
+                keeper.login(name, ask=person)
+        self.clock.stands = False
+        self.settle(keeper)
+        self.proxy.requests.clear()
+        return keeper
+
+    def settle(self, keeper: Keeper) -> None:
+        """Wait until no renewal is under way."""
+        for holding in keeper.holdings():
+            until(lambda holding=holding: holding._flight is None, "rest")  # type: ignore[misc]
+
+    def beat(self, keeper: Keeper) -> None:
+        """Let a keeper's timer look once, and wait for what it started."""
+        keeper._timer.beat()
+        self.settle(keeper)
+
+    def stored(self) -> dict[str, bytes]:
+        """Return what the store holds, as bytes by file."""
+        return {path.name: path.read_bytes() for path in (self.state_dir / "store").rglob("*") if path.is_file()}
