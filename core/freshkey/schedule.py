@@ -58,8 +58,11 @@ def jitter(lifetime: float, share: float) -> float:
 
 
 def attempt_floor(lifetime: float | None) -> float:
-    """Return the seconds between two attempts to renew: a tenth of the lifetime, within 1 s and 30 s."""
-    return 30.0 if lifetime is None else max(1.0, min(30.0, lifetime / 10))
+    """Return the seconds between two attempts to renew: a tenth of the lifetime, within 1 s and 30 s.
+
+    A lifetime of nothing is a mistake of the provider, and asking it thirty times as often would not mend it.
+    """
+    return max(1.0, min(30.0, lifetime / 10)) if lifetime else 30.0
 
 
 def seconds_left(obtained: Moment, lifetime: float | None, now: Moment) -> float:

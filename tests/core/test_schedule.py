@@ -64,7 +64,8 @@ def test_a_new_credential_is_never_due(lifetime: float, asked: float | None, sha
 
 
 @pytest.mark.parametrize(
-    ("lifetime", "floor"), [(None, 30.0), (8 * HOUR, 30.0), (300.0, 30.0), (100.0, 10.0), (10.0, 1.0), (1.0, 1.0)]
+    ("lifetime", "floor"),
+    [(None, 30.0), (8 * HOUR, 30.0), (300.0, 30.0), (100.0, 10.0), (10.0, 1.0), (1.0, 1.0), (0.0, 30.0)],
 )
 def test_attempts_are_apart_by_a_tenth_of_the_lifetime(lifetime: float | None, floor: float) -> None:  # TIM-4
     assert schedule.attempt_floor(lifetime) == floor

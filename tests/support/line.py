@@ -62,7 +62,7 @@ class Claude:
 
 
 class Line:
-    """One machine and one server; a context manager. Profiles are signed in when they are first asked for by `keeper`.
+    """One machine and one server; a context manager.
 
     Args:
         folder: Where the machine keeps its state.
@@ -96,8 +96,14 @@ class Line:
         self.proxy.__exit__(kind, error, trace)
         self.server.__exit__(kind, error, trace)
 
-    def keeper(self, *names: str, **settings: Any) -> Keeper:
-        """Return a keeper whose profiles (``me`` by default) have just signed in; no timer of it runs."""
+    def keeper(self, *names: str, sign_in: bool = True, **settings: Any) -> Keeper:
+        """Return a keeper whose profiles (``me`` by default) have just signed in; no timer of it runs.
+
+        Args:
+            names: The profiles.
+            sign_in: False for another process, which finds the sign-ins that are there.
+            settings: Of each profile, beyond those of the server.
+        """
         table = {
             **self.server.settings(),
             "token_url": self.proxy.url(self._token.path),
@@ -114,6 +120,11 @@ class Line:
         )
         keeper._timer.wake = lambda: None  # type: ignore[method-assign]
         self._keepers.append(keeper)
+        if sign_in:
+            self._sign_in(keeper, names)
+        return keeper
+
+    def _sign_in(self, keeper: Keeper, names: tuple[str, ...]) -> None:
         self.clock.stands = True
         for name in names:
             with ScriptedPerson(browser=follow) as person:
@@ -121,7 +132,6 @@ class Line:
         self.clock.stands = False
         self.settle(keeper)
         self.proxy.requests.clear()
-        return keeper
 
     def settle(self, keeper: Keeper) -> None:
         """Wait until no renewal is under way."""
