@@ -72,11 +72,12 @@ class Spending:
         intent = self._intend()
         try:
             return self._send()
-        except LoginRequired:
+        except LoginRequired as error:
             if self._recovering or self._unanswered:
                 # The intent stays: it is what remembers the loss.
                 raise self._lost(intent) from None
             self._take_back(intent)
+            error.hint = self._ended_elsewhere()
             raise
         except (TransientError, ProviderRefused):
             # Certainly not acted upon, unless an answer to the same token is missing.
@@ -153,6 +154,13 @@ class Spending:
             f"the answer to the renewal begun at {when:%Y-%m-%d %H:%M:%S} UTC was lost, and with it the sign-in",
             profile=self.desk.profile.name,
             hint=f"Run: freshkey login {self.desk.profile.name}",
+        )
+
+    def _ended_elsewhere(self) -> str:
+        """Return what a person should know if nothing here explains why the sign-in has ended."""
+        return (
+            "It was ended at the provider, or its refresh token was used elsewhere, such as from a copy of this store. "
+            f"Run: freshkey login {self.desk.profile.name}"
         )
 
     def _token_hash(self) -> str:

@@ -99,8 +99,9 @@ class SerialWorker:
             thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             try:
                 thread.start()
-            except RuntimeError:
-                raise StoreUnavailable("the keychain cannot be asked any more: this program is exiting") from None
+            except RuntimeError as error:
+                # The program is exiting, or the system has no thread left; Python says which.
+                raise StoreUnavailable(f"the keychain cannot be asked: {error}", hint="Try again") from None
             self._thread = thread
         self._call = call
         self._changed.notify_all()

@@ -1,0 +1,50 @@
+"""A process that signs in as root, becomes somebody without rights, and renews where that is not allowed to write.
+
+Prints what came of it as one JSON line. Everything is imported before the change: afterwards not even Python's own
+files may be readable.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from freshkey import Configuration, FreshkeyError, Keeper
+from freshkey.testing import ScriptedPerson
+from freshkey.testing.browser import follow
+
+
+NOBODY = 65534
+
+
+def _keeper(settings: dict[str, object], state: Path) -> Keeper:
+    return Keeper(configuration=Configuration.of({"me": settings}, state_dir=state, default="me"))
+
+
+def main(settings: dict[str, object], home: Path) -> None:
+    """Sign in twice, once as each user, then renew without the right to write."""
+    warm = _keeper(settings, home / "warm")
+    warm.login(ask=ScriptedPerson(browser=follow))
+    warm.refresh()
+    state = home / "state"
+    os.chown(home, NOBODY, NOBODY)
+    os.seteuid(NOBODY)
+    keeper = _keeper(settings, state)
+    keeper.login(ask=ScriptedPerson(browser=follow))
+    (state / "store").chmod(0o500)
+    try:
+        keeper.refresh()
+        said = {"error": ""}
+    except FreshkeyError as error:
+        said = {"error": type(error).__name__, "message": str(error)}
+    (state / "store").chmod(0o700)
+    refused = dict(said)
+    keeper.refresh()
+    refused["generation"] = str(keeper.status().generation)
+    os.write(1, json.dumps(refused).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]), Path(sys.argv[2]))

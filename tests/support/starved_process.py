@@ -1,0 +1,47 @@
+"""A process that runs out of file descriptors right after a refresh token was spent, and gets some back a while later.
+
+Prints one JSON line: what callers got meanwhile, the generation that was saved, and the open descriptors before and
+after.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import threading
+from pathlib import Path
+
+from freshkey import Configuration, Keeper, faults
+from freshkey.flight import Flight
+
+
+def main(settings: dict[str, object], state: Path) -> None:
+    """Renew, starve at the moment of the answer, and report."""
+    keeper = Keeper(configuration=Configuration.of({"me": settings}, state_dir=state, default="me"))
+    keeper.get()
+    keeper.refresh()
+    before = _count()
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def starve(point: str) -> None:
+        if point == "P5":
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, usual[1]))
+            threading.Timer(0.5, lambda: resource.setrlimit(resource.RLIMIT_NOFILE, usual)).start()
+
+    faults.at = starve
+    flight = keeper._holding("me").ask(by_person=True)
+    assert isinstance(flight, Flight)
+    meanwhile = keeper.get().token is not None
+    flight.wait(30)
+    told = {"meanwhile": meanwhile, "generation": keeper.status().generation, "before": before, "after": _count()}
+    os.write(1, json.dumps(told).encode() + b"\n")
+
+
+def _count() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]), Path(sys.argv[2]))
