@@ -50,6 +50,7 @@ class Seen:
         gets: Credentials handed out.
         expired: Those whose end had passed by then.
         refused: Requests that the resource answered with 401.
+        refused_early: Those of them whose credential had more than half a second left when the answer came.
         refused_late: Those of them that were begun after their process had a newer credential.
         refused_again: Requests that were refused once more with the newer credential.
         told_again: A needed sign-in that one process was told of more than once.
@@ -62,6 +63,7 @@ class Seen:
     gets: int = 0
     expired: int = 0
     refused: int = 0
+    refused_early: int = 0
     refused_late: int = 0
     refused_again: int = 0
     told_again: int = 0
@@ -136,7 +138,7 @@ class Figures:
             what
             for what, wrong in (
                 ("an expired credential was handed out", seen.expired),
-                ("a request begun with an outdated credential was refused", seen.refused_late),
+                ("a process that had a newer credential handed out an older one", seen.refused_late),
                 ("a newer credential was refused as well", seen.refused_again and not self.lost),
                 ("a process was told twice of one loss", seen.told_again),
                 ("a sign-in was lost although no process died between answer and commit", unexplained),
@@ -158,7 +160,7 @@ class Figures:
         return [] if unaccounted in (0, 1) else ["an answer of the server was not kept, and nothing was lost for it"]
 
     def _wrong_while_access_lives(self) -> list[str]:
-        return ["a valid credential was refused"] if self.seen.refused else []
+        return ["a valid credential was refused"] if self.seen.refused_early else []
 
 
 def as_json(plan: Plan, figures: Figures) -> str:
@@ -181,7 +183,9 @@ def report(plan: Plan, figures: Figures) -> str:
         ("sign-ins lost", f"{len(figures.lost)}, of which {unexplained} without a kill between answer and commit"),
         ("credentials handed out", f"{seen.gets}, {seen.gets / max(figures.seconds, 0.1):.0f} a second"),
         ("of which expired", seen.expired),
-        ("requests refused once / twice / late", f"{seen.refused} / {seen.refused_again} / {seen.refused_late}"),
+        ("requests refused", f"{seen.refused}, of which {seen.refused_early} before the end of their credential"),
+        ("refused although begun with an older one", seen.refused_late),
+        ("refused again with the newer one", seen.refused_again),
         ("longest way from a refusal to a newer one", f"{seen.longest_refused:.3f} s"),
         ("errors", seen.errors or "none"),
         ("longest wait with a valid credential", f"{seen.longest_valid:.3f} s"),

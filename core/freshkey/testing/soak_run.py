@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 import struct
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from freshkey.testing.browser import follow
 from freshkey.testing.person import ScriptedPerson
 from freshkey.testing.server import AuthorizationServer, Policy
 from freshkey.testing.soak_figures import Figures, Loss, Plan, Seen
-from freshkey.testing.soak_worker import NOTE
+from freshkey.testing.soak_worker import LAST, NOTE
 
 
 PROVIDER = "claude_oauth"
@@ -35,7 +36,7 @@ ROUNDING = 0.02
 """Seconds by which the server's clock reading of a grant may precede what the client makes of it."""
 
 
-SLOW_SERVER = 1.0
+SLOW_SERVER = 5.0
 """Seconds after which a request of a process that has died is answered at the latest, on a busy machine."""
 
 
@@ -95,9 +96,12 @@ class Soak:
     def __init__(self, plan: Plan, folder: Path) -> None:
         self._plan = plan
         self._folder = folder
+        self._shared = folder / "shared"
+        self._shared.write_bytes(bytes(struct.calcsize(LAST)))
         self._figures = Figures()
         self._members: list[_Member] = []
         self._deaths: list[_Death] = []
+        self._orders: dict[str, Any] = {}
         self._sign_ins = 0
         self._began = 0
 
@@ -113,7 +117,8 @@ class Soak:
             with Keeper(configuration=configuration) as onlooker:
                 self._sign_in(configuration)
                 try:
-                    self._endure(server, onlooker, self._orders(server, settings))
+                    self._orders = self._orders_for(server, settings)
+                    self._endure(server, onlooker)
                     # The renewal under way at the end is still to be kept before it is counted.
                     self._dismiss()
                     self._look_after(server, onlooker)
@@ -125,7 +130,7 @@ class Soak:
         self._figures.seconds = round(time.monotonic() - began, 1)
         return self._figures
 
-    def _orders(self, server: AuthorizationServer, settings: dict[str, Any]) -> dict[str, Any]:
+    def _orders_for(self, server: AuthorizationServer, settings: dict[str, Any]) -> dict[str, Any]:
         return {
             "settings": settings,
             "state_dir": str(self._folder / "state"),
@@ -133,54 +138,61 @@ class Soak:
             "threads": self._plan.threads,
             "pace": self._plan.pace,
             "aim": self._plan.aim,
+            "shared": str(self._shared),
         }
 
-    def _endure(self, server: AuthorizationServer, onlooker: Keeper, orders: dict[str, Any]) -> None:
-        self._members = [self._start(orders) for _ in range(self._plan.processes)]
+    def _endure(self, server: AuthorizationServer, onlooker: Keeper) -> None:
+        self._members = [self._start() for _ in range(self._plan.processes)]
         while server.count("grant.refresh_token") < self._plan.expiries:
             time.sleep(ROUND)
             if random.random() < self._plan.kill * ROUND:  # noqa: S311  no secret
                 random.choice(self._members).process.kill()  # noqa: S311  no secret
-            self._replace(orders)
+            self._replace()
             self._look_after(server, onlooker)
 
-    def _start(self, orders: dict[str, Any]) -> _Member:
+    def _start(self) -> _Member:
         self._began += 1
-        return _Member(orders, self._folder / f"note-{self._began}")
+        return _Member(self._orders, self._folder / f"note-{self._began}")
 
     def _sign_in(self, configuration: Configuration) -> None:
         with Keeper(configuration=configuration) as keeper, ScriptedPerson(browser=follow) as person:
             keeper.login("soak", ask=person)
         self._sign_ins += 1
 
-    def _replace(self, orders: dict[str, Any]) -> None:
+    def _replace(self) -> None:
         for index, member in enumerate(self._members):
             if member.process.poll() is not None:
-                self._bury(member)
-                self._members[index] = self._start(orders)
+                self._settle(member)
+                self._members[index] = self._start()
 
-    def _bury(self, member: _Member) -> None:
+    def _dismiss(self) -> None:
+        members, self._members = self._members, []
+        for member in members:
+            self._settle(member)
+
+    def _settle(self, member: _Member) -> None:
+        """Let a process end, if it did not end by itself, and note how it did and what it saw."""
+        member.end()
+        seen, code = member.seen, member.process.returncode
+        if code == -signal.SIGKILL:
+            self._note_death(member)
+        elif code:
+            seen.errors[f"exit code {code}"] = 1
+        self._figures.seen.add(seen)
+
+    def _note_death(self, member: _Member) -> None:
         self._figures.killed += 1
         death = member.death()
         if death is not None:
             self._figures.killed_spending += 1
             self._deaths.append(death)
-        member.end()
-        self._figures.seen.add(member.seen)
-
-    def _dismiss(self) -> None:
-        members, self._members = self._members, []
-        for member in members:
-            if member.process.poll() is not None:
-                self._bury(member)
-                continue
-            member.end()
-            self._figures.seen.add(member.seen)
 
     def _look_after(self, server: AuthorizationServer, onlooker: Keeper) -> None:
         """Sign in again where a sign-in was lost, and note why."""
         reason = onlooker.status("soak").sign_in_needed
         if reason is not None:
+            # Whoever died before another process found the loss is dead by now.
+            self._replace()
             self._figures.lost.append(Loss(reason, self._explained(server)))
             self._sign_in(onlooker.configuration)
 

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from attrs import asdict
 
-from freshkey import Configuration, Credential, FreshkeyError, Keeper, LoginRequired, faults
+from freshkey import Configuration, Credential, FreshkeyError, Keeper, LoginRequired, faults, schedule
 from freshkey.clock import SYSTEM
 from freshkey.events import Event, SignInNeeded
 from freshkey.testing.soak_figures import Seen
@@ -30,8 +30,17 @@ from freshkey.testing.soak_figures import Seen
 
 REPORT_SECONDS = 0.5
 
+NEARLY_OVER = 0.5
+"""Seconds that a refused credential had left at the most if it may have run out on its way through a busy machine."""
+
 NOTE = "=Bd"
 """What a process keeps in a file for its parent: the last point passed, and when an intent was last written."""
+
+LAST = "=d"
+"""What all processes keep in one file: when the last one was killed on purpose."""
+
+SPARED_SECONDS = 1.0
+"""Seconds after a death on purpose in which there is no other; repeating the request takes less."""
 
 
 class Worker:
@@ -87,8 +96,10 @@ class Worker:
         credential = self._get()
         if self._status(connection, credential) != http.HTTPStatus.UNAUTHORIZED:
             return
+        left = schedule.seconds_left(credential.obtained, credential.lifetime, SYSTEM.now())
         with self._mutex:
             self._seen.refused += 1
+            self._seen.refused_early += left > NEARLY_OVER
             self._seen.refused_late += credential.obtained.elapsed < newest
         newer = self._keeper.get("soak", refused=credential)
         took = time.monotonic() - began
@@ -138,34 +149,49 @@ class Worker:
                 return
 
 
-def note_points(path: str, aim: float) -> None:
-    """Keep the last point passed, and when an intent was written, in a file: there the parent finds it after a kill.
+class Doom:
+    """Keeps the last point passed where the parent finds it after a kill, and kills some renewals on purpose.
+
+    Deaths on purpose strike between the sending of a refresh token and the commit of what it brought, before or after
+    the answer is read. The process that then repeats the request is spared: a token is sent three times at the most.
 
     Args:
-        path: The file, as large as `NOTE`.
-        aim: Probability of each renewal to die between the sending of a refresh token and the commit of what it
-            brought: before the answer is read, or right after it.
+        note: A file of this process, as large as `NOTE`.
+        shared: A file of all processes, as large as `LAST`, for the time of the last death on purpose.
+        aim: Probability of a renewal to be killed.
     """
-    with open(path, "r+b") as file:  # noqa: PTH123  mapped, not read
-        shared = mmap.mmap(file.fileno(), struct.calcsize(NOTE))
-    intended, doom = 0.0, ""
 
-    def at(point: str) -> None:
-        nonlocal intended, doom
+    def __init__(self, note: str, shared: str, aim: float) -> None:
+        self._note, self._shared, self._aim = _mapped(note), _mapped(shared), aim
+        self._intended = 0.0
+        self._at = ""
+
+    def __call__(self, point: str) -> None:
+        """Pass a point."""
         if point == "P3":
-            intended = time.time()
-            doom = random.choice(("P4", "P5")) if random.random() < aim else ""  # noqa: S311  no secret
-        struct.pack_into(NOTE, shared, 0, int(point[1:]), intended)
-        if point == doom:
+            self._intended = time.time()
+            self._at = self._choose()
+        struct.pack_into(NOTE, self._note, 0, int(point[1:]), self._intended)
+        if point == self._at:
+            struct.pack_into(LAST, self._shared, 0, time.time())
             os.kill(os.getpid(), signal.SIGKILL)
 
-    faults.at = at
+    def _choose(self) -> str:
+        (last,) = struct.unpack_from(LAST, self._shared)
+        if random.random() >= self._aim or time.time() < last + SPARED_SECONDS:  # noqa: S311  no secret
+            return ""
+        return random.choice(("P4", "P5"))  # noqa: S311  no secret
+
+
+def _mapped(path: str) -> mmap.mmap:
+    with open(path, "r+b") as file:  # noqa: PTH123  mapped, not read
+        return mmap.mmap(file.fileno(), 0)
 
 
 def main() -> None:
     """Run as one process of `freshkey.testing.soak`."""
     orders = json.loads(sys.argv[1])
-    note_points(orders["note"], orders["aim"])
+    faults.at = Doom(orders["note"], orders["shared"], orders["aim"])
     Worker(orders).run()
 
 

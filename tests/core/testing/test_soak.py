@@ -27,7 +27,7 @@ def test_without_kills_each_expiry_is_one_grant_and_nobody_notices(tmp_path: Pat
     assert figures.broken_promises(SMALL) == [], report(SMALL, figures)
     assert figures.refresh_grants == figures.expiries >= SMALL.expiries
     assert figures.seen.gets > SMALL.processes * SMALL.threads * 10
-    assert (figures.lost, figures.killed, figures.seen.refused) == ([], 0, 0)
+    assert (figures.lost, figures.killed, figures.seen.refused_early) == ([], 0, 0)
 
 
 def test_with_kills_nothing_is_lost_but_where_the_answer_died_with_its_process(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_loss_that_no_kill_explains_is_found(tmp_path: Path, monkeypatch: pyte
     "broken",
     [
         {"seen": Seen(expired=1)},
-        {"seen": Seen(refused=1)},
+        {"seen": Seen(refused=1, refused_early=1)},
         {"seen": Seen(refused_again=1)},
         {"seen": Seen(refused_late=1)},
         {"seen": Seen(told_again=1)},
@@ -90,7 +90,7 @@ def test_each_answer_that_was_not_kept_is_a_loss_but_the_last() -> None:
 
 
 def test_refusals_are_expected_of_a_server_that_ends_access_tokens() -> None:
-    figures = evolve(GOOD, seen=Seen(refused=3))
+    figures = evolve(GOOD, seen=Seen(refused=3, refused_early=3))
     assert figures.broken_promises(evolve(SMALL, access_dies=True)) == []
 
 
