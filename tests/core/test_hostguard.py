@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshkey import hostguard
+from freshkey import Configuration, Keeper, hostguard
 from freshkey.errors import ConfigurationError, OutcomeUnknown, ProtocolError, ProviderRefused, TransientError
 from freshkey.hostguard import CAPACITY, Health, HostGuard, HostPaused, Visit, visiting
 from freshkey.retry import Policy, persistently
@@ -388,8 +389,9 @@ def test_a_visit_ends_with_its_block_and_belongs_to_its_thread(guard: HostGuard)
     assert seen == [None]
 
 
-def test_a_forked_child_gets_a_lock_that_somebody_opens(guard: HostGuard) -> None:
-    fail(guard, 5)
-    guard._mutex.acquire()
-    guard.forget_threads()
-    refusal(guard)
+def test_a_forked_child_gets_a_lock_that_somebody_opens(tmp_path: Path) -> None:
+    keeper = Keeper(configuration=Configuration.of({}, state_dir=tmp_path))
+    fail(keeper._guard, 5)
+    keeper._guard._mutex.acquire()
+    keeper.after_fork()
+    refusal(keeper._guard)

@@ -555,7 +555,10 @@ def test_the_events_of_a_whole_life(world: World) -> None:
     keeper.logout("me")
     until(lambda: len(events) == 7, "seven events")
     bob = world.provider.identity
-    reason = "me: the server no longer knows the refresh token"
+    reason = (
+        "me: the server no longer knows the refresh token. It was ended at the provider, or its refresh token was used "
+        "elsewhere, such as from a copy of this store. Run: freshkey login me"
+    )
     second, third = (after(first.expires_at, hours=1), after(first.expires_at, hours=2, seconds=31))
     assert events == [
         Obtained(profile="me", source=SIGN_IN, expires_at=first.expires_at),
