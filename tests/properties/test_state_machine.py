@@ -1,0 +1,145 @@
+"""Three clients of one sign-in, whatever happens to them in whatever order (ROT-2, rows 14 to 16, 19, 26, 29, 30).
+
+What must hold at every moment; `one_machine` and `strict_server` watch, and blame by these names:
+
+- I1: one refresh request at a time.
+- I2: a spent token is never sent once its successor is durable.
+- I3: no token is used twice unless an answer to it went missing, its user died, or somebody outside took it.
+- I4: no access token is handed out before its refresh token is durable, unless saving has failed for ten seconds.
+- I5: the newest generation never goes back, for no reader.
+- I6: a failure never takes from a caller what was good before it.
+- I7: at most one renewal's worth of requests between two attempts.
+- I8: once all troubles are over, who can be renewed without a person is, and nobody else is asked about again.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from matrix import row
+from one_machine import DEEDS, Client, Happening, Machine
+
+
+TROUBLES = [
+    "store locked 12",
+    "store locked 45",
+    "store readonly 20",
+    "store forgets 3",
+    "store late 2",
+    "store late 40",
+]
+ANSWERS = ["busy", "fails", "refuses", "vanishes", "loses", "breaks", "slow"]
+SERVER = ["server down 5", "server down 100", *(f"server {answer}" for answer in ANSWERS)]
+WORLD = ["pass 1", "pass 40", "pass 700", "lock elsewhere 10", "lock elsewhere 100", *TROUBLES, *SERVER]
+NEARBY = ["thread asks", *(f"sibling {verb}" for verb in DEEDS)]
+POINTS = ["P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "get", "set", "between", "delete", "connect", "sleep"]
+
+HAPPENINGS = st.builds(
+    Happening,
+    point=st.sampled_from(POINTS),
+    nth=st.sampled_from([0, 0, 0, 1, 2]),
+    what=st.just("die") | st.sampled_from(NEARBY) | st.sampled_from(WORLD),
+)
+PLANS = st.lists(HAPPENINGS, max_size=3)
+CLIENTS = st.integers(0, 2)
+
+
+class ThreeClients(RuleBasedStateMachine):
+    """Rules are what people, time and bad luck do; the troubles of a plan come in the middle of a step."""
+
+    grace: ClassVar[float] = 0.0
+
+    @initialize(
+        lifetime=st.sampled_from([20.0, 600.0, 3600.0]), random=st.sampled_from([0.0, 0.5]), replaces=st.booleans()
+    )
+    def begin(self, lifetime: float, random: float, replaces: bool) -> None:
+        self.machine = Machine(grace=self.grace, lifetime=lifetime, random=random, replaces=replaces)
+        self.machine.act(0, Client.sign_in)
+
+    @rule(client=CLIENTS, deed=st.sampled_from(sorted(DEEDS)), plan=PLANS)
+    def do(self, client: int, deed: str, plan: list[Happening]) -> None:
+        self.machine.act(client, DEEDS[deed], plan, by_person=deed == "renews")
+
+    @rule(client=CLIENTS, plan=PLANS)
+    def get_when_it_is_due(self, client: int, plan: list[Happening]) -> None:
+        self.machine.clock.advance(0.97 * self.machine.server.lifetime)
+        self.machine.act(client, Client.get, plan)
+
+    @rule(client=CLIENTS, plan=PLANS)
+    def get_when_it_has_expired(self, client: int, plan: list[Happening]) -> None:
+        self.machine.clock.advance(1.1 * self.machine.server.lifetime)
+        self.machine.act(client, Client.get, plan)
+
+    @rule(client=CLIENTS, pace=st.sampled_from([1.0, 5.0, 31.0]), times=st.integers(2, 8), plan=PLANS)
+    def ask_again_and_again(self, client: int, pace: float, times: int, plan: list[Happening]) -> None:
+        self.machine.clock.advance(self.machine.server.lifetime)
+        for _ in range(times):
+            self.machine.act(client, Client.get, plan)
+            self.machine.clock.advance(pace)
+
+    @rule(client=CLIENTS, plan=PLANS)
+    def sign_in(self, client: int, plan: list[Happening]) -> None:
+        self.machine.act(client, Client.sign_in, plan)
+
+    @rule(client=CLIENTS, plan=PLANS)
+    def sign_out(self, client: int, plan: list[Happening]) -> None:
+        self.machine.act(client, Client.sign_out, plan)
+
+    @rule(what=st.sampled_from(WORLD))
+    def something_happens(self, what: str) -> None:
+        self.machine.happen(what)
+
+    @rule(seconds=st.sampled_from([-7200.0, -30.0, 30.0, 7200.0]))
+    def somebody_sets_the_clock(self, seconds: float) -> None:
+        self.machine.clock.step_wall(seconds)
+
+    @rule(client=CLIENTS)
+    def a_client_ends_and_starts_anew(self, client: int) -> None:
+        self.machine.restart(client)
+
+    @rule()
+    def the_token_is_stolen(self) -> None:
+        self.machine.server.steal()
+
+    @rule(fail=st.booleans())
+    def hints_cannot_be_kept(self, fail: bool) -> None:
+        self.machine.hints_fail = fail
+
+    @precondition(lambda self: hasattr(self, "machine"))
+    @invariant()
+    def no_promise_is_broken(self) -> None:
+        assert not self.machine.broken, self.machine.broken
+
+    def teardown(self) -> None:
+        if not hasattr(self, "machine"):
+            return
+        try:
+            self.machine.calm_down()
+            self.machine.settle()
+            assert not self.machine.broken, self.machine.broken
+        finally:
+            self.machine.close()
+
+
+class ThreeClientsAndGrace(ThreeClients):
+    """The same where the server repeats its answer for 30 s."""
+
+    grace: ClassVar[float] = 30.0
+
+
+BUDGET = settings(
+    max_examples=150,
+    stateful_step_count=25,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+TestStrict = row(26, "ROT-2", "ROT-4", "ROT-5", "ROT-6")(ThreeClients.TestCase)
+TestStrict.settings = BUDGET
+TestGrace = ThreeClientsAndGrace.TestCase
+TestGrace.settings = BUDGET

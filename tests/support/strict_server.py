@@ -1,0 +1,220 @@
+"""A server with single-use refresh tokens that notices reuse, and knows whether there was an excuse for it."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Final
+
+from attrs import frozen
+
+from freshkey import faults, schedule
+from freshkey.errors import LoginRequired, OutcomeUnknown, PluginBroken, ProviderRefused, TransientError
+from freshkey.model import Credential, Interaction, OAuthToken, Profile, Sighting, Source
+from freshkey.secret import Secret
+
+
+if TYPE_CHECKING:
+    from one_machine import Client, Machine
+
+MOST_REQUESTS: Final = 4
+"""Of one renewal, by the retry policy."""
+
+ASKED: Final = 90.0
+"""Seconds that the server asks for when it is busy."""
+
+
+@frozen
+class Request:
+    """One refresh request: when it came, with which token, and whether a person wanted it."""
+
+    at: float
+    number: int
+    by_person: bool
+
+
+class StrictServer:
+    """Renews tokens of families; a family dies when one of its tokens comes twice.
+
+    Attributes:
+        grace: Seconds within which a spent token gets the same successor again.
+        lifetime: Of access tokens, in seconds.
+        script: What the next requests meet: ``busy``, ``fails``, ``refuses``; ``vanishes`` loses the request,
+            ``loses`` the answer to it, ``breaks`` breaks the plugin after the answer, ``slow`` waits before it acts.
+        down_until: Until then there is no connection.
+        ends: When each access token ends; the server has no other clock than everybody's elapsed time.
+        issued: When each token was issued.
+        unanswered: How many requests with a token got no answer; their clients live.
+        unfinished: How many clients died between the intent to send a token and the end of that renewal.
+        family: Of each token; the family's dead ones are in `dead`.
+    """
+
+    def __init__(self, machine: Machine, *, grace: float, lifetime: float) -> None:
+        self.machine = machine
+        self.grace = grace
+        self.lifetime = lifetime
+        self.script: deque[str] = deque()
+        self.down_until = 0.0
+        self.ends: dict[int, float] = {}
+        self.issued: dict[int, float] = {}
+        self.requests: list[Request] = []
+        self.unanswered: Counter[int] = Counter()
+        self.unfinished: Counter[int] = Counter()
+        self.family: dict[int, int] = {}
+        self.dead: set[int] = set()
+        self._spent: dict[int, tuple[int, float]] = {}
+        self._spender: dict[int, Client] = {}
+        self._strangers: set[int] = set()
+        self._busy = False
+
+    # --- what clients see -------------------------------------------------------------------------------------
+
+    def look(self, profile: Profile, source: Source) -> Sighting | None:
+        return None
+
+    def acquire(self, profile: Profile, source: Source, ask: Interaction) -> Credential:
+        self.machine.step("sign-in")
+        self._must_be_up()
+        number = self._issue(len(self.ends) + 1)
+        return self._token(number)
+
+    def revoke(self, description: object, profile: Profile, credential: Credential) -> bool:
+        self.machine.step("revoke")
+        self._must_be_up()
+        self.dead.add(self.family[_number(credential)])
+        return True
+
+    def refresh(self, profile: Profile, credential: Credential, report: object) -> Credential:
+        number = _number(credential)
+        self.machine.step("connect")
+        self._must_be_up()
+        self._judge(number)
+        self._busy = True
+        try:
+            return self._answer(number)
+        except (OutcomeUnknown, PluginBroken):
+            self.unanswered[number] += 1
+            raise
+        finally:
+            self._busy = False
+
+    def _answer(self, number: int) -> Credential:
+        mode = self.script.popleft() if self.script else ""
+        if mode == "slow":
+            faults.hit("P4")
+        if mode == "vanishes":
+            raise OutcomeUnknown("the request was lost")
+        _turn_down(mode)
+        newer = self._token(self._rotate(number, self.machine.acting.client if self.machine.acting else None))
+        if mode != "slow":
+            faults.hit("P4")
+        if mode == "loses":
+            raise OutcomeUnknown("the answer was lost")
+        if mode == "breaks":
+            raise PluginBroken("it does not understand the answer", plugin="example")
+        return newer
+
+    # --- what others do ---------------------------------------------------------------------------------------
+
+    def steal(self) -> None:
+        """Somebody copied the newest durable token and renews with it."""
+        number = self.machine.number
+        if number and number not in self._spent and self.alive(number):
+            self._strangers.add(number)
+            self._rotate(number, None)
+
+    def alive(self, number: int) -> bool:
+        """Tell whether a refresh token would be honoured."""
+        if number not in self.family or self.family[number] in self.dead:
+            return False
+        return number not in self._spent or self._repeats(number)
+
+    def gave_up(self, number: int) -> bool:
+        """Tell whether a token was sent often enough without an answer, or may have been, to give it up."""
+        return self.unanswered[number] + self.unfinished[number] > 1
+
+    # --- inside -----------------------------------------------------------------------------------------------
+
+    def _must_be_up(self) -> None:
+        if self.machine.clock.elapsed() < self.down_until:
+            raise TransientError("no connection")
+
+    def _rotate(self, number: int, client: Client | None) -> int:
+        if self._repeats(number) and self.family[number] not in self.dead:
+            return self._spent[number][0]
+        if number in self._spent and self.family[number] not in self.dead:
+            self._judge_reuse(number)
+            self.dead.add(self.family[number])
+        if self.family[number] in self.dead:
+            raise LoginRequired("the server no longer knows the refresh token")
+        newer = self._issue(self.family[number])
+        self._spent[number] = newer, self.machine.clock.elapsed()
+        if client is not None:
+            self._spender[number] = client
+        return newer
+
+    def _repeats(self, number: int) -> bool:
+        newer, spent = self._spent.get(number, (0, 0.0))
+        within = self.machine.clock.elapsed() - spent <= self.grace
+        return bool(newer and self.grace and within and newer not in self._spent)
+
+    def _issue(self, family: int) -> int:
+        number = len(self.ends) + 1
+        self.issued[number] = self.machine.clock.elapsed()
+        self.ends[number] = self.issued[number] + self.lifetime
+        self.family[number] = family
+        return number
+
+    def _token(self, number: int) -> OAuthToken:
+        return OAuthToken(
+            obtained=self.machine.clock.now(),
+            lifetime=self.ends[number] - self.machine.clock.elapsed(),
+            source="login",
+            access_token=Secret(f"at-{number}"),
+            refresh_token=Secret(f"rt-{number}"),
+        )
+
+    # --- the judge --------------------------------------------------------------------------------------------
+
+    def _judge(self, number: int) -> None:
+        machine, now = self.machine, self.machine.clock.elapsed()
+        if self._busy:
+            machine.blame("I1", "two refresh requests at a time")
+        if machine.number > number:
+            machine.blame("I2", f"token {number} was sent although {machine.number} is durable")
+        if machine.durable.record is not None and machine.durable.record.payload is None:
+            machine.blame("I2", f"token {number} was sent after a sign-out")
+        by_person = machine.acting is not None and machine.acting.by_person
+        self.requests.append(Request(now, number, by_person))
+        self._judge_pace(now)
+
+    def _judge_pace(self, now: float) -> None:
+        machine = self.machine
+        begin = now - schedule.attempt_floor(self.lifetime)
+        recent = [request for request in self.requests if request.at > begin and not request.by_person]
+        # Whoever dies tells nobody to wait, and where hints cannot be kept each client has only its own pace.
+        clients = len(machine.clients) if machine.hints_failed > begin - schedule.LONGEST_PAUSE else 1
+        clients += sum(death > begin for death in machine.deaths)
+        if len(recent) > MOST_REQUESTS * clients:
+            machine.blame("I7", f"{len(recent)} requests in {now - begin:g} s")
+
+    def _judge_reuse(self, number: int) -> None:
+        spender = self._spender.get(number)
+        excused = number in self._strangers or self.unanswered[number] > 0 or (spender is not None and spender.dead)
+        if not excused:
+            self.machine.blame("I3", f"token {number} was used twice, and its answer had arrived")
+
+
+def _number(credential: Credential) -> int:
+    secret = credential.renewal_secret
+    assert secret is not None
+    return int(secret.reveal().partition("-")[2])
+
+
+def _turn_down(mode: str) -> None:
+    errors = {
+        "busy": TransientError("busy", retry_after=ASKED),
+        "fails": TransientError("it fails"),
+        "refuses": ProviderRefused("the client is unknown"),
+    }
+    if mode in errors:
+        raise errors[mode]
