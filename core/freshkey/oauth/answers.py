@@ -44,7 +44,8 @@ class TokenAnswer:
         refresh_token: A new refresh token; None means that the old one stays (RFC 6749, section 6).
         expires_in: Seconds from the receipt of the answer; None where the server did not say.
         scopes: What was granted; None where the server did not say, which means: what was asked for.
-        token_type: ``Bearer`` (RFC 6750) or ``DPoP`` (RFC 9449); a server that leaves it out means ``Bearer``.
+        token_type: ``Bearer`` (RFC 6750) or ``DPoP`` (RFC 9449); a server that leaves it out, or empty,
+            means ``Bearer``.
         extra: All other members, unchecked. They may be secret, as an ID token is.
     """
 
@@ -209,15 +210,20 @@ def _seconds(facts: Mapping[str, Any], member: str) -> float | None:
 
 
 def _scopes(value: object) -> tuple[str, ...] | None:
+    """Return the words of a string (RFC 6749, section 3.3), or of a list of strings, which some servers send."""
     if value is None:
         return None
-    if not isinstance(value, str) or not all(_VISIBLE.fullmatch(scope) for scope in value.split(" ") if scope):
+    parts = value if isinstance(value, list) else [value]
+    scopes = [scope for part in parts if isinstance(part, str) for scope in part.split(" ") if scope]
+    if not all(isinstance(part, str) for part in parts) or not all(map(_VISIBLE.fullmatch, scopes)):
         raise _unreadable("scope")
-    return tuple(scope for scope in value.split(" ") if scope)
+    return tuple(scopes)
 
 
 def _token_type(value: object) -> str:
+    if value in (None, ""):
+        return "Bearer"
     known = _TOKEN_TYPES.get(value.lower()) if isinstance(value, str) else None
-    if value is not None and known is None:
+    if known is None:
         raise _unreadable("token_type")
-    return known or "Bearer"
+    return known

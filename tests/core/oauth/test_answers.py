@@ -60,7 +60,14 @@ def test_scopes_that_are_left_out_are_those_that_were_asked_for(answer: Answer) 
     assert read_token(answer({**GOOD, "scope": ""}), NOW).granted(("a", "b")) == ()
 
 
-@pytest.mark.parametrize("scope", [["a"], 7, "a\nb", "a \x1b[31m", {"a": 1}])
+@pytest.mark.parametrize(
+    ("written", "read"), [(["a", "b"], ("a", "b")), (["a b", ""], ("a", "b")), ([], ()), (" a  b ", ("a", "b"))]
+)
+def test_scopes_may_come_as_a_list(answer: Answer, written: object, read: tuple[str, ...]) -> None:
+    assert read_token(answer({**GOOD, "scope": written}), NOW).scopes == read
+
+
+@pytest.mark.parametrize("scope", [["a", 7], [["a"]], [None], ["a\nb"], 7, "a\nb", "a \x1b[31m", {"a": 1}, False])
 def test_scopes_that_cannot_be_read(answer: Answer, scope: object) -> None:
     with pytest.raises(ProtocolError, match="scope"):
         read_token(answer({**GOOD, "scope": scope}), NOW)
@@ -68,13 +75,20 @@ def test_scopes_that_cannot_be_read(answer: Answer, scope: object) -> None:
 
 @pytest.mark.parametrize(
     ("written", "read"),
-    [("bearer", "Bearer"), ("Bearer", "Bearer"), ("BEARER", "Bearer"), ("DPoP", "DPoP"), ("dpop", "DPoP")],
+    [
+        ("bearer", "Bearer"),
+        ("Bearer", "Bearer"),
+        ("BEARER", "Bearer"),
+        ("DPoP", "DPoP"),
+        ("", "Bearer"),
+        ("dpop", "DPoP"),
+    ],
 )
 def test_token_types(answer: Answer, written: str, read: str) -> None:
     assert read_token(answer({**GOOD, "token_type": written}), NOW).token_type == read
 
 
-@pytest.mark.parametrize("written", ["mac", "N_A", "", "Bearer ", 1, ["Bearer"], True])
+@pytest.mark.parametrize("written", ["mac", "N_A", " ", "Bearer ", 0, 1, ["Bearer"], [], True, False])
 def test_other_token_types_are_refused(answer: Answer, written: object) -> None:
     with pytest.raises(ProtocolError, match="token_type"):
         read_token(answer({**GOOD, "token_type": written}), NOW)
