@@ -166,7 +166,7 @@ def frameless(read: Callable[P, T]) -> Callable[P, T]:
     """Let the errors of a function that takes secrets apart begin at its caller.
 
     Crash reports print local variables, and between the wrapped secret that came in and the wrapped one that goes out
-    those of a reader are bare. Its arguments and its result have to be wrapped.
+    those of a reader are bare. Arguments that are not wrapped do not show either, as far as it is for this function.
     """
 
     @functools.wraps(read)
@@ -175,6 +175,7 @@ def frameless(read: Callable[P, T]) -> Callable[P, T]:
             return read(*args, **kwargs)
         except FreshkeyError as error:
             bare = error.for_another_caller()
+        del args, kwargs
         raise bare
 
     return reading

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -105,9 +106,20 @@ def _flaw(url: str, *, allow_insecure_loopback: bool) -> str | None:
 
 
 def form(url: str, fields: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Request:
-    """Return a POST of `fields` in the encoding of HTML forms, as RFC 6749 (section 3.2) asks for."""
+    """Return a POST of `fields` in the encoding of HTML forms, as RFC 6749 (section 3.2) asks for.
+
+    Raises:
+        ConfigurationError: A field is no text that UTF-8 can write. The message does not quote it.
+    """
     kind = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-    return Request(method="POST", url=url, headers={**kind, **(headers or {})}, body=urlencode(fields).encode())
+    return Request(method="POST", url=url, headers={**kind, **(headers or {})}, body=_encoded(fields))
+
+
+def _encoded(fields: Mapping[str, str]) -> bytes:
+    with suppress(UnicodeEncodeError):
+        return urlencode(fields).encode()
+    # Raised outside of the handler: an error of encoding carries the whole field.
+    raise ConfigurationError("a field of a request has half a character in it, and cannot be sent")
 
 
 def json_body(url: str, value: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Request:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from attrs import field, frozen
 
 from freshkey.clock import SYSTEM, Clock
+from freshkey.errors import frameless
 from freshkey.http import Request, Send, form
 from freshkey.oauth import answers, protocol
 from freshkey.oauth.answers import TokenAnswer
@@ -41,6 +42,7 @@ class OAuthClient:
     encode: Encode = form
     clock: Clock = field(default=SYSTEM, repr=False)
 
+    @frameless
     def exchange(
         self, grant: Grant, *, extra: Mapping[str, str] = NOTHING, headers: Mapping[str, str] = NOTHING
     ) -> TokenAnswer:
@@ -63,6 +65,7 @@ class OAuthClient:
         )
         return self._token(request)
 
+    @frameless
     def refresh(
         self,
         refresh_token: Secret,
@@ -90,6 +93,7 @@ class OAuthClient:
         )
         return self._token(request)
 
+    @frameless
     def revoke(
         self,
         token: Secret,

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 from attrs import Attribute, field, frozen
 
-from freshkey.errors import ConfigurationError
+from freshkey.errors import ConfigurationError, frameless
 from freshkey.http import Request, form
 from freshkey.secret import Secret
 
@@ -147,6 +147,7 @@ def authorization_url(
     return endpoint + ("&" if "?" in endpoint else "?") + urlencode(_merged(fields, extra), quote_via=quote)
 
 
+@frameless
 def code_request(
     server: Server,
     *,
@@ -169,6 +170,7 @@ def code_request(
     return encode(server.token_endpoint, _merged(fields, extra), headers)
 
 
+@frameless
 def refresh_request(
     server: Server,
     *,
@@ -189,6 +191,7 @@ def refresh_request(
     return encode(server.token_endpoint, _merged(fields, extra), headers)
 
 
+@frameless
 def revocation_request(
     server: Server,
     *,
@@ -218,6 +221,7 @@ def revocation_request(
     return encode(endpoint, _merged(fields, extra), headers)
 
 
+@frameless
 def device_request(
     server: Server,
     *,
@@ -236,6 +240,7 @@ def device_request(
     return encode(endpoint, _merged({"client_id": client_id, **_scope(scopes)}, extra), headers)
 
 
+@frameless
 def device_token_request(
     server: Server,
     *,

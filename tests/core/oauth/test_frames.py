@@ -1,0 +1,101 @@
+"""What a crash report that prints local variables shows of the toolkit's own frames (LEK-1, row 60)."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from typing import NoReturn
+
+import pytest
+
+from freshkey.errors import ConfigurationError, FreshkeyError, OutcomeUnknown
+from freshkey.http import Request, Response, form, json_body
+from freshkey.oauth import OAuthClient, Pkce, Server, protocol
+from freshkey.oauth.protocol import Encode, Grant
+from freshkey.secret import Secret
+from matrix import row
+
+
+CANARY = "canary-5d1e77aa02c3"
+TOKEN = Secret(CANARY)
+UNSENDABLE = Secret(f"{CANARY}\ud800")
+PKCE = Pkce(verifier=TOKEN, challenge="c")
+GRANT = Grant(code=TOKEN, redirect_uri="http://127.0.0.1:1/c", pkce=PKCE, state="s")
+
+Build = Callable[[Server, Secret, Mapping[str, str], Encode], Request]
+
+BUILDERS: dict[str, Build] = {
+    "code": lambda server, secret, extra, encode: protocol.code_request(
+        server, client_id="c", code=secret, pkce=PKCE, redirect_uri="http://127.0.0.1:1/c", extra=extra, encode=encode
+    ),
+    "refresh": lambda server, secret, extra, encode: protocol.refresh_request(
+        server, client_id="c", refresh_token=secret, extra=extra, encode=encode
+    ),
+    "revocation": lambda server, secret, extra, encode: protocol.revocation_request(
+        server, client_id="c", token=secret, hint="refresh_token", extra=extra, encode=encode
+    ),
+    "device": lambda server, secret, extra, encode: protocol.device_request(
+        server, client_id="c", scopes=(), extra={**extra, "client_secret": secret.reveal()}, encode=encode
+    ),
+    "device token": lambda server, secret, extra, encode: protocol.device_token_request(
+        server, client_id="c", device_code=secret, extra=extra, encode=encode
+    ),
+}
+
+
+def report(act: Callable[[], object]) -> str:
+    """Return what a crash report shows of the error that `act` raises, from our own code on."""
+    try:
+        act()
+    except FreshkeyError as error:
+        ours = error.__traceback__
+        while ours is not None and ours.tb_frame.f_code.co_filename == __file__:
+            ours = ours.tb_next
+        shown = traceback.TracebackException(type(error), error, ours, capture_locals=True)
+        return "".join(shown.format())
+    pytest.fail("nothing was raised")
+
+
+@row(60, "LEK-1")
+@pytest.mark.parametrize("request_of", BUILDERS)
+def test_a_field_that_is_set_twice_shows_no_secret(server: Server, request_of: str) -> None:
+    shown = report(lambda: BUILDERS[request_of](server, TOKEN, {"client_id": CANARY}, form))
+
+    assert "client_id cannot be set again" in shown
+    assert CANARY not in shown
+
+
+@row(60, "LEK-1")
+@pytest.mark.parametrize("request_of", BUILDERS)
+def test_a_secret_that_cannot_be_sent_is_not_quoted(server: Server, request_of: str) -> None:
+    """An error of encoding would carry the whole of it."""
+    build = BUILDERS[request_of]
+
+    with pytest.raises(ConfigurationError, match="half a character") as caught:
+        build(server, UNSENDABLE, {}, form)
+    assert (caught.value.__context__, caught.value.__cause__) == (None, None)
+    assert CANARY not in report(lambda: build(server, UNSENDABLE, {}, form))
+    assert rb"\ud800" in build(server, UNSENDABLE, {}, json_body).body
+
+
+@row(60, "LEK-1")
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda client, more: client.exchange(GRANT, extra=more),
+        lambda client, more: client.refresh(TOKEN, extra=more),
+        lambda client, more: client.revoke(TOKEN, extra=more),
+    ],
+)
+def test_a_request_that_fails_shows_none_of_its_fields(
+    server: Server, verb: Callable[[OAuthClient, Mapping[str, str]], object]
+) -> None:
+    def lost(_: Request) -> NoReturn:
+        raise OutcomeUnknown("no answer")
+
+    def refused(_: Request) -> Response:
+        return Response(status=400, headers={}, body=f'{{"error": "{CANARY}"}}'.encode())
+
+    for send in (lost, refused):
+        client = OAuthClient(server=server, client_id="c", send=send, extra={"client_assertion": CANARY})
+        assert CANARY not in report(lambda client=client: verb(client, {"client_secret": CANARY}))  # type: ignore[misc]
