@@ -32,7 +32,7 @@ LAYERS: list[tuple[str, ...]] = [
     # Words: values and the contract. They know nothing but each other.
     ("errors", "secret", "clock", "schedule", "model", "hooks", "events", "person", "faults"),
     # Tools: one job each, no profile, no provider.
-    ("strictjson", "wire", "hostguard", "http", "helpers", "flight", "retry"),
+    ("strictjson", "wire", "hostguard", "http", "environment", "helpers", "flight", "retry"),
     ("toml_lines", "document", "config_shape", "settings", "config"),
     # Toolkits for stores and for authors of providers.
     ("stores",),
@@ -188,7 +188,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     ("below", "allowed"),
     [
         ("stores", {*LAYERS[0], "stores"}),
-        ("oauth", {*LAYERS[0], "oauth", "http", "wire", "strictjson"}),
+        ("oauth", {*LAYERS[0], "oauth", "http", "wire", "strictjson", "environment"}),
         ("lifecycle", {*LAYERS[0], "plugins"}),
         ("plugins", {"hooks", "errors"}),
         ("config", {*LAYERS[0], *LAYERS[2]}),

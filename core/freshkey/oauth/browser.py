@@ -13,6 +13,7 @@ from pathlib import PurePath
 from typing import Final
 from urllib.parse import urlsplit
 
+from freshkey.environment import without_secrets
 from freshkey.errors import ConfigurationError
 from freshkey.http import LOOPBACK
 
@@ -75,7 +76,7 @@ def open(url: str, *, allow_insecure_loopback: bool = False, environ: Mapping[st
     Args:
         url: See `safe_url`. Other users may see it in the list of processes.
         allow_insecure_loopback: See `safe_url`.
-        environ: The environment to look into, and to hand on.
+        environ: The environment to look into, and to hand on without its secrets.
 
     Raises:
         ConfigurationError: `url` is not safe.
@@ -124,10 +125,8 @@ def _hand_to_windows(url: str) -> bool:
 
 
 def _run(command: list[str], environ: Mapping[str, str]) -> bool:
-    # xdg-open would run $BROWSER itself, whatever it says; a browser has no use for the file store's passphrase.
-    environment = {
-        name: value for name, value in environ.items() if name != "BROWSER" and not name.startswith("FRESHKEY_")
-    }
+    environment = without_secrets(environ)
+    environment.pop("BROWSER", None)  # xdg-open would run it, whatever it says
     try:
         process = subprocess.Popen(  # noqa: S603  an argument list, no shell; the address was checked
             command,

@@ -163,12 +163,14 @@ def test_the_browser_gets_one_argument_as_it_is(program: MakeProgram, tmp_path: 
     assert recorded(tmp_path) == ["1", URL]
 
 
-def test_the_browser_is_not_told_our_passphrase(program: MakeProgram, tmp_path: Path) -> None:  # LEK-4
+def test_the_browser_is_told_no_secrets(program: MakeProgram, tmp_path: Path) -> None:  # LEK-4
     chosen = program("browser", f"env > {tmp_path}/environment")
+    secrets = {"FRESHKEY_PASSPHRASE": "CANARY-1", "SOME_PROVIDER_API_KEY": "CANARY-2", "NIGHTLY_TOKEN": "CANARY-3"}
 
-    assert browser.open(URL, environ=environment(tmp_path, BROWSER=str(chosen), FRESHKEY_PASSPHRASE="CANARY", LANG="C"))
+    assert browser.open(URL, environ=environment(tmp_path, BROWSER=str(chosen), LANG="C", DISPLAY=":0", **secrets))
     seen = (tmp_path / "environment").read_text()
     assert "LANG=C" in seen
+    assert "DISPLAY=:0" in seen
     assert "CANARY" not in seen
 
 

@@ -1,0 +1,35 @@
+"""What of the environment a program that we start may see, where it is to see nearly all of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+
+# A variable is named after what is in it, and words are separated by underscores: no product has to be known here.
+_SECRET_NAME: Final = re.compile(
+    r"(?:.*_)?(?:(?:(?:api)?key|token|secret|password|credential)s?|passwd|passphrase|pass|pat|jwt)(?:_.*)?|.+_pwd",
+    re.IGNORECASE,
+)
+_DESKTOP_NAME: Final = "XDG_"
+_PROXY_NAME: Final = re.compile(r"(?:all|ftp|https?)_proxy", re.IGNORECASE)
+_PASSWORD_IN_ADDRESS: Final = re.compile(r"[a-z][0-9a-z+.-]*://[^/?#\s@:]*:[^/?#\s@]+@", re.IGNORECASE)
+
+
+def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return `environ` without freshkey's own variables and without those that look like secrets.
+
+    Those are variables with a word such as ``TOKEN``, ``KEY``, ``SECRET`` or ``PASSWORD`` in their name, and those that
+    hold an address with a password in it. A proxy's is left, as nothing else on the network could be reached without,
+    and so is what the desktop says (``XDG_ACTIVATION_TOKEN`` brings a window to the front).
+    """
+    return {name: value for name, value in environ.items() if not _is_secret(name, value)}
+
+
+def _is_secret(name: str, value: str) -> bool:
+    if name.startswith("FRESHKEY_"):
+        return True
+    if name.startswith(_DESKTOP_NAME) or _PROXY_NAME.fullmatch(name):
+        return False
+    return bool(_SECRET_NAME.fullmatch(name) or _PASSWORD_IN_ADDRESS.match(value))
