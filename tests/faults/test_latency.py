@@ -1,0 +1,393 @@
+"""A caller with a valid credential does in trouble exactly what it does on a good day, and nothing of that blocks.
+
+Times depend on the machine, so what is compared is what callers do: every function that Python calls on their thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+import pytest
+from attrs import evolve, frozen
+
+from counterparts.keychain import Keychain
+from crashing_process import Forge, until_halted
+from disks import filled, small_disk
+from forking_process import lock_file, until_it_has_open
+from freshkey import Configuration, Keeper
+from freshkey.clock import SYSTEM, Moment
+from freshkey.flight import Flight
+from freshkey.model import Credential
+from freshkey.stores import keyring
+from freshkey.stores.worker import SerialWorker
+from freshkey.testing import AuthorizationServer, ScriptedPerson
+from freshkey.testing.browser import follow
+from matrix import row
+from rotating import until
+
+
+# --- what a thread does -----------------------------------------------------------------------------------------------
+
+OPAQUE = ("Thread.__init__", "Thread.start", "Watched.__enter__", "Watched.__exit__")
+"""Functions whose inside is left out: to start a thread is to wait until the system has started it."""
+
+BLOCKING = ("posix.", "_io.", "io.", "fcntl.", "_socket.", "select.", "_ssl.", "_queue.", "time.sleep")
+"""Modules written in C whose functions may wait for something outside of this thread."""
+
+
+class Steps:
+    """Writes down each function that is called on this thread; a context manager."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self._inside = 0
+
+    def __enter__(self) -> Self:
+        gc.disable()  # or finalizers of anything would run on this thread
+        sys.setprofile(self._note)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        sys.setprofile(None)
+        gc.enable()
+        del self.names[-2:]  # this function, and the one that ended the noting
+
+    @property
+    def blocking(self) -> list[str]:
+        """Those that may wait for something."""
+        return [name for name in self.names if name.startswith(BLOCKING) or name.endswith(".acquire")]
+
+    def _note(self, frame: FrameType, event: str, function: Any) -> None:
+        if event == "return":
+            self._inside = max(0, self._inside - 1)
+        elif event == "call" and self._inside:
+            self._inside += 1
+        elif event == "call":
+            name = frame.f_code.co_qualname
+            self.names.append(name)
+            self._inside = int(name in OPAQUE)
+        elif event == "c_call" and not self._inside:
+            self.names.append(f"{function.__module__ or type(function.__self__).__module__}.{function.__qualname__}")
+
+
+class Watched:
+    """A lock for which the thread that made this never waits.
+
+    Args:
+        lock: The lock in its place.
+    """
+
+    def __init__(self, lock: Any) -> None:
+        self._lock = lock
+        self._caller = threading.get_ident()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=threading.get_ident() != self._caller):
+            raise AssertionError("a caller with a valid credential waits for a lock")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
+
+
+def asking(keeper: Keeper) -> None:
+    keeper.get("me")
+
+
+def authorising(keeper: Keeper) -> None:
+    keeper.headers("me", "GET", "https://api.example.com/")
+
+
+def awaiting(keeper: Keeper) -> None:
+    """Take one step of `aget`: if that is not all, an event loop would do something else meanwhile."""
+    try:
+        keeper.aget("me").send(None)
+    except StopIteration:
+        return
+    raise AssertionError("a caller with a valid credential waits")
+
+
+Ask = Callable[[Keeper], None]
+ASKS = (asking, authorising, awaiting)
+
+
+def steps(keeper: Keeper, ask: Ask) -> Steps:
+    with Steps() as noted:
+        ask(keeper)
+    return noted
+
+
+def test_what_waits_is_noted(tmp_path: Path) -> None:
+    """Or the tests below would find nothing, whatever callers do."""
+    path = tmp_path / "file"
+    lock = threading.Lock()
+    with Steps() as noted:
+        path.touch()
+        threading.Event().wait(0.001)
+        lock.acquire()
+    assert {"posix.open", "_thread.lock.acquire"} <= set(noted.blocking)
+    assert noted.names.count("Event.wait") == 1
+    watched = Watched(lock)
+    with pytest.raises(AssertionError), watched:
+        pass
+
+
+# --- machines in trouble ----------------------------------------------------------------------------------------------
+
+
+class Ahead:
+    """The clocks of this machine, set ahead; waiting takes no time, but sets them ahead further."""
+
+    def __init__(self) -> None:
+        self.by = 0.0
+
+    def elapsed(self) -> float:
+        return SYSTEM.elapsed() + self.by
+
+    def now(self) -> Moment:
+        moment = SYSTEM.now()
+        return evolve(moment, wall=moment.wall + self.by, elapsed=moment.elapsed + self.by)
+
+    def wait(self, event: threading.Event, timeout: float) -> bool:
+        self.by += timeout
+        return event.is_set()
+
+
+@frozen
+class Machine:
+    """A server, a state directory, and what is wrong; signed in."""
+
+    server: AuthorizationServer
+    home: Path
+    store: str
+    keychain: Keychain | None
+    clock: Ahead
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {**self.server.settings(), "provider": "claude_oauth", "store": self.store}
+
+    @contextmanager
+    def keeper(self) -> Iterator[Keeper]:
+        """A keeper that holds the credential. No timer of it runs, so that callers are who starts renewals."""
+        configuration = Configuration.of(
+            {"me": self.settings},
+            state_dir=self.home / "state",
+            default="me",
+            stores={"keyring": {"timeout": 60.0}} if self.store == "keyring" else {},
+        )
+        self.clock.by = 0.0
+        with Keeper(configuration=configuration) as keeper:
+            keeper.login(ask=ScriptedPerson(browser=follow))
+        with Keeper(configuration=configuration, clock=self.clock, random=lambda: 0.0) as keeper:
+            keeper._timer.wake = lambda: None  # type: ignore[method-assign]
+            keeper.get("me")
+            until(lambda: flight(keeper) is None, "rest")
+            holding = keeper._holding("me")
+            keeper._mutex = Watched(keeper._mutex)  # type: ignore[assignment]
+            holding._mutex = Watched(holding._mutex)  # type: ignore[assignment]
+            yield keeper
+
+
+def flight(keeper: Keeper) -> Flight[Credential] | None:
+    """Return the renewal under way."""
+    return keeper._holding("me")._flight
+
+
+@contextmanager
+def slow_answer(machine: Machine) -> Iterator[None]:
+    """No trouble: the control run. An answer takes a while, as any does."""
+    machine.server.hold()
+    yield
+    machine.server.release()
+
+
+@contextmanager
+def halted_holder(machine: Machine) -> Iterator[None]:
+    with Forge(machine.settings, machine.home) as forge:
+        until_halted(forge.begin("refresh", at="P2", act="SIGSTOP"))
+        yield
+
+
+@contextmanager
+def halted_keychain(machine: Machine) -> Iterator[None]:
+    assert machine.keychain is not None
+    machine.keychain.stop()
+    yield
+    machine.keychain.cont()
+
+
+@contextmanager
+def full_disk(machine: Machine) -> Iterator[None]:
+    with filled(machine.home):
+        yield
+
+
+@contextmanager
+def dead_server(machine: Machine) -> Iterator[None]:
+    machine.server.__exit__(None, None, None)
+    yield
+
+
+@frozen
+class Trouble:
+    """What may happen to a machine.
+
+    Attributes:
+        befall: Lets it happen for as long as the context lasts.
+        wait: Waits until a renewal hangs there, or has failed.
+        hangs: Whether it hangs.
+    """
+
+    befall: Callable[[Machine], AbstractContextManager[None]]
+    wait: Callable[[Machine, Keeper], object]
+    hangs: bool = True
+
+
+def wait_for_the_lock(machine: Machine, keeper: Keeper) -> None:
+    until_it_has_open(os.getpid(), lock_file(machine.home))
+
+
+def wait_for_the_keychain(machine: Machine, keeper: Keeper) -> None:
+    until(lambda: keyring.WORKER._call is not None, "a call of the keychain")
+
+
+def wait_for_the_server(machine: Machine, keeper: Keeper) -> None:
+    machine.server.wait_until_held()
+
+
+def wait_for_the_failure(machine: Machine, keeper: Keeper) -> None:
+    until(lambda: flight(keeper) is None, "the end of the renewal")
+    assert keeper._holding("me")._failure is not None
+
+
+CONTROL = Trouble(slow_answer, wait_for_the_server)
+TROUBLES = {
+    "a halted holder of the lock": Trouble(halted_holder, wait_for_the_lock),
+    "a halted keychain": Trouble(halted_keychain, wait_for_the_keychain),
+    "a silent server": CONTROL,
+    "a dead server": Trouble(dead_server, wait_for_the_failure, hangs=False),
+    "a full disk": Trouble(full_disk, wait_for_the_failure, hangs=False),
+}
+in_every_trouble = pytest.mark.parametrize(
+    "trouble",
+    [
+        pytest.param(trouble, id=name, marks=pytest.mark.counterpart if trouble.befall is halted_keychain else ())
+        for name, trouble in TROUBLES.items()
+    ],
+)
+
+
+@pytest.fixture
+def machine(
+    request: pytest.FixtureRequest, server: AuthorizationServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Machine]:
+    """A machine with what the test's trouble is about."""
+    befall = request.getfixturevalue("trouble").befall
+    keychain: Keychain | None = None
+    with ExitStack() as stack:
+        if befall is halted_keychain:
+            keychain = stack.enter_context(Keychain())
+            for name, value in keychain.variables.items():
+                monkeypatch.setenv(name, value)
+            monkeypatch.setattr(keyring, "WORKER", SerialWorker("freshkey-keychain"))
+            monkeypatch.setattr(keyring, "_opened", {})
+        if befall is full_disk:
+            stack.enter_context(small_disk(tmp_path, 128))
+        yield Machine(server, tmp_path, "keyring" if keychain else "file", keychain, Ahead())
+
+
+# --- callers ----------------------------------------------------------------------------------------------------------
+
+DUE = 3310.0
+"""Seconds after which a credential of an hour is to be renewed."""
+
+LONG_OVER = 3700.0
+"""Seconds after which it has expired."""
+
+
+def lived_through(machine: Machine, trouble: Trouble, ask: Ask) -> tuple[Steps, Steps]:
+    """Return what the caller does who starts a renewal, and what one does who comes later, in that trouble."""
+    with machine.keeper() as keeper:
+        machine.clock.by += DUE
+        with trouble.befall(machine):
+            starting = steps(keeper, ask)
+            trouble.wait(machine, keeper)
+            under_way = flight(keeper)
+            later = steps(keeper, ask)
+            assert (flight(keeper) is under_way is not None) == trouble.hangs
+    return starting, later
+
+
+@row(7, "ROT-9", "STO-3")
+@row(19, "ROT-9")
+@row(48, "ROT-9")
+@in_every_trouble
+def test_a_caller_with_a_fresh_credential_looks_it_up_and_compares_the_time_and_that_is_all(
+    machine: Machine, trouble: Trouble
+) -> None:
+    with machine.keeper() as keeper:
+        usual = {ask: steps(keeper, ask).names for ask in ASKS}
+        with trouble.befall(machine):
+            keeper._holding("me").ask(by_person=True)
+            trouble.wait(machine, keeper)
+            for ask in ASKS:
+                now = steps(keeper, ask)
+                assert now.names == usual[ask]
+                assert now.blocking == []
+                assert "Watched.__enter__" not in now.names
+            assert (flight(keeper) is not None) == trouble.hangs
+    assert usual[asking] == ["asking", "Keeper.get", "builtins.dict.get", "Ahead.elapsed"]
+
+
+@row(7, "ROT-9", "STO-3")
+@row(19, "ROT-9")
+@row(48, "ROT-9")
+@in_every_trouble
+@pytest.mark.parametrize("ask", ASKS)
+def test_a_caller_whose_credential_is_due_does_in_trouble_what_it_does_without(
+    machine: Machine, trouble: Trouble, ask: Ask
+) -> None:
+    with machine.keeper() as keeper:
+        fresh = steps(keeper, ask)
+    usual_start, usual_later = lived_through(machine, CONTROL, ask)
+
+    starting, later = lived_through(machine, trouble, ask)
+
+    assert starting.names == usual_start.names
+    assert starting.names.count("Thread.start") == 1
+    assert later.names == (usual_later if trouble.hangs else fresh).names
+    assert starting.blocking == later.blocking == []
+
+
+@row(7, "ROT-9")
+@row(19, "ROT-9")
+@in_every_trouble
+def test_who_awaits_a_credential_that_has_expired_leaves_the_event_loop_alone(
+    machine: Machine, trouble: Trouble
+) -> None:
+    async def first_step(keeper: Keeper) -> Steps:
+        awaited = keeper.aget("me")
+        with Steps() as noted:
+            waits_for = awaited.send(None)
+        assert asyncio.isfuture(waits_for)
+        awaited.close()
+        return noted
+
+    with machine.keeper() as keeper:
+        machine.clock.by += LONG_OVER
+        with trouble.befall(machine):
+            noted = asyncio.run(first_step(keeper))
+            trouble.wait(machine, keeper)
+    assert noted.names.count("Thread.start") == 1
+    assert noted.blocking == []
