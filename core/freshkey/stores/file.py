@@ -100,7 +100,7 @@ def store(profile: Profile) -> CredentialStore:
     _require_cryptography(profile)
     items = FileItems(profile.state_dir, profile.name, _key(profile))
     lock = ProfileLock(profile.state_dir, file_name(profile.name))
-    return SlottedStore(items, lock, confirm=lock.confirm, copy=items.copy)
+    return SlottedStore(items, lock, confirm=lock.confirm, outwait=lock.outwait, copy=items.copy)
 
 
 def _key(profile: Profile) -> FileKey:

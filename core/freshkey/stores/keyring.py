@@ -137,7 +137,15 @@ def store(profile: Profile) -> CredentialStore:
     )
     lock = ProfileLock(profile.state_dir, file_name(profile.name))
     witness = Witness(profile.state_dir, file_name(profile.name))
-    return SlottedStore(items, lock, when_idle=WORKER.when_idle, confirm=lock.confirm, witness=witness, copy=items.copy)
+    return SlottedStore(
+        items,
+        lock,
+        when_idle=WORKER.when_idle,
+        confirm=lock.confirm,
+        outwait=lock.outwait,
+        witness=witness,
+        copy=items.copy,
+    )
 
 
 def service_prefix(profile: Profile) -> str:

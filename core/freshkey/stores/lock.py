@@ -1,7 +1,9 @@
 """One renewal at a time: a kernel lock on a file of its own, and a lock between the threads of this process.
 
 The kernel ends the lock with the process, so a crash leaves nothing to clean up. The file is never removed and never
-holds data: removing it would let two processes lock two files of the same name (flock(2)).
+holds data: removing it would let two processes lock two files of the same name (flock(2)). If somebody else removes it,
+a file that does not name its own inode is one that nobody has used yet, and `Presence` tells whether an older one is
+still held.
 """
 
 from __future__ import annotations
@@ -10,21 +12,22 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from freshkey.errors import StoreBusy, StoreUnavailable
+from freshkey.stores.descriptors import close_held, open_held
 from freshkey.stores.files import NO_FOLLOW, private_dir, unavailable
 from freshkey.stores.filesystems import warn_of_network
+from freshkey.stores.presence import Presence
 
 
 POLL_SECONDS: Final = 0.02
-# Byte 0 is what Windows locks, and a locked byte cannot be read there; the holder's pid comes after it.
-PID_OFFSET: Final = 1
-PID_SPACE: Final = 16
+# Byte 0 is what Windows locks, and a locked byte cannot be read there; the holder's pid and the inode come after it.
+NOTE_OFFSET: Final = 1
+NOTE_SPACE: Final = 48
 
-_guard = threading.Lock()
-_held: set[int] = set()
 _threads: dict[str, threading.Lock] = {}
 
 
@@ -64,6 +67,7 @@ class ProfileLock:
     def __init__(self, directory: Path, name: str) -> None:
         self._directory = directory
         self._descriptor: int | None = None
+        self._presence: Presence | None = None
         self.path = directory / "locks" / f"{name}.lock"
 
     def acquire(self, timeout: float) -> Callable[[], None]:
@@ -81,12 +85,14 @@ class ProfileLock:
             release_threads()
             raise
         pid = os.getpid()
-        self._descriptor = descriptor
+        self._descriptor, self._presence = descriptor, Presence(self._directory)
 
         def release() -> None:
-            self._descriptor = None
+            presence, self._descriptor, self._presence = self._presence, None, None
             # A fork's child has neither: its copy of the descriptor was closed, and unlocking would free the parent's.
             if os.getpid() == pid:
+                if presence is not None:
+                    presence.leave()
                 _unlock(descriptor)
                 release_threads()
 
@@ -101,30 +107,49 @@ class ProfileLock:
         if self._descriptor is not None and not self._is_current(self._descriptor):
             raise StoreBusy(f"{self.path} was removed or replaced while this process held it", hint="Try again")
 
+    def outwait(self, at_work: Callable[[], bool], timeout: float) -> None:
+        """Wait for those who may hold a lock file that was here before this one; at once if this is not a new one.
+
+        Args:
+            at_work: Tells whether what is stored looks as if somebody were at work.
+            timeout: Seconds to wait at the most.
+
+        Raises:
+            StoreBusy: They have not left.
+        """
+        descriptor, presence = self._descriptor, self._presence
+        if descriptor is None or presence is None or _is_used(descriptor):
+            return
+        if at_work() and not presence.wait_until_alone(timeout):
+            raise StoreBusy(
+                f"{self.path} was removed while a process may have held it, and that one may still be at work",
+                hint="Try again; if it hangs, end whatever uses freshkey with this state directory",
+            )
+        # Only now: whoever comes after one that gave up has to wait as well.
+        _write_note(descriptor, os.getpid(), os.fstat(descriptor).st_ino)
+
     def _lock_file(self, deadline: float, timeout: float) -> int:
         while True:
             descriptor = self._open()
             try:
                 _wait_for(descriptor, deadline, timeout)
                 if self._is_current(descriptor):
-                    _write_pid(descriptor)
+                    _write_note(descriptor, os.getpid(), *_read_note(descriptor)[1:])
                     return descriptor
             except BaseException:
-                _close(descriptor)
+                close_held(descriptor)
                 raise
             # Somebody removed or replaced the file while we waited: what we locked, nobody else will look at.
-            _close(descriptor)
+            close_held(descriptor)
 
     def _open(self) -> int:
         warn_of_network(private_dir(self._directory, "locks"))
         try:
-            with _guard:
-                descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | NO_FOLLOW, 0o600)
-                _held.add(descriptor)
+            descriptor = open_held(self.path, os.O_RDWR | os.O_CREAT | NO_FOLLOW)
         except OSError as error:
             raise unavailable(error, self.path) from None
         if os.fstat(descriptor).st_nlink > 1:
-            _close(descriptor)
+            close_held(descriptor)
             raise StoreUnavailable(f"{self.path} has a second name", hint="Remove that file")
         return descriptor
 
@@ -171,45 +196,38 @@ def _unlock(descriptor: int) -> None:
     try:
         unlock_descriptor(descriptor)
     finally:
-        _close(descriptor)
+        close_held(descriptor)
 
 
-def _close(descriptor: int) -> None:
-    with _guard:
-        _held.discard(descriptor)
-        os.close(descriptor)
+def _is_used(descriptor: int) -> bool:
+    """Tell whether this very file was the lock before; one that was removed, or a copy of it, is another inode."""
+    return _read_note(descriptor)[1:] == [os.fstat(descriptor).st_ino]
 
 
-def _write_pid(descriptor: int) -> None:
-    text = str(os.getpid()).ljust(PID_SPACE).encode("ascii")
-    try:
-        os.lseek(descriptor, PID_OFFSET, os.SEEK_SET)
+def _read_note(descriptor: int) -> list[int]:
+    """Return the holder's pid and the inode that the file was when it was used first, as far as they are there."""
+    with suppress(OSError, ValueError):
+        os.lseek(descriptor, NOTE_OFFSET, os.SEEK_SET)
+        return [int(number) for number in os.read(descriptor, NOTE_SPACE).split()]
+    return []
+
+
+def _write_note(descriptor: int, *numbers: int) -> None:
+    text = " ".join(map(str, numbers)).ljust(NOTE_SPACE).encode("ascii")
+    # The pid is for people who wait, and without an inode the file counts as a new one, which costs one more reading.
+    with suppress(OSError):
+        os.lseek(descriptor, NOTE_OFFSET, os.SEEK_SET)
         os.write(descriptor, text)
-    except OSError:
-        # The number is for people who wait; a full disk shows where something has to be kept.
-        return
 
 
 def _busy(descriptor: int, timeout: float) -> StoreBusy:
-    try:
-        os.lseek(descriptor, PID_OFFSET, os.SEEK_SET)
-        pid = int(os.read(descriptor, PID_SPACE))
-    except (OSError, ValueError):
-        pid = 0
+    pid = next(iter(_read_note(descriptor)), 0)
     return StoreBusy(
         f"{f'process {pid}' if pid else 'another process'} did not finish with this profile within {timeout:g} s",
         hint="Try again; if that process hangs, end it, and its lock is gone with it",
     )
 
 
-def _after_fork() -> None:
-    """Start the child without locks: it closes what it inherited and never unlocks, which would free the parent's."""
-    for descriptor in _held:
-        os.close(descriptor)
-    _held.clear()
-    _threads.clear()
-    _guard.release()
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_guard.acquire, after_in_parent=_guard.release, after_in_child=_after_fork)
+    # The threads that hold these do not exist in the child.
+    os.register_at_fork(after_in_child=_threads.clear)

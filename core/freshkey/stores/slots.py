@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, Protocol
@@ -78,6 +79,8 @@ class SlottedStore:
         when_idle: Runs the lock's release once no call of `items` is under way any more. A call that was given up
             at its deadline may still write; until it has returned, nobody else may get the lock.
         confirm: Raises `StoreBusy` if the lock was taken and does not exclude others any more.
+        outwait: Called under the lock with what tells whether somebody seems to be at work, and with seconds to wait;
+            raises `StoreBusy` if the lock does not exclude everybody yet.
         witness: Keeps a copy of the intent where `items` may lose it while they replace it.
         copy: Copies a string, corrupt or not, to another name and returns where people find it; None reads and writes.
     """
@@ -89,6 +92,7 @@ class SlottedStore:
         *,
         when_idle: Callable[[Callable[[], None]], None] = at_once,
         confirm: Callable[[], None] = lambda: None,
+        outwait: Callable[[Callable[[], bool], float], None] = lambda _, __: None,
         witness: Witness | None = None,
         copy: Callable[[str, str], str] | None = None,
     ) -> None:
@@ -97,14 +101,17 @@ class SlottedStore:
         self._lock = lock
         self._when_idle = when_idle
         self._confirm = confirm
+        self._outwait = outwait
         self._witness = witness
         self._copy = copy or self._read_and_write
 
     @contextmanager
     def lock(self, timeout: float) -> Iterator[None]:
         """Exclude everybody else who renews this profile, `timeout` seconds of waiting at the most."""
+        deadline = time.monotonic() + timeout
         release = self._lock.acquire(timeout)
         try:
+            self._outwait(self._is_at_work, deadline - time.monotonic())
             yield
         finally:
             self._when_idle(release)
@@ -142,6 +149,8 @@ class SlottedStore:
             raise self._forgetful()
         if self._witness is not None:
             self._witness.note(intent)
+        # Whoever locks another file from now on sees the intent. Who did so before may not: then nothing is sent.
+        self._confirm()
 
     def save(self, record: Record) -> None:
         """Make `record` the newest and read it back; a tombstone also removes the secrets of older ones.
@@ -193,6 +202,10 @@ class SlottedStore:
         faults.hit("P7")
         if self._slot(slot).record != record:
             raise self._forgetful()
+
+    def _is_at_work(self) -> bool:
+        snapshot = self.load()
+        return snapshot.intent is not None or snapshot.damaged
 
     def _read(self) -> Snapshot:
         return newest(self._slots())

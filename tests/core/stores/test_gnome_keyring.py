@@ -111,7 +111,8 @@ def test_reading_a_locked_keychain_again_and_again_costs_no_descriptors(
 def test_a_halted_keychain_keeps_the_lock_until_the_late_write_is_done(profile: Profile, keychain: Keychain) -> None:
     """Row 7, and no older generation over a newer one."""
     hasty, patient = store(evolve(profile, store_settings={"timeout": 0.3})), store(profile)
-    hasty.save(a_record(1))
+    with hasty.lock(5):
+        hasty.save(a_record(1))
     keychain.stop()
     try:
         with hasty.lock(5), pytest.raises(StoreUnavailable, match=r"did not answer within 0\.3 s"):

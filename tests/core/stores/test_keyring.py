@@ -142,7 +142,8 @@ def test_a_keychain_that_hangs_is_given_up_at_the_deadline_and_then_at_once(
 def test_an_abandoned_write_finishes_before_anybody_else_gets_the_lock(backend: FakeBackend, profile: Profile) -> None:
     """A late write never puts an older generation over a newer one."""
     slow, quick = opened(profile, timeout=0.05), opened(profile)
-    slow.save(a_record(1))
+    with slow.lock(1):
+        slow.save(a_record(1))
     backend.running.clear()
     with slow.lock(1), pytest.raises(StoreUnavailable):
         slow.save(a_record(2, "written late"))

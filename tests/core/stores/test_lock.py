@@ -168,6 +168,23 @@ def test_the_file_is_private_holds_the_pid_and_stays(lock: ProfileLock) -> None:
     assert lock.path.read_text("ascii").strip("\0 ") == str(os.getpid())
 
 
+def test_the_file_names_its_inode_once_nobody_can_hold_an_older_one(lock: ProfileLock, tmp_path: Path) -> None:
+    release = lock.acquire(0)
+    lock.outwait(lambda: False, 0)
+    release()
+    assert lock.path.read_text("ascii").strip("\0 ") == f"{os.getpid()} {lock.path.stat().st_ino}"
+
+    asked: list[str] = []
+    for name in ("the same file", "a copy of it"):
+        release = lock.acquire(0)
+        lock.outwait(lambda name=name: bool(asked.append(name)), 0)  # type: ignore[func-returns-value,misc]
+        release()
+        (tmp_path / "copy").write_bytes(lock.path.read_bytes())
+        (tmp_path / "copy").replace(lock.path)
+        lock.path.chmod(0o600)
+    assert asked == ["a copy of it"]
+
+
 @row(21, "ROT-1")
 def test_a_lock_file_that_is_a_link_is_refused_and_its_target_untouched(lock: ProfileLock, tmp_path: Path) -> None:
     """Row 21."""
@@ -301,6 +318,7 @@ read, write = os.pipe()
 child = os.fork()
 if child == 0:
     assert path not in opened(), "the child kept the descriptor"
+    assert sys.argv[1] not in opened(), "the child kept its parent's sign"
     release()
     try:
         ProfileLock(Path(sys.argv[1]), "me").acquire(0.05)
