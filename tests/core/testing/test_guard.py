@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from freshkey.testing.guard import no_io, offline
+from freshkey.errors import TransientError
+from freshkey.http import Request, send
+from freshkey.testing.guard import no_io, offline, read_only
 
 
 def resolve() -> None:
@@ -70,16 +73,19 @@ def test_outside_the_guard_everything_works(tmp_path: Path) -> None:
 
 def test_other_threads_are_not_concerned() -> None:
     failures: list[BaseException] = []
+    begun = threading.Event()
 
     def elsewhere() -> None:
+        begun.wait(10)
         try:
             resolve()
         except OSError as error:
             failures.append(error)
 
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
     with offline() as attempts:
-        thread = threading.Thread(target=elsewhere)
-        thread.start()
+        begun.set()
         thread.join(10)
     assert (attempts, failures) == ([], [])
 
@@ -91,3 +97,51 @@ def test_guards_nest() -> None:
         with pytest.raises(OSError, match="refuses"):
             resolve()
     assert (len(inner), len(outer)) == (1, 1)
+
+
+def test_threads_that_are_started_are_watched_too() -> None:
+    refused: list[OSError] = []
+
+    def work() -> None:
+        try:
+            connect()
+        except OSError as error:
+            refused.append(error)
+
+    with offline() as attempts:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert attempts == ["socket.connect"]
+    assert len(refused) == 1
+
+
+def test_a_provider_that_sends_as_the_core_does_is_offline_as_well() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, offline() as attempts:
+        port = listening.getsockname()[1]
+        with pytest.raises(TransientError, match="nothing could be sent"):
+            send(Request(method="GET", url=f"http://127.0.0.1:{port}/"), allow_insecure_loopback=True)
+    assert attempts
+
+
+def test_read_only_refuses_to_change_files_and_lets_them_be_read(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.txt"
+    kept.write_text("as it was")
+    with read_only() as attempts:
+        assert kept.read_text() == "as it was"
+        for change in (
+            lambda: kept.write_text("changed"),
+            lambda: kept.open("a"),
+            lambda: os.open(kept, os.O_RDWR),
+            kept.unlink,
+            lambda: kept.rename(tmp_path / "moved"),
+            (tmp_path / "folder").mkdir,
+            lambda: sqlite3.connect(tmp_path / "data.db"),
+        ):
+            with pytest.raises(OSError, match="refuses"):
+                change()
+    assert [attempt.partition(" ")[0] for attempt in attempts] == [
+        *("open", "open", "open", "os.remove", "os.rename", "os.mkdir", "sqlite3.connect")
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"]
+    assert kept.read_text() == "as it was"
