@@ -17,7 +17,7 @@ from typing import Any, Self
 import pytest
 
 from counterparts.requires import faketime, require
-from freshkey import Configuration, Keeper
+from freshkey import Configuration, Keeper, timer
 from freshkey.testing import AuthorizationServer, Policy, ScriptedPerson
 from freshkey.testing.browser import follow
 from home import Home
@@ -29,7 +29,10 @@ pytestmark = pytest.mark.counterpart
 PROGRAM = Path(__file__).parents[1] / "support" / "clock_watching_process.py"
 RENEWAL = "grant.refresh_token"
 PATIENCE = 20.0
-TICKS = 2.2
+GLANCE = 0.2
+"""Seconds between two looks of the timer: what it finds does not depend on them, and tests wait for it often."""
+
+TICKS = 0.5
 """Seconds in which the timer looks twice."""
 
 FORWARD = ["+2h", "@2100-01-01 00:00:00"]
@@ -66,8 +69,8 @@ class Machine:
 class Watcher:
     """A process that asks for a credential all the time; a context manager."""
 
-    def __init__(self, machine: Machine, resource: str = "") -> None:
-        self._command = [sys.executable, str(PROGRAM), "me", resource]
+    def __init__(self, machine: Machine, resource: str = "", *, glance: float = GLANCE) -> None:
+        self._command = [sys.executable, str(PROGRAM), "me", resource, str(glance)]
         self._environment = machine.environment
 
     def __enter__(self) -> Self:
@@ -200,14 +203,14 @@ def test_a_wall_clock_set_back_renews_nothing(machine: Machine, serve: Serve, st
 @pytest.mark.parametrize("step", [*FORWARD, *BACK])
 def test_whatever_the_wall_clock_says_nothing_expired_is_served(machine: Machine, serve: Serve, step: str) -> None:
     # Two seconds between what the server announces and what it does forgive a slow machine, and no mistake about hours.
-    server = serve(Policy(lifetime=4.0, announced=2))
+    server = serve(Policy(lifetime=3.0, announced=1))
     with Watcher(machine, server.urls.resource) as watcher:
         machine.set(step)
-        watcher.let_pass(4.5)
+        watcher.let_pass(3.2)
         machine.set("+0")
-        watcher.let_pass(2.5)
+        watcher.let_pass(1.2)
         assert {change.get("status") for change in watcher.changes} == {200}
-    # Seven seconds hold five renewals of two seconds' worth at the most, and each step may cost one more.
+    # Each second brings one renewal at the most, and each step may cost one more.
     assert 2 <= server.count(RENEWAL) <= 7
 
 
@@ -232,7 +235,9 @@ def test_a_process_that_starts_under_a_wrong_clock_and_one_that_starts_after_it(
 def test_after_a_suspend_all_processes_together_renew_once(machine: Machine, serve: Serve) -> None:
     server = serve(Policy())
     with ExitStack() as stack:
-        fleet = [stack.enter_context(Watcher(machine, server.urls.resource)) for _ in range(3)]
+        fleet = [
+            stack.enter_context(Watcher(machine, server.urls.resource, glance=timer.LISTENING_SLEEP)) for _ in range(3)
+        ]
         for watcher in fleet:
             os.kill(watcher.process.pid, signal.SIGSTOP)
         machine.set("+3h")

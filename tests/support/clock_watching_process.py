@@ -1,6 +1,7 @@
 """A process that asks for a credential all the time, for tests that move the clocks under it.
 
-Arguments: the profile, and the address of a protected resource or an empty word. Every token is shown to the resource.
+Arguments: the profile, the address of a protected resource or an empty word, and the seconds between two looks of the
+timer at the clocks. Every token is shown to the resource.
 Prints one JSON line whenever the token, its status or the error changes, and one for each line on its standard input:
 an empty one asks what was served since, any other one is a time zone to change to.
 """
@@ -16,10 +17,12 @@ import time
 
 import httpx
 
-from freshkey import FreshkeyError, Keeper
+from freshkey import FreshkeyError, Keeper, timer
+from freshkey.errors import CredentialExpired
 
 
-def main(profile: str, resource: str) -> None:
+def main(profile: str, resource: str, glance: float) -> None:
+    timer.LISTENING_SLEEP = glance
     served, before = 0, None
     with Keeper() as keeper, httpx.Client(trust_env=False) as client:
         while True:
@@ -40,11 +43,16 @@ def main(profile: str, resource: str) -> None:
 
 
 def look(keeper: Keeper, client: httpx.Client, profile: str, resource: str) -> dict[str, object]:
-    try:
-        credential = keeper.get(profile)
-    except FreshkeyError as error:
-        return {"error": str(error)}
-    headers = credential.headers("GET", resource)
+    while True:
+        try:
+            credential = keeper.get(profile)
+            headers = credential.headers("GET", resource)
+            break
+        except CredentialExpired:
+            # Its end came between these two lines. It noticed, and nothing expired was shown to anybody.
+            continue
+        except FreshkeyError as error:
+            return {"error": str(error)}
     status = client.get(resource, headers=headers).status_code if resource else None
     digest = hashlib.sha256(headers["Authorization"].encode()).hexdigest()[:16]
     return {"token": digest, "status": status, "expires_at": str(credential.expires_at)}
@@ -56,4 +64,4 @@ def say(**facts: object) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    main(sys.argv[1], sys.argv[2], float(sys.argv[3]))
