@@ -41,7 +41,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("plugins",),
     ("lifecycle",),
     # Renewal, and what surrounds it.
-    ("sources", "desk", "saving", "spending", "rotation", "holding", "session", "timer"),
+    ("sources", "consent", "desk", "saving", "spending", "rotation", "holding", "session", "timer"),
     ("keeper",),
     # What stands around the keeper: kits for tests, and faces for people and HTTP clients.
     ("testing",),

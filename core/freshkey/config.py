@@ -16,6 +16,7 @@ from freshkey.config_shape import (
     check_shape,
     checked_name,
     core_string,
+    core_strings,
     lead,
     strings,
     tables,
@@ -57,6 +58,7 @@ class ProfileTable:
         provider: Id of the provider.
         store: Name of the store, or None.
         source: Id of the only source to use, or None.
+        skip: Ids of sources not to use.
         lead: Seconds before expiry at which to renew, or None.
         rest: The provider's own settings, unread; may be secret.
         defined: Configuration has a table for it; otherwise it is a bare provider name.
@@ -65,6 +67,7 @@ class ProfileTable:
     provider: str
     store: str | None = None
     source: str | None = None
+    skip: tuple[str, ...] = ()
     lead: float | None = None
     rest: Mapping[str, object] = field(factory=dict, repr=False)
     defined: bool = True
@@ -78,23 +81,28 @@ class Configuration:
 
     Attributes:
         store: A store that overrides what the profiles say, such as that of ``--store``.
+        bare: Nothing but the environment and what was given in code counts; no file is read.
     """
 
     store: str | None = None
+    bare: bool = False
     _environ: Mapping[str, str] = field(factory=dict, repr=False)
     _document: Document | None = field(default=None, repr=False)
     _state_dir: Path | None = None
 
     @classmethod
-    def load(cls, environ: Mapping[str, str] = os.environ, *, store: str | None = None) -> Configuration:
+    def load(
+        cls, environ: Mapping[str, str] = os.environ, *, store: str | None = None, bare: bool = False
+    ) -> Configuration:
         """Return the configuration of this user; no file is read until something is asked.
 
         Args:
             environ: Where FRESHKEY_CONFIG_DIR, FRESHKEY_STATE_DIR and FRESHKEY_PROFILE are looked up. An empty
                 variable counts as unset.
             store: A store that overrides what the profiles say.
+            bare: Read no file.
         """
-        return cls(environ=environ, store=store)
+        return cls(environ=environ, store=store, bare=bare, document=Document() if bare else None)
 
     @classmethod
     def of(
@@ -198,6 +206,7 @@ class Configuration:
             provider=read_key("provider") or self._provider_named_like(name, table),
             store=self.store or read_key("store"),
             source=read_key("source"),
+            skip=core_strings(self.document, name, table, "skip"),
             lead=lead(self.document, name, table),
             rest={key: value for key, value in table.items() if key not in CORE_KEYS},
         )
@@ -222,6 +231,8 @@ class Configuration:
             store=table.store,
             store_settings=self.stores.get(table.store or DEFAULT_STORE, {}),
             source=table.source,
+            skip=table.skip,
+            bare=self.bare,
             lead=table.lead,
         )
 

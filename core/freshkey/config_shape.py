@@ -11,7 +11,7 @@ from freshkey.errors import ConfigurationError
 
 
 TOP_KEYS = frozenset({"default", "observers", "profiles", "stores"})
-CORE_KEYS = frozenset({"provider", "store", "source", "lead"})
+CORE_KEYS = frozenset({"provider", "store", "source", "skip", "lead"})
 """Keys of a profile's table that belong to the core; all others are the provider's."""
 CORE_STORES = frozenset({"keyring", "file", "memory"})
 
@@ -91,6 +91,14 @@ def core_string(document: Document, profile: str, table: Mapping[str, object], k
     if not isinstance(value, str) or not value:
         raise wrong_value(document, profile, key, "a string")
     return value
+
+
+def core_strings(document: Document, profile: str, table: Mapping[str, object], key: str) -> tuple[str, ...]:
+    """Return a core key that is a list of strings; empty where it is absent."""
+    value = table.get(key, ())
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) and item for item in value):
+        raise wrong_value(document, profile, key, "a list of strings")
+    return tuple(value)
 
 
 def lead(document: Document, profile: str, table: Mapping[str, object]) -> float | None:

@@ -11,12 +11,15 @@ from attrs import Factory, field, frozen
 
 from freshkey import plugins, schedule
 from freshkey.clock import Clock
+from freshkey.consent import Approve, Consents, asking
 from freshkey.errors import about
 from freshkey.events import Event
 from freshkey.hostguard import HostGuard
 from freshkey.lifecycle import Lifecycle
-from freshkey.model import Credential, CredentialStore, Description, Interaction, Profile
+from freshkey.model import Credential, CredentialStore, Description, Interaction, Profile, Reporter
+from freshkey.person import Quiet
 from freshkey.schedule import Freshness
+from freshkey.sources import Consent
 from freshkey.stores.bell import Bell, HintsFile
 
 
@@ -40,6 +43,8 @@ class Desk:
         clock: Tells the time.
         random: Returns a number from 0 to 1.
         ask: A person who may be asked in the middle of a renewal, or None.
+        report: Hears what renewals have to say when nobody watches them.
+        consent: Decides about sources that need a person's consent; None uses them, as nobody can be asked.
         guard: What is known of the hosts that renewals call.
     """
 
@@ -52,6 +57,8 @@ class Desk:
     random: Callable[[], float]
     ask: Interaction | None
     _open_store: Callable[[], CredentialStore] = field(repr=False)
+    report: Reporter = field(factory=Quiet)
+    consent: Consent | None = None
     guard: HostGuard = field(default=Factory(lambda desk: HostGuard(desk.clock), takes_self=True), repr=False)
 
     @property
@@ -91,6 +98,8 @@ def open_desk(
     random: Callable[[], float],
     ask: Interaction | None,
     guard: HostGuard | None = None,
+    report: Reporter | None = None,
+    approve: Approve | None = None,
 ) -> Desk:
     """Load and wire what the profile `name` needs; reads configuration and imports its provider.
 
@@ -103,26 +112,15 @@ def open_desk(
         random: Returns a number from 0 to 1.
         ask: A person who may be asked in the middle of a renewal, or None.
         guard: What is known of the hosts that renewals call; None knows nothing yet.
+        report: Hears what renewals have to say when nobody watches them; None logs it.
+        approve: Asks a person whether something that was found may be used; None in a session without a person.
 
     Raises:
         ConfigurationError: The profile, its provider or its store is unknown or misconfigured.
         PluginBroken: The provider, the store or an observer cannot be loaded or does not fit.
     """
     with about(name):
-        table = configuration.table(name)
-        if table.provider in providers:
-            provider = providers[table.provider]
-        else:
-            provider = _installed(name, table.provider, configuration, providers)
-        store_name = table.store or DEFAULT_STORE
-        manager = plugins.wire(
-            table.provider,
-            provider,
-            store=(f"store {store_name}", plugins.load_store(store_name)),
-            store_is_configured=table.store is not None,
-            observers={observer: plugins.load_observer(observer) for observer in configuration.observers},
-        )
-        lifecycle = Lifecycle(manager, table.provider, emit)
+        lifecycle = _lifecycle(name, configuration, providers, emit)
         profile = configuration.profile(name, lifecycle.describe(None))
         description = lifecycle.describe(profile)
     return Desk(
@@ -135,8 +133,30 @@ def open_desk(
         random=random,
         ask=ask,
         guard=guard or HostGuard(clock),
+        report=report or Quiet(),
+        consent=asking(profile.name, Consents(profile.state_dir), approve) if approve and not profile.bare else None,
         open_store=_once(lambda: lifecycle.store(profile)),
     )
+
+
+def _lifecycle(
+    name: str, configuration: Configuration, providers: Mapping[str, object], emit: Callable[[Event], None]
+) -> Lifecycle:
+    """Load provider, store and observers of a profile, and wire them."""
+    table = configuration.table(name)
+    if table.provider in providers:
+        provider = providers[table.provider]
+    else:
+        provider = _installed(name, table.provider, configuration, providers)
+    store_name = table.store or DEFAULT_STORE
+    manager = plugins.wire(
+        table.provider,
+        provider,
+        store=(f"store {store_name}", plugins.load_store(store_name)),
+        store_is_configured=table.store is not None,
+        observers={observer: plugins.load_observer(observer) for observer in configuration.observers},
+    )
+    return Lifecycle(manager, table.provider, emit)
 
 
 def _installed(profile: str, provider: str, configuration: Configuration, others: Collection[str]) -> object:

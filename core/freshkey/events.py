@@ -73,6 +73,19 @@ class SignInNeeded(Event):
 
 
 @frozen(kw_only=True)
+class SourceChanged(Event):
+    """The credential in use comes from another source than before; what was cached for the old one may not fit.
+
+    Attributes:
+        before: Id of the source it came from.
+        after: Id of the source it comes from now.
+    """
+
+    before: str
+    after: str
+
+
+@frozen(kw_only=True)
 class AccountChanged(Event):
     """The credential in use belongs to somebody else than before.
 

@@ -13,7 +13,16 @@ from attrs import evolve, frozen
 from freshkey import schedule
 from freshkey.desk import Desk
 from freshkey.errors import FreshkeyError, LoginRequired, TransientError, describe_raise, our_own
-from freshkey.events import AccountChanged, Event, Obtained, RenewalFailed, Renewed, SignedOut, SignInNeeded
+from freshkey.events import (
+    AccountChanged,
+    Event,
+    Obtained,
+    RenewalFailed,
+    Renewed,
+    SignedOut,
+    SignInNeeded,
+    SourceChanged,
+)
 from freshkey.flight import Flight, launch
 from freshkey.model import Credential, Identity
 from freshkey.rotation import Rotation
@@ -230,7 +239,10 @@ class Holding:
 
     def _note_change(self, before: Held | None, served: Credential, generation: int, *, elsewhere: bool) -> None:
         name = self.desk.profile.name
-        if before is None or before.credential.source != served.source:
+        came_from = before.credential.source if before is not None else None
+        if came_from not in (None, served.source):
+            self._events.append(SourceChanged(profile=name, before=came_from, after=served.source))
+        if came_from != served.source:
             self._events.append(Obtained(profile=name, source=served.source, expires_at=served.expires_at))
         else:
             renewed = Renewed(profile=name, generation=generation, expires_at=served.expires_at, elsewhere=elsewhere)
@@ -280,6 +292,8 @@ class Holding:
             wait = look_at - self.desk.clock.elapsed()
             if wait > 0:
                 return wait
+            if self.held.credential.lifetime is None:
+                return math.inf  # its source is asked again when somebody asks for it
             if self._renewable(self.held.credential) and self._flight is None:
                 self._fly_in_background()
             return math.inf  # the end of a renewal wakes the timer
@@ -295,7 +309,10 @@ class Holding:
         if credential.lifetime is not None:
             early = held.jitter + schedule.effective_lead(credential.lifetime, credential.lead)
             early = min(early, max(0.0, credential.lifetime - schedule.attempt_floor(credential.lifetime)))
-        due = schedule.seconds_until_due(credential.obtained, credential.lifetime, early, now)
+        due = min(
+            schedule.seconds_until_due(credential.obtained, credential.lifetime, early, now),
+            schedule.seconds_until_recheck(credential.obtained, credential.recheck_after, now),
+        )
         look_at = now.elapsed + (due if self._renewable(credential) else left)
         if self._failure is not None:
             look_at = max(look_at, self._failure.retry_at)

@@ -12,16 +12,19 @@ import weakref
 from collections.abc import Callable, Collection, Generator, Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from attrs import evolve
+
 from freshkey import session, sources
 from freshkey.clock import SYSTEM, Clock
 from freshkey.config import Configuration
+from freshkey.consent import Approve, Consents, recalling
 from freshkey.desk import open_desk
 from freshkey.errors import KeeperClosed, TransientError, about, describe_raise
 from freshkey.events import Event, SignedOut
 from freshkey.flight import Flight, launch, launch_expendable
 from freshkey.holding import Held, Holding
 from freshkey.hostguard import HostGuard
-from freshkey.model import Credential, Description, Inspection, Interaction
+from freshkey.model import Credential, Description, Inspection, Interaction, Reporter
 from freshkey.person import Nobody
 from freshkey.session import Status
 from freshkey.timer import Timer
@@ -56,6 +59,11 @@ class Keeper:
         ask: A person who may be asked when a renewal needs one; None never asks anybody.
         clock: Tells the time.
         providers: Providers by id that need not be installed: modules or objects with the hooks.
+        bare: Use only what is handed in by argument, environment variable, file descriptor or helper command: no
+            keychain, no configuration file, no browser.
+        report: Hears what renewals have to say, such as that a helper is slow; None logs it.
+        approve: Asks a person a question that is answered with yes or no, such as whether a key that was found may be
+            used instead of a sign-in; None asks the person of `ask`. Without either nobody is asked.
         random: Returns a number from 0 to 1, for jitter.
         timeout: Seconds a caller waits at the most when there is no usable credential yet.
     """
@@ -67,11 +75,18 @@ class Keeper:
         ask: Interaction | None = None,
         clock: Clock = SYSTEM,
         providers: Mapping[str, object] | None = None,
+        bare: bool = False,
+        report: Reporter | None = None,
+        approve: Approve | None = None,
         random: Callable[[], float] = _SYSTEM_RANDOM.random,
         timeout: float = 45.0,
     ) -> None:
-        self.configuration = configuration or Configuration.load()
+        self.configuration = configuration or Configuration.load(bare=bare)
+        if bare:
+            self.configuration = evolve(self.configuration, bare=True)
         self._ask = ask
+        self._report = report
+        self._approve = approve or (ask.confirm if ask is not None else None)
         self._clock = clock
         self._elapsed = clock.elapsed
         self._providers = providers or {}
@@ -212,10 +227,11 @@ class Keeper:
         desk = holding.desk
         return sources.explain(
             desk.profile,
-            selection.selected_by,
             desk.description,
+            selected_by=selection.selected_by,
             look=lambda source: desk.lifecycle.look(desk.profile, source),
             stored=lambda: session.stored_credential(holding),
+            consent=desk.consent and recalling(desk.profile.name, Consents(desk.profile.state_dir)),
         )
 
     def describe(self, profile: str | None = None) -> Description:
@@ -337,6 +353,8 @@ class Keeper:
             random=self._random,
             ask=self._ask,
             guard=self._guard,
+            report=self._report,
+            approve=self._approve,
         )
         return Holding(desk, publish=lambda held: self._publish(name, held), emit=self._emit, wake=self._timer.wake)
 

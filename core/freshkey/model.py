@@ -42,6 +42,8 @@ class Profile:
         store: Name of the store that configuration chose; None leaves it to the provider and the core.
         store_settings: The table of that store in configuration.
         source: Id of the only source to use; None walks the provider's sources in order.
+        skip: Ids of sources not to use.
+        bare: Only what is handed in is used (`Source.handed_in`); nothing is stored, nobody is asked.
         lead: Seconds before expiry at which to renew; None leaves it to the credential and the provider.
     """
 
@@ -52,6 +54,8 @@ class Profile:
     store: str | None = None
     store_settings: Mapping[str, object] = Factory(dict)
     source: str | None = None
+    skip: tuple[str, ...] = ()
+    bare: bool = False
     lead: float | None = None
 
     def settings_as(self, kind: type[S]) -> S:
@@ -121,6 +125,8 @@ class Credential(abc.ABC):
         obtained: Both clocks at the moment the provider's answer was received.
         lifetime: Seconds the provider gave it; None where it has no known end.
         lead: Seconds before the end at which it is renewed; None means `schedule.default_lead`.
+        recheck_after: Seconds after which its source is asked again although it has no known end, such as for a key
+            that a command prints. That happens when somebody asks for it, who is served what is there meanwhile.
         source: Id of the `Source` it came from.
         identity: Whose it is.
         clock: Which clock `headers` asks; not stored.
@@ -129,6 +135,7 @@ class Credential(abc.ABC):
     obtained: Moment
     lifetime: float | None = None
     lead: float | None = None
+    recheck_after: float | None = field(default=None, metadata={"stored": False})
     source: str = ""
     identity: Identity = Identity()
     clock: Clock = field(default=SYSTEM, eq=False, repr=False, metadata={"stored": False})
@@ -300,12 +307,14 @@ class Sighting:
         origin: Where it is, such as ``environment variable EXAMPLE_API_KEY``.
         expires_at: Its end, aware UTC, where it can be seen.
         last_four: Its last four characters at the most.
+        fingerprint: Recognises the value when it is seen again (`Secret.fingerprint`); for sources that need consent.
     """
 
     kind: str
     origin: str
     expires_at: datetime | None = None
     last_four: str | None = None
+    fingerprint: str | None = field(default=None, repr=False)
 
 
 def _nothing_to_see(profile: Profile) -> Sighting | None:  # noqa: ARG001  the signature is Source.look's
@@ -321,6 +330,12 @@ class Source:
         title: What a person reads.
         owned: freshkey obtains and keeps it; otherwise it is another tool's and is never written anywhere.
         interactive: Getting one needs a person.
+        pasted: The person hands in a secret that exists already: what ``freshkey login --api-key`` asks for. Such a
+            source is owned and interactive.
+        handed_in: What is there was handed in by whoever started this process: by argument, environment variable,
+            file descriptor or helper command. Bare mode uses nothing else.
+        needs_consent: It may be there without the person's knowing. Where somebody is signed in as well, an interactive
+            session asks once before it is used; its look gives a `Sighting.fingerprint`.
         look: Says what is there; offline, quick, never the value. An owned source needs none: the core looks into
             the store.
     """
@@ -329,6 +344,9 @@ class Source:
     title: str
     owned: bool
     interactive: bool = False
+    pasted: bool = False
+    handed_in: bool = False
+    needs_consent: bool = False
     look: Callable[[Profile], Sighting | None] = _nothing_to_see
 
 
@@ -346,6 +364,8 @@ class Description:
         hosts: Hosts it may call with the given profile.
         binding: What the given profile says of issuer, token endpoint and client id. A stored credential whose own
             `Credential.binding` differs in a name that both have is not used: a person must sign in again.
+        variables: Names of the environment variables that clients of this provider read, to choose or find a
+            credential. ``freshkey exec`` takes inherited ones away from the child.
         exports: Format name to a function that writes a credential for another tool.
         revoke: Ends an owned credential at the provider (RFC 7009); raises one of the contract's errors if that
             cannot be confirmed. None where the provider cannot revoke.
@@ -359,6 +379,7 @@ class Description:
     single_use: bool = False
     hosts: tuple[str, ...] = ()
     binding: Mapping[str, str] = Factory(dict)
+    variables: tuple[str, ...] = ()
     exports: Mapping[str, Callable[[Credential], str]] = Factory(dict)
     revoke: Callable[[Profile, Credential], None] | None = None
 
@@ -410,6 +431,13 @@ class Reporter(Protocol):
 
 class Interaction(Reporter, Protocol):
     """A person who can be asked; the one of a non-interactive session raises `LoginRequired` instead."""
+
+    def confirm(self, question: str) -> bool:
+        """Ask a question that is answered with yes or no; anything but a clear yes is a no.
+
+        Raises:
+            LoginRequired: There is nobody to ask.
+        """
 
     def open_url(self, url: str) -> None:
         """Show a URL to the person, in a browser where that is possible.

@@ -11,6 +11,8 @@ from freshkey.errors import LoginRequired
 if TYPE_CHECKING:
     import threading
 
+    from freshkey.model import Reporter
+
 log = logging.getLogger("freshkey")
 
 
@@ -29,15 +31,24 @@ class Quiet:
         log.info("%s", message)
 
 
-class Nobody(Quiet):
+class Nobody:
     """An interaction without a person: every question raises `LoginRequired`.
 
     Args:
         profile: Name of the profile, for the message.
+        report: Hears what is not a question; None logs it.
     """
 
-    def __init__(self, profile: str) -> None:
+    def __init__(self, profile: str, report: Reporter | None = None) -> None:
+        reporter = report or Quiet()
         self._profile = profile
+        self.progress = reporter.progress
+        self.line = reporter.line
+        self.notice = reporter.notice
+
+    def confirm(self, question: str) -> NoReturn:  # noqa: ARG002  protocol
+        """Refuse."""
+        self._refuse()
 
     def open_url(self, url: str) -> None:  # noqa: ARG002  protocol
         """Refuse."""

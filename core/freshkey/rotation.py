@@ -35,7 +35,7 @@ from freshkey.events import Event, SignedOut, Unsaved
 from freshkey.flight import process_is_exiting
 from freshkey.hostguard import Visit
 from freshkey.model import Credential, Record, Sighting, Snapshot, Source
-from freshkey.person import Nobody, Quiet
+from freshkey.person import Nobody
 from freshkey.retry import Policy, persistently
 from freshkey.schedule import Freshness
 from freshkey.secret import Secret
@@ -146,7 +146,8 @@ class Rotation:
         """Walk the sources as `freshkey explain` prints them; the store is read only if the walk reaches it."""
         self._winner, self._stored, self._snapshot = None, None, Snapshot()
         read_once = functools.cache(self._read_store)
-        steps = sources.walk(self.desk.profile, self.desk.description, self._look_at, read_once)
+        desk = self.desk
+        steps = sources.walk(desk.profile, desk.description, self._look_at, read_once, desk.consent)
         self._winner = next((step.source for step in steps if step.wins), None)
 
     def _look_at(self, source: Source) -> Sighting | None:
@@ -183,7 +184,7 @@ class Rotation:
     def _lock(self) -> Iterator[None]:
         """Exclude every other renewal of this profile."""
         source = self._winner or (self.desk.description.source(self.held.source) if self.held else None)
-        if source is None or source.owned:
+        if not self.desk.profile.bare and (source is None or source.owned):
             with self.desk.store.lock(LOCK_PATIENCE):
                 yield
             return
@@ -220,7 +221,7 @@ class Rotation:
             if hints.error == hints.sign_in_needed:
                 raise login_required(self.desk, hints.error)
             raise TransientError(hints.error, retry_after=wait, profile=self.desk.profile.name)
-        if self.refused is not None:
+        if self.refused is not None and (self._winner.owned or self._is_new(self.refused)):
             self.pause = wait
             raise TransientError(
                 "the provider refuses a credential that was obtained a moment ago",
@@ -228,6 +229,14 @@ class Rotation:
                 profile=self.desk.profile.name,
                 hint=f"Try again in {wait:.0f} s; if it persists: freshkey whoami {self.desk.profile.name}",
             )
+
+    def _is_new(self, credential: Credential) -> bool:
+        """Tell whether a credential of this process was obtained within the floor between two attempts.
+
+        What another process got from another tool a moment ago is not shared with this one, and no reason to wait.
+        """
+        age = schedule.seconds_since(credential.obtained, self.desk.clock.now())
+        return age < schedule.attempt_floor(credential.lifetime)
 
     def _note_failure(self, error: FreshkeyError) -> None:
         """Tell the processes that wait for the lock what happened, so that they do not repeat it."""
@@ -307,10 +316,10 @@ class Rotation:
             return Spending(self.desk, self._stored, self._snapshot, forced=self.by_person).renew()
 
     def _persistently_refresh(self, current: Credential) -> Credential:
-        return self._persistently(lambda: self.desk.lifecycle.refresh(self.desk.profile, current, Quiet()))
+        return self._persistently(lambda: self.desk.lifecycle.refresh(self.desk.profile, current, self.desk.report))
 
     def _acquire(self, source: Source) -> Credential:
-        nobody = Nobody(self.desk.profile.name)
+        nobody = Nobody(self.desk.profile.name, self.desk.report)
         found = self._persistently(lambda: self.desk.lifecycle.acquire(self.desk.profile, source, nobody))
         if self.refused is not None and found.authorises_like(self.refused):
             raise ProviderRefused(

@@ -120,6 +120,11 @@ def freshness(obtained: Moment, lifetime: float | None, early: float, now: Momen
     return Freshness.DUE if seconds_until_due(obtained, lifetime, early, now) <= 0 else Freshness.FRESH
 
 
+def seconds_until_recheck(obtained: Moment, recheck_after: float | None, now: Moment) -> float:
+    """Return the seconds until the source of a credential is asked again though it has no end; infinite without."""
+    return math.inf if recheck_after is None else recheck_after - seconds_since(obtained, now)
+
+
 def next_wake(waits: list[float], longest: float) -> float:
     """Return how long the timer may sleep, in seconds: until the earliest of `waits`, `longest` at the most."""
     return max(0.0, min([longest, *waits]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from typing import NoReturn, final
 
@@ -28,6 +29,14 @@ class Secret:
     def last_four(self) -> str | None:
         """Return the last four characters, for people to tell keys apart; None where that would be a large part."""
         return self._value[-4:] if len(self._value) >= 20 else None  # noqa: PLR2004  four of twenty: one fifth
+
+    def fingerprint(self) -> str:
+        """Return what recognises the secret when it is seen again, and from which it cannot be computed.
+
+        A guess can be checked against it, so it is kept where only its owner reads; it is not shown.
+        """
+        value = self._value.encode("utf-8", "surrogatepass")
+        return hashlib.sha256(b"freshkey fingerprint\0" + value).hexdigest()[:32]
 
     def __repr__(self) -> str:
         return "Secret(…)"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 
 from freshkey import sources
-from freshkey.errors import FreshkeyError, LoginRequired, about
+from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, about
 from freshkey.events import SignedOut
 from freshkey.flight import Flight, launch
 from freshkey.model import Credential, Identity, Interaction, Profile, Record, Snapshot
@@ -103,8 +103,12 @@ def sign_out(holding: Holding) -> SignedOut:
     """Revoke the owned credential of a profile, then remove it; it is removed even if it cannot be revoked.
 
     Raises:
+        ConfigurationError: Bare mode leaves alone what is kept.
         StoreError: The store cannot be written; the credential is still there.
     """
+    if holding.desk.profile.bare:
+        message = "bare mode leaves alone what is kept"
+        raise ConfigurationError(message, profile=holding.desk.profile.name, hint="Leave bare mode to sign out")
     flight: Flight[SignedOut] = launch("sign-out", lambda flight: _remove(flight, holding))
     return flight.wait(WAIT + PATIENCE)
 
@@ -166,7 +170,7 @@ def status(holding: Holding) -> Status:
         why = hints.sign_in_needed
     return Status(
         profile=desk.profile,
-        store=desk.store.kind if winner is None or winner.owned else None,
+        store=desk.store.kind if not desk.profile.bare and (winner is None or winner.owned) else None,
         source=winner.id if winner else None,
         generation=generation,
         credential=credential,

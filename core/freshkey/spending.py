@@ -25,7 +25,6 @@ from freshkey.errors import (
 from freshkey.flight import process_is_exiting
 from freshkey.hostguard import Visit
 from freshkey.model import Credential, Intent, Snapshot
-from freshkey.person import Quiet
 from freshkey.retry import LOST_ANSWER_RETRIES, LOST_ANSWER_WINDOW, Policy, persistently
 
 
@@ -130,7 +129,7 @@ class Spending:
 
     def _send_once(self) -> Credential:
         try:
-            newer = self.desk.lifecycle.refresh(self.desk.profile, self.credential, Quiet())
+            newer = self.desk.lifecycle.refresh(self.desk.profile, self.credential, self.desk.report)
         except (OutcomeUnknown, PluginBroken):
             # A plugin that broke after sending tells nothing of the token.
             self._unanswered = True

@@ -57,6 +57,7 @@ observers = ["audit"]
 provider = "claude_oauth"
 store = "file"
 source = "sign-in"
+skip = ["api-key", "helper"]
 lead = 30
 client_id = "app"
 scopes = ["a", "b"]
@@ -82,6 +83,7 @@ def test_everything_that_can_be_configured(load: Load, tmp_path: Path) -> None:
     assert profile.provider == "claude_oauth"
     assert profile.settings == Settings(client_id="app", scopes=("a", "b"), headers={"x-name": "value"})
     assert (profile.store, profile.source, profile.lead) == ("file", "sign-in", 30.0)
+    assert (profile.skip, profile.bare) == (("api-key", "helper"), False)
     assert profile.store_settings == {"key_file": "/x"}
     assert profile.state_dir == tmp_path / "state"
 
@@ -114,6 +116,15 @@ def test_store_of_the_run_overrides_every_profile(load: Load, tmp_path: Path) ->
     assert overridden.profile("me", PROVIDER).store == "memory"
     assert overridden.table("vertex").store == "memory"
     assert overridden.table("me").source == "sign-in"
+
+
+def test_bare_reads_no_file(load: Load, tmp_path: Path) -> None:
+    load("this is no TOML")
+    bare = Configuration.load({"FRESHKEY_CONFIG_DIR": str(tmp_path), "FRESHKEY_PROFILE": "vertex"}, bare=True)
+    profile = bare.profile(bare.select().name, PROVIDER)
+
+    assert (profile.name, profile.bare, profile.settings) == ("vertex", True, Settings())
+    assert bare.profile_names() == ()
 
 
 # --- which profile ------------------------------------------------------------------------------------------------

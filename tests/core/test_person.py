@@ -19,6 +19,7 @@ CANARY = "canary-9b1d4e77aa02c3f8"
 @pytest.mark.parametrize(
     "question",
     [
+        lambda ask: ask.confirm("Use it?"),
         lambda ask: ask.open_url("https://as.example/authorize"),
         lambda ask: ask.read_code("Code: ", threading.Event()),
         lambda ask: ask.show_device_code("ABCD-EFGH", "https://as.example/device", None),
@@ -49,6 +50,26 @@ def test_what_a_helper_program_printed_is_not_logged(
     caplog.set_level(logging.DEBUG)
     reporter.line(f"export TOKEN={CANARY}")
     assert caplog.records == []
+
+
+def test_what_is_no_question_reaches_a_reporter_that_was_given() -> None:
+    heard: list[str] = []
+
+    class Ear(Quiet):
+        def progress(self, message: str) -> None:
+            heard.append(f"progress {message}")
+
+        def line(self, text: str) -> None:
+            heard.append(f"line {text}")
+
+        def notice(self, message: str) -> None:
+            heard.append(f"notice {message}")
+
+    nobody = Nobody("work", Ear())
+    nobody.progress("one")
+    nobody.line("two")
+    nobody.notice("three")
+    assert heard == ["progress one", "line two", "notice three"]
 
 
 def test_a_message_is_no_format(caplog: pytest.LogCaptureFixture) -> None:

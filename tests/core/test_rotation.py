@@ -10,6 +10,7 @@ import pytest
 from attrs import evolve
 
 from freshkey.errors import (
+    ConfigurationError,
     LoginRequired,
     OutcomeUnknown,
     PluginBroken,
@@ -19,9 +20,10 @@ from freshkey.errors import (
     StoreUnavailable,
     TransientError,
 )
-from freshkey.events import Event, RenewalFailed, Renewed, SignedOut, SignInNeeded, Unsaved
+from freshkey.events import Event, RenewalFailed, Renewed, SignedOut, SignInNeeded, SourceChanged, Unsaved
 from freshkey.keeper import Keeper
 from freshkey.model import Snapshot
+from freshkey.person import Quiet
 from freshkey.rotation import Rotation
 from freshkey.stores import bell
 from matrix import row
@@ -765,8 +767,10 @@ def test_a_borrowed_credential_that_appears_is_used_from_the_next_renewal(world:
     world.clock.advance(3600)
     assert token_of(keeper.get("me")) == "at-2"
     world.settle(keeper)
-    until(lambda: len(events) == 2)
-    assert [getattr(event, "source", None) for event in events] == [VARIABLE, "sign-in"]
+    until(lambda: len(events) == 4)
+    assert events[0] == SourceChanged(profile="me", before="sign-in", after=VARIABLE)
+    assert events[2] == SourceChanged(profile="me", before=VARIABLE, after="sign-in")
+    assert [getattr(event, "source", None) for event in events] == [None, VARIABLE, None, "sign-in"]
 
 
 def test_a_borrowed_success_does_not_forget_that_a_sign_in_is_needed(world: World) -> None:
@@ -844,3 +848,98 @@ def test_a_failure_is_an_event_with_the_pause(world: World) -> None:
     world.settle(keeper)
     until(lambda: order)
     assert order == [RenewalFailed(profile="me", error="me: not now", retry_in=30.0)]
+
+
+# --- credentials that other tools hand in -----------------------------------------------------------------------------
+
+
+def test_a_person_decides_once_between_what_was_found_and_the_sign_in(world: World) -> None:
+    world.signed_in()
+    world.provider.variable = "borrowed-1"
+    person = Person(agrees=False)
+    assert token_of(world.keeper(ask=person).get("me")) == "at-1"
+    assert token_of(world.keeper(ask=person).get("me")) == "at-1"
+    assert len(person.questions) == 1
+    world.provider.variable = "borrowed-2"
+    another = Person(agrees=True)
+    assert token_of(world.keeper(approve=another.confirm).get("me")) == "borrowed-2"
+    assert len(another.questions) == 1
+
+
+def test_without_a_person_what_was_found_is_used_unasked(world: World) -> None:
+    world.signed_in()
+    world.provider.variable = "borrowed-1"
+    assert token_of(world.keeper().get("me")) == "borrowed-1"
+
+
+def test_bare_mode_neither_reads_nor_locks_the_store(world: World) -> None:
+    world.signed_in()
+    world.journal.clear()
+    keeper = world.keeper(bare=True)
+    with pytest.raises(LoginRequired, match="there is no credential"):
+        keeper.get("me")
+    with pytest.raises(ConfigurationError, match="bare mode signs nobody in"):
+        keeper.login("me", ask=world.person)
+    with pytest.raises(ConfigurationError, match="bare mode leaves alone what is kept"):
+        keeper.logout("me")
+    assert keeper.status("me").store is None
+    world.provider.variable = "borrowed-1"
+    assert token_of(keeper.get("me")) == "borrowed-1"
+    assert keeper.explain("me").steps[1].why == "bare mode uses only what is handed in"
+    assert world.journal == [f"acquire {VARIABLE}"]
+
+
+def test_what_has_no_end_is_served_while_its_source_is_asked_again(world: World) -> None:
+    world.provider.lifetime, world.provider.recheck, world.provider.variable = None, 300.0, "key-1"
+    keeper = world.keeper()
+    assert token_of(keeper.get("me")) == "key-1"
+    world.provider.variable = "key-2"
+    world.clock.advance(299)
+    assert token_of(keeper.get("me")) == "key-1"
+    world.settle(keeper)
+    world.clock.advance(1)
+    assert world.beat(keeper) > 0
+    assert world.provider.acquired == [VARIABLE]
+    assert token_of(keeper.get("me")) == "key-1"
+    world.settle(keeper)
+    assert world.provider.acquired == [VARIABLE, VARIABLE]
+    assert token_of(keeper.get("me")) == "key-2"
+
+
+def test_what_has_no_end_is_served_although_its_source_fails(world: World) -> None:
+    world.provider.lifetime, world.provider.recheck, world.provider.variable = None, 300.0, "key-1"
+    keeper = world.keeper()
+    keeper.get("me")
+    world.clock.advance(301)
+    world.provider.acquire_error = ProviderRefused("the helper is gone")
+    for _ in range(3):
+        assert token_of(keeper.get("me")) == "key-1"
+        world.settle(keeper)
+    assert len(world.provider.acquired) == 2
+
+
+def test_a_refusal_makes_its_source_be_asked_at_once(world: World) -> None:
+    world.provider.lifetime, world.provider.recheck, world.provider.variable = None, 300.0, "key-1"
+    keeper, another = world.keeper(), world.keeper()
+    refused = keeper.get("me")
+    another.get("me")
+    world.clock.advance(60)
+    world.provider.variable = "key-2"
+    assert token_of(another.get("me", refused=refused)) == "key-2"
+    # What another process has just got is not shared with this one, and no reason to wait.
+    assert token_of(keeper.get("me", refused=refused)) == "key-2"
+    with pytest.raises(TransientError, match="obtained a moment ago"):
+        keeper.get("me", refused=keeper.get("me"))
+
+
+def test_what_acquiring_has_to_say_reaches_the_reporter_of_the_keeper(world: World) -> None:
+    notices: list[str] = []
+
+    class Reporter(Quiet):
+        def notice(self, message: str) -> None:
+            notices.append(message)
+
+    world.provider.variable = "key-1"
+    world.provider.says = "the helper is slow"
+    world.keeper(report=Reporter()).get("me")
+    assert notices == ["the helper is slow"]

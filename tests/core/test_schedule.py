@@ -206,3 +206,10 @@ def test_a_pause_is_never_under_what_the_server_asked(
 def test_the_range_of_pauses_doubles(failures: int, pause: float) -> None:
     assert schedule.pause_after_failure(10.0, failures, None, 1.0) == pause
     assert schedule.pause_after_failure(10.0, failures, None, 0.0) == 1.0
+
+
+def test_a_credential_without_an_end_is_asked_for_again_after_a_while() -> None:
+    obtained = Moment(wall=1000.0, elapsed=50.0, boot_id="a")
+    assert schedule.seconds_until_recheck(obtained, None, obtained) == math.inf
+    assert schedule.seconds_until_recheck(obtained, 300.0, Moment(wall=9.0, elapsed=150.0, boot_id="a")) == 200.0
+    assert schedule.seconds_until_recheck(obtained, 300.0, Moment(wall=1400.0, elapsed=1.0, boot_id="b")) == -100.0

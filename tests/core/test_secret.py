@@ -7,6 +7,7 @@ import json
 import logging
 import pickle
 import pprint
+import re
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -153,3 +154,11 @@ def test_comparing_takes_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("value", "shown"), [("x" * 19, None), ("x" * 16 + "tail", "tail"), ("", None)])
 def test_the_last_four_are_told_of_long_secrets_only(value: str, shown: str | None) -> None:
     assert Secret(value).last_four() == shown
+
+
+def test_a_fingerprint_recognises_a_secret_and_does_not_tell_it() -> None:
+    fingerprint = Secret("sk-example").fingerprint()
+    assert fingerprint == Secret("sk-example").fingerprint()
+    assert fingerprint != Secret("sk-example-2").fingerprint()
+    assert re.fullmatch("[0-9a-f]{32}", fingerprint)
+    assert Secret("\ud800").fingerprint()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from example_provider import HELPER, OBTAINED, SIGN_IN, description, profile, to
 from freshkey.errors import ConfigurationError, PluginBroken, StoreUnavailable
 from freshkey.model import Credential, Sighting, Source
 from freshkey.sources import (
+    Consent,
     Explanation,
     Step,
     chosen_source,
@@ -44,8 +46,17 @@ class World:
         self.looked.append("store")
         return self.kept
 
-    def walk(self, sources: tuple[Source, ...] = ALL, only: str | None = None) -> list[Step]:
-        return list(walk(profile(source=only), description(sources=sources), self.look, self.stored))
+    def walk(
+        self,
+        sources: tuple[Source, ...] = ALL,
+        only: str | None = None,
+        *,
+        skip: tuple[str, ...] = (),
+        bare: bool = False,
+        consent: Consent | None = None,
+    ) -> list[Step]:
+        chosen = evolve(profile(source=only), skip=skip, bare=bare)
+        return list(walk(chosen, description(sources=sources), self.look, self.stored, consent))
 
 
 def winner(steps: list[Step]) -> str | None:
@@ -102,6 +113,88 @@ def test_a_profile_that_names_a_source_takes_no_other() -> None:
     ]
     assert winner(steps) == "helper"
     assert world.looked == ["helper"]
+
+
+def test_a_source_that_the_profile_skips_is_not_even_looked_at() -> None:
+    world = World("env", "helper")
+    steps = world.walk(skip=("env", "sign-in"))
+    assert [step.why for step in steps[:2]] == ["the profile skips it"] * 2
+    assert winner(steps) == "helper"
+    assert world.looked == ["helper"]
+
+
+def test_a_profile_cannot_skip_what_does_not_exist() -> None:
+    with pytest.raises(ConfigurationError, match="has no source 'envv'") as error:
+        World("env").walk(skip=("envv",))
+    assert "Choose one of: env, sign-in" in str(error.value)
+
+
+def test_bare_mode_looks_only_at_what_is_handed_in() -> None:
+    handed_in = evolve(HELPER, handed_in=True)
+    world = World("env", "helper", stored=token(source="sign-in"))
+    steps = world.walk((VARIABLE, SIGN_IN, handed_in), bare=True)
+    assert [step.why for step in steps[:2]] == ["bare mode uses only what is handed in"] * 2
+    assert winner(steps) == "helper"
+    assert world.looked == ["helper"]
+
+
+# --- consent ------------------------------------------------------------------------------------------------------
+
+FOUND_BY_CHANCE = evolve(VARIABLE, needs_consent=True)
+WITH_CONSENT = (FOUND_BY_CHANCE, SIGN_IN, HELPER)
+
+
+def test_without_consent_the_sign_in_is_used_instead_of_what_was_found() -> None:
+    world = World("env", stored=token(source="sign-in"))
+    steps = world.walk(WITH_CONSENT, consent=lambda source, sighting: f"no {source.id} {sighting.last_four}")
+    assert (steps[0].wins, steps[0].why, steps[0].sighting) == (False, "no env abcd", FOUND)
+    assert winner(steps) == "sign-in"
+
+
+def test_with_consent_what_was_found_is_used() -> None:
+    world = World("env", stored=token(source="sign-in"))
+    assert winner(world.walk(WITH_CONSENT, consent=lambda source, sighting: None)) == "env"
+
+
+@pytest.mark.parametrize(
+    ("stored", "sources", "only"),
+    [
+        (None, WITH_CONSENT, None),
+        (token(source="sign-in"), ALL, None),
+        (token(source="sign-in"), WITH_CONSENT, "env"),
+    ],
+    ids=["nobody is signed in", "a source that needs none", "a source that the profile names"],
+)
+def test_nobody_is_asked_where_no_consent_is_needed(
+    stored: Credential | None, sources: tuple[Source, ...], only: str | None
+) -> None:
+    def ask(source: Source, sighting: Sighting) -> str | None:
+        raise AssertionError(source.id)
+
+    assert winner(World("env", stored=stored).walk(sources, only, consent=ask)) == "env"
+
+
+def test_a_store_that_cannot_be_read_leaves_nothing_to_prefer() -> None:
+    class Locked(World):
+        def stored(self) -> Credential | None:
+            raise StoreUnavailable("the keychain is locked")
+
+    steps = Locked("env").walk(WITH_CONSENT, consent=lambda source, sighting: "no")
+    assert winner(steps) == "env"
+
+
+def test_signing_in_goes_before_handing_in_a_secret_that_exists() -> None:
+    pasted = Source(id="pasted", title="A key", owned=True, interactive=True, pasted=True)
+    both = description(sources=(pasted, SIGN_IN))
+    assert first_owned(profile(), both) is SIGN_IN
+    assert first_owned(evolve(profile(), skip=("sign-in",)), both) is pasted
+    assert first_owned(profile(source="pasted"), both) is pasted
+    assert first_owned(profile(), description(sources=(HELPER, pasted))) is pasted
+
+
+def test_bare_mode_signs_nobody_in() -> None:
+    with pytest.raises(ConfigurationError, match="bare mode signs nobody in"):
+        sign_in_source(evolve(profile(), bare=True), description(sources=ALL))
 
 
 def test_a_named_source_with_nothing_in_it_is_not_replaced() -> None:
@@ -186,7 +279,13 @@ def test_signing_in_to_a_source_that_does_not_exist_is_an_error() -> None:
 
 
 def explained(world: World) -> Explanation:
-    return explain(profile(), "default in config.toml", description(sources=ALL), world.look, world.stored)
+    return explain(
+        profile(),
+        description(sources=ALL),
+        selected_by="default in config.toml",
+        look=world.look,
+        stored=world.stored,
+    )
 
 
 def test_an_explanation_is_the_walk_itself() -> None:

@@ -73,9 +73,15 @@ class Settings:
 class Person(Quiet):
     """Somebody who agrees to everything, and counts how often they were asked."""
 
-    def __init__(self, *, declines: bool = False) -> None:
+    def __init__(self, *, declines: bool = False, agrees: bool = True) -> None:
         self.opened: list[str] = []
         self.declines = declines
+        self.agrees = agrees
+        self.questions: list[str] = []
+
+    def confirm(self, question: str) -> bool:
+        self.questions.append(question)
+        return self.agrees
 
     def open_url(self, url: str) -> None:
         self.opened.append(url)
@@ -103,6 +109,8 @@ class RotatingProvider:
         gate: Refreshes wait here; set unless a test clears it.
         inside: How many refreshes are at the gate or behind it.
         variable: A borrowed access token, or None.
+        recheck: Seconds after which that variable is asked again, or None.
+        says: What is told to whoever watches an acquisition, or None.
         machine: There is a source that freshkey owns and that needs no person.
         lifetime: Of what is issued.
         answers: The refreshed credential is passed through this.
@@ -126,6 +134,8 @@ class RotatingProvider:
         self.gate.set()
         self.inside = 0
         self.variable: str | None = None
+        self.recheck: float | None = None
+        self.says: str | None = None
         self.machine = False
         self.lifetime: float | None = 3600.0
         self.identity = ADA
@@ -150,7 +160,9 @@ class RotatingProvider:
             settings=Settings,
             formats=self.formats,
             sources=(
-                Source(id=VARIABLE, title="A variable", owned=False, look=self._look),
+                Source(
+                    id=VARIABLE, title="A variable", owned=False, handed_in=True, needs_consent=True, look=self._look
+                ),
                 Source(id=SIGN_IN, title="A sign-in", owned=True, interactive=True),
                 *(
                     [Source(id=MACHINE, title="This machine", owned=True, look=_look_at_machine)]
@@ -167,11 +179,16 @@ class RotatingProvider:
     def acquire(self, profile: Profile, source: Source, ask: Interaction) -> Credential:
         self.acquired.append(source.id)
         self.journal.append(f"acquire {source.id}")
+        if self.says is not None:
+            ask.notice(self.says)
         if self.acquire_error is not None:
             raise self.acquire_error
         if source.id == VARIABLE:
             return OAuthToken(
-                obtained=self.clock.now(), lifetime=self.lifetime, access_token=Secret(str(self.variable))
+                obtained=self.clock.now(),
+                lifetime=self.lifetime,
+                recheck_after=self.recheck,
+                access_token=Secret(str(self.variable)),
             )
         if source.id == MACHINE:
             with self._mutex:
@@ -215,7 +232,9 @@ class RotatingProvider:
             return self._issue()
 
     def _look(self, profile: Profile) -> Sighting | None:
-        return None if self.variable is None else Sighting(kind="token", origin="a variable")
+        if self.variable is None:
+            return None
+        return Sighting(kind="token", origin="a variable", fingerprint=Secret(self.variable).fingerprint())
 
     def _rotate(self, token: str) -> OAuthToken:
         if token in self.living and not self.revoked:

@@ -44,6 +44,13 @@ class Terminal:
         """Say what the person should know."""
         self._out.instruct(clean(message))
 
+    def confirm(self, question: str) -> bool:
+        """Ask at the terminal; the answer is read as a line."""
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            self._refuse("there is no terminal to ask at")
+        self._out.instruct(f"{clean(question)} [y/N]")
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
     def open_url(self, url: str) -> None:
         """Open the browser, or print the address."""
         from freshkey.oauth import browser

@@ -33,6 +33,7 @@ class ScriptedPerson:
             `freshkey.testing.browser.follow` signs in where no login page has to be filled in.
         paste: What is pasted when a code is asked for, or a function that makes it from all URLs shown so far.
         device: Called on a thread of its own with user code, verification URI and complete URI (or None).
+        confirm: What is answered to questions of yes or no, or a function that decides by the question.
 
     Attributes:
         progress_messages: What was passed to `progress`.
@@ -41,6 +42,7 @@ class ScriptedPerson:
         opened: The URLs passed to `open_url`.
         prompts: The prompts of `read_code`.
         device_codes: The arguments of each `show_device_code`.
+        questions: The questions of `confirm`.
     """
 
     def __init__(
@@ -49,10 +51,13 @@ class ScriptedPerson:
         browser: Callable[[str], object] | None = None,
         paste: str | Callable[[Sequence[str]], str] | None = None,
         device: Callable[[str, str, str | None], object] | None = None,
+        confirm: bool | Callable[[str], bool] | None = None,
     ) -> None:
         self._browser = browser
         self._paste = paste
         self._device = device
+        self._confirm = confirm
+        self.questions: list[str] = []
         self._threads: list[threading.Thread] = []
         self._failures: list[BaseException] = []
         self.progress_messages: list[str] = []
@@ -73,6 +78,17 @@ class ScriptedPerson:
     def notice(self, message: str) -> None:
         """Record what a person should know."""
         self.notices.append(message)
+
+    def confirm(self, question: str) -> bool:
+        """Record the question and answer it by script.
+
+        Raises:
+            UnexpectedQuestion: The script has no answer.
+        """
+        self.questions.append(question)
+        if self._confirm is None:
+            self._refuse("a question of yes or no", "confirm=")
+        return self._confirm(question) if callable(self._confirm) else self._confirm
 
     def open_url(self, url: str) -> None:
         """Record the URL and hand it to the scripted browser, if there is one.

@@ -20,8 +20,8 @@ URL = "https://login.example.com/authorize?state=abc"
 class Stdin(io.StringIO):
     """Standard input that is, or is not, a terminal."""
 
-    def __init__(self, *, terminal: bool) -> None:
-        super().__init__()
+    def __init__(self, text: str = "", *, terminal: bool) -> None:
+        super().__init__(text)
         self.terminal = terminal
 
     def isatty(self) -> bool:
@@ -162,3 +162,28 @@ def test_what_providers_say_is_shown_and_never_obeyed(stderr: io.StringIO, monke
 
     assert "\x1b" not in stderr.getvalue()
     assert all(word in stderr.getvalue() for word in ("notice", "line", "progress"))
+
+
+@pytest.mark.parametrize(
+    ("line", "agreed"), [("y\n", True), (" YES \n", True), ("\n", False), ("n\n", False), ("yep\n", False), ("", False)]
+)
+def test_only_a_clear_yes_is_a_yes(
+    stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, line: str, agreed: bool
+) -> None:
+    terminal = person(stderr, monkeypatch, terminal=True)
+    monkeypatch.setattr("sys.stdin", Stdin(line, terminal=True))
+    monkeypatch.setattr("sys.stderr", Stdin(terminal=True))
+    assert terminal.confirm("Use \x1b[31mit?") is agreed
+    assert "Use" in stderr.getvalue()
+    assert "[y/N]" in stderr.getvalue()
+    assert "\x1b" not in stderr.getvalue()
+
+
+@pytest.mark.parametrize("streams", [(False, True), (True, False)], ids=["no stdin", "no stderr"])
+def test_without_a_terminal_there_is_nobody_to_confirm(
+    stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, streams: tuple[bool, bool]
+) -> None:
+    terminal = person(stderr, monkeypatch, terminal=streams[0])
+    monkeypatch.setattr("sys.stderr", Stdin(terminal=streams[1]))
+    with pytest.raises(LoginRequired, match="there is no terminal to ask at"):
+        terminal.confirm("Use it?")

@@ -115,3 +115,12 @@ def test_a_browser_that_never_ends_is_an_error(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(TimeoutError, match="did not come to an end"):
         person.finish()
     stop.set()
+
+
+def test_questions_of_yes_or_no_are_answered_by_script() -> None:
+    assert ScriptedPerson(confirm=True).confirm("Use it?")
+    choosy = ScriptedPerson(confirm=lambda question: "API key" in question)
+    assert [choosy.confirm("Use the API key?"), choosy.confirm("Use the token?")] == [True, False]
+    assert choosy.questions == ["Use the API key?", "Use the token?"]
+    with pytest.raises(UnexpectedQuestion, match="confirm="):
+        ScriptedPerson().confirm("Use it?")
