@@ -47,7 +47,7 @@ def read_only() -> _Watch:
 
 
 def _any_change(event: str, arguments: tuple[object, ...]) -> str | None:
-    flags = arguments[2] if event == "open" else 0
+    flags = arguments[2] if event == "open" and arguments[0] != os.devnull else 0
     writes = isinstance(flags, int) and flags & _WRITING and _is_data(arguments[0])
     return f"{event} {os.fsdecode(_path(arguments))}" if writes or event in _CHANGES else None
 

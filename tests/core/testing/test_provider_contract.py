@@ -49,11 +49,15 @@ class Small:
     title = "Small"
     bound_to = "http://127.0.0.1:9/token"
 
+    def __init__(self):
+        self.ended = set()
+
     @hookimpl
     def describe(self, profile, credential):
         if credential is not None:
             return self.inspect(credential)
         return Description(
+            revoke=self.revoke,
             title=self.title,
             settings=self.settings,
             formats=self.formats,
@@ -90,6 +94,19 @@ class Small:
     def not_sent(self, credential):
         return TransientError("no connection")
 
+    def revoke(self, profile, credential):
+        token = credential.refresh_token.reveal()
+        if token == "small-token-to-end":
+            self.end(token)
+            return
+        try:
+            self.call()
+        except OSError:
+            raise self.not_sent(credential) from None
+
+    def end(self, token):
+        self.ended.add(token)
+
     def call(self):
         connection = http.client.HTTPConnection("127.0.0.1", 9, timeout=5)
         try:
@@ -124,6 +141,10 @@ class TestSmall(ProviderContract):
     @pytest.fixture
     def signed_in(self):
         return make_signed_in()
+
+    @pytest.fixture
+    def revocable(self):
+        return evolve(make_signed_in(), refresh_token=Secret("small-token-to-end"))
 """
 
 WORKING = "class Broken(Small): pass\n"
@@ -373,6 +394,85 @@ class Broken(Small):
         return OSError("no connection")
 """,
         "test_a_renewal_without_a_network_is_worth_another_try",
+    ),
+    "no network means revoked": (
+        """
+class Broken(Small):
+    def revoke(self, profile, credential):
+        try:
+            self.call()
+        except OSError:
+            pass
+""",
+        "test_a_revocation_without_a_network_is_not_one",
+    ),
+    "signing in to sign out": (
+        """
+class Broken(Small):
+    def revoke(self, profile, credential):
+        raise LoginRequired("sign in first")
+""",
+        "test_a_revocation_without_a_network_is_not_one",
+    ),
+    "a revocation shows a token": (
+        """
+class Broken(Small):
+    def revoke(self, profile, credential):
+        raise TransientError(f"could not end {credential.refresh_token.reveal()}")
+""",
+        "test_a_revocation_without_a_network_is_not_one",
+    ),
+    "a revocation breaks the contract": (
+        """
+class Broken(Small):
+    def revoke(self, profile, credential):
+        raise KeyError("revocation_endpoint")
+""",
+        "test_a_revocation_without_a_network_is_not_one",
+    ),
+    "a revocation writes": (
+        """
+class Broken(Small):
+    def revoke(self, profile, credential):
+        try:
+            (profile.state_dir / "revoked").write_text("yes")
+        except OSError:
+            pass
+""",
+        "test_a_revocation_stores_nothing",
+    ),
+    "a revocation deletes": (
+        """
+class Broken(Small):
+    def revoke(self, profile, credential):
+        try:
+            os.remove(profile.state_dir / "stored")
+        except OSError:
+            pass
+""",
+        "test_a_revocation_stores_nothing",
+    ),
+    "a second revocation is an error": (
+        """
+from freshkey.errors import ProviderRefused
+class Broken(Small):
+    def end(self, token):
+        if token in self.ended:
+            raise ProviderRefused("unknown token")
+        self.ended.add(token)
+""",
+        "test_what_has_ended_can_be_ended_again",
+    ),
+    "a revocation that succeeds writes": (
+        """
+class Broken(Small):
+    def end(self, token):
+        try:
+            open("revoked", "w").close()
+        except OSError:
+            pass
+""",
+        "test_what_has_ended_can_be_ended_again",
     ),
     "no network is an error": (
         """

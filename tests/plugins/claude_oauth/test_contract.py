@@ -28,3 +28,7 @@ class TestClaudeOauth(ProviderContract):
     @pytest.fixture
     def signed_in(self, signed_in_now: ClaudeToken) -> ClaudeToken:
         return signed_in_now
+
+    @pytest.fixture
+    def revocable(self, signed_in_now: ClaudeToken) -> ClaudeToken:
+        return signed_in_now

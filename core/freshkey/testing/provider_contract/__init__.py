@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from freshkey.testing.provider_contract.credentials import Credentials
 from freshkey.testing.provider_contract.describing import Describing
+from freshkey.testing.provider_contract.ending import Ending
 from freshkey.testing.provider_contract.renewing import Renewing
 from freshkey.testing.provider_contract.sources import Sources
 
 
-class ProviderContract(Describing, Sources, Credentials, Renewing):
+class ProviderContract(Describing, Sources, Credentials, Renewing, Ending):
     """What every provider must do.
 
     Subclass it, name the class ``Test…``, and provide the fixtures `provider` and `profile`::
@@ -23,5 +24,6 @@ class ProviderContract(Describing, Sources, Credentials, Renewing):
                 monkeypatch.setenv("MY_KEY", "a-made-up-key-to-be-found")
                 return Profile(name="contract", provider="mine", settings=MySettings(), state_dir=tmp_path)
 
-    Optional fixtures: `signed_in`, for a provider with owned credentials; `not_renewable`.
+    Optional fixtures: `signed_in`, for a provider with owned credentials; `not_renewable`; `revocable`, for one
+    that can end a credential at a server which the test runs.
     """

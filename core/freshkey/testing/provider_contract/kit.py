@@ -41,6 +41,11 @@ class ProviderKit(Contract):
             pytest.skip("override the fixture not_renewable to check renewals that need a person")
         return attrs.evolve(held, refresh_token=None)  # type: ignore[call-arg]  # the field was just looked up
 
+    @pytest.fixture
+    def revocable(self) -> Credential:
+        """Provide an owned credential whose server the test runs, and which may be ended there."""
+        pytest.skip("override the fixture revocable to check that a credential can be ended twice")
+
     # --- what the kit makes of it ----------------------------------------------------------------------------
 
     @pytest.fixture
