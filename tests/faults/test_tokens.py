@@ -18,6 +18,8 @@ from freshkey import Keeper
 from freshkey.errors import LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
 from freshkey.events import RenewalFailed, SignInNeeded
 from freshkey.testing.server import Rotation
+from freshkey.testing.soak_figures import Plan, report
+from freshkey.testing.soak_run import Soak
 from line import Line
 from matrix import row
 from rotating import collect, token_of
@@ -290,3 +292,25 @@ def test_a_server_whose_tokens_are_always_expired_is_asked_every_thirty_seconds_
     line.proxy.always(passing)
     line.clock.advance(61)
     assert works(line, token_of(keeper.get()))
+
+
+# --- access tokens that a renewal ends --------------------------------------------------------------------------------
+
+PUBLISHED_WITHIN = 3.0
+"""Seconds until a renewal of one process has reached all others: one is promised, the rest is a busy machine's."""
+
+
+@row(24, "ROT-1", "TIM-5")
+def test_requests_whose_access_token_a_renewal_ended_are_sent_once_more_and_nothing_is_renewed_for_them(
+    tmp_path: Path,
+) -> None:
+    plan = Plan(processes=4, threads=5, expiries=7, access_dies=True)  # 200 requests a second
+    figures = Soak(plan, tmp_path).run()
+    seen = figures.seen
+    assert seen.refused > 0, "the server ends access tokens"
+    assert seen.refused_late == 0, "each had been begun before the newer token was published to its process"
+    assert seen.longest_behind < PUBLISHED_WITHIN
+    assert seen.refused_again == 0, "each was sent once more, with the newer token"
+    assert (figures.early, figures.revoked_grants) == (0, 0)
+    assert figures.refresh_grants == figures.expiries >= plan.expiries
+    assert figures.broken_promises(plan) == [], report(plan, figures)

@@ -57,6 +57,8 @@ class Seen:
         longest: Longest wait of any caller, in seconds.
         longest_valid: Longest wait of a caller for whom a valid credential was in memory.
         longest_refused: Longest time from the beginning of a refused request to the newer credential, in seconds.
+        longest_behind: Longest time for which some process had had the newer credential when a request was begun that
+            was refused with the older one, in seconds.
         errors: Class of each error other than a needed sign-in, and how often.
     """
 
@@ -70,6 +72,7 @@ class Seen:
     longest: float = 0.0
     longest_valid: float = 0.0
     longest_refused: float = 0.0
+    longest_behind: float = 0.0
     errors: dict[str, int] = field(factory=dict)
 
     def add(self, other: Seen) -> None:
@@ -187,6 +190,7 @@ def report(plan: Plan, figures: Figures) -> str:
         ("refused although begun with an older one", seen.refused_late),
         ("refused again with the newer one", seen.refused_again),
         ("longest way from a refusal to a newer one", f"{seen.longest_refused:.3f} s"),
+        ("longest time behind another process", f"{seen.longest_behind:.3f} s"),
         ("errors", seen.errors or "none"),
         ("longest wait with a valid credential", f"{seen.longest_valid:.3f} s"),
         ("longest wait of all", f"{seen.longest:.3f} s"),

@@ -92,7 +92,7 @@ class Worker:
 
     def _request(self, connection: http.client.HTTPConnection) -> None:
         """Do what every client should: after a 401, name the credential that was refused, and send again once."""
-        began, newest = time.monotonic(), self._newest
+        began, newest = SYSTEM.elapsed(), self._newest
         credential = self._get()
         if self._status(connection, credential) != http.HTTPStatus.UNAUTHORIZED:
             return
@@ -102,10 +102,11 @@ class Worker:
             self._seen.refused_early += left > NEARLY_OVER
             self._seen.refused_late += credential.obtained.elapsed < newest
         newer = self._keeper.get("soak", refused=credential)
-        took = time.monotonic() - began
+        took = SYSTEM.elapsed() - began
         again = self._status(connection, newer) == http.HTTPStatus.UNAUTHORIZED
         with self._mutex:
             self._seen.longest_refused = max(self._seen.longest_refused, took)
+            self._seen.longest_behind = max(self._seen.longest_behind, began - newer.obtained.elapsed)
             self._seen.refused_again += again
 
     def _get(self) -> Credential:
