@@ -252,6 +252,25 @@ def test_a_keychain_that_is_locked_at_the_start_is_told_at_once_and_no_server_is
         assert token_of(keeper.get()) == token_of(later.get())
 
 
+@row(5, "STO-3", "LEK-6")
+def test_a_script_learns_by_exit_code_4_that_the_keychain_is_locked(
+    keychain: Keychain, keeper: Keeper, server: AuthorizationServer, tmp_path: Path
+) -> None:
+    sign_in(keeper)
+    asked = len(server.requests)
+    home = Home(tmp_path, "keyring", {"FRESHKEY_CONFIG_DIR": str(tmp_path / "config")})
+    home.variables["FRESHKEY_STATE_DIR"] = str(tmp_path / "state")
+    home.configure(**server.settings())
+    keychain.lock()
+
+    done = run([sys.executable, "-m", "freshkey", "token"], {**keychain.environment, **home.variables})
+
+    assert done.returncode == 4, done.stderr
+    assert "me: the keychain is locked" in done.stderr
+    assert done.stdout == ""
+    assert len(server.requests) == asked
+
+
 def works(keeper: Keeper) -> bool:
     try:
         keeper.get()
