@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
@@ -11,11 +12,14 @@ from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ab
 from freshkey.events import SignedOut
 from freshkey.flight import Flight, launch
 from freshkey.model import Credential, Identity, Interaction, Profile, Record, Snapshot
+from freshkey.person import Nobody
 from freshkey.rotation import LOCK_PATIENCE, Rotation, decode
 from freshkey.saving import PATIENCE
 from freshkey.schedule import Freshness
 from freshkey.secret import Secret
+from freshkey.stores import prompts
 from freshkey.stores.bell import Hints
+from freshkey.stores.prompts import somebody_there
 
 
 if TYPE_CHECKING:
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
     from freshkey.holding import Holding
 
 WAIT = LOCK_PATIENCE + PATIENCE + 5.0
-"""Seconds to wait until a credential is kept: for the lock, for the save, and a little."""
+"""Seconds to wait until a credential is kept: for the lock, for the save, and a little; more where one may be asked."""
 
 
 @frozen(kw_only=True)
@@ -54,7 +58,7 @@ class Status:
 def sign_in(holding: Holding, *, source_id: str | None, ask: Interaction) -> Credential:
     """Get a credential with a person's help, and keep it.
 
-    The store is proven to be writable before the person is asked for anything.
+    The store is proven to be writable before the person is asked for anything but the keychain's password.
 
     Args:
         holding: The profile.
@@ -67,12 +71,14 @@ def sign_in(holding: Holding, *, source_id: str | None, ask: Interaction) -> Cre
     desk = holding.desk
     profile = desk.profile if source_id is None else evolve(desk.profile, source=source_id)
     source = sources.sign_in_source(profile, desk.description)
-    with about(desk.profile.name):
-        desk.store.probe()
-    credential = desk.lifecycle.acquire(desk.profile, source, ask)
-    # On a thread that outlives an interrupted caller: the credential exists, so it is kept.
-    flight: Flight[Credential] = launch("sign-in", lambda flight: _keep(flight, holding, credential))
-    return flight.wait(WAIT)
+    with somebody_there(there=not isinstance(ask, Nobody)):
+        with about(desk.profile.name):
+            desk.store.probe()
+        credential = desk.lifecycle.acquire(desk.profile, source, ask)
+        # On a thread that outlives an interrupted caller: the credential exists, so it is kept.
+        context = contextvars.copy_context()
+        flight: Flight[Credential] = launch("sign-in", lambda flight: context.run(_keep, flight, holding, credential))
+        return flight.wait(WAIT + prompts.PATIENCE)
 
 
 def _keep(flight: Flight[Credential], holding: Holding, credential: Credential) -> None:

@@ -10,7 +10,9 @@ from freshkey.errors import ConfigurationError, LoginRequired, StoreUnavailable,
 from freshkey.events import SignedOut
 from freshkey.model import Identity
 from freshkey.schedule import Freshness
+from freshkey.stores import prompts
 from freshkey.stores.bell import HintsFile
+from matrix import row
 from rotating import SIGN_IN, VARIABLE, Person, World, collect, token_of, until
 
 
@@ -47,6 +49,24 @@ def test_a_sign_in_asks_the_keepers_person_unless_told_otherwise(world: World) -
     keeper.login("me")
     keeper.login("me", ask=other)
     assert (len(own.opened), len(other.opened)) == (1, 1)
+
+
+@row(9, "STO-3")
+def test_the_store_may_take_its_time_only_while_a_person_signs_in(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient: list[tuple[str, bool]] = []
+    monkeypatch.setattr(world.store, "_step", lambda verb: patient.append((verb, prompts.expected())))
+    with prompts.shown():
+        keeper = world.keeper()
+        keeper.login("me", ask=world.person)
+        assert patient == [(verb, True) for verb in ("probe", "lock", "load", "save")]
+
+        patient.clear()
+        keeper.refresh("me")
+        with pytest.raises(LoginRequired):
+            keeper.login("me")
+        assert {expected for _, expected in patient} == {False}
 
 
 @pytest.mark.parametrize("source", [VARIABLE, "no-such-source"])

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from freshkey.errors import ConfigurationError, StoreUnavailable
+from freshkey.stores import prompts
 
 
 if TYPE_CHECKING:
@@ -74,6 +75,11 @@ def open_backend(named: str | None = None) -> Backend:
     raise StoreUnavailable(f"no keychain of the operating system answers here ({reasons[0]})", hint=_HINT)
 
 
+def tells_of_prompts(backend: Backend) -> bool:
+    """Tell whether this backend says when it asks a person (`prompts.shown`); of others, any call may ask."""
+    return getattr(backend, "get_preferred_collection", None) is _default_collection
+
+
 def _load(path: str) -> type[KeyringBackend]:
     module, _, name = path.rpartition(".")
     return cast("type[KeyringBackend]", getattr(importlib.import_module(module), name))
@@ -115,11 +121,11 @@ def _unlock(collection: secretstorage.Collection) -> None:
 
     if not collection.is_locked():
         return
-    if _waits_for_ever():
-        collection.unlock()
-    else:
-        # A prompt that nobody answers must not occupy the keychain's thread, and the lock, for as long as we live.
-        with suppress(TimeoutError):
+    with prompts.shown(), suppress(TimeoutError):
+        if _waits_for_ever():
+            collection.unlock()
+        else:
+            # A prompt that nobody answers must not occupy the keychain's thread, and the lock, for as long as we live.
             collection.unlock(timeout=PROMPT_SECONDS)
     if collection.is_locked():
         raise KeyringLocked

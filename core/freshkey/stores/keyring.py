@@ -6,12 +6,14 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Final, TypeVar
 
 from freshkey.errors import ConfigurationError, FreshkeyError, StoreUnavailable
 from freshkey.hooks import hookimpl
 from freshkey.model import CredentialStore, Profile
-from freshkey.stores.backends import Backend, open_backend
+from freshkey.stores import prompts
+from freshkey.stores.backends import Backend, open_backend, tells_of_prompts
 from freshkey.stores.files import file_name
 from freshkey.stores.lock import ProfileLock
 from freshkey.stores.options import store_options
@@ -23,6 +25,7 @@ from freshkey.stores.worker import SerialWorker
 T = TypeVar("T")
 
 TIMEOUT_SECONDS: Final = 3.0
+LONGEST_TIMEOUT: Final = 600.0
 WINDOWS_ITEM_LIMIT: Final = (
     1200  # CredWrite takes 2,560 bytes (CRED_MAX_CREDENTIAL_BLOB_SIZE), and keyring writes UTF-16
 )
@@ -52,6 +55,7 @@ class KeyringItems:
         username: The same for all of them.
         worker: Where the calls run.
         timeout: Seconds that one call may take.
+        unlock_timeout: Seconds that it may take while the keychain asks somebody who is there for its password.
         named: The backend class that user configuration names.
     """
 
@@ -65,11 +69,13 @@ class KeyringItems:
         *,
         worker: SerialWorker,
         timeout: float = TIMEOUT_SECONDS,
+        unlock_timeout: float = prompts.PATIENCE,
         named: str | None = None,
     ) -> None:
         self._service = service
         self._username = username
         self._timeout = timeout
+        self._unlock_timeout = unlock_timeout
         self._named = named
         self._worker = worker
 
@@ -92,13 +98,21 @@ class KeyringItems:
 
     def _call(self, work: Callable[[Backend], T]) -> T:
         try:
-            return self._worker.call(lambda: work(self._backend()), self._timeout)
+            return self._worker.call(lambda: self._run(work), self._timeout, self._longer)
         except FreshkeyError:
             raise
         except Exception as error:  # noqa: BLE001  keychain libraries raise what they like
             problem = explained(error)
         # Outside of the handler: the cause holds frames, and they hold the value that was to be written.
         raise problem
+
+    def _run(self, work: Callable[[Backend], T]) -> T:
+        backend = self._backend()
+        with nullcontext() if tells_of_prompts(backend) else prompts.shown():
+            return work(backend)
+
+    def _longer(self) -> float:
+        return self._unlock_timeout if prompts.expected() else 0.0
 
     def _backend(self) -> Backend:
         if self._named not in _opened:
@@ -126,14 +140,22 @@ def explained(error: Exception) -> StoreUnavailable:
 def store(profile: Profile) -> CredentialStore:
     """Keep the profile's credential in the keychain.
 
-    ``[stores.keyring]`` may have ``timeout``, seconds that one call may take, and ``backend``, a keyring class.
+    ``[stores.keyring]`` may have ``timeout``, seconds that one call may take (3), ``unlock_timeout``, seconds that a
+    sign-in waits while the keychain asks for its password (60), and ``backend``, a keyring class.
     """
-    options = store_options(profile, "keyring", {"timeout": float, "backend": str})
-    timeout = options.get("timeout", TIMEOUT_SECONDS)
-    if not 0 < timeout <= 600:  # noqa: PLR2004  ten minutes: long enough for any prompt
-        raise ConfigurationError("[stores.keyring] timeout must be between 0 and 600 seconds", profile=profile.name)
+    options = store_options(profile, "keyring", {"timeout": float, "unlock_timeout": float, "backend": str})
+    for name in ("timeout", "unlock_timeout"):
+        if not 0 < options.get(name, 1.0) <= LONGEST_TIMEOUT:
+            raise ConfigurationError(
+                f"[stores.keyring] {name} must be between 0 and {LONGEST_TIMEOUT:g} seconds", profile=profile.name
+            )
     items = KeyringItems(
-        service_prefix(profile), profile.name, worker=WORKER, timeout=timeout, named=options.get("backend")
+        service_prefix(profile),
+        profile.name,
+        worker=WORKER,
+        timeout=options.get("timeout", TIMEOUT_SECONDS),
+        unlock_timeout=options.get("unlock_timeout", prompts.PATIENCE),
+        named=options.get("backend"),
     )
     lock = ProfileLock(profile.state_dir, file_name(profile.name))
     witness = Witness(profile.state_dir, file_name(profile.name))
@@ -178,6 +200,7 @@ def _delete(backend: Backend, service: str, username: str) -> None:
 
 def _after_fork() -> None:
     WORKER.start_over()
+    prompts.forget()
     _opened.clear()
 
 

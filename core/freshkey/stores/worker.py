@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from attrs import define
+from attrs import define, field
 
 from freshkey.errors import StoreUnavailable
 
@@ -36,6 +36,27 @@ class _Call:
             self.error = error
 
 
+@define
+class _Patience:
+    """How long one caller waits: until its deadline, and then on if that is worth it."""
+
+    seconds: float
+    longer: Callable[[], float]
+    started: float = field(init=False, factory=time.monotonic)
+
+    @property
+    def grows(self) -> bool:
+        return self.longer() > 0
+
+    def wait(self, changed: threading.Condition, condition: Callable[[], bool]) -> None:
+        if not changed.wait_for(condition, self._left()):
+            self.seconds = max(self.seconds, self.longer())
+            changed.wait_for(condition, self._left())
+
+    def _left(self) -> float:
+        return self.started + self.seconds - time.monotonic()
+
+
 class SerialWorker:
     """Runs calls one after the other on a daemon thread of its own.
 
@@ -57,26 +78,27 @@ class SerialWorker:
         self._thread: threading.Thread | None = None
         self._when_idle: list[Callable[[], None]] = []
 
-    def call(self, work: Callable[[], T], timeout: float) -> T:
+    def call(self, work: Callable[[], T], timeout: float, longer: Callable[[], float] = lambda: 0.0) -> T:
         """Run `work` on the thread and return what it returns or raises.
 
         Args:
             work: What to run.
             timeout: Seconds to wait at the most, for earlier calls as well.
+            longer: Asked when they are over: seconds to wait in all, should it be worth it by then.
 
         Raises:
             StoreUnavailable: No answer in time, or an earlier call has still not returned.
         """
         call = _Call(work)
-        deadline = time.monotonic() + timeout
+        patience = _Patience(timeout, longer)
         with self._changed:
-            self._start(call, deadline)
+            self._start(call, patience)
             try:
-                self._changed.wait_for(lambda: call.done, deadline - time.monotonic())
+                patience.wait(self._changed, lambda: call.done)
             finally:
                 call.abandoned = not call.done
         if call.abandoned:
-            raise StoreUnavailable(f"the keychain did not answer within {timeout:g} s", hint=HINT)
+            raise StoreUnavailable(f"the keychain did not answer within {patience.seconds:g} s", hint=HINT)
         if call.error is not None:
             raise call.error
         value: T = call.value
@@ -91,8 +113,9 @@ class SerialWorker:
         if not waits:
             action()
 
-    def _start(self, call: _Call, deadline: float) -> None:
-        self._changed.wait_for(lambda: self._call is None or self._call.abandoned, deadline - time.monotonic())
+    def _start(self, call: _Call, patience: _Patience) -> None:
+        # A call that was given up may return soon if a person is just typing the password; otherwise nobody knows.
+        patience.wait(self._changed, lambda: self._call is None or (self._call.abandoned and not patience.grows))
         if self._call is not None:
             raise StoreUnavailable("the keychain has not answered an earlier call yet", hint=HINT)
         if self._thread is None:

@@ -255,8 +255,9 @@ def test_removing_what_stays_is_an_error(backend: FakeBackend) -> None:
         ({"timeout": True}, "'timeout' .* must be a float"),
         ({"timeout": 0}, "between 0 and 600"),
         ({"timeout": float("nan")}, "between 0 and 600"),
+        ({"unlock_timeout": 601}, "unlock_timeout must be between 0 and 600"),
         ({"backend": 5}, "'backend' .* must be a str"),
-        ({"zzz": 5}, "It has timeout, backend"),
+        ({"zzz": 5}, "It has timeout, unlock_timeout, backend"),
     ],
 )
 def test_a_wrong_setting_is_a_configuration_error(profile: Profile, settings: dict[str, object], message: str) -> None:

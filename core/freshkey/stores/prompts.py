@@ -1,0 +1,50 @@
+"""Whether a keychain asks for its password right now, and whether somebody is there who would answer.
+
+A person needs longer than a keychain. So a call waits longer than usual if both are so: the caller knows of a person,
+as during a sign-in, and the keychain shows its window.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final
+
+
+PATIENCE: Final = 60.0
+"""Seconds that somebody gets to unlock a keychain, unless configuration says otherwise."""
+
+_somebody: ContextVar[bool] = ContextVar("freshkey_somebody", default=False)
+_shown = threading.Event()
+
+
+@contextmanager
+def somebody_there(*, there: bool = True) -> Iterator[None]:
+    """Say that what is called in this context is on behalf of a person who sits in front of it."""
+    token = _somebody.set(there)
+    try:
+        yield
+    finally:
+        _somebody.reset(token)
+
+
+@contextmanager
+def shown() -> Iterator[None]:
+    """Say that the keychain's window is open, or may be."""
+    _shown.set()
+    try:
+        yield
+    finally:
+        _shown.clear()
+
+
+def expected() -> bool:
+    """Tell whether it is worth waiting: a window is open, and in this context somebody is there."""
+    return _somebody.get() and _shown.is_set()
+
+
+def forget() -> None:
+    """In a forked child: no window of its own is open."""
+    _shown.clear()
