@@ -32,7 +32,7 @@ LAYERS: list[tuple[str, ...]] = [
     # Words: values and the contract. They know nothing but each other.
     ("errors", "secret", "clock", "schedule", "model", "hooks", "events", "person", "faults"),
     # Tools: one job each, no profile, no provider.
-    ("strictjson", "wire", "hostguard", "http", "environment", "helpers", "flight", "retry"),
+    ("strictjson", "wire", "hostguard", "http", "environment", "helpers", "command", "flight", "retry"),
     ("toml_lines", "document", "config_shape", "settings", "config"),
     # Toolkits for stores and for authors of providers.
     ("stores",),
@@ -65,7 +65,7 @@ ONLY_THERE = {
 }
 """Libraries that one room hides from all others, so that it can be replaced there."""
 
-FOR_PLUGINS = {"hooks", "model", "errors", "http", "helpers", "oauth", "secret", "clock", "testing"}
+FOR_PLUGINS = {"hooks", "model", "errors", "http", "helpers", "command", "oauth", "secret", "clock", "testing"}
 """What of the core a plugin may import."""
 
 PROVIDERS = re.compile(r"claude|anthropic|bedrock|vertex|\baws\b|botocore|google.auth", re.IGNORECASE)

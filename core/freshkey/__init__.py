@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         ProviderRefused,
         StoreError,
         TransientError,
+        TrustNeeded,
     )
     from freshkey.hooks import hookimpl
     from freshkey.keeper import Keeper
@@ -51,6 +52,7 @@ _HOME = {
     "ProviderRefused": "errors",
     "StoreError": "errors",
     "TransientError": "errors",
+    "TrustNeeded": "errors",
     "hookimpl": "hooks",
     "Keeper": "keeper",
     "ApiKey": "model",
@@ -93,6 +95,7 @@ __all__ = [
     "Source",
     "StoreError",
     "TransientError",
+    "TrustNeeded",
     "Validity",
     "hookimpl",
 ]

@@ -9,6 +9,7 @@
     ├── LoginRequired         a person must act: ``freshkey login PROFILE``
     ├── ProviderRefused       the provider will never accept this configuration: change it, do not retry
     ├── ConfigurationError    freshkey's own configuration is wrong: change it
+    │   └── TrustNeeded       a project's file names a command that nobody trusted as it is now: ``freshkey trust``
     ├── PluginBroken          a plugin broke the contract of its hooks: report it to the plugin's author
     ├── StoreError            the place where credentials are kept
     │   ├── StoreUnavailable  locked, missing, read-only or not answering: unlock or choose another
@@ -107,6 +108,10 @@ class ProviderRefused(FreshkeyError):
 
 class ConfigurationError(FreshkeyError):
     """A configuration file, an environment variable or an argument is wrong."""
+
+
+class TrustNeeded(ConfigurationError):
+    """A command that a project's file names was not run: nobody trusted it, or it changed since."""
 
 
 class PluginBroken(FreshkeyError):

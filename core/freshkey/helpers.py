@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +29,9 @@ LONGEST_SECRET = 65536
 HELPER_TIMEOUT: Final = 30.0
 """Seconds that a helper command has, unless the caller says otherwise."""
 
+SLOW: Final = 10.0
+"""Seconds after which a person who waits is told that a helper command is slow."""
+
 MOST_OUTPUT: Final = 65536
 """Bytes that a helper command may print, unless the caller says otherwise."""
 
@@ -40,6 +44,9 @@ HELPER_VARIABLES: Final = frozenset(
 """What a helper command sees of the environment; above all no other provider's credentials."""
 
 HELPER_VERSION: Final = 1
+
+LONGEST_LINE: Final = 16384
+"""Characters of the one line that a helper command prints, unless the caller says otherwise."""
 
 _GLANCE = 0.02
 _FAREWELL = 1.0
@@ -82,12 +89,14 @@ def run_helper(
     timeout: float = HELPER_TIMEOUT,
     environ: Mapping[str, str] | None = None,
     max_output: int = MOST_OUTPUT,
+    directory: Path | None = None,
+    on_slow: Callable[[float], None] | None = None,
 ) -> Secret:
     """Run a helper command and return what it printed, as it is.
 
     There is no shell, nothing to read on its standard input, and nobody who reads its standard error, where some
     helpers print what they were about to hand over. It runs in a session of its own: when it is over, whatever it
-    started in that session is killed.
+    started in that session is killed. The directory that this process works in means nothing to it.
 
     Args:
         argv: The program and its arguments. The program is an absolute path, or a name that is looked up on the
@@ -95,9 +104,11 @@ def run_helper(
         timeout: Seconds until it is killed.
         environ: Its whole environment; `helper_environment` by default.
         max_output: Bytes of standard output, beyond which it is killed.
+        directory: The directory it works in; the home directory by default, or the root where there is none.
+        on_slow: Called once with the seconds that have passed, if it still runs after `SLOW` seconds.
 
     Raises:
-        ConfigurationError: There is no such program, or it cannot be run.
+        ConfigurationError: There is no such program or directory, or it cannot be run.
         TransientError: It took too long, or ended with another status than 0.
         ProtocolError: It printed nothing, too much, or no UTF-8.
 
@@ -105,9 +116,9 @@ def run_helper(
     """
     environment = dict(helper_environment() if environ is None else environ)
     program = _program(argv, environment)
-    run = _start([program, *argv[1:]], environment, max_output)
+    run = _start([program, *argv[1:]], environment, max_output, directory or _home())
     try:
-        run.wait(time.monotonic() + timeout)
+        run.wait(timeout, on_slow)
     finally:
         run.end()
     return run.output(timeout)
@@ -129,6 +140,37 @@ def read_helper_json(output: Secret, program: str = "the helper") -> dict[str, A
         hint = f'A helper prints one JSON object with "version": {HELPER_VERSION}'
         raise ProtocolError(f"{program} printed {facts}", hint=hint)
     return facts
+
+
+def read_helper_line(output: Secret, program: str = "the helper", longest: int = LONGEST_LINE) -> Secret:
+    """Return the one line that a helper printed; one line end is dropped, LF or CR LF.
+
+    Args:
+        output: What `run_helper` returned.
+        program: How to call it in an error.
+        longest: Characters that the line may have.
+
+    Raises:
+        ProtocolError: It is no line of printable ASCII without spaces: nothing, several lines, or what no header may
+            carry as a credential (RFC 6750, section 2.1). The message never quotes it.
+    """
+    line = Secret(re.sub(r"\r?\n\Z", "", output.reveal()))
+    flaw = _flaw_of_line(line, longest)
+    if flaw is not None:
+        raise ProtocolError(f"{program} printed {flaw}", hint="A helper prints the secret alone, on one line")
+    return line
+
+
+def _flaw_of_line(line: Secret, longest: int) -> str | None:
+    """Return what is wrong with a line, or None; found elsewhere, so that no traceback shows the characters."""
+    text = line.reveal()
+    if not text:
+        return "an empty line"
+    if len(text) > longest:
+        return f"more than {longest} characters"
+    if "\n" in text or "\r" in text:
+        return "more than one line"
+    return None if all("!" <= character <= "~" for character in text) else "spaces or characters that are not ASCII"
 
 
 def _facts(output: Secret) -> dict[str, Any] | str:
@@ -166,7 +208,15 @@ def _program(argv: Sequence[str], environ: Mapping[str, str]) -> str:
     return found
 
 
-def _start(command: list[str], environ: dict[str, str], most: int) -> _Run:
+def _home() -> Path:
+    with contextlib.suppress(RuntimeError):  # a user without an entry, and no HOME
+        home = Path.home()
+        if home.is_absolute() and home.is_dir():
+            return home
+    return Path(os.sep)
+
+
+def _start(command: list[str], environ: dict[str, str], most: int, directory: Path) -> _Run:
     import subprocess
 
     reading, writing = os.pipe()
@@ -174,6 +224,7 @@ def _start(command: list[str], environ: dict[str, str], most: int) -> _Run:
         process = subprocess.Popen(  # noqa: S603  an argument list of the user's own configuration, and no shell
             command,
             env=environ,
+            cwd=directory,
             stdin=subprocess.DEVNULL,
             stdout=writing,
             stderr=subprocess.DEVNULL,
@@ -211,7 +262,7 @@ class _Run:
         self._closed.set()
         os.close(self._pipe)
 
-    def wait(self, deadline: float) -> None:
+    def wait(self, timeout: float, on_slow: Callable[[float], None] | None) -> None:
         """Wait until it has ended, printed too much, or run out of time.
 
         Raises:
@@ -222,11 +273,15 @@ class _Run:
         except RuntimeError:
             os.close(self._pipe)
             raise TransientError(f"no thread can be started to read from the helper {self._name}") from None
+        began = time.monotonic()
         while not (self._ended() or self._too_much):
-            left = deadline - time.monotonic()
-            if left <= 0:
+            passed = time.monotonic() - began
+            if passed >= timeout:
                 return
-            self._rest(min(left, _GLANCE))
+            if on_slow is not None and passed >= SLOW:
+                on_slow(passed)
+                on_slow = None
+            self._rest(min(timeout - passed, _GLANCE))
         self._in_time = True
 
     def _rest(self, seconds: float) -> None:

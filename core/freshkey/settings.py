@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from freshkey.command import WORDS_FOR_COMMAND, Command
 from freshkey.errors import FreshkeyError, PluginBroken
 from freshkey.secret import Secret
 
@@ -26,6 +27,7 @@ WORDS: dict[type, str] = {
     float: "a number",
     Secret: "a string",
     Path: "a string",
+    Command: WORDS_FOR_COMMAND,
 }
 """What a person writes in TOML for each type."""
 
@@ -110,6 +112,7 @@ def _converter() -> Converter:
         converter.register_structure_hook(plain, _strictly)
     for wrapper in (Secret, Path):
         converter.register_structure_hook(wrapper, lambda value, kind: kind(_strictly(value, str)))
+    converter.register_structure_hook(Command, _read_command)
     converter.register_structure_hook_func(_is_list, functools.partial(_read_list, converter))
     converter.register_structure_hook_func(_is_table, functools.partial(_read_table, converter))
     return converter
@@ -120,6 +123,15 @@ def _strictly(value: object, kind: type) -> Any:  # noqa: ANN401  whatever `kind
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
         raise TypeError
     return kind(value)
+
+
+def _read_command(value: object, _: type) -> Command:
+    """Read a command of the user's own; one of a project's file comes as what it was resolved to."""
+    if isinstance(value, Command):
+        return value
+    if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
+        raise TypeError
+    return Command.of(value)
 
 
 def _is_list(kind: Any) -> bool:  # noqa: ANN401
@@ -159,4 +171,6 @@ def _words(kind: Any) -> str:  # noqa: ANN401
         return " or ".join(_words(argument) for argument in arguments if argument is not types.NoneType)
     if _is_list(kind):
         return f"a list, each item {_words(arguments[0])}"
-    return "a table" if _is_table(kind) or attrs.has(kind) else WORDS.get(kind, "of the type that the provider names")
+    if kind in WORDS:
+        return WORDS[kind]
+    return "a table" if _is_table(kind) or attrs.has(kind) else "of the type that the provider names"

@@ -13,12 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from freshkey import helpers
 from freshkey.errors import ConfigurationError, ProtocolError, TransientError
 from freshkey.helpers import (
+    LONGEST_LINE,
     LONGEST_SECRET,
     environment_secret,
     helper_environment,
     read_helper_json,
+    read_helper_line,
     run_helper,
 )
 from freshkey.secret import Secret
@@ -154,6 +157,54 @@ def test_a_program_that_the_system_refuses(tmp_path: Path) -> None:
     assert descriptors() <= before
 
 
+def test_the_working_directory_means_nothing_to_a_helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hostile, home = (tmp_path / "hostile"), (tmp_path / "home")
+    for directory in (hostile, home):
+        directory.mkdir()
+        (directory / "settings").write_text(f"{directory.name}")
+    monkeypatch.chdir(hostile)
+    monkeypatch.setenv("HOME", str(home))
+    assert run_helper(["cat", "settings"]) == Secret("home")
+    assert run_helper(["cat", "settings"], directory=hostile) == Secret("hostile")
+
+
+@pytest.mark.parametrize("home", ["no/such/directory", "/no/such/directory"])
+def test_without_a_home_a_helper_works_at_the_root(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", home)
+    assert run_helper(["pwd", "-P"]) == Secret("/\n")
+
+
+def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="'cat' cannot be run: No such file"):
+        run_helper(["cat"], directory=tmp_path / "gone")
+
+
+def test_somebody_who_waits_is_told_once_that_it_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helpers, "SLOW", 0.05)
+    told: list[float] = []
+    assert run_helper(["sh", "-c", "sleep 0.3; echo hi"], on_slow=told.append) == Secret("hi\n")
+    assert len(told) == 1
+    assert 0.05 <= told[0] < 30
+
+
+def test_nobody_is_told_of_a_quick_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[float] = []
+    run_helper(["echo", "hi"], on_slow=told.append)
+    assert told == []
+    assert helpers.SLOW == 10
+
+
+def test_a_listener_that_fails_leaves_no_helper_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(seconds: float) -> None:
+        raise LookupError
+
+    monkeypatch.setattr(helpers, "SLOW", 0.0)
+    before = descriptors()
+    with pytest.raises(LookupError):
+        run_helper(["sleep", "60"], on_slow=fail)
+    assert descriptors() <= before
+
+
 def test_the_most_that_may_be_printed_may_be_printed() -> None:
     assert run_helper(["printf", "12345"], max_output=5) == Secret("12345")
     with pytest.raises(ProtocolError, match="'printf' printed more than 5 bytes"):
@@ -231,6 +282,50 @@ def test_text_that_breaks_a_line(bad: str, facts: dict[str, object]) -> None:
     text = json.dumps({"version": 1, **facts}).replace("{}", json.dumps(bad)[1:-1])
     with pytest.raises(ProtocolError, match="a line break or a NUL"):
         read_helper_json(Secret(text))
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_one_line(end: str) -> None:
+    assert read_helper_line(Secret(f"{CANARY}{end}")) == Secret(CANARY)
+    assert read_helper_line(Secret("x" * LONGEST_LINE + end)) == Secret("x" * LONGEST_LINE)
+    assert read_helper_line(Secret("~!" + end), longest=2) == Secret("~!")
+
+
+@pytest.mark.parametrize(
+    ("text", "flaw"),
+    [
+        ("", "an empty line"),
+        ("\n", "an empty line"),
+        (f"{CANARY}\n\n", "more than one line"),
+        (f"{CANARY}\nsecond\n", "more than one line"),
+        (f"\n{CANARY}", "more than one line"),
+        (f"{CANARY}\rsecond", "more than one line"),
+        (f"{CANARY}\r", "more than one line"),
+        (f" {CANARY}", "spaces or characters"),
+        (f"{CANARY}\t", "spaces or characters"),
+        (f"{CANARY}\x00", "spaces or characters"),
+        (f"{CANARY}\x7f", "spaces or characters"),
+        (f"{CANARY}é", "spaces or characters"),
+        (CANARY * 1000, "more than 16384 characters"),
+    ],
+    ids=range(13),
+)
+def test_no_line(text: str, flaw: str) -> None:  # TRU-6
+    with pytest.raises(ProtocolError, match=f"'acme' printed {flaw}") as caught:
+        read_helper_line(Secret(text), "'acme'")
+    assert CANARY not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+@given(st.text(max_size=200))
+def test_reading_a_line_is_total(text: str) -> None:
+    try:
+        line = read_helper_line(Secret(text)).reveal()
+    except ProtocolError:
+        return
+    assert text in {line, f"{line}\n", f"{line}\r\n"}
+    assert line.isascii()
+    assert line.isprintable()
 
 
 @given(st.text(max_size=200) | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))

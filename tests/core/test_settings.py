@@ -11,6 +11,7 @@ import attrs
 import pytest
 from attrs import field, frozen
 
+from freshkey.command import WORDS_FOR_COMMAND, Command
 from freshkey.errors import ConfigurationError, PluginBroken
 from freshkey.secret import Secret
 from freshkey.settings import WrongValueError, fields, structure
@@ -42,6 +43,7 @@ class Settings:
     inner: Inner = Inner()
     key: Secret | None = None
     place: Path = Path()
+    helper: Command | None = None
     _private: str = ""
     small: int = field(default=0, validator=attrs.validators.lt(10))
     chosen: int = field(default=1, validator=attrs.validators.in_([1, 2]))
@@ -64,6 +66,8 @@ class Settings:
         ("inner", {"size": 2}, Inner(size=2)),
         ("key", "k", Secret("k")),
         ("place", "/x", Path("/x")),
+        ("helper", ["op", "read"], Command(argv=("op", "read"))),
+        ("helper", Command(argv=("./op",), directory=Path("/x")), Command(argv=("./op",), directory=Path("/x"))),
     ],
 )
 def test_value_of_the_right_type_is_taken(key: str, value: object, result: object) -> None:
@@ -94,6 +98,10 @@ def test_private_attribute_goes_by_the_name_that_people_write() -> None:
         ("colour", "green", "one of: red, blue"),
         ("inner", 3, "a table"),
         ("key", 3, "a string"),
+        ("helper", "op read", WORDS_FOR_COMMAND),
+        ("helper", [], WORDS_FOR_COMMAND),
+        ("helper", ["op", 1], WORDS_FOR_COMMAND),
+        ("helper", ["./op"], WORDS_FOR_COMMAND),
         ("small", 11, "what the provider accepts"),
         ("chosen", 11, "what the provider accepts"),
     ],
