@@ -7,8 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,11 +19,12 @@ import pytest
 from counterparts.oidc import OidcServer, sign_in
 from crashing_process import Ended, Forge, until_halted, works
 from forking_process import Children, lock_file, until_it_has_open
-from freshkey import LoginRequired
+from freshkey import Configuration, Keeper, LoginRequired
+from freshkey.stores import lock
 from freshkey.testing import AuthorizationServer, ScriptedPerson
 from home import Home
 from matrix import row
-from rotating import World, in_threads, token_of
+from rotating import PATIENCE, World, in_threads, token_of, until
 
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -37,6 +41,11 @@ def settings(server: AuthorizationServer) -> dict[str, Any]:
 def other(settings: dict[str, Any], tmp_path: Path) -> Iterator[Forge]:
     with Forge(settings, tmp_path) as forge:
         yield forge
+
+
+@pytest.fixture
+def two(forge: Forge, other: Forge) -> tuple[Forge, Forge]:
+    return forge, other
 
 
 # --- a holder that is killed ----------------------------------------------------------------------------------------
@@ -56,6 +65,133 @@ def test_who_waits_for_a_killed_holder_goes_on(
         went_on = other.finish()
         assert works(server, went_on)
         assert server.count(RENEWAL) == repetition + 1
+    assert server.count("refresh_token.reused") == 0
+
+
+POLL = 0.05
+"""Seconds between two looks at the lock at the most: two of them make less than the 0.1 s that a waiter may take."""
+
+
+@row(20, "ROT-1", "ROT-9")
+def test_who_waits_for_a_killed_holder_has_the_lock_at_the_next_look(
+    forge: Forge, server: AuthorizationServer, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        time.sleep(seconds)
+
+    monkeypatch.setattr(lock, "time", SimpleNamespace(monotonic=time.monotonic, sleep=pause))
+    with Keeper(configuration=Configuration.of({"me": settings}, state_dir=tmp_path / "state")) as keeper:
+        for repetition in range(10):
+            holder = forge.begin("refresh", at="P3", act="SIGSTOP")
+            until_halted(holder)
+            pauses.clear()
+            waiter = threading.Thread(target=keeper.refresh, args=["me"])
+            waiter.start()
+            until(lambda: len(pauses) > 1, "the waiter")
+            os.kill(holder, signal.SIGKILL)
+            assert forge.finish().signal == signal.SIGKILL
+            looks = len(pauses)
+            waiter.join(PATIENCE)
+            assert len(pauses) <= looks + 1, "a look that was under way at the end of the holder, and the next one"
+            assert max(pauses) <= POLL
+            assert server.count(RENEWAL) == repetition + 1
+    assert server.count("refresh_token.reused") == 0
+
+
+# --- a holder that is halted ----------------------------------------------------------------------------------------
+
+
+def until_refused(forge: Forge) -> dict[str, Any]:
+    """Ask until the credential has expired; return what is said then."""
+    answers: list[dict[str, Any]] = []
+
+    def refused() -> bool:
+        answers.append(forge.run("get", patience=0.05).said)
+        return "error" in answers[-1]
+
+    until(refused, "the end of the credential")
+    return answers[-1]
+
+
+@row(19, "ROT-9", "ROT-1")
+def test_who_needs_a_credential_that_a_halted_holder_is_to_renew_is_told_whom_it_waits_for(
+    forge: Forge, other: Forge, server: AuthorizationServer, tmp_path: Path
+) -> None:
+    for repetition in range(5):
+        server.policy.lifetime = 1.0
+        generation = forge.run("refresh").said["generation"]
+        server.policy.lifetime = 3600.0
+        holder = forge.begin("refresh", at="P2", act="SIGSTOP")
+        until_halted(holder)
+        refused = until_refused(other)
+        assert refused["error"] == "StoreBusy"
+        assert f"process {holder} did not finish with this profile within 0.05 s" in refused["message"]
+        assert server.count(RENEWAL) == 2 * repetition + 1
+
+        waiter = other.begin("get")
+        until_it_has_open(waiter, lock_file(tmp_path))
+        os.kill(holder, signal.SIGCONT)
+        renewed = forge.finish()
+        assert renewed.said["generation"] == generation + 1
+        assert other.finish() == renewed
+        assert server.count(RENEWAL) == 2 * repetition + 2
+    assert server.count("refresh_token.reused") == 0
+
+
+def removed(path: Path) -> None:
+    path.unlink()
+
+
+def replaced(path: Path) -> None:
+    path.unlink()
+    path.touch(mode=0o600)
+
+
+@row(47, "ROT-6", "ROT-9")
+@row(21, "ROT-1")
+@pytest.mark.parametrize("point", ["P3", "P4", "P5"])
+@pytest.mark.parametrize("lose", [removed, replaced])
+def test_a_token_that_a_halted_process_is_spending_is_left_to_it_although_its_lock_file_went(
+    two: tuple[Forge, Forge], server: AuthorizationServer, tmp_path: Path, point: str, lose: Callable[[Path], None]
+) -> None:
+    first, second = two
+    halted = first.begin("refresh", at=point, act="SIGSTOP")
+    until_halted(halted)
+    lose(lock_file(tmp_path))
+    for _ in range(2):
+        assert second.run("refresh", patience=0.1).said["error"] == "StoreBusy"
+    os.kill(halted, signal.SIGCONT)
+    renewed = first.finish()
+    assert renewed.said["generation"] == 2
+    assert works(server, renewed)
+    assert server.count(RENEWAL) == 1
+    again = second.run("refresh")
+    assert again.said["generation"] == 3
+    assert works(server, again)
+    assert server.count("refresh_token.reused") == 0
+
+
+@row(47, "ROT-2", "ROT-9")
+@row(21, "ROT-1")
+@pytest.mark.parametrize("lose", [removed, replaced])
+def test_a_process_that_was_halted_after_the_commit_does_no_harm_to_what_others_did_since(
+    two: tuple[Forge, Forge], server: AuthorizationServer, tmp_path: Path, lose: Callable[[Path], None]
+) -> None:
+    first, second = two
+    halted = first.begin("refresh", at="P7", act="SIGSTOP")
+    until_halted(halted)
+    lose(lock_file(tmp_path))
+    assert [second.run("refresh").said["generation"] for _ in range(2)] == [3, 4]
+    os.kill(halted, signal.SIGCONT)
+    assert first.finish().signal == 0
+    after = second.run("get")
+    assert after.said["generation"] == 4
+    assert works(server, after)
+    assert second.run("refresh").said["generation"] == 5
+    assert server.count(RENEWAL) == 4
     assert server.count("refresh_token.reused") == 0
 
 
