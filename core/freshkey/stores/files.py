@@ -34,6 +34,16 @@ NO_FOLLOW: Final[int] = (
 _TEMPORARY: Final = ".freshkey-"
 _READABLE_BY_OTHERS: Final = 0o077
 _WRITABLE_BY_OTHERS: Final = 0o022
+_NO_LINKS: Final = {
+    errno.EPERM,
+    errno.EACCES,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+    errno.ENOSYS,
+    errno.EINVAL,
+    errno.EMLINK,
+}
+"""What link(2) answers where there are no hard links, or where a policy forbids them."""
 _MOVE: Final = "Set FRESHKEY_STATE_DIR to a directory of your own"
 _CAUSES: Final = {
     errno.ENOSPC: ("there is no space left for {path}", "Free some space on that disk"),
@@ -122,10 +132,33 @@ def create_private(path: Path, data: bytes) -> bool:
         StoreUnavailable: Nothing was written.
     """
     try:
-        _place(path, data, os.link)
+        _place(path, data, _link)
     except FileExistsError:
         return False
     return True
+
+
+def _link(temporary: str, path: Path) -> None:
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _copy(temporary, path)
+
+
+def _copy(temporary: str, path: Path) -> None:
+    """Do without links, as on FAT: others may see half a file for a moment, and a crash may leave it."""
+    data = Path(temporary).read_bytes()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW, 0o600)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123  a descriptor, not a path
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+    except BaseException:
+        path.unlink()
+        raise
 
 
 def remove_private(path: Path) -> None:
@@ -212,8 +245,8 @@ def _check_parent(path: Path) -> None:
     found = path.stat()
     if sys.platform != "win32" and found.st_uid not in (0, os.geteuid()):
         raise StoreUnavailable(f"{path} belongs to another user", hint=_MOVE)
-    if _shared(found, stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX:
-        raise StoreUnavailable(f"every user can replace what is in {path}", hint=f"{_MOVE}, or run: chmod o-w {path}")
+    if _shared(found, _WRITABLE_BY_OTHERS) and not found.st_mode & stat.S_ISVTX:
+        raise StoreUnavailable(f"other users can replace what is in {path}", hint=f"{_MOVE}, or run: chmod go-w {path}")
 
 
 def _check_file(found: os.stat_result, path: Path) -> None:

@@ -84,6 +84,56 @@ def test_only_one_of_two_creators_makes_the_file(folder: Path) -> None:
     assert names(folder) == ["x"]
 
 
+@pytest.fixture(params=[errno.EPERM, errno.EOPNOTSUPP])
+def no_links(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system without hard links."""
+
+    def refuse(source: str, target: Path) -> NoReturn:
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(os, "link", refuse)
+
+
+@pytest.mark.usefixtures("no_links", "umask_000")
+def test_where_there_are_no_links_only_one_creator_makes_the_file_too(folder: Path) -> None:
+    assert create_private(folder / "x", b"first")
+    assert not create_private(folder / "x", b"second")
+    (folder / "link").symlink_to(folder / "target")
+    assert not create_private(folder / "link", b"third")
+
+    assert read_private(folder / "x") == b"first"
+    assert mode(folder / "x") == 0o600
+    assert names(folder) == ["link", "x"]
+
+
+@row(48, "STO-7")
+@pytest.mark.usefixtures("no_links")
+def test_where_there_are_no_links_a_full_disk_leaves_no_half_of_a_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync = os.fsync
+
+    def full(descriptor: int) -> None:
+        if (folder / "x").exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreUnavailable, match="no space left"):
+        create_private(folder / "x", b"first")
+    assert names(folder) == []
+
+
+def test_other_errors_of_linking_are_errors(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(source: str, target: Path) -> NoReturn:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "link", fail)
+    with pytest.raises(StoreUnavailable, match="Input/output error"):
+        create_private(folder / "x", b"first")
+    assert names(folder) == []
+
+
 @row(50, "STO-7")
 @pytest.mark.parametrize("bits", [0o777, 0o770, 0o702, 0o720])
 def test_a_directory_that_others_can_write_to_is_refused_with_the_remedy(folder: Path, bits: int) -> None:
@@ -120,14 +170,18 @@ def test_a_file_in_the_place_of_the_directory_is_refused(tmp_path: Path) -> None
         private_dir(tmp_path / "state")
 
 
-def test_a_place_where_anybody_can_swap_the_directory_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "open").mkdir()
-    (tmp_path / "open").chmod(0o777)
+@row(50, "STO-7")
+@pytest.mark.parametrize("bits", [0o777, 0o770, 0o702, 0o720])
+def test_a_place_where_others_can_swap_the_directory_is_refused(tmp_path: Path, bits: int) -> None:
+    place = tmp_path / "open"
+    place.mkdir()
+    place.chmod(bits)
 
-    with pytest.raises(StoreUnavailable, match="every user can replace"):
-        private_dir(tmp_path / "open" / "state")
-    (tmp_path / "open").chmod(0o1777)
-    assert private_dir(tmp_path / "open" / "state").is_dir()
+    with pytest.raises(StoreUnavailable, match=rf"other users can replace .*chmod go-w {place}"):
+        private_dir(place / "state")
+    assert not (place / "state").exists()
+    place.chmod(0o1000 | bits)
+    assert private_dir(place / "state").is_dir()
 
 
 @row(50, "STO-7")
