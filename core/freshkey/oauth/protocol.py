@@ -28,6 +28,8 @@ Encode = Callable[[str, Mapping[str, str], Mapping[str, str]], Request]
 
 DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 
+ASSERTION_GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
 _RANDOM_BYTES = 32
 """256 bits, as RFC 7636 (section 7.1) recommends for the verifier; the state gets as many."""
 
@@ -189,6 +191,33 @@ def refresh_request(
         **_scope(scopes),
     }
     return encode(server.token_endpoint, _merged(fields, extra), headers)
+
+
+@frameless
+def assertion_request(
+    token_endpoint: str,
+    *,
+    assertion: Secret,
+    scopes: tuple[str, ...] = (),
+    extra: Mapping[str, str] = NOTHING,
+    headers: Mapping[str, str] = NOTHING,
+    encode: Encode = form,
+) -> Request:
+    """Return the request that exchanges a signed statement of who one is for a token (RFC 7523, section 2.1).
+
+    A client need not name itself along with it (RFC 7521, section 4.1); where it does, ``client_id`` is a field of
+    `extra`. Such an exchange can be repeated as long as the assertion is valid, so there is no refresh token.
+
+    Args:
+        token_endpoint: Where it is exchanged.
+        assertion: A JSON Web Token, made by an issuer that the server trusts.
+        scopes: What to ask for; none leaves it to the server.
+        extra: Further fields.
+        headers: Further headers.
+        encode: How the server wants its fields.
+    """
+    fields = {"grant_type": ASSERTION_GRANT, "assertion": assertion.reveal(), **_scope(scopes)}
+    return encode(token_endpoint, _merged(fields, extra), headers)
 
 
 @frameless

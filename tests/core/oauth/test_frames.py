@@ -31,6 +31,9 @@ BUILDERS: dict[str, Build] = {
     "refresh": lambda server, secret, extra, encode: protocol.refresh_request(
         server, client_id="c", refresh_token=secret, extra=extra, encode=encode
     ),
+    "assertion": lambda server, secret, extra, encode: protocol.assertion_request(
+        server.token_endpoint, assertion=secret, extra=extra, encode=encode
+    ),
     "revocation": lambda server, secret, extra, encode: protocol.revocation_request(
         server, client_id="c", token=secret, hint="refresh_token", extra=extra, encode=encode
     ),
@@ -59,9 +62,10 @@ def report(act: Callable[[], object]) -> str:
 @row(60, "LEK-1")
 @pytest.mark.parametrize("request_of", BUILDERS)
 def test_a_field_that_is_set_twice_shows_no_secret(server: Server, request_of: str) -> None:
-    shown = report(lambda: BUILDERS[request_of](server, TOKEN, {"client_id": CANARY}, form))
+    name = "assertion" if request_of == "assertion" else "client_id"
+    shown = report(lambda: BUILDERS[request_of](server, TOKEN, {name: CANARY}, form))
 
-    assert "client_id cannot be set again" in shown
+    assert f"{name} cannot be set again" in shown
     assert CANARY not in shown
 
 

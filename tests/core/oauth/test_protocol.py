@@ -14,6 +14,7 @@ from freshkey.oauth import (
     Grant,
     Pkce,
     Server,
+    assertion_request,
     authorization_url,
     code_request,
     device_request,
@@ -177,6 +178,26 @@ def test_a_server_can_get_json_and_headers_of_its_own(server: Server) -> None:
     assert json.loads(request.body) == {"grant_type": "refresh_token", "refresh_token": "r", "client_id": "me"}
 
 
+def test_the_assertion_request_names_no_client_and_no_scope_unless_told() -> None:  # RFC 7523, section 2.1
+    grant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+    request = assertion_request("https://id.example.com/token", assertion=Secret("a.b.c"))
+    more = assertion_request(
+        "https://id.example.com/token",
+        assertion=Secret("a.b.c"),
+        scopes=("x", "y"),
+        extra={"client_id": "me"},
+        headers={"X-Beta": "1"},
+        encode=json_body,
+    )
+
+    assert request.url == "https://id.example.com/token"
+    assert fields(request) == {"grant_type": grant, "assertion": "a.b.c"}
+    assert json.loads(more.body) == {"grant_type": grant, "assertion": "a.b.c", "scope": "x y", "client_id": "me"}
+    assert more.headers["X-Beta"] == "1"
+    with pytest.raises(ConfigurationError, match="assertion cannot be set again"):
+        assertion_request("https://id.example.com/token", assertion=Secret("a.b.c"), extra={"assertion": "other"})
+
+
 def test_the_revocation_request(server: Server) -> None:
     request = revocation_request(server, client_id="me", token=Secret("r"), hint="refresh_token")
 
@@ -214,6 +235,7 @@ def test_no_request_shows_its_secrets(server: Server, pkce: Pkce) -> None:
         refresh_request(server, client_id="me", refresh_token=Secret("canary-token")),
         revocation_request(server, client_id="me", token=Secret("canary-token"), hint="refresh_token"),
         device_token_request(server, client_id="me", device_code=Secret("canary-device")),
+        assertion_request(server.token_endpoint, assertion=Secret("canary-assertion")),
     ]
 
     assert not [request for request in requests if "canary" in repr(request) or pkce.verifier.reveal() in repr(request)]

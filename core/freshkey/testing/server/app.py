@@ -173,6 +173,11 @@ class AuthorizationServer:
         """
         self._faults.wait_until_held(endpoint, count, timeout)
 
+    def trust(self, assertion: str) -> None:
+        """Exchange this assertion from now on, for an access token of the account that the test chose."""
+        with self._lock:
+            self._grants.trusted.add(assertion)
+
     def script_device(self, *answers: str) -> None:
         """Answer the next polls with ``pending``, ``slow_down``, ``denied``, ``expired`` or ``approved``.
 

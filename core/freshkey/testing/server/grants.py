@@ -74,6 +74,7 @@ class Grants:
         self._grants: list[Grant] = []
         self._begun = 0
         self.secrets: set[str] = set()
+        self.trusted: set[str] = set()
 
     def note(self, kind: str, grant: Grant | None = None, detail: str = "") -> None:
         """Write down what was done."""
@@ -86,12 +87,12 @@ class Grants:
         self.secrets.add(secret)
         return secret
 
-    def begin(self, kind: str, account: Account, scopes: tuple[str, ...]) -> Issued:
-        """Start a sign-in and issue its first tokens."""
+    def begin(self, kind: str, account: Account, scopes: tuple[str, ...], *, renewable: bool = True) -> Issued:
+        """Start a sign-in and issue its first tokens; without a refresh token if it is not to be `renewable`."""
         self._begun += 1
         grant = Grant(number=self._begun, account=account, scopes=scopes, began=self._clock.elapsed())
         self._grants.append(grant)
-        if self._policy.issues_refresh_tokens:
+        if self._policy.issues_refresh_tokens and renewable:
             grant.refresh = self.make_secret("rt")
         self.note(f"grant.{kind}", grant)
         return self._issue(grant, grant.refresh)

@@ -10,7 +10,7 @@ from attrs import frozen
 from freshkey.testing.server.authorize import AuthorizeEndpoint
 from freshkey.testing.server.bearer import BearerEndpoints
 from freshkey.testing.server.device import DeviceEndpoint
-from freshkey.testing.server.token import DEVICE_GRANT, TokenEndpoint
+from freshkey.testing.server.token import ASSERTION_GRANT, DEVICE_GRANT, TokenEndpoint
 from freshkey.testing.server.wire import Answer, Asked, json_answer, page
 
 
@@ -97,7 +97,7 @@ class Endpoints:
         )
         self.device = DeviceEndpoint(policy, grants, page_uri=urls.device_page, account=account, now=now)
         self.token = TokenEndpoint(
-            policy, grants, self.authorize, self.device, client_id=client_id, extra=extra, now=now
+            policy, grants, self.authorize, self.device, client_id=client_id, account=account, extra=extra, now=now
         )
         self.bearer = BearerEndpoints(policy, grants, account)
         self._routes: dict[str, tuple[str, Act]] = {
@@ -127,7 +127,7 @@ class Endpoints:
                 "revocation_endpoint": self._urls.revoke,
                 "device_authorization_endpoint": self._urls.device,
                 "response_types_supported": ["code"],
-                "grant_types_supported": ["authorization_code", "refresh_token", DEVICE_GRANT],
+                "grant_types_supported": ["authorization_code", "refresh_token", DEVICE_GRANT, ASSERTION_GRANT],
                 "code_challenge_methods_supported": ["S256"],
                 "token_endpoint_auth_methods_supported": ["none"],
                 "authorization_response_iss_parameter_supported": self._policy.iss_in_callback,

@@ -1,4 +1,7 @@
-"""The token endpoint and the revocation endpoint (RFC 6749, sections 4.1.3 and 6; RFC 7636; RFC 8628; RFC 7009)."""
+"""The token endpoint and the revocation endpoint.
+
+RFC 6749, sections 4.1.3 and 6; RFC 7636; RFC 8628; RFC 7523, section 2.1; RFC 7009.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,8 @@ if TYPE_CHECKING:
     from freshkey.testing.server.policy import Policy
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
-_SECRET_FIELDS = ("code", "code_verifier", "refresh_token", "access_token", "device_code", "token")
+ASSERTION_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_SECRET_FIELDS = ("assertion", "code", "code_verifier", "refresh_token", "access_token", "device_code", "token")
 
 
 class TokenEndpoint:
@@ -33,7 +37,8 @@ class TokenEndpoint:
         grants: The server's memory.
         authorize: Who issued the authorization codes.
         device: Who issued the device codes.
-        client_id: The one client it knows.
+        client_id: The one client it knows; assertions are exchanged for whoever brings them.
+        account: Returns whom a trusted assertion speaks for.
         extra: Returns the members of a token response beyond RFC 6749.
         now: Returns elapsed seconds.
     """
@@ -46,6 +51,7 @@ class TokenEndpoint:
         device: DeviceEndpoint,
         *,
         client_id: str,
+        account: Callable[[], Account],
         extra: Callable[[Account], Mapping[str, object]],
         now: Callable[[], float],
     ) -> None:
@@ -54,6 +60,7 @@ class TokenEndpoint:
         self._authorize = authorize
         self._device = device
         self._client_id = client_id
+        self._account = account
         self._extra = extra
         self._now = now
         self._used_codes: dict[str, Grant] = {}
@@ -74,7 +81,7 @@ class TokenEndpoint:
         try:
             fields = _fields(asked)
             self._grants.secrets.update(fields[name] for name in _SECRET_FIELDS if fields.get(name))
-            if fields.get("client_id") != self._client_id:
+            if fields.get("grant_type") != ASSERTION_GRANT and fields.get("client_id") != self._client_id:
                 raise Refused("invalid_client", "Unknown client", 401)  # noqa: TRY301  one place answers all refusals
             return act(fields)
         except Refused as refused:
@@ -93,7 +100,15 @@ class TokenEndpoint:
             return self._grants.renew(_required(fields, "refresh_token"))
         if kind == DEVICE_GRANT:
             return self._device.poll(_required(fields, "device_code"))
+        if kind == ASSERTION_GRANT:
+            return self._exchange_assertion(_required(fields, "assertion"), fields.get("scope", ""))
         raise Refused("unsupported_grant_type", "No such grant here")
+
+    def _exchange_assertion(self, assertion: str, scope: str) -> Issued:
+        """Exchange an assertion, as often as it is brought (RFC 7523, section 2.1)."""
+        if assertion not in self._grants.trusted:
+            raise Refused("invalid_grant", "The assertion is not trusted")
+        return self._grants.begin("assertion", self._account(), tuple(scope.split()), renewable=False)
 
     def _exchange_code(self, fields: dict[str, str]) -> Issued:
         code = _required(fields, "code")

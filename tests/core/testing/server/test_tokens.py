@@ -208,3 +208,18 @@ def test_the_log_names_no_secret(server: AuthorizationServer, client: PlainClien
     text = repr(server.log)
     assert text
     assert not [secret for secret in server.secrets() if secret in text]
+
+
+def test_a_trusted_assertion_is_exchanged_as_often_as_it_is_brought(
+    server: AuthorizationServer, client: PlainClient
+) -> None:
+    grant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+    refused = client.post(server.urls.token, grant_type=grant, assertion="a.b.c")
+    assert (refused.status, refused.json["error"]) == (400, "invalid_grant")
+    server.trust("a.b.c")
+    answers = [client.post(server.urls.token, grant_type=grant, assertion="a.b.c", scope="x").json for _ in range(2)]
+    assert len({answer["access_token"] for answer in answers}) == 2
+    assert all("refresh_token" not in answer and answer["scope"] == "x" for answer in answers)
+    assert client.get(server.urls.resource, answers[0]["access_token"]).status == 200
+    assert server.count("grant.assertion") == 2
+    assert "a.b.c" in server.secrets()
