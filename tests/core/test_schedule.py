@@ -148,7 +148,7 @@ def test_after_a_reboot_the_wall_clock_decides(lifetime: float, passed: float, e
 @pytest.mark.parametrize(
     ("passed", "boot", "expected"),
     [
-        (-59.0, "boot-2", Freshness.FRESH),
+        (-60.0, "boot-2", Freshness.FRESH),
         (-61.0, "boot-2", Freshness.DUE),
         (-1e6, "boot-2", Freshness.DUE),
     ],
@@ -174,6 +174,11 @@ def test_waiting_until_due_makes_it_due(lifetime: float, share: float, passed: f
     assume(wait > 0)
     assert schedule.freshness(OBTAINED, lifetime, early, later(passed + wait + 1e-3)) is not Freshness.FRESH
     assert schedule.freshness(OBTAINED, lifetime, early, later(passed + wait / 2)) is Freshness.FRESH
+
+
+def test_the_age_of_a_moment_is_told_by_elapsed_time_and_after_a_reboot_by_the_wall_clock() -> None:  # TIM-1
+    assert schedule.seconds_since(OBTAINED, later(40.0, wall_step=-86_400.0)) == 40.0
+    assert schedule.seconds_since(OBTAINED, Moment(OBTAINED.wall + 40.0, 3.0, "boot-2")) == 40.0
 
 
 # --- waking, and pauses after failures -----------------------------------------------------------------------------

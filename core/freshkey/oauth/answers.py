@@ -202,9 +202,9 @@ def _seconds(facts: Mapping[str, Any], member: str) -> float | None:
         return None
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _LARGEST_NUMBER:
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise _unreadable(member)
-    if value != int(value):
+    if not 0 <= value < _LARGEST_NUMBER or value != int(value):
         raise _unreadable(member)
     return min(float(value), LONGEST_LIFETIME)
 

@@ -91,7 +91,7 @@ def refusal_error(response: Response, now: float) -> FreshkeyError:
         now: Seconds since 1970-01-01T00:00:00Z.
     """
     refusal = read_refusal(response)
-    if 300 <= refusal.status < 400 or (refusal.status < 300 and refusal.code is None):  # noqa: PLR2004  RFC 9110, 15.4
+    if refusal.status < 400 and (refusal.status >= 300 or refusal.code is None):  # noqa: PLR2004  RFC 9110, 15.4
         return ProtocolError(f"the authorization server answered with what nobody asked for: {refusal}")
     if refusal.status in TRANSIENT_STATUSES or refusal.status >= 500 or refusal.code in TRANSIENT_CODES:  # noqa: PLR2004  RFC 9110, 15.6
         message = f"the authorization server refused for now: {refusal}"

@@ -83,7 +83,7 @@ class Codec:
 def _envelope(payload: Secret) -> tuple[str, str, object]:
     """Return provider, tag and fields; the schema is judged before anything else, as all else may change with it."""
     value: Any = None
-    with suppress(ValueError, TypeError, RecursionError):  # not raised in a handler: a JSONDecodeError holds the text
+    with suppress(ValueError, RecursionError):  # not raised in a handler: a JSONDecodeError holds the text
         value = json.loads(payload.reveal())
     schema = value.get("schema") if isinstance(value, dict) else None
     if type(schema) is not int or schema < SCHEMA:
@@ -115,8 +115,8 @@ def _make_converter() -> Converter:
         }
 
     def reader(kind: type) -> Callable[[Any, Any], Any]:
-        read: Callable[[Any, Any], Any] = make_dict_structure_fn(kind, converter, **overrides(kind))
-        return lambda value, wanted: read(_exactly(dict)(value), wanted)
+        read: Callable[[Any], Any] = make_dict_structure_fn(kind, converter, **overrides(kind))
+        return lambda value, _: read(_exactly(dict)(value))
 
     converter.register_structure_hook_factory(attrs.has, reader)
     converter.register_unstructure_hook_factory(

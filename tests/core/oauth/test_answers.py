@@ -69,7 +69,7 @@ def test_scopes_may_come_as_a_list(answer: Answer, written: object, read: tuple[
 
 @pytest.mark.parametrize("scope", [["a", 7], [["a"]], [None], ["a\nb"], 7, "a\nb", "a \x1b[31m", {"a": 1}, False])
 def test_scopes_that_cannot_be_read(answer: Answer, scope: object) -> None:
-    with pytest.raises(ProtocolError, match="scope"):
+    with pytest.raises(ProtocolError, match="no readable scope"):
         read_token(answer({**GOOD, "scope": scope}), NOW)
 
 
@@ -90,7 +90,7 @@ def test_token_types(answer: Answer, written: str, read: str) -> None:
 
 @pytest.mark.parametrize("written", ["mac", "N_A", " ", "Bearer ", 0, 1, ["Bearer"], [], True, False])
 def test_other_token_types_are_refused(answer: Answer, written: object) -> None:
-    with pytest.raises(ProtocolError, match="token_type"):
+    with pytest.raises(ProtocolError, match="no readable token_type"):
         read_token(answer({**GOOD, "token_type": written}), NOW)
 
 
@@ -132,6 +132,12 @@ def test_lifetimes_that_nobody_should_guess(answer: Answer, written: str) -> Non
 
     with pytest.raises(ProtocolError):
         read_token(answer(body), NOW)
+
+
+@pytest.mark.parametrize("written", [True, -1, 0.5, "soon"])
+def test_which_number_cannot_be_read_is_said(answer: Answer, written: object) -> None:
+    with pytest.raises(ProtocolError, match="no readable expires_in"):
+        read_token(answer({**GOOD, "expires_in": written}), NOW)
 
 
 # --- access_token: row 42 -------------------------------------------------------------------------------------------
@@ -188,6 +194,20 @@ def test_a_success_that_cannot_be_read(answer: Answer, body: bytes) -> None:
 def test_an_error_may_come_with_status_200(answer: Answer) -> None:
     with pytest.raises(LoginRequired, match="invalid_grant"):
         read_token(answer({"error": "invalid_grant"}), NOW)
+
+
+@pytest.mark.parametrize("status", [199, 300])
+@pytest.mark.parametrize("read", [read_token, read_device, read_revocation, read_device_token])
+def test_only_a_success_brings_something(answer: Answer, read: Callable[..., object], status: int) -> None:
+    with pytest.raises(ProtocolError, match=f"status {status}"):
+        read(answer({**GOOD, **DEVICE}, status), NOW)
+
+
+@pytest.mark.parametrize("read", [read_token, read_device, read_revocation, read_device_token])
+def test_a_date_to_try_again_is_read_against_the_given_time(answer: Answer, read: Callable[..., object]) -> None:
+    with pytest.raises(TransientError) as caught:
+        read(answer(b"", 503, {"retry-after": "Thu, 01 Jan 2026 00:01:40 GMT"}), NOW)
+    assert caught.value.retry_after == 100
 
 
 # --- totality: section C -------------------------------------------------------------------------------------------
@@ -363,6 +383,7 @@ def test_final_device_answers(answer: Answer, code: str) -> None:
         read_device_token(answer({"error": code}, 400), NOW)
 
 
-def test_a_broken_server_is_not_a_patient_one(answer: Answer) -> None:
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_broken_server_is_not_a_patient_one(answer: Answer, status: int) -> None:
     with pytest.raises(TransientError):
-        read_device_token(answer({"error": "authorization_pending"}, 503), NOW)
+        read_device_token(answer({"error": "authorization_pending"}, status), NOW)

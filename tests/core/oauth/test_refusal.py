@@ -52,6 +52,7 @@ NOW = 1_767_225_600.0
         (404, b"", ProviderRefused),
         (410, b"", ProviderRefused),
         # row 37, and answers that are neither
+        (300, {"error": "invalid_grant"}, ProtocolError),
         (301, b"", ProtocolError),
         (307, {"error": "invalid_grant"}, ProtocolError),
         (200, b"", ProtocolError),
@@ -69,6 +70,7 @@ def test_a_server_may_say_how_long(answer: Answer, value: str, seconds: float | 
 
     assert isinstance(error, TransientError)
     assert error.retry_after == seconds
+    assert "status 429" in str(error)
 
 
 def test_a_date_is_read_against_the_given_time(answer: Answer) -> None:
