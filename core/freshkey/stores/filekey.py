@@ -21,6 +21,9 @@ KEY_BYTES: Final = 32
 COST = 1 << 17
 """N of scrypt for new stores: 128 MiB for one guess, as OWASP recommends with r = 8 and p = 1."""
 
+MOST_MEMORY: Final = 1 << 28
+"""Bytes that scrypt may take: 256 MiB, twice what new stores need. It takes 128 · N · r, p times over in time."""
+
 PASSPHRASE, KEY_FILE = "passphrase", "key file"
 
 _CHECKED = b"freshkey file store"
@@ -61,6 +64,11 @@ class KeyInfo:
     p: int = field(default=1, validator=_at_most(16))
     check: str = field(default="", validator=validators.instance_of(str))
     schema: int = field(default=1, validator=validators.in_((1,)))
+
+    @property
+    def cost(self) -> int:
+        """Bytes that scrypt writes (RFC 7914, section 2): a bound of its memory and a measure of its time."""
+        return 128 * self.n * self.r * self.p
 
 
 class FileKey:
@@ -119,9 +127,16 @@ class FileKey:
         if data is None:
             return None
         try:
-            return KeyInfo(**json.loads(data))
+            info = KeyInfo(**json.loads(data))
         except (ValueError, TypeError):
             raise self._damaged() from None
+        if info.cost > MOST_MEMORY:
+            raise StoreUnavailable(
+                f"{self._info_path} asks for {info.cost >> 20} MiB of work to make the key from the passphrase, "
+                f"more than the {MOST_MEMORY >> 20} MiB that a file store may",
+                hint=self._start_over(),
+            )
+        return info
 
     def _open(self, info: KeyInfo) -> bytes:
         if info.kind != self._origin:

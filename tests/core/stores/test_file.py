@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
+from cryptography.hazmat.primitives.kdf import scrypt
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -263,6 +264,30 @@ def test_key_information_cannot_ask_for_all_memory_or_for_nonsense(
 
     with pytest.raises(StoreUnavailable, match="is damaged"):
         opened(profile).load()
+
+
+@pytest.mark.usefixtures("passphrase")
+@pytest.mark.parametrize("changed", [{"n": 1 << 19}, {"n": 1 << 20, "r": 32}, {"n": 1 << 17, "r": 8, "p": 3}])
+def test_key_information_that_asks_for_too_much_memory_is_refused_before_it_is_taken(
+    profile: Profile, changed: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(profile).save(a_record(1))
+    info = profile.state_dir / "store" / "key.json"
+    info.write_text(json.dumps(json.loads(info.read_text()) | changed))
+    monkeypatch.setattr(scrypt.Scrypt, "derive", None)
+
+    with pytest.raises(StoreUnavailable, match=r"key\.json asks for \d+ MiB .* more than the 256 MiB .*Bring it back"):
+        opened(profile).load()
+
+
+@pytest.mark.usefixtures("passphrase")
+def test_key_information_may_ask_for_as_much_memory_as_there_is_for_it(
+    profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(profile).save(a_record(1))
+    monkeypatch.setattr(filekey, "MOST_MEMORY", 1 << 20)  # 128 · 1,024 · 8
+
+    assert opened(profile).load() == Snapshot(record=a_record(1))
 
 
 def test_guessing_a_passphrase_costs_what_it_should(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
