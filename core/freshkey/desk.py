@@ -21,6 +21,7 @@ from freshkey.person import Quiet
 from freshkey.schedule import Freshness
 from freshkey.sources import Consent
 from freshkey.stores.bell import Bell, HintsFile
+from freshkey.stores.options import StoreSettingWrong
 
 
 if TYPE_CHECKING:
@@ -135,8 +136,17 @@ def open_desk(
         guard=guard or HostGuard(clock),
         report=report or Quiet(),
         consent=asking(profile.name, Consents(profile.state_dir), approve) if approve and not profile.bare else None,
-        open_store=_once(lambda: lifecycle.store(profile)),
+        open_store=_once(lambda: _store(lifecycle, profile, configuration)),
     )
+
+
+def _store(lifecycle: Lifecycle, profile: Profile, configuration: Configuration) -> CredentialStore:
+    """Ask for the store of a profile, and say where its settings are wrong."""
+    try:
+        return lifecycle.store(profile)
+    except StoreSettingWrong as error:
+        keys, message, hint = error.keys, error.message, error.hint
+    raise configuration.document.error(message, *keys, profile=profile.name, hint=hint)
 
 
 def _lifecycle(

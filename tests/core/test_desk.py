@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -175,6 +176,41 @@ def test_without_either_it_is_the_keychain(tmp_path: Path, monkeypatch: pytest.M
     )
     assert desk.store.kind == "fake"
     assert loaded == ["keyring"]
+
+
+WRONG_STORE_SETTINGS = [
+    ("[stores.keyring]\ntimeout = '3'", 5, "'stores.keyring.timeout' must be a number"),
+    ("[stores]\nkeyring = {timeout = 0}", 5, "'stores.keyring.timeout' must be between 0 and 600 seconds"),
+    ("[stores.keyring]\n\ntimeot = 3", 6, "no setting 'stores.keyring.timeot'. Did you mean 'timeout'?"),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "said"), WRONG_STORE_SETTINGS)
+def test_a_wrong_setting_of_a_store_is_told_with_its_place(tmp_path: Path, text: str, line: int, said: str) -> None:
+    events: list[Event] = []
+    path = tmp_path / "config.toml"
+    path.write_text(f'[profiles.me]\nprovider = "example"\nstore = "keyring"\n{text}\n', "utf-8")
+    desk = open_desk(
+        "me",
+        Configuration.load({"FRESHKEY_CONFIG_DIR": str(tmp_path), "FRESHKEY_STATE_DIR": str(tmp_path / "state")}),
+        providers={"example": Provider()},
+        emit=events.append,
+        clock=ManualClock(),
+        random=lambda: 0.0,
+        ask=None,
+    )
+
+    with pytest.raises(ConfigurationError, match=re.escape(said)) as caught:
+        _ = desk.store
+    assert str(caught.value).startswith(f"me: {path}, line {line}: ")
+    assert caught.value.__context__ is None
+
+
+def test_a_wrong_setting_of_a_store_given_in_code_is_told_too(tmp_path: Path) -> None:
+    desk = opened({"store": "file"}, tmp_path, stores={"file": {"key_file": 5}})
+
+    with pytest.raises(ConfigurationError, match=r"given in code: 'stores\.file\.key_file' must be a string"):
+        _ = desk.store
 
 
 def test_the_store_is_opened_when_it_is_needed_and_once_for_all_threads(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from freshkey.secret import Secret
 from freshkey.stores.filekey import KEY_FILE, PASSPHRASE, FileKey
 from freshkey.stores.files import file_name, private_dir, read_private, remove_private, write_private
 from freshkey.stores.lock import ProfileLock
-from freshkey.stores.options import store_options
+from freshkey.stores.options import StoreSettingWrong, store_options, wrong_option
 from freshkey.stores.slots import SlottedStore
 
 
@@ -106,7 +106,8 @@ def store(profile: Profile) -> CredentialStore:
 def _key(profile: Profile) -> FileKey:
     options = store_options(profile, "file", {"passphrase_env": str, "key_file": str})
     if len(options) > 1:
-        raise ConfigurationError("[stores.file] has both passphrase_env and key_file: keep one", profile=profile.name)
+        message = "'stores.file' has both passphrase_env and key_file: keep one"
+        raise StoreSettingWrong(message, profile=profile, keys=("stores", "file"))
     variable = options.get("passphrase_env", PASSPHRASE_ENV)
     passphrase = os.environ.get(variable) or None
     by_passphrase = "passphrase_env" in options or (passphrase is not None and "key_file" not in options)
@@ -127,7 +128,7 @@ def _key_file(profile: Profile, given: str | None) -> Path:
         path = Path(given).expanduser()
         if path.is_absolute():
             return path
-    raise ConfigurationError("[stores.file] key_file must be an absolute path", profile=profile.name)
+    raise wrong_option(profile, "file", "key_file", "an absolute path")
 
 
 def _require_cryptography(profile: Profile) -> None:

@@ -9,14 +9,14 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Final, TypeVar
 
-from freshkey.errors import ConfigurationError, FreshkeyError, StoreUnavailable
+from freshkey.errors import FreshkeyError, StoreUnavailable
 from freshkey.hooks import hookimpl
 from freshkey.model import CredentialStore, Profile
 from freshkey.stores import prompts
 from freshkey.stores.backends import Backend, open_backend, tells_of_prompts
 from freshkey.stores.files import file_name
 from freshkey.stores.lock import ProfileLock
-from freshkey.stores.options import store_options
+from freshkey.stores.options import store_options, wrong_option
 from freshkey.stores.slots import SlottedStore
 from freshkey.stores.witness import Witness
 from freshkey.stores.worker import SerialWorker
@@ -146,9 +146,7 @@ def store(profile: Profile) -> CredentialStore:
     options = store_options(profile, "keyring", {"timeout": float, "unlock_timeout": float, "backend": str})
     for name in ("timeout", "unlock_timeout"):
         if not 0 < options.get(name, 1.0) <= LONGEST_TIMEOUT:
-            raise ConfigurationError(
-                f"[stores.keyring] {name} must be between 0 and {LONGEST_TIMEOUT:g} seconds", profile=profile.name
-            )
+            raise wrong_option(profile, "keyring", name, f"between 0 and {LONGEST_TIMEOUT:g} seconds")
     items = KeyringItems(
         service_prefix(profile),
         profile.name,

@@ -346,10 +346,10 @@ def test_signing_out_leaves_one_file_without_a_secret(profile: Profile) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"keyfile": "x"}, "no setting 'keyfile'.*Did you mean 'key_file'"),
-        ({"key_file": 5}, "'key_file' .* must be a str"),
-        ({"key_file": "keys/freshkey.key"}, "key_file must be an absolute path"),
-        ({"key_file": "~nobody-of-that-name/key"}, "key_file must be an absolute path"),
+        ({"keyfile": "x"}, "no setting 'stores.file.keyfile'.*Did you mean 'key_file'"),
+        ({"key_file": 5}, "'stores.file.key_file' must be a string"),
+        ({"key_file": "keys/freshkey.key"}, "'stores.file.key_file' must be an absolute path"),
+        ({"key_file": "~nobody-of-that-name/key"}, "'stores.file.key_file' must be an absolute path"),
         ({"key_file": "x", "passphrase_env": "Y"}, "both passphrase_env and key_file"),
     ],
 )

@@ -250,14 +250,14 @@ def test_removing_what_stays_is_an_error(backend: FakeBackend) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"timeot": 3.0}, "no setting 'timeot'.*Did you mean 'timeout'"),
-        ({"timeout": "3"}, "'timeout' .* must be a float"),
-        ({"timeout": True}, "'timeout' .* must be a float"),
-        ({"timeout": 0}, "between 0 and 600"),
-        ({"timeout": float("nan")}, "between 0 and 600"),
-        ({"unlock_timeout": 601}, "unlock_timeout must be between 0 and 600"),
-        ({"backend": 5}, "'backend' .* must be a str"),
-        ({"zzz": 5}, "It has timeout, unlock_timeout, backend"),
+        ({"timeot": 3.0}, "no setting 'stores.keyring.timeot'.*Did you mean 'timeout'"),
+        ({"timeout": "3"}, "'stores.keyring.timeout' must be a number$"),
+        ({"timeout": True}, "'stores.keyring.timeout' must be a number$"),
+        ({"timeout": 0}, "'stores.keyring.timeout' must be between 0 and 600 seconds"),
+        ({"timeout": float("nan")}, "'stores.keyring.timeout' must be between 0 and 600 seconds"),
+        ({"unlock_timeout": 601}, "'stores.keyring.unlock_timeout' must be between 0 and 600"),
+        ({"backend": 5}, "'stores.keyring.backend' must be a string$"),
+        ({"zzz": 5}, "Known names: backend, timeout, unlock_timeout"),
     ],
 )
 def test_a_wrong_setting_is_a_configuration_error(profile: Profile, settings: dict[str, object], message: str) -> None:
