@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from attrs import asdict, field, frozen
+from attrs import fields as attrs_fields
 from attrs.validators import instance_of, optional
 
 from freshkey.clock import Moment
@@ -25,6 +27,10 @@ log = logging.getLogger("freshkey")
 
 Stamp = tuple[int, int, int]
 
+LONGEST_PAUSE = 3600.0
+"""Seconds that processes leave each other waiting at the most, as any server may ask for."""
+
+_MOST_DIGITS = 18
 _WHOLE = instance_of(int)
 _NUMBER = instance_of((int, float))
 _TEXT = instance_of(str)
@@ -85,7 +91,11 @@ class Hints:
         """Return the seconds until the next attempt is allowed; zero or less if it is, or if nobody can tell."""
         if self.attempted is None or self.attempted.boot_id != now.boot_id:
             return 0.0
-        return self.attempted.elapsed + self.pause - now.elapsed
+        left = self.attempted.elapsed + self.pause - now.elapsed
+        return min(left, self.pause, LONGEST_PAUSE)  # a damaged file must not stop renewals for good
+
+
+_KNOWN = {attribute.name for attribute in attrs_fields(Hints)}
 
 
 class HintsFile:
@@ -103,10 +113,13 @@ class HintsFile:
     def read(self) -> Hints:
         """Return what is known; a missing or damaged file means nothing is."""
         try:
-            fields = json.loads(read_private(self._path) or b"{}")
-            attempted = fields.pop("attempted", None)
-            return Hints(**fields, attempted=_moment(**attempted) if attempted else None)
-        except (FreshkeyError, OSError, ValueError, TypeError, AttributeError):
+            found = json.loads(
+                read_private(self._path) or b"{}", parse_constant=_finite, parse_float=_finite, parse_int=_whole
+            )
+            known = {name: found[name] for name in _KNOWN & found.keys()}  # a newer freshkey may know more
+            attempted = known.pop("attempted", None)
+            return Hints(**known, attempted=_moment(**attempted) if attempted else None)
+        except (FreshkeyError, OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             return Hints()
 
     def write(self, hints: Hints) -> None:
@@ -118,6 +131,19 @@ class HintsFile:
 
 def _moment(wall: float, elapsed: float, boot_id: str) -> Moment:
     return Moment(wall=float(wall), elapsed=float(elapsed), boot_id=str(boot_id))
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError
+    return int(digits)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
 
 
 @contextmanager

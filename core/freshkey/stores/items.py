@@ -14,9 +14,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from attrs import asdict, evolve, field, frozen
 
@@ -25,6 +26,8 @@ from freshkey.errors import RecordUnreadable, StoreUnavailable
 from freshkey.model import Intent, Record, Snapshot
 from freshkey.secret import Secret
 
+
+T = TypeVar("T")
 
 SCHEMA: Final = 1
 HEADER_SPACE: Final = 128  # two prefixes, a kind, 18 + 3 + 3 digits, a digest and the dots
@@ -135,17 +138,40 @@ def _meaning(first: Item, rest: list[Item | None]) -> Slot | None:
         return None
     try:
         return _slot(first, json.loads(base64.urlsafe_b64decode(whole)))
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
         return None
 
 
-def _slot(first: Item, value: dict[str, Any]) -> Slot:
+def _slot(first: Item, value: Any) -> Slot:  # noqa: ANN401  whatever JSON holds
     if first.kind == INTENT:
-        intent = Intent(**{**value, "noted": Moment(**value["noted"])})
+        intent = Intent(
+            generation=first.generation,
+            token_hash=_as(str, value["token_hash"]),
+            noted=_moment(**value["noted"]),
+            pid=_as(int, value["pid"]),
+            attempts=_as(int, value.get("attempts", 1)),
+        )
         return Slot(intent=intent, generation=first.generation)
-    payload = None if value["payload"] is None else Secret(value["payload"])
-    record = Record(generation=first.generation, payload=payload, written_at=value["written_at"])
+    payload = None if value["payload"] is None else Secret(_as(str, value["payload"]))
+    record = Record(generation=first.generation, payload=payload, written_at=_number(value["written_at"]))
     return Slot(record=record, generation=first.generation)
+
+
+def _moment(wall: object, elapsed: object, boot_id: object) -> Moment:
+    return Moment(wall=_number(wall), elapsed=_number(elapsed), boot_id=_as(str, boot_id))
+
+
+def _number(value: object) -> float:
+    number = float(value) if type(value) is int else _as(float, value)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _as(kind: type[T], value: object) -> T:
+    if type(value) is not kind:
+        raise TypeError
+    return value
 
 
 def _parse(text: str) -> Item | None:

@@ -61,7 +61,6 @@ def test_a_place_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
         b'{"generation": "three"}',
         b'{"error": 5}',
         b'{"pause": null}',
-        b'{"from the future": 1}',
         b'{"attempted": "yesterday"}',
         b'{"attempted": {"wall": "x", "elapsed": 1, "boot_id": "b"}}',
         b'{"attempted": {"wall": 1}}',

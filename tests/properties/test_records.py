@@ -1,0 +1,310 @@
+"""What is written is read back; what was damaged, mixed up or written by somebody else never passes for a record."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from freshkey.clock import Moment
+from freshkey.errors import FreshkeyError, RecordUnreadable
+from freshkey.model import ApiKey, Credential, OAuthToken, Record
+from freshkey.secret import Secret
+from freshkey.stores.bell import LONGEST_PAUSE, Hints, HintsFile
+from freshkey.stores.items import HEADER_SPACE, Item, Slot, newest, read_slot, record_items
+from freshkey.stores.record import Codec
+from freshkey.stores.witness import Witness
+from matrix import row
+from quoting import CANARIES, everything_said, outcome, quotes
+
+
+FIXED = settings(derandomize=True, database=None, max_examples=150)
+
+CODEC = Codec({"oauth": OAuthToken, "key": ApiKey}, provider="mine")
+NOW = Moment(1_000_000.0, 5_000.0, "boot")
+
+texts = st.text(max_size=20) | st.sampled_from(["\U0001f511" * 30, "\ud800", "\x00", '"\\', "e\u0301"])
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+moments = st.builds(Moment, numbers, numbers, texts)
+credentials: st.SearchStrategy[Credential] = st.one_of(
+    st.builds(ApiKey, obtained=moments, lifetime=st.none() | numbers, key=st.builds(Secret, texts), header=texts),
+    st.builds(
+        OAuthToken,
+        obtained=moments,
+        source=texts,
+        access_token=st.builds(Secret, texts),
+        refresh_token=st.none() | st.builds(Secret, texts),
+        scopes=st.lists(texts, max_size=3).map(tuple),
+    ),
+)
+
+
+def read(items: list[str]) -> Slot:
+    return read_slot(lambda index: items[index] if index < len(items) else None)
+
+
+def units(text: str) -> int:
+    """Length as Windows counts it."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+# --- credential, record, items ------------------------------------------------------------------------------------
+
+
+@row(10, "STO-4")
+@FIXED
+@given(credentials, st.integers(1, 10**17), st.none() | st.integers(HEADER_SPACE + 16, 1300))
+def test_a_credential_survives_the_whole_way(credential: Credential, generation: int, limit: int | None) -> None:
+    record = Record(generation=generation, payload=CODEC.encode(credential), written_at=1.5)
+    items = record_items(record, limit)
+    assert all(limit is None or units(item) <= limit for item in items)
+    assert all(item.isascii() and item.isprintable() for item in items)
+
+    found = read(items).record
+
+    assert found == record
+    assert found is not None
+    assert found.payload is not None
+    assert CODEC.decode(found.payload) == credential
+
+
+RECORDS = st.builds(
+    Record,
+    generation=st.integers(1, 9),
+    payload=st.none() | st.text("ab\U0001f511", min_size=1, max_size=150).map(Secret),
+    written_at=st.sampled_from([0.0, 1.5]),
+)
+
+
+@st.composite
+def edits(draw: st.DrawFn, items: list[str]) -> list[str]:
+    """Draw what a bad disk, a cut write or a mix-up makes of the items of a slot."""
+    changed = list(items)
+    for _ in range(draw(st.integers(1, 3))):
+        victim = draw(st.integers(0, len(changed) - 1))
+        kind = draw(st.sampled_from(["flip", "cut", "put", "drop", "swap", "double"]))
+        text = changed[victim]
+        at = draw(st.integers(0, max(0, len(text) - 1)))
+        other = draw(st.integers(0, len(changed) - 1))
+        if kind == "flip" and text:
+            changed[victim] = text[:at] + chr(ord(text[at]) ^ 1 << draw(st.integers(0, 7))) + text[at + 1 :]
+        elif kind == "cut":
+            changed[victim] = text[:at]
+        elif kind == "put":
+            changed[victim] = text[:at] + draw(st.text("0.f=A", min_size=1, max_size=2)) + text[at:]
+        elif kind == "drop" and len(changed) > 1:
+            del changed[victim]
+        elif kind == "swap":
+            changed[victim], changed[other] = changed[other], changed[victim]
+        elif kind == "double":
+            changed[victim] = changed[other]
+    return changed
+
+
+@row(12, "STO-5")
+@settings(FIXED, max_examples=400)
+@given(RECORDS, st.data())
+def test_damage_is_noticed_or_harmless_and_the_earlier_generation_is_there(record: Record, data: st.DataObject) -> None:
+    earlier = Record(generation=record.generation, payload=Secret("earlier"), written_at=0.0)
+    later = Record(generation=record.generation + 1, payload=record.payload, written_at=record.written_at)
+    items = record_items(later, HEADER_SPACE + 40)
+    changed = data.draw(edits(items))
+
+    slot = read(changed)
+    snapshot = newest([read(record_items(earlier, None)), slot])
+
+    if slot.record is not None:
+        assert slot.record == later
+        assert changed[: len(items)] == items  # a further item is not looked at
+    else:
+        assert slot.torn
+        assert snapshot.record == earlier
+        assert snapshot.damaged or (slot.generation is not None and slot.generation <= earlier.generation)
+
+
+@row(12, "STO-5")
+@FIXED
+@given(RECORDS, RECORDS, st.data())
+def test_chunks_of_two_records_make_neither_a_third_nor_one_of_them(
+    one: Record, other: Record, data: st.DataObject
+) -> None:
+    first, second = record_items(one, HEADER_SPACE + 40), record_items(other, HEADER_SPACE + 40)
+    count = max(len(first), len(second))
+    choices = data.draw(st.lists(st.booleans(), min_size=count, max_size=count))
+    mixed = [
+        (first if mine else second)[index] if index < len(first if mine else second) else ""
+        for index, mine in enumerate(choices)
+    ]
+    slot = read(mixed)
+    assert slot.record in {None, one, other}
+    if slot.record is not None:
+        assert mixed[: slot.count] in (first, second)
+
+
+@row(13, "STO-9")
+@FIXED
+@given(st.integers(2, 9999), st.text(max_size=40), st.integers(0, 2))
+def test_an_item_of_any_newer_schema_is_told_apart_from_damage(schema: int, rest: str, place: int) -> None:
+    """It is never overwritten, whatever else it says and wherever it turns up."""
+    items: list[str] = record_items(Record(generation=3, payload=Secret("x" * 200), written_at=0.0), HEADER_SPACE + 60)
+    items[place] = f"fk{schema}.{hashlib.sha256(f'fk{schema}'.encode()).hexdigest()[:8]}.{rest}"
+    with pytest.raises(RecordUnreadable, match="newer freshkey"):
+        read(items)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | CANARIES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5) | CANARIES, inner, max_size=3),
+    max_leaves=4,
+)
+FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "payload": st.just("p") | JSON,
+        "written_at": st.just(1.5) | JSON,
+        "generation": st.just(3) | JSON,
+        "token_hash": st.just("h") | JSON,
+        "noted": st.just({"wall": 1.0, "elapsed": 1.0, "boot_id": "b"}) | JSON,
+        "pid": st.just(1) | JSON,
+        "attempts": st.just(1) | JSON,
+    },
+)
+
+
+def sealed(kind: str, body: str) -> str:
+    """Return an item whose digest is right, whatever is in it."""
+    whole = base64.urlsafe_b64encode(body.encode("utf-8", "surrogatepass")).decode()
+    return Item(kind, 3, 0, 1, hashlib.sha256(f"{kind}.3.1.{whole}".encode()).hexdigest(), whole).text()
+
+
+@row(13, "STO-5")
+@FIXED
+@given(st.sampled_from("ri"), (FIELDS | JSON).map(json.dumps) | st.text(max_size=20))
+@example("r", "[" * 50_000)
+@example("i", '{"noted":' * 20_000)
+@example("r", '{"payload": 5, "written_at": 0.0}')
+@example("r", '{"payload": "p", "written_at": "yesterday"}')
+@example("r", '{"payload": "p", "written_at": NaN}')
+@example("i", '{"generation": "3", "token_hash": "h", "noted": {"wall": 1, "elapsed": 1, "boot_id": "b"}, "pid": 1}')
+def test_what_somebody_else_sealed_is_read_as_what_it_is_or_as_damage(kind: str, body: str) -> None:
+    slot = read([sealed(kind, body)])
+    assert slot.torn is (slot.record is None and slot.intent is None)
+    if slot.record is not None:
+        assert slot.record.payload is None or isinstance(slot.record.payload.reveal(), str)
+        assert isinstance(slot.record.written_at, int | float)
+        assert math.isfinite(slot.record.written_at)
+    if slot.intent is not None:
+        assert slot.intent.generation == 3
+        assert isinstance(slot.intent.token_hash, str)
+        assert {type(slot.intent.pid), type(slot.intent.attempts)} == {int}
+        assert math.isfinite(slot.intent.noted.wall + slot.intent.noted.elapsed)
+
+
+# --- the payload ---------------------------------------------------------------------------------------------------
+
+
+@row(13, "STO-5", "LEK-1")
+@FIXED
+@given(CANARIES, st.data())
+def test_no_error_of_the_codec_quotes_the_credential(canary: str, data: st.DataObject) -> None:
+    token = OAuthToken(obtained=NOW, access_token=Secret(canary), refresh_token=Secret(canary), lifetime=60.0)
+    text = CODEC.encode(token).reveal()
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, min(len(text), start + 12)))
+    broken = text[:start] + data.draw(st.text('{}[]",:0n', max_size=3)) + text[end:]
+
+    read_back = outcome(lambda: CODEC.decode(Secret(broken)))
+
+    if isinstance(read_back, FreshkeyError):
+        assert not quotes(everything_said(read_back), canary)
+        assert (read_back.__context__, read_back.__cause__) == (None, None)
+    else:
+        assert isinstance(read_back, OAuthToken)
+        assert not quotes(repr(read_back.access_token) + repr(read_back.refresh_token), canary)
+
+
+@row(13, "STO-9")
+@FIXED
+@given(st.integers(2), st.dictionaries(st.text(max_size=5), JSON, max_size=3))
+def test_a_payload_of_any_newer_schema_is_not_taken_for_a_broken_one(schema: int, more: dict[str, Any]) -> None:
+    with pytest.raises(RecordUnreadable, match="newer freshkey"):
+        CODEC.decode(Secret(json.dumps({**more, "schema": schema})))
+
+
+# --- the small files beside the store ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("state")
+
+
+HINT_FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "generation": st.just(7) | JSON,
+        "source": st.just("sign-in") | JSON,
+        "attempted": st.just({"wall": 1e6, "elapsed": 5e3, "boot_id": "boot"}) | JSON,
+        "pause": numbers | st.just(10**400) | JSON,
+        "failures": st.just(2) | JSON,
+        "error": JSON,
+        "of a newer freshkey": JSON,
+    },
+)
+MANY_DIGITS = b'{"attempted": {"wall": 1, "elapsed": %b, "boot_id": "boot"}, "pause": 1}' % (b"9" * 400)
+
+
+@row(13, "STO-5")
+@settings(FIXED, max_examples=300, deadline=None)  # files
+@given(st.binary(max_size=40) | (HINT_FIELDS | JSON).map(json.dumps).map(str.encode))
+@example(b"[" * 100_000)
+@example(MANY_DIGITS)
+@example(b'{"attempted": {"wall": 1, "elapsed": 5000, "boot_id": "boot"}, "pause": 1e308}')
+@example(b'{"attempted": {"wall": 1, "elapsed": 1e300, "boot_id": "boot"}, "pause": 10}')
+@example(b'{"attempted": {"wall": 1, "elapsed": NaN, "boot_id": "boot"}, "pause": 10}')
+@example(b'{"attempted": {"wall": 1, "elapsed": 5000, "boot_id": "boot"}, "pause": Infinity}')
+@example(b'{"pause": 1%b}' % (b"0" * 5000))
+def test_no_hints_keep_anybody_waiting_for_long(state_dir: Path, content: bytes) -> None:
+    """Whatever is in the file: hints, or none; and never a pause longer than any server may ask for."""
+    file = HintsFile(state_dir, "any")
+    if not (state_dir / "hints").exists():
+        file.write(Hints())
+    (path,) = (state_dir / "hints").glob("any*.json")
+    path.write_bytes(content)
+
+    found = file.read()
+
+    assert isinstance(found, Hints)
+    assert isinstance(found.generation, int)
+    assert found.seconds_to_wait(NOW) <= LONGEST_PAUSE
+    assert found.attempted is None or math.isfinite(found.attempted.wall + found.attempted.elapsed)
+
+
+@row(13, "STO-9")
+def test_hints_of_a_newer_freshkey_are_used_as_far_as_they_are_known(state_dir: Path) -> None:
+    file = HintsFile(state_dir, "newer")
+    file.write(Hints(generation=7))
+    (path,) = (state_dir / "hints").glob("newer*.json")
+    path.write_text(json.dumps({"generation": 8, "pause": 2.0, "weather": {"rain": True}}))
+    assert file.read() == Hints(generation=8, pause=2.0)
+
+
+@row(13, "STO-5")
+@settings(FIXED, deadline=None)
+@given(st.binary(max_size=40) | (FIELDS | JSON).map(json.dumps).map(lambda text: sealed("i", text).encode()))
+@example(sealed("i", "[" * 50_000).encode())
+@example(sealed("r", '{"payload": null, "written_at": 0}').encode())
+def test_a_copy_of_an_intent_is_one_or_nothing(state_dir: Path, content: bytes) -> None:
+    witness = Witness(state_dir, "any")
+    witness.path.parent.mkdir(mode=0o700, exist_ok=True)
+    witness.path.write_bytes(content)
+    witness.path.chmod(0o600)
+    found = witness.read()
+    assert found is None or (found.generation == 3 and isinstance(found.token_hash, str))
