@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 from attrs import define
 
-from freshkey.errors import FreshkeyError, PluginBroken, describe_raise
+from freshkey.errors import ConfigurationError, FreshkeyError, PluginBroken, describe_raise
 from freshkey.events import Event, ObserverFailed
 from freshkey.hooks import hookimpl
 from freshkey.model import (
@@ -136,8 +136,17 @@ class Lifecycle:
         return attrs.evolve(newer, source=credential.source, identity=identity)
 
     def store(self, profile: Profile) -> CredentialStore:
-        """Ask where owned credentials of this profile are kept: as `plugins.wire` ordered the plugins."""
+        """Ask where owned credentials of this profile are kept: as `plugins.wire` ordered the plugins.
+
+        Raises:
+            ConfigurationError: The store that configuration names keeps nothing for this profile.
+        """
         answer = self._ask("store", profile)
+        if answer is None and profile.store is not None:
+            message = f"the store {profile.store!r} that is configured keeps nothing for this profile"
+            raise ConfigurationError(
+                message, profile=profile.name, hint="Choose another store, or correct its settings"
+            )
         if any(not callable(getattr(answer, method, None)) for method in STORE_METHODS):
             raise self._broken("its store hook returned something that is not a store", profile)
         store: CredentialStore = answer  # type: ignore[assignment]  # duck-typed protocol, checked above
@@ -164,7 +173,7 @@ class Lifecycle:
 
     def _answer(self, hook: str, profile: Profile | None, arguments: Mapping[str, object]) -> object:
         with self._innermost.watch() as outcome:
-            raised = self._call(hook, profile=profile, **arguments)
+            raised = self._call(self._caller(hook, profile), profile=profile, **arguments)
         if isinstance(raised, KeyboardInterrupt):
             raise raised
         if not outcome.reached:
@@ -175,13 +184,20 @@ class Lifecycle:
             raise outcome.error
         return outcome.answer
 
-    def _call(self, hook: str, **arguments: object) -> BaseException | None:
+    def _caller(self, hook: str, profile: Profile | None) -> pluggy.HookCaller:
+        caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
+        if hook == "store" and profile is not None and profile.store is not None:
+            # Where the configured store has no answer, pluggy would go on to the provider's, and nobody would know.
+            return self._manager.subset_hook_caller(hook, [self._manager.get_plugin(self._provider)])
+        return caller
+
+    def _call(self, hook: pluggy.HookCaller, **arguments: object) -> BaseException | None:
         """Call a hook and return what came out as an exception, to be judged outside of its handler.
 
         Whatever is raised there has no observer's exception for its context, which might quote a secret.
         """
         try:
-            getattr(self._manager.hook, hook)(**arguments)
+            hook(**arguments)
         except BaseException as error:  # noqa: BLE001  sorted by `_ask`
             return error
         return None

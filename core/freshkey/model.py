@@ -562,7 +562,8 @@ class CredentialStore(Protocol):
     def save(self, record: Record) -> None:
         """Under the lock: make `record` the newest, and read it back. Resolves the intent of its generation.
 
-        A tombstone also removes what was kept before.
+        A tombstone also removes what was kept before. Saving the newest record again is no conflict if it is identical:
+        an attempt that failed, or was given up at its deadline, may have written it, and is repeated.
 
         Raises:
             GenerationConflict: The store holds a generation that is not older; nothing was written.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
 
 import pluggy
@@ -274,6 +274,49 @@ def test_the_secrets_of_a_provider_s_own_format_are_looked_at_too() -> None:  # 
         else:
             with pytest.raises(PluginBroken, match="returned a key that is not a Secret"):
                 bench.refresh()
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_the_provider_s_store_does_not_stand_in_for_the_configured_one(answers: bool) -> None:
+    class Shy:
+        @hookimpl
+        def store(self, profile: Profile) -> object:
+            return FakeStore() if answers else None
+
+    asked: list[str] = []
+
+    def on_store() -> FakeStore:
+        asked.append("the provider")
+        return FakeStore()
+
+    bench = Bench(StoringProvider(on_store=on_store), store=Shy())
+    configured = evolve(ME, store="vault")
+    if answers:
+        assert isinstance(bench.lifecycle.store(configured), FakeStore)
+    else:
+        with pytest.raises(ConfigurationError, match=r"^me: the store 'vault' that is configured keeps nothing"):
+            bench.lifecycle.store(configured)
+    assert asked == []
+
+    # Without one in configuration it is the provider's turn.
+    if not answers:
+        bench.lifecycle.store(ME)
+        assert asked == ["the provider"]
+
+
+def test_an_observer_sees_the_configured_store_too() -> None:
+    seen: list[object] = []
+
+    class Watching:
+        @hookimpl(wrapper=True)
+        def store(self, profile: Profile) -> Generator[None, object, object]:
+            answer = yield
+            seen.append(answer)
+            return answer
+
+    bench = Bench(StoringProvider(on_store=FakeStore), observers={"audit": Watching()})
+    store = bench.lifecycle.store(evolve(ME, store="fake"))
+    assert seen == [store]
 
 
 def test_something_without_the_methods_of_a_store_is_refused() -> None:
