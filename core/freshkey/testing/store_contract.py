@@ -120,6 +120,16 @@ class StoreContract(Contract):
         _save(store, _record(7))
         assert store.load().generation == 7, "generation 7 after generation 1 must be kept"  # noqa: PLR2004  as saved
 
+    def test_the_newest_record_may_be_saved_again(self, store: CredentialStore, sibling: CredentialStore) -> None:
+        """The identical record is no conflict: a `save` that failed, or came too late, may have written it.
+
+        The refresh token in it is the only one that still works, so the save is repeated until it succeeds.
+        """
+        record = _record(3)
+        _save(store, record)
+        _save(sibling, record)
+        assert _same(store.load(), record), "saving the newest record again changed what is kept"
+
     # --- signing out -----------------------------------------------------------------------------------------
 
     def test_a_tombstone_is_a_record(self, store: CredentialStore, sibling: CredentialStore) -> None:

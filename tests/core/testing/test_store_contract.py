@@ -87,7 +87,7 @@ class SmallStore:
         self.place.snapshot = Snapshot(record=record)
 
     def compare(self, record):
-        if record.generation <= self.place.snapshot.generation:
+        if record != self.place.snapshot.record and record.generation <= self.place.snapshot.generation:
             raise GenerationConflict("not newer")
 
     def forget(self):
@@ -125,6 +125,14 @@ BREAKS: dict[str, tuple[str, str]] = {
         return self.place.snapshot if self.place.snapshot.record else None
 """,
         "test_an_empty_place_holds_nothing",
+    ),
+    "refuses its own record": (
+        """
+    def compare(self, record):
+        if record.generation <= self.place.snapshot.generation:
+            raise GenerationConflict("not newer")
+""",
+        "test_the_newest_record_may_be_saved_again",
     ),
     "compares nothing": (
         """
