@@ -65,7 +65,8 @@ ONLY_THERE = {
 }
 """Libraries that one room hides from all others, so that it can be replaced there."""
 
-FOR_PLUGINS = {"hooks", "model", "errors", "http", "helpers", "command", "oauth", "secret", "clock", "testing"}
+FOR_PLUGINS = {"hooks", "model", "errors", "secret", "clock", "testing"}
+FOR_PLUGINS |= {"http", "helpers", "command", "oauth", "stores"}
 """What of the core a plugin may import."""
 
 PROVIDERS = re.compile(r"claude|anthropic|bedrock|vertex|\baws\b|botocore|google.auth", re.IGNORECASE)

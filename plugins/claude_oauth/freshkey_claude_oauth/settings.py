@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, Literal
 
 from attrs import Factory, field, frozen
 
 from freshkey.errors import ConfigurationError
 from freshkey.http import checked_url
+from freshkey_claude_oauth.anthropic_files import checked_name
 
 
 AUTHORIZE_URL: Final = "https://platform.claude.com/oauth/authorize"
@@ -24,6 +26,9 @@ REVOKE_URL: Final = "https://platform.claude.com/v1/oauth/token/revoke"
 PROFILE_URL: Final = "https://api.anthropic.com/api/oauth/profile"
 """Account and plan; undocumented, known from clients."""
 
+BASE_URL: Final = "https://api.anthropic.com"
+"""The API, and where identity tokens are exchanged."""
+
 PASTE_URL: Final = "https://platform.claude.com/oauth/code/callback"
 """The page that shows ``code#state`` to copy."""
 
@@ -33,7 +38,16 @@ SCOPES: Final = ("user:profile", "user:inference", "user:developer")
 BETA: Final = "oauth-2025-04-20"
 """Announces an OAuth token to the API; ``ant`` and the SDKs send it with API requests and renewals."""
 
-_ADDRESSES = ("issuer", "authorize_url", "token_url", "revoke_url", "device_url", "profile_url", "paste_redirect_url")
+_ADDRESSES = (
+    "issuer",
+    "authorize_url",
+    "token_url",
+    "revoke_url",
+    "device_url",
+    "profile_url",
+    "paste_redirect_url",
+    "base_url",
+)
 _HEADER_NAME = re.compile(r"[0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _OURS = frozenset({"authorization", "x-api-key", "cookie", "host", "content-length", "transfer-encoding"})
@@ -65,6 +79,13 @@ class ClaudeSettings:
         headers: Further headers of API requests.
         encoding: How token requests are written; None as ``ant`` does (codes as a form, all else as JSON), or as a
             form where there is an issuer.
+        anthropic_profile: Name of a profile of Anthropic's own tools to use; a project may choose it.
+        federation_rule_id: Federation rule for the machine's identity.
+        organization_id: Organisation of that rule.
+        service_account_id: Service account of that rule.
+        workspace_id: Workspace of that rule.
+        identity_token_file: Absolute path of the identity token.
+        base_url: Where identity tokens are exchanged; ``ANTHROPIC_BASE_URL`` or `BASE_URL` by default.
         allow_insecure_loopback: Accept http on 127.0.0.1, ::1 and localhost; for tests.
     """
 
@@ -85,6 +106,13 @@ class ClaudeSettings:
     beta: str = BETA
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     encoding: Literal["form", "json"] | None = None
+    anthropic_profile: str | None = field(default=None, metadata={"project": True})
+    federation_rule_id: str | None = None
+    organization_id: str | None = None
+    service_account_id: str | None = None
+    workspace_id: str | None = None
+    identity_token_file: Path | None = None
+    base_url: str | None = None
     allow_insecure_loopback: bool = False
 
     def __attrs_post_init__(self) -> None:
@@ -94,6 +122,11 @@ class ClaudeSettings:
             if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)) or name in _OURS:
                 message = f"headers: {name!r} cannot be sent along, or its value has characters that no header may have"
                 raise ConfigurationError(message)
+
+        if self.anthropic_profile is not None:
+            checked_name(self.anthropic_profile, "anthropic_profile")
+        if self.identity_token_file is not None and not self.identity_token_file.is_absolute():
+            raise ConfigurationError("identity_token_file: it must be an absolute path", hint="Begin it with /")
 
     def _check_address(self, name: str) -> None:
         url = getattr(self, name)
@@ -116,3 +149,24 @@ class ClaudeSettings:
     def api_headers(self) -> dict[str, str]:
         """What goes along with the bearer token of an API request, with lower-case names."""
         return {**self.beta_headers, **{name.lower(): value for name, value in self.headers.items()}}
+
+
+def token_endpoint(base_url: str, *, what: str, insecure: bool = False) -> str:
+    """Return the token endpoint of an API: that of Anthropic's Python SDK 2.13.0 (``_constants.py``).
+
+    Args:
+        base_url: Address of the API.
+        what: What says so, for the message.
+        insecure: Accept http on 127.0.0.1, ::1 and localhost.
+
+    Raises:
+        ConfigurationError: It is no address that secrets may be sent to.
+    """
+    try:
+        if "?" not in base_url:
+            return checked_url(base_url.rstrip("/") + "/v1/oauth/token", allow_insecure_loopback=insecure)
+    except ConfigurationError as error:
+        flaw = error.message
+    else:
+        flaw = "an address that secrets would be sent to has a query"
+    raise ConfigurationError(f"{what}: {flaw}", hint="Write it as https://host")

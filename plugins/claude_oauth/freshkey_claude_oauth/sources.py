@@ -13,6 +13,7 @@ from freshkey.errors import LoginRequired
 from freshkey.helpers import environment_secret
 from freshkey.model import Credential, Interaction, Profile, Sighting, Source
 from freshkey.secret import Secret
+from freshkey_claude_oauth import federation
 from freshkey_claude_oauth.formats import ClaudeApiKey, ClaudeAuthToken
 
 
@@ -54,13 +55,17 @@ _VARIABLES: Final = {
 
 SOURCES: Final = (
     *(variable.source() for variable in _VARIABLES.values()),
+    Source(id="federation", title="workload identity federation", owned=False, handed_in=True, look=federation.look),
     Source(id="oauth", title="OAuth sign-in", owned=True, interactive=True),
 )
 
 
 def acquire(profile: Profile, source: Source, ask: Interaction, *, clock: Clock = SYSTEM) -> Credential:
     """Get a credential from one of `SOURCES`."""
+    from freshkey_claude_oauth.exchange import take as exchange_identity
     from freshkey_claude_oauth.signin import sign_in
 
+    if source.id == "federation":
+        return evolve(exchange_identity(profile, clock=clock), source=source.id)
     variable = _VARIABLES.get(source.id)
     return variable.take(clock.now()) if variable else evolve(sign_in(profile, ask, clock=clock), source=source.id)

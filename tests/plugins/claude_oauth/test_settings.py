@@ -19,7 +19,16 @@ def test_every_setting_has_a_default_and_no_client_is_shipped() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["issuer", "authorize_url", "token_url", "revoke_url", "device_url", "profile_url", "paste_redirect_url"],
+    [
+        "issuer",
+        "authorize_url",
+        "token_url",
+        "revoke_url",
+        "device_url",
+        "profile_url",
+        "paste_redirect_url",
+        "base_url",
+    ],
 )
 def test_each_address_must_be_safe_and_the_error_names_it(name: str) -> None:  # NET-5
     with pytest.raises(ConfigurationError, match=f"^{name}: ") as caught:
