@@ -61,14 +61,26 @@ def port_on(screen: str) -> int:
     return int(found[1])
 
 
-SIGN_IN = "import sys; from freshkey.cli import main; from freshkey.oauth.signin import authorize\n"
-IN_A_SECOND = "authorize.__kwdefaults__['timeout'] = 1.0\n"
-RUN = "sys.exit(main(['login', '--no-browser']))"
+# The process outlives its command, as the system would free a port that a process left open.
+SIGN_IN = """
+import sys
+from freshkey.cli import main
+from freshkey.oauth.signin import authorize
+
+authorize.__kwdefaults__["timeout"] = float(sys.argv[1])
+try:
+    code = main(["login", "--no-browser"])
+except SystemExit as left:
+    code = left.code
+print("the command left with", code, flush=True)
+sys.stdin.readline()
+sys.exit(code)
+"""
 
 
 @contextmanager
-def somebody_signs_in(home: Home, code: str = SIGN_IN + RUN) -> Iterator[Typist]:
-    with Typist([sys.executable, "-c", code], home.environment) as typist:
+def somebody_signs_in(home: Home, patience: float = 300.0) -> Iterator[Typist]:
+    with Typist([sys.executable, "-c", SIGN_IN, str(patience)], home.environment) as typist:
         typist.read_until("redirect_uri=")
         typist.read_until("Paste it only here")
         yield typist
@@ -85,17 +97,20 @@ def test_an_interrupted_command_frees_the_port_and_gives_the_terminal_back(home:
             typist.interrupt()
         else:
             typist._process.send_signal(signal.Signals[act])
-        assert typist.end() == 128 + (signal.SIGINT if act == "Ctrl-C" else signal.Signals[act])
+        code = 128 + (signal.SIGINT if act == "Ctrl-C" else signal.Signals[act])
+        typist.read_until(f"the command left with {code}")
         assert refuses(port)
         assert typist.as_before
+        typist.type("\n")
+        assert typist.end() == code
         assert "Traceback" not in typist.screen
 
 
 @row(54, "FLO-4")
 def test_a_command_whose_callback_never_comes_ends_by_itself(home: Home) -> None:
-    with somebody_signs_in(home, SIGN_IN + IN_A_SECOND + RUN) as typist:
+    with somebody_signs_in(home, patience=1.0) as typist:
         port = port_on(typist.screen)
-        assert typist.end() == 3
+        typist.read_until("the command left with 3")
         assert "nobody signed in within 1 seconds" in typist.screen
         assert refuses(port)
         assert typist.as_before

@@ -11,6 +11,7 @@ import pytest
 
 from freshkey.cli import paste
 from freshkey.secret import Secret
+from matrix import row
 
 
 if sys.platform == "win32":
@@ -85,6 +86,7 @@ def reading() -> Iterator[Reading]:
     os.close(reading.fd)
 
 
+@row(54)
 def test_line_is_read_without_echo_and_the_terminal_given_back(reading: Reading) -> None:
     assert not reading.echoes
     reading.type(b"  code#state \r")
@@ -123,6 +125,7 @@ def test_line_beyond_4_kib_is_dropped_and_asked_for_again(reading: Reading) -> N
     assert reading.end() == Secret("abc")
 
 
+@row(54)
 def test_reading_is_given_up_when_the_answer_came_elsewhere(reading: Reading) -> None:
     reading.type(b"half")
     reading.given_up.set()
@@ -150,6 +153,7 @@ def test_terminal_that_goes_away_ends_the_reading(reading: Reading) -> None:
     paste.restore()  # nothing is left to be given back
 
 
+@row(54)
 def test_terminal_can_be_given_back_from_another_thread(reading: Reading) -> None:
     paste.restore()
 

@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from matrix import row
+
 
 if sys.platform == "win32":
     pytest.skip("these signals are POSIX", allow_module_level=True)
@@ -57,6 +59,7 @@ def test_renewal_in_flight_is_finished_before_the_process_ends(number: signal.Si
     assert "Traceback" not in err
 
 
+@row(17, "ROT-10")
 def test_renewal_that_takes_too_long_does_not_keep_the_process() -> None:
     process = start(grace=0.2, takes=30)
     began = time.monotonic()

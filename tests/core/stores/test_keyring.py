@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 import threading
 import time
 import traceback
@@ -118,6 +120,20 @@ def test_windows_gets_small_items(backend: FakeBackend, profile: Profile, monkey
 
     assert kept.load() == Snapshot(record=record)
     assert max(len(value.encode("utf-16-le")) for value in backend.values.values()) <= 2560
+
+
+@row(10, "STO-5")
+@pytest.mark.parametrize(("platform", "limited"), [("win32", True), ("darwin", False), ("linux", False)])
+def test_the_platform_says_how_small(monkeypatch: pytest.MonkeyPatch, platform: str, limited: bool) -> None:
+    found = importlib.util.find_spec("freshkey.stores.keyring")
+    assert found is not None
+    assert found.loader is not None
+    elsewhere = importlib.util.module_from_spec(found)
+    monkeypatch.setattr(sys, "platform", platform)
+
+    found.loader.exec_module(elsewhere)
+
+    assert elsewhere.KeyringItems.item_limit == (elsewhere.WINDOWS_ITEM_LIMIT if limited else None)
 
 
 @row(9)

@@ -205,6 +205,20 @@ def test_a_torn_newer_slot_is_reported_and_overwritten_by_the_next_save() -> Non
     assert store.load() == Snapshot(record=long_record(2, chunks=1))
 
 
+@row(12, "STO-5")
+@pytest.mark.parametrize("replaces", [True, False])
+def test_remains_of_a_longer_record_are_swept_by_the_next_save_in_its_slot(replaces: bool) -> None:
+    items, others = ScriptedItems(400, replaces=replaces), ScriptedItems(400, replaces=replaces)
+    opened(items).save(long_record(1, chunks=6))
+    longest = len(items.values)
+    for generation in (2, 3):
+        opened(items).save(long_record(generation, chunks=1))
+        opened(others).save(long_record(generation, chunks=1))
+
+    assert items.values == others.values
+    assert longest > len(items.values)
+
+
 @row(13, "STO-9")
 def test_two_corrupt_slots_are_damage_without_a_record_and_stop_nobody_from_signing_in() -> None:
     items = ScriptedItems()
