@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from attrs import frozen
 
 from counterparts.oidc import OidcServer, sign_in
 from crashing_process import Ended, Forge, until_halted, works
@@ -237,50 +238,67 @@ def test_a_child_that_outlives_us_does_not_keep_our_lock(
 
 # --- crowds ---------------------------------------------------------------------------------------------------------
 
-PROCESSES = 10
-THREADS = 10
-EXPIRIES = 3
 
+@frozen
+class Crowd:
+    """Programs that each fork processes with threads, which all live through some expiries."""
 
-@pytest.mark.counterpart
-@row(24, "ROT-1")
-def test_a_hundred_threads_in_ten_processes_spend_each_refresh_token_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    home = Home(tmp_path, "file")
-    for name in ("config", "state"):
-        home.variables[f"FRESHKEY_{name.upper()}_DIR"] = str(tmp_path / name)
-        monkeypatch.setenv(f"FRESHKEY_{name.upper()}_DIR", str(tmp_path / name))
-    with OidcServer(access_token_seconds=3) as server:
-        home.use(server)
-        with home.keeper() as keeper, ScriptedPerson(browser=sign_in) as person:
-            keeper.login("me", ask=person)
-        command = [sys.executable, str(SUPPORT / "crowded_process.py"), "me", str(THREADS), str(EXPIRIES + 1)]
-        processes = [
+    programs: int
+    forks: int
+    threads: int
+    expiries: int
+    lifetime: int
+
+    def live(self, home: Home) -> list[dict[str, list[str]]]:
+        """Let all of them ask at once; return what each process saw."""
+        numbers = [str(number) for number in (self.forks, self.threads, self.expiries + 1)]
+        programs = [
             subprocess.Popen(
-                command,
+                [sys.executable, str(SUPPORT / "crowded_process.py"), "me", *numbers],
                 env=home.environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
             )
-            for _ in range(PROCESSES)
+            for _ in range(self.programs)
         ]
         # All of them stand ready before the first one asks.
-        assert [process.stdout.readline() for process in processes if process.stdout] == ["ready\n"] * PROCESSES
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("\n")
-            process.stdin.flush()
-        outputs = [process.communicate(timeout=90) for process in processes]
+        assert [program.stdout.readline() for program in programs if program.stdout] == ["ready\n"] * self.programs
+        for program in programs:
+            assert program.stdin is not None
+            program.stdin.write("\n")
+            program.stdin.flush()
+        ended = [(program.communicate(timeout=90), program.returncode) for program in programs]
+        assert [(code, errors) for (_, errors), code in ended] == [(0, "")] * self.programs
+        return [json.loads(line) for (said, _), _ in ended for line in said.splitlines()]
 
-        assert [(process.returncode, error) for process, (_, error) in zip(processes, outputs, strict=True)] == [
-            (0, "")
-        ] * PROCESSES
-        reports = [json.loads(output) for output, _ in outputs]
-        assert [report["errors"] for report in reports] == [[]] * PROCESSES
-        assert all(len(report["seen"]) > EXPIRIES for report in reports)
+
+@pytest.mark.counterpart
+@row(24, "ROT-1")
+@pytest.mark.parametrize(
+    "crowd",
+    [
+        Crowd(programs=10, forks=1, threads=10, expiries=3, lifetime=3),
+        Crowd(programs=1, forks=50, threads=20, expiries=1, lifetime=6),
+    ],
+    ids=["10 programs of 10 threads", "50 processes of 20 threads"],
+)
+def test_a_crowd_of_threads_and_processes_spends_each_refresh_token_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crowd: Crowd
+) -> None:
+    home = Home(tmp_path, "file")
+    for name in ("config", "state"):
+        home.variables[f"FRESHKEY_{name.upper()}_DIR"] = str(tmp_path / name)
+        monkeypatch.setenv(f"FRESHKEY_{name.upper()}_DIR", str(tmp_path / name))
+    with OidcServer(access_token_seconds=crowd.lifetime) as server:
+        home.use(server)
+        with home.keeper() as keeper, ScriptedPerson(browser=sign_in) as person:
+            keeper.login("me", ask=person)
+        reports = crowd.live(home)
+
+        assert [report["errors"] for report in reports] == [[]] * crowd.programs * crowd.forks
+        assert all(len(report["seen"]) > crowd.expiries for report in reports)
 
         different = {token for report in reports for token in report["seen"]}
         renewals = server.count("grant.success", grant_type="refresh_token")

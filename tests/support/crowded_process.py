@@ -1,14 +1,16 @@
-"""A process in which many threads use one profile, for tests of several such processes that share one sign-in.
+"""Processes in which many threads use one profile, for tests of several such processes that share one sign-in.
 
-Arguments: the profile, the number of threads, and the number of different access tokens that each thread is to see.
-Says ``ready`` and waits for a line on standard input, so that all processes ask at once. Prints one JSON line at last:
-digests of the tokens that were seen, and what went wrong, such as a token whose end had passed before it was asked for.
+Arguments: the profile, the number of processes to fork, the number of threads of each, and the number of different
+access tokens that each thread is to see. Says ``ready`` and waits for a line on standard input, so that all processes
+ask at once. Each prints one JSON line at last: digests of the tokens that were seen, and what went wrong, such as a
+token whose end had passed before it was asked for.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 import threading
 import time
@@ -18,6 +20,12 @@ from freshkey import FreshkeyError, Keeper
 
 
 PATIENCE = 60.0
+
+PAUSE = 0.05
+"""Seconds between two questions of a thread."""
+
+MOST_ERRORS = 5
+"""A line of these can be written to a pipe at once, and so is not mixed with another's."""
 
 
 class Crowd:
@@ -50,7 +58,7 @@ class Crowd:
             if digest not in mine:
                 mine.add(digest)
                 self._note(digest=digest)
-            time.sleep(0.02)
+            time.sleep(PAUSE)
 
     def _note(self, digest: str | None = None, error: str | None = None) -> None:
         with self._mutex:
@@ -58,20 +66,37 @@ class Crowd:
             self.errors += [error] if error else []
 
 
-def main(profile: str, threads: int, wanted: int) -> None:
-    """Do what the arguments say."""
+def use(profile: str, threads: int, wanted: int) -> None:
+    """Let threads use the profile, and print what they saw."""
     with Keeper() as keeper:
         crowd = Crowd(keeper, profile)
-        sys.stdout.write("ready\n")
-        sys.stdout.flush()
-        sys.stdin.readline()
         everybody = [threading.Thread(target=crowd.use, args=[wanted]) for _ in range(threads)]
         for thread in everybody:
             thread.start()
         for thread in everybody:
             thread.join()
-        sys.stdout.write(json.dumps({"seen": sorted(crowd.seen), "errors": crowd.errors}) + "\n")
+        said = {"seen": sorted(crowd.seen), "errors": crowd.errors[:MOST_ERRORS]}
+        os.write(1, (json.dumps(said) + "\n").encode())
+
+
+def main(profile: str, processes: int, threads: int, wanted: int) -> int:
+    """Do what the arguments say, and return how many processes failed."""
+    waiting, go = os.pipe()
+    children = []
+    for _ in range(processes):
+        child = os.fork()
+        if child == 0:
+            os.close(go)
+            os.read(waiting, 1)  # returns once nobody can write any more
+            use(profile, threads, wanted)
+            return 0
+        children.append(child)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    sys.stdin.readline()
+    os.close(go)
+    return sum(os.waitpid(child, 0)[1] != 0 for child in children)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    sys.exit(main(sys.argv[1], *map(int, sys.argv[2:])))
