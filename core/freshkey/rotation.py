@@ -220,13 +220,12 @@ class Rotation:
             self.pause = wait
             if hints.error == hints.sign_in_needed:
                 raise login_required(self.desk, hints.error)
-            raise TransientError(hints.error, retry_after=wait, profile=self.desk.profile.name)
+            raise TransientError(hints.error, retry_after=wait)
         if self.refused is not None and (self._winner.owned or self._is_new(self.refused)):
             self.pause = wait
             raise TransientError(
                 "the provider refuses a credential that was obtained a moment ago",
                 retry_after=wait,
-                profile=self.desk.profile.name,
                 hint=f"Try again in {wait:.0f} s; if it persists: freshkey whoami {self.desk.profile.name}",
             )
 
@@ -324,7 +323,6 @@ class Rotation:
         if self.refused is not None and found.authorises_like(self.refused):
             raise ProviderRefused(
                 f"the credential from {source.title} was refused and there is no newer one",
-                profile=self.desk.profile.name,
                 hint="Replace it there",
             )
         return found
@@ -369,7 +367,6 @@ class Rotation:
         if self.desk.freshness(newer) is Freshness.EXPIRED:
             raise TransientError(
                 "the provider answered with a credential that had already expired",
-                profile=self.desk.profile.name,
                 hint="Check the clock of this machine",
             )
 

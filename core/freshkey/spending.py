@@ -151,7 +151,6 @@ class Spending:
         when = datetime.fromtimestamp(intent.noted.wall, UTC)
         return LoginRequired(
             f"the answer to the renewal begun at {when:%Y-%m-%d %H:%M:%S} UTC was lost, and with it the sign-in",
-            profile=self.desk.profile.name,
             hint=f"Run: freshkey login {self.desk.profile.name}",
         )
 

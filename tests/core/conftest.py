@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rotating import World
+from rotating import Telling, World
 
 
 @pytest.fixture
@@ -16,3 +16,10 @@ def world(tmp_path: Path) -> Iterator[World]:
     world = World(tmp_path / "state")
     yield world
     world.close()
+
+
+@pytest.fixture
+def telling(world: World) -> Telling:
+    """The provider of that machine, once it tells for whom it works; to be asked for before there is a keeper."""
+    world.provider = telling = Telling(world.clock, world.journal, world.store)
+    return telling

@@ -9,6 +9,7 @@ import threading
 import pytest
 from attrs import evolve
 
+from freshkey import faults, hostguard
 from freshkey.errors import (
     ConfigurationError,
     LoginRequired,
@@ -23,7 +24,6 @@ from freshkey.errors import (
 from freshkey.events import Event, RenewalFailed, Renewed, SignedOut, SignInNeeded, SourceChanged, Unsaved
 from freshkey.keeper import Keeper
 from freshkey.model import Snapshot
-from freshkey.person import Quiet
 from freshkey.rotation import Rotation
 from freshkey.stores import bell
 from matrix import row
@@ -31,7 +31,9 @@ from rotating import (
     LOST,
     MACHINE,
     VARIABLE,
+    Listener,
     Person,
+    Telling,
     World,
     collect,
     expired,
@@ -78,6 +80,19 @@ def test_the_steps_in_order(world: World) -> None:
     assert world.journal == ["lock", "load", "intend", "refresh", "save", "publish", "ring", "release", "Renewed"]
     assert snapshot(world).generation == 2
     assert snapshot(world).intent is None
+
+
+def test_the_points_at_which_faults_are_tried_are_passed_in_order(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = world.signed_in()
+    expire(world)
+    passed: list[str] = []
+    monkeypatch.setattr(faults, "at", passed.append)
+    keeper.get("me")
+    world.settle(keeper)
+    assert [point for point in passed if point in {"P1", "P2", "P3", "P5", "P8"}] == ["P1", "P2", "P3", "P5", "P8"]
+    assert set(passed) <= set(faults.POINTS)
 
 
 def test_a_cold_start_with_a_fresh_credential_takes_no_lock(world: World) -> None:
@@ -239,6 +254,9 @@ def test_after_ten_seconds_the_token_is_used_and_still_saved_later(world: World)
     assert asking.answer() == "at-2"
     assert token_of(keeper.get("me")) == "at-2"
     until(lambda: any(isinstance(event, Unsaved) for event in events))
+    (holding,) = keeper.holdings()
+    assert holding.held is not None
+    assert holding.held.generation == 1, "what the store holds is still the older one"
     assert events[-1] == Unsaved(profile="me", error="the store fails at save")
     assert snapshot(world).generation == 1
     assert "release" not in world.journal, "the lock is kept until it is saved"
@@ -250,7 +268,9 @@ def test_after_ten_seconds_the_token_is_used_and_still_saved_later(world: World)
     assert world.journal[-1] == "release"
     assert token_of(other.get("me")) == "at-2"
     assert world.provider.sent == ["rt-1"]
-    assert sum(isinstance(event, Unsaved) for event in events) == 1
+    until(lambda: len(events) == 3)
+    assert [type(event) for event in events] == [Renewed, Unsaved, Renewed]
+    assert not any(event.elsewhere for event in events if isinstance(event, Renewed))
 
 
 # --- refused for good (ROT-5) -------------------------------------------------------------------------------------
@@ -347,6 +367,16 @@ def test_a_token_renewed_beyond_the_lock_that_is_old_by_now_is_renewed_in_turn(w
     world.provider.script.append(elsewhere)
     assert token_of(keeper.get("me")) == "at-3"
     assert world.provider.sent == ["rt-1", "rt-2"]
+
+
+def test_a_person_who_declined_is_not_asked_again_by_itself(world: World) -> None:
+    person = Person(declines=True)
+    keeper = world.keeper(ask=person)
+    for _ in range(2):
+        with pytest.raises(LoginRequired):
+            keeper.get("me")
+        world.settle(keeper)
+    assert len(person.opened) == 1
 
 
 def test_a_person_who_fails_to_sign_in_does_not_cause_the_dead_token_to_be_sent_again(world: World) -> None:
@@ -712,6 +742,76 @@ def test_a_borrowed_credential_that_comes_expired_is_a_failure(world: World) -> 
     assert world.provider.acquired == [VARIABLE]
 
 
+def test_the_pause_after_a_failure_fits_the_lifetime(world: World) -> None:
+    world.provider.lifetime = 100.0
+    keeper = world.signed_in()
+    events = collect(keeper)
+    expire(world)
+    world.provider.script.append(ProviderRefused("not now"))
+    with pytest.raises(ProviderRefused):
+        keeper.get("me")
+    until(lambda: events)
+    assert [event.retry_in for event in events if isinstance(event, RenewalFailed)] == [10.0]
+
+
+def test_a_refusal_in_the_middle_of_a_pause_is_what_other_processes_hear(world: World) -> None:
+    keeper, other = world.signed_in(), world.keeper()
+    current = other.get("me")
+    expire(world)
+    world.provider.script.append(TransientError("no route", retry_after=100.0))
+    with pytest.raises(TransientError, match="no route"):
+        keeper.get("me")
+    world.provider.revoked = True
+    with pytest.raises(LoginRequired, match="no longer knows"):
+        keeper.refresh("me")
+    for refused in (None, current):
+        with pytest.raises(LoginRequired, match="no longer knows"):
+            other.get("me", refused=refused)
+        world.settle(other)
+
+
+@pytest.mark.parametrize("single_use", [False, True])
+def test_a_failing_connection_is_tried_again_at_once_unless_the_process_exits(
+    world: World, monkeypatch: pytest.MonkeyPatch, single_use: bool
+) -> None:
+    world.provider.single_use = single_use
+    keeper = world.signed_in()
+    expire(world)
+    world.provider.script.extend([TransientError("no route")] * 2)
+    assert token_of(keeper.get("me")) == "at-2"
+    world.settle(keeper)
+    expire(world)
+    monkeypatch.setattr("freshkey.rotation.process_is_exiting", lambda: not single_use)
+    world.provider.script.extend([TransientError("no route")] * 2)
+    if single_use:
+        assert token_of(keeper.get("me")) == "at-3"
+    else:
+        with pytest.raises(TransientError, match="no route"):
+            keeper.get("me")
+    assert world.journal.count("refresh") == (3 if single_use else 1)
+
+
+@pytest.mark.parametrize("single_use", [False, True])
+def test_a_host_that_fails_is_spared_unless_a_person_asks(world: World, single_use: bool) -> None:
+    world.provider.single_use = single_use
+    keeper = world.signed_in()
+    expire(world)
+    (holding,) = keeper.holdings()
+    for _ in range(hostguard.FAILURES_TO_OPEN):
+        holding.desk.guard.note("as.example.com", TransientError("no route"))
+
+    def call() -> None:
+        visit = hostguard.current()
+        assert visit is not None
+        visit.begin("as.example.com")
+
+    world.provider.script.extend([call, call])
+    with pytest.raises(TransientError, match=r"as\.example\.com is left alone"):
+        keeper.get("me")
+    world.settle(keeper)
+    assert token_of(keeper.refresh("me")) == "at-2"
+
+
 # --- locks --------------------------------------------------------------------------------------------------------
 
 
@@ -737,6 +837,10 @@ def test_borrowed_credentials_are_taken_one_process_at_a_time(world: World) -> N
     world.provider.variable = "borrowed-1"
     keeper = world.keeper()
     release = ProfileLock(world.state_dir, file_name("me")).acquire(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("freshkey.rotation.LOCK_PATIENCE", 0.01)
+        with pytest.raises(StoreBusy):
+            world.keeper().get("me")
     asking = world.asking(keeper)
     until(lambda: any(thread.name == "freshkey renewal me" for thread in threading.enumerate()))
     assert world.provider.acquired == []
@@ -804,10 +908,23 @@ def test_a_borrowed_credential_that_is_refused_is_left_alone_for_a_moment(world:
     world.provider.variable = "borrowed-1"
     keeper, other = world.keeper(), world.keeper()
     refused = keeper.get("me")
+    events = collect(keeper)
+    world.clock.advance(10)
     for each in (keeper, other, keeper):
-        with pytest.raises(TransientError, match="obtained a moment ago"):
+        with pytest.raises(TransientError, match=r"obtained a moment ago.*Try again in 20 s") as caught:
             each.get("me", refused=refused)
+        assert caught.value.retry_after == 20
+        world.settle(each)
     assert world.provider.acquired == [VARIABLE]
+    until(lambda: events)
+    assert [event.retry_in for event in events if isinstance(event, RenewalFailed)] == [20]
+    world.clock.advance(21)
+    with pytest.raises(ProviderRefused, match="A variable was refused and there is no newer one"):
+        keeper.get("me", refused=refused)
+    world.settle(keeper)
+    world.clock.advance(61)
+    world.provider.variable = "borrowed-2"
+    assert token_of(keeper.get("me", refused=refused)) == "borrowed-2"
 
 
 def test_survey_publishes_nothing(world: World) -> None:
@@ -876,8 +993,10 @@ def test_bare_mode_neither_reads_nor_locks_the_store(world: World) -> None:
     world.signed_in()
     world.journal.clear()
     keeper = world.keeper(bare=True)
-    with pytest.raises(LoginRequired, match="there is no credential"):
+    with pytest.raises(LoginRequired, match=r"there is no credential\. Looked for: A variable; A sign-in$"):
         keeper.get("me")
+    with pytest.raises(LoginRequired, match="there is no credential"):
+        world.keeper(bare=True, ask=world.person).get("me")
     with pytest.raises(ConfigurationError, match="bare mode signs nobody in"):
         keeper.login("me", ask=world.person)
     with pytest.raises(ConfigurationError, match="bare mode leaves alone what is kept"):
@@ -932,14 +1051,41 @@ def test_a_refusal_makes_its_source_be_asked_at_once(world: World) -> None:
         keeper.get("me", refused=keeper.get("me"))
 
 
+@pytest.mark.parametrize("single_use", [False, True])
+def test_a_renewal_is_for_the_profile_and_tells_the_reporter_of_the_keeper(
+    world: World, telling: Telling, single_use: bool
+) -> None:
+    telling.single_use = single_use
+    listener = Listener()
+    keeper = world.signed_in(report=listener)
+    expire(world)
+    keeper.get("me")
+    assert listener.heard == ["renewing for me"]
+
+
+def test_a_source_that_needs_no_person_gets_none(world: World, telling: Telling) -> None:
+    telling.machine = telling.wants_a_person = True
+    listener = Listener()
+    keeper = world.keeper(report=listener)
+    with pytest.raises(LoginRequired, match=r"me: nobody is signed in\. Run: freshkey login me"):
+        keeper.get("me")
+    world.settle(keeper)
+    assert hints(world).sign_in_needed is None, "nothing was there that could have been refused"
+    telling.wants_a_person = False
+    assert token_of(keeper.get("me")) == "at-1"
+    assert listener.heard == ["acquiring for me"] * 2
+
+
+def test_a_person_signs_in_for_the_profile(world: World, telling: Telling, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "freshkey"):
+        assert token_of(world.keeper(ask=world.person).get("me")) == "at-1"
+    assert "acquiring for me" in caplog.text
+    assert len(world.person.opened) == 1
+
+
 def test_what_acquiring_has_to_say_reaches_the_reporter_of_the_keeper(world: World) -> None:
-    notices: list[str] = []
-
-    class Reporter(Quiet):
-        def notice(self, message: str) -> None:
-            notices.append(message)
-
+    listener = Listener()
     world.provider.variable = "key-1"
     world.provider.says = "the helper is slow"
-    world.keeper(report=Reporter()).get("me")
-    assert notices == ["the helper is slow"]
+    world.keeper(report=listener).get("me")
+    assert listener.heard == ["the helper is slow"]

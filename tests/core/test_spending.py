@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 from attrs import evolve
 
+from freshkey import faults, hostguard
 from freshkey.desk import Desk
 from freshkey.errors import LoginRequired, OutcomeUnknown, ProviderRefused, StoreUnavailable, TransientError
 from freshkey.model import Credential, Intent, Snapshot
+from freshkey.retry import LOST_ANSWER_WINDOW
 from freshkey.spending import Spending
-from rotating import LOST, World
+from rotating import LOST, Listener, Telling, World
 
 
 @pytest.fixture
@@ -26,12 +29,12 @@ def snapshot(desk: Desk) -> Snapshot:
     return desk.store.load()
 
 
-def spending(desk: Desk, *, damaged: bool = False, stop: bool = False) -> Spending:
+def spending(desk: Desk, *, damaged: bool = False, stop: bool = False, forced: bool = False) -> Spending:
     there = snapshot(desk)
     assert there.record is not None
     assert there.record.payload is not None
     credential: Credential = desk.codec.decode(there.record.payload)
-    return Spending(desk, credential, evolve(there, damaged=damaged), stop=lambda: stop)
+    return Spending(desk, credential, evolve(there, damaged=damaged), stop=lambda: stop, forced=forced)
 
 
 def intent_of(desk: Desk) -> Intent:
@@ -60,6 +63,8 @@ def test_the_hash_tells_tokens_and_profiles_apart(world: World, desk: Desk) -> N
     newer = evolve(one, credential=world.provider.rotate_elsewhere())
     assert len({one._token_hash(), other_profile._token_hash(), newer._token_hash()}) == 3
     assert one._token_hash() == spending(desk)._token_hash()
+    without_a_token = evolve(one, credential=evolve(world.provider.rotate_elsewhere(), refresh_token=None))
+    assert without_a_token._token_hash() not in {one._token_hash(), newer._token_hash()}
 
 
 def test_a_store_that_does_not_take_the_intent_keeps_the_token_unsent(world: World, desk: Desk) -> None:
@@ -132,6 +137,89 @@ def test_within_thirty_seconds_an_open_intent_allows_two_more_sendings(world: Wo
     with pytest.raises(LoginRequired, match="was lost"):
         spending(desk).renew()
     assert len(world.provider.sent) == 2
+
+
+@pytest.mark.parametrize(("age", "sendings"), [(0, 2), (30, 2), (31, 1)])
+def test_how_often_a_token_is_sent_again_depends_on_the_age_of_its_intent(
+    world: World, desk: Desk, age: int, sendings: int
+) -> None:
+    spending(desk)._intend()
+    world.clock.advance(age)
+    for _ in range(sendings):
+        world.provider.script.append(OutcomeUnknown("broke"))
+        with pytest.raises(OutcomeUnknown):
+            spending(desk).renew()
+    with pytest.raises(LoginRequired, match="was lost"):
+        spending(desk).renew()
+    assert len(world.provider.sent) == sendings
+
+
+def test_an_intent_from_the_future_is_not_a_recent_one(world: World, desk: Desk) -> None:
+    """The wall clock was set back and the machine restarted: nobody knows how long ago that was."""
+    spending(desk)._intend()
+    world.clock.reboot()
+    world.clock.step_wall(-10)
+    world.provider.script.append(OutcomeUnknown("broke"))
+    with pytest.raises(OutcomeUnknown):
+        spending(desk).renew()
+    with pytest.raises(LoginRequired, match="was lost"):
+        spending(desk).renew()
+
+
+@pytest.mark.parametrize(("forced", "recovering"), [(False, False), (True, False), (False, True)])
+def test_a_host_that_fails_is_spared_unless_a_person_asks_or_an_answer_was_lost(
+    world: World, desk: Desk, forced: bool, recovering: bool
+) -> None:
+    if recovering:
+        spending(desk)._intend()
+    for _ in range(hostguard.FAILURES_TO_OPEN):
+        desk.guard.note("as.example.com", TransientError("no route"))
+
+    def call() -> None:
+        visit = hostguard.current()
+        assert visit is not None
+        visit.begin("as.example.com")
+
+    world.provider.script.append(call)
+    if forced or recovering:
+        spending(desk, forced=forced).renew()
+    else:
+        with pytest.raises(TransientError, match=r"as\.example\.com is left alone"):
+            spending(desk).renew()
+
+
+def test_the_provider_learns_whose_token_it_is_and_the_reporter_hears_of_it(telling: Telling, world: World) -> None:
+    listener = Listener()
+    (holding,) = world.signed_in(report=listener).holdings()
+    spending(holding.desk).renew()
+    assert listener.heard == ["renewing for me"]
+    assert telling.sent == ["rt-1"]
+
+
+def test_the_points_at_which_faults_are_tried_are_passed_in_order(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    passed: list[str] = []
+    monkeypatch.setattr(faults, "at", passed.append)
+    spending(desk).renew()
+    assert passed == ["P3", "P5"]
+
+
+def test_the_time_of_a_loss_is_told_in_utc_wherever_the_machine_is(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    spending(desk, damaged=True)._intend()
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        with pytest.raises(LoginRequired, match="begun at 2026-01-01 00:59:29 UTC was lost"):
+            spending(desk).renew()
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_an_intent_of_unknown_age_counts_as_old_by_both_clocks(world: World, desk: Desk) -> None:
+    spending(desk, damaged=True)._intend()
+    noted, now = intent_of(desk).noted, world.clock.now()
+    assert noted.boot_id == now.boot_id
+    assert min(now.wall - noted.wall, now.elapsed - noted.elapsed) > LOST_ANSWER_WINDOW
 
 
 def test_an_open_intent_of_another_token_means_nothing_for_this_one(world: World, desk: Desk) -> None:

@@ -273,6 +273,34 @@ class RotatingProvider:
         self.revocations.append(credential.refresh_token.reveal())
 
 
+class Telling(RotatingProvider):
+    """A provider that says for whom it works, and may want a person where there is none."""
+
+    wants_a_person = False
+
+    @hookimpl
+    def acquire(self, profile: Profile, source: Source, ask: Interaction) -> Credential:
+        ask.notice(f"acquiring for {profile.name}")
+        if self.wants_a_person:
+            ask.open_url("https://as.example.com")
+        return super().acquire(profile, source, ask)
+
+    @hookimpl
+    def refresh(self, profile: Profile, credential: Credential, report: Reporter) -> Credential:
+        report.notice(f"renewing for {profile.name}")
+        return super().refresh(profile, credential, report)
+
+
+class Listener(Quiet):
+    """Somebody who remembers notices."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def notice(self, message: str) -> None:
+        self.heard.append(message)
+
+
 def _look_at_machine(profile: Profile) -> Sighting:
     return Sighting(kind="key", origin="this machine")
 

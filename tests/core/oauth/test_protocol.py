@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
@@ -196,6 +197,20 @@ def test_the_assertion_request_names_no_client_and_no_scope_unless_told() -> Non
     assert more.headers["X-Beta"] == "1"
     with pytest.raises(ConfigurationError, match="assertion cannot be set again"):
         assertion_request("https://id.example.com/token", assertion=Secret("a.b.c"), extra={"assertion": "other"})
+
+
+def test_every_request_carries_the_headers_that_authenticate_the_client(server: Server, pkce: Pkce) -> None:
+    client: dict[str, Any] = {"client_id": "me", "headers": {"authorization": "Basic bWU6aw=="}}
+    requests = [
+        code_request(server, **client, code=Secret("c"), pkce=pkce, redirect_uri="http://x/"),
+        refresh_request(server, **client, refresh_token=Secret("r")),
+        revocation_request(server, **client, token=Secret("r"), hint="refresh_token"),
+        device_request(server, **client, scopes=("a",)),
+        device_token_request(server, **client, device_code=Secret("d")),
+    ]
+
+    assert [request.headers["authorization"] for request in requests] == ["Basic bWU6aw=="] * 5
+    assert [request.url.rpartition("/")[2] for request in requests] == ["token", "token", "revoke", "device", "token"]
 
 
 def test_the_revocation_request(server: Server) -> None:
