@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused
 from freshkey.oauth import Server, read_callback, read_pasted
 from freshkey.secret import Secret
+from matrix import row
 
 
 STATE = "xSBYUrJ5bhVQr-Ht6S0vW6XrjVvYfX3ZxFhbV0gB7nA"
@@ -43,6 +44,8 @@ def test_the_answer_to_our_attempt(server: Server, query: str) -> None:
     assert read_callback(query, state=STATE, server=server) == Secret("c0de")
 
 
+@row(53, "FLO-2")
+@row(56, "FLO-3")
 @pytest.mark.parametrize(
     "query",
     [
@@ -76,13 +79,14 @@ def test_the_answer_to_our_attempt(server: Server, query: str) -> None:
         GOOD + "".join(f"&p{number}=1" for number in range(40)),
     ],
 )
-def test_whatever_else_arrives_is_not_the_answer(query: str) -> None:  # FLO-2, FLO-3, rows 53 and 56
+def test_whatever_else_arrives_is_not_the_answer(query: str) -> None:
     with pytest.raises(ProtocolError):
         read_callback(query, state=STATE, server=SERVER)
 
 
+@row(56, "FLO-3")
 @pytest.mark.parametrize("query", [GOOD, f"error=access_denied&state={STATE}"])
-def test_a_server_that_names_itself_must_do_so(query: str) -> None:  # FLO-3
+def test_a_server_that_names_itself_must_do_so(query: str) -> None:
     with pytest.raises(ProtocolError, match="does not name the server"):
         read_callback(query, state=STATE, server=STRICT)
 

@@ -21,6 +21,7 @@ from freshkey.oauth import Server, TokenAnswer, device, device_sign_in
 from freshkey.person import Nobody
 from freshkey.secret import Secret
 from freshkey.testing import ManualClock, ScriptedPerson
+from matrix import row
 
 
 Answer = Callable[..., Response]
@@ -152,6 +153,7 @@ def test_slow_down_is_for_good(begin: Begin, pending: Response, slow_down: Respo
     attempt.end()
 
 
+@row(54, "FLO-10")
 def test_a_server_out_of_reach_is_asked_less_and_less(begin: Begin, pending: Response, token: Response) -> None:
     lost = OutcomeUnknown("no answer")
     attempt = begin(TransientError("no connection"), lost, lost, lost, lost, pending, token, expires_in=3600)
