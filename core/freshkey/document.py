@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 LARGEST_FILE = 262_144
 """Bytes a configuration file may have: far more than anybody writes, and quick to read."""
 
+DEEPEST = 32
+"""How deep tables and lists may be nested."""
+
 
 @frozen(kw_only=True)
 class Document:
@@ -74,12 +77,31 @@ def read(path: Path) -> Document:
     import tomllib
 
     text = _text(path)
+    tables: Mapping[str, object] | None = None
     try:
-        return Document(tables=tomllib.loads(text), path=path, text=text)
+        tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path} is not valid TOML: {error}", hint="Correct that line") from None
+    except ValueError:
+        raise ConfigurationError(f"{path} has a number that is too long", hint="Correct it") from None
     except RecursionError:
-        raise ConfigurationError(f"{path} is not valid: it nests too deeply") from None
+        pass
+    if tables is None or _too_deep(tables):
+        raise ConfigurationError(f"{path} is not valid: it nests too deeply", hint="Check that it is the right file")
+    return Document(tables=tables, path=path, text=text)
+
+
+def _too_deep(tables: Mapping[str, object]) -> bool:
+    level: list[object] = [tables]
+    for _ in range(DEEPEST):
+        level = [item for outer in level for item in _items(outer)]
+    return bool(level)
+
+
+def _items(value: object) -> Collection[object]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _text(path: Path) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final
 
-from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError, TransientError
+from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError, TransientError, frameless
 from freshkey.secret import Secret
 from freshkey.strictjson import parse_json_object
 
@@ -52,6 +52,7 @@ _GLANCE = 0.02
 _FAREWELL = 1.0
 
 
+@frameless
 def environment_secret(name: str, environ: Mapping[str, str]) -> Secret | None:
     """Return the secret in an environment variable; None if the variable is unset or empty.
 

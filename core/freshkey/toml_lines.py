@@ -10,6 +10,9 @@ from typing import Any
 _ENDS = ("]", "}", '"""', "'''")
 """One of these is in the last line of every statement that spans lines."""
 
+MOST_WORK = 1_000_000
+"""Characters read at the most; a list of lists is read again for each of its lines."""
+
 
 def line_of(text: str, keys: tuple[str, ...]) -> int | None:
     """Return the number of the line on which the statement begins that sets the key, or opens the table, `keys`.
@@ -19,7 +22,7 @@ def line_of(text: str, keys: tuple[str, ...]) -> int | None:
         keys: Names from the top level down, such as ``("profiles", "me", "lead")``.
 
     Returns:
-        A line number that counts from 1; None where the text does not set the key.
+        A line number that counts from 1; None where the text does not set the key, or where finding it would take long.
     """
     table: tuple[str, ...] = ()
     for number, parsed, is_header in _statements(text):
@@ -38,10 +41,14 @@ def _statements(text: str) -> Iterator[tuple[int, dict[str, Any], bool]]:
     last line has been read.
     """
     lines: list[str] = []
+    spent = 0
     for number, line in enumerate(text.split("\n"), start=1):
         lines.append(line)
         if len(lines) > 1 and not any(end in line for end in _ENDS):
             continue  # reading all of it again for every line would take minutes for a long list
+        spent += sum(map(len, lines))
+        if spent > MOST_WORK:
+            return
         try:
             parsed = tomllib.loads("\n".join(lines))
         except tomllib.TOMLDecodeError:
