@@ -30,7 +30,7 @@ ALL_MODULES = CORE_MODULES | PLUGIN_MODULES
 
 LAYERS: list[tuple[str, ...]] = [
     # Words: values and the contract. They know nothing but each other.
-    ("errors", "secret", "clock", "schedule", "model", "hooks", "events", "person", "faults"),
+    ("errors", "secret", "clock", "schedule", "model", "hooks", "events", "person", "faults", "undivided"),
     # Tools: one job each, no profile, no provider.
     ("strictjson", "wire", "hostguard", "http", "environment", "helpers", "command", "flight", "retry"),
     ("toml_lines", "document", "config_shape", "settings", "config"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from freshkey.schedule import Freshness
 from freshkey.sources import Consent
 from freshkey.stores.bell import Bell, HintsFile
 from freshkey.stores.options import StoreSettingWrong
+from freshkey.undivided import undivided
 
 
 if TYPE_CHECKING:
@@ -179,13 +181,15 @@ def _installed(profile: str, provider: str, configuration: Configuration, others
 
 def _once(open_store: Callable[[], CredentialStore]) -> Callable[[], CredentialStore]:
     """Return a function that opens the store once, however many threads ask."""
-    mutex = threading.Lock()
+    # A child that was forked while a thread of its parent had the lock would wait for ever: it has one of its own.
+    mutexes: dict[int, threading.Lock] = {}
     opened: list[CredentialStore] = []
 
     def once() -> CredentialStore:
-        with mutex:
+        with mutexes.setdefault(os.getpid(), threading.Lock()):
             if not opened:
-                opened.append(open_store())
+                with undivided():
+                    opened.append(open_store())
             return opened[0]
 
     return once

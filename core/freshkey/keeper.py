@@ -28,6 +28,7 @@ from freshkey.model import Credential, Description, Inspection, Interaction, Rep
 from freshkey.person import Nobody
 from freshkey.session import Status
 from freshkey.timer import Timer
+from freshkey.undivided import undivided
 
 
 if TYPE_CHECKING:
@@ -330,12 +331,13 @@ class Keeper:
             return flight
 
     def _do_open(self, flight: Flight[Holding], alias: str | None) -> None:
-        name = self.configuration.select(alias).name
-        with self._mutex:
-            mutex = self._opening_mutexes.setdefault(name, threading.Lock())
-        # Two names may mean one profile. One lock for all would let a provider that hangs keep out the others.
-        with mutex:
-            holding = self._holdings.get(name) or self._new_holding(name)
+        with undivided():
+            name = self.configuration.select(alias).name
+            with self._mutex:
+                mutex = self._opening_mutexes.setdefault(name, threading.Lock())
+            # Two names may mean one profile. One lock for all would let a provider that hangs keep out the others.
+            with mutex:
+                holding = self._holdings.get(name) or self._new_holding(name)
         with self._mutex:
             self._holdings[name] = self._opened[alias] = holding
             if holding.held is not None and not self._closed:

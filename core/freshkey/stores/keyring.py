@@ -20,6 +20,7 @@ from freshkey.stores.options import store_options, wrong_option
 from freshkey.stores.slots import SlottedStore
 from freshkey.stores.witness import Witness
 from freshkey.stores.worker import SerialWorker
+from freshkey.undivided import undivided
 
 
 T = TypeVar("T")
@@ -116,7 +117,8 @@ class KeyringItems:
 
     def _backend(self) -> Backend:
         if self._named not in _opened:
-            _opened[self._named] = open_backend(self._named)
+            with undivided():
+                _opened[self._named] = open_backend(self._named)
         return _opened[self._named]
 
 
