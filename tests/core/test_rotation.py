@@ -270,7 +270,7 @@ def test_after_ten_seconds_the_token_is_used_and_still_saved_later(world: World)
     assert world.provider.sent == ["rt-1"]
     until(lambda: len(events) == 3)
     assert [type(event) for event in events] == [Renewed, Unsaved, Renewed]
-    assert not any(event.elsewhere for event in events if isinstance(event, Renewed))
+    assert [event.elsewhere for event in events if isinstance(event, Renewed)] == [False, False]
 
 
 # --- refused for good (ROT-5) -------------------------------------------------------------------------------------
@@ -812,6 +812,30 @@ def test_a_host_that_fails_is_spared_unless_a_person_asks(world: World, single_u
     assert token_of(keeper.refresh("me")) == "at-2"
 
 
+def test_a_pause_is_about_the_source_that_failed_last(world: World) -> None:
+    keeper = world.signed_in()
+    world.provider.variable = "borrowed-1"
+    expire(world)
+    assert token_of(keeper.get("me")) == "borrowed-1"
+    world.provider.variable = None
+    expire(world)
+    world.provider.script.append(TransientError("no route", retry_after=100.0))
+    with pytest.raises(TransientError, match="no route"):
+        keeper.get("me")
+    with pytest.raises(TransientError, match="no route"):
+        world.keeper().get("me")
+    assert world.provider.sent == ["rt-1"]
+
+
+def test_processes_share_that_another_tool_needs_a_person(world: World) -> None:
+    world.provider.variable = "borrowed-1"
+    world.provider.acquire_error = LoginRequired("the other tool signed out")
+    for _ in range(2):
+        with pytest.raises(LoginRequired, match="the other tool signed out"):
+            world.keeper().get("me")
+    assert world.provider.acquired == [VARIABLE]
+
+
 # --- locks --------------------------------------------------------------------------------------------------------
 
 
@@ -981,6 +1005,27 @@ def test_a_person_decides_once_between_what_was_found_and_the_sign_in(world: Wor
     another = Person(agrees=True)
     assert token_of(world.keeper(approve=another.confirm).get("me")) == "borrowed-2"
     assert len(another.questions) == 1
+
+
+def test_what_this_process_got_long_enough_ago_is_replaced_although_another_process_got_something_since(
+    world: World,
+) -> None:
+    world.provider.lifetime, world.provider.variable = 100.0, "key-1"
+    keeper, another = world.keeper(), world.keeper()
+    refused = keeper.get("me")
+    world.clock.advance(5)
+    another.get("me")
+    world.clock.advance(5)
+    world.provider.variable = "key-2"
+    assert token_of(keeper.get("me", refused=refused)) == "key-2"
+
+
+def test_what_a_source_kept_that_is_no_more_is_not_used(world: World) -> None:
+    world.provider.machine = True
+    world.keeper().get("me")
+    world.provider.machine = False
+    with pytest.raises(LoginRequired, match="there is no credential"):
+        world.keeper().get("me")
 
 
 def test_without_a_person_what_was_found_is_used_unasked(world: World) -> None:
