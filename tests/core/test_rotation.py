@@ -9,7 +9,7 @@ import threading
 import pytest
 from attrs import evolve
 
-from freshkey import faults, hostguard
+from freshkey import faults
 from freshkey.errors import (
     ConfigurationError,
     LoginRequired,
@@ -35,6 +35,8 @@ from rotating import (
     Person,
     Telling,
     World,
+    break_host,
+    call_host,
     collect,
     expired,
     in_threads,
@@ -78,8 +80,10 @@ def test_the_steps_in_order(world: World) -> None:
         world.settle(keeper)
     until(lambda: "Renewed" in world.journal)
     assert world.journal == ["lock", "load", "intend", "refresh", "save", "publish", "ring", "release", "Renewed"]
-    assert snapshot(world).generation == 2
-    assert snapshot(world).intent is None
+    kept = snapshot(world)
+    assert (kept.generation, kept.intent) == (2, None)
+    assert kept.record is not None
+    assert kept.record.written_at == world.clock.now().wall
 
 
 def test_the_points_at_which_faults_are_tried_are_passed_in_order(
@@ -351,9 +355,13 @@ def test_a_token_renewed_beyond_the_lock_is_adopted_after_a_refusal(world: World
     assert world.provider.sent == ["rt-1"]
 
 
-def test_a_token_renewed_beyond_the_lock_that_is_old_by_now_is_renewed_in_turn(world: World) -> None:
+@pytest.mark.parametrize("by_person", [False, True])
+def test_a_token_renewed_beyond_the_lock_that_is_old_by_now_is_renewed_in_turn(world: World, by_person: bool) -> None:
     keeper = world.signed_in()
     expire(world)
+    (holding,) = keeper.holdings()
+    if by_person:
+        break_host(holding.desk)
 
     def elsewhere() -> None:
         newer = expired(world.provider._issue())
@@ -364,8 +372,8 @@ def test_a_token_renewed_beyond_the_lock_that_is_old_by_now_is_renewed_in_turn(w
             world.store._slots.save(evolve(record, generation=generation, payload=codec.encode(newer)))
         raise LoginRequired("the server no longer knows the refresh token")
 
-    world.provider.script.append(elsewhere)
-    assert token_of(keeper.get("me")) == "at-3"
+    world.provider.script.extend([elsewhere, call_host])
+    assert token_of(keeper.refresh("me") if by_person else keeper.get("me")) == "at-3"
     assert world.provider.sent == ["rt-1", "rt-2"]
 
 
@@ -797,15 +805,8 @@ def test_a_host_that_fails_is_spared_unless_a_person_asks(world: World, single_u
     keeper = world.signed_in()
     expire(world)
     (holding,) = keeper.holdings()
-    for _ in range(hostguard.FAILURES_TO_OPEN):
-        holding.desk.guard.note("as.example.com", TransientError("no route"))
-
-    def call() -> None:
-        visit = hostguard.current()
-        assert visit is not None
-        visit.begin("as.example.com")
-
-    world.provider.script.extend([call, call])
+    break_host(holding.desk)
+    world.provider.script.extend([call_host, call_host])
     with pytest.raises(TransientError, match=r"as\.example\.com is left alone"):
         keeper.get("me")
     world.settle(keeper)
@@ -852,6 +853,19 @@ def test_a_lock_that_somebody_keeps_is_waited_for_only_so_long(world: World, mon
         world.settle(keeper)
     world.clock.advance(2)
     assert token_of(keeper.get("me")) == "at-2"
+
+
+def test_a_borrowed_credential_that_is_renewed_belongs_to_no_generation(world: World) -> None:
+    world.provider.variable = "borrowed-1"
+    keeper = world.keeper()
+    keeper.get("me")
+    events = collect(keeper)
+    expire(world)
+    keeper.get("me")
+    until(lambda: events)
+    (renewed,) = events
+    assert isinstance(renewed, Renewed)
+    assert (renewed.generation, renewed.elsewhere) == (0, False)
 
 
 def test_borrowed_credentials_are_taken_one_process_at_a_time(world: World) -> None:

@@ -8,13 +8,13 @@ import time
 import pytest
 from attrs import evolve
 
-from freshkey import faults, hostguard
+from freshkey import faults
 from freshkey.desk import Desk
 from freshkey.errors import LoginRequired, OutcomeUnknown, ProviderRefused, StoreUnavailable, TransientError
 from freshkey.model import Credential, Intent, Snapshot
 from freshkey.retry import LOST_ANSWER_WINDOW
 from freshkey.spending import Spending
-from rotating import LOST, Listener, Telling, World
+from rotating import LOST, Listener, Telling, World, break_host, call_host
 
 
 @pytest.fixture
@@ -172,15 +172,8 @@ def test_a_host_that_fails_is_spared_unless_a_person_asks_or_an_answer_was_lost(
 ) -> None:
     if recovering:
         spending(desk)._intend()
-    for _ in range(hostguard.FAILURES_TO_OPEN):
-        desk.guard.note("as.example.com", TransientError("no route"))
-
-    def call() -> None:
-        visit = hostguard.current()
-        assert visit is not None
-        visit.begin("as.example.com")
-
-    world.provider.script.append(call)
+    break_host(desk)
+    world.provider.script.append(call_host)
     if forced or recovering:
         spending(desk, forced=forced).renew()
     else:

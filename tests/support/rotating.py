@@ -15,9 +15,11 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from freshkey import hostguard
 from freshkey.clock import Clock
 from freshkey.config import Configuration
-from freshkey.errors import LoginRequired, OutcomeUnknown, StoreUnavailable
+from freshkey.desk import Desk
+from freshkey.errors import LoginRequired, OutcomeUnknown, StoreUnavailable, TransientError
 from freshkey.events import Event
 from freshkey.hooks import hookimpl
 from freshkey.keeper import Keeper
@@ -479,6 +481,19 @@ def token_of(credential: Credential) -> str:
     """Return the access token."""
     assert credential.token is not None
     return credential.token.reveal()
+
+
+def break_host(desk: Desk) -> None:
+    """Let the authorization server have failed so often that it is left alone for a while."""
+    for _ in range(hostguard.FAILURES_TO_OPEN):
+        desk.guard.note("as.example.com", TransientError("no route"))
+
+
+def call_host() -> None:
+    """Begin a request to the authorization server; a step of `RotatingProvider.script`."""
+    visit = hostguard.current()
+    assert visit is not None
+    visit.begin("as.example.com")
 
 
 def collect(keeper: Keeper) -> list[Event]:
