@@ -32,8 +32,8 @@ LAYERS: list[tuple[str, ...]] = [
     # Words: values and the contract. They know nothing but each other.
     ("errors", "secret", "clock", "schedule", "model", "hooks", "events", "person", "faults", "undivided"),
     # Tools: one job each, no profile, no provider.
-    ("strictjson", "wire", "hostguard", "http", "environment", "helpers", "command", "flight", "retry"),
-    ("toml_lines", "document", "config_shape", "settings", "config"),
+    ("strictjson", "wire", "hostguard", "http", "environment", "helpers", "inherited", "command", "flight", "retry"),
+    ("toml_lines", "document", "config_shape", "settings", "selection", "project", "config"),
     # Toolkits for stores and for authors of providers.
     ("stores",),
     ("oauth",),
@@ -41,7 +41,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("plugins",),
     ("lifecycle",),
     # Renewal, and what surrounds it.
-    ("sources", "consent", "desk", "saving", "spending", "rotation", "holding", "session", "timer"),
+    ("sources", "consent", "trust", "desk", "saving", "spending", "rotation", "holding", "session", "timer"),
     ("keeper",),
     # What stands around the keeper: kits for tests, and faces for people and HTTP clients.
     ("testing",),
@@ -65,8 +65,8 @@ ONLY_THERE = {
 }
 """Libraries that one room hides from all others, so that it can be replaced there."""
 
-FOR_PLUGINS = {"hooks", "model", "errors", "secret", "clock", "testing"}
-FOR_PLUGINS |= {"http", "helpers", "command", "oauth", "stores"}
+FOR_PLUGINS = {"hooks", "model", "errors", "http", "helpers", "command", "oauth", "stores", "secret", "clock"}
+FOR_PLUGINS |= {"testing", "inherited"}
 """What of the core a plugin may import."""
 
 PROVIDERS = re.compile(r"claude|anthropic|bedrock|vertex|\baws\b|botocore|google.auth", re.IGNORECASE)

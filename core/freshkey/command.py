@@ -20,7 +20,7 @@ WORDS_FOR_COMMAND: Final = "a list of strings: an absolute path or the name of a
 """What a person writes in TOML for a command."""
 
 LARGEST_PROGRAM: Final = 268_435_456
-"""Bytes of a file that is pinned at the most."""
+"""Bytes that the files of a project that one command names may have together."""
 
 _CHUNK: Final = 1_048_576
 
@@ -84,8 +84,9 @@ def run_command(
     Raises:
         TrustNeeded: A file is not what it was when the command was trusted, or is new; nothing was run.
     """
-    if command.directory is not None:
-        _compare(command, command.directory)
+    why = changed(command)
+    if why is not None:
+        raise TrustNeeded(f"the command {command.name!r} was not run: {why}", hint=how_to_trust(command.directory))
     return run_helper(
         command.argv,
         timeout=timeout,
@@ -96,19 +97,23 @@ def run_command(
     )
 
 
-def _compare(command: Command, directory: Path) -> None:
+def changed(command: Command) -> str | None:
+    """Say what of a project's command is not as it was when it was trusted; None if all is, or nothing has to be."""
+    if command.directory is None:
+        return None
     try:
-        now = pinned(command.argv, directory)
+        now = pinned(command.argv, command.directory)
     except ConfigurationError as error:
-        why: str | None = error.message
-    else:
-        changed = sorted(file for file, _ in now.items() ^ command.pins.items())
-        why = f"{changed[0]} is not what it was when you trusted it" if changed else None
-    if why is not None:
-        raise TrustNeeded(
-            f"the command {command.name!r} was not run: {why}",
-            hint=f"Look at the change, then run: freshkey trust {directory}",
-        )
+        return error.message
+    different = sorted(file for file, _ in now.items() ^ command.pins.items())
+    return f"{different[0]} is not what it was when you trusted it" if different else None
+
+
+def how_to_trust(directory: Path | None) -> str:
+    """Return what a person can do about a command of a project that is not trusted as it is."""
+    import shlex
+
+    return f"Look at it, then run: freshkey trust {shlex.quote(str(directory))}"
 
 
 def pinned(argv: Sequence[str], directory: Path) -> dict[Path, str]:
@@ -122,10 +127,15 @@ def pinned(argv: Sequence[str], directory: Path) -> dict[Path, str]:
         directory: The directory that it works in.
 
     Raises:
-        ConfigurationError: One of them cannot be read, is no regular file, or is too large.
+        ConfigurationError: One of them cannot be read or is no regular file, or together they are larger than
+            `LARGEST_PROGRAM`.
     """
-    files = {file for word in argv for file in _named(word, directory)}
-    return {file: file_digest(file) for file in sorted(files)}
+    pins: dict[Path, str] = {}
+    left = LARGEST_PROGRAM
+    for file in sorted({file for word in argv for file in _named(word, directory)}):
+        pins[file], size = file_digest(file, left)
+        left -= size
+    return pins
 
 
 def _named(word: str, directory: Path) -> Iterator[Path]:
@@ -142,26 +152,25 @@ def _inside(file: Path, directory: Path) -> bool:
     return file.is_relative_to(directory) or file.resolve().is_relative_to(directory.resolve())
 
 
-def file_digest(file: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal.
+def file_digest(file: Path, most: int = LARGEST_PROGRAM) -> tuple[str, int]:
+    """Return the SHA-256 of a file in hexadecimal, and its size in bytes.
 
     Raises:
-        ConfigurationError: It cannot be read, is no regular file, or is larger than `LARGEST_PROGRAM`.
+        ConfigurationError: It cannot be read, is no regular file, or has more than `most` bytes.
     """
     import hashlib
 
-    digest = hashlib.sha256()
-    left = LARGEST_PROGRAM
+    digest, size = hashlib.sha256(), 0
     try:
         # Not waiting for the other end of a pipe.
         with open(file, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as opened:
             if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
                 raise ConfigurationError(f"{file} is not a regular file")
-            while left >= 0 and (chunk := opened.read(_CHUNK)):
+            while size <= most and (chunk := opened.read(_CHUNK)):
                 digest.update(chunk)
-                left -= len(chunk)
+                size += len(chunk)
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from None
-    if left < 0:
-        raise ConfigurationError(f"{file} is larger than {LARGEST_PROGRAM} bytes")
-    return digest.hexdigest()
+    if size > most:
+        raise ConfigurationError(f"{file} is too large: commands of a project may name {LARGEST_PROGRAM} bytes at most")
+    return digest.hexdigest(), size

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from freshkey.config_shape import (
     CORE_KEYS,
@@ -26,10 +26,12 @@ from freshkey.config_shape import (
 from freshkey.document import Document, closest, read, suggestion
 from freshkey.errors import ConfigurationError, FreshkeyError
 from freshkey.model import Profile
+from freshkey.selection import Choice, Place, Selection, choices, choose
 
 
 if TYPE_CHECKING:
     from freshkey.model import Description
+    from freshkey.project import Project, Trusted
 
 CONFIG_DIR = "FRESHKEY_CONFIG_DIR"
 """Variable that names the directory of ``config.toml``."""
@@ -40,14 +42,6 @@ PROFILE = "FRESHKEY_PROFILE"
 
 FILE_NAME = "config.toml"
 DEFAULT_STORE = "keyring"
-
-
-@frozen(kw_only=True)
-class Selection:
-    """Which profile is meant, and what said so."""
-
-    name: str
-    selected_by: str
 
 
 @frozen(kw_only=True)
@@ -62,6 +56,7 @@ class ProfileTable:
         lead: Seconds before expiry at which to renew, or None.
         rest: The provider's own settings, unread; may be secret.
         defined: Configuration has a table for it; otherwise it is a bare provider name.
+        project: The project whose file has the table; None for the user's own.
     """
 
     provider: str
@@ -71,6 +66,7 @@ class ProfileTable:
     lead: float | None = None
     rest: Mapping[str, object] = field(factory=dict, repr=False)
     defined: bool = True
+    project: Project | None = field(default=None, repr=False)
 
 
 @frozen(kw_only=True, eq=False)
@@ -89,6 +85,7 @@ class Configuration:
     _environ: Mapping[str, str] = field(factory=dict, repr=False)
     _document: Document | None = field(default=None, repr=False)
     _state_dir: Path | None = None
+    _start: Path | None = None
 
     @classmethod
     def load(
@@ -150,9 +147,33 @@ class Configuration:
         Raises:
             ConfigurationError: The file cannot be read or says something wrong.
         """
-        document = self._document if self._document is not None else read(self.path)
+        document = self._document
+        if document is None:
+            document = Document() if self.bare else read(self.path)
         check_shape(document)
         return document
+
+    @functools.cached_property
+    def project(self) -> Project | None:
+        """The project's file that counts in the working directory, as it was when this was first asked; None without.
+
+        Raises:
+            ConfigurationError: It cannot be read or says what no project may.
+        """
+        if self.bare or self._document is not None:
+            return None
+        from freshkey.project import load, nearest
+
+        file = nearest(self._start)
+        return None if file is None else load(file, own=self.profile_names(), configuration=self.path)
+
+    def without_project(self) -> Configuration:
+        """Return what the user alone configured."""
+        return evolve(self, document=self.document)
+
+    def in_directory(self, directory: Path) -> Configuration:
+        """Return the same with the project's file that counts in a directory, instead of the working directory's."""
+        return evolve(self, start=directory)
 
     @property
     def observers(self) -> tuple[str, ...]:
@@ -175,22 +196,44 @@ class Configuration:
         return tuple(tables(self.document.tables.get("profiles")))
 
     def select(self, name: str | None = None) -> Selection:
-        """Decide which profile is meant: the given one, that of FRESHKEY_PROFILE, or the default.
+        """Decide which profile is meant: the given one, that of FRESHKEY_PROFILE, the project's, or the default.
 
         Raises:
             ConfigurationError: None was named at all, or the name cannot be one.
         """
-        from_environment = self._environ.get(PROFILE)
-        if name:
-            selection = Selection(name=name, selected_by="name given")
-        elif from_environment:
-            selection = Selection(name=from_environment, selected_by=f"environment variable {PROFILE}")
-        elif self.default:
-            selection = Selection(name=self.default, selected_by=f"default in {self.document.where('default')}")
-        else:
+        selection = choose(self._places(name))
+        if selection is None:
             raise self._nothing_selected()
         checked_name(selection.name)
         return selection
+
+    def choices(self, name: str | None = None) -> tuple[Choice, ...]:
+        """Return how `select` decides, with what each place says.
+
+        Raises:
+            ConfigurationError: A place that `select` looks at cannot be read.
+        """
+        return choices(self._places(name))
+
+    def _places(self, given: str | None) -> tuple[Place, ...]:
+        def named(name: str | None, selected_by: str) -> Selection | None:
+            return Selection(name=name, selected_by=selected_by) if name else None
+
+        def by_project() -> Selection | None:
+            if self.project is None:
+                return None
+            return named(self.project.profile, f"profile in {self.project.document.where('profile')}")
+
+        def by_default() -> Selection | None:
+            return named(self.default, f"default in {self.document.where('default')}")
+
+        variable = self._environ.get(PROFILE)
+        return (
+            Place(title="name given", look=lambda: named(given, "name given")),
+            Place(title=PROFILE, look=lambda: named(variable, f"environment variable {PROFILE}")),
+            Place(title=".freshkey.toml", look=by_project),
+            Place(title="default", look=by_default),
+        )
 
     def table(self, name: str) -> ProfileTable:
         """Return the table of one profile; a name without a table is a provider with default settings.
@@ -200,7 +243,9 @@ class Configuration:
         """
         table = tables(self.document.tables.get("profiles")).get(name)
         if table is None:
-            return ProfileTable(provider=checked_name(name), store=self.store, defined=False)
+            return self._project_table(name) or ProfileTable(
+                provider=checked_name(name), store=self.store, defined=False
+            )
         read_key = functools.partial(core_string, self.document, name, table)
         return ProfileTable(
             provider=read_key("provider") or self._provider_named_like(name, table),
@@ -211,22 +256,37 @@ class Configuration:
             rest={key: value for key, value in table.items() if key not in CORE_KEYS},
         )
 
-    def profile(self, name: str, description: Description) -> Profile:
+    def _project_table(self, name: str) -> ProfileTable | None:
+        project = self.project
+        table = None if project is None else project.table(name)
+        if project is None or table is None:
+            return None
+        return ProfileTable(
+            provider=str(table["provider"]),
+            store=self.store,
+            source=core_string(project.document, name, table, "source"),
+            rest={key: value for key, value in table.items() if key not in CORE_KEYS},
+            project=project,
+        )
+
+    def profile(self, name: str, description: Description, trusted: Trusted | None = None) -> Profile:
         """Return a profile with its settings read into the provider's settings class.
 
         Args:
             name: Name of the profile.
             description: What its provider says of itself.
+            trusted: Decides about commands that a project's file names; None runs none of them.
 
         Raises:
             ConfigurationError: A key is misspelt, or has a wrong value; names file, line and the key meant.
+            TrustNeeded: A project's file names a command that may not be run.
             PluginBroken: The provider's settings class cannot be used.
         """
         table = self.table(name)
         return Profile(
             name=name,
             provider=table.provider,
-            settings=self._settings(name, table.rest, description.settings),
+            settings=self._settings(name, table, description.settings, trusted),
             state_dir=self.state_dir,
             store=table.store,
             store_settings=self.stores.get(table.store or DEFAULT_STORE, {}),
@@ -242,7 +302,7 @@ class Configuration:
         if table.defined:
             message = f"there is no provider {table.provider!r} installed"
             hint = suggestion(table.provider, providers)
-            return self.document.error(message, "profiles", name, "provider", profile=name, hint=hint)
+            return self._document_of(table).error(message, "profiles", name, "provider", profile=name, hint=hint)
         known = {*self.profile_names(), *providers}
         if not known:
             hint = "No provider is installed; install the distribution that brings it"
@@ -275,20 +335,33 @@ class Configuration:
             raise unknown_key(self.document, name, meant, CORE_KEYS)
         return name
 
-    def _settings(self, name: str, rest: Mapping[str, object], kind: type) -> object:
-        from freshkey.settings import WrongValueError, fields, structure
+    def _document_of(self, table: ProfileTable) -> Document:
+        return self.document if table.project is None else table.project.document
 
-        known = fields(kind)
-        for key in rest:
-            if key not in known:
-                raise unknown_key(self.document, name, key, CORE_KEYS | known.keys())
+    def _settings(self, name: str, table: ProfileTable, kind: type, trusted: Trusted | None) -> object:
+        from freshkey.settings import WrongValueError, structure
+
+        document = self._document_of(table)
         try:
-            return structure(kind, rest)
+            return structure(kind, self._values(name, table, kind, trusted))
         except WrongValueError as wrong:
             if wrong.key is None:
                 message = "the provider does not accept these settings together"
-                raise self.document.error(message, "profiles", name, profile=name) from None
-            raise wrong_value(self.document, name, wrong.key, wrong.expected) from None
+                raise document.error(message, "profiles", name, profile=name) from None
+            raise wrong_value(document, name, wrong.key, wrong.expected) from None
         except FreshkeyError as error:
             error.profile = error.profile or name
             raise
+
+    def _values(self, name: str, table: ProfileTable, kind: type, trusted: Trusted | None) -> Mapping[str, object]:
+        from freshkey.project import refuse
+        from freshkey.settings import fields
+
+        if table.project is not None:
+            words = table.project.words(name, kind)
+            return {**table.rest, **(trusted or refuse)(table.project, name, words)} if words else table.rest
+        known = fields(kind)
+        for key in table.rest:
+            if key not in known:
+                raise unknown_key(self.document, name, key, CORE_KEYS | known.keys())
+        return table.rest

@@ -23,11 +23,13 @@ from freshkey.schedule import Freshness
 from freshkey.sources import Consent
 from freshkey.stores.bell import Bell, HintsFile
 from freshkey.stores.options import StoreSettingWrong
+from freshkey.trust import Entry, propose, trusting
 from freshkey.undivided import undivided
 
 
 if TYPE_CHECKING:
     from freshkey.config import Configuration
+    from freshkey.project import Project
     from freshkey.stores.record import Codec
 
 DEFAULT_STORE = "keyring"
@@ -120,11 +122,13 @@ def open_desk(
 
     Raises:
         ConfigurationError: The profile, its provider or its store is unknown or misconfigured.
+        TrustNeeded: A project's file names a command, and nobody trusts it as it is.
         PluginBroken: The provider, the store or an observer cannot be loaded or does not fit.
     """
     with about(name):
+        configuration = _meant(name, configuration, providers)
         lifecycle = _lifecycle(name, configuration, providers, emit)
-        profile = configuration.profile(name, lifecycle.describe(None))
+        profile = configuration.profile(name, lifecycle.describe(None), trusting(configuration.state_dir, approve))
         description = lifecycle.describe(profile)
     return Desk(
         profile=profile,
@@ -149,6 +153,41 @@ def _store(lifecycle: Lifecycle, profile: Profile, configuration: Configuration)
     except StoreSettingWrong as error:
         keys, message, hint = error.keys, error.message, error.hint
     raise configuration.document.error(message, *keys, profile=profile.name, hint=hint)
+
+
+def proposals(configuration: Configuration, providers: Mapping[str, object]) -> tuple[Entry, ...]:
+    """Return the commands of the project's file as they are now, by profile; imports the providers of its profiles.
+
+    Args:
+        configuration: Where the project's file is; none of it says that there are no commands.
+        providers: Providers that the application hands in by id, before installed ones.
+
+    Raises:
+        ConfigurationError: A profile says what no project may, or names a command that cannot be run.
+        PluginBroken: A provider cannot be loaded.
+    """
+    project = configuration.project
+    if project is None:
+        return ()
+    every = [_proposal(name, project, configuration, providers) for name in project.profile_names()]
+    return tuple(entry for entry in every if entry.commands)
+
+
+def _proposal(name: str, project: Project, configuration: Configuration, providers: Mapping[str, object]) -> Entry:
+    with about(name):
+        if _meant(name, configuration, providers) is not configuration:
+            message = f"a project cannot define profile {name!r}, because a provider is named so"
+            raise project.document.error(message, "profiles", name, hint="Give it another name")
+        described = _lifecycle(name, configuration, providers, lambda _: None).describe(None)
+        return propose(project, name, project.words(name, described.settings))
+
+
+def _meant(name: str, configuration: Configuration, providers: Mapping[str, object]) -> Configuration:
+    """Return where a profile is looked up: the name of a provider never means a profile of a project's file."""
+    if name in configuration.profile_names():
+        return configuration
+    is_provider = name in providers or name in {plugin.name for plugin in plugins.find()}
+    return configuration.without_project() if is_provider else configuration
 
 
 def _lifecycle(

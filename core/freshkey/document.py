@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -68,15 +69,19 @@ def suggestion(word: str, known: Collection[str]) -> str:
     return f"Did you mean {best!r}?" if best else f"Known names: {', '.join(sorted(known)) or 'none'}"
 
 
-def read(path: Path) -> Document:
+def read(path: Path, *, follow: bool = True) -> Document:
     """Read a configuration file; one that does not exist says nothing.
+
+    Args:
+        path: The file.
+        follow: It may be a symbolic link.
 
     Raises:
         ConfigurationError: It cannot be read, others may change it, or it is not TOML.
     """
     import tomllib
 
-    text = _text(path)
+    text = _text(path, 0 if follow else getattr(os, "O_NOFOLLOW", 0))
     tables: Mapping[str, object] | None = None
     try:
         tables = tomllib.loads(text)
@@ -104,10 +109,10 @@ def _items(value: object) -> Collection[object]:
     return value if isinstance(value, list) else ()
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, nofollow: int) -> str:
+    extra = nofollow | getattr(os, "O_NONBLOCK", 0)  # not waiting for the other end of a pipe
     try:
-        # Not waiting for the other end of a pipe.
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | extra)) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ConfigurationError(f"{path} is not a regular file", hint="Put a file there, or nothing")
             _refuse_what_others_may_change(path, file)
@@ -115,6 +120,8 @@ def _text(path: Path) -> str:
     except FileNotFoundError:
         return ""
     except OSError as error:
+        if nofollow and error.errno == errno.ELOOP:
+            raise ConfigurationError(f"{path} is a symbolic link", hint="Put a file there, or nothing") from None
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}", hint="Check its permissions") from None
     if len(data) > LARGEST_FILE:
         raise ConfigurationError(f"{path} is larger than {LARGEST_FILE} bytes", hint="Check that it is the right file")

@@ -222,7 +222,7 @@ class Keeper:
         return desk.lifecycle.inspect(desk.profile, credential)
 
     def explain(self, profile: str | None = None) -> Explanation:
-        """Say which source is used, and why."""
+        """Say which profile is meant and which source is used, and why."""
         selection = self.configuration.select(profile)
         holding = self._holding(profile)
         desk = holding.desk
@@ -233,6 +233,7 @@ class Keeper:
             look=lambda source: desk.lifecycle.look(desk.profile, source),
             stored=lambda: session.stored_credential(holding),
             consent=desk.consent and recalling(desk.profile.name, Consents(desk.profile.state_dir)),
+            selection=self.configuration.choices(profile),
         )
 
     def describe(self, profile: str | None = None) -> Description:

@@ -63,6 +63,16 @@ def fields(kind: type) -> dict[str, attrs.Attribute[Any]]:
     return known
 
 
+def takes_command(setting: attrs.Attribute[Any]) -> bool:
+    """Tell whether a setting is a command, or may be one."""
+    return setting.type is Command or Command in typing.get_args(setting.type)
+
+
+def is_for_projects(setting: attrs.Attribute[Any]) -> bool:
+    """Tell whether a project's file may set it: the provider says so by ``metadata={"project": True}``."""
+    return setting.metadata.get("project") is True
+
+
 def structure(kind: type, table: Mapping[str, object]) -> object:
     """Return an instance of the settings class `kind`.
 

@@ -8,6 +8,7 @@ from attrs import evolve, frozen
 
 from freshkey.errors import ConfigurationError, LoginRequired, StoreError
 from freshkey.model import Credential, Description, Profile, Sighting, Source
+from freshkey.selection import Choice
 
 
 Look = Callable[[Source], Sighting | None]
@@ -44,12 +45,14 @@ class Explanation:
         selected_by: What chose this profile.
         provider: Id of the provider.
         steps: Every source in order of precedence.
+        selection: Every place that may name the profile, in order of precedence.
     """
 
     profile: str
     selected_by: str
     provider: str
     steps: tuple[Step, ...]
+    selection: tuple[Choice, ...] = ()
 
 
 def walk(
@@ -195,6 +198,7 @@ def explain(
     look: Look,
     stored: Stored,
     consent: Consent | None = None,
+    selection: tuple[Choice, ...] = (),
 ) -> Explanation:
     """Return the walk as people read it; a store that cannot be read is part of the answer, not an error."""
     trouble = ""
@@ -212,4 +216,10 @@ def explain(
         if trouble and step.source.owned and step.why == NOTHING:
             step = evolve(step, why=trouble)  # noqa: PLW2901  the same step, better explained
         steps.append(step)
-    return Explanation(profile=profile.name, selected_by=selected_by, provider=profile.provider, steps=tuple(steps))
+    return Explanation(
+        profile=profile.name,
+        selected_by=selected_by,
+        provider=profile.provider,
+        steps=tuple(steps),
+        selection=selection,
+    )

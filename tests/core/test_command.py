@@ -154,16 +154,22 @@ def test_files_outside_are_pinned_where_the_project_leads_to_them(project: Path,
 def test_the_digest_is_that_of_the_content(project: Path) -> None:
     file = project / "file"
     file.write_bytes(b"abc")
-    assert file_digest(file) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert file_digest(file) == ("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", 3)
 
 
-def test_what_cannot_be_pinned(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_pinned(project: Path) -> None:
     os.mkfifo(project / "pipe")
     (project / "dangling").symlink_to("nowhere")
-    (project / "large").write_bytes(b"x" * 101)
-    monkeypatch.setattr(commands, "LARGEST_PROGRAM", 100)
-    for name, why in (("pipe", "no regular file|not a regular"), ("dangling", "No such file"), ("large", "larger")):
+    for name, why in (("pipe", "is not a regular file"), ("dangling", "No such file")):
         with pytest.raises(ConfigurationError, match=why):
             pinned(["sh", name], project)
-    (project / "large").write_bytes(b"x" * 100)
-    assert len(pinned(["sh", "large"], project)) == 1
+
+
+def test_what_is_pinned_is_bounded(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "a").write_bytes(b"x" * 60)
+    (project / "b").write_bytes(b"x" * 40)
+    (project / "c").write_bytes(b"x")
+    monkeypatch.setattr(commands, "LARGEST_PROGRAM", 100)
+    assert len(pinned(["a", "b"], project)) == 2
+    with pytest.raises(ConfigurationError, match=r"c is too large: .* 100 bytes at most"):
+        pinned(["a", "b", "c"], project)

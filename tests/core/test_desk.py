@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import field, frozen
 
 from example_provider import FakeStore, Provider, Settings, StoringProvider, description, token
 from freshkey import plugins
+from freshkey.command import Command, run_command
 from freshkey.config import Configuration
-from freshkey.desk import Desk, open_desk
-from freshkey.errors import ConfigurationError, PluginBroken, StoreUnavailable
+from freshkey.desk import Desk, open_desk, proposals
+from freshkey.errors import ConfigurationError, PluginBroken, StoreUnavailable, TrustNeeded
 from freshkey.events import Event
 from freshkey.hooks import hookimpl
 from freshkey.model import Description, Profile, Source
@@ -316,3 +318,91 @@ def test_a_source_of_the_description_is_the_one_that_is_looked_into(tmp_path: Pa
     desk = opened({}, tmp_path, provider=Provider(on_describe=lambda: description(sources=(source,))))
     assert desk.lifecycle.look(desk.profile, desk.description.sources[0]) is None
     assert looked == ["me"]
+
+
+# --- a project's file ------------------------------------------------------------------------------------------------
+
+
+@frozen(kw_only=True)
+class Commanded:
+    """Settings with a command and a setting that a project may choose."""
+
+    helper: Command | None = None
+    region: str = field(default="here", metadata={"project": True})
+
+
+COMMANDED = Provider(on_describe=lambda: description(settings=Commanded))
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a project, in which this process works, whose file names a script."""
+    project = tmp_path.resolve() / "project"
+    project.mkdir(mode=0o700)
+    (project / "key.sh").write_text("#!/bin/sh\necho key\n")
+    (project / "key.sh").chmod(0o700)
+    (project / ".freshkey.toml").write_text('[profiles.ci]\nprovider = "example"\nhelper = ["./key.sh"]\n')
+    monkeypatch.chdir(project)
+    return project
+
+
+def configuration(tmp_path: Path) -> Configuration:
+    return Configuration.load(
+        {"FRESHKEY_CONFIG_DIR": str(tmp_path / "none"), "FRESHKEY_STATE_DIR": str(tmp_path / "s")}
+    )
+
+
+def opened_in_project(name: str, tmp_path: Path, approve: Callable[[str], bool] | None) -> Desk:
+    return open_desk(
+        name,
+        configuration(tmp_path),
+        providers={"example": COMMANDED},
+        emit=lambda event: None,
+        clock=ManualClock(),
+        random=lambda: 0.0,
+        ask=None,
+        approve=approve,
+    )
+
+
+def test_a_command_of_a_project_needs_a_person_once(project: Path, tmp_path: Path) -> None:  # TRU-3
+    with pytest.raises(TrustNeeded, match=r"^ci: "):
+        opened_in_project("ci", tmp_path, None)
+    asked = opened_in_project("ci", tmp_path, lambda question: True).profile
+    again = opened_in_project("ci", tmp_path, None).profile
+    command = again.settings_as(Commanded).helper
+    assert asked == again
+    assert command is not None
+    assert run_command(command).reveal() == "key\n"
+
+
+def test_the_name_of_a_provider_means_the_provider(project: Path, tmp_path: Path) -> None:
+    (project / ".freshkey.toml").write_text('[profiles.example]\nprovider = "other"\nregion = "north"\n')
+    desk = opened_in_project("example", tmp_path, None)
+    assert desk.profile.provider == "example"
+    assert desk.profile.settings_as(Commanded) == Commanded()
+    with pytest.raises(
+        ConfigurationError, match=r"line 1: a project cannot define profile 'example', because a provider"
+    ):
+        proposals(configuration(tmp_path), {"example": COMMANDED})
+
+
+def test_a_broken_project_does_not_keep_a_provider_out(project: Path, tmp_path: Path) -> None:
+    (project / ".freshkey.toml").write_text("this is no TOML")
+    assert opened_in_project("example", tmp_path, None).profile.name == "example"
+    with pytest.raises(ConfigurationError, match="is not valid TOML"):
+        opened_in_project("ci", tmp_path, None)
+
+
+def test_what_could_be_trusted_is_checked_as_if_it_were_used(project: Path, tmp_path: Path) -> None:
+    text = (project / ".freshkey.toml").read_text()
+    (project / ".freshkey.toml").write_text(f'{text}[profiles.dull]\nprovider = "example"\nregion = "north"\n')
+    (entry,) = proposals(configuration(tmp_path), {"example": COMMANDED})
+    assert (entry.profile, entry.commands["helper"].argv) == ("ci", (str(project / "key.sh"),))
+
+    (project / ".freshkey.toml").write_text(f'{text}[profiles.bad]\nprovider = "example"\ntoken_url = "https://x"\n')
+    with pytest.raises(ConfigurationError, match=r"bad: .*line 6: a project's file cannot say that: 'token_url'"):
+        proposals(configuration(tmp_path), {"example": COMMANDED})
+
+    (project / ".freshkey.toml").unlink()
+    assert proposals(configuration(tmp_path), {}) == ()

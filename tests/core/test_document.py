@@ -45,6 +45,14 @@ def test_pipe_in_place_of_the_file_is_refused_at_once(file: Path) -> None:
         read(file)
 
 
+def test_links_are_followed_where_they_may_be(file: Path) -> None:
+    written(file.with_name("real"), b"a = 1")
+    file.symlink_to("real")
+    assert read(file).tables == {"a": 1}
+    with pytest.raises(ConfigurationError, match=r"config\.toml is a symbolic link"):
+        read(file, follow=False)
+
+
 def test_repr_shows_nothing_that_was_configured(file: Path) -> None:  # LEK-1
     document = read(written(file, b'[profiles.me]\nclient_secret = "CANARY"\n'))
 

@@ -27,6 +27,7 @@ from freshkey.model import (
 )
 from freshkey.schedule import Freshness
 from freshkey.secret import Secret
+from freshkey.selection import Choice
 from freshkey.sources import Explanation, Step
 from freshkey.testing import ManualClock
 
@@ -136,6 +137,10 @@ class FakeKeeper:
             profile=profile or "me",
             selected_by="name given",
             provider="claude_oauth",
+            selection=(
+                Choice(place="name given", found=None, wins=False, why="names none"),
+                Choice(place="default", found=profile or "me", wins=True, why="default in config.toml, line 1"),
+            ),
             steps=(
                 Step(source=VARIABLE, sighting=sighting, wins=True, why="the first that is there"),
                 Step(source=SIGN_IN, sighting=None, wins=False, why="'env' comes first"),

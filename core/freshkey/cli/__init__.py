@@ -24,6 +24,7 @@ _HOMES: Mapping[str, str] = {
     "whoami": "showing",
     "explain": "showing",
     "providers": "showing",
+    "trust": "trusting",
     "token": "giving",
     "export": "giving",
     "demo": "demo",

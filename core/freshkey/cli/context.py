@@ -15,6 +15,7 @@ from freshkey.config import Configuration
 
 
 if TYPE_CHECKING:
+    from freshkey.cli.person import Terminal
     from freshkey.keeper import Keeper
 
     KeeperFactory = Callable[..., Keeper]
@@ -46,10 +47,26 @@ class Context:
         """
         return self.configuration.select(self.arguments.profile).name
 
+    def person(self, *, browser: bool = True) -> Terminal:
+        """Return the person at the terminal.
+
+        Args:
+            browser: Whether a browser may be opened for them.
+        """
+        from freshkey.cli.person import Terminal
+
+        return Terminal(self.out, browser=browser, environ=self.environ)
+
     @contextmanager
     def keeper(self) -> Iterator[Keeper]:
-        """Make a keeper, tell what it reports, and close it, which waits for renewals in flight."""
-        with self._factory()(configuration=self.configuration) as keeper:
+        """Make a keeper, tell what it reports, and close it, which waits for renewals in flight.
+
+        At a terminal the person is asked what may be used that nobody decided about yet.
+        """
+        person = self.person()
+        with self._factory()(
+            configuration=self.configuration, approve=person.confirm if person.can_ask else None
+        ) as keeper:
             keeper.subscribe(self._tell)
             yield keeper
 

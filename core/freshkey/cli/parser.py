@@ -77,6 +77,11 @@ def _add_showing(commands: argparse._SubParsersAction[_Parser]) -> None:
     _add(commands, "whoami", "ask the provider whose credential it is and whether it is still good")
     _add(commands, "explain", "show where the credential comes from, and why from there")
     _add(commands, "providers", "list the installed providers", profile=False)
+    trust = _add(commands, "trust", "let the commands run that a project's .freshkey.toml names", profile=False)
+    instead = trust.add_mutually_exclusive_group()
+    instead.add_argument("directory", nargs="?", metavar="DIR", help="in the project; default: the working directory")
+    instead.add_argument("--list", action="store_true", help="show what is trusted, and what you agreed to")
+    instead.add_argument("--revoke", metavar="NAME", help="no longer trust a profile, directory, or PROFILE/SOURCE")
 
 
 def _add_giving(commands: argparse._SubParsersAction[_Parser]) -> None:

@@ -32,6 +32,11 @@ class Terminal:
         self._browser = browser
         self._environ = environ
 
+    @property
+    def can_ask(self) -> bool:
+        """Whether there is a terminal to ask at."""
+        return sys.stdin.isatty() and sys.stderr.isatty()
+
     def progress(self, message: str) -> None:
         """Say what is being done."""
         self._out.say(clean(message))
@@ -46,7 +51,7 @@ class Terminal:
 
     def confirm(self, question: str) -> bool:
         """Ask at the terminal; the answer is read as a line."""
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if not self.can_ask:
             self._refuse("there is no terminal to ask at")
         self._out.instruct(f"{clean(question)} [y/N]")
         return sys.stdin.readline().strip().lower() in {"y", "yes"}

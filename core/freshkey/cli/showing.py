@@ -61,9 +61,12 @@ def whoami(context: Context) -> int:
 
 
 def explain(context: Context) -> int:
-    """Show the walk through the sources."""
+    """Show how the profile is chosen, and the walk through its sources."""
     with context.keeper() as keeper:
         explanation = keeper.explain(context.arguments.profile)
+    if not context.out.as_json:
+        chosen = [views.choice_row(choice) for choice in explanation.selection]
+        context.out.table({}, ("", "PROFILE BY", "FOUND", "WHY"), chosen)
     context.out.say(f"{explanation.profile} ({explanation.provider}), selected by: {explanation.selected_by}")
     rows = [views.step_row(step) for step in explanation.steps]
     context.out.table(views.explanation(explanation), ("", "SOURCE", "FOUND", "WHY"), rows)

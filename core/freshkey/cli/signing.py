@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 
 def login(context: Context) -> int:
     """Sign in, with the person's help, and keep the credential."""
-    from freshkey.cli.person import Terminal
-
     name = context.profile()
-    person = Terminal(context.out, browser=not context.arguments.no_browser, environ=context.environ)
+    person = context.person(browser=not context.arguments.no_browser)
     with context.keeper() as keeper:
         credential = keeper.login(name, source=context.arguments.source, ask=person)
         return _show(context, keeper, name, credential, "Signed in")

@@ -15,6 +15,7 @@ from freshkey.cli.output import clean
 
 if TYPE_CHECKING:
     from freshkey.model import Credential, Identity, Sighting
+    from freshkey.selection import Choice
     from freshkey.session import Status
     from freshkey.sources import Explanation, Step
 
@@ -117,8 +118,14 @@ def explanation(value: Explanation) -> dict[str, object]:
         "profile": value.profile,
         "provider": value.provider,
         "selected_by": value.selected_by,
+        "selection": [attrs.asdict(choice) for choice in value.selection],
         "steps": [_step(step) for step in value.steps],
     }
+
+
+def choice_row(choice: Choice) -> list[str]:
+    """Return one place that may name the profile as a row: mark, place, name, why."""
+    return ["*" if choice.wins else "", choice.place, choice.found or "-", choice.why]
 
 
 def _step(step: Step) -> dict[str, object]:

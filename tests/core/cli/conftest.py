@@ -31,7 +31,7 @@ def keeper() -> FakeKeeper:
 def run(config: Path, keeper: FakeKeeper, capfd: pytest.CaptureFixture[str]) -> Run:
     """Return what runs the command line with the fake keeper."""
 
-    def make(*, configuration: Configuration) -> AbstractContextManager[FakeKeeper]:
+    def make(*, configuration: Configuration, **_: object) -> AbstractContextManager[FakeKeeper]:
         keeper.configuration = configuration
         return keeper
 

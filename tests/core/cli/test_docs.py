@@ -35,6 +35,7 @@ def test_table_names_every_command_and_no_other() -> None:
         "whoami",
         "explain",
         "providers",
+        "trust",
         "token",
         "export",
         "demo",
@@ -47,7 +48,7 @@ def test_members_of_a_result_are_documented(run: Run, command: str) -> None:
     line = next(line for line in TEXT.split("Results as JSON")[1].splitlines() if re.match(rf"\| .*`{command}`", line))
     result = run(command, "--json").json
     members = set(result)
-    for inner in ("profiles", "steps"):
+    for inner in ("profiles", "selection", "steps"):
         for value in result.get(inner, []):
             members |= set(value)
 
