@@ -52,7 +52,8 @@ class Seen:
         refused: Requests that the resource answered with 401.
         refused_early: Those of them whose credential had more than half a second left when the answer came.
         refused_late: Those of them that were begun after their process had a newer credential.
-        refused_again: Requests that were refused once more with the newer credential.
+        refused_again: Requests that were refused once more with the newer credential, although no still newer one had
+            come meanwhile.
         told_again: A needed sign-in that one process was told of more than once.
         longest: Longest wait of any caller, in seconds.
         longest_valid: Longest wait of a caller for whom a valid credential was in memory.

@@ -33,6 +33,9 @@ REPORT_SECONDS = 0.5
 NEARLY_OVER = 0.5
 """Seconds that a refused credential had left at the most if it may have run out on its way through a busy machine."""
 
+PUBLISHED_SECONDS = 1.0
+"""Seconds until a renewal has reached every process at the latest."""
+
 NOTE = "=Bd"
 """What a process keeps in a file for its parent: the last point passed, and when an intent was last written."""
 
@@ -101,13 +104,25 @@ class Worker:
             self._seen.refused += 1
             self._seen.refused_early += left > NEARLY_OVER
             self._seen.refused_late += credential.obtained.elapsed < newest
+        asked = SYSTEM.elapsed()
         newer = self._keeper.get("soak", refused=credential)
         took = SYSTEM.elapsed() - began
-        again = self._status(connection, newer) == http.HTTPStatus.UNAUTHORIZED
+        again = self._status(connection, newer) == http.HTTPStatus.UNAUTHORIZED and self._was_behind(newer, asked)
         with self._mutex:
             self._seen.longest_refused = max(self._seen.longest_refused, took)
             self._seen.longest_behind = max(self._seen.longest_behind, began - newer.obtained.elapsed)
             self._seen.refused_again += again
+
+    def _was_behind(self, refused: Credential, asked: float) -> bool:
+        """Tell whether a credential was refused that had long been replaced when it was asked for, or never was.
+
+        On a busy machine the next renewal may come while a request is on its way.
+        """
+        try:
+            newest = self._keeper.get("soak", refused=refused)
+        except FreshkeyError:
+            return True  # nothing has come; if the sign-in is lost, the next request says so
+        return newest.obtained.elapsed < asked - PUBLISHED_SECONDS or newest.authorises_like(refused)
 
     def _get(self) -> Credential:
         held = self._keeper._held.get("soak")  # noqa: SLF001  only inside shows whether a caller had to wait

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import evolve
 
+from freshkey import OAuthToken, Secret, TransientError
+from freshkey.clock import SYSTEM
 from freshkey.testing import soak
 from freshkey.testing.soak_figures import Figures, Loss, Plan, Seen, as_json, report
 from freshkey.testing.soak_run import Soak
+from freshkey.testing.soak_worker import Worker
 
 
 SMALL = Plan(processes=3, threads=2, expiries=8)
@@ -51,6 +55,51 @@ def test_a_loss_that_no_kill_explains_is_found(tmp_path: Path, monkeypatch: pyte
     assert figures.lost
     assert not any(loss.explained for loss in figures.lost)
     assert figures.broken_promises(plan) == ["a sign-in was lost although no process died between answer and commit"]
+
+
+# --- refusals -------------------------------------------------------------------------------------------------------
+
+
+class Answering:
+    """A keeper that hands out credentials in this order."""
+
+    def __init__(self, *credentials: OAuthToken) -> None:
+        self._credentials = list(credentials)
+
+    def get(self, profile: str, *, refused: OAuthToken | None = None) -> OAuthToken:
+        if not self._credentials:
+            raise TransientError("there is none")
+        return self._credentials.pop(0)
+
+
+def issued(number: int, seconds_ago: float) -> OAuthToken:
+    now = SYSTEM.now()
+    obtained = evolve(now, wall=now.wall - seconds_ago, elapsed=now.elapsed - seconds_ago)
+    return OAuthToken(obtained=obtained, lifetime=60.0, access_token=Secret(f"at-{number}"))
+
+
+@pytest.mark.parametrize(
+    ("newest", "counted"),
+    [([(3, -5.0)], 0), ([(3, 2.0)], 1), ([(2, 4.0)], 1), ([], 1)],
+    ids=["came meanwhile", "was there before", "the same again", "none"],
+)
+def test_a_second_refusal_counts_unless_the_next_renewal_came_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, newest: list[tuple[int, float]], counted: int
+) -> None:
+    orders = {
+        "settings": {"provider": "any"},
+        "state_dir": str(tmp_path),
+        "resource": "http://127.0.0.1/",
+        "threads": 1,
+    }
+    worker = Worker({**orders, "pace": 0.1})
+    keeper = Answering(issued(1, 8.0), issued(2, 4.0), *(issued(*each) for each in newest))
+    monkeypatch.setattr(worker, "_get", lambda: keeper.get("soak"))
+    monkeypatch.setattr(worker, "_keeper", keeper)
+    monkeypatch.setattr(worker, "_status", lambda connection, credential: 401)
+    worker._request(HTTPConnection("127.0.0.1"))
+    assert (worker._seen.refused, worker._seen.refused_again) == (1, counted)
+    assert worker._seen.longest_behind == pytest.approx(4, abs=1)
 
 
 # --- judging --------------------------------------------------------------------------------------------------------
