@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,7 +28,7 @@ from freshkey.stores.worker import SerialWorker
 from freshkey.testing import AuthorizationServer, Policy, ScriptedPerson
 from freshkey.testing.browser import follow
 from matrix import row
-from rotating import token_of
+from rotating import token_of, until
 from scripted_items import a_record, an_intent
 
 
@@ -198,6 +200,61 @@ def test_a_server_with_a_grace_period_gives_such_a_renewal_back(tmp_path: Path) 
         with a_keeper(server, tmp_path, DELETING) as keeper:
             keeper.refresh()
             assert keeper.status().generation == 2
+
+
+# --- lock files that go while they are held ---------------------------------------------------------------------------
+
+HALTED = """
+import os, sys
+from pathlib import Path
+from freshkey import faults
+from test_backends import a_keeper
+
+class Server:
+    def settings(self):
+        import json
+        return json.loads(sys.argv[1])
+
+def wait(point):
+    if point == "P5":
+        os.write(1, b"answered\\n")
+        sys.stdin.readline()
+
+faults.at = wait
+a_keeper(Server(), Path(sys.argv[2]), "fake_keychains.DeleteThenAdd").refresh()
+"""
+
+
+@row(21, "ROT-1", "ROT-3")
+def test_a_state_directory_that_is_removed_in_the_middle_of_a_renewal_costs_no_sign_in(
+    server: AuthorizationServer, tmp_path: Path
+) -> None:
+    with a_keeper(server, tmp_path, DELETING) as keeper:
+        sign_in(keeper)
+    path = os.pathsep.join((str(SUPPORT), str(Path(__file__).parent)))
+    first = subprocess.Popen(
+        [sys.executable, "-c", HALTED, json.dumps(server.settings()), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": path},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert first.stdout is not None
+    assert first.stdout.readline() == b"answered\n"
+    shutil.rmtree(tmp_path / "state")
+
+    with a_keeper(server, tmp_path, DELETING) as keeper:
+        second = threading.Thread(target=keeper.refresh)
+        second.start()
+        until(lambda: list(tmp_path.glob("state/locks/*.lock")), "the new lock file")
+        assert server.count(RENEWAL) == 1
+        first.communicate(b"\n", timeout=60)
+        assert first.returncode == 0
+        second.join(60)
+
+        # The second one used the refresh token that the first one got, not the one that was spent.
+        assert keeper.status().generation == 3
+        assert server.count(RENEWAL) == 2
+        assert sum(request.path.endswith("/token") for request in server.requests) == 3
 
 
 # --- torn and corrupt -------------------------------------------------------------------------------------------------
