@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import attrs
 
@@ -14,6 +15,8 @@ from freshkey.secret import Secret
 _SHORTEST = 8
 """Shorter strings turn up by chance."""
 
+_URL_SAFE = str.maketrans("+/", "-_")
+
 
 def secrets_of(value: object) -> frozenset[str]:
     """Return every secret inside a credential (or other attrs value, list, tuple or mapping)."""
@@ -21,7 +24,7 @@ def secrets_of(value: object) -> frozenset[str]:
 
 
 def leaks(text: str, secrets: Collection[str]) -> bool:
-    """Tell whether `text` holds one of `secrets`, plain, percent-encoded or in base64."""
+    """Tell whether `text` holds one of `secrets`: plain, escaped for a URL or JSON, or somewhere inside of base64."""
     return any(form in text for secret in secrets if len(secret) >= _SHORTEST for form in _forms(secret))
 
 
@@ -48,6 +51,14 @@ def _walk(value: object) -> Iterator[str]:
 
 
 def _forms(secret: str) -> Iterator[str]:
+    """Yield what becomes of a secret in a URL, in JSON, in a ``repr``, as hexadecimal digits, and in base64."""
+    data = secret.encode("utf-8", "surrogatepass")
     yield secret
-    yield quote(secret, safe="")
-    yield base64.b64encode(secret.encode()).decode().rstrip("=")
+    yield from (quote(data, safe=""), quote_plus(data), data.hex(), repr(secret)[1:-1])
+    yield from (json.dumps(secret, ensure_ascii=escaped)[1:-1] for escaped in (True, False))
+    for before in range(3):
+        # What stands before it shifts base64 by so many bytes; the characters that hold bits of others are left out.
+        encoded = base64.b64encode(bytes(before) + data).decode()
+        inner = encoded[-(-before * 8 // 6) : (before + len(data)) * 8 // 6]
+        yield inner
+        yield inner.translate(_URL_SAFE)

@@ -1,0 +1,171 @@
+"""When to renew and how often to try, for any lifetime, lead, chance and course of events."""
+
+from __future__ import annotations
+
+import math
+import threading
+
+from attrs import define, field
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from freshkey import schedule
+from freshkey.clock import Moment
+from freshkey.errors import (
+    ConfigurationError,
+    FreshkeyError,
+    LoginRequired,
+    OutcomeUnknown,
+    PluginBroken,
+    ProtocolError,
+    ProviderRefused,
+    StoreBusy,
+    TransientError,
+)
+from freshkey.retry import Policy, persistently
+from freshkey.schedule import Freshness
+from matrix import row
+
+
+FIXED = settings(derandomize=True, database=None, max_examples=300)
+
+OBTAINED = Moment(1_000_000.0, 5_000.0, "boot")
+lifetimes = st.floats(60.0, 10 * 366 * 86_400.0)
+leads = st.none() | st.floats(0.01, 1e9) | st.sampled_from([1.0, 59.9, 60.0, 300.0])
+shares = st.floats(0.0, 1.0)
+
+
+def refresh_time(lifetime: float, lead: float | None, share: float) -> float:
+    """Return when a renewal starts, in seconds after the moment of obtaining."""
+    early = schedule.effective_lead(lifetime, lead) + schedule.jitter(lifetime, share)
+    return schedule.seconds_until_due(OBTAINED, lifetime, early, OBTAINED)
+
+
+# --- the time to renew ---------------------------------------------------------------------------------------------
+
+
+@row(43, "TIM-3", "TIM-4")
+@FIXED
+@given(lifetimes, leads, shares)
+@example(60.0, 1e9, 1.0)
+@example(60.0, 0.01, 0.0)
+def test_a_renewal_starts_after_the_beginning_and_not_after_the_end(
+    lifetime: float, lead: float | None, share: float
+) -> None:
+    at = refresh_time(lifetime, lead, share)
+    assert 0 < at < lifetime
+    latest = lifetime - schedule.effective_lead(lifetime, lead)
+    assert latest - min(30.0, 0.05 * lifetime) - 1e-6 <= at <= latest
+
+
+@row(43, "TIM-3")
+@FIXED
+@given(lifetimes, lifetimes, leads, shares)
+def test_what_lives_longer_is_not_renewed_earlier(one: float, other: float, lead: float | None, share: float) -> None:
+    shorter, longer = sorted([one, other])
+    assert refresh_time(shorter, lead, share) <= refresh_time(longer, lead, share) + 1e-6
+
+
+@row(44, "TIM-1")
+@FIXED
+@given(lifetimes, leads, shares, st.floats(-1e5, 1e9), st.floats(-1e9, 1e9), st.booleans())
+def test_whatever_the_clocks_say_nothing_is_fresh_after_its_end(  # noqa: PLR0917  what clocks can say
+    lifetime: float, lead: float | None, share: float, passed: float, step: float, rebooted: bool
+) -> None:
+    now = Moment(OBTAINED.wall + passed + step, OBTAINED.elapsed + passed, "next boot" if rebooted else "boot")
+    early = schedule.effective_lead(lifetime, lead) + schedule.jitter(lifetime, share)
+    found = schedule.freshness(OBTAINED, lifetime, early, now)
+    wait = schedule.seconds_until_due(OBTAINED, lifetime, early, now)
+    assert math.isfinite(wait)
+    if schedule.surely_expired(OBTAINED, lifetime, now):
+        assert found is Freshness.EXPIRED
+    if found is Freshness.FRESH:
+        assert 0 < wait <= lifetime + (60.0 if rebooted else 1e5)
+    else:
+        assert wait <= 0 or found is Freshness.EXPIRED
+
+
+# --- trying again --------------------------------------------------------------------------------------------------
+
+
+@define
+class Stage:
+    """A clock that waiting moves, and a call that plays one outcome after the other."""
+
+    outcomes: list[FreshkeyError | None]
+    seconds: float
+    time: float = 1000.0
+    calls: list[tuple[float, float]] = field(factory=list)
+    """When each call began and ended."""
+
+    def elapsed(self) -> float:
+        return self.time
+
+    def now(self) -> Moment:
+        return Moment(self.time, self.time, "boot")
+
+    def wait(self, event: threading.Event, timeout: float) -> bool:
+        self.time += timeout
+        return event.is_set()
+
+    def call(self) -> str:
+        began = self.time
+        self.time += self.seconds
+        self.calls.append((began, self.time))
+        outcome = self.outcomes[len(self.calls) - 1]
+        if outcome is None:
+            return "token"
+        raise outcome
+
+
+FINAL = [LoginRequired, ProviderRefused, ConfigurationError, PluginBroken, StoreBusy]
+outcomes = st.one_of(
+    st.none(),
+    st.builds(TransientError, st.just("later"), retry_after=st.none() | st.floats(0.0, 3600.0)),
+    st.sampled_from([OutcomeUnknown, ProtocolError]).map(lambda kind: kind("lost")),
+    st.sampled_from(FINAL).map(lambda kind: kind("final")),
+)
+policies = st.builds(
+    Policy,
+    attempts=st.integers(1, 6),
+    budget=st.floats(0.0, 200.0),
+    base=st.floats(0.0, 5.0),
+    cap=st.floats(0.0, 30.0),
+    unknown_answers=st.integers(0, 3),
+)
+
+
+@row(33, "NET-2", "NET-3")
+@settings(FIXED, max_examples=500)
+@given(policies, st.lists(outcomes, min_size=6, max_size=6), st.floats(0.0, 40.0), shares)
+def test_only_what_may_be_tried_again_is_within_the_budget_and_not_before_the_server_asked(
+    policy: Policy, course: list[FreshkeyError | None], seconds: float, share: float
+) -> None:
+    stage = Stage(course, seconds)
+    ended: object
+    try:
+        ended = persistently(stage.call, policy, clock=stage, random=lambda: share, stop=lambda: False)
+    except FreshkeyError as error:
+        ended = error
+
+    played = course[: len(stage.calls)]
+    assert ended is played[-1] or (ended == "token" and played[-1] is None)
+    assert len(stage.calls) <= policy.attempts
+    assert all(isinstance(failure, TransientError | OutcomeUnknown) for failure in played[:-1])
+    assert sum(isinstance(failure, OutcomeUnknown) for failure in played[:-1]) <= policy.unknown_answers
+    assert len(stage.calls) == 1 or stage.calls[-1][0] - 1000.0 <= policy.budget + 1e-6
+    for failure, (_, failed), (tried_again, _) in zip(played, stage.calls, stage.calls[1:], strict=False):
+        pause = tried_again - failed
+        asked = getattr(failure, "retry_after", None) or 0.0
+        assert asked - 1e-6 <= pause <= max(policy.cap, asked) + 1e-6
+
+
+@row(33, "NET-3")
+@FIXED
+@given(st.none() | lifetimes, st.integers(1, 10**6), st.none() | st.floats(0.0, 3600.0), shares)
+def test_the_pause_between_renewals_is_bounded_and_not_under_what_was_asked(
+    lifetime: float | None, failures: int, asked: float | None, share: float
+) -> None:
+    pause = schedule.pause_after_failure(lifetime, failures, asked, share)
+    assert max(asked or 0.0, schedule.attempt_floor(lifetime)) <= pause <= max(60.0, asked or 0.0)
+    assert pause <= schedule.pause_after_failure(lifetime, failures + 1, asked, share)
