@@ -13,6 +13,7 @@ import pytest
 
 from freshkey import clock
 from freshkey.clock import SYSTEM, Clock, Moment
+from matrix import row
 
 
 def test_the_system_clock_is_a_clock() -> None:
@@ -32,6 +33,21 @@ def test_elapsed_time_only_runs_forward_and_as_fast_as_time() -> None:
 def test_on_linux_elapsed_time_is_the_clock_that_counts_suspend() -> None:  # TIM-2
     before = time.clock_gettime(time.CLOCK_BOOTTIME)
     assert before <= SYSTEM.elapsed() <= time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+SUSPENDED = "import time; from freshkey.clock import SYSTEM; print(SYSTEM.elapsed() - time.monotonic() > 86_000)"
+
+
+@row(45, "TIM-2")
+def test_elapsed_time_counts_the_day_that_the_machine_was_suspended() -> None:
+    # In a time namespace of its own a process finds that the machine slept for a day (time_namespaces(7)).
+    slept = ["unshare", "--time", "--boottime", "86400", "--fork"]
+    try:
+        subprocess.run([*slept, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("time namespaces are for the superuser of Linux")
+    done = subprocess.run([*slept, sys.executable, "-c", SUSPENDED], check=True, capture_output=True, text=True)
+    assert done.stdout == "True\n"
 
 
 def test_a_moment_reads_all_three() -> None:  # TIM-1

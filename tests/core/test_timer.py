@@ -206,6 +206,18 @@ def test_a_provider_that_answers_with_expired_tokens_is_left_alone_between_attem
     assert looks <= 660
 
 
+@row(43, "TIM-4")
+def test_callers_who_ask_again_every_second_hear_the_failure_again_and_nobody_is_asked(world: World) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(3600)
+    world.provider.answers = expired
+    for _ in range(120):
+        with pytest.raises(TransientError, match="already expired"):
+            keeper.get("me")
+        world.clock.advance(1)
+    assert 2 <= len(world.provider.sent) <= 5
+
+
 def test_tokens_without_any_lifetime_are_not_renewed_in_a_loop(world: World) -> None:
     world.random = 0.5
     keeper = world.signed_in()
