@@ -111,6 +111,7 @@ class RotatingProvider:
         gate: Refreshes wait here; set unless a test clears it.
         inside: How many refreshes are at the gate or behind it.
         variable: A borrowed access token, or None.
+        lends: The refresh token that comes with that variable, or None.
         recheck: Seconds after which that variable is asked again, or None.
         says: What is told to whoever watches an acquisition, or None.
         machine: There is a source that freshkey owns and that needs no person.
@@ -136,6 +137,7 @@ class RotatingProvider:
         self.gate.set()
         self.inside = 0
         self.variable: str | None = None
+        self.lends: Secret | None = None
         self.recheck: float | None = None
         self.says: str | None = None
         self.machine = False
@@ -186,11 +188,14 @@ class RotatingProvider:
         if self.acquire_error is not None:
             raise self.acquire_error
         if source.id == VARIABLE:
+            if self.lends is not None:
+                self.living.add(self.lends.reveal())
             return OAuthToken(
                 obtained=self.clock.now(),
                 lifetime=self.lifetime,
                 recheck_after=self.recheck,
                 access_token=Secret(str(self.variable)),
+                refresh_token=self.lends,
             )
         if source.id == MACHINE:
             with self._mutex:
