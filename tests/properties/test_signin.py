@@ -202,6 +202,11 @@ ENDPOINT_NAMES = [
         {}, optional={"authorization_response_iss_parameter_supported": st.sampled_from([True, 1])}
     ),
 )
+@example(ISSUER, f"{ISSUER}/a", "https://evilid.example.com/token", {}, {})
+@example(ISSUER, f"{ISSUER}/a", "https://id.example.com.evil.example/token", {}, {})
+@example(ISSUER, f"{ISSUER}/a", "https://id.example.com@evil.example/t", {}, {})
+@example(ISSUER, f"{ISSUER}/a", "http://id.example.com/token", {}, {})
+@example(ISSUER, f"{ISSUER}/a", "https://login.id.example.com/token", {}, {})
 def test_metadata_that_are_accepted_are_the_issuers_own(
     issuer: object, first: object, second: object, others: dict[str, object], more: dict[str, object]
 ) -> None:
