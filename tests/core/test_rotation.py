@@ -23,7 +23,7 @@ from freshkey.errors import (
 )
 from freshkey.events import Event, RenewalFailed, Renewed, SignedOut, SignInNeeded, SourceChanged, Unsaved
 from freshkey.keeper import Keeper
-from freshkey.model import Snapshot
+from freshkey.model import Profile, Sighting, Snapshot
 from freshkey.rotation import Rotation
 from freshkey.secret import Secret
 from freshkey.stores import bell
@@ -131,6 +131,12 @@ def test_what_another_process_renewed_is_adopted_under_the_lock(world: World) ->
     (renewed,) = events
     assert isinstance(renewed, Renewed)
     assert (renewed.generation, renewed.elsewhere) == (2, True)
+
+
+def test_what_was_refused_is_not_the_answer_at_a_cold_start(world: World) -> None:
+    refused = world.signed_in().get("me")
+    world.clock.advance(61)
+    assert token_of(world.keeper().get("me", refused=refused)) == "at-2"
 
 
 def test_what_another_process_renewed_and_is_due_again_is_adopted_all_the_same(world: World) -> None:
@@ -1055,6 +1061,20 @@ def test_what_another_version_kept_from_a_source_of_its_own_is_no_sign_out(world
     expire(world)
     with pytest.raises(LoginRequired, match="there is no credential"):
         keeper.get("me")
+
+
+def test_sources_are_looked_at_for_the_profile(world: World) -> None:
+    looked_for: list[str] = []
+    look = world.provider._look
+
+    def note(profile: Profile) -> Sighting | None:
+        looked_for.append(profile.name)
+        return look(profile)
+
+    world.provider._look = note  # type: ignore[method-assign]
+    world.provider.variable = "borrowed-1"
+    world.keeper().get("me")
+    assert set(looked_for) == {"me"}
 
 
 def test_what_another_tool_lends_is_renewed_without_the_store(world: World) -> None:

@@ -72,14 +72,34 @@ credentials = st.one_of(
 KEY = ApiKey(obtained=Moment(1.5e9, 12.0, "boot"), key=Secret("sk-canary-123"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def codec() -> Codec:
     return Codec(FORMATS)
 
 
+@functools.cache
+def one_codec() -> Codec:
+    """Return a codec for many examples, each of which would make code of its own."""
+    return Codec(FORMATS)
+
+
 @given(credentials)
-def test_every_credential_comes_back_as_it_was(codec: Codec, credential: Credential) -> None:
-    assert codec.decode(codec.encode(credential)) == credential
+def test_every_credential_comes_back_as_it_was(credential: Credential) -> None:
+    assert one_codec().decode(one_codec().encode(credential)) == credential
+
+
+def test_a_token_and_a_key_come_back_from_a_codec_that_has_read_nothing_yet(codec: Codec) -> None:
+    token = OAuthToken(
+        obtained=KEY.obtained,
+        lifetime=3600,
+        access_token=Secret("at-1"),
+        refresh_token=Secret("rt-1"),
+        scopes=("a", "b"),
+        extra_headers=(("x-app", "cli"),),
+    )
+    for credential in (token, KEY):
+        payload = codec.encode(credential)
+        assert Codec(FORMATS).decode(payload) == credential
 
 
 def test_a_format_of_a_plugin_keeps_its_own_fields_and_its_class(codec: Codec) -> None:
@@ -188,10 +208,10 @@ def test_a_corrupt_record_is_unreadable_and_is_not_quoted(codec: Codec, payload:
 @given(
     st.recursive(st.none() | st.booleans() | st.integers() | texts, lambda s: st.lists(s) | st.dictionaries(texts, s))
 )
-def test_no_json_at_all_makes_the_codec_raise_anything_else(codec: Codec, value: object) -> None:
+def test_no_json_at_all_makes_the_codec_raise_anything_else(value: object) -> None:
     for payload in (Secret(json.dumps(value)), edited(fields=value)):
         with pytest.raises(RecordUnreadable):
-            codec.decode(payload)
+            one_codec().decode(payload)
 
 
 @pytest.mark.parametrize(
