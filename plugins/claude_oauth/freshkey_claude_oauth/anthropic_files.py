@@ -112,9 +112,18 @@ def read_credentials(path: Path) -> dict[str, Any] | None:
     return None if data is None else _object(data, path)
 
 
+def written_at(path: Path) -> float:
+    """Return when a file was written, in Unix seconds; 0 if it is gone."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def _within(base: Path, path: Path) -> Path:
     """Return `path` if it is below `base` wherever links lead."""
-    if not path.resolve().is_relative_to(base.resolve()):
+    # Not Path.resolve, which raises where links lead in a circle.
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(base)):
         raise ConfigurationError(f"{path} leads out of {base}", hint="Put the file itself there, not a link")
     return path
 

@@ -9,19 +9,32 @@ from attrs import frozen
 from freshkey.model import ApiKey, Credential, OAuthToken
 
 
+_HANDED_DOWN: Final = frozenset({"anthropic-beta", "anthropic-workspace-id"})
+
+
 @frozen(kw_only=True)
 class ClaudeToken(OAuthToken):
     """An OAuth access token for the Claude API, sent as a bearer token along with the beta header."""
 
     def _environment(self) -> dict[str, str]:
-        """Return ``ANTHROPIC_AUTH_TOKEN``, and the beta header in ``ANTHROPIC_CUSTOM_HEADERS``.
+        """Return ``ANTHROPIC_AUTH_TOKEN``, and the vendor's headers in ``ANTHROPIC_CUSTOM_HEADERS``, one a line.
 
-        Clients send a token from this variable as a bearer token without that header, so it is handed over too;
+        Clients send a token from this variable as a bearer token without its beta header, so that is handed over too;
         clients that do not know ``ANTHROPIC_CUSTOM_HEADERS`` may be refused.
         """
         variables = {"ANTHROPIC_AUTH_TOKEN": self.access_token.reveal()}
-        beta = dict(self.extra_headers).get("anthropic-beta")
-        return variables | ({"ANTHROPIC_CUSTOM_HEADERS": f"anthropic-beta: {beta}"} if beta else {})
+        headers = [f"{name}: {value}" for name, value in self.extra_headers if name in _HANDED_DOWN]
+        return variables | ({"ANTHROPIC_CUSTOM_HEADERS": "\n".join(headers)} if headers else {})
+
+
+@frozen(kw_only=True)
+class ClaudeProfileToken(ClaudeToken):
+    """The token of a sign-in that Anthropic's own tools keep; what renews it stays in their file."""
+
+    @property
+    def renewable(self) -> bool:
+        """It is: the refresh token is read from the file when it is needed."""
+        return True
 
 
 @frozen(kw_only=True)
@@ -48,6 +61,7 @@ class ClaudeAuthToken(ApiKey):
 
 FORMATS: Final[dict[str, type[Credential]]] = {
     "claude-oauth": ClaudeToken,
+    "claude-anthropic-profile": ClaudeProfileToken,
     "claude-api-key": ClaudeApiKey,
     "claude-auth-token": ClaudeAuthToken,
 }

@@ -6,7 +6,8 @@ from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused
 from freshkey.model import Credential, Profile
 from freshkey_claude_oauth import clients
-from freshkey_claude_oauth.formats import ClaudeToken
+from freshkey_claude_oauth.anthropic_source import take
+from freshkey_claude_oauth.formats import ClaudeProfileToken, ClaudeToken
 from freshkey_claude_oauth.settings import ClaudeSettings
 from freshkey_claude_oauth.tokens import make_token
 
@@ -27,6 +28,8 @@ def renew(profile: Profile, credential: Credential, *, clock: Clock = SYSTEM) ->
         LoginRequired: It cannot be renewed, is no longer accepted, or belongs to another server.
         ProviderRefused: The client is refused.
     """
+    if isinstance(credential, ClaudeProfileToken):
+        return take(profile, credential.source, replacing=credential.access_token, clock=clock)
     if not isinstance(credential, ClaudeToken) or credential.refresh_token is None:
         raise LoginRequired(
             "this credential cannot be renewed: nothing came along to renew it with",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
 from typing import Final
@@ -13,7 +14,7 @@ from freshkey.errors import LoginRequired
 from freshkey.helpers import environment_secret
 from freshkey.model import Credential, Interaction, Profile, Sighting, Source
 from freshkey.secret import Secret
-from freshkey_claude_oauth import federation
+from freshkey_claude_oauth import anthropic_profiles, federation
 from freshkey_claude_oauth.formats import ClaudeApiKey, ClaudeAuthToken
 
 
@@ -53,19 +54,29 @@ _VARIABLES: Final = {
     "api-key": _Variable(id="api-key", variable="ANTHROPIC_API_KEY", kind="API key"),
 }
 
+
+def _anthropic(source_id: str, title: str) -> Source:
+    return Source(id=source_id, title=title, owned=False, look=functools.partial(anthropic_profiles.look, source_id))
+
+
 SOURCES: Final = (
     *(variable.source() for variable in _VARIABLES.values()),
+    _anthropic(anthropic_profiles.NAMED, "profile of Anthropic's tools, by name"),
     Source(id="federation", title="workload identity federation", owned=False, handed_in=True, look=federation.look),
     Source(id="oauth", title="OAuth sign-in", owned=True, interactive=True),
+    _anthropic(anthropic_profiles.ACTIVE, "active profile of Anthropic's tools"),
 )
 
 
 def acquire(profile: Profile, source: Source, ask: Interaction, *, clock: Clock = SYSTEM) -> Credential:
     """Get a credential from one of `SOURCES`."""
+    from freshkey_claude_oauth.anthropic_source import take
     from freshkey_claude_oauth.exchange import take as exchange_identity
     from freshkey_claude_oauth.signin import sign_in
 
     if source.id == "federation":
         return evolve(exchange_identity(profile, clock=clock), source=source.id)
+    if source.id in {anthropic_profiles.NAMED, anthropic_profiles.ACTIVE}:
+        return take(profile, source.id, clock=clock)
     variable = _VARIABLES.get(source.id)
     return variable.take(clock.now()) if variable else evolve(sign_in(profile, ask, clock=clock), source=source.id)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from anthropic_home import AnthropicHome
 from freshkey.clock import Clock
 from freshkey.model import Profile, Source
 from freshkey.testing import AuthorizationServer, ManualClock, Policy, ScriptedPerson
@@ -46,6 +47,12 @@ def make_profile(tmp_path: Path) -> MakeProfile:
         )
 
     return make
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> AnthropicHome:
+    """The directory of Anthropic's own tools that `bare_environment` points to."""
+    return AnthropicHome(tmp_path / "anthropic")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from freshkey.errors import CredentialExpired
 from freshkey.model import Credential
 from freshkey.secret import Secret
 from freshkey.stores.record import Codec
-from freshkey_claude_oauth.formats import FORMATS, ClaudeApiKey, ClaudeAuthToken, ClaudeToken
+from freshkey_claude_oauth.formats import FORMATS, ClaudeApiKey, ClaudeAuthToken, ClaudeProfileToken, ClaudeToken
 
 
 def token(**facts: object) -> ClaudeToken:
@@ -33,6 +33,10 @@ def test_a_child_process_gets_the_token_and_the_beta_header_and_never_the_refres
         "ANTHROPIC_CUSTOM_HEADERS": "anthropic-beta: b-1",
     }
     assert token(extra_headers=()).environment() == {"ANTHROPIC_AUTH_TOKEN": "at-1"}
+    more = (("anthropic-beta", "b-1"), ("anthropic-workspace-id", "w-1"), ("x-gateway-key", "secret"))
+    assert token(extra_headers=more).environment()["ANTHROPIC_CUSTOM_HEADERS"] == (
+        "anthropic-beta: b-1\nanthropic-workspace-id: w-1"
+    )
 
 
 def test_an_expired_token_authorises_nothing() -> None:
@@ -70,6 +74,7 @@ def test_each_format_survives_a_store(credential: Credential) -> None:
 def test_tags_are_what_stored_records_say() -> None:
     assert {
         "claude-oauth": ClaudeToken,
+        "claude-anthropic-profile": ClaudeProfileToken,
         "claude-api-key": ClaudeApiKey,
         "claude-auth-token": ClaudeAuthToken,
     } == FORMATS

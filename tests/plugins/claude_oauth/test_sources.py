@@ -29,8 +29,10 @@ def test_what_the_environment_holds_comes_before_the_sign_in() -> None:
     assert [(each.id, each.owned, each.interactive) for each in sources] == [
         ("auth-token", False, False),
         ("api-key", False, False),
+        ("anthropic-profile", False, False),
         ("federation", False, False),
         ("oauth", True, True),
+        ("anthropic-active-profile", False, False),
     ]
 
 

@@ -1,0 +1,41 @@
+"""A process of its own that takes a token of an Anthropic profile: ``anthropic_process.py WHAT STATE_DIR``.
+
+What it takes comes from the environment, as for any program. It prints the token's last characters, or the error.
+``crash`` ends it where the answer has come and nothing is written yet, as a power cut would.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from freshkey.errors import FreshkeyError
+from freshkey.model import Profile
+from freshkey_claude_oauth import anthropic_renewal
+from freshkey_claude_oauth.anthropic_source import take
+from freshkey_claude_oauth.settings import ClaudeSettings
+
+
+def main(what: str, state_dir: str) -> None:
+    profile = Profile(
+        name=f"of {os.getpid()}",
+        provider="claude_oauth",
+        settings=ClaudeSettings(allow_insecure_loopback=True),
+        state_dir=Path(state_dir),
+    )
+    if what == "crash":
+        vars(anthropic_renewal)["write_tokens"] = _crash
+    try:
+        sys.stdout.write(take(profile, "anthropic-profile").access_token.reveal()[-8:])
+    except FreshkeyError as error:
+        sys.stdout.write(f"{type(error).__name__}: {error}")
+
+
+def _crash(*_: object) -> NoReturn:
+    os._exit(9)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
