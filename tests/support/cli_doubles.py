@@ -12,6 +12,7 @@ from attrs import define, field, frozen
 
 from freshkey.clock import SYSTEM
 from freshkey.config import Configuration
+from freshkey.consent import Approve
 from freshkey.events import Event, SignedOut
 from freshkey.model import (
     ApiKey,
@@ -21,6 +22,7 @@ from freshkey.model import (
     Inspection,
     OAuthToken,
     Profile,
+    Reporter,
     Sighting,
     Source,
     Validity,
@@ -82,6 +84,8 @@ class FakeKeeper:
     exports: Mapping[str, Callable[[Credential], str]] = field(factory=dict)
     asked: list[tuple[object, ...]] = field(factory=list)
     ask: Any = None
+    report: Reporter | None = None
+    approve: Approve | None = None
     closed: bool = False
     _callbacks: list[Callable[[Event], None]] = field(factory=list)
 

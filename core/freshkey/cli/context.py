@@ -12,6 +12,7 @@ from attrs import frozen
 from freshkey import events
 from freshkey.cli.output import Output, clean
 from freshkey.config import Configuration
+from freshkey.person import Quiet
 
 
 if TYPE_CHECKING:
@@ -19,6 +20,17 @@ if TYPE_CHECKING:
     from freshkey.keeper import Keeper
 
     KeeperFactory = Callable[..., Keeper]
+
+
+class _Notices(Quiet):
+    """Tells what a person should know of a renewal, such as that a helper is slow; results wait for it."""
+
+    def __init__(self, out: Output) -> None:
+        self._out = out
+
+    def notice(self, message: str) -> None:
+        """Say it."""
+        self._out.say(clean(message))
 
 
 @frozen(kw_only=True)
@@ -65,7 +77,9 @@ class Context:
         """
         person = self.person()
         with self._factory()(
-            configuration=self.configuration, approve=person.confirm if person.can_ask else None
+            configuration=self.configuration,
+            report=_Notices(self.out),
+            approve=person.confirm if person.can_ask else None,
         ) as keeper:
             keeper.subscribe(self._tell)
             yield keeper

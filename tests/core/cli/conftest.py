@@ -11,6 +11,8 @@ import pytest
 from cli_doubles import Done, FakeKeeper, Run
 from freshkey import cli
 from freshkey.config import Configuration
+from freshkey.consent import Approve
+from freshkey.model import Reporter
 
 
 @pytest.fixture
@@ -31,8 +33,10 @@ def keeper() -> FakeKeeper:
 def run(config: Path, keeper: FakeKeeper, capfd: pytest.CaptureFixture[str]) -> Run:
     """Return what runs the command line with the fake keeper."""
 
-    def make(*, configuration: Configuration, **_: object) -> AbstractContextManager[FakeKeeper]:
-        keeper.configuration = configuration
+    def make(
+        *, configuration: Configuration, report: Reporter, approve: Approve | None
+    ) -> AbstractContextManager[FakeKeeper]:
+        keeper.configuration, keeper.report, keeper.approve = configuration, report, approve
         return keeper
 
     def run(*argv: str, **environ: str) -> Done:

@@ -15,7 +15,8 @@ from cli_doubles import FakeKeeper, Run
 from freshkey import cli, errors
 
 
-COMMANDS = ["login", "logout", "status", "token", "export", "whoami", "refresh", "explain", "providers", "demo"]
+COMMANDS = ["login", "logout", "status", "token", "export", "whoami", "refresh", "explain", "providers", "trust"]
+COMMANDS += ["demo"]
 
 
 @pytest.mark.parametrize(

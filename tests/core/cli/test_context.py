@@ -1,0 +1,58 @@
+"""What a command's keeper is made with: somebody to tell, and at a terminal somebody to ask."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from cli_doubles import FakeKeeper, Run
+
+
+class Terminal:
+    """A stream that is a terminal, on which one line was typed."""
+
+    def __init__(self, typed: str = "") -> None:
+        self.typed = typed
+
+    def isatty(self) -> bool:
+        return True
+
+    def readline(self) -> str:
+        return self.typed
+
+
+def test_without_a_terminal_nobody_can_be_asked(run: Run, keeper: FakeKeeper) -> None:
+    run("token")
+    assert keeper.approve is None
+
+
+@pytest.mark.parametrize(("typed", "agreed"), [("y\n", True), ("n\n", False), ("", False)])
+def test_at_a_terminal_the_person_is_asked(
+    run: Run, keeper: FakeKeeper, monkeypatch: pytest.MonkeyPatch, typed: str, agreed: bool
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Terminal(typed))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    run("token")
+    assert keeper.approve is not None
+    assert keeper.approve("Trust it?") is agreed
+
+
+def test_a_person_hears_what_they_should_know_and_not_each_step(
+    run: Run, keeper: FakeKeeper, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run("token")
+    assert keeper.report is not None
+    keeper.report.progress("renewing")
+    keeper.report.line("what a helper printed")
+    keeper.report.notice("the helper has been running for 10 s\x1b[2J")
+    assert capfd.readouterr().err == "the helper has been running for 10 s\N{REPLACEMENT CHARACTER}[2J\n"
+
+
+def test_with_json_nothing_is_said_beside_the_result(
+    run: Run, keeper: FakeKeeper, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run("token", "--json")
+    assert keeper.report is not None
+    keeper.report.notice("slow")
+    assert capfd.readouterr().err == ""

@@ -1,0 +1,324 @@
+"""In a hostile project every command leaves the user's credentials alone: none goes anywhere, and nothing runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+
+from catcher import Catcher
+from cli_doubles import Done
+from freshkey import cli
+from freshkey.testing import AuthorizationServer
+from typist import Typist
+
+
+if sys.platform == "win32":
+    pytest.skip("scripts and modes are POSIX", allow_module_level=True)
+
+AS_ROOT = os.geteuid() == 0
+FRESHKEY = Path(sys.executable).with_name("freshkey")
+BROWSER = f"#!{sys.executable} -I\nimport sys\nfrom freshkey.testing.browser import follow\nfollow(sys.argv[1])\n"
+
+
+@frozen(kw_only=True)
+class Victim:
+    """A person who is signed in, and works in a hostile project."""
+
+    server: AuthorizationServer
+    catcher: Catcher
+    home: Path
+    project: Path
+
+    @property
+    def environ(self) -> dict[str, str]:
+        foreign = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "ANTHROPIC_", "CLAUDE_", "FRESHKEY_", "WSL_", "PYTHON")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        places = {"FRESHKEY_CONFIG_DIR": str(self.home / "config"), "FRESHKEY_STATE_DIR": str(self.home / "state")}
+        return inherited | places | {"HOME": str(self.home), "BROWSER": str(self.home / "browser")}
+
+    def run(self, *argv: str, directory: Path | None = None) -> Done:
+        done = subprocess.run(
+            [FRESHKEY, *argv],
+            cwd=directory or self.project,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return Done(code=done.returncode, out=done.stdout, err=done.stderr)
+
+    def token(self) -> str:
+        """Return the person's token, asked for in a harmless directory."""
+        done = self.run("token", "me", directory=self.home)
+        assert done.code == 0, done.err
+        return done.out
+
+    @property
+    def harmed(self) -> list[str]:
+        """What happened that must not: files of programs that ran, and what was sent to the attacker."""
+        ran = [str(file) for file in (*self.home.glob("RAN*"), *self.project.glob("RAN*"))]
+        return [*ran, *map(repr, self.catcher.caught)]
+
+    def write(self, text: str) -> None:
+        (self.project / ".freshkey.toml").write_text(text)
+        (self.project / ".freshkey.toml").chmod(0o600)
+
+    @property
+    def endpoints(self) -> str:
+        """The attacker's addresses as settings."""
+        names = ("issuer", "authorize_url", "token_url", "revoke_url", "device_url", "profile_url", "base_url")
+        lines = [f"{name} = {json.dumps(self.catcher.url + '/' + name)}" for name in names]
+        return "\n".join([*lines, "allow_insecure_loopback = true\n"])
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Iterator[Victim]:
+    home = tmp_path.resolve() / "home"
+    project = home / "project"
+    for directory in (home, home / "config", project):
+        directory.mkdir(mode=0o700)
+    with AuthorizationServer() as server, Catcher() as catcher:
+        settings = {"provider": "claude_oauth", "store": "file", "source": "oauth", **server.settings()}
+        lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
+        text = "\n".join(['default = "me"', "[profiles.me]", *lines, "[profiles.second]", *lines])
+        (home / "config" / "config.toml").write_text(text)
+        (home / "browser").write_text(BROWSER)
+        (home / "browser").chmod(0o700)
+        victim = Victim(server=server, catcher=catcher, home=home, project=project)
+        signed_in = victim.run("login", "me", directory=home)
+        assert signed_in.code == 0, signed_in.err
+        _make_hostile(victim)
+        yield victim
+
+
+def _make_hostile(victim: Victim) -> None:
+    """Put into the project what tools are known to pick up from the directory they work in."""
+    steal = f'#!/bin/sh\ntouch {victim.home}/RAN-$(basename "$0")\necho stolen\n'
+    for name in ("key.sh", "sh", "git", "op", "security", "xdg-open"):
+        (victim.project / name).write_text(steal)
+        (victim.project / name).chmod(0o700)
+    for name in ("sitecustomize", "attrs", "httpx", "keyring", "json", "freshkey_claude_oauth"):
+        (victim.project / f"{name}.py").write_text(f"open({str(victim.home / f'RAN-{name}')!r}, 'w')\n")
+    (victim.project / "config.toml").write_text(f'default = "me"\n[profiles.me]\n{victim.endpoints}')
+    (victim.project / ".env").write_text(f"ANTHROPIC_BASE_URL={victim.catcher.url}\nFRESHKEY_PROFILE=evil\n")
+    (victim.project / ".git").mkdir()
+
+
+EVERYTHING = """profile = "evil"
+[profiles.evil]
+provider = "claude_oauth"
+store = "file"
+client_id = "theirs"
+api_key_helper = ["./key.sh"]
+headers = {{ x-evil = "1" }}
+proxy = "{0.catcher.url}"
+{0.endpoints}"""
+
+REDEFINED = """profile = "me"
+[profiles.me]
+provider = "claude_oauth"
+api_key_helper = ["./key.sh"]
+{0.endpoints}"""
+
+HELPER = """profile = "evil"
+[profiles.evil]
+provider = "claude_oauth"
+source = "api-key-helper"
+api_key_helper = ["./key.sh"]
+"""
+
+TOP_LEVEL = """default = "evil"
+observers = ["evil"]
+[stores.file]
+key_file = "stolen"
+[profiles.evil]
+provider = "claude_oauth"
+"""
+
+COMMANDS: dict[str, list[str]] = {
+    "login": [],
+    "logout": [],
+    "refresh": [],
+    "whoami": [],
+    "explain": [],
+    "token": [],
+    "export": ["--format", "json"],
+    "trust": [],
+}
+"""Each command that is about a profile which nobody named, with its arguments: it ends with exit code 6."""
+
+HARMLESS: dict[str, list[str]] = {"status": [], "trust": ["--list"], "providers": []}
+"""Each command that needs no profile, with its arguments: it ends with exit code 0."""
+
+
+def test_every_command_is_run_below() -> None:
+    """`demo` brings a server, a configuration and a directory of its own; what `exec` runs is the user's to say."""
+    assert {*COMMANDS, *HARMLESS} == set(cli._HOMES) - {"demo", "exec"}
+
+
+@pytest.mark.parametrize("text", [EVERYTHING, REDEFINED, HELPER, TOP_LEVEL], ids=range(4))
+def test_every_command_leaves_the_user_alone(victim: Victim, text: str) -> None:  # TRU-3, TRU-5
+    before, log = victim.token(), list(victim.server.log)
+    victim.write(text.format(victim))
+
+    for command, arguments in COMMANDS.items():
+        done = victim.run(command, *arguments)
+        assert (command, done.code, done.out) == (command, 6, ""), done.err
+        assert "/project/.freshkey.toml" in done.err
+        assert "Traceback" not in done.err
+    for command, arguments in HARMLESS.items():
+        done = victim.run(command, *arguments)
+        assert (command, done.code) == (command, 0), done.err
+
+    assert victim.server.log == log  # not even asked, still less revoked
+    assert victim.harmed == []
+    assert victim.token() == before
+
+
+def test_by_its_name_a_profile_of_the_user_is_the_user_s(victim: Victim) -> None:  # TRU-5
+    before = victim.token()
+    victim.write(REDEFINED.format(victim))
+    assert victim.run("token", "me").out == before
+    assert victim.run("whoami", "me").code == 0
+    assert victim.run("refresh", "me").code == 0
+    assert victim.run("explain", "me").code == 0
+    assert victim.run("export", "me").code == 0
+    assert victim.run("logout", "me", "--json").json["revoked"] is True
+    assert victim.run("login", "me").code == 0
+    assert victim.harmed == []
+
+
+def test_the_attacker_s_server_would_notice(victim: Victim) -> None:
+    with socket.create_connection(("127.0.0.1", int(victim.catcher.url.rpartition(":")[2]))) as connection:
+        connection.sendall(b"token")
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1) == b""
+    (victim.project / "RAN").touch()
+    assert victim.harmed == [str(victim.project / "RAN"), "b'token'"]
+
+
+SETTINGS = [
+    'issuer = "{0}"',
+    'authorize_url = "{0}"',
+    'token_url = "{0}"',
+    'revoke_url = "{0}"',
+    'profile_url = "{0}"',
+    'base_url = "{0}"',
+    'proxy = "{0}"',
+    'hosts = ["127.0.0.1"]',
+    'headers = {{ x = "y" }}',
+    'client_id = "theirs"',
+    'store = "file"',
+    'skip = ["oauth"]',
+    "allow_insecure_loopback = true",
+    'identity_token_file = "/etc/passwd"',
+    'api_key_helper = ["../key.sh"]',
+    'api_key_helper = ["./x/../../key.sh"]',
+    'api_key_helper = "./key.sh"',
+    'api_key_helper = ["sh", "-c", "./key.sh"]',
+    'anthropic_profile = "../../project/evil"',
+]
+
+
+def test_no_setting_gets_anywhere(victim: Victim) -> None:  # TRU-5
+    (victim.home / "key.sh").write_text("#!/bin/sh\ntouch RAN\n")
+    (victim.home / "key.sh").chmod(0o700)
+    log = list(victim.server.log)
+    for line in SETTINGS:
+        setting = line.format(victim.catcher.url)
+        victim.write(f'profile = "evil"\n[profiles.evil]\nprovider = "claude_oauth"\n{setting}\n')
+        done = victim.run("token", "--json")
+        assert (line, done.code, done.out) == (line, 6, "")
+        assert done.error["profile"] == "evil"
+    assert (victim.server.log, victim.harmed) == (log, [])
+
+
+def link(file: Path) -> None:
+    file.rename(file.with_name("real"))
+    file.symlink_to("real")
+
+
+def grow(file: Path) -> None:
+    file.write_text(f"{file.read_text()}{'#' * 300_000}")
+
+
+def into_a_pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+def into_a_socket(file: Path) -> None:
+    file.unlink()
+    with socket.socket(socket.AF_UNIX) as one:
+        # The path of a test may be too long for a socket.
+        before = Path.cwd()
+        os.chdir(file.parent)
+        try:
+            one.bind(file.name)
+        finally:
+            os.chdir(before)
+
+
+def give_away(file: Path) -> None:
+    os.chown(file, 12345, -1)
+
+
+def let_others_write(file: Path) -> None:
+    file.chmod(0o666)
+
+
+def nest(file: Path) -> None:
+    file.write_text("a = " + "[" * 100_000)
+
+
+def test_no_file_gets_anywhere(victim: Victim) -> None:
+    log = list(victim.server.log)
+    for how in (link, grow, into_a_pipe, into_a_socket, let_others_write, nest, *([give_away] if AS_ROOT else [])):
+        victim.write('profile = "second"')
+        how(victim.project / ".freshkey.toml")
+        for command in ("token", "logout"):
+            done = victim.run(command)
+            assert (how, done.code, done.out) == (how, 6, ""), done.err
+            assert "/project/.freshkey.toml" in done.err
+        (victim.project / ".freshkey.toml").unlink()
+    assert (victim.server.log, victim.harmed) == (log, [])
+
+
+def test_a_project_may_choose_among_the_profiles_of_the_user_and_no_more(victim: Victim) -> None:
+    victim.write('profile = "second"')
+    done = victim.run("token")
+    assert (done.code, done.err.endswith("Run: freshkey login second\n")) == (3, True)
+    assert victim.run("token", "me").code == 0
+
+
+def test_a_script_that_was_swapped_after_it_was_trusted_does_not_run(victim: Victim) -> None:  # TRU-3, row 58
+    victim.write(HELPER)
+    script = victim.project / "key.sh"
+    script.write_text("#!/bin/sh\necho harmless-key\n")
+    with Typist([sys.executable, "-P", "-m", "freshkey", "trust", str(victim.project)], victim.environ) as typist:
+        typist.read_until("[y/N]")
+        typist.type("y\n")
+        assert typist.end() == 0
+    assert victim.run("token").out == "harmless-key\n"
+
+    script.write_text(f"#!/bin/sh\ntouch {victim.home}/RAN\necho stolen\n")
+    for command in ("token", "export", "refresh", "login", "logout"):
+        done = victim.run(command)
+        assert (done.code, done.out) == (6, ""), done.err
+        assert f"freshkey trust {victim.project}" in done.err
+    assert victim.harmed == []
+
+    script.write_text("#!/bin/sh\necho harmless-key\n")
+    assert victim.run("token").out == "harmless-key\n"
+    assert victim.run("trust", "--revoke", ".").code == 0
+    assert victim.run("token").code == 6
