@@ -706,6 +706,8 @@ def test_processes_share_the_pause_after_a_failure(world: World) -> None:
     assert len(world.provider.sent) == asked
     until(lambda: events)
     assert events == [RenewalFailed(profile="me", error="me: no route", retry_in=100.0)]
+    with pytest.raises(TransientError, match="no route"):
+        world.keeper().get("me")
     world.clock.advance(0.5)
     assert token_of(other.get("me")) == "at-2", "asking meanwhile has not prolonged the pause"
 
