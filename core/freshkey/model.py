@@ -328,7 +328,7 @@ class Source:
     Attributes:
         id: Short name, as a profile's ``source`` gives it.
         title: What a person reads.
-        owned: freshkey obtains and keeps it; otherwise it is another tool's and is never written anywhere.
+        owned: freshkey obtains and keeps it; otherwise it is another tool's, and is kept nowhere.
         interactive: Getting one needs a person.
         pasted: The person hands in a secret that exists already: what ``freshkey login --api-key`` asks for. Such a
             source is owned and interactive.

@@ -134,7 +134,7 @@ BAD_NAMES = ["../x", "a/b", "a\\b", ".hidden", " x", "x ", "x" * 200, "a\nb", "c
 @pytest.mark.parametrize("name", BAD_NAMES)
 def test_a_name_cannot_lead_anywhere_else(
     home: AnthropicHome, profile: Profile, monkeypatch: pytest.MonkeyPatch, make_profile: MakeProfile, name: str
-) -> None:  # TRU-2
+) -> None:
     monkeypatch.setenv("ANTHROPIC_PROFILE", name)
     with pytest.raises(ConfigurationError, match="ANTHROPIC_PROFILE: the name"):
         take(profile)

@@ -340,6 +340,16 @@ def test_a_note_is_about_one_token_and_a_damaged_one_about_none(tmp_path: Path) 
         assert book.read(Secret("canary-rt")) is None
 
 
+def test_a_crash_before_anything_was_sent_costs_nothing(
+    home: AnthropicHome, server: AuthorizationServer, profile: Profile, signed_in: ClaudeToken
+) -> None:  # row 14
+    assert signed_in.refresh_token is not None
+    Notebook(home.credentials_file("work")).write(Note.of(signed_in.refresh_token, in_seconds(-600)))
+    assert take(profile).access_token != signed_in.access_token
+    assert leftovers(home) == []
+    assert server.count("grant.refresh_token") == 1
+
+
 def run(what: str, tmp_path: Path) -> subprocess.Popen[str]:
     """Start a process of its own that takes the token of the profile that ``ANTHROPIC_PROFILE`` names."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -355,7 +365,7 @@ def said(process: subprocess.Popen[str]) -> str:
 @pytest.mark.usefixtures("signed_in")
 def test_a_crash_between_answer_and_file_is_told(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile, tmp_path: Path
-) -> None:  # row 1
+) -> None:  # row 15
     before = home.credentials_file("work").read_bytes()
     crashed = run("crash", tmp_path)
     assert said(crashed) == ""

@@ -167,7 +167,7 @@ def test_without_one_of_three_nothing_is_there(
         take(profile, source)
 
 
-def test_a_project_may_not_choose_any_of_it() -> None:  # TRU-2
+def test_a_project_may_not_choose_any_of_it() -> None:  # TRU-5
     import attrs
 
     from freshkey_claude_oauth.settings import ClaudeSettings
