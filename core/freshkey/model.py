@@ -356,7 +356,10 @@ class Description:
 
     Attributes:
         title: What a person reads.
-        settings: The attrs class of its settings in a profile table; every field needs a default.
+        settings: The attrs class of its settings in a profile table; every field needs a default. A setting that is a
+            command is a `freshkey.command.Command`, which a project's file may set once it is trusted. Of all others
+            a project may set those with ``metadata={"project": True}``: only such as send a credential nowhere else
+            and change none that is stored.
         formats: Tag to credential class: what the codec may read from a store. A tag never changes its meaning.
         sources: Where credentials can come from, in order of precedence.
         lead: Seconds before expiry at which to renew, where the default does not fit.

@@ -394,6 +394,17 @@ def test_a_broken_project_does_not_keep_a_provider_out(project: Path, tmp_path: 
         opened_in_project("ci", tmp_path, None)
 
 
+def test_a_profile_of_the_user_never_looks_for_a_project(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("freshkey.project.find", lambda *_: pytest.fail("it was looked for"))
+    (tmp_path / "none").mkdir(mode=0o700)
+    (tmp_path / "none" / "config.toml").write_text('[profiles.me]\nprovider = "example"\n')
+    assert opened_in_project("me", tmp_path, None).profile.name == "me"
+    with pytest.raises(pytest.fail.Exception, match="it was looked for"):
+        opened_in_project("ci", tmp_path, None)
+
+
 def test_what_could_be_trusted_is_checked_as_if_it_were_used(project: Path, tmp_path: Path) -> None:
     text = (project / ".freshkey.toml").read_text()
     (project / ".freshkey.toml").write_text(f'{text}[profiles.dull]\nprovider = "example"\nregion = "north"\n')
