@@ -140,6 +140,8 @@ class Machine:
                 # Its intent stays, and nobody can tell how far it came.
                 self.server.unfinished[self.number] += self.durable.intent is not None
                 self.clients[index] = Client(self)
+            if around is None:
+                self._judge_what_is_noted()
         return None
 
     def step(self, point: str) -> None:
@@ -164,8 +166,8 @@ class Machine:
                 self.clock.advance(float(seconds))
             case ["store", trouble, seconds]:
                 self.trouble, self.trouble_ends = trouble, self.clock.elapsed() + float(seconds)
-            case ["server", "down", seconds]:
-                self.server.down_until = self.clock.elapsed() + float(seconds)
+            case ["server", spell, seconds]:
+                self.server.spells[spell] = self.clock.elapsed() + float(seconds)
             case ["server", answer]:
                 self.server.script.append(answer)
             case ["lock", "elsewhere", seconds]:
@@ -194,7 +196,8 @@ class Machine:
 
     def calm_down(self) -> None:
         """End all troubles."""
-        self.trouble_ends = self.server.down_until = self.held_elsewhere_until = 0.0
+        self.trouble_ends = self.held_elsewhere_until = 0.0
+        self.server.spells.clear()
         self.server.script.clear()
         self.hints_fail = False
 
@@ -273,6 +276,17 @@ class Machine:
         if number is not None and number < self.number:
             self.blame("I5", f"token {number} is the newest after {self.number}")
         self.durable, self.number = found, max(self.number, number or 0)
+
+    @property
+    def may_have_lost_an_intent(self) -> bool:
+        """Whether a client may have died between deleting an intent and writing what replaces it."""
+        return bool(self.deaths) and not self.replaces
+
+    def _judge_what_is_noted(self) -> None:
+        number = _number_in(self.durable)
+        noted = self.durable.intent is not None or self.durable.damaged
+        if number is not None and self.server.unanswered[number] and not noted and not self.may_have_lost_an_intent:
+            self.blame("I3", f"nothing notes that an answer to token {number} is missing")
 
     def judge_error(self, error: FreshkeyError) -> None:
         if isinstance(error, GenerationConflict) or (isinstance(error, PluginBroken) and error.plugin == "freshkey"):
@@ -383,6 +397,9 @@ class Client:
     def _publish(self, held: Held | None) -> None:
         machine, before = self.machine, self.shown
         self.shown = held
+        signed_in = machine.durable.record is not None and machine.durable.record.payload is not None
+        if held is None and before is not None and signed_in and machine.clock.elapsed() < before.ends_at:
+            machine.blame("I6", "what is held was dropped, and nobody has signed out")
         if held is None or self.dead:
             return
         number = number_of(held.credential)

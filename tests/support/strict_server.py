@@ -10,6 +10,7 @@ from attrs import frozen
 from freshkey import faults, schedule
 from freshkey.errors import LoginRequired, OutcomeUnknown, PluginBroken, ProviderRefused, TransientError
 from freshkey.model import Credential, Interaction, OAuthToken, Profile, Sighting, Source
+from freshkey.retry import LOST_ANSWER_RETRIES
 from freshkey.secret import Secret
 
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 MOST_REQUESTS: Final = 4
 """Of one renewal, by the retry policy."""
+
+MOST_LOSSES: Final = 1 + 2 * LOST_ANSWER_RETRIES
+"""Answers to one token: the first renewal may repeat the request, and further renewals as often for those after it."""
 
 ASKED: Final = 90.0
 """Seconds that the server asks for when it is busy."""
@@ -40,7 +44,8 @@ class StrictServer:
         lifetime: Of access tokens, in seconds.
         script: What the next requests meet: ``busy``, ``fails``, ``refuses``; ``vanishes`` loses the request,
             ``loses`` the answer to it, ``breaks`` breaks the plugin after the answer, ``slow`` waits before it acts.
-        down_until: Until then there is no connection.
+        spells: Until when there is no connection (``down``), each answer, refusals too, is lost (``mute``) or a failure
+            (``ill``).
         ends: When each access token ends; the server has no other clock than everybody's elapsed time.
         issued: When each token was issued.
         unanswered: How many requests with a token got no answer; their clients live.
@@ -53,7 +58,7 @@ class StrictServer:
         self.grace = grace
         self.lifetime = lifetime
         self.script: deque[str] = deque()
-        self.down_until = 0.0
+        self.spells: dict[str, float] = {}
         self.ends: dict[int, float] = {}
         self.issued: dict[int, float] = {}
         self.requests: list[Request] = []
@@ -99,15 +104,22 @@ class StrictServer:
 
     def _answer(self, number: int) -> Credential:
         mode = self.script.popleft() if self.script else ""
+        if self._under("ill"):
+            mode = "fails"
         if mode == "slow":
             faults.hit("P4")
         if mode == "vanishes":
             raise OutcomeUnknown("the request was lost")
         _turn_down(mode)
-        newer = self._token(self._rotate(number, self.machine.acting.client if self.machine.acting else None))
+        try:
+            newer = self._token(self._rotate(number, self.machine.acting.client if self.machine.acting else None))
+        except LoginRequired:
+            if self._under("mute"):
+                raise OutcomeUnknown("the refusal was lost") from None
+            raise
         if mode != "slow":
             faults.hit("P4")
-        if mode == "loses":
+        if mode == "loses" or self._under("mute"):
             raise OutcomeUnknown("the answer was lost")
         if mode == "breaks":
             raise PluginBroken("it does not understand the answer", plugin="example")
@@ -134,8 +146,11 @@ class StrictServer:
 
     # --- inside -----------------------------------------------------------------------------------------------
 
+    def _under(self, spell: str) -> bool:
+        return self.machine.clock.elapsed() < self.spells.get(spell, 0.0)
+
     def _must_be_up(self) -> None:
-        if self.machine.clock.elapsed() < self.down_until:
+        if self._under("down"):
             raise TransientError("no connection")
 
     def _rotate(self, number: int, client: Client | None) -> int:
@@ -183,6 +198,8 @@ class StrictServer:
             machine.blame("I2", f"token {number} was sent although {machine.number} is durable")
         if machine.durable.record is not None and machine.durable.record.payload is None:
             machine.blame("I2", f"token {number} was sent after a sign-out")
+        if self.unanswered[number] >= MOST_LOSSES and not machine.may_have_lost_an_intent:
+            machine.blame("I3", f"token {number} was sent again after {self.unanswered[number]} answers were lost")
         by_person = machine.acting is not None and machine.acting.by_person
         self.requests.append(Request(now, number, by_person))
         self._judge_pace(now)
