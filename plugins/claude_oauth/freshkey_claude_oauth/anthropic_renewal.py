@@ -127,7 +127,7 @@ class _Renewal:
         earlier = self._book.read(refresh_token)
         if earlier is not None and not earlier.may_be_sent_again(self._now()):
             raise self._lost(earlier)
-        self._begin(Note.of(refresh_token, self._now()) if earlier is None else earlier.again())
+        self._begin(Note.of(refresh_token, self._now()) if earlier is None else earlier.again(), earlier)
         try:
             newer = self._ask(tokens, refresh_token)
         except LoginRequired as error:
@@ -140,7 +140,7 @@ class _Renewal:
             return self._keep(refresh_token.fingerprint(), newer)
         return self._after_refusal(tokens, earlier, ended)
 
-    def _begin(self, note: Note) -> None:
+    def _begin(self, note: Note, earlier: Note | None) -> None:
         """Write down that the token is about to be spent: it proves that the result can be written, too."""
         try:
             self._book.write(note)
@@ -148,6 +148,7 @@ class _Renewal:
         except StoreUnavailable as error:
             raise self.whose.flaw(f"it cannot be renewed here: {error.message}", _writable(self.whose)) from None
         except StoreBusy as error:
+            self._book.put_back(earlier)
             raise TransientError(self.whose.about(error.message), hint=error.hint) from None
 
     def _ask(self, tokens: Tokens, refresh_token: Secret) -> Tokens:

@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from freshkey.model import Credential, Description, Profile
 from freshkey_claude_oauth import addresses
 from freshkey_claude_oauth.formats import FORMATS
 from freshkey_claude_oauth.settings import ClaudeSettings
 from freshkey_claude_oauth.sources import SOURCES
+
+
+VARIABLES: Final = (
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "ANTHROPIC_CUSTOM_HEADERS",
+    "ANTHROPIC_FEDERATION_RULE_ID",
+    "ANTHROPIC_IDENTITY_TOKEN",
+    "ANTHROPIC_IDENTITY_TOKEN_FILE",
+    "ANTHROPIC_ORGANIZATION_ID",
+    "ANTHROPIC_PROFILE",
+    "ANTHROPIC_SERVICE_ACCOUNT_ID",
+    "ANTHROPIC_WORKSPACE_ID",
+    "CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR",
+    "CLAUDE_CODE_OAUTH_REFRESH_TOKEN",
+    "CLAUDE_CODE_OAUTH_SCOPES",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+    "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR",
+    "CLAUDE_CODE_USE_ANTHROPIC_AWS",
+    "CLAUDE_CODE_USE_BEDROCK",
+    "CLAUDE_CODE_USE_FOUNDRY",
+    "CLAUDE_CODE_USE_MANTLE",
+    "CLAUDE_CODE_USE_VERTEX",
+)
+"""What Anthropic's SDKs and Claude Code look at to find a credential, or to choose another provider's."""
 
 
 def description(profile: Profile | None) -> Description:
@@ -18,6 +45,7 @@ def description(profile: Profile | None) -> Description:
         formats=FORMATS,
         sources=SOURCES,
         single_use=True,
+        variables=VARIABLES,
         hosts=addresses.hosts(settings) if settings else (),
         binding=addresses.binding(settings) if settings else {},
         revoke=_revoke if settings is None or _can_revoke(settings) else None,

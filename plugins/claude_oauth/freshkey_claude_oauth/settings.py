@@ -9,7 +9,9 @@ from typing import Final, Literal
 
 from attrs import Factory, field, frozen
 
+from freshkey.command import Command
 from freshkey.errors import ConfigurationError
+from freshkey.helpers import HELPER_TIMEOUT
 from freshkey.http import checked_url
 from freshkey_claude_oauth.anthropic_files import checked_name
 
@@ -37,6 +39,11 @@ SCOPES: Final = ("user:profile", "user:inference", "user:developer")
 
 BETA: Final = "oauth-2025-04-20"
 """Announces an OAuth token to the API; ``ant`` and the SDKs send it with API requests and renewals."""
+
+HelperGives = Literal["api-key", "bearer-token", "oauth-token"]
+
+LONGEST_WAIT: Final = 86400.0
+"""Seconds; a day."""
 
 _ADDRESSES = (
     "issuer",
@@ -79,6 +86,12 @@ class ClaudeSettings:
         headers: Further headers of API requests.
         encoding: How token requests are written; None as ``ant`` does (codes as a form, all else as JSON), or as a
             form where there is an issuer.
+        api_key_helper: A command that prints a key: program and arguments, no shell. A project's needs trust.
+        api_key_helper_ttl: Seconds after which it is run again when somebody needs the key, who gets the last one.
+        api_key_helper_timeout: Seconds after which it is ended.
+        api_key_helper_gives: What it prints: ``api-key``, ``bearer-token`` or ``oauth-token``.
+        api_key_fd: Number of an inherited file descriptor with an API key in it.
+        oauth_token_fd: Number of an inherited file descriptor with an OAuth token in it.
         anthropic_profile: Name of a profile of Anthropic's own tools to use; a project may choose it.
         federation_rule_id: Federation rule for the machine's identity.
         organization_id: Organisation of that rule.
@@ -106,6 +119,12 @@ class ClaudeSettings:
     beta: str = BETA
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     encoding: Literal["form", "json"] | None = None
+    api_key_helper: Command | None = None
+    api_key_helper_ttl: float = 300.0
+    api_key_helper_timeout: float = HELPER_TIMEOUT
+    api_key_helper_gives: HelperGives = field(default="api-key", metadata={"project": True})
+    api_key_fd: int | None = None
+    oauth_token_fd: int | None = None
     anthropic_profile: str | None = field(default=None, metadata={"project": True})
     federation_rule_id: str | None = None
     organization_id: str | None = None
@@ -123,6 +142,9 @@ class ClaudeSettings:
                 message = f"headers: {name!r} cannot be sent along, or its value has characters that no header may have"
                 raise ConfigurationError(message)
 
+        for name in ("api_key_helper_ttl", "api_key_helper_timeout"):
+            if not 0 < getattr(self, name) <= LONGEST_WAIT:
+                raise ConfigurationError(f"{name} must be between 0 and {LONGEST_WAIT:g} seconds")
         if self.anthropic_profile is not None:
             checked_name(self.anthropic_profile, "anthropic_profile")
         if self.identity_token_file is not None and not self.identity_token_file.is_absolute():

@@ -29,6 +29,7 @@ from freshkey.errors import (
     StoreUnavailable,
     TransientError,
 )
+from freshkey.events import Renewed
 from freshkey.model import Profile, Source
 from freshkey.person import Nobody, Quiet
 from freshkey.secret import Secret
@@ -198,6 +199,25 @@ def test_what_another_tool_renewed_while_we_asked_is_adopted(
     assert leftovers(home) == []
 
 
+def test_what_another_tool_renewed_and_ended_is_tried_again(
+    home: AnthropicHome, server: AuthorizationServer, profile: Profile, signed_in: ClaudeToken
+) -> None:
+    ask = anthropic_renewal._Renewal._ask
+
+    def beaten(self: Any, *args: Any) -> Any:
+        home.write_credentials("work", access_token="at-of-ant", refresh_token="rt-2", expires_at=in_seconds(1))
+        server.next_response(400, '{"error": "invalid_grant"}')
+        return ask(self, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(anthropic_renewal._Renewal, "_ask", beaten)
+        with pytest.raises(TransientError, match="'work': another tool renewed it a moment ago"):
+            take(profile)
+    keep(home, signed_in, access_token="at-of-ant", expires_at=in_seconds(1))
+    take(profile)
+    assert server.count("grant.refresh_token") == 1
+
+
 @pytest.mark.usefixtures("signed_in")
 def test_it_goes_only_to_the_host_of_the_profile(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile
@@ -300,6 +320,21 @@ def test_a_server_that_repeats_its_answer_saves_the_sign_in(
     assert take(profile).access_token != signed_in.access_token
     assert server.count("refresh_token.graced") == 1
     assert leftovers(home) == []
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_trouble_after_a_lost_answer_does_not_let_it_be_forgotten(
+    home: AnthropicHome, server: AuthorizationServer, profile: Profile
+) -> None:  # ROT-6
+    server.drop_next_answer()
+    with pytest.raises(OutcomeUnknown):
+        take(profile)
+    server.next_response(503)
+    with pytest.raises(TransientError):
+        take(profile)
+    with pytest.raises(LoginRequired, match="was lost, and with it the sign-in"):
+        take(profile)
+    assert len(leftovers(home)) == 1
 
 
 @pytest.mark.usefixtures("signed_in")
@@ -457,6 +492,27 @@ def test_nothing_is_sent_where_the_note_cannot_be_written(
 
 
 @pytest.mark.usefixtures("signed_in")
+def test_nothing_is_sent_without_the_lock_that_all_others_see(
+    home: AnthropicHome, server: AuthorizationServer, profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:  # ROT-1
+    write = Notebook.write
+
+    def tidied_up(book: Notebook, note: Note) -> None:
+        write(book, note)
+        for path in (book.directory / "locks").iterdir():
+            path.unlink()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Notebook, "write", tidied_up)
+        with pytest.raises(TransientError, match="was removed or replaced") as caught:
+            take(profile)
+        assert_told(caught.value, home, server)
+    assert leftovers(home) == []
+    assert server.count("grant.refresh_token") == 0
+    take(profile)
+
+
+@pytest.mark.usefixtures("signed_in")
 def test_a_lock_that_is_not_freed_is_for_now(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -508,6 +564,23 @@ def test_from_look_to_a_proactive_renewal(
     assert second.token is not None
     assert home.read_credentials("work")["access_token"] == second.token.reveal()
     assert server.count("refresh_token.reused") == 0
+
+
+def test_a_keeper_takes_up_what_another_program_renewed(
+    home: AnthropicHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # TIM-3
+    monkeypatch.setenv("ANTHROPIC_PROFILE", "work")
+    home.write_config("work")
+    home.write_credentials("work", access_token="at-1", expires_at=in_seconds(4))
+    renewed = threading.Event()
+    with keeper_of(tmp_path) as keeper:
+        first = keeper.get()
+        assert (first.token, first.source) == (Secret("at-1"), "anthropic-profile")
+        keeper.subscribe(lambda event: renewed.set() if isinstance(event, Renewed) else None)
+        home.write_credentials("work", access_token="at-2", expires_at=in_seconds(600))
+        assert keeper.get() is first  # the file is not read for every call
+        assert renewed.wait(10)
+        assert keeper.get().token == Secret("at-2")
 
 
 def test_a_refused_token_costs_one_renewal(

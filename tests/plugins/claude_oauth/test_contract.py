@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 import freshkey_claude_oauth
+from anthropic_home import AnthropicHome, in_seconds
 from freshkey.model import Profile
 from freshkey.testing import AuthorizationServer, ProviderContract
 from freshkey_claude_oauth.formats import ClaudeToken
@@ -19,11 +20,23 @@ class TestClaudeOauth(ProviderContract):
 
     @pytest.fixture
     def profile(
-        self, server: AuthorizationServer, make_profile: Callable[..., Profile], monkeypatch: pytest.MonkeyPatch
+        self,
+        server: AuthorizationServer,
+        make_profile: Callable[..., Profile],
+        home: AnthropicHome,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> Profile:
         monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-api03-a-made-up-key")
         monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "a-made-up-token-of-a-gateway")
-        return make_profile(**server.settings())
+        home.write_config("work")
+        home.write_credentials("work", access_token="sk-ant-oat01-a-made-up-token", expires_at=in_seconds(600))
+        home.activate("work")
+        monkeypatch.setenv("ANTHROPIC_PROFILE", "work")
+        monkeypatch.setenv("ANTHROPIC_FEDERATION_RULE_ID", "fdrl_1")
+        monkeypatch.setenv("ANTHROPIC_ORGANIZATION_ID", "org-1")
+        monkeypatch.setenv("ANTHROPIC_IDENTITY_TOKEN", "eyJ.made-up.c2ln")
+        server.trust("eyJ.made-up.c2ln")
+        return make_profile(**server.settings(), base_url=server.urls.issuer)
 
     @pytest.fixture
     def signed_in(self, signed_in_now: ClaudeToken) -> ClaudeToken:

@@ -173,7 +173,7 @@ def test_a_project_may_not_choose_any_of_it() -> None:  # TRU-5
     from freshkey_claude_oauth.settings import ClaudeSettings
 
     theirs = {field.name for field in attrs.fields(ClaudeSettings) if field.metadata.get("project")}
-    assert theirs <= {"anthropic_profile"}
+    assert theirs == {"anthropic_profile", "api_key_helper_gives"}
 
 
 def test_a_relative_token_file_is_no_setting(make_profile: MakeProfile) -> None:

@@ -1,0 +1,38 @@
+"""An API key that a person hands to freshkey to keep."""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+
+from freshkey.clock import Clock
+from freshkey.errors import LoginRequired, ProviderRefused
+from freshkey.helpers import LONGEST_LINE
+from freshkey.model import Interaction, Profile
+from freshkey.secret import Secret
+from freshkey_claude_oauth.formats import ClaudeApiKey
+
+
+ID: Final = "stored-api-key"
+
+
+def take(profile: Profile, ask: Interaction, *, clock: Clock) -> ClaudeApiKey:
+    """Ask for the key, without echo.
+
+    Raises:
+        LoginRequired: There is nobody to ask, or nothing was entered.
+        ProviderRefused: It cannot be a key.
+    """
+    entered = ask.read_code("Paste the API key of the Claude Console:", threading.Event())
+    if entered is None or not entered:
+        message = "no API key was entered"
+        raise LoginRequired(message, profile=profile.name, hint=f"Run: freshkey login {profile.name} --api-key")
+    if not _usable(entered):
+        message = "what was entered cannot be an API key: it is too long or has odd characters"
+        raise ProviderRefused(message, profile=profile.name, hint="Copy the key alone, without spaces")
+    return ClaudeApiKey(obtained=clock.now(), key=entered)
+
+
+def _usable(secret: Secret) -> bool:
+    value = secret.reveal()
+    return len(value) <= LONGEST_LINE and all("!" <= character <= "~" for character in value)

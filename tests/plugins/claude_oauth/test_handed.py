@@ -1,0 +1,176 @@
+"""Secrets of the environment are taken at the moment of the call, and are never shown by a look."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+import pytest
+from attrs import frozen
+
+import freshkey_claude_oauth as provider
+from freshkey import inherited
+from freshkey.errors import ConfigurationError, LoginRequired
+from freshkey.model import Profile, Sighting, Source
+from freshkey.person import Nobody
+from freshkey.secret import Secret
+from freshkey_claude_oauth.description import description
+from freshkey_claude_oauth.formats import ClaudeApiKey, ClaudeAuthToken, ClaudeToken
+
+
+CANARY = "sk-ant-canary-5f1d0c9a7e"
+
+VARIABLES = [
+    ("auth-token", "ANTHROPIC_AUTH_TOKEN", ClaudeAuthToken),
+    ("api-key", "ANTHROPIC_API_KEY", ClaudeApiKey),
+    ("oauth-token", "CLAUDE_CODE_OAUTH_TOKEN", ClaudeToken),
+]
+
+
+def source(source_id: str) -> Source:
+    found = description(None).source(source_id)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(("source_id", "variable", "kind"), VARIABLES)
+def test_a_look_tells_kind_origin_and_last_four(
+    profile: Profile, monkeypatch: pytest.MonkeyPatch, source_id: str, variable: str, kind: type
+) -> None:
+    assert source(source_id).look(profile) is None
+    monkeypatch.setenv(variable, CANARY)
+    sighting = source(source_id).look(profile)
+    assert isinstance(sighting, Sighting)
+    assert (sighting.origin, sighting.last_four) == (f"environment variable {variable}", "9a7e")
+    assert CANARY not in repr(sighting)
+
+
+@pytest.mark.parametrize(("source_id", "variable", "kind"), VARIABLES)
+def test_it_is_taken_as_it_is(
+    profile: Profile,
+    monkeypatch: pytest.MonkeyPatch,
+    source_id: str,
+    variable: str,
+    kind: type[ClaudeApiKey | ClaudeAuthToken | ClaudeToken],
+) -> None:
+    monkeypatch.setenv(variable, CANARY + "\n")
+    credential = provider.acquire(profile=profile, source=source(source_id), ask=Nobody("me"))
+    assert type(credential) is kind
+    assert credential.token == Secret(CANARY)
+    assert (credential.source, credential.lifetime) == (source_id, None)
+    assert CANARY not in repr(credential)
+
+
+@pytest.mark.parametrize(("source_id", "variable", "kind"), VARIABLES)
+def test_without_it_a_person_must_act(profile: Profile, source_id: str, variable: str, kind: type) -> None:
+    with pytest.raises(LoginRequired, match=f"Set {variable}"):
+        provider.acquire(profile=profile, source=source(source_id), ask=Nobody("me"))
+
+
+def test_an_empty_variable_counts_as_unset(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "")
+    assert source("api-key").look(profile) is None
+
+
+def test_a_broken_value_is_named_and_not_quoted(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", f"{CANARY} x")
+    with pytest.raises(ConfigurationError, match="ANTHROPIC_API_KEY") as caught:
+        source("api-key").look(profile)
+    assert CANARY not in str(caught.value)
+
+
+def test_each_kind_is_sent_with_the_headers_that_it_needs(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = {}
+    for source_id, variable, _ in VARIABLES:
+        monkeypatch.setenv(variable, CANARY)
+        sent[source_id] = provider.acquire(profile=profile, source=source(source_id), ask=Nobody("me")).headers()
+    assert sent == {
+        "auth-token": {"Authorization": f"Bearer {CANARY}"},
+        "api-key": {"x-api-key": CANARY},
+        "oauth-token": {"Authorization": f"Bearer {CANARY}", "anthropic-beta": "oauth-2025-04-20"},
+    }
+
+
+def test_only_the_api_key_needs_consent_and_all_are_handed_in() -> None:
+    handed = {each.id: each.needs_consent for each in description(None).sources if each.handed_in and not each.owned}
+    assert [name for name, needs_consent in handed.items() if needs_consent] == ["api-key"]
+    assert {"auth-token", "api-key", "api-key-fd", "oauth-token", "oauth-token-fd", "api-key-helper"} <= set(handed)
+
+
+# --- file descriptors -------------------------------------------------------------------------------------------------
+
+DESCRIPTORS = [
+    ("api-key-fd", "api_key_fd", "CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR", ClaudeApiKey),
+    ("oauth-token-fd", "oauth_token_fd", "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR", ClaudeToken),
+]
+
+pipes = pytest.mark.skipif(sys.platform == "win32", reason="descriptors are handed over in another way there")
+
+
+@pytest.fixture
+def descriptor(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return a descriptor as a parent process leaves it, with a secret in it."""
+    monkeypatch.setattr(inherited, "_handed_over", {})
+    reading, writing = os.pipe()
+    os.write(writing, CANARY.encode())
+    os.close(writing)
+    os.set_inheritable(reading, True)
+    return reading
+
+
+@frozen
+class Place:
+    """Where a descriptor is named, and what is made of what is in it."""
+
+    source: Source
+    setting: str
+    variable: str
+    kind: type
+
+
+@pytest.fixture(params=DESCRIPTORS, ids=lambda names: names[0])
+def place(request: pytest.FixtureRequest) -> Place:
+    source_id, setting, variable, kind = request.param
+    return Place(source(source_id), setting, variable, kind)
+
+
+@pipes
+@pytest.mark.parametrize("by_setting", [True, False])
+def test_a_descriptor_is_named_by_setting_or_variable(
+    make_profile: Callable[..., Profile],
+    monkeypatch: pytest.MonkeyPatch,
+    descriptor: int,
+    place: Place,
+    by_setting: bool,
+) -> None:
+    profile = make_profile(**({place.setting: descriptor} if by_setting else {}))
+    monkeypatch.setenv(place.variable, "987" if by_setting else str(descriptor))
+    sighting = place.source.look(profile)
+    assert sighting is not None
+    assert sighting.origin == f"file descriptor {descriptor}"
+    for _ in range(2):
+        credential = provider.acquire(profile=profile, source=place.source, ask=Nobody("me"))
+        assert (type(credential), credential.token) == (place.kind, Secret(CANARY))
+    assert place.source.look(profile) == sighting
+
+
+@pipes
+def test_where_none_was_handed_over_there_is_nothing(
+    profile: Profile, monkeypatch: pytest.MonkeyPatch, place: Place
+) -> None:
+    with pytest.raises(LoginRequired, match=f"Set {place.setting} or {place.variable}"):
+        provider.acquire(profile=profile, source=place.source, ask=Nobody("me"))
+    monkeypatch.setenv(place.variable, "")
+    assert place.source.look(profile) is None
+    # A child of a child inherits the variable, and not the descriptor.
+    monkeypatch.setenv(place.variable, "987")
+    assert place.source.look(profile) is None
+
+
+@pipes
+@pytest.mark.parametrize("value", ["five", "-1", "5.0", "1" * 40, "\u0663"])
+def test_a_variable_that_is_no_number_is_a_fault(profile: Profile, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR", value)
+    with pytest.raises(ConfigurationError, match=r"^me: CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR must be the number"):
+        source("api-key-fd").look(profile)
