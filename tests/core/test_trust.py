@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -148,8 +149,8 @@ def test_between_the_decision_and_the_run_the_script_is_compared_again(directory
 
 def test_another_project_with_the_same_content_is_another_question(directory: Path, tmp_path: Path) -> None:
     decide(directory, tmp_path / "state", Person(True))
-    directory.rename(tmp_path / "copy")
-    with pytest.raises(TrustNeeded):
+    shutil.copytree(directory, tmp_path / "copy")
+    with pytest.raises(TrustNeeded, match="you have not trusted it yet"):
         decide(tmp_path / "copy", tmp_path / "state", None)
 
 
