@@ -13,7 +13,7 @@ from freshkey.errors import LoginRequired, ProviderRefused
 from freshkey.helpers import LONGEST_LINE
 from freshkey.model import Profile
 from freshkey.person import Nobody
-from freshkey.testing import ScriptedPerson
+from freshkey.testing import ManualClock, ScriptedPerson
 from freshkey.testing.leaks import assert_no_secret
 from freshkey_claude_oauth.description import description
 from freshkey_claude_oauth.formats import ClaudeApiKey
@@ -25,11 +25,18 @@ MakeKeeper = Callable[[], Keeper]
 
 
 @pytest.fixture
-def make_keeper(tmp_path: Path) -> MakeKeeper:
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def make_keeper(tmp_path: Path, clock: ManualClock) -> MakeKeeper:
     def make() -> Keeper:
         profiles = {"me": {"provider": "claude_oauth", "store": "memory"}}
         return Keeper(
-            configuration=Configuration.of(profiles, state_dir=tmp_path), providers={"claude_oauth": provider}
+            configuration=Configuration.of(profiles, state_dir=tmp_path),
+            clock=clock,
+            providers={"claude_oauth": provider},
         )
 
     return make
@@ -49,9 +56,10 @@ def test_it_is_asked_for_kept_used_and_removed(make_keeper: MakeKeeper) -> None:
             another.get("me")
 
 
-def test_one_that_is_refused_is_not_asked_for_again(make_keeper: MakeKeeper) -> None:
+def test_one_that_is_refused_needs_a_person(make_keeper: MakeKeeper, clock: ManualClock) -> None:
     with make_keeper() as keeper:
         keeper.login("me", source="stored-api-key", ask=ScriptedPerson(paste=KEY))
+        clock.advance(31)
         with pytest.raises(LoginRequired, match="Run: freshkey login me"):
             keeper.get("me", refused=keeper.get("me"))
 
