@@ -14,6 +14,7 @@ from freshkey.flight import Flight
 from freshkey.holding import Holding
 from freshkey.keeper import Keeper
 from freshkey.model import Credential
+from matrix import row
 from rotating import LOST, World, collect, token_of, until
 
 
@@ -162,6 +163,7 @@ def _fail(*arguments: object) -> None:
     raise ZeroDivisionError
 
 
+@row(52, "TIM-6")
 def test_no_thread_can_be_started(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     keeper = world.signed_in()
     other = world.keeper()

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshkey import Configuration, Keeper, hostguard
+from freshkey import Configuration, Keeper, hostguard, http
 from freshkey.errors import ConfigurationError, OutcomeUnknown, ProtocolError, ProviderRefused, TransientError
 from freshkey.hostguard import CAPACITY, Health, HostGuard, HostPaused, Visit, visiting
 from freshkey.retry import Policy, persistently
-from freshkey.testing import ManualClock
+from freshkey.testing import AuthorizationServer, ManualClock
 from freshkey.wire import Response
 
 
@@ -53,6 +55,20 @@ def test_four_failures_in_a_row_change_nothing_and_the_fifth_does(guard: HostGua
     guard.admit(HOST)
     fail(guard, 1)
     assert refusal(guard).retry_after == 5.0
+
+
+def test_two_servers_of_one_machine_are_two_hosts(guard: HostGuard) -> None:
+    with AuthorizationServer() as alive, socket.create_server(("127.0.0.1", 0)) as bound:
+        dead = f"http://127.0.0.1:{bound.getsockname()[1]}/"
+        bound.close()
+        with visiting(Visit(guard)):
+            for _ in range(hostguard.FAILURES_TO_OPEN):
+                with pytest.raises(TransientError, match="nothing could be sent"):
+                    http.send(http.Request(method="GET", url=dead), allow_insecure_loopback=True)
+            with pytest.raises(HostPaused):
+                http.send(http.Request(method="GET", url=dead), allow_insecure_loopback=True)
+            answer = http.send(http.Request(method="GET", url=alive.urls.resource), allow_insecure_loopback=True)
+    assert answer.status == HTTPStatus.UNAUTHORIZED
 
 
 def test_an_answer_in_between_starts_the_count_anew(guard: HostGuard) -> None:

@@ -285,6 +285,7 @@ def test_a_server_that_speaks_no_tls_is_transient() -> None:
         thread.join()
 
 
+@row(52, "NET-1")
 def test_no_thread_to_be_had_is_transient(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError

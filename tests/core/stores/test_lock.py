@@ -185,6 +185,16 @@ def test_the_file_names_its_inode_once_nobody_can_hold_an_older_one(lock: Profil
     assert asked == ["a copy of it"]
 
 
+@row(52, "ROT-12")
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux lists the descriptors of a process")
+def test_waiting_in_vain_costs_no_descriptor(lock: ProfileLock, holder: Holder) -> None:
+    before = sorted(Path("/proc/self/fd").iterdir())
+    for _ in range(20):
+        with pytest.raises(StoreBusy, match=f"process {holder.pid} "):
+            lock.acquire(0)
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
+
+
 @row(21, "ROT-1")
 def test_a_lock_file_that_is_a_link_is_refused_and_its_target_untouched(lock: ProfileLock, tmp_path: Path) -> None:
     """Row 21."""
