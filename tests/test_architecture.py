@@ -30,7 +30,7 @@ ALL_MODULES = CORE_MODULES | PLUGIN_MODULES
 
 LAYERS: list[tuple[str, ...]] = [
     # Words: values and the contract. They know nothing but each other.
-    ("errors", "secret", "clock", "schedule", "model", "hooks", "events", "person", "faults", "undivided"),
+    ("errors", "secret", "clock", "schedule", "model", "hooks", "events", "person", "faults", "undivided", "ownership"),
     # Tools: one job each, no profile, no provider.
     ("strictjson", "wire", "hostguard", "http", "environment", "helpers", "inherited", "command", "flight", "retry"),
     ("toml_lines", "document", "config_shape", "settings", "selection", "project", "config"),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 from freshkey.errors import ConfigurationError
+from freshkey.ownership import others_may_write
 
 
 if TYPE_CHECKING:
@@ -141,5 +142,5 @@ def _refuse_what_others_may_change(path: Path, file: BinaryIO) -> None:
                 f"{place} belongs to somebody else (user id {status.st_uid})",
                 hint="Endpoints that tokens are sent to must not be theirs to change: use a directory of your own",
             )
-        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not status.st_mode & stat.S_ISVTX:
+        if others_may_write(status) and not status.st_mode & stat.S_ISVTX:
             raise ConfigurationError(f"{place} can be changed by others", hint=f"Run: chmod go-w {place}")

@@ -90,11 +90,22 @@ def test_directory_in_place_of_the_file_is_an_error_not_a_crash(file: Path) -> N
 
 
 @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
-def test_file_that_others_may_change_is_refused_with_the_command_that_helps(file: Path, mode: int) -> None:
+def test_file_that_others_may_change_is_refused_with_the_command_that_helps(
+    file: Path, mode: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("freshkey.ownership._is_own_group", lambda gid: False)
     written(file, b"").chmod(mode)
 
     with pytest.raises(ConfigurationError, match=f"chmod go-w {file}"):
         read(file)
+
+
+def test_the_group_of_one_person_may_write(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("freshkey.ownership._is_own_group", lambda gid: True)
+    written(file, b'default = "me"').chmod(0o664)
+    file.parent.chmod(0o775)
+
+    assert read(file).tables == {"default": "me"}
 
 
 def test_directory_that_others_may_change_is_refused_unless_it_is_sticky(file: Path) -> None:

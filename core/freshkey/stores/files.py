@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from freshkey.errors import StoreUnavailable
+from freshkey.ownership import others_may_write
 
 
 MOST_BYTES: Final = 1 << 20
@@ -245,7 +246,7 @@ def _check_parent(path: Path) -> None:
     found = path.stat()
     if sys.platform != "win32" and found.st_uid not in (0, os.geteuid()):
         raise StoreUnavailable(f"{path} belongs to another user", hint=_MOVE)
-    if _shared(found, _WRITABLE_BY_OTHERS) and not found.st_mode & stat.S_ISVTX:
+    if others_may_write(found) and not found.st_mode & stat.S_ISVTX:
         raise StoreUnavailable(f"other users can replace what is in {path}", hint=f"{_MOVE}, or run: chmod go-w {path}")
 
 

@@ -172,7 +172,10 @@ def test_a_file_in_the_place_of_the_directory_is_refused(tmp_path: Path) -> None
 
 @row(50, "STO-7")
 @pytest.mark.parametrize("bits", [0o777, 0o770, 0o702, 0o720])
-def test_a_place_where_others_can_swap_the_directory_is_refused(tmp_path: Path, bits: int) -> None:
+def test_a_place_where_others_can_swap_the_directory_is_refused(
+    tmp_path: Path, bits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("freshkey.ownership._is_own_group", lambda gid: False)
     place = tmp_path / "open"
     place.mkdir()
     place.chmod(bits)
@@ -182,6 +185,14 @@ def test_a_place_where_others_can_swap_the_directory_is_refused(tmp_path: Path, 
     assert not (place / "state").exists()
     place.chmod(0o1000 | bits)
     assert private_dir(place / "state").is_dir()
+
+
+def test_a_place_where_only_the_group_of_one_person_writes_is_fine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("freshkey.ownership._is_own_group", lambda gid: True)
+    tmp_path.chmod(0o775)
+    assert private_dir(tmp_path / "state").is_dir()
 
 
 @row(50, "STO-7")
