@@ -342,6 +342,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (project / "key.sh").write_text("#!/bin/sh\necho key\n")
     (project / "key.sh").chmod(0o700)
     (project / ".freshkey.toml").write_text('[profiles.ci]\nprovider = "example"\nhelper = ["./key.sh"]\n')
+    (project / ".freshkey.toml").chmod(0o600)
     monkeypatch.chdir(project)
     return project
 
@@ -400,6 +401,7 @@ def test_a_profile_of_the_user_never_looks_for_a_project(
     monkeypatch.setattr("freshkey.project.find", lambda *_: pytest.fail("it was looked for"))
     (tmp_path / "none").mkdir(mode=0o700)
     (tmp_path / "none" / "config.toml").write_text('[profiles.me]\nprovider = "example"\n')
+    (tmp_path / "none" / "config.toml").chmod(0o600)
     assert opened_in_project("me", tmp_path, None).profile.name == "me"
     with pytest.raises(pytest.fail.Exception, match="it was looked for"):
         opened_in_project("ci", tmp_path, None)

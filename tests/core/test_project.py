@@ -49,6 +49,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         directory.mkdir(mode=0o700)
     monkeypatch.setenv("HOME", str(home))
     (home / "config" / "config.toml").write_text(OWN)
+    (home / "config" / "config.toml").chmod(0o600)
     return home
 
 
@@ -369,6 +370,7 @@ def test_any_table_is_one_of_its_own_or_an_error(
     file = tmp_path_factory.mktemp("any", numbered=True) / FILE_NAME
     lines = [f"{json.dumps(key)} = {json.dumps(value)}" for key, value in table.items()]
     file.write_text("\n".join(["[profiles.ci]", 'provider = "p"', *lines]), "utf-8")
+    file.chmod(0o600)
     try:
         project = load(file, own=["me"], configuration=Path("config.toml"))
         project.words("ci", Settings)

@@ -31,6 +31,7 @@ def directory(tmp_path: Path) -> Path:
     directory.mkdir(mode=0o700)
     write(directory, "echo hello")
     (directory / FILE_NAME).write_text('[profiles.ci]\nprovider = "p"\nhelper = ["./key.sh", "--all"]\n')
+    (directory / FILE_NAME).chmod(0o600)
     return directory
 
 

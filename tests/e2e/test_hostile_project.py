@@ -92,6 +92,7 @@ def victim(tmp_path: Path) -> Iterator[Victim]:
         lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
         text = "\n".join(['default = "me"', "[profiles.me]", *lines, "[profiles.second]", *lines])
         (home / "config" / "config.toml").write_text(text)
+        (home / "config" / "config.toml").chmod(0o600)
         (home / "browser").write_text(BROWSER)
         (home / "browser").chmod(0o700)
         victim = Victim(server=server, catcher=catcher, home=home, project=project)

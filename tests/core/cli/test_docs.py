@@ -12,7 +12,9 @@ from cli_doubles import FakeKeeper, Run
 from freshkey import cli, errors
 from freshkey.config import Configuration
 from freshkey.lifecycle import Lifecycle
+from freshkey.model import Description
 from freshkey.plugins import load_provider, load_store, wire
+from freshkey.project import load
 
 
 TEXT = (Path(__file__).parents[3] / "docs" / "cli.md").read_text("utf-8")
@@ -62,10 +64,7 @@ def test_error_example_is_what_is_printed(run: Run, keeper: FakeKeeper) -> None:
     assert json.loads(block("json"))["error"]["exit_code"] == 3
 
 
-def test_configuration_example_is_accepted(tmp_path: Path) -> None:
-    file = tmp_path / "config.toml"
-    file.touch(mode=0o600)
-    file.write_text(block("toml"))
+def claude() -> Description:
     manager = wire(
         "claude_oauth",
         load_provider("claude_oauth"),
@@ -73,9 +72,28 @@ def test_configuration_example_is_accepted(tmp_path: Path) -> None:
         store_is_configured=True,
         observers={},
     )
-    description = Lifecycle(manager, "claude_oauth", lambda event: None).describe(None)
+    return Lifecycle(manager, "claude_oauth", lambda event: None).describe(None)
+
+
+def test_configuration_example_is_accepted(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.touch(mode=0o600)
+    file.write_text(block("toml"))
+    description = claude()
     configuration = Configuration.load({"FRESHKEY_CONFIG_DIR": str(tmp_path)})
     profile = configuration.profile(configuration.select().name, description)
 
     assert (profile.name, profile.provider, profile.store, profile.lead) == ("me", "claude_oauth", "keyring", 300.0)
     assert description.source(str(profile.source)) is not None
+
+
+def test_example_of_a_project_is_accepted(tmp_path: Path) -> None:
+    (text,) = re.findall(r"```toml\n(profile = .*?)```", TEXT, re.DOTALL)
+    file = tmp_path / ".freshkey.toml"
+    file.write_text(text)
+    file.chmod(0o600)
+    project = load(file, own=["work"], configuration=tmp_path / "config.toml")
+
+    assert project.profile == "work"
+    assert project.words("ci", claude().settings) == {"api_key_helper": ("./tools/key", "--fresh")}
+    assert claude().source(str((project.table("ci") or {})["source"])) is not None

@@ -107,6 +107,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     (info / "entry_points.txt").write_text("[freshkey.providers]\nacme = fixture_acme\n")
     (home / "site" / "fixture_acme.py").write_text(PROVIDER)
     (home / "project" / ".freshkey.toml").write_text(FILE)
+    (home / "project" / ".freshkey.toml").chmod(0o600)
     (home / "project" / "key.sh").write_text("#!/bin/sh\necho key-1\n")
     (home / "project" / "key.sh").chmod(0o700)
     monkeypatch.chdir(home / "project")
