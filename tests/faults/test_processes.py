@@ -53,10 +53,11 @@ def two(forge: Forge, other: Forge) -> tuple[Forge, Forge]:
 
 
 @row(20, "ROT-1", "ROT-9")
+@pytest.mark.parametrize("_half", range(2))
 def test_who_waits_for_a_killed_holder_goes_on(
-    forge: Forge, other: Forge, server: AuthorizationServer, tmp_path: Path
+    forge: Forge, other: Forge, server: AuthorizationServer, tmp_path: Path, _half: int
 ) -> None:
-    for repetition in range(FIFTY):
+    for repetition in range(FIFTY // 2):
         holder = forge.begin("refresh", at="P3", act="SIGSTOP")
         until_halted(holder)
         waiter = other.begin("refresh")
