@@ -33,7 +33,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("errors", "secret", "clock", "schedule", "model", "hooks", "events", "person", "faults", "undivided", "ownership"),
     # Tools: one job each, no profile, no provider.
     ("strictjson", "wire", "hostguard", "http", "environment", "helpers", "inherited", "command", "flight", "retry"),
-    ("toml_lines", "document", "config_shape", "settings", "selection", "project", "config"),
+    ("toml_lines", "document", "config_shape", "settings", "overrides", "selection", "project", "config"),
     # Toolkits for stores and for authors of providers.
     ("stores",),
     ("oauth",),

@@ -26,6 +26,7 @@ from freshkey.config_shape import (
 from freshkey.document import Document, closest, read, suggestion
 from freshkey.errors import ConfigurationError, FreshkeyError
 from freshkey.model import Profile
+from freshkey.overrides import check_overrides, wrong_override
 from freshkey.selection import Choice, Place, Selection, choices, choose
 
 
@@ -78,10 +79,12 @@ class Configuration:
     Attributes:
         store: A store that overrides what the profiles say, such as that of ``--store``.
         bare: Nothing but the environment and what was given in code counts; no file is read.
+        overrides: Settings of providers that override what the profiles say, such as those of ``--set``.
     """
 
     store: str | None = None
     bare: bool = False
+    overrides: Mapping[str, object] = field(factory=dict, repr=False)
     _environ: Mapping[str, str] = field(factory=dict, repr=False)
     _document: Document | None = field(default=None, repr=False)
     _state_dir: Path | None = None
@@ -89,7 +92,12 @@ class Configuration:
 
     @classmethod
     def load(
-        cls, environ: Mapping[str, str] = os.environ, *, store: str | None = None, bare: bool = False
+        cls,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        store: str | None = None,
+        bare: bool = False,
+        overrides: Mapping[str, object] | None = None,
     ) -> Configuration:
         """Return the configuration of this user; no file is read until something is asked.
 
@@ -98,8 +106,10 @@ class Configuration:
                 variable counts as unset.
             store: A store that overrides what the profiles say.
             bare: Read no file.
+            overrides: Settings of providers that override what the profiles say.
         """
-        return cls(environ=environ, store=store, bare=bare, document=Document() if bare else None)
+        document = Document() if bare else None
+        return cls(environ=environ, store=store, bare=bare, overrides=overrides or {}, document=document)
 
     @classmethod
     def of(
@@ -345,6 +355,8 @@ class Configuration:
         try:
             return structure(kind, self._values(name, table, kind, trusted))
         except WrongValueError as wrong:
+            if self.overrides and wrong.key in {None, *self.overrides}:
+                raise wrong_override(name, wrong.key, wrong.expected) from None
             if wrong.key is None:
                 message = "the provider does not accept these settings together"
                 raise document.error(message, "profiles", name, profile=name) from None
@@ -357,11 +369,14 @@ class Configuration:
         from freshkey.project import refuse
         from freshkey.settings import fields
 
-        if table.project is not None:
-            words = table.project.words(name, kind)
-            return {**table.rest, **(trusted or refuse)(table.project, name, words)} if words else table.rest
         known = fields(kind)
+        check_overrides(self.overrides, name, known)
+        if table.project is not None:
+            every = table.project.words(name, kind)
+            words = {key: command for key, command in every.items() if key not in self.overrides}
+            commands = (trusted or refuse)(table.project, name, words) if words else {}
+            return {**table.rest, **commands, **self.overrides}
         for key in table.rest:
             if key not in known:
                 raise unknown_key(self.document, name, key, CORE_KEYS | known.keys())
-        return table.rest
+        return {**table.rest, **self.overrides}

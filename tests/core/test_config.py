@@ -118,6 +118,21 @@ def test_store_of_the_run_overrides_every_profile(load: Load, tmp_path: Path) ->
     assert overridden.table("me").source == "sign-in"
 
 
+def test_settings_of_the_run_override_the_profile_and_faults_elsewhere_keep_their_place(
+    load: Load, tmp_path: Path
+) -> None:
+    load('[profiles.me]\nclient_id = "mine"\nscopes = ["a"]')
+    places = {"FRESHKEY_CONFIG_DIR": str(tmp_path), "FRESHKEY_STATE_DIR": str(tmp_path / "state")}
+    once = Configuration.load(places, overrides={"client_id": "for once"})
+
+    assert once.profile("me", PROVIDER).settings == Settings(client_id="for once", scopes=("a",))
+    assert "for once" not in repr(once)
+
+    load("[profiles.me]\nscopes = 5")
+    with pytest.raises(ConfigurationError, match=r"config\.toml, line 2: 'scopes' must be a list"):
+        Configuration.load(places, overrides={"client_id": "for once"}).profile("me", PROVIDER)
+
+
 def test_bare_reads_no_file(load: Load, tmp_path: Path) -> None:
     load("this is no TOML")
     bare = Configuration.load({"FRESHKEY_CONFIG_DIR": str(tmp_path), "FRESHKEY_PROFILE": "vertex"}, bare=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 import pytest
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -335,6 +335,21 @@ def test_a_command_is_resolved_and_pinned_and_nothing_runs_it_unasked(write: Wri
     assert settings.helper.argv == (str(script), "--all", "words")
     assert settings.helper.directory == project
     assert set(settings.helper.pins) == {script, project / "words"}
+
+
+def test_what_the_user_sets_for_a_run_is_theirs_and_nothing_else_of_the_file_gets_by(
+    write: Write, project: Path
+) -> None:
+    written = write('[profiles.ci]\nprovider = "p"\nhelper = ["/bin/false"]\n')
+    mine = evolve(written, overrides={"helper": ["/bin/true"], "client_id": "mine"})
+
+    settings = mine.profile("ci", PROVIDER).settings_as(Settings)
+    assert settings.helper is not None
+    assert (settings.helper.argv, settings.client_id) == (("/bin/true",), "mine")
+
+    written = write('[profiles.ci]\nprovider = "p"\nhelper = ["/bin/false"]\nother = ["/bin/false"]\n')
+    with pytest.raises(TrustNeeded, match="names a command as other"):
+        evolve(written, overrides={"helper": ["/bin/true"]}).profile("ci", PROVIDER)
 
 
 def test_a_program_on_path_is_found_once(write: Write, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
