@@ -177,7 +177,7 @@ class _Config:
             path=self.path,
             credentials=self._file(authentication, "credentials_path") or credentials,
             token_endpoint=endpoint,
-            client_id=self._text(authentication, "client_id") if kind == _USER else None,
+            client_id=self._text(authentication, "client_id"),
             organization_id=self._filled(self.facts, "organization_id"),
             workspace_id=self._filled(self.facts, "workspace_id"),
             federation=self._federation(authentication, endpoint) if kind == _FEDERATION else None,

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import attrs
 import pytest
 
 import freshkey_claude_oauth as provider
@@ -14,12 +15,15 @@ from freshkey import Keeper
 from freshkey.config import Configuration
 from freshkey.errors import ConfigurationError, OutcomeUnknown, ProtocolError, ProviderRefused, TransientError
 from freshkey.events import Event, Renewed
+from freshkey.http import form
 from freshkey.model import Profile, Source
 from freshkey.person import Nobody
 from freshkey.testing import AuthorizationServer
 from freshkey.testing.leaks import assert_no_secret
 from freshkey_claude_oauth.description import description
+from freshkey_claude_oauth.exchange import sender
 from freshkey_claude_oauth.formats import ClaudeToken
+from freshkey_claude_oauth.settings import ClaudeSettings
 
 
 MakeProfile = Callable[..., Profile]
@@ -90,29 +94,37 @@ def test_the_exchange_is_that_of_the_vendors_sdk(
 
 
 def test_settings_do_the_same_and_come_first(
-    server: AuthorizationServer, make_profile: MakeProfile, source: Source, token_file: Path
+    server: AuthorizationServer,
+    make_profile: MakeProfile,
+    source: Source,
+    token_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    os.environ["ANTHROPIC_FEDERATION_RULE_ID"] = "fdrl_of_somebody"
-    try:
-        take(
-            make_profile(
-                federation_rule_id="fdrl_2",
-                organization_id="org-2",
-                workspace_id="wrkspc_2",
-                identity_token_file=token_file,
-                base_url=server.urls.issuer + "/",
-                allow_insecure_loopback=True,
-            ),
-            source,
-        )
-    finally:
-        del os.environ["ANTHROPIC_FEDERATION_RULE_ID"]
+    for name in ("FEDERATION_RULE_ID", "ORGANIZATION_ID", "WORKSPACE_ID", "IDENTITY_TOKEN_FILE"):
+        monkeypatch.setenv(f"ANTHROPIC_{name}", "of-somebody")
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "https://gateway.example")
+    chosen = make_profile(
+        federation_rule_id="fdrl_2",
+        organization_id="org-2",
+        workspace_id="wrkspc_2",
+        identity_token_file=token_file,
+        base_url=server.urls.issuer + "/",
+        allow_insecure_loopback=True,
+    )
+    take(chosen, source)
     sent = json.loads(server.requests[-1].body)
-    assert (sent["federation_rule_id"], sent["organization_id"], sent["workspace_id"]) == (
+    assert [sent[name] for name in ("federation_rule_id", "organization_id", "workspace_id", "assertion")] == [
         "fdrl_2",
         "org-2",
         "wrkspc_2",
-    )
+        TOKEN,
+    ]
+
+
+def test_the_host_of_the_endpoint_is_the_only_one(make_profile: MakeProfile) -> None:  # TRU-5
+    send = sender("https://api.example.com/v1/oauth/token", make_profile().settings_as(ClaudeSettings))
+    with pytest.raises(ProviderRefused, match=r"elsewhere.example is not a host"):
+        send(form("https://elsewhere.example/v1/oauth/token", {}))
 
 
 def test_the_token_may_be_in_a_variable(
@@ -168,10 +180,6 @@ def test_without_one_of_three_nothing_is_there(
 
 
 def test_a_project_may_not_choose_any_of_it() -> None:  # TRU-5
-    import attrs
-
-    from freshkey_claude_oauth.settings import ClaudeSettings
-
     theirs = {field.name for field in attrs.fields(ClaudeSettings) if field.metadata.get("project")}
     assert theirs == {"anthropic_profile", "api_key_helper_gives"}
 
