@@ -32,11 +32,23 @@ LAYERS: list[tuple[str, ...]] = [
     # Words: values and the contract. They know nothing but each other.
     ("errors", "secret", "clock", "schedule", "model", "hooks", "events", "person", "faults", "undivided", "ownership"),
     # Tools: one job each, no profile, no provider.
-    ("strictjson", "wire", "hostguard", "http", "environment", "helpers", "inherited", "command", "flight", "retry"),
+    (
+        "strictjson",
+        "wire",
+        "hostguard",
+        "http",
+        "environment",
+        "child",
+        "helpers",
+        "inherited",
+        "command",
+        "flight",
+        "retry",
+    ),
     ("toml_lines", "document", "config_shape", "settings", "overrides", "selection", "project", "config"),
     # Toolkits for stores and for authors of providers.
     ("stores",),
-    ("oauth",),
+    ("oauth", "login_command"),
     # The way to a provider.
     ("plugins",),
     ("lifecycle",),
@@ -66,7 +78,7 @@ ONLY_THERE = {
 """Libraries that one room hides from all others, so that it can be replaced there."""
 
 FOR_PLUGINS = {"hooks", "model", "errors", "http", "helpers", "command", "oauth", "stores", "secret", "clock"}
-FOR_PLUGINS |= {"testing", "inherited"}
+FOR_PLUGINS |= {"testing", "inherited", "login_command", "person"}
 """What of the core a plugin may import."""
 
 PROVIDERS = re.compile(r"claude|anthropic|bedrock|vertex|\baws\b|botocore|google.auth", re.IGNORECASE)

@@ -84,9 +84,7 @@ def run_command(
     Raises:
         TrustNeeded: A file is not what it was when the command was trusted, or is new; nothing was run.
     """
-    why = changed(command)
-    if why is not None:
-        raise TrustNeeded(f"the command {command.name!r} was not run: {why}", hint=how_to_trust(command.directory))
+    ensure_unchanged(command)
     return run_helper(
         command.argv,
         timeout=timeout,
@@ -95,6 +93,17 @@ def run_command(
         directory=command.directory,
         on_slow=on_slow,
     )
+
+
+def ensure_unchanged(command: Command) -> None:
+    """Compare the files that a project's command names with those that a person trusted; called right before a run.
+
+    Raises:
+        TrustNeeded: One is not what it was, or is new.
+    """
+    why = changed(command)
+    if why is not None:
+        raise TrustNeeded(f"the command {command.name!r} was not run: {why}", hint=how_to_trust(command.directory))
 
 
 def changed(command: Command) -> str | None:

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import shutil
-import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
+from freshkey.child import Child
 from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError, TransientError, frameless
 from freshkey.secret import Secret
 from freshkey.strictjson import parse_json_object
-
-
-if TYPE_CHECKING:
-    import subprocess
 
 
 LONGEST_SECRET = 65536
@@ -115,9 +108,7 @@ def run_helper(
 
     No message quotes an argument or the output; each names the program alone.
     """
-    environment = dict(helper_environment() if environ is None else environ)
-    program = _program(argv, environment)
-    run = _start([program, *argv[1:]], environment, max_output, directory or _home())
+    run = _start(argv, helper_environment() if environ is None else environ, max_output, directory)
     try:
         run.wait(timeout, on_slow)
     finally:
@@ -194,61 +185,27 @@ def _breaks_lines(value: object) -> bool:
     return isinstance(value, list) and any(_breaks_lines(part) for part in value)
 
 
-def _program(argv: Sequence[str], environ: Mapping[str, str]) -> str:
-    """Return the absolute path of what is to be run: where it lies must not depend on the working directory."""
-    if not argv or not argv[0] or any("\0" in word for word in argv):
-        raise ConfigurationError("a helper command is a list: a program and its arguments")
-    named = PurePath(argv[0])
-    if not named.is_absolute() and os.path.dirname(argv[0]):  # noqa: PTH120  a path object drops a leading dot
-        message = f"the helper {named.name!r} is named by a relative path"
-        raise ConfigurationError(message, hint="Write its absolute path, or a bare name that is on PATH")
-    found = shutil.which(argv[0], path=environ.get("PATH", os.defpath))
-    if found is None or not Path(found).is_absolute():
-        message = f"the helper {named.name!r} is not there, or is no program"
-        raise ConfigurationError(message, hint="Check its path, and that it may be executed")
-    return found
-
-
-def _home() -> Path:
-    with contextlib.suppress(RuntimeError):  # a user without an entry, and no HOME
-        home = Path.home()
-        if home.is_absolute() and home.is_dir():
-            return home
-    return Path(os.sep)
-
-
-def _start(command: list[str], environ: dict[str, str], most: int, directory: Path) -> _Run:
-    import subprocess
-
+def _start(argv: Sequence[str], environ: Mapping[str, str], most: int, directory: Path | None) -> _Run:
     reading, writing = os.pipe()
     try:
-        process = subprocess.Popen(  # noqa: S603  an argument list of the user's own configuration, and no shell
-            command,
-            env=environ,
-            cwd=directory,
-            stdin=subprocess.DEVNULL,
-            stdout=writing,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    except OSError as error:
+        child = Child(argv, environ, stdout=writing, directory=directory)
+    except BaseException:
         os.close(reading)
-        reason = error.strerror or "the operating system refused"
-    else:
-        return _Run(process, reading, PurePath(command[0]).name, most)
+        raise
     finally:
         os.close(writing)
-    raise ConfigurationError(f"the helper {PurePath(command[0]).name!r} cannot be run: {reason}")
+    return _Run(child, reading, most)
 
 
 class _Run:
     """One helper while it runs. What it prints is kept here and not in local variables, which tracebacks may show."""
 
-    def __init__(self, process: subprocess.Popen[bytes], pipe: int, name: str, most: int) -> None:
-        self._process = process
+    def __init__(self, child: Child, pipe: int, most: int) -> None:
+        self._child = child
         self._pipe = pipe
-        self._name = repr(name)
+        self._name = repr(child.name)
         self._most = most
+        self._status = 0
         self._printed = bytearray()
         self._in_time = False
         self._closed = threading.Event()
@@ -275,7 +232,7 @@ class _Run:
             os.close(self._pipe)
             raise TransientError(f"no thread can be started to read from the helper {self._name}") from None
         began = time.monotonic()
-        while not (self._ended() or self._too_much):
+        while not (self._child.ended or self._too_much):
             passed = time.monotonic() - began
             if passed >= timeout:
                 return
@@ -295,24 +252,9 @@ class _Run:
     def _too_much(self) -> bool:
         return len(self._printed) > self._most
 
-    def _ended(self) -> bool:
-        """Whether the program itself has ended; it is not reaped, so that its process group is still its own."""
-        if sys.platform == "win32":
-            return self._process.poll() is not None
-        try:
-            return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-        except ChildProcessError:  # an application that ignores SIGCHLD, or reaps every child itself
-            return True
-
     def end(self) -> None:
         """Kill it and what it started, and take what it had printed."""
-        if sys.platform == "win32":
-            self._process.kill()
-        else:
-            # On macOS where nothing but the ended program is left; or where not even that is.
-            with contextlib.suppress(PermissionError, ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        self._status = self._child.end()
         if self._reader.ident is not None:
             # One that left the session may hold the pipe open for ever; nobody waits for that.
             self._reader.join(_FAREWELL)
@@ -334,7 +276,7 @@ class _Run:
             return ProtocolError(f"the helper {self._name} printed more than {self._most} bytes")
         if not self._in_time:
             return TransientError(f"the helper {self._name} did not end within {timeout:g} s", hint="Run it yourself")
-        if self._process.returncode != 0:
+        if self._status != 0:
             hint = "Run it yourself to see why"
-            return TransientError(f"the helper {self._name} failed with status {self._process.returncode}", hint=hint)
+            return TransientError(f"the helper {self._name} failed with status {self._status}", hint=hint)
         return None if self._printed else ProtocolError(f"the helper {self._name} printed nothing")

@@ -133,7 +133,9 @@ class Holding:
         young = max(lead + held.jitter, schedule.attempt_floor(lifetime))
         return min(min_ttl, max(0.0, lifetime - young))
 
-    def _fly(self, *, refused: Credential | None = None, by_person: bool = False) -> Flight[Credential]:
+    def _fly(
+        self, *, refused: Credential | None = None, by_person: bool = False, by_timer: bool = False
+    ) -> Flight[Credential]:
         """Join the renewal under way, or start one."""
         if self._flight is not None and not self._flight.landed:
             return self._flight
@@ -142,6 +144,7 @@ class Holding:
             self._rotation(),
             refused=refused,
             by_person=by_person,
+            by_timer=by_timer,
             may_ask=self._failure is None or not isinstance(self._failure.error, LoginRequired),
         )
         self._flight = launch(f"renewal {self.desk.profile.name}", lambda flight: self._work(flight, rotation))
@@ -153,9 +156,9 @@ class Holding:
             return Rotation(self.desk, self)
         return Rotation(self.desk, self, held=held.credential, generation=held.generation)
 
-    def _fly_in_background(self) -> None:
+    def _fly_in_background(self, *, by_timer: bool = False) -> None:
         try:
-            self._fly()
+            self._fly(by_timer=by_timer)
         except FreshkeyError:
             # The caller has a credential; the next one tries again.
             self._look_again_in(THREAD_PAUSE)
@@ -295,7 +298,7 @@ class Holding:
             if self.held.credential.lifetime is None:
                 return math.inf  # its source is asked again when somebody asks for it
             if self._renewable(self.held.credential) and self._flight is None:
-                self._fly_in_background()
+                self._fly_in_background(by_timer=True)
             return math.inf  # the end of a renewal wakes the timer
 
     def _reckon(self) -> None:

@@ -86,7 +86,8 @@ def acquire(profile: Profile, source: Source, ask: Interaction) -> Credential | 
         profile: The profile concerned; ``profile.settings_as(…)`` gives the provider's typed settings.
         source: One of the provider's own sources, chosen by the core.
         ask: The person. In a non-interactive session each question raises `LoginRequired`, so ask before anything
-            has an effect.
+            has an effect. `freshkey.person.is_attended` tells whether anybody waits for the answer: a timer renews
+            ahead of time as well, and must not open another tool's window.
 
     Returns:
         The credential, its ``source`` set to ``source.id``. It writes nothing anywhere: the core keeps it.

@@ -11,7 +11,7 @@ from freshkey.errors import LoginRequired
 if TYPE_CHECKING:
     import threading
 
-    from freshkey.model import Reporter
+    from freshkey.model import Interaction, Reporter
 
 log = logging.getLogger("freshkey")
 
@@ -37,10 +37,12 @@ class Nobody:
     Args:
         profile: Name of the profile, for the message.
         report: Hears what is not a question; None logs it.
+        attended: Somebody waits for the answer; otherwise a timer renews ahead of time, and nothing may open a window.
     """
 
-    def __init__(self, profile: str, report: Reporter | None = None) -> None:
+    def __init__(self, profile: str, report: Reporter | None = None, *, attended: bool = True) -> None:
         reporter = report or Quiet()
+        self.attended = attended
         self._profile = profile
         self.progress = reporter.progress
         self.line = reporter.line
@@ -65,3 +67,8 @@ class Nobody:
     def _refuse(self) -> NoReturn:
         message = "nobody is signed in"
         raise LoginRequired(message, profile=self._profile, hint=f"Run: freshkey login {self._profile}")
+
+
+def is_attended(ask: Interaction) -> bool:
+    """Tell whether somebody waits for what is being acquired, so that another tool may open its window for them."""
+    return not isinstance(ask, Nobody) or ask.attended

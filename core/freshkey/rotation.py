@@ -81,6 +81,7 @@ class Rotation:
         generation: The generation of `held`.
         refused: The credential that a server answered with 401, or None.
         by_person: A person asked to renew now: nothing that is there will do, and pauses do not count.
+        by_timer: Nobody waits: a timer renews ahead of time.
         may_ask: If only a person can go on, the one whom the application brought may be asked.
         pause: After a failure, the seconds until the next attempt; 0 leaves it to the caller.
     """
@@ -91,6 +92,7 @@ class Rotation:
     generation: int = 0
     refused: Credential | None = None
     by_person: bool = False
+    by_timer: bool = False
     may_ask: bool = True
     pause: float = 0.0
     # What the last reading found.
@@ -318,7 +320,7 @@ class Rotation:
         return self._persistently(lambda: self.desk.lifecycle.refresh(self.desk.profile, current, self.desk.report))
 
     def _acquire(self, source: Source) -> Credential:
-        nobody = Nobody(self.desk.profile.name, self.desk.report)
+        nobody = Nobody(self.desk.profile.name, self.desk.report, attended=not self.by_timer)
         found = self._persistently(lambda: self.desk.lifecycle.acquire(self.desk.profile, source, nobody))
         if self.refused is not None and found.authorises_like(self.refused):
             raise ProviderRefused(

@@ -1196,3 +1196,16 @@ def test_what_acquiring_has_to_say_reaches_the_reporter_of_the_keeper(world: Wor
     world.provider.says = "the helper is slow"
     world.keeper(report=listener).get("me")
     assert listener.heard == ["the helper is slow"]
+
+
+def test_providers_know_whether_somebody_waits_or_a_timer_renews_ahead_of_time(world: World) -> None:
+    world.provider.variable = "borrowed-1"
+    keeper = world.keeper()
+    keeper.get("me")
+    world.clock.advance(3400)
+    world.beat(keeper)
+    world.clock.advance(3600)
+    keeper.get("me")
+    world.settle(keeper)
+    keeper.login("me", ask=world.person)
+    assert world.provider.attended == [True, False, True, True]

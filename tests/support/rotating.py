@@ -40,7 +40,7 @@ from freshkey.model import (
     Source,
     Validity,
 )
-from freshkey.person import Quiet
+from freshkey.person import Quiet, is_attended
 from freshkey.secret import Secret
 from freshkey.stores.lock import ThreadLock
 from freshkey.stores.memory import MemoryItems
@@ -105,6 +105,7 @@ class RotatingProvider:
             `LOST` acts and loses the answer, a callable is called first.
         sent: Every refresh token that was received.
         acquired: The ids of the sources that were asked.
+        attended: Whether somebody waited, each time.
         living: The refresh tokens that are good; each sign-in is a grant of its own.
         revoked: The family of tokens is dead: a token was used twice.
         grace: A spent token gets the same successor once more, as lenient servers do.
@@ -130,6 +131,7 @@ class RotatingProvider:
         self.script: deque[Any] = deque()
         self.sent: list[str] = []
         self.acquired: list[str] = []
+        self.attended: list[bool] = []
         self.living: set[str] = set()
         self.revoked = False
         self.grace = False
@@ -183,6 +185,7 @@ class RotatingProvider:
     def acquire(self, profile: Profile, source: Source, ask: Interaction) -> Credential:
         self.acquired.append(source.id)
         self.journal.append(f"acquire {source.id}")
+        self.attended.append(is_attended(ask))
         if self.says is not None:
             ask.notice(self.says)
         if self.acquire_error is not None:
