@@ -66,6 +66,7 @@ UPWARDS = {
 }
 
 ONLY_THERE = {
+    "anthropic": {"freshkey_claude_oauth.sdk"},
     "httpx": {"freshkey.http", "freshkey.adapters.httpx"},
     "keyring": {"freshkey.stores.backends"},
     "cryptography": {"freshkey.stores.file", "freshkey.stores.filekey"},

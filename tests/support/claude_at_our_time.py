@@ -1,0 +1,29 @@
+"""The Claude provider, its keeper and its server on one clock that a test moves."""
+
+from __future__ import annotations
+
+from freshkey.clock import Clock
+from freshkey.hooks import hookimpl
+from freshkey.model import Credential, Description, Inspection, Interaction, Profile, Reporter, Source
+from freshkey_claude_oauth import describe
+from freshkey_claude_oauth.renewal import renew
+from freshkey_claude_oauth.sources import acquire
+
+
+class AtOurTime:
+    """The hooks of the provider, with a clock of the test's."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+
+    @hookimpl
+    def describe(self, profile: Profile | None, credential: Credential | None) -> Description | Inspection:
+        return describe(profile=profile, credential=credential)
+
+    @hookimpl
+    def acquire(self, profile: Profile, source: Source, ask: Interaction) -> Credential:
+        return acquire(profile, source, ask, clock=self.clock)
+
+    @hookimpl
+    def refresh(self, profile: Profile, credential: Credential, report: Reporter) -> Credential:
+        return renew(profile, credential, clock=self.clock)
