@@ -17,14 +17,19 @@ class ClaudeToken(OAuthToken):
     """An OAuth access token for the Claude API, sent as a bearer token along with the beta header."""
 
     def _environment(self) -> dict[str, str]:
-        """Return ``ANTHROPIC_AUTH_TOKEN``, and the vendor's headers in ``ANTHROPIC_CUSTOM_HEADERS``, one a line.
+        """Return ``ANTHROPIC_AUTH_TOKEN``, and the vendor's headers, which clients do not send with it by themselves.
 
-        Clients send a token from this variable as a bearer token without its beta header, so that is handed over too;
-        clients that do not know ``ANTHROPIC_CUSTOM_HEADERS`` may be refused.
+        Anthropic's SDKs read them from ``ANTHROPIC_CUSTOM_HEADERS``, one a line. So does Claude Code, but its own
+        ``anthropic-beta`` wins; it takes further betas from ``ANTHROPIC_BETAS``. A client that knows neither may be
+        refused.
         """
+        headers = {name: value for name, value in self.extra_headers if name in _HANDED_DOWN}
         variables = {"ANTHROPIC_AUTH_TOKEN": self.access_token.reveal()}
-        headers = [f"{name}: {value}" for name, value in self.extra_headers if name in _HANDED_DOWN]
-        return variables | ({"ANTHROPIC_CUSTOM_HEADERS": "\n".join(headers)} if headers else {})
+        if headers:
+            variables["ANTHROPIC_CUSTOM_HEADERS"] = "\n".join(f"{name}: {value}" for name, value in headers.items())
+        if "anthropic-beta" in headers:
+            variables["ANTHROPIC_BETAS"] = headers["anthropic-beta"]
+        return variables
 
 
 @frozen(kw_only=True)

@@ -31,8 +31,14 @@ def test_a_child_process_gets_the_token_and_the_beta_header_and_never_the_refres
     assert token().environment() == {
         "ANTHROPIC_AUTH_TOKEN": "at-1",
         "ANTHROPIC_CUSTOM_HEADERS": "anthropic-beta: b-1",
+        "ANTHROPIC_BETAS": "b-1",
     }
     assert token(extra_headers=()).environment() == {"ANTHROPIC_AUTH_TOKEN": "at-1"}
+    workspace = (("anthropic-workspace-id", "w-1"),)
+    assert token(extra_headers=workspace).environment() == {
+        "ANTHROPIC_AUTH_TOKEN": "at-1",
+        "ANTHROPIC_CUSTOM_HEADERS": "anthropic-workspace-id: w-1",
+    }
     more = (("anthropic-beta", "b-1"), ("anthropic-workspace-id", "w-1"), ("x-gateway-key", "secret"))
     assert token(extra_headers=more).environment()["ANTHROPIC_CUSTOM_HEADERS"] == (
         "anthropic-beta: b-1\nanthropic-workspace-id: w-1"
