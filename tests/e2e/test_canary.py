@@ -6,9 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,41 +13,12 @@ import pytest
 from freshkey.testing import assert_no_secret
 from home import Home
 from matrix import row
+from onlooker import files_below, watched_arguments
 
 
 pytestmark = pytest.mark.counterpart
 
 FLOWS = Path(__file__).parents[1] / "support" / "every_flow.py"
-
-
-@contextmanager
-def watched_arguments() -> Iterator[set[str]]:
-    """Collect the argument lists of every process of this machine for as long as the context lasts."""
-    seen: set[str] = set()
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.01):
-            for folder in Path("/proc").glob("[0-9]*"):
-                try:
-                    seen.add((folder / "cmdline").read_bytes().decode(errors="replace"))
-                except OSError:
-                    continue
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield seen
-    finally:
-        over.set()
-        watcher.join()
-
-
-def files_below(*folders: Path) -> Iterator[tuple[Path, str]]:
-    for folder in folders:
-        for path in folder.rglob("*"):
-            if path.is_file() and not path.is_symlink():
-                yield path, path.read_bytes().decode("latin-1")
 
 
 @row(60, "LEK-1", "LEK-3", "LEK-4", "NET-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, Self
@@ -58,6 +58,7 @@ class MessagesApi(ThreadingHTTPServer):
         self._keys = frozenset(keys)
         self._wants_beta = wants_beta
         self._requests: list[Asked] = []
+        self._disturbances: list[Callable[[], object]] = []
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), name="messages api", daemon=True)
 
@@ -85,6 +86,19 @@ class MessagesApi(ThreadingHTTPServer):
     def statuses(self) -> list[int]:
         """How requests for messages were answered so far."""
         return [asked.status for asked in self.messages]
+
+    def just_before_the_next(self, disturb: Callable[[], object]) -> None:
+        """Call this when the next request for a message has arrived, before its credential is looked at."""
+        with self._lock:
+            self._disturbances.append(disturb)
+
+    def judge(self, headers: dict[str, str]) -> str | None:
+        """Return why a request for a message is not authorised; None if it is."""
+        with self._lock:
+            disturbances, self._disturbances = self._disturbances, []
+        for disturb in disturbances:
+            disturb()
+        return self.flaw(headers)
 
     def record(self, asked: Asked) -> None:
         """Keep a request for the test."""
@@ -129,7 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         path = urlsplit(self.path).path
-        flaw = self.server.flaw(headers) if path == "/v1/messages" else None
+        flaw = self.server.judge(headers) if path == "/v1/messages" else None
         if flaw:
             status, kind, content = HTTPStatus.UNAUTHORIZED, "application/json", _error("authentication_error", flaw)
         elif path != "/v1/messages" or self.command != "POST":

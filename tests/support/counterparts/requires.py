@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -52,6 +54,21 @@ def _chromium() -> str | None:
     return _playwright() or _programs("chromium")()
 
 
+CLAUDE: Final = NODE_FOLDER / "node_modules" / ".bin" / "claude"
+"""Anthropic's command line. It is a program of its own and runs without Node.js."""
+
+
+@functools.cache
+def _claude() -> str | None:
+    if not CLAUDE.exists():
+        return f"@anthropic-ai/claude-code is not installed in {NODE_FOLDER}"
+    try:
+        done = subprocess.run([str(CLAUDE), "--version"], capture_output=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"the claude in {NODE_FOLDER} does not run here: {type(error).__name__}"
+    return None if done.returncode == 0 else f"the claude in {NODE_FOLDER} does not run here"
+
+
 def faketime() -> Path | None:
     """The library that moves the clock of a process it is preloaded into."""
     package = importlib.util.find_spec("libfaketime")
@@ -64,6 +81,7 @@ COUNTERPARTS: Final = {
     "oidc-provider": Counterpart(
         _oidc_provider, "apt-get install npm libatomic1 && npm ci --prefix tests/counterparts && sh scripts/setup"
     ),
+    "claude": Counterpart(_claude, "apt-get install npm && npm ci --prefix tests/counterparts"),
     "gnome-keyring": Counterpart(
         _programs("gnome-keyring-daemon", "dbus-daemon"), "apt-get install --no-install-recommends gnome-keyring dbus"
     ),
