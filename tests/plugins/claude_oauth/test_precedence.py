@@ -1,0 +1,301 @@
+"""Every source alone, and every pair of sources, arranged for real: the documented one wins, and `explain` says so."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from anthropic_home import AnthropicHome, in_seconds
+from freshkey import Configuration, Keeper, inherited
+from freshkey.errors import FreshkeyError
+from freshkey.model import Credential
+from freshkey.sources import Explanation, Step
+from freshkey.testing import AuthorizationServer, ScriptedPerson
+from freshkey.testing.browser import follow
+from freshkey_claude_oauth.description import description
+
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="descriptors and scripts as they are on POSIX systems")
+
+ORDER = [
+    "auth-token",
+    "api-key",
+    "api-key-fd",
+    "api-key-helper",
+    "oauth-token",
+    "oauth-token-fd",
+    "anthropic-profile",
+    "federation",
+    "stored-api-key",
+    "oauth",
+    "anthropic-active-profile",
+]
+"""As the README has it."""
+
+KEPT = {"stored-api-key", "oauth"}
+"""freshkey keeps one credential for each profile: the later one takes the place of the earlier."""
+
+PAIRS = [pair for pair in itertools.combinations(ORDER, 2) if set(pair) != KEPT]
+
+
+class World:
+    """One profile, and everything around it that a source can look at."""
+
+    def __init__(self, directory: Path, server: AuthorizationServer, home: AnthropicHome) -> None:
+        self.directory = directory
+        self.server = server
+        self.home = home
+        self.table: dict[str, object] = {"provider": "claude_oauth", "store": "memory", **server.settings()}
+        self.secrets: dict[str, str] = {}
+        self.descriptors: list[int] = []
+
+    def keeper(self, *, bare: bool = False, ask: ScriptedPerson | None = None, **core: object) -> Keeper:
+        """Return a keeper that has seen nothing yet, like that of a new process."""
+        configuration = Configuration.of({"me": {**self.table, **core}}, state_dir=self.directory, default="me")
+        return Keeper(configuration=configuration, bare=bare, ask=ask)
+
+    def sign_in(self, source: str, person: ScriptedPerson) -> None:
+        with self.keeper() as keeper, person:
+            token = keeper.login(source=source, ask=person).token
+        assert token is not None
+        self.secrets[source] = token.reveal()
+
+    def descriptor(self, secret: str) -> int:
+        reading, writing = os.pipe()
+        os.write(writing, secret.encode())
+        os.close(writing)
+        os.set_inheritable(reading, True)
+        self.descriptors.append(reading)
+        return reading
+
+
+Arrange = Callable[[World, pytest.MonkeyPatch], None]
+ARRANGE: dict[str, Arrange] = {}
+
+
+def arranges(source_id: str) -> Callable[[Arrange], Arrange]:
+    def note(arrange: Arrange) -> Arrange:
+        ARRANGE[source_id] = arrange
+        return arrange
+
+    return note
+
+
+def by_variable(source_id: str, name: str) -> None:
+    @arranges(source_id)
+    def arrange(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(name, f"secret-of-{source_id}")
+        world.secrets[source_id] = f"secret-of-{source_id}"
+
+
+def by_descriptor(source_id: str, name: str) -> None:
+    @arranges(source_id)
+    def arrange(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(name, str(world.descriptor(f"secret-of-{source_id}")))
+        world.secrets[source_id] = f"secret-of-{source_id}"
+
+
+by_variable("auth-token", "ANTHROPIC_AUTH_TOKEN")
+by_variable("api-key", "ANTHROPIC_API_KEY")
+by_variable("oauth-token", "CLAUDE_CODE_OAUTH_TOKEN")
+by_descriptor("api-key-fd", "CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR")
+by_descriptor("oauth-token-fd", "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR")
+
+
+@arranges("api-key-helper")
+def helper(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = world.directory / "print-key"
+    script.write_text("#!/bin/sh\necho secret-of-api-key-helper\n")
+    script.chmod(stat.S_IRWXU)
+    world.table["api_key_helper"] = [str(script)]
+    world.secrets["api-key-helper"] = "secret-of-api-key-helper"
+
+
+@arranges("anthropic-profile")
+def named_profile(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_PROFILE", "work")
+    world.home.write_config("work")
+    world.home.write_credentials("work", access_token="secret-of-anthropic-profile", expires_at=in_seconds(600))
+    world.secrets["anthropic-profile"] = "secret-of-anthropic-profile"
+
+
+@arranges("federation")
+def federation(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_FEDERATION_RULE_ID", "fdrl_1")
+    monkeypatch.setenv("ANTHROPIC_ORGANIZATION_ID", "org-1")
+    monkeypatch.setenv("ANTHROPIC_IDENTITY_TOKEN", "eyJ.identity.c2ln")
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", world.server.urls.issuer)
+    world.server.trust("eyJ.identity.c2ln")
+
+
+@arranges("stored-api-key")
+def stored_key(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.sign_in("stored-api-key", ScriptedPerson(paste="secret-of-stored-api-key"))
+
+
+@arranges("oauth")
+def sign_in(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.sign_in("oauth", ScriptedPerson(browser=follow))
+
+
+@arranges("anthropic-active-profile")
+def active_profile(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.home.write_config("default")
+    world.home.write_credentials(
+        "default", access_token="secret-of-anthropic-active-profile", expires_at=in_seconds(600)
+    )
+    world.secrets["anthropic-active-profile"] = "secret-of-anthropic-active-profile"
+
+
+@pytest.fixture
+def world(
+    tmp_path: Path, server: AuthorizationServer, home: AnthropicHome, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[World]:
+    monkeypatch.setattr(inherited, "_handed_over", {})
+    world = World(tmp_path, server, home)
+    yield world
+    for descriptor in set(world.descriptors) - set(inherited._handed_over):
+        os.close(descriptor)
+
+
+def got(keeper: Keeper, world: World) -> str:
+    """Return the source of the credential that the keeper gives, after a check that it is that source's."""
+    credential = keeper.get()
+    assert credential.token is not None
+    expected = world.secrets.get(credential.source)
+    assert expected is None or credential.token.reveal() == expected
+    assert expected is not None or federated(credential, world)
+    return credential.source
+
+
+def federated(credential: Credential, world: World) -> bool:
+    assert credential.token is not None
+    return credential.source == "federation" and credential.token.reveal() in world.server.secrets()
+
+
+def step(explanation: Explanation, source_id: str) -> Step:
+    return next(step for step in explanation.steps if step.source.id == source_id)
+
+
+def winners(explanation: Explanation) -> list[str]:
+    return [step.source.id for step in explanation.steps if step.wins]
+
+
+# --- the table ------------------------------------------------------------------------------------------------------
+
+
+def test_no_source_is_forgotten_and_their_order_is_the_documented_one() -> None:
+    assert [source.id for source in description(None).sources] == ORDER
+    assert set(ARRANGE) == set(ORDER)
+    assert {source.id for source in description(None).sources if source.owned} == KEPT
+    assert len(PAIRS) == len(ORDER) * (len(ORDER) - 1) / 2 - 1
+
+
+@pytest.mark.parametrize("source_id", ORDER)
+def test_a_source_alone_wins(world: World, monkeypatch: pytest.MonkeyPatch, source_id: str) -> None:
+    ARRANGE[source_id](world, monkeypatch)
+    with world.keeper() as keeper:
+        explanation = keeper.explain()
+        assert got(keeper, world) == source_id
+        assert winners(explanation) == [source_id] == winners(keeper.explain())
+    place = ORDER.index(source_id)
+    assert [step.why for step in explanation.steps[:place]] == ["nothing there"] * place
+    assert step(explanation, source_id).why == "the first that is there"
+    assert step(explanation, source_id).sighting is not None
+    assert {step.why for step in explanation.steps[place + 1 :]} <= {f"{source_id!r} comes first"}
+    assert not any(secret in repr(explanation) for secret in world.secrets.values())
+
+
+@pytest.mark.parametrize(("earlier", "later"), PAIRS)
+def test_of_two_sources_the_earlier_wins(
+    world: World, monkeypatch: pytest.MonkeyPatch, earlier: str, later: str
+) -> None:
+    for source_id in (later, earlier):
+        ARRANGE[source_id](world, monkeypatch)
+    with world.keeper() as keeper:
+        explanation = keeper.explain()
+        assert got(keeper, world) == earlier
+    assert winners(explanation) == [earlier]
+    assert step(explanation, earlier).why == "the first that is there"
+    assert step(explanation, later).why == f"{earlier!r} comes first"
+    with world.keeper(source=later) as keeper:
+        assert got(keeper, world) == later
+        explanation = keeper.explain()
+    assert winners(explanation) == [later]
+    assert step(explanation, later).why == "the profile names it"
+    assert step(explanation, earlier).why == f"the profile names source {later!r}"
+    with world.keeper(skip=[earlier]) as keeper:
+        explanation = keeper.explain()
+        assert got(keeper, world) == later
+    assert step(explanation, earlier).why == "the profile skips it"
+
+
+@pytest.mark.parametrize(("first", "second"), [("stored-api-key", "oauth"), ("oauth", "stored-api-key")])
+def test_what_is_kept_later_takes_the_place_of_what_was_kept(
+    world: World, monkeypatch: pytest.MonkeyPatch, first: str, second: str
+) -> None:
+    for source_id in (first, second):
+        ARRANGE[source_id](world, monkeypatch)
+    with world.keeper() as keeper:
+        assert got(keeper, world) == second
+        explanation = keeper.explain()
+    assert winners(explanation) == [second]
+    assert step(explanation, first).why in {"nothing there", f"{second!r} comes first"}
+
+
+# --- bare mode ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source_id", ORDER)
+def test_bare_mode_uses_what_is_handed_in(world: World, monkeypatch: pytest.MonkeyPatch, source_id: str) -> None:
+    ARRANGE[source_id](world, monkeypatch)
+    source = description(None).source(source_id)
+    assert source is not None
+    with world.keeper(bare=True) as keeper:
+        if source.handed_in:
+            assert got(keeper, world) == source_id
+            return
+        assert step(keeper.explain(), source_id).why == "bare mode uses only what is handed in"
+        with pytest.raises(FreshkeyError):
+            keeper.get()
+
+
+# --- consent --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kept", sorted(KEPT))
+def test_a_person_who_says_no_keeps_what_is_stored(world: World, monkeypatch: pytest.MonkeyPatch, kept: str) -> None:
+    for source_id in (kept, "api-key"):
+        ARRANGE[source_id](world, monkeypatch)
+    for _ in range(2):
+        person = ScriptedPerson(confirm=False)
+        with world.keeper(ask=person) as keeper:
+            assert got(keeper, world) == kept
+            explanation = keeper.explain()
+        assert winners(explanation) == [kept]
+        assert step(explanation, "api-key").why == "you said not to use it instead of the sign-in"
+    assert person.questions == []
+
+
+def test_a_person_who_says_yes_is_asked_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for source_id in ("oauth", "api-key"):
+        ARRANGE[source_id](world, monkeypatch)
+    asked = []
+    for _ in range(2):
+        person = ScriptedPerson(confirm=True)
+        with world.keeper(ask=person) as keeper:
+            assert got(keeper, world) == "api-key"
+        asked += person.questions
+    assert len(asked) == 1
+    assert "ANTHROPIC_API_KEY" in asked[0]
+    assert world.secrets["api-key"] not in asked[0]
+
+
+def test_only_a_key_in_the_environment_needs_consent() -> None:
+    assert [source.id for source in description(None).sources if source.needs_consent] == ["api-key"]
