@@ -25,7 +25,7 @@ from freshkey.flight import Flight, launch, launch_expendable
 from freshkey.holding import Held, Holding
 from freshkey.hostguard import HostGuard
 from freshkey.model import Credential, Description, Inspection, Interaction, Reporter
-from freshkey.person import Nobody
+from freshkey.person import Nobody, Quiet
 from freshkey.session import Status
 from freshkey.timer import Timer
 from freshkey.undivided import undivided
@@ -187,13 +187,19 @@ class Keeper:
     # --- sessions -------------------------------------------------------------------------------------------------
 
     def login(
-        self, profile: str | None = None, *, source: str | None = None, ask: Interaction | None = None
+        self,
+        profile: str | None = None,
+        *,
+        source: str | None = None,
+        pasted: bool = False,
+        ask: Interaction | None = None,
     ) -> Credential:
         """Sign in with a person's help and keep the credential.
 
         Args:
             profile: Name of the profile; None for the selected one.
             source: Id of the source to use; None chooses.
+            pasted: Use the source for a secret that the person hands in, such as an API key.
             ask: The person; None takes the keeper's.
 
         Raises:
@@ -201,7 +207,28 @@ class Keeper:
         """
         holding = self._holding(profile)
         person = ask or self._ask or Nobody(holding.desk.profile.name)
-        return session.sign_in(holding, source_id=source, ask=person)
+        return session.sign_in(holding, source_id=source, pasted=pasted, ask=person)
+
+    def import_key(
+        self, profile: str | None, service: str, username: str, *, report: Reporter | None = None
+    ) -> Credential:
+        """Keep the key that another program has in the operating system's keychain, and delete it there.
+
+        Args:
+            profile: Name of the profile; None for the selected one.
+            service: Service name of that program's item.
+            username: User name of that program's item.
+            report: Hears of each step; None takes the keeper's.
+
+        Raises:
+            FreshkeyError: It was not possible; then that program's item is still there.
+        """
+        from freshkey.importing import Foreign, import_key
+
+        holding = self._holding(profile)
+        settings = self.configuration.stores.get("keyring", {})
+        item = Foreign.of(holding.desk.profile, service, username, settings)
+        return import_key(holding, item, report or self._report or Quiet())
 
     def logout(self, profile: str | None = None) -> SignedOut:
         """Revoke and remove the owned credential of a profile, and say how that went.

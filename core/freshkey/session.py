@@ -55,7 +55,7 @@ class Status:
     last_error: str | None
 
 
-def sign_in(holding: Holding, *, source_id: str | None, ask: Interaction) -> Credential:
+def sign_in(holding: Holding, *, source_id: str | None = None, pasted: bool = False, ask: Interaction) -> Credential:
     """Get a credential with a person's help, and keep it.
 
     The store is proven to be writable before the person is asked for anything but the keychain's password.
@@ -63,6 +63,7 @@ def sign_in(holding: Holding, *, source_id: str | None, ask: Interaction) -> Cre
     Args:
         holding: The profile.
         source_id: Id of the source to use; None chooses the profile's, else the first owned one.
+        pasted: The source is the one for a secret that the person hands in.
         ask: The person.
 
     Raises:
@@ -70,7 +71,8 @@ def sign_in(holding: Holding, *, source_id: str | None, ask: Interaction) -> Cre
     """
     desk = holding.desk
     profile = desk.profile if source_id is None else evolve(desk.profile, source=source_id)
-    source = sources.sign_in_source(profile, desk.description)
+    choose = sources.pasted_source if pasted else sources.sign_in_source
+    source = choose(profile, desk.description)
     with somebody_there(there=not isinstance(ask, Nobody)):
         with about(desk.profile.name):
             desk.store.probe()

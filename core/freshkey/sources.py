@@ -182,12 +182,38 @@ def sign_in_source(profile: Profile, description: Description) -> Source:
     if source is not None:
         return source
     if profile.bare:
-        raise ConfigurationError("bare mode signs nobody in", profile=profile.name, hint="Leave bare mode to sign in")
+        raise _bare(profile)
     raise ConfigurationError(
         f"source {profile.source!r} is another tool's" if profile.source else "there is nothing to sign in to",
         profile=profile.name,
         hint="; ".join(f"{source.id}: {source.title}" for source in description.sources),
     )
+
+
+def pasted_source(profile: Profile, description: Description) -> Source:
+    """Return the source in which a secret is kept that a person hands in.
+
+    Raises:
+        ConfigurationError: There is none, or the profile does not use it.
+    """
+    if profile.bare:
+        raise _bare(profile)
+    pasted = [source for source in description.sources if source.pasted]
+    if not pasted:
+        raise ConfigurationError("this provider keeps no key that a person hands in", profile=profile.name)
+    chosen, skipped = chosen_source(profile, description), skipped_sources(profile, description)
+    for source in pasted:
+        if chosen in (None, source) and source not in skipped:
+            return source
+    raise ConfigurationError(
+        f"the profile does not use source {pasted[0].id!r}, so a key would be kept for nothing",
+        profile=profile.name,
+        hint="Change its source or skip in the configuration, or use another profile",
+    )
+
+
+def _bare(profile: Profile) -> ConfigurationError:
+    return ConfigurationError("bare mode signs nobody in", profile=profile.name, hint="Leave bare mode to sign in")
 
 
 def explain(

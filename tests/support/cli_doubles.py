@@ -35,6 +35,7 @@ from freshkey.testing import ManualClock
 
 
 TOKEN = "at-canary-0123456789-abcd"
+NEWER_TOKEN = "at-canary-9876543210-dcba"
 REFRESH_TOKEN = "rt-canary-0123456789-wxyz"
 ADA = Identity(email="ada@example.com", plan="max")
 
@@ -77,15 +78,19 @@ class FakeKeeper:
 
     configuration: Configuration | None = None
     credential: Credential = field(factory=token)
+    newer: Credential = field(factory=lambda: token(access_token=Secret(NEWER_TOKEN)))
     fails: BaseException | None = None
     signed_out: SignedOut = field(factory=lambda: SignedOut(profile="me", revoked=True, detail="Revoked and deleted"))
-    inspection: Inspection = field(factory=lambda: Inspection(validity=Validity.VALID, identity=ADA, detail="checked"))
+    inspection: Inspection | Exception = field(
+        factory=lambda: Inspection(validity=Validity.VALID, identity=ADA, detail="checked")
+    )
     emits: tuple[Event, ...] = ()
     exports: Mapping[str, Callable[[Credential], str]] = field(factory=dict)
     asked: list[tuple[object, ...]] = field(factory=list)
     ask: Any = None
     report: Reporter | None = None
     approve: Approve | None = None
+    timeout: float | None = None
     closed: bool = False
     _callbacks: list[Callable[[Event], None]] = field(factory=list)
 
@@ -110,13 +115,21 @@ class FakeKeeper:
         if self.fails is not None:
             raise self.fails
 
-    def get(self, profile: str, *, min_ttl: float = 0) -> Credential:
+    def get(self, profile: str, *, min_ttl: float = 0, refused: Credential | None = None) -> Credential:
+        if refused is not None:
+            self._answer("get", profile, min_ttl, refused)
+            return self.newer
         self._answer("get", profile, min_ttl)
         return self.credential
 
-    def login(self, profile: str, *, source: str | None = None, ask: Any = None) -> Credential:
+    def login(self, profile: str, *, source: str | None = None, pasted: bool = False, ask: Any = None) -> Credential:
         self.ask = ask
-        self._answer("login", profile, source)
+        self._answer("login", profile, "pasted" if pasted else source)
+        return self.credential
+
+    def import_key(self, profile: str, service: str, username: str, *, report: Reporter) -> Credential:
+        self.report = report
+        self._answer("import_key", profile, service, username)
         return self.credential
 
     def refresh(self, profile: str) -> Credential:
@@ -129,10 +142,19 @@ class FakeKeeper:
 
     def inspect(self, profile: str) -> Inspection:
         self._answer("inspect", profile)
+        if isinstance(self.inspection, Exception):
+            raise self.inspection
         return self.inspection
 
     def describe(self, profile: str) -> Description:
-        return Description(title="A provider", settings=object, formats={}, sources=(), exports=self.exports)
+        return Description(
+            title="A provider",
+            settings=object,
+            formats={},
+            sources=(),
+            exports=self.exports,
+            variables=("APP_TOKEN", "APP_KEY", "APP_PROFILE"),
+        )
 
     def explain(self, profile: str | None) -> Explanation:
         self._answer("explain", profile)

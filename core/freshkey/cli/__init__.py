@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from freshkey.cli import exits, process
 from freshkey.cli.output import Output, UnwritableError
-from freshkey.cli.parser import UsageError, parse
+from freshkey.cli.parser import UsageError, own_words, parse
 from freshkey.errors import FreshkeyError
 
 
@@ -27,6 +27,7 @@ _HOMES: Mapping[str, str] = {
     "trust": "trusting",
     "token": "giving",
     "export": "giving",
+    "exec": "running",
     "demo": "demo",
 }
 """The module that holds each command, as a function of the command's name."""
@@ -59,7 +60,7 @@ def run(
         environ: Where configuration and desktop are looked up.
     """
     words = sys.argv[1:] if argv is None else list(argv)
-    out = Output(as_json="--json" in words)
+    out = Output(as_json="--json" in own_words(words))
     try:
         return _run(words, out, keeper_factory, environ)
     except FreshkeyError as error:
@@ -92,7 +93,12 @@ def _run(words: Sequence[str], out: Output, keeper_factory: KeeperFactory | None
     from freshkey.cli.context import Context
     from freshkey.config import Configuration
 
-    configuration = Configuration.load(environ, store=getattr(arguments, "store", None))
+    configuration = Configuration.load(
+        environ,
+        store=getattr(arguments, "store", None),
+        bare=getattr(arguments, "bare", False),
+        overrides=dict(getattr(arguments, "overrides", [])),
+    )
     return _command(arguments.command)(
         Context(
             arguments=arguments, out=out, configuration=configuration, environ=environ, keeper_factory=keeper_factory

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     KeeperFactory = Callable[..., Keeper]
 
 
+PATIENCE = 300.0
+"""Seconds that a command waits for a credential where a person may have to answer a question first."""
+
+
 class _Notices(Quiet):
     """Tells what a person should know of a renewal, such as that a helper is slow; results wait for it."""
 
@@ -73,14 +77,11 @@ class Context:
     def keeper(self) -> Iterator[Keeper]:
         """Make a keeper, tell what it reports, and close it, which waits for renewals in flight.
 
-        At a terminal the person is asked what may be used that nobody decided about yet.
+        At a terminal the person is asked what may be used that nobody decided about yet, and has time to answer.
         """
         person = self.person()
-        with self._factory()(
-            configuration=self.configuration,
-            report=_Notices(self.out),
-            approve=person.confirm if person.can_ask else None,
-        ) as keeper:
+        asking = {"approve": person.confirm, "timeout": PATIENCE} if person.can_ask else {"approve": None}
+        with self._factory()(configuration=self.configuration, report=_Notices(self.out), **asking) as keeper:
             keeper.subscribe(self._tell)
             yield keeper
 

@@ -12,11 +12,25 @@ SIGN_IN_NEEDED = 3
 STORE = 4
 FOR_NOW = 5
 CONFIGURATION = 6
+NOT_EXECUTABLE = 126
+NOT_FOUND = 127
+"""What a shell reports for a command that it cannot run, and for one that it does not find."""
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 """What a shell reports for a program that SIGPIPE ended."""
 
+
+class CommandNotFound(errors.FreshkeyError):
+    """The command that was to be run is not there."""
+
+
+class CommandNotExecutable(errors.FreshkeyError):
+    """The command that was to be run is there, and the operating system does not run it."""
+
+
 _CODES: tuple[tuple[type[errors.FreshkeyError], int], ...] = (
+    (CommandNotFound, NOT_FOUND),
+    (CommandNotExecutable, NOT_EXECUTABLE),
     (errors.LoginRequired, SIGN_IN_NEEDED),
     (errors.StoreError, STORE),
     (errors.TransientError, FOR_NOW),

@@ -7,7 +7,9 @@ import shlex
 from typing import TYPE_CHECKING
 
 from freshkey.cli import exits, views
-from freshkey.errors import ConfigurationError, ProtocolError
+from freshkey.cli.output import clean
+from freshkey.errors import ConfigurationError, OutcomeUnknown, ProtocolError, TransientError
+from freshkey.model import Inspection, Validity
 
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ def token(context: Context) -> int:
     name = context.profile()
     with context.keeper() as keeper:
         credential = keeper.get(name, min_ttl=context.arguments.min_ttl)
+        if context.arguments.check:
+            credential = _honoured(context, keeper, name, credential)
     if credential.token is None:
         raise ConfigurationError(
             "this credential is no single token", profile=name, hint=f"Run: freshkey export {name} --format json"
@@ -35,6 +39,22 @@ def token(context: Context) -> int:
     value = {"profile": name, "token": secret, "expires_at": views.iso(credential.expires_at)}
     context.out.result(value, [secret])
     return exits.OK
+
+
+def _honoured(context: Context, keeper: Keeper, name: str, credential: Credential) -> Credential:
+    """Return a credential that the provider honours: this one, or a newer one if it no longer does.
+
+    Programs that run `token` again after a 401 cannot say which token was refused; so the provider is asked.
+    """
+    try:
+        found = keeper.inspect(name)
+    except (TransientError, OutcomeUnknown) as error:
+        found = Inspection(validity=Validity.UNREACHABLE, detail=error.message)
+    if found.validity in {Validity.REFUSED, Validity.EXPIRED}:
+        return keeper.get(name, min_ttl=context.arguments.min_ttl, refused=credential)
+    if found.validity is not Validity.VALID:
+        context.out.say(f"{name}: printed without a check: {clean(found.detail or found.validity.value)}")
+    return credential
 
 
 def export(context: Context) -> int:
@@ -57,13 +77,7 @@ def _rendered(keeper: Keeper, name: str, wanted: str, credential: Credential) ->
         headers = credential.headers()
         return {"headers": headers}, _header_lines(headers)
     if wanted == "env":
-        environment = credential.environment()
-        if not environment:
-            raise ConfigurationError(
-                "this credential has no environment variables",
-                profile=name,
-                hint=f"Run: freshkey export {name} --format headers",
-            )
+        environment = _environment(name, credential)
         return {"environment": environment}, _shell_lines(environment)
     content = _provider_format(keeper, name, wanted, credential)
     return {"content": content}, [content]
@@ -75,6 +89,27 @@ def _provider_format(keeper: Keeper, name: str, wanted: str, credential: Credent
         known = ", ".join([*OWN_FORMATS, *sorted(formats)])
         raise ConfigurationError(f"there is no export format {wanted!r}", profile=name, hint=f"Choose one of: {known}")
     return formats[wanted](credential)
+
+
+def child_variables(name: str, credential: Credential) -> dict[str, str]:
+    """Return the variables that authorise a child process; their values may have several lines.
+
+    Raises:
+        ConfigurationError: The credential has none.
+        ProtocolError: One cannot be a variable.
+    """
+    environment = _environment(name, credential)
+    if any("\0" in value for value in environment.values()):
+        raise ProtocolError("the credential has a NUL inside; it was not handed on")
+    return {_matching(_VARIABLE, name): value for name, value in environment.items()}
+
+
+def _environment(name: str, credential: Credential) -> dict[str, str]:
+    environment = credential.environment()
+    if not environment:
+        hint = f"Run: freshkey export {name} --format headers"
+        raise ConfigurationError("this credential has no environment variables", profile=name, hint=hint)
+    return environment
 
 
 def _shell_lines(environment: dict[str, str]) -> list[str]:
@@ -89,7 +124,7 @@ def _header_lines(headers: dict[str, str]) -> list[str]:
 
 def _matching(pattern: re.Pattern[str], name: str) -> str:
     if not pattern.fullmatch(name):
-        raise ProtocolError("the credential has a name that could be read as something else; nothing was printed")
+        raise ProtocolError("the credential has a name that could be read as something else; it was not handed on")
     return name
 
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import NoReturn
+
+
+LOWEST_DESCRIPTOR = 3
+"""Those below are standard input, output and error."""
 
 
 class UsageError(Exception):
@@ -38,13 +43,36 @@ class _Version(argparse.Action):
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Return the arguments; the chosen command is in ``command``.
+    """Return the arguments; the chosen command is in ``command``, and what ``exec`` runs in ``words``.
 
     Raises:
         UsageError: They make no sense.
         SystemExit: Help or the version was asked for, and was printed.
     """
-    return _parser().parse_args(argv)
+    own, words = _without_the_program(list(sys.argv[1:] if argv is None else argv))
+    parser = _parser()
+    arguments, unknown = parser.parse_known_args(own)
+    arguments.words = words
+    if arguments.command == "exec" and not (words and not unknown):
+        arguments.complain("write the command to run after --")
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if arguments.command == "login" and arguments.import_from and not arguments.api_key:
+        arguments.complain("argument --import-from: only with --api-key")
+    return arguments
+
+
+def own_words(argv: Sequence[str]) -> Sequence[str]:
+    """Return the words up to the first ``--``: those behind it are another program's, or no options."""
+    return argv[: argv.index("--")] if "--" in argv else argv
+
+
+def _without_the_program(argv: list[str]) -> tuple[list[str], list[str]]:
+    """Take off what ``exec`` runs, which argparse would take for options of its own."""
+    own = list(own_words(argv))
+    if next((word for word in own if not word.startswith("-")), None) != "exec":
+        return argv, []
+    return own, argv[len(own) + 1 :]
 
 
 def _parser() -> _Parser:
@@ -60,22 +88,32 @@ def _parser() -> _Parser:
     _add_signing(commands)
     _add_showing(commands)
     _add_giving(commands)
+    _add_running(commands)
     _add(commands, "demo", "watch a credential being obtained, kept and renewed; needs no account", profile=False)
     return parser
 
 
 def _add_signing(commands: argparse._SubParsersAction[_Parser]) -> None:
     login = _add(commands, "login", "sign in and keep the credential")
-    login.add_argument("--source", metavar="ID", help="take the credential from this source (see: freshkey explain)")
+    source = login.add_mutually_exclusive_group()
+    source.add_argument("--source", metavar="ID", help="take the credential from this source (see: freshkey explain)")
+    source.add_argument("--api-key", action="store_true", help="keep a key: typed unseen, or a line of standard input")
+    login.add_argument(
+        "--import-from",
+        metavar="SERVICE/USERNAME",
+        type=_item,
+        help="take the key from this keychain item of another program, and delete it there",
+    )
+    login.set_defaults(complain=login.error)
     login.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
     _add(commands, "logout", "revoke the credential and delete it")
     _add(commands, "refresh", "renew the credential now")
 
 
 def _add_showing(commands: argparse._SubParsersAction[_Parser]) -> None:
-    _add(commands, "status", "show what is kept and for how long it is good; asks no network")
-    _add(commands, "whoami", "ask the provider whose credential it is and whether it is still good")
-    _add(commands, "explain", "show where the credential comes from, and why from there")
+    _add(commands, "status", "show what is kept and for how long it is good; asks no network", bare=True)
+    _add(commands, "whoami", "ask the provider whose credential it is and whether it is still good", bare=True)
+    _add(commands, "explain", "show where the credential comes from, and why from there", bare=True)
     _add(commands, "providers", "list the installed providers", profile=False)
     trust = _add(commands, "trust", "let the commands run that a project's .freshkey.toml names", profile=False)
     instead = trust.add_mutually_exclusive_group()
@@ -85,12 +123,11 @@ def _add_showing(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 
 def _add_giving(commands: argparse._SubParsersAction[_Parser]) -> None:
-    token = _add(commands, "token", "print the token, renewed if need be, and nothing else")
-    export = _add(commands, "export", "print the credential for another program")
+    token = _add(commands, "token", "print the token, renewed if need be, and nothing else", bare=True)
+    token.add_argument("--check", action="store_true", help="ask the provider first, and renew it if it is refused")
+    export = _add(commands, "export", "print the credential for another program", bare=True)
     for command in (token, export):
-        command.add_argument(
-            "--min-ttl", metavar="SECONDS", type=_seconds, default=0.0, help="be good for so long at the least"
-        )
+        _add_min_ttl(command)
     export.add_argument(
         "--format",
         metavar="NAME",
@@ -99,7 +136,30 @@ def _add_giving(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
 
 
-def _add(commands: argparse._SubParsersAction[_Parser], name: str, text: str, *, profile: bool = True) -> _Parser:
+def _add_running(commands: argparse._SubParsersAction[_Parser]) -> None:
+    command = _add(commands, "exec", "run a program that finds the credential in its environment", bare=True)
+    command.usage = "freshkey exec [options] [PROFILE] -- COMMAND [ARG ...]"
+    command.set_defaults(complain=command.error)
+    _add_min_ttl(command)
+    command.add_argument(
+        "--keep-fd",
+        metavar="N",
+        type=_descriptor,
+        action="append",
+        default=[],
+        help="leave this file descriptor open for it; may be repeated",
+    )
+
+
+def _add_min_ttl(command: _Parser) -> None:
+    command.add_argument(
+        "--min-ttl", metavar="SECONDS", type=_seconds, default=0.0, help="be good for so long at the least"
+    )
+
+
+def _add(
+    commands: argparse._SubParsersAction[_Parser], name: str, text: str, *, profile: bool = True, bare: bool = False
+) -> _Parser:
     command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
     command.add_argument(
         "--json", action="store_true", default=argparse.SUPPRESS, help="print results and errors as JSON"
@@ -107,6 +167,17 @@ def _add(commands: argparse._SubParsersAction[_Parser], name: str, text: str, *,
     if profile:
         command.add_argument("profile", nargs="?", metavar="PROFILE", help="name of a profile or a provider")
         command.add_argument("--store", metavar="NAME", help="keyring, file or another, instead of the profile's")
+        command.add_argument(
+            "--set",
+            metavar="KEY=VALUE",
+            type=_override,
+            action="append",
+            default=[],
+            dest="overrides",
+            help="a setting of the provider for this run; never a secret; may be repeated",
+        )
+    if bare:
+        command.add_argument("--bare", action="store_true", help="use only what is handed in: no keychain, no file")
     return command
 
 
@@ -118,3 +189,29 @@ def _seconds(text: str) -> float:
 
 
 _seconds.__name__ = "number of seconds"  # argparse names the function in its message
+
+
+def _descriptor(text: str) -> int:
+    number = int(text)
+    if number < LOWEST_DESCRIPTOR:
+        raise ValueError(text)
+    return number
+
+
+_descriptor.__name__ = "file descriptor from 3 up"
+
+
+def _override(text: str) -> tuple[str, object]:
+    from freshkey.overrides import read_override
+
+    try:
+        return read_override(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("write KEY=VALUE") from None  # the text itself may be what nobody should see
+
+
+def _item(text: str) -> tuple[str, str]:
+    service, _, username = text.rpartition("/")
+    if not service or not username:
+        raise argparse.ArgumentTypeError("write SERVICE/USERNAME")
+    return service, username

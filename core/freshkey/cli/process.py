@@ -1,4 +1,7 @@
-"""The command line's own process: no core dumps, whole streams, and signals that let a renewal in flight finish."""
+"""The command line's own process: no core dumps, whole streams, and signals that let a renewal in flight finish.
+
+What is changed here for the command line is undone for a program that takes its place.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,9 @@ GRACE = 5.0
 
 _PR_SET_DUMPABLE = 4  # prctl(2), from <linux/prctl.h>
 
+_core_limit: list[int] = []
+"""The size of core dumps that the process was started with, once it was changed."""
+
 
 def harden() -> None:
     """Keep the process's memory out of core dumps and out of reach of other processes of the same user."""
@@ -27,11 +33,32 @@ def harden() -> None:
     import resource
 
     with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+        soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+        _core_limit.append(soft)
     if sys.platform == "linux":
         import ctypes
 
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def as_started() -> None:
+    """Give core dumps and signals back as they were, for a program that takes this process's place.
+
+    That other processes of the user cannot read this one ends by itself then (execve(2)). Of the signals that Python
+    ignores for itself nobody can say how they were; the default is what other programs start their children with.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    if _core_limit:
+        resource.setrlimit(resource.RLIMIT_CORE, (_core_limit[0], resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def whole_streams() -> None:

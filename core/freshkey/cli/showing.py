@@ -39,7 +39,7 @@ def status(context: Context) -> int:
     for _, _, trouble in shown:
         if trouble:
             context.out.say(trouble)
-    if not context.configuration.profile_names():
+    if not context.configuration.profile_names() and not context.configuration.bare:
         context.out.say(_how_to_start(context, names))
     return exits.OK
 

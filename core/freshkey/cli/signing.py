@@ -16,12 +16,26 @@ if TYPE_CHECKING:
 
 
 def login(context: Context) -> int:
-    """Sign in, with the person's help, and keep the credential."""
-    name = context.profile()
-    person = context.person(browser=not context.arguments.no_browser)
+    """Sign in, with the person's help, or take a key that exists, and keep the credential."""
+    name, arguments = context.profile(), context.arguments
+    if arguments.api_key:
+        return _keep_key(context, name, arguments.import_from)
+    person = context.person(browser=not arguments.no_browser)
     with context.keeper() as keeper:
-        credential = keeper.login(name, source=context.arguments.source, ask=person)
+        credential = keeper.login(name, source=arguments.source, ask=person)
         return _show(context, keeper, name, credential, "Signed in")
+
+
+def _keep_key(context: Context, name: str, import_from: tuple[str, str] | None) -> int:
+    from freshkey.cli.keys import KeyGiver
+
+    person = KeyGiver(context.out, environ=context.environ)
+    with context.keeper() as keeper:
+        if import_from is None:
+            credential = keeper.login(name, pasted=True, ask=person)
+        else:
+            credential = keeper.import_key(name, *import_from, report=person)
+        return _show(context, keeper, name, credential, "Key kept")
 
 
 def refresh(context: Context) -> int:

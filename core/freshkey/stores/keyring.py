@@ -30,6 +30,8 @@ LONGEST_TIMEOUT: Final = 600.0
 WINDOWS_ITEM_LIMIT: Final = (
     1200  # CredWrite takes 2,560 bytes (CRED_MAX_CREDENTIAL_BLOB_SIZE), and keyring writes UTF-16
 )
+OWN_SERVICE: Final = "freshkey:"
+"""What the service names of all items begin with that freshkey keeps."""
 READS_OF_A_MOVING_ITEM: Final = 3
 
 _LOCKED: Final = {"KeyringLocked", "LockedException", "PromptDismissedException", "InitError"}
@@ -145,18 +147,7 @@ def store(profile: Profile) -> CredentialStore:
     ``[stores.keyring]`` may have ``timeout``, seconds that one call may take (3), ``unlock_timeout``, seconds that a
     sign-in waits while the keychain asks for its password (60), and ``backend``, a keyring class.
     """
-    options = store_options(profile, "keyring", {"timeout": float, "unlock_timeout": float, "backend": str})
-    for name in ("timeout", "unlock_timeout"):
-        if not 0 < options.get(name, 1.0) <= LONGEST_TIMEOUT:
-            raise wrong_option(profile, "keyring", name, f"between 0 and {LONGEST_TIMEOUT:g} seconds")
-    items = KeyringItems(
-        service_prefix(profile),
-        profile.name,
-        worker=WORKER,
-        timeout=options.get("timeout", TIMEOUT_SECONDS),
-        unlock_timeout=options.get("unlock_timeout", prompts.PATIENCE),
-        named=options.get("backend"),
-    )
+    items = keychain_items(profile, service_prefix(profile), profile.name)
     lock = ProfileLock(profile.state_dir, file_name(profile.name))
     witness = Witness(profile.state_dir, file_name(profile.name))
     return SlottedStore(
@@ -170,10 +161,30 @@ def store(profile: Profile) -> CredentialStore:
     )
 
 
+def keychain_items(profile: Profile, service: str, username: str) -> KeyringItems:
+    """Return items of the keychain, reached as ``[stores.keyring]`` says.
+
+    Raises:
+        StoreSettingWrong: A setting of it cannot be used.
+    """
+    options = store_options(profile, "keyring", {"timeout": float, "unlock_timeout": float, "backend": str})
+    for name in ("timeout", "unlock_timeout"):
+        if not 0 < options.get(name, 1.0) <= LONGEST_TIMEOUT:
+            raise wrong_option(profile, "keyring", name, f"between 0 and {LONGEST_TIMEOUT:g} seconds")
+    return KeyringItems(
+        service,
+        username,
+        worker=WORKER,
+        timeout=options.get("timeout", TIMEOUT_SECONDS),
+        unlock_timeout=options.get("unlock_timeout", prompts.PATIENCE),
+        named=options.get("backend"),
+    )
+
+
 def service_prefix(profile: Profile) -> str:
     """Name what belongs to this profile in this state directory: the lock only excludes those who share it."""
     directory = hashlib.sha256(os.fsencode(profile.state_dir.resolve())).hexdigest()[:16]
-    return f"freshkey:{directory}:{profile.name}:"
+    return f"{OWN_SERVICE}{directory}:{profile.name}:"
 
 
 def _get(backend: Backend, service: str, username: str) -> str | None:

@@ -34,9 +34,9 @@ def run(config: Path, keeper: FakeKeeper, capfd: pytest.CaptureFixture[str]) -> 
     """Return what runs the command line with the fake keeper."""
 
     def make(
-        *, configuration: Configuration, report: Reporter, approve: Approve | None
+        *, configuration: Configuration, report: Reporter, approve: Approve | None, timeout: float | None = None
     ) -> AbstractContextManager[FakeKeeper]:
-        keeper.configuration, keeper.report, keeper.approve = configuration, report, approve
+        keeper.configuration, keeper.report, keeper.approve, keeper.timeout = configuration, report, approve, timeout
         return keeper
 
     def run(*argv: str, **environ: str) -> Done:

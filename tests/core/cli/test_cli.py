@@ -16,7 +16,7 @@ from freshkey import cli, errors
 
 
 COMMANDS = ["login", "logout", "status", "token", "export", "whoami", "refresh", "explain", "providers", "trust"]
-COMMANDS += ["demo"]
+COMMANDS += ["demo", "exec"]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,19 @@ def test_error_text_is_shown_and_never_obeyed(run: Run, keeper: FakeKeeper) -> N
 
 
 @pytest.mark.parametrize(
-    "argv", [[], ["nothing"], ["token", "--min-ttl", "-1"], ["token", "--min-ttl", "nan"], ["token", "a", "b"]]
+    "argv",
+    [
+        [],
+        ["nothing"],
+        ["token", "--min-ttl", "-1"],
+        ["token", "--min-ttl", "nan"],
+        ["token", "a", "b"],
+        ["token", "--set", "region"],
+        ["login", "--source", "a", "--api-key"],
+        ["login", "--import-from", "service/name"],
+        ["login", "--api-key", "--import-from", "service"],
+        ["login", "--api-key", "--import-from", "/name"],
+    ],
 )
 def test_usage_errors_exit_2_in_both_forms(run: Run, argv: list[str]) -> None:
     done = run(*argv)
@@ -87,6 +99,28 @@ def test_usage_errors_exit_2_in_both_forms(run: Run, argv: list[str]) -> None:
     for_programs = run(*argv, "--json")
     assert (for_programs.code, for_programs.out) == (2, "")
     assert (for_programs.error["kind"], for_programs.error["exit_code"]) == ("usage", 2)
+
+
+def test_what_is_no_setting_is_not_quoted(run: Run) -> None:  # LEK-4
+    assert "canary-77" not in run("token", "--set", "canary-77").err
+
+
+@pytest.mark.parametrize("command", ["token", "export", "explain", "status", "whoami"])
+def test_bare_and_the_settings_of_the_run_reach_the_configuration(
+    run: Run, keeper: FakeKeeper, config: Path, command: str
+) -> None:
+    config.write_text("this is not read")
+    done = run(command, "acme", "--bare", "--set", "region=there", "--set", "retries=3", "--set", "retries=5")
+
+    assert done.code == 0
+    assert keeper.configuration is not None
+    assert keeper.configuration.bare
+    assert keeper.configuration.overrides == {"region": "there", "retries": 5}
+
+
+@pytest.mark.parametrize("command", ["login", "logout", "refresh", "trust", "providers", "demo"])
+def test_what_keeps_something_has_no_bare_mode(run: Run, command: str) -> None:
+    assert run(command, "--bare").code == 2
 
 
 def test_json_may_come_before_the_command(run: Run) -> None:

@@ -25,6 +25,7 @@ class Terminal:
 def test_without_a_terminal_nobody_can_be_asked(run: Run, keeper: FakeKeeper) -> None:
     run("token")
     assert keeper.approve is None
+    assert keeper.timeout is None
 
 
 @pytest.mark.parametrize(("typed", "agreed"), [("y\n", True), ("n\n", False), ("", False)])
@@ -36,6 +37,7 @@ def test_at_a_terminal_the_person_is_asked(
     run("token")
     assert keeper.approve is not None
     assert keeper.approve("Trust it?") is agreed
+    assert keeper.timeout == 300  # a person needs time
 
 
 def test_a_person_hears_what_they_should_know_and_not_each_step(

@@ -40,6 +40,7 @@ def test_table_names_every_command_and_no_other() -> None:
         "trust",
         "token",
         "export",
+        "exec",
         "demo",
     ]
     assert set(cli._HOMES) == set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))

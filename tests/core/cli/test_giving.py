@@ -7,8 +7,9 @@ import subprocess
 
 import pytest
 
-from cli_doubles import REFRESH_TOKEN, TOKEN, FakeKeeper, Run, api_key, token
-from freshkey.model import Identity
+from cli_doubles import NEWER_TOKEN, REFRESH_TOKEN, TOKEN, FakeKeeper, Run, api_key, token
+from freshkey.errors import ProtocolError, ProviderRefused, TransientError
+from freshkey.model import Identity, Inspection, Validity
 from freshkey.secret import Secret
 
 
@@ -37,6 +38,48 @@ def test_min_ttl_and_profile_reach_the_keeper(run: Run, keeper: FakeKeeper) -> N
 
     assert keeper.asked == [("get", "other", 600.0)]
     assert keeper.closed
+
+
+def test_a_token_that_is_honoured_is_printed_after_the_check(run: Run, keeper: FakeKeeper) -> None:
+    done = run("token", "--check", "--min-ttl", "60")
+
+    assert (done.code, done.out, done.err) == (0, f"{TOKEN}\n", "")
+    assert keeper.asked == [("get", "me", 60.0), ("inspect", "me")]
+
+
+@pytest.mark.parametrize("validity", [Validity.REFUSED, Validity.EXPIRED])
+def test_a_token_that_is_refused_is_renewed_once(run: Run, keeper: FakeKeeper, validity: Validity) -> None:
+    keeper.inspection = Inspection(validity=validity)
+    done = run("token", "--check", "--min-ttl", "60")
+
+    assert (done.code, done.out, done.err) == (0, f"{NEWER_TOKEN}\n", "")
+    assert keeper.asked == [("get", "me", 60.0), ("inspect", "me"), ("get", "me", 60.0, keeper.credential)]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Inspection(validity=Validity.UNREACHABLE, detail="no answer"),
+        Inspection(validity=Validity.UNCHECKABLE, detail="no answer"),
+        TransientError("no answer"),
+        ProtocolError("no answer"),
+    ],
+)
+def test_a_token_that_cannot_be_checked_is_printed_and_that_is_said(
+    run: Run, keeper: FakeKeeper, answer: Inspection | Exception
+) -> None:
+    keeper.inspection = answer
+    done = run("token", "--check")
+
+    assert (done.code, done.out, done.err) == (0, f"{TOKEN}\n", "me: printed without a check: no answer\n")
+    assert run("token", "--check", "--json").err == ""
+
+
+def test_a_check_that_shows_a_fault_is_an_error(run: Run, keeper: FakeKeeper) -> None:
+    keeper.inspection = ProviderRefused("its certificate cannot be verified")
+    done = run("token", "--check")
+
+    assert (done.code, done.out) == (6, "")
 
 
 def test_credential_of_several_parts_is_no_token(run: Run, keeper: FakeKeeper) -> None:

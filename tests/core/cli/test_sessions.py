@@ -191,3 +191,54 @@ def test_token_may_go_to_a_terminal_too(machine: Machine) -> None:
     with Typist(machine.command("token"), machine.environ) as person:
         assert person.end() == 0
         assert person.screen == token.replace("\n", "\r\n")
+
+
+def test_a_token_that_the_server_refuses_is_renewed_once_where_it_is_checked(machine: Machine) -> None:
+    machine.server.policy.lifetime = 40.0  # one that is younger than a tenth of it is not renewed again
+    machine.sign_in()
+    first = machine.run("token", "--check")
+    assert (first.code, first.err, machine.server.count("grant.refresh_token")) == (0, "", 0)
+
+    machine.server.expire_access_tokens()
+    assert machine.run("token").out == first.out
+    too_young = machine.run("token", "--check")
+    assert (too_young.code, too_young.out, machine.server.count("grant.refresh_token")) == (5, "", 0)
+    while (second := machine.run("token", "--check")).code == 5:
+        assert machine.server.count("grant.refresh_token") == 0
+    assert (second.code, second.err, machine.server.count("grant.refresh_token")) == (0, "", 1)
+    assert second.out != first.out
+    assert machine.run("token", "--check").out == second.out
+    assert machine.server.count("grant.refresh_token") == 1
+
+
+def test_a_server_that_cannot_be_asked_costs_nobody_the_token(machine: Machine) -> None:
+    machine.sign_in()
+    machine.server.fail_with(503, endpoint="profile")
+    done = machine.run("token", "--check")
+
+    assert (done.code, done.out) == (0, machine.run("token").out)
+    assert done.err.startswith("me: printed without a check: ")
+
+
+def test_bare_mode_uses_what_is_handed_in_and_nothing_that_is_kept(machine: Machine) -> None:
+    machine.sign_in()
+    kept = machine.run("token").out
+    bare = ("claude_oauth", "--bare")
+    assert machine.run("token", *bare).code == 3
+    assert machine.run("token", "me", "--bare").code == 6  # the profile is one of config.toml
+
+    reading, writing = os.pipe()
+    os.write(writing, b"sk-ant-api03-handed-in-0123456789\n")
+    os.close(writing)
+    command = machine.command("token", *bare, "--set", f"api_key_fd={reading}")
+    done = subprocess.run(command, env=machine.environ, pass_fds=[reading], capture_output=True, text=True, check=False)
+    os.close(reading)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "sk-ant-api03-handed-in-0123456789\n", "")
+    assert kept.strip() not in machine.run("explain", *bare).out
+    assert machine.run("status", "--bare", ANTHROPIC_API_KEY="sk-ant-api03-of-the-environment").err == ""
+
+
+def test_a_setting_of_the_run_is_checked_like_one_of_the_file(machine: Machine) -> None:
+    done = machine.run("token", "--set", "api_kee_fd=3")
+    assert (done.code, done.out) == (6, "")
+    assert "--set: there is no setting 'api_kee_fd'. Did you mean 'api_key_fd'?" in done.err

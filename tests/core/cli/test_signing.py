@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from cli_doubles import ADA, FakeKeeper, Run, api_key
+from freshkey.cli.keys import KeyGiver
 from freshkey.cli.person import Terminal
 from freshkey.events import AccountChanged, ObserverFailed, Renewed, SignedOut, Unsaved
 from freshkey.model import Identity
@@ -42,6 +45,28 @@ def test_source_and_store_of_the_run_are_passed_on(run: Run, keeper: FakeKeeper)
     assert keeper.asked == [("login", "me", "sign-in")]
     assert keeper.configuration is not None
     assert keeper.configuration.table("me").store == "memory"
+
+
+def test_a_key_that_exists_is_kept(run: Run, keeper: FakeKeeper) -> None:
+    keeper.credential = api_key()
+    done = run("login", "me", "--api-key")
+
+    assert keeper.asked == [("login", "me", "pasted")]
+    assert isinstance(keeper.ask, KeyGiver)
+    assert done.out.splitlines() == ["me: Key kept", "  kept in: file"]
+
+
+def test_a_key_of_another_program_is_imported_and_each_step_is_told(
+    run: Run, keeper: FakeKeeper, capfd: pytest.CaptureFixture[str]
+) -> None:
+    keeper.credential = api_key()
+    done = run("login", "--api-key", "--import-from", "https://example.com/Old Tool/ada")
+
+    assert keeper.asked == [("import_key", "me", "https://example.com/Old Tool", "ada")]
+    assert done.out.splitlines() == ["me: Key kept", "  kept in: file"]
+    assert keeper.report is not None
+    keeper.report.progress("Reading it")
+    assert capfd.readouterr().err == "Reading it\n"
 
 
 def test_refresh_renews_now(run: Run, keeper: FakeKeeper) -> None:

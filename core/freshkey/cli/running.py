@@ -1,0 +1,44 @@
+"""The command ``exec``: another program gets the credential in its environment, and this process's place."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from freshkey.cli import replacing, views
+from freshkey.cli.giving import child_variables
+
+
+if TYPE_CHECKING:
+    from freshkey.cli.context import Context
+    from freshkey.model import Credential
+
+SOON = 3600.0
+"""Seconds before its end from which on a person is told when a credential ends; the program cannot renew it."""
+
+
+def exec(context: Context) -> int:  # noqa: A001  the name of the command
+    """Run a program that finds the credential where its own client libraries look for one."""
+    name, kept = context.profile(), context.arguments.keep_fd
+    replacing.check_descriptors(kept)
+    with context.keeper() as keeper:
+        credential = keeper.get(name, min_ttl=context.arguments.min_ttl)
+        family = keeper.describe(name).variables
+    environ = _environment(context.environ, family, child_variables(name, credential))
+    replacing.wait_for_renewals()
+    _tell_of_its_end(context, name, credential)
+    return replacing.replace(context.arguments.words, environ, kept)
+
+
+def _environment(inherited: Mapping[str, str], family: Collection[str], own: Mapping[str, str]) -> dict[str, str]:
+    """Return what was inherited, with the profile's credential in place of all others of its family."""
+    return {name: value for name, value in inherited.items() if name not in family} | dict(own)
+
+
+def _tell_of_its_end(context: Context, name: str, credential: Credential) -> None:
+    left = views.seconds_left(credential)
+    if left is not None and left < SOON:
+        context.out.say(
+            f"{name}: the credential ends in {views.span(left)}, and the command cannot renew it"
+            " (--min-ttl asks for a longer one)"
+        )
