@@ -1,0 +1,72 @@
+"""Runs what botocore does on a thread of its own: with a deadline, and without a word in the program's log."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
+
+from freshkey.errors import TransientError
+
+
+T = TypeVar("T")
+
+THREAD: Final = "freshkey aws"
+
+_LOGGERS: Final = ("auth", "client", "credentials", "endpoint", "hooks", "httpsession", "parsers", "tokens", "utils")
+
+
+def within(seconds: float, call: Callable[[], T], what: str) -> T:
+    """Return what a call returns, or raise what it raises, if it does so in time.
+
+    botocore bounds neither a credential process nor a look-up as a whole. A call that is given up goes on and is
+    forgotten: it only reads.
+
+    Args:
+        seconds: How long it may take.
+        call: What to do.
+        what: What did not come, for the message.
+
+    Raises:
+        TransientError: It takes too long, or the process may start no more threads.
+    """
+    _silence()
+    run = _Run(call)
+    try:
+        run.thread.start()
+    except RuntimeError:
+        raise TransientError("no thread can be started to look for AWS credentials") from None
+    run.thread.join(seconds)
+    if run.thread.is_alive():
+        raise TransientError(f"{what} within {seconds:g} s", hint="Look at what AWS's configuration names")
+    return run.result()
+
+
+class _Run(Generic[T]):
+    def __init__(self, call: Callable[[], T]) -> None:
+        self._call = call
+        self._answers: list[T] = []
+        self._error: BaseException | None = None
+        self.thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
+
+    def _run(self) -> None:
+        try:
+            self._answers.append(self._call())
+        except BaseException as error:  # noqa: BLE001  raised again by whoever waits
+            self._error = error
+
+    def result(self) -> T:
+        if self._error is not None:
+            raise self._error
+        return self._answers[0]
+
+
+def _elsewhere(record: logging.LogRecord) -> bool:  # noqa: ARG001  a filter is asked about a record
+    return threading.current_thread().name != THREAD
+
+
+def _silence() -> None:
+    """Keep botocore's log of what happens here from everybody: it quotes answers of STS, secret keys included."""
+    for name in _LOGGERS:
+        logging.getLogger(f"botocore.{name}").addFilter(_elsewhere)

@@ -1,0 +1,124 @@
+"""Asks AWS's Security Token Service whose credentials these are, and whether they are still honoured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from freshkey.errors import FreshkeyError, TransientError
+from freshkey.model import Credential, Identity, Inspection, Profile, Validity
+from freshkey_bedrock.bounded import within
+from freshkey_bedrock.formats import AwsCredential, BedrockApiKey
+from freshkey_bedrock.settings import BedrockSettings
+
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+DEADLINE: Final = 20.0
+"""Seconds that the check may take at the most."""
+
+CONNECT: Final = 5.0
+READ: Final = 10.0
+"""Seconds for each step of the one request."""
+
+REFUSED: Final = frozenset(
+    {
+        "InvalidClientTokenId",
+        "InvalidAccessKeyId",
+        "UnrecognizedClientException",
+        "SignatureDoesNotMatch",
+        "AuthFailure",
+    }
+)
+"""What AWS says of keys that it does not know or that do not sign."""
+
+_HINTS: Final = {
+    "SignatureDoesNotMatch": "the secret key is not that of the access key, or this machine's clock is wrong",
+    "InvalidClientTokenId": "AWS does not know the access key",
+}
+
+
+def inspect(profile: Profile, credential: Credential) -> Inspection:
+    """Return what AWS thinks of a credential.
+
+    GetCallerIdentity needs no permission, so it tells whose credentials they are; it does not tell whether they may
+    use a model. It is asked in the region of the credential, through the proxy that the environment names.
+    """
+    if credential.expired():
+        when = f"{credential.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+        return _answer(Validity.EXPIRED, credential.identity, f"It expired at {when}")
+    if not isinstance(credential, AwsCredential):
+        what = "A Bedrock API key" if isinstance(credential, BedrockApiKey) else "This"
+        detail = f"{what} cannot be checked with STS, which takes signed requests only; a request to a model tells"
+        return _answer(Validity.UNCHECKABLE, credential.identity, detail)
+    return _ask(profile, credential)
+
+
+def _ask(profile: Profile, credential: AwsCredential) -> Inspection:
+    from botocore.exceptions import ClientError
+
+    settings = profile.settings_as(BedrockSettings)
+    try:
+        said = within(min(settings.deadline, DEADLINE), lambda: _caller(settings, credential), "STS did not answer")
+    except ClientError as error:
+        return _judge(error, credential)
+    except FreshkeyError as error:
+        return _answer(Validity.UNREACHABLE, credential.identity, error.message)
+    except Exception as error:  # noqa: BLE001  botocore raises whatever its input provokes
+        flaw = _trouble(error, profile)
+    else:
+        return _answer(Validity.VALID, _identity(said).completed_by(credential.identity), "It is honoured")
+    if isinstance(flaw, TransientError):
+        return _answer(Validity.UNREACHABLE, credential.identity, f"{flaw.message} ({credential.region})")
+    # Raised outside the handler, so that nothing of botocore's comes along.
+    raise flaw
+
+
+def _trouble(error: Exception, profile: Profile) -> FreshkeyError:
+    from freshkey_bedrock.region import aws_profile
+    from freshkey_bedrock.troubles import explained
+
+    flaw = explained(error, aws_profile(profile))
+    flaw.profile = profile.name
+    return flaw
+
+
+def _caller(settings: BedrockSettings, credential: AwsCredential) -> Any:  # noqa: ANN401  botocore has no types
+    from botocore.config import Config
+
+    from freshkey_bedrock.chain import session
+
+    limits = Config(
+        connect_timeout=CONNECT, read_timeout=READ, retries={"total_max_attempts": 1}, signature_version="v4"
+    )
+    client = session(settings.aws_profile, credential.region).create_client(
+        "sts",
+        region_name=credential.region,
+        aws_access_key_id=credential.access_key_id,
+        aws_secret_access_key=credential.secret_access_key.reveal(),
+        aws_session_token=credential.session_token.reveal() if credential.session_token else None,
+        config=limits,
+    )
+    return client.get_caller_identity()
+
+
+def _identity(said: Any) -> Identity:  # noqa: ANN401  botocore has no types
+    return Identity(account=said.get("UserId"), organization=said.get("Account"), arn=said.get("Arn"))
+
+
+def _judge(error: ClientError, credential: AwsCredential) -> Inspection:
+    from freshkey_bedrock.troubles import BUSY, DENIED, EXPIRED, SERVER_ERROR, code_of, status_of, words_of
+
+    code = code_of(error)
+    if code in EXPIRED:
+        return _answer(Validity.EXPIRED, credential.identity, f"STS says that it has expired ({code})")
+    if code in BUSY or status_of(error) >= SERVER_ERROR:
+        return _answer(Validity.UNREACHABLE, credential.identity, f"STS cannot tell for now ({code})")
+    if code in DENIED:
+        return _answer(Validity.REFUSED, credential.identity, f"STS denies access{words_of(error)} ({code})")
+    known = _HINTS.get(code, "it is no longer honoured") if code in REFUSED else "it does not accept the request"
+    return _answer(Validity.REFUSED, credential.identity, f"STS refuses it: {known} ({code})")
+
+
+def _answer(validity: Validity, identity: Identity | None, detail: str) -> Inspection:
+    return Inspection(validity=validity, identity=identity, detail=detail)

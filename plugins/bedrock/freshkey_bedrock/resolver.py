@@ -1,0 +1,54 @@
+"""botocore's chain of places, with two changes: credential processes are bounded, and nobody is asked on a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from freshkey.errors import LoginRequired
+from freshkey.model import Profile
+from freshkey_bedrock.process import Process
+
+
+def careful_resolver(session: Any, profile: Profile, deadline: float) -> Any:  # noqa: ANN401  botocore has no types
+    """Return the resolver of a botocore session, changed where botocore would wait for ever or read without end.
+
+    botocore offers no way to hand these in, so the attributes of its providers are replaced. Tests against the real
+    library notice if they are called otherwise one day.
+    """
+    from botocore.credentials import AssumeRoleProvider, ProcessProvider, create_credential_resolver
+
+    def start(argv: list[str], **_pipes: object) -> Process:
+        return Process(argv, deadline)
+
+    resolver = create_credential_resolver(session)
+    for provider in resolver.providers:
+        if isinstance(provider, ProcessProvider):
+            provider._popen = start  # noqa: SLF001
+        if isinstance(provider, AssumeRoleProvider):
+            provider._prompter = _refusal(profile)  # noqa: SLF001
+            _bound_sources(provider, start)
+    return resolver
+
+
+def _bound_sources(provider: Any, start: Any) -> None:  # noqa: ANN401  botocore has no types
+    """Bound the processes of profiles that a role is assumed from, which botocore makes when it needs them."""
+    builder = provider._profile_provider_builder  # noqa: SLF001
+    make = builder._create_process_provider  # noqa: SLF001
+
+    def made(profile_name: str) -> Any:  # noqa: ANN401  botocore has no types
+        process = make(profile_name)
+        process._popen = start  # noqa: SLF001
+        return process
+
+    builder._create_process_provider = made  # noqa: SLF001
+
+
+def _refusal(profile: Profile) -> Any:  # noqa: ANN401  a callback of botocore's
+    def refuse(_prompt: str) -> str:
+        raise LoginRequired(
+            "the AWS role asks for an MFA code, which cannot be entered here",
+            profile=profile.name,
+            hint="Name an AWS profile that needs none, such as one of aws sso login",
+        )
+
+    return refuse

@@ -1,0 +1,84 @@
+"""Says what AWS credentials are there: offline and quick, from the environment, the shared files and the machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from freshkey.model import Profile, Sighting
+from freshkey_bedrock.region import aws_profile
+from freshkey_bedrock.settings import BedrockSettings
+from freshkey_bedrock.shared_files import profile_section
+
+
+KIND: Final = "AWS credentials"
+
+IN_PROFILES: Final = (
+    ("role_arn", "AWS role"),
+    ("web_identity_token_file", "AWS role by web identity"),
+    ("sso_session", "AWS IAM Identity Center"),
+    ("sso_start_url", "AWS IAM Identity Center"),
+    ("aws_access_key_id", "AWS access key"),
+    ("login_session", "session of aws login"),
+    ("credential_process", "credential_process"),
+)
+"""Keys of a profile that promise credentials, in botocore's order, and what each is."""
+
+CONTAINER: Final = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+
+DMI: Final = Path("/sys/class/dmi/id")
+"""What the firmware says of the machine, on Linux; world-readable files of one line."""
+
+
+def named_profile(profile: Profile) -> Sighting | None:
+    """Say which profile the settings name; that it does not exist is found out when it is used."""
+    name = profile.settings_as(BedrockSettings).aws_profile
+    if name is None:
+        return None
+    return in_profile(name) or Sighting(kind=KIND, origin=f"AWS profile {name!r}")
+
+
+def default_chain(profile: Profile) -> Sighting | None:
+    """Say where botocore will find credentials: environment, profile, container or instance."""
+    environ = os.environ
+    if key := environ.get("AWS_ACCESS_KEY_ID"):
+        return Sighting(kind="AWS access key", origin="environment variable AWS_ACCESS_KEY_ID", last_four=key[-4:])
+    if environ.get("AWS_WEB_IDENTITY_TOKEN_FILE"):
+        return Sighting(kind="AWS role by web identity", origin="environment variable AWS_WEB_IDENTITY_TOKEN_FILE")
+    if sighting := in_profile(aws_profile(profile)):
+        return sighting
+    for name in CONTAINER:
+        if environ.get(name):
+            return Sighting(kind="AWS credentials of a container", origin=f"environment variable {name}")
+    return Sighting(kind="AWS role of the instance", origin="instance metadata") if on_instance(environ) else None
+
+
+def in_profile(name: str) -> Sighting | None:
+    """Say what a profile of AWS's tools promises."""
+    section = profile_section(name) or {}
+    for key, kind in IN_PROFILES:
+        if section.get(key):
+            shown = section[key][-4:] if key == "aws_access_key_id" else None
+            return Sighting(kind=kind, origin=f"AWS profile {name!r}", last_four=shown)
+    return None
+
+
+def on_instance(environ: Mapping[str, str] = os.environ, dmi: Path = DMI) -> bool:
+    """Whether instance metadata are worth asking: never where they are disabled, else where they can be known to be.
+
+    Names of the vendor are those that AWS documents for telling its instances ("Identify EC2 instances").
+    """
+    if environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
+        return False
+    if environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT"):
+        return True
+    return any("amazon" in _line(dmi / name).lower() for name in ("sys_vendor", "bios_vendor", "board_vendor"))
+
+
+def _line(path: Path) -> str:
+    try:
+        return path.read_text("ascii", errors="replace")[:200]
+    except OSError:
+        return ""

@@ -1,0 +1,55 @@
+"""Where credentials for Bedrock come from, in order of precedence, and who gets one from each.
+
+1. ``bearer-key``: ``AWS_BEARER_TOKEN_BEDROCK``, which AWS's SDKs too prefer to all AWS credentials.
+2. ``short-term-key``: a Bedrock API key made here from AWS credentials, where the profile asks for that.
+3. ``credential-export``: a command that prints AWS credentials, where the profile names one.
+4. ``aws-profile``: the profile of AWS's tools that the profile names; the environment's credentials are ignored then.
+5. ``stored-api-key``: a Bedrock API key that a person handed in.
+6. ``sso``: a sign-in of freshkey's own at AWS IAM Identity Center.
+7. ``default-chain``: whatever botocore finds, in its order.
+
+So what configuration names comes before what freshkey keeps, and that before what happens to be there.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from attrs import evolve
+
+from freshkey.clock import SYSTEM, Clock
+from freshkey.model import Credential, Interaction, Profile, Source
+from freshkey_bedrock import api_key, sightings
+
+
+AWS_PROFILE: Final = "aws-profile"
+DEFAULT_CHAIN: Final = "default-chain"
+
+SOURCES: Final = (
+    Source(
+        id=api_key.BEARER,
+        title="API key in AWS_BEARER_TOKEN_BEDROCK",
+        owned=False,
+        handed_in=True,
+        needs_consent=True,
+        look=api_key.look,
+    ),
+    Source(id=AWS_PROFILE, title="profile of AWS's tools, by name", owned=False, look=sightings.named_profile),
+    Source(id=api_key.STORED, title="API key kept by freshkey", owned=True, interactive=True, pasted=True),
+    Source(id=DEFAULT_CHAIN, title="AWS's default chain", owned=False, look=sightings.default_chain),
+)
+
+
+def acquire(profile: Profile, source: Source, ask: Interaction, *, clock: Clock = SYSTEM) -> Credential:
+    """Get a credential from one of `SOURCES`."""
+    return evolve(_acquire(profile, source.id, ask, clock), source=source.id)
+
+
+def _acquire(profile: Profile, source_id: str, ask: Interaction, clock: Clock) -> Credential:
+    from freshkey_bedrock import chain
+
+    if source_id == api_key.BEARER:
+        return api_key.from_environment(profile, clock=clock)
+    if source_id == api_key.STORED:
+        return api_key.from_person(profile, ask, clock=clock)
+    return chain.take(profile, explicit=source_id == AWS_PROFILE, clock=clock)
