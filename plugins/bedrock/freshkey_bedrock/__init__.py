@@ -8,7 +8,7 @@ from freshkey.hooks import hookimpl
 
 
 if TYPE_CHECKING:
-    from freshkey.model import Credential, Description, Inspection, Interaction, Profile, Source
+    from freshkey.model import Credential, Description, Inspection, Interaction, Profile, Reporter, Source
 
 
 @hookimpl
@@ -29,3 +29,11 @@ def acquire(profile: Profile, source: Source, ask: Interaction) -> Credential:
     from freshkey_bedrock.sources import acquire as take
 
     return take(profile, source, ask)
+
+
+@hookimpl
+def refresh(profile: Profile, credential: Credential, report: Reporter) -> Credential:
+    """Renew a sign-in."""
+    from freshkey_bedrock.renewal import renew
+
+    return renew(profile, credential, report)
