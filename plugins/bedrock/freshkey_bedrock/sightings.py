@@ -28,6 +28,8 @@ IN_PROFILES: Final = (
 
 CONTAINER: Final = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 
+_VARIABLE: Final = "environment variable"
+
 DMI: Final = Path("/sys/class/dmi/id")
 """What the firmware says of the machine, on Linux; world-readable files of one line."""
 
@@ -40,18 +42,24 @@ def named_profile(profile: Profile) -> Sighting | None:
     return in_profile(name) or Sighting(kind=KIND, origin=f"AWS profile {name!r}")
 
 
+def by_environment(profile: Profile) -> Sighting | None:
+    """Say which environment variable botocore will follow, if it follows one before anything else."""
+    sighting = default_chain(profile)
+    return sighting if sighting and sighting.origin.startswith(_VARIABLE) else None
+
+
 def default_chain(profile: Profile) -> Sighting | None:
     """Say where botocore will find credentials: environment, profile, container or instance."""
     environ = os.environ
     if key := environ.get("AWS_ACCESS_KEY_ID"):
-        return Sighting(kind="AWS access key", origin="environment variable AWS_ACCESS_KEY_ID", last_four=key[-4:])
+        return Sighting(kind="AWS access key", origin=f"{_VARIABLE} AWS_ACCESS_KEY_ID", last_four=key[-4:])
     if environ.get("AWS_WEB_IDENTITY_TOKEN_FILE"):
-        return Sighting(kind="AWS role by web identity", origin="environment variable AWS_WEB_IDENTITY_TOKEN_FILE")
+        return Sighting(kind="AWS role by web identity", origin=f"{_VARIABLE} AWS_WEB_IDENTITY_TOKEN_FILE")
     if sighting := in_profile(aws_profile(profile)):
         return sighting
     for name in CONTAINER:
         if environ.get(name):
-            return Sighting(kind="AWS credentials of a container", origin=f"environment variable {name}")
+            return Sighting(kind="AWS credentials of a container", origin=f"{_VARIABLE} {name}")
     return Sighting(kind="AWS role of the instance", origin="instance metadata") if on_instance(environ) else None
 
 

@@ -4,11 +4,13 @@
 2. ``short-term-key``: a Bedrock API key made here from AWS credentials, where the profile asks for that.
 3. ``credential-export``: a command that prints AWS credentials, where the profile names one.
 4. ``aws-profile``: the profile of AWS's tools that the profile names; the environment's credentials are ignored then.
-5. ``stored-api-key``: a Bedrock API key that a person handed in.
-6. ``sso``: a sign-in of freshkey's own at AWS IAM Identity Center.
-7. ``default-chain``: whatever botocore finds, in its order.
+5. ``environment``: the default chain, where an environment variable is what botocore uses first.
+6. ``stored-api-key``: a Bedrock API key that a person handed in.
+7. ``sso``: a sign-in of freshkey's own at AWS IAM Identity Center.
+8. ``default-chain``: whatever else botocore finds, in its order.
 
-So what configuration names comes before what freshkey keeps, and that before what happens to be there.
+So what was handed in or configuration names comes before what freshkey keeps, and that before what happens to be
+there.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from freshkey_bedrock import api_key, sightings
 
 
 AWS_PROFILE: Final = "aws-profile"
+ENVIRONMENT: Final = "environment"
 DEFAULT_CHAIN: Final = "default-chain"
 
 SOURCES: Final = (
@@ -35,6 +38,13 @@ SOURCES: Final = (
         look=api_key.look,
     ),
     Source(id=AWS_PROFILE, title="profile of AWS's tools, by name", owned=False, look=sightings.named_profile),
+    Source(
+        id=ENVIRONMENT,
+        title="AWS credentials by the environment",
+        owned=False,
+        handed_in=True,
+        look=sightings.by_environment,
+    ),
     Source(id=api_key.STORED, title="API key kept by freshkey", owned=True, interactive=True, pasted=True),
     Source(id=DEFAULT_CHAIN, title="AWS's default chain", owned=False, look=sightings.default_chain),
 )
