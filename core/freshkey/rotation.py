@@ -411,5 +411,5 @@ def login_required(desk: Desk, message: str) -> LoginRequired:
     name = desk.profile.name
     if sources.first_owned(desk.profile, desk.description) is not None:
         return LoginRequired(message, profile=name, hint=f"Run: freshkey login {name}")
-    looked = "; ".join(source.title for source in desk.description.sources)
+    looked = "; ".join(source.title for source in desk.description.sources if source.handed_in or not desk.profile.bare)
     return LoginRequired(message, profile=name, hint=f"Looked for: {looked}")
