@@ -1100,7 +1100,7 @@ def test_bare_mode_neither_reads_nor_locks_the_store(world: World) -> None:
     world.signed_in()
     world.journal.clear()
     keeper = world.keeper(bare=True)
-    with pytest.raises(LoginRequired, match=r"there is no credential\. Looked for: A variable; A sign-in$"):
+    with pytest.raises(LoginRequired, match=r"there is no credential\. Looked for: A variable$"):
         keeper.get("me")
     with pytest.raises(LoginRequired, match="there is no credential"):
         world.keeper(bare=True, ask=world.person).get("me")
