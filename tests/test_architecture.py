@@ -53,7 +53,19 @@ LAYERS: list[tuple[str, ...]] = [
     ("plugins",),
     ("lifecycle",),
     # Renewal, and what surrounds it.
-    ("sources", "consent", "trust", "desk", "saving", "spending", "rotation", "holding", "session", "importing", "timer"),
+    (
+        "sources",
+        "consent",
+        "trust",
+        "desk",
+        "saving",
+        "spending",
+        "rotation",
+        "holding",
+        "session",
+        "importing",
+        "timer",
+    ),
     ("keeper",),
     # What stands around the keeper: kits for tests, and faces for people and HTTP clients.
     ("testing",),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
+import struct
 import subprocess
 import termios
 import time
@@ -68,6 +70,15 @@ class Typist:
             if time.monotonic() > end:
                 raise TimeoutError("the terminal still echoes")
             time.sleep(GLANCE)
+
+    @property
+    def pid(self) -> int:
+        """The command's process."""
+        return self._process.pid
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Give the terminal another size, as a window manager does."""
+        fcntl.ioctl(self._keyboard, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     @property
     def echoes(self) -> bool:

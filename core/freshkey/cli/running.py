@@ -38,7 +38,6 @@ def _environment(inherited: Mapping[str, str], family: Collection[str], own: Map
 def _tell_of_its_end(context: Context, name: str, credential: Credential) -> None:
     left = views.seconds_left(credential)
     if left is not None and left < SOON:
-        context.out.say(
-            f"{name}: the credential ends in {views.span(left)}, and the command cannot renew it"
-            " (--min-ttl asks for a longer one)"
-        )
+        told = f"{name}: the credential ends in {views.span(left)}, and the command cannot renew it"
+        is_old = credential.lifetime is not None and credential.lifetime > SOON
+        context.out.say(f"{told}; --min-ttl asks for a fresh one" if is_old else told)

@@ -1,0 +1,361 @@
+"""freshkey exec for real: the program is in freshkey's place, with its terminal, its signals, and nothing too much."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from attrs import define
+
+from freshkey.testing import AuthorizationServer, ScriptedPerson
+from freshkey.testing.browser import follow
+from freshkey.testing.server.policy import Policy
+from freshkey_claude_oauth.description import VARIABLES
+from home import Home
+from matrix import row
+from typist import Typist
+
+
+if sys.platform != "linux":
+    pytest.skip("what a process has is read in /proc", allow_module_level=True)
+
+SECONDS = 30.0
+
+FOREIGN = {
+    "ANTHROPIC_API_KEY": "sk-ant-api03-somebody-elses",
+    "ANTHROPIC_PROFILE": "somebody-elses",
+    "CLAUDE_CODE_USE_BEDROCK": "1",
+    "CLAUDE_CODE_OAUTH_TOKEN": "somebody-elses",
+}
+"""Other credentials of the same family, which a program must not see."""
+
+NEIGHBOUR = {"AWS_PROFILE": "mine", "ANTHROPIC_BASE_URL": "https://gateway.example", "ODD": "line\nline \udcff"}
+"""What is somebody else's business."""
+
+WAITING = """
+import os, signal, sys, time
+
+def tell(text):
+    print(text, flush=True)
+
+def size(*_):
+    columns, rows = os.get_terminal_size()
+    tell(f"{rows} rows, {columns} columns")
+
+signal.signal(signal.SIGWINCH, size)
+try:
+    tell("ready")
+    while True:
+        time.sleep(0.05)
+except KeyboardInterrupt:
+    tell("interrupted")
+    sys.exit(7)
+"""
+"""A program that tells what reaches it."""
+
+
+@define(kw_only=True)
+class Person(Home):
+    """Somebody who is signed in at a test's server."""
+
+    server: AuthorizationServer
+
+    def configure_for_exec(self) -> None:
+        self.configure(source="oauth", **self.server.settings())
+        with self.keeper() as keeper:
+            keeper.login("me", ask=ScriptedPerson(browser=follow))
+
+    def command(self, *words: str, options: Sequence[str] = ()) -> list[str]:
+        return [sys.executable, "-m", "freshkey", "exec", *options, "me", "--", *words]
+
+    def run(self, *words: str, options: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*words, options=options),
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+
+@pytest.fixture
+def server() -> Iterator[AuthorizationServer]:
+    with AuthorizationServer(Policy(lifetime=7200.0)) as server:
+        yield server
+
+
+@pytest.fixture
+def person(tmp_path: Path, server: AuthorizationServer) -> Person:
+    person = Person(root=tmp_path, store="file", server=server)
+    person.variables |= {"FRESHKEY_CONFIG_DIR": str(tmp_path / "config"), "FRESHKEY_STATE_DIR": str(tmp_path / "state")}
+    person.configure_for_exec()
+    return person
+
+
+def became(pid: int, program: str) -> None:
+    """Wait until freshkey's process is that program."""
+    end = time.monotonic() + SECONDS
+    while program not in cmdline(pid):
+        assert time.monotonic() < end, f"process {pid} still is {cmdline(pid)}"
+        time.sleep(0.02)
+
+
+def cmdline(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/cmdline").read_text("utf-8").split("\0")
+
+
+def environ(pid: int) -> dict[str, str]:
+    entries = os.fsdecode(Path(f"/proc/{pid}/environ").read_bytes()).split("\0")
+    pairs = [entry.partition("=") for entry in entries if entry]
+    assert len({name for name, _, _ in pairs}) == len(pairs)
+    return {name: value for name, _, value in pairs}
+
+
+@pytest.fixture
+def terminal(person: Person) -> Iterator[Typist]:
+    """A terminal in which the waiting program runs."""
+    with Typist(person.command(sys.executable, "-c", WAITING), person.environment) as typist:
+        typist.read_until("ready")
+        yield typist
+
+
+def test_ctrl_c_reaches_the_program_and_its_exit_code_comes_back(terminal: Typist) -> None:
+    assert "freshkey" not in cmdline(terminal.pid)
+    terminal.interrupt()
+
+    assert terminal.end() == 7
+    assert terminal.screen.count("interrupted") == 1
+    assert "freshkey: interrupted" not in terminal.screen
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_signals_reach_the_program_alone(terminal: Typist, number: signal.Signals) -> None:
+    os.kill(terminal.pid, number)
+
+    assert terminal.end() == -number
+    assert "freshkey" not in terminal.screen
+
+
+def test_the_size_of_the_window_reaches_the_program(terminal: Typist) -> None:
+    terminal.resize(41, 97)
+    terminal.read_until("41 rows, 97 columns")
+    terminal.resize(12, 30)
+    terminal.read_until("12 rows, 30 columns")
+
+
+def test_a_program_in_the_terminal_can_be_stopped_and_goes_on(terminal: Typist) -> None:
+    os.kill(terminal.pid, signal.SIGSTOP)
+    os.kill(terminal.pid, signal.SIGCONT)
+    terminal.interrupt()
+    assert terminal.end() == 7
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, 42, 127, 255])
+def test_exit_codes_are_the_programs(person: Person, code: int) -> None:
+    assert person.run("sh", "-c", f"exit {code}").returncode == code
+
+
+def test_a_program_that_a_signal_ends_is_seen_to_be_ended_by_it(person: Person) -> None:
+    assert person.run("sh", "-c", "kill -USR1 $$").returncode == -signal.SIGUSR1
+
+
+@row(60, "LEK-4", "LEK-7")
+def test_the_environment_is_exactly_what_is_documented(person: Person, server: AuthorizationServer) -> None:
+    person.variables |= FOREIGN | NEIGHBOUR
+    command = person.command(sys.executable, "-c", WAITING)
+    with subprocess.Popen(command, env=person.environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        seen, words = environ(process.pid), cmdline(process.pid)
+        process.kill()
+
+    token = person.freshkey("token").stdout.strip()
+    with person.keeper() as keeper:
+        own = keeper.get("me").environment()
+    inherited = {name: value for name, value in person.environment.items() if name not in VARIABLES}
+    assert seen == inherited | own
+    assert own["ANTHROPIC_AUTH_TOKEN"] == token
+    assert token in server.secrets()
+    assert set(NEIGHBOUR) <= set(seen)
+    assert not [name for name in FOREIGN if name in set(seen) - set(own)]
+    for secret in server.secrets() - {token}:
+        assert secret not in str(seen)
+    assert not [secret for secret in server.secrets() if secret in str(words)]
+
+
+def test_no_secret_was_ever_an_argument(person: Person, server: AuthorizationServer) -> None:
+    command = person.command(sys.executable, "-c", WAITING)
+    with subprocess.Popen(command, env=person.environment, stdout=subprocess.PIPE) as process:
+        shown: list[str] = []
+        while "freshkey" in (words := cmdline(process.pid)) or words == [""]:
+            shown += words + list(environ_if_readable(process.pid))
+        process.kill()
+    assert shown
+    assert not [secret for secret in server.secrets() if secret in str(shown)]
+
+
+def environ_if_readable(pid: int) -> list[str]:
+    """Return the environment of a process that may refuse; root reads any."""
+    try:
+        return list(environ(pid).values())
+    except OSError:
+        return []
+
+
+def test_only_standard_streams_and_kept_descriptors_are_open(person: Person, tmp_path: Path) -> None:
+    kept, other = (os.open(tmp_path / name, os.O_CREAT | os.O_RDWR) for name in ("kept", "other"))
+    command = person.command(sys.executable, "-c", WAITING, options=["--keep-fd", str(kept)])
+    try:
+        with subprocess.Popen(
+            command, env=person.environment, stdout=subprocess.PIPE, pass_fds=(kept, other)
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            there = {int(entry.name) for entry in Path(f"/proc/{process.pid}/fd").iterdir()}
+            at = Path(f"/proc/{process.pid}/fd/{kept}").readlink()
+            process.kill()
+    finally:
+        os.close(kept)
+        os.close(other)
+    assert there == {0, 1, 2, kept}
+    assert at == tmp_path / "kept"
+
+
+def test_a_descriptor_that_was_not_handed_over_is_refused(person: Person) -> None:
+    done = person.run("true", options=["--keep-fd", "9"])
+
+    assert (done.returncode, done.stdout) == (6, "")
+    assert "file descriptor 9 was not handed over" in done.stderr
+
+
+def test_streams_that_were_closed_are_the_null_device(person: Person) -> None:
+    words = [*person.command("sh", "-c", "readlink /proc/self/fd/0 >&2")]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&- >&-', "sh", *words],
+        env=person.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "/dev/null\n")
+
+
+LIMITS = (
+    "import ctypes, resource; print(resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
+)
+"""Prints the limit of core dumps, and whether the process may be read by others of its user (PR_GET_DUMPABLE)."""
+
+
+@pytest.mark.parametrize("soft", ["0", "1024"])
+def test_the_limits_of_core_dumps_are_those_freshkey_was_started_with(person: Person, soft: str) -> None:  # LEK-5
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    if hard != resource.RLIM_INFINITY and hard < 1024:
+        pytest.skip("the limit of core dumps cannot be raised here")
+    limited = ["sh", "-c", 'ulimit -S -c "$1"; shift; exec "$@"', "sh", soft]
+    directly, through = (
+        subprocess.run(
+            [*limited, *command], env=person.environment, capture_output=True, text=True, timeout=60, check=True
+        ).stdout
+        for command in ([sys.executable, "-c", LIMITS], person.command(sys.executable, "-c", LIMITS))
+    )
+    assert through == directly
+    assert through.endswith(" 1\n")
+
+
+@pytest.mark.parametrize("start", ["", "trap '' HUP; ", "trap '' INT; trap '' TERM; "])
+def test_signals_are_as_freshkey_was_started(person: Person, start: str) -> None:
+    show = ["grep", "^Sig[BCI]", "/proc/self/status"]
+    directly, through = (
+        subprocess.run(
+            ["sh", "-c", f'{start}exec "$@"', "sh", *command],
+            env=person.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout
+        for command in (show, person.command(*show))
+    )
+    assert "SigIgn" in directly
+    assert through == directly
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "says"),
+    [
+        ("no-such-command", 127, "there is no command 'no-such-command'"),
+        ("./nowhere/tool", 127, "there is no command './nowhere/tool'"),
+        ("/etc/hostname/tool", 127, "there is no command '/etc/hostname/tool'"),
+        ("/", 126, "the command '/' cannot be run"),
+    ],
+)
+def test_a_command_that_cannot_be_run(person: Person, command: str, code: int, says: str) -> None:
+    done = person.run(command)
+
+    assert (done.returncode, done.stdout) == (code, "")
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_is_no_program(person: Person, tmp_path: Path) -> None:
+    file = tmp_path / "tool"
+    file.write_text("echo ran\n")
+    assert person.run(str(file)).returncode == 126
+    file.chmod(0o700)
+    done = person.run(str(file))  # without a first line that names an interpreter
+    assert (done.returncode, done.stdout) == (126, "")
+    assert "Exec format error" in done.stderr
+
+
+def test_the_program_is_found_on_its_own_path(person: Person, tmp_path: Path) -> None:
+    tool = tmp_path / "tool"
+    tool.write_text("#!/bin/sh\necho found by $0 with $#\n")
+    tool.chmod(0o700)
+    person.variables["PATH"] = f"{tmp_path}:{os.environ['PATH']}"
+
+    assert person.run("tool", "", "--json", "a b").stdout == f"found by {tool} with 3\n"
+
+
+def test_nobody_signed_in_runs_nothing(person: Person, tmp_path: Path) -> None:
+    person.freshkey("logout")
+    done = person.run("touch", str(tmp_path / "ran"))
+
+    assert (done.returncode, (tmp_path / "ran").exists()) == (3, False)
+
+
+@row(17, "ROT-10")
+def test_a_signal_before_it_runs_lets_the_renewal_finish_and_nothing_runs(
+    person: Person, tmp_path: Path, server: AuthorizationServer
+) -> None:
+    server.policy.lifetime = 1.0
+    assert person.freshkey("refresh").returncode == 0
+    while '"expired"' not in person.freshkey("status", "--json").stdout:
+        time.sleep(0.1)
+    server.policy.lifetime = 7200.0
+    server.hold()
+    with subprocess.Popen(person.command("touch", str(tmp_path / "ran")), env=person.environment) as process:
+        server.wait_until_held()
+        process.send_signal(signal.SIGTERM)
+        server.release()
+        assert process.wait(SECONDS) == 128 + signal.SIGTERM
+    assert not (tmp_path / "ran").exists()
+    assert person.run("touch", str(tmp_path / "ran")).returncode == 0
+    assert (tmp_path / "ran").exists()
+    assert server.count("grant.refresh_token") == 2
+    assert server.count("refresh_token.reused") == 0
+
+
+def test_a_credential_that_ends_soon_is_told_of(person: Person, server: AuthorizationServer) -> None:
+    assert person.run("true").stderr == ""
+    server.policy.lifetime = 600.0
+    assert person.freshkey("refresh").returncode == 0
+    assert person.run("true").stderr.startswith("me: the credential ends in 9 min 5")
