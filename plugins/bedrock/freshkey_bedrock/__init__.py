@@ -8,7 +8,18 @@ from freshkey.hooks import hookimpl
 
 
 if TYPE_CHECKING:
-    from freshkey.model import Credential, Description, Inspection, Interaction, Profile, Reporter, Source
+    from botocore.session import Session
+
+    from freshkey.model import (
+        Credential,
+        CredentialSource,
+        Description,
+        Inspection,
+        Interaction,
+        Profile,
+        Reporter,
+        Source,
+    )
 
 
 @hookimpl
@@ -37,3 +48,21 @@ def refresh(profile: Profile, credential: Credential, report: Reporter) -> Crede
     from freshkey_bedrock.renewal import renew
 
     return renew(profile, credential, report)
+
+
+def botocore_session(source: CredentialSource, profile: str | None = None) -> Session:
+    """Return a botocore session whose credentials are always those that `source` gives for a profile.
+
+    ``boto3.Session(botocore_session=…)`` takes it. See `freshkey_bedrock.bridge.botocore_session`.
+
+    Args:
+        source: Where credentials come from; a `freshkey.Keeper` is one.
+        profile: Name of the profile; None for the selected one.
+
+    Raises:
+        ConfigurationError: The profile gives no AWS credentials but an API key.
+        FreshkeyError: There is no credential; see `freshkey.Keeper.get`.
+    """
+    from freshkey_bedrock.bridge import botocore_session as build
+
+    return build(source, profile)

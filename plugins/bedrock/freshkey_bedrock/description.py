@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from freshkey.model import Description, Profile
+from freshkey.model import Credential, Description, Profile
+from freshkey_bedrock import process_form, sso_addresses
 from freshkey_bedrock.formats import FORMATS
 from freshkey_bedrock.settings import BedrockSettings
 from freshkey_bedrock.sources import SOURCES
+from freshkey_bedrock.sso_credential import SsoCredential, binding
 
 
 VARIABLES: Final = (
@@ -33,12 +35,24 @@ VARIABLES: Final = (
 left to the child: neither chooses a credential over the one that it gets."""
 
 
-def description(profile: Profile | None) -> Description:  # noqa: ARG001  nothing of it depends on settings
-    """Return the description."""
+def description(profile: Profile | None) -> Description:
+    """Return the description, with what depends on settings where there is a profile."""
+    settings = profile.settings_as(BedrockSettings) if profile else BedrockSettings()
     return Description(
         title="Amazon Bedrock",
         settings=BedrockSettings,
-        formats=FORMATS,
+        formats={**FORMATS, "bedrock-sso": SsoCredential},
         sources=SOURCES,
+        single_use=True,  # of the sign-in's refresh tokens nothing is documented: this is the careful answer
         variables=VARIABLES,
+        hosts=sso_addresses.hosts(settings),
+        binding=binding(settings.sso_start_url, settings.sso_account_id, settings.sso_role_name),
+        exports={"credential-process": process_form.write},
+        revoke=_revoke,
     )
+
+
+def _revoke(profile: Profile, credential: Credential) -> None:
+    from freshkey_bedrock.renewal import revoke
+
+    revoke(profile, credential)

@@ -12,14 +12,12 @@ from attrs import frozen
 
 from freshkey.errors import ConfigurationError, frameless
 from freshkey.secret import Secret
-from freshkey_bedrock.settings import checked_region
+from freshkey_bedrock.settings import LONGEST_LIFE
+from freshkey_bedrock.shapes import checked_region
 
 
 PREFIX: Final = "bedrock-api-key-"
 """How short-term keys begin, as AWS's ``aws-bedrock-token-generator`` 1.1.0 makes them."""
-
-LONGEST_LIFE: Final = 43200
-"""Seconds that a short-term key lives at the most: twelve hours (Bedrock user guide, "API keys")."""
 
 _SCOPE_PARTS: Final = 5
 

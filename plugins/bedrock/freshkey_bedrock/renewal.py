@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
-from freshkey.errors import LoginRequired
+from freshkey.errors import LoginRequired, ProviderRefused
 from freshkey.model import Credential, Profile, Reporter
+from freshkey_bedrock.sso_credential import SsoCredential
 
 
-def renew(profile: Profile, credential: Credential, report: Reporter) -> Credential:  # noqa: ARG001  the hook's arguments
+def renew(profile: Profile, credential: Credential, report: Reporter) -> Credential:
     """Return a newer credential.
 
     Raises:
-        LoginRequired: Nothing came along to renew it with.
+        LoginRequired: Nothing came along to renew it with, or the sign-in has ended.
+        TransientError: Certainly nothing was spent; try again later.
+        OutcomeUnknown: The refresh token was sent, no usable answer came.
+        ProviderRefused: The person has no such role any more.
     """
+    if isinstance(credential, SsoCredential):
+        from freshkey_bedrock.sso import renew as renew_role
+
+        report.progress("Getting newer credentials of the role")
+        return renew_role(profile, credential, report)
     raise LoginRequired(
         "this credential cannot be renewed: nothing came along to renew it with",
         profile=profile.name,
         hint=f"Replace it where it came from, or run: freshkey login {profile.name}",
     )
+
+
+def revoke(profile: Profile, credential: Credential) -> None:
+    """End a sign-in at IAM Identity Center.
+
+    Raises:
+        TransientError: It may still exist; try again.
+        OutcomeUnknown: Nobody answered whether it is ended.
+        ProviderRefused: It is no sign-in, or the access portal does not accept the request.
+    """
+    if not isinstance(credential, SsoCredential):
+        raise ProviderRefused(
+            "only a sign-in can be ended from here; delete an API key in the console of Amazon Bedrock"
+        )
+    from freshkey_bedrock.sso import revoke as end
+
+    end(profile, credential)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from attrs import field, frozen
 
+from freshkey.command import Command
 from freshkey.errors import ConfigurationError
+from freshkey.helpers import HELPER_TIMEOUT
+from freshkey_bedrock.shapes import checked_region
+from freshkey_bedrock.sso_settings import SsoSettings
 
 
 DEADLINE: Final = 60.0
@@ -16,23 +19,35 @@ DEADLINE: Final = 60.0
 LONGEST_DEADLINE: Final = 600.0
 """Seconds."""
 
-_REGION: Final = re.compile(r"[a-z]{2,}(-[a-z]+)+-[0-9]+")
-"""The shape of a region's name; it becomes part of a host's name, so nothing else may pass."""
+LONGEST_LIFE: Final = 43200
+"""Seconds that a short-term key lives at the most: twelve hours (Bedrock user guide, "API keys")."""
+
+SHORTEST_LIFE: Final = 60.0
+"""Seconds; a shorter life would be over before it is used."""
 
 
 @frozen(kw_only=True)
-class BedrockSettings:
-    """The keys of a profile with ``provider = "bedrock"``.
+class BedrockSettings(SsoSettings):
+    """The keys of a profile with ``provider = "bedrock"``, those of `SsoSettings` included.
 
     Attributes:
         region: AWS region of Bedrock, before ``AWS_REGION``, ``AWS_DEFAULT_REGION`` and the region of the AWS profile.
         aws_profile: Name of a profile in the files of AWS's tools; credentials in the environment are ignored then.
         deadline: Seconds that looking for AWS credentials, or checking them, may take.
+        auth_refresh: A command that signs a person in with AWS's tools; run for whoever waits when the credentials of
+            those are seen to be gone. A project's needs trust.
+        credential_export: A command that prints AWS credentials. A project's needs trust.
+        credential_export_timeout: Seconds after which it is ended.
+        short_term_key_seconds: Life of the API keys that the source ``short-term-key`` makes; twelve hours at the most.
     """
 
     region: str | None = field(default=None, metadata={"project": True})
     aws_profile: str | None = field(default=None, metadata={"project": True})
     deadline: float = DEADLINE
+    auth_refresh: Command | None = None
+    credential_export: Command | None = None
+    credential_export_timeout: float = HELPER_TIMEOUT
+    short_term_key_seconds: float = field(default=float(LONGEST_LIFE), metadata={"project": True})
 
     def __attrs_post_init__(self) -> None:
         if self.region is not None:
@@ -43,18 +58,10 @@ class BedrockSettings:
             )
         if not 0 < self.deadline <= LONGEST_DEADLINE:
             raise ConfigurationError(f"deadline must be between 0 and {LONGEST_DEADLINE:g} seconds")
-
-
-def checked_region(region: str, what: str) -> str:
-    """Return the name of a region if it has the shape of one.
-
-    Args:
-        region: The name.
-        what: What says so, for the message.
-
-    Raises:
-        ConfigurationError: It is no name of a region.
-    """
-    if _REGION.fullmatch(region):
-        return region
-    raise ConfigurationError(f"{what}: {region!r} is no name of an AWS region", hint="Write it as eu-west-1")
+        if not 0 < self.credential_export_timeout <= LONGEST_DEADLINE:
+            raise ConfigurationError(f"credential_export_timeout must be between 0 and {LONGEST_DEADLINE:g} seconds")
+        if not SHORTEST_LIFE <= self.short_term_key_seconds <= LONGEST_LIFE:
+            raise ConfigurationError(
+                f"short_term_key_seconds must be between {SHORTEST_LIFE:g} and {LONGEST_LIFE} seconds"
+            )
+        self.check_sso()

@@ -21,7 +21,8 @@ from attrs import evolve
 
 from freshkey.clock import SYSTEM, Clock
 from freshkey.model import Credential, Interaction, Profile, Source
-from freshkey_bedrock import api_key, sightings
+from freshkey_bedrock import api_key, borrowed, credential_export, short_term_key, sightings
+from freshkey_bedrock.sso_credential import SSO
 
 
 AWS_PROFILE: Final = "aws-profile"
@@ -37,6 +38,14 @@ SOURCES: Final = (
         needs_consent=True,
         look=api_key.look,
     ),
+    Source(id=short_term_key.ID, title="API key made from AWS credentials", owned=False, look=short_term_key.look),
+    Source(
+        id=credential_export.ID,
+        title="credential_export command",
+        owned=False,
+        handed_in=True,
+        look=credential_export.look,
+    ),
     Source(id=AWS_PROFILE, title="profile of AWS's tools, by name", owned=False, look=sightings.named_profile),
     Source(
         id=ENVIRONMENT,
@@ -46,7 +55,8 @@ SOURCES: Final = (
         look=sightings.by_environment,
     ),
     Source(id=api_key.STORED, title="API key kept by freshkey", owned=True, interactive=True, pasted=True),
-    Source(id=DEFAULT_CHAIN, title="AWS's default chain", owned=False, look=sightings.default_chain),
+    Source(id=SSO, title="sign-in at AWS IAM Identity Center", owned=True, interactive=True),
+    Source(id=DEFAULT_CHAIN, title="AWS's default chain", owned=False, look=borrowed.look_in_chain),
 )
 
 
@@ -56,10 +66,16 @@ def acquire(profile: Profile, source: Source, ask: Interaction, *, clock: Clock 
 
 
 def _acquire(profile: Profile, source_id: str, ask: Interaction, clock: Clock) -> Credential:
-    from freshkey_bedrock import chain
-
     if source_id == api_key.BEARER:
         return api_key.from_environment(profile, clock=clock)
     if source_id == api_key.STORED:
         return api_key.from_person(profile, ask, clock=clock)
-    return chain.take(profile, explicit=source_id == AWS_PROFILE, clock=clock)
+    if source_id == SSO:
+        from freshkey_bedrock.sso import sign_in
+
+        return sign_in(profile, ask, clock=clock)
+    if source_id == short_term_key.ID:
+        return short_term_key.take(profile, ask, clock=clock)
+    if source_id == credential_export.ID:
+        return credential_export.take(profile, ask, clock=clock)
+    return borrowed.from_aws_tools(profile, ask, explicit=source_id == AWS_PROFILE, clock=clock)

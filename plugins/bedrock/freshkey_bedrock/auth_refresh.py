@@ -1,0 +1,52 @@
+"""Another tool's sign-in, such as ``aws sso login``: run where AWS's credentials are seen to have ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from freshkey.clock import SYSTEM, Clock
+from freshkey.errors import LoginRequired
+from freshkey.model import Interaction, Profile, Sighting
+from freshkey.person import is_attended
+from freshkey_bedrock import commands
+from freshkey_bedrock.formats import AwsCredential
+from freshkey_bedrock.settings import BedrockSettings
+
+
+def look(profile: Profile) -> Sighting | None:
+    """Say that a command is set up, after which there will be credentials."""
+    command = profile.settings_as(BedrockSettings).auth_refresh
+    return Sighting(kind="AWS credentials", origin=f"where {command.name!r} signs in") if command else None
+
+
+def with_auth_refresh(
+    profile: Profile, ask: Interaction, take: Callable[[], AwsCredential], *, clock: Clock = SYSTEM
+) -> AwsCredential:
+    """Return what `take` finds; where it finds nothing usable, run the profile's ``auth_refresh`` and look again.
+
+    The command runs only if somebody waits for the credentials: a timer that renews ahead opens nobody's browser.
+
+    Args:
+        profile: The profile.
+        ask: Who waits; hears what the command prints.
+        take: Reads AWS's files anew and returns the credentials there, or raises `LoginRequired` where there are none
+            or they have expired.
+        clock: Tells when the command last ran.
+
+    Raises:
+        LoginRequired: There is nothing, and the command is not set up, did not help, failed, or ended a moment ago.
+        TrustNeeded: The command is a project's, and not as it was when it was trusted.
+        ConfigurationError: The command cannot be run.
+    """
+    command = profile.settings_as(BedrockSettings).auth_refresh
+    if command is None:
+        return take()
+    try:
+        return take()
+    except LoginRequired:
+        if not is_attended(ask):
+            raise
+    from freshkey.login_command import run_login_command
+
+    run_login_command(command, profile, ask, clock=clock, environ=commands.environment(profile))
+    return take()

@@ -1,0 +1,71 @@
+"""A command that prints AWS credentials: run when somebody needs them, its output captured and shown to nobody."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from freshkey.clock import SYSTEM, Clock
+from freshkey.command import run_command
+from freshkey.errors import LoginRequired
+from freshkey.model import Identity, Profile, Reporter, Sighting
+from freshkey_bedrock import commands, process_form
+from freshkey_bedrock.formats import AwsCredential
+from freshkey_bedrock.region import needed_region
+from freshkey_bedrock.settings import BedrockSettings
+
+
+ID: Final = "credential-export"
+
+LEAD: Final = 300.0
+"""Seconds before their end at which the command is run again."""
+
+RECHECK: Final = 3600.0
+"""Seconds after which it is run again where it names no end; what it printed is used meanwhile."""
+
+
+def look(profile: Profile) -> Sighting | None:
+    """Say whether a command is set up, without running it."""
+    command = profile.settings_as(BedrockSettings).credential_export
+    return Sighting(kind="AWS credentials", origin=f"command {command.name!r}") if command else None
+
+
+def take(profile: Profile, report: Reporter, *, clock: Clock = SYSTEM) -> AwsCredential:
+    """Run the command and return the credentials that it printed.
+
+    Args:
+        profile: The profile.
+        report: Hears that the command is slow.
+        clock: Tells when it had printed.
+
+    Raises:
+        LoginRequired: No command is set up.
+        ConfigurationError: It cannot be run, or is a project's and not trusted as it is.
+        TransientError: It took too long or failed.
+        ProtocolError: It printed something else.
+    """
+    settings = profile.settings_as(BedrockSettings)
+    command = settings.credential_export
+    if command is None:
+        hint = f'Write credential_export = ["/path/to/program"] under [profiles.{profile.name}]'
+        raise LoginRequired("no credential_export is set up", profile=profile.name, hint=hint)
+    printed = run_command(
+        command,
+        timeout=settings.credential_export_timeout,
+        environ=commands.environment(profile),
+        on_slow=lambda seconds: report.notice(f"{command.name!r} has been running for {seconds:.0f} s"),
+    )
+    handed = process_form.read(printed, f"the command {command.name!r}")
+    obtained = clock.now()
+    return AwsCredential(
+        obtained=obtained,
+        clock=clock,
+        lifetime=handed.expires.timestamp() - obtained.wall if handed.expires else None,
+        lead=LEAD,
+        recheck_after=None if handed.expires else RECHECK,
+        source=ID,
+        identity=Identity(organization=handed.account_id),
+        access_key_id=handed.access_key_id,
+        secret_access_key=handed.secret_access_key,
+        session_token=handed.session_token,
+        region=needed_region(profile),
+    )

@@ -1,0 +1,229 @@
+"""A person's sign-in at IAM Identity Center, in a browser or with a code on another device, and its renewal.
+
+Source: botocore's model ``sso-oidc``, 2019-06-10, and AWS CLI 2 (``awscli/customizations/sso/utils.py``).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from attrs import frozen
+
+from freshkey.clock import SYSTEM, Clock
+from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused, frameless
+from freshkey.http import Request, Response, Send, json_body, parse_json_object
+from freshkey.model import Interaction
+from freshkey.oauth.answers import TokenAnswer, read_token
+from freshkey.oauth.client import OAuthClient
+from freshkey.oauth.device import device_sign_in
+from freshkey.oauth.protocol import DEVICE_GRANT, Encode, Server, refresh_request
+from freshkey.oauth.refusal import read_refusal, refusal_error
+from freshkey.oauth.signin import authorize
+from freshkey.secret import Secret
+from freshkey_bedrock.sso_session import Registration, SsoSession
+from freshkey_bedrock.sso_wire import encode, translated
+
+
+Flow = Literal["browser", "device"]
+
+CLIENT_NAME: Final = "freshkey"
+SCOPE: Final = "sso:account:access"
+REDIRECT_PATH: Final = "/oauth/callback"
+
+REDIRECT_URI: Final = f"http://127.0.0.1{REDIRECT_PATH}"
+"""As it is registered: without the port, which is a free one at each sign-in (RFC 8252, section 7.3)."""
+
+TIMEOUT: Final = 600.0
+"""Seconds that a person has in the browser: as AWS CLI 2."""
+
+DEFAULT_LIFETIME: Final = 3600.0
+"""Seconds, where the answer says nothing of the end."""
+
+_CLIENT_ENDED: Final = frozenset({"invalid_client", "unauthorized_client"})
+
+
+@frozen(kw_only=True)
+class Place:
+    """A directory of people, and how to reach it.
+
+    Attributes:
+        oidc: Address of SSO-OIDC.
+        start_url: The access portal, as people know it.
+        send: Does the I/O.
+        clock: Tells the time.
+        insecure: Addresses on loopback may do without TLS, for tests.
+    """
+
+    oidc: str
+    start_url: str
+    send: Send
+    clock: Clock = SYSTEM
+    insecure: bool = False
+
+
+def server(oidc: str) -> Server:
+    """Return the authorization server at an address."""
+    return Server(
+        authorization_endpoint=f"{oidc}/authorize",
+        token_endpoint=f"{oidc}/token",
+        device_authorization_endpoint=f"{oidc}/device_authorization",
+    )
+
+
+def sign_in(
+    place: Place, flow: Flow, ask: Interaction, *, random: Callable[[int], bytes] = secrets.token_bytes
+) -> SsoSession:
+    """Have a person sign in, with a client that is registered for this sign-in alone.
+
+    Args:
+        place: Where.
+        flow: ``browser`` (authorization code with PKCE) or ``device`` (RFC 8628).
+        ask: The person.
+        random: Returns that many random bytes.
+
+    Raises:
+        TransientError: Try again later.
+        OutcomeUnknown: The authorization code may be spent; start over.
+        LoginRequired: Nobody is there, the person declined, or nothing came in time.
+        ProviderRefused: The directory does not accept the client or the start URL.
+    """
+    ask.progress("Registering at IAM Identity Center")
+    registration = register(place, flow)
+    answer = _by_device(place, registration, ask) if flow == "device" else _by_browser(place, registration, ask, random)
+    return _session(answer, place, registration, None)
+
+
+@frameless
+def register(place: Place, flow: Flow) -> Registration:
+    """Register a public client (``RegisterClient``).
+
+    Raises:
+        TransientError: Not now.
+        OutcomeUnknown: No usable answer; registering once more does no harm.
+        ProviderRefused: The directory does not accept it.
+    """
+    grants = [DEVICE_GRANT] if flow == "device" else ["authorization_code"]
+    wanted: dict[str, object] = {
+        "clientName": CLIENT_NAME,
+        "clientType": "public",
+        "scopes": [SCOPE],
+        "grantTypes": [*grants, "refresh_token"],
+        "issuerUrl": place.start_url,
+    }
+    if flow == "browser":
+        wanted["redirectUris"] = [REDIRECT_URI]
+    return _read_registration(place.send(json_body(f"{place.oidc}/client/register", wanted)), place.clock.now().wall)
+
+
+@frameless
+def renewed(session: SsoSession, place: Place) -> SsoSession:
+    """Return a session with a new access token; the refresh token is sent once, and may be spent by that.
+
+    Raises:
+        LoginRequired: It cannot be renewed: there is no refresh token, or it or its client is no longer accepted.
+        TransientError: Certainly not acted upon.
+        OutcomeUnknown: Sent, no usable answer.
+        ProviderRefused: The request is refused.
+    """
+    if session.refresh_token is None:
+        raise LoginRequired("the sign-in at IAM Identity Center has ended, and came without a refresh token")
+    client = session.client
+    if not session.is_renewable(place.clock.now().wall):
+        ended = datetime.fromtimestamp(client.expires, UTC)
+        raise LoginRequired(f"this client's registration at IAM Identity Center ended at {ended:%Y-%m-%d %H:%M:%S} UTC")
+    request = refresh_request(
+        server(place.oidc),
+        client_id=client.client_id,
+        refresh_token=session.refresh_token,
+        extra={"client_secret": client.client_secret.reveal()},
+        encode=encode,
+    )
+    response = translated(place.send)(request)
+    if read_refusal(response).code in _CLIENT_ENDED:
+        # Not a mistake of the configuration: a client that was accepted before has ended.
+        raise LoginRequired("IAM Identity Center does not know this client any more")
+    return _session(read_token(response, place.clock.now().wall), place, client, session.refresh_token)
+
+
+def _by_browser(
+    place: Place, registration: Registration, ask: Interaction, random: Callable[[int], bytes]
+) -> TokenAnswer:
+    there = server(place.oidc)
+    grant = authorize(
+        there,
+        client_id=registration.client_id,
+        scopes=(),
+        extra={"scopes": SCOPE},  # this server's name for them
+        ask=ask,
+        redirect_path=REDIRECT_PATH,
+        timeout=TIMEOUT,
+        random=random,
+        clock=place.clock,
+        allow_insecure_loopback=place.insecure,
+    )
+    client = OAuthClient(
+        server=there,
+        client_id=registration.client_id,
+        send=translated(place.send),
+        extra={"client_secret": registration.client_secret.reveal()},
+        encode=encode,
+        clock=place.clock,
+    )
+    return client.exchange(grant)
+
+
+def _by_device(place: Place, registration: Registration, ask: Interaction) -> TokenAnswer:
+    return device_sign_in(
+        server(place.oidc),
+        client_id=registration.client_id,
+        scopes=(),
+        ask=ask,
+        send=translated(place.send),
+        clock=place.clock,
+        extra={"client_secret": registration.client_secret.reveal()},
+        encode=_encode_for(place),
+        allow_insecure_loopback=place.insecure,
+    )
+
+
+def _encode_for(place: Place) -> Encode:
+    """Return how fields are written: where a device sign-in begins, the directory is one of them."""
+    begin = server(place.oidc).device_authorization_endpoint
+
+    def write(url: str, fields: Mapping[str, str], headers: Mapping[str, str]) -> Request:
+        return encode(url, {**fields, "start_url": place.start_url} if url == begin else fields, headers)
+
+    return write
+
+
+def _session(answer: TokenAnswer, place: Place, client: Registration, refresh_token: Secret | None) -> SsoSession:
+    if answer.token_type != "Bearer":  # noqa: S105  the type of a token is no token
+        raise ProtocolError(f"IAM Identity Center issued a token of type {answer.token_type}")
+    lifetime = DEFAULT_LIFETIME if answer.expires_in is None else answer.expires_in
+    return SsoSession(
+        start_url=place.start_url,
+        access_token=answer.access_token,
+        expires=place.clock.now().wall + lifetime,
+        refresh_token=answer.refresh_token or refresh_token,
+        client=client,
+    )
+
+
+def _read_registration(response: Response, now: float) -> Registration:
+    if not 200 <= response.status < 300:  # noqa: PLR2004  RFC 9110, section 15.3
+        error = refusal_error(response, now)
+        if isinstance(error, LoginRequired):
+            raise ProviderRefused(f"IAM Identity Center registers no client: {read_refusal(response)}")
+        raise error
+    facts = parse_json_object(response.body)
+    client_id, client_secret, expires = (
+        facts.get(name) for name in ("clientId", "clientSecret", "clientSecretExpiresAt")
+    )
+    if not (isinstance(client_id, str) and client_id and isinstance(client_secret, str) and client_secret):
+        raise ProtocolError("IAM Identity Center's answer has no readable client")
+    if type(expires) is not int or expires <= 0:
+        raise ProtocolError("IAM Identity Center's answer does not say when the client ends")
+    return Registration(client_id=client_id, client_secret=Secret(client_secret), expires=float(expires))

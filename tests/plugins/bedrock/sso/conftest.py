@@ -1,0 +1,56 @@
+"""A directory of people on loopback, a clock that is moved by hand, and profiles that use both."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from freshkey.model import Profile
+from freshkey.testing import ManualClock
+from freshkey_bedrock.settings import BedrockSettings
+from sso_double import SsoDouble
+
+
+MakeProfile = Callable[..., Profile]
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws" / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "aws" / "credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def double(clock: ManualClock) -> Iterator[SsoDouble]:
+    with SsoDouble(clock=clock) as running:
+        yield running
+
+
+@pytest.fixture
+def make_profile(tmp_path: Path, double: SsoDouble) -> MakeProfile:
+    def make(**settings: object) -> Profile:
+        chosen = {"region": "us-east-1", **double.settings(), **settings}
+        return Profile(
+            name="work",
+            provider="bedrock",
+            settings=BedrockSettings(**chosen),  # type: ignore[arg-type]  # tests pass what they mean
+            state_dir=tmp_path,
+        )
+
+    return make
+
+
+@pytest.fixture
+def profile(make_profile: MakeProfile) -> Profile:
+    return make_profile()

@@ -1,0 +1,228 @@
+"""A person signs in at IAM Identity Center, by browser or by device, and whatever can go wrong does."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Self
+
+import pytest
+
+from freshkey.errors import (
+    ConfigurationError,
+    LoginRequired,
+    ProtocolError,
+    ProviderRefused,
+    TransientError,
+)
+from freshkey.model import Profile
+from freshkey.person import Nobody
+from freshkey.testing import ManualClock, ScriptedPerson
+from freshkey.testing.browser import approve_device, copy_address, follow
+from freshkey.testing.leaks import assert_no_secret, secrets_of
+from freshkey_bedrock.sso import sign_in
+from freshkey_bedrock.sso_credential import SsoCredential
+from sso_double import ACCOUNT, ROLE, START_URL, SsoDouble, fields_of
+
+
+MakeProfile = Callable[..., Profile]
+
+
+def by_browser(profile: Profile, clock: ManualClock) -> tuple[SsoCredential, ScriptedPerson]:
+    with ScriptedPerson(browser=follow) as person:
+        return sign_in(profile, person, clock=clock), person
+
+
+class Patience:
+    """Moves the clock whenever the sign-in waits, until it has ended."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.waited: list[float] = []
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(0.01):
+            for seconds in self._clock.waiters()[:1]:
+                self.waited.append(seconds)
+                self._clock.advance(seconds)
+
+
+def by_device(
+    profile: Profile, clock: ManualClock, device: Callable[[str, str, str | None], object] = approve_device
+) -> tuple[SsoCredential, ScriptedPerson, list[float]]:
+    with ScriptedPerson(device=device) as person, Patience(clock) as patience:
+        return sign_in(profile, person, clock=clock), person, patience.waited
+
+
+def test_by_browser_with_pkce(double: SsoDouble, profile: Profile, clock: ManualClock) -> None:
+    credential, person = by_browser(profile, clock)
+    asked = fields_of(person.opened[0])
+    assert asked["scopes"] == "sso:account:access"
+    assert "scope" not in asked
+    assert asked["code_challenge_method"] == "S256"
+    assert asked["redirect_uri"].startswith("http://127.0.0.1:")
+    assert asked["redirect_uri"].endswith("/oauth/callback")
+    assert credential.access_key_id.startswith("ASIA")
+    assert credential.region == "us-east-1"
+    assert credential.identity.organization == ACCOUNT
+    assert credential.lifetime == pytest.approx(3600)
+    assert credential.source == "sso"
+    assert double.honours(credential.session.access_token.reveal())
+    paths = [path for path, _ in double.bodies]
+    assert paths == ["/client/register", "/token"]
+    registration, exchange = (body for _, body in double.bodies)
+    assert registration == {
+        "clientName": "freshkey",
+        "clientType": "public",
+        "scopes": ["sso:account:access"],
+        "grantTypes": ["authorization_code", "refresh_token"],
+        "redirectUris": ["http://127.0.0.1/oauth/callback"],
+        "issuerUrl": START_URL,
+    }
+    assert set(exchange) == {"clientId", "clientSecret", "grantType", "code", "redirectUri", "codeVerifier"}
+
+
+def test_a_person_whose_browser_runs_elsewhere_pastes_the_address(profile: Profile, clock: ManualClock) -> None:
+    with ScriptedPerson(paste=copy_address) as person:
+        assert sign_in(profile, person, clock=clock).renewable
+    assert len(person.prompts) == 1
+
+
+def test_by_device(double: SsoDouble, make_profile: MakeProfile, clock: ManualClock) -> None:
+    double.knobs.pending, double.knobs.slow_downs = 2, 1
+    credential, person, waited = by_device(make_profile(sso_flow="device"), clock)
+    assert person.device_codes == [("ABCD-EFGH", f"{double.url}/device", f"{double.url}/device?user_code=ABCD-EFGH")]
+    assert any("only if you started this sign-in yourself" in notice for notice in person.notices)
+    assert waited[0] == pytest.approx(1)
+    assert waited[-1] == pytest.approx(6), "slow_down adds five seconds for good"
+    assert double.honours(credential.session.access_token.reveal())
+    begun = next(body for path, body in double.bodies if path == "/device_authorization")
+    assert set(begun) == {"clientId", "clientSecret", "startUrl"}
+    polls = [body for path, body in double.bodies if path == "/token"]
+    assert {frozenset(poll) for poll in polls} == {frozenset({"clientId", "clientSecret", "grantType", "deviceCode"})}
+
+
+def test_a_device_code_that_nobody_enters_ends(
+    double: SsoDouble, make_profile: MakeProfile, clock: ManualClock
+) -> None:
+    double.knobs.device_seconds = 60
+    with pytest.raises(LoginRequired, match="the code was not entered before it expired"):
+        by_device(make_profile(sso_flow="device"), clock, lambda *_: None)
+
+
+@pytest.mark.parametrize("flow", ["browser", "device"])
+def test_a_person_declines(double: SsoDouble, make_profile: MakeProfile, clock: ManualClock, flow: str) -> None:
+    double.knobs.denies = True
+    profile = make_profile(sso_flow=flow)
+    start = by_browser if flow == "browser" else by_device
+    with pytest.raises(LoginRequired):
+        start(profile, clock)
+    assert double.count("/federation/credentials") == 0
+
+
+def test_without_a_person_nothing_is_registered(double: SsoDouble, profile: Profile, clock: ManualClock) -> None:
+    with pytest.raises(LoginRequired, match="nobody is signed in"):
+        sign_in(profile, Nobody("work"), clock=clock)
+    assert double.asked == []
+
+
+@pytest.mark.parametrize("name", ["sso_start_url", "sso_region", "sso_account_id", "sso_role_name"])
+def test_what_is_missing_is_named(make_profile: MakeProfile, clock: ManualClock, name: str) -> None:
+    none: dict[str, None] = {name: None}
+    if name == "sso_region":
+        none |= {"sso_oidc_url": None, "sso_portal_url": None}
+    with pytest.raises(ConfigurationError, match=rf"^work: .* not set up\. Write {name} under \[profiles\.work\]"):
+        sign_in(make_profile(**none), ScriptedPerson(), clock=clock)
+
+
+def test_a_role_that_the_person_does_not_have(make_profile: MakeProfile, clock: ManualClock) -> None:
+    with pytest.raises(ProviderRefused, match=rf"no credentials of role 'Administrator' in account {ACCOUNT}"):
+        by_browser(make_profile(sso_role_name="Administrator"), clock)
+
+
+def test_another_start_url_is_refused(make_profile: MakeProfile, clock: ManualClock) -> None:
+    wrong = make_profile(sso_flow="device", sso_start_url="https://other.awsapps.com/start")
+    with pytest.raises(ProviderRefused):
+        by_device(wrong, clock)
+
+
+def test_a_busy_portal_is_worth_another_try(double: SsoDouble, profile: Profile, clock: ManualClock) -> None:
+    double.knobs.portal_status = [429]
+    with pytest.raises(TransientError, match="refused for now"):
+        by_browser(profile, clock)
+
+
+BAD_ANSWERS = {
+    "no client": ("/client/register", b"{}"),
+    "no end": ("/client/register", b'{"clientId": "c", "clientSecret": "s"}'),
+    "no JSON": ("/client/register", b"<html>"),
+    "no token": ("/token", b"{}"),
+    "another type": ("/token", b'{"accessToken": "a", "tokenType": "DPoP", "expiresIn": 5}'),
+    "no credentials": ("/federation/credentials", b"{}"),
+    "no end of them": (
+        "/federation/credentials",
+        b'{"roleCredentials": {"accessKeyId": "a", "secretAccessKey": "b", "sessionToken": "c"}}',
+    ),
+    "a line break in one": (
+        "/federation/credentials",
+        b'{"roleCredentials": {"accessKeyId": "a\\n", "secretAccessKey": "b", "sessionToken": "c", "expiration": 9}}',
+    ),
+}
+
+
+@pytest.mark.parametrize(("path", "body"), BAD_ANSWERS.values(), ids=BAD_ANSWERS)
+def test_answers_that_cannot_be_read(
+    double: SsoDouble, profile: Profile, clock: ManualClock, path: str, body: bytes
+) -> None:
+    double.knobs.bodies[path] = body
+    with pytest.raises(ProtocolError):
+        by_browser(profile, clock)
+
+
+def test_nothing_secret_shows(profile: Profile, clock: ManualClock, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    credential, person = by_browser(profile, clock)
+    secrets = secrets_of(credential)
+    assert len(secrets) >= 5
+    said = [*person.progress_messages, *person.notices, *person.prompts, *person.opened]
+    assert_no_secret(repr(credential) + caplog.text + repr(said), secrets, "what is shown")
+
+
+def test_other_addresses_are_never_called(profile: Profile) -> None:
+    from freshkey_bedrock.description import description
+
+    assert description(profile).hosts == ("127.0.0.1",)
+
+
+@pytest.mark.parametrize(
+    ("region", "hosts"),
+    [
+        ("eu-west-1", ("oidc.eu-west-1.amazonaws.com", "portal.sso.eu-west-1.amazonaws.com")),
+        ("cn-north-1", ("oidc.cn-north-1.amazonaws.com.cn", "portal.sso.cn-north-1.amazonaws.com.cn")),
+        ("us-gov-west-1", ("oidc.us-gov-west-1.amazonaws.com", "portal.sso.us-gov-west-1.amazonaws.com")),
+    ],
+)
+def test_the_addresses_of_a_region(make_profile: MakeProfile, region: str, hosts: tuple[str, ...]) -> None:
+    from freshkey_bedrock.description import description
+
+    here = make_profile(sso_region=region, sso_oidc_url=None, sso_portal_url=None)
+    assert description(here).hosts == hosts
+
+
+def test_a_person_is_told_what_happens(profile: Profile, clock: ManualClock) -> None:
+    _, person = by_browser(profile, clock)
+    assert person.progress_messages == [
+        "Registering at IAM Identity Center",
+        "Signing in at 127.0.0.1",
+        f"Signed in; getting credentials of role {ROLE}",
+    ]
