@@ -1,0 +1,176 @@
+"""Anthropic's command line, unmodified, makes authorised requests with credentials from freshkey."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import define, field
+
+from counterparts.messages_api import ANSWER, OAUTH_BETA, MessagesApi
+from counterparts.requires import CLAUDE, require
+from freshkey.testing import AuthorizationServer, Policy, ScriptedPerson, assert_no_secret
+from freshkey.testing.browser import follow
+from home import Home
+from onlooker import files_below, watched_arguments
+from source_tree import ROOT
+
+
+pytestmark = [
+    pytest.mark.counterpart,
+    pytest.mark.skipif(sys.platform == "win32", reason="the helper is written for a POSIX shell"),
+]
+
+FRESHKEY = shlex.join([sys.executable, "-m", "freshkey"])
+README = (ROOT / "plugins" / "claude_oauth" / "README.md").read_text("utf-8")
+SETTINGS: dict[str, Any] = json.loads(README.partition("<!-- test: claude -->\n```json\n")[2].partition("```")[0])
+"""Settings of Claude Code as the README has them, with the freshkey of this environment."""
+HELPER = SETTINGS | {"apiKeyHelper": SETTINGS["apiKeyHelper"].replace("freshkey", FRESHKEY, 1)}
+
+LIFETIME = 30.0
+"""Seconds; a renewal of the sign-in is possible a tenth of it after the sign-in."""
+
+QUIET = {
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "DISABLE_AUTOUPDATER": "1",
+    "DISABLE_ERROR_REPORTING": "1",
+    "DISABLE_TELEMETRY": "1",
+    "HTTPS_PROXY": "http://127.0.0.1:9",
+    "NO_PROXY": "127.0.0.1",
+}
+"""Nothing but answers is wanted of it, and nothing but loopback is there for it: that proxy is nobody's."""
+
+
+@define
+class Claude:
+    """The command line with a home of its own."""
+
+    root: Path
+    variables: dict[str, str]
+    ran: list[subprocess.CompletedProcess[str]] = field(factory=list)
+    arguments: set[str] = field(factory=set)
+
+    @property
+    def home(self) -> Path:
+        return self.root / "claude-home"
+
+    def set_up(self, settings: Mapping[str, object]) -> None:
+        folder = self.home / "config"
+        folder.mkdir(parents=True)
+        (self.root / "work").mkdir()
+        (folder / "settings.json").write_text(json.dumps(settings))
+
+    def ask(self, *before: str, **variables: str) -> str:
+        """Ask one question, from within another command if that is given, and return the answer."""
+        with watched_arguments() as seen:
+            done = subprocess.run(
+                [*before, str(CLAUDE), "-p", "Say good morning"],
+                env={**self.variables, **variables},
+                cwd=self.root / "work",
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=100,
+                check=False,
+            )
+        self.ran.append(done)
+        self.arguments |= seen
+        assert done.returncode == 0, f"claude ended with {done.returncode}: {done.stdout[-500:]} {done.stderr[-500:]}"
+        return done.stdout.strip()
+
+
+@pytest.fixture
+def server() -> Iterator[AuthorizationServer]:
+    with AuthorizationServer(Policy(state_in_body=True, lifetime=LIFETIME)) as running:
+        yield running
+
+
+@pytest.fixture
+def api(server: AuthorizationServer) -> Iterator[MessagesApi]:
+    with MessagesApi(server) as running:
+        yield running
+
+
+@pytest.fixture
+def signed_in(tmp_path: Path, server: AuthorizationServer) -> Home:
+    """A person whose sign-in is kept in the encrypted file."""
+    home = Home(tmp_path, "file")
+    home.variables["FRESHKEY_CONFIG_DIR"] = str(tmp_path / "config")
+    home.variables["FRESHKEY_STATE_DIR"] = str(tmp_path / "state")
+    home.configure(**server.settings())
+    with home.keeper() as keeper, ScriptedPerson(browser=follow) as person:
+        keeper.login(ask=person)
+    return home
+
+
+@pytest.fixture
+def claude(tmp_path: Path, signed_in: Home, api: MessagesApi) -> Claude:
+    require("claude")
+    home = tmp_path / "claude-home"
+    places = {"HOME": str(home), "CLAUDE_CONFIG_DIR": str(home / "config"), "PATH": "/usr/bin:/bin"}
+    return Claude(tmp_path, {**places, **QUIET, **signed_in.variables, "ANTHROPIC_BASE_URL": api.url})
+
+
+def wait_until_it_can_be_renewed() -> None:
+    """Let the pause pass that follows a sign-in: a credential that was got a moment ago is not renewed."""
+    time.sleep(LIFETIME / 10)
+
+
+def assert_kept_secret(claude: Claude, server: AuthorizationServer) -> None:
+    """Claude's files, its output and everybody's arguments hold no token."""
+    secrets = server.secrets()
+    assert secrets
+    for done in claude.ran:
+        assert_no_secret(done.stdout + done.stderr, secrets, "what claude printed")
+    assert_no_secret("\n".join(claude.arguments), secrets, "an argument list")
+    files = list(files_below(claude.home, claude.root / "work"))
+    assert files
+    for path, content in files:
+        assert_no_secret(content, secrets, f"the file {path.name}")
+
+
+def test_freshkey_is_the_helper_and_a_refusal_costs_one_renewal(
+    claude: Claude, api: MessagesApi, server: AuthorizationServer
+) -> None:
+    claude.set_up(HELPER)
+    assert claude.ask() == ANSWER
+    assert api.statuses == [200]
+    assert server.count("grant.refresh_token") == 0
+
+    wait_until_it_can_be_renewed()
+    api.just_before_the_next(server.expire_access_tokens)
+    assert claude.ask() == ANSWER
+    assert api.statuses == [200, 401, 200]
+    assert server.count("grant.refresh_token") == 1
+    assert_kept_secret(claude, server)
+
+
+def test_a_token_that_was_killed_meanwhile_is_renewed_before_claude_gets_it(
+    claude: Claude, api: MessagesApi, server: AuthorizationServer
+) -> None:
+    claude.set_up(HELPER)
+    wait_until_it_can_be_renewed()
+    server.expire_access_tokens()
+    assert claude.ask() == ANSWER
+    assert api.statuses == [200]
+    assert server.count("grant.refresh_token") == 1
+
+
+def test_exec_hands_the_token_and_its_header_down(
+    claude: Claude, api: MessagesApi, server: AuthorizationServer
+) -> None:
+    claude.set_up({})
+    assert claude.ask(*shlex.split(FRESHKEY), "exec", "me", "--") == ANSWER
+    asked = api.messages[0]
+    assert OAUTH_BETA in asked.headers["anthropic-beta"]
+    assert "x-api-key" not in asked.headers
+    assert api.statuses == [200]
+    assert server.count("grant.refresh_token") == 0
+    assert_kept_secret(claude, server)
