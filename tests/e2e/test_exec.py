@@ -191,6 +191,16 @@ def test_the_environment_is_exactly_what_is_documented(person: Person, server: A
     assert not [secret for secret in server.secrets() if secret in str(words)]
 
 
+@pytest.mark.parametrize("locale", [{}, {"LC_CTYPE": "C.UTF-8"}, {"LANG": "C.UTF-8"}, {"LC_ALL": "C"}])
+def test_what_python_adds_for_itself_is_not_handed_down(person: Person, locale: dict[str, str]) -> None:
+    inherited = {name: value for name, value in person.environment.items() if not name.startswith(("LC_", "LANG"))}
+    command = person.command("env", "-0")
+    done = subprocess.run(command, env=inherited | locale, capture_output=True, text=True, timeout=60, check=True)
+    seen = dict(entry.split("=", 1) for entry in done.stdout.split("\0") if entry)
+
+    assert {name: seen[name] for name in seen if name.startswith(("LC_", "LANG"))} == locale
+
+
 def test_no_secret_was_ever_an_argument(person: Person, server: AuthorizationServer) -> None:
     command = person.command(sys.executable, "-c", WAITING)
     with subprocess.Popen(command, env=person.environment, stdout=subprocess.PIPE) as process:

@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     The process is made unreadable for others, and signals let a renewal in flight finish.
     """
+    process.own_environment()
     process.harden()
     process.whole_streams()
     if hasattr(sys.stdout, "reconfigure"):

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 
@@ -24,6 +25,19 @@ _PR_SET_DUMPABLE = 4  # prctl(2), from <linux/prctl.h>
 
 _core_limit: list[int] = []
 """The size of core dumps that the process was started with, once it was changed."""
+
+
+def own_environment() -> None:
+    """Take away what Python added to the environment, so that no program that is started here gets it.
+
+    In the locale C it sets LC_CTYPE (PEP 538). What it was started with shows on Linux alone, and not once the process
+    has been hardened.
+    """
+    if sys.platform == "linux" and "LC_CTYPE" in os.environ:
+        with suppress(OSError):
+            entries = Path("/proc/self/environ").read_bytes().split(b"\0")
+            if not any(entry.startswith(b"LC_CTYPE=") for entry in entries):
+                del os.environ["LC_CTYPE"]
 
 
 def harden() -> None:

@@ -242,3 +242,20 @@ def test_a_setting_of_the_run_is_checked_like_one_of_the_file(machine: Machine) 
     done = machine.run("token", "--set", "api_kee_fd=3")
     assert (done.code, done.out) == (6, "")
     assert "--set: there is no setting 'api_kee_fd'. Did you mean 'api_key_fd'?" in done.err
+
+
+KEY = "sk-ant-api03-of-the-environment-0123"
+COPY = 'import os; print(input(), os.environ["ANTHROPIC_API_KEY"][-4:], os.environ.get("ANTHROPIC_AUTH_TOKEN"))'
+
+
+def test_a_key_beside_a_sign_in_is_asked_for_once_in_the_terminal_that_a_program_then_gets(machine: Machine) -> None:
+    machine.sign_in()
+    command = machine.command("exec", "me", "--", sys.executable, "-c", COPY)
+    with Typist(command, machine.environ | {"ANTHROPIC_API_KEY": KEY}) as person:
+        person.read_until("[y/N]")
+        person.type("y\nfor the program\n")  # typed ahead, and not lost
+        assert person.end() == 0
+        assert "for the program 0123 None" in person.screen
+        assert KEY not in person.screen
+    done = machine.run("token", ANTHROPIC_API_KEY=KEY)
+    assert (done.out, done.err) == (f"{KEY}\n", "")
