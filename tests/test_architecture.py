@@ -79,9 +79,10 @@ UPWARDS = {
 
 ONLY_THERE = {
     "anthropic": {"freshkey_claude_oauth.sdk"},
+    "google": {f"freshkey_vertex.{name}" for name in ("fetching", "loading", "metadata", "sdk")},
     "httpx": {"freshkey.http", "freshkey.adapters.httpx"},
     "keyring": {"freshkey.stores.backends"},
-    "cryptography": {"freshkey.stores.file", "freshkey.stores.filekey"},
+    "cryptography": {"freshkey.stores.file", "freshkey.stores.filekey", "freshkey_vertex.loading"},
     "filelock": {"freshkey.stores.lock"},
     "cattrs": {"freshkey.stores.record", "freshkey.settings"},
     "tenacity": {"freshkey.retry"},

@@ -1,0 +1,127 @@
+"""Credentials files as sources: the profile's own, and the two places of Application Default Credentials."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from attrs import frozen
+
+from freshkey.clock import Clock
+from freshkey.errors import LoginRequired
+from freshkey.login_command import run_login_command
+from freshkey.model import Interaction, Profile, Sighting
+from freshkey.person import is_attended
+from freshkey_vertex.files import CREDENTIALS_VARIABLE, LINK_LOCAL, CredentialsFile, Unloadable, gcloud_path, read_file
+from freshkey_vertex.formats import GoogleCredential, Kind
+from freshkey_vertex.places import places
+from freshkey_vertex.settings import VertexSettings
+
+
+if TYPE_CHECKING:
+    from freshkey_vertex.fetching import Identification
+
+PROFILE_FILE: Final = "credentials-file"
+NAMED_FILE: Final = "adc-file"
+GCLOUD_FILE: Final = "adc-gcloud"
+
+_KINDS: Final[Mapping[str, Kind]] = {
+    "authorized_user": "user",
+    "external_account_authorized_user": "user",
+    "service_account": "service account",
+    "external_account": "federated identity",
+}
+
+
+@frozen(kw_only=True)
+class Place:
+    """Where a credentials file is.
+
+    Attributes:
+        path: The file.
+        origin: What named it, for people.
+    """
+
+    path: Path
+    origin: str
+
+
+def place(source_id: str, profile: Profile, environ: Mapping[str, str]) -> Place | None:
+    """Return where the file of a source is; None if nothing names one."""
+    if source_id == PROFILE_FILE:
+        path = profile.settings_as(VertexSettings).credentials_file
+        return Place(path=path, origin="setting credentials_file") if path else None
+    if source_id == NAMED_FILE:
+        named = environ.get(CREDENTIALS_VARIABLE)
+        return Place(path=Path(named), origin=f"environment variable {CREDENTIALS_VARIABLE}") if named else None
+    return Place(path=gcloud_path(environ), origin="gcloud's application default credentials")
+
+
+def look(source_id: str, profile: Profile) -> Sighting | None:
+    """Say whether there is a file. One that is named counts as there whatever it is: nothing is used in its place."""
+    found = place(source_id, profile, os.environ)
+    if found is None:
+        return None
+    if source_id == GCLOUD_FILE and not found.path.is_file():
+        command = profile.settings_as(VertexSettings).auth_refresh
+        return Sighting(kind="sign-in at another tool", origin=f"auth_refresh ({command.name})") if command else None
+    return Sighting(kind="credentials file", origin=f"{found.path} ({found.origin})")
+
+
+def take(profile: Profile, source_id: str, ask: Interaction, *, clock: Clock) -> GoogleCredential:
+    """Return a new token for what a file says; where it has expired, have its tool sign in again once.
+
+    Raises:
+        LoginRequired: A person has to sign in again, and nothing can be run for that or nobody waits for it.
+        ConfigurationError: The file cannot be used, or no project is named.
+        TransientError, OutcomeUnknown, ProviderRefused: As `fetching.fetch` does.
+    """
+    command = profile.settings_as(VertexSettings).auth_refresh
+    try:
+        return _take(profile, source_id, clock)
+    except (LoginRequired, Unloadable):
+        if command is None or not is_attended(ask):
+            raise
+    run_login_command(command, profile, ask, clock=clock)
+    return _take(profile, source_id, clock)
+
+
+def _take(profile: Profile, source_id: str, clock: Clock) -> GoogleCredential:
+    from freshkey_vertex.fetching import fetch
+    from freshkey_vertex.hosts import transport
+
+    settings = profile.settings_as(VertexSettings)
+    found = place(source_id, profile, os.environ)
+    if found is None:
+        message = "no credentials file is named"
+        raise LoginRequired(message, profile=profile.name, hint=f"Set credentials_file or {CREDENTIALS_VARIABLE}")
+    file = read_file(found.path, allow_insecure_loopback=settings.allow_insecure_loopback)
+    identification = _identification(file, profile, source_id)
+    there = places(
+        profile,
+        os.environ,
+        project=file.info.get("project_id"),
+        quota_project=file.info.get("quota_project_id"),
+    )
+    carrier = transport(profile, clock=clock, hosts=file.hosts, plain_hosts=LINK_LOCAL)
+    return fetch(identification, carrier, there, profile, clock=clock)
+
+
+def _identification(file: CredentialsFile, profile: Profile, source_id: str) -> Identification:
+    from freshkey_vertex.fetching import Identification
+    from freshkey_vertex.loading import impersonation_target, load
+
+    who = file.info["source_credentials"] if file.type == "impersonated_service_account" else file.info
+    account = who.get("client_email") or who.get("account")
+    url = file.info.get("service_account_impersonation_url")
+    by = "gcloud auth application-default login" if source_id == GCLOUD_FILE else f"the tool that wrote {file.path}"
+    return Identification(
+        credentials=load(file, profile.settings_as(VertexSettings), os.environ),
+        kind=_KINDS[who["type"]],
+        whose=str(account or file.path),
+        account=account if isinstance(account, str) and account else None,
+        sign_in=f"Run: {by}" if source_id == GCLOUD_FILE else f"Sign in again with {by}",
+        impersonated=impersonation_target(url) if url else None,
+    )

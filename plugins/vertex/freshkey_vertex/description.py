@@ -1,0 +1,57 @@
+"""What this provider is, for the core to read."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from freshkey.model import Credential, Description, Profile
+from freshkey_vertex import files, given, metadata, places
+from freshkey_vertex.formats import FORMATS
+from freshkey_vertex.hosts import hosts
+from freshkey_vertex.settings import VertexSettings
+from freshkey_vertex.sources import SOURCES
+
+
+VARIABLES: Final = (
+    given.GCLOUD_TOKEN.name,
+    given.OAUTH_TOKEN.name,
+    files.CREDENTIALS_VARIABLE,
+    files.EXECUTABLE_VARIABLE,
+    *places.PROJECT_VARIABLES,
+    places.QUOTA_VARIABLE,
+    places.REGION_VARIABLE,
+    *metadata.VARIABLES[:2],
+    "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE",
+    "CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT",
+    "CLOUDSDK_CORE_PROJECT",
+    "CLOUDSDK_BILLING_QUOTA_PROJECT",
+    "GOOGLE_CREDENTIALS",
+    "GOOGLE_IMPERSONATE_SERVICE_ACCOUNT",
+)
+"""What Google's clients, ``gcloud`` and Terraform look at to find a credential, or a project to use it in."""
+
+
+def description(profile: Profile | None) -> Description:
+    """Return the description, with what depends on settings where there is a profile."""
+    settings = profile.settings_as(VertexSettings) if profile else None
+    return Description(
+        title="Google Cloud for Vertex AI",
+        settings=VertexSettings,
+        formats=FORMATS,
+        sources=SOURCES,
+        variables=VARIABLES,
+        hosts=hosts(settings) if settings else (),
+        binding=_binding(settings) if settings else {},
+        revoke=_revoke,
+    )
+
+
+def _binding(settings: VertexSettings) -> dict[str, str]:
+    """Return what a stored sign-in must agree with."""
+    return {"token_endpoint": settings.token_url} | ({"client_id": settings.client_id} if settings.client_id else {})
+
+
+def _revoke(profile: Profile, credential: Credential) -> None:
+    from freshkey_vertex.signin import revoke
+
+    revoke(profile, credential)

@@ -1,0 +1,186 @@
+"""From a credentials file to google-auth's object for it, type by type.
+
+google-auth's own loaders are not used: they warn of themselves, start ``gcloud`` to find a project, ask the resource
+manager, and ignore ``token_uri`` of a user's file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from freshkey.errors import ConfigurationError, frameless
+from freshkey.secret import Secret
+from freshkey_vertex.files import EXECUTABLE_VARIABLE, CredentialsFile, Unloadable
+from freshkey_vertex.settings import TOKEN_URL, VertexSettings
+
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+    from google.auth.external_account import Credentials as ExternalAccount
+
+_TARGET = re.compile(r"/serviceAccounts/([^/:]+):generateAccessToken\Z")
+
+
+@frameless
+def load(file: CredentialsFile, settings: VertexSettings, environ: Mapping[str, str]) -> Credentials:
+    """Return google-auth's credentials for a file; nothing is sent yet.
+
+    Args:
+        file: The file.
+        settings: For the scopes.
+        environ: Says whether programs may be run.
+
+    Raises:
+        Unloadable: The file cannot be used; a private key in it may be broken.
+        ConfigurationError: It names a program, and nobody allowed to run it; or a file that cannot be read.
+    """
+    try:
+        return _load(file.type, file.info, settings, environ)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        # Their texts can quote the file; what is missing was said before, so this is about what is written there.
+        flaw = f"{file.path}, of the type {file.type}, cannot be used: something in it is not what it should be"
+    except ConfigurationError as error:
+        error.message = f"{file.path}: {error.message}"
+        raise
+    raise Unloadable(flaw, hint="Download it again, or sign in again with the tool that wrote it")
+
+
+def bearer(token: Secret) -> Credentials:
+    """Return google-auth's credentials for an access token that is there already."""
+    from google.oauth2 import credentials
+
+    return credentials.Credentials(token=token.reveal())
+
+
+def impersonation_target(url: str) -> str:
+    """Return the email of the service account that an address of a credentials file impersonates.
+
+    Raises:
+        Unloadable: It names none.
+    """
+    target = _TARGET.search(url)
+    if target is None:
+        raise Unloadable("service_account_impersonation_url names no service account")
+    return target[1]
+
+
+def impersonating(
+    source: Credentials, target: str, settings: VertexSettings, *, delegates: tuple[str, ...], url: str | None = None
+) -> Credentials:
+    """Return credentials that act as a service account with the help of others.
+
+    Args:
+        source: Those others.
+        target: Email of the service account.
+        settings: For scopes, lifetime and the address of the service.
+        delegates: Service accounts between them, as ``projects/-/serviceAccounts/EMAIL``.
+        url: The whole address, where a file names one.
+    """
+    from google.auth import impersonated_credentials
+
+    address = f"{settings.iam_url.rstrip('/')}/v1/projects/-/serviceAccounts/{target}:generateAccessToken"
+    return impersonated_credentials.Credentials(
+        source_credentials=source,
+        target_principal=target,
+        target_scopes=list(settings.scopes),
+        delegates=list(delegates),
+        lifetime=int(settings.impersonate_lifetime),
+        iam_endpoint_override=url or address,
+    )
+
+
+def _load(kind: str, info: Mapping[str, Any], settings: VertexSettings, environ: Mapping[str, str]) -> Credentials:
+    if kind == "service_account":
+        return _service_account(info, settings)
+    if kind == "authorized_user":
+        return _user(info)
+    if kind == "external_account_authorized_user":
+        from google.auth import external_account_authorized_user
+
+        person: Credentials = external_account_authorized_user.Credentials.from_info(dict(info))
+        return person
+    if kind == "external_account":
+        return _external_account(info, settings, environ)
+    source = _load(info["source_credentials"]["type"], info["source_credentials"], settings, environ)
+    url = info["service_account_impersonation_url"]
+    return impersonating(
+        source, impersonation_target(url), settings, delegates=tuple(info.get("delegates") or ()), url=url
+    )
+
+
+def _service_account(info: Mapping[str, Any], settings: VertexSettings) -> Credentials:
+    from google.oauth2 import service_account
+
+    _ensure_rsa(info["private_key"])
+    account: Credentials = service_account.Credentials.from_service_account_info(info, scopes=list(settings.scopes))
+    return account
+
+
+def _ensure_rsa(pem: str) -> None:
+    """Say what is wrong with a private key; google-auth would fail on another kind only when it signs.
+
+    Raises:
+        Unloadable: It is no RSA key in PEM.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    flaw = "the private key in it is of another type than RSA, which Google takes no assertions with"
+    try:
+        if isinstance(load_pem_private_key(pem.encode(), password=None), RSAPrivateKey):
+            return
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        flaw = "the private key in it cannot be read: it is cut off, changed or encrypted"
+    raise Unloadable(flaw, hint="Create a new key for the service account and download it")
+
+
+def _user(info: Mapping[str, Any]) -> Credentials:
+    from google.oauth2 import credentials
+
+    return credentials.Credentials(
+        token=None,
+        refresh_token=info["refresh_token"],
+        token_uri=info.get("token_uri") or TOKEN_URL,
+        client_id=info["client_id"],
+        client_secret=info["client_secret"],
+        rapt_token=info.get("rapt_token"),
+    )
+
+
+def _external_account(info: Mapping[str, Any], settings: VertexSettings, environ: Mapping[str, str]) -> Credentials:
+    from google.auth import aws, identity_pool, pluggable
+
+    source = info["credential_source"]
+    kind: type[ExternalAccount] = identity_pool.Credentials
+    if "executable" in source:
+        kind = pluggable.Credentials
+        if environ.get(EXECUTABLE_VARIABLE) != "1":
+            raise ConfigurationError(
+                "it names a program that prints tokens, and running it was not allowed",
+                hint=f"Look at it, then set {EXECUTABLE_VARIABLE}=1",
+            )
+    elif str(source.get("environment_id", "")).startswith("aws"):
+        kind = aws.Credentials
+    _ensure_readable(source)
+    workload: Credentials = kind.from_info(dict(info), scopes=list(settings.scopes))
+    return workload
+
+
+def _ensure_readable(source: Mapping[str, Any]) -> None:
+    """Say which file a subject token is missing from.
+
+    Raises:
+        ConfigurationError: It cannot be read.
+    """
+    if not isinstance(source.get("file"), str):
+        return
+    try:
+        with Path(source["file"]).open("rb"):
+            return
+    except OSError as error:
+        flaw = f"the identity token in {source['file']} cannot be read: {error.strerror}"
+    raise ConfigurationError(flaw, hint="The platform that runs this puts it there")

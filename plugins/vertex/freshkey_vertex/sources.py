@@ -1,0 +1,56 @@
+"""Where Google credentials come from, in order of precedence, and who gets one from each."""
+
+from __future__ import annotations
+
+import functools
+from typing import Final
+
+from attrs import evolve
+
+from freshkey.clock import SYSTEM, Clock
+from freshkey.model import Credential, Interaction, Profile, Source
+from freshkey_vertex import adc, given, metadata
+
+
+METADATA: Final = "metadata"
+
+_GIVEN: Final = {one.id: one for one in (given.GCLOUD_TOKEN, given.OAUTH_TOKEN)}
+
+
+def _token(one: given.Variable) -> Source:
+    return Source(id=one.id, title=one.title, owned=False, handed_in=True, look=one.look)
+
+
+def _file(source_id: str, title: str, *, handed_in: bool) -> Source:
+    look = functools.partial(adc.look, source_id)
+    return Source(id=source_id, title=title, owned=False, handed_in=handed_in, look=look)
+
+
+# What was handed over for this process or written into the profile, then a sign-in of freshkey's own, then what
+# google-auth would find, in its order.
+SOURCES: Final = (
+    *(_token(one) for one in _GIVEN.values()),
+    _file(adc.PROFILE_FILE, "credentials file of the profile", handed_in=True),
+    Source(id="oauth", title="OAuth sign-in", owned=True, interactive=True),
+    _file(adc.NAMED_FILE, "application default credentials, by variable", handed_in=True),
+    _file(adc.GCLOUD_FILE, "application default credentials of gcloud", handed_in=False),
+    # Whoever started the process says that there is such a server, or it is not looked at.
+    Source(id=METADATA, title="identity of this machine", owned=False, handed_in=True, look=metadata.look),
+)
+
+
+def acquire(profile: Profile, source: Source, ask: Interaction, *, clock: Clock = SYSTEM) -> Credential:
+    """Get a credential from one of `SOURCES`."""
+    return evolve(_acquire(profile, source.id, ask, clock), source=source.id)
+
+
+def _acquire(profile: Profile, source_id: str, ask: Interaction, clock: Clock) -> Credential:
+    from freshkey_vertex.signin import sign_in
+
+    if source_id in _GIVEN:
+        return _GIVEN[source_id].take(profile, clock=clock)
+    if source_id == METADATA:
+        return metadata.take(profile, clock=clock)
+    if source_id in {adc.PROFILE_FILE, adc.NAMED_FILE, adc.GCLOUD_FILE}:
+        return adc.take(profile, source_id, ask, clock=clock)
+    return sign_in(profile, ask, clock=clock)

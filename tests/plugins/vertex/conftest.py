@@ -1,0 +1,132 @@
+"""Google Cloud on loopback, and profiles that use it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from freshkey import Configuration, Keeper
+from freshkey.model import Credential, Interaction, Profile
+from freshkey.person import Nobody
+from freshkey.testing import ManualClock, ScriptedPerson
+from freshkey.testing.browser import follow
+from freshkey_vertex import given, metadata
+from freshkey_vertex.description import description
+from freshkey_vertex.formats import GoogleCredential
+from freshkey_vertex.settings import VertexSettings
+from freshkey_vertex.signin import sign_in
+from freshkey_vertex.sources import acquire
+from google_cloud import CLIENT_ID, CLIENT_SECRET, GoogleCloud
+
+
+MakeProfile = Callable[..., Profile]
+WriteFile = Callable[..., Path]
+Take = Callable[..., GoogleCredential]
+
+GOOGLES = ("GOOGLE_", "GCLOUD_", "CLOUDSDK_", "GCE_", "ANTHROPIC_", "CLOUD_", "K_", "GAE_", "NO_GCE_CHECK")
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith(GOOGLES)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
+    monkeypatch.setattr(given, "_first_seen", {})
+    monkeypatch.setattr(metadata, "_answered", set())
+
+
+@pytest.fixture
+def cloud() -> Iterator[GoogleCloud]:
+    with GoogleCloud() as running:
+        yield running
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def write_file(tmp_path: Path) -> WriteFile:
+    """Write members as a credentials file and return its path."""
+
+    def write(members: object, name: str = "key.json") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(members if isinstance(members, str) else json.dumps(members), "utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def make_profile(tmp_path: Path, cloud: GoogleCloud) -> MakeProfile:
+    def make(**settings: Any) -> Profile:
+        wanted = {**cloud.settings(client_id=CLIENT_ID), **settings}
+        given_secret = {"client_secret": _secret()} if wanted["client_id"] else {}
+        return Profile(
+            name="work", provider="vertex", settings=VertexSettings(**{**given_secret, **wanted}), state_dir=tmp_path
+        )
+
+    return make
+
+
+def _secret() -> object:
+    from freshkey.secret import Secret
+
+    return Secret(CLIENT_SECRET)
+
+
+@pytest.fixture
+def take() -> Take:
+    """Acquire from a source by its id."""
+
+    def run(profile: Profile, source_id: str, ask: Interaction | None = None, **more: Any) -> Credential:
+        source = description(profile).source(source_id)
+        assert source is not None
+        return acquire(profile, source, ask or Nobody(profile.name), **more)
+
+    return run  # type: ignore[return-value]  # of this provider
+
+
+@pytest.fixture
+def signed_in_now(make_profile: MakeProfile) -> GoogleCredential:
+    with ScriptedPerson(browser=follow) as person:
+        return sign_in(make_profile(), person)
+
+
+@pytest.fixture
+def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cloud: GoogleCloud) -> Callable[..., None]:
+    """Write the profile ``work`` to configuration, for keepers here and for the command line."""
+
+    def write(**settings: Any) -> None:
+        folder = tmp_path / "config"
+        folder.mkdir(exist_ok=True, mode=0o700)
+        wanted = {"store": "file", **cloud.settings(), **settings}
+        lines = ['default = "work"', "[profiles.work]", 'provider = "vertex"']
+        lines += [f"{name} = {json.dumps(value)}" for name, value in wanted.items()]
+        (folder / "config.toml").write_text("\n".join(lines) + "\n", "utf-8")
+        monkeypatch.setenv("FRESHKEY_CONFIG_DIR", str(folder))
+        monkeypatch.setenv("FRESHKEY_STATE_DIR", str(tmp_path / "state"))
+
+    return write
+
+
+@pytest.fixture
+def keeper(configure: Callable[..., None]) -> Iterator[Callable[..., Keeper]]:
+    """Make a keeper for the profile ``work`` with these settings."""
+    made: list[Keeper] = []
+
+    def make(**settings: Any) -> Keeper:
+        configure(**settings)
+        made.append(Keeper(configuration=Configuration.load(os.environ)))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()

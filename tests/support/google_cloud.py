@@ -1,0 +1,381 @@
+"""Google Cloud as far as credentials see it, on loopback: each answer is earned, none is given for the asking.
+
+A service account's assertion is verified with its public key, an impersonation needs a token that was issued here and a
+grant of the role, and the API takes only tokens that were issued here and have not ended.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, ClassVar, Final, Self
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from attrs import define, field
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+
+KEY: Final = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+"""The key of the one service account; making one takes a while."""
+
+ROBOT: Final = "robot@demo-project.iam.gserviceaccount.com"
+TARGET: Final = "target@demo-project.iam.gserviceaccount.com"
+MACHINE: Final = "machine@demo-project.iam.gserviceaccount.com"
+CLIENT_ID: Final = "1234-app.apps.googleusercontent.com"
+CLIENT_SECRET: Final = "GOCSPX-canary-of-the-client"
+AUDIENCE: Final = "https://oauth2.googleapis.com/token"
+SUBJECT_TOKEN: Final = "eyJ-canary-of-the-subject.c2ln"
+MOST_SKEW: Final = 300
+
+Reply = tuple[int, dict[str, Any]]
+
+
+def pem(key: Any = KEY) -> str:
+    return str(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ).decode()
+    )
+
+
+@define
+class Seen:
+    """One request."""
+
+    path: str
+    headers: Mapping[str, str]
+    form: Mapping[str, str]
+
+
+@define
+class Token:
+    """One access token."""
+
+    whose: str
+    ends: float
+
+
+@define
+class GoogleCloud:
+    """The servers of Google Cloud under one address.
+
+    Attributes:
+        lifetime: Seconds that its tokens live.
+        ahead: Seconds by which its clock is ahead.
+        disabled: Emails of service accounts that do not count any more.
+        may_impersonate: Who holds the role for whom.
+        refresh_tokens: Whose each is.
+        failures: What the next requests to a path are answered with instead.
+        delay: Seconds before a token request is answered.
+    """
+
+    lifetime: int = 3600
+    ahead: float = 0.0
+    disabled: set[str] = field(factory=set)
+    may_impersonate: set[tuple[str, str]] = field(factory=set)
+    refresh_tokens: dict[str, str] = field(factory=dict)
+    failures: dict[str, list[Reply]] = field(factory=dict)
+    delay: float = 0.0
+    seen: list[Seen] = field(factory=list)
+    tokens: dict[str, Token] = field(factory=dict)
+    codes: dict[str, dict[str, str]] = field(factory=dict)
+    _server: ThreadingHTTPServer | None = None
+
+    ROUTES: ClassVar[dict[str, str]] = {
+        "/token": "_token",
+        "/sts": "_exchange",
+        "/oauthtoken": "_sts_refresh",
+        "/tokeninfo": "_tokeninfo",
+        "/revoke": "_revoke",
+        "/subject": "_subject",
+    }
+
+    def __enter__(self) -> Self:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._server is not None
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def host(self) -> str:
+        assert self._server is not None
+        return f"127.0.0.1:{self._server.server_port}"
+
+    def url(self, path: str) -> str:
+        return f"http://{self.host}{path}"
+
+    def settings(self, **more: Any) -> dict[str, Any]:
+        """Return settings of a profile that uses this server."""
+        return {
+            "authorize_url": self.url("/auth"),
+            "token_url": self.url("/token"),
+            "revoke_url": self.url("/revoke"),
+            "tokeninfo_url": self.url("/tokeninfo"),
+            "iam_url": self.url(""),
+            "project": "demo-project",
+            "allow_insecure_loopback": True,
+            **more,
+        }
+
+    # --- files --------------------------------------------------------------------------------------------------
+
+    def service_account(self, **more: Any) -> dict[str, Any]:
+        return {
+            "type": "service_account",
+            "project_id": "key-project",
+            "private_key_id": "k1",
+            "private_key": pem(),
+            "client_email": ROBOT,
+            "token_uri": self.url("/token"),
+            **more,
+        }
+
+    def authorized_user(self, **more: Any) -> dict[str, Any]:
+        self.refresh_tokens["1//canary-of-the-user"] = "ada@example.com"
+        return {
+            "type": "authorized_user",
+            "client_id": CLIENT_ID,
+            "client_secret": CLIENT_SECRET,
+            "refresh_token": "1//canary-of-the-user",
+            "account": "ada@example.com",
+            "token_uri": self.url("/token"),
+            **more,
+        }
+
+    def external_account(self, source: dict[str, Any], **more: Any) -> dict[str, Any]:
+        pool = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/x"
+        return {
+            "type": "external_account",
+            "audience": pool,
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+            "token_url": self.url("/sts"),
+            "credential_source": source,
+            **more,
+        }
+
+    def external_user(self) -> dict[str, Any]:
+        self.refresh_tokens["canary-of-the-workforce"] = "workforce"
+        return {
+            "type": "external_account_authorized_user",
+            "audience": "//iam.googleapis.com/locations/global/workforcePools/p/providers/x",
+            "client_id": "workforce-client",
+            "client_secret": "canary-of-the-workforce-client",
+            "refresh_token": "canary-of-the-workforce",
+            "token_url": self.url("/oauthtoken"),
+        }
+
+    def impersonation_url(self, target: str = TARGET) -> str:
+        return self.url(f"/v1/projects/-/serviceAccounts/{target}:generateAccessToken")
+
+    # --- what tests ask -----------------------------------------------------------------------------------------
+
+    def count(self, path: str, **fields: str) -> int:
+        """Return how many requests to a path carried these form fields."""
+        return sum(
+            one.path.startswith(path) and all(one.form.get(name) == value for name, value in fields.items())
+            for one in self.seen
+        )
+
+    def end_all(self) -> None:
+        """End all access tokens before their time, as a revocation does."""
+        self.tokens.clear()
+
+    @property
+    def now(self) -> float:
+        return time.time() + self.ahead
+
+    # --- answers ------------------------------------------------------------------------------------------------
+
+    def answer(self, request: Seen) -> Reply:
+        path = urlsplit(request.path).path
+        if self.failures.get(path):
+            return self.failures[path].pop(0)
+        if path in self.ROUTES:
+            reply: Reply = getattr(self, self.ROUTES[path])(request)
+            return reply
+        if path.endswith(":generateAccessToken"):
+            return self._impersonate(request, path)
+        if path.startswith("/computeMetadata/"):
+            return self._metadata(request, path)
+        return self._api(request)
+
+    def issue(self, whose: str) -> str:
+        token = f"ya29.canary-{uuid.uuid4().hex}"
+        self.tokens[token] = Token(whose, self.now + self.lifetime)
+        return token
+
+    def _granted(self, whose: str, **more: Any) -> Reply:
+        return 200, {
+            "access_token": self.issue(whose),
+            "expires_in": self.lifetime,
+            "token_type": "Bearer",
+            **more,
+        }
+
+    def _token(self, request: Seen) -> Reply:
+        time.sleep(self.delay)
+        grant = request.form.get("grant_type")
+        if grant == "urn:ietf:params:oauth:grant-type:jwt-bearer":
+            return self._assertion(request.form["assertion"])
+        if request.form.get("client_secret") != CLIENT_SECRET or request.form.get("client_id") != CLIENT_ID:
+            return 401, {"error": "invalid_client", "error_description": "The OAuth client was not found."}
+        if grant == "refresh_token":
+            whose = self.refresh_tokens.get(request.form["refresh_token"])
+            if whose is None:
+                return 400, {"error": "invalid_grant", "error_description": "Token has been expired or revoked."}
+            return self._granted(whose, scope="openid")
+        return self._code(request.form)
+
+    def _code(self, form: Mapping[str, str]) -> Reply:
+        asked = self.codes.pop(form.get("code", ""), None)
+        challenge = base64.urlsafe_b64encode(_sha256(form.get("code_verifier", "").encode())).rstrip(b"=").decode()
+        if asked is None or asked["code_challenge"] != challenge or asked["redirect_uri"] != form["redirect_uri"]:
+            return 400, {"error": "invalid_grant"}
+        refresh_token = f"1//canary-{uuid.uuid4().hex}"
+        self.refresh_tokens[refresh_token] = "ada@example.com"
+        claims = _encoded({"sub": "1066", "email": "ada@example.com", "hd": "example.com"})
+        offline = asked.get("access_type") == "offline" and asked.get("prompt") == "consent"
+        more = {"refresh_token": refresh_token} if offline else {}
+        return self._granted("ada@example.com", scope=asked["scope"], id_token=f"e30.{claims}.c2ln", **more)
+
+    def authorize(self, query: dict[str, str]) -> str:
+        code = uuid.uuid4().hex
+        self.codes[code] = query
+        answer = {"code": code, "state": query["state"], "iss": "https://accounts.google.com"}
+        return f"{query['redirect_uri']}?{urlencode(answer)}"
+
+    def _assertion(self, assertion: str) -> Reply:
+        signed, _, signature = assertion.rpartition(".")
+        claims = json.loads(_decoded(signed.split(".")[1]))
+        try:
+            KEY.public_key().verify(_decoded(signature), signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+        except InvalidSignature:
+            return 400, {"error": "invalid_grant", "error_description": "Invalid JWT Signature."}
+        if claims["iss"] != ROBOT or claims["iss"] in self.disabled:
+            return 400, {"error": "invalid_grant", "error_description": "Invalid grant: account not found"}
+        if claims["aud"] != AUDIENCE:
+            return 400, {"error": "invalid_grant", "error_description": "Invalid JWT: audience"}
+        if not (claims["iat"] - MOST_SKEW <= self.now < claims["exp"]):
+            said = f"Invalid JWT: Token must be short-lived {claims['iat']}"
+            return 400, {"error": "invalid_grant", "error_description": said}
+        return self._granted(ROBOT)
+
+    def _exchange(self, request: Seen) -> Reply:
+        if request.form.get("subject_token") != SUBJECT_TOKEN:
+            return 400, {"error": "invalid_grant", "error_description": "The subject token is not valid"}
+        issued = "urn:ietf:params:oauth:token-type:access_token"
+        return self._granted("workload", issued_token_type=issued)
+
+    def _sts_refresh(self, request: Seen) -> Reply:
+        whose = self.refresh_tokens.get(request.form.get("refresh_token", ""))
+        basic = base64.b64encode(b"workforce-client:canary-of-the-workforce-client").decode()
+        if whose is None or request.headers.get("authorization") != f"Basic {basic}":
+            return 400, {"error": "invalid_grant"}
+        return self._granted(whose)
+
+    def _bearer(self, request: Seen) -> Token | None:
+        token = self.tokens.get(request.headers.get("authorization", "").removeprefix("Bearer "))
+        return token if token and token.ends > self.now else None
+
+    def _impersonate(self, request: Seen, path: str) -> Reply:
+        token, target = self._bearer(request), path.rsplit("/", maxsplit=1)[-1].split(":", maxsplit=1)[0]
+        if token is None:
+            return 401, {"error": {"code": 401, "message": "Invalid credentials", "status": "UNAUTHENTICATED"}}
+        if (token.whose, target) not in self.may_impersonate:
+            return 403, {"error": {"code": 403, "message": "Permission denied", "status": "PERMISSION_DENIED"}}
+        ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.now + self.lifetime))
+        return 200, {"accessToken": self.issue(target), "expireTime": ends}
+
+    def _metadata(self, request: Seen, path: str) -> Reply:
+        if request.headers.get("metadata-flavor") != "Google":
+            return 403, {"error": "forbidden"}
+        if path.endswith("/token"):
+            return self._granted(MACHINE)
+        if path.endswith("/project-id"):
+            return 200, {"text": "machine-project"}
+        return 200, {"email": MACHINE, "scopes": ["cloud-platform"], "aliases": ["default"]}
+
+    def _subject(self, request: Seen) -> Reply:
+        return 200, {"id": SUBJECT_TOKEN}
+
+    def _tokeninfo(self, request: Seen) -> Reply:
+        token = self.tokens.get(request.form.get("access_token", ""))
+        if token is None or token.ends <= self.now:
+            return 400, {"error": "invalid_token", "error_description": "Invalid Value"}
+        return 200, {"email": token.whose, "expires_in": str(int(token.ends - self.now))}
+
+    def _revoke(self, request: Seen) -> Reply:
+        if self.refresh_tokens.pop(request.form.get("token", ""), None) is None:
+            return 400, {"error": "invalid_token", "error_description": "Token expired or revoked"}
+        return 200, {}
+
+    def _api(self, request: Seen) -> Reply:
+        token = self._bearer(request)
+        if token is None:
+            return 401, {"error": {"code": 401, "status": "UNAUTHENTICATED"}}
+        message = {"id": "m", "type": "message", "role": "assistant", "model": "claude", "stop_reason": "end_turn"}
+        content = [{"type": "text", "text": f"hello {token.whose}"}]
+        return 200, {**message, "content": content, "usage": {"input_tokens": 1, "output_tokens": 1}}
+
+
+def _handler(cloud: GoogleCloud) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path.startswith("/auth?"):
+                self.send_response(302)
+                self.send_header("Location", cloud.authorize(dict(parse_qsl(urlsplit(self.path).query))))
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            self.do_POST()
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode("utf-8", "replace")
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            plain = headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+            request = Seen(self.path, headers, dict(parse_qsl(body)) if plain else {})
+            cloud.seen.append(request)
+            status, members = cloud.answer(request)
+            text = members.get("text")
+            answer = str(text).encode() if set(members) == {"text"} else json.dumps(members).encode()
+            self.send_response_only(status)
+            self.send_header("Date", formatdate(cloud.now, usegmt=True))
+            self.send_header("Content-Type", "application/text" if text else "application/json")
+            self.send_header("Metadata-Flavor", "Google")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's name
+            """Keep tokens out of the test's output."""
+
+    return Handler
+
+
+def _sha256(data: bytes) -> bytes:
+    digest = hashes.Hash(hashes.SHA256())
+    digest.update(data)
+    return digest.finalize()
+
+
+def _decoded(part: str) -> bytes:
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+def _encoded(claims: Mapping[str, object]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
