@@ -83,6 +83,7 @@ class Knobs:
         portal_status: Status of the access portal's next answers, in turn, instead of what was asked for.
         token_error: Error of the next token request, whatever it is.
         bodies: What paths answer with status 200, whatever was asked.
+        broken: Paths whose connections break before the answer.
     """
 
     token_seconds: float = 8 * 3600.0
@@ -97,6 +98,7 @@ class Knobs:
     portal_status: list[int] = field(factory=list)
     token_error: str | None = None
     bodies: dict[str, bytes] = field(factory=dict)
+    broken: set[str] = field(factory=set)
 
 
 class SsoDouble:
@@ -196,6 +198,8 @@ class SsoDouble:
             self.asked.append(name)
             if asked.body:
                 self.bodies.append((asked.path, json.loads(asked.body)))
+            if asked.path in self.knobs.broken:
+                return Answer(status=200, broken=True)
             if asked.path in self.knobs.bodies:
                 return Answer(status=200, body=self.knobs.bodies[asked.path])
             route = routes.get(name)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import LoginRequired, ProviderRefused
 from freshkey.model import Credential, Profile, Reporter
 from freshkey_bedrock.sso_credential import SsoCredential
 
 
-def renew(profile: Profile, credential: Credential, report: Reporter) -> Credential:
+def renew(profile: Profile, credential: Credential, report: Reporter, *, clock: Clock = SYSTEM) -> Credential:
     """Return a newer credential.
 
     Raises:
@@ -20,7 +21,7 @@ def renew(profile: Profile, credential: Credential, report: Reporter) -> Credent
         from freshkey_bedrock.sso import renew as renew_role
 
         report.progress("Getting newer credentials of the role")
-        return renew_role(profile, credential, report)
+        return renew_role(profile, credential, report, clock=clock)
     raise LoginRequired(
         "this credential cannot be renewed: nothing came along to renew it with",
         profile=profile.name,
@@ -28,7 +29,7 @@ def renew(profile: Profile, credential: Credential, report: Reporter) -> Credent
     )
 
 
-def revoke(profile: Profile, credential: Credential) -> None:
+def revoke(profile: Profile, credential: Credential, *, clock: Clock = SYSTEM) -> None:
     """End a sign-in at IAM Identity Center.
 
     Raises:
@@ -42,4 +43,4 @@ def revoke(profile: Profile, credential: Credential) -> None:
         )
     from freshkey_bedrock.sso import revoke as end
 
-    end(profile, credential)
+    end(profile, credential, clock=clock)

@@ -1,0 +1,163 @@
+"""A sign-in at IAM Identity Center as an application sees it: renewed ahead of time, kept, and ended."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bedrock_at_our_time import AtOurTime
+from freshkey import Configuration, Keeper
+from freshkey.errors import LoginRequired
+from freshkey.model import Credential
+from freshkey.testing import ManualClock, ScriptedPerson
+from freshkey.testing.browser import follow
+from freshkey.testing.leaks import assert_no_secret, secrets_of
+from freshkey_bedrock.sso_credential import SsoCredential
+from rotating import in_threads, until
+from sso_double import SsoDouble
+
+
+HOUR = 3600.0
+
+MakeKeeper = Callable[..., Keeper]
+
+
+@pytest.fixture
+def make_keeper(double: SsoDouble, clock: ManualClock, tmp_path: Path) -> Iterator[MakeKeeper]:
+    keepers = []
+
+    def make(**settings: object) -> Keeper:
+        table = {"provider": "bedrock", "store": "memory", "region": "us-east-1", **double.settings(), **settings}
+        keeper = Keeper(
+            configuration=Configuration.of({"work": table}, state_dir=tmp_path / "state", default="work"),
+            clock=clock,
+            providers={"bedrock": AtOurTime(clock)},
+            random=lambda: 0.0,
+        )
+        keepers.append(keeper)
+        return keeper
+
+    yield make
+    for keeper in keepers:
+        keeper.close()
+
+
+@pytest.fixture
+def keeper(make_keeper: MakeKeeper) -> Keeper:
+    return make_keeper()
+
+
+def sign_in(keeper: Keeper) -> SsoCredential:
+    with ScriptedPerson(browser=follow) as person:
+        keeper.login("work", ask=person)
+    return held(keeper)
+
+
+def held(keeper: Keeper) -> SsoCredential:
+    credential = keeper.get("work")
+    assert isinstance(credential, SsoCredential)
+    return credential
+
+
+def key(credential: Credential) -> str:
+    assert isinstance(credential, SsoCredential)
+    return credential.access_key_id
+
+
+def test_without_a_sign_in_a_person_is_asked_for(keeper: Keeper) -> None:
+    with pytest.raises(LoginRequired, match="freshkey login work"):
+        keeper.get("work")
+
+
+def test_role_credentials_are_renewed_ahead_of_time_by_the_timer(keeper: Keeper, clock: ManualClock) -> None:
+    first = sign_in(keeper)
+    clock.advance(HOUR - 301)
+    assert key(keeper.get("work")) == first.access_key_id
+    clock.advance(2)
+    until(lambda: key(keeper.get("work")) != first.access_key_id, "a proactive renewal")
+    assert not first.expired(), "the old ones were still good"
+
+
+def test_a_week_without_a_person(double: SsoDouble, keeper: Keeper, clock: ManualClock) -> None:
+    first = sign_in(keeper)
+    for _ in range(7):
+        clock.advance(24 * HOUR)
+        assert not keeper.get("work").expired()
+    assert held(keeper).session.refresh_token != first.session.refresh_token
+    assert double.count("/client/register") == 1
+
+
+def test_a_hundred_threads_cause_one_renewal(double: SsoDouble, keeper: Keeper, clock: ManualClock) -> None:
+    sign_in(keeper)
+    before = double.count("/federation/credentials")
+    clock.advance(2 * HOUR)
+    answers = in_threads(100, lambda: key(keeper.get("work")))
+    assert len(set(answers)) == 1
+    assert double.count("/federation/credentials") == before + 1
+
+
+def test_a_refused_credential_is_replaced(keeper: Keeper, clock: ManualClock) -> None:
+    refused = sign_in(keeper)
+    clock.advance(60)
+    assert key(keeper.get("work", refused=refused)) != refused.access_key_id
+
+
+def test_an_expired_registration_asks_for_a_sign_in_and_names_the_profile(keeper: Keeper, clock: ManualClock) -> None:
+    sign_in(keeper)
+    clock.advance(91 * 24 * HOUR)
+    with pytest.raises(LoginRequired, match=r"^work: this client's registration .* freshkey login work"):
+        keeper.get("work")
+
+
+def test_the_next_process_finds_it_and_asks_nobody(double: SsoDouble, make_keeper: MakeKeeper) -> None:
+    signed_in = sign_in(make_keeper(store="file"))
+    before = len(double.asked)
+    assert held(make_keeper(store="file")) == signed_in
+    assert len(double.asked) == before
+
+
+@pytest.mark.parametrize(
+    "changed", [{"sso_role_name": "Administrator"}, {"sso_start_url": "https://other.awsapps.com/start"}]
+)
+def test_a_sign_in_is_not_used_for_another_role_or_directory(
+    double: SsoDouble, make_keeper: MakeKeeper, changed: dict[str, str]
+) -> None:
+    sign_in(make_keeper(store="file"))
+    before = len(double.asked)
+    with pytest.raises(LoginRequired, match=r"the sign-in belongs to another (role|issuer)"):
+        make_keeper(store="file", **changed).get("work")
+    assert len(double.asked) == before
+
+
+def test_signing_out_ends_it_here_and_there(double: SsoDouble, keeper: Keeper) -> None:
+    token = sign_in(keeper).session.access_token.reveal()
+    ended = keeper.logout("work")
+    assert ended.revoked is True
+    assert not double.honours(token)
+    with pytest.raises(LoginRequired):
+        keeper.get("work")
+
+
+def test_it_is_explained_without_a_secret(keeper: Keeper) -> None:
+    credential = sign_in(keeper)
+    shown = repr(keeper.explain("work")) + repr(keeper.status("work")) + repr(credential)
+    assert "sign-in at AWS IAM Identity Center" in shown
+    assert_no_secret(shown, secrets_of(credential), "what is explained")
+
+
+def test_events_while_it_is_renewed(keeper: Keeper, clock: ManualClock) -> None:
+    heard: list[str] = []
+    over = threading.Event()
+    sign_in(keeper)
+
+    def hear(event: object) -> None:
+        heard.append(type(event).__name__)
+        over.set()
+
+    keeper.subscribe(hear)
+    clock.advance(HOUR - 299)
+    until(over.is_set, "an event")
+    assert heard[0] == "Renewed"

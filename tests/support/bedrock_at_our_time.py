@@ -1,0 +1,29 @@
+"""The provider ``bedrock`` with a clock that a test moves by hand."""
+
+from __future__ import annotations
+
+import freshkey_bedrock as provider
+from freshkey.clock import Clock
+from freshkey.hooks import hookimpl
+from freshkey.model import Credential, Description, Inspection, Interaction, Profile, Reporter, Source
+from freshkey_bedrock.renewal import renew
+from freshkey_bedrock.sources import acquire
+
+
+class AtOurTime:
+    """The provider, with a clock that is moved by hand."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+
+    @hookimpl
+    def describe(self, profile: Profile | None, credential: Credential | None) -> Description | Inspection:
+        return provider.describe(profile=profile, credential=credential)
+
+    @hookimpl
+    def acquire(self, profile: Profile, source: Source, ask: Interaction) -> Credential:
+        return acquire(profile, source, ask, clock=self.clock)
+
+    @hookimpl
+    def refresh(self, profile: Profile, credential: Credential, report: Reporter) -> Credential:
+        return renew(profile, credential, report, clock=self.clock)
