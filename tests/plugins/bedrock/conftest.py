@@ -1,0 +1,113 @@
+"""A machine on which nothing of AWS is set up, moto's server in AWS's place, and keepers at a time of our own."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import freshkey_bedrock
+from aws_home import AwsHome
+from counterparts.moto import REGION, Moto
+from freshkey import Configuration, Keeper
+from freshkey.hooks import hookimpl
+from freshkey.model import Credential, Description, Inspection, Interaction, Profile, Reporter, Source
+from freshkey.testing import ManualClock
+from freshkey_bedrock.settings import BedrockSettings
+from freshkey_bedrock.sources import acquire
+
+
+MakeProfile = Callable[..., Profile]
+MakeKeeper = Callable[..., Keeper]
+
+
+class AtOurTime:
+    """The provider, with a clock that is moved by hand."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self.clock = clock
+
+    @hookimpl
+    def describe(self, profile: Profile | None, credential: Credential | None) -> Description | Inspection:
+        return freshkey_bedrock.describe(profile=profile, credential=credential)
+
+    @hookimpl
+    def acquire(self, profile: Profile, source: Source, ask: Interaction) -> Credential:
+        return acquire(profile, source, ask, clock=self.clock)
+
+    @hookimpl
+    def refresh(self, profile: Profile, credential: Credential, report: Reporter) -> Credential:
+        return freshkey_bedrock.refresh(profile=profile, credential=credential, report=report)
+
+
+@pytest.fixture(autouse=True)
+def aws_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AwsHome:
+    """The files of AWS's tools; nothing else of AWS is set up."""
+    for name in [name for name in os.environ if name.startswith("AWS_") or name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    home = AwsHome(tmp_path / "aws")
+    for name, value in {**home.variables, "AWS_EC2_METADATA_DISABLED": "true", "HOME": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    return home
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[Moto]:
+    with Moto() as running:
+        yield running
+
+
+@pytest.fixture
+def moto(moto_server: Moto, monkeypatch: pytest.MonkeyPatch) -> Moto:
+    """AWS, for botocore in this process and in those that it starts."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_server.url)
+    return moto_server
+
+
+@pytest.fixture
+def make_profile(tmp_path: Path) -> MakeProfile:
+    def make(*, source: str | None = None, **settings: object) -> Profile:
+        table = {"region": REGION} | settings
+        return Profile(
+            name="work",
+            provider="bedrock",
+            settings=BedrockSettings(**table),  # type: ignore[arg-type]  # tests pass what they mean
+            state_dir=tmp_path,
+            source=source,
+        )
+
+    return make
+
+
+@pytest.fixture
+def profile(make_profile: MakeProfile) -> Profile:
+    return make_profile()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Starts now: AWS's answers tell real times."""
+    return ManualClock(wall=time.time())
+
+
+@pytest.fixture
+def make_keeper(tmp_path: Path, clock: ManualClock) -> Iterator[MakeKeeper]:
+    keepers: list[Keeper] = []
+
+    def make(**settings: object) -> Keeper:
+        table = {"provider": "bedrock", "store": "memory", "region": REGION} | settings
+        keeper = Keeper(
+            configuration=Configuration.of({"work": table}, state_dir=tmp_path / "state"),
+            clock=clock,
+            providers={"bedrock": AtOurTime(clock)},
+            random=lambda: 0.0,
+        )
+        keepers.append(keeper)
+        return keeper
+
+    yield make
+    for keeper in keepers:
+        keeper.close()

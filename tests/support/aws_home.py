@@ -1,0 +1,122 @@
+"""The files of AWS's tools of one made-up person, and a metadata service such as an EC2 instance has."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import stat
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+
+class AwsHome:
+    """The config and the credentials file, and programs that they name."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(exist_ok=True)
+        self.directory = directory
+        self.config_file = directory / "config"
+        self.credentials_file = directory / "credentials"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Where AWS's tools find them."""
+        return {"AWS_CONFIG_FILE": str(self.config_file), "AWS_SHARED_CREDENTIALS_FILE": str(self.credentials_file)}
+
+    def config(self, text: str) -> None:
+        self.config_file.write_text(text, "utf-8")
+
+    def credentials(self, text: str) -> None:
+        self.credentials_file.write_text(text, "utf-8")
+
+    def process(self, script: str) -> str:
+        """Write a Python program, and return how ``credential_process`` names it."""
+        path = self.directory / "print-credentials"
+        path.write_text(f"#!{sys.executable}\n{script}\n", "utf-8")
+        path.chmod(stat.S_IRWXU)
+        return shlex.quote(str(path))
+
+    def rotating_process(self, secret: str, *, seconds: int, access_key_id: str = "") -> str:
+        """Return a program that prints another session token each time, good for so many seconds."""
+        return self.process(
+            f"""
+import datetime, json, pathlib
+runs = pathlib.Path({str(self.directory / "runs")!r})
+runs.open("a").write("x")
+count = len(runs.read_text())
+end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds={seconds})
+print(json.dumps({{"Version": 1, "AccessKeyId": {access_key_id!r} or f"ASIARUN{{count}}",
+                   "SecretAccessKey": {secret!r}, "SessionToken": f"token-{{count}}",
+                   "Expiration": end.isoformat()}}))
+"""
+        )
+
+
+class Metadata:
+    """Instance metadata of version 2, with a role whose keys change at each question; use it as a context manager."""
+
+    def __init__(self, *, seconds: int = 3600, silent: bool = False) -> None:
+        self.seconds = seconds
+        self.silent = silent
+        self.questions: list[str] = []
+        self._over = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def _answer(self, path: str) -> str:
+        self.questions.append(path)
+        if self.silent:
+            self._over.wait(60)
+        if path.endswith("/api/token"):
+            return "a-metadata-token"
+        if path.endswith("/security-credentials/"):
+            return "the-role"
+        end = datetime.now(UTC) + timedelta(seconds=self.seconds)
+        return json.dumps(
+            {
+                "AccessKeyId": f"ASIAINSTANCE{len(self.questions)}",
+                "SecretAccessKey": "made up for the instance",
+                "Token": "a-token-of-the-instance",
+                "Expiration": end.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            }
+        )
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        metadata = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = metadata._answer(self.path).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_PUT(self) -> None:
+                self.do_GET()
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name is the base class's
+                pass
+
+        return Handler
