@@ -224,6 +224,30 @@ def test_only_standard_streams_and_kept_descriptors_are_open(person: Person, tmp
     assert at == tmp_path / "kept"
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_descriptor_that_the_credential_came_from_is_closed_and_cannot_be_kept(person: Person, kept: bool) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"sk-ant-api03-handed-in-0123456789\n")
+    os.close(writing)
+    options = ["--keep-fd", str(reading)] if kept else []
+    show = f"printenv ANTHROPIC_API_KEY; printenv CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR; test -e /proc/self/fd/{reading}"
+    done = subprocess.run(
+        [sys.executable, "-m", "freshkey", "exec", "--bare", *options, "claude_oauth", "--", "sh", "-c", show],
+        env=person.environment | {"CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR": str(reading)},
+        pass_fds=[reading],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(reading)
+    if kept:
+        assert (done.returncode, done.stdout) == (6, "")
+        assert "was read already" in done.stderr
+    else:
+        assert (done.returncode, done.stdout, done.stderr) == (1, "sk-ant-api03-handed-in-0123456789\n", "")
+
+
 def test_a_descriptor_that_was_not_handed_over_is_refused(person: Person) -> None:
     done = person.run("true", options=["--keep-fd", "9"])
 
