@@ -150,11 +150,11 @@ HUGE: dict[str, bytes] = {
 @row(39, "NET-6")
 @pytest.mark.parametrize("body", HUGE)
 def test_no_answer_costs_much_time(body: str) -> None:
-    """A mebibyte takes some 20 ms; what takes a second is not linear any more."""
+    """A mebibyte takes up to 0.3 s; what is not linear takes minutes. Between them is room for any machine."""
     response = Response(status=200, headers={}, body=HUGE[body])
     began = time.process_time()
     read = outcome(lambda: read_token(response, NOW))
-    assert time.process_time() - began < 1.0
+    assert time.process_time() - began < 20.0
     assert isinstance(read, (TokenAnswer, *CONTRACT))
 
 
