@@ -68,7 +68,7 @@ def test_renewal_that_takes_too_long_does_not_keep_the_process() -> None:
 
     assert process.returncode == 128 + signal.SIGTERM
     assert out.splitlines() == ["closed", "last words"]
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
 
 
 def test_further_signals_do_not_interrupt_the_finish() -> None:
