@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import LoginRequired
-from freshkey.model import Interaction, Profile, Sighting
+from freshkey.model import Interaction, Profile, Sighting, Validity
 from freshkey.person import is_attended
 from freshkey_bedrock import commands
 from freshkey_bedrock.formats import AwsCredential
@@ -25,6 +26,7 @@ def with_auth_refresh(
     """Return what `take` finds; where it finds nothing usable, run the profile's ``auth_refresh`` and look again.
 
     The command runs only if somebody waits for the credentials: a timer that renews ahead opens nobody's browser.
+    Temporary credentials in a file that does not say when they end are shown to STS first.
 
     Args:
         profile: The profile.
@@ -39,14 +41,22 @@ def with_auth_refresh(
         ConfigurationError: The command cannot be run.
     """
     command = profile.settings_as(BedrockSettings).auth_refresh
-    if command is None:
+    if command is None or not is_attended(ask):
         return take()
-    try:
-        return take()
-    except LoginRequired:
-        if not is_attended(ask):
-            raise
+    with suppress(LoginRequired):
+        found = take()
+        if not _has_ended(profile, found):
+            return found
     from freshkey.login_command import run_login_command
 
     run_login_command(command, profile, ask, clock=clock, environ=commands.environment(profile))
     return take()
+
+
+def _has_ended(profile: Profile, found: AwsCredential) -> bool:
+    """Tell whether temporary credentials have ended although their file does not say when: only AWS knows then."""
+    if found.session_token is None or found.lifetime is not None:
+        return False
+    from freshkey_bedrock.inspection import inspect
+
+    return inspect(profile, found).validity is Validity.EXPIRED

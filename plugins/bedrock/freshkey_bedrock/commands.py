@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Final
 
 from freshkey.environment import without_secrets
 from freshkey.helpers import helper_environment
 from freshkey.model import Profile
 from freshkey_bedrock.settings import BedrockSettings
+
+
+PLACES: Final = frozenset({"AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE"})
+"""Names that look like those of secrets, and say where a file is."""
 
 
 def environment(profile: Profile, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -21,6 +26,7 @@ def environment(profile: Profile, environ: Mapping[str, str] = os.environ) -> di
         profile: The profile.
         environ: The environment of this process.
     """
-    of_aws = {name: value for name, value in without_secrets(environ).items() if name.startswith("AWS_")}
+    harmless = without_secrets(environ).keys() | PLACES
+    of_aws = {name: value for name, value in environ.items() if name.startswith("AWS_") and name in harmless}
     named = profile.settings_as(BedrockSettings).aws_profile
     return {**helper_environment(environ), **of_aws, **({"AWS_PROFILE": named} if named else {})}

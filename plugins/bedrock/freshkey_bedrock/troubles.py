@@ -9,6 +9,7 @@ from freshkey.errors import (
     ConfigurationError,
     FreshkeyError,
     LoginRequired,
+    ProtocolError,
     ProviderRefused,
     TransientError,
     describe_raise,
@@ -152,6 +153,9 @@ def _without_query(url: str) -> str:
 
 def _retrieval(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:
     where = facts.get("provider", "where AWS's configuration points")
+    if where == "custom-process":
+        message = f"the credential_process of AWS profile {aws_profile!r} printed no credentials that AWS's tools take"
+        return ProtocolError(message, hint='It prints {"Version": 1, "AccessKeyId": …, "SecretAccessKey": …}')
     return TransientError(f"no credentials came from {where} for AWS profile {aws_profile!r}")
 
 

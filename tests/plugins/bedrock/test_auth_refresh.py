@@ -1,0 +1,221 @@
+"""Another tool's sign-in: when it runs, who sees what it prints, and when it does not run."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from aws_home import AwsHome
+from freshkey import Keeper
+from freshkey.command import Command as Setting
+from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired
+from freshkey.model import Credential, Profile
+from freshkey.person import Nobody, Quiet
+from freshkey.testing import ManualClock
+from freshkey.testing.leaks import assert_no_secret
+from freshkey.testing.server.wire import Answer, Listener
+from freshkey_bedrock.borrowed import from_aws_tools, look_in_chain
+from freshkey_bedrock.formats import AwsCredential
+
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands of this file are shell scripts")
+
+MakeKeeper = Callable[..., Keeper]
+MakeProfile = Callable[..., Profile]
+
+
+class Command:
+    """Stands for ``aws sso login``: a shell script that notes each run and writes the shared files."""
+
+    def __init__(self, directory: Path, credentials: Path) -> None:
+        self.path = directory / "sign-in"
+        self._runs = directory / "runs"
+        self._credentials = credentials
+        self.brings("AKIAREFRESHED")
+
+    def does(self, script: str) -> None:
+        self.path.write_text(f"#!/bin/sh\necho run >> {self._runs}\n{script}\n")
+        self.path.chmod(stat.S_IRWXU)
+
+    def brings(self, key: str) -> None:
+        section = f"[default]\\naws_access_key_id = {key}\\naws_secret_access_key = canary-secret-{key}\\n"
+        self.does(f"mkdir -p {self._credentials.parent}; printf '{section}' > {self._credentials}")
+
+    @property
+    def runs(self) -> int:
+        return len(self._runs.read_text().splitlines()) if self._runs.exists() else 0
+
+
+class Ear(Quiet):
+    """Remembers what somebody who waits is shown."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.doing: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+    def progress(self, message: str) -> None:
+        self.doing.append(message)
+
+
+@pytest.fixture
+def command(tmp_path: Path, aws_home: AwsHome) -> Command:
+    return Command(tmp_path, Path(aws_home.variables["AWS_SHARED_CREDENTIALS_FILE"]))
+
+
+@pytest.fixture
+def keeper(make_keeper: MakeKeeper, command: Command) -> Keeper:
+    return make_keeper(auth_refresh=[str(command.path)])
+
+
+@pytest.fixture
+def profile(make_profile: MakeProfile, command: Command) -> Profile:
+    return make_profile(auth_refresh=Setting.of([str(command.path)]))
+
+
+def key(credential: Credential) -> str:
+    assert isinstance(credential, AwsCredential)
+    return credential.access_key_id
+
+
+def test_it_runs_where_there_are_no_credentials_and_they_are_used_then(keeper: Keeper, command: Command) -> None:
+    assert key(keeper.get("work")) == "AKIAREFRESHED"
+    assert command.runs == 1
+    assert key(keeper.get("work")) == "AKIAREFRESHED"
+    assert command.runs == 1
+
+
+def test_it_does_not_run_while_there_are_credentials(keeper: Keeper, command: Command, aws_home: AwsHome) -> None:
+    aws_home.credentials("[default]\naws_access_key_id = AKIATHERE\naws_secret_access_key = s\n")
+    assert key(keeper.get("work")) == "AKIATHERE"
+    assert command.runs == 0
+
+
+def test_what_another_program_has_written_meanwhile_is_used_instead(
+    keeper: Keeper, command: Command, aws_home: AwsHome, clock: ManualClock
+) -> None:
+    command.does("exit 1")
+    with pytest.raises(LoginRequired):
+        keeper.get("work")
+    clock.advance(61)
+    aws_home.credentials("[default]\naws_access_key_id = AKIAMEANWHILE\naws_secret_access_key = s\n")
+    assert key(keeper.get("work")) == "AKIAMEANWHILE"
+    assert command.runs == 1
+
+
+def test_whoever_waits_sees_each_line(profile: Profile, command: Command, clock: ManualClock) -> None:
+    command.does("echo 'Open https://device.sso.example/ABCD'; echo 'and wait' >&2; exit 3")
+    ear = Ear()
+    with pytest.raises(LoginRequired, match=r"'sign-in' ended with status 3; it last said: and wait"):
+        from_aws_tools(profile, Nobody("work", ear), explicit=False, clock=clock)
+    assert ear.lines == ["Open https://device.sso.example/ABCD", "and wait"]
+    assert ear.doing == ["Running sign-in"]
+
+
+def test_a_timer_runs_it_never(profile: Profile, command: Command, clock: ManualClock) -> None:
+    with pytest.raises(LoginRequired, match="found no credentials"):
+        from_aws_tools(profile, Nobody("work", attended=False), explicit=False, clock=clock)
+    assert command.runs == 0
+
+
+def test_within_a_minute_it_is_not_run_again(profile: Profile, command: Command, clock: ManualClock) -> None:
+    command.does("exit 0")
+    for _ in range(3):
+        with pytest.raises(LoginRequired):
+            from_aws_tools(profile, Nobody("work"), explicit=False, clock=clock)
+    assert command.runs == 1
+    clock.advance(61)
+    command.brings("AKIALATER")
+    assert key(from_aws_tools(profile, Nobody("work"), explicit=False, clock=clock)) == "AKIALATER"
+
+
+def test_one_that_succeeds_and_brings_nothing_is_told_of(
+    profile: Profile, command: Command, clock: ManualClock
+) -> None:
+    command.does("exit 0")
+    with pytest.raises(LoginRequired, match="found no credentials"):
+        from_aws_tools(profile, Nobody("work"), explicit=False, clock=clock)
+
+
+def test_an_expired_sign_in_of_aws_is_seen(
+    make_profile: MakeProfile, command: Command, aws_home: AwsHome, clock: ManualClock
+) -> None:
+    aws_home.config(
+        "[profile team]\nsso_session = corp\nsso_account_id = 111122223333\nsso_role_name = Reader\n"
+        "[sso-session corp]\nsso_start_url = https://corp.awsapps.com/start\nsso_region = eu-west-1\n"
+    )
+    team = make_profile(aws_profile="team", auth_refresh=Setting.of([str(command.path)]))
+    command.does("echo AWS_PROFILE is $AWS_PROFILE; exit 1")
+    ear = Ear()
+    with pytest.raises(LoginRequired, match="ended with status 1"):
+        from_aws_tools(team, Nobody("work", ear), explicit=True, clock=clock)
+    assert ear.lines == ["AWS_PROFILE is team"]
+
+
+TEMPORARY = "[default]\naws_access_key_id = ASIAOLD\naws_secret_access_key = s\naws_session_token = t\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "key_id"),
+    [(403, "ExpiredToken", "AKIAREFRESHED"), (403, "InvalidClientTokenId", "ASIAOLD"), (503, "Busy", "ASIAOLD")],
+)
+def test_temporary_credentials_without_an_end_are_shown_to_sts(
+    profile: Profile,
+    command: Command,
+    aws_home: AwsHome,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    status: int,
+    code: str,
+    key_id: str,
+) -> None:
+    aws_home.credentials(TEMPORARY)
+    error = f"<ErrorResponse><Error><Code>{code}</Code><Message>made up</Message></Error></ErrorResponse>"
+    listener = Listener(lambda asked: Answer(status=status, body=error.encode(), headers={"Content-Type": "text/xml"}))
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{listener.port}")
+    listener.start()
+    try:
+        found = from_aws_tools(profile, Nobody("work"), explicit=False, clock=clock)
+    finally:
+        listener.stop()
+    assert key(found) == key_id
+    assert command.runs == (key_id != "ASIAOLD")
+
+
+def test_configuration_that_cannot_work_runs_nothing(
+    make_profile: MakeProfile, command: Command, clock: ManualClock
+) -> None:
+    absent = make_profile(aws_profile="absent", auth_refresh=Setting.of([str(command.path)]))
+    with pytest.raises(ConfigurationError, match="have no profile 'absent'"):
+        from_aws_tools(absent, Nobody("work"), explicit=True, clock=clock)
+    assert command.runs == 0
+
+
+def test_one_that_is_not_there_is_a_fault_of_the_configuration(keeper: Keeper, command: Command) -> None:
+    command.path.unlink()
+    with pytest.raises(ConfigurationError, match=r"^work: .*'sign-in' is not there"):
+        keeper.get("work")
+
+
+def test_a_keeper_names_the_profile_and_shows_no_secret(
+    keeper: Keeper, command: Command, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    command.does("echo canary-secret-on-stderr >&2; exec sleep 0.1; exit 1")
+    with pytest.raises(FreshkeyError, match=r"^work: "):
+        keeper.get("work")
+    assert_no_secret(caplog.text, ["canary-secret-on-stderr"], "the log")
+
+
+def test_it_is_there_to_be_used_before_anything_else_is(profile: Profile, make_profile: MakeProfile) -> None:
+    sighting = look_in_chain(profile)
+    assert sighting is not None
+    assert sighting.origin == "where 'sign-in' signs in"
+    assert look_in_chain(make_profile()) is None

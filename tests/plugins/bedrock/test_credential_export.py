@@ -1,0 +1,224 @@
+"""A command that prints AWS credentials: both shapes, how long they are used, and how it can misbehave."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from freshkey import Keeper
+from freshkey.command import Command
+from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError, TransientError, TrustNeeded
+from freshkey.model import Credential, Profile
+from freshkey.person import Quiet
+from freshkey.testing import ManualClock
+from freshkey.testing.leaks import assert_no_secret
+from freshkey_bedrock.credential_export import take
+from freshkey_bedrock.formats import AwsCredential
+from freshkey_bedrock.settings import BedrockSettings
+from rotating import until
+
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the helpers of this file are shell scripts")
+
+CANARY = "canary-secret-of-the-export"
+MakeKeeper = Callable[..., Keeper]
+
+
+class Helper:
+    """A shell script that notes each run."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "print-credentials"
+        self._runs = directory / "runs"
+
+    def does(self, script: str) -> None:
+        self.path.write_text(f"#!/bin/sh\necho run >> {self._runs}\n{script}\n")
+        self.path.chmod(stat.S_IRWXU)
+
+    def prints(self, value: object) -> None:
+        printed = self.path.with_suffix(".out")
+        printed.write_text(json.dumps(value))
+        self.does(f"cat {printed}")
+
+    @property
+    def runs(self) -> int:
+        return len(self._runs.read_text().splitlines()) if self._runs.exists() else 0
+
+
+@pytest.fixture
+def helper(tmp_path: Path) -> Helper:
+    return Helper(tmp_path)
+
+
+@pytest.fixture
+def keeper(helper: Helper, make_keeper: MakeKeeper) -> Keeper:
+    return make_keeper(credential_export=[str(helper.path)], credential_export_timeout=5.0)
+
+
+def keys(name: str, clock: ManualClock, lasts: float | None = 3600.0) -> dict[str, str]:
+    printed = {"AccessKeyId": f"ASIA{name}", "SecretAccessKey": f"{CANARY}-{name}", "SessionToken": f"token-{name}"}
+    if lasts is not None:
+        end = datetime.fromtimestamp(clock.now().wall, UTC) + timedelta(seconds=lasts)
+        printed["Expiration"] = end.isoformat()
+    return printed
+
+
+def flat(name: str, clock: ManualClock, lasts: float | None = 3600.0) -> dict[str, object]:
+    return {"Version": 1, **keys(name, clock, lasts)}
+
+
+def key(credential: Credential) -> str:
+    assert isinstance(credential, AwsCredential)
+    return credential.access_key_id
+
+
+def test_the_flat_shape(keeper: Keeper, helper: Helper, clock: ManualClock) -> None:
+    helper.prints({**flat("FLAT", clock), "AccountId": "111122223333"})
+    credential = keeper.get("work")
+    assert key(credential) == "ASIAFLAT"
+    assert credential.source == "credential-export"
+    assert credential.identity.organization == "111122223333"
+    assert credential.environment()["AWS_SESSION_TOKEN"] == "token-FLAT"
+    assert "Credential=ASIAFLAT/" in credential.headers("GET", "https://example.com/")["Authorization"]
+
+
+def test_the_shape_of_sts(keeper: Keeper, helper: Helper, clock: ManualClock) -> None:
+    helper.prints({"Credentials": keys("WRAPPED", clock), "AssumedRoleUser": {"Arn": "arn:aws:sts::1:x"}})
+    credential = keeper.get("work")
+    assert key(credential) == "ASIAWRAPPED"
+    assert credential.lifetime == pytest.approx(3600, abs=5)
+
+
+def test_it_is_used_until_five_minutes_before_its_end(keeper: Keeper, helper: Helper, clock: ManualClock) -> None:
+    helper.prints(flat("ONE", clock, 900))
+    assert [key(keeper.get("work")) for _ in range(3)] == ["ASIAONE"] * 3
+    clock.advance(598)
+    helper.prints(flat("TWO", clock, 900))
+    assert key(keeper.get("work")) == "ASIAONE"
+    assert helper.runs == 1
+    clock.advance(3)
+    until(lambda: key(keeper.get("work")) == "ASIATWO", "a proactive renewal")
+    assert helper.runs == 2
+
+
+def test_without_an_end_it_is_used_for_an_hour(keeper: Keeper, helper: Helper, clock: ManualClock) -> None:
+    helper.prints(flat("ONE", clock, None))
+    assert keeper.get("work").expires_at is None
+    helper.prints(flat("TWO", clock, None))
+    clock.advance(3599)
+    assert key(keeper.get("work")) == "ASIAONE"
+    assert helper.runs == 1
+    clock.advance(1)
+    until(lambda: key(keeper.get("work")) == "ASIATWO", "another look")
+
+
+def test_it_comes_before_the_files_of_aws_and_the_environment(
+    keeper: Keeper, helper: Helper, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAENVIRONMENT")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of the environment")
+    helper.prints(flat("HELPER", clock))
+    assert key(keeper.get("work")) == "ASIAHELPER"
+
+
+def test_it_sees_where_the_files_of_aws_are_and_no_credential(
+    keeper: Keeper, helper: Helper, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "ANTHROPIC_API_KEY"):
+        monkeypatch.setenv(name, CANARY)
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/made/up.pem")
+    helper.prints(flat("ONE", clock))
+    helper.does(f"env > {tmp_path}/seen; cat {helper.path.with_suffix('.out')}")
+    keeper.get("work")
+    seen = (tmp_path / "seen").read_text()
+    assert CANARY not in seen
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CA_BUNDLE"):
+        assert f"{name}={os.environ[name]}\n" in seen
+
+
+def test_it_is_meant_for_the_profile_of_aws_that_is_named(
+    helper: Helper, make_keeper: MakeKeeper, clock: ManualClock, tmp_path: Path
+) -> None:
+    helper.prints(flat("ONE", clock))
+    helper.does(f"echo $AWS_PROFILE > {tmp_path}/seen; cat {helper.path.with_suffix('.out')}")
+    make_keeper(credential_export=[str(helper.path)], aws_profile="team").get("work")
+    assert (tmp_path / "seen").read_text() == "team\n"
+
+
+MISBEHAVING = {
+    "no JSON": (f"echo {CANARY}", ProtocolError, "no JSON object"),
+    "version 2": (f'echo \'{{"Version": 2, "SecretAccessKey": "{CANARY}"}}\'', ProtocolError, "Version 2; only 1"),
+    "version true": (f'echo \'{{"Version": true, "AccessKeyId": "{CANARY}"}}\'', ProtocolError, "without a Version"),
+    "neither shape": (f'echo \'{{"AccessKeyId": "{CANARY}"}}\'', ProtocolError, "without Credentials"),
+    "odd Credentials": (f'echo \'{{"Credentials": "{CANARY}"}}\'', ProtocolError, "that are no object"),
+    "no secret": (f'echo \'{{"Version": 1, "AccessKeyId": "{CANARY}"}}\'', ProtocolError, "no SecretAccessKey"),
+    "a secret that is no text": (
+        f'echo \'{{"Version": 1, "AccessKeyId": "{CANARY}", "SecretAccessKey": 5}}\'',
+        ProtocolError,
+        "no readable SecretAccessKey",
+    ),
+    "a time that is none": (
+        f'echo \'{{"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "{CANARY}", "Expiration": "soon"}}\'',
+        ProtocolError,
+        "no time of ISO 8601",
+    ),
+    "a time without an offset": (
+        f'echo \'{{"Version":1,"AccessKeyId":"a","SecretAccessKey":"{CANARY}","Expiration":"2026-01-01T00:00:00"}}\'',
+        ProtocolError,
+        "no time of ISO 8601",
+    ),
+    "nothing": ("exit 0", ProtocolError, "printed nothing"),
+    "a gigabyte": (f"yes {CANARY} | head -c 1000000000", ProtocolError, "more than 65536 bytes"),
+    "its secret on standard error": (f"echo {CANARY} >&2; exit 1", TransientError, "failed with status 1"),
+    "it hangs": ("exec sleep 600", TransientError, "did not end within 1 s"),
+}
+
+
+@pytest.mark.parametrize(("script", "kind", "says"), MISBEHAVING.values(), ids=MISBEHAVING)
+def test_one_that_misbehaves_is_bounded_and_named(
+    make_keeper: MakeKeeper,
+    helper: Helper,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    script: str,
+    kind: type[FreshkeyError],
+    says: str,
+) -> None:  # TRU-4
+    caplog.set_level("DEBUG")
+    helper.does(script)
+    keeper = make_keeper(credential_export=[str(helper.path)], credential_export_timeout=1.0)
+    with pytest.raises(kind) as error:
+        keeper.get("work")
+    shown = str(error.value)
+    assert shown.startswith("work: ")
+    assert "'print-credentials'" in shown
+    assert says in shown
+    assert_no_secret(repr(error.value) + shown + caplog.text, [CANARY], "the error or the log")
+
+
+def test_expired_credentials_are_no_credentials(keeper: Keeper, helper: Helper, clock: ManualClock) -> None:
+    helper.prints(flat("OLD", clock, -60))
+    with pytest.raises(TransientError, match="already expired"):
+        keeper.get("work")
+
+
+def test_one_that_is_not_there_is_a_fault_of_the_configuration(keeper: Keeper, helper: Helper) -> None:
+    with pytest.raises(ConfigurationError, match=r"^work: the helper 'print-credentials' is not there"):
+        keeper.get("work")
+
+
+def test_one_of_a_project_needs_trust(tmp_path: Path, helper: Helper, clock: ManualClock) -> None:
+    helper.prints(flat("ONE", clock))
+    command = Command(argv=(str(helper.path),), directory=tmp_path, pins={helper.path: "0" * 64})
+    settings = BedrockSettings(region="eu-west-1", credential_export=command)
+    profile = Profile(name="work", provider="bedrock", settings=settings, state_dir=tmp_path)
+    with pytest.raises(TrustNeeded, match="is not what it was when you trusted it"):
+        take(profile, Quiet(), clock=clock)
+    assert helper.runs == 0
