@@ -57,6 +57,7 @@ class MessagesApi(ThreadingHTTPServer):
         self._authority = authority
         self._keys = frozenset(keys)
         self._wants_beta = wants_beta
+        self._client = httpx.Client(trust_env=False, timeout=20)
         self._requests: list[Asked] = []
         self._disturbances: list[Callable[[], object]] = []
         self._lock = threading.Lock()
@@ -70,6 +71,7 @@ class MessagesApi(ThreadingHTTPServer):
         self.shutdown()
         self._thread.join()
         self.server_close()
+        self._client.close()
 
     @property
     def url(self) -> str:
@@ -119,7 +121,7 @@ class MessagesApi(ThreadingHTTPServer):
 
     def _vouched_for(self, token: str) -> bool:
         shown = {"Authorization": f"Bearer {token}"}
-        return httpx.get(self._authority.urls.resource, headers=shown, trust_env=False, timeout=20).is_success
+        return self._client.get(self._authority.urls.resource, headers=shown).is_success
 
 
 class _Handler(BaseHTTPRequestHandler):
