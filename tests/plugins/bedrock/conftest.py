@@ -9,38 +9,17 @@ from pathlib import Path
 
 import pytest
 
-import freshkey_bedrock
 from aws_home import AwsHome
+from bedrock_at_our_time import AtOurTime
 from counterparts.moto import REGION, Moto
 from freshkey import Configuration, Keeper
-from freshkey.hooks import hookimpl
-from freshkey.model import Credential, Description, Inspection, Interaction, Profile, Reporter, Source
+from freshkey.model import Profile
 from freshkey.testing import ManualClock
 from freshkey_bedrock.settings import BedrockSettings
-from freshkey_bedrock.sources import acquire
 
 
 MakeProfile = Callable[..., Profile]
 MakeKeeper = Callable[..., Keeper]
-
-
-class AtOurTime:
-    """The provider, with a clock that is moved by hand."""
-
-    def __init__(self, clock: ManualClock) -> None:
-        self.clock = clock
-
-    @hookimpl
-    def describe(self, profile: Profile | None, credential: Credential | None) -> Description | Inspection:
-        return freshkey_bedrock.describe(profile=profile, credential=credential)
-
-    @hookimpl
-    def acquire(self, profile: Profile, source: Source, ask: Interaction) -> Credential:
-        return acquire(profile, source, ask, clock=self.clock)
-
-    @hookimpl
-    def refresh(self, profile: Profile, credential: Credential, report: Reporter) -> Credential:
-        return freshkey_bedrock.refresh(profile=profile, credential=credential, report=report)
 
 
 @pytest.fixture(autouse=True)

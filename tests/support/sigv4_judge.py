@@ -1,0 +1,133 @@
+"""A server that checks Signature Version 4 by itself, written from the description and without the libraries of AWS.
+
+Source: IAM User Guide, "Create a signed AWS API request". A request must be signed for Bedrock within five minutes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import quote, unquote
+
+
+SERVICE: Final = "bedrock"
+SKEW: Final = timedelta(minutes=5)
+
+_AUTHORIZATION: Final = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=(?P<key>[^/]+)/(?P<day>\d{8})/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request, "
+    r"SignedHeaders=(?P<signed>[a-z0-9;-]+), Signature=(?P<signature>[0-9a-f]{64})"
+)
+
+
+def _hmac(key: bytes, text: str) -> bytes:
+    return hmac.new(key, text.encode(), hashlib.sha256).digest()
+
+
+def signature(secret: str, when: str, region: str, canonical_request: str, service: str = SERVICE) -> str:
+    """Return the signature of a canonical request at a time of the form ``20150830T123600Z``."""
+    scope = f"{when[:8]}/{region}/{service}/aws4_request"
+    hashed = hashlib.sha256(canonical_request.encode()).hexdigest()
+    key = f"AWS4{secret}".encode()
+    for part in (when[:8], region, service, "aws4_request"):
+        key = _hmac(key, part)
+    return _hmac(key, f"AWS4-HMAC-SHA256\n{when}\n{scope}\n{hashed}").hex()
+
+
+def canonical(method: str, target: str, headers: Mapping[str, str], signed: str, body: bytes) -> str:
+    """Return the canonical request for a request target as it came over the wire: each segment is encoded once more."""
+    path, _, query = target.partition("?")
+    pairs = sorted(
+        tuple(quote(unquote(part), safe="-_.~") for part in (name, value))
+        for name, _, value in (pair.partition("=") for pair in query.split("&") if pair)
+    )
+    lines = [method, quote(path, safe="/-_.~"), "&".join(f"{name}={value}" for name, value in pairs)]
+    lines += [f"{name}:{' '.join(headers[name].split())}" for name in signed.split(";")]
+    return "\n".join([*lines, "", signed, hashlib.sha256(body).hexdigest()])
+
+
+def flaw(
+    method: str, target: str, headers: Mapping[str, str], body: bytes, secrets: Mapping[str, tuple[str, str]]
+) -> str:
+    """Return what is wrong with a request, or nothing.
+
+    Args:
+        method: As it came.
+        target: As it came.
+        headers: By name in lower case.
+        body: As it came.
+        secrets: Access key id to secret key and session token, which is empty for long-term keys.
+    """
+    found = _AUTHORIZATION.fullmatch(headers.get("authorization", ""))
+    if found is None:
+        return "no signature"
+    secret, token = secrets.get(found["key"], ("", ""))
+    if not secret or headers.get("x-amz-security-token", "") != token:
+        return "unknown key or session"
+    when = headers.get("x-amz-date", "")
+    try:
+        signed_at = datetime.strptime(when, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return "no date"
+    if abs(datetime.now(UTC) - signed_at) > SKEW or found["day"] != when[:8] or found["service"] != SERVICE:
+        return "signed for another time or service"
+    needed = {"host", "x-amz-date"} | ({"x-amz-security-token"} if token else set())
+    if not needed <= set(found["signed"].split(";")):
+        return "too little is signed"
+    expected = signature(secret, when, found["region"], canonical(method, target, headers, found["signed"], body))
+    return "" if hmac.compare_digest(expected, found["signature"]) else "the signature does not match"
+
+
+class Judge:
+    """Serves any path and answers 200, or 403 with what is wrong; use it as a context manager."""
+
+    def __init__(self, secrets: Mapping[str, tuple[str, str]]) -> None:
+        self.secrets = dict(secrets)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    @property
+    def port(self) -> int:
+        return self._server.server_port
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        judge = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                wrong = flaw(self.command, self.path, headers, body, judge.secrets)
+                answer = wrong.encode() or b"{}"
+                self.send_response(403 if wrong else 200)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def do_GET(self) -> None:
+                self.do_POST()
+
+            def do_PUT(self) -> None:
+                self.do_POST()
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name is the base class's
+                pass
+
+        return Handler
