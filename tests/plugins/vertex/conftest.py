@@ -130,3 +130,12 @@ def keeper(configure: Callable[..., None]) -> Iterator[Callable[..., Keeper]]:
     yield make
     for one in made:
         one.close()
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch, cloud: GoogleCloud) -> None:
+    """Be a machine of Google Cloud, whose metadata server this is; google-auth read the variable long ago."""
+    from google.auth.compute_engine import _metadata
+
+    monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", cloud.host)
+    monkeypatch.setenv("GCE_METADATA_HOST", cloud.host)

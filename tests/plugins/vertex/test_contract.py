@@ -1,0 +1,44 @@
+"""The provider keeps the contract that every provider must keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import freshkey_vertex
+from freshkey.model import Profile
+from freshkey.testing import ProviderContract
+from freshkey_vertex.formats import GoogleCredential
+from google_cloud import GoogleCloud
+
+
+class TestVertex(ProviderContract):
+    @pytest.fixture
+    def provider(self) -> object:
+        return freshkey_vertex
+
+    @pytest.fixture
+    def profile(
+        self,
+        cloud: GoogleCloud,
+        make_profile: Callable[..., Profile],
+        write_file: Callable[..., Path],
+        machine: None,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> Profile:
+        monkeypatch.setenv("CLOUDSDK_AUTH_ACCESS_TOKEN", "ya29.a-made-up-token-of-gcloud")
+        monkeypatch.setenv("GOOGLE_OAUTH_ACCESS_TOKEN", "ya29.a-made-up-token-of-terraform")
+        named = write_file(cloud.authorized_user(), "named.json")
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(named))
+        write_file(cloud.authorized_user(), "gcloud/application_default_credentials.json")
+        return make_profile(credentials_file=write_file(cloud.service_account()))
+
+    @pytest.fixture
+    def signed_in(self, signed_in_now: GoogleCredential) -> GoogleCredential:
+        return signed_in_now
+
+    @pytest.fixture
+    def revocable(self, signed_in_now: GoogleCredential) -> GoogleCredential:
+        return signed_in_now

@@ -1,0 +1,253 @@
+"""Each source from the first question to a renewal ahead of time, through the public API and the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from freshkey import Keeper
+from freshkey.model import Credential
+from freshkey_vertex.formats import GoogleCredential
+from google_cloud import MACHINE, ROBOT, SUBJECT_TOKEN, TARGET, GoogleCloud
+
+
+MakeKeeper = Callable[..., Keeper]
+WriteFile = Callable[..., Path]
+Prepare = Callable[[GoogleCloud, WriteFile], dict[str, Any]]
+
+
+def freshkey(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "freshkey", *arguments],
+        env={**os.environ, **variables},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def fresh(tmp_path: Path) -> dict[str, str]:
+    """Return what makes the next process know nothing of a failure a moment ago, after which it would wait."""
+    return {"FRESHKEY_STATE_DIR": str(tmp_path / "fresh")}
+
+
+def key(cloud: GoogleCloud, write: WriteFile) -> dict[str, Any]:
+    return cloud.service_account()
+
+
+def user(cloud: GoogleCloud, write: WriteFile) -> dict[str, Any]:
+    return cloud.authorized_user()
+
+
+def workload_file(cloud: GoogleCloud, write: WriteFile) -> dict[str, Any]:
+    return cloud.external_account({"file": str(write(SUBJECT_TOKEN, "subject"))})
+
+
+def workload_url(cloud: GoogleCloud, write: WriteFile) -> dict[str, Any]:
+    fmt = {"type": "json", "subject_token_field_name": "id"}
+    return cloud.external_account({"url": cloud.url("/subject"), "format": fmt})
+
+
+def workload_as_account(cloud: GoogleCloud, write: WriteFile) -> dict[str, Any]:
+    cloud.may_impersonate.add(("workload", TARGET))
+    source = {"file": str(write(SUBJECT_TOKEN, "subject"))}
+    return cloud.external_account(source, service_account_impersonation_url=cloud.impersonation_url())
+
+
+def workforce(cloud: GoogleCloud, write: WriteFile) -> dict[str, Any]:
+    return cloud.external_user()
+
+
+def impersonated(cloud: GoogleCloud, write: WriteFile) -> dict[str, Any]:
+    cloud.may_impersonate.add(("ada@example.com", TARGET))
+    return {
+        "type": "impersonated_service_account",
+        "service_account_impersonation_url": cloud.impersonation_url(),
+        "source_credentials": cloud.authorized_user(),
+    }
+
+
+FILES: list[tuple[Prepare, str, str]] = [
+    (key, ROBOT, "service account"),
+    (user, "ada@example.com", "user"),
+    (workload_file, "workload", "federated identity"),
+    (workload_url, "workload", "federated identity"),
+    (workload_as_account, TARGET, "service account"),
+    (workforce, "workforce", "user"),
+    (impersonated, TARGET, "service account"),
+]
+
+
+def whose(cloud: GoogleCloud, credential: Credential) -> str:
+    assert isinstance(credential, GoogleCredential)
+    return cloud.tokens[credential.access_token.reveal()].whose
+
+
+def renewed(keeper: Keeper, earlier: Credential) -> Credential:
+    """Wait until the keeper has renewed by itself."""
+    for _ in range(200):
+        newer = keeper.get("work")
+        if newer != earlier:
+            return newer
+        time.sleep(0.05)
+    pytest.fail("it was not renewed ahead of time")
+
+
+@pytest.fixture(params=FILES, ids=[one[0].__name__ for one in FILES])
+def file(request: pytest.FixtureRequest) -> tuple[Prepare, str, str]:
+    """What writes a file of one type, and whose tokens of which kind it brings."""
+    written: tuple[Prepare, str, str] = request.param
+    return written
+
+
+def test_a_file_of_each_type_gives_tokens_that_are_renewed(
+    cloud: GoogleCloud, write_file: WriteFile, keeper: MakeKeeper, file: tuple[Prepare, str, str]
+) -> None:
+    prepare, account, kind = file
+    path = write_file(prepare(cloud, write_file))
+    cloud.lifetime = 3
+    one = keeper(credentials_file=str(path))
+    first = one.get("work")
+    assert isinstance(first, GoogleCredential)
+    assert (whose(cloud, first), first.kind, first.source) == (account, kind, "credentials-file")
+    assert not first.renewable
+    newer = renewed(one, first)
+    assert whose(cloud, newer) == account
+    assert not first.expired()
+
+
+def test_the_command_line_prints_a_token_of_each(
+    cloud: GoogleCloud,
+    write_file: WriteFile,
+    configure: Callable[..., None],
+    file: tuple[Prepare, str, str],
+) -> None:
+    prepare, account, _ = file
+    configure()
+    path = write_file(prepare(cloud, write_file))
+    done = freshkey("token", "work", GOOGLE_APPLICATION_CREDENTIALS=str(path))
+    assert done.returncode == 0, done.stderr
+    assert cloud.tokens[done.stdout.strip()].whose == account
+
+
+def test_a_program_prints_the_identity_token_where_google_s_variable_allows_it(
+    cloud: GoogleCloud, write_file: WriteFile, configure: Callable[..., None], tmp_path: Path
+) -> None:
+    configure()
+    program = tmp_path / "print-token"
+    answer = {"version": 1, "success": True, "token_type": "urn:ietf:params:oauth:token-type:jwt"}
+    text = json.dumps({**answer, "id_token": SUBJECT_TOKEN})
+    program.write_text(f"#!{sys.executable}\nprint({text!r})\n")
+    program.chmod(0o700)
+    path = str(write_file(cloud.external_account({"executable": {"command": str(program)}})))
+    refused = freshkey("token", "work", GOOGLE_APPLICATION_CREDENTIALS=path)
+    assert refused.returncode != 0
+    assert "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1" in refused.stderr
+    assert cloud.seen == []
+    done = freshkey(
+        "token",
+        "work",
+        GOOGLE_APPLICATION_CREDENTIALS=path,
+        GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES="1",
+        **fresh(tmp_path),
+    )
+    assert done.returncode == 0, done.stderr
+    assert cloud.tokens[done.stdout.strip()].whose == "workload"
+
+
+def test_the_file_of_gcloud_is_found(cloud: GoogleCloud, write_file: WriteFile, keeper: MakeKeeper) -> None:
+    write_file(cloud.authorized_user(), "gcloud/application_default_credentials.json")
+    credential = keeper().get("work")
+    assert (credential.source, whose(cloud, credential)) == ("adc-gcloud", "ada@example.com")
+
+
+def test_gcloud_is_never_started_to_find_a_project(
+    cloud: GoogleCloud,
+    write_file: WriteFile,
+    configure: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "gcloud").write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    (folder / "gcloud").chmod(0o700)
+    write_file(cloud.authorized_user(), "gcloud/application_default_credentials.json")
+    configure()
+    config = tmp_path / "config" / "config.toml"
+    config.write_text(config.read_text().replace('project = "demo-project"\n', ""))
+    done = freshkey("token", "work", PATH=f"{folder}:{os.environ['PATH']}")
+    assert done.returncode != 0
+    assert "no Google Cloud project is named anywhere" in done.stderr
+    assert "GOOGLE_CLOUD_PROJECT" in done.stderr
+    assert not (tmp_path / "started").exists()
+    assert freshkey("token", "work", GOOGLE_CLOUD_PROJECT="demo-project", **fresh(tmp_path)).returncode == 0
+
+
+def test_a_machine_of_google_cloud_needs_nothing(cloud: GoogleCloud, configure: Callable[..., None]) -> None:
+    configure()
+    done = freshkey("token", "work", GCE_METADATA_HOST=cloud.host)
+    assert done.returncode == 0, done.stderr
+    assert cloud.tokens[done.stdout.strip()].whose == MACHINE
+
+
+def test_impersonation_by_setting(cloud: GoogleCloud, write_file: WriteFile, keeper: MakeKeeper) -> None:
+    cloud.may_impersonate.add((ROBOT, TARGET))
+    cloud.lifetime = 3
+    one = keeper(credentials_file=str(write_file(cloud.service_account())), impersonate=TARGET)
+    first = one.get("work")
+    assert (whose(cloud, first), first.identity.email) == (TARGET, TARGET)
+    assert whose(cloud, renewed(one, first)) == TARGET
+
+
+def test_a_hundred_threads_and_one_expired_credential_are_one_refresh(
+    cloud: GoogleCloud, write_file: WriteFile, keeper: MakeKeeper
+) -> None:
+    cloud.lifetime = 2
+    one = keeper(credentials_file=str(write_file(cloud.authorized_user())), lead=0.1)
+    first = one.get("work")
+    cloud.lifetime, cloud.delay = 3600, 0.5
+    answers: list[Credential] = []
+
+    def ask() -> None:
+        answers.append(one.get("work"))
+
+    while not first.expired():
+        time.sleep(0.02)
+
+    threads = [threading.Thread(target=ask) for _ in range(100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert cloud.count("/token", grant_type="refresh_token") == 2
+    assert len(answers) == 100
+    assert {whose(cloud, answer) for answer in answers} == {"ada@example.com"}
+    assert first not in answers
+
+
+def test_a_child_gets_the_token_and_the_places(
+    cloud: GoogleCloud, write_file: WriteFile, configure: Callable[..., None]
+) -> None:
+    configure(credentials_file=str(write_file(cloud.service_account())), region="europe-west1", quota_project="payer")
+    program = "import json, os; print(json.dumps(dict(os.environ)))"
+    done = freshkey("exec", "work", "--", sys.executable, "-c", program, GOOGLE_APPLICATION_CREDENTIALS="/nowhere")
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    assert cloud.tokens[seen["CLOUDSDK_AUTH_ACCESS_TOKEN"]].whose == ROBOT
+    assert (seen["GOOGLE_CLOUD_PROJECT"], seen["CLOUD_ML_REGION"], seen["GOOGLE_CLOUD_QUOTA_PROJECT"]) == (
+        "demo-project",
+        "europe-west1",
+        "payer",
+    )
+    assert "GOOGLE_APPLICATION_CREDENTIALS" not in seen
