@@ -62,11 +62,14 @@ class _Provider(CredentialProvider):  # type: ignore[misc]  # botocore has no ty
         self._profile = profile
 
     def load(self) -> RefreshableCredentials:
-        """Return credentials that ask for newer ones before each signature."""
-        return RefreshableCredentials.create_from_metadata(
-            metadata=self._metadata(),
+        """Return credentials that ask for newer ones before each signature, and judge the end by freshkey's clock."""
+        first = _aws(self._source, self._profile)
+        metadata = _metadata(first)
+        return RefreshableCredentials(
+            **{**metadata, "expiry_time": first.expires_at or NO_END},
             refresh_using=self._metadata,
             method=self.METHOD,
+            time_fetcher=lambda: first.clock.now().utc,
             advisory_timeout=ASK_EACH_TIME,
             mandatory_timeout=MANDATORY,
         )

@@ -1,0 +1,133 @@
+"""Bedrock Runtime on loopback: answers requests whose signature or API key is in order, and refuses expired ones."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Final, Self
+
+from attrs import frozen
+
+from freshkey.clock import SYSTEM, Clock
+from sigv4_judge import flaw
+
+
+ANSWER: Final = "Good morning from Bedrock"
+MODEL: Final = "anthropic.claude-sonnet-4-5-20250929-v1:0"
+
+
+@frozen
+class Call:
+    """One request: where it went, with which access key or API key, and how it was answered."""
+
+    path: str
+    key: str
+    status: int
+
+
+class BedrockRuntime:
+    """A server on a free port of 127.0.0.1; use it as a context manager.
+
+    Args:
+        clock: What decides when keys have expired.
+
+    Attributes:
+        lives: Seconds that the keys live which are issued next.
+        calls: What it was asked so far.
+        api_keys: API keys that it takes.
+    """
+
+    def __init__(self, *, clock: Clock = SYSTEM) -> None:
+        self.lives = 3600.0
+        self.calls: list[Call] = []
+        self.api_keys: set[str] = set()
+        self._clock = clock
+        self._secrets: dict[str, tuple[str, str]] = {}
+        self._ends: dict[str, float] = {}
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of the calls that were answered well."""
+        return [call.key for call in self.calls if call.status == 200]
+
+    def issue(self, number: int) -> dict[str, str]:
+        """Make keys of a session, which work here until they have lived (`sso_double.RoleKeys`)."""
+        key = f"ASIALOOPBACK{number:08d}"
+        secret, token = f"secret-of-loopback-{number}", f"session/token+of=loopback-{number}"
+        self._secrets[key] = secret, token
+        self._ends[key] = self._clock.now().wall + self.lives
+        return {"accessKeyId": key, "secretAccessKey": secret, "sessionToken": token}
+
+    def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> tuple[int, str, object]:
+        """Return status, AWS's word for what is wrong, and the body."""
+        scheme, _, shown = headers.get("authorization", "").partition(" ")
+        if scheme == "Bearer":
+            key, wrong = shown, "" if shown in self.api_keys else "Authentication failed"
+        else:
+            key = shown.partition("Credential=")[2].partition("/")[0]
+            wrong = flaw(method, target, headers, body, self._secrets)
+        status, kind = (403, "AccessDeniedException") if wrong else (200, "")
+        if not wrong and self._ends.get(key, 1e12) <= self._clock.now().wall:
+            status, kind, wrong = 403, "ExpiredTokenException", "The security token included in the request is expired"
+        self.calls.append(Call(target, key, status))
+        return status, kind, {"message": wrong} if wrong else _message()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        runtime = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                status, kind, value = runtime.answer(self.command, self.path, headers, body)
+                content = json.dumps(value).encode()
+                self.send_response(status)
+                if kind:
+                    self.send_header("x-amzn-ErrorType", kind)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(content)))
+                self.send_header("Connection", "close")
+                self.end_headers()
+                self.wfile.write(content)
+                self.close_connection = True
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name is the base class's
+                """Print nothing."""
+
+        return Handler
+
+
+def _message() -> dict[str, object]:
+    return {
+        "id": "msg_loopback",
+        "type": "message",
+        "role": "assistant",
+        "model": MODEL,
+        "content": [{"type": "text", "text": ANSWER}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 1, "output_tokens": 1},
+    }
