@@ -18,14 +18,15 @@ REQUIRED = (
     *(f"NET-{number}" for number in (1, 2, 3, 4, 5, 6, 8, 9)),
     *(f"FLO-{number}" for number in range(1, 13)),
     *(f"STO-{number}" for number in range(1, 11)),
-    *(f"LEK-{number}" for number in (1, 3, 4, 5, 6)),
+    *(f"LEK-{number}" for number in (1, 3, 4, 5, 6, 7, 8)),
+    *(f"TRU-{number}" for number in range(1, 7)),
 )
 """What the product promises today."""
 
 NOT_YET = {
     "FLO-13": "ID tokens are not read: whose a credential is comes from the token response and the profile endpoint",
-    "LEK-7": "there is no command yet that runs a child",
-    "LEK-8": "secrets are not taken from file descriptors yet",
+    "TRU-7": "events are told to subscribers; nothing writes an audit trail",
+    "TRU-8": "`freshkey explain` and `status` say what is there; there is no `doctor`",
 }
 """Promises that are not kept yet, and what holds instead."""
 
