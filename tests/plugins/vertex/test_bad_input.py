@@ -116,7 +116,6 @@ def test_loopback_without_tls_needs_the_setting(make_profile: MakeProfile, write
     path = write_file(
         {"type": "service_account", "client_email": "a", "private_key": pem(), "token_uri": "http://127.0.0.1/t"}
     )
-    strict = dict.fromkeys(())
     urls = ("authorize_url", "token_url", "revoke_url", "tokeninfo_url", "iam_url")
     https = dict.fromkeys(urls, "https://example.com")
     with pytest.raises(ConfigurationError, match="does not use https"):
