@@ -15,6 +15,7 @@ T = TypeVar("T")
 THREAD: Final = "freshkey aws"
 
 _LOGGERS: Final = ("auth", "client", "credentials", "endpoint", "hooks", "httpsession", "parsers", "tokens", "utils")
+"""Those of botocore that may not exist yet when its work begins."""
 
 
 def within(seconds: float, call: Callable[[], T], what: str) -> T:
@@ -68,5 +69,6 @@ def _elsewhere(record: logging.LogRecord) -> bool:  # noqa: ARG001  a filter is 
 
 def _silence() -> None:
     """Keep botocore's log of what happens here from everybody: it quotes answers of STS, secret keys included."""
-    for name in _LOGGERS:
-        logging.getLogger(f"botocore.{name}").addFilter(_elsewhere)
+    known = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in {"botocore", "urllib3"}]
+    for name in {*known, *(f"botocore.{name}" for name in _LOGGERS)}:
+        logging.getLogger(name).addFilter(_elsewhere)

@@ -120,6 +120,7 @@ def session(named: str | None, region: str) -> Any:  # noqa: ANN401  botocore ha
     from botocore.session import Session
 
     fresh = Session(profile=named)
+    fresh.get_partition_for_region(region)  # raises where no partition of AWS has such a region
     fresh.set_config_variable("region", region)
     for variable, value in _METADATA:
         fresh.set_config_variable(variable, value)

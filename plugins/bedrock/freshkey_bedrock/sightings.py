@@ -55,8 +55,11 @@ def default_chain(profile: Profile) -> Sighting | None:
         return Sighting(kind="AWS access key", origin=f"{_VARIABLE} AWS_ACCESS_KEY_ID", last_four=key[-4:])
     if environ.get("AWS_WEB_IDENTITY_TOKEN_FILE"):
         return Sighting(kind="AWS role by web identity", origin=f"{_VARIABLE} AWS_WEB_IDENTITY_TOKEN_FILE")
-    if sighting := in_profile(aws_profile(profile)):
+    name = aws_profile(profile)
+    if sighting := in_profile(name):
         return sighting
+    if name != "default" and profile_section(name) is None:
+        return Sighting(kind=KIND, origin=f"AWS profile {name!r}, which is not there")
     for name in CONTAINER:
         if environ.get(name):
             return Sighting(kind="AWS credentials of a container", origin=f"{_VARIABLE} {name}")

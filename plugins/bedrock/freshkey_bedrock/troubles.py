@@ -132,9 +132,9 @@ def _aws_login(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:  # 
     return LoginRequired(message, hint=_login("login", aws_profile))
 
 
-def _missing(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:
-    message = f"AWS profile {aws_profile!r} needs a part of botocore that is not installed: {facts.get('msg', '')}"
-    return ConfigurationError(message, hint="Run: python3 -m pip install 'botocore[crt]'")
+def _missing(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:  # noqa: ARG001  one signature for all
+    message = f"AWS profile {aws_profile!r} needs a part of botocore that is not installed"
+    return ConfigurationError(message, hint="Run: python3 -m pip install 'freshkey-bedrock[login]'")
 
 
 def _region(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:  # noqa: ARG001  one signature for all

@@ -77,7 +77,8 @@ def make_keeper(tmp_path: Path, clock: ManualClock) -> Iterator[MakeKeeper]:
     keepers: list[Keeper] = []
 
     def make(**settings: object) -> Keeper:
-        table = {"provider": "bedrock", "store": "memory", "region": REGION} | settings
+        wanted: dict[str, object] = {"provider": "bedrock", "store": "memory", "region": REGION, **settings}
+        table = {name: value for name, value in wanted.items() if value is not None}
         keeper = Keeper(
             configuration=Configuration.of({"work": table}, state_dir=tmp_path / "state"),
             clock=clock,

@@ -1,0 +1,391 @@
+"""What the files of AWS, the environment and other programs get wrong: each a clear error that names the profile."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from aws_home import AwsHome, Metadata
+from counterparts.moto import REGION
+from freshkey import Keeper
+from freshkey.cli import run
+from freshkey.clock import SYSTEM
+from freshkey.errors import (
+    ConfigurationError,
+    FreshkeyError,
+    LoginRequired,
+    ProtocolError,
+    ProviderRefused,
+    TransientError,
+)
+from freshkey.model import Profile
+from freshkey_bedrock import bounded, chain
+
+
+CANARY = "canary/9d2f61c0b7e84a55SECRET"
+
+Arrange = Callable[[AwsHome, pytest.MonkeyPatch], None]
+
+
+class Case:
+    """What is wrong, and what is said about it."""
+
+    def __init__(
+        self, kind: type[FreshkeyError], *words: str, arrange: Arrange, settings: Mapping[str, object] | None = None
+    ) -> None:
+        self.kind = kind
+        self.words = words
+        self.arrange = arrange
+        self.settings = settings or {}
+
+
+def nothing(_home: AwsHome, _patch: pytest.MonkeyPatch) -> None:
+    pass
+
+
+def config(text: str) -> Arrange:
+    return lambda home, _patch: home.config(text)
+
+
+def credentials(text: str) -> Arrange:
+    return lambda home, _patch: home.credentials(text)
+
+
+def environment(**variables: str) -> Arrange:
+    def arrange(_home: AwsHome, patch: pytest.MonkeyPatch) -> None:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+
+    return arrange
+
+
+def prints(output: object, *, status: int = 0) -> Arrange:
+    text = output if isinstance(output, str) else json.dumps(output)
+    return program(f"import sys\nsys.stdout.write({text!r})\nsys.stderr.write({CANARY!r})\nsys.exit({status})")
+
+
+def program(script: str) -> Arrange:
+    return lambda home, _patch: home.config(f"[default]\ncredential_process = {home.process(script)}\n")
+
+
+def both(*several: Arrange) -> Arrange:
+    def arrange(home: AwsHome, patch: pytest.MonkeyPatch) -> None:
+        for one in several:
+            one(home, patch)
+
+    return arrange
+
+
+def sso(cached: dict[str, object] | None) -> Arrange:
+    """A sign-in of ``aws sso login`` that botocore finds in its cache, or does not."""
+
+    def arrange(home: AwsHome, _patch: pytest.MonkeyPatch) -> None:
+        home.config(
+            "[profile team]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = Dev\n"
+            f"[sso-session corp]\nsso_start_url = https://corp.awsapps.com/start\nsso_region = {REGION}\n"
+        )
+        if cached is not None:
+            cache = Path.home() / ".aws" / "sso" / "cache"
+            cache.mkdir(parents=True)
+            name = hashlib.sha1(b"corp", usedforsecurity=False).hexdigest()
+            (cache / f"{name}.json").write_text(json.dumps(cached))
+
+    return arrange
+
+
+GOOD = {"Version": 1, "AccessKeyId": "ASIAGOOD", "SecretAccessKey": CANARY}
+TEAM = {"aws_profile": "team"}
+EXPIRED_SSO: dict[str, object] = {
+    "accessToken": CANARY,
+    "expiresAt": "2020-01-01T00:00:00Z",
+    "refreshToken": CANARY,
+    "clientId": "client",
+    "clientSecret": CANARY,
+    "registrationExpiresAt": "2020-01-01T00:00:00Z",
+    "region": REGION,
+    "startUrl": "https://corp.awsapps.com/start",
+}
+BASE = f"[base]\naws_access_key_id = AKIABASE\naws_secret_access_key = {CANARY}\n"
+ROLE = "role_arn = arn:aws:iam::123456789012:role/r\n"
+
+CASES: dict[str, Case] = {
+    "no profile of that name": Case(
+        ConfigurationError, "'team'", "list-profiles", arrange=credentials(BASE), settings=TEAM
+    ),
+    "no profile of the name in the environment": Case(
+        ConfigurationError,
+        "'nobody'",
+        arrange=both(credentials(BASE), environment(AWS_PROFILE="nobody")),
+        settings={"source": "default-chain"},
+    ),
+    "malformed config": Case(ConfigurationError, "malformed", "config", arrange=config(f"[default\n{CANARY}\n")),
+    "malformed credentials": Case(
+        ConfigurationError, "malformed", "credentials", arrange=credentials(f"{CANARY}\n[default]\n")
+    ),
+    "a section twice": Case(ConfigurationError, "malformed", arrange=credentials(BASE + BASE)),
+    "credentials that are no text": Case(
+        ConfigurationError, "malformed", arrange=lambda home, _: _wrote(home.credentials_file, b"[default]\n\xff\xfe")
+    ),
+    "half a key in the file": Case(
+        ConfigurationError, "aws_secret_access_key", arrange=credentials("[default]\naws_access_key_id = AKIAHALF\n")
+    ),
+    "half a key in the environment": Case(
+        ConfigurationError, "AWS_SECRET_ACCESS_KEY", arrange=environment(AWS_ACCESS_KEY_ID="AKIAHALF")
+    ),
+    "an end that is no time": Case(
+        ConfigurationError,
+        "default",
+        arrange=environment(
+            AWS_ACCESS_KEY_ID="ASIA1", AWS_SECRET_ACCESS_KEY=CANARY, AWS_CREDENTIAL_EXPIRATION="tomorrowish"
+        ),
+    ),
+    "an end that has passed": Case(
+        LoginRequired,
+        "expired",
+        arrange=environment(
+            AWS_ACCESS_KEY_ID="ASIA1", AWS_SECRET_ACCESS_KEY=CANARY, AWS_CREDENTIAL_EXPIRATION="2020-01-01T00:00:00Z"
+        ),
+    ),
+    "version 2": Case(ProtocolError, "Version 2", "print-credentials", arrange=prints({**GOOD, "Version": 2})),
+    "no version": Case(ProtocolError, "Version", arrange=prints({"AccessKeyId": "A", "SecretAccessKey": CANARY})),
+    "no JSON": Case(ProtocolError, "no JSON object", arrange=prints(CANARY)),
+    "a list": Case(ProtocolError, "no JSON object", arrange=prints([GOOD])),
+    "no secret key": Case(ProtocolError, "SecretAccessKey", arrange=prints({"Version": 1, "AccessKeyId": "A"})),
+    "a number for a key": Case(ProtocolError, "SecretAccessKey", arrange=prints({**GOOD, "SecretAccessKey": 7})),
+    "the wrapped form": Case(ProtocolError, "credential_process", arrange=prints({"Credentials": GOOD})),
+    "an expiration that is no time": Case(ProtocolError, "Expiration", arrange=prints({**GOOD, "Expiration": "soon"})),
+    "expired when it was printed": Case(
+        LoginRequired, "expired", arrange=prints({**GOOD, "SessionToken": "t", "Expiration": "2020-01-01T00:00:00Z"})
+    ),
+    "nothing printed": Case(ProtocolError, "printed nothing", arrange=prints("")),
+    "exit status 1": Case(TransientError, "status 1", "print-credentials", arrange=prints(GOOD, status=1)),
+    "a gigabyte": Case(
+        ProtocolError,
+        "more than",
+        arrange=program("import sys\nfor _ in range(1024):\n    sys.stdout.write('x' * 1048576)"),
+    ),
+    "a process that hangs": Case(
+        TransientError, "did not end", arrange=program("import time\ntime.sleep(600)"), settings={"deadline": 2}
+    ),
+    "no such program": Case(
+        ConfigurationError,
+        "'to-be-found' is not there",
+        arrange=config("[default]\ncredential_process = /nowhere/to-be-found --x\n"),
+    ),
+    "no sign-in of aws sso login": Case(
+        LoginRequired, "aws sso login --profile team", arrange=sso(None), settings=TEAM
+    ),
+    "an expired registration of aws sso login": Case(
+        LoginRequired, "aws sso login --profile team", arrange=sso(EXPIRED_SSO), settings=TEAM
+    ),
+    "half a profile of IAM Identity Center": Case(
+        LoginRequired,
+        "'team' names no credentials",
+        arrange=config("[profile team]\nsso_start_url = https://corp.awsapps.com/start\n"),
+        settings=TEAM,
+    ),
+    "a role without a source": Case(
+        ConfigurationError, "'team'", arrange=config(f"[profile team]\n{ROLE}"), settings=TEAM
+    ),
+    "a role of a profile that is not there": Case(
+        ConfigurationError, "gone", arrange=config(f"[profile team]\n{ROLE}source_profile = gone\n"), settings=TEAM
+    ),
+    "roles in a circle": Case(
+        ConfigurationError,
+        "'team'",
+        arrange=config(f"[profile team]\n{ROLE}source_profile = b\n[profile b]\n{ROLE}source_profile = team\n"),
+        settings=TEAM,
+    ),
+    "a role that wants a code": Case(
+        LoginRequired,
+        "MFA",
+        arrange=both(
+            credentials(BASE),
+            config(f"[profile team]\n{ROLE}source_profile = base\nmfa_serial = arn:aws:iam::123456789012:mfa/me\n"),
+        ),
+        settings=TEAM,
+    ),
+    "an identity token that is not there": Case(
+        ConfigurationError,
+        "cannot be read",
+        arrange=environment(AWS_WEB_IDENTITY_TOKEN_FILE="/nowhere/token", AWS_ROLE_ARN="arn:aws:iam::1:role/r"),
+    ),
+    "an endpoint that is not there": Case(
+        TransientError,
+        "cannot be reached",
+        arrange=both(
+            credentials(BASE),
+            config(f"[profile team]\n{ROLE}source_profile = base\n"),
+            environment(AWS_ENDPOINT_URL="http://127.0.0.1:9", AWS_MAX_ATTEMPTS="1"),
+        ),
+        settings=TEAM,
+    ),
+    "a container that may not be asked": Case(
+        ConfigurationError,
+        "default",
+        arrange=environment(AWS_CONTAINER_CREDENTIALS_FULL_URI="http://credentials.example.org/"),
+    ),
+    "aws login without what it needs": Case(
+        ConfigurationError,
+        "freshkey-bedrock[login]",
+        arrange=config("[profile team]\nlogin_session = arn:aws:iam::123456789012:user/me\n"),
+        settings=TEAM,
+    ),
+    "a profile without credentials": Case(
+        LoginRequired, "names no credentials", arrange=config("[profile team]\noutput = json\n"), settings=TEAM
+    ),
+    "nothing at all": Case(
+        LoginRequired, "there is no credential", arrange=nothing, settings={"source": "default-chain"}
+    ),
+    "no region that could be one": Case(
+        ConfigurationError,
+        "AWS_REGION",
+        "'nowhere'",
+        arrange=both(credentials(BASE.replace("base", "default")), environment(AWS_REGION="nowhere")),
+        settings={"region": None},
+    ),
+    "a region that AWS does not have": Case(
+        ConfigurationError,
+        "'xx-nowhere-9'",
+        arrange=both(credentials(BASE), config(f"[profile team]\n{ROLE}source_profile = base\n")),
+        settings={**TEAM, "region": "xx-nowhere-9"},
+    ),
+    "no region": Case(
+        ConfigurationError,
+        "no AWS region",
+        "[profiles.work]",
+        arrange=credentials(BASE.replace("base", "default")),
+        settings={"region": None},
+    ),
+    "a short-term key that is cut": Case(
+        ConfigurationError,
+        "cannot be decoded",
+        arrange=environment(AWS_BEARER_TOKEN_BEDROCK=f"bedrock-api-key-{CANARY}"),
+    ),
+    "a key with a space": Case(
+        ConfigurationError, "AWS_BEARER_TOKEN_BEDROCK", arrange=environment(AWS_BEARER_TOKEN_BEDROCK=f"{CANARY} x")
+    ),
+}
+
+
+def _wrote(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+@pytest.fixture(params=CASES, ids=lambda name: name.replace(" ", "-"))
+def case(request: pytest.FixtureRequest, aws_home: AwsHome, monkeypatch: pytest.MonkeyPatch) -> Case:
+    case = CASES[request.param]
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(aws_home.config_file))
+    case.arrange(aws_home, monkeypatch)
+    return case
+
+
+def test_each_is_a_clear_error_that_names_the_profile(
+    case: Case, make_keeper: Callable[..., Keeper], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    keeper = make_keeper(**case.settings)
+    began = time.monotonic()
+    with pytest.raises(FreshkeyError) as raised:
+        keeper.get("work")
+    assert time.monotonic() - began < 40
+    error = raised.value
+    assert type(error) is case.kind, str(error)
+    assert error.profile == "work"
+    for word in case.words:
+        assert word in str(error)
+    shown = "".join(traceback.format_exception(error)) + caplog.text + repr(vars(error))
+    assert CANARY not in shown
+    assert "botocore.exceptions" not in shown
+
+
+@pytest.fixture
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "config"
+    folder.mkdir(mode=0o700)
+    monkeypatch.setenv("FRESHKEY_CONFIG_DIR", str(folder))
+    monkeypatch.setenv("FRESHKEY_STATE_DIR", str(tmp_path / "state"))
+    return folder
+
+
+def test_each_is_said_on_the_command_line(case: Case, at_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = {"provider": "bedrock", "store": "memory", "region": REGION, **case.settings}
+    lines = [f"{name} = {json.dumps(value)}" for name, value in table.items() if value is not None]
+    (at_home / "config.toml").write_text("\n".join(["[profiles.work]", *lines]) + "\n", "utf-8")
+    assert run(["exec", "work", "--", "true"]) != 0
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "work: " in said.err
+    for word in case.words:
+        assert word in said.err.replace("\n", " ")
+    assert CANARY not in said.err
+    assert "Traceback" not in said.err
+
+
+# --- time -------------------------------------------------------------------------------------------------------------
+
+
+def test_metadata_that_never_answer_cost_seconds(
+    make_keeper: Callable[..., Keeper], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Metadata(silent=True) as metadata:
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.url)
+        monkeypatch.setenv("AWS_METADATA_SERVICE_TIMEOUT", "30")
+        monkeypatch.setenv("AWS_METADATA_SERVICE_NUM_ATTEMPTS", "5")
+        keeper = make_keeper()
+        began = time.monotonic()
+        with pytest.raises(LoginRequired, match="found no credentials"):
+            keeper.get("work")
+        assert time.monotonic() - began < 6
+        assert 1 <= len(metadata.questions) <= 3
+
+
+def test_metadata_are_not_asked_where_the_environment_says_so(
+    make_keeper: Callable[..., Keeper], make_profile: Callable[..., Profile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Metadata() as metadata:
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.url)
+        keeper = make_keeper(source="default-chain")
+        with pytest.raises(LoginRequired, match="there is no credential"):
+            keeper.get("work")
+        with pytest.raises(LoginRequired, match="found no credentials"):
+            chain.take(make_profile(), explicit=False, clock=SYSTEM)
+        assert metadata.questions == []
+
+
+def test_a_look_up_as_a_whole_has_a_deadline(
+    make_keeper: Callable[..., Keeper], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIASLOW")
+    monkeypatch.setattr("freshkey_bedrock.chain._find", lambda *_: time.sleep(5))
+    keeper = make_keeper(deadline=0.2)
+    began = time.monotonic()
+    with pytest.raises(TransientError, match=r"within 0\.2 s"):
+        keeper.get("work")
+    assert time.monotonic() - began < 5
+
+
+def test_what_is_raised_on_the_thread_is_raised_here_and_a_thread_may_be_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail() -> None:
+        raise ProviderRefused("no")
+
+    with pytest.raises(ProviderRefused, match="no"):
+        bounded.within(5, fail, "nothing came")
+    assert bounded.within(5, lambda: 7, "nothing came") == 7
+
+    def refuse(_self: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("threading.Thread.start", refuse)
+    with pytest.raises(TransientError, match="no thread"):
+        bounded.within(5, lambda: 7, "nothing came")
