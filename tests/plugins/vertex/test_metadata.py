@@ -1,0 +1,244 @@
+"""The identity of a machine of Google Cloud: asked where somebody says so, found missing within a second."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from freshkey import Keeper
+from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused, TransientError
+from freshkey.http import Request
+from freshkey.model import Profile
+from freshkey_vertex import link_local, metadata
+from freshkey_vertex.formats import GoogleCredential
+from google_cloud import MACHINE, TARGET, GoogleCloud
+
+
+MakeProfile = Callable[..., Profile]
+Take = Callable[..., GoogleCredential]
+INFO = "/computeMetadata/v1/instance/service-accounts/default/"
+PROJECT = "/computeMetadata/v1/project/project-id"
+
+
+class BlackHole:
+    """An address that lets everybody connect and never says a word."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.connections: list[socket.socket] = []
+        threading.Thread(target=self._swallow, daemon=True).start()
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def _swallow(self) -> None:
+        try:
+            while True:
+                self.connections.append(self._socket.accept()[0])
+        except OSError:
+            return
+
+    def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        for one in self.connections:
+            one.close()
+
+
+@pytest.fixture
+def black_hole(monkeypatch: pytest.MonkeyPatch) -> Iterator[BlackHole]:
+    from google.auth.compute_engine import _metadata
+
+    hole = BlackHole()
+    monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", hole.host)
+    yield hole
+    hole.close()
+
+
+# --- who says so ------------------------------------------------------------------------------------------------------
+
+
+def test_nobody_says_so(make_profile: MakeProfile) -> None:
+    assert metadata.look(make_profile()) is None
+
+
+@pytest.mark.parametrize("name", metadata.VARIABLES)
+def test_the_environment_says_so(make_profile: MakeProfile, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "somewhere")
+    seen = metadata.look(make_profile())
+    assert seen is not None
+    assert seen.origin == f"metadata server (environment variable {name})"
+    assert metadata.look(make_profile(on_google_cloud=False)) is None
+    monkeypatch.setenv("NO_GCE_CHECK", "True")
+    assert metadata.look(make_profile()) is None
+
+
+def test_the_profile_says_so(make_profile: MakeProfile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    seen = metadata.look(make_profile(on_google_cloud=True))
+    assert seen is not None
+    assert seen.origin == "metadata server (setting on_google_cloud)"
+
+
+def test_unless_somebody_says_so_no_server_is_asked(black_hole: BlackHole, keeper: Callable[..., Keeper]) -> None:
+    with pytest.raises(LoginRequired, match="there is no credential"):
+        keeper().get("work")
+    assert black_hole.connections == []
+
+
+# --- a machine of Google Cloud ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("machine")
+def test_the_machine_s_account_and_project(cloud: GoogleCloud, make_profile: MakeProfile, take: Take) -> None:
+    credential = take(make_profile(project=None), "metadata")
+    assert cloud.tokens[credential.access_token.reveal()].whose == MACHINE
+    assert (credential.project, credential.identity.email) == ("machine-project", MACHINE)
+    assert (credential.kind, credential.lead) == ("service account", 225.0)
+    assert credential.lifetime is not None
+    assert 3590 < credential.lifetime <= 3600
+    assert {one.headers.get("metadata-flavor") for one in cloud.seen} == {"Google"}
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_machine_can_act_as_another(cloud: GoogleCloud, make_profile: MakeProfile, take: Take) -> None:
+    cloud.may_impersonate.add((MACHINE, TARGET))
+    credential = take(make_profile(impersonate=TARGET), "metadata")
+    assert cloud.tokens[credential.access_token.reveal()].whose == TARGET
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_machine_without_an_account(cloud: GoogleCloud, make_profile: MakeProfile, take: Take) -> None:
+    cloud.failures[INFO] = [(404, {"text": "not found"})]
+    with pytest.raises(ProviderRefused, match="knows no service account of this machine"):
+        take(make_profile(), "metadata")
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_machine_whose_project_is_not_told(cloud: GoogleCloud, make_profile: MakeProfile, take: Take) -> None:
+    cloud.failures[PROJECT] = [(404, {"text": "not found"})]
+    assert take(make_profile(), "metadata").project == "demo-project"
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_server_that_is_busy_is_asked_once(cloud: GoogleCloud, make_profile: MakeProfile, take: Take) -> None:
+    cloud.failures[INFO] = [(503, {"text": "later"})]
+    with pytest.raises(TransientError, match="refused for now"):
+        take(make_profile(), "metadata")
+    assert cloud.count("/computeMetadata") == 1
+
+
+# --- and none ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_server_that_never_answers_is_asked_once(
+    black_hole: BlackHole, keeper: Callable[..., Keeper], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metadata, "PATIENCE", 0.3)
+    with pytest.raises(LoginRequired) as caught:
+        keeper(on_google_cloud=True).get("work")
+    assert len(black_hole.connections) == 1
+    assert f"no metadata server answers at {black_hole.host}, so this is not Google Cloud" in str(caught.value)
+    assert "Set GOOGLE_APPLICATION_CREDENTIALS, or sign in with gcloud or freshkey login work" in str(caught.value)
+
+
+def test_nothing_anywhere_is_answered_within_two_seconds(configure: Callable[..., None], tmp_path: Path) -> None:
+    configure(on_google_cloud=True)
+    hole = BlackHole()
+    program = (
+        "import time, freshkey\n"
+        "from freshkey.errors import LoginRequired\n"
+        "with freshkey.Keeper() as keeper:\n"
+        "    began = time.monotonic()\n"
+        "    try:\n"
+        "        keeper.get('work')\n"
+        "    except LoginRequired as error:\n"
+        "        print(time.monotonic() - began, error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "GCE_METADATA_HOST": hole.host},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    hole.close()
+    seconds, _, said = done.stdout.partition(" ")
+    assert "no metadata server answers at" in said, done.stderr
+    assert len(hole.connections) == 1
+    assert float(seconds) >= 1.0
+    # Loading google-auth on a busy machine is part of it; google-auth itself takes twelve seconds.
+    assert float(seconds) < 6.0
+
+
+def test_a_server_that_answered_before_is_given_time(
+    cloud: GoogleCloud, make_profile: MakeProfile, take: Take, machine: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(make_profile(), "metadata")
+    monkeypatch.setattr(metadata, "DEADLINE", 0.3)
+    hole = BlackHole()
+    from google.auth.compute_engine import _metadata
+
+    monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", hole.host)
+    monkeypatch.setattr(metadata, "_answered", {hole.host})
+    with pytest.raises(TransientError, match=r"the metadata server 127\.0\.0\.1 does not answer"):
+        take(make_profile(), "metadata")
+    hole.close()
+
+
+# --- one exchange -----------------------------------------------------------------------------------------------------
+
+
+def exchange(answer: bytes, *, drip: float = 0.0) -> int:
+    """Have a server answer with these bytes and return the status that was read."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with server.accept()[0] as connection, contextlib.suppress(OSError):
+                connection.recv(65536)
+                for part in [bytes([byte]) for byte in answer] if drip else [answer]:
+                    connection.sendall(part)
+                    time.sleep(drip)
+
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/a?b=c"
+        return link_local.ask(Request(method="GET", url=url), deadline=0.5).status
+
+
+def test_what_a_server_says_is_handed_on() -> None:
+    assert exchange(b"HTTP/1.1 418 no\r\nContent-Length: 0\r\n\r\n") == 418
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 302 elsewhere\r\nLocation: http://example.com\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 ok\r\n\r\n" + b"x" * (link_local.LARGEST + 1),
+    ],
+    ids=["redirect", "too much"],
+)
+def test_what_nobody_may_follow_or_keep(answer: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        exchange(answer)
+
+
+@pytest.mark.parametrize("answer", [b"", b"no HTTP at all\r\n\r\n"], ids=["nothing", "nonsense"])
+def test_what_is_no_answer(answer: bytes) -> None:
+    with pytest.raises(TransientError, match="does not answer"):
+        exchange(answer)
+
+
+def test_single_bytes_do_not_hold_anybody() -> None:
+    with pytest.raises(TransientError, match="does not answer"):
+        exchange(b"HTTP/1.1 200 ok\r\nContent-Length: 0\r\n\r\n", drip=0.2)

@@ -1,0 +1,208 @@
+"""A sign-in of freshkey's own: what is asked for, what is kept, how it is renewed and ended."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from attrs import evolve
+
+from freshkey import Keeper
+from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused, TransientError
+from freshkey.http import form
+from freshkey.model import ApiKey, Profile
+from freshkey.person import Nobody
+from freshkey.secret import Secret
+from freshkey.testing import ManualClock, ScriptedPerson
+from freshkey.testing.browser import follow
+from freshkey_vertex.formats import GoogleCredential
+from freshkey_vertex.signin import renew, revoke, sign_in
+from google_cloud import CLIENT_ID, CLIENT_SECRET, TARGET, GoogleCloud
+
+
+MakeProfile = Callable[..., Profile]
+
+
+def signed_in(profile: Profile, **more: Any) -> GoogleCredential:
+    with ScriptedPerson(browser=follow) as person:
+        return sign_in(profile, person, **more)
+
+
+def test_a_person_signs_in(cloud: GoogleCloud, make_profile: MakeProfile, clock: ManualClock) -> None:
+    opened: list[str] = []
+
+    def browser(url: str) -> object:
+        opened.append(url)
+        return follow(url)
+
+    with ScriptedPerson(browser=browser) as person:
+        credential = sign_in(make_profile(region="europe-west1"), person, clock=clock)
+    asked = parse_qs(urlsplit(opened[0]).query)
+    assert asked["client_id"] == [CLIENT_ID]
+    assert asked["access_type"] == ["offline"]
+    assert asked["prompt"] == ["consent"]
+    assert asked["code_challenge_method"] == ["S256"]
+    assert asked["scope"] == [
+        "https://www.googleapis.com/auth/cloud-platform openid https://www.googleapis.com/auth/userinfo.email"
+    ]
+    assert asked["redirect_uri"][0].startswith("http://127.0.0.1:")
+    assert credential.obtained == clock.now()
+    assert (credential.kind, credential.project, credential.region) == ("user", "demo-project", "europe-west1")
+    assert (credential.identity.email, credential.identity.account) == ("ada@example.com", "1066")
+    assert credential.identity.organization_name == "example.com"
+    assert credential.renewable
+    assert credential.refresh_token is not None
+    assert cloud.refresh_tokens[credential.refresh_token.reveal()] == "ada@example.com"
+    assert cloud.tokens[credential.access_token.reveal()].whose == "ada@example.com"
+
+
+def test_a_client_of_your_own_is_needed(make_profile: MakeProfile) -> None:
+    with pytest.raises(ProviderRefused, match=r"none is set\. Write client_id = .* under \[profiles\.work\]"):
+        sign_in(make_profile(client_id=None), Nobody("work"))
+
+
+def test_a_project_is_needed_before_anybody_is_asked(make_profile: MakeProfile) -> None:
+    with pytest.raises(ConfigurationError, match="no Google Cloud project"):
+        sign_in(make_profile(project=None), Nobody("work"))
+
+
+def test_without_a_refresh_token_the_person_is_told(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
+    profile = make_profile(authorize_parameters={"access_type": "online"})
+    with ScriptedPerson(browser=follow) as person:
+        credential = sign_in(profile, person)
+    assert not credential.renewable
+    with pytest.raises(LoginRequired, match=r"cannot be renewed: nothing came along.*freshkey login work"):
+        renew(profile, credential)
+
+
+def test_a_renewal_keeps_the_refresh_token_and_the_identity(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
+    profile = make_profile()
+    first = signed_in(profile)
+    second = renew(profile, first)
+    assert second.access_token != first.access_token
+    assert second.refresh_token == first.refresh_token
+    assert (second.identity, second.source, second.binding) == (first.identity, "oauth", first.binding)
+    sent = next(one for one in cloud.seen if one.form.get("grant_type") == "refresh_token")
+    assert sent.form["client_secret"] == CLIENT_SECRET
+
+
+def test_a_renewal_follows_the_settings(make_profile: MakeProfile) -> None:
+    first = signed_in(make_profile())
+    second = renew(make_profile(project=None, quota_project="payer"), first)
+    assert (second.project, second.quota_project) == ("demo-project", "payer")
+
+
+@pytest.mark.parametrize("subtype", [None, "invalid_rapt", "rapt_required"])
+def test_a_sign_in_that_has_ended_needs_a_person(
+    cloud: GoogleCloud, make_profile: MakeProfile, subtype: str | None
+) -> None:
+    profile = make_profile()
+    first = signed_in(profile)
+    cloud.failures["/token"] = [(400, {"error": "invalid_grant", "error_subtype": subtype})]
+    with pytest.raises(LoginRequired, match="invalid_grant"):
+        renew(profile, first)
+
+
+def test_a_server_that_is_busy_is_asked_again_later(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
+    profile = make_profile()
+    first = signed_in(profile)
+    cloud.failures["/token"] = [(503, {})]
+    with pytest.raises(TransientError):
+        renew(profile, first)
+
+
+@pytest.mark.parametrize("other", [{"client_id": "another"}, {"token_url": "https://example.com/token"}])
+def test_a_refresh_token_goes_where_it_came_from_only(
+    cloud: GoogleCloud, make_profile: MakeProfile, other: dict[str, str]
+) -> None:
+    first = signed_in(make_profile())
+    before = len(cloud.seen)
+    for act in (renew, revoke):
+        with pytest.raises(LoginRequired, match="belongs to another client or server"):
+            act(make_profile(**other), first)
+    assert len(cloud.seen) == before
+
+
+def test_a_foreign_credential_is_not_renewed(make_profile: MakeProfile, clock: ManualClock) -> None:
+    key = ApiKey(obtained=clock.now(), key=Secret("canary"))
+    with pytest.raises(LoginRequired, match="cannot be renewed"):
+        renew(make_profile(), key)
+    with pytest.raises(ProviderRefused, match="only a sign-in"):
+        revoke(make_profile(), key)
+
+
+def test_a_sign_in_is_ended_at_google(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
+    profile = make_profile()
+    credential = signed_in(profile)
+    revoke(profile, credential)
+    assert cloud.refresh_tokens == {}
+    with pytest.raises(LoginRequired):
+        renew(profile, credential)
+    revoke(profile, credential)
+    assert [dict(one.form).keys() for one in cloud.seen if one.path == "/revoke"] == [{"token"}] * 2
+
+
+def test_a_sign_out_that_google_cannot_take_now(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
+    profile = make_profile()
+    credential = signed_in(profile)
+    cloud.failures["/revoke"] = [(503, {})]
+    with pytest.raises(TransientError):
+        revoke(profile, credential)
+
+
+def test_a_sign_in_acts_as_another(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
+    cloud.may_impersonate.add(("ada@example.com", TARGET))
+    profile = make_profile(impersonate=TARGET, impersonate_lifetime=600.0)
+    first = signed_in(profile)
+    second = renew(profile, first)
+    for one in (first, second):
+        assert cloud.tokens[one.access_token.reveal()].whose == TARGET
+        assert (one.kind, one.identity.email, one.source) == ("service account", TARGET, "oauth")
+    assert second.refresh_token == first.refresh_token
+
+
+def test_no_secret_shows(make_profile: MakeProfile) -> None:
+    profile = make_profile()
+    assert "canary" not in f"{signed_in(profile)!r} {profile!r}"
+    assert form("https://example.com", {"a": "canary"}).body == b"a=canary"
+    assert "canary" not in repr(form("https://example.com", {"a": "canary"}))
+
+
+def test_it_is_kept_renewed_and_ended_through_the_command_line(
+    cloud: GoogleCloud, keeper: Callable[..., Keeper]
+) -> None:
+    cloud.lifetime = 4
+    one = keeper(client_id=CLIENT_ID, client_secret=CLIENT_SECRET)
+    with ScriptedPerson(browser=follow) as person:
+        first = one.login("work", ask=person)
+    for _ in range(200):
+        newer = one.get("work")
+        if newer != first:
+            break
+        time.sleep(0.05)
+    assert newer != first
+    printed = freshkey("token", "work")
+    assert cloud.tokens[printed.stdout.strip()].whose == "ada@example.com"
+    status = json.loads(freshkey("status", "--json").stdout)
+    assert "ada@example.com" in json.dumps(status)
+    assert freshkey("logout", "work").returncode == 0
+    assert cloud.refresh_tokens == {}
+    assert freshkey("token", "work").returncode == 3
+
+
+def freshkey(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "freshkey", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_what_the_credential_is_bound_to_can_be_compared(make_profile: MakeProfile) -> None:
+    profile = make_profile()
+    credential = signed_in(profile)
+    assert evolve(credential, client_id="another").binding != credential.binding
