@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Final
 
 from freshkey import http
-from freshkey.errors import OutcomeUnknown, ProtocolError, TransientError
+from freshkey.errors import OutcomeUnknown, TransientError
 from freshkey.http import Response
 from freshkey.model import Credential, Identity, Inspection, Profile, Validity
 from freshkey_vertex import settings as defaults
@@ -68,4 +68,5 @@ def _judged(response: Response, known: Identity) -> Inspection:
     if response.status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS} or response.status >= 500:  # noqa: PLR2004  RFC 9110, section 15.6
         detail = f"The endpoint that explains tokens answers {response.status} for now"
         return Inspection(validity=Validity.UNREACHABLE, identity=known, detail=detail)
-    raise ProtocolError(f"the endpoint that explains tokens answers {response.status}")
+    detail = f"The endpoint that explains tokens answers {response.status}"
+    return Inspection(validity=Validity.UNCHECKABLE, identity=known, detail=detail)

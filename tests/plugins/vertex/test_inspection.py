@@ -1,0 +1,99 @@
+"""What Google says of a token: honoured, refused, not there, or not to be asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from attrs import evolve
+
+from freshkey.clock import SYSTEM
+from freshkey.model import ApiKey, Credential, Identity, Profile, Validity
+from freshkey.secret import Secret
+from freshkey_vertex.formats import GoogleCredential
+from freshkey_vertex.inspection import inspect
+from google_cloud import ROBOT, GoogleCloud
+
+
+MakeProfile = Callable[..., Profile]
+
+
+@pytest.fixture
+def credential(cloud: GoogleCloud) -> GoogleCredential:
+    return GoogleCredential(
+        obtained=SYSTEM.now(),
+        lifetime=3600.0,
+        access_token=Secret(cloud.issue(ROBOT)),
+        kind="service account",
+        project="demo-project",
+        identity=Identity(project="demo-project"),
+    )
+
+
+def test_a_token_that_is_honoured(cloud: GoogleCloud, make_profile: MakeProfile, credential: GoogleCredential) -> None:
+    found = inspect(make_profile(), credential)
+    assert found.validity is Validity.VALID
+    assert found.identity == Identity(email=ROBOT, project="demo-project")
+    assert "canary" not in cloud.seen[0].path
+
+
+def test_a_token_that_was_ended(cloud: GoogleCloud, make_profile: MakeProfile, credential: GoogleCredential) -> None:
+    cloud.end_all()
+    found = inspect(make_profile(), credential)
+    assert (found.validity, found.identity) == (Validity.REFUSED, credential.identity)
+
+
+def test_a_token_whose_end_has_passed(
+    cloud: GoogleCloud, make_profile: MakeProfile, credential: GoogleCredential
+) -> None:
+    found = inspect(make_profile(), evolve(credential, lifetime=0.0))
+    assert found.validity is Validity.EXPIRED
+    assert "It expired at 2" in found.detail
+    assert cloud.seen == []
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_an_endpoint_that_is_busy(
+    cloud: GoogleCloud, make_profile: MakeProfile, credential: GoogleCredential, status: int
+) -> None:
+    cloud.failures["/tokeninfo"] = [(status, {})]
+    assert inspect(make_profile(), credential).validity is Validity.UNREACHABLE
+
+
+def test_an_endpoint_that_is_not_there(make_profile: MakeProfile, credential: GoogleCredential) -> None:
+    with GoogleCloud() as gone:
+        url = gone.url("/tokeninfo")
+    found = inspect(make_profile(tokeninfo_url=url), credential)
+    assert found.validity is Validity.UNREACHABLE
+    assert found.identity == credential.identity
+
+
+def test_an_endpoint_that_makes_no_sense(
+    cloud: GoogleCloud, make_profile: MakeProfile, credential: GoogleCredential
+) -> None:
+    cloud.failures["/tokeninfo"] = [(404, {})]
+    found = inspect(make_profile(), credential)
+    assert (found.validity, found.detail) == (Validity.UNCHECKABLE, "The endpoint that explains tokens answers 404")
+    cloud.failures["/tokeninfo"] = [(200, {"text": "no JSON"})]
+    assert inspect(make_profile(), credential).validity is Validity.UNREACHABLE
+
+
+@pytest.mark.parametrize("kind", ["federated identity"])
+def test_a_token_that_google_does_not_explain(
+    cloud: GoogleCloud, make_profile: MakeProfile, credential: GoogleCredential, kind: str
+) -> None:
+    found = inspect(make_profile(), evolve(credential, kind=kind))  # type: ignore[arg-type]  # one of them
+    assert found.validity is Validity.UNCHECKABLE
+    assert cloud.seen == []
+
+
+def test_a_token_of_another_server_is_not_shown_to_google(
+    make_profile: MakeProfile, credential: GoogleCredential
+) -> None:
+    profile = make_profile(tokeninfo_url="https://oauth2.googleapis.com/tokeninfo")
+    assert inspect(profile, credential).validity is Validity.UNCHECKABLE
+
+
+def test_a_foreign_credential(make_profile: MakeProfile) -> None:
+    key: Credential = ApiKey(obtained=SYSTEM.now(), key=Secret("canary"))
+    assert inspect(make_profile(), key).validity is Validity.UNCHECKABLE

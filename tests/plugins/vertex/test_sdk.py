@@ -1,0 +1,258 @@
+"""Google's own clients and AnthropicVertex with a keeper's credentials: across an expiry, without a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from anthropic import AnthropicVertex, AsyncAnthropicVertex
+from attrs import define, evolve, field
+from google.auth.credentials import CredentialsWithQuotaProject, TokenState
+from google.auth.exceptions import RefreshError
+from google.auth.transport.requests import AuthorizedSession
+
+from freshkey import Keeper
+from freshkey.clock import SYSTEM
+from freshkey.errors import FreshkeyError, LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
+from freshkey.model import ApiKey, Credential
+from freshkey.secret import Secret
+from freshkey_vertex import google_credentials
+from freshkey_vertex.formats import GoogleCredential
+from google_cloud import GoogleCloud
+
+
+TOKEN = GoogleCredential(
+    obtained=SYSTEM.now(),
+    lifetime=3600.0,
+    access_token=Secret("ya29.canary-1"),
+    kind="user",
+    project="demo-project",
+    quota_project="payer",
+)
+NEWER = evolve(TOKEN, access_token=Secret("ya29.canary-2"))
+MESSAGES = [{"role": "user", "content": "hello"}]
+
+
+@define
+class Answers:
+    """A `CredentialSource` that answers by script and remembers what it was asked."""
+
+    script: list[Credential | FreshkeyError]
+    asked: list[Credential | None] = field(factory=list)
+
+    def get(self, profile: str | None = None, *, min_ttl: float = 0.0, refused: Credential | None = None) -> Credential:
+        assert profile == "work"
+        self.asked.append(refused)
+        answer = self.script.pop(0)
+        if isinstance(answer, FreshkeyError):
+            raise answer
+        return answer
+
+
+def applied(credentials: CredentialsWithQuotaProject) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    credentials.before_request(None, "GET", "https://example.com/", headers)
+    return headers
+
+
+# --- what google-auth sees --------------------------------------------------------------------------------------------
+
+
+def test_google_auth_is_loaded_when_a_token_is_fetched_and_not_before() -> None:
+    program = (
+        "import json, sys, freshkey, freshkey_vertex, freshkey_vertex.description;"
+        "freshkey_vertex.describe(profile=None, credential=None);"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    loaded = set(json.loads(done.stdout))
+    assert "freshkey_vertex.sources" in loaded
+    assert not [name for name in loaded if name.split(".")[0] in {"google", "requests", "httpx", "cryptography"}]
+
+
+def test_the_plugin_needs_no_other_provider_s_libraries() -> None:
+    program = (
+        "import sys\n"
+        "for name in ('anthropic', 'boto3', 'botocore', 'grpc', 'urllib3.contrib', 'freshkey_bedrock'):\n"
+        "    sys.modules[name] = None\n"
+        "from freshkey_vertex import loading, fetching, metadata, signin, adc, inspection, sources, sdk\n"
+        "from google.auth.compute_engine import _metadata\n"
+        "from google.auth import aws, identity_pool, pluggable, impersonated_credentials\n"
+    )
+    subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=True)
+
+
+def test_each_request_asks_the_keeper() -> None:
+    source = Answers([TOKEN, NEWER])
+    credentials = google_credentials(source, "work")
+    assert applied(credentials) == {"authorization": "Bearer ya29.canary-1", "x-goog-user-project": "payer"}
+    assert applied(credentials)["authorization"] == "Bearer ya29.canary-2"
+    assert source.asked == [None, None]
+
+
+def test_who_looks_at_the_token_sees_token_expiry_and_quota_project() -> None:
+    credentials = google_credentials(Answers([TOKEN]), "work")
+    assert (credentials.token, credentials.token_state) == (None, TokenState.INVALID)
+    credentials.refresh(None)
+    assert (credentials.token, credentials.quota_project_id) == ("ya29.canary-1", "payer")
+    assert credentials.token_state is TokenState.FRESH
+    assert credentials.expiry is not None
+    assert credentials.expiry.tzinfo is None
+    assert credentials.expiry.replace(tzinfo=UTC) == TOKEN.expires_at
+    assert credentials.expiry > datetime.now(UTC).replace(tzinfo=None)
+
+
+def test_a_token_without_a_known_end_stays_fresh() -> None:
+    credentials = google_credentials(Answers([evolve(TOKEN, lifetime=None)]), "work")
+    credentials.refresh(None)
+    assert (credentials.expiry, credentials.token_state) == (None, TokenState.FRESH)
+
+
+def test_another_project_can_pay() -> None:
+    other = google_credentials(Answers([TOKEN]), "work").with_quota_project("other-payer")
+    assert applied(other)["x-goog-user-project"] == "other-payer"
+    assert other.quota_project_id == "other-payer"
+
+
+def test_without_a_quota_project_the_header_is_left_out() -> None:
+    credentials = google_credentials(Answers([evolve(TOKEN, quota_project=None)]), "work")
+    assert applied(credentials) == {"authorization": "Bearer ya29.canary-1"}
+
+
+def test_a_refresh_after_a_request_means_that_it_was_refused() -> None:
+    source = Answers([TOKEN, NEWER, NEWER, NEWER])
+    credentials = google_credentials(source, "work")
+    applied(credentials)
+    credentials.refresh(None)
+    assert credentials.token == "ya29.canary-2"
+    credentials.refresh(None)
+    applied(credentials)
+    assert source.asked == [None, TOKEN, None, None]
+
+
+@pytest.mark.parametrize("kind", [TransientError, OutcomeUnknown, ProviderRefused])
+def test_where_there_is_no_newer_one_the_server_s_refusal_is_heard_again(kind: type[FreshkeyError]) -> None:
+    credentials = google_credentials(Answers([TOKEN, kind("not now")]), "work")
+    applied(credentials)
+    credentials.refresh(None)
+    assert credentials.token == "ya29.canary-1"
+
+
+@pytest.mark.parametrize(
+    ("error", "retryable"), [(TransientError("no route"), True), (LoginRequired("sign in", hint="Run: x"), False)]
+)
+def test_what_goes_wrong_is_google_auth_s_error(error: FreshkeyError, retryable: bool) -> None:
+    with pytest.raises(RefreshError, match=error.message) as caught:
+        applied(google_credentials(Answers([error]), "work"))
+    assert caught.value.__cause__ is error
+    assert caught.value.retryable is retryable
+
+
+def test_what_is_no_token_of_google_s_is_not_sent() -> None:
+    key = ApiKey(obtained=SYSTEM.now(), key=Secret("canary"))
+    with pytest.raises(RefreshError, match="the profile 'work' is none of Google's"):
+        applied(google_credentials(Answers([key]), "work"))
+
+
+# --- real clients -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept(cloud: GoogleCloud, write_file: Callable[..., Path], keeper: Callable[..., Keeper]) -> Keeper:
+    """A keeper of a person's sign-in whose tokens live for three seconds."""
+    cloud.lifetime = 3
+    return keeper(credentials_file=str(write_file(cloud.authorized_user())), quota_project="payer")
+
+
+def requests_to(cloud: GoogleCloud, path: str) -> list[tuple[str, str | None]]:
+    """Return token and quota project of each request to the API."""
+    return [
+        (one.headers["authorization"], one.headers.get("x-goog-user-project"))
+        for one in cloud.seen
+        if one.path.startswith(path)
+    ]
+
+
+def test_a_session_of_google_s_lives_across_an_expiry(cloud: GoogleCloud, kept: Keeper) -> None:
+    with AuthorizedSession(google_credentials(kept, "work")) as session:
+        while len(set(requests_to(cloud, "/v1/models"))) < 3:
+            assert session.get(cloud.url("/v1/models"), timeout=10).status_code == 200
+            time.sleep(0.2)
+    assert {payer for _, payer in requests_to(cloud, "/v1/models")} == {"payer"}
+
+
+def test_a_session_of_google_s_lives_across_a_revocation(
+    cloud: GoogleCloud, kept: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credentials = google_credentials(kept, "work")
+    with AuthorizedSession(credentials) as session:
+        assert session.get(cloud.url("/v1/models"), timeout=10).status_code == 200
+        time.sleep(1.1)  # a keeper asks for nothing newer than what it got a moment ago
+        cloud.end_all()
+        assert session.get(cloud.url("/v1/models"), timeout=10).status_code == 200
+    tokens = [token for token, _ in requests_to(cloud, "/v1/models")]
+    assert len(tokens) == 3
+    assert len(set(tokens)) == 2
+
+
+def test_anthropic_vertex_lives_across_an_expiry(cloud: GoogleCloud, kept: Keeper) -> None:
+    with AnthropicVertex(
+        credentials=google_credentials(kept, "work"),
+        region="europe-west1",
+        project_id="demo-project",
+        base_url=cloud.url("/v1"),
+        default_headers={"x-goog-user-project": "payer"},
+        max_retries=0,
+    ) as client:
+        while len(set(requests_to(cloud, "/v1/projects/"))) < 3:
+            answer = client.messages.create(model="claude-sonnet-5", max_tokens=10, messages=MESSAGES)  # type: ignore[arg-type]  # a literal
+            assert answer.content[0].type == "text"
+            assert answer.content[0].text == "hello ada@example.com"
+            time.sleep(0.2)
+    sent = requests_to(cloud, "/v1/projects/demo-project/locations/europe-west1/publishers/anthropic/")
+    assert len(sent) == len(requests_to(cloud, "/v1/projects/"))
+    assert {payer for _, payer in sent} == {"payer"}
+
+
+def test_anthropic_vertex_works_in_a_loop(cloud: GoogleCloud, kept: Keeper) -> None:
+    async def ask() -> set[str]:
+        async with AsyncAnthropicVertex(
+            credentials=google_credentials(kept, "work"),
+            region="global",
+            project_id="demo-project",
+            base_url=cloud.url("/v1"),
+            max_retries=0,
+        ) as client:
+            asked = [
+                client.messages.create(model="claude-sonnet-5", max_tokens=10, messages=MESSAGES)  # type: ignore[arg-type]  # a literal
+                for _ in range(5)
+            ]
+            return {answer.id for answer in await asyncio.gather(*asked)}
+
+    assert asyncio.run(ask()) == {"m"}
+
+
+def test_many_threads_share_one_refresh(cloud: GoogleCloud, kept: Keeper) -> None:
+    cloud.lifetime, cloud.delay = 3600, 0.3
+    credentials = google_credentials(kept, "work")
+    answers: list[int] = []
+
+    def ask() -> None:
+        with AuthorizedSession(credentials) as session:
+            answers.append(session.get(cloud.url("/v1/models"), timeout=30).status_code)
+
+    threads = [threading.Thread(target=ask) for _ in range(100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [200] * 100
+    assert cloud.count("/token") == 1
