@@ -27,7 +27,10 @@ PATIENCE = 300.0
 
 
 class _Notices(Quiet):
-    """Tells what a person should know of a renewal, such as that a helper is slow; results wait for it."""
+    """Tells what a person should know of a renewal, such as that a helper is slow; results wait for it.
+
+    Lines are those of another tool's sign-in: they hold the address or the code that the person needs.
+    """
 
     def __init__(self, out: Output) -> None:
         self._out = out
@@ -35,6 +38,10 @@ class _Notices(Quiet):
     def notice(self, message: str) -> None:
         """Say it."""
         self._out.say(clean(message))
+
+    def line(self, text: str) -> None:
+        """Show it."""
+        self._out.say(f"  {clean(text)}")
 
 
 @frozen(kw_only=True)

@@ -46,9 +46,12 @@ def test_a_person_hears_what_they_should_know_and_not_each_step(
     run("token")
     assert keeper.report is not None
     keeper.report.progress("renewing")
-    keeper.report.line("what a helper printed")
+    keeper.report.line("open https://example.com/device\x1b[2J")
     keeper.report.notice("the helper has been running for 10 s\x1b[2J")
-    assert capfd.readouterr().err == "the helper has been running for 10 s\N{REPLACEMENT CHARACTER}[2J\n"
+    assert capfd.readouterr().err == (
+        "  open https://example.com/device\N{REPLACEMENT CHARACTER}[2J\n"
+        "the helper has been running for 10 s\N{REPLACEMENT CHARACTER}[2J\n"
+    )
 
 
 def test_with_json_nothing_is_said_beside_the_result(
