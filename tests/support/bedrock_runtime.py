@@ -67,6 +67,11 @@ class BedrockRuntime:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     @property
+    def issued(self) -> list[str]:
+        """The access keys that were issued, oldest first."""
+        return list(self._ends)
+
+    @property
     def keys(self) -> list[str]:
         """The keys of the calls that were answered well."""
         return [call.key for call in self.calls if call.status == 200]

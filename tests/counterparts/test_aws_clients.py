@@ -1,0 +1,230 @@
+"""AWS's own clients with credentials from freshkey: each goes on across an expiry, and none knows of freshkey.
+
+A person signs in by the command line; ``~/.aws/config`` names ``freshkey export`` as ``credential_process``. IAM
+Identity Center and Bedrock Runtime are doubles: moto serves neither.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from anthropic import AnthropicBedrock
+from anthropic.types import TextBlock
+from attrs import frozen
+from botocore.config import Config
+
+from bedrock_runtime import ANSWER, MODEL, BedrockRuntime
+from freshkey.testing.browser import follow
+from sso_double import SsoDouble
+from typist import Typist
+
+
+pytestmark = pytest.mark.counterpart
+
+SHORT = 12.0
+"""Seconds that the first role credentials live: enough for a client or two to use them."""
+
+BROWSER = """\
+#!{python}
+import sys
+
+from freshkey.testing.browser import follow
+
+follow(sys.argv[1])
+"""
+
+
+@frozen
+class Person:
+    """A person's files, and their two programs."""
+
+    root: Path
+    runtime: BedrockRuntime
+    double: SsoDouble
+
+    def configure(self, **settings: object) -> None:
+        folder = self.root / "config"
+        folder.mkdir(mode=0o700)
+        table = {"provider": "bedrock", "store": "file", "region": "eu-west-1", **settings}
+        lines = ["[profiles.work]", *(f"{name} = {json.dumps(value)}" for name, value in table.items())]
+        (folder / "config.toml").write_text("\n".join(lines) + "\n", "utf-8")
+        process = f"{sys.executable} -m freshkey export work --format credential-process"
+        self.aws_config(f"[profile freshkey]\nregion = eu-west-1\ncredential_process = {process}\n")
+
+    def aws_config(self, text: str) -> None:
+        (self.root / "aws-config").write_text(text, "utf-8")
+
+    def program(self, name: str, script: str) -> str:
+        path = self.root / name
+        path.write_text(f"#!/bin/sh\n{script}\n", "utf-8")
+        path.chmod(stat.S_IRWXU)
+        return str(path)
+
+    def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=90, check=False)
+
+    def freshkey(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.run(sys.executable, "-m", "freshkey", *arguments)
+
+    def aws(self) -> subprocess.CompletedProcess[str]:
+        """Ask a model by the ``aws`` command line."""
+        body, answer = self.root / "body.json", self.root / "answer.json"
+        body.write_text("{}")
+        program = str(Path(sys.executable).with_name("aws"))
+        where = ("--profile", "freshkey", "--endpoint-url", self.runtime.url)
+        asked = ("bedrock-runtime", "invoke-model", "--model-id", MODEL, "--body", f"file://{body}")
+        ran = self.run(program, *where, *asked, str(answer))
+        return ran if ran.returncode else subprocess.CompletedProcess(ran.args, 0, answer.read_text(), ran.stderr)
+
+
+@pytest.fixture
+def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
+    for name in [name for name in os.environ if name.startswith(("AWS_", "ANTHROPIC_", "FRESHKEY_"))]:
+        monkeypatch.delenv(name)
+    script = tmp_path / "browser"
+    script.write_text(BROWSER.format(python=sys.executable))
+    script.chmod(stat.S_IRWXU)
+    for name, value in {
+        "AWS_CONFIG_FILE": str(tmp_path / "aws-config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "aws-credentials"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "BROWSER": str(script),
+        "FRESHKEY_CONFIG_DIR": str(tmp_path / "config"),
+        "FRESHKEY_STATE_DIR": str(tmp_path / "state"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    with BedrockRuntime() as runtime, SsoDouble() as double:
+        double.knobs.role_keys = runtime.issue
+        yield Person(tmp_path, runtime, double)
+
+
+@pytest.fixture
+def lasting(person: Person) -> Callable[[float], None]:
+    """Choose how long the next role credentials live."""
+
+    def choose(seconds: float) -> None:
+        person.double.knobs.role_seconds = person.runtime.lives = seconds
+
+    return choose
+
+
+def test_sdk_and_command_line_go_on_across_an_expiry(person: Person, lasting: Callable[[float], None]) -> None:
+    person.configure(**person.double.settings())
+    lasting(SHORT)
+    signed_in = person.freshkey("login", "work")
+    assert signed_in.returncode == 0, signed_in.stderr
+    expiry = time.time() + SHORT
+    lasting(3600.0)
+
+    with AnthropicBedrock(aws_profile="freshkey", base_url=person.runtime.url, max_retries=0) as claude:
+        bedrock = boto3.Session(profile_name="freshkey").client(
+            "bedrock-runtime",
+            endpoint_url=person.runtime.url,
+            config=Config(retries={"total_max_attempts": 1}, proxies={}),
+        )
+        bedrock.invoke_model(modelId=MODEL, body=b"{}")
+        assert say(claude) == ANSWER
+
+        while time.time() <= expiry:
+            time.sleep(0.1)
+
+        assert say(claude) == ANSWER
+        bedrock.invoke_model(modelId=MODEL, body=b"{}")
+    asked = person.aws()
+    assert asked.returncode == 0, asked.stderr
+    assert ANSWER in asked.stdout
+    assert [call.status for call in person.runtime.calls] == [200] * 5
+    assert person.runtime.issued[0] not in person.runtime.keys[2:]
+    assert person.double.count("/client/register") == 1, "nobody signed in again"
+
+
+def say(claude: AnthropicBedrock) -> str:
+    message = claude.messages.create(model=MODEL, max_tokens=9, messages=[{"role": "user", "content": "Good morning"}])
+    assert isinstance(message.content[0], TextBlock)
+    return message.content[0].text
+
+
+def test_a_short_term_key_made_here_authorises_the_sdk(person: Person) -> None:
+    keys = person.runtime.issue(1)
+    printed = {"Version": 1, **{name[0].upper() + name[1:]: value for name, value in keys.items()}}
+    program = person.program("print-keys", f"echo '{json.dumps(printed)}'")
+    person.configure(source="short-term-key", credential_export=[program])
+    shown = person.freshkey("token", "work")
+    assert shown.returncode == 0, shown.stderr
+    key = shown.stdout.strip()
+    assert key.startswith("bedrock-api-key-")
+    person.runtime.api_keys.add(key)
+    with AnthropicBedrock(api_key=key, aws_region="eu-west-1", base_url=person.runtime.url, max_retries=0) as claude:
+        assert say(claude) == ANSWER
+
+
+def test_what_cannot_be_handed_over_is_an_error_without_a_traceback(person: Person) -> None:
+    person.configure(**person.double.settings())
+    ran = person.freshkey("export", "work", "--format", "credential-process")
+    assert (ran.returncode, ran.stdout) == (3, "")
+    assert "freshkey login work" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    asked = person.aws()
+    assert asked.returncode != 0
+    assert "freshkey login work" in asked.stderr
+
+
+def test_signing_out_by_the_command_line(person: Person) -> None:
+    person.configure(**person.double.settings())
+    assert person.freshkey("login", "work").returncode == 0
+    assert json.loads(person.freshkey("status", "work", "--json").stdout)
+    ended = person.freshkey("logout", "work")
+    assert ended.returncode == 0, ended.stderr
+    assert person.double.count("/logout") == 1
+    assert person.freshkey("export", "work", "--format", "credential-process").returncode == 3
+
+
+def test_a_device_code_in_a_terminal(person: Person) -> None:
+    person.configure(**person.double.settings(), sso_flow="device")
+    with Typist([sys.executable, "-m", "freshkey", "login", "work"], os.environ) as typist:
+        typist.read_until("enter the code ABCD-EFGH")
+        follow(f"{person.double.url}/device?user_code=ABCD-EFGH")
+        assert typist.end() == 0, typist.screen
+    assert "Only go on if you started this sign-in yourself" in typist.screen
+    exported = person.freshkey("export", "work", "--format", "credential-process")
+    assert json.loads(exported.stdout)["AccessKeyId"] == person.runtime.issued[0]
+
+
+def test_a_sign_in_of_another_tool_is_run_for_whoever_waits(person: Person) -> None:
+    files = person.root / "aws-credentials"
+    section = "[default]\\naws_access_key_id = AKIAREFRESHED\\naws_secret_access_key = canary-of-the-file\\n"
+    program = person.program("sign-in", f"echo 'Open https://example.com/ABCD'; printf '{section}' > {files}")
+    person.configure(auth_refresh=[program])
+    exported = person.freshkey("export", "work", "--format", "credential-process")
+    assert exported.returncode == 0, exported.stderr
+    assert json.loads(exported.stdout)["AccessKeyId"] == "AKIAREFRESHED"
+    assert "Open https://example.com/ABCD" in exported.stderr
+
+
+BROKEN = {
+    "prints its secret on standard error": "echo canary-of-the-helper >&2; exit 1",
+    "prints version 2": 'echo \'{"Version": 2, "SecretAccessKey": "canary-of-the-helper"}\'',
+    "floods": "yes canary-of-the-helper",
+    "hangs": "exec sleep 600",
+}
+
+
+@pytest.mark.parametrize("script", BROKEN.values(), ids=BROKEN)
+def test_a_broken_export_is_an_error_that_names_the_profile(person: Person, script: str) -> None:
+    program = person.program("print-keys", script)
+    person.configure(credential_export=[program], credential_export_timeout=1)
+    ran = person.freshkey("export", "work", "--format", "credential-process")
+    assert (ran.returncode, ran.stdout) == (5, "")
+    assert "work: " in ran.stderr
+    assert "'print-keys'" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert "canary" not in ran.stderr
