@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
@@ -20,6 +21,7 @@ PREFIX: Final = "bedrock-api-key-"
 """How short-term keys begin, as AWS's ``aws-bedrock-token-generator`` 1.1.0 makes them."""
 
 _SCOPE_PARTS: Final = 5
+_SIGNATURE: Final = re.compile("[0-9a-f]{64}")
 
 
 @frozen(kw_only=True)
@@ -64,7 +66,8 @@ def _read(encoded: str) -> Term:
     query = parse_qs(urlsplit(f"https://{url}").query, strict_parsing=True)
     scope = query["X-Amz-Credential"][0].split("/")
     life = int(query["X-Amz-Expires"][0])
-    if len(scope) != _SCOPE_PARTS or not 0 < life <= LONGEST_LIFE:
+    signed = _SIGNATURE.fullmatch(query["X-Amz-Signature"][0])
+    if len(scope) != _SCOPE_PARTS or not signed or not 0 < life <= LONGEST_LIFE:
         raise ValueError
     begins = datetime.strptime(query["X-Amz-Date"][0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     return Term(ends=begins + timedelta(seconds=life), region=checked_region(scope[2], "region"))

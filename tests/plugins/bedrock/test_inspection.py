@@ -1,0 +1,222 @@
+"""What STS says of a credential, and what is said where it says nothing: each answer is told apart from the others."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from aws_home import AwsHome
+from counterparts.moto import REGION, Moto
+from freshkey.clock import SYSTEM, Moment
+from freshkey.errors import ConfigurationError
+from freshkey.model import Credential, Identity, Inspection, Profile, Validity
+from freshkey.secret import Secret
+from freshkey_bedrock import describe
+from freshkey_bedrock.formats import AwsCredential, BedrockApiKey
+
+
+SECRET = "made-up/secret/key/of/nobody"
+IDENTITY = Identity(organization="123456789012")
+
+XML = """<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type>
+<Code>{code}</Code><Message>{message}</Message></Error><RequestId>1</RequestId></ErrorResponse>"""
+CALLER = """<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>
+<Arn>arn:aws:iam::123456789012:user/me</Arn><UserId>AIDAME</UserId><Account>123456789012</Account>
+</GetCallerIdentityResult><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></GetCallerIdentityResponse>"""
+
+
+class Sts:
+    """Answers as a test says, and serves as a proxy that refuses to connect."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.body = CALLER
+        self.silent = False
+        self.asked: list[str] = []
+        self.over = threading.Event()
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}"
+
+    def refuses(self, status: int, code: str, message: str = "no") -> None:
+        self.status, self.body = status, XML.format(code=code, message=message)
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        sts = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                sts.asked.append(f"{self.command} {self.path} {self.headers.get('Authorization', '')}")
+                if sts.silent:
+                    sts.over.wait(60)
+                body = sts.body.encode()
+                self.send_response(sts.status)
+                self.send_header("Content-Type", "text/xml")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_CONNECT(self) -> None:
+                sts.asked.append(f"{self.command} {self.path}")
+                self.send_error(502)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name is the base class's
+                pass
+
+        return Handler
+
+
+@pytest.fixture
+def sts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sts]:
+    sts = Sts()
+    thread = threading.Thread(target=sts.server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
+    yield sts
+    sts.over.set()
+    sts.server.shutdown()
+    thread.join()
+    sts.server.server_close()
+
+
+def credential(**more: Any) -> AwsCredential:
+    given = {"access_key_id": "AKIAME", "secret_access_key": Secret(SECRET), "session_token": None, "region": REGION}
+    return AwsCredential(obtained=SYSTEM.now(), identity=IDENTITY, **{**given, **more})
+
+
+def inspect(profile: Profile, held: Credential) -> Inspection:
+    answer = describe(profile=profile, credential=held)
+    assert isinstance(answer, Inspection)
+    return answer
+
+
+def test_whose_it_is(profile: Profile, sts: Sts) -> None:
+    answer = inspect(profile, credential())
+    assert answer.validity is Validity.VALID
+    assert answer.identity == Identity(
+        account="AIDAME", organization="123456789012", arn="arn:aws:iam::123456789012:user/me"
+    )
+    assert len(sts.asked) == 1
+    assert f"/{REGION}/sts/aws4_request" in sts.asked[0]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "validity", "words"),
+    [
+        ((403, "ExpiredToken"), Validity.EXPIRED, "it has expired"),
+        ((400, "ExpiredTokenException"), Validity.EXPIRED, "it has expired"),
+        ((403, "InvalidClientTokenId"), Validity.REFUSED, "does not know the access key"),
+        ((403, "SignatureDoesNotMatch"), Validity.REFUSED, "clock is wrong"),
+        ((403, "UnrecognizedClientException"), Validity.REFUSED, "no longer honoured"),
+        ((400, "MalformedSomething"), Validity.REFUSED, "does not accept the request (MalformedSomething)"),
+        ((403, "AccessDenied"), Validity.REFUSED, "denies access: because (AccessDenied)"),
+        ((400, "Throttling"), Validity.UNREACHABLE, "cannot tell for now (Throttling)"),
+        ((503, "ServiceUnavailable"), Validity.UNREACHABLE, "cannot tell for now"),
+        ((500, "InternalFailure"), Validity.UNREACHABLE, "cannot tell for now"),
+    ],
+)
+def test_each_refusal_is_told_apart(
+    profile: Profile, sts: Sts, refusal: tuple[int, str], validity: Validity, words: str
+) -> None:
+    sts.refuses(*refusal, "because")
+    answer = inspect(profile, credential())
+    assert answer.validity is validity
+    assert words in answer.detail
+    assert answer.identity == IDENTITY
+    assert len(sts.asked) == 1
+
+
+def test_what_aws_quotes_of_a_request_is_not_repeated(profile: Profile, sts: Sts) -> None:
+    sts.refuses(403, "SignatureDoesNotMatch", f"The canonical string is {SECRET}")
+    assert SECRET not in repr(inspect(profile, credential()))
+
+
+def test_what_has_expired_is_not_sent(profile: Profile, sts: Sts) -> None:
+    now = SYSTEM.now()
+    ended = credential()
+    ended = AwsCredential(
+        obtained=Moment(now.wall - 100, now.elapsed - 100, now.boot_id),
+        lifetime=60.0,
+        access_key_id=ended.access_key_id,
+        secret_access_key=ended.secret_access_key,
+        region=REGION,
+    )
+    answer = inspect(profile, ended)
+    assert answer.validity is Validity.EXPIRED
+    assert f"{datetime.now(UTC):%Y-%m-%d}" in answer.detail
+    assert sts.asked == []
+
+
+def test_a_bedrock_key_cannot_be_checked_and_is_not_sent(profile: Profile, sts: Sts) -> None:
+    answer = inspect(profile, BedrockApiKey(obtained=SYSTEM.now(), key=Secret("ABSK" + "x" * 100)))
+    assert answer.validity is Validity.UNCHECKABLE
+    assert "cannot be checked with STS" in answer.detail
+    assert sts.asked == []
+
+
+def test_nobody_there_is_an_answer_that_names_region_and_host(
+    profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9")
+    answer = inspect(profile, credential())
+    assert answer.validity is Validity.UNREACHABLE
+    assert "http://127.0.0.1:9" in answer.detail
+    assert REGION in answer.detail
+
+
+def test_a_silent_server_costs_the_deadline(make_profile: Callable[..., Profile], sts: Sts) -> None:
+    sts.silent = True
+    began = time.monotonic()
+    answer = inspect(make_profile(deadline=0.5), credential())
+    assert time.monotonic() - began < 5
+    assert answer.validity is Validity.UNREACHABLE
+    assert "within 0.5 s" in answer.detail
+
+
+def test_it_is_asked_in_its_region_through_the_proxy(
+    profile: Profile, sts: Sts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL_STS")
+    monkeypatch.setenv("HTTPS_PROXY", sts.url.replace("http://", "http://user:password@"))
+    answer = inspect(profile, credential(region="ap-southeast-2"))
+    assert sts.asked == ["CONNECT sts.ap-southeast-2.amazonaws.com:443"]
+    assert answer.validity is Validity.UNREACHABLE
+    assert "password" not in answer.detail
+
+
+def test_a_region_that_aws_does_not_have_is_an_error(profile: Profile, sts: Sts) -> None:
+    with pytest.raises(ConfigurationError, match=r"^work: AWS has no region 'xx-nowhere-9'"):
+        inspect(profile, credential(region="xx-nowhere-9"))
+    assert sts.asked == []
+
+
+def test_a_profile_that_is_gone_is_an_error(make_profile: Callable[..., Profile], sts: Sts, aws_home: AwsHome) -> None:
+    aws_home.credentials("[other]\n")
+    with pytest.raises(ConfigurationError, match=r"^work: AWS's files have no profile 'team'"):
+        inspect(make_profile(aws_profile="team"), credential())
+    assert sts.asked == []
+
+
+@pytest.mark.counterpart
+def test_moto_says_whose_keys_they_are_and_refuses_others(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Moto() as moto:
+        keys = moto.user("me")
+        moto.check_signatures()
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", moto.url)
+        ours = credential(access_key_id=keys.access_key_id, secret_access_key=Secret(keys.secret_access_key))
+        answer = inspect(profile, ours)
+        assert answer.validity is Validity.VALID
+        assert answer.identity is not None
+        assert answer.identity.arn == "arn:aws:iam::123456789012:user/me"
+        others = credential(access_key_id=keys.access_key_id, secret_access_key=Secret("of somebody else"))
+        assert inspect(profile, others).validity is Validity.REFUSED
+        assert inspect(profile, credential()).validity is Validity.REFUSED
