@@ -7,10 +7,15 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
+from typing import Final
 
 from freshkey.errors import ConfigurationError
+
+
+_ROUNDS: Final = 10
+"""How often a session is looked through at the most: what is killed may have started another process just before."""
 
 
 class Child:
@@ -81,7 +86,36 @@ class Child:
             # On macOS where nothing but the ended program is left; or where not even that is.
             with contextlib.suppress(PermissionError, ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+            _kill_session(self._process.pid)
         return self._process.wait()
+
+
+def _kill_session(session: int) -> None:
+    """Kill what moved to another process group of a session, as timeout(1) and shells with job control do.
+
+    Only Linux lists processes in a directory; elsewhere these go on. The leader must not be reaped yet, so that the
+    number is nobody else's.
+    """
+    if sys.platform != "linux":
+        return
+    killed = {session}
+    for _ in range(_ROUNDS):
+        left = set(_members(session)) - killed
+        for pid in left:
+            with contextlib.suppress(PermissionError, ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if not left:
+            return
+        killed |= left
+
+
+def _members(session: int) -> Iterator[int]:
+    if sys.platform != "linux":
+        return
+    for name in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208  numbers, no paths
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if os.getsid(int(name)) == session:
+                yield int(name)
 
 
 def _program(argv: Sequence[str], environ: Mapping[str, str]) -> str:

@@ -90,7 +90,8 @@ def run_helper(
 
     There is no shell, nothing to read on its standard input, and nobody who reads its standard error, where some
     helpers print what they were about to hand over. It runs in a session of its own: when it is over, whatever it
-    started in that session is killed. The directory that this process works in means nothing to it.
+    started in that session is killed (on macOS, what stayed in its process group). The directory that this process
+    works in means nothing to it.
 
     Args:
         argv: The program and its arguments. The program is an absolute path, or a name that is looked up on the

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,37 @@ def test_a_helper_has_nothing_to_read_and_no_descriptor_of_ours() -> None:
 def test_a_helper_is_a_session_of_its_own() -> None:
     ids = "import os; print(os.getsid(0) == os.getpgid(0) == os.getpid())"
     assert run_helper([sys.executable, "-I", "-c", ids]) == Secret("True\n")
+
+
+MOVING = """
+import os, time
+said, says = os.pipe()
+pid = os.fork()
+if not pid:
+    os.setpgid(0, 0)
+    os.write(says, b"moved")
+    time.sleep(600)
+os.read(said, 5)
+print(pid)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are listed on Linux alone")
+def test_what_moves_to_a_process_group_of_its_own_is_killed_as_well() -> None:  # as below timeout(1)
+    assert ended(int(run_helper([sys.executable, "-I", "-c", MOVING]).reveal()))
+
+
+def ended(pid: int) -> bool:
+    """Tell whether a process is gone within ten seconds, or waits for nothing but its parent."""
+    for _ in range(1000):
+        try:
+            status = Path(f"/proc/{pid}/stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        if ") Z " in status:
+            return True
+        time.sleep(0.01)
+    return False
 
 
 @pytest.mark.parametrize(
