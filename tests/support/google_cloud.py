@@ -16,7 +16,7 @@ from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, ClassVar, Final, Self
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from attrs import define, field
 from cryptography.exceptions import InvalidSignature
@@ -276,7 +276,8 @@ class GoogleCloud:
         return self._granted(ROBOT)
 
     def _exchange(self, request: Seen) -> Reply:
-        if request.form.get("subject_token") != SUBJECT_TOKEN:
+        token = request.form.get("subject_token", "")
+        if token != SUBJECT_TOKEN and not _is_signed_by_aws(unquote(token)):
             return 400, {"error": "invalid_grant", "error_description": "The subject token is not valid"}
         issued = "urn:ietf:params:oauth:token-type:access_token"
         return self._granted("workload", issued_token_type=issued)
@@ -365,6 +366,17 @@ def _handler(cloud: GoogleCloud) -> type[BaseHTTPRequestHandler]:
             """Keep tokens out of the test's output."""
 
     return Handler
+
+
+def _is_signed_by_aws(token: str) -> bool:
+    """Whether it is a signed request that asks AWS who the caller is; only AWS could verify the signature."""
+    try:
+        request = json.loads(token)
+    except ValueError:
+        return False
+    headers = {one["key"].lower(): one["value"] for one in request["headers"]}
+    asks = "sts.eu-west-1.amazonaws.com?Action=GetCallerIdentity" in request["url"]
+    return asks and headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKIA/")
 
 
 def _sha256(data: bytes) -> bytes:

@@ -65,6 +65,17 @@ def workload_as_account(cloud: GoogleCloud, write: WriteFile) -> dict[str, Any]:
     return cloud.external_account(source, service_account_impersonation_url=cloud.impersonation_url())
 
 
+def workload_of_aws(cloud: GoogleCloud, write: WriteFile) -> dict[str, Any]:
+    source = {
+        "environment_id": "aws1",
+        "region_url": "http://169.254.169.254/latest/meta-data/placement/availability-zone",
+        "regional_cred_verification_url": "https://sts.{region}.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15",
+    }
+    os.environ |= {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "canary", "AWS_REGION": "eu-west-1"}
+    kind = "urn:ietf:params:aws:token-type:aws4_request"
+    return cloud.external_account(source, subject_token_type=kind)
+
+
 def workforce(cloud: GoogleCloud, write: WriteFile) -> dict[str, Any]:
     return cloud.external_user()
 
@@ -84,6 +95,7 @@ FILES: list[tuple[Prepare, str, str]] = [
     (workload_file, "workload", "federated identity"),
     (workload_url, "workload", "federated identity"),
     (workload_as_account, TARGET, "service account"),
+    (workload_of_aws, "workload", "federated identity"),
     (workforce, "workforce", "user"),
     (impersonated, TARGET, "service account"),
 ]
@@ -105,8 +117,10 @@ def renewed(keeper: Keeper, earlier: Credential) -> Credential:
 
 
 @pytest.fixture(params=FILES, ids=[one[0].__name__ for one in FILES])
-def file(request: pytest.FixtureRequest) -> tuple[Prepare, str, str]:
+def file(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[Prepare, str, str]:
     """What writes a file of one type, and whose tokens of which kind it brings."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
+        monkeypatch.setenv(name, "")  # what a file needs is set later, and undone after the test
     written: tuple[Prepare, str, str] = request.param
     return written
 
@@ -199,6 +213,15 @@ def test_a_machine_of_google_cloud_needs_nothing(cloud: GoogleCloud, configure: 
     done = freshkey("token", "work", GCE_METADATA_HOST=cloud.host)
     assert done.returncode == 0, done.stderr
     assert cloud.tokens[done.stdout.strip()].whose == MACHINE
+
+
+@pytest.mark.usefixtures("machine")
+def test_the_token_of_a_machine_is_renewed(cloud: GoogleCloud, keeper: MakeKeeper) -> None:
+    cloud.lifetime = 3
+    one = keeper()
+    first = one.get("work")
+    assert (whose(cloud, first), first.source) == (MACHINE, "metadata")
+    assert whose(cloud, renewed(one, first)) == MACHINE
 
 
 def test_impersonation_by_setting(cloud: GoogleCloud, write_file: WriteFile, keeper: MakeKeeper) -> None:
