@@ -16,7 +16,7 @@ from freshkey.model import Identity, Profile
 from freshkey.secret import Secret
 from freshkey_bedrock.bounded import within
 from freshkey_bedrock.formats import AwsCredential
-from freshkey_bedrock.region import aws_profile, needed_region
+from freshkey_bedrock.region import ambient_profile, needed_region
 from freshkey_bedrock.settings import BedrockSettings
 
 
@@ -69,7 +69,7 @@ def take(profile: Profile, *, explicit: bool, clock: Clock) -> AwsCredential:
     settings = profile.settings_as(BedrockSettings)
     region = needed_region(profile)
     named = settings.aws_profile if explicit else None
-    found = asked(profile, lambda: _find(profile, named, region, settings.deadline))
+    found = asked(profile, named, lambda: _find(profile, named, region, settings.deadline))
     if found is None:
         raise _nothing(profile, named)
     return credential(profile, found, region, clock)
@@ -100,7 +100,7 @@ def credential(profile: Profile, found: Found, region: str, clock: Clock) -> Aws
     )
 
 
-def asked(profile: Profile, question: Callable[[], Any]) -> Any:  # noqa: ANN401  whatever botocore answers
+def asked(profile: Profile, named: str | None, question: Callable[[], Any]) -> Any:  # noqa: ANN401  botocore's answer
     """Return what botocore answers, in time; what it raises becomes an error of freshkey's without its text."""
     try:
         return within(profile.settings_as(BedrockSettings).deadline, question, "AWS's tools gave no credentials")
@@ -109,7 +109,7 @@ def asked(profile: Profile, question: Callable[[], Any]) -> Any:  # noqa: ANN401
     except Exception as error:  # noqa: BLE001  botocore raises whatever its input provokes
         from freshkey_bedrock.troubles import explained
 
-        flaw = explained(error, aws_profile(profile))
+        flaw = explained(error, named or ambient_profile())
     flaw.profile = flaw.profile or profile.name
     # Raised outside the handler: what botocore raised may quote what a program printed.
     raise flaw

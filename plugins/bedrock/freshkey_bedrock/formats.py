@@ -34,8 +34,8 @@ class AwsCredential(Credential):
     region: str
 
     def __attrs_post_init__(self) -> None:
-        # Credentials are made on a thread that renews; whoever asks for headers later shall not wait for this import.
-        import botocore.auth  # noqa: F401
+        # Credentials are made on a thread that renews; whoever asks for headers later shall not wait for botocore.
+        import freshkey_bedrock.signing  # noqa: F401
 
     def authorises_like(self, other: Credential) -> bool:
         """Whether both are the same key in the same session."""

@@ -17,9 +17,13 @@ VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 
 def aws_profile(profile: Profile, environ: Mapping[str, str] = os.environ) -> str:
-    """Return the name of the profile of AWS's tools, in the order in which botocore asks for it."""
-    named = profile.settings_as(BedrockSettings).aws_profile
-    return named or environ.get("AWS_DEFAULT_PROFILE") or environ.get("AWS_PROFILE") or "default"
+    """Return the name of the profile of AWS's tools: the setting, else that of the environment."""
+    return profile.settings_as(BedrockSettings).aws_profile or ambient_profile(environ)
+
+
+def ambient_profile(environ: Mapping[str, str] = os.environ) -> str:
+    """Return the name of the profile that the default chain uses, in the order in which botocore asks for it."""
+    return environ.get("AWS_DEFAULT_PROFILE") or environ.get("AWS_PROFILE") or "default"
 
 
 def known_region(profile: Profile, environ: Mapping[str, str] = os.environ) -> str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from freshkey.model import Profile, Sighting
-from freshkey_bedrock.region import aws_profile
+from freshkey_bedrock.region import ambient_profile
 from freshkey_bedrock.settings import BedrockSettings
 from freshkey_bedrock.shared_files import profile_section
 
@@ -48,21 +48,21 @@ def by_environment(profile: Profile) -> Sighting | None:
     return sighting if sighting and sighting.origin.startswith(_VARIABLE) else None
 
 
-def default_chain(profile: Profile) -> Sighting | None:
+def default_chain(profile: Profile) -> Sighting | None:  # noqa: ARG001  the signature is Source.look's
     """Say where botocore will find credentials: environment, profile, container or instance."""
     environ = os.environ
     if key := environ.get("AWS_ACCESS_KEY_ID"):
         return Sighting(kind="AWS access key", origin=f"{_VARIABLE} AWS_ACCESS_KEY_ID", last_four=key[-4:])
     if environ.get("AWS_WEB_IDENTITY_TOKEN_FILE"):
         return Sighting(kind="AWS role by web identity", origin=f"{_VARIABLE} AWS_WEB_IDENTITY_TOKEN_FILE")
-    name = aws_profile(profile)
+    name = ambient_profile(environ)
     if sighting := in_profile(name):
         return sighting
     if name != "default" and profile_section(name) is None:
         return Sighting(kind=KIND, origin=f"AWS profile {name!r}, which is not there")
-    for name in CONTAINER:
-        if environ.get(name):
-            return Sighting(kind="AWS credentials of a container", origin=f"{_VARIABLE} {name}")
+    for variable in CONTAINER:
+        if environ.get(variable):
+            return Sighting(kind="AWS credentials of a container", origin=f"{_VARIABLE} {variable}")
     return Sighting(kind="AWS role of the instance", origin="instance metadata") if on_instance(environ) else None
 
 

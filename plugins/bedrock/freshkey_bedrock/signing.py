@@ -1,9 +1,13 @@
-"""Signs one request with Signature Version 4, by botocore's signer."""
+"""Signs one request with Signature Version 4, by botocore's signer; importing this imports botocore."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
+
+from botocore.auth import SIGV4_TIMESTAMP, SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import ReadOnlyCredentials
 
 
 if TYPE_CHECKING:
@@ -29,10 +33,6 @@ def signed_headers(
         now: Time of the signature, aware UTC.
         service: The service that the signature is for.
     """
-    from botocore.auth import SIGV4_TIMESTAMP, SigV4Auth
-    from botocore.awsrequest import AWSRequest
-    from botocore.credentials import ReadOnlyCredentials
-
     token = credential.session_token.reveal() if credential.session_token else None
     keys = ReadOnlyCredentials(credential.access_key_id, credential.secret_access_key.reveal(), token)
     signer = SigV4Auth(keys, service, credential.region)

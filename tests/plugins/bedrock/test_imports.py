@@ -1,0 +1,88 @@
+"""What is loaded when, and what the distribution asks for: no other provider's libraries."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+
+
+PROGRAM = """
+import json, sys
+{work}
+print(json.dumps(sorted({{name.partition(".")[0] for name in sys.modules}})))
+"""
+
+
+def loaded(work: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PROGRAM.format(work=work)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout))
+
+
+HEAVY = {"botocore", "boto3", "dateutil", "jmespath", "urllib3", "httpx", "cryptography", "keyring", "cattrs"}
+
+
+def test_the_sentinel_sees_what_is_loaded() -> None:
+    assert {"botocore", "dateutil", "jmespath"} <= loaded("import botocore.session")
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        "import freshkey_bedrock",
+        "from freshkey_bedrock import describe; describe(profile=None, credential=None)",
+        "import freshkey; freshkey.Keeper().close(); import freshkey_bedrock",
+    ],
+)
+def test_importing_and_describing_the_provider_loads_nothing_heavy(work: str) -> None:
+    assert loaded(work) & HEAVY == set()
+
+
+LOOK = """
+import os, pathlib
+from freshkey.model import Profile
+from freshkey_bedrock.settings import BedrockSettings
+from freshkey_bedrock.sources import SOURCES
+os.environ.update(AWS_ACCESS_KEY_ID="A", AWS_BEARER_TOKEN_BEDROCK="B", AWS_REGION="eu-west-1")
+profile = Profile(name="p", provider="bedrock", settings=BedrockSettings(), state_dir=pathlib.Path("/nowhere"))
+assert sum(source.look(profile) is not None for source in SOURCES) == 3
+"""
+
+
+def test_looking_at_every_source_loads_no_library_of_aws() -> None:
+    assert loaded(LOOK) & (HEAVY - {"cattrs"}) == set()
+
+
+def requirements(distribution: str) -> set[str]:
+    """Return what a distribution needs without extras, itself included, as far as it is installed."""
+    found: set[str] = set()
+    waiting = [distribution]
+    while waiting:
+        name = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
+        if name in found:
+            continue
+        try:
+            needed = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:
+            continue
+        found.add(name)
+        waiting += [re.split(r"[^A-Za-z0-9._-]", one, maxsplit=1)[0] for one in needed if "extra ==" not in one]
+    return found
+
+
+def test_the_distribution_needs_no_other_provider_s_libraries() -> None:
+    needed = requirements("freshkey-bedrock")
+    assert {"freshkey", "botocore"} <= needed
+    others = re.compile(r"boto3|aws|anthropic|google|claude|vertex|moto|requests|aiohttp|grpc")
+    assert {name for name in needed - {"freshkey-bedrock"} if others.search(name)} == set()
