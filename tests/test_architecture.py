@@ -95,6 +95,9 @@ FOR_PLUGINS = {"hooks", "model", "errors", "http", "helpers", "command", "oauth"
 FOR_PLUGINS |= {"testing", "inherited", "login_command", "person"}
 """What of the core a plugin may import."""
 
+BRIDGES = {"botocore_session"}
+"""Functions beside the hooks: they import a vendor's SDK when they are called, and give it credentials."""
+
 PROVIDERS = re.compile(r"claude|anthropic|bedrock|vertex|\baws\b|botocore|google.auth", re.IGNORECASE)
 
 MODULE_LIMIT = 300
@@ -327,8 +330,9 @@ def test_a_plugin_s_own_module_holds_hooks_only() -> None:
     for name, module in PLUGIN_MODULES.items():
         if "." not in name:
             functions = [node for node in module.tree.body if isinstance(node, ast.FunctionDef)]
-            assert {node.name for node in functions} <= {"describe", "acquire", "refresh", "store"}
-            assert all(ast.unparse(node.decorator_list[0]) == "hookimpl" for node in functions)
+            hooks = [node for node in functions if node.name not in BRIDGES]
+            assert {node.name for node in hooks} <= {"describe", "acquire", "refresh", "store"}
+            assert all(ast.unparse(node.decorator_list[0]) == "hookimpl" for node in hooks)
 
 
 SENTINEL = """

@@ -49,7 +49,7 @@ def with_auth_refresh(
             return found
     from freshkey.login_command import run_login_command
 
-    run_login_command(command, profile, ask, clock=clock, environ=commands.environment(profile))
+    run_login_command(command, profile, ask, clock=clock, environ=commands.for_sign_in(profile))
     return take()
 
 

@@ -1,32 +1,49 @@
-"""The environment of commands that get AWS credentials, or sign a person in for them."""
+"""The environment of commands that print AWS credentials, and of those that sign a person in for them."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Final
 
-from freshkey.environment import without_secrets
 from freshkey.helpers import helper_environment
 from freshkey.model import Profile
 from freshkey_bedrock.settings import BedrockSettings
 
 
-PLACES: Final = frozenset({"AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE"})
-"""Names that look like those of secrets, and say where a file is."""
+_SECRET: Final = re.compile(r"KEY|TOKEN|SECRET|CREDENTIAL|PASSWORD")
+"""Parts of names of secrets; a variable that names a file holds none."""
 
 
-def environment(profile: Profile, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return what a command may see: what any helper may, and where AWS's tools find their files.
+def for_helper(profile: Profile, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return what a command that prints credentials may see: what any helper may, and where the files of AWS are.
 
-    No credential is among it, neither of another provider nor of AWS: the command fetches its own. Where the profile
-    names one of AWS's, the command is meant for that one.
+    No credential is among it, neither of another provider nor of AWS: the command fetches its own.
 
     Args:
         profile: The profile.
         environ: The environment of this process.
     """
-    harmless = without_secrets(environ).keys() | PLACES
-    of_aws = {name: value for name, value in environ.items() if name.startswith("AWS_") and name in harmless}
+    of_aws = {
+        name: value
+        for name, value in environ.items()
+        if name.startswith("AWS_") and (name.endswith("_FILE") or not _SECRET.search(name))
+    }
+    return {**helper_environment(environ), **of_aws, **_meant(profile)}
+
+
+def for_sign_in(profile: Profile, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return what a command that signs a person in may see: all that opens a browser; the core takes secrets away.
+
+    Args:
+        profile: The profile.
+        environ: The environment of this process.
+    """
+    return {**environ, **_meant(profile)}
+
+
+def _meant(profile: Profile) -> dict[str, str]:
+    """Where the profile names one of AWS's, a command of it is meant for that one."""
     named = profile.settings_as(BedrockSettings).aws_profile
-    return {**helper_environment(environ), **of_aws, **({"AWS_PROFILE": named} if named else {})}
+    return {"AWS_PROFILE": named} if named else {}

@@ -51,7 +51,7 @@ def take(profile: Profile, report: Reporter, *, clock: Clock = SYSTEM) -> AwsCre
     printed = run_command(
         command,
         timeout=settings.credential_export_timeout,
-        environ=commands.environment(profile),
+        environ=commands.for_helper(profile),
         on_slow=lambda seconds: report.notice(f"{command.name!r} has been running for {seconds:.0f} s"),
     )
     handed = process_form.read(printed, f"the command {command.name!r}")

@@ -11,7 +11,6 @@ from typing import Final
 
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import LoginRequired, frameless
-from freshkey.schedule import seconds_left
 from freshkey.secret import Secret
 from freshkey_bedrock.formats import SERVICE, AwsCredential, BedrockApiKey
 from freshkey_bedrock.keys import PREFIX
@@ -43,15 +42,16 @@ def mint(signer: AwsCredential, *, seconds: float = LONGEST_LIFE, clock: Clock =
         LoginRequired: `signer` has expired, or does within a second.
     """
     obtained = clock.now()
-    life = min(float(int(seconds)), LONGEST_LIFE, seconds_left(signer.obtained, signer.lifetime, obtained))
-    if life < 1:
+    left = LONGEST_LIFE if signer.expires_at is None else signer.expires_at.timestamp() - obtained.wall
+    life = int(min(seconds, LONGEST_LIFE, left))
+    if life < 1 or signer.expired():
         raise LoginRequired("the AWS credentials that would sign the API key have expired", hint="Renew them first")
-    url = _presigned(signer, int(life), datetime.fromtimestamp(obtained.wall, UTC))
+    url = _presigned(signer, life, datetime.fromtimestamp(obtained.wall, UTC))
     encoded = base64.b64encode((url.removeprefix("https://") + _ENDING).encode()).decode()
     return BedrockApiKey(
         obtained=obtained,
         clock=clock,
-        lifetime=float(int(life)),
+        lifetime=float(life),
         identity=signer.identity,
         key=Secret(PREFIX + encoded),
         region=signer.region,

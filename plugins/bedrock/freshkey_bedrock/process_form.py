@@ -15,9 +15,9 @@ from typing import Any, Final
 from attrs import frozen
 
 from freshkey.errors import ConfigurationError, ProtocolError, frameless
+from freshkey.http import parse_json_object
 from freshkey.model import Credential
 from freshkey.secret import Secret
-from freshkey.strictjson import parse_json_object
 from freshkey_bedrock.formats import AwsCredential
 
 

@@ -50,9 +50,9 @@ def sign_in(
         LoginRequired: Nobody is there, the person declined, or nothing came in time.
         ProviderRefused: The settings cannot work, or the person has no such role.
     """
-    directory = _Directory.of(profile, clock)
     if isinstance(ask, Nobody):
-        ask.open_url(directory.place.start_url)  # refuses, before a client is registered for nothing
+        ask.open_url("")  # refuses, before a client is registered for nothing
+    directory = _Directory.of(profile, clock)
     session = sso_oidc.sign_in(directory.place, directory.settings.sso_flow, ask, random=random)
     ask.progress(f"Signed in; getting credentials of role {directory.role_name}")
     return directory.credential(session)
@@ -124,7 +124,7 @@ class _Directory:
         if not (oidc and portal and start_url and account_id and role_name):
             names = ("sso_start_url", "sso_region", "sso_account_id", "sso_role_name")
             missing = ", ".join(name for name in names if not getattr(settings, name))
-            hint = f"Write {missing} under [profiles.{profile.name}]"
+            hint = f"Write {missing} under [profiles.{profile.name}], or keep an API key: freshkey login --api-key"
             raise ConfigurationError(
                 "the sign-in at IAM Identity Center is not set up", profile=profile.name, hint=hint
             )

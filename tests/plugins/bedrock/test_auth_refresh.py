@@ -189,6 +189,19 @@ def test_temporary_credentials_without_an_end_are_shown_to_sts(
     assert command.runs == (key_id != "ASIAOLD")
 
 
+def test_it_can_open_a_browser_and_sees_no_secret(
+    profile: Profile, command: Command, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISPLAY", ":77")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "canary-of-another-provider")
+    command.does("env; exit 1")
+    ear = Ear()
+    with pytest.raises(LoginRequired):
+        from_aws_tools(profile, Nobody("work", ear), explicit=False, clock=clock)
+    assert "DISPLAY=:77" in ear.lines
+    assert not any("canary" in line for line in ear.lines)
+
+
 def test_configuration_that_cannot_work_runs_nothing(
     make_profile: MakeProfile, command: Command, clock: ManualClock
 ) -> None:
