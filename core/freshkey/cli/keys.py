@@ -8,7 +8,6 @@ import threading
 from typing import Final
 
 from freshkey.cli import paste
-from freshkey.cli.output import clean
 from freshkey.cli.person import Terminal
 from freshkey.errors import ConfigurationError
 from freshkey.helpers import LONGEST_LINE
@@ -30,8 +29,7 @@ class KeyGiver(Terminal):
         """
         if not sys.stdin.isatty():
             return read_key(sys.stdin.fileno())
-        self.notice(prompt)
-        return paste.read_line(sys.stdin.fileno(), given_up, lambda text: self.notice(clean(text)))
+        return paste.read_line(sys.stdin.fileno(), prompt, given_up, self.notice)
 
 
 def read_key(descriptor: int) -> Secret | None:

@@ -27,21 +27,23 @@ _saved: dict[int, Callable[[], None]] = {}
 _saved_lock = threading.Lock()
 
 
-def read_line(fd: int, given_up: threading.Event, complain: Callable[[str], None]) -> Secret | None:
+def read_line(fd: int, prompt: str, given_up: threading.Event, say: Callable[[str], None]) -> Secret | None:
     """Read until the end of a line that is not empty.
 
     The terminal is read in small pieces, because one in its line mode cuts a line at 1,024 bytes on some systems.
 
     Args:
         fd: Descriptor of a terminal.
+        prompt: What is asked, said once nothing that is entered shows any more: programs answer it at once.
         given_up: Ends the reading soon after it is set.
-        complain: Told when a line is too long and was dropped.
+        say: Takes the prompt, and that a line is too long and was dropped.
 
     Returns:
         The line; None if it was given up or the terminal went away.
     """
     line = _Line()
     with _without_echo(fd):
+        say(prompt)
         while not given_up.is_set():
             piece = _piece(fd)
             if piece is None:
@@ -49,7 +51,7 @@ def read_line(fd: int, given_up: threading.Event, complain: Callable[[str], None
             complete = line.take(piece)
             if not piece or line.closed:
                 return None
-            if complete and (text := line.finish(complain)):
+            if complete and (text := line.finish(say)):
                 return Secret(text)
     return None
 
@@ -82,11 +84,11 @@ class _Line:
         elif byte not in {*_LINE_END, _END_OF_FILE} and (self._bytes or byte != _SPACE):
             self._bytes.append(byte)
 
-    def finish(self, complain: Callable[[str], None]) -> str:
+    def finish(self, say: Callable[[str], None]) -> str:
         """Return the line, empty if it was too long, and start a new one."""
         data = bytes(self._bytes)
         if self._too_long:
-            complain(f"That was longer than {LONGEST} bytes and was dropped. Paste it again")
+            say(f"That was longer than {LONGEST} bytes and was dropped. Paste it again")
             data = b""
         self._bytes.clear()
         self._too_long = False

@@ -74,8 +74,7 @@ class Terminal:
         """Read a pasted line; without a terminal nobody can paste, and the browser alone can bring the answer."""
         self._needs_somebody()
         if sys.stdin.isatty():
-            self._out.instruct(clean_lines(prompt))
-            pasted = paste.read_line(sys.stdin.fileno(), given_up, self._out.instruct)
+            pasted = paste.read_line(sys.stdin.fileno(), clean_lines(prompt), given_up, self._out.instruct)
             if pasted is not None:
                 self._out.instruct("Received.")
                 return pasted

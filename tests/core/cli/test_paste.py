@@ -22,6 +22,9 @@ import select
 import termios
 
 
+PROMPT = "Paste it here:"
+
+
 class Reading:
     """A thread that reads a line from a new pseudo-terminal."""
 
@@ -29,17 +32,20 @@ class Reading:
         self.keyboard, self.fd = pty.openpty()
         self.before = termios.tcgetattr(self.fd)
         self.given_up = threading.Event()
-        self.complaints: list[str] = []
+        self.said: list[str] = []
+        self.echoed: list[bool] = []
         self.complained = threading.Event()
         self.result: Secret | None = None
         self._thread = threading.Thread(target=self._read, daemon=True)
 
     def _read(self) -> None:
-        self.result = paste.read_line(self.fd, self.given_up, self._complain)
+        self.result = paste.read_line(self.fd, PROMPT, self.given_up, self._say)
 
-    def _complain(self, text: str) -> None:
-        self.complaints.append(text)
-        self.complained.set()
+    def _say(self, text: str) -> None:
+        self.echoed.append(self.echoes)
+        self.said.append(text)
+        if text != PROMPT:
+            self.complained.set()
 
     def start(self) -> None:
         """Start, and return once the terminal is quiet: what comes before that is dropped."""
@@ -96,6 +102,13 @@ def test_line_is_read_without_echo_and_the_terminal_given_back(reading: Reading)
     assert termios.tcgetattr(reading.fd) == reading.before
 
 
+def test_the_prompt_comes_once_an_answer_would_not_be_shown(reading: Reading) -> None:  # programs answer it at once
+    reading.given_up.set()
+    reading.end()
+
+    assert (reading.said, reading.echoed) == ([PROMPT], [False])
+
+
 @pytest.mark.parametrize(
     ("typed", "read"),
     [
@@ -118,8 +131,8 @@ def test_line_is_read_as_it_was_meant(reading: Reading, typed: bytes, read: str)
 def test_line_beyond_4_kib_is_dropped_and_asked_for_again(reading: Reading) -> None:
     reading.type(b"x" * 4097 + b"\n")
     assert reading.complained.wait(10)
-    assert "4096 bytes" in reading.complaints[0]
-    assert "x" * 10 not in reading.complaints[0]
+    assert "4096 bytes" in reading.said[-1]
+    assert "x" * 10 not in reading.said[-1]
 
     reading.type(b"abc\n")
     assert reading.end() == Secret("abc")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -129,7 +130,11 @@ def test_without_a_terminal_the_browser_alone_can_answer(
 
 
 def test_pasted_code_is_asked_for_and_never_shown(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("freshkey.cli.paste.read_line", lambda fd, given_up, complain: Secret("canary"))
+    def read_line(fd: int, prompt: str, given_up: threading.Event, say: Callable[[str], None]) -> Secret:
+        say(prompt)
+        return Secret("canary")
+
+    monkeypatch.setattr("freshkey.cli.paste.read_line", read_line)
     answer = person(stderr, monkeypatch, terminal=True).read_code("Visit\nhttps://x\x1b and paste:", threading.Event())
 
     assert answer == Secret("canary")
@@ -137,7 +142,7 @@ def test_pasted_code_is_asked_for_and_never_shown(stderr: io.StringIO, monkeypat
 
 
 def test_declined_paste_leaves_it_to_the_browser(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("freshkey.cli.paste.read_line", lambda fd, given_up, complain: None)
+    monkeypatch.setattr("freshkey.cli.paste.read_line", lambda fd, prompt, given_up, say: None)
     given_up = threading.Event()
     given_up.set()
 
