@@ -175,7 +175,9 @@ def _credential(
     """
     if answer.token_type != "Bearer":  # noqa: S105  the type of a token is no token
         raise ProtocolError(f"the server issued a token of type {answer.token_type}; only bearer tokens can be used")
-    known = evolve(identity, project=there.project)
+    # A credential that acts as another tells whose that is, not whose sign-in this was.
+    other = profile.settings_as(VertexSettings).impersonate
+    known = Identity(project=there.project) if other else evolve(identity, project=there.project)
     own = GoogleCredential(
         obtained=clock.now(),
         clock=clock,
@@ -192,7 +194,7 @@ def _credential(
         quota_project=there.quota_project,
         identity=from_id_token(answer.extra, known),
     )
-    return _acting_as_another(own, profile, there, clock) if profile.settings_as(VertexSettings).impersonate else own
+    return _acting_as_another(own, profile, there, clock) if other else own
 
 
 def _acting_as_another(own: GoogleCredential, profile: Profile, there: Places, clock: Clock) -> GoogleCredential:

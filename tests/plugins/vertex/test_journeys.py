@@ -259,6 +259,23 @@ def test_a_hundred_threads_and_one_expired_credential_are_one_refresh(
     assert first not in answers
 
 
+def test_a_command_signs_in_again_at_gcloud_for_whoever_waits(
+    cloud: GoogleCloud, write_file: WriteFile, configure: Callable[..., None], tmp_path: Path
+) -> None:
+    good = write_file(cloud.authorized_user(), "good.json")
+    expired = write_file(cloud.authorized_user(refresh_token="1//over"), "gcloud/application_default_credentials.json")
+    program = tmp_path / "sign-in"
+    program.write_text(f"#!/bin/sh\necho Visit https://accounts.google.com/ >&2\ncp {good} {expired}\n")
+    program.chmod(0o700)
+    configure(auth_refresh=[str(program)])
+    done = freshkey("token", "work")
+    assert done.returncode == 0, done.stderr
+    assert cloud.tokens[done.stdout.strip()].whose == "ada@example.com"
+    assert "Visit https://accounts.google.com/" in done.stderr
+    asked = freshkey("whoami", "work")
+    assert "ada@example.com" in asked.stdout
+
+
 def test_a_child_gets_the_token_and_the_places(
     cloud: GoogleCloud, write_file: WriteFile, configure: Callable[..., None]
 ) -> None:

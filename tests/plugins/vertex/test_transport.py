@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -11,10 +13,10 @@ from freshkey.errors import ConfigurationError, LoginRequired, ProtocolError, Pr
 from freshkey.http import Response
 from freshkey.model import Profile
 from freshkey_vertex.failures import Attempt, failure
-from freshkey_vertex.formats import Kind
+from freshkey_vertex.formats import GoogleCredential, Kind
 from freshkey_vertex.hosts import transport
 from freshkey_vertex.transport import Transport
-from google_cloud import GoogleCloud
+from google_cloud import TARGET, GoogleCloud
 
 
 MakeProfile = Callable[..., Profile]
@@ -61,6 +63,29 @@ def test_a_server_s_wish_is_passed_on(cloud: GoogleCloud, make_profile: MakeProf
     with pytest.raises(TransientError) as caught:
         transport(make_profile(), clock=SYSTEM)(cloud.url("/token"), method="POST")
     assert caught.value.retry_after is None
+
+
+def test_no_library_logs_a_secret(
+    cloud: GoogleCloud,
+    make_profile: MakeProfile,
+    write_file: Callable[..., Path],
+    take: Callable[..., GoogleCredential],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    cloud.may_impersonate |= {("ada@example.com", TARGET), ("workload", TARGET)}
+    for members in (cloud.authorized_user(), cloud.service_account(), cloud.external_user()):
+        take(make_profile(credentials_file=write_file(members)), "credentials-file")
+    take(make_profile(credentials_file=write_file(cloud.authorized_user()), impersonate=TARGET), "credentials-file")
+    cloud.refresh_tokens.clear()
+    with pytest.raises(LoginRequired):
+        take(
+            make_profile(credentials_file=write_file(cloud.external_user() | {"refresh_token": "canary"})),
+            "credentials-file",
+        )
+    assert "127.0.0.1" in caplog.text
+    assert "canary" not in caplog.text
+    assert "PRIVATE" not in caplog.text
 
 
 def attempt(kind: Kind = "user", impersonated: str | None = None) -> Attempt:
