@@ -1,0 +1,104 @@
+"""What the README says is so: its tables name what there is, its examples run."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import attrs
+import pytest
+
+from freshkey import Configuration, Keeper
+from freshkey.secret import Secret
+from freshkey_bedrock.formats import AwsCredential
+from freshkey_bedrock.process_form import read
+from freshkey_bedrock.settings import BedrockSettings
+from freshkey_bedrock.sources import SOURCES
+
+
+README = (Path(__file__).parents[3] / "plugins" / "bedrock" / "README.md").read_text("utf-8")
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str) -> list[str]:
+    return [text for found, text in BLOCK.findall(README) if found == language]
+
+
+def first_column(heading: str) -> list[str]:
+    """Return what the table under a heading names, row by row."""
+    section = README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^\| `([\w-]+)`", section, re.MULTILINE)
+
+
+def test_every_source_is_in_the_table_in_its_order() -> None:
+    assert [name for name in first_column("Which credential is used") if name != "source"] == [
+        source.id for source in SOURCES
+    ]
+
+
+def test_what_is_kept_is_what_is_owned() -> None:
+    section = README.partition("## Which credential is used")[2].partition("\n## ")[0]
+    for source in SOURCES:
+        row = next(line for line in section.splitlines() if line.startswith(f"| `{source.id}`"))
+        assert row.endswith(f"| {'yes' if source.owned else 'no'} |")
+
+
+def test_every_setting_is_in_the_table() -> None:
+    assert sorted(first_column("Settings")) == sorted(field.name for field in attrs.fields(BedrockSettings))
+
+
+def test_what_a_project_may_set_is_said() -> None:
+    named = {field.name for field in attrs.fields(BedrockSettings) if field.metadata.get("project")}
+    said = README.partition("A project's file may set ")[2].partition(", and the two commands")[0]
+    assert set(re.findall(r"`(\w+)`", said)) == named
+
+
+@pytest.mark.parametrize("text", blocks("toml"))
+def test_each_configuration_is_accepted(text: str, tmp_path: Path) -> None:
+    profiles = tomllib.loads(text)["profiles"]
+    tables = {name: {**table, "store": "memory"} for name, table in profiles.items()}
+    with Keeper(configuration=Configuration.of(tables, state_dir=tmp_path)) as keeper:
+        for name in profiles:
+            assert keeper.describe(name).title == "Amazon Bedrock"
+
+
+@pytest.mark.parametrize("text", blocks("json"))
+def test_each_shape_is_read(text: str) -> None:
+    assert json.loads(text)
+    with pytest.raises(Exception, match="no readable AccessKeyId"):
+        read(Secret(text), "it")
+    assert read(Secret(text.replace("…", "x")), "it").expires is not None
+
+
+def test_the_profile_of_aws_names_a_program_of_freshkey() -> None:
+    parser = configparser.ConfigParser()
+    parser.read_string(blocks("ini")[0])
+    words = parser["profile freshkey"]["credential_process"].split()
+    assert words[0].endswith("/bin/freshkey")
+    assert words[1:] == ["export", "work", "--format", "credential-process"]
+
+
+def test_the_examples_in_python_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "freshkey-config"
+    config.mkdir(mode=0o700)
+    (config / "config.toml").write_text('[profiles.work]\nprovider = "bedrock"\nregion = "eu-west-1"\n')
+    (tmp_path / "aws" / "config").write_text("[profile freshkey]\nregion = eu-west-1\n")
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "AKIAREADME",
+        "AWS_SECRET_ACCESS_KEY": "of the README",
+        "FRESHKEY_CONFIG_DIR": str(config),
+        "FRESHKEY_STATE_DIR": str(tmp_path / "state"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert len(blocks("python")) == 2
+    for text in blocks("python"):
+        names: dict[str, object] = {}
+        exec(compile(text, "README.md", "exec"), names)  # noqa: S102  our own example
+        if isinstance(keeper := names.get("keeper"), Keeper):
+            credential = keeper.get("work")
+            assert isinstance(credential, AwsCredential)
+            assert credential.access_key_id == "AKIAREADME"
+            keeper.close()
