@@ -37,8 +37,11 @@ class SsoCredential(AwsCredential):
 
     @property
     def renewal_secret(self) -> Secret | None:
-        """The refresh token of the sign-in."""
-        return self.session.refresh_token
+        """The refresh token of the sign-in, from when on a renewal will send it.
+
+        Until then a renewal asks for role credentials alone, which may be repeated any number of times.
+        """
+        return self.session.refresh_token if self.session.is_due(self.clock.now().wall) else None
 
     @property
     def binding(self) -> Mapping[str, str]:

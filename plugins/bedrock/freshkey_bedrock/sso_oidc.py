@@ -138,8 +138,7 @@ def renewed(session: SsoSession, place: Place) -> SsoSession:
         server(place.oidc),
         client_id=client.client_id,
         refresh_token=session.refresh_token,
-        extra={"client_secret": client.client_secret.reveal()},
-        encode=encode,
+        encode=_writer(place, client),
     )
     response = translated(place.send)(request)
     if read_refusal(response).code in _CLIENT_ENDED:
@@ -168,8 +167,7 @@ def _by_browser(
         server=there,
         client_id=registration.client_id,
         send=translated(place.send),
-        extra={"client_secret": registration.client_secret.reveal()},
-        encode=encode,
+        encode=_writer(place, registration),
         clock=place.clock,
     )
     return client.exchange(grant)
@@ -183,18 +181,21 @@ def _by_device(place: Place, registration: Registration, ask: Interaction) -> To
         ask=ask,
         send=translated(place.send),
         clock=place.clock,
-        extra={"client_secret": registration.client_secret.reveal()},
-        encode=_encode_for(place),
+        encode=_writer(place, registration),
         allow_insecure_loopback=place.insecure,
     )
 
 
-def _encode_for(place: Place) -> Encode:
-    """Return how fields are written: where a device sign-in begins, the directory is one of them."""
+def _writer(place: Place, client: Registration) -> Encode:
+    """Return how fields are written: the client's secret goes along, and where a device sign-in begins the directory.
+
+    Both are added here, and not handed down, so that no traceback shows the secret.
+    """
     begin = server(place.oidc).device_authorization_endpoint
 
     def write(url: str, fields: Mapping[str, str], headers: Mapping[str, str]) -> Request:
-        return encode(url, {**fields, "start_url": place.start_url} if url == begin else fields, headers)
+        named = {"start_url": place.start_url} if url == begin else {}
+        return encode(url, {**fields, **named, "client_secret": client.client_secret.reveal()}, headers)
 
     return write
 

@@ -208,6 +208,14 @@ def test_an_answer_to_a_refresh_token_that_is_lost_is_unknown(
         renewed(signed_in)
 
 
+def test_the_refresh_token_counts_as_spent_only_where_it_will_be_sent(
+    signed_in: SsoCredential, clock: ManualClock
+) -> None:
+    assert signed_in.renewal_secret is None
+    clock.advance(8 * HOUR - 899)
+    assert signed_in.renewal_secret == signed_in.session.refresh_token
+
+
 # --- the end ------------------------------------------------------------------------------------------------------
 
 
