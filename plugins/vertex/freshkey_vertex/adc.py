@@ -17,7 +17,7 @@ from freshkey.person import is_attended
 from freshkey_vertex.files import CREDENTIALS_VARIABLE, LINK_LOCAL, CredentialsFile, Unloadable, gcloud_path, read_file
 from freshkey_vertex.formats import GoogleCredential, Kind
 from freshkey_vertex.places import places
-from freshkey_vertex.settings import VertexSettings
+from freshkey_vertex.settings import VertexSettings, leaves_it_to_others
 
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def place(source_id: str, profile: Profile, environ: Mapping[str, str]) -> Place
 def look(source_id: str, profile: Profile) -> Sighting | None:
     """Say whether there is a file. One that is named counts as there whatever it is: nothing is used in its place."""
     found = place(source_id, profile, os.environ)
-    if found is None:
+    if found is None or (source_id != PROFILE_FILE and not leaves_it_to_others(profile, source_id)):
         return None
     if source_id == GCLOUD_FILE and not found.path.is_file():
         command = profile.settings_as(VertexSettings).auth_refresh

@@ -18,9 +18,11 @@ from freshkey_vertex.files import CREDENTIALS_VARIABLE
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.hosts import transport
 from freshkey_vertex.places import places
-from freshkey_vertex.settings import VertexSettings
+from freshkey_vertex.settings import VertexSettings, leaves_it_to_others
 from freshkey_vertex.transport import DEADLINE, Transport
 
+
+SOURCE: Final = "metadata"
 
 PATIENCE: Final = 1.0
 """Seconds in which a metadata server says that it is there."""
@@ -41,7 +43,7 @@ _answered: set[str] = set()
 
 def look(profile: Profile) -> Sighting | None:
     """Say whether settings or environment claim that there is a metadata server; it is not asked."""
-    says = _says(profile, os.environ)
+    says = _says(profile, os.environ) if leaves_it_to_others(profile, SOURCE) else None
     return Sighting(kind="identity of this machine", origin=f"metadata server ({says})") if says else None
 
 

@@ -12,6 +12,7 @@ from attrs import Factory, field, frozen
 from freshkey.command import Command
 from freshkey.errors import ConfigurationError
 from freshkey.http import checked_url
+from freshkey.model import Profile
 from freshkey.secret import Secret
 
 
@@ -121,6 +122,16 @@ class VertexSettings:
         else:
             return
         raise flaw
+
+
+def leaves_it_to_others(profile: Profile, source_id: str) -> bool:
+    """Whether application default credentials are meant by a profile.
+
+    One with an OAuth client of its own is to be signed in to: what lies around for every program is not used in its
+    place, unless the profile names that source, or nobody can sign in because only what is handed in counts.
+    """
+    client = profile.settings_as(VertexSettings).client_id
+    return client is None or profile.bare or profile.source == source_id
 
 
 def checked_project(name: str, origin: str) -> str:

@@ -12,8 +12,6 @@ from freshkey.model import Credential, Interaction, Profile, Source
 from freshkey_vertex import adc, given, metadata
 
 
-METADATA: Final = "metadata"
-
 _GIVEN: Final = {one.id: one for one in (given.GCLOUD_TOKEN, given.OAUTH_TOKEN)}
 
 
@@ -26,16 +24,17 @@ def _file(source_id: str, title: str, *, handed_in: bool) -> Source:
     return Source(id=source_id, title=title, owned=False, handed_in=handed_in, look=look)
 
 
-# What was handed over for this process or written into the profile, then a sign-in of freshkey's own, then what
-# google-auth would find, in its order.
+# What was handed over for this process or written into the profile, then what google-auth would find, in its order. A
+# profile that is signed in to passes that over (`leaves_it_to_others`). The store comes last, because a container has
+# none that could be read.
 SOURCES: Final = (
     *(_token(one) for one in _GIVEN.values()),
     _file(adc.PROFILE_FILE, "credentials file of the profile", handed_in=True),
-    Source(id="oauth", title="OAuth sign-in", owned=True, interactive=True),
     _file(adc.NAMED_FILE, "application default credentials, by variable", handed_in=True),
     _file(adc.GCLOUD_FILE, "application default credentials of gcloud", handed_in=False),
     # Whoever started the process says that there is such a server, or it is not looked at.
-    Source(id=METADATA, title="identity of this machine", owned=False, handed_in=True, look=metadata.look),
+    Source(id=metadata.SOURCE, title="identity of this machine", owned=False, handed_in=True, look=metadata.look),
+    Source(id="oauth", title="OAuth sign-in", owned=True, interactive=True),
 )
 
 
@@ -49,7 +48,7 @@ def _acquire(profile: Profile, source_id: str, ask: Interaction, clock: Clock) -
 
     if source_id in _GIVEN:
         return _GIVEN[source_id].take(profile, clock=clock)
-    if source_id == METADATA:
+    if source_id == metadata.SOURCE:
         return metadata.take(profile, clock=clock)
     if source_id in {adc.PROFILE_FILE, adc.NAMED_FILE, adc.GCLOUD_FILE}:
         return adc.take(profile, source_id, ask, clock=clock)

@@ -67,7 +67,7 @@ def write_file(tmp_path: Path) -> WriteFile:
 @pytest.fixture
 def make_profile(tmp_path: Path, cloud: GoogleCloud) -> MakeProfile:
     def make(**settings: Any) -> Profile:
-        wanted = {**cloud.settings(client_id=CLIENT_ID), **settings}
+        wanted = {**cloud.settings(client_id=None), **settings}
         given_secret = {"client_secret": _secret()} if wanted["client_id"] else {}
         return Profile(
             name="work", provider="vertex", settings=VertexSettings(**{**given_secret, **wanted}), state_dir=tmp_path
@@ -97,7 +97,7 @@ def take() -> Take:
 @pytest.fixture
 def signed_in_now(make_profile: MakeProfile) -> GoogleCredential:
     with ScriptedPerson(browser=follow) as person:
-        return sign_in(make_profile(), person)
+        return sign_in(make_profile(client_id=CLIENT_ID), person)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from freshkey import Keeper
 from freshkey.clock import SYSTEM
@@ -17,6 +18,7 @@ from freshkey.errors import LoginRequired, ProviderRefused, TransientError
 from freshkey.model import Profile
 from freshkey.person import Nobody
 from freshkey_vertex.adc import look
+from freshkey_vertex.description import description
 from freshkey_vertex.files import Unloadable, gcloud_path
 from freshkey_vertex.formats import GoogleCredential
 from google_cloud import ROBOT, TARGET, GoogleCloud
@@ -80,12 +82,38 @@ def test_google_s_order_and_ours(
         "gcloud-token",
         "oauth-token",
         "credentials-file",
-        "oauth",
         "adc-file",
         "adc-gcloud",
         "metadata",
+        "oauth",
     ]
     assert [step.source.id for step in steps if step.wins] == ["adc-file"]
+
+
+def test_a_profile_with_a_client_of_its_own_is_signed_in_to(
+    cloud: GoogleCloud, write_file: WriteFile, make_profile: MakeProfile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_file(cloud.authorized_user(), GCLOUD)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(write_file(cloud.service_account())))
+    monkeypatch.setenv("GCE_METADATA_HOST", cloud.host)
+    own = make_profile(client_id="mine")
+
+    def seen(profile: Profile) -> list[str]:
+        return [source.id for source in description(profile).sources if source.look(profile)]
+
+    assert seen(own) == []
+    assert seen(make_profile(client_id=None)) == ["adc-file", "adc-gcloud", "metadata"]
+    assert seen(evolve(own, bare=True)) == ["adc-file", "adc-gcloud", "metadata"]
+    for named in ("adc-file", "adc-gcloud", "metadata"):
+        assert seen(evolve(own, source=named)) == [named]
+
+
+def test_a_container_needs_no_keychain(
+    cloud: GoogleCloud, write_file: WriteFile, keeper: Callable[..., Keeper], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere")
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(write_file(cloud.service_account())))
+    assert keeper(store="keyring").get("work").identity.email == ROBOT
 
 
 def test_bare_mode_uses_what_was_handed_in(cloud: GoogleCloud, keeper: Callable[..., Keeper]) -> None:

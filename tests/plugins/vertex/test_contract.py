@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 import freshkey_vertex
 from freshkey.model import Profile
 from freshkey.testing import ProviderContract
 from freshkey_vertex.formats import GoogleCredential
-from google_cloud import GoogleCloud
+from google_cloud import CLIENT_ID, GoogleCloud
 
 
 class TestVertex(ProviderContract):
@@ -33,7 +34,9 @@ class TestVertex(ProviderContract):
         named = write_file(cloud.authorized_user(), "named.json")
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(named))
         write_file(cloud.authorized_user(), "gcloud/application_default_credentials.json")
-        return make_profile(credentials_file=write_file(cloud.service_account()))
+        own = make_profile(client_id=CLIENT_ID, credentials_file=write_file(cloud.service_account()))
+        # In bare mode all that is handed in is looked at, beside a sign-in that is kept.
+        return evolve(own, bare=True)
 
     @pytest.fixture
     def signed_in(self, signed_in_now: GoogleCredential) -> GoogleCredential:

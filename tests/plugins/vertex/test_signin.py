@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -27,6 +28,12 @@ from google_cloud import CLIENT_ID, CLIENT_SECRET, TARGET, GoogleCloud
 
 
 MakeProfile = Callable[..., Profile]
+
+
+@pytest.fixture
+def make_profile(make_profile: MakeProfile) -> MakeProfile:
+    """Make a profile with an OAuth client of its own."""
+    return functools.partial(make_profile, client_id=CLIENT_ID)
 
 
 def signed_in(profile: Profile, **more: Any) -> GoogleCredential:
