@@ -24,6 +24,7 @@ from attrs import define, evolve, field
 
 from freshkey import faults, saving, schedule, sources
 from freshkey.errors import (
+    ConfigurationError,
     FreshkeyError,
     LoginRequired,
     ProviderRefused,
@@ -216,13 +217,14 @@ class Rotation:
         # A pause is about one source: another tool's credential is not to wait for the sign-in's server.
         if wait <= 0 or self.by_person or self._winner is None or hints.source != self._winner.id:
             return
-        if hints.error:
+        # What failed in bare mode was handed to another process, and this one got something else.
+        if hints.error and not self.desk.profile.bare:
             if hints.error == hints.sign_in_needed and self._winner.owned:
                 return  # its generation says whether that still holds
             self.pause = wait
             if hints.error == hints.sign_in_needed:
-                raise login_required(self.desk, hints.error)
-            raise TransientError(hints.error, retry_after=wait)
+                raise LoginRequired(hints.error, hint=hints.hint)
+            raise TransientError(hints.error, retry_after=wait, hint=hints.hint)
         if self.refused is not None and (self._winner.owned or self._is_new(self.refused)):
             self.pause = wait
             raise TransientError(
@@ -251,9 +253,11 @@ class Rotation:
         )
         if source is None or isinstance(error, StoreError):
             return  # nobody was asked for anything
-        hints = evolve(hints, source=source.id, attempted=self.desk.clock.now(), pause=self.pause, failures=failures)
+        # What is wrong with a configuration was found out here, and whoever mended it need not wait.
+        pause = 0.0 if isinstance(error, ConfigurationError) else self.pause
+        hints = evolve(hints, source=source.id, attempted=self.desk.clock.now(), pause=pause, failures=failures)
         needed = error.message if isinstance(error, LoginRequired) else hints.sign_in_needed
-        self.desk.hints.write(evolve(hints, error=error.message, sign_in_needed=needed))
+        self.desk.hints.write(evolve(hints, error=error.message, hint=error.hint, sign_in_needed=needed))
 
     # --- asking the provider ----------------------------------------------------------------------------------
 
@@ -290,7 +294,8 @@ class Rotation:
         why, generation = error.message, self._snapshot.generation
         self.memory.refusals[generation] = why
         hints = self.desk.hints.read()
-        self.desk.hints.write(evolve(hints, error=why, sign_in_needed=why, refused_generation=generation))
+        hints = evolve(hints, error=why, hint=error.hint, sign_in_needed=why, refused_generation=generation)
+        self.desk.hints.write(hints)
 
     def _heed_refusal(self) -> None:
         """Never send again what was refused for good (ROT-5)."""
@@ -387,6 +392,7 @@ class Rotation:
                 pause=schedule.attempt_floor(newer.lifetime),
                 failures=0,
                 error=None,
+                hint=None,
             )
         )
 

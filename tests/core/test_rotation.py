@@ -12,6 +12,7 @@ from attrs import evolve
 from freshkey import faults
 from freshkey.errors import (
     ConfigurationError,
+    FreshkeyError,
     LoginRequired,
     OutcomeUnknown,
     PluginBroken,
@@ -729,6 +730,43 @@ def test_pauses_grow_with_failures_and_end_with_success(world: World) -> None:
     keeper.get("me")
     assert hints(world).failures == 0
     assert hints(world).error is None
+
+
+def test_what_is_wrong_with_a_configuration_is_looked_at_again_at_once(world: World) -> None:
+    world.provider.variable = "borrowed-1"
+    world.provider.acquire_error = ConfigurationError("there is no such file", hint="Make it")
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match=r"^me: there is no such file\. Make it$"):
+            world.keeper().get("me")
+    assert hints(world).error == "there is no such file"
+    world.provider.acquire_error = None
+    assert token_of(world.keeper().get("me")) == "borrowed-1"
+
+
+@pytest.mark.parametrize("kind", [LoginRequired, ProviderRefused])
+def test_other_processes_pass_on_what_to_do(world: World, kind: type[FreshkeyError]) -> None:
+    world.provider.variable = "borrowed-1"
+    world.provider.acquire_error = kind("it has ended", hint="Run the other tool")
+    for _ in range(2):
+        with pytest.raises(FreshkeyError, match=r"^me: it has ended\. Run the other tool$"):
+            world.keeper().get("me")
+    assert world.provider.acquired == [VARIABLE]
+    world.clock.advance(61)
+    world.provider.acquire_error = None
+    world.keeper().get("me")
+    assert hints(world).hint is None
+
+
+def test_in_bare_mode_what_failed_elsewhere_is_no_reason_to_wait(world: World) -> None:
+    world.provider.variable = "borrowed-1"
+    world.provider.acquire_error = ProviderRefused("not this one")
+    failing = world.keeper(bare=True)
+    for _ in range(2):
+        with pytest.raises(ProviderRefused, match="not this one"):
+            failing.get("me")
+    assert world.provider.acquired == [VARIABLE], "within one process it is"
+    world.provider.acquire_error = None
+    assert token_of(world.keeper(bare=True).get("me")) == "borrowed-1"
 
 
 def test_a_credential_that_comes_expired_is_a_failure(world: World) -> None:

@@ -74,6 +74,7 @@ class Hints:
         pause: Seconds after that attempt before which nobody tries again.
         failures: Failed attempts in a row; 0 means that the last attempt succeeded.
         error: What the last failure was, without secrets.
+        hint: What a person can do about it, or None.
         sign_in_needed: Why only a person can go on, or None.
         refused_generation: The generation that `sign_in_needed` is about.
     """
@@ -84,6 +85,7 @@ class Hints:
     pause: float = field(default=0.0, validator=_NUMBER)
     failures: int = field(default=0, validator=_WHOLE)
     error: str | None = field(default=None, validator=optional(_TEXT))
+    hint: str | None = field(default=None, validator=optional(_TEXT))
     sign_in_needed: str | None = field(default=None, validator=optional(_TEXT))
     refused_generation: int = field(default=0, validator=_WHOLE)
 

@@ -13,7 +13,7 @@ from freshkey.stores.bell import Bell, Hints, HintsFile
 
 
 NOW = Moment(wall=1_000.0, elapsed=50.0, boot_id="this boot")
-SOME = Hints(generation=3, source="login", attempted=NOW, pause=30.0, failures=2, error="no route")
+SOME = Hints(generation=3, source="login", attempted=NOW, pause=30.0, failures=2, error="no route", hint="Wait")
 
 
 @pytest.fixture
@@ -83,6 +83,7 @@ def test_hints_hold_nothing_but_what_is_listed(hints: HintsFile, tmp_path: Path)
         "pause",
         "failures",
         "error",
+        "hint",
         "sign_in_needed",
         "refused_generation",
     }
