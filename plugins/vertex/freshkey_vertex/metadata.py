@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from freshkey.clock import Clock
 from freshkey.errors import LoginRequired, ProviderRefused, TransientError
+from freshkey.http import Response
 from freshkey.model import Profile, Sighting
 from freshkey_vertex.files import CREDENTIALS_VARIABLE
 from freshkey_vertex.formats import GoogleCredential
@@ -90,17 +91,22 @@ def _machine(profile: Profile, clock: Clock) -> tuple[str, str | None]:
         info = _metadata.get_service_account_info(prober)
         project = _metadata.get_project_id(prober)
     except TransientError:
-        if known or prober.last is not None:
+        if known or _is_google(prober.last):
             raise
     except GoogleAuthError:
         project = None  # another answer than 200: one of the two is not known there
-    if prober.last is None:
+    if not _is_google(prober.last):
         raise _nobody_there(profile, server)
     _answered.add(server)
     if not isinstance(info, Mapping) or not isinstance(info.get("email"), str):
         message = "the metadata server knows no service account of this machine"
         raise ProviderRefused(message, profile=profile.name, hint="Attach one to it, or skip the source metadata")
     return info["email"], project if isinstance(project, str) else None
+
+
+def _is_google(answer: Response | None) -> bool:
+    """Whether a metadata server answered; a captive portal or a proxy would, too."""
+    return answer is not None and answer.headers.get("metadata-flavor") == "Google"
 
 
 def _transport(profile: Profile, clock: Clock, *, patience: float = DEADLINE) -> Transport:

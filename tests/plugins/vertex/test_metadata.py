@@ -124,6 +124,18 @@ def test_a_machine_without_an_account(cloud: GoogleCloud, make_profile: MakeProf
         take(make_profile(), "metadata")
 
 
+@pytest.mark.parametrize("status", [b"200 OK", b"404 Not Found", b"503 Busy"])
+def test_who_answers_without_the_header_is_no_metadata_server(
+    make_profile: MakeProfile, take: Take, monkeypatch: pytest.MonkeyPatch, status: bytes
+) -> None:
+    from google.auth.compute_engine import _metadata
+
+    with answering(b"HTTP/1.1 " + status + b"\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n") as host:
+        monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", host)
+        with pytest.raises(LoginRequired, match="no metadata server answers at"):
+            take(make_profile(), "metadata")
+
+
 @pytest.mark.usefixtures("machine")
 def test_a_machine_whose_project_is_not_told(cloud: GoogleCloud, make_profile: MakeProfile, take: Take) -> None:
     cloud.failures[PROJECT] = [(404, {"text": "not found"})]
@@ -200,20 +212,29 @@ def test_a_server_that_answered_before_is_given_time(
 # --- one exchange -----------------------------------------------------------------------------------------------------
 
 
-def exchange(answer: bytes, *, drip: float = 0.0) -> int:
-    """Have a server answer with these bytes and return the status that was read."""
+@contextlib.contextmanager
+def answering(answer: bytes, *, drip: float = 0.0) -> Iterator[str]:
+    """Run a server that answers each connection with these bytes."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
-            with server.accept()[0] as connection, contextlib.suppress(OSError):
-                connection.recv(65536)
-                for part in [bytes([byte]) for byte in answer] if drip else [answer]:
-                    connection.sendall(part)
-                    time.sleep(drip)
+            with contextlib.suppress(OSError):
+                while True:
+                    with server.accept()[0] as connection, contextlib.suppress(OSError):
+                        connection.recv(65536)
+                        for part in [bytes([byte]) for byte in answer] if drip else [answer]:
+                            connection.sendall(part)
+                            time.sleep(drip)
 
         threading.Thread(target=serve, daemon=True).start()
-        url = f"http://127.0.0.1:{server.getsockname()[1]}/a?b=c"
-        return link_local.ask(Request(method="GET", url=url), deadline=0.5).status
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def exchange(answer: bytes, *, drip: float = 0.0) -> int:
+    """Have a server answer with these bytes and return the status that was read."""
+    with answering(answer, drip=drip) as host:
+        return link_local.ask(Request(method="GET", url=f"http://{host}/a?b=c"), deadline=0.5).status
 
 
 def test_what_a_server_says_is_handed_on() -> None:
