@@ -6,6 +6,7 @@ Identity Center and Bedrock Runtime are doubles: moto serves neither.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import stat
@@ -17,21 +18,22 @@ from pathlib import Path
 
 import boto3
 import pytest
-from anthropic import AnthropicBedrock
+from anthropic import AnthropicBedrock, PermissionDeniedError
 from anthropic.types import TextBlock
 from attrs import frozen
 from botocore.config import Config
 
 from bedrock_runtime import ANSWER, MODEL, BedrockRuntime
 from freshkey.testing.browser import follow
+from freshkey_bedrock.keys import PREFIX
 from sso_double import SsoDouble
 from typist import Typist
 
 
 pytestmark = pytest.mark.counterpart
 
-SHORT = 12.0
-"""Seconds that the first role credentials live: enough for a client or two to use them."""
+SHORT = 25.0
+"""Seconds that the first role credentials live: enough for two clients to use them on a busy machine."""
 
 BROWSER = """\
 #!{python}
@@ -57,7 +59,7 @@ class Person:
         table = {"provider": "bedrock", "store": "file", "region": "eu-west-1", **settings}
         lines = ["[profiles.work]", *(f"{name} = {json.dumps(value)}" for name, value in table.items())]
         (folder / "config.toml").write_text("\n".join(lines) + "\n", "utf-8")
-        process = f"{sys.executable} -m freshkey export work --format credential-process"
+        process = f"{sys.executable} -m freshkey export work --format credential-process --min-ttl 5"
         self.aws_config(f"[profile freshkey]\nregion = eu-west-1\ncredential_process = {process}\n")
 
     def aws_config(self, text: str) -> None:
@@ -131,8 +133,8 @@ def test_sdk_and_command_line_go_on_across_an_expiry(person: Person, lasting: Ca
             endpoint_url=person.runtime.url,
             config=Config(retries={"total_max_attempts": 1}, proxies={}),
         )
-        bedrock.invoke_model(modelId=MODEL, body=b"{}")
         assert say(claude) == ANSWER
+        bedrock.invoke_model(modelId=MODEL, body=b"{}")
 
         while time.time() <= expiry:
             time.sleep(0.1)
@@ -161,10 +163,18 @@ def test_a_short_term_key_made_here_authorises_the_sdk(person: Person) -> None:
     shown = person.freshkey("token", "work")
     assert shown.returncode == 0, shown.stderr
     key = shown.stdout.strip()
-    assert key.startswith("bedrock-api-key-")
-    person.runtime.api_keys.add(key)
+    assert key.startswith(PREFIX)
     with AnthropicBedrock(api_key=key, aws_region="eu-west-1", base_url=person.runtime.url, max_retries=0) as claude:
         assert say(claude) == ANSWER
+    assert person.runtime.keys == [keys["accessKeyId"]]
+    changed = base64.b64encode(base64.b64decode(key.removeprefix(PREFIX)).replace(b"Expires=4", b"Expires=3")).decode()
+    with (
+        AnthropicBedrock(
+            api_key=PREFIX + changed, aws_region="eu-west-1", base_url=person.runtime.url, max_retries=0
+        ) as claude,
+        pytest.raises(PermissionDeniedError),
+    ):
+        say(claude)
 
 
 def test_what_cannot_be_handed_over_is_an_error_without_a_traceback(person: Person) -> None:

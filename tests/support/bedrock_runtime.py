@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Final, Self
+from urllib.parse import parse_qsl
 
 from attrs import frozen
 
 from freshkey.clock import SYSTEM, Clock
-from sigv4_judge import flaw
+from sigv4_judge import canonical, flaw, signature
 
 
 ANSWER: Final = "Good morning from Bedrock"
@@ -37,13 +40,11 @@ class BedrockRuntime:
     Attributes:
         lives: Seconds that the keys live which are issued next.
         calls: What it was asked so far.
-        api_keys: API keys that it takes.
     """
 
     def __init__(self, *, clock: Clock = SYSTEM) -> None:
         self.lives = 3600.0
         self.calls: list[Call] = []
-        self.api_keys: set[str] = set()
         self._clock = clock
         self._secrets: dict[str, tuple[str, str]] = {}
         self._ends: dict[str, float] = {}
@@ -88,7 +89,7 @@ class BedrockRuntime:
         """Return status, AWS's word for what is wrong, and the body."""
         scheme, _, shown = headers.get("authorization", "").partition(" ")
         if scheme == "Bearer":
-            key, wrong = shown, "" if shown in self.api_keys else "Authentication failed"
+            key, wrong = self._judge_key(shown)
         else:
             key = shown.partition("Credential=")[2].partition("/")[0]
             wrong = flaw(method, target, headers, body, self._secrets)
@@ -97,6 +98,26 @@ class BedrockRuntime:
             status, kind, wrong = 403, "ExpiredTokenException", "The security token included in the request is expired"
         self.calls.append(Call(target, key, status))
         return status, kind, {"message": wrong} if wrong else _message()
+
+    def _judge_key(self, shown: str) -> tuple[str, str]:
+        """Return who signed a short-term API key, and what is wrong with it: a URL presigned for ``bedrock``.
+
+        Checked from the description of presigned requests (IAM User Guide, "Create a signed AWS API request"), not by
+        the libraries that make them.
+        """
+        address = base64.b64decode(shown.removeprefix("bedrock-api-key-"), validate=True).decode()
+        host, _, rest = address.partition("/")
+        signed, _, proof = rest.removesuffix("&Version=1").partition("&X-Amz-Signature=")
+        said = dict(parse_qsl(signed.removeprefix("?")))
+        key, _, region, service, _ = said["X-Amz-Credential"].split("/")
+        secret, token = self._secrets.get(key, ("", ""))
+        request = canonical("POST", "/" + signed, {"host": host}, "host", b"")
+        expected = signature(secret, said["X-Amz-Date"], region, request)
+        begins = datetime.strptime(said["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+        in_time = begins - 1 <= self._clock.now().wall < begins + min(int(said["X-Amz-Expires"]), 43200)
+        right = (host, service, said["Action"]) == ("bedrock.amazonaws.com", "bedrock", "CallWithBearerToken")
+        known = bool(secret) and said.get("X-Amz-Security-Token", "") == token
+        return key, "" if right and known and in_time and expected == proof else "Authentication failed"
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         runtime = self

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
 from freshkey.errors import ConfigurationError
 from freshkey.http import checked_url
@@ -17,12 +17,17 @@ _ROLE: Final = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
 _ADDRESSES: Final = ("sso_start_url", "sso_oidc_url", "sso_portal_url")
 
 
+def _without_fragment(url: str | None) -> str | None:
+    return url and url.partition("#")[0]
+
+
 @frozen(kw_only=True)
 class SsoSettings:
     """What the source ``sso`` needs.
 
     Attributes:
-        sso_start_url: Address of the access portal, such as ``https://example.awsapps.com/start``.
+        sso_start_url: Address of the access portal, such as ``https://example.awsapps.com/start``; what a browser adds
+            to it behind ``#`` is dropped.
         sso_region: Region of IAM Identity Center; often another one than that of Bedrock.
         sso_account_id: Account of the role, twelve digits.
         sso_role_name: Name of the permission set, as the access portal shows it.
@@ -33,7 +38,7 @@ class SsoSettings:
         allow_insecure_loopback: Accept http on 127.0.0.1, ::1 and localhost; for tests.
     """
 
-    sso_start_url: str | None = None
+    sso_start_url: str | None = field(default=None, converter=_without_fragment)
     sso_region: str | None = None
     sso_account_id: str | None = None
     sso_role_name: str | None = None

@@ -78,7 +78,7 @@ def test_the_profile_of_aws_names_a_program_of_freshkey() -> None:
     parser.read_string(blocks("ini")[0])
     words = parser["profile freshkey"]["credential_process"].split()
     assert words[0].endswith("/bin/freshkey")
-    assert words[1:] == ["export", "work", "--format", "credential-process"]
+    assert words[1:] == ["export", "work", "--format", "credential-process", "--min-ttl", "120"]
 
 
 def test_the_examples_in_python_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

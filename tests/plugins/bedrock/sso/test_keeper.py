@@ -10,7 +10,7 @@ import pytest
 
 from bedrock_at_our_time import AtOurTime
 from freshkey import Configuration, Keeper
-from freshkey.errors import LoginRequired
+from freshkey.errors import LoginRequired, TransientError
 from freshkey.model import Credential
 from freshkey.testing import ManualClock, ScriptedPerson
 from freshkey.testing.browser import follow
@@ -97,6 +97,22 @@ def test_a_hundred_threads_cause_one_renewal(double: SsoDouble, keeper: Keeper, 
     answers = in_threads(100, lambda: key(keeper.get("work")))
     assert len(set(answers)) == 1
     assert double.count("/federation/credentials") == before + 1
+
+
+def test_tokens_that_were_renewed_while_the_portal_was_ill_are_kept(
+    double: SsoDouble, make_keeper: MakeKeeper, clock: ManualClock
+) -> None:  # ROT-3
+    keeper = make_keeper(store="file")
+    first = sign_in(keeper)
+    keeper.close()
+    clock.advance(9 * HOUR)
+    double.knobs.portal_status = [500]
+    with pytest.raises(TransientError):
+        make_keeper(store="file").get("work")
+    clock.advance(61)
+    later = held(make_keeper(store="file"))
+    assert later.session.refresh_token != first.session.refresh_token
+    assert double.count("/token") == 2, "one for the sign-in, one for the renewal"
 
 
 def test_a_refused_credential_is_replaced(keeper: Keeper, clock: ManualClock) -> None:

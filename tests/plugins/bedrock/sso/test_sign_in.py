@@ -156,6 +156,26 @@ def test_another_start_url_is_refused(make_profile: MakeProfile, clock: ManualCl
         by_device(wrong, clock)
 
 
+def test_what_a_browser_adds_to_the_start_url_is_dropped(make_profile: MakeProfile, clock: ManualClock) -> None:
+    credential, _ = by_browser(make_profile(sso_start_url=f"{START_URL}#/"), clock)
+    assert credential.session.start_url == START_URL
+
+
+WRONG = {
+    "sso_start_url": ("http://example.com/start", "does not use https"),
+    "sso_region": ("eu-west", "is no name of an AWS region"),
+    "sso_account_id": ("1234", "has twelve digits"),
+    "sso_role_name": ("a role", "is no name of a permission set"),
+    "sso_portal_url": ("https://user@example.com", "has a user name in it"),
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, (value, _) in WRONG.items()])
+def test_settings_that_cannot_be_are_refused(make_profile: MakeProfile, name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^{name}: .*{WRONG[name][1]}"):
+        make_profile(**{name: value})
+
+
 def test_a_busy_portal_is_worth_another_try(double: SsoDouble, profile: Profile, clock: ManualClock) -> None:
     double.knobs.portal_status = [429]
     with pytest.raises(TransientError, match="refused for now"):
