@@ -111,8 +111,19 @@ class Judge:
         judge = self
 
         class Handler(BaseHTTPRequestHandler):
+            def _whole(self) -> bytes:
+                return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+            def _chunks(self) -> bytes:
+                body = b""
+                while size := int(self.rfile.readline(), 16):
+                    body += self.rfile.read(size)
+                    self.rfile.readline()
+                self.rfile.readline()
+                return body
+
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                body = self._chunks() if "Transfer-Encoding" in self.headers else self._whole()
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 wrong = flaw(self.command, self.path, headers, body, judge.secrets)
                 answer = wrong.encode() or b"{}"

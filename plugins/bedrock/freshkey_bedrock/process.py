@@ -12,8 +12,8 @@ from freshkey.helpers import run_helper
 from freshkey_bedrock import process_form
 
 
-_SHARE: Final = 0.9
-"""Of the whole look-up's time, so that the error names the process."""
+_MARGIN: Final = 2.0
+"""Seconds, half of the whole at the most, that are left when a process is ended, so that the error names it."""
 
 
 class Process:
@@ -41,6 +41,7 @@ class Process:
         """
         if not self._argv:
             raise ConfigurationError("credential_process names no program")
-        printed = run_helper(self._argv, timeout=self._deadline * _SHARE, environ=dict(os.environ))
+        timeout = self._deadline - min(_MARGIN, self._deadline / 2)
+        printed = run_helper(self._argv, timeout=timeout, environ=dict(os.environ))
         process_form.read(printed, f"the credential process {Path(self._argv[0]).name!r}")
         return printed.reveal().encode(), b""

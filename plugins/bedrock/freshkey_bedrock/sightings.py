@@ -29,6 +29,7 @@ IN_PROFILES: Final = (
 CONTAINER: Final = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 
 _VARIABLE: Final = "environment variable"
+_PROFILE: Final = "AWS profile"
 
 DMI: Final = Path("/sys/class/dmi/id")
 """What the firmware says of the machine, on Linux; world-readable files of one line."""
@@ -39,13 +40,13 @@ def named_profile(profile: Profile) -> Sighting | None:
     name = profile.settings_as(BedrockSettings).aws_profile
     if name is None:
         return None
-    return in_profile(name) or Sighting(kind=KIND, origin=f"AWS profile {name!r}")
+    return in_profile(name) or Sighting(kind=KIND, origin=f"{_PROFILE} {name!r}")
 
 
 def by_environment(profile: Profile) -> Sighting | None:
-    """Say which environment variable botocore will follow, if it follows one before anything else."""
+    """Say what the environment, the container or the instance hands in, if botocore will take that and no profile's."""
     sighting = default_chain(profile)
-    return sighting if sighting and sighting.origin.startswith(_VARIABLE) else None
+    return None if sighting is None or sighting.origin.startswith(_PROFILE) else sighting
 
 
 def default_chain(profile: Profile) -> Sighting | None:  # noqa: ARG001  the signature is Source.look's
@@ -59,7 +60,7 @@ def default_chain(profile: Profile) -> Sighting | None:  # noqa: ARG001  the sig
     if sighting := in_profile(name):
         return sighting
     if name != "default" and profile_section(name) is None:
-        return Sighting(kind=KIND, origin=f"AWS profile {name!r}, which is not there")
+        return Sighting(kind=KIND, origin=f"{_PROFILE} {name!r}, which is not there")
     for variable in CONTAINER:
         if environ.get(variable):
             return Sighting(kind="AWS credentials of a container", origin=f"{_VARIABLE} {variable}")
@@ -72,7 +73,7 @@ def in_profile(name: str) -> Sighting | None:
     for key, kind in IN_PROFILES:
         if section.get(key):
             shown = section[key][-4:] if key == "aws_access_key_id" else None
-            return Sighting(kind=kind, origin=f"AWS profile {name!r}", last_four=shown)
+            return Sighting(kind=kind, origin=f"{_PROFILE} {name!r}", last_four=shown)
     return None
 
 

@@ -4,7 +4,8 @@
 2. ``short-term-key``: a Bedrock API key made here from AWS credentials, where the profile asks for that.
 3. ``credential-export``: a command that prints AWS credentials, where the profile names one.
 4. ``aws-profile``: the profile of AWS's tools that the profile names; the environment's credentials are ignored then.
-5. ``environment``: the default chain, where an environment variable is what botocore uses first.
+5. ``environment``: the default chain, where botocore uses first what the environment, the container or the instance
+   hands in. Such machines seldom have a keychain, and a walk that asks for one first would end there.
 6. ``stored-api-key``: a Bedrock API key that a person handed in.
 7. ``sso``: a sign-in of freshkey's own at AWS IAM Identity Center.
 8. ``default-chain``: whatever else botocore finds, in its order.
@@ -49,7 +50,7 @@ SOURCES: Final = (
     Source(id=AWS_PROFILE, title="profile of AWS's tools, by name", owned=False, look=sightings.named_profile),
     Source(
         id=ENVIRONMENT,
-        title="AWS credentials by the environment",
+        title="AWS credentials of environment, container or instance",
         owned=False,
         handed_in=True,
         look=sightings.by_environment,

@@ -172,7 +172,7 @@ CASES: dict[str, Case] = {
         arrange=program("import sys\nfor _ in range(1024):\n    sys.stdout.write('x' * 1048576)"),
     ),
     "a process that hangs": Case(
-        TransientError, "did not end", arrange=program("import time\ntime.sleep(600)"), settings={"deadline": 2}
+        TransientError, "did not end", arrange=program("import time\ntime.sleep(600)"), settings={"deadline": 4}
     ),
     "no such program": Case(
         ConfigurationError,
@@ -190,6 +190,15 @@ CASES: dict[str, Case] = {
         "'team' names no credentials",
         arrange=config("[profile team]\nsso_start_url = https://corp.awsapps.com/start\n"),
         settings=TEAM,
+    ),
+    "a role of a profile whose process hangs": Case(
+        TransientError,
+        "'print-credentials' did not end",
+        arrange=lambda home, _: home.config(
+            f"[profile team]\n{ROLE}source_profile = b\n"
+            f"[profile b]\ncredential_process = {home.process('import time; time.sleep(600)')}\n"
+        ),
+        settings={**TEAM, "deadline": 4},
     ),
     "a role without a source": Case(
         ConfigurationError, "'team'", arrange=config(f"[profile team]\n{ROLE}"), settings=TEAM

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,6 +21,7 @@ from counterparts.moto import REGION, Keys, Moto
 from freshkey import Keeper
 from freshkey.model import Validity
 from freshkey.testing import ManualClock
+from freshkey.testing.leaks import assert_no_secret, secrets_of
 from freshkey_bedrock.formats import AwsCredential
 
 
@@ -125,7 +128,7 @@ PLACES = {
     "assumed by what a process prints": Place(arrange=assumed_by_process, arn=":assumed-role/"),
     "web identity": Place(arrange=web_identity, source="environment", arn=":assumed-role/"),
     "credential_process": Place(arrange=process),
-    "instance metadata": Place(arrange=instance),
+    "instance metadata": Place(arrange=instance, source="environment"),
 }
 
 
@@ -190,6 +193,62 @@ def test_found_used_and_renewed_ahead_of_time(
     until(lambda: keys_of(keeper) != before)
     assert not keeper.get("work").expired()
     assert first.expires_at is None or first.expires_at.timestamp() > clock.now().wall
+
+
+def test_what_was_refused_is_looked_up_again_at_once(
+    make_keeper: Callable[..., Keeper], aws_home: AwsHome, moto: Moto, clock: ManualClock
+) -> None:
+    shared_file(aws_home, moto)
+    keeper = make_keeper()
+    refused = keeper.get("work")
+    assert isinstance(refused, AwsCredential)
+    shared_file(aws_home, moto)
+    clock.advance(60)
+    newer = keeper.get("work", refused=refused)
+    assert isinstance(newer, AwsCredential)
+    assert newer.access_key_id != refused.access_key_id
+    assert newer.access_key_id in aws_home.credentials_file.read_text()
+
+
+@pytest.mark.parametrize("name", ["assumed role", "web identity", "credential_process"])
+def test_no_secret_gets_into_a_log(
+    name: str,
+    make_keeper: Callable[..., Keeper],
+    aws_home: AwsHome,
+    moto: Moto,
+    request: pytest.FixtureRequest,
+) -> None:
+    caplog: pytest.LogCaptureFixture = request.getfixturevalue("caplog")
+    monkeypatch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+    with ExitStack() as stack:
+        for variable, value in PLACES[name].arrange(aws_home, moto, stack).items():
+            monkeypatch.setenv(variable, value)
+        caplog.set_level(logging.DEBUG)
+        keeper = make_keeper()
+        credential = keeper.get("work")
+        assert isinstance(credential, AwsCredential)
+        credential.headers("POST", "https://bedrock-runtime.eu-west-1.amazonaws.com/", b"{}")
+        keeper.inspect("work")
+    assert_no_secret(caplog.text, secrets_of(credential), "the log")
+    assert "botocore" not in caplog.text
+    logging.getLogger("botocore.parsers").debug("what others do with botocore is logged as ever")
+    assert "as ever" in caplog.text
+
+
+def test_a_hundred_threads_make_one_look_up(
+    make_keeper: Callable[..., Keeper], aws_home: AwsHome, clock: ManualClock
+) -> None:
+    aws_home.config(f"[default]\ncredential_process = {aws_home.rotating_process('whatever', seconds=3600)}\n")
+    keeper = make_keeper()
+    answers: list[str] = []
+    threads = [threading.Thread(target=lambda: answers.append(keys_of(keeper))) for _ in range(100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 100
+    assert len(set(answers)) == 1
+    assert (aws_home.directory / "runs").read_text() == "x"
 
 
 def freshkey(*arguments: str, directory: Path) -> subprocess.CompletedProcess[str]:

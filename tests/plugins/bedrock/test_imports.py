@@ -7,20 +7,21 @@ import re
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
 
 PROGRAM = """
 import json, sys
-{work}
-print(json.dumps(sorted({{name.partition(".")[0] for name in sys.modules}})))
+@work@
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
 
 
 def loaded(work: str) -> set[str]:
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", PROGRAM.format(work=work)],
+        [sys.executable, "-W", "error", "-c", PROGRAM.replace("@work@", work)],
         capture_output=True,
         text=True,
         timeout=60,
@@ -62,6 +63,30 @@ assert sum(source.look(profile) is not None for source in SOURCES) == 3
 
 def test_looking_at_every_source_loads_no_library_of_aws() -> None:
     assert loaded(LOOK) & (HEAVY - {"cattrs"}) == set()
+
+
+ALONE = """
+import builtins, os, pathlib
+real = builtins.__import__
+def only_what_is_ours(name, *rest, **named):
+    if name.partition(".")[0] in {others!r}:
+        raise ImportError(f"{{name}} is no requirement of freshkey-bedrock")
+    return real(name, *rest, **named)
+builtins.__import__ = only_what_is_ours
+import freshkey
+os.environ.update(AWS_ACCESS_KEY_ID="A", AWS_SECRET_ACCESS_KEY="B", AWS_REGION="eu-west-1")
+keeper = freshkey.Keeper(configuration=freshkey.Configuration.of(
+    {{"work": {{"provider": "bedrock", "store": "memory"}}}}, state_dir=pathlib.Path({state!r})))
+assert "Authorization" in keeper.get("work").headers("POST", "https://example.amazonaws.com/", b"")
+keeper.close()
+"""
+OTHERS = {"anthropic", "awscli", "boto3", "freshkey_claude_oauth", "freshkey_vertex", "google", "moto", "requests"}
+
+
+def test_it_works_where_no_other_provider_s_libraries_are(tmp_path: Path) -> None:
+    seen = loaded(ALONE.format(others=OTHERS, state=str(tmp_path)))
+    assert "botocore" in seen
+    assert seen & OTHERS == set()
 
 
 def requirements(distribution: str) -> set[str]:

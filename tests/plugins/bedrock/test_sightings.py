@@ -70,6 +70,7 @@ def test_a_profile_that_the_settings_or_the_environment_name_is_seen_although_it
     assert seen(sightings.named_profile(make_profile(aws_profile="gone"))) == "AWS credentials in AWS profile 'gone'"
     monkeypatch.setenv("AWS_PROFILE", "gone")
     assert "which is not there" in (seen(sightings.default_chain(profile)) or "")
+    assert sightings.by_environment(profile) is None
 
 
 @pytest.mark.parametrize("name", [*sightings.CONTAINER, "AWS_WEB_IDENTITY_TOKEN_FILE"])
@@ -109,4 +110,4 @@ def test_the_role_of_an_instance_is_the_last_thing_seen(profile: Profile, monkey
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
     monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:9")
     assert seen(sightings.default_chain(profile)) == "AWS role of the instance in instance metadata"
-    assert sightings.by_environment(profile) is None
+    assert sightings.by_environment(profile) == sightings.default_chain(profile)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import httpx
 import pytest
 
 from counterparts.moto import REGION, Moto
+from freshkey import Keeper
 from freshkey.clock import Moment
 from freshkey.errors import ConfigurationError, CredentialExpired
 from freshkey.secret import Secret
@@ -255,6 +257,22 @@ def test_it_refuses_them_after_any_one_byte_has_changed(judge: Judge) -> None:
             assert send(judge.port, target, headers | {name: changed(value, at)}, body) == 403, (name, at)
     assert send(judge.port, target, headers, body + b" ") == 403
     assert send(judge.port, target, headers, body, "PUT") == 403
+
+
+@pytest.mark.parametrize("model", MODELS[:2])
+def test_a_client_that_signs_through_the_keeper_is_accepted(
+    judge: Judge, model: str, make_keeper: Callable[..., Keeper], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SUITE_SECRET)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", SUITE_TOKEN)
+    with httpx.Client(auth=make_keeper().auth("work"), base_url=f"http://127.0.0.1:{judge.port}") as client:
+        for path in PATHS:
+            for body in BODIES:
+                answer = client.post(target_of(model, path), content=body, headers={"Accept": "*/*", "X-Other": "1"})
+                assert (answer.status_code, answer.text) == (200, "{}")
+        streamed = client.post(target_of(model, PATHS[1]), content=iter([b"one ", b"two"]))
+        assert streamed.status_code == 200, streamed.text
 
 
 @pytest.mark.counterpart
