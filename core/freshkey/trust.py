@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -201,12 +202,13 @@ def _remember(trust: Trust, entry: Entry) -> None:
 
 
 def question(entry: Entry, why: str | None = None) -> str:
-    """Return what a person is asked, on one line."""
+    """Return what a person is asked, on one line: a line break could make a word look like another command."""
     commands = "; ".join(f"{key} = {shown(one)}" for key, one in entry.commands.items())
-    return (
+    asked = (
         f"{entry.file} wants to run a command as you for profile {entry.profile!r}: {commands}."
         f"{f' Mind that {why}.' if why else ''} Trust it as it is?"
     )
+    return re.sub(r"[\r\n]", "\N{REPLACEMENT CHARACTER}", asked)
 
 
 def shown(command: Command) -> str:

@@ -64,6 +64,13 @@ def decide(directory: Path, state: Path, person: Callable[[str], bool] | None, w
 # --- asking --------------------------------------------------------------------------------------------------------
 
 
+def test_a_question_is_one_line_whatever_a_command_says(directory: Path, tmp_path: Path) -> None:
+    person = Person(False)
+    with pytest.raises(TrustNeeded):
+        decide(directory, tmp_path / "state", person, {"helper": ("./key.sh", "--all\r\nhelper = true")})
+    assert len(person.questions[0].splitlines()) == 1
+
+
 def test_a_person_is_asked_once_and_sees_what_will_run(directory: Path, tmp_path: Path) -> None:
     person = Person(True)
     for _ in range(3):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from attrs import asdict
 
 from freshkey.cli import exits
+from freshkey.cli.output import clean
 from freshkey.consent import Answer, Consents
 from freshkey.errors import ConfigurationError, LoginRequired, TrustNeeded
 from freshkey.trust import Entry, Trust, shown
@@ -58,10 +59,11 @@ def _ask(context: Context, entries: list[Entry]) -> None:
     Raises:
         TrustNeeded: The person said no, or nobody is there.
     """
-    context.out.instruct(f"{entries[0].file} wants to run as you:")
+    context.out.instruct(clean(f"{entries[0].file} wants to run as you:"))
     for entry in entries:
         for key, command in entry.commands.items():
-            context.out.instruct(f"  {entry.profile}, {key}: {shown(command)}")
+            # Cleaned as a whole: a line break within a word could make it look like another command.
+            context.out.instruct(clean(f"  {entry.profile}, {key}: {shown(command)}"))
     context.out.instruct("What these programs load or run in their turn is not looked at.")
     try:
         agreed = context.person().confirm("Trust this as it is now?")

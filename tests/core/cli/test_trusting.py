@@ -126,6 +126,15 @@ def test_without_a_terminal_nothing_is_trusted(machine: Machine) -> None:  # TRU
     assert machine.run("trust", "--list").err == "Nothing is trusted yet\n"
 
 
+def test_a_line_break_cannot_make_a_word_look_like_another_command(machine: Machine) -> None:
+    file = machine.project / ".freshkey.toml"
+    file.write_text(FILE.replace("all of us", r"all\n  ci, helper: /usr/bin/true"))
+    for command in (["trust"], ["token"]):
+        _, screen = machine.answer("n", *command)
+        assert not [line for line in screen.splitlines() if line.lstrip().startswith("ci, helper: /usr/bin/true")]
+        assert "all\N{REPLACEMENT CHARACTER}  ci, helper: /usr/bin/true" in screen
+
+
 def test_trusted_once_it_runs_until_it_changes(machine: Machine) -> None:
     code, screen = machine.answer("y", "trust")
     assert code == 0
