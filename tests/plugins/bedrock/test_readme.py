@@ -13,7 +13,6 @@ import pytest
 
 from freshkey import Configuration, Keeper
 from freshkey.secret import Secret
-from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.process_form import read
 from freshkey_bedrock.settings import BedrockSettings
 from freshkey_bedrock.sources import SOURCES
@@ -52,8 +51,7 @@ def test_every_setting_is_in_the_table() -> None:
 
 def test_what_a_project_may_set_is_said() -> None:
     named = {field.name for field in attrs.fields(BedrockSettings) if field.metadata.get("project")}
-    said = README.partition("A project's file may set ")[2].partition(", and the two commands")[0]
-    assert set(re.findall(r"`(\w+)`", said)) == named
+    assert set(re.findall(r"^\| `(\w+)`.*a project may set it", README, re.MULTILINE)) == named
 
 
 @pytest.mark.parametrize("text", blocks("toml"))
@@ -93,12 +91,12 @@ def test_the_examples_in_python_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "FRESHKEY_STATE_DIR": str(tmp_path / "state"),
     }.items():
         monkeypatch.setenv(name, value)
-    assert len(blocks("python")) == 2
+    assert len(blocks("python")) == 3
     for text in blocks("python"):
-        names: dict[str, object] = {}
-        exec(compile(text, "README.md", "exec"), names)  # noqa: S102  our own example
-        if isinstance(keeper := names.get("keeper"), Keeper):
-            credential = keeper.get("work")
-            assert isinstance(credential, AwsCredential)
-            assert credential.access_key_id == "AKIAREADME"
-            keeper.close()
+        with Keeper() as keeper:
+            names: dict[str, object] = {"keeper": keeper, "url": "https://example.com/", "body": b""}
+            exec(compile(text, "README.md", "exec"), names)  # noqa: S102  our own example
+            made = names["keeper"]
+            assert isinstance(made, Keeper)
+            assert made.get("work").environment()["AWS_ACCESS_KEY_ID"] == "AKIAREADME"
+            made.close()
