@@ -6,7 +6,7 @@ from typing import Final
 
 from freshkey.clock import SYSTEM, Clock
 from freshkey.command import run_command
-from freshkey.errors import LoginRequired
+from freshkey.errors import LoginRequired, TransientError
 from freshkey.model import Identity, Profile, Reporter, Sighting
 from freshkey_bedrock import commands, process_form
 from freshkey_bedrock.formats import AwsCredential
@@ -40,7 +40,7 @@ def take(profile: Profile, report: Reporter, *, clock: Clock = SYSTEM) -> AwsCre
     Raises:
         LoginRequired: No command is set up.
         ConfigurationError: It cannot be run, or is a project's and not trusted as it is.
-        TransientError: It took too long or failed.
+        TransientError: It took too long, failed, or printed what has expired.
         ProtocolError: It printed something else.
     """
     settings = profile.settings_as(BedrockSettings)
@@ -56,10 +56,16 @@ def take(profile: Profile, report: Reporter, *, clock: Clock = SYSTEM) -> AwsCre
     )
     handed = process_form.read(printed, f"the command {command.name!r}")
     obtained = clock.now()
+    lifetime = handed.expires.timestamp() - obtained.wall if handed.expires else None
+    if handed.expires is not None and lifetime is not None and lifetime <= 0:
+        message = (
+            f"the command {command.name!r} printed credentials that expired at {handed.expires:%Y-%m-%d %H:%M:%S %Z}"
+        )
+        raise TransientError(message, hint="Run it yourself; sign in with the tool that it asks")
     return AwsCredential(
         obtained=obtained,
         clock=clock,
-        lifetime=handed.expires.timestamp() - obtained.wall if handed.expires else None,
+        lifetime=lifetime,
         lead=LEAD,
         recheck_after=None if handed.expires else RECHECK,
         source=ID,
