@@ -328,7 +328,9 @@ class Configuration:
         import platformdirs
 
         find: Callable[..., Path] = getattr(platformdirs, default)
-        return find("freshkey", appauthor=False)
+        with suppress(RuntimeError):  # a user without an entry, and no HOME
+            return find("freshkey", appauthor=False)
+        raise ConfigurationError("this user has no home directory", hint=f"Set HOME or {variable} to an absolute path")
 
     def _nothing_selected(self) -> ConfigurationError:
         names = self.profile_names()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import attrs
 import pytest
@@ -303,6 +304,21 @@ def test_home_of_a_user_that_does_not_exist_is_a_fault_of_the_configuration(vari
 
     with pytest.raises(ConfigurationError, match=f"{variable} names no directory that can be found"):
         _ = configuration.config_dir, configuration.state_dir
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="users are found elsewhere there")
+def test_without_a_home_directory_the_variables_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(uid: int) -> NoReturn:
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigurationError, match=r"this user has no home.* Set HOME or FRESHKEY_CONFIG_DIR to an abs"):
+        _ = Configuration.load({}).document
+    with pytest.raises(ConfigurationError, match=r"this user has no home.* Set HOME or FRESHKEY_STATE_DIR to an abs"):
+        _ = Configuration.load({}).state_dir
 
 
 def test_settings_that_nobody_has_read_yet_are_not_shown(load: Load) -> None:  # LEK-1

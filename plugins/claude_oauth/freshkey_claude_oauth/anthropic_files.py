@@ -12,6 +12,7 @@ import os
 import stat
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,8 +38,16 @@ def directory(environ: Mapping[str, str]) -> Path:
         return Path(chosen)
     if sys.platform == "win32":
         roaming = environ.get("APPDATA")
-        return (Path(roaming) if roaming else Path.home() / "AppData" / "Roaming") / "Anthropic"
-    return Path.home() / ".config" / "anthropic"
+        return (Path(roaming) if roaming else _home() / "AppData" / "Roaming") / "Anthropic"
+    return _home() / ".config" / "anthropic"
+
+
+def _home() -> Path:
+    """Return the home directory, or the root directory where there is none: never one below the working directory."""
+    with suppress(RuntimeError):  # a user without an entry, and no HOME
+        if (home := Path.home()).is_absolute():
+            return home
+    return Path(os.sep)
 
 
 def checked_name(name: str, origin: str) -> str:

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -157,6 +157,19 @@ def test_the_directory_is_the_vendors_on_each_system(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sys, "platform", "win32")
     assert files.directory({"APPDATA": "/r"}) == Path("/r/Anthropic")
     assert files.directory({}) == Path.home() / "AppData" / "Roaming" / "Anthropic"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="users are found elsewhere there")
+def test_without_a_home_there_is_no_profile(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(uid: int) -> NoReturn:
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    monkeypatch.delenv("ANTHROPIC_CONFIG_DIR")
+    assert ACTIVE.look(profile) is None
+    monkeypatch.setenv("HOME", "relative")
+    assert files.directory({}) == Path("/.config/anthropic")
 
 
 # --- what a look tells ----------------------------------------------------------------------------------------------
