@@ -36,7 +36,7 @@ AUDIENCE: Final = "https://oauth2.googleapis.com/token"
 SUBJECT_TOKEN: Final = "eyJ-canary-of-the-subject.c2ln"
 MOST_SKEW: Final = 300
 
-Reply = tuple[int, dict[str, Any]]
+Reply = tuple[int, Any]
 
 
 def pem(key: Any = KEY) -> str:
@@ -352,8 +352,8 @@ def _handler(cloud: GoogleCloud) -> type[BaseHTTPRequestHandler]:
             request = Seen(self.path, headers, dict(parse_qsl(body)) if plain else {})
             cloud.seen.append(request)
             status, members = cloud.answer(request)
-            text = members.get("text")
-            answer = str(text).encode() if set(members) == {"text"} else json.dumps(members).encode()
+            text = members.get("text") if isinstance(members, dict) else None
+            answer = str(text).encode() if text else json.dumps(members).encode()
             self.send_response_only(status)
             self.send_header("Date", formatdate(cloud.now, usegmt=True))
             self.send_header("Content-Type", "application/text" if text else "application/json")

@@ -15,8 +15,9 @@ def google_credentials(source: CredentialSource, profile: str | None = None) -> 
     """Return what every client library of Google's takes as ``credentials=``; also ``AnthropicVertex``.
 
     It asks the keeper before every request, which costs nothing while the credential is fresh, and for a newer one
-    after a 401. It sends ``x-goog-user-project`` where the credential has a quota project. `AnthropicVertex` takes the
-    token alone and leaves that header out: hand it over as ``default_headers``.
+    after a 401. It sends ``x-goog-user-project`` where the credential has a quota project. ``AnthropicVertex`` takes
+    the token alone: it leaves that header out, so hand it over as ``default_headers``, and asks for nothing newer after
+    a 401.
 
     What is raised in place of an answer is google-auth's ``RefreshError``, whose ``__cause__`` is freshkey's error.
 

@@ -98,7 +98,7 @@ def _token(wanted: Identification, transport: Transport) -> Secret:
     trouble: FreshkeyError
     try:
         wanted.credentials.refresh(transport)
-    except (GoogleAuthError, ValueError, TypeError, KeyError, OSError):
+    except (GoogleAuthError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, OSError):
         # Of google-auth, or of what it tripped over: their texts quote answers and output of programs.
         attempt = Attempt(
             kind=wanted.kind, whose=wanted.whose, impersonated=wanted.impersonated, sign_in=wanted.sign_in

@@ -8,13 +8,14 @@ at `expired` and `token` themselves.
 from __future__ import annotations
 
 import threading
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from google.auth.credentials import CredentialsWithQuotaProject
 from google.auth.exceptions import RefreshError
 
+from freshkey.clock import SYSTEM
 from freshkey.errors import FreshkeyError, OutcomeUnknown, ProviderRefused, TransientError
 from freshkey_vertex.formats import GoogleCredential
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 NO_NEWER_ONE = (TransientError, OutcomeUnknown, ProviderRefused)
 """Reasons for which there is no newer credential now: the server's own 401 is then the better answer."""
 
+HOLDS: Final = 1.0
+"""Seconds for which `expired` takes for granted what the keeper said; asking it costs next to nothing."""
+
 
 class KeptCredentials(CredentialsWithQuotaProject):
     """Credentials of one profile, used from any number of threads.
@@ -33,15 +37,29 @@ class KeptCredentials(CredentialsWithQuotaProject):
         source: Where credentials come from.
         profile: Name of the profile; None for the selected one.
         quota_project: The project that pays; None for the one that the credential names.
+        elapsed: Returns seconds since some fixed point.
     """
 
-    def __init__(self, source: CredentialSource, profile: str | None, quota_project: str | None = None) -> None:
+    def __init__(
+        self,
+        source: CredentialSource,
+        profile: str | None,
+        quota_project: str | None = None,
+        elapsed: Callable[[], float] = SYSTEM.elapsed,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # of google-auth
         self._source = source
         self._profile = profile
         self._wanted_quota = quota_project
         self._mutex = threading.Lock()
         self._sent: Credential | None = None
+        self._elapsed = elapsed
+        self._asked_at = elapsed()
+
+    @property
+    def expired(self) -> bool:
+        """Whether the keeper is to be asked again: those who look here would otherwise use one token to its end."""
+        return self._elapsed() - self._asked_at > HOLDS or bool(super().expired)
 
     def before_request(self, request: object, method: str, url: str, headers: MutableMapping[str, str]) -> None:  # noqa: ARG002  google-auth's signature
         """Authorise one request with what the keeper has now.
@@ -68,7 +86,7 @@ class KeptCredentials(CredentialsWithQuotaProject):
 
     def with_quota_project(self, quota_project_id: str | None) -> KeptCredentials:
         """Return credentials of the same profile that another project pays for."""
-        return KeptCredentials(self._source, self._profile, quota_project_id)
+        return KeptCredentials(self._source, self._profile, quota_project_id, self._elapsed)
 
     def _asked(self, refused: Credential | None) -> Credential:
         """Return what the keeper has, and let those see it who look at `token` and `expiry` themselves."""
@@ -79,6 +97,7 @@ class KeptCredentials(CredentialsWithQuotaProject):
         if not isinstance(credential, GoogleCredential):
             raise RefreshError(f"the profile {self._profile!r} is none of Google's", retryable=False)
         with self._mutex:
+            self._asked_at = self._elapsed()
             self.token = credential.access_token.reveal()
             ends = credential.expires_at
             self.expiry = ends.astimezone(UTC).replace(tzinfo=None) if isinstance(ends, datetime) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from attrs import evolve
 from freshkey import Keeper
 from freshkey.clock import SYSTEM
 from freshkey.command import Command
-from freshkey.errors import LoginRequired, ProviderRefused, TransientError
+from freshkey.errors import LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
 from freshkey.model import Profile
 from freshkey.person import Nobody
 from freshkey_vertex.adc import look
@@ -207,6 +208,41 @@ def test_what_passes_is_tried_again_by_the_core_alone(
     with pytest.raises(TransientError, match=r"127\.0\.0\.1 refused for now"):
         take(make_profile(credentials_file=write_file(cloud.service_account())), "credentials-file")
     assert cloud.count("/token") == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        [],
+        "canary",
+        {"access_token": 3},
+        {"access_token": ""},
+        {"access_token": "canary with spaces", "expires_in": 3600},
+        {"access_token": "canary", "expires_in": "soon"},
+        {"access_token": "canary", "expires_in": 1e300},
+        {"access_token": "canary", "expires_in": [1]},
+    ],
+)
+def test_an_answer_that_makes_no_sense_may_be_a_better_one_next_time(
+    cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take, answer: Any
+) -> None:
+    cloud.failures = {"/token": [(200, answer)] * 2, "/oauthtoken": [(200, answer)]}
+    for members in (cloud.authorized_user(), cloud.service_account(), cloud.external_user()):
+        with pytest.raises(OutcomeUnknown) as caught:
+            take(make_profile(credentials_file=write_file(members)), "credentials-file")
+        assert "canary" not in "".join(traceback.format_exception(caught.value))
+    assert not any(cloud.failures.values())
+
+
+@pytest.mark.parametrize("answer", [[], "canary", {"error": ["canary"]}, {"error": {"status": 3}}, {"error": None}])
+def test_a_refusal_that_makes_no_sense_is_one(
+    cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take, answer: Any
+) -> None:
+    cloud.failures["/token"] = [(400, answer)]
+    with pytest.raises(ProviderRefused) as caught:
+        take(make_profile(credentials_file=write_file(cloud.authorized_user())), "credentials-file")
+    assert "canary" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_google_s_own_word_for_a_failure_that_passes(

@@ -24,8 +24,10 @@ from freshkey.clock import SYSTEM
 from freshkey.errors import FreshkeyError, LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
 from freshkey.model import ApiKey, Credential
 from freshkey.secret import Secret
+from freshkey.testing import ManualClock
 from freshkey_vertex import google_credentials
 from freshkey_vertex.formats import GoogleCredential
+from freshkey_vertex.sdk import KeptCredentials
 from google_cloud import GoogleCloud
 
 
@@ -108,6 +110,26 @@ def test_who_looks_at_the_token_sees_token_expiry_and_quota_project() -> None:
     assert credentials.expiry.tzinfo is None
     assert credentials.expiry.replace(tzinfo=UTC) == TOKEN.expires_at
     assert credentials.expiry > datetime.now(UTC).replace(tzinfo=None)
+
+
+def test_who_looks_at_expired_asks_again_soon_and_not_each_time(clock: ManualClock) -> None:
+    source = Answers([TOKEN, NEWER])
+    credentials = KeptCredentials(source, "work", elapsed=clock.elapsed)
+    credentials.refresh(None)
+    clock.advance(1.0)
+    assert (credentials.valid, credentials.token) == (True, "ya29.canary-1")
+    clock.advance(0.1)
+    assert (credentials.valid, credentials.expired) == (False, True)
+    assert credentials.token_state is TokenState.FRESH
+    credentials.refresh(None)
+    assert (credentials.valid, credentials.token) == (True, "ya29.canary-2")
+    assert source.asked == [None, None]
+
+
+def test_a_token_whose_end_is_near_has_expired_for_google_auth() -> None:
+    credentials = google_credentials(Answers([evolve(TOKEN, lifetime=200.0)]), "work")
+    credentials.refresh(None)
+    assert (credentials.expired, credentials.token_state) == (True, TokenState.STALE)
 
 
 def test_a_token_without_a_known_end_stays_fresh() -> None:
