@@ -172,7 +172,7 @@ CASES: dict[str, Case] = {
         arrange=program("import sys\nfor _ in range(1024):\n    sys.stdout.write('x' * 1048576)"),
     ),
     "a process that hangs": Case(
-        TransientError, "did not end", arrange=program("import time\ntime.sleep(600)"), settings={"deadline": 4}
+        TransientError, "did not end", arrange=program("import time\ntime.sleep(600)"), settings={"deadline": 2}
     ),
     "no such program": Case(
         ConfigurationError,
@@ -198,7 +198,7 @@ CASES: dict[str, Case] = {
             f"[profile team]\n{ROLE}source_profile = b\n"
             f"[profile b]\ncredential_process = {home.process('import time; time.sleep(600)')}\n"
         ),
-        settings={**TEAM, "deadline": 4},
+        settings={**TEAM, "deadline": 2},
     ),
     "a role without a source": Case(
         ConfigurationError, "'team'", arrange=config(f"[profile team]\n{ROLE}"), settings=TEAM

@@ -19,6 +19,7 @@ from attrs import Factory, frozen
 from aws_home import AwsHome, Metadata
 from counterparts.moto import REGION, Keys, Moto
 from freshkey import Keeper
+from freshkey.cli import run
 from freshkey.model import Validity
 from freshkey.testing import ManualClock
 from freshkey.testing.leaks import assert_no_secret, secrets_of
@@ -251,40 +252,49 @@ def test_a_hundred_threads_make_one_look_up(
     assert (aws_home.directory / "runs").read_text() == "x"
 
 
-def freshkey(*arguments: str, directory: Path) -> subprocess.CompletedProcess[str]:
-    inherited = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
-    return subprocess.run(
-        [sys.executable, "-m", "freshkey", *arguments],
-        env={**inherited, "FRESHKEY_CONFIG_DIR": str(directory), "FRESHKEY_STATE_DIR": str(directory / "state")},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
-
-
 PRINT = "import json, os; print(json.dumps({n: v for n, v in os.environ.items() if n.startswith('AWS_')}))"
 
 
-def test_on_the_command_line(place: Place, tmp_path: Path, moto: Moto, changed: Callable[[], None]) -> None:
+@pytest.fixture
+def given(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[str, str]]:
+    """Returns what a program is given that ``freshkey exec`` runs, with the profile in a configuration of its own."""
     folder = tmp_path / "config"
     folder.mkdir(mode=0o700)
     lines = ["[profiles.work]", 'provider = "bedrock"', 'store = "memory"', f'region = "{REGION}"']
     lines += [f"{name} = {json.dumps(value)}" for name, value in place.settings.items()]
     (folder / "config.toml").write_text("\n".join(lines) + "\n", "utf-8")
+    monkeypatch.setenv("FRESHKEY_CONFIG_DIR", str(folder))
+    monkeypatch.setenv("FRESHKEY_STATE_DIR", str(tmp_path / "state"))
 
-    explained = json.loads(freshkey("explain", "work", "--json", directory=folder).stdout)
-    assert [step["source"] for step in explained["steps"] if step["wins"]] == [place.source]
-    asked = freshkey("whoami", "work", directory=folder)
-    assert asked.returncode == 0, asked.stderr
-    assert place.arn in asked.stdout
-
-    def given() -> dict[str, str]:
-        done = freshkey("exec", "work", "--", sys.executable, "-c", PRINT, directory=folder)
+    def give() -> dict[str, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "freshkey", "exec", "work", "--", sys.executable, "-c", PRINT],
+            env={name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr
         variables: dict[str, str] = json.loads(done.stdout)
         return variables
+
+    return give
+
+
+def test_on_the_command_line(
+    place: Place,
+    given: Callable[[], dict[str, str]],
+    moto: Moto,
+    changed: Callable[[], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["explain", "work", "--json"]) == 0
+    steps = json.loads(capsys.readouterr().out)["steps"]
+    assert [step["source"] for step in steps if step["wins"]] == [place.source]
+    assert run(["whoami", "work"]) == 0
+    assert place.arn in capsys.readouterr().out
 
     first = given()
     assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} <= set(first)
