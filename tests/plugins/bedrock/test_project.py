@@ -1,0 +1,119 @@
+"""A project may name commands, which run once somebody trusts them, and little else."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+import pytest
+
+from freshkey_bedrock.settings import BedrockSettings
+
+
+if sys.platform == "win32":
+    pytest.skip("scripts, modes and terminals are POSIX", allow_module_level=True)
+
+from typist import Typist
+
+
+KEYS = {"Version": 1, "AccessKeyId": "AKIAPROJECT", "SecretAccessKey": "canary-of-the-project"}
+OPEN = {"region", "aws_profile", "short_term_key_seconds", "auth_refresh", "credential_export"}
+ATTACK = {
+    str: "https://attacker.example",
+    float: 1.0,
+    bool: True,
+}
+
+
+class Project:
+    """A project with a script, and a person who works there."""
+
+    def __init__(self, root: Path) -> None:
+        self.home = root / "home"
+        self.directory = self.home / "project"
+        for folder in (self.home, self.home / "config", self.directory, self.directory / ".git"):
+            folder.mkdir(mode=0o700)
+        self.script("print-keys", f"echo '{json.dumps(KEYS)}'")
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        places = {"FRESHKEY_CONFIG_DIR": str(self.home / "config"), "FRESHKEY_STATE_DIR": str(self.home / "state")}
+        return {**os.environ, **places, "HOME": str(self.home)}
+
+    @property
+    def ran(self) -> list[str]:
+        return sorted(path.name for path in self.directory.glob("RAN-*"))
+
+    def script(self, name: str, text: str) -> None:
+        path = self.directory / name
+        path.write_text(f"#!/bin/sh\ntouch RAN-{name}\n{text}\n")
+        path.chmod(stat.S_IRWXU)
+
+    def says(self, *lines: str) -> None:
+        file = self.directory / ".freshkey.toml"
+        file.write_text("\n".join(['[profiles.team]\nprovider = "bedrock"\nregion = "eu-west-1"', *lines]) + "\n")
+        file.chmod(0o600)
+
+    def freshkey(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "freshkey", *arguments],
+            cwd=self.directory,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def export(self) -> subprocess.CompletedProcess[str]:
+        return self.freshkey("export", "team", "--format", "credential-process")
+
+    def trust(self) -> None:
+        with Typist([sys.executable, "-m", "freshkey", "trust", str(self.directory)], self.environ) as typist:
+            typist.read_until("[y/N]")
+            typist.type("y\n")
+            assert typist.end() == 0, typist.screen
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path.resolve())
+
+
+@pytest.mark.parametrize("setting", ["credential_export", "auth_refresh"])
+def test_a_command_that_nobody_trusts_is_not_run(project: Project, setting: str) -> None:  # TRU-3
+    project.says(f'{setting} = ["./print-keys"]')
+    ran = project.export()
+    assert (ran.returncode, ran.stdout) == (6, "")
+    assert "then run: freshkey trust" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert project.ran == []
+
+
+def test_a_trusted_command_is_run_until_it_changes(project: Project) -> None:  # TRU-3
+    project.says('credential_export = ["./print-keys"]')
+    project.trust()
+    assert json.loads(project.export().stdout) == KEYS
+    assert project.ran == ["RAN-print-keys"]
+    project.script("print-keys", "touch RAN-changed; echo changed")
+    changed = project.export()
+    assert (changed.returncode, changed.stdout) == (6, "")
+    assert "print-keys is not what it was when you trusted it" in changed.stderr
+    assert "RAN-changed" not in project.ran
+
+
+@pytest.mark.parametrize("field", [field for field in attrs.fields(BedrockSettings) if field.name not in OPEN])
+def test_nothing_else_is_the_project_s(project: Project, field: attrs.Attribute[object]) -> None:  # TRU-5
+    value = next((json.dumps(value) for kind, value in ATTACK.items() if kind.__name__ in str(field.type)), '"device"')
+    project.says(f"{field.name} = {value}")
+    ran = project.freshkey("explain", "team")
+    assert (ran.returncode, ran.stdout) == (6, "")
+    assert field.name in ran.stderr
+    assert ".freshkey.toml" in ran.stderr
