@@ -79,7 +79,7 @@ def test_status_without_configuration_says_how_to_start(run: Run, config: Path) 
     done = run("status")
 
     assert str(config) in done.err
-    assert 'provider = "claude_oauth"' in done.err
+    assert 'provider = "' in done.err
     assert "freshkey login" in done.err
     assert done.out.splitlines()[1].startswith("claude_oauth ")
 
@@ -160,9 +160,8 @@ def test_what_is_shown_has_no_secret(run: Run, command: str, form: list[str]) ->
 
 
 def test_providers_lists_what_is_installed(run: Run) -> None:
-    assert {"name": "claude_oauth", "distribution": "freshkey-claude-oauth"}.items() <= run("providers", "--json").json[
-        "providers"
-    ][0].items()
+    found = {one["name"]: one["distribution"] for one in run("providers", "--json").json["providers"]}
+    assert found["claude_oauth"] == "freshkey-claude-oauth"
     assert "claude_oauth" in run("providers").out
 
 
