@@ -183,10 +183,14 @@ def _proposal(name: str, project: Project, configuration: Configuration, provide
 
 
 def _meant(name: str, configuration: Configuration, providers: Mapping[str, object]) -> Configuration:
-    """Return where a profile is looked up: the name of a provider never means a profile of a project's file."""
+    """Return where a profile is looked up: the name of a provider never means a profile of a project's file.
+
+    Neither does one that differs only in case: not every keychain keeps the two apart.
+    """
     if name in configuration.profile_names():
         return configuration
-    is_provider = name in providers or name in {plugin.name for plugin in plugins.find()}
+    known = {*providers, *(plugin.name for plugin in plugins.find())}
+    is_provider = name.lower() in {provider.lower() for provider in known}
     return configuration.without_project() if is_provider else configuration
 
 
