@@ -390,7 +390,7 @@ def test_the_name_of_a_provider_means_the_provider(project: Path, tmp_path: Path
 
 def test_no_profile_of_a_project_is_a_provider_s_name_in_another_case(project: Path, tmp_path: Path) -> None:
     (project / ".freshkey.toml").write_text('[profiles.Example]\nprovider = "other"\n')
-    with pytest.raises(ConfigurationError, match="^Example: there is no profile and no provider of that name"):
+    with pytest.raises(ConfigurationError, match=r"^Example: there is no profile and no provider of that name"):
         opened_in_project("Example", tmp_path, None)
     with pytest.raises(ConfigurationError, match="a project cannot define profile 'Example', because a provider"):
         proposals(configuration(tmp_path), {"example": COMMANDED})
