@@ -30,6 +30,10 @@ def aws_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AwsHome:
     home = AwsHome(tmp_path / "aws")
     for name, value in {**home.variables, "AWS_EC2_METADATA_DISABLED": "true", "HOME": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
+    # botocore asks for the home directory while it is imported.
+    cache = str(tmp_path / ".aws" / "sso" / "cache")
+    for place in ("botocore.credentials.SSOProvider", "botocore.tokens.SSOTokenProvider"):
+        monkeypatch.setattr(f"{place}._SSO_TOKEN_CACHE_DIR", cache)
     return home
 
 

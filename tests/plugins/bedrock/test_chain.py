@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -20,10 +21,14 @@ from aws_home import AwsHome, Metadata
 from counterparts.moto import REGION, Keys, Moto
 from freshkey import Keeper
 from freshkey.cli import run
-from freshkey.model import Validity
-from freshkey.testing import ManualClock
+from freshkey.model import Profile, Validity
+from freshkey.testing import ManualClock, ScriptedPerson
+from freshkey.testing.browser import follow
 from freshkey.testing.leaks import assert_no_secret, secrets_of
 from freshkey_bedrock.formats import AwsCredential
+from freshkey_bedrock.settings import BedrockSettings
+from freshkey_bedrock.sso import sign_in
+from sso_double import ACCOUNT, ROLE, START_URL, SsoDouble
 
 
 pytestmark = pytest.mark.counterpart
@@ -108,6 +113,29 @@ def instance(_home: AwsHome, _moto: Moto, stack: ExitStack) -> dict[str, str]:
     return {"AWS_EC2_METADATA_DISABLED": "false", "AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata.url}
 
 
+def container(_home: AwsHome, _moto: Moto, stack: ExitStack) -> dict[str, str]:
+    metadata = stack.enter_context(Metadata(seconds=900))
+    return {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{metadata.url}/v2/credentials"}
+
+
+def signed_in_with_aws(home: AwsHome, _moto: Moto, stack: ExitStack) -> dict[str, str]:
+    """What ``aws sso login`` leaves behind, and a portal that gives out other keys of the role each time."""
+    double = stack.enter_context(SsoDouble())
+    home.config(
+        f"[profile team]\nsso_session = corp\nsso_account_id = {ACCOUNT}\nsso_role_name = {ROLE}\n"
+        f"[sso-session corp]\nsso_start_url = {START_URL}\nsso_region = {REGION}\n"
+    )
+    cache = Path.home() / ".aws" / "sso" / "cache"
+    cache.mkdir(parents=True)
+    settings = BedrockSettings(region=REGION, **double.settings())  # type: ignore[arg-type]  # the double means them for this class
+    with ScriptedPerson(browser=follow) as person:
+        held = sign_in(Profile(name="x", provider="bedrock", settings=settings, state_dir=home.directory), person)
+    cached = {"accessToken": held.session.access_token.reveal(), "expiresAt": "2100-01-01T00:00:00Z"}
+    name = hashlib.sha1(b"corp", usedforsecurity=False).hexdigest()
+    (cache / f"{name}.json").write_text(json.dumps({**cached, "region": REGION, "startUrl": START_URL}))
+    return {"AWS_ENDPOINT_URL_SSO": double.url}
+
+
 PLACES = {
     "environment": Place(arrange=ambient, change=ambient, source="environment", arn="arn:aws:iam::"),
     "shared file": Place(arrange=shared_file, change=shared_file, arn="arn:aws:iam::"),
@@ -129,6 +157,8 @@ PLACES = {
     "assumed by what a process prints": Place(arrange=assumed_by_process, arn=":assumed-role/"),
     "web identity": Place(arrange=web_identity, source="environment", arn=":assumed-role/"),
     "credential_process": Place(arrange=process),
+    "container": Place(arrange=container, source="environment"),
+    "aws sso login": Place(arrange=signed_in_with_aws, source="aws-profile", settings={"aws_profile": "team"}),
     "instance metadata": Place(arrange=instance, source="environment"),
 }
 
