@@ -13,9 +13,10 @@ from freshkey import Configuration, Keeper
 from freshkey.errors import LoginRequired, TransientError
 from freshkey.model import Credential
 from freshkey.testing import ManualClock, ScriptedPerson
-from freshkey.testing.browser import follow
+from freshkey.testing.browser import approve_device, follow
 from freshkey.testing.leaks import assert_no_secret, secrets_of
 from freshkey_bedrock.sso_credential import SsoCredential
+from patience import Patience
 from rotating import in_threads, until
 from sso_double import SsoDouble
 
@@ -79,6 +80,15 @@ def test_role_credentials_are_renewed_ahead_of_time_by_the_timer(keeper: Keeper,
     clock.advance(2)
     until(lambda: key(keeper.get("work")) != first.access_key_id, "a proactive renewal")
     assert not first.expired(), "the old ones were still good"
+
+
+def test_a_sign_in_by_device_is_renewed_as_well(make_keeper: MakeKeeper, clock: ManualClock) -> None:
+    keeper = make_keeper(sso_flow="device")
+    with ScriptedPerson(device=approve_device) as person, Patience(clock):
+        keeper.login("work", ask=person)
+    first = held(keeper)
+    clock.advance(HOUR - 200)
+    until(lambda: key(keeper.get("work")) != first.access_key_id, "a proactive renewal")
 
 
 def test_a_week_without_a_person(double: SsoDouble, keeper: Keeper, clock: ManualClock) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from typing import Self
 
 import pytest
 
@@ -22,6 +20,7 @@ from freshkey.testing.browser import approve_device, copy_address, follow
 from freshkey.testing.leaks import assert_no_secret, secrets_of
 from freshkey_bedrock.sso import sign_in
 from freshkey_bedrock.sso_credential import SsoCredential
+from patience import Patience
 from sso_double import ACCOUNT, ROLE, START_URL, SsoDouble, fields_of
 
 
@@ -31,30 +30,6 @@ MakeProfile = Callable[..., Profile]
 def by_browser(profile: Profile, clock: ManualClock) -> tuple[SsoCredential, ScriptedPerson]:
     with ScriptedPerson(browser=follow) as person:
         return sign_in(profile, person, clock=clock), person
-
-
-class Patience:
-    """Moves the clock whenever the sign-in waits, until it has ended."""
-
-    def __init__(self, clock: ManualClock) -> None:
-        self._clock = clock
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self.waited: list[float] = []
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._over.wait(0.01):
-            for seconds in self._clock.waiters()[:1]:
-                self.waited.append(seconds)
-                self._clock.advance(seconds)
 
 
 def by_device(
