@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,12 +35,12 @@ def trust(context: Context) -> int:
 def _trust(context: Context, directory: Path) -> int:
     from freshkey.desk import proposals
 
-    if not directory.is_dir():
+    if not os.path.isdir(directory):  # noqa: PTH112  Path's own raises where it may not be looked at
         raise ConfigurationError(f"there is no directory {directory}", hint="Name a directory of the project")
     configuration = context.configuration.in_directory(directory)
     if configuration.project is None:
         raise ConfigurationError(
-            f"there is no .freshkey.toml in {directory.absolute()}, nor above it in its repository",
+            f"there is no .freshkey.toml in {_resolved(directory)}, nor above it in its repository",
             hint="Run it in the project, or name its directory",
         )
     file, entries = configuration.project.path, proposals(configuration, {})
@@ -51,6 +53,13 @@ def _trust(context: Context, directory: Path) -> int:
     value = {"file": str(file), "commands": [one for entry in entries for one in _commands(entry)]}
     context.out.result(value, lines or [f"{file} names no command: there is nothing to trust"])
     return exits.OK
+
+
+def _resolved(path: Path) -> Path:
+    """Return a path without links; as it is where the working directory was removed, or links lead in a circle."""
+    with suppress(OSError, RuntimeError):
+        return path.resolve()
+    return path
 
 
 def _ask(context: Context, entries: list[Entry]) -> None:
@@ -118,7 +127,7 @@ def _commands(entry: Entry) -> list[dict[str, object]]:
 def _revoke(context: Context, name: str) -> int:
     """Trust no longer what goes by a name: a profile, a project's directory or file, or ``PROFILE/SOURCE``."""
     state_dir = context.configuration.state_dir
-    path = Path(name).resolve()
+    path = _resolved(Path(name))
     gone = Trust(state_dir).forget(lambda entry: name == entry.profile or path in {entry.file, entry.file.parent})
     revoked = [f"{entry.profile} of {entry.file}" for entry in gone]
     profile, _, source = name.partition("/")

@@ -238,3 +238,20 @@ def test_what_a_file_says_is_shown_and_never_obeyed(machine: Machine) -> None:
     done = machine.run("trust")
     assert done.code == 6
     assert not {"\x1b", "\x07", "\u202e"} & set(done.err)
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["trust"], "there is no .freshkey.toml in ."),
+        (["trust", "x" * 5000], "there is no directory x"),
+        (["trust", "--revoke", "x"], "nothing is trusted by the name 'x'"),
+    ],
+)
+def test_a_directory_that_was_removed_or_cannot_be(machine: Machine, argv: list[str], says: str) -> None:
+    in_a_removed_one = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"'
+    command = ["sh", "-c", in_a_removed_one, "sh", *machine.command(*argv)]
+    done = subprocess.run(command, env=machine.environ, cwd=machine.home, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (6, "")
+    assert done.stderr.startswith(f"freshkey: {says}")
