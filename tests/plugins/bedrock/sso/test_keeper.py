@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,8 +30,9 @@ MakeKeeper = Callable[..., Keeper]
 def make_keeper(double: SsoDouble, clock: ManualClock, tmp_path: Path) -> Iterator[MakeKeeper]:
     keepers = []
 
-    def make(**settings: object) -> Keeper:
+    def make(*, without: Collection[str] = (), **settings: object) -> Keeper:
         table = {"provider": "bedrock", "store": "memory", "region": "us-east-1", **double.settings(), **settings}
+        table = {name: value for name, value in table.items() if name not in without}
         keeper = Keeper(
             configuration=Configuration.of({"work": table}, state_dir=tmp_path / "state", default="work"),
             clock=clock,
@@ -165,6 +166,16 @@ def test_signing_out_ends_it_here_and_there(double: SsoDouble, keeper: Keeper) -
     assert not double.honours(token)
     with pytest.raises(LoginRequired):
         keeper.get("work")
+
+
+def test_signing_out_works_although_the_settings_are_gone(double: SsoDouble, make_keeper: MakeKeeper) -> None:
+    sign_in(make_keeper(store="file"))
+    settings = double.settings().keys() - {"allow_insecure_loopback"}
+    ended = make_keeper(without=settings, store="file").logout("work")
+    assert ended.revoked is False
+    assert "is not set up" in ended.detail
+    with pytest.raises(LoginRequired):
+        make_keeper(store="file").get("work")
 
 
 def test_it_is_explained_without_a_secret(keeper: Keeper) -> None:
