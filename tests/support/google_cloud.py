@@ -54,6 +54,7 @@ class Seen:
     path: str
     headers: Mapping[str, str]
     form: Mapping[str, str]
+    body: str
 
 
 @define
@@ -349,7 +350,7 @@ def _handler(cloud: GoogleCloud) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode("utf-8", "replace")
             headers = {name.lower(): value for name, value in self.headers.items()}
             plain = headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
-            request = Seen(self.path, headers, dict(parse_qsl(body)) if plain else {})
+            request = Seen(self.path, headers, dict(parse_qsl(body)) if plain else {}, body)
             cloud.seen.append(request)
             status, members = cloud.answer(request)
             text = members.get("text") if isinstance(members, dict) else None

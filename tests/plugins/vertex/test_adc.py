@@ -200,6 +200,27 @@ def test_an_impersonation_without_the_role_is_refused(
         take(make_profile(credentials_file=path, impersonate=TARGET), "credentials-file")
 
 
+def test_what_an_impersonation_asks_for(
+    cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take
+) -> None:
+    cloud.may_impersonate.add((ROBOT, TARGET))
+    profile = make_profile(
+        credentials_file=write_file(cloud.service_account()),
+        impersonate=TARGET,
+        impersonate_delegates=("between@demo-project.iam.gserviceaccount.com",),
+        impersonate_lifetime=600.0,
+        scopes=("https://www.googleapis.com/auth/devstorage.read_only",),
+    )
+    take(profile, "credentials-file")
+    asked = next(one for one in cloud.seen if one.path.endswith(":generateAccessToken"))
+    assert json.loads(asked.body) == {
+        "delegates": ["projects/-/serviceAccounts/between@demo-project.iam.gserviceaccount.com"],
+        "lifetime": "600s",
+        "scope": ["https://www.googleapis.com/auth/devstorage.read_only"],
+    }
+    assert "x-goog-user-project" not in asked.headers
+
+
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
 def test_what_passes_is_tried_again_by_the_core_alone(
     cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take, status: int

@@ -104,6 +104,7 @@ def test_a_key_of_another_account(refused: Refused, cloud: GoogleCloud) -> None:
     [
         ("http://oauth2.googleapis.com/token", "does not use https"),
         ("https://ada:canary@oauth2.googleapis.com/token", "has a user name in it"),
+        ("http://169.254.169.254/token", "does not use https"),
         ("canary", "has a user name in it, or no valid host"),
     ],
 )
@@ -135,7 +136,11 @@ def test_an_identity_token_is_fetched_by_https(refused: Refused, cloud: GoogleCl
     assert cloud.seen == []
 
 
-def test_a_program_is_run_with_permission_only(refused: Refused, cloud: GoogleCloud, tmp_path: Path) -> None:
+@pytest.mark.parametrize("allowed", ["", "0", "true", "1 "])
+def test_a_program_is_run_with_permission_only(
+    refused: Refused, cloud: GoogleCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: str
+) -> None:
+    monkeypatch.setenv("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES", allowed)
     source = {"executable": {"command": f"touch {tmp_path}/ran"}}
     said = refused(cloud.external_account(source), ConfigurationError)
     assert "names a program that prints tokens, and running it was not allowed" in said
