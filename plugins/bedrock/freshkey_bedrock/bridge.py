@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from freshkey.model import CredentialSource
 
 ASK_EACH_TIME: Final = 10**12
-"""botocore's advisory time-out, in seconds: it asks again where less is left. freshkey answers from memory."""
+"""Both of botocore's time-outs, in seconds: it asks again where less is left, and takes an error for an answer.
 
-MANDATORY: Final = 0
-"""Seconds before the end from which on botocore accepts no failure: what freshkey gives may be used to its end."""
+freshkey answers from memory, and has no answer only where nothing usable is left.
+"""
 
 NO_END: Final = datetime(9999, 1, 1, tzinfo=UTC)
 """The end that botocore is told where there is none."""
@@ -62,16 +62,13 @@ class _Provider(CredentialProvider):  # type: ignore[misc]  # botocore has no ty
         self._profile = profile
 
     def load(self) -> RefreshableCredentials:
-        """Return credentials that ask for newer ones before each signature, and judge the end by freshkey's clock."""
-        first = _aws(self._source, self._profile)
-        metadata = _metadata(first)
-        return RefreshableCredentials(
-            **{**metadata, "expiry_time": first.expires_at or NO_END},
+        """Return credentials that ask for newer ones before each signature."""
+        return RefreshableCredentials.create_from_metadata(
+            metadata=self._metadata(),
             refresh_using=self._metadata,
             method=self.METHOD,
-            time_fetcher=lambda: first.clock.now().utc,
             advisory_timeout=ASK_EACH_TIME,
-            mandatory_timeout=MANDATORY,
+            mandatory_timeout=ASK_EACH_TIME,
         )
 
     def _metadata(self) -> dict[str, Any]:

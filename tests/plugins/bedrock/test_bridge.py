@@ -96,6 +96,15 @@ def test_many_threads_share_one_client(keeper: Keeper, runtime: BedrockRuntime, 
     assert len(set(runtime.keys)) == 2
 
 
+def test_a_sign_out_is_seen_at_the_next_request(keeper: Keeper, runtime: BedrockRuntime) -> None:
+    bedrock = client(freshkey_bedrock.botocore_session(keeper, "work"), runtime)
+    invoke(bedrock)
+    keeper.logout("work")
+    with pytest.raises(LoginRequired, match=r"^work: "):
+        invoke(bedrock)
+    assert len(runtime.calls) == 1
+
+
 def test_the_environment_has_no_say(keeper: Keeper, runtime: BedrockRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAENVIRONMENT")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of the environment")
