@@ -312,6 +312,7 @@ def test_signals_are_as_freshkey_was_started(person: Person, start: str) -> None
     ("command", "code", "says"),
     [
         ("no-such-command", 127, "there is no command 'no-such-command'"),
+        ("", 127, "there is no command ''"),
         ("./nowhere/tool", 127, "there is no command './nowhere/tool'"),
         ("/etc/hostname/tool", 127, "there is no command '/etc/hostname/tool'"),
         ("/", 126, "the command '/' cannot be run"),

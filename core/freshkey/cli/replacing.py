@@ -72,7 +72,7 @@ def replace(words: Sequence[str], environ: Mapping[str, str], kept: Collection[i
             stream.flush()
     try:
         return _replace(words, environ, kept)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last one for a name that is empty
         missing: CommandNotFound | CommandNotExecutable = CommandNotFound(f"there is no command {words[0]!r}")
     except OSError as error:
         missing = CommandNotExecutable(f"the command {words[0]!r} cannot be run: {error.strerror}")
