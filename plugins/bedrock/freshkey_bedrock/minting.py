@@ -42,7 +42,7 @@ def mint(signer: AwsCredential, *, seconds: float = LONGEST_LIFE, clock: Clock =
         LoginRequired: `signer` has expired, or does within a second.
     """
     obtained = clock.now()
-    left = LONGEST_LIFE if signer.expires_at is None else signer.expires_at.timestamp() - obtained.wall
+    left = LONGEST_LIFE if signer.lifetime is None else signer.lifetime - (obtained.wall - signer.obtained.wall)
     life = int(min(seconds, LONGEST_LIFE, left))
     if life < 1 or signer.expired():
         raise LoginRequired("the AWS credentials that would sign the API key have expired", hint="Renew them first")
