@@ -6,7 +6,8 @@ import json
 import logging
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from freshkey.stores.files import private_dir, read_private, write_private
 log = logging.getLogger("freshkey")
 
 FILE_NAME = "trust.json"
+
+PATIENCE = 5.0
+"""Seconds to wait for another process that writes it."""
 
 
 @frozen(kw_only=True)
@@ -86,13 +90,12 @@ class Trust:
     def remember(self, *entries: Entry) -> None:
         """Trust the commands of profiles from now on, instead of what was trusted of them before.
 
-        Two writers at the same moment may lose one entry: its person is asked again.
-
         Raises:
             StoreError: It cannot be kept.
         """
         subjects = {(one.file, one.profile) for one in entries}
-        self._keep([*(one for one in self.all() if (one.file, one.profile) not in subjects), *entries])
+        with self._alone():
+            self._keep([*(one for one in self.all() if (one.file, one.profile) not in subjects), *entries])
 
     def forget(self, meant: Callable[[Entry], bool]) -> tuple[Entry, ...]:
         """Trust no longer what is meant, and return it.
@@ -100,11 +103,23 @@ class Trust:
         Raises:
             StoreError: It is still trusted.
         """
-        entries = self.all()
-        gone = tuple(one for one in entries if meant(one))
-        if gone:
-            self._keep([one for one in entries if one not in gone])
+        with self._alone():
+            entries = self.all()
+            gone = tuple(one for one in entries if meant(one))
+            if gone:
+                self._keep([one for one in entries if one not in gone])
         return gone
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Exclude other writers: one that had read before could bring back what was revoked meanwhile."""
+        from freshkey.stores.lock import ProfileLock
+
+        release = ProfileLock(self._state_dir, "trust").acquire(PATIENCE)
+        try:
+            yield
+        finally:
+            release()
 
     def _keep(self, entries: list[Entry]) -> None:
         private_dir(self._state_dir)

@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from freshkey.errors import ConfigurationError, LoginRequired, StoreUnavailable,
 from freshkey.project import FILE_NAME, Project, Words
 from freshkey.secret import Secret
 from freshkey.trust import FILE_NAME as TRUST_FILE
-from freshkey.trust import Trust, propose, question, trusting
+from freshkey.trust import Entry, Trust, propose, question, trusting
 
 
 WORDS: Words = {"helper": ("./key.sh", "--all")}
@@ -230,6 +231,26 @@ def test_what_cannot_be_kept_counts_now_and_is_told(
     assert "is not remembered" in caplog.text
     with pytest.raises(StoreUnavailable):
         Trust(blocked).remember(propose(project(directory), "ci", WORDS))
+
+
+def test_who_trusts_something_brings_nothing_back_that_is_revoked_meanwhile(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trust, revoked = Trust(tmp_path / "state"), propose(project(directory), "ci", WORDS)
+    trust.remember(revoked)
+    revoking = threading.Thread(target=lambda: Trust(tmp_path / "state").forget(lambda entry: entry.profile == "ci"))
+    keep = Trust._keep
+
+    def keep_late(self: Trust, entries: list[Entry]) -> None:
+        if threading.current_thread() is not revoking:
+            revoking.start()
+            revoking.join(0.3)
+        keep(self, entries)
+
+    monkeypatch.setattr(Trust, "_keep", keep_late)
+    trust.remember(evolve(revoked, profile="other"))
+    revoking.join()
+    assert [entry.profile for entry in trust.all()] == ["other"]
 
 
 def test_a_command_that_cannot_run_is_an_error_and_no_question(directory: Path, tmp_path: Path) -> None:
