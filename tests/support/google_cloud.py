@@ -77,6 +77,7 @@ class GoogleCloud:
         refresh_tokens: Whose each is.
         failures: What the next requests to a path are answered with instead.
         delay: Seconds before a token request is answered.
+        retry_after: Header of all answers.
     """
 
     lifetime: int = 3600
@@ -86,6 +87,7 @@ class GoogleCloud:
     refresh_tokens: dict[str, str] = field(factory=dict)
     failures: dict[str, list[Reply]] = field(factory=dict)
     delay: float = 0.0
+    retry_after: str | None = None
     seen: list[Seen] = field(factory=list)
     tokens: dict[str, Token] = field(factory=dict)
     codes: dict[str, dict[str, str]] = field(factory=dict)
@@ -359,6 +361,8 @@ def _handler(cloud: GoogleCloud) -> type[BaseHTTPRequestHandler]:
             self.send_header("Date", formatdate(cloud.now, usegmt=True))
             self.send_header("Content-Type", "application/text" if text else "application/json")
             self.send_header("Metadata-Flavor", "Google")
+            if cloud.retry_after:
+                self.send_header("Retry-After", cloud.retry_after)
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
             self.wfile.write(answer)

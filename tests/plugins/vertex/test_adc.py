@@ -18,6 +18,7 @@ from freshkey.command import Command
 from freshkey.errors import LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
 from freshkey.model import Profile
 from freshkey.person import Nobody
+from freshkey.testing import ManualClock
 from freshkey_vertex.adc import look
 from freshkey_vertex.description import description
 from freshkey_vertex.files import Unloadable, gcloud_path
@@ -221,6 +222,25 @@ def test_what_an_impersonation_asks_for(
     assert "x-goog-user-project" not in asked.headers
 
 
+def test_a_file_says_where_it_impersonates_and_through_whom(
+    cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take
+) -> None:
+    cloud.may_impersonate.add(("ada@example.com", TARGET))
+    members = {
+        "type": "impersonated_service_account",
+        "service_account_impersonation_url": cloud.impersonation_url(),
+        "delegates": ["projects/-/serviceAccounts/between"],
+        "source_credentials": cloud.authorized_user(),
+    }
+    profile = make_profile(credentials_file=write_file(members), iam_url="https://iamcredentials.googleapis.com")
+    take(profile, "credentials-file")
+    asked = next(one for one in cloud.seen if one.path.endswith(":generateAccessToken"))
+    assert json.loads(asked.body)["delegates"] == ["projects/-/serviceAccounts/between"]
+    cloud.refresh_tokens.clear()
+    with pytest.raises(LoginRequired, match=r"the sign-in of ada@example\.com has expired"):
+        take(profile, "credentials-file")
+
+
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
 def test_what_passes_is_tried_again_by_the_core_alone(
     cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take, status: int
@@ -367,6 +387,18 @@ def test_a_command_that_does_not_help_is_run_once(
     with pytest.raises(LoginRequired, match="a moment ago, and there are still no usable credentials"):
         take(profile, "adc-gcloud")
     assert runs(tmp_path) == 1
+
+
+def test_a_minute_later_it_may_be_run_again(
+    make_profile: MakeProfile, write_file: WriteFile, take: Take, tmp_path: Path, clock: ManualClock
+) -> None:
+    write_file("{}", GCLOUD)
+    profile = make_profile(auth_refresh=command(tmp_path))
+    for seconds, runs_so_far in ((0, 1), (59, 1), (2, 2)):
+        clock.advance(seconds)
+        with pytest.raises((Unloadable, LoginRequired)):
+            take(profile, "adc-gcloud", clock=clock)
+        assert runs(tmp_path) == runs_so_far
 
 
 class Heard:

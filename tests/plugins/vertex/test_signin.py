@@ -15,7 +15,7 @@ import pytest
 from attrs import evolve
 
 from freshkey import Keeper
-from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused, TransientError
+from freshkey.errors import ConfigurationError, LoginRequired, ProtocolError, ProviderRefused, TransientError
 from freshkey.http import form
 from freshkey.model import ApiKey, Profile
 from freshkey.person import Nobody
@@ -114,6 +114,22 @@ def test_a_sign_in_that_has_ended_needs_a_person(
     cloud.failures["/token"] = [(400, {"error": "invalid_grant", "error_subtype": subtype})]
     with pytest.raises(LoginRequired, match="invalid_grant"):
         renew(profile, first)
+
+
+def test_a_token_that_is_no_bearer_token_is_not_used(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
+    profile = make_profile()
+    first = signed_in(profile)
+    cloud.failures["/token"] = [(200, {"access_token": "canary", "token_type": "DPoP", "expires_in": 3600})]
+    with pytest.raises(ProtocolError, match="a token of type DPoP; only bearer tokens can be used"):
+        renew(profile, first)
+
+
+def test_an_end_that_is_not_told_is_an_hour_away(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
+    profile = make_profile()
+    first = signed_in(profile)
+    cloud.failures["/token"] = [(200, {"access_token": "ya29.x", "refresh_token": "1//newer"})]
+    second = renew(profile, first)
+    assert (second.lifetime, second.refresh_token) == (3600.0, Secret("1//newer"))
 
 
 def test_a_server_that_is_busy_is_asked_again_later(cloud: GoogleCloud, make_profile: MakeProfile) -> None:

@@ -59,10 +59,12 @@ def test_a_client_certificate_is_not_supported(cloud: GoogleCloud, make_profile:
 
 
 def test_a_server_s_wish_is_passed_on(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
-    cloud.failures["/token"] = [(429, {})]
-    with pytest.raises(TransientError) as caught:
-        transport(make_profile(), clock=SYSTEM)(cloud.url("/token"), method="POST")
-    assert caught.value.retry_after is None
+    cloud.failures["/token"] = [(429, {})] * 2
+    for said, seconds in ((None, None), ("7", 7.0)):
+        cloud.retry_after = said
+        with pytest.raises(TransientError) as caught:
+            transport(make_profile(), clock=SYSTEM)(cloud.url("/token"), method="POST")
+        assert caught.value.retry_after == seconds
 
 
 def test_no_library_logs_a_secret(
