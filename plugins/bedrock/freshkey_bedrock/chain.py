@@ -5,6 +5,7 @@ Each look is made by a new botocore session, so that what other tools have writt
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -69,7 +70,8 @@ def take(profile: Profile, *, explicit: bool, clock: Clock) -> AwsCredential:
     settings = profile.settings_as(BedrockSettings)
     region = needed_region(profile)
     named = settings.aws_profile if explicit else None
-    found = asked(profile, named, lambda: _find(profile, named, region, settings.deadline))
+    ends = time.monotonic() + settings.deadline
+    found = asked(profile, named, lambda: _find(profile, named, region, ends))
     if found is None:
         raise _nothing(profile, named)
     return credential(profile, found, region, clock)
@@ -127,11 +129,11 @@ def session(named: str | None, region: str) -> Any:  # noqa: ANN401  botocore ha
     return fresh
 
 
-def _find(profile: Profile, named: str | None, region: str, deadline: float) -> Found | None:
+def _find(profile: Profile, named: str | None, region: str, ends: float) -> Found | None:
     from freshkey_bedrock.resolver import careful_resolver
 
     fresh = session(named, region)
-    found = careful_resolver(fresh, profile, deadline).load_credentials()
+    found = careful_resolver(fresh, profile, ends).load_credentials()
     if found is None:
         return None
     keys = found.get_frozen_credentials()

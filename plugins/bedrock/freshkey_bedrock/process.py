@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,7 @@ from freshkey_bedrock import process_form
 
 
 _MARGIN: Final = 2.0
-"""Seconds, half of the whole at the most, that are left when a process is ended, so that the error names it."""
+"""Seconds, half of the rest at the most, that are left when a process is ended, so that the error names it."""
 
 
 class Process:
@@ -21,12 +22,12 @@ class Process:
 
     Args:
         argv: The program and its arguments.
-        deadline: Seconds that the look-up as a whole may take.
+        ends: When the look-up as a whole has to be over, by `time.monotonic`.
     """
 
-    def __init__(self, argv: Sequence[str], deadline: float) -> None:
+    def __init__(self, argv: Sequence[str], ends: float) -> None:
         self._argv = argv
-        self._deadline = deadline
+        self._ends = ends
         self.returncode = 0
 
     def communicate(self) -> tuple[bytes, bytes]:
@@ -41,7 +42,7 @@ class Process:
         """
         if not self._argv:
             raise ConfigurationError("credential_process names no program")
-        timeout = self._deadline - min(_MARGIN, self._deadline / 2)
-        printed = run_helper(self._argv, timeout=timeout, environ=dict(os.environ))
+        left = max(self._ends - time.monotonic(), 0.0)
+        printed = run_helper(self._argv, timeout=left - min(_MARGIN, left / 2), environ=dict(os.environ))
         process_form.read(printed, f"the credential process {Path(self._argv[0]).name!r}")
         return printed.reveal().encode(), b""

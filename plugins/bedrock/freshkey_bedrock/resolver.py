@@ -9,16 +9,21 @@ from freshkey.model import Profile
 from freshkey_bedrock.process import Process
 
 
-def careful_resolver(session: Any, profile: Profile, deadline: float) -> Any:  # noqa: ANN401  botocore has no types
+def careful_resolver(session: Any, profile: Profile, ends: float) -> Any:  # noqa: ANN401  botocore has no types
     """Return the resolver of a botocore session, changed where botocore would wait for ever or read without end.
 
     botocore offers no way to hand these in, so the attributes of its providers are replaced. Tests against the real
     library notice if they are called otherwise one day.
+
+    Args:
+        session: The botocore session.
+        profile: The profile, for messages.
+        ends: When the look-up has to be over, by `time.monotonic`.
     """
     from botocore.credentials import AssumeRoleProvider, ProcessProvider, create_credential_resolver
 
     def start(argv: list[str], **_pipes: object) -> Process:
-        return Process(argv, deadline)
+        return Process(argv, ends)
 
     resolver = create_credential_resolver(session)
     for provider in resolver.providers:
