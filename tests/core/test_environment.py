@@ -52,6 +52,12 @@ def test_what_a_browser_needs_is_left(name: str) -> None:
     assert without_secrets({name: "value"}) == {name: "value"}
 
 
+@pytest.mark.parametrize("name", ["SOME_CREDENTIALS_FILE", "SOME_TOKEN_PATH", "SOME_KEY_DIR"])
+@pytest.mark.parametrize("value", ["/home/ada/.some/credentials", "~/.some/credentials"])
+def test_where_a_file_is_is_no_secret(name: str, value: str) -> None:
+    assert without_secrets({name: value}) == {name: value}
+
+
 @pytest.mark.parametrize(
     ("value", "left"),
     [
