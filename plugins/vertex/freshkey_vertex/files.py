@@ -86,13 +86,18 @@ def read_file(path: Path, *, allow_insecure_loopback: bool = False) -> Credentia
         Unloadable: It is missing, cannot be read, or lacks what its type needs. The message never quotes it.
         ConfigurationError: It names an address that secrets cannot be sent to.
     """
-    info = _object(_bytes(path), path)
+    info = _object(read_bytes(path), path)
     kind = _checked_type(info, path)
     hosts = frozenset(_host(name, url, path, allow_insecure_loopback) for name, url in _addresses(info))
     return CredentialsFile(path=path, type=kind, info=info, hosts=hosts)
 
 
-def _bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """Return what a file holds; neither a pipe nor a device is waited for.
+
+    Raises:
+        Unloadable: It is missing, cannot be read, is no regular file, or too large.
+    """
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
         with open(path, "rb", opener=lambda name, _: os.open(name, flags)) as file:
@@ -116,8 +121,11 @@ def _object(data: bytes, path: Path) -> dict[str, Any]:
     raise Unloadable(flaw, hint="Download the key again, or sign in again with the tool that wrote it")
 
 
-def _checked_type(info: Mapping[str, Any], path: Path) -> str:
+def _checked_type(info: Mapping[str, Any], path: Path, *, nested: bool = False) -> str:
     kind = info.get("type")
+    if nested and kind == "impersonated_service_account":
+        # google-auth has no such sources either: those between are "delegates".
+        raise Unloadable(f"{path} impersonates with another impersonation", hint="Name those between in delegates")
     if not isinstance(kind, str) or kind not in REQUIRED:
         known = ", ".join(REQUIRED)
         raise Unloadable(f"{path} is no credentials file of a type that is known here", hint=f"Known are: {known}")
@@ -129,7 +137,7 @@ def _checked_type(info: Mapping[str, Any], path: Path) -> str:
         message = f"{path}, of the type {kind}, lacks {' and '.join(wrong)}, or has something else there"
         raise Unloadable(message, hint="Download it again, or sign in again with the tool that wrote it")
     if kind == "impersonated_service_account":
-        _checked_type(info[source], path)
+        _checked_type(info[source], path, nested=True)
     return kind
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from freshkey.errors import ConfigurationError, frameless
 from freshkey.secret import Secret
-from freshkey_vertex.files import EXECUTABLE_VARIABLE, CredentialsFile, Unloadable
+from freshkey_vertex.files import EXECUTABLE_VARIABLE, CredentialsFile, Unloadable, read_bytes
 from freshkey_vertex.settings import TOKEN_URL, VertexSettings
 
 
@@ -171,16 +171,17 @@ def _external_account(info: Mapping[str, Any], settings: VertexSettings, environ
 
 
 def _ensure_readable(source: Mapping[str, Any]) -> None:
-    """Say which file a subject token is missing from.
+    """Say which file a subject token is missing from; google-auth would wait for ever at a pipe, or read a device.
 
     Raises:
-        ConfigurationError: It cannot be read.
+        ConfigurationError: It cannot be read, or is no regular file of a sensible size.
     """
     if not isinstance(source.get("file"), str):
         return
     try:
-        with Path(source["file"]).open("rb"):
-            return
-    except OSError as error:
-        flaw = f"the identity token in {source['file']} cannot be read: {error.strerror}"
+        read_bytes(Path(source["file"]))
+    except Unloadable as error:
+        flaw = f"the identity token in {error.message}"
+    else:
+        return
     raise ConfigurationError(flaw, hint="The platform that runs this puts it there")

@@ -76,6 +76,17 @@ def test_the_source_of_an_impersonation_is_judged_as_well(refused: Refused, clou
     assert "names no service account" in refused({**nobody, "source_credentials": cloud.authorized_user()})
 
 
+def test_an_impersonation_has_no_other_as_its_source(refused: Refused, cloud: GoogleCloud) -> None:
+    inner = {
+        "type": "impersonated_service_account",
+        "service_account_impersonation_url": cloud.impersonation_url(),
+        "source_credentials": cloud.authorized_user(),
+    }
+    said = refused({**inner, "source_credentials": inner})
+    assert "key.json impersonates with another impersonation. Name those between in delegates" in said
+    assert cloud.seen == []
+
+
 @pytest.mark.parametrize("broken", ["-----BEGIN PRIVATE KEY-----\ncanary\n-----END PRIVATE KEY-----\n", "canary"])
 def test_a_private_key_that_cannot_be_read(refused: Refused, cloud: GoogleCloud, broken: str) -> None:
     said = refused(cloud.service_account(private_key=broken))
@@ -162,6 +173,20 @@ def test_an_identity_token_that_is_not_there(refused: Refused, cloud: GoogleClou
     source = {"file": str(tmp_path / "gone")}
     said = refused(cloud.external_account(source), ConfigurationError)
     assert f"the identity token in {tmp_path}/gone cannot be read: No such file or directory" in said
+
+
+def test_an_identity_token_that_is_no_file(refused: Refused, cloud: GoogleCloud, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero")):
+        said = refused(cloud.external_account({"file": str(path)}), ConfigurationError)
+        assert f"the identity token in {path} is not a regular file. The platform that runs this" in said
+
+
+def test_an_identity_token_that_is_too_large(refused: Refused, cloud: GoogleCloud, write_file: WriteFile) -> None:
+    source = {"file": str(write_file(" " * (LARGEST + 1), "subject"))}
+    assert f"has more than {LARGEST} bytes" in refused(cloud.external_account(source), ConfigurationError)
+    assert cloud.seen == []
 
 
 def test_an_identity_token_that_is_refused(refused: Refused, cloud: GoogleCloud, write_file: WriteFile) -> None:
