@@ -56,7 +56,8 @@ def place(source_id: str, profile: Profile, environ: Mapping[str, str]) -> Place
     if source_id == NAMED_FILE:
         named = environ.get(CREDENTIALS_VARIABLE)
         return Place(path=Path(named), origin=f"environment variable {CREDENTIALS_VARIABLE}") if named else None
-    return Place(path=gcloud_path(environ), origin="gcloud's application default credentials")
+    gcloud = gcloud_path(environ)
+    return Place(path=gcloud, origin="gcloud's application default credentials") if gcloud else None
 
 
 def look(source_id: str, profile: Profile) -> Sighting | None:
@@ -64,10 +65,18 @@ def look(source_id: str, profile: Profile) -> Sighting | None:
     found = place(source_id, profile, os.environ)
     if found is None or (source_id != PROFILE_FILE and not leaves_it_to_others(profile, source_id)):
         return None
-    if source_id == GCLOUD_FILE and not found.path.is_file():
+    if source_id == GCLOUD_FILE and not _is_file(found.path):
         command = profile.settings_as(VertexSettings).auth_refresh
         return Sighting(kind="sign-in at another tool", origin=f"auth_refresh ({command.name})") if command else None
     return Sighting(kind="credentials file", origin=f"{found.path} ({found.origin})")
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is a file; a folder that may not be looked into has none, as for google-auth."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def take(profile: Profile, source_id: str, ask: Interaction, *, clock: Clock) -> GoogleCredential:

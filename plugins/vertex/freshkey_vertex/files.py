@@ -64,15 +64,21 @@ class CredentialsFile:
     hosts: frozenset[str]
 
 
-def gcloud_path(environ: Mapping[str, str]) -> Path:
-    """Return where ``gcloud auth application-default login`` writes (google-auth ``_cloud_sdk.py``)."""
+def gcloud_path(environ: Mapping[str, str]) -> Path | None:
+    """Return where ``gcloud auth application-default login`` writes (google-auth ``_cloud_sdk.py``).
+
+    None for a user without a home, as in a container that runs under a number alone.
+    """
     name = "application_default_credentials.json"
     if chosen := environ.get("CLOUDSDK_CONFIG"):
         return Path(chosen) / name
     if sys.platform == "win32":
         roaming = environ.get("APPDATA")
         return (Path(roaming) if roaming else Path.home() / "AppData" / "Roaming") / "gcloud" / name
-    return Path.home() / ".config" / "gcloud" / name
+    try:
+        return Path.home() / ".config" / "gcloud" / name
+    except RuntimeError:
+        return None
 
 
 def read_file(path: Path, *, allow_insecure_loopback: bool = False) -> CredentialsFile:

@@ -74,6 +74,28 @@ def test_gcloud_writes_where_google_auth_looks(monkeypatch: pytest.MonkeyPatch, 
     assert gcloud_path({}) == tmp_path / ".config/gcloud/application_default_credentials.json"
 
 
+@pytest.mark.parametrize("folder", ["x" * 300, "/" + "x/" * 3000])
+def test_a_folder_of_gcloud_that_cannot_be_looked_into_holds_nothing(
+    make_profile: MakeProfile, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    monkeypatch.setenv("CLOUDSDK_CONFIG", folder)
+    assert look("adc-gcloud", make_profile()) is None
+
+
+def test_a_user_without_a_home_has_no_gcloud(
+    make_profile: MakeProfile, take: Take, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CLOUDSDK_CONFIG")
+    monkeypatch.setattr(Path, "home", classmethod(_no_home))
+    assert look("adc-gcloud", make_profile()) is None
+    with pytest.raises(LoginRequired, match="no credentials file is named"):
+        take(make_profile(), "adc-gcloud")
+
+
+def _no_home(_: type[Path]) -> Path:
+    raise RuntimeError("Could not determine home directory.")
+
+
 def test_google_s_order_and_ours(
     cloud: GoogleCloud, write_file: WriteFile, keeper: Callable[..., Keeper], monkeypatch: pytest.MonkeyPatch
 ) -> None:
