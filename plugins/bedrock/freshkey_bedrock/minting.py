@@ -31,7 +31,8 @@ def mint(signer: AwsCredential, *, seconds: float = LONGEST_LIFE, clock: Clock =
     """Return a new key with the rights of `signer`; nothing is sent anywhere.
 
     It lives as long as is asked for, twelve hours at the most, and no longer than `signer` does: Bedrock refuses it as
-    soon as the session that signed it has ended.
+    soon as the session that signed it has ended. Where nobody knows when that is, it is made anew as often as the
+    credentials are looked up again.
 
     Args:
         signer: AWS credentials.
@@ -52,6 +53,7 @@ def mint(signer: AwsCredential, *, seconds: float = LONGEST_LIFE, clock: Clock =
         obtained=obtained,
         clock=clock,
         lifetime=float(life),
+        recheck_after=signer.recheck_after,
         identity=signer.identity,
         key=Secret(PREFIX + encoded),
         region=signer.region,

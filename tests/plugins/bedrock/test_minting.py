@@ -169,6 +169,20 @@ def test_a_key_of_a_session_ends_with_it(make_keeper: MakeKeeper, aws_home: AwsH
     assert 1100 < lifetime <= 1200
 
 
+def test_a_key_of_a_session_of_unknown_end_is_made_anew_within_the_hour(
+    make_keeper: MakeKeeper, aws_home: AwsHome, clock: ManualClock
+) -> None:
+    session = "[default]\naws_access_key_id = ASIA{0}\naws_secret_access_key = s\naws_session_token = t\n"
+    aws_home.credentials(session.format("FIRST"))
+    keeper = make_keeper(source="short-term-key")
+    first = keeper.get("work")
+    aws_home.credentials(session.format("SECOND"))
+    clock.advance(HOUR - 1)
+    assert keeper.get("work") == first
+    clock.advance(2)
+    until(lambda: keeper.get("work") != first, "a key of the newer session")
+
+
 def test_credential_export_signs_before_the_files_of_aws(make_profile: MakeProfile) -> None:
     sighting = look(make_profile(source="short-term-key", credential_export=Command.of(["print-keys"])))
     assert sighting is not None
