@@ -5,6 +5,7 @@ Each look is made by a new botocore session, so that what other tools have writt
 
 from __future__ import annotations
 
+import shlex
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -158,6 +159,6 @@ def _end(found: object) -> datetime | None:
 def _nothing(profile: Profile, named: str | None) -> LoginRequired:
     if named:
         message = f"AWS profile {named!r} names no credentials"
-        return LoginRequired(message, profile=profile.name, hint=f"Run: aws configure --profile {named}")
+        return LoginRequired(message, profile=profile.name, hint=f"Run: aws configure --profile {shlex.quote(named)}")
     message = "AWS's default chain found no credentials"
     return LoginRequired(message, profile=profile.name, hint="Sign in with AWS's tools, such as aws sso login")

@@ -44,6 +44,6 @@ def for_sign_in(profile: Profile, environ: Mapping[str, str] = os.environ) -> di
 
 
 def _meant(profile: Profile) -> dict[str, str]:
-    """Where the profile names one of AWS's, a command of it is meant for that one."""
+    """Where the profile names one of AWS's, a command of it is meant for that one; botocore asks for both variables."""
     named = profile.settings_as(BedrockSettings).aws_profile
-    return {"AWS_PROFILE": named} if named else {}
+    return {"AWS_PROFILE": named, "AWS_DEFAULT_PROFILE": named} if named else {}

@@ -1,4 +1,8 @@
-"""botocore's chain of places, with two changes: credential processes are bounded, and nobody is asked on a terminal."""
+"""botocore's chain of places, without those that a profile rules out, with bounded processes and nobody at a terminal.
+
+botocore ends every look with the container and the instance, also where a profile was named that has no credentials;
+the program would act as somebody else than it was told to.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from typing import Any
 from freshkey.errors import LoginRequired
 from freshkey.model import Profile
 from freshkey_bedrock.process import Process
+from freshkey_bedrock.sightings import on_instance
 
 
 def careful_resolver(session: Any, profile: Profile, ends: float) -> Any:  # noqa: ANN401  botocore has no types
@@ -26,6 +31,7 @@ def careful_resolver(session: Any, profile: Profile, ends: float) -> Any:  # noq
         return Process(argv, ends)
 
     resolver = create_credential_resolver(session)
+    resolver.providers = [provider for provider in resolver.providers if not _ruled_out(provider, session)]
     for provider in resolver.providers:
         if isinstance(provider, ProcessProvider):
             provider._popen = start  # noqa: SLF001
@@ -33,6 +39,16 @@ def careful_resolver(session: Any, profile: Profile, ends: float) -> Any:  # noq
             provider._prompter = _refusal(profile)  # noqa: SLF001
             _bound_sources(provider, start)
     return resolver
+
+
+def _ruled_out(provider: Any, session: Any) -> bool:  # noqa: ANN401  botocore has no types
+    """Tell whether a place is no part of the profile that is named, or a question that nobody here would answer."""
+    from botocore.credentials import BotoProvider, ContainerProvider, InstanceMetadataProvider, OriginalEC2Provider
+
+    if session.instance_variables().get("profile") is not None:
+        elsewhere = (BotoProvider, ContainerProvider, InstanceMetadataProvider, OriginalEC2Provider)
+        return isinstance(provider, elsewhere)
+    return isinstance(provider, InstanceMetadataProvider) and not on_instance()
 
 
 def _bound_sources(provider: Any, start: Any) -> None:  # noqa: ANN401  botocore has no types

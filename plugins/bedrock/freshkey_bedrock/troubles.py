@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING, Any, Final
 
 from freshkey.errors import (
@@ -100,7 +101,7 @@ def _facts(error: Exception) -> Mapping[str, Any]:
 
 
 def _login(command: str, aws_profile: str) -> str:
-    return f"Run: aws {command}" + (f" --profile {aws_profile}" if aws_profile != "default" else "")
+    return f"Run: aws {command}" + (f" --profile {shlex.quote(aws_profile)}" if aws_profile != "default" else "")
 
 
 def _not_found(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from aws_home import AwsHome, Metadata
-from counterparts.moto import REGION
+from counterparts.moto import REGION, Moto
 from freshkey import Keeper
 from freshkey.cli import run
 from freshkey.clock import SYSTEM
@@ -368,6 +369,45 @@ def test_metadata_are_not_asked_where_the_environment_says_so(
         with pytest.raises(LoginRequired, match="found no credentials"):
             chain.take(make_profile(), explicit=False, clock=SYSTEM)
         assert metadata.questions == []
+
+
+@pytest.mark.parametrize("handed_in_by", ["AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_CONTAINER_CREDENTIALS_FULL_URI"])
+def test_a_named_profile_without_credentials_is_nobody_else(
+    make_keeper: Callable[..., Keeper], aws_home: AwsHome, monkeypatch: pytest.MonkeyPatch, handed_in_by: str
+) -> None:
+    aws_home.config("[profile team]\nregion = eu-west-1\n")
+    with Metadata() as metadata:
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
+        monkeypatch.setenv(handed_in_by, metadata.url)
+        with pytest.raises(LoginRequired, match="AWS profile 'team' names no credentials"):
+            make_keeper(aws_profile="team").get("work")
+        assert metadata.questions == []
+        keeper = make_keeper()
+        assert str(keeper.get("work").environment()["AWS_ACCESS_KEY_ID"]).startswith("ASIAINSTANCE")
+
+
+def test_a_role_of_a_named_profile_may_be_assumed_with_what_the_instance_hands_in(
+    make_keeper: Callable[..., Keeper], aws_home: AwsHome, moto: Moto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    role = moto.role(f"role-{time.monotonic_ns()}")
+    aws_home.config(f"[profile team]\nrole_arn = {role}\ncredential_source = Ec2InstanceMetadata\n")
+    with Metadata() as metadata:
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.url)
+        assert make_keeper(aws_profile="team").get("work").expires_at is not None
+        assert metadata.questions != []
+
+
+def test_metadata_are_not_asked_on_a_machine_of_another_maker(
+    make_profile: Callable[..., Profile], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
+    monkeypatch.setattr("freshkey_bedrock.sightings.on_instance.__defaults__", (os.environ, tmp_path))
+    asked: list[object] = []
+    monkeypatch.setattr("botocore.utils.InstanceMetadataFetcher.retrieve_iam_role_credentials", asked.append)
+    with pytest.raises(LoginRequired, match="found no credentials"):
+        chain.take(make_profile(), explicit=False, clock=SYSTEM)
+    assert asked == []
 
 
 def test_a_look_up_as_a_whole_has_a_deadline(

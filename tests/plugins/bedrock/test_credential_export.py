@@ -144,12 +144,14 @@ def test_it_sees_where_the_files_of_aws_are_and_no_credential(
 
 
 def test_it_is_meant_for_the_profile_of_aws_that_is_named(
-    helper: Helper, make_keeper: MakeKeeper, clock: ManualClock, tmp_path: Path
+    helper: Helper, make_keeper: MakeKeeper, clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+        monkeypatch.setenv(name, "another")
     helper.prints(flat("ONE", clock))
-    helper.does(f"echo $AWS_PROFILE > {tmp_path}/seen; cat {helper.path.with_suffix('.out')}")
+    helper.does(f"echo $AWS_PROFILE $AWS_DEFAULT_PROFILE > {tmp_path}/seen; cat {helper.path.with_suffix('.out')}")
     make_keeper(credential_export=[str(helper.path)], aws_profile="team").get("work")
-    assert (tmp_path / "seen").read_text() == "team\n"
+    assert (tmp_path / "seen").read_text() == "team team\n"
 
 
 MISBEHAVING = {

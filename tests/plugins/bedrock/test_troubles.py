@@ -144,3 +144,8 @@ def test_a_known_end_sets_the_time_and_an_unknown_one_an_hour(profile: Profile, 
 def test_a_profile_without_credentials_says_how_to_give_it_some(make_profile: Callable[..., Profile]) -> None:
     assert "aws configure --profile team" in str(chain._nothing(make_profile(), "team"))
     assert "aws sso login" in str(chain._nothing(make_profile(), None))
+
+
+def test_a_command_to_run_can_be_pasted_whatever_the_profile_is_called() -> None:
+    for error in (exceptions.SSOError(), exceptions.UnauthorizedSSOTokenError()):
+        assert explained(error, "my team; reboot").hint == "Run: aws sso login --profile 'my team; reboot'"
