@@ -16,6 +16,7 @@ from freshkey.model import Interaction, Profile, Sighting
 from freshkey.person import is_attended
 from freshkey_vertex.files import CREDENTIALS_VARIABLE, LINK_LOCAL, CredentialsFile, Unloadable, gcloud_path, read_file
 from freshkey_vertex.formats import GoogleCredential, Kind
+from freshkey_vertex.identity import shown_text
 from freshkey_vertex.places import places
 from freshkey_vertex.settings import VertexSettings, leaves_it_to_others
 
@@ -123,14 +124,14 @@ def _identification(file: CredentialsFile, profile: Profile, source_id: str) -> 
     from freshkey_vertex.loading import impersonation_target, load
 
     who = file.info["source_credentials"] if file.type == "impersonated_service_account" else file.info
-    account = who.get("client_email") or who.get("account")
+    account = shown_text(who.get("client_email")) or shown_text(who.get("account"))
     url = file.info.get("service_account_impersonation_url")
     by = "gcloud auth application-default login" if source_id == GCLOUD_FILE else f"the tool that wrote {file.path}"
     return Identification(
         credentials=load(file, profile.settings_as(VertexSettings), os.environ),
         kind=_KINDS[who["type"]],
-        whose=str(account or file.path),
-        account=account if isinstance(account, str) and account else None,
+        whose=account or str(file.path),
+        account=account,
         sign_in=f"Run: {by}" if source_id == GCLOUD_FILE else f"Sign in again with {by}",
         impersonated=impersonation_target(url) if url else None,
     )

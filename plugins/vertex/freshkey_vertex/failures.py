@@ -17,6 +17,18 @@ from freshkey_vertex.transport import Transport
 REAUTHENTICATION: Final = frozenset({"invalid_rapt", "rapt_required"})
 """``error_subtype`` of ``invalid_grant`` where the organisation wants its people to sign in again now and then."""
 
+STUMBLES: Final = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    OSError,
+    RecursionError,
+)
+"""What google-auth trips over, besides its own errors, where an answer or a file is not what it expects. The texts
+quote both."""
+
 
 @frozen(kw_only=True)
 class Attempt:

@@ -15,7 +15,7 @@ from freshkey.clock import Clock
 from freshkey.errors import FreshkeyError, ProtocolError
 from freshkey.model import Identity, Profile
 from freshkey.secret import Secret
-from freshkey_vertex.failures import Attempt, failure
+from freshkey_vertex.failures import STUMBLES, Attempt, failure
 from freshkey_vertex.formats import GoogleCredential, Kind
 from freshkey_vertex.loading import impersonating
 from freshkey_vertex.places import Places
@@ -98,8 +98,7 @@ def _token(wanted: Identification, transport: Transport) -> Secret:
     trouble: FreshkeyError
     try:
         wanted.credentials.refresh(transport)
-    except (GoogleAuthError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, OSError):
-        # Of google-auth, or of what it tripped over: their texts quote answers and output of programs.
+    except (GoogleAuthError, *STUMBLES):
         attempt = Attempt(
             kind=wanted.kind, whose=wanted.whose, impersonated=wanted.impersonated, sign_in=wanted.sign_in
         )

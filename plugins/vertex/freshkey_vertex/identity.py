@@ -36,14 +36,15 @@ def from_id_token(members: Mapping[str, Any], known: Identity) -> Identity:
 def from_claims(claims: Mapping[str, Any], known: Identity) -> Identity:
     """Return whose claims such as ``sub``, ``email`` and ``hd`` are, gaps filled with what is known."""
     told = Identity(
-        account=_text(claims.get("sub")),
-        email=_text(claims.get("email")),
-        organization_name=_text(claims.get("hd")),
+        account=shown_text(claims.get("sub")),
+        email=shown_text(claims.get("email")),
+        organization_name=shown_text(claims.get("hd")),
         project=known.project,
     )
     return told.completed_by(known)
 
 
-def _text(value: object) -> str | None:
+def shown_text(value: object) -> str | None:
+    """Return a name that can be shown and logged as it is; None for what is none."""
     usable = isinstance(value, str) and 0 < len(value) <= _LONGEST and value.isprintable()
     return str(value) if usable else None

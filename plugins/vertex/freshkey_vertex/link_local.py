@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import queue
 import threading
@@ -45,10 +46,8 @@ class _Exchange:
     """One exchange while it runs."""
 
     def __init__(self, request: Request, deadline: float) -> None:
-        address = urlsplit(request.url)
-        self._host = address.hostname or ""
-        self._connection = http.client.HTTPConnection(self._host, address.port or 80, timeout=deadline)
-        self._target = (address.path or "/") + (f"?{address.query}" if address.query else "")
+        self._host = urlsplit(request.url).hostname or ""
+        self._deadline = deadline
         self._request = request
         self.answers: queue.SimpleQueue[Response | FreshkeyError] = queue.SimpleQueue()
 
@@ -58,18 +57,19 @@ class _Exchange:
             self.answers.put(self._exchanged())
         except (OSError, http.client.HTTPException, ValueError):
             self.answers.put(self.no_answer())
-        finally:
-            self._connection.close()
 
     def no_answer(self) -> TransientError:
         """Return the error for a server that is not there."""
         return TransientError(f"the metadata server {self._host} does not answer")
 
     def _exchanged(self) -> Response | FreshkeyError:
-        request = self._request
-        self._connection.request(request.method, self._target, request.body or None, dict(request.headers))
-        answer = self._connection.getresponse()
-        body = answer.read(LARGEST + 1)
+        request, address = self._request, urlsplit(self._request.url)
+        target = (address.path or "/") + (f"?{address.query}" if address.query else "")
+        connection = http.client.HTTPConnection(self._host, address.port or 80, timeout=self._deadline)
+        with contextlib.closing(connection):
+            connection.request(request.method, target, request.body or None, dict(request.headers))
+            answer = connection.getresponse()
+            body = answer.read(LARGEST + 1)
         if len(body) > LARGEST or not 200 <= answer.status < 600 or 300 <= answer.status < 400:  # noqa: PLR2004  RFC 9110, 15
             return ProtocolError(f"the metadata server {self._host} answers with a redirect, or with too much")
         headers = {name.lower(): value for name, value in answer.getheaders()}

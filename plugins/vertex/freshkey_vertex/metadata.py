@@ -15,9 +15,11 @@ from freshkey.clock import Clock
 from freshkey.errors import LoginRequired, ProviderRefused, TransientError
 from freshkey.http import Response
 from freshkey.model import Profile, Sighting
+from freshkey_vertex.failures import STUMBLES
 from freshkey_vertex.files import CREDENTIALS_VARIABLE
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.hosts import transport
+from freshkey_vertex.identity import shown_text
 from freshkey_vertex.places import places
 from freshkey_vertex.settings import VertexSettings, leaves_it_to_others
 from freshkey_vertex.transport import DEADLINE, Transport
@@ -93,15 +95,16 @@ def _machine(profile: Profile, clock: Clock) -> tuple[str, str | None]:
     except TransientError:
         if known or _is_google(prober.last):
             raise
-    except GoogleAuthError:
-        project = None  # another answer than 200: one of the two is not known there
+    except (GoogleAuthError, *STUMBLES):
+        project = None  # another answer than 200: one of the two is not known there, or it makes no sense
     if not _is_google(prober.last):
         raise _nobody_there(profile, server)
     _answered.add(server)
-    if not isinstance(info, Mapping) or not isinstance(info.get("email"), str):
+    account = shown_text(info.get("email")) if isinstance(info, Mapping) else None
+    if account is None:
         message = "the metadata server knows no service account of this machine"
         raise ProviderRefused(message, profile=profile.name, hint="Attach one to it, or skip the source metadata")
-    return info["email"], project if isinstance(project, str) else None
+    return account, project if isinstance(project, str) else None
 
 
 def _is_google(answer: Response | None) -> bool:
@@ -112,8 +115,16 @@ def _is_google(answer: Response | None) -> bool:
 def _transport(profile: Profile, clock: Clock, *, patience: float = DEADLINE) -> Transport:
     from google.auth.compute_engine import _metadata
 
-    server = urlsplit(f"//{_metadata._GCE_METADATA_HOST}").hostname or ""  # noqa: SLF001  as above
+    server = _host(str(_metadata._GCE_METADATA_HOST))  # noqa: SLF001  as above
     return transport(profile, clock=clock, plain_hosts={*_DEFAULT_HOSTS, server}, plain_deadline=patience)
+
+
+def _host(server: str) -> str:
+    """Return the host in what names a server; of something that is no address, none, and nobody is asked."""
+    try:
+        return urlsplit(f"//{server}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _nobody_there(profile: Profile, server: str) -> LoginRequired:

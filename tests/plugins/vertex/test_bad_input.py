@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from freshkey.errors import ConfigurationError, FreshkeyError, ProviderRefused
+from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, OutcomeUnknown, ProviderRefused
 from freshkey.model import Profile
 from freshkey_vertex.files import LARGEST, Unloadable
 from freshkey_vertex.formats import GoogleCredential
@@ -108,6 +108,19 @@ def test_a_key_of_another_account(refused: Refused, cloud: GoogleCloud) -> None:
     members = cloud.service_account(client_email="other@demo-project.iam.gserviceaccount.com")
     said = refused(members, ProviderRefused)
     assert "Google refused other@demo-project.iam.gserviceaccount.com: invalid_grant (status 400)" in said
+
+
+@pytest.mark.parametrize("name", ["a\x1b[2J\nfreshkey: all is well", "a" * 300, {"a": "canary"}])
+def test_a_name_that_cannot_be_shown_is_not(refused: Refused, cloud: GoogleCloud, name: Any) -> None:
+    said = refused(cloud.authorized_user(account=name, refresh_token="1//over"), LoginRequired)
+    assert "key.json has expired or was revoked" in said
+    assert said.isprintable()
+    assert len(said) < 400
+
+
+def test_an_answer_that_is_too_deep(refused: Refused, cloud: GoogleCloud) -> None:
+    cloud.failures["/oauthtoken"] = [(200, {"text": "[" * 100_000})]
+    refused(cloud.external_user(), OutcomeUnknown)
 
 
 @pytest.mark.parametrize(

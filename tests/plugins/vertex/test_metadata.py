@@ -9,8 +9,11 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -63,6 +66,39 @@ def black_hole(monkeypatch: pytest.MonkeyPatch) -> Iterator[BlackHole]:
     monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", hole.host)
     yield hole
     hole.close()
+
+
+class Impostor(BaseHTTPRequestHandler):
+    """Answers everything with one text, and claims to be a metadata server."""
+
+    body: ClassVar[bytes] = b""
+    kind: ClassVar[str | None] = "application/json"
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Metadata-Flavor", "Google")
+        if self.kind:
+            self.send_header("Content-Type", self.kind)
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *arguments: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def impostor(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Impostor]]:
+    from google.auth.compute_engine import _metadata
+
+    class Handler(Impostor):
+        pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", f"127.0.0.1:{server.server_port}")
+        yield Handler
+        server.shutdown()
 
 
 # --- who says so ------------------------------------------------------------------------------------------------------
@@ -271,3 +307,43 @@ def test_what_is_no_answer(answer: bytes) -> None:
 def test_single_bytes_do_not_hold_anybody() -> None:
     with pytest.raises(TransientError, match="does not answer"):
         exchange(b"HTTP/1.1 200 ok\r\nContent-Length: 0\r\n\r\n", drip=0.2)
+
+
+# --- answers that make no sense ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("server", ["127.0.0.1:99999", "127.0.0.1:abc", "[::1", "a b", "ada@127.0.0.1:1"])
+def test_a_variable_that_holds_no_address_names_no_server(
+    make_profile: MakeProfile, take: Take, monkeypatch: pytest.MonkeyPatch, server: str
+) -> None:
+    from google.auth.compute_engine import _metadata
+
+    monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", server)
+    with pytest.raises(LoginRequired, match="no metadata server answers at"):
+        take(make_profile(), "metadata")
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"{}", None),
+        (b"canary", "application/json"),
+        (b"\xff\xfe", "application/json"),
+        (b"[" * 60000, "application/json"),
+        (b'{"email": 3}', "application/json"),
+        (b'{"email": "a\\u001b[2J\\nb", "access_token": "canary", "expires_in": 3600}', "application/json"),
+    ],
+)
+def test_an_account_that_cannot_be_read_is_none(
+    make_profile: MakeProfile, take: Take, impostor: type[Impostor], body: bytes, kind: str | None
+) -> None:
+    impostor.body, impostor.kind = body, kind
+    with pytest.raises(ProviderRefused, match="knows no service account of this machine") as caught:
+        take(make_profile(), "metadata")
+    assert "canary" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_token_that_cannot_be_sent_is_none(make_profile: MakeProfile, take: Take, impostor: type[Impostor]) -> None:
+    impostor.body = b'{"email": "a@example.com", "access_token": "canary\\r\\nx: y", "expires_in": 3600}'
+    with pytest.raises(ProtocolError, match="what came for this machine's service account a@example\\.com is"):
+        take(make_profile(), "metadata")
