@@ -28,6 +28,10 @@ EXECUTABLE_VARIABLE: Final = "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES"
 LARGEST: Final = 256 * 1024
 """Bytes that one of these files may have."""
 
+UNIVERSE: Final = "googleapis.com"
+"""The one cloud that is supported. For another, google-auth would sign a service account's tokens itself, which no
+server here takes, and ask nobody."""
+
 LINK_LOCAL: Final = frozenset({"169.254.169.254", "fd00:ec2::254"})
 """Metadata servers of Azure and AWS, which speak plain http and cannot be reached from another machine."""
 
@@ -90,7 +94,7 @@ def read_file(path: Path, *, allow_insecure_loopback: bool = False) -> Credentia
 
     Raises:
         Unloadable: It is missing, cannot be read, or lacks what its type needs. The message never quotes it.
-        ConfigurationError: It names an address that secrets cannot be sent to.
+        ConfigurationError: It names an address that secrets cannot be sent to, or is for another cloud.
     """
     info = _object(read_bytes(path), path)
     kind = _checked_type(info, path)
@@ -139,6 +143,9 @@ def _checked_type(info: Mapping[str, Any], path: Path, *, nested: bool = False) 
     source = "source_credentials" if kind == "impersonated_service_account" else "credential_source"
     if kind in {"impersonated_service_account", "external_account"} and not isinstance(info.get(source), dict):
         wrong.append(source)
+    if info.get("universe_domain") not in (None, UNIVERSE):
+        message = f"{path} is for another cloud than Google's public one (universe_domain)"
+        raise ConfigurationError(message, hint="Such clouds are not supported")
     if wrong:
         message = f"{path}, of the type {kind}, lacks {' and '.join(wrong)}, or has something else there"
         raise Unloadable(message, hint="Download it again, or sign in again with the tool that wrote it")

@@ -16,7 +16,7 @@ from freshkey.errors import LoginRequired, ProviderRefused, TransientError
 from freshkey.http import Response
 from freshkey.model import Profile, Sighting
 from freshkey_vertex.failures import STUMBLES
-from freshkey_vertex.files import CREDENTIALS_VARIABLE
+from freshkey_vertex.files import CREDENTIALS_VARIABLE, UNIVERSE
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.hosts import transport
 from freshkey_vertex.identity import shown_text
@@ -67,7 +67,7 @@ def take(profile: Profile, *, clock: Clock) -> GoogleCredential:
     identification = Identification(
         # Left to itself it would ask for the universe with a transport of its own, and wait for minutes.
         credentials=compute_engine.Credentials(
-            scopes=list(profile.settings_as(VertexSettings).scopes), universe_domain="googleapis.com"
+            scopes=list(profile.settings_as(VertexSettings).scopes), universe_domain=UNIVERSE
         ),
         kind="service account",
         whose=f"this machine's service account {account}",

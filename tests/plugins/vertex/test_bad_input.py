@@ -17,7 +17,7 @@ from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, Ou
 from freshkey.model import Profile
 from freshkey_vertex.files import LARGEST, Unloadable
 from freshkey_vertex.formats import GoogleCredential
-from google_cloud import SUBJECT_TOKEN, TARGET, GoogleCloud, pem
+from google_cloud import ROBOT, SUBJECT_TOKEN, TARGET, GoogleCloud, pem
 
 
 MakeProfile = Callable[..., Profile]
@@ -85,6 +85,20 @@ def test_an_impersonation_has_no_other_as_its_source(refused: Refused, cloud: Go
     said = refused({**inner, "source_credentials": inner})
     assert "key.json impersonates with another impersonation. Name those between in delegates" in said
     assert cloud.seen == []
+
+
+@pytest.mark.parametrize("universe", ["canary.example", "", 3, ["googleapis.com"]])
+def test_another_cloud_is_not_supported(refused: Refused, cloud: GoogleCloud, universe: object) -> None:
+    said = refused(cloud.service_account(universe_domain=universe), ConfigurationError)
+    assert "is for another cloud than Google's public one (universe_domain)" in said
+    assert cloud.seen == []
+
+
+def test_the_public_cloud_by_name(
+    make_profile: MakeProfile, cloud: GoogleCloud, take: Take, write_file: WriteFile
+) -> None:
+    path = write_file(cloud.service_account(universe_domain="googleapis.com"))
+    assert take(make_profile(credentials_file=path), "credentials-file").identity.email == ROBOT
 
 
 @pytest.mark.parametrize("broken", ["-----BEGIN PRIVATE KEY-----\ncanary\n-----END PRIVATE KEY-----\n", "canary"])
