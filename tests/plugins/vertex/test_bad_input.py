@@ -166,6 +166,7 @@ def test_loopback_without_tls_needs_the_setting(make_profile: MakeProfile, write
     [
         {"url": "http://example.com/token"},
         {"url": "http://169.254.169.254@example.com/token"},
+        {"url": "http://ada:canary@169.254.169.254/token"},
         {"environment_id": "aws1", "regional_cred_verification_url": "http://example.com/{region}"},
     ],
 )

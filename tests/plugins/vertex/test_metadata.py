@@ -205,7 +205,7 @@ def test_nothing_anywhere_is_answered_within_two_seconds(configure: Callable[...
     configure(on_google_cloud=True)
     hole = BlackHole()
     program = (
-        "import time, freshkey\n"
+        "import time, freshkey, google.auth.compute_engine, freshkey_vertex.fetching, freshkey_vertex.sources\n"
         "from freshkey.errors import LoginRequired\n"
         "with freshkey.Keeper() as keeper:\n"
         "    began = time.monotonic()\n"
@@ -227,8 +227,9 @@ def test_nothing_anywhere_is_answered_within_two_seconds(configure: Callable[...
     assert "no metadata server answers at" in said, done.stderr
     assert len(hole.connections) == 1
     assert float(seconds) >= 1.0
-    # Loading google-auth on a busy machine is part of it; google-auth itself takes twelve seconds.
-    assert float(seconds) < 6.0
+    assert metadata.PATIENCE == 1.0
+    # Two on a machine that has time; one that is busy with other tests gets as much again. google-auth takes twelve.
+    assert float(seconds) < 4.0
 
 
 def test_a_server_that_answered_before_is_expected_back(
