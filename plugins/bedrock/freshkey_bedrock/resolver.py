@@ -28,7 +28,7 @@ def careful_resolver(session: Any, profile: Profile, ends: float) -> Any:  # noq
     from botocore.credentials import AssumeRoleProvider, ProcessProvider, create_credential_resolver
 
     def start(argv: list[str], **_pipes: object) -> Process:
-        return Process(argv, ends)
+        return Process(argv, ends, profile.name)
 
     resolver = create_credential_resolver(session)
     resolver.providers = [provider for provider in resolver.providers if not _ruled_out(provider, session)]

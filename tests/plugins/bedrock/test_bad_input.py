@@ -339,6 +339,26 @@ def test_each_is_said_on_the_command_line(case: Case, at_home: Path, capsys: pyt
     assert "Traceback" not in said.err
 
 
+@pytest.mark.parametrize("start", ["/opt/venv/bin/freshkey", "python3 -m freshkey", "C:/venv/Scripts/freshkey.exe"])
+def test_a_credential_process_that_asks_freshkey_for_the_same_again_is_not_started(
+    make_keeper: Callable[..., Keeper], aws_home: AwsHome, start: str
+) -> None:
+    aws_home.config(f"[default]\ncredential_process = {start} export work --format credential-process\n")
+    with pytest.raises(ConfigurationError, match=r"^work: .*asks freshkey for 'work', which asks AWS's tools. Say"):
+        make_keeper().get("work")
+
+
+def test_a_credential_process_may_be_freshkey_for_another_profile(
+    make_keeper: Callable[..., Keeper], aws_home: AwsHome, tmp_path: Path
+) -> None:
+    program = aws_home.process("print('{\\"Version\\": 1, \\"AccessKeyId\\": \\"A\\", \\"SecretAccessKey\\": \\"s\\"}')")
+    (tmp_path / "freshkey").symlink_to(program)
+        aws_home.process('print(\'{"Version":1,"AccessKeyId":"A","SecretAccessKey":"s"}\')')
+    )
+    aws_home.config(f"[default]\ncredential_process = {tmp_path}/freshkey export people\n")
+    assert make_keeper().get("work").environment()["AWS_ACCESS_KEY_ID"] == "A"
+
+
 # --- time -------------------------------------------------------------------------------------------------------------
 
 
