@@ -7,7 +7,6 @@ at `expired` and `token` themselves.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -33,6 +32,10 @@ HOLDS: Final = 1.0
 class KeptCredentials(CredentialsWithQuotaProject):
     """Credentials of one profile, used from any number of threads.
 
+    It has no lock, which a child that is forked meanwhile would wait for without end: who uses this as google-auth
+    does gets the keeper's answer, and what two threads wrote crosswise is good for `HOLDS` seconds at the most. One
+    that hands in a credential that was refused before gets the one that took its place.
+
     Args:
         source: Where credentials come from.
         profile: Name of the profile; None for the selected one.
@@ -51,7 +54,6 @@ class KeptCredentials(CredentialsWithQuotaProject):
         self._source = source
         self._profile = profile
         self._wanted_quota = quota_project
-        self._mutex = threading.Lock()
         self._sent: Credential | None = None
         self._elapsed = elapsed
         self._asked_at = elapsed()
@@ -67,9 +69,7 @@ class KeptCredentials(CredentialsWithQuotaProject):
         Raises:
             RefreshError: The keeper has nothing; its ``__cause__`` says why.
         """
-        credential = self._asked(None)
-        with self._mutex:
-            self._sent = credential
+        credential = self._sent = self._asked(None)
         headers.update({name.lower(): value for name, value in credential.headers(method, url).items()})
         if self._wanted_quota:
             headers["x-goog-user-project"] = self._wanted_quota
@@ -80,8 +80,7 @@ class KeptCredentials(CredentialsWithQuotaProject):
         Raises:
             RefreshError: The keeper has nothing; its ``__cause__`` says why.
         """
-        with self._mutex:
-            refused, self._sent = self._sent, None
+        refused, self._sent = self._sent, None
         self._asked(refused)
 
     def with_quota_project(self, quota_project_id: str | None) -> KeptCredentials:
@@ -96,12 +95,11 @@ class KeptCredentials(CredentialsWithQuotaProject):
             raise RefreshError(str(error), retryable=isinstance(error, TransientError)) from error
         if not isinstance(credential, GoogleCredential):
             raise RefreshError(f"the profile {self._profile!r} is none of Google's", retryable=False)
-        with self._mutex:
-            self._asked_at = self._elapsed()
-            self.token = credential.access_token.reveal()
-            ends = credential.expires_at
-            self.expiry = ends.astimezone(UTC).replace(tzinfo=None) if isinstance(ends, datetime) else None
-            self._quota_project_id = self._wanted_quota or credential.quota_project
+        self._asked_at = self._elapsed()
+        self.token = credential.access_token.reveal()
+        ends = credential.expires_at
+        self.expiry = ends.astimezone(UTC).replace(tzinfo=None) if isinstance(ends, datetime) else None
+        self._quota_project_id = self._wanted_quota or credential.quota_project
         return credential
 
     def _get(self, refused: Credential | None) -> Credential:

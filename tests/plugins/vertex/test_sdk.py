@@ -262,6 +262,53 @@ def test_anthropic_vertex_works_in_a_loop(cloud: GoogleCloud, kept: Keeper) -> N
     assert asyncio.run(ask()) == {"m"}
 
 
+FORKING = """
+import os, signal, threading, time, warnings
+from freshkey.clock import SYSTEM
+from freshkey.secret import Secret
+from freshkey_vertex import google_credentials
+from freshkey_vertex.formats import GoogleCredential
+
+warnings.simplefilter("ignore")
+now = SYSTEM.now()
+token = GoogleCredential(obtained=now, lifetime=3600.0, access_token=Secret("t"), kind="user", project="demo-project")
+
+class Source:
+    def get(self, profile, *, min_ttl=0.0, refused=None):
+        return token
+
+credentials = google_credentials(Source(), "work")
+
+def ask():
+    credentials.before_request(None, "GET", "https://example.com/", {})
+    credentials.refresh(None)
+
+def ask_on():
+    while True:
+        ask()
+
+ask()
+for _ in range(3):
+    threading.Thread(target=ask_on, daemon=True).start()
+for _ in range(40):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        ask()
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        print("a child hangs", flush=True)
+        os._exit(1)
+print("all children asked", flush=True)
+os._exit(0)
+"""
+
+
+def test_a_child_forked_in_the_middle_of_a_request_asks_as_well() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKING], capture_output=True, text=True, timeout=100, check=False)
+    assert done.stdout == "all children asked\n", done.stderr
+
+
 def test_many_threads_share_one_refresh(cloud: GoogleCloud, kept: Keeper) -> None:
     cloud.lifetime, cloud.delay = 3600, 0.3
     credentials = google_credentials(kept, "work")
