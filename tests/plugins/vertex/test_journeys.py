@@ -130,6 +130,7 @@ def test_a_file_of_each_type_gives_tokens_that_are_renewed(
 ) -> None:
     prepare, account, kind = file
     path = write_file(prepare(cloud, write_file))
+    written = path.read_bytes(), path.stat()
     cloud.lifetime = 3
     one = keeper(credentials_file=str(path))
     first = one.get("work")
@@ -139,6 +140,11 @@ def test_a_file_of_each_type_gives_tokens_that_are_renewed(
     newer = renewed(one, first)
     assert whose(cloud, newer) == account
     assert not first.expired()
+    assert (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino) == (
+        written[0],
+        written[1].st_mtime_ns,
+        written[1].st_ino,
+    )
 
 
 def test_the_command_line_prints_a_token_of_each(

@@ -16,7 +16,7 @@ from freshkey_vertex.failures import Attempt, failure
 from freshkey_vertex.formats import GoogleCredential, Kind
 from freshkey_vertex.hosts import transport
 from freshkey_vertex.transport import Transport
-from google_cloud import TARGET, GoogleCloud
+from google_cloud import SUBJECT_TOKEN, TARGET, GoogleCloud
 
 
 MakeProfile = Callable[..., Profile]
@@ -76,7 +76,19 @@ def test_no_library_logs_a_secret(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     cloud.may_impersonate |= {("ada@example.com", TARGET), ("workload", TARGET)}
-    for members in (cloud.authorized_user(), cloud.service_account(), cloud.external_user()):
+    subject = {"file": str(write_file(SUBJECT_TOKEN, "subject"))}
+    impersonating = {
+        "type": "impersonated_service_account",
+        "service_account_impersonation_url": cloud.impersonation_url(),
+        "source_credentials": cloud.authorized_user(),
+    }
+    for members in (
+        cloud.authorized_user(),
+        cloud.service_account(),
+        cloud.external_user(),
+        cloud.external_account(subject, service_account_impersonation_url=cloud.impersonation_url()),
+        impersonating,
+    ):
         take(make_profile(credentials_file=write_file(members)), "credentials-file")
     take(make_profile(credentials_file=write_file(cloud.authorized_user()), impersonate=TARGET), "credentials-file")
     cloud.refresh_tokens.clear()
