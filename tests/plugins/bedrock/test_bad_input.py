@@ -351,12 +351,10 @@ def test_a_credential_process_that_asks_freshkey_for_the_same_again_is_not_start
 def test_a_credential_process_may_be_freshkey_for_another_profile(
     make_keeper: Callable[..., Keeper], aws_home: AwsHome, tmp_path: Path
 ) -> None:
-    program = aws_home.process("print('{\\"Version\\": 1, \\"AccessKeyId\\": \\"A\\", \\"SecretAccessKey\\": \\"s\\"}')")
+    program = aws_home.rotating_process("whatever", seconds=3600)
     (tmp_path / "freshkey").symlink_to(program)
-        aws_home.process('print(\'{"Version":1,"AccessKeyId":"A","SecretAccessKey":"s"}\')')
-    )
     aws_home.config(f"[default]\ncredential_process = {tmp_path}/freshkey export people\n")
-    assert make_keeper().get("work").environment()["AWS_ACCESS_KEY_ID"] == "A"
+    assert make_keeper().get("work").environment()["AWS_ACCESS_KEY_ID"] == "ASIARUN1"
 
 
 # --- time -------------------------------------------------------------------------------------------------------------
