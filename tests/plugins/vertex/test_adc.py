@@ -244,6 +244,13 @@ def test_what_an_impersonation_asks_for(
     assert "x-goog-user-project" not in asked.headers
 
 
+def test_a_reauthentication_of_gcloud_is_shown_to_google(
+    cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take
+) -> None:
+    take(make_profile(credentials_file=write_file(cloud.authorized_user(rapt_token="proof"))), "credentials-file")
+    assert cloud.count("/token", rapt="proof") == 1
+
+
 def test_a_file_says_where_it_impersonates_and_through_whom(
     cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take
 ) -> None:

@@ -151,6 +151,20 @@ def test_a_token_uri_that_secrets_cannot_be_sent_to(refused: Refused, cloud: Goo
     assert "token_uri: an address that secrets would be sent to " + why in said
 
 
+def test_a_source_s_addresses_are_judged_as_well(refused: Refused, cloud: GoogleCloud) -> None:
+    for source in (
+        cloud.authorized_user(token_uri="http://169.254.169.254/token"),
+        cloud.external_account({"url": "http://example.com/token"}),
+    ):
+        outer = {
+            "type": "impersonated_service_account",
+            "service_account_impersonation_url": cloud.impersonation_url(),
+            "source_credentials": source,
+        }
+        assert "source_credentials." in refused(outer, ConfigurationError)
+    assert cloud.seen == []
+
+
 def test_loopback_without_tls_needs_the_setting(make_profile: MakeProfile, write_file: WriteFile, take: Take) -> None:
     path = write_file(
         {"type": "service_account", "client_email": "a", "private_key": pem(), "token_uri": "http://127.0.0.1/t"}
@@ -168,6 +182,8 @@ def test_loopback_without_tls_needs_the_setting(make_profile: MakeProfile, write
         {"url": "http://169.254.169.254@example.com/token"},
         {"url": "http://ada:canary@169.254.169.254/token"},
         {"environment_id": "aws1", "regional_cred_verification_url": "http://example.com/{region}"},
+        {"environment_id": "aws1", "region_url": "http://example.com/"},
+        {"environment_id": "aws1", "imdsv2_session_token_url": "http://example.com/"},
     ],
 )
 def test_an_identity_token_is_fetched_by_https(refused: Refused, cloud: GoogleCloud, source: dict[str, str]) -> None:
