@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -217,6 +218,31 @@ def test_it_is_kept_renewed_and_ended_through_the_command_line(
     assert freshkey("logout", "work").returncode == 0
     assert cloud.refresh_tokens == {}
     assert freshkey("token", "work").returncode == 3
+
+
+def test_a_browser_signs_in_from_the_command_line_and_no_child_gets_what_renews_it(
+    cloud: GoogleCloud, configure: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(client_id=CLIENT_ID, client_secret=CLIENT_SECRET)
+    browser = tmp_path / "browser"
+    browser.write_text(
+        f"#!{sys.executable}\nimport sys\nfrom freshkey.testing.browser import follow\nfollow(sys.argv[1])\n"
+    )
+    browser.chmod(0o700)
+    monkeypatch.setenv("BROWSER", str(browser))
+    signed_in = freshkey("login", "work")
+    assert signed_in.returncode == 0, signed_in.stderr
+    asked = freshkey("whoami", "work")
+    assert (asked.returncode, "ada@example.com" in asked.stdout) == (0, True)
+    exported = freshkey("export", "work")
+    child = freshkey("exec", "work", "--", sys.executable, "-c", "import os; print(dict(os.environ))")
+    explained = freshkey("explain", "work")
+    (renewing,) = cloud.refresh_tokens
+    (token,) = cloud.tokens
+    assert token in exported.stdout
+    assert token in child.stdout
+    for done in (signed_in, asked, exported, child, explained):
+        assert not [secret for secret in (renewing, CLIENT_SECRET) if secret in done.stdout + done.stderr]
 
 
 def freshkey(*arguments: str) -> subprocess.CompletedProcess[str]:
