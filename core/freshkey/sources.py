@@ -226,7 +226,14 @@ def explain(
     consent: Consent | None = None,
     selection: tuple[Choice, ...] = (),
 ) -> Explanation:
-    """Return the walk as people read it; a store that cannot be read is part of the answer, not an error."""
+    """Return the walk as people read it; a store or source that cannot be read is part of the answer, not an error.
+
+    Raises:
+        ConfigurationError: The profile names a source that the provider does not have.
+        PluginBroken: The provider broke its contract.
+    """
+    chosen_source(profile, description)
+    skipped_sources(profile, description)
     trouble = ""
 
     def stored_or_trouble() -> Credential | None:
@@ -237,11 +244,18 @@ def explain(
             trouble = str(error)
             return None
 
-    steps = []
-    for step in walk(profile, description, look, stored_or_trouble, consent):
-        if trouble and step.source.owned and step.why == NOTHING:
-            step = evolve(step, why=trouble)  # noqa: PLW2901  the same step, better explained
-        steps.append(step)
+    steps: list[Step] = []
+    try:
+        for step in walk(profile, description, look, stored_or_trouble, consent):
+            if trouble and step.source.owned and step.why == NOTHING:
+                step = evolve(step, why=trouble)  # noqa: PLW2901  the same step, better explained
+            steps.append(step)
+    except ConfigurationError as error:
+        # Whoever asks for a credential meets the same error there: nothing behind it is used in its place.
+        broken, *behind = description.sources[len(steps) :]
+        steps.append(Step(source=broken, sighting=None, wins=False, why=f"cannot be used: {error}"))
+        why = f"not reached: {broken.id!r} has to be mended first"
+        steps += [Step(source=source, sighting=None, wins=False, why=why) for source in behind]
     return Explanation(
         profile=profile.name,
         selected_by=selected_by,

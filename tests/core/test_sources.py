@@ -327,3 +327,30 @@ def test_a_broken_look_is_not_taken_for_nothing_there() -> None:
 
     with pytest.raises(PluginBroken):
         explained(Broken())
+
+
+def test_a_source_that_cannot_be_used_is_explained_and_nothing_behind_it_is_promised() -> None:
+    class Broken(World):
+        def look(self, source: Source) -> Sighting | None:
+            if source.id == "helper":
+                raise ConfigurationError("EXAMPLE_KEY holds no usable secret", hint="Unset it")
+            return super().look(source)
+
+    steps = explained(Broken("kept-helper")).steps
+    assert [(step.source.id, step.wins, step.why) for step in steps] == [
+        ("env", False, "nothing there"),
+        ("sign-in", False, "nothing there"),
+        ("helper", False, "cannot be used: EXAMPLE_KEY holds no usable secret. Unset it"),
+        ("kept-helper", False, "not reached: 'helper' has to be mended first"),
+    ]
+
+
+def test_a_source_that_does_not_exist_is_no_step_of_the_walk() -> None:
+    with pytest.raises(ConfigurationError, match="has no source 'hepler'"):
+        explain(
+            profile(source="hepler"),
+            description(sources=ALL),
+            selected_by="name given",
+            look=World().look,
+            stored=World().stored,
+        )
