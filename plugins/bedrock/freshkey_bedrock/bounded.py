@@ -22,7 +22,7 @@ def within(seconds: float, call: Callable[[], T], what: str) -> T:
     """Return what a call returns, or raise what it raises, if it does so in time.
 
     botocore bounds neither a credential process nor a look-up as a whole. A call that is given up goes on and is
-    forgotten: it only reads.
+    forgotten: it writes nothing but what AWS's tools do too when they renew a sign-in of theirs.
 
     Args:
         seconds: How long it may take.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import field, frozen
 
 from freshkey.clock import Clock
-from freshkey.errors import FreshkeyError, LoginRequired
+from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired
 from freshkey.model import Identity, Profile
 from freshkey.secret import Secret
 from freshkey_bedrock.bounded import within
@@ -63,7 +63,7 @@ def take(profile: Profile, *, explicit: bool, clock: Clock) -> AwsCredential:
 
     Raises:
         LoginRequired: There are none, or they have expired and somebody has to sign in with AWS's tools.
-        ConfigurationError: What AWS's tools are told in their files or the environment cannot work.
+        ConfigurationError: What AWS's tools are told in their files or the environment cannot work, or is no key.
         ProviderRefused: AWS refuses to hand out what the configuration names.
         TransientError: AWS cannot be reached, or does not answer in time.
         ProtocolError: A credential process prints something else.
@@ -138,6 +138,11 @@ def _find(profile: Profile, named: str | None, region: str, ends: float) -> Foun
     if found is None:
         return None
     keys = found.get_frozen_credentials()
+    if not all(map(_readable, (keys.access_key, keys.secret_key, keys.token or "none"))):
+        raise ConfigurationError(
+            f"the AWS credentials of {found.method} are empty, or hold characters that no key has",
+            hint="Copy each again, on one line, without spaces around it",
+        )
     return Found(
         access_key_id=keys.access_key,
         secret_access_key=Secret(keys.secret_key),
@@ -146,6 +151,11 @@ def _find(profile: Profile, named: str | None, region: str, ends: float) -> Foun
         account=keys.account_id,
         method=found.method or "",
     )
+
+
+def _readable(text: object) -> bool:
+    """Tell whether it can be part of a header and of an environment; botocore passes on what a file holds."""
+    return isinstance(text, str) and bool(text) and text.isascii() and text.isprintable() and text == text.strip()
 
 
 def _end(found: object) -> datetime | None:

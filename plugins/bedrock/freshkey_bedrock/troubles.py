@@ -56,7 +56,7 @@ def explained(error: Exception, aws_profile: str) -> FreshkeyError:
         return ConfigurationError(what)
     return ConfigurationError(
         f"botocore cannot use what AWS's configuration says for profile {aws_profile!r} ({describe_raise(error)})",
-        hint="Run: aws sts get-caller-identity",
+        hint=_check(aws_profile),
     )
 
 
@@ -102,6 +102,10 @@ def _facts(error: Exception) -> Mapping[str, Any]:
 
 def _login(command: str, aws_profile: str) -> str:
     return f"Run: aws {command}" + (f" --profile {shlex.quote(aws_profile)}" if aws_profile != "default" else "")
+
+
+def _check(aws_profile: str) -> str:
+    return f"See what AWS's tools say. {_login('sts get-caller-identity', aws_profile)}"
 
 
 def _not_found(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:
@@ -162,9 +166,13 @@ def _retrieval(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:
 
 def _other(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:
     said = facts.get("error_msg", "")
-    return ConfigurationError(
-        f"AWS profile {aws_profile!r} cannot be used: {said}" if said else f"AWS profile {aws_profile!r} cannot be used"
-    )
+    message = f"AWS profile {aws_profile!r} cannot be used"
+    return ConfigurationError(f"{message}: {said}" if said else message, hint=_check(aws_profile))
+
+
+def _loop(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:  # noqa: ARG001  one signature for all
+    message = f"the role of AWS profile {aws_profile!r} is assumed with a profile that leads back to it"
+    return ConfigurationError(message, hint="Correct source_profile")
 
 
 _KNOWN: Final[dict[str, Callable[[Mapping[str, Any], str], FreshkeyError]]] = {
@@ -181,6 +189,7 @@ _KNOWN: Final[dict[str, Callable[[Mapping[str, Any], str], FreshkeyError]]] = {
     "HTTPClientError": _unreachable,
     "MetadataRetrievalError": _retrieval,
     "CredentialRetrievalError": _retrieval,
+    "InfiniteLoopConfigError": _loop,
     "BotoCoreError": _other,
 }
 """By name, looked up from the class of an error upwards: older releases of botocore lack some."""

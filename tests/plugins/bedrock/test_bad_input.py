@@ -339,6 +339,27 @@ def test_each_is_said_on_the_command_line(case: Case, at_home: Path, capsys: pyt
     assert "Traceback" not in said.err
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        f"aws_access_key_id =\n  a = {CANARY}\naws_secret_access_key = {CANARY}",
+        f"aws_access_key_id = AKIA\n  X-Evil: header\naws_secret_access_key = {CANARY}",
+        f"aws_access_key_id = AKIA\naws_secret_access_key = {CANARY}\N{RIGHT SINGLE QUOTATION MARK}",
+        f"aws_access_key_id = AKIA\naws_secret_access_key = {CANARY}\naws_session_token = {CANARY}\0",
+        f"aws_access_key_id = AKIA\naws_secret_access_key =\naws_session_token = {CANARY}",
+    ],
+    ids=["nested", "two lines", "typography", "a zero", "empty"],
+)
+@pytest.mark.parametrize("where", ["config", "credentials"])
+def test_what_can_be_no_key_is_never_handed_out(
+    make_keeper: Callable[..., Keeper], aws_home: AwsHome, lines: str, where: str
+) -> None:
+    getattr(aws_home, where)(f"[default]\n{lines}\n")
+    with pytest.raises(ConfigurationError, match=r"^work: .*are empty, or hold characters") as caught:
+        make_keeper(source="default-chain").get("work")
+    assert CANARY not in "".join(traceback.format_exception(caught.value))
+
+
 @pytest.mark.parametrize("start", ["/opt/venv/bin/freshkey", "python3 -m freshkey", "C:/venv/Scripts/freshkey.exe"])
 def test_a_credential_process_that_asks_freshkey_for_the_same_again_is_not_started(
     make_keeper: Callable[..., Keeper], aws_home: AwsHome, start: str

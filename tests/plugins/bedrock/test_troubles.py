@@ -149,3 +149,12 @@ def test_a_profile_without_credentials_says_how_to_give_it_some(make_profile: Ca
 def test_a_command_to_run_can_be_pasted_whatever_the_profile_is_called() -> None:
     for error in (exceptions.SSOError(), exceptions.UnauthorizedSSOTokenError()):
         assert explained(error, "my team; reboot").hint == "Run: aws sso login --profile 'my team; reboot'"
+
+
+def test_roles_that_lead_back_to_each_other_are_said_so_and_what_is_not_known_can_be_looked_at() -> None:
+    loop = exceptions.InfiniteLoopConfigError(source_profile="team", visited_profiles=["team"])
+    assert "leads back to it. Correct source_profile" in str(explained(loop, "team"))
+    for error in (exceptions.InvalidDefaultsMode(mode="x", valid_modes=[]), ValueError("made up")):
+        said = str(explained(error, "team"))
+        assert "'team'" in said
+        assert said.endswith("Run: aws sts get-caller-identity --profile team")

@@ -221,3 +221,12 @@ def test_a_person_is_told_what_happens(profile: Profile, clock: ManualClock) -> 
         "Signing in at 127.0.0.1",
         f"Signed in; getting credentials of role {ROLE}",
     ]
+
+
+def test_addresses_that_aws_s_tools_are_given_have_no_say(
+    profile: Profile, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SSO", "AWS_ENDPOINT_URL_SSO_OIDC"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with ScriptedPerson(browser=follow) as person:
+        assert sign_in(profile, person, clock=clock).account_id == ACCOUNT
