@@ -35,7 +35,8 @@ def load(file: CredentialsFile, settings: VertexSettings, environ: Mapping[str, 
 
     Raises:
         Unloadable: The file cannot be used; a private key in it may be broken.
-        ConfigurationError: It names a program, and nobody allowed to run it; or a file that cannot be read.
+        ConfigurationError: It names a program, and nobody allowed to run it; a file that cannot be read; or a
+            client certificate.
     """
     try:
         return _load(file.type, file.info, settings, environ)
@@ -155,6 +156,9 @@ def _external_account(info: Mapping[str, Any], settings: VertexSettings, environ
     from google.auth import aws, identity_pool, pluggable
 
     source = info["credential_source"]
+    if "certificate" in source:
+        # google-auth would read whatever it names at once, a pipe as well.
+        raise ConfigurationError("it identifies itself by client certificate", hint="That is not supported")
     kind: type[ExternalAccount] = identity_pool.Credentials
     if "executable" in source:
         kind = pluggable.Credentials

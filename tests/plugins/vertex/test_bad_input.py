@@ -242,9 +242,12 @@ def test_a_source_that_google_auth_does_not_know(refused: Refused, cloud: Google
     assert "something in it is not what it should be" in refused(cloud.external_account({"canary": 1}))
 
 
-def test_a_certificate_as_identity_is_not_supported(refused: Refused, cloud: GoogleCloud) -> None:
-    source = {"certificate": {"use_default_certificate_config": True}}
-    refused(cloud.external_account(source), FreshkeyError)
+def test_a_certificate_as_identity_is_not_supported(refused: Refused, cloud: GoogleCloud, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for source in ({"use_default_certificate_config": True}, {"certificate_config_location": str(pipe)}):
+        said = refused(cloud.external_account({"certificate": source}), ConfigurationError)
+        assert "key.json: it identifies itself by client certificate. That is not supported" in said
 
 
 def test_a_file_that_the_process_may_not_read(make_profile: MakeProfile, take: Take, tmp_path: Path) -> None:
