@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freshkey.errors import ConfigurationError, ProtocolError
@@ -72,6 +72,7 @@ def test_every_way_to_write_a_time(end: str) -> None:
     assert read(Secret(json.dumps(printed)), "it").expires == NEW_YEAR.replace(hour=1)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=9), st.lists, max_leaves=4))
 def test_whatever_a_member_is_it_is_read_or_refused_without_being_quoted(value: object) -> None:
     for name in ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration", "Version", "Credentials"):

@@ -7,7 +7,7 @@ import json
 import traceback
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freshkey import http
@@ -85,16 +85,19 @@ def test_a_success_is_read_as_oauth_and_a_refusal_as_it_is() -> None:
         read_token(refused(Request(method="POST", url="https://oidc.example/token")), 0.0)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.dictionaries(st.sampled_from(["clientId", "clientSecret", "clientSecretExpiresAt"]), anything))
 def test_any_registration_is_read_or_refused(printed: dict[str, object]) -> None:
     outcome(lambda: sso_oidc.register(answering(json.dumps(printed).encode()), "browser"))
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.dictionaries(st.sampled_from(["accessToken", "refreshToken", "expiresIn", "tokenType", "x"]), anything))
 def test_any_token_is_read_or_refused(printed: dict[str, object]) -> None:
     outcome(lambda: sso_oidc.renewed(session(), answering(json.dumps(printed).encode())))
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.dictionaries(st.sampled_from(["accessKeyId", "secretAccessKey", "sessionToken", "expiration"]), anything))
 def test_any_role_credentials_are_read_or_refused(printed: dict[str, object]) -> None:
     body = json.dumps({"roleCredentials": printed}).encode()
@@ -110,6 +113,7 @@ def test_any_role_credentials_are_read_or_refused(printed: dict[str, object]) ->
     )
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.binary(max_size=60), st.sampled_from([200, 201, 400, 401, 403, 404, 408, 429, 500, 503]))
 def test_any_bytes_are_an_error_of_the_contract(body: bytes, status: int) -> None:
     for call in (
