@@ -18,6 +18,7 @@ from attrs import define, evolve, field
 from google.auth.credentials import CredentialsWithQuotaProject, TokenState
 from google.auth.exceptions import RefreshError
 from google.auth.transport.requests import AuthorizedSession
+from google.cloud import storage
 
 from freshkey import Keeper
 from freshkey.clock import SYSTEM
@@ -209,6 +210,19 @@ def test_a_session_of_google_s_lives_across_an_expiry(cloud: GoogleCloud, kept: 
             assert session.get(cloud.url("/v1/models"), timeout=10).status_code == 200
             time.sleep(0.2)
     assert {payer for _, payer in requests_to(cloud, "/v1/models")} == {"payer"}
+
+
+def test_a_client_library_of_google_s_lives_across_an_expiry(cloud: GoogleCloud, kept: Keeper) -> None:
+    client = storage.Client(
+        project="my-project",
+        credentials=google_credentials(kept, "work"),
+        client_options={"api_endpoint": cloud.url("")},
+    )
+    while len(set(requests_to(cloud, "/storage/v1/b"))) < 3:
+        assert list(client.list_buckets(timeout=10, retry=None)) == []
+        time.sleep(0.2)
+    assert {payer for _, payer in requests_to(cloud, "/storage/v1/b")} == {"payer"}
+    assert cloud.count("/token", grant_type="refresh_token") >= 3
 
 
 def test_a_session_of_google_s_lives_across_a_revocation(
