@@ -128,7 +128,7 @@ def test_who_looks_at_expired_asks_again_soon_and_not_each_time(clock: ManualClo
 
 
 def test_a_token_whose_end_is_near_has_expired_for_google_auth() -> None:
-    credentials = google_credentials(Answers([evolve(TOKEN, lifetime=200.0)]), "work")
+    credentials = google_credentials(Answers([evolve(TOKEN, obtained=SYSTEM.now(), lifetime=200.0)]), "work")
     credentials.refresh(None)
     assert (credentials.expired, credentials.token_state) == (True, TokenState.STALE)
 
