@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 
 if TYPE_CHECKING:
+    from freshkey._config.configuration import Configuration
     from freshkey.clock import Clock, Moment
-    from freshkey.config import Configuration
     from freshkey.errors import (
         ConfigurationError,
         CredentialExpired,
@@ -24,24 +24,17 @@ if TYPE_CHECKING:
     )
     from freshkey.hooks import hookimpl
     from freshkey.keeper import Keeper
-    from freshkey.model import (
-        ApiKey,
-        Credential,
-        Description,
-        Identity,
-        Inspection,
-        OAuthToken,
-        Profile,
-        Sighting,
-        Source,
-        Validity,
-    )
+    from freshkey.model.credential import ApiKey, Credential, OAuthToken
+    from freshkey.model.description import Description, Inspection, Validity
+    from freshkey.model.identity import Identity
+    from freshkey.model.profile import Profile
+    from freshkey.model.source import Sighting, Source
     from freshkey.secret import Secret
 
 _HOME = {
     "Clock": "clock",
     "Moment": "clock",
-    "Configuration": "config",
+    "Configuration": "_config.configuration",
     "ConfigurationError": "errors",
     "CredentialExpired": "errors",
     "FreshkeyError": "errors",
@@ -55,16 +48,16 @@ _HOME = {
     "TrustNeeded": "errors",
     "hookimpl": "hooks",
     "Keeper": "keeper",
-    "ApiKey": "model",
-    "Credential": "model",
-    "Description": "model",
-    "Identity": "model",
-    "Inspection": "model",
-    "OAuthToken": "model",
-    "Profile": "model",
-    "Sighting": "model",
-    "Source": "model",
-    "Validity": "model",
+    "ApiKey": "model.credential",
+    "Credential": "model.credential",
+    "Description": "model.description",
+    "Identity": "model.identity",
+    "Inspection": "model.description",
+    "OAuthToken": "model.credential",
+    "Profile": "model.profile",
+    "Sighting": "model.source",
+    "Source": "model.source",
+    "Validity": "model.description",
     "Secret": "secret",
 }
 

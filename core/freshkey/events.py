@@ -6,7 +6,7 @@ from datetime import datetime
 
 from attrs import frozen
 
-from freshkey.model import Identity
+from freshkey.model.identity import Identity
 
 
 @frozen(kw_only=True)

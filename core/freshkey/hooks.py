@@ -38,16 +38,12 @@ import pluggy
 
 
 if TYPE_CHECKING:
-    from freshkey.model import (
-        Credential,
-        CredentialStore,
-        Description,
-        Inspection,
-        Interaction,
-        Profile,
-        Reporter,
-        Source,
-    )
+    from freshkey.model.credential import Credential
+    from freshkey.model.description import Description, Inspection
+    from freshkey.model.interaction import Interaction, Reporter
+    from freshkey.model.profile import Profile
+    from freshkey.model.source import Source
+    from freshkey.model.storage import CredentialStore
 
 PROJECT = "freshkey"
 """Name under which pluggy finds the hooks of a plugin."""
@@ -86,7 +82,7 @@ def acquire(profile: Profile, source: Source, ask: Interaction) -> Credential | 
         profile: The profile concerned; ``profile.settings_as(…)`` gives the provider's typed settings.
         source: One of the provider's own sources, chosen by the core.
         ask: The person. In a non-interactive session each question raises `LoginRequired`, so ask before anything
-            has an effect. `freshkey.person.is_attended` tells whether anybody waits for the answer: a timer renews
+            has an effect. `freshkey.plugin.is_attended` tells whether anybody waits for the answer: a timer renews
             ahead of time as well, and must not open another tool's window.
 
     Returns:
@@ -105,7 +101,7 @@ def refresh(profile: Profile, credential: Credential, report: Reporter) -> Crede
     """Return a newer credential, without a person.
 
     Called under the profile's lock, on a thread of its own, ahead of expiry, or after a 401. May use the network; it
-    must bound each request by a deadline (`freshkey.http` does), because the lock is held until it returns.
+    must bound each request by a deadline (`freshkey.plugin.send` does), because the lock is held until it returns.
 
     Args:
         profile: The profile concerned.

@@ -14,27 +14,30 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from attrs import evolve
 
-from freshkey import session, sources
+from freshkey._accounts import login as login_module
+from freshkey._accounts import logout, status
+from freshkey._accounts.status import Status
+from freshkey._config.configuration import Configuration
+from freshkey._forksafe import undivided
+from freshkey._http.circuit_breaker import HostGuard
+from freshkey._renewal.context import open_desk
+from freshkey._renewal.managed import Held, Holding
+from freshkey._renewal.scheduler import Timer
+from freshkey._renewal.single_flight import Flight, launch, launch_expendable
+from freshkey._sources import explain
+from freshkey._trust.source_consent import Consents, recalling
 from freshkey.clock import SYSTEM, Clock
-from freshkey.config import Configuration
-from freshkey.consent import Approve, Consents, recalling
-from freshkey.desk import open_desk
 from freshkey.errors import KeeperClosed, TransientError, about, describe_raise
 from freshkey.events import Event, SignedOut
-from freshkey.flight import Flight, launch, launch_expendable
-from freshkey.holding import Held, Holding
-from freshkey.hostguard import HostGuard
-from freshkey.model import Credential, Description, Inspection, Interaction, Reporter
-from freshkey.person import Nobody, Quiet
-from freshkey.session import Status
-from freshkey.timer import Timer
-from freshkey.undivided import undivided
+from freshkey.model.credential import Credential
+from freshkey.model.description import Description, Inspection
+from freshkey.model.interaction import Approve, Interaction, Nobody, Quiet, Reporter
 
 
 if TYPE_CHECKING:
     import httpx
 
-    from freshkey.sources import Explanation
+    from freshkey._sources.explain import Explanation
 
 log = logging.getLogger("freshkey")
 
@@ -207,7 +210,7 @@ class Keeper:
         """
         holding = self._holding(profile)
         person = ask or self._ask or Nobody(holding.desk.profile.name)
-        return session.sign_in(holding, source_id=source, pasted=pasted, ask=person)
+        return login_module.sign_in(holding, source_id=source, pasted=pasted, ask=person)
 
     def import_key(
         self, profile: str | None, service: str, username: str, *, report: Reporter | None = None
@@ -223,7 +226,7 @@ class Keeper:
         Raises:
             FreshkeyError: It was not possible; then that program's item is still there.
         """
-        from freshkey.importing import Foreign, import_key
+        from freshkey._accounts.import_key import Foreign, import_key
 
         holding = self._holding(profile)
         settings = self.configuration.stores.get("keyring", {})
@@ -236,11 +239,11 @@ class Keeper:
         Raises:
             StoreError: It could not be removed.
         """
-        return session.sign_out(self._holding(profile))
+        return logout.sign_out(self._holding(profile))
 
     def status(self, profile: str | None = None) -> Status:
         """Say how a profile stands, without the network."""
-        return session.status(self._holding(profile))
+        return status.status(self._holding(profile))
 
     def inspect(self, profile: str | None = None) -> Inspection:
         """Ask the provider whose the credential is and whether it still honours it."""
@@ -253,12 +256,12 @@ class Keeper:
         selection = self.configuration.select(profile)
         holding = self._holding(profile)
         desk = holding.desk
-        return sources.explain(
+        return explain.explain(
             desk.profile,
             desk.description,
             selected_by=selection.selected_by,
             look=lambda source: desk.lifecycle.look(desk.profile, source),
-            stored=lambda: session.stored_credential(holding),
+            stored=lambda: status.stored_credential(holding),
             consent=desk.consent and recalling(desk.profile.name, Consents(desk.profile.state_dir)),
             selection=self.configuration.choices(profile),
         )

@@ -1,4 +1,4 @@
-"""What the tests of the keeper and of renewals share."""
+"""What the tests of stores, of the keeper and of renewals share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from freshkey.model.profile import Profile
 from rotating import Telling, World
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> Profile:
+    return Profile(name="me", provider="example", settings=None, state_dir=tmp_path / "state")
 
 
 @pytest.fixture

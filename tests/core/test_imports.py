@@ -133,6 +133,6 @@ def test_listing_providers_on_the_command_line_imports_none(tmp_path: Path) -> N
         "assert run(['providers', '--json']) == 0"
     )
     loaded = modules_after(program)
-    assert "freshkey.plugins" in loaded
+    assert "freshkey._plugins.discovery" in loaded
     assert {name for name in loaded if name.startswith("freshkey_")} == set()
     assert "claude_oauth" in output_of(program)

@@ -27,7 +27,9 @@ from freshkey.errors import (
 )
 from freshkey.events import AccountChanged, Obtained, RenewalFailed, Renewed, SignedOut, SignInNeeded
 from freshkey.keeper import Keeper
-from freshkey.model import Credential, Identity, Validity
+from freshkey.model.credential import Credential
+from freshkey.model.description import Validity
+from freshkey.model.identity import Identity
 from matrix import row
 from rotating import (
     ADA,

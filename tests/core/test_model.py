@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from example_provider import HELPER, SIGN_IN, Settings, description, profile, token
 from freshkey.clock import SYSTEM
 from freshkey.errors import ConfigurationError, CredentialExpired
-from freshkey.model import ApiKey, Credential, Identity, OAuthToken, Record, Snapshot
+from freshkey.model.credential import ApiKey, Credential, OAuthToken
+from freshkey.model.identity import Identity
+from freshkey.model.storage import Record, Snapshot
 from freshkey.secret import Secret
 from freshkey.testing import ManualClock
 

@@ -18,7 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freshkey.clock import Moment
-from freshkey.model import ApiKey, Credential, Identity, OAuthToken, Record
+from freshkey.model.credential import ApiKey, Credential, OAuthToken
+from freshkey.model.identity import Identity
+from freshkey.model.storage import Record
 from freshkey.secret import Secret
 
 

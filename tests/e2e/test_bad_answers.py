@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from freshkey import Configuration, Credential, FreshkeyError, Keeper
-from freshkey.session import stored_credential
+from freshkey._accounts.status import stored_credential
 from freshkey.testing import AuthorizationServer, ScriptedPerson
 from freshkey.testing.browser import follow
 from matrix import row

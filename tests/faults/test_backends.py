@@ -19,12 +19,13 @@ import pytest
 
 import fake_keychains
 from freshkey import Configuration, Keeper
+from freshkey._stores.keychain import store as keychain_store
+from freshkey._stores.keychain.store import KeyringItems, store
+from freshkey._stores.keychain.worker import SerialWorker
+from freshkey._stores.records.chunks import SCHEMA, _prefix
 from freshkey.errors import LoginRequired, RecordUnreadable
-from freshkey.model import CredentialStore, Profile, Snapshot
-from freshkey.stores import keyring
-from freshkey.stores.items import SCHEMA, _prefix
-from freshkey.stores.keyring import KeyringItems, store
-from freshkey.stores.worker import SerialWorker
+from freshkey.model.profile import Profile
+from freshkey.model.storage import CredentialStore, Snapshot
 from freshkey.testing import AuthorizationServer, Policy, ScriptedPerson
 from freshkey.testing.browser import follow
 from matrix import row
@@ -42,14 +43,14 @@ DELETING = "fake_keychains.DeleteThenAdd"
 def keychain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "keychain").mkdir()
     monkeypatch.setenv("FAKE_KEYCHAIN", str(tmp_path / "keychain"))
-    monkeypatch.setattr(keyring, "WORKER", SerialWorker("freshkey-keychain"))
-    monkeypatch.setattr(keyring, "_opened", {})
+    monkeypatch.setattr(keychain_store, "WORKER", SerialWorker("freshkey-keychain"))
+    monkeypatch.setattr(keychain_store, "_opened", {})
 
 
 @pytest.fixture
 def windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Use the item size that freshkey uses on Windows."""
-    monkeypatch.setattr(KeyringItems, "item_limit", keyring.WINDOWS_ITEM_LIMIT)
+    monkeypatch.setattr(KeyringItems, "item_limit", keychain_store.WINDOWS_ITEM_LIMIT)
 
 
 def opened(tmp_path: Path, backend: str) -> CredentialStore:
@@ -140,7 +141,7 @@ DYING = """
 import sys
 from pathlib import Path
 import fake_keychains
-from freshkey import faults
+from freshkey import _failpoints as faults
 from test_backends import a_keeper
 
 def die_between_delete_and_add(point):
@@ -207,7 +208,7 @@ def test_a_server_with_a_grace_period_gives_such_a_renewal_back(tmp_path: Path) 
 HALTED = """
 import os, sys
 from pathlib import Path
-from freshkey import faults
+from freshkey import _failpoints as faults
 from test_backends import a_keeper
 
 class Server:

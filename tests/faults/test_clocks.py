@@ -17,7 +17,8 @@ from typing import Any, Self
 import pytest
 
 from counterparts.requires import faketime, require
-from freshkey import Configuration, Keeper, timer
+from freshkey import Configuration, Keeper
+from freshkey._renewal import scheduler
 from freshkey.testing import AuthorizationServer, Policy, ScriptedPerson
 from freshkey.testing.browser import follow
 from home import Home
@@ -236,7 +237,8 @@ def test_after_a_suspend_all_processes_together_renew_once(machine: Machine, ser
     server = serve(Policy())
     with ExitStack() as stack:
         fleet = [
-            stack.enter_context(Watcher(machine, server.urls.resource, glance=timer.LISTENING_SLEEP)) for _ in range(3)
+            stack.enter_context(Watcher(machine, server.urls.resource, glance=scheduler.LISTENING_SLEEP))
+            for _ in range(3)
         ]
         for watcher in fleet:
             os.kill(watcher.process.pid, signal.SIGSTOP)

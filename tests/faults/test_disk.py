@@ -18,12 +18,13 @@ import pytest
 
 from crashing_process import Forge, until_halted
 from disks import empty, fill, filled, read_only, require_root, small_disk
-from freshkey import Configuration, Keeper, faults, saving
+from freshkey import Configuration, Keeper, _failpoints
+from freshkey._files.private import file_name
+from freshkey._renewal import persist
+from freshkey._stores.keychain import store as keychain_store
+from freshkey._stores.keychain.worker import SerialWorker
 from freshkey.errors import LoginRequired, StoreUnavailable, TransientError
 from freshkey.events import Event, Unsaved
-from freshkey.stores import keyring
-from freshkey.stores.files import file_name
-from freshkey.stores.worker import SerialWorker
 from freshkey.testing import AuthorizationServer, ScriptedPerson
 from freshkey.testing.browser import follow
 from matrix import row
@@ -77,15 +78,15 @@ def once(point: str, action: Callable[[], None]) -> Callable[[str], None]:
 def test_a_disk_that_fills_up_after_the_token_was_spent_is_waited_for(
     server: AuthorizationServer, disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(saving, "PATIENCE", 0.5)
-    monkeypatch.setattr(saving, "LONGEST_PAUSE", 0.2)
+    monkeypatch.setattr(persist, "PATIENCE", 0.5)
+    monkeypatch.setattr(persist, "LONGEST_PAUSE", 0.2)
     events: list[Event] = []
     with a_keeper(server, disk) as keeper:
         sign_in(keeper)
         before = names(disk)
         old = (disk / "state" / "store" / f"{file_name('me')}.1.0").read_bytes()
         keeper.subscribe(events.append)
-        monkeypatch.setattr(faults, "at", once("P5", lambda: fill(disk)))
+        monkeypatch.setattr(_failpoints, "at", once("P5", lambda: fill(disk)))
         served = keeper.refresh()
         until(lambda: any(isinstance(event, Unsaved) for event in events), "the word that nothing is saved")
         assert (disk / "state" / "store" / f"{file_name('me')}.1.0").read_bytes() == old
@@ -105,8 +106,8 @@ def test_a_full_state_directory_does_not_stop_a_keychain(
 ) -> None:
     (tmp_path / "keychain").mkdir()
     monkeypatch.setenv("FAKE_KEYCHAIN", str(tmp_path / "keychain"))
-    monkeypatch.setattr(keyring, "WORKER", SerialWorker("freshkey-keychain"))
-    monkeypatch.setattr(keyring, "_opened", {})
+    monkeypatch.setattr(keychain_store, "WORKER", SerialWorker("freshkey-keychain"))
+    monkeypatch.setattr(keychain_store, "_opened", {})
     with a_keeper(server, disk, store="keyring") as keeper:
         sign_in(keeper)
         keeper.refresh()
@@ -275,8 +276,8 @@ def test_a_process_that_gets_no_thread_serves_what_it_has_and_spends_nothing(
 ) -> None:
     (tmp_path / "keychain").mkdir()
     monkeypatch.setenv("FAKE_KEYCHAIN", str(tmp_path / "keychain"))
-    monkeypatch.setattr(keyring, "WORKER", SerialWorker("freshkey-keychain"))
-    monkeypatch.setattr(keyring, "_opened", {})
+    monkeypatch.setattr(keychain_store, "WORKER", SerialWorker("freshkey-keychain"))
+    monkeypatch.setattr(keychain_store, "_opened", {})
 
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -289,7 +290,7 @@ def test_a_process_that_gets_no_thread_serves_what_it_has_and_spends_nothing(
                 with pytest.raises(TransientError, match="thread"):
                     action()
             assert keeper.get().token is not None
-            patch.setattr(keyring, "WORKER", SerialWorker("freshkey-keychain"))
+            patch.setattr(keychain_store, "WORKER", SerialWorker("freshkey-keychain"))
         assert server.count(RENEWAL) == 0
         keeper.refresh()
         assert token_of(later.get()) == token_of(keeper.get())

@@ -22,7 +22,8 @@ import pytest
 
 from counterparts.oidc import OidcServer
 from counterparts.oidc import authorize as approve
-from freshkey import Configuration, Keeper, http
+from freshkey import Configuration, Keeper
+from freshkey._http import client as http_client
 from freshkey.errors import FreshkeyError, LoginRequired, ProtocolError, ProviderRefused
 from freshkey.oauth import LoopbackListener, OAuthClient, Server, authorize, device_sign_in, discover
 from freshkey.secret import Secret
@@ -34,7 +35,7 @@ from typist import Typist
 
 
 PATIENCE = 20.0
-send = functools.partial(http.send, allow_insecure_loopback=True)
+send = functools.partial(http_client.send, allow_insecure_loopback=True)
 
 
 def refuses(port: int) -> bool:

@@ -13,14 +13,17 @@ from pathlib import Path
 import pytest
 
 from counterparts.keychain import Keychain, bus_without_keychain
-from freshkey import Configuration, Keeper, faults, saving
+from freshkey import Configuration, Keeper, _failpoints
+from freshkey._files.private import file_name
+from freshkey._interprocess.lock import ProfileLock
+from freshkey._renewal import persist
+from freshkey._stores.keychain import backends
+from freshkey._stores.keychain import store as keychain_store
+from freshkey._stores.keychain.worker import SerialWorker
 from freshkey.errors import ConfigurationError, StoreBusy, StoreUnavailable
 from freshkey.events import Event, Unsaved
-from freshkey.model import Credential, Profile
-from freshkey.stores import backends, keyring
-from freshkey.stores.files import file_name
-from freshkey.stores.lock import ProfileLock
-from freshkey.stores.worker import SerialWorker
+from freshkey.model.credential import Credential
+from freshkey.model.profile import Profile
 from freshkey.testing import AuthorizationServer, ScriptedPerson
 from freshkey.testing.browser import follow
 from home import Home
@@ -45,8 +48,8 @@ def keychain(monkeypatch: pytest.MonkeyPatch) -> Iterator[Keychain]:
 @pytest.fixture(autouse=True)
 def worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give each test a keychain thread of its own: some leave theirs in a call that never returns."""
-    monkeypatch.setattr(keyring, "WORKER", SerialWorker("freshkey-keychain"))
-    monkeypatch.setattr(keyring, "_opened", {})
+    monkeypatch.setattr(keychain_store, "WORKER", SerialWorker("freshkey-keychain"))
+    monkeypatch.setattr(keychain_store, "_opened", {})
 
 
 @pytest.fixture
@@ -156,9 +159,10 @@ def test_installed_plaintext_keychains_are_never_used(person: Home, plugins: Pat
 SAVE = """
 import sys
 from pathlib import Path
-from freshkey.model import Profile, Record
+from freshkey.model.profile import Profile
+from freshkey.model.storage import Record
 from freshkey.secret import Secret
-from freshkey.stores.keyring import store
+from freshkey._stores.keychain.store import store
 
 kept = store(Profile(name="me", provider="x", settings=None, state_dir=Path(sys.argv[1])))
 kept.probe()
@@ -284,9 +288,9 @@ def test_what_a_locked_keychain_does_not_take_is_used_said_and_saved_later(
     keychain: Keychain, keeper: Keeper, server: AuthorizationServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sign_in(keeper)
-    monkeypatch.setattr(saving, "PATIENCE", 0.5)
-    monkeypatch.setattr(saving, "LONGEST_PAUSE", 0.2)
-    monkeypatch.setattr(faults, "at", once("P5", keychain.lock))
+    monkeypatch.setattr(persist, "PATIENCE", 0.5)
+    monkeypatch.setattr(persist, "LONGEST_PAUSE", 0.2)
+    monkeypatch.setattr(_failpoints, "at", once("P5", keychain.lock))
     events: list[Event] = []
     keeper.subscribe(events.append)
 
@@ -313,7 +317,8 @@ def once(point: str, action: Callable[[], None]) -> Callable[[str], None]:
 LEAVING = """
 import os, sys
 from counterparts.secret_service import SecretService
-from freshkey import faults, saving
+from freshkey import _failpoints as faults
+from freshkey._renewal import persist as saving
 from freshkey.cli import main
 
 saving.PATIENCE = 1.0
@@ -347,7 +352,7 @@ def test_a_program_that_ends_while_the_keychain_is_locked_says_what_is_lost(
 
 @row(8, "STO-3")
 def test_a_thousand_reads_of_a_locked_keychain_cost_no_descriptor(keychain: Keychain, tmp_path: Path) -> None:
-    kept = keyring.store(Profile(name="me", provider="x", settings=None, state_dir=tmp_path))
+    kept = keychain_store.store(Profile(name="me", provider="x", settings=None, state_dir=tmp_path))
     kept.probe()
     keychain.lock()
     with pytest.raises(StoreUnavailable):
@@ -402,7 +407,7 @@ def test_a_killed_keychain_is_found_again_and_costs_no_descriptors(
     keychain: Keychain, keeper: Keeper, server: AuthorizationServer, tmp_path: Path
 ) -> None:
     signed_in = sign_in(keeper)
-    kept = keyring.store(keeper._holding("me").desk.profile)
+    kept = keychain_store.store(keeper._holding("me").desk.profile)
     keychain.kill()
     with pytest.raises(StoreUnavailable, match="locked"):
         kept.load()
@@ -438,7 +443,7 @@ def prompting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @row(9, "STO-3")
 @pytest.mark.usefixtures("prompting")
 def test_a_prompt_that_nobody_answers_costs_one_thread_and_three_seconds_once(tmp_path: Path) -> None:
-    kept = keyring.store(Profile(name="me", provider="x", settings=None, state_dir=tmp_path))
+    kept = keychain_store.store(Profile(name="me", provider="x", settings=None, state_dir=tmp_path))
     began = time.monotonic()
     with pytest.raises(StoreUnavailable, match="did not answer within 3 s"):
         kept.load()
@@ -459,7 +464,7 @@ def test_a_prompt_that_nobody_answers_is_given_up_and_the_keychain_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backends, "PROMPT_SECONDS", 0.3)
-    kept = keyring.store(Profile(name="me", provider="x", settings=None, state_dir=tmp_path))
+    kept = keychain_store.store(Profile(name="me", provider="x", settings=None, state_dir=tmp_path))
     before = None
     for _ in range(5):
         with pytest.raises(StoreUnavailable, match="the keychain is locked"):

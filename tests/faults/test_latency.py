@@ -24,11 +24,11 @@ from crashing_process import Forge, until_halted
 from disks import filled, small_disk
 from forking_process import lock_file, until_it_has_open
 from freshkey import Configuration, Keeper
+from freshkey._renewal.single_flight import Flight
+from freshkey._stores.keychain import store as keychain_store
+from freshkey._stores.keychain.worker import SerialWorker
 from freshkey.clock import SYSTEM, Moment
-from freshkey.flight import Flight
-from freshkey.model import Credential
-from freshkey.stores import keyring
-from freshkey.stores.worker import SerialWorker
+from freshkey.model.credential import Credential
 from freshkey.testing import AuthorizationServer, ScriptedPerson
 from freshkey.testing.browser import follow
 from matrix import row
@@ -259,7 +259,7 @@ def wait_for_the_lock(machine: Machine, keeper: Keeper) -> None:
 
 
 def wait_for_the_keychain(machine: Machine, keeper: Keeper) -> None:
-    until(lambda: keyring.WORKER._call is not None, "a call of the keychain")
+    until(lambda: keychain_store.WORKER._call is not None, "a call of the keychain")
 
 
 def wait_for_the_server(machine: Machine, keeper: Keeper) -> None:
@@ -300,8 +300,8 @@ def machine(
             keychain = stack.enter_context(Keychain())
             for name, value in keychain.variables.items():
                 monkeypatch.setenv(name, value)
-            monkeypatch.setattr(keyring, "WORKER", SerialWorker("freshkey-keychain"))
-            monkeypatch.setattr(keyring, "_opened", {})
+            monkeypatch.setattr(keychain_store, "WORKER", SerialWorker("freshkey-keychain"))
+            monkeypatch.setattr(keychain_store, "_opened", {})
         if befall is full_disk:
             stack.enter_context(small_disk(tmp_path, 128))
         yield Machine(server, tmp_path, "keyring" if keychain else "file", keychain, Ahead())

@@ -17,12 +17,12 @@ import freshkey
 import freshkey_claude_oauth
 from example_provider import token
 from freshkey import Configuration, Keeper
+from freshkey._http.messages import Response
+from freshkey._stores.records.codec import Codec
 from freshkey.errors import FreshkeyError
-from freshkey.http import Response
-from freshkey.model import OAuthToken
+from freshkey.model.credential import OAuthToken
 from freshkey.oauth import Grant, OAuthClient, Pkce, Server
 from freshkey.secret import Secret
-from freshkey.stores.record import Codec
 from freshkey.testing import AuthorizationServer, ScriptedPerson, assert_no_secret
 from freshkey.testing.browser import copy_code, follow
 from home import Home

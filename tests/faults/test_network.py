@@ -24,10 +24,11 @@ import fault_proxy as at
 from certificates import Authority
 from counterparts.oidc import OidcServer, sign_in
 from fault_proxy import Fault, FaultProxy, saying
-from freshkey import Configuration, FreshkeyError, Keeper, http
+from freshkey import Configuration, FreshkeyError, Keeper
+from freshkey._http import client as http_client
+from freshkey._http.circuit_breaker import HostPaused
 from freshkey.errors import LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
 from freshkey.events import RenewalFailed, SignedOut
-from freshkey.hostguard import HostPaused
 from freshkey.testing import ScriptedPerson
 from line import Line
 from matrix import row
@@ -51,8 +52,8 @@ def line(tmp_path: Path) -> Iterator[Line]:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> float:
     """The deadline of an exchange, in seconds, instead of thirty."""
-    exchange, deadline = http._Exchange, 0.4
-    monkeypatch.setattr(http, "_Exchange", lambda request, host, _: exchange(request, host, deadline))
+    exchange, deadline = http_client._Exchange, 0.4
+    monkeypatch.setattr(http_client, "_Exchange", lambda request, host, _: exchange(request, host, deadline))
     return deadline
 
 
@@ -444,7 +445,8 @@ def test_a_crowd_at_a_dead_host_shares_its_failure(line: Line) -> None:
 ASKING = """
 import resource, sys
 from freshkey.errors import OutcomeUnknown
-from freshkey.http import Request, send
+from freshkey._http.messages import Request
+from freshkey._http.client import send
 
 def ask(path):
     try:

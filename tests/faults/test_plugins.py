@@ -21,7 +21,8 @@ GOOD = """
 import attrs
 from freshkey import OAuthToken, hookimpl
 from freshkey.clock import SYSTEM
-from freshkey.model import Description, Source
+from freshkey.model.description import Description
+from freshkey.model.source import Source
 from freshkey.secret import Secret
 
 @attrs.frozen
@@ -188,7 +189,7 @@ def test_a_plugin_that_changes_the_http_library_changes_no_rule_of_ours(run: Run
     """Hygiene, not a sandbox: the rules that matter are stated with each exchange, not inherited from defaults."""
     act = """
     import httpx
-    from freshkey import http
+    from freshkey._http import client as http
     given = []
     real = httpx.Client.__init__
     def watched(client, **options):

@@ -21,7 +21,7 @@ from counterparts.oidc import OidcServer, sign_in
 from crashing_process import Ended, Forge, until_halted, works
 from forking_process import Children, lock_file, until_it_has_open
 from freshkey import Configuration, Keeper, LoginRequired
-from freshkey.stores import lock
+from freshkey._interprocess import lock
 from freshkey.testing import AuthorizationServer, ScriptedPerson
 from home import Home
 from matrix import row

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from freshkey.command import Command, pinned, run_command
+from freshkey._commands.command import Command, pinned, run_command
 from freshkey.errors import TrustNeeded
 from freshkey.secret import Secret
 from matrix import row

@@ -14,13 +14,15 @@ from attrs import frozen
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from freshkey.config import Configuration
-from freshkey.document import read
+from freshkey._commands.helper import MOST_OUTPUT, read_helper_json, run_helper
+from freshkey._config.configuration import Configuration
+from freshkey._config.toml_file import read
+from freshkey._config.toml_lines import line_of
+from freshkey._secret_input.env_var import LONGEST_SECRET, environment_secret
 from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError
-from freshkey.helpers import LONGEST_SECRET, MOST_OUTPUT, environment_secret, read_helper_json, run_helper
-from freshkey.model import Description, Profile
+from freshkey.model.description import Description
+from freshkey.model.profile import Profile
 from freshkey.secret import Secret
-from freshkey.toml_lines import line_of
 from matrix import row
 from quoting import CANARIES, everything_said, outcome, quotes
 

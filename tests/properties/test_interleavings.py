@@ -15,16 +15,21 @@ from typing import Any, cast
 import pytest
 from attrs import define, evolve, field
 
-from freshkey import faults
-from freshkey.desk import Desk
+from freshkey import _failpoints
+from freshkey._interprocess.hints import Hints, HintsFile
+from freshkey._interprocess.notifier import Bell
+from freshkey._plugins.hook_caller import Lifecycle
+from freshkey._renewal.context import Desk
+from freshkey._renewal.rotation import Rotation
+from freshkey._stores.memory import MemoryItems
+from freshkey._stores.records.slots import SlottedStore
 from freshkey.errors import LoginRequired
-from freshkey.lifecycle import Lifecycle
-from freshkey.model import Credential, Description, OAuthToken, Profile, Record, Source
-from freshkey.rotation import Rotation
+from freshkey.model.credential import Credential, OAuthToken
+from freshkey.model.description import Description
+from freshkey.model.profile import Profile
+from freshkey.model.source import Source
+from freshkey.model.storage import Record
 from freshkey.secret import Secret
-from freshkey.stores.bell import Bell, Hints, HintsFile
-from freshkey.stores.memory import MemoryItems
-from freshkey.stores.slots import SlottedStore
 from freshkey.testing import ManualClock
 from matrix import row
 
@@ -75,7 +80,7 @@ class Server:
             raise LoginRequired("this token was used before")
         self.grants += 1
         self.living = f"rt-{self.grants + 1}"
-        faults.hit("P4")
+        _failpoints.hit("P4")
         return evolve(
             cast("OAuthToken", credential),
             obtained=CLOCK.now(),
@@ -206,9 +211,9 @@ def race(order: Sequence[int], monkeypatch: pytest.MonkeyPatch) -> tuple[Server,
     memories = [Memory(), Memory()]
     works: list[Callable[[], Any]] = [Rotation(desk, memory, held=FIRST, generation=1).run for memory in memories]
     batons.append(Baton(works))
-    monkeypatch.setattr(faults, "at", batons[0].wait)
+    monkeypatch.setattr(_failpoints, "at", batons[0].wait)
     batons[0].follow(order)
-    monkeypatch.setattr(faults, "at", None)
+    monkeypatch.setattr(_failpoints, "at", None)
     return server, store, memories, batons[0]
 
 
@@ -239,7 +244,7 @@ def test_one_process_passes_each_of_the_eight_points_once(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Baton, "wait", note)
     race([0] * 16, monkeypatch)
-    assert passed[:8] == list(faults.POINTS)
+    assert passed[:8] == list(_failpoints.POINTS)
 
 
 def test_without_the_lock_the_orders_find_the_reuse(monkeypatch: pytest.MonkeyPatch) -> None:

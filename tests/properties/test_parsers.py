@@ -13,11 +13,11 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from freshkey._http.messages import Response, retry_after
+from freshkey._json import LARGEST_BODY, parse_json_object
 from freshkey.errors import FreshkeyError, LoginRequired, ProtocolError, ProviderRefused, TransientError
-from freshkey.http import Response, parse_json_object, retry_after
 from freshkey.oauth import Poll, TokenAnswer, read_device, read_device_token, read_revocation, read_token
-from freshkey.oauth.refusal import read_refusal, refusal_error
-from freshkey.strictjson import LARGEST_BODY
+from freshkey.oauth.error_response import read_refusal, refusal_error
 from matrix import row
 from quoting import CANARIES, everything_said, outcome, quotes
 

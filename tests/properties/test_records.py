@@ -13,14 +13,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from freshkey._interprocess.hints import LONGEST_PAUSE, Hints, HintsFile
+from freshkey._stores.records.chunks import HEADER_SPACE, Item, Slot, newest, read_slot, record_items
+from freshkey._stores.records.codec import Codec
+from freshkey._stores.records.intent_file import Witness
 from freshkey.clock import Moment
 from freshkey.errors import FreshkeyError, RecordUnreadable
-from freshkey.model import ApiKey, Credential, OAuthToken, Record
+from freshkey.model.credential import ApiKey, Credential, OAuthToken
+from freshkey.model.storage import Record
 from freshkey.secret import Secret
-from freshkey.stores.bell import LONGEST_PAUSE, Hints, HintsFile
-from freshkey.stores.items import HEADER_SPACE, Item, Slot, newest, read_slot, record_items
-from freshkey.stores.record import Codec
-from freshkey.stores.witness import Witness
 from matrix import row
 from quoting import CANARIES, everything_said, outcome, quotes
 

@@ -18,9 +18,11 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from freshkey._http.messages import Request, Response, form, json_body
 from freshkey.clock import Moment
-from freshkey.http import Request, Response, form, json_body
-from freshkey.model import ApiKey, Identity, OAuthToken, Record
+from freshkey.model.credential import ApiKey, OAuthToken
+from freshkey.model.identity import Identity
+from freshkey.model.storage import Record
 from freshkey.oauth import Pkce, TokenAnswer
 from freshkey.oauth.protocol import Grant
 from freshkey.secret import Secret

@@ -9,7 +9,8 @@ from attrs import define, field
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from freshkey import schedule
+from freshkey import expiry
+from freshkey._renewal.retry import Policy, persistently
 from freshkey.clock import Moment
 from freshkey.errors import (
     ConfigurationError,
@@ -22,8 +23,7 @@ from freshkey.errors import (
     StoreBusy,
     TransientError,
 )
-from freshkey.retry import Policy, persistently
-from freshkey.schedule import Freshness
+from freshkey.expiry import Freshness
 from matrix import row
 
 
@@ -37,8 +37,8 @@ shares = st.floats(0.0, 1.0)
 
 def refresh_time(lifetime: float, lead: float | None, share: float) -> float:
     """Return when a renewal starts, in seconds after the moment of obtaining."""
-    early = schedule.effective_lead(lifetime, lead) + schedule.jitter(lifetime, share)
-    return schedule.seconds_until_due(OBTAINED, lifetime, early, OBTAINED)
+    early = expiry.effective_lead(lifetime, lead) + expiry.jitter(lifetime, share)
+    return expiry.seconds_until_due(OBTAINED, lifetime, early, OBTAINED)
 
 
 # --- the time to renew ---------------------------------------------------------------------------------------------
@@ -54,7 +54,7 @@ def test_a_renewal_starts_after_the_beginning_and_not_after_the_end(
 ) -> None:
     at = refresh_time(lifetime, lead, share)
     assert 0 < at < lifetime
-    latest = lifetime - schedule.effective_lead(lifetime, lead)
+    latest = lifetime - expiry.effective_lead(lifetime, lead)
     assert latest - min(30.0, 0.05 * lifetime) - 1e-6 <= at <= latest
 
 
@@ -73,11 +73,11 @@ def test_whatever_the_clocks_say_nothing_is_fresh_after_its_end(  # noqa: PLR091
     lifetime: float, lead: float | None, share: float, passed: float, step: float, rebooted: bool
 ) -> None:
     now = Moment(OBTAINED.wall + passed + step, OBTAINED.elapsed + passed, "next boot" if rebooted else "boot")
-    early = schedule.effective_lead(lifetime, lead) + schedule.jitter(lifetime, share)
-    found = schedule.freshness(OBTAINED, lifetime, early, now)
-    wait = schedule.seconds_until_due(OBTAINED, lifetime, early, now)
+    early = expiry.effective_lead(lifetime, lead) + expiry.jitter(lifetime, share)
+    found = expiry.freshness(OBTAINED, lifetime, early, now)
+    wait = expiry.seconds_until_due(OBTAINED, lifetime, early, now)
     assert math.isfinite(wait)
-    if schedule.surely_expired(OBTAINED, lifetime, now):
+    if expiry.surely_expired(OBTAINED, lifetime, now):
         assert found is Freshness.EXPIRED
     if found is Freshness.FRESH:
         assert 0 < wait <= lifetime + (60.0 if rebooted else 1e5)
@@ -166,6 +166,6 @@ def test_only_what_may_be_tried_again_is_within_the_budget_and_not_before_the_se
 def test_the_pause_between_renewals_is_bounded_and_not_under_what_was_asked(
     lifetime: float | None, failures: int, asked: float | None, share: float
 ) -> None:
-    pause = schedule.pause_after_failure(lifetime, failures, asked, share)
-    assert max(asked or 0.0, schedule.attempt_floor(lifetime)) <= pause <= max(60.0, asked or 0.0)
-    assert pause <= schedule.pause_after_failure(lifetime, failures + 1, asked, share)
+    pause = expiry.pause_after_failure(lifetime, failures, asked, share)
+    assert max(asked or 0.0, expiry.attempt_floor(lifetime)) <= pause <= max(60.0, asked or 0.0)
+    assert pause <= expiry.pause_after_failure(lifetime, failures + 1, asked, share)

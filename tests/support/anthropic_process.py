@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from freshkey.errors import FreshkeyError
-from freshkey.model import Profile
+from freshkey.model.profile import Profile
 from freshkey_claude_oauth import anthropic_renewal
 from freshkey_claude_oauth.anthropic_source import take
 from freshkey_claude_oauth.settings import ClaudeSettings

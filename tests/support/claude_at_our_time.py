@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from freshkey.clock import Clock
 from freshkey.hooks import hookimpl
-from freshkey.model import Credential, Description, Inspection, Interaction, Profile, Reporter, Source
+from freshkey.model.credential import Credential
+from freshkey.model.description import Description, Inspection
+from freshkey.model.interaction import Interaction, Reporter
+from freshkey.model.profile import Profile
+from freshkey.model.source import Source
 from freshkey_claude_oauth import describe
 from freshkey_claude_oauth.renewal import renew
 from freshkey_claude_oauth.sources import acquire

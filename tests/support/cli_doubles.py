@@ -10,27 +10,20 @@ from typing import Any, Self, cast
 
 from attrs import define, field, frozen
 
+from freshkey._config.configuration import Configuration
+from freshkey._config.profile_selection import Choice
+from freshkey._sources.explain import Explanation
+from freshkey._sources.precedence import Step
 from freshkey.clock import SYSTEM
-from freshkey.config import Configuration
-from freshkey.consent import Approve
 from freshkey.events import Event, SignedOut
-from freshkey.model import (
-    ApiKey,
-    Credential,
-    Description,
-    Identity,
-    Inspection,
-    OAuthToken,
-    Profile,
-    Reporter,
-    Sighting,
-    Source,
-    Validity,
-)
-from freshkey.schedule import Freshness
+from freshkey.expiry import Freshness
+from freshkey.model.credential import ApiKey, Credential, OAuthToken
+from freshkey.model.description import Description, Inspection, Validity
+from freshkey.model.identity import Identity
+from freshkey.model.interaction import Approve, Reporter
+from freshkey.model.profile import Profile
+from freshkey.model.source import Sighting, Source
 from freshkey.secret import Secret
-from freshkey.selection import Choice
-from freshkey.sources import Explanation, Step
 from freshkey.testing import ManualClock
 
 

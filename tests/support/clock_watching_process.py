@@ -17,12 +17,13 @@ import time
 
 import httpx
 
-from freshkey import FreshkeyError, Keeper, timer
+from freshkey import FreshkeyError, Keeper
+from freshkey._renewal import scheduler
 from freshkey.errors import CredentialExpired
 
 
 def main(profile: str, resource: str, glance: float) -> None:
-    timer.LISTENING_SLEEP = glance
+    scheduler.LISTENING_SLEEP = glance
     served, before = 0, None
     with Keeper() as keeper, httpx.Client(trust_env=False) as client:
         while True:

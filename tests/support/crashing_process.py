@@ -23,11 +23,13 @@ from typing import Any, Self
 import httpx
 from attrs import frozen
 
-from freshkey import Configuration, FreshkeyError, Keeper, faults, http, rotation
+from freshkey import Configuration, FreshkeyError, Keeper, _failpoints
+from freshkey._http import client as http_client
+from freshkey._renewal import rotation
+from freshkey._renewal.single_flight import process_is_exiting
+from freshkey._stores.encrypted_file.store import FileItems
+from freshkey._stores.keychain.store import KeyringItems
 from freshkey.cli import main
-from freshkey.flight import process_is_exiting
-from freshkey.stores.file import FileItems
-from freshkey.stores.keyring import KeyringItems
 from freshkey.testing import AuthorizationServer, ScriptedPerson
 from freshkey.testing.browser import follow
 
@@ -173,7 +175,7 @@ def _child(
     FileItems.item_limit = KeyringItems.item_limit = 400
     _shorten(**seams)
     if at:
-        faults.at = _once(at, act)
+        _failpoints.at = _once(at, act)
     if verb == "command":
         os.close(1)
         os.open(os.devnull, os.O_WRONLY)
@@ -193,8 +195,8 @@ def _shorten(*, patience: float | None, deadline: float | None) -> None:
     if patience is not None:
         rotation.LOCK_PATIENCE = patience
     if deadline is not None:
-        exchange = http._Exchange
-        http._Exchange = lambda request, host, _: exchange(request, host, deadline)  # type: ignore[assignment,misc]  # it is only called
+        exchange = http_client._Exchange
+        http_client._Exchange = lambda request, host, _: exchange(request, host, deadline)  # type: ignore[assignment,misc]  # it is only called
 
 
 def _leave(keeper: Keeper, verb: str, writing: int) -> None:

@@ -10,17 +10,11 @@ from attrs import define, evolve, frozen
 
 from freshkey.clock import Moment
 from freshkey.hooks import hookimpl
-from freshkey.model import (
-    Credential,
-    Description,
-    Inspection,
-    Interaction,
-    OAuthToken,
-    Profile,
-    Reporter,
-    Source,
-    Validity,
-)
+from freshkey.model.credential import Credential, OAuthToken
+from freshkey.model.description import Description, Inspection, Validity
+from freshkey.model.interaction import Interaction, Reporter
+from freshkey.model.profile import Profile
+from freshkey.model.source import Source
 from freshkey.secret import Secret
 
 

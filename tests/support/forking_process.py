@@ -28,8 +28,8 @@ from typing import Any
 
 from attrs import asdict, frozen
 
-from freshkey import Configuration, Credential, FreshkeyError, Keeper, faults
-from freshkey.stores.files import file_name
+from freshkey import Configuration, Credential, FreshkeyError, Keeper, _failpoints
+from freshkey._files.private import file_name
 
 
 PATIENCE = 30.0
@@ -100,7 +100,7 @@ class _Renewal:
                 there.set()
                 self._go.wait(PATIENCE)
 
-        faults.at = halt
+        _failpoints.at = halt
         self._thread = threading.Thread(target=lambda: self._result.append(keeper.refresh()))
         self._thread.start()
         assert there.wait(PATIENCE)
@@ -161,7 +161,7 @@ def _end_at_once() -> None:
 
 
 def _ask(connection: Connection, settings: dict[str, Any], home: Path) -> None:
-    faults.at = None
+    _failpoints.at = None
     keeper = KEEPER or _keeper(settings, home)
     try:
         first = keeper.get()

@@ -15,9 +15,10 @@ from pathlib import Path
 from attrs import evolve
 
 import fake_keychains
-from freshkey.model import CredentialStore, Profile
+from freshkey._stores.keychain.store import KeyringItems, store
+from freshkey.model.profile import Profile
+from freshkey.model.storage import CredentialStore
 from freshkey.secret import Secret
-from freshkey.stores.keyring import KeyringItems, store
 from scripted_items import a_record, an_intent
 
 

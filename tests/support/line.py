@@ -13,7 +13,11 @@ from fault_proxy import FaultProxy
 from freshkey import Configuration, Keeper
 from freshkey.clock import Clock
 from freshkey.hooks import hookimpl
-from freshkey.model import Credential, Description, Inspection, Interaction, Profile, Reporter, Source
+from freshkey.model.credential import Credential
+from freshkey.model.description import Description, Inspection
+from freshkey.model.interaction import Interaction, Reporter
+from freshkey.model.profile import Profile
+from freshkey.model.source import Source
 from freshkey.testing import AuthorizationServer, ManualClock, ScriptedPerson
 from freshkey.testing.browser import follow
 from freshkey_claude_oauth import describe

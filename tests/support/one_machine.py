@@ -18,18 +18,26 @@ from typing import Any, TypeVar, cast
 import pytest
 from attrs import define, field, frozen
 
-from freshkey import faults, holding, schedule, session
-from freshkey.desk import Desk
+from freshkey import _failpoints, expiry
+from freshkey._accounts import login as login_module
+from freshkey._accounts import logout
+from freshkey._interprocess.hints import Hints, HintsFile
+from freshkey._interprocess.notifier import Bell
+from freshkey._plugins.hook_caller import Lifecycle
+from freshkey._renewal import managed
+from freshkey._renewal.context import Desk
+from freshkey._renewal.managed import Held, Holding
+from freshkey._renewal.persist import PATIENCE
+from freshkey._renewal.single_flight import Flight
+from freshkey._stores.records.chunks import newest, read_slot
+from freshkey._stores.records.slots import SlottedStore
 from freshkey.errors import FreshkeyError, GenerationConflict, LoginRequired, PluginBroken, StoreBusy, StoreUnavailable
 from freshkey.events import Event, Unsaved
-from freshkey.flight import Flight
-from freshkey.holding import Held, Holding
-from freshkey.lifecycle import Lifecycle
-from freshkey.model import Credential, Description, OAuthToken, Profile, Snapshot, Source
-from freshkey.saving import PATIENCE
-from freshkey.stores.bell import Bell, Hints, HintsFile
-from freshkey.stores.items import newest, read_slot
-from freshkey.stores.slots import SlottedStore
+from freshkey.model.credential import Credential, OAuthToken
+from freshkey.model.description import Description
+from freshkey.model.profile import Profile
+from freshkey.model.source import Source
+from freshkey.model.storage import Snapshot
 from freshkey.testing import ManualClock
 from rotating import Person
 from scripted_items import Crashed
@@ -111,9 +119,9 @@ class Machine:
         self.acting: Action | None = None
         self.clients = [Client(self) for _ in range(3)]
         self._patches = pytest.MonkeyPatch()
-        self._patches.setattr(faults, "at", self.step)
-        self._patches.setattr(holding, "launch", self._launch_later)
-        self._patches.setattr(session, "launch", _launch_at_once)
+        self._patches.setattr(_failpoints, "at", self.step)
+        self._patches.setattr(managed, "launch", self._launch_later)
+        self._patches.setattr(login_module, "launch", _launch_at_once)
 
     def close(self) -> None:
         self._patches.undo()
@@ -221,7 +229,7 @@ class Machine:
         """Let everybody ask again and again, and return how the last round failed."""
         errors: list[FreshkeyError] = []
         for _ in range(ROUNDS):
-            self.clock.advance(schedule.LONGEST_PAUSE + 1.0)
+            self.clock.advance(expiry.LONGEST_PAUSE + 1.0)
             for index in range(len(self.clients)):
                 self.act(index, Client.tick)
             found = [self.act(index, Client.get) for index in range(len(self.clients))]
@@ -355,10 +363,10 @@ class Client:
         self._work()
 
     def sign_in(self) -> None:
-        session.sign_in(self.holding, source_id=None, ask=Person())
+        login_module.sign_in(self.holding, source_id=None, ask=Person())
 
     def sign_out(self) -> None:
-        session.sign_out(self.holding)
+        logout.sign_out(self.holding)
 
     @property
     def failure(self) -> FreshkeyError | None:

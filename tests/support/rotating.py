@@ -15,36 +15,25 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from freshkey import hostguard
+from freshkey._config.configuration import Configuration
+from freshkey._http import circuit_breaker
+from freshkey._interprocess.lock import ThreadLock
+from freshkey._renewal.context import Desk
+from freshkey._stores.memory import MemoryItems
+from freshkey._stores.records.slots import SlottedStore
 from freshkey.clock import Clock
-from freshkey.config import Configuration
-from freshkey.desk import Desk
 from freshkey.errors import LoginRequired, OutcomeUnknown, StoreUnavailable, TransientError
 from freshkey.events import Event
 from freshkey.hooks import hookimpl
 from freshkey.keeper import Keeper
-from freshkey.model import (
-    Credential,
-    CredentialStore,
-    Description,
-    Identity,
-    Inspection,
-    Intent,
-    Interaction,
-    OAuthToken,
-    Profile,
-    Record,
-    Reporter,
-    Sighting,
-    Snapshot,
-    Source,
-    Validity,
-)
-from freshkey.person import Quiet, is_attended
+from freshkey.model.credential import Credential, OAuthToken
+from freshkey.model.description import Description, Inspection, Validity
+from freshkey.model.identity import Identity
+from freshkey.model.interaction import Interaction, Quiet, Reporter, is_attended
+from freshkey.model.profile import Profile
+from freshkey.model.source import Sighting, Source
+from freshkey.model.storage import CredentialStore, Intent, Record, Snapshot
 from freshkey.secret import Secret
-from freshkey.stores.lock import ThreadLock
-from freshkey.stores.memory import MemoryItems
-from freshkey.stores.slots import SlottedStore
 from freshkey.testing import ManualClock
 
 
@@ -493,13 +482,13 @@ def token_of(credential: Credential) -> str:
 
 def break_host(desk: Desk) -> None:
     """Let the authorization server have failed so often that it is left alone for a while."""
-    for _ in range(hostguard.FAILURES_TO_OPEN):
+    for _ in range(circuit_breaker.FAILURES_TO_OPEN):
         desk.guard.note("as.example.com", TransientError("no route"))
 
 
 def call_host() -> None:
     """Begin a request to the authorization server; a step of `RotatingProvider.script`."""
-    visit = hostguard.current()
+    visit = circuit_breaker.current()
     assert visit is not None
     visit.begin("as.example.com")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from freshkey.clock import Moment
 from freshkey.errors import StoreUnavailable
-from freshkey.model import Intent, Record
+from freshkey.model.storage import Intent, Record
 from freshkey.secret import Secret
 
 

@@ -13,8 +13,8 @@ import sys
 import threading
 from pathlib import Path
 
-from freshkey import Configuration, Keeper, faults
-from freshkey.flight import Flight
+from freshkey import Configuration, Keeper, _failpoints
+from freshkey._renewal.single_flight import Flight
 
 
 def main(settings: dict[str, object], state: Path) -> None:
@@ -30,7 +30,7 @@ def main(settings: dict[str, object], state: Path) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (3, usual[1]))
             threading.Timer(0.5, lambda: resource.setrlimit(resource.RLIMIT_NOFILE, usual)).start()
 
-    faults.at = starve
+    _failpoints.at = starve
     flight = keeper._holding("me").ask(by_person=True)
     assert isinstance(flight, Flight)
     meanwhile = keeper.get().token is not None

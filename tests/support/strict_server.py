@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
-from freshkey import faults, schedule
+from freshkey import _failpoints, expiry
+from freshkey._renewal.retry import LOST_ANSWER_RETRIES
 from freshkey.errors import LoginRequired, OutcomeUnknown, PluginBroken, ProviderRefused, TransientError
-from freshkey.model import Credential, Interaction, OAuthToken, Profile, Sighting, Source
-from freshkey.retry import LOST_ANSWER_RETRIES
+from freshkey.model.credential import Credential, OAuthToken
+from freshkey.model.interaction import Interaction
+from freshkey.model.profile import Profile
+from freshkey.model.source import Sighting, Source
 from freshkey.secret import Secret
 
 
@@ -107,7 +110,7 @@ class StrictServer:
         if self._under("ill"):
             mode = "fails"
         if mode == "slow":
-            faults.hit("P4")
+            _failpoints.hit("P4")
         if mode == "vanishes":
             raise OutcomeUnknown("the request was lost")
         _turn_down(mode)
@@ -118,7 +121,7 @@ class StrictServer:
                 raise OutcomeUnknown("the refusal was lost") from None
             raise
         if mode != "slow":
-            faults.hit("P4")
+            _failpoints.hit("P4")
         if mode == "loses" or self._under("mute"):
             raise OutcomeUnknown("the answer was lost")
         if mode == "breaks":
@@ -206,10 +209,10 @@ class StrictServer:
 
     def _judge_pace(self, now: float) -> None:
         machine = self.machine
-        begin = now - schedule.attempt_floor(self.lifetime)
+        begin = now - expiry.attempt_floor(self.lifetime)
         recent = [request for request in self.requests if request.at > begin and not request.by_person]
         # Whoever dies tells nobody to wait, and where hints cannot be kept each client has only its own pace.
-        clients = len(machine.clients) if machine.hints_failed > begin - schedule.LONGEST_PAUSE else 1
+        clients = len(machine.clients) if machine.hints_failed > begin - expiry.LONGEST_PAUSE else 1
         clients += sum(death > begin for death in machine.deaths)
         if len(recent) > MOST_REQUESTS * clients:
             machine.blame("I7", f"{len(recent)} requests in {now - begin:g} s")

@@ -11,8 +11,7 @@ from freshkey.errors import OutcomeUnknown, ProviderRefused, TransientError
 
 
 if TYPE_CHECKING:
-    from freshkey.keeper import Keeper
-    from freshkey.model import Credential
+    from freshkey.model.credential import Credential, CredentialSource
 
 NO_NEWER_ONE = (TransientError, OutcomeUnknown, ProviderRefused)
 """Reasons for which there is no newer credential now: the server's own 401 is then the better answer."""
@@ -32,7 +31,7 @@ class KeeperAuth(httpx.Auth):
     # Formats that sign, such as SigV4, sign the body.
     requires_request_body = True
 
-    def __init__(self, keeper: Keeper, profile: str | None) -> None:
+    def __init__(self, keeper: CredentialSource, profile: str | None) -> None:
         self._keeper = keeper
         self._profile = profile
 

@@ -91,8 +91,8 @@ def _run(words: Sequence[str], out: Output, keeper_factory: KeeperFactory | None
         return exits.USAGE
     except SystemExit as printed:
         return int(printed.code or exits.OK)
+    from freshkey._config.configuration import Configuration
     from freshkey.cli.context import Context
-    from freshkey.config import Configuration
 
     configuration = Configuration.load(
         environ,

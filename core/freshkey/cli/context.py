@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from freshkey import events
+from freshkey._config.configuration import Configuration
 from freshkey.cli.output import Output, clean
-from freshkey.config import Configuration
-from freshkey.person import Quiet
+from freshkey.model.interaction import Quiet
 
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from freshkey import events, schedule
+from freshkey import events, expiry
 from freshkey.cli import demo_stage
 from freshkey.cli.demo_stage import PROFILE
 from freshkey.cli.demo_view import ending
@@ -64,7 +64,7 @@ def watch_renewals(view: View, keeper: Keeper, wanted: int) -> int:
 
 def _show(keeper: Keeper, update: Update, renewals: int) -> None:
     credential = keeper.get(PROFILE)
-    left = schedule.seconds_left(credential.obtained, credential.lifetime, credential.clock.now())
+    left = expiry.seconds_left(credential.obtained, credential.lifetime, credential.clock.now())
     update(max(0.0, left), ending(credential.token), renewals)
 
 
@@ -87,7 +87,7 @@ def second_process(stage: Stage) -> Secret:
 
 def dead_token_answer(stage: Stage, refresh_token: Secret) -> str:
     """Send a refresh token straight to the server and say what it answers."""
-    from freshkey import http
+    from freshkey._http import client as http_client
     from freshkey.oauth.client import OAuthClient
     from freshkey.oauth.protocol import Server
 
@@ -95,7 +95,7 @@ def dead_token_answer(stage: Stage, refresh_token: Secret) -> str:
     client = OAuthClient(
         server=Server(authorization_endpoint=urls.authorize, token_endpoint=urls.token),
         client_id=stage.server.client_id,
-        send=functools.partial(http.send, allow_insecure_loopback=True),
+        send=functools.partial(http_client.send, allow_insecure_loopback=True),
     )
     try:
         client.refresh(refresh_token)

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, cast
 
 from attrs import frozen
 
+from freshkey._config.configuration import Configuration
+from freshkey._config.env_vars import CONFIG_DIR, STATE_DIR
+from freshkey._config.env_vars import PROFILE as PROFILE_VARIABLE
 from freshkey.cli.output import clean
-from freshkey.config import CONFIG_DIR, STATE_DIR, Configuration
-from freshkey.config import PROFILE as PROFILE_VARIABLE
 from freshkey.errors import ConfigurationError, FreshkeyError, StoreError
 
 
 if TYPE_CHECKING:
+    from freshkey._stores.records.slots import SlottedStore
     from freshkey.cli.demo_view import View
     from freshkey.keeper import Keeper
-    from freshkey.stores.slots import SlottedStore
     from freshkey.testing.server import AuthorizationServer
 
 PROVIDER = "claude_oauth"
@@ -66,9 +67,9 @@ def require_provider() -> None:
     Raises:
         ConfigurationError: Names the missing package.
     """
-    from freshkey import plugins
+    from freshkey._plugins import discovery
 
-    if PROVIDER not in {plugin.name for plugin in plugins.find()}:
+    if PROVIDER not in {plugin.name for plugin in discovery.find()}:
         raise ConfigurationError(
             f"the demonstration needs the package {PACKAGE}, which is not installed",
             hint=f"Run: pip install {PACKAGE}",
@@ -109,11 +110,11 @@ def _store(view: View, directory: Path) -> Iterator[str]:
 
 
 def _slotted(name: str, directory: Path) -> SlottedStore:
-    from freshkey.model import Profile
-    from freshkey.stores import keyring
+    from freshkey._stores.keychain import store as keychain_store
+    from freshkey.model.profile import Profile
 
     profile = Profile(name=PROFILE, provider=PROVIDER, settings=None, state_dir=_state(directory), store=name)
-    return cast("SlottedStore", keyring.store(profile))
+    return cast("SlottedStore", keychain_store.store(profile))
 
 
 def _empty(view: View, keychain: SlottedStore) -> None:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from freshkey.cli import exits, views
 from freshkey.cli.output import clean
 from freshkey.errors import ConfigurationError, OutcomeUnknown, ProtocolError, TransientError
-from freshkey.model import Inspection, Validity
+from freshkey.model.description import Inspection, Validity
 
 
 if TYPE_CHECKING:
     from freshkey.cli.context import Context
     from freshkey.keeper import Keeper
-    from freshkey.model import Credential
+    from freshkey.model.credential import Credential
 
 OWN_FORMATS = ("env", "headers", "json")
 

@@ -7,10 +7,10 @@ import sys
 import threading
 from typing import Final
 
+from freshkey._commands.helper import LONGEST_LINE
 from freshkey.cli import paste
 from freshkey.cli.person import Terminal
 from freshkey.errors import ConfigurationError
-from freshkey.helpers import LONGEST_LINE
 from freshkey.secret import Secret
 
 

@@ -202,7 +202,7 @@ _descriptor.__name__ = "file descriptor from 3 up"
 
 
 def _override(text: str) -> tuple[str, object]:
-    from freshkey.overrides import read_override
+    from freshkey._config.overrides import read_override
 
     try:
         return read_override(text)

@@ -16,7 +16,7 @@ from freshkey.secret import Secret
 
 
 class Terminal:
-    """Implements `freshkey.model.Interaction`; everything is written to standard error.
+    """Implements `freshkey.model.interaction.Interaction`; everything is written to standard error.
 
     Pasting needs a terminal. A browser can be opened without one, by a desktop's launcher. Where neither is possible
     each question raises `LoginRequired` at once.

@@ -11,7 +11,7 @@ from freshkey.cli.giving import child_variables
 
 if TYPE_CHECKING:
     from freshkey.cli.context import Context
-    from freshkey.model import Credential
+    from freshkey.model.credential import Credential
 
 SOON = 3600.0
 """Seconds before its end from which on a person is told when a credential ends; the program cannot renew it."""

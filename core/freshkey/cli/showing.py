@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from freshkey.cli import exits, views
 from freshkey.cli.output import clean
 from freshkey.errors import FreshkeyError
-from freshkey.model import Validity
+from freshkey.model.description import Validity
 
 
 if TYPE_CHECKING:
     from freshkey.cli.context import Context
     from freshkey.keeper import Keeper
-    from freshkey.model import Inspection
+    from freshkey.model.description import Inspection
 
 STATUS_HEADER = ("PROFILE", "PROVIDER", "STORE", "SOURCE", "LEFT", "STATE", "ACCOUNT")
 
@@ -75,9 +75,9 @@ def explain(context: Context) -> int:
 
 def providers(context: Context) -> int:
     """List what is installed, from metadata alone: no provider is imported."""
-    from freshkey import plugins
+    from freshkey._plugins import discovery
 
-    found = plugins.find()
+    found = discovery.find()
     value = {
         "providers": [
             {"name": plugin.name, "distribution": plugin.distribution, "version": plugin.version} for plugin in found
@@ -97,9 +97,9 @@ def _profiles_to_show(context: Context) -> tuple[str, ...]:
     configured = context.configuration.profile_names()
     if configured:
         return configured
-    from freshkey import plugins
+    from freshkey._plugins import discovery
 
-    return tuple(plugin.name for plugin in plugins.find())
+    return tuple(plugin.name for plugin in discovery.find())
 
 
 def _status(keeper: Keeper, name: str) -> tuple[dict[str, object], list[str], str | None]:

@@ -12,7 +12,7 @@ from freshkey.cli.output import clean
 if TYPE_CHECKING:
     from freshkey.cli.context import Context
     from freshkey.keeper import Keeper
-    from freshkey.model import Credential
+    from freshkey.model.credential import Credential
 
 
 def login(context: Context) -> int:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from attrs import asdict
 
+from freshkey._trust.project_commands import Entry, Trust, shown
+from freshkey._trust.source_consent import Answer, Consents
 from freshkey.cli import exits
 from freshkey.cli.output import clean
-from freshkey.consent import Answer, Consents
 from freshkey.errors import ConfigurationError, LoginRequired, TrustNeeded
-from freshkey.trust import Entry, Trust, shown
 
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def trust(context: Context) -> int:
 
 
 def _trust(context: Context, directory: Path) -> int:
-    from freshkey.desk import proposals
+    from freshkey._renewal.context import proposals
 
     if not os.path.isdir(directory):  # noqa: PTH112  Path's own raises where it may not be looked at
         raise ConfigurationError(f"there is no directory {directory}", hint="Name a directory of the project")

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from freshkey import schedule
+from freshkey import expiry
 from freshkey.cli.output import clean
 
 
 if TYPE_CHECKING:
-    from freshkey.model import Credential, Identity, Sighting
-    from freshkey.selection import Choice
-    from freshkey.session import Status
-    from freshkey.sources import Explanation, Step
+    from freshkey._accounts.status import Status
+    from freshkey._config.profile_selection import Choice
+    from freshkey._sources.explain import Explanation
+    from freshkey._sources.precedence import Step
+    from freshkey.model.credential import Credential
+    from freshkey.model.identity import Identity
+    from freshkey.model.source import Sighting
 
 
 def iso(moment: datetime | None) -> str | None:
@@ -27,7 +30,7 @@ def iso(moment: datetime | None) -> str | None:
 
 def seconds_left(credential: Credential) -> float | None:
     """Return the seconds until a credential's end, None without one."""
-    left = schedule.seconds_left(credential.obtained, credential.lifetime, credential.clock.now())
+    left = expiry.seconds_left(credential.obtained, credential.lifetime, credential.clock.now())
     return None if math.isinf(left) else round(left, 1)
 
 

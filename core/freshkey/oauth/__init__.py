@@ -19,6 +19,7 @@ from freshkey.oauth.answers import (
 from freshkey.oauth.callback import read_callback, read_pasted
 from freshkey.oauth.client import OAuthClient
 from freshkey.oauth.device import device_sign_in
+from freshkey.oauth.error_response import Refusal, read_refusal, refusal_error
 from freshkey.oauth.loopback import LoopbackListener
 from freshkey.oauth.metadata import discover
 from freshkey.oauth.protocol import (
@@ -34,7 +35,6 @@ from freshkey.oauth.protocol import (
     refresh_request,
     revocation_request,
 )
-from freshkey.oauth.refusal import Refusal, read_refusal, refusal_error
 from freshkey.oauth.signin import authorize
 
 

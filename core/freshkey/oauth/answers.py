@@ -14,9 +14,10 @@ from typing import Any, Final
 
 from attrs import field, frozen
 
+from freshkey._http.messages import Response
+from freshkey._json import parse_json_object
 from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused, frameless
-from freshkey.http import Response, parse_json_object
-from freshkey.oauth.refusal import read_refusal, refusal_error
+from freshkey.oauth.error_response import read_refusal, refusal_error
 from freshkey.secret import Secret
 
 

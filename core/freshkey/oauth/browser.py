@@ -13,9 +13,9 @@ from pathlib import PurePath
 from typing import Final
 from urllib.parse import urlsplit
 
-from freshkey.environment import without_secrets
+from freshkey._commands.environ import without_secrets
+from freshkey._http.url import LOOPBACK
 from freshkey.errors import ConfigurationError
-from freshkey.http import LOOPBACK
 
 
 LONGEST_URL: Final = 8192

@@ -11,8 +11,8 @@ from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from freshkey.errors import FreshkeyError, LoginRequired, ProtocolError, ProviderRefused
+from freshkey.oauth.error_response import clean_code, shown_code
 from freshkey.oauth.protocol import Server
-from freshkey.oauth.refusal import clean_code, shown_code
 from freshkey.secret import Secret
 
 

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
+from freshkey._http.messages import Request, Send, form
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import frameless
-from freshkey.http import Request, Send, form
 from freshkey.oauth import answers, protocol
 from freshkey.oauth.answers import TokenAnswer
 from freshkey.oauth.protocol import NOTHING, Encode, Grant, Server
@@ -27,7 +27,7 @@ class OAuthClient:
     Attributes:
         server: The authorization server.
         client_id: The client's id there.
-        send: Does the I/O: `freshkey.http.send`, usually with its keyword arguments bound.
+        send: Does the I/O: `freshkey.plugin.send`, usually with its keyword arguments bound.
         headers: Sent with every request.
         extra: Fields of every request, such as a client's authentication.
         encode: How the server wants its fields.

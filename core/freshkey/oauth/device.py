@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from freshkey._http.messages import Send, form
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import ConfigurationError, LoginRequired, OutcomeUnknown, ProtocolError, TransientError
-from freshkey.http import Send, form
-from freshkey.model import Interaction
+from freshkey.model.interaction import Interaction
 from freshkey.oauth.answers import DeviceCode, Poll, TokenAnswer, read_device, read_device_token
 from freshkey.oauth.browser import safe_url
 from freshkey.oauth.protocol import NOTHING, Encode, Server, device_request, device_token_request

@@ -20,8 +20,8 @@ from typing import Final, Self
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ProtocolError, TransientError
 from freshkey.oauth import pages
 from freshkey.oauth.callback import read_callback
-from freshkey.oauth.callback_request import Wanted, ended, judge
 from freshkey.oauth.protocol import Server
+from freshkey.oauth.redirect_request import Wanted, ended, judge
 from freshkey.secret import Secret
 
 

@@ -7,9 +7,11 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from freshkey._http.messages import Request, Response, Send, retry_after
+from freshkey._http.url import checked_url
+from freshkey._json import parse_json_object
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import ConfigurationError, ProtocolError, TransientError
-from freshkey.http import Request, Response, Send, checked_url, parse_json_object, retry_after
 from freshkey.oauth.browser import safe_url
 from freshkey.oauth.protocol import Server
 

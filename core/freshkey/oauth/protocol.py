@@ -16,15 +16,15 @@ from urllib.parse import quote, urlencode
 
 from attrs import Attribute, field, frozen
 
+from freshkey._http.messages import Request, form
 from freshkey.errors import ConfigurationError, frameless
-from freshkey.http import Request, form
 from freshkey.secret import Secret
 
 
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 Encode = Callable[[str, Mapping[str, str], Mapping[str, str]], Request]
-"""Makes a POST of a URL, fields and headers: `freshkey.http.form`, as RFC 6749 asks, or `freshkey.http.json_body`."""
+"""Makes a POST of a URL, fields and headers: `freshkey.plugin.form`, as RFC 6749 asks, or `json_body`."""
 
 DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 

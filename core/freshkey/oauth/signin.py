@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import LoginRequired, ProtocolError
-from freshkey.model import Interaction
+from freshkey.model.interaction import Interaction
 from freshkey.oauth.browser import safe_url
 from freshkey.oauth.callback import read_pasted
 from freshkey.oauth.loopback import LoopbackListener

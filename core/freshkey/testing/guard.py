@@ -95,7 +95,7 @@ def _audit(event: str, arguments: tuple[object, ...]) -> None:
 
 
 def _follow(start: Callable[[threading.Thread], None]) -> Callable[[threading.Thread], None]:
-    """Have the threads that a watched one starts watched as well: `freshkey.http.send` works on one of its own."""
+    """Have the threads that a watched one starts watched as well: `freshkey.plugin.send` works on one of its own."""
 
     @functools.wraps(start)
     def watched_start(thread: threading.Thread) -> None:

@@ -21,10 +21,10 @@ from typing import Self
 
 from attrs import frozen
 
-from freshkey import Configuration, Credential, Keeper, schedule
+from freshkey import Configuration, Credential, Keeper, expiry
+from freshkey._plugins.discovery import find
+from freshkey._stores.keychain import store as keychain_store
 from freshkey.clock import SYSTEM
-from freshkey.plugins import find
-from freshkey.stores import keyring
 from freshkey.testing.browser import follow
 from freshkey.testing.person import ScriptedPerson
 from freshkey.testing.server import AuthorizationServer, Policy
@@ -43,8 +43,8 @@ SETTLED = 0.2
 HOLD = """
 import sys, time
 from pathlib import Path
-from freshkey.stores.files import file_name
-from freshkey.stores.lock import ProfileLock
+from freshkey._files.private import file_name
+from freshkey._interprocess.lock import ProfileLock
 ProfileLock(Path(sys.argv[1]), file_name(sys.argv[2])).acquire(10)
 print("holds", flush=True)
 time.sleep(3600)
@@ -215,17 +215,17 @@ def measure(trouble: str, calls: int, folder: Path, lifetime: float = LIFETIME) 
 @contextmanager
 def in_place_of_the_real_one(keychain: Keychain) -> Iterator[None]:
     """Let this process use `keychain` alone."""
-    before = dict(keyring._opened)  # noqa: SLF001  there is no other way to bring a keychain that is not installed
-    keyring._opened[None] = keychain  # noqa: SLF001
+    before = dict(keychain_store._opened)  # noqa: SLF001  there is no other way to bring a keychain that is not installed
+    keychain_store._opened[None] = keychain  # noqa: SLF001
     try:
         yield
     finally:
-        keyring._opened.clear()  # noqa: SLF001
-        keyring._opened.update(before)  # noqa: SLF001
+        keychain_store._opened.clear()  # noqa: SLF001
+        keychain_store._opened.update(before)  # noqa: SLF001
 
 
 def _left(credential: Credential) -> float:
-    return schedule.seconds_left(credential.obtained, credential.lifetime, SYSTEM.now())
+    return expiry.seconds_left(credential.obtained, credential.lifetime, SYSTEM.now())
 
 
 def _time(keeper: Keeper, calls: int, seconds: float) -> Spread:

@@ -23,7 +23,7 @@ class UnexpectedQuestion(AssertionError):
 
 
 class ScriptedPerson:
-    """Implements `freshkey.model.Interaction`, answers by script, and records all that was said.
+    """Implements `freshkey.model.interaction.Interaction`, answers by script, and records all that was said.
 
     Without arguments every question raises `UnexpectedQuestion`. With a `browser` the person signs in there and leaves
     the question for a pasted code unanswered; with a `paste` they answer that question; with both, the two race.

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from freshkey.plugins import find
+from freshkey._plugins.discovery import find
 from freshkey.testing.soak_figures import Plan, as_json, report
 from freshkey.testing.soak_run import PROVIDER, Soak
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from attrs import frozen
 
-from freshkey import Configuration, Keeper, schedule
+from freshkey import Configuration, Keeper, expiry
 from freshkey.testing.browser import follow
 from freshkey.testing.person import ScriptedPerson
 from freshkey.testing.server import AuthorizationServer, Policy
@@ -215,7 +215,7 @@ class Soak:
         figures.graced = server.count("refresh_token.graced")
         figures.revoked_grants = server.count("refresh_token.reused")
         # A renewal is due once lead and the longest jitter remain.
-        soonest = announced - schedule.effective_lead(announced, None) - schedule.jitter(announced, 1.0) - ROUNDING
+        soonest = announced - expiry.effective_lead(announced, None) - expiry.jitter(announced, 1.0) - ROUNDING
         grants = [entry for entry in server.log if entry.kind.startswith("grant.") and entry.kind != "grant.revoked"]
         figures.early = sum(
             newer.kind == "grant.refresh_token" and newer.time - older.time < soonest

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from attrs import asdict
 
-from freshkey import Configuration, Credential, FreshkeyError, Keeper, LoginRequired, faults, schedule
+from freshkey import Configuration, Credential, FreshkeyError, Keeper, LoginRequired, _failpoints, expiry
 from freshkey.clock import SYSTEM
 from freshkey.events import Event, SignInNeeded
 from freshkey.testing.soak_figures import Seen
@@ -99,7 +99,7 @@ class Worker:
         credential = self._get()
         if self._status(connection, credential) != http.HTTPStatus.UNAUTHORIZED:
             return
-        left = schedule.seconds_left(credential.obtained, credential.lifetime, SYSTEM.now())
+        left = expiry.seconds_left(credential.obtained, credential.lifetime, SYSTEM.now())
         with self._mutex:
             self._seen.refused += 1
             self._seen.refused_early += left > NEARLY_OVER
@@ -207,7 +207,7 @@ def _mapped(path: str) -> mmap.mmap:
 def main() -> None:
     """Run as one process of `freshkey.testing.soak`."""
     orders = json.loads(sys.argv[1])
-    faults.at = Doom(orders["note"], orders["shared"], orders["aim"])
+    _failpoints.at = Doom(orders["note"], orders["shared"], orders["aim"])
     Worker(orders).run()
 
 

@@ -1,4 +1,4 @@
-"""The contract of a credential store as tests, for any implementation of `freshkey.model.CredentialStore`."""
+"""The contract of a credential store as tests, for any implementation of `freshkey.model.storage.CredentialStore`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from attrs import evolve
 
 from freshkey.clock import SYSTEM
 from freshkey.errors import GenerationConflict, StoreBusy
-from freshkey.model import CredentialStore, Intent, Record, Snapshot
+from freshkey.model.storage import CredentialStore, Intent, Record, Snapshot
 from freshkey.secret import Secret
 from freshkey.testing.contract import Contract
 from freshkey.testing.leaks import assert_no_secret

@@ -10,16 +10,11 @@ from freshkey.hooks import hookimpl
 if TYPE_CHECKING:
     from botocore.session import Session
 
-    from freshkey.model import (
-        Credential,
-        CredentialSource,
-        Description,
-        Inspection,
-        Interaction,
-        Profile,
-        Reporter,
-        Source,
-    )
+    from freshkey.model.credential import Credential, CredentialSource
+    from freshkey.model.description import Description, Inspection
+    from freshkey.model.interaction import Interaction, Reporter
+    from freshkey.model.profile import Profile
+    from freshkey.model.source import Source
 
 
 @hookimpl

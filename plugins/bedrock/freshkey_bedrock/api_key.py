@@ -6,10 +6,13 @@ import os
 import threading
 from typing import Final
 
+from freshkey._commands.helper import LONGEST_LINE
+from freshkey._secret_input.env_var import environment_secret
 from freshkey.clock import Clock
 from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused
-from freshkey.helpers import LONGEST_LINE, environment_secret
-from freshkey.model import Interaction, Profile, Sighting
+from freshkey.model.interaction import Interaction
+from freshkey.model.profile import Profile
+from freshkey.model.source import Sighting
 from freshkey.secret import Secret
 from freshkey_bedrock.formats import BedrockApiKey
 from freshkey_bedrock.keys import Term, term_of

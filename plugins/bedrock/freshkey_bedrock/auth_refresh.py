@@ -7,8 +7,10 @@ from contextlib import suppress
 
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import LoginRequired
-from freshkey.model import Interaction, Profile, Sighting, Validity
-from freshkey.person import is_attended
+from freshkey.model.description import Validity
+from freshkey.model.interaction import Interaction, is_attended
+from freshkey.model.profile import Profile
+from freshkey.model.source import Sighting
 from freshkey_bedrock import commands
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.settings import BedrockSettings
@@ -47,7 +49,7 @@ def with_auth_refresh(
         found = take()
         if not _has_ended(profile, found):
             return found
-    from freshkey.login_command import run_login_command
+    from freshkey._commands.external_login import run_login_command
 
     run_login_command(command, profile, ask, clock=clock, environ=commands.for_sign_in(profile))
     return take()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from freshkey.clock import SYSTEM, Clock
-from freshkey.model import Interaction, Profile, Sighting
+from freshkey.model.interaction import Interaction
+from freshkey.model.profile import Profile
+from freshkey.model.source import Sighting
 from freshkey_bedrock import auth_refresh, credential_export, sightings
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.settings import BedrockSettings

@@ -14,7 +14,8 @@ from attrs import field, frozen
 
 from freshkey.clock import Clock
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired
-from freshkey.model import Identity, Profile
+from freshkey.model.identity import Identity
+from freshkey.model.profile import Profile
 from freshkey.secret import Secret
 from freshkey_bedrock.bounded import within
 from freshkey_bedrock.formats import AwsCredential

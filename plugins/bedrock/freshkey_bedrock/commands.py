@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from freshkey.helpers import helper_environment
-from freshkey.model import Profile
+from freshkey._commands.helper import helper_environment
+from freshkey.model.profile import Profile
 from freshkey_bedrock.settings import BedrockSettings
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from freshkey.errors import ConfigurationError
-from freshkey.model import ApiKey, Credential
+from freshkey.model.credential import ApiKey, Credential
 from freshkey.secret import Secret
 
 

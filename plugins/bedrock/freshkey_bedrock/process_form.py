@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from freshkey._json import parse_json_object
 from freshkey.errors import ConfigurationError, ProtocolError, frameless
-from freshkey.http import parse_json_object
-from freshkey.model import Credential
+from freshkey.model.credential import Credential
 from freshkey.secret import Secret
 from freshkey_bedrock.formats import AwsCredential
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from freshkey.errors import ConfigurationError
-from freshkey.model import Profile
+from freshkey.model.profile import Profile
 from freshkey_bedrock.settings import BedrockSettings
 from freshkey_bedrock.shapes import checked_region
 from freshkey_bedrock.shared_files import profile_section

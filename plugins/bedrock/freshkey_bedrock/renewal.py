@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import LoginRequired, ProviderRefused
-from freshkey.model import Credential, Profile, Reporter
+from freshkey.model.credential import Credential
+from freshkey.model.interaction import Reporter
+from freshkey.model.profile import Profile
 from freshkey_bedrock.sso_credential import SsoCredential
 
 

@@ -6,9 +6,9 @@ from typing import Final
 
 from attrs import field, frozen
 
-from freshkey.command import Command
+from freshkey._commands.command import Command
+from freshkey._commands.helper import HELPER_TIMEOUT
 from freshkey.errors import ConfigurationError
-from freshkey.helpers import HELPER_TIMEOUT
 from freshkey_bedrock.shapes import checked_region
 from freshkey_bedrock.sso_settings import SsoSettings
 

@@ -7,7 +7,9 @@ from typing import Final
 from attrs import evolve
 
 from freshkey.clock import SYSTEM, Clock
-from freshkey.model import Interaction, Profile, Sighting
+from freshkey.model.interaction import Interaction
+from freshkey.model.profile import Profile
+from freshkey.model.source import Sighting
 from freshkey_bedrock import borrowed
 from freshkey_bedrock.formats import BedrockApiKey
 from freshkey_bedrock.minting import mint

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from attrs import evolve, field, frozen
 
-from freshkey import http
+from freshkey._http import client as http_client
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import (
     ConfigurationError,
@@ -18,8 +18,9 @@ from freshkey.errors import (
     ProviderRefused,
     TransientError,
 )
-from freshkey.model import Identity, Interaction, Profile, Reporter
-from freshkey.person import Nobody
+from freshkey.model.identity import Identity
+from freshkey.model.interaction import Interaction, Nobody, Reporter
+from freshkey.model.profile import Profile
 from freshkey_bedrock import sso_addresses, sso_oidc, sso_portal
 from freshkey_bedrock.region import needed_region
 from freshkey_bedrock.settings import BedrockSettings
@@ -129,7 +130,9 @@ class _Directory:
                 "the sign-in at IAM Identity Center is not set up", profile=profile.name, hint=hint
             )
         insecure = settings.allow_insecure_loopback
-        send = functools.partial(http.send, hosts=sso_addresses.hosts(settings), allow_insecure_loopback=insecure)
+        send = functools.partial(
+            http_client.send, hosts=sso_addresses.hosts(settings), allow_insecure_loopback=insecure
+        )
         return cls(
             profile=profile,
             settings=settings,

@@ -11,6 +11,8 @@ from urllib.parse import urlencode
 
 from attrs import frozen
 
+from freshkey._http.messages import Request, Response, Send, retry_after
+from freshkey._json import parse_json_object
 from freshkey.errors import (
     FreshkeyError,
     LoginRequired,
@@ -20,7 +22,6 @@ from freshkey.errors import (
     TransientError,
     frameless,
 )
-from freshkey.http import Request, Response, Send, parse_json_object, retry_after
 from freshkey.secret import Secret
 
 

@@ -8,7 +8,11 @@ from freshkey.hooks import hookimpl
 
 
 if TYPE_CHECKING:
-    from freshkey.model import Credential, Description, Inspection, Interaction, Profile, Reporter, Source
+    from freshkey.model.credential import Credential
+    from freshkey.model.description import Description, Inspection
+    from freshkey.model.interaction import Interaction, Reporter
+    from freshkey.model.profile import Profile
+    from freshkey.model.source import Source
 
 
 @hookimpl

@@ -16,9 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from freshkey._files.private import NO_FOLLOW
+from freshkey._json import parse_json_object
 from freshkey.errors import ConfigurationError, ProtocolError
-from freshkey.http import parse_json_object
-from freshkey.stores.files import NO_FOLLOW
 
 
 DEFAULT_NAME: Final = "default"

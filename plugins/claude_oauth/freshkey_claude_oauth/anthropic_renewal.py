@@ -15,7 +15,8 @@ from typing import Final
 
 from attrs import frozen
 
-from freshkey import http
+from freshkey._http import messages
+from freshkey._interprocess.lock import ProfileLock
 from freshkey.clock import Clock
 from freshkey.errors import (
     LoginRequired,
@@ -28,7 +29,6 @@ from freshkey.errors import (
 from freshkey.oauth.client import OAuthClient
 from freshkey.oauth.protocol import Server
 from freshkey.secret import Secret
-from freshkey.stores.lock import ProfileLock
 from freshkey_claude_oauth.anthropic_credentials import Tokens, read_tokens, write_tokens
 from freshkey_claude_oauth.anthropic_notes import Note, Notebook
 from freshkey_claude_oauth.anthropic_profiles import AnthropicProfile
@@ -159,7 +159,7 @@ class _Renewal:
             client_id=self.whose.client_id or "",
             send=sender(endpoint, self.settings),
             headers=self.settings.beta_headers,
-            encode=http.json_body,
+            encode=messages.json_body,
             clock=self.clock,
         )
         answer = client.refresh(refresh_token)

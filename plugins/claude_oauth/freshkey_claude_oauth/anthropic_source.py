@@ -10,7 +10,7 @@ from attrs import evolve
 
 from freshkey.clock import SYSTEM, Clock, Moment
 from freshkey.errors import LoginRequired, TransientError
-from freshkey.model import Profile
+from freshkey.model.profile import Profile
 from freshkey.secret import Secret
 from freshkey_claude_oauth.anthropic_credentials import Tokens, read_tokens
 from freshkey_claude_oauth.anthropic_profiles import ACTIVE, AnthropicProfile, load, name_of

@@ -7,7 +7,9 @@ from urllib.parse import urlsplit
 
 from attrs import evolve
 
-from freshkey import http
+from freshkey._http import client as http_client
+from freshkey._http import messages
+from freshkey._http.messages import Send
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import (
     FreshkeyError,
@@ -17,8 +19,8 @@ from freshkey.errors import (
     ProviderRefused,
     TransientError,
 )
-from freshkey.http import Send
-from freshkey.model import OAuthToken, Profile
+from freshkey.model.credential import OAuthToken
+from freshkey.model.profile import Profile
 from freshkey.oauth.client import OAuthClient
 from freshkey.oauth.metadata import discover
 from freshkey.oauth.protocol import Server
@@ -27,10 +29,10 @@ from freshkey_claude_oauth import settings as defaults
 from freshkey_claude_oauth.settings import ClaudeSettings
 
 
-def sender(settings: ClaudeSettings, *, deadline: float = http.DEADLINE) -> Send:
+def sender(settings: ClaudeSettings, *, deadline: float = http_client.DEADLINE) -> Send:
     """Return what does the I/O, limited to the hosts of the settings."""
     return functools.partial(
-        http.send,
+        http_client.send,
         deadline=deadline,
         hosts=addresses.hosts(settings),
         allow_insecure_loopback=settings.allow_insecure_loopback,
@@ -96,7 +98,7 @@ def client(profile: Profile, *, clock: Clock = SYSTEM) -> OAuthClient:
         server=server(settings, send),
         client_id=settings.client_id,
         send=send,
-        encode=http.json_body if settings.encoding == "json" else http.form,
+        encode=messages.json_body if settings.encoding == "json" else messages.form,
         clock=clock,
     )
 
@@ -107,7 +109,7 @@ def for_renewals(client: OAuthClient, settings: ClaudeSettings) -> OAuthClient:
     The beta header belongs to renewals; with the exchange of a code it must not be sent.
     """
     as_json = settings.encoding == "json" or (settings.encoding is None and settings.issuer is None)
-    return evolve(client, encode=http.json_body if as_json else http.form, headers=settings.beta_headers)
+    return evolve(client, encode=messages.json_body if as_json else messages.form, headers=settings.beta_headers)
 
 
 def bound_client(profile: Profile, credential: OAuthToken, *, clock: Clock = SYSTEM) -> OAuthClient:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from freshkey.model import Profile, Sighting
+from freshkey.model.profile import Profile
+from freshkey.model.source import Sighting
 from freshkey_claude_oauth import identity_token
 from freshkey_claude_oauth.settings import BASE_URL, ClaudeSettings, token_endpoint
 

@@ -8,11 +8,13 @@ from typing import Final, Literal
 
 from attrs import frozen
 
+from freshkey._secret_input.env_var import environment_secret
+from freshkey._secret_input.file_descriptor import descriptor_is_there, descriptor_secret
 from freshkey.clock import Moment
 from freshkey.errors import ConfigurationError, LoginRequired
-from freshkey.helpers import environment_secret
-from freshkey.inherited import descriptor_is_there, descriptor_secret
-from freshkey.model import Credential, Profile, Sighting
+from freshkey.model.credential import Credential
+from freshkey.model.profile import Profile
+from freshkey.model.source import Sighting
 from freshkey.secret import Secret
 from freshkey_claude_oauth.formats import ClaudeApiKey, ClaudeAuthToken, ClaudeToken
 from freshkey_claude_oauth.settings import ClaudeSettings

@@ -6,11 +6,14 @@ from typing import Final
 
 from attrs import evolve
 
+from freshkey._commands.command import run_command
+from freshkey._commands.helper import read_helper_line
 from freshkey.clock import Clock
-from freshkey.command import run_command
 from freshkey.errors import LoginRequired
-from freshkey.helpers import read_helper_line
-from freshkey.model import Credential, Profile, Reporter, Sighting
+from freshkey.model.credential import Credential
+from freshkey.model.interaction import Reporter
+from freshkey.model.profile import Profile
+from freshkey.model.source import Sighting
 from freshkey_claude_oauth.handed import Kind, credential
 from freshkey_claude_oauth.settings import ClaudeSettings, HelperGives
 

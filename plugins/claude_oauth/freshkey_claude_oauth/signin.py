@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from freshkey.clock import SYSTEM, Clock
-from freshkey.model import Interaction, Profile
+from freshkey.model.interaction import Interaction
+from freshkey.model.profile import Profile
 from freshkey.oauth.answers import TokenAnswer
 from freshkey.oauth.client import OAuthClient
 from freshkey.oauth.device import device_sign_in

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from typing import Final
 
+from freshkey._commands.helper import LONGEST_LINE
 from freshkey.clock import Clock
 from freshkey.errors import LoginRequired, ProviderRefused
-from freshkey.helpers import LONGEST_LINE
-from freshkey.model import Interaction, Profile
+from freshkey.model.interaction import Interaction
+from freshkey.model.profile import Profile
 from freshkey.secret import Secret
 from freshkey_claude_oauth.formats import ClaudeApiKey
 

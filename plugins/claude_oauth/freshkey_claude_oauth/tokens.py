@@ -6,7 +6,7 @@ from typing import Final
 
 from freshkey.clock import Clock
 from freshkey.errors import ProviderRefused
-from freshkey.model import Identity
+from freshkey.model.identity import Identity
 from freshkey.oauth.answers import TokenAnswer
 from freshkey.oauth.client import OAuthClient
 from freshkey.secret import Secret

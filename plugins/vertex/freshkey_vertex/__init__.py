@@ -9,7 +9,11 @@ from freshkey_vertex.bridge import google_credentials
 
 
 if TYPE_CHECKING:
-    from freshkey.model import Credential, Description, Inspection, Interaction, Profile, Reporter, Source
+    from freshkey.model.credential import Credential
+    from freshkey.model.description import Description, Inspection
+    from freshkey.model.interaction import Interaction, Reporter
+    from freshkey.model.profile import Profile
+    from freshkey.model.source import Source
 
 __all__ = ["acquire", "describe", "google_credentials", "refresh"]
 

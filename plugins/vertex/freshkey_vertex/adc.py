@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
+from freshkey._commands.external_login import run_login_command
 from freshkey.clock import Clock
 from freshkey.errors import LoginRequired
-from freshkey.login_command import run_login_command
-from freshkey.model import Interaction, Profile, Sighting
-from freshkey.person import is_attended
+from freshkey.model.interaction import Interaction, is_attended
+from freshkey.model.profile import Profile
+from freshkey.model.source import Sighting
 from freshkey_vertex.files import CREDENTIALS_VARIABLE, LINK_LOCAL, CredentialsFile, Unloadable, gcloud_path, read_file
 from freshkey_vertex.formats import GoogleCredential, Kind
 from freshkey_vertex.identity import shown_text

@@ -6,9 +6,10 @@ from typing import Final
 
 from attrs import frozen
 
+from freshkey._http.messages import Response
+from freshkey._json import parse_json_object
 from freshkey.errors import FreshkeyError, LoginRequired, ProtocolError, ProviderRefused
-from freshkey.http import Response, parse_json_object
-from freshkey.oauth.refusal import clean_code, read_refusal, shown_code
+from freshkey.oauth.error_response import clean_code, read_refusal, shown_code
 from freshkey.oauth.skew import TOLERANCE
 from freshkey_vertex.formats import Kind
 from freshkey_vertex.transport import Transport

@@ -13,7 +13,8 @@ from attrs import evolve, field, frozen
 
 from freshkey.clock import Clock
 from freshkey.errors import FreshkeyError, ProtocolError
-from freshkey.model import Identity, Profile
+from freshkey.model.identity import Identity
+from freshkey.model.profile import Profile
 from freshkey.secret import Secret
 from freshkey_vertex.failures import STUMBLES, Attempt, failure
 from freshkey_vertex.formats import GoogleCredential, Kind

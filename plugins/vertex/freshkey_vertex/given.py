@@ -7,10 +7,12 @@ from typing import Final
 
 from attrs import frozen
 
+from freshkey._secret_input.env_var import environment_secret
 from freshkey.clock import Clock, Moment
 from freshkey.errors import LoginRequired
-from freshkey.helpers import environment_secret
-from freshkey.model import Identity, Profile, Sighting
+from freshkey.model.identity import Identity
+from freshkey.model.profile import Profile
+from freshkey.model.source import Sighting
 from freshkey.secret import Secret
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.places import Places, places

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from freshkey.clock import Clock
-from freshkey.model import Profile
+from freshkey.model.profile import Profile
 from freshkey_vertex.settings import VertexSettings
 from freshkey_vertex.transport import DEADLINE, Transport
 

@@ -7,9 +7,9 @@ import binascii
 from collections.abc import Mapping
 from typing import Any, Final
 
+from freshkey._json import parse_json_object
 from freshkey.errors import ProtocolError
-from freshkey.http import parse_json_object
-from freshkey.model import Identity
+from freshkey.model.identity import Identity
 
 
 _LONGEST: Final = 254

@@ -6,10 +6,15 @@ import functools
 from http import HTTPStatus
 from typing import Final
 
-from freshkey import http
+from freshkey import _json
+from freshkey._http import client as http_client
+from freshkey._http import messages
+from freshkey._http.messages import Response
 from freshkey.errors import OutcomeUnknown, TransientError
-from freshkey.http import Response
-from freshkey.model import Credential, Identity, Inspection, Profile, Validity
+from freshkey.model.credential import Credential
+from freshkey.model.description import Inspection, Validity
+from freshkey.model.identity import Identity
+from freshkey.model.profile import Profile
 from freshkey_vertex import settings as defaults
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.hosts import hosts
@@ -41,13 +46,13 @@ def inspect(profile: Profile, credential: Credential) -> Inspection:
         detail = "It comes from a token endpoint of your own, and no tokeninfo_url is set for that"
         return Inspection(validity=Validity.UNCHECKABLE, identity=known, detail=detail)
     send = functools.partial(
-        http.send,
+        http_client.send,
         deadline=DEADLINE,
         hosts=hosts(settings),
         allow_insecure_loopback=settings.allow_insecure_loopback,
     )
     # In the body: addresses are written to logs.
-    request = http.form(settings.tokeninfo_url, {"access_token": credential.access_token.reveal()})
+    request = messages.form(settings.tokeninfo_url, {"access_token": credential.access_token.reveal()})
     try:
         return _judged(send(request), known)
     except (TransientError, OutcomeUnknown) as error:
@@ -61,7 +66,7 @@ def _is_for_another_server(settings: VertexSettings) -> bool:
 
 def _judged(response: Response, known: Identity) -> Inspection:
     if response.status == HTTPStatus.OK:
-        claims = http.parse_json_object(response.body)
+        claims = _json.parse_json_object(response.body)
         return Inspection(validity=Validity.VALID, identity=from_claims(claims, known), detail="It is honoured")
     if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED}:
         return Inspection(validity=Validity.REFUSED, identity=known, detail="Google no longer honours it")

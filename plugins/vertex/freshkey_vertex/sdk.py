@@ -20,7 +20,7 @@ from freshkey_vertex.formats import GoogleCredential
 
 
 if TYPE_CHECKING:
-    from freshkey.model import Credential, CredentialSource
+    from freshkey.model.credential import Credential, CredentialSource
 
 NO_NEWER_ONE = (TransientError, OutcomeUnknown, ProviderRefused)
 """Reasons for which there is no newer credential now: the server's own 401 is then the better answer."""

@@ -9,10 +9,10 @@ from typing import Final, Literal
 
 from attrs import Factory, field, frozen
 
-from freshkey.command import Command
+from freshkey._commands.command import Command
+from freshkey._http.url import checked_url
 from freshkey.errors import ConfigurationError
-from freshkey.http import checked_url
-from freshkey.model import Profile
+from freshkey.model.profile import Profile
 from freshkey.secret import Secret
 
 

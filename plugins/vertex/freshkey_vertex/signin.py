@@ -12,14 +12,18 @@ from typing import Final
 
 from attrs import evolve
 
-from freshkey import http
+from freshkey._http import client as http_client
+from freshkey._http import messages
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused
-from freshkey.model import Credential, Identity, Interaction, Profile
+from freshkey.model.credential import Credential
+from freshkey.model.identity import Identity
+from freshkey.model.interaction import Interaction
+from freshkey.model.profile import Profile
 from freshkey.oauth.answers import TokenAnswer, read_revocation
 from freshkey.oauth.client import OAuthClient
+from freshkey.oauth.error_response import read_refusal
 from freshkey.oauth.protocol import Server
-from freshkey.oauth.refusal import read_refusal
 from freshkey.oauth.signin import authorize
 from freshkey.secret import Secret
 from freshkey_vertex.formats import GoogleCredential
@@ -110,7 +114,7 @@ def revoke(profile: Profile, credential: Credential) -> None:
     client = _bound_client(profile, credential, SYSTEM)
     token = credential.refresh_token or credential.access_token
     settings = profile.settings_as(VertexSettings)
-    response = client.send(http.form(settings.revoke_url, {"token": token.reveal()}))
+    response = client.send(messages.form(settings.revoke_url, {"token": token.reveal()}))
     if read_refusal(response).code != "invalid_token":
         read_revocation(response, SYSTEM.now().wall)
 
@@ -128,7 +132,7 @@ def _client(profile: Profile, clock: Clock) -> OAuthClient:
         server=Server(authorization_endpoint=settings.authorize_url, token_endpoint=settings.token_url),
         client_id=settings.client_id,
         send=functools.partial(
-            http.send, hosts=hosts(settings), allow_insecure_loopback=settings.allow_insecure_loopback
+            http_client.send, hosts=hosts(settings), allow_insecure_loopback=settings.allow_insecure_loopback
         ),
         clock=clock,
     )

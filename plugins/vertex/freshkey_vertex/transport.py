@@ -12,11 +12,12 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from freshkey import http
+from freshkey._http import client as http_client
+from freshkey._http import messages
+from freshkey._http.messages import Request, Response
 from freshkey.clock import Clock
 from freshkey.errors import ProviderRefused, TransientError
-from freshkey.http import Request, Response
-from freshkey.oauth.refusal import TRANSIENT_CODES, TRANSIENT_STATUSES, read_refusal
+from freshkey.oauth.error_response import TRANSIENT_CODES, TRANSIENT_STATUSES, read_refusal
 from freshkey.oauth.skew import seconds_behind, warn_of_skew
 from freshkey_vertex import link_local
 
@@ -68,7 +69,7 @@ class Transport:
         self._plain_hosts = frozenset(plain_hosts)
         self._plain_deadline = plain_deadline
         self._send = functools.partial(
-            http.send, deadline=DEADLINE, hosts=hosts, allow_insecure_loopback=allow_insecure_loopback
+            http_client.send, deadline=DEADLINE, hosts=hosts, allow_insecure_loopback=allow_insecure_loopback
         )
         self.last: Response | None = None
         self.behind: float | None = None
@@ -100,7 +101,7 @@ class Transport:
         self.behind = seconds_behind(response.headers, now)
         if _may_pass(response):
             message = f"{host} refused for now: {read_refusal(response)}"
-            raise TransientError(message, retry_after=http.retry_after(response.headers, now))
+            raise TransientError(message, retry_after=messages.retry_after(response.headers, now))
         return Answer(response)
 
     def _exchange(self, request: Request) -> Response:

@@ -10,9 +10,8 @@ import pytest
 
 from cli_doubles import Done, FakeKeeper, Run
 from freshkey import cli
-from freshkey.config import Configuration
-from freshkey.consent import Approve
-from freshkey.model import Reporter
+from freshkey._config.configuration import Configuration
+from freshkey.model.interaction import Approve, Reporter
 
 
 @pytest.fixture

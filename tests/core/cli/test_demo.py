@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from cli_doubles import Run
-from freshkey import plugins
+from freshkey._plugins import discovery
+from freshkey._stores.keychain.store import KeyringItems
+from freshkey._stores.records.slots import SlottedStore
 from freshkey.cli import demo_acts, demo_stage, demo_view
 from freshkey.cli.output import Output
 from freshkey.errors import StoreUnavailable
 from freshkey.secret import Secret
-from freshkey.stores.keyring import KeyringItems
-from freshkey.stores.slots import SlottedStore
 from typist import Typist
 
 
@@ -100,7 +100,7 @@ def test_for_programs_it_prints_one_object(run: Run, monkeypatch: pytest.MonkeyP
 
 
 def test_without_its_provider_it_names_the_package(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plugins, "find", lambda: ())
+    monkeypatch.setattr(discovery, "find", lambda: ())
     done = run("demo")
 
     assert (done.code, done.out) == (6, "")

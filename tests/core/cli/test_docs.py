@@ -10,11 +10,12 @@ import pytest
 
 from cli_doubles import FakeKeeper, Run
 from freshkey import cli, errors
-from freshkey.config import Configuration
-from freshkey.lifecycle import Lifecycle
-from freshkey.model import Description
-from freshkey.plugins import load_provider, load_store, wire
-from freshkey.project import load
+from freshkey._config.configuration import Configuration
+from freshkey._config.project import load
+from freshkey._plugins.discovery import load_provider, load_store
+from freshkey._plugins.hook_caller import Lifecycle
+from freshkey._plugins.wiring import wire
+from freshkey.model.description import Description
 
 
 TEXT = (Path(__file__).parents[3] / "docs" / "cli.md").read_text("utf-8")

@@ -9,7 +9,8 @@ import pytest
 
 from cli_doubles import NEWER_TOKEN, REFRESH_TOKEN, TOKEN, FakeKeeper, Run, api_key, token
 from freshkey.errors import ProtocolError, ProviderRefused, TransientError
-from freshkey.model import Identity, Inspection, Validity
+from freshkey.model.description import Inspection, Validity
+from freshkey.model.identity import Identity
 from freshkey.secret import Secret
 
 

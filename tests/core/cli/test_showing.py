@@ -10,7 +10,8 @@ import pytest
 
 from cli_doubles import REFRESH_TOKEN, TOKEN, FakeKeeper, Run, token
 from freshkey.errors import StoreUnavailable
-from freshkey.model import Identity, Inspection, Validity
+from freshkey.model.description import Inspection, Validity
+from freshkey.model.identity import Identity
 
 
 def test_status_shows_every_configured_profile(run: Run, config: Path) -> None:

@@ -8,7 +8,7 @@ from cli_doubles import ADA, FakeKeeper, Run, api_key
 from freshkey.cli.keys import KeyGiver
 from freshkey.cli.person import Terminal
 from freshkey.events import AccountChanged, ObserverFailed, Renewed, SignedOut, Unsaved
-from freshkey.model import Identity
+from freshkey.model.identity import Identity
 
 
 def test_login_says_who_where_and_how_long(run: Run, keeper: FakeKeeper) -> None:

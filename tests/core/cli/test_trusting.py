@@ -11,8 +11,8 @@ import pytest
 from attrs import frozen
 
 from cli_doubles import Done
-from freshkey.consent import Answer, Consents
-from freshkey.trust import Trust
+from freshkey._trust.project_commands import Trust
+from freshkey._trust.source_consent import Answer, Consents
 from typist import Typist
 
 
@@ -21,11 +21,13 @@ if sys.platform == "win32":
 
 PROVIDER = """
 from attrs import field, frozen
-from freshkey.command import Command, run_command
+from freshkey._commands.command import Command, run_command
 from freshkey.clock import SYSTEM
-from freshkey.helpers import read_helper_line
+from freshkey._commands.helper import read_helper_line
 from freshkey.hooks import hookimpl
-from freshkey.model import ApiKey, Description, Sighting, Source
+from freshkey.model.credential import ApiKey
+from freshkey.model.description import Description
+from freshkey.model.source import Sighting, Source
 
 @frozen(kw_only=True)
 class Settings:

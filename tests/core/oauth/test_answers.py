@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from freshkey._http.messages import Response
 from freshkey.errors import FreshkeyError, LoginRequired, ProtocolError, ProviderRefused, TransientError
-from freshkey.http import Response
 from freshkey.oauth import DeviceCode, Poll, TokenAnswer, read_device, read_device_token, read_revocation, read_token
 from freshkey.secret import Secret
 from matrix import row

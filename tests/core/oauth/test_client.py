@@ -6,8 +6,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from freshkey._http.messages import Response, json_body
 from freshkey.errors import ConfigurationError, LoginRequired, OutcomeUnknown, TransientError
-from freshkey.http import Response, json_body
 from freshkey.oauth import Grant, OAuthClient, Pkce, Server
 from freshkey.secret import Secret
 from freshkey.testing import ManualClock

@@ -16,7 +16,7 @@ from counterparts.oidc import OidcServer, approve_device
 from counterparts.oidc import authorize as approve
 from counterparts.oidc import sign_in as visit
 from counterparts.requires import require
-from freshkey import http
+from freshkey._http import client as http_client
 from freshkey.errors import LoginRequired, OutcomeUnknown, ProtocolError, ProviderRefused, TransientError
 from freshkey.oauth import (
     Grant,
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.counterpart
 
 SCOPES = ("openid", "offline_access")
 
-send = functools.partial(http.send, allow_insecure_loopback=True)
+send = functools.partial(http_client.send, allow_insecure_loopback=True)
 
 
 @pytest.fixture(scope="module")

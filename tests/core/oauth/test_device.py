@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from freshkey._http.messages import Request, Response
 from freshkey.errors import (
     FreshkeyError,
     LoginRequired,
@@ -16,9 +17,8 @@ from freshkey.errors import (
     ProviderRefused,
     TransientError,
 )
-from freshkey.http import Request, Response
+from freshkey.model.interaction import Nobody
 from freshkey.oauth import Server, TokenAnswer, device, device_sign_in
-from freshkey.person import Nobody
 from freshkey.secret import Secret
 from freshkey.testing import ManualClock, ScriptedPerson
 from matrix import row

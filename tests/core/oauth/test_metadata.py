@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from freshkey._http.messages import Response
 from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError, TransientError
-from freshkey.http import Response
 from freshkey.oauth import Server, discover
 from matrix import row
 

@@ -9,8 +9,8 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from freshkey._http.messages import Request, json_body
 from freshkey.errors import ConfigurationError
-from freshkey.http import Request, json_body
 from freshkey.oauth import (
     Grant,
     Pkce,

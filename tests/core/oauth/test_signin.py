@@ -11,8 +11,8 @@ import pytest
 from attrs import evolve
 
 from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused, TransientError
+from freshkey.model.interaction import Nobody
 from freshkey.oauth import Grant, Pkce, Server, authorize, loopback, signin
-from freshkey.person import Nobody
 from freshkey.secret import Secret
 from freshkey.testing import ManualClock, ScriptedPerson, UnexpectedQuestion
 from matrix import row

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from freshkey._http.client import send
+from freshkey._http.messages import Request
 from freshkey.errors import TransientError
-from freshkey.http import Request, send
 from freshkey.testing.guard import no_io, offline, read_only
 
 

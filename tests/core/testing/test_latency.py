@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from freshkey.stores import keyring
-from freshkey.stores.worker import SerialWorker
+from freshkey._stores.keychain import store as keychain_store
+from freshkey._stores.keychain.worker import SerialWorker
 from freshkey.testing import latency
 from freshkey.testing.latency import CONTROL, TROUBLES, Row, Spread, Stage, measure, report
 
@@ -20,13 +20,13 @@ SPREAD = Spread(median=1e-6, p99=2e-6, longest=3e-6)
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_calls_are_timed_while_the_trouble_lasts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str) -> None:
-    monkeypatch.setattr(keyring, "WORKER", SerialWorker("freshkey-keychain"))
-    opened = dict(keyring._opened)
+    monkeypatch.setattr(keychain_store, "WORKER", SerialWorker("freshkey-keychain"))
+    opened = dict(keychain_store._opened)
     row = measure(trouble, CALLS, tmp_path / "state", lifetime=4.0)
     assert row.trouble == trouble
     for spread in (row.fresh, row.due):
         assert 0 < spread.median <= spread.p99 <= spread.longest
-    assert keyring._opened == opened
+    assert keychain_store._opened == opened
 
 
 def test_a_trouble_that_is_none_is_no_measurement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

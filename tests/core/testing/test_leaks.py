@@ -6,7 +6,7 @@ import pytest
 from attrs import frozen
 
 from freshkey.clock import SYSTEM
-from freshkey.model import OAuthToken
+from freshkey.model.credential import OAuthToken
 from freshkey.secret import Secret
 from freshkey.testing import assert_no_secret, secrets_of
 

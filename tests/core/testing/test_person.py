@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from freshkey.model import Interaction
+from freshkey.model.interaction import Interaction
 from freshkey.testing import ScriptedPerson, UnexpectedQuestion
 
 

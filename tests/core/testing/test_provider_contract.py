@@ -20,9 +20,10 @@ from attrs import evolve, frozen
 from freshkey.clock import SYSTEM
 from freshkey.errors import LoginRequired, OutcomeUnknown, TransientError
 from freshkey.hooks import hookimpl
-from freshkey.model import (
-    ApiKey, Credential, Description, Inspection, OAuthToken, Profile, Sighting, Source, Validity
-)
+from freshkey.model.credential import ApiKey, Credential, OAuthToken
+from freshkey.model.description import Description, Inspection, Validity
+from freshkey.model.profile import Profile
+from freshkey.model.source import Sighting, Source
 from freshkey.secret import Secret
 from freshkey.testing import ProviderContract
 
@@ -533,7 +534,7 @@ def test_every_check_is_shown_to_fail_for_something() -> None:
 
 MODULE = """
 from freshkey.hooks import hookimpl
-from freshkey.model import Description
+from freshkey.model.description import Description
 from attrs import frozen
 {first_import}
 
@@ -543,7 +544,7 @@ class Settings:
 
 @hookimpl
 def describe(profile, credential):
-    from freshkey.model import Source
+    from freshkey.model.source import Source
     source = Source(id="nothing", title="Nothing", owned=True)
     return Description(title="Module", settings=Settings, formats={}, sources=(source,))
 
@@ -559,7 +560,7 @@ def refresh(profile, credential, report):
 MODULE_TEST = """
 import importlib
 import pytest
-from freshkey.model import Profile
+from freshkey.model.profile import Profile
 from freshkey.testing import ProviderContract
 
 class TestModule(ProviderContract):

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from freshkey.model import CredentialStore, Profile
-from freshkey.stores import memory
+from freshkey._stores import memory
+from freshkey.model.profile import Profile
+from freshkey.model.storage import CredentialStore
 from freshkey.testing import StoreContract
 from freshkey.testing.store_contract import Contents
 from kit_runs import failures, run
@@ -40,7 +41,7 @@ import contextlib, threading
 import pytest
 from attrs import evolve
 from freshkey.errors import GenerationConflict, StoreBusy
-from freshkey.model import Record, Snapshot
+from freshkey.model.storage import Record, Snapshot
 from freshkey.testing import StoreContract
 
 

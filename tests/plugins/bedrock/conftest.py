@@ -13,7 +13,7 @@ from aws_home import AwsHome
 from bedrock_at_our_time import AtOurTime
 from counterparts.moto import REGION, Moto
 from freshkey import Configuration, Keeper
-from freshkey.model import Profile
+from freshkey.model.profile import Profile
 from freshkey.testing import ManualClock
 from freshkey_bedrock.settings import BedrockSettings
 

@@ -11,8 +11,8 @@ import pytest
 from counterparts.moto import REGION
 from freshkey import Keeper
 from freshkey.errors import ConfigurationError, CredentialExpired, LoginRequired, ProviderRefused
-from freshkey.model import Profile
-from freshkey.person import Nobody
+from freshkey.model.interaction import Nobody
+from freshkey.model.profile import Profile
 from freshkey.secret import Secret
 from freshkey.testing import ManualClock, ScriptedPerson
 from freshkey_bedrock import api_key, keys

@@ -11,10 +11,11 @@ import pytest
 
 from aws_home import AwsHome
 from freshkey import Keeper
-from freshkey.command import Command as Setting
+from freshkey._commands.command import Command as Setting
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired
-from freshkey.model import Credential, Profile
-from freshkey.person import Nobody, Quiet
+from freshkey.model.credential import Credential
+from freshkey.model.interaction import Nobody, Quiet
+from freshkey.model.profile import Profile
 from freshkey.testing import ManualClock
 from freshkey.testing.leaks import assert_no_secret
 from freshkey.testing.server.wire import Answer, Listener

@@ -26,7 +26,7 @@ from freshkey.errors import (
     ProviderRefused,
     TransientError,
 )
-from freshkey.model import Profile
+from freshkey.model.profile import Profile
 from freshkey_bedrock import bounded, chain
 
 

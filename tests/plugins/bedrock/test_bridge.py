@@ -16,7 +16,7 @@ from bedrock_at_our_time import AtOurTime
 from bedrock_runtime import MODEL, BedrockRuntime
 from freshkey import Configuration, Keeper
 from freshkey.errors import ConfigurationError, LoginRequired
-from freshkey.model import Credential
+from freshkey.model.credential import Credential
 from freshkey.testing import ManualClock, ScriptedPerson
 from freshkey.testing.browser import follow
 from freshkey_bedrock.formats import AwsCredential

@@ -21,7 +21,8 @@ from aws_home import AwsHome, Metadata
 from counterparts.moto import REGION, Keys, Moto
 from freshkey import Keeper
 from freshkey.cli import run
-from freshkey.model import Profile, Validity
+from freshkey.model.description import Validity
+from freshkey.model.profile import Profile
 from freshkey.testing import ManualClock, ScriptedPerson
 from freshkey.testing.browser import follow
 from freshkey.testing.leaks import assert_no_secret, secrets_of

@@ -9,7 +9,7 @@ import pytest
 
 import freshkey_bedrock
 from aws_home import AwsHome
-from freshkey.model import Profile
+from freshkey.model.profile import Profile
 from freshkey.testing import ProviderContract, ScriptedPerson
 from freshkey.testing.browser import follow
 from freshkey_bedrock.sso import sign_in

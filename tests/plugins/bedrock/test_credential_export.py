@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from freshkey import Keeper
-from freshkey.command import Command
+from freshkey._commands.command import Command
 from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError, TransientError, TrustNeeded
-from freshkey.model import Credential, Profile
-from freshkey.person import Quiet
+from freshkey.model.credential import Credential
+from freshkey.model.interaction import Quiet
+from freshkey.model.profile import Profile
 from freshkey.testing import ManualClock
 from freshkey.testing.leaks import assert_no_secret
 from freshkey_bedrock.credential_export import take

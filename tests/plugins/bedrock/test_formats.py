@@ -8,9 +8,9 @@ import sys
 import threading
 from datetime import UTC, datetime
 
+from freshkey._stores.records.codec import Codec
 from freshkey.clock import SYSTEM
 from freshkey.secret import Secret
-from freshkey.stores.record import Codec
 from freshkey.testing.leaks import assert_no_secret, secrets_of
 from freshkey_bedrock.description import VARIABLES, description
 from freshkey_bedrock.formats import AwsCredential, BedrockApiKey

@@ -52,7 +52,7 @@ def test_importing_and_describing_the_provider_loads_nothing_heavy(work: str) ->
 
 LOOK = """
 import os, pathlib
-from freshkey.model import Profile
+from freshkey.model.profile import Profile
 from freshkey_bedrock.settings import BedrockSettings
 from freshkey_bedrock.sources import SOURCES
 os.environ.update(AWS_ACCESS_KEY_ID="A", AWS_BEARER_TOKEN_BEDROCK="B", AWS_REGION="eu-west-1")

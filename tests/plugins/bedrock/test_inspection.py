@@ -15,7 +15,10 @@ from aws_home import AwsHome
 from counterparts.moto import REGION, Moto
 from freshkey.clock import SYSTEM, Moment
 from freshkey.errors import ConfigurationError
-from freshkey.model import Credential, Identity, Inspection, Profile, Validity
+from freshkey.model.credential import Credential
+from freshkey.model.description import Inspection, Validity
+from freshkey.model.identity import Identity
+from freshkey.model.profile import Profile
 from freshkey.secret import Secret
 from freshkey_bedrock import describe
 from freshkey_bedrock.formats import AwsCredential, BedrockApiKey

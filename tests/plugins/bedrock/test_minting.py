@@ -14,9 +14,9 @@ from botocore.credentials import Credentials
 
 from aws_home import AwsHome
 from freshkey import Keeper
-from freshkey.command import Command
+from freshkey._commands.command import Command
 from freshkey.errors import ConfigurationError, LoginRequired
-from freshkey.model import Profile
+from freshkey.model.profile import Profile
 from freshkey.secret import Secret
 from freshkey.testing import ManualClock
 from freshkey.testing.guard import offline

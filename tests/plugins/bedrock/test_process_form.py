@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freshkey.errors import ConfigurationError, ProtocolError
-from freshkey.model import Credential
+from freshkey.model.credential import Credential
 from freshkey.secret import Secret
 from freshkey.testing import ManualClock
 from freshkey_bedrock.description import description

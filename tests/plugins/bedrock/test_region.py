@@ -9,7 +9,7 @@ import pytest
 
 from aws_home import AwsHome
 from freshkey.errors import ConfigurationError
-from freshkey.model import Profile
+from freshkey.model.profile import Profile
 from freshkey_bedrock.region import aws_profile, known_region, needed_region
 from freshkey_bedrock.shapes import checked_region
 from freshkey_bedrock.shared_files import profile_section

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from aws_home import AwsHome
-from freshkey.model import Profile, Sighting
+from freshkey.model.profile import Profile
+from freshkey.model.source import Sighting
 from freshkey_bedrock import sightings
 
 

@@ -18,7 +18,7 @@ from freshkey.errors import (
     ProviderRefused,
     TransientError,
 )
-from freshkey.model import Profile
+from freshkey.model.profile import Profile
 from freshkey.secret import Secret
 from freshkey_bedrock import chain
 from freshkey_bedrock.troubles import explained

@@ -10,7 +10,8 @@ import pytest
 
 from anthropic_home import AnthropicHome
 from freshkey.clock import Clock
-from freshkey.model import Profile, Source
+from freshkey.model.profile import Profile
+from freshkey.model.source import Source
 from freshkey.testing import AuthorizationServer, ManualClock, Policy, ScriptedPerson
 from freshkey.testing.browser import follow
 from freshkey_claude_oauth.description import description

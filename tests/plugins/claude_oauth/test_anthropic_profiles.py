@@ -14,8 +14,9 @@ import pytest
 import freshkey_claude_oauth as provider
 from anthropic_home import AnthropicHome, in_seconds
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ProviderRefused, TransientError
-from freshkey.model import Profile, Source
-from freshkey.person import Nobody
+from freshkey.model.interaction import Nobody
+from freshkey.model.profile import Profile
+from freshkey.model.source import Source
 from freshkey.testing import AuthorizationServer
 from freshkey.testing.leaks import assert_no_secret
 from freshkey_claude_oauth import anthropic_files as files

@@ -17,8 +17,8 @@ import anthropic_process
 import freshkey_claude_oauth as provider
 from anthropic_home import AnthropicHome, in_seconds
 from freshkey import Keeper
+from freshkey._config.configuration import Configuration
 from freshkey.clock import SYSTEM
-from freshkey.config import Configuration
 from freshkey.errors import (
     ConfigurationError,
     FreshkeyError,
@@ -30,8 +30,9 @@ from freshkey.errors import (
     TransientError,
 )
 from freshkey.events import Renewed
-from freshkey.model import Profile, Source
-from freshkey.person import Nobody, Quiet
+from freshkey.model.interaction import Nobody, Quiet
+from freshkey.model.profile import Profile
+from freshkey.model.source import Source
 from freshkey.secret import Secret
 from freshkey.testing import AuthorizationServer
 from freshkey.testing.leaks import assert_no_secret
@@ -516,7 +517,7 @@ def test_nothing_is_sent_without_the_lock_that_all_others_see(
 def test_a_lock_that_is_not_freed_is_for_now(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from freshkey.stores.lock import ProfileLock
+    from freshkey._interprocess.lock import ProfileLock
 
     monkeypatch.setattr(anthropic_renewal, "LOCK_PATIENCE", 0.05)
     book = Notebook(home.credentials_file("work"))

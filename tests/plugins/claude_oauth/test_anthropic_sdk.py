@@ -9,7 +9,7 @@ import pytest
 from anthropic.lib.credentials import CredentialsFile, default_credentials
 
 from anthropic_home import AnthropicHome, in_seconds
-from freshkey.model import Profile
+from freshkey.model.profile import Profile
 from freshkey.testing import AuthorizationServer
 from freshkey_claude_oauth import exchange
 from freshkey_claude_oauth.anthropic_source import take

@@ -8,7 +8,7 @@ import pytest
 
 import freshkey_claude_oauth
 from anthropic_home import AnthropicHome, in_seconds
-from freshkey.model import Profile
+from freshkey.model.profile import Profile
 from freshkey.testing import AuthorizationServer, ProviderContract
 from freshkey_claude_oauth.formats import ClaudeToken
 

@@ -12,7 +12,8 @@ import pluggy
 import freshkey_claude_oauth as provider
 from freshkey import hooks
 from freshkey.clock import SYSTEM
-from freshkey.model import Description, Profile
+from freshkey.model.description import Description
+from freshkey.model.profile import Profile
 from freshkey.secret import Secret
 from freshkey.testing import AuthorizationServer
 from freshkey_claude_oauth.description import description

@@ -12,12 +12,13 @@ import pytest
 
 import freshkey_claude_oauth as provider
 from freshkey import Keeper
-from freshkey.config import Configuration
+from freshkey._config.configuration import Configuration
+from freshkey._http.messages import form
 from freshkey.errors import ConfigurationError, OutcomeUnknown, ProtocolError, ProviderRefused, TransientError
 from freshkey.events import Event, Renewed
-from freshkey.http import form
-from freshkey.model import Profile, Source
-from freshkey.person import Nobody
+from freshkey.model.interaction import Nobody
+from freshkey.model.profile import Profile
+from freshkey.model.source import Source
 from freshkey.testing import AuthorizationServer
 from freshkey.testing.leaks import assert_no_secret
 from freshkey_claude_oauth.description import description

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from freshkey._stores.records.codec import Codec
 from freshkey.clock import SYSTEM
 from freshkey.errors import CredentialExpired
-from freshkey.model import Credential
+from freshkey.model.credential import Credential
 from freshkey.secret import Secret
-from freshkey.stores.record import Codec
 from freshkey_claude_oauth.formats import FORMATS, ClaudeApiKey, ClaudeAuthToken, ClaudeProfileToken, ClaudeToken
 
 

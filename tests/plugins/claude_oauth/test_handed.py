@@ -10,10 +10,11 @@ import pytest
 from attrs import frozen
 
 import freshkey_claude_oauth as provider
-from freshkey import inherited
+from freshkey._secret_input import file_descriptor
 from freshkey.errors import ConfigurationError, LoginRequired
-from freshkey.model import Profile, Sighting, Source
-from freshkey.person import Nobody
+from freshkey.model.interaction import Nobody
+from freshkey.model.profile import Profile
+from freshkey.model.source import Sighting, Source
 from freshkey.secret import Secret
 from freshkey_claude_oauth.description import description
 from freshkey_claude_oauth.formats import ClaudeApiKey, ClaudeAuthToken, ClaudeToken
@@ -111,7 +112,7 @@ pipes = pytest.mark.skipif(sys.platform == "win32", reason="descriptors are hand
 @pytest.fixture
 def descriptor(monkeypatch: pytest.MonkeyPatch) -> int:
     """Return a descriptor as a parent process leaves it, with a secret in it."""
-    monkeypatch.setattr(inherited, "_handed_over", {})
+    monkeypatch.setattr(file_descriptor, "_handed_over", {})
     reading, writing = os.pipe()
     os.write(writing, CANARY.encode())
     os.close(writing)

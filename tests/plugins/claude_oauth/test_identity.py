@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from freshkey._http.messages import Response
 from freshkey.errors import ProtocolError
-from freshkey.http import Response
-from freshkey.model import Identity
+from freshkey.model.identity import Identity
 from freshkey.testing import Account
 from freshkey_claude_oauth.identity import LONGEST_TEXT, from_profile, from_token, read_profile
 

@@ -9,7 +9,9 @@ import pytest
 
 import freshkey_claude_oauth as provider
 from freshkey.clock import SYSTEM
-from freshkey.model import Credential, Inspection, Profile, Validity
+from freshkey.model.credential import Credential
+from freshkey.model.description import Inspection, Validity
+from freshkey.model.profile import Profile
 from freshkey.secret import Secret
 from freshkey.testing import Account, AuthorizationServer, ManualClock
 from freshkey_claude_oauth.formats import ClaudeApiKey, ClaudeAuthToken, ClaudeToken

@@ -16,8 +16,11 @@ import freshkey_claude_oauth as provider
 from freshkey import Configuration, Keeper
 from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError, ProviderRefused, TransientError
 from freshkey.hooks import hookimpl
-from freshkey.model import Credential, Description, Inspection, Interaction, Profile, Reporter, Source
-from freshkey.person import Quiet
+from freshkey.model.credential import Credential
+from freshkey.model.description import Description, Inspection
+from freshkey.model.interaction import Interaction, Quiet, Reporter
+from freshkey.model.profile import Profile
+from freshkey.model.source import Source
 from freshkey.testing import ManualClock
 from freshkey.testing.leaks import assert_no_secret
 from freshkey_claude_oauth.sources import acquire
@@ -182,7 +185,7 @@ def test_what_it_gives_is_sent_as_what_it_is(world: World, gives: str, headers: 
 
 
 def test_a_slow_one_is_told_of(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("freshkey.helpers.SLOW", 0.05)
+    monkeypatch.setattr("freshkey._commands.helper.SLOW", 0.05)
     notices: list[str] = []
 
     class Ear(Quiet):

@@ -11,8 +11,11 @@ import freshkey_claude_oauth as provider
 from counterparts.oidc import OidcServer, approve_device, authorize, sign_in
 from freshkey.clock import SystemClock
 from freshkey.errors import LoginRequired, OutcomeUnknown, TransientError
-from freshkey.model import Credential, Inspection, Profile, Source, Validity
-from freshkey.person import Quiet
+from freshkey.model.credential import Credential
+from freshkey.model.description import Inspection, Validity
+from freshkey.model.interaction import Quiet
+from freshkey.model.profile import Profile
+from freshkey.model.source import Source
 from freshkey.testing import ScriptedPerson
 from freshkey_claude_oauth.formats import ClaudeToken
 from freshkey_claude_oauth.renewal import revoke

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from anthropic_home import AnthropicHome, in_seconds
-from freshkey import Configuration, Keeper, inherited
+from freshkey import Configuration, Keeper
+from freshkey._secret_input import file_descriptor
+from freshkey._sources.explain import Explanation
+from freshkey._sources.precedence import Step
 from freshkey.errors import FreshkeyError
-from freshkey.model import Credential
-from freshkey.sources import Explanation, Step
+from freshkey.model.credential import Credential
 from freshkey.testing import AuthorizationServer, ScriptedPerson
 from freshkey.testing.browser import follow
 from freshkey_claude_oauth.description import description
@@ -157,10 +159,10 @@ def active_profile(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 def world(
     tmp_path: Path, server: AuthorizationServer, home: AnthropicHome, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[World]:
-    monkeypatch.setattr(inherited, "_handed_over", {})
+    monkeypatch.setattr(file_descriptor, "_handed_over", {})
     world = World(tmp_path, server, home)
     yield world
-    for descriptor in set(world.descriptors) - set(inherited._handed_over):
+    for descriptor in set(world.descriptors) - set(file_descriptor._handed_over):
         os.close(descriptor)
 
 

@@ -19,8 +19,8 @@ from freshkey.errors import (
     ProviderRefused,
     TransientError,
 )
-from freshkey.model import Profile
-from freshkey.person import Quiet
+from freshkey.model.interaction import Quiet
+from freshkey.model.profile import Profile
 from freshkey.secret import Secret
 from freshkey.testing import AuthorizationServer, ManualClock, Rotation
 from freshkey_claude_oauth.formats import ClaudeApiKey, ClaudeToken

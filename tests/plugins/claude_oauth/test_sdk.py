@@ -14,7 +14,7 @@ from attrs import define, evolve, field, frozen
 import freshkey_claude_oauth
 from freshkey.clock import SYSTEM
 from freshkey.errors import FreshkeyError, LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
-from freshkey.model import Credential
+from freshkey.model.credential import Credential
 from freshkey.secret import Secret
 from freshkey_claude_oauth.formats import ClaudeApiKey, ClaudeToken
 from freshkey_claude_oauth.sdk import anthropic_credentials
@@ -37,6 +37,11 @@ class Answers:
         if isinstance(answer, FreshkeyError):
             raise answer
         return answer
+
+    async def aget(
+        self, profile: str | None = None, *, min_ttl: float = 0.0, refused: Credential | None = None
+    ) -> Credential:
+        return self.get(profile, min_ttl=min_ttl, refused=refused)
 
 
 @frozen(kw_only=True)

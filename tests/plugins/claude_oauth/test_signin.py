@@ -9,8 +9,10 @@ import pytest
 
 import freshkey_claude_oauth as provider
 from freshkey.errors import LoginRequired, ProviderRefused, TransientError
-from freshkey.model import Identity, Profile, Source
-from freshkey.person import Nobody
+from freshkey.model.identity import Identity
+from freshkey.model.interaction import Nobody
+from freshkey.model.profile import Profile
+from freshkey.model.source import Source
 from freshkey.testing import Account, AuthorizationServer, ManualClock, ScriptedPerson
 from freshkey.testing.browser import approve_device, copy_address, copy_code, follow
 from freshkey_claude_oauth import settings

@@ -9,10 +9,10 @@ import pytest
 
 import freshkey_claude_oauth as provider
 from freshkey import Configuration, Keeper
+from freshkey._commands.helper import LONGEST_LINE
 from freshkey.errors import LoginRequired, ProviderRefused
-from freshkey.helpers import LONGEST_LINE
-from freshkey.model import Profile
-from freshkey.person import Nobody
+from freshkey.model.interaction import Nobody
+from freshkey.model.profile import Profile
 from freshkey.testing import ManualClock, ScriptedPerson
 from freshkey.testing.leaks import assert_no_secret
 from freshkey_claude_oauth.description import description

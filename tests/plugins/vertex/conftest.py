@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from freshkey import Configuration, Keeper
-from freshkey.model import Credential, Interaction, Profile
-from freshkey.person import Nobody
+from freshkey.model.credential import Credential
+from freshkey.model.interaction import Interaction, Nobody
+from freshkey.model.profile import Profile
 from freshkey.testing import ManualClock, ScriptedPerson
 from freshkey.testing.browser import follow
 from freshkey_vertex import given, metadata

@@ -13,11 +13,11 @@ import pytest
 from attrs import evolve
 
 from freshkey import Keeper
+from freshkey._commands.command import Command
 from freshkey.clock import SYSTEM
-from freshkey.command import Command
 from freshkey.errors import LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
-from freshkey.model import Profile
-from freshkey.person import Nobody
+from freshkey.model.interaction import Nobody
+from freshkey.model.profile import Profile
 from freshkey.testing import ManualClock
 from freshkey_vertex.adc import look
 from freshkey_vertex.description import description

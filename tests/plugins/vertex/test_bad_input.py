@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, OutcomeUnknown, ProviderRefused
-from freshkey.model import Profile
+from freshkey.model.profile import Profile
 from freshkey_vertex.files import LARGEST, Unloadable
 from freshkey_vertex.formats import GoogleCredential
 from google_cloud import ROBOT, SUBJECT_TOKEN, TARGET, GoogleCloud, pem

@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 import freshkey_vertex
-from freshkey.model import Profile
+from freshkey.model.profile import Profile
 from freshkey.testing import ProviderContract
 from freshkey_vertex.formats import GoogleCredential
 from google_cloud import CLIENT_ID, GoogleCloud

@@ -8,7 +8,10 @@ import pytest
 from attrs import evolve
 
 from freshkey.clock import SYSTEM
-from freshkey.model import ApiKey, Credential, Identity, Profile, Validity
+from freshkey.model.credential import ApiKey, Credential
+from freshkey.model.description import Validity
+from freshkey.model.identity import Identity
+from freshkey.model.profile import Profile
 from freshkey.secret import Secret
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.inspection import inspect

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from freshkey import Keeper
-from freshkey.model import Credential
+from freshkey.model.credential import Credential
 from freshkey_vertex.formats import GoogleCredential
 from google_cloud import MACHINE, ROBOT, SUBJECT_TOKEN, TARGET, GoogleCloud
 

@@ -18,9 +18,9 @@ from typing import ClassVar
 import pytest
 
 from freshkey import Keeper
+from freshkey._http.messages import Request
 from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused, TransientError
-from freshkey.http import Request
-from freshkey.model import Profile
+from freshkey.model.profile import Profile
 from freshkey_vertex import link_local, metadata
 from freshkey_vertex.formats import GoogleCredential
 from google_cloud import MACHINE, TARGET, GoogleCloud

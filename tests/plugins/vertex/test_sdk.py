@@ -23,7 +23,7 @@ from google.cloud import storage
 from freshkey import Keeper
 from freshkey.clock import SYSTEM
 from freshkey.errors import FreshkeyError, LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
-from freshkey.model import ApiKey, Credential
+from freshkey.model.credential import ApiKey, Credential
 from freshkey.secret import Secret
 from freshkey.testing import ManualClock
 from freshkey_vertex import google_credentials
@@ -58,6 +58,11 @@ class Answers:
         if isinstance(answer, FreshkeyError):
             raise answer
         return answer
+
+    async def aget(
+        self, profile: str | None = None, *, min_ttl: float = 0.0, refused: Credential | None = None
+    ) -> Credential:
+        return self.get(profile, min_ttl=min_ttl, refused=refused)
 
 
 def applied(credentials: CredentialsWithQuotaProject) -> dict[str, str]:

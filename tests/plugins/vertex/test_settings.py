@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from freshkey._config.provider_settings import fields, is_for_projects, structure, takes_command
 from freshkey.clock import SYSTEM
 from freshkey.errors import ConfigurationError, CredentialExpired
-from freshkey.model import Identity, Profile
+from freshkey.model.identity import Identity
+from freshkey.model.profile import Profile
 from freshkey.secret import Secret
-from freshkey.settings import fields, is_for_projects, structure, takes_command
 from freshkey_vertex.description import description
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.identity import from_claims, from_id_token

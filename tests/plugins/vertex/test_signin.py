@@ -16,10 +16,11 @@ import pytest
 from attrs import evolve
 
 from freshkey import Keeper
+from freshkey._http.messages import form
 from freshkey.errors import ConfigurationError, LoginRequired, ProtocolError, ProviderRefused, TransientError
-from freshkey.http import form
-from freshkey.model import ApiKey, Profile
-from freshkey.person import Nobody
+from freshkey.model.credential import ApiKey
+from freshkey.model.interaction import Nobody
+from freshkey.model.profile import Profile
 from freshkey.secret import Secret
 from freshkey.testing import ManualClock, ScriptedPerson
 from freshkey.testing.browser import follow

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from freshkey._http.messages import Response
 from freshkey.clock import SYSTEM
 from freshkey.errors import ConfigurationError, LoginRequired, ProtocolError, ProviderRefused, TransientError
-from freshkey.http import Response
-from freshkey.model import Profile
+from freshkey.model.profile import Profile
 from freshkey_vertex.failures import Attempt, failure
 from freshkey_vertex.formats import GoogleCredential, Kind
 from freshkey_vertex.hosts import transport

@@ -7,8 +7,9 @@ import pickle
 import attrs
 import pytest
 
-from freshkey.model import Credential, Description
-from freshkey.stores.record import Codec
+from freshkey._stores.records.codec import Codec
+from freshkey.model.credential import Credential
+from freshkey.model.description import Description
 from freshkey.testing.leaks import assert_no_secret, leaks, secrets_of
 from freshkey.testing.provider_contract.kit import ProviderKit
 

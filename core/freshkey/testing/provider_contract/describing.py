@@ -11,8 +11,10 @@ from functools import partial
 import attrs
 import pytest
 
-from freshkey.lifecycle import Lifecycle
-from freshkey.model import Credential, Description, Profile
+from freshkey._plugins.hook_caller import Lifecycle
+from freshkey.model.credential import Credential
+from freshkey.model.description import Description
+from freshkey.model.profile import Profile
 from freshkey.testing.guard import no_io
 from freshkey.testing.provider_contract.kit import ProviderKit
 from freshkey.testing.provider_contract.probes import caught

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from freshkey._plugins.hook_caller import Lifecycle
 from freshkey.errors import LoginRequired, PluginBroken, TransientError
-from freshkey.lifecycle import Lifecycle
-from freshkey.model import Credential, Description, Profile
+from freshkey.model.credential import Credential
+from freshkey.model.description import Description
+from freshkey.model.profile import Profile
 from freshkey.testing.guard import offline, read_only
 from freshkey.testing.leaks import assert_no_secret, secrets_of
 from freshkey.testing.provider_contract.kit import ProviderKit
@@ -22,7 +24,8 @@ class Ending(ProviderKit):
         """Where the provider could not be reached the credential still works: raise `TransientError`.
 
         Never return as if it had ended, which the sign-out would repeat to the person, and never ask for a sign-in:
-        nobody signs in to sign out. `freshkey.http.send` and `freshkey.oauth.OAuthClient.revoke` do this by themselves.
+        nobody signs in to sign out. `freshkey.plugin.send` and `freshkey.oauth.OAuthClient.revoke` do this by
+        themselves.
         """
         _needs_revoke(description)
         with offline() as attempts:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from freshkey import plugins
-from freshkey.lifecycle import Lifecycle
-from freshkey.model import Credential, Description, Profile
-from freshkey.person import Nobody
+from freshkey._plugins import discovery, wiring
+from freshkey._plugins.hook_caller import Lifecycle
+from freshkey.model.credential import Credential
+from freshkey.model.description import Description
+from freshkey.model.interaction import Nobody
+from freshkey.model.profile import Profile
 from freshkey.testing.contract import Contract
 
 
@@ -51,8 +53,8 @@ class ProviderKit(Contract):
     @pytest.fixture
     def hooks(self, provider: object, profile: Profile) -> Lifecycle:
         """The hooks as the core calls them: answers checked, errors sorted."""
-        store = ("memory", plugins.load_store("memory"))
-        manager = plugins.wire(profile.provider, provider, store=store, store_is_configured=False, observers={})
+        store = ("memory", discovery.load_store("memory"))
+        manager = wiring.wire(profile.provider, provider, store=store, store_is_configured=False, observers={})
         return Lifecycle(manager, profile.provider, lambda _: None)
 
     @pytest.fixture

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from freshkey._plugins.hook_caller import Lifecycle
 from freshkey.errors import LoginRequired, PluginBroken, ProviderRefused, TransientError
-from freshkey.lifecycle import Lifecycle
-from freshkey.model import Credential, Profile, Validity
-from freshkey.person import Quiet
+from freshkey.model.credential import Credential
+from freshkey.model.description import Validity
+from freshkey.model.interaction import Quiet
+from freshkey.model.profile import Profile
 from freshkey.testing.guard import offline
 from freshkey.testing.leaks import assert_no_secret, secrets_of
 from freshkey.testing.provider_contract.kit import ProviderKit
@@ -32,7 +34,7 @@ class Renewing(ProviderKit):
     ) -> None:
         """Where no connection can be made nothing was sent: raise `TransientError`, never ask for a sign-in.
 
-        `freshkey.http.send` sorts failures like this by itself.
+        `freshkey.plugin.send` sorts failures like this by itself.
         """
         if not held.renewable:
             pytest.skip("the credential of signed_in is not renewable")

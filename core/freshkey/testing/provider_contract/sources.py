@@ -5,10 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import NoReturn
 
+from freshkey._plugins.hook_caller import Lifecycle
 from freshkey.errors import LoginRequired
-from freshkey.lifecycle import Lifecycle
-from freshkey.model import Credential, Description, Profile, Sighting
-from freshkey.person import Nobody
+from freshkey.model.credential import Credential
+from freshkey.model.description import Description
+from freshkey.model.interaction import Nobody
+from freshkey.model.profile import Profile
+from freshkey.model.source import Sighting
 from freshkey.testing.guard import offline
 from freshkey.testing.leaks import assert_no_secret, secrets_of
 from freshkey.testing.provider_contract.kit import ProviderKit

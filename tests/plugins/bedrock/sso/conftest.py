@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from freshkey.model import Profile
+from freshkey.model.profile import Profile
 from freshkey.testing import ManualClock
 from freshkey_bedrock.settings import BedrockSettings
 from sso_double import SsoDouble

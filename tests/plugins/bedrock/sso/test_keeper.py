@@ -11,7 +11,7 @@ import pytest
 from bedrock_at_our_time import AtOurTime
 from freshkey import Configuration, Keeper
 from freshkey.errors import LoginRequired, TransientError
-from freshkey.model import Credential
+from freshkey.model.credential import Credential
 from freshkey.testing import ManualClock, ScriptedPerson
 from freshkey.testing.browser import approve_device, follow
 from freshkey.testing.leaks import assert_no_secret, secrets_of

@@ -8,8 +8,8 @@ import attrs
 import pytest
 
 from freshkey.errors import LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
-from freshkey.model import Profile
-from freshkey.person import Quiet
+from freshkey.model.interaction import Quiet
+from freshkey.model.profile import Profile
 from freshkey.testing import ManualClock, ScriptedPerson
 from freshkey.testing.browser import follow
 from freshkey_bedrock.renewal import renew, revoke

@@ -13,8 +13,8 @@ from freshkey.errors import (
     ProviderRefused,
     TransientError,
 )
-from freshkey.model import Profile
-from freshkey.person import Nobody
+from freshkey.model.interaction import Nobody
+from freshkey.model.profile import Profile
 from freshkey.testing import ManualClock, ScriptedPerson
 from freshkey.testing.browser import approve_device, copy_address, follow
 from freshkey.testing.leaks import assert_no_secret, secrets_of

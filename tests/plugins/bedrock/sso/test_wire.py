@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freshkey import http
+from freshkey._http import client as http_client
+from freshkey._http.messages import Request, Response
 from freshkey.errors import FreshkeyError, LoginRequired
-from freshkey.http import Request, Response
 from freshkey.oauth.answers import read_token
 from freshkey.secret import Secret
 from freshkey.testing import ManualClock, ScriptedPerson
@@ -141,7 +141,7 @@ def test_a_failing_sign_in_shows_the_client_secret_nowhere(double: SsoDouble, cl
     place = Place(
         oidc=double.url,
         start_url=START_URL,
-        send=functools.partial(http.send, allow_insecure_loopback=True),
+        send=functools.partial(http_client.send, allow_insecure_loopback=True),
         clock=clock,
         insecure=True,
     )

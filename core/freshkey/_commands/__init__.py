@@ -1,0 +1,1 @@
+"""Starting programs: one runner, and what each kind of program may see and print."""

@@ -1,0 +1,1 @@
+"""Profiles and stores as they were configured: files, environment, overrides, a project's own."""

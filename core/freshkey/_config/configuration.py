@@ -1,0 +1,380 @@
+"""Profiles and stores from ``config.toml``, the environment or code; reading them imports no plugin."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import evolve, field, frozen
+
+from freshkey._config.env_vars import CONFIG_DIR, PROFILE, STATE_DIR
+from freshkey._config.overrides import check_overrides, wrong_override
+from freshkey._config.profile_selection import Choice, Place, Selection, choices, choose
+from freshkey._config.schema import (
+    CORE_KEYS,
+    check_shape,
+    checked_name,
+    core_string,
+    core_strings,
+    lead,
+    strings,
+    tables,
+    unknown_key,
+    wrong_value,
+)
+from freshkey._config.toml_file import Document, closest, read, suggestion
+from freshkey.errors import ConfigurationError, FreshkeyError
+from freshkey.model.profile import Profile
+
+
+if TYPE_CHECKING:
+    from freshkey._config.project import Project, Trusted
+    from freshkey.model.description import Description
+
+
+FILE_NAME = "config.toml"
+
+DEFAULT_STORE = "keyring"
+
+
+@frozen(kw_only=True)
+class ProfileTable:
+    """A profile as configuration has it, before its provider is known.
+
+    Attributes:
+        provider: Id of the provider.
+        store: Name of the store, or None.
+        source: Id of the only source to use, or None.
+        skip: Ids of sources not to use.
+        lead: Seconds before expiry at which to renew, or None.
+        rest: The provider's own settings, unread; may be secret.
+        defined: Configuration has a table for it; otherwise it is a bare provider name.
+        project: The project whose file has the table; None for the user's own.
+    """
+
+    provider: str
+    store: str | None = None
+    source: str | None = None
+    skip: tuple[str, ...] = ()
+    lead: float | None = None
+    rest: Mapping[str, object] = field(factory=dict, repr=False)
+    defined: bool = True
+    project: Project | None = field(default=None, repr=False)
+
+
+@frozen(kw_only=True, eq=False)
+class Configuration:
+    """Everything that was configured, read on first use.
+
+    `load` takes it from the environment, `of` from code.
+
+    Attributes:
+        store: A store that overrides what the profiles say, such as that of ``--store``.
+        bare: Nothing but the environment and what was given in code counts; no file is read.
+        overrides: Settings of providers that override what the profiles say, such as those of ``--set``.
+    """
+
+    store: str | None = None
+    bare: bool = False
+    overrides: Mapping[str, object] = field(factory=dict, repr=False)
+    _environ: Mapping[str, str] = field(factory=dict, repr=False)
+    _document: Document | None = field(default=None, repr=False)
+    _state_dir: Path | None = None
+    _start: Path | None = None
+
+    @classmethod
+    def load(
+        cls,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        store: str | None = None,
+        bare: bool = False,
+        overrides: Mapping[str, object] | None = None,
+    ) -> Configuration:
+        """Return the configuration of this user; no file is read until something is asked.
+
+        Args:
+            environ: Where FRESHKEY_CONFIG_DIR, FRESHKEY_STATE_DIR and FRESHKEY_PROFILE are looked up. An empty
+                variable counts as unset.
+            store: A store that overrides what the profiles say.
+            bare: Read no file.
+            overrides: Settings of providers that override what the profiles say.
+        """
+        document = Document() if bare else None
+        return cls(environ=environ, store=store, bare=bare, overrides=overrides or {}, document=document)
+
+    @classmethod
+    def of(
+        cls,
+        profiles: Mapping[str, Mapping[str, object]],
+        *,
+        state_dir: Path,
+        default: str | None = None,
+        stores: Mapping[str, Mapping[str, object]] | None = None,
+        observers: Collection[str] = (),
+    ) -> Configuration:
+        """Return a configuration made in code; environment and files are not looked at.
+
+        Args:
+            profiles: Tables as ``config.toml`` would have them, by profile name.
+            state_dir: Directory of locks and hints.
+            default: Name of the profile used when none is named.
+            stores: Tables of stores, by store name.
+            observers: Names of observers to load.
+        """
+        tables: dict[str, object] = {"profiles": profiles, "stores": stores or {}, "observers": list(observers)}
+        if default is not None:
+            tables["default"] = default
+        return cls(document=Document(tables=tables), state_dir=state_dir)
+
+    @functools.cached_property
+    def config_dir(self) -> Path:
+        """Directory of ``config.toml``."""
+        return self._directory(CONFIG_DIR, "user_config_path")
+
+    @functools.cached_property
+    def state_dir(self) -> Path:
+        """Directory of locks, hints and the file store."""
+        return self._state_dir or self._directory(STATE_DIR, "user_state_path")
+
+    @property
+    def path(self) -> Path:
+        """The file that people edit, whether it exists or not."""
+        return self.config_dir / FILE_NAME
+
+    @functools.cached_property
+    def document(self) -> Document:
+        """What was configured, its shape checked.
+
+        Raises:
+            ConfigurationError: The file cannot be read or says something wrong.
+        """
+        document = self._document
+        if document is None:
+            document = Document() if self.bare else read(self.path)
+        check_shape(document)
+        return document
+
+    @functools.cached_property
+    def project(self) -> Project | None:
+        """The project's file that counts in the working directory, as it was when this was first asked; None without.
+
+        Raises:
+            ConfigurationError: It cannot be read or says what no project may.
+        """
+        if self.bare or self._document is not None:
+            return None
+        from freshkey._config.project import load, nearest
+
+        file = nearest(self._start)
+        return None if file is None else load(file, own=self.profile_names(), configuration=self.path)
+
+    def without_project(self) -> Configuration:
+        """Return what the user alone configured."""
+        return evolve(self, document=self.document)
+
+    def in_directory(self, directory: Path) -> Configuration:
+        """Return the same with the project's file that counts in a directory, instead of the working directory's."""
+        return evolve(self, start=directory)
+
+    @property
+    def observers(self) -> tuple[str, ...]:
+        """Names of the observers to load."""
+        return tuple(strings(self.document.tables.get("observers", [])))
+
+    @property
+    def stores(self) -> Mapping[str, Mapping[str, object]]:
+        """Tables of stores, by store name."""
+        return tables(self.document.tables.get("stores"))
+
+    @property
+    def default(self) -> str | None:
+        """Name of the profile used when none is named."""
+        default = self.document.tables.get("default")
+        return default if isinstance(default, str) else None
+
+    def profile_names(self) -> tuple[str, ...]:
+        """Return the names of all configured profiles, in the order of the file."""
+        return tuple(tables(self.document.tables.get("profiles")))
+
+    def select(self, name: str | None = None) -> Selection:
+        """Decide which profile is meant: the given one, that of FRESHKEY_PROFILE, the project's, or the default.
+
+        Raises:
+            ConfigurationError: None was named at all, or the name cannot be one.
+        """
+        selection = choose(self._places(name))
+        if selection is None:
+            raise self._nothing_selected()
+        checked_name(selection.name)
+        return selection
+
+    def choices(self, name: str | None = None) -> tuple[Choice, ...]:
+        """Return how `select` decides, with what each place says.
+
+        Raises:
+            ConfigurationError: A place that `select` looks at cannot be read.
+        """
+        return choices(self._places(name))
+
+    def _places(self, given: str | None) -> tuple[Place, ...]:
+        def named(name: str | None, selected_by: str) -> Selection | None:
+            return Selection(name=name, selected_by=selected_by) if name else None
+
+        def by_project() -> Selection | None:
+            if self.project is None:
+                return None
+            return named(self.project.profile, f"profile in {self.project.document.where('profile')}")
+
+        def by_default() -> Selection | None:
+            return named(self.default, f"default in {self.document.where('default')}")
+
+        variable = self._environ.get(PROFILE)
+        return (
+            Place(title="name given", look=lambda: named(given, "name given")),
+            Place(title=PROFILE, look=lambda: named(variable, f"environment variable {PROFILE}")),
+            Place(title=".freshkey.toml", look=by_project),
+            Place(title="default", look=by_default),
+        )
+
+    def table(self, name: str) -> ProfileTable:
+        """Return the table of one profile; a name without a table is a provider with default settings.
+
+        Raises:
+            ConfigurationError: A key of the core has a wrong value.
+        """
+        table = tables(self.document.tables.get("profiles")).get(name)
+        if table is None:
+            return self._project_table(name) or ProfileTable(
+                provider=checked_name(name), store=self.store, defined=False
+            )
+        read_key = functools.partial(core_string, self.document, name, table)
+        return ProfileTable(
+            provider=read_key("provider") or self._provider_named_like(name, table),
+            store=self.store or read_key("store"),
+            source=read_key("source"),
+            skip=core_strings(self.document, name, table, "skip"),
+            lead=lead(self.document, name, table),
+            rest={key: value for key, value in table.items() if key not in CORE_KEYS},
+        )
+
+    def _project_table(self, name: str) -> ProfileTable | None:
+        project = self.project
+        table = None if project is None else project.table(name)
+        if project is None or table is None:
+            return None
+        return ProfileTable(
+            provider=str(table["provider"]),
+            store=self.store,
+            source=core_string(project.document, name, table, "source"),
+            rest={key: value for key, value in table.items() if key not in CORE_KEYS},
+            project=project,
+        )
+
+    def profile(self, name: str, description: Description, trusted: Trusted | None = None) -> Profile:
+        """Return a profile with its settings read into the provider's settings class.
+
+        Args:
+            name: Name of the profile.
+            description: What its provider says of itself.
+            trusted: Decides about commands that a project's file names; None runs none of them.
+
+        Raises:
+            ConfigurationError: A key is misspelt, or has a wrong value; names file, line and the key meant.
+            TrustNeeded: A project's file names a command that may not be run.
+            PluginBroken: The provider's settings class cannot be used.
+        """
+        table = self.table(name)
+        return Profile(
+            name=name,
+            provider=table.provider,
+            settings=self._settings(name, table, description.settings, trusted),
+            state_dir=self.state_dir,
+            store=table.store,
+            store_settings=self.stores.get(table.store or DEFAULT_STORE, {}),
+            source=table.source,
+            skip=table.skip,
+            bare=self.bare,
+            lead=table.lead,
+        )
+
+    def unknown(self, name: str, providers: Collection[str]) -> ConfigurationError:
+        """Return the error for a name that is neither a profile nor an installed provider."""
+        table = self.table(name)
+        if table.defined:
+            message = f"there is no provider {table.provider!r} installed"
+            hint = suggestion(table.provider, providers)
+            return self._document_of(table).error(message, "profiles", name, "provider", profile=name, hint=hint)
+        known = {*self.profile_names(), *providers}
+        if not known:
+            hint = "No provider is installed; install the distribution that brings it"
+        else:
+            hint = suggestion(name, known)
+        return ConfigurationError("there is no profile and no provider of that name", profile=name, hint=hint)
+
+    def _directory(self, variable: str, default: str) -> Path:
+        if given := self._environ.get(variable):
+            with suppress(RuntimeError, OSError):  # no such user's home; a working directory that was removed
+                return Path(given).expanduser().absolute()
+            raise ConfigurationError(f"{variable} names no directory that can be found", hint="Set an absolute path")
+        import platformdirs
+
+        find: Callable[..., Path] = getattr(platformdirs, default)
+        with suppress(RuntimeError):  # a user without an entry, and no HOME
+            return find("freshkey", appauthor=False)
+        raise ConfigurationError("this user has no home directory", hint=f"Set HOME or {variable} to an absolute path")
+
+    def _nothing_selected(self) -> ConfigurationError:
+        names = self.profile_names()
+        place = self.document.path or "the configuration"
+        if names:
+            hint = f"Name one of: {', '.join(names)}; or write default = {names[0]!r} at the top of {place}"
+        else:
+            hint = f"Name a provider (freshkey providers lists them), or write a profile into {place}"
+        return ConfigurationError("no profile was named and there is no default", hint=hint)
+
+    def _provider_named_like(self, name: str, table: Mapping[str, object]) -> str:
+        meant = next((key for key in table if key not in CORE_KEYS and closest(key, {"provider"})), None)
+        if meant is not None:
+            raise unknown_key(self.document, name, meant, CORE_KEYS)
+        return name
+
+    def _document_of(self, table: ProfileTable) -> Document:
+        return self.document if table.project is None else table.project.document
+
+    def _settings(self, name: str, table: ProfileTable, kind: type, trusted: Trusted | None) -> object:
+        from freshkey._config.provider_settings import WrongValueError, structure
+
+        document = self._document_of(table)
+        try:
+            return structure(kind, self._values(name, table, kind, trusted))
+        except WrongValueError as wrong:
+            if self.overrides and wrong.key in {None, *self.overrides}:
+                raise wrong_override(name, wrong.key, wrong.expected) from None
+            if wrong.key is None:
+                message = "the provider does not accept these settings together"
+                raise document.error(message, "profiles", name, profile=name) from None
+            raise wrong_value(document, name, wrong.key, wrong.expected) from None
+        except FreshkeyError as error:
+            error.profile = error.profile or name
+            raise
+
+    def _values(self, name: str, table: ProfileTable, kind: type, trusted: Trusted | None) -> Mapping[str, object]:
+        from freshkey._config.project import refuse
+        from freshkey._config.provider_settings import fields
+
+        known = fields(kind)
+        check_overrides(self.overrides, name, known)
+        if table.project is not None:
+            every = table.project.words(name, kind)
+            words = {key: command for key, command in every.items() if key not in self.overrides}
+            commands = (trusted or refuse)(table.project, name, words) if words else {}
+            return {**table.rest, **commands, **self.overrides}
+        for key in table.rest:
+            if key not in known:
+                raise unknown_key(self.document, name, key, CORE_KEYS | known.keys())
+        return {**table.rest, **self.overrides}

@@ -1,0 +1,16 @@
+"""Every environment variable of freshkey's own."""
+
+from __future__ import annotations
+
+
+CONFIG_DIR = "FRESHKEY_CONFIG_DIR"
+
+"""Variable that names the directory of ``config.toml``."""
+
+STATE_DIR = "FRESHKEY_STATE_DIR"
+
+"""Variable that names the directory of locks, hints and the file store; another directory is another sign-in."""
+
+PROFILE = "FRESHKEY_PROFILE"
+
+"""Variable that selects a profile."""

@@ -1,0 +1,64 @@
+"""Settings that are given for one run, as ``--set KEY=VALUE``: read, and held against what the provider knows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from freshkey._config.toml_file import suggestion
+from freshkey.errors import ConfigurationError
+
+
+if TYPE_CHECKING:
+    import attrs
+
+PLACE = "--set"
+"""Where such a setting is, for messages."""
+
+
+def read_override(text: str) -> tuple[str, object]:
+    """Return the key and the value of ``KEY=VALUE``.
+
+    The value is TOML, as after the equals sign in ``config.toml``; what is no TOML is a string without its quotes.
+
+    Raises:
+        ValueError: There is no key, or no equals sign.
+    """
+    key, equals, value = text.partition("=")
+    if not key.strip() or not equals:
+        message = "it is not KEY=VALUE"
+        raise ValueError(message)
+    return key.strip(), _value(value)
+
+
+def _value(text: str) -> object:
+    import tomllib
+
+    try:
+        read = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return text
+    return read["value"] if len(read) == 1 else text  # more than one: a line break within made further keys
+
+
+def check_overrides(overrides: Mapping[str, object], profile: str, known: Mapping[str, attrs.Attribute[Any]]) -> None:
+    """Refuse what is no setting of the provider, and what must not be given that way.
+
+    Raises:
+        ConfigurationError: A key is misspelt, or its value is a secret: others can read the arguments of a process.
+    """
+    for key in overrides:
+        if key not in known:
+            message = f"{PLACE}: there is no setting {key!r}"
+            raise ConfigurationError(message, profile=profile, hint=suggestion(key, known))
+        if re.search(r"\bSecret\b", str(known[key].type)):
+            message = f"{PLACE}: {key!r} is a secret, and others can read the arguments of a process"
+            raise ConfigurationError(message, profile=profile, hint="Write it into the configuration file")
+
+
+def wrong_override(profile: str, key: str | None, expected: str) -> ConfigurationError:
+    """Return the error for a value that does not fit its key; no key where it is the combination that is refused."""
+    if key is None:
+        return ConfigurationError(f"{PLACE}: the provider does not accept these settings together", profile=profile)
+    return ConfigurationError(f"{PLACE}: {key!r} must be {expected}", profile=profile)

@@ -1,0 +1,186 @@
+"""Turns a provider's table of plain values into an instance of its settings class, strictly and without quoting."""
+
+from __future__ import annotations
+
+import enum
+import functools
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from freshkey._commands.command import WORDS_FOR_COMMAND, Command
+from freshkey.errors import FreshkeyError, PluginBroken
+from freshkey.secret import Secret
+
+
+if TYPE_CHECKING:
+    from cattrs import Converter
+
+WORDS: dict[type, str] = {
+    str: "a string",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    Secret: "a string",
+    Path: "a string",
+    Command: WORDS_FOR_COMMAND,
+}
+"""What a person writes in TOML for each type."""
+
+
+class WrongValueError(Exception):
+    """A value does not fit its key.
+
+    Args:
+        key: The key; None where it is the combination that is refused.
+        expected: What belongs there, to follow "must be".
+    """
+
+    def __init__(self, key: str | None, expected: str) -> None:
+        super().__init__(expected)
+        self.key = key
+        self.expected = expected
+
+
+def fields(kind: type) -> dict[str, attrs.Attribute[Any]]:
+    """Return the settings of a settings class by the names that people write.
+
+    Raises:
+        PluginBroken: It is not an attrs class with resolvable annotations and a default for each field.
+    """
+    try:
+        attrs.resolve_types(kind)
+        known = {field.alias or field.name: field for field in attrs.fields(kind) if field.init}
+    except Exception as error:  # noqa: BLE001  an annotation can raise anything
+        raise PluginBroken(f"the settings class {kind.__name__} cannot be read ({type(error).__name__})") from None
+    needy = [name for name, field in known.items() if field.default is attrs.NOTHING]
+    if needy:
+        raise PluginBroken(f"the settings class {kind.__name__} has no default for {needy[0]!r}")
+    return known
+
+
+def takes_command(setting: attrs.Attribute[Any]) -> bool:
+    """Tell whether a setting is a command, or may be one."""
+    return setting.type is Command or Command in typing.get_args(setting.type)
+
+
+def is_for_projects(setting: attrs.Attribute[Any]) -> bool:
+    """Tell whether a project's file may set it: the provider says so by ``metadata={"project": True}``."""
+    return setting.metadata.get("project") is True
+
+
+def structure(kind: type, table: Mapping[str, object]) -> object:
+    """Return an instance of the settings class `kind`.
+
+    Args:
+        kind: An attrs class; `fields` has found nothing wrong with it.
+        table: Values by name, all of them known to the class.
+
+    Raises:
+        WrongValueError: A value is of the wrong type, or a validator refused it.
+        FreshkeyError: The class itself raised one.
+    """
+    known = fields(kind)
+    values = {key: _structured(key, value, known[key].type) for key, value in table.items()}
+    try:
+        return kind(**values)
+    except FreshkeyError:
+        raise
+    except Exception as error:  # noqa: BLE001  validators are the provider's and their texts quote what they refuse
+        raise WrongValueError(_refused_key(error, known), "what the provider accepts") from None
+
+
+def _structured(key: str, value: object, kind: Any) -> object:  # noqa: ANN401  an annotation can be any form
+    from cattrs.errors import StructureHandlerNotFoundError
+
+    try:
+        return _converter().structure(value, kind)
+    except StructureHandlerNotFoundError:
+        raise PluginBroken(f"the type of setting {key!r} cannot be read from configuration") from None
+    except Exception:  # noqa: BLE001  texts of converters quote the value
+        raise WrongValueError(key, _words(kind)) from None
+
+
+def _refused_key(error: Exception, known: Mapping[str, attrs.Attribute[Any]]) -> str | None:
+    """Return the key whose validator raised: attrs' own pass the attribute along, or begin with its quoted name."""
+    named = {argument.name for argument in error.args if isinstance(argument, attrs.Attribute)}
+    text = str(error)
+    return next((key for key, at in known.items() if at.name in named or text.startswith(f"'{at.name}' ")), None)
+
+
+@functools.cache
+def _converter() -> Converter:
+    """Make the converter: cattrs with the leniency taken out (it reads 5 as "5", and "abc" as three strings)."""
+    from cattrs import Converter
+
+    converter = Converter(detailed_validation=False)
+    for plain in (str, bool, int, float):
+        converter.register_structure_hook(plain, _strictly)
+    for wrapper in (Secret, Path):
+        converter.register_structure_hook(wrapper, lambda value, kind: kind(_strictly(value, str)))
+    converter.register_structure_hook(Command, _read_command)
+    converter.register_structure_hook_func(_is_list, functools.partial(_read_list, converter))
+    converter.register_structure_hook_func(_is_table, functools.partial(_read_table, converter))
+    return converter
+
+
+def _strictly(value: object, kind: type) -> Any:  # noqa: ANN401  whatever `kind` makes
+    accepted = (int, float) if kind is float else kind
+    if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+        raise TypeError
+    return kind(value)
+
+
+def _read_command(value: object, _: type) -> Command:
+    """Read a command of the user's own; one of a project's file comes as what it was resolved to."""
+    if isinstance(value, Command):
+        return value
+    if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
+        raise TypeError
+    return Command.of(value)
+
+
+def _is_list(kind: Any) -> bool:  # noqa: ANN401
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is tuple:
+        return len(arguments) == 2 and arguments[1] is ...  # noqa: PLR2004  tuple[X, ...]
+    return origin in {list, set, frozenset, Sequence, Iterable}
+
+
+def _read_list(converter: Converter, value: object, kind: Any) -> object:  # noqa: ANN401
+    if not isinstance(value, list | tuple):
+        raise TypeError
+    origin = typing.get_origin(kind)
+    make: Callable[[Iterable[object]], object] = origin if origin in {list, set, frozenset} else tuple
+    return make(converter.structure(item, typing.get_args(kind)[0]) for item in value)
+
+
+def _is_table(kind: Any) -> bool:  # noqa: ANN401
+    return typing.get_origin(kind) in {dict, Mapping}
+
+
+def _read_table(converter: Converter, value: object, kind: Any) -> object:  # noqa: ANN401
+    if not isinstance(value, Mapping):
+        raise TypeError
+    of_key, of_value = typing.get_args(kind)
+    return {converter.structure(key, of_key): converter.structure(item, of_value) for key, item in value.items()}
+
+
+def _words(kind: Any) -> str:  # noqa: ANN401
+    """Say what belongs in a setting of that type."""
+    arguments = typing.get_args(kind)
+    if typing.get_origin(kind) is typing.Literal:
+        return "one of: " + ", ".join(map(str, arguments))
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return "one of: " + ", ".join(str(member.value) for member in kind)
+    if typing.get_origin(kind) in {typing.Union, types.UnionType}:
+        return " or ".join(_words(argument) for argument in arguments if argument is not types.NoneType)
+    if _is_list(kind):
+        return f"a list, each item {_words(arguments[0])}"
+    if kind in WORDS:
+        return WORDS[kind]
+    return "a table" if _is_table(kind) or attrs.has(kind) else "of the type that the provider names"

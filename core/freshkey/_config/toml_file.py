@@ -1,0 +1,146 @@
+"""What a configuration says and where it says it: reads ``config.toml``, or takes tables from code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from freshkey._files.permissions import others_may_write
+from freshkey.errors import ConfigurationError
+
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+LARGEST_FILE = 262_144
+"""Bytes a configuration file may have: far more than anybody writes, and quick to read."""
+
+DEEPEST = 32
+"""How deep tables and lists may be nested."""
+
+
+@frozen(kw_only=True)
+class Document:
+    """A configuration as plain data; settings of a provider may be secret.
+
+    Attributes:
+        tables: What it says, as TOML's types.
+        path: The file it came from; None where it was given in code.
+        text: The file's text, to find the line of a key in.
+    """
+
+    tables: Mapping[str, object] = field(factory=dict, repr=False)
+    path: Path | None = None
+    text: str = field(default="", repr=False)
+
+    def where(self, *keys: str) -> str:
+        """Name the place where a key is set, as far down as the file names it."""
+        if self.path is None:
+            return "the configuration given in code"
+        from freshkey._config.toml_lines import line_of
+
+        lines = (line_of(self.text, keys[:depth]) for depth in range(len(keys), 0, -1))
+        line = next((number for number in lines if number is not None), None)
+        return str(self.path) if line is None else f"{self.path}, line {line}"
+
+    def error(
+        self, message: str, *keys: str, profile: str | None = None, hint: str | None = None
+    ) -> ConfigurationError:
+        """Return the error that says what is wrong with the key `keys`, beginning with its place."""
+        return ConfigurationError(f"{self.where(*keys)}: {message}", profile=profile, hint=hint)
+
+
+def closest(word: str, known: Collection[str]) -> str | None:
+    """Return the word among `known` that was probably meant, or None."""
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(word, sorted(known), n=1, cutoff=0.6)), None)
+
+
+def suggestion(word: str, known: Collection[str]) -> str:
+    """Return a sentence that offers the word that was probably meant, or else all there are."""
+    best = closest(word, known)
+    return f"Did you mean {best!r}?" if best else f"Known names: {', '.join(sorted(known)) or 'none'}"
+
+
+def read(path: Path, *, follow: bool = True) -> Document:
+    """Read a configuration file; one that does not exist says nothing.
+
+    Args:
+        path: The file.
+        follow: It may be a symbolic link.
+
+    Raises:
+        ConfigurationError: It cannot be read, others may change it, or it is not TOML.
+    """
+    import tomllib
+
+    text = _text(path, 0 if follow else getattr(os, "O_NOFOLLOW", 0))
+    tables: Mapping[str, object] | None = None
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path} is not valid TOML: {error}", hint="Correct that line") from None
+    except ValueError:
+        raise ConfigurationError(f"{path} has a number that is too long", hint="Correct it") from None
+    except RecursionError:
+        pass
+    if tables is None or _too_deep(tables):
+        raise ConfigurationError(f"{path} is not valid: it nests too deeply", hint="Check that it is the right file")
+    return Document(tables=tables, path=path, text=text)
+
+
+def _too_deep(tables: Mapping[str, object]) -> bool:
+    level: list[object] = [tables]
+    for _ in range(DEEPEST):
+        level = [item for outer in level for item in _items(outer)]
+    return bool(level)
+
+
+def _items(value: object) -> Collection[object]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _text(path: Path, nofollow: int) -> str:
+    extra = nofollow | getattr(os, "O_NONBLOCK", 0)  # not waiting for the other end of a pipe
+    try:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | extra)) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ConfigurationError(f"{path} is not a regular file", hint="Put a file there, or nothing")
+            _refuse_what_others_may_change(path, file)
+            data = file.read(LARGEST_FILE + 1)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        if nofollow and error.errno == errno.ELOOP:
+            raise ConfigurationError(f"{path} is a symbolic link", hint="Put a file there, or nothing") from None
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}", hint="Check its permissions") from None
+    if len(data) > LARGEST_FILE:
+        raise ConfigurationError(f"{path} is larger than {LARGEST_FILE} bytes", hint="Check that it is the right file")
+    try:
+        return data.decode().replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path} is not UTF-8 at byte {error.start}", hint="Save it as UTF-8") from None
+
+
+def _refuse_what_others_may_change(path: Path, file: BinaryIO) -> None:
+    """Refuse a file that somebody else could change: it names the endpoints that tokens are sent to."""
+    if sys.platform == "win32":  # modes and owners say nothing there; the user's profile directory is private
+        return
+    for place, status in ((path, os.fstat(file.fileno())), (path.parent, path.parent.stat())):
+        if status.st_uid not in {os.geteuid(), 0}:
+            raise ConfigurationError(
+                f"{place} belongs to somebody else (user id {status.st_uid})",
+                hint="Endpoints that tokens are sent to must not be theirs to change: use a directory of your own",
+            )
+        if others_may_write(status) and not status.st_mode & stat.S_ISVTX:
+            raise ConfigurationError(f"{place} can be changed by others", hint=f"Run: chmod go-w {place}")

@@ -1,0 +1,267 @@
+"""Files that only their owner can read or replace, written whole or not at all.
+
+On Windows the permissions are those of the person's profile directory, and no modes are checked.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from freshkey._files.permissions import others_may_write
+from freshkey.errors import StoreUnavailable
+
+
+MOST_BYTES: Final = 1 << 20
+STALE_SECONDS: Final = 3600.0
+NO_FOLLOW: Final[int] = (
+    getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+"""Open what is meant and nothing else: no symbolic link, no waiting for a pipe's other end, no inheriting."""
+
+_TEMPORARY: Final = ".freshkey-"
+_READABLE_BY_OTHERS: Final = 0o077
+_WRITABLE_BY_OTHERS: Final = 0o022
+_NO_LINKS: Final = {
+    errno.EPERM,
+    errno.EACCES,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+    errno.ENOSYS,
+    errno.EINVAL,
+    errno.EMLINK,
+}
+"""What link(2) answers where there are no hard links, or where a policy forbids them."""
+_MOVE: Final = "Set FRESHKEY_STATE_DIR to a directory of your own"
+_CAUSES: Final = {
+    errno.ENOSPC: ("there is no space left for {path}", "Free some space on that disk"),
+    errno.EDQUOT: ("the disk quota is used up, so {path} cannot be written", "Free some space on that disk"),
+    errno.EROFS: ("{path} is on a read-only file system", _MOVE),
+    errno.EACCES: ("access to {path} is denied", _MOVE),
+    errno.EPERM: ("access to {path} is denied", _MOVE),
+    errno.ELOOP: ("{path} is a symbolic link", "Remove the link, or set FRESHKEY_STATE_DIR to where it leads"),
+}
+
+
+def unavailable(error: OSError, path: Path) -> StoreUnavailable:
+    """Say what an error of the system about `path` means for a person."""
+    reason = os.strerror(error.errno) if error.errno else type(error).__name__
+    message, hint = _CAUSES.get(error.errno or 0, (f"{{path}} cannot be used: {reason}", _MOVE))
+    return StoreUnavailable(message.format(path=path), hint=hint)
+
+
+def file_name(name: str) -> str:
+    """Turn any name into one that every file system keeps apart from others, and that people recognise."""
+    readable = re.sub(r"[^a-z0-9_-]+", "_", name.lower())[:40]
+    return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+
+def private_dir(base: Path, *below: str) -> Path:
+    """Return a directory that belongs to this person alone; make it, and what leads to it, where it is missing.
+
+    Args:
+        base: Where freshkey keeps its state.
+        below: Names of directories in it; each of them is checked as well.
+
+    Raises:
+        StoreUnavailable: Somebody else could read or replace what is in it.
+    """
+    try:
+        _make_missing(base.parent)
+        _check_parent(base.parent)
+        path = base
+        _make_private(path)
+        for name in below:
+            path /= name
+            _make_private(path)
+    except OSError as error:
+        raise unavailable(error, base) from None
+    return path
+
+
+def read_private(path: Path, limit: int = MOST_BYTES) -> bytes | None:
+    """Read a file that `write_private` wrote; None if there is none.
+
+    Raises:
+        StoreUnavailable: It is a link, belongs to somebody else, is readable by others, or is too long.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | NO_FOLLOW)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise unavailable(error, path) from None
+    try:
+        _check_file(os.fstat(descriptor), path)
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise unavailable(error, path) from None
+    finally:
+        os.close(descriptor)
+    if len(data) > limit:
+        raise StoreUnavailable(f"{path} has more than {limit} bytes", hint="It is none of freshkey's files: move it")
+    return data
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Replace a file as a whole, mode 0600, on the disk when this returns.
+
+    Raises:
+        StoreUnavailable: The old content is still there, untouched.
+    """
+    _place(path, data, os.replace)
+
+
+def create_private(path: Path, data: bytes) -> bool:
+    """Write a file that must not exist yet; return whether this call made it.
+
+    Raises:
+        StoreUnavailable: Nothing was written.
+    """
+    try:
+        _place(path, data, _link)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _link(temporary: str, path: Path) -> None:
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _copy(temporary, path)
+
+
+def _copy(temporary: str, path: Path) -> None:
+    """Do without links, as on FAT: others may see half a file for a moment, and a crash may leave it."""
+    data = Path(temporary).read_bytes()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW, 0o600)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123  a descriptor, not a path
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+    except BaseException:
+        path.unlink()
+        raise
+
+
+def remove_private(path: Path) -> None:
+    """Remove a file; it may be gone already.
+
+    Raises:
+        StoreUnavailable: It is still there.
+    """
+    try:
+        path.unlink(missing_ok=True)
+        _sync_directory(path.parent)
+    except OSError as error:
+        raise unavailable(error, path) from None
+
+
+def _place(path: Path, data: bytes, put: Callable[[str, Path], None]) -> None:
+    """Write a temporary file beside `path`, wait for the disk, and `put` it in place."""
+    temporary = ""
+    try:
+        # mkstemp opens exclusively and gives mode 0600 whatever the umask.
+        descriptor, temporary = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)
+        with open(descriptor, "wb") as file:  # noqa: PTH123  a descriptor, not a path
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        put(temporary, path)
+        _sync_directory(path.parent)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise unavailable(error, path) from None
+    finally:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+    _sweep_stale(path.parent)
+
+
+def _sweep_stale(directory: Path) -> None:
+    """Remove what a writer left that was killed long ago."""
+    # Another writer's temporary file may be gone before it is looked at.
+    with suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            old = time.time() - entry.stat(follow_symlinks=False).st_mtime > STALE_SECONDS
+            if entry.name.startswith(_TEMPORARY) and old:
+                Path(entry).unlink(missing_ok=True)
+
+
+def _sync_directory(directory: Path) -> None:
+    # A rename is on the disk only when its directory is; Windows has no such call and does it by itself.
+    if sys.platform != "win32":
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _make_missing(path: Path) -> None:
+    # Path.mkdir(parents=True) leaves the mode of the parents to the umask.
+    if not path.exists():
+        _make_missing(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
+def _make_private(path: Path) -> None:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        path.mkdir(mode=0o700, exist_ok=True)
+        found = path.lstat()
+    if stat.S_ISLNK(found.st_mode):
+        raise StoreUnavailable(
+            f"{path} is a symbolic link", hint="Remove the link, or set FRESHKEY_STATE_DIR to where it leads"
+        )
+    if not stat.S_ISDIR(found.st_mode):
+        raise StoreUnavailable(f"{path} is not a directory", hint=_MOVE)
+    _check_owner(found, path)
+    if _shared(found, _WRITABLE_BY_OTHERS):
+        raise StoreUnavailable(f"other users can write to {path}", hint=f"Run: chmod 700 {path}")
+
+
+def _check_parent(path: Path) -> None:
+    """Refuse a place where somebody else could put another directory under our name."""
+    found = path.stat()
+    if sys.platform != "win32" and found.st_uid not in (0, os.geteuid()):
+        raise StoreUnavailable(f"{path} belongs to another user", hint=_MOVE)
+    if others_may_write(found) and not found.st_mode & stat.S_ISVTX:
+        raise StoreUnavailable(f"other users can replace what is in {path}", hint=f"{_MOVE}, or run: chmod go-w {path}")
+
+
+def _check_file(found: os.stat_result, path: Path) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise StoreUnavailable(f"{path} is not a regular file", hint="It is none of freshkey's files: move it")
+    _check_owner(found, path)
+    if _shared(found, _READABLE_BY_OTHERS):
+        raise StoreUnavailable(f"other users can read {path}", hint=f"Run: chmod 600 {path}")
+
+
+def _check_owner(found: os.stat_result, path: Path) -> None:
+    if sys.platform != "win32" and found.st_uid != os.geteuid():
+        raise StoreUnavailable(f"{path} belongs to another user", hint=_MOVE)
+
+
+def _shared(found: os.stat_result, bits: int) -> bool:
+    return sys.platform != "win32" and bool(found.st_mode & bits)

@@ -1,0 +1,1 @@
+"""The one HTTP client: exchanges, messages, addresses, and the circuit breaker."""

@@ -1,0 +1,117 @@
+"""What the processes that share a profile know of its renewals; advice, without any secret."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from pathlib import Path
+
+from attrs import asdict, field, frozen
+from attrs import fields as attrs_fields
+from attrs.validators import instance_of, optional
+
+from freshkey._files.private import file_name, private_dir, read_private, write_private
+from freshkey._interprocess.notifier import harmless
+from freshkey.clock import Moment
+from freshkey.errors import FreshkeyError
+
+
+log = logging.getLogger("freshkey")
+
+LONGEST_PAUSE = 3600.0
+
+"""Seconds that processes leave each other waiting at the most, as any server may ask for."""
+
+_MOST_DIGITS = 18
+
+_WHOLE = instance_of(int)
+
+_NUMBER = instance_of((int, float))
+
+_TEXT = instance_of(str)
+
+
+@frozen(kw_only=True)
+class Hints:
+    """What the processes that share a profile know of its renewals.
+
+    Attributes:
+        generation: The highest generation anybody saved (the high-water mark).
+        source: Id of the source that the last attempt asked; the pause is about that one.
+        attempted: Both clocks at the last attempt to renew.
+        pause: Seconds after that attempt before which nobody tries again.
+        failures: Failed attempts in a row; 0 means that the last attempt succeeded.
+        error: What the last failure was, without secrets.
+        hint: What a person can do about it, or None.
+        sign_in_needed: Why only a person can go on, or None.
+        refused_generation: The generation that `sign_in_needed` is about.
+    """
+
+    generation: int = field(default=0, validator=_WHOLE)
+    source: str = field(default="", validator=_TEXT)
+    attempted: Moment | None = None
+    pause: float = field(default=0.0, validator=_NUMBER)
+    failures: int = field(default=0, validator=_WHOLE)
+    error: str | None = field(default=None, validator=optional(_TEXT))
+    hint: str | None = field(default=None, validator=optional(_TEXT))
+    sign_in_needed: str | None = field(default=None, validator=optional(_TEXT))
+    refused_generation: int = field(default=0, validator=_WHOLE)
+
+    def seconds_to_wait(self, now: Moment) -> float:
+        """Return the seconds until the next attempt is allowed; zero or less if it is, or if nobody can tell."""
+        if self.attempted is None or self.attempted.boot_id != now.boot_id:
+            return 0.0
+        left = self.attempted.elapsed + self.pause - now.elapsed
+        return min(left, self.pause, LONGEST_PAUSE)  # a damaged file must not stop renewals for good
+
+
+_KNOWN = {attribute.name for attribute in attrs_fields(Hints)}
+
+
+class HintsFile:
+    """The hints of one profile.
+
+    Args:
+        state_dir: The state directory.
+        profile: Name of the profile.
+    """
+
+    def __init__(self, state_dir: Path, profile: str) -> None:
+        self._state_dir = state_dir
+        self._path = state_dir / "hints" / f"{file_name(profile)}.json"
+
+    def read(self) -> Hints:
+        """Return what is known; a missing or damaged file means nothing is."""
+        try:
+            found = json.loads(
+                read_private(self._path) or b"{}", parse_constant=_finite, parse_float=_finite, parse_int=_whole
+            )
+            known = {name: found[name] for name in _KNOWN & found.keys()}  # a newer freshkey may know more
+            attempted = known.pop("attempted", None)
+            return Hints(**known, attempted=_moment(**attempted) if attempted else None)
+        except (FreshkeyError, OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+            return Hints()
+
+    def write(self, hints: Hints) -> None:
+        """Tell the others."""
+        with harmless("hints"):
+            private_dir(self._state_dir, "hints")
+            write_private(self._path, json.dumps(asdict(hints)).encode())
+
+
+def _moment(wall: float, elapsed: float, boot_id: str) -> Moment:
+    return Moment(wall=float(wall), elapsed=float(elapsed), boot_id=str(boot_id))
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError
+    return int(digits)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError
+    return number

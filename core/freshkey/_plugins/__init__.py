@@ -1,0 +1,1 @@
+"""The way to a plugin: found by metadata, wired, and called."""

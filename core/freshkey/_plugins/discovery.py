@@ -1,0 +1,133 @@
+"""Finds plugins by metadata, and loads one by name."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from freshkey.errors import ConfigurationError, PluginBroken, describe_raise
+
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+
+PROVIDERS = "freshkey.providers"
+
+STORES = "freshkey.stores"
+
+OBSERVERS = "freshkey.observers"
+
+OWN_STORES: Mapping[str, str] = {
+    "keyring": "freshkey._stores.keychain.store",
+    "file": "freshkey._stores.encrypted_file.store",
+    "memory": "freshkey._stores.memory",
+}
+
+"""The stores that come with freshkey; no distribution can claim these names."""
+
+
+@frozen(kw_only=True)
+class Found:
+    """A plugin as its distribution announces it; nothing of it was imported.
+
+    Attributes:
+        name: Name of the entry point: the provider's id.
+        distribution: Name of the installed distribution.
+        version: Its version.
+        module: What would be imported.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    module: str
+
+
+def find(group: str = PROVIDERS) -> tuple[Found, ...]:
+    """Return the plugins of a group, sorted by name; reads metadata only.
+
+    Raises:
+        ConfigurationError: Two distributions claim one name.
+    """
+    from importlib.metadata import entry_points
+
+    announced = {_found(point) for point in entry_points(group=group)}
+    found = sorted(announced, key=lambda plugin: (plugin.name, plugin.distribution))
+    for one, other in itertools.pairwise(found):
+        if one.name == other.name:
+            raise ConfigurationError(
+                f"two distributions claim the name {one.name!r}: {one.distribution} and {other.distribution}",
+                hint="Uninstall one of them",
+            )
+    return tuple(found)
+
+
+def _found(point: EntryPoint) -> Found:
+    distribution = point.dist
+    return Found(
+        name=point.name,
+        distribution=distribution.name if distribution else "?",
+        version=distribution.version if distribution else "?",
+        module=point.value,
+    )
+
+
+def load_provider(name: str) -> object:
+    """Import the provider of that name.
+
+    Raises:
+        ConfigurationError: No installed distribution provides it.
+        PluginBroken: Its import failed.
+    """
+    return _load(name, PROVIDERS)
+
+
+def load_store(name: str) -> object:
+    """Import the store plugin of that name; the errors are those of `load_provider`."""
+    if name in OWN_STORES:
+        return importlib.import_module(OWN_STORES[name])
+    return _load(name, STORES)
+
+
+def load_observer(name: str) -> object:
+    """Import the observer of that name; the errors are those of `load_provider`."""
+    return _load(name, OBSERVERS)
+
+
+def _load(name: str, group: str) -> object:
+    kind = group.rpartition(".")[2].removesuffix("s")
+    installed = find(group)
+    for plugin in installed:
+        if plugin.name == name:
+            return _import(plugin)
+    known = ", ".join([*(OWN_STORES if group == STORES else ()), *(plugin.name for plugin in installed)])
+    raise ConfigurationError(
+        f"there is no {kind} {name!r}",
+        hint=f"Installed: {known}" if known else f"No {kind} is installed; install the distribution that brings it",
+    )
+
+
+def _import(plugin: Found) -> object:
+    """Import a plugin, turning whatever its import raises, SystemExit included, into an error that names it."""
+    module, _, attribute = plugin.module.partition(":")
+    try:
+        loaded: object = importlib.import_module(module)
+        for part in filter(None, attribute.split(".")):
+            loaded = getattr(loaded, part)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  a plugin's SystemExit must not end the application
+        reason = describe_raise(error)
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            reason = f"there is no module {error.name!r}: {reason}"
+        raise PluginBroken(
+            f"plugin {plugin.name!r} of {plugin.distribution} {plugin.version} cannot be imported ({reason})",
+            plugin=plugin.name,
+            hint=f"Update or uninstall {plugin.distribution}",
+        ) from None
+    return loaded

@@ -1,0 +1,1 @@
+"""Keeping credentials fresh: one renewal from lock to published result, and what decides when."""

@@ -1,0 +1,387 @@
+"""What one keeper holds of one profile: the credential in memory, the renewal under way, and when to look again."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import threading
+from collections.abc import Callable
+
+from attrs import evolve, frozen
+
+from freshkey import expiry
+from freshkey._renewal.context import Desk
+from freshkey._renewal.rotation import Rotation
+from freshkey._renewal.single_flight import Flight, launch
+from freshkey.errors import FreshkeyError, LoginRequired, TransientError, describe_raise, our_own
+from freshkey.events import (
+    AccountChanged,
+    Event,
+    Obtained,
+    RenewalFailed,
+    Renewed,
+    SignedOut,
+    SignInNeeded,
+    SourceChanged,
+)
+from freshkey.model.credential import Credential
+from freshkey.model.identity import Identity
+
+
+log = logging.getLogger("freshkey")
+
+STORE_PAUSE = 1.0
+"""Seconds until a store that could not be read is tried again: nothing was asked of the provider."""
+
+THREAD_PAUSE = 1.0
+"""Seconds until a renewal is tried again for which no thread could be started."""
+
+
+@frozen
+class Held:
+    """A credential in memory, with its deadlines on the clock that `Keeper.get` compares.
+
+    Attributes:
+        credential: The credential.
+        generation: Its generation in the store; 0 for one that is not stored.
+        jitter: Seconds by which this process renews earlier than others.
+        look_at: Elapsed seconds from which on a caller makes the control plane look.
+        ends_at: Elapsed seconds from which on it is not served.
+    """
+
+    credential: Credential
+    generation: int
+    jitter: float
+    look_at: float
+    ends_at: float
+
+
+@frozen
+class _Failure:
+    error: FreshkeyError
+    retry_at: float  # elapsed seconds
+
+
+class Holding:
+    """One profile of one keeper.
+
+    Args:
+        desk: Everything about the profile.
+        publish: Puts what is held where `Keeper.get` finds it; None removes it.
+        emit: Tells subscribers.
+        wake: Tells the timer that a deadline changed.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        *,
+        publish: Callable[[Held | None], None],
+        emit: Callable[[Event], None],
+        wake: Callable[[], None],
+    ) -> None:
+        self.desk = desk
+        self.held: Held | None = None
+        self.refusals: dict[int, str] = {}
+        self._publish = publish
+        self._emit = emit
+        self._wake = wake
+        self._failure: _Failure | None = None
+        self._events: list[Event] = []
+        self.forget_threads()
+
+    def forget_threads(self) -> None:
+        """Start without locks and renewals; in a forked child those of the parent mean nothing."""
+        self._mutex = threading.RLock()
+        self._flight: Flight[Credential] | None = None
+        self._looking = False
+        self._rang = False
+
+    # --- callers ------------------------------------------------------------------------------------------------
+
+    def ask(
+        self, *, min_ttl: float = 0.0, refused: Credential | None = None, by_person: bool = False
+    ) -> Credential | Flight[Credential]:
+        """Return a credential at once, or what to wait for.
+
+        Args:
+            min_ttl: Seconds it must have left at the least.
+            refused: A credential that a server answered with 401; only a newer one will do.
+            by_person: A person asked to renew now: what is held will not do, and pauses after failures do not count.
+
+        Raises:
+            FreshkeyError: The last attempt failed a moment ago, and the next one is not due yet.
+        """
+        with self._mutex:
+            held = self.held
+            unwanted = refused is not None and held is not None and held.credential.authorises_like(refused)
+            if held is None or by_person or unwanted:
+                return self._fly(refused=refused, by_person=by_person)
+            now = self.desk.clock.elapsed()
+            if now + self._within_reason(min_ttl, held) >= held.ends_at:
+                return self._fly()
+            if now >= held.look_at and self._renewable(held.credential):
+                self._fly_in_background()
+            return held.credential
+
+    def _within_reason(self, min_ttl: float, held: Held) -> float:
+        """Cap what a caller wants: a credential that was just obtained satisfies any wish."""
+        lifetime = held.credential.lifetime
+        if not min_ttl or lifetime is None:
+            return min_ttl
+        lead = expiry.effective_lead(lifetime, held.credential.lead)
+        young = max(lead + held.jitter, expiry.attempt_floor(lifetime))
+        return min(min_ttl, max(0.0, lifetime - young))
+
+    def _fly(
+        self, *, refused: Credential | None = None, by_person: bool = False, by_timer: bool = False
+    ) -> Flight[Credential]:
+        """Join the renewal under way, or start one."""
+        if self._flight is not None and not self._flight.landed:
+            return self._flight
+        self._raise_recent_failure(by_person=by_person)
+        rotation = evolve(
+            self._rotation(),
+            refused=refused,
+            by_person=by_person,
+            by_timer=by_timer,
+            may_ask=self._failure is None or not isinstance(self._failure.error, LoginRequired),
+        )
+        self._flight = launch(f"renewal {self.desk.profile.name}", lambda flight: self._work(flight, rotation))
+        return self._flight
+
+    def _rotation(self) -> Rotation:
+        held = self.held
+        if held is None:
+            return Rotation(self.desk, self)
+        return Rotation(self.desk, self, held=held.credential, generation=held.generation)
+
+    def _fly_in_background(self, *, by_timer: bool = False) -> None:
+        try:
+            self._fly(by_timer=by_timer)
+        except FreshkeyError:
+            # The caller has a credential; the next one tries again.
+            self._look_again_in(THREAD_PAUSE)
+
+    def _raise_recent_failure(self, *, by_person: bool) -> None:
+        failure = self._failure
+        if failure is None or by_person or math.isinf(failure.retry_at):
+            # Whether somebody has signed in since costs one look into the store, not a request.
+            return
+        wait = failure.retry_at - self.desk.clock.elapsed()
+        if wait > 0:
+            error = failure.error.for_another_caller()
+            if isinstance(error, TransientError):
+                error.retry_after = wait
+            raise error
+
+    def finish(self, timeout: float) -> None:
+        """Wait for the renewal under way, `timeout` seconds at the most."""
+        with self._mutex:
+            flight = self._flight
+        if flight is not None:
+            with contextlib.suppress(FreshkeyError):
+                flight.wait(timeout)
+
+    # --- the renewal thread -------------------------------------------------------------------------------------
+
+    def _work(self, flight: Flight[Credential], rotation: Rotation) -> None:
+        try:
+            flight.land(rotation.run())
+        except FreshkeyError as error:
+            self._failed(error, rotation)
+            flight.crash(error)
+        except BaseException as error:  # noqa: BLE001  whoever waits must be told, whatever it was
+            broken = our_own(error)
+            self._failed(broken, rotation)
+            flight.crash(broken)
+        finally:
+            with self._mutex:
+                if self._flight is flight:
+                    self._flight = None
+            self._finish()
+
+    def _failed(self, error: FreshkeyError, rotation: Rotation) -> None:
+        error.profile = error.profile or self.desk.profile.name
+        with self._mutex:
+            before = self._failure
+            pause = rotation.pause or (math.inf if isinstance(error, LoginRequired) else STORE_PAUSE)
+            self._failure = _Failure(error, self.desk.clock.elapsed() + pause)
+            if before is None or isinstance(before.error, LoginRequired) != isinstance(error, LoginRequired):
+                log.info("not renewed: %s", error)  # once for each state: subscribers hear of every attempt
+            if isinstance(error, LoginRequired):
+                if before is None or before.error.message != error.message:
+                    self._events.append(SignInNeeded(profile=self.desk.profile.name, reason=str(error)))
+            else:
+                self._events.append(RenewalFailed(profile=self.desk.profile.name, error=str(error), retry_in=pause))
+            self._reckon()
+
+    # --- what a rotation does to memory -----------------------------------------------------------------------
+
+    def publish(self, credential: Credential, generation: int, *, elsewhere: bool) -> Credential:
+        """Serve `credential` from now on; return it as it is served.
+
+        Args:
+            credential: A credential of this profile.
+            generation: Its generation in the store; 0 for one that is not stored.
+            elsewhere: It was read from the store. If memory was faster, what it holds stays.
+        """
+        with self._mutex:
+            before = self.held
+            if elsewhere and before is not None and generation <= before.generation:
+                return before.credential
+            served = evolve(credential, lead=self.desk.lead(credential), clock=self.desk.clock)
+            jitter = expiry.jitter(served.lifetime, self.desk.random()) if served.lifetime is not None else 0.0
+            if self._failure is not None:
+                log.info("%s: there is a newer credential again", self.desk.profile.name)
+            self._failure = None
+            self.held = Held(served, generation, jitter, math.inf, math.inf)
+            self._reckon()
+            self._note_change(before, served, generation, elsewhere=elsewhere)
+        return served
+
+    def _note_change(self, before: Held | None, served: Credential, generation: int, *, elsewhere: bool) -> None:
+        name = self.desk.profile.name
+        came_from = before.credential.source if before is not None else None
+        if came_from not in (None, served.source):
+            self._events.append(SourceChanged(profile=name, before=came_from, after=served.source))
+        if came_from != served.source:
+            self._events.append(Obtained(profile=name, source=served.source, expires_at=served.expires_at))
+        else:
+            renewed = Renewed(profile=name, generation=generation, expires_at=served.expires_at, elsewhere=elsewhere)
+            self._events.append(renewed)
+        if before is not None and _somebody_else(before.credential.identity, served.identity):
+            change = AccountChanged(profile=name, before=before.credential.identity, after=served.identity)
+            self._events.append(change)
+
+    def drop(self, event: SignedOut) -> None:
+        """Serve nothing from now on."""
+        with self._mutex:
+            self.held = None
+            self._failure = None
+            self._publish(None)
+            self._events.append(event)
+
+    def serve_early(self, credential: Credential) -> None:
+        """Let those who wait for this rotation have `credential` although the rotation goes on."""
+        with self._mutex:
+            flight = self._flight
+        if flight is not None:
+            flight.land(credential)
+
+    def emit(self, event: Event) -> None:
+        """Tell subscribers, what was noted before first."""
+        with self._mutex:
+            self._events.append(event)
+        self.announce()
+
+    def announce(self) -> None:
+        """Tell subscribers what was noted, and the timer that deadlines changed; callers have their answer by now."""
+        with self._mutex:
+            events, self._events = self._events, []
+        self._wake()
+        for event in events:
+            self._emit(event)
+
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    def tick(self) -> float:
+        """Look at the clocks, start a renewal that is due, and return the seconds until the next look."""
+        with self._mutex:
+            if self.held is None:
+                return math.inf
+            self._reckon()
+            look_at = max(self.held.look_at, self._failure.retry_at if self._failure is not None else 0.0)
+            wait = look_at - self.desk.clock.elapsed()
+            if wait > 0:
+                return wait
+            if self.held.credential.lifetime is None:
+                return math.inf  # its source is asked again when somebody asks for it
+            if self._renewable(self.held.credential) and self._flight is None:
+                self._fly_in_background(by_timer=True)
+            return math.inf  # the end of a renewal wakes the timer
+
+    def _reckon(self) -> None:
+        """Fold both clocks into the deadlines of what is held, and show the result to `Keeper.get`."""
+        held = self.held
+        if held is None:
+            return
+        credential, now = held.credential, self.desk.clock.now()
+        left = expiry.seconds_left(credential.obtained, credential.lifetime, now)
+        early = 0.0
+        if credential.lifetime is not None:
+            early = held.jitter + expiry.effective_lead(credential.lifetime, credential.lead)
+            early = min(early, max(0.0, credential.lifetime - expiry.attempt_floor(credential.lifetime)))
+        due = min(
+            expiry.seconds_until_due(credential.obtained, credential.lifetime, early, now),
+            expiry.seconds_until_recheck(credential.obtained, credential.recheck_after, now),
+        )
+        look_at = now.elapsed + (due if self._renewable(credential) else left)
+        if self._failure is not None:
+            look_at = max(look_at, self._failure.retry_at)
+        self.held = evolve(held, look_at=min(look_at, now.elapsed + left), ends_at=now.elapsed + left)
+        self._publish(self.held)
+
+    def _look_again_in(self, seconds: float) -> None:
+        held = self.held
+        if held is not None:
+            look_at = min(held.ends_at, self.desk.clock.elapsed() + seconds)
+            self.held = evolve(held, look_at=look_at)
+            self._publish(self.held)
+
+    def _renewable(self, credential: Credential) -> bool:
+        """Whether a rotation could bring a newer one without a person."""
+        source = self.desk.description.source(credential.source)
+        return credential.renewable or (source is not None and not (source.owned and source.interactive))
+
+    # --- other processes ----------------------------------------------------------------------------------------
+
+    @property
+    def listens(self) -> bool:
+        """Whether another process's renewal may end this process's credential, so that the bell matters."""
+        held = self.held
+        return self.desk.description.single_use and held is not None and held.generation > 0
+
+    def hear(self) -> None:
+        """The bell rang: if it was for this profile, read what another process saved."""
+        hints = self.desk.hints.read()
+        with self._mutex:
+            if self._flight is not None or self._looking:
+                self._rang = True
+                return
+            known = self.held.generation if self.held else 0
+            if (self.held is None and self._failure is None) or hints.generation == known:
+                return
+            rotation = self._rotation()
+            self._looking = True
+        try:
+            launch(f"look {self.desk.profile.name}", lambda flight: self._look(flight, rotation))
+        except TransientError:
+            self._looking = False
+
+    def _look(self, flight: Flight[None], rotation: Rotation) -> None:
+        """Serve what another process saved; if it cannot be read, the next renewal will say so."""
+        try:
+            rotation.look()
+        except Exception as error:  # noqa: BLE001  nobody waits for this look
+            log.debug("%s: not read: %s", self.desk.profile.name, describe_raise(error))
+        finally:
+            with self._mutex:
+                self._looking = False
+            self._finish()
+            flight.land(None)
+
+    def _finish(self) -> None:
+        """End a renewal or a look: events go out, the timer reckons anew, a bell that rang meanwhile is heard."""
+        with self._mutex:
+            rang, self._rang = self._rang, False
+        self.announce()
+        if rang:
+            self.hear()
+
+
+def _somebody_else(before: Identity, after: Identity) -> bool:
+    """Tell whether two identities are of different people or organisations, as far as both say."""
+    pairs = ((before.account, after.account), (before.organization, after.organization))
+    return any(None not in pair and pair[0] != pair[1] for pair in pairs)

@@ -1,0 +1,119 @@
+"""The one retry policy: what is tried again, how often, and after which pauses."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from attrs import define, frozen
+
+from freshkey._http.circuit_breaker import HostPaused, Visit, visiting
+from freshkey.errors import OutcomeUnknown, TransientError
+
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+    from freshkey.clock import Clock
+
+T = TypeVar("T")
+
+LOST_ANSWER_WINDOW = 30.0
+"""Seconds from the first sending within which the same single-use refresh token may be sent again."""
+
+LOST_ANSWER_RETRIES = 2
+"""How often it may be sent again within that window."""
+
+
+@frozen(kw_only=True)
+class Policy:
+    """How persistent to be.
+
+    Attributes:
+        attempts: Calls at the most.
+        budget: Seconds after which no further call begins.
+        base: Seconds of the first pause at the most; each further one may be twice as long.
+        cap: Seconds of any pause at the most, unless the server asks for more.
+        unknown_answers: How many calls without an answer may be repeated.
+    """
+
+    attempts: int = 4
+    budget: float = LOST_ANSWER_WINDOW
+    base: float = 0.5
+    cap: float = 20.0
+    unknown_answers: int = LOST_ANSWER_RETRIES
+
+
+def persistently(
+    call: Callable[[], T],
+    policy: Policy,
+    *,
+    clock: Clock,
+    random: Callable[[], float],
+    stop: Callable[[], bool],
+    visit: Visit | None = None,
+) -> T:
+    """Return what `call` returns, trying again what may be tried again.
+
+    A `TransientError` is tried again after a pause with full jitter, never shorter than its ``retry_after``; an
+    `OutcomeUnknown` as often as the policy allows. Everything else, and the last failure, is raised as it is; so is
+    at once what the host cannot be asked about again for now.
+
+    Args:
+        call: What to do.
+        policy: How persistent to be.
+        clock: Measures the budget and sleeps.
+        random: Returns a number from 0 to 1.
+        stop: True once nothing further should be tried, because the process is exiting.
+        visit: What is known of the hosts that `call` calls, so that they can be spared; None spares none.
+    """
+    import tenacity
+
+    started = clock.elapsed()
+    worth = _Worth(unknown_answers_left=policy.unknown_answers)
+
+    def pause(state: RetryCallState) -> float:
+        longest = min(policy.cap, policy.base * 2.0 ** (state.attempt_number - 1))
+        asked = getattr(_error_of(state), "retry_after", None) or 0.0
+        return max(random() * longest, asked)
+
+    def enough(state: RetryCallState) -> bool:
+        ends = clock.elapsed() - started + state.upcoming_sleep
+        if stop() or state.attempt_number >= policy.attempts or ends > policy.budget:
+            return True
+        lost = isinstance(_error_of(state), OutcomeUnknown)
+        return visit is not None and not visit.worth_another(state.upcoming_sleep, lost_answer=lost)
+
+    def sleep(seconds: float) -> None:
+        clock.wait(threading.Event(), seconds)
+
+    persistent = tenacity.Retrying(
+        retry=worth,
+        wait=pause,
+        stop=enough,
+        sleep=sleep,
+        reraise=True,
+    )
+    if visit is None:
+        return persistent(call)
+    with visiting(visit):
+        return persistent(call)
+
+
+@define
+class _Worth:
+    """Says whether another attempt is allowed, counting answers that never came."""
+
+    unknown_answers_left: int
+
+    def __call__(self, state: RetryCallState) -> bool:
+        error = _error_of(state)
+        if isinstance(error, OutcomeUnknown):
+            self.unknown_answers_left -= 1
+            return self.unknown_answers_left >= 0
+        return isinstance(error, TransientError) and not isinstance(error, HostPaused)
+
+
+def _error_of(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None

@@ -1,0 +1,425 @@
+"""One renewal, from lock to published result, in the order that loses nothing.
+
+1. One rotation per profile and process: `Holding` lets later callers share the first one's result, error included.
+2. Take the profile's lock, bounded. Callers whose credential is still valid do not wait for any of this.
+3. Read the store again: if another process was faster, its credential is the answer.
+4. If a single-use refresh token is about to be spent, write an intent first: it proves that the store can be
+   written, and tells the next process what happened if this one dies.
+5. Ask the provider, under the retry policy. A deadline releases waiters, never the lock.
+6. Save the answer as the next generation before anybody gets it.
+7. Publish it to memory, leave hints, ring the bell for other processes, release the lock; events go out last.
+
+A failed renewal never erases or blanks anything.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from attrs import define, evolve, field
+
+from freshkey import _failpoints, expiry
+from freshkey._http.circuit_breaker import Visit
+from freshkey._renewal import persist
+from freshkey._renewal.retry import Policy, persistently
+from freshkey._renewal.single_flight import process_is_exiting
+from freshkey._renewal.single_use import Spending
+from freshkey._sources import precedence
+from freshkey.errors import (
+    ConfigurationError,
+    FreshkeyError,
+    LoginRequired,
+    ProviderRefused,
+    StoreError,
+    StoreUnavailable,
+    TransientError,
+)
+from freshkey.events import Event, SignedOut, Unsaved
+from freshkey.expiry import Freshness
+from freshkey.model.credential import Credential
+from freshkey.model.interaction import Nobody
+from freshkey.model.source import Sighting, Source
+from freshkey.model.storage import Record, Snapshot
+from freshkey.secret import Secret
+
+
+if TYPE_CHECKING:
+    from freshkey._renewal.context import Desk
+
+log = logging.getLogger("freshkey")
+
+LOCK_PATIENCE = 30.0
+"""Seconds to wait for another process's renewal of the same profile."""
+
+
+class Memory(Protocol):
+    """What a rotation may do to the keeper's memory; `Holding` is it."""
+
+    refusals: dict[int, str]
+    """Why only a person can go on, by the generation concerned; hints may be unwritable."""
+
+    def publish(self, credential: Credential, generation: int, *, elsewhere: bool) -> Credential:
+        """Serve `credential` from now on; return it as it is served."""
+
+    def drop(self, event: SignedOut) -> None:
+        """Serve nothing from now on."""
+
+    def serve_early(self, credential: Credential) -> None:
+        """Let those who wait for this rotation have `credential` although the rotation goes on."""
+
+    def emit(self, event: Event) -> None:
+        """Tell subscribers."""
+
+
+@define
+class Rotation:
+    """One attempt to have a usable credential in memory.
+
+    Attributes:
+        desk: Everything about the profile.
+        memory: Where the result goes.
+        held: What was in memory when it was decided to renew, or None.
+        generation: The generation of `held`.
+        refused: The credential that a server answered with 401, or None.
+        by_person: A person asked to renew now: nothing that is there will do, and pauses do not count.
+        by_timer: Nobody waits: a timer renews ahead of time.
+        may_ask: If only a person can go on, the one whom the application brought may be asked.
+        pause: After a failure, the seconds until the next attempt; 0 leaves it to the caller.
+    """
+
+    desk: Desk
+    memory: Memory
+    held: Credential | None = None
+    generation: int = 0
+    refused: Credential | None = None
+    by_person: bool = False
+    by_timer: bool = False
+    may_ask: bool = True
+    pause: float = 0.0
+    # What the last reading found.
+    _winner: Source | None = field(init=False, default=None)
+    _stored: Credential | None = field(init=False, default=None)
+    _snapshot: Snapshot = field(init=False, factory=Snapshot)
+
+    def run(self) -> Credential:
+        """Return a usable credential, published to memory.
+
+        Raises:
+            FreshkeyError: There is none; see each class for what the caller does next.
+        """
+        if self.held is None and not self.by_person:
+            # Cold start: reading needs no lock, and most starts find a fresh credential.
+            there = self.look()
+            if there is not None:
+                return there
+        _failpoints.hit("P1")
+        with self._lock():
+            _failpoints.hit("P2")
+            there = self.look()
+            if there is not None:
+                return there
+            self._respect_others()
+            try:
+                return self._keep(self._obtain())
+            except FreshkeyError as error:
+                self._note_failure(error)
+                raise
+
+    def look(self) -> Credential | None:
+        """Read what is there; publish and return it if that is the answer, else return None."""
+        self._read()
+        self._notice_sign_out()
+        there = self._stored if self._winner is not None and self._winner.owned else None
+        if there is None or self.by_person or (self.held is not None and self._snapshot.generation <= self.generation):
+            return None
+        if self.refused is not None and there.authorises_like(self.refused):
+            return None
+        if self.desk.freshness(there) is Freshness.EXPIRED:
+            return None
+        return self.memory.publish(there, self._snapshot.generation, elsewhere=True)
+
+    def survey(self) -> tuple[Source | None, Credential | None, int]:
+        """Read what is there and publish nothing: the winning source, the stored credential, its generation."""
+        self._read()
+        return self._winner, self._stored, self._snapshot.generation
+
+    # --- reading ---------------------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        """Walk the sources as `freshkey explain` prints them; the store is read only if the walk reaches it."""
+        self._winner, self._stored, self._snapshot = None, None, Snapshot()
+        read_once = functools.cache(self._read_store)
+        desk = self.desk
+        steps = precedence.walk(desk.profile, desk.description, self._look_at, read_once, desk.consent)
+        self._winner = next((step.source for step in steps if step.wins), None)
+
+    def _look_at(self, source: Source) -> Sighting | None:
+        return self.desk.lifecycle.look(self.desk.profile, source)
+
+    def _read_store(self) -> Credential | None:
+        self._snapshot = self._load()
+        record = self._snapshot.record
+        if record is not None and record.payload is not None:
+            self._stored = decode(self.desk, record.payload)
+        return self._stored
+
+    def _load(self) -> Snapshot:
+        """Read the store; once more if another process is known to have saved a newer generation."""
+        snapshot = self.desk.store.load()
+        known = self.desk.hints.read().generation
+        if snapshot.generation < known:
+            snapshot = self.desk.store.load()
+            if snapshot.generation < known:
+                log.warning("%s: the store holds an older generation than was saved", self.desk.profile.name)
+        return snapshot
+
+    def _notice_sign_out(self) -> None:
+        record = self._snapshot.record
+        signed_out = record is not None and record.payload is None and self._winner is None
+        if signed_out and self.held is not None and self._snapshot.generation > self.generation:
+            name = self.desk.profile.name
+            self.memory.drop(SignedOut(profile=name, revoked=None, detail="another process signed out"))
+            raise login_required(self.desk, "another process signed out")
+
+    # --- the lock and those who share it ----------------------------------------------------------------------
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        """Exclude every other renewal of this profile."""
+        source = self._winner or (self.desk.description.source(self.held.source) if self.held else None)
+        if not self.desk.profile.bare and (source is None or source.owned):
+            with self.desk.store.lock(LOCK_PATIENCE):
+                yield
+            return
+        # Another tool's credential needs no store, but eight processes must not start that tool eight times.
+        release = self._lock_borrowed()
+        try:
+            yield
+        finally:
+            release()
+
+    def _lock_borrowed(self) -> Callable[[], None]:
+        from freshkey._files.private import file_name
+        from freshkey._interprocess.lock import ProfileLock
+
+        profile = self.desk.profile
+        try:
+            return ProfileLock(profile.state_dir, file_name(profile.name)).acquire(LOCK_PATIENCE)
+        except StoreUnavailable as error:
+            # A machine without a place for locks can still use what another tool keeps.
+            log.warning("%s: going on without a lock: %s", profile.name, error.message)
+            return lambda: None
+
+    def _respect_others(self) -> None:
+        """Keep the pauses that all processes share."""
+        hints = self.desk.hints.read()
+        wait = hints.seconds_to_wait(self.desk.clock.now())
+        # A pause is about one source: another tool's credential is not to wait for the sign-in's server.
+        if wait <= 0 or self.by_person or self._winner is None or hints.source != self._winner.id:
+            return
+        # What failed in bare mode was handed to another process, and this one got something else.
+        if hints.error and not self.desk.profile.bare:
+            if hints.error == hints.sign_in_needed and self._winner.owned:
+                return  # its generation says whether that still holds
+            self.pause = wait
+            if hints.error == hints.sign_in_needed:
+                raise LoginRequired(hints.error, hint=hints.hint)
+            raise TransientError(hints.error, retry_after=wait, hint=hints.hint)
+        if self.refused is not None and (self._winner.owned or self._is_new(self.refused)):
+            self.pause = wait
+            raise TransientError(
+                "the provider refuses a credential that was obtained a moment ago",
+                retry_after=wait,
+                hint=f"Try again in {wait:.0f} s; if it persists: freshkey whoami {self.desk.profile.name}",
+            )
+
+    def _is_new(self, credential: Credential) -> bool:
+        """Tell whether a credential of this process was obtained within the floor between two attempts.
+
+        What another process got from another tool a moment ago is not shared with this one, and no reason to wait.
+        """
+        age = expiry.seconds_since(credential.obtained, self.desk.clock.now())
+        return age < expiry.attempt_floor(credential.lifetime)
+
+    def _note_failure(self, error: FreshkeyError) -> None:
+        """Tell the processes that wait for the lock what happened, so that they do not repeat it."""
+        source, hints = self._winner, self.desk.hints.read()
+        if isinstance(error, LoginRequired) and (source is None or source.owned):
+            return  # looking whether somebody has signed in costs nothing, and nothing else is tried
+        lifetime = self._stored.lifetime if self._stored else None
+        failures = hints.failures + 1
+        self.pause = expiry.pause_after_failure(
+            lifetime, failures, getattr(error, "retry_after", None), self.desk.random()
+        )
+        if source is None or isinstance(error, StoreError):
+            return  # nobody was asked for anything
+        # What is wrong with a configuration was found out here, and whoever mended it need not wait.
+        pause = 0.0 if isinstance(error, ConfigurationError) else self.pause
+        hints = evolve(hints, source=source.id, attempted=self.desk.clock.now(), pause=pause, failures=failures)
+        needed = error.message if isinstance(error, LoginRequired) else hints.sign_in_needed
+        self.desk.hints.write(evolve(hints, error=error.message, hint=error.hint, sign_in_needed=needed))
+
+    # --- asking the provider ----------------------------------------------------------------------------------
+
+    def _obtain(self) -> Credential:
+        """Get a newer credential from the winning source, or a first one if nothing is there."""
+        try:
+            return self._renew_winner()
+        except LoginRequired as error:
+            self._note_refusal(error)
+            source = precedence.first_owned(self.desk.profile, self.desk.description)
+            if self.desk.ask is None or not self.may_ask or source is None or not source.interactive:
+                raise
+            # The application brought a person along: ask once, never again for this loss.
+            return self.desk.lifecycle.acquire(self.desk.profile, source, self.desk.ask)
+
+    def _renew_winner(self) -> Credential:
+        source = self._winner
+        if source is None:
+            found = "the stored credential is corrupt" if self._snapshot.damaged else "there is no credential"
+            raise login_required(self.desk, found)
+        if source.owned:
+            self._heed_refusal()
+        current = self._stored if source.owned else self.held
+        if current is not None and current.source == source.id and current.renewable:
+            return self._spend(current) if source.owned else self._persistently_refresh(current)
+        if source.owned and source.interactive:
+            raise login_required(self.desk, "the sign-in has ended and cannot be renewed")
+        return self._acquire(source)
+
+    def _note_refusal(self, error: LoginRequired) -> None:
+        """Remember that what is stored cannot be renewed any more."""
+        if self._stored is None or self._winner is None or not self._winner.owned:
+            return
+        why, generation = error.message, self._snapshot.generation
+        self.memory.refusals[generation] = why
+        hints = self.desk.hints.read()
+        hints = evolve(hints, error=why, hint=error.hint, sign_in_needed=why, refused_generation=generation)
+        self.desk.hints.write(hints)
+
+    def _heed_refusal(self) -> None:
+        """Never send again what was refused for good (ROT-5)."""
+        generation, hints = self._snapshot.generation, self.desk.hints.read()
+        why = self.memory.refusals.get(generation)
+        if why is None and hints.refused_generation == generation:
+            why = hints.sign_in_needed
+        if why is not None and self._stored is not None:
+            raise login_required(self.desk, why)
+
+    def _spend(self, current: Credential) -> Credential:
+        if not self.desk.description.single_use or current.renewal_secret is None:
+            return self._persistently_refresh(current)
+        try:
+            return Spending(self.desk, current, self._snapshot, forced=self.by_person).renew()
+        except LoginRequired:
+            # Nobody else can have renewed under our lock, unless the lock does not reach them: another host.
+            before = self._snapshot.generation
+            self._read()
+            if self._stored is None or self._snapshot.generation == before:
+                raise
+            if self.desk.freshness(self._stored) is Freshness.FRESH:
+                return self._stored
+            return Spending(self.desk, self._stored, self._snapshot, forced=self.by_person).renew()
+
+    def _persistently_refresh(self, current: Credential) -> Credential:
+        return self._persistently(lambda: self.desk.lifecycle.refresh(self.desk.profile, current, self.desk.report))
+
+    def _acquire(self, source: Source) -> Credential:
+        nobody = Nobody(self.desk.profile.name, self.desk.report, attended=not self.by_timer)
+        found = self._persistently(lambda: self.desk.lifecycle.acquire(self.desk.profile, source, nobody))
+        if self.refused is not None and found.authorises_like(self.refused):
+            raise ProviderRefused(
+                f"the credential from {source.title} was refused and there is no newer one",
+                hint="Replace it there",
+            )
+        return found
+
+    def _persistently(self, call: Callable[[], Credential]) -> Credential:
+        return persistently(
+            call,
+            Policy(),
+            clock=self.desk.clock,
+            random=self.desk.random,
+            stop=process_is_exiting,
+            visit=Visit(self.desk.guard, forced=self.by_person),
+        )
+
+    # --- keeping the answer -----------------------------------------------------------------------------------
+
+    def _keep(self, newer: Credential) -> Credential:
+        """Save an owned credential, publish it, and tell other processes."""
+        source = self.desk.description.source(newer.source)
+        if source is not None and source.owned:
+            return self.keep_owned(newer, self._snapshot.generation + 1)
+        self._must_be_alive(newer)
+        self._leave_hints(newer)
+        return self.memory.publish(newer, 0, elsewhere=False)
+
+    def keep_owned(self, newer: Credential, generation: int) -> Credential:
+        """Under the lock: make `newer` durable as `generation`, then publish it and ring the bell."""
+        record = Record(
+            generation=generation, payload=self.desk.codec.encode(newer), written_at=self.desk.clock.now().wall
+        )
+        persist.save(self.desk.store, record, clock=self.desk.clock, unsaved=lambda e: self._use_unsaved(newer, e))
+        _failpoints.hit("P8")
+        self.desk.hints.write(evolve(self.desk.hints.read(), generation=generation))
+        self._must_be_alive(newer)
+        served = self.memory.publish(newer, generation, elsewhere=False)
+        self._leave_hints(newer)
+        self.desk.bell.ring()
+        return served
+
+    def _must_be_alive(self, newer: Credential) -> None:
+        """Count a credential that came already expired as a failure, or renewing would never pause (TIM-4)."""
+        if self.desk.freshness(newer) is Freshness.EXPIRED:
+            raise TransientError(
+                "the provider answered with a credential that had already expired",
+                hint="Check the clock of this machine",
+            )
+
+    def _use_unsaved(self, newer: Credential, error: StoreError) -> None:
+        served = self.memory.publish(newer, self.generation, elsewhere=False)
+        self.memory.serve_early(served)
+        self.memory.emit(Unsaved(profile=self.desk.profile.name, error=error.message))
+
+    def _leave_hints(self, newer: Credential) -> None:
+        """Say that the last attempt succeeded, and when the next one may be made."""
+        self.desk.hints.write(
+            evolve(
+                self.desk.hints.read(),
+                source=newer.source,
+                attempted=self.desk.clock.now(),
+                pause=expiry.attempt_floor(newer.lifetime),
+                failures=0,
+                error=None,
+                hint=None,
+            )
+        )
+
+
+def decode(desk: Desk, payload: Secret) -> Credential:
+    """Read a stored credential.
+
+    Raises:
+        LoginRequired: It belongs to another server or client than the profile's, and is never sent to this one.
+        RecordUnreadable: It is corrupt, or a newer version wrote it.
+    """
+    credential = desk.codec.decode(payload)
+    configured = desk.description.binding
+    for name, value in credential.binding.items():
+        if configured.get(name, value) != value:
+            raise login_required(desk, f"the sign-in belongs to another {name.replace('_', ' ')}")
+    return credential
+
+
+def login_required(desk: Desk, message: str) -> LoginRequired:
+    """Return the error that says why only a person can go on, and how."""
+    name = desk.profile.name
+    if precedence.first_owned(desk.profile, desk.description) is not None:
+        return LoginRequired(message, profile=name, hint=f"Run: freshkey login {name}")
+    looked = "; ".join(source.title for source in desk.description.sources if source.handed_in or not desk.profile.bare)
+    return LoginRequired(message, profile=name, hint=f"Looked for: {looked}")

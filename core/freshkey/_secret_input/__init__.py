@@ -1,0 +1,1 @@
+"""Secrets that are handed in: environment variables and file descriptors."""

@@ -1,0 +1,129 @@
+"""A secret that the parent process hands over through an inherited file descriptor: read once, bounded, and closed."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import threading
+from typing import Final
+
+from freshkey._secret_input.env_var import LONGEST_SECRET
+from freshkey.errors import ConfigurationError, TransientError
+from freshkey.secret import Secret
+
+
+PATIENCE: Final = 5.0
+"""Seconds to wait at the most until the other end has written the secret and closed."""
+
+LOWEST: Final = 3
+"""Descriptors below are standard input, output and error, which belong to the program."""
+
+_READABLE_BY_OTHERS: Final = stat.S_IRGRP | stat.S_IROTH
+
+_handed_over: dict[int, _Reading] = {}
+"""What was taken already. Its number may belong to something else by now, so it is never read again."""
+_mutex = threading.Lock()
+
+
+def descriptor_is_there(descriptor: int) -> bool:
+    """Tell whether a descriptor holds something that was handed over, without reading it."""
+    return descriptor in _handed_over or (descriptor >= LOWEST and _inherited(descriptor))
+
+
+def descriptor_secret(descriptor: int, *, patience: float = PATIENCE) -> Secret:
+    """Return the secret that waits in an inherited descriptor; asked again, return the same one.
+
+    The descriptor is read to its end and closed, so that no child process gets it as well. One newline at the end is
+    dropped.
+
+    Args:
+        descriptor: Its number, 3 or higher.
+        patience: Seconds to wait at the most for the other end.
+
+    Raises:
+        ConfigurationError: Nothing was handed over there, others could read it too, or it is no usable secret.
+        TransientError: The other end has not closed yet.
+    """
+    with _mutex:
+        reading = _handed_over.get(descriptor)
+        if reading is None:
+            _check(descriptor)
+            reading = _handed_over[descriptor] = _Reading(descriptor)
+    return reading.secret(patience)
+
+
+def _inherited(descriptor: int) -> bool:
+    """Tell whether a descriptor came from the parent: what Python opens itself is not inheritable (PEP 446)."""
+    try:
+        return os.get_inheritable(descriptor)
+    except (OSError, OverflowError):
+        return False
+
+
+def _check(descriptor: int) -> None:
+    """Refuse what a parent would not hand a secret over with."""
+    if descriptor < LOWEST:
+        raise _unfit(descriptor, "belongs to the program itself; use one from 3 up")
+    if not _inherited(descriptor):
+        raise _unfit(descriptor, "was not handed over by the parent process")
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode):
+        # A file without a name, such as one of memfd_create(2), can be opened by nobody else whatever its mode.
+        if sys.platform != "win32" and status.st_nlink and status.st_mode & _READABLE_BY_OTHERS:
+            raise _unfit(descriptor, "is a file that others may read")
+    elif not (stat.S_ISFIFO(status.st_mode) or stat.S_ISSOCK(status.st_mode)):
+        raise _unfit(descriptor, "is a terminal or a device")
+
+
+def _unfit(descriptor: int, why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"file descriptor {descriptor} {why}", hint="Hand the secret over through a pipe, such as 3< <(command)"
+    )
+
+
+class _Reading:
+    """One descriptor and what came out of it; kept here, as local variables show up in tracebacks."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._content = bytearray()
+        self._failed = False
+        os.set_inheritable(descriptor, False)
+        self._thread = threading.Thread(target=self._read, name="freshkey descriptor", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._failed = True
+            os.close(descriptor)
+
+    def _read(self) -> None:
+        try:
+            while len(self._content) <= LONGEST_SECRET:
+                part = os.read(self._descriptor, LONGEST_SECRET + 1)
+                if not part:
+                    break
+                self._content += part
+        except OSError:
+            self._failed = True
+        finally:
+            os.close(self._descriptor)
+
+    def secret(self, patience: float) -> Secret:
+        if self._thread.ident is not None:
+            self._thread.join(patience)
+        if self._thread.is_alive():
+            raise TransientError(
+                f"file descriptor {self._descriptor} is still open at its other end after {patience:g} s",
+                hint="The parent process must close it after writing the secret",
+            )
+        if self._failed or not self._usable():
+            raise _unfit(self._descriptor, "held no usable secret: nothing, too much, or odd characters")
+        return Secret(self._value().decode("ascii"))
+
+    def _value(self) -> bytes:
+        return bytes(self._content.removesuffix(b"\n").removesuffix(b"\r"))
+
+    def _usable(self) -> bool:
+        value = self._value()
+        return 0 < len(value) <= LONGEST_SECRET and all(ord("!") <= byte <= ord("~") for byte in value)

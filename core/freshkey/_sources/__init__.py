@@ -1,0 +1,1 @@
+"""Which source of a profile wins, and how that is told."""

@@ -1,0 +1,202 @@
+"""Which source of a profile wins, and why: one walk, for the core to follow and for people to read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+
+from attrs import frozen
+
+from freshkey.errors import ConfigurationError, LoginRequired, StoreError
+from freshkey.model.credential import Credential
+from freshkey.model.description import Description
+from freshkey.model.profile import Profile
+from freshkey.model.source import Sighting, Source
+
+
+Look = Callable[[Source], Sighting | None]
+
+Stored = Callable[[], Credential | None]
+
+Consent = Callable[[Source, Sighting], str | None]
+
+"""Says why what was found in a source that needs consent is not used; None if it is."""
+
+NOTHING = "nothing there"
+
+
+@frozen(kw_only=True)
+class Step:
+    """One source on the walk.
+
+    Attributes:
+        source: The source.
+        sighting: What is there, without its value; None if nothing is or it was not asked.
+        wins: It is the one that is used.
+        why: One phrase: why it wins, or why not.
+    """
+
+    source: Source
+    sighting: Sighting | None
+    wins: bool
+    why: str
+
+
+def walk(
+    profile: Profile, description: Description, look: Look, stored: Stored, consent: Consent | None = None
+) -> Iterator[Step]:
+    """Go through the provider's sources in order, asking each only until one has won.
+
+    Args:
+        profile: The profile; if it names a source, only that one can win.
+        description: The provider's description for this profile.
+        look: Says what is in a source.
+        stored: Reads the owned credential that the store holds; called only when the walk reaches an owned source, or
+            one that needs consent where somebody is signed in.
+        consent: Decides about sources that need consent; None uses them. A source that the profile names needs none.
+
+    Raises:
+        ConfigurationError: The profile names a source that the provider does not have.
+        StoreError: The walk reached an owned source and the store cannot be read.
+    """
+    only = chosen_source(profile, description)
+    skipped = skipped_sources(profile, description)
+    winner: Source | None = None
+    for source in description.sources:
+        sighting, why_not = None, _out_of_question(source, profile, only, skipped, winner)
+        if why_not is None:
+            sighting = _sighting(source, look, stored)
+            why_not = _why_not_used(source, sighting, stored, consent if only is None else None)
+        if why_not is not None:
+            yield Step(source=source, sighting=sighting, wins=False, why=why_not)
+            continue
+        winner = source
+        why = "the profile names it" if only else "the first that is there"
+        yield Step(source=source, sighting=sighting, wins=True, why=why)
+
+
+def _out_of_question(
+    source: Source, profile: Profile, only: Source | None, skipped: Collection[Source], winner: Source | None
+) -> str | None:
+    """Return why a source is not even looked at, or None."""
+    if only is not None and source is not only:
+        return f"the profile names source {only.id!r}"
+    if source in skipped:
+        return "the profile skips it"
+    if profile.bare and not source.handed_in:
+        return "bare mode uses only what is handed in"
+    return f"{winner.id!r} comes first" if winner is not None else None
+
+
+def _sighting(source: Source, look: Look, stored: Stored) -> Sighting | None:
+    if source.owned:
+        credential = stored()
+        if credential is not None and credential.source == source.id:
+            return Sighting(kind=source.title, origin="the store", expires_at=credential.expires_at)
+        if source.interactive:
+            return None
+    return look(source)
+
+
+def _why_not_used(source: Source, sighting: Sighting | None, stored: Stored, consent: Consent | None) -> str | None:
+    """Return why what was found does not win, or None."""
+    if sighting is None:
+        return NOTHING
+    if consent is None or not source.needs_consent or not _signed_in(stored):
+        return None
+    return consent(source, sighting)
+
+
+def _signed_in(stored: Stored) -> bool:
+    """Tell whether there is a sign-in as well; a store that cannot be read now has nothing to be used instead."""
+    try:
+        return stored() is not None
+    except (StoreError, LoginRequired):
+        return False
+
+
+def chosen_source(profile: Profile, description: Description) -> Source | None:
+    """Return the source that the profile names, or None if it names none.
+
+    Raises:
+        ConfigurationError: The provider has no source of that name.
+    """
+    return None if profile.source is None else _named(profile.source, profile, description)
+
+
+def skipped_sources(profile: Profile, description: Description) -> tuple[Source, ...]:
+    """Return the sources that the profile says not to use.
+
+    Raises:
+        ConfigurationError: The provider has no source of such a name.
+    """
+    return tuple(_named(name, profile, description) for name in profile.skip)
+
+
+def _named(name: str, profile: Profile, description: Description) -> Source:
+    source = description.source(name)
+    if source is None:
+        known = ", ".join(source.id for source in description.sources)
+        raise ConfigurationError(
+            f"provider {profile.provider!r} has no source {name!r}",
+            profile=profile.name,
+            hint=f"Choose one of: {known}",
+        )
+    return source
+
+
+def first_owned(profile: Profile, description: Description) -> Source | None:
+    """Return the source that a sign-in would use, or None if there is none.
+
+    Signing in goes before handing in a secret that exists: nobody has to go and look for one.
+    """
+    chosen = chosen_source(profile, description)
+    skipped = skipped_sources(profile, description)
+    candidates = (chosen,) if chosen else [source for source in description.sources if source not in skipped]
+    if profile.bare:
+        return None
+    owned = [source for source in candidates if source.owned]
+    return next((source for source in owned if not source.pasted), owned[0] if owned else None)
+
+
+def sign_in_source(profile: Profile, description: Description) -> Source:
+    """Return the source that a sign-in uses: the profile's, else the first owned one.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    source = first_owned(profile, description)
+    if source is not None:
+        return source
+    if profile.bare:
+        raise _bare(profile)
+    raise ConfigurationError(
+        f"source {profile.source!r} is another tool's" if profile.source else "there is nothing to sign in to",
+        profile=profile.name,
+        hint="; ".join(f"{source.id}: {source.title}" for source in description.sources),
+    )
+
+
+def pasted_source(profile: Profile, description: Description) -> Source:
+    """Return the source in which a secret is kept that a person hands in.
+
+    Raises:
+        ConfigurationError: There is none, or the profile does not use it.
+    """
+    if profile.bare:
+        raise _bare(profile)
+    pasted = [source for source in description.sources if source.pasted]
+    if not pasted:
+        raise ConfigurationError("this provider keeps no key that a person hands in", profile=profile.name)
+    chosen, skipped = chosen_source(profile, description), skipped_sources(profile, description)
+    for source in pasted:
+        if chosen in (None, source) and source not in skipped:
+            return source
+    raise ConfigurationError(
+        f"the profile does not use source {pasted[0].id!r}, so a key would be kept for nothing",
+        profile=profile.name,
+        hint="Change its source or skip in the configuration, or use another profile",
+    )
+
+
+def _bare(profile: Profile) -> ConfigurationError:
+    return ConfigurationError("bare mode signs nobody in", profile=profile.name, hint="Leave bare mode to sign in")

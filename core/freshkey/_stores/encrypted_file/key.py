@@ -1,0 +1,196 @@
+"""The key of the encrypted file store: from a passphrase or from a key file, and recognised when it is a wrong one."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import asdict, field, frozen, validators
+
+from freshkey._files.private import create_private, read_private
+from freshkey.errors import StoreUnavailable
+from freshkey.secret import Secret
+
+
+KEY_BYTES: Final = 32
+COST = 1 << 17
+"""N of scrypt for new stores: 128 MiB for one guess, as OWASP recommends with r = 8 and p = 1."""
+
+MOST_MEMORY: Final = 1 << 28
+"""Bytes that scrypt may take: 256 MiB, twice what new stores need. It takes 128 · N · r, p times over in time."""
+
+PASSPHRASE, KEY_FILE = "passphrase", "key file"
+
+_CHECKED = b"freshkey file store"
+
+
+def _at_most(most: int) -> list[Any]:
+    return [
+        validators.instance_of(int),
+        validators.not_(validators.instance_of(bool)),
+        validators.ge(1),
+        validators.le(most),
+    ]
+
+
+@frozen(kw_only=True)
+class KeyInfo:
+    """What is stored beside the encrypted items so that the right key is found again; nothing secret.
+
+    The parameters of scrypt (RFC 7914) are stored so that they can grow, and bounded so that nobody can make reading
+    them take all memory.
+
+    Attributes:
+        kind: Where the key comes from.
+        salt: Salt of scrypt, base64.
+        n: Cost of scrypt, a power of two.
+        r: Block size of scrypt.
+        p: Parallelisation of scrypt.
+        check: Keyed hash that only the right key gives.
+        schema: Version of this file.
+    """
+
+    kind: str = field(validator=validators.in_((PASSPHRASE, KEY_FILE)))
+    salt: str = field(
+        factory=lambda: base64.b64encode(secrets.token_bytes(16)).decode("ascii"), validator=validators.instance_of(str)
+    )
+    n: int = field(factory=lambda: COST, validator=_at_most(1 << 20))
+    r: int = field(default=8, validator=_at_most(32))
+    p: int = field(default=1, validator=_at_most(16))
+    check: str = field(default="", validator=validators.instance_of(str))
+    schema: int = field(default=1, validator=validators.in_((1,)))
+
+    @property
+    def cost(self) -> int:
+        """Bytes that scrypt writes (RFC 7914, section 2): a bound of its memory and a measure of its time."""
+        return 128 * self.n * self.r * self.p
+
+
+class FileKey:
+    """Finds the key of one file store, or makes it.
+
+    Args:
+        directory: Where the store is.
+        origin: `PASSPHRASE` or `KEY_FILE`.
+        passphrase: The passphrase, where it comes from one and is given.
+        passphrase_env: Name of the variable that gives it.
+        key_file: The key file, where it comes from one.
+    """
+
+    def __init__(
+        self, directory: Path, *, origin: str, passphrase: Secret | None, passphrase_env: str, key_file: Path
+    ) -> None:
+        self._info_path = directory / "key.json"
+        self._directory = directory
+        self._origin = origin
+        self._passphrase = passphrase
+        self._passphrase_env = passphrase_env
+        self._key_file = key_file
+        self._known: bytes | None = None
+
+    def find(self) -> bytes:
+        """Return the key with which the store was begun.
+
+        Raises:
+            StoreUnavailable: It is not here, or another one is.
+        """
+        info = self._known or self._read_info()
+        if info is None:
+            raise StoreUnavailable(f"{self._info_path} is missing", hint=self._start_over())
+        return info if isinstance(info, bytes) else self._open(info)
+
+    def make(self) -> bytes:
+        """Return the key with which the store was begun; begin it where that is still to be done.
+
+        Raises:
+            StoreUnavailable: There is none, and none can be made.
+        """
+        if self._known is None and self._read_info() is None:
+            if any(self._directory.glob("*.[01].*")):
+                # A new salt would make what is there unreadable for good.
+                return self.find()
+            fresh = KeyInfo(kind=self._origin)
+            if self._origin == KEY_FILE:
+                create_private(self._key_file, base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n")
+            check = _check(self._derive(fresh))
+            # Where another process was quicker, its file stays and decides.
+            create_private(self._info_path, json.dumps(asdict(fresh) | {"check": check}).encode())
+        return self.find()
+
+    def _read_info(self) -> KeyInfo | None:
+        data = read_private(self._info_path)
+        if data is None:
+            return None
+        try:
+            info = KeyInfo(**json.loads(data))
+        except (ValueError, TypeError):
+            raise self._damaged() from None
+        if info.cost > MOST_MEMORY:
+            raise StoreUnavailable(
+                f"{self._info_path} asks for {info.cost >> 20} MiB of work to make the key from the passphrase, "
+                f"more than the {MOST_MEMORY >> 20} MiB that a file store may",
+                hint=self._start_over(),
+            )
+        return info
+
+    def _open(self, info: KeyInfo) -> bytes:
+        if info.kind != self._origin:
+            wanted = f"set {self._passphrase_env}" if info.kind == PASSPHRASE else f"unset {self._passphrase_env}"
+            raise StoreUnavailable(
+                f"the file store was begun with a {info.kind}, not with a {self._origin}",
+                hint=f"Give it that: {wanted}, or correct [stores.file]",
+            )
+        key = self._derive(info)
+        if not hmac.compare_digest(_check(key).encode(), info.check.encode()):
+            source = self._passphrase_env if self._origin == PASSPHRASE else self._key_file
+            raise StoreUnavailable(
+                f"the {self._origin} in {source} is not the one that the file store was begun with",
+                hint="Give it that one; nothing was overwritten",
+            )
+        self._known = key
+        return key
+
+    def _derive(self, info: KeyInfo) -> bytes:
+        if self._origin == KEY_FILE:
+            return self._read_key_file()
+        if self._passphrase is None:
+            raise StoreUnavailable(
+                "the file store needs its passphrase", hint=f"Set the environment variable {self._passphrase_env}"
+            )
+        from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+        try:
+            scrypt = Scrypt(base64.b64decode(info.salt), KEY_BYTES, info.n, info.r, info.p)
+        except ValueError:
+            raise self._damaged() from None
+        # As the environment had it: bytes that are no text there must not end in an error, which would quote all.
+        return scrypt.derive(os.fsencode(self._passphrase.reveal()))
+
+    def _read_key_file(self) -> bytes:
+        data = read_private(self._key_file)
+        if data is None:
+            raise StoreUnavailable(f"the key file {self._key_file} is missing", hint=self._start_over())
+        try:
+            key = base64.b64decode(data.strip(), validate=True)
+        except ValueError:
+            key = b""
+        if len(key) != KEY_BYTES:
+            raise StoreUnavailable(
+                f"{self._key_file} is no key file", hint=f"It has {KEY_BYTES} random bytes, written in base64"
+            )
+        return key
+
+    def _damaged(self) -> StoreUnavailable:
+        return StoreUnavailable(f"{self._info_path} is damaged", hint=self._start_over())
+
+    def _start_over(self) -> str:
+        return f"Bring it back, or remove {self._directory} and sign in again"
+
+
+def _check(key: bytes) -> str:
+    return hmac.digest(key, _CHECKED, "sha256").hex()

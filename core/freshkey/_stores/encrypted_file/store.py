@@ -1,0 +1,143 @@
+"""An encrypted file store for machines without a keychain; only ever used where somebody asked for it.
+
+Each string is a file of its own, encrypted with AES-256-GCM (NIST SP 800-38D) under a fresh random nonce, and bound
+to its name, so that no file can be passed off as another.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from freshkey._files.private import file_name, private_dir, read_private, remove_private, write_private
+from freshkey._interprocess.lock import ProfileLock
+from freshkey._stores.encrypted_file.key import KEY_FILE, PASSPHRASE, FileKey
+from freshkey._stores.options import StoreSettingWrong, store_options, wrong_option
+from freshkey._stores.records.slots import SlottedStore
+from freshkey.errors import ConfigurationError, RecordUnreadable
+from freshkey.hooks import hookimpl
+from freshkey.model.profile import Profile
+from freshkey.model.storage import CredentialStore
+from freshkey.secret import Secret
+
+
+PASSPHRASE_ENV: Final = "FRESHKEY_PASSPHRASE"  # noqa: S105  the name of a variable
+NONCE_BYTES: Final = 12
+
+
+class FileItems:
+    """Strings in encrypted files.
+
+    Args:
+        state_dir: Where freshkey keeps its state.
+        owner: Whose strings they are; part of the files' names.
+        key: Finds the key.
+    """
+
+    name = "file"
+    item_limit: int | None = None
+
+    def __init__(self, state_dir: Path, owner: str, key: FileKey) -> None:
+        self._state_dir = state_dir
+        self._directory = state_dir / "store"
+        self._owner = owner
+        self._key = key
+
+    def get(self, name: str) -> str | None:
+        """Return the string of that name."""
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        if not os.path.lexists(self._directory):
+            return None
+        data = read_private(self._path(name))
+        if data is None:
+            return None
+        cipher = AESGCM(self._key.find())
+        try:
+            return cipher.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], self._bound_to(name)).decode("ascii")
+        except (InvalidTag, ValueError):
+            # The key is the right one: `FileKey` has checked that. So this file is damaged.
+            raise RecordUnreadable(f"{self._path(name)} is corrupt") from None
+
+    def set(self, name: str, value: str) -> None:
+        """Write the string of that name."""
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        path = self._path(name)
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        sealed = AESGCM(self._key.make()).encrypt(nonce, value.encode("ascii"), self._bound_to(name))
+        write_private(path, nonce + sealed)
+
+    def delete(self, name: str) -> None:
+        """Remove the string of that name; it may be gone already."""
+        remove_private(self._path(name))
+
+    def copy(self, name: str, other: str) -> str:
+        """Copy the file of that name as it is, still encrypted, and return where the copy is."""
+        path = self._path(other)
+        write_private(path, read_private(self._path(name)) or b"")
+        return str(path)
+
+    def _path(self, name: str) -> Path:
+        return private_dir(self._state_dir, self._directory.name) / f"{file_name(self._owner)}.{name}"
+
+    def _bound_to(self, name: str) -> bytes:
+        return f"freshkey\0{self._owner}\0{name}".encode()
+
+
+@hookimpl
+def store(profile: Profile) -> CredentialStore:
+    """Keep the profile's credential in encrypted files in the state directory.
+
+    The key comes from a passphrase if ``[stores.file]`` names an environment variable in ``passphrase_env``, or
+    ``FRESHKEY_PASSPHRASE`` is set; otherwise from ``key_file``, by default ``file-store.key`` in the state directory,
+    which is made with mode 0600. A key file beside the store keeps the credential from others who can read a copy of
+    the store alone, and from nobody who can read the whole directory.
+    """
+    _require_cryptography(profile)
+    items = FileItems(profile.state_dir, profile.name, _key(profile))
+    lock = ProfileLock(profile.state_dir, file_name(profile.name))
+    return SlottedStore(items, lock, confirm=lock.confirm, outwait=lock.outwait, copy=items.copy)
+
+
+def _key(profile: Profile) -> FileKey:
+    options = store_options(profile, "file", {"passphrase_env": str, "key_file": str})
+    if len(options) > 1:
+        message = "'stores.file' has both passphrase_env and key_file: keep one"
+        raise StoreSettingWrong(message, profile=profile, keys=("stores", "file"))
+    variable = options.get("passphrase_env", PASSPHRASE_ENV)
+    passphrase = os.environ.get(variable) or None
+    by_passphrase = "passphrase_env" in options or (passphrase is not None and "key_file" not in options)
+    return FileKey(
+        profile.state_dir / "store",
+        origin=PASSPHRASE if by_passphrase else KEY_FILE,
+        passphrase=None if passphrase is None else Secret(passphrase),
+        passphrase_env=variable,
+        key_file=_key_file(profile, options.get("key_file")),
+    )
+
+
+def _key_file(profile: Profile, given: str | None) -> Path:
+    """Return where the key is; never below the working directory, where the next command would not find it again."""
+    if given is None:
+        return profile.state_dir / "file-store.key"
+    with suppress(RuntimeError):  # there is no such user's home
+        path = Path(given).expanduser()
+        if path.is_absolute():
+            return path
+    raise wrong_option(profile, "file", "key_file", "an absolute path")
+
+
+def _require_cryptography(profile: Profile) -> None:
+    try:
+        import cryptography.hazmat.primitives.ciphers.aead  # noqa: F401  only whether it is there
+    except ImportError:
+        raise ConfigurationError(
+            'the store "file" needs the package cryptography',
+            profile=profile.name,
+            hint="Run: pip install 'freshkey[file]'",
+        ) from None

@@ -1,0 +1,43 @@
+"""Credentials that live as long as the process: for tests, and for applications that keep nothing."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from freshkey._interprocess.lock import ThreadLock
+from freshkey._stores.records.slots import SlottedStore
+from freshkey.hooks import hookimpl
+from freshkey.model.profile import Profile
+from freshkey.model.storage import CredentialStore
+
+
+_KEPT: Final[dict[tuple[str, str], MemoryItems]] = {}
+
+
+class MemoryItems:
+    """Strings in a dictionary."""
+
+    name = "memory"
+    item_limit: int | None = None
+
+    def __init__(self) -> None:
+        self._values: dict[str, str] = {}
+
+    def get(self, name: str) -> str | None:
+        """Return the string of that name."""
+        return self._values.get(name)
+
+    def set(self, name: str, value: str) -> None:
+        """Write the string of that name."""
+        self._values[name] = value
+
+    def delete(self, name: str) -> None:
+        """Remove the string of that name."""
+        self._values.pop(name, None)
+
+
+@hookimpl
+def store(profile: Profile) -> CredentialStore:
+    """Return the store of this state directory and profile; all keepers of the process share it."""
+    key = (str(profile.state_dir.resolve()), profile.name)
+    return SlottedStore(_KEPT.setdefault(key, MemoryItems()), ThreadLock("\0".join(("memory", *key))))

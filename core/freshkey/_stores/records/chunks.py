@@ -1,0 +1,203 @@
+"""How a record becomes the small ASCII items of a slot, and what the items found in a slot mean.
+
+Keychains hold strings of limited length, cannot compare and swap, and some replace by deleting first. So every item
+says which schema, generation, index and count it belongs to, and carries a digest of the whole::
+
+    fk1.<check>.<kind>.<generation>.<index>.<count>.<digest>.<body>
+
+`kind` is ``r`` for a record and ``i`` for an intent; the joined bodies are base64url of JSON. The first two fields
+stay the same in every schema to come: an item of a newer freshkey is told apart from a corrupt one by them.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeVar
+
+from attrs import asdict, evolve, field, frozen
+
+from freshkey.clock import Moment
+from freshkey.errors import RecordUnreadable, StoreUnavailable
+from freshkey.model.storage import Intent, Record, Snapshot
+from freshkey.secret import Secret
+
+
+T = TypeVar("T")
+
+SCHEMA: Final = 1
+HEADER_SPACE: Final = 128  # two prefixes, a kind, 18 + 3 + 3 digits, a digest and the dots
+MOST_ITEMS: Final = 999
+RECORD, INTENT = "r", "i"
+
+_PREFIX = re.compile(r"fk(\d{1,4})\.([0-9a-f]{8})\.", re.ASCII)
+_ITEM = re.compile(r"([ri])\.(\d{1,18})\.(\d{1,3})\.(\d{1,3})\.([0-9a-f]{64})\.([A-Za-z0-9_=-]*)", re.ASCII)
+
+
+@frozen
+class Item:
+    """One item, taken apart."""
+
+    kind: str
+    generation: int
+    index: int
+    count: int
+    digest: str
+    body: str = field(repr=False)
+
+    def text(self) -> str:
+        """Write it as it is stored."""
+        return f"{_prefix(SCHEMA)}{self.kind}.{self.generation}.{self.index}.{self.count}.{self.digest}.{self.body}"
+
+
+@frozen(kw_only=True)
+class Slot:
+    """What the items of one slot mean together.
+
+    Attributes:
+        record: The complete record in it.
+        intent: The intent in it.
+        torn: Something is in it that is neither: incomplete or corrupt.
+        generation: Of the record, the intent, or the torn remains where that can be read.
+        count: How many items it has or should have; 0 where that cannot be read.
+    """
+
+    record: Record | None = None
+    intent: Intent | None = None
+    torn: bool = False
+    generation: int | None = None
+    count: int = field(default=0, eq=False)
+
+
+def record_items(record: Record, limit: int | None) -> list[str]:
+    """Write a record as items of at most `limit` characters each; the first one is the commit.
+
+    Raises:
+        StoreUnavailable: It does not fit.
+    """
+    secret = None if record.payload is None else record.payload.reveal()
+    whole = _pack({"written_at": record.written_at, "payload": secret})
+    room = len(whole) if limit is None else limit - HEADER_SPACE
+    bodies = [whole[start : start + room] for start in range(0, len(whole), room)]
+    if len(bodies) > MOST_ITEMS:
+        raise StoreUnavailable(f"the credential needs {len(bodies)} keychain items, more than {MOST_ITEMS}")
+    digest = _digest(RECORD, record.generation, len(bodies), whole)
+    return [
+        Item(RECORD, record.generation, index, len(bodies), digest, body).text() for index, body in enumerate(bodies)
+    ]
+
+
+def intent_item(intent: Intent) -> str:
+    """Write an intent as the one item that it is."""
+    whole = _pack(asdict(intent))
+    return Item(INTENT, intent.generation, 0, 1, _digest(INTENT, intent.generation, 1, whole), whole).text()
+
+
+def read_slot(get: Callable[[int], str | None]) -> Slot:
+    """Read the slot whose item of a given index `get` returns.
+
+    Raises:
+        RecordUnreadable: A newer freshkey wrote it.
+    """
+    text = get(0)
+    if text is None:
+        return Slot()
+    first = _parse(text)
+    if first is None or first.index != 0:
+        return Slot(torn=True)
+    rest = [_parse(get(index) or "") for index in range(1, first.count)]
+    found = _meaning(first, rest) or Slot(torn=True, generation=first.generation)
+    return evolve(found, count=first.count)
+
+
+def newest(slots: Iterable[Slot]) -> Snapshot:
+    """Take the highest complete record; say whether something newer is open or broken."""
+    slots = tuple(slots)
+    records = [slot.record for slot in slots if slot.record]
+    record = max(records, key=lambda found: found.generation, default=None)
+    generation = record.generation if record else 0
+    intents = [slot.intent for slot in slots if slot.intent and slot.intent.generation > generation]
+    # Remains of unknown age may be newer, and taking them for older could spend a refresh token twice.
+    damaged = any(slot.torn and (slot.generation is None or slot.generation > generation) for slot in slots)
+    return Snapshot(record=record, intent=intents[0] if intents else None, damaged=damaged)
+
+
+def _meaning(first: Item, rest: list[Item | None]) -> Slot | None:
+    """Put the items of a slot together; None if they do not belong together or do not make sense."""
+    bodies = [first.body]
+    for index, item in enumerate(rest, start=1):
+        if item is None or evolve(item, index=0, body="") != evolve(first, body="") or item.index != index:
+            return None
+        bodies.append(item.body)
+    whole = "".join(bodies)
+    if first.digest != _digest(first.kind, first.generation, first.count, whole):
+        return None
+    try:
+        return _slot(first, json.loads(base64.urlsafe_b64decode(whole)))
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
+        return None
+
+
+def _slot(first: Item, value: Any) -> Slot:  # noqa: ANN401  whatever JSON holds
+    if first.kind == INTENT:
+        intent = Intent(
+            generation=first.generation,
+            token_hash=_as(str, value["token_hash"]),
+            noted=_moment(**value["noted"]),
+            pid=_as(int, value["pid"]),
+            attempts=_as(int, value.get("attempts", 1)),
+        )
+        return Slot(intent=intent, generation=first.generation)
+    payload = None if value["payload"] is None else Secret(_as(str, value["payload"]))
+    record = Record(generation=first.generation, payload=payload, written_at=_number(value["written_at"]))
+    return Slot(record=record, generation=first.generation)
+
+
+def _moment(wall: object, elapsed: object, boot_id: object) -> Moment:
+    return Moment(wall=_number(wall), elapsed=_number(elapsed), boot_id=_as(str, boot_id))
+
+
+def _number(value: object) -> float:
+    number = float(value) if type(value) is int else _as(float, value)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _as(kind: type[T], value: object) -> T:
+    if type(value) is not kind:
+        raise TypeError
+    return value
+
+
+def _parse(text: str) -> Item | None:
+    prefix = _PREFIX.match(text)
+    if prefix is None or prefix[0] != _prefix(int(prefix[1])):
+        return None
+    if int(prefix[1]) > SCHEMA:
+        raise RecordUnreadable(
+            "the stored credential was written by a newer freshkey",
+            hint="Upgrade freshkey here; nothing was overwritten",
+        )
+    found = _ITEM.fullmatch(text, prefix.end())
+    if found is None:
+        return None
+    return Item(found[1], int(found[2]), int(found[3]), int(found[4]), found[5], found[6])
+
+
+def _prefix(schema: int) -> str:
+    # The check keeps a flipped bit in the number from passing for a newer freshkey, whose items are never overwritten.
+    name = f"fk{schema}"
+    return f"{name}.{hashlib.sha256(name.encode()).hexdigest()[:8]}."
+
+
+def _digest(kind: str, generation: int, count: int, whole: str) -> str:
+    return hashlib.sha256(f"{kind}.{generation}.{count}.{whole}".encode()).hexdigest()
+
+
+def _pack(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value, allow_nan=False, separators=(",", ":")).encode()).decode("ascii")

@@ -1,0 +1,51 @@
+"""A second copy of the open intent, beside the keychain, for keychains that replace an item by deleting it first.
+
+Such a keychain can lose the intent of a renewal while its result is written: a process that dies between the two steps
+leaves neither, and what is left looks as if the refresh token had never been sent. The copy is a small file in the
+state directory. It holds no secret, and a missing, stale or unwritable one does no harm: whoever reads it compares its
+keyed hash with the refresh token at hand.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from freshkey._files.private import private_dir, read_private, remove_private, write_private
+from freshkey._stores.records.chunks import intent_item, read_slot
+from freshkey.errors import StoreError
+from freshkey.model.storage import Intent
+
+
+class Witness:
+    """Remembers the last intent of one profile.
+
+    Args:
+        state_dir: Where freshkey keeps its state.
+        name: What to call the file, without its ending.
+    """
+
+    def __init__(self, state_dir: Path, name: str) -> None:
+        self._state_dir = state_dir
+        self.path = state_dir / "intents" / f"{name}.intent"
+
+    def note(self, intent: Intent) -> None:
+        """Remember an intent instead of the last one; a full disk does not stop a keychain from being used."""
+        with suppress(StoreError):
+            private_dir(self._state_dir, "intents")
+            write_private(self.path, intent_item(intent).encode("ascii"))
+
+    def read(self) -> Intent | None:
+        """Return the last intent, or None if there is none or it cannot be read."""
+        with suppress(StoreError, UnicodeDecodeError):
+            data = read_private(self.path)
+            if data is not None:
+                text = data.decode("ascii")
+                return read_slot(lambda index: text if index == 0 else None).intent
+        return None
+
+    def clear(self) -> None:
+        """Forget the intent."""
+        with suppress(StoreError):
+            if self.path.exists():
+                remove_private(self.path)

@@ -1,0 +1,127 @@
+"""Talking to the user: what a provider may say and ask, and what stands in where nobody can answer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn, Protocol
+
+from freshkey.errors import LoginRequired
+from freshkey.secret import Secret
+
+
+if TYPE_CHECKING:
+    import threading
+
+
+log = logging.getLogger("freshkey")
+
+Approve = Callable[[str], bool]
+"""Asks a person a question that is answered with yes or no; raises `LoginRequired` where there is nobody."""
+
+
+class Reporter(Protocol):
+    """Tells a person what happens; never asks."""
+
+    def progress(self, message: str) -> None:
+        """Say what is being done now."""
+
+    def line(self, text: str) -> None:
+        """Pass on one line that a helper program printed."""
+
+    def notice(self, message: str) -> None:
+        """Say something the person should know."""
+
+
+class Interaction(Reporter, Protocol):
+    """A person who can be asked; the one of a non-interactive session raises `LoginRequired` instead."""
+
+    def confirm(self, question: str) -> bool:
+        """Ask a question that is answered with yes or no; anything but a clear yes is a no.
+
+        Raises:
+            LoginRequired: There is nobody to ask.
+        """
+
+    def open_url(self, url: str) -> None:
+        """Show a URL to the person, in a browser where that is possible.
+
+        Raises:
+            LoginRequired: There is nobody to show it to.
+        """
+
+    def read_code(self, prompt: str, given_up: threading.Event) -> Secret | None:
+        """Read a pasted line without echo, 4 KiB at the most.
+
+        Args:
+            prompt: What to ask for.
+            given_up: Set by the caller when the answer is no longer needed; None is returned soon after.
+
+        Raises:
+            LoginRequired: There is nobody to ask.
+        """
+
+    def show_device_code(self, user_code: str, verification_uri: str, complete_uri: str | None) -> None:
+        """Show the code that the person types on another device (RFC 8628, section 3.3).
+
+        Raises:
+            LoginRequired: There is nobody to show it to.
+        """
+
+
+class Quiet:
+    """A reporter that writes to the logger ``freshkey`` at DEBUG."""
+
+    def progress(self, message: str) -> None:
+        """Log what is being done."""
+        log.debug("%s", message)
+
+    def line(self, text: str) -> None:
+        """Drop the line: what helper programs print may be secret."""
+
+    def notice(self, message: str) -> None:
+        """Log what a person should know."""
+        log.info("%s", message)
+
+
+class Nobody:
+    """An interaction without a person: every question raises `LoginRequired`.
+
+    Args:
+        profile: Name of the profile, for the message.
+        report: Hears what is not a question; None logs it.
+        attended: Somebody waits for the answer; otherwise a timer renews ahead of time, and nothing may open a window.
+    """
+
+    def __init__(self, profile: str, report: Reporter | None = None, *, attended: bool = True) -> None:
+        reporter = report or Quiet()
+        self.attended = attended
+        self._profile = profile
+        self.progress = reporter.progress
+        self.line = reporter.line
+        self.notice = reporter.notice
+
+    def confirm(self, question: str) -> NoReturn:  # noqa: ARG002  protocol
+        """Refuse."""
+        self._refuse()
+
+    def open_url(self, url: str) -> None:  # noqa: ARG002  protocol
+        """Refuse."""
+        self._refuse()
+
+    def read_code(self, prompt: str, given_up: threading.Event) -> NoReturn:  # noqa: ARG002  protocol
+        """Refuse."""
+        self._refuse()
+
+    def show_device_code(self, user_code: str, verification_uri: str, complete_uri: str | None) -> None:  # noqa: ARG002
+        """Refuse."""
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        message = "nobody is signed in"
+        raise LoginRequired(message, profile=self._profile, hint=f"Run: freshkey login {self._profile}")
+
+
+def is_attended(ask: Interaction) -> bool:
+    """Tell whether somebody waits for what is being acquired, so that another tool may open its window for them."""
+    return not isinstance(ask, Nobody) or ask.attended

@@ -1,0 +1,95 @@
+"""What a browser may see of the environment: all it needs, and no secret that its name gives away (LEK-4)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from freshkey._commands.environ import without_secrets
+from freshkey._commands.helper import HELPER_VARIABLES
+
+
+SECRETS = [
+    *("SOME_API_KEY", "APIKEY", "SOME_APIKEY", "SOME_ACCESS_KEY_ID", "SOME_SECRET_ACCESS_KEY", "KEY", "some_key"),
+    *(
+        "SOME_TOKEN",
+        "TOKEN",
+        "SOME_AUTH_TOKEN_FILE",
+        "SOME_SESSION_TOKEN",
+        "SOME_TOKENS",
+        "ACTIONS_ID_TOKEN_REQUEST_URL",
+    ),
+    *("SOME_SECRET", "SOME_CLIENT_SECRETS", "SOME_PASSWORD", "DB_PASSWORD_1", "SOME_PASSWD", "SOME_PASS", "MYSQL_PWD"),
+    *("SSH_PASSPHRASE", "SOME_APPLICATION_CREDENTIALS", "SOME_CREDENTIAL", "GIT_PAT", "CI_JOB_JWT"),
+    *("FRESHKEY_PASSPHRASE", "FRESHKEY_STATE_DIR"),
+]
+
+NEEDED = [
+    *("PATH", "HOME", "USER", "PWD", "OLDPWD", "LANG", "LC_ALL", "TZ", "TMPDIR", "SHELL", "TERM"),
+    *("DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "DESKTOP_SESSION", "DESKTOP_STARTUP_ID", "WSL_DISTRO_NAME"),
+    *("XDG_RUNTIME_DIR", "XDG_CURRENT_DESKTOP", "XDG_ACTIVATION_TOKEN", "XDG_CONFIG_HOME", "XDG_SESSION_ID"),
+    *(
+        "DBUS_SESSION_BUS_ADDRESS",
+        "GTK_THEME",
+        "QT_QPA_PLATFORM",
+        "MOZ_ENABLE_WAYLAND",
+        "XMODIFIERS",
+        "KDE_FULL_SESSION",
+    ),
+    *("SSH_AUTH_SOCK", "GNOME_KEYRING_CONTROL", "KEYBOARD", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "LESSKEYIN"),
+    *("HTTPS_PROXY", "https_proxy", "NO_PROXY", "ALL_PROXY", "BYPASS", "COMPASS_HOME", "PATTERN", "MONKEY_HOME"),
+]
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_name_that_says_secret_is_left_out(name: str) -> None:
+    assert without_secrets({name: "canary", "LANG": "C"}) == {"LANG": "C"}
+
+
+@pytest.mark.parametrize("name", [*NEEDED, *sorted(HELPER_VARIABLES)])
+def test_what_a_browser_needs_is_left(name: str) -> None:
+    assert without_secrets({name: "value"}) == {name: "value"}
+
+
+@pytest.mark.parametrize("name", ["SOME_CREDENTIALS_FILE", "SOME_TOKEN_PATH", "SOME_KEY_DIR"])
+@pytest.mark.parametrize("value", ["/home/ada/.some/credentials", "~/.some/credentials"])
+def test_where_a_file_is_is_no_secret(name: str, value: str) -> None:
+    assert without_secrets({name: value}) == {name: value}
+
+
+@pytest.mark.parametrize(
+    ("value", "left"),
+    [
+        ("postgres://me:canary@db.example/x", False),
+        ("amqp+tls://:canary@queue.example", False),
+        ("https://example.com/a:b@c", True),
+        ("https://me@example.com/", True),
+        ("unix:path=/run/user/1000/bus", True),
+        ("me:canary@example.com", True),
+    ],
+)
+def test_an_address_with_a_password_is_left_out(value: str, left: bool) -> None:
+    assert without_secrets({"DATABASE_URL": value}) == ({"DATABASE_URL": value} if left else {})
+
+
+def test_a_proxy_keeps_its_password() -> None:
+    """A browser behind it reaches nothing without."""
+    proxies = {"HTTPS_PROXY": "http://me:pw@proxy.example:3128", "all_proxy": "socks5://me:pw@proxy.example"}
+    assert without_secrets(proxies) == proxies
+
+
+words = st.sampled_from(["SOME", "", "KEY", "KEYS", "token", "Secret", "PASSWORD", "CREDENTIALS", "X", "HOME", "1"])
+
+
+@settings(derandomize=True, database=None)
+@given(st.dictionaries(st.lists(words, min_size=1, max_size=4).map("_".join), st.text("ab:/@.", max_size=12)))
+def test_what_is_left_is_as_it_was(environ: dict[str, str]) -> None:
+    left = without_secrets(environ)
+    assert left.items() <= environ.items()
+    assert without_secrets(left) == left
+    assert not {
+        name
+        for name in left
+        if {"KEY", "KEYS", "TOKEN", "SECRET", "PASSWORD", "CREDENTIALS"} & {*name.upper().split("_")}
+    }

@@ -1,0 +1,132 @@
+"""Reading config.toml: what is refused, and what the refusal says."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from freshkey._config.toml_file import LARGEST_FILE, Document, read, suggestion
+from freshkey.errors import ConfigurationError
+
+
+def written(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "config.toml"
+
+
+def test_missing_file_says_nothing(file: Path) -> None:
+    assert read(file).tables == {}
+
+
+def test_file_is_read_with_its_place(file: Path) -> None:
+    document = read(written(file, b'default = "me"\r\n\r\n[profiles.me]\r\nlead = 1\r\n'))
+
+    assert document.tables == {"default": "me", "profiles": {"me": {"lead": 1}}}
+    assert document.where("profiles", "me", "lead") == f"{file}, line 4"
+    assert document.where("profiles", "me", "absent") == f"{file}, line 3"
+    assert document.where("absent") == str(file)
+
+
+def test_pipe_in_place_of_the_file_is_refused_at_once(file: Path) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("there are no named pipes here")
+    os.mkfifo(file, 0o600)
+
+    with pytest.raises(ConfigurationError, match="is not a regular file"):
+        read(file)
+
+
+def test_links_are_followed_where_they_may_be(file: Path) -> None:
+    written(file.with_name("real"), b"a = 1")
+    file.symlink_to("real")
+    assert read(file).tables == {"a": 1}
+    with pytest.raises(ConfigurationError, match=r"config\.toml is a symbolic link"):
+        read(file, follow=False)
+
+
+def test_repr_shows_nothing_that_was_configured(file: Path) -> None:  # LEK-1
+    document = read(written(file, b'[profiles.me]\nclient_secret = "CANARY"\n'))
+
+    assert "CANARY" in document.text
+    assert "CANARY" not in repr(document)
+
+
+def test_code_has_no_lines() -> None:
+    assert Document(tables={"a": 1}).where("a") == "the configuration given in code"
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"default = me", "not valid TOML.*line 1"),
+        (b'a = 1\nb = "sk-ant-very-secret', "not valid TOML.*end of document"),
+        (b"a = '\xff'", "not UTF-8 at byte 5"),
+        (b"#" * (LARGEST_FILE + 1), "larger than"),
+        (b"a = " + b"[" * 5000 + b"]" * 5000, "nests too deeply"),
+    ],
+)
+def test_damaged_file_is_refused_with_its_reason(file: Path, data: bytes, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        read(written(file, data))
+
+    assert str(file) in str(caught.value)
+    assert "very-secret" not in str(caught.value)
+
+
+def test_directory_in_place_of_the_file_is_an_error_not_a_crash(file: Path) -> None:
+    file.mkdir()
+
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        read(file)
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_file_that_others_may_change_is_refused_with_the_command_that_helps(
+    file: Path, mode: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("freshkey._files.permissions._is_own_group", lambda gid: False)
+    written(file, b"").chmod(mode)
+
+    with pytest.raises(ConfigurationError, match=f"chmod go-w {file}"):
+        read(file)
+
+
+def test_the_group_of_one_person_may_write(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("freshkey._files.permissions._is_own_group", lambda gid: True)
+    written(file, b'default = "me"').chmod(0o664)
+    file.parent.chmod(0o775)
+
+    assert read(file).tables == {"default": "me"}
+
+
+def test_directory_that_others_may_change_is_refused_unless_it_is_sticky(file: Path) -> None:
+    written(file, b"default = 'me'")
+    file.parent.chmod(0o777)
+    with pytest.raises(ConfigurationError, match=f"chmod go-w {file.parent}$"):
+        read(file)
+
+    file.parent.chmod(0o1777)
+    assert read(file).tables == {"default": "me"}
+
+
+def test_file_of_somebody_else_is_refused(file: Path) -> None:
+    written(file, b"")
+    somebody = os.stat_result((0o100600, 1, 1, 1, 4242, 4242, 0, 0, 0, 0))
+
+    with mock.patch("os.fstat", return_value=somebody), pytest.raises(ConfigurationError, match="user id 4242"):
+        read(file)
+
+
+def test_suggestion_names_what_was_meant_or_everything() -> None:
+    assert suggestion("client_di", {"client_id", "issuer"}) == "Did you mean 'client_id'?"
+    assert suggestion("zzz", {"client_id", "issuer"}) == "Known names: client_id, issuer"
+    assert suggestion("zzz", set()) == "Known names: none"

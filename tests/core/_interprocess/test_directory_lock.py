@@ -1,0 +1,292 @@
+"""The sign of somebody at work, which is there for as long as they are, whatever is removed."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from attrs import define, evolve
+
+import fake_keychains
+from freshkey._files.private import file_name
+from freshkey._interprocess.directory_lock import Presence
+from freshkey._stores.keychain.store import store
+from freshkey.errors import StoreBusy
+from freshkey.model.profile import Profile
+from freshkey.model.storage import CredentialStore, Snapshot
+from matrix import row
+from rotating import until
+from scripted_items import a_record, an_intent
+
+
+SUPPORT = Path(fake_keychains.__file__).parent
+
+WORKER = """
+import sys
+from pathlib import Path
+from freshkey.model.profile import Profile
+from freshkey._stores.keychain.store import store
+from scripted_items import a_record, an_intent
+
+profile = Profile(name=sys.argv[2], provider="x", settings=None, state_dir=Path(sys.argv[1]),
+                  store_settings={"backend": "fake_keychains.DeleteThenAdd"})
+kept = store(profile)
+with kept.lock(5):
+    kept.save(a_record(1))
+    kept.intend(an_intent(2))
+    print("spent", flush=True)
+    sys.stdin.readline()
+    kept.save(a_record(2))
+print("kept", flush=True)
+"""
+
+
+@define
+class Renewing:
+    """A process that has sent the refresh token of generation 1 and waits for the answer."""
+
+    process: subprocess.Popen[str]
+
+    def answer(self) -> None:
+        """Let the answer come, and wait until it is kept."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        assert self.said() == "kept"
+
+    def said(self) -> str:
+        """Return the next line."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def end(self) -> None:
+        """Kill it."""
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Profile:
+    (tmp_path / "keychain").mkdir()
+    monkeypatch.setenv("FAKE_KEYCHAIN", str(tmp_path / "keychain"))
+    settings = {"backend": "fake_keychains.DeleteThenAdd"}
+    return Profile(name="me", provider="x", settings=None, state_dir=tmp_path / "state", store_settings=settings)
+
+
+def renewing(profile: Profile, name: str = "me") -> Renewing:
+    process = subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(profile.state_dir), name],
+        env={**os.environ, "PYTHONPATH": str(SUPPORT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    found = Renewing(process)
+    assert found.said() == "spent"
+    return found
+
+
+@pytest.fixture
+def elsewhere(profile: Profile) -> Iterator[Renewing]:
+    found = renewing(profile)
+    yield found
+    found.end()
+
+
+def remove_file(profile: Profile) -> None:
+    lock_file(profile).unlink()
+
+
+def copy_file(profile: Profile) -> None:
+    """As a backup does that puts things back."""
+    shutil.copy2(lock_file(profile), profile.state_dir / "copy")
+    (profile.state_dir / "copy").replace(lock_file(profile))
+
+
+def remove_locks(profile: Profile) -> None:
+    shutil.rmtree(profile.state_dir / "locks")
+
+
+def remove_everything(profile: Profile) -> None:
+    shutil.rmtree(profile.state_dir)
+
+
+def lock_file(profile: Profile) -> Path:
+    return profile.state_dir / "locks" / f"{file_name(profile.name)}.lock"
+
+
+MEDDLING = [remove_file, copy_file, remove_locks, remove_everything]
+
+
+@row(21, "ROT-1", "ROT-7")
+@pytest.mark.parametrize("meddle", MEDDLING)
+def test_a_token_that_is_being_spent_is_not_spent_again_although_the_lock_file_is_gone(
+    profile: Profile, elsewhere: Renewing, meddle: Callable[[Profile], None]
+) -> None:
+    meddle(profile)
+    kept: CredentialStore = store(profile)
+
+    for _ in range(2):  # whoever gave up leaves nothing behind that looks like an old lock file
+        with pytest.raises(StoreBusy, match="removed while a process may have held it"), kept.lock(0.2):
+            pass
+    elsewhere.answer()
+
+    with kept.lock(5):
+        assert kept.load() == Snapshot(record=a_record(2))
+
+
+@row(21, "ROT-7")
+@pytest.mark.parametrize("meddle", MEDDLING)
+def test_nobody_waits_for_a_process_that_died_and_its_intent_is_found(
+    profile: Profile, elsewhere: Renewing, meddle: Callable[[Profile], None]
+) -> None:
+    elsewhere.end()
+    meddle(profile)
+    kept: CredentialStore = store(profile)
+
+    started = time.monotonic()
+    with kept.lock(10):
+        assert kept.load() == Snapshot(record=a_record(1), intent=an_intent(2))
+    assert time.monotonic() - started < 5
+
+
+@row(21)
+def test_whoever_waits_gets_the_lock_when_the_other_is_done(profile: Profile, elsewhere: Renewing) -> None:
+    remove_everything(profile)
+    kept: CredentialStore = store(profile)
+    found: list[Snapshot] = []
+
+    def renew() -> None:
+        with kept.lock(30):
+            found.append(kept.load())
+
+    waiter = threading.Thread(target=renew)
+    waiter.start()
+    until(lock_file(profile).exists, "the new lock file")
+    assert not found
+    elsewhere.answer()
+    waiter.join(30)
+
+    assert found == [Snapshot(record=a_record(2))]
+
+
+def test_a_profile_that_nobody_renews_waits_for_no_other(profile: Profile, elsewhere: Renewing) -> None:
+    remove_everything(profile)
+    other: CredentialStore = store(evolve(profile, name="you"))
+
+    with other.lock(0.2):
+        assert other.load() == Snapshot()
+
+
+@row(21, "ROT-1")
+def test_an_intent_that_a_newcomer_may_have_missed_is_not_acted_upon(profile: Profile) -> None:
+    """The lock file goes while the intent is written: whoever locks the next one may have looked before."""
+    kept: CredentialStore = store(profile)
+    with kept.lock(1):
+        kept.save(a_record(1))
+        write = fake_keychains.DeleteThenAdd.set_password
+
+        def meanwhile(backend: fake_keychains.DeleteThenAdd, service: str, username: str, password: str) -> None:
+            write(backend, service, username, password)
+            lock_file(profile).unlink(missing_ok=True)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(fake_keychains.DeleteThenAdd, "set_password", meanwhile)
+            with pytest.raises(StoreBusy, match="removed or replaced"):
+                kept.intend(an_intent(2))
+
+    # Nothing was sent, and the intent only makes the next one careful.
+    assert kept.load().intent == an_intent(2)
+
+
+def test_two_that_are_there_are_not_alone(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    one, other = Presence(tmp_path / "state"), Presence(tmp_path / "state")
+    assert not one.wait_until_alone(0.05)
+
+    other.leave()
+    assert one.wait_until_alone(0)
+    # Looking keeps nobody out, and the sign is still there afterwards.
+    third = Presence(tmp_path / "state")
+    assert not third.wait_until_alone(0.05)
+    one.leave()
+    third.leave()
+
+
+def test_a_directory_that_another_program_keeps_to_itself_stops_nobody(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        started = time.monotonic()
+        presence = Presence(tmp_path / "state")
+        assert time.monotonic() - started < 2
+        assert not presence.wait_until_alone(0.05)
+    finally:
+        os.close(descriptor)
+    assert presence.wait_until_alone(5)
+    presence.leave()
+
+
+def test_a_file_system_without_such_locks_has_no_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    presence = Presence(tmp_path)
+    assert presence.wait_until_alone(0)
+    presence.leave()
+
+
+def test_each_of_the_two_directories_is_a_sign_where_the_other_cannot_be_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "state").mkdir()
+    flock = fcntl.flock
+
+    for unlockable in (tmp_path, tmp_path / "state"):
+        inode = unlockable.stat().st_ino
+
+        def partly(descriptor: int, operation: int, inode: int = inode) -> None:
+            if os.fstat(descriptor).st_ino == inode:
+                raise OSError(95, "Operation not supported")
+            flock(descriptor, operation)
+
+        monkeypatch.setattr(fcntl, "flock", partly)
+        one, other = Presence(tmp_path / "state"), Presence(tmp_path / "state")
+        assert not one.wait_until_alone(0.05)
+        other.leave()
+        assert one.wait_until_alone(0)
+        one.leave()
+
+
+def test_a_copy_of_the_descriptors_in_a_program_that_is_being_started_is_no_sign(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    one, other = Presence(tmp_path / "state"), Presence(tmp_path / "state")
+    copies = [os.dup(descriptor) for descriptor in other._descriptors]
+    other.leave()
+    try:
+        assert one.wait_until_alone(0)
+    finally:
+        for descriptor in copies:
+            os.close(descriptor)
+        one.leave()
+
+
+def test_windows_opens_no_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    monkeypatch.setattr(sys, "platform", "win32")
+    presence = Presence(tmp_path)
+    monkeypatch.undo()
+
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert presence.wait_until_alone(0)
+    presence.leave()

@@ -1,0 +1,98 @@
+"""What processes tell each other beside the store: it may be missing, stale or damaged without harm."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+
+from freshkey._interprocess.hints import Hints, HintsFile
+from freshkey._interprocess.notifier import Bell
+from freshkey.clock import Moment
+
+
+NOW = Moment(wall=1_000.0, elapsed=50.0, boot_id="this boot")
+SOME = Hints(generation=3, source="login", attempted=NOW, pause=30.0, failures=2, error="no route", hint="Wait")
+
+
+@pytest.fixture
+def hints(tmp_path: Path) -> HintsFile:
+    return HintsFile(tmp_path / "state", "me")
+
+
+def test_a_bell_that_never_rang_has_no_stamp(tmp_path: Path) -> None:
+    assert Bell(tmp_path / "state").stamp() is None
+
+
+def test_each_ring_changes_the_stamp_for_everybody(tmp_path: Path) -> None:
+    mine, other = Bell(tmp_path / "state"), Bell(tmp_path / "state")
+    stamps = []
+    for _ in range(5):
+        mine.ring()
+        stamps.append(other.stamp())
+        assert other.stamp() == stamps[-1]
+    assert None not in stamps
+    assert all(one != next_one for one, next_one in itertools.pairwise(stamps))
+
+
+def test_hints_are_read_as_they_were_written(hints: HintsFile, tmp_path: Path) -> None:
+    assert hints.read() == Hints()
+    hints.write(SOME)
+    assert hints.read() == SOME
+    assert HintsFile(tmp_path / "state", "me").read() == SOME
+    assert HintsFile(tmp_path / "state", "another").read() == Hints()
+
+
+def test_a_place_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file where a directory should be")
+    Bell(tmp_path / "state").ring()
+    HintsFile(tmp_path / "state", "me").write(SOME)
+    assert HintsFile(tmp_path / "state", "me").read() == Hints()
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        b'{"generation": "three"}',
+        b'{"error": 5}',
+        b'{"pause": null}',
+        b'{"attempted": "yesterday"}',
+        b'{"attempted": {"wall": "x", "elapsed": 1, "boot_id": "b"}}',
+        b'{"attempted": {"wall": 1}}',
+    ],
+)
+def test_damaged_hints_say_nothing(hints: HintsFile, tmp_path: Path, damaged: bytes) -> None:
+    hints.write(SOME)
+    (path,) = (tmp_path / "state" / "hints").iterdir()
+    path.write_bytes(damaged)
+    assert hints.read() == Hints()
+
+
+def test_hints_hold_nothing_but_what_is_listed(hints: HintsFile, tmp_path: Path) -> None:
+    hints.write(SOME)
+    (path,) = (tmp_path / "state" / "hints").iterdir()
+    assert set(json.loads(path.read_bytes())) == {
+        "generation",
+        "source",
+        "attempted",
+        "pause",
+        "failures",
+        "error",
+        "hint",
+        "sign_in_needed",
+        "refused_generation",
+    }
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_pause_counts_only_under_the_boot_it_belongs_to() -> None:
+    later = Moment(wall=1_010.0, elapsed=60.0, boot_id="this boot")
+    assert SOME.seconds_to_wait(later) == 20.0
+    assert SOME.seconds_to_wait(Moment(wall=1_010.0, elapsed=60.0, boot_id="another boot")) == 0.0
+    assert Hints().seconds_to_wait(later) == 0.0

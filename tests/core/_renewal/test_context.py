@@ -1,0 +1,431 @@
+"""Everything that renewals of one profile need, put together once: provider, store, observers, times."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import field, frozen
+
+from example_provider import FakeStore, Provider, Settings, StoringProvider, description, token
+from freshkey._commands.command import Command, run_command
+from freshkey._config.configuration import Configuration
+from freshkey._plugins import discovery
+from freshkey._renewal.context import Desk, open_desk, proposals
+from freshkey.errors import ConfigurationError, PluginBroken, StoreUnavailable, TrustNeeded
+from freshkey.events import Event
+from freshkey.expiry import Freshness
+from freshkey.hooks import hookimpl
+from freshkey.model.description import Description
+from freshkey.model.profile import Profile
+from freshkey.model.source import Source
+from freshkey.testing import ManualClock
+
+
+def opened(
+    table: Mapping[str, object],
+    state_dir: Path,
+    *,
+    name: str = "me",
+    provider: object = None,
+    events: list[Event] | None = None,
+    clock: ManualClock | None = None,
+    **more: Any,
+) -> Desk:
+    """Open the desk of a profile that configuration describes by `table`."""
+    table = {"provider": "example"} | dict(table)
+    return open_desk(
+        name,
+        Configuration.of({name: table}, state_dir=state_dir, **more),
+        providers={"example": provider or Provider()},
+        emit=(events if events is not None else []).append,
+        clock=clock or ManualClock(),
+        random=lambda: 0.0,
+        ask=None,
+    )
+
+
+# --- the profile and its provider ------------------------------------------------------------------------------------
+
+
+def test_the_profile_has_its_settings_typed(tmp_path: Path) -> None:
+    desk = opened({"region": "north", "lead": 60.0}, tmp_path)
+    assert desk.profile.settings_as(Settings) == Settings(region="north")
+    assert (desk.profile.name, desk.profile.provider, desk.profile.lead) == ("me", "example", 60.0)
+    assert desk.profile.state_dir == tmp_path
+
+
+def test_the_provider_is_asked_first_what_it_is_and_then_what_it_is_for_the_profile(tmp_path: Path) -> None:
+    asked: list[str | None] = []
+
+    class Asked(Provider):
+        @hookimpl
+        def describe(self, profile: Profile | None, credential: object) -> Description:
+            asked.append(profile.settings_as(Settings).region if profile else None)
+            return description(hosts=(profile.name,) if profile else ())
+
+    desk = opened({"region": "north"}, tmp_path, provider=Asked())
+    assert asked == [None, "north"]
+    assert desk.description.hosts == ("me",)
+
+
+def test_a_setting_of_the_wrong_name_is_an_error_before_anything_is_asked(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"regoin.*region"):
+        opened({"regoin": "north"}, tmp_path)
+
+
+def test_a_provider_that_is_not_there_names_the_profile(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"^me: .*there is no provider 'exmaple'.*'example'") as caught:
+        opened({"provider": "exmaple"}, tmp_path)
+    assert caught.value.profile == "me"
+
+
+def test_a_provider_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PluginBroken, match=r"^me: provider 'example' lacks the hooks"):
+        opened({}, tmp_path, provider=object())
+
+
+def test_a_provider_handed_in_comes_before_an_installed_one(tmp_path: Path) -> None:
+    ours = Provider(on_describe=lambda: description(title="ours"))
+    desk = open_desk(
+        "claude_oauth",
+        Configuration.of({"claude_oauth": {"provider": "claude_oauth", "store": "memory"}}, state_dir=tmp_path),
+        providers={"claude_oauth": ours},
+        emit=lambda event: None,
+        clock=ManualClock(),
+        random=lambda: 0.0,
+        ask=None,
+    )
+    assert desk.description.title == "ours"
+
+
+# --- observers -------------------------------------------------------------------------------------------------------
+
+
+class Audit:
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    @hookimpl(wrapper=True)
+    def refresh(self, profile: Profile) -> Any:
+        self.seen.append(profile.name)
+        yield
+        raise RuntimeError("after the answer")
+
+
+def test_the_observers_that_configuration_names_are_loaded_and_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit = Audit()
+    loaded: list[str] = []
+
+    def load(name: str) -> object:
+        loaded.append(name)
+        return audit
+
+    monkeypatch.setattr(discovery, "load_observer", load)
+    events: list[Event] = []
+    desk = opened({}, tmp_path, events=events, observers=["audit"])
+    answer: Any = None
+    answer = desk.lifecycle.refresh(desk.profile, token(), answer)
+    assert (loaded, audit.seen) == (["audit"], ["me"])
+    assert answer == token()
+    assert [type(event).__name__ for event in events] == ["ObserverFailed"]
+
+
+def test_an_observer_that_is_not_installed_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"^me: there is no observer 'audit'"):
+        opened({}, tmp_path, observers=["audit"])
+
+
+# --- the store -------------------------------------------------------------------------------------------------------
+
+
+def test_the_store_is_the_one_that_configuration_names(tmp_path: Path) -> None:
+    desk = opened({"store": "memory"}, tmp_path, provider=StoringProvider(on_store=FakeStore))
+    assert desk.store.kind == "memory"
+
+
+def test_without_one_it_is_the_provider_s(tmp_path: Path) -> None:
+    desk = opened({}, tmp_path, provider=StoringProvider(on_store=FakeStore))
+    assert desk.store.kind == "fake"
+
+
+def test_without_either_it_is_the_keychain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+
+    class Kept:
+        @hookimpl
+        def store(self) -> object:
+            return FakeStore()
+
+    def load(name: str) -> object:
+        loaded.append(name)
+        return Kept()
+
+    monkeypatch.setattr(discovery, "load_store", load)
+    desk = open_desk(
+        "example",
+        Configuration.of({}, state_dir=tmp_path),
+        providers={"example": Provider()},
+        emit=lambda event: None,
+        clock=ManualClock(),
+        random=lambda: 0.0,
+        ask=None,
+    )
+    assert desk.store.kind == "fake"
+    assert loaded == ["keyring"]
+
+
+WRONG_STORE_SETTINGS = [
+    ("[stores.keyring]\ntimeout = '3'", 5, "'stores.keyring.timeout' must be a number"),
+    ("[stores]\nkeyring = {timeout = 0}", 5, "'stores.keyring.timeout' must be between 0 and 600 seconds"),
+    ("[stores.keyring]\n\ntimeot = 3", 6, "no setting 'stores.keyring.timeot'. Did you mean 'timeout'?"),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "said"), WRONG_STORE_SETTINGS)
+def test_a_wrong_setting_of_a_store_is_told_with_its_place(tmp_path: Path, text: str, line: int, said: str) -> None:
+    events: list[Event] = []
+    path = tmp_path / "config.toml"
+    path.write_text(f'[profiles.me]\nprovider = "example"\nstore = "keyring"\n{text}\n', "utf-8")
+    desk = open_desk(
+        "me",
+        Configuration.load({"FRESHKEY_CONFIG_DIR": str(tmp_path), "FRESHKEY_STATE_DIR": str(tmp_path / "state")}),
+        providers={"example": Provider()},
+        emit=events.append,
+        clock=ManualClock(),
+        random=lambda: 0.0,
+        ask=None,
+    )
+
+    with pytest.raises(ConfigurationError, match=re.escape(said)) as caught:
+        _ = desk.store
+    assert str(caught.value).startswith(f"me: {path}, line {line}: ")
+    assert caught.value.__context__ is None
+
+
+def test_a_wrong_setting_of_a_store_given_in_code_is_told_too(tmp_path: Path) -> None:
+    desk = opened({"store": "file"}, tmp_path, stores={"file": {"key_file": 5}})
+
+    with pytest.raises(ConfigurationError, match=r"given in code: 'stores\.file\.key_file' must be a string"):
+        _ = desk.store
+
+
+def test_the_store_is_opened_when_it_is_needed_and_once_for_all_threads(tmp_path: Path) -> None:
+    opened_stores: list[FakeStore] = []
+
+    def on_store() -> FakeStore:
+        time.sleep(0.01)
+        opened_stores.append(FakeStore())
+        return opened_stores[-1]
+
+    desk = opened({}, tmp_path, provider=StoringProvider(on_store=on_store))
+    assert opened_stores == []
+    got: list[object] = []
+    threads = [threading.Thread(target=lambda: got.append(desk.store)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(opened_stores) == 1
+    assert got == opened_stores * 8
+
+
+def test_a_store_that_could_not_be_opened_is_tried_again(tmp_path: Path) -> None:
+    outcomes: list[object] = [StoreUnavailable("locked"), FakeStore()]
+
+    def on_store() -> object:
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, StoreUnavailable):
+            raise outcome
+        return outcome
+
+    desk = opened({}, tmp_path, provider=StoringProvider(on_store=on_store))
+    with pytest.raises(StoreUnavailable, match=r"^me: locked"):
+        _ = desk.store
+    assert desk.store.kind == "fake"
+
+
+def test_the_codec_writes_and_reads_the_provider_s_formats(tmp_path: Path) -> None:
+    desk = opened({}, tmp_path)
+    assert desk.codec.decode(desk.codec.encode(token())) == token()
+    assert desk.codec is desk.codec
+
+
+# --- times -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("of_profile", "of_credential", "of_provider", "expected"),
+    [
+        (60.0, 50.0, 40.0, 60.0),
+        (None, 50.0, 40.0, 50.0),
+        (None, None, 40.0, 40.0),
+        (None, None, None, None),
+        (None, 0.0, 40.0, 0.0),
+    ],
+)
+def test_the_lead_is_the_profile_s_then_the_credential_s_then_the_provider_s(
+    tmp_path: Path,
+    of_profile: float | None,
+    of_credential: float | None,
+    of_provider: float | None,
+    expected: float | None,
+) -> None:  # TIM-3
+    provider = Provider(on_describe=lambda: description(lead=of_provider))
+    table = {} if of_profile is None else {"lead": of_profile}
+    assert opened(table, tmp_path, provider=provider).lead(token(lead=of_credential)) == expected
+
+
+@pytest.mark.parametrize(
+    ("passed", "jitter", "expected"),
+    [
+        (3000.0 - 1, 0.0, Freshness.FRESH),
+        (3000.0, 0.0, Freshness.DUE),
+        (2980.0, 20.0, Freshness.DUE),
+        (2979.0, 20.0, Freshness.FRESH),
+        (3600.0, 0.0, Freshness.EXPIRED),
+    ],
+)
+def test_freshness_counts_lead_and_jitter(tmp_path: Path, passed: float, jitter: float, expected: Freshness) -> None:
+    clock = ManualClock()
+    desk = opened({"lead": 600.0}, tmp_path, clock=clock)
+    credential = token(obtained=clock.now())
+    clock.advance(passed)
+    assert desk.freshness(credential, jitter) is expected
+
+
+def test_what_has_no_end_is_fresh(tmp_path: Path) -> None:
+    clock = ManualClock()
+    desk = opened({"lead": 600.0}, tmp_path, clock=clock)
+    credential = token(obtained=clock.now(), lifetime=None)
+    clock.advance(1e9)
+    assert desk.freshness(credential) is Freshness.FRESH
+
+
+def test_it_shows_no_store_and_no_secret(tmp_path: Path) -> None:
+    desk = opened({}, tmp_path)
+    assert "open_store" not in repr(desk)
+
+
+def test_a_source_of_the_description_is_the_one_that_is_looked_into(tmp_path: Path) -> None:
+    looked: list[str] = []
+    source = Source(id="env", title="Variable", owned=False, look=lambda profile: looked.append(profile.name))
+    desk = opened({}, tmp_path, provider=Provider(on_describe=lambda: description(sources=(source,))))
+    assert desk.lifecycle.look(desk.profile, desk.description.sources[0]) is None
+    assert looked == ["me"]
+
+
+# --- a project's file ------------------------------------------------------------------------------------------------
+
+
+@frozen(kw_only=True)
+class Commanded:
+    """Settings with a command and a setting that a project may choose."""
+
+    helper: Command | None = None
+    region: str = field(default="here", metadata={"project": True})
+
+
+COMMANDED = Provider(on_describe=lambda: description(settings=Commanded))
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a project, in which this process works, whose file names a script."""
+    project = tmp_path.resolve() / "project"
+    project.mkdir(mode=0o700)
+    (project / "key.sh").write_text("#!/bin/sh\necho key\n")
+    (project / "key.sh").chmod(0o700)
+    (project / ".freshkey.toml").write_text('[profiles.ci]\nprovider = "example"\nhelper = ["./key.sh"]\n')
+    (project / ".freshkey.toml").chmod(0o600)
+    monkeypatch.chdir(project)
+    return project
+
+
+def configuration(tmp_path: Path) -> Configuration:
+    return Configuration.load(
+        {"FRESHKEY_CONFIG_DIR": str(tmp_path / "none"), "FRESHKEY_STATE_DIR": str(tmp_path / "s")}
+    )
+
+
+def opened_in_project(name: str, tmp_path: Path, approve: Callable[[str], bool] | None) -> Desk:
+    return open_desk(
+        name,
+        configuration(tmp_path),
+        providers={"example": COMMANDED},
+        emit=lambda event: None,
+        clock=ManualClock(),
+        random=lambda: 0.0,
+        ask=None,
+        approve=approve,
+    )
+
+
+def test_a_command_of_a_project_needs_a_person_once(project: Path, tmp_path: Path) -> None:  # TRU-3
+    with pytest.raises(TrustNeeded, match=r"^ci: "):
+        opened_in_project("ci", tmp_path, None)
+    asked = opened_in_project("ci", tmp_path, lambda question: True).profile
+    again = opened_in_project("ci", tmp_path, None).profile
+    command = again.settings_as(Commanded).helper
+    assert asked == again
+    assert command is not None
+    assert run_command(command).reveal() == "key\n"
+
+
+def test_the_name_of_a_provider_means_the_provider(project: Path, tmp_path: Path) -> None:
+    (project / ".freshkey.toml").write_text('[profiles.example]\nprovider = "other"\nregion = "north"\n')
+    desk = opened_in_project("example", tmp_path, None)
+    assert desk.profile.provider == "example"
+    assert desk.profile.settings_as(Commanded) == Commanded()
+    with pytest.raises(
+        ConfigurationError, match=r"line 1: a project cannot define profile 'example', because a provider"
+    ):
+        proposals(configuration(tmp_path), {"example": COMMANDED})
+
+
+def test_no_profile_of_a_project_is_a_provider_s_name_in_another_case(project: Path, tmp_path: Path) -> None:
+    (project / ".freshkey.toml").write_text('[profiles.Example]\nprovider = "other"\n')
+    with pytest.raises(ConfigurationError, match=r"^Example: there is no profile and no provider of that name"):
+        opened_in_project("Example", tmp_path, None)
+    with pytest.raises(ConfigurationError, match="a project cannot define profile 'Example', because a provider"):
+        proposals(configuration(tmp_path), {"example": COMMANDED})
+
+
+def test_a_broken_project_does_not_keep_a_provider_out(project: Path, tmp_path: Path) -> None:
+    (project / ".freshkey.toml").write_text("this is no TOML")
+    assert opened_in_project("example", tmp_path, None).profile.name == "example"
+    with pytest.raises(ConfigurationError, match="is not valid TOML"):
+        opened_in_project("ci", tmp_path, None)
+
+
+def test_a_profile_of_the_user_never_looks_for_a_project(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("freshkey._config.project.find", lambda *_: pytest.fail("it was looked for"))
+    (tmp_path / "none").mkdir(mode=0o700)
+    (tmp_path / "none" / "config.toml").write_text('[profiles.me]\nprovider = "example"\n')
+    (tmp_path / "none" / "config.toml").chmod(0o600)
+    assert opened_in_project("me", tmp_path, None).profile.name == "me"
+    with pytest.raises(pytest.fail.Exception, match="it was looked for"):
+        opened_in_project("ci", tmp_path, None)
+
+
+def test_what_could_be_trusted_is_checked_as_if_it_were_used(project: Path, tmp_path: Path) -> None:
+    text = (project / ".freshkey.toml").read_text()
+    (project / ".freshkey.toml").write_text(f'{text}[profiles.dull]\nprovider = "example"\nregion = "north"\n')
+    (entry,) = proposals(configuration(tmp_path), {"example": COMMANDED})
+    assert (entry.profile, entry.commands["helper"].argv) == ("ci", (str(project / "key.sh"),))
+
+    (project / ".freshkey.toml").write_text(f'{text}[profiles.bad]\nprovider = "example"\ntoken_url = "https://x"\n')
+    with pytest.raises(ConfigurationError, match=r"bad: .*line 6: a project's file cannot say that: 'token_url'"):
+        proposals(configuration(tmp_path), {"example": COMMANDED})
+
+    (project / ".freshkey.toml").unlink()
+    assert proposals(configuration(tmp_path), {}) == ()

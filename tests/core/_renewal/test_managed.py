@@ -1,0 +1,363 @@
+"""What one keeper holds of one profile, and what it does when another process renews."""
+
+from __future__ import annotations
+
+import math
+import threading
+
+import pytest
+from attrs import evolve
+
+from freshkey._renewal.managed import Holding
+from freshkey._renewal.single_flight import Flight
+from freshkey.errors import LoginRequired, PluginBroken, TransientError
+from freshkey.events import Obtained, RenewalFailed, Renewed, SignedOut
+from freshkey.keeper import Keeper
+from freshkey.model.credential import Credential
+from matrix import row
+from rotating import LOST, World, collect, token_of, until
+
+
+def the_holding(keeper: Keeper) -> Holding:
+    (holding,) = keeper.holdings()
+    return holding
+
+
+def look(world: World, keeper: Keeper) -> None:
+    """Let a keeper hear the bell, and wait until it has looked."""
+    the_holding(keeper).hear()
+    world.settle(keeper)
+
+
+# --- deadlines ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "lead", "random", "look_in"),
+    [
+        (3600.0, None, 0.0, 3300.0),
+        (3600.0, None, 1.0, 3270.0),
+        (3600.0, 600.0, 0.0, 3000.0),
+        (3600.0, 9999.0, 0.0, 1800.0),
+        (1000.0, None, 0.0, 800.0),
+        (1000.0, None, 1.0, 770.0),
+        (10.0, None, 0.0, 8.0),
+        (1.0, None, 0.0, 1.0),
+        (1.0, 0.5, 1.0, 1.0),
+        (20.0, 9999.0, 1.0, 9.0),
+    ],
+)
+def test_when_to_look(world: World, lifetime: float, lead: float | None, random: float, look_in: float) -> None:
+    """TIM-3: before the end by lead and jitter, and never within the pause between two attempts."""
+    world.random = random
+    world.provider.lifetime = lifetime
+    keeper = world.signed_in()
+    holding = the_holding(keeper)
+    assert holding.held is not None
+    credential = evolve(holding.held.credential, lead=lead)
+    holding.publish(credential, 1, elsewhere=False)
+    assert holding.held.look_at - world.clock.elapsed() == pytest.approx(look_in)
+    assert holding.held.ends_at - world.clock.elapsed() == pytest.approx(lifetime)
+
+
+def test_a_profiles_lead_rules_over_the_credentials(world: World) -> None:
+    keeper = world.signed_in()
+    holding = the_holding(keeper)
+    desk = holding.desk
+    holding.desk = evolve(desk, profile=evolve(desk.profile, lead=1200.0))
+    assert holding.held is not None
+    holding.publish(evolve(holding.held.credential, lead=60.0), 1, elsewhere=False)
+    assert holding.held.look_at - world.clock.elapsed() == pytest.approx(2400.0)
+    assert holding.held.credential.lead == 1200.0
+
+
+def test_what_nobody_can_renew_is_looked_at_at_its_end(world: World) -> None:
+    keeper = world.signed_in()
+    holding = the_holding(keeper)
+    assert holding.held is not None
+    holding.publish(evolve(holding.held.credential, refresh_token=None), 1, elsewhere=False)  # type: ignore[call-arg]
+    assert holding.held.look_at == holding.held.ends_at
+    assert holding.tick() == pytest.approx(3600)
+    world.clock.advance(3600)
+    assert holding.tick() == math.inf
+    assert holding._flight is None
+
+
+def test_what_a_rotation_read_never_replaces_what_memory_got_faster(world: World) -> None:
+    keeper = world.signed_in()
+    holding = the_holding(keeper)
+    older = keeper.get("me")
+    newer = keeper.refresh("me")
+    assert holding.publish(older, 1, elsewhere=True) is newer
+    assert keeper.get("me") is newer
+
+
+def test_a_profile_that_holds_nothing_has_nothing_to_wait_for(world: World) -> None:
+    keeper = world.keeper()
+    keeper.describe("me")
+    assert the_holding(keeper).tick() == math.inf
+    assert not the_holding(keeper).listens
+
+
+# --- callers ------------------------------------------------------------------------------------------------------
+
+
+def test_callers_join_the_renewal_under_way(world: World) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(3600)
+    world.provider.gate.clear()
+    holding = the_holding(keeper)
+    flights = [holding.ask() for _ in range(3)]
+    assert isinstance(flights[0], Flight)
+    assert flights[1] is flights[0] is flights[2]
+    world.provider.gate.set()
+    assert token_of(flights[0].wait(20)) == "at-2"
+
+
+def test_a_failure_is_shared_until_the_next_attempt_is_due(world: World) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(3600)
+    holding = the_holding(keeper)
+    world.provider.script.append(ValueError())
+    flight = holding.ask()
+    assert isinstance(flight, Flight)
+    world.settle(keeper)
+    world.clock.advance(10)
+    errors = []
+    for _ in range(2):
+        with pytest.raises(PluginBroken) as caught:
+            holding.ask()
+        errors.append(caught.value)
+    assert errors[0] is not errors[1]
+    assert str(errors[0]) == str(errors[1])
+
+
+def test_a_transient_failure_says_when_to_come_back(world: World) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(3600)
+    world.provider.script.extend([TransientError("no route", retry_after=100)])
+    with pytest.raises(TransientError):
+        keeper.get("me")
+    world.settle(keeper)
+    world.clock.advance(40)
+    with pytest.raises(TransientError) as caught:
+        keeper.get("me")
+    assert caught.value.retry_after == pytest.approx(60)
+
+
+def test_what_goes_wrong_inside_freshkey_is_told_and_forgotten_soon(world: World) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(3600)
+    the_holding(keeper).desk.hints.write = _fail  # type: ignore[method-assign, assignment]
+    events = collect(keeper)
+    for _ in range(2):
+        with pytest.raises(PluginBroken, match=r"me: freshkey itself failed: ZeroDivisionError in test_managed\.py"):
+            keeper.get("me")
+        world.settle(keeper)
+    until(lambda: events)
+    assert [type(event) for event in events] == [RenewalFailed]
+    assert world.provider.sent == ["rt-1"]
+
+
+def _fail(*arguments: object) -> None:
+    raise ZeroDivisionError
+
+
+@row(52, "TIM-6")
+def test_no_thread_can_be_started(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    keeper = world.signed_in()
+    other = world.keeper()
+    other.refresh("me")
+    world.settle(other)
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    world.clock.advance(3400)
+    assert token_of(keeper.get("me")) == "at-1", "what is valid is served"
+    assert keeper._held["me"].look_at == world.clock.elapsed() + 1, "not every caller tries to start a thread"
+    the_holding(keeper).hear()
+    assert not the_holding(keeper)._looking
+    world.clock.advance(200)
+    with pytest.raises(TransientError, match="no thread can be started"):
+        keeper.get("me")
+
+
+# --- other processes ----------------------------------------------------------------------------------------------
+
+
+def test_the_bell_brings_what_another_process_renewed(world: World) -> None:
+    keeper, other = world.signed_in(), world.keeper()
+    events = collect(other)
+    other.get("me")
+    assert the_holding(other).listens
+    keeper.refresh("me")
+    world.settle(keeper)
+    look(world, other)
+    assert token_of(other.get("me")) == "at-2"
+    until(lambda: len(events) == 2)
+    assert [type(event) for event in events] == [Obtained, Renewed]
+    assert events[1] == Renewed(profile="me", generation=2, expires_at=other.get("me").expires_at, elsewhere=True)
+    assert world.provider.sent == ["rt-1"]
+
+
+def test_what_another_process_renewed_ends_a_failure(world: World) -> None:
+    keeper, other = world.signed_in(), world.keeper()
+    world.clock.advance(3400)
+    world.provider.script.append(TransientError("no route", retry_after=1000))
+    keeper.get("me")
+    world.settle(keeper)
+    assert keeper._held["me"].look_at == keeper._held["me"].ends_at, "no caller need look until then"
+    other.refresh("me")
+    world.settle(other)
+    look(world, keeper)
+    world.clock.advance(60)
+    assert token_of(keeper.get("me", refused=keeper.get("me"))) == "at-3"
+
+
+def test_the_bell_for_another_profile_costs_no_look_at_the_store(world: World) -> None:
+    keeper = world.signed_in()
+    world.journal.clear()
+    look(world, keeper)
+    assert world.journal == []
+
+
+def test_the_bell_tells_of_a_sign_out(world: World) -> None:
+    keeper, other = world.signed_in(), world.keeper()
+    other.get("me")
+    events = collect(other)
+    keeper.logout("me")
+    look(world, other)
+    until(lambda: events)
+    assert events == [SignedOut(profile="me", revoked=None, detail="another process signed out")]
+    assert "me" not in other._held
+    with pytest.raises(LoginRequired):
+        other.get("me")
+
+
+def test_a_sign_out_elsewhere_ends_a_failure(world: World) -> None:
+    keeper, other = world.signed_in(), world.keeper()
+    world.clock.advance(3400)
+    world.provider.script.append(TransientError("no route", retry_after=1000))
+    keeper.get("me")
+    world.settle(keeper)
+    other.logout("me")
+    look(world, keeper)
+    with pytest.raises(LoginRequired, match="there is no credential"):
+        keeper.get("me")
+
+
+def test_the_bell_tells_who_could_not_go_on_of_a_sign_in(world: World) -> None:
+    keeper = world.keeper()
+    with pytest.raises(LoginRequired):
+        keeper.get("me")
+    world.settle(keeper)
+    world.signed_in()
+    look(world, keeper)
+    assert token_of(keeper._held["me"].credential) == "at-1"
+
+
+def test_who_waits_while_a_look_is_under_way_is_not_answered_by_it(world: World) -> None:
+    """A look that finds nothing newer must not hand out what has ended meanwhile."""
+    keeper, other = world.signed_in(), world.keeper()
+    other.get("me")
+    keeper.refresh("me")
+    world.settle(keeper)
+    entered, go = threading.Event(), threading.Event()
+    load = world.store.load
+
+    def slow_load():  # type: ignore[no-untyped-def]  # noqa: ANN202
+        if threading.current_thread().name == "freshkey look me":
+            entered.set()
+            go.wait()
+        return load()
+
+    world.store.load = slow_load  # type: ignore[method-assign]
+    holding = the_holding(other)
+    holding.hear()
+    assert entered.wait(20)
+    world.clock.advance(7200)
+    credential = other.get("me")
+    assert token_of(credential) == "at-3"
+    assert not credential.expired()
+    go.set()
+    world.settle(other)
+    assert other.get("me") is credential
+
+
+def test_a_bell_that_rings_during_a_renewal_is_heard_afterwards(world: World) -> None:
+    keeper, other = world.signed_in(), world.keeper()
+    other.get("me")
+    world.provider.gate.clear()
+    asking = threading.Thread(target=keeper.refresh, args=("me",))
+    asking.start()
+    holding = the_holding(keeper)
+    until(lambda: world.provider.inside == 1 and holding._flight is not None)
+    heard: list[object] = []
+    hear = holding.hear
+
+    def overheard() -> None:
+        heard.append(holding._flight)
+        hear()
+
+    holding.hear = overheard  # type: ignore[method-assign]
+    holding.hear()
+    world.provider.gate.set()
+    asking.join(20)
+    until(lambda: len(heard) == 2)
+    assert heard[0] is not None
+    assert heard[1] is None
+
+
+def test_a_look_at_a_store_that_fails_harms_nobody(world: World) -> None:
+    keeper, other = world.signed_in(), world.keeper()
+    other.get("me")
+    keeper.refresh("me")
+    world.settle(keeper)
+    world.store.failing.add("load")
+    look(world, other)
+    assert token_of(other.get("me")) == "at-1"
+    world.store.failing.clear()
+    look(world, other)
+    assert token_of(other.get("me")) == "at-2"
+
+
+def test_borrowed_and_reusable_tokens_need_no_bell(world: World) -> None:
+    world.provider.variable = "borrowed-1"
+    borrowing = world.keeper()
+    borrowing.get("me")
+    assert not the_holding(borrowing).listens
+    world.provider.variable = None
+    world.provider.single_use = False
+    keeper = world.signed_in()
+    assert not the_holding(keeper).listens
+
+
+def test_closing_waits_for_no_more_than_it_was_told(world: World) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(3600)
+    world.provider.gate.clear()
+    holding = the_holding(keeper)
+    holding.ask()
+    holding.finish(0.01)
+    assert holding._flight is not None
+    world.provider.gate.set()
+    holding.finish(20)
+    world.settle(keeper)
+    assert token_of(keeper.get("me")) == "at-2"
+
+
+def test_a_failed_renewal_never_shortens_what_can_be_had(world: World) -> None:
+    """I6: whatever goes wrong behind, the credential is served until its own end."""
+    keeper = world.signed_in()
+    events = collect(keeper)
+    world.clock.advance(3301)
+    world.provider.script.extend([TransientError("no route", retry_after=90), LOST, ValueError()])
+    answers: list[Credential] = []
+    for _ in range(29):
+        answers.append(keeper.get("me"))
+        world.settle(keeper)
+        world.clock.advance(10)
+    assert {token_of(answer) for answer in answers} == {"at-1"}
+    assert any(isinstance(event, RenewalFailed) for event in events)

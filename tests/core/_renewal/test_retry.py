@@ -1,0 +1,228 @@
+"""The retry policy on a clock moved by hand: pauses, Retry-After, budget, unknown outcomes (NET-2)."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freshkey._renewal.retry import LOST_ANSWER_RETRIES, LOST_ANSWER_WINDOW, Policy, persistently
+from freshkey.clock import Moment
+from freshkey.errors import (
+    FreshkeyError,
+    LoginRequired,
+    OutcomeUnknown,
+    ProtocolError,
+    ProviderRefused,
+    StoreUnavailable,
+    TransientError,
+)
+from freshkey.testing import ManualClock
+
+
+POLICY = Policy(attempts=4, budget=100.0, base=1.0, cap=20.0, unknown_answers=2)
+LATER = TransientError("later")
+UNKNOWN = OutcomeUnknown("no answer")
+
+
+class SelfMovingClock:
+    """A clock that is moved by waiting for it, so that no second thread is needed."""
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+        self.pauses: list[float] = []
+
+    def elapsed(self) -> float:
+        return self.time
+
+    def now(self) -> Moment:
+        return Moment(self.time, self.time, "boot")
+
+    def wait(self, event: threading.Event, timeout: float) -> bool:
+        self.pauses.append(timeout)
+        self.time += timeout
+        return event.is_set()
+
+
+class Calls:
+    """Raises or returns one outcome after the other, and takes `seconds` of the clock each time."""
+
+    def __init__(self, clock: SelfMovingClock, outcomes: Iterator[object], seconds: float = 0.0) -> None:
+        self.clock, self.outcomes, self.seconds = clock, outcomes, seconds
+        self.times: list[float] = []
+
+    def __call__(self) -> object:
+        self.times.append(self.clock.time - 1000.0)
+        self.clock.time += self.seconds
+        outcome = next(self.outcomes)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+
+def attempt(
+    *outcomes: object, policy: Policy = POLICY, random: float = 1.0, seconds: float = 0.0, stop: bool = False
+) -> tuple[object, list[float]]:
+    """Return what came out, and the times at which there was a call."""
+    clock = SelfMovingClock()
+    calls = Calls(clock, iter(outcomes), seconds)
+    try:
+        result: object = persistently(calls, policy, clock=clock, random=lambda: random, stop=lambda: stop)
+    except BaseException as error:  # noqa: BLE001  what comes out is what is looked at
+        result = error
+    return result, calls.times
+
+
+def test_an_answer_is_returned_at_once() -> None:
+    assert attempt("token") == ("token", [0.0])
+
+
+def test_pauses_double_with_full_jitter() -> None:
+    assert attempt(LATER, LATER, LATER, "token") == ("token", [0.0, 1.0, 3.0, 7.0])
+    assert attempt(LATER, LATER, LATER, "token", random=0.25) == ("token", [0.0, 0.25, 0.75, 1.75])
+
+
+def test_no_pause_is_longer_than_the_cap() -> None:
+    policy = Policy(attempts=8, budget=1000.0, base=1.0, cap=5.0)
+    assert attempt(*[LATER] * 7, "token", policy=policy) == ("token", [0.0, 1.0, 3.0, 7.0, 12.0, 17.0, 22.0, 27.0])
+
+
+def test_retry_after_is_a_minimum_even_over_the_cap() -> None:  # RFC 9110, section 10.2.3
+    asked = TransientError("later", retry_after=30.0)
+    assert attempt(asked, "token") == ("token", [0.0, 30.0])
+    short = TransientError("later", retry_after=0.5)
+    assert attempt(short, "token") == ("token", [0.0, 1.0])
+    assert attempt(short, "token", random=0.0) == ("token", [0.0, 0.5])
+
+
+def test_the_last_failure_is_raised_itself() -> None:
+    failures = [TransientError(str(number)) for number in range(4)]
+    result, times = attempt(*failures)
+    assert result is failures[-1]
+    assert times == [0.0, 1.0, 3.0, 7.0]
+
+
+def test_no_call_begins_after_the_budget() -> None:
+    assert attempt(*[LATER] * 4, policy=Policy(budget=3.0, base=1.0)) == (LATER, [0.0, 1.0, 3.0])
+    assert attempt(*[LATER] * 4, policy=Policy(budget=2.9, base=1.0)) == (LATER, [0.0, 1.0])
+    assert attempt(*[LATER] * 4, policy=Policy(budget=3.0, base=1.0), seconds=1.0) == (LATER, [0.0, 2.0])
+
+
+def test_a_server_that_asks_for_more_than_the_budget_is_not_waited_for() -> None:
+    asked = TransientError("later", retry_after=101.0)
+    assert attempt(asked, "token") == (asked, [0.0])
+
+
+@pytest.mark.parametrize("unknown", [UNKNOWN, ProtocolError("not JSON")])
+@pytest.mark.parametrize("allowed", [0, 1, 2])
+def test_an_unknown_outcome_is_tried_again_so_often_and_no_more(unknown: OutcomeUnknown, allowed: int) -> None:
+    policy = Policy(attempts=10, budget=1000.0, base=1.0, cap=1.0, unknown_answers=allowed)
+    result, times = attempt(*[unknown] * 10, policy=policy)
+    assert result is unknown
+    assert len(times) == 1 + allowed
+
+
+def test_unknown_outcomes_are_counted_across_other_failures() -> None:
+    policy = Policy(attempts=10, budget=1000.0, base=1.0, cap=1.0, unknown_answers=1)
+    result, times = attempt(UNKNOWN, LATER, LATER, UNKNOWN, "token", policy=policy)
+    assert result is UNKNOWN
+    assert len(times) == 4
+
+
+def test_the_rule_for_lost_answers_is_the_default() -> None:
+    assert (LOST_ANSWER_RETRIES, LOST_ANSWER_WINDOW) == (2, 30.0)
+    assert (Policy().unknown_answers, Policy().budget) == (2, 30.0)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        LoginRequired("sign in"),
+        ProviderRefused("no"),
+        StoreUnavailable("locked"),
+        ValueError("odd"),
+        KeyboardInterrupt(),
+        SystemExit(3),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_everything_else_is_raised_as_it_is_after_one_call(error: BaseException) -> None:
+    result, times = attempt(error, "token")
+    assert result is error
+    assert times == [0.0]
+
+
+def test_a_process_that_exits_tries_nothing_again() -> None:
+    assert attempt(LATER, "token", stop=True) == (LATER, [0.0])
+
+
+def test_each_use_counts_anew() -> None:
+    for _ in range(2):
+        assert attempt(UNKNOWN, UNKNOWN, "token")[0] == "token"
+
+
+outcomes = st.sampled_from([LATER, UNKNOWN, TransientError("busy", retry_after=7.0), LoginRequired("no"), "token"])
+
+
+@given(st.lists(outcomes, min_size=4, max_size=4), st.floats(0, 1), st.floats(0, 20))
+def test_no_course_of_events_exceeds_the_policy(course: list[Any], random: float, seconds: float) -> None:
+    result, times = attempt(*course, random=random, seconds=seconds)
+    assert len(times) <= POLICY.attempts
+    assert times[-1] <= POLICY.budget
+    assert sum(each is UNKNOWN for each in course[: len(times) - 1]) <= POLICY.unknown_answers
+    assert result is course[len(times) - 1]
+
+
+def test_pauses_are_slept_on_the_given_clock() -> None:
+    clock = ManualClock()
+    results: list[object] = []
+    failures = iter([LATER, LATER])
+
+    def call() -> str:
+        for failure in failures:
+            raise failure
+        return "token"
+
+    def work() -> None:
+        results.append(persistently(call, POLICY, clock=clock, random=lambda: 1.0, stop=lambda: False))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    for pause in (1.0, 2.0):
+        assert clock.wait_until_waiting() == (pause,)
+        clock.advance(pause)
+    thread.join()
+    assert results == ["token"]
+
+
+@pytest.mark.parametrize("course", [(LATER, UNKNOWN, "token"), (LATER,) * 4, (LoginRequired("sign in"),)])
+def test_it_never_logs(course: tuple[object, ...], caplog: pytest.LogCaptureFixture) -> None:  # LEK
+    caplog.set_level(logging.DEBUG)
+    attempt(*course)
+    assert caplog.records == []
+
+
+def test_the_error_brings_no_other_error_along() -> None:
+    result, _ = attempt(*[LATER] * 4)
+    assert isinstance(result, FreshkeyError)
+    assert result.__cause__ is None
+
+
+def test_calls_that_run_at_once_do_not_share_a_count() -> None:
+    inner: Callable[[], object] = lambda: attempt(UNKNOWN, UNKNOWN, "inner")[0]  # noqa: E731
+    courses = iter([inner, inner])
+
+    def call() -> object:
+        assert next(courses)() == "inner"
+        raise UNKNOWN
+
+    clock = SelfMovingClock()
+    policy = Policy(attempts=10, unknown_answers=1, base=1.0)
+    with pytest.raises(OutcomeUnknown):
+        persistently(call, policy, clock=clock, random=lambda: 1.0, stop=lambda: False)
+    assert len(clock.pauses) == 1

@@ -1,0 +1,232 @@
+"""The keychain store against a real Secret Service that is locked, halted, killed and shared by processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from counterparts.keychain import Keychain
+from freshkey._stores.keychain.store import store
+from freshkey.errors import StoreBusy, StoreUnavailable
+from freshkey.model.profile import Profile
+from freshkey.model.storage import CredentialStore, Snapshot
+from matrix import row
+from scripted_items import a_record, an_intent
+
+
+pytestmark = pytest.mark.counterpart
+
+
+@pytest.fixture
+def keychain(monkeypatch: pytest.MonkeyPatch) -> Iterator[Keychain]:
+    with Keychain() as found:
+        for name, value in found.variables.items():
+            monkeypatch.setenv(name, value)
+        yield found
+
+
+@pytest.fixture
+def kept(profile: Profile, keychain: Keychain) -> CredentialStore:
+    return store(profile)
+
+
+def test_a_sign_in_of_any_size_lives_in_the_keychain_until_it_is_signed_out(
+    kept: CredentialStore, profile: Profile
+) -> None:
+    """STO-4."""
+    kept.probe()
+    with kept.lock(5):
+        kept.save(a_record(1, "x" * 50_000))
+        kept.intend(an_intent(2))
+        assert store(profile).load() == Snapshot(record=a_record(1, "x" * 50_000), intent=an_intent(2))
+        kept.save(a_record(2))
+        kept.save(a_record(3, payload=None))
+
+    assert store(profile).load() == Snapshot(record=a_record(3, payload=None))
+
+
+LIST = """
+import secretstorage
+
+bus = secretstorage.dbus_init()
+for item in secretstorage.get_default_collection(bus).get_all_items():
+    print(item.get_attributes()["service"])
+bus.close()
+"""
+
+
+def test_the_secrets_of_a_sign_in_that_was_signed_out_are_gone(
+    kept: CredentialStore, profile: Profile, keychain: Keychain
+) -> None:
+    kept.save(a_record(1))
+    kept.save(a_record(2))
+    kept.save(a_record(3, payload=None))
+
+    found = keychain.run(["-c", LIST])
+
+    services = found.stdout.split()
+    assert len(services) == 1, found.stderr
+    assert services[0].endswith(":me:1.0")
+
+
+@row(5, "STO-4")
+def test_a_locked_keychain_says_so_and_works_again_after_unlocking(kept: CredentialStore, keychain: Keychain) -> None:
+    """Row 5."""
+    kept.save(a_record(1))
+    keychain.lock()
+    for action in (kept.load, kept.probe, lambda: kept.save(a_record(2))):
+        with pytest.raises(StoreUnavailable, match=r"locked.*Unlock it"):
+            action()
+
+    keychain.unlock()
+    assert kept.load() == Snapshot(record=a_record(1))
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_reading_a_locked_keychain_again_and_again_costs_no_descriptors(
+    kept: CredentialStore, keychain: Keychain
+) -> None:
+    """Row 8."""
+    keychain.lock()
+    with pytest.raises(StoreUnavailable):
+        kept.load()
+    before = descriptors()
+
+    for _ in range(100):
+        with pytest.raises(StoreUnavailable):
+            kept.load()
+
+    assert descriptors() <= before + 1
+
+
+@row(7)
+def test_a_halted_keychain_keeps_the_lock_until_the_late_write_is_done(profile: Profile, keychain: Keychain) -> None:
+    """Row 7, and no older generation over a newer one."""
+    hasty, patient = store(evolve(profile, store_settings={"timeout": 0.3})), store(profile)
+    with hasty.lock(5):
+        hasty.save(a_record(1))
+    keychain.stop()
+    try:
+        with hasty.lock(5), pytest.raises(StoreUnavailable, match=r"did not answer within 0\.3 s"):
+            hasty.save(a_record(2))
+        with pytest.raises(StoreBusy), patient.lock(0.1):
+            pass
+        with pytest.raises(StoreUnavailable, match="has not answered an earlier call"):
+            patient.load()
+    finally:
+        keychain.cont()
+
+    with patient.lock(30):
+        generation = patient.load().generation
+        patient.save(a_record(generation + 1, "newest"))
+    assert patient.load() == Snapshot(record=a_record(generation + 1, "newest"))
+
+
+@row(8)
+def test_a_killed_keychain_is_locked_at_first_and_has_lost_nothing(kept: CredentialStore, keychain: Keychain) -> None:
+    """Row 8."""
+    kept.save(a_record(1))
+    keychain.kill()
+    with pytest.raises(StoreUnavailable):
+        kept.load()
+
+    keychain.unlock()
+    assert kept.load() == Snapshot(record=a_record(1))
+
+
+def test_threads_that_share_the_keychain_all_get_their_answer(profile: Profile, keychain: Keychain) -> None:
+    stores = [store(evolve(profile, name=f"profile-{number}")) for number in range(8)]
+    found: list[Snapshot] = []
+
+    def use(kept: CredentialStore) -> None:
+        with kept.lock(30):
+            kept.save(a_record(1))
+        found.append(kept.load())
+
+    threads = [threading.Thread(target=use, args=(kept,)) for kept in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert found == [Snapshot(record=a_record(1))] * 8
+
+
+CLIENT = """
+import sys
+from pathlib import Path
+from freshkey.model.profile import Profile
+from freshkey.model.storage import Record
+from freshkey.secret import Secret
+from freshkey._stores.keychain.store import store
+
+slow = {"timeout": 30}
+kept = store(Profile(name="me", provider="x", settings=None, state_dir=Path(sys.argv[1]), store_settings=slow))
+for _ in range(5):
+    with kept.lock(60):
+        generation = kept.load().generation + 1
+        kept.save(Record(generation=generation, payload=Secret(f"of {generation}"), written_at=1.0))
+"""
+
+
+@row(24, "ROT-2")
+def test_processes_that_save_under_the_lock_never_lose_a_generation(profile: Profile, keychain: Keychain) -> None:
+    """ROT-2."""
+    clients = [
+        subprocess.Popen([sys.executable, "-c", CLIENT, str(profile.state_dir)], env=keychain.environment)
+        for _ in range(3)
+    ]
+
+    assert [client.wait(100) for client in clients] == [0, 0, 0]
+    assert store(profile).load().generation == 15
+
+
+FORK = """
+import os, sys, warnings
+from pathlib import Path
+from freshkey.errors import StoreBusy
+from freshkey.model.profile import Profile
+from freshkey.model.storage import Record
+from freshkey.secret import Secret
+from freshkey._stores.keychain.store import store
+
+warnings.simplefilter("ignore", DeprecationWarning)
+kept = store(Profile(name="me", provider="x", settings=None, state_dir=Path(sys.argv[1])))
+with kept.lock(5):
+    kept.save(Record(generation=1, payload=Secret("one"), written_at=1.0))
+    child = os.fork()
+    if child == 0:
+        assert kept.load().generation == 1
+        try:
+            with kept.lock(0.05):
+                os._exit(3)
+        except StoreBusy:
+            os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+sys.exit(status)
+"""
+
+
+def test_a_forked_child_gets_a_thread_of_its_own_and_no_lock(profile: Profile, keychain: Keychain) -> None:
+    """ROT-11, row 22."""
+    done = keychain.run(["-c", FORK, str(profile.state_dir)])
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@row(1, "STO-1")
+def test_no_session_bus_is_explained(kept: CredentialStore, monkeypatch: pytest.MonkeyPatch, profile: Profile) -> None:
+    """Row 1."""
+    monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS")
+
+    with pytest.raises(StoreUnavailable, match=r"no keychain.*store = .file"):
+        kept.probe()

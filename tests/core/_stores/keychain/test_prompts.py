@@ -1,0 +1,214 @@
+"""A person who is there gets time to unlock the keychain; nobody else waits for that."""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+from attrs import evolve, frozen
+
+import silent_keychain
+from counterparts.keychain import Keychain, bus_without_keychain
+from freshkey._stores.keychain import prompts
+from freshkey._stores.keychain import store as keyring_store
+from freshkey._stores.keychain.prompts import somebody_there
+from freshkey._stores.keychain.store import store
+from freshkey._stores.keychain.worker import SerialWorker
+from freshkey.errors import StoreUnavailable
+from freshkey.model.profile import Profile
+from freshkey.model.storage import CredentialStore, Snapshot
+from matrix import row
+
+
+SUPPORT = Path(silent_keychain.__file__).parent
+
+
+def test_waiting_is_worth_it_only_for_somebody_who_sees_a_window() -> None:
+    assert not prompts.expected()
+    with prompts.shown():
+        assert not prompts.expected()
+        with somebody_there():
+            assert prompts.expected()
+            with somebody_there(there=False):
+                assert not prompts.expected()
+            assert prompts.expected()
+        assert not prompts.expected()
+    with somebody_there():
+        assert not prompts.expected()
+
+
+def test_a_forked_child_sees_no_window() -> None:
+    with prompts.shown(), somebody_there():
+        prompts.forget()
+        assert not prompts.expected()
+
+
+@pytest.fixture(autouse=True)
+def worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread of their own for these tests: calls of some of them outlive their deadline."""
+    monkeypatch.setattr(keyring_store, "_opened", {})
+    monkeypatch.setattr(keyring_store, "WORKER", SerialWorker("test-keychain"))
+
+
+@frozen
+class Window:
+    """The window of a locked keychain, in a process of its own."""
+
+    process: subprocess.Popen[bytes]
+    answered: Path
+
+    def opens(self) -> None:
+        """Wait until it is there."""
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == b"asks\n"
+
+    def answer(self) -> None:
+        """Type the password."""
+        self.answered.touch()
+
+
+@pytest.fixture
+def window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Window]:
+    with bus_without_keychain() as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        command = [sys.executable, str(SUPPORT / "prompting_keychain.py"), str(tmp_path / "answered")]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(SUPPORT)})
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"serves\n"
+            yield Window(process, tmp_path / "answered")
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def in_thread(action: Callable[[], object]) -> Future[object]:
+    """Run something in the context of the caller; return what will be its outcome."""
+    outcome: Future[object] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(action())
+        except StoreUnavailable as error:
+            outcome.set_exception(error)
+
+    context = contextvars.copy_context()
+    threading.Thread(target=lambda: context.run(run), daemon=True).start()
+    return outcome
+
+
+def opened(profile: Profile, timeout: float, unlock_timeout: float) -> CredentialStore:
+    settings = {"timeout": timeout, "unlock_timeout": unlock_timeout}
+    kept: CredentialStore = store(evolve(profile, store_settings=settings))
+    return kept
+
+
+@pytest.mark.counterpart
+@row(9, "STO-3")
+def test_whoever_signs_in_has_time_to_unlock_the_keychain(profile: Profile, window: Window) -> None:
+    kept = opened(profile, 0.5, 30)
+    with somebody_there():
+        outcome = in_thread(kept.load)
+    window.opens()
+    with pytest.raises(TimeoutError):
+        outcome.exception(timeout=1)
+    window.answer()
+
+    assert outcome.result(20) == Snapshot()
+    kept.probe()
+
+
+@pytest.mark.counterpart
+@row(9, "STO-3")
+def test_without_a_person_the_window_is_not_waited_for(profile: Profile, window: Window) -> None:
+    kept = opened(profile, 0.5, 30)
+    started = time.monotonic()
+    with pytest.raises(StoreUnavailable, match=r"did not answer within 0\.5 s.*Unlock it"):
+        kept.load()
+    assert time.monotonic() - started < 5
+
+    # Somebody who signs in while that window is still open waits for it, and nobody else does.
+    with pytest.raises(StoreUnavailable, match="has not answered an earlier call"):
+        kept.load()
+    with somebody_there():
+        outcome = in_thread(kept.load)
+    with pytest.raises(TimeoutError):
+        outcome.exception(timeout=1)
+    window.answer()
+    assert outcome.result(20) == Snapshot()
+
+
+@pytest.mark.counterpart
+@row(9, "STO-3")
+@pytest.mark.usefixtures("window")
+def test_somebody_who_does_not_answer_is_let_go(profile: Profile) -> None:
+    kept = opened(profile, 0.2, 0.6)
+    started = time.monotonic()
+    with somebody_there(), pytest.raises(StoreUnavailable, match=r"did not answer within 0\.6 s.*Unlock it"):
+        kept.load()
+
+    assert 0.6 <= time.monotonic() - started < 5
+
+
+@pytest.mark.counterpart
+@row(7, "STO-3")
+def test_a_keychain_that_shows_no_window_is_not_waited_for_longer(
+    profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Keychain() as keychain:
+        for name, value in keychain.variables.items():
+            monkeypatch.setenv(name, value)
+        kept = opened(profile, 1, 30)
+        started = time.monotonic()
+        with somebody_there():
+            keychain.lock()
+            with pytest.raises(StoreUnavailable, match="is locked"):
+                kept.load()
+            keychain.unlock()
+            keychain.stop()
+            try:
+                with pytest.raises(StoreUnavailable, match="did not answer within 1 s"):
+                    kept.load()
+            finally:
+                keychain.cont()
+        assert time.monotonic() - started < 10
+
+
+BLOCKED = """
+import time
+from keyring.backend import KeyringBackend
+
+class Keyring(KeyringBackend):
+    priority = 1
+    def get_password(self, service, username):
+        time.sleep(1)
+    def set_password(self, service, username, password):
+        raise NotImplementedError
+"""
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_keychain_that_says_nothing_of_its_windows_gets_the_benefit_of_the_doubt(
+    profile: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    """As on macOS, where each call may ask."""
+    (tmp_path / "blocked.py").write_text(BLOCKED)
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = {"timeout": 0.2, "unlock_timeout": 30, "backend": "blocked.Keyring"}
+    kept = store(evolve(profile, store_settings=settings))
+
+    with (
+        somebody_there(there=there),
+        nullcontext() if there else pytest.raises(StoreUnavailable, match="did not answer"),
+    ):
+        assert kept.load() == Snapshot()

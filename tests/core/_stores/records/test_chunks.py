@@ -1,0 +1,149 @@
+"""Items: what is written is read back, and nothing else ever is."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freshkey._stores.records.chunks import Slot, intent_item, newest, read_slot, record_items
+from freshkey.errors import RecordUnreadable, StoreUnavailable
+from freshkey.model.storage import Record
+from freshkey.secret import Secret
+from scripted_items import a_record, an_intent
+
+
+def read(texts: list[str | None] | list[str]) -> Slot:
+    return read_slot(lambda index: texts[index] if index < len(texts) else None)
+
+
+RECORDS = st.builds(
+    Record,
+    generation=st.integers(1, 10**18 - 1),
+    payload=st.none() | st.text(max_size=3000).map(Secret),
+    written_at=st.floats(allow_nan=False, allow_infinity=False),
+)
+
+
+@given(RECORDS, st.none() | st.integers(200, 2000))
+def test_a_record_is_read_back_from_ascii_items_within_the_limit(record: Record, limit: int | None) -> None:
+    texts = record_items(record, limit)
+
+    assert all(text.isascii() and "\n" not in text for text in texts)
+    assert all(limit is None or len(text) <= limit for text in texts)
+    assert read(texts) == Slot(record=record, generation=record.generation)
+
+
+@pytest.mark.parametrize("units", [1_279, 1_280, 1_281, 50_000])
+def test_records_around_and_far_above_the_limit_of_windows(units: int) -> None:
+    """Row 10."""
+    record = evolve(a_record(3), payload=Secret("x" * units))
+
+    texts = record_items(record, 1200)
+
+    assert read(texts).record == record
+    assert max(len(text.encode("utf-16-le")) for text in texts) <= 2560
+
+
+def test_a_record_that_no_number_of_items_can_hold_is_refused() -> None:
+    with pytest.raises(StoreUnavailable, match="keychain items"):
+        record_items(evolve(a_record(1), payload=Secret("x" * 2_000_000)), 1200)
+
+
+def test_an_intent_is_one_item_that_any_keychain_holds() -> None:
+    text = intent_item(an_intent(7, attempts=2))
+
+    assert len(text) <= 1200
+    assert read([text]) == Slot(intent=an_intent(7, attempts=2), generation=7)
+
+
+def test_no_item_shows_its_secret_in_plain_text_to_somebody_who_prints_the_slot() -> None:
+    texts = record_items(a_record(1, "sk-canary"), None)
+
+    assert "sk-canary" not in "".join(texts)
+    assert "sk-canary" not in repr(read(texts))
+
+
+@given(data=st.data())
+def test_no_flipped_bit_makes_another_record_or_passes_for_a_newer_freshkey(data: st.DataObject) -> None:
+    texts = [text.encode() for text in record_items(evolve(a_record(5), payload=Secret("x" * 400)), 400)]
+    victim = data.draw(st.integers(0, len(texts) - 1))
+    bit = data.draw(st.integers(0, 8 * len(texts[victim]) - 1))
+    flipped = bytearray(texts[victim])
+    flipped[bit // 8] ^= 1 << bit % 8
+    texts[victim] = bytes(flipped)
+
+    slot = read([text.decode("latin-1") for text in texts])
+
+    assert slot.torn
+    assert slot.record is None
+
+
+@given(st.text())
+def test_junk_is_a_torn_slot(text: str) -> None:
+    assert read([text]) == Slot(torn=True)
+
+
+@pytest.mark.parametrize("missing", [1, 2])
+def test_a_missing_chunk_tears_the_slot_and_leaves_its_generation_known(missing: int) -> None:
+    """Row 12."""
+    texts: list[str | None] = [*record_items(evolve(a_record(5), payload=Secret("x" * 400)), 400)]
+    texts[missing] = None
+
+    assert read(texts) == Slot(torn=True, generation=5)
+
+
+def test_chunks_of_two_generations_do_not_make_one_record() -> None:
+    old = record_items(evolve(a_record(3), payload=Secret("x" * 400)), 400)
+    new = record_items(evolve(a_record(5), payload=Secret("y" * 400)), 400)
+
+    assert read([old[0], *new[1:]]) == Slot(torn=True, generation=3)
+    assert read([new[1], *new[1:]]) == Slot(torn=True)
+
+
+def test_an_item_of_a_newer_freshkey_is_refused_whatever_else_it_says() -> None:
+    """STO-9, row 13."""
+    check = hashlib.sha256(b"fk2").hexdigest()[:8]
+
+    with pytest.raises(RecordUnreadable, match="newer freshkey"):
+        read([f"fk2.{check}.anything at all"])
+
+
+def test_an_empty_store_has_nothing() -> None:
+    snapshot = newest([Slot(), Slot()])
+
+    assert (snapshot.record, snapshot.intent, snapshot.damaged, snapshot.generation) == (None, None, False, 0)
+
+
+def test_the_highest_complete_record_wins_in_either_slot() -> None:
+    slots = [Slot(record=a_record(4), generation=4), Slot(record=a_record(5), generation=5)]
+
+    assert newest(slots).record == newest(slots[::-1]).record == a_record(5)
+
+
+@pytest.mark.parametrize(
+    ("torn", "damaged"),
+    [
+        (Slot(torn=True, generation=6), True),
+        (Slot(torn=True), True),
+        (Slot(torn=True, generation=4), False),
+        (Slot(intent=an_intent(6), generation=6), False),
+        (Slot(), False),
+    ],
+)
+def test_only_remains_that_may_be_newer_are_damage(torn: Slot, damaged: bool) -> None:
+    snapshot = newest([torn, Slot(record=a_record(5), generation=5)])
+
+    assert snapshot.record == a_record(5)
+    assert snapshot.damaged is damaged
+
+
+def test_an_intent_counts_until_its_result_or_something_newer_is_there() -> None:
+    open_intent = newest([Slot(intent=an_intent(6), generation=6), Slot(record=a_record(5), generation=5)])
+    outlived = newest([Slot(intent=an_intent(6), generation=6), Slot(record=a_record(7), generation=7)])
+
+    assert open_intent.intent == an_intent(6)
+    assert outlived.intent is None

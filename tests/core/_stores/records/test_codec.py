@@ -1,0 +1,238 @@
+"""The codec: every credential comes back as it was, and nothing else comes back at all."""
+
+from __future__ import annotations
+
+import functools
+import json
+import traceback
+from typing import Any
+
+import pytest
+from attrs import evolve, field, frozen
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freshkey._stores.records.codec import Codec
+from freshkey.clock import SYSTEM, Moment
+from freshkey.errors import LoginRequired, PluginBroken, RecordUnreadable
+from freshkey.model.credential import ApiKey, Credential, OAuthToken
+from freshkey.model.identity import Identity
+from freshkey.secret import Secret
+from freshkey.testing import ManualClock
+
+
+@frozen(kw_only=True)
+class Picky(ApiKey):
+    """A format of a plugin: a field of its own with a validator, and one that is not stored."""
+
+    colour: str = field(default="red")
+    cache: list[str] = field(factory=list, eq=False, metadata={"stored": False})
+
+    @colour.validator
+    def _known(self, attribute: object, value: str) -> None:
+        if value not in {"red", "green"}:
+            raise RuntimeError(f"unknown colour {value}")
+
+
+@frozen(kw_only=True)
+class Odd(ApiKey):
+    """A format whose author did not think of JSON."""
+
+    shape: object
+
+
+FORMATS: dict[str, type[Credential]] = {"oauth": OAuthToken, "key": ApiKey, "picky": Picky}
+
+texts = st.text(max_size=40)
+secrets = st.builds(Secret, texts)
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+moments = st.builds(Moment, numbers, numbers, texts)
+identities = st.builds(Identity, account=st.none() | texts, email=st.none() | texts, plan=st.none() | texts)
+common: dict[str, Any] = {
+    "obtained": moments,
+    "lifetime": st.none() | numbers,
+    "lead": st.none() | numbers,
+    "source": texts,
+    "identity": identities,
+}
+credentials = st.one_of(
+    st.builds(ApiKey, **common, key=secrets, header=texts),
+    st.builds(
+        OAuthToken,
+        **common,
+        access_token=secrets,
+        refresh_token=st.none() | secrets,
+        scopes=st.lists(texts).map(tuple),
+        client_id=st.none() | texts,
+        issuer=st.none() | texts,
+        token_endpoint=st.none() | texts,
+        extra_headers=st.lists(st.tuples(texts, texts)).map(tuple),
+    ),
+)
+
+KEY = ApiKey(obtained=Moment(1.5e9, 12.0, "boot"), key=Secret("sk-canary-123"))
+
+
+@pytest.fixture
+def codec() -> Codec:
+    return Codec(FORMATS)
+
+
+@functools.cache
+def one_codec() -> Codec:
+    """Return a codec for many examples, each of which would make code of its own."""
+    return Codec(FORMATS)
+
+
+@given(credentials)
+def test_every_credential_comes_back_as_it_was(credential: Credential) -> None:
+    assert one_codec().decode(one_codec().encode(credential)) == credential
+
+
+def test_a_token_and_a_key_come_back_from_a_codec_that_has_read_nothing_yet(codec: Codec) -> None:
+    token = OAuthToken(
+        obtained=KEY.obtained,
+        lifetime=3600,
+        access_token=Secret("at-1"),
+        refresh_token=Secret("rt-1"),
+        scopes=("a", "b"),
+        extra_headers=(("x-app", "cli"),),
+    )
+    for credential in (token, KEY):
+        payload = codec.encode(credential)
+        assert Codec(FORMATS).decode(payload) == credential
+
+
+def test_a_format_of_a_plugin_keeps_its_own_fields_and_its_class(codec: Codec) -> None:
+    picky = Picky(obtained=KEY.obtained, key=KEY.key, colour="green")
+
+    decoded = codec.decode(codec.encode(picky))
+
+    assert type(decoded) is Picky
+    assert decoded == picky
+
+
+def test_what_is_not_to_be_stored_has_its_default_afterwards(codec: Codec) -> None:
+    picky = Picky(obtained=KEY.obtained, key=KEY.key, cache=["sk-cached"], clock=ManualClock())
+
+    payload = codec.encode(picky)
+    decoded = codec.decode(payload)
+
+    assert isinstance(decoded, Picky)
+    assert decoded.cache == []
+    assert decoded.clock is SYSTEM
+    assert "sk-cached" not in payload.reveal()
+    assert "clock" not in payload.reveal()
+
+
+def test_a_class_that_is_no_format_of_the_provider_is_the_plugins_fault() -> None:
+    with pytest.raises(PluginBroken, match="Picky is not among"):
+        Codec({"key": ApiKey}).encode(Picky(obtained=KEY.obtained, key=KEY.key))
+
+
+def test_a_number_that_json_does_not_have_is_not_stored(codec: Codec) -> None:
+    with pytest.raises(PluginBroken, match="cannot be stored"):
+        codec.encode(evolve(KEY, lifetime=float("nan")))
+
+
+def test_what_json_does_not_know_is_not_stored() -> None:
+    with pytest.raises(PluginBroken, match="cannot be stored"):
+        Codec({"odd": Odd}).encode(Odd(obtained=KEY.obtained, key=KEY.key, shape=object()))
+
+
+@functools.cache
+def written() -> str:
+    return Codec(FORMATS).encode(KEY).reveal()
+
+
+def edited(**changes: object) -> Secret:
+    return Secret(json.dumps({**json.loads(written()), **changes}))
+
+
+def fields(**changes: object) -> dict[str, object]:
+    known: dict[str, object] = json.loads(written())["fields"]
+    return {**known, **changes}
+
+
+def test_a_newer_schema_is_refused_before_anything_else_is_looked_at(codec: Codec) -> None:
+    """STO-9, row 13."""
+    with pytest.raises(RecordUnreadable, match="newer freshkey"):
+        codec.decode(edited(schema=2, fields="in a shape of the future"))
+
+
+def test_an_unknown_format_is_refused(codec: Codec) -> None:
+    with pytest.raises(RecordUnreadable, match="format that this version"):
+        codec.decode(edited(format="from the future"))
+
+
+def test_a_field_of_a_newer_plugin_is_ignored_and_a_missing_one_has_its_default(codec: Codec) -> None:
+    short = fields(novelty=1)
+    del short["header"]
+
+    assert codec.decode(edited(fields=short)) == KEY
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        Secret(""),
+        Secret("sk-canary-123"),
+        Secret("[]"),
+        Secret("null"),
+        Secret('{"schema": 1}'),
+        Secret("[" * 100_000),
+        edited(schema="1"),
+        edited(schema=True),
+        edited(schema=0),
+        edited(format=["key"]),
+        edited(fields=None),
+        edited(fields=[1]),
+        edited(fields={}),
+        edited(fields=fields(key=123)),
+        edited(fields=fields(key=None)),
+        edited(fields=fields(lifetime="3600")),
+        edited(fields=fields(lifetime=True)),
+        edited(fields=fields(header=5)),
+        edited(fields=fields(obtained={"wall": 1.0})),
+        edited(fields=fields(identity="sk-canary-123")),
+        edited(format="picky", fields=fields(colour="sk-canary-123")),
+    ],
+)
+def test_a_corrupt_record_is_unreadable_and_is_not_quoted(codec: Codec, payload: Secret) -> None:
+    """Row 13."""
+    with pytest.raises(RecordUnreadable, match="corrupt") as caught:
+        codec.decode(payload)
+
+    assert "canary" not in "".join(traceback.format_exception(caught.value))
+
+
+@given(
+    st.recursive(st.none() | st.booleans() | st.integers() | texts, lambda s: st.lists(s) | st.dictionaries(texts, s))
+)
+def test_no_json_at_all_makes_the_codec_raise_anything_else(value: object) -> None:
+    for payload in (Secret(json.dumps(value)), edited(fields=value)):
+        with pytest.raises(RecordUnreadable):
+            one_codec().decode(payload)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        '{"schema": 1, "CANARY',
+        '{"schema": 1, "provider": "", "format": "picky", "fields": {"key": "k", "obtained": "CANARY"}}',
+        '{"schema": 1, "provider": "", "format": "picky", "fields": {"key": "k", "colour": "CANARY"}}',
+    ],
+)
+def test_an_error_of_a_parser_does_not_come_along(codec: Codec, payload: str) -> None:
+    """LEK-1: JSONDecodeError.doc is all of it."""
+    with pytest.raises(RecordUnreadable) as caught:
+        codec.decode(Secret(payload))
+    assert (caught.value.__context__, caught.value.__cause__) == (None, None)
+
+
+def test_a_record_of_another_provider_needs_a_new_sign_in() -> None:
+    formats = {"key": ApiKey}
+    payload = Codec(formats, provider="one").encode(KEY)
+    assert Codec(formats, provider="one").decode(payload) == KEY
+    with pytest.raises(LoginRequired, match="belongs to provider 'one'"):
+        Codec(formats, provider="other").decode(payload)

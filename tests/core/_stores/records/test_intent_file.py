@@ -1,0 +1,96 @@
+"""The copy of an intent beside a keychain that may lose it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from freshkey._stores.records.intent_file import Witness
+from freshkey._stores.records.slots import SlottedStore
+from freshkey.model.storage import Snapshot
+from matrix import row
+from scripted_items import Crashed, OpenLock, ScriptedItems, a_record, an_intent
+
+
+@pytest.fixture
+def witness(tmp_path: Path) -> Witness:
+    return Witness(tmp_path / "state", "me")
+
+
+def opened(items: ScriptedItems, witness: Witness) -> SlottedStore:
+    return SlottedStore(items, OpenLock(), witness=witness)
+
+
+@row(11, "STO-5", "ROT-7")
+def test_a_crash_while_the_intent_is_replaced_leaves_the_intent(witness: Witness) -> None:
+    items = ScriptedItems(replaces=False)
+    store = opened(items, witness)
+    store.save(a_record(1))
+    store.intend(an_intent(2))
+    items.steps_left = 1
+    with pytest.raises(Crashed):
+        store.save(a_record(2))
+    items.steps_left = None
+    assert list(items.values) == ["1.0"]
+
+    assert opened(items, witness).load() == Snapshot(record=a_record(1), intent=an_intent(2))
+
+
+def test_an_intent_whose_result_is_there_means_nothing(witness: Witness) -> None:
+    store = opened(ScriptedItems(), witness)
+    store.save(a_record(1))
+    store.intend(an_intent(2))
+    store.save(a_record(2))
+    assert store.load() == Snapshot(record=a_record(2))
+
+    store.save(a_record(3))
+    assert store.load() == Snapshot(record=a_record(3))
+
+
+def test_an_intent_that_was_taken_back_is_forgotten(witness: Witness) -> None:
+    store = opened(ScriptedItems(), witness)
+    store.save(a_record(1))
+    store.intend(an_intent(2))
+    store.withdraw(an_intent(2))
+
+    assert store.load() == Snapshot(record=a_record(1))
+    assert not witness.path.exists()
+
+
+def test_the_intent_in_the_store_counts_more(witness: Witness) -> None:
+    store = opened(ScriptedItems(), witness)
+    store.save(a_record(1))
+    store.intend(an_intent(2))
+    witness.note(an_intent(2, attempts=7))
+
+    assert store.load().intent == an_intent(2)
+
+
+def test_forgetting_a_profile_forgets_its_intent(witness: Witness) -> None:
+    store = opened(ScriptedItems(), witness)
+    store.save(a_record(1))
+    store.intend(an_intent(2))
+    store.forget()
+
+    assert not witness.path.exists()
+    assert store.load() == Snapshot()
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"\xff", b"fk2.f60d4a57.of a newer freshkey"])
+def test_what_cannot_be_read_is_no_intent(witness: Witness, content: bytes) -> None:
+    witness.note(an_intent(2))
+    witness.path.write_bytes(content)
+
+    assert witness.read() is None
+
+
+def test_a_place_that_cannot_be_written_stops_nothing(witness: Witness, tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("in the way", "ascii")
+    store = opened(ScriptedItems(), witness)
+    store.save(a_record(1))
+    store.intend(an_intent(2))
+    assert store.load().intent == an_intent(2)
+
+    store.withdraw(an_intent(2))
+    assert store.load() == Snapshot(record=a_record(1))

@@ -1,0 +1,97 @@
+"""Every store that comes with freshkey keeps the contract of stores."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import closing
+
+import pytest
+import secretstorage
+from attrs import evolve
+
+from counterparts.keychain import Keychain
+from freshkey._stores import memory
+from freshkey._stores.encrypted_file import store as file_store
+from freshkey._stores.keychain import store as keychain_store
+from freshkey._stores.records.slots import SlottedStore
+from freshkey.model.profile import Profile
+from freshkey.model.storage import CredentialStore
+from freshkey.testing import StoreContract
+
+
+MakeStore = Callable[[], CredentialStore]
+Contents = Callable[[], Collection[str]]
+
+
+def bodies(texts: Iterable[str]) -> list[str]:
+    """Undo what anybody can undo: the joined bodies of items are base64 of JSON."""
+    return [base64.urlsafe_b64decode(text.rpartition(".")[2] + "==").decode("latin-1") for text in texts]
+
+
+class TestMemory(StoreContract):
+    @pytest.fixture
+    def make_store(self, profile: Profile) -> MakeStore:
+        return lambda: memory.store(profile)
+
+    @pytest.fixture
+    def contents(self, make_store: MakeStore) -> Contents:
+        store = make_store()
+        assert isinstance(store, SlottedStore)
+        items = store._items
+        assert isinstance(items, memory.MemoryItems)
+        return lambda: bodies(items._values.values())
+
+
+class TestShortStrings(TestMemory):
+    """With strings as short as the Windows Credential Locker has them."""
+
+    @pytest.fixture(autouse=True)
+    def limit(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(memory.MemoryItems, "item_limit", keychain_store.WINDOWS_ITEM_LIMIT)
+
+
+class TestFile(StoreContract):
+    @pytest.fixture
+    def make_store(self, profile: Profile, monkeypatch: pytest.MonkeyPatch) -> MakeStore:
+        monkeypatch.delenv("FRESHKEY_PASSPHRASE", raising=False)
+        return lambda: file_store.store(profile)
+
+    @pytest.fixture
+    def contents(self, make_store: MakeStore, profile: Profile) -> Contents:
+        store = make_store()
+        assert isinstance(store, SlottedStore)
+
+        def found() -> list[str]:
+            names = [path.name.split(".", 1)[1] for path in (profile.state_dir / "store").glob("me-*")]
+            return bodies(text for name in names if (text := store._items.get(name)) is not None)
+
+        return found
+
+
+@pytest.mark.counterpart
+class TestGnomeKeyring(StoreContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def keychain(cls) -> Iterator[Keychain]:
+        with Keychain() as found:
+            yield found
+
+    @pytest.fixture
+    def make_store(self, keychain: Keychain, profile: Profile, monkeypatch: pytest.MonkeyPatch) -> MakeStore:
+        for name, value in keychain.variables.items():
+            monkeypatch.setenv(name, value)
+        patient = evolve(profile, store_settings={"timeout": 20})
+        return lambda: keychain_store.store(patient)
+
+    @pytest.fixture
+    def contents(self, make_store: MakeStore, profile: Profile) -> Contents:
+        prefix = keychain_store.service_prefix(profile)
+
+        def found() -> list[str]:
+            with closing(secretstorage.dbus_init()) as bus:
+                items = secretstorage.get_default_collection(bus).get_all_items()
+                mine = [item for item in items if item.get_attributes()["service"].startswith(prefix)]
+                return bodies(item.get_secret().decode() for item in mine)
+
+        return found

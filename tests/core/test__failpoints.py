@@ -1,0 +1,38 @@
+"""The points at which tests make a renewal fail: each is passed, in order, and nothing in the product sets them off."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from freshkey import Configuration, Keeper, _failpoints
+from freshkey.testing import AuthorizationServer, ScriptedPerson
+from freshkey.testing.browser import follow
+
+
+CORE = Path(_failpoints.__file__).parent
+
+
+def test_nothing_is_set_off() -> None:
+    assert _failpoints.at is None
+
+
+def test_the_product_never_sets_one_off() -> None:
+    setters = {
+        path.relative_to(CORE).as_posix() for path in CORE.rglob("*.py") if "_failpoints.at" in path.read_text("utf-8")
+    }
+    assert setters == {"testing/soak_worker.py"}  # which runs for tests alone
+
+
+def test_a_renewal_passes_every_point_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    passed: list[str] = []
+    with AuthorizationServer() as server:
+        profile = {**server.settings(), "provider": "claude_oauth", "store": "memory"}
+        configuration = Configuration.of({"me": profile}, state_dir=tmp_path / "state", default="me")
+        with Keeper(configuration=configuration) as keeper, ScriptedPerson(browser=follow) as person:
+            keeper.login(ask=person)
+            monkeypatch.setattr("freshkey._stores.memory.MemoryItems.item_limit", 400)
+            monkeypatch.setattr(_failpoints, "at", passed.append)
+            keeper.refresh()
+    assert list(dict.fromkeys(passed)) == list(_failpoints.POINTS)

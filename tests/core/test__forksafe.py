@@ -1,0 +1,195 @@
+"""A fork in the middle of an opening: its child opens by itself and waits for nobody who does not exist there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import rotating
+from freshkey import _forksafe as module
+from freshkey._forksafe import undivided
+from matrix import row
+
+
+SUPPORT = Path(rotating.__file__).parent
+
+SLOW = """
+import os, sys, time
+if os.getpid() == int(os.environ["SLOW_PID"]):
+    os.write(int(os.environ["SLOW_PIPE"]), b"x")
+    time.sleep(0.5)
+ready = True
+"""
+"""What loads slowly, and says when it begins; only in the process that is to be forked."""
+
+START = """
+import os, signal, sys, threading, warnings
+from pathlib import Path
+warnings.simplefilter("ignore", DeprecationWarning)
+sys.path[:0] = sys.argv[1:3]
+begun, begins = os.pipe()
+os.environ |= {"SLOW_PID": str(os.getpid()), "SLOW_PIPE": str(begins)}
+from attrs import evolve
+from freshkey import Configuration, Keeper, Profile
+from freshkey._renewal.context import open_desk
+from freshkey.testing import ManualClock
+import example_provider
+from freshkey.hooks import hookimpl
+
+class Provider(example_provider.Provider):
+    @hookimpl
+    def describe(self, profile, credential):
+        if {where!r} == "provider":
+            import slow
+            assert slow.ready  # not half of it
+        return example_provider.description()
+
+class Storing(Provider):
+    @hookimpl
+    def store(self):
+        import slow
+        assert slow.ready
+        return example_provider.FakeStore()
+
+table = {"me": {{"provider": "example"}}}
+configuration = Configuration.of(table, state_dir=Path(sys.argv[1]))
+"""
+
+OPENS = {
+    "provider": """
+keeper = Keeper(configuration=configuration, providers={"example": Provider()})
+use = lambda: keeper.describe("me")
+""",
+    "store": """
+desk = open_desk("me", configuration, providers={"example": Storing()}, emit=print, clock=ManualClock(),
+                 random=lambda: 0.0, ask=None)
+use = lambda: desk.store
+""",
+    "keychain": """
+from freshkey._stores.keychain import store as keyring
+profile = Profile(name="me", provider="example", settings=None, state_dir=Path(sys.argv[1]),
+                  store_settings={"backend": "slow_keychain.Keyring"})
+use = keyring.store(profile).load
+""",
+}
+
+FORK = """
+thread = threading.Thread(target=use)
+thread.start()
+os.read(begun, 1)
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    use()
+    os._exit(0)
+thread.join()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+SLOW_KEYCHAIN = """
+import slow
+assert slow.ready
+from keyring.backend import KeyringBackend
+
+class Keyring(KeyringBackend):
+    priority = 1
+    def get_password(self, service, username):
+        return None
+    def set_password(self, service, username, password):
+        raise NotImplementedError
+"""
+
+
+@row(22, "ROT-11")
+@pytest.mark.parametrize("what", OPENS)
+def test_a_child_that_is_forked_while_something_is_opened_can_open_it_too(tmp_path: Path, what: str) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    (tmp_path / "slow_keychain.py").write_text(SLOW_KEYCHAIN)
+    start = START.replace("{where!r}", repr(what)).replace("{{", "{").replace("}}", "}")
+    done = subprocess.run(
+        [sys.executable, "-c", start + OPENS[what] + FORK, str(tmp_path), str(SUPPORT)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+LOCKED = """
+import time
+def slowly():
+    time.sleep(3600 if os.getpid() == parent else 0)
+    return example_provider.FakeStore()
+
+class Storing(Provider):
+    @hookimpl
+    def store(self):
+        os.write(begins, b"x")
+        return slowly()
+
+parent = os.getpid()
+desk = open_desk("me", configuration, providers={"example": Storing()}, emit=print, clock=ManualClock(),
+                 random=lambda: 0.0, ask=None)
+threading.Thread(target=lambda: desk.store, daemon=True).start()
+os.read(begun, 1)
+started = time.monotonic()
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    desk.store
+    os._exit(0)
+waited = time.monotonic() - started
+assert 1 < waited < 10, waited
+os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@row(22, "ROT-11")
+def test_a_store_that_hangs_while_it_is_opened_holds_up_a_fork_for_two_seconds_and_not_its_child(
+    tmp_path: Path,
+) -> None:
+    start = START.replace("{where!r}", "''").replace("{{", "{").replace("}}", "}")
+    done = subprocess.run(
+        [sys.executable, "-c", start + LOCKED, str(tmp_path), str(SUPPORT)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_only_what_other_threads_do_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 30.0)
+    started = time.monotonic()
+    with undivided():
+        # Opening may itself fork, as a provider does that starts a program.
+        module._before_fork()
+        module._changed.release()
+    assert time.monotonic() - started < 10
+
+
+def test_what_begins_while_a_fork_is_under_way_begins_after_it() -> None:
+    begun = threading.Event()
+
+    def work() -> None:
+        with undivided():
+            begun.set()
+
+    module._before_fork()
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        assert not begun.wait(0.1)
+    finally:
+        module._changed.release()
+    thread.join(20)
+    assert begun.is_set()

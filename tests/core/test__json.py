@@ -1,0 +1,67 @@
+"""A server's JSON is read strictly, and what is refused is never quoted."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freshkey._json import DEEPEST, LARGEST_BODY, parse_json_object
+from freshkey.errors import ProtocolError
+
+
+CANARY = "canary-5f1d0c9a7e"
+
+
+def test_an_object_is_read() -> None:
+    assert parse_json_object(b'{"a": {"b": [1, 2.5, true, null, "\xc3\xa9"]}}') == {
+        "a": {"b": [1, 2.5, True, None, "é"]}
+    }
+
+
+def test_a_huge_integer_is_read_as_a_float() -> None:  # row 41
+    value = parse_json_object(b'{"expires_in": 1' + b"0" * 40 + b"}")["expires_in"]
+    assert (type(value), value) == (float, 1e40)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>canary-5f1d0c9a7e</html>",
+        b'{"access_token": "canary-5f1d0c9a7e',
+        b'["canary-5f1d0c9a7e"]',
+        b'"canary-5f1d0c9a7e"',
+        b'{"a": NaN}',
+        b'{"a": -Infinity}',
+        b'{"a": 1e999}',
+        b'{"a": ' + b"9" * 5000 + b"}",
+        b'{"a": 1, "a": 2}',
+        b'{"a": {"b": 1, "b": 2}}',
+        b"\xff\xfe{}",
+        b"\xef\xbb\xbf{}",
+        b"{} {}",
+        b'{"a":' * 100_000,
+        b'{"a":' + b"[" * DEEPEST + b"]" * DEEPEST + b"}",
+        b" " * LARGEST_BODY + b"{}",
+    ],
+    ids=range(17),
+)
+def test_anything_else_is_a_protocol_error_that_quotes_nothing(body: bytes) -> None:  # NET-6
+    with pytest.raises(ProtocolError) as caught:
+        parse_json_object(body)
+    assert CANARY not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+def test_the_deepest_nesting_is_read() -> None:
+    inside = b"[" * (DEEPEST - 1) + b"]" * (DEEPEST - 1)
+    assert "a" in parse_json_object(b'{"a":' + inside + b"}")
+
+
+@given(st.binary())
+def test_no_body_raises_anything_else(body: bytes) -> None:
+    with contextlib.suppress(ProtocolError):
+        parse_json_object(body)

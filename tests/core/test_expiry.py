@@ -1,0 +1,220 @@
+"""When a credential is fresh, due or expired: tables, and properties of generated times (TIM-1, TIM-3, TIM-4)."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from freshkey import expiry
+from freshkey.clock import Moment
+from freshkey.expiry import Freshness
+from freshkey.testing import ManualClock
+
+
+HOUR = 3600.0
+OBTAINED = Moment(1_000_000.0, 5_000.0, "boot-1")
+
+lifetimes = st.floats(min_value=1.0, max_value=10 * 365 * 86_400.0)
+shares = st.floats(min_value=0.0, max_value=1.0)
+seconds = st.floats(min_value=-1e6, max_value=1e8)
+
+
+def later(passed: float, *, wall_step: float = 0.0, boot: str = "boot-1") -> Moment:
+    return Moment(OBTAINED.wall + passed + wall_step, OBTAINED.elapsed + passed, boot)
+
+
+# --- lead, jitter, floor -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "lead"),
+    [(8 * HOUR, 300.0), (HOUR, 300.0), (1500.0, 300.0), (1000.0, 200.0), (60.0, 12.0), (10.0, 2.0)],
+)
+def test_the_default_lead_is_five_minutes_or_a_fifth(lifetime: float, lead: float) -> None:  # TIM-3
+    assert expiry.default_lead(lifetime) == pytest.approx(lead)
+    assert expiry.effective_lead(lifetime, None) == pytest.approx(lead)
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "asked", "lead"), [(HOUR, 600.0, 600.0), (HOUR, 7200.0, 1800.0), (10.0, 300.0, 5.0), (HOUR, -5, 0.0)]
+)
+def test_an_explicit_lead_never_takes_more_than_half(lifetime: float, asked: float, lead: float) -> None:
+    assert expiry.effective_lead(lifetime, asked) == lead
+
+
+@given(lifetimes, st.none() | st.floats(min_value=0.001, max_value=1e9))
+def test_the_lead_lies_within_the_lifetime(lifetime: float, asked: float | None) -> None:  # TIM-3
+    assert 0 < expiry.effective_lead(lifetime, asked) < lifetime
+
+
+@given(lifetimes, shares)
+def test_jitter_is_at_most_half_a_minute_and_a_twentieth(lifetime: float, share: float) -> None:  # TIM-3
+    assert 0 <= expiry.jitter(lifetime, share) <= min(30.0, 0.05 * lifetime)
+    assert expiry.jitter(lifetime, 1.0) == pytest.approx(min(30.0, 0.05 * lifetime))
+    assert expiry.jitter(lifetime, 0.0) == 0
+
+
+@given(lifetimes, st.none() | st.floats(min_value=0.0, max_value=1e9), shares)
+def test_a_new_credential_is_never_due(lifetime: float, asked: float | None, share: float) -> None:  # TIM-4
+    early = expiry.effective_lead(lifetime, asked) + expiry.jitter(lifetime, share)
+    assert expiry.freshness(OBTAINED, lifetime, early, OBTAINED) is Freshness.FRESH
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "floor"),
+    [(None, 30.0), (8 * HOUR, 30.0), (300.0, 30.0), (100.0, 10.0), (10.0, 1.0), (1.0, 1.0), (0.0, 30.0)],
+)
+def test_attempts_are_apart_by_a_tenth_of_the_lifetime(lifetime: float | None, floor: float) -> None:  # TIM-4
+    assert expiry.attempt_floor(lifetime) == floor
+
+
+# --- fresh, due, expired ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("passed", "expected"),
+    [
+        (0.0, Freshness.FRESH),
+        (3299.9, Freshness.FRESH),
+        (3300.0, Freshness.DUE),
+        (3599.9, Freshness.DUE),
+        (3600.0, Freshness.EXPIRED),
+        (1e9, Freshness.EXPIRED),
+    ],
+)
+def test_an_hour_with_five_minutes_of_lead(passed: float, expected: Freshness) -> None:
+    assert expiry.freshness(OBTAINED, HOUR, 300.0, later(passed)) is expected
+
+
+@given(seconds, seconds)
+def test_what_has_no_end_stays_fresh(passed: float, step: float) -> None:
+    now = later(passed, wall_step=step)
+    assert expiry.freshness(OBTAINED, None, 0.0, now) is Freshness.FRESH
+    assert expiry.seconds_left(OBTAINED, None, now) == math.inf
+
+
+@given(lifetimes, shares, st.lists(st.floats(min_value=0.0, max_value=1e9), min_size=2))
+def test_freshness_only_gets_worse(lifetime: float, share: float, times: list[float]) -> None:
+    early = expiry.default_lead(lifetime) + expiry.jitter(lifetime, share)
+    order = list(Freshness)
+    seen = [order.index(expiry.freshness(OBTAINED, lifetime, early, later(passed))) for passed in sorted(times)]
+    assert seen == sorted(seen)
+
+
+@given(lifetimes, st.floats(min_value=0.0, max_value=1e8), seconds)
+def test_the_earlier_end_of_both_clocks_counts(lifetime: float, passed: float, step: float) -> None:  # TIM-1
+    left = expiry.seconds_left(OBTAINED, lifetime, later(passed, wall_step=step))
+    assert left == pytest.approx(lifetime - passed - max(step, 0.0), abs=1e-3)
+
+
+@given(lifetimes, st.floats(min_value=0.0, max_value=1e8), seconds)
+def test_within_one_boot_only_elapsed_time_is_sure(lifetime: float, passed: float, step: float) -> None:  # TIM-1
+    now = later(passed, wall_step=step)
+    assert expiry.surely_expired(OBTAINED, lifetime, now) is (now.elapsed >= OBTAINED.elapsed + lifetime)
+
+
+@pytest.mark.parametrize(("passed", "expired"), [(3599.0, False), (3600.0, True), (-10.0, False)])
+def test_after_a_reboot_nothing_is_surer_than_the_wall_clock(passed: float, expired: bool) -> None:  # TIM-1
+    now = Moment(OBTAINED.wall + passed, 1e9, "boot-2")
+    assert expiry.surely_expired(OBTAINED, HOUR, now) is expired
+    assert expiry.surely_expired(OBTAINED, None, now) is False
+
+
+def test_setting_the_wall_clock_back_prolongs_nothing() -> None:  # TIM-1
+    now = later(HOUR, wall_step=-86_400.0)
+    assert expiry.freshness(OBTAINED, HOUR, 300.0, now) is Freshness.EXPIRED
+
+
+def test_setting_the_wall_clock_forward_ends_it() -> None:  # TIM-1
+    assert expiry.freshness(OBTAINED, HOUR, 300.0, later(60.0, wall_step=HOUR)) is Freshness.EXPIRED
+
+
+def test_suspended_time_counts() -> None:  # TIM-2
+    clock = ManualClock()
+    obtained = clock.now()
+    clock.suspend(3400.0)
+    assert expiry.freshness(obtained, HOUR, 300.0, clock.now()) is Freshness.DUE
+
+
+@given(lifetimes, st.floats(min_value=-50.0, max_value=1e8), seconds)
+def test_after_a_reboot_the_wall_clock_decides(lifetime: float, passed: float, elapsed: float) -> None:  # TIM-1
+    now = Moment(OBTAINED.wall + passed, elapsed, "boot-2")
+    assert expiry.seconds_left(OBTAINED, lifetime, now) == pytest.approx(lifetime - passed, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("passed", "boot", "expected"),
+    [
+        (-60.0, "boot-2", Freshness.FRESH),
+        (-61.0, "boot-2", Freshness.DUE),
+        (-1e6, "boot-2", Freshness.DUE),
+    ],
+)
+def test_a_wall_clock_before_the_moment_of_obtaining_means_due(
+    passed: float, boot: str, expected: Freshness
+) -> None:  # TIM-1
+    now = Moment(OBTAINED.wall + passed, 3.0, boot)
+    assert expiry.wall_clock_is_wrong(OBTAINED, now) is (expected is Freshness.DUE)
+    assert expiry.freshness(OBTAINED, HOUR, 300.0, now) is expected
+
+
+def test_within_one_boot_elapsed_time_speaks_for_a_wall_clock_that_was_set_back() -> None:  # TIM-1
+    now = later(10.0, wall_step=-1e6)
+    assert not expiry.wall_clock_is_wrong(OBTAINED, now)
+    assert expiry.seconds_until_due(OBTAINED, HOUR, 300.0, now) == HOUR - 300.0 - 10.0
+
+
+@given(lifetimes, shares, st.floats(min_value=0.0, max_value=1e8))
+def test_waiting_until_due_makes_it_due(lifetime: float, share: float, passed: float) -> None:
+    early = expiry.default_lead(lifetime) + expiry.jitter(lifetime, share)
+    wait = expiry.seconds_until_due(OBTAINED, lifetime, early, later(passed))
+    assume(wait > 0)
+    assert expiry.freshness(OBTAINED, lifetime, early, later(passed + wait + 1e-3)) is not Freshness.FRESH
+    assert expiry.freshness(OBTAINED, lifetime, early, later(passed + wait / 2)) is Freshness.FRESH
+
+
+def test_the_age_of_a_moment_is_told_by_elapsed_time_and_after_a_reboot_by_the_wall_clock() -> None:  # TIM-1
+    assert expiry.seconds_since(OBTAINED, later(40.0, wall_step=-86_400.0)) == 40.0
+    assert expiry.seconds_since(OBTAINED, Moment(OBTAINED.wall + 40.0, 3.0, "boot-2")) == 40.0
+
+
+# --- waking, and pauses after failures -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("waits", "sleep"), [([], 30.0), ([5.0, 2.0], 2.0), ([1e10], 30.0), ([math.inf], 30.0), ([-4.0, 9.0], 0.0)]
+)
+def test_the_timer_sleeps_until_the_first_and_half_a_minute_at_most(waits: list[float], sleep: float) -> None:  # TIM-2
+    assert expiry.next_wake(waits, 30.0) == sleep
+
+
+@given(st.none() | lifetimes, st.integers(min_value=1, max_value=10_000), shares)
+def test_a_pause_is_never_under_the_floor_nor_over_a_minute(
+    lifetime: float | None, failures: int, share: float
+) -> None:  # TIM-4
+    pause = expiry.pause_after_failure(lifetime, failures, None, share)
+    assert expiry.attempt_floor(lifetime) <= pause <= 60.0
+
+
+@given(st.none() | lifetimes, st.integers(min_value=1, max_value=100), shares, st.floats(min_value=0, max_value=3600))
+def test_a_pause_is_never_under_what_the_server_asked(
+    lifetime: float | None, failures: int, share: float, asked: float
+) -> None:  # TIM-4
+    pause = expiry.pause_after_failure(lifetime, failures, asked, share)
+    assert pause == max(asked, expiry.pause_after_failure(lifetime, failures, None, share))
+
+
+@pytest.mark.parametrize(("failures", "pause"), [(1, 2.0), (2, 4.0), (5, 32.0), (6, 60.0), (50, 60.0)])
+def test_the_range_of_pauses_doubles(failures: int, pause: float) -> None:
+    assert expiry.pause_after_failure(10.0, failures, None, 1.0) == pause
+    assert expiry.pause_after_failure(10.0, failures, None, 0.0) == 1.0
+
+
+def test_a_credential_without_an_end_is_asked_for_again_after_a_while() -> None:
+    obtained = Moment(wall=1000.0, elapsed=50.0, boot_id="a")
+    assert expiry.seconds_until_recheck(obtained, None, obtained) == math.inf
+    assert expiry.seconds_until_recheck(obtained, 300.0, Moment(wall=9.0, elapsed=150.0, boot_id="a")) == 200.0
+    assert expiry.seconds_until_recheck(obtained, 300.0, Moment(wall=1400.0, elapsed=1.0, boot_id="b")) == -100.0
