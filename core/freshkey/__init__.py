@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from freshkey.model.description import Description, Inspection, Validity
     from freshkey.model.identity import Identity
     from freshkey.model.profile import Profile
-    from freshkey.model.source import Sighting, Source
+    from freshkey.model.source import Detected, Source
     from freshkey.secret import Secret
 
 _HOME = {
@@ -55,7 +55,7 @@ _HOME = {
     "Inspection": "model.description",
     "OAuthToken": "model.credential",
     "Profile": "model.profile",
-    "Sighting": "model.source",
+    "Detected": "model.source",
     "Source": "model.source",
     "Validity": "model.description",
     "Secret": "secret",
@@ -71,6 +71,7 @@ __all__ = [
     "Credential",
     "CredentialExpired",
     "Description",
+    "Detected",
     "FreshkeyError",
     "Identity",
     "Inspection",
@@ -84,7 +85,6 @@ __all__ = [
     "Profile",
     "ProviderRefused",
     "Secret",
-    "Sighting",
     "Source",
     "StoreError",
     "TransientError",

@@ -1,15 +1,15 @@
 """Named points at which tests make a renewal fail; nothing in the product sets them off.
 
-====  =======================================================================================
-P1    before the profile's lock is asked for
-P2    the lock is held
-P3    the intent is written and was read back
-P4    the request was sent: from here on the refresh token may be spent
-P5    the answer is here, and nothing of it is kept yet
-P6    one further item of the new record is written, the commit is not
-P7    the commit is written: the new record is the newest
-P8    the record was read back, and nothing is published yet
-====  =======================================================================================
+===============  =======================================================================================
+before_lock      the profile's lock has not been asked for yet
+lock_held        the lock is held
+intent_written   the intent is written and was read back
+request_sent     from here on the refresh token may be spent
+after_refresh    the answer is here, and nothing of it is kept yet
+item_written     one further item of the new record is written, the commit is not
+committed        the new record is the newest
+read_back        the record was read back, and nothing is published yet
+===============  =======================================================================================
 """
 
 from __future__ import annotations
@@ -17,7 +17,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 
-POINTS = ("P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8")
+POINTS = (
+    "before_lock",
+    "lock_held",
+    "intent_written",
+    "request_sent",
+    "after_refresh",
+    "item_written",
+    "committed",
+    "read_back",
+)
 
 at: Callable[[str], object] | None = None
 """What a test wants to happen: called with the name of each point as it is passed. None costs one comparison."""

@@ -72,7 +72,7 @@ def describe(profile: Profile | None, credential: Credential | None) -> Descript
 
 
 @hookspec(firstresult=True)
-def acquire(profile: Profile, source: Source, ask: Interaction) -> Credential | None:
+def acquire(profile: Profile, source: Source, interaction: Interaction) -> Credential | None:
     """Get a first credential from one source, with a person's help where that source needs one.
 
     Called by ``freshkey login`` and, with an `ask` that refuses, when an application asks for a credential and
@@ -81,9 +81,9 @@ def acquire(profile: Profile, source: Source, ask: Interaction) -> Credential | 
     Args:
         profile: The profile concerned; ``profile.settings_as(…)`` gives the provider's typed settings.
         source: One of the provider's own sources, chosen by the core.
-        ask: The person. In a non-interactive session each question raises `LoginRequired`, so ask before anything
-            has an effect. `freshkey.plugin.is_attended` tells whether anybody waits for the answer: a timer renews
-            ahead of time as well, and must not open another tool's window.
+        interaction: The person. In a non-interactive session each question raises `LoginRequired`, so ask before
+            anything has an effect. `freshkey.plugin.is_attended` tells whether anybody waits for the answer: a timer
+            renews ahead of time as well, and must not open another tool's window.
 
     Returns:
         The credential, its ``source`` set to ``source.id``. It writes nothing anywhere: the core keeps it.
@@ -97,7 +97,7 @@ def acquire(profile: Profile, source: Source, ask: Interaction) -> Credential | 
 
 
 @hookspec(firstresult=True)
-def refresh(profile: Profile, credential: Credential, report: Reporter) -> Credential | None:
+def refresh(profile: Profile, credential: Credential, reporter: Reporter) -> Credential | None:
     """Return a newer credential, without a person.
 
     Called under the profile's lock, on a thread of its own, ahead of expiry, or after a 401. May use the network; it
@@ -106,7 +106,7 @@ def refresh(profile: Profile, credential: Credential, report: Reporter) -> Crede
     Args:
         profile: The profile concerned.
         credential: What to renew. Its `Credential.renewal_secret` is sent at most once per call.
-        report: Where to say what takes long; nobody can be asked.
+        reporter: Where to say what takes long; nobody can be asked.
 
     Returns:
         A new credential. Where the server returned no new refresh token it carries the old one on (RFC 6749,

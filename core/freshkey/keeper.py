@@ -19,19 +19,19 @@ from freshkey._accounts import logout, status
 from freshkey._accounts.status import Status
 from freshkey._config.configuration import Configuration
 from freshkey._forksafe import undivided
-from freshkey._http.circuit_breaker import HostGuard
-from freshkey._renewal.context import open_desk
-from freshkey._renewal.managed import Held, Holding
-from freshkey._renewal.scheduler import Timer
-from freshkey._renewal.single_flight import Flight, launch, launch_expendable
+from freshkey._http.circuit_breaker import CircuitBreaker
+from freshkey._renewal.context import build_context
+from freshkey._renewal.managed import CacheEntry, ManagedCredential
+from freshkey._renewal.scheduler import Scheduler
+from freshkey._renewal.single_flight import SharedFuture, run_in_thread
 from freshkey._sources import explain
-from freshkey._trust.source_consent import Consents, recalling
+from freshkey._trust.source_consent import SourceAnswers, recalling
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import KeeperClosed, TransientError, about, describe_raise
 from freshkey.events import Event, SignedOut
 from freshkey.model.credential import Credential
 from freshkey.model.description import Description, Inspection
-from freshkey.model.interaction import Approve, Interaction, Nobody, Quiet, Reporter
+from freshkey.model.interaction import Approve, Interaction, LoggingReporter, NonInteractive, Reporter
 
 
 if TYPE_CHECKING:
@@ -60,12 +60,12 @@ class Keeper:
 
     Args:
         configuration: Where profiles are defined; None reads the user's ``config.toml`` and environment.
-        ask: A person who may be asked when a renewal needs one; None never asks anybody.
+        interaction: A person who may be asked when a renewal needs one; None never asks anybody.
         clock: Tells the time.
         providers: Providers by id that need not be installed: modules or objects with the hooks.
         bare: Use only what is handed in by argument, environment variable, file descriptor or helper command: no
             keychain, no configuration file, no browser.
-        report: Hears what renewals have to say, such as that a helper is slow; None logs it.
+        reporter: Hears what renewals have to say, such as that a helper is slow; None logs it.
         approve: Asks a person a question that is answered with yes or no, such as whether a key that was found may be
             used instead of a sign-in; None asks the person of `ask`. Without either nobody is asked.
         random: Returns a number from 0 to 1, for jitter.
@@ -76,11 +76,11 @@ class Keeper:
         self,
         *,
         configuration: Configuration | None = None,
-        ask: Interaction | None = None,
+        interaction: Interaction | None = None,
         clock: Clock = SYSTEM,
         providers: Mapping[str, object] | None = None,
         bare: bool = False,
-        report: Reporter | None = None,
+        reporter: Reporter | None = None,
         approve: Approve | None = None,
         random: Callable[[], float] = _SYSTEM_RANDOM.random,
         timeout: float = 45.0,
@@ -88,23 +88,23 @@ class Keeper:
         self.configuration = configuration or Configuration.load(bare=bare)
         if bare:
             self.configuration = evolve(self.configuration, bare=True)
-        self._ask = ask
-        self._report = report
-        self._approve = approve or (ask.confirm if ask is not None else None)
+        self._interaction = interaction
+        self._reporter = reporter
+        self._approve = approve or (interaction.confirm if interaction is not None else None)
         self._clock = clock
         self._elapsed = clock.elapsed
         self._providers = providers or {}
         self._random = random
         self._timeout = timeout
-        self._guard = HostGuard(clock)
+        self._breaker = CircuitBreaker(clock)
         # The data plane: what `get` reads, by the name that callers use (None for the selected profile).
-        self._held: dict[str | None, Held] = {}
+        self._held: dict[str | None, CacheEntry] = {}
         # The control plane: by the name that callers use, and by the profile's own name.
-        self._opened: dict[str | None, Holding] = {}
-        self._holdings: dict[str, Holding] = {}
+        self._opened: dict[str | None, ManagedCredential] = {}
+        self._managed: dict[str, ManagedCredential] = {}
         self._subscribers: list[Callable[[Event], None]] = []
         self._closed = False
-        self._timer = Timer(self, clock)
+        self._scheduler = Scheduler(self, clock)
         self._forget_threads()
         _KEEPERS.add(self)
 
@@ -129,7 +129,7 @@ class Keeper:
         held = self._held.get(profile)
         if held is not None and refused is None:
             now = self._elapsed()
-            if now < held.look_at and now + min_ttl < held.ends_at:
+            if now < held.refresh_at and now + min_ttl < held.expires_at:
                 return held.credential
         with about(profile):
             return self._wait_for(self._asking(profile, min_ttl, refused))
@@ -144,15 +144,15 @@ class Keeper:
         held = self._held.get(profile)
         if held is not None and refused is None:
             now = self._elapsed()
-            if now < held.look_at and now + min_ttl < held.ends_at:
+            if now < held.refresh_at and now + min_ttl < held.expires_at:
                 return held.credential
         asking = self._asking(profile, min_ttl, refused)
         try:
-            flight = next(asking)
+            future = next(asking)
             while True:
                 with about(profile):
-                    arrived = await _arrival(flight, self._timeout)
-                flight = asking.send(arrived)
+                    arrived = await _arrival(future, self._timeout)
+                future = asking.send(arrived)
         except StopIteration as answer:
             credential: Credential = answer.value
             return credential
@@ -164,7 +164,7 @@ class Keeper:
         """
         for profile in profiles or (None,):
             try:
-                launch("prefetch", functools.partial(self._prefetch, profile))
+                run_in_thread("prefetch", functools.partial(self._prefetch, profile))
             except TransientError as error:
                 log.debug("not prefetched: %s", error)
 
@@ -184,7 +184,7 @@ class Keeper:
         Raises:
             FreshkeyError: There is no newer one; what was there is still there.
         """
-        answer = self._holding(profile).ask(by_person=True)
+        answer = self._open_profile(profile).get(by_user=True)
         return answer if isinstance(answer, Credential) else answer.wait(self._timeout)
 
     # --- sessions -------------------------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ class Keeper:
         *,
         source: str | None = None,
         pasted: bool = False,
-        ask: Interaction | None = None,
+        interaction: Interaction | None = None,
     ) -> Credential:
         """Sign in with a person's help and keep the credential.
 
@@ -203,17 +203,17 @@ class Keeper:
             profile: Name of the profile; None for the selected one.
             source: Id of the source to use; None chooses.
             pasted: Use the source for a secret that the person hands in, such as an API key.
-            ask: The person; None takes the keeper's.
+            interaction: The person; None takes the keeper's.
 
         Raises:
             FreshkeyError: It was not possible; nothing that was stored is lost.
         """
-        holding = self._holding(profile)
-        person = ask or self._ask or Nobody(holding.desk.profile.name)
-        return login_module.sign_in(holding, source_id=source, pasted=pasted, ask=person)
+        managed = self._open_profile(profile)
+        user = interaction or self._interaction or NonInteractive(managed.context.profile.name)
+        return login_module.sign_in(managed, source_id=source, pasted=pasted, interaction=user)
 
     def import_key(
-        self, profile: str | None, service: str, username: str, *, report: Reporter | None = None
+        self, profile: str | None, service: str, username: str, *, reporter: Reporter | None = None
     ) -> Credential:
         """Keep the key that another program has in the operating system's keychain, and delete it there.
 
@@ -221,17 +221,17 @@ class Keeper:
             profile: Name of the profile; None for the selected one.
             service: Service name of that program's item.
             username: User name of that program's item.
-            report: Hears of each step; None takes the keeper's.
+            reporter: Hears of each step; None takes the keeper's.
 
         Raises:
             FreshkeyError: It was not possible; then that program's item is still there.
         """
-        from freshkey._accounts.import_key import Foreign, import_key
+        from freshkey._accounts.import_key import ForeignItem, import_key
 
-        holding = self._holding(profile)
+        managed = self._open_profile(profile)
         settings = self.configuration.stores.get("keyring", {})
-        item = Foreign.of(holding.desk.profile, service, username, settings)
-        return import_key(holding, item, report or self._report or Quiet())
+        item = ForeignItem.of(managed.context.profile, service, username, settings)
+        return import_key(managed, item, reporter or self._reporter or LoggingReporter())
 
     def logout(self, profile: str | None = None) -> SignedOut:
         """Revoke and remove the owned credential of a profile, and say how that went.
@@ -239,36 +239,36 @@ class Keeper:
         Raises:
             StoreError: It could not be removed.
         """
-        return logout.sign_out(self._holding(profile))
+        return logout.sign_out(self._open_profile(profile))
 
     def status(self, profile: str | None = None) -> Status:
         """Say how a profile stands, without the network."""
-        return status.status(self._holding(profile))
+        return status.status(self._open_profile(profile))
 
     def inspect(self, profile: str | None = None) -> Inspection:
         """Ask the provider whose the credential is and whether it still honours it."""
         credential = self.get(profile)
-        desk = self._holding(profile).desk
-        return desk.lifecycle.inspect(desk.profile, credential)
+        context = self._open_profile(profile).context
+        return context.hooks.inspect(context.profile, credential)
 
     def explain(self, profile: str | None = None) -> Explanation:
         """Say which profile is meant and which source is used, and why."""
         selection = self.configuration.select(profile)
-        holding = self._holding(profile)
-        desk = holding.desk
+        managed = self._open_profile(profile)
+        context = managed.context
         return explain.explain(
-            desk.profile,
-            desk.description,
+            context.profile,
+            context.description,
             selected_by=selection.selected_by,
-            look=lambda source: desk.lifecycle.look(desk.profile, source),
-            stored=lambda: status.stored_credential(holding),
-            consent=desk.consent and recalling(desk.profile.name, Consents(desk.profile.state_dir)),
+            detect=lambda source: context.hooks.detect(context.profile, source),
+            stored=lambda: status.stored_credential(managed),
+            consent=context.consent and recalling(context.profile.name, SourceAnswers(context.profile.state_dir)),
             selection=self.configuration.choices(profile),
         )
 
     def describe(self, profile: str | None = None) -> Description:
         """Return what the provider of a profile says of itself."""
-        return self._holding(profile).desk.description
+        return self._open_profile(profile).context.description
 
     def profiles(self) -> tuple[str, ...]:
         """Return the names of the configured profiles."""
@@ -291,10 +291,10 @@ class Keeper:
         with self._mutex:
             self._closed = True
             self._held.clear()
-        self._timer.stop()
+        self._scheduler.stop()
         deadline = self._clock.elapsed() + CLOSING_PATIENCE
-        for holding in self.holdings():
-            holding.finish(max(0.0, deadline - self._clock.elapsed()))
+        for managed in self.all_managed():
+            managed.finish(max(0.0, deadline - self._clock.elapsed()))
 
     def __enter__(self) -> Self:
         return self
@@ -304,99 +304,104 @@ class Keeper:
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
-    def holdings(self) -> Collection[Holding]:
+    def all_managed(self) -> Collection[ManagedCredential]:
         """Return what is held now; for the timer."""
         with self._mutex:
-            return tuple(self._holdings.values())
+            return tuple(self._managed.values())
 
     def _asking(
         self, profile: str | None, min_ttl: float, refused: Credential | None
-    ) -> Generator[Flight[Any], Any, Credential]:
+    ) -> Generator[SharedFuture[Any], Any, Credential]:
         """Yield what to wait for until there is an answer: one course of action for threads and event loops."""
-        holding = self._opened.get(profile)
-        if holding is None:
-            holding = yield self._open(profile)
+        managed = self._opened.get(profile)
+        if managed is None:
+            managed = yield self._open(profile)
         for round_ in range(ROUNDS):
             self._must_be_open()
-            answer = holding.ask(min_ttl=min_ttl, refused=refused)
-            waited = isinstance(answer, Flight)
-            credential: Credential = (yield answer) if isinstance(answer, Flight) else answer
+            answer = managed.get(min_ttl=min_ttl, refused=refused)
+            waited = isinstance(answer, SharedFuture)
+            credential: Credential = (yield answer) if isinstance(answer, SharedFuture) else answer
             still_refused = refused is not None and credential.authorises_like(refused)
             # The renewal that we joined may have been for somebody with smaller wishes.
             if not still_refused and not (waited and min_ttl and round_ == 0):
                 return credential
-        raise TransientError("there is no newer credential yet", profile=holding.desk.profile.name)
+        raise TransientError("there is no newer credential yet", profile=managed.context.profile.name)
 
-    def _wait_for(self, asking: Generator[Flight[Any], Any, Credential]) -> Credential:
+    def _wait_for(self, asking: Generator[SharedFuture[Any], Any, Credential]) -> Credential:
         try:
-            flight = next(asking)
+            future = next(asking)
             while True:
-                flight = asking.send(flight.wait(self._timeout))
+                future = asking.send(future.wait(self._timeout))
         except StopIteration as answer:
             credential: Credential = answer.value
             return credential
 
-    def _prefetch(self, profile: str | None, flight: Flight[Credential]) -> None:
-        flight.land(self.get(profile))
+    def _prefetch(self, profile: str | None, future: SharedFuture[Credential]) -> None:
+        future.set_result(self.get(profile))
 
     def _must_be_open(self) -> None:
         if self._closed:
             raise KeeperClosed("this keeper was closed", hint="Make a new Keeper")
 
-    def _holding(self, profile: str | None) -> Holding:
+    def _open_profile(self, profile: str | None) -> ManagedCredential:
         """Return the holding of a profile, opening it first if need be."""
         self._must_be_open()
         with about(profile):
             return self._opened.get(profile) or self._open(profile).wait(self._timeout)
 
-    def _open(self, profile: str | None) -> Flight[Holding]:
+    def _open(self, profile: str | None) -> SharedFuture[ManagedCredential]:
         """Load what a profile needs on a thread of its own; callers at the same time share it."""
         with self._mutex:
             self._must_be_open()
-            flight = self._openings.get(profile)
-            if flight is None or (flight.landed and profile not in self._opened):
-                flight = launch_expendable(
-                    "opening", lambda flight: self._do_open(flight, profile), late="its provider is still being loaded"
+            future = self._openings.get(profile)
+            if future is None or (future.done and profile not in self._opened):
+                future = run_in_thread(
+                    "opening",
+                    lambda future: self._do_open(future, profile),
+                    daemon=True,
+                    late="its provider is still being loaded",
                 )
-                self._openings[profile] = flight
-            return flight
+                self._openings[profile] = future
+            return future
 
-    def _do_open(self, flight: Flight[Holding], alias: str | None) -> None:
+    def _do_open(self, future: SharedFuture[ManagedCredential], alias: str | None) -> None:
         with undivided():
             name = self.configuration.select(alias).name
             with self._mutex:
                 mutex = self._opening_mutexes.setdefault(name, threading.Lock())
             # Two names may mean one profile. One lock for all would let a provider that hangs keep out the others.
             with mutex:
-                holding = self._holdings.get(name) or self._new_holding(name)
+                managed = self._managed.get(name) or self._new_managed(name)
         with self._mutex:
-            self._holdings[name] = self._opened[alias] = holding
-            if holding.held is not None and not self._closed:
-                self._held[alias] = holding.held
-        flight.land(holding)
-        self._timer.wake()
+            self._managed[name] = self._opened[alias] = managed
+            if managed.held is not None and not self._closed:
+                self._held[alias] = managed.held
+        future.set_result(managed)
+        self._scheduler.wake()
 
-    def _new_holding(self, name: str) -> Holding:
-        desk = open_desk(
+    def _new_managed(self, name: str) -> ManagedCredential:
+        context = build_context(
             name,
             self.configuration,
             providers=self._providers,
             emit=self._emit,
             clock=self._clock,
             random=self._random,
-            ask=self._ask,
-            guard=self._guard,
-            report=self._report,
+            interaction=self._interaction,
+            breaker=self._breaker,
+            reporter=self._reporter,
             approve=self._approve,
         )
-        return Holding(desk, publish=lambda held: self._publish(name, held), emit=self._emit, wake=self._timer.wake)
+        return ManagedCredential(
+            context, publish=lambda held: self._publish(name, held), emit=self._emit, wake=self._scheduler.wake
+        )
 
-    def _publish(self, name: str, held: Held | None) -> None:
+    def _publish(self, name: str, held: CacheEntry | None) -> None:
         """Put what a profile holds where `get` finds it, under every name that callers use for it."""
         with self._mutex:
-            holding = self._holdings.get(name)
+            managed = self._managed.get(name)
             for alias, opened in self._opened.items():
-                if opened is not holding:
+                if opened is not managed:
                     continue
                 if held is None or self._closed:
                     self._held.pop(alias, None)
@@ -413,7 +418,7 @@ class Keeper:
     def _forget_threads(self) -> None:
         self._mutex = threading.Lock()
         self._opening_mutexes: dict[str, threading.Lock] = {}
-        self._openings: dict[str | None, Flight[Holding]] = {}
+        self._openings: dict[str | None, SharedFuture[ManagedCredential]] = {}
 
     def after_fork(self) -> None:
         """In a forked child: go on with what is held, without the parent's threads and locks."""
@@ -421,13 +426,13 @@ class Keeper:
         # Asking for a profile opens it again, which starts the child's own timer.
         self._held.clear()
         self._opened.clear()
-        self._timer.forget_threads()
-        self._guard.forget_threads()
-        for holding in self._holdings.values():
-            holding.forget_threads()
+        self._scheduler.forget_threads()
+        self._breaker.forget_threads()
+        for managed in self._managed.values():
+            managed.forget_threads()
 
 
-async def _arrival(flight: Flight[T], patience: float) -> T:
+async def _arrival(future: SharedFuture[T], patience: float) -> T:
     """Wait for a flight without blocking the event loop."""
     import asyncio
 
@@ -438,15 +443,15 @@ async def _arrival(flight: Flight[T], patience: float) -> T:
         if not arrived.done():
             arrived.set_result(None)
 
-    def landed() -> None:
+    def done() -> None:
         # The loop may be closed by now: then nobody is waiting there any more.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(settle)
 
-    flight.listen(landed)
+    future.add_done_callback(done)
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(arrived, patience)
-    return flight.wait(0)
+    return future.wait(0)
 
 
 _KEEPERS: weakref.WeakSet[Keeper] = weakref.WeakSet()

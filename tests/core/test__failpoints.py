@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from freshkey import Configuration, Keeper, _failpoints
-from freshkey.testing import AuthorizationServer, ScriptedPerson
+from freshkey.testing import AuthorizationServer, ScriptedUser
 from freshkey.testing.browser import follow
 
 
@@ -30,8 +30,8 @@ def test_a_renewal_passes_every_point_in_order(tmp_path: Path, monkeypatch: pyte
     with AuthorizationServer() as server:
         profile = {**server.settings(), "provider": "claude_oauth", "store": "memory"}
         configuration = Configuration.of({"me": profile}, state_dir=tmp_path / "state", default="me")
-        with Keeper(configuration=configuration) as keeper, ScriptedPerson(browser=follow) as person:
-            keeper.login(ask=person)
+        with Keeper(configuration=configuration) as keeper, ScriptedUser(browser=follow) as user:
+            keeper.login(interaction=user)
             monkeypatch.setattr("freshkey._stores.memory.MemoryItems.item_limit", 400)
             monkeypatch.setattr(_failpoints, "at", passed.append)
             keeper.refresh()

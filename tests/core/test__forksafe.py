@@ -36,7 +36,7 @@ begun, begins = os.pipe()
 os.environ |= {"SLOW_PID": str(os.getpid()), "SLOW_PIPE": str(begins)}
 from attrs import evolve
 from freshkey import Configuration, Keeper, Profile
-from freshkey._renewal.context import open_desk
+from freshkey._renewal.context import build_context
 from freshkey.testing import ManualClock
 import example_provider
 from freshkey.hooks import hookimpl
@@ -66,9 +66,9 @@ keeper = Keeper(configuration=configuration, providers={"example": Provider()})
 use = lambda: keeper.describe("me")
 """,
     "store": """
-desk = open_desk("me", configuration, providers={"example": Storing()}, emit=print, clock=ManualClock(),
-                 random=lambda: 0.0, ask=None)
-use = lambda: desk.store
+context = build_context("me", configuration, providers={"example": Storing()}, emit=print, clock=ManualClock(),
+                 random=lambda: 0.0, interaction=None)
+use = lambda: context.store
 """,
     "keychain": """
 from freshkey._stores.keychain import store as keyring
@@ -135,15 +135,15 @@ class Storing(Provider):
         return slowly()
 
 parent = os.getpid()
-desk = open_desk("me", configuration, providers={"example": Storing()}, emit=print, clock=ManualClock(),
-                 random=lambda: 0.0, ask=None)
-threading.Thread(target=lambda: desk.store, daemon=True).start()
+context = build_context("me", configuration, providers={"example": Storing()}, emit=print, clock=ManualClock(),
+                 random=lambda: 0.0, interaction=None)
+threading.Thread(target=lambda: context.store, daemon=True).start()
 os.read(begun, 1)
 started = time.monotonic()
 child = os.fork()
 if child == 0:
     signal.alarm(20)
-    desk.store
+    context.store
     os._exit(0)
 waited = time.monotonic() - started
 assert 1 < waited < 10, waited

@@ -12,8 +12,8 @@ from freshkey import hooks
 
 HOOKS = {
     "describe": ("profile", "credential"),
-    "acquire": ("profile", "source", "ask"),
-    "refresh": ("profile", "credential", "report"),
+    "acquire": ("profile", "source", "interaction"),
+    "refresh": ("profile", "credential", "reporter"),
     "store": ("profile",),
 }
 
@@ -52,4 +52,4 @@ def test_a_marked_function_is_found_under_the_name_of_the_project() -> None:
     made = manager()
     made.register(Plugin())
     assert made.hook.store(profile=None) == "kept"
-    assert made.hook.refresh(profile=None, credential=None, report=None) is None
+    assert made.hook.refresh(profile=None, credential=None, reporter=None) is None

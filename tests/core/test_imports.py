@@ -83,10 +83,10 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from attrs import evolve
 from example_provider import HELPER, Provider, description, token
-from freshkey import Configuration, Keeper, Sighting
+from freshkey import Configuration, Keeper, Detected
 from freshkey.clock import SYSTEM
 
-source = evolve(HELPER, look=lambda profile: Sighting(kind="token", origin="here"))
+source = evolve(HELPER, detect=lambda profile: Detected(kind="token", origin="here"))
 provider = Provider(
     on_describe=lambda: description(sources=(source,)), on_acquire=lambda: token(obtained=SYSTEM.now())
 )

@@ -46,8 +46,8 @@ from rotating import (
 
 
 def timer_thread(keeper: Keeper) -> threading.Thread:
-    until(lambda: keeper._timer._thread is not None)
-    thread = keeper._timer._thread
+    until(lambda: keeper._scheduler._thread is not None)
+    thread = keeper._scheduler._thread
     assert thread is not None
     return thread
 
@@ -72,20 +72,20 @@ def test_a_held_credential_is_served_without_hook_lock_thread_file_or_import(wor
     sys.addaudithook(audit)
     world.journal.clear()
     modules = set(sys.modules)
-    taken = [keeper._mutex, *keeper._opening_mutexes.values(), keeper._timer._mutex]
-    mutexes: list[Any] = [*taken, *(holding._mutex for holding in keeper.holdings())]
+    taken = [keeper._mutex, *keeper._opening_mutexes.values(), keeper._scheduler._mutex]
+    mutexes: list[Any] = [*taken, *(managed._mutex for managed in keeper.all_managed())]
     for mutex in mutexes:
         mutex.acquire()
     threads = threading.active_count()
     # On another thread: it could not take any of the locks, not even the re-entrant ones.
     answers: list[Credential] = []
 
-    def ask() -> None:
+    def interaction() -> None:
         watching.on = True
         answers.append(keeper.get("me", min_ttl=60))
         watching.on = False
 
-    asking = threading.Thread(target=ask)
+    asking = threading.Thread(target=interaction)
     asking.start()
     asking.join(20)
     for mutex in mutexes:
@@ -153,7 +153,7 @@ def test_a_hundred_waiters_share_one_failure(world: World) -> None:
 
 
 def _listeners(keeper: Keeper) -> list[Any]:
-    return [listener for holding in keeper.holdings() if holding._flight for listener in holding._flight._listeners]
+    return [listener for managed in keeper.all_managed() if managed._future for listener in managed._future._listeners]
 
 
 def test_a_dead_server_is_asked_in_one_row_of_attempts_for_all_threads(world: World) -> None:
@@ -283,18 +283,18 @@ def test_a_due_credential_is_served_at_once_while_it_is_renewed(world: World) ->
 def test_aget_decides_as_get_does(world: World) -> None:
     keeper = world.signed_in()
 
-    def ask(min_ttl: float = 0.0) -> str:
+    def interaction(min_ttl: float = 0.0) -> str:
         return token_of(asyncio.run(keeper.aget("me", min_ttl=min_ttl)))
 
     world.clock.advance(1800)
-    assert ask(min_ttl=1700) == "at-1"
-    assert ask(min_ttl=1900) == "at-2"
+    assert interaction(min_ttl=1700) == "at-1"
+    assert interaction(min_ttl=1900) == "at-2"
     world.clock.advance(3300)
-    assert ask() == "at-2", "due: served, and renewed behind"
+    assert interaction() == "at-2", "due: served, and renewed behind"
     world.settle(keeper)
-    assert ask() == "at-3"
+    assert interaction() == "at-3"
     world.clock.advance(3600)
-    assert ask() == "at-4"
+    assert interaction() == "at-4"
 
 
 def test_an_expired_credential_is_never_served(world: World) -> None:
@@ -447,28 +447,28 @@ def test_refresh_of_a_borrowed_credential_takes_it_anew(world: World) -> None:
 
 
 def test_an_interactive_keeper_asks_once(world: World) -> None:
-    person = Person(declines=True)
-    keeper = world.keeper(ask=person)
+    user = Person(declines=True)
+    keeper = world.keeper(interaction=user)
     for _ in range(3):
         with pytest.raises(LoginRequired):
             keeper.get("me")
-    assert len(person.opened) == 1
+    assert len(user.opened) == 1
 
 
 def test_an_interactive_keeper_keeps_what_the_person_brought(world: World) -> None:
-    keeper = world.keeper(ask=Person())
+    keeper = world.keeper(interaction=Person())
     assert token_of(keeper.get("me")) == "at-1"
     assert token_of(world.keeper().get("me")) == "at-1"
 
 
 def test_an_interactive_keeper_asks_again_for_the_next_loss(world: World) -> None:
-    person = Person()
-    keeper = world.keeper(ask=person)
+    user = Person()
+    keeper = world.keeper(interaction=user)
     keeper.get("me")
     world.clock.advance(3600)
     world.provider.revoked = True
     assert token_of(keeper.get("me")) == "at-2"
-    assert len(person.opened) == 2
+    assert len(user.opened) == 2
     assert world.provider.sent == ["rt-1"]
 
 
@@ -537,7 +537,7 @@ def test_a_borrowed_source_that_needs_a_person_is_not_asked_for_every_caller(wor
 def test_the_events_of_a_whole_life(world: World) -> None:
     keeper = world.keeper()
     events = collect(keeper)
-    keeper.login("me", ask=Person())
+    keeper.login("me", interaction=Person())
     first = keeper.get("me")
     world.clock.advance(3600)
     keeper.get("me")
@@ -553,7 +553,7 @@ def test_the_events_of_a_whole_life(world: World) -> None:
         keeper.get("me")
     world.settle(keeper)
     world.provider.identity = Identity(account="bob", email="bob@example.com")
-    keeper.login("me", ask=Person())
+    keeper.login("me", interaction=Person())
     keeper.logout("me")
     until(lambda: len(events) == 7, "seven events")
     bob = world.provider.identity
@@ -661,7 +661,7 @@ def test_a_provider_that_hangs_while_it_is_opened_keeps_out_no_other_profile(wor
     keeper = world.keeper()
     keeper._timeout = 0.05
     opening, proceed = threading.Event(), threading.Event()
-    new_holding = keeper._new_holding
+    new_holding = keeper._new_managed
 
     def slow(name: str) -> Any:
         if name == "also-me":
@@ -669,10 +669,10 @@ def test_a_provider_that_hangs_while_it_is_opened_keeps_out_no_other_profile(wor
             proceed.wait()
         return new_holding(name)
 
-    keeper._new_holding = slow  # type: ignore[method-assign]
-    for ask in (keeper.get, keeper.refresh, lambda name: asyncio.run(keeper.aget(name))):
+    keeper._new_managed = slow  # type: ignore[method-assign]
+    for interaction in (keeper.get, keeper.refresh, lambda name: asyncio.run(keeper.aget(name))):
         with pytest.raises(TransientError, match="also-me: its provider is still being loaded"):
-            ask("also-me")
+            interaction("also-me")
     assert opening.is_set()
     keeper._timeout = 20
     assert token_of(keeper.get("me")) == "at-1"
@@ -699,9 +699,9 @@ def test_close_waits_for_a_renewal_and_then_nothing_is_handed_out(world: World) 
     assert [token_of(answer) for answer in answers] == ["at-2"]
     assert token_of(world.keeper().get("me")) == "at-2", "it was saved"
     for name in ("me", "also-me", None):
-        for ask in (keeper.get, keeper.refresh, keeper.status, lambda name: asyncio.run(keeper.aget(name))):
+        for interaction in (keeper.get, keeper.refresh, keeper.status, lambda name: asyncio.run(keeper.aget(name))):
             with pytest.raises(KeeperClosed):
-                ask(name)
+                interaction(name)
 
 
 def test_a_keeper_is_a_context_manager(world: World) -> None:
@@ -713,7 +713,7 @@ def test_a_keeper_is_a_context_manager(world: World) -> None:
 
 
 def test_a_keeper_that_nobody_closed_is_collected_and_its_thread_ends(world: World) -> None:
-    keeper = world.signed_in(timer=True)
+    keeper = world.signed_in(scheduler=True)
     thread = timer_thread(keeper)
     world.clock.wait_until_waiting(1)
     world.keepers.clear()
@@ -758,20 +758,20 @@ def test_a_forked_child_serves_what_is_held_and_can_renew(tmp_path: Path) -> Non
         import os, pathlib
         from rotating import World, token_of, until
         world = World(pathlib.Path(sys.argv[1]))
-        keeper = world.signed_in(timer=True)
+        keeper = world.signed_in(scheduler=True)
         keeper.get("me")
-        until(lambda: keeper._timer._thread is not None)
+        until(lambda: keeper._scheduler._thread is not None)
         # Locks that other threads of the parent hold at the moment of the fork.
-        (holding,) = keeper.holdings()
-        mutexes = [keeper._mutex, *keeper._opening_mutexes.values(), keeper._timer._mutex, holding._mutex]
+        (managed,) = keeper.all_managed()
+        mutexes = [keeper._mutex, *keeper._opening_mutexes.values(), keeper._scheduler._mutex, managed._mutex]
         for mutex in mutexes:
             mutex.acquire()
         pid = os.fork()
         if pid == 0:
             # The test's own clock and provider are the child's too, for good: no parent thread is in them.
             assert token_of(keeper.get("me")) == "at-1"
-            until(lambda: keeper._timer._thread is not None)
-            keeper._timer.stop()
+            until(lambda: keeper._scheduler._thread is not None)
+            keeper._scheduler.stop()
             assert token_of(keeper.refresh("me")) == "at-2"
             os._exit(0)
         for mutex in mutexes:

@@ -202,7 +202,7 @@ def test_a_source_is_found_by_its_id() -> None:
 
 
 def test_a_source_sees_nothing_unless_it_looks() -> None:
-    assert SIGN_IN.look(profile()) is None
+    assert SIGN_IN.detect(profile()) is None
 
 
 @given(st.integers(min_value=1))

@@ -14,7 +14,7 @@ from anthropic.types import MessageParam, TextBlock
 from claude_at_our_time import AtOurTime
 from counterparts.messages_api import ANSWER, OAUTH_BETA, MessagesApi
 from freshkey import Configuration, Keeper
-from freshkey.testing import AuthorizationServer, ManualClock, Policy, ScriptedPerson
+from freshkey.testing import AuthorizationServer, ManualClock, Policy, ScriptedUser
 from freshkey.testing.browser import follow
 from freshkey_claude_oauth.sdk import anthropic_credentials
 from rotating import in_threads
@@ -72,8 +72,8 @@ def make_keeper(server: AuthorizationServer, clock: ManualClock, tmp_path: Path)
 def signed_in(make_keeper: MakeKeeper, clock: ManualClock) -> Keeper:
     """A keeper whose sign-in is past the pause after it."""
     keeper = make_keeper()
-    with ScriptedPerson(browser=follow) as person:
-        keeper.login(ask=person)
+    with ScriptedUser(browser=follow) as user:
+        keeper.login(interaction=user)
     clock.advance(60)
     return keeper
 
@@ -191,8 +191,8 @@ def test_twenty_tasks_after_a_kill_cost_one_renewal(
     async def talk() -> list[str]:
         credentials = anthropic_credentials(signed_in)
         async with anthropic.AsyncAnthropic(credentials=credentials, base_url=api.url) as client:
-            ask = client.messages.create
-            asked = (ask(model="claude", max_tokens=9, messages=HELLO) for _ in range(20))
+            interaction = client.messages.create
+            asked = (interaction(model="claude", max_tokens=9, messages=HELLO) for _ in range(20))
             return [_said(message) for message in await asyncio.gather(*asked)]
 
     signed_in.get()

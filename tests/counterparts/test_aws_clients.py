@@ -89,7 +89,7 @@ class Person:
 
 
 @pytest.fixture
-def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
     for name in [name for name in os.environ if name.startswith(("AWS_", "ANTHROPIC_", "FRESHKEY_"))]:
         monkeypatch.delenv(name)
     script = tmp_path / "browser"
@@ -110,27 +110,27 @@ def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
 
 
 @pytest.fixture
-def lasting(person: Person) -> Callable[[float], None]:
+def lasting(user: Person) -> Callable[[float], None]:
     """Choose how long the next role credentials live."""
 
     def choose(seconds: float) -> None:
-        person.double.knobs.role_seconds = person.runtime.lives = seconds
+        user.double.knobs.role_seconds = user.runtime.lives = seconds
 
     return choose
 
 
-def test_sdk_and_command_line_go_on_across_an_expiry(person: Person, lasting: Callable[[float], None]) -> None:
-    person.configure(**person.double.settings())
+def test_sdk_and_command_line_go_on_across_an_expiry(user: Person, lasting: Callable[[float], None]) -> None:
+    user.configure(**user.double.settings())
     lasting(SHORT)
-    signed_in = person.freshkey("login", "work")
+    signed_in = user.freshkey("login", "work")
     assert signed_in.returncode == 0, signed_in.stderr
     expiry = time.time() + SHORT
     lasting(3600.0)
 
-    with AnthropicBedrock(aws_profile="freshkey", base_url=person.runtime.url, max_retries=0) as claude:
+    with AnthropicBedrock(aws_profile="freshkey", base_url=user.runtime.url, max_retries=0) as claude:
         bedrock = boto3.Session(profile_name="freshkey").client(
             "bedrock-runtime",
-            endpoint_url=person.runtime.url,
+            endpoint_url=user.runtime.url,
             config=Config(retries={"total_max_attempts": 1}, proxies={}),
         )
         assert say(claude) == ANSWER
@@ -141,12 +141,12 @@ def test_sdk_and_command_line_go_on_across_an_expiry(person: Person, lasting: Ca
 
         assert say(claude) == ANSWER
         bedrock.invoke_model(modelId=MODEL, body=b"{}")
-    asked = person.aws()
+    asked = user.aws()
     assert asked.returncode == 0, asked.stderr
     assert ANSWER in asked.stdout
-    assert [call.status for call in person.runtime.calls] == [200] * 5
-    assert person.runtime.issued[0] not in person.runtime.keys[2:]
-    assert person.double.count("/client/register") == 1, "nobody signed in again"
+    assert [call.status for call in user.runtime.calls] == [200] * 5
+    assert user.runtime.issued[0] not in user.runtime.keys[2:]
+    assert user.double.count("/client/register") == 1, "nobody signed in again"
 
 
 def say(claude: AnthropicBedrock) -> str:
@@ -155,66 +155,66 @@ def say(claude: AnthropicBedrock) -> str:
     return message.content[0].text
 
 
-def test_a_short_term_key_made_here_authorises_the_sdk(person: Person) -> None:
-    keys = person.runtime.issue(1)
+def test_a_short_term_key_made_here_authorises_the_sdk(user: Person) -> None:
+    keys = user.runtime.issue(1)
     printed = {"Version": 1, **{name[0].upper() + name[1:]: value for name, value in keys.items()}}
-    program = person.program("print-keys", f"echo '{json.dumps(printed)}'")
-    person.configure(source="short-term-key", credential_export=[program])
-    shown = person.freshkey("token", "work")
+    program = user.program("print-keys", f"echo '{json.dumps(printed)}'")
+    user.configure(source="short-term-key", credential_export=[program])
+    shown = user.freshkey("token", "work")
     assert shown.returncode == 0, shown.stderr
     key = shown.stdout.strip()
     assert key.startswith(PREFIX)
-    with AnthropicBedrock(api_key=key, aws_region="eu-west-1", base_url=person.runtime.url, max_retries=0) as claude:
+    with AnthropicBedrock(api_key=key, aws_region="eu-west-1", base_url=user.runtime.url, max_retries=0) as claude:
         assert say(claude) == ANSWER
-    assert person.runtime.keys == [keys["accessKeyId"]]
+    assert user.runtime.keys == [keys["accessKeyId"]]
     changed = base64.b64encode(base64.b64decode(key.removeprefix(PREFIX)).replace(b"Expires=4", b"Expires=3")).decode()
     with (
         AnthropicBedrock(
-            api_key=PREFIX + changed, aws_region="eu-west-1", base_url=person.runtime.url, max_retries=0
+            api_key=PREFIX + changed, aws_region="eu-west-1", base_url=user.runtime.url, max_retries=0
         ) as claude,
         pytest.raises(PermissionDeniedError),
     ):
         say(claude)
 
 
-def test_what_cannot_be_handed_over_is_an_error_without_a_traceback(person: Person) -> None:
-    person.configure(**person.double.settings())
-    ran = person.freshkey("export", "work", "--format", "credential-process")
+def test_what_cannot_be_handed_over_is_an_error_without_a_traceback(user: Person) -> None:
+    user.configure(**user.double.settings())
+    ran = user.freshkey("export", "work", "--format", "credential-process")
     assert (ran.returncode, ran.stdout) == (3, "")
     assert "freshkey login work" in ran.stderr
     assert "Traceback" not in ran.stderr
-    asked = person.aws()
+    asked = user.aws()
     assert asked.returncode != 0
     assert "freshkey login work" in asked.stderr
 
 
-def test_signing_out_by_the_command_line(person: Person) -> None:
-    person.configure(**person.double.settings())
-    assert person.freshkey("login", "work").returncode == 0
-    assert json.loads(person.freshkey("status", "work", "--json").stdout)
-    ended = person.freshkey("logout", "work")
+def test_signing_out_by_the_command_line(user: Person) -> None:
+    user.configure(**user.double.settings())
+    assert user.freshkey("login", "work").returncode == 0
+    assert json.loads(user.freshkey("status", "work", "--json").stdout)
+    ended = user.freshkey("logout", "work")
     assert ended.returncode == 0, ended.stderr
-    assert person.double.count("/logout") == 1
-    assert person.freshkey("export", "work", "--format", "credential-process").returncode == 3
+    assert user.double.count("/logout") == 1
+    assert user.freshkey("export", "work", "--format", "credential-process").returncode == 3
 
 
-def test_a_device_code_in_a_terminal(person: Person) -> None:
-    person.configure(**person.double.settings(), sso_flow="device")
+def test_a_device_code_in_a_terminal(user: Person) -> None:
+    user.configure(**user.double.settings(), sso_flow="device")
     with Typist([sys.executable, "-m", "freshkey", "login", "work"], os.environ) as typist:
         typist.read_until("enter the code ABCD-EFGH")
-        follow(f"{person.double.url}/device?user_code=ABCD-EFGH")
+        follow(f"{user.double.url}/device?user_code=ABCD-EFGH")
         assert typist.end() == 0, typist.screen
     assert "Only go on if you started this sign-in yourself" in typist.screen
-    exported = person.freshkey("export", "work", "--format", "credential-process")
-    assert json.loads(exported.stdout)["AccessKeyId"] == person.runtime.issued[0]
+    exported = user.freshkey("export", "work", "--format", "credential-process")
+    assert json.loads(exported.stdout)["AccessKeyId"] == user.runtime.issued[0]
 
 
-def test_a_sign_in_of_another_tool_is_run_for_whoever_waits(person: Person) -> None:
-    files = person.root / "aws-credentials"
+def test_a_sign_in_of_another_tool_is_run_for_whoever_waits(user: Person) -> None:
+    files = user.root / "aws-credentials"
     section = "[default]\\naws_access_key_id = AKIAREFRESHED\\naws_secret_access_key = canary-of-the-file\\n"
-    program = person.program("sign-in", f"echo 'Open https://example.com/ABCD'; printf '{section}' > {files}")
-    person.configure(auth_refresh=[program])
-    exported = person.freshkey("export", "work", "--format", "credential-process")
+    program = user.program("sign-in", f"echo 'Open https://example.com/ABCD'; printf '{section}' > {files}")
+    user.configure(auth_refresh=[program])
+    exported = user.freshkey("export", "work", "--format", "credential-process")
     assert exported.returncode == 0, exported.stderr
     assert json.loads(exported.stdout)["AccessKeyId"] == "AKIAREFRESHED"
     assert "Open https://example.com/ABCD" in exported.stderr
@@ -229,10 +229,10 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("script", BROKEN.values(), ids=BROKEN)
-def test_a_broken_export_is_an_error_that_names_the_profile(person: Person, script: str) -> None:
-    program = person.program("print-keys", script)
-    person.configure(credential_export=[program], credential_export_timeout=1)
-    ran = person.freshkey("export", "work", "--format", "credential-process")
+def test_a_broken_export_is_an_error_that_names_the_profile(user: Person, script: str) -> None:
+    program = user.program("print-keys", script)
+    user.configure(credential_export=[program], credential_export_timeout=1)
+    ran = user.freshkey("export", "work", "--format", "credential-process")
     assert (ran.returncode, ran.stdout) == (5, "")
     assert "work: " in ran.stderr
     assert "'print-keys'" in ran.stderr

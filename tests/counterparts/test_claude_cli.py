@@ -16,7 +16,7 @@ from attrs import define, field
 
 from counterparts.messages_api import ANSWER, OAUTH_BETA, MessagesApi
 from counterparts.requires import CLAUDE, require
-from freshkey.testing import AuthorizationServer, Policy, ScriptedPerson, assert_no_secret
+from freshkey.testing import AuthorizationServer, Policy, ScriptedUser, assert_no_secret
 from freshkey.testing.browser import follow
 from home import Home
 from onlooker import files_below, watched_arguments
@@ -105,8 +105,8 @@ def signed_in(tmp_path: Path, server: AuthorizationServer) -> Home:
     home.variables["FRESHKEY_CONFIG_DIR"] = str(tmp_path / "config")
     home.variables["FRESHKEY_STATE_DIR"] = str(tmp_path / "state")
     home.configure(**server.settings())
-    with home.keeper() as keeper, ScriptedPerson(browser=follow) as person:
-        keeper.login(ask=person)
+    with home.keeper() as keeper, ScriptedUser(browser=follow) as user:
+        keeper.login(interaction=user)
     return home
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from freshkey import Configuration, Credential, FreshkeyError, Keeper
 from freshkey._accounts.status import stored_credential
-from freshkey.testing import AuthorizationServer, ScriptedPerson
+from freshkey.testing import AuthorizationServer, ScriptedUser
 from freshkey.testing.browser import follow
 from matrix import row
 
@@ -53,13 +53,13 @@ def server() -> Iterator[AuthorizationServer]:
 def keeper(server: AuthorizationServer, tmp_path: Path) -> Iterator[Keeper]:
     profile = {**server.settings(), "provider": "claude_oauth", "store": "memory"}
     configuration = Configuration.of({"me": profile}, state_dir=tmp_path / "state", default="me")
-    with Keeper(configuration=configuration) as keeper, ScriptedPerson(browser=follow) as person:
-        keeper.login(ask=person)
+    with Keeper(configuration=configuration) as keeper, ScriptedUser(browser=follow) as user:
+        keeper.login(interaction=user)
         yield keeper
 
 
 def stored(keeper: Keeper) -> Credential | None:
-    return stored_credential(keeper._holding("me"))
+    return stored_credential(keeper._open_profile("me"))
 
 
 @row(40, "NET-6")

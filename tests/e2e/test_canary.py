@@ -35,8 +35,8 @@ def test_every_flow_with_the_root_logger_at_debug(home: Home, tmp_path: Path) ->
             check=False,
         )
     os.close(writing)
-    with open(reading) as report:  # noqa: PTH123  a descriptor, not a path
-        said = report.read()
+    with open(reading) as reporter:  # noqa: PTH123  a descriptor, not a path
+        said = reporter.read()
     assert ran.returncode == 0, "the flows did not run to their end"
     secrets = json.loads(said)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from attrs import define
 
-from freshkey.testing import AuthorizationServer, ScriptedPerson
+from freshkey.testing import AuthorizationServer, ScriptedUser
 from freshkey.testing.browser import follow
 from freshkey.testing.server.policy import Policy
 from freshkey_claude_oauth.description import VARIABLES
@@ -70,7 +70,7 @@ class Person(Home):
     def configure_for_exec(self) -> None:
         self.configure(source="oauth", **self.server.settings())
         with self.keeper() as keeper:
-            keeper.login("me", ask=ScriptedPerson(browser=follow))
+            keeper.login("me", interaction=ScriptedUser(browser=follow))
 
     def command(self, *words: str, options: Sequence[str] = ()) -> list[str]:
         return [sys.executable, "-m", "freshkey", "exec", *options, "me", "--", *words]
@@ -93,11 +93,11 @@ def server() -> Iterator[AuthorizationServer]:
 
 
 @pytest.fixture
-def person(tmp_path: Path, server: AuthorizationServer) -> Person:
-    person = Person(root=tmp_path, store="file", server=server)
-    person.variables |= {"FRESHKEY_CONFIG_DIR": str(tmp_path / "config"), "FRESHKEY_STATE_DIR": str(tmp_path / "state")}
-    person.configure_for_exec()
-    return person
+def user(tmp_path: Path, server: AuthorizationServer) -> Person:
+    user = Person(root=tmp_path, store="file", server=server)
+    user.variables |= {"FRESHKEY_CONFIG_DIR": str(tmp_path / "config"), "FRESHKEY_STATE_DIR": str(tmp_path / "state")}
+    user.configure_for_exec()
+    return user
 
 
 def cmdline(pid: int) -> list[str]:
@@ -112,9 +112,9 @@ def environ(pid: int) -> dict[str, str]:
 
 
 @pytest.fixture
-def terminal(person: Person) -> Iterator[Typist]:
+def terminal(user: Person) -> Iterator[Typist]:
     """A terminal in which the waiting program runs."""
-    with Typist(person.command(sys.executable, "-c", WAITING), person.environment) as typist:
+    with Typist(user.command(sys.executable, "-c", WAITING), user.environment) as typist:
         typist.read_until("ready")
         yield typist
 
@@ -151,28 +151,28 @@ def test_a_program_in_the_terminal_can_be_stopped_and_goes_on(terminal: Typist) 
 
 
 @pytest.mark.parametrize("code", [0, 1, 3, 42, 127, 255])
-def test_exit_codes_are_the_programs(person: Person, code: int) -> None:
-    assert person.run("sh", "-c", f"exit {code}").returncode == code
+def test_exit_codes_are_the_programs(user: Person, code: int) -> None:
+    assert user.run("sh", "-c", f"exit {code}").returncode == code
 
 
-def test_a_program_that_a_signal_ends_is_seen_to_be_ended_by_it(person: Person) -> None:
-    assert person.run("sh", "-c", "kill -USR1 $$").returncode == -signal.SIGUSR1
+def test_a_program_that_a_signal_ends_is_seen_to_be_ended_by_it(user: Person) -> None:
+    assert user.run("sh", "-c", "kill -USR1 $$").returncode == -signal.SIGUSR1
 
 
 @row(60, "LEK-4", "LEK-7")
-def test_the_environment_is_exactly_what_is_documented(person: Person, server: AuthorizationServer) -> None:
-    person.variables |= FOREIGN | NEIGHBOUR
-    command = person.command(sys.executable, "-c", WAITING)
-    with subprocess.Popen(command, env=person.environment, stdout=subprocess.PIPE) as process:
+def test_the_environment_is_exactly_what_is_documented(user: Person, server: AuthorizationServer) -> None:
+    user.variables |= FOREIGN | NEIGHBOUR
+    command = user.command(sys.executable, "-c", WAITING)
+    with subprocess.Popen(command, env=user.environment, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         seen, words = environ(process.pid), cmdline(process.pid)
         process.kill()
 
-    token = person.freshkey("token").stdout.strip()
-    with person.keeper() as keeper:
+    token = user.freshkey("token").stdout.strip()
+    with user.keeper() as keeper:
         own = keeper.get("me").environment()
-    inherited = {name: value for name, value in person.environment.items() if name not in VARIABLES}
+    inherited = {name: value for name, value in user.environment.items() if name not in VARIABLES}
     assert seen == inherited | own
     assert own["ANTHROPIC_AUTH_TOKEN"] == token
     assert token in server.secrets()
@@ -184,19 +184,19 @@ def test_the_environment_is_exactly_what_is_documented(person: Person, server: A
 
 
 @pytest.mark.parametrize("locale", [{}, {"LC_CTYPE": "C.UTF-8"}, {"LANG": "C.UTF-8"}, {"LC_ALL": "C"}])
-def test_what_python_adds_for_itself_is_not_handed_down(person: Person, locale: dict[str, str]) -> None:
-    inherited = {name: value for name, value in person.environment.items() if not name.startswith(("LC_", "LANG"))}
-    command = person.command("env", "-0")
+def test_what_python_adds_for_itself_is_not_handed_down(user: Person, locale: dict[str, str]) -> None:
+    inherited = {name: value for name, value in user.environment.items() if not name.startswith(("LC_", "LANG"))}
+    command = user.command("env", "-0")
     done = subprocess.run(command, env=inherited | locale, capture_output=True, text=True, timeout=60, check=True)
     seen = dict(entry.split("=", 1) for entry in done.stdout.split("\0") if entry)
 
     assert {name: seen[name] for name in seen if name.startswith(("LC_", "LANG"))} == locale
 
 
-def test_no_secret_was_ever_an_argument(person: Person, server: AuthorizationServer) -> None:
-    command = person.command(sys.executable, "-c", WAITING)
+def test_no_secret_was_ever_an_argument(user: Person, server: AuthorizationServer) -> None:
+    command = user.command(sys.executable, "-c", WAITING)
     shown: set[str] = set()
-    with subprocess.Popen(command, env=person.environment, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(command, env=user.environment, stdout=subprocess.PIPE) as process:
         while "freshkey" in (words := cmdline(process.pid)) or words == [""]:
             shown |= set(words)
         shown |= set(words)
@@ -205,13 +205,11 @@ def test_no_secret_was_ever_an_argument(person: Person, server: AuthorizationSer
     assert not [secret for secret in server.secrets() if secret in str(shown)]
 
 
-def test_only_standard_streams_and_kept_descriptors_are_open(person: Person, tmp_path: Path) -> None:
+def test_only_standard_streams_and_kept_descriptors_are_open(user: Person, tmp_path: Path) -> None:
     kept, other = (os.open(tmp_path / name, os.O_CREAT | os.O_RDWR) for name in ("kept", "other"))
-    command = person.command(sys.executable, "-c", WAITING, options=["--keep-fd", str(kept)])
+    command = user.command(sys.executable, "-c", WAITING, options=["--keep-fd", str(kept)])
     try:
-        with subprocess.Popen(
-            command, env=person.environment, stdout=subprocess.PIPE, pass_fds=(kept, other)
-        ) as process:
+        with subprocess.Popen(command, env=user.environment, stdout=subprocess.PIPE, pass_fds=(kept, other)) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == b"ready\n"
             there = {int(entry.name) for entry in Path(f"/proc/{process.pid}/fd").iterdir()}
@@ -225,7 +223,7 @@ def test_only_standard_streams_and_kept_descriptors_are_open(person: Person, tmp
 
 
 @pytest.mark.parametrize("kept", [False, True])
-def test_a_descriptor_that_the_credential_came_from_is_closed_and_cannot_be_kept(person: Person, kept: bool) -> None:
+def test_a_descriptor_that_the_credential_came_from_is_closed_and_cannot_be_kept(user: Person, kept: bool) -> None:
     reading, writing = os.pipe()
     os.write(writing, b"sk-ant-api03-handed-in-0123456789\n")
     os.close(writing)
@@ -233,7 +231,7 @@ def test_a_descriptor_that_the_credential_came_from_is_closed_and_cannot_be_kept
     show = f"printenv ANTHROPIC_API_KEY; printenv CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR; test -e /proc/self/fd/{reading}"
     done = subprocess.run(
         [sys.executable, "-m", "freshkey", "exec", "--bare", *options, "claude_oauth", "--", "sh", "-c", show],
-        env=person.environment | {"CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR": str(reading)},
+        env=user.environment | {"CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR": str(reading)},
         pass_fds=[reading],
         capture_output=True,
         text=True,
@@ -248,18 +246,18 @@ def test_a_descriptor_that_the_credential_came_from_is_closed_and_cannot_be_kept
         assert (done.returncode, done.stdout, done.stderr) == (1, "sk-ant-api03-handed-in-0123456789\n", "")
 
 
-def test_a_descriptor_that_was_not_handed_over_is_refused(person: Person) -> None:
-    done = person.run("true", options=["--keep-fd", "9"])
+def test_a_descriptor_that_was_not_handed_over_is_refused(user: Person) -> None:
+    done = user.run("true", options=["--keep-fd", "9"])
 
     assert (done.returncode, done.stdout) == (6, "")
     assert "file descriptor 9 was not handed over" in done.stderr
 
 
-def test_streams_that_were_closed_are_the_null_device(person: Person) -> None:
-    words = [*person.command("sh", "-c", "readlink /proc/self/fd/0 >&2")]
+def test_streams_that_were_closed_are_the_null_device(user: Person) -> None:
+    words = [*user.command("sh", "-c", "readlink /proc/self/fd/0 >&2")]
     done = subprocess.run(
         ["sh", "-c", 'exec "$@" <&- >&-', "sh", *words],
-        env=person.environment,
+        env=user.environment,
         stderr=subprocess.PIPE,
         text=True,
         timeout=60,
@@ -275,34 +273,34 @@ LIMITS = (
 
 
 @pytest.mark.parametrize("soft", ["0", "1024"])
-def test_the_limits_of_core_dumps_are_those_freshkey_was_started_with(person: Person, soft: str) -> None:  # LEK-5
+def test_the_limits_of_core_dumps_are_those_freshkey_was_started_with(user: Person, soft: str) -> None:  # LEK-5
     hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
     if hard != resource.RLIM_INFINITY and hard < 1024:
         pytest.skip("the limit of core dumps cannot be raised here")
     limited = ["sh", "-c", 'ulimit -S -c "$1"; shift; exec "$@"', "sh", soft]
     directly, through = (
         subprocess.run(
-            [*limited, *command], env=person.environment, capture_output=True, text=True, timeout=60, check=True
+            [*limited, *command], env=user.environment, capture_output=True, text=True, timeout=60, check=True
         ).stdout
-        for command in ([sys.executable, "-c", LIMITS], person.command(sys.executable, "-c", LIMITS))
+        for command in ([sys.executable, "-c", LIMITS], user.command(sys.executable, "-c", LIMITS))
     )
     assert through == directly
     assert through.endswith(" 1\n")
 
 
 @pytest.mark.parametrize("start", ["", "trap '' HUP; ", "trap '' INT; trap '' TERM; "])
-def test_signals_are_as_freshkey_was_started(person: Person, start: str) -> None:
+def test_signals_are_as_freshkey_was_started(user: Person, start: str) -> None:
     show = ["grep", "^Sig[BCI]", "/proc/self/status"]
     directly, through = (
         subprocess.run(
             ["sh", "-c", f'{start}exec "$@"', "sh", *command],
-            env=person.environment,
+            env=user.environment,
             capture_output=True,
             text=True,
             timeout=60,
             check=True,
         ).stdout
-        for command in (show, person.command(*show))
+        for command in (show, user.command(*show))
     )
     assert "SigIgn" in directly
     assert through == directly
@@ -318,64 +316,64 @@ def test_signals_are_as_freshkey_was_started(person: Person, start: str) -> None
         ("/", 126, "the command '/' cannot be run"),
     ],
 )
-def test_a_command_that_cannot_be_run(person: Person, command: str, code: int, says: str) -> None:
-    done = person.run(command)
+def test_a_command_that_cannot_be_run(user: Person, command: str, code: int, says: str) -> None:
+    done = user.run(command)
 
     assert (done.returncode, done.stdout) == (code, "")
     assert says in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_file_that_is_no_program(person: Person, tmp_path: Path) -> None:
+def test_a_file_that_is_no_program(user: Person, tmp_path: Path) -> None:
     file = tmp_path / "tool"
     file.write_text("echo ran\n")
-    assert person.run(str(file)).returncode == 126
+    assert user.run(str(file)).returncode == 126
     file.chmod(0o700)
-    done = person.run(str(file))  # without a first line that names an interpreter
+    done = user.run(str(file))  # without a first line that names an interpreter
     assert (done.returncode, done.stdout) == (126, "")
     assert "Exec format error" in done.stderr
 
 
-def test_the_program_is_found_on_its_own_path(person: Person, tmp_path: Path) -> None:
+def test_the_program_is_found_on_its_own_path(user: Person, tmp_path: Path) -> None:
     tool = tmp_path / "tool"
     tool.write_text("#!/bin/sh\necho found by $0 with $#\n")
     tool.chmod(0o700)
-    person.variables["PATH"] = f"{tmp_path}:{os.environ['PATH']}"
+    user.variables["PATH"] = f"{tmp_path}:{os.environ['PATH']}"
 
-    assert person.run("tool", "", "--json", "a b").stdout == f"found by {tool} with 3\n"
+    assert user.run("tool", "", "--json", "a b").stdout == f"found by {tool} with 3\n"
 
 
-def test_nobody_signed_in_runs_nothing(person: Person, tmp_path: Path) -> None:
-    person.freshkey("logout")
-    done = person.run("touch", str(tmp_path / "ran"))
+def test_nobody_signed_in_runs_nothing(user: Person, tmp_path: Path) -> None:
+    user.freshkey("logout")
+    done = user.run("touch", str(tmp_path / "ran"))
 
     assert (done.returncode, (tmp_path / "ran").exists()) == (3, False)
 
 
 @row(17, "ROT-10")
 def test_a_signal_before_it_runs_lets_the_renewal_finish_and_nothing_runs(
-    person: Person, tmp_path: Path, server: AuthorizationServer
+    user: Person, tmp_path: Path, server: AuthorizationServer
 ) -> None:
     server.policy.lifetime = 1.0
-    assert person.freshkey("refresh").returncode == 0
-    while '"expired"' not in person.freshkey("status", "--json").stdout:
+    assert user.freshkey("refresh").returncode == 0
+    while '"expired"' not in user.freshkey("status", "--json").stdout:
         time.sleep(0.1)
     server.policy.lifetime = 7200.0
     server.hold()
-    with subprocess.Popen(person.command("touch", str(tmp_path / "ran")), env=person.environment) as process:
+    with subprocess.Popen(user.command("touch", str(tmp_path / "ran")), env=user.environment) as process:
         server.wait_until_held()
         process.send_signal(signal.SIGTERM)
         server.release()
         assert process.wait(SECONDS) == 128 + signal.SIGTERM
     assert not (tmp_path / "ran").exists()
-    assert person.run("touch", str(tmp_path / "ran")).returncode == 0
+    assert user.run("touch", str(tmp_path / "ran")).returncode == 0
     assert (tmp_path / "ran").exists()
     assert server.count("grant.refresh_token") == 2
     assert server.count("refresh_token.reused") == 0
 
 
-def test_a_credential_that_ends_soon_is_told_of(person: Person, server: AuthorizationServer) -> None:
-    assert person.run("true").stderr == ""
+def test_a_credential_that_ends_soon_is_told_of(user: Person, server: AuthorizationServer) -> None:
+    assert user.run("true").stderr == ""
     server.policy.lifetime = 600.0
-    assert person.freshkey("refresh").returncode == 0
-    assert person.run("true").stderr.startswith("me: the credential ends in 9 min 5")
+    assert user.freshkey("refresh").returncode == 0
+    assert user.run("true").stderr.startswith("me: the credential ends in 9 min 5")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from counterparts.oidc import OidcServer, sign_in
-from freshkey.testing import ScriptedPerson
+from freshkey.testing import ScriptedUser
 from home import Home
 from matrix import row
 
@@ -25,8 +25,8 @@ EXPIRIES = 10
 def test_two_processes_keep_working_through_ten_expiries(home: Home) -> None:
     with OidcServer(access_token_seconds=2) as server:
         home.use(server)
-        with home.keeper() as keeper, ScriptedPerson(browser=sign_in) as person:
-            keeper.login("me", ask=person)
+        with home.keeper() as keeper, ScriptedUser(browser=sign_in) as user:
+            keeper.login("me", interaction=user)
         command = [sys.executable, str(WORKER), "me", str(EXPIRIES + 1), server.url("/me")]
         workers = [
             subprocess.Popen(command, env=home.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

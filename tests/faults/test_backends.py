@@ -26,7 +26,7 @@ from freshkey._stores.records.chunks import SCHEMA, _prefix
 from freshkey.errors import LoginRequired, RecordUnreadable
 from freshkey.model.profile import Profile
 from freshkey.model.storage import CredentialStore, Snapshot
-from freshkey.testing import AuthorizationServer, Policy, ScriptedPerson
+from freshkey.testing import AuthorizationServer, Policy, ScriptedUser
 from freshkey.testing.browser import follow
 from matrix import row
 from rotating import token_of, until
@@ -70,10 +70,10 @@ def a_keeper(server: AuthorizationServer, tmp_path: Path, backend: str) -> Keepe
     return Keeper(configuration=configuration)
 
 
-def sign_in(keeper: Keeper) -> ScriptedPerson:
-    person = ScriptedPerson(browser=follow)
-    keeper.login(ask=person)
-    return person
+def sign_in(keeper: Keeper) -> ScriptedUser:
+    user = ScriptedUser(browser=follow)
+    keeper.login(interaction=user)
+    return user
 
 
 def items(kind: str) -> dict[str, Path]:
@@ -345,11 +345,11 @@ def test_a_record_of_a_newer_freshkey_stops_everything_before_anybody_signs_in(
     newer = f"{service}\n{_prefix(SCHEMA + 1)}{text[len(_prefix(SCHEMA)) :]}"
     item.write_text(newer, "utf-8")
     asked = len(server.requests)
-    person = ScriptedPerson(browser=follow)
+    user = ScriptedUser(browser=follow)
     with a_keeper(server, tmp_path, DELETING) as keeper:
-        for action in (keeper.get, keeper.refresh, keeper.logout, lambda: keeper.login(ask=person)):
+        for action in (keeper.get, keeper.refresh, keeper.logout, lambda: keeper.login(interaction=user)):
             with pytest.raises(RecordUnreadable, match=r"newer freshkey.*Upgrade freshkey here"):
                 action()
-    assert person.opened == []
+    assert user.opened == []
     assert len(server.requests) == asked
     assert item.read_text("utf-8") == newer

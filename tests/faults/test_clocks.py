@@ -19,7 +19,7 @@ import pytest
 from counterparts.requires import faketime, require
 from freshkey import Configuration, Keeper
 from freshkey._renewal import scheduler
-from freshkey.testing import AuthorizationServer, Policy, ScriptedPerson
+from freshkey.testing import AuthorizationServer, Policy, ScriptedUser
 from freshkey.testing.browser import follow
 from home import Home
 from matrix import row
@@ -152,7 +152,7 @@ def serve(home: Home) -> Iterator[Serve]:
             server = stack.enter_context(AuthorizationServer(policy))
             home.configure(**server.settings())
             with Keeper(configuration=Configuration.load(home.environment)) as keeper:
-                keeper.login(ask=ScriptedPerson(browser=follow))
+                keeper.login(interaction=ScriptedUser(browser=follow))
             return server
 
         yield start

@@ -13,7 +13,7 @@ import pytest
 from counterparts.oidc import OidcServer, sign_in
 from crashing_process import Ended, Forge, works
 from freshkey import Configuration, Keeper
-from freshkey.testing import AuthorizationServer, ScriptedPerson
+from freshkey.testing import AuthorizationServer, ScriptedUser
 from matrix import row
 from rotating import until
 
@@ -27,7 +27,7 @@ def kill(forge: Forge, point: str) -> None:
 
 
 @row(14, "ROT-3", "ROT-7")
-@pytest.mark.parametrize("point", ["P1", "P2", "P3"])
+@pytest.mark.parametrize("point", ["before_lock", "lock_held", "intent_written"])
 def test_killed_before_sending_nothing_is_spent(forge: Forge, server: AuthorizationServer, point: str) -> None:
     for repetition in range(FIFTY // 3 + 1):
         kill(forge, point)
@@ -40,7 +40,7 @@ def test_killed_before_sending_nothing_is_spent(forge: Forge, server: Authorizat
 
 @row(15, "ROT-6", "ROT-7")
 @row(16, "ROT-4", "STO-5")
-@pytest.mark.parametrize("point", ["P4", "P5", "P6"])
+@pytest.mark.parametrize("point", ["request_sent", "after_refresh", "item_written"])
 def test_killed_between_answer_and_save_a_lenient_server_gives_the_answer_again(
     forge: Forge, server: AuthorizationServer, point: str
 ) -> None:
@@ -59,8 +59,8 @@ def test_two_processes_killed_in_a_row_lose_nothing_at_a_lenient_server(
 ) -> None:
     server.policy.grace = 30.0
     for _ in range(FIFTY // 5):
-        kill(forge, "P4")
-        kill(forge, "P5")
+        kill(forge, "request_sent")
+        kill(forge, "after_refresh")
         assert works(server, forge.run("refresh"))
 
 
@@ -70,7 +70,7 @@ def test_processes_killed_one_after_the_other_send_the_token_three_times_and_nev
 ) -> None:
     server.policy.grace = 30.0
     for repetition in range(3):
-        kill(forge, "P4")
+        kill(forge, "request_sent")
         # The first time, and then the same answer again.
         server.wait_for(RENEWAL)
         server.wait_for("refresh_token.graced", repetition)
@@ -84,7 +84,7 @@ def test_processes_killed_one_after_the_other_send_the_token_three_times_and_nev
 
 @row(15, "ROT-6", "ROT-7", "ROT-5")
 @row(16, "ROT-4")
-@pytest.mark.parametrize("point", ["P4", "P5", "P6"])
+@pytest.mark.parametrize("point", ["request_sent", "after_refresh", "item_written"])
 def test_killed_between_answer_and_save_a_strict_server_ends_the_sign_in_and_that_is_said_once(
     forge: Forge, server: AuthorizationServer, point: str
 ) -> None:
@@ -113,7 +113,7 @@ def test_killed_between_answer_and_save_a_strict_server_ends_the_sign_in_and_tha
 
 @pytest.mark.counterpart
 @row(15, "ROT-6", "ROT-5")
-@pytest.mark.parametrize("point", ["P4", "P5"])
+@pytest.mark.parametrize("point", ["request_sent", "after_refresh"])
 def test_killed_between_answer_and_save_a_certified_server_sees_the_token_once_more_and_never_again(
     tmp_path: Path, point: str
 ) -> None:
@@ -122,7 +122,7 @@ def test_killed_between_answer_and_save_a_certified_server_sees_the_token_once_m
             "provider": "claude_oauth",
             "store": "file",
             "client_id": server.client_id,
-            # Not found through the issuer: asking it is an exchange of its own, which passes P4 as well.
+            # Not found through the issuer: asking it is an exchange of its own, which passes request_sent as well.
             "authorize_url": server.url("/auth"),
             "token_url": server.url("/token"),
             "encoding": "form",
@@ -132,8 +132,8 @@ def test_killed_between_answer_and_save_a_certified_server_sees_the_token_once_m
             "allow_insecure_loopback": True,
         }
         configuration = Configuration.of({"me": settings}, state_dir=tmp_path / "state", default="me")
-        with Keeper(configuration=configuration) as keeper, ScriptedPerson(browser=sign_in) as person:
-            keeper.login(ask=person)
+        with Keeper(configuration=configuration) as keeper, ScriptedUser(browser=sign_in) as user:
+            keeper.login(interaction=user)
         with Forge(settings, tmp_path) as forge:
             kill(forge, point)
             until(lambda: server.count("refresh_token.consumed") == 1, "the renewal")
@@ -146,7 +146,7 @@ def test_killed_between_answer_and_save_a_certified_server_sees_the_token_once_m
 
 
 @row(16, "ROT-4", "ROT-7", "STO-5")
-@pytest.mark.parametrize("point", ["P7", "P8"])
+@pytest.mark.parametrize("point", ["committed", "read_back"])
 def test_killed_after_the_commit_the_next_process_has_the_new_record(
     forge: Forge, server: AuthorizationServer, point: str
 ) -> None:
@@ -184,6 +184,6 @@ def test_killed_at_any_moment_a_lenient_server_loses_nothing(forge: Forge, serve
 @row(20, "ROT-1")
 def test_a_killed_holder_of_the_lock_holds_up_nobody(forge: Forge, server: AuthorizationServer) -> None:
     for _ in range(FIFTY):
-        kill(forge, "P2")
+        kill(forge, "lock_held")
         # Bounded waiting for a lock that nobody holds would show as a StoreBusy after its patience.
         assert works(server, forge.run("refresh"))

@@ -25,7 +25,7 @@ from freshkey._stores.keychain import store as keychain_store
 from freshkey._stores.keychain.worker import SerialWorker
 from freshkey.errors import LoginRequired, StoreUnavailable, TransientError
 from freshkey.events import Event, Unsaved
-from freshkey.testing import AuthorizationServer, ScriptedPerson
+from freshkey.testing import AuthorizationServer, ScriptedUser
 from freshkey.testing.browser import follow
 from matrix import row
 from rotating import token_of, until
@@ -59,7 +59,7 @@ def a_keeper(server: AuthorizationServer, home: Path, **more: object) -> Keeper:
 
 
 def sign_in(keeper: Keeper) -> None:
-    keeper.login(ask=ScriptedPerson(browser=follow))
+    keeper.login(interaction=ScriptedUser(browser=follow))
 
 
 def names(folder: Path) -> list[str]:
@@ -86,13 +86,13 @@ def test_a_disk_that_fills_up_after_the_token_was_spent_is_waited_for(
         before = names(disk)
         old = (disk / "state" / "store" / f"{file_name('me')}.1.0").read_bytes()
         keeper.subscribe(events.append)
-        monkeypatch.setattr(_failpoints, "at", once("P5", lambda: fill(disk)))
+        monkeypatch.setattr(_failpoints, "at", once("after_refresh", lambda: fill(disk)))
         served = keeper.refresh()
         until(lambda: any(isinstance(event, Unsaved) for event in events), "the word that nothing is saved")
         assert (disk / "state" / "store" / f"{file_name('me')}.1.0").read_bytes() == old
         assert [name for name in names(disk) if ".freshkey-" in name] == []
         empty(disk)
-        until(lambda: keeper._holding("me")._flight is None, "the save")
+        until(lambda: keeper._open_profile("me")._future is None, "the save")
     with a_keeper(server, disk) as other:
         assert token_of(other.get()) == token_of(served)
         assert other.status().generation == 2
@@ -122,10 +122,10 @@ def test_a_full_state_directory_does_not_stop_a_keychain(
 
 @row(48, "ROT-3")
 def test_a_first_sign_in_on_a_full_disk_sends_nobody_to_a_browser(server: AuthorizationServer, disk: Path) -> None:
-    person = ScriptedPerson(browser=follow)
+    user = ScriptedUser(browser=follow)
     with filled(disk), a_keeper(server, disk) as keeper, pytest.raises(StoreUnavailable, match="no space left"):
-        keeper.login(ask=person)
-    assert person.opened == []
+        keeper.login(interaction=user)
+    assert user.opened == []
     assert server.requests == []
 
 
@@ -133,18 +133,22 @@ def test_a_first_sign_in_on_a_full_disk_sends_nobody_to_a_browser(server: Author
 def test_a_read_only_state_directory_is_found_out_before_anything_is_sent(
     server: AuthorizationServer, tmp_path: Path
 ) -> None:
-    person = ScriptedPerson(browser=follow)
+    user = ScriptedUser(browser=follow)
     with a_keeper(server, tmp_path) as keeper:
         sign_in(keeper)
         before = names(tmp_path)
         asked = len(server.requests)
         with read_only(tmp_path / "state"), a_keeper(server, tmp_path) as later:
             assert token_of(later.get()) == token_of(keeper.get())
-            actions: list[Callable[[], object]] = [keeper.refresh, later.refresh, lambda: keeper.login(ask=person)]
+            actions: list[Callable[[], object]] = [
+                keeper.refresh,
+                later.refresh,
+                lambda: keeper.login(interaction=user),
+            ]
             for action in actions:
                 with pytest.raises(StoreUnavailable, match="read-only file system"):
                     action()
-            assert person.opened == []
+            assert user.opened == []
             assert len(server.requests) == asked
         assert names(tmp_path) == before
         keeper.refresh()
@@ -221,13 +225,13 @@ def test_a_state_directory_that_others_could_change_is_refused_with_the_remedy(
         sign_in(keeper)
     asked = len(server.requests)
     meddle(home / "state")
-    person = ScriptedPerson(browser=follow)
+    user = ScriptedUser(browser=follow)
     with a_keeper(server, home) as keeper:
-        actions: list[Callable[[], object]] = [keeper.get, keeper.refresh, lambda: keeper.login(ask=person)]
+        actions: list[Callable[[], object]] = [keeper.get, keeper.refresh, lambda: keeper.login(interaction=user)]
         for action in actions:
             with pytest.raises(StoreUnavailable, match=says):
                 action()
-    assert person.opened == []
+    assert user.opened == []
     assert len(server.requests) == asked
 
 
@@ -353,7 +357,7 @@ def test_a_halted_holder_whose_lock_file_went_spends_nothing_that_another_spent(
 ) -> None:
     with Forge(settings(server), tmp_path) as first, Forge(settings(server), tmp_path) as second:
         first.run("login")
-        holder = first.begin("refresh", at="P2", act="SIGSTOP")
+        holder = first.begin("refresh", at="lock_held", act="SIGSTOP")
         until_halted(holder)
         (lock,) = (tmp_path / "state" / "locks").iterdir()
         lock.unlink()

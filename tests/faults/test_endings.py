@@ -17,7 +17,7 @@ from matrix import row
 
 RENEWAL = "grant.refresh_token"
 FIFTY = 50
-SENT = ["P4", "P5", "P6", "P7"]
+SENT = ["request_sent", "after_refresh", "item_written", "committed"]
 
 
 @row(17, "ROT-10")
@@ -79,7 +79,7 @@ def other(server: AuthorizationServer, tmp_path: Path) -> Iterator[Forge]:
 def test_a_halted_holder_of_the_lock(forge: Forge, other: Forge, server: AuthorizationServer) -> None:
     generation = 1
     for _ in range(FIFTY):
-        holder = forge.begin("refresh", at="P2", act="SIGSTOP")
+        holder = forge.begin("refresh", at="lock_held", act="SIGSTOP")
         until_halted(holder)
 
         valid = other.run("get")
@@ -99,7 +99,7 @@ def test_a_halted_holder_of_the_lock(forge: Forge, other: Forge, server: Authori
 
 
 @row(47, "ROT-6", "ROT-9")
-@pytest.mark.parametrize("point", ["P3", "P5", "P7"])
+@pytest.mark.parametrize("point", ["intent_written", "after_refresh", "committed"])
 def test_a_process_that_is_halted_in_the_middle_of_a_renewal_finishes_it_when_it_goes_on(
     forge: Forge, other: Forge, server: AuthorizationServer, point: str
 ) -> None:
@@ -123,7 +123,7 @@ def test_a_process_that_was_halted_past_the_deadline_gives_up_that_answer_and_as
 ) -> None:
     server.policy.grace = 60.0
     server.hold()
-    halted = forge.begin("refresh", at="P4", act="SIGSTOP", deadline=2.0)
+    halted = forge.begin("refresh", at="request_sent", act="SIGSTOP", deadline=2.0)
     until_halted(halted)
     server.wait_for(RENEWAL)
     time.sleep(2.1)  # nothing shows that time has passed, and a halted process notices nothing else

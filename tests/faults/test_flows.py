@@ -27,7 +27,7 @@ from freshkey._http import client as http_client
 from freshkey.errors import FreshkeyError, LoginRequired, ProtocolError, ProviderRefused
 from freshkey.oauth import LoopbackListener, OAuthClient, Server, authorize, device_sign_in, discover
 from freshkey.secret import Secret
-from freshkey.testing import AuthorizationServer, ManualClock, Policy, ScriptedPerson
+from freshkey.testing import AuthorizationServer, ManualClock, Policy, ScriptedUser
 from freshkey.testing.browser import visit
 from home import Home
 from matrix import row
@@ -245,12 +245,12 @@ def test_a_code_of_one_server_never_reaches_the_other() -> None:
 
         clock = ManualClock()
         found = discover(hostile.issuer, send, allow_insecure_loopback=True)
-        with pytest.raises(LoginRequired, match="nobody signed in"), ScriptedPerson(browser=browser) as person:
+        with pytest.raises(LoginRequired, match="nobody signed in"), ScriptedUser(browser=browser) as user:
             authorize(
                 found,
                 client_id=hostile.client_id,
                 scopes=("openid",),
-                ask=person,
+                interaction=user,
                 clock=clock,
                 allow_insecure_loopback=True,
             )
@@ -382,10 +382,10 @@ def test_hostile_metadata_open_no_browser_and_no_connection(recorder: Recorder, 
         settings: dict[str, object] = {"provider": "claude_oauth", "store": "memory", "issuer": issuer}
         settings |= {"client_id": "me", "allow_insecure_loopback": True}
         configuration = Configuration.of({"me": settings}, state_dir=tmp_path, default="me")
-        person = ScriptedPerson(browser=lambda url: None)
+        user = ScriptedUser(browser=lambda url: None)
         with Keeper(configuration=configuration) as keeper, pytest.raises((ProtocolError, ProviderRefused)) as caught:
-            keeper.login(ask=person)
-        assert person.opened == []
+            keeper.login(interaction=user)
+        assert user.opened == []
         assert all(path.startswith("/.well-known/") for path in asked)
         assert asked
         assert recorder.connections == 0
@@ -432,7 +432,7 @@ def test_polling_a_server_by_the_rules(script: tuple[str, ...], pauses: list[flo
     clock = ManualClock()
     with AuthorizationServer(Policy(device_interval=None, device_lifetime=lifetime)) as server:
         server.script_device(*script)
-        asked = ScriptedPerson(device=lambda user_code, uri, complete: None)
+        asked = ScriptedUser(device=lambda user_code, uri, complete: None)
         ended: list[object] = []
 
         def run() -> None:
@@ -446,7 +446,7 @@ def test_polling_a_server_by_the_rules(script: tuple[str, ...], pauses: list[flo
                         ),
                         client_id=server.client_id,
                         scopes=("a",),
-                        ask=asked,
+                        interaction=asked,
                         send=send,
                         clock=clock,
                         allow_insecure_loopback=True,

@@ -24,7 +24,7 @@ from freshkey.errors import ConfigurationError, StoreBusy, StoreUnavailable
 from freshkey.events import Event, Unsaved
 from freshkey.model.credential import Credential
 from freshkey.model.profile import Profile
-from freshkey.testing import AuthorizationServer, ScriptedPerson
+from freshkey.testing import AuthorizationServer, ScriptedUser
 from freshkey.testing.browser import follow
 from home import Home
 from matrix import row
@@ -70,7 +70,7 @@ def a_keeper(server: AuthorizationServer, tmp_path: Path, **options: object) -> 
 
 
 def sign_in(keeper: Keeper) -> Credential:
-    return keeper.login(ask=ScriptedPerson(browser=follow))
+    return keeper.login(interaction=ScriptedUser(browser=follow))
 
 
 def descriptors() -> int:
@@ -81,7 +81,7 @@ def descriptors() -> int:
 
 
 @pytest.fixture
-def person(server: AuthorizationServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+def user(server: AuthorizationServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """Somebody on a machine without a session bus, whose browser leaves a trace."""
     for name in ("DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "PYTHON_KEYRING_BACKEND"):
         monkeypatch.delenv(name, raising=False)
@@ -102,16 +102,16 @@ def person(server: AuthorizationServer, tmp_path: Path, monkeypatch: pytest.Monk
 @row(1, "STO-1")
 @pytest.mark.parametrize("address", [None, "", "unix:path=/nowhere/bus"])
 def test_without_a_keychain_nobody_is_sent_to_a_browser(
-    person: Home, server: AuthorizationServer, address: str | None
+    user: Home, server: AuthorizationServer, address: str | None
 ) -> None:
     bus = {} if address is None else {"DBUS_SESSION_BUS_ADDRESS": address}
 
-    done = person.freshkey("login", **bus)
+    done = user.freshkey("login", **bus)
 
     assert done.returncode == 4, done.stderr
     assert "no keychain" in done.stderr
     assert 'store = "file"' in done.stderr
-    assert not (person.root / "opened").exists()
+    assert not (user.root / "opened").exists()
     assert server.requests == []
 
 
@@ -142,15 +142,15 @@ def plugins(tmp_path: Path) -> Path:
 
 
 @row(2, "STO-1")
-def test_installed_plaintext_keychains_are_never_used(person: Home, plugins: Path) -> None:
-    done = person.freshkey("login", PYTHONPATH=str(plugins))
+def test_installed_plaintext_keychains_are_never_used(user: Home, plugins: Path) -> None:
+    done = user.freshkey("login", PYTHONPATH=str(plugins))
 
     assert done.returncode == 4, done.stderr
     assert not list(plugins.rglob("imported"))
     # What keyring itself would have done:
     subprocess.run(
         [sys.executable, "-c", "import keyring; keyring.set_password('a', 'b', 'c')"],
-        env={**person.environment, "PYTHONPATH": str(plugins)},
+        env={**user.environment, "PYTHONPATH": str(plugins)},
         check=True,
     )
     assert len([*plugins.rglob("imported"), *plugins.rglob("kept")]) == 2
@@ -228,11 +228,11 @@ def test_backends_that_keep_nothing_are_ignored_in_the_environment(
 def test_backends_that_keep_nothing_are_refused_in_configuration_before_anybody_signs_in(
     server: AuthorizationServer, tmp_path: Path, backend: str
 ) -> None:
-    person = ScriptedPerson()
+    user = ScriptedUser()
     with a_keeper(server, tmp_path, backend=backend) as keeper:
         with pytest.raises(ConfigurationError, match="keeps nothing"):
-            keeper.login(ask=person)
-        assert person.opened == []
+            keeper.login(interaction=user)
+        assert user.opened == []
 
 
 # --- locked -----------------------------------------------------------------------------------------------------------
@@ -290,7 +290,7 @@ def test_what_a_locked_keychain_does_not_take_is_used_said_and_saved_later(
     sign_in(keeper)
     monkeypatch.setattr(persist, "PATIENCE", 0.5)
     monkeypatch.setattr(persist, "LONGEST_PAUSE", 0.2)
-    monkeypatch.setattr(_failpoints, "at", once("P5", keychain.lock))
+    monkeypatch.setattr(_failpoints, "at", once("after_refresh", keychain.lock))
     events: list[Event] = []
     keeper.subscribe(events.append)
 
@@ -389,7 +389,7 @@ def test_a_halted_keychain_costs_callers_with_a_credential_nothing_and_others_th
         keychain.stop()
         try:
             # Its renewal hangs in the keychain while callers come.
-            keeper._holding("me").ask(by_person=True)
+            keeper._open_profile("me").get(by_user=True)
             assert percentile(keeper) < 5 * usual + 0.0002
             assert token_of(keeper.get()) == token_of(held)
             began = time.monotonic()
@@ -407,7 +407,7 @@ def test_a_killed_keychain_is_found_again_and_costs_no_descriptors(
     keychain: Keychain, keeper: Keeper, server: AuthorizationServer, tmp_path: Path
 ) -> None:
     signed_in = sign_in(keeper)
-    kept = keychain_store.store(keeper._holding("me").desk.profile)
+    kept = keychain_store.store(keeper._open_profile("me").context.profile)
     keychain.kill()
     with pytest.raises(StoreUnavailable, match="locked"):
         kept.load()

@@ -24,12 +24,12 @@ from crashing_process import Forge, until_halted
 from disks import filled, small_disk
 from forking_process import lock_file, until_it_has_open
 from freshkey import Configuration, Keeper
-from freshkey._renewal.single_flight import Flight
+from freshkey._renewal.single_flight import SharedFuture
 from freshkey._stores.keychain import store as keychain_store
 from freshkey._stores.keychain.worker import SerialWorker
 from freshkey.clock import SYSTEM, Moment
 from freshkey.model.credential import Credential
-from freshkey.testing import AuthorizationServer, ScriptedPerson
+from freshkey.testing import AuthorizationServer, ScriptedUser
 from freshkey.testing.browser import follow
 from matrix import row
 from rotating import until
@@ -121,9 +121,9 @@ Ask = Callable[[Keeper], None]
 ASKS = (asking, authorising, awaiting)
 
 
-def steps(keeper: Keeper, ask: Ask) -> Steps:
+def steps(keeper: Keeper, interaction: Ask) -> Steps:
     with Steps() as noted:
-        ask(keeper)
+        interaction(keeper)
     return noted
 
 
@@ -188,20 +188,20 @@ class Machine:
         )
         self.clock.by = 0.0
         with Keeper(configuration=configuration) as keeper:
-            keeper.login(ask=ScriptedPerson(browser=follow))
+            keeper.login(interaction=ScriptedUser(browser=follow))
         with Keeper(configuration=configuration, clock=self.clock, random=lambda: 0.0) as keeper:
-            keeper._timer.wake = lambda: None  # type: ignore[method-assign]
+            keeper._scheduler.wake = lambda: None  # type: ignore[method-assign]
             keeper.get("me")
-            until(lambda: flight(keeper) is None, "rest")
-            holding = keeper._holding("me")
+            until(lambda: future(keeper) is None, "rest")
+            managed = keeper._open_profile("me")
             keeper._mutex = Watched(keeper._mutex)  # type: ignore[assignment]
-            holding._mutex = Watched(holding._mutex)  # type: ignore[assignment]
+            managed._mutex = Watched(managed._mutex)  # type: ignore[assignment]
             yield keeper
 
 
-def flight(keeper: Keeper) -> Flight[Credential] | None:
+def future(keeper: Keeper) -> SharedFuture[Credential] | None:
     """Return the renewal under way."""
-    return keeper._holding("me")._flight
+    return keeper._open_profile("me")._future
 
 
 @contextmanager
@@ -215,7 +215,7 @@ def slow_answer(machine: Machine) -> Iterator[None]:
 @contextmanager
 def halted_holder(machine: Machine) -> Iterator[None]:
     with Forge(machine.settings, machine.home) as forge:
-        until_halted(forge.begin("refresh", at="P2", act="SIGSTOP"))
+        until_halted(forge.begin("refresh", at="lock_held", act="SIGSTOP"))
         yield
 
 
@@ -267,8 +267,8 @@ def wait_for_the_server(machine: Machine, keeper: Keeper) -> None:
 
 
 def wait_for_the_failure(machine: Machine, keeper: Keeper) -> None:
-    until(lambda: flight(keeper) is None, "the end of the renewal")
-    assert keeper._holding("me")._failure is not None
+    until(lambda: future(keeper) is None, "the end of the renewal")
+    assert keeper._open_profile("me")._failure is not None
 
 
 CONTROL = Trouble(slow_answer, wait_for_the_server)
@@ -316,16 +316,16 @@ LONG_OVER = 3700.0
 """Seconds after which it has expired."""
 
 
-def lived_through(machine: Machine, trouble: Trouble, ask: Ask) -> tuple[Steps, Steps]:
+def lived_through(machine: Machine, trouble: Trouble, interaction: Ask) -> tuple[Steps, Steps]:
     """Return what the caller does who starts a renewal, and what one does who comes later, in that trouble."""
     with machine.keeper() as keeper:
         machine.clock.by += DUE
         with trouble.befall(machine):
-            starting = steps(keeper, ask)
+            starting = steps(keeper, interaction)
             trouble.wait(machine, keeper)
-            under_way = flight(keeper)
-            later = steps(keeper, ask)
-            assert (flight(keeper) is under_way is not None) == trouble.hangs
+            under_way = future(keeper)
+            later = steps(keeper, interaction)
+            assert (future(keeper) is under_way is not None) == trouble.hangs
     return starting, later
 
 
@@ -337,16 +337,16 @@ def test_a_caller_with_a_fresh_credential_looks_it_up_and_compares_the_time_and_
     machine: Machine, trouble: Trouble
 ) -> None:
     with machine.keeper() as keeper:
-        usual = {ask: steps(keeper, ask).names for ask in ASKS}
+        usual = {interaction: steps(keeper, interaction).names for interaction in ASKS}
         with trouble.befall(machine):
-            keeper._holding("me").ask(by_person=True)
+            keeper._open_profile("me").get(by_user=True)
             trouble.wait(machine, keeper)
-            for ask in ASKS:
-                now = steps(keeper, ask)
-                assert now.names == usual[ask]
+            for interaction in ASKS:
+                now = steps(keeper, interaction)
+                assert now.names == usual[interaction]
                 assert now.blocking == []
                 assert "Watched.__enter__" not in now.names
-            assert (flight(keeper) is not None) == trouble.hangs
+            assert (future(keeper) is not None) == trouble.hangs
     assert usual[asking] == ["asking", "Keeper.get", "builtins.dict.get", "Ahead.elapsed"]
 
 
@@ -354,15 +354,15 @@ def test_a_caller_with_a_fresh_credential_looks_it_up_and_compares_the_time_and_
 @row(19, "ROT-9")
 @row(48, "ROT-9")
 @in_every_trouble
-@pytest.mark.parametrize("ask", ASKS)
+@pytest.mark.parametrize("interaction", ASKS)
 def test_a_caller_whose_credential_is_due_does_in_trouble_what_it_does_without(
-    machine: Machine, trouble: Trouble, ask: Ask
+    machine: Machine, trouble: Trouble, interaction: Ask
 ) -> None:
     with machine.keeper() as keeper:
-        fresh = steps(keeper, ask)
-    usual_start, usual_later = lived_through(machine, CONTROL, ask)
+        fresh = steps(keeper, interaction)
+    usual_start, usual_later = lived_through(machine, CONTROL, interaction)
 
-    starting, later = lived_through(machine, trouble, ask)
+    starting, later = lived_through(machine, trouble, interaction)
 
     assert starting.names == usual_start.names
     assert starting.names.count("Thread.start") == 1

@@ -23,7 +23,7 @@ from freshkey.errors import FreshkeyError
 from freshkey.model.credential import OAuthToken
 from freshkey.oauth import Grant, OAuthClient, Pkce, Server
 from freshkey.secret import Secret
-from freshkey.testing import AuthorizationServer, ScriptedPerson, assert_no_secret
+from freshkey.testing import AuthorizationServer, ScriptedUser, assert_no_secret
 from freshkey.testing.browser import copy_code, follow
 from home import Home
 from matrix import row
@@ -38,7 +38,7 @@ def crash_report(error: BaseException) -> str:
     """Return the local variables of every frame of ours, as a traceback of rich shows them, and the whole traceback."""
     from rich.traceback import Traceback
 
-    report = Traceback.from_exception(
+    reporter = Traceback.from_exception(
         type(error),
         error,
         error.__traceback__,
@@ -49,7 +49,7 @@ def crash_report(error: BaseException) -> str:
     )
     frames = [
         frame
-        for stack in report.trace.stacks
+        for stack in reporter.trace.stacks
         for frame in stack.frames
         if frame.filename.startswith(OURS) and not frame.filename.startswith(NOT_OURS)
     ]
@@ -161,8 +161,8 @@ def test_crash_reports_of_whole_flows_show_no_secret(tmp_path: Path, by: str) ->
 
             def sign_in() -> object:
                 browser = follow if by == "redirect" else None
-                with ScriptedPerson(browser=browser, paste=copy_code if by == "paste" else None) as person:
-                    return keeper.login(ask=person)
+                with ScriptedUser(browser=browser, paste=copy_code if by == "paste" else None) as user:
+                    return keeper.login(interaction=user)
 
             sign_in()
             for status, body in ANSWERS:
@@ -178,8 +178,8 @@ def test_crash_reports_of_whole_flows_show_no_secret(tmp_path: Path, by: str) ->
         secrets = {*server.secrets(), *SECRETS}
     assert len(secrets) > 20
     assert len(reports) == len(ANSWERS) - 1 + 2
-    for report in reports:
-        assert_no_secret(report, secrets, "a crash report")
+    for reporter in reports:
+        assert_no_secret(reporter, secrets, "a crash report")
 
 
 def test_the_report_would_show_one() -> None:

@@ -29,7 +29,7 @@ from freshkey._http import client as http_client
 from freshkey._http.circuit_breaker import HostPaused
 from freshkey.errors import LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
 from freshkey.events import RenewalFailed, SignedOut
-from freshkey.testing import ScriptedPerson
+from freshkey.testing import ScriptedUser
 from line import Line
 from matrix import row
 from rotating import collect, in_threads, token_of
@@ -98,7 +98,7 @@ def test_a_strict_server_ends_the_sign_in_and_that_is_said_once(line: Line, faul
         with pytest.raises(LoginRequired, match="was lost"):
             keeper.refresh()
         line.clock.advance(700)
-        line.beat(keeper)
+        line.run_once(keeper)
         assert token_of(keeper.get()) == before, "served until its own end"
     assert len(line.proxy.requests) == 2
     assert events == []
@@ -123,8 +123,8 @@ def test_a_certified_server_sees_a_token_again_only_if_its_answer_was_lost(
         }
         configuration = Configuration.of({"me": settings}, state_dir=tmp_path, default="me")
         with Keeper(configuration=configuration, random=lambda: 0.0) as keeper:
-            with ScriptedPerson(browser=sign_in) as person:
-                keeper.login(ask=person)
+            with ScriptedUser(browser=sign_in) as user:
+                keeper.login(interaction=user)
             proxy.requests.clear()
             proxy.next(fault)
             lost = fault is at.reset_after
@@ -177,7 +177,7 @@ def test_callers_with_a_valid_credential_do_not_notice(line: Line) -> None:
         started = time.monotonic()
         assert keeper.get() == before
         slowest = max(slowest, time.monotonic() - started)
-        keeper._timer.beat()
+        keeper._scheduler.run_once()
     assert line.proxy.connections
     assert slowest < 0.5
     line.proxy.refuse()
@@ -252,7 +252,7 @@ def test_a_server_that_cannot_prove_who_it_is_gets_one_connection_and_no_token(
         assert line.proxy.connections == connections + 1
         line.clock.advance(3400)
         for _ in range(60):
-            line.beat(keeper)
+            line.run_once(keeper)
             line.clock.advance(2)
         assert line.proxy.connections <= connections + 6, "no storm"
         assert line.proxy.requests == []
@@ -317,11 +317,11 @@ def test_a_change_of_state_is_logged_in_one_line_however_often_it_is_tried(
     line.server.fail_with(503)
     line.clock.advance(3310)
     for _ in range(40):
-        line.beat(keeper)
+        line.run_once(keeper)
         line.clock.advance(5)
     line.server.recover()
     for _ in range(20):
-        line.beat(keeper)
+        line.run_once(keeper)
         line.clock.advance(5)
     lines = [record.message for record in caplog.records if "clock" not in record.message]
     host = f"127.0.0.1:{line.proxy.port}"
@@ -350,13 +350,13 @@ def test_thirty_profiles_at_one_dead_host_ask_it_a_few_times(line: Line) -> None
     # Half an hour of it: nobody's renewals add to those of others.
     line.clock.advance(200)
     for _ in range(60):
-        line.beat(keeper)
+        line.run_once(keeper)
         line.clock.advance(30)
     assert len(line.proxy.requests) <= 5 + 1800 / 60 + 5
     line.server.recover()
     line.clock.advance(61)
     for _ in range(20):
-        line.beat(keeper)
+        line.run_once(keeper)
         line.clock.advance(5)
     assert all(works(line, token_of(keeper.get(name))) for name in names)
 
@@ -437,7 +437,7 @@ def test_a_crowd_at_a_dead_host_shares_its_failure(line: Line) -> None:
     assert all(isinstance(answer, TransientError) for answer in answers)
     line.settle(keeper)
     host = f"127.0.0.1:{line.proxy.port}"
-    assert keeper._guard.health(host).failures <= 5
+    assert keeper._breaker.state(host).failures <= 5
 
 
 # --- row 39: too much -------------------------------------------------------------------------------------------------

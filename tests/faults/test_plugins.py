@@ -32,14 +32,14 @@ class Settings:
 @hookimpl
 def describe(profile, credential):
     return Description(title="A", settings=Settings, formats={"token": OAuthToken},
-                       sources=(Source(id="machine", title="This machine", owned=False, look=None),))
+                       sources=(Source(id="machine", title="This machine", owned=False, detect=None),))
 
 @hookimpl
-def acquire(profile, source, ask):
+def acquire(profile, source, interaction):
     return OAuthToken(obtained=SYSTEM.now(), lifetime=3600.0, access_token=Secret("at-of-" + profile.name))
 
 @hookimpl
-def refresh(profile, credential, report):
+def refresh(profile, credential, reporter):
     return credential
 """
 
@@ -77,8 +77,8 @@ def run(tmp_path: Path) -> Run:
     def run(
         bad: str, act: str, *, timeout: float = 20.0, good: str = GOOD, squatter: str | None = None
     ) -> tuple[Any, str]:
-        good = good.replace("look=None", "look=lambda profile: Sighting(kind='token', origin='here')")
-        good = good.replace("import Description, Source", "import Description, Sighting, Source")
+        good = good.replace("look=None", "detect=lambda profile: Detected(kind='token', origin='here')")
+        good = good.replace("import Description, Source", "import Description, Detected, Source")
         install("good", good, "good-dist")
         install("bad", bad.replace("GOOD", good), "bad-dist")
         if squatter is not None:
@@ -146,7 +146,7 @@ def test_an_import_that_hangs_holds_up_nobody_and_not_the_end_of_the_process(run
 
 @row(59, "TRU-2")
 @pytest.mark.parametrize(
-    ("hook", "arguments"), [("describe", "profile, credential"), ("acquire", "profile, source, ask")]
+    ("hook", "arguments"), [("describe", "profile, credential"), ("acquire", "profile, source, interaction")]
 )
 def test_a_hook_that_hangs_holds_up_its_own_profile_alone(run: Run, hook: str, arguments: str) -> None:
     # A hook may have spent something when it hangs: the process waits for it, so it has to be killed here.
@@ -226,8 +226,8 @@ def test_what_is_no_credential_is_refused_and_not_quoted(run: Run, answer: str, 
     code = f"""GOOD
 honest = [acquire]
 @hookimpl
-def acquire(profile, source, ask):
-    token = honest[0](profile, source, ask)
+def acquire(profile, source, interaction):
+    token = honest[0](profile, source, interaction)
     return {answer}
 """
     (bad, good, again, still_good), log = run(code, BOTH)

@@ -22,7 +22,7 @@ from crashing_process import Ended, Forge, until_halted, works
 from forking_process import Children, lock_file, until_it_has_open
 from freshkey import Configuration, Keeper, LoginRequired
 from freshkey._interprocess import lock
-from freshkey.testing import AuthorizationServer, ScriptedPerson
+from freshkey.testing import AuthorizationServer, ScriptedUser
 from home import Home
 from matrix import row
 from rotating import PATIENCE, World, in_threads, token_of, until
@@ -58,7 +58,7 @@ def test_who_waits_for_a_killed_holder_goes_on(
     forge: Forge, other: Forge, server: AuthorizationServer, tmp_path: Path, _half: int
 ) -> None:
     for repetition in range(FIFTY // 2):
-        holder = forge.begin("refresh", at="P3", act="SIGSTOP")
+        holder = forge.begin("refresh", at="intent_written", act="SIGSTOP")
         until_halted(holder)
         waiter = other.begin("refresh")
         until_it_has_open(waiter, lock_file(tmp_path))
@@ -87,7 +87,7 @@ def test_who_waits_for_a_killed_holder_has_the_lock_at_the_next_look(
     monkeypatch.setattr(lock, "time", SimpleNamespace(monotonic=time.monotonic, sleep=pause))
     with Keeper(configuration=Configuration.of({"me": settings}, state_dir=tmp_path / "state")) as keeper:
         for repetition in range(10):
-            holder = forge.begin("refresh", at="P3", act="SIGSTOP")
+            holder = forge.begin("refresh", at="intent_written", act="SIGSTOP")
             until_halted(holder)
             pauses.clear()
             waiter = threading.Thread(target=keeper.refresh, args=["me"])
@@ -126,7 +126,7 @@ def test_who_needs_a_credential_that_a_halted_holder_is_to_renew_is_told_whom_it
         server.policy.lifetime = 1.0
         generation = forge.run("refresh").said["generation"]
         server.policy.lifetime = 3600.0
-        holder = forge.begin("refresh", at="P2", act="SIGSTOP")
+        holder = forge.begin("refresh", at="lock_held", act="SIGSTOP")
         until_halted(holder)
         refused = until_refused(other)
         assert refused["error"] == "StoreBusy"
@@ -154,7 +154,7 @@ def replaced(path: Path) -> None:
 
 @row(47, "ROT-6", "ROT-9")
 @row(21, "ROT-1")
-@pytest.mark.parametrize("point", ["P3", "P4", "P5"])
+@pytest.mark.parametrize("point", ["intent_written", "request_sent", "after_refresh"])
 @pytest.mark.parametrize("lose", [removed, replaced])
 def test_a_token_that_a_halted_process_is_spending_is_left_to_it_although_its_lock_file_went(
     two: tuple[Forge, Forge], server: AuthorizationServer, tmp_path: Path, point: str, lose: Callable[[Path], None]
@@ -183,7 +183,7 @@ def test_a_process_that_was_halted_after_the_commit_does_no_harm_to_what_others_
     two: tuple[Forge, Forge], server: AuthorizationServer, tmp_path: Path, lose: Callable[[Path], None]
 ) -> None:
     first, second = two
-    halted = first.begin("refresh", at="P7", act="SIGSTOP")
+    halted = first.begin("refresh", at="committed", act="SIGSTOP")
     until_halted(halted)
     lose(lock_file(tmp_path))
     assert [second.run("refresh").said["generation"] for _ in range(2)] == [3, 4]
@@ -294,8 +294,8 @@ def test_a_crowd_of_threads_and_processes_spends_each_refresh_token_once(
         monkeypatch.setenv(f"FRESHKEY_{name.upper()}_DIR", str(tmp_path / name))
     with OidcServer(access_token_seconds=crowd.lifetime) as server:
         home.use(server)
-        with home.keeper() as keeper, ScriptedPerson(browser=sign_in) as person:
-            keeper.login("me", ask=person)
+        with home.keeper() as keeper, ScriptedUser(browser=sign_in) as user:
+            keeper.login("me", interaction=user)
         reports = crowd.live(home)
 
         assert [report["errors"] for report in reports] == [[]] * crowd.programs * crowd.forks

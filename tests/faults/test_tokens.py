@@ -61,7 +61,7 @@ def pass_time(line: Line, keeper: Keeper, seconds: float, step: float = 1.0) -> 
     """Let time pass, with a caller and the timer at each step."""
     end = line.clock.elapsed() + seconds
     while line.clock.elapsed() < end:
-        line.beat(keeper)
+        line.run_once(keeper)
         line.clock.advance(step)
 
 
@@ -128,7 +128,7 @@ def test_a_sign_in_that_was_revoked_is_used_to_its_end_and_never_sent_again(line
                 each.refresh()
             with pytest.raises(LoginRequired):
                 each.get(refused=before)
-            line.beat(each)
+            line.run_once(each)
         line.clock.advance(700)
     line.clock.advance(200)
     for each in (keeper, another):
@@ -278,7 +278,7 @@ def test_a_server_whose_tokens_are_always_expired_is_asked_every_thirty_seconds_
     end = line.clock.elapsed() + TEN_MINUTES
     while line.clock.elapsed() < end:
         count = len(line.proxy.requests)
-        line.beat(keeper)
+        line.run_once(keeper)
         if line.clock.elapsed() - end + TEN_MINUTES < 280:
             assert keeper.get() == before, "served to its end"
         asked += [line.clock.elapsed()] * (len(line.proxy.requests) - count)

@@ -32,7 +32,7 @@ def test_a_keychain_that_is_locked_in_the_middle_of_a_renewal_is_waited_for(
             monkeypatch.setenv(name, value)
         with Forge(settings, tmp_path) as forge:
             assert works(server, forge.run("login"))
-            renewing = forge.begin("refresh", at="P5", act="SIGSTOP")
+            renewing = forge.begin("refresh", at="after_refresh", act="SIGSTOP")
             until_halted(renewing)
             keychain.lock()
             os.kill(renewing, signal.SIGCONT)
@@ -114,7 +114,7 @@ def test_a_disk_that_became_read_only_is_found_out_before_the_token_is_spent(
 
 
 @row(52, "ROT-3")
-@pytest.mark.parametrize("point", ["P1", "P2", "P3"])
+@pytest.mark.parametrize("point", ["before_lock", "lock_held", "intent_written"])
 def test_a_process_out_of_descriptors_loses_nothing(forge: Forge, server: AuthorizationServer, point: str) -> None:
     starved = forge.run("refresh", at=point, act="starving")
     assert starved.said["error"] in {"StoreUnavailable", "TransientError", "ConfigurationError"}, starved.said

@@ -17,9 +17,9 @@ from attrs import define, evolve, field
 
 from freshkey import _failpoints
 from freshkey._interprocess.hints import Hints, HintsFile
-from freshkey._interprocess.notifier import Bell
-from freshkey._plugins.hook_caller import Lifecycle
-from freshkey._renewal.context import Desk
+from freshkey._interprocess.notifier import ChangeNotifier
+from freshkey._plugins.hook_caller import HookCaller
+from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.rotation import Rotation
 from freshkey._stores.memory import MemoryItems
 from freshkey._stores.records.slots import SlottedStore
@@ -73,14 +73,14 @@ class Server:
     grants: int = 0
     reused: int = 0
 
-    def refresh(self, profile: Profile, credential: Credential, report: object) -> Credential:
+    def refresh(self, profile: Profile, credential: Credential, reporter: object) -> Credential:
         secret = credential.renewal_secret
         if secret is None or secret.reveal() != self.living:
             self.reused += 1
             raise LoginRequired("this token was used before")
         self.grants += 1
         self.living = f"rt-{self.grants + 1}"
-        _failpoints.hit("P4")
+        _failpoints.hit("request_sent")
         return evolve(
             cast("OAuthToken", credential),
             obtained=CLOCK.now(),
@@ -88,7 +88,7 @@ class Server:
             refresh_token=Secret(self.living),
         )
 
-    def look(self, profile: Profile, source: Source) -> None:
+    def detect(self, profile: Profile, source: Source) -> None:
         return None
 
 
@@ -104,7 +104,7 @@ class Shared:
     def write(self, hints: Hints) -> None:
         self.hints = hints
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         pass
 
 
@@ -196,20 +196,20 @@ def race(order: Sequence[int], monkeypatch: pytest.MonkeyPatch) -> tuple[Server,
     server, shared, items = Server(), Shared(), MemoryItems()
     items.item_limit = 900  # two items: the commit, and one before it
     store = SlottedStore(items, BatonLock(batons))
-    desk = Desk(
+    context = ProfileContext(
         profile=PROFILE,
         description=DESCRIPTION,
-        lifecycle=cast("Lifecycle", server),
+        hooks=cast("HookCaller", server),
         hints=cast("HintsFile", shared),
-        bell=cast("Bell", shared),
+        notifier=cast("ChangeNotifier", shared),
         clock=CLOCK,
         random=lambda: 0.0,
-        ask=None,
+        interaction=None,
         open_store=lambda: store,
     )
-    store.save(Record(generation=1, payload=desk.codec.encode(FIRST), written_at=0.0))
+    store.save(Record(generation=1, payload=context.codec.encode(FIRST), written_at=0.0))
     memories = [Memory(), Memory()]
-    works: list[Callable[[], Any]] = [Rotation(desk, memory, held=FIRST, generation=1).run for memory in memories]
+    works: list[Callable[[], Any]] = [Rotation(context, memory, held=FIRST, generation=1).run for memory in memories]
     batons.append(Baton(works))
     monkeypatch.setattr(_failpoints, "at", batons[0].wait)
     batons[0].follow(order)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from freshkey._interprocess.hints import LONGEST_PAUSE, Hints, HintsFile
 from freshkey._stores.records.chunks import HEADER_SPACE, Item, Slot, newest, read_slot, record_items
 from freshkey._stores.records.codec import Codec
-from freshkey._stores.records.intent_file import Witness
+from freshkey._stores.records.intent_file import IntentFile
 from freshkey.clock import Moment
 from freshkey.errors import FreshkeyError, RecordUnreadable
 from freshkey.model.credential import ApiKey, Credential, OAuthToken
@@ -303,9 +303,9 @@ def test_hints_of_a_newer_freshkey_are_used_as_far_as_they_are_known(state_dir: 
 @example(sealed("i", "[" * 50_000).encode())
 @example(sealed("r", '{"payload": null, "written_at": 0}').encode())
 def test_a_copy_of_an_intent_is_one_or_nothing(state_dir: Path, content: bytes) -> None:
-    witness = Witness(state_dir, "any")
-    witness.path.parent.mkdir(mode=0o700, exist_ok=True)
-    witness.path.write_bytes(content)
-    witness.path.chmod(0o600)
-    found = witness.read()
+    intent_file = IntentFile(state_dir, "any")
+    intent_file.path.parent.mkdir(mode=0o700, exist_ok=True)
+    intent_file.path.write_bytes(content)
+    intent_file.path.chmod(0o600)
+    found = intent_file.read()
     assert found is None or (found.generation == 3 and isinstance(found.token_hash, str))

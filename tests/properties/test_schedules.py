@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from freshkey import expiry
-from freshkey._renewal.retry import Policy, persistently
+from freshkey._renewal.retry import Policy, call_with_retry
 from freshkey.clock import Moment
 from freshkey.errors import (
     ConfigurationError,
@@ -144,7 +144,7 @@ def test_only_what_may_be_tried_again_is_within_the_budget_and_not_before_the_se
     stage = Stage(course, seconds)
     ended: object
     try:
-        ended = persistently(stage.call, policy, clock=stage, random=lambda: share, stop=lambda: False)
+        ended = call_with_retry(stage.call, policy, clock=stage, random=lambda: share, stop=lambda: False)
     except FreshkeyError as error:
         ended = error
 

@@ -39,7 +39,22 @@ SPELLS = ["server down 5", "server down 100", "server mute 20", "server mute 300
 SERVER = [*SPELLS, *(f"server {answer}" for answer in ANSWERS)]
 WORLD = ["pass 1", "pass 40", "pass 700", "lock elsewhere 10", "lock elsewhere 100", *TROUBLES, *SERVER]
 NEARBY = ["thread asks", *(f"sibling {verb}" for verb in DEEDS)]
-POINTS = ["P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "get", "set", "between", "delete", "connect", "sleep"]
+POINTS = [
+    "before_lock",
+    "lock_held",
+    "intent_written",
+    "request_sent",
+    "after_refresh",
+    "item_written",
+    "committed",
+    "read_back",
+    "get",
+    "set",
+    "between",
+    "delete",
+    "connect",
+    "sleep",
+]
 
 HAPPENINGS = st.builds(
     Happening,
@@ -65,7 +80,7 @@ class ThreeClients(RuleBasedStateMachine):
 
     @rule(client=CLIENTS, deed=st.sampled_from(sorted(DEEDS)), plan=PLANS)
     def do(self, client: int, deed: str, plan: list[Happening]) -> None:
-        self.machine.act(client, DEEDS[deed], plan, by_person=deed == "renews")
+        self.machine.act(client, DEEDS[deed], plan, by_user=deed == "renews")
 
     @rule(client=CLIENTS, plan=PLANS)
     def get_when_it_is_due(self, client: int, plan: list[Happening]) -> None:

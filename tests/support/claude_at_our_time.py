@@ -25,9 +25,9 @@ class AtOurTime:
         return describe(profile=profile, credential=credential)
 
     @hookimpl
-    def acquire(self, profile: Profile, source: Source, ask: Interaction) -> Credential:
-        return acquire(profile, source, ask, clock=self.clock)
+    def acquire(self, profile: Profile, source: Source, interaction: Interaction) -> Credential:
+        return acquire(profile, source, interaction, clock=self.clock)
 
     @hookimpl
-    def refresh(self, profile: Profile, credential: Credential, report: Reporter) -> Credential:
+    def refresh(self, profile: Profile, credential: Credential, reporter: Reporter) -> Credential:
         return renew(profile, credential, clock=self.clock)

@@ -22,7 +22,7 @@ from freshkey.model.description import Description, Inspection, Validity
 from freshkey.model.identity import Identity
 from freshkey.model.interaction import Approve, Reporter
 from freshkey.model.profile import Profile
-from freshkey.model.source import Sighting, Source
+from freshkey.model.source import Detected, Source
 from freshkey.secret import Secret
 from freshkey.testing import ManualClock
 
@@ -80,8 +80,8 @@ class FakeKeeper:
     emits: tuple[Event, ...] = ()
     exports: Mapping[str, Callable[[Credential], str]] = field(factory=dict)
     asked: list[tuple[object, ...]] = field(factory=list)
-    ask: Any = None
-    report: Reporter | None = None
+    interaction: Any = None
+    reporter: Reporter | None = None
     approve: Approve | None = None
     timeout: float | None = None
     closed: bool = False
@@ -115,13 +115,15 @@ class FakeKeeper:
         self._answer("get", profile, min_ttl)
         return self.credential
 
-    def login(self, profile: str, *, source: str | None = None, pasted: bool = False, ask: Any = None) -> Credential:
-        self.ask = ask
+    def login(
+        self, profile: str, *, source: str | None = None, pasted: bool = False, interaction: Any = None
+    ) -> Credential:
+        self.interaction = interaction
         self._answer("login", profile, "pasted" if pasted else source)
         return self.credential
 
-    def import_key(self, profile: str, service: str, username: str, *, report: Reporter) -> Credential:
-        self.report = report
+    def import_key(self, profile: str, service: str, username: str, *, reporter: Reporter) -> Credential:
+        self.reporter = reporter
         self._answer("import_key", profile, service, username)
         return self.credential
 
@@ -151,7 +153,7 @@ class FakeKeeper:
 
     def explain(self, profile: str | None) -> Explanation:
         self._answer("explain", profile)
-        sighting = Sighting(kind="API key", origin="environment variable APP_KEY", last_four="abcd")
+        detected = Detected(kind="API key", origin="environment variable APP_KEY", last_four="abcd")
         return Explanation(
             profile=profile or "me",
             selected_by="name given",
@@ -161,8 +163,8 @@ class FakeKeeper:
                 Choice(place="default", found=profile or "me", wins=True, why="default in config.toml, line 1"),
             ),
             steps=(
-                Step(source=VARIABLE, sighting=sighting, wins=True, why="the first that is there"),
-                Step(source=SIGN_IN, sighting=None, wins=False, why="'env' comes first"),
+                Step(source=VARIABLE, detected=detected, wins=True, why="the first that is there"),
+                Step(source=SIGN_IN, detected=None, wins=False, why="'env' comes first"),
             ),
         )
 

@@ -30,7 +30,7 @@ from freshkey._renewal.single_flight import process_is_exiting
 from freshkey._stores.encrypted_file.store import FileItems
 from freshkey._stores.keychain.store import KeyringItems
 from freshkey.cli import main
-from freshkey.testing import AuthorizationServer, ScriptedPerson
+from freshkey.testing import AuthorizationServer, ScriptedUser
 from freshkey.testing.browser import follow
 
 
@@ -204,10 +204,10 @@ def _leave(keeper: Keeper, verb: str, writing: int) -> None:
         atexit.register(lambda: os.write(writing, json.dumps(_answer(keeper, "refresh")).encode()))
     elif verb == "leave-daemon":
         threading.Thread(target=keeper.refresh, daemon=True).start()
-        while keeper._holding("me")._flight is None:
+        while keeper._open_profile("me")._future is None:
             time.sleep(0.001)
     else:
-        keeper._holding("me").ask(by_person=True)
+        keeper._open_profile("me").get(by_user=True)
 
 
 def _once(at: str, act: str) -> Callable[[str], None]:
@@ -245,7 +245,7 @@ def _configure(settings: dict[str, Any], home: Path) -> None:
 def _answer(keeper: Keeper, verb: str) -> dict[str, Any]:
     try:
         if verb == "login":
-            keeper.login(ask=ScriptedPerson(browser=follow))
+            keeper.login(interaction=ScriptedUser(browser=follow))
         elif verb == "refresh":
             keeper.refresh()
         credential = keeper.get()

@@ -18,11 +18,11 @@ from pathlib import Path
 import httpx
 
 from freshkey import Configuration, FreshkeyError, Keeper
-from freshkey.testing import AuthorizationServer, ScriptedPerson
+from freshkey.testing import AuthorizationServer, ScriptedUser
 from freshkey.testing.browser import approve_device, copy_code, follow
 
 
-def main(report: int, state_dir: Path) -> None:
+def main(reporter: int, state_dir: Path) -> None:
     logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
     secrets: set[str] = set()
     with AuthorizationServer() as server:
@@ -41,7 +41,7 @@ def main(report: int, state_dir: Path) -> None:
                 fail(keeper, server)
                 say(keeper.logout())
         secrets |= server.secrets()
-    os.write(report, json.dumps(sorted(secrets)).encode())
+    os.write(reporter, json.dumps(sorted(secrets)).encode())
 
 
 def say(*values: object) -> None:
@@ -52,18 +52,18 @@ def say(*values: object) -> None:
 
 
 def by_loopback(keeper: Keeper) -> None:
-    with ScriptedPerson(browser=follow) as person:
-        say(keeper.login(ask=person), person.opened, person.notices, person.prompts, person.progress_messages)
+    with ScriptedUser(browser=follow) as user:
+        say(keeper.login(interaction=user), user.opened, user.notices, user.prompts, user.progress_messages)
 
 
 def by_paste(keeper: Keeper) -> None:
-    with ScriptedPerson(paste=copy_code) as person:
-        say(keeper.login(ask=person), person.notices)
+    with ScriptedUser(paste=copy_code) as user:
+        say(keeper.login(interaction=user), user.notices)
 
 
 def by_device(keeper: Keeper) -> None:
-    with ScriptedPerson(device=approve_device) as person:
-        say(keeper.login(ask=person))
+    with ScriptedUser(device=approve_device) as user:
+        say(keeper.login(interaction=user))
 
 
 def use(keeper: Keeper, server: AuthorizationServer) -> None:
@@ -84,7 +84,7 @@ def fail(keeper: Keeper, server: AuthorizationServer) -> None:
     attempt(keeper.refresh)
     attempt(keeper.login)
     server.policy.consent = "deny"
-    attempt(lambda: keeper.login(ask=ScriptedPerson(browser=follow)))
+    attempt(lambda: keeper.login(interaction=ScriptedUser(browser=follow)))
     server.policy.consent = "approve"
 
 

@@ -73,11 +73,11 @@ class Provider:
         return self.on_describe() if credential is None else self.on_inspect()
 
     @hookimpl
-    def acquire(self, profile: Profile, source: Source, ask: Interaction) -> object:
+    def acquire(self, profile: Profile, source: Source, interaction: Interaction) -> object:
         return self.on_acquire()
 
     @hookimpl
-    def refresh(self, profile: Profile, credential: Credential, report: Reporter) -> object:
+    def refresh(self, profile: Profile, credential: Credential, reporter: Reporter) -> object:
         return self.on_refresh(credential)
 
 

@@ -2,11 +2,11 @@
 
 Arguments: what to do, how, the table of the profile ``me`` as JSON, and where configuration and state are kept.
 
-``children``: begin a renewal, and while it stands at P3 with the lock held, make one child that ends at once and one
+``children``: begin a renewal, and while it stands at ``intent_written`` with the lock held, make one child that ends at once and one
 that asks for a credential, then for a newer one. How is ``fork`` for `os.fork`, or ``multiprocessing-`` and one of its
 start methods. Prints a JSON line with what both got; see `Children`.
 
-``orphan``: begin a renewal, at P3 start a child that lives on, print its process id, and die by SIGKILL. How is
+``orphan``: begin a renewal, at ``intent_written`` start a child that lives on, print its process id, and die by SIGKILL. How is
 ``fork``, or ``program`` for another program with inherited files.
 """
 
@@ -88,7 +88,7 @@ def _text(credential: Credential) -> str:
 
 
 class _Renewal:
-    """A renewal that stands at P3 until it is told to go on."""
+    """A renewal that stands at ``intent_written`` until it is told to go on."""
 
     def __init__(self, keeper: Keeper) -> None:
         self._go = threading.Event()
@@ -96,7 +96,7 @@ class _Renewal:
         there = threading.Event()
 
         def halt(point: str) -> None:
-            if point == "P3":
+            if point == "intent_written":
                 there.set()
                 self._go.wait(PATIENCE)
 
@@ -123,7 +123,7 @@ def children(how: str, settings: dict[str, Any], home: Path) -> Children:
     renewal = _Renewal(keeper)
     _make(how, _end_at_once)[1]()
     ours, theirs = multiprocessing.Pipe()
-    pid, wait = _make(how, _ask, theirs, settings, home)
+    pid, wait = _make(how, _interaction, theirs, settings, home)
     first = _receive(ours)
     until_it_has_open(pid, lock_file(home))
     kept = not _can_lock(lock_file(home))
@@ -160,7 +160,7 @@ def _end_at_once() -> None:
     """Close every file that was inherited."""
 
 
-def _ask(connection: Connection, settings: dict[str, Any], home: Path) -> None:
+def _interaction(connection: Connection, settings: dict[str, Any], home: Path) -> None:
     _failpoints.at = None
     keeper = KEEPER or _keeper(settings, home)
     try:

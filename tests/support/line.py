@@ -18,7 +18,7 @@ from freshkey.model.description import Description, Inspection
 from freshkey.model.interaction import Interaction, Reporter
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
-from freshkey.testing import AuthorizationServer, ManualClock, ScriptedPerson
+from freshkey.testing import AuthorizationServer, ManualClock, ScriptedUser
 from freshkey.testing.browser import follow
 from freshkey_claude_oauth import describe
 from freshkey_claude_oauth.renewal import renew
@@ -57,11 +57,11 @@ class Claude:
         return describe(profile, credential)
 
     @hookimpl
-    def acquire(self, profile: Profile, source: Source, ask: Interaction) -> Credential:
-        return acquire(profile, source, ask, clock=self._clock)
+    def acquire(self, profile: Profile, source: Source, interaction: Interaction) -> Credential:
+        return acquire(profile, source, interaction, clock=self._clock)
 
     @hookimpl
-    def refresh(self, profile: Profile, credential: Credential, report: Reporter) -> Credential:
+    def refresh(self, profile: Profile, credential: Credential, reporter: Reporter) -> Credential:
         return renew(profile, credential, clock=self._clock)
 
 
@@ -122,7 +122,7 @@ class Line:
             providers={"claude_oauth": Claude(self.clock)},
             random=lambda: 0.0,
         )
-        keeper._timer.wake = lambda: None  # type: ignore[method-assign]
+        keeper._scheduler.wake = lambda: None  # type: ignore[method-assign]
         self._keepers.append(keeper)
         if sign_in:
             self._sign_in(keeper, names)
@@ -131,20 +131,20 @@ class Line:
     def _sign_in(self, keeper: Keeper, names: tuple[str, ...]) -> None:
         self.clock.stands = True
         for name in names:
-            with ScriptedPerson(browser=follow) as person:
-                keeper.login(name, ask=person)
+            with ScriptedUser(browser=follow) as user:
+                keeper.login(name, interaction=user)
         self.clock.stands = False
         self.settle(keeper)
         self.proxy.requests.clear()
 
     def settle(self, keeper: Keeper) -> None:
         """Wait until no renewal is under way."""
-        for holding in keeper.holdings():
-            until(lambda holding=holding: holding._flight is None, "rest")  # type: ignore[misc]
+        for managed in keeper.all_managed():
+            until(lambda managed=managed: managed._future is None, "rest")  # type: ignore[misc]
 
-    def beat(self, keeper: Keeper) -> None:
+    def run_once(self, keeper: Keeper) -> None:
         """Let a keeper's timer look once, and wait for what it started."""
-        keeper._timer.beat()
+        keeper._scheduler.run_once()
         self.settle(keeper)
 
     def stored(self) -> dict[str, bytes]:

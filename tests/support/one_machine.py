@@ -19,16 +19,15 @@ import pytest
 from attrs import define, field, frozen
 
 from freshkey import _failpoints, expiry
-from freshkey._accounts import login as login_module
-from freshkey._accounts import logout
+from freshkey._accounts import login, logout
 from freshkey._interprocess.hints import Hints, HintsFile
-from freshkey._interprocess.notifier import Bell
-from freshkey._plugins.hook_caller import Lifecycle
+from freshkey._interprocess.notifier import ChangeNotifier
+from freshkey._plugins.hook_caller import HookCaller
 from freshkey._renewal import managed
-from freshkey._renewal.context import Desk
-from freshkey._renewal.managed import Held, Holding
+from freshkey._renewal.context import ProfileContext
+from freshkey._renewal.managed import CacheEntry, ManagedCredential
 from freshkey._renewal.persist import PATIENCE
-from freshkey._renewal.single_flight import Flight
+from freshkey._renewal.single_flight import SharedFuture
 from freshkey._stores.records.chunks import newest, read_slot
 from freshkey._stores.records.slots import SlottedStore
 from freshkey.errors import FreshkeyError, GenerationConflict, LoginRequired, PluginBroken, StoreBusy, StoreUnavailable
@@ -74,7 +73,7 @@ class Action:
 
     client: Client
     plan: list[Happening]
-    by_person: bool = False
+    by_user: bool = False
     passed: Counter[str] = field(factory=Counter)
 
 
@@ -120,8 +119,9 @@ class Machine:
         self.clients = [Client(self) for _ in range(3)]
         self._patches = pytest.MonkeyPatch()
         self._patches.setattr(_failpoints, "at", self.step)
-        self._patches.setattr(managed, "launch", self._launch_later)
-        self._patches.setattr(login_module, "launch", _launch_at_once)
+        self._patches.setattr(managed, "run_in_thread", self._launch_later)
+        for module in (login, logout):
+            self._patches.setattr(module, "run_in_thread", _launch_at_once)
 
     def close(self) -> None:
         self._patches.undo()
@@ -129,11 +129,11 @@ class Machine:
     # --- what clients do --------------------------------------------------------------------------------------
 
     def act(
-        self, index: int, what: Callable[[Client], object], plan: Iterable[Happening] = (), *, by_person: bool = False
+        self, index: int, what: Callable[[Client], object], plan: Iterable[Happening] = (), *, by_user: bool = False
     ) -> FreshkeyError | None:
         """Let a client do something, and return how that failed; a client that dies is replaced by a new one."""
         client = self.clients[index]
-        around, self.acting = self.acting, Action(client, list(plan), by_person)
+        around, self.acting = self.acting, Action(client, list(plan), by_user)
         try:
             what(client)
         except Crashed:
@@ -182,17 +182,17 @@ class Machine:
                 self.held_elsewhere_until = self.clock.elapsed() + float(seconds)
             case ["sibling", verb] if self.acting is not None:
                 sibling = (self.clients.index(self.acting.client) + 1) % len(self.clients)
-                self.act(sibling, DEEDS[verb], by_person=verb == "renews")
+                self.act(sibling, DEEDS[verb], by_user=verb == "renews")
             case ["thread", "asks"] if self.acting is not None:
                 self.act(self.clients.index(self.acting.client), Client.ask_on_another_thread)
             case _:
                 raise ValueError(what)
 
-    def _launch_later(self, name: str, work: Callable[[Flight[T]], None]) -> Flight[T]:
-        flight: Flight[T] = Flight()
+    def _launch_later(self, name: str, work: Callable[[SharedFuture[T]], None]) -> SharedFuture[T]:
+        future: SharedFuture[T] = SharedFuture()
         assert self.acting is not None
-        self.acting.client.pending.append(lambda: work(flight))
-        return flight
+        self.acting.client.pending.append(lambda: work(future))
+        return future
 
     def restart(self, index: int) -> None:
         """Let a client end in peace, and another begin."""
@@ -263,7 +263,7 @@ class Machine:
         else:
             self.hints = hints
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         self._must_live()
 
     def _must_live(self) -> None:
@@ -312,82 +312,86 @@ class Client:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.dead = False
-        self.shown: Held | None = None
+        self.shown: CacheEntry | None = None
         self.events: list[Event] = []
         self.pending: list[Callable[[], None]] = []
         store = SlottedStore(MachineItems(machine), machine)
-        desk = Desk(
+        context = ProfileContext(
             profile=PROFILE,
             description=DESCRIPTION,
-            lifecycle=cast("Lifecycle", machine.server),
+            hooks=cast("HookCaller", machine.server),
             hints=cast("HintsFile", machine),
-            bell=cast("Bell", machine),
+            notifier=cast("ChangeNotifier", machine),
             clock=machine.clock,
             random=lambda: machine.random,
-            ask=None,
+            interaction=None,
             open_store=lambda: store,
         )
-        self.holding = Holding(desk, publish=self._publish, emit=self._hear_event, wake=lambda: None)
+        self.managed = ManagedCredential(context, publish=self._publish, emit=self._hear_event, wake=lambda: None)
 
     def must_live(self) -> None:
         if self.dead:
             raise Crashed
 
-    def get(self, *, refused: Credential | None = None, by_person: bool = False) -> None:
+    def get(self, *, refused: Credential | None = None, by_user: bool = False) -> None:
         """Ask for a credential, and wait for it if need be."""
-        answer = self._ask(refused=refused, by_person=by_person)
-        landed: list[float] = []
-        if isinstance(answer, Flight):
-            answer.listen(lambda: landed.append(self.machine.clock.elapsed()))
+        answer = self._interaction(refused=refused, by_user=by_user)
+        done: list[float] = []
+        if isinstance(answer, SharedFuture):
+            answer.add_done_callback(lambda: done.append(self.machine.clock.elapsed()))
         self._work()
-        if isinstance(answer, Flight):
-            self._check(answer.wait(0), landed[0])
+        if isinstance(answer, SharedFuture):
+            self._check(answer.wait(0), done[0])
 
     def ask_on_another_thread(self) -> None:
         """Ask while the process is busy; who can be served at once is."""
-        self._ask()
+        self._interaction()
 
     def renew(self) -> None:
-        self.get(by_person=True)
+        self.get(by_user=True)
 
     def be_refused(self) -> None:
         """A server answered the credential with a 401."""
         self.get(refused=self.shown.credential if self.shown else None)
 
     def tick(self) -> None:
-        self.holding.tick()
+        self.managed.tick()
         self._work()
 
-    def hear(self) -> None:
-        self.holding.hear()
+    def on_change(self) -> None:
+        self.managed.on_change()
         self._work()
 
     def sign_in(self) -> None:
-        login_module.sign_in(self.holding, source_id=None, ask=Person())
+        login.sign_in(self.managed, source_id=None, interaction=Person())
 
     def sign_out(self) -> None:
-        logout.sign_out(self.holding)
+        logout.sign_out(self.managed)
 
     @property
     def failure(self) -> FreshkeyError | None:
-        return self.holding._failure.error if self.holding._failure else None
+        return self.managed._failure.error if self.managed._failure else None
 
-    def _ask(self, *, refused: Credential | None = None, by_person: bool = False) -> Credential | Flight[Credential]:
+    def _interaction(
+        self, *, refused: Credential | None = None, by_user: bool = False
+    ) -> Credential | SharedFuture[Credential]:
         shown, now = self.shown, self.machine.clock.elapsed()
         try:
-            answer = self.holding.ask(refused=refused, by_person=by_person)
+            answer = self.managed.get(refused=refused, by_user=by_user)
         except FreshkeyError:
-            answer = Flight()
-            self._must_not_wait(shown, now, refused=refused, by_person=by_person)
+            answer = SharedFuture()
+            self._must_not_wait(shown, now, refused=refused, by_user=by_user)
             raise
-        if isinstance(answer, Flight):
-            self._must_not_wait(shown, now, refused=refused, by_person=by_person)
+        if isinstance(answer, SharedFuture):
+            self._must_not_wait(shown, now, refused=refused, by_user=by_user)
         else:
             self._check(answer, now)
         return answer
 
-    def _must_not_wait(self, shown: Held | None, now: float, *, refused: Credential | None, by_person: bool) -> None:
-        if shown is not None and now < shown.ends_at and refused is None and not by_person:
+    def _must_not_wait(
+        self, shown: CacheEntry | None, now: float, *, refused: Credential | None, by_user: bool
+    ) -> None:
+        if shown is not None and now < shown.expires_at and refused is None and not by_user:
             self.machine.blame("I6", "a caller had to wait or failed although what is held is valid")
 
     def _work(self) -> None:
@@ -402,11 +406,11 @@ class Client:
         if self.machine.server.ends[number_of(credential)] <= now:
             self.machine.blame("expiry", "an expired token was handed out")
 
-    def _publish(self, held: Held | None) -> None:
+    def _publish(self, held: CacheEntry | None) -> None:
         machine, before = self.machine, self.shown
         self.shown = held
         signed_in = machine.durable.record is not None and machine.durable.record.payload is not None
-        if held is None and before is not None and signed_in and machine.clock.elapsed() < before.ends_at:
+        if held is None and before is not None and signed_in and machine.clock.elapsed() < before.expires_at:
             machine.blame("I6", "what is held was dropped, and nobody has signed out")
         if held is None or self.dead:
             return
@@ -471,7 +475,7 @@ class MachineItems:
 DEEDS: dict[str, Callable[[Client], object]] = {
     "asks": Client.get,
     "ticks": Client.tick,
-    "hears": Client.hear,
+    "hears": Client.on_change,
     "renews": Client.renew,
     "refused": Client.be_refused,
 }
@@ -489,10 +493,10 @@ def _number_in(snapshot: Snapshot) -> int | None:
     return int(found[1]) if found else None
 
 
-def _launch_at_once(name: str, work: Callable[[Flight[Any]], None]) -> Flight[Any]:
-    flight: Flight[Any] = Flight()
+def _launch_at_once(name: str, work: Callable[[SharedFuture[Any]], None]) -> SharedFuture[Any]:
+    future: SharedFuture[Any] = SharedFuture()
     try:
-        work(flight)
+        work(future)
     except FreshkeyError as error:
-        flight.crash(error)
-    return flight
+        future.set_error(error)
+    return future

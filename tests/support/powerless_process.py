@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from freshkey import Configuration, FreshkeyError, Keeper
-from freshkey.testing import ScriptedPerson
+from freshkey.testing import ScriptedUser
 from freshkey.testing.browser import follow
 
 
@@ -26,13 +26,13 @@ def _keeper(settings: dict[str, object], state: Path) -> Keeper:
 def main(settings: dict[str, object], home: Path) -> None:
     """Sign in twice, once as each user, then renew without the right to write."""
     warm = _keeper(settings, home / "warm")
-    warm.login(ask=ScriptedPerson(browser=follow))
+    warm.login(interaction=ScriptedUser(browser=follow))
     warm.refresh()
     state = home / "state"
     os.chown(home, NOBODY, NOBODY)
     os.seteuid(NOBODY)
     keeper = _keeper(settings, state)
-    keeper.login(ask=ScriptedPerson(browser=follow))
+    keeper.login(interaction=ScriptedUser(browser=follow))
     (state / "store").chmod(0o500)
     try:
         keeper.refresh()

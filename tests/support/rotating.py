@@ -18,7 +18,7 @@ from attrs import evolve, frozen
 from freshkey._config.configuration import Configuration
 from freshkey._http import circuit_breaker
 from freshkey._interprocess.lock import ThreadLock
-from freshkey._renewal.context import Desk
+from freshkey._renewal.context import ProfileContext
 from freshkey._stores.memory import MemoryItems
 from freshkey._stores.records.slots import SlottedStore
 from freshkey.clock import Clock
@@ -29,9 +29,9 @@ from freshkey.keeper import Keeper
 from freshkey.model.credential import Credential, OAuthToken
 from freshkey.model.description import Description, Inspection, Validity
 from freshkey.model.identity import Identity
-from freshkey.model.interaction import Interaction, Quiet, Reporter, is_attended
+from freshkey.model.interaction import Interaction, LoggingReporter, Reporter, is_attended
 from freshkey.model.profile import Profile
-from freshkey.model.source import Sighting, Source
+from freshkey.model.source import Detected, Source
 from freshkey.model.storage import CredentialStore, Intent, Record, Snapshot
 from freshkey.secret import Secret
 from freshkey.testing import ManualClock
@@ -61,7 +61,7 @@ class Settings:
     """Settings of the provider: none."""
 
 
-class Person(Quiet):
+class Person(LoggingReporter):
     """Somebody who agrees to everything, and counts how often they were asked."""
 
     def __init__(self, *, declines: bool = False, agrees: bool = True) -> None:
@@ -156,11 +156,11 @@ class RotatingProvider:
             formats=self.formats,
             sources=(
                 Source(
-                    id=VARIABLE, title="A variable", owned=False, handed_in=True, needs_consent=True, look=self._look
+                    id=VARIABLE, title="A variable", owned=False, handed_in=True, needs_consent=True, detect=self._look
                 ),
                 Source(id=SIGN_IN, title="A sign-in", owned=True, interactive=True),
                 *(
-                    [Source(id=MACHINE, title="This machine", owned=True, look=_look_at_machine)]
+                    [Source(id=MACHINE, title="This machine", owned=True, detect=_look_at_machine)]
                     if self.machine
                     else []
                 ),
@@ -171,12 +171,12 @@ class RotatingProvider:
         )
 
     @hookimpl
-    def acquire(self, profile: Profile, source: Source, ask: Interaction) -> Credential:
+    def acquire(self, profile: Profile, source: Source, interaction: Interaction) -> Credential:
         self.acquired.append(source.id)
         self.journal.append(f"acquire {source.id}")
-        self.attended.append(is_attended(ask))
+        self.attended.append(is_attended(interaction))
         if self.says is not None:
-            ask.notice(self.says)
+            interaction.notice(self.says)
         if self.acquire_error is not None:
             raise self.acquire_error
         if source.id == VARIABLE:
@@ -192,7 +192,7 @@ class RotatingProvider:
         if source.id == MACHINE:
             with self._mutex:
                 return evolve(self._issue(), refresh_token=None)
-        ask.open_url("https://as.example.com/authorize")
+        interaction.open_url("https://as.example.com/authorize")
         with self._mutex:
             if self.revoked:
                 self.living.clear()
@@ -200,7 +200,7 @@ class RotatingProvider:
             return self._issue()
 
     @hookimpl
-    def refresh(self, profile: Profile, credential: Credential, report: Reporter) -> Credential:
+    def refresh(self, profile: Profile, credential: Credential, reporter: Reporter) -> Credential:
         assert isinstance(credential, OAuthToken)
         assert credential.refresh_token is not None
         self.journal.append("refresh")
@@ -230,10 +230,10 @@ class RotatingProvider:
             self.living.clear()
             return self._issue()
 
-    def _look(self, profile: Profile) -> Sighting | None:
+    def _look(self, profile: Profile) -> Detected | None:
         if self.variable is None:
             return None
-        return Sighting(kind="token", origin="a variable", fingerprint=Secret(self.variable).fingerprint())
+        return Detected(kind="token", origin="a variable", fingerprint=Secret(self.variable).fingerprint())
 
     def _rotate(self, token: str) -> OAuthToken:
         if token in self.living and not self.revoked:
@@ -278,19 +278,19 @@ class Telling(RotatingProvider):
     wants_a_person = False
 
     @hookimpl
-    def acquire(self, profile: Profile, source: Source, ask: Interaction) -> Credential:
-        ask.notice(f"acquiring for {profile.name}")
+    def acquire(self, profile: Profile, source: Source, interaction: Interaction) -> Credential:
+        interaction.notice(f"acquiring for {profile.name}")
         if self.wants_a_person:
-            ask.open_url("https://as.example.com")
-        return super().acquire(profile, source, ask)
+            interaction.open_url("https://as.example.com")
+        return super().acquire(profile, source, interaction)
 
     @hookimpl
-    def refresh(self, profile: Profile, credential: Credential, report: Reporter) -> Credential:
-        report.notice(f"renewing for {profile.name}")
-        return super().refresh(profile, credential, report)
+    def refresh(self, profile: Profile, credential: Credential, reporter: Reporter) -> Credential:
+        reporter.notice(f"renewing for {profile.name}")
+        return super().refresh(profile, credential, reporter)
 
 
-class Listener(Quiet):
+class Listener(LoggingReporter):
     """Somebody who remembers notices."""
 
     def __init__(self) -> None:
@@ -300,8 +300,8 @@ class Listener(Quiet):
         self.heard.append(message)
 
 
-def _look_at_machine(profile: Profile) -> Sighting:
-    return Sighting(kind="key", origin="this machine")
+def _look_at_machine(profile: Profile) -> Detected:
+    return Detected(kind="key", origin="this machine")
 
 
 class FailingStore:
@@ -376,9 +376,9 @@ class World:
         self.provider = RotatingProvider(self.clock, self.journal, self.store)
         self.random = 0.0
         self.keepers: list[Keeper] = []
-        self.person = Person()
+        self.user = Person()
 
-    def keeper(self, *, timer: bool = False, **arguments: Any) -> Keeper:
+    def keeper(self, *, scheduler: bool = False, **arguments: Any) -> Keeper:
         """Return a keeper with the profile ``me``; without a timer, `beat` is what moves it."""
         profiles = {"me": {"provider": "rotating"}, "also-me": {"provider": "rotating"}}
         configuration = Configuration.of(profiles, state_dir=self.state_dir, default="me")
@@ -389,27 +389,27 @@ class World:
             random=lambda: self.random,
             **arguments,
         )
-        if not timer:
-            keeper._timer.wake = lambda: None  # type: ignore[method-assign]
+        if not scheduler:
+            keeper._scheduler.wake = lambda: None  # type: ignore[method-assign]
         self.keepers.append(keeper)
         return keeper
 
     def signed_in(self, **arguments: Any) -> Keeper:
         """Return a keeper that has just signed in."""
         keeper = self.keeper(**arguments)
-        keeper.login("me", ask=self.person)
+        keeper.login("me", interaction=self.user)
         self.settle(keeper)
         return keeper
 
     def settle(self, *keepers: Keeper) -> None:
         """Wait until nothing is under way any more."""
         for keeper in keepers or tuple(self.keepers):
-            for holding in keeper.holdings():
-                until(lambda holding=holding: holding._flight is None and not holding._looking, "rest")  # type: ignore[misc]
+            for managed in keeper.all_managed():
+                until(lambda managed=managed: managed._future is None and not managed._looking, "rest")  # type: ignore[misc]
 
-    def beat(self, keeper: Keeper) -> float:
+    def run_once(self, keeper: Keeper) -> float:
         """Let a keeper's timer look once, wait for what it started, and return when it wants to look again."""
-        wait = keeper._timer.beat()
+        wait = keeper._scheduler.run_once()
         self.settle(keeper)
         assert wait is not None
         return wait
@@ -419,7 +419,7 @@ class World:
         end = self.clock.elapsed() + seconds
         looks = 0
         while self.clock.elapsed() < end:
-            wait = min(self.beat(keeper) for keeper in keepers)
+            wait = min(self.run_once(keeper) for keeper in keepers)
             looks += 1
             self.clock.advance(min(max(wait, 0.05), end - self.clock.elapsed()))
         return looks
@@ -444,15 +444,15 @@ class World:
         self.provider.script.clear()
         self.store.failing.clear()
         for keeper in self.keepers:
-            keeper._timer.stop()
+            keeper._scheduler.stop()
         until(self._at_rest, "rest at the end of the test")
         for keeper in self.keepers:
             keeper.close()
 
     def _at_rest(self) -> bool:
         self.clock.advance(60.0)
-        holdings = [holding for keeper in self.keepers for holding in keeper.holdings()]
-        return all(holding._flight is None and not holding._looking for holding in holdings)
+        all_managed = [managed for keeper in self.keepers for managed in keeper.all_managed()]
+        return all(managed._future is None and not managed._looking for managed in all_managed)
 
 
 class Asking:
@@ -480,17 +480,17 @@ def token_of(credential: Credential) -> str:
     return credential.token.reveal()
 
 
-def break_host(desk: Desk) -> None:
+def break_host(context: ProfileContext) -> None:
     """Let the authorization server have failed so often that it is left alone for a while."""
     for _ in range(circuit_breaker.FAILURES_TO_OPEN):
-        desk.guard.note("as.example.com", TransientError("no route"))
+        context.breaker.note("as.example.com", TransientError("no route"))
 
 
 def call_host() -> None:
     """Begin a request to the authorization server; a step of `RotatingProvider.script`."""
-    visit = circuit_breaker.current()
-    assert visit is not None
-    visit.begin("as.example.com")
+    guarded = circuit_breaker.current()
+    assert guarded is not None
+    guarded.begin("as.example.com")
 
 
 def collect(keeper: Keeper) -> list[Event]:

@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 
 from freshkey import Configuration, Keeper, _failpoints
-from freshkey._renewal.single_flight import Flight
+from freshkey._renewal.single_flight import SharedFuture
 
 
 def main(settings: dict[str, object], state: Path) -> None:
@@ -26,15 +26,15 @@ def main(settings: dict[str, object], state: Path) -> None:
     usual = resource.getrlimit(resource.RLIMIT_NOFILE)
 
     def starve(point: str) -> None:
-        if point == "P5":
+        if point == "after_refresh":
             resource.setrlimit(resource.RLIMIT_NOFILE, (3, usual[1]))
             threading.Timer(0.5, lambda: resource.setrlimit(resource.RLIMIT_NOFILE, usual)).start()
 
     _failpoints.at = starve
-    flight = keeper._holding("me").ask(by_person=True)
-    assert isinstance(flight, Flight)
+    future = keeper._open_profile("me").get(by_user=True)
+    assert isinstance(future, SharedFuture)
     meanwhile = keeper.get().token is not None
-    flight.wait(30)
+    future.wait(30)
     told = {"meanwhile": meanwhile, "generation": keeper.status().generation, "before": before, "after": _count()}
     os.write(1, json.dumps(told).encode() + b"\n")
 

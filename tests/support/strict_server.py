@@ -13,7 +13,7 @@ from freshkey.errors import LoginRequired, OutcomeUnknown, PluginBroken, Provide
 from freshkey.model.credential import Credential, OAuthToken
 from freshkey.model.interaction import Interaction
 from freshkey.model.profile import Profile
-from freshkey.model.source import Sighting, Source
+from freshkey.model.source import Detected, Source
 from freshkey.secret import Secret
 
 
@@ -36,7 +36,7 @@ class Request:
 
     at: float
     number: int
-    by_person: bool
+    by_user: bool
 
 
 class StrictServer:
@@ -76,10 +76,10 @@ class StrictServer:
 
     # --- what clients see -------------------------------------------------------------------------------------
 
-    def look(self, profile: Profile, source: Source) -> Sighting | None:
+    def detect(self, profile: Profile, source: Source) -> Detected | None:
         return None
 
-    def acquire(self, profile: Profile, source: Source, ask: Interaction) -> Credential:
+    def acquire(self, profile: Profile, source: Source, interaction: Interaction) -> Credential:
         self.machine.step("sign-in")
         self._must_be_up()
         number = self._issue(len(self.ends) + 1)
@@ -91,7 +91,7 @@ class StrictServer:
         self.dead.add(self.family[_number(credential)])
         return True
 
-    def refresh(self, profile: Profile, credential: Credential, report: object) -> Credential:
+    def refresh(self, profile: Profile, credential: Credential, reporter: object) -> Credential:
         number = _number(credential)
         self.machine.step("connect")
         self._must_be_up()
@@ -110,7 +110,7 @@ class StrictServer:
         if self._under("ill"):
             mode = "fails"
         if mode == "slow":
-            _failpoints.hit("P4")
+            _failpoints.hit("request_sent")
         if mode == "vanishes":
             raise OutcomeUnknown("the request was lost")
         _turn_down(mode)
@@ -121,7 +121,7 @@ class StrictServer:
                 raise OutcomeUnknown("the refusal was lost") from None
             raise
         if mode != "slow":
-            _failpoints.hit("P4")
+            _failpoints.hit("request_sent")
         if mode == "loses" or self._under("mute"):
             raise OutcomeUnknown("the answer was lost")
         if mode == "breaks":
@@ -203,14 +203,14 @@ class StrictServer:
             machine.blame("I2", f"token {number} was sent after a sign-out")
         if self.unanswered[number] >= MOST_LOSSES and not machine.may_have_lost_an_intent:
             machine.blame("I3", f"token {number} was sent again after {self.unanswered[number]} answers were lost")
-        by_person = machine.acting is not None and machine.acting.by_person
-        self.requests.append(Request(now, number, by_person))
+        by_user = machine.acting is not None and machine.acting.by_user
+        self.requests.append(Request(now, number, by_user))
         self._judge_pace(now)
 
     def _judge_pace(self, now: float) -> None:
         machine = self.machine
         begin = now - expiry.attempt_floor(self.lifetime)
-        recent = [request for request in self.requests if request.at > begin and not request.by_person]
+        recent = [request for request in self.requests if request.at > begin and not request.by_user]
         # Whoever dies tells nobody to wait, and where hints cannot be kept each client has only its own pace.
         clients = len(machine.clients) if machine.hints_failed > begin - expiry.LONGEST_PAUSE else 1
         clients += sum(death > begin for death in machine.deaths)

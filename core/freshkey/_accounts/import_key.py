@@ -9,10 +9,10 @@ from attrs import evolve, frozen
 
 from freshkey._accounts import login as login_module
 from freshkey._accounts import status
-from freshkey._stores.keychain.prompts import somebody_there
+from freshkey._stores.keychain.prompts import user_present
 from freshkey.errors import ConfigurationError, StoreError, StoreUnavailable, about, frameless
 from freshkey.model.credential import Credential
-from freshkey.model.interaction import Nobody, Reporter
+from freshkey.model.interaction import NonInteractive, Reporter
 from freshkey.model.profile import Profile
 from freshkey.secret import Secret
 
@@ -20,8 +20,8 @@ from freshkey.secret import Secret
 if TYPE_CHECKING:
     import threading
 
-    from freshkey._renewal.context import Desk
-    from freshkey._renewal.managed import Holding
+    from freshkey._renewal.context import ProfileContext
+    from freshkey._renewal.managed import ManagedCredential
     from freshkey._stores.keychain.store import KeyringItems
 
 FORGETFUL = "memory"
@@ -29,7 +29,7 @@ FORGETFUL = "memory"
 
 
 @frozen(kw_only=True)
-class Foreign:
+class ForeignItem:
     """An item of the keychain that is not freshkey's own.
 
     Attributes:
@@ -86,8 +86,8 @@ class Foreign:
 class _Giver:
     """An interaction that hands in what an item holds, and answers nothing else."""
 
-    def __init__(self, item: Foreign, profile: str, report: Reporter) -> None:
-        nobody = Nobody(profile, report)
+    def __init__(self, item: ForeignItem, profile: str, reporter: Reporter) -> None:
+        nobody = NonInteractive(profile, reporter)
         self.progress, self.line, self.notice = nobody.progress, nobody.line, nobody.notice
         self.confirm, self.open_url, self.show_device_code = nobody.confirm, nobody.open_url, nobody.show_device_code
         self._item = item
@@ -107,42 +107,42 @@ class _Giver:
         return self.key
 
 
-def import_key(holding: Holding, item: Foreign, report: Reporter) -> Credential:
+def import_key(managed: ManagedCredential, item: ForeignItem, reporter: Reporter) -> Credential:
     """Keep the key of another program's item for a profile, read it back, and only then delete the item.
 
     Args:
-        holding: The profile.
+        managed: The profile.
         item: The item.
-        report: Hears of each step.
+        reporter: Hears of each step.
 
     Raises:
         FreshkeyError: It was not possible; the item is still there.
     """
-    with about(holding.desk.profile.name):
-        _refuse_to_forget(holding.desk)
-        giver = _Giver(item, holding.desk.profile.name, report)
-        credential = login_module.sign_in(holding, pasted=True, ask=giver)
-        with somebody_there():
-            _read_back(holding, credential, item)
-            report.progress(f"The key is kept in the store {holding.desk.store.kind}, and was read back")
+    with about(managed.context.profile.name):
+        _refuse_to_forget(managed.context)
+        giver = _Giver(item, managed.context.profile.name, reporter)
+        credential = login_module.sign_in(managed, pasted=True, interaction=giver)
+        with user_present():
+            _read_back(managed, credential, item)
+            reporter.progress(f"The key is kept in the store {managed.context.store.kind}, and was read back")
             _delete(giver.key, item)
-        report.progress(f"Deleted {item.name}")
+        reporter.progress(f"Deleted {item.name}")
         return credential
 
 
-def _refuse_to_forget(desk: Desk) -> None:
-    if not desk.profile.bare and desk.store.kind == FORGETFUL:
+def _refuse_to_forget(context: ProfileContext) -> None:
+    if not context.profile.bare and context.store.kind == FORGETFUL:
         message = f"the store {FORGETFUL!r} forgets the key, and the only other copy would be deleted"
         raise ConfigurationError(message, hint="Choose another store")
 
 
-def _read_back(holding: Holding, credential: Credential, item: Foreign) -> None:
-    stored = status.stored_credential(holding)
+def _read_back(managed: ManagedCredential, credential: Credential, item: ForeignItem) -> None:
+    stored = status.stored_credential(managed)
     if stored is None or not stored.authorises_like(credential):
         raise StoreUnavailable(f"the key is not in the store yet; {item.name} was left alone", hint="Try again")
 
 
-def _delete(key: Secret | None, item: Foreign) -> None:
+def _delete(key: Secret | None, item: ForeignItem) -> None:
     try:
         if key is not None:
             item.delete(key)

@@ -9,20 +9,20 @@ from attrs import evolve
 
 from freshkey._renewal.persist import PATIENCE
 from freshkey._renewal.rotation import LOCK_PATIENCE, Rotation, decode
-from freshkey._renewal.single_flight import Flight, launch
+from freshkey._renewal.single_flight import SharedFuture, run_in_thread
 from freshkey._sources import precedence
 from freshkey._stores.keychain import prompts
-from freshkey._stores.keychain.prompts import somebody_there
+from freshkey._stores.keychain.prompts import user_present
 from freshkey.errors import FreshkeyError, about
 from freshkey.model.credential import Credential
 from freshkey.model.identity import Identity
-from freshkey.model.interaction import Interaction, Nobody
+from freshkey.model.interaction import Interaction, NonInteractive
 from freshkey.model.storage import Snapshot
 
 
 if TYPE_CHECKING:
-    from freshkey._renewal.context import Desk
-    from freshkey._renewal.managed import Holding
+    from freshkey._renewal.context import ProfileContext
+    from freshkey._renewal.managed import ManagedCredential
 
 
 WAIT = LOCK_PATIENCE + PATIENCE + 5.0
@@ -30,53 +30,57 @@ WAIT = LOCK_PATIENCE + PATIENCE + 5.0
 """Seconds to wait until a credential is kept: for the lock, for the save, and a little; more where one may be asked."""
 
 
-def sign_in(holding: Holding, *, source_id: str | None = None, pasted: bool = False, ask: Interaction) -> Credential:
+def sign_in(
+    managed: ManagedCredential, *, source_id: str | None = None, pasted: bool = False, interaction: Interaction
+) -> Credential:
     """Get a credential with a person's help, and keep it.
 
     The store is proven to be writable before the person is asked for anything but the keychain's password.
 
     Args:
-        holding: The profile.
+        managed: The profile.
         source_id: Id of the source to use; None chooses the profile's, else the first owned one.
         pasted: The source is the one for a secret that the person hands in.
-        ask: The person.
+        interaction: The person.
 
     Raises:
         FreshkeyError: It was not possible; nothing that was stored is lost.
     """
-    desk = holding.desk
-    profile = desk.profile if source_id is None else evolve(desk.profile, source=source_id)
+    context = managed.context
+    profile = context.profile if source_id is None else evolve(context.profile, source=source_id)
     choose = precedence.pasted_source if pasted else precedence.sign_in_source
-    source = choose(profile, desk.description)
-    with somebody_there(there=not isinstance(ask, Nobody)):
-        with about(desk.profile.name):
-            desk.store.probe()
-        credential = desk.lifecycle.acquire(desk.profile, source, ask)
+    source = choose(profile, context.description)
+    with user_present(there=not isinstance(interaction, NonInteractive)):
+        with about(context.profile.name):
+            context.store.probe()
+        credential = context.hooks.acquire(context.profile, source, interaction)
         # On a thread that outlives an interrupted caller: the credential exists, so it is kept.
-        context = contextvars.copy_context()
-        flight: Flight[Credential] = launch("sign-in", lambda flight: context.run(_keep, flight, holding, credential))
-        return flight.wait(WAIT + prompts.PATIENCE)
+        caller = contextvars.copy_context()
+        future: SharedFuture[Credential] = run_in_thread(
+            "sign-in", lambda future: caller.run(_keep, future, managed, credential)
+        )
+        return future.wait(WAIT + prompts.PATIENCE)
 
 
-def _keep(flight: Flight[Credential], holding: Holding, credential: Credential) -> None:
-    desk = holding.desk
+def _keep(future: SharedFuture[Credential], managed: ManagedCredential, credential: Credential) -> None:
+    context = managed.context
     try:
-        with about(desk.profile.name), desk.store.lock(LOCK_PATIENCE):
+        with about(context.profile.name), context.store.lock(LOCK_PATIENCE):
             # An emptied store counts on from where it was: a lower generation would be news to nobody.
-            before = desk.store.load()
-            generation = (before.generation or desk.hints.read().generation) + 1
-            credential = evolve(credential, identity=credential.identity.completed_by(_known_identity(desk, before)))
-            flight.land(Rotation(desk, holding).keep_owned(credential, generation))
+            before = context.store.load()
+            generation = (before.generation or context.hints.read().generation) + 1
+            credential = evolve(credential, identity=credential.identity.completed_by(_known_identity(context, before)))
+            future.set_result(Rotation(context, managed).keep_owned(credential, generation))
     finally:
-        holding.announce()
+        managed.announce()
 
 
-def _known_identity(desk: Desk, snapshot: Snapshot) -> Identity:
+def _known_identity(context: ProfileContext, snapshot: Snapshot) -> Identity:
     """Return whose the last sign-in was: a profile call that fails this time does not lose a known plan."""
     if snapshot.record is None or snapshot.record.payload is None:
         return Identity()
     try:
-        return decode(desk, snapshot.record.payload).identity
+        return decode(context, snapshot.record.payload).identity
     except FreshkeyError:
         # Of another provider or server, or corrupt: it is replaced now.
         return Identity()

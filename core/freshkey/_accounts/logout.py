@@ -8,7 +8,7 @@ from freshkey._accounts.login import WAIT
 from freshkey._interprocess.hints import Hints
 from freshkey._renewal.persist import PATIENCE
 from freshkey._renewal.rotation import LOCK_PATIENCE, decode
-from freshkey._renewal.single_flight import Flight, launch
+from freshkey._renewal.single_flight import SharedFuture, run_in_thread
 from freshkey.errors import ConfigurationError, FreshkeyError, about
 from freshkey.events import SignedOut
 from freshkey.model.storage import Record
@@ -16,46 +16,46 @@ from freshkey.secret import Secret
 
 
 if TYPE_CHECKING:
-    from freshkey._renewal.context import Desk
-    from freshkey._renewal.managed import Holding
+    from freshkey._renewal.context import ProfileContext
+    from freshkey._renewal.managed import ManagedCredential
 
 
-def sign_out(holding: Holding) -> SignedOut:
+def sign_out(managed: ManagedCredential) -> SignedOut:
     """Revoke the owned credential of a profile, then remove it; it is removed even if it cannot be revoked.
 
     Raises:
         ConfigurationError: Bare mode leaves alone what is kept.
         StoreError: The store cannot be written; the credential is still there.
     """
-    if holding.desk.profile.bare:
+    if managed.context.profile.bare:
         message = "bare mode leaves alone what is kept"
-        raise ConfigurationError(message, profile=holding.desk.profile.name, hint="Leave bare mode to sign out")
-    flight: Flight[SignedOut] = launch("sign-out", lambda flight: _remove(flight, holding))
-    return flight.wait(WAIT + PATIENCE)
+        raise ConfigurationError(message, profile=managed.context.profile.name, hint="Leave bare mode to sign out")
+    future: SharedFuture[SignedOut] = run_in_thread("sign-out", lambda future: _remove(future, managed))
+    return future.wait(WAIT + PATIENCE)
 
 
-def _remove(flight: Flight[SignedOut], holding: Holding) -> None:
-    desk = holding.desk
+def _remove(future: SharedFuture[SignedOut], managed: ManagedCredential) -> None:
+    context = managed.context
     try:
-        with about(desk.profile.name), desk.store.lock(LOCK_PATIENCE):
-            snapshot = desk.store.load()
+        with about(context.profile.name), context.store.lock(LOCK_PATIENCE):
+            snapshot = context.store.load()
             if snapshot.record is None or snapshot.record.payload is None:
-                event = SignedOut(profile=desk.profile.name, revoked=None, detail="nobody was signed in")
+                event = SignedOut(profile=context.profile.name, revoked=None, detail="nobody was signed in")
             else:
-                event = _revoke(desk, snapshot.record.payload)
-                _bury(desk, snapshot.generation + 1)
-            holding.drop(event)
-        flight.land(event)
+                event = _revoke(context, snapshot.record.payload)
+                _bury(context, snapshot.generation + 1)
+            managed.drop(event)
+        future.set_result(event)
     finally:
-        holding.announce()
+        managed.announce()
 
 
-def _revoke(desk: Desk, payload: Secret) -> SignedOut:
+def _revoke(context: ProfileContext, payload: Secret) -> SignedOut:
     """End the credential at the provider, and say how that went."""
-    name = desk.profile.name
+    name = context.profile.name
     try:
-        credential = decode(desk, payload)
-        revoked = desk.lifecycle.revoke(desk.description, desk.profile, credential)
+        credential = decode(context, payload)
+        revoked = context.hooks.revoke(context.description, context.profile, credential)
     except FreshkeyError as error:
         detail = f"removed here, but not revoked at the provider: {error.message}"
         return SignedOut(profile=name, revoked=False, detail=detail)
@@ -64,8 +64,8 @@ def _revoke(desk: Desk, payload: Secret) -> SignedOut:
     return SignedOut(profile=name, revoked=True, detail="revoked at the provider and removed here")
 
 
-def _bury(desk: Desk, generation: int) -> None:
+def _bury(context: ProfileContext, generation: int) -> None:
     """Write a tombstone as the next generation, and let every process know."""
-    desk.store.save(Record(generation=generation, payload=None, written_at=desk.clock.now().wall))
-    desk.hints.write(Hints(generation=generation))
-    desk.bell.ring()
+    context.store.save(Record(generation=generation, payload=None, written_at=context.clock.now().wall))
+    context.hints.write(Hints(generation=generation))
+    context.notifier.notify()

@@ -14,7 +14,7 @@ from freshkey.model.profile import Profile
 
 
 if TYPE_CHECKING:
-    from freshkey._renewal.managed import Holding
+    from freshkey._renewal.managed import ManagedCredential
 
 
 @frozen(kw_only=True)
@@ -42,43 +42,43 @@ class Status:
     last_error: str | None
 
 
-def status(holding: Holding) -> Status:
+def status(managed: ManagedCredential) -> Status:
     """Say how a profile stands, from memory, the store and the hints of other processes; no network.
 
     Raises:
         StoreError: What is stored had to be read and cannot be.
     """
-    desk = holding.desk
+    context = managed.context
     why: str | None = None
     try:
-        winner, credential, generation = Rotation(desk, holding).survey()
+        winner, credential, generation = Rotation(context, managed).read()
     except LoginRequired as error:
         winner, credential, generation, why = None, None, 0, error.message
-    held = holding.held
+    held = managed.held
     if credential is None and held is not None:
         credential, generation = held.credential, held.generation
-    hints = desk.hints.read()
+    hints = context.hints.read()
     if generation and hints.refused_generation == generation:
         why = hints.sign_in_needed
     return Status(
-        profile=desk.profile,
-        store=desk.store.kind if not desk.profile.bare and (winner is None or winner.owned) else None,
+        profile=context.profile,
+        store=context.store.kind if not context.profile.bare and (winner is None or winner.owned) else None,
         source=winner.id if winner else None,
         generation=generation,
         credential=credential,
-        freshness=desk.freshness(credential) if credential else None,
+        freshness=context.freshness(credential) if credential else None,
         sign_in_needed=why,
         last_error=hints.error,
     )
 
 
-def stored_credential(holding: Holding) -> Credential | None:
+def stored_credential(managed: ManagedCredential) -> Credential | None:
     """Return the owned credential that the store holds, or None.
 
     Raises:
         StoreError: The store cannot be read.
     """
-    snapshot = holding.desk.store.load()
+    snapshot = managed.context.store.load()
     if snapshot.record is None or snapshot.record.payload is None:
         return None
-    return decode(holding.desk, snapshot.record.payload)
+    return decode(managed.context, snapshot.record.payload)

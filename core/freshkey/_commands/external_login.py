@@ -48,7 +48,7 @@ _CONTROL: Final = re.compile(r"[^\x20-\x7e\xa0-\U0010ffff]+")
 def run_login_command(
     command: Command,
     profile: Profile,
-    report: Reporter,
+    reporter: Reporter,
     *,
     clock: Clock = SYSTEM,
     timeout: float = TIMEOUT,
@@ -59,7 +59,7 @@ def run_login_command(
     Args:
         command: The command.
         profile: The profile whose credentials have expired; it is under the profile's lock.
-        report: Hears each line that is printed.
+        reporter: Hears each line that is printed.
         clock: Tells when the last run was.
         timeout: Seconds until it is killed.
         environ: The environment; the command sees it without what looks like a secret.
@@ -72,9 +72,9 @@ def run_login_command(
     ensure_unchanged(command)
     note = _Note(profile)
     note.respect(command, clock.now())
-    report.progress(f"Running {command.name}")
+    reporter.progress(f"Running {command.name}")
     run = _Run(command, without_secrets(environ))
-    outcome = run.watch(report, timeout)
+    outcome = run.watch(reporter, timeout)
     note.write(outcome or "ended well", clock.now())
     if outcome:
         raise LoginRequired(f"{command.name!r} {outcome}", profile=profile.name, hint="Run it yourself to see why")
@@ -97,30 +97,30 @@ class _Run:
         self._last = ""
         self._reader = threading.Thread(target=self._read, name="freshkey login command", daemon=True)
 
-    def watch(self, report: Reporter, timeout: float) -> str:
+    def watch(self, reporter: Reporter, timeout: float) -> str:
         """Pass on what is printed until it ends; return what went wrong, or nothing."""
         ends = time.monotonic() + timeout
         try:
             self._reader.start()
             while not self._child.ended and time.monotonic() < ends:
-                self._pass_on(report, wait=_GLANCE)
+                self._pass_on(reporter, wait=_GLANCE)
             in_time = self._child.ended
         finally:
             status = self._child.end()
         self._reader.join(_FAREWELL)
-        self._pass_on(report, wait=0.0)
+        self._pass_on(reporter, wait=0.0)
         said = f"; it last said: {self._last}" if self._last else ""
         if not in_time:
             return f"did not end within {timeout:g} s{said}"
         return f"ended with status {status}{said}" if status else ""
 
-    def _pass_on(self, report: Reporter, *, wait: float) -> None:
+    def _pass_on(self, reporter: Reporter, *, wait: float) -> None:
         """Tell what was printed; here and not on the reader's thread, which nobody expects to talk."""
         try:
             line = self._lines.get(timeout=wait) if wait else self._lines.get_nowait()
             while True:
                 self._last = line
-                report.line(line)
+                reporter.line(line)
                 line = self._lines.get_nowait()
         except queue.Empty:
             return

@@ -60,7 +60,7 @@ class HostPaused(TransientError):
 
 
 @frozen(kw_only=True)
-class Health:
+class HostState:
     """How one host is doing; times are elapsed seconds.
 
     Attributes:
@@ -93,15 +93,15 @@ class Health:
             return pause
         return GLANCE if self.broken and now < self.probed_until else 0.0
 
-    def asked(self, now: float) -> Health:
+    def asked(self, now: float) -> HostState:
         """Note that a request goes out; to a broken host it is the probe."""
         return evolve(self, probed_until=now + PROBE_PATIENCE) if self.broken else self
 
-    def answered(self) -> Health:
+    def answered(self) -> HostState:
         """Note that it works. A pause that it asked for still holds."""
-        return Health(asked_until=self.asked_until, budget=min(CAPACITY, self.budget + REFUND))
+        return HostState(asked_until=self.asked_until, budget=min(CAPACITY, self.budget + REFUND))
 
-    def failed(self, now: float, *, retry_after: float | None = None, timed_out: bool = False) -> Health:
+    def failed(self, now: float, *, retry_after: float | None = None, timed_out: bool = False) -> HostState:
         """Note a failure; of those that were under way together only one makes the break longer."""
         failing = evolve(
             self,
@@ -115,7 +115,7 @@ class Health:
         pause = min(LONGEST_BREAK, SHORTEST_BREAK * 2.0 ** min(self.breaks, 10))
         return evolve(failing, breaks=self.breaks + 1, broken_until=now + pause)
 
-    def undecided(self) -> Health:
+    def undecided(self) -> HostState:
         """Note that a request ended in a way that tells nothing of the host."""
         return evolve(self, probed_until=_LONG_AGO)
 
@@ -124,12 +124,12 @@ class Health:
         """What a retry costs now."""
         return TIMEOUT_COST if self.timed_out else RETRY_COST
 
-    def charged(self) -> Health:
+    def charged(self) -> HostState:
         """Take the price of a retry, or what is left of the budget."""
         return evolve(self, budget=max(0, self.budget - self.price))
 
 
-class HostGuard:
+class CircuitBreaker:
     """The hosts that one keeper's renewals call; thread-safe.
 
     Args:
@@ -138,19 +138,19 @@ class HostGuard:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self._hosts: dict[str, Health] = {}
+        self._hosts: dict[str, HostState] = {}
         self.forget_threads()
 
     def forget_threads(self) -> None:
         """Start with a lock of its own; in a forked child nobody would open the parent's."""
         self._mutex = threading.Lock()
 
-    def health(self, host: str) -> Health:
+    def state(self, host: str) -> HostState:
         """Return how a host is doing."""
         with self._mutex:
-            return self._hosts.get(host, Health())
+            return self._hosts.get(host, HostState())
 
-    def admit(self, host: str, *, forced: bool = False) -> None:
+    def allow(self, host: str, *, forced: bool = False) -> None:
         """Note that a request goes out.
 
         Raises:
@@ -158,13 +158,13 @@ class HostGuard:
         """
         now = self.clock.now()
         with self._mutex:
-            health = self._hosts.get(host, Health())
-            wait = health.wait(now.elapsed)
+            state = self._hosts.get(host, HostState())
+            wait = state.wait(now.elapsed)
             if wait <= 0 or forced:
-                self._hosts[host] = health.asked(now.elapsed)
+                self._hosts[host] = state.asked(now.elapsed)
                 return
         until = datetime.fromtimestamp(now.wall + wait, UTC)
-        why = f"it failed {health.failures} times in a row" if health.broken else "it asked for that"
+        why = f"it failed {state.failures} times in a row" if state.broken else "it asked for that"
         message = f"{host} is left alone until {until:%H:%M:%S} UTC: {why}"
         raise HostPaused(message, retry_after=wait, hint=f"Try again in {math.ceil(wait)} s")
 
@@ -172,7 +172,7 @@ class HostGuard:
         """Note how a request ended."""
         now = self.clock.now()
         with self._mutex:
-            before = self._hosts.get(host, Health())
+            before = self._hosts.get(host, HostState())
             if _is_failure(answer):
                 asked = retry_after(answer.headers, now.wall) if isinstance(answer, Response) else None
                 after = before.failed(now.elapsed, retry_after=asked, timed_out=timed_out)
@@ -186,7 +186,7 @@ class HostGuard:
         elif before.broken and not after.broken:
             log.warning("%s answers again", host)
 
-    def afford(self, host: str, *, pause: float, forced: bool) -> bool:
+    def spend_retry_budget(self, host: str, *, pause: float, forced: bool) -> bool:
         """Pay for a retry after `pause` seconds; return False if it is not to be made.
 
         Args:
@@ -195,11 +195,11 @@ class HostGuard:
             forced: It is made in any case, and costs what is there.
         """
         with self._mutex:
-            health = self._hosts.get(host, Health())
-            hopeless = health.broken or health.wait(self.clock.elapsed()) > pause or health.budget < health.price
+            state = self._hosts.get(host, HostState())
+            hopeless = state.broken or state.wait(self.clock.elapsed()) > pause or state.budget < state.price
             if hopeless and not forced:
                 return False
-            self._hosts[host] = health.charged()
+            self._hosts[host] = state.charged()
             return True
 
 
@@ -210,15 +210,15 @@ def _is_failure(answer: Response | Exception) -> bool:
 
 
 @define
-class Visit:
+class GuardedCall:
     """One caller's attempts to get an answer, whichever hosts that takes.
 
     Attributes:
-        guard: What is known of them.
+        breaker: What is known of them.
         forced: Requests go out whatever is known.
     """
 
-    guard: HostGuard
+    breaker: CircuitBreaker
     forced: bool = False
     _last: str | None = field(init=False, default=None)
 
@@ -229,11 +229,11 @@ class Visit:
             HostPaused: The host is left alone for now.
         """
         self._last = host
-        self.guard.admit(host, forced=self.forced)
+        self.breaker.allow(host, forced=self.forced)
 
     def end(self, host: str, answer: Response | Exception, *, timed_out: bool) -> None:
         """Note how it ended."""
-        self.guard.note(host, answer, timed_out=timed_out)
+        self.breaker.note(host, answer, timed_out=timed_out)
 
     def worth_another(self, pause: float, *, lost_answer: bool) -> bool:
         """Pay for another attempt after `pause` seconds; False says that it is useless.
@@ -243,21 +243,21 @@ class Visit:
             lost_answer: It repeats a request whose answer was lost, which is due now or never.
         """
         self.forced = self.forced or lost_answer
-        return self._last is None or self.guard.afford(self._last, pause=pause, forced=self.forced)
+        return self._last is None or self.breaker.spend_retry_budget(self._last, pause=pause, forced=self.forced)
 
 
-_CURRENT: ContextVar[Visit | None] = ContextVar("freshkey visit", default=None)
+_CURRENT: ContextVar[GuardedCall | None] = ContextVar("freshkey visit", default=None)
 
 
-def current() -> Visit | None:
+def current() -> GuardedCall | None:
     """Return whose attempts the requests of this thread belong to now; None if nothing holds them back."""
     return _CURRENT.get()
 
 
 @contextmanager
-def visiting(visit: Visit) -> Iterator[None]:
+def guarding(guarded: GuardedCall) -> Iterator[None]:
     """Let the requests that this thread makes meanwhile be part of `visit`."""
-    token = _CURRENT.set(visit)
+    token = _CURRENT.set(guarded)
     try:
         yield
     finally:

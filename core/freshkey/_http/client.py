@@ -102,12 +102,12 @@ def send(
 
 def _spared(host: str, exchange: _Exchange) -> Response | Exception:
     """Do an exchange unless the host is left alone for now, and remember how it went."""
-    visit = circuit_breaker.current()
-    if visit is None:
+    guarded = circuit_breaker.current()
+    if guarded is None:
         return exchange.run()
-    visit.begin(host)
+    guarded.begin(host)
     answer = exchange.run()
-    visit.end(host, answer, timed_out=exchange.timed_out)
+    guarded.end(host, answer, timed_out=exchange.timed_out)
     return answer
 
 
@@ -192,7 +192,7 @@ class _Exchange:
                 if self._abandoned:  # cut and not raised: httpcore would not close what it has just opened
                     self._cut()
         if event.endswith("send_request_body.complete"):
-            _failpoints.hit("P4")
+            _failpoints.hit("request_sent")
         # CONNECT is the proxy's business: what it carries has not been sent then.
         if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
             with self._lock:

@@ -21,7 +21,7 @@ POLL_SECONDS: Final = 0.02
 TRIES: Final = 5
 
 
-class Presence:
+class DirectoryLock:
     """One holder of a lock in a state directory; makes its sign, as far as the directories can be locked.
 
     Args:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from freshkey._files.private import NO_FOLLOW, private_dir, unavailable
-from freshkey._interprocess.directory_lock import Presence
+from freshkey._interprocess.directory_lock import DirectoryLock
 from freshkey._interprocess.held_fds import close_held, open_held
 from freshkey._interprocess.network_fs import warn_of_network
 from freshkey.errors import StoreBusy, StoreUnavailable
@@ -67,7 +67,7 @@ class ProfileLock:
     def __init__(self, directory: Path, name: str) -> None:
         self._directory = directory
         self._descriptor: int | None = None
-        self._presence: Presence | None = None
+        self._directory_lock: DirectoryLock | None = None
         self.path = directory / "locks" / f"{name}.lock"
 
     def acquire(self, timeout: float) -> Callable[[], None]:
@@ -85,14 +85,14 @@ class ProfileLock:
             release_threads()
             raise
         pid = os.getpid()
-        self._descriptor, self._presence = descriptor, Presence(self._directory)
+        self._descriptor, self._directory_lock = descriptor, DirectoryLock(self._directory)
 
         def release() -> None:
-            presence, self._descriptor, self._presence = self._presence, None, None
+            directory_lock, self._descriptor, self._directory_lock = self._directory_lock, None, None
             # A fork's child has neither: its copy of the descriptor was closed, and unlocking would free the parent's.
             if os.getpid() == pid:
-                if presence is not None:
-                    presence.leave()
+                if directory_lock is not None:
+                    directory_lock.leave()
                 _unlock(descriptor)
                 release_threads()
 
@@ -117,10 +117,10 @@ class ProfileLock:
         Raises:
             StoreBusy: They have not left.
         """
-        descriptor, presence = self._descriptor, self._presence
-        if descriptor is None or presence is None or _is_used(descriptor):
+        descriptor, directory_lock = self._descriptor, self._directory_lock
+        if descriptor is None or directory_lock is None or _is_used(descriptor):
             return
-        if at_work() and not presence.wait_until_alone(timeout):
+        if at_work() and not directory_lock.wait_until_alone(timeout):
             raise StoreBusy(
                 f"{self.path} was removed while a process may have held it, and that one may still be at work",
                 hint="Try again; if it hangs, end whatever uses freshkey with this state directory",

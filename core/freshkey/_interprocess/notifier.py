@@ -17,7 +17,7 @@ log = logging.getLogger("freshkey")
 Stamp = tuple[int, int, int]
 
 
-class Bell:
+class ChangeNotifier:
     """One small file that changes whenever any profile of a state directory does.
 
     Args:
@@ -26,7 +26,7 @@ class Bell:
 
     def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir
-        self._path = state_dir / "bell"
+        self._path = state_dir / "changed"
 
     def stamp(self) -> Stamp | None:
         """Return what tells one ring from the next; one ``stat``, None while it never rang."""
@@ -36,10 +36,10 @@ class Bell:
             return None
         return status.st_mtime_ns, status.st_ino, status.st_size
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Let every process look."""
         # A new inode each time: two rings within one tick of the file system's clock still differ.
-        with harmless("the bell"):
+        with harmless("the change notification"):
             private_dir(self._state_dir)
             write_private(self._path, secrets.token_hex(8).encode())
 

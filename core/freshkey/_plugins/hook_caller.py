@@ -20,7 +20,7 @@ from freshkey.model.description import Description, Inspection
 from freshkey.model.identity import Identity
 from freshkey.model.interaction import Interaction, Reporter
 from freshkey.model.profile import Profile
-from freshkey.model.source import Sighting, Source
+from freshkey.model.source import Detected, Source
 from freshkey.model.storage import CredentialStore
 from freshkey.secret import Secret
 
@@ -85,7 +85,7 @@ class _Innermost:
         return (yield from self._watch())
 
 
-class Lifecycle:
+class HookCaller:
     """Asks one provider and one store.
 
     Args:
@@ -115,17 +115,17 @@ class Lifecycle:
         answer = self._ask("describe", profile, credential=credential)
         return self._checked(answer, Inspection, "describe", profile)
 
-    def acquire(self, profile: Profile, source: Source, ask: Interaction) -> Credential:
+    def acquire(self, profile: Profile, source: Source, interaction: Interaction) -> Credential:
         """Get a first credential from a source."""
         formats = self._known_formats()
-        answer = self._ask("acquire", profile, source=source, ask=ask)
+        answer = self._ask("acquire", profile, source=source, interaction=interaction)
         credential = self._known_format(answer, formats, "acquire", profile)
         return attrs.evolve(credential, source=source.id)
 
-    def refresh(self, profile: Profile, credential: Credential, report: Reporter) -> Credential:
+    def refresh(self, profile: Profile, credential: Credential, reporter: Reporter) -> Credential:
         """Renew a credential; what the provider does not say of its identity stays as it was."""
         formats = self._known_formats()
-        answer = self._ask("refresh", profile, credential=credential, report=report)
+        answer = self._ask("refresh", profile, credential=credential, reporter=reporter)
         newer = self._known_format(answer, formats, "refresh", profile)
         identity = credential.identity if newer.identity == Identity() else newer.identity
         return attrs.evolve(newer, source=credential.source, identity=identity)
@@ -147,12 +147,12 @@ class Lifecycle:
         store: CredentialStore = answer  # type: ignore[assignment]  # duck-typed protocol, checked above
         return store
 
-    def look(self, profile: Profile, source: Source) -> Sighting | None:
+    def detect(self, profile: Profile, source: Source) -> Detected | None:
         """Say what is there in a source, without its value."""
-        answer: object = self._by_contract(f"its look at source {source.id!r}", profile, lambda: source.look(profile))
+        answer: object = self._by_contract(f"its look at source {source.id!r}", profile, lambda: source.detect(profile))
         if answer is None:
             return None
-        return self._checked(answer, Sighting, f"look of source {source.id!r}", profile)
+        return self._checked(answer, Detected, f"look of source {source.id!r}", profile)
 
     def revoke(self, description: Description, profile: Profile, credential: Credential) -> bool:
         """End a credential at the provider; return False where the provider cannot do that."""

@@ -12,22 +12,22 @@ from attrs import Factory, field, frozen
 
 from freshkey import expiry
 from freshkey._forksafe import undivided
-from freshkey._http.circuit_breaker import HostGuard
+from freshkey._http.circuit_breaker import CircuitBreaker
 from freshkey._interprocess.hints import HintsFile
-from freshkey._interprocess.notifier import Bell
+from freshkey._interprocess.notifier import ChangeNotifier
 from freshkey._plugins import discovery, wiring
-from freshkey._plugins.hook_caller import Lifecycle
+from freshkey._plugins.hook_caller import HookCaller
 from freshkey._sources.precedence import Consent
 from freshkey._stores.options import StoreSettingWrong
 from freshkey._trust.project_commands import Entry, propose, trusting
-from freshkey._trust.source_consent import Consents, asking
+from freshkey._trust.source_consent import SourceAnswers, asking
 from freshkey.clock import Clock
 from freshkey.errors import about
 from freshkey.events import Event
 from freshkey.expiry import Freshness
 from freshkey.model.credential import Credential
 from freshkey.model.description import Description
-from freshkey.model.interaction import Approve, Interaction, Quiet, Reporter
+from freshkey.model.interaction import Approve, Interaction, LoggingReporter, Reporter
 from freshkey.model.profile import Profile
 from freshkey.model.storage import CredentialStore
 
@@ -41,7 +41,7 @@ DEFAULT_STORE = "keyring"
 
 
 @frozen(kw_only=True)
-class Desk:
+class ProfileContext:
     """One profile, its provider, its store, and the world around them.
 
     Attributes:
@@ -49,27 +49,29 @@ class Desk:
         description: What the provider says of itself for this profile.
         lifecycle: The provider's and the store's verbs.
         hints: What other processes say of this profile.
-        bell: Rings when any profile of the state directory changed.
+        notifier: Rings when any profile of the state directory changed.
         clock: Tells the time.
         random: Returns a number from 0 to 1.
-        ask: A person who may be asked in the middle of a renewal, or None.
-        report: Hears what renewals have to say when nobody watches them.
+        interaction: A person who may be asked in the middle of a renewal, or None.
+        reporter: Hears what renewals have to say when nobody watches them.
         consent: Decides about sources that need a person's consent; None uses them, as nobody can be asked.
-        guard: What is known of the hosts that renewals call.
+        breaker: What is known of the hosts that renewals call.
     """
 
     profile: Profile
     description: Description
-    lifecycle: Lifecycle
+    hooks: HookCaller
     hints: HintsFile
-    bell: Bell
+    notifier: ChangeNotifier
     clock: Clock
     random: Callable[[], float]
-    ask: Interaction | None
+    interaction: Interaction | None
     _open_store: Callable[[], CredentialStore] = field(repr=False)
-    report: Reporter = field(factory=Quiet)
+    reporter: Reporter = field(factory=LoggingReporter)
     consent: Consent | None = None
-    guard: HostGuard = field(default=Factory(lambda desk: HostGuard(desk.clock), takes_self=True), repr=False)
+    breaker: CircuitBreaker = field(
+        default=Factory(lambda context: CircuitBreaker(context.clock), takes_self=True), repr=False
+    )
 
     @property
     def store(self) -> CredentialStore:
@@ -98,7 +100,7 @@ class Desk:
         return Codec(self.description.formats, provider=self.profile.provider)
 
 
-def open_desk(
+def build_context(
     name: str,
     configuration: Configuration,
     *,
@@ -106,11 +108,11 @@ def open_desk(
     emit: Callable[[Event], None],
     clock: Clock,
     random: Callable[[], float],
-    ask: Interaction | None,
-    guard: HostGuard | None = None,
-    report: Reporter | None = None,
+    interaction: Interaction | None,
+    breaker: CircuitBreaker | None = None,
+    reporter: Reporter | None = None,
     approve: Approve | None = None,
-) -> Desk:
+) -> ProfileContext:
     """Load and wire what the profile `name` needs; reads configuration and imports its provider.
 
     Args:
@@ -120,9 +122,9 @@ def open_desk(
         emit: Takes events about observers that fail.
         clock: Tells the time.
         random: Returns a number from 0 to 1.
-        ask: A person who may be asked in the middle of a renewal, or None.
-        guard: What is known of the hosts that renewals call; None knows nothing yet.
-        report: Hears what renewals have to say when nobody watches them; None logs it.
+        interaction: A person who may be asked in the middle of a renewal, or None.
+        breaker: What is known of the hosts that renewals call; None knows nothing yet.
+        reporter: Hears what renewals have to say when nobody watches them; None logs it.
         approve: Asks a person whether something that was found may be used; None in a session without a person.
 
     Raises:
@@ -132,29 +134,31 @@ def open_desk(
     """
     with about(name):
         configuration = _meant(name, configuration, providers)
-        lifecycle = _lifecycle(name, configuration, providers, emit)
-        profile = configuration.profile(name, lifecycle.describe(None), trusting(configuration.state_dir, approve))
-        description = lifecycle.describe(profile)
-    return Desk(
+        hooks = _hook_caller(name, configuration, providers, emit)
+        profile = configuration.profile(name, hooks.describe(None), trusting(configuration.state_dir, approve))
+        description = hooks.describe(profile)
+    return ProfileContext(
         profile=profile,
         description=description,
-        lifecycle=lifecycle,
+        hooks=hooks,
         hints=HintsFile(profile.state_dir, profile.name),
-        bell=Bell(profile.state_dir),
+        notifier=ChangeNotifier(profile.state_dir),
         clock=clock,
         random=random,
-        ask=ask,
-        guard=guard or HostGuard(clock),
-        report=report or Quiet(),
-        consent=asking(profile.name, Consents(profile.state_dir), approve) if approve and not profile.bare else None,
-        open_store=_once(lambda: _store(lifecycle, profile, configuration)),
+        interaction=interaction,
+        breaker=breaker or CircuitBreaker(clock),
+        reporter=reporter or LoggingReporter(),
+        consent=asking(profile.name, SourceAnswers(profile.state_dir), approve)
+        if approve and not profile.bare
+        else None,
+        open_store=_once(lambda: _store(hooks, profile, configuration)),
     )
 
 
-def _store(lifecycle: Lifecycle, profile: Profile, configuration: Configuration) -> CredentialStore:
+def _store(hooks: HookCaller, profile: Profile, configuration: Configuration) -> CredentialStore:
     """Ask for the store of a profile, and say where its settings are wrong."""
     try:
-        return lifecycle.store(profile)
+        return hooks.store(profile)
     except StoreSettingWrong as error:
         keys, message, hint = error.keys, error.message, error.hint
     raise configuration.document.error(message, *keys, profile=profile.name, hint=hint)
@@ -183,7 +187,7 @@ def _proposal(name: str, project: Project, configuration: Configuration, provide
         if _meant(name, configuration, providers) is not configuration:
             message = f"a project cannot define profile {name!r}, because a provider is named so"
             raise project.document.error(message, "profiles", name, hint="Give it another name")
-        described = _lifecycle(name, configuration, providers, lambda _: None).describe(None)
+        described = _hook_caller(name, configuration, providers, lambda _: None).describe(None)
         return propose(project, name, project.words(name, described.settings))
 
 
@@ -199,9 +203,9 @@ def _meant(name: str, configuration: Configuration, providers: Mapping[str, obje
     return configuration.without_project() if is_provider else configuration
 
 
-def _lifecycle(
+def _hook_caller(
     name: str, configuration: Configuration, providers: Mapping[str, object], emit: Callable[[Event], None]
-) -> Lifecycle:
+) -> HookCaller:
     """Load provider, store and observers of a profile, and wire them."""
     table = configuration.table(name)
     if table.provider in providers:
@@ -216,7 +220,7 @@ def _lifecycle(
         store_is_configured=table.store is not None,
         observers={observer: discovery.load_observer(observer) for observer in configuration.observers},
     )
-    return Lifecycle(manager, table.provider, emit)
+    return HookCaller(manager, table.provider, emit)
 
 
 def _installed(profile: str, provider: str, configuration: Configuration, others: Collection[str]) -> object:

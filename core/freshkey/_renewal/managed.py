@@ -11,9 +11,9 @@ from collections.abc import Callable
 from attrs import evolve, frozen
 
 from freshkey import expiry
-from freshkey._renewal.context import Desk
+from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.rotation import Rotation
-from freshkey._renewal.single_flight import Flight, launch
+from freshkey._renewal.single_flight import SharedFuture, run_in_thread
 from freshkey.errors import FreshkeyError, LoginRequired, TransientError, describe_raise, our_own
 from freshkey.events import (
     AccountChanged,
@@ -39,7 +39,7 @@ THREAD_PAUSE = 1.0
 
 
 @frozen
-class Held:
+class CacheEntry:
     """A credential in memory, with its deadlines on the clock that `Keeper.get` compares.
 
     Attributes:
@@ -53,8 +53,8 @@ class Held:
     credential: Credential
     generation: int
     jitter: float
-    look_at: float
-    ends_at: float
+    refresh_at: float
+    expires_at: float
 
 
 @frozen
@@ -63,11 +63,11 @@ class _Failure:
     retry_at: float  # elapsed seconds
 
 
-class Holding:
+class ManagedCredential:
     """One profile of one keeper.
 
     Args:
-        desk: Everything about the profile.
+        context: Everything about the profile.
         publish: Puts what is held where `Keeper.get` finds it; None removes it.
         emit: Tells subscribers.
         wake: Tells the timer that a deadline changed.
@@ -75,14 +75,14 @@ class Holding:
 
     def __init__(
         self,
-        desk: Desk,
+        context: ProfileContext,
         *,
-        publish: Callable[[Held | None], None],
+        publish: Callable[[CacheEntry | None], None],
         emit: Callable[[Event], None],
         wake: Callable[[], None],
     ) -> None:
-        self.desk = desk
-        self.held: Held | None = None
+        self.context = context
+        self.held: CacheEntry | None = None
         self.refusals: dict[int, str] = {}
         self._publish = publish
         self._emit = emit
@@ -94,21 +94,21 @@ class Holding:
     def forget_threads(self) -> None:
         """Start without locks and renewals; in a forked child those of the parent mean nothing."""
         self._mutex = threading.RLock()
-        self._flight: Flight[Credential] | None = None
+        self._future: SharedFuture[Credential] | None = None
         self._looking = False
-        self._rang = False
+        self._changed = False
 
     # --- callers ------------------------------------------------------------------------------------------------
 
-    def ask(
-        self, *, min_ttl: float = 0.0, refused: Credential | None = None, by_person: bool = False
-    ) -> Credential | Flight[Credential]:
+    def get(
+        self, *, min_ttl: float = 0.0, refused: Credential | None = None, by_user: bool = False
+    ) -> Credential | SharedFuture[Credential]:
         """Return a credential at once, or what to wait for.
 
         Args:
             min_ttl: Seconds it must have left at the least.
             refused: A credential that a server answered with 401; only a newer one will do.
-            by_person: A person asked to renew now: what is held will not do, and pauses after failures do not count.
+            by_user: A person asked to renew now: what is held will not do, and pauses after failures do not count.
 
         Raises:
             FreshkeyError: The last attempt failed a moment ago, and the next one is not due yet.
@@ -116,16 +116,16 @@ class Holding:
         with self._mutex:
             held = self.held
             unwanted = refused is not None and held is not None and held.credential.authorises_like(refused)
-            if held is None or by_person or unwanted:
-                return self._fly(refused=refused, by_person=by_person)
-            now = self.desk.clock.elapsed()
-            if now + self._within_reason(min_ttl, held) >= held.ends_at:
-                return self._fly()
-            if now >= held.look_at and self._renewable(held.credential):
-                self._fly_in_background()
+            if held is None or by_user or unwanted:
+                return self._renew(refused=refused, by_user=by_user)
+            now = self.context.clock.elapsed()
+            if now + self._within_reason(min_ttl, held) >= held.expires_at:
+                return self._renew()
+            if now >= held.refresh_at and self._renewable(held.credential):
+                self._renew_in_background()
             return held.credential
 
-    def _within_reason(self, min_ttl: float, held: Held) -> float:
+    def _within_reason(self, min_ttl: float, held: CacheEntry) -> float:
         """Cap what a caller wants: a credential that was just obtained satisfies any wish."""
         lifetime = held.credential.lifetime
         if not min_ttl or lifetime is None:
@@ -134,42 +134,44 @@ class Holding:
         young = max(lead + held.jitter, expiry.attempt_floor(lifetime))
         return min(min_ttl, max(0.0, lifetime - young))
 
-    def _fly(
-        self, *, refused: Credential | None = None, by_person: bool = False, by_timer: bool = False
-    ) -> Flight[Credential]:
+    def _renew(
+        self, *, refused: Credential | None = None, by_user: bool = False, by_timer: bool = False
+    ) -> SharedFuture[Credential]:
         """Join the renewal under way, or start one."""
-        if self._flight is not None and not self._flight.landed:
-            return self._flight
-        self._raise_recent_failure(by_person=by_person)
+        if self._future is not None and not self._future.done:
+            return self._future
+        self._raise_recent_failure(by_user=by_user)
         rotation = evolve(
             self._rotation(),
             refused=refused,
-            by_person=by_person,
+            by_user=by_user,
             by_timer=by_timer,
             may_ask=self._failure is None or not isinstance(self._failure.error, LoginRequired),
         )
-        self._flight = launch(f"renewal {self.desk.profile.name}", lambda flight: self._work(flight, rotation))
-        return self._flight
+        self._future = run_in_thread(
+            f"renewal {self.context.profile.name}", lambda future: self._work(future, rotation)
+        )
+        return self._future
 
     def _rotation(self) -> Rotation:
         held = self.held
         if held is None:
-            return Rotation(self.desk, self)
-        return Rotation(self.desk, self, held=held.credential, generation=held.generation)
+            return Rotation(self.context, self)
+        return Rotation(self.context, self, held=held.credential, generation=held.generation)
 
-    def _fly_in_background(self, *, by_timer: bool = False) -> None:
+    def _renew_in_background(self, *, by_timer: bool = False) -> None:
         try:
-            self._fly(by_timer=by_timer)
+            self._renew(by_timer=by_timer)
         except FreshkeyError:
             # The caller has a credential; the next one tries again.
-            self._look_again_in(THREAD_PAUSE)
+            self._retry_in(THREAD_PAUSE)
 
-    def _raise_recent_failure(self, *, by_person: bool) -> None:
+    def _raise_recent_failure(self, *, by_user: bool) -> None:
         failure = self._failure
-        if failure is None or by_person or math.isinf(failure.retry_at):
+        if failure is None or by_user or math.isinf(failure.retry_at):
             # Whether somebody has signed in since costs one look into the store, not a request.
             return
-        wait = failure.retry_at - self.desk.clock.elapsed()
+        wait = failure.retry_at - self.context.clock.elapsed()
         if wait > 0:
             error = failure.error.for_another_caller()
             if isinstance(error, TransientError):
@@ -179,43 +181,43 @@ class Holding:
     def finish(self, timeout: float) -> None:
         """Wait for the renewal under way, `timeout` seconds at the most."""
         with self._mutex:
-            flight = self._flight
-        if flight is not None:
+            future = self._future
+        if future is not None:
             with contextlib.suppress(FreshkeyError):
-                flight.wait(timeout)
+                future.wait(timeout)
 
     # --- the renewal thread -------------------------------------------------------------------------------------
 
-    def _work(self, flight: Flight[Credential], rotation: Rotation) -> None:
+    def _work(self, future: SharedFuture[Credential], rotation: Rotation) -> None:
         try:
-            flight.land(rotation.run())
+            future.set_result(rotation.run())
         except FreshkeyError as error:
             self._failed(error, rotation)
-            flight.crash(error)
+            future.set_error(error)
         except BaseException as error:  # noqa: BLE001  whoever waits must be told, whatever it was
             broken = our_own(error)
             self._failed(broken, rotation)
-            flight.crash(broken)
+            future.set_error(broken)
         finally:
             with self._mutex:
-                if self._flight is flight:
-                    self._flight = None
+                if self._future is future:
+                    self._future = None
             self._finish()
 
     def _failed(self, error: FreshkeyError, rotation: Rotation) -> None:
-        error.profile = error.profile or self.desk.profile.name
+        error.profile = error.profile or self.context.profile.name
         with self._mutex:
             before = self._failure
             pause = rotation.pause or (math.inf if isinstance(error, LoginRequired) else STORE_PAUSE)
-            self._failure = _Failure(error, self.desk.clock.elapsed() + pause)
+            self._failure = _Failure(error, self.context.clock.elapsed() + pause)
             if before is None or isinstance(before.error, LoginRequired) != isinstance(error, LoginRequired):
                 log.info("not renewed: %s", error)  # once for each state: subscribers hear of every attempt
             if isinstance(error, LoginRequired):
                 if before is None or before.error.message != error.message:
-                    self._events.append(SignInNeeded(profile=self.desk.profile.name, reason=str(error)))
+                    self._events.append(SignInNeeded(profile=self.context.profile.name, reason=str(error)))
             else:
-                self._events.append(RenewalFailed(profile=self.desk.profile.name, error=str(error), retry_in=pause))
-            self._reckon()
+                self._events.append(RenewalFailed(profile=self.context.profile.name, error=str(error), retry_in=pause))
+            self._update_deadlines()
 
     # --- what a rotation does to memory -----------------------------------------------------------------------
 
@@ -231,18 +233,18 @@ class Holding:
             before = self.held
             if elsewhere and before is not None and generation <= before.generation:
                 return before.credential
-            served = evolve(credential, lead=self.desk.lead(credential), clock=self.desk.clock)
-            jitter = expiry.jitter(served.lifetime, self.desk.random()) if served.lifetime is not None else 0.0
+            served = evolve(credential, lead=self.context.lead(credential), clock=self.context.clock)
+            jitter = expiry.jitter(served.lifetime, self.context.random()) if served.lifetime is not None else 0.0
             if self._failure is not None:
-                log.info("%s: there is a newer credential again", self.desk.profile.name)
+                log.info("%s: there is a newer credential again", self.context.profile.name)
             self._failure = None
-            self.held = Held(served, generation, jitter, math.inf, math.inf)
-            self._reckon()
+            self.held = CacheEntry(served, generation, jitter, math.inf, math.inf)
+            self._update_deadlines()
             self._note_change(before, served, generation, elsewhere=elsewhere)
         return served
 
-    def _note_change(self, before: Held | None, served: Credential, generation: int, *, elsewhere: bool) -> None:
-        name = self.desk.profile.name
+    def _note_change(self, before: CacheEntry | None, served: Credential, generation: int, *, elsewhere: bool) -> None:
+        name = self.context.profile.name
         came_from = before.credential.source if before is not None else None
         if came_from not in (None, served.source):
             self._events.append(SourceChanged(profile=name, before=came_from, after=served.source))
@@ -266,9 +268,9 @@ class Holding:
     def serve_early(self, credential: Credential) -> None:
         """Let those who wait for this rotation have `credential` although the rotation goes on."""
         with self._mutex:
-            flight = self._flight
-        if flight is not None:
-            flight.land(credential)
+            future = self._future
+        if future is not None:
+            future.set_result(credential)
 
     def emit(self, event: Event) -> None:
         """Tell subscribers, what was noted before first."""
@@ -291,23 +293,23 @@ class Holding:
         with self._mutex:
             if self.held is None:
                 return math.inf
-            self._reckon()
-            look_at = max(self.held.look_at, self._failure.retry_at if self._failure is not None else 0.0)
-            wait = look_at - self.desk.clock.elapsed()
+            self._update_deadlines()
+            refresh_at = max(self.held.refresh_at, self._failure.retry_at if self._failure is not None else 0.0)
+            wait = refresh_at - self.context.clock.elapsed()
             if wait > 0:
                 return wait
             if self.held.credential.lifetime is None:
                 return math.inf  # its source is asked again when somebody asks for it
-            if self._renewable(self.held.credential) and self._flight is None:
-                self._fly_in_background(by_timer=True)
+            if self._renewable(self.held.credential) and self._future is None:
+                self._renew_in_background(by_timer=True)
             return math.inf  # the end of a renewal wakes the timer
 
-    def _reckon(self) -> None:
+    def _update_deadlines(self) -> None:
         """Fold both clocks into the deadlines of what is held, and show the result to `Keeper.get`."""
         held = self.held
         if held is None:
             return
-        credential, now = held.credential, self.desk.clock.now()
+        credential, now = held.credential, self.context.clock.now()
         left = expiry.seconds_left(credential.obtained, credential.lifetime, now)
         early = 0.0
         if credential.lifetime is not None:
@@ -317,38 +319,38 @@ class Holding:
             expiry.seconds_until_due(credential.obtained, credential.lifetime, early, now),
             expiry.seconds_until_recheck(credential.obtained, credential.recheck_after, now),
         )
-        look_at = now.elapsed + (due if self._renewable(credential) else left)
+        refresh_at = now.elapsed + (due if self._renewable(credential) else left)
         if self._failure is not None:
-            look_at = max(look_at, self._failure.retry_at)
-        self.held = evolve(held, look_at=min(look_at, now.elapsed + left), ends_at=now.elapsed + left)
+            refresh_at = max(refresh_at, self._failure.retry_at)
+        self.held = evolve(held, refresh_at=min(refresh_at, now.elapsed + left), expires_at=now.elapsed + left)
         self._publish(self.held)
 
-    def _look_again_in(self, seconds: float) -> None:
+    def _retry_in(self, seconds: float) -> None:
         held = self.held
         if held is not None:
-            look_at = min(held.ends_at, self.desk.clock.elapsed() + seconds)
-            self.held = evolve(held, look_at=look_at)
+            refresh_at = min(held.expires_at, self.context.clock.elapsed() + seconds)
+            self.held = evolve(held, refresh_at=refresh_at)
             self._publish(self.held)
 
     def _renewable(self, credential: Credential) -> bool:
         """Whether a rotation could bring a newer one without a person."""
-        source = self.desk.description.source(credential.source)
+        source = self.context.description.source(credential.source)
         return credential.renewable or (source is not None and not (source.owned and source.interactive))
 
     # --- other processes ----------------------------------------------------------------------------------------
 
     @property
-    def listens(self) -> bool:
+    def wants_changes(self) -> bool:
         """Whether another process's renewal may end this process's credential, so that the bell matters."""
         held = self.held
-        return self.desk.description.single_use and held is not None and held.generation > 0
+        return self.context.description.single_use and held is not None and held.generation > 0
 
-    def hear(self) -> None:
+    def on_change(self) -> None:
         """The bell rang: if it was for this profile, read what another process saved."""
-        hints = self.desk.hints.read()
+        hints = self.context.hints.read()
         with self._mutex:
-            if self._flight is not None or self._looking:
-                self._rang = True
+            if self._future is not None or self._looking:
+                self._changed = True
                 return
             known = self.held.generation if self.held else 0
             if (self.held is None and self._failure is None) or hints.generation == known:
@@ -356,29 +358,29 @@ class Holding:
             rotation = self._rotation()
             self._looking = True
         try:
-            launch(f"look {self.desk.profile.name}", lambda flight: self._look(flight, rotation))
+            run_in_thread(f"look {self.context.profile.name}", lambda future: self._look(future, rotation))
         except TransientError:
             self._looking = False
 
-    def _look(self, flight: Flight[None], rotation: Rotation) -> None:
+    def _look(self, future: SharedFuture[None], rotation: Rotation) -> None:
         """Serve what another process saved; if it cannot be read, the next renewal will say so."""
         try:
-            rotation.look()
+            rotation.adopt_stored()
         except Exception as error:  # noqa: BLE001  nobody waits for this look
-            log.debug("%s: not read: %s", self.desk.profile.name, describe_raise(error))
+            log.debug("%s: not read: %s", self.context.profile.name, describe_raise(error))
         finally:
             with self._mutex:
                 self._looking = False
             self._finish()
-            flight.land(None)
+            future.set_result(None)
 
     def _finish(self) -> None:
         """End a renewal or a look: events go out, the timer reckons anew, a bell that rang meanwhile is heard."""
         with self._mutex:
-            rang, self._rang = self._rang, False
+            changed, self._changed = self._changed, False
         self.announce()
-        if rang:
-            self.hear()
+        if changed:
+            self.on_change()
 
 
 def _somebody_else(before: Identity, after: Identity) -> bool:

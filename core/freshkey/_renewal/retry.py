@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from attrs import define, frozen
 
-from freshkey._http.circuit_breaker import HostPaused, Visit, visiting
+from freshkey._http.circuit_breaker import GuardedCall, HostPaused, guarding
 from freshkey.errors import OutcomeUnknown, TransientError
 
 
@@ -45,14 +45,14 @@ class Policy:
     unknown_answers: int = LOST_ANSWER_RETRIES
 
 
-def persistently(
+def call_with_retry(
     call: Callable[[], T],
     policy: Policy,
     *,
     clock: Clock,
     random: Callable[[], float],
     stop: Callable[[], bool],
-    visit: Visit | None = None,
+    guarded: GuardedCall | None = None,
 ) -> T:
     """Return what `call` returns, trying again what may be tried again.
 
@@ -66,7 +66,7 @@ def persistently(
         clock: Measures the budget and sleeps.
         random: Returns a number from 0 to 1.
         stop: True once nothing further should be tried, because the process is exiting.
-        visit: What is known of the hosts that `call` calls, so that they can be spared; None spares none.
+        guarded: What is known of the hosts that `call` calls, so that they can be spared; None spares none.
     """
     import tenacity
 
@@ -83,7 +83,7 @@ def persistently(
         if stop() or state.attempt_number >= policy.attempts or ends > policy.budget:
             return True
         lost = isinstance(_error_of(state), OutcomeUnknown)
-        return visit is not None and not visit.worth_another(state.upcoming_sleep, lost_answer=lost)
+        return guarded is not None and not guarded.worth_another(state.upcoming_sleep, lost_answer=lost)
 
     def sleep(seconds: float) -> None:
         clock.wait(threading.Event(), seconds)
@@ -95,9 +95,9 @@ def persistently(
         sleep=sleep,
         reraise=True,
     )
-    if visit is None:
+    if guarded is None:
         return persistent(call)
-    with visiting(visit):
+    with guarding(guarded):
         return persistent(call)
 
 

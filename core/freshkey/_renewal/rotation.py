@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Protocol
 from attrs import define, evolve, field
 
 from freshkey import _failpoints, expiry
-from freshkey._http.circuit_breaker import Visit
+from freshkey._http.circuit_breaker import GuardedCall
 from freshkey._renewal import persist
-from freshkey._renewal.retry import Policy, persistently
+from freshkey._renewal.retry import Policy, call_with_retry
 from freshkey._renewal.single_flight import process_is_exiting
-from freshkey._renewal.single_use import Spending
+from freshkey._renewal.single_use import SingleUseRefresh
 from freshkey._sources import precedence
 from freshkey.errors import (
     ConfigurationError,
@@ -41,14 +41,14 @@ from freshkey.errors import (
 from freshkey.events import Event, SignedOut, Unsaved
 from freshkey.expiry import Freshness
 from freshkey.model.credential import Credential
-from freshkey.model.interaction import Nobody
-from freshkey.model.source import Sighting, Source
+from freshkey.model.interaction import NonInteractive
+from freshkey.model.source import Detected, Source
 from freshkey.model.storage import Record, Snapshot
 from freshkey.secret import Secret
 
 
 if TYPE_CHECKING:
-    from freshkey._renewal.context import Desk
+    from freshkey._renewal.context import ProfileContext
 
 log = logging.getLogger("freshkey")
 
@@ -80,23 +80,23 @@ class Rotation:
     """One attempt to have a usable credential in memory.
 
     Attributes:
-        desk: Everything about the profile.
+        context: Everything about the profile.
         memory: Where the result goes.
         held: What was in memory when it was decided to renew, or None.
         generation: The generation of `held`.
         refused: The credential that a server answered with 401, or None.
-        by_person: A person asked to renew now: nothing that is there will do, and pauses do not count.
+        by_user: A person asked to renew now: nothing that is there will do, and pauses do not count.
         by_timer: Nobody waits: a timer renews ahead of time.
         may_ask: If only a person can go on, the one whom the application brought may be asked.
         pause: After a failure, the seconds until the next attempt; 0 leaves it to the caller.
     """
 
-    desk: Desk
+    context: ProfileContext
     memory: Memory
     held: Credential | None = None
     generation: int = 0
     refused: Credential | None = None
-    by_person: bool = False
+    by_user: bool = False
     by_timer: bool = False
     may_ask: bool = True
     pause: float = 0.0
@@ -111,15 +111,15 @@ class Rotation:
         Raises:
             FreshkeyError: There is none; see each class for what the caller does next.
         """
-        if self.held is None and not self.by_person:
+        if self.held is None and not self.by_user:
             # Cold start: reading needs no lock, and most starts find a fresh credential.
-            there = self.look()
+            there = self.adopt_stored()
             if there is not None:
                 return there
-        _failpoints.hit("P1")
+        _failpoints.hit("before_lock")
         with self._lock():
-            _failpoints.hit("P2")
-            there = self.look()
+            _failpoints.hit("lock_held")
+            there = self.adopt_stored()
             if there is not None:
                 return there
             self._respect_others()
@@ -129,20 +129,20 @@ class Rotation:
                 self._note_failure(error)
                 raise
 
-    def look(self) -> Credential | None:
+    def adopt_stored(self) -> Credential | None:
         """Read what is there; publish and return it if that is the answer, else return None."""
         self._read()
         self._notice_sign_out()
         there = self._stored if self._winner is not None and self._winner.owned else None
-        if there is None or self.by_person or (self.held is not None and self._snapshot.generation <= self.generation):
+        if there is None or self.by_user or (self.held is not None and self._snapshot.generation <= self.generation):
             return None
         if self.refused is not None and there.authorises_like(self.refused):
             return None
-        if self.desk.freshness(there) is Freshness.EXPIRED:
+        if self.context.freshness(there) is Freshness.EXPIRED:
             return None
         return self.memory.publish(there, self._snapshot.generation, elsewhere=True)
 
-    def survey(self) -> tuple[Source | None, Credential | None, int]:
+    def read(self) -> tuple[Source | None, Credential | None, int]:
         """Read what is there and publish nothing: the winning source, the stored credential, its generation."""
         self._read()
         return self._winner, self._stored, self._snapshot.generation
@@ -153,46 +153,46 @@ class Rotation:
         """Walk the sources as `freshkey explain` prints them; the store is read only if the walk reaches it."""
         self._winner, self._stored, self._snapshot = None, None, Snapshot()
         read_once = functools.cache(self._read_store)
-        desk = self.desk
-        steps = precedence.walk(desk.profile, desk.description, self._look_at, read_once, desk.consent)
+        context = self.context
+        steps = precedence.walk(context.profile, context.description, self._detect, read_once, context.consent)
         self._winner = next((step.source for step in steps if step.wins), None)
 
-    def _look_at(self, source: Source) -> Sighting | None:
-        return self.desk.lifecycle.look(self.desk.profile, source)
+    def _detect(self, source: Source) -> Detected | None:
+        return self.context.hooks.detect(self.context.profile, source)
 
     def _read_store(self) -> Credential | None:
         self._snapshot = self._load()
         record = self._snapshot.record
         if record is not None and record.payload is not None:
-            self._stored = decode(self.desk, record.payload)
+            self._stored = decode(self.context, record.payload)
         return self._stored
 
     def _load(self) -> Snapshot:
         """Read the store; once more if another process is known to have saved a newer generation."""
-        snapshot = self.desk.store.load()
-        known = self.desk.hints.read().generation
+        snapshot = self.context.store.load()
+        known = self.context.hints.read().generation
         if snapshot.generation < known:
-            snapshot = self.desk.store.load()
+            snapshot = self.context.store.load()
             if snapshot.generation < known:
-                log.warning("%s: the store holds an older generation than was saved", self.desk.profile.name)
+                log.warning("%s: the store holds an older generation than was saved", self.context.profile.name)
         return snapshot
 
     def _notice_sign_out(self) -> None:
         record = self._snapshot.record
         signed_out = record is not None and record.payload is None and self._winner is None
         if signed_out and self.held is not None and self._snapshot.generation > self.generation:
-            name = self.desk.profile.name
+            name = self.context.profile.name
             self.memory.drop(SignedOut(profile=name, revoked=None, detail="another process signed out"))
-            raise login_required(self.desk, "another process signed out")
+            raise login_required(self.context, "another process signed out")
 
     # --- the lock and those who share it ----------------------------------------------------------------------
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
         """Exclude every other renewal of this profile."""
-        source = self._winner or (self.desk.description.source(self.held.source) if self.held else None)
-        if not self.desk.profile.bare and (source is None or source.owned):
-            with self.desk.store.lock(LOCK_PATIENCE):
+        source = self._winner or (self.context.description.source(self.held.source) if self.held else None)
+        if not self.context.profile.bare and (source is None or source.owned):
+            with self.context.store.lock(LOCK_PATIENCE):
                 yield
             return
         # Another tool's credential needs no store, but eight processes must not start that tool eight times.
@@ -206,7 +206,7 @@ class Rotation:
         from freshkey._files.private import file_name
         from freshkey._interprocess.lock import ProfileLock
 
-        profile = self.desk.profile
+        profile = self.context.profile
         try:
             return ProfileLock(profile.state_dir, file_name(profile.name)).acquire(LOCK_PATIENCE)
         except StoreUnavailable as error:
@@ -216,13 +216,13 @@ class Rotation:
 
     def _respect_others(self) -> None:
         """Keep the pauses that all processes share."""
-        hints = self.desk.hints.read()
-        wait = hints.seconds_to_wait(self.desk.clock.now())
+        hints = self.context.hints.read()
+        wait = hints.seconds_to_wait(self.context.clock.now())
         # A pause is about one source: another tool's credential is not to wait for the sign-in's server.
-        if wait <= 0 or self.by_person or self._winner is None or hints.source != self._winner.id:
+        if wait <= 0 or self.by_user or self._winner is None or hints.source != self._winner.id:
             return
         # What failed in bare mode was handed to another process, and this one got something else.
-        if hints.error and not self.desk.profile.bare:
+        if hints.error and not self.context.profile.bare:
             if hints.error == hints.sign_in_needed and self._winner.owned:
                 return  # its generation says whether that still holds
             self.pause = wait
@@ -234,7 +234,7 @@ class Rotation:
             raise TransientError(
                 "the provider refuses a credential that was obtained a moment ago",
                 retry_after=wait,
-                hint=f"Try again in {wait:.0f} s; if it persists: freshkey whoami {self.desk.profile.name}",
+                hint=f"Try again in {wait:.0f} s; if it persists: freshkey whoami {self.context.profile.name}",
             )
 
     def _is_new(self, credential: Credential) -> bool:
@@ -242,26 +242,26 @@ class Rotation:
 
         What another process got from another tool a moment ago is not shared with this one, and no reason to wait.
         """
-        age = expiry.seconds_since(credential.obtained, self.desk.clock.now())
+        age = expiry.seconds_since(credential.obtained, self.context.clock.now())
         return age < expiry.attempt_floor(credential.lifetime)
 
     def _note_failure(self, error: FreshkeyError) -> None:
         """Tell the processes that wait for the lock what happened, so that they do not repeat it."""
-        source, hints = self._winner, self.desk.hints.read()
+        source, hints = self._winner, self.context.hints.read()
         if isinstance(error, LoginRequired) and (source is None or source.owned):
             return  # looking whether somebody has signed in costs nothing, and nothing else is tried
         lifetime = self._stored.lifetime if self._stored else None
         failures = hints.failures + 1
         self.pause = expiry.pause_after_failure(
-            lifetime, failures, getattr(error, "retry_after", None), self.desk.random()
+            lifetime, failures, getattr(error, "retry_after", None), self.context.random()
         )
         if source is None or isinstance(error, StoreError):
             return  # nobody was asked for anything
         # What is wrong with a configuration was found out here, and whoever mended it need not wait.
         pause = 0.0 if isinstance(error, ConfigurationError) else self.pause
-        hints = evolve(hints, source=source.id, attempted=self.desk.clock.now(), pause=pause, failures=failures)
+        hints = evolve(hints, source=source.id, attempted=self.context.clock.now(), pause=pause, failures=failures)
         needed = error.message if isinstance(error, LoginRequired) else hints.sign_in_needed
-        self.desk.hints.write(evolve(hints, error=error.message, hint=error.hint, sign_in_needed=needed))
+        self.context.hints.write(evolve(hints, error=error.message, hint=error.hint, sign_in_needed=needed))
 
     # --- asking the provider ----------------------------------------------------------------------------------
 
@@ -271,24 +271,24 @@ class Rotation:
             return self._renew_winner()
         except LoginRequired as error:
             self._note_refusal(error)
-            source = precedence.first_owned(self.desk.profile, self.desk.description)
-            if self.desk.ask is None or not self.may_ask or source is None or not source.interactive:
+            source = precedence.first_owned(self.context.profile, self.context.description)
+            if self.context.interaction is None or not self.may_ask or source is None or not source.interactive:
                 raise
             # The application brought a person along: ask once, never again for this loss.
-            return self.desk.lifecycle.acquire(self.desk.profile, source, self.desk.ask)
+            return self.context.hooks.acquire(self.context.profile, source, self.context.interaction)
 
     def _renew_winner(self) -> Credential:
         source = self._winner
         if source is None:
             found = "the stored credential is corrupt" if self._snapshot.damaged else "there is no credential"
-            raise login_required(self.desk, found)
+            raise login_required(self.context, found)
         if source.owned:
             self._heed_refusal()
         current = self._stored if source.owned else self.held
         if current is not None and current.source == source.id and current.renewable:
-            return self._spend(current) if source.owned else self._persistently_refresh(current)
+            return self._spend(current) if source.owned else self._refresh_with_retry(current)
         if source.owned and source.interactive:
-            raise login_required(self.desk, "the sign-in has ended and cannot be renewed")
+            raise login_required(self.context, "the sign-in has ended and cannot be renewed")
         return self._acquire(source)
 
     def _note_refusal(self, error: LoginRequired) -> None:
@@ -297,40 +297,42 @@ class Rotation:
             return
         why, generation = error.message, self._snapshot.generation
         self.memory.refusals[generation] = why
-        hints = self.desk.hints.read()
+        hints = self.context.hints.read()
         hints = evolve(hints, error=why, hint=error.hint, sign_in_needed=why, refused_generation=generation)
-        self.desk.hints.write(hints)
+        self.context.hints.write(hints)
 
     def _heed_refusal(self) -> None:
         """Never send again what was refused for good (ROT-5)."""
-        generation, hints = self._snapshot.generation, self.desk.hints.read()
+        generation, hints = self._snapshot.generation, self.context.hints.read()
         why = self.memory.refusals.get(generation)
         if why is None and hints.refused_generation == generation:
             why = hints.sign_in_needed
         if why is not None and self._stored is not None:
-            raise login_required(self.desk, why)
+            raise login_required(self.context, why)
 
     def _spend(self, current: Credential) -> Credential:
-        if not self.desk.description.single_use or current.renewal_secret is None:
-            return self._persistently_refresh(current)
+        if not self.context.description.single_use or current.renewal_secret is None:
+            return self._refresh_with_retry(current)
         try:
-            return Spending(self.desk, current, self._snapshot, forced=self.by_person).renew()
+            return SingleUseRefresh(self.context, current, self._snapshot, forced=self.by_user).renew()
         except LoginRequired:
             # Nobody else can have renewed under our lock, unless the lock does not reach them: another host.
             before = self._snapshot.generation
             self._read()
             if self._stored is None or self._snapshot.generation == before:
                 raise
-            if self.desk.freshness(self._stored) is Freshness.FRESH:
+            if self.context.freshness(self._stored) is Freshness.FRESH:
                 return self._stored
-            return Spending(self.desk, self._stored, self._snapshot, forced=self.by_person).renew()
+            return SingleUseRefresh(self.context, self._stored, self._snapshot, forced=self.by_user).renew()
 
-    def _persistently_refresh(self, current: Credential) -> Credential:
-        return self._persistently(lambda: self.desk.lifecycle.refresh(self.desk.profile, current, self.desk.report))
+    def _refresh_with_retry(self, current: Credential) -> Credential:
+        return self._call_with_retry(
+            lambda: self.context.hooks.refresh(self.context.profile, current, self.context.reporter)
+        )
 
     def _acquire(self, source: Source) -> Credential:
-        nobody = Nobody(self.desk.profile.name, self.desk.report, attended=not self.by_timer)
-        found = self._persistently(lambda: self.desk.lifecycle.acquire(self.desk.profile, source, nobody))
+        nobody = NonInteractive(self.context.profile.name, self.context.reporter, attended=not self.by_timer)
+        found = self._call_with_retry(lambda: self.context.hooks.acquire(self.context.profile, source, nobody))
         if self.refused is not None and found.authorises_like(self.refused):
             raise ProviderRefused(
                 f"the credential from {source.title} was refused and there is no newer one",
@@ -338,21 +340,21 @@ class Rotation:
             )
         return found
 
-    def _persistently(self, call: Callable[[], Credential]) -> Credential:
-        return persistently(
+    def _call_with_retry(self, call: Callable[[], Credential]) -> Credential:
+        return call_with_retry(
             call,
             Policy(),
-            clock=self.desk.clock,
-            random=self.desk.random,
+            clock=self.context.clock,
+            random=self.context.random,
             stop=process_is_exiting,
-            visit=Visit(self.desk.guard, forced=self.by_person),
+            guarded=GuardedCall(self.context.breaker, forced=self.by_user),
         )
 
     # --- keeping the answer -----------------------------------------------------------------------------------
 
     def _keep(self, newer: Credential) -> Credential:
         """Save an owned credential, publish it, and tell other processes."""
-        source = self.desk.description.source(newer.source)
+        source = self.context.description.source(newer.source)
         if source is not None and source.owned:
             return self.keep_owned(newer, self._snapshot.generation + 1)
         self._must_be_alive(newer)
@@ -362,20 +364,22 @@ class Rotation:
     def keep_owned(self, newer: Credential, generation: int) -> Credential:
         """Under the lock: make `newer` durable as `generation`, then publish it and ring the bell."""
         record = Record(
-            generation=generation, payload=self.desk.codec.encode(newer), written_at=self.desk.clock.now().wall
+            generation=generation, payload=self.context.codec.encode(newer), written_at=self.context.clock.now().wall
         )
-        persist.save(self.desk.store, record, clock=self.desk.clock, unsaved=lambda e: self._use_unsaved(newer, e))
-        _failpoints.hit("P8")
-        self.desk.hints.write(evolve(self.desk.hints.read(), generation=generation))
+        persist.save(
+            self.context.store, record, clock=self.context.clock, unsaved=lambda e: self._use_unsaved(newer, e)
+        )
+        _failpoints.hit("read_back")
+        self.context.hints.write(evolve(self.context.hints.read(), generation=generation))
         self._must_be_alive(newer)
         served = self.memory.publish(newer, generation, elsewhere=False)
         self._leave_hints(newer)
-        self.desk.bell.ring()
+        self.context.notifier.notify()
         return served
 
     def _must_be_alive(self, newer: Credential) -> None:
         """Count a credential that came already expired as a failure, or renewing would never pause (TIM-4)."""
-        if self.desk.freshness(newer) is Freshness.EXPIRED:
+        if self.context.freshness(newer) is Freshness.EXPIRED:
             raise TransientError(
                 "the provider answered with a credential that had already expired",
                 hint="Check the clock of this machine",
@@ -384,15 +388,15 @@ class Rotation:
     def _use_unsaved(self, newer: Credential, error: StoreError) -> None:
         served = self.memory.publish(newer, self.generation, elsewhere=False)
         self.memory.serve_early(served)
-        self.memory.emit(Unsaved(profile=self.desk.profile.name, error=error.message))
+        self.memory.emit(Unsaved(profile=self.context.profile.name, error=error.message))
 
     def _leave_hints(self, newer: Credential) -> None:
         """Say that the last attempt succeeded, and when the next one may be made."""
-        self.desk.hints.write(
+        self.context.hints.write(
             evolve(
-                self.desk.hints.read(),
+                self.context.hints.read(),
                 source=newer.source,
-                attempted=self.desk.clock.now(),
+                attempted=self.context.clock.now(),
                 pause=expiry.attempt_floor(newer.lifetime),
                 failures=0,
                 error=None,
@@ -401,25 +405,27 @@ class Rotation:
         )
 
 
-def decode(desk: Desk, payload: Secret) -> Credential:
+def decode(context: ProfileContext, payload: Secret) -> Credential:
     """Read a stored credential.
 
     Raises:
         LoginRequired: It belongs to another server or client than the profile's, and is never sent to this one.
         RecordUnreadable: It is corrupt, or a newer version wrote it.
     """
-    credential = desk.codec.decode(payload)
-    configured = desk.description.binding
+    credential = context.codec.decode(payload)
+    configured = context.description.binding
     for name, value in credential.binding.items():
         if configured.get(name, value) != value:
-            raise login_required(desk, f"the sign-in belongs to another {name.replace('_', ' ')}")
+            raise login_required(context, f"the sign-in belongs to another {name.replace('_', ' ')}")
     return credential
 
 
-def login_required(desk: Desk, message: str) -> LoginRequired:
+def login_required(context: ProfileContext, message: str) -> LoginRequired:
     """Return the error that says why only a person can go on, and how."""
-    name = desk.profile.name
-    if precedence.first_owned(desk.profile, desk.description) is not None:
+    name = context.profile.name
+    if precedence.first_owned(context.profile, context.description) is not None:
         return LoginRequired(message, profile=name, hint=f"Run: freshkey login {name}")
-    looked = "; ".join(source.title for source in desk.description.sources if source.handed_in or not desk.profile.bare)
+    looked = "; ".join(
+        source.title for source in context.description.sources if source.handed_in or not context.profile.bare
+    )
     return LoginRequired(message, profile=name, hint=f"Looked for: {looked}")

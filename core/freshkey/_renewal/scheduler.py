@@ -10,7 +10,7 @@ from typing import Protocol
 
 from freshkey import expiry
 from freshkey._interprocess.notifier import Stamp
-from freshkey._renewal.managed import Holding
+from freshkey._renewal.managed import ManagedCredential
 from freshkey.clock import Clock
 from freshkey.errors import TransientError
 
@@ -25,23 +25,23 @@ LISTENING_SLEEP = 1.0
 killed this one's."""
 
 
-class Household(Protocol):
+class Owner(Protocol):
     """What the timer looks after; `Keeper` is it."""
 
-    def holdings(self) -> Collection[Holding]:
+    def all_managed(self) -> Collection[ManagedCredential]:
         """Return what is held now."""
 
 
-class Timer:
+class Scheduler:
     """Ticks for every holding of a keeper, on a thread that starts on first need and ends with the keeper.
 
     Args:
-        household: The keeper; referred to weakly, so that one that nobody closed can still be collected.
+        owner: The keeper; referred to weakly, so that one that nobody closed can still be collected.
         clock: Sleeps.
     """
 
-    def __init__(self, household: Household, clock: Clock) -> None:
-        self._household = weakref.ref(household)
+    def __init__(self, owner: Owner, clock: Clock) -> None:
+        self._owner = weakref.ref(owner)
         self._clock = clock
         self.forget_threads()
 
@@ -74,31 +74,31 @@ class Timer:
             self._stopped = True
         self._event.set()
 
-    def beat(self) -> float | None:
+    def run_once(self) -> float | None:
         """Look at everything once; return the seconds until the next look, or None if there is no keeper."""
-        household = self._household()
-        if household is None or self._stopped:
+        owner = self._owner()
+        if owner is None or self._stopped:
             return None
-        holdings = household.holdings()
-        self._listen(holdings)
-        longest = LISTENING_SLEEP if any(holding.listens for holding in holdings) else LONGEST_SLEEP
-        return expiry.next_wake([holding.tick() for holding in holdings], longest)
+        all_managed = owner.all_managed()
+        self._listen(all_managed)
+        longest = LISTENING_SLEEP if any(managed.wants_changes for managed in all_managed) else LONGEST_SLEEP
+        return expiry.next_wake([managed.tick() for managed in all_managed], longest)
 
-    def _listen(self, holdings: Collection[Holding]) -> None:
+    def _listen(self, all_managed: Collection[ManagedCredential]) -> None:
         """Compare the bell with what was last heard; all profiles of a keeper share one bell."""
-        for holding in holdings:
-            stamp = holding.desk.bell.stamp()
+        for managed in all_managed:
+            stamp = managed.context.notifier.stamp()
             if stamp != self._heard:
                 self._heard = stamp
-                for each in holdings:
-                    each.hear()
+                for each in all_managed:
+                    each.on_change()
             return
 
     def _run(self) -> None:
         while True:
             self._event.clear()
             try:
-                wait = self.beat()
+                wait = self.run_once()
             except TransientError as error:
                 log.debug("the timer goes on: %s", error)
                 wait = LONGEST_SLEEP

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from attrs import define, evolve, field
 
 from freshkey import _failpoints, expiry
-from freshkey._http.circuit_breaker import Visit
-from freshkey._renewal.retry import LOST_ANSWER_RETRIES, LOST_ANSWER_WINDOW, Policy, persistently
+from freshkey._http.circuit_breaker import GuardedCall
+from freshkey._renewal.retry import LOST_ANSWER_RETRIES, LOST_ANSWER_WINDOW, Policy, call_with_retry
 from freshkey._renewal.single_flight import process_is_exiting
 from freshkey.clock import Moment
 from freshkey.errors import (
@@ -30,7 +30,7 @@ from freshkey.model.storage import Intent, Snapshot
 
 
 if TYPE_CHECKING:
-    from freshkey._renewal.context import Desk
+    from freshkey._renewal.context import ProfileContext
 
 log = logging.getLogger("freshkey")
 
@@ -39,18 +39,18 @@ SENDINGS_BEFORE_GIVING_UP = 2
 
 
 @define
-class Spending:
+class SingleUseRefresh:
     """One use of the refresh token in a stored credential.
 
     Attributes:
-        desk: Everything about the profile.
+        context: Everything about the profile.
         credential: What to renew.
         snapshot: What the store held when `credential` was read from it; its lock is held.
         stop: True once nothing should be tried again.
         forced: A person asked, so it is tried even if the provider's host is left alone for now.
     """
 
-    desk: Desk
+    context: ProfileContext
     credential: Credential
     snapshot: Snapshot
     stop: Callable[[], bool] = process_is_exiting
@@ -90,7 +90,7 @@ class Spending:
         intent = Intent(
             generation=self.snapshot.generation + 1,
             token_hash=self._token_hash(),
-            noted=self.desk.clock.now(),
+            noted=self.context.clock.now(),
             pid=os.getpid(),
         )
         earlier = self.snapshot.intent
@@ -104,8 +104,8 @@ class Spending:
             intent = evolve(intent, noted=_before_the_window(intent.noted))
             self._earlier, self._recovering = intent, True
             intent = evolve(intent, attempts=SENDINGS_BEFORE_GIVING_UP)
-        self.desk.store.intend(intent)
-        _failpoints.hit("P3")
+        self.context.store.intend(intent)
+        _failpoints.hit("intent_written")
         return intent
 
     def _sendings_allowed(self, earlier: Intent) -> int:
@@ -114,58 +114,58 @@ class Spending:
         Twice again within 30 s, which is when servers with a grace period repeat their answer (ROT-6), and once again
         at any later time. A server without one ends the sign-in at the first repetition either way.
         """
-        age = expiry.seconds_since(earlier.noted, self.desk.clock.now())
+        age = expiry.seconds_since(earlier.noted, self.context.clock.now())
         return 1 + LOST_ANSWER_RETRIES if 0 <= age <= LOST_ANSWER_WINDOW else SENDINGS_BEFORE_GIVING_UP
 
     def _send(self) -> Credential:
         policy = Policy(unknown_answers=0) if self._recovering else Policy()
-        return persistently(
+        return call_with_retry(
             self._send_once,
             policy,
-            clock=self.desk.clock,
-            random=self.desk.random,
+            clock=self.context.clock,
+            random=self.context.random,
             stop=self.stop,
-            visit=Visit(self.desk.guard, forced=self.forced or self._recovering),
+            guarded=GuardedCall(self.context.breaker, forced=self.forced or self._recovering),
         )
 
     def _send_once(self) -> Credential:
         try:
-            newer = self.desk.lifecycle.refresh(self.desk.profile, self.credential, self.desk.report)
+            newer = self.context.hooks.refresh(self.context.profile, self.credential, self.context.reporter)
         except (OutcomeUnknown, PluginBroken):
             # A plugin that broke after sending tells nothing of the token.
             self._unanswered = True
             raise
-        _failpoints.hit("P5")
+        _failpoints.hit("after_refresh")
         return newer
 
     def _take_back(self, intent: Intent) -> None:
         """Leave the store as it was before the attempt; failing at that only makes the next start more careful."""
         try:
             if self._earlier is not None:
-                self.desk.store.intend(self._earlier)
+                self.context.store.intend(self._earlier)
             else:
-                self.desk.store.withdraw(intent)
+                self.context.store.withdraw(intent)
         except StoreError as error:
-            log.debug("%s: the intent stays: %s", self.desk.profile.name, error.message)
+            log.debug("%s: the intent stays: %s", self.context.profile.name, error.message)
 
     def _lost(self, intent: Intent) -> LoginRequired:
         when = datetime.fromtimestamp(intent.noted.wall, UTC)
         return LoginRequired(
             f"the answer to the renewal begun at {when:%Y-%m-%d %H:%M:%S} UTC was lost, and with it the sign-in",
-            hint=f"Run: freshkey login {self.desk.profile.name}",
+            hint=f"Run: freshkey login {self.context.profile.name}",
         )
 
     def _ended_elsewhere(self) -> str:
         """Return what a person should know if nothing here explains why the sign-in has ended."""
         return (
             "It was ended at the provider, or its refresh token was used elsewhere, such as from a copy of this store. "
-            f"Run: freshkey login {self.desk.profile.name}"
+            f"Run: freshkey login {self.context.profile.name}"
         )
 
     def _token_hash(self) -> str:
         """Return a keyed hash that recognises the refresh token and says nothing else."""
         secret = self.credential.renewal_secret
-        key = f"freshkey intent {self.desk.profile.provider} {self.desk.profile.name}"
+        key = f"freshkey intent {self.context.profile.provider} {self.context.profile.name}"
         message = secret.reveal() if secret is not None else ""
         return hmac.new(key.encode(), message.encode(), hashlib.sha256).hexdigest()
 

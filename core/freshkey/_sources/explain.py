@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import evolve, frozen
 
 from freshkey._config.profile_selection import Choice
-from freshkey._sources.precedence import NOTHING, Consent, Look, Step, Stored, chosen_source, skipped_sources, walk
+from freshkey._sources.precedence import NOTHING, Consent, Detect, Step, Stored, chosen_source, skipped_sources, walk
 from freshkey.errors import ConfigurationError, LoginRequired, StoreError
 from freshkey.model.credential import Credential
 from freshkey.model.description import Description
@@ -36,7 +36,7 @@ def explain(
     description: Description,
     *,
     selected_by: str,
-    look: Look,
+    detect: Detect,
     stored: Stored,
     consent: Consent | None = None,
     selection: tuple[Choice, ...] = (),
@@ -61,16 +61,16 @@ def explain(
 
     steps: list[Step] = []
     try:
-        for step in walk(profile, description, look, stored_or_trouble, consent):
+        for step in walk(profile, description, detect, stored_or_trouble, consent):
             if trouble and step.source.owned and step.why == NOTHING:
                 step = evolve(step, why=trouble)  # noqa: PLW2901  the same step, better explained
             steps.append(step)
     except ConfigurationError as error:
         # Whoever asks for a credential meets the same error there: nothing behind it is used in its place.
         broken, *behind = description.sources[len(steps) :]
-        steps.append(Step(source=broken, sighting=None, wins=False, why=f"cannot be used: {error}"))
+        steps.append(Step(source=broken, detected=None, wins=False, why=f"cannot be used: {error}"))
         why = f"not reached: {broken.id!r} has to be mended first"
-        steps += [Step(source=source, sighting=None, wins=False, why=why) for source in behind]
+        steps += [Step(source=source, detected=None, wins=False, why=why) for source in behind]
     return Explanation(
         profile=profile.name,
         selected_by=selected_by,

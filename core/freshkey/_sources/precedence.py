@@ -10,14 +10,14 @@ from freshkey.errors import ConfigurationError, LoginRequired, StoreError
 from freshkey.model.credential import Credential
 from freshkey.model.description import Description
 from freshkey.model.profile import Profile
-from freshkey.model.source import Sighting, Source
+from freshkey.model.source import Detected, Source
 
 
-Look = Callable[[Source], Sighting | None]
+Detect = Callable[[Source], Detected | None]
 
 Stored = Callable[[], Credential | None]
 
-Consent = Callable[[Source, Sighting], str | None]
+Consent = Callable[[Source, Detected], str | None]
 
 """Says why what was found in a source that needs consent is not used; None if it is."""
 
@@ -30,26 +30,26 @@ class Step:
 
     Attributes:
         source: The source.
-        sighting: What is there, without its value; None if nothing is or it was not asked.
+        detected: What is there, without its value; None if nothing is or it was not asked.
         wins: It is the one that is used.
         why: One phrase: why it wins, or why not.
     """
 
     source: Source
-    sighting: Sighting | None
+    detected: Detected | None
     wins: bool
     why: str
 
 
 def walk(
-    profile: Profile, description: Description, look: Look, stored: Stored, consent: Consent | None = None
+    profile: Profile, description: Description, detect: Detect, stored: Stored, consent: Consent | None = None
 ) -> Iterator[Step]:
     """Go through the provider's sources in order, asking each only until one has won.
 
     Args:
         profile: The profile; if it names a source, only that one can win.
         description: The provider's description for this profile.
-        look: Says what is in a source.
+        detect: Says what is in a source.
         stored: Reads the owned credential that the store holds; called only when the walk reaches an owned source, or
             one that needs consent where somebody is signed in.
         consent: Decides about sources that need consent; None uses them. A source that the profile names needs none.
@@ -62,16 +62,16 @@ def walk(
     skipped = skipped_sources(profile, description)
     winner: Source | None = None
     for source in description.sources:
-        sighting, why_not = None, _out_of_question(source, profile, only, skipped, winner)
+        detected, why_not = None, _out_of_question(source, profile, only, skipped, winner)
         if why_not is None:
-            sighting = _sighting(source, look, stored)
-            why_not = _why_not_used(source, sighting, stored, consent if only is None else None)
+            detected = _detected(source, detect, stored)
+            why_not = _why_not_used(source, detected, stored, consent if only is None else None)
         if why_not is not None:
-            yield Step(source=source, sighting=sighting, wins=False, why=why_not)
+            yield Step(source=source, detected=detected, wins=False, why=why_not)
             continue
         winner = source
         why = "the profile names it" if only else "the first that is there"
-        yield Step(source=source, sighting=sighting, wins=True, why=why)
+        yield Step(source=source, detected=detected, wins=True, why=why)
 
 
 def _out_of_question(
@@ -87,23 +87,23 @@ def _out_of_question(
     return f"{winner.id!r} comes first" if winner is not None else None
 
 
-def _sighting(source: Source, look: Look, stored: Stored) -> Sighting | None:
+def _detected(source: Source, detect: Detect, stored: Stored) -> Detected | None:
     if source.owned:
         credential = stored()
         if credential is not None and credential.source == source.id:
-            return Sighting(kind=source.title, origin="the store", expires_at=credential.expires_at)
+            return Detected(kind=source.title, origin="the store", expires_at=credential.expires_at)
         if source.interactive:
             return None
-    return look(source)
+    return detect(source)
 
 
-def _why_not_used(source: Source, sighting: Sighting | None, stored: Stored, consent: Consent | None) -> str | None:
+def _why_not_used(source: Source, detected: Detected | None, stored: Stored, consent: Consent | None) -> str | None:
     """Return why what was found does not win, or None."""
-    if sighting is None:
+    if detected is None:
         return NOTHING
     if consent is None or not source.needs_consent or not _signed_in(stored):
         return None
-    return consent(source, sighting)
+    return consent(source, detected)
 
 
 def _signed_in(stored: Stored) -> bool:

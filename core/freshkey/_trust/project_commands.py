@@ -63,7 +63,7 @@ def _digest_now(file: Path) -> str | None:
         return None
 
 
-class Trust:
+class TrustedCommands:
     """What was trusted with one state directory.
 
     Args:
@@ -185,7 +185,7 @@ def trusting(state_dir: Path, approve: Approve | None) -> Trusted:
     """
 
     def trusted(project: Project, profile: str, words: Words) -> Mapping[str, Command]:
-        trust = Trust(state_dir)
+        trust = TrustedCommands(state_dir)
         entry = trust.find(project.path, profile)
         why = why_not(entry, project, words)
         if entry is not None and why is None:
@@ -209,7 +209,7 @@ def _agrees(approve: Approve, entry: Entry, why: str | None) -> bool:
         return False  # nobody is there
 
 
-def _remember(trust: Trust, entry: Entry) -> None:
+def _remember(trust: TrustedCommands, entry: Entry) -> None:
     try:
         trust.remember(entry)
     except FreshkeyError as error:

@@ -13,7 +13,7 @@ from freshkey._files.private import private_dir, read_private, write_private
 from freshkey._sources.precedence import Consent
 from freshkey.errors import FreshkeyError, LoginRequired
 from freshkey.model.interaction import Approve
-from freshkey.model.source import Sighting, Source
+from freshkey.model.source import Detected, Source
 
 
 log = logging.getLogger("freshkey")
@@ -40,7 +40,7 @@ class Answer:
     agreed: bool = field(validator=instance_of(bool))
 
 
-class Consents:
+class SourceAnswers:
     """The answers of one state directory.
 
     Args:
@@ -96,29 +96,29 @@ def _subject(answer: Answer) -> tuple[str, str, str]:
     return answer.profile, answer.source, answer.fingerprint
 
 
-def asking(profile: str, consents: Consents, approve: Approve) -> Consent:
+def asking(profile: str, consents: SourceAnswers, approve: Approve) -> Consent:
     """Return the decision of an interactive session: what was said, else what the person says now."""
 
-    def consent(source: Source, sighting: Sighting) -> str | None:
-        agreed = consents.find(profile, source.id, sighting.fingerprint)
+    def consent(source: Source, detected: Detected) -> str | None:
+        agreed = consents.find(profile, source.id, detected.fingerprint)
         if agreed is None:
             try:
-                agreed = approve(question(profile, sighting))
+                agreed = approve(question(profile, detected))
             except LoginRequired:
                 return None  # nobody is there, so this is no interactive session
-            if sighting.fingerprint:
-                said = Answer(profile=profile, source=source.id, fingerprint=sighting.fingerprint, agreed=agreed)
+            if detected.fingerprint:
+                said = Answer(profile=profile, source=source.id, fingerprint=detected.fingerprint, agreed=agreed)
                 consents.remember(said)
         return None if agreed else REFUSED
 
     return consent
 
 
-def recalling(profile: str, consents: Consents) -> Consent:
+def recalling(profile: str, consents: SourceAnswers) -> Consent:
     """Return the decision that an interactive session would make, without asking anybody."""
 
-    def consent(source: Source, sighting: Sighting) -> str | None:
-        agreed = consents.find(profile, source.id, sighting.fingerprint)
+    def consent(source: Source, detected: Detected) -> str | None:
+        agreed = consents.find(profile, source.id, detected.fingerprint)
         if agreed is None:
             return "you have not agreed to use it instead of the sign-in, and will be asked"
         return None if agreed else REFUSED
@@ -129,10 +129,10 @@ def recalling(profile: str, consents: Consents) -> Consent:
 REFUSED = "you said not to use it instead of the sign-in"
 
 
-def question(profile: str, sighting: Sighting) -> str:
+def question(profile: str, detected: Detected) -> str:
     """Return what a person is asked."""
-    which = f" ({sighting.last_four})" if sighting.last_four else ""
+    which = f" ({detected.last_four})" if detected.last_four else ""
     return (
-        f"{profile}: there is an {sighting.kind} in the {sighting.origin}{which}, and you are signed in as well. "
+        f"{profile}: there is an {detected.kind} in the {detected.origin}{which}, and you are signed in as well. "
         "Use what was found instead of the sign-in?"
     )

@@ -12,11 +12,11 @@ from attrs import frozen
 from freshkey import events
 from freshkey._config.configuration import Configuration
 from freshkey.cli.output import Output, clean
-from freshkey.model.interaction import Quiet
+from freshkey.model.interaction import LoggingReporter
 
 
 if TYPE_CHECKING:
-    from freshkey.cli.person import Terminal
+    from freshkey.cli.terminal import Terminal
     from freshkey.keeper import Keeper
 
     KeeperFactory = Callable[..., Keeper]
@@ -26,7 +26,7 @@ PATIENCE = 300.0
 """Seconds that a command waits for a credential where a person may have to answer a question first."""
 
 
-class _Notices(Quiet):
+class _Notices(LoggingReporter):
     """Tells what a person should know of a renewal, such as that a helper is slow; results wait for it.
 
     Lines are those of another tool's sign-in: they hold the address or the code that the person needs.
@@ -70,13 +70,13 @@ class Context:
         """
         return self.configuration.select(self.arguments.profile).name
 
-    def person(self, *, browser: bool = True) -> Terminal:
+    def user(self, *, browser: bool = True) -> Terminal:
         """Return the person at the terminal.
 
         Args:
             browser: Whether a browser may be opened for them.
         """
-        from freshkey.cli.person import Terminal
+        from freshkey.cli.terminal import Terminal
 
         return Terminal(self.out, browser=browser, environ=self.environ)
 
@@ -86,9 +86,9 @@ class Context:
 
         At a terminal the person is asked what may be used that nobody decided about yet, and has time to answer.
         """
-        person = self.person()
-        asking = {"approve": person.confirm, "timeout": PATIENCE} if person.can_ask else {"approve": None}
-        with self._factory()(configuration=self.configuration, report=_Notices(self.out), **asking) as keeper:
+        user = self.user()
+        asking = {"approve": user.confirm, "timeout": PATIENCE} if user.can_ask else {"approve": None}
+        with self._factory()(configuration=self.configuration, reporter=_Notices(self.out), **asking) as keeper:
             keeper.subscribe(self._tell)
             yield keeper
 

@@ -68,11 +68,11 @@ def _play(view: View, stage: Stage) -> Summary:
 
 def _sign_in(view: View, keeper: Keeper, summary: Summary) -> None:
     from freshkey.testing.browser import follow
-    from freshkey.testing.person import ScriptedPerson
+    from freshkey.testing.user import ScriptedUser
 
     view.say("Signing in: a script plays the browser and follows the redirect to a listener on loopback …")
-    with ScriptedPerson(browser=follow) as person:
-        credential = keeper.login(PROFILE, ask=person)
+    with ScriptedUser(browser=follow) as user:
+        credential = keeper.login(PROFILE, interaction=user)
     summary.signed_in_as = credential.identity.label or "somebody"
     view.say(f"Signed in as {clean(summary.signed_in_as)}; token {ending(credential.token)}")
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from freshkey._commands.helper import LONGEST_LINE
 from freshkey.cli import paste
-from freshkey.cli.person import Terminal
+from freshkey.cli.terminal import Terminal
 from freshkey.errors import ConfigurationError
 from freshkey.secret import Secret
 

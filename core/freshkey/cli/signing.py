@@ -20,21 +20,21 @@ def login(context: Context) -> int:
     name, arguments = context.profile(), context.arguments
     if arguments.api_key:
         return _keep_key(context, name, arguments.import_from)
-    person = context.person(browser=not arguments.no_browser)
+    user = context.user(browser=not arguments.no_browser)
     with context.keeper() as keeper:
-        credential = keeper.login(name, source=arguments.source, ask=person)
+        credential = keeper.login(name, source=arguments.source, interaction=user)
         return _show(context, keeper, name, credential, "Signed in")
 
 
 def _keep_key(context: Context, name: str, import_from: tuple[str, str] | None) -> int:
     from freshkey.cli.keys import KeyGiver
 
-    person = KeyGiver(context.out, environ=context.environ)
+    user = KeyGiver(context.out, environ=context.environ)
     with context.keeper() as keeper:
         if import_from is None:
-            credential = keeper.login(name, pasted=True, ask=person)
+            credential = keeper.login(name, pasted=True, interaction=user)
         else:
-            credential = keeper.import_key(name, *import_from, report=person)
+            credential = keeper.import_key(name, *import_from, reporter=user)
         return _show(context, keeper, name, credential, "Key kept")
 
 

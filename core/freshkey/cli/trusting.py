@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from attrs import asdict
 
-from freshkey._trust.project_commands import Entry, Trust, shown
-from freshkey._trust.source_consent import Answer, Consents
+from freshkey._trust.project_commands import Entry, TrustedCommands, shown
+from freshkey._trust.source_consent import Answer, SourceAnswers
 from freshkey.cli import exits
 from freshkey.cli.output import clean
 from freshkey.errors import ConfigurationError, LoginRequired, TrustNeeded
@@ -44,10 +44,10 @@ def _trust(context: Context, directory: Path) -> int:
             hint="Run it in the project, or name its directory",
         )
     file, entries = configuration.project.path, proposals(configuration, {})
-    kept = Trust(configuration.state_dir)
+    kept = TrustedCommands(configuration.state_dir)
     new = [entry for entry in entries if kept.find(entry.file, entry.profile) != entry]
     if new:
-        _ask(context, new)
+        _interaction(context, new)
         kept.remember(*new)
     lines = [f"Trusted: {key} of {entry.profile}" for entry in entries for key in entry.commands]
     value = {"file": str(file), "commands": [one for entry in entries for one in _commands(entry)]}
@@ -62,7 +62,7 @@ def _resolved(path: Path) -> Path:
     return path
 
 
-def _ask(context: Context, entries: list[Entry]) -> None:
+def _interaction(context: Context, entries: list[Entry]) -> None:
     """Show what would run and ask.
 
     Raises:
@@ -75,7 +75,7 @@ def _ask(context: Context, entries: list[Entry]) -> None:
             context.out.instruct(clean(f"  {entry.profile}, {key}: {shown(command)}"))
     context.out.instruct("What these programs load or run in their turn is not looked at.")
     try:
-        agreed = context.person().confirm("Trust this as it is now?")
+        agreed = context.user().confirm("Trust this as it is now?")
     except LoginRequired:
         hint = "Run freshkey trust in a terminal: a person has to look at it"
         raise TrustNeeded("nothing was trusted: there is no terminal to ask at", hint=hint) from None
@@ -85,7 +85,7 @@ def _ask(context: Context, entries: list[Entry]) -> None:
 
 def _list(context: Context) -> int:
     state_dir = context.configuration.state_dir
-    entries, answers = Trust(state_dir).all(), Consents(state_dir).all()
+    entries, answers = TrustedCommands(state_dir).all(), SourceAnswers(state_dir).all()
     value = {
         "commands": [{**one, "changed": entry.changed()} for entry in entries for one in _commands(entry)],
         "answers": [_answer(answer) for answer in answers],
@@ -128,10 +128,12 @@ def _revoke(context: Context, name: str) -> int:
     """Trust no longer what goes by a name: a profile, a project's directory or file, or ``PROFILE/SOURCE``."""
     state_dir = context.configuration.state_dir
     path = _resolved(Path(name))
-    gone = Trust(state_dir).forget(lambda entry: name == entry.profile or path in {entry.file, entry.file.parent})
+    gone = TrustedCommands(state_dir).forget(
+        lambda entry: name == entry.profile or path in {entry.file, entry.file.parent}
+    )
     revoked = [f"{entry.profile} of {entry.file}" for entry in gone]
     profile, _, source = name.partition("/")
-    if source and Consents(state_dir).forget(profile, source):
+    if source and SourceAnswers(state_dir).forget(profile, source):
         revoked.append(name)
     if not revoked:
         raise ConfigurationError(f"nothing is trusted by the name {name!r}", hint=LIST)

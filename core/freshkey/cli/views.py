@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from freshkey._sources.precedence import Step
     from freshkey.model.credential import Credential
     from freshkey.model.identity import Identity
-    from freshkey.model.source import Sighting
+    from freshkey.model.source import Detected
 
 
 def iso(moment: datetime | None) -> str | None:
@@ -137,26 +137,26 @@ def _step(step: Step) -> dict[str, object]:
         "title": step.source.title,
         "owned": step.source.owned,
         "interactive": step.source.interactive,
-        "found": _sighting(step.sighting),
+        "found": _detected(step.detected),
         "wins": step.wins,
         "why": step.why,
     }
 
 
-def _sighting(sighting: Sighting | None) -> dict[str, object] | None:
-    if sighting is None:
+def _detected(detected: Detected | None) -> dict[str, object] | None:
+    if detected is None:
         return None
     return {
-        "kind": sighting.kind,
-        "origin": sighting.origin,
-        "expires_at": iso(sighting.expires_at),
-        "last_four": sighting.last_four,
+        "kind": detected.kind,
+        "origin": detected.origin,
+        "expires_at": iso(detected.expires_at),
+        "last_four": detected.last_four,
     }
 
 
 def step_row(step: Step) -> list[str]:
     """Return one source as a row: mark, source, what is there, why."""
-    seen = step.sighting
+    seen = step.detected
     found = "-" if seen is None else f"{seen.kind} in {seen.origin}"
     if seen is not None and seen.last_four:
         found += f", ending in {seen.last_four}"

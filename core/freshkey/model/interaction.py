@@ -69,7 +69,7 @@ class Interaction(Reporter, Protocol):
         """
 
 
-class Quiet:
+class LoggingReporter:
     """A reporter that writes to the logger ``freshkey`` at DEBUG."""
 
     def progress(self, message: str) -> None:
@@ -84,17 +84,17 @@ class Quiet:
         log.info("%s", message)
 
 
-class Nobody:
+class NonInteractive:
     """An interaction without a person: every question raises `LoginRequired`.
 
     Args:
         profile: Name of the profile, for the message.
-        report: Hears what is not a question; None logs it.
+        reporter: Hears what is not a question; None logs it.
         attended: Somebody waits for the answer; otherwise a timer renews ahead of time, and nothing may open a window.
     """
 
-    def __init__(self, profile: str, report: Reporter | None = None, *, attended: bool = True) -> None:
-        reporter = report or Quiet()
+    def __init__(self, profile: str, reporter: Reporter | None = None, *, attended: bool = True) -> None:
+        reporter = reporter or LoggingReporter()
         self.attended = attended
         self._profile = profile
         self.progress = reporter.progress
@@ -122,6 +122,6 @@ class Nobody:
         raise LoginRequired(message, profile=self._profile, hint=f"Run: freshkey login {self._profile}")
 
 
-def is_attended(ask: Interaction) -> bool:
+def is_attended(interaction: Interaction) -> bool:
     """Tell whether somebody waits for what is being acquired, so that another tool may open its window for them."""
-    return not isinstance(ask, Nobody) or ask.attended
+    return not isinstance(interaction, NonInteractive) or interaction.attended

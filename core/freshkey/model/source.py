@@ -17,7 +17,7 @@ S = TypeVar("S")
 
 
 @frozen(kw_only=True)
-class Sighting:
+class Detected:
     """What a look at a source found, without its value.
 
     Attributes:
@@ -35,7 +35,7 @@ class Sighting:
     fingerprint: str | None = field(default=None, repr=False)
 
 
-def _nothing_to_see(profile: Profile) -> Sighting | None:  # noqa: ARG001  the signature is Source.look's
+def _nothing_to_see(profile: Profile) -> Detected | None:  # noqa: ARG001  the signature is Source.look's
     return None
 
 
@@ -54,7 +54,7 @@ class Source:
             file descriptor or helper command. Bare mode uses nothing else.
         needs_consent: It may be there without the person's knowing. Where somebody is signed in as well, an interactive
             session asks once before it is used; its look gives a `Sighting.fingerprint`.
-        look: Says what is there; offline, quick, never the value. An owned source needs none: the core looks into
+        detect: Says what is there; offline, quick, never the value. An owned source needs none: the core looks into
             the store.
     """
 
@@ -65,4 +65,4 @@ class Source:
     pasted: bool = False
     handed_in: bool = False
     needs_consent: bool = False
-    look: Callable[[Profile], Sighting | None] = _nothing_to_see
+    detect: Callable[[Profile], Detected | None] = _nothing_to_see

@@ -35,7 +35,7 @@ def device_sign_in(
     *,
     client_id: str,
     scopes: tuple[str, ...],
-    ask: Interaction,
+    interaction: Interaction,
     send: Send,
     clock: Clock = SYSTEM,
     extra: Mapping[str, str] = NOTHING,
@@ -50,7 +50,7 @@ def device_sign_in(
         server: The authorization server.
         client_id: The client's id there.
         scopes: What to ask for.
-        ask: The person; shown the code, the address to type it at, and a warning against phishing.
+        interaction: The person; shown the code, the address to type it at, and a warning against phishing.
         send: Does the I/O.
         clock: Waits between two polls.
         extra: Further fields of both requests, such as a client's authentication.
@@ -70,7 +70,7 @@ def device_sign_in(
     begin = device_request(server, client_id=client_id, scopes=scopes, extra=extra, headers=headers, encode=encode)
     code = read_device(send(begin), clock.now().wall)
     expiry = clock.elapsed() + min(code.expires_in, LONGEST_WAIT)
-    _show(code, ask, allow_insecure_loopback=allow_insecure_loopback)
+    _show(code, interaction, allow_insecure_loopback=allow_insecure_loopback)
     request = device_token_request(
         server, client_id=client_id, device_code=code.device_code, extra=extra, headers=headers, encode=encode
     )
@@ -83,15 +83,15 @@ def device_sign_in(
     )
 
 
-def _show(code: DeviceCode, ask: Interaction, *, allow_insecure_loopback: bool) -> None:
+def _show(code: DeviceCode, interaction: Interaction, *, allow_insecure_loopback: bool) -> None:
     try:
         for address in filter(None, (code.verification_uri, code.verification_uri_complete)):
             safe_url(address, allow_insecure_loopback=allow_insecure_loopback)
     except ConfigurationError:
         pass
     else:
-        ask.notice(WARNING)
-        ask.show_device_code(code.user_code, code.verification_uri, code.verification_uri_complete)
+        interaction.notice(WARNING)
+        interaction.show_device_code(code.user_code, code.verification_uri, code.verification_uri_complete)
         return
     raise ProtocolError("the authorization server wants the code typed at an address that may not be opened")
 

@@ -25,7 +25,7 @@ TRANSIENT_CODES: Final = frozenset(
 """Refused for now whatever the status: RFC 6749 (section 4.1.2.1), RFC 8628 (section 3.5), and the words of servers
 that put an object into ``error``."""
 
-PERSON_CODES: Final = frozenset(
+USER_CODES: Final = frozenset(
     {
         "invalid_grant",  # RFC 6749, section 5.2
         "access_denied",  # RFC 6749, section 4.1.2.1; RFC 8628, section 3.5
@@ -43,7 +43,7 @@ _WORD = re.compile(r"[A-Za-z][A-Za-z_.-]*")
 """An error code that may be shown. Digits are left out because nearly every token has some."""
 
 _REQUEST_ID = re.compile(r"[0-9A-Za-z_.:/-]{1,64}")
-_PERSON_STATUSES = frozenset({400, 401})
+_USER_STATUSES = frozenset({400, 401})
 
 
 @frozen
@@ -97,7 +97,7 @@ def refusal_error(response: Response, now: float) -> FreshkeyError:
     if refusal.status in TRANSIENT_STATUSES or refusal.status >= 500 or refusal.code in TRANSIENT_CODES:  # noqa: PLR2004  RFC 9110, 15.6
         message = f"the authorization server refused for now: {refusal}"
         return TransientError(message, retry_after=retry_after(response.headers, now))
-    if refusal.code in PERSON_CODES or (refusal.code is None and refusal.status in _PERSON_STATUSES):
+    if refusal.code in USER_CODES or (refusal.code is None and refusal.status in _USER_STATUSES):
         message = f"the authorization server does not accept this sign-in: {refusal}"
         return LoginRequired(message, hint="Sign in again")
     hint = "Check the client id, the scopes and the endpoints of the provider's settings"

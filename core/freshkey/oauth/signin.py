@@ -36,7 +36,7 @@ def authorize(
     *,
     client_id: str,
     scopes: tuple[str, ...],
-    ask: Interaction,
+    interaction: Interaction,
     redirect_path: str = "/callback",
     redirect_host: str = "127.0.0.1",
     paste_redirect_uri: str | None = None,
@@ -57,7 +57,7 @@ def authorize(
         server: The authorization server.
         client_id: The client's id there.
         scopes: What to ask for.
-        ask: The person.
+        interaction: The person.
         redirect_path: Path of the loopback redirect, as it is registered.
         redirect_host: Its host; see `LoopbackListener`.
         paste_redirect_uri: A page of the provider that shows the code, as it is registered.
@@ -91,7 +91,7 @@ def authorize(
             paste_url=check(address(redirect_uri=paste_redirect_uri)) if paste_redirect_uri else None,
             bare_code=bare_code,
         )
-        return _race(attempt, listener, ask, clock, timeout)
+        return _race(attempt, listener, interaction, clock, timeout)
 
 
 @frozen(kw_only=True)
@@ -168,13 +168,15 @@ class _Race:
         return outcome
 
 
-def _race(attempt: _Attempt, listener: LoopbackListener, ask: Interaction, clock: Clock, timeout: float) -> Grant:
+def _race(
+    attempt: _Attempt, listener: LoopbackListener, interaction: Interaction, clock: Clock, timeout: float
+) -> Grant:
     race = _Race()
     threads = [race.enter("loopback", lambda: _listen(attempt, listener, race.over))]
     try:
-        ask.progress(f"Signing in at {urlsplit(attempt.loopback_url).hostname}")
-        ask.open_url(attempt.loopback_url)
-        threads.append(race.enter("paste", lambda: _paste(attempt, ask, race.over)))
+        interaction.progress(f"Signing in at {urlsplit(attempt.loopback_url).hostname}")
+        interaction.open_url(attempt.loopback_url)
+        threads.append(race.enter("paste", lambda: _paste(attempt, interaction, race.over)))
         clock.wait(race.over, timeout)
     finally:
         race.over.set()
@@ -191,10 +193,10 @@ def _listen(attempt: _Attempt, listener: LoopbackListener, given_up: threading.E
     return None if code is None else attempt.grant(code, attempt.loopback_uri)
 
 
-def _paste(attempt: _Attempt, ask: Interaction, given_up: threading.Event) -> Grant | None:
+def _paste(attempt: _Attempt, interaction: Interaction, given_up: threading.Event) -> Grant | None:
     for _ in range(MOST_PASTES):
         try:
-            text = ask.read_code(attempt.prompt, given_up)
+            text = interaction.read_code(attempt.prompt, given_up)
         except LoginRequired:
             return None  # nobody can paste; the browser still can bring the answer
         if text is None:
@@ -202,6 +204,6 @@ def _paste(attempt: _Attempt, ask: Interaction, given_up: threading.Event) -> Gr
         try:
             return attempt.pasted(text.reveal())
         except ProtocolError as error:
-            ask.notice(f"That was not it: {error}")
-    ask.notice("Nothing more can be pasted; finish the sign-in in the browser")
+            interaction.notice(f"That was not it: {error}")
+    interaction.notice("Nothing more can be pasted; finish the sign-in in the browser")
     return None

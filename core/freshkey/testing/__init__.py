@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from freshkey.testing.clock import ManualClock as ManualClock
     from freshkey.testing.leaks import assert_no_secret as assert_no_secret
     from freshkey.testing.leaks import secrets_of as secrets_of
-    from freshkey.testing.person import ScriptedPerson as ScriptedPerson
-    from freshkey.testing.person import UnexpectedQuestion as UnexpectedQuestion
     from freshkey.testing.provider_contract import ProviderContract as ProviderContract
     from freshkey.testing.server import Account as Account
     from freshkey.testing.server import AuthorizationServer as AuthorizationServer
     from freshkey.testing.server import Policy as Policy
     from freshkey.testing.server import Rotation as Rotation
     from freshkey.testing.store_contract import StoreContract as StoreContract
+    from freshkey.testing.user import ScriptedUser as ScriptedUser
+    from freshkey.testing.user import UnexpectedQuestion as UnexpectedQuestion
 
 _HOMES = {
     "Account": "freshkey.testing.server",
@@ -30,9 +30,9 @@ _HOMES = {
     "Policy": "freshkey.testing.server",
     "ProviderContract": "freshkey.testing.provider_contract",
     "Rotation": "freshkey.testing.server",
-    "ScriptedPerson": "freshkey.testing.person",
+    "ScriptedUser": "freshkey.testing.user",
     "StoreContract": "freshkey.testing.store_contract",
-    "UnexpectedQuestion": "freshkey.testing.person",
+    "UnexpectedQuestion": "freshkey.testing.user",
     "assert_no_secret": "freshkey.testing.leaks",
     "secrets_of": "freshkey.testing.leaks",
 }

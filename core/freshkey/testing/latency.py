@@ -26,10 +26,10 @@ from freshkey._plugins.discovery import find
 from freshkey._stores.keychain import store as keychain_store
 from freshkey.clock import SYSTEM
 from freshkey.testing.browser import follow
-from freshkey.testing.person import ScriptedPerson
 from freshkey.testing.server import AuthorizationServer, Policy
 from freshkey.testing.soak import NOT_INSTALLED, PACKAGE
 from freshkey.testing.soak_run import PROVIDER
+from freshkey.testing.user import ScriptedUser
 
 
 PROFILE = "me"
@@ -200,9 +200,9 @@ def measure(trouble: str, calls: int, folder: Path, lifetime: float = LIFETIME) 
         configuration = Configuration.of({PROFILE: {**settings, "store": store}}, state_dir=folder)
         with (
             Keeper(configuration=configuration, random=lambda: 0.0) as keeper,
-            ScriptedPerson(browser=follow) as person,
+            ScriptedUser(browser=follow) as user,
         ):
-            credential = keeper.login(PROFILE, ask=person)
+            credential = keeper.login(PROFILE, interaction=user)
             with TROUBLES[trouble](Stage(server, folder, keychain)):
                 fresh = _time(keeper, calls, _left(credential) - lifetime / 2)
                 time.sleep(max(0.0, _left(credential) - lifetime / 2) + SETTLED)

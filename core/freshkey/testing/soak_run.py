@@ -18,10 +18,10 @@ from attrs import frozen
 
 from freshkey import Configuration, Keeper, expiry
 from freshkey.testing.browser import follow
-from freshkey.testing.person import ScriptedPerson
 from freshkey.testing.server import AuthorizationServer, Policy
 from freshkey.testing.soak_figures import Figures, Loss, Plan, Seen
 from freshkey.testing.soak_worker import LAST, NOTE
+from freshkey.testing.user import ScriptedUser
 
 
 PROVIDER = "claude_oauth"
@@ -123,7 +123,7 @@ class Soak:
                     self._dismiss()
                     self._look_after(server, onlooker)
                     self._figures.expiries = onlooker.status("soak").generation - self._sign_ins
-                    self._reckon(server)
+                    self._update_deadlines(server)
                 finally:
                     self._dismiss()
                     onlooker.logout("soak")
@@ -155,8 +155,8 @@ class Soak:
         return _Member(self._orders, self._folder / f"note-{self._began}")
 
     def _sign_in(self, configuration: Configuration) -> None:
-        with Keeper(configuration=configuration) as keeper, ScriptedPerson(browser=follow) as person:
-            keeper.login("soak", ask=person)
+        with Keeper(configuration=configuration) as keeper, ScriptedUser(browser=follow) as user:
+            keeper.login("soak", interaction=user)
         self._sign_ins += 1
 
     def _replace(self) -> None:
@@ -209,7 +209,7 @@ class Soak:
             for death in self._deaths
         )
 
-    def _reckon(self, server: AuthorizationServer) -> None:
+    def _update_deadlines(self, server: AuthorizationServer) -> None:
         figures, announced = self._figures, float(server.policy.expires_in)
         figures.refresh_grants = server.count("grant.refresh_token")
         figures.graced = server.count("refresh_token.graced")

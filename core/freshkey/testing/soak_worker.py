@@ -126,7 +126,7 @@ class Worker:
 
     def _get(self) -> Credential:
         held = self._keeper._held.get("soak")  # noqa: SLF001  only inside shows whether a caller had to wait
-        valid = held is not None and SYSTEM.elapsed() < held.ends_at - 0.05
+        valid = held is not None and SYSTEM.elapsed() < held.expires_at - 0.05
         began = time.monotonic()
         credential = self._keeper.get("soak")
         waited = time.monotonic() - began
@@ -184,7 +184,7 @@ class Doom:
 
     def __call__(self, point: str) -> None:
         """Pass a point."""
-        if point == "P3":
+        if point == "intent_written":
             self._intended = time.time()
             self._at = self._choose()
         struct.pack_into(NOTE, self._note, 0, int(point[1:]), self._intended)
@@ -196,7 +196,7 @@ class Doom:
         (last,) = struct.unpack_from(LAST, self._shared)
         if random.random() >= self._aim or time.time() < last + SPARED_SECONDS:  # noqa: S311  no secret
             return ""
-        return random.choice(("P4", "P5"))  # noqa: S311  no secret
+        return random.choice(("request_sent", "after_refresh"))  # noqa: S311  no secret
 
 
 def _mapped(path: str) -> mmap.mmap:

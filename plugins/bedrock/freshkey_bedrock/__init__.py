@@ -30,19 +30,19 @@ def describe(profile: Profile | None, credential: Credential | None) -> Descript
 
 
 @hookimpl
-def acquire(profile: Profile, source: Source, ask: Interaction) -> Credential:
+def acquire(profile: Profile, source: Source, interaction: Interaction) -> Credential:
     """Take a credential from where AWS's tools keep it, or have a person hand one in."""
     from freshkey_bedrock.sources import acquire as take
 
-    return take(profile, source, ask)
+    return take(profile, source, interaction)
 
 
 @hookimpl
-def refresh(profile: Profile, credential: Credential, report: Reporter) -> Credential:
+def refresh(profile: Profile, credential: Credential, reporter: Reporter) -> Credential:
     """Renew a sign-in."""
     from freshkey_bedrock.renewal import renew
 
-    return renew(profile, credential, report)
+    return renew(profile, credential, reporter)
 
 
 def botocore_session(source: CredentialSource, profile: str | None = None) -> Session:

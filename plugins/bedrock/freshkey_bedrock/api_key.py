@@ -12,7 +12,7 @@ from freshkey.clock import Clock
 from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused
 from freshkey.model.interaction import Interaction
 from freshkey.model.profile import Profile
-from freshkey.model.source import Sighting
+from freshkey.model.source import Detected
 from freshkey.secret import Secret
 from freshkey_bedrock.formats import BedrockApiKey
 from freshkey_bedrock.keys import Term, term_of
@@ -24,13 +24,13 @@ STORED: Final = "stored-api-key"
 VARIABLE: Final = "AWS_BEARER_TOKEN_BEDROCK"
 
 
-def look(profile: Profile) -> Sighting | None:
+def detect(profile: Profile) -> Detected | None:
     """Say whether the environment holds a key; an empty variable counts as unset."""
     secret = environment_secret(VARIABLE, os.environ)
     if secret is None:
         return None
     term = _term(secret, profile)
-    return Sighting(
+    return Detected(
         kind="short-term Bedrock API key" if term else "Bedrock API key",
         origin=f"environment variable {VARIABLE}",
         expires_at=term.ends if term else None,
@@ -53,14 +53,14 @@ def from_environment(profile: Profile, *, clock: Clock) -> BedrockApiKey:
     return _credential(secret, profile, f"the key in {VARIABLE}", clock)
 
 
-def from_person(profile: Profile, ask: Interaction, *, clock: Clock) -> BedrockApiKey:
+def from_person(profile: Profile, interaction: Interaction, *, clock: Clock) -> BedrockApiKey:
     """Ask for a key, without echo.
 
     Raises:
         LoginRequired: There is nobody to ask, nothing was entered, or what was entered has expired.
         ProviderRefused: It cannot be a key.
     """
-    entered = ask.read_code("Paste the Bedrock API key:", threading.Event())
+    entered = interaction.read_code("Paste the Bedrock API key:", threading.Event())
     if not entered:
         hint = f"Run: freshkey login {profile.name} --api-key"
         raise LoginRequired("no API key was entered", profile=profile.name, hint=hint)

@@ -10,20 +10,20 @@ from freshkey.errors import LoginRequired
 from freshkey.model.description import Validity
 from freshkey.model.interaction import Interaction, is_attended
 from freshkey.model.profile import Profile
-from freshkey.model.source import Sighting
+from freshkey.model.source import Detected
 from freshkey_bedrock import commands
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.settings import BedrockSettings
 
 
-def look(profile: Profile) -> Sighting | None:
+def detect(profile: Profile) -> Detected | None:
     """Say that a command is set up, after which there will be credentials."""
     command = profile.settings_as(BedrockSettings).auth_refresh
-    return Sighting(kind="AWS credentials", origin=f"where {command.name!r} signs in") if command else None
+    return Detected(kind="AWS credentials", origin=f"where {command.name!r} signs in") if command else None
 
 
 def with_auth_refresh(
-    profile: Profile, ask: Interaction, take: Callable[[], AwsCredential], *, clock: Clock = SYSTEM
+    profile: Profile, interaction: Interaction, take: Callable[[], AwsCredential], *, clock: Clock = SYSTEM
 ) -> AwsCredential:
     """Return what `take` finds; where it finds nothing usable, run the profile's ``auth_refresh`` and look again.
 
@@ -32,7 +32,7 @@ def with_auth_refresh(
 
     Args:
         profile: The profile.
-        ask: Who waits; hears what the command prints.
+        interaction: Who waits; hears what the command prints.
         take: Reads AWS's files anew and returns the credentials there, or raises `LoginRequired` where there are none
             or they have expired.
         clock: Tells when the command last ran.
@@ -43,7 +43,7 @@ def with_auth_refresh(
         ConfigurationError: The command cannot be run.
     """
     command = profile.settings_as(BedrockSettings).auth_refresh
-    if command is None or not is_attended(ask):
+    if command is None or not is_attended(interaction):
         return take()
     with suppress(LoginRequired):
         found = take()
@@ -51,7 +51,7 @@ def with_auth_refresh(
             return found
     from freshkey._commands.external_login import run_login_command
 
-    run_login_command(command, profile, ask, clock=clock, environ=commands.for_sign_in(profile))
+    run_login_command(command, profile, interaction, clock=clock, environ=commands.for_sign_in(profile))
     return take()
 
 

@@ -5,23 +5,23 @@ from __future__ import annotations
 from freshkey.clock import SYSTEM, Clock
 from freshkey.model.interaction import Interaction
 from freshkey.model.profile import Profile
-from freshkey.model.source import Sighting
+from freshkey.model.source import Detected
 from freshkey_bedrock import auth_refresh, credential_export, sightings
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.settings import BedrockSettings
 
 
-def look_in_chain(profile: Profile) -> Sighting | None:
+def look_in_chain(profile: Profile) -> Detected | None:
     """Say where botocore will find credentials, or which command will sign somebody in so that it does."""
-    return sightings.default_chain(profile) or auth_refresh.look(profile)
+    return sightings.default_chain(profile) or auth_refresh.detect(profile)
 
 
-def look(profile: Profile) -> Sighting | None:
+def detect(profile: Profile) -> Detected | None:
     """Say which AWS credentials `take` will use."""
-    return credential_export.look(profile) or sightings.named_profile(profile) or look_in_chain(profile)
+    return credential_export.detect(profile) or sightings.named_profile(profile) or look_in_chain(profile)
 
 
-def take(profile: Profile, ask: Interaction, *, clock: Clock = SYSTEM) -> AwsCredential:
+def take(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM) -> AwsCredential:
     """Return the AWS credentials that the profile's settings name, or those of the default chain.
 
     Raises:
@@ -33,16 +33,18 @@ def take(profile: Profile, ask: Interaction, *, clock: Clock = SYSTEM) -> AwsCre
     """
     settings = profile.settings_as(BedrockSettings)
     if settings.credential_export is not None:
-        return credential_export.take(profile, ask, clock=clock)
-    return from_aws_tools(profile, ask, explicit=settings.aws_profile is not None, clock=clock)
+        return credential_export.take(profile, interaction, clock=clock)
+    return from_aws_tools(profile, interaction, explicit=settings.aws_profile is not None, clock=clock)
 
 
-def from_aws_tools(profile: Profile, ask: Interaction, *, explicit: bool, clock: Clock = SYSTEM) -> AwsCredential:
+def from_aws_tools(
+    profile: Profile, interaction: Interaction, *, explicit: bool, clock: Clock = SYSTEM
+) -> AwsCredential:
     """Return what botocore finds; with the help of ``auth_refresh`` where that is set up.
 
     Args:
         profile: The profile.
-        ask: Who waits.
+        interaction: Who waits.
         explicit: Only the profile of AWS's tools that the settings name is used.
         clock: Tells when they were found.
 
@@ -51,5 +53,5 @@ def from_aws_tools(profile: Profile, ask: Interaction, *, explicit: bool, clock:
     from freshkey_bedrock import chain
 
     return auth_refresh.with_auth_refresh(
-        profile, ask, lambda: chain.take(profile, explicit=explicit, clock=clock), clock=clock
+        profile, interaction, lambda: chain.take(profile, explicit=explicit, clock=clock), clock=clock
     )

@@ -10,7 +10,7 @@ from freshkey.errors import LoginRequired, TransientError
 from freshkey.model.identity import Identity
 from freshkey.model.interaction import Reporter
 from freshkey.model.profile import Profile
-from freshkey.model.source import Sighting
+from freshkey.model.source import Detected
 from freshkey_bedrock import commands, process_form
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.region import needed_region
@@ -26,18 +26,18 @@ RECHECK: Final = 3600.0
 """Seconds after which it is run again where it names no end; what it printed is used meanwhile."""
 
 
-def look(profile: Profile) -> Sighting | None:
+def detect(profile: Profile) -> Detected | None:
     """Say whether a command is set up, without running it."""
     command = profile.settings_as(BedrockSettings).credential_export
-    return Sighting(kind="AWS credentials", origin=f"command {command.name!r}") if command else None
+    return Detected(kind="AWS credentials", origin=f"command {command.name!r}") if command else None
 
 
-def take(profile: Profile, report: Reporter, *, clock: Clock = SYSTEM) -> AwsCredential:
+def take(profile: Profile, reporter: Reporter, *, clock: Clock = SYSTEM) -> AwsCredential:
     """Run the command and return the credentials that it printed.
 
     Args:
         profile: The profile.
-        report: Hears that the command is slow.
+        reporter: Hears that the command is slow.
         clock: Tells when it had printed.
 
     Raises:
@@ -55,7 +55,7 @@ def take(profile: Profile, report: Reporter, *, clock: Clock = SYSTEM) -> AwsCre
         command,
         timeout=settings.credential_export_timeout,
         environ=commands.for_helper(profile),
-        on_slow=lambda seconds: report.notice(f"{command.name!r} has been running for {seconds:.0f} s"),
+        on_slow=lambda seconds: reporter.notice(f"{command.name!r} has been running for {seconds:.0f} s"),
     )
     handed = process_form.read(printed, f"the command {command.name!r}")
     obtained = clock.now()

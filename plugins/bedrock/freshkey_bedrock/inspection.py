@@ -54,10 +54,10 @@ def inspect(profile: Profile, credential: Credential) -> Inspection:
         what = "A Bedrock API key" if isinstance(credential, BedrockApiKey) else "This"
         detail = f"{what} cannot be checked with STS, which takes signed requests only; a request to a model tells"
         return _answer(Validity.UNCHECKABLE, credential.identity, detail)
-    return _ask(profile, credential)
+    return _interaction(profile, credential)
 
 
-def _ask(profile: Profile, credential: AwsCredential) -> Inspection:
+def _interaction(profile: Profile, credential: AwsCredential) -> Inspection:
     from botocore.exceptions import ClientError
 
     settings = profile.settings_as(BedrockSettings)

@@ -10,7 +10,7 @@ from freshkey.model.profile import Profile
 from freshkey_bedrock.sso_credential import SsoCredential
 
 
-def renew(profile: Profile, credential: Credential, report: Reporter, *, clock: Clock = SYSTEM) -> Credential:
+def renew(profile: Profile, credential: Credential, reporter: Reporter, *, clock: Clock = SYSTEM) -> Credential:
     """Return a newer credential.
 
     Raises:
@@ -22,8 +22,8 @@ def renew(profile: Profile, credential: Credential, report: Reporter, *, clock: 
     if isinstance(credential, SsoCredential):
         from freshkey_bedrock.sso import renew as renew_role
 
-        report.progress("Getting newer credentials of the role")
-        return renew_role(profile, credential, report, clock=clock)
+        reporter.progress("Getting newer credentials of the role")
+        return renew_role(profile, credential, reporter, clock=clock)
     raise LoginRequired(
         "this credential cannot be renewed: nothing came along to renew it with",
         profile=profile.name,

@@ -9,7 +9,7 @@ from attrs import evolve
 from freshkey.clock import SYSTEM, Clock
 from freshkey.model.interaction import Interaction
 from freshkey.model.profile import Profile
-from freshkey.model.source import Sighting
+from freshkey.model.source import Detected
 from freshkey_bedrock import borrowed
 from freshkey_bedrock.formats import BedrockApiKey
 from freshkey_bedrock.minting import mint
@@ -19,17 +19,17 @@ from freshkey_bedrock.settings import BedrockSettings
 ID: Final = "short-term-key"
 
 
-def look(profile: Profile) -> Sighting | None:
+def detect(profile: Profile) -> Detected | None:
     """Say from which AWS credentials a key would be made, where the profile names this source."""
     if profile.source != ID:
         return None
-    signer = borrowed.look(profile)
+    signer = borrowed.detect(profile)
     if signer is None:
         return None
     return evolve(signer, kind="short-term Bedrock API key", origin=f"made here from {signer.kind}: {signer.origin}")
 
 
-def take(profile: Profile, ask: Interaction, *, clock: Clock = SYSTEM) -> BedrockApiKey:
+def take(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM) -> BedrockApiKey:
     """Get AWS credentials where the profile finds them, and make a key of them.
 
     Raises:
@@ -37,5 +37,5 @@ def take(profile: Profile, ask: Interaction, *, clock: Clock = SYSTEM) -> Bedroc
         ConfigurationError: What is set up cannot work.
         TransientError: Not now.
     """
-    signer = borrowed.take(profile, ask, clock=clock)
+    signer = borrowed.take(profile, interaction, clock=clock)
     return mint(signer, seconds=profile.settings_as(BedrockSettings).short_term_key_seconds, clock=clock)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from freshkey.model.profile import Profile
-from freshkey.model.source import Sighting
+from freshkey.model.source import Detected
 from freshkey_bedrock.region import ambient_profile
 from freshkey_bedrock.settings import BedrockSettings
 from freshkey_bedrock.shared_files import profile_section
@@ -36,45 +36,45 @@ DMI: Final = Path("/sys/class/dmi/id")
 """What the firmware says of the machine, on Linux; world-readable files of one line."""
 
 
-def named_profile(profile: Profile) -> Sighting | None:
+def named_profile(profile: Profile) -> Detected | None:
     """Say which profile the settings name; that it does not exist is found out when it is used."""
     name = profile.settings_as(BedrockSettings).aws_profile
     if name is None:
         return None
-    return in_profile(name) or Sighting(kind=KIND, origin=f"{_PROFILE} {name!r}")
+    return in_profile(name) or Detected(kind=KIND, origin=f"{_PROFILE} {name!r}")
 
 
-def by_environment(profile: Profile) -> Sighting | None:
+def by_environment(profile: Profile) -> Detected | None:
     """Say what the environment, the container or the instance hands in, if botocore will take that and no profile's."""
-    sighting = default_chain(profile)
-    return None if sighting is None or sighting.origin.startswith(_PROFILE) else sighting
+    detected = default_chain(profile)
+    return None if detected is None or detected.origin.startswith(_PROFILE) else detected
 
 
-def default_chain(profile: Profile) -> Sighting | None:  # noqa: ARG001  the signature is Source.look's
+def default_chain(profile: Profile) -> Detected | None:  # noqa: ARG001  the signature is Source.look's
     """Say where botocore will find credentials: environment, profile, container or instance."""
     environ = os.environ
     if key := environ.get("AWS_ACCESS_KEY_ID"):
-        return Sighting(kind="AWS access key", origin=f"{_VARIABLE} AWS_ACCESS_KEY_ID", last_four=key[-4:])
+        return Detected(kind="AWS access key", origin=f"{_VARIABLE} AWS_ACCESS_KEY_ID", last_four=key[-4:])
     if environ.get("AWS_WEB_IDENTITY_TOKEN_FILE"):
-        return Sighting(kind="AWS role by web identity", origin=f"{_VARIABLE} AWS_WEB_IDENTITY_TOKEN_FILE")
+        return Detected(kind="AWS role by web identity", origin=f"{_VARIABLE} AWS_WEB_IDENTITY_TOKEN_FILE")
     name = ambient_profile(environ)
-    if sighting := in_profile(name):
-        return sighting
+    if detected := in_profile(name):
+        return detected
     if name != "default" and profile_section(name) is None:
-        return Sighting(kind=KIND, origin=f"{_PROFILE} {name!r}, which is not there")
+        return Detected(kind=KIND, origin=f"{_PROFILE} {name!r}, which is not there")
     for variable in CONTAINER:
         if environ.get(variable):
-            return Sighting(kind="AWS credentials of a container", origin=f"{_VARIABLE} {variable}")
-    return Sighting(kind="AWS role of the instance", origin="instance metadata") if on_instance(environ) else None
+            return Detected(kind="AWS credentials of a container", origin=f"{_VARIABLE} {variable}")
+    return Detected(kind="AWS role of the instance", origin="instance metadata") if on_instance(environ) else None
 
 
-def in_profile(name: str) -> Sighting | None:
+def in_profile(name: str) -> Detected | None:
     """Say what a profile of AWS's tools promises."""
     section = profile_section(name) or {}
     for key, kind in IN_PROFILES:
         if section.get(key):
             shown = section[key][-4:] if key == "aws_access_key_id" else None
-            return Sighting(kind=kind, origin=f"{_PROFILE} {name!r}", last_four=shown)
+            return Detected(kind=kind, origin=f"{_PROFILE} {name!r}", last_four=shown)
     return None
 
 

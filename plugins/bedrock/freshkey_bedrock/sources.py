@@ -40,46 +40,46 @@ SOURCES: Final = (
         owned=False,
         handed_in=True,
         needs_consent=True,
-        look=api_key.look,
+        detect=api_key.detect,
     ),
-    Source(id=short_term_key.ID, title="API key made from AWS credentials", owned=False, look=short_term_key.look),
+    Source(id=short_term_key.ID, title="API key made from AWS credentials", owned=False, detect=short_term_key.detect),
     Source(
         id=credential_export.ID,
         title="credential_export command",
         owned=False,
         handed_in=True,
-        look=credential_export.look,
+        detect=credential_export.detect,
     ),
-    Source(id=AWS_PROFILE, title="profile of AWS's tools, by name", owned=False, look=sightings.named_profile),
+    Source(id=AWS_PROFILE, title="profile of AWS's tools, by name", owned=False, detect=sightings.named_profile),
     Source(
         id=ENVIRONMENT,
         title="AWS credentials of environment, container or instance",
         owned=False,
         handed_in=True,
-        look=sightings.by_environment,
+        detect=sightings.by_environment,
     ),
     Source(id=api_key.STORED, title="API key kept by freshkey", owned=True, interactive=True, pasted=True),
     Source(id=SSO, title="sign-in at AWS IAM Identity Center", owned=True, interactive=True),
-    Source(id=DEFAULT_CHAIN, title="AWS's default chain", owned=False, look=borrowed.look_in_chain),
+    Source(id=DEFAULT_CHAIN, title="AWS's default chain", owned=False, detect=borrowed.look_in_chain),
 )
 
 
-def acquire(profile: Profile, source: Source, ask: Interaction, *, clock: Clock = SYSTEM) -> Credential:
+def acquire(profile: Profile, source: Source, interaction: Interaction, *, clock: Clock = SYSTEM) -> Credential:
     """Get a credential from one of `SOURCES`."""
-    return evolve(_acquire(profile, source.id, ask, clock), source=source.id)
+    return evolve(_acquire(profile, source.id, interaction, clock), source=source.id)
 
 
-def _acquire(profile: Profile, source_id: str, ask: Interaction, clock: Clock) -> Credential:
+def _acquire(profile: Profile, source_id: str, interaction: Interaction, clock: Clock) -> Credential:
     if source_id == api_key.BEARER:
         return api_key.from_environment(profile, clock=clock)
     if source_id == api_key.STORED:
-        return api_key.from_person(profile, ask, clock=clock)
+        return api_key.from_person(profile, interaction, clock=clock)
     if source_id == SSO:
         from freshkey_bedrock.sso import sign_in
 
-        return sign_in(profile, ask, clock=clock)
+        return sign_in(profile, interaction, clock=clock)
     if source_id == short_term_key.ID:
-        return short_term_key.take(profile, ask, clock=clock)
+        return short_term_key.take(profile, interaction, clock=clock)
     if source_id == credential_export.ID:
-        return credential_export.take(profile, ask, clock=clock)
-    return borrowed.from_aws_tools(profile, ask, explicit=source_id == AWS_PROFILE, clock=clock)
+        return credential_export.take(profile, interaction, clock=clock)
+    return borrowed.from_aws_tools(profile, interaction, explicit=source_id == AWS_PROFILE, clock=clock)

@@ -19,7 +19,7 @@ from freshkey.errors import (
     TransientError,
 )
 from freshkey.model.identity import Identity
-from freshkey.model.interaction import Interaction, Nobody, Reporter
+from freshkey.model.interaction import Interaction, NonInteractive, Reporter
 from freshkey.model.profile import Profile
 from freshkey_bedrock import sso_addresses, sso_oidc, sso_portal
 from freshkey_bedrock.region import needed_region
@@ -31,7 +31,7 @@ from freshkey_bedrock.sso_session import SsoSession
 
 def sign_in(
     profile: Profile,
-    ask: Interaction,
+    interaction: Interaction,
     *,
     clock: Clock = SYSTEM,
     random: Callable[[int], bytes] = secrets.token_bytes,
@@ -40,7 +40,7 @@ def sign_in(
 
     Args:
         profile: The profile.
-        ask: The person.
+        interaction: The person.
         clock: Tells the time.
         random: Returns that many random bytes.
 
@@ -51,15 +51,15 @@ def sign_in(
         LoginRequired: Nobody is there, the person declined, or nothing came in time.
         ProviderRefused: The settings cannot work, or the person has no such role.
     """
-    if isinstance(ask, Nobody):
-        ask.open_url("")  # refuses, before a client is registered for nothing
+    if isinstance(interaction, NonInteractive):
+        interaction.open_url("")  # refuses, before a client is registered for nothing
     directory = _Directory.of(profile, clock)
-    session = sso_oidc.sign_in(directory.place, directory.settings.sso_flow, ask, random=random)
-    ask.progress(f"Signed in; getting credentials of role {directory.role_name}")
+    session = sso_oidc.sign_in(directory.place, directory.settings.sso_flow, interaction, random=random)
+    interaction.progress(f"Signed in; getting credentials of role {directory.role_name}")
     return directory.credential(session)
 
 
-def renew(profile: Profile, credential: SsoCredential, report: Reporter, *, clock: Clock = SYSTEM) -> SsoCredential:
+def renew(profile: Profile, credential: SsoCredential, reporter: Reporter, *, clock: Clock = SYSTEM) -> SsoCredential:
     """Return newer role credentials, and a newer access token where that one has ended or soon will.
 
     A new refresh token must never be lost. So where it was issued and no role credentials came, what is returned has
@@ -75,14 +75,14 @@ def renew(profile: Profile, credential: SsoCredential, report: Reporter, *, cloc
     directory, now = _Directory.of(profile, clock), clock.now().wall
     session = credential.session
     if session.is_due(now) and (session.is_renewable(now) or session.expires <= now):
-        return directory.from_new_tokens(credential, report)
+        return directory.from_new_tokens(credential, reporter)
     try:
         return directory.credential(session)
     except LoginRequired:
         if not session.is_renewable(now):
             raise
     # An administrator can end access tokens early.
-    return directory.from_new_tokens(credential, report)
+    return directory.from_new_tokens(credential, reporter)
 
 
 def revoke(profile: Profile, credential: SsoCredential, *, clock: Clock = SYSTEM) -> None:
@@ -170,12 +170,12 @@ class _Directory:
             role_name=self.role_name,
         )
 
-    def from_new_tokens(self, credential: SsoCredential, report: Reporter) -> SsoCredential:
+    def from_new_tokens(self, credential: SsoCredential, reporter: Reporter) -> SsoCredential:
         """Renew the access token, and get role credentials with it if they are to be had."""
         session = sso_oidc.renewed(credential.session, self.place)
         try:
             return self.credential(session)
         except (TransientError, OutcomeUnknown, ProviderRefused) as error:
             trouble: FreshkeyError = error
-        report.notice(f"The sign-in was renewed, but there are no newer role credentials yet: {trouble.message}")
+        reporter.notice(f"The sign-in was renewed, but there are no newer role credentials yet: {trouble.message}")
         return evolve(credential, session=session)

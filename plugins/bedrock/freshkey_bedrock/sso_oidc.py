@@ -75,14 +75,14 @@ def server(oidc: str) -> Server:
 
 
 def sign_in(
-    place: Place, flow: Flow, ask: Interaction, *, random: Callable[[int], bytes] = secrets.token_bytes
+    place: Place, flow: Flow, interaction: Interaction, *, random: Callable[[int], bytes] = secrets.token_bytes
 ) -> SsoSession:
     """Have a person sign in, with a client that is registered for this sign-in alone.
 
     Args:
         place: Where.
         flow: ``browser`` (authorization code with PKCE) or ``device`` (RFC 8628).
-        ask: The person.
+        interaction: The person.
         random: Returns that many random bytes.
 
     Raises:
@@ -91,9 +91,13 @@ def sign_in(
         LoginRequired: Nobody is there, the person declined, or nothing came in time.
         ProviderRefused: The directory does not accept the client or the start URL.
     """
-    ask.progress("Registering at IAM Identity Center")
+    interaction.progress("Registering at IAM Identity Center")
     registration = register(place, flow)
-    answer = _by_device(place, registration, ask) if flow == "device" else _by_browser(place, registration, ask, random)
+    answer = (
+        _by_device(place, registration, interaction)
+        if flow == "device"
+        else _by_browser(place, registration, interaction, random)
+    )
     return _session(answer, place, registration, None)
 
 
@@ -149,7 +153,7 @@ def renewed(session: SsoSession, place: Place) -> SsoSession:
 
 
 def _by_browser(
-    place: Place, registration: Registration, ask: Interaction, random: Callable[[int], bytes]
+    place: Place, registration: Registration, interaction: Interaction, random: Callable[[int], bytes]
 ) -> TokenAnswer:
     there = server(place.oidc)
     grant = authorize(
@@ -157,7 +161,7 @@ def _by_browser(
         client_id=registration.client_id,
         scopes=(),
         extra={"scopes": SCOPE},  # this server's name for them
-        ask=ask,
+        interaction=interaction,
         redirect_path=REDIRECT_PATH,
         timeout=TIMEOUT,
         random=random,
@@ -174,12 +178,12 @@ def _by_browser(
     return client.exchange(grant)
 
 
-def _by_device(place: Place, registration: Registration, ask: Interaction) -> TokenAnswer:
+def _by_device(place: Place, registration: Registration, interaction: Interaction) -> TokenAnswer:
     return device_sign_in(
         server(place.oidc),
         client_id=registration.client_id,
         scopes=(),
-        ask=ask,
+        interaction=interaction,
         send=translated(place.send),
         clock=place.clock,
         encode=_writer(place, registration),

@@ -28,17 +28,17 @@ def describe(profile: Profile | None, credential: Credential | None) -> Descript
 
 
 @hookimpl
-def acquire(profile: Profile, source: Source, ask: Interaction) -> Credential:
+def acquire(profile: Profile, source: Source, interaction: Interaction) -> Credential:
     """Take a credential from the environment, or have a person sign in."""
     from freshkey_claude_oauth.sources import acquire as take
 
-    return take(profile, source, ask)
+    return take(profile, source, interaction)
 
 
 @hookimpl
-def refresh(profile: Profile, credential: Credential, report: Reporter) -> Credential:
+def refresh(profile: Profile, credential: Credential, reporter: Reporter) -> Credential:
     """Renew a sign-in."""
     from freshkey_claude_oauth.renewal import renew
 
-    report.progress("Renewing the Claude sign-in")
+    reporter.progress("Renewing the Claude sign-in")
     return renew(profile, credential)

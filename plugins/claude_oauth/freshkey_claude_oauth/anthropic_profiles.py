@@ -18,7 +18,7 @@ from attrs import field, frozen
 
 from freshkey.errors import ConfigurationError, FreshkeyError
 from freshkey.model.profile import Profile
-from freshkey.model.source import Sighting
+from freshkey.model.source import Detected
 from freshkey_claude_oauth import anthropic_files as files
 from freshkey_claude_oauth.anthropic_credentials import read_tokens
 from freshkey_claude_oauth.federation import Federation
@@ -99,7 +99,7 @@ def name_of(source_id: str, profile: Profile, environ: Mapping[str, str]) -> str
     return active
 
 
-def look(source_id: str, profile: Profile) -> Sighting | None:
+def detect(source_id: str, profile: Profile) -> Detected | None:
     """Say which Anthropic profile a source means; one that cannot be used is seen, so that using it tells why."""
     name: str | None = None
     try:
@@ -107,10 +107,10 @@ def look(source_id: str, profile: Profile) -> Sighting | None:
         if name is None:
             return None
         found = load(name, profile.settings_as(ClaudeSettings), os.environ)
-        return Sighting(kind=_kind(found), origin=str(found.path), expires_at=_expires_at(found))
+        return Detected(kind=_kind(found), origin=str(found.path), expires_at=_expires_at(found))
     except FreshkeyError:
         called = f"Anthropic profile {name!r}" if name else "Anthropic profile"
-        return Sighting(kind=f"{called} that cannot be used", origin=str(files.directory(os.environ)))
+        return Detected(kind=f"{called} that cannot be used", origin=str(files.directory(os.environ)))
 
 
 def _kind(found: AnthropicProfile) -> str:

@@ -129,7 +129,7 @@ class _Renewal:
             raise self._lost(earlier)
         self._begin(Note.of(refresh_token, self._now()) if earlier is None else earlier.again(), earlier)
         try:
-            newer = self._ask(tokens, refresh_token)
+            newer = self._interaction(tokens, refresh_token)
         except LoginRequired as error:
             ended = error.message
         except (TransientError, ProviderRefused) as error:
@@ -151,7 +151,7 @@ class _Renewal:
             self._book.put_back(earlier)
             raise TransientError(self.whose.about(error.message), hint=error.hint) from None
 
-    def _ask(self, tokens: Tokens, refresh_token: Secret) -> Tokens:
+    def _interaction(self, tokens: Tokens, refresh_token: Secret) -> Tokens:
         """Spend the refresh token, once."""
         endpoint = self.whose.token_endpoint
         client = OAuthClient(

@@ -13,7 +13,7 @@ from pathlib import Path
 from attrs import frozen
 
 from freshkey.model.profile import Profile
-from freshkey.model.source import Sighting
+from freshkey.model.source import Detected
 from freshkey_claude_oauth import identity_token
 from freshkey_claude_oauth.settings import BASE_URL, ClaudeSettings, token_endpoint
 
@@ -74,10 +74,10 @@ def configured(settings: ClaudeSettings, environ: Mapping[str, str]) -> Federati
     )
 
 
-def look(profile: Profile) -> Sighting | None:
+def detect(profile: Profile) -> Detected | None:
     """Say whether an exchange is set up; the identity token is not read."""
     found = configured(profile.settings_as(ClaudeSettings), os.environ)
     if found is None:
         return None
     where = found.identity_token_file or f"environment variable {identity_token.VARIABLE}"
-    return Sighting(kind="workload identity", origin=f"federation rule {found.rule_id}, identity token in {where}")
+    return Detected(kind="workload identity", origin=f"federation rule {found.rule_id}, identity token in {where}")

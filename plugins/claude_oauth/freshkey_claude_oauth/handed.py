@@ -14,7 +14,7 @@ from freshkey.clock import Moment
 from freshkey.errors import ConfigurationError, LoginRequired
 from freshkey.model.credential import Credential
 from freshkey.model.profile import Profile
-from freshkey.model.source import Sighting
+from freshkey.model.source import Detected
 from freshkey.secret import Secret
 from freshkey_claude_oauth.formats import ClaudeApiKey, ClaudeAuthToken, ClaudeToken
 from freshkey_claude_oauth.settings import ClaudeSettings
@@ -42,12 +42,12 @@ class Variable:
         """What a person reads."""
         return f"{self.kind} in {self.name}"
 
-    def look(self, profile: Profile) -> Sighting | None:  # noqa: ARG002  the signature is Source.look's
+    def detect(self, profile: Profile) -> Detected | None:  # noqa: ARG002  the signature is Source.look's
         """Say whether it is set."""
         secret = environment_secret(self.name, os.environ)
         if secret is None:
             return None
-        return Sighting(
+        return Detected(
             kind=self.kind,
             origin=f"environment variable {self.name}",
             last_four=secret.last_four(),
@@ -104,12 +104,12 @@ class Descriptor:
             raise ConfigurationError(f"{self.name} must be the number of a file descriptor", profile=profile.name)
         return int(named)
 
-    def look(self, profile: Profile) -> Sighting | None:
+    def detect(self, profile: Profile) -> Detected | None:
         """Say whether something was handed over, without reading it."""
         number = self.number(profile)
         if number is None or not descriptor_is_there(number):
             return None
-        return Sighting(kind=self.kind, origin=f"file descriptor {number}")
+        return Detected(kind=self.kind, origin=f"file descriptor {number}")
 
     def take(self, profile: Profile, obtained: Moment) -> Credential:
         """Return its credential; the descriptor is read once.

@@ -13,7 +13,7 @@ from freshkey.errors import LoginRequired
 from freshkey.model.credential import Credential
 from freshkey.model.interaction import Reporter
 from freshkey.model.profile import Profile
-from freshkey.model.source import Sighting
+from freshkey.model.source import Detected
 from freshkey_claude_oauth.handed import Kind, credential
 from freshkey_claude_oauth.settings import ClaudeSettings, HelperGives
 
@@ -25,15 +25,15 @@ _KINDS: Final[dict[HelperGives, Kind]] = {
 }
 
 
-def look(profile: Profile) -> Sighting | None:
+def detect(profile: Profile) -> Detected | None:
     """Say whether a command is set up, without running it."""
     settings = profile.settings_as(ClaudeSettings)
     if settings.api_key_helper is None:
         return None
-    return Sighting(kind=_KINDS[settings.api_key_helper_gives], origin=f"command {settings.api_key_helper.name!r}")
+    return Detected(kind=_KINDS[settings.api_key_helper_gives], origin=f"command {settings.api_key_helper.name!r}")
 
 
-def take(profile: Profile, report: Reporter, *, clock: Clock) -> Credential:
+def take(profile: Profile, reporter: Reporter, *, clock: Clock) -> Credential:
     """Run the command and return what it printed.
 
     What Claude Code takes from its ``apiKeyHelper`` is taken here too: one line of printable ASCII, 16 KiB at the most,
@@ -41,7 +41,7 @@ def take(profile: Profile, report: Reporter, *, clock: Clock) -> Credential:
 
     Args:
         profile: The profile.
-        report: Hears that the command is slow.
+        reporter: Hears that the command is slow.
         clock: Tells when it had printed.
 
     Raises:
@@ -58,7 +58,7 @@ def take(profile: Profile, report: Reporter, *, clock: Clock) -> Credential:
     printed = run_command(
         command,
         timeout=settings.api_key_helper_timeout,
-        on_slow=lambda seconds: report.notice(f"{command.name!r} has been running for {seconds:.0f} s"),
+        on_slow=lambda seconds: reporter.notice(f"{command.name!r} has been running for {seconds:.0f} s"),
     )
     secret = read_helper_line(printed, f"the helper {command.name!r}")
     found = credential(_KINDS[settings.api_key_helper_gives], secret, profile, clock.now())

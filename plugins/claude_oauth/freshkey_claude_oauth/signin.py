@@ -16,12 +16,12 @@ from freshkey_claude_oauth.settings import ClaudeSettings
 from freshkey_claude_oauth.tokens import make_token
 
 
-def sign_in(profile: Profile, ask: Interaction, *, clock: Clock = SYSTEM) -> ClaudeToken:
+def sign_in(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM) -> ClaudeToken:
     """Have a person sign in and return the token, with whose it is as far as that can be learnt.
 
     Args:
         profile: The profile.
-        ask: The person.
+        interaction: The person.
         clock: Tells when the answer arrived.
 
     Raises:
@@ -33,21 +33,21 @@ def sign_in(profile: Profile, ask: Interaction, *, clock: Clock = SYSTEM) -> Cla
     settings = profile.settings_as(ClaudeSettings)
     client = clients.client(profile, clock=clock)
     start = _by_device if settings.flow == "device" else _by_browser
-    answer = start(client, settings, ask, clock)
+    answer = start(client, settings, interaction, clock)
     token = make_token(answer, client=client, settings=settings, clock=clock, scopes=settings.scopes)
     send = clients.sender(settings, deadline=PROFILE_DEADLINE)
     token, trouble = with_profile(token, addresses.profile_url(settings), send)
     if trouble:
-        ask.notice(f"Signed in, but the account's plan is not known: {trouble}")
+        interaction.notice(f"Signed in, but the account's plan is not known: {trouble}")
     return token
 
 
-def _by_browser(client: OAuthClient, settings: ClaudeSettings, ask: Interaction, clock: Clock) -> TokenAnswer:
+def _by_browser(client: OAuthClient, settings: ClaudeSettings, interaction: Interaction, clock: Clock) -> TokenAnswer:
     grant = authorize(
         client.server,
         client_id=client.client_id,
         scopes=settings.scopes,
-        ask=ask,
+        interaction=interaction,
         redirect_path=settings.redirect_path,
         redirect_host=settings.redirect_host,
         paste_redirect_uri=addresses.paste_redirect_url(settings),
@@ -59,12 +59,12 @@ def _by_browser(client: OAuthClient, settings: ClaudeSettings, ask: Interaction,
     return client.exchange(grant, extra={"state": grant.state})
 
 
-def _by_device(client: OAuthClient, settings: ClaudeSettings, ask: Interaction, clock: Clock) -> TokenAnswer:
+def _by_device(client: OAuthClient, settings: ClaudeSettings, interaction: Interaction, clock: Clock) -> TokenAnswer:
     return device_sign_in(
         client.server,
         client_id=client.client_id,
         scopes=settings.scopes,
-        ask=ask,
+        interaction=interaction,
         send=client.send,
         clock=clock,
         encode=client.encode,

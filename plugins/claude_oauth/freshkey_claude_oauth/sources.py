@@ -30,11 +30,15 @@ _HANDED: Final[dict[str, Variable | Descriptor]] = {
 
 
 def _handed(one: Variable | Descriptor, *, needs_consent: bool = False) -> Source:
-    return Source(id=one.id, title=one.title, owned=False, handed_in=True, needs_consent=needs_consent, look=one.look)
+    return Source(
+        id=one.id, title=one.title, owned=False, handed_in=True, needs_consent=needs_consent, detect=one.detect
+    )
 
 
 def _anthropic(source_id: str, title: str) -> Source:
-    return Source(id=source_id, title=title, owned=False, look=functools.partial(anthropic_profiles.look, source_id))
+    return Source(
+        id=source_id, title=title, owned=False, detect=functools.partial(anthropic_profiles.detect, source_id)
+    )
 
 
 # Claude Code's order; Anthropic's SDKs ask for the API key first. Only a shell that sets both can tell the difference.
@@ -42,23 +46,25 @@ SOURCES: Final = (
     _handed(AUTH_TOKEN),
     _handed(API_KEY, needs_consent=True),
     _handed(API_KEY_FD),
-    Source(id="api-key-helper", title="api_key_helper command", owned=False, handed_in=True, look=key_helper.look),
+    Source(id="api-key-helper", title="api_key_helper command", owned=False, handed_in=True, detect=key_helper.detect),
     _handed(OAUTH_TOKEN),
     _handed(OAUTH_TOKEN_FD),
     _anthropic(anthropic_profiles.NAMED, "profile of Anthropic's tools, by name"),
-    Source(id="federation", title="workload identity federation", owned=False, handed_in=True, look=federation.look),
+    Source(
+        id="federation", title="workload identity federation", owned=False, handed_in=True, detect=federation.detect
+    ),
     Source(id=stored_key.ID, title="API key kept by freshkey", owned=True, interactive=True, pasted=True),
     Source(id="oauth", title="OAuth sign-in", owned=True, interactive=True),
     _anthropic(anthropic_profiles.ACTIVE, "active profile of Anthropic's tools"),
 )
 
 
-def acquire(profile: Profile, source: Source, ask: Interaction, *, clock: Clock = SYSTEM) -> Credential:
+def acquire(profile: Profile, source: Source, interaction: Interaction, *, clock: Clock = SYSTEM) -> Credential:
     """Get a credential from one of `SOURCES`."""
-    return evolve(_acquire(profile, source.id, ask, clock), source=source.id)
+    return evolve(_acquire(profile, source.id, interaction, clock), source=source.id)
 
 
-def _acquire(profile: Profile, source_id: str, ask: Interaction, clock: Clock) -> Credential:
+def _acquire(profile: Profile, source_id: str, interaction: Interaction, clock: Clock) -> Credential:
     from freshkey_claude_oauth.anthropic_source import take as take_from_anthropic
     from freshkey_claude_oauth.exchange import take as exchange_identity
     from freshkey_claude_oauth.signin import sign_in
@@ -66,11 +72,11 @@ def _acquire(profile: Profile, source_id: str, ask: Interaction, clock: Clock) -
     if source_id in _HANDED:
         return _HANDED[source_id].take(profile, clock.now())
     if source_id == "api-key-helper":
-        return key_helper.take(profile, ask, clock=clock)
+        return key_helper.take(profile, interaction, clock=clock)
     if source_id == "federation":
         return exchange_identity(profile, clock=clock)
     if source_id in {anthropic_profiles.NAMED, anthropic_profiles.ACTIVE}:
         return take_from_anthropic(profile, source_id, clock=clock)
     if source_id == stored_key.ID:
-        return stored_key.take(profile, ask, clock=clock)
-    return sign_in(profile, ask, clock=clock)
+        return stored_key.take(profile, interaction, clock=clock)
+    return sign_in(profile, interaction, clock=clock)

@@ -17,14 +17,14 @@ from freshkey_claude_oauth.formats import ClaudeApiKey
 ID: Final = "stored-api-key"
 
 
-def take(profile: Profile, ask: Interaction, *, clock: Clock) -> ClaudeApiKey:
+def take(profile: Profile, interaction: Interaction, *, clock: Clock) -> ClaudeApiKey:
     """Ask for the key, without echo.
 
     Raises:
         LoginRequired: There is nobody to ask, or nothing was entered.
         ProviderRefused: It cannot be a key.
     """
-    entered = ask.read_code("Paste the API key of the Claude Console:", threading.Event())
+    entered = interaction.read_code("Paste the API key of the Claude Console:", threading.Event())
     if entered is None or not entered:
         message = "no API key was entered"
         raise LoginRequired(message, profile=profile.name, hint=f"Run: freshkey login {profile.name} --api-key")

@@ -31,17 +31,17 @@ def describe(profile: Profile | None, credential: Credential | None) -> Descript
 
 
 @hookimpl
-def acquire(profile: Profile, source: Source, ask: Interaction) -> Credential:
+def acquire(profile: Profile, source: Source, interaction: Interaction) -> Credential:
     """Take a credential from the environment, a file or the metadata server, or have a person sign in."""
     from freshkey_vertex.sources import acquire as take
 
-    return take(profile, source, ask)
+    return take(profile, source, interaction)
 
 
 @hookimpl
-def refresh(profile: Profile, credential: Credential, report: Reporter) -> Credential:
+def refresh(profile: Profile, credential: Credential, reporter: Reporter) -> Credential:
     """Renew a sign-in of freshkey's own."""
     from freshkey_vertex.signin import renew
 
-    report.progress("Renewing the Google sign-in")
+    reporter.progress("Renewing the Google sign-in")
     return renew(profile, credential)

@@ -14,7 +14,7 @@ from freshkey.clock import Clock
 from freshkey.errors import LoginRequired
 from freshkey.model.interaction import Interaction, is_attended
 from freshkey.model.profile import Profile
-from freshkey.model.source import Sighting
+from freshkey.model.source import Detected
 from freshkey_vertex.files import CREDENTIALS_VARIABLE, LINK_LOCAL, CredentialsFile, Unloadable, gcloud_path, read_file
 from freshkey_vertex.formats import GoogleCredential, Kind
 from freshkey_vertex.identity import shown_text
@@ -62,15 +62,15 @@ def place(source_id: str, profile: Profile, environ: Mapping[str, str]) -> Place
     return Place(path=gcloud, origin="gcloud's application default credentials") if gcloud else None
 
 
-def look(source_id: str, profile: Profile) -> Sighting | None:
+def detect(source_id: str, profile: Profile) -> Detected | None:
     """Say whether there is a file. One that is named counts as there whatever it is: nothing is used in its place."""
     found = place(source_id, profile, os.environ)
     if found is None or (source_id != PROFILE_FILE and not leaves_it_to_others(profile, source_id)):
         return None
     if source_id == GCLOUD_FILE and not _is_file(found.path):
         command = profile.settings_as(VertexSettings).auth_refresh
-        return Sighting(kind="sign-in at another tool", origin=f"auth_refresh ({command.name})") if command else None
-    return Sighting(kind="credentials file", origin=f"{found.path} ({found.origin})")
+        return Detected(kind="sign-in at another tool", origin=f"auth_refresh ({command.name})") if command else None
+    return Detected(kind="credentials file", origin=f"{found.path} ({found.origin})")
 
 
 def _is_file(path: Path) -> bool:
@@ -81,7 +81,7 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def take(profile: Profile, source_id: str, ask: Interaction, *, clock: Clock) -> GoogleCredential:
+def take(profile: Profile, source_id: str, interaction: Interaction, *, clock: Clock) -> GoogleCredential:
     """Return a new token for what a file says; where it has expired, have its tool sign in again once.
 
     Raises:
@@ -93,9 +93,9 @@ def take(profile: Profile, source_id: str, ask: Interaction, *, clock: Clock) ->
     try:
         return _take(profile, source_id, clock)
     except (LoginRequired, Unloadable):
-        if command is None or not is_attended(ask):
+        if command is None or not is_attended(interaction):
             raise
-    run_login_command(command, profile, ask, clock=clock)
+    run_login_command(command, profile, interaction, clock=clock)
     return _take(profile, source_id, clock)
 
 

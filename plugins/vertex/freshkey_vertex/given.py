@@ -12,7 +12,7 @@ from freshkey.clock import Clock, Moment
 from freshkey.errors import LoginRequired
 from freshkey.model.identity import Identity
 from freshkey.model.profile import Profile
-from freshkey.model.source import Sighting
+from freshkey.model.source import Detected
 from freshkey.secret import Secret
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.places import Places, places
@@ -43,13 +43,13 @@ class Variable:
         """What a person reads."""
         return f"access token in {self.name}"
 
-    def look(self, profile: Profile) -> Sighting | None:  # noqa: ARG002  the signature is Source.look's
+    def detect(self, profile: Profile) -> Detected | None:  # noqa: ARG002  the signature is Source.look's
         """Say whether it is set."""
         secret = environment_secret(self.name, os.environ)
         if secret is None:
             return None
         origin = f"environment variable {self.name}"
-        return Sighting(kind="access token", origin=origin, last_four=secret.last_four())
+        return Detected(kind="access token", origin=origin, last_four=secret.last_four())
 
     def take(self, profile: Profile, *, clock: Clock) -> GoogleCredential:
         """Return its credential.

@@ -101,8 +101,8 @@ def _load(kind: str, info: Mapping[str, Any], settings: VertexSettings, environ:
     if kind == "external_account_authorized_user":
         from google.auth import external_account_authorized_user
 
-        person: Credentials = external_account_authorized_user.Credentials.from_info(dict(info))
-        return person
+        user: Credentials = external_account_authorized_user.Credentials.from_info(dict(info))
+        return user
     if kind == "external_account":
         return _external_account(info, settings, environ)
     source = _load(info["source_credentials"]["type"], info["source_credentials"], settings, environ)

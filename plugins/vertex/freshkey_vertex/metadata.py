@@ -15,7 +15,7 @@ from freshkey._http.messages import Response
 from freshkey.clock import Clock
 from freshkey.errors import LoginRequired, ProviderRefused, TransientError
 from freshkey.model.profile import Profile
-from freshkey.model.source import Sighting
+from freshkey.model.source import Detected
 from freshkey_vertex.failures import STUMBLES
 from freshkey_vertex.files import CREDENTIALS_VARIABLE, UNIVERSE
 from freshkey_vertex.formats import GoogleCredential
@@ -45,10 +45,10 @@ _answered: set[str] = set()
 """Metadata servers that answered this process before: silence of one of those passes, that of another means no such."""
 
 
-def look(profile: Profile) -> Sighting | None:
+def detect(profile: Profile) -> Detected | None:
     """Say whether settings or environment claim that there is a metadata server; it is not asked."""
     says = _says(profile, os.environ) if leaves_it_to_others(profile, SOURCE) else None
-    return Sighting(kind="identity of this machine", origin=f"metadata server ({says})") if says else None
+    return Detected(kind="identity of this machine", origin=f"metadata server ({says})") if says else None
 
 
 def take(profile: Profile, *, clock: Clock) -> GoogleCredential:

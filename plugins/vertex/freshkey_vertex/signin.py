@@ -39,7 +39,7 @@ LIFETIME: Final = 3600.0
 """Seconds, where the server says nothing of the end."""
 
 
-def sign_in(profile: Profile, ask: Interaction, *, clock: Clock = SYSTEM) -> GoogleCredential:
+def sign_in(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM) -> GoogleCredential:
     """Have a person sign in and return the credential.
 
     Raises:
@@ -57,7 +57,7 @@ def sign_in(profile: Profile, ask: Interaction, *, clock: Clock = SYSTEM) -> Goo
         client.server,
         client_id=client.client_id,
         scopes=scopes,
-        ask=ask,
+        interaction=interaction,
         redirect_host=settings.redirect_host,
         redirect_path=settings.redirect_path,
         # Without both, Google gives no refresh token to a person who has consented before.
@@ -67,7 +67,7 @@ def sign_in(profile: Profile, ask: Interaction, *, clock: Clock = SYSTEM) -> Goo
     )
     answer = client.exchange(grant, extra=_authentication(settings))
     if answer.refresh_token is None:
-        ask.notice("Google gave no refresh token: this sign-in ends with its first access token")
+        interaction.notice("Google gave no refresh token: this sign-in ends with its first access token")
     return _credential(answer, client, profile, there, clock, scopes=scopes)
 
 

@@ -19,12 +19,12 @@ _GIVEN: Final = {one.id: one for one in (given.GCLOUD_TOKEN, given.OAUTH_TOKEN)}
 
 
 def _token(one: given.Variable) -> Source:
-    return Source(id=one.id, title=one.title, owned=False, handed_in=True, look=one.look)
+    return Source(id=one.id, title=one.title, owned=False, handed_in=True, detect=one.detect)
 
 
 def _file(source_id: str, title: str, *, handed_in: bool) -> Source:
-    look = functools.partial(adc.look, source_id)
-    return Source(id=source_id, title=title, owned=False, handed_in=handed_in, look=look)
+    detect = functools.partial(adc.detect, source_id)
+    return Source(id=source_id, title=title, owned=False, handed_in=handed_in, detect=detect)
 
 
 # What was handed over for this process or written into the profile, then what google-auth would find, in its order. A
@@ -36,17 +36,17 @@ SOURCES: Final = (
     _file(adc.NAMED_FILE, "application default credentials, by variable", handed_in=True),
     _file(adc.GCLOUD_FILE, "application default credentials of gcloud", handed_in=False),
     # Whoever started the process says that there is such a server, or it is not looked at.
-    Source(id=metadata.SOURCE, title="identity of this machine", owned=False, handed_in=True, look=metadata.look),
+    Source(id=metadata.SOURCE, title="identity of this machine", owned=False, handed_in=True, detect=metadata.detect),
     Source(id="oauth", title="OAuth sign-in", owned=True, interactive=True),
 )
 
 
-def acquire(profile: Profile, source: Source, ask: Interaction, *, clock: Clock = SYSTEM) -> Credential:
+def acquire(profile: Profile, source: Source, interaction: Interaction, *, clock: Clock = SYSTEM) -> Credential:
     """Get a credential from one of `SOURCES`."""
-    return evolve(_acquire(profile, source.id, ask, clock), source=source.id)
+    return evolve(_acquire(profile, source.id, interaction, clock), source=source.id)
 
 
-def _acquire(profile: Profile, source_id: str, ask: Interaction, clock: Clock) -> Credential:
+def _acquire(profile: Profile, source_id: str, interaction: Interaction, clock: Clock) -> Credential:
     from freshkey_vertex.signin import sign_in
 
     if source_id in _GIVEN:
@@ -54,5 +54,5 @@ def _acquire(profile: Profile, source_id: str, ask: Interaction, clock: Clock) -
     if source_id == metadata.SOURCE:
         return metadata.take(profile, clock=clock)
     if source_id in {adc.PROFILE_FILE, adc.NAMED_FILE, adc.GCLOUD_FILE}:
-        return adc.take(profile, source_id, ask, clock=clock)
-    return sign_in(profile, ask, clock=clock)
+        return adc.take(profile, source_id, interaction, clock=clock)
+    return sign_in(profile, interaction, clock=clock)

@@ -38,8 +38,8 @@ class KeyProvider(Provider):
     refuses: bool = False
 
     @hookimpl
-    def acquire(self, profile: Profile, source: Source, ask: Interaction) -> object:
-        key = ask.read_code("The key:", threading.Event())
+    def acquire(self, profile: Profile, source: Source, interaction: Interaction) -> object:
+        key = interaction.read_code("The key:", threading.Event())
         if self.refuses:
             raise LoginRequired("that is no key")
         return ApiKey(obtained=SYSTEM.now(), key=key or Secret(""), header="X-Key")
@@ -66,7 +66,7 @@ class Bench:
         return self.chain.get_password("Old Tool", "ada")
 
     def take(self, service: str = "Old Tool", username: str = "ada") -> str:
-        credential = self.keeper.import_key("me", service, username, report=self.steps)
+        credential = self.keeper.import_key("me", service, username, reporter=self.steps)
         assert credential.token is not None
         return credential.token.reveal()
 
@@ -216,7 +216,7 @@ def test_an_item_that_its_program_changes_meanwhile_is_left_to_it(
 
 def test_what_is_not_in_the_store_is_not_deleted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = ApiKey(obtained=SYSTEM.now(), key=Secret("an older one"))
-    monkeypatch.setattr(status, "stored_credential", lambda holding: stored)
+    monkeypatch.setattr(status, "stored_credential", lambda managed: stored)
     with pytest.raises(StoreUnavailable, match=r"me: the key is not in the store yet; .* was left alone"):
         bench.take()
     assert bench.item() == KEY

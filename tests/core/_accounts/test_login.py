@@ -21,7 +21,7 @@ from rotating import SIGN_IN, VARIABLE, Person, World, collect, token_of, until
 
 def test_a_sign_in_proves_the_store_asks_and_keeps_in_that_order(world: World) -> None:
     keeper = world.keeper()
-    credential = keeper.login("me", ask=world.person)
+    credential = keeper.login("me", interaction=world.user)
     world.settle(keeper)
     until(lambda: world.journal[-1] == "release")
     assert world.journal == ["probe", f"acquire {SIGN_IN}", "lock", "load", "save", "release"]
@@ -33,9 +33,9 @@ def test_a_sign_in_proves_the_store_asks_and_keeps_in_that_order(world: World) -
 def test_a_store_that_cannot_be_written_is_told_before_a_person_is_asked(world: World) -> None:
     world.store.failing.add("probe")
     with pytest.raises(StoreUnavailable) as caught:
-        world.keeper().login("me", ask=world.person)
+        world.keeper().login("me", interaction=world.user)
     assert caught.value.profile == "me"
-    assert world.person.opened == []
+    assert world.user.opened == []
 
 
 def test_a_sign_in_without_anybody_says_what_to_run(world: World) -> None:
@@ -45,9 +45,9 @@ def test_a_sign_in_without_anybody_says_what_to_run(world: World) -> None:
 
 def test_a_sign_in_asks_the_keepers_person_unless_told_otherwise(world: World) -> None:
     own, other = Person(), Person()
-    keeper = world.keeper(ask=own)
+    keeper = world.keeper(interaction=own)
     keeper.login("me")
-    keeper.login("me", ask=other)
+    keeper.login("me", interaction=other)
     assert (len(own.opened), len(other.opened)) == (1, 1)
 
 
@@ -59,7 +59,7 @@ def test_the_store_may_take_its_time_only_while_a_person_signs_in(
     monkeypatch.setattr(world.store, "_step", lambda verb: patient.append((verb, prompts.expected())))
     with prompts.shown():
         keeper = world.keeper()
-        keeper.login("me", ask=world.person)
+        keeper.login("me", interaction=world.user)
         assert patient == [(verb, True) for verb in ("probe", "lock", "load", "save")]
 
         patient.clear()
@@ -72,21 +72,21 @@ def test_the_store_may_take_its_time_only_while_a_person_signs_in(
 @pytest.mark.parametrize("source", [VARIABLE, "no-such-source"])
 def test_only_an_owned_source_can_be_signed_in_to(world: World, source: str) -> None:
     with pytest.raises(ConfigurationError, match=source):
-        world.keeper().login("me", source=source, ask=world.person)
-    assert world.person.opened == []
+        world.keeper().login("me", source=source, interaction=world.user)
+    assert world.user.opened == []
 
 
 def test_signing_in_again_keeps_a_plan_that_is_not_told_this_time(world: World) -> None:
     world.provider.identity = Identity(account="ada", plan="max", rate_limit_tier="high")
     keeper = world.signed_in()
     world.provider.identity = Identity(account="ada")
-    assert keeper.login("me", ask=world.person).identity.plan == "max"
+    assert keeper.login("me", interaction=world.user).identity.plan == "max"
     world.provider.identity = Identity(account="somebody-else")
-    assert keeper.login("me", ask=world.person).identity == Identity(account="somebody-else")
+    assert keeper.login("me", interaction=world.user).identity == Identity(account="somebody-else")
 
 
 def test_a_source_can_be_named(world: World) -> None:
-    assert world.keeper().login("me", source=SIGN_IN, ask=world.person).source == SIGN_IN
+    assert world.keeper().login("me", source=SIGN_IN, interaction=world.user).source == SIGN_IN
 
 
 def test_a_sign_in_that_fails_loses_nothing(world: World) -> None:
@@ -94,7 +94,7 @@ def test_a_sign_in_that_fails_loses_nothing(world: World) -> None:
     before = world.store.contents
     world.provider.acquire_error = TransientError("no route")
     with pytest.raises(TransientError):
-        keeper.login("me", ask=world.person)
+        keeper.login("me", interaction=world.user)
     assert world.store.contents == before
     assert token_of(keeper.get("me")) == "at-1"
 
@@ -102,7 +102,7 @@ def test_a_sign_in_that_fails_loses_nothing(world: World) -> None:
 def test_a_sign_in_after_a_sign_out_counts_on(world: World) -> None:
     keeper = world.signed_in()
     keeper.logout("me")
-    keeper.login("me", ask=world.person)
+    keeper.login("me", interaction=world.user)
     assert keeper.status("me").generation == 3
 
 
@@ -113,9 +113,9 @@ def test_a_sign_in_into_an_emptied_store_counts_on(world: World) -> None:
     world.settle(keeper)
     other.get("me")
     world.store.items._values.clear()
-    keeper.login("me", ask=world.person)
+    keeper.login("me", interaction=world.user)
     assert keeper.status("me").generation == 3
-    world.beat(other)
+    world.run_once(other)
     assert token_of(other.get("me")) == token_of(keeper.get("me"))
 
 
@@ -128,11 +128,11 @@ def test_a_sign_in_waits_for_a_renewal_and_wins(world: World) -> None:
     signed_in = threading.Event()
 
     def sign_in() -> None:
-        keeper.login("me", ask=world.person)
+        keeper.login("me", interaction=world.user)
         signed_in.set()
 
     threading.Thread(target=sign_in).start()
-    until(lambda: len(world.person.opened) == 2)
+    until(lambda: len(world.user.opened) == 2)
     assert not signed_in.is_set()
     world.provider.gate.set()
     assert signed_in.wait(20)
@@ -145,7 +145,7 @@ def test_a_locked_store_after_the_sign_in_keeps_on_trying(world: World) -> None:
     keeper = world.keeper()
     world.store.failing.add("save")
     answers: list[str] = []
-    signing = threading.Thread(target=lambda: answers.append(token_of(keeper.login("me", ask=world.person))))
+    signing = threading.Thread(target=lambda: answers.append(token_of(keeper.login("me", interaction=world.user))))
     signing.start()
     world.clock.wait_until_waiting(1)
     world.store.failing.clear()
@@ -274,7 +274,7 @@ def test_status_tells_that_a_person_is_needed(world: World) -> None:
     status = world.keeper().status("me")
     assert status.sign_in_needed == "the server no longer knows the refresh token"
     assert status.credential is not None
-    keeper.login("me", ask=world.person)
+    keeper.login("me", interaction=world.user)
     assert world.keeper().status("me").sign_in_needed is None
 
 

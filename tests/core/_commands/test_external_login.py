@@ -14,7 +14,7 @@ from freshkey._commands import external_login
 from freshkey._commands.command import Command, pinned
 from freshkey._commands.external_login import run_login_command
 from freshkey.errors import ConfigurationError, LoginRequired, TrustNeeded
-from freshkey.model.interaction import Quiet
+from freshkey.model.interaction import LoggingReporter
 from freshkey.model.profile import Profile
 from freshkey.testing import ManualClock
 
@@ -22,7 +22,7 @@ from freshkey.testing import ManualClock
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands of this file are shell scripts")
 
 
-class Ear(Quiet):
+class Ear(LoggingReporter):
     """Hears what the command prints."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ from attrs import define, evolve
 
 import fake_keychains
 from freshkey._files.private import file_name
-from freshkey._interprocess.directory_lock import Presence
+from freshkey._interprocess.directory_lock import DirectoryLock
 from freshkey._stores.keychain.store import store
 from freshkey.errors import StoreBusy
 from freshkey.model.profile import Profile
@@ -209,13 +209,13 @@ def test_an_intent_that_a_newcomer_may_have_missed_is_not_acted_upon(profile: Pr
 
 def test_two_that_are_there_are_not_alone(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
-    one, other = Presence(tmp_path / "state"), Presence(tmp_path / "state")
+    one, other = DirectoryLock(tmp_path / "state"), DirectoryLock(tmp_path / "state")
     assert not one.wait_until_alone(0.05)
 
     other.leave()
     assert one.wait_until_alone(0)
     # Looking keeps nobody out, and the sign is still there afterwards.
-    third = Presence(tmp_path / "state")
+    third = DirectoryLock(tmp_path / "state")
     assert not third.wait_until_alone(0.05)
     one.leave()
     third.leave()
@@ -227,13 +227,13 @@ def test_a_directory_that_another_program_keeps_to_itself_stops_nobody(tmp_path:
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     try:
         started = time.monotonic()
-        presence = Presence(tmp_path / "state")
+        directory_lock = DirectoryLock(tmp_path / "state")
         assert time.monotonic() - started < 2
-        assert not presence.wait_until_alone(0.05)
+        assert not directory_lock.wait_until_alone(0.05)
     finally:
         os.close(descriptor)
-    assert presence.wait_until_alone(5)
-    presence.leave()
+    assert directory_lock.wait_until_alone(5)
+    directory_lock.leave()
 
 
 def test_a_file_system_without_such_locks_has_no_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,9 +241,9 @@ def test_a_file_system_without_such_locks_has_no_signs(tmp_path: Path, monkeypat
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
-    presence = Presence(tmp_path)
-    assert presence.wait_until_alone(0)
-    presence.leave()
+    directory_lock = DirectoryLock(tmp_path)
+    assert directory_lock.wait_until_alone(0)
+    directory_lock.leave()
 
 
 def test_each_of_the_two_directories_is_a_sign_where_the_other_cannot_be_locked(
@@ -261,7 +261,7 @@ def test_each_of_the_two_directories_is_a_sign_where_the_other_cannot_be_locked(
             flock(descriptor, operation)
 
         monkeypatch.setattr(fcntl, "flock", partly)
-        one, other = Presence(tmp_path / "state"), Presence(tmp_path / "state")
+        one, other = DirectoryLock(tmp_path / "state"), DirectoryLock(tmp_path / "state")
         assert not one.wait_until_alone(0.05)
         other.leave()
         assert one.wait_until_alone(0)
@@ -270,7 +270,7 @@ def test_each_of_the_two_directories_is_a_sign_where_the_other_cannot_be_locked(
 
 def test_a_copy_of_the_descriptors_in_a_program_that_is_being_started_is_no_sign(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
-    one, other = Presence(tmp_path / "state"), Presence(tmp_path / "state")
+    one, other = DirectoryLock(tmp_path / "state"), DirectoryLock(tmp_path / "state")
     copies = [os.dup(descriptor) for descriptor in other._descriptors]
     other.leave()
     try:
@@ -284,9 +284,9 @@ def test_a_copy_of_the_descriptors_in_a_program_that_is_being_started_is_no_sign
 def test_windows_opens_no_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     monkeypatch.setattr(sys, "platform", "win32")
-    presence = Presence(tmp_path)
+    directory_lock = DirectoryLock(tmp_path)
     monkeypatch.undo()
 
     assert len(list(Path("/proc/self/fd").iterdir())) == before
-    assert presence.wait_until_alone(0)
-    presence.leave()
+    assert directory_lock.wait_until_alone(0)
+    directory_lock.leave()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from freshkey._interprocess.hints import Hints, HintsFile
-from freshkey._interprocess.notifier import Bell
+from freshkey._interprocess.notifier import ChangeNotifier
 from freshkey.clock import Moment
 
 
@@ -23,14 +23,14 @@ def hints(tmp_path: Path) -> HintsFile:
 
 
 def test_a_bell_that_never_rang_has_no_stamp(tmp_path: Path) -> None:
-    assert Bell(tmp_path / "state").stamp() is None
+    assert ChangeNotifier(tmp_path / "state").stamp() is None
 
 
 def test_each_ring_changes_the_stamp_for_everybody(tmp_path: Path) -> None:
-    mine, other = Bell(tmp_path / "state"), Bell(tmp_path / "state")
+    mine, other = ChangeNotifier(tmp_path / "state"), ChangeNotifier(tmp_path / "state")
     stamps = []
     for _ in range(5):
-        mine.ring()
+        mine.notify()
         stamps.append(other.stamp())
         assert other.stamp() == stamps[-1]
     assert None not in stamps
@@ -47,7 +47,7 @@ def test_hints_are_read_as_they_were_written(hints: HintsFile, tmp_path: Path) -
 
 def test_a_place_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file where a directory should be")
-    Bell(tmp_path / "state").ring()
+    ChangeNotifier(tmp_path / "state").notify()
     HintsFile(tmp_path / "state", "me").write(SOME)
     assert HintsFile(tmp_path / "state", "me").read() == Hints()
 

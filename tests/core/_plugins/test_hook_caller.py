@@ -26,7 +26,7 @@ from example_provider import (
     token,
 )
 from freshkey._plugins import wiring
-from freshkey._plugins.hook_caller import Lifecycle
+from freshkey._plugins.hook_caller import HookCaller
 from freshkey.errors import (
     ConfigurationError,
     FreshkeyError,
@@ -41,14 +41,14 @@ from freshkey.hooks import hookimpl
 from freshkey.model.credential import ApiKey, Credential, OAuthToken
 from freshkey.model.description import Description, Inspection
 from freshkey.model.identity import Identity
-from freshkey.model.interaction import Interaction, Nobody, Quiet
+from freshkey.model.interaction import Interaction, LoggingReporter, NonInteractive
 from freshkey.model.profile import Profile
-from freshkey.model.source import Sighting, Source
+from freshkey.model.source import Detected, Source
 from freshkey.secret import Secret
 
 
-ASK = Nobody("me")
-REPORT = Quiet()
+ASK = NonInteractive("me")
+REPORT = LoggingReporter()
 ME = profile()
 OLD = token(refresh_token=Secret("rt-1"), source="sign-in", identity=Identity(account="ada", plan="max"))
 NEW = token(access_token=Secret("at-2"), refresh_token=Secret("rt-2"))
@@ -84,10 +84,10 @@ class Bench:
             store_is_configured=store_is_configured,
             observers=observers or {},
         )
-        self.lifecycle = Lifecycle(manager, "example", self.events.append)
+        self.hooks = HookCaller(manager, "example", self.events.append)
 
     def refresh(self) -> Credential:
-        return self.lifecycle.refresh(ME, OLD, REPORT)
+        return self.hooks.refresh(ME, OLD, REPORT)
 
 
 def shown(error: BaseException) -> str:
@@ -108,17 +108,17 @@ def test_describe_asks_about_the_provider_or_about_a_profile() -> None:
             return description()
 
     bench = Bench(Asked())
-    assert bench.lifecycle.describe(None) == bench.lifecycle.describe(ME) == description()
+    assert bench.hooks.describe(None) == bench.hooks.describe(ME) == description()
     assert asked == [(None, None), (ME, None)]
 
 
 def test_inspect_asks_about_a_credential() -> None:
-    answer = Bench().lifecycle.inspect(ME, OLD)
+    answer = Bench().hooks.inspect(ME, OLD)
     assert isinstance(answer, Inspection)
 
 
 def test_acquire_marks_the_credential_with_its_source() -> None:
-    got = Bench(Provider(on_acquire=lambda: NEW)).lifecycle.acquire(ME, HELPER, ASK)
+    got = Bench(Provider(on_acquire=lambda: NEW)).hooks.acquire(ME, HELPER, ASK)
     assert got == evolve(NEW, source="helper")
 
 
@@ -127,11 +127,11 @@ def test_acquire_hands_profile_source_and_person_through() -> None:
 
     class Asked(Provider):
         @hookimpl
-        def acquire(self, profile: Profile, source: Source, ask: Interaction) -> Credential:
-            asked.extend([profile, source, ask])
+        def acquire(self, profile: Profile, source: Source, interaction: Interaction) -> Credential:
+            asked.extend([profile, source, interaction])
             return NEW
 
-    Bench(Asked()).lifecycle.acquire(ME, HELPER, ASK)
+    Bench(Asked()).hooks.acquire(ME, HELPER, ASK)
     assert asked == [ME, HELPER, ASK]
 
 
@@ -147,7 +147,7 @@ def test_refresh_takes_an_identity_that_the_provider_tells() -> None:
 
 def test_store_returns_what_the_hook_made() -> None:
     kept: Any = FakeStore()
-    assert Bench(store=StorePlugin(lambda: kept)).lifecycle.store(ME) is kept
+    assert Bench(store=StorePlugin(lambda: kept)).hooks.store(ME) is kept
 
 
 @pytest.mark.parametrize(
@@ -168,36 +168,36 @@ def test_a_store_is_that_of_configuration_then_the_provider_s_then_the_default(
         store=StorePlugin(lambda: FakeStore("configured")),
         store_is_configured=configured,
     )
-    store: Any = bench.lifecycle.store(ME)
+    store: Any = bench.hooks.store(ME)
     assert store.name == expected
 
 
 def test_look_asks_the_source() -> None:
-    sighting = Sighting(kind="key", origin="here")
+    detected = Detected(kind="key", origin="here")
     looked: list[Profile] = []
 
-    def look(profile: Profile) -> Sighting | None:
+    def detect(profile: Profile) -> Detected | None:
         looked.append(profile)
-        return sighting if len(looked) == 1 else None
+        return detected if len(looked) == 1 else None
 
-    source = evolve(HELPER, look=look)
-    lifecycle = Bench().lifecycle
-    assert lifecycle.look(ME, source) is sighting
-    assert lifecycle.look(ME, source) is None
+    source = evolve(HELPER, detect=detect)
+    hooks = Bench().hooks
+    assert hooks.detect(ME, source) is detected
+    assert hooks.detect(ME, source) is None
     assert looked == [ME, ME]
 
 
 def test_revoke_says_whether_the_provider_can() -> None:
     revoked: list[object] = []
-    lifecycle = Bench().lifecycle
-    assert not lifecycle.revoke(description(), ME, OLD)
-    assert lifecycle.revoke(description(revoke=lambda *asked: revoked.extend(asked)), ME, OLD)
+    hooks = Bench().hooks
+    assert not hooks.revoke(description(), ME, OLD)
+    assert hooks.revoke(description(revoke=lambda *asked: revoked.extend(asked)), ME, OLD)
     assert revoked == [ME, OLD]
 
 
 # --- answers of the wrong type ---------------------------------------------------------------------------------------
 
-WRONG: list[tuple[str, Callable[[object], Provider], Callable[[Lifecycle], object]]] = [
+WRONG: list[tuple[str, Callable[[object], Provider], Callable[[HookCaller], object]]] = [
     ("describe", lambda answer: Provider(on_describe=lambda: answer), lambda it: it.describe(ME)),
     ("describe", lambda answer: Provider(on_inspect=lambda: answer), lambda it: it.inspect(ME, OLD)),
     ("acquire", lambda answer: Provider(on_acquire=lambda: answer), lambda it: it.acquire(ME, HELPER, ASK)),
@@ -207,27 +207,31 @@ ASKED = ["describe", "inspect", "acquire", "refresh"]
 
 
 @pytest.mark.parametrize(("answer", "said"), [(None, "nothing"), (CANARY, "a str"), ({"t": CANARY}, "a dict")])
-@pytest.mark.parametrize(("hook", "provider", "ask"), WRONG, ids=ASKED)
+@pytest.mark.parametrize(("hook", "provider", "interaction"), WRONG, ids=ASKED)
 def test_an_answer_of_the_wrong_type_is_a_broken_plugin(
-    hook: str, provider: Callable[[object], Provider], ask: Callable[[Lifecycle], object], answer: object, said: str
+    hook: str,
+    provider: Callable[[object], Provider],
+    interaction: Callable[[HookCaller], object],
+    answer: object,
+    said: str,
 ) -> None:
     with pytest.raises(PluginBroken, match=rf"^me: provider 'example' .*its {hook} returned {said} instead of a") as it:
-        ask(Bench(provider(answer)).lifecycle)
+        interaction(Bench(provider(answer)).hooks)
     assert (it.value.plugin, it.value.profile) == ("example", "me")
     assert CANARY not in shown(it.value)
 
 
 def test_a_description_is_no_inspection_and_an_inspection_no_description() -> None:
     with pytest.raises(PluginBroken, match="returned a Description instead of a Inspection"):
-        Bench(Provider(on_inspect=description)).lifecycle.inspect(ME, OLD)
+        Bench(Provider(on_inspect=description)).hooks.inspect(ME, OLD)
 
 
 @pytest.mark.parametrize("verb", ["acquire", "refresh"])
 def test_a_format_that_is_not_described_is_refused(verb: str) -> None:
     key = ApiKey(obtained=OLD.obtained, key=Secret(CANARY))
-    lifecycle = Bench(Provider(on_acquire=lambda: key, on_refresh=lambda _: key)).lifecycle
+    hooks = Bench(Provider(on_acquire=lambda: key, on_refresh=lambda _: key)).hooks
     with pytest.raises(PluginBroken, match=f"its {verb} hook returned a format it does not describe"):
-        lifecycle.acquire(ME, HELPER, ASK) if verb == "acquire" else lifecycle.refresh(ME, OLD, REPORT)
+        hooks.acquire(ME, HELPER, ASK) if verb == "acquire" else hooks.refresh(ME, OLD, REPORT)
 
 
 def test_a_subclass_of_a_described_format_is_another_format() -> None:
@@ -285,15 +289,15 @@ def test_the_provider_s_store_does_not_stand_in_for_the_configured_one(answers: 
     bench = Bench(StoringProvider(on_store=on_store), store=Shy())
     configured = evolve(ME, store="vault")
     if answers:
-        assert isinstance(bench.lifecycle.store(configured), FakeStore)
+        assert isinstance(bench.hooks.store(configured), FakeStore)
     else:
         with pytest.raises(ConfigurationError, match=r"^me: the store 'vault' that is configured keeps nothing"):
-            bench.lifecycle.store(configured)
+            bench.hooks.store(configured)
     assert asked == []
 
     # Without one in configuration it is the provider's turn.
     if not answers:
-        bench.lifecycle.store(ME)
+        bench.hooks.store(ME)
         assert asked == ["the provider"]
 
 
@@ -308,7 +312,7 @@ def test_an_observer_sees_the_configured_store_too() -> None:
             return answer
 
     bench = Bench(StoringProvider(on_store=FakeStore), observers={"audit": Watching()})
-    store = bench.lifecycle.store(evolve(ME, store="fake"))
+    store = bench.hooks.store(evolve(ME, store="fake"))
     assert seen == [store]
 
 
@@ -318,13 +322,13 @@ def test_something_without_the_methods_of_a_store_is_refused() -> None:
 
     for answer in (Half(), object(), None):
         with pytest.raises(PluginBroken, match="not a store"):
-            Bench(store=StorePlugin(functools.partial(returning, answer))).lifecycle.store(ME)
+            Bench(store=StorePlugin(functools.partial(returning, answer))).hooks.store(ME)
 
 
 def test_a_look_that_returns_a_value_is_refused_unseen() -> None:  # LEK-1
     leaky: Any = lambda profile: CANARY  # noqa: E731
     with pytest.raises(PluginBroken, match="look of source 'helper' returned a str") as it:
-        Bench().lifecycle.look(ME, evolve(HELPER, look=leaky))
+        Bench().hooks.detect(ME, evolve(HELPER, detect=leaky))
     assert CANARY not in shown(it.value)
 
 
@@ -334,14 +338,14 @@ def test_a_look_that_returns_a_value_is_refused_unseen() -> None:  # LEK-1
 def raisers(error: BaseException) -> Iterator[Callable[[], object]]:
     """Yield every way in which a plugin's code may raise `error`."""
     fails = raising(error)
-    lifecycle = Bench(Provider(fails, fails, fails, fails), store=StorePlugin(fails)).lifecycle
-    working = Bench(Provider(on_inspect=fails, on_acquire=fails, on_refresh=fails)).lifecycle
-    yield lambda: lifecycle.describe(ME)
-    yield lambda: lifecycle.store(ME)
+    hooks = Bench(Provider(fails, fails, fails, fails), store=StorePlugin(fails)).hooks
+    working = Bench(Provider(on_inspect=fails, on_acquire=fails, on_refresh=fails)).hooks
+    yield lambda: hooks.describe(ME)
+    yield lambda: hooks.store(ME)
     yield lambda: working.inspect(ME, OLD)
     yield lambda: working.acquire(ME, HELPER, ASK)
     yield lambda: working.refresh(ME, OLD, REPORT)
-    yield lambda: working.look(ME, evolve(HELPER, look=fails))
+    yield lambda: working.detect(ME, evolve(HELPER, detect=fails))
     yield lambda: working.revoke(description(revoke=fails), ME, OLD)
 
 
@@ -396,7 +400,7 @@ def test_a_keyboard_interrupt_is_the_person_s_and_passes() -> None:
 
 def test_without_a_profile_there_is_no_name_to_fill_in() -> None:
     with pytest.raises(PluginBroken) as it:
-        Bench(Provider(on_describe=raising(ValueError("odd")))).lifecycle.describe(None)
+        Bench(Provider(on_describe=raising(ValueError("odd")))).hooks.describe(None)
     assert it.value.profile is None
 
 
@@ -671,7 +675,7 @@ def test_an_observer_may_ask_something_else_before_its_yield() -> None:
     class Curious:
         @hookimpl(wrapper=True)
         def refresh(self, credential: Credential) -> Wrapping:
-            asked.append(bench.lifecycle.inspect(ME, credential))
+            asked.append(bench.hooks.inspect(ME, credential))
             return (yield)
 
     bench = Bench(observers={"curious": Curious()})
@@ -698,7 +702,7 @@ def test_calls_at_once_do_not_mix_up_their_answers() -> None:
 
     def caller(number: float) -> None:
         try:
-            got = bench.lifecycle.refresh(ME, token(lifetime=number), REPORT)
+            got = bench.hooks.refresh(ME, token(lifetime=number), REPORT)
             results[number] = got.token.reveal() if got.token else None
         except TransientError as error:
             results[number] = error.message
@@ -714,12 +718,12 @@ def test_calls_at_once_do_not_mix_up_their_answers() -> None:
 def test_no_credential_is_remembered_after_a_call() -> None:
     bench = Bench()
     bench.refresh()
-    assert vars(bench.lifecycle._innermost._calls) == {"outcome": None}
+    assert vars(bench.hooks._innermost._calls) == {"outcome": None}
 
 
 def test_the_watching_wrapper_is_inside_all_others() -> None:
     bench = Bench(observers=MEDDLERS)
-    caller: pluggy.HookCaller = bench.lifecycle._manager.hook.refresh
+    caller: pluggy.HookCaller = bench.hooks._manager.hook.refresh
     wrappers = [each for each in caller.get_hookimpls() if each.wrapper or each.hookwrapper]
-    assert wrappers[0].plugin is bench.lifecycle._innermost
+    assert wrappers[0].plugin is bench.hooks._innermost
     assert len(wrappers) == len(MEDDLERS) + 1

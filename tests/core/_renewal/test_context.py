@@ -16,7 +16,7 @@ from example_provider import FakeStore, Provider, Settings, StoringProvider, des
 from freshkey._commands.command import Command, run_command
 from freshkey._config.configuration import Configuration
 from freshkey._plugins import discovery
-from freshkey._renewal.context import Desk, open_desk, proposals
+from freshkey._renewal.context import ProfileContext, build_context, proposals
 from freshkey.errors import ConfigurationError, PluginBroken, StoreUnavailable, TrustNeeded
 from freshkey.events import Event
 from freshkey.expiry import Freshness
@@ -36,17 +36,17 @@ def opened(
     events: list[Event] | None = None,
     clock: ManualClock | None = None,
     **more: Any,
-) -> Desk:
+) -> ProfileContext:
     """Open the desk of a profile that configuration describes by `table`."""
     table = {"provider": "example"} | dict(table)
-    return open_desk(
+    return build_context(
         name,
         Configuration.of({name: table}, state_dir=state_dir, **more),
         providers={"example": provider or Provider()},
         emit=(events if events is not None else []).append,
         clock=clock or ManualClock(),
         random=lambda: 0.0,
-        ask=None,
+        interaction=None,
     )
 
 
@@ -54,10 +54,10 @@ def opened(
 
 
 def test_the_profile_has_its_settings_typed(tmp_path: Path) -> None:
-    desk = opened({"region": "north", "lead": 60.0}, tmp_path)
-    assert desk.profile.settings_as(Settings) == Settings(region="north")
-    assert (desk.profile.name, desk.profile.provider, desk.profile.lead) == ("me", "example", 60.0)
-    assert desk.profile.state_dir == tmp_path
+    context = opened({"region": "north", "lead": 60.0}, tmp_path)
+    assert context.profile.settings_as(Settings) == Settings(region="north")
+    assert (context.profile.name, context.profile.provider, context.profile.lead) == ("me", "example", 60.0)
+    assert context.profile.state_dir == tmp_path
 
 
 def test_the_provider_is_asked_first_what_it_is_and_then_what_it_is_for_the_profile(tmp_path: Path) -> None:
@@ -69,9 +69,9 @@ def test_the_provider_is_asked_first_what_it_is_and_then_what_it_is_for_the_prof
             asked.append(profile.settings_as(Settings).region if profile else None)
             return description(hosts=(profile.name,) if profile else ())
 
-    desk = opened({"region": "north"}, tmp_path, provider=Asked())
+    context = opened({"region": "north"}, tmp_path, provider=Asked())
     assert asked == [None, "north"]
-    assert desk.description.hosts == ("me",)
+    assert context.description.hosts == ("me",)
 
 
 def test_a_setting_of_the_wrong_name_is_an_error_before_anything_is_asked(tmp_path: Path) -> None:
@@ -92,16 +92,16 @@ def test_a_provider_that_does_not_fit_is_refused(tmp_path: Path) -> None:
 
 def test_a_provider_handed_in_comes_before_an_installed_one(tmp_path: Path) -> None:
     ours = Provider(on_describe=lambda: description(title="ours"))
-    desk = open_desk(
+    context = build_context(
         "claude_oauth",
         Configuration.of({"claude_oauth": {"provider": "claude_oauth", "store": "memory"}}, state_dir=tmp_path),
         providers={"claude_oauth": ours},
         emit=lambda event: None,
         clock=ManualClock(),
         random=lambda: 0.0,
-        ask=None,
+        interaction=None,
     )
-    assert desk.description.title == "ours"
+    assert context.description.title == "ours"
 
 
 # --- observers -------------------------------------------------------------------------------------------------------
@@ -130,9 +130,9 @@ def test_the_observers_that_configuration_names_are_loaded_and_watched(
 
     monkeypatch.setattr(discovery, "load_observer", load)
     events: list[Event] = []
-    desk = opened({}, tmp_path, events=events, observers=["audit"])
+    context = opened({}, tmp_path, events=events, observers=["audit"])
     answer: Any = None
-    answer = desk.lifecycle.refresh(desk.profile, token(), answer)
+    answer = context.hooks.refresh(context.profile, token(), answer)
     assert (loaded, audit.seen) == (["audit"], ["me"])
     assert answer == token()
     assert [type(event).__name__ for event in events] == ["ObserverFailed"]
@@ -147,13 +147,13 @@ def test_an_observer_that_is_not_installed_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_store_is_the_one_that_configuration_names(tmp_path: Path) -> None:
-    desk = opened({"store": "memory"}, tmp_path, provider=StoringProvider(on_store=FakeStore))
-    assert desk.store.kind == "memory"
+    context = opened({"store": "memory"}, tmp_path, provider=StoringProvider(on_store=FakeStore))
+    assert context.store.kind == "memory"
 
 
 def test_without_one_it_is_the_provider_s(tmp_path: Path) -> None:
-    desk = opened({}, tmp_path, provider=StoringProvider(on_store=FakeStore))
-    assert desk.store.kind == "fake"
+    context = opened({}, tmp_path, provider=StoringProvider(on_store=FakeStore))
+    assert context.store.kind == "fake"
 
 
 def test_without_either_it_is_the_keychain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,16 +169,16 @@ def test_without_either_it_is_the_keychain(tmp_path: Path, monkeypatch: pytest.M
         return Kept()
 
     monkeypatch.setattr(discovery, "load_store", load)
-    desk = open_desk(
+    context = build_context(
         "example",
         Configuration.of({}, state_dir=tmp_path),
         providers={"example": Provider()},
         emit=lambda event: None,
         clock=ManualClock(),
         random=lambda: 0.0,
-        ask=None,
+        interaction=None,
     )
-    assert desk.store.kind == "fake"
+    assert context.store.kind == "fake"
     assert loaded == ["keyring"]
 
 
@@ -194,27 +194,27 @@ def test_a_wrong_setting_of_a_store_is_told_with_its_place(tmp_path: Path, text:
     events: list[Event] = []
     path = tmp_path / "config.toml"
     path.write_text(f'[profiles.me]\nprovider = "example"\nstore = "keyring"\n{text}\n', "utf-8")
-    desk = open_desk(
+    context = build_context(
         "me",
         Configuration.load({"FRESHKEY_CONFIG_DIR": str(tmp_path), "FRESHKEY_STATE_DIR": str(tmp_path / "state")}),
         providers={"example": Provider()},
         emit=events.append,
         clock=ManualClock(),
         random=lambda: 0.0,
-        ask=None,
+        interaction=None,
     )
 
     with pytest.raises(ConfigurationError, match=re.escape(said)) as caught:
-        _ = desk.store
+        _ = context.store
     assert str(caught.value).startswith(f"me: {path}, line {line}: ")
     assert caught.value.__context__ is None
 
 
 def test_a_wrong_setting_of_a_store_given_in_code_is_told_too(tmp_path: Path) -> None:
-    desk = opened({"store": "file"}, tmp_path, stores={"file": {"key_file": 5}})
+    context = opened({"store": "file"}, tmp_path, stores={"file": {"key_file": 5}})
 
     with pytest.raises(ConfigurationError, match=r"given in code: 'stores\.file\.key_file' must be a string"):
-        _ = desk.store
+        _ = context.store
 
 
 def test_the_store_is_opened_when_it_is_needed_and_once_for_all_threads(tmp_path: Path) -> None:
@@ -225,10 +225,10 @@ def test_the_store_is_opened_when_it_is_needed_and_once_for_all_threads(tmp_path
         opened_stores.append(FakeStore())
         return opened_stores[-1]
 
-    desk = opened({}, tmp_path, provider=StoringProvider(on_store=on_store))
+    context = opened({}, tmp_path, provider=StoringProvider(on_store=on_store))
     assert opened_stores == []
     got: list[object] = []
-    threads = [threading.Thread(target=lambda: got.append(desk.store)) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: got.append(context.store)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -246,16 +246,16 @@ def test_a_store_that_could_not_be_opened_is_tried_again(tmp_path: Path) -> None
             raise outcome
         return outcome
 
-    desk = opened({}, tmp_path, provider=StoringProvider(on_store=on_store))
+    context = opened({}, tmp_path, provider=StoringProvider(on_store=on_store))
     with pytest.raises(StoreUnavailable, match=r"^me: locked"):
-        _ = desk.store
-    assert desk.store.kind == "fake"
+        _ = context.store
+    assert context.store.kind == "fake"
 
 
 def test_the_codec_writes_and_reads_the_provider_s_formats(tmp_path: Path) -> None:
-    desk = opened({}, tmp_path)
-    assert desk.codec.decode(desk.codec.encode(token())) == token()
-    assert desk.codec is desk.codec
+    context = opened({}, tmp_path)
+    assert context.codec.decode(context.codec.encode(token())) == token()
+    assert context.codec is context.codec
 
 
 # --- times -----------------------------------------------------------------------------------------------------------
@@ -295,30 +295,30 @@ def test_the_lead_is_the_profile_s_then_the_credential_s_then_the_provider_s(
 )
 def test_freshness_counts_lead_and_jitter(tmp_path: Path, passed: float, jitter: float, expected: Freshness) -> None:
     clock = ManualClock()
-    desk = opened({"lead": 600.0}, tmp_path, clock=clock)
+    context = opened({"lead": 600.0}, tmp_path, clock=clock)
     credential = token(obtained=clock.now())
     clock.advance(passed)
-    assert desk.freshness(credential, jitter) is expected
+    assert context.freshness(credential, jitter) is expected
 
 
 def test_what_has_no_end_is_fresh(tmp_path: Path) -> None:
     clock = ManualClock()
-    desk = opened({"lead": 600.0}, tmp_path, clock=clock)
+    context = opened({"lead": 600.0}, tmp_path, clock=clock)
     credential = token(obtained=clock.now(), lifetime=None)
     clock.advance(1e9)
-    assert desk.freshness(credential) is Freshness.FRESH
+    assert context.freshness(credential) is Freshness.FRESH
 
 
 def test_it_shows_no_store_and_no_secret(tmp_path: Path) -> None:
-    desk = opened({}, tmp_path)
-    assert "open_store" not in repr(desk)
+    context = opened({}, tmp_path)
+    assert "open_store" not in repr(context)
 
 
 def test_a_source_of_the_description_is_the_one_that_is_looked_into(tmp_path: Path) -> None:
     looked: list[str] = []
-    source = Source(id="env", title="Variable", owned=False, look=lambda profile: looked.append(profile.name))
-    desk = opened({}, tmp_path, provider=Provider(on_describe=lambda: description(sources=(source,))))
-    assert desk.lifecycle.look(desk.profile, desk.description.sources[0]) is None
+    source = Source(id="env", title="Variable", owned=False, detect=lambda profile: looked.append(profile.name))
+    context = opened({}, tmp_path, provider=Provider(on_describe=lambda: description(sources=(source,))))
+    assert context.hooks.detect(context.profile, context.description.sources[0]) is None
     assert looked == ["me"]
 
 
@@ -355,15 +355,15 @@ def configuration(tmp_path: Path) -> Configuration:
     )
 
 
-def opened_in_project(name: str, tmp_path: Path, approve: Callable[[str], bool] | None) -> Desk:
-    return open_desk(
+def opened_in_project(name: str, tmp_path: Path, approve: Callable[[str], bool] | None) -> ProfileContext:
+    return build_context(
         name,
         configuration(tmp_path),
         providers={"example": COMMANDED},
         emit=lambda event: None,
         clock=ManualClock(),
         random=lambda: 0.0,
-        ask=None,
+        interaction=None,
         approve=approve,
     )
 
@@ -381,9 +381,9 @@ def test_a_command_of_a_project_needs_a_person_once(project: Path, tmp_path: Pat
 
 def test_the_name_of_a_provider_means_the_provider(project: Path, tmp_path: Path) -> None:
     (project / ".freshkey.toml").write_text('[profiles.example]\nprovider = "other"\nregion = "north"\n')
-    desk = opened_in_project("example", tmp_path, None)
-    assert desk.profile.provider == "example"
-    assert desk.profile.settings_as(Commanded) == Commanded()
+    context = opened_in_project("example", tmp_path, None)
+    assert context.profile.provider == "example"
+    assert context.profile.settings_as(Commanded) == Commanded()
     with pytest.raises(
         ConfigurationError, match=r"line 1: a project cannot define profile 'example', because a provider"
     ):

@@ -8,8 +8,8 @@ import threading
 import pytest
 from attrs import evolve
 
-from freshkey._renewal.managed import Holding
-from freshkey._renewal.single_flight import Flight
+from freshkey._renewal.managed import ManagedCredential
+from freshkey._renewal.single_flight import SharedFuture
 from freshkey.errors import LoginRequired, PluginBroken, TransientError
 from freshkey.events import Obtained, RenewalFailed, Renewed, SignedOut
 from freshkey.keeper import Keeper
@@ -18,14 +18,14 @@ from matrix import row
 from rotating import LOST, World, collect, token_of, until
 
 
-def the_holding(keeper: Keeper) -> Holding:
-    (holding,) = keeper.holdings()
-    return holding
+def the_holding(keeper: Keeper) -> ManagedCredential:
+    (managed,) = keeper.all_managed()
+    return managed
 
 
-def look(world: World, keeper: Keeper) -> None:
+def detect(world: World, keeper: Keeper) -> None:
     """Let a keeper hear the bell, and wait until it has looked."""
-    the_holding(keeper).hear()
+    the_holding(keeper).on_change()
     world.settle(keeper)
 
 
@@ -52,43 +52,43 @@ def test_when_to_look(world: World, lifetime: float, lead: float | None, random:
     world.random = random
     world.provider.lifetime = lifetime
     keeper = world.signed_in()
-    holding = the_holding(keeper)
-    assert holding.held is not None
-    credential = evolve(holding.held.credential, lead=lead)
-    holding.publish(credential, 1, elsewhere=False)
-    assert holding.held.look_at - world.clock.elapsed() == pytest.approx(look_in)
-    assert holding.held.ends_at - world.clock.elapsed() == pytest.approx(lifetime)
+    managed = the_holding(keeper)
+    assert managed.held is not None
+    credential = evolve(managed.held.credential, lead=lead)
+    managed.publish(credential, 1, elsewhere=False)
+    assert managed.held.refresh_at - world.clock.elapsed() == pytest.approx(look_in)
+    assert managed.held.expires_at - world.clock.elapsed() == pytest.approx(lifetime)
 
 
 def test_a_profiles_lead_rules_over_the_credentials(world: World) -> None:
     keeper = world.signed_in()
-    holding = the_holding(keeper)
-    desk = holding.desk
-    holding.desk = evolve(desk, profile=evolve(desk.profile, lead=1200.0))
-    assert holding.held is not None
-    holding.publish(evolve(holding.held.credential, lead=60.0), 1, elsewhere=False)
-    assert holding.held.look_at - world.clock.elapsed() == pytest.approx(2400.0)
-    assert holding.held.credential.lead == 1200.0
+    managed = the_holding(keeper)
+    context = managed.context
+    managed.context = evolve(context, profile=evolve(context.profile, lead=1200.0))
+    assert managed.held is not None
+    managed.publish(evolve(managed.held.credential, lead=60.0), 1, elsewhere=False)
+    assert managed.held.refresh_at - world.clock.elapsed() == pytest.approx(2400.0)
+    assert managed.held.credential.lead == 1200.0
 
 
 def test_what_nobody_can_renew_is_looked_at_at_its_end(world: World) -> None:
     keeper = world.signed_in()
-    holding = the_holding(keeper)
-    assert holding.held is not None
-    holding.publish(evolve(holding.held.credential, refresh_token=None), 1, elsewhere=False)  # type: ignore[call-arg]
-    assert holding.held.look_at == holding.held.ends_at
-    assert holding.tick() == pytest.approx(3600)
+    managed = the_holding(keeper)
+    assert managed.held is not None
+    managed.publish(evolve(managed.held.credential, refresh_token=None), 1, elsewhere=False)  # type: ignore[call-arg]
+    assert managed.held.refresh_at == managed.held.expires_at
+    assert managed.tick() == pytest.approx(3600)
     world.clock.advance(3600)
-    assert holding.tick() == math.inf
-    assert holding._flight is None
+    assert managed.tick() == math.inf
+    assert managed._future is None
 
 
 def test_what_a_rotation_read_never_replaces_what_memory_got_faster(world: World) -> None:
     keeper = world.signed_in()
-    holding = the_holding(keeper)
+    managed = the_holding(keeper)
     older = keeper.get("me")
     newer = keeper.refresh("me")
-    assert holding.publish(older, 1, elsewhere=True) is newer
+    assert managed.publish(older, 1, elsewhere=True) is newer
     assert keeper.get("me") is newer
 
 
@@ -96,7 +96,7 @@ def test_a_profile_that_holds_nothing_has_nothing_to_wait_for(world: World) -> N
     keeper = world.keeper()
     keeper.describe("me")
     assert the_holding(keeper).tick() == math.inf
-    assert not the_holding(keeper).listens
+    assert not the_holding(keeper).wants_changes
 
 
 # --- callers ------------------------------------------------------------------------------------------------------
@@ -106,27 +106,27 @@ def test_callers_join_the_renewal_under_way(world: World) -> None:
     keeper = world.signed_in()
     world.clock.advance(3600)
     world.provider.gate.clear()
-    holding = the_holding(keeper)
-    flights = [holding.ask() for _ in range(3)]
-    assert isinstance(flights[0], Flight)
-    assert flights[1] is flights[0] is flights[2]
+    managed = the_holding(keeper)
+    futures = [managed.get() for _ in range(3)]
+    assert isinstance(futures[0], SharedFuture)
+    assert futures[1] is futures[0] is futures[2]
     world.provider.gate.set()
-    assert token_of(flights[0].wait(20)) == "at-2"
+    assert token_of(futures[0].wait(20)) == "at-2"
 
 
 def test_a_failure_is_shared_until_the_next_attempt_is_due(world: World) -> None:
     keeper = world.signed_in()
     world.clock.advance(3600)
-    holding = the_holding(keeper)
+    managed = the_holding(keeper)
     world.provider.script.append(ValueError())
-    flight = holding.ask()
-    assert isinstance(flight, Flight)
+    future = managed.get()
+    assert isinstance(future, SharedFuture)
     world.settle(keeper)
     world.clock.advance(10)
     errors = []
     for _ in range(2):
         with pytest.raises(PluginBroken) as caught:
-            holding.ask()
+            managed.get()
         errors.append(caught.value)
     assert errors[0] is not errors[1]
     assert str(errors[0]) == str(errors[1])
@@ -148,7 +148,7 @@ def test_a_transient_failure_says_when_to_come_back(world: World) -> None:
 def test_what_goes_wrong_inside_freshkey_is_told_and_forgotten_soon(world: World) -> None:
     keeper = world.signed_in()
     world.clock.advance(3600)
-    the_holding(keeper).desk.hints.write = _fail  # type: ignore[method-assign, assignment]
+    the_holding(keeper).context.hints.write = _fail  # type: ignore[method-assign, assignment]
     events = collect(keeper)
     for _ in range(2):
         with pytest.raises(PluginBroken, match=r"me: freshkey itself failed: ZeroDivisionError in test_managed\.py"):
@@ -176,8 +176,8 @@ def test_no_thread_can_be_started(world: World, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(threading.Thread, "start", refuse)
     world.clock.advance(3400)
     assert token_of(keeper.get("me")) == "at-1", "what is valid is served"
-    assert keeper._held["me"].look_at == world.clock.elapsed() + 1, "not every caller tries to start a thread"
-    the_holding(keeper).hear()
+    assert keeper._held["me"].refresh_at == world.clock.elapsed() + 1, "not every caller tries to start a thread"
+    the_holding(keeper).on_change()
     assert not the_holding(keeper)._looking
     world.clock.advance(200)
     with pytest.raises(TransientError, match="no thread can be started"):
@@ -191,10 +191,10 @@ def test_the_bell_brings_what_another_process_renewed(world: World) -> None:
     keeper, other = world.signed_in(), world.keeper()
     events = collect(other)
     other.get("me")
-    assert the_holding(other).listens
+    assert the_holding(other).wants_changes
     keeper.refresh("me")
     world.settle(keeper)
-    look(world, other)
+    detect(world, other)
     assert token_of(other.get("me")) == "at-2"
     until(lambda: len(events) == 2)
     assert [type(event) for event in events] == [Obtained, Renewed]
@@ -208,10 +208,10 @@ def test_what_another_process_renewed_ends_a_failure(world: World) -> None:
     world.provider.script.append(TransientError("no route", retry_after=1000))
     keeper.get("me")
     world.settle(keeper)
-    assert keeper._held["me"].look_at == keeper._held["me"].ends_at, "no caller need look until then"
+    assert keeper._held["me"].refresh_at == keeper._held["me"].expires_at, "no caller need look until then"
     other.refresh("me")
     world.settle(other)
-    look(world, keeper)
+    detect(world, keeper)
     world.clock.advance(60)
     assert token_of(keeper.get("me", refused=keeper.get("me"))) == "at-3"
 
@@ -219,7 +219,7 @@ def test_what_another_process_renewed_ends_a_failure(world: World) -> None:
 def test_the_bell_for_another_profile_costs_no_look_at_the_store(world: World) -> None:
     keeper = world.signed_in()
     world.journal.clear()
-    look(world, keeper)
+    detect(world, keeper)
     assert world.journal == []
 
 
@@ -228,7 +228,7 @@ def test_the_bell_tells_of_a_sign_out(world: World) -> None:
     other.get("me")
     events = collect(other)
     keeper.logout("me")
-    look(world, other)
+    detect(world, other)
     until(lambda: events)
     assert events == [SignedOut(profile="me", revoked=None, detail="another process signed out")]
     assert "me" not in other._held
@@ -243,7 +243,7 @@ def test_a_sign_out_elsewhere_ends_a_failure(world: World) -> None:
     keeper.get("me")
     world.settle(keeper)
     other.logout("me")
-    look(world, keeper)
+    detect(world, keeper)
     with pytest.raises(LoginRequired, match="there is no credential"):
         keeper.get("me")
 
@@ -254,7 +254,7 @@ def test_the_bell_tells_who_could_not_go_on_of_a_sign_in(world: World) -> None:
         keeper.get("me")
     world.settle(keeper)
     world.signed_in()
-    look(world, keeper)
+    detect(world, keeper)
     assert token_of(keeper._held["me"].credential) == "at-1"
 
 
@@ -274,8 +274,8 @@ def test_who_waits_while_a_look_is_under_way_is_not_answered_by_it(world: World)
         return load()
 
     world.store.load = slow_load  # type: ignore[method-assign]
-    holding = the_holding(other)
-    holding.hear()
+    managed = the_holding(other)
+    managed.on_change()
     assert entered.wait(20)
     world.clock.advance(7200)
     credential = other.get("me")
@@ -292,17 +292,17 @@ def test_a_bell_that_rings_during_a_renewal_is_heard_afterwards(world: World) ->
     world.provider.gate.clear()
     asking = threading.Thread(target=keeper.refresh, args=("me",))
     asking.start()
-    holding = the_holding(keeper)
-    until(lambda: world.provider.inside == 1 and holding._flight is not None)
+    managed = the_holding(keeper)
+    until(lambda: world.provider.inside == 1 and managed._future is not None)
     heard: list[object] = []
-    hear = holding.hear
+    on_change = managed.on_change
 
     def overheard() -> None:
-        heard.append(holding._flight)
-        hear()
+        heard.append(managed._future)
+        on_change()
 
-    holding.hear = overheard  # type: ignore[method-assign]
-    holding.hear()
+    managed.on_change = overheard  # type: ignore[method-assign]
+    managed.on_change()
     world.provider.gate.set()
     asking.join(20)
     until(lambda: len(heard) == 2)
@@ -316,10 +316,10 @@ def test_a_look_at_a_store_that_fails_harms_nobody(world: World) -> None:
     keeper.refresh("me")
     world.settle(keeper)
     world.store.failing.add("load")
-    look(world, other)
+    detect(world, other)
     assert token_of(other.get("me")) == "at-1"
     world.store.failing.clear()
-    look(world, other)
+    detect(world, other)
     assert token_of(other.get("me")) == "at-2"
 
 
@@ -327,23 +327,23 @@ def test_borrowed_and_reusable_tokens_need_no_bell(world: World) -> None:
     world.provider.variable = "borrowed-1"
     borrowing = world.keeper()
     borrowing.get("me")
-    assert not the_holding(borrowing).listens
+    assert not the_holding(borrowing).wants_changes
     world.provider.variable = None
     world.provider.single_use = False
     keeper = world.signed_in()
-    assert not the_holding(keeper).listens
+    assert not the_holding(keeper).wants_changes
 
 
 def test_closing_waits_for_no_more_than_it_was_told(world: World) -> None:
     keeper = world.signed_in()
     world.clock.advance(3600)
     world.provider.gate.clear()
-    holding = the_holding(keeper)
-    holding.ask()
-    holding.finish(0.01)
-    assert holding._flight is not None
+    managed = the_holding(keeper)
+    managed.get()
+    managed.finish(0.01)
+    assert managed._future is not None
     world.provider.gate.set()
-    holding.finish(20)
+    managed.finish(20)
     world.settle(keeper)
     assert token_of(keeper.get("me")) == "at-2"
 

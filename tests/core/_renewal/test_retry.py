@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshkey._renewal.retry import LOST_ANSWER_RETRIES, LOST_ANSWER_WINDOW, Policy, persistently
+from freshkey._renewal.retry import LOST_ANSWER_RETRIES, LOST_ANSWER_WINDOW, Policy, call_with_retry
 from freshkey.clock import Moment
 from freshkey.errors import (
     FreshkeyError,
@@ -72,7 +72,7 @@ def attempt(
     clock = SelfMovingClock()
     calls = Calls(clock, iter(outcomes), seconds)
     try:
-        result: object = persistently(calls, policy, clock=clock, random=lambda: random, stop=lambda: stop)
+        result: object = call_with_retry(calls, policy, clock=clock, random=lambda: random, stop=lambda: stop)
     except BaseException as error:  # noqa: BLE001  what comes out is what is looked at
         result = error
     return result, calls.times
@@ -189,7 +189,7 @@ def test_pauses_are_slept_on_the_given_clock() -> None:
         return "token"
 
     def work() -> None:
-        results.append(persistently(call, POLICY, clock=clock, random=lambda: 1.0, stop=lambda: False))
+        results.append(call_with_retry(call, POLICY, clock=clock, random=lambda: 1.0, stop=lambda: False))
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -224,5 +224,5 @@ def test_calls_that_run_at_once_do_not_share_a_count() -> None:
     clock = SelfMovingClock()
     policy = Policy(attempts=10, unknown_answers=1, base=1.0)
     with pytest.raises(OutcomeUnknown):
-        persistently(call, policy, clock=clock, random=lambda: 1.0, stop=lambda: False)
+        call_with_retry(call, policy, clock=clock, random=lambda: 1.0, stop=lambda: False)
     assert len(clock.pauses) == 1

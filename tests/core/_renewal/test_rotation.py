@@ -28,7 +28,7 @@ from freshkey.errors import (
 from freshkey.events import Event, RenewalFailed, Renewed, SignedOut, SignInNeeded, SourceChanged, Unsaved
 from freshkey.keeper import Keeper
 from freshkey.model.profile import Profile
-from freshkey.model.source import Sighting
+from freshkey.model.source import Detected
 from freshkey.model.storage import Snapshot
 from freshkey.secret import Secret
 from matrix import row
@@ -70,17 +70,17 @@ def test_the_steps_in_order(world: World) -> None:
     keeper = world.signed_in()
     keeper.subscribe(lambda event: world.journal.append(type(event).__name__))
     expire(world)
-    (holding,) = keeper.holdings()
-    publish = holding._publish
+    (managed,) = keeper.all_managed()
+    publish = managed._publish
 
     def published(held: object) -> None:
         if world.provider.sent:
             world.journal.append("publish")
         publish(held)  # type: ignore[arg-type]
 
-    holding._publish = published
+    managed._publish = published
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(notifier.Bell, "ring", lambda self: world.journal.append("ring"))
+        patch.setattr(notifier.ChangeNotifier, "ring", lambda self: world.journal.append("ring"))
         keeper.get("me")
         world.settle(keeper)
     until(lambda: "Renewed" in world.journal)
@@ -100,7 +100,11 @@ def test_the_points_at_which_faults_are_tried_are_passed_in_order(
     monkeypatch.setattr(_failpoints, "at", passed.append)
     keeper.get("me")
     world.settle(keeper)
-    assert [point for point in passed if point in {"P1", "P2", "P3", "P5", "P8"}] == ["P1", "P2", "P3", "P5", "P8"]
+    assert [
+        point
+        for point in passed
+        if point in {"before_lock", "lock_held", "intent_written", "after_refresh", "read_back"}
+    ] == ["before_lock", "lock_held", "intent_written", "after_refresh", "read_back"]
     assert set(passed) <= set(_failpoints.POINTS)
 
 
@@ -269,9 +273,9 @@ def test_after_ten_seconds_the_token_is_used_and_still_saved_later(world: World)
     assert asking.answer() == "at-2"
     assert token_of(keeper.get("me")) == "at-2"
     until(lambda: any(isinstance(event, Unsaved) for event in events))
-    (holding,) = keeper.holdings()
-    assert holding.held is not None
-    assert holding.held.generation == 1, "what the store holds is still the older one"
+    (managed,) = keeper.all_managed()
+    assert managed.held is not None
+    assert managed.held.generation == 1, "what the store holds is still the older one"
     assert events[-1] == Unsaved(profile="me", error="the store fails at save")
     assert snapshot(world).generation == 1
     assert "release" not in world.journal, "the lock is kept until it is saved"
@@ -339,7 +343,7 @@ def test_a_new_sign_in_ends_the_refusal_everywhere(world: World) -> None:
             each.get("me")
         world.settle(each)
     assert keeper.status("me").sign_in_needed == "the server no longer knows the refresh token"
-    keeper.login("me", ask=Person())
+    keeper.login("me", interaction=Person())
     assert token_of(other.get("me")) == token_of(keeper.get("me"))
     assert keeper.status("me").sign_in_needed is None
     expire(world)
@@ -357,7 +361,7 @@ def test_a_token_renewed_beyond_the_lock_is_adopted_after_a_refusal(world: World
         newer = world.provider._issue()
         record = snapshot(world).record
         assert record is not None
-        codec = next(iter(keeper.holdings())).desk.codec
+        codec = next(iter(keeper.all_managed())).context.codec
         for generation in (2, 3):
             world.store._slots.save(evolve(record, generation=generation, payload=codec.encode(newer)))
 
@@ -366,41 +370,41 @@ def test_a_token_renewed_beyond_the_lock_is_adopted_after_a_refusal(world: World
     assert world.provider.sent == ["rt-1"]
 
 
-@pytest.mark.parametrize("by_person", [False, True])
-def test_a_token_renewed_beyond_the_lock_that_is_old_by_now_is_renewed_in_turn(world: World, by_person: bool) -> None:
+@pytest.mark.parametrize("by_user", [False, True])
+def test_a_token_renewed_beyond_the_lock_that_is_old_by_now_is_renewed_in_turn(world: World, by_user: bool) -> None:
     keeper = world.signed_in()
     expire(world)
-    (holding,) = keeper.holdings()
-    if by_person:
-        break_host(holding.desk)
+    (managed,) = keeper.all_managed()
+    if by_user:
+        break_host(managed.context)
 
     def elsewhere() -> None:
         newer = expired(world.provider._issue())
         record = snapshot(world).record
         assert record is not None
-        codec = next(iter(keeper.holdings())).desk.codec
+        codec = next(iter(keeper.all_managed())).context.codec
         for generation in (2, 3):
             world.store._slots.save(evolve(record, generation=generation, payload=codec.encode(newer)))
         raise LoginRequired("the server no longer knows the refresh token")
 
     world.provider.script.extend([elsewhere, call_host])
-    assert token_of(keeper.refresh("me") if by_person else keeper.get("me")) == "at-3"
+    assert token_of(keeper.refresh("me") if by_user else keeper.get("me")) == "at-3"
     assert world.provider.sent == ["rt-1", "rt-2"]
 
 
 def test_a_person_who_declined_is_not_asked_again_by_itself(world: World) -> None:
-    person = Person(declines=True)
-    keeper = world.keeper(ask=person)
+    user = Person(declines=True)
+    keeper = world.keeper(interaction=user)
     for _ in range(2):
         with pytest.raises(LoginRequired):
             keeper.get("me")
         world.settle(keeper)
-    assert len(person.opened) == 1
+    assert len(user.opened) == 1
 
 
 def test_a_person_who_fails_to_sign_in_does_not_cause_the_dead_token_to_be_sent_again(world: World) -> None:
-    person = Person()
-    keeper = world.keeper(ask=person)
+    user = Person()
+    keeper = world.keeper(interaction=user)
     keeper.get("me")
     expire(world)
     world.provider.revoked = True
@@ -449,7 +453,7 @@ def test_a_lost_answer_is_asked_for_twice_more_and_then_once_and_then_never(worl
     with pytest.raises(LoginRequired, match=lost):
         world.keeper().get("me")
     assert world.provider.sent == ["rt-1"] * 4, "the journal knows it without hints"
-    keeper.login("me", ask=Person())
+    keeper.login("me", interaction=Person())
     assert token_of(keeper.get("me")) == "at-2"
 
 
@@ -498,13 +502,13 @@ def test_a_process_that_died_before_sending_costs_nothing(world: World) -> None:
 
 def _die_after(world: World, keeper: Keeper, *, spent: bool) -> None:
     """Leave the store as a process leaves it that dies after its intent."""
-    from freshkey._renewal.single_use import Spending
+    from freshkey._renewal.single_use import SingleUseRefresh
 
-    (holding,) = keeper.holdings()
+    (managed,) = keeper.all_managed()
     kept = snapshot(world)
     assert kept.record is not None
     assert kept.record.payload is not None
-    Spending(holding.desk, holding.desk.codec.decode(kept.record.payload), kept)._intend()
+    SingleUseRefresh(managed.context, managed.context.codec.decode(kept.record.payload), kept)._intend()
     if spent:
         world.provider.rotate_elsewhere()
 
@@ -582,7 +586,7 @@ def test_a_store_that_holds_nothing_but_damage_says_so_and_takes_a_new_sign_in(w
     damage(world, 1)
     with pytest.raises(LoginRequired, match=r"the stored credential is corrupt\. Run: freshkey login me"):
         world.keeper().get("me")
-    keeper.login("me", ask=Person())
+    keeper.login("me", interaction=Person())
     assert token_of(world.keeper().get("me")) == "at-2"
 
 
@@ -661,7 +665,7 @@ def test_a_sign_in_of_another_client_is_not_used(world: World) -> None:
     signed_out = keeper.logout("me")
     assert (signed_out.revoked, world.provider.revocations) == (False, [])
     assert "belongs to another client id" in signed_out.detail
-    keeper.login("me", ask=Person())
+    keeper.login("me", interaction=Person())
 
 
 def test_a_binding_that_only_one_side_knows_is_no_mismatch(world: World) -> None:
@@ -855,8 +859,8 @@ def test_a_host_that_fails_is_spared_unless_a_person_asks(world: World, single_u
     world.provider.single_use = single_use
     keeper = world.signed_in()
     expire(world)
-    (holding,) = keeper.holdings()
-    break_host(holding.desk)
+    (managed,) = keeper.all_managed()
+    break_host(managed.context)
     world.provider.script.extend([call_host, call_host])
     with pytest.raises(TransientError, match=r"as\.example\.com is left alone"):
         keeper.get("me")
@@ -990,7 +994,7 @@ def test_an_owned_source_without_a_person_is_asked_and_kept(world: World) -> Non
     assert token_of(keeper.get("me")) == "at-2"
     assert snapshot(world).generation == 2
     assert world.provider.acquired == [MACHINE, MACHINE]
-    assert world.person.opened == []
+    assert world.user.opened == []
 
 
 def test_a_borrowed_credential_that_is_refused_is_left_alone_for_a_moment(world: World) -> None:
@@ -1020,12 +1024,12 @@ def test_survey_publishes_nothing(world: World) -> None:
     world.signed_in()
     keeper = world.keeper()
     keeper.describe("me")
-    (holding,) = keeper.holdings()
-    winner, credential, generation = Rotation(holding.desk, holding).survey()
+    (managed,) = keeper.all_managed()
+    winner, credential, generation = Rotation(managed.context, managed).read()
     assert winner is not None
     assert credential is not None
     assert (winner.id, token_of(credential), generation) == ("sign-in", "at-1", 1)
-    assert holding.held is None
+    assert managed.held is None
 
 
 def test_hints_and_bell_hold_no_secret(world: World) -> None:
@@ -1034,7 +1038,7 @@ def test_hints_and_bell_hold_no_secret(world: World) -> None:
     keeper.get("me")
     world.settle(keeper)
     files = [path for path in world.state_dir.rglob("*") if path.is_file()]
-    assert {path.name for path in files} >= {"bell"}
+    assert {path.name for path in files} >= {"changed"}
     for path in files:
         text = path.read_text()
         assert "at-" not in text
@@ -1062,10 +1066,10 @@ def test_a_failure_is_an_event_with_the_pause(world: World) -> None:
 def test_a_person_decides_once_between_what_was_found_and_the_sign_in(world: World) -> None:
     world.signed_in()
     world.provider.variable = "borrowed-1"
-    person = Person(agrees=False)
-    assert token_of(world.keeper(ask=person).get("me")) == "at-1"
-    assert token_of(world.keeper(ask=person).get("me")) == "at-1"
-    assert len(person.questions) == 1
+    user = Person(agrees=False)
+    assert token_of(world.keeper(interaction=user).get("me")) == "at-1"
+    assert token_of(world.keeper(interaction=user).get("me")) == "at-1"
+    assert len(user.questions) == 1
     world.provider.variable = "borrowed-2"
     another = Person(agrees=True)
     assert token_of(world.keeper(approve=another.confirm).get("me")) == "borrowed-2"
@@ -1095,11 +1099,11 @@ def test_what_a_source_kept_that_is_no_more_is_not_used(world: World) -> None:
 
 def test_what_another_version_kept_from_a_source_of_its_own_is_no_sign_out(world: World) -> None:
     keeper = world.signed_in()
-    (holding,) = keeper.holdings()
+    (managed,) = keeper.all_managed()
     record = snapshot(world).record
     assert record is not None
-    assert holding.held is not None
-    payload = holding.desk.codec.encode(evolve(holding.held.credential, source="a newer source"))
+    assert managed.held is not None
+    payload = managed.context.codec.encode(evolve(managed.held.credential, source="a newer source"))
     world.store._slots.save(evolve(record, generation=2, payload=payload))
     expire(world)
     with pytest.raises(LoginRequired, match="there is no credential"):
@@ -1108,11 +1112,11 @@ def test_what_another_version_kept_from_a_source_of_its_own_is_no_sign_out(world
 
 def test_sources_are_looked_at_for_the_profile(world: World) -> None:
     looked_for: list[str] = []
-    look = world.provider._look
+    detect = world.provider._look
 
-    def note(profile: Profile) -> Sighting | None:
+    def note(profile: Profile) -> Detected | None:
         looked_for.append(profile.name)
-        return look(profile)
+        return detect(profile)
 
     world.provider._look = note  # type: ignore[method-assign]
     world.provider.variable = "borrowed-1"
@@ -1144,9 +1148,9 @@ def test_bare_mode_neither_reads_nor_locks_the_store(world: World) -> None:
     with pytest.raises(LoginRequired, match=r"there is no credential\. Looked for: A variable$"):
         keeper.get("me")
     with pytest.raises(LoginRequired, match="there is no credential"):
-        world.keeper(bare=True, ask=world.person).get("me")
+        world.keeper(bare=True, interaction=world.user).get("me")
     with pytest.raises(ConfigurationError, match="bare mode signs nobody in"):
-        keeper.login("me", ask=world.person)
+        keeper.login("me", interaction=world.user)
     with pytest.raises(ConfigurationError, match="bare mode leaves alone what is kept"):
         keeper.logout("me")
     assert keeper.status("me").store is None
@@ -1165,7 +1169,7 @@ def test_what_has_no_end_is_served_while_its_source_is_asked_again(world: World)
     assert token_of(keeper.get("me")) == "key-1"
     world.settle(keeper)
     world.clock.advance(1)
-    assert world.beat(keeper) > 0
+    assert world.run_once(keeper) > 0
     assert world.provider.acquired == [VARIABLE]
     assert token_of(keeper.get("me")) == "key-1"
     world.settle(keeper)
@@ -1205,7 +1209,7 @@ def test_a_renewal_is_for_the_profile_and_tells_the_reporter_of_the_keeper(
 ) -> None:
     telling.single_use = single_use
     listener = Listener()
-    keeper = world.signed_in(report=listener)
+    keeper = world.signed_in(reporter=listener)
     expire(world)
     keeper.get("me")
     assert listener.heard == ["renewing for me"]
@@ -1214,7 +1218,7 @@ def test_a_renewal_is_for_the_profile_and_tells_the_reporter_of_the_keeper(
 def test_a_source_that_needs_no_person_gets_none(world: World, telling: Telling) -> None:
     telling.machine = telling.wants_a_person = True
     listener = Listener()
-    keeper = world.keeper(report=listener)
+    keeper = world.keeper(reporter=listener)
     with pytest.raises(LoginRequired, match=r"me: nobody is signed in\. Run: freshkey login me"):
         keeper.get("me")
     world.settle(keeper)
@@ -1226,16 +1230,16 @@ def test_a_source_that_needs_no_person_gets_none(world: World, telling: Telling)
 
 def test_a_person_signs_in_for_the_profile(world: World, telling: Telling, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "freshkey"):
-        assert token_of(world.keeper(ask=world.person).get("me")) == "at-1"
+        assert token_of(world.keeper(interaction=world.user).get("me")) == "at-1"
     assert "acquiring for me" in caplog.text
-    assert len(world.person.opened) == 1
+    assert len(world.user.opened) == 1
 
 
 def test_what_acquiring_has_to_say_reaches_the_reporter_of_the_keeper(world: World) -> None:
     listener = Listener()
     world.provider.variable = "key-1"
     world.provider.says = "the helper is slow"
-    world.keeper(report=listener).get("me")
+    world.keeper(reporter=listener).get("me")
     assert listener.heard == ["the helper is slow"]
 
 
@@ -1244,9 +1248,9 @@ def test_providers_know_whether_somebody_waits_or_a_timer_renews_ahead_of_time(w
     keeper = world.keeper()
     keeper.get("me")
     world.clock.advance(3400)
-    world.beat(keeper)
+    world.run_once(keeper)
     world.clock.advance(3600)
     keeper.get("me")
     world.settle(keeper)
-    keeper.login("me", ask=world.person)
+    keeper.login("me", interaction=world.user)
     assert world.provider.attended == [True, False, True, True]

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from freshkey._renewal.scheduler import LISTENING_SLEEP, LONGEST_SLEEP, Timer
+from freshkey._renewal.scheduler import LISTENING_SLEEP, LONGEST_SLEEP, Scheduler
 from freshkey.errors import LoginRequired, ProviderRefused, TransientError
 from freshkey.events import Obtained, Renewed, SignedOut
 from freshkey.keeper import Keeper
@@ -30,10 +30,10 @@ def test_a_credential_is_renewed_ahead_by_lead_and_jitter(world: World, random: 
     world.random = random
     keeper = world.signed_in()
     world.clock.advance(due_after - 1)
-    assert world.beat(keeper) <= LISTENING_SLEEP
+    assert world.run_once(keeper) <= LISTENING_SLEEP
     assert world.provider.sent == []
     world.clock.advance(1)
-    world.beat(keeper)
+    world.run_once(keeper)
     assert world.provider.sent == ["rt-1"]
     assert token_of(keeper._held["me"].credential) == "at-2"
 
@@ -44,7 +44,7 @@ def test_a_borrowed_credential_is_taken_anew_ahead_of_time(world: World) -> None
     keeper.get("me")
     world.provider.variable = "borrowed-2"
     world.clock.advance(3300)
-    world.beat(keeper)
+    world.run_once(keeper)
     assert token_of(keeper._held["me"].credential) == "borrowed-2"
 
 
@@ -53,7 +53,7 @@ def test_ten_renewals_follow_each_other_without_any_caller(world: World) -> None
     events = collect(keeper)
     for _ in range(10):
         world.clock.advance(3300)
-        world.beat(keeper)
+        world.run_once(keeper)
     until(lambda: len(events) == 10)
     assert world.provider.sent == [f"rt-{number}" for number in range(1, 11)]
 
@@ -63,8 +63,8 @@ def test_two_processes_renew_each_expiry_once_and_hear_each_other(world: World) 
     other.get("me")
     for expiry in range(1, 11):
         world.clock.advance(3300)
-        world.beat(one)
-        world.beat(other)
+        world.run_once(one)
+        world.run_once(other)
         assert len(world.provider.sent) == expiry
         assert token_of(one._held["me"].credential) == token_of(other._held["me"].credential) == f"at-{expiry + 1}"
     assert not world.provider.revoked
@@ -73,47 +73,47 @@ def test_two_processes_renew_each_expiry_once_and_hear_each_other(world: World) 
 def test_another_process_is_heard_within_one_look(world: World) -> None:
     keeper, other = world.signed_in(), world.keeper()
     other.get("me")
-    assert world.beat(other) == LISTENING_SLEEP
+    assert world.run_once(other) == LISTENING_SLEEP
     keeper.refresh("me")
     world.settle(keeper)
     world.journal.clear()
-    world.beat(other)
+    world.run_once(other)
     assert token_of(other._held["me"].credential) == "at-2"
     assert world.journal == ["load"]
-    world.beat(other)
+    world.run_once(other)
     assert world.journal == ["load"], "one ring, one look"
 
 
 def test_one_ring_is_heard_once_by_every_profile(world: World) -> None:
     keeper = world.signed_in()
-    keeper.login("also-me", ask=world.person)
+    keeper.login("also-me", interaction=world.user)
     heard: list[str] = []
-    for holding in keeper.holdings():
-        holding.hear = functools.partial(heard.append, holding.desk.profile.name)  # type: ignore[method-assign]
+    for managed in keeper.all_managed():
+        managed.on_change = functools.partial(heard.append, managed.context.profile.name)  # type: ignore[method-assign]
     for _ in range(3):
-        world.beat(keeper)
+        world.run_once(keeper)
     assert heard == ["me", "also-me"]
 
 
 def test_a_silent_bell_costs_no_look_at_the_store(world: World) -> None:
     keeper = world.signed_in()
-    world.beat(keeper)
+    world.run_once(keeper)
     world.journal.clear()
     for _ in range(5):
-        world.beat(keeper)
+        world.run_once(keeper)
     assert world.journal == []
 
 
 def test_who_holds_nothing_single_use_sleeps_longer(world: World) -> None:
     world.provider.single_use = False
-    assert world.beat(world.signed_in()) == LONGEST_SLEEP
+    assert world.run_once(world.signed_in()) == LONGEST_SLEEP
 
 
 def test_a_deadline_shortens_the_sleep(world: World) -> None:
     world.provider.single_use = False
     keeper = world.signed_in()
     world.clock.advance(3290)
-    assert world.beat(keeper) == pytest.approx(10)
+    assert world.run_once(keeper) == pytest.approx(10)
 
 
 # --- clocks -------------------------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ def test_a_deadline_shortens_the_sleep(world: World) -> None:
 def test_a_wall_clock_set_forward_counts(world: World) -> None:
     keeper = world.signed_in()
     world.clock.step_wall(7200)
-    world.beat(keeper)
+    world.run_once(keeper)
     assert world.provider.sent == ["rt-1"]
     world.pass_time(60, keeper)
     assert world.provider.sent == ["rt-1"], "the new one was obtained by the new time"
@@ -133,10 +133,10 @@ def test_a_wall_clock_set_forward_counts(world: World) -> None:
 def test_a_wall_clock_set_back_does_not_prolong_anything(world: World) -> None:
     keeper = world.signed_in()
     world.clock.step_wall(-7200)
-    world.beat(keeper)
+    world.run_once(keeper)
     assert world.provider.sent == []
     world.clock.advance(3301)
-    world.beat(keeper)
+    world.run_once(keeper)
     assert world.provider.sent == ["rt-1"]
     assert keeper.get("me").expired() is False
 
@@ -146,8 +146,8 @@ def test_a_step_forward_is_folded_in_at_the_next_look(world: World) -> None:
     keeper = world.signed_in()
     world.provider.gate.clear()
     world.clock.step_wall(7200)
-    keeper._timer.beat()
-    assert keeper._held["me"].ends_at <= world.clock.elapsed()
+    keeper._scheduler.run_once()
+    assert keeper._held["me"].expires_at <= world.clock.elapsed()
     world.provider.gate.set()
     assert token_of(keeper.get("me")) == "at-2"
 
@@ -164,7 +164,7 @@ def test_after_a_reboot_the_wall_clock_decides(world: World) -> None:
     world.clock.reboot(off=600)
     keeper = world.keeper()
     assert token_of(keeper.get("me")) == "at-1"
-    world.beat(keeper)
+    world.run_once(keeper)
     assert world.provider.sent == []
     world.clock.reboot(off=3600)
     assert token_of(world.keeper().get("me")) == "at-2"
@@ -177,7 +177,7 @@ def test_a_wall_clock_that_was_reset_by_a_reboot_means_due(world: World) -> None
     world.clock.step_wall(-86_400)
     keeper = world.keeper()
     assert token_of(keeper.get("me")) == "at-1"
-    world.beat(keeper)
+    world.run_once(keeper)
     assert token_of(keeper._held["me"].credential) == "at-2"
 
 
@@ -251,7 +251,7 @@ def test_a_profile_that_needs_a_person_rests(world: World) -> None:
     keeper = world.signed_in()
     world.clock.advance(3300)
     world.provider.revoked = True
-    world.beat(keeper)
+    world.run_once(keeper)
     world.journal.clear()
     looks = world.pass_time(TEN_MINUTES, keeper)
     assert world.provider.sent == ["rt-1"]
@@ -288,12 +288,12 @@ def test_retry_after_is_kept(world: World) -> None:
 
 
 def test_the_thread_starts_with_the_first_credential_and_ends_with_the_keeper(world: World) -> None:
-    keeper = world.keeper(timer=True)
+    keeper = world.keeper(scheduler=True)
     keeper.profiles()
-    assert keeper._timer._thread is None
-    keeper.login("me", ask=world.person)
-    until(lambda: keeper._timer._thread is not None)
-    thread = keeper._timer._thread
+    assert keeper._scheduler._thread is None
+    keeper.login("me", interaction=world.user)
+    until(lambda: keeper._scheduler._thread is not None)
+    thread = keeper._scheduler._thread
     assert thread is not None
     assert thread.daemon
     world.clock.wait_until_waiting(1)
@@ -303,35 +303,35 @@ def test_the_thread_starts_with_the_first_credential_and_ends_with_the_keeper(wo
 
 
 def test_one_thread_serves_all_profiles(world: World) -> None:
-    keeper = world.signed_in(timer=True)
+    keeper = world.signed_in(scheduler=True)
     before = len(timer_threads())
-    keeper.login("also-me", ask=world.person)
+    keeper.login("also-me", interaction=world.user)
     keeper.get("also-me")
     keeper.get()
     world.settle(keeper)
     assert len(timer_threads()) == before
-    assert len(keeper.holdings()) == 2
+    assert len(keeper.all_managed()) == 2
 
 
 def test_a_sign_in_arms_the_thread(world: World) -> None:
     world.provider.single_use = False
     world.provider.lifetime = 10.0
-    keeper = world.keeper(timer=True)
+    keeper = world.keeper(scheduler=True)
     keeper.status("me")
     assert world.clock.wait_until_waiting(1) == (LONGEST_SLEEP,)
-    keeper.login("me", ask=world.person)
+    keeper.login("me", interaction=world.user)
     until(lambda: world.clock.waiters() == (8.0,))
 
 
 def test_the_thread_renews_by_itself(world: World) -> None:
-    keeper = world.signed_in(timer=True)
+    keeper = world.signed_in(scheduler=True)
     world.clock.wait_until_waiting(1)
     world.clock.advance(3300)
     until(lambda: token_of(keeper._held["me"].credential) == "at-2")
 
 
 def test_the_thread_hears_other_processes(world: World) -> None:
-    keeper, other = world.signed_in(), world.keeper(timer=True)
+    keeper, other = world.signed_in(), world.keeper(scheduler=True)
     events = collect(other)
     other.get("me")
     world.clock.wait_until_waiting(1)
@@ -346,35 +346,35 @@ def test_the_thread_hears_other_processes(world: World) -> None:
 
 
 class NoThreads:
-    def holdings(self) -> tuple[()]:
+    def all_managed(self) -> tuple[()]:
         raise TransientError("no thread can be started")
 
 
 def test_the_thread_survives_what_is_only_for_now(world: World) -> None:
-    household = NoThreads()
-    timer = Timer(household, world.clock)
-    timer.wake()
-    until(lambda: world.clock.waiters() and not timer._event.is_set(), "sleep")
+    owner = NoThreads()
+    scheduler = Scheduler(owner, world.clock)
+    scheduler.wake()
+    until(lambda: world.clock.waiters() and not scheduler._event.is_set(), "sleep")
     assert world.clock.waiters() == (LONGEST_SLEEP,)
-    timer.stop()
+    scheduler.stop()
     until(lambda: not world.clock.waiters())
 
 
 def test_a_thread_that_cannot_start_is_no_error(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    timer = Timer(NoThreads(), world.clock)
+    scheduler = Scheduler(NoThreads(), world.clock)
 
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread at interpreter shutdown")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    timer.wake()
-    assert timer._thread is None
+    scheduler.wake()
+    assert scheduler._thread is None
 
 
 def test_a_stopped_timer_neither_looks_nor_starts(world: World) -> None:
     keeper: Keeper = world.signed_in()
-    timer = Timer(keeper, world.clock)
-    timer.stop()
-    assert timer.beat() is None
-    timer.wake()
-    assert timer._thread is None
+    scheduler = Scheduler(keeper, world.clock)
+    scheduler.stop()
+    assert scheduler.run_once() is None
+    scheduler.wake()
+    assert scheduler._thread is None

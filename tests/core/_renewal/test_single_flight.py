@@ -9,54 +9,54 @@ from collections.abc import Callable
 
 import pytest
 
-from freshkey._renewal.single_flight import Flight, launch, launch_expendable, process_is_exiting
+from freshkey._renewal.single_flight import SharedFuture, process_is_exiting, run_in_thread
 from freshkey.errors import FreshkeyError, LoginRequired, PluginBroken, TransientError
 
 
-def landed(result: str = "token") -> Flight[str]:
-    flight: Flight[str] = Flight()
-    flight.land(result)
-    return flight
+def done(result: str = "token") -> SharedFuture[str]:
+    future: SharedFuture[str] = SharedFuture()
+    future.set_result(result)
+    return future
 
 
-SETTLES: list[Callable[[Flight[str]], None]] = [
-    lambda flight: flight.land("late"),
-    lambda flight: flight.crash(LoginRequired("late")),
+SETTLES: list[Callable[[SharedFuture[str]], None]] = [
+    lambda future: future.set_result("late"),
+    lambda future: future.set_error(LoginRequired("late")),
 ]
 
 
 @pytest.mark.parametrize("late", SETTLES)
-def test_the_first_result_counts(late: Callable[[Flight[str]], None]) -> None:
-    flight = landed("first")
-    late(flight)
-    assert flight.result() == flight.wait(0) == "first"
+def test_the_first_result_counts(late: Callable[[SharedFuture[str]], None]) -> None:
+    future = done("first")
+    late(future)
+    assert future.result() == future.wait(0) == "first"
 
 
 @pytest.mark.parametrize("late", SETTLES)
-def test_the_first_error_counts(late: Callable[[Flight[str]], None]) -> None:
-    flight: Flight[str] = Flight()
-    flight.crash(TransientError("first"))
-    late(flight)
+def test_the_first_error_counts(late: Callable[[SharedFuture[str]], None]) -> None:
+    future: SharedFuture[str] = SharedFuture()
+    future.set_error(TransientError("first"))
+    late(future)
     with pytest.raises(TransientError, match=r"^first$"):
-        flight.wait(0)
+        future.wait(0)
 
 
 def test_it_has_landed_once_either_is_known() -> None:
-    failed: Flight[str] = Flight()
-    assert not failed.landed
-    failed.crash(LoginRequired("no"))
-    assert failed.landed
-    assert landed().landed
+    failed: SharedFuture[str] = SharedFuture()
+    assert not failed.done
+    failed.set_error(LoginRequired("no"))
+    assert failed.done
+    assert done().done
 
 
 def test_each_caller_raises_a_copy_of_the_error() -> None:
-    flight: Flight[str] = Flight()
+    future: SharedFuture[str] = SharedFuture()
     error = TransientError("later", retry_after=9.0, profile="work")
-    flight.crash(error)
+    future.set_error(error)
     raised: list[FreshkeyError] = []
     for _ in range(3):
         with pytest.raises(TransientError) as caught:
-            flight.result()
+            future.result()
         raised.append(caught.value)
     assert len({id(each) for each in [error, *raised]}) == 4
     assert {str(each) for each in raised} == {"work: later"}
@@ -66,25 +66,25 @@ def test_each_caller_raises_a_copy_of_the_error() -> None:
 def test_waiting_ends_and_the_work_goes_on() -> None:
     go = threading.Event()
 
-    def work(flight: Flight[str]) -> None:
+    def work(future: SharedFuture[str]) -> None:
         go.wait()
-        flight.land("token")
+        future.set_result("token")
 
-    flight = launch("test", work)
+    future = run_in_thread("test", work)
     with pytest.raises(TransientError, match="goes on in the background"):
-        flight.wait(0.01)
+        future.wait(0.01)
     go.set()
-    assert flight.wait(30) == "token"
+    assert future.wait(30) == "token"
 
 
 def test_all_who_wait_get_the_same_result() -> None:
-    flight: Flight[object] = Flight()
+    future: SharedFuture[object] = SharedFuture()
     results: list[object] = []
-    threads = [threading.Thread(target=lambda: results.append(flight.wait(30))) for _ in range(20)]
+    threads = [threading.Thread(target=lambda: results.append(future.wait(30))) for _ in range(20)]
     for thread in threads:
         thread.start()
     result = object()
-    flight.land(result)
+    future.set_result(result)
     for thread in threads:
         thread.join()
     assert len(results) == 20
@@ -92,58 +92,58 @@ def test_all_who_wait_get_the_same_result() -> None:
 
 
 def test_a_listener_is_called_once_when_it_lands() -> None:
-    flight: Flight[str] = Flight()
+    future: SharedFuture[str] = SharedFuture()
     heard: list[bool] = []
-    flight.listen(lambda: heard.append(flight.landed))
+    future.add_done_callback(lambda: heard.append(future.done))
     assert heard == []
-    flight.land("token")
-    flight.land("again")
-    flight.crash(LoginRequired("late"))
+    future.set_result("token")
+    future.set_result("again")
+    future.set_error(LoginRequired("late"))
     assert heard == [True]
 
 
 def test_a_listener_that_comes_late_is_called_at_once() -> None:
     heard: list[str] = []
-    flight = landed()
-    flight.listen(lambda: heard.append(flight.result()))
+    future = done()
+    future.add_done_callback(lambda: heard.append(future.result()))
     assert heard == ["token"]
 
 
 def test_a_listener_may_listen_again() -> None:
-    flight: Flight[str] = Flight()
+    future: SharedFuture[str] = SharedFuture()
     heard: list[str] = []
-    flight.listen(lambda: flight.listen(lambda: heard.append(flight.result())))
-    flight.land("token")
+    future.add_done_callback(lambda: future.add_done_callback(lambda: heard.append(future.result())))
+    future.set_result("token")
     assert heard == ["token"]
 
 
 def test_of_many_threads_that_settle_one_wins_and_listeners_hear_once() -> None:
     for _ in range(50):
-        flight: Flight[int] = Flight()
+        future: SharedFuture[int] = SharedFuture()
         heard: list[int] = []
-        flight.listen(lambda flight=flight, heard=heard: heard.append(flight.result()))  # type: ignore[misc]
+        future.add_done_callback(lambda future=future, heard=heard: heard.append(future.result()))  # type: ignore[misc]
         gate = threading.Barrier(4)
 
-        def settle(number: int, flight: Flight[int] = flight, gate: threading.Barrier = gate) -> None:
+        def settle(number: int, future: SharedFuture[int] = future, gate: threading.Barrier = gate) -> None:
             gate.wait()
-            flight.land(number)
+            future.set_result(number)
 
         threads = [threading.Thread(target=settle, args=(number,)) for number in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert heard == [flight.result()]
+        assert heard == [future.result()]
 
 
 def test_the_thread_of_the_work_is_named_and_keeps_the_process_alive() -> None:
     seen: list[threading.Thread] = []
 
-    def work(flight: Flight[str]) -> None:
+    def work(future: SharedFuture[str]) -> None:
         seen.append(threading.current_thread())
-        flight.land("token")
+        future.set_result("token")
 
-    launch("renewal work", work).wait(30)
+    run_in_thread("renewal work", work).wait(30)
     assert seen[0].name == "freshkey renewal work"
     assert not seen[0].daemon
     assert seen[0] is not threading.current_thread()
@@ -155,39 +155,39 @@ def test_without_a_thread_to_be_had_it_can_be_tried_again(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
 
-    def work(flight: Flight[str]) -> None:
-        flight.land("token")
+    def work(future: SharedFuture[str]) -> None:
+        future.set_result("token")
 
     with pytest.raises(TransientError, match="no thread can be started") as caught:
-        launch("test", work)
+        run_in_thread("test", work)
     assert caught.value.__suppress_context__
 
 
 EXITING = """
 import atexit, threading, time
 from freshkey.errors import TransientError
-from freshkey._renewal.single_flight import launch, process_is_exiting
+from freshkey._renewal.single_flight import process_is_exiting, run_in_thread
 
 started = threading.Event()
 
-def work(flight):
+def work(future):
     started.set()
     threading.main_thread().join()
     while not process_is_exiting():
         time.sleep(0.001)
-    flight.land("token")
-    print("finished at exit", flight.result(), flush=True)
+    future.set_result("token")
+    print("finished at exit", future.result(), flush=True)
 
 def at_exit():
     try:
-        launch("late", lambda flight: flight.land("late")).wait(5)
+        run_in_thread("late", lambda future: future.set_result("late")).wait(5)
         print("launched late")
     except TransientError:
         print("refused late")
 
 atexit.register(at_exit)
 print("exiting", process_is_exiting(), flush=True)
-launch("renewal", work)
+run_in_thread("renewal", work)
 started.wait()
 """
 
@@ -204,10 +204,10 @@ def test_what_is_under_way_at_exit_is_finished_and_what_comes_later_is_answered(
 HANGING = """
 import threading
 from freshkey.errors import TransientError
-from freshkey._renewal.single_flight import launch_expendable
+from freshkey._renewal.single_flight import run_in_thread
 
 try:
-    launch_expendable("loading", lambda flight: threading.Event().wait(), late="it still loads").wait(0.05)
+    run_in_thread("loading", lambda future: threading.Event().wait(), late="it still loads").wait(0.05)
 except TransientError as error:
     print(error)
 """
@@ -219,13 +219,13 @@ def test_expendable_work_that_hangs_does_not_keep_the_process() -> None:
 
 
 def test_expendable_work_lands_and_crashes_like_any_other() -> None:
-    def fail(flight: Flight[str]) -> None:
+    def fail(future: SharedFuture[str]) -> None:
         raise LoginRequired("nobody is there")
 
-    landing: Flight[str] = launch_expendable("test", lambda flight: flight.land("token"), late="")
+    landing: SharedFuture[str] = run_in_thread("test", lambda future: future.set_result("token"), daemon=True)
     assert landing.wait(10) == "token"
     with pytest.raises(LoginRequired, match="nobody is there"):
-        launch_expendable("test", fail, late="").wait(10)
+        run_in_thread("test", fail, daemon=True).wait(10)
 
 
 def test_a_running_process_is_not_exiting() -> None:
@@ -233,17 +233,17 @@ def test_a_running_process_is_not_exiting() -> None:
 
 
 def test_work_that_raises_serves_its_error() -> None:
-    def fail(flight: Flight[str]) -> None:
+    def fail(future: SharedFuture[str]) -> None:
         raise LoginRequired("nobody is there")
 
     with pytest.raises(LoginRequired, match="nobody is there"):
-        launch("test", fail).wait(10)
+        run_in_thread("test", fail).wait(10)
 
 
 def test_work_that_breaks_tells_where_and_quotes_nothing() -> None:
-    def fail(flight: Flight[str]) -> None:
+    def fail(future: SharedFuture[str]) -> None:
         raise RuntimeError("canary-secret")
 
     with pytest.raises(PluginBroken, match=r"RuntimeError in test_single_flight\.py") as caught:
-        launch("test", fail).wait(10)
+        run_in_thread("test", fail).wait(10)
     assert "canary" not in str(caught.value)

@@ -9,9 +9,9 @@ import pytest
 from attrs import evolve
 
 from freshkey import _failpoints
-from freshkey._renewal.context import Desk
+from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.retry import LOST_ANSWER_WINDOW
-from freshkey._renewal.single_use import Spending
+from freshkey._renewal.single_use import SingleUseRefresh
 from freshkey.errors import LoginRequired, OutcomeUnknown, ProviderRefused, StoreUnavailable, TransientError
 from freshkey.model.credential import Credential
 from freshkey.model.storage import Intent, Snapshot
@@ -19,255 +19,265 @@ from rotating import LOST, Listener, Telling, World, break_host, call_host
 
 
 @pytest.fixture
-def desk(world: World) -> Desk:
+def context(world: World) -> ProfileContext:
     """The desk of a profile that was signed in an hour ago."""
-    (holding,) = world.signed_in().holdings()
+    (managed,) = world.signed_in().all_managed()
     world.clock.advance(3600)
-    return holding.desk
+    return managed.context
 
 
-def snapshot(desk: Desk) -> Snapshot:
-    return desk.store.load()
+def snapshot(context: ProfileContext) -> Snapshot:
+    return context.store.load()
 
 
-def spending(desk: Desk, *, damaged: bool = False, stop: bool = False, forced: bool = False) -> Spending:
-    there = snapshot(desk)
+def spending(
+    context: ProfileContext, *, damaged: bool = False, stop: bool = False, forced: bool = False
+) -> SingleUseRefresh:
+    there = snapshot(context)
     assert there.record is not None
     assert there.record.payload is not None
-    credential: Credential = desk.codec.decode(there.record.payload)
-    return Spending(desk, credential, evolve(there, damaged=damaged), stop=lambda: stop, forced=forced)
+    credential: Credential = context.codec.decode(there.record.payload)
+    return SingleUseRefresh(context, credential, evolve(there, damaged=damaged), stop=lambda: stop, forced=forced)
 
 
-def intent_of(desk: Desk) -> Intent:
-    intent = snapshot(desk).intent
+def intent_of(context: ProfileContext) -> Intent:
+    intent = snapshot(context).intent
     assert intent is not None
     return intent
 
 
-def test_the_intent_is_there_while_the_token_is_sent_and_says_no_secret(world: World, desk: Desk) -> None:
+def test_the_intent_is_there_while_the_token_is_sent_and_says_no_secret(world: World, context: ProfileContext) -> None:
     seen: list[Intent] = []
-    world.provider.script.append(lambda: seen.append(intent_of(desk)))
-    newer = spending(desk).renew()
+    world.provider.script.append(lambda: seen.append(intent_of(context)))
+    newer = spending(context).renew()
     assert newer.token is not None
     (intent,) = seen
     assert (intent.generation, intent.attempts, intent.noted) == (2, 1, world.clock.now())
     assert intent.pid == os.getpid()
     assert "rt-1" not in repr(intent)
     assert len(intent.token_hash) == 64
-    assert snapshot(desk).intent == intent, "saving the result is what resolves it"
+    assert snapshot(context).intent == intent, "saving the result is what resolves it"
 
 
-def test_the_hash_tells_tokens_and_profiles_apart(world: World, desk: Desk) -> None:
-    one = spending(desk)
-    other_profile = evolve(one, desk=evolve(desk, profile=evolve(desk.profile, name="you")))
+def test_the_hash_tells_tokens_and_profiles_apart(world: World, context: ProfileContext) -> None:
+    one = spending(context)
+    other_profile = evolve(one, context=evolve(context, profile=evolve(context.profile, name="you")))
     world.clock.advance(1)
     newer = evolve(one, credential=world.provider.rotate_elsewhere())
     assert len({one._token_hash(), other_profile._token_hash(), newer._token_hash()}) == 3
-    assert one._token_hash() == spending(desk)._token_hash()
+    assert one._token_hash() == spending(context)._token_hash()
     without_a_token = evolve(one, credential=evolve(world.provider.rotate_elsewhere(), refresh_token=None))
     assert without_a_token._token_hash() not in {one._token_hash(), newer._token_hash()}
 
 
-def test_a_store_that_does_not_take_the_intent_keeps_the_token_unsent(world: World, desk: Desk) -> None:
+def test_a_store_that_does_not_take_the_intent_keeps_the_token_unsent(world: World, context: ProfileContext) -> None:
     world.store.failing.add("intend")
     with pytest.raises(StoreUnavailable):
-        spending(desk).renew()
+        spending(context).renew()
     assert world.provider.sent == []
 
 
 @pytest.mark.parametrize("error", [LoginRequired("refused"), ProviderRefused("wrong client")])
-def test_a_clear_refusal_leaves_the_store_as_it_was(world: World, desk: Desk, error: Exception) -> None:
+def test_a_clear_refusal_leaves_the_store_as_it_was(world: World, context: ProfileContext, error: Exception) -> None:
     before = world.store.contents
     world.provider.script.append(error)
     with pytest.raises(type(error), match=str(error)):
-        spending(desk).renew()
+        spending(context).renew()
     assert world.store.contents == before
 
 
-def test_a_lost_answer_is_asked_for_again_at_most_twice(world: World, desk: Desk) -> None:
+def test_a_lost_answer_is_asked_for_again_at_most_twice(world: World, context: ProfileContext) -> None:
     world.provider.script.extend([OutcomeUnknown("broke")] * 3)
     with pytest.raises(OutcomeUnknown):
-        spending(desk).renew()
+        spending(context).renew()
     assert len(world.provider.sent) == 3
-    assert intent_of(desk).attempts == 1
+    assert intent_of(context).attempts == 1
 
 
-def test_a_lost_answer_is_not_asked_for_after_thirty_seconds(world: World, desk: Desk) -> None:
+def test_a_lost_answer_is_not_asked_for_after_thirty_seconds(world: World, context: ProfileContext) -> None:
     def slow_and_lost() -> None:
         world.clock.advance(31)
         raise OutcomeUnknown("broke")
 
     world.provider.script.append(slow_and_lost)
     with pytest.raises(OutcomeUnknown):
-        spending(desk).renew()
+        spending(context).renew()
     assert len(world.provider.sent) == 1
 
 
-def test_nothing_is_asked_again_while_the_process_exits(world: World, desk: Desk) -> None:
+def test_nothing_is_asked_again_while_the_process_exits(world: World, context: ProfileContext) -> None:
     world.provider.script.append(OutcomeUnknown("broke"))
     with pytest.raises(OutcomeUnknown):
-        spending(desk, stop=True).renew()
+        spending(context, stop=True).renew()
     assert len(world.provider.sent) == 1
 
 
-def test_an_open_intent_of_the_same_token_allows_one_more_sending(world: World, desk: Desk) -> None:
-    spending(desk)._intend()
-    begun = intent_of(desk).noted
+def test_an_open_intent_of_the_same_token_allows_one_more_sending(world: World, context: ProfileContext) -> None:
+    spending(context)._intend()
+    begun = intent_of(context).noted
     world.clock.advance(500)
     world.provider.script.append(OutcomeUnknown("broke"))
     with pytest.raises(OutcomeUnknown):
-        spending(desk).renew()
+        spending(context).renew()
     assert len(world.provider.sent) == 1
-    assert (intent_of(desk).attempts, intent_of(desk).noted) == (2, begun)
+    assert (intent_of(context).attempts, intent_of(context).noted) == (2, begun)
     before = world.store.contents
     with pytest.raises(LoginRequired, match=r"begun at 2026-01-01 01:00:00 UTC was lost.*Run: freshkey login me"):
-        spending(desk).renew()
+        spending(context).renew()
     assert len(world.provider.sent) == 1
     assert world.store.contents == before
 
 
-def test_within_thirty_seconds_an_open_intent_allows_two_more_sendings(world: World, desk: Desk) -> None:
+def test_within_thirty_seconds_an_open_intent_allows_two_more_sendings(world: World, context: ProfileContext) -> None:
     """ROT-6: that is when servers with a grace period repeat their answer, and processes may die in a row."""
-    spending(desk)._intend()
+    spending(context)._intend()
     for attempts in (2, 3):
         world.clock.advance(10)
         world.provider.script.append(OutcomeUnknown("broke"))
         with pytest.raises(OutcomeUnknown):
-            spending(desk).renew()
-        assert intent_of(desk).attempts == attempts
+            spending(context).renew()
+        assert intent_of(context).attempts == attempts
     with pytest.raises(LoginRequired, match="was lost"):
-        spending(desk).renew()
+        spending(context).renew()
     assert len(world.provider.sent) == 2
 
 
 @pytest.mark.parametrize(("age", "sendings"), [(0, 2), (30, 2), (31, 1)])
 def test_how_often_a_token_is_sent_again_depends_on_the_age_of_its_intent(
-    world: World, desk: Desk, age: int, sendings: int
+    world: World, context: ProfileContext, age: int, sendings: int
 ) -> None:
-    spending(desk)._intend()
+    spending(context)._intend()
     world.clock.advance(age)
     for _ in range(sendings):
         world.provider.script.append(OutcomeUnknown("broke"))
         with pytest.raises(OutcomeUnknown):
-            spending(desk).renew()
+            spending(context).renew()
     with pytest.raises(LoginRequired, match="was lost"):
-        spending(desk).renew()
+        spending(context).renew()
     assert len(world.provider.sent) == sendings
 
 
-def test_an_intent_from_the_future_is_not_a_recent_one(world: World, desk: Desk) -> None:
+def test_an_intent_from_the_future_is_not_a_recent_one(world: World, context: ProfileContext) -> None:
     """The wall clock was set back and the machine restarted: nobody knows how long ago that was."""
-    spending(desk)._intend()
+    spending(context)._intend()
     world.clock.reboot()
     world.clock.step_wall(-10)
     world.provider.script.append(OutcomeUnknown("broke"))
     with pytest.raises(OutcomeUnknown):
-        spending(desk).renew()
+        spending(context).renew()
     with pytest.raises(LoginRequired, match="was lost"):
-        spending(desk).renew()
+        spending(context).renew()
 
 
 @pytest.mark.parametrize(("forced", "recovering"), [(False, False), (True, False), (False, True)])
 def test_a_host_that_fails_is_spared_unless_a_person_asks_or_an_answer_was_lost(
-    world: World, desk: Desk, forced: bool, recovering: bool
+    world: World, context: ProfileContext, forced: bool, recovering: bool
 ) -> None:
     if recovering:
-        spending(desk)._intend()
-    break_host(desk)
+        spending(context)._intend()
+    break_host(context)
     world.provider.script.append(call_host)
     if forced or recovering:
-        spending(desk, forced=forced).renew()
+        spending(context, forced=forced).renew()
     else:
         with pytest.raises(TransientError, match=r"as\.example\.com is left alone"):
-            spending(desk).renew()
+            spending(context).renew()
 
 
 def test_the_provider_learns_whose_token_it_is_and_the_reporter_hears_of_it(telling: Telling, world: World) -> None:
     listener = Listener()
-    (holding,) = world.signed_in(report=listener).holdings()
-    spending(holding.desk).renew()
+    (managed,) = world.signed_in(reporter=listener).all_managed()
+    spending(managed.context).renew()
     assert listener.heard == ["renewing for me"]
     assert telling.sent == ["rt-1"]
 
 
-def test_the_points_at_which_faults_are_tried_are_passed_in_order(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_points_at_which_faults_are_tried_are_passed_in_order(
+    context: ProfileContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     passed: list[str] = []
     monkeypatch.setattr(_failpoints, "at", passed.append)
-    spending(desk).renew()
-    assert passed == ["P3", "P5"]
+    spending(context).renew()
+    assert passed == ["intent_written", "after_refresh"]
 
 
-def test_the_time_of_a_loss_is_told_in_utc_wherever_the_machine_is(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    spending(desk, damaged=True)._intend()
+def test_the_time_of_a_loss_is_told_in_utc_wherever_the_machine_is(
+    context: ProfileContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spending(context, damaged=True)._intend()
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
     try:
         with pytest.raises(LoginRequired, match="begun at 2026-01-01 00:59:29 UTC was lost"):
-            spending(desk).renew()
+            spending(context).renew()
     finally:
         monkeypatch.undo()
         time.tzset()
 
 
-def test_an_intent_of_unknown_age_counts_as_old_by_both_clocks(world: World, desk: Desk) -> None:
-    spending(desk, damaged=True)._intend()
-    noted, now = intent_of(desk).noted, world.clock.now()
+def test_an_intent_of_unknown_age_counts_as_old_by_both_clocks(world: World, context: ProfileContext) -> None:
+    spending(context, damaged=True)._intend()
+    noted, now = intent_of(context).noted, world.clock.now()
     assert noted.boot_id == now.boot_id
     assert min(now.wall - noted.wall, now.elapsed - noted.elapsed) > LOST_ANSWER_WINDOW
 
 
-def test_an_open_intent_of_another_token_means_nothing_for_this_one(world: World, desk: Desk) -> None:
-    one = spending(desk)
+def test_an_open_intent_of_another_token_means_nothing_for_this_one(world: World, context: ProfileContext) -> None:
+    one = spending(context)
     evolve(one, credential=world.provider.rotate_elsewhere())._intend()
     world.provider.living.add("rt-1")
-    spending(desk).renew()
-    assert intent_of(desk).attempts == 1
+    spending(context).renew()
+    assert intent_of(context).attempts == 1
 
 
-def test_a_refused_retry_is_a_loss_and_stays_on_record(world: World, desk: Desk) -> None:
-    spending(desk)._intend()
+def test_a_refused_retry_is_a_loss_and_stays_on_record(world: World, context: ProfileContext) -> None:
+    spending(context)._intend()
     world.provider.rotate_elsewhere()
     with pytest.raises(LoginRequired, match="was lost"):
-        spending(desk).renew()
-    assert intent_of(desk).attempts == 2
+        spending(context).renew()
+    assert intent_of(context).attempts == 2
 
 
-def test_a_retry_that_was_not_sent_may_be_made_later(world: World, desk: Desk) -> None:
-    spending(desk)._intend()
-    before = intent_of(desk)
+def test_a_retry_that_was_not_sent_may_be_made_later(world: World, context: ProfileContext) -> None:
+    spending(context)._intend()
+    before = intent_of(context)
     world.provider.script.extend([TransientError("no route")] * 4)
     with pytest.raises(TransientError):
-        spending(desk).renew()
-    assert intent_of(desk) == before
+        spending(context).renew()
+    assert intent_of(context) == before
 
 
-def test_a_lost_answer_and_then_a_refusal_is_a_loss(world: World, desk: Desk) -> None:
+def test_a_lost_answer_and_then_a_refusal_is_a_loss(world: World, context: ProfileContext) -> None:
     world.provider.script.append(LOST)
     with pytest.raises(LoginRequired, match="was lost"):
-        spending(desk).renew()
+        spending(context).renew()
     assert len(world.provider.sent) == 2
-    assert intent_of(desk).attempts == 1
+    assert intent_of(context).attempts == 1
 
 
 @pytest.mark.parametrize("transient_first", [False, True])
-def test_the_token_of_a_damaged_store_is_sent_once(world: World, desk: Desk, transient_first: bool) -> None:
+def test_the_token_of_a_damaged_store_is_sent_once(
+    world: World, context: ProfileContext, transient_first: bool
+) -> None:
     if transient_first:
         world.provider.script.extend([TransientError("no route")] * 4)
         with pytest.raises(TransientError):
-            spending(desk, damaged=True).renew()
-        assert intent_of(desk).attempts == 1, "not sent, but what was sent before the damage still counts"
+            spending(context, damaged=True).renew()
+        assert intent_of(context).attempts == 1, "not sent, but what was sent before the damage still counts"
         world.provider.sent.clear()
     world.provider.script.append(OutcomeUnknown("broke"))
     with pytest.raises(OutcomeUnknown):
-        spending(desk, damaged=not transient_first).renew()
+        spending(context, damaged=not transient_first).renew()
     with pytest.raises(LoginRequired, match="was lost"):
-        spending(desk).renew()
+        spending(context).renew()
     assert world.provider.sent == ["rt-1"]
 
 
-def test_an_intent_that_cannot_be_withdrawn_only_makes_the_next_start_careful(world: World, desk: Desk) -> None:
+def test_an_intent_that_cannot_be_withdrawn_only_makes_the_next_start_careful(
+    world: World, context: ProfileContext
+) -> None:
     world.store.failing.add("withdraw")
     world.provider.script.append(ProviderRefused("wrong client"))
     with pytest.raises(ProviderRefused):
-        spending(desk).renew()
-    assert intent_of(desk).attempts == 1
+        spending(context).renew()
+    assert intent_of(context).attempts == 1

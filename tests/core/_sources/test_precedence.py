@@ -14,13 +14,13 @@ from freshkey._sources.explain import Explanation, explain
 from freshkey._sources.precedence import Consent, Step, chosen_source, first_owned, sign_in_source, walk
 from freshkey.errors import ConfigurationError, PluginBroken, StoreUnavailable
 from freshkey.model.credential import Credential
-from freshkey.model.source import Sighting, Source
+from freshkey.model.source import Detected, Source
 
 
 VARIABLE = Source(id="env", title="Variable", owned=False)
 KEPT_HELPER = Source(id="kept-helper", title="Kept helper", owned=True)
 ALL = (VARIABLE, SIGN_IN, HELPER, KEPT_HELPER)
-FOUND = Sighting(kind="API key", origin="environment variable EXAMPLE_KEY", last_four="abcd")
+FOUND = Detected(kind="API key", origin="environment variable EXAMPLE_KEY", last_four="abcd")
 
 
 class World:
@@ -31,7 +31,7 @@ class World:
         self.kept = stored
         self.looked: list[str] = []
 
-    def look(self, source: Source) -> Sighting | None:
+    def detect(self, source: Source) -> Detected | None:
         self.looked.append(source.id)
         return FOUND if source.id in self.there else None
 
@@ -49,7 +49,7 @@ class World:
         consent: Consent | None = None,
     ) -> list[Step]:
         chosen = evolve(profile(source=only), skip=skip, bare=bare)
-        return list(walk(chosen, description(sources=sources), self.look, self.stored, consent))
+        return list(walk(chosen, description(sources=sources), self.detect, self.stored, consent))
 
 
 def winner(steps: list[Step]) -> str | None:
@@ -66,7 +66,7 @@ def test_the_first_that_is_there_wins_and_later_ones_are_not_asked() -> None:
         ("kept-helper", False, "'env' comes first"),
     ]
     assert world.looked == ["env"]
-    assert [step.sighting for step in steps] == [FOUND, None, None, None]
+    assert [step.detected for step in steps] == [FOUND, None, None, None]
 
 
 def test_the_stored_sign_in_wins_where_nothing_comes_before_it() -> None:
@@ -75,7 +75,7 @@ def test_the_stored_sign_in_wins_where_nothing_comes_before_it() -> None:
     assert winner(steps) == "sign-in"
     assert world.looked == ["env", "store"]
     ends = datetime.fromtimestamp(OBTAINED.wall, UTC) + timedelta(hours=1)
-    assert steps[1].sighting == Sighting(kind="Sign-in", origin="the store", expires_at=ends)
+    assert steps[1].detected == Detected(kind="Sign-in", origin="the store", expires_at=ends)
 
 
 def test_without_a_sign_in_the_next_one_wins() -> None:
@@ -139,14 +139,14 @@ WITH_CONSENT = (FOUND_BY_CHANCE, SIGN_IN, HELPER)
 
 def test_without_consent_the_sign_in_is_used_instead_of_what_was_found() -> None:
     world = World("env", stored=token(source="sign-in"))
-    steps = world.walk(WITH_CONSENT, consent=lambda source, sighting: f"no {source.id} {sighting.last_four}")
-    assert (steps[0].wins, steps[0].why, steps[0].sighting) == (False, "no env abcd", FOUND)
+    steps = world.walk(WITH_CONSENT, consent=lambda source, detected: f"no {source.id} {detected.last_four}")
+    assert (steps[0].wins, steps[0].why, steps[0].detected) == (False, "no env abcd", FOUND)
     assert winner(steps) == "sign-in"
 
 
 def test_with_consent_what_was_found_is_used() -> None:
     world = World("env", stored=token(source="sign-in"))
-    assert winner(world.walk(WITH_CONSENT, consent=lambda source, sighting: None)) == "env"
+    assert winner(world.walk(WITH_CONSENT, consent=lambda source, detected: None)) == "env"
 
 
 @pytest.mark.parametrize(
@@ -161,10 +161,10 @@ def test_with_consent_what_was_found_is_used() -> None:
 def test_nobody_is_asked_where_no_consent_is_needed(
     stored: Credential | None, sources: tuple[Source, ...], only: str | None
 ) -> None:
-    def ask(source: Source, sighting: Sighting) -> str | None:
+    def interaction(source: Source, detected: Detected) -> str | None:
         raise AssertionError(source.id)
 
-    assert winner(World("env", stored=stored).walk(sources, only, consent=ask)) == "env"
+    assert winner(World("env", stored=stored).walk(sources, only, consent=interaction)) == "env"
 
 
 def test_a_store_that_cannot_be_read_leaves_nothing_to_prefer() -> None:
@@ -172,7 +172,7 @@ def test_a_store_that_cannot_be_read_leaves_nothing_to_prefer() -> None:
         def stored(self) -> Credential | None:
             raise StoreUnavailable("the keychain is locked")
 
-    steps = Locked("env").walk(WITH_CONSENT, consent=lambda source, sighting: "no")
+    steps = Locked("env").walk(WITH_CONSENT, consent=lambda source, detected: "no")
     assert winner(steps) == "env"
 
 
@@ -217,7 +217,7 @@ def test_one_wins_at_most_and_nothing_before_it_is_there(
 
 def test_the_core_stops_the_walk_where_it_has_what_it_wants() -> None:
     world = World("env")
-    steps = walk(profile(), description(sources=ALL), world.look, world.stored)
+    steps = walk(profile(), description(sources=ALL), world.detect, world.stored)
     assert next(steps).wins
     assert world.looked == ["env"]
 
@@ -276,7 +276,7 @@ def explained(world: World) -> Explanation:
         profile(),
         description(sources=ALL),
         selected_by="default in config.toml",
-        look=world.look,
+        detect=world.detect,
         stored=world.stored,
     )
 
@@ -315,7 +315,7 @@ def test_the_core_itself_stops_at_a_store_that_cannot_be_read() -> None:
 
 def test_a_broken_look_is_not_taken_for_nothing_there() -> None:
     class Broken(World):
-        def look(self, source: Source) -> Sighting | None:
+        def detect(self, source: Source) -> Detected | None:
             raise PluginBroken("its look raised", plugin="example")
 
     with pytest.raises(PluginBroken):
@@ -324,10 +324,10 @@ def test_a_broken_look_is_not_taken_for_nothing_there() -> None:
 
 def test_a_source_that_cannot_be_used_is_explained_and_nothing_behind_it_is_promised() -> None:
     class Broken(World):
-        def look(self, source: Source) -> Sighting | None:
+        def detect(self, source: Source) -> Detected | None:
             if source.id == "helper":
                 raise ConfigurationError("EXAMPLE_KEY holds no usable secret", hint="Unset it")
-            return super().look(source)
+            return super().detect(source)
 
     steps = explained(Broken("kept-helper")).steps
     assert [(step.source.id, step.wins, step.why) for step in steps] == [
@@ -344,6 +344,6 @@ def test_a_source_that_does_not_exist_is_no_step_of_the_walk() -> None:
             profile(source="hepler"),
             description(sources=ALL),
             selected_by="name given",
-            look=World().look,
+            detect=World().detect,
             stored=World().stored,
         )

@@ -17,7 +17,7 @@ from freshkey._commands.command import Command, run_command
 from freshkey._config.project import FILE_NAME, Project, Words
 from freshkey._config.toml_file import read
 from freshkey._trust.project_commands import FILE_NAME as TRUST_FILE
-from freshkey._trust.project_commands import Entry, Trust, propose, question, trusting
+from freshkey._trust.project_commands import Entry, TrustedCommands, propose, question, trusting
 from freshkey.errors import ConfigurationError, LoginRequired, StoreUnavailable, TrustNeeded
 from freshkey.secret import Secret
 
@@ -58,25 +58,25 @@ class Person:
         return self.answers.pop(0)
 
 
-def decide(directory: Path, state: Path, person: Callable[[str], bool] | None, words: Words = WORDS) -> Command:
-    return trusting(state, person)(project(directory), "ci", words)["helper"]
+def decide(directory: Path, state: Path, user: Callable[[str], bool] | None, words: Words = WORDS) -> Command:
+    return trusting(state, user)(project(directory), "ci", words)["helper"]
 
 
 # --- asking --------------------------------------------------------------------------------------------------------
 
 
 def test_a_question_is_one_line_whatever_a_command_says(directory: Path, tmp_path: Path) -> None:
-    person = Person(False)
+    user = Person(False)
     with pytest.raises(TrustNeeded):
-        decide(directory, tmp_path / "state", person, {"helper": ("./key.sh", "--all\r\nhelper = true")})
-    assert len(person.questions[0].splitlines()) == 1
+        decide(directory, tmp_path / "state", user, {"helper": ("./key.sh", "--all\r\nhelper = true")})
+    assert len(user.questions[0].splitlines()) == 1
 
 
 def test_a_person_is_asked_once_and_sees_what_will_run(directory: Path, tmp_path: Path) -> None:
-    person = Person(True)
+    user = Person(True)
     for _ in range(3):
-        assert run_command(decide(directory, tmp_path / "state", person)) == Secret("hello\n")
-    (asked,) = person.questions
+        assert run_command(decide(directory, tmp_path / "state", user)) == Secret("hello\n")
+    (asked,) = user.questions
     assert asked == question(propose(project(directory), "ci", WORDS), "you have not trusted it yet")
     for part in (
         "'ci'",
@@ -92,15 +92,15 @@ def nobody(asked: str) -> bool:
     raise LoginRequired("there is no terminal")
 
 
-@pytest.mark.parametrize("person", [None, nobody, lambda _: False])
-def test_without_a_yes_nothing_runs(directory: Path, tmp_path: Path, person: Callable[[str], bool] | None) -> None:
+@pytest.mark.parametrize("user", [None, nobody, lambda _: False])
+def test_without_a_yes_nothing_runs(directory: Path, tmp_path: Path, user: Callable[[str], bool] | None) -> None:
     with pytest.raises(
         TrustNeeded,
         match=rf"^ci: {directory}/.freshkey.toml names the command 'key.sh', which was not run: .*trusted it",
     ) as caught:
-        decide(directory, tmp_path / "state", person)
+        decide(directory, tmp_path / "state", user)
     assert caught.value.hint == f"Look at it, then run: freshkey trust {directory}"
-    assert Trust(tmp_path / "state").all() == ()
+    assert TrustedCommands(tmp_path / "state").all() == ()
 
 
 def change_file(directory: Path) -> None:
@@ -123,10 +123,10 @@ def test_a_change_asks_again(directory: Path, tmp_path: Path, how: Callable[[Pat
     how(directory)
     with pytest.raises(TrustNeeded, match=r"is not what it was when you trusted it"):
         decide(directory, tmp_path / "state", None)
-    person = Person(True)
-    decide(directory, tmp_path / "state", person)
-    assert "Mind that" in person.questions[0]
-    assert len(Trust(tmp_path / "state").all()) == 1
+    user = Person(True)
+    decide(directory, tmp_path / "state", user)
+    assert "Mind that" in user.questions[0]
+    assert len(TrustedCommands(tmp_path / "state").all()) == 1
     decide(directory, tmp_path / "state", None)
 
 
@@ -169,16 +169,16 @@ def test_another_project_with_the_same_content_is_another_question(directory: Pa
 def test_what_is_trusted_is_kept_in_a_private_file(directory: Path, tmp_path: Path) -> None:
     state = tmp_path / "state"
     entry = propose(project(directory), "ci", WORDS)
-    Trust(state).remember(entry, evolve(entry, profile="other"))
-    assert Trust(state).all() == (entry, evolve(entry, profile="other"))
-    assert Trust(state).find(entry.file, "ci") == entry
-    assert Trust(state).find(entry.file, "none") is None
+    TrustedCommands(state).remember(entry, evolve(entry, profile="other"))
+    assert TrustedCommands(state).all() == (entry, evolve(entry, profile="other"))
+    assert TrustedCommands(state).find(entry.file, "ci") == entry
+    assert TrustedCommands(state).find(entry.file, "none") is None
     assert stat.S_IMODE((state / TRUST_FILE).stat().st_mode) == 0o600
     assert entry.changed() is None
 
 
 def test_what_is_trusted_can_be_taken_back(directory: Path, tmp_path: Path) -> None:
-    trust = Trust(tmp_path / "state")
+    trust = TrustedCommands(tmp_path / "state")
     entry = propose(project(directory), "ci", WORDS)
     trust.remember(entry)
     assert trust.forget(lambda one: one.profile == "other") == ()
@@ -230,24 +230,26 @@ def test_what_cannot_be_kept_counts_now_and_is_told(
         assert run_command(decide(directory, blocked, Person(True))) == Secret("hello\n")
     assert "is not remembered" in caplog.text
     with pytest.raises(StoreUnavailable):
-        Trust(blocked).remember(propose(project(directory), "ci", WORDS))
+        TrustedCommands(blocked).remember(propose(project(directory), "ci", WORDS))
 
 
 def test_who_trusts_something_brings_nothing_back_that_is_revoked_meanwhile(
     directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trust, revoked = Trust(tmp_path / "state"), propose(project(directory), "ci", WORDS)
+    trust, revoked = TrustedCommands(tmp_path / "state"), propose(project(directory), "ci", WORDS)
     trust.remember(revoked)
-    revoking = threading.Thread(target=lambda: Trust(tmp_path / "state").forget(lambda entry: entry.profile == "ci"))
-    keep = Trust._keep
+    revoking = threading.Thread(
+        target=lambda: TrustedCommands(tmp_path / "state").forget(lambda entry: entry.profile == "ci")
+    )
+    keep = TrustedCommands._keep
 
-    def keep_late(self: Trust, entries: list[Entry]) -> None:
+    def keep_late(self: TrustedCommands, entries: list[Entry]) -> None:
         if threading.current_thread() is not revoking:
             revoking.start()
             revoking.join(0.3)
         keep(self, entries)
 
-    monkeypatch.setattr(Trust, "_keep", keep_late)
+    monkeypatch.setattr(TrustedCommands, "_keep", keep_late)
     trust.remember(evolve(revoked, profile="other"))
     revoking.join()
     assert [entry.profile for entry in trust.all()] == ["other"]

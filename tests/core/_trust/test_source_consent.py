@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from freshkey._trust.source_consent import FILE_NAME, Answer, Consents, asking, question, recalling
+from freshkey._trust.source_consent import FILE_NAME, Answer, SourceAnswers, asking, question, recalling
 from freshkey.errors import LoginRequired
-from freshkey.model.source import Sighting, Source
+from freshkey.model.source import Detected, Source
 from freshkey.secret import Secret
 
 
 KEY = Secret("sk-example-0123456789-abcd")
 SOURCE = Source(id="env", title="A variable", owned=False, needs_consent=True)
-FOUND = Sighting(
+FOUND = Detected(
     kind="API key", origin="environment variable EXAMPLE_KEY", last_four=KEY.last_four(), fingerprint=KEY.fingerprint()
 )
 
@@ -37,36 +37,36 @@ class Person:
 
 @pytest.mark.parametrize("agrees", [True, False])
 def test_a_person_is_asked_once_for_each_value(tmp_path: Path, agrees: bool) -> None:
-    person = Person(agrees)
+    user = Person(agrees)
     for _ in range(3):
-        why_not = asking("me", Consents(tmp_path), person)(SOURCE, FOUND)
+        why_not = asking("me", SourceAnswers(tmp_path), user)(SOURCE, FOUND)
         assert (why_not is None) is agrees
-    assert person.questions == [question("me", FOUND)]
-    assert "abcd" in person.questions[0]
+    assert user.questions == [question("me", FOUND)]
+    assert "abcd" in user.questions[0]
 
 
 def test_another_value_profile_or_source_is_another_question(tmp_path: Path) -> None:
-    consents = Consents(tmp_path)
-    person = Person(True, False, False, False)
-    another_key = Sighting(kind="API key", origin="there", fingerprint=Secret("another").fingerprint())
+    consents = SourceAnswers(tmp_path)
+    user = Person(True, False, False, False)
+    another_key = Detected(kind="API key", origin="there", fingerprint=Secret("another").fingerprint())
     another_source = Source(id="other", title="Another", owned=False)
-    assert asking("me", consents, person)(SOURCE, FOUND) is None
-    assert asking("me", consents, person)(SOURCE, another_key) is not None
-    assert asking("you", consents, person)(SOURCE, FOUND) is not None
-    assert asking("me", consents, person)(another_source, FOUND) is not None
-    assert asking("me", consents, person)(SOURCE, FOUND) is None
+    assert asking("me", consents, user)(SOURCE, FOUND) is None
+    assert asking("me", consents, user)(SOURCE, another_key) is not None
+    assert asking("you", consents, user)(SOURCE, FOUND) is not None
+    assert asking("me", consents, user)(another_source, FOUND) is not None
+    assert asking("me", consents, user)(SOURCE, FOUND) is None
 
 
 def test_where_nobody_can_be_asked_it_is_used_and_nothing_is_remembered(tmp_path: Path) -> None:
     def nobody(asked: str) -> bool:
         raise LoginRequired("there is no terminal")
 
-    assert asking("me", Consents(tmp_path), nobody)(SOURCE, FOUND) is None
-    assert Consents(tmp_path).all() == ()
+    assert asking("me", SourceAnswers(tmp_path), nobody)(SOURCE, FOUND) is None
+    assert SourceAnswers(tmp_path).all() == ()
 
 
 def test_explaining_asks_nobody(tmp_path: Path) -> None:
-    consents = Consents(tmp_path)
+    consents = SourceAnswers(tmp_path)
     before = recalling("me", consents)(SOURCE, FOUND)
     assert before is not None
     assert "will be asked" in before
@@ -78,7 +78,7 @@ def test_explaining_asks_nobody(tmp_path: Path) -> None:
 
 
 def test_what_was_said_can_be_taken_back(tmp_path: Path) -> None:
-    consents = Consents(tmp_path)
+    consents = SourceAnswers(tmp_path)
     asking("me", consents, Person(False))(SOURCE, FOUND)
     assert not consents.forget("me", "other")
     assert consents.forget("me", "env")
@@ -87,25 +87,25 @@ def test_what_was_said_can_be_taken_back(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="modes say nothing there")
 def test_the_value_is_not_kept_and_the_file_is_private(tmp_path: Path) -> None:
-    asking("me", Consents(tmp_path), Person(True))(SOURCE, FOUND)
+    asking("me", SourceAnswers(tmp_path), Person(True))(SOURCE, FOUND)
     file = tmp_path / FILE_NAME
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert KEY.reveal() not in file.read_text()
     assert "abcd" not in json.loads(file.read_text())["answers"][0].values()
-    assert KEY.fingerprint() not in repr(Consents(tmp_path).all())
+    assert KEY.fingerprint() not in repr(SourceAnswers(tmp_path).all())
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"answers": [{"profile": 1}]}', '{"answers": 5}'])
 def test_a_file_that_cannot_be_read_means_that_nobody_was_asked(tmp_path: Path, content: str) -> None:
     os.umask(0o077)
     (tmp_path / FILE_NAME).write_text(content)
-    person = Person(True)
-    assert asking("me", Consents(tmp_path), person)(SOURCE, FOUND) is None
-    assert len(person.questions) == 1
-    assert Consents(tmp_path).find("me", "env", KEY.fingerprint()) is True
+    user = Person(True)
+    assert asking("me", SourceAnswers(tmp_path), user)(SOURCE, FOUND) is None
+    assert len(user.questions) == 1
+    assert SourceAnswers(tmp_path).find("me", "env", KEY.fingerprint()) is True
 
 
 def test_an_answer_that_cannot_be_kept_still_counts_now(tmp_path: Path) -> None:
     blocked = tmp_path / "state"
     blocked.write_text("a file where the directory should be")
-    assert asking("me", Consents(blocked), Person(True))(SOURCE, FOUND) is None
+    assert asking("me", SourceAnswers(blocked), Person(True))(SOURCE, FOUND) is None

@@ -33,9 +33,14 @@ def run(config: Path, keeper: FakeKeeper, capfd: pytest.CaptureFixture[str]) -> 
     """Return what runs the command line with the fake keeper."""
 
     def make(
-        *, configuration: Configuration, report: Reporter, approve: Approve | None, timeout: float | None = None
+        *, configuration: Configuration, reporter: Reporter, approve: Approve | None, timeout: float | None = None
     ) -> AbstractContextManager[FakeKeeper]:
-        keeper.configuration, keeper.report, keeper.approve, keeper.timeout = configuration, report, approve, timeout
+        keeper.configuration, keeper.reporter, keeper.approve, keeper.timeout = (
+            configuration,
+            reporter,
+            approve,
+            timeout,
+        )
         return keeper
 
     def run(*argv: str, **environ: str) -> Done:

@@ -44,10 +44,10 @@ def test_a_person_hears_what_they_should_know_and_not_each_step(
     run: Run, keeper: FakeKeeper, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run("token")
-    assert keeper.report is not None
-    keeper.report.progress("renewing")
-    keeper.report.line("open https://example.com/device\x1b[2J")
-    keeper.report.notice("the helper has been running for 10 s\x1b[2J")
+    assert keeper.reporter is not None
+    keeper.reporter.progress("renewing")
+    keeper.reporter.line("open https://example.com/device\x1b[2J")
+    keeper.reporter.notice("the helper has been running for 10 s\x1b[2J")
     assert capfd.readouterr().err == (
         "  open https://example.com/device\N{REPLACEMENT CHARACTER}[2J\n"
         "the helper has been running for 10 s\N{REPLACEMENT CHARACTER}[2J\n"
@@ -58,6 +58,6 @@ def test_with_json_nothing_is_said_beside_the_result(
     run: Run, keeper: FakeKeeper, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run("token", "--json")
-    assert keeper.report is not None
-    keeper.report.notice("slow")
+    assert keeper.reporter is not None
+    keeper.reporter.notice("slow")
     assert capfd.readouterr().err == ""

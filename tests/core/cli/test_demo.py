@@ -65,15 +65,15 @@ def test_on_a_keychain_it_shows_everything_and_leaves_nothing(tmp_path: Path) ->
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")
 def test_on_a_terminal_it_counts_down_and_can_be_interrupted(tmp_path: Path) -> None:
-    with Typist(DEMO, environ(tmp_path, TERM="xterm")) as person:
-        person.read_until("s left")
-        person.read_until("\x1b[2K")
-        person.interrupt()
+    with Typist(DEMO, environ(tmp_path, TERM="xterm")) as user:
+        user.read_until("s left")
+        user.read_until("\x1b[2K")
+        user.interrupt()
 
-        assert person.end() == 130
-        assert person.as_before
-        assert "an encrypted file in" in person.screen
-        assert "Traceback" not in person.screen
+        assert user.end() == 130
+        assert user.as_before
+        assert "an encrypted file in" in user.screen
+        assert "Traceback" not in user.screen
     assert list(tmp_path.iterdir()) == []
 
 

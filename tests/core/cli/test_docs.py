@@ -13,7 +13,7 @@ from freshkey import cli, errors
 from freshkey._config.configuration import Configuration
 from freshkey._config.project import load
 from freshkey._plugins.discovery import load_provider, load_store
-from freshkey._plugins.hook_caller import Lifecycle
+from freshkey._plugins.hook_caller import HookCaller
 from freshkey._plugins.wiring import wire
 from freshkey.model.description import Description
 
@@ -74,7 +74,7 @@ def claude() -> Description:
         store_is_configured=True,
         observers={},
     )
-    return Lifecycle(manager, "claude_oauth", lambda event: None).describe(None)
+    return HookCaller(manager, "claude_oauth", lambda event: None).describe(None)
 
 
 def test_configuration_example_is_accepted(tmp_path: Path) -> None:

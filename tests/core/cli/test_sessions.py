@@ -159,38 +159,38 @@ def test_renewal_that_a_signal_interrupts_is_finished_and_kept(machine: Machine,
 
 def test_pasting_on_a_terminal_shows_nothing_and_standard_output_stays_clean(machine: Machine) -> None:
     reading, writing = os.pipe()
-    with Typist(machine.command("login", "--no-browser", "--json"), machine.environ, stdout=writing) as person:
-        screen = person.read_until("never into a web page")
-        person.wait_until_quiet()
+    with Typist(machine.command("login", "--no-browser", "--json"), machine.environ, stdout=writing) as user:
+        screen = user.read_until("never into a web page")
+        user.wait_until_quiet()
         address = copy_address(re.findall(r"http://\S+", screen))
-        person.type(f"{address}\r")
-        assert person.end() == 0
-        assert person.as_before
-        assert address not in person.screen
+        user.type(f"{address}\r")
+        assert user.end() == 0
+        assert user.as_before
+        assert address not in user.screen
     os.close(writing)
     with os.fdopen(reading) as results:
         assert json.load(results)["identity"]["email"] == "ada@example.com"
 
 
 def test_interrupting_a_sign_in_gives_the_terminal_back(machine: Machine) -> None:
-    with Typist(machine.command("login", "--no-browser"), machine.environ) as person:
-        person.read_until("never into a web page")
-        person.wait_until_quiet()
-        person.interrupt()
+    with Typist(machine.command("login", "--no-browser"), machine.environ) as user:
+        user.read_until("never into a web page")
+        user.wait_until_quiet()
+        user.interrupt()
 
-        assert person.end() == 130
-        assert person.as_before
-        assert "freshkey: interrupted" in person.screen
-        assert "Traceback" not in person.screen
+        assert user.end() == 130
+        assert user.as_before
+        assert "freshkey: interrupted" in user.screen
+        assert "Traceback" not in user.screen
     assert machine.run("token").code == 3
 
 
 def test_token_may_go_to_a_terminal_too(machine: Machine) -> None:
     machine.sign_in()
     token = machine.run("token").out
-    with Typist(machine.command("token"), machine.environ) as person:
-        assert person.end() == 0
-        assert person.screen == token.replace("\n", "\r\n")
+    with Typist(machine.command("token"), machine.environ) as user:
+        assert user.end() == 0
+        assert user.screen == token.replace("\n", "\r\n")
 
 
 def test_a_token_that_the_server_refuses_is_renewed_once_where_it_is_checked(machine: Machine) -> None:
@@ -251,11 +251,11 @@ COPY = 'import os; print(input(), os.environ["ANTHROPIC_API_KEY"][-4:], os.envir
 def test_a_key_beside_a_sign_in_is_asked_for_once_in_the_terminal_that_a_program_then_gets(machine: Machine) -> None:
     machine.sign_in()
     command = machine.command("exec", "me", "--", sys.executable, "-c", COPY)
-    with Typist(command, machine.environ | {"ANTHROPIC_API_KEY": KEY}) as person:
-        person.read_until("[y/N]")
-        person.type("y\nfor the program\n")  # typed ahead, and not lost
-        assert person.end() == 0
-        assert "for the program 0123 None" in person.screen
-        assert KEY not in person.screen
+    with Typist(command, machine.environ | {"ANTHROPIC_API_KEY": KEY}) as user:
+        user.read_until("[y/N]")
+        user.type("y\nfor the program\n")  # typed ahead, and not lost
+        assert user.end() == 0
+        assert "for the program 0123 None" in user.screen
+        assert KEY not in user.screen
     done = machine.run("token", ANTHROPIC_API_KEY=KEY)
     assert (done.out, done.err) == (f"{KEY}\n", "")

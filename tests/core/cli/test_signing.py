@@ -6,7 +6,7 @@ import pytest
 
 from cli_doubles import ADA, FakeKeeper, Run, api_key
 from freshkey.cli.keys import KeyGiver
-from freshkey.cli.person import Terminal
+from freshkey.cli.terminal import Terminal
 from freshkey.events import AccountChanged, ObserverFailed, Renewed, SignedOut, Unsaved
 from freshkey.model.identity import Identity
 
@@ -16,7 +16,7 @@ def test_login_says_who_where_and_how_long(run: Run, keeper: FakeKeeper) -> None
 
     assert done.code == 0
     assert keeper.asked == [("login", "me", None)]
-    assert isinstance(keeper.ask, Terminal)
+    assert isinstance(keeper.interaction, Terminal)
     assert done.out.splitlines() == [
         "me: Signed in as ada@example.com",
         "  good for 1 h 0 min, then renewed by itself",
@@ -52,7 +52,7 @@ def test_a_key_that_exists_is_kept(run: Run, keeper: FakeKeeper) -> None:
     done = run("login", "me", "--api-key")
 
     assert keeper.asked == [("login", "me", "pasted")]
-    assert isinstance(keeper.ask, KeyGiver)
+    assert isinstance(keeper.interaction, KeyGiver)
     assert done.out.splitlines() == ["me: Key kept", "  kept in: file"]
 
 
@@ -64,8 +64,8 @@ def test_a_key_of_another_program_is_imported_and_each_step_is_told(
 
     assert keeper.asked == [("import_key", "me", "https://example.com/Old Tool", "ada")]
     assert done.out.splitlines() == ["me: Key kept", "  kept in: file"]
-    assert keeper.report is not None
-    keeper.report.progress("Reading it")
+    assert keeper.reporter is not None
+    keeper.reporter.progress("Reading it")
     assert capfd.readouterr().err == "Reading it\n"
 
 

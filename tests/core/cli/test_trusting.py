@@ -11,8 +11,8 @@ import pytest
 from attrs import frozen
 
 from cli_doubles import Done
-from freshkey._trust.project_commands import Trust
-from freshkey._trust.source_consent import Answer, Consents
+from freshkey._trust.project_commands import TrustedCommands
+from freshkey._trust.source_consent import Answer, SourceAnswers
 from typist import Typist
 
 
@@ -27,27 +27,27 @@ from freshkey._commands.helper import read_helper_line
 from freshkey.hooks import hookimpl
 from freshkey.model.credential import ApiKey
 from freshkey.model.description import Description
-from freshkey.model.source import Sighting, Source
+from freshkey.model.source import Detected, Source
 
 @frozen(kw_only=True)
 class Settings:
     helper: Command | None = None
 
-def look(profile):
-    return Sighting(kind="key", origin="helper") if profile.settings.helper else None
+def detect(profile):
+    return Detected(kind="key", origin="helper") if profile.settings.helper else None
 
 @hookimpl
 def describe(profile, credential):
-    source = Source(id="helper", title="Helper", owned=False, handed_in=True, look=look)
+    source = Source(id="helper", title="Helper", owned=False, handed_in=True, detect=detect)
     return Description(title="Acme", settings=Settings, formats={"key": ApiKey}, sources=(source,))
 
 @hookimpl
-def acquire(profile, source, ask):
+def acquire(profile, source, interaction):
     key = read_helper_line(run_command(profile.settings.helper))
     return ApiKey(obtained=SYSTEM.now(), clock=SYSTEM, source=source.id, key=key, header="X-Key")
 
 @hookimpl
-def refresh(profile, credential, report):
+def refresh(profile, credential, reporter):
     return acquire(profile, describe(profile, None).sources[0], None)
 """
 
@@ -168,7 +168,7 @@ def test_anything_but_a_yes_trusts_nothing(machine: Machine, answer: str) -> Non
     code, screen = machine.answer(answer, "trust")
     assert code == 6
     assert "nothing was trusted" in screen
-    assert Trust(machine.state).all() == ()
+    assert TrustedCommands(machine.state).all() == ()
 
 
 def test_any_command_asks_at_a_terminal(machine: Machine) -> None:
@@ -198,7 +198,7 @@ def test_trust_can_be_taken_back(machine: Machine, name: str) -> None:
 
 def test_what_was_said_about_found_keys_is_listed_and_can_be_taken_back(machine: Machine) -> None:
     answer = Answer(profile="me", source="api-key", fingerprint="f00d", agreed=False)
-    Consents(machine.state).remember(answer)
+    SourceAnswers(machine.state).remember(answer)
     listed = machine.run("trust", "--list")
     assert "me/api-key" in listed.out
     assert "not used instead of the sign-in" in listed.out
@@ -207,7 +207,7 @@ def test_what_was_said_about_found_keys_is_listed_and_can_be_taken_back(machine:
     ]
     assert "f00d" not in listed.out + listed.err
     assert machine.run("trust", "--revoke", "me/api-key", "--json").json == {"revoked": ["me/api-key"]}
-    assert Consents(machine.state).all() == ()
+    assert SourceAnswers(machine.state).all() == ()
 
 
 def test_where_there_is_nothing_to_trust(machine: Machine, tmp_path: Path) -> None:

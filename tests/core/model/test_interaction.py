@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from freshkey.errors import LoginRequired
-from freshkey.model.interaction import Interaction, Nobody, Quiet, Reporter
+from freshkey.model.interaction import Interaction, LoggingReporter, NonInteractive, Reporter
 
 
 CANARY = "canary-9b1d4e77aa02c3f8"
@@ -18,18 +18,18 @@ CANARY = "canary-9b1d4e77aa02c3f8"
 @pytest.mark.parametrize(
     "question",
     [
-        lambda ask: ask.confirm("Use it?"),
-        lambda ask: ask.open_url("https://as.example/authorize"),
-        lambda ask: ask.read_code("Code: ", threading.Event()),
-        lambda ask: ask.show_device_code("ABCD-EFGH", "https://as.example/device", None),
+        lambda interaction: interaction.confirm("Use it?"),
+        lambda interaction: interaction.open_url("https://as.example/authorize"),
+        lambda interaction: interaction.read_code("Code: ", threading.Event()),
+        lambda interaction: interaction.show_device_code("ABCD-EFGH", "https://as.example/device", None),
     ],
 )
 def test_every_question_says_which_command_helps(question: Callable[[Interaction], object]) -> None:
     with pytest.raises(LoginRequired, match=r"^work: .*\. Run: freshkey login work$"):
-        question(Nobody("work"))
+        question(NonInteractive("work"))
 
 
-@pytest.mark.parametrize("reporter", [Quiet(), Nobody("work")], ids=["quiet", "nobody"])
+@pytest.mark.parametrize("reporter", [LoggingReporter(), NonInteractive("work")], ids=["quiet", "nobody"])
 def test_progress_is_for_the_curious_and_notices_are_for_all(
     reporter: Reporter, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -42,7 +42,7 @@ def test_progress_is_for_the_curious_and_notices_are_for_all(
     ]
 
 
-@pytest.mark.parametrize("reporter", [Quiet(), Nobody("work")], ids=["quiet", "nobody"])
+@pytest.mark.parametrize("reporter", [LoggingReporter(), NonInteractive("work")], ids=["quiet", "nobody"])
 def test_what_a_helper_program_printed_is_not_logged(
     reporter: Reporter, caplog: pytest.LogCaptureFixture
 ) -> None:  # LEK
@@ -54,7 +54,7 @@ def test_what_a_helper_program_printed_is_not_logged(
 def test_what_is_no_question_reaches_a_reporter_that_was_given() -> None:
     heard: list[str] = []
 
-    class Ear(Quiet):
+    class Ear(LoggingReporter):
         def progress(self, message: str) -> None:
             heard.append(f"progress {message}")
 
@@ -64,7 +64,7 @@ def test_what_is_no_question_reaches_a_reporter_that_was_given() -> None:
         def notice(self, message: str) -> None:
             heard.append(f"notice {message}")
 
-    nobody = Nobody("work", Ear())
+    nobody = NonInteractive("work", Ear())
     nobody.progress("one")
     nobody.line("two")
     nobody.notice("three")
@@ -73,5 +73,5 @@ def test_what_is_no_question_reaches_a_reporter_that_was_given() -> None:
 
 def test_a_message_is_no_format(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "freshkey")
-    Quiet().progress("100 %s done %d")
+    LoggingReporter().progress("100 %s done %d")
     assert caplog.messages == ["100 %s done %d"]

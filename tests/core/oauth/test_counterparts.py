@@ -30,7 +30,7 @@ from freshkey.oauth import (
     discover,
 )
 from freshkey.secret import Secret
-from freshkey.testing import ManualClock, ScriptedPerson
+from freshkey.testing import ManualClock, ScriptedUser
 from matrix import row
 
 
@@ -74,8 +74,8 @@ def sign_in(oidc: OidcServer, server: Server) -> SignIn:
 
 @pytest.fixture
 def token(sign_in: SignIn, client: OAuthClient) -> TokenAnswer:
-    with ScriptedPerson(browser=visit) as person:
-        return client.exchange(sign_in(ask=person))
+    with ScriptedUser(browser=visit) as user:
+        return client.exchange(sign_in(interaction=user))
 
 
 def refresh_token(answer: TokenAnswer) -> Secret:
@@ -108,8 +108,8 @@ def test_signing_in_by_redirect(token: TokenAnswer) -> None:
 
 
 def test_signing_in_at_localhost(sign_in: SignIn, client: OAuthClient) -> None:
-    with ScriptedPerson(browser=visit) as person:
-        grant = sign_in(ask=person, redirect_host="localhost")
+    with ScriptedUser(browser=visit) as user:
+        grant = sign_in(interaction=user, redirect_host="localhost")
 
     assert grant.redirect_uri.startswith("http://localhost:")
     assert client.exchange(grant).refresh_token is not None
@@ -119,21 +119,21 @@ def test_signing_in_by_pasting_the_address_bar(sign_in: SignIn, client: OAuthCli
     def address_bar(urls: Sequence[str]) -> str:
         return approve(urls[0])
 
-    with ScriptedPerson(paste=address_bar) as person:
-        grant = sign_in(ask=person)
+    with ScriptedUser(paste=address_bar) as user:
+        grant = sign_in(interaction=user)
 
     assert client.exchange(grant).refresh_token is not None
 
 
 def test_declining(sign_in: SignIn) -> None:  # FLO-12
     browser = functools.partial(visit, deny=True)
-    with ScriptedPerson(browser=browser) as person, pytest.raises(LoginRequired, match="access_denied"):
-        sign_in(ask=person)
+    with ScriptedUser(browser=browser) as user, pytest.raises(LoginRequired, match="access_denied"):
+        sign_in(interaction=user)
 
 
 def test_a_code_works_once(sign_in: SignIn, client: OAuthClient) -> None:  # FLO-12
-    with ScriptedPerson(browser=visit) as person:
-        grant = sign_in(ask=person)
+    with ScriptedUser(browser=visit) as user:
+        grant = sign_in(interaction=user)
     client.exchange(grant)
 
     with pytest.raises(LoginRequired, match="invalid_grant"):
@@ -141,8 +141,8 @@ def test_a_code_works_once(sign_in: SignIn, client: OAuthClient) -> None:  # FLO
 
 
 def test_the_redirect_uri_and_the_verifier_are_checked_by_the_server(sign_in: SignIn, client: OAuthClient) -> None:
-    with ScriptedPerson(browser=visit) as person:
-        first, second = sign_in(ask=person), sign_in(ask=person)
+    with ScriptedUser(browser=visit) as user:
+        first, second = sign_in(interaction=user), sign_in(interaction=user)
 
     mixed = Grant(code=first.code, redirect_uri=first.redirect_uri, pkce=second.pkce, state=first.state)
     with pytest.raises(LoginRequired, match="invalid_grant"):
@@ -160,8 +160,8 @@ def test_another_servers_answer_is_rejected(oidc: OidcServer, sign_in: SignIn) -
             visit(url.replace(oidc.issuer, attacker.issuer))
             visit(url)
 
-        with ScriptedPerson(browser=mixed_up) as person:
-            grant = sign_in(ask=person)
+        with ScriptedUser(browser=mixed_up) as user:
+            grant = sign_in(interaction=user)
         assert attacker.count("authorization.success") == 1
 
         with pytest.raises(LoginRequired, match="invalid_grant"):
@@ -214,14 +214,14 @@ def test_an_outage_and_a_lost_answer_are_told_apart() -> None:  # rows 32 and 34
     with OidcServer() as oidc:
         server = discover(oidc.issuer, send, allow_insecure_loopback=True)
         client = OAuthClient(server=server, client_id=oidc.client_id, send=send)
-        with ScriptedPerson(browser=visit) as person:
+        with ScriptedUser(browser=visit) as user:
             token = client.exchange(
                 authorize(
                     server,
                     client_id=oidc.client_id,
                     scopes=SCOPES,
                     extra={"prompt": "consent"},
-                    ask=person,
+                    interaction=user,
                     allow_insecure_loopback=True,
                 )
             )
@@ -272,12 +272,12 @@ def device_flow(oidc: OidcServer, server: Server) -> Callable[..., TokenAnswer]:
             (pause,) = clock.wait_until_waiting()
             clock.advance(pause)
 
-        with ScriptedPerson(device=device) as person:
+        with ScriptedUser(device=device) as user:
             return device_sign_in(
                 server,
                 client_id=oidc.client_id,
                 scopes=SCOPES,
-                ask=person,
+                interaction=user,
                 send=send,
                 clock=clock,
                 allow_insecure_loopback=True,
@@ -308,8 +308,8 @@ def test_chromium_signs_in(sign_in: SignIn, client: OAuthClient, tmp_path: Path)
     def open_browser(url: str) -> None:
         assert browser.open(url, allow_insecure_loopback=True, environ=environ)
 
-    with ScriptedPerson(browser=open_browser) as person:
-        grant = sign_in(ask=person)
+    with ScriptedUser(browser=open_browser) as user:
+        grant = sign_in(interaction=user)
 
     assert client.exchange(grant).refresh_token is not None
 

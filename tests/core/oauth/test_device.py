@@ -17,10 +17,10 @@ from freshkey.errors import (
     ProviderRefused,
     TransientError,
 )
-from freshkey.model.interaction import Nobody
+from freshkey.model.interaction import NonInteractive
 from freshkey.oauth import Server, TokenAnswer, device, device_sign_in
 from freshkey.secret import Secret
-from freshkey.testing import ManualClock, ScriptedPerson
+from freshkey.testing import ManualClock, ScriptedUser
 from matrix import row
 
 
@@ -39,7 +39,7 @@ class Attempt:
 
     def __init__(self, server: Server, *answers: Response | Exception) -> None:
         self.clock = ManualClock()
-        self.person = ScriptedPerson(device=lambda user_code, uri, complete: None)
+        self.user = ScriptedUser(device=lambda user_code, uri, complete: None)
         self.given_up = threading.Event()
         self.sent: list[Request] = []
         self.polled: list[float] = []
@@ -64,7 +64,7 @@ class Attempt:
                     self._server,
                     client_id="me",
                     scopes=("a", "b"),
-                    ask=self.person,
+                    interaction=self.user,
                     send=self._send,
                     clock=self.clock,
                     given_up=self.given_up,
@@ -122,7 +122,7 @@ def test_the_person_types_the_code_and_the_token_comes(begin: Begin, pending: Re
 
     assert attempt.pauses(3) == [5, 5, 5]
     assert attempt.end() == TokenAnswer(access_token=Secret("at-1"), expires_in=60.0, scopes=("a",))
-    assert attempt.person.device_codes == [
+    assert attempt.user.device_codes == [
         ("WDJB-MJHT", "https://id.example.com/device", "https://id.example.com/device?user_code=WDJB-MJHT")
     ]
     assert [request.url.rpartition("/")[2] for request in attempt.sent] == ["device", "token", "token", "token"]
@@ -135,7 +135,7 @@ def test_the_person_is_warned_of_phishing_before_the_code_is_shown(begin: Begin,
     attempt.next()
     attempt.end()
 
-    assert attempt.person.notices == [device.WARNING]
+    assert attempt.user.notices == [device.WARNING]
     assert "only if you started this sign-in yourself" in device.WARNING
 
 
@@ -242,7 +242,7 @@ def test_an_unsafe_address_is_not_shown(begin: Begin, member: str, address: str)
 
     with pytest.raises(ProtocolError, match="may not be opened"):
         attempt.end()
-    assert attempt.person.device_codes == []
+    assert attempt.user.device_codes == []
 
 
 def test_there_may_be_no_complete_address(begin: Begin, token: Response) -> None:
@@ -250,19 +250,23 @@ def test_there_may_be_no_complete_address(begin: Begin, token: Response) -> None
     attempt.next()
     attempt.end()
 
-    assert attempt.person.device_codes == [("WDJB-MJHT", "https://id.example.com/device", None)]
+    assert attempt.user.device_codes == [("WDJB-MJHT", "https://id.example.com/device", None)]
 
 
 def test_nobody_is_there(server: Server, answer: Answer, wire: Callable[..., Any]) -> None:
     network = wire(answer(BEGIN))
 
     with pytest.raises(LoginRequired, match="freshkey login work"):
-        device_sign_in(server, client_id="me", scopes=(), ask=Nobody("work"), send=network)
+        device_sign_in(server, client_id="me", scopes=(), interaction=NonInteractive("work"), send=network)
     assert len(network.sent) == 1
 
 
 def test_a_refused_beginning(server: Server, answer: Answer, wire: Callable[..., Any]) -> None:
     with pytest.raises(ProviderRefused, match="invalid_client"):
         device_sign_in(
-            server, client_id="me", scopes=(), ask=ScriptedPerson(), send=wire(answer({"error": "invalid_client"}, 401))
+            server,
+            client_id="me",
+            scopes=(),
+            interaction=ScriptedUser(),
+            send=wire(answer({"error": "invalid_client"}, 401)),
         )

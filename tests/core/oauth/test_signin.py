@@ -11,10 +11,10 @@ import pytest
 from attrs import evolve
 
 from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused, TransientError
-from freshkey.model.interaction import Nobody
+from freshkey.model.interaction import NonInteractive
 from freshkey.oauth import Grant, Pkce, Server, authorize, loopback, signin
 from freshkey.secret import Secret
-from freshkey.testing import ManualClock, ScriptedPerson, UnexpectedQuestion
+from freshkey.testing import ManualClock, ScriptedUser, UnexpectedQuestion
 from matrix import row
 
 
@@ -73,10 +73,10 @@ def threads() -> Callable[[], list[str]]:
 
 
 def test_the_browser_brings_the_code(sign_in: SignIn, threads: Callable[[], list[str]]) -> None:
-    with ScriptedPerson(browser=browse) as person:
-        grant = sign_in(ask=person, extra={"login_hint": "alice"})
+    with ScriptedUser(browser=browse) as user:
+        grant = sign_in(interaction=user, extra={"login_hint": "alice"})
 
-    (url,) = person.opened
+    (url,) = user.opened
     asked = parameters(url)
     assert url.startswith("https://id.example.com/authorize?")
     assert (asked["client_id"], asked["scope"], asked["login_hint"]) == ("me", "a b", "alice")
@@ -95,34 +95,34 @@ def test_the_host_is_shown_before_the_browser_opens(sign_in: SignIn) -> None:  #
     shown: list[list[str]] = []
 
     def browser(url: str) -> None:
-        shown.append(list(person.progress_messages))
+        shown.append(list(user.progress_messages))
         browse(url)
 
-    with ScriptedPerson(browser=browser) as person:
-        sign_in(ask=person)
+    with ScriptedUser(browser=browser) as user:
+        sign_in(interaction=user)
 
     assert shown == [["Signing in at id.example.com"]]
 
 
 def test_host_and_path_are_as_they_are_registered(sign_in: SignIn) -> None:
-    with ScriptedPerson(browser=browse) as person:
-        grant = sign_in(ask=person, redirect_host="localhost", redirect_path="/oauth/example")
+    with ScriptedUser(browser=browse) as user:
+        grant = sign_in(interaction=user, redirect_host="localhost", redirect_path="/oauth/example")
 
     parts = urlsplit(grant.redirect_uri)
     assert (parts.hostname, parts.path) == ("localhost", "/oauth/example")
 
 
 def test_two_attempts_share_nothing(sign_in: SignIn) -> None:  # FLO-1, FLO-2
-    with ScriptedPerson(browser=browse) as person:
-        first, second = sign_in(ask=person), sign_in(ask=person)
+    with ScriptedUser(browser=browse) as user:
+        first, second = sign_in(interaction=user), sign_in(interaction=user)
 
     assert first.state != second.state
     assert first.pkce != second.pkce
 
 
 def test_randomness_is_an_argument(sign_in: SignIn) -> None:
-    with ScriptedPerson(browser=browse) as person:
-        grant = sign_in(ask=person, random=lambda count: b"\x07" * count)
+    with ScriptedUser(browser=browse) as user:
+        grant = sign_in(interaction=user, random=lambda count: b"\x07" * count)
 
     assert grant.pkce == Pkce.create(lambda count: b"\x07" * count)
 
@@ -133,8 +133,8 @@ def test_strangers_do_not_disturb(sign_in: SignIn) -> None:  # FLO-2, row 53
         assert statuses == [400] * 20
         browse(url)
 
-    with ScriptedPerson(browser=browser) as person:
-        assert sign_in(ask=person).code == Secret("from-browser")
+    with ScriptedUser(browser=browser) as user:
+        assert sign_in(interaction=user).code == Secret("from-browser")
 
 
 def test_the_answer_of_another_server_is_none(sign_in: SignIn) -> None:  # FLO-3, row 56
@@ -143,8 +143,8 @@ def test_the_answer_of_another_server_is_none(sign_in: SignIn) -> None:  # FLO-3
         assert visit(address(url, error="access_denied", iss="https://evil.example")) == 400
         assert visit(address(url, code="from-browser", iss="https://id.example.com")) == 200
 
-    with ScriptedPerson(browser=browser) as person:
-        assert sign_in(ask=person).code == Secret("from-browser")
+    with ScriptedUser(browser=browser) as user:
+        assert sign_in(interaction=user).code == Secret("from-browser")
 
 
 def test_a_server_that_names_itself_must_do_so(server: Server) -> None:
@@ -152,8 +152,8 @@ def test_a_server_that_names_itself_must_do_so(server: Server) -> None:
         assert visit(address(url, code="evil")) == 400
         assert visit(address(url, code="from-browser", iss="https://id.example.com")) == 200
 
-    with ScriptedPerson(browser=browser) as person:
-        grant = authorize(evolve(server, iss_required=True), client_id="me", scopes=(), ask=person)
+    with ScriptedUser(browser=browser) as user:
+        grant = authorize(evolve(server, iss_required=True), client_id="me", scopes=(), interaction=user)
     assert grant.code == Secret("from-browser")
 
 
@@ -162,8 +162,8 @@ def test_the_server_may_say_no(sign_in: SignIn, error: str, kind: type[Exception
     def browser(url: str) -> None:
         assert visit(address(url, error=error, error_description="canary")) == 200
 
-    with ScriptedPerson(browser=browser) as person, pytest.raises(kind, match=error) as caught:
-        sign_in(ask=person)
+    with ScriptedUser(browser=browser) as user, pytest.raises(kind, match=error) as caught:
+        sign_in(interaction=user)
     assert "canary" not in str(caught.value)
 
 
@@ -172,8 +172,8 @@ def test_a_flood_ends_the_attempt(sign_in: SignIn) -> None:
         for _ in range(loopback.MOST_REQUESTS):
             visit(address(url, code="evil", state="wrong"))
 
-    with ScriptedPerson(browser=browser) as person, pytest.raises(LoginRequired, match="64 requests"):
-        sign_in(ask=person)
+    with ScriptedUser(browser=browser) as user, pytest.raises(LoginRequired, match="64 requests"):
+        sign_in(interaction=user)
 
 
 # --- by paste: FLO-9 ------------------------------------------------------------------------------------------------
@@ -187,53 +187,53 @@ def shown_code(urls: Sequence[str]) -> str:
 
 
 def test_the_providers_page_shows_a_code(sign_in: SignIn, threads: Callable[[], list[str]]) -> None:
-    with ScriptedPerson(paste=shown_code) as person:
-        grant = sign_in(ask=person, paste_redirect_uri=PASTE_URI)
+    with ScriptedUser(paste=shown_code) as user:
+        grant = sign_in(interaction=user, paste_redirect_uri=PASTE_URI)
 
     assert (grant.code, grant.redirect_uri) == (Secret("from-page"), PASTE_URI)
-    opened, pasted = parameters(person.urls()[0]), parameters(person.urls()[-1])
+    opened, pasted = parameters(user.urls()[0]), parameters(user.urls()[-1])
     assert opened.pop("redirect_uri") != pasted.pop("redirect_uri")
     assert opened == pasted
     assert threads() == []
 
 
 def test_the_prompt_warns(sign_in: SignIn) -> None:
-    with ScriptedPerson(paste=shown_code) as person:
-        sign_in(ask=person, paste_redirect_uri=PASTE_URI)
+    with ScriptedUser(paste=shown_code) as user:
+        sign_in(interaction=user, paste_redirect_uri=PASTE_URI)
 
-    (prompt,) = person.prompts
+    (prompt,) = user.prompts
     assert "never into a web page" in prompt
 
 
 def test_a_code_with_its_state_is_taken_without_a_page_of_the_provider_too(sign_in: SignIn) -> None:
-    with ScriptedPerson(paste=lambda urls: f"from-log#{parameters(urls[0])['state']}") as person:
-        grant = sign_in(ask=person)
+    with ScriptedUser(paste=lambda urls: f"from-log#{parameters(urls[0])['state']}") as user:
+        grant = sign_in(interaction=user)
 
     assert grant.code == Secret("from-log")
-    assert grant.redirect_uri == parameters(person.opened[0])["redirect_uri"]
+    assert grant.redirect_uri == parameters(user.opened[0])["redirect_uri"]
 
 
 @pytest.mark.parametrize("paste_uri", [None, PASTE_URI])
 def test_the_address_the_browser_ended_at_belongs_to_the_loopback_redirect(
     sign_in: SignIn, paste_uri: str | None
 ) -> None:
-    with ScriptedPerson(paste=lambda urls: address(urls[0], code="from-bar") + "\n") as person:
-        grant = sign_in(ask=person, paste_redirect_uri=paste_uri)
+    with ScriptedUser(paste=lambda urls: address(urls[0], code="from-bar") + "\n") as user:
+        grant = sign_in(interaction=user, paste_redirect_uri=paste_uri)
 
     assert grant.code == Secret("from-bar")
-    assert grant.redirect_uri == parameters(person.opened[0])["redirect_uri"]
+    assert grant.redirect_uri == parameters(user.opened[0])["redirect_uri"]
 
 
 def test_the_address_of_the_providers_page_belongs_to_that_page(sign_in: SignIn) -> None:
-    with ScriptedPerson(paste=lambda urls: address(urls[-1], code="from-bar")) as person:
-        grant = sign_in(ask=person, paste_redirect_uri=PASTE_URI)
+    with ScriptedUser(paste=lambda urls: address(urls[-1], code="from-bar")) as user:
+        grant = sign_in(interaction=user, paste_redirect_uri=PASTE_URI)
 
     assert (grant.code, grant.redirect_uri) == (Secret("from-bar"), PASTE_URI)
 
 
 def test_a_bare_code_where_the_provider_shows_nothing_else(sign_in: SignIn) -> None:
-    with ScriptedPerson(paste="bare") as person:
-        grant = sign_in(ask=person, paste_redirect_uri=PASTE_URI, bare_code=True)
+    with ScriptedUser(paste="bare") as user:
+        grant = sign_in(interaction=user, paste_redirect_uri=PASTE_URI, bare_code=True)
 
     assert (grant.code, grant.redirect_uri) == (Secret("bare"), PASTE_URI)
 
@@ -241,13 +241,13 @@ def test_a_bare_code_where_the_provider_shows_nothing_else(sign_in: SignIn) -> N
 def test_a_wrong_paste_is_asked_for_again(sign_in: SignIn) -> None:
     pastes = iter(["nonsense", "evil#state-of-somebody-else"])
 
-    with ScriptedPerson(paste=lambda urls: next(pastes, shown_code(urls))) as person:
-        grant = sign_in(ask=person, paste_redirect_uri=PASTE_URI)
+    with ScriptedUser(paste=lambda urls: next(pastes, shown_code(urls))) as user:
+        grant = sign_in(interaction=user, paste_redirect_uri=PASTE_URI)
 
     assert grant.code == Secret("from-page")
-    assert len(person.prompts) == 3
-    assert len(person.notices) == 2
-    assert "nonsense" not in " ".join(person.notices)
+    assert len(user.prompts) == 3
+    assert len(user.notices) == 2
+    assert "nonsense" not in " ".join(user.notices)
 
 
 def test_after_five_wrong_pastes_only_the_browser_can_finish(sign_in: SignIn) -> None:
@@ -257,25 +257,25 @@ def test_after_five_wrong_pastes_only_the_browser_can_finish(sign_in: SignIn) ->
         assert all_wrong.wait(10)
         browse(url)
 
-    class Person(ScriptedPerson):
+    class Person(ScriptedUser):
         def notice(self, message: str) -> None:
             super().notice(message)
             if message.startswith("Nothing more"):
                 all_wrong.set()
 
-    with Person(browser=browser, paste="wrong") as person:
-        assert sign_in(ask=person).code == Secret("from-browser")
-    assert len(person.prompts) == signin.MOST_PASTES
+    with Person(browser=browser, paste="wrong") as user:
+        assert sign_in(interaction=user).code == Secret("from-browser")
+    assert len(user.prompts) == signin.MOST_PASTES
 
 
 def test_a_pasted_refusal_ends_the_attempt(sign_in: SignIn) -> None:
     paste = functools.partial(address, error="access_denied")
 
     with (
-        ScriptedPerson(paste=lambda urls: paste(urls[0])) as person,
+        ScriptedUser(paste=lambda urls: paste(urls[0])) as user,
         pytest.raises(LoginRequired, match="access_denied"),
     ):
-        sign_in(ask=person)
+        sign_in(interaction=user)
 
 
 # --- the race ------------------------------------------------------------------------------------------------------
@@ -305,8 +305,8 @@ def visit_late(url: str) -> None:
 
 def test_each_code_keeps_its_own_redirect_however_the_race_ends(sign_in: SignIn) -> None:
     def race() -> tuple[str, str]:
-        with ScriptedPerson(browser=visit_late, paste=shown_code) as person:
-            grant = sign_in(ask=person, paste_redirect_uri=PASTE_URI)
+        with ScriptedUser(browser=visit_late, paste=shown_code) as user:
+            grant = sign_in(interaction=user, paste_redirect_uri=PASTE_URI)
         return grant.code.reveal(), "page" if grant.redirect_uri == PASTE_URI else "loopback"
 
     with ThreadPoolExecutor(8) as pool:
@@ -318,7 +318,7 @@ def test_each_code_keeps_its_own_redirect_however_the_race_ends(sign_in: SignIn)
 def test_the_prompt_is_taken_back_when_the_browser_wins(sign_in: SignIn) -> None:
     taken_back = threading.Event()
 
-    class Person(ScriptedPerson):
+    class Person(ScriptedUser):
         def read_code(self, prompt: str, given_up: threading.Event) -> Secret | None:
             prompted.set()
             if given_up.wait(10):
@@ -330,14 +330,14 @@ def test_the_prompt_is_taken_back_when_the_browser_wins(sign_in: SignIn) -> None
         browse(url)
 
     prompted = threading.Event()
-    with Person(browser=browser) as person:
-        sign_in(ask=person)
+    with Person(browser=browser) as user:
+        sign_in(interaction=user)
 
     assert taken_back.is_set()
 
 
 def test_a_person_who_cannot_paste_can_still_use_the_browser(sign_in: SignIn) -> None:
-    class Person(ScriptedPerson):
+    class Person(ScriptedUser):
         def read_code(self, prompt: str, given_up: threading.Event) -> Secret | None:
             asked.set()
             raise LoginRequired("there is no terminal")
@@ -347,17 +347,17 @@ def test_a_person_who_cannot_paste_can_still_use_the_browser(sign_in: SignIn) ->
         browse(url)
 
     asked = threading.Event()
-    with Person(browser=browser) as person:
-        assert sign_in(ask=person).code == Secret("from-browser")
+    with Person(browser=browser) as user:
+        assert sign_in(interaction=user).code == Secret("from-browser")
 
 
 def test_what_breaks_in_the_prompt_is_not_swallowed(sign_in: SignIn) -> None:
-    class Person(ScriptedPerson):
+    class Person(ScriptedUser):
         def read_code(self, prompt: str, given_up: threading.Event) -> Secret | None:
             raise UnexpectedQuestion("no paste was expected")
 
     with pytest.raises(UnexpectedQuestion):
-        sign_in(ask=Person(browser=lambda url: None))
+        sign_in(interaction=Person(browser=lambda url: None))
 
 
 # --- when nothing comes: row 54 -----------------------------------------------------------------------------------
@@ -365,7 +365,7 @@ def test_what_breaks_in_the_prompt_is_not_swallowed(sign_in: SignIn) -> None:
 
 def test_nobody_is_there(sign_in: SignIn, threads: Callable[[], list[str]]) -> None:
     with pytest.raises(LoginRequired, match="freshkey login work"):
-        sign_in(ask=Nobody("work"))
+        sign_in(interaction=NonInteractive("work"))
     assert threads() == []
 
 
@@ -374,8 +374,8 @@ def test_the_attempt_ends_after_five_minutes(sign_in: SignIn, threads: Callable[
     clock = ManualClock()
     opened: list[str] = []
 
-    with ThreadPoolExecutor(1) as pool, ScriptedPerson(browser=opened.append) as person:
-        attempt = pool.submit(sign_in, ask=person, clock=clock)
+    with ThreadPoolExecutor(1) as pool, ScriptedUser(browser=opened.append) as user:
+        attempt = pool.submit(sign_in, interaction=user, clock=clock)
         assert clock.wait_until_waiting() == (300,)
         clock.advance(299)
         assert not attempt.done()
@@ -393,10 +393,10 @@ def test_an_interrupt_frees_everything(sign_in: SignIn, threads: Callable[[], li
         def wait(self, event: threading.Event, timeout: float) -> bool:
             raise KeyboardInterrupt
 
-    with ScriptedPerson(browser=lambda url: None) as person, pytest.raises(KeyboardInterrupt):
-        sign_in(ask=person, clock=Interrupted())
+    with ScriptedUser(browser=lambda url: None) as user, pytest.raises(KeyboardInterrupt):
+        sign_in(interaction=user, clock=Interrupted())
 
-    assert refuses(parameters(person.opened[0])["redirect_uri"])
+    assert refuses(parameters(user.opened[0])["redirect_uri"])
     assert threads() == []
 
 
@@ -408,16 +408,16 @@ def test_an_interrupt_frees_everything(sign_in: SignIn, threads: Callable[[], li
     ["http://id.example.com/a", "file:///etc/passwd", "--flag", "https://id.example.com/$(id)", "http://127.0.0.1/"],
 )
 def test_an_unsafe_endpoint_is_never_opened(server: Server, endpoint: str) -> None:  # FLO-7, row 57
-    person = ScriptedPerson()
+    user = ScriptedUser()
 
     with pytest.raises(ConfigurationError):
-        authorize(evolve(server, authorization_endpoint=endpoint), client_id="me", scopes=(), ask=person)
-    assert person.opened == []
+        authorize(evolve(server, authorization_endpoint=endpoint), client_id="me", scopes=(), interaction=user)
+    assert user.opened == []
 
 
 def test_extra_parameters_cannot_replace_the_state(sign_in: SignIn) -> None:
     with pytest.raises(ConfigurationError, match="state"):
-        sign_in(ask=ScriptedPerson(), extra={"state": "mine"})
+        sign_in(interaction=ScriptedUser(), extra={"state": "mine"})
 
 
 def test_no_port(sign_in: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -426,4 +426,4 @@ def test_no_port(sign_in: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(loopback, "_listen", refuse)
     with pytest.raises(TransientError, match="Too many open files"):
-        sign_in(ask=ScriptedPerson())
+        sign_in(interaction=ScriptedUser())

@@ -19,7 +19,7 @@ def imported_by(code: str) -> set[str]:
 
 def test_clock_person_and_server_need_no_pytest_and_no_heavy_library() -> None:
     code = (
-        "from freshkey.testing import AuthorizationServer, ManualClock, ScriptedPerson\nimport freshkey.testing.browser"
+        "from freshkey.testing import AuthorizationServer, ManualClock, ScriptedUser\nimport freshkey.testing.browser"
     )
     assert not imported_by(code) & {"pytest", "httpx", "cattrs", "keyring", "tenacity", "rich"}
 

@@ -23,7 +23,7 @@ from freshkey.hooks import hookimpl
 from freshkey.model.credential import ApiKey, Credential, OAuthToken
 from freshkey.model.description import Description, Inspection, Validity
 from freshkey.model.profile import Profile
-from freshkey.model.source import Sighting, Source
+from freshkey.model.source import Detected, Source
 from freshkey.secret import Secret
 from freshkey.testing import ProviderContract
 
@@ -33,15 +33,15 @@ class Settings:
     client_id: str = ""
 
 
-def look(profile):
+def detect(profile):
     key = os.environ.get("SMALL_KEY")
-    return Sighting(kind="API key", origin="environment variable SMALL_KEY", last_four=Secret(key).last_four())
+    return Detected(kind="API key", origin="environment variable SMALL_KEY", last_four=Secret(key).last_four())
 
 
 class Small:
     sources = (
         Source(id="sign-in", title="Sign in", owned=True, interactive=True),
-        Source(id="environment", title="A key", owned=False, look=look),
+        Source(id="environment", title="A key", owned=False, detect=detect),
     )
     settings = Settings
     formats = {"key": ApiKey, "oauth": OAuthToken}
@@ -75,16 +75,16 @@ class Small:
             return Inspection(validity=Validity.UNREACHABLE)
 
     @hookimpl
-    def acquire(self, profile, source, ask):
+    def acquire(self, profile, source, interaction):
         if source.id == "sign-in":
-            ask.open_url("https://example.com/authorize")
+            interaction.open_url("https://example.com/authorize")
         return self.take_key()
 
     def take_key(self):
         return ApiKey(obtained=SYSTEM.now(), key=Secret(os.environ["SMALL_KEY"]))
 
     @hookimpl
-    def refresh(self, profile, credential, report):
+    def refresh(self, profile, credential, reporter):
         if not credential.renewable:
             raise LoginRequired("nothing to renew with")
         try:
@@ -233,25 +233,25 @@ import socket
 def look_online(profile):
     socket.getaddrinfo("localhost", 80)
 class Broken(Small):
-    sources = (Source(id="environment", title="A key", owned=False, look=look_online),)
+    sources = (Source(id="environment", title="A key", owned=False, detect=look_online),)
 """,
         "test_look_is_offline",
     ),
     "look shows the value": (
         """
 def look_too_closely(profile):
-    return Sighting(kind="API key", origin=f"SMALL_KEY={os.environ['SMALL_KEY']}")
+    return Detected(kind="API key", origin=f"SMALL_KEY={os.environ['SMALL_KEY']}")
 class Broken(Small):
-    sources = (Source(id="environment", title="A key", owned=False, look=look_too_closely),)
+    sources = (Source(id="environment", title="A key", owned=False, detect=look_too_closely),)
 """,
         "test_look_never_shows_the_value",
     ),
     "look shows too much": (
         """
 def look_too_closely(profile):
-    return Sighting(kind="API key", origin="SMALL_KEY", last_four=os.environ["SMALL_KEY"][-6:])
+    return Detected(kind="API key", origin="SMALL_KEY", last_four=os.environ["SMALL_KEY"][-6:])
 class Broken(Small):
-    sources = (Source(id="environment", title="A key", owned=False, look=look_too_closely),)
+    sources = (Source(id="environment", title="A key", owned=False, detect=look_too_closely),)
 """,
         "test_look_never_shows_the_value",
     ),
@@ -259,9 +259,9 @@ class Broken(Small):
         """
 class Broken(Small):
     @hookimpl
-    def acquire(self, profile, source, ask):
+    def acquire(self, profile, source, interaction):
         try:
-            return super().acquire(profile, source, ask)
+            return super().acquire(profile, source, interaction)
         except LoginRequired:
             return self.take_key()
 """,
@@ -271,12 +271,12 @@ class Broken(Small):
         """
 class Broken(Small):
     @hookimpl
-    def acquire(self, profile, source, ask):
+    def acquire(self, profile, source, interaction):
         try:
-            ask.show_device_code("ABCD", "https://example.com", None)
+            interaction.show_device_code("ABCD", "https://example.com", None)
         except LoginRequired:
             pass
-        return super().acquire(profile, source, ask)
+        return super().acquire(profile, source, interaction)
 """,
         "test_sources_without_a_person_ask_nobody",
     ),
@@ -364,7 +364,7 @@ class Broken(Small):
         """
 class Broken(Small):
     @hookimpl
-    def refresh(self, profile, credential, report):
+    def refresh(self, profile, credential, reporter):
         try:
             self.call()
         except OSError:
@@ -549,11 +549,11 @@ def describe(profile, credential):
     return Description(title="Module", settings=Settings, formats={}, sources=(source,))
 
 @hookimpl
-def acquire(profile, source, ask):
+def acquire(profile, source, interaction):
     return None
 
 @hookimpl
-def refresh(profile, credential, report):
+def refresh(profile, credential, reporter):
     return None
 """
 

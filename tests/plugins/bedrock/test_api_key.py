@@ -11,10 +11,10 @@ import pytest
 from counterparts.moto import REGION
 from freshkey import Keeper
 from freshkey.errors import ConfigurationError, CredentialExpired, LoginRequired, ProviderRefused
-from freshkey.model.interaction import Nobody
+from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
 from freshkey.secret import Secret
-from freshkey.testing import ManualClock, ScriptedPerson
+from freshkey.testing import ManualClock, ScriptedUser
 from freshkey_bedrock import api_key, keys
 from freshkey_bedrock.formats import BedrockApiKey
 from freshkey_bedrock.sources import SOURCES, acquire
@@ -85,7 +85,7 @@ def test_a_key_that_cannot_be_decoded_is_refused_without_being_quoted(key: str) 
 
 def test_an_empty_variable_is_no_key(profile: Profile, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "")
-    assert api_key.look(profile) is None
+    assert api_key.detect(profile) is None
     with pytest.raises(LoginRequired, match=rf"^work: .*{VARIABLE} is not set"):
         api_key.from_environment(profile, clock=clock)
 
@@ -108,11 +108,11 @@ def test_it_is_asked_about_where_somebody_is_signed_in_and_its_look_shows_four_c
     profile: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, LONG)
-    sighting = api_key.look(profile)
-    assert sighting is not None
-    assert sighting.kind == "Bedrock API key"
-    assert sighting.last_four == LONG[-4:]
-    assert sighting.fingerprint == Secret(LONG).fingerprint()
+    detected = api_key.detect(profile)
+    assert detected is not None
+    assert detected.kind == "Bedrock API key"
+    assert detected.last_four == LONG[-4:]
+    assert detected.fingerprint == Secret(LONG).fingerprint()
     assert [one.id for one in SOURCES if one.needs_consent] == ["bearer-key"]
 
 
@@ -126,11 +126,11 @@ def test_the_end_of_a_short_term_key_is_known_and_its_region_is_its_own(
     assert credential.region == "us-west-2"
     assert credential.expires_at is not None
     assert abs(credential.expires_at.timestamp() - begins.timestamp() - 3600) < 1e-3
-    sighting = api_key.look(profile)
-    assert sighting is not None
-    assert sighting.expires_at is not None
-    assert (sighting.kind, sighting.last_four) == ("short-term Bedrock API key", None)
-    assert sighting.expires_at.timestamp() == begins.timestamp() + 3600
+    detected = api_key.detect(profile)
+    assert detected is not None
+    assert detected.expires_at is not None
+    assert (detected.kind, detected.last_four) == ("short-term Bedrock API key", None)
+    assert detected.expires_at.timestamp() == begins.timestamp() + 3600
     clock.advance(3001)
     with pytest.raises(CredentialExpired):
         credential.headers()
@@ -164,8 +164,8 @@ def test_a_person_hands_one_in_and_it_is_kept(make_keeper: Callable[..., Keeper]
     keeper = make_keeper(source="stored-api-key")
     with pytest.raises(LoginRequired, match="freshkey login work"):
         keeper.get("work")
-    with ScriptedPerson(paste=LONG) as person:
-        keeper.login("work", ask=person)
+    with ScriptedUser(paste=LONG) as user:
+        keeper.login("work", interaction=user)
     credential = keeper.get("work")
     assert credential.token == Secret(LONG)
     assert credential.source == "stored-api-key"
@@ -175,25 +175,25 @@ def test_a_person_hands_one_in_and_it_is_kept(make_keeper: Callable[..., Keeper]
 @pytest.mark.parametrize("entered", ["two words", "x" * 20000, "caf\u00e9-key-made-up", keys.PREFIX + "AAAA"])
 def test_what_cannot_be_a_key_is_refused(profile: Profile, clock: ManualClock, entered: str) -> None:
     with (
-        ScriptedPerson(paste=entered) as person,
+        ScriptedUser(paste=entered) as user,
         pytest.raises(ProviderRefused, match=r"^work: .*cannot be a Bedrock API key") as raised,
     ):
-        api_key.from_person(profile, person, clock=clock)
+        api_key.from_person(profile, user, clock=clock)
     assert entered not in str(raised.value)
 
 
 def test_nothing_entered_and_nobody_there(profile: Profile, clock: ManualClock) -> None:
     with (
-        ScriptedPerson(paste="") as person,
+        ScriptedUser(paste="") as user,
         pytest.raises(LoginRequired, match="freshkey login work --api-key"),
     ):
-        api_key.from_person(profile, person, clock=clock)
+        api_key.from_person(profile, user, clock=clock)
     stored = next(one for one in SOURCES if one.id == "stored-api-key")
     with pytest.raises(LoginRequired):
-        acquire(profile, stored, Nobody("work"), clock=clock)
+        acquire(profile, stored, NonInteractive("work"), clock=clock)
 
 
 def test_a_key_without_a_region_names_none(make_profile: Callable[..., Profile], clock: ManualClock) -> None:
-    with ScriptedPerson(paste=LONG) as person:
-        credential = api_key.from_person(make_profile(region=None), person, clock=clock)
+    with ScriptedUser(paste=LONG) as user:
+        credential = api_key.from_person(make_profile(region=None), user, clock=clock)
     assert credential.environment() == {VARIABLE: LONG}

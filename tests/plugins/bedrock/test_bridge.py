@@ -17,7 +17,7 @@ from bedrock_runtime import MODEL, BedrockRuntime
 from freshkey import Configuration, Keeper
 from freshkey.errors import ConfigurationError, LoginRequired
 from freshkey.model.credential import Credential
-from freshkey.testing import ManualClock, ScriptedPerson
+from freshkey.testing import ManualClock, ScriptedUser
 from freshkey.testing.browser import follow
 from freshkey_bedrock.formats import AwsCredential
 from rotating import in_threads
@@ -44,9 +44,9 @@ def keeper(clock: ManualClock, runtime: BedrockRuntime, tmp_path: Path) -> Itera
         configuration = Configuration.of({"work": table}, state_dir=tmp_path / "state", default="work")
         with (
             Keeper(configuration=configuration, clock=clock, providers={"bedrock": AtOurTime(clock)}) as keeper,
-            ScriptedPerson(browser=follow) as person,
+            ScriptedUser(browser=follow) as user,
         ):
-            keeper.login("work", ask=person)
+            keeper.login("work", interaction=user)
             yield keeper
 
 

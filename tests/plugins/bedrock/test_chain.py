@@ -23,7 +23,7 @@ from freshkey import Keeper
 from freshkey.cli import run
 from freshkey.model.description import Validity
 from freshkey.model.profile import Profile
-from freshkey.testing import ManualClock, ScriptedPerson
+from freshkey.testing import ManualClock, ScriptedUser
 from freshkey.testing.browser import follow
 from freshkey.testing.leaks import assert_no_secret, secrets_of
 from freshkey_bedrock.formats import AwsCredential
@@ -129,8 +129,8 @@ def signed_in_with_aws(home: AwsHome, _moto: Moto, stack: ExitStack) -> dict[str
     cache = Path.home() / ".aws" / "sso" / "cache"
     cache.mkdir(parents=True)
     settings = BedrockSettings(region=REGION, **double.settings())  # type: ignore[arg-type]  # the double means them for this class
-    with ScriptedPerson(browser=follow) as person:
-        held = sign_in(Profile(name="x", provider="bedrock", settings=settings, state_dir=home.directory), person)
+    with ScriptedUser(browser=follow) as user:
+        held = sign_in(Profile(name="x", provider="bedrock", settings=settings, state_dir=home.directory), user)
     cached = {"accessToken": held.session.access_token.reveal(), "expiresAt": "2100-01-01T00:00:00Z"}
     name = hashlib.sha1(b"corp", usedforsecurity=False).hexdigest()
     (cache / f"{name}.json").write_text(json.dumps({**cached, "region": REGION, "startUrl": START_URL}))

@@ -10,7 +10,7 @@ import pytest
 import freshkey_bedrock
 from aws_home import AwsHome
 from freshkey.model.profile import Profile
-from freshkey.testing import ProviderContract, ScriptedPerson
+from freshkey.testing import ProviderContract, ScriptedUser
 from freshkey.testing.browser import follow
 from freshkey_bedrock.sso import sign_in
 from freshkey_bedrock.sso_credential import SsoCredential
@@ -46,8 +46,8 @@ class TestBedrock(ProviderContract):
 
     @pytest.fixture
     def signed_in(self, profile: Profile) -> SsoCredential:
-        with ScriptedPerson(browser=follow) as person:
-            return sign_in(profile, person)
+        with ScriptedUser(browser=follow) as user:
+            return sign_in(profile, user)
 
     @pytest.fixture
     def not_renewable(self, signed_in: SsoCredential) -> SsoCredential:

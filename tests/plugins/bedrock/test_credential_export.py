@@ -16,7 +16,7 @@ from freshkey import Keeper
 from freshkey._commands.command import Command
 from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError, TransientError, TrustNeeded
 from freshkey.model.credential import Credential
-from freshkey.model.interaction import Quiet
+from freshkey.model.interaction import LoggingReporter
 from freshkey.model.profile import Profile
 from freshkey.testing import ManualClock
 from freshkey.testing.leaks import assert_no_secret
@@ -225,5 +225,5 @@ def test_one_of_a_project_needs_trust(tmp_path: Path, helper: Helper, clock: Man
     settings = BedrockSettings(region="eu-west-1", credential_export=command)
     profile = Profile(name="work", provider="bedrock", settings=settings, state_dir=tmp_path)
     with pytest.raises(TrustNeeded, match="is not what it was when you trusted it"):
-        take(profile, Quiet(), clock=clock)
+        take(profile, LoggingReporter(), clock=clock)
     assert helper.runs == 0

@@ -57,7 +57,7 @@ from freshkey_bedrock.settings import BedrockSettings
 from freshkey_bedrock.sources import SOURCES
 os.environ.update(AWS_ACCESS_KEY_ID="A", AWS_BEARER_TOKEN_BEDROCK="B", AWS_REGION="eu-west-1")
 profile = Profile(name="p", provider="bedrock", settings=BedrockSettings(), state_dir=pathlib.Path("/nowhere"))
-assert sum(source.look(profile) is not None for source in SOURCES) == 3
+assert sum(source.detect(profile) is not None for source in SOURCES) == 3
 """
 
 

@@ -24,7 +24,7 @@ from freshkey.testing.leaks import assert_no_secret, secrets_of
 from freshkey_bedrock.formats import AwsCredential, BedrockApiKey
 from freshkey_bedrock.keys import PREFIX, term_of
 from freshkey_bedrock.minting import mint
-from freshkey_bedrock.short_term_key import look
+from freshkey_bedrock.short_term_key import detect
 from rotating import until
 
 
@@ -135,17 +135,17 @@ def test_nothing_is_sent_and_nothing_shows(
 
 def test_the_source_is_there_only_where_the_profile_names_it(make_profile: MakeProfile, aws_home: AwsHome) -> None:
     aws_home.credentials("[default]\naws_access_key_id = AKIATHERE\naws_secret_access_key = s\n")
-    assert look(make_profile()) is None
-    sighting = look(make_profile(source="short-term-key"))
-    assert sighting is not None
-    assert (sighting.kind, sighting.origin) == (
+    assert detect(make_profile()) is None
+    detected = detect(make_profile(source="short-term-key"))
+    assert detected is not None
+    assert (detected.kind, detected.origin) == (
         "short-term Bedrock API key",
         "made here from AWS access key: AWS profile 'default'",
     )
 
 
 def test_without_aws_credentials_it_is_not_there(make_profile: MakeProfile) -> None:
-    assert look(make_profile(source="short-term-key")) is None
+    assert detect(make_profile(source="short-term-key")) is None
 
 
 def test_a_keeper_makes_a_new_key_ahead_of_time(make_keeper: MakeKeeper, aws_home: AwsHome, clock: ManualClock) -> None:
@@ -184,9 +184,9 @@ def test_a_key_of_a_session_of_unknown_end_is_made_anew_within_the_hour(
 
 
 def test_credential_export_signs_before_the_files_of_aws(make_profile: MakeProfile) -> None:
-    sighting = look(make_profile(source="short-term-key", credential_export=Command.of(["print-keys"])))
-    assert sighting is not None
-    assert sighting.origin == "made here from AWS credentials: command 'print-keys'"
+    detected = detect(make_profile(source="short-term-key", credential_export=Command.of(["print-keys"])))
+    assert detected is not None
+    assert detected.origin == "made here from AWS credentials: command 'print-keys'"
 
 
 @pytest.mark.parametrize("seconds", [0, 59, 43201, float("nan")])

@@ -9,7 +9,7 @@ import pytest
 
 from aws_home import AwsHome
 from freshkey.model.profile import Profile
-from freshkey.model.source import Sighting
+from freshkey.model.source import Detected
 from freshkey_bedrock import sightings
 
 
@@ -24,8 +24,8 @@ ALL = {
 }
 
 
-def seen(sighting: Sighting | None) -> str | None:
-    return f"{sighting.kind} in {sighting.origin}" if sighting else None
+def seen(detected: Detected | None) -> str | None:
+    return f"{detected.kind} in {detected.origin}" if detected else None
 
 
 def test_nothing_is_there(profile: Profile) -> None:
@@ -40,11 +40,11 @@ def test_keys_of_the_environment_come_first_and_show_four_characters(
     aws_home.credentials("[default]\naws_access_key_id = AKIAOTHER\n")
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/token")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAMADEUPKEY")
-    sighting = sightings.default_chain(profile)
-    assert sighting is not None
-    assert seen(sighting) == "AWS access key in environment variable AWS_ACCESS_KEY_ID"
-    assert sighting.last_four == "PKEY"
-    assert sightings.by_environment(profile) == sighting
+    detected = sightings.default_chain(profile)
+    assert detected is not None
+    assert seen(detected) == "AWS access key in environment variable AWS_ACCESS_KEY_ID"
+    assert detected.last_four == "PKEY"
+    assert sightings.by_environment(profile) == detected
 
 
 @pytest.mark.parametrize(("key", "kind"), sightings.IN_PROFILES)
@@ -79,9 +79,9 @@ def test_what_the_environment_of_a_container_or_pod_says(
     name: str, profile: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, "/somewhere")
-    sighting = sightings.by_environment(profile)
-    assert (seen(sighting) or "").endswith(f"environment variable {name}")
-    assert sighting == sightings.default_chain(profile)
+    detected = sightings.by_environment(profile)
+    assert (seen(detected) or "").endswith(f"environment variable {name}")
+    assert detected == sightings.default_chain(profile)
 
 
 def test_a_profile_comes_before_a_container(

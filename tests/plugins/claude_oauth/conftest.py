@@ -12,7 +12,7 @@ from anthropic_home import AnthropicHome
 from freshkey.clock import Clock
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
-from freshkey.testing import AuthorizationServer, ManualClock, Policy, ScriptedPerson
+from freshkey.testing import AuthorizationServer, ManualClock, Policy, ScriptedUser
 from freshkey.testing.browser import follow
 from freshkey_claude_oauth.description import description
 from freshkey_claude_oauth.formats import ClaudeToken
@@ -69,16 +69,16 @@ def clock() -> ManualClock:
 @pytest.fixture
 def signed_in(profile: Profile, clock: Clock) -> SignIn:
     def run(at: Profile = profile) -> ClaudeToken:
-        with ScriptedPerson(browser=follow) as person:
-            return sign_in(at, person, clock=clock)
+        with ScriptedUser(browser=follow) as user:
+            return sign_in(at, user, clock=clock)
 
     return run
 
 
 @pytest.fixture
 def signed_in_now(profile: Profile) -> ClaudeToken:
-    with ScriptedPerson(browser=follow) as person:
-        return sign_in(profile, person)
+    with ScriptedUser(browser=follow) as user:
+        return sign_in(profile, user)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 import freshkey_claude_oauth as provider
 from anthropic_home import AnthropicHome, in_seconds
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ProviderRefused, TransientError
-from freshkey.model.interaction import Nobody
+from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
 from freshkey.testing import AuthorizationServer
@@ -47,7 +47,7 @@ ACTIVE = source("anthropic-active-profile")
 
 
 def take(profile: Profile, of: Source = NAMED) -> ClaudeToken:
-    found = provider.acquire(profile=profile, source=of, ask=Nobody("me"))
+    found = provider.acquire(profile=profile, source=of, interaction=NonInteractive("me"))
     assert isinstance(found, ClaudeToken)
     return found
 
@@ -97,13 +97,13 @@ def test_the_setting_comes_before_the_variable(work: AnthropicHome, make_profile
 def test_without_a_name_none_is_meant(home: AnthropicHome, profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     home.write_config("default")
     monkeypatch.setenv("ANTHROPIC_PROFILE", "")
-    assert NAMED.look(profile) is None
+    assert NAMED.detect(profile) is None
     with pytest.raises(LoginRequired, match="no Anthropic profile is named"):
         take(profile)
 
 
 def test_the_active_one_is_what_the_pointer_names_else_the_default(home: AnthropicHome, profile: Profile) -> None:
-    assert ACTIVE.look(profile) is None
+    assert ACTIVE.detect(profile) is None
     with pytest.raises(LoginRequired, match="no active profile"):
         take(profile, ACTIVE)
     for name in ("default", "home"):
@@ -117,16 +117,16 @@ def test_the_active_one_is_what_the_pointer_names_else_the_default(home: Anthrop
 
 def test_a_pointer_to_nothing_is_told(home: AnthropicHome, profile: Profile) -> None:
     home.activate("gone")
-    sighting = ACTIVE.look(profile)
-    assert sighting is not None
-    assert sighting.kind == "Anthropic profile 'gone' that cannot be used"
+    detected = ACTIVE.detect(profile)
+    assert detected is not None
+    assert detected.kind == "Anthropic profile 'gone' that cannot be used"
     with pytest.raises(ConfigurationError, match=r"'gone': there is no config file .*gone.json"):
         take(profile, ACTIVE)
 
 
 def test_a_leftover_profile_alone_is_no_active_one(home: AnthropicHome, profile: Profile) -> None:
     home.write_config("work")
-    assert ACTIVE.look(profile) is None
+    assert ACTIVE.detect(profile) is None
 
 
 BAD_NAMES = ["../x", "a/b", "a\\b", ".hidden", " x", "x ", "x" * 200, "a\nb", "c:x"]
@@ -139,9 +139,9 @@ def test_a_name_cannot_lead_anywhere_else(
     monkeypatch.setenv("ANTHROPIC_PROFILE", name)
     with pytest.raises(ConfigurationError, match="ANTHROPIC_PROFILE: the name"):
         take(profile)
-    sighting = NAMED.look(profile)
-    assert sighting is not None
-    assert sighting.kind == "Anthropic profile that cannot be used"
+    detected = NAMED.detect(profile)
+    assert detected is not None
+    assert detected.kind == "Anthropic profile that cannot be used"
     with pytest.raises(ConfigurationError, match="anthropic_profile: the name"):
         make_profile(anthropic_profile=name)
     if name == name.strip():
@@ -168,7 +168,7 @@ def test_without_a_home_there_is_no_profile(profile: Profile, monkeypatch: pytes
     monkeypatch.delenv("HOME")
     monkeypatch.setattr("pwd.getpwuid", unknown)
     monkeypatch.delenv("ANTHROPIC_CONFIG_DIR")
-    assert ACTIVE.look(profile) is None
+    assert ACTIVE.detect(profile) is None
     monkeypatch.setenv("HOME", "relative")
     assert files.directory({}) == Path("/.config/anthropic")
 
@@ -178,20 +178,20 @@ def test_without_a_home_there_is_no_profile(profile: Profile, monkeypatch: pytes
 
 @pytest.mark.usefixtures("work")
 def test_a_look_tells_what_and_where_and_until_when(home: AnthropicHome, profile: Profile) -> None:
-    sighting = NAMED.look(profile)
-    assert sighting is not None
-    assert sighting.kind == "token of another program of Anthropic profile 'work'"
-    assert sighting.origin == str(home.config_file("work"))
-    assert sighting.expires_at is not None
-    assert CANARY not in repr(sighting)
+    detected = NAMED.detect(profile)
+    assert detected is not None
+    assert detected.kind == "token of another program of Anthropic profile 'work'"
+    assert detected.origin == str(home.config_file("work"))
+    assert detected.expires_at is not None
+    assert CANARY not in repr(detected)
 
 
 def test_a_look_without_a_known_end(work: AnthropicHome, profile: Profile) -> None:
     work.write_config("work", authentication={"type": "user_oauth", "client_id": "c"})
     work.write_credentials("work", access_token=AT)
-    sighting = NAMED.look(profile)
-    assert sighting is not None
-    assert (sighting.kind, sighting.expires_at) == ("sign-in of Anthropic profile 'work'", None)
+    detected = NAMED.detect(profile)
+    assert detected is not None
+    assert (detected.kind, detected.expires_at) == ("sign-in of Anthropic profile 'work'", None)
 
 
 # --- the token of another program -----------------------------------------------------------------------------------
@@ -233,12 +233,12 @@ def write(path: Path, content: bytes, mode: int) -> None:
 
 def assert_refused(profile: Profile, path: Path, says: str, kind: type[FreshkeyError] = ConfigurationError) -> None:
     """Using the profile tells profile, file, and what to do; a look does not fail, and nothing quotes a secret."""
-    sighting = NAMED.look(profile)
-    assert sighting is not None
-    assert "'work'" in sighting.kind
+    detected = NAMED.detect(profile)
+    assert detected is not None
+    assert "'work'" in detected.kind
     with pytest.raises(kind, match=says) as caught:
         take(profile)
-    shown = f"{caught.value} {sighting!r}"
+    shown = f"{caught.value} {detected!r}"
     assert "Anthropic profile 'work': " in str(caught.value)
     assert path.name in str(caught.value)
     assert caught.value.hint
@@ -432,9 +432,9 @@ def test_a_federated_profile_is_exchanged(
     assert sent["workspace_id"] == "wrkspc_1"
     assert "anthropic-workspace-id" not in dict(found.extra_headers)
     assert not federated.credentials_file("default").exists()
-    sighting = ACTIVE.look(profile)
-    assert sighting is not None
-    assert sighting.kind == "workload identity of Anthropic profile 'default'"
+    detected = ACTIVE.detect(profile)
+    assert detected is not None
+    assert detected.kind == "workload identity of Anthropic profile 'default'"
 
 
 @pytest.mark.usefixtures("federated")

@@ -30,7 +30,7 @@ from freshkey.errors import (
     TransientError,
 )
 from freshkey.events import Renewed
-from freshkey.model.interaction import Nobody, Quiet
+from freshkey.model.interaction import LoggingReporter, NonInteractive
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
 from freshkey.secret import Secret
@@ -82,13 +82,13 @@ def keep(home: AnthropicHome, token: ClaudeToken, **facts: object) -> None:
 
 
 def take(profile: Profile) -> ClaudeProfileToken:
-    found = provider.acquire(profile=profile, source=NAMED, ask=Nobody("me"))
+    found = provider.acquire(profile=profile, source=NAMED, interaction=NonInteractive("me"))
     assert isinstance(found, ClaudeProfileToken)
     return found
 
 
 def renew(profile: Profile, current: ClaudeProfileToken) -> ClaudeProfileToken:
-    found = provider.refresh(profile=profile, credential=current, report=Quiet())
+    found = provider.refresh(profile=profile, credential=current, reporter=LoggingReporter())
     assert isinstance(found, ClaudeProfileToken)
     return found
 
@@ -187,12 +187,12 @@ def test_what_another_tool_renewed_while_we_asked_is_adopted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The vendor's tools take no lock, so one may spend the token between our look and our request."""
-    ask = anthropic_renewal._Renewal._ask
+    interaction = anthropic_renewal._Renewal._interaction
 
     def beaten(self: Any, *args: Any) -> Any:
         home.write_credentials("work", access_token="at-of-ant", refresh_token="rt-2", expires_at=in_seconds(600))
         server.next_response(400, '{"error": "invalid_grant"}')
-        return ask(self, *args)
+        return interaction(self, *args)
 
     monkeypatch.setattr(anthropic_renewal._Renewal, "_ask", beaten)
     assert take(profile).access_token == Secret("at-of-ant")
@@ -203,12 +203,12 @@ def test_what_another_tool_renewed_while_we_asked_is_adopted(
 def test_what_another_tool_renewed_and_ended_is_tried_again(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile, signed_in: ClaudeToken
 ) -> None:
-    ask = anthropic_renewal._Renewal._ask
+    interaction = anthropic_renewal._Renewal._interaction
 
     def beaten(self: Any, *args: Any) -> Any:
         home.write_credentials("work", access_token="at-of-ant", refresh_token="rt-2", expires_at=in_seconds(1))
         server.next_response(400, '{"error": "invalid_grant"}')
-        return ask(self, *args)
+        return interaction(self, *args)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(anthropic_renewal._Renewal, "_ask", beaten)
@@ -554,8 +554,8 @@ def test_from_look_to_a_proactive_renewal(
     with keeper_of(tmp_path, store="memory") as keeper:
         winner = next(step for step in keeper.explain().steps if step.wins)
         assert winner.source.id == source_id
-        assert winner.sighting is not None
-        assert "'work'" in winner.sighting.kind
+        assert winner.detected is not None
+        assert "'work'" in winner.detected.kind
         first = keeper.get()
         assert first.source == source_id
         server.wait_for("grant.refresh_token", 2)

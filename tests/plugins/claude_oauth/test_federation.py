@@ -16,7 +16,7 @@ from freshkey._config.configuration import Configuration
 from freshkey._http.messages import form
 from freshkey.errors import ConfigurationError, OutcomeUnknown, ProtocolError, ProviderRefused, TransientError
 from freshkey.events import Event, Renewed
-from freshkey.model.interaction import Nobody
+from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
 from freshkey.testing import AuthorizationServer
@@ -64,7 +64,7 @@ def profile(make_profile: MakeProfile) -> Profile:
 
 
 def take(profile: Profile, source: Source) -> ClaudeToken:
-    found = provider.acquire(profile=profile, source=source, ask=Nobody("me"))
+    found = provider.acquire(profile=profile, source=source, interaction=NonInteractive("me"))
     assert isinstance(found, ClaudeToken)
     return found
 
@@ -160,11 +160,11 @@ def test_it_is_read_anew_each_time(
 @pytest.mark.usefixtures("environment")
 def test_a_look_names_rule_and_place_and_reads_nothing(profile: Profile, source: Source, environment: Path) -> None:
     environment.unlink()
-    sighting = source.look(profile)
-    assert sighting is not None
-    assert (sighting.kind, sighting.last_four) == ("workload identity", None)
-    assert "fdrl_1" in sighting.origin
-    assert str(environment) in sighting.origin
+    detected = source.detect(profile)
+    assert detected is not None
+    assert (detected.kind, detected.last_four) == ("workload identity", None)
+    assert "fdrl_1" in detected.origin
+    assert str(environment) in detected.origin
 
 
 @pytest.mark.usefixtures("environment")
@@ -175,7 +175,7 @@ def test_without_one_of_three_nothing_is_there(
     profile: Profile, source: Source, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     monkeypatch.setenv(missing, "")
-    assert source.look(profile) is None
+    assert source.detect(profile) is None
     with pytest.raises(ConfigurationError, match=r"is not set up: .* Set ANTHROPIC_FEDERATION_RULE_ID"):
         take(profile, source)
 

@@ -12,9 +12,9 @@ from attrs import frozen
 import freshkey_claude_oauth as provider
 from freshkey._secret_input import file_descriptor
 from freshkey.errors import ConfigurationError, LoginRequired
-from freshkey.model.interaction import Nobody
+from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
-from freshkey.model.source import Sighting, Source
+from freshkey.model.source import Detected, Source
 from freshkey.secret import Secret
 from freshkey_claude_oauth.description import description
 from freshkey_claude_oauth.formats import ClaudeApiKey, ClaudeAuthToken, ClaudeToken
@@ -39,12 +39,12 @@ def source(source_id: str) -> Source:
 def test_a_look_tells_kind_origin_and_last_four(
     profile: Profile, monkeypatch: pytest.MonkeyPatch, source_id: str, variable: str, kind: type
 ) -> None:
-    assert source(source_id).look(profile) is None
+    assert source(source_id).detect(profile) is None
     monkeypatch.setenv(variable, CANARY)
-    sighting = source(source_id).look(profile)
-    assert isinstance(sighting, Sighting)
-    assert (sighting.origin, sighting.last_four) == (f"environment variable {variable}", "9a7e")
-    assert CANARY not in repr(sighting)
+    detected = source(source_id).detect(profile)
+    assert isinstance(detected, Detected)
+    assert (detected.origin, detected.last_four) == (f"environment variable {variable}", "9a7e")
+    assert CANARY not in repr(detected)
 
 
 @pytest.mark.parametrize(("source_id", "variable", "kind"), VARIABLES)
@@ -56,7 +56,7 @@ def test_it_is_taken_as_it_is(
     kind: type[ClaudeApiKey | ClaudeAuthToken | ClaudeToken],
 ) -> None:
     monkeypatch.setenv(variable, CANARY + "\n")
-    credential = provider.acquire(profile=profile, source=source(source_id), ask=Nobody("me"))
+    credential = provider.acquire(profile=profile, source=source(source_id), interaction=NonInteractive("me"))
     assert type(credential) is kind
     assert credential.token == Secret(CANARY)
     assert (credential.source, credential.lifetime) == (source_id, None)
@@ -66,18 +66,18 @@ def test_it_is_taken_as_it_is(
 @pytest.mark.parametrize(("source_id", "variable", "kind"), VARIABLES)
 def test_without_it_a_person_must_act(profile: Profile, source_id: str, variable: str, kind: type) -> None:
     with pytest.raises(LoginRequired, match=f"Set {variable}"):
-        provider.acquire(profile=profile, source=source(source_id), ask=Nobody("me"))
+        provider.acquire(profile=profile, source=source(source_id), interaction=NonInteractive("me"))
 
 
 def test_an_empty_variable_counts_as_unset(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "")
-    assert source("api-key").look(profile) is None
+    assert source("api-key").detect(profile) is None
 
 
 def test_a_broken_value_is_named_and_not_quoted(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", f"{CANARY} x")
     with pytest.raises(ConfigurationError, match="ANTHROPIC_API_KEY") as caught:
-        source("api-key").look(profile)
+        source("api-key").detect(profile)
     assert CANARY not in str(caught.value)
 
 
@@ -85,7 +85,9 @@ def test_each_kind_is_sent_with_the_headers_that_it_needs(profile: Profile, monk
     sent = {}
     for source_id, variable, _ in VARIABLES:
         monkeypatch.setenv(variable, CANARY)
-        sent[source_id] = provider.acquire(profile=profile, source=source(source_id), ask=Nobody("me")).headers()
+        sent[source_id] = provider.acquire(
+            profile=profile, source=source(source_id), interaction=NonInteractive("me")
+        ).headers()
     assert sent == {
         "auth-token": {"Authorization": f"Bearer {CANARY}"},
         "api-key": {"x-api-key": CANARY},
@@ -147,13 +149,13 @@ def test_a_descriptor_is_named_by_setting_or_variable(
 ) -> None:
     profile = make_profile(**({place.setting: descriptor} if by_setting else {}))
     monkeypatch.setenv(place.variable, "987" if by_setting else str(descriptor))
-    sighting = place.source.look(profile)
-    assert sighting is not None
-    assert sighting.origin == f"file descriptor {descriptor}"
+    detected = place.source.detect(profile)
+    assert detected is not None
+    assert detected.origin == f"file descriptor {descriptor}"
     for _ in range(2):
-        credential = provider.acquire(profile=profile, source=place.source, ask=Nobody("me"))
+        credential = provider.acquire(profile=profile, source=place.source, interaction=NonInteractive("me"))
         assert (type(credential), credential.token) == (place.kind, Secret(CANARY))
-    assert place.source.look(profile) == sighting
+    assert place.source.detect(profile) == detected
 
 
 @pipes
@@ -161,12 +163,12 @@ def test_where_none_was_handed_over_there_is_nothing(
     profile: Profile, monkeypatch: pytest.MonkeyPatch, place: Place
 ) -> None:
     with pytest.raises(LoginRequired, match=f"Set {place.setting} or {place.variable}"):
-        provider.acquire(profile=profile, source=place.source, ask=Nobody("me"))
+        provider.acquire(profile=profile, source=place.source, interaction=NonInteractive("me"))
     monkeypatch.setenv(place.variable, "")
-    assert place.source.look(profile) is None
+    assert place.source.detect(profile) is None
     # A child of a child inherits the variable, and not the descriptor.
     monkeypatch.setenv(place.variable, "987")
-    assert place.source.look(profile) is None
+    assert place.source.detect(profile) is None
 
 
 @pipes
@@ -174,4 +176,4 @@ def test_where_none_was_handed_over_there_is_nothing(
 def test_a_variable_that_is_no_number_is_a_fault(profile: Profile, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR", value)
     with pytest.raises(ConfigurationError, match=r"^me: CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR must be the number"):
-        source("api-key-fd").look(profile)
+        source("api-key-fd").detect(profile)

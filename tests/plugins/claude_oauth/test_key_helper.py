@@ -18,7 +18,7 @@ from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError, Pr
 from freshkey.hooks import hookimpl
 from freshkey.model.credential import Credential
 from freshkey.model.description import Description, Inspection
-from freshkey.model.interaction import Interaction, Quiet, Reporter
+from freshkey.model.interaction import Interaction, LoggingReporter, Reporter
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
 from freshkey.testing import ManualClock
@@ -62,12 +62,12 @@ class AtOurTime:
         return provider.describe(profile=profile, credential=credential)
 
     @hookimpl
-    def acquire(self, profile: Profile, source: Source, ask: Interaction) -> Credential:
-        return acquire(profile, source, ask, clock=self.clock)
+    def acquire(self, profile: Profile, source: Source, interaction: Interaction) -> Credential:
+        return acquire(profile, source, interaction, clock=self.clock)
 
     @hookimpl
-    def refresh(self, profile: Profile, credential: Credential, report: Reporter) -> Credential:
-        return provider.refresh(profile=profile, credential=credential, report=report)
+    def refresh(self, profile: Profile, credential: Credential, reporter: Reporter) -> Credential:
+        return provider.refresh(profile=profile, credential=credential, reporter=reporter)
 
 
 class World:
@@ -79,13 +79,13 @@ class World:
         self.clock = ManualClock()
         self.keepers: list[Keeper] = []
 
-    def keeper(self, report: Quiet | None = None, /, **settings: object) -> Keeper:
+    def keeper(self, reporter: LoggingReporter | None = None, /, **settings: object) -> Keeper:
         table = {"provider": "claude_oauth", "store": "memory", "api_key_helper": [str(self.helper.path)]}
         keeper = Keeper(
             configuration=Configuration.of({"me": table | settings}, state_dir=self.directory),
             clock=self.clock,
             providers={"claude_oauth": AtOurTime(self.clock)},
-            report=report,
+            reporter=reporter,
             random=lambda: 0.0,
         )
         self.keepers.append(keeper)
@@ -188,7 +188,7 @@ def test_a_slow_one_is_told_of(world: World, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("freshkey._commands.helper.SLOW", 0.05)
     notices: list[str] = []
 
-    class Ear(Quiet):
+    class Ear(LoggingReporter):
         def notice(self, message: str) -> None:
             notices.append(message)
 

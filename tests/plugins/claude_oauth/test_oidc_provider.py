@@ -13,10 +13,10 @@ from freshkey.clock import SystemClock
 from freshkey.errors import LoginRequired, OutcomeUnknown, TransientError
 from freshkey.model.credential import Credential
 from freshkey.model.description import Inspection, Validity
-from freshkey.model.interaction import Quiet
+from freshkey.model.interaction import LoggingReporter
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
-from freshkey.testing import ScriptedPerson
+from freshkey.testing import ScriptedUser
 from freshkey_claude_oauth.formats import ClaudeToken
 from freshkey_claude_oauth.renewal import revoke
 from freshkey_claude_oauth.signin import sign_in as start_sign_in
@@ -50,15 +50,15 @@ def chosen(oidc: OidcServer, make_profile: MakeProfile) -> Profile:
     return profile_at(oidc, make_profile)
 
 
-def acquire(profile: Profile, source: Source, person: ScriptedPerson) -> ClaudeToken:
-    with person:
-        token = provider.acquire(profile=profile, source=source, ask=person)
+def acquire(profile: Profile, source: Source, user: ScriptedUser) -> ClaudeToken:
+    with user:
+        token = provider.acquire(profile=profile, source=source, interaction=user)
     assert isinstance(token, ClaudeToken)
     return token
 
 
 def refresh(profile: Profile, token: Credential) -> ClaudeToken:
-    newer = provider.refresh(profile=profile, credential=token, report=Quiet())
+    newer = provider.refresh(profile=profile, credential=token, reporter=LoggingReporter())
     assert isinstance(newer, ClaudeToken)
     return newer
 
@@ -71,7 +71,7 @@ def validity(profile: Profile, token: Credential) -> Validity:
 
 @pytest.fixture
 def token(chosen: Profile, oauth: Source) -> ClaudeToken:
-    return acquire(chosen, oauth, ScriptedPerson(browser=sign_in))
+    return acquire(chosen, oauth, ScriptedUser(browser=sign_in))
 
 
 def test_the_endpoints_come_from_its_metadata(oidc: OidcServer, token: ClaudeToken) -> None:
@@ -85,12 +85,12 @@ def test_the_endpoints_come_from_its_metadata(oidc: OidcServer, token: ClaudeTok
 def test_either_name_of_loopback_is_redirected_to(
     oidc: OidcServer, make_profile: MakeProfile, oauth: Source, host: str
 ) -> None:
-    acquire(profile_at(oidc, make_profile, redirect_host=host), oauth, ScriptedPerson(browser=sign_in))
+    acquire(profile_at(oidc, make_profile, redirect_host=host), oauth, ScriptedUser(browser=sign_in))
     assert oidc.count("grant.success", grant_type="authorization_code") == 1
 
 
 def test_the_address_the_browser_ended_at_is_pasted(oidc: OidcServer, chosen: Profile, oauth: Source) -> None:
-    token = acquire(chosen, oauth, ScriptedPerson(paste=lambda urls: authorize(urls[0])))
+    token = acquire(chosen, oauth, ScriptedUser(paste=lambda urls: authorize(urls[0])))
     assert validity(chosen, token) is Validity.VALID
 
 
@@ -103,16 +103,16 @@ class HastyClock(SystemClock):
 
 def test_a_sign_in_on_another_device(oidc: OidcServer, make_profile: MakeProfile) -> None:
     chosen = profile_at(oidc, make_profile, flow="device")
-    with ScriptedPerson(device=lambda code, address, _: approve_device(address, code)) as person:
-        token = start_sign_in(chosen, person, clock=HastyClock())
+    with ScriptedUser(device=lambda code, address, _: approve_device(address, code)) as user:
+        token = start_sign_in(chosen, user, clock=HastyClock())
     assert refresh(chosen, token).renewable
     assert oidc.count("grant.success", grant_type="urn:ietf:params:oauth:grant-type:device_code") == 1
 
 
 def test_a_person_who_declines(oidc: OidcServer, chosen: Profile, oauth: Source) -> None:
-    person = ScriptedPerson(browser=lambda url: sign_in(url, deny=True))
+    user = ScriptedUser(browser=lambda url: sign_in(url, deny=True))
     with pytest.raises(LoginRequired):
-        acquire(chosen, oauth, person)
+        acquire(chosen, oauth, user)
 
 
 def test_each_renewal_spends_one_refresh_token(oidc: OidcServer, chosen: Profile, token: ClaudeToken) -> None:

@@ -18,7 +18,7 @@ from freshkey._sources.explain import Explanation
 from freshkey._sources.precedence import Step
 from freshkey.errors import FreshkeyError
 from freshkey.model.credential import Credential
-from freshkey.testing import AuthorizationServer, ScriptedPerson
+from freshkey.testing import AuthorizationServer, ScriptedUser
 from freshkey.testing.browser import follow
 from freshkey_claude_oauth.description import description
 
@@ -57,14 +57,14 @@ class World:
         self.secrets: dict[str, str] = {}
         self.descriptors: list[int] = []
 
-    def keeper(self, *, bare: bool = False, ask: ScriptedPerson | None = None, **core: object) -> Keeper:
+    def keeper(self, *, bare: bool = False, interaction: ScriptedUser | None = None, **core: object) -> Keeper:
         """Return a keeper that has seen nothing yet, like that of a new process."""
         configuration = Configuration.of({"me": {**self.table, **core}}, state_dir=self.directory, default="me")
-        return Keeper(configuration=configuration, bare=bare, ask=ask)
+        return Keeper(configuration=configuration, bare=bare, interaction=interaction)
 
-    def sign_in(self, source: str, person: ScriptedPerson) -> None:
-        with self.keeper() as keeper, person:
-            token = keeper.login(source=source, ask=person).token
+    def sign_in(self, source: str, user: ScriptedUser) -> None:
+        with self.keeper() as keeper, user:
+            token = keeper.login(source=source, interaction=user).token
         assert token is not None
         self.secrets[source] = token.reveal()
 
@@ -138,12 +138,12 @@ def federation(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @arranges("stored-api-key")
 def stored_key(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.sign_in("stored-api-key", ScriptedPerson(paste="secret-of-stored-api-key"))
+    world.sign_in("stored-api-key", ScriptedUser(paste="secret-of-stored-api-key"))
 
 
 @arranges("oauth")
 def sign_in(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.sign_in("oauth", ScriptedPerson(browser=follow))
+    world.sign_in("oauth", ScriptedUser(browser=follow))
 
 
 @arranges("anthropic-active-profile")
@@ -209,7 +209,7 @@ def test_a_source_alone_wins(world: World, monkeypatch: pytest.MonkeyPatch, sour
     place = ORDER.index(source_id)
     assert [step.why for step in explanation.steps[:place]] == ["nothing there"] * place
     assert step(explanation, source_id).why == "the first that is there"
-    assert step(explanation, source_id).sighting is not None
+    assert step(explanation, source_id).detected is not None
     assert {step.why for step in explanation.steps[place + 1 :]} <= {f"{source_id!r} comes first"}
     assert not any(secret in repr(explanation) for secret in world.secrets.values())
 
@@ -276,13 +276,13 @@ def test_a_person_who_says_no_keeps_what_is_stored(world: World, monkeypatch: py
     for source_id in (kept, "api-key"):
         ARRANGE[source_id](world, monkeypatch)
     for _ in range(2):
-        person = ScriptedPerson(confirm=False)
-        with world.keeper(ask=person) as keeper:
+        user = ScriptedUser(confirm=False)
+        with world.keeper(interaction=user) as keeper:
             assert got(keeper, world) == kept
             explanation = keeper.explain()
         assert winners(explanation) == [kept]
         assert step(explanation, "api-key").why == "you said not to use it instead of the sign-in"
-    assert person.questions == []
+    assert user.questions == []
 
 
 def test_a_person_who_says_yes_is_asked_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,10 +290,10 @@ def test_a_person_who_says_yes_is_asked_once(world: World, monkeypatch: pytest.M
         ARRANGE[source_id](world, monkeypatch)
     asked = []
     for _ in range(2):
-        person = ScriptedPerson(confirm=True)
-        with world.keeper(ask=person) as keeper:
+        user = ScriptedUser(confirm=True)
+        with world.keeper(interaction=user) as keeper:
             assert got(keeper, world) == "api-key"
-        asked += person.questions
+        asked += user.questions
     assert len(asked) == 1
     assert "ANTHROPIC_API_KEY" in asked[0]
     assert world.secrets["api-key"] not in asked[0]

@@ -19,7 +19,7 @@ from freshkey.errors import (
     ProviderRefused,
     TransientError,
 )
-from freshkey.model.interaction import Quiet
+from freshkey.model.interaction import LoggingReporter
 from freshkey.model.profile import Profile
 from freshkey.secret import Secret
 from freshkey.testing import AuthorizationServer, ManualClock, Rotation
@@ -35,7 +35,7 @@ CANARY = "canary-5f1d0c9a7e"
 
 def test_the_hook_renews_and_rotates(server: AuthorizationServer, profile: Profile, signed_in: SignIn) -> None:
     old = signed_in()
-    new = provider.refresh(profile=profile, credential=old, report=Quiet())
+    new = provider.refresh(profile=profile, credential=old, reporter=LoggingReporter())
     assert isinstance(new, ClaudeToken)
     assert new.access_token != old.access_token
     assert new.refresh_token not in {None, old.refresh_token}

@@ -10,10 +10,10 @@ import pytest
 import freshkey_claude_oauth as provider
 from freshkey.errors import LoginRequired, ProviderRefused, TransientError
 from freshkey.model.identity import Identity
-from freshkey.model.interaction import Nobody
+from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
-from freshkey.testing import Account, AuthorizationServer, ManualClock, ScriptedPerson
+from freshkey.testing import Account, AuthorizationServer, ManualClock, ScriptedUser
 from freshkey.testing.browser import approve_device, copy_address, copy_code, follow
 from freshkey_claude_oauth import settings
 from freshkey_claude_oauth.formats import ClaudeToken
@@ -29,8 +29,8 @@ def bodies(server: AuthorizationServer, path: str) -> list[dict[str, list[str]]]
 
 
 def test_the_hook_signs_in_by_redirect(server: AuthorizationServer, profile: Profile, oauth: Source) -> None:
-    with ScriptedPerson(browser=follow) as person:
-        token = provider.acquire(profile=profile, source=oauth, ask=person)
+    with ScriptedUser(browser=follow) as user:
+        token = provider.acquire(profile=profile, source=oauth, interaction=user)
     assert isinstance(token, ClaudeToken)
     assert token.source == "oauth"
     assert token.renewable
@@ -41,9 +41,9 @@ def test_the_hook_signs_in_by_redirect(server: AuthorizationServer, profile: Pro
 
 
 def test_the_request_asks_for_what_is_documented(server: AuthorizationServer, profile: Profile) -> None:
-    with ScriptedPerson(browser=follow) as person:
-        sign_in(profile, person)
-    query = parse_qs(urlsplit(person.opened[0]).query)
+    with ScriptedUser(browser=follow) as user:
+        sign_in(profile, user)
+    query = parse_qs(urlsplit(user.opened[0]).query)
     assert query["scope"] == ["user:profile user:inference user:developer"]
     assert query["code_challenge_method"] == ["S256"]
     assert urlsplit(query["redirect_uri"][0]).hostname == "localhost"
@@ -54,8 +54,8 @@ def test_the_request_asks_for_what_is_documented(server: AuthorizationServer, pr
 
 
 def test_the_beta_header_stays_out_of_the_exchange(server: AuthorizationServer, profile: Profile) -> None:
-    with ScriptedPerson(browser=follow) as person:
-        sign_in(profile, person)
+    with ScriptedUser(browser=follow) as user:
+        sign_in(profile, user)
     sent = {asked.path: asked.headers.get("anthropic-beta") for asked in server.requests}
     assert sent["/v1/oauth/token"] is None
     assert sent["/api/oauth/profile"] == "oauth-2025-04-20"
@@ -71,9 +71,9 @@ def test_further_parameters_and_the_redirect_are_settings(
         redirect_host="127.0.0.1",
         redirect_path="/freshkey/claude",
     )
-    with ScriptedPerson(browser=follow) as person:
-        token = sign_in(chosen, person)
-    query = parse_qs(urlsplit(person.opened[0]).query)
+    with ScriptedUser(browser=follow) as user:
+        token = sign_in(chosen, user)
+    query = parse_qs(urlsplit(user.opened[0]).query)
     assert query["workspace_id"] == ["w-1"]
     assert urlsplit(query["redirect_uri"][0]).path == "/freshkey/claude"
     assert urlsplit(query["redirect_uri"][0]).hostname == "127.0.0.1"
@@ -82,38 +82,38 @@ def test_further_parameters_and_the_redirect_are_settings(
 
 def test_a_code_is_pasted_from_the_page_that_shows_it(server: AuthorizationServer, make_profile: MakeProfile) -> None:
     chosen = make_profile(**server.settings(), paste_redirect_url=server.urls.paste)
-    with ScriptedPerson(paste=copy_code) as person:
-        token = sign_in(chosen, person)
+    with ScriptedUser(paste=copy_code) as user:
+        token = sign_in(chosen, user)
     assert token.identity.email == server.account.email
     # The redirect address of the way that won is the one that is exchanged.
     assert bodies(server, "/v1/oauth/token")[0]["redirect_uri"] == [server.urls.paste]
 
 
 def test_the_address_the_browser_ended_at_can_be_pasted(server: AuthorizationServer, profile: Profile) -> None:
-    with ScriptedPerson(paste=copy_address) as person:
-        assert sign_in(profile, person).identity.email == server.account.email
+    with ScriptedUser(paste=copy_address) as user:
+        assert sign_in(profile, user).identity.email == server.account.email
 
 
 def test_codes_are_written_as_json_where_that_is_set(server: AuthorizationServer, make_profile: MakeProfile) -> None:
-    with ScriptedPerson(browser=follow) as person:
-        sign_in(make_profile(**server.settings(), encoding="json"), person)
+    with ScriptedUser(browser=follow) as user:
+        sign_in(make_profile(**server.settings(), encoding="json"), user)
     asked = next(asked for asked in server.requests if asked.path == "/v1/oauth/token")
     assert asked.headers["content-type"] == "application/json"
 
 
 def test_a_device_sign_in(server: AuthorizationServer, make_profile: MakeProfile) -> None:
     chosen = make_profile(**server.settings(), flow="device")
-    with ScriptedPerson(device=approve_device) as person:
-        token = sign_in(chosen, person)
+    with ScriptedUser(device=approve_device) as user:
+        token = sign_in(chosen, user)
     assert token.identity.plan == "max"
-    assert person.device_codes[0][1] == server.urls.device_page
+    assert user.device_codes[0][1] == server.urls.device_page
     assert server.count("grant.device_code") == 1
 
 
 def test_issuer_metadata_replace_the_addresses(server: AuthorizationServer, make_profile: MakeProfile) -> None:
     chosen = make_profile(client_id=server.client_id, issuer=server.urls.issuer, allow_insecure_loopback=True)
-    with ScriptedPerson(browser=follow) as person:
-        token = sign_in(chosen, person)
+    with ScriptedUser(browser=follow) as user:
+        token = sign_in(chosen, user)
     assert (token.issuer, token.token_endpoint) == (server.urls.issuer, server.urls.token)
 
 
@@ -121,8 +121,8 @@ def test_issuer_metadata_replace_the_addresses(server: AuthorizationServer, make
 
 
 def test_account_organisation_plan_and_tier_are_known(server: AuthorizationServer, profile: Profile) -> None:
-    with ScriptedPerson(browser=follow) as person:
-        token = sign_in(profile, person)
+    with ScriptedUser(browser=follow) as user:
+        token = sign_in(profile, user)
     ada = server.account
     assert token.identity == Identity(
         account=ada.id,
@@ -152,26 +152,26 @@ def test_a_failing_profile_call_does_not_fail_the_sign_in(
     server: AuthorizationServer, profile: Profile, fault: Callable[[AuthorizationServer], None]
 ) -> None:
     fault(server)
-    with ScriptedPerson(browser=follow) as person:
-        token = sign_in(profile, person)
+    with ScriptedUser(browser=follow) as user:
+        token = sign_in(profile, user)
     assert token.identity.email == server.account.email
     assert token.identity.plan is None
-    assert any("plan is not known" in notice for notice in person.notices)
+    assert any("plan is not known" in notice for notice in user.notices)
 
 
 def test_a_missing_scope_for_the_profile_does_not_fail_the_sign_in(
     server: AuthorizationServer, make_profile: MakeProfile
 ) -> None:
-    with ScriptedPerson(browser=follow) as person:
-        token = sign_in(make_profile(**server.settings(), scopes=("user:inference",)), person)
+    with ScriptedUser(browser=follow) as user:
+        token = sign_in(make_profile(**server.settings(), scopes=("user:inference",)), user)
     assert token.identity.organization_name == server.account.organization
-    assert any("403" in notice for notice in person.notices)
+    assert any("403" in notice for notice in user.notices)
 
 
 def test_the_account_that_approves_is_the_one_that_is_named(server: AuthorizationServer, profile: Profile) -> None:
     server.account = Account(email="bob@example.com", id="b-1", plan="team")
-    with ScriptedPerson(browser=follow) as person:
-        identity = sign_in(profile, person).identity
+    with ScriptedUser(browser=follow) as user:
+        identity = sign_in(profile, user).identity
     assert (identity.email, identity.account, identity.plan) == ("bob@example.com", "b-1", "team")
 
 
@@ -183,27 +183,29 @@ def test_without_a_person_it_fails_at_once(
     server: AuthorizationServer, make_profile: MakeProfile, oauth: Source, flow: str
 ) -> None:
     with pytest.raises(LoginRequired, match="freshkey login me"):
-        provider.acquire(profile=make_profile(**server.settings(), flow=flow), source=oauth, ask=Nobody("me"))
+        provider.acquire(
+            profile=make_profile(**server.settings(), flow=flow), source=oauth, interaction=NonInteractive("me")
+        )
     assert server.count("authorization.approved") == 0
 
 
 @pytest.mark.parametrize("client_id", [None, ""])
 def test_without_a_client_id_it_says_where_to_write_one(make_profile: MakeProfile, client_id: str | None) -> None:
     with pytest.raises(ProviderRefused, match=r"client_id = .* under \[profiles\.me\] in config\.toml"):
-        sign_in(make_profile(client_id=client_id), Nobody("me"))
+        sign_in(make_profile(client_id=client_id), NonInteractive("me"))
 
 
 def test_a_person_who_declines(server: AuthorizationServer, profile: Profile) -> None:
     server.policy.consent = "deny"
-    person = ScriptedPerson(browser=follow)
-    with person, pytest.raises(LoginRequired):
-        sign_in(profile, person)
+    user = ScriptedUser(browser=follow)
+    with user, pytest.raises(LoginRequired):
+        sign_in(profile, user)
 
 
 def test_an_unknown_client_is_refused_for_good(server: AuthorizationServer, make_profile: MakeProfile) -> None:
     chosen = make_profile(**{**server.settings(), "client_id": "somebody", "flow": "device"})
     with pytest.raises(ProviderRefused, match="invalid_client"):
-        sign_in(chosen, ScriptedPerson())
+        sign_in(chosen, ScriptedUser())
 
 
 @pytest.mark.parametrize(
@@ -218,27 +220,27 @@ def test_metadata_that_cannot_be_had_ask_nobody(
         server.next_response(*answer, endpoint="metadata")
     chosen = make_profile(client_id=server.client_id, issuer=server.urls.issuer, allow_insecure_loopback=True)
     with pytest.raises(error):
-        sign_in(chosen, ScriptedPerson())
+        sign_in(chosen, ScriptedUser())
 
 
 def test_lost_metadata_are_transient(server: AuthorizationServer, make_profile: MakeProfile) -> None:
     server.drop_next_request(endpoint="metadata")
     chosen = make_profile(client_id=server.client_id, issuer=server.urls.issuer, allow_insecure_loopback=True)
     with pytest.raises(TransientError, match="metadata of 127"):
-        sign_in(chosen, ScriptedPerson())
+        sign_in(chosen, ScriptedUser())
 
 
 def test_metadata_of_another_issuer_are_refused(server: AuthorizationServer, make_profile: MakeProfile) -> None:
     issuer = server.urls.issuer.replace("127.0.0.1", "localhost")
     chosen = make_profile(client_id=server.client_id, issuer=issuer, allow_insecure_loopback=True)
     with pytest.raises(ProviderRefused, match="another issuer"):
-        sign_in(chosen, ScriptedPerson())
+        sign_in(chosen, ScriptedUser())
 
 
 def test_a_token_that_is_no_bearer_token_is_refused(server: AuthorizationServer, profile: Profile) -> None:
     server.next_response(200, '{"access_token": "at", "token_type": "DPoP", "expires_in": 60}')
-    with ScriptedPerson(browser=follow) as person, pytest.raises(ProviderRefused, match="DPoP"):
-        sign_in(profile, person)
+    with ScriptedUser(browser=follow) as user, pytest.raises(ProviderRefused, match="DPoP"):
+        sign_in(profile, user)
 
 
 def test_a_token_without_an_end_gets_a_short_one(
@@ -246,8 +248,8 @@ def test_a_token_without_an_end_gets_a_short_one(
 ) -> None:
     server.next_response(200, '{"access_token": "at-only"}')
     server.fail_with(401, endpoint="profile")
-    with ScriptedPerson(browser=follow) as person:
-        token = sign_in(profile, person, clock=clock)
+    with ScriptedUser(browser=follow) as user:
+        token = sign_in(profile, user, clock=clock)
     assert token.lifetime == DEFAULT_LIFETIME
     assert token.scopes == settings.SCOPES
     assert token.obtained == clock.now()

@@ -11,9 +11,9 @@ import freshkey_claude_oauth as provider
 from freshkey import Configuration, Keeper
 from freshkey._commands.helper import LONGEST_LINE
 from freshkey.errors import LoginRequired, ProviderRefused
-from freshkey.model.interaction import Nobody
+from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
-from freshkey.testing import ManualClock, ScriptedPerson
+from freshkey.testing import ManualClock, ScriptedUser
 from freshkey.testing.leaks import assert_no_secret
 from freshkey_claude_oauth.description import description
 from freshkey_claude_oauth.formats import ClaudeApiKey
@@ -44,9 +44,9 @@ def make_keeper(tmp_path: Path, clock: ManualClock) -> MakeKeeper:
 
 def test_it_is_asked_for_kept_used_and_removed(make_keeper: MakeKeeper) -> None:
     with make_keeper() as keeper:
-        person = ScriptedPerson(paste=KEY)
-        keeper.login("me", source="stored-api-key", ask=person)
-        assert person.prompts == ["Paste the API key of the Claude Console:"]
+        user = ScriptedUser(paste=KEY)
+        keeper.login("me", source="stored-api-key", interaction=user)
+        assert user.prompts == ["Paste the API key of the Claude Console:"]
     with make_keeper() as another:
         assert another.get("me").headers() == {"x-api-key": KEY}
         status = another.status("me")
@@ -58,7 +58,7 @@ def test_it_is_asked_for_kept_used_and_removed(make_keeper: MakeKeeper) -> None:
 
 def test_one_that_is_refused_needs_a_person(make_keeper: MakeKeeper, clock: ManualClock) -> None:
     with make_keeper() as keeper:
-        keeper.login("me", source="stored-api-key", ask=ScriptedPerson(paste=KEY))
+        keeper.login("me", source="stored-api-key", interaction=ScriptedUser(paste=KEY))
         clock.advance(31)
         with pytest.raises(LoginRequired, match="Run: freshkey login me"):
             keeper.get("me", refused=keeper.get("me"))
@@ -73,7 +73,7 @@ def test_what_cannot_be_a_key_is_refused_unquoted(make_profile: Callable[..., Pr
     source = description(None).source("stored-api-key")
     assert source is not None
     with pytest.raises(ProviderRefused, match="cannot be an API key") as error:
-        provider.acquire(profile=make_profile(), source=source, ask=ScriptedPerson(paste=entered))
+        provider.acquire(profile=make_profile(), source=source, interaction=ScriptedUser(paste=entered))
     assert_no_secret(repr(error.value), [entered], "the error")
 
 
@@ -81,16 +81,16 @@ def test_nothing_entered_keeps_nothing(make_profile: Callable[..., Profile]) -> 
     source = description(None).source("stored-api-key")
     assert source is not None
     with pytest.raises(LoginRequired, match=r"no API key was entered. Run: freshkey login me --api-key"):
-        provider.acquire(profile=make_profile(), source=source, ask=ScriptedPerson(paste=""))
+        provider.acquire(profile=make_profile(), source=source, interaction=ScriptedUser(paste=""))
     with pytest.raises(LoginRequired, match="nobody is signed in"):
-        provider.acquire(profile=make_profile(), source=source, ask=Nobody("me"))
+        provider.acquire(profile=make_profile(), source=source, interaction=NonInteractive("me"))
 
 
 def test_it_is_a_key_and_says_where_it_came_from(make_profile: Callable[..., Profile]) -> None:
     source = description(None).source("stored-api-key")
     assert source is not None
     assert (source.owned, source.interactive, source.pasted) == (True, True, True)
-    credential = provider.acquire(profile=make_profile(), source=source, ask=ScriptedPerson(paste=KEY))
+    credential = provider.acquire(profile=make_profile(), source=source, interaction=ScriptedUser(paste=KEY))
     assert isinstance(credential, ClaudeApiKey)
     assert (credential.source, credential.lifetime) == ("stored-api-key", None)
     assert KEY not in repr(credential)

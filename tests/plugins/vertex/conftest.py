@@ -12,9 +12,9 @@ import pytest
 
 from freshkey import Configuration, Keeper
 from freshkey.model.credential import Credential
-from freshkey.model.interaction import Interaction, Nobody
+from freshkey.model.interaction import Interaction, NonInteractive
 from freshkey.model.profile import Profile
-from freshkey.testing import ManualClock, ScriptedPerson
+from freshkey.testing import ManualClock, ScriptedUser
 from freshkey.testing.browser import follow
 from freshkey_vertex import given, metadata
 from freshkey_vertex.description import description
@@ -87,18 +87,18 @@ def _secret() -> object:
 def take() -> Take:
     """Acquire from a source by its id."""
 
-    def run(profile: Profile, source_id: str, ask: Interaction | None = None, **more: Any) -> Credential:
+    def run(profile: Profile, source_id: str, interaction: Interaction | None = None, **more: Any) -> Credential:
         source = description(profile).source(source_id)
         assert source is not None
-        return acquire(profile, source, ask or Nobody(profile.name), **more)
+        return acquire(profile, source, interaction or NonInteractive(profile.name), **more)
 
     return run  # type: ignore[return-value]  # of this provider
 
 
 @pytest.fixture
 def signed_in_now(make_profile: MakeProfile) -> GoogleCredential:
-    with ScriptedPerson(browser=follow) as person:
-        return sign_in(make_profile(client_id=CLIENT_ID), person)
+    with ScriptedUser(browser=follow) as user:
+        return sign_in(make_profile(client_id=CLIENT_ID), user)
 
 
 @pytest.fixture

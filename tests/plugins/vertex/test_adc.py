@@ -16,10 +16,10 @@ from freshkey import Keeper
 from freshkey._commands.command import Command
 from freshkey.clock import SYSTEM
 from freshkey.errors import LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
-from freshkey.model.interaction import Nobody
+from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
 from freshkey.testing import ManualClock
-from freshkey_vertex.adc import look
+from freshkey_vertex.adc import detect
 from freshkey_vertex.description import description
 from freshkey_vertex.files import Unloadable, gcloud_path
 from freshkey_vertex.formats import GoogleCredential
@@ -50,7 +50,7 @@ def runs(tmp_path: Path) -> int:
 
 def test_without_files_there_is_nothing(make_profile: MakeProfile) -> None:
     profile = make_profile()
-    assert [look(one, profile) for one in ("credentials-file", "adc-file", "adc-gcloud")] == [None] * 3
+    assert [detect(one, profile) for one in ("credentials-file", "adc-file", "adc-gcloud")] == [None] * 3
 
 
 def test_each_file_is_seen_with_what_named_it(
@@ -60,7 +60,7 @@ def test_each_file_is_seen_with_what_named_it(
     gcloud = write_file("{}", GCLOUD)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
     profile = make_profile(credentials_file=path)
-    seen = [look(one, profile) for one in ("credentials-file", "adc-file", "adc-gcloud")]
+    seen = [detect(one, profile) for one in ("credentials-file", "adc-file", "adc-gcloud")]
     assert [one.origin for one in seen if one] == [
         f"{path} (setting credentials_file)",
         f"{path} (environment variable GOOGLE_APPLICATION_CREDENTIALS)",
@@ -79,7 +79,7 @@ def test_a_folder_of_gcloud_that_cannot_be_looked_into_holds_nothing(
     make_profile: MakeProfile, monkeypatch: pytest.MonkeyPatch, folder: str
 ) -> None:
     monkeypatch.setenv("CLOUDSDK_CONFIG", folder)
-    assert look("adc-gcloud", make_profile()) is None
+    assert detect("adc-gcloud", make_profile()) is None
 
 
 def test_a_user_without_a_home_has_no_gcloud(
@@ -87,7 +87,7 @@ def test_a_user_without_a_home_has_no_gcloud(
 ) -> None:
     monkeypatch.delenv("CLOUDSDK_CONFIG")
     monkeypatch.setattr(Path, "home", classmethod(_no_home))
-    assert look("adc-gcloud", make_profile()) is None
+    assert detect("adc-gcloud", make_profile()) is None
     with pytest.raises(LoginRequired, match="no credentials file is named"):
         take(make_profile(), "adc-gcloud")
 
@@ -123,7 +123,7 @@ def test_a_profile_with_a_client_of_its_own_is_signed_in_to(
     own = make_profile(client_id="mine")
 
     def seen(profile: Profile) -> list[str]:
-        return [source.id for source in description(profile).sources if source.look(profile)]
+        return [source.id for source in description(profile).sources if source.detect(profile)]
 
     assert seen(own) == []
     assert seen(make_profile(client_id=None)) == ["adc-file", "adc-gcloud", "metadata"]
@@ -343,7 +343,7 @@ def test_an_expired_sign_in_is_renewed_by_the_command(
     file = write_file(cloud.authorized_user(refresh_token="1//expired"), GCLOUD)
     again = command(tmp_path, f"open({str(file)!r}, 'w').write(open({str(good)!r}).read())", "print('Visit X')")
     heard = Heard()
-    credential = take(make_profile(auth_refresh=again), "adc-gcloud", Nobody("work", heard))
+    credential = take(make_profile(auth_refresh=again), "adc-gcloud", NonInteractive("work", heard))
     assert cloud.tokens[credential.access_token.reveal()].whose == "ada@example.com"
     assert heard.lines == ["Visit X"]
     assert runs(tmp_path) == 1
@@ -361,7 +361,7 @@ def test_a_file_that_is_missing_is_made_by_the_command(
         f"open({str(file)!r}, 'w').write(open({str(good)!r}).read())",
     )
     profile = make_profile(auth_refresh=again)
-    seen = look("adc-gcloud", profile)
+    seen = detect("adc-gcloud", profile)
     assert seen is not None
     assert seen.origin.startswith("auth_refresh (python")
     assert take(profile, "adc-gcloud").kind == "user"
@@ -400,7 +400,7 @@ def test_nothing_is_run_when_nobody_waits(
     cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take, tmp_path: Path
 ) -> None:
     write_file("{}", GCLOUD)
-    timer = Nobody("work", attended=False)
+    timer = NonInteractive("work", attended=False)
     with pytest.raises(Unloadable):
         take(make_profile(auth_refresh=command(tmp_path)), "adc-gcloud", timer)
     assert runs(tmp_path) == 0

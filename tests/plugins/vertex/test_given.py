@@ -26,7 +26,7 @@ def test_a_token_is_used_as_it_is(
 ) -> None:
     monkeypatch.setenv(variable.name, "ya29.canary-of-the-environment\n")
     profile = make_profile(region="global")
-    seen = variable.look(profile)
+    seen = variable.detect(profile)
     assert seen is not None
     assert (seen.origin, seen.last_four) == (f"environment variable {variable.name}", "ment")
     credential = take(profile, variable.id)
@@ -40,7 +40,7 @@ def test_an_empty_variable_is_none(
     make_profile: MakeProfile, take: Take, monkeypatch: pytest.MonkeyPatch, variable: Variable
 ) -> None:
     monkeypatch.setenv(variable.name, "")
-    assert variable.look(make_profile()) is None
+    assert variable.detect(make_profile()) is None
     with pytest.raises(LoginRequired, match=f"{variable.name} is not set"):
         take(make_profile(), variable.id)
 

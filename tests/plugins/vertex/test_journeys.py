@@ -248,13 +248,13 @@ def test_a_hundred_threads_and_one_expired_credential_are_one_refresh(
     cloud.lifetime, cloud.delay = 3600, 0.5
     answers: list[Credential] = []
 
-    def ask() -> None:
+    def interaction() -> None:
         answers.append(one.get("work"))
 
     while not first.expired():
         time.sleep(0.02)
 
-    threads = [threading.Thread(target=ask) for _ in range(100)]
+    threads = [threading.Thread(target=interaction) for _ in range(100)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -105,23 +105,23 @@ def impostor(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Impostor]]:
 
 
 def test_nobody_says_so(make_profile: MakeProfile) -> None:
-    assert metadata.look(make_profile()) is None
+    assert metadata.detect(make_profile()) is None
 
 
 @pytest.mark.parametrize("name", metadata.VARIABLES)
 def test_the_environment_says_so(make_profile: MakeProfile, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "somewhere")
-    seen = metadata.look(make_profile())
+    seen = metadata.detect(make_profile())
     assert seen is not None
     assert seen.origin == f"metadata server (environment variable {name})"
-    assert metadata.look(make_profile(on_google_cloud=False)) is None
+    assert metadata.detect(make_profile(on_google_cloud=False)) is None
     monkeypatch.setenv("NO_GCE_CHECK", "True")
-    assert metadata.look(make_profile()) is None
+    assert metadata.detect(make_profile()) is None
 
 
 def test_the_profile_says_so(make_profile: MakeProfile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_GCE_CHECK", "true")
-    seen = metadata.look(make_profile(on_google_cloud=True))
+    seen = metadata.detect(make_profile(on_google_cloud=True))
     assert seen is not None
     assert seen.origin == "metadata server (setting on_google_cloud)"
 

@@ -19,10 +19,10 @@ from freshkey import Keeper
 from freshkey._http.messages import form
 from freshkey.errors import ConfigurationError, LoginRequired, ProtocolError, ProviderRefused, TransientError
 from freshkey.model.credential import ApiKey
-from freshkey.model.interaction import Nobody
+from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
 from freshkey.secret import Secret
-from freshkey.testing import ManualClock, ScriptedPerson
+from freshkey.testing import ManualClock, ScriptedUser
 from freshkey.testing.browser import follow
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.signin import renew, revoke, sign_in
@@ -39,8 +39,8 @@ def make_profile(make_profile: MakeProfile) -> MakeProfile:
 
 
 def signed_in(profile: Profile, **more: Any) -> GoogleCredential:
-    with ScriptedPerson(browser=follow) as person:
-        return sign_in(profile, person, **more)
+    with ScriptedUser(browser=follow) as user:
+        return sign_in(profile, user, **more)
 
 
 def test_a_person_signs_in(cloud: GoogleCloud, make_profile: MakeProfile, clock: ManualClock) -> None:
@@ -50,8 +50,8 @@ def test_a_person_signs_in(cloud: GoogleCloud, make_profile: MakeProfile, clock:
         opened.append(url)
         return follow(url)
 
-    with ScriptedPerson(browser=browser) as person:
-        credential = sign_in(make_profile(region="europe-west1"), person, clock=clock)
+    with ScriptedUser(browser=browser) as user:
+        credential = sign_in(make_profile(region="europe-west1"), user, clock=clock)
     asked = parse_qs(urlsplit(opened[0]).query)
     assert asked["client_id"] == [CLIENT_ID]
     assert asked["access_type"] == ["offline"]
@@ -73,18 +73,18 @@ def test_a_person_signs_in(cloud: GoogleCloud, make_profile: MakeProfile, clock:
 
 def test_a_client_of_your_own_is_needed(make_profile: MakeProfile) -> None:
     with pytest.raises(ProviderRefused, match=r"none is set\. Write client_id = .* under \[profiles\.work\]"):
-        sign_in(make_profile(client_id=None), Nobody("work"))
+        sign_in(make_profile(client_id=None), NonInteractive("work"))
 
 
 def test_a_project_is_needed_before_anybody_is_asked(make_profile: MakeProfile) -> None:
     with pytest.raises(ConfigurationError, match="no Google Cloud project"):
-        sign_in(make_profile(project=None), Nobody("work"))
+        sign_in(make_profile(project=None), NonInteractive("work"))
 
 
 def test_without_a_refresh_token_the_person_is_told(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
     profile = make_profile(authorize_parameters={"access_type": "online"})
-    with ScriptedPerson(browser=follow) as person:
-        credential = sign_in(profile, person)
+    with ScriptedUser(browser=follow) as user:
+        credential = sign_in(profile, user)
     assert not credential.renewable
     with pytest.raises(LoginRequired, match=r"cannot be renewed: nothing came along.*freshkey login work"):
         renew(profile, credential)
@@ -204,8 +204,8 @@ def test_it_is_kept_renewed_and_ended_through_the_command_line(
 ) -> None:
     cloud.lifetime = 4
     one = keeper(client_id=CLIENT_ID, client_secret=CLIENT_SECRET)
-    with ScriptedPerson(browser=follow) as person:
-        first = one.login("work", ask=person)
+    with ScriptedUser(browser=follow) as user:
+        first = one.login("work", interaction=user)
     for _ in range(200):
         newer = one.get("work")
         if newer != first:

@@ -16,18 +16,18 @@ from typing import Final
 PATIENCE: Final = 60.0
 """Seconds that somebody gets to unlock a keychain, unless configuration says otherwise."""
 
-_somebody: ContextVar[bool] = ContextVar("freshkey_somebody", default=False)
+_user_present: ContextVar[bool] = ContextVar("freshkey_somebody", default=False)
 _shown = threading.Event()
 
 
 @contextmanager
-def somebody_there(*, there: bool = True) -> Iterator[None]:
+def user_present(*, there: bool = True) -> Iterator[None]:
     """Say that what is called in this context is on behalf of a person who sits in front of it."""
-    token = _somebody.set(there)
+    token = _user_present.set(there)
     try:
         yield
     finally:
-        _somebody.reset(token)
+        _user_present.reset(token)
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def shown() -> Iterator[None]:
 
 def expected() -> bool:
     """Tell whether it is worth waiting: a window is open, and in this context somebody is there."""
-    return _somebody.get() and _shown.is_set()
+    return _user_present.get() and _shown.is_set()
 
 
 def forget() -> None:

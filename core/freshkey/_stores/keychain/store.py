@@ -16,7 +16,7 @@ from freshkey._stores.keychain import prompts
 from freshkey._stores.keychain.backends import Backend, open_backend, tells_of_prompts
 from freshkey._stores.keychain.worker import SerialWorker
 from freshkey._stores.options import store_options, wrong_option
-from freshkey._stores.records.intent_file import Witness
+from freshkey._stores.records.intent_file import IntentFile
 from freshkey._stores.records.slots import SlottedStore
 from freshkey.errors import FreshkeyError, StoreUnavailable
 from freshkey.hooks import hookimpl
@@ -150,14 +150,14 @@ def store(profile: Profile) -> CredentialStore:
     """
     items = keychain_items(profile, service_prefix(profile), profile.name)
     lock = ProfileLock(profile.state_dir, file_name(profile.name))
-    witness = Witness(profile.state_dir, file_name(profile.name))
+    intent_file = IntentFile(profile.state_dir, file_name(profile.name))
     return SlottedStore(
         items,
         lock,
         when_idle=WORKER.when_idle,
         confirm=lock.confirm,
         outwait=lock.outwait,
-        witness=witness,
+        intent_file=intent_file,
         copy=items.copy,
     )
 

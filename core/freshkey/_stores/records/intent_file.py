@@ -17,7 +17,7 @@ from freshkey.errors import StoreError
 from freshkey.model.storage import Intent
 
 
-class Witness:
+class IntentFile:
     """Remembers the last intent of one profile.
 
     Args:

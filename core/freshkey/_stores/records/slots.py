@@ -19,7 +19,7 @@ from attrs import evolve
 
 from freshkey import _failpoints
 from freshkey._stores.records.chunks import MOST_ITEMS, Slot, intent_item, newest, read_slot, record_items
-from freshkey._stores.records.intent_file import Witness
+from freshkey._stores.records.intent_file import IntentFile
 from freshkey.errors import GenerationConflict, RecordUnreadable, StoreError, StoreUnavailable
 from freshkey.model.storage import Intent, Record, Snapshot
 
@@ -81,7 +81,7 @@ class SlottedStore:
         confirm: Raises `StoreBusy` if the lock was taken and does not exclude others any more.
         outwait: Called under the lock with what tells whether somebody seems to be at work, and with seconds to wait;
             raises `StoreBusy` if the lock does not exclude everybody yet.
-        witness: Keeps a copy of the intent where `items` may lose it while they replace it.
+        intent_file: Keeps a copy of the intent where `items` may lose it while they replace it.
         copy: Copies a string, corrupt or not, to another name and returns where people find it; None reads and writes.
     """
 
@@ -93,7 +93,7 @@ class SlottedStore:
         when_idle: Callable[[Callable[[], None]], None] = at_once,
         confirm: Callable[[], None] = lambda: None,
         outwait: Callable[[Callable[[], bool], float], None] = lambda _, __: None,
-        witness: Witness | None = None,
+        intent_file: IntentFile | None = None,
         copy: Callable[[str, str], str] | None = None,
     ) -> None:
         self.kind = items.name
@@ -102,7 +102,7 @@ class SlottedStore:
         self._when_idle = when_idle
         self._confirm = confirm
         self._outwait = outwait
-        self._witness = witness
+        self._intent_file = intent_file
         self._copy = copy or self._read_and_write
 
     @contextmanager
@@ -147,8 +147,8 @@ class SlottedStore:
         self._items.set(_name(slot, 0), intent_item(intent))
         if self._slot(slot).intent != intent:
             raise self._forgetful()
-        if self._witness is not None:
-            self._witness.note(intent)
+        if self._intent_file is not None:
+            self._intent_file.note(intent)
         # Whoever locks another file from now on sees the intent. Who did so before may not: then nothing is sent.
         self._confirm()
 
@@ -176,8 +176,8 @@ class SlottedStore:
 
     def withdraw(self, intent: Intent) -> None:
         """Remove an intent, and with it what is left of the slot that it replaced."""
-        if self._witness is not None:
-            self._witness.clear()
+        if self._intent_file is not None:
+            self._intent_file.clear()
         slot = intent.generation % 2
         found = self._slot(slot).intent
         if found is not None and found.generation == intent.generation:
@@ -188,18 +188,18 @@ class SlottedStore:
         for slot in SLOTS:
             self._sweep(slot, 0, self._slot(slot).count)
         self._sweep(ASIDE, 0)
-        if self._witness is not None:
-            self._witness.clear()
+        if self._intent_file is not None:
+            self._intent_file.clear()
 
     def _write(self, record: Record) -> None:
         slot = record.generation % 2
         items = record_items(record, self._items.item_limit)
         for index in range(1, len(items)):
             self._items.set(_name(slot, index), items[index])
-            _failpoints.hit("P6")
+            _failpoints.hit("item_written")
         # The commit: before this write the slot holds an intent, after it the newest record.
         self._items.set(_name(slot, 0), items[0])
-        _failpoints.hit("P7")
+        _failpoints.hit("committed")
         if self._slot(slot).record != record:
             raise self._forgetful()
 
@@ -224,9 +224,9 @@ class SlottedStore:
 
     def _with_lost_intent(self, snapshot: Snapshot) -> Snapshot:
         """Add the intent that a crash took from the items, if the next generation has left no other trace."""
-        if self._witness is None or snapshot.intent is not None or snapshot.damaged or snapshot.record is None:
+        if self._intent_file is None or snapshot.intent is not None or snapshot.damaged or snapshot.record is None:
             return snapshot
-        noted = self._witness.read()
+        noted = self._intent_file.read()
         lost = noted is not None and noted.generation == snapshot.generation + 1
         return evolve(snapshot, intent=noted) if lost else snapshot
 

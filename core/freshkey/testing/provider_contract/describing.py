@@ -11,7 +11,7 @@ from functools import partial
 import attrs
 import pytest
 
-from freshkey._plugins.hook_caller import Lifecycle
+from freshkey._plugins.hook_caller import HookCaller
 from freshkey.model.credential import Credential
 from freshkey.model.description import Description
 from freshkey.model.profile import Profile
@@ -30,7 +30,7 @@ _LIST_HEAVY = (
 class Describing(ProviderKit):
     """``describe`` without a credential."""
 
-    def test_it_fits_the_hooks(self, hooks: Lifecycle) -> None:
+    def test_it_fits_the_hooks(self, hooks: HookCaller) -> None:
         """The three hooks are there, marked with ``hookimpl``, and take the arguments of the contract.
 
         `PluginBroken` from the fixture `hooks` says which hook is missing, misspelt or has another argument.
@@ -50,11 +50,11 @@ class Describing(ProviderKit):
         assert done.returncode == 0, f"the provider cannot be imported alone: {done.stderr}"
         assert not done.stdout.strip(), f"importing the provider also imports {done.stdout.strip()}"
 
-    def test_describe_does_no_io(self, hooks: Lifecycle, profile: Profile) -> None:
+    def test_describe_does_no_io(self, hooks: HookCaller, profile: Profile) -> None:
         """A description is made from what the code knows and what the profile says; nothing is opened or asked.
 
         ``freshkey providers`` and every start of an application ask for it. Where something must be looked up, do it
-        in a source's ``look``, in ``acquire``, or in ``describe`` with a credential.
+        in a source's ``detect``, in ``acquire``, or in ``describe`` with a credential.
         """
         for whose in (None, profile):
             with no_io() as attempts:
@@ -62,7 +62,7 @@ class Describing(ProviderKit):
             assert not attempts, f"describe({'profile' if whose else 'None'}, None) tried: {', '.join(attempts)}"
 
     def test_describe_says_the_same_with_and_without_a_profile(
-        self, hooks: Lifecycle, description: Description
+        self, hooks: HookCaller, description: Description
     ) -> None:
         """Only ``hosts``, ``binding`` and ``lead`` may depend on settings; formats, sources and settings class may not.
 

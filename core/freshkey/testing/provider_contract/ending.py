@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from freshkey._plugins.hook_caller import Lifecycle
+from freshkey._plugins.hook_caller import HookCaller
 from freshkey.errors import LoginRequired, PluginBroken, TransientError
 from freshkey.model.credential import Credential
 from freshkey.model.description import Description
@@ -19,7 +19,7 @@ class Ending(ProviderKit):
     """``revoke``, of a provider that has it."""
 
     def test_a_revocation_without_a_network_is_not_one(
-        self, hooks: Lifecycle, profile: Profile, held: Credential, description: Description
+        self, hooks: HookCaller, profile: Profile, held: Credential, description: Description
     ) -> None:
         """Where the provider could not be reached the credential still works: raise `TransientError`.
 
@@ -37,7 +37,7 @@ class Ending(ProviderKit):
             assert isinstance(error, TransientError), f"revoke without a network ended with {outcome_name(error)}"
 
     def test_a_revocation_stores_nothing(
-        self, hooks: Lifecycle, profile: Profile, held: Credential, description: Description
+        self, hooks: HookCaller, profile: Profile, held: Credential, description: Description
     ) -> None:
         """``revoke`` changes no file: the core deletes what is stored, also where the provider could not be asked."""
         _needs_revoke(description)
@@ -46,7 +46,7 @@ class Ending(ProviderKit):
         assert not attempts, f"revoke tried to change files: {', '.join(attempts)}"
 
     def test_what_has_ended_can_be_ended_again(
-        self, hooks: Lifecycle, profile: Profile, revocable: Credential, description: Description
+        self, hooks: HookCaller, profile: Profile, revocable: Credential, description: Description
     ) -> None:
         """A second revocation is no error: to not know a token is to have ended it (RFC 7009, section 2.2).
 

@@ -6,10 +6,10 @@ import attrs
 import pytest
 
 from freshkey._plugins import discovery, wiring
-from freshkey._plugins.hook_caller import Lifecycle
+from freshkey._plugins.hook_caller import HookCaller
 from freshkey.model.credential import Credential
 from freshkey.model.description import Description
-from freshkey.model.interaction import Nobody
+from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
 from freshkey.testing.contract import Contract
 
@@ -51,14 +51,14 @@ class ProviderKit(Contract):
     # --- what the kit makes of it ----------------------------------------------------------------------------
 
     @pytest.fixture
-    def hooks(self, provider: object, profile: Profile) -> Lifecycle:
+    def hooks(self, provider: object, profile: Profile) -> HookCaller:
         """The hooks as the core calls them: answers checked, errors sorted."""
         store = ("memory", discovery.load_store("memory"))
         manager = wiring.wire(profile.provider, provider, store=store, store_is_configured=False, observers={})
-        return Lifecycle(manager, profile.provider, lambda _: None)
+        return HookCaller(manager, profile.provider, lambda _: None)
 
     @pytest.fixture
-    def description(self, hooks: Lifecycle, profile: Profile) -> Description:
+    def description(self, hooks: HookCaller, profile: Profile) -> Description:
         """What the provider says of itself for that profile."""
         return hooks.describe(profile)
 
@@ -71,13 +71,13 @@ class ProviderKit(Contract):
 
     @pytest.fixture
     def found(
-        self, hooks: Lifecycle, profile: Profile, description: Description, signed_in: Credential | None
+        self, hooks: HookCaller, profile: Profile, description: Description, signed_in: Credential | None
     ) -> list[Credential]:
         """Every credential there is to check: the owned one, and what borrowed sources yield without a person."""
         borrowed = [
-            hooks.acquire(profile, source, Nobody(profile.name))
+            hooks.acquire(profile, source, NonInteractive(profile.name))
             for source in description.sources
-            if not source.interactive and not source.owned and hooks.look(profile, source)
+            if not source.interactive and not source.owned and hooks.detect(profile, source)
         ]
         everything = borrowed if signed_in is None else [signed_in, *borrowed]
         if not everything:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import NoReturn
 
-from freshkey._plugins.hook_caller import Lifecycle
+from freshkey._plugins.hook_caller import HookCaller
 from freshkey.errors import LoginRequired
 from freshkey.model.credential import Credential
 from freshkey.model.description import Description
-from freshkey.model.interaction import Nobody
+from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
-from freshkey.model.source import Sighting
+from freshkey.model.source import Detected
 from freshkey.testing.guard import offline
 from freshkey.testing.leaks import assert_no_secret, secrets_of
 from freshkey.testing.provider_contract.kit import ProviderKit
@@ -22,32 +22,32 @@ _MOST_SHOWN = 4
 
 
 class Sources(ProviderKit):
-    """``Source.look`` and ``acquire``."""
+    """``Source.detect`` and ``acquire``."""
 
-    def test_look_is_offline(self, hooks: Lifecycle, profile: Profile, description: Description) -> None:
-        """``look`` reads the environment and local files at the most: no connection, no child process.
+    def test_look_is_offline(self, hooks: HookCaller, profile: Profile, description: Description) -> None:
+        """``detect`` reads the environment and local files at the most: no connection, no child process.
 
         It runs for every source whenever somebody asks which credential is used.
         """
         for source in description.sources:
             with offline() as attempts:
-                caught(partial(hooks.look, profile, source))
+                caught(partial(hooks.detect, profile, source))
             assert not attempts, f"look of source {source.id!r} tried: {', '.join(attempts)}"
 
     def test_look_never_shows_the_value(
-        self, hooks: Lifecycle, profile: Profile, description: Description, found: list[Credential]
+        self, hooks: HookCaller, profile: Profile, description: Description, found: list[Credential]
     ) -> None:
         """A sighting says what is where; of the value it shows four characters at the most (`Secret.last_four`)."""
         secrets = secrets_of(found)
         for source in description.sources:
-            sighting = hooks.look(profile, source)
-            if sighting is not None:
-                assert_no_secret(repr(sighting), secrets, f"what look of source {source.id!r} returns")
-                assert len(sighting.last_four or "") <= _MOST_SHOWN, f"source {source.id!r} shows too many characters"
-                assert _is_labelled(sighting), f"source {source.id!r} does not say what is there, and where"
+            detected = hooks.detect(profile, source)
+            if detected is not None:
+                assert_no_secret(repr(detected), secrets, f"what look of source {source.id!r} returns")
+                assert len(detected.last_four or "") <= _MOST_SHOWN, f"source {source.id!r} shows too many characters"
+                assert _is_labelled(detected), f"source {source.id!r} does not say what is there, and where"
 
     def test_without_a_person_a_sign_in_is_refused_at_once(
-        self, hooks: Lifecycle, profile: Profile, description: Description
+        self, hooks: HookCaller, profile: Profile, description: Description
     ) -> None:
         """An interactive source raises `LoginRequired` when there is nobody to ask, and does not wait.
 
@@ -56,24 +56,24 @@ class Sources(ProviderKit):
         """
         interactive = [source for source in description.sources if source.interactive]
         for source in interactive:
-            error = on_thread(partial(hooks.acquire, profile, source, Nobody(profile.name)))
+            error = on_thread(partial(hooks.acquire, profile, source, NonInteractive(profile.name)))
             assert isinstance(error, LoginRequired), (
                 f"acquire from interactive source {source.id!r} without a person"
                 f" ended with {outcome_name(error)} instead of LoginRequired"
             )
 
     def test_sources_without_a_person_ask_nobody(
-        self, hooks: Lifecycle, profile: Profile, description: Description
+        self, hooks: HookCaller, profile: Profile, description: Description
     ) -> None:
         """A source that asks a question is declared ``interactive=True``: only then does the core prepare for it."""
         for source in description.sources:
-            if not source.interactive and hooks.look(profile, source):
+            if not source.interactive and hooks.detect(profile, source):
                 asked = _Asked(profile.name)
                 caught(partial(hooks.acquire, profile, source, asked))
                 assert not asked.questions, f"source {source.id!r} is not interactive and still asks"
 
 
-class _Asked(Nobody):
+class _Asked(NonInteractive):
     """Nobody, who remembers that they were asked."""
 
     def __init__(self, profile: str) -> None:
@@ -85,5 +85,5 @@ class _Asked(Nobody):
         super()._refuse()
 
 
-def _is_labelled(sighting: Sighting) -> bool:
-    return bool(sighting.kind and sighting.origin)
+def _is_labelled(detected: Detected) -> bool:
+    return bool(detected.kind and detected.origin)

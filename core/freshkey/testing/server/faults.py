@@ -25,7 +25,7 @@ class Faults:
         self._outages: dict[str, Answer] = {}
         self._lost: dict[str, int] = defaultdict(int)
         self._held: set[str] = set()
-        self._holding: dict[str, int] = defaultdict(int)
+        self._held_answers: dict[str, int] = defaultdict(int)
 
     def instead(self, endpoint: str, answer: Answer) -> None:
         """Give `answer` to the next request, and do not act on it."""
@@ -66,9 +66,11 @@ class Faults:
         """
         end = time.monotonic() + timeout
         with self._changed:
-            while self._holding[endpoint] < count:
+            while self._held_answers[endpoint] < count:
                 if not self._changed.wait(end - time.monotonic()):
-                    raise TimeoutError(f"{self._holding[endpoint]} answers are held within {timeout:g} s, not {count}")
+                    raise TimeoutError(
+                        f"{self._held_answers[endpoint]} answers are held within {timeout:g} s, not {count}"
+                    )
 
     def play(self, endpoint: str, act: Callable[[], Answer], note: Callable[[str], None]) -> Answer:
         """Answer one request, by `act` unless a fault comes first.
@@ -98,11 +100,11 @@ class Faults:
         with self._changed:
             if endpoint not in self._held:
                 return
-            self._holding[endpoint] += 1
+            self._held_answers[endpoint] += 1
             self._changed.notify_all()
             while endpoint in self._held and (left := end - time.monotonic()) > 0:
                 self._changed.wait(left)
-            self._holding[endpoint] -= 1
+            self._held_answers[endpoint] -= 1
 
     def _loses(self, endpoint: str) -> bool:
         with self._changed:

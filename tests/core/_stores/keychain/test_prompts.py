@@ -20,7 +20,7 @@ import silent_keychain
 from counterparts.keychain import Keychain, bus_without_keychain
 from freshkey._stores.keychain import prompts
 from freshkey._stores.keychain import store as keyring_store
-from freshkey._stores.keychain.prompts import somebody_there
+from freshkey._stores.keychain.prompts import user_present
 from freshkey._stores.keychain.store import store
 from freshkey._stores.keychain.worker import SerialWorker
 from freshkey.errors import StoreUnavailable
@@ -36,18 +36,18 @@ def test_waiting_is_worth_it_only_for_somebody_who_sees_a_window() -> None:
     assert not prompts.expected()
     with prompts.shown():
         assert not prompts.expected()
-        with somebody_there():
+        with user_present():
             assert prompts.expected()
-            with somebody_there(there=False):
+            with user_present(there=False):
                 assert not prompts.expected()
             assert prompts.expected()
         assert not prompts.expected()
-    with somebody_there():
+    with user_present():
         assert not prompts.expected()
 
 
 def test_a_forked_child_sees_no_window() -> None:
-    with prompts.shown(), somebody_there():
+    with prompts.shown(), user_present():
         prompts.forget()
         assert not prompts.expected()
 
@@ -117,7 +117,7 @@ def opened(profile: Profile, timeout: float, unlock_timeout: float) -> Credentia
 @row(9, "STO-3")
 def test_whoever_signs_in_has_time_to_unlock_the_keychain(profile: Profile, window: Window) -> None:
     kept = opened(profile, 0.5, 30)
-    with somebody_there():
+    with user_present():
         outcome = in_thread(kept.load)
     window.opens()
     with pytest.raises(TimeoutError):
@@ -140,7 +140,7 @@ def test_without_a_person_the_window_is_not_waited_for(profile: Profile, window:
     # Somebody who signs in while that window is still open waits for it, and nobody else does.
     with pytest.raises(StoreUnavailable, match="has not answered an earlier call"):
         kept.load()
-    with somebody_there():
+    with user_present():
         outcome = in_thread(kept.load)
     with pytest.raises(TimeoutError):
         outcome.exception(timeout=1)
@@ -154,7 +154,7 @@ def test_without_a_person_the_window_is_not_waited_for(profile: Profile, window:
 def test_somebody_who_does_not_answer_is_let_go(profile: Profile) -> None:
     kept = opened(profile, 0.2, 0.6)
     started = time.monotonic()
-    with somebody_there(), pytest.raises(StoreUnavailable, match=r"did not answer within 0\.6 s.*Unlock it"):
+    with user_present(), pytest.raises(StoreUnavailable, match=r"did not answer within 0\.6 s.*Unlock it"):
         kept.load()
 
     assert 0.6 <= time.monotonic() - started < 5
@@ -170,7 +170,7 @@ def test_a_keychain_that_shows_no_window_is_not_waited_for_longer(
             monkeypatch.setenv(name, value)
         kept = opened(profile, 1, 30)
         started = time.monotonic()
-        with somebody_there():
+        with user_present():
             keychain.lock()
             with pytest.raises(StoreUnavailable, match="is locked"):
                 kept.load()
@@ -208,7 +208,7 @@ def test_a_keychain_that_says_nothing_of_its_windows_gets_the_benefit_of_the_dou
     kept = store(evolve(profile, store_settings=settings))
 
     with (
-        somebody_there(there=there),
+        user_present(there=there),
         nullcontext() if there else pytest.raises(StoreUnavailable, match="did not answer"),
     ):
         assert kept.load() == Snapshot()

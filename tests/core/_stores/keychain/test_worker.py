@@ -154,10 +154,10 @@ def test_a_finished_call_is_forgotten_with_all_it_held(worker: SerialWorker) -> 
     import gc
     import weakref
 
-    class Held:
+    class CacheEntry:
         pass
 
-    held = Held()
+    held = CacheEntry()
     seen = weakref.ref(held)
     worker.call(lambda held=held: None, 5)  # type: ignore[misc]
     del held

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from freshkey._stores.records.intent_file import Witness
+from freshkey._stores.records.intent_file import IntentFile
 from freshkey._stores.records.slots import SlottedStore
 from freshkey.model.storage import Snapshot
 from matrix import row
@@ -14,18 +14,18 @@ from scripted_items import Crashed, OpenLock, ScriptedItems, a_record, an_intent
 
 
 @pytest.fixture
-def witness(tmp_path: Path) -> Witness:
-    return Witness(tmp_path / "state", "me")
+def intent_file(tmp_path: Path) -> IntentFile:
+    return IntentFile(tmp_path / "state", "me")
 
 
-def opened(items: ScriptedItems, witness: Witness) -> SlottedStore:
-    return SlottedStore(items, OpenLock(), witness=witness)
+def opened(items: ScriptedItems, intent_file: IntentFile) -> SlottedStore:
+    return SlottedStore(items, OpenLock(), intent_file=intent_file)
 
 
 @row(11, "STO-5", "ROT-7")
-def test_a_crash_while_the_intent_is_replaced_leaves_the_intent(witness: Witness) -> None:
+def test_a_crash_while_the_intent_is_replaced_leaves_the_intent(intent_file: IntentFile) -> None:
     items = ScriptedItems(replaces=False)
-    store = opened(items, witness)
+    store = opened(items, intent_file)
     store.save(a_record(1))
     store.intend(an_intent(2))
     items.steps_left = 1
@@ -34,11 +34,11 @@ def test_a_crash_while_the_intent_is_replaced_leaves_the_intent(witness: Witness
     items.steps_left = None
     assert list(items.values) == ["1.0"]
 
-    assert opened(items, witness).load() == Snapshot(record=a_record(1), intent=an_intent(2))
+    assert opened(items, intent_file).load() == Snapshot(record=a_record(1), intent=an_intent(2))
 
 
-def test_an_intent_whose_result_is_there_means_nothing(witness: Witness) -> None:
-    store = opened(ScriptedItems(), witness)
+def test_an_intent_whose_result_is_there_means_nothing(intent_file: IntentFile) -> None:
+    store = opened(ScriptedItems(), intent_file)
     store.save(a_record(1))
     store.intend(an_intent(2))
     store.save(a_record(2))
@@ -48,46 +48,46 @@ def test_an_intent_whose_result_is_there_means_nothing(witness: Witness) -> None
     assert store.load() == Snapshot(record=a_record(3))
 
 
-def test_an_intent_that_was_taken_back_is_forgotten(witness: Witness) -> None:
-    store = opened(ScriptedItems(), witness)
+def test_an_intent_that_was_taken_back_is_forgotten(intent_file: IntentFile) -> None:
+    store = opened(ScriptedItems(), intent_file)
     store.save(a_record(1))
     store.intend(an_intent(2))
     store.withdraw(an_intent(2))
 
     assert store.load() == Snapshot(record=a_record(1))
-    assert not witness.path.exists()
+    assert not intent_file.path.exists()
 
 
-def test_the_intent_in_the_store_counts_more(witness: Witness) -> None:
-    store = opened(ScriptedItems(), witness)
+def test_the_intent_in_the_store_counts_more(intent_file: IntentFile) -> None:
+    store = opened(ScriptedItems(), intent_file)
     store.save(a_record(1))
     store.intend(an_intent(2))
-    witness.note(an_intent(2, attempts=7))
+    intent_file.note(an_intent(2, attempts=7))
 
     assert store.load().intent == an_intent(2)
 
 
-def test_forgetting_a_profile_forgets_its_intent(witness: Witness) -> None:
-    store = opened(ScriptedItems(), witness)
+def test_forgetting_a_profile_forgets_its_intent(intent_file: IntentFile) -> None:
+    store = opened(ScriptedItems(), intent_file)
     store.save(a_record(1))
     store.intend(an_intent(2))
     store.forget()
 
-    assert not witness.path.exists()
+    assert not intent_file.path.exists()
     assert store.load() == Snapshot()
 
 
 @pytest.mark.parametrize("content", [b"", b"junk", b"\xff", b"fk2.f60d4a57.of a newer freshkey"])
-def test_what_cannot_be_read_is_no_intent(witness: Witness, content: bytes) -> None:
-    witness.note(an_intent(2))
-    witness.path.write_bytes(content)
+def test_what_cannot_be_read_is_no_intent(intent_file: IntentFile, content: bytes) -> None:
+    intent_file.note(an_intent(2))
+    intent_file.path.write_bytes(content)
 
-    assert witness.read() is None
+    assert intent_file.read() is None
 
 
-def test_a_place_that_cannot_be_written_stops_nothing(witness: Witness, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_stops_nothing(intent_file: IntentFile, tmp_path: Path) -> None:
     (tmp_path / "state").write_text("in the way", "ascii")
-    store = opened(ScriptedItems(), witness)
+    store = opened(ScriptedItems(), intent_file)
     store.save(a_record(1))
     store.intend(an_intent(2))
     assert store.load().intent == an_intent(2)

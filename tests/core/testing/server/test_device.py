@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from freshkey.testing import AuthorizationServer, ManualClock, Policy, ScriptedPerson
+from freshkey.testing import AuthorizationServer, ManualClock, Policy, ScriptedUser
 from freshkey.testing.browser import approve_device, visit
 from freshkey.testing.server.token import DEVICE_GRANT
 from plain_client import PlainClient
@@ -26,8 +26,8 @@ def test_a_device_sign_in_waits_for_the_person(server: AuthorizationServer, clie
     assert device["verification_uri"] == server.urls.device_page
     assert device["interval"] == 1
     assert poll(server, client, device).json["error"] == "authorization_pending"
-    with ScriptedPerson(device=approve_device) as person:
-        person.show_device_code(device["user_code"], device["verification_uri"], device["verification_uri_complete"])
+    with ScriptedUser(device=approve_device) as user:
+        user.show_device_code(device["user_code"], device["verification_uri"], device["verification_uri_complete"])
     tokens = poll(server, client, device).json
     assert client.works(tokens["access_token"])
     assert tokens["scope"] == "user:profile"

@@ -12,7 +12,7 @@ from bedrock_at_our_time import AtOurTime
 from freshkey import Configuration, Keeper
 from freshkey.errors import LoginRequired, TransientError
 from freshkey.model.credential import Credential
-from freshkey.testing import ManualClock, ScriptedPerson
+from freshkey.testing import ManualClock, ScriptedUser
 from freshkey.testing.browser import approve_device, follow
 from freshkey.testing.leaks import assert_no_secret, secrets_of
 from freshkey_bedrock.sso_credential import SsoCredential
@@ -53,8 +53,8 @@ def keeper(make_keeper: MakeKeeper) -> Keeper:
 
 
 def sign_in(keeper: Keeper) -> SsoCredential:
-    with ScriptedPerson(browser=follow) as person:
-        keeper.login("work", ask=person)
+    with ScriptedUser(browser=follow) as user:
+        keeper.login("work", interaction=user)
     return held(keeper)
 
 
@@ -85,8 +85,8 @@ def test_role_credentials_are_renewed_ahead_of_time_by_the_timer(keeper: Keeper,
 
 def test_a_sign_in_by_device_is_renewed_as_well(make_keeper: MakeKeeper, clock: ManualClock) -> None:
     keeper = make_keeper(sso_flow="device")
-    with ScriptedPerson(device=approve_device) as person, Patience(clock):
-        keeper.login("work", ask=person)
+    with ScriptedUser(device=approve_device) as user, Patience(clock):
+        keeper.login("work", interaction=user)
     first = held(keeper)
     clock.advance(HOUR - 200)
     until(lambda: key(keeper.get("work")) != first.access_key_id, "a proactive renewal")
@@ -190,11 +190,11 @@ def test_events_while_it_is_renewed(keeper: Keeper, clock: ManualClock) -> None:
     over = threading.Event()
     sign_in(keeper)
 
-    def hear(event: object) -> None:
+    def on_change(event: object) -> None:
         heard.append(type(event).__name__)
         over.set()
 
-    keeper.subscribe(hear)
+    keeper.subscribe(on_change)
     clock.advance(HOUR - 299)
     until(over.is_set, "an event")
     assert heard[0] == "Renewed"

@@ -8,9 +8,9 @@ import attrs
 import pytest
 
 from freshkey.errors import LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
-from freshkey.model.interaction import Quiet
+from freshkey.model.interaction import LoggingReporter
 from freshkey.model.profile import Profile
-from freshkey.testing import ManualClock, ScriptedPerson
+from freshkey.testing import ManualClock, ScriptedUser
 from freshkey.testing.browser import follow
 from freshkey_bedrock.renewal import renew, revoke
 from freshkey_bedrock.sso import sign_in
@@ -24,7 +24,7 @@ DAY = 24 * HOUR
 Renew = Callable[[SsoCredential], SsoCredential]
 
 
-class Ear(Quiet):
+class Ear(LoggingReporter):
     """Remembers notices."""
 
     def __init__(self) -> None:
@@ -36,8 +36,8 @@ class Ear(Quiet):
 
 @pytest.fixture
 def signed_in(profile: Profile, clock: ManualClock) -> SsoCredential:
-    with ScriptedPerson(browser=follow) as person:
-        return sign_in(profile, person, clock=clock)
+    with ScriptedUser(browser=follow) as user:
+        return sign_in(profile, user, clock=clock)
 
 
 @pytest.fixture
@@ -122,8 +122,8 @@ def test_without_a_refresh_token_it_ends_with_its_access_token(
     double: SsoDouble, profile: Profile, clock: ManualClock, renewed: Renew
 ) -> None:
     double.knobs.refreshes = False
-    with ScriptedPerson(browser=follow) as person:
-        alone = sign_in(profile, person, clock=clock)
+    with ScriptedUser(browser=follow) as user:
+        alone = sign_in(profile, user, clock=clock)
     clock.advance(8 * HOUR - 10)
     assert not renewed(alone).expired(), "until its very end it is used"
     clock.advance(20)

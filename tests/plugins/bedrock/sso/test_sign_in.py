@@ -13,9 +13,9 @@ from freshkey.errors import (
     ProviderRefused,
     TransientError,
 )
-from freshkey.model.interaction import Nobody
+from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
-from freshkey.testing import ManualClock, ScriptedPerson
+from freshkey.testing import ManualClock, ScriptedUser
 from freshkey.testing.browser import approve_device, copy_address, follow
 from freshkey.testing.leaks import assert_no_secret, secrets_of
 from freshkey_bedrock.sso import sign_in
@@ -27,21 +27,21 @@ from sso_double import ACCOUNT, ROLE, START_URL, SsoDouble, fields_of
 MakeProfile = Callable[..., Profile]
 
 
-def by_browser(profile: Profile, clock: ManualClock) -> tuple[SsoCredential, ScriptedPerson]:
-    with ScriptedPerson(browser=follow) as person:
-        return sign_in(profile, person, clock=clock), person
+def by_browser(profile: Profile, clock: ManualClock) -> tuple[SsoCredential, ScriptedUser]:
+    with ScriptedUser(browser=follow) as user:
+        return sign_in(profile, user, clock=clock), user
 
 
 def by_device(
     profile: Profile, clock: ManualClock, device: Callable[[str, str, str | None], object] = approve_device
-) -> tuple[SsoCredential, ScriptedPerson, list[float]]:
-    with ScriptedPerson(device=device) as person, Patience(clock) as patience:
-        return sign_in(profile, person, clock=clock), person, patience.waited
+) -> tuple[SsoCredential, ScriptedUser, list[float]]:
+    with ScriptedUser(device=device) as user, Patience(clock) as patience:
+        return sign_in(profile, user, clock=clock), user, patience.waited
 
 
 def test_by_browser_with_pkce(double: SsoDouble, profile: Profile, clock: ManualClock) -> None:
-    credential, person = by_browser(profile, clock)
-    asked = fields_of(person.opened[0])
+    credential, user = by_browser(profile, clock)
+    asked = fields_of(user.opened[0])
     assert asked["scopes"] == "sso:account:access"
     assert "scope" not in asked
     assert asked["code_challenge_method"] == "S256"
@@ -68,16 +68,16 @@ def test_by_browser_with_pkce(double: SsoDouble, profile: Profile, clock: Manual
 
 
 def test_a_person_whose_browser_runs_elsewhere_pastes_the_address(profile: Profile, clock: ManualClock) -> None:
-    with ScriptedPerson(paste=copy_address) as person:
-        assert sign_in(profile, person, clock=clock).renewable
-    assert len(person.prompts) == 1
+    with ScriptedUser(paste=copy_address) as user:
+        assert sign_in(profile, user, clock=clock).renewable
+    assert len(user.prompts) == 1
 
 
 def test_by_device(double: SsoDouble, make_profile: MakeProfile, clock: ManualClock) -> None:
     double.knobs.pending, double.knobs.slow_downs = 2, 1
-    credential, person, waited = by_device(make_profile(sso_flow="device"), clock)
-    assert person.device_codes == [("ABCD-EFGH", f"{double.url}/device", f"{double.url}/device?user_code=ABCD-EFGH")]
-    assert any("only if you started this sign-in yourself" in notice for notice in person.notices)
+    credential, user, waited = by_device(make_profile(sso_flow="device"), clock)
+    assert user.device_codes == [("ABCD-EFGH", f"{double.url}/device", f"{double.url}/device?user_code=ABCD-EFGH")]
+    assert any("only if you started this sign-in yourself" in notice for notice in user.notices)
     assert waited[0] == pytest.approx(1)
     assert waited[-1] == pytest.approx(6), "slow_down adds five seconds for good"
     assert double.honours(credential.session.access_token.reveal())
@@ -107,7 +107,7 @@ def test_a_person_declines(double: SsoDouble, make_profile: MakeProfile, clock: 
 
 def test_without_a_person_nothing_is_registered(double: SsoDouble, profile: Profile, clock: ManualClock) -> None:
     with pytest.raises(LoginRequired, match="nobody is signed in"):
-        sign_in(profile, Nobody("work"), clock=clock)
+        sign_in(profile, NonInteractive("work"), clock=clock)
     assert double.asked == []
 
 
@@ -117,7 +117,7 @@ def test_what_is_missing_is_named(make_profile: MakeProfile, clock: ManualClock,
     if name == "sso_region":
         none |= {"sso_oidc_url": None, "sso_portal_url": None}
     with pytest.raises(ConfigurationError, match=rf"^work: .* not set up\. Write {name} under \[profiles\.work\]"):
-        sign_in(make_profile(**none), ScriptedPerson(), clock=clock)
+        sign_in(make_profile(**none), ScriptedUser(), clock=clock)
 
 
 def test_a_role_that_the_person_does_not_have(make_profile: MakeProfile, clock: ManualClock) -> None:
@@ -186,10 +186,10 @@ def test_answers_that_cannot_be_read(
 
 def test_nothing_secret_shows(profile: Profile, clock: ManualClock, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
-    credential, person = by_browser(profile, clock)
+    credential, user = by_browser(profile, clock)
     secrets = secrets_of(credential)
     assert len(secrets) >= 5
-    said = [*person.progress_messages, *person.notices, *person.prompts, *person.opened]
+    said = [*user.progress_messages, *user.notices, *user.prompts, *user.opened]
     assert_no_secret(repr(credential) + caplog.text + repr(said), secrets, "what is shown")
 
 
@@ -215,8 +215,8 @@ def test_the_addresses_of_a_region(make_profile: MakeProfile, region: str, hosts
 
 
 def test_a_person_is_told_what_happens(profile: Profile, clock: ManualClock) -> None:
-    _, person = by_browser(profile, clock)
-    assert person.progress_messages == [
+    _, user = by_browser(profile, clock)
+    assert user.progress_messages == [
         "Registering at IAM Identity Center",
         "Signing in at 127.0.0.1",
         f"Signed in; getting credentials of role {ROLE}",
@@ -228,5 +228,5 @@ def test_addresses_that_aws_s_tools_are_given_have_no_say(
 ) -> None:
     for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SSO", "AWS_ENDPOINT_URL_SSO_OIDC"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    with ScriptedPerson(browser=follow) as person:
-        assert sign_in(profile, person, clock=clock).account_id == ACCOUNT
+    with ScriptedUser(browser=follow) as user:
+        assert sign_in(profile, user, clock=clock).account_id == ACCOUNT

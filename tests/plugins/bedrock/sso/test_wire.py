@@ -15,7 +15,7 @@ from freshkey._http.messages import Request, Response
 from freshkey.errors import FreshkeyError, LoginRequired
 from freshkey.oauth.answers import read_token
 from freshkey.secret import Secret
-from freshkey.testing import ManualClock, ScriptedPerson
+from freshkey.testing import ManualClock, ScriptedUser
 from freshkey.testing.browser import follow
 from freshkey.testing.leaks import assert_no_secret
 from freshkey_bedrock import sso_oidc, sso_portal
@@ -146,8 +146,8 @@ def test_a_failing_sign_in_shows_the_client_secret_nowhere(double: SsoDouble, cl
         insecure=True,
     )
     for flow in ("browser", "device"):
-        with pytest.raises(FreshkeyError) as error, ScriptedPerson(browser=_decline) as person:
-            sso_oidc.sign_in(place, "device" if flow == "device" else "browser", person)
+        with pytest.raises(FreshkeyError) as error, ScriptedUser(browser=_decline) as user:
+            sso_oidc.sign_in(place, "device" if flow == "device" else "browser", user)
         shown = "".join(traceback.TracebackException.from_exception(error.value, capture_locals=True).format())
         assert_no_secret(shown, [CANARY], f"the traceback of the flow {flow}")
 

@@ -22,7 +22,7 @@ class UnexpectedQuestion(AssertionError):
     """A scripted person was asked something the script has no answer to."""
 
 
-class ScriptedPerson:
+class ScriptedUser:
     """Implements `freshkey.model.interaction.Interaction`, answers by script, and records all that was said.
 
     Without arguments every question raises `UnexpectedQuestion`. With a `browser` the person signs in there and leaves

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from freshkey.cli.output import Output
-from freshkey.cli.person import Terminal
+from freshkey.cli.terminal import Terminal
 from freshkey.errors import ConfigurationError, LoginRequired
 from freshkey.secret import Secret
 
@@ -47,7 +47,7 @@ def opener(tmp_path: Path) -> tuple[Path, dict[str, str]]:
     return shown, {"BROWSER": str(program), "PATH": "/usr/bin:/bin"}
 
 
-def person(
+def user(
     stderr: io.StringIO,
     monkeypatch: pytest.MonkeyPatch,
     *,
@@ -64,7 +64,7 @@ def test_browser_is_opened_and_the_address_shown(
     stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, opener: tuple[Path, dict[str, str]]
 ) -> None:
     shown, environ = opener
-    person(stderr, monkeypatch, terminal=False, environ=environ).open_url(URL)
+    user(stderr, monkeypatch, terminal=False, environ=environ).open_url(URL)
 
     assert shown.read_text() == URL
     assert "Opening a browser at login.example.com" in stderr.getvalue()
@@ -75,7 +75,7 @@ def test_no_browser_prints_the_address_even_for_programs(
     stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, opener: tuple[Path, dict[str, str]]
 ) -> None:
     shown, environ = opener
-    someone = person(stderr, monkeypatch, terminal=True, browser=False, environ=environ, as_json=True)
+    someone = user(stderr, monkeypatch, terminal=True, browser=False, environ=environ, as_json=True)
     someone.progress("working")
     someone.open_url(URL)
 
@@ -85,7 +85,7 @@ def test_no_browser_prints_the_address_even_for_programs(
 
 def test_failing_browser_leaves_the_address(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
     environ = {"BROWSER": "/bin/false"}
-    person(stderr, monkeypatch, terminal=True, environ=environ).open_url(URL)
+    user(stderr, monkeypatch, terminal=True, environ=environ).open_url(URL)
 
     assert f"Open this address in a browser:\n  {URL}" in stderr.getvalue()
 
@@ -95,12 +95,12 @@ def test_unsafe_addresses_are_neither_opened_nor_printed(
     stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     with pytest.raises(ConfigurationError):
-        person(stderr, monkeypatch, terminal=True).open_url(url)
+        user(stderr, monkeypatch, terminal=True).open_url(url)
     assert url not in stderr.getvalue()
 
 
 def test_nobody_to_ask_is_a_refusal_at_once(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
-    nobody = person(stderr, monkeypatch, terminal=False)
+    nobody = user(stderr, monkeypatch, terminal=False)
     monkeypatch.setattr("sys.stderr", io.StringIO())
 
     with pytest.raises(LoginRequired, match="in a terminal or on a desktop"):
@@ -115,7 +115,7 @@ def test_no_browser_without_a_terminal_is_a_refusal(
     stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, opener: tuple[Path, dict[str, str]]
 ) -> None:
     with pytest.raises(LoginRequired):
-        person(stderr, monkeypatch, terminal=False, browser=False, environ=opener[1]).open_url(URL)
+        user(stderr, monkeypatch, terminal=False, browser=False, environ=opener[1]).open_url(URL)
 
 
 def test_without_a_terminal_the_browser_alone_can_answer(
@@ -124,7 +124,7 @@ def test_without_a_terminal_the_browser_alone_can_answer(
     given_up = threading.Event()
     threading.Timer(0.05, given_up.set).start()
 
-    assert person(stderr, monkeypatch, terminal=False, environ=opener[1]).read_code("Code?", given_up) is None
+    assert user(stderr, monkeypatch, terminal=False, environ=opener[1]).read_code("Code?", given_up) is None
     assert given_up.is_set()
     assert stderr.getvalue() == ""
 
@@ -135,7 +135,7 @@ def test_pasted_code_is_asked_for_and_never_shown(stderr: io.StringIO, monkeypat
         return Secret("canary")
 
     monkeypatch.setattr("freshkey.cli.paste.read_line", read_line)
-    answer = person(stderr, monkeypatch, terminal=True).read_code("Visit\nhttps://x\x1b and paste:", threading.Event())
+    answer = user(stderr, monkeypatch, terminal=True).read_code("Visit\nhttps://x\x1b and paste:", threading.Event())
 
     assert answer == Secret("canary")
     assert stderr.getvalue() == "Visit\nhttps://x\N{REPLACEMENT CHARACTER} and paste:\nReceived.\n"
@@ -146,11 +146,11 @@ def test_declined_paste_leaves_it_to_the_browser(stderr: io.StringIO, monkeypatc
     given_up = threading.Event()
     given_up.set()
 
-    assert person(stderr, monkeypatch, terminal=True).read_code("Paste the code:", given_up) is None
+    assert user(stderr, monkeypatch, terminal=True).read_code("Paste the code:", given_up) is None
 
 
 def test_device_code_is_shown_with_a_warning(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
-    someone = person(stderr, monkeypatch, terminal=True)
+    someone = user(stderr, monkeypatch, terminal=True)
     someone.show_device_code("ABCD-EFGH", "https://example.com/device", "https://example.com/device?c=ABCD")
 
     assert "open https://example.com/device and enter the code ABCD-EFGH" in stderr.getvalue()
@@ -159,7 +159,7 @@ def test_device_code_is_shown_with_a_warning(stderr: io.StringIO, monkeypatch: p
 
 
 def test_what_providers_say_is_shown_and_never_obeyed(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
-    someone = person(stderr, monkeypatch, terminal=True)
+    someone = user(stderr, monkeypatch, terminal=True)
     someone.notice("\x1b[2Jnotice")
     someone.line("\x1b[2Jline")
     someone.progress("\x1b[2Jprogress")
@@ -175,7 +175,7 @@ def test_what_providers_say_is_shown_and_never_obeyed(stderr: io.StringIO, monke
 def test_only_a_clear_yes_is_a_yes(
     stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, line: str, agreed: bool
 ) -> None:
-    terminal = person(stderr, monkeypatch, terminal=True)
+    terminal = user(stderr, monkeypatch, terminal=True)
     monkeypatch.setattr("sys.stdin", Stdin(line, terminal=True))
     monkeypatch.setattr("sys.stderr", Stdin(terminal=True))
     assert terminal.confirm("Use \x1b[31mit?") is agreed
@@ -188,7 +188,7 @@ def test_only_a_clear_yes_is_a_yes(
 def test_without_a_terminal_there_is_nobody_to_confirm(
     stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, streams: tuple[bool, bool]
 ) -> None:
-    terminal = person(stderr, monkeypatch, terminal=streams[0])
+    terminal = user(stderr, monkeypatch, terminal=streams[0])
     monkeypatch.setattr("sys.stderr", Stdin(terminal=streams[1]))
     with pytest.raises(LoginRequired, match="there is no terminal to ask at"):
         terminal.confirm("Use it?")
