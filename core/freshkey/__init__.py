@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from freshkey.model.source import Detected, Source
     from freshkey.secret import Secret
 
-_HOME = {
+_HOME: Final = {
     "Clock": "clock",
     "Moment": "clock",
     "Configuration": "_config.configuration",

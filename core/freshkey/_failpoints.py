@@ -15,9 +15,10 @@ read_back        the record was read back, and nothing is published yet
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 
-POINTS = (
+POINTS: Final = (
     "before_lock",
     "lock_held",
     "intent_written",

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Final
 
 
-PATIENCE: Final = 2.0
+FORK_TIMEOUT: Final = 2.0
 """Seconds for which a fork waits: opening takes less, unless a plugin hangs."""
 
 _changed = threading.Condition()
@@ -39,7 +39,7 @@ def _before_fork() -> None:
     # Held until the fork is over, so that nothing begins meanwhile.
     _changed.acquire()
     own = threading.get_ident()
-    _changed.wait_for(lambda: all(thread == own for thread in _at_work), PATIENCE)
+    _changed.wait_for(lambda: all(thread == own for thread in _at_work), FORK_TIMEOUT)
 
 
 def _after_in_child() -> None:

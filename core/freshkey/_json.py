@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from freshkey.errors import ProtocolError
 
 
-LARGEST_BODY = 1 << 20
+MAX_BODY: Final = 1 << 20
 """Bytes of an answer that are read at the most."""
 
-DEEPEST = 16
+MAX_DEPTH: Final = 16
 """How deep objects and lists may be nested."""
 
-_LONGEST_INTEGER = 18
+_MAX_INTEGER: Final = 18
 """Digits that fit 64 bits whatever they are."""
 
 
@@ -28,7 +28,7 @@ def parse_json_object(body: bytes) -> dict[str, Any]:
         ProtocolError: `body` is longer than 1 MiB, no UTF-8, no JSON, no object, nested deeper than 16, has a key
             twice, or a number that is not finite. The message never quotes it.
     """
-    if len(body) > LARGEST_BODY:
+    if len(body) > MAX_BODY:
         raise ProtocolError("the server's answer is too large")
     try:
         value = json.loads(
@@ -54,7 +54,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(digits: str) -> int | float:
-    return int(digits) if len(digits) <= _LONGEST_INTEGER else _finite(digits)
+    return int(digits) if len(digits) <= _MAX_INTEGER else _finite(digits)
 
 
 def _finite(digits: str) -> float:
@@ -68,7 +68,7 @@ def _not_finite(digits: str) -> NoReturn:  # noqa: ARG001  the signature is that
 
 def _too_deep(value: object) -> bool:
     level = [value]
-    for _ in range(DEEPEST):
+    for _ in range(MAX_DEPTH):
         level = [item for outer in level for item in _items(outer)]
         if not any(isinstance(item, dict | list) for item in level):
             return False

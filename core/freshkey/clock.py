@@ -8,7 +8,7 @@ import time
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from attrs import frozen
 
@@ -90,4 +90,4 @@ class SystemClock:
         return event.wait(timeout)
 
 
-SYSTEM = SystemClock()
+SYSTEM: Final = SystemClock()

@@ -30,14 +30,14 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ParamSpec, Self, TypeVar
+from typing import Final, ParamSpec, Self, TypeVar
 
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-_STARVED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+_STARVED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 class FreshkeyError(Exception):

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import enum
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 
 if TYPE_CHECKING:
     from freshkey.clock import Moment
 
-LONGEST_LEAD = 300.0
+MAX_LEAD: Final = 300.0
 """Seconds before expiry at which a renewal starts at the earliest, unless a provider or profile says otherwise."""
 
-LEAD_SHARE = 0.2
+LEAD_SHARE: Final = 0.2
 """A short-lived credential is renewed when this share of its lifetime is left."""
 
-LONGEST_JITTER = 30.0
-JITTER_SHARE = 0.05
+MAX_JITTER: Final = 30.0
+JITTER_SHARE: Final = 0.05
 """A fleet that started together must not renew together: each takes a random part of this off its waiting time."""
 
-LONGEST_PAUSE = 60.0
+MAX_PAUSE: Final = 60.0
 """Seconds between two attempts at the most, unless the server asks for more."""
 
-BACKWARDS_TOLERANCE = 60.0
+BACKWARDS_TOLERANCE: Final = 60.0
 """Seconds by which the wall clock may lie before the moment of obtaining until it counts as wrong."""
 
 
@@ -40,7 +40,7 @@ class Freshness(enum.Enum):
 
 def default_lead(lifetime: float) -> float:
     """Return how many seconds before its end a credential of `lifetime` seconds is renewed by default."""
-    return min(LONGEST_LEAD, LEAD_SHARE * lifetime)
+    return min(MAX_LEAD, LEAD_SHARE * lifetime)
 
 
 def effective_lead(lifetime: float, lead: float | None) -> float:
@@ -54,7 +54,7 @@ def effective_lead(lifetime: float, lead: float | None) -> float:
 
 def jitter(lifetime: float, share: float) -> float:
     """Return the seconds to renew early, `share` (0 to 1, random) of the most that is allowed."""
-    return share * min(LONGEST_JITTER, JITTER_SHARE * lifetime)
+    return share * min(MAX_JITTER, JITTER_SHARE * lifetime)
 
 
 def attempt_floor(lifetime: float | None) -> float:
@@ -142,5 +142,5 @@ def pause_after_failure(lifetime: float | None, failures: int, retry_after: floa
         share: Random number from 0 to 1.
     """
     floor = attempt_floor(lifetime)
-    longest = min(LONGEST_PAUSE, floor * 2.0 ** min(failures, 10))
+    longest = min(MAX_PAUSE, floor * 2.0 ** min(failures, 10))
     return max(floor, share * longest, retry_after or 0.0)

@@ -32,7 +32,7 @@ Heavy libraries are imported inside the hooks' functions: a provider module must
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pluggy
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from freshkey.model.source import Source
     from freshkey.model.storage import CredentialStore
 
-PROJECT = "freshkey"
+PROJECT: Final = "freshkey"
 """Name under which pluggy finds the hooks of a plugin."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)

@@ -10,7 +10,7 @@ import random as random_module
 import threading
 import weakref
 from collections.abc import Callable, Collection, Generator, Mapping
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from attrs import evolve
 
@@ -43,12 +43,12 @@ log = logging.getLogger("freshkey")
 
 T = TypeVar("T")
 
-ROUNDS = 3
+ROUNDS: Final = 3
 """How often a caller asks again when the renewal that it joined was for somebody with smaller wishes."""
 
-_SYSTEM_RANDOM = random_module.SystemRandom()
+_SYSTEM_RANDOM: Final = random_module.SystemRandom()
 
-CLOSING_PATIENCE = 10.0
+CLOSING_TIMEOUT: Final = 10.0
 """Seconds for which `Keeper.close` waits for renewals under way."""
 
 
@@ -292,7 +292,7 @@ class Keeper:
             self._closed = True
             self._held.clear()
         self._scheduler.stop()
-        deadline = self._clock.elapsed() + CLOSING_PATIENCE
+        deadline = self._clock.elapsed() + CLOSING_TIMEOUT
         for managed in self.all_managed():
             managed.finish(max(0.0, deadline - self._clock.elapsed()))
 

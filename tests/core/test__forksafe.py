@@ -168,7 +168,7 @@ def test_a_store_that_hangs_while_it_is_opened_holds_up_a_fork_for_two_seconds_a
 
 
 def test_only_what_other_threads_do_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 30.0)
+    monkeypatch.setattr(module, "FORK_TIMEOUT", 30.0)
     started = time.monotonic()
     with undivided():
         # Opening may itself fork, as a provider does that starts a program.

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshkey._json import DEEPEST, LARGEST_BODY, parse_json_object
+from freshkey._json import MAX_BODY, MAX_DEPTH, parse_json_object
 from freshkey.errors import ProtocolError
 
 
@@ -44,8 +44,8 @@ def test_a_huge_integer_is_read_as_a_float() -> None:  # row 41
         b"\xef\xbb\xbf{}",
         b"{} {}",
         b'{"a":' * 100_000,
-        b'{"a":' + b"[" * DEEPEST + b"]" * DEEPEST + b"}",
-        b" " * LARGEST_BODY + b"{}",
+        b'{"a":' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"}",
+        b" " * MAX_BODY + b"{}",
     ],
     ids=range(17),
 )
@@ -57,7 +57,7 @@ def test_anything_else_is_a_protocol_error_that_quotes_nothing(body: bytes) -> N
 
 
 def test_the_deepest_nesting_is_read() -> None:
-    inside = b"[" * (DEEPEST - 1) + b"]" * (DEEPEST - 1)
+    inside = b"[" * (MAX_DEPTH - 1) + b"]" * (MAX_DEPTH - 1)
     assert "a" in parse_json_object(b'{"a":' + inside + b"}")
 
 

@@ -78,8 +78,8 @@ def once(point: str, action: Callable[[], None]) -> Callable[[str], None]:
 def test_a_disk_that_fills_up_after_the_token_was_spent_is_waited_for(
     server: AuthorizationServer, disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(persist, "PATIENCE", 0.5)
-    monkeypatch.setattr(persist, "LONGEST_PAUSE", 0.2)
+    monkeypatch.setattr(persist, "SAVE_TIMEOUT", 0.5)
+    monkeypatch.setattr(persist, "MAX_PAUSE", 0.2)
     events: list[Event] = []
     with a_keeper(server, disk) as keeper:
         sign_in(keeper)

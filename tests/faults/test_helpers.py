@@ -123,7 +123,7 @@ def test_one_that_floods_costs_neither_time_nor_memory(zoo: Zoo) -> None:
 
 @row(58, "TRU-4")
 def test_one_whose_child_left_the_session_holds_up_nobody(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(helper, "_FAREWELL", 0.2)
+    monkeypatch.setattr(helper, "_READER_TIMEOUT", 0.2)
     started = time.monotonic()
     # It is beyond reach, as daemons that are meant to stay are; it ends by itself.
     assert zoo.run("setsid sleep 4 & sleep 0.2; echo done") == Secret("done\n")

@@ -288,8 +288,8 @@ def test_what_a_locked_keychain_does_not_take_is_used_said_and_saved_later(
     keychain: Keychain, keeper: Keeper, server: AuthorizationServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sign_in(keeper)
-    monkeypatch.setattr(persist, "PATIENCE", 0.5)
-    monkeypatch.setattr(persist, "LONGEST_PAUSE", 0.2)
+    monkeypatch.setattr(persist, "SAVE_TIMEOUT", 0.5)
+    monkeypatch.setattr(persist, "MAX_PAUSE", 0.2)
     monkeypatch.setattr(_failpoints, "at", once("after_refresh", keychain.lock))
     events: list[Event] = []
     keeper.subscribe(events.append)

@@ -14,11 +14,11 @@ from attrs import frozen
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from freshkey._commands.helper import MOST_OUTPUT, read_helper_json, run_helper
+from freshkey._commands.helper import MAX_OUTPUT, read_helper_json, run_helper
 from freshkey._config.configuration import Configuration
 from freshkey._config.toml_file import read
 from freshkey._config.toml_lines import line_of
-from freshkey._secret_input.env_var import LONGEST_SECRET, environment_secret
+from freshkey._secret_input.env_var import MAX_SECRET, environment_secret
 from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError
 from freshkey.model.description import Description
 from freshkey.model.profile import Profile
@@ -186,15 +186,15 @@ def test_where_a_key_is_set_is_not_looked_for_for_minutes(file: Path) -> None:
         lambda text: st.sampled_from([f"{text}\n", f"{text}\r\n", f" {text}", f"{text}\0", f"{text}\n\n"])
     )
 )
-@example("x" * LONGEST_SECRET)
-@example("x" * (LONGEST_SECRET + 1))
+@example("x" * MAX_SECRET)
+@example("x" * (MAX_SECRET + 1))
 @example("\udc80abcdef12345678")
 def test_a_secret_of_the_environment_is_what_a_header_can_carry(value: str) -> None:
     found = outcome(lambda: environment_secret("SOME_KEY", {"SOME_KEY": value}))
     if isinstance(found, Secret):
         assert found.reveal() in {value, value[:-1], value[:-2]}
         assert all("!" <= character <= "~" for character in found.reveal())
-        assert 0 < len(found.reveal()) <= LONGEST_SECRET
+        assert 0 < len(found.reveal()) <= MAX_SECRET
     elif found is not None:
         assert isinstance(found, ConfigurationError)
         assert "SOME_KEY" in str(found)
@@ -246,7 +246,7 @@ def test_what_is_no_object_is_not_quoted(canary: str, before: str) -> None:
 @row(58, "TRU-4")
 @settings(FIXED, max_examples=20)
 @given(
-    size=st.sampled_from([0, 1, 100, MOST_OUTPUT - 1, MOST_OUTPUT, MOST_OUTPUT + 1, 4 * MOST_OUTPUT]),
+    size=st.sampled_from([0, 1, 100, MAX_OUTPUT - 1, MAX_OUTPUT, MAX_OUTPUT + 1, 4 * MAX_OUTPUT]),
     byte=st.sampled_from(["a", "\\0", "\\n", "\\377"]),
     status=st.sampled_from([0, 0, 3]),
 )
@@ -255,8 +255,8 @@ def test_what_a_helper_prints_is_taken_whole_or_not_at_all(size: int, byte: str,
     found = outcome(lambda: run_helper(["sh", "-c", script], environ={"PATH": "/usr/bin:/bin"}))
     if isinstance(found, Secret):
         assert (len(found.reveal()), status, byte) == (size, 0, byte)
-        assert 0 < size <= MOST_OUTPUT
+        assert 0 < size <= MAX_OUTPUT
     else:
         assert isinstance(found, FreshkeyError)
-        assert size == 0 or size > MOST_OUTPUT or status == 3 or byte == "\\377"
+        assert size == 0 or size > MAX_OUTPUT or status == 3 or byte == "\\377"
         assert "aaaaaaaa" not in everything_said(found)

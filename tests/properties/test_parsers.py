@@ -14,7 +14,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from freshkey._http.messages import Response, retry_after
-from freshkey._json import LARGEST_BODY, parse_json_object
+from freshkey._json import MAX_BODY, parse_json_object
 from freshkey.errors import FreshkeyError, LoginRequired, ProtocolError, ProviderRefused, TransientError
 from freshkey.oauth import Poll, TokenAnswer, read_device, read_device_token, read_revocation, read_token
 from freshkey.oauth.error_response import read_refusal, refusal_error
@@ -128,22 +128,22 @@ def test_waiting_is_an_answer_to_a_device_alone(reader: Reader, poll: Poll, stat
 
 
 HUGE: dict[str, bytes] = {
-    "brackets": b"[" * LARGEST_BODY,
-    "members in members": b'{"a":' * (LARGEST_BODY // 5),
-    "empty lists": b'{"a":[' + b"[]," * (LARGEST_BODY // 3 - 10) + b"[]]}",
-    "empty objects": b'{"error":[' + b"{}," * (LARGEST_BODY // 3 - 10) + b"{}]}",
+    "brackets": b"[" * MAX_BODY,
+    "members in members": b'{"a":' * (MAX_BODY // 5),
+    "empty lists": b'{"a":[' + b"[]," * (MAX_BODY // 3 - 10) + b"[]]}",
+    "empty objects": b'{"error":[' + b"{}," * (MAX_BODY // 3 - 10) + b"{}]}",
     "members": b"{" + b",".join(b'"%d":0' % number for number in range(90_000)) + b"}",
-    "a long number": b'{"expires_in":' + b"9" * (LARGEST_BODY - 20) + b"}",
-    "a long fraction": b'{"expires_in":0.' + b"1" * (LARGEST_BODY - 20) + b"}",
-    "a long exponent": b'{"expires_in":1e' + b"9" * (LARGEST_BODY - 20) + b"}",
-    "a long error": b'{"error":"' + b"a" * (LARGEST_BODY - 20) + b'"}',
-    "a long error of junk": b'{"error":"' + b"\xc3\xa9" * (LARGEST_BODY // 2 - 20) + b'"}',
-    "a long scope": b'{"access_token":"a","scope":"' + b"a " * (LARGEST_BODY // 2 - 20) + b'"}',
-    "scopes": b'{"access_token":"a","scope":[' + b'"a",' * (LARGEST_BODY // 4 - 20) + b'"a"]}',
-    "escapes": b'{"a":"' + b"\\u00e9" * (LARGEST_BODY // 6 - 10) + b'"}',
-    "backslashes": b'{"a":"' + b"\\" * (LARGEST_BODY - 10) + b'"}',
-    "blanks": b" " * LARGEST_BODY,
-    "one byte too much": b" " * (LARGEST_BODY + 1),
+    "a long number": b'{"expires_in":' + b"9" * (MAX_BODY - 20) + b"}",
+    "a long fraction": b'{"expires_in":0.' + b"1" * (MAX_BODY - 20) + b"}",
+    "a long exponent": b'{"expires_in":1e' + b"9" * (MAX_BODY - 20) + b"}",
+    "a long error": b'{"error":"' + b"a" * (MAX_BODY - 20) + b'"}',
+    "a long error of junk": b'{"error":"' + b"\xc3\xa9" * (MAX_BODY // 2 - 20) + b'"}',
+    "a long scope": b'{"access_token":"a","scope":"' + b"a " * (MAX_BODY // 2 - 20) + b'"}',
+    "scopes": b'{"access_token":"a","scope":[' + b'"a",' * (MAX_BODY // 4 - 20) + b'"a"]}',
+    "escapes": b'{"a":"' + b"\\u00e9" * (MAX_BODY // 6 - 10) + b'"}',
+    "backslashes": b'{"a":"' + b"\\" * (MAX_BODY - 10) + b'"}',
+    "blanks": b" " * MAX_BODY,
+    "one byte too much": b" " * (MAX_BODY + 1),
 }
 
 
@@ -164,7 +164,7 @@ def test_no_answer_costs_much_memory(body: str) -> None:
     tracemalloc.start()
     try:
         outcome(lambda: parse_json_object(HUGE[body]))
-        assert tracemalloc.get_traced_memory()[1] < 96 * LARGEST_BODY
+        assert tracemalloc.get_traced_memory()[1] < 96 * MAX_BODY
     finally:
         tracemalloc.stop()
 

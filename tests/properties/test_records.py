@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from freshkey._interprocess.hints import LONGEST_PAUSE, Hints, HintsFile
+from freshkey._interprocess.hints import MAX_PAUSE, Hints, HintsFile
 from freshkey._stores.records.chunks import HEADER_SPACE, Item, Slot, newest, read_slot, record_items
 from freshkey._stores.records.codec import Codec
 from freshkey._stores.records.intent_file import IntentFile
@@ -284,7 +284,7 @@ def test_no_hints_keep_anybody_waiting_for_long(state_dir: Path, content: bytes)
 
     assert isinstance(found, Hints)
     assert isinstance(found.generation, int)
-    assert found.seconds_to_wait(NOW) <= LONGEST_PAUSE
+    assert found.seconds_to_wait(NOW) <= MAX_PAUSE
     assert found.attempted is None or math.isfinite(found.attempted.wall + found.attempted.elapsed)
 
 

@@ -23,7 +23,7 @@ from freshkey.errors import CredentialExpired
 
 
 def main(profile: str, resource: str, glance: float) -> None:
-    scheduler.LISTENING_SLEEP = glance
+    vars(scheduler)["LISTENING_SLEEP"] = glance
     served, before = 0, None
     with Keeper() as keeper, httpx.Client(trust_env=False) as client:
         while True:

@@ -193,7 +193,7 @@ def _child(
 
 def _shorten(*, patience: float | None, deadline: float | None) -> None:
     if patience is not None:
-        rotation.LOCK_PATIENCE = patience
+        vars(rotation)["LOCK_TIMEOUT"] = patience
     if deadline is not None:
         exchange = http_client._Exchange
         http_client._Exchange = lambda request, host, _: exchange(request, host, deadline)  # type: ignore[assignment,misc]  # it is only called

@@ -26,7 +26,7 @@ from freshkey._plugins.hook_caller import HookCaller
 from freshkey._renewal import managed
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.managed import CacheEntry, ManagedCredential
-from freshkey._renewal.persist import PATIENCE
+from freshkey._renewal.persist import SAVE_TIMEOUT
 from freshkey._renewal.single_flight import SharedFuture
 from freshkey._stores.records.chunks import newest, read_slot
 from freshkey._stores.records.slots import SlottedStore
@@ -229,7 +229,7 @@ class Machine:
         """Let everybody ask again and again, and return how the last round failed."""
         errors: list[FreshkeyError] = []
         for _ in range(ROUNDS):
-            self.clock.advance(expiry.LONGEST_PAUSE + 1.0)
+            self.clock.advance(expiry.MAX_PAUSE + 1.0)
             for index in range(len(self.clients)):
                 self.act(index, Client.tick)
             found = [self.act(index, Client.get) for index in range(len(self.clients))]
@@ -418,7 +418,7 @@ class Client:
         if before is not None and number < number_of(before.credential):
             machine.blame("I6", "memory went back to an older token")
         waited = machine.clock.elapsed() - machine.server.issued[number]
-        if number > machine.number and waited < PATIENCE:
+        if number > machine.number and waited < SAVE_TIMEOUT:
             machine.blame("I4", f"token {number} is handed out and is not durable")
 
     def _hear_event(self, event: Event) -> None:

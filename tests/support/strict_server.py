@@ -212,7 +212,7 @@ class StrictServer:
         begin = now - expiry.attempt_floor(self.lifetime)
         recent = [request for request in self.requests if request.at > begin and not request.by_user]
         # Whoever dies tells nobody to wait, and where hints cannot be kept each client has only its own pace.
-        clients = len(machine.clients) if machine.hints_failed > begin - expiry.LONGEST_PAUSE else 1
+        clients = len(machine.clients) if machine.hints_failed > begin - expiry.MAX_PAUSE else 1
         clients += sum(death > begin for death in machine.deaths)
         if len(recent) > MOST_REQUESTS * clients:
             machine.blame("I7", f"{len(recent)} requests in {now - begin:g} s")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from attrs import evolve, frozen
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from freshkey._renewal.managed import ManagedCredential
     from freshkey._stores.keychain.store import KeyringItems
 
-FORGETFUL = "memory"
+FORGETFUL: Final = "memory"
 """The store that keeps nothing beyond its process; what is deleted elsewhere would be gone."""
 
 

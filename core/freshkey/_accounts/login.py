@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextvars
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from attrs import evolve
 
-from freshkey._renewal.persist import PATIENCE
-from freshkey._renewal.rotation import LOCK_PATIENCE, Rotation, decode
+from freshkey._renewal.persist import SAVE_TIMEOUT
+from freshkey._renewal.rotation import LOCK_TIMEOUT, Rotation, decode
 from freshkey._renewal.single_flight import SharedFuture, run_in_thread
 from freshkey._sources import precedence
 from freshkey._stores.keychain import prompts
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from freshkey._renewal.managed import ManagedCredential
 
 
-WAIT = LOCK_PATIENCE + PATIENCE + 5.0
+WAIT: Final = LOCK_TIMEOUT + SAVE_TIMEOUT + 5.0
 
 """Seconds to wait until a credential is kept: for the lock, for the save, and a little; more where one may be asked."""
 
@@ -59,13 +59,13 @@ def sign_in(
         future: SharedFuture[Credential] = run_in_thread(
             "sign-in", lambda future: caller.run(_keep, future, managed, credential)
         )
-        return future.wait(WAIT + prompts.PATIENCE)
+        return future.wait(WAIT + prompts.UNLOCK_TIMEOUT)
 
 
 def _keep(future: SharedFuture[Credential], managed: ManagedCredential, credential: Credential) -> None:
     context = managed.context
     try:
-        with about(context.profile.name), context.store.lock(LOCK_PATIENCE):
+        with about(context.profile.name), context.store.lock(LOCK_TIMEOUT):
             # An emptied store counts on from where it was: a lower generation would be news to nobody.
             before = context.store.load()
             generation = (before.generation or context.hints.read().generation) + 1

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from freshkey._accounts.login import WAIT
 from freshkey._interprocess.hints import Hints
-from freshkey._renewal.persist import PATIENCE
-from freshkey._renewal.rotation import LOCK_PATIENCE, decode
+from freshkey._renewal.persist import SAVE_TIMEOUT
+from freshkey._renewal.rotation import LOCK_TIMEOUT, decode
 from freshkey._renewal.single_flight import SharedFuture, run_in_thread
 from freshkey.errors import ConfigurationError, FreshkeyError, about
 from freshkey.events import SignedOut
@@ -31,13 +31,13 @@ def sign_out(managed: ManagedCredential) -> SignedOut:
         message = "bare mode leaves alone what is kept"
         raise ConfigurationError(message, profile=managed.context.profile.name, hint="Leave bare mode to sign out")
     future: SharedFuture[SignedOut] = run_in_thread("sign-out", lambda future: _remove(future, managed))
-    return future.wait(WAIT + PATIENCE)
+    return future.wait(WAIT + SAVE_TIMEOUT)
 
 
 def _remove(future: SharedFuture[SignedOut], managed: ManagedCredential) -> None:
     context = managed.context
     try:
-        with about(context.profile.name), context.store.lock(LOCK_PATIENCE):
+        with about(context.profile.name), context.store.lock(LOCK_TIMEOUT):
             snapshot = context.store.load()
             if snapshot.record is None or snapshot.record.payload is None:
                 event = SignedOut(profile=context.profile.name, revoked=None, detail="nobody was signed in")

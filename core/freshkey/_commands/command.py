@@ -11,7 +11,7 @@ from typing import Final, Self
 
 from attrs import field, frozen
 
-from freshkey._commands.helper import HELPER_TIMEOUT, MOST_OUTPUT, run_helper
+from freshkey._commands.helper import HELPER_TIMEOUT, MAX_OUTPUT, run_helper
 from freshkey.errors import ConfigurationError, TrustNeeded
 from freshkey.secret import Secret
 
@@ -19,7 +19,7 @@ from freshkey.secret import Secret
 WORDS_FOR_COMMAND: Final = "a list of strings: an absolute path or the name of a program on PATH, and its arguments"
 """What a person writes in TOML for a command."""
 
-LARGEST_PROGRAM: Final = 268_435_456
+MAX_PROGRAM: Final = 268_435_456
 """Bytes that the files of a project that one command names may have together."""
 
 _CHUNK: Final = 1_048_576
@@ -74,7 +74,7 @@ def run_command(
     *,
     timeout: float = HELPER_TIMEOUT,
     environ: Mapping[str, str] | None = None,
-    max_output: int = MOST_OUTPUT,
+    max_output: int = MAX_OUTPUT,
     on_slow: Callable[[float], None] | None = None,
 ) -> Secret:
     """Run a command and return what it printed; the files that a project's command names are compared right before.
@@ -137,10 +137,10 @@ def pinned(argv: Sequence[str], directory: Path) -> dict[Path, str]:
 
     Raises:
         ConfigurationError: One of them cannot be read or is no regular file, or together they are larger than
-            `LARGEST_PROGRAM`.
+            `MAX_PROGRAM`.
     """
     pins: dict[Path, str] = {}
-    left = LARGEST_PROGRAM
+    left = MAX_PROGRAM
     for file in sorted({file for word in argv for file in _named(word, directory)}):
         pins[file], size = file_digest(file, left)
         left -= size
@@ -161,7 +161,7 @@ def _inside(file: Path, directory: Path) -> bool:
     return file.is_relative_to(directory) or file.resolve().is_relative_to(directory.resolve())
 
 
-def file_digest(file: Path, most: int = LARGEST_PROGRAM) -> tuple[str, int]:
+def file_digest(file: Path, most: int = MAX_PROGRAM) -> tuple[str, int]:
     """Return the SHA-256 of a file in hexadecimal, and its size in bytes.
 
     Raises:
@@ -181,5 +181,5 @@ def file_digest(file: Path, most: int = LARGEST_PROGRAM) -> tuple[str, int]:
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from None
     if size > most:
-        raise ConfigurationError(f"{file} is too large: commands of a project may name {LARGEST_PROGRAM} bytes at most")
+        raise ConfigurationError(f"{file} is too large: commands of a project may name {MAX_PROGRAM} bytes at most")
     return digest.hexdigest(), size

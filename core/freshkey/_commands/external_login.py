@@ -34,13 +34,13 @@ TIMEOUT: Final = 180.0
 PAUSE: Final = 60.0
 """Seconds after the end of one run before which no other is started."""
 
-LONGEST_LINE: Final = 2000
-MOST_LINES: Final = 1000
+MAX_LINE: Final = 2000
+MAX_LINES: Final = 1000
 """How much of what it prints is passed on; the rest is read and dropped."""
 
 _DIRECTORY: Final = "login-commands"
-_GLANCE: Final = 0.05
-_FAREWELL: Final = 1.0
+_POLL_INTERVAL: Final = 0.05
+_READER_TIMEOUT: Final = 1.0
 _unwritten: dict[Path, tuple[Moment | None, str]] = {}
 _CONTROL: Final = re.compile(r"[^\x20-\x7e\xa0-\U0010ffff]+")
 
@@ -103,11 +103,11 @@ class _Run:
         try:
             self._reader.start()
             while not self._child.ended and time.monotonic() < ends:
-                self._pass_on(reporter, wait=_GLANCE)
+                self._pass_on(reporter, wait=_POLL_INTERVAL)
             in_time = self._child.ended
         finally:
             status = self._child.end()
-        self._reader.join(_FAREWELL)
+        self._reader.join(_READER_TIMEOUT)
         self._pass_on(reporter, wait=0.0)
         said = f"; it last said: {self._last}" if self._last else ""
         if not in_time:
@@ -128,9 +128,9 @@ class _Run:
     def _read(self) -> None:
         told = 0
         with open(self._pipe, encoding="utf-8", errors="replace", newline=None) as printed:  # noqa: PTH123  a descriptor
-            while part := printed.readline(LONGEST_LINE):
+            while part := printed.readline(MAX_LINE):
                 line = _CONTROL.sub(" ", part).rstrip()
-                if line and told < MOST_LINES:
+                if line and told < MAX_LINES:
                     told += 1
                     self._lines.put(line)
 

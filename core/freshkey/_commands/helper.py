@@ -24,7 +24,7 @@ SLOW: Final = 10.0
 
 """Seconds after which a person who waits is told that a helper command is slow."""
 
-MOST_OUTPUT: Final = 65536
+MAX_OUTPUT: Final = 65536
 
 """Bytes that a helper command may print, unless the caller says otherwise."""
 
@@ -39,13 +39,13 @@ HELPER_VARIABLES: Final = frozenset(
 
 HELPER_VERSION: Final = 1
 
-LONGEST_LINE: Final = 16384
+MAX_LINE: Final = 16384
 
 """Characters of the one line that a helper command prints, unless the caller says otherwise."""
 
-_GLANCE = 0.02
+_POLL_INTERVAL: Final = 0.02
 
-_FAREWELL = 1.0
+_READER_TIMEOUT: Final = 1.0
 
 # --- helper commands ----------------------------------------------------------------------------------------------
 
@@ -60,7 +60,7 @@ def run_helper(
     *,
     timeout: float = HELPER_TIMEOUT,
     environ: Mapping[str, str] | None = None,
-    max_output: int = MOST_OUTPUT,
+    max_output: int = MAX_OUTPUT,
     directory: Path | None = None,
     on_slow: Callable[[float], None] | None = None,
 ) -> Secret:
@@ -113,7 +113,7 @@ def read_helper_json(output: Secret, program: str = "the helper") -> dict[str, A
     return facts
 
 
-def read_helper_line(output: Secret, program: str = "the helper", longest: int = LONGEST_LINE) -> Secret:
+def read_helper_line(output: Secret, program: str = "the helper", longest: int = MAX_LINE) -> Secret:
     """Return the one line that a helper printed; one line end is dropped, LF or CR LF.
 
     Args:
@@ -218,7 +218,7 @@ class _Run:
             if on_slow is not None and passed >= SLOW:
                 on_slow(passed)
                 on_slow = None
-            self._rest(min(timeout - passed, _GLANCE))
+            self._rest(min(timeout - passed, _POLL_INTERVAL))
         self._in_time = True
 
     def _rest(self, seconds: float) -> None:
@@ -236,7 +236,7 @@ class _Run:
         self._status = self._child.end()
         if self._reader.ident is not None:
             # One that left the session may hold the pipe open for ever; nobody waits for that.
-            self._reader.join(_FAREWELL)
+            self._reader.join(_READER_TIMEOUT)
 
     def output(self, timeout: float) -> Secret:
         """Return what it printed, or say what was wrong."""

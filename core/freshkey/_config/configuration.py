@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from attrs import evolve, field, frozen
 
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from freshkey.model.description import Description
 
 
-FILE_NAME = "config.toml"
+FILE_NAME: Final = "config.toml"
 
-DEFAULT_STORE = "keyring"
+DEFAULT_STORE: Final = "keyring"
 
 
 @frozen(kw_only=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
 
-CONFIG_DIR = "FRESHKEY_CONFIG_DIR"
+
+CONFIG_DIR: Final = "FRESHKEY_CONFIG_DIR"
 
 """Variable that names the directory of ``config.toml``."""
 
-STATE_DIR = "FRESHKEY_STATE_DIR"
+STATE_DIR: Final = "FRESHKEY_STATE_DIR"
 
 """Variable that names the directory of locks, hints and the file store; another directory is another sign-in."""
 
-PROFILE = "FRESHKEY_PROFILE"
+PROFILE: Final = "FRESHKEY_PROFILE"
 
 """Variable that selects a profile."""

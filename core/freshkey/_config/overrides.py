@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from freshkey._config.toml_file import suggestion
 from freshkey.errors import ConfigurationError
@@ -13,7 +13,7 @@ from freshkey.errors import ConfigurationError
 if TYPE_CHECKING:
     import attrs
 
-PLACE = "--set"
+PLACE: Final = "--set"
 """Where such a setting is, for messages."""
 
 

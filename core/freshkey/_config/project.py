@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from attrs import frozen
 
@@ -19,11 +19,11 @@ from freshkey._config.toml_file import Document, read, suggestion
 from freshkey.errors import ConfigurationError, TrustNeeded
 
 
-FILE_NAME = ".freshkey.toml"
+FILE_NAME: Final = ".freshkey.toml"
 
-TOP_KEYS = frozenset({"profile", "profiles"})
+TOP_KEYS: Final = frozenset({"profile", "profiles"})
 
-CORE_KEYS = frozenset({"provider", "source"})
+CORE_KEYS: Final = frozenset({"provider", "source"})
 """Keys of the core that a project's own profile may have. Where credentials are kept is not the project's to say."""
 
 Words = Mapping[str, tuple[str, ...]]
@@ -32,9 +32,9 @@ Words = Mapping[str, tuple[str, ...]]
 Trusted = Callable[["Project", str, Words], Mapping[str, Command]]
 """Returns the commands of a profile as they may be run; raises `TrustNeeded` where they may not."""
 
-NOT_ITS_OWN = "a project's file cannot say that"
+NOT_ITS_OWN: Final = "a project's file cannot say that"
 
-COMMAND = "a list of strings: a program (absolute, on PATH, or relative to the project) and its arguments"
+COMMAND: Final = "a list of strings: a program (absolute, on PATH, or relative to the project) and its arguments"
 
 
 @frozen(kw_only=True, eq=False)

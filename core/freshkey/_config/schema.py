@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Final
 
 from freshkey._config.toml_file import Document, closest, suggestion
 from freshkey.errors import ConfigurationError
 
 
-TOP_KEYS = frozenset({"default", "observers", "profiles", "stores"})
-CORE_KEYS = frozenset({"provider", "store", "source", "skip", "lead"})
+TOP_KEYS: Final = frozenset({"default", "observers", "profiles", "stores"})
+CORE_KEYS: Final = frozenset({"provider", "store", "source", "skip", "lead"})
 """Keys of a profile's table that belong to the core; all others are the provider's."""
-CORE_STORES = frozenset({"keyring", "file", "memory"})
+CORE_STORES: Final = frozenset({"keyring", "file", "memory"})
 
-_SAFE_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?")
+_SAFE_NAME: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?")
 
 
 def checked_name(name: str) -> str:

@@ -8,7 +8,7 @@ import stat
 import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen
 
@@ -19,10 +19,10 @@ from freshkey.errors import ConfigurationError
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-LARGEST_FILE = 262_144
+MAX_FILE: Final = 262_144
 """Bytes a configuration file may have: far more than anybody writes, and quick to read."""
 
-DEEPEST = 32
+MAX_DEPTH: Final = 32
 """How deep tables and lists may be nested."""
 
 
@@ -99,7 +99,7 @@ def read(path: Path, *, follow: bool = True) -> Document:
 
 def _too_deep(tables: Mapping[str, object]) -> bool:
     level: list[object] = [tables]
-    for _ in range(DEEPEST):
+    for _ in range(MAX_DEPTH):
         level = [item for outer in level for item in _items(outer)]
     return bool(level)
 
@@ -117,15 +117,15 @@ def _text(path: Path, nofollow: int) -> str:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ConfigurationError(f"{path} is not a regular file", hint="Put a file there, or nothing")
             _refuse_what_others_may_change(path, file)
-            data = file.read(LARGEST_FILE + 1)
+            data = file.read(MAX_FILE + 1)
     except FileNotFoundError:
         return ""
     except OSError as error:
         if nofollow and error.errno == errno.ELOOP:
             raise ConfigurationError(f"{path} is a symbolic link", hint="Put a file there, or nothing") from None
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}", hint="Check its permissions") from None
-    if len(data) > LARGEST_FILE:
-        raise ConfigurationError(f"{path} is larger than {LARGEST_FILE} bytes", hint="Check that it is the right file")
+    if len(data) > MAX_FILE:
+        raise ConfigurationError(f"{path} is larger than {MAX_FILE} bytes", hint="Check that it is the right file")
     try:
         return data.decode().replace("\r\n", "\n")
     except UnicodeDecodeError as error:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 
-_ENDS = ("]", "}", '"""', "'''")
+_ENDS: Final = ("]", "}", '"""', "'''")
 """One of these is in the last line of every statement that spans lines."""
 
-MOST_WORK = 1_000_000
+MAX_WORK: Final = 1_000_000
 """Characters read at the most; a list of lists is read again for each of its lines."""
 
 
@@ -47,7 +47,7 @@ def _statements(text: str) -> Iterator[tuple[int, dict[str, Any], bool]]:
         if len(lines) > 1 and not any(end in line for end in _ENDS):
             continue  # reading all of it again for every line would take minutes for a long list
         spent += sum(map(len, lines))
-        if spent > MOST_WORK:
+        if spent > MAX_WORK:
             return
         try:
             parsed = tomllib.loads("\n".join(lines))

@@ -22,7 +22,7 @@ from freshkey._files.permissions import others_may_write
 from freshkey.errors import StoreUnavailable
 
 
-MOST_BYTES: Final = 1 << 20
+MAX_BYTES: Final = 1 << 20
 STALE_SECONDS: Final = 3600.0
 NO_FOLLOW: Final[int] = (
     getattr(os, "O_NOFOLLOW", 0)
@@ -92,7 +92,7 @@ def private_dir(base: Path, *below: str) -> Path:
     return path
 
 
-def read_private(path: Path, limit: int = MOST_BYTES) -> bytes | None:
+def read_private(path: Path, limit: int = MAX_BYTES) -> bytes | None:
     """Read a file that `write_private` wrote; None if there is none.
 
     Raises:

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from attrs import define, evolve, field, frozen
 
@@ -34,25 +34,25 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("freshkey")
 
-FAILURES_TO_OPEN = 5
+FAILURES_TO_OPEN: Final = 5
 """Failures in a row after which a host is left alone."""
 
-SHORTEST_BREAK = 5.0
-LONGEST_BREAK = 60.0
+MIN_BREAK: Final = 5.0
+MAX_BREAK: Final = 60.0
 """Seconds; each probe that fails doubles them."""
 
-PROBE_PATIENCE = 60.0
+PROBE_TIMEOUT: Final = 60.0
 """Seconds after which a probe of which nothing was heard is forgotten; its process may have been forked away."""
 
-GLANCE = 1.0
+POLL_INTERVAL: Final = 1.0
 """Seconds to wait for what becomes of somebody else's probe."""
 
-CAPACITY = 500
-RETRY_COST = 5
-TIMEOUT_COST = 10
-REFUND = 1
+CAPACITY: Final = 500
+RETRY_COST: Final = 5
+TIMEOUT_COST: Final = 10
+REFUND: Final = 1
 
-_LONG_AGO = -math.inf
+_LONG_AGO: Final = -math.inf
 
 
 class HostPaused(TransientError):
@@ -91,11 +91,11 @@ class HostState:
         pause = max(self.broken_until, self.asked_until) - now
         if pause > 0:
             return pause
-        return GLANCE if self.broken and now < self.probed_until else 0.0
+        return POLL_INTERVAL if self.broken and now < self.probed_until else 0.0
 
     def asked(self, now: float) -> HostState:
         """Note that a request goes out; to a broken host it is the probe."""
-        return evolve(self, probed_until=now + PROBE_PATIENCE) if self.broken else self
+        return evolve(self, probed_until=now + PROBE_TIMEOUT) if self.broken else self
 
     def answered(self) -> HostState:
         """Note that it works. A pause that it asked for still holds."""
@@ -112,7 +112,7 @@ class HostState:
         )
         if not failing.broken or now < self.broken_until:
             return failing
-        pause = min(LONGEST_BREAK, SHORTEST_BREAK * 2.0 ** min(self.breaks, 10))
+        pause = min(MAX_BREAK, MIN_BREAK * 2.0 ** min(self.breaks, 10))
         return evolve(failing, breaks=self.breaks + 1, broken_until=now + pause)
 
     def undecided(self) -> HostState:

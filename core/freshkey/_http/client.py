@@ -15,14 +15,14 @@ import queue
 import socket
 import threading
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from freshkey import _failpoints
 from freshkey._http import circuit_breaker
 from freshkey._http.messages import Request, Response, Send, form, json_body, retry_after
 from freshkey._http.url import LOOPBACK, checked_url
-from freshkey._json import LARGEST_BODY, parse_json_object
+from freshkey._json import MAX_BODY, parse_json_object
 from freshkey.errors import (
     ConfigurationError,
     FreshkeyError,
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEADLINE",
-    "LARGEST_BODY",
     "LOOPBACK",
+    "MAX_BODY",
     "Request",
     "Response",
     "Send",
@@ -56,10 +56,10 @@ __all__ = [
 
 log = logging.getLogger("freshkey")
 
-DEADLINE = 30.0
+DEADLINE: Final = 30.0
 """Seconds from the call of `send` to its end, unless the caller says otherwise."""
 
-MOST_HEADERS = 100
+MAX_HEADERS: Final = 100
 
 
 def send(
@@ -310,15 +310,15 @@ def _read(response: httpx.Response, host: str) -> Response:
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if not 200 <= response.status_code < 600 or 300 <= response.status_code < 400:  # noqa: PLR2004  RFC 9110, section 15
         raise ProtocolError(f"{host} answered with status {response.status_code}, which nobody may follow here")
-    if len(response.headers.raw) > MOST_HEADERS:
-        raise ProtocolError(f"{host} answered with more than {MOST_HEADERS} headers")
+    if len(response.headers.raw) > MAX_HEADERS:
+        raise ProtocolError(f"{host} answered with more than {MAX_HEADERS} headers")
     if encoding not in {"", "identity"}:
         raise ProtocolError(f"{host} sent a compressed answer, which was not asked for")
     body = bytearray()
     for chunk in response.iter_raw():
         body += chunk
-        if len(body) > LARGEST_BODY:
-            raise ProtocolError(f"{host} sent more than {LARGEST_BODY} bytes")
+        if len(body) > MAX_BODY:
+            raise ProtocolError(f"{host} sent more than {MAX_BODY} bytes")
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Response(status=response.status_code, headers=headers, body=bytes(body))
 

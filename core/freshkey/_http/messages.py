@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from attrs import Attribute, Factory, field, frozen
@@ -14,11 +14,11 @@ from attrs import Attribute, Factory, field, frozen
 from freshkey.errors import ConfigurationError
 
 
-LONGEST_WAIT = 3600.0
+MAX_WAIT: Final = 3600.0
 
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
-_HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?|")
+_HEADER_VALUE: Final = re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?|")
 
 
 def _sendable(request: Request, attribute: Attribute[Mapping[str, str]], headers: Mapping[str, str]) -> None:  # noqa: ARG001  attrs
@@ -101,7 +101,7 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """
     value = headers.get("retry-after", "").strip()
     seconds = float(value) if re.fullmatch(r"[0-9]{1,10}", value) else _seconds_until(value, now)
-    return None if seconds is None else min(max(seconds, 0.0), LONGEST_WAIT)
+    return None if seconds is None else min(max(seconds, 0.0), MAX_WAIT)
 
 
 def _seconds_until(date: str, now: float) -> float | None:

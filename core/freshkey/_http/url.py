@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 from urllib.parse import urlsplit
 
 from freshkey.errors import ConfigurationError
 
 
-LONGEST_URL = 8192
+MAX_URL: Final = 8192
 
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
-_AUTHORITY = re.compile(r"(?:[0-9A-Za-z.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_AUTHORITY: Final = re.compile(r"(?:[0-9A-Za-z.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
 def checked_url(url: str, *, allow_insecure_loopback: bool = False) -> str:
@@ -37,7 +38,7 @@ def checked_url(url: str, *, allow_insecure_loopback: bool = False) -> str:
 
 
 def _flaw(url: str, *, allow_insecure_loopback: bool) -> str | None:
-    if len(url) > LONGEST_URL or "#" in url:
+    if len(url) > MAX_URL or "#" in url:
         return "is too long, or has a fragment"
     if "\\" in url or not all("!" <= character <= "~" for character in url):
         return "has a character that no address may have"

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 from pathlib import Path
+from typing import Final
 
 from attrs import asdict, field, frozen
 from attrs import fields as attrs_fields
@@ -19,17 +20,17 @@ from freshkey.errors import FreshkeyError
 
 log = logging.getLogger("freshkey")
 
-LONGEST_PAUSE = 3600.0
+MAX_PAUSE: Final = 3600.0
 
 """Seconds that processes leave each other waiting at the most, as any server may ask for."""
 
-_MOST_DIGITS = 18
+_MAX_DIGITS: Final = 18
 
-_WHOLE = instance_of(int)
+_WHOLE: Final = instance_of(int)
 
-_NUMBER = instance_of((int, float))
+_NUMBER: Final = instance_of((int, float))
 
-_TEXT = instance_of(str)
+_TEXT: Final = instance_of(str)
 
 
 @frozen(kw_only=True)
@@ -63,10 +64,10 @@ class Hints:
         if self.attempted is None or self.attempted.boot_id != now.boot_id:
             return 0.0
         left = self.attempted.elapsed + self.pause - now.elapsed
-        return min(left, self.pause, LONGEST_PAUSE)  # a damaged file must not stop renewals for good
+        return min(left, self.pause, MAX_PAUSE)  # a damaged file must not stop renewals for good
 
 
-_KNOWN = {attribute.name for attribute in attrs_fields(Hints)}
+_KNOWN: Final = {attribute.name for attribute in attrs_fields(Hints)}
 
 
 class HintsFile:
@@ -105,7 +106,7 @@ def _moment(wall: float, elapsed: float, boot_id: str) -> Moment:
 
 
 def _whole(digits: str) -> int:
-    if len(digits) > _MOST_DIGITS:
+    if len(digits) > _MAX_DIGITS:
         raise ValueError
     return int(digits)
 

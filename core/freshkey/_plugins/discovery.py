@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 
-PROVIDERS = "freshkey.providers"
+PROVIDERS: Final = "freshkey.providers"
 
-STORES = "freshkey.stores"
+STORES: Final = "freshkey.stores"
 
-OBSERVERS = "freshkey.observers"
+OBSERVERS: Final = "freshkey.observers"
 
 OWN_STORES: Mapping[str, str] = {
     "keyring": "freshkey._stores.keychain.store",

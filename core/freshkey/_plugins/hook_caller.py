@@ -7,7 +7,7 @@ import threading
 import traceback
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 from attrs import define
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-STORE_METHODS = ("lock", "probe", "load", "intend", "save", "withdraw")
+STORE_METHODS: Final = ("lock", "probe", "load", "intend", "save", "withdraw")
 
 
 @define

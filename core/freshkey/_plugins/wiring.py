@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 import pluggy
 
@@ -10,11 +11,11 @@ from freshkey import hooks
 from freshkey.errors import PluginBroken
 
 
-REQUIRED_OF_PROVIDERS = ("describe", "acquire", "refresh")
+REQUIRED_OF_PROVIDERS: Final = ("describe", "acquire", "refresh")
 
-REQUIRED_OF_STORES = ("store",)
+REQUIRED_OF_STORES: Final = ("store",)
 
-WRAPPING = "An observer's hooks are marked hookimpl(wrapper=True)"
+WRAPPING: Final = "An observer's hooks are marked hookimpl(wrapper=True)"
 
 
 def wire(

@@ -6,7 +6,7 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from attrs import Factory, field, frozen
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from freshkey._config.project import Project
     from freshkey._stores.records.codec import Codec
 
-DEFAULT_STORE = "keyring"
+DEFAULT_STORE: Final = "keyring"
 
 
 @frozen(kw_only=True)

@@ -7,6 +7,7 @@ import logging
 import math
 import threading
 from collections.abc import Callable
+from typing import Final
 
 from attrs import evolve, frozen
 
@@ -31,10 +32,10 @@ from freshkey.model.identity import Identity
 
 log = logging.getLogger("freshkey")
 
-STORE_PAUSE = 1.0
+STORE_PAUSE: Final = 1.0
 """Seconds until a store that could not be read is tried again: nothing was asked of the provider."""
 
-THREAD_PAUSE = 1.0
+THREAD_PAUSE: Final = 1.0
 """Seconds until a renewal is tried again for which no thread could be started."""
 
 

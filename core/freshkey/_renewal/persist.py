@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from freshkey._renewal.single_flight import process_is_exiting
 from freshkey.errors import GenerationConflict, StoreError, StoreUnavailable, describe_raise
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("freshkey")
 
-PATIENCE = 10.0
+SAVE_TIMEOUT: Final = 10.0
 """Seconds for which callers, and an exiting interpreter, wait for a save that fails."""
 
-SHORTEST_PAUSE = 0.25
-LONGEST_PAUSE = 5.0
+MIN_PAUSE: Final = 0.25
+MAX_PAUSE: Final = 5.0
 
 
 def save(store: CredentialStore, record: Record, *, clock: Clock, unsaved: Callable[[StoreError], None]) -> None:
@@ -39,10 +39,10 @@ def save(store: CredentialStore, record: Record, *, clock: Clock, unsaved: Calla
         StoreError: The interpreter is exiting and the patience is over.
     """
     started = clock.elapsed()
-    pause = SHORTEST_PAUSE
+    pause = MIN_PAUSE
     told = False
     while (failure := _attempt(store, record)) is not None:
-        left = started + PATIENCE - clock.elapsed()
+        left = started + SAVE_TIMEOUT - clock.elapsed()
         if left <= 0 and process_is_exiting():
             # Callers have gone by now, and perhaps whoever listened to events.
             log.error("this program ends with a renewed sign-in that cannot be stored and is lost: %s", failure)
@@ -51,7 +51,7 @@ def save(store: CredentialStore, record: Record, *, clock: Clock, unsaved: Calla
             unsaved(failure)
             told = True
         clock.wait(threading.Event(), min(pause, left) if left > 0 else pause)
-        pause = min(LONGEST_PAUSE, 2 * pause)
+        pause = min(MAX_PAUSE, 2 * pause)
 
 
 def _attempt(store: CredentialStore, record: Record) -> StoreError | None:

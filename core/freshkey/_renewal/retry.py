@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from attrs import define, frozen
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LOST_ANSWER_WINDOW = 30.0
+LOST_ANSWER_WINDOW: Final = 30.0
 """Seconds from the first sending within which the same single-use refresh token may be sent again."""
 
-LOST_ANSWER_RETRIES = 2
+LOST_ANSWER_RETRIES: Final = 2
 """How often it may be sent again within that window."""
 
 

@@ -18,7 +18,7 @@ import functools
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from attrs import define, evolve, field
 
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("freshkey")
 
-LOCK_PATIENCE = 30.0
+LOCK_TIMEOUT: Final = 30.0
 """Seconds to wait for another process's renewal of the same profile."""
 
 
@@ -192,7 +192,7 @@ class Rotation:
         """Exclude every other renewal of this profile."""
         source = self._winner or (self.context.description.source(self.held.source) if self.held else None)
         if not self.context.profile.bare and (source is None or source.owned):
-            with self.context.store.lock(LOCK_PATIENCE):
+            with self.context.store.lock(LOCK_TIMEOUT):
                 yield
             return
         # Another tool's credential needs no store, but eight processes must not start that tool eight times.
@@ -208,7 +208,7 @@ class Rotation:
 
         profile = self.context.profile
         try:
-            return ProfileLock(profile.state_dir, file_name(profile.name)).acquire(LOCK_PATIENCE)
+            return ProfileLock(profile.state_dir, file_name(profile.name)).acquire(LOCK_TIMEOUT)
         except StoreUnavailable as error:
             # A machine without a place for locks can still use what another tool keeps.
             log.warning("%s: going on without a lock: %s", profile.name, error.message)

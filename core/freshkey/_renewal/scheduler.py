@@ -6,7 +6,7 @@ import logging
 import threading
 import weakref
 from collections.abc import Collection
-from typing import Protocol
+from typing import Final, Protocol
 
 from freshkey import expiry
 from freshkey._interprocess.notifier import Stamp
@@ -17,10 +17,10 @@ from freshkey.errors import TransientError
 
 log = logging.getLogger("freshkey")
 
-LONGEST_SLEEP = 30.0
+MAX_SLEEP: Final = 30.0
 """Seconds between two looks at the clocks: elapsed time may stop in suspend, and wall clocks are moved."""
 
-LISTENING_SLEEP = 1.0
+LISTENING_SLEEP: Final = 1.0
 """Seconds between two looks at the bell while a single-use credential is held: another process's renewal may have
 killed this one's."""
 
@@ -81,7 +81,7 @@ class Scheduler:
             return None
         all_managed = owner.all_managed()
         self._listen(all_managed)
-        longest = LISTENING_SLEEP if any(managed.wants_changes for managed in all_managed) else LONGEST_SLEEP
+        longest = LISTENING_SLEEP if any(managed.wants_changes for managed in all_managed) else MAX_SLEEP
         return expiry.next_wake([managed.tick() for managed in all_managed], longest)
 
     def _listen(self, all_managed: Collection[ManagedCredential]) -> None:
@@ -101,7 +101,7 @@ class Scheduler:
                 wait = self.run_once()
             except TransientError as error:
                 log.debug("the timer goes on: %s", error)
-                wait = LONGEST_SLEEP
+                wait = MAX_SLEEP
             if wait is None:
                 return
             self._clock.wait(self._event, wait)

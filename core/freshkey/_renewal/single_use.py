@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from attrs import define, evolve, field
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("freshkey")
 
-SENDINGS_BEFORE_GIVING_UP = 2
+SENDINGS_BEFORE_GIVING_UP: Final = 2
 """A token whose answer was lost long ago is sent once more, and then never again."""
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from freshkey.errors import ConfigurationError, frameless
 from freshkey.secret import Secret
 
 
-LONGEST_SECRET = 65536
+MAX_SECRET: Final = 65536
 
 """Characters of a secret that are taken at the most."""
 
@@ -31,7 +32,7 @@ def environment_secret(name: str, environ: Mapping[str, str]) -> Secret | None:
     value = environ.get(name, "").removesuffix("\n").removesuffix("\r")
     if not value:
         return None
-    if len(value) > LONGEST_SECRET or not all("!" <= character <= "~" for character in value):
+    if len(value) > MAX_SECRET or not all("!" <= character <= "~" for character in value):
         message = f"the environment variable {name} holds no usable secret: it is too long or has odd characters"
         raise ConfigurationError(message, hint=f"Set {name} to the bare value, or unset it")
     return Secret(value)

@@ -8,15 +8,15 @@ import sys
 import threading
 from typing import Final
 
-from freshkey._secret_input.env_var import LONGEST_SECRET
+from freshkey._secret_input.env_var import MAX_SECRET
 from freshkey.errors import ConfigurationError, TransientError
 from freshkey.secret import Secret
 
 
-PATIENCE: Final = 5.0
+READ_TIMEOUT: Final = 5.0
 """Seconds to wait at the most until the other end has written the secret and closed."""
 
-LOWEST: Final = 3
+MIN_DESCRIPTOR: Final = 3
 """Descriptors below are standard input, output and error, which belong to the program."""
 
 _READABLE_BY_OTHERS: Final = stat.S_IRGRP | stat.S_IROTH
@@ -28,10 +28,10 @@ _mutex = threading.Lock()
 
 def descriptor_is_there(descriptor: int) -> bool:
     """Tell whether a descriptor holds something that was handed over, without reading it."""
-    return descriptor in _handed_over or (descriptor >= LOWEST and _inherited(descriptor))
+    return descriptor in _handed_over or (descriptor >= MIN_DESCRIPTOR and _inherited(descriptor))
 
 
-def descriptor_secret(descriptor: int, *, patience: float = PATIENCE) -> Secret:
+def descriptor_secret(descriptor: int, *, patience: float = READ_TIMEOUT) -> Secret:
     """Return the secret that waits in an inherited descriptor; asked again, return the same one.
 
     The descriptor is read to its end and closed, so that no child process gets it as well. One newline at the end is
@@ -63,7 +63,7 @@ def _inherited(descriptor: int) -> bool:
 
 def _check(descriptor: int) -> None:
     """Refuse what a parent would not hand a secret over with."""
-    if descriptor < LOWEST:
+    if descriptor < MIN_DESCRIPTOR:
         raise _unfit(descriptor, "belongs to the program itself; use one from 3 up")
     if not _inherited(descriptor):
         raise _unfit(descriptor, "was not handed over by the parent process")
@@ -99,8 +99,8 @@ class _Reading:
 
     def _read(self) -> None:
         try:
-            while len(self._content) <= LONGEST_SECRET:
-                part = os.read(self._descriptor, LONGEST_SECRET + 1)
+            while len(self._content) <= MAX_SECRET:
+                part = os.read(self._descriptor, MAX_SECRET + 1)
                 if not part:
                     break
                 self._content += part
@@ -126,4 +126,4 @@ class _Reading:
 
     def _usable(self) -> bool:
         value = self._value()
-        return 0 < len(value) <= LONGEST_SECRET and all(ord("!") <= byte <= ord("~") for byte in value)
+        return 0 < len(value) <= MAX_SECRET and all(ord("!") <= byte <= ord("~") for byte in value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from typing import Final
 
 from attrs import frozen
 
@@ -21,7 +22,7 @@ Consent = Callable[[Source, Detected], str | None]
 
 """Says why what was found in a source that needs consent is not used; None if it is."""
 
-NOTHING = "nothing there"
+NOTHING: Final = "nothing there"
 
 
 @frozen(kw_only=True)

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from attrs import frozen
 
@@ -23,9 +23,9 @@ from freshkey.model.interaction import Approve
 
 log = logging.getLogger("freshkey")
 
-FILE_NAME = "trust.json"
+FILE_NAME: Final = "trust.json"
 
-PATIENCE = 5.0
+WRITE_LOCK_TIMEOUT: Final = 5.0
 """Seconds to wait for another process that writes it."""
 
 
@@ -115,7 +115,7 @@ class TrustedCommands:
         """Exclude other writers: one that had read before could bring back what was revoked meanwhile."""
         from freshkey._interprocess.lock import ProfileLock
 
-        release = ProfileLock(self._state_dir, "trust").acquire(PATIENCE)
+        release = ProfileLock(self._state_dir, "trust").acquire(WRITE_LOCK_TIMEOUT)
         try:
             yield
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from typing import Final
 
 from attrs import asdict, field, frozen
 from attrs.validators import instance_of
@@ -18,9 +19,9 @@ from freshkey.model.source import Detected, Source
 
 log = logging.getLogger("freshkey")
 
-FILE_NAME = "consents.json"
+FILE_NAME: Final = "consents.json"
 
-_TEXT = instance_of(str)
+_TEXT: Final = instance_of(str)
 
 
 @frozen(kw_only=True)
@@ -126,7 +127,7 @@ def recalling(profile: str, consents: SourceAnswers) -> Consent:
     return consent
 
 
-REFUSED = "you said not to use it instead of the sign-in"
+REFUSED: Final = "you said not to use it instead of the sign-in"
 
 
 def question(profile: str, detected: Detected) -> str:

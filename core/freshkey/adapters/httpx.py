@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import httpx
 
@@ -13,7 +13,7 @@ from freshkey.errors import OutcomeUnknown, ProviderRefused, TransientError
 if TYPE_CHECKING:
     from freshkey.model.credential import Credential, CredentialSource
 
-NO_NEWER_ONE = (TransientError, OutcomeUnknown, ProviderRefused)
+NO_NEWER_ONE: Final = (TransientError, OutcomeUnknown, ProviderRefused)
 """Reasons for which there is no newer credential now: the server's own 401 is then the better answer."""
 
 

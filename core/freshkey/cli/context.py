@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     KeeperFactory = Callable[..., Keeper]
 
 
-PATIENCE = 300.0
+ANSWER_TIMEOUT: Final = 300.0
 """Seconds that a command waits for a credential where a person may have to answer a question first."""
 
 
@@ -87,7 +87,7 @@ class Context:
         At a terminal the person is asked what may be used that nobody decided about yet, and has time to answer.
         """
         user = self.user()
-        asking = {"approve": user.confirm, "timeout": PATIENCE} if user.can_ask else {"approve": None}
+        asking = {"approve": user.confirm, "timeout": ANSWER_TIMEOUT} if user.can_ask else {"approve": None}
         with self._factory()(configuration=self.configuration, reporter=_Notices(self.out), **asking) as keeper:
             keeper.subscribe(self._tell)
             yield keeper

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from attrs import define
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from freshkey.cli.context import Context
     from freshkey.keeper import Keeper
 
-RENEWALS = 3
+RENEWALS: Final = 3
 """How many renewals the demonstration waits for; each comes from the keeper's timer."""
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from freshkey import events, expiry
 from freshkey.cli import demo_stage
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from freshkey.cli.demo_view import Update, View
     from freshkey.keeper import Keeper
 
-PATIENCE = 40.0
+RENEWALS_TIMEOUT: Final = 40.0
 """Seconds within which the renewals must have happened; four lifetimes."""
 
-GLANCE = 0.2
+POLL_INTERVAL: Final = 0.2
 """Seconds between two looks at the time left."""
 
-CHILD_PATIENCE = 15.0
+CHILD_TIMEOUT: Final = 15.0
 
 
 def watch_renewals(view: View, keeper: Keeper, wanted: int) -> int:
     """Show the time left until the timer has renewed `wanted` times, and return how often it has.
 
     Raises:
-        TransientError: It did not, within `PATIENCE` seconds.
+        TransientError: It did not, within `RENEWALS_TIMEOUT` seconds.
     """
     renewals: list[events.Renewed] = []
     changed = threading.Event()
@@ -47,7 +47,7 @@ def watch_renewals(view: View, keeper: Keeper, wanted: int) -> int:
             changed.set()
 
     unsubscribe = keeper.subscribe(note)
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + RENEWALS_TIMEOUT
     try:
         with view.countdown(demo_stage.LIFETIME) as update:
             while True:
@@ -55,8 +55,8 @@ def watch_renewals(view: View, keeper: Keeper, wanted: int) -> int:
                 if len(renewals) >= wanted:
                     return len(renewals)
                 if time.monotonic() > end:
-                    raise TransientError(f"only {len(renewals)} renewals happened within {PATIENCE:g} s")
-                changed.wait(GLANCE)
+                    raise TransientError(f"only {len(renewals)} renewals happened within {RENEWALS_TIMEOUT:g} s")
+                changed.wait(POLL_INTERVAL)
                 changed.clear()
     finally:
         unsubscribe()
@@ -78,7 +78,7 @@ def second_process(stage: Stage) -> Secret:
     command = [sys.executable, "-P", "-m", "freshkey", "token", PROFILE, "--json"]
     try:
         done = subprocess.run(  # noqa: S603  this very program
-            command, env=dict(stage.environ), capture_output=True, timeout=CHILD_PATIENCE, check=True
+            command, env=dict(stage.environ), capture_output=True, timeout=CHILD_TIMEOUT, check=True
         )
     except subprocess.SubprocessError as error:
         raise TransientError(f"the second process failed ({type(error).__name__})", hint="Try again") from None

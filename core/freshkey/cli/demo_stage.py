@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from attrs import frozen
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from freshkey.keeper import Keeper
     from freshkey.testing.server import AuthorizationServer
 
-PROVIDER = "claude_oauth"
-PACKAGE = "freshkey-claude-oauth"
-SOURCE = "oauth"
+PROVIDER: Final = "claude_oauth"
+PACKAGE: Final = "freshkey-claude-oauth"
+SOURCE: Final = "oauth"
 """Named, because an API key in the environment would come first."""
-PROFILE = "demo"
-LIFETIME = 10
+PROFILE: Final = "demo"
+LIFETIME: Final = 10
 """Seconds that the server's access tokens live."""
 
 

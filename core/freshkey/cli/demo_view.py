@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from freshkey.cli.output import Output
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     Update = Callable[[float, str, int], None]
 
-PLAIN_PAUSE = 2.0
+PLAIN_PAUSE: Final = 2.0
 """Seconds of countdown between two plain lines."""
 
-_BAR_WIDTH = 20
+_BAR_WIDTH: Final = 20
 
 
 def ending(secret: Secret | None) -> str:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from freshkey import errors
 
 
-OK = 0
-UNWRITABLE = 1
-USAGE = 2
-SIGN_IN_NEEDED = 3
-STORE = 4
-FOR_NOW = 5
-CONFIGURATION = 6
-NOT_EXECUTABLE = 126
-NOT_FOUND = 127
+OK: Final = 0
+UNWRITABLE: Final = 1
+USAGE: Final = 2
+SIGN_IN_NEEDED: Final = 3
+STORE: Final = 4
+FOR_NOW: Final = 5
+CONFIGURATION: Final = 6
+NOT_EXECUTABLE: Final = 126
+NOT_FOUND: Final = 127
 """What a shell reports for a command that it cannot run, and for one that it does not find."""
-INTERRUPTED = 130
-BROKEN_PIPE = 141
+INTERRUPTED: Final = 130
+BROKEN_PIPE: Final = 141
 """What a shell reports for a program that SIGPIPE ended."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from freshkey.cli import exits, views
 from freshkey.cli.output import clean
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from freshkey.keeper import Keeper
     from freshkey.model.credential import Credential
 
-OWN_FORMATS = ("env", "headers", "json")
+OWN_FORMATS: Final = ("env", "headers", "json")
 
-_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # a header's name, RFC 9110, section 5.6.2; a variable's is stricter
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_BREAKS_A_LINE = re.compile(r"[\r\n\0]")
+_NAME: Final = re.compile(
+    r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
+)  # a header's name, RFC 9110, section 5.6.2; a variable's is stricter
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_BREAKS_A_LINE: Final = re.compile(r"[\r\n\0]")
 
 
 def token(context: Context) -> int:

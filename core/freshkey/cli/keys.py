@@ -7,14 +7,14 @@ import sys
 import threading
 from typing import Final
 
-from freshkey._commands.helper import LONGEST_LINE
+from freshkey._commands.helper import MAX_LINE
 from freshkey.cli import paste
 from freshkey.cli.terminal import Terminal
 from freshkey.errors import ConfigurationError
 from freshkey.secret import Secret
 
 
-LONGEST: Final = LONGEST_LINE
+MAX_LENGTH: Final = MAX_LINE
 """Bytes of a key at the most."""
 
 
@@ -36,12 +36,12 @@ def read_key(descriptor: int) -> Secret | None:
     """Return the first line that a descriptor gives; None if it is empty. What follows is not looked at.
 
     Raises:
-        ConfigurationError: The line is longer than `LONGEST`.
+        ConfigurationError: The line is longer than `MAX_LENGTH`.
     """
     line = _Line(descriptor)
     line.read()
     if line.too_long:
-        message = f"the first line of standard input is longer than {LONGEST} bytes"
+        message = f"the first line of standard input is longer than {MAX_LENGTH} bytes"
         raise ConfigurationError(message, hint="Hand in the key alone")
     return line.key()
 
@@ -57,11 +57,11 @@ class _Line:
         length = -1
         while b"\n" not in self._bytes and not self.too_long and length != len(self._bytes):
             length = len(self._bytes)
-            self._bytes += os.read(self._descriptor, LONGEST + 2)
+            self._bytes += os.read(self._descriptor, MAX_LENGTH + 2)
 
     @property
     def too_long(self) -> bool:
-        return len(self._bytes.partition(b"\n")[0].removesuffix(b"\r")) > LONGEST
+        return len(self._bytes.partition(b"\n")[0].removesuffix(b"\r")) > MAX_LENGTH
 
     def key(self) -> Secret | None:
         key = Secret(self._bytes.partition(b"\n")[0].removesuffix(b"\r").decode("utf-8", "replace"))

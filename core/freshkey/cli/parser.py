@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Final, NoReturn
 
 
-LOWEST_DESCRIPTOR = 3
+MIN_DESCRIPTOR: Final = 3
 """Those below are standard input, output and error."""
 
 
@@ -193,7 +193,7 @@ _seconds.__name__ = "number of seconds"  # argparse names the function in its me
 
 def _descriptor(text: str) -> int:
     number = int(text)
-    if number < LOWEST_DESCRIPTOR:
+    if number < MIN_DESCRIPTOR:
         raise ValueError(text)
     return number
 

@@ -7,21 +7,21 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Final
 
 from freshkey.secret import Secret
 
 
-LONGEST = 4096
+MAX_LENGTH: Final = 4096
 """Bytes of a pasted line; a sign-in's redirect address stays far below."""
 
-GLANCE = 0.1
+POLL_INTERVAL: Final = 0.1
 """Seconds between two looks at whether the answer is still wanted."""
 
 _ERASE_LINE, _ERASE = (0x15,), (0x08, 0x7F)
 _LINE_END, _END_OF_FILE = (0x0A, 0x0D), 0x04
-_SPACE = 0x20
-_BRACKETS = (b"\x1b[200~", b"\x1b[201~")  # what terminals put around a paste when asked to
+_SPACE: Final = 0x20
+_BRACKETS: Final = (b"\x1b[200~", b"\x1b[201~")  # what terminals put around a paste when asked to
 
 _saved: dict[int, Callable[[], None]] = {}
 _saved_lock = threading.Lock()
@@ -79,7 +79,7 @@ class _Line:
             del self._bytes[-1:]
         elif byte in _ERASE_LINE:
             self._bytes.clear()
-        elif len(self._bytes) >= LONGEST:
+        elif len(self._bytes) >= MAX_LENGTH:
             self._too_long = True
         elif byte not in {*_LINE_END, _END_OF_FILE} and (self._bytes or byte != _SPACE):
             self._bytes.append(byte)
@@ -88,7 +88,7 @@ class _Line:
         """Return the line, empty if it was too long, and start a new one."""
         data = bytes(self._bytes)
         if self._too_long:
-            say(f"That was longer than {LONGEST} bytes and was dropped. Paste it again")
+            say(f"That was longer than {MAX_LENGTH} bytes and was dropped. Paste it again")
             data = b""
         self._bytes.clear()
         self._too_long = False
@@ -111,9 +111,9 @@ if sys.platform == "win32":
     import time
 
     def _piece(fd: int) -> bytes | None:  # noqa: ARG001  the console is the only terminal there
-        """Return what was typed, or None if nothing was within `GLANCE` seconds."""
+        """Return what was typed, or None if nothing was within `POLL_INTERVAL` seconds."""
         if not msvcrt.kbhit():
-            time.sleep(GLANCE)
+            time.sleep(POLL_INTERVAL)
             return None
         return msvcrt.getwch().encode("utf-8", "replace")
 
@@ -126,12 +126,12 @@ else:
     import termios
 
     def _piece(fd: int) -> bytes | None:
-        """Return what was typed, nothing at the end of input, or None if nothing came within `GLANCE` seconds."""
-        ready, _, _ = select.select([fd], [], [], GLANCE)
+        """Return what was typed, nothing at the end, or None if nothing came within `POLL_INTERVAL` seconds."""
+        ready, _, _ = select.select([fd], [], [], POLL_INTERVAL)
         if not ready:
             return None
         try:
-            return os.read(fd, LONGEST)
+            return os.read(fd, MAX_LENGTH)
         except OSError:  # a terminal that went away
             return b""
 

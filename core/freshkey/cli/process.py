@@ -12,16 +12,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 
 if TYPE_CHECKING:
     from types import FrameType
 
-GRACE = 5.0
+GRACE: Final = 5.0
 """Seconds that a renewal in flight is given after a signal; its refresh token may be spent already."""
 
-_PR_SET_DUMPABLE = 4  # prctl(2), from <linux/prctl.h>
+_PR_SET_DUMPABLE: Final = 4  # prctl(2), from <linux/prctl.h>
 
 _core_limit: list[int] = []
 """The size of core dumps that the process was started with, once it was changed."""

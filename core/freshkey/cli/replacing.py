@@ -13,14 +13,14 @@ from typing import Final
 
 from freshkey.cli import process
 from freshkey.cli.exits import CommandNotExecutable, CommandNotFound
-from freshkey.cli.parser import LOWEST_DESCRIPTOR
+from freshkey.cli.parser import MIN_DESCRIPTOR
 from freshkey.errors import ConfigurationError, TransientError
 
 
-PATIENCE: Final = 45.0
+RENEWALS_TIMEOUT: Final = 45.0
 """Seconds to wait until all renewals have come to their end: one request and one save that fails take less."""
 
-_MOST_DESCRIPTORS: Final = 65536
+_MAX_DESCRIPTORS: Final = 65536
 """Where the open ones cannot be listed; those that a parent left open have low numbers."""
 
 
@@ -44,7 +44,7 @@ def wait_for_renewals() -> None:
     Raises:
         TransientError: It takes too long. The threads go on, and the interpreter waits for them.
     """
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + RENEWALS_TIMEOUT
     waited_for = [thread for thread in threading.enumerate() if not thread.daemon]
     for thread in waited_for:
         if thread is not threading.current_thread():
@@ -101,7 +101,7 @@ else:
 
     def _replace(words: Sequence[str], environ: Mapping[str, str], kept: Collection[int]) -> int:
         for descriptor in _open_descriptors():
-            if descriptor >= LOWEST_DESCRIPTOR:
+            if descriptor >= MIN_DESCRIPTOR:
                 # Closed by the kernel if the program starts, and only then.
                 with suppress(OSError):
                     os.set_inheritable(descriptor, descriptor in kept)
@@ -113,4 +113,4 @@ else:
             with suppress(OSError):
                 yield from [int(name) for name in os.listdir(place)]  # noqa: PTH208  numbers, no paths
                 return
-        yield from range(min(os.sysconf("SC_OPEN_MAX"), _MOST_DESCRIPTORS))
+        yield from range(min(os.sysconf("SC_OPEN_MAX"), _MAX_DESCRIPTORS))

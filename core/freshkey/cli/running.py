@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from freshkey.cli import replacing, views
 from freshkey.cli.giving import child_variables
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from freshkey.cli.context import Context
     from freshkey.model.credential import Credential
 
-SOON = 3600.0
+SOON: Final = 3600.0
 """Seconds before its end from which on a person is told when a credential ends; the program cannot renew it."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from freshkey.cli import exits, views
 from freshkey.cli.output import clean
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from freshkey.keeper import Keeper
     from freshkey.model.description import Inspection
 
-STATUS_HEADER = ("PROFILE", "PROVIDER", "STORE", "SOURCE", "LEFT", "STATE", "ACCOUNT")
+STATUS_HEADER: Final = ("PROFILE", "PROVIDER", "STORE", "SOURCE", "LEFT", "STATE", "ACCOUNT")
 
-NO_PROVIDER = "No provider is installed. Install the distribution that brings yours"
+NO_PROVIDER: Final = "No provider is installed. Install the distribution that brings yours"
 
-VALIDITY_CODES = {
+VALIDITY_CODES: Final = {
     Validity.VALID: exits.OK,
     Validity.EXPIRED: exits.SIGN_IN_NEEDED,
     Validity.REFUSED: exits.SIGN_IN_NEEDED,

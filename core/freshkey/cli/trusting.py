@@ -6,7 +6,7 @@ import os
 import shlex
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from attrs import asdict
 
@@ -20,7 +20,7 @@ from freshkey.errors import ConfigurationError, LoginRequired, TrustNeeded
 if TYPE_CHECKING:
     from freshkey.cli.context import Context
 
-LIST = "Run: freshkey trust --list"
+LIST: Final = "Run: freshkey trust --list"
 
 
 def trust(context: Context) -> int:

@@ -21,17 +21,17 @@ from freshkey.oauth.error_response import read_refusal, refusal_error
 from freshkey.secret import Secret
 
 
-LONGEST_TOKEN: Final = 64 * 1024
+MAX_TOKEN: Final = 64 * 1024
 """Characters of a token."""
 
-LONGEST_LIFETIME: Final = 10 * 366 * 86400.0
+MAX_LIFETIME: Final = 10 * 366 * 86400.0
 """Seconds; some servers write a far larger number where they mean "for ever"."""
 
-_LARGEST_NUMBER = 2.0**63
-_DEFAULT_INTERVAL = 5.0
-_VISIBLE = re.compile(r"[!-~]+")
-_DIGITS = re.compile(r"[0-9]{1,18}")
-_USER_CODE = re.compile(r"[ -~]{1,64}")
+_MAX_NUMBER: Final = 2.0**63
+_DEFAULT_INTERVAL: Final = 5.0
+_VISIBLE: Final = re.compile(r"[!-~]+")
+_DIGITS: Final = re.compile(r"[0-9]{1,18}")
+_USER_CODE: Final = re.compile(r"[ -~]{1,64}")
 _TOKEN_TYPES: Final = {"bearer": "Bearer", "dpop": "DPoP"}
 _KNOWN: Final = frozenset({"access_token", "refresh_token", "expires_in", "scope", "token_type"})
 
@@ -187,7 +187,7 @@ def _unreadable(member: str) -> ProtocolError:
 
 def _text(facts: Mapping[str, Any], member: str) -> str:
     value = facts.get(member)
-    if not isinstance(value, str) or len(value) > LONGEST_TOKEN or not _VISIBLE.fullmatch(value):
+    if not isinstance(value, str) or len(value) > MAX_TOKEN or not _VISIBLE.fullmatch(value):
         raise _unreadable(member)
     return value
 
@@ -205,9 +205,9 @@ def _seconds(facts: Mapping[str, Any], member: str) -> float | None:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _unreadable(member)
-    if not 0 <= value < _LARGEST_NUMBER or value != int(value):
+    if not 0 <= value < _MAX_NUMBER or value != int(value):
         raise _unreadable(member)
-    return min(float(value), LONGEST_LIFETIME)
+    return min(float(value), MAX_LIFETIME)
 
 
 def _scopes(value: object) -> tuple[str, ...] | None:

@@ -18,7 +18,7 @@ from freshkey._http.url import LOOPBACK
 from freshkey.errors import ConfigurationError
 
 
-LONGEST_URL: Final = 8192
+MAX_URL: Final = 8192
 
 KNOWN_BROWSERS: Final = frozenset(
     {"brave-browser", "chromium", "chromium-browser", "epiphany", "falkon", "firefox", "google-chrome", "konqueror"}
@@ -26,14 +26,14 @@ KNOWN_BROWSERS: Final = frozenset(
 )
 """Names that ``$BROWSER`` may give without a path."""
 
-_SECONDS_TO_FAIL = 1.0
+_SECONDS_TO_FAIL: Final = 1.0
 """A browser that still runs after this time has opened something."""
 
-_STANDARD_ERROR = 2
+_STANDARD_ERROR: Final = 2
 """By number, as an application may have replaced `sys.stderr`."""
 
 # Upper-case escapes only, as urllib writes them: some launchers replace "%action" and "%s" in what they are given.
-_SAFE = re.compile(r"https?://(?:[0-9A-Za-z._~:/?&=+,;@!*()\[\]-]|%[0-9A-F]{2})+")
+_SAFE: Final = re.compile(r"https?://(?:[0-9A-Za-z._~:/?&=+,;@!*()\[\]-]|%[0-9A-F]{2})+")
 
 
 def safe_url(url: str, *, allow_insecure_loopback: bool = False) -> str:
@@ -54,7 +54,7 @@ def safe_url(url: str, *, allow_insecure_loopback: bool = False) -> str:
 
 
 def _flaw(url: str, *, allow_insecure_loopback: bool) -> str | None:
-    if len(url) > LONGEST_URL or not _SAFE.fullmatch(url):
+    if len(url) > MAX_URL or not _SAFE.fullmatch(url):
         return "is no web address, or has characters that do not belong into one"
     try:
         parts = urlsplit(url)

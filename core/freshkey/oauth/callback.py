@@ -16,11 +16,11 @@ from freshkey.oauth.protocol import Server
 from freshkey.secret import Secret
 
 
-LONGEST_PASTE: Final = 4096
+MAX_PASTE: Final = 4096
 """Characters."""
 
-_MOST_PARAMETERS = 32
-_CODE = re.compile(r"[!-~]{1,8192}")
+_MAX_PARAMETERS: Final = 32
+_CODE: Final = re.compile(r"[!-~]{1,8192}")
 _CONFIGURATION_CODES: Final = frozenset(
     {"invalid_request", "unauthorized_client", "unsupported_response_type", "invalid_scope", "invalid_target"}
 )
@@ -67,8 +67,8 @@ def read_pasted(text: str, *, state: str, server: Server, bare_code: bool) -> Se
         ProviderRefused: The server does not accept the request.
     """
     text = text.strip()
-    if len(text) > LONGEST_PASTE:
-        raise ProtocolError(f"what was pasted is longer than {LONGEST_PASTE} characters")
+    if len(text) > MAX_PASTE:
+        raise ProtocolError(f"what was pasted is longer than {MAX_PASTE} characters")
     if text.startswith(("http://", "https://")):
         return read_callback(_query_of(text), state=state, server=server)
     _check_issuer(None, server)
@@ -92,7 +92,7 @@ def _parameters(query: str) -> dict[str, str]:
     """Split a query strictly: no parameter may come twice (RFC 6749, section 3.1)."""
     try:
         pairs = parse_qsl(
-            query, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=_MOST_PARAMETERS
+            query, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=_MAX_PARAMETERS
         )
     except ValueError:
         pairs = []

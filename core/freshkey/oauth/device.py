@@ -18,10 +18,10 @@ from freshkey.oauth.protocol import NOTHING, Encode, Server, device_request, dev
 SLOWER: Final = 5.0
 """Seconds that each ``slow_down`` adds to the interval, for good (RFC 8628, section 3.5)."""
 
-LONGEST_BACK_OFF: Final = 60.0
+MAX_BACK_OFF: Final = 60.0
 """Seconds up to which the interval is doubled when the server cannot be reached (RFC 8628, section 3.5)."""
 
-LONGEST_WAIT: Final = 3600.0
+MAX_WAIT: Final = 3600.0
 """Seconds that a person has at the most, whatever the server says: nobody waits longer, and a server may err."""
 
 WARNING: Final = (
@@ -69,7 +69,7 @@ def device_sign_in(
     """
     begin = device_request(server, client_id=client_id, scopes=scopes, extra=extra, headers=headers, encode=encode)
     code = read_device(send(begin), clock.now().wall)
-    expiry = clock.elapsed() + min(code.expires_in, LONGEST_WAIT)
+    expiry = clock.elapsed() + min(code.expires_in, MAX_WAIT)
     _show(code, interaction, allow_insecure_loopback=allow_insecure_loopback)
     request = device_token_request(
         server, client_id=client_id, device_code=code.device_code, extra=extra, headers=headers, encode=encode
@@ -113,7 +113,7 @@ def _poll(
         except (TransientError, OutcomeUnknown) as error:
             if isinstance(error, ProtocolError):
                 raise
-            interval = max(interval, min(2 * interval, LONGEST_BACK_OFF))
+            interval = max(interval, min(2 * interval, MAX_BACK_OFF))
             asked = error.retry_after if isinstance(error, TransientError) else None
             pause = max(interval, asked or 0.0)
             continue

@@ -38,12 +38,12 @@ USER_CODES: Final = frozenset(
 )
 """Only a person can change these."""
 
-_LONGEST_CODE = 64
-_WORD = re.compile(r"[A-Za-z][A-Za-z_.-]*")
+_MAX_CODE: Final = 64
+_WORD: Final = re.compile(r"[A-Za-z][A-Za-z_.-]*")
 """An error code that may be shown. Digits are left out because nearly every token has some."""
 
-_REQUEST_ID = re.compile(r"[0-9A-Za-z_.:/-]{1,64}")
-_USER_STATUSES = frozenset({400, 401})
+_REQUEST_ID: Final = re.compile(r"[0-9A-Za-z_.:/-]{1,64}")
+_USER_STATUSES: Final = frozenset({400, 401})
 
 
 @frozen
@@ -108,7 +108,7 @@ def clean_code(value: object) -> str | None:
     """Return an error code of a server without control characters, 64 characters at the most."""
     if not isinstance(value, str):
         return None
-    return "".join(character for character in value if "!" <= character <= "~")[:_LONGEST_CODE] or None
+    return "".join(character for character in value if "!" <= character <= "~")[:_MAX_CODE] or None
 
 
 def shown_code(code: str | None) -> str:

@@ -25,22 +25,22 @@ from freshkey.oauth.redirect_request import Wanted, ended, judge
 from freshkey.secret import Secret
 
 
-MOST_REQUESTS: Final = 64
+MAX_REQUESTS: Final = 64
 """Requests that are not the answer, after which the attempt is given up."""
 
-MOST_CONNECTIONS: Final = 32
+MAX_CONNECTIONS: Final = 32
 """Connections at one time; a further one replaces the oldest."""
 
 CONNECTION_SECONDS: Final = 5.0
 """From a connection's beginning to its end."""
 
-_LOOPBACK_V4 = "127.0.0.1"
-_LOOPBACK_V6 = "::1"
-_PATH = re.compile(r"/[0-9A-Za-z._~!$&'()*+,;=:@%/-]*")
-_TICK = 0.1
-_LINGER = 1.0
-_BACKLOG = 16
-_PORTS_TO_TRY = 16
+_LOOPBACK_V4: Final = "127.0.0.1"
+_LOOPBACK_V6: Final = "::1"
+_PATH: Final = re.compile(r"/[0-9A-Za-z._~!$&'()*+,;=:@%/-]*")
+_TICK: Final = 0.1
+_LINGER: Final = 1.0
+_BACKLOG: Final = 16
+_PORTS_TO_TRY: Final = 16
 
 
 class LoopbackListener:
@@ -143,7 +143,7 @@ class LoopbackListener:
             time.sleep(_TICK)  # it went away, or no descriptor is free, which asking at once again would not change
             return
         accepted.setblocking(False)
-        if len(self._connections) >= MOST_CONNECTIONS:
+        if len(self._connections) >= MAX_CONNECTIONS:
             self._drop(next(iter(self._connections.values())))
         self._connections[accepted] = _Connection(accepted, time.monotonic() + self._connection_seconds)
         self._selector.register(accepted, selectors.EVENT_READ)
@@ -167,9 +167,9 @@ class LoopbackListener:
 
     def _count(self) -> FreshkeyError | None:
         self._requests += 1
-        if self._requests < MOST_REQUESTS:
+        if self._requests < MAX_REQUESTS:
             return None
-        message = f"{MOST_REQUESTS} requests came to the sign-in's port that were not its answer; it was given up"
+        message = f"{MAX_REQUESTS} requests came to the sign-in's port that were not its answer; it was given up"
         return LoginRequired(message, hint="Close the web pages you do not know, and sign in again")
 
     def _drop(self, connection: _Connection) -> None:

@@ -30,7 +30,7 @@ DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 
 ASSERTION_GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
-_RANDOM_BYTES = 32
+_RANDOM_BYTES: Final = 32
 """256 bits, as RFC 7636 (section 7.1) recommends for the verifier; the state gets as many."""
 
 

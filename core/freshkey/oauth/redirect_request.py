@@ -9,16 +9,16 @@ from typing import Final
 from attrs import frozen
 
 
-LONGEST_LINE: Final = 8 * 1024
+MAX_LINE: Final = 8 * 1024
 """Bytes of the request line."""
 
-LARGEST_HEADERS: Final = 32 * 1024
+MAX_HEADERS: Final = 32 * 1024
 """Bytes of all header lines together."""
 
-_END = b"\r\n\r\n"
-_VERSION = re.compile(rb"HTTP/1\.[01]")
-_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\x00-\x08\x0a-\x1f\x7f]*)")
-_TARGET = re.compile(rb"/[!-~]*")
+_END: Final = b"\r\n\r\n"
+_VERSION: Final = re.compile(rb"HTTP/1\.[01]")
+_HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\x00-\x08\x0a-\x1f\x7f]*)")
+_TARGET: Final = re.compile(rb"/[!-~]*")
 
 
 @frozen
@@ -65,9 +65,9 @@ def judge(received: bytes, wanted: Wanted) -> str | HTTPStatus:
 
 def _excess(received: bytes) -> HTTPStatus | None:
     line, separator, rest = received.partition(b"\r\n")
-    if len(line) > LONGEST_LINE:
+    if len(line) > MAX_LINE:
         return HTTPStatus.REQUEST_URI_TOO_LONG
-    if separator and len(rest.partition(_END)[0]) > LARGEST_HEADERS:
+    if separator and len(rest.partition(_END)[0]) > MAX_HEADERS:
         return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
     return None
 

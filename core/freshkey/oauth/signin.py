@@ -24,10 +24,10 @@ from freshkey.secret import Secret
 TIMEOUT: Final = 300.0
 """Seconds that a person has."""
 
-MOST_PASTES: Final = 5
+MAX_PASTES: Final = 5
 """Wrong pastes, after which only the browser can finish the attempt."""
 
-_GOODBYE = 2.0
+_PROMPT_TIMEOUT: Final = 2.0
 """Seconds to wait for a prompt to be taken back."""
 
 
@@ -181,7 +181,7 @@ def _race(
     finally:
         race.over.set()
         for thread in threads:
-            thread.join(_GOODBYE)
+            thread.join(_PROMPT_TIMEOUT)
     grant = race.result()
     if grant is None:
         raise LoginRequired(f"nobody signed in within {timeout:g} seconds", hint="Start the sign-in again")
@@ -194,7 +194,7 @@ def _listen(attempt: _Attempt, listener: LoopbackListener, given_up: threading.E
 
 
 def _paste(attempt: _Attempt, interaction: Interaction, given_up: threading.Event) -> Grant | None:
-    for _ in range(MOST_PASTES):
+    for _ in range(MAX_PASTES):
         try:
             text = interaction.read_code(attempt.prompt, given_up)
         except LoginRequired:

@@ -7,7 +7,7 @@ Names load on first use: the clock, the person and the server need nothing but f
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from freshkey.testing.user import ScriptedUser as ScriptedUser
     from freshkey.testing.user import UnexpectedQuestion as UnexpectedQuestion
 
-_HOMES = {
+_HOMES: Final = {
     "Account": "freshkey.testing.server",
     "AuthorizationServer": "freshkey.testing.server",
     "ManualClock": "freshkey.testing.clock",

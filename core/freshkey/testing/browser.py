@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import http.client
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin, urlsplit
 
 from attrs import frozen
@@ -14,10 +14,10 @@ from attrs import frozen
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
-_MOST_REDIRECTS = 10
-_TIMEOUT = 10.0
-_SHOWN_CODE = re.compile(r'<code id="code">([^<]+)</code>')
+_LOOPBACK: Final = {"127.0.0.1", "::1", "localhost"}
+_MAX_REDIRECTS: Final = 10
+_TIMEOUT: Final = 10.0
+_SHOWN_CODE: Final = re.compile(r'<code id="code">([^<]+)</code>')
 
 
 @frozen(kw_only=True)
@@ -45,11 +45,11 @@ def follow(url: str) -> Page:
         OSError: Nobody listens there.
     """
     page = visit(url)
-    for _ in range(_MOST_REDIRECTS):
+    for _ in range(_MAX_REDIRECTS):
         if page.location is None:
             return page
         page = visit(page.location)
-    raise ValueError(f"more than {_MOST_REDIRECTS} redirects")
+    raise ValueError(f"more than {_MAX_REDIRECTS} redirects")
 
 
 def visit(url: str) -> Page:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from freshkey.clock import Moment
 
@@ -12,13 +12,13 @@ from freshkey.clock import Moment
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NEW_YEAR_2026 = 1_767_225_600.0
+NEW_YEAR_2026: Final = 1_767_225_600.0
 """2026-01-01T00:00:00Z, where a manual clock starts unless told otherwise."""
 
-_GLANCE = 0.002
+_POLL_INTERVAL: Final = 0.002
 """Real seconds between two looks of a waiting thread at the manual time: an Event can only be waited for alone."""
 
-_PATIENCE = 10.0
+_WAIT_TIMEOUT: Final = 10.0
 """Real seconds until a test that waits for threads is told that they never came."""
 
 
@@ -59,7 +59,7 @@ class ManualClock:
             deadline = self._deadlines[waiter] = self._awake + timeout
             self._changed.notify_all()
         try:
-            while not event.wait(_GLANCE) and not self._reached(deadline):
+            while not event.wait(_POLL_INTERVAL) and not self._reached(deadline):
                 pass
         finally:
             with self._changed:
@@ -122,8 +122,8 @@ class ManualClock:
             return deadline <= self._awake
 
     def _until(self, condition: Callable[[], bool], otherwise: str) -> None:
-        end = time.monotonic() + _PATIENCE
+        end = time.monotonic() + _WAIT_TIMEOUT
         with self._changed:
             while not condition():
                 if not self._changed.wait(end - time.monotonic()):
-                    raise TimeoutError(f"{otherwise} within {_PATIENCE:.0f} s")
+                    raise TimeoutError(f"{otherwise} within {_WAIT_TIMEOUT:.0f} s")

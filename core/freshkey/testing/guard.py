@@ -10,17 +10,27 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Final
 
 
 Attempts = list[str]
 _Watch = AbstractContextManager[Attempts]
 Rule = Callable[[str, tuple[object, ...]], str | None]
 
-_NETWORK = {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto", "socket.sendmsg"}
-_PROCESSES = {"subprocess.Popen", "os.system", "os.posix_spawn", "os.exec", "os.fork", "webbrowser.open"}
-_CHANGES = {"os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate", "os.link", "os.symlink", "sqlite3.connect"}
-_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
-_CODE = re.compile(r"\.(py|pyc|so|pyd|dll|dylib)(\.\d+)?$")
+_NETWORK: Final = {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto", "socket.sendmsg"}
+_PROCESSES: Final = {"subprocess.Popen", "os.system", "os.posix_spawn", "os.exec", "os.fork", "webbrowser.open"}
+_CHANGES: Final = {
+    "os.mkdir",
+    "os.remove",
+    "os.rename",
+    "os.rmdir",
+    "os.truncate",
+    "os.link",
+    "os.symlink",
+    "sqlite3.connect",
+}
+_WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+_CODE: Final = re.compile(r"\.(py|pyc|so|pyd|dll|dylib)(\.\d+)?$")
 """Files that an import reads or writes; importing is not the kind of I/O that a contract forbids."""
 
 _this_thread = threading.local()

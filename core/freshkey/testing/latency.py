@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from attrs import frozen
 
@@ -32,15 +32,15 @@ from freshkey.testing.soak_run import PROVIDER
 from freshkey.testing.user import ScriptedUser
 
 
-PROFILE = "me"
+PROFILE: Final = "me"
 
-LIFETIME = 6.0
+LIFETIME: Final = 6.0
 """Seconds a credential lives; it is due at half of them."""
 
-SETTLED = 0.2
+SETTLED: Final = 0.2
 """Seconds after which the timer has started the renewal that is due; as many are left of the credential at the end."""
 
-HOLD = """
+HOLD: Final = """
 import sys, time
 from pathlib import Path
 from freshkey._files.private import file_name
@@ -144,7 +144,7 @@ def dead_server(stage: Stage) -> Iterator[None]:
         stage.server.recover()
 
 
-CONTROL = "none (control run)"
+CONTROL: Final = "none (control run)"
 TROUBLES: dict[str, Callable[[Stage], AbstractContextManager[None]]] = {
     CONTROL: slow_server,
     "halted lock holder": halted_holder,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Final
 from urllib.parse import quote, quote_plus
 
 import attrs
@@ -12,10 +13,10 @@ import attrs
 from freshkey.secret import Secret
 
 
-_SHORTEST = 8
+_SHORTEST: Final = 8
 """Shorter strings turn up by chance."""
 
-_URL_SAFE = str.maketrans("+/", "-_")
+_URL_SAFE: Final = str.maketrans("+/", "-_")
 
 
 def secrets_of(value: object) -> frozenset[str]:

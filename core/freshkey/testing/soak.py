@@ -12,15 +12,16 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from freshkey._plugins.discovery import find
 from freshkey.testing.soak_figures import Plan, as_json, report
 from freshkey.testing.soak_run import PROVIDER, Soak
 
 
-PACKAGE = "freshkey-claude-oauth"
+PACKAGE: Final = "freshkey-claude-oauth"
 
-NOT_INSTALLED = 6
+NOT_INSTALLED: Final = 6
 """Exit code without the provider; the command line uses the same for a wrong configuration."""
 
 

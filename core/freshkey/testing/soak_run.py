@@ -12,7 +12,7 @@ import threading
 import time
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from attrs import frozen
 
@@ -24,19 +24,19 @@ from freshkey.testing.soak_worker import LAST, NOTE
 from freshkey.testing.user import ScriptedUser
 
 
-PROVIDER = "claude_oauth"
+PROVIDER: Final = "claude_oauth"
 
-SPENDING = (3, 4, 5, 6)
+SPENDING: Final = (3, 4, 5, 6)
 """Last points of a process that, killed there, may take an answer of the server with it: intent to last item."""
 
-ROUND = 0.05
+ROUND: Final = 0.05
 """Seconds between two looks at the processes."""
 
-ROUNDING = 0.02
+ROUNDING: Final = 0.02
 """Seconds by which the server's clock reading of a grant may precede what the client makes of it."""
 
 
-SLOW_SERVER = 5.0
+SLOW_SERVER: Final = 5.0
 """Seconds after which a request of a process that has died is answered at the latest, on a busy machine."""
 
 

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from attrs import asdict
@@ -28,21 +28,21 @@ from freshkey.events import Event, SignInNeeded
 from freshkey.testing.soak_figures import Seen
 
 
-REPORT_SECONDS = 0.5
+REPORT_SECONDS: Final = 0.5
 
-NEARLY_OVER = 0.5
+NEARLY_OVER: Final = 0.5
 """Seconds that a refused credential had left at the most if it may have run out on its way through a busy machine."""
 
-PUBLISHED_SECONDS = 1.0
+PUBLISHED_SECONDS: Final = 1.0
 """Seconds until a renewal has reached every process at the latest."""
 
-NOTE = "=Bd"
+NOTE: Final = "=Bd"
 """What a process keeps in a file for its parent: the last point passed, and when an intent was last written."""
 
-LAST = "=d"
+LAST: Final = "=d"
 """What all processes keep in one file: when the last one was killed on purpose."""
 
-SPARED_SECONDS = 1.0
+SPARED_SECONDS: Final = 1.0
 """Seconds after a death on purpose in which there is no other; repeating the request takes less."""
 
 
@@ -187,7 +187,7 @@ class Doom:
         if point == "intent_written":
             self._intended = time.time()
             self._at = self._choose()
-        struct.pack_into(NOTE, self._note, 0, int(point[1:]), self._intended)
+        struct.pack_into(NOTE, self._note, 0, _failpoints.POINTS.index(point) + 1, self._intended)
         if point == self._at:
             struct.pack_into(LAST, self._shared, 0, time.time())
             os.kill(os.getpid(), signal.SIGKILL)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from functools import partial
+from typing import Final
 
 import pytest
 from attrs import evolve
@@ -22,10 +23,10 @@ from freshkey.testing.leaks import assert_no_secret
 MakeStore = Callable[[], CredentialStore]
 Contents = Callable[[], Collection[str]]
 
-_SECRET = "canary-store-5d0f6a1b9c"  # noqa: S105  made up, to be looked for in the wrong places
-_SHORT = 0.05
-_LONG = 30.0
-_AGES = 10.0
+_SECRET: Final = "canary-store-5d0f6a1b9c"  # noqa: S105  made up, to be looked for in the wrong places
+_SHORT: Final = 0.05
+_LONG: Final = 30.0
+_AGES: Final = 10.0
 
 
 class StoreContract(Contract):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import TYPE_CHECKING, Final, NoReturn, Self
 
 from freshkey.secret import Secret
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
-_URL = re.compile(r"https?://[^\s<>\"']+")
-_PATIENCE = 10.0
+_URL: Final = re.compile(r"https?://[^\s<>\"']+")
+_WAIT_TIMEOUT: Final = 10.0
 """Real seconds for which the end of a browser is waited for."""
 
 
@@ -138,7 +138,7 @@ class ScriptedUser:
             TimeoutError: One of them is still busy after ten real seconds.
         """
         for thread in self._threads:
-            thread.join(_PATIENCE)
+            thread.join(_WAIT_TIMEOUT)
             if thread.is_alive():
                 raise TimeoutError(f"the scripted person's {thread.name} did not come to an end")
         if self._failures:

@@ -6,7 +6,7 @@ import os
 import threading
 from typing import Final
 
-from freshkey._commands.helper import LONGEST_LINE
+from freshkey._commands.helper import MAX_LINE
 from freshkey._secret_input.env_var import environment_secret
 from freshkey.clock import Clock
 from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused
@@ -94,4 +94,4 @@ def _term(secret: Secret, profile: Profile) -> Term | None:
 
 def _usable(secret: Secret) -> bool:
     value = secret.reveal()
-    return len(value) <= LONGEST_LINE and all("!" <= character <= "~" for character in value)
+    return len(value) <= MAX_LINE and all("!" <= character <= "~" for character in value)

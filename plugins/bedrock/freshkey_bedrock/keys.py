@@ -13,7 +13,7 @@ from attrs import frozen
 
 from freshkey.errors import ConfigurationError, frameless
 from freshkey.secret import Secret
-from freshkey_bedrock.settings import LONGEST_LIFE
+from freshkey_bedrock.settings import MAX_LIFE
 from freshkey_bedrock.shapes import checked_region
 
 
@@ -67,7 +67,7 @@ def _read(encoded: str) -> Term:
     scope = query["X-Amz-Credential"][0].split("/")
     life = int(query["X-Amz-Expires"][0])
     signed = _SIGNATURE.fullmatch(query["X-Amz-Signature"][0])
-    if len(scope) != _SCOPE_PARTS or not signed or not 0 < life <= LONGEST_LIFE:
+    if len(scope) != _SCOPE_PARTS or not signed or not 0 < life <= MAX_LIFE:
         raise ValueError
     begins = datetime.strptime(query["X-Amz-Date"][0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     return Term(ends=begins + timedelta(seconds=life), region=checked_region(scope[2], "region"))

@@ -14,7 +14,7 @@ from freshkey.errors import LoginRequired, frameless
 from freshkey.secret import Secret
 from freshkey_bedrock.formats import SERVICE, AwsCredential, BedrockApiKey
 from freshkey_bedrock.keys import PREFIX
-from freshkey_bedrock.settings import LONGEST_LIFE
+from freshkey_bedrock.settings import MAX_LIFE
 
 
 HOST: Final = "bedrock.amazonaws.com"
@@ -27,7 +27,7 @@ _ENDING: Final = "&Version=1"
 
 
 @frameless
-def mint(signer: AwsCredential, *, seconds: float = LONGEST_LIFE, clock: Clock = SYSTEM) -> BedrockApiKey:
+def mint(signer: AwsCredential, *, seconds: float = MAX_LIFE, clock: Clock = SYSTEM) -> BedrockApiKey:
     """Return a new key with the rights of `signer`; nothing is sent anywhere.
 
     It lives as long as is asked for, twelve hours at the most, and no longer than `signer` does: Bedrock refuses it as
@@ -43,8 +43,8 @@ def mint(signer: AwsCredential, *, seconds: float = LONGEST_LIFE, clock: Clock =
         LoginRequired: `signer` has expired, or does within a second.
     """
     obtained = clock.now()
-    left = LONGEST_LIFE if signer.lifetime is None else signer.lifetime - (obtained.wall - signer.obtained.wall)
-    life = int(min(seconds, LONGEST_LIFE, left))
+    left = MAX_LIFE if signer.lifetime is None else signer.lifetime - (obtained.wall - signer.obtained.wall)
+    life = int(min(seconds, MAX_LIFE, left))
     if life < 1 or signer.expired():
         raise LoginRequired("the AWS credentials that would sign the API key have expired", hint="Renew them first")
     url = _presigned(signer, life, datetime.fromtimestamp(obtained.wall, UTC))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Final
 
 from freshkey.errors import ConfigurationError
 from freshkey.model.profile import Profile
@@ -12,7 +13,7 @@ from freshkey_bedrock.shapes import checked_region
 from freshkey_bedrock.shared_files import profile_section
 
 
-VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
+VARIABLES: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
 """In the order in which Anthropic's SDK asks for them."""
 
 

@@ -16,13 +16,13 @@ from freshkey_bedrock.sso_settings import SsoSettings
 DEADLINE: Final = 60.0
 """Seconds that looking for AWS credentials may take, unless a profile says otherwise."""
 
-LONGEST_DEADLINE: Final = 600.0
+MAX_DEADLINE: Final = 600.0
 """Seconds."""
 
-LONGEST_LIFE: Final = 43200
+MAX_LIFE: Final = 43200
 """Seconds that a short-term key lives at the most: twelve hours (Bedrock user guide, "API keys")."""
 
-SHORTEST_LIFE: Final = 60.0
+MIN_LIFE: Final = 60.0
 """Seconds; a shorter life would be over before it is used."""
 
 
@@ -47,7 +47,7 @@ class BedrockSettings(SsoSettings):
     auth_refresh: Command | None = None
     credential_export: Command | None = None
     credential_export_timeout: float = HELPER_TIMEOUT
-    short_term_key_seconds: float = field(default=float(LONGEST_LIFE), metadata={"project": True})
+    short_term_key_seconds: float = field(default=float(MAX_LIFE), metadata={"project": True})
 
     def __attrs_post_init__(self) -> None:
         if self.region is not None:
@@ -56,12 +56,10 @@ class BedrockSettings(SsoSettings):
             raise ConfigurationError(
                 "aws_profile: a profile of AWS's tools has a name", hint="Name it, or leave it out"
             )
-        if not 0 < self.deadline <= LONGEST_DEADLINE:
-            raise ConfigurationError(f"deadline must be between 0 and {LONGEST_DEADLINE:g} seconds")
-        if not 0 < self.credential_export_timeout <= LONGEST_DEADLINE:
-            raise ConfigurationError(f"credential_export_timeout must be between 0 and {LONGEST_DEADLINE:g} seconds")
-        if not SHORTEST_LIFE <= self.short_term_key_seconds <= LONGEST_LIFE:
-            raise ConfigurationError(
-                f"short_term_key_seconds must be between {SHORTEST_LIFE:g} and {LONGEST_LIFE} seconds"
-            )
+        if not 0 < self.deadline <= MAX_DEADLINE:
+            raise ConfigurationError(f"deadline must be between 0 and {MAX_DEADLINE:g} seconds")
+        if not 0 < self.credential_export_timeout <= MAX_DEADLINE:
+            raise ConfigurationError(f"credential_export_timeout must be between 0 and {MAX_DEADLINE:g} seconds")
+        if not MIN_LIFE <= self.short_term_key_seconds <= MAX_LIFE:
+            raise ConfigurationError(f"short_term_key_seconds must be between {MIN_LIFE:g} and {MAX_LIFE} seconds")
         self.check_sso()

@@ -27,7 +27,7 @@ from freshkey.secret import Secret
 
 BEARER: Final = "x-amz-sso_bearer_token"
 
-_NOT_ASSIGNED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
+_NOT_ASSIGNED: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
 
 
 @frozen(kw_only=True)

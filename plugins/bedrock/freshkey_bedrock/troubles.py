@@ -29,7 +29,7 @@ BUSY: Final = frozenset(
 DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "ForbiddenException"})
 
 SERVER_ERROR: Final = 500
-_LONGEST_WORDS: Final = 300
+_MAX_WORDS: Final = 300
 _UNPRINTABLE: Final = re.compile(r"[^ -~]+")
 
 
@@ -77,7 +77,7 @@ def client_error(error: ClientError) -> FreshkeyError:
 
 def code_of(error: ClientError) -> str:
     """Return AWS's name for the error, safe to print."""
-    return _UNPRINTABLE.sub(" ", str(error.response.get("Error", {}).get("Code", "an error")))[:_LONGEST_WORDS]
+    return _UNPRINTABLE.sub(" ", str(error.response.get("Error", {}).get("Code", "an error")))[:_MAX_WORDS]
 
 
 def status_of(error: ClientError) -> int:
@@ -89,7 +89,7 @@ def words_of(error: ClientError) -> str:
     """Return what AWS says of a denial, which names who may not do what; other texts may quote the request."""
     if code_of(error) not in DENIED:
         return ""
-    words = _UNPRINTABLE.sub(" ", str(error.response.get("Error", {}).get("Message", "")))[:_LONGEST_WORDS]
+    words = _UNPRINTABLE.sub(" ", str(error.response.get("Error", {}).get("Message", "")))[:_MAX_WORDS]
     return f": {words}" if words else ""
 
 

@@ -18,7 +18,7 @@ from freshkey.errors import ConfigurationError, LoginRequired, frameless
 from freshkey.model.identity import Identity
 from freshkey.secret import Secret
 from freshkey_claude_oauth import anthropic_files as files
-from freshkey_claude_oauth.identity import LONGEST_TEXT
+from freshkey_claude_oauth.identity import MAX_TEXT
 
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ _TYPE: Final = "oauth_token"
 _END_OF_TIME: Final = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 """Seconds; a larger number is a time in milliseconds."""
 
-_TOKEN = re.compile(r"[!-~]{1,65536}")
-_DIGITS = re.compile(r"[0-9]{1,18}")
+_TOKEN: Final = re.compile(r"[!-~]{1,65536}")
+_DIGITS: Final = re.compile(r"[0-9]{1,18}")
 
 
 @frozen(kw_only=True)
@@ -76,7 +76,7 @@ class Tokens:
 
     def _shown(self, member: str) -> str | None:
         value = self.facts.get(member)
-        return value[:LONGEST_TEXT] if isinstance(value, str) and value.isprintable() and value else None
+        return value[:MAX_TEXT] if isinstance(value, str) and value.isprintable() and value else None
 
 
 @frameless

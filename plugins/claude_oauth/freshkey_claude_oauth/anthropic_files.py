@@ -28,7 +28,7 @@ LARGEST: Final = 256 * 1024
 
 _CHANGEABLE_BY_OTHERS: Final = 0o022
 _OPEN_TO_OTHERS: Final = 0o077
-_LONGEST_NAME: Final = 128
+_MAX_NAME: Final = 128
 
 
 def directory(environ: Mapping[str, str]) -> Path:
@@ -61,7 +61,7 @@ def checked_name(name: str, origin: str) -> str:
         ConfigurationError: It does not.
     """
     flaw = None
-    if not name or name != name.strip() or len(name) > _LONGEST_NAME or not name.isprintable():
+    if not name or name != name.strip() or len(name) > _MAX_NAME or not name.isprintable():
         flaw = "is empty, too long, or has characters or spaces that no name has"
     elif name.startswith(".") or {"/", "\\", ":"} & set(name):
         flaw = "begins with a dot, or has a character that leads to another directory"

@@ -30,7 +30,7 @@ ACTIVE: Final = "anthropic-active-profile"
 
 _USER: Final = "user_oauth"
 _FEDERATION: Final = "oidc_federation"
-_TEXT = re.compile(r"[!-~]{1,1024}")
+_TEXT: Final = re.compile(r"[!-~]{1,1024}")
 
 
 @frozen(kw_only=True)

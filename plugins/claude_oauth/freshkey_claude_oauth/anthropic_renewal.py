@@ -37,10 +37,10 @@ from freshkey_claude_oauth.settings import AUTHORIZE_URL, ClaudeSettings
 from freshkey_claude_oauth.tokens import DEFAULT_LIFETIME
 
 
-LOCK_PATIENCE: Final = 30.0
+LOCK_TIMEOUT: Final = 30.0
 """Seconds to wait for another process that renews the same profile."""
 
-ENOUGH: Final = 30.0
+MIN_REMAINING: Final = 30.0
 """Seconds that a token has left at the least to be handed out as it is, as in the SDK (``_constants.py``)."""
 
 _unwritten: dict[Path, tuple[str, Tokens]] = {}
@@ -56,7 +56,7 @@ def usable(tokens: Tokens, replacing: Secret | None, now: float) -> bool:
         now: Unix seconds.
     """
     left = tokens.seconds_left(now)
-    return tokens.access_token != replacing and left is not None and left > ENOUGH
+    return tokens.access_token != replacing and left is not None and left > MIN_REMAINING
 
 
 def renewed(whose: AnthropicProfile, settings: ClaudeSettings, *, replacing: Secret | None, clock: Clock) -> Tokens:
@@ -88,7 +88,7 @@ def _alone(whose: AnthropicProfile) -> Iterator[ProfileLock]:
     book = Notebook(whose.credentials)
     lock = ProfileLock(book.directory, book.name)
     try:
-        release = lock.acquire(LOCK_PATIENCE)
+        release = lock.acquire(LOCK_TIMEOUT)
     except StoreBusy as error:
         raise TransientError(whose.about(error.message), hint=error.hint) from None
     except StoreUnavailable as error:

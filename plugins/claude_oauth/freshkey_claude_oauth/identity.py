@@ -18,7 +18,7 @@ from freshkey_claude_oauth.formats import ClaudeToken
 PROFILE_DEADLINE: Final = 10.0
 """Seconds; a sign-in does not wait longer for what is only display text."""
 
-LONGEST_TEXT: Final = 200
+MAX_TEXT: Final = 200
 
 _PLANS: Final = {
     "claude_max": "max",
@@ -112,7 +112,7 @@ def _text(value: object) -> str | None:
     """Return display text without what could move a terminal's cursor or break an encoding."""
     if not isinstance(value, str):
         return None
-    return "".join(character for character in value if character.isprintable())[:LONGEST_TEXT].strip() or None
+    return "".join(character for character in value if character.isprintable())[:MAX_TEXT].strip() or None
 
 
 def _updated(known: Identity, found: Mapping[str, str | None]) -> Identity:

@@ -14,10 +14,10 @@ from freshkey.secret import Secret
 
 VARIABLE: Final = "ANTHROPIC_IDENTITY_TOKEN"
 
-LONGEST: Final = 16 * 1024
+MAX_LENGTH: Final = 16 * 1024
 """Bytes; what Anthropic's endpoint and its Python SDK 2.13.0 (``_workload.py``) accept."""
 
-_HINT = "It must hold one JSON Web Token and nothing else, no key and no certificate"
+_HINT: Final = "It must hold one JSON Web Token and nothing else, no key and no certificate"
 
 
 def read(file: Path | None, environ: Mapping[str, str]) -> Secret:
@@ -46,15 +46,15 @@ def _bytes(file: Path) -> bytes:
     with open(file, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as opened:
         if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
             raise ConfigurationError(f"the identity token file {file} is not a regular file", hint=_HINT)
-        return opened.read(LONGEST + 1)
+        return opened.read(MAX_LENGTH + 1)
 
 
 def _token(found: bytes, where: str) -> Secret:
     text = found.decode("ascii", "replace").strip()
     if not text:
         raise ConfigurationError(f"the identity token in {where} is empty", hint=_HINT)
-    if len(found) > LONGEST:
-        raise ConfigurationError(f"the identity token in {where} has more than {LONGEST} bytes", hint=_HINT)
+    if len(found) > MAX_LENGTH:
+        raise ConfigurationError(f"the identity token in {where} has more than {MAX_LENGTH} bytes", hint=_HINT)
     if not all("!" <= character <= "~" for character in text):
         raise ConfigurationError(f"the identity token in {where} has characters that no token has", hint=_HINT)
     return Secret(text)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ASK_EACH_TIME: Final = 0
 """``expires_at`` of a token whose provider is asked again before every request: freshkey answers from memory."""
 
-NO_NEWER_ONE = (TransientError, OutcomeUnknown, ProviderRefused)
+NO_NEWER_ONE: Final = (TransientError, OutcomeUnknown, ProviderRefused)
 """Reasons for which there is no newer credential now: the server's own 401 is then the better answer."""
 
 

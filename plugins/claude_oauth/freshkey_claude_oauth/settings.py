@@ -42,10 +42,10 @@ BETA: Final = "oauth-2025-04-20"
 
 HelperGives = Literal["api-key", "bearer-token", "oauth-token"]
 
-LONGEST_WAIT: Final = 86400.0
+MAX_WAIT: Final = 86400.0
 """Seconds; a day."""
 
-_ADDRESSES = (
+_ADDRESSES: Final = (
     "issuer",
     "authorize_url",
     "token_url",
@@ -55,9 +55,9 @@ _ADDRESSES = (
     "paste_redirect_url",
     "base_url",
 )
-_HEADER_NAME = re.compile(r"[0-9A-Za-z-]+")
-_HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
-_OURS = frozenset({"authorization", "x-api-key", "cookie", "host", "content-length", "transfer-encoding"})
+_HEADER_NAME: Final = re.compile(r"[0-9A-Za-z-]+")
+_HEADER_VALUE: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+_OURS: Final = frozenset({"authorization", "x-api-key", "cookie", "host", "content-length", "transfer-encoding"})
 
 
 @frozen(kw_only=True)
@@ -143,8 +143,8 @@ class ClaudeSettings:
                 raise ConfigurationError(message)
 
         for name in ("api_key_helper_ttl", "api_key_helper_timeout"):
-            if not 0 < getattr(self, name) <= LONGEST_WAIT:
-                raise ConfigurationError(f"{name} must be between 0 and {LONGEST_WAIT:g} seconds")
+            if not 0 < getattr(self, name) <= MAX_WAIT:
+                raise ConfigurationError(f"{name} must be between 0 and {MAX_WAIT:g} seconds")
         if self.anthropic_profile is not None:
             checked_name(self.anthropic_profile, "anthropic_profile")
         if self.identity_token_file is not None and not self.identity_token_file.is_absolute():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Final
 
-from freshkey._commands.helper import LONGEST_LINE
+from freshkey._commands.helper import MAX_LINE
 from freshkey.clock import Clock
 from freshkey.errors import LoginRequired, ProviderRefused
 from freshkey.model.interaction import Interaction
@@ -36,4 +36,4 @@ def take(profile: Profile, interaction: Interaction, *, clock: Clock) -> ClaudeA
 
 def _usable(secret: Secret) -> bool:
     value = secret.reveal()
-    return len(value) <= LONGEST_LINE and all("!" <= character <= "~" for character in value)
+    return len(value) <= MAX_LINE and all("!" <= character <= "~" for character in value)

@@ -19,7 +19,7 @@ from freshkey_vertex.places import Places, places
 from freshkey_vertex.settings import VertexSettings
 
 
-LONGEST: Final = 3600.0
+MAX_LENGTH: Final = 3600.0
 """Seconds that Google's access tokens live unless somebody asked for more; nothing tells when this one began."""
 
 _first_seen: dict[str, Moment] = {}
@@ -66,7 +66,7 @@ class Variable:
         there = places(profile, os.environ)
         now = clock.now()
         seen = _first_seen.setdefault(secret.fingerprint(), now)
-        if not 0 <= now.elapsed - seen.elapsed < LONGEST:
+        if not 0 <= now.elapsed - seen.elapsed < MAX_LENGTH:
             message = f"the access token in {self.name} has been used for an hour, which is as long as they live"
             raise LoginRequired(message, profile=profile.name, hint=f"Set {self.name} to a new token, or unset it")
         if profile.settings_as(VertexSettings).impersonate:
@@ -74,7 +74,7 @@ class Variable:
         return GoogleCredential(
             obtained=seen,
             clock=clock,
-            lifetime=LONGEST,
+            lifetime=MAX_LENGTH,
             access_token=secret,
             kind="access token",
             project=there.project,

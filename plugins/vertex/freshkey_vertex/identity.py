@@ -12,7 +12,7 @@ from freshkey.errors import ProtocolError
 from freshkey.model.identity import Identity
 
 
-_LONGEST: Final = 254
+_MAX_LENGTH: Final = 254
 _PARTS: Final = 3
 
 
@@ -46,5 +46,5 @@ def from_claims(claims: Mapping[str, Any], known: Identity) -> Identity:
 
 def shown_text(value: object) -> str | None:
     """Return a name that can be shown and logged as it is; None for what is none."""
-    usable = isinstance(value, str) and 0 < len(value) <= _LONGEST and value.isprintable()
+    usable = isinstance(value, str) and 0 < len(value) <= _MAX_LENGTH and value.isprintable()
     return str(value) if usable else None

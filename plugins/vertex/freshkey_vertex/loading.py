@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from freshkey.errors import ConfigurationError, frameless
 from freshkey.secret import Secret
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from google.auth.credentials import Credentials
     from google.auth.external_account import Credentials as ExternalAccount
 
-_TARGET = re.compile(r"/serviceAccounts/([^/:]+):generateAccessToken\Z")
+_TARGET: Final = re.compile(r"/serviceAccounts/([^/:]+):generateAccessToken\Z")
 
 
 @frameless

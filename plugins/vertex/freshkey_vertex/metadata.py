@@ -28,7 +28,7 @@ from freshkey_vertex.transport import DEADLINE, Transport
 
 SOURCE: Final = "metadata"
 
-PATIENCE: Final = 1.0
+METADATA_TIMEOUT: Final = 1.0
 """Seconds in which a metadata server says that it is there."""
 
 LEAD: Final = 225.0
@@ -87,7 +87,7 @@ def _machine(profile: Profile, clock: Clock) -> tuple[str, str | None]:
 
     server = str(_metadata._GCE_METADATA_HOST)  # noqa: SLF001  where google-auth will ask, as it read it at import
     known = server in _answered
-    prober = _transport(profile, clock, patience=DEADLINE if known else PATIENCE)
+    prober = _transport(profile, clock, patience=DEADLINE if known else METADATA_TIMEOUT)
     info: Any = None
     project: Any = None
     try:

@@ -22,7 +22,7 @@ from freshkey_vertex.formats import GoogleCredential
 if TYPE_CHECKING:
     from freshkey.model.credential import Credential, CredentialSource
 
-NO_NEWER_ONE = (TransientError, OutcomeUnknown, ProviderRefused)
+NO_NEWER_ONE: Final = (TransientError, OutcomeUnknown, ProviderRefused)
 """Reasons for which there is no newer credential now: the server's own 401 is then the better answer."""
 
 HOLDS: Final = 1.0

@@ -37,13 +37,13 @@ SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
 IDENTITY_SCOPES: Final = ("openid", "https://www.googleapis.com/auth/userinfo.email")
 """Asked for at a sign-in as well, to tell whose it is."""
 
-LONGEST_IMPERSONATION: Final = 43200.0
+MAX_IMPERSONATION: Final = 43200.0
 """Seconds; twelve hours, where the organisation's policy allows more than one."""
 
-_ADDRESSES = ("authorize_url", "token_url", "revoke_url", "tokeninfo_url", "iam_url")
-_PROJECT = re.compile(r"(?:[a-z0-9.-]{1,63}:)?[a-z0-9][a-z0-9-]{0,62}")
-_REGION = re.compile(r"[a-z][a-z0-9-]{0,62}")
-_EMAIL = re.compile(r"[0-9A-Za-z._%+-]{1,128}@[0-9A-Za-z.-]{1,253}")
+_ADDRESSES: Final = ("authorize_url", "token_url", "revoke_url", "tokeninfo_url", "iam_url")
+_PROJECT: Final = re.compile(r"(?:[a-z0-9.-]{1,63}:)?[a-z0-9][a-z0-9-]{0,62}")
+_REGION: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_EMAIL: Final = re.compile(r"[0-9A-Za-z._%+-]{1,128}@[0-9A-Za-z.-]{1,253}")
 
 
 @frozen(kw_only=True)
@@ -108,8 +108,8 @@ class VertexSettings:
         for email in (*((self.impersonate,) if self.impersonate is not None else ()), *self.impersonate_delegates):
             if not _EMAIL.fullmatch(email):
                 raise ConfigurationError("impersonate and impersonate_delegates hold emails of service accounts")
-        if not 0 < self.impersonate_lifetime <= LONGEST_IMPERSONATION:
-            message = f"impersonate_lifetime must be between 0 and {LONGEST_IMPERSONATION:g} seconds"
+        if not 0 < self.impersonate_lifetime <= MAX_IMPERSONATION:
+            message = f"impersonate_lifetime must be between 0 and {MAX_IMPERSONATION:g} seconds"
             raise ConfigurationError(message)
         if self.credentials_file is not None and not self.credentials_file.is_absolute():
             raise ConfigurationError("credentials_file: it must be an absolute path", hint="Begin it with /")

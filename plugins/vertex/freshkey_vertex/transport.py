@@ -25,7 +25,7 @@ from freshkey_vertex import link_local
 DEADLINE: Final = 20.0
 """Seconds that one request has."""
 
-_PASSING_CODES = TRANSIENT_CODES | {"internal_failure"}  # google-auth tries again after the latter as well
+_PASSING_CODES: Final = TRANSIENT_CODES | {"internal_failure"}  # google-auth tries again after the latter as well
 
 
 class Answer:

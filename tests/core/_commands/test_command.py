@@ -169,7 +169,7 @@ def test_what_is_pinned_is_bounded(project: Path, monkeypatch: pytest.MonkeyPatc
     (project / "a").write_bytes(b"x" * 60)
     (project / "b").write_bytes(b"x" * 40)
     (project / "c").write_bytes(b"x")
-    monkeypatch.setattr(command, "LARGEST_PROGRAM", 100)
+    monkeypatch.setattr(command, "MAX_PROGRAM", 100)
     assert len(pinned(["a", "b"], project)) == 2
     with pytest.raises(ConfigurationError, match=r"c is too large: .* 100 bytes at most"):
         pinned(["a", "b", "c"], project)

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freshkey._commands import helper
-from freshkey._commands.helper import LONGEST_LINE, helper_environment, read_helper_json, read_helper_line, run_helper
-from freshkey._secret_input.env_var import LONGEST_SECRET, environment_secret
+from freshkey._commands.helper import MAX_LINE, helper_environment, read_helper_json, read_helper_line, run_helper
+from freshkey._secret_input.env_var import MAX_SECRET, environment_secret
 from freshkey.errors import ConfigurationError, ProtocolError, TransientError
 from freshkey.secret import Secret
 
@@ -47,7 +47,7 @@ def test_one_newline_at_the_end_is_dropped(value: str) -> None:
         f"{CANARY}\x7f",
         f"{CANARY}é",
         f"{CANARY}\udc80",
-        CANARY + "x" * LONGEST_SECRET,
+        CANARY + "x" * MAX_SECRET,
     ],
     ids=range(10),
 )
@@ -59,7 +59,7 @@ def test_what_no_header_can_carry_names_the_variable_and_not_the_value(value: st
 
 
 def test_the_longest_secret_is_taken() -> None:
-    assert environment_secret(NAME, {NAME: "x" * LONGEST_SECRET}) is not None
+    assert environment_secret(NAME, {NAME: "x" * MAX_SECRET}) is not None
 
 
 # --- helper commands: TRU-4 ----------------------------------------------------------------------------------------
@@ -312,7 +312,7 @@ def test_text_that_breaks_a_line(bad: str, facts: dict[str, object]) -> None:
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
 def test_one_line(end: str) -> None:
     assert read_helper_line(Secret(f"{CANARY}{end}")) == Secret(CANARY)
-    assert read_helper_line(Secret("x" * LONGEST_LINE + end)) == Secret("x" * LONGEST_LINE)
+    assert read_helper_line(Secret("x" * MAX_LINE + end)) == Secret("x" * MAX_LINE)
     assert read_helper_line(Secret("~!" + end), longest=2) == Secret("~!")
 
 

@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from freshkey._config.toml_file import LARGEST_FILE, Document, read, suggestion
+from freshkey._config.toml_file import MAX_FILE, Document, read, suggestion
 from freshkey.errors import ConfigurationError
 
 
@@ -70,7 +70,7 @@ def test_code_has_no_lines() -> None:
         (b"default = me", "not valid TOML.*line 1"),
         (b'a = 1\nb = "sk-ant-very-secret', "not valid TOML.*end of document"),
         (b"a = '\xff'", "not UTF-8 at byte 5"),
-        (b"#" * (LARGEST_FILE + 1), "larger than"),
+        (b"#" * (MAX_FILE + 1), "larger than"),
         (b"a = " + b"[" * 5000 + b"]" * 5000, "nests too deeply"),
     ],
 )

@@ -286,7 +286,7 @@ def test_no_course_of_events_leaves_the_bounds(course: list[str], step: float) -
             "pay": state.charged(),
         }[what]
         assert 0 <= state.budget <= CAPACITY
-        assert 0 <= state.wait(now) <= circuit_breaker.LONGEST_BREAK
+        assert 0 <= state.wait(now) <= circuit_breaker.MAX_BREAK
         assert state.wait(now) == 0 or state.broken
         assert state.answered().wait(now) == 0
 

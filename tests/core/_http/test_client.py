@@ -24,7 +24,7 @@ from attrs import frozen
 
 from freshkey._http.client import _user_agent, send
 from freshkey._http.messages import Request, Response, form
-from freshkey._json import LARGEST_BODY
+from freshkey._json import MAX_BODY
 from freshkey.errors import (
     ConfigurationError,
     OutcomeUnknown,
@@ -176,8 +176,8 @@ def test_a_proxy_never_sees_what_is_meant_for_this_machine(monkeypatch: pytest.M
 
 
 def test_a_body_of_exactly_the_limit_is_read() -> None:
-    with serving(answer(body=b"x" * LARGEST_BODY)) as place:
-        assert len(post(place).body) == LARGEST_BODY
+    with serving(answer(body=b"x" * MAX_BODY)) as place:
+        assert len(post(place).body) == MAX_BODY
 
 
 @row(39, "NET-6")

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from freshkey._renewal.scheduler import LISTENING_SLEEP, LONGEST_SLEEP, Scheduler
+from freshkey._renewal.scheduler import LISTENING_SLEEP, MAX_SLEEP, Scheduler
 from freshkey.errors import LoginRequired, ProviderRefused, TransientError
 from freshkey.events import Obtained, Renewed, SignedOut
 from freshkey.keeper import Keeper
@@ -106,7 +106,7 @@ def test_a_silent_bell_costs_no_look_at_the_store(world: World) -> None:
 
 def test_who_holds_nothing_single_use_sleeps_longer(world: World) -> None:
     world.provider.single_use = False
-    assert world.run_once(world.signed_in()) == LONGEST_SLEEP
+    assert world.run_once(world.signed_in()) == MAX_SLEEP
 
 
 def test_a_deadline_shortens_the_sleep(world: World) -> None:
@@ -318,7 +318,7 @@ def test_a_sign_in_arms_the_thread(world: World) -> None:
     world.provider.lifetime = 10.0
     keeper = world.keeper(scheduler=True)
     keeper.status("me")
-    assert world.clock.wait_until_waiting(1) == (LONGEST_SLEEP,)
+    assert world.clock.wait_until_waiting(1) == (MAX_SLEEP,)
     keeper.login("me", interaction=world.user)
     until(lambda: world.clock.waiters() == (8.0,))
 
@@ -355,7 +355,7 @@ def test_the_thread_survives_what_is_only_for_now(world: World) -> None:
     scheduler = Scheduler(owner, world.clock)
     scheduler.wake()
     until(lambda: world.clock.waiters() and not scheduler._event.is_set(), "sleep")
-    assert world.clock.waiters() == (LONGEST_SLEEP,)
+    assert world.clock.waiters() == (MAX_SLEEP,)
     scheduler.stop()
     until(lambda: not world.clock.waiters())
 

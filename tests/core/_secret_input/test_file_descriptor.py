@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from freshkey._secret_input import file_descriptor
-from freshkey._secret_input.env_var import LONGEST_SECRET
+from freshkey._secret_input.env_var import MAX_SECRET
 from freshkey._secret_input.file_descriptor import descriptor_is_there, descriptor_secret
 from freshkey.errors import ConfigurationError, FreshkeyError, TransientError
 
@@ -152,7 +152,7 @@ def test_what_nobody_hands_a_secret_over_with_is_refused_unread(
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\n", b"two\nlines", b"nul\0", b" padded ", "schlüssel".encode(), b"x" * (LONGEST_SECRET + 2)],
+    [b"", b"\n", b"two\nlines", b"nul\0", b" padded ", "schlüssel".encode(), b"x" * (MAX_SECRET + 2)],
     ids=["nothing", "a newline", "two lines", "nul", "spaces", "not ASCII", "too long"],
 )
 def test_what_is_no_secret_is_refused_and_not_quoted(content: bytes) -> None:

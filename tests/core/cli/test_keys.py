@@ -8,7 +8,7 @@ import traceback
 
 import pytest
 
-from freshkey.cli.keys import LONGEST, read_key
+from freshkey.cli.keys import MAX_LENGTH, read_key
 from freshkey.errors import ConfigurationError
 from freshkey.secret import Secret
 
@@ -42,8 +42,8 @@ def read(*pieces: bytes) -> Secret | None:
         ([b" sk-1 \n"], " sk-1 "),  # for the provider to refuse
         (["schlüssel\n".encode()], "schlüssel"),
         ([b"\xff\n"], "\N{REPLACEMENT CHARACTER}"),
-        ([b"x" * LONGEST], "x" * LONGEST),
-        ([b"x" * LONGEST, b"\r\n"], "x" * LONGEST),
+        ([b"x" * MAX_LENGTH], "x" * MAX_LENGTH),
+        ([b"x" * MAX_LENGTH, b"\r\n"], "x" * MAX_LENGTH),
     ],
 )
 def test_the_first_line_is_the_key(pieces: list[bytes], key: str) -> None:

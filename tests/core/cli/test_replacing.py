@@ -39,7 +39,7 @@ def test_a_renewal_that_was_not_waited_for_is_kept_first() -> None:
 
 
 def test_one_that_takes_too_long_is_not_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replacing, "PATIENCE", 0.05)
+    monkeypatch.setattr(replacing, "RENEWALS_TIMEOUT", 0.05)
     over = threading.Event()
     thread = threading.Thread(target=over.wait)
     thread.start()

@@ -244,7 +244,7 @@ def test_a_connection_that_drips_is_closed_all_the_same(listen: Listen) -> None:
 def test_there_are_never_many_connections(listen: Listen) -> None:
     waiting = listen(connection_seconds=60)
     with ExitStack() as stack:
-        opened = [stack.enter_context(waiting.connect()) for _ in range(loopback.MOST_CONNECTIONS + 1)]
+        opened = [stack.enter_context(waiting.connect()) for _ in range(loopback.MAX_CONNECTIONS + 1)]
 
         assert opened[0].recv(1) == b""
         assert waiting.get(GOOD) == pages.RECEIVED

@@ -169,7 +169,7 @@ def test_the_server_may_say_no(sign_in: SignIn, error: str, kind: type[Exception
 
 def test_a_flood_ends_the_attempt(sign_in: SignIn) -> None:
     def browser(url: str) -> None:
-        for _ in range(loopback.MOST_REQUESTS):
+        for _ in range(loopback.MAX_REQUESTS):
             visit(address(url, code="evil", state="wrong"))
 
     with ScriptedUser(browser=browser) as user, pytest.raises(LoginRequired, match="64 requests"):
@@ -265,7 +265,7 @@ def test_after_five_wrong_pastes_only_the_browser_can_finish(sign_in: SignIn) ->
 
     with Person(browser=browser, paste="wrong") as user:
         assert sign_in(interaction=user).code == Secret("from-browser")
-    assert len(user.prompts) == signin.MOST_PASTES
+    assert len(user.prompts) == signin.MAX_PASTES
 
 
 def test_a_pasted_refusal_ends_the_attempt(sign_in: SignIn) -> None:

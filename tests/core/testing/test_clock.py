@@ -109,6 +109,6 @@ def test_suspend_passes_time_that_waiting_threads_do_not_notice(clock: ManualClo
 
 
 def test_a_test_is_told_when_nobody_comes_to_wait(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("freshkey.testing.clock._PATIENCE", 0.01)
+    monkeypatch.setattr("freshkey.testing.clock._WAIT_TIMEOUT", 0.01)
     with pytest.raises(TimeoutError, match="fewer than 2 threads"):
         clock.wait_until_waiting(2)

@@ -108,7 +108,7 @@ def test_the_test_s_own_error_comes_before_the_browser_s() -> None:
 
 
 def test_a_browser_that_never_ends_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("freshkey.testing.user._PATIENCE", 0.01)
+    monkeypatch.setattr("freshkey.testing.user._WAIT_TIMEOUT", 0.01)
     stop = threading.Event()
     user = ScriptedUser(browser=lambda _: stop.wait())
     user.open_url("http://127.0.0.1/")

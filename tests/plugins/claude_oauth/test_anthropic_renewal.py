@@ -519,7 +519,7 @@ def test_a_lock_that_is_not_freed_is_for_now(
 ) -> None:
     from freshkey._interprocess.lock import ProfileLock
 
-    monkeypatch.setattr(anthropic_renewal, "LOCK_PATIENCE", 0.05)
+    monkeypatch.setattr(anthropic_renewal, "LOCK_TIMEOUT", 0.05)
     book = Notebook(home.credentials_file("work"))
     release = ProfileLock(book.directory, book.name).acquire(1)
     with pytest.raises(TransientError, match="did not finish") as caught:

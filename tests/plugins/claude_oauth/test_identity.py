@@ -10,7 +10,7 @@ from freshkey._http.messages import Response
 from freshkey.errors import ProtocolError
 from freshkey.model.identity import Identity
 from freshkey.testing import Account
-from freshkey_claude_oauth.identity import LONGEST_TEXT, from_profile, from_token, read_profile
+from freshkey_claude_oauth.identity import MAX_TEXT, from_profile, from_token, read_profile
 
 
 ADA = Account()
@@ -74,7 +74,7 @@ def test_display_text_cannot_move_a_cursor_or_break_an_encoding(text: str) -> No
 
 
 def test_display_text_is_short() -> None:
-    assert from_token({"account": {"uuid": "x" * 5000}}).account == "x" * LONGEST_TEXT
+    assert from_token({"account": {"uuid": "x" * 5000}}).account == "x" * MAX_TEXT
 
 
 @given(

@@ -9,7 +9,7 @@ import pytest
 
 import freshkey_claude_oauth as provider
 from freshkey import Configuration, Keeper
-from freshkey._commands.helper import LONGEST_LINE
+from freshkey._commands.helper import MAX_LINE
 from freshkey.errors import LoginRequired, ProviderRefused
 from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
@@ -66,7 +66,7 @@ def test_one_that_is_refused_needs_a_person(make_keeper: MakeKeeper, clock: Manu
 
 @pytest.mark.parametrize(
     "entered",
-    ["two\nlines", f"{KEY} ", f"{KEY}\0", "clé", "x" * (LONGEST_LINE + 1)],
+    ["two\nlines", f"{KEY} ", f"{KEY}\0", "clé", "x" * (MAX_LINE + 1)],
     ids=["two lines", "a space", "nul", "not ASCII", "too long"],
 )
 def test_what_cannot_be_a_key_is_refused_unquoted(make_profile: Callable[..., Profile], entered: str) -> None:

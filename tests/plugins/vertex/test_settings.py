@@ -19,7 +19,7 @@ from freshkey_vertex.description import description
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.identity import from_claims, from_id_token
 from freshkey_vertex.places import places
-from freshkey_vertex.settings import LONGEST_IMPERSONATION, VertexSettings
+from freshkey_vertex.settings import MAX_IMPERSONATION, VertexSettings
 
 
 MakeProfile = Callable[..., Profile]
@@ -38,7 +38,7 @@ MakeProfile = Callable[..., Profile]
         ({"impersonate": "a@b.com/../c"}, "hold emails of service accounts"),
         ({"impersonate_delegates": ("robot",)}, "hold emails of service accounts"),
         ({"impersonate_lifetime": 0.0}, "impersonate_lifetime must be between 0 and 43200 seconds"),
-        ({"impersonate_lifetime": LONGEST_IMPERSONATION + 1}, "impersonate_lifetime must be between"),
+        ({"impersonate_lifetime": MAX_IMPERSONATION + 1}, "impersonate_lifetime must be between"),
         ({"credentials_file": Path("key.json")}, "credentials_file: it must be an absolute path"),
     ],
 )

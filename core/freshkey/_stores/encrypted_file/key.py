@@ -18,15 +18,15 @@ from freshkey.secret import Secret
 
 
 KEY_BYTES: Final = 32
-COST = 1 << 17
+COST: Final = 1 << 17
 """N of scrypt for new stores: 128 MiB for one guess, as OWASP recommends with r = 8 and p = 1."""
 
-MOST_MEMORY: Final = 1 << 28
+MAX_MEMORY: Final = 1 << 28
 """Bytes that scrypt may take: 256 MiB, twice what new stores need. It takes 128 · N · r, p times over in time."""
 
 PASSPHRASE, KEY_FILE = "passphrase", "key file"
 
-_CHECKED = b"freshkey file store"
+_CHECKED: Final = b"freshkey file store"
 
 
 def _at_most(most: int) -> list[Any]:
@@ -130,10 +130,10 @@ class FileKey:
             info = KeyInfo(**json.loads(data))
         except (ValueError, TypeError):
             raise self._damaged() from None
-        if info.cost > MOST_MEMORY:
+        if info.cost > MAX_MEMORY:
             raise StoreUnavailable(
                 f"{self._info_path} asks for {info.cost >> 20} MiB of work to make the key from the passphrase, "
-                f"more than the {MOST_MEMORY >> 20} MiB that a file store may",
+                f"more than the {MAX_MEMORY >> 20} MiB that a file store may",
                 hint=self._start_over(),
             )
         return info

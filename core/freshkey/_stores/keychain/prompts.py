@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from typing import Final
 
 
-PATIENCE: Final = 60.0
+UNLOCK_TIMEOUT: Final = 60.0
 """Seconds that somebody gets to unlock a keychain, unless configuration says otherwise."""
 
 _user_present: ContextVar[bool] = ContextVar("freshkey_somebody", default=False)

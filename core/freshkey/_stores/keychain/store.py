@@ -27,7 +27,7 @@ from freshkey.model.storage import CredentialStore
 T = TypeVar("T")
 
 TIMEOUT_SECONDS: Final = 3.0
-LONGEST_TIMEOUT: Final = 600.0
+MAX_TIMEOUT: Final = 600.0
 WINDOWS_ITEM_LIMIT: Final = (
     1200  # CredWrite takes 2,560 bytes (CRED_MAX_CREDENTIAL_BLOB_SIZE), and keyring writes UTF-16
 )
@@ -73,7 +73,7 @@ class KeyringItems:
         *,
         worker: SerialWorker,
         timeout: float = TIMEOUT_SECONDS,
-        unlock_timeout: float = prompts.PATIENCE,
+        unlock_timeout: float = prompts.UNLOCK_TIMEOUT,
         named: str | None = None,
     ) -> None:
         self._service = service
@@ -170,14 +170,14 @@ def keychain_items(profile: Profile, service: str, username: str) -> KeyringItem
     """
     options = store_options(profile, "keyring", {"timeout": float, "unlock_timeout": float, "backend": str})
     for name in ("timeout", "unlock_timeout"):
-        if not 0 < options.get(name, 1.0) <= LONGEST_TIMEOUT:
-            raise wrong_option(profile, "keyring", name, f"between 0 and {LONGEST_TIMEOUT:g} seconds")
+        if not 0 < options.get(name, 1.0) <= MAX_TIMEOUT:
+            raise wrong_option(profile, "keyring", name, f"between 0 and {MAX_TIMEOUT:g} seconds")
     return KeyringItems(
         service,
         username,
         worker=WORKER,
         timeout=options.get("timeout", TIMEOUT_SECONDS),
-        unlock_timeout=options.get("unlock_timeout", prompts.PATIENCE),
+        unlock_timeout=options.get("unlock_timeout", prompts.UNLOCK_TIMEOUT),
         named=options.get("backend"),
     )
 

@@ -31,11 +31,11 @@ T = TypeVar("T")
 
 SCHEMA: Final = 1
 HEADER_SPACE: Final = 128  # two prefixes, a kind, 18 + 3 + 3 digits, a digest and the dots
-MOST_ITEMS: Final = 999
+MAX_ITEMS: Final = 999
 RECORD, INTENT = "r", "i"
 
-_PREFIX = re.compile(r"fk(\d{1,4})\.([0-9a-f]{8})\.", re.ASCII)
-_ITEM = re.compile(r"([ri])\.(\d{1,18})\.(\d{1,3})\.(\d{1,3})\.([0-9a-f]{64})\.([A-Za-z0-9_=-]*)", re.ASCII)
+_PREFIX: Final = re.compile(r"fk(\d{1,4})\.([0-9a-f]{8})\.", re.ASCII)
+_ITEM: Final = re.compile(r"([ri])\.(\d{1,18})\.(\d{1,3})\.(\d{1,3})\.([0-9a-f]{64})\.([A-Za-z0-9_=-]*)", re.ASCII)
 
 
 @frozen
@@ -83,8 +83,8 @@ def record_items(record: Record, limit: int | None) -> list[str]:
     whole = _pack({"written_at": record.written_at, "payload": secret})
     room = len(whole) if limit is None else limit - HEADER_SPACE
     bodies = [whole[start : start + room] for start in range(0, len(whole), room)]
-    if len(bodies) > MOST_ITEMS:
-        raise StoreUnavailable(f"the credential needs {len(bodies)} keychain items, more than {MOST_ITEMS}")
+    if len(bodies) > MAX_ITEMS:
+        raise StoreUnavailable(f"the credential needs {len(bodies)} keychain items, more than {MAX_ITEMS}")
     digest = _digest(RECORD, record.generation, len(bodies), whole)
     return [
         Item(RECORD, record.generation, index, len(bodies), digest, body).text() for index, body in enumerate(bodies)

@@ -18,7 +18,7 @@ from typing import Final, Protocol
 from attrs import evolve
 
 from freshkey import _failpoints
-from freshkey._stores.records.chunks import MOST_ITEMS, Slot, intent_item, newest, read_slot, record_items
+from freshkey._stores.records.chunks import MAX_ITEMS, Slot, intent_item, newest, read_slot, record_items
 from freshkey._stores.records.intent_file import IntentFile
 from freshkey.errors import GenerationConflict, RecordUnreadable, StoreError, StoreUnavailable
 from freshkey.model.storage import Intent, Record, Snapshot
@@ -261,7 +261,7 @@ class SlottedStore:
         """Return the indices from `first` on that the items of a slot have; only below `count` may some be missing."""
         # Items are written upwards and removed downwards: a crash leaves no gap but item 0, a damaged store any.
         found: list[int] = []
-        for index in range(first, MOST_ITEMS):
+        for index in range(first, MAX_ITEMS):
             if self._get(_name(slot, index)) is not None:
                 found.append(index)
             elif index >= max(count, 1):

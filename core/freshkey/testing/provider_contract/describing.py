@@ -7,6 +7,7 @@ import subprocess
 import sys
 import types
 from functools import partial
+from typing import Final
 
 import attrs
 import pytest
@@ -20,8 +21,18 @@ from freshkey.testing.provider_contract.kit import ProviderKit
 from freshkey.testing.provider_contract.probes import caught
 
 
-_HEAVY = ("httpx", "keyring", "cattrs", "tenacity", "rich", "cryptography", "requests", "botocore", "google.auth")
-_LIST_HEAVY = (
+_HEAVY: Final = (
+    "httpx",
+    "keyring",
+    "cattrs",
+    "tenacity",
+    "rich",
+    "cryptography",
+    "requests",
+    "botocore",
+    "google.auth",
+)
+_LIST_HEAVY: Final = (
     "import sys, importlib; importlib.import_module(sys.argv[1]);"
     " print(*(name for name in sys.argv[2:] if name in sys.modules))"
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import traceback
 from collections.abc import Callable
+from typing import Final
 
 from freshkey.errors import FreshkeyError
 
 
-_AGES = 10.0
+_AGES: Final = 10.0
 
 
 def caught(act: Callable[[], object]) -> BaseException | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from freshkey._plugins.hook_caller import HookCaller
 from freshkey.errors import LoginRequired
@@ -18,7 +18,7 @@ from freshkey.testing.provider_contract.kit import ProviderKit
 from freshkey.testing.provider_contract.probes import caught, on_thread, outcome_name
 
 
-_MOST_SHOWN = 4
+_MAX_SHOWN: Final = 4
 
 
 class Sources(ProviderKit):
@@ -43,7 +43,7 @@ class Sources(ProviderKit):
             detected = hooks.detect(profile, source)
             if detected is not None:
                 assert_no_secret(repr(detected), secrets, f"what look of source {source.id!r} returns")
-                assert len(detected.last_four or "") <= _MOST_SHOWN, f"source {source.id!r} shows too many characters"
+                assert len(detected.last_four or "") <= _MAX_SHOWN, f"source {source.id!r} shows too many characters"
                 assert _is_labelled(detected), f"source {source.id!r} does not say what is there, and where"
 
     def test_without_a_person_a_sign_in_is_refused_at_once(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
-CLIENT_ID = "freshkey-test-client"
+CLIENT_ID: Final = "freshkey-test-client"
 
 
 class AuthorizationServer:

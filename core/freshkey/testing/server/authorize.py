@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode, urlsplit
 
 from attrs import frozen
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from freshkey.testing.server.grants import Grants
     from freshkey.testing.server.policy import Policy
 
-_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
-_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+_LOOPBACK: Final = {"127.0.0.1", "::1", "localhost"}
+_CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 @frozen(kw_only=True)

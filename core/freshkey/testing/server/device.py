@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import deque
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from attrs import define
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from freshkey.testing.server.grants import Grants, Issued
     from freshkey.testing.server.policy import Policy
 
-_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
+_LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
 """Capitals that make no words and are not mistaken for digits (RFC 8628, section 6.1)."""
 
 Answered = Literal["pending", "slow_down", "denied", "expired", "approved"]

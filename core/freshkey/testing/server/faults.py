@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict, deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from freshkey.testing.server.wire import Answer
 
@@ -13,7 +13,7 @@ from freshkey.testing.server.wire import Answer
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_LONGEST_HOLD = 60.0
+_MAX_HOLD: Final = 60.0
 
 
 class Faults:
@@ -96,7 +96,7 @@ class Faults:
             return queue.popleft() if queue else self._outages.get(endpoint)
 
     def _wait(self, endpoint: str) -> None:
-        end = time.monotonic() + _LONGEST_HOLD
+        end = time.monotonic() + _MAX_HOLD
         with self._changed:
             if endpoint not in self._held:
                 return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from attrs import Factory, define, frozen
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from freshkey.clock import Clock
     from freshkey.testing.server.account import Account
 
-CANARY = "canary7f3k"
+CANARY: Final = "canary7f3k"
 """Every code and token starts with this, so that a search for it finds a leak."""
 
 

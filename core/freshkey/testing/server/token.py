@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
 from freshkey.testing.server.grants import Refused
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from freshkey.testing.server.grants import Grant, Grants, Issued
     from freshkey.testing.server.policy import Policy
 
-DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
-ASSERTION_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-_SECRET_FIELDS = ("assertion", "code", "code_verifier", "refresh_token", "access_token", "device_code", "token")
+DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
+ASSERTION_GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_SECRET_FIELDS: Final = ("assertion", "code", "code_verifier", "refresh_token", "access_token", "device_code", "token")
 
 
 class TokenEndpoint:

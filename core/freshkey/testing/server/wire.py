@@ -7,7 +7,7 @@ import json
 import socketserver
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlsplit
 
 from attrs import Factory, field, frozen
@@ -16,10 +16,10 @@ from attrs import Factory, field, frozen
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_MOST_BYTES = 65536
-_GLANCE = 0.02
-_BACKLOG = 256
-_CLIENT_TIMEOUT = 30
+_MAX_BYTES: Final = 65536
+_POLL_INTERVAL: Final = 0.02
+_BACKLOG: Final = 256
+_CLIENT_TIMEOUT: Final = 30
 
 
 @frozen(kw_only=True)
@@ -79,7 +79,7 @@ class Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.answer = answer
         self.failures: list[BaseException] = []
         self._thread = threading.Thread(
-            target=self.serve_forever, args=(_GLANCE,), name="test authorization server", daemon=True
+            target=self.serve_forever, args=(_POLL_INTERVAL,), name="test authorization server", daemon=True
         )
 
     @property
@@ -126,7 +126,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _asked(self) -> Asked:
         address = urlsplit(self.path)
-        length = min(int(self.headers.get("Content-Length") or 0), _MOST_BYTES)
+        length = min(int(self.headers.get("Content-Length") or 0), _MAX_BYTES)
         return Asked(
             method=self.command,
             path=address.path,

@@ -286,7 +286,7 @@ def test_key_information_may_ask_for_as_much_memory_as_there_is_for_it(
     profile: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened(profile).save(a_record(1))
-    monkeypatch.setattr(file_key, "MOST_MEMORY", 1 << 20)  # 128 · 1,024 · 8
+    monkeypatch.setattr(file_key, "MAX_MEMORY", 1 << 20)  # 128 · 1,024 · 8
 
     assert opened(profile).load() == Snapshot(record=a_record(1))
 
