@@ -97,8 +97,8 @@ def room(name: str) -> str:
 def resolve(target: str) -> str:
     """Return the module that an import reaches: ``freshkey.model.credential.Credential`` is in ``freshkey.model``."""
     package, _, name = target.rpartition(".")
-    if package == "freshkey" and name in freshkey._HOME:
-        return f"freshkey.{freshkey._HOME[name]}"
+    if package == "freshkey" and name in freshkey._HOME_OF:
+        return f"freshkey.{freshkey._HOME_OF[name]}"
     while target and target not in ALL_MODULES:
         target = target.rpartition(".")[0]
     return target
@@ -156,7 +156,7 @@ def test_every_module_was_read() -> None:
     assert {
         "freshkey.keeper",
         "freshkey._plugins.hook_caller",
-        "freshkey.cli.demo",
+        "freshkey_testing.demo",
         "freshkey._stores.keychain.store",
     } <= set(CORE_MODULES)
     assert "freshkey_claude_oauth" in PLUGIN_MODULES
@@ -284,8 +284,8 @@ def test_the_core_names_no_provider() -> None:
         module.name
         for module in CORE_MODULES.values()
         if PROVIDERS.search(module.text)
-        and not module.name.startswith("freshkey.cli.demo")
-        and not module.name.startswith("freshkey.testing.")
+        and not module.name.startswith("freshkey_testing.demo")
+        and not module.name.startswith("freshkey_testing.")
     }
     assert naming == set()
 
@@ -322,7 +322,7 @@ def test_a_plugin_s_own_module_holds_hooks_only() -> None:
 
 SENTINEL = """
 import json, sys
-from freshkey.cli import run
+from freshkey_cli import run
 code = run(["providers", "--json"])
 print(json.dumps([code, [name for name in sys.modules if name.startswith(("freshkey_", "fixture_"))]]))
 """

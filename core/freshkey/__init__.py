@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 
 if TYPE_CHECKING:
+    from freshkey._accounts.status import Status
     from freshkey._config.configuration import Configuration
+    from freshkey._config.profile_selection import Choice
+    from freshkey._sources.explain import Explanation
+    from freshkey._sources.precedence import Step
     from freshkey.clock import Clock, Moment
     from freshkey.errors import (
         ConfigurationError,
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
         TransientError,
         TrustNeeded,
     )
+    from freshkey.expiry import Freshness
     from freshkey.hooks import hookimpl
     from freshkey.keeper import Keeper
     from freshkey.model.credential import ApiKey, Credential, OAuthToken
@@ -31,40 +36,34 @@ if TYPE_CHECKING:
     from freshkey.model.source import Detected, Source
     from freshkey.secret import Secret
 
-_HOME: Final = {
-    "Clock": "clock",
-    "Moment": "clock",
-    "Configuration": "_config.configuration",
-    "ConfigurationError": "errors",
-    "CredentialExpired": "errors",
-    "FreshkeyError": "errors",
-    "KeeperClosed": "errors",
-    "LoginRequired": "errors",
-    "OutcomeUnknown": "errors",
-    "PluginBroken": "errors",
-    "ProviderRefused": "errors",
-    "StoreError": "errors",
-    "TransientError": "errors",
-    "TrustNeeded": "errors",
-    "hookimpl": "hooks",
-    "Keeper": "keeper",
-    "ApiKey": "model.credential",
-    "Credential": "model.credential",
-    "Description": "model.description",
-    "Identity": "model.identity",
-    "Inspection": "model.description",
-    "OAuthToken": "model.credential",
-    "Profile": "model.profile",
-    "Detected": "model.source",
-    "Source": "model.source",
-    "Validity": "model.description",
-    "Secret": "secret",
-}
+__version__ = "0.2.0"
 
-__version__ = "0.1.0"
+_HOMES: Final = {
+    "_accounts.status": "Status",
+    "_config.configuration": "Configuration",
+    "_config.profile_selection": "Choice",
+    "_sources.explain": "Explanation",
+    "_sources.precedence": "Step",
+    "clock": "Clock Moment",
+    "errors": (
+        "ConfigurationError CredentialExpired FreshkeyError KeeperClosed LoginRequired OutcomeUnknown "
+        "PluginBroken ProviderRefused StoreError TransientError TrustNeeded"
+    ),
+    "expiry": "Freshness",
+    "hooks": "hookimpl",
+    "keeper": "Keeper",
+    "model.credential": "ApiKey Credential OAuthToken",
+    "model.description": "Description Inspection Validity",
+    "model.identity": "Identity",
+    "model.profile": "Profile",
+    "model.source": "Detected Source",
+    "secret": "Secret",
+}
+_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
     "ApiKey",
+    "Choice",
     "Clock",
     "Configuration",
     "ConfigurationError",
@@ -72,7 +71,9 @@ __all__ = [
     "CredentialExpired",
     "Description",
     "Detected",
+    "Explanation",
     "FreshkeyError",
+    "Freshness",
     "Identity",
     "Inspection",
     "Keeper",
@@ -86,6 +87,8 @@ __all__ = [
     "ProviderRefused",
     "Secret",
     "Source",
+    "Status",
+    "Step",
     "StoreError",
     "TransientError",
     "TrustNeeded",
@@ -96,9 +99,13 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Import a public name from its module and keep it here."""
-    if name not in _HOME:
-        message = f"module 'freshkey' has no attribute {name!r}"
+    if name not in _HOME_OF:
+        message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    value: object = getattr(importlib.import_module(f"freshkey.{_HOME[name]}"), name)
+    value: object = getattr(importlib.import_module(f"freshkey.{_HOME_OF[name]}"), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

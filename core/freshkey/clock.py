@@ -38,7 +38,7 @@ class Moment:
 
 
 class Clock(Protocol):
-    """What the core asks of time; `freshkey.testing.ManualClock` is one that a test moves by hand."""
+    """What the core asks of time; `freshkey_testing.ManualClock` is one that a test moves by hand."""
 
     def elapsed(self) -> float:
         """Seconds that passed since some fixed point of this boot, suspend included. The hot path reads only this."""

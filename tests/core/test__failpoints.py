@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from freshkey import Configuration, Keeper, _failpoints
-from freshkey.testing import AuthorizationServer, ScriptedUser
-from freshkey.testing.browser import follow
+from freshkey_testing import AuthorizationServer, ScriptedUser
+from freshkey_testing.browser import follow
 
 
 CORE = Path(_failpoints.__file__).parent

@@ -37,7 +37,7 @@ os.environ |= {"SLOW_PID": str(os.getpid()), "SLOW_PIPE": str(begins)}
 from attrs import evolve
 from freshkey import Configuration, Keeper, Profile
 from freshkey._renewal.context import build_context
-from freshkey.testing import ManualClock
+from freshkey_testing import ManualClock
 import example_provider
 from freshkey.hooks import hookimpl
 

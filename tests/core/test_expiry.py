@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from freshkey import expiry
 from freshkey.clock import Moment
 from freshkey.expiry import Freshness
-from freshkey.testing import ManualClock
+from freshkey_testing import ManualClock
 
 
 HOUR = 3600.0

@@ -72,7 +72,7 @@ def test_a_name_that_is_not_public_is_missing() -> None:
 
 
 def test_the_public_names_that_types_see_are_those_that_load() -> None:
-    assert set(freshkey._HOME) == set(freshkey.__all__)
+    assert set(freshkey._HOME_OF) == set(freshkey.__all__)
     assert list(freshkey.__all__) == sorted(freshkey.__all__)
 
 
@@ -129,7 +129,7 @@ def test_listing_providers_on_the_command_line_imports_none(tmp_path: Path) -> N
     program = (
         "import os, sys\n"
         f"os.environ['FRESHKEY_CONFIG_DIR'] = os.environ['FRESHKEY_STATE_DIR'] = {str(tmp_path)!r}\n"
-        "from freshkey.cli import run\n"
+        "from freshkey_cli import run\n"
         "assert run(['providers', '--json']) == 0"
     )
     loaded = modules_after(program)

@@ -19,7 +19,7 @@ from freshkey.model.credential import ApiKey, Credential, OAuthToken
 from freshkey.model.identity import Identity
 from freshkey.model.storage import Record, Snapshot
 from freshkey.secret import Secret
-from freshkey.testing import ManualClock
+from freshkey_testing import ManualClock
 
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

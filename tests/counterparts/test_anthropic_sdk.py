@@ -14,9 +14,9 @@ from anthropic.types import MessageParam, TextBlock
 from claude_at_our_time import AtOurTime
 from counterparts.messages_api import ANSWER, OAUTH_BETA, MessagesApi
 from freshkey import Configuration, Keeper
-from freshkey.testing import AuthorizationServer, ManualClock, Policy, ScriptedUser
-from freshkey.testing.browser import follow
 from freshkey_claude_oauth.sdk import anthropic_credentials
+from freshkey_testing import AuthorizationServer, ManualClock, Policy, ScriptedUser
+from freshkey_testing.browser import follow
 from rotating import in_threads
 
 

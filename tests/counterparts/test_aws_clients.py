@@ -24,8 +24,8 @@ from attrs import frozen
 from botocore.config import Config
 
 from bedrock_runtime import ANSWER, MODEL, BedrockRuntime
-from freshkey.testing.browser import follow
 from freshkey_bedrock.keys import PREFIX
+from freshkey_testing.browser import follow
 from sso_double import SsoDouble
 from typist import Typist
 
@@ -39,7 +39,7 @@ BROWSER = """\
 #!{python}
 import sys
 
-from freshkey.testing.browser import follow
+from freshkey_testing.browser import follow
 
 follow(sys.argv[1])
 """

@@ -16,8 +16,8 @@ from attrs import define, field
 
 from counterparts.messages_api import ANSWER, OAUTH_BETA, MessagesApi
 from counterparts.requires import CLAUDE, require
-from freshkey.testing import AuthorizationServer, Policy, ScriptedUser, assert_no_secret
-from freshkey.testing.browser import follow
+from freshkey_testing import AuthorizationServer, Policy, ScriptedUser, assert_no_secret
+from freshkey_testing.browser import follow
 from home import Home
 from onlooker import files_below, watched_arguments
 from source_tree import ROOT

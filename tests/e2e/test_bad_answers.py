@@ -10,8 +10,8 @@ import pytest
 
 from freshkey import Configuration, Credential, FreshkeyError, Keeper
 from freshkey._accounts.status import stored_credential
-from freshkey.testing import AuthorizationServer, ScriptedUser
-from freshkey.testing.browser import follow
+from freshkey_testing import AuthorizationServer, ScriptedUser
+from freshkey_testing.browser import follow
 from matrix import row
 
 

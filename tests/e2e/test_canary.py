@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from freshkey.testing import assert_no_secret
+from freshkey_testing import assert_no_secret
 from home import Home
 from matrix import row
 from onlooker import files_below, watched_arguments

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from attrs import define
 
-from freshkey.testing import AuthorizationServer, ScriptedUser
-from freshkey.testing.browser import follow
-from freshkey.testing.server.policy import Policy
 from freshkey_claude_oauth.description import VARIABLES
+from freshkey_testing import AuthorizationServer, ScriptedUser
+from freshkey_testing.browser import follow
+from freshkey_testing.server.policy import Policy
 from home import Home
 from matrix import row
 from typist import Typist

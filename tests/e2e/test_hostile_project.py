@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from attrs import frozen
 
+import freshkey_cli
 from catcher import Catcher
 from cli_doubles import Done
-from freshkey import cli
-from freshkey.testing import AuthorizationServer
+from freshkey_testing import AuthorizationServer
 from typist import Typist
 
 
@@ -25,7 +25,7 @@ if sys.platform == "win32":
 
 AS_ROOT = os.geteuid() == 0
 FRESHKEY = Path(sys.executable).with_name("freshkey")
-BROWSER = f"#!{sys.executable} -I\nimport sys\nfrom freshkey.testing.browser import follow\nfollow(sys.argv[1])\n"
+BROWSER = f"#!{sys.executable} -I\nimport sys\nfrom freshkey_testing.browser import follow\nfollow(sys.argv[1])\n"
 
 
 @frozen(kw_only=True)
@@ -165,7 +165,7 @@ HARMLESS: dict[str, list[str]] = {"status": [], "trust": ["--list"], "providers"
 
 def test_every_command_is_run_below() -> None:
     """`demo` brings a server, a configuration and a directory of its own."""
-    assert {*COMMANDS, *HARMLESS} == set(cli._HOMES) - {"demo"}
+    assert {*COMMANDS, *HARMLESS} == set(freshkey_cli._HOMES) - {"demo"}
 
 
 @pytest.mark.parametrize("text", [EVERYTHING, REDEFINED, HELPER, TOP_LEVEL], ids=range(4))

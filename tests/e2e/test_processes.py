@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from counterparts.oidc import OidcServer, sign_in
-from freshkey.testing import ScriptedUser
+from freshkey_testing import ScriptedUser
 from home import Home
 from matrix import row
 

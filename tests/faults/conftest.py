@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from crashing_process import Forge, works
-from freshkey.testing import AuthorizationServer
+from freshkey_testing import AuthorizationServer
 
 
 @pytest.fixture

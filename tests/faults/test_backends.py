@@ -26,8 +26,8 @@ from freshkey._stores.records.chunks import SCHEMA, _prefix
 from freshkey.errors import LoginRequired, RecordUnreadable
 from freshkey.model.profile import Profile
 from freshkey.model.storage import CredentialStore, Snapshot
-from freshkey.testing import AuthorizationServer, Policy, ScriptedUser
-from freshkey.testing.browser import follow
+from freshkey_testing import AuthorizationServer, Policy, ScriptedUser
+from freshkey_testing.browser import follow
 from matrix import row
 from rotating import token_of, until
 from scripted_items import a_record, an_intent

@@ -19,8 +19,8 @@ import pytest
 from counterparts.requires import faketime, require
 from freshkey import Configuration, Keeper
 from freshkey._renewal import scheduler
-from freshkey.testing import AuthorizationServer, Policy, ScriptedUser
-from freshkey.testing.browser import follow
+from freshkey_testing import AuthorizationServer, Policy, ScriptedUser
+from freshkey_testing.browser import follow
 from home import Home
 from matrix import row
 

@@ -13,7 +13,7 @@ import pytest
 from counterparts.oidc import OidcServer, sign_in
 from crashing_process import Ended, Forge, works
 from freshkey import Configuration, Keeper
-from freshkey.testing import AuthorizationServer, ScriptedUser
+from freshkey_testing import AuthorizationServer, ScriptedUser
 from matrix import row
 from rotating import until
 

@@ -25,8 +25,8 @@ from freshkey._stores.keychain import store as keychain_store
 from freshkey._stores.keychain.worker import SerialWorker
 from freshkey.errors import LoginRequired, StoreUnavailable, TransientError
 from freshkey.events import Event, Unsaved
-from freshkey.testing import AuthorizationServer, ScriptedUser
-from freshkey.testing.browser import follow
+from freshkey_testing import AuthorizationServer, ScriptedUser
+from freshkey_testing.browser import follow
 from matrix import row
 from rotating import token_of, until
 

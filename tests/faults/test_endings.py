@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from crashing_process import Ended, Forge, until_halted, works
-from freshkey.testing import AuthorizationServer
+from freshkey_testing import AuthorizationServer
 from matrix import row
 
 

@@ -27,8 +27,8 @@ from freshkey._http import client as http_client
 from freshkey.errors import FreshkeyError, LoginRequired, ProtocolError, ProviderRefused
 from freshkey.oauth import LoopbackListener, OAuthClient, Server, authorize, device_sign_in, discover
 from freshkey.secret import Secret
-from freshkey.testing import AuthorizationServer, ManualClock, Policy, ScriptedUser
-from freshkey.testing.browser import visit
+from freshkey_testing import AuthorizationServer, ManualClock, Policy, ScriptedUser
+from freshkey_testing.browser import visit
 from home import Home
 from matrix import row
 from typist import Typist
@@ -65,7 +65,7 @@ def port_on(screen: str) -> int:
 # The process outlives its command, as the system would free a port that a process left open.
 SIGN_IN = """
 import sys
-from freshkey.cli import main
+from freshkey_cli import main
 from freshkey.oauth.signin import authorize
 
 authorize.__kwdefaults__["timeout"] = float(sys.argv[1])

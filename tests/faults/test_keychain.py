@@ -24,8 +24,8 @@ from freshkey.errors import ConfigurationError, StoreBusy, StoreUnavailable
 from freshkey.events import Event, Unsaved
 from freshkey.model.credential import Credential
 from freshkey.model.profile import Profile
-from freshkey.testing import AuthorizationServer, ScriptedUser
-from freshkey.testing.browser import follow
+from freshkey_testing import AuthorizationServer, ScriptedUser
+from freshkey_testing.browser import follow
 from home import Home
 from matrix import row
 from rotating import token_of, until
@@ -319,7 +319,7 @@ import os, sys
 from counterparts.secret_service import SecretService
 from freshkey import _failpoints as faults
 from freshkey._renewal import persist as saving
-from freshkey.cli import main
+from freshkey_cli import main
 
 saving.PATIENCE = 1.0
 service = SecretService(os.environ["DBUS_SESSION_BUS_ADDRESS"])

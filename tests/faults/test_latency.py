@@ -29,8 +29,8 @@ from freshkey._stores.keychain import store as keychain_store
 from freshkey._stores.keychain.worker import SerialWorker
 from freshkey.clock import SYSTEM, Moment
 from freshkey.model.credential import Credential
-from freshkey.testing import AuthorizationServer, ScriptedUser
-from freshkey.testing.browser import follow
+from freshkey_testing import AuthorizationServer, ScriptedUser
+from freshkey_testing.browser import follow
 from matrix import row
 from rotating import until
 

@@ -23,8 +23,8 @@ from freshkey.errors import FreshkeyError
 from freshkey.model.credential import OAuthToken
 from freshkey.oauth import Grant, OAuthClient, Pkce, Server
 from freshkey.secret import Secret
-from freshkey.testing import AuthorizationServer, ScriptedUser, assert_no_secret
-from freshkey.testing.browser import copy_code, follow
+from freshkey_testing import AuthorizationServer, ScriptedUser, assert_no_secret
+from freshkey_testing.browser import copy_code, follow
 from home import Home
 from matrix import row
 from typist import Typist
@@ -201,7 +201,7 @@ WAITS = """
 import resource, sys
 most = resource.getrlimit(resource.RLIMIT_CORE)[1]
 resource.setrlimit(resource.RLIMIT_CORE, (most, most))
-from freshkey.cli import main
+from freshkey_cli import main
 sys.exit(main(["login", "--no-browser"]))
 """
 
@@ -256,7 +256,7 @@ def test_another_user_can_read_nothing_of_a_command(signing_in: Typist) -> None:
 
 SAME_USER = """
 import ctypes, os, resource, signal, sys
-from freshkey.cli.process import harden
+from freshkey_cli.process import harden
 reading, writing = os.pipe()
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 # Undo what changing the user did.
@@ -296,7 +296,7 @@ os.chdir(sys.argv[1])
 most = resource.getrlimit(resource.RLIMIT_CORE)[1]
 resource.setrlimit(resource.RLIMIT_CORE, (most, most))
 if sys.argv[2] == "hardened":
-    from freshkey.cli import process
+    from freshkey_cli import process
     process.harden()
 secret = sys.stdin.readline().strip()
 os.kill(os.getpid(), signal.SIGSEGV)

@@ -29,7 +29,7 @@ from freshkey._http import client as http_client
 from freshkey._http.circuit_breaker import HostPaused
 from freshkey.errors import LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
 from freshkey.events import RenewalFailed, SignedOut
-from freshkey.testing import ScriptedUser
+from freshkey_testing import ScriptedUser
 from line import Line
 from matrix import row
 from rotating import collect, in_threads, token_of

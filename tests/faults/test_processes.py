@@ -22,7 +22,7 @@ from crashing_process import Ended, Forge, until_halted, works
 from forking_process import Children, lock_file, until_it_has_open
 from freshkey import Configuration, Keeper, LoginRequired
 from freshkey._interprocess import lock
-from freshkey.testing import AuthorizationServer, ScriptedUser
+from freshkey_testing import AuthorizationServer, ScriptedUser
 from home import Home
 from matrix import row
 from rotating import PATIENCE, World, in_threads, token_of, until

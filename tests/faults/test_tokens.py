@@ -13,13 +13,13 @@ from typing import Any
 import httpx
 import pytest
 
+from benchmarks.endurance.soak_figures import Plan, report
+from benchmarks.endurance.soak_run import Soak
 from fault_proxy import Exchange, Fault, passing, saying
 from freshkey import Keeper
 from freshkey.errors import LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
 from freshkey.events import RenewalFailed, SignInNeeded
-from freshkey.testing.server import Rotation
-from freshkey.testing.soak_figures import Plan, report
-from freshkey.testing.soak_run import Soak
+from freshkey_testing.server import Rotation
 from line import Line
 from matrix import row
 from rotating import collect, token_of

@@ -14,7 +14,7 @@ import pytest
 
 from counterparts.keychain import Keychain
 from crashing_process import Forge, until_halted, works
-from freshkey.testing import AuthorizationServer
+from freshkey_testing import AuthorizationServer
 from matrix import row
 
 

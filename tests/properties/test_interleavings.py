@@ -30,7 +30,7 @@ from freshkey.model.profile import Profile
 from freshkey.model.source import Source
 from freshkey.model.storage import Record
 from freshkey.secret import Secret
-from freshkey.testing import ManualClock
+from freshkey_testing import ManualClock
 from matrix import row
 
 

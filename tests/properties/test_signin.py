@@ -287,7 +287,7 @@ def test_the_browser_receives_a_safe_address_as_one_argument_or_nothing(fake_bro
     record.unlink(missing_ok=True)
     environ = {"PATH": "/usr/bin:/bin", "BROWSER": str(fake_browser)}
     try:
-        assert browser.open(url, environ=environ)
+        assert browser.open_browser(url, environ=environ)
     except ConfigurationError:
         assert not record.exists()
         return

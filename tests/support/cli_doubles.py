@@ -24,7 +24,7 @@ from freshkey.model.interaction import Approve, Reporter
 from freshkey.model.profile import Profile
 from freshkey.model.source import Detected, Source
 from freshkey.secret import Secret
-from freshkey.testing import ManualClock
+from freshkey_testing import ManualClock
 
 
 TOKEN = "at-canary-0123456789-abcd"

@@ -29,9 +29,9 @@ from freshkey._renewal import rotation
 from freshkey._renewal.single_flight import process_is_exiting
 from freshkey._stores.encrypted_file.store import FileItems
 from freshkey._stores.keychain.store import KeyringItems
-from freshkey.cli import main
-from freshkey.testing import AuthorizationServer, ScriptedUser
-from freshkey.testing.browser import follow
+from freshkey_cli import main
+from freshkey_testing import AuthorizationServer, ScriptedUser
+from freshkey_testing.browser import follow
 
 
 @frozen

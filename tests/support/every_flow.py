@@ -18,8 +18,8 @@ from pathlib import Path
 import httpx
 
 from freshkey import Configuration, FreshkeyError, Keeper
-from freshkey.testing import AuthorizationServer, ScriptedUser
-from freshkey.testing.browser import approve_device, copy_code, follow
+from freshkey_testing import AuthorizationServer, ScriptedUser
+from freshkey_testing.browser import approve_device, copy_code, follow
 
 
 def main(reporter: int, state_dir: Path) -> None:

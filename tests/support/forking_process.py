@@ -3,8 +3,8 @@
 Arguments: what to do, how, the table of the profile ``me`` as JSON, and where configuration and state are kept.
 
 ``children``: begin a renewal, and while it stands at ``intent_written`` with the lock held, make one child that ends at
-once and one that asks for a credential, then for a newer one. How is ``fork`` for `os.fork`, or ``multiprocessing-`` and
-one of its start methods. Prints a JSON line with what both got; see `Children`.
+once and one that asks for a credential, then for a newer one. How is ``fork`` for `os.fork`, or ``multiprocessing-``
+and one of its start methods. Prints a JSON line with what both got; see `Children`.
 
 ``orphan``: begin a renewal, at ``intent_written`` start a child that lives on, print its process id, and die by
 SIGKILL. How is ``fork``, or ``program`` for another program with inherited files.

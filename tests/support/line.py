@@ -18,11 +18,11 @@ from freshkey.model.description import Description, Inspection
 from freshkey.model.interaction import Interaction, Reporter
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
-from freshkey.testing import AuthorizationServer, ManualClock, ScriptedUser
-from freshkey.testing.browser import follow
 from freshkey_claude_oauth import describe
 from freshkey_claude_oauth.renewal import renew
 from freshkey_claude_oauth.sources import acquire
+from freshkey_testing import AuthorizationServer, ManualClock, ScriptedUser
+from freshkey_testing.browser import follow
 from rotating import until
 
 

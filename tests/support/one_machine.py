@@ -37,7 +37,7 @@ from freshkey.model.description import Description
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
 from freshkey.model.storage import Snapshot
-from freshkey.testing import ManualClock
+from freshkey_testing import ManualClock
 from rotating import Person
 from scripted_items import Crashed
 from strict_server import StrictServer

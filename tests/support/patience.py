@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Self
 
-from freshkey.testing import ManualClock
+from freshkey_testing import ManualClock
 
 
 class Patience:

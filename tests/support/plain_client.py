@@ -11,8 +11,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from attrs import frozen
 
-from freshkey.testing import AuthorizationServer
-from freshkey.testing.browser import visit
+from freshkey_testing import AuthorizationServer
+from freshkey_testing.browser import visit
 
 
 VERIFIER = "verifier-" + "v" * 43

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 from freshkey import Configuration, FreshkeyError, Keeper
-from freshkey.testing import ScriptedUser
-from freshkey.testing.browser import follow
+from freshkey_testing import ScriptedUser
+from freshkey_testing.browser import follow
 
 
 NOBODY = 65534

@@ -34,7 +34,7 @@ from freshkey.model.profile import Profile
 from freshkey.model.source import Detected, Source
 from freshkey.model.storage import CredentialStore, Intent, Record, Snapshot
 from freshkey.secret import Secret
-from freshkey.testing import ManualClock
+from freshkey_testing import ManualClock
 
 
 LOST = object()

@@ -18,7 +18,7 @@ from attrs import define, field
 from freshkey._http.url import LOOPBACK
 from freshkey.clock import SYSTEM, Clock
 from freshkey.oauth.protocol import DEVICE_GRANT
-from freshkey.testing.server.wire import Answer, Asked, Listener, json_answer, page
+from freshkey_testing.server.wire import Answer, Asked, Listener, json_answer, page
 
 
 START_URL: Final = "https://example.awsapps.com/start"

@@ -77,7 +77,7 @@ class CredentialStore(Protocol):
     """Where the owned credential of one profile is kept between processes; every call may take seconds.
 
     Each method raises `StoreUnavailable` when the store is locked, missing, full or does not answer, and
-    `RecordUnreadable` when what it holds cannot be read by this version. `freshkey.testing.StoreContract` checks
+    `RecordUnreadable` when what it holds cannot be read by this version. `freshkey_testing.StoreContract` checks
     all of this for any implementation.
     """
 

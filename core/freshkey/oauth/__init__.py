@@ -7,39 +7,80 @@ server's metadata. Below them, requests and answers are pure functions: `freshke
 
 from __future__ import annotations
 
-from freshkey.oauth.answers import (
-    DeviceCode,
-    Poll,
-    TokenAnswer,
-    read_device,
-    read_device_token,
-    read_revocation,
-    read_token,
-)
-from freshkey.oauth.callback import read_callback, read_pasted
-from freshkey.oauth.client import OAuthClient
-from freshkey.oauth.device import device_sign_in
-from freshkey.oauth.error_response import Refusal, read_refusal, refusal_error
-from freshkey.oauth.loopback import LoopbackListener
-from freshkey.oauth.metadata import discover
-from freshkey.oauth.protocol import (
-    Grant,
-    Pkce,
-    Server,
-    assertion_request,
-    authorization_url,
-    code_request,
-    device_request,
-    device_token_request,
-    new_state,
-    refresh_request,
-    revocation_request,
-)
-from freshkey.oauth.signin import authorize
+import importlib
+from typing import TYPE_CHECKING, Final
 
+
+if TYPE_CHECKING:
+    from freshkey.oauth.answers import (
+        DeviceCode,
+        Poll,
+        TokenAnswer,
+        read_device,
+        read_device_token,
+        read_revocation,
+        read_token,
+    )
+    from freshkey.oauth.browser import browser_program, open_browser, safe_url
+    from freshkey.oauth.callback import read_callback, read_pasted
+    from freshkey.oauth.client import OAuthClient
+    from freshkey.oauth.device import device_sign_in
+    from freshkey.oauth.error_response import (
+        TRANSIENT_CODES,
+        TRANSIENT_STATUSES,
+        Refusal,
+        clean_code,
+        read_refusal,
+        refusal_error,
+        shown_code,
+    )
+    from freshkey.oauth.loopback import LoopbackListener
+    from freshkey.oauth.metadata import discover
+    from freshkey.oauth.protocol import (
+        DEVICE_GRANT,
+        Encode,
+        Grant,
+        Pkce,
+        Server,
+        assertion_request,
+        authorization_url,
+        code_request,
+        device_request,
+        device_token_request,
+        new_state,
+        refresh_request,
+        revocation_request,
+    )
+    from freshkey.oauth.signin import authorize
+    from freshkey.oauth.skew import MAX_SKEW, seconds_behind, warn_of_skew
+
+_HOMES: Final = {
+    "oauth.answers": "DeviceCode Poll TokenAnswer read_device read_device_token read_revocation read_token",
+    "oauth.browser": "browser_program open_browser safe_url",
+    "oauth.callback": "read_callback read_pasted",
+    "oauth.client": "OAuthClient",
+    "oauth.device": "device_sign_in",
+    "oauth.error_response": (
+        "Refusal TRANSIENT_CODES TRANSIENT_STATUSES clean_code read_refusal refusal_error shown_code"
+    ),
+    "oauth.loopback": "LoopbackListener",
+    "oauth.metadata": "discover",
+    "oauth.protocol": (
+        "DEVICE_GRANT Encode Grant Pkce Server assertion_request authorization_url code_request "
+        "device_request device_token_request new_state refresh_request revocation_request"
+    ),
+    "oauth.signin": "authorize",
+    "oauth.skew": "MAX_SKEW seconds_behind warn_of_skew",
+}
+_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "DEVICE_GRANT",
+    "MAX_SKEW",
+    "TRANSIENT_CODES",
+    "TRANSIENT_STATUSES",
     "DeviceCode",
+    "Encode",
     "Grant",
     "LoopbackListener",
     "OAuthClient",
@@ -51,12 +92,15 @@ __all__ = [
     "assertion_request",
     "authorization_url",
     "authorize",
+    "browser_program",
+    "clean_code",
     "code_request",
     "device_request",
     "device_sign_in",
     "device_token_request",
     "discover",
     "new_state",
+    "open_browser",
     "read_callback",
     "read_device",
     "read_device_token",
@@ -67,4 +111,22 @@ __all__ = [
     "refresh_request",
     "refusal_error",
     "revocation_request",
+    "safe_url",
+    "seconds_behind",
+    "shown_code",
+    "warn_of_skew",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its module and keep it here."""
+    if name not in _HOME_OF:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    value: object = getattr(importlib.import_module(f"freshkey.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -67,7 +67,7 @@ def _flaw(url: str, *, allow_insecure_loopback: bool) -> str | None:
     return None if parts.scheme == "https" or insecure else "does not use https"
 
 
-def open(url: str, *, allow_insecure_loopback: bool = False, environ: Mapping[str, str] = os.environ) -> bool:  # noqa: A001  reads as browser.open
+def open_browser(url: str, *, allow_insecure_loopback: bool = False, environ: Mapping[str, str] = os.environ) -> bool:
     """Open `url` in the person's browser and return whether that seems to have worked.
 
     ``$BROWSER`` is honoured where it is the absolute path of an existing program or one of `KNOWN_BROWSERS`. What the

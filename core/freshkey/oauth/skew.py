@@ -9,7 +9,7 @@ from typing import Final
 
 log = logging.getLogger("freshkey")
 
-TOLERANCE: Final = 60.0
+MAX_SKEW: Final = 60.0
 """Seconds; a slow answer alone stays far below."""
 
 
@@ -41,6 +41,6 @@ def warn_of_skew(headers: Mapping[str, str], now: float, host: str) -> None:
         host: Whose answer it is.
     """
     behind = seconds_behind(headers, now)
-    if behind is not None and abs(behind) > TOLERANCE:
+    if behind is not None and abs(behind) > MAX_SKEW:
         where = "behind" if behind > 0 else "ahead of"
         log.warning("the clock of this machine is %.0f s %s that of %s", abs(behind), where, host)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from freshkey.hooks import hookimpl
+from freshkey.plugin import hookimpl
 
 
 if TYPE_CHECKING:
     from botocore.session import Session
 
-    from freshkey.model.credential import Credential, CredentialSource
-    from freshkey.model.description import Description, Inspection
-    from freshkey.model.interaction import Interaction, Reporter
-    from freshkey.model.profile import Profile
-    from freshkey.model.source import Source
+    from freshkey.plugin import (
+        Credential,
+        CredentialSource,
+        Description,
+        Inspection,
+        Interaction,
+        Profile,
+        Reporter,
+        Source,
+    )
 
 
 @hookimpl

@@ -6,14 +6,8 @@ import os
 import threading
 from typing import Final
 
-from freshkey._commands.helper import MAX_LINE
-from freshkey._secret_input.env_var import environment_secret
-from freshkey.clock import Clock
 from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused
-from freshkey.model.interaction import Interaction
-from freshkey.model.profile import Profile
-from freshkey.model.source import Detected
-from freshkey.secret import Secret
+from freshkey.plugin import MAX_LINE, Clock, Detected, Interaction, Profile, Secret, environment_secret
 from freshkey_bedrock.formats import BedrockApiKey
 from freshkey_bedrock.keys import Term, term_of
 from freshkey_bedrock.region import known_region

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
-from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import LoginRequired
-from freshkey.model.description import Validity
-from freshkey.model.interaction import Interaction, is_attended
-from freshkey.model.profile import Profile
-from freshkey.model.source import Detected
+from freshkey.plugin import SYSTEM, Clock, Detected, Interaction, Profile, Validity, is_attended
 from freshkey_bedrock import commands
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.settings import BedrockSettings
@@ -49,7 +45,7 @@ def with_auth_refresh(
         found = take()
         if not _has_ended(profile, found):
             return found
-    from freshkey._commands.external_login import run_login_command
+    from freshkey.plugin import run_login_command
 
     run_login_command(command, profile, interaction, clock=clock, environ=commands.for_sign_in(profile))
     return take()

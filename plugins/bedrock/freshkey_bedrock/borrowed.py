@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from freshkey.clock import SYSTEM, Clock
-from freshkey.model.interaction import Interaction
-from freshkey.model.profile import Profile
-from freshkey.model.source import Detected
+from freshkey.plugin import SYSTEM, Clock, Detected, Interaction, Profile
 from freshkey_bedrock import auth_refresh, credential_export, sightings
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.settings import BedrockSettings

@@ -13,7 +13,7 @@ from freshkey_bedrock.formats import AwsCredential
 
 
 if TYPE_CHECKING:
-    from freshkey.model.credential import CredentialSource
+    from freshkey.plugin import CredentialSource
 
 ASK_EACH_TIME: Final = 10**12
 """Both of botocore's time-outs, in seconds: it asks again where less is left, and takes an error for an answer.

@@ -12,11 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
-from freshkey.clock import Clock
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired
-from freshkey.model.identity import Identity
-from freshkey.model.profile import Profile
-from freshkey.secret import Secret
+from freshkey.plugin import Clock, Identity, Profile, Secret
 from freshkey_bedrock.bounded import within
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.region import ambient_profile, needed_region

@@ -7,8 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from freshkey._commands.helper import helper_environment
-from freshkey.model.profile import Profile
+from freshkey.plugin import Profile, helper_environment
 from freshkey_bedrock.settings import BedrockSettings
 
 

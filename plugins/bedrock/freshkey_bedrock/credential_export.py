@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from freshkey._commands.command import run_command
-from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import LoginRequired, TransientError
-from freshkey.model.identity import Identity
-from freshkey.model.interaction import Reporter
-from freshkey.model.profile import Profile
-from freshkey.model.source import Detected
+from freshkey.plugin import SYSTEM, Clock, Detected, Identity, Profile, Reporter, run_command
 from freshkey_bedrock import commands, process_form
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.region import needed_region

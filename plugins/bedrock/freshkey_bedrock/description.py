@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from freshkey.model.credential import Credential
-from freshkey.model.description import Description
-from freshkey.model.profile import Profile
+from freshkey.plugin import Credential, Description, Profile
 from freshkey_bedrock import process_form, sso_addresses
 from freshkey_bedrock.formats import FORMATS
 from freshkey_bedrock.settings import BedrockSettings

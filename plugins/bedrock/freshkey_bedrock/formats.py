@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from freshkey.errors import ConfigurationError
-from freshkey.model.credential import ApiKey, Credential
-from freshkey.secret import Secret
+from freshkey.plugin import ApiKey, Credential, Secret
 
 
 SERVICE: Final = "bedrock"

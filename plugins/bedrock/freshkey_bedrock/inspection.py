@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from freshkey.errors import FreshkeyError, TransientError
-from freshkey.model.credential import Credential
-from freshkey.model.description import Inspection, Validity
-from freshkey.model.identity import Identity
-from freshkey.model.profile import Profile
+from freshkey.plugin import Credential, Identity, Inspection, Profile, Validity
 from freshkey_bedrock.bounded import within
 from freshkey_bedrock.formats import AwsCredential, BedrockApiKey
 from freshkey_bedrock.settings import BedrockSettings

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from attrs import frozen
 
 from freshkey.errors import ConfigurationError, frameless
-from freshkey.secret import Secret
+from freshkey.plugin import Secret
 from freshkey_bedrock.settings import MAX_LIFE
 from freshkey_bedrock.shapes import checked_region
 

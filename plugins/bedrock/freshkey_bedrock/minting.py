@@ -9,9 +9,8 @@ import base64
 from datetime import UTC, datetime
 from typing import Final
 
-from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import LoginRequired, frameless
-from freshkey.secret import Secret
+from freshkey.plugin import SYSTEM, Clock, Secret
 from freshkey_bedrock.formats import SERVICE, AwsCredential, BedrockApiKey
 from freshkey_bedrock.keys import PREFIX
 from freshkey_bedrock.settings import MAX_LIFE

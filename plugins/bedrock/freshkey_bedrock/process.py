@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from freshkey._commands.helper import run_helper
 from freshkey.errors import ConfigurationError
+from freshkey.plugin import run_helper
 from freshkey_bedrock import process_form
 
 

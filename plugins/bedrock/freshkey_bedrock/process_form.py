@@ -14,10 +14,8 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from freshkey._json import parse_json_object
 from freshkey.errors import ConfigurationError, ProtocolError, frameless
-from freshkey.model.credential import Credential
-from freshkey.secret import Secret
+from freshkey.plugin import Credential, Secret, parse_json_object
 from freshkey_bedrock.formats import AwsCredential
 
 

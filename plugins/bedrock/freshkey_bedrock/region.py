@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from freshkey.errors import ConfigurationError
-from freshkey.model.profile import Profile
+from freshkey.plugin import Profile
 from freshkey_bedrock.settings import BedrockSettings
 from freshkey_bedrock.shapes import checked_region
 from freshkey_bedrock.shared_files import profile_section

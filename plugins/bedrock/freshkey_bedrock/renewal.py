@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import LoginRequired, ProviderRefused
-from freshkey.model.credential import Credential
-from freshkey.model.interaction import Reporter
-from freshkey.model.profile import Profile
+from freshkey.plugin import SYSTEM, Clock, Credential, Profile, Reporter
 from freshkey_bedrock.sso_credential import SsoCredential
 
 

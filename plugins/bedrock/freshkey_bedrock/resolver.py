@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from freshkey.errors import LoginRequired
-from freshkey.model.profile import Profile
+from freshkey.plugin import Profile
 from freshkey_bedrock.process import Process
 from freshkey_bedrock.sightings import on_instance
 

@@ -6,9 +6,8 @@ from typing import Final
 
 from attrs import field, frozen
 
-from freshkey._commands.command import Command
-from freshkey._commands.helper import HELPER_TIMEOUT
 from freshkey.errors import ConfigurationError
+from freshkey.plugin import HELPER_TIMEOUT, Command
 from freshkey_bedrock.shapes import checked_region
 from freshkey_bedrock.sso_settings import SsoSettings
 

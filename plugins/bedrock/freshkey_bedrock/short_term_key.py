@@ -6,10 +6,7 @@ from typing import Final
 
 from attrs import evolve
 
-from freshkey.clock import SYSTEM, Clock
-from freshkey.model.interaction import Interaction
-from freshkey.model.profile import Profile
-from freshkey.model.source import Detected
+from freshkey.plugin import SYSTEM, Clock, Detected, Interaction, Profile
 from freshkey_bedrock import borrowed
 from freshkey_bedrock.formats import BedrockApiKey
 from freshkey_bedrock.minting import mint

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from freshkey.model.profile import Profile
-from freshkey.model.source import Detected
+from freshkey.plugin import Detected, Profile
 from freshkey_bedrock.region import ambient_profile
 from freshkey_bedrock.settings import BedrockSettings
 from freshkey_bedrock.shared_files import profile_section

@@ -20,11 +20,7 @@ from typing import Final
 
 from attrs import evolve
 
-from freshkey.clock import SYSTEM, Clock
-from freshkey.model.credential import Credential
-from freshkey.model.interaction import Interaction
-from freshkey.model.profile import Profile
-from freshkey.model.source import Source
+from freshkey.plugin import SYSTEM, Clock, Credential, Interaction, Profile, Source
 from freshkey_bedrock import api_key, borrowed, credential_export, short_term_key, sightings
 from freshkey_bedrock.sso_credential import SSO
 

@@ -8,8 +8,7 @@ from collections.abc import Callable
 
 from attrs import evolve, field, frozen
 
-from freshkey._http import client as http_client
-from freshkey.clock import SYSTEM, Clock
+from freshkey import plugin
 from freshkey.errors import (
     ConfigurationError,
     FreshkeyError,
@@ -18,9 +17,7 @@ from freshkey.errors import (
     ProviderRefused,
     TransientError,
 )
-from freshkey.model.identity import Identity
-from freshkey.model.interaction import Interaction, NonInteractive, Reporter
-from freshkey.model.profile import Profile
+from freshkey.plugin import SYSTEM, Clock, Identity, Interaction, NonInteractive, Profile, Reporter
 from freshkey_bedrock import sso_addresses, sso_oidc, sso_portal
 from freshkey_bedrock.region import needed_region
 from freshkey_bedrock.settings import BedrockSettings
@@ -130,9 +127,7 @@ class _Directory:
                 "the sign-in at IAM Identity Center is not set up", profile=profile.name, hint=hint
             )
         insecure = settings.allow_insecure_loopback
-        send = functools.partial(
-            http_client.send, hosts=sso_addresses.hosts(settings), allow_insecure_loopback=insecure
-        )
+        send = functools.partial(plugin.send, hosts=sso_addresses.hosts(settings), allow_insecure_loopback=insecure)
         return cls(
             profile=profile,
             settings=settings,

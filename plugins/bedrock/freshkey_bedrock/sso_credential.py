@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import frozen
 
-from freshkey.secret import Secret
+from freshkey.plugin import Secret
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.sso_session import SsoSession
 

@@ -12,18 +12,21 @@ from typing import Final, Literal
 
 from attrs import frozen
 
-from freshkey._http.messages import Request, Response, Send, json_body
-from freshkey._json import parse_json_object
-from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused, frameless
-from freshkey.model.interaction import Interaction
-from freshkey.oauth.answers import TokenAnswer, read_token
-from freshkey.oauth.client import OAuthClient
-from freshkey.oauth.device import device_sign_in
-from freshkey.oauth.error_response import read_refusal, refusal_error
-from freshkey.oauth.protocol import DEVICE_GRANT, Encode, Server, refresh_request
-from freshkey.oauth.signin import authorize
-from freshkey.secret import Secret
+from freshkey.oauth import (
+    DEVICE_GRANT,
+    Encode,
+    OAuthClient,
+    Server,
+    TokenAnswer,
+    authorize,
+    device_sign_in,
+    read_refusal,
+    read_token,
+    refresh_request,
+    refusal_error,
+)
+from freshkey.plugin import SYSTEM, Clock, Interaction, Request, Response, Secret, Send, json_body, parse_json_object
 from freshkey_bedrock.sso_session import Registration, SsoSession
 from freshkey_bedrock.sso_wire import encode, translated
 

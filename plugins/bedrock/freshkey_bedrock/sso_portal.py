@@ -11,8 +11,6 @@ from urllib.parse import urlencode
 
 from attrs import frozen
 
-from freshkey._http.messages import Request, Response, Send, retry_after
-from freshkey._json import parse_json_object
 from freshkey.errors import (
     FreshkeyError,
     LoginRequired,
@@ -22,7 +20,7 @@ from freshkey.errors import (
     TransientError,
     frameless,
 )
-from freshkey.secret import Secret
+from freshkey.plugin import Request, Response, Secret, Send, parse_json_object, retry_after
 
 
 BEARER: Final = "x-amz-sso_bearer_token"

@@ -6,7 +6,7 @@ from typing import Final
 
 from attrs import frozen
 
-from freshkey.secret import Secret
+from freshkey.plugin import Secret
 
 
 MARGIN: Final = 900.0

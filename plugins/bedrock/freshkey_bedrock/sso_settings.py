@@ -7,8 +7,8 @@ from typing import Final, Literal
 
 from attrs import field, frozen
 
-from freshkey._http.url import checked_url
 from freshkey.errors import ConfigurationError
+from freshkey.plugin import checked_url
 from freshkey_bedrock.shapes import checked_region
 
 

@@ -12,9 +12,8 @@ from collections.abc import Mapping
 
 from attrs import evolve
 
-from freshkey._http.messages import Request, Response, Send, json_body
-from freshkey._json import parse_json_object
 from freshkey.errors import frameless
+from freshkey.plugin import Request, Response, Send, json_body, parse_json_object
 
 
 def encode(url: str, fields: Mapping[str, str], headers: Mapping[str, str]) -> Request:

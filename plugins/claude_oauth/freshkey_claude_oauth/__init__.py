@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from freshkey.hooks import hookimpl
+from freshkey.plugin import hookimpl
 
 
 if TYPE_CHECKING:
-    from freshkey.model.credential import Credential
-    from freshkey.model.description import Description, Inspection
-    from freshkey.model.interaction import Interaction, Reporter
-    from freshkey.model.profile import Profile
-    from freshkey.model.source import Source
+    from freshkey.plugin import Credential, Description, Inspection, Interaction, Profile, Reporter, Source
 
 
 @hookimpl

@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
-from freshkey._files.private import write_private
 from freshkey.errors import ConfigurationError, LoginRequired, frameless
-from freshkey.model.identity import Identity
-from freshkey.secret import Secret
+from freshkey.plugin import Identity, Secret, write_private
 from freshkey_claude_oauth import anthropic_files as files
 from freshkey_claude_oauth.identity import MAX_TEXT
 

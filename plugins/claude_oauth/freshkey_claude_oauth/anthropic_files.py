@@ -16,9 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from freshkey._files.private import NO_FOLLOW
-from freshkey._json import parse_json_object
 from freshkey.errors import ConfigurationError, ProtocolError
+from freshkey.plugin import NO_FOLLOW, parse_json_object
 
 
 DEFAULT_NAME: Final = "default"

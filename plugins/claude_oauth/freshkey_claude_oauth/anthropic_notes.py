@@ -13,10 +13,16 @@ from typing import Final, Self
 
 from attrs import evolve, frozen
 
-from freshkey._files.private import file_name, private_dir, read_private, remove_private, write_private
-from freshkey._json import parse_json_object
 from freshkey.errors import ProtocolError, StoreUnavailable
-from freshkey.secret import Secret
+from freshkey.plugin import (
+    Secret,
+    file_name,
+    parse_json_object,
+    private_dir,
+    read_private,
+    remove_private,
+    write_private,
+)
 
 
 WINDOW: Final = 30.0

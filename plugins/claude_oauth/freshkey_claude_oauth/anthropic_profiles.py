@@ -17,8 +17,7 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from freshkey.errors import ConfigurationError, FreshkeyError
-from freshkey.model.profile import Profile
-from freshkey.model.source import Detected
+from freshkey.plugin import Detected, Profile
 from freshkey_claude_oauth import anthropic_files as files
 from freshkey_claude_oauth.anthropic_credentials import read_tokens
 from freshkey_claude_oauth.federation import Federation

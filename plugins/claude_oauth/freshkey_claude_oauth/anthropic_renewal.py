@@ -15,9 +15,7 @@ from typing import Final
 
 from attrs import frozen
 
-from freshkey._http import messages
-from freshkey._interprocess.lock import ProfileLock
-from freshkey.clock import Clock
+from freshkey import plugin
 from freshkey.errors import (
     LoginRequired,
     ProtocolError,
@@ -26,9 +24,8 @@ from freshkey.errors import (
     StoreUnavailable,
     TransientError,
 )
-from freshkey.oauth.client import OAuthClient
-from freshkey.oauth.protocol import Server
-from freshkey.secret import Secret
+from freshkey.oauth import OAuthClient, Server
+from freshkey.plugin import Clock, ProfileLock, Secret
 from freshkey_claude_oauth.anthropic_credentials import Tokens, read_tokens, write_tokens
 from freshkey_claude_oauth.anthropic_notes import Note, Notebook
 from freshkey_claude_oauth.anthropic_profiles import AnthropicProfile
@@ -159,7 +156,7 @@ class _Renewal:
             client_id=self.whose.client_id or "",
             send=sender(endpoint, self.settings),
             headers=self.settings.beta_headers,
-            encode=messages.json_body,
+            encode=plugin.json_body,
             clock=self.clock,
         )
         answer = client.refresh(refresh_token)

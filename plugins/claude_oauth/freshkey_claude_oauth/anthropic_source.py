@@ -8,10 +8,8 @@ from typing import Final
 
 from attrs import evolve
 
-from freshkey.clock import SYSTEM, Clock, Moment
 from freshkey.errors import LoginRequired, TransientError
-from freshkey.model.profile import Profile
-from freshkey.secret import Secret
+from freshkey.plugin import SYSTEM, Clock, Moment, Profile, Secret
 from freshkey_claude_oauth.anthropic_credentials import Tokens, read_tokens
 from freshkey_claude_oauth.anthropic_profiles import ACTIVE, AnthropicProfile, load, name_of
 from freshkey_claude_oauth.anthropic_renewal import renewed, usable

@@ -7,10 +7,7 @@ from urllib.parse import urlsplit
 
 from attrs import evolve
 
-from freshkey._http import client as http_client
-from freshkey._http import messages
-from freshkey._http.messages import Send
-from freshkey.clock import SYSTEM, Clock
+from freshkey import plugin
 from freshkey.errors import (
     FreshkeyError,
     LoginRequired,
@@ -19,20 +16,17 @@ from freshkey.errors import (
     ProviderRefused,
     TransientError,
 )
-from freshkey.model.credential import OAuthToken
-from freshkey.model.profile import Profile
-from freshkey.oauth.client import OAuthClient
-from freshkey.oauth.metadata import discover
-from freshkey.oauth.protocol import Server
+from freshkey.oauth import OAuthClient, Server, discover
+from freshkey.plugin import SYSTEM, Clock, OAuthToken, Profile, Send
 from freshkey_claude_oauth import addresses
 from freshkey_claude_oauth import settings as defaults
 from freshkey_claude_oauth.settings import ClaudeSettings
 
 
-def sender(settings: ClaudeSettings, *, deadline: float = http_client.DEADLINE) -> Send:
+def sender(settings: ClaudeSettings, *, deadline: float = plugin.DEADLINE) -> Send:
     """Return what does the I/O, limited to the hosts of the settings."""
     return functools.partial(
-        http_client.send,
+        plugin.send,
         deadline=deadline,
         hosts=addresses.hosts(settings),
         allow_insecure_loopback=settings.allow_insecure_loopback,
@@ -98,7 +92,7 @@ def client(profile: Profile, *, clock: Clock = SYSTEM) -> OAuthClient:
         server=server(settings, send),
         client_id=settings.client_id,
         send=send,
-        encode=messages.json_body if settings.encoding == "json" else messages.form,
+        encode=plugin.json_body if settings.encoding == "json" else plugin.form,
         clock=clock,
     )
 
@@ -109,7 +103,7 @@ def for_renewals(client: OAuthClient, settings: ClaudeSettings) -> OAuthClient:
     The beta header belongs to renewals; with the exchange of a code it must not be sent.
     """
     as_json = settings.encoding == "json" or (settings.encoding is None and settings.issuer is None)
-    return evolve(client, encode=messages.json_body if as_json else messages.form, headers=settings.beta_headers)
+    return evolve(client, encode=plugin.json_body if as_json else plugin.form, headers=settings.beta_headers)
 
 
 def bound_client(profile: Profile, credential: OAuthToken, *, clock: Clock = SYSTEM) -> OAuthClient:

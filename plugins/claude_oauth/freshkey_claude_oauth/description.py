@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from freshkey.model.credential import Credential
-from freshkey.model.description import Description
-from freshkey.model.profile import Profile
+from freshkey.plugin import Credential, Description, Profile
 from freshkey_claude_oauth import addresses
 from freshkey_claude_oauth.formats import FORMATS
 from freshkey_claude_oauth.settings import ClaudeSettings

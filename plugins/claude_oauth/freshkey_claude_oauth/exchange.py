@@ -10,16 +10,10 @@ import os
 from typing import Final
 from urllib.parse import urlsplit
 
-from freshkey._http import client as http_client
-from freshkey._http import messages
-from freshkey._http.messages import Response
-from freshkey.clock import SYSTEM, Clock
+from freshkey import plugin
 from freshkey.errors import ConfigurationError, LoginRequired, ProtocolError, ProviderRefused, frameless
-from freshkey.model.identity import Identity
-from freshkey.model.profile import Profile
-from freshkey.oauth.answers import TokenAnswer, read_token
-from freshkey.oauth.error_response import read_refusal
-from freshkey.oauth.protocol import assertion_request
+from freshkey.oauth import TokenAnswer, assertion_request, read_refusal, read_token
+from freshkey.plugin import SYSTEM, Clock, Identity, Profile, Response
 from freshkey_claude_oauth import federation, identity_token
 from freshkey_claude_oauth.federation import Federation
 from freshkey_claude_oauth.formats import ClaudeToken
@@ -60,7 +54,7 @@ def exchange(rule: Federation, settings: ClaudeSettings, *, clock: Clock = SYSTE
         assertion=identity_token.read(rule.identity_token_file, os.environ),
         extra=rule.fields,
         headers={"anthropic-beta": betas},
-        encode=messages.json_body,
+        encode=plugin.json_body,
     )
     response = sender(rule.token_endpoint, settings)(request)
     answer = _read(response, rule, clock)
@@ -77,10 +71,10 @@ def exchange(rule: Federation, settings: ClaudeSettings, *, clock: Clock = SYSTE
     )
 
 
-def sender(endpoint: str, settings: ClaudeSettings) -> messages.Send:
+def sender(endpoint: str, settings: ClaudeSettings) -> plugin.Send:
     """Return what does the I/O, limited to the host of that endpoint."""
     host = urlsplit(endpoint).hostname or ""
-    return functools.partial(http_client.send, hosts=(host,), allow_insecure_loopback=settings.allow_insecure_loopback)
+    return functools.partial(plugin.send, hosts=(host,), allow_insecure_loopback=settings.allow_insecure_loopback)
 
 
 def _read(response: Response, rule: Federation, clock: Clock) -> TokenAnswer:

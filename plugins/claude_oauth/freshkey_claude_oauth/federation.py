@@ -12,8 +12,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from freshkey.model.profile import Profile
-from freshkey.model.source import Detected
+from freshkey.plugin import Detected, Profile
 from freshkey_claude_oauth import identity_token
 from freshkey_claude_oauth.settings import BASE_URL, ClaudeSettings, token_endpoint
 

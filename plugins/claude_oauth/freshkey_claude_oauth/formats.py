@@ -6,7 +6,7 @@ from typing import Final
 
 from attrs import frozen
 
-from freshkey.model.credential import ApiKey, Credential, OAuthToken
+from freshkey.plugin import ApiKey, Credential, OAuthToken
 
 
 _HANDED_DOWN: Final = frozenset({"anthropic-beta", "anthropic-workspace-id"})

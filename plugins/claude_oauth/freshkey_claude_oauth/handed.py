@@ -8,14 +8,17 @@ from typing import Final, Literal
 
 from attrs import frozen
 
-from freshkey._secret_input.env_var import environment_secret
-from freshkey._secret_input.file_descriptor import descriptor_is_there, descriptor_secret
-from freshkey.clock import Moment
 from freshkey.errors import ConfigurationError, LoginRequired
-from freshkey.model.credential import Credential
-from freshkey.model.profile import Profile
-from freshkey.model.source import Detected
-from freshkey.secret import Secret
+from freshkey.plugin import (
+    Credential,
+    Detected,
+    Moment,
+    Profile,
+    Secret,
+    descriptor_is_there,
+    descriptor_secret,
+    environment_secret,
+)
 from freshkey_claude_oauth.formats import ClaudeApiKey, ClaudeAuthToken, ClaudeToken
 from freshkey_claude_oauth.settings import ClaudeSettings
 

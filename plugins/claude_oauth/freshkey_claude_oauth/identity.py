@@ -8,10 +8,8 @@ from typing import Any, Final
 
 from attrs import evolve
 
-from freshkey._http.messages import Request, Response, Send
-from freshkey._json import parse_json_object
 from freshkey.errors import FreshkeyError, ProtocolError
-from freshkey.model.identity import Identity
+from freshkey.plugin import Identity, Request, Response, Send, parse_json_object
 from freshkey_claude_oauth.formats import ClaudeToken
 
 

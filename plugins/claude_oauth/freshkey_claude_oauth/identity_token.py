@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from freshkey.errors import ConfigurationError
-from freshkey.secret import Secret
+from freshkey.plugin import Secret
 
 
 VARIABLE: Final = "ANTHROPIC_IDENTITY_TOKEN"

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from freshkey._http.messages import Response
 from freshkey.errors import OutcomeUnknown, ProtocolError, TransientError
-from freshkey.model.credential import Credential
-from freshkey.model.description import Inspection, Validity
-from freshkey.model.identity import Identity
-from freshkey.model.profile import Profile
+from freshkey.plugin import Credential, Identity, Inspection, Profile, Response, Validity
 from freshkey_claude_oauth import addresses, clients
 from freshkey_claude_oauth.formats import ClaudeApiKey, ClaudeToken
 from freshkey_claude_oauth.identity import PROFILE_DEADLINE, profile_request, read_profile

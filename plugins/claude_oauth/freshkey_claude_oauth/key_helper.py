@@ -6,14 +6,8 @@ from typing import Final
 
 from attrs import evolve
 
-from freshkey._commands.command import run_command
-from freshkey._commands.helper import read_helper_line
-from freshkey.clock import Clock
 from freshkey.errors import LoginRequired
-from freshkey.model.credential import Credential
-from freshkey.model.interaction import Reporter
-from freshkey.model.profile import Profile
-from freshkey.model.source import Detected
+from freshkey.plugin import Clock, Credential, Detected, Profile, Reporter, read_helper_line, run_command
 from freshkey_claude_oauth.handed import Kind, credential
 from freshkey_claude_oauth.settings import ClaudeSettings, HelperGives
 

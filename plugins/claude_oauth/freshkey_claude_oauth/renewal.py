@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused
-from freshkey.model.credential import Credential
-from freshkey.model.profile import Profile
+from freshkey.plugin import SYSTEM, Clock, Credential, Profile
 from freshkey_claude_oauth import clients
 from freshkey_claude_oauth.anthropic_source import take
 from freshkey_claude_oauth.formats import ClaudeProfileToken, ClaudeToken

@@ -17,7 +17,7 @@ from freshkey.errors import ConfigurationError, FreshkeyError, OutcomeUnknown, P
 if TYPE_CHECKING:
     from anthropic.lib.credentials import AccessTokenProvider
 
-    from freshkey.model.credential import Credential, CredentialSource
+    from freshkey.plugin import Credential, CredentialSource
 
 ASK_EACH_TIME: Final = 0
 """``expires_at`` of a token whose provider is asked again before every request: freshkey answers from memory."""

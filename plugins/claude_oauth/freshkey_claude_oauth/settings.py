@@ -9,10 +9,8 @@ from typing import Final, Literal
 
 from attrs import Factory, field, frozen
 
-from freshkey._commands.command import Command
-from freshkey._commands.helper import HELPER_TIMEOUT
-from freshkey._http.url import checked_url
 from freshkey.errors import ConfigurationError
+from freshkey.plugin import HELPER_TIMEOUT, Command, checked_url
 from freshkey_claude_oauth.anthropic_files import checked_name
 
 

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from freshkey.clock import SYSTEM, Clock
-from freshkey.model.interaction import Interaction
-from freshkey.model.profile import Profile
-from freshkey.oauth.answers import TokenAnswer
-from freshkey.oauth.client import OAuthClient
-from freshkey.oauth.device import device_sign_in
-from freshkey.oauth.signin import authorize
+from freshkey.oauth import OAuthClient, TokenAnswer, authorize, device_sign_in
+from freshkey.plugin import SYSTEM, Clock, Interaction, Profile
 from freshkey_claude_oauth import addresses, clients
 from freshkey_claude_oauth.formats import ClaudeToken
 from freshkey_claude_oauth.identity import PROFILE_DEADLINE, with_profile

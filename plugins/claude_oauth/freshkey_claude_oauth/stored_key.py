@@ -5,12 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Final
 
-from freshkey._commands.helper import MAX_LINE
-from freshkey.clock import Clock
 from freshkey.errors import LoginRequired, ProviderRefused
-from freshkey.model.interaction import Interaction
-from freshkey.model.profile import Profile
-from freshkey.secret import Secret
+from freshkey.plugin import MAX_LINE, Clock, Interaction, Profile, Secret
 from freshkey_claude_oauth.formats import ClaudeApiKey
 
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from freshkey.clock import Clock
 from freshkey.errors import ProviderRefused
-from freshkey.model.identity import Identity
-from freshkey.oauth.answers import TokenAnswer
-from freshkey.oauth.client import OAuthClient
-from freshkey.secret import Secret
+from freshkey.oauth import OAuthClient, TokenAnswer
+from freshkey.plugin import Clock, Identity, Secret
 from freshkey_claude_oauth.formats import ClaudeToken
 from freshkey_claude_oauth.identity import from_token
 from freshkey_claude_oauth.settings import ClaudeSettings

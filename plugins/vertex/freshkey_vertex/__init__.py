@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from freshkey.hooks import hookimpl
+from freshkey.plugin import hookimpl
 from freshkey_vertex.bridge import google_credentials
 
 
 if TYPE_CHECKING:
-    from freshkey.model.credential import Credential
-    from freshkey.model.description import Description, Inspection
-    from freshkey.model.interaction import Interaction, Reporter
-    from freshkey.model.profile import Profile
-    from freshkey.model.source import Source
+    from freshkey.plugin import Credential, Description, Inspection, Interaction, Profile, Reporter, Source
 
 __all__ = ["acquire", "describe", "google_credentials", "refresh"]
 

@@ -9,12 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
-from freshkey._commands.external_login import run_login_command
-from freshkey.clock import Clock
 from freshkey.errors import LoginRequired
-from freshkey.model.interaction import Interaction, is_attended
-from freshkey.model.profile import Profile
-from freshkey.model.source import Detected
+from freshkey.plugin import Clock, Detected, Interaction, Profile, is_attended, run_login_command
 from freshkey_vertex.files import CREDENTIALS_VARIABLE, LINK_LOCAL, CredentialsFile, Unloadable, gcloud_path, read_file
 from freshkey_vertex.formats import GoogleCredential, Kind
 from freshkey_vertex.identity import shown_text

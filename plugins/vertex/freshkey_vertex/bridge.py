@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from google.auth.credentials import CredentialsWithQuotaProject
 
-    from freshkey.model.credential import CredentialSource
+    from freshkey.plugin import CredentialSource
 
 
 def google_credentials(source: CredentialSource, profile: str | None = None) -> CredentialsWithQuotaProject:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from freshkey.model.credential import Credential
-from freshkey.model.description import Description
-from freshkey.model.profile import Profile
+from freshkey.plugin import Credential, Description, Profile
 from freshkey_vertex import files, given, metadata, places
 from freshkey_vertex.formats import FORMATS
 from freshkey_vertex.hosts import hosts

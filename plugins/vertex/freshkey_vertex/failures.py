@@ -6,11 +6,9 @@ from typing import Final
 
 from attrs import frozen
 
-from freshkey._http.messages import Response
-from freshkey._json import parse_json_object
 from freshkey.errors import FreshkeyError, LoginRequired, ProtocolError, ProviderRefused
-from freshkey.oauth.error_response import clean_code, read_refusal, shown_code
-from freshkey.oauth.skew import TOLERANCE
+from freshkey.oauth import MAX_SKEW, clean_code, read_refusal, shown_code
+from freshkey.plugin import Response, parse_json_object
 from freshkey_vertex.formats import Kind
 from freshkey_vertex.transport import Transport
 
@@ -75,7 +73,7 @@ def failure(transport: Transport, attempt: Attempt) -> FreshkeyError:
 
 def _refused(response: Response, behind: float | None, attempt: Attempt) -> ProviderRefused:
     message = f"Google refused {attempt.whose}: {read_refusal(response)}"
-    if behind is not None and abs(behind) > TOLERANCE:
+    if behind is not None and abs(behind) > MAX_SKEW:
         where = "behind" if behind > 0 else "ahead of"
         message += f"; the clock of this machine is {abs(behind):.0f} s {where} that of the server"
         return ProviderRefused(message, hint="Set the clock: what this machine signs carries its time")

@@ -11,11 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import evolve, field, frozen
 
-from freshkey.clock import Clock
 from freshkey.errors import FreshkeyError, ProtocolError
-from freshkey.model.identity import Identity
-from freshkey.model.profile import Profile
-from freshkey.secret import Secret
+from freshkey.plugin import Clock, Identity, Profile, Secret
 from freshkey_vertex.failures import STUMBLES, Attempt, failure
 from freshkey_vertex.formats import GoogleCredential, Kind
 from freshkey_vertex.loading import impersonating

@@ -17,9 +17,8 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
-from freshkey._http.url import checked_url
-from freshkey._json import parse_json_object
 from freshkey.errors import ConfigurationError, ProtocolError
+from freshkey.plugin import checked_url, parse_json_object
 
 
 CREDENTIALS_VARIABLE: Final = "GOOGLE_APPLICATION_CREDENTIALS"

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from attrs import frozen
 
-from freshkey.model.credential import Credential, OAuthToken
+from freshkey.plugin import Credential, OAuthToken
 
 
 Kind = Literal["user", "service account", "federated identity", "access token"]

@@ -7,13 +7,8 @@ from typing import Final
 
 from attrs import frozen
 
-from freshkey._secret_input.env_var import environment_secret
-from freshkey.clock import Clock, Moment
 from freshkey.errors import LoginRequired
-from freshkey.model.identity import Identity
-from freshkey.model.profile import Profile
-from freshkey.model.source import Detected
-from freshkey.secret import Secret
+from freshkey.plugin import Clock, Detected, Identity, Moment, Profile, Secret, environment_secret
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.places import Places, places
 from freshkey_vertex.settings import VertexSettings

@@ -6,8 +6,7 @@ from collections.abc import Collection
 from typing import Final
 from urllib.parse import urlsplit
 
-from freshkey.clock import Clock
-from freshkey.model.profile import Profile
+from freshkey.plugin import Clock, Profile
 from freshkey_vertex.settings import VertexSettings
 from freshkey_vertex.transport import DEADLINE, Transport
 

@@ -7,9 +7,8 @@ import binascii
 from collections.abc import Mapping
 from typing import Any, Final
 
-from freshkey._json import parse_json_object
 from freshkey.errors import ProtocolError
-from freshkey.model.identity import Identity
+from freshkey.plugin import Identity, parse_json_object
 
 
 _MAX_LENGTH: Final = 254

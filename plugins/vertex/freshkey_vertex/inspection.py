@@ -6,15 +6,9 @@ import functools
 from http import HTTPStatus
 from typing import Final
 
-from freshkey import _json
-from freshkey._http import client as http_client
-from freshkey._http import messages
-from freshkey._http.messages import Response
+from freshkey import plugin
 from freshkey.errors import OutcomeUnknown, TransientError
-from freshkey.model.credential import Credential
-from freshkey.model.description import Inspection, Validity
-from freshkey.model.identity import Identity
-from freshkey.model.profile import Profile
+from freshkey.plugin import Credential, Identity, Inspection, Profile, Response, Validity
 from freshkey_vertex import settings as defaults
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.hosts import hosts
@@ -46,13 +40,13 @@ def inspect(profile: Profile, credential: Credential) -> Inspection:
         detail = "It comes from a token endpoint of your own, and no tokeninfo_url is set for that"
         return Inspection(validity=Validity.UNCHECKABLE, identity=known, detail=detail)
     send = functools.partial(
-        http_client.send,
+        plugin.send,
         deadline=DEADLINE,
         hosts=hosts(settings),
         allow_insecure_loopback=settings.allow_insecure_loopback,
     )
     # In the body: addresses are written to logs.
-    request = messages.form(settings.tokeninfo_url, {"access_token": credential.access_token.reveal()})
+    request = plugin.form(settings.tokeninfo_url, {"access_token": credential.access_token.reveal()})
     try:
         return _judged(send(request), known)
     except (TransientError, OutcomeUnknown) as error:
@@ -66,7 +60,7 @@ def _is_for_another_server(settings: VertexSettings) -> bool:
 
 def _judged(response: Response, known: Identity) -> Inspection:
     if response.status == HTTPStatus.OK:
-        claims = _json.parse_json_object(response.body)
+        claims = plugin.parse_json_object(response.body)
         return Inspection(validity=Validity.VALID, identity=from_claims(claims, known), detail="It is honoured")
     if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED}:
         return Inspection(validity=Validity.REFUSED, identity=known, detail="Google no longer honours it")

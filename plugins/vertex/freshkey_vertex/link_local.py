@@ -9,8 +9,8 @@ import threading
 from typing import Final
 from urllib.parse import urlsplit
 
-from freshkey._http.messages import Request, Response
 from freshkey.errors import FreshkeyError, ProtocolError, TransientError
+from freshkey.plugin import Request, Response
 
 
 LARGEST: Final = 65536

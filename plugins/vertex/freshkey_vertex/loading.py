@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from freshkey.errors import ConfigurationError, frameless
-from freshkey.secret import Secret
+from freshkey.plugin import Secret
 from freshkey_vertex.files import EXECUTABLE_VARIABLE, CredentialsFile, Unloadable, read_bytes
 from freshkey_vertex.settings import TOKEN_URL, VertexSettings
 

@@ -11,11 +11,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from freshkey._http.messages import Response
-from freshkey.clock import Clock
 from freshkey.errors import LoginRequired, ProviderRefused, TransientError
-from freshkey.model.profile import Profile
-from freshkey.model.source import Detected
+from freshkey.plugin import Clock, Detected, Profile, Response
 from freshkey_vertex.failures import STUMBLES
 from freshkey_vertex.files import CREDENTIALS_VARIABLE, UNIVERSE
 from freshkey_vertex.formats import GoogleCredential

@@ -11,7 +11,7 @@ from typing import Final
 from attrs import frozen
 
 from freshkey.errors import ConfigurationError
-from freshkey.model.profile import Profile
+from freshkey.plugin import Profile
 from freshkey_vertex.settings import VertexSettings, checked_project, checked_region
 
 

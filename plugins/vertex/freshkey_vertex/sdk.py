@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Final
 from google.auth.credentials import CredentialsWithQuotaProject
 from google.auth.exceptions import RefreshError
 
-from freshkey.clock import SYSTEM
 from freshkey.errors import FreshkeyError, OutcomeUnknown, ProviderRefused, TransientError
+from freshkey.plugin import SYSTEM
 from freshkey_vertex.formats import GoogleCredential
 
 
 if TYPE_CHECKING:
-    from freshkey.model.credential import Credential, CredentialSource
+    from freshkey.plugin import Credential, CredentialSource
 
 NO_NEWER_ONE: Final = (TransientError, OutcomeUnknown, ProviderRefused)
 """Reasons for which there is no newer credential now: the server's own 401 is then the better answer."""

@@ -9,11 +9,8 @@ from typing import Final, Literal
 
 from attrs import Factory, field, frozen
 
-from freshkey._commands.command import Command
-from freshkey._http.url import checked_url
 from freshkey.errors import ConfigurationError
-from freshkey.model.profile import Profile
-from freshkey.secret import Secret
+from freshkey.plugin import Command, Profile, Secret, checked_url
 
 
 AUTHORIZE_URL: Final = "https://accounts.google.com/o/oauth2/v2/auth"

@@ -12,20 +12,10 @@ from typing import Final
 
 from attrs import evolve
 
-from freshkey._http import client as http_client
-from freshkey._http import messages
-from freshkey.clock import SYSTEM, Clock
+from freshkey import plugin
 from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused
-from freshkey.model.credential import Credential
-from freshkey.model.identity import Identity
-from freshkey.model.interaction import Interaction
-from freshkey.model.profile import Profile
-from freshkey.oauth.answers import TokenAnswer, read_revocation
-from freshkey.oauth.client import OAuthClient
-from freshkey.oauth.error_response import read_refusal
-from freshkey.oauth.protocol import Server
-from freshkey.oauth.signin import authorize
-from freshkey.secret import Secret
+from freshkey.oauth import OAuthClient, Server, TokenAnswer, authorize, read_refusal, read_revocation
+from freshkey.plugin import SYSTEM, Clock, Credential, Identity, Interaction, Profile, Secret
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.hosts import hosts, transport
 from freshkey_vertex.identity import from_id_token
@@ -114,7 +104,7 @@ def revoke(profile: Profile, credential: Credential) -> None:
     client = _bound_client(profile, credential, SYSTEM)
     token = credential.refresh_token or credential.access_token
     settings = profile.settings_as(VertexSettings)
-    response = client.send(messages.form(settings.revoke_url, {"token": token.reveal()}))
+    response = client.send(plugin.form(settings.revoke_url, {"token": token.reveal()}))
     if read_refusal(response).code != "invalid_token":
         read_revocation(response, SYSTEM.now().wall)
 
@@ -132,7 +122,7 @@ def _client(profile: Profile, clock: Clock) -> OAuthClient:
         server=Server(authorization_endpoint=settings.authorize_url, token_endpoint=settings.token_url),
         client_id=settings.client_id,
         send=functools.partial(
-            http_client.send, hosts=hosts(settings), allow_insecure_loopback=settings.allow_insecure_loopback
+            plugin.send, hosts=hosts(settings), allow_insecure_loopback=settings.allow_insecure_loopback
         ),
         clock=clock,
     )

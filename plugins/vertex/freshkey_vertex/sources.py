@@ -7,11 +7,7 @@ from typing import Final
 
 from attrs import evolve
 
-from freshkey.clock import SYSTEM, Clock
-from freshkey.model.credential import Credential
-from freshkey.model.interaction import Interaction
-from freshkey.model.profile import Profile
-from freshkey.model.source import Source
+from freshkey.plugin import SYSTEM, Clock, Credential, Interaction, Profile, Source
 from freshkey_vertex import adc, given, metadata
 
 

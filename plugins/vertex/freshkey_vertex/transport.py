@@ -12,13 +12,10 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from freshkey._http import client as http_client
-from freshkey._http import messages
-from freshkey._http.messages import Request, Response
-from freshkey.clock import Clock
+from freshkey import plugin
 from freshkey.errors import ProviderRefused, TransientError
-from freshkey.oauth.error_response import TRANSIENT_CODES, TRANSIENT_STATUSES, read_refusal
-from freshkey.oauth.skew import seconds_behind, warn_of_skew
+from freshkey.oauth import TRANSIENT_CODES, TRANSIENT_STATUSES, read_refusal, seconds_behind, warn_of_skew
+from freshkey.plugin import Clock, Request, Response
 from freshkey_vertex import link_local
 
 
@@ -69,7 +66,7 @@ class Transport:
         self._plain_hosts = frozenset(plain_hosts)
         self._plain_deadline = plain_deadline
         self._send = functools.partial(
-            http_client.send, deadline=DEADLINE, hosts=hosts, allow_insecure_loopback=allow_insecure_loopback
+            plugin.send, deadline=DEADLINE, hosts=hosts, allow_insecure_loopback=allow_insecure_loopback
         )
         self.last: Response | None = None
         self.behind: float | None = None
@@ -101,7 +98,7 @@ class Transport:
         self.behind = seconds_behind(response.headers, now)
         if _may_pass(response):
             message = f"{host} refused for now: {read_refusal(response)}"
-            raise TransientError(message, retry_after=messages.retry_after(response.headers, now))
+            raise TransientError(message, retry_after=plugin.retry_after(response.headers, now))
         return Answer(response)
 
     def _exchange(self, request: Request) -> Response:

@@ -16,7 +16,7 @@ from freshkey._commands.external_login import run_login_command
 from freshkey.errors import ConfigurationError, LoginRequired, TrustNeeded
 from freshkey.model.interaction import LoggingReporter
 from freshkey.model.profile import Profile
-from freshkey.testing import ManualClock
+from freshkey_testing import ManualClock
 
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands of this file are shell scripts")

@@ -19,7 +19,7 @@ from freshkey._http.circuit_breaker import CAPACITY, CircuitBreaker, GuardedCall
 from freshkey._http.messages import Response
 from freshkey._renewal.retry import Policy, call_with_retry
 from freshkey.errors import ConfigurationError, OutcomeUnknown, ProtocolError, ProviderRefused, TransientError
-from freshkey.testing import AuthorizationServer, ManualClock
+from freshkey_testing import AuthorizationServer, ManualClock
 
 
 HOST = "auth.example.com"

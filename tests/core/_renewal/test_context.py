@@ -24,7 +24,7 @@ from freshkey.hooks import hookimpl
 from freshkey.model.description import Description
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
-from freshkey.testing import ManualClock
+from freshkey_testing import ManualClock
 
 
 def opened(

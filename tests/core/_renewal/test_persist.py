@@ -12,7 +12,7 @@ import pytest
 from freshkey._renewal import persist
 from freshkey.errors import GenerationConflict, StoreError, StoreUnavailable
 from freshkey.model.storage import Intent, Record, Snapshot
-from freshkey.testing import ManualClock
+from freshkey_testing import ManualClock
 
 
 RECORD = Record(generation=2, payload=None, written_at=0.0)

@@ -22,7 +22,7 @@ from freshkey.errors import (
     StoreUnavailable,
     TransientError,
 )
-from freshkey.testing import ManualClock
+from freshkey_testing import ManualClock
 
 
 POLICY = Policy(attempts=4, budget=100.0, base=1.0, cap=20.0, unknown_answers=2)

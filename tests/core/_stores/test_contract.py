@@ -17,7 +17,7 @@ from freshkey._stores.keychain import store as keychain_store
 from freshkey._stores.records.slots import SlottedStore
 from freshkey.model.profile import Profile
 from freshkey.model.storage import CredentialStore
-from freshkey.testing import StoreContract
+from freshkey_testing import StoreContract
 
 
 MakeStore = Callable[[], CredentialStore]

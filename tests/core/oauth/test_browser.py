@@ -159,7 +159,7 @@ def recorded(tmp_path: Path) -> list[str]:
 def test_the_browser_gets_one_argument_as_it_is(program: MakeProgram, tmp_path: Path) -> None:
     chosen = program("my browser")
 
-    assert browser.open(URL, environ=environment(tmp_path, BROWSER=str(chosen))) is True
+    assert browser.open_browser(URL, environ=environment(tmp_path, BROWSER=str(chosen))) is True
     assert recorded(tmp_path) == ["1", URL]
 
 
@@ -167,7 +167,9 @@ def test_the_browser_is_told_no_secrets(program: MakeProgram, tmp_path: Path) ->
     chosen = program("browser", f"env > {tmp_path}/environment")
     secrets = {"FRESHKEY_PASSPHRASE": "CANARY-1", "SOME_PROVIDER_API_KEY": "CANARY-2", "NIGHTLY_TOKEN": "CANARY-3"}
 
-    assert browser.open(URL, environ=environment(tmp_path, BROWSER=str(chosen), LANG="C", DISPLAY=":0", **secrets))
+    assert browser.open_browser(
+        URL, environ=environment(tmp_path, BROWSER=str(chosen), LANG="C", DISPLAY=":0", **secrets)
+    )
     seen = (tmp_path / "environment").read_text()
     assert "LANG=C" in seen
     assert "DISPLAY=:0" in seen
@@ -177,7 +179,7 @@ def test_the_browser_is_told_no_secrets(program: MakeProgram, tmp_path: Path) ->
 def test_a_known_name_is_looked_up(program: MakeProgram, tmp_path: Path) -> None:
     program("firefox")
 
-    assert browser.open(URL, environ=environment(tmp_path, BROWSER="firefox")) is True
+    assert browser.open_browser(URL, environ=environment(tmp_path, BROWSER="firefox")) is True
     assert recorded(tmp_path) == ["1", URL]
 
 
@@ -188,7 +190,7 @@ def test_other_values_are_ignored(program: MakeProgram, tmp_path: Path, value: s
     program("evil")
 
     assert browser.browser_program({"PATH": str(tmp_path), "BROWSER": value}) is None
-    assert browser.open(URL, environ={"PATH": str(tmp_path), "BROWSER": value}) is False
+    assert browser.open_browser(URL, environ={"PATH": str(tmp_path), "BROWSER": value}) is False
     assert not (tmp_path / "arguments").exists()
 
 
@@ -206,7 +208,7 @@ def test_a_program_in_the_working_directory_is_not_found_there(
 def test_a_file_that_cannot_run_is_ignored(program: MakeProgram, tmp_path: Path) -> None:
     program("plain").chmod(0o600)
 
-    assert browser.open(URL, environ={"PATH": str(tmp_path), "BROWSER": str(tmp_path / "plain")}) is False
+    assert browser.open_browser(URL, environ={"PATH": str(tmp_path), "BROWSER": str(tmp_path / "plain")}) is False
 
 
 def test_a_program_that_cannot_be_started_opens_nothing(tmp_path: Path) -> None:
@@ -214,7 +216,7 @@ def test_a_program_that_cannot_be_started_opens_nothing(tmp_path: Path) -> None:
     broken.write_bytes(b"\x7fELF")
     broken.chmod(0o700)
 
-    assert browser.open(URL, environ={"PATH": str(tmp_path), "BROWSER": str(broken)}) is False
+    assert browser.open_browser(URL, environ={"PATH": str(tmp_path), "BROWSER": str(broken)}) is False
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="desktops that start programs this way")
@@ -224,7 +226,7 @@ def test_a_desktop_opens_it(program: MakeProgram, tmp_path: Path, display: str) 
     environ = {"PATH": str(tmp_path), display: "x", "BROWSER": "evil %s"}
 
     assert browser.browser_program(environ) == str(tmp_path / "xdg-open")
-    assert browser.open(URL, environ=environ) is True
+    assert browser.open_browser(URL, environ=environ) is True
     assert (tmp_path / "inherited").read_text() == "unset"
 
 
@@ -232,13 +234,13 @@ def test_a_desktop_opens_it(program: MakeProgram, tmp_path: Path, display: str) 
 def test_without_a_desktop_nothing_takes_the_terminal(program: MakeProgram, tmp_path: Path) -> None:
     program("xdg-open")
 
-    assert browser.open(URL, environ={"PATH": str(tmp_path)}) is False
+    assert browser.open_browser(URL, environ={"PATH": str(tmp_path)}) is False
 
 
 def test_a_browser_that_fails_opened_nothing(program: MakeProgram, tmp_path: Path) -> None:
     program("firefox", "exit 3")
 
-    assert browser.open(URL, environ=environment(tmp_path, BROWSER="firefox")) is False
+    assert browser.open_browser(URL, environ=environment(tmp_path, BROWSER="firefox")) is False
 
 
 def test_a_browser_that_stays_open_is_not_waited_for(program: MakeProgram, tmp_path: Path) -> None:
@@ -246,7 +248,7 @@ def test_a_browser_that_stays_open_is_not_waited_for(program: MakeProgram, tmp_p
     started = time.monotonic()
 
     try:
-        assert browser.open(URL, environ=environment(tmp_path, BROWSER="firefox")) is True
+        assert browser.open_browser(URL, environ=environment(tmp_path, BROWSER="firefox")) is True
         assert time.monotonic() - started < 10
     finally:
         (tmp_path / "stop").touch()
@@ -256,13 +258,13 @@ def test_an_unsafe_address_starts_nothing(program: MakeProgram, tmp_path: Path) 
     program("firefox")
 
     with pytest.raises(ConfigurationError):
-        browser.open("--renderer-cmd-prefix=sh", environ=environment(tmp_path, BROWSER="firefox"))
+        browser.open_browser("--renderer-cmd-prefix=sh", environ=environment(tmp_path, BROWSER="firefox"))
     assert not (tmp_path / "arguments").exists()
 
 
 def test_what_the_browser_prints_does_not_mix_with_our_output(program: MakeProgram, tmp_path: Path) -> None:  # FLO-7
     program("firefox", "echo printed", "read -r line && echo read $line", "exit 0")
-    script = f"from freshkey.oauth import browser; print(browser.open({URL!r}))"
+    script = f"from freshkey.oauth import browser; print(browser.open_browser({URL!r}))"
 
     ran = subprocess.run(
         [sys.executable, "-c", script],
@@ -280,7 +282,7 @@ def test_what_the_browser_prints_does_not_mix_with_our_output(program: MakeProgr
 
 def test_a_closed_standard_error_is_no_obstacle(program: MakeProgram, tmp_path: Path) -> None:
     program("firefox", "echo printed")
-    script = f"import os; os.close(2); from freshkey.oauth import browser; print(browser.open({URL!r}))"
+    script = f"import os; os.close(2); from freshkey.oauth import browser; print(browser.open_browser({URL!r}))"
 
     ran = subprocess.run(
         [sys.executable, "-c", script],

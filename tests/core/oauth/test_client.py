@@ -10,7 +10,7 @@ from freshkey._http.messages import Response, json_body
 from freshkey.errors import ConfigurationError, LoginRequired, OutcomeUnknown, TransientError
 from freshkey.oauth import Grant, OAuthClient, Pkce, Server
 from freshkey.secret import Secret
-from freshkey.testing import ManualClock
+from freshkey_testing import ManualClock
 
 
 Answer = Callable[..., Response]

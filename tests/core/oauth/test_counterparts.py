@@ -30,7 +30,7 @@ from freshkey.oauth import (
     discover,
 )
 from freshkey.secret import Secret
-from freshkey.testing import ManualClock, ScriptedUser
+from freshkey_testing import ManualClock, ScriptedUser
 from matrix import row
 
 
@@ -306,7 +306,7 @@ def test_chromium_signs_in(sign_in: SignIn, client: OAuthClient, tmp_path: Path)
     environ = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "BROWSER": str(browser_script(tmp_path))}
 
     def open_browser(url: str) -> None:
-        assert browser.open(url, allow_insecure_loopback=True, environ=environ)
+        assert browser.open_browser(url, allow_insecure_loopback=True, environ=environ)
 
     with ScriptedUser(browser=open_browser) as user:
         grant = sign_in(interaction=user)

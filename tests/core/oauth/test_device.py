@@ -20,7 +20,7 @@ from freshkey.errors import (
 from freshkey.model.interaction import NonInteractive
 from freshkey.oauth import Server, TokenAnswer, device, device_sign_in
 from freshkey.secret import Secret
-from freshkey.testing import ManualClock, ScriptedUser
+from freshkey_testing import ManualClock, ScriptedUser
 from matrix import row
 
 

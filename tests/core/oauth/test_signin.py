@@ -14,7 +14,7 @@ from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused, 
 from freshkey.model.interaction import NonInteractive
 from freshkey.oauth import Grant, Pkce, Server, authorize, loopback, signin
 from freshkey.secret import Secret
-from freshkey.testing import ManualClock, ScriptedUser, UnexpectedQuestion
+from freshkey_testing import ManualClock, ScriptedUser, UnexpectedQuestion
 from matrix import row
 
 

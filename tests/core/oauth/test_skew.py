@@ -14,7 +14,7 @@ from freshkey.errors import LoginRequired
 from freshkey.oauth import OAuthClient, Server
 from freshkey.oauth.skew import seconds_behind, warn_of_skew
 from freshkey.secret import Secret
-from freshkey.testing import ManualClock
+from freshkey_testing import ManualClock
 
 
 Answer = Callable[..., Response]

@@ -14,8 +14,8 @@ from bedrock_at_our_time import AtOurTime
 from counterparts.moto import REGION, Moto
 from freshkey import Configuration, Keeper
 from freshkey.model.profile import Profile
-from freshkey.testing import ManualClock
 from freshkey_bedrock.settings import BedrockSettings
+from freshkey_testing import ManualClock
 
 
 MakeProfile = Callable[..., Profile]

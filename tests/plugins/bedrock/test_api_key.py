@@ -14,10 +14,10 @@ from freshkey.errors import ConfigurationError, CredentialExpired, LoginRequired
 from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
 from freshkey.secret import Secret
-from freshkey.testing import ManualClock, ScriptedUser
 from freshkey_bedrock import api_key, keys
 from freshkey_bedrock.formats import BedrockApiKey
 from freshkey_bedrock.sources import SOURCES, acquire
+from freshkey_testing import ManualClock, ScriptedUser
 
 
 VARIABLE = "AWS_BEARER_TOKEN_BEDROCK"

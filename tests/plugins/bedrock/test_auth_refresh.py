@@ -16,11 +16,11 @@ from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired
 from freshkey.model.credential import Credential
 from freshkey.model.interaction import LoggingReporter, NonInteractive
 from freshkey.model.profile import Profile
-from freshkey.testing import ManualClock
-from freshkey.testing.leaks import assert_no_secret
-from freshkey.testing.server.wire import Answer, Listener
 from freshkey_bedrock.borrowed import from_aws_tools, look_in_chain
 from freshkey_bedrock.formats import AwsCredential
+from freshkey_testing import ManualClock
+from freshkey_testing.leaks import assert_no_secret
+from freshkey_testing.server.wire import Answer, Listener
 
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands of this file are shell scripts")

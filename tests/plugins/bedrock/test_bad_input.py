@@ -16,7 +16,6 @@ import pytest
 from aws_home import AwsHome, Metadata
 from counterparts.moto import REGION, Moto
 from freshkey import Keeper
-from freshkey.cli import run
 from freshkey.clock import SYSTEM
 from freshkey.errors import (
     ConfigurationError,
@@ -28,6 +27,7 @@ from freshkey.errors import (
 )
 from freshkey.model.profile import Profile
 from freshkey_bedrock import bounded, chain
+from freshkey_cli import run
 
 
 CANARY = "canary/9d2f61c0b7e84a55SECRET"

@@ -17,9 +17,9 @@ from bedrock_runtime import MODEL, BedrockRuntime
 from freshkey import Configuration, Keeper
 from freshkey.errors import ConfigurationError, LoginRequired
 from freshkey.model.credential import Credential
-from freshkey.testing import ManualClock, ScriptedUser
-from freshkey.testing.browser import follow
 from freshkey_bedrock.formats import AwsCredential
+from freshkey_testing import ManualClock, ScriptedUser
+from freshkey_testing.browser import follow
 from rotating import in_threads
 from sso_double import SsoDouble
 

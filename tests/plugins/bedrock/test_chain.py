@@ -20,15 +20,15 @@ from attrs import Factory, frozen
 from aws_home import AwsHome, Metadata
 from counterparts.moto import REGION, Keys, Moto
 from freshkey import Keeper
-from freshkey.cli import run
 from freshkey.model.description import Validity
 from freshkey.model.profile import Profile
-from freshkey.testing import ManualClock, ScriptedUser
-from freshkey.testing.browser import follow
-from freshkey.testing.leaks import assert_no_secret, secrets_of
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.settings import BedrockSettings
 from freshkey_bedrock.sso import sign_in
+from freshkey_cli import run
+from freshkey_testing import ManualClock, ScriptedUser
+from freshkey_testing.browser import follow
+from freshkey_testing.leaks import assert_no_secret, secrets_of
 from sso_double import ACCOUNT, ROLE, START_URL, SsoDouble
 
 

@@ -10,10 +10,10 @@ import pytest
 import freshkey_bedrock
 from aws_home import AwsHome
 from freshkey.model.profile import Profile
-from freshkey.testing import ProviderContract, ScriptedUser
-from freshkey.testing.browser import follow
 from freshkey_bedrock.sso import sign_in
 from freshkey_bedrock.sso_credential import SsoCredential
+from freshkey_testing import ProviderContract, ScriptedUser
+from freshkey_testing.browser import follow
 from sso_double import SsoDouble
 
 

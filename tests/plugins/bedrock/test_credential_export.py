@@ -18,11 +18,11 @@ from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError, Tr
 from freshkey.model.credential import Credential
 from freshkey.model.interaction import LoggingReporter
 from freshkey.model.profile import Profile
-from freshkey.testing import ManualClock
-from freshkey.testing.leaks import assert_no_secret
 from freshkey_bedrock.credential_export import take
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.settings import BedrockSettings
+from freshkey_testing import ManualClock
+from freshkey_testing.leaks import assert_no_secret
 from rotating import until
 
 

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from freshkey._stores.records.codec import Codec
 from freshkey.clock import SYSTEM
 from freshkey.secret import Secret
-from freshkey.testing.leaks import assert_no_secret, secrets_of
 from freshkey_bedrock.description import VARIABLES, description
 from freshkey_bedrock.formats import AwsCredential, BedrockApiKey
+from freshkey_testing.leaks import assert_no_secret, secrets_of
 
 
 REGION = "eu-west-1"

@@ -18,13 +18,13 @@ from freshkey._commands.command import Command
 from freshkey.errors import ConfigurationError, LoginRequired
 from freshkey.model.profile import Profile
 from freshkey.secret import Secret
-from freshkey.testing import ManualClock
-from freshkey.testing.guard import offline
-from freshkey.testing.leaks import assert_no_secret, secrets_of
 from freshkey_bedrock.formats import AwsCredential, BedrockApiKey
 from freshkey_bedrock.keys import PREFIX, term_of
 from freshkey_bedrock.minting import mint
 from freshkey_bedrock.short_term_key import detect
+from freshkey_testing import ManualClock
+from freshkey_testing.guard import offline
+from freshkey_testing.leaks import assert_no_secret, secrets_of
 from rotating import until
 
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from freshkey.errors import ConfigurationError, ProtocolError
 from freshkey.model.credential import Credential
 from freshkey.secret import Secret
-from freshkey.testing import ManualClock
 from freshkey_bedrock.description import description
 from freshkey_bedrock.formats import AwsCredential, BedrockApiKey
 from freshkey_bedrock.process_form import read
+from freshkey_testing import ManualClock
 
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)

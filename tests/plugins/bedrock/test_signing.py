@@ -16,9 +16,9 @@ from freshkey import Keeper
 from freshkey.clock import Moment
 from freshkey.errors import ConfigurationError, CredentialExpired
 from freshkey.secret import Secret
-from freshkey.testing import ManualClock
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.signing import signed_headers
+from freshkey_testing import ManualClock
 from sigv4_judge import Judge, canonical, signature
 
 

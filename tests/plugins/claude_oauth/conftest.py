@@ -12,12 +12,12 @@ from anthropic_home import AnthropicHome
 from freshkey.clock import Clock
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
-from freshkey.testing import AuthorizationServer, ManualClock, Policy, ScriptedUser
-from freshkey.testing.browser import follow
 from freshkey_claude_oauth.description import description
 from freshkey_claude_oauth.formats import ClaudeToken
 from freshkey_claude_oauth.settings import ClaudeSettings
 from freshkey_claude_oauth.signin import sign_in
+from freshkey_testing import AuthorizationServer, ManualClock, Policy, ScriptedUser
+from freshkey_testing.browser import follow
 
 
 MakeProfile = Callable[..., Profile]

@@ -17,11 +17,11 @@ from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, Pr
 from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
-from freshkey.testing import AuthorizationServer
-from freshkey.testing.leaks import assert_no_secret
 from freshkey_claude_oauth import anthropic_files as files
 from freshkey_claude_oauth.description import description
 from freshkey_claude_oauth.formats import ClaudeProfileToken, ClaudeToken
+from freshkey_testing import AuthorizationServer
+from freshkey_testing.leaks import assert_no_secret
 
 
 MakeProfile = Callable[..., Profile]

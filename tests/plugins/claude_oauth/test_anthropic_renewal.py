@@ -34,12 +34,12 @@ from freshkey.model.interaction import LoggingReporter, NonInteractive
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
 from freshkey.secret import Secret
-from freshkey.testing import AuthorizationServer
-from freshkey.testing.leaks import assert_no_secret
 from freshkey_claude_oauth import anthropic_renewal
 from freshkey_claude_oauth.anthropic_notes import Note, Notebook
 from freshkey_claude_oauth.description import description
 from freshkey_claude_oauth.formats import ClaudeProfileToken, ClaudeToken
+from freshkey_testing import AuthorizationServer
+from freshkey_testing.leaks import assert_no_secret
 
 
 def source(source_id: str) -> Source:

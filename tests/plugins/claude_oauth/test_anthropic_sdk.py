@@ -10,10 +10,10 @@ from anthropic.lib.credentials import CredentialsFile, default_credentials
 
 from anthropic_home import AnthropicHome, in_seconds
 from freshkey.model.profile import Profile
-from freshkey.testing import AuthorizationServer
 from freshkey_claude_oauth import exchange
 from freshkey_claude_oauth.anthropic_source import take
 from freshkey_claude_oauth.formats import ClaudeToken
+from freshkey_testing import AuthorizationServer
 
 
 def sdk_token(*, force: bool = False) -> str:

@@ -9,8 +9,8 @@ import pytest
 import freshkey_claude_oauth
 from anthropic_home import AnthropicHome, in_seconds
 from freshkey.model.profile import Profile
-from freshkey.testing import AuthorizationServer, ProviderContract
 from freshkey_claude_oauth.formats import ClaudeToken
+from freshkey_testing import AuthorizationServer, ProviderContract
 
 
 class TestClaudeOauth(ProviderContract):

@@ -15,10 +15,10 @@ from freshkey.clock import SYSTEM
 from freshkey.model.description import Description
 from freshkey.model.profile import Profile
 from freshkey.secret import Secret
-from freshkey.testing import AuthorizationServer
 from freshkey_claude_oauth.description import description
 from freshkey_claude_oauth.formats import ClaudeApiKey
 from freshkey_claude_oauth.settings import ClaudeSettings
+from freshkey_testing import AuthorizationServer
 
 
 MakeProfile = Callable[..., Profile]

@@ -19,12 +19,12 @@ from freshkey.events import Event, Renewed
 from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
-from freshkey.testing import AuthorizationServer
-from freshkey.testing.leaks import assert_no_secret
 from freshkey_claude_oauth.description import description
 from freshkey_claude_oauth.exchange import sender
 from freshkey_claude_oauth.formats import ClaudeToken
 from freshkey_claude_oauth.settings import ClaudeSettings
+from freshkey_testing import AuthorizationServer
+from freshkey_testing.leaks import assert_no_secret
 
 
 MakeProfile = Callable[..., Profile]

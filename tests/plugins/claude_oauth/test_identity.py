@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from freshkey._http.messages import Response
 from freshkey.errors import ProtocolError
 from freshkey.model.identity import Identity
-from freshkey.testing import Account
 from freshkey_claude_oauth.identity import MAX_TEXT, from_profile, from_token, read_profile
+from freshkey_testing import Account
 
 
 ADA = Account()

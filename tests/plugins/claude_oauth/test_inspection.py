@@ -13,8 +13,8 @@ from freshkey.model.credential import Credential
 from freshkey.model.description import Inspection, Validity
 from freshkey.model.profile import Profile
 from freshkey.secret import Secret
-from freshkey.testing import Account, AuthorizationServer, ManualClock
 from freshkey_claude_oauth.formats import ClaudeApiKey, ClaudeAuthToken, ClaudeToken
+from freshkey_testing import Account, AuthorizationServer, ManualClock
 
 
 MakeProfile = Callable[..., Profile]

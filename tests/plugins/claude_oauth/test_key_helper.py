@@ -21,9 +21,9 @@ from freshkey.model.description import Description, Inspection
 from freshkey.model.interaction import Interaction, LoggingReporter, Reporter
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
-from freshkey.testing import ManualClock
-from freshkey.testing.leaks import assert_no_secret
 from freshkey_claude_oauth.sources import acquire
+from freshkey_testing import ManualClock
+from freshkey_testing.leaks import assert_no_secret
 
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the helpers of this file are shell scripts")

@@ -16,10 +16,10 @@ from freshkey.model.description import Inspection, Validity
 from freshkey.model.interaction import LoggingReporter
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
-from freshkey.testing import ScriptedUser
 from freshkey_claude_oauth.formats import ClaudeToken
 from freshkey_claude_oauth.renewal import revoke
 from freshkey_claude_oauth.signin import sign_in as start_sign_in
+from freshkey_testing import ScriptedUser
 
 
 pytestmark = pytest.mark.counterpart

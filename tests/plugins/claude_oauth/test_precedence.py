@@ -18,9 +18,9 @@ from freshkey._sources.explain import Explanation
 from freshkey._sources.precedence import Step
 from freshkey.errors import FreshkeyError
 from freshkey.model.credential import Credential
-from freshkey.testing import AuthorizationServer, ScriptedUser
-from freshkey.testing.browser import follow
 from freshkey_claude_oauth.description import description
+from freshkey_testing import AuthorizationServer, ScriptedUser
+from freshkey_testing.browser import follow
 
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="descriptors and scripts as they are on POSIX systems")

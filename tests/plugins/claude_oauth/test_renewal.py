@@ -22,9 +22,9 @@ from freshkey.errors import (
 from freshkey.model.interaction import LoggingReporter
 from freshkey.model.profile import Profile
 from freshkey.secret import Secret
-from freshkey.testing import AuthorizationServer, ManualClock, Rotation
 from freshkey_claude_oauth.formats import ClaudeApiKey, ClaudeToken
 from freshkey_claude_oauth.renewal import renew, revoke
+from freshkey_testing import AuthorizationServer, ManualClock, Rotation
 
 
 MakeProfile = Callable[..., Profile]

@@ -13,12 +13,12 @@ from freshkey.model.identity import Identity
 from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
-from freshkey.testing import Account, AuthorizationServer, ManualClock, ScriptedUser
-from freshkey.testing.browser import approve_device, copy_address, copy_code, follow
 from freshkey_claude_oauth import settings
 from freshkey_claude_oauth.formats import ClaudeToken
 from freshkey_claude_oauth.signin import sign_in
 from freshkey_claude_oauth.tokens import DEFAULT_LIFETIME
+from freshkey_testing import Account, AuthorizationServer, ManualClock, ScriptedUser
+from freshkey_testing.browser import approve_device, copy_address, copy_code, follow
 
 
 MakeProfile = Callable[..., Profile]

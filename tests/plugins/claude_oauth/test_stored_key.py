@@ -13,10 +13,10 @@ from freshkey._commands.helper import MAX_LINE
 from freshkey.errors import LoginRequired, ProviderRefused
 from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
-from freshkey.testing import ManualClock, ScriptedUser
-from freshkey.testing.leaks import assert_no_secret
 from freshkey_claude_oauth.description import description
 from freshkey_claude_oauth.formats import ClaudeApiKey
+from freshkey_testing import ManualClock, ScriptedUser
+from freshkey_testing.leaks import assert_no_secret
 
 
 KEY = "sk-ant-api03-canary-77aa12"

@@ -14,8 +14,8 @@ from freshkey import Configuration, Keeper
 from freshkey.model.credential import Credential
 from freshkey.model.interaction import Interaction, NonInteractive
 from freshkey.model.profile import Profile
-from freshkey.testing import ManualClock, ScriptedUser
-from freshkey.testing.browser import follow
+from freshkey_testing import ManualClock, ScriptedUser
+from freshkey_testing.browser import follow
 from freshkey_vertex import given, metadata
 from freshkey_vertex.description import description
 from freshkey_vertex.formats import GoogleCredential

@@ -18,7 +18,7 @@ from freshkey.clock import SYSTEM
 from freshkey.errors import LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
 from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
-from freshkey.testing import ManualClock
+from freshkey_testing import ManualClock
 from freshkey_vertex.adc import detect
 from freshkey_vertex.description import description
 from freshkey_vertex.files import Unloadable, gcloud_path

@@ -10,7 +10,7 @@ from attrs import evolve
 
 import freshkey_vertex
 from freshkey.model.profile import Profile
-from freshkey.testing import ProviderContract
+from freshkey_testing import ProviderContract
 from freshkey_vertex.formats import GoogleCredential
 from google_cloud import CLIENT_ID, GoogleCloud
 

@@ -9,7 +9,7 @@ import pytest
 from freshkey import Keeper
 from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused
 from freshkey.model.profile import Profile
-from freshkey.testing import ManualClock
+from freshkey_testing import ManualClock
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.given import GCLOUD_TOKEN, OAUTH_TOKEN, Variable
 from google_cloud import TARGET, GoogleCloud

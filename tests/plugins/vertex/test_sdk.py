@@ -25,7 +25,7 @@ from freshkey.clock import SYSTEM
 from freshkey.errors import FreshkeyError, LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
 from freshkey.model.credential import ApiKey, Credential
 from freshkey.secret import Secret
-from freshkey.testing import ManualClock
+from freshkey_testing import ManualClock
 from freshkey_vertex import google_credentials
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.sdk import KeptCredentials

@@ -22,8 +22,8 @@ from freshkey.model.credential import ApiKey
 from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
 from freshkey.secret import Secret
-from freshkey.testing import ManualClock, ScriptedUser
-from freshkey.testing.browser import follow
+from freshkey_testing import ManualClock, ScriptedUser
+from freshkey_testing.browser import follow
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.signin import renew, revoke, sign_in
 from google_cloud import CLIENT_ID, CLIENT_SECRET, TARGET, GoogleCloud
@@ -227,7 +227,7 @@ def test_a_browser_signs_in_from_the_command_line_and_no_child_gets_what_renews_
     configure(client_id=CLIENT_ID, client_secret=CLIENT_SECRET)
     browser = tmp_path / "browser"
     browser.write_text(
-        f"#!{sys.executable}\nimport sys\nfrom freshkey.testing.browser import follow\nfollow(sys.argv[1])\n"
+        f"#!{sys.executable}\nimport sys\nfrom freshkey_testing.browser import follow\nfollow(sys.argv[1])\n"
     )
     browser.chmod(0o700)
     monkeypatch.setenv("BROWSER", str(browser))

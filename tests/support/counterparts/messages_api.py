@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 from attrs import field, frozen
 
-from freshkey.testing import AuthorizationServer
+from freshkey_testing import AuthorizationServer
 
 
 ANSWER: Final = "Good morning from loopback"

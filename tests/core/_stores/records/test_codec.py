@@ -18,7 +18,7 @@ from freshkey.errors import LoginRequired, PluginBroken, RecordUnreadable
 from freshkey.model.credential import ApiKey, Credential, OAuthToken
 from freshkey.model.identity import Identity
 from freshkey.secret import Secret
-from freshkey.testing import ManualClock
+from freshkey_testing import ManualClock
 
 
 @frozen(kw_only=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from freshkey.model.profile import Profile
-from freshkey.testing import ManualClock
 from freshkey_bedrock.settings import BedrockSettings
+from freshkey_testing import ManualClock
 from sso_double import SsoDouble
 
 

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from botocore.session import Session
 
 from freshkey.oauth.protocol import DEVICE_GRANT
-from freshkey.testing.browser import follow
+from freshkey_testing.browser import follow
 from sso_double import ACCOUNT, ROLE, START_URL, SsoDouble
 
 

@@ -12,10 +12,10 @@ from bedrock_at_our_time import AtOurTime
 from freshkey import Configuration, Keeper
 from freshkey.errors import LoginRequired, TransientError
 from freshkey.model.credential import Credential
-from freshkey.testing import ManualClock, ScriptedUser
-from freshkey.testing.browser import approve_device, follow
-from freshkey.testing.leaks import assert_no_secret, secrets_of
 from freshkey_bedrock.sso_credential import SsoCredential
+from freshkey_testing import ManualClock, ScriptedUser
+from freshkey_testing.browser import approve_device, follow
+from freshkey_testing.leaks import assert_no_secret, secrets_of
 from patience import Patience
 from rotating import in_threads, until
 from sso_double import SsoDouble

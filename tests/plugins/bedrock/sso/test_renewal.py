@@ -10,11 +10,11 @@ import pytest
 from freshkey.errors import LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
 from freshkey.model.interaction import LoggingReporter
 from freshkey.model.profile import Profile
-from freshkey.testing import ManualClock, ScriptedUser
-from freshkey.testing.browser import follow
 from freshkey_bedrock.renewal import renew, revoke
 from freshkey_bedrock.sso import sign_in
 from freshkey_bedrock.sso_credential import SsoCredential
+from freshkey_testing import ManualClock, ScriptedUser
+from freshkey_testing.browser import follow
 from sso_double import SsoDouble
 
 

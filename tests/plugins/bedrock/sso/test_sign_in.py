@@ -15,11 +15,11 @@ from freshkey.errors import (
 )
 from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
-from freshkey.testing import ManualClock, ScriptedUser
-from freshkey.testing.browser import approve_device, copy_address, follow
-from freshkey.testing.leaks import assert_no_secret, secrets_of
 from freshkey_bedrock.sso import sign_in
 from freshkey_bedrock.sso_credential import SsoCredential
+from freshkey_testing import ManualClock, ScriptedUser
+from freshkey_testing.browser import approve_device, copy_address, follow
+from freshkey_testing.leaks import assert_no_secret, secrets_of
 from patience import Patience
 from sso_double import ACCOUNT, ROLE, START_URL, SsoDouble, fields_of
 

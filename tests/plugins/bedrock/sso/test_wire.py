@@ -15,13 +15,13 @@ from freshkey._http.messages import Request, Response
 from freshkey.errors import FreshkeyError, LoginRequired
 from freshkey.oauth.answers import read_token
 from freshkey.secret import Secret
-from freshkey.testing import ManualClock, ScriptedUser
-from freshkey.testing.browser import follow
-from freshkey.testing.leaks import assert_no_secret
 from freshkey_bedrock import sso_oidc, sso_portal
 from freshkey_bedrock.sso_oidc import Place
 from freshkey_bedrock.sso_session import Registration, SsoSession
 from freshkey_bedrock.sso_wire import encode, translated
+from freshkey_testing import ManualClock, ScriptedUser
+from freshkey_testing.browser import follow
+from freshkey_testing.leaks import assert_no_secret
 from sso_double import START_URL, SsoDouble, fields_of
 
 

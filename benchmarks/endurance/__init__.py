@@ -1,0 +1,1 @@
+"""Endurance and latency: they look inside, and need a provider."""

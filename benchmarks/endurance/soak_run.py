@@ -1,0 +1,223 @@
+"""Conducts an endurance run: a server, a sign-in, processes that use it, kills, and the reckoning at the end."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import frozen
+
+from benchmarks.endurance.soak_figures import Figures, Loss, Plan, Seen
+from benchmarks.endurance.soak_worker import LAST, NOTE
+from freshkey import Configuration, Keeper, expiry
+from freshkey_testing.browser import follow
+from freshkey_testing.server import AuthorizationServer, Policy
+from freshkey_testing.user import ScriptedUser
+
+
+PROVIDER: Final = "claude_oauth"
+
+SPENDING: Final = (3, 4, 5, 6)
+"""Last points of a process that, killed there, may take an answer of the server with it: intent to last item."""
+
+ROUND: Final = 0.05
+"""Seconds between two looks at the processes."""
+
+ROUNDING: Final = 0.02
+"""Seconds by which the server's clock reading of a grant may precede what the client makes of it."""
+
+
+SLOW_SERVER: Final = 5.0
+"""Seconds after which a request of a process that has died is answered at the latest, on a busy machine."""
+
+
+@frozen
+class _Death:
+    """A process that was killed while a renewal was under way.
+
+    Attributes:
+        intended: When it had written its intent, in seconds since 1970.
+        found: When it was found dead.
+    """
+
+    intended: float
+    found: float
+
+
+class _Member:
+    """One worker process, as its parent sees it."""
+
+    def __init__(self, orders: dict[str, Any], note: Path) -> None:
+        note.write_bytes(bytes(struct.calcsize(NOTE)))
+        self._note = note
+        command = [sys.executable, "-m", "benchmarks.endurance.soak_worker", json.dumps({**orders, "note": str(note)})]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603  ours
+        self.seen = Seen()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        for line in self.process.stdout or ():
+            if line.endswith("\n"):
+                self.seen = Seen(**json.loads(line))
+
+    def death(self) -> _Death | None:
+        """Return how it died, if a refresh token was being spent by then."""
+        point, intended = struct.unpack(NOTE, self._note.read_bytes())
+        return _Death(intended, time.time()) if point in SPENDING else None
+
+    def end(self) -> None:
+        """Let it finish and report."""
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        self.process.wait(60)
+        self._reader.join(10)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+
+class Soak:
+    """One run.
+
+    Args:
+        plan: What to do.
+        folder: A new directory for state and notes.
+    """
+
+    def __init__(self, plan: Plan, folder: Path) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._shared = folder / "shared"
+        self._shared.write_bytes(bytes(struct.calcsize(LAST)))
+        self._figures = Figures()
+        self._members: list[_Member] = []
+        self._deaths: list[_Death] = []
+        self._orders: dict[str, Any] = {}
+        self._sign_ins = 0
+        self._began = 0
+
+    def run(self) -> Figures:
+        """Do it and return the figures."""
+        plan = self._plan
+        policy = Policy(lifetime=plan.lifetime, grace=plan.grace, access_dies_on_renewal=plan.access_dies)
+        began = time.monotonic()
+        with AuthorizationServer(policy) as server:
+            settings = {**server.settings(), "provider": PROVIDER, "store": plan.store, "source": "oauth"}
+            configuration = Configuration.of({"soak": settings}, state_dir=self._folder / "state")
+            # Whoever only looks holds nothing, so that the workers make every renewal.
+            with Keeper(configuration=configuration) as onlooker:
+                self._sign_in(configuration)
+                try:
+                    self._orders = self._orders_for(server, settings)
+                    self._endure(server, onlooker)
+                    # The renewal under way at the end is still to be kept before it is counted.
+                    self._dismiss()
+                    self._look_after(server, onlooker)
+                    self._figures.expiries = onlooker.status("soak").generation - self._sign_ins
+                    self._update_deadlines(server)
+                finally:
+                    self._dismiss()
+                    onlooker.logout("soak")
+        self._figures.seconds = round(time.monotonic() - began, 1)
+        return self._figures
+
+    def _orders_for(self, server: AuthorizationServer, settings: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "settings": settings,
+            "state_dir": str(self._folder / "state"),
+            "resource": server.urls.resource,
+            "threads": self._plan.threads,
+            "pace": self._plan.pace,
+            "aim": self._plan.aim,
+            "shared": str(self._shared),
+        }
+
+    def _endure(self, server: AuthorizationServer, onlooker: Keeper) -> None:
+        self._members = [self._start() for _ in range(self._plan.processes)]
+        while server.count("grant.refresh_token") < self._plan.expiries:
+            time.sleep(ROUND)
+            if random.random() < self._plan.kill * ROUND:  # noqa: S311  no secret
+                random.choice(self._members).process.kill()  # noqa: S311  no secret
+            self._replace()
+            self._look_after(server, onlooker)
+
+    def _start(self) -> _Member:
+        self._began += 1
+        return _Member(self._orders, self._folder / f"note-{self._began}")
+
+    def _sign_in(self, configuration: Configuration) -> None:
+        with Keeper(configuration=configuration) as keeper, ScriptedUser(browser=follow) as user:
+            keeper.login("soak", interaction=user)
+        self._sign_ins += 1
+
+    def _replace(self) -> None:
+        for index, member in enumerate(self._members):
+            if member.process.poll() is not None:
+                self._settle(member)
+                self._members[index] = self._start()
+
+    def _dismiss(self) -> None:
+        members, self._members = self._members, []
+        for member in members:
+            self._settle(member)
+
+    def _settle(self, member: _Member) -> None:
+        """Let a process end, if it did not end by itself, and note how it did and what it saw."""
+        member.end()
+        seen, code = member.seen, member.process.returncode
+        if code == -signal.SIGKILL:
+            self._note_death(member)
+        elif code:
+            seen.errors[f"exit code {code}"] = 1
+        self._figures.seen.add(seen)
+
+    def _note_death(self, member: _Member) -> None:
+        self._figures.killed += 1
+        death = member.death()
+        if death is not None:
+            self._figures.killed_spending += 1
+            self._deaths.append(death)
+
+    def _look_after(self, server: AuthorizationServer, onlooker: Keeper) -> None:
+        """Sign in again where a sign-in was lost, and note why."""
+        reason = onlooker.status("soak").sign_in_needed
+        if reason is not None:
+            # Whoever died before another process found the loss is dead by now.
+            self._replace()
+            self._figures.lost.append(Loss(reason, self._explained(server)))
+            self._sign_in(onlooker.configuration)
+
+    def _explained(self, server: AuthorizationServer) -> bool:
+        """Tell whether a process died between the server's last answer to this sign-in and the commit of it."""
+        answers = [entry.time for entry in server.log if entry.kind == "grant.refresh_token"]
+        mine = [entry for entry in server.log if entry.grant == self._sign_ins]
+        last = max((entry.time for entry in mine if entry.kind == "grant.refresh_token"), default=None)
+        if last is None:
+            return False
+        return any(
+            death.intended <= last <= death.found + SLOW_SERVER
+            and not any(death.intended <= answer < last for answer in answers)
+            for death in self._deaths
+        )
+
+    def _update_deadlines(self, server: AuthorizationServer) -> None:
+        figures, announced = self._figures, float(server.policy.expires_in)
+        figures.refresh_grants = server.count("grant.refresh_token")
+        figures.graced = server.count("refresh_token.graced")
+        figures.revoked_grants = server.count("refresh_token.reused")
+        # A renewal is due once lead and the longest jitter remain.
+        soonest = announced - expiry.effective_lead(announced, None) - expiry.jitter(announced, 1.0) - ROUNDING
+        grants = [entry for entry in server.log if entry.kind.startswith("grant.") and entry.kind != "grant.revoked"]
+        figures.early = sum(
+            newer.kind == "grant.refresh_token" and newer.time - older.time < soonest
+            for older, newer in pairwise(grants)
+        )

@@ -1,0 +1,215 @@
+"""One process of the endurance run: threads that use a profile as an application does, and say how that went.
+
+Reads its orders as JSON from its argument, ends when its standard input closes, and prints what it has seen so far as
+one JSON line, twice a second, so that a killed process has told nearly everything.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import mmap
+import os
+import random
+import signal
+import struct
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from attrs import asdict
+
+from benchmarks.endurance.soak_figures import Seen
+from freshkey import Configuration, Credential, FreshkeyError, Keeper, LoginRequired, _failpoints, expiry
+from freshkey.clock import SYSTEM
+from freshkey.events import Event, SignInNeeded
+
+
+REPORT_SECONDS: Final = 0.5
+
+NEARLY_OVER: Final = 0.5
+"""Seconds that a refused credential had left at the most if it may have run out on its way through a busy machine."""
+
+PUBLISHED_SECONDS: Final = 1.0
+"""Seconds until a renewal has reached every process at the latest."""
+
+NOTE: Final = "=Bd"
+"""What a process keeps in a file for its parent: the last point passed, and when an intent was last written."""
+
+LAST: Final = "=d"
+"""What all processes keep in one file: when the last one was killed on purpose."""
+
+SPARED_SECONDS: Final = 1.0
+"""Seconds after a death on purpose in which there is no other; repeating the request takes less."""
+
+
+class Worker:
+    """Uses the profile on several threads.
+
+    Args:
+        orders: Settings of the profile, state directory, resource, threads, pace, and where to note the point reached.
+    """
+
+    def __init__(self, orders: dict[str, Any]) -> None:
+        configuration = Configuration.of({"soak": orders["settings"]}, state_dir=Path(orders["state_dir"]))
+        self._keeper = Keeper(configuration=configuration)
+        self._resource = urlsplit(orders["resource"])
+        self._pace = float(orders["pace"])
+        self._threads = int(orders["threads"])
+        self._over = threading.Event()
+        self._mutex = threading.Lock()
+        self._seen = Seen()
+        self._newest = 0.0
+        self._told: set[str] = set()
+        self._keeper.subscribe(self._hear)
+
+    def run(self) -> None:
+        """Work until standard input closes."""
+        threads = [threading.Thread(target=self._use) for _ in range(self._threads)]
+        reporter = threading.Thread(target=self._report)
+        for thread in (*threads, reporter):
+            thread.start()
+        sys.stdin.read()
+        self._over.set()
+        for thread in (*threads, reporter):
+            thread.join()
+        self._keeper.close()
+
+    def _use(self) -> None:
+        connection = http.client.HTTPConnection(self._resource.hostname or "", self._resource.port, timeout=30)
+        while not self._over.wait(self._pace * random.uniform(0.5, 1.5)):  # noqa: S311  no secret
+            try:
+                self._request(connection)
+            except LoginRequired:
+                # The parent sees it too, counts it, and signs in again.
+                self._over.wait(0.2)
+            except (FreshkeyError, OSError, http.client.HTTPException) as error:
+                connection.close()
+                name = type(error).__name__
+                with self._mutex:
+                    self._seen.errors[name] = self._seen.errors.get(name, 0) + 1
+        connection.close()
+
+    def _request(self, connection: http.client.HTTPConnection) -> None:
+        """Do what every client should: after a 401, name the credential that was refused, and send again once."""
+        began, newest = SYSTEM.elapsed(), self._newest
+        credential = self._get()
+        if self._status(connection, credential) != http.HTTPStatus.UNAUTHORIZED:
+            return
+        left = expiry.seconds_left(credential.obtained, credential.lifetime, SYSTEM.now())
+        with self._mutex:
+            self._seen.refused += 1
+            self._seen.refused_early += left > NEARLY_OVER
+            self._seen.refused_late += credential.obtained.elapsed < newest
+        asked = SYSTEM.elapsed()
+        newer = self._keeper.get("soak", refused=credential)
+        took = SYSTEM.elapsed() - began
+        again = self._status(connection, newer) == http.HTTPStatus.UNAUTHORIZED and self._was_behind(newer, asked)
+        with self._mutex:
+            self._seen.longest_refused = max(self._seen.longest_refused, took)
+            self._seen.longest_behind = max(self._seen.longest_behind, began - newer.obtained.elapsed)
+            self._seen.refused_again += again
+
+    def _was_behind(self, refused: Credential, asked: float) -> bool:
+        """Tell whether a credential was refused that had long been replaced when it was asked for, or never was.
+
+        On a busy machine the next renewal may come while a request is on its way.
+        """
+        try:
+            newest = self._keeper.get("soak", refused=refused)
+        except FreshkeyError:
+            return True  # nothing has come; if the sign-in is lost, the next request says so
+        return newest.obtained.elapsed < asked - PUBLISHED_SECONDS or newest.authorises_like(refused)
+
+    def _get(self) -> Credential:
+        held = self._keeper._held.get("soak")  # noqa: SLF001  only inside shows whether a caller had to wait
+        valid = held is not None and SYSTEM.elapsed() < held.expires_at - 0.05
+        began = time.monotonic()
+        credential = self._keeper.get("soak")
+        waited = time.monotonic() - began
+        expired = credential.expired()
+        with self._mutex:
+            self._newest = max(self._newest, credential.obtained.elapsed)
+            self._seen.gets += 1
+            self._seen.expired += expired
+            self._seen.longest = max(self._seen.longest, waited)
+            if valid:
+                self._seen.longest_valid = max(self._seen.longest_valid, waited)
+        return credential
+
+    def _hear(self, event: Event) -> None:
+        """Count what this process is told more than once."""
+        if isinstance(event, SignInNeeded):
+            with self._mutex:
+                self._seen.told_again += event.reason in self._told
+                self._told.add(event.reason)
+
+    def _status(self, connection: http.client.HTTPConnection, credential: Credential) -> int:
+        token = credential.token.reveal() if credential.token else ""
+        connection.request("GET", self._resource.path, headers={"Authorization": f"Bearer {token}"})
+        response = connection.getresponse()
+        response.read()
+        return response.status
+
+    def _report(self) -> None:
+        while True:
+            over = self._over.wait(REPORT_SECONDS)
+            with self._mutex:
+                line = json.dumps(asdict(self._seen))
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+            if over:
+                return
+
+
+class Doom:
+    """Keeps the last point passed where the parent finds it after a kill, and kills some renewals on purpose.
+
+    Deaths on purpose strike between the sending of a refresh token and the commit of what it brought, before or after
+    the answer is read. The process that then repeats the request is spared: a token is sent three times at the most.
+
+    Args:
+        note: A file of this process, as large as `NOTE`.
+        shared: A file of all processes, as large as `LAST`, for the time of the last death on purpose.
+        aim: Probability of a renewal to be killed.
+    """
+
+    def __init__(self, note: str, shared: str, aim: float) -> None:
+        self._note, self._shared, self._aim = _mapped(note), _mapped(shared), aim
+        self._intended = 0.0
+        self._at = ""
+
+    def __call__(self, point: str) -> None:
+        """Pass a point."""
+        if point == "intent_written":
+            self._intended = time.time()
+            self._at = self._choose()
+        struct.pack_into(NOTE, self._note, 0, _failpoints.POINTS.index(point) + 1, self._intended)
+        if point == self._at:
+            struct.pack_into(LAST, self._shared, 0, time.time())
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def _choose(self) -> str:
+        (last,) = struct.unpack_from(LAST, self._shared)
+        if random.random() >= self._aim or time.time() < last + SPARED_SECONDS:  # noqa: S311  no secret
+            return ""
+        return random.choice(("request_sent", "after_refresh"))  # noqa: S311  no secret
+
+
+def _mapped(path: str) -> mmap.mmap:
+    with open(path, "r+b") as file:  # noqa: PTH123  mapped, not read
+        return mmap.mmap(file.fileno(), 0)
+
+
+def main() -> None:
+    """Run as one process of `benchmarks.endurance.soak`."""
+    orders = json.loads(sys.argv[1])
+    _failpoints.at = Doom(orders["note"], orders["shared"], orders["aim"])
+    Worker(orders).run()
+
+
+if __name__ == "__main__":
+    main()

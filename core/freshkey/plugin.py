@@ -1,0 +1,143 @@
+"""What an author of providers, stores or observers imports, beside `freshkey.oauth` and `freshkey.errors`.
+
+The contract itself, with what each hook is given and may raise, is `freshkey.hooks`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Final
+
+
+if TYPE_CHECKING:
+    from freshkey._commands.command import Command, run_command
+    from freshkey._commands.external_login import run_login_command
+    from freshkey._commands.helper import (
+        HELPER_TIMEOUT,
+        MAX_LINE,
+        helper_environment,
+        read_helper_json,
+        read_helper_line,
+        run_helper,
+    )
+    from freshkey._files.private import NO_FOLLOW, file_name, private_dir, read_private, remove_private, write_private
+    from freshkey._http.client import DEADLINE, send
+    from freshkey._http.messages import Request, Response, Send, form, json_body, retry_after
+    from freshkey._http.url import checked_url
+    from freshkey._interprocess.lock import ProfileLock
+    from freshkey._json import parse_json_object
+    from freshkey._secret_input.env_var import environment_secret
+    from freshkey._secret_input.file_descriptor import descriptor_is_there, descriptor_secret
+    from freshkey._stores.options import store_options, wrong_option
+    from freshkey.clock import SYSTEM, Clock, Moment
+    from freshkey.hooks import hookimpl
+    from freshkey.model.credential import ApiKey, Credential, CredentialSource, OAuthToken
+    from freshkey.model.description import Description, Inspection, Validity
+    from freshkey.model.identity import Identity
+    from freshkey.model.interaction import Interaction, LoggingReporter, NonInteractive, Reporter, is_attended
+    from freshkey.model.profile import Profile
+    from freshkey.model.source import Detected, Source
+    from freshkey.model.storage import CredentialStore, Intent, Record, Snapshot
+    from freshkey.secret import Secret
+
+CONTRACT: Final = 1
+"""The version of the contract between freshkey and its plugins."""
+
+_HOMES: Final = {
+    "_commands.command": "Command run_command",
+    "_commands.external_login": "run_login_command",
+    "_commands.helper": "HELPER_TIMEOUT MAX_LINE helper_environment read_helper_json read_helper_line run_helper",
+    "_files.private": "NO_FOLLOW file_name private_dir read_private remove_private write_private",
+    "_http.client": "DEADLINE send",
+    "_http.messages": "Request Response Send form json_body retry_after",
+    "_http.url": "checked_url",
+    "_interprocess.lock": "ProfileLock",
+    "_json": "parse_json_object",
+    "_secret_input.env_var": "environment_secret",
+    "_secret_input.file_descriptor": "descriptor_is_there descriptor_secret",
+    "_stores.options": "store_options wrong_option",
+    "clock": "Clock Moment SYSTEM",
+    "hooks": "hookimpl",
+    "model.credential": "ApiKey Credential CredentialSource OAuthToken",
+    "model.description": "Description Inspection Validity",
+    "model.identity": "Identity",
+    "model.interaction": "Interaction LoggingReporter NonInteractive Reporter is_attended",
+    "model.profile": "Profile",
+    "model.source": "Detected Source",
+    "model.storage": "CredentialStore Intent Record Snapshot",
+    "secret": "Secret",
+}
+_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+__all__ = [
+    "DEADLINE",
+    "HELPER_TIMEOUT",
+    "MAX_LINE",
+    "NO_FOLLOW",
+    "SYSTEM",
+    "ApiKey",
+    "Clock",
+    "Command",
+    "Credential",
+    "CredentialSource",
+    "CredentialStore",
+    "Description",
+    "Detected",
+    "Identity",
+    "Inspection",
+    "Intent",
+    "Interaction",
+    "LoggingReporter",
+    "Moment",
+    "NonInteractive",
+    "OAuthToken",
+    "Profile",
+    "ProfileLock",
+    "Record",
+    "Reporter",
+    "Request",
+    "Response",
+    "Secret",
+    "Send",
+    "Snapshot",
+    "Source",
+    "Validity",
+    "checked_url",
+    "descriptor_is_there",
+    "descriptor_secret",
+    "environment_secret",
+    "file_name",
+    "form",
+    "helper_environment",
+    "hookimpl",
+    "is_attended",
+    "json_body",
+    "parse_json_object",
+    "private_dir",
+    "read_helper_json",
+    "read_helper_line",
+    "read_private",
+    "remove_private",
+    "retry_after",
+    "run_command",
+    "run_helper",
+    "run_login_command",
+    "send",
+    "store_options",
+    "write_private",
+    "wrong_option",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its module and keep it here."""
+    if name not in _HOME_OF:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    value: object = getattr(importlib.import_module(f"freshkey.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

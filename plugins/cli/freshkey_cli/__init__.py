@@ -1,0 +1,126 @@
+"""The command line: parse, call, print. Results go to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from freshkey.errors import FreshkeyError
+from freshkey_cli import exits, process
+from freshkey_cli.output import Output, UnwritableError
+from freshkey_cli.parser import UsageError, own_words, parse
+
+
+if TYPE_CHECKING:
+    from freshkey_cli.context import Context, KeeperFactory
+
+_HOMES: Mapping[str, str] = {
+    "login": "signing",
+    "logout": "signing",
+    "refresh": "signing",
+    "status": "showing",
+    "whoami": "showing",
+    "explain": "showing",
+    "providers": "showing",
+    "trust": "trusting",
+    "token": "giving",
+    "export": "giving",
+    "exec": "running",
+    "demo": "demo",
+}
+"""The module that holds each command, as a function of the command's name."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line in a process of its own and return the exit code.
+
+    The process is made unreadable for others, and signals let a renewal in flight finish.
+    """
+    process.own_environment()
+    process.harden()
+    process.whole_streams()
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    with process.orderly_signals(_restore_terminal):
+        return run(argv)
+
+
+def run(
+    argv: Sequence[str] | None = None,
+    *,
+    keeper_factory: KeeperFactory | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> int:
+    """Run one command and return its exit code.
+
+    Args:
+        argv: Arguments; those of the process by default.
+        keeper_factory: What makes the keeper; `freshkey.keeper.Keeper` by default.
+        environ: Where configuration and desktop are looked up.
+    """
+    words = sys.argv[1:] if argv is None else list(argv)
+    out = Output(as_json="--json" in own_words(words))
+    try:
+        return _run(words, out, keeper_factory, environ)
+    except FreshkeyError as error:
+        out.error(error)
+        return exits.code_of(error)
+    except process.Stopped:
+        raise
+    except KeyboardInterrupt:
+        out.instruct("freshkey: interrupted")
+        return exits.INTERRUPTED
+    except BrokenPipeError:  # whoever read our output is gone
+        _drop_the_rest()
+        return exits.BROKEN_PIPE
+    except UnwritableError as error:
+        _drop_the_rest()
+        out.instruct(f"freshkey: the result could not be written: {error}")
+        return exits.UNWRITABLE
+    finally:
+        _restore_terminal()
+
+
+def _run(words: Sequence[str], out: Output, keeper_factory: KeeperFactory | None, environ: Mapping[str, str]) -> int:
+    try:
+        arguments = parse(words)
+    except UsageError as error:
+        out.usage_error(str(error), error.usage)
+        return exits.USAGE
+    except SystemExit as printed:
+        return int(printed.code or exits.OK)
+    from freshkey import Configuration
+    from freshkey_cli.context import Context
+
+    configuration = Configuration.load(
+        environ,
+        store=getattr(arguments, "store", None),
+        bare=getattr(arguments, "bare", False),
+        overrides=dict(getattr(arguments, "overrides", [])),
+    )
+    return _command(arguments.command)(
+        Context(
+            arguments=arguments, out=out, configuration=configuration, environ=environ, keeper_factory=keeper_factory
+        )
+    )
+
+
+def _command(name: str) -> Callable[[Context], int]:
+    from importlib import import_module
+
+    command: Callable[[Context], int] = getattr(import_module(f"freshkey_cli.{_HOMES[name]}"), name)
+    return command
+
+
+def _drop_the_rest() -> None:
+    """Let go of what was not written: the interpreter would fail once more when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _restore_terminal() -> None:
+    """Undo what reading a pasted code did to the terminal, if that was loaded at all."""
+    paste = sys.modules.get("freshkey_cli.hidden_input")
+    if paste is not None:
+        paste.restore()

@@ -1,0 +1,43 @@
+"""The command ``exec``: another program gets the credential in its environment, and this process's place."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Final
+
+from freshkey_cli import exec_process, render
+from freshkey_cli.giving import child_variables
+
+
+if TYPE_CHECKING:
+    from freshkey import Credential
+    from freshkey_cli.context import Context
+
+SOON: Final = 3600.0
+"""Seconds before its end from which on a person is told when a credential ends; the program cannot renew it."""
+
+
+def exec(context: Context) -> int:  # noqa: A001  the name of the command
+    """Run a program that finds the credential where its own client libraries look for one."""
+    name, kept = context.profile(), context.arguments.keep_fd
+    exec_process.check_descriptors(kept)
+    with context.keeper() as keeper:
+        credential = keeper.get(name, min_ttl=context.arguments.min_ttl)
+        family = keeper.describe(name).variables
+    environ = _environment(context.environ, family, child_variables(name, credential))
+    exec_process.wait_for_renewals()
+    _tell_of_its_end(context, name, credential)
+    return exec_process.replace(context.arguments.words, environ, kept)
+
+
+def _environment(inherited: Mapping[str, str], family: Collection[str], own: Mapping[str, str]) -> dict[str, str]:
+    """Return what was inherited, with the profile's credential in place of all others of its family."""
+    return {name: value for name, value in inherited.items() if name not in family} | dict(own)
+
+
+def _tell_of_its_end(context: Context, name: str, credential: Credential) -> None:
+    left = render.seconds_left(credential)
+    if left is not None and left < SOON:
+        told = f"{name}: the credential ends in {render.span(left)}, and the command cannot renew it"
+        is_old = credential.lifetime is not None and credential.lifetime > SOON
+        context.out.say(f"{told}; --min-ttl asks for a fresh one" if is_old else told)

@@ -1,0 +1,48 @@
+"""What tests of applications and plugins need: a clock moved by hand, a scripted person, a small server, contract kits.
+
+Names load on first use: the clock, the person and the server need nothing but freshkey, the contract kits need pytest
+(``pip install 'freshkey[testing]'``).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Final
+
+
+if TYPE_CHECKING:
+    from freshkey_testing.clock import ManualClock as ManualClock
+    from freshkey_testing.leaks import assert_no_secret as assert_no_secret
+    from freshkey_testing.leaks import secrets_of as secrets_of
+    from freshkey_testing.provider_contract import ProviderContract as ProviderContract
+    from freshkey_testing.server import Account as Account
+    from freshkey_testing.server import AuthorizationServer as AuthorizationServer
+    from freshkey_testing.server import Policy as Policy
+    from freshkey_testing.server import Rotation as Rotation
+    from freshkey_testing.store_contract import StoreContract as StoreContract
+    from freshkey_testing.user import ScriptedUser as ScriptedUser
+    from freshkey_testing.user import UnexpectedQuestion as UnexpectedQuestion
+
+_HOMES: Final = {
+    "Account": "freshkey_testing.server",
+    "AuthorizationServer": "freshkey_testing.server",
+    "ManualClock": "freshkey_testing.clock",
+    "Policy": "freshkey_testing.server",
+    "ProviderContract": "freshkey_testing.provider_contract",
+    "Rotation": "freshkey_testing.server",
+    "ScriptedUser": "freshkey_testing.user",
+    "StoreContract": "freshkey_testing.store_contract",
+    "UnexpectedQuestion": "freshkey_testing.user",
+    "assert_no_secret": "freshkey_testing.leaks",
+    "secrets_of": "freshkey_testing.leaks",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

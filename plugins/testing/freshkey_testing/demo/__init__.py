@@ -1,0 +1,95 @@
+"""``freshkey demo``: a credential being obtained, kept, renewed, shared and ended, on this machine alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from attrs import define
+
+from freshkey_cli import exits
+from freshkey_cli.output import clean
+from freshkey_testing.demo.acts import dead_token_answer, second_process, watch_renewals
+from freshkey_testing.demo.stage import LIFETIME, PROFILE, Stage, raise_stage, require_provider
+from freshkey_testing.demo.view import View, ending
+
+
+if TYPE_CHECKING:
+    from freshkey import Keeper
+    from freshkey_cli.context import Context
+
+RENEWALS: Final = 3
+"""How many renewals the demonstration waits for; each comes from the keeper's timer."""
+
+
+@define
+class Summary:
+    """What the demonstration showed; the result for programs."""
+
+    store: str
+    signed_in_as: str = ""
+    renewals: int = 0
+    second_process_same_token: bool = False
+    revoked: bool | None = None
+    old_refresh_token: str = ""
+
+    def line(self) -> str:
+        """Return all of it in one line."""
+        same = "same token" if self.second_process_same_token else "another token"
+        revoked = "revoked" if self.revoked else "not revoked"
+        return (
+            f"store: {self.store} | renewals: {self.renewals} | second process: {same}"
+            f" | sign-out: {revoked} | old refresh token: {self.old_refresh_token}"
+        )
+
+
+def demo(context: Context) -> int:
+    """Run it; whatever was made is removed again, also when it is interrupted."""
+    import attrs
+
+    require_provider()
+    view = View(context.out)
+    with raise_stage(view) as stage:
+        summary = _play(view, stage)
+    view.say("Everything the demonstration made has been removed.")
+    context.out.result(attrs.asdict(summary), [summary.line()])
+    return exits.OK
+
+
+def _play(view: View, stage: Stage) -> Summary:
+    summary = Summary(store=stage.store_name)
+    with stage.keeper() as keeper:
+        _sign_in(view, keeper, summary)
+        view.say(f"It lives {LIFETIME} seconds. Watch the keeper's timer renew it, well before each end:")
+        summary.renewals = watch_renewals(view, keeper, RENEWALS)
+        _share(view, stage, keeper, summary)
+        _sign_out(view, stage, keeper, summary)
+    return summary
+
+
+def _sign_in(view: View, keeper: Keeper, summary: Summary) -> None:
+    from freshkey_testing.browser import follow
+    from freshkey_testing.user import ScriptedUser
+
+    view.say("Signing in: a script plays the browser and follows the redirect to a listener on loopback …")
+    with ScriptedUser(browser=follow) as user:
+        credential = keeper.login(PROFILE, interaction=user)
+    summary.signed_in_as = credential.identity.label or "somebody"
+    view.say(f"Signed in as {clean(summary.signed_in_as)}; token {ending(credential.token)}")
+
+
+def _share(view: View, stage: Stage, keeper: Keeper, summary: Summary) -> None:
+    view.say("A second process asks for the token; it finds it in the store and does not sign in …")
+    other = second_process(stage)
+    current = keeper.get(PROFILE).token
+    summary.second_process_same_token = other == current
+    view.say(f"It got {ending(other)}; same token: {'yes' if summary.second_process_same_token else 'no'}")
+
+
+def _sign_out(view: View, stage: Stage, keeper: Keeper, summary: Summary) -> None:
+    refresh_token = keeper.get(PROFILE).renewal_secret
+    done = keeper.logout(PROFILE)
+    summary.revoked = done.revoked
+    view.say(f"Signed out: {clean(done.detail)}")
+    if refresh_token is not None:
+        summary.old_refresh_token = dead_token_answer(stage, refresh_token)
+        view.say(f"The old refresh token, tried once more: {summary.old_refresh_token}")

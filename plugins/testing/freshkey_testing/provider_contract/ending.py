@@ -1,0 +1,63 @@
+"""Checks of ``Description.revoke``, by which a sign-out ends a credential at the provider."""
+
+from __future__ import annotations
+
+import pytest
+
+from freshkey import Credential, Description, Profile
+from freshkey._plugins.hook_caller import HookCaller
+from freshkey.errors import LoginRequired, PluginBroken, TransientError
+from freshkey_testing.guard import offline, read_only
+from freshkey_testing.leaks import assert_no_secret, secrets_of
+from freshkey_testing.provider_contract.kit import ProviderKit
+from freshkey_testing.provider_contract.probes import caught, outcome_name, shown
+
+
+class Ending(ProviderKit):
+    """``revoke``, of a provider that has it."""
+
+    def test_a_revocation_without_a_network_is_not_one(
+        self, hooks: HookCaller, profile: Profile, held: Credential, description: Description
+    ) -> None:
+        """Where the provider could not be reached the credential still works: raise `TransientError`.
+
+        Never return as if it had ended, which the sign-out would repeat to the person, and never ask for a sign-in:
+        nobody signs in to sign out. `freshkey.plugin.send` and `freshkey.oauth.OAuthClient.revoke` do this by
+        themselves.
+        """
+        _needs_revoke(description)
+        with offline() as attempts:
+            error = caught(lambda: hooks.revoke(description, profile, held))
+        assert_no_secret(shown(error), secrets_of(held), "the error of revoke")
+        assert not isinstance(error, PluginBroken), f"revoke broke its contract: {error}"
+        assert not isinstance(error, LoginRequired), f"revoke asks for a sign-in: {error}"
+        if attempts:
+            assert isinstance(error, TransientError), f"revoke without a network ended with {outcome_name(error)}"
+
+    def test_a_revocation_stores_nothing(
+        self, hooks: HookCaller, profile: Profile, held: Credential, description: Description
+    ) -> None:
+        """``revoke`` changes no file: the core deletes what is stored, also where the provider could not be asked."""
+        _needs_revoke(description)
+        with offline(), read_only() as attempts:
+            caught(lambda: hooks.revoke(description, profile, held))
+        assert not attempts, f"revoke tried to change files: {', '.join(attempts)}"
+
+    def test_what_has_ended_can_be_ended_again(
+        self, hooks: HookCaller, profile: Profile, revocable: Credential, description: Description
+    ) -> None:
+        """A second revocation is no error: to not know a token is to have ended it (RFC 7009, section 2.2).
+
+        A sign-out whose answer was lost is tried again.
+        """
+        _needs_revoke(description)
+        for time in ("first", "second"):
+            with read_only() as attempts:
+                error = caught(lambda: hooks.revoke(description, profile, revocable))
+            assert error is None, f"the {time} revocation ended with {outcome_name(error)}"
+            assert not attempts, f"the {time} revocation tried to change files: {', '.join(attempts)}"
+
+
+def _needs_revoke(description: Description) -> None:
+    if description.revoke is None:
+        pytest.skip("the provider cannot revoke")

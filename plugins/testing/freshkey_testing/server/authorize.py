@@ -1,0 +1,137 @@
+"""The authorization endpoint: consent, and the redirect that carries the code (RFC 6749, section 4.1; RFC 7636)."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode, urlsplit
+
+from attrs import frozen
+
+from freshkey_testing.server.wire import Answer, Asked, page
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from freshkey_testing.server.account import Account
+    from freshkey_testing.server.grants import Grants
+    from freshkey_testing.server.policy import Policy
+
+_LOOPBACK: Final = {"127.0.0.1", "::1", "localhost"}
+_CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+@frozen(kw_only=True)
+class Pending:
+    """An authorization code and what its exchange must repeat."""
+
+    client_id: str
+    redirect_uri: str
+    challenge: str
+    state: str | None
+    scopes: tuple[str, ...]
+    account: Account
+    end: float
+
+
+class AuthorizeEndpoint:
+    """Issues authorization codes.
+
+    Args:
+        policy: How to behave.
+        grants: What makes secrets and writes the log.
+        issuer: The server's issuer identifier.
+        client_id: The one client it knows.
+        paste_uri: The redirect address that shows the code for a person to copy.
+        account: Returns who approves.
+        now: Returns elapsed seconds.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        grants: Grants,
+        *,
+        issuer: str,
+        client_id: str,
+        paste_uri: str,
+        account: Callable[[], Account],
+        now: Callable[[], float],
+    ) -> None:
+        self._policy = policy
+        self._grants = grants
+        self._issuer = issuer
+        self._client_id = client_id
+        self._paste_uri = paste_uri
+        self._account = account
+        self._now = now
+        self.codes: dict[str, Pending] = {}
+
+    def answer(self, asked: Asked) -> Answer:
+        """Answer an authorization request; faults in client or redirect are never redirected (section 4.1.2.1)."""
+        names = [name for name, _ in asked.query]
+        query = dict(asked.query)
+        if len(names) != len(query):
+            return page("<h1>A parameter is given twice.</h1>", 400)
+        if query.get("client_id") != self._client_id or not self._registered(query.get("redirect_uri", "")):
+            return page("<h1>Unknown client, or its redirect address is not registered.</h1>", 400)
+        if fault := _fault(query):
+            return self._redirect(query, {"error": "invalid_request", "error_description": fault})
+        return self._decide(query, query.pop("decision", self._policy.consent))
+
+    def show_code(self, asked: Asked) -> Answer:
+        """Show ``code#state`` for a person to copy, as Claude's own page does."""
+        query = dict(asked.query)
+        shown = html.escape(f"{query.get('code', '')}#{query.get('state', '')}")
+        return page(f'<h1>Copy this code</h1><code id="code">{shown}</code>')
+
+    def _decide(self, query: dict[str, str], decision: str) -> Answer:
+        if decision == "page":
+            links = {
+                choice: html.escape(f"?{urlencode({**query, 'decision': choice})}") for choice in ("approve", "deny")
+            }
+            choices = " ".join(f'<a id="{choice}" href="{link}">{choice}</a>' for choice, link in links.items())
+            return page(f"<h1>Let {html.escape(self._client_id)} act for you?</h1>{choices}")
+        if decision != "approve":
+            self._grants.note("authorization.denied")
+            return self._redirect(query, {"error": "access_denied"})
+        self._grants.note("authorization.approved")
+        return self._redirect(query, {"code": self._new_code(query)})
+
+    def _new_code(self, query: dict[str, str]) -> str:
+        code = self._grants.make_secret("code")
+        self.codes[code] = Pending(
+            client_id=query["client_id"],
+            redirect_uri=query["redirect_uri"],
+            challenge=query["code_challenge"],
+            state=query.get("state"),
+            scopes=tuple(query.get("scope", "").split()),
+            account=self._account(),
+            end=self._now() + self._policy.code_lifetime,
+        )
+        return code
+
+    def _redirect(self, query: dict[str, str], fields: dict[str, str]) -> Answer:
+        if "state" in query:
+            fields["state"] = query["state"]
+        if self._policy.iss_in_callback:
+            fields["iss"] = self._issuer
+        address = query["redirect_uri"]
+        return Answer(status=302, headers={"Location": f"{address}{'&' if '?' in address else '?'}{urlencode(fields)}"})
+
+    def _registered(self, address: str) -> bool:
+        """Accept the paste page, and any port of loopback (RFC 8252, section 7.3)."""
+        parts = urlsplit(address)
+        return address == self._paste_uri or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+
+
+def _fault(query: dict[str, str]) -> str | None:
+    if query.get("response_type") != "code":
+        return "response_type must be code"
+    if query.get("code_challenge_method") != "S256":
+        return "PKCE with S256 is required"
+    if not _CHALLENGE.fullmatch(query.get("code_challenge", "")):
+        return "code_challenge is not a SHA-256 in base64url"
+    return None

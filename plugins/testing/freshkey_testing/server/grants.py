@@ -1,0 +1,182 @@
+"""The memory of the authorization server: sign-ins, and the codes and tokens that came of them."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Final
+
+from attrs import Factory, define, frozen
+
+from freshkey_testing.server.log import Entry, Log
+from freshkey_testing.server.policy import Policy, Rotation
+
+
+if TYPE_CHECKING:
+    from freshkey import Clock
+    from freshkey_testing.server.account import Account
+
+CANARY: Final = "canary7f3k"
+"""Every code and token starts with this, so that a search for it finds a leak."""
+
+
+class Refused(Exception):
+    """A token request that ends in an error response (RFC 6749, section 5.2).
+
+    Args:
+        error: The error code.
+        description: Text for a developer.
+        status: HTTP status.
+    """
+
+    def __init__(self, error: str, description: str, status: int = 400) -> None:
+        super().__init__(error)
+        self.error = error
+        self.description = description
+        self.status = status
+
+
+@frozen(kw_only=True)
+class Issued:
+    """The tokens of one answer; `refresh_token` is None where the answer names none."""
+
+    access_token: str
+    refresh_token: str | None
+    grant: Grant
+
+
+@define(kw_only=True, eq=False)
+class Grant:
+    """One sign-in, and everything it issued."""
+
+    number: int
+    account: Account
+    scopes: tuple[str, ...]
+    began: float
+    access: dict[str, float] = Factory(dict)
+    refresh: str | None = None
+    spent: dict[str, tuple[float, Issued]] = Factory(dict)
+    revoked: bool = False
+
+
+class Grants:
+    """Issues, renews and ends; its caller holds the server's lock.
+
+    Args:
+        policy: How to behave; read at each call.
+        clock: What decides when something has expired.
+        log: Where to write down what was done.
+    """
+
+    def __init__(self, policy: Policy, clock: Clock, log: Log) -> None:
+        self._policy = policy
+        self._clock = clock
+        self._log = log
+        self._grants: list[Grant] = []
+        self._begun = 0
+        self.secrets: set[str] = set()
+        self.trusted: set[str] = set()
+
+    def note(self, kind: str, grant: Grant | None = None, detail: str = "") -> None:
+        """Write down what was done."""
+        number = None if grant is None else grant.number
+        self._log.add(Entry(time=self._clock.now().wall, kind=kind, grant=number, detail=detail))
+
+    def make_secret(self, kind: str) -> str:
+        """Return a new secret of 256 bits and remember it for `secrets`."""
+        secret = f"{CANARY}-{kind}-{secrets.token_urlsafe(32)}"
+        self.secrets.add(secret)
+        return secret
+
+    def begin(self, kind: str, account: Account, scopes: tuple[str, ...], *, renewable: bool = True) -> Issued:
+        """Start a sign-in and issue its first tokens; without a refresh token if it is not to be `renewable`."""
+        self._begun += 1
+        grant = Grant(number=self._begun, account=account, scopes=scopes, began=self._clock.elapsed())
+        self._grants.append(grant)
+        if self._policy.issues_refresh_tokens and renewable:
+            grant.refresh = self.make_secret("rt")
+        self.note(f"grant.{kind}", grant)
+        return self._issue(grant, grant.refresh)
+
+    def renew(self, refresh_token: str) -> Issued:
+        """Exchange a refresh token (RFC 6749, section 6).
+
+        Raises:
+            Refused: It is unknown, spent, revoked or too old.
+        """
+        grant = next((each for each in self._grants if refresh_token in (each.refresh, *each.spent)), None)
+        if grant is None or grant.revoked:
+            self.note("refresh_token.unknown", grant)
+            raise Refused("invalid_grant", "Refresh token not found or invalid")
+        if refresh_token in grant.spent:
+            return self._used_again(grant, refresh_token)
+        if self._too_old(grant):
+            self.note("refresh_token.expired", grant)
+            raise Refused("invalid_grant", "Refresh token expired")
+        return self._exchange(grant, refresh_token)
+
+    def end(self, grant: Grant) -> None:
+        """Revoke a sign-in, and with it every token it issued."""
+        grant.revoked = True
+        grant.access.clear()
+        self.note("grant.revoked", grant)
+
+    def end_all(self) -> None:
+        """Revoke every sign-in."""
+        for grant in self._grants:
+            if not grant.revoked:
+                self.end(grant)
+
+    def forget(self) -> None:
+        """Lose every sign-in, as a server with a memory store does when it restarts."""
+        self._grants.clear()
+
+    def revoke(self, token: str) -> None:
+        """End what `token` stands for (RFC 7009, section 2.1): a sign-in, or one access token; unknown ones too."""
+        for grant in self._grants:
+            if token in (grant.refresh, *grant.spent):
+                self.note("revoked", grant, "refresh_token")
+                return self.end(grant)
+            if token in grant.access:
+                del grant.access[token]
+                return self.note("revoked", grant, "access_token")
+        return self.note("revoked", None, "unknown")
+
+    def expire_access_tokens(self) -> None:
+        """End every access token now, before its announced end."""
+        for grant in self._grants:
+            grant.access.clear()
+
+    def bearer(self, token: str) -> Grant | None:
+        """Return the sign-in that a live access token belongs to."""
+        now = self._clock.elapsed()
+        return next((grant for grant in self._grants if grant.access.get(token, now) > now), None)
+
+    def _exchange(self, grant: Grant, refresh_token: str) -> Issued:
+        if self._policy.access_dies_on_renewal:
+            grant.access.clear()
+        self.note("grant.refresh_token", grant)
+        if self._policy.rotation is not Rotation.ROTATE:
+            return self._issue(grant, refresh_token if self._policy.rotation is Rotation.REPEAT else None)
+        grant.refresh = self.make_secret("rt")
+        issued = self._issue(grant, grant.refresh)
+        grant.spent[refresh_token] = (self._clock.elapsed(), issued)
+        return issued
+
+    def _used_again(self, grant: Grant, refresh_token: str) -> Issued:
+        when, issued = grant.spent[refresh_token]
+        if self._clock.elapsed() - when < self._policy.grace:
+            self.note("refresh_token.graced", grant)
+            return issued
+        self.note("refresh_token.reused", grant)
+        if self._policy.reuse_kills_grant:
+            self.end(grant)
+        raise Refused("invalid_grant", "Refresh token not found or invalid")
+
+    def _issue(self, grant: Grant, refresh_token: str | None) -> Issued:
+        access_token = self.make_secret("at")
+        grant.access[access_token] = self._clock.elapsed() + self._policy.lifetime
+        return Issued(access_token=access_token, refresh_token=refresh_token, grant=grant)
+
+    def _too_old(self, grant: Grant) -> bool:
+        limit = self._policy.refresh_lifetime
+        return limit is not None and self._clock.elapsed() - grant.began >= limit

@@ -1,0 +1,139 @@
+"""Where each endpoint is, and what answers there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from freshkey_testing.server.authorize import AuthorizeEndpoint
+from freshkey_testing.server.bearer import BearerEndpoints
+from freshkey_testing.server.device import DeviceEndpoint
+from freshkey_testing.server.token import ASSERTION_GRANT, DEVICE_GRANT, TokenEndpoint
+from freshkey_testing.server.wire import Answer, Asked, json_answer, page
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from freshkey_testing.server.account import Account
+    from freshkey_testing.server.grants import Grants
+    from freshkey_testing.server.policy import Policy
+
+Act = Callable[[Asked], Answer]
+
+
+@frozen(kw_only=True)
+class Urls:
+    """Where everything is; absolute URLs.
+
+    Attributes:
+        issuer: The issuer identifier (RFC 8414).
+        authorize: Authorization endpoint.
+        token: Token endpoint.
+        revoke: Revocation endpoint.
+        device: Device authorization endpoint.
+        device_page: Where a person enters a user code.
+        paste: The redirect address that shows ``code#state`` to copy.
+        profile: Tells account and plan.
+        resource: Answers 200 to a live access token, 401 to others.
+    """
+
+    issuer: str
+    authorize: str
+    token: str
+    revoke: str
+    device: str
+    device_page: str
+    paste: str
+    profile: str
+    resource: str
+
+
+def urls_at(base: str) -> Urls:
+    """Return where everything is on a server at `base`."""
+    return Urls(
+        issuer=base,
+        authorize=f"{base}/oauth/authorize",
+        token=f"{base}/v1/oauth/token",
+        revoke=f"{base}/v1/oauth/token/revoke",
+        device=f"{base}/v1/oauth/device",
+        device_page=f"{base}/device",
+        paste=f"{base}/oauth/code/callback",
+        profile=f"{base}/api/oauth/profile",
+        resource=f"{base}/resource",
+    )
+
+
+class Endpoints:
+    """The wired endpoints of one server.
+
+    Args:
+        policy: How to behave.
+        grants: The server's memory.
+        urls: Where everything is.
+        client_id: The one client it knows.
+        account: Returns who approves.
+        extra: Returns the members of a token response beyond RFC 6749.
+        now: Returns elapsed seconds.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        grants: Grants,
+        urls: Urls,
+        *,
+        client_id: str,
+        account: Callable[[], Account],
+        extra: Callable[[Account], Mapping[str, object]],
+        now: Callable[[], float],
+    ) -> None:
+        self._policy = policy
+        self._urls = urls
+        self.authorize = AuthorizeEndpoint(
+            policy, grants, issuer=urls.issuer, client_id=client_id, paste_uri=urls.paste, account=account, now=now
+        )
+        self.device = DeviceEndpoint(policy, grants, page_uri=urls.device_page, account=account, now=now)
+        self.token = TokenEndpoint(
+            policy, grants, self.authorize, self.device, client_id=client_id, account=account, extra=extra, now=now
+        )
+        self.bearer = BearerEndpoints(policy, grants, account)
+        self._routes: dict[str, tuple[str, Act]] = {
+            urls.authorize: ("authorize", self.authorize.answer),
+            urls.paste: ("paste", self.authorize.show_code),
+            urls.token: ("token", self.token.answer),
+            urls.revoke: ("revoke", self.token.revoke),
+            urls.device: ("device", self.token.begin_device),
+            urls.device_page: ("device_page", self.device.enter_code),
+            urls.profile: ("profile", self.bearer.profile),
+            urls.resource: ("resource", self.bearer.resource),
+            f"{urls.issuer}/.well-known/oauth-authorization-server": ("metadata", self._metadata),
+            f"{urls.issuer}/.well-known/openid-configuration": ("metadata", self._metadata),
+        }
+
+    def at(self, path: str) -> tuple[str, Act]:
+        """Return the name of the endpoint at `path`, and what answers there."""
+        return self._routes.get(self._urls.issuer + path, ("", _nothing_here))
+
+    def _metadata(self, asked: Asked) -> Answer:  # noqa: ARG002  every request gets the same
+        """Answer with the server's metadata (RFC 8414, section 3.2)."""
+        return json_answer(
+            {
+                "issuer": self._urls.issuer,
+                "authorization_endpoint": self._urls.authorize,
+                "token_endpoint": self._urls.token,
+                "revocation_endpoint": self._urls.revoke,
+                "device_authorization_endpoint": self._urls.device,
+                "response_types_supported": ["code"],
+                "grant_types_supported": ["authorization_code", "refresh_token", DEVICE_GRANT, ASSERTION_GRANT],
+                "code_challenge_methods_supported": ["S256"],
+                "token_endpoint_auth_methods_supported": ["none"],
+                "authorization_response_iss_parameter_supported": self._policy.iss_in_callback,
+            }
+        )
+
+
+def _nothing_here(asked: Asked) -> Answer:  # noqa: ARG001  the signature of every endpoint
+    return page("<h1>Nothing here</h1>", 404)

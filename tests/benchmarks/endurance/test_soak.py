@@ -1,0 +1,192 @@
+"""The endurance run in small: its figures add up, and what it promises holds with and without kills."""
+
+from __future__ import annotations
+
+import json
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from benchmarks.endurance import soak
+from benchmarks.endurance.soak_figures import Figures, Loss, Plan, Seen, as_json, report
+from benchmarks.endurance.soak_run import Soak
+from benchmarks.endurance.soak_worker import Worker
+from freshkey import OAuthToken, Secret, TransientError
+from freshkey.clock import SYSTEM
+
+
+SMALL = Plan(processes=3, threads=2, expiries=8)
+KILLED = evolve(SMALL, kill=0.5, aim=0.5)
+GOOD = Figures(expiries=6, refresh_grants=6, seen=Seen(gets=5, longest=0.1))
+
+
+# --- runs -----------------------------------------------------------------------------------------------------------
+
+
+def test_without_kills_each_expiry_is_one_grant_and_nobody_notices(tmp_path: Path) -> None:
+    figures = Soak(SMALL, tmp_path).run()
+    assert figures.broken_promises(SMALL) == [], report(SMALL, figures)
+    assert figures.refresh_grants == figures.expiries >= SMALL.expiries
+    assert figures.seen.gets > SMALL.processes * SMALL.threads * 10
+    assert (figures.lost, figures.killed, figures.seen.refused_early) == ([], 0, 0)
+
+
+def test_with_kills_nothing_is_lost_but_where_the_answer_died_with_its_process(tmp_path: Path) -> None:
+    figures = Soak(KILLED, tmp_path).run()
+    assert figures.broken_promises(KILLED) == [], report(KILLED, figures)
+    assert figures.killed_spending >= len(figures.lost) > 0
+    assert figures.revoked_grants == len(figures.lost)
+
+
+def test_with_kills_and_a_lenient_server_nothing_is_lost_at_all(tmp_path: Path) -> None:
+    plan = evolve(KILLED, grace=30.0)
+    figures = Soak(plan, tmp_path).run()
+    assert figures.broken_promises(plan) == [], report(plan, figures)
+    assert (figures.lost, figures.revoked_grants) == ([], 0)
+
+
+def test_a_loss_that_no_kill_explains_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.endurance.soak_run._Member.death", lambda member: None)
+    plan = evolve(SMALL, aim=1.0, expiries=2)
+    figures = Soak(plan, tmp_path).run()
+    assert figures.lost
+    assert not any(loss.explained for loss in figures.lost)
+    assert figures.broken_promises(plan) == ["a sign-in was lost although no process died between answer and commit"]
+
+
+# --- refusals -------------------------------------------------------------------------------------------------------
+
+
+class Answering:
+    """A keeper that hands out credentials in this order."""
+
+    def __init__(self, *credentials: OAuthToken) -> None:
+        self._credentials = list(credentials)
+
+    def get(self, profile: str, *, refused: OAuthToken | None = None) -> OAuthToken:
+        if not self._credentials:
+            raise TransientError("there is none")
+        return self._credentials.pop(0)
+
+
+def issued(number: int, seconds_ago: float) -> OAuthToken:
+    now = SYSTEM.now()
+    obtained = evolve(now, wall=now.wall - seconds_ago, elapsed=now.elapsed - seconds_ago)
+    return OAuthToken(obtained=obtained, lifetime=60.0, access_token=Secret(f"at-{number}"))
+
+
+@pytest.mark.parametrize(
+    ("newest", "counted"),
+    [([(3, -5.0)], 0), ([(3, 2.0)], 1), ([(2, 4.0)], 1), ([], 1)],
+    ids=["came meanwhile", "was there before", "the same again", "none"],
+)
+def test_a_second_refusal_counts_unless_the_next_renewal_came_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, newest: list[tuple[int, float]], counted: int
+) -> None:
+    orders = {
+        "settings": {"provider": "any"},
+        "state_dir": str(tmp_path),
+        "resource": "http://127.0.0.1/",
+        "threads": 1,
+    }
+    worker = Worker({**orders, "pace": 0.1})
+    keeper = Answering(issued(1, 8.0), issued(2, 4.0), *(issued(*each) for each in newest))
+    monkeypatch.setattr(worker, "_get", lambda: keeper.get("soak"))
+    monkeypatch.setattr(worker, "_keeper", keeper)
+    monkeypatch.setattr(worker, "_status", lambda connection, credential: 401)
+    worker._request(HTTPConnection("127.0.0.1"))
+    assert (worker._seen.refused, worker._seen.refused_again) == (1, counted)
+    assert worker._seen.longest_behind == pytest.approx(4, abs=1)
+
+
+# --- judging --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"seen": Seen(expired=1)},
+        {"seen": Seen(refused=1, refused_early=1)},
+        {"seen": Seen(refused_again=1)},
+        {"seen": Seen(refused_late=1)},
+        {"seen": Seen(told_again=1)},
+        {"seen": Seen(errors={"TransientError": 1})},
+        {"lost": [Loss("why", explained=True)]},
+        {"revoked_grants": 1},
+        {"refresh_grants": 7},
+        {"early": 1},
+    ],
+)
+def test_a_broken_promise_is_seen(broken: dict[str, Any]) -> None:
+    assert GOOD.broken_promises(SMALL) == []
+    assert len(evolve(GOOD, **broken).broken_promises(SMALL)) == 1
+
+
+def test_a_loss_is_no_broken_promise_if_a_kill_explains_it() -> None:
+    figures = evolve(GOOD, refresh_grants=7, revoked_grants=1, lost=[Loss("why", explained=True)])
+    assert figures.broken_promises(KILLED) == []
+    assert evolve(figures, lost=[Loss("why", explained=False)]).broken_promises(KILLED) != []
+    assert figures.broken_promises(evolve(KILLED, grace=30.0)) == ["a sign-in was lost"]
+
+
+def test_each_answer_that_was_not_kept_is_a_loss_but_the_last() -> None:
+    assert evolve(GOOD, refresh_grants=7).broken_promises(KILLED) == []
+    assert len(evolve(GOOD, refresh_grants=8).broken_promises(KILLED)) == 1
+    assert len(evolve(GOOD, refresh_grants=5).broken_promises(KILLED)) == 1
+
+
+def test_refusals_are_expected_of_a_server_that_ends_access_tokens() -> None:
+    figures = evolve(GOOD, seen=Seen(refused=3, refused_early=3))
+    assert figures.broken_promises(evolve(SMALL, access_dies=True)) == []
+
+
+def test_what_processes_saw_adds_up() -> None:
+    total = Seen(gets=2, longest=0.5, errors={"a": 1})
+    total.add(Seen(gets=3, longest=0.2, expired=1, errors={"a": 1, "b": 1}))
+    assert total == Seen(gets=5, longest=0.5, expired=1, errors={"a": 2, "b": 1})
+
+
+# --- telling --------------------------------------------------------------------------------------------------------
+
+
+def test_the_report_names_each_loss_and_each_broken_promise() -> None:
+    text = report(KILLED, evolve(GOOD, lost=[Loss("the answer was lost", explained=False)]))
+    assert "lost: the answer was lost (NOT EXPLAINED)" in text
+    assert "BROKEN PROMISE: a sign-in was lost" in text
+
+
+def test_programs_get_the_same_figures() -> None:
+    told = json.loads(as_json(SMALL, GOOD))
+    assert told["plan"]["processes"] == 3
+    assert told["figures"]["seen"]["gets"] == 5
+    assert told["broken"] == []
+
+
+@pytest.mark.parametrize(("figures", "code"), [(GOOD, 0), (evolve(GOOD, seen=Seen(expired=1)), 1)])
+def test_the_exit_code_says_whether_the_promises_held(
+    figures: Figures, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plans: list[Plan] = []
+
+    class Played:
+        def __init__(self, plan: Plan, folder: Path) -> None:
+            plans.append(plan)
+
+        def run(self) -> Figures:
+            return figures
+
+    monkeypatch.setattr(soak, "Soak", Played)
+    assert soak.main(["--processes", "2", "--kill", "--access-dies", "--json"]) == code
+    assert plans == [Plan(processes=2, kill=0.5, access_dies=True)]
+    assert json.loads(capsys.readouterr().out)["figures"]["expiries"] == 6
+
+
+def test_without_the_provider_it_names_the_package(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(soak, "find", lambda: ())
+    assert soak.main(["--expiries", "1"]) == 6
+    assert "freshkey-claude-oauth" in capsys.readouterr().err

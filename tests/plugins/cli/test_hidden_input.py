@@ -1,0 +1,174 @@
+"""Pasting on a real pseudo-terminal: no echo, bounded, given up when asked, and the terminal is given back (FLO-9)."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from freshkey.secret import Secret
+from freshkey_cli import hidden_input
+from matrix import row
+
+
+if sys.platform == "win32":
+    pytest.skip("pseudo-terminals are POSIX", allow_module_level=True)
+
+import pty
+import select
+import termios
+
+
+PROMPT = "Paste it here:"
+
+
+class Reading:
+    """A thread that reads a line from a new pseudo-terminal."""
+
+    def __init__(self) -> None:
+        self.keyboard, self.fd = pty.openpty()
+        self.before = termios.tcgetattr(self.fd)
+        self.given_up = threading.Event()
+        self.said: list[str] = []
+        self.echoed: list[bool] = []
+        self.complained = threading.Event()
+        self.result: Secret | None = None
+        self._thread = threading.Thread(target=self._read, daemon=True)
+
+    def _read(self) -> None:
+        self.result = hidden_input.read_line(self.fd, PROMPT, self.given_up, self._say)
+
+    def _say(self, text: str) -> None:
+        self.echoed.append(self.echoes)
+        self.said.append(text)
+        if text != PROMPT:
+            self.complained.set()
+
+    def start(self) -> None:
+        """Start, and return once the terminal is quiet: what comes before that is dropped."""
+        self._thread.start()
+        deadline = threading.Event()
+        for _ in range(500):
+            if not self.echoes:
+                return
+            deadline.wait(0.01)
+        raise TimeoutError("the terminal was never made quiet")
+
+    @property
+    def echoes(self) -> bool:
+        return bool(termios.tcgetattr(self.fd)[3] & termios.ECHO)
+
+    def type(self, text: bytes) -> None:
+        sent = 0
+        while sent < len(text):
+            sent += os.write(self.keyboard, text[sent : sent + 512])
+
+    def hang_up(self) -> None:
+        os.close(self.keyboard)
+        self.keyboard = os.open(os.devnull, os.O_RDONLY)
+
+    def end(self) -> Secret | None:
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+        return self.result
+
+    @property
+    def shown(self) -> bytes:
+        ready, _, _ = select.select([self.keyboard], [], [], 0)
+        return os.read(self.keyboard, 65536) if ready else b""
+
+
+@pytest.fixture
+def reading() -> Iterator[Reading]:
+    reading = Reading()
+    reading.start()
+    yield reading
+    reading.given_up.set()
+    reading.end()
+    os.close(reading.keyboard)
+    os.close(reading.fd)
+
+
+@row(54)
+def test_line_is_read_without_echo_and_the_terminal_given_back(reading: Reading) -> None:
+    assert not reading.echoes
+    reading.type(b"  code#state \r")
+
+    assert reading.end() == Secret("code#state")
+    assert reading.shown == b""
+    assert termios.tcgetattr(reading.fd) == reading.before
+
+
+def test_the_prompt_comes_once_an_answer_would_not_be_shown(reading: Reading) -> None:  # programs answer it at once
+    reading.given_up.set()
+    reading.end()
+
+    assert (reading.said, reading.echoed) == ([PROMPT], [False])
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        (b"\n\n \nabc\n", "abc"),
+        (b"abx\x7fc\n", "abc"),
+        (b"wrong\x15abc\n", "abc"),
+        (b"\x1b[200~abc\x1b[201~\n", "abc"),
+        (b"abc\ndef\n", "abc"),
+        (b"a\x04bc\n", "abc"),
+        (b"x" * 4096 + b"\n", "x" * 4096),
+        (b"caf\xc3\xa9\n", "café"),
+    ],
+)
+def test_line_is_read_as_it_was_meant(reading: Reading, typed: bytes, read: str) -> None:
+    reading.type(typed)
+
+    assert reading.end() == Secret(read)
+
+
+def test_line_beyond_4_kib_is_dropped_and_asked_for_again(reading: Reading) -> None:
+    reading.type(b"x" * 4097 + b"\n")
+    assert reading.complained.wait(10)
+    assert "4096 bytes" in reading.said[-1]
+    assert "x" * 10 not in reading.said[-1]
+
+    reading.type(b"abc\n")
+    assert reading.end() == Secret("abc")
+
+
+@row(54)
+def test_reading_is_given_up_when_the_answer_came_elsewhere(reading: Reading) -> None:
+    reading.type(b"half")
+    reading.given_up.set()
+
+    assert reading.end() is None
+    assert termios.tcgetattr(reading.fd) == reading.before
+
+
+def test_end_of_input_means_no_answer(reading: Reading) -> None:
+    reading.type(b"\x04")
+
+    assert reading.end() is None
+
+
+def test_suspending_cannot_bring_the_echo_back(reading: Reading) -> None:
+    control_characters = termios.tcgetattr(reading.fd)[6]
+
+    assert control_characters[termios.VSUSP] == b"\0"
+
+
+def test_terminal_that_goes_away_ends_the_reading(reading: Reading) -> None:
+    reading.hang_up()
+
+    assert reading.end() is None
+    hidden_input.restore()  # nothing is left to be given back
+
+
+@row(54)
+def test_terminal_can_be_given_back_from_another_thread(reading: Reading) -> None:
+    hidden_input.restore()
+
+    assert termios.tcgetattr(reading.fd) == reading.before
+    hidden_input.restore()

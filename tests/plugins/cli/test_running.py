@@ -1,0 +1,165 @@
+"""exec: what the program gets, what it does not, and what is refused before anything runs (LEK-4, LEK-7)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+
+import pytest
+from attrs import frozen
+
+from cli_doubles import REFRESH_TOKEN, TOKEN, FakeKeeper, Run, api_key, token
+from freshkey import errors
+from freshkey_cli import exec_process
+from freshkey_testing import ManualClock
+
+
+@frozen
+class Ran:
+    """A program that would have been run."""
+
+    words: Sequence[str]
+    environ: Mapping[str, str]
+    kept: Collection[int]
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[Ran]:
+    """Return what was run instead of this process."""
+    runs: list[Ran] = []
+
+    def replace(words: Sequence[str], environ: Mapping[str, str], kept: Collection[int]) -> int:
+        runs.append(Ran(words, environ, kept))
+        return 0
+
+    monkeypatch.setattr(exec_process, "replace", replace)
+    return runs
+
+
+def test_the_credential_takes_the_place_of_all_others_of_its_family(
+    run: Run, keeper: FakeKeeper, ran: list[Ran]
+) -> None:
+    keeper.credential = token(lifetime=7200.0)
+    done = run("exec", "me", "--", "tool", APP_KEY="another", APP_PROFILE="another", PATH="/bin", APP_URL="mine")
+
+    assert (done.code, done.out, done.err) == (0, "", "")
+    environ = dict(ran[0].environ)
+    assert environ.pop("FRESHKEY_CONFIG_DIR")
+    assert environ.pop("FRESHKEY_STATE_DIR")
+    assert environ == {"PATH": "/bin", "APP_URL": "mine", "APP_TOKEN": TOKEN}
+    assert REFRESH_TOKEN not in environ.values()
+    assert keeper.closed
+
+
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [
+        (["exec"], ["tool"]),
+        (["exec", "other"], ["tool", "--json", "-x", "--", "y", ""]),
+        (["--json", "exec", "other"], ["tool", "exec"]),
+        (["exec"], ["--version"]),
+    ],
+)
+def test_what_follows_the_dashes_is_the_programs(
+    run: Run, keeper: FakeKeeper, ran: list[Ran], own: list[str], words: list[str]
+) -> None:
+    keeper.credential = token(lifetime=60.0)
+    done = run(*own, "--", *words)
+
+    assert (done.code, ran[0].words) == (0, words)
+    assert keeper.asked == [("get", "other" if "other" in own else "me", 0.0)]
+    assert (done.err == "") == ("--json" in own)
+
+
+@pytest.mark.parametrize("argv", [["exec"], ["exec", "me"], ["exec", "me", "--"], ["exec", "me", "tool", "--", "x"]])
+def test_a_command_that_is_missing_is_a_usage_error(run: Run, keeper: FakeKeeper, argv: list[str]) -> None:
+    done = run(*argv)
+
+    assert (done.code, done.out, keeper.asked) == (2, "", [])
+    assert done.err.startswith("usage: freshkey exec [options] [PROFILE] -- COMMAND [ARG ...]\n")
+    assert done.err.endswith("freshkey: write the command to run after --\n")
+
+
+def test_min_ttl_reaches_the_keeper(run: Run, keeper: FakeKeeper, ran: list[Ran]) -> None:
+    run("exec", "--min-ttl", "600", "--", "tool")
+
+    assert keeper.asked == [("get", "me", 600.0)]
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "age", "says"),
+    [
+        (3599.0, 0.0, "me: the credential ends in 59 min 59 s, and the command cannot renew it\n"),
+        (7200.0, 5400.0, "me: the credential ends in 30 min 0 s, and the command cannot renew it; --min-ttl asks for"),
+        (3601.0, 0.0, ""),
+        (None, 0.0, ""),
+    ],
+)
+@pytest.mark.usefixtures("ran")
+def test_a_credential_that_ends_soon_is_told_of(
+    run: Run, keeper: FakeKeeper, lifetime: float | None, age: float, says: str
+) -> None:
+    clock = ManualClock()
+    keeper.credential = token(lifetime=lifetime, obtained=clock.now(), clock=clock)
+    clock.advance(age)
+    err = run("exec", "--", "tool").err
+
+    assert err.startswith(says)
+    assert bool(err) == bool(says)
+    assert run("exec", "--json", "--", "tool").err == ""
+
+
+def test_a_credential_without_variables_runs_nothing(run: Run, keeper: FakeKeeper, ran: list[Ran]) -> None:
+    keeper.credential = api_key()
+    done = run("exec", "--", "tool")
+
+    assert (done.code, ran) == (6, [])
+    assert "freshkey export me --format headers" in done.err
+
+
+@pytest.mark.parametrize("variable", [("A=B", "x"), ("", "x"), ("A B", "x"), ("APP_TOKEN", "canary\0x")])
+def test_variables_that_cannot_be_are_refused(
+    run: Run, keeper: FakeKeeper, ran: list[Ran], variable: tuple[str, str]
+) -> None:
+    keeper.credential = token(variables=(variable,))
+    done = run("exec", "--", "tool")
+
+    assert (done.code, ran) == (5, [])
+    assert "canary" not in done.err
+
+
+def test_values_may_have_several_lines(run: Run, keeper: FakeKeeper, ran: list[Ran]) -> None:
+    keeper.credential = token(variables=(("APP_HEADERS", "a: b\nc: d"),))
+    run("exec", "--", "tool")
+
+    assert ran[0].environ["APP_HEADERS"] == "a: b\nc: d"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(errors.LoginRequired("x"), 3), (errors.StoreUnavailable("x"), 4), (errors.TransientError("x"), 5)],
+)
+def test_errors_before_it_keep_their_codes(
+    run: Run, keeper: FakeKeeper, ran: list[Ran], error: errors.FreshkeyError, code: int
+) -> None:
+    keeper.fails = error
+
+    assert (run("exec", "--", "tool").code, ran) == (code, [])
+
+
+def test_only_descriptors_of_the_parent_are_kept(run: Run, keeper: FakeKeeper, ran: list[Ran]) -> None:
+    reading, writing = os.pipe()
+    try:
+        os.set_inheritable(reading, True)
+        assert run("exec", "--keep-fd", str(reading), "--", "tool").code == 0
+        assert ran[0].kept == [reading]
+
+        keeper.asked.clear()
+        for other in (writing, 999_999, 2**70):
+            done = run("exec", "--keep-fd", str(other), "--", "tool")
+            assert (done.code, keeper.asked) == (6, [])
+            assert f"file descriptor {other} was not handed over" in done.err
+        assert run("exec", "--keep-fd", "2", "--", "tool").code == 2
+    finally:
+        os.close(reading)
+        os.close(writing)

@@ -1,0 +1,261 @@
+"""The command line with nothing faked: real keeper, provider, server, file store, browser stand-in and terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+
+from cli_doubles import Done
+from freshkey_testing import AuthorizationServer
+from freshkey_testing.browser import copy_address
+from typist import Typist
+
+
+if sys.platform == "win32":
+    pytest.skip("pseudo-terminals are POSIX", allow_module_level=True)
+
+BROWSER = "import sys\nfrom freshkey_testing.browser import follow\nfollow(sys.argv[1])\n"
+
+
+@frozen(kw_only=True)
+class Machine:
+    """A machine whose only person uses the file store and the test server."""
+
+    server: AuthorizationServer
+    home: Path
+
+    @property
+    def environ(self) -> dict[str, str]:
+        places = {"FRESHKEY_CONFIG_DIR": str(self.home), "FRESHKEY_STATE_DIR": str(self.home / "state")}
+        desktop = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "ANTHROPIC_", "FRESHKEY_", "WSL_")
+        return {name: value for name, value in os.environ.items() if not name.startswith(desktop)} | places
+
+    def command(self, *argv: str) -> list[str]:
+        return [sys.executable, "-m", "freshkey", *argv]
+
+    def run(self, *argv: str, **environ: str) -> Done:
+        done = subprocess.run(
+            self.command(*argv),
+            env=self.environ | environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return Done(code=done.returncode, out=done.stdout, err=done.stderr)
+
+    @property
+    def browser(self) -> str:
+        program = self.home / "browser"
+        program.write_text(f"#!{sys.executable}\n{BROWSER}")
+        program.chmod(0o700)
+        return str(program)
+
+    def sign_in(self) -> Done:
+        return self.run("login", BROWSER=self.browser)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    with AuthorizationServer() as server:
+        settings = {"provider": "claude_oauth", "store": "file", **server.settings()}
+        file = tmp_path / "config.toml"
+        file.touch(mode=0o600)
+        lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
+        file.write_text("\n".join(['default = "me"', "[profiles.me]", *lines]))
+        yield Machine(server=server, home=tmp_path)
+
+
+def test_a_whole_session(machine: Machine) -> None:
+    assert machine.sign_in().code == 0
+    first = machine.run("token", "--json").json
+    assert first["token"] in machine.server.secrets()
+
+    assert machine.run("refresh").code == 0
+    second = machine.run("token").out.strip()
+    assert second in machine.server.secrets()
+    assert second != first["token"]
+
+    (status,) = machine.run("status", "--json").json["profiles"]
+    assert (status["store"], status["source"], status["freshness"]) == ("file", "oauth", "fresh")
+    assert machine.run("whoami", "--json").json["validity"] == "valid"
+    assert [step["wins"] for step in machine.run("explain", "--json").json["steps"]].count(True) == 1
+    assert machine.run("export", "--format", "headers").out.startswith(f"Authorization: Bearer {second}\n")
+
+    assert machine.run("logout", "--json").json["revoked"] is True
+    assert machine.server.count("revoked") == 1
+    (status,) = machine.run("status", "--json").json["profiles"]
+    assert not status["signed_in"]
+
+
+def test_nobody_signed_in_is_exit_3_each_time(machine: Machine) -> None:
+    for command in ("token", "token", "whoami", "refresh", "export"):
+        done = machine.run(command)
+        assert (done.code, done.out) == (3, "")
+        assert done.err.endswith("Run: freshkey login me\n")
+
+
+def test_misspelt_names_suggest_the_right_one(machine: Machine) -> None:
+    assert "Did you mean 'claude_oauth'?" in machine.run("token", "claude_outh").err
+
+    config = machine.home / "config.toml"
+    config.write_text(config.read_text().replace('"claude_oauth"', '"claude_oath"'))
+    done = machine.run("token")
+    assert done.code == 6
+    assert re.search(r"config\.toml, line 3: there is no provider 'claude_oath' installed. Did you mean", done.err)
+
+
+def test_login_without_terminal_and_browser_fails_and_does_not_hang(machine: Machine) -> None:
+    done = machine.run("login")
+
+    assert (done.code, done.out) == (3, "")
+    assert "no terminal to paste into and no browser to open" in done.err
+    assert machine.run("login", "--no-browser", BROWSER=machine.browser).code == 3
+
+
+def test_no_secret_is_in_any_output_but_that_of_token_and_export(machine: Machine) -> None:
+    shown = machine.sign_in()
+    for command in ("status", "whoami", "explain", "refresh", "logout", "token"):
+        done = machine.run(command, "--json")
+        shown_now = done.out + done.err if command != "token" else done.err
+        assert not [secret for secret in machine.server.secrets() if secret in shown_now]
+    assert not [secret for secret in machine.server.secrets() if secret in shown.out + shown.err]
+
+
+def test_unreachable_server_is_exit_5(machine: Machine) -> None:
+    machine.sign_in()
+    machine.server.fail_with(503)
+
+    assert machine.run("refresh").code == 5
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_renewal_that_a_signal_interrupts_is_finished_and_kept(machine: Machine, number: signal.Signals) -> None:
+    """ROT-10: the refresh token is spent when the signal comes; losing the answer would end the sign-in."""
+    machine.sign_in()
+    machine.server.hold()
+    process = subprocess.Popen(machine.command("refresh"), env=machine.environ, stdout=subprocess.PIPE)
+    machine.server.wait_until_held()
+    process.send_signal(number)
+    machine.server.release()
+    out, _ = process.communicate(timeout=20)
+
+    assert process.returncode == 128 + number
+    assert out == b""
+    assert machine.run("refresh").code == 0
+    assert machine.server.count("grant.refresh_token") == 2
+    assert machine.server.count("refresh_token.reused") == 0
+
+
+def test_pasting_on_a_terminal_shows_nothing_and_standard_output_stays_clean(machine: Machine) -> None:
+    reading, writing = os.pipe()
+    with Typist(machine.command("login", "--no-browser", "--json"), machine.environ, stdout=writing) as user:
+        screen = user.read_until("never into a web page")
+        user.wait_until_quiet()
+        address = copy_address(re.findall(r"http://\S+", screen))
+        user.type(f"{address}\r")
+        assert user.end() == 0
+        assert user.as_before
+        assert address not in user.screen
+    os.close(writing)
+    with os.fdopen(reading) as results:
+        assert json.load(results)["identity"]["email"] == "ada@example.com"
+
+
+def test_interrupting_a_sign_in_gives_the_terminal_back(machine: Machine) -> None:
+    with Typist(machine.command("login", "--no-browser"), machine.environ) as user:
+        user.read_until("never into a web page")
+        user.wait_until_quiet()
+        user.interrupt()
+
+        assert user.end() == 130
+        assert user.as_before
+        assert "freshkey: interrupted" in user.screen
+        assert "Traceback" not in user.screen
+    assert machine.run("token").code == 3
+
+
+def test_token_may_go_to_a_terminal_too(machine: Machine) -> None:
+    machine.sign_in()
+    token = machine.run("token").out
+    with Typist(machine.command("token"), machine.environ) as user:
+        assert user.end() == 0
+        assert user.screen == token.replace("\n", "\r\n")
+
+
+def test_a_token_that_the_server_refuses_is_renewed_once_where_it_is_checked(machine: Machine) -> None:
+    machine.server.policy.lifetime = 40.0  # one that is younger than a tenth of it is not renewed again
+    machine.sign_in()
+    first = machine.run("token", "--check")
+    assert (first.code, first.err, machine.server.count("grant.refresh_token")) == (0, "", 0)
+
+    machine.server.expire_access_tokens()
+    assert machine.run("token").out == first.out
+    too_young = machine.run("token", "--check")
+    assert (too_young.code, too_young.out, machine.server.count("grant.refresh_token")) == (5, "", 0)
+    while (second := machine.run("token", "--check")).code == 5:
+        assert machine.server.count("grant.refresh_token") == 0
+    assert (second.code, second.err, machine.server.count("grant.refresh_token")) == (0, "", 1)
+    assert second.out != first.out
+    assert machine.run("token", "--check").out == second.out
+    assert machine.server.count("grant.refresh_token") == 1
+
+
+def test_a_server_that_cannot_be_asked_costs_nobody_the_token(machine: Machine) -> None:
+    machine.sign_in()
+    machine.server.fail_with(503, endpoint="profile")
+    done = machine.run("token", "--check")
+
+    assert (done.code, done.out) == (0, machine.run("token").out)
+    assert done.err.startswith("me: printed without a check: ")
+
+
+def test_bare_mode_uses_what_is_handed_in_and_nothing_that_is_kept(machine: Machine) -> None:
+    machine.sign_in()
+    kept = machine.run("token").out
+    bare = ("claude_oauth", "--bare")
+    assert machine.run("token", *bare).code == 3
+    assert machine.run("token", "me", "--bare").code == 6  # the profile is one of config.toml
+
+    reading, writing = os.pipe()
+    os.write(writing, b"sk-ant-api03-handed-in-0123456789\n")
+    os.close(writing)
+    command = machine.command("token", *bare, "--set", f"api_key_fd={reading}")
+    done = subprocess.run(command, env=machine.environ, pass_fds=[reading], capture_output=True, text=True, check=False)
+    os.close(reading)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "sk-ant-api03-handed-in-0123456789\n", "")
+    assert kept.strip() not in machine.run("explain", *bare).out
+    assert machine.run("status", "--bare", ANTHROPIC_API_KEY="sk-ant-api03-of-the-environment").err == ""
+
+
+def test_a_setting_of_the_run_is_checked_like_one_of_the_file(machine: Machine) -> None:
+    done = machine.run("token", "--set", "api_kee_fd=3")
+    assert (done.code, done.out) == (6, "")
+    assert "--set: there is no setting 'api_kee_fd'. Did you mean 'api_key_fd'?" in done.err
+
+
+KEY = "sk-ant-api03-of-the-environment-0123"
+COPY = 'import os; print(input(), os.environ["ANTHROPIC_API_KEY"][-4:], os.environ.get("ANTHROPIC_AUTH_TOKEN"))'
+
+
+def test_a_key_beside_a_sign_in_is_asked_for_once_in_the_terminal_that_a_program_then_gets(machine: Machine) -> None:
+    machine.sign_in()
+    command = machine.command("exec", "me", "--", sys.executable, "-c", COPY)
+    with Typist(command, machine.environ | {"ANTHROPIC_API_KEY": KEY}) as user:
+        user.read_until("[y/N]")
+        user.type("y\nfor the program\n")  # typed ahead, and not lost
+        assert user.end() == 0
+        assert "for the program 0123 None" in user.screen
+        assert KEY not in user.screen
+    done = machine.run("token", ANTHROPIC_API_KEY=KEY)
+    assert (done.out, done.err) == (f"{KEY}\n", "")

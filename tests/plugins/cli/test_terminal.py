@@ -1,0 +1,194 @@
+"""The person at the terminal: a browser, an address to open, a code to paste, or a refusal in place of a hang."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from freshkey.errors import ConfigurationError, LoginRequired
+from freshkey.secret import Secret
+from freshkey_cli.output import Output
+from freshkey_cli.terminal import Terminal
+
+
+URL = "https://login.example.com/authorize?state=abc"
+
+
+class Stdin(io.StringIO):
+    """Standard input that is, or is not, a terminal."""
+
+    def __init__(self, text: str = "", *, terminal: bool) -> None:
+        super().__init__(text)
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+    def fileno(self) -> int:
+        return 0
+
+
+@pytest.fixture
+def stderr() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def opener(tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """Return where a stand-in browser writes the address it got, and the environment that names it."""
+    shown = tmp_path / "shown"
+    program = tmp_path / "browser"
+    program.write_text(f'#!/bin/sh\nprintf "%s" "$1" > {shown}\n')
+    program.chmod(0o700)
+    return shown, {"BROWSER": str(program), "PATH": "/usr/bin:/bin"}
+
+
+def user(
+    stderr: io.StringIO,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    terminal: bool,
+    browser: bool = True,
+    environ: dict[str, str] | None = None,
+    as_json: bool = False,
+) -> Terminal:
+    monkeypatch.setattr("sys.stdin", Stdin(terminal=terminal))
+    return Terminal(Output(stderr=stderr, as_json=as_json), browser=browser, environ=environ or {})
+
+
+def test_browser_is_opened_and_the_address_shown(
+    stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, opener: tuple[Path, dict[str, str]]
+) -> None:
+    shown, environ = opener
+    user(stderr, monkeypatch, terminal=False, environ=environ).open_url(URL)
+
+    assert shown.read_text() == URL
+    assert "Opening a browser at login.example.com" in stderr.getvalue()
+    assert URL in stderr.getvalue()
+
+
+def test_no_browser_prints_the_address_even_for_programs(
+    stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, opener: tuple[Path, dict[str, str]]
+) -> None:
+    shown, environ = opener
+    someone = user(stderr, monkeypatch, terminal=True, browser=False, environ=environ, as_json=True)
+    someone.progress("working")
+    someone.open_url(URL)
+
+    assert not shown.exists()
+    assert stderr.getvalue() == f"Open this address in a browser:\n  {URL}\n"
+
+
+def test_failing_browser_leaves_the_address(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    environ = {"BROWSER": "/bin/false"}
+    user(stderr, monkeypatch, terminal=True, environ=environ).open_url(URL)
+
+    assert f"Open this address in a browser:\n  {URL}" in stderr.getvalue()
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "https://x/ y", "http://example.com/"])
+def test_unsafe_addresses_are_neither_opened_nor_printed(
+    stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    with pytest.raises(ConfigurationError):
+        user(stderr, monkeypatch, terminal=True).open_url(url)
+    assert url not in stderr.getvalue()
+
+
+def test_nobody_to_ask_is_a_refusal_at_once(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = user(stderr, monkeypatch, terminal=False)
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+
+    with pytest.raises(LoginRequired, match="in a terminal or on a desktop"):
+        nobody.open_url(URL)
+    with pytest.raises(LoginRequired):
+        nobody.read_code("Code?", threading.Event())
+    with pytest.raises(LoginRequired):
+        nobody.show_device_code("ABCD", "https://example.com", None)
+
+
+def test_no_browser_without_a_terminal_is_a_refusal(
+    stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, opener: tuple[Path, dict[str, str]]
+) -> None:
+    with pytest.raises(LoginRequired):
+        user(stderr, monkeypatch, terminal=False, browser=False, environ=opener[1]).open_url(URL)
+
+
+def test_without_a_terminal_the_browser_alone_can_answer(
+    stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, opener: tuple[Path, dict[str, str]]
+) -> None:
+    given_up = threading.Event()
+    threading.Timer(0.05, given_up.set).start()
+
+    assert user(stderr, monkeypatch, terminal=False, environ=opener[1]).read_code("Code?", given_up) is None
+    assert given_up.is_set()
+    assert stderr.getvalue() == ""
+
+
+def test_pasted_code_is_asked_for_and_never_shown(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_line(fd: int, prompt: str, given_up: threading.Event, say: Callable[[str], None]) -> Secret:
+        say(prompt)
+        return Secret("canary")
+
+    monkeypatch.setattr("freshkey_cli.hidden_input.read_line", read_line)
+    answer = user(stderr, monkeypatch, terminal=True).read_code("Visit\nhttps://x\x1b and paste:", threading.Event())
+
+    assert answer == Secret("canary")
+    assert stderr.getvalue() == "Visit\nhttps://x\N{REPLACEMENT CHARACTER} and paste:\nReceived.\n"
+
+
+def test_declined_paste_leaves_it_to_the_browser(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("freshkey_cli.hidden_input.read_line", lambda fd, prompt, given_up, say: None)
+    given_up = threading.Event()
+    given_up.set()
+
+    assert user(stderr, monkeypatch, terminal=True).read_code("Paste the code:", given_up) is None
+
+
+def test_device_code_is_shown_with_a_warning(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    someone = user(stderr, monkeypatch, terminal=True)
+    someone.show_device_code("ABCD-EFGH", "https://example.com/device", "https://example.com/device?c=ABCD")
+
+    assert "open https://example.com/device and enter the code ABCD-EFGH" in stderr.getvalue()
+    assert "https://example.com/device?c=ABCD" in stderr.getvalue()
+    assert "Only go on if you started this sign-in yourself" in stderr.getvalue()
+
+
+def test_what_providers_say_is_shown_and_never_obeyed(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    someone = user(stderr, monkeypatch, terminal=True)
+    someone.notice("\x1b[2Jnotice")
+    someone.line("\x1b[2Jline")
+    someone.progress("\x1b[2Jprogress")
+    someone.show_device_code("\x1b[2J", "https://\x1b", None)
+
+    assert "\x1b" not in stderr.getvalue()
+    assert all(word in stderr.getvalue() for word in ("notice", "line", "progress"))
+
+
+@pytest.mark.parametrize(
+    ("line", "agreed"), [("y\n", True), (" YES \n", True), ("\n", False), ("n\n", False), ("yep\n", False), ("", False)]
+)
+def test_only_a_clear_yes_is_a_yes(
+    stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, line: str, agreed: bool
+) -> None:
+    terminal = user(stderr, monkeypatch, terminal=True)
+    monkeypatch.setattr("sys.stdin", Stdin(line, terminal=True))
+    monkeypatch.setattr("sys.stderr", Stdin(terminal=True))
+    assert terminal.confirm("Use \x1b[31mit?") is agreed
+    assert "Use" in stderr.getvalue()
+    assert "[y/N]" in stderr.getvalue()
+    assert "\x1b" not in stderr.getvalue()
+
+
+@pytest.mark.parametrize("streams", [(False, True), (True, False)], ids=["no stdin", "no stderr"])
+def test_without_a_terminal_there_is_nobody_to_confirm(
+    stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, streams: tuple[bool, bool]
+) -> None:
+    terminal = user(stderr, monkeypatch, terminal=streams[0])
+    monkeypatch.setattr("sys.stderr", Stdin(terminal=streams[1]))
+    with pytest.raises(LoginRequired, match="there is no terminal to ask at"):
+        terminal.confirm("Use it?")

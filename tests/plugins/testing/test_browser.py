@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+
+from freshkey_testing import AuthorizationServer
+from freshkey_testing.browser import approve_device, copy_address, copy_code, follow, visit
+
+
+class Redirecting(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        left = int(self.path.strip("/"))
+        self.send_response(302 if left else 418)
+        if left:
+            self.send_header("Location", f"/{left - 1}")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def redirects() -> Iterator[str]:
+    with http.server.HTTPServer(("127.0.0.1", 0), Redirecting) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_visit_follows_nothing(redirects: str) -> None:
+    page = visit(f"{redirects}/1")
+    assert (page.status, page.location) == (302, f"{redirects}/0")
+
+
+def test_follow_goes_to_the_end_and_reports_any_status(redirects: str) -> None:
+    page = follow(f"{redirects}/3")
+    assert (page.status, page.url) == (418, f"{redirects}/0")
+
+
+def test_follow_does_not_go_round_for_ever(redirects: str) -> None:
+    with pytest.raises(ValueError, match="more than 10 redirects"):
+        follow(f"{redirects}/99")
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1/", "http://example.com/", "file:///etc/passwd"])
+def test_the_scripted_browser_stays_on_loopback(url: str) -> None:
+    with pytest.raises(ValueError, match="only opens http addresses on loopback"):
+        visit(url)
+
+
+def test_copy_code_reads_the_page_of_the_last_url(server: AuthorizationServer) -> None:
+    url = f"{server.urls.paste}?code=c%3C1%3E&state={quote('s&1')}"
+    assert copy_code(["http://127.0.0.1:9/other", url]) == "c<1>#s&1"
+
+
+def test_copy_code_says_when_there_is_no_code(server: AuthorizationServer) -> None:
+    with pytest.raises(ValueError, match="status 404"):
+        copy_code([f"{server.urls.issuer}/elsewhere"])
+
+
+def test_copy_address_says_when_there_was_no_redirect(server: AuthorizationServer) -> None:
+    with pytest.raises(ValueError, match="did not redirect"):
+        copy_address([server.urls.authorize])
+
+
+def test_approve_device_makes_the_address_where_there_is_no_complete_one(server: AuthorizationServer) -> None:
+    assert "user_code=NONE-SUCH" in approve_device("NONE-SUCH", server.urls.device_page, None).url

@@ -1,0 +1,611 @@
+"""The kit passes a provider that keeps the contract, and fails one that breaks any part of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from freshkey_testing import ProviderContract
+from kit_runs import failures, run
+
+
+pytest_plugins = ["pytester"]
+
+SMALL_PROVIDER = """
+import http.client
+import os
+
+import pytest
+from attrs import evolve, frozen
+
+from freshkey.clock import SYSTEM
+from freshkey.errors import LoginRequired, OutcomeUnknown, TransientError
+from freshkey.hooks import hookimpl
+from freshkey.model.credential import ApiKey, Credential, OAuthToken
+from freshkey.model.description import Description, Inspection, Validity
+from freshkey.model.profile import Profile
+from freshkey.model.source import Detected, Source
+from freshkey.secret import Secret
+from freshkey_testing import ProviderContract
+
+
+@frozen
+class Settings:
+    client_id: str = ""
+
+
+def detect(profile):
+    key = os.environ.get("SMALL_KEY")
+    return Detected(kind="API key", origin="environment variable SMALL_KEY", last_four=Secret(key).last_four())
+
+
+class Small:
+    sources = (
+        Source(id="sign-in", title="Sign in", owned=True, interactive=True),
+        Source(id="environment", title="A key", owned=False, detect=detect),
+    )
+    settings = Settings
+    formats = {"key": ApiKey, "oauth": OAuthToken}
+    hosts = ("example.com",)
+    exports = {"token": lambda credential: credential.token.reveal()}
+    title = "Small"
+    bound_to = "http://127.0.0.1:9/token"
+
+    def __init__(self):
+        self.ended = set()
+
+    @hookimpl
+    def describe(self, profile, credential):
+        if credential is not None:
+            return self.inspect(credential)
+        return Description(
+            revoke=self.revoke,
+            title=self.title,
+            settings=self.settings,
+            formats=self.formats,
+            sources=self.sources,
+            hosts=self.hosts if profile else (),
+            binding={"token_endpoint": self.bound_to} if profile else {},
+            exports=self.exports,
+        )
+
+    def inspect(self, credential):
+        try:
+            self.call()
+        except OSError:
+            return Inspection(validity=Validity.UNREACHABLE)
+
+    @hookimpl
+    def acquire(self, profile, source, interaction):
+        if source.id == "sign-in":
+            interaction.open_url("https://example.com/authorize")
+        return self.take_key()
+
+    def take_key(self):
+        return ApiKey(obtained=SYSTEM.now(), key=Secret(os.environ["SMALL_KEY"]))
+
+    @hookimpl
+    def refresh(self, profile, credential, reporter):
+        if not credential.renewable:
+            raise LoginRequired("nothing to renew with")
+        try:
+            self.call()
+        except OSError as error:
+            raise self.not_sent(credential) from None
+
+    def not_sent(self, credential):
+        return TransientError("no connection")
+
+    def revoke(self, profile, credential):
+        token = credential.refresh_token.reveal()
+        if token == "small-token-to-end":
+            self.end(token)
+            return
+        try:
+            self.call()
+        except OSError:
+            raise self.not_sent(credential) from None
+
+    def end(self, token):
+        self.ended.add(token)
+
+    def call(self):
+        connection = http.client.HTTPConnection("127.0.0.1", 9, timeout=5)
+        try:
+            connection.request("GET", "/")
+        finally:
+            connection.close()
+
+
+def make_signed_in():
+    return OAuthToken(
+        obtained=SYSTEM.now(),
+        lifetime=3600.0,
+        access_token=Secret("small-access-token"),
+        refresh_token=Secret("small-refresh-token"),
+        token_endpoint="http://127.0.0.1:9/token",
+    )
+
+
+{broken}
+
+
+class TestSmall(ProviderContract):
+    @pytest.fixture
+    def provider(self):
+        return Broken()
+
+    @pytest.fixture
+    def profile(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("SMALL_KEY", "small-key-0123456789abcdef")
+        return Profile(name="contract", provider="small", settings=Settings(), state_dir=tmp_path)
+
+    @pytest.fixture
+    def signed_in(self):
+        return make_signed_in()
+
+    @pytest.fixture
+    def revocable(self):
+        return evolve(make_signed_in(), refresh_token=Secret("small-token-to-end"))
+"""
+
+WORKING = "class Broken(Small): pass\n"
+
+BREAKS: dict[str, tuple[str, str]] = {
+    "a hook is missing": (
+        """
+class Broken:
+    @hookimpl
+    def describe(self, profile, credential):
+        return None
+""",
+        "test_it_fits_the_hooks",
+    ),
+    "describe opens a file": (
+        """
+class Broken(Small):
+    @hookimpl
+    def describe(self, profile, credential):
+        with open(os.devnull):
+            pass
+        return super().describe(profile, credential)
+""",
+        "test_describe_does_no_io",
+    ),
+    "describe resolves a name": (
+        """
+import socket
+class Broken(Small):
+    @hookimpl
+    def describe(self, profile, credential):
+        if profile is not None:
+            try:
+                socket.getaddrinfo("localhost", 80)
+            except OSError:
+                pass
+        return super().describe(profile, credential)
+""",
+        "test_describe_does_no_io",
+    ),
+    "sources depend on the profile": (
+        """
+class Broken(Small):
+    @hookimpl
+    def describe(self, profile, credential):
+        answer = super().describe(profile, credential)
+        return answer if profile else evolve(answer, sources=answer.sources[:1])
+""",
+        "test_describe_says_the_same_with_and_without_a_profile",
+    ),
+    "two sources of one id": (
+        """
+class Broken(Small):
+    sources = (*Small.sources, Source(id="environment", title="Another", owned=False))
+""",
+        "test_it_can_be_read",
+    ),
+    "a setting without default": (
+        """
+@frozen
+class Strict:
+    client_id: str
+class Broken(Small):
+    settings = Strict
+""",
+        "test_settings_have_defaults",
+    ),
+    "a URL as host": (
+        """
+class Broken(Small):
+    hosts = ("https://example.com/",)
+""",
+        "test_hosts_are_host_names",
+    ),
+    "a format that is no credential": (
+        """
+class Broken(Small):
+    formats = {**Small.formats, "text": str}
+""",
+        "test_formats_are_credentials",
+    ),
+    "look goes online": (
+        """
+import socket
+def look_online(profile):
+    socket.getaddrinfo("localhost", 80)
+class Broken(Small):
+    sources = (Source(id="environment", title="A key", owned=False, detect=look_online),)
+""",
+        "test_look_is_offline",
+    ),
+    "look shows the value": (
+        """
+def look_too_closely(profile):
+    return Detected(kind="API key", origin=f"SMALL_KEY={os.environ['SMALL_KEY']}")
+class Broken(Small):
+    sources = (Source(id="environment", title="A key", owned=False, detect=look_too_closely),)
+""",
+        "test_look_never_shows_the_value",
+    ),
+    "look shows too much": (
+        """
+def look_too_closely(profile):
+    return Detected(kind="API key", origin="SMALL_KEY", last_four=os.environ["SMALL_KEY"][-6:])
+class Broken(Small):
+    sources = (Source(id="environment", title="A key", owned=False, detect=look_too_closely),)
+""",
+        "test_look_never_shows_the_value",
+    ),
+    "a sign-in goes on without a person": (
+        """
+class Broken(Small):
+    @hookimpl
+    def acquire(self, profile, source, interaction):
+        try:
+            return super().acquire(profile, source, interaction)
+        except LoginRequired:
+            return self.take_key()
+""",
+        "test_without_a_person_a_sign_in_is_refused_at_once",
+    ),
+    "a source asks secretly": (
+        """
+class Broken(Small):
+    @hookimpl
+    def acquire(self, profile, source, interaction):
+        try:
+            interaction.show_device_code("ABCD", "https://example.com", None)
+        except LoginRequired:
+            pass
+        return super().acquire(profile, source, interaction)
+""",
+        "test_sources_without_a_person_ask_nobody",
+    ),
+    "a credential can be changed": (
+        """
+from attrs import define
+class Loose(ApiKey):
+    __setattr__ = object.__setattr__
+class Broken(Small):
+    formats = {**Small.formats, "key": Loose}
+    def take_key(self):
+        return Loose(obtained=SYSTEM.now(), key=Secret(os.environ["SMALL_KEY"]))
+""",
+        "test_credentials_are_frozen",
+    ),
+    "a credential shows its key": (
+        """
+@frozen(kw_only=True)
+class Bare(ApiKey):
+    plain: str = ""
+class Broken(Small):
+    formats = {**Small.formats, "key": Bare}
+    def take_key(self):
+        key = os.environ["SMALL_KEY"]
+        return Bare(obtained=SYSTEM.now(), key=Secret(key), plain=key)
+""",
+        "test_credentials_show_no_secret",
+    ),
+    "a token that is no field": (
+        """
+@frozen(kw_only=True)
+class Elsewhere(ApiKey):
+    @property
+    def token(self):
+        return Secret("found-somewhere-else")
+class Broken(Small):
+    formats = {**Small.formats, "key": Elsewhere}
+    def take_key(self):
+        return Elsewhere(obtained=SYSTEM.now(), key=Secret(os.environ["SMALL_KEY"]))
+""",
+        "test_what_authorises_is_wrapped",
+    ),
+    "the environment has a refresh token": (
+        """
+@frozen(kw_only=True)
+class Generous(OAuthToken):
+    def _environment(self):
+        return {"REFRESH": self.refresh_token.reveal()}
+class Broken(Small):
+    formats = {**Small.formats, "oauth": Generous}
+def make_signed_in(make=make_signed_in):
+    old = make()
+    return Generous(obtained=old.obtained, access_token=old.access_token, refresh_token=old.refresh_token)
+""",
+        "test_requests_carry_no_refresh_token",
+    ),
+    "an export has a refresh token": (
+        """
+class Broken(Small):
+    exports = {"all": lambda credential: credential.refresh_token.reveal()}
+""",
+        "test_exports_carry_no_refresh_token",
+    ),
+    "a field is lost in the store": (
+        """
+@frozen(kw_only=True)
+class Loose(OAuthToken):
+    more: dict = {}
+class Broken(Small):
+    formats = {**Small.formats, "oauth": Loose}
+def make_signed_in(make=make_signed_in):
+    old = make()
+    return Loose(obtained=old.obtained, access_token=old.access_token, more={1: 2})
+""",
+        "test_a_credential_survives_a_store",
+    ),
+    "bound to another server": (
+        """
+class Broken(Small):
+    bound_to = "https://example.com/token"
+""",
+        "test_a_credential_belongs_to_its_profile",
+    ),
+    "renews what it cannot": (
+        """
+class Broken(Small):
+    @hookimpl
+    def refresh(self, profile, credential, reporter):
+        try:
+            self.call()
+        except OSError:
+            raise TransientError("no connection") from None
+""",
+        "test_a_renewal_that_needs_a_person_says_so",
+    ),
+    "no network means signing in": (
+        """
+class Broken(Small):
+    def not_sent(self, credential):
+        return LoginRequired("no connection")
+""",
+        "test_a_renewal_without_a_network_is_worth_another_try",
+    ),
+    "an error shows a token": (
+        """
+class Broken(Small):
+    def not_sent(self, credential):
+        return TransientError(f"could not send {credential.refresh_token.reveal()}")
+""",
+        "test_a_renewal_without_a_network_is_worth_another_try",
+    ),
+    "an error outside the contract": (
+        """
+class Broken(Small):
+    def not_sent(self, credential):
+        return OSError("no connection")
+""",
+        "test_a_renewal_without_a_network_is_worth_another_try",
+    ),
+    "no network means revoked": (
+        """
+class Broken(Small):
+    def revoke(self, profile, credential):
+        try:
+            self.call()
+        except OSError:
+            pass
+""",
+        "test_a_revocation_without_a_network_is_not_one",
+    ),
+    "signing in to sign out": (
+        """
+class Broken(Small):
+    def revoke(self, profile, credential):
+        raise LoginRequired("sign in first")
+""",
+        "test_a_revocation_without_a_network_is_not_one",
+    ),
+    "a revocation shows a token": (
+        """
+class Broken(Small):
+    def revoke(self, profile, credential):
+        raise TransientError(f"could not end {credential.refresh_token.reveal()}")
+""",
+        "test_a_revocation_without_a_network_is_not_one",
+    ),
+    "a revocation breaks the contract": (
+        """
+class Broken(Small):
+    def revoke(self, profile, credential):
+        raise KeyError("revocation_endpoint")
+""",
+        "test_a_revocation_without_a_network_is_not_one",
+    ),
+    "a revocation writes": (
+        """
+class Broken(Small):
+    def revoke(self, profile, credential):
+        try:
+            (profile.state_dir / "revoked").write_text("yes")
+        except OSError:
+            pass
+""",
+        "test_a_revocation_stores_nothing",
+    ),
+    "a revocation deletes": (
+        """
+class Broken(Small):
+    def revoke(self, profile, credential):
+        try:
+            os.remove(profile.state_dir / "stored")
+        except OSError:
+            pass
+""",
+        "test_a_revocation_stores_nothing",
+    ),
+    "a second revocation is an error": (
+        """
+from freshkey.errors import ProviderRefused
+class Broken(Small):
+    def end(self, token):
+        if token in self.ended:
+            raise ProviderRefused("unknown token")
+        self.ended.add(token)
+""",
+        "test_what_has_ended_can_be_ended_again",
+    ),
+    "a revocation that succeeds writes": (
+        """
+class Broken(Small):
+    def end(self, token):
+        try:
+            open("revoked", "w").close()
+        except OSError:
+            pass
+""",
+        "test_what_has_ended_can_be_ended_again",
+    ),
+    "no network is an error": (
+        """
+class Broken(Small):
+    def inspect(self, credential):
+        try:
+            self.call()
+        except OSError:
+            raise TransientError("no connection") from None
+""",
+        "test_an_unreachable_provider_is_an_answer",
+    ),
+    "valid without asking": (
+        """
+class Broken(Small):
+    def inspect(self, credential):
+        super().inspect(credential)
+        return Inspection(validity=Validity.VALID)
+""",
+        "test_an_unreachable_provider_is_an_answer",
+    ),
+}
+
+
+def source_of(broken: str) -> str:
+    return SMALL_PROVIDER.replace("{broken}", broken)
+
+
+def test_a_small_provider_passes(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run(pytester, monkeypatch, source_of(WORKING))
+    result.assert_outcomes(passed=len(checks()) - 1, skipped=1)  # only a module can be imported alone
+
+
+@pytest.mark.parametrize("broken", BREAKS)
+def test_a_broken_provider_fails(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    code, caught_by = BREAKS[broken]
+    result = run(pytester, monkeypatch, source_of(code), "-k", caught_by)
+    outcomes = result.parseoutcomes()
+    assert outcomes.get("errors" if caught_by == "test_it_fits_the_hooks" else "failed") == 1, outcomes
+
+
+def test_the_failures_quote_no_secret(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    for broken in ("look shows the value", "an error shows a token", "a credential shows its key"):
+        code, caught_by = BREAKS[broken]
+        result = run(pytester, monkeypatch, source_of(code), "-k", caught_by)
+        errors = [line for line in result.outlines if line.startswith("E ")]
+        assert any("holds a secret" in line for line in errors)
+        assert not [line for line in errors if "small-key-" in line or "small-refresh-" in line]
+
+
+def checks() -> set[str]:
+    return {name for name in dir(ProviderContract) if name.startswith("test_")}
+
+
+def test_every_check_is_shown_to_fail_for_something() -> None:
+    assert checks() - {caught_by for _, caught_by in BREAKS.values()} == {"test_its_import_is_cheap"}
+
+
+MODULE = """
+from freshkey.hooks import hookimpl
+from freshkey.model.description import Description
+from attrs import frozen
+{first_import}
+
+@frozen
+class Settings:
+    pass
+
+@hookimpl
+def describe(profile, credential):
+    from freshkey.model.source import Source
+    source = Source(id="nothing", title="Nothing", owned=True)
+    return Description(title="Module", settings=Settings, formats={}, sources=(source,))
+
+@hookimpl
+def acquire(profile, source, interaction):
+    return None
+
+@hookimpl
+def refresh(profile, credential, reporter):
+    return None
+"""
+
+MODULE_TEST = """
+import importlib
+import pytest
+from freshkey.model.profile import Profile
+from freshkey_testing import ProviderContract
+
+class TestModule(ProviderContract):
+    @pytest.fixture
+    def provider(self):
+        return importlib.import_module("{name}")
+
+    @pytest.fixture
+    def profile(self, tmp_path):
+        return Profile(name="contract", provider="module", settings=None, state_dir=tmp_path)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "first_import", "failed"),
+    [
+        ("kit_light_provider", "", set()),
+        ("kit_heavy_provider", "import httpx", {"test_its_import_is_cheap"}),
+    ],
+)
+def test_a_provider_has_to_be_cheap_to_import(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, name: str, first_import: str, failed: set[str]
+) -> None:
+    pytester.makepyfile(**{name: MODULE.replace("{first_import}", first_import)})
+    pytester.syspathinsert()
+    source = MODULE_TEST.replace("{name}", name)
+    assert (
+        failures(pytester, monkeypatch, source, "-k", "test_its_import_is_cheap or test_describe_does_no_io") == failed
+    )
+
+
+def test_what_cannot_be_checked_is_skipped_with_what_to_provide(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makepyfile(kit_bare_provider=MODULE.replace("{first_import}", ""))
+    pytester.syspathinsert()
+    result = run(pytester, monkeypatch, MODULE_TEST.replace("{name}", "kit_bare_provider"), "-rs")
+    result.stdout.fnmatch_lines(["*override the fixture signed_in to check owned credentials*"])
+    assert result.parseoutcomes().get("failed", 0) == 0
+
+
+def test_without_a_provider_the_kit_says_what_to_provide(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = "from freshkey_testing import ProviderContract\nclass TestMine(ProviderContract): pass\n"
+    result = run(pytester, monkeypatch, source, "-k", "test_it_fits_the_hooks")
+    result.stdout.fnmatch_lines(["*override the fixture pro*"])
+    result.assert_outcomes(errors=1)

@@ -1,0 +1,288 @@
+"""The kit passes a store that keeps its promises, and fails one that breaks any of them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from freshkey._stores import memory
+from freshkey.model.profile import Profile
+from freshkey.model.storage import CredentialStore
+from freshkey_testing import StoreContract
+from freshkey_testing.store_contract import Contents
+from kit_runs import failures, run
+
+
+pytest_plugins = ["pytester"]
+
+
+class TestMemory(StoreContract):
+    @pytest.fixture
+    def make_store(self, tmp_path: Path) -> Callable[[], CredentialStore]:
+        profile = Profile(name="contract", provider="none", settings=None, state_dir=tmp_path)
+        return lambda: memory.store(profile)
+
+    @pytest.fixture
+    def contents(self, tmp_path: Path) -> Contents:
+        items = memory._KEPT[str(tmp_path.resolve()), "contract"]
+        return lambda: [decoded(text) for text in items._values.values()]
+
+
+def decoded(item: str) -> str:
+    head, _, body = item.rpartition(".")
+    return f"{head} {base64.urlsafe_b64decode(body).decode()}"
+
+
+SMALL_STORE = """
+import contextlib, threading
+import pytest
+from attrs import evolve
+from freshkey.errors import GenerationConflict, StoreBusy
+from freshkey.model.storage import Record, Snapshot
+from freshkey_testing import StoreContract
+
+
+class Place:
+    def __init__(self):
+        self.snapshot = Snapshot()
+        self.older = []
+        self.mutex = threading.Lock()
+
+
+class SmallStore:
+    kind = "small"
+
+    def __init__(self, place):
+        self.place = place
+
+    @contextlib.contextmanager
+    def lock(self, timeout):
+        if not self.place.mutex.acquire(timeout=timeout):
+            raise StoreBusy(f"busy for {timeout} s")
+        try:
+            yield
+        finally:
+            self.place.mutex.release()
+
+    def probe(self):
+        pass
+
+    def load(self):
+        return self.place.snapshot
+
+    def intend(self, intent):
+        self.place.snapshot = evolve(self.place.snapshot, intent=intent)
+
+    def withdraw(self, intent):
+        self.place.snapshot = evolve(self.place.snapshot, intent=None)
+
+    def save(self, record):
+        self.compare(record)
+        if record.payload is None:
+            self.forget()
+        else:
+            self.place.older.append(record.payload.reveal())
+        self.place.snapshot = Snapshot(record=record)
+
+    def compare(self, record):
+        if record != self.place.snapshot.record and record.generation <= self.place.snapshot.generation:
+            raise GenerationConflict("not newer")
+
+    def forget(self):
+        self.place.older.clear()
+
+
+class Broken(SmallStore):
+{broken}
+
+class TestSmall(StoreContract):
+    @pytest.fixture
+    def place(self):
+        return Place()
+
+    @pytest.fixture
+    def make_store(self, place):
+        return lambda: Broken(place)
+
+    @pytest.fixture
+    def contents(self, place):
+        return lambda: [repr(place.snapshot), *place.older]
+"""
+
+
+BREAKS: dict[str, tuple[str, str]] = {
+    "no name": (
+        """
+    kind = ""
+""",
+        "test_it_has_a_name",
+    ),
+    "nothing is None": (
+        """
+    def load(self):
+        return self.place.snapshot if self.place.snapshot.record else None
+""",
+        "test_an_empty_place_holds_nothing",
+    ),
+    "refuses its own record": (
+        """
+    def compare(self, record):
+        if record.generation <= self.place.snapshot.generation:
+            raise GenerationConflict("not newer")
+""",
+        "test_the_newest_record_may_be_saved_again",
+    ),
+    "compares nothing": (
+        """
+    def compare(self, record):
+        pass
+""",
+        "test_no_older_generation_is_written test_a_tombstone_is_a_record",
+    ),
+    "wants no gap": (
+        """
+    def compare(self, record):
+        if record.generation != self.place.snapshot.generation + 1:
+            raise GenerationConflict("not next")
+""",
+        "test_generations_may_be_skipped",
+    ),
+    "each handle has a place of its own": (
+        """
+    def __init__(self, place):
+        self.place = Place()
+        self.place.mutex = place.mutex
+""",
+        "test_the_newest_record_is_loaded test_what_is_saved_is_loaded",
+    ),
+    "forgets nothing": (
+        """
+    def forget(self):
+        pass
+""",
+        "test_a_tombstone_removes_the_secrets",
+    ),
+    "intent over record": (
+        """
+    def intend(self, intent):
+        self.place.snapshot = Snapshot(intent=intent)
+""",
+        "test_an_intent_is_seen_by_everybody test_an_intent_can_be_withdrawn",
+    ),
+    "no intent": (
+        """
+    def intend(self, intent):
+        pass
+""",
+        "test_an_intent_may_come_before_any_record",
+    ),
+    "intent stays": (
+        """
+    def save(self, record):
+        intent = self.place.snapshot.intent
+        super().save(record)
+        self.place.snapshot = evolve(self.place.snapshot, intent=intent)
+""",
+        "test_an_intent_is_resolved_by_its_result",
+    ),
+    "withdraws nothing": (
+        """
+    def withdraw(self, intent):
+        pass
+""",
+        "test_an_intent_can_be_withdrawn",
+    ),
+    "first intent wins": (
+        """
+    def intend(self, intent):
+        if not self.place.snapshot.intent:
+            super().intend(intent)
+""",
+        "test_an_intent_can_be_noted_again",
+    ),
+    "a lock per handle": (
+        """
+    def __init__(self, place):
+        super().__init__(place)
+        self.mine = threading.Lock()
+
+    @contextlib.contextmanager
+    def lock(self, timeout):
+        if not self.mine.acquire(timeout=timeout):
+            raise StoreBusy("busy")
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.mine.release)
+            yield
+""",
+        "test_the_lock_excludes_everybody_else test_the_lock_is_handed_on",
+    ),
+    "never waits": (
+        """
+    def lock(self, timeout):
+        return super().lock(0)
+""",
+        "test_the_lock_is_handed_on",
+    ),
+    "keeps the lock after an error": (
+        """
+    @contextlib.contextmanager
+    def lock(self, timeout):
+        if not self.place.mutex.acquire(timeout=timeout):
+            raise StoreBusy("busy")
+        yield
+        self.place.mutex.release()
+""",
+        "test_the_lock_is_released_after_an_error",
+    ),
+    "reading takes the lock": (
+        """
+    def load(self):
+        with self.lock(0.01):
+            return super().load()
+""",
+        "test_reading_needs_no_lock",
+    ),
+    "probe leaves something": (
+        """
+    def probe(self):
+        self.place.older.append("probe")
+""",
+        "test_a_probe_leaves_nothing",
+    ),
+    "shows secrets": (
+        """
+    def compare(self, record):
+        if record.generation <= self.place.snapshot.generation:
+            raise GenerationConflict(record.payload.reveal())
+""",
+        "test_no_secret_shows",
+    ),
+}
+
+
+def test_a_small_store_passes(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert failures(pytester, monkeypatch, SMALL_STORE.replace("{broken}", "    pass\n")) == set()
+
+
+@pytest.mark.parametrize("broken", BREAKS)
+def test_a_broken_store_fails(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    code, caught_by = BREAKS[broken]
+    only = ("-k", " or ".join(caught_by.split()))
+    assert failures(pytester, monkeypatch, SMALL_STORE.replace("{broken}", code), *only) == set(caught_by.split())
+
+
+def test_every_check_is_shown_to_fail_for_something() -> None:
+    checks = {name for name in vars(StoreContract) if name.startswith("test_")}
+    assert checks == {name for _, caught_by in BREAKS.values() for name in caught_by.split()}
+
+
+def test_without_a_store_the_kit_says_what_to_provide(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = "from freshkey_testing import StoreContract\nclass TestMine(StoreContract): pass\n"
+    result = run(pytester, monkeypatch, source, "-k", "test_it_has_a_name")
+    result.stdout.fnmatch_lines(["*override the fixture make_store*"])
+    result.assert_outcomes(errors=1)

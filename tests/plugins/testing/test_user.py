@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from freshkey.model.interaction import Interaction
+from freshkey_testing import ScriptedUser, UnexpectedQuestion
+
+
+def test_what_is_reported_is_recorded() -> None:
+    user = ScriptedUser()
+    as_interaction: Interaction = user
+    as_interaction.progress("opening")
+    as_interaction.line("helper says")
+    as_interaction.notice("attention")
+    assert (user.progress_messages, user.lines, user.notices) == (["opening"], ["helper says"], ["attention"])
+
+
+def test_without_a_script_every_question_is_refused_and_the_refusal_says_what_to_pass() -> None:
+    user = ScriptedUser()
+    with pytest.raises(UnexpectedQuestion, match=r"open a URL.*browser="):
+        user.open_url("http://127.0.0.1/")
+    with pytest.raises(UnexpectedQuestion, match=r"pasted code.*paste="):
+        user.read_code("code?", threading.Event())
+    with pytest.raises(UnexpectedQuestion, match=r"another device.*device="):
+        user.show_device_code("ABCD", "http://127.0.0.1/device", None)
+    assert user.opened
+    assert user.prompts
+    assert user.device_codes
+
+
+def test_a_refusal_fails_a_test_as_an_assertion_does() -> None:
+    assert issubclass(UnexpectedQuestion, AssertionError)
+
+
+def test_the_browser_runs_on_a_thread_of_its_own() -> None:
+    threads: list[threading.Thread] = []
+    with ScriptedUser(browser=lambda _: threads.append(threading.current_thread())) as user:
+        user.open_url("http://127.0.0.1/a")
+    assert threads != [threading.current_thread()]
+    assert user.opened == ["http://127.0.0.1/a"]
+
+
+def test_a_person_with_a_browser_leaves_the_code_unanswered_until_it_is_given_up() -> None:
+    user = ScriptedUser(browser=lambda _: None)
+    given_up = threading.Event()
+    answers: list[object] = []
+    thread = threading.Thread(target=lambda: answers.append(user.read_code("code?", given_up)), daemon=True)
+    thread.start()
+    assert thread.is_alive()
+    given_up.set()
+    thread.join(10)
+    assert answers == [None]
+
+
+def test_a_fixed_paste_is_answered() -> None:
+    code = ScriptedUser(paste="code#state").read_code("code?", threading.Event())
+    assert code is not None
+    assert code.reveal() == "code#state"
+
+
+def test_a_paste_can_be_made_from_all_urls_seen() -> None:
+    seen: list[Sequence[str]] = []
+
+    def paste(urls: Sequence[str]) -> str:
+        seen.append(urls)
+        return "pasted"
+
+    user = ScriptedUser(paste=paste)
+    user.open_url("http://127.0.0.1/loopback")
+    user.notice("Or open http://127.0.0.1/noticed elsewhere")
+    user.read_code("Open http://127.0.0.1/manual?a=1&b=2 and paste the code: ", threading.Event())
+    assert seen == [
+        ("http://127.0.0.1/loopback", "http://127.0.0.1/noticed", "http://127.0.0.1/manual?a=1&b=2"),
+    ]
+
+
+def test_the_device_script_gets_the_code() -> None:
+    shown: list[tuple[str, str, str | None]] = []
+    with ScriptedUser(device=lambda *arguments: shown.append(arguments)) as user:
+        user.show_device_code("ABCD-EFGH", "http://127.0.0.1/device", None)
+    assert shown == user.device_codes == [("ABCD-EFGH", "http://127.0.0.1/device", None)]
+
+
+def test_what_goes_wrong_in_the_browser_fails_the_test() -> None:
+    def crash(url: str) -> None:
+        raise OSError(url)
+
+    user = ScriptedUser(browser=crash)
+    user.open_url("http://127.0.0.1/x")
+    with pytest.raises(OSError, match=r"http://127.0.0.1/x"):
+        user.finish()
+
+
+def test_the_test_s_own_error_comes_before_the_browser_s() -> None:
+    def crash(url: str) -> None:
+        raise OSError(url)
+
+    def use_it() -> None:
+        with ScriptedUser(browser=crash) as user:
+            user.open_url("http://127.0.0.1/x")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        use_it()
+
+
+def test_a_browser_that_never_ends_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("freshkey_testing.user._WAIT_TIMEOUT", 0.01)
+    stop = threading.Event()
+    user = ScriptedUser(browser=lambda _: stop.wait())
+    user.open_url("http://127.0.0.1/")
+    with pytest.raises(TimeoutError, match="did not come to an end"):
+        user.finish()
+    stop.set()
+
+
+def test_questions_of_yes_or_no_are_answered_by_script() -> None:
+    assert ScriptedUser(confirm=True).confirm("Use it?")
+    choosy = ScriptedUser(confirm=lambda question: "API key" in question)
+    assert [choosy.confirm("Use the API key?"), choosy.confirm("Use the token?")] == [True, False]
+    assert choosy.questions == ["Use the API key?", "Use the token?"]
+    with pytest.raises(UnexpectedQuestion, match="confirm="):
+        ScriptedUser().confirm("Use it?")
