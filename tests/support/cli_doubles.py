@@ -30,7 +30,7 @@ from freshkey_testing import ManualClock
 TOKEN = "at-canary-0123456789-abcd"
 NEWER_TOKEN = "at-canary-9876543210-dcba"
 REFRESH_TOKEN = "rt-canary-0123456789-wxyz"
-ADA = Identity(email="ada@example.com", plan="max")
+ADA = Identity(email="ada@example.com", extra={"plan": "max"})
 
 SIGN_IN = Source(id="sign-in", title="Sign-in", owned=True, interactive=True)
 VARIABLE = Source(id="env", title="Environment", owned=False)

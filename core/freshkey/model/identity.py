@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Mapping
 
-from attrs import asdict, evolve, frozen
-
-
-S = TypeVar("S")
+from attrs import evolve, field, frozen
 
 
 @frozen(kw_only=True)
 class Identity:
-    """Whose credential it is, as far as the provider tells; display text, never a reason to trust.
+    """Display text, never a reason to trust.
 
     Attributes:
         account: Stable id of the account or user.
         email: The account's address.
         organization: Stable id of the organisation, tenant or cloud account.
-        organization_name: Its name.
-        plan: What was bought, such as ``max``.
-        rate_limit_tier: The provider's word for the limits that apply.
-        arn: Amazon resource name.
-        project: Google Cloud project.
+        display_name: What people call it, where the provider knows something more readable than an id.
+        extra: What else the provider tells, in its own words, such as a plan or a resource name.
     """
 
     account: str | None = None
     email: str | None = None
     organization: str | None = None
-    organization_name: str | None = None
-    plan: str | None = None
-    rate_limit_tier: str | None = None
-    arn: str | None = None
-    project: str | None = None
+    display_name: str | None = None
+    extra: Mapping[str, str] = field(factory=dict, hash=False)
 
     def completed_by(self, earlier: Identity) -> Identity:
         """Return this identity, its gaps filled from an earlier one of the same account and organisation."""
@@ -42,10 +33,11 @@ class Identity:
         )
         if not same:
             return self
-        gaps = {name: value for name, value in asdict(earlier).items() if getattr(self, name) is None}
-        return evolve(self, **gaps)
+        names = ("account", "email", "organization", "display_name")
+        gaps = {name: getattr(earlier, name) for name in names if getattr(self, name) is None}
+        return evolve(self, **gaps, extra={**earlier.extra, **self.extra})
 
     @property
     def label(self) -> str | None:
         """The most readable name there is."""
-        return self.email or self.arn or self.account or self.organization_name or self.project
+        return self.email or self.display_name or self.account or self.organization

@@ -41,8 +41,12 @@ def span(seconds: float | None) -> str:
 
 
 def identity(value: Identity) -> dict[str, str]:
-    """Return what is known of an identity."""
-    return {name: known for name, known in attrs.asdict(value).items() if known is not None}
+    """Return what is known of an identity; a display name only where nothing else says the same."""
+    fixed = {"account": value.account, "email": value.email, "organization": value.organization}
+    known = {name: text for name, text in fixed.items() if text is not None} | dict(value.extra)
+    if value.display_name is not None and value.display_name not in known.values():
+        known["display_name"] = value.display_name
+    return known
 
 
 def identity_lines(value: Identity) -> Iterator[str]:

@@ -77,10 +77,10 @@ def test_only_an_owned_source_can_be_signed_in_to(world: World, source: str) -> 
 
 
 def test_signing_in_again_keeps_a_plan_that_is_not_told_this_time(world: World) -> None:
-    world.provider.identity = Identity(account="ada", plan="max", rate_limit_tier="high")
+    world.provider.identity = Identity(account="ada", extra={"plan": "max", "rate_limit_tier": "high"})
     keeper = world.signed_in()
     world.provider.identity = Identity(account="ada")
-    assert keeper.login("me", interaction=world.user).identity.plan == "max"
+    assert keeper.login("me", interaction=world.user).identity.extra["plan"] == "max"
     world.provider.identity = Identity(account="somebody-else")
     assert keeper.login("me", interaction=world.user).identity == Identity(account="somebody-else")
 

@@ -50,7 +50,7 @@ from freshkey.secret import Secret
 ASK = NonInteractive("me")
 REPORT = LoggingReporter()
 ME = profile()
-OLD = token(refresh_token=Secret("rt-1"), source="sign-in", identity=Identity(account="ada", plan="max"))
+OLD = token(refresh_token=Secret("rt-1"), source="sign-in", identity=Identity(account="ada", extra={"plan": "max"}))
 NEW = token(access_token=Secret("at-2"), refresh_token=Secret("rt-2"))
 
 

@@ -47,7 +47,9 @@ texts = st.text(max_size=40)
 secrets = st.builds(Secret, texts)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 moments = st.builds(Moment, numbers, numbers, texts)
-identities = st.builds(Identity, account=st.none() | texts, email=st.none() | texts, plan=st.none() | texts)
+identities = st.builds(
+    Identity, account=st.none() | texts, email=st.none() | texts, extra=st.dictionaries(texts, texts, max_size=2)
+)
 common: dict[str, Any] = {
     "obtained": moments,
     "lifetime": st.none() | numbers,

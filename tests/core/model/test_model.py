@@ -49,12 +49,11 @@ def test_settings_of_another_provider_are_refused_by_name() -> None:
 @pytest.mark.parametrize(
     ("identity", "label"),
     [
-        (Identity(email="a@b.c", account="1", arn="arn:x"), "a@b.c"),
-        (Identity(account="1", arn="arn:x"), "arn:x"),
-        (Identity(account="1", organization_name="Org"), "1"),
-        (Identity(organization_name="Org", project="p"), "Org"),
-        (Identity(project="p"), "p"),
-        (Identity(plan="max"), None),
+        (Identity(email="a@b.c", account="1", display_name="Ada"), "a@b.c"),
+        (Identity(account="1", display_name="Ada"), "Ada"),
+        (Identity(account="1", organization="org"), "1"),
+        (Identity(organization="org"), "org"),
+        (Identity(extra={"plan": "max"}), None),
     ],
 )
 def test_an_identity_is_called_by_its_most_readable_name(identity: Identity, label: str | None) -> None:
