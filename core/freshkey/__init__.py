@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 
@@ -61,51 +63,36 @@ _HOMES: Final = {
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names.split()}
 
+# Filled like text: a page of names, not a column.
+# fmt: off
 __all__ = [
-    "ApiKey",
-    "Choice",
-    "Clock",
-    "Configuration",
-    "ConfigurationError",
-    "Credential",
-    "CredentialExpired",
-    "Description",
-    "Detected",
-    "Explanation",
-    "FreshkeyError",
-    "Freshness",
-    "Identity",
-    "Inspection",
-    "Keeper",
-    "KeeperClosed",
-    "LoginRequired",
-    "Moment",
-    "OAuthToken",
-    "OutcomeUnknown",
-    "PluginBroken",
-    "Profile",
-    "ProviderRefused",
-    "Secret",
-    "Source",
-    "Status",
-    "Step",
-    "StoreError",
-    "TransientError",
-    "TrustNeeded",
-    "Validity",
-    "hookimpl",
+    "ApiKey", "Choice", "Clock", "Configuration", "ConfigurationError", "Credential", "CredentialExpired",
+    "Description", "Detected", "Explanation", "FreshkeyError", "Freshness", "Identity", "Inspection", "Keeper",
+    "KeeperClosed", "LoginRequired", "Moment", "OAuthToken", "OutcomeUnknown", "PluginBroken", "Profile",
+    "ProviderRefused", "Secret", "Source", "Status", "Step", "StoreError", "TransientError", "TrustNeeded",
+    "Validity", "hookimpl",
 ]
+# fmt: on
 
 
-def __getattr__(name: str) -> object:
-    """Import a public name from its module and keep it here."""
-    if name not in _HOME_OF:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    value: object = getattr(importlib.import_module(f"freshkey.{_HOME_OF[name]}"), name)
-    globals()[name] = value
-    return value
+def _lazy(page: str, homes: Mapping[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+    """Return ``__getattr__`` and ``__dir__`` of a page of public names: each is imported when it is first used.
+
+    Args:
+        page: Name of the module.
+        homes: Module below ``freshkey`` to the names that are taken from it, separated by blanks.
+    """
+    home_of = {name: home for home, names in homes.items() for name in names.split()}
+
+    def load(name: str) -> object:
+        if name not in home_of:
+            message = f"module {page!r} has no attribute {name!r}"
+            raise AttributeError(message)
+        value: object = getattr(importlib.import_module(f"freshkey.{home_of[name]}"), name)
+        setattr(sys.modules[page], name, value)
+        return value
+
+    return load, lambda: sorted({*vars(sys.modules[page]), *home_of})
 
 
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = _lazy(__name__, _HOMES)

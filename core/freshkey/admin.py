@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Final
+
+from freshkey import _lazy
 
 
 if TYPE_CHECKING:
@@ -30,37 +31,14 @@ _HOMES: Final = {
     "_trust.project_commands": "Entry TrustedCommands shown",
     "_trust.source_consent": "Answer SourceAnswers",
 }
-_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names.split()}
 
+# Filled like text: a page of names, not a column.
+# fmt: off
 __all__ = [
-    "CONFIG_DIR",
-    "PROFILE",
-    "STATE_DIR",
-    "Answer",
-    "Choice",
-    "Entry",
-    "Explanation",
-    "Found",
-    "SourceAnswers",
-    "Status",
-    "Step",
-    "TrustedCommands",
-    "find",
-    "proposals",
-    "read_override",
-    "shown",
+    "CONFIG_DIR", "PROFILE", "STATE_DIR", "Answer", "Choice", "Entry", "Explanation", "Found", "SourceAnswers",
+    "Status", "Step", "TrustedCommands", "find", "proposals", "read_override", "shown",
 ]
+# fmt: on
 
 
-def __getattr__(name: str) -> object:
-    """Import a public name from its module and keep it here."""
-    if name not in _HOME_OF:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    value: object = getattr(importlib.import_module(f"freshkey.{_HOME_OF[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = _lazy(__name__, _HOMES)

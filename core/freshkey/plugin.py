@@ -5,8 +5,9 @@ The contract itself, with what each hook is given and may raise, is `freshkey.ho
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Final
+
+from freshkey import _lazy
 
 
 if TYPE_CHECKING:
@@ -67,77 +68,20 @@ _HOMES: Final = {
     "model.storage": "CredentialStore Intent Record Snapshot",
     "secret": "Secret",
 }
-_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names.split()}
 
+# Filled like text: a page of names, not a column.
+# fmt: off
 __all__ = [
-    "DEADLINE",
-    "HELPER_TIMEOUT",
-    "MAX_LINE",
-    "NO_FOLLOW",
-    "SYSTEM",
-    "ApiKey",
-    "Clock",
-    "Command",
-    "Credential",
-    "CredentialSource",
-    "CredentialStore",
-    "Description",
-    "Detected",
-    "Identity",
-    "Inspection",
-    "Intent",
-    "Interaction",
-    "LoggingReporter",
-    "Moment",
-    "NonInteractive",
-    "OAuthToken",
-    "Profile",
-    "ProfileLock",
-    "Record",
-    "Reporter",
-    "Request",
-    "Response",
-    "Secret",
-    "Send",
-    "Snapshot",
-    "Source",
-    "Validity",
-    "checked_url",
-    "descriptor_is_there",
-    "descriptor_secret",
-    "environment_secret",
-    "file_name",
-    "form",
-    "helper_environment",
-    "hookimpl",
-    "is_attended",
-    "json_body",
-    "parse_json_object",
-    "private_dir",
-    "read_helper_json",
-    "read_helper_line",
-    "read_private",
-    "remove_private",
-    "retry_after",
-    "run_command",
-    "run_helper",
-    "run_login_command",
-    "send",
-    "store_options",
-    "write_private",
-    "wrong_option",
+    "DEADLINE", "HELPER_TIMEOUT", "MAX_LINE", "NO_FOLLOW", "SYSTEM", "ApiKey", "Clock", "Command", "Credential",
+    "CredentialSource", "CredentialStore", "Description", "Detected", "Identity", "Inspection", "Intent",
+    "Interaction", "LoggingReporter", "Moment", "NonInteractive", "OAuthToken", "Profile", "ProfileLock", "Record",
+    "Reporter", "Request", "Response", "Secret", "Send", "Snapshot", "Source", "Validity", "checked_url",
+    "descriptor_is_there", "descriptor_secret", "environment_secret", "file_name", "form", "helper_environment",
+    "hookimpl", "is_attended", "json_body", "parse_json_object", "private_dir", "read_helper_json",
+    "read_helper_line", "read_private", "remove_private", "retry_after", "run_command", "run_helper",
+    "run_login_command", "send", "store_options", "write_private", "wrong_option",
 ]
+# fmt: on
 
 
-def __getattr__(name: str) -> object:
-    """Import a public name from its module and keep it here."""
-    if name not in _HOME_OF:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    value: object = getattr(importlib.import_module(f"freshkey.{_HOME_OF[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = _lazy(__name__, _HOMES)

@@ -7,8 +7,9 @@ server's metadata. Below them, requests and answers are pure functions: `freshke
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Final
+
+from freshkey import _lazy
 
 
 if TYPE_CHECKING:
@@ -72,61 +73,19 @@ _HOMES: Final = {
     "oauth.signin": "authorize",
     "oauth.skew": "MAX_SKEW seconds_behind warn_of_skew",
 }
-_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names.split()}
 
+# Filled like text: a page of names, not a column.
+# fmt: off
 __all__ = [
-    "DEVICE_GRANT",
-    "MAX_SKEW",
-    "TRANSIENT_CODES",
-    "TRANSIENT_STATUSES",
-    "DeviceCode",
-    "Encode",
-    "Grant",
-    "LoopbackListener",
-    "OAuthClient",
-    "Pkce",
-    "Poll",
-    "Refusal",
-    "Server",
-    "TokenAnswer",
-    "assertion_request",
-    "authorization_url",
-    "authorize",
-    "browser_program",
-    "clean_code",
-    "code_request",
-    "device_request",
-    "device_sign_in",
-    "device_token_request",
-    "discover",
-    "new_state",
-    "open_browser",
-    "read_callback",
-    "read_device",
-    "read_device_token",
-    "read_pasted",
-    "read_refusal",
-    "read_revocation",
-    "read_token",
-    "refresh_request",
-    "refusal_error",
-    "revocation_request",
-    "safe_url",
-    "seconds_behind",
-    "shown_code",
+    "DEVICE_GRANT", "MAX_SKEW", "TRANSIENT_CODES", "TRANSIENT_STATUSES", "DeviceCode", "Encode", "Grant",
+    "LoopbackListener", "OAuthClient", "Pkce", "Poll", "Refusal", "Server", "TokenAnswer", "assertion_request",
+    "authorization_url", "authorize", "browser_program", "clean_code", "code_request", "device_request",
+    "device_sign_in", "device_token_request", "discover", "new_state", "open_browser", "read_callback",
+    "read_device", "read_device_token", "read_pasted", "read_refusal", "read_revocation", "read_token",
+    "refresh_request", "refusal_error", "revocation_request", "safe_url", "seconds_behind", "shown_code",
     "warn_of_skew",
 ]
+# fmt: on
 
 
-def __getattr__(name: str) -> object:
-    """Import a public name from its module and keep it here."""
-    if name not in _HOME_OF:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    value: object = getattr(importlib.import_module(f"freshkey.{_HOME_OF[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = _lazy(__name__, _HOMES)
