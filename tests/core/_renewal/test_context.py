@@ -16,7 +16,8 @@ from example_provider import FakeStore, Provider, Settings, StoringProvider, des
 from freshkey._commands.command import Command, run_command
 from freshkey._config.configuration import Configuration
 from freshkey._plugins import discovery
-from freshkey._renewal.context import ProfileContext, build_context, proposals
+from freshkey._renewal.context import ProfileContext, build_context
+from freshkey._trust.proposals import proposals
 from freshkey.errors import ConfigurationError, PluginBroken, StoreUnavailable, TrustNeeded
 from freshkey.events import Event
 from freshkey.expiry import Freshness
