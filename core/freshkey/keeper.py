@@ -20,6 +20,7 @@ from freshkey._accounts.status import Status
 from freshkey._config.configuration import Configuration
 from freshkey._forksafe import undivided
 from freshkey._http.circuit_breaker import CircuitBreaker
+from freshkey._renewal import reading
 from freshkey._renewal.context import build_context
 from freshkey._renewal.managed import CacheEntry, ManagedCredential
 from freshkey._renewal.scheduler import Scheduler
@@ -261,7 +262,7 @@ class Keeper:
             context.description,
             selected_by=selection.selected_by,
             detect=lambda source: context.hooks.detect(context.profile, source),
-            stored=lambda: status.stored_credential(managed),
+            stored=lambda: reading.stored_credential(context),
             consent=context.consent and recalling(context.profile.name, SourceAnswers(context.profile.state_dir)),
             selection=self.configuration.choices(profile),
         )

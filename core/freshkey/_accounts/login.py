@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import evolve
 
-from freshkey._renewal.persist import SAVE_TIMEOUT
-from freshkey._renewal.rotation import LOCK_TIMEOUT, Rotation, decode
+from freshkey._renewal.persist import SAVE_TIMEOUT, keep_owned
+from freshkey._renewal.reading import decode
+from freshkey._renewal.rotation import LOCK_TIMEOUT
 from freshkey._renewal.single_flight import SharedFuture, run_in_thread
 from freshkey._sources import precedence
 from freshkey._stores.keychain import prompts
@@ -70,7 +71,7 @@ def _keep(future: SharedFuture[Credential], managed: ManagedCredential, credenti
             before = context.store.load()
             generation = (before.generation or context.hints.read().generation) + 1
             credential = evolve(credential, identity=credential.identity.completed_by(_known_identity(context, before)))
-            future.set_result(Rotation(context, managed).keep_owned(credential, generation))
+            future.set_result(keep_owned(context, managed, credential, generation))
     finally:
         managed.announce()
 

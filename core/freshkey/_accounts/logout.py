@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from freshkey._accounts.login import WAIT
 from freshkey._interprocess.hints import Hints
 from freshkey._renewal.persist import SAVE_TIMEOUT
-from freshkey._renewal.rotation import LOCK_TIMEOUT, decode
+from freshkey._renewal.reading import decode
+from freshkey._renewal.rotation import LOCK_TIMEOUT
 from freshkey._renewal.single_flight import SharedFuture, run_in_thread
 from freshkey.errors import ConfigurationError, FreshkeyError, about
 from freshkey.events import SignedOut

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from freshkey._renewal.rotation import Rotation, decode
+from freshkey._renewal.reading import read
 from freshkey.errors import LoginRequired
 from freshkey.expiry import Freshness
 from freshkey.model.credential import Credential
@@ -51,7 +51,8 @@ def status(managed: ManagedCredential) -> Status:
     context = managed.context
     why: str | None = None
     try:
-        winner, credential, generation = Rotation(context, managed).read()
+        found = read(context)
+        winner, credential, generation = found.winner, found.stored, found.snapshot.generation
     except LoginRequired as error:
         winner, credential, generation, why = None, None, 0, error.message
     held = managed.held
@@ -70,15 +71,3 @@ def status(managed: ManagedCredential) -> Status:
         sign_in_needed=why,
         last_error=hints.error,
     )
-
-
-def stored_credential(managed: ManagedCredential) -> Credential | None:
-    """Return the owned credential that the store holds, or None.
-
-    Raises:
-        StoreError: The store cannot be read.
-    """
-    snapshot = managed.context.store.load()
-    if snapshot.record is None or snapshot.record.payload is None:
-        return None
-    return decode(managed.context, snapshot.record.payload)

@@ -12,7 +12,7 @@ from attrs import evolve
 from freshkey import _failpoints
 from freshkey._interprocess import hints as hints_file
 from freshkey._interprocess import notifier
-from freshkey._renewal.rotation import Rotation
+from freshkey._renewal.reading import read
 from freshkey.errors import (
     ConfigurationError,
     FreshkeyError,
@@ -80,11 +80,11 @@ def test_the_steps_in_order(world: World) -> None:
 
     managed._publish = published
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(notifier.ChangeNotifier, "ring", lambda self: world.journal.append("ring"))
+        patch.setattr(notifier.ChangeNotifier, "notify", lambda self: world.journal.append("ring"))
         keeper.get("me")
         world.settle(keeper)
     until(lambda: "Renewed" in world.journal)
-    assert world.journal == ["lock", "load", "intend", "refresh", "save", "publish", "ring", "release", "Renewed"]
+    assert world.journal == ["lock", "load", "intend", "refresh", "save", "publish", "notify", "release", "Renewed"]
     kept = snapshot(world)
     assert (kept.generation, kept.intent) == (2, None)
     assert kept.record is not None
@@ -1020,15 +1020,15 @@ def test_a_borrowed_credential_that_is_refused_is_left_alone_for_a_moment(world:
     assert token_of(keeper.get("me", refused=refused)) == "borrowed-2"
 
 
-def test_survey_publishes_nothing(world: World) -> None:
+def test_reading_publishes_nothing(world: World) -> None:
     world.signed_in()
     keeper = world.keeper()
     keeper.describe("me")
     (managed,) = keeper.all_managed()
-    winner, credential, generation = Rotation(managed.context, managed).read()
-    assert winner is not None
-    assert credential is not None
-    assert (winner.id, token_of(credential), generation) == ("sign-in", "at-1", 1)
+    found = read(managed.context)
+    assert found.winner is not None
+    assert found.stored is not None
+    assert (found.winner.id, token_of(found.stored), found.snapshot.generation) == ("sign-in", "at-1", 1)
     assert managed.held is None
 
 
