@@ -31,12 +31,7 @@ from freshkey._renewal.retry import Policy, call_with_retry
 from freshkey._renewal.single_flight import process_is_exiting
 from freshkey._renewal.single_use import SingleUseRefresh
 from freshkey._sources import precedence
-from freshkey.errors import (
-    FreshkeyError,
-    LoginRequired,
-    ProviderRefused,
-    StoreUnavailable,
-)
+from freshkey.errors import FreshkeyError, LoginRequired, ProviderRefused, StoreUnavailable
 from freshkey.events import SignedOut
 from freshkey.expiry import Freshness
 from freshkey.model.credential import Credential
@@ -226,8 +221,7 @@ class Rotation:
         found = self._call_with_retry(lambda: self.context.hooks.acquire(self.context.profile, source, nobody))
         if self.refused is not None and found.authorises_like(self.refused):
             raise ProviderRefused(
-                f"the credential from {source.title} was refused and there is no newer one",
-                hint="Replace it there",
+                f"the credential from {source.title} was refused and there is no newer one", hint="Replace it there"
             )
         return found
 

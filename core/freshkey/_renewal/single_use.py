@@ -17,14 +17,7 @@ from freshkey._http.circuit_breaker import GuardedCall
 from freshkey._renewal.retry import LOST_ANSWER_RETRIES, LOST_ANSWER_WINDOW, Policy, call_with_retry
 from freshkey._renewal.single_flight import process_is_exiting
 from freshkey.clock import Moment
-from freshkey.errors import (
-    LoginRequired,
-    OutcomeUnknown,
-    PluginBroken,
-    ProviderRefused,
-    StoreError,
-    TransientError,
-)
+from freshkey.errors import LoginRequired, OutcomeUnknown, PluginBroken, ProviderRefused, StoreError, TransientError
 from freshkey.model.credential import Credential
 from freshkey.model.storage import Intent, Snapshot
 
