@@ -80,7 +80,7 @@ def test_the_steps_in_order(world: World) -> None:
 
     managed._publish = published
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(notifier.ChangeNotifier, "notify", lambda self: world.journal.append("ring"))
+        patch.setattr(notifier.ChangeNotifier, "notify", lambda self: world.journal.append("notify"))
         keeper.get("me")
         world.settle(keeper)
     until(lambda: "Renewed" in world.journal)
