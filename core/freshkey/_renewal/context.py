@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from attrs import Factory, field, frozen
+from attrs import Factory, asdict, field, frozen
 
 from freshkey import expiry
 from freshkey._forksafe import undivided
@@ -39,21 +39,43 @@ if TYPE_CHECKING:
 
 
 @frozen(kw_only=True)
-class ProfileContext:
+class Runtime:
+    """What one keeper shares among its profiles.
+
+    Attributes:
+        clock: Tells the time.
+        random: Returns a number from 0 to 1.
+        interaction: A person who may be asked in the middle of a renewal, or None.
+        reporter: Hears what renewals have to say when nobody watches them.
+        approve: Asks a person whether something that was found may be used; None in a session without a person.
+        providers: Providers that the application hands in by id, before installed ones.
+        emit: Takes events about observers that fail.
+        breaker: What is known of the hosts that renewals call.
+    """
+
+    clock: Clock
+    random: Callable[[], float]
+    interaction: Interaction | None = None
+    reporter: Reporter = field(factory=LoggingReporter)
+    approve: Approve | None = None
+    providers: Mapping[str, object] = field(factory=dict)
+    emit: Callable[[Event], None] = field(default=lambda _: None, repr=False)
+    breaker: CircuitBreaker = field(
+        default=Factory(lambda runtime: CircuitBreaker(runtime.clock), takes_self=True), repr=False
+    )
+
+
+@frozen(kw_only=True)
+class ProfileContext(Runtime):
     """One profile, its provider, its store, and the world around them.
 
     Attributes:
         profile: The profile with typed settings.
         description: What the provider says of itself for this profile.
-        lifecycle: The provider's and the store's verbs.
+        hooks: The provider's and the store's hooks.
         hints: What other processes say of this profile.
-        notifier: Rings when any profile of the state directory changed.
-        clock: Tells the time.
-        random: Returns a number from 0 to 1.
-        interaction: A person who may be asked in the middle of a renewal, or None.
-        reporter: Hears what renewals have to say when nobody watches them.
+        notifier: Tells and hears when any profile of the state directory changed.
         consent: Decides about sources that need a person's consent; None uses them, as nobody can be asked.
-        breaker: What is known of the hosts that renewals call.
     """
 
     profile: Profile
@@ -61,15 +83,8 @@ class ProfileContext:
     hooks: HookCaller
     hints: HintsFile
     notifier: ChangeNotifier
-    clock: Clock
-    random: Callable[[], float]
-    interaction: Interaction | None
-    _open_store: Callable[[], CredentialStore] = field(repr=False)
-    reporter: Reporter = field(factory=LoggingReporter)
     consent: Consent | None = None
-    breaker: CircuitBreaker = field(
-        default=Factory(lambda context: CircuitBreaker(context.clock), takes_self=True), repr=False
-    )
+    _open_store: Callable[[], CredentialStore] = field(repr=False)
 
     @property
     def store(self) -> CredentialStore:
@@ -98,58 +113,30 @@ class ProfileContext:
         return Codec(self.description.formats, provider=self.profile.provider)
 
 
-def build_context(
-    name: str,
-    configuration: Configuration,
-    *,
-    providers: Mapping[str, object],
-    emit: Callable[[Event], None],
-    clock: Clock,
-    random: Callable[[], float],
-    interaction: Interaction | None,
-    breaker: CircuitBreaker | None = None,
-    reporter: Reporter | None = None,
-    approve: Approve | None = None,
-) -> ProfileContext:
+def build_context(name: str, configuration: Configuration, runtime: Runtime) -> ProfileContext:
     """Load and wire what the profile `name` needs; reads configuration and imports its provider.
-
-    Args:
-        name: Name of the profile.
-        configuration: Where profiles are defined.
-        providers: Providers that the application hands in by id, before installed ones.
-        emit: Takes events about observers that fail.
-        clock: Tells the time.
-        random: Returns a number from 0 to 1.
-        interaction: A person who may be asked in the middle of a renewal, or None.
-        breaker: What is known of the hosts that renewals call; None knows nothing yet.
-        reporter: Hears what renewals have to say when nobody watches them; None logs it.
-        approve: Asks a person whether something that was found may be used; None in a session without a person.
 
     Raises:
         ConfigurationError: The profile, its provider or its store is unknown or misconfigured.
         TrustNeeded: A project's file names a command, and nobody trusts it as it is.
         PluginBroken: The provider, the store or an observer cannot be loaded or does not fit.
     """
+    approve = runtime.approve
     with about(name):
-        table = configuration.table(name, reserved=lambda: discovery.provider_ids(providers))
-        hooks = connect(table, configuration, providers, emit)
+        table = configuration.table(name, reserved=lambda: discovery.provider_ids(runtime.providers))
+        hooks = connect(table, configuration, runtime.providers, runtime.emit)
         trusted = trusting(configuration.state_dir, approve)
         profile = configuration.profile(table, hooks.describe(None).settings, trusted)
         description = hooks.describe(profile)
+    answers = SourceAnswers(profile.state_dir)
     return ProfileContext(
+        **asdict(runtime, recurse=False),
         profile=profile,
         description=description,
         hooks=hooks,
         hints=HintsFile(profile.state_dir, profile.name),
         notifier=ChangeNotifier(profile.state_dir),
-        clock=clock,
-        random=random,
-        interaction=interaction,
-        breaker=breaker or CircuitBreaker(clock),
-        reporter=reporter or LoggingReporter(),
-        consent=asking(profile.name, SourceAnswers(profile.state_dir), approve)
-        if approve and not profile.bare
-        else None,
+        consent=asking(profile.name, answers, approve) if approve and not profile.bare else None,
         open_store=_once(lambda: _store(hooks, profile, configuration)),
     )
 
