@@ -47,8 +47,8 @@ class CacheEntry:
         credential: The credential.
         generation: Its generation in the store; 0 for one that is not stored.
         jitter: Seconds by which this process renews earlier than others.
-        look_at: Elapsed seconds from which on a caller makes the control plane look.
-        ends_at: Elapsed seconds from which on it is not served.
+        refresh_at: Elapsed seconds from which on a caller makes the control plane look.
+        expires_at: Elapsed seconds from which on it is not served.
     """
 
     credential: Credential
@@ -71,7 +71,7 @@ class ManagedCredential:
         context: Everything about the profile.
         publish: Puts what is held where `Keeper.get` finds it; None removes it.
         emit: Tells subscribers.
-        wake: Tells the timer that a deadline changed.
+        wake: Tells the scheduler that a deadline changed.
     """
 
     def __init__(
