@@ -103,7 +103,13 @@ def _caller(settings: BedrockSettings, credential: AwsCredential) -> Any:  # noq
 
 
 def _identity(said: Any) -> Identity:  # noqa: ANN401  botocore has no types
-    return Identity(account=said.get("UserId"), organization=said.get("Account"), arn=said.get("Arn"))
+    arn = said.get("Arn")
+    return Identity(
+        account=said.get("UserId"),
+        organization=said.get("Account"),
+        display_name=arn,
+        extra={} if arn is None else {"arn": arn},
+    )
 
 
 def _judge(error: ClientError, credential: AwsCredential) -> Inspection:

@@ -213,7 +213,7 @@ def test_found_used_and_renewed_ahead_of_time(
     inspection = keeper.inspect("work")
     assert inspection.validity is Validity.VALID
     assert inspection.identity is not None
-    assert place.arn in (inspection.identity.arn or "")
+    assert place.arn in inspection.identity.extra.get("arn", "")
     assert inspection.identity.organization == "123456789012"
 
     before = keys_of(keeper)
