@@ -63,7 +63,7 @@ class AwsCredential(Credential):
         """Return what AWS's SDKs and command line read.
 
         ``AWS_CREDENTIAL_EXPIRATION`` is left out: botocore refuses credentials from the environment in the last ten
-        minutes before the end that it names, because nobody can renew them there.
+        minutes before the end that it names, because they cannot be renewed there.
         """
         token = {"AWS_SESSION_TOKEN": self.session_token.reveal()} if self.session_token else {}
         return {

@@ -10,9 +10,9 @@ import pytest
 from aws_home import AwsHome
 from freshkey.errors import ConfigurationError
 from freshkey.model.profile import Profile
-from freshkey_bedrock.region import aws_profile, known_region, needed_region
-from freshkey_bedrock.shapes import checked_region
-from freshkey_bedrock.shared_files import profile_section
+from freshkey_bedrock.region import known_region, needed_region
+from freshkey_bedrock.settings import checked_region
+from freshkey_bedrock.shared_config import profile_name, profile_section
 
 
 @pytest.fixture
@@ -43,12 +43,12 @@ def test_the_order_in_which_a_profile_of_aws_is_looked_for(
 ) -> None:
     import botocore.session
 
-    assert aws_profile(profile) == "default"
+    assert profile_name(profile) == "default"
     monkeypatch.setenv("AWS_PROFILE", "second")
-    assert aws_profile(profile) == "second" == botocore.session.Session().profile
+    assert profile_name(profile) == "second" == botocore.session.Session().profile
     monkeypatch.setenv("AWS_DEFAULT_PROFILE", "first")
-    assert aws_profile(profile) == "first" == botocore.session.Session().profile
-    assert aws_profile(make_profile(aws_profile="named")) == "named"
+    assert profile_name(profile) == "first" == botocore.session.Session().profile
+    assert profile_name(make_profile(aws_profile="named")) == "named"
 
 
 def test_no_region_anywhere_is_said_with_the_profile(make_profile: Callable[..., Profile]) -> None:

@@ -11,8 +11,8 @@ from freshkey.errors import LoginRequired, OutcomeUnknown, ProviderRefused, Tran
 from freshkey.model.interaction import LoggingReporter
 from freshkey.model.profile import Profile
 from freshkey_bedrock.renewal import renew, revoke
-from freshkey_bedrock.sso import sign_in
-from freshkey_bedrock.sso_credential import SsoCredential
+from freshkey_bedrock.sso.credential import SsoCredential
+from freshkey_bedrock.sso.sign_in import sign_in
 from freshkey_testing import ManualClock, ScriptedUser
 from freshkey_testing.browser import follow
 from sso_double import SsoDouble

@@ -15,8 +15,8 @@ from freshkey.errors import (
 )
 from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
-from freshkey_bedrock.sso import sign_in
-from freshkey_bedrock.sso_credential import SsoCredential
+from freshkey_bedrock.sso.credential import SsoCredential
+from freshkey_bedrock.sso.sign_in import sign_in
 from freshkey_testing import ManualClock, ScriptedUser
 from freshkey_testing.browser import approve_device, copy_address, follow
 from freshkey_testing.leaks import assert_no_secret, secrets_of
