@@ -21,6 +21,7 @@ from freshkey.errors import (
     frameless,
 )
 from freshkey.plugin import Request, Response, Secret, Send, parse_json_object, retry_after
+from freshkey_bedrock.formats import is_key_text
 
 
 BEARER: Final = "x-amz-sso_bearer_token"
@@ -119,7 +120,7 @@ def _read(facts: dict[str, Any]) -> RoleKeys:
     names = ("accessKeyId", "secretAccessKey", "sessionToken")
     texts = [members.get(name) for name in names]
     milliseconds = members.get("expiration")
-    if all(map(_visible, texts)) and type(milliseconds) is int and milliseconds > 0:
+    if all(map(is_key_text, texts)) and type(milliseconds) is int and milliseconds > 0:
         access_key, secret_key, session_token = map(str, texts)
         return RoleKeys(
             access_key=access_key,
@@ -128,7 +129,3 @@ def _read(facts: dict[str, Any]) -> RoleKeys:
             expires=milliseconds / 1000,
         )
     raise ProtocolError("the access portal's answer has no readable role credentials")
-
-
-def _visible(value: object) -> bool:
-    return isinstance(value, str) and bool(value) and all("!" <= character <= "~" for character in value)

@@ -1,83 +1,31 @@
-"""Bedrock API keys: from the environment or a person, long-term or short-term with the end that the key tells."""
+"""Bedrock API keys from the environment or the user, long-term or short-term."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 
+from bedrock_keys import LONG_TERM, short_term_key
 from counterparts.moto import REGION
 from freshkey import Keeper
-from freshkey.errors import ConfigurationError, CredentialExpired, LoginRequired, ProviderRefused
+from freshkey.errors import CredentialExpired, LoginRequired, ProviderRefused
 from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
 from freshkey.secret import Secret
-from freshkey_bedrock.api_key import parse, source
+from freshkey_bedrock.api_key import source
+from freshkey_bedrock.api_key.parse import PREFIX
 from freshkey_bedrock.formats import BedrockApiKey
 from freshkey_bedrock.sources import SOURCES, acquire
 from freshkey_testing import ManualClock, ScriptedUser
 
 
 VARIABLE = "AWS_BEARER_TOKEN_BEDROCK"
-LONG = "ABSKQmVkcm9ja0FQSUtleS1tYWRlLXVw"
-
-
-def short(begins: datetime, seconds: int | str = 43200, region: str = "us-west-2", **more: str) -> str:
-    """Return a key of the form that AWS's generator makes, except for the signature."""
-    query = {
-        "Action": "CallWithBearerToken",
-        "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
-        "X-Amz-Credential": f"ASIAMADEUP%2F{begins:%Y%m%d}%2F{region}%2Fbedrock%2Faws4_request",
-        "X-Amz-Date": f"{begins:%Y%m%dT%H%M%SZ}",
-        "X-Amz-Expires": str(seconds),
-        "X-Amz-Security-Token": "made-up-session-token",
-        "X-Amz-SignedHeaders": "host",
-        "X-Amz-Signature": "0" * 64,
-    } | more
-    url = "bedrock.amazonaws.com/?" + "&".join(f"{name}={value}" for name, value in query.items()) + "&Version=1"
-    return parse.PREFIX + base64.b64encode(url.encode()).decode()
 
 
 def minutes_ago(clock: ManualClock, minutes: float) -> datetime:
     return datetime.fromtimestamp(clock.now().wall - minutes * 60, UTC).replace(microsecond=0)
-
-
-# --- what a key says of itself ----------------------------------------------------------------------------------------
-
-
-def test_a_long_term_key_says_nothing() -> None:
-    assert parse.term_of(Secret(LONG)) is None
-
-
-def test_a_short_term_key_says_when_it_ends_and_where_it_works() -> None:
-    term = parse.term_of(Secret(short(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), 3600)))
-    assert term == parse.Term(ends=datetime(2026, 1, 2, 4, 4, 5, tzinfo=UTC), region="us-west-2")
-
-
-@pytest.mark.parametrize(
-    "key",
-    [
-        parse.PREFIX,
-        parse.PREFIX + "no base64!",
-        parse.PREFIX + base64.b64encode(b"\xff\xfe").decode(),
-        parse.PREFIX + base64.b64encode(b"bedrock.amazonaws.com/").decode(),
-        short(datetime(2026, 1, 1, tzinfo=UTC), 0),
-        short(datetime(2026, 1, 1, tzinfo=UTC), 43201),
-        short(datetime(2026, 1, 1, tzinfo=UTC), "soon"),
-        short(datetime(2026, 1, 1, tzinfo=UTC), region="evil.example.org/"),
-        short(datetime(2026, 1, 1, tzinfo=UTC), **{"X-Amz-Date": "20269901T000000Z"}),
-        short(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
-        short(datetime(2026, 1, 1, tzinfo=UTC))[:-40],
-    ],
-)
-def test_a_key_that_cannot_be_decoded_is_refused_without_being_quoted(key: str) -> None:
-    with pytest.raises(ConfigurationError, match="cannot be decoded") as raised:
-        parse.term_of(Secret(key))
-    assert raised.value.__cause__ is None
-    assert raised.value.__context__ is None
-    assert len(key) <= 20 or key[20:] not in str(raised.value)
 
 
 # --- the environment --------------------------------------------------------------------------------------------------
@@ -93,26 +41,26 @@ def test_an_empty_variable_is_no_key(profile: Profile, clock: ManualClock, monke
 def test_a_long_term_key_is_used_before_all_else(
     make_keeper: Callable[..., Keeper], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(VARIABLE, LONG)
+    monkeypatch.setenv(VARIABLE, LONG_TERM)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAME")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "made up")
     credential = make_keeper().get("work")
     assert isinstance(credential, BedrockApiKey)
     assert credential.source == "bearer-key"
     assert credential.expires_at is None
-    assert credential.headers("POST", "https://example.org/", b"") == {"Authorization": f"Bearer {LONG}"}
-    assert credential.environment() == {VARIABLE: LONG, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
+    assert credential.headers("POST", "https://example.org/", b"") == {"Authorization": f"Bearer {LONG_TERM}"}
+    assert credential.environment() == {VARIABLE: LONG_TERM, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
 
 
 def test_it_is_asked_about_where_somebody_is_signed_in_and_its_look_shows_four_characters(
     profile: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(VARIABLE, LONG)
+    monkeypatch.setenv(VARIABLE, LONG_TERM)
     detected = source.detect(profile)
     assert detected is not None
     assert detected.kind == "Bedrock API key"
-    assert detected.last_four == LONG[-4:]
-    assert detected.fingerprint == Secret(LONG).fingerprint()
+    assert detected.last_four == LONG_TERM[-4:]
+    assert detected.fingerprint == Secret(LONG_TERM).fingerprint()
     assert [one.id for one in SOURCES if one.needs_consent] == ["bearer-key"]
 
 
@@ -120,7 +68,7 @@ def test_the_end_of_a_short_term_key_is_known_and_its_region_is_its_own(
     make_keeper: Callable[..., Keeper], clock: ManualClock, monkeypatch: pytest.MonkeyPatch, profile: Profile
 ) -> None:
     begins = minutes_ago(clock, 10)
-    monkeypatch.setenv(VARIABLE, short(begins, 3600))
+    monkeypatch.setenv(VARIABLE, short_term_key(begins, 3600))
     credential = make_keeper().get("work")
     assert isinstance(credential, BedrockApiKey)
     assert credential.region == "us-west-2"
@@ -139,10 +87,10 @@ def test_the_end_of_a_short_term_key_is_known_and_its_region_is_its_own(
 def test_another_key_in_the_environment_takes_its_place_ahead_of_time(
     make_keeper: Callable[..., Keeper], clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(VARIABLE, short(minutes_ago(clock, 10), 3600))
+    monkeypatch.setenv(VARIABLE, short_term_key(minutes_ago(clock, 10), 3600))
     keeper = make_keeper()
     first = keeper.get("work")
-    monkeypatch.setenv(VARIABLE, short(minutes_ago(clock, 0), 7200))
+    monkeypatch.setenv(VARIABLE, short_term_key(minutes_ago(clock, 0), 7200))
     clock.advance(3000 - 301)
     assert keeper.get("work").token == first.token
     newer = keeper.get("work", min_ttl=400)
@@ -152,7 +100,7 @@ def test_another_key_in_the_environment_takes_its_place_ahead_of_time(
 def test_one_that_has_expired_needs_another(
     make_keeper: Callable[..., Keeper], clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(VARIABLE, short(minutes_ago(clock, 61), 3600))
+    monkeypatch.setenv(VARIABLE, short_term_key(minutes_ago(clock, 61), 3600))
     with pytest.raises(LoginRequired, match=rf"^work: the key in {VARIABLE} expired at .* UTC. Make another one"):
         make_keeper().get("work")
 
@@ -164,15 +112,15 @@ def test_a_person_hands_one_in_and_it_is_kept(make_keeper: Callable[..., Keeper]
     keeper = make_keeper(source="stored-api-key")
     with pytest.raises(LoginRequired, match="freshkey login work"):
         keeper.get("work")
-    with ScriptedUser(paste=LONG) as user:
+    with ScriptedUser(paste=LONG_TERM) as user:
         keeper.login("work", interaction=user)
     credential = keeper.get("work")
-    assert credential.token == Secret(LONG)
+    assert credential.token == Secret(LONG_TERM)
     assert credential.source == "stored-api-key"
     assert credential.environment()["AWS_REGION"] == REGION
 
 
-@pytest.mark.parametrize("entered", ["two words", "x" * 20000, "caf\u00e9-key-made-up", parse.PREFIX + "AAAA"])
+@pytest.mark.parametrize("entered", ["two words", "x" * 20000, "caf\u00e9-key-made-up", PREFIX + "AAAA"])
 def test_what_cannot_be_a_key_is_refused(profile: Profile, clock: ManualClock, entered: str) -> None:
     with (
         ScriptedUser(paste=entered) as user,
@@ -194,6 +142,6 @@ def test_nothing_entered_and_nobody_there(profile: Profile, clock: ManualClock) 
 
 
 def test_a_key_without_a_region_names_none(make_profile: Callable[..., Profile], clock: ManualClock) -> None:
-    with ScriptedUser(paste=LONG) as user:
+    with ScriptedUser(paste=LONG_TERM) as user:
         credential = source.from_user(make_profile(region=None), user, clock=clock)
-    assert credential.environment() == {VARIABLE: LONG}
+    assert credential.environment() == {VARIABLE: LONG_TERM}
