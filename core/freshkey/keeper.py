@@ -346,7 +346,7 @@ class Keeper:
             raise KeeperClosed("this keeper was closed", hint="Make a new Keeper")
 
     def _open_profile(self, profile: str | None) -> ManagedCredential:
-        """Return the holding of a profile, opening it first if need be."""
+        """Return a profile of this keeper, opening it first if need be."""
         self._must_be_open()
         with about(profile):
             return self._opened.get(profile) or self._open(profile).wait(self._timeout)
@@ -424,7 +424,7 @@ class Keeper:
 
 
 async def _arrival(future: SharedFuture[T], patience: float) -> T:
-    """Wait for a flight without blocking the event loop."""
+    """Wait for a shared future without blocking the event loop."""
     import asyncio
 
     loop = asyncio.get_running_loop()
