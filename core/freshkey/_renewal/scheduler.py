@@ -21,8 +21,8 @@ MAX_SLEEP: Final = 30.0
 """Seconds between two looks at the clocks: elapsed time may stop in suspend, and wall clocks are moved."""
 
 LISTENING_SLEEP: Final = 1.0
-"""Seconds between two looks for changes while a single-use credential is held: another process's renewal may have killed
-this one's."""
+"""Seconds between two looks for changes while a single-use credential is held: another process's renewal may have
+killed this one's."""
 
 
 class Owner(Protocol):
