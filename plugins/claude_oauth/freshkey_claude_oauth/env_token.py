@@ -27,7 +27,7 @@ Kind = Literal["API key", "bearer token", "OAuth token"]
 
 
 @frozen(kw_only=True)
-class Variable:
+class EnvironmentVariable:
     """An environment variable of other Claude tools that holds the secret itself.
 
     Attributes:
@@ -42,10 +42,10 @@ class Variable:
 
     @property
     def title(self) -> str:
-        """What a person reads."""
+        """What the user reads."""
         return f"{self.kind} in {self.name}"
 
-    def detect(self, profile: Profile) -> Detected | None:  # noqa: ARG002  the signature is Source.look's
+    def detect(self, profile: Profile) -> Detected | None:  # noqa: ARG002  the signature is Source.detect's
         """Say whether it is set."""
         secret = environment_secret(self.name, os.environ)
         if secret is None:
@@ -57,7 +57,7 @@ class Variable:
             fingerprint=secret.fingerprint(),
         )
 
-    def take(self, profile: Profile, obtained: Moment) -> Credential:
+    def acquire(self, profile: Profile, obtained: Moment) -> Credential:
         """Return its credential.
 
         Raises:
@@ -72,7 +72,7 @@ class Variable:
 
 
 @frozen(kw_only=True)
-class Descriptor:
+class FileDescriptor:
     """A file descriptor that the parent process left open, with the secret in it.
 
     Attributes:
@@ -89,7 +89,7 @@ class Descriptor:
 
     @property
     def title(self) -> str:
-        """What a person reads."""
+        """What the user reads."""
         return f"{self.kind} in the file descriptor that {self.setting} or {self.name} names"
 
     def number(self, profile: Profile, environ: Mapping[str, str] = os.environ) -> int | None:
@@ -114,7 +114,7 @@ class Descriptor:
             return None
         return Detected(kind=self.kind, origin=f"file descriptor {number}")
 
-    def take(self, profile: Profile, obtained: Moment) -> Credential:
+    def acquire(self, profile: Profile, obtained: Moment) -> Credential:
         """Return its credential; the descriptor is read once.
 
         Raises:
@@ -139,13 +139,13 @@ def credential(kind: Kind, secret: Secret, profile: Profile, obtained: Moment) -
     return ClaudeToken(obtained=obtained, access_token=secret, extra_headers=tuple(headers.items()))
 
 
-AUTH_TOKEN: Final = Variable(id="auth-token", name="ANTHROPIC_AUTH_TOKEN", kind="bearer token")
-API_KEY: Final = Variable(id="api-key", name="ANTHROPIC_API_KEY", kind="API key")
-API_KEY_FD: Final = Descriptor(
+AUTH_TOKEN: Final = EnvironmentVariable(id="auth-token", name="ANTHROPIC_AUTH_TOKEN", kind="bearer token")
+API_KEY: Final = EnvironmentVariable(id="api-key", name="ANTHROPIC_API_KEY", kind="API key")
+API_KEY_FD: Final = FileDescriptor(
     id="api-key-fd", setting="api_key_fd", name="CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR", kind="API key"
 )
-OAUTH_TOKEN: Final = Variable(id="oauth-token", name="CLAUDE_CODE_OAUTH_TOKEN", kind="OAuth token")
-OAUTH_TOKEN_FD: Final = Descriptor(
+OAUTH_TOKEN: Final = EnvironmentVariable(id="oauth-token", name="CLAUDE_CODE_OAUTH_TOKEN", kind="OAuth token")
+OAUTH_TOKEN_FD: Final = FileDescriptor(
     id="oauth-token-fd",
     setting="oauth_token_fd",
     name="CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR",

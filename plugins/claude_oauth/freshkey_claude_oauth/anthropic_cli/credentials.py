@@ -9,18 +9,16 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from attrs import field, frozen
 
 from freshkey.errors import ConfigurationError, LoginRequired, frameless
 from freshkey.plugin import Identity, Secret, write_private
-from freshkey_claude_oauth import anthropic_files as files
-from freshkey_claude_oauth.identity import MAX_TEXT
+from freshkey_claude_oauth.anthropic_cli import files
+from freshkey_claude_oauth.anthropic_cli.profiles import CliProfile
+from freshkey_claude_oauth.identity import MAX_TEXT, with_display_name
 
-
-if TYPE_CHECKING:
-    from freshkey_claude_oauth.anthropic_profiles import AnthropicProfile
 
 _VERSION: Final = "1.0"
 _TYPE: Final = "oauth_token"
@@ -66,10 +64,13 @@ class Tokens:
     @property
     def identity(self) -> Identity:
         """Whose they are, as far as the file says."""
-        return Identity(
-            email=self._shown("account_email"),
-            organization=self._shown("organization_uuid"),
-            organization_name=self._shown("organization_name"),
+        name = self._shown("organization_name")
+        return with_display_name(
+            Identity(
+                email=self._shown("account_email"),
+                organization=self._shown("organization_uuid"),
+                extra={"organization_name": name} if name else {},
+            )
         )
 
     def _shown(self, member: str) -> str | None:
@@ -78,32 +79,34 @@ class Tokens:
 
 
 @frameless
-def read_tokens(whose: AnthropicProfile) -> Tokens:
+def read_tokens(cli_profile: CliProfile) -> Tokens:
     """Read the credentials file of a profile.
 
     Raises:
         LoginRequired: There is none, or no access token in it.
         ConfigurationError: It cannot be trusted or read. The message never quotes it.
     """
-    facts = _facts(whose)
+    facts = _facts(cli_profile)
     if facts is None:
-        raise LoginRequired(whose.about(f"there is no {whose.credentials}"), hint=whose.sign_in_hint)
+        raise LoginRequired(cli_profile.about(f"there is no {cli_profile.credentials}"), hint=cli_profile.sign_in_hint)
     if facts.get("type", _TYPE) != _TYPE:
-        raise whose.flaw(f"{whose.credentials} holds another type of credential")
-    access_token = _token(whose, facts, "access_token")
+        raise cli_profile.flaw(f"{cli_profile.credentials} holds another type of credential")
+    access_token = _token(cli_profile, facts, "access_token")
     if access_token is None:
-        raise LoginRequired(whose.about(f"{whose.credentials} has no access_token"), hint=whose.sign_in_hint)
+        raise LoginRequired(
+            cli_profile.about(f"{cli_profile.credentials} has no access_token"), hint=cli_profile.sign_in_hint
+        )
     return Tokens(
         access_token=access_token,
-        refresh_token=_token(whose, facts, "refresh_token"),
-        expires_at=_seconds(whose, facts.get("expires_at")),
-        written_at=files.written_at(whose.credentials),
+        refresh_token=_token(cli_profile, facts, "refresh_token"),
+        expires_at=_seconds(cli_profile, facts.get("expires_at")),
+        written_at=files.written_at(cli_profile.credentials),
         facts=facts,
     )
 
 
 @frameless
-def write_tokens(whose: AnthropicProfile, tokens: Tokens) -> None:
+def write_tokens(cli_profile: CliProfile, tokens: Tokens) -> None:
     """Replace the credentials file as a whole: beside it, with mode 0600, on the disk when this returns.
 
     Raises:
@@ -118,32 +121,32 @@ def write_tokens(whose: AnthropicProfile, tokens: Tokens) -> None:
     }
     if tokens.refresh_token is not None:
         facts["refresh_token"] = tokens.refresh_token.reveal()
-    write_private(whose.credentials, json.dumps(facts, indent=2).encode())
+    write_private(cli_profile.credentials, json.dumps(facts, indent=2).encode())
 
 
-def _facts(whose: AnthropicProfile) -> dict[str, Any] | None:
+def _facts(cli_profile: CliProfile) -> dict[str, Any] | None:
     try:
-        return files.read_credentials(whose.credentials)
+        return files.read_credentials(cli_profile.credentials)
     except ConfigurationError as error:
-        flaw = whose.flaw(error.message, error.hint)
+        flaw = cli_profile.flaw(error.message, error.hint)
     raise flaw
 
 
-def _token(whose: AnthropicProfile, facts: Mapping[str, Any], member: str) -> Secret | None:
+def _token(cli_profile: CliProfile, facts: Mapping[str, Any], member: str) -> Secret | None:
     value = facts.get(member)
     if value is None or value == "":
         return None
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
-        raise whose.flaw(f"{whose.credentials}: {member} is no token")
+        raise cli_profile.flaw(f"{cli_profile.credentials}: {member} is no token")
     return Secret(value)
 
 
-def _seconds(whose: AnthropicProfile, value: object) -> float | None:
+def _seconds(cli_profile: CliProfile, value: object) -> float | None:
     """Read a time as the SDK does: a number, or digits in a string."""
     if value is None:
         return None
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _END_OF_TIME:
-        raise whose.flaw(f"{whose.credentials}: expires_at is no time in Unix seconds")
+        raise cli_profile.flaw(f"{cli_profile.credentials}: expires_at is no time in Unix seconds")
     return float(value)

@@ -5,49 +5,35 @@ What is sent is what Anthropic's Python SDK 2.13.0 sends (``_workload.py``, ``_c
 
 from __future__ import annotations
 
-import functools
 import os
 from typing import Final
-from urllib.parse import urlsplit
 
 from freshkey import plugin
-from freshkey.errors import ConfigurationError, LoginRequired, ProtocolError, ProviderRefused, frameless
+from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused, frameless
 from freshkey.oauth import TokenAnswer, assertion_request, read_refusal, read_token
-from freshkey.plugin import SYSTEM, Clock, Identity, Profile, Response
-from freshkey_claude_oauth import federation, identity_token
-from freshkey_claude_oauth.federation import Federation
+from freshkey.plugin import SYSTEM, Clock, Identity, Response
+from freshkey_claude_oauth.federation import identity_token
+from freshkey_claude_oauth.federation.rule import FederationRule
 from freshkey_claude_oauth.formats import ClaudeToken
 from freshkey_claude_oauth.identity import from_token
 from freshkey_claude_oauth.settings import ClaudeSettings
+from freshkey_claude_oauth.transport import endpoint_sender
 
 
 FEDERATION_BETA: Final = "oidc-federation-2026-04-01"
 """Announces this grant, and only this one: with another it would reach the wrong handler."""
 
 
-def take(profile: Profile, *, clock: Clock = SYSTEM) -> ClaudeToken:
-    """Return a token for the identity that settings or environment name.
+@frameless
+def exchange(rule: FederationRule, settings: ClaudeSettings, *, clock: Clock = SYSTEM) -> ClaudeToken:
+    """Exchange the identity token, which is read anew, for an access token.
 
     Raises:
-        ConfigurationError: Something is missing, or there is no identity token.
+        ConfigurationError: There is no identity token.
         ProviderRefused: The federation rule does not accept it.
         TransientError: Try again later.
         OutcomeUnknown: No usable answer; asking again does no harm.
     """
-    settings = profile.settings_as(ClaudeSettings)
-    found = federation.configured(settings, os.environ)
-    if found is None:
-        raise ConfigurationError(
-            "workload identity federation is not set up: it needs a rule, an organisation and an identity token",
-            hint="Set ANTHROPIC_FEDERATION_RULE_ID, ANTHROPIC_ORGANIZATION_ID and ANTHROPIC_IDENTITY_TOKEN_FILE, or "
-            "federation_rule_id, organization_id and identity_token_file in the profile",
-        )
-    return exchange(found, settings, clock=clock)
-
-
-@frameless
-def exchange(rule: Federation, settings: ClaudeSettings, *, clock: Clock = SYSTEM) -> ClaudeToken:
-    """Exchange the identity token, which is read anew, for an access token. Raises as `take` does."""
     betas = ",".join(beta for beta in (settings.beta, FEDERATION_BETA) if beta)
     request = assertion_request(
         rule.token_endpoint,
@@ -56,7 +42,7 @@ def exchange(rule: Federation, settings: ClaudeSettings, *, clock: Clock = SYSTE
         headers={"anthropic-beta": betas},
         encode=plugin.json_body,
     )
-    response = sender(rule.token_endpoint, settings)(request)
+    response = endpoint_sender(rule.token_endpoint, settings)(request)
     answer = _read(response, rule, clock)
     return ClaudeToken(
         obtained=clock.now(),
@@ -71,17 +57,11 @@ def exchange(rule: Federation, settings: ClaudeSettings, *, clock: Clock = SYSTE
     )
 
 
-def sender(endpoint: str, settings: ClaudeSettings) -> plugin.Send:
-    """Return what does the I/O, limited to the host of that endpoint."""
-    host = urlsplit(endpoint).hostname or ""
-    return functools.partial(plugin.send, hosts=(host,), allow_insecure_loopback=settings.allow_insecure_loopback)
-
-
-def _read(response: Response, rule: Federation, clock: Clock) -> TokenAnswer:
+def _read(response: Response, rule: FederationRule, clock: Clock) -> TokenAnswer:
     try:
         answer = read_token(response, clock.now().wall)
     except (LoginRequired, ProviderRefused):
-        # No person can sign in here: whatever the code is, rule and identity do not fit each other.
+        # No user can sign in here: whatever the code is, rule and identity do not fit each other.
         refusal = ProviderRefused(
             f"workload identity federation was refused: {read_refusal(response)}", hint=_advice(rule)
         )
@@ -92,7 +72,7 @@ def _read(response: Response, rule: Federation, clock: Clock) -> TokenAnswer:
     raise refusal
 
 
-def _advice(rule: Federation) -> str:
+def _advice(rule: FederationRule) -> str:
     """Return what the server does not tell: its answer to every mismatch is the same."""
     advice = "Check that the federation rule matches the identity token, in the Claude Console under Workload identity"
     if rule.workspace_id is None:

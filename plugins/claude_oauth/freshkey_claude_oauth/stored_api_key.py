@@ -1,4 +1,4 @@
-"""An API key that a person hands to freshkey to keep."""
+"""An API key that the user gives to freshkey to keep."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from freshkey.plugin import MAX_LINE, Clock, Interaction, Profile, Secret
 from freshkey_claude_oauth.formats import ClaudeApiKey
 
 
-ID: Final = "stored-api-key"
+SOURCE: Final = "stored-api-key"
 
 
-def take(profile: Profile, interaction: Interaction, *, clock: Clock) -> ClaudeApiKey:
+def acquire(profile: Profile, interaction: Interaction, *, clock: Clock) -> ClaudeApiKey:
     """Ask for the key, without echo.
 
     Raises:
-        LoginRequired: There is nobody to ask, or nothing was entered.
+        LoginRequired: There is no user to ask, or nothing was entered.
         ProviderRefused: It cannot be a key.
     """
     entered = interaction.read_code("Paste the API key of the Claude Console:", threading.Event())

@@ -1,4 +1,4 @@
-"""A command that prints the key: run when somebody needs it, and again from time to time while the last key is used."""
+"""A command that prints the key: run when it is needed, and again from time to time while the last key is used."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from attrs import evolve
 
 from freshkey.errors import LoginRequired
 from freshkey.plugin import Clock, Credential, Detected, Profile, Reporter, read_helper_line, run_command
-from freshkey_claude_oauth.handed import Kind, credential
-from freshkey_claude_oauth.settings import ClaudeSettings, HelperGives
+from freshkey_claude_oauth.env_token import Kind, credential
+from freshkey_claude_oauth.settings import ClaudeSettings, HelperOutput
 
 
-_KINDS: Final[dict[HelperGives, Kind]] = {
+SOURCE: Final = "api-key-helper"
+
+_KINDS: Final[dict[HelperOutput, Kind]] = {
     "api-key": "API key",
     "bearer-token": "bearer token",
     "oauth-token": "OAuth token",
@@ -27,10 +29,10 @@ def detect(profile: Profile) -> Detected | None:
     return Detected(kind=_KINDS[settings.api_key_helper_gives], origin=f"command {settings.api_key_helper.name!r}")
 
 
-def take(profile: Profile, reporter: Reporter, *, clock: Clock) -> Credential:
+def acquire(profile: Profile, reporter: Reporter, *, clock: Clock) -> Credential:
     """Run the command and return what it printed.
 
-    What Claude Code takes from its ``apiKeyHelper`` is taken here too: one line of printable ASCII, 16 KiB at the most,
+    What Claude Code takes from its ``apiKeyHelper`` is taken here too: one line of printable ASCII, at most 16 KiB,
     and exit status 0. There is no shell.
 
     Args:

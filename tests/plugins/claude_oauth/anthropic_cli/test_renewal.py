@@ -34,8 +34,8 @@ from freshkey.model.interaction import LoggingReporter, NonInteractive
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
 from freshkey.secret import Secret
-from freshkey_claude_oauth import anthropic_renewal
-from freshkey_claude_oauth.anthropic_notes import Note, Notebook
+from freshkey_claude_oauth.anthropic_cli import renewal as cli_renewal
+from freshkey_claude_oauth.anthropic_cli.intent import IntentFile, RefreshIntent
 from freshkey_claude_oauth.description import description
 from freshkey_claude_oauth.formats import ClaudeProfileToken, ClaudeToken
 from freshkey_testing import AuthorizationServer
@@ -94,7 +94,7 @@ def renew(profile: Profile, current: ClaudeProfileToken) -> ClaudeProfileToken:
 
 
 def leftovers(home: AnthropicHome) -> list[str]:
-    return sorted(path.name for path in home.credentials_file("work").parent.rglob("*.spending.json"))
+    return sorted(path.name for path in home.credentials_file("work").parent.rglob("*.intent.json"))
 
 
 # --- one renewal ----------------------------------------------------------------------------------------------------
@@ -187,14 +187,14 @@ def test_what_another_tool_renewed_while_we_asked_is_adopted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The vendor's tools take no lock, so one may spend the token between our look and our request."""
-    interaction = anthropic_renewal._Renewal._interaction
+    interaction = cli_renewal._Renewal._request_tokens
 
     def beaten(self: Any, *args: Any) -> Any:
         home.write_credentials("work", access_token="at-of-ant", refresh_token="rt-2", expires_at=in_seconds(600))
         server.next_response(400, '{"error": "invalid_grant"}')
         return interaction(self, *args)
 
-    monkeypatch.setattr(anthropic_renewal._Renewal, "_ask", beaten)
+    monkeypatch.setattr(cli_renewal._Renewal, "_request_tokens", beaten)
     assert take(profile).access_token == Secret("at-of-ant")
     assert home.read_credentials("work")["refresh_token"] == "rt-2"
     assert leftovers(home) == []
@@ -203,7 +203,7 @@ def test_what_another_tool_renewed_while_we_asked_is_adopted(
 def test_what_another_tool_renewed_and_ended_is_tried_again(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile, signed_in: ClaudeToken
 ) -> None:
-    interaction = anthropic_renewal._Renewal._interaction
+    interaction = cli_renewal._Renewal._request_tokens
 
     def beaten(self: Any, *args: Any) -> Any:
         home.write_credentials("work", access_token="at-of-ant", refresh_token="rt-2", expires_at=in_seconds(1))
@@ -211,7 +211,7 @@ def test_what_another_tool_renewed_and_ended_is_tried_again(
         return interaction(self, *args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(anthropic_renewal._Renewal, "_ask", beaten)
+        patch.setattr(cli_renewal._Renewal, "_request_tokens", beaten)
         with pytest.raises(TransientError, match="'work': another tool renewed it a moment ago"):
             take(profile)
     keep(home, signed_in, access_token="at-of-ant", expires_at=in_seconds(1))
@@ -356,31 +356,31 @@ def test_after_three_sendings_nothing_is_sent_any_more(
 
 @pytest.mark.parametrize(("age", "allowed"), [(0, 3), (30, 3), (31, 2), (-5, 2), (10**6, 2)])
 def test_how_often_a_token_may_be_sent(age: float, allowed: int) -> None:
-    note, sendings = Note.of(Secret("rt"), 1000.0), 1
-    while note.may_be_sent_again(1000.0 + age):
-        note, sendings = note.again(), sendings + 1
+    intent, sendings = RefreshIntent.of(Secret("rt"), 1000.0), 1
+    while intent.may_be_sent_again(1000.0 + age):
+        intent, sendings = intent.again(), sendings + 1
     assert sendings == allowed
 
 
 def test_a_note_is_about_one_token_and_a_damaged_one_about_none(tmp_path: Path) -> None:
-    book = Notebook(tmp_path / "work.json")
-    book.write(Note.of(Secret("canary-rt"), 1000.0))
-    found = book.read(Secret("canary-rt"))
+    intent_file = IntentFile(tmp_path / "work.json")
+    intent_file.write(RefreshIntent.of(Secret("canary-rt"), 1000.0))
+    found = intent_file.read(Secret("canary-rt"))
     assert found is not None
-    assert (found.noted, found.pid, found.attempts) == (1000.0, os.getpid(), 1)
-    assert book.read(Secret("another")) is None
-    path = next(book.directory.iterdir())
+    assert (found.started_at, found.pid, found.attempts) == (1000.0, os.getpid(), 1)
+    assert intent_file.read(Secret("another")) is None
+    path = next(intent_file.directory.iterdir())
     assert "canary" not in path.read_text()
-    for damage in ("", "[]", '{"token": 1}', '{"token": "x", "noted": null, "pid": 1, "attempts": 1}'):
+    for damage in ("", "[]", '{"token": 1}', '{"token": "x", "started_at": null, "pid": 1, "attempts": 1}'):
         path.write_text(damage)
-        assert book.read(Secret("canary-rt")) is None
+        assert intent_file.read(Secret("canary-rt")) is None
 
 
 def test_a_crash_before_anything_was_sent_costs_nothing(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile, signed_in: ClaudeToken
 ) -> None:  # row 14
     assert signed_in.refresh_token is not None
-    Notebook(home.credentials_file("work")).write(Note.of(signed_in.refresh_token, in_seconds(-600)))
+    IntentFile(home.credentials_file("work")).write(RefreshIntent.of(signed_in.refresh_token, in_seconds(-600)))
     assert take(profile).access_token != signed_in.access_token
     assert leftovers(home) == []
     assert server.count("grant.refresh_token") == 1
@@ -456,7 +456,7 @@ def test_what_cannot_be_written_yet_is_kept_and_written_later(
         raise StoreUnavailable("there is no space left for work.json")
 
     with monkeypatch.context() as patch:
-        patch.setattr(anthropic_renewal, "write_tokens", full)
+        patch.setattr(cli_renewal, "write_tokens", full)
         for _ in range(2):
             with pytest.raises(TransientError, match=r"renewed, but .* no space left .*lost if this program") as caught:
                 take(profile)
@@ -486,7 +486,7 @@ def test_nothing_is_sent_where_the_note_cannot_be_written(
     def full(*_: object) -> None:
         raise StoreUnavailable("there is no space left")
 
-    monkeypatch.setattr(Notebook, "write", full)
+    monkeypatch.setattr(IntentFile, "write", full)
     with pytest.raises(ConfigurationError, match="cannot be renewed here: there is no space left"):
         take(profile)
     assert server.count("grant.refresh_token") == 0
@@ -496,15 +496,15 @@ def test_nothing_is_sent_where_the_note_cannot_be_written(
 def test_nothing_is_sent_without_the_lock_that_all_others_see(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # ROT-1
-    write = Notebook.write
+    write = IntentFile.write
 
-    def tidied_up(book: Notebook, note: Note) -> None:
-        write(book, note)
-        for path in (book.directory / "locks").iterdir():
+    def tidied_up(intent_file: IntentFile, intent: RefreshIntent) -> None:
+        write(intent_file, intent)
+        for path in (intent_file.directory / "locks").iterdir():
             path.unlink()
 
     with monkeypatch.context() as patch:
-        patch.setattr(Notebook, "write", tidied_up)
+        patch.setattr(IntentFile, "write", tidied_up)
         with pytest.raises(TransientError, match="was removed or replaced") as caught:
             take(profile)
         assert_told(caught.value, home, server)
@@ -519,9 +519,9 @@ def test_a_lock_that_is_not_freed_is_for_now(
 ) -> None:
     from freshkey._interprocess.lock import ProfileLock
 
-    monkeypatch.setattr(anthropic_renewal, "LOCK_TIMEOUT", 0.05)
-    book = Notebook(home.credentials_file("work"))
-    release = ProfileLock(book.directory, book.name).acquire(1)
+    monkeypatch.setattr(cli_renewal, "LOCK_TIMEOUT", 0.05)
+    intent_file = IntentFile(home.credentials_file("work"))
+    release = ProfileLock(intent_file.directory, intent_file.name).acquire(1)
     with pytest.raises(TransientError, match="did not finish") as caught:
         take(profile)
     assert_told(caught.value, home, server)
@@ -573,14 +573,14 @@ def test_a_keeper_takes_up_what_another_program_renewed(
     monkeypatch.setenv("ANTHROPIC_PROFILE", "work")
     home.write_config("work")
     home.write_credentials("work", access_token="at-1", expires_at=in_seconds(4))
-    renewed = threading.Event()
+    renew_sign_in = threading.Event()
     with keeper_of(tmp_path) as keeper:
         first = keeper.get()
         assert (first.token, first.source) == (Secret("at-1"), "anthropic-profile")
-        keeper.subscribe(lambda event: renewed.set() if isinstance(event, Renewed) else None)
+        keeper.subscribe(lambda event: renew_sign_in.set() if isinstance(event, Renewed) else None)
         home.write_credentials("work", access_token="at-2", expires_at=in_seconds(600))
         assert keeper.get() is first  # the file is not read for every call
-        assert renewed.wait(10)
+        assert renew_sign_in.wait(10)
         assert keeper.get().token == Secret("at-2")
 
 

@@ -10,8 +10,8 @@ from anthropic.lib.credentials import CredentialsFile, default_credentials
 
 from anthropic_home import AnthropicHome, in_seconds
 from freshkey.model.profile import Profile
-from freshkey_claude_oauth import exchange
-from freshkey_claude_oauth.anthropic_source import take
+from freshkey_claude_oauth.anthropic_cli.source import acquire
+from freshkey_claude_oauth.federation import source as federation
 from freshkey_claude_oauth.formats import ClaudeToken
 from freshkey_testing import AuthorizationServer
 
@@ -48,14 +48,14 @@ def shared(
 def test_each_goes_on_from_what_the_other_wrote(
     shared: AnthropicHome, server: AuthorizationServer, profile: Profile
 ) -> None:
-    ours = take(profile, "anthropic-profile")
+    ours = acquire(profile, "anthropic-profile")
     assert sdk_token() == ours.access_token.reveal()
     assert server.count("grant.refresh_token") == 1
     theirs = sdk_token(force=True)
-    adopted = take(profile, "anthropic-profile", replacing=ours.access_token)
+    adopted = acquire(profile, "anthropic-profile", replacing=ours.access_token)
     assert adopted.access_token.reveal() == theirs != ours.access_token.reveal()
     assert server.count("grant.refresh_token") == 2
-    newest = take(profile, "anthropic-profile", replacing=adopted.access_token)
+    newest = acquire(profile, "anthropic-profile", replacing=adopted.access_token)
     assert sdk_token() == newest.access_token.reveal()
     assert server.count("refresh_token.reused") == 0
     assert shared.read_credentials("work")["account_email"] == "ada@example.com"
@@ -63,7 +63,7 @@ def test_each_goes_on_from_what_the_other_wrote(
 
 @pytest.mark.usefixtures("shared")
 def test_both_renew_by_the_same_request(server: AuthorizationServer, profile: Profile) -> None:
-    take(profile, "anthropic-profile")
+    acquire(profile, "anthropic-profile")
     sdk_token(force=True)
     ours, theirs = server.requests[-2:]
     assert json.loads(ours.body).keys() == json.loads(theirs.body).keys()
@@ -80,7 +80,7 @@ def test_both_exchange_an_identity_by_the_same_request(
         monkeypatch.setenv(f"ANTHROPIC_{name}", f"a-{name.lower()}")
     monkeypatch.setenv("ANTHROPIC_IDENTITY_TOKEN", "eyJ.machine.c2ln")
     monkeypatch.setenv("ANTHROPIC_BASE_URL", server.urls.issuer)
-    exchange.take(profile)
+    federation.acquire(profile)
     found = default_credentials(base_url=os.environ["ANTHROPIC_BASE_URL"])
     assert found is not None
     assert found.provider().token

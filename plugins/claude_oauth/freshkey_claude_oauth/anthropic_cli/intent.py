@@ -1,4 +1,4 @@
-"""The note that a refresh token of an Anthropic profile is about to be spent, for whoever comes after a crash.
+"""The intent to spend a refresh token of an Anthropic profile, written ahead, for whoever comes after a crash.
 
 The vendor's tools neither read nor write it. It is kept beside the credentials file, and holds no secret.
 """
@@ -25,36 +25,36 @@ from freshkey.plugin import (
 )
 
 
-WINDOW: Final = 30.0
+REPEAT_WINDOW: Final = 30.0
 """Seconds from the first sending within which servers with a grace period repeat their answer."""
 
-SENDINGS_IN_WINDOW: Final = 3
-SENDINGS_LATER: Final = 2
+MAX_SENDINGS_IN_WINDOW: Final = 3
+MAX_SENDINGS_LATER: Final = 2
 
 
 @frozen(kw_only=True)
-class Note:
+class RefreshIntent:
     """One use of a refresh token.
 
     Attributes:
         token: Fingerprint of the refresh token.
-        noted: Unix seconds of the first use.
+        started_at: Unix seconds of the first use.
         pid: The process that used it first.
         attempts: How often it may have been sent, this one included.
     """
 
     token: str
-    noted: float
+    started_at: float
     pid: int
     attempts: int = 1
 
     @classmethod
     def of(cls, token: Secret, now: float) -> Self:
-        """Return the note of a first use, at `now` in Unix seconds."""
-        return cls(token=token.fingerprint(), noted=now, pid=os.getpid())
+        """Return the intent of a first use, at `now` in Unix seconds."""
+        return cls(token=token.fingerprint(), started_at=now, pid=os.getpid())
 
     def again(self) -> Self:
-        """Return the note of one more use of the same token."""
+        """Return the intent of one more use of the same token."""
         return evolve(self, attempts=self.attempts + 1)
 
     def may_be_sent_again(self, now: float) -> bool:
@@ -62,13 +62,13 @@ class Note:
 
         Twice again within the window, and once again at any later time, as for freshkey's own sign-ins.
         """
-        allowed = SENDINGS_IN_WINDOW if 0 <= now - self.noted <= WINDOW else SENDINGS_LATER
+        allowed = MAX_SENDINGS_IN_WINDOW if 0 <= now - self.started_at <= REPEAT_WINDOW else MAX_SENDINGS_LATER
         return self.attempts < allowed
 
 
 @frozen
-class Notebook:
-    """Where the note about one credentials file is.
+class IntentFile:
+    """Where the intent about one credentials file is.
 
     Attributes:
         credentials: The credentials file.
@@ -86,30 +86,30 @@ class Notebook:
         """What the files of this credentials file are called."""
         return file_name(self.credentials.name)
 
-    def read(self, token: Secret) -> Note | None:
-        """Return the open note about that very token, or None; a damaged one says nothing."""
+    def read(self, token: Secret) -> RefreshIntent | None:
+        """Return the open intent about that very token, or None; a damaged one says nothing."""
         with suppress(StoreUnavailable, ProtocolError, KeyError, TypeError, ValueError):
             facts = parse_json_object(read_private(self._path) or b"{}")
-            note = Note(
+            intent = RefreshIntent(
                 token=str(facts["token"]),
-                noted=float(facts["noted"]),
+                started_at=float(facts["started_at"]),
                 pid=int(facts["pid"]),
                 attempts=int(facts["attempts"]),
             )
-            return note if note.token == token.fingerprint() else None
+            return intent if intent.token == token.fingerprint() else None
         return None
 
-    def write(self, note: Note) -> None:
-        """Keep a note, on the disk when this returns.
+    def write(self, intent: RefreshIntent) -> None:
+        """Keep an intent, on the disk when this returns.
 
         Raises:
             StoreUnavailable: It could not be written, and neither could what a renewal brings.
         """
-        facts = {"token": note.token, "noted": note.noted, "pid": note.pid, "attempts": note.attempts}
+        facts = {"token": intent.token, "started_at": intent.started_at, "pid": intent.pid, "attempts": intent.attempts}
         private_dir(self.directory)
         write_private(self._path, json.dumps(facts).encode())
 
-    def put_back(self, earlier: Note | None) -> None:
+    def restore(self, earlier: RefreshIntent | None) -> None:
         """Leave what was there before; failing at that only makes the next renewal more careful."""
         with suppress(StoreUnavailable):
             if earlier is None:
@@ -119,4 +119,4 @@ class Notebook:
 
     @property
     def _path(self) -> Path:
-        return self.directory / f"{self.name}.spending.json"
+        return self.directory / f"{self.name}.intent.json"

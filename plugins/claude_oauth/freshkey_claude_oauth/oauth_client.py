@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from urllib.parse import urlsplit
 
 from attrs import evolve
@@ -18,19 +17,10 @@ from freshkey.errors import (
 )
 from freshkey.oauth import OAuthClient, Server, discover
 from freshkey.plugin import SYSTEM, Clock, OAuthToken, Profile, Send
-from freshkey_claude_oauth import addresses
+from freshkey_claude_oauth import endpoints
 from freshkey_claude_oauth import settings as defaults
 from freshkey_claude_oauth.settings import ClaudeSettings
-
-
-def sender(settings: ClaudeSettings, *, deadline: float = plugin.DEADLINE) -> Send:
-    """Return what does the I/O, limited to the hosts of the settings."""
-    return functools.partial(
-        plugin.send,
-        deadline=deadline,
-        hosts=addresses.hosts(settings),
-        allow_insecure_loopback=settings.allow_insecure_loopback,
-    )
+from freshkey_claude_oauth.transport import sender
 
 
 def server(settings: ClaudeSettings, send: Send) -> Server:
@@ -44,7 +34,7 @@ def server(settings: ClaudeSettings, send: Send) -> Server:
         return Server(
             authorization_endpoint=settings.authorize_url or defaults.AUTHORIZE_URL,
             token_endpoint=settings.token_url or defaults.TOKEN_URL,
-            revocation_endpoint=addresses.revoke_url(settings),
+            revocation_endpoint=endpoints.revoke_url(settings),
             device_authorization_endpoint=settings.device_url,
         )
     return _discovered(settings, settings.issuer, send)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from freshkey.errors import ConfigurationError
+from freshkey.plugin import checked_url
 from freshkey_claude_oauth import settings as defaults
 from freshkey_claude_oauth.settings import ClaudeSettings
 
@@ -48,3 +50,24 @@ def binding(settings: ClaudeSettings) -> dict[str, str]:
     """Return what a stored sign-in must agree with, as far as the settings tell without any I/O."""
     known = {"issuer": settings.issuer, "token_endpoint": token_url(settings), "client_id": settings.client_id}
     return {name: value for name, value in known.items() if value is not None}
+
+
+def api_token_endpoint(base_url: str, *, what: str, insecure: bool = False) -> str:
+    """Return the token endpoint of an API: that of Anthropic's Python SDK 2.13.0 (``_constants.py``).
+
+    Args:
+        base_url: Address of the API.
+        what: What says so, for the message.
+        insecure: Accept http on 127.0.0.1, ::1 and localhost.
+
+    Raises:
+        ConfigurationError: It is no address that secrets may be sent to.
+    """
+    try:
+        if "?" not in base_url:
+            return checked_url(base_url.rstrip("/") + "/v1/oauth/token", allow_insecure_loopback=insecure)
+    except ConfigurationError as error:
+        flaw = error.message
+    else:
+        flaw = "an address that secrets would be sent to has a query"
+    raise ConfigurationError(f"{what}: {flaw}", hint="Write it as https://host")

@@ -1,29 +1,28 @@
 """What is set up for workload identity federation, by settings or environment, without any I/O.
 
-The variables, and that all three of rule, organisation and identity token are needed, are those of Anthropic's Python
+The variables, and that all three of rule, organization and identity token are needed, are those of Anthropic's Python
 SDK 2.13.0 (``_chain.py``, ``_constants.py``).
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from attrs import frozen
 
-from freshkey.plugin import Detected, Profile
-from freshkey_claude_oauth import identity_token
-from freshkey_claude_oauth.settings import BASE_URL, ClaudeSettings, token_endpoint
+from freshkey_claude_oauth.endpoints import api_token_endpoint
+from freshkey_claude_oauth.federation import identity_token
+from freshkey_claude_oauth.settings import BASE_URL, ClaudeSettings
 
 
 @frozen(kw_only=True)
-class Federation:
+class FederationRule:
     """What one exchange needs.
 
     Attributes:
         rule_id: Id of the federation rule.
-        organization_id: Id of the organisation.
+        organization_id: Id of the organization.
         service_account_id: Id of the service account, where the rule covers several.
         workspace_id: Id of the workspace, where the rule covers several.
         identity_token_file: Where the identity token is; None takes it from ``ANTHROPIC_IDENTITY_TOKEN``.
@@ -49,8 +48,8 @@ class Federation:
         return {name: value for name, value in known.items() if value}
 
 
-def configured(settings: ClaudeSettings, environ: Mapping[str, str]) -> Federation | None:
-    """Return what settings and environment say; None unless rule, organisation and identity token are all there.
+def configured(settings: ClaudeSettings, environ: Mapping[str, str]) -> FederationRule | None:
+    """Return what settings and environment say; None unless rule, organization and identity token are all there.
 
     Settings come first, variables fill what they leave out, and an empty variable counts as unset.
 
@@ -63,20 +62,11 @@ def configured(settings: ClaudeSettings, environ: Mapping[str, str]) -> Federati
     if not rule or not organization or not (file or environ.get(identity_token.VARIABLE)):
         return None
     base = settings.base_url or environ.get("ANTHROPIC_BASE_URL") or BASE_URL
-    return Federation(
+    return FederationRule(
         rule_id=rule,
         organization_id=organization,
         service_account_id=settings.service_account_id or environ.get("ANTHROPIC_SERVICE_ACCOUNT_ID"),
         workspace_id=settings.workspace_id or environ.get("ANTHROPIC_WORKSPACE_ID"),
         identity_token_file=Path(file) if file else None,
-        token_endpoint=token_endpoint(base, insecure=settings.allow_insecure_loopback, what="ANTHROPIC_BASE_URL"),
+        token_endpoint=api_token_endpoint(base, insecure=settings.allow_insecure_loopback, what="ANTHROPIC_BASE_URL"),
     )
-
-
-def detect(profile: Profile) -> Detected | None:
-    """Say whether an exchange is set up; the identity token is not read."""
-    found = configured(profile.settings_as(ClaudeSettings), os.environ)
-    if found is None:
-        return None
-    where = found.identity_token_file or f"environment variable {identity_token.VARIABLE}"
-    return Detected(kind="workload identity", origin=f"federation rule {found.rule_id}, identity token in {where}")

@@ -20,9 +20,9 @@ from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
 from freshkey_claude_oauth.description import description
-from freshkey_claude_oauth.exchange import sender
 from freshkey_claude_oauth.formats import ClaudeToken
 from freshkey_claude_oauth.settings import ClaudeSettings
+from freshkey_claude_oauth.transport import endpoint_sender
 from freshkey_testing import AuthorizationServer
 from freshkey_testing.leaks import assert_no_secret
 
@@ -123,7 +123,7 @@ def test_settings_do_the_same_and_come_first(
 
 
 def test_the_host_of_the_endpoint_is_the_only_one(make_profile: MakeProfile) -> None:  # TRU-5
-    send = sender("https://api.example.com/v1/oauth/token", make_profile().settings_as(ClaudeSettings))
+    send = endpoint_sender("https://api.example.com/v1/oauth/token", make_profile().settings_as(ClaudeSettings))
     with pytest.raises(ProviderRefused, match=r"elsewhere.example is not a host"):
         send(form("https://elsewhere.example/v1/oauth/token", {}))
 

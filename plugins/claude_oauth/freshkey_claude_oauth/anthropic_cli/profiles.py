@@ -1,4 +1,4 @@
-"""Profiles of Anthropic's own tools: which one is meant, what its config file says, and what a look may tell.
+"""Profiles of Anthropic's own tools: which one is meant, what its config file says, and where its credentials are.
 
 Shape and meaning of the config file are those of Anthropic's Python SDK 2.13.0 (``_providers.py``). It differs in two
 places: where requests go is said by the file alone, not by ``ANTHROPIC_BASE_URL``, because a refresh token belongs to
@@ -10,18 +10,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from attrs import field, frozen
 
-from freshkey.errors import ConfigurationError, FreshkeyError
-from freshkey.plugin import Detected, Profile
-from freshkey_claude_oauth import anthropic_files as files
-from freshkey_claude_oauth.anthropic_credentials import read_tokens
-from freshkey_claude_oauth.federation import Federation
-from freshkey_claude_oauth.settings import BASE_URL, ClaudeSettings, token_endpoint
+from freshkey.errors import ConfigurationError
+from freshkey.plugin import Profile
+from freshkey_claude_oauth.anthropic_cli import files
+from freshkey_claude_oauth.endpoints import api_token_endpoint
+from freshkey_claude_oauth.federation.rule import FederationRule
+from freshkey_claude_oauth.settings import BASE_URL, ClaudeSettings, checked_profile_name
 
 
 NAMED: Final = "anthropic-profile"
@@ -33,7 +32,7 @@ _TEXT: Final = re.compile(r"[!-~]{1,1024}")
 
 
 @frozen(kw_only=True)
-class AnthropicProfile:
+class CliProfile:
     """What a config file says.
 
     Attributes:
@@ -42,9 +41,9 @@ class AnthropicProfile:
         credentials: The credentials file.
         token_endpoint: Where it is renewed; a checked address.
         client_id: The client that its refresh token was issued to; None where another program renews it.
-        organization_id: Id of the organisation.
+        organization_id: Id of the organization.
         workspace_id: Id of the workspace.
-        federation: What is exchanged for a token; None for the sign-in of a person.
+        federation: What is exchanged for a token; None for the sign-in of a user.
     """
 
     name: str
@@ -54,7 +53,7 @@ class AnthropicProfile:
     client_id: str | None = None
     organization_id: str | None = None
     workspace_id: str | None = None
-    federation: Federation | None = None
+    federation: FederationRule | None = None
 
     def about(self, message: str) -> str:
         """Return a message that names this profile."""
@@ -66,7 +65,7 @@ class AnthropicProfile:
 
     @property
     def sign_in_hint(self) -> str:
-        """What a person does where only a new sign-in helps; the tool is Anthropic's, and so is the profile."""
+        """What the user does where only a new sign-in helps; the tool is Anthropic's, and so is the profile."""
         return f"Sign in again with the tool that made it, such as: ANTHROPIC_PROFILE={self.name} ant auth login"
 
 
@@ -90,7 +89,7 @@ def name_of(source_id: str, profile: Profile, environ: Mapping[str, str]) -> str
         if chosen:
             return chosen
         named = environ.get("ANTHROPIC_PROFILE")
-        return files.checked_name(named, "ANTHROPIC_PROFILE") if named else None
+        return checked_profile_name(named, "ANTHROPIC_PROFILE") if named else None
     base = files.directory(environ)
     active = files.active_name(base)
     if active is None and files.config_path(base, files.DEFAULT_NAME).is_file():
@@ -98,36 +97,10 @@ def name_of(source_id: str, profile: Profile, environ: Mapping[str, str]) -> str
     return active
 
 
-def detect(source_id: str, profile: Profile) -> Detected | None:
-    """Say which Anthropic profile a source means; one that cannot be used is seen, so that using it tells why."""
-    name: str | None = None
-    try:
-        name = name_of(source_id, profile, os.environ)
-        if name is None:
-            return None
-        found = load(name, profile.settings_as(ClaudeSettings), os.environ)
-        return Detected(kind=_kind(found), origin=str(found.path), expires_at=_expires_at(found))
-    except FreshkeyError:
-        called = f"Anthropic profile {name!r}" if name else "Anthropic profile"
-        return Detected(kind=f"{called} that cannot be used", origin=str(files.directory(os.environ)))
-
-
-def _kind(found: AnthropicProfile) -> str:
-    what = "workload identity" if found.federation else "sign-in" if found.client_id else "token of another program"
-    return f"{what} of Anthropic profile {found.name!r}"
-
-
-def _expires_at(found: AnthropicProfile) -> datetime | None:
-    if found.federation:
-        return None
-    expires_at = read_tokens(found).expires_at
-    return None if expires_at is None else datetime.fromtimestamp(expires_at, UTC)
-
-
 # --- what it says ---------------------------------------------------------------------------------------------------
 
 
-def load(name: str, settings: ClaudeSettings, environ: Mapping[str, str]) -> AnthropicProfile:
+def load(name: str, settings: ClaudeSettings, environ: Mapping[str, str]) -> CliProfile:
     """Read the config file of a profile. Variables fill what it leaves out, but never where requests go.
 
     Args:
@@ -164,15 +137,15 @@ class _Config:
     facts: Mapping[str, Any] = field(repr=False)
     environ: Mapping[str, str] = field(repr=False)
 
-    def profile(self, settings: ClaudeSettings, credentials: Path) -> AnthropicProfile:
+    def profile(self, settings: ClaudeSettings, credentials: Path) -> CliProfile:
         authentication = self._table("authentication")
         kind = authentication.get("type")
         if kind not in (_USER, _FEDERATION):
             raise self._wrong("authentication.type", f"{_USER} or {_FEDERATION}")
         base_url = self._text(self.facts, "base_url") or BASE_URL
         insecure = settings.allow_insecure_loopback
-        endpoint = token_endpoint(base_url, what=f"{self.path}: base_url", insecure=insecure)
-        return AnthropicProfile(
+        endpoint = api_token_endpoint(base_url, what=f"{self.path}: base_url", insecure=insecure)
+        return CliProfile(
             name=self.name,
             path=self.path,
             credentials=self._file(authentication, "credentials_path") or credentials,
@@ -183,12 +156,12 @@ class _Config:
             federation=self._federation(authentication, endpoint) if kind == _FEDERATION else None,
         )
 
-    def _federation(self, authentication: Mapping[str, Any], endpoint: str) -> Federation:
+    def _federation(self, authentication: Mapping[str, Any], endpoint: str) -> FederationRule:
         rule = self._filled(authentication, "federation_rule_id")
         organization = self._filled(self.facts, "organization_id")
         if not rule or not organization:
             raise self._wrong("authentication.federation_rule_id and organization_id", "set")
-        return Federation(
+        return FederationRule(
             rule_id=rule,
             organization_id=organization,
             service_account_id=self._filled(authentication, "service_account_id"),

@@ -17,7 +17,7 @@ from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, Pr
 from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
-from freshkey_claude_oauth import anthropic_files as files
+from freshkey_claude_oauth.anthropic_cli import files
 from freshkey_claude_oauth.description import description
 from freshkey_claude_oauth.formats import ClaudeProfileToken, ClaudeToken
 from freshkey_testing import AuthorizationServer
@@ -79,7 +79,7 @@ def test_the_variable_names_one(profile: Profile) -> None:
     assert (found.source, found.refresh_token, found.renewable) == ("anthropic-profile", None, False)
     assert found.scopes == ("user:profile", "user:inference")
     assert (found.identity.email, found.identity.organization) == ("ada@example.com", "org-1")
-    assert found.identity.organization_name == "Example Works"
+    assert found.identity.extra["organization_name"] == "Example Works"
     assert dict(found.extra_headers) == {
         "anthropic-beta": "oauth-2025-04-20",
         "anthropic-workspace-id": "wrkspc_1",
@@ -281,7 +281,7 @@ def test_files_of_somebody_else(work: AnthropicHome, profile: Profile, which: st
         (json.dumps(AT).encode(), "one JSON object"),
         (b"\xff" + GOOD, "one JSON object"),
         (b'{"access_token": "a", "access_token": "' + AT.encode() + b'"}', "one JSON object"),
-        (GOOD + b" " * files.LARGEST, "more than 262144 bytes"),
+        (GOOD + b" " * files.MAX_BYTES, "more than 262144 bytes"),
         (json.dumps({"access_token": f"{AT} x"}).encode(), "access_token is no token"),
         (json.dumps({"access_token": [AT]}).encode(), "access_token is no token"),
         (json.dumps({"access_token": AT, "type": "private_key"}).encode(), "another type of credential"),

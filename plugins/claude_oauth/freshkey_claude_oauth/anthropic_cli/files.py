@@ -18,16 +18,16 @@ from typing import Any, Final
 
 from freshkey.errors import ConfigurationError, ProtocolError
 from freshkey.plugin import NO_FOLLOW, parse_json_object
+from freshkey_claude_oauth.settings import checked_profile_name
 
 
 DEFAULT_NAME: Final = "default"
 
-LARGEST: Final = 256 * 1024
+MAX_BYTES: Final = 256 * 1024
 """Bytes that one of these files may have."""
 
-_CHANGEABLE_BY_OTHERS: Final = 0o022
+_WRITABLE_BY_OTHERS: Final = 0o022
 _OPEN_TO_OTHERS: Final = 0o077
-_MAX_NAME: Final = 128
 
 
 def directory(environ: Mapping[str, str]) -> Path:
@@ -49,26 +49,6 @@ def _home() -> Path:
     return Path(os.sep)
 
 
-def checked_name(name: str, origin: str) -> str:
-    """Return a name of a profile if it names a file in the directory and nothing else.
-
-    Args:
-        name: The name.
-        origin: What said so, for the message.
-
-    Raises:
-        ConfigurationError: It does not.
-    """
-    flaw = None
-    if not name or name != name.strip() or len(name) > _MAX_NAME or not name.isprintable():
-        flaw = "is empty, too long, or has characters or spaces that no name has"
-    elif name.startswith(".") or {"/", "\\", ":"} & set(name):
-        flaw = "begins with a dot, or has a character that leads to another directory"
-    if flaw:
-        raise ConfigurationError(f"{origin}: the name of an Anthropic profile {flaw}", hint="Give the bare name")
-    return name
-
-
 def active_name(base: Path) -> str | None:
     """Return what the file ``active_config`` says; None if it says nothing.
 
@@ -78,7 +58,7 @@ def active_name(base: Path) -> str | None:
     path = base / "active_config"
     data = _read(path, private=False)
     name = (data or b"").decode("utf-8", "replace").strip()
-    return checked_name(name, str(path)) if name else None
+    return checked_profile_name(name, str(path)) if name else None
 
 
 def config_path(base: Path, name: str) -> Path:
@@ -103,7 +83,7 @@ def read_config(path: Path) -> dict[str, Any] | None:
     """Return what a config file says; None if there is none.
 
     Raises:
-        ConfigurationError: Others may write it, it is somebody else's, or it is no JSON object.
+        ConfigurationError: Others may write it, it is of another user, or it is no JSON object.
     """
     data = _read(path, private=False)
     return None if data is None else _object(data, path)
@@ -113,7 +93,7 @@ def read_credentials(path: Path) -> dict[str, Any] | None:
     """Return what a credentials file holds, in clear; None if there is none.
 
     Raises:
-        ConfigurationError: It is a link, others may read or write it, it is somebody else's, or it is no JSON object.
+        ConfigurationError: It is a link, others may read or write it, it is of another user, or it is no JSON object.
             The message never quotes it.
     """
     data = _read(path, private=True)
@@ -144,13 +124,13 @@ def _read(path: Path, *, private: bool) -> bytes | None:
         descriptor = os.open(path, os.O_RDONLY | flags)
         with open(descriptor, "rb") as file:  # noqa: PTH123  a descriptor, not a path
             _check(os.fstat(descriptor), path, private=private)
-            data = file.read(LARGEST + 1)
+            data = file.read(MAX_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}", hint="Check its permissions") from None
-    if len(data) > LARGEST:
-        raise ConfigurationError(f"{path} has more than {LARGEST} bytes", hint="It is none of Anthropic's: move it")
+    if len(data) > MAX_BYTES:
+        raise ConfigurationError(f"{path} has more than {MAX_BYTES} bytes", hint="It is none of Anthropic's: move it")
     return data
 
 
@@ -167,7 +147,7 @@ def _check(found: os.stat_result, path: Path, *, private: bool) -> None:
     if private and mode & _OPEN_TO_OTHERS:
         message = f"{path} can be read or changed by others (mode {mode:o})"
         raise ConfigurationError(message, hint=f"Run: chmod 600 {path}")
-    if mode & _CHANGEABLE_BY_OTHERS:
+    if mode & _WRITABLE_BY_OTHERS:
         message = f"{path} can be changed by others (mode {mode:o})"
         raise ConfigurationError(message, hint=f"Run: chmod go-w {path}")
 
