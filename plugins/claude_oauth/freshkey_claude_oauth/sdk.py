@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from freshkey.plugin import Credential, CredentialSource
 
-NEVER_CACHED: Final = 0
+ALWAYS_ASK: Final = 0
 """``expires_at`` of a token whose provider is asked again before every request: freshkey answers from memory."""
 
-KEEPS_REFUSED: Final = (TransientError, OutcomeUnknown, ProviderRefused)
+NO_REPLACEMENT: Final = (TransientError, OutcomeUnknown, ProviderRefused)
 """Reasons for which there is no newer credential now: the server's own 401 is then the better answer."""
 
 
@@ -76,7 +76,7 @@ class _Credentials:
             return self._source.get(self._profile)
         try:
             return self._source.get(self._profile, refused=refused)
-        except KEEPS_REFUSED:
+        except NO_REPLACEMENT:
             return refused
 
     def _access_token(self, credential: Credential) -> AccessToken:
@@ -86,4 +86,4 @@ class _Credentials:
                 profile=self._profile,
             )
         self._last = credential
-        return AccessToken(credential.token.reveal(), NEVER_CACHED)
+        return AccessToken(credential.token.reveal(), ALWAYS_ASK)

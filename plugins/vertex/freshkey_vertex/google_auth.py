@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from freshkey.errors import ConfigurationError, frameless
 from freshkey.plugin import Secret
-from freshkey_vertex.files import EXECUTABLE_VARIABLE, CredentialsFile, Unloadable, read_bytes
+from freshkey_vertex.credentials_file import EXECUTABLE_VARIABLE, CredentialsFile, Unloadable, read_bytes
 from freshkey_vertex.settings import TOKEN_URL, VertexSettings
 
 
@@ -35,7 +35,7 @@ def load(file: CredentialsFile, settings: VertexSettings, environ: Mapping[str, 
 
     Raises:
         Unloadable: The file cannot be used; a private key in it may be broken.
-        ConfigurationError: It names a program, and nobody allowed to run it; a file that cannot be read; or a
+        ConfigurationError: It names a program, and running it was not allowed; a file that cannot be read; or a
             client certificate.
     """
     try:
@@ -49,7 +49,7 @@ def load(file: CredentialsFile, settings: VertexSettings, environ: Mapping[str, 
     raise Unloadable(flaw, hint="Download it again, or sign in again with the tool that wrote it")
 
 
-def bearer(token: Secret) -> Credentials:
+def token_credentials(token: Secret) -> Credentials:
     """Return google-auth's credentials for an access token that is there already."""
     from google.oauth2 import credentials
 
@@ -68,7 +68,7 @@ def impersonation_target(url: str) -> str:
     return target[1]
 
 
-def impersonating(
+def impersonated(
     source: Credentials, target: str, settings: VertexSettings, *, delegates: tuple[str, ...], url: str | None = None
 ) -> Credentials:
     """Return credentials that act as a service account with the help of others.
@@ -107,7 +107,7 @@ def _load(kind: str, info: Mapping[str, Any], settings: VertexSettings, environ:
         return _external_account(info, settings, environ)
     source = _load(info["source_credentials"]["type"], info["source_credentials"], settings, environ)
     url = info["service_account_impersonation_url"]
-    return impersonating(
+    return impersonated(
         source, impersonation_target(url), settings, delegates=tuple(info.get("delegates") or ()), url=url
     )
 

@@ -1,15 +1,14 @@
-"""Credentials files in Google's formats: where they are, and how they are read and judged before google-auth sees them.
+"""Credentials files in Google's formats: how they are read and judged before google-auth sees them.
 
 A file of the type ``external_account`` can name any address and any program, so its addresses have to be https, and a
 program is run only with Google's own permission for it. Modes are not judged: such files are mounted into containers
-readable for everybody.
+readable for all.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -21,21 +20,20 @@ from freshkey.errors import ConfigurationError, ProtocolError
 from freshkey.plugin import checked_url, parse_json_object
 
 
-CREDENTIALS_VARIABLE: Final = "GOOGLE_APPLICATION_CREDENTIALS"
 EXECUTABLE_VARIABLE: Final = "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES"
 """Programs of an ``external_account`` are run if this is 1 (google-auth ``pluggable.py``)."""
 
-LARGEST: Final = 256 * 1024
+MAX_BYTES: Final = 256 * 1024
 """Bytes that one of these files may have."""
 
-UNIVERSE: Final = "googleapis.com"
+UNIVERSE_DOMAIN: Final = "googleapis.com"
 """The one cloud that is supported. For another, google-auth would sign a service account's tokens itself, which no
-server here takes, and ask nobody."""
+server here takes, and ask no server."""
 
-LINK_LOCAL: Final = frozenset({"169.254.169.254", "fd00:ec2::254"})
+LINK_LOCAL_HOSTS: Final = frozenset({"169.254.169.254", "fd00:ec2::254"})
 """Metadata servers of Azure and AWS, which speak plain http and cannot be reached from another machine."""
 
-REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
+REQUIRED_MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
     "authorized_user": ("client_id", "client_secret", "refresh_token"),
     "service_account": ("client_email", "private_key", "token_uri"),
     "external_account": ("audience", "subject_token_type", "token_url"),
@@ -57,7 +55,7 @@ class CredentialsFile:
 
     Attributes:
         path: Where it is.
-        type: One of `REQUIRED`.
+        type: One of `REQUIRED_MEMBERS`.
         info: All of it, in clear.
         hosts: The hosts that its addresses name.
     """
@@ -66,23 +64,6 @@ class CredentialsFile:
     type: str
     info: Mapping[str, Any] = field(repr=False)
     hosts: frozenset[str]
-
-
-def gcloud_path(environ: Mapping[str, str]) -> Path | None:
-    """Return where ``gcloud auth application-default login`` writes (google-auth ``_cloud_sdk.py``).
-
-    None for a user without a home, as in a container that runs under a number alone.
-    """
-    name = "application_default_credentials.json"
-    if chosen := environ.get("CLOUDSDK_CONFIG"):
-        return Path(chosen) / name
-    if sys.platform == "win32":
-        roaming = environ.get("APPDATA")
-        return (Path(roaming) if roaming else Path.home() / "AppData" / "Roaming") / "gcloud" / name
-    try:
-        return Path.home() / ".config" / "gcloud" / name
-    except RuntimeError:
-        return None
 
 
 def read_file(path: Path, *, allow_insecure_loopback: bool = False) -> CredentialsFile:
@@ -96,7 +77,7 @@ def read_file(path: Path, *, allow_insecure_loopback: bool = False) -> Credentia
         Unloadable: It is missing, cannot be read, or lacks what its type needs. The message never quotes it.
         ConfigurationError: It names an address that secrets cannot be sent to, or is for another cloud.
     """
-    info = _object(read_bytes(path), path)
+    info = _parse(read_bytes(path), path)
     kind = _checked_type(info, path)
     hosts = frozenset(_host(name, url, path, allow_insecure_loopback) for name, url in _addresses(info))
     return CredentialsFile(path=path, type=kind, info=info, hosts=hosts)
@@ -113,17 +94,17 @@ def read_bytes(path: Path) -> bytes:
         with open(path, "rb", opener=lambda name, _: os.open(name, flags)) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise Unloadable(f"{path} is not a regular file", hint="Name a file in Google's JSON format")
-            data = file.read(LARGEST + 1)
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         flaw = Unloadable(f"{path} cannot be read: {error.strerror}", hint="Check the path and its permissions")
     else:
-        if len(data) <= LARGEST:
+        if len(data) <= MAX_BYTES:
             return data
-        flaw = Unloadable(f"{path} has more than {LARGEST} bytes", hint="It is no credentials file of Google's")
+        flaw = Unloadable(f"{path} has more than {MAX_BYTES} bytes", hint="It is no credentials file of Google's")
     raise flaw
 
 
-def _object(data: bytes, path: Path) -> dict[str, Any]:
+def _parse(data: bytes, path: Path) -> dict[str, Any]:
     try:
         return parse_json_object(data)
     except ProtocolError:
@@ -136,14 +117,14 @@ def _checked_type(info: Mapping[str, Any], path: Path, *, nested: bool = False) 
     if nested and kind == "impersonated_service_account":
         # google-auth has no such sources either: those between are "delegates".
         raise Unloadable(f"{path} impersonates with another impersonation", hint="Name those between in delegates")
-    if not isinstance(kind, str) or kind not in REQUIRED:
-        known = ", ".join(REQUIRED)
+    if not isinstance(kind, str) or kind not in REQUIRED_MEMBERS:
+        known = ", ".join(REQUIRED_MEMBERS)
         raise Unloadable(f"{path} is no credentials file of a type that is known here", hint=f"Known are: {known}")
-    wrong = [name for name in REQUIRED[kind] if not isinstance(info.get(name), str) or not info[name]]
+    wrong = [name for name in REQUIRED_MEMBERS[kind] if not isinstance(info.get(name), str) or not info[name]]
     source = "source_credentials" if kind == "impersonated_service_account" else "credential_source"
     if kind in {"impersonated_service_account", "external_account"} and not isinstance(info.get(source), dict):
         wrong.append(source)
-    if info.get("universe_domain") not in (None, UNIVERSE):
+    if info.get("universe_domain") not in (None, UNIVERSE_DOMAIN):
         message = f"{path} is for another cloud than Google's public one (universe_domain)"
         raise ConfigurationError(message, hint="Such clouds are not supported")
     if wrong:
@@ -194,5 +175,7 @@ def _link_local(url: str) -> str | None:
     except ValueError:
         return None
     return (
-        parts.hostname if parts.scheme == "http" and parts.hostname in LINK_LOCAL and "@" not in parts.netloc else None
+        parts.hostname
+        if parts.scheme == "http" and parts.hostname in LINK_LOCAL_HOSTS and "@" not in parts.netloc
+        else None
     )

@@ -14,9 +14,9 @@ from freshkey_vertex.transport import Transport
 
 
 REAUTHENTICATION: Final = frozenset({"invalid_rapt", "rapt_required"})
-"""``error_subtype`` of ``invalid_grant`` where the organisation wants its people to sign in again now and then."""
+"""``error_subtype`` of ``invalid_grant`` where the organization wants its users to sign in again now and then."""
 
-STUMBLES: Final = (
+INPUT_ERRORS: Final = (
     ValueError,
     TypeError,
     LookupError,
@@ -35,18 +35,18 @@ class Attempt:
 
     Attributes:
         kind: Whose token was asked for.
-        whose: What messages call it, such as the email of a service account.
+        display_name: What messages call it, such as the email of a service account.
         impersonated: The service account that is to be acted as, where there is one.
-        sign_in: What a person does to sign in again.
+        sign_in_hint: What the user does to sign in again.
     """
 
     kind: Kind
-    whose: str
+    display_name: str
     impersonated: str | None
-    sign_in: str
+    sign_in_hint: str
 
 
-def failure(transport: Transport, attempt: Attempt) -> FreshkeyError:
+def translate_failure(transport: Transport, attempt: Attempt) -> FreshkeyError:
     """Return the error for an attempt that google-auth gave up.
 
     - Reauthentication, and a user's refresh token that is not accepted: `LoginRequired`.
@@ -55,24 +55,24 @@ def failure(transport: Transport, attempt: Attempt) -> FreshkeyError:
     """
     response = transport.last
     if response is None:
-        message = f"{attempt.whose} gave no token: what identifies this machine could not be had or used"
+        message = f"{attempt.display_name} gave no token: what identifies this machine could not be had or used"
         return ProviderRefused(message, hint="Check what credential_source in its file names")
     if response.status < 400:  # noqa: PLR2004  RFC 9110, section 15.5
-        return ProtocolError(f"the answer about {attempt.whose} is none that google-auth understands")
+        return ProtocolError(f"the answer about {attempt.display_name} is none that google-auth understands")
     code, subtype = _error(response)
     if subtype in REAUTHENTICATION:
-        message = f"Google wants {attempt.whose} to sign in again ({shown_code(subtype)})"
-        return LoginRequired(message, hint=attempt.sign_in)
+        message = f"Google wants {attempt.display_name} to sign in again ({shown_code(subtype)})"
+        return LoginRequired(message, hint=attempt.sign_in_hint)
     if "/error/" in code:
         return _refused_by_iam(response, code.removeprefix("/error/"), attempt)
     if attempt.kind == "user" and code == "invalid_grant":
-        message = f"the sign-in of {attempt.whose} has expired or was revoked ({read_refusal(response)})"
-        return LoginRequired(message, hint=attempt.sign_in)
+        message = f"the sign-in of {attempt.display_name} has expired or was revoked ({read_refusal(response)})"
+        return LoginRequired(message, hint=attempt.sign_in_hint)
     return _refused(response, transport.behind, attempt)
 
 
 def _refused(response: Response, behind: float | None, attempt: Attempt) -> ProviderRefused:
-    message = f"Google refused {attempt.whose}: {read_refusal(response)}"
+    message = f"Google refused {attempt.display_name}: {read_refusal(response)}"
     if behind is not None and abs(behind) > MAX_SKEW:
         where = "behind" if behind > 0 else "ahead of"
         message += f"; the clock of this machine is {abs(behind):.0f} s {where} that of the server"
@@ -85,7 +85,7 @@ def _refused(response: Response, behind: float | None, attempt: Attempt) -> Prov
 
 def _refused_by_iam(response: Response, status: str, attempt: Attempt) -> ProviderRefused:
     target = attempt.impersonated or "the service account"
-    message = f"{attempt.whose} may not act as {target}: {shown_code(status)} (status {response.status})"
+    message = f"{attempt.display_name} may not act as {target}: {shown_code(status)} (status {response.status})"
     hint = "It needs the role roles/iam.serviceAccountTokenCreator there, and the IAM Credentials API has to be on"
     return ProviderRefused(message, hint=hint)
 

@@ -10,8 +10,8 @@ from freshkey import Keeper
 from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused
 from freshkey.model.profile import Profile
 from freshkey_testing import ManualClock
+from freshkey_vertex.env_token import GCLOUD_TOKEN, OAUTH_TOKEN, EnvironmentVariable
 from freshkey_vertex.formats import GoogleCredential
-from freshkey_vertex.given import GCLOUD_TOKEN, OAUTH_TOKEN, Variable
 from google_cloud import TARGET, GoogleCloud
 
 
@@ -22,7 +22,7 @@ BOTH = pytest.mark.parametrize("variable", [GCLOUD_TOKEN, OAUTH_TOKEN], ids=lamb
 
 @BOTH
 def test_a_token_is_used_as_it_is(
-    make_profile: MakeProfile, take: Take, monkeypatch: pytest.MonkeyPatch, variable: Variable
+    make_profile: MakeProfile, take: Take, monkeypatch: pytest.MonkeyPatch, variable: EnvironmentVariable
 ) -> None:
     monkeypatch.setenv(variable.name, "ya29.canary-of-the-environment\n")
     profile = make_profile(region="global")
@@ -37,7 +37,7 @@ def test_a_token_is_used_as_it_is(
 
 @BOTH
 def test_an_empty_variable_is_none(
-    make_profile: MakeProfile, take: Take, monkeypatch: pytest.MonkeyPatch, variable: Variable
+    make_profile: MakeProfile, take: Take, monkeypatch: pytest.MonkeyPatch, variable: EnvironmentVariable
 ) -> None:
     monkeypatch.setenv(variable.name, "")
     assert variable.detect(make_profile()) is None

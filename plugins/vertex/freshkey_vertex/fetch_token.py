@@ -13,10 +13,11 @@ from attrs import evolve, field, frozen
 
 from freshkey.errors import FreshkeyError, ProtocolError
 from freshkey.plugin import Clock, Identity, Profile, Secret
-from freshkey_vertex.failures import STUMBLES, Attempt, failure
+from freshkey_vertex.errors import INPUT_ERRORS, Attempt, translate_failure
 from freshkey_vertex.formats import GoogleCredential, Kind
-from freshkey_vertex.loading import impersonating
-from freshkey_vertex.places import Places
+from freshkey_vertex.google_auth import impersonated
+from freshkey_vertex.identity import with_project
+from freshkey_vertex.project import ResolvedProject
 from freshkey_vertex.settings import VertexSettings
 from freshkey_vertex.transport import Transport
 
@@ -24,56 +25,56 @@ from freshkey_vertex.transport import Transport
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
-LIFETIME: Final = 3600.0
-"""Seconds, where nobody says how long a token lives: so long Google's live."""
+DEFAULT_LIFETIME: Final = 3600.0
+"""Seconds, where no expiry is told: as long as Google lets them live."""
 
 
 @frozen(kw_only=True)
-class Identification:
-    """What identifies somebody to Google, and who that is.
+class Principal:
+    """Whom a token is asked for, and what identifies them to Google.
 
     Attributes:
-        credentials: google-auth's object; it is used up by one `fetch`.
-        kind: Who is identified; a token of somebody `impersonated` is a service account's.
-        whose: What messages call it.
+        credentials: google-auth's object; it is used up by one `fetch_token`.
+        kind: Who is identified; a token of one that is `impersonated` is a service account's.
+        display_name: What messages call it.
         account: Their email, where that is known.
         impersonated: Email of the service account whose token it brings, where that is another.
-        sign_in: What a person does to sign in again.
+        sign_in_hint: What the user does to sign in again.
         lead: Seconds before the end at which it is renewed; None for the default.
     """
 
     credentials: Credentials = field(repr=False)
     kind: Kind
-    whose: str
+    display_name: str
     account: str | None
-    sign_in: str
+    sign_in_hint: str
     impersonated: str | None = None
     lead: float | None = None
 
 
-def acting_as(identification: Identification, profile: Profile) -> Identification:
-    """Return the identification of the service account that the profile wants to act as; itself without one."""
+def with_impersonation(principal: Principal, profile: Profile) -> Principal:
+    """Return the service account that the profile wants to act as; itself without one."""
     settings = profile.settings_as(VertexSettings)
     target = settings.impersonate
     if target is None:
-        return identification
+        return principal
     between = tuple(f"projects/-/serviceAccounts/{email}" for email in settings.impersonate_delegates)
-    other = impersonating(identification.credentials, target, settings, delegates=between)
-    return evolve(identification, credentials=other, impersonated=target)
+    other = impersonated(principal.credentials, target, settings, delegates=between)
+    return evolve(principal, credentials=other, impersonated=target)
 
 
-def fetch(
-    identification: Identification, transport: Transport, places: Places, profile: Profile, *, clock: Clock
+def fetch_token(
+    principal: Principal, transport: Transport, resolved: ResolvedProject, profile: Profile, *, clock: Clock
 ) -> GoogleCredential:
     """Return a new token.
 
     Raises:
         TransientError: Not now.
         OutcomeUnknown: No usable answer; asking again does no harm.
-        LoginRequired: A person has to sign in again.
+        LoginRequired: The user has to sign in again.
         ProviderRefused: What identifies them is not accepted.
     """
-    wanted = acting_as(identification, profile)
+    wanted = with_impersonation(principal, profile)
     token = _token(wanted, transport)
     account = wanted.impersonated or wanted.account
     return GoogleCredential(
@@ -83,33 +84,36 @@ def fetch(
         lead=wanted.lead,
         access_token=token,
         kind="service account" if wanted.impersonated else wanted.kind,
-        project=places.project,
-        region=places.region,
-        quota_project=places.quota_project,
-        identity=Identity(account=account, email=account, project=places.project),
+        project=resolved.project,
+        region=resolved.region,
+        quota_project=resolved.quota_project,
+        identity=with_project(Identity(account=account, email=account), resolved.project),
     )
 
 
-def _token(wanted: Identification, transport: Transport) -> Secret:
+def _token(wanted: Principal, transport: Transport) -> Secret:
     from google.auth.exceptions import GoogleAuthError
 
-    trouble: FreshkeyError
+    failure: FreshkeyError
     try:
         wanted.credentials.refresh(transport)
-    except (GoogleAuthError, *STUMBLES):
+    except (GoogleAuthError, *INPUT_ERRORS):
         attempt = Attempt(
-            kind=wanted.kind, whose=wanted.whose, impersonated=wanted.impersonated, sign_in=wanted.sign_in
+            kind=wanted.kind,
+            display_name=wanted.display_name,
+            impersonated=wanted.impersonated,
+            sign_in_hint=wanted.sign_in_hint,
         )
-        trouble = failure(transport, attempt)
+        failure = translate_failure(transport, attempt)
     else:
         token = wanted.credentials.token
         if isinstance(token, str) and token and all("!" <= character <= "~" for character in token):
             return Secret(token)
-        trouble = ProtocolError(f"what came for {wanted.whose} is no access token")
-    raise trouble
+        failure = ProtocolError(f"what came for {wanted.display_name} is no access token")
+    raise failure
 
 
-def _lifetime(wanted: Identification, transport: Transport) -> float:
+def _lifetime(wanted: Principal, transport: Transport) -> float:
     """Return the seconds that the token lives from now.
 
     google-auth adds what servers tell as a duration to this machine's time. The end of an impersonation is told in the
@@ -117,6 +121,6 @@ def _lifetime(wanted: Identification, transport: Transport) -> float:
     """
     expiry = wanted.credentials.expiry
     if expiry is None:
-        return LIFETIME
+        return DEFAULT_LIFETIME
     left: float = (expiry.replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds()
     return max(left - (transport.behind or 0.0), 0.0) if wanted.impersonated else left

@@ -10,19 +10,20 @@ from attrs import frozen
 from freshkey.errors import LoginRequired
 from freshkey.plugin import Clock, Detected, Identity, Moment, Profile, Secret, environment_secret
 from freshkey_vertex.formats import GoogleCredential
-from freshkey_vertex.places import Places, places
+from freshkey_vertex.identity import with_project
+from freshkey_vertex.project import ResolvedProject, resolve_project
 from freshkey_vertex.settings import VertexSettings
 
 
-MAX_LENGTH: Final = 3600.0
-"""Seconds that Google's access tokens live unless somebody asked for more; nothing tells when this one began."""
+MAX_LIFETIME: Final = 3600.0
+"""Seconds that Google's access tokens live unless more was asked for; nothing tells when this one began."""
 
 _first_seen: dict[str, Moment] = {}
 """When this process first saw a token, by its fingerprint: it does not become younger by being read again."""
 
 
 @frozen(kw_only=True)
-class Variable:
+class EnvironmentVariable:
     """An environment variable of other tools that holds an access token.
 
     Attributes:
@@ -35,10 +36,10 @@ class Variable:
 
     @property
     def title(self) -> str:
-        """What a person reads."""
+        """What the user reads."""
         return f"access token in {self.name}"
 
-    def detect(self, profile: Profile) -> Detected | None:  # noqa: ARG002  the signature is Source.look's
+    def detect(self, profile: Profile) -> Detected | None:  # noqa: ARG002  the signature is Source.detect's
         """Say whether it is set."""
         secret = environment_secret(self.name, os.environ)
         if secret is None:
@@ -46,52 +47,54 @@ class Variable:
         origin = f"environment variable {self.name}"
         return Detected(kind="access token", origin=origin, last_four=secret.last_four())
 
-    def take(self, profile: Profile, *, clock: Clock) -> GoogleCredential:
+    def acquire(self, profile: Profile, *, clock: Clock) -> GoogleCredential:
         """Return its credential.
 
         Raises:
             LoginRequired: It is not set, or has been used for an hour.
             ConfigurationError: It holds no usable secret, or no project is named.
-            TransientError, OutcomeUnknown, ProviderRefused: As `fetching.fetch` does, where it is to act as another.
+            TransientError, OutcomeUnknown, ProviderRefused: As `fetch_token` does, where it is to act as another.
         """
         secret = environment_secret(self.name, os.environ)
         if secret is None:
             message = f"the environment variable {self.name} is not set"
             raise LoginRequired(message, profile=profile.name, hint=f"Set {self.name}")
-        there = places(profile, os.environ)
+        resolved = resolve_project(profile, os.environ)
         now = clock.now()
         seen = _first_seen.setdefault(secret.fingerprint(), now)
-        if not 0 <= now.elapsed - seen.elapsed < MAX_LENGTH:
+        if not 0 <= now.elapsed - seen.elapsed < MAX_LIFETIME:
             message = f"the access token in {self.name} has been used for an hour, which is as long as they live"
             raise LoginRequired(message, profile=profile.name, hint=f"Set {self.name} to a new token, or unset it")
         if profile.settings_as(VertexSettings).impersonate:
-            return self._impersonating(secret, profile, there, clock)
+            return self._impersonated(secret, profile, resolved, clock)
         return GoogleCredential(
             obtained=seen,
             clock=clock,
-            lifetime=MAX_LENGTH,
+            lifetime=MAX_LIFETIME,
             access_token=secret,
             kind="access token",
-            project=there.project,
-            region=there.region,
-            quota_project=there.quota_project,
-            identity=Identity(project=there.project),
+            project=resolved.project,
+            region=resolved.region,
+            quota_project=resolved.quota_project,
+            identity=with_project(Identity(), resolved.project),
         )
 
-    def _impersonating(self, secret: Secret, profile: Profile, there: Places, clock: Clock) -> GoogleCredential:
-        from freshkey_vertex.fetching import Identification, fetch
-        from freshkey_vertex.hosts import transport
-        from freshkey_vertex.loading import bearer
+    def _impersonated(
+        self, secret: Secret, profile: Profile, resolved: ResolvedProject, clock: Clock
+    ) -> GoogleCredential:
+        from freshkey_vertex.fetch_token import Principal, fetch_token
+        from freshkey_vertex.google_auth import token_credentials
+        from freshkey_vertex.transport import build_transport
 
-        identification = Identification(
-            credentials=bearer(secret),
+        principal = Principal(
+            credentials=token_credentials(secret),
             kind="access token",
-            whose=f"the access token in {self.name}",
+            display_name=f"the access token in {self.name}",
             account=None,
-            sign_in=f"Set {self.name} to a new token",
+            sign_in_hint=f"Set {self.name} to a new token",
         )
-        return fetch(identification, transport(profile, clock=clock), there, profile, clock=clock)
+        return fetch_token(principal, build_transport(profile, clock=clock), resolved, profile, clock=clock)
 
 
-GCLOUD_TOKEN: Final = Variable(id="gcloud-token", name="CLOUDSDK_AUTH_ACCESS_TOKEN")
-OAUTH_TOKEN: Final = Variable(id="oauth-token", name="GOOGLE_OAUTH_ACCESS_TOKEN")
+GCLOUD_TOKEN: Final = EnvironmentVariable(id="gcloud-token", name="CLOUDSDK_AUTH_ACCESS_TOKEN")
+OAUTH_TOKEN: Final = EnvironmentVariable(id="oauth-token", name="GOOGLE_OAUTH_ACCESS_TOKEN")

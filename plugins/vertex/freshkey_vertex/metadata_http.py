@@ -13,11 +13,11 @@ from freshkey.errors import FreshkeyError, ProtocolError, TransientError
 from freshkey.plugin import Request, Response
 
 
-LARGEST: Final = 65536
-"""Bytes of an answer that are read at the most."""
+MAX_BYTES: Final = 65536
+"""Bytes of an answer that are read at most."""
 
 
-def ask(request: Request, *, deadline: float) -> Response:
+def exchange(request: Request, *, deadline: float) -> Response:
     """Do one exchange, with neither proxy nor redirect, and return the answer, whatever its status.
 
     It runs on a thread of its own: outside of a cloud even the name of such a server can take half a minute to be
@@ -31,12 +31,12 @@ def ask(request: Request, *, deadline: float) -> Response:
         TransientError: There was no answer in time; asking again does no harm.
         ProtocolError: It is too large, or a redirect.
     """
-    exchange = _Exchange(request, deadline)
+    running = _Exchange(request, deadline)
     try:
-        threading.Thread(target=exchange.run, name="freshkey metadata", daemon=True).start()
-        answer = exchange.answers.get(timeout=deadline)
+        threading.Thread(target=running.run, name="freshkey metadata", daemon=True).start()
+        answer = running.answers.get(timeout=deadline)
     except (queue.Empty, RuntimeError):
-        answer = exchange.no_answer()
+        answer = running.no_answer()
     if isinstance(answer, FreshkeyError):
         raise answer
     return answer
@@ -69,8 +69,8 @@ class _Exchange:
         with contextlib.closing(connection):
             connection.request(request.method, target, request.body or None, dict(request.headers))
             answer = connection.getresponse()
-            body = answer.read(LARGEST + 1)
-        if len(body) > LARGEST or not 200 <= answer.status < 600 or 300 <= answer.status < 400:  # noqa: PLR2004  RFC 9110, 15
+            body = answer.read(MAX_BYTES + 1)
+        if len(body) > MAX_BYTES or not 200 <= answer.status < 600 or 300 <= answer.status < 400:  # noqa: PLR2004  RFC 9110, 15
             return ProtocolError(f"the metadata server {self._host} answers with a redirect, or with too much")
         headers = {name.lower(): value for name, value in answer.getheaders()}
         return Response(status=answer.status, headers=headers, body=body)

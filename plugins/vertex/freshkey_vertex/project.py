@@ -1,6 +1,6 @@
 """Which project, region and quota project a credential is used with: settings first, then Google's variables.
 
-``gcloud`` would know a project too. It is not started to be asked: that takes seconds, and nobody expects it.
+``gcloud`` would know a project too. It is not started to be asked: that takes seconds, which no one expects.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ REGION_VARIABLE: Final = "CLOUD_ML_REGION"
 
 
 @frozen(kw_only=True)
-class Places:
-    """Where a credential is used.
+class ResolvedProject:
+    """Where a credential is used, and who pays.
 
     Attributes:
         project: The project.
@@ -37,10 +37,10 @@ class Places:
     quota_project: str | None
 
 
-def places(
+def resolve_project(
     profile: Profile, environ: Mapping[str, str], *, project: object = None, quota_project: object = None
-) -> Places:
-    """Return the places for a credential.
+) -> ResolvedProject:
+    """Return project, region and quota project for a credential.
 
     Args:
         profile: The profile.
@@ -61,7 +61,7 @@ def places(
         )
     quota = _first(settings.quota_project, (QUOTA_VARIABLE,), environ)
     region = settings.region or environ.get(REGION_VARIABLE)
-    return Places(
+    return ResolvedProject(
         project=named,
         region=checked_region(region, REGION_VARIABLE) if region else None,
         quota_project=quota or _own(quota_project, "quota_project_id of the credential"),
