@@ -59,6 +59,6 @@ def _can_revoke(settings: ClaudeSettings) -> bool:
 
 
 def _revoke(profile: Profile, credential: Credential) -> None:
-    from freshkey_claude_oauth.renewal import revoke
+    from freshkey_claude_oauth.signout import revoke
 
     revoke(profile, credential)

@@ -23,7 +23,8 @@ from freshkey.model.interaction import LoggingReporter
 from freshkey.model.profile import Profile
 from freshkey.secret import Secret
 from freshkey_claude_oauth.formats import ClaudeApiKey, ClaudeToken
-from freshkey_claude_oauth.renewal import renew, revoke
+from freshkey_claude_oauth.renewal import renew
+from freshkey_claude_oauth.signout import revoke
 from freshkey_testing import AuthorizationServer, ManualClock, Rotation
 
 
