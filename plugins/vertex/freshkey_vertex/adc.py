@@ -138,7 +138,8 @@ def _acquire(profile: Profile, source_id: str, clock: Clock) -> GoogleCredential
 
 def _principal(file: CredentialsFile, profile: Profile, source_id: str) -> Principal:
     from freshkey_vertex.fetch_token import Principal
-    from freshkey_vertex.google_auth import impersonation_target, load
+    from freshkey_vertex.google_auth import load
+    from freshkey_vertex.impersonation import impersonation_target
 
     who = file.info["source_credentials"] if file.type == "impersonated_service_account" else file.info
     account = shown_text(who.get("client_email")) or shown_text(who.get("account"))

@@ -52,6 +52,6 @@ def _binding(settings: VertexSettings) -> dict[str, str]:
 
 
 def _revoke(profile: Profile, credential: Credential) -> None:
-    from freshkey_vertex.renewal import revoke
+    from freshkey_vertex.signout import revoke
 
     revoke(profile, credential)

@@ -15,8 +15,8 @@ from freshkey.errors import FreshkeyError, ProtocolError
 from freshkey.plugin import Clock, Identity, Profile, Secret
 from freshkey_vertex.errors import INPUT_ERRORS, Attempt, translate_failure
 from freshkey_vertex.formats import GoogleCredential, Kind
-from freshkey_vertex.google_auth import impersonated
 from freshkey_vertex.identity import with_project
+from freshkey_vertex.impersonation import impersonated
 from freshkey_vertex.project import ResolvedProject
 from freshkey_vertex.settings import VertexSettings
 from freshkey_vertex.transport import Transport

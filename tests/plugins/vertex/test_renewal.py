@@ -15,8 +15,9 @@ from freshkey.secret import Secret
 from freshkey_testing import ManualClock, ScriptedUser
 from freshkey_testing.browser import follow
 from freshkey_vertex.formats import GoogleCredential
-from freshkey_vertex.renewal import renew, revoke
+from freshkey_vertex.renewal import renew
 from freshkey_vertex.signin import sign_in
+from freshkey_vertex.signout import revoke
 from google_cloud import CLIENT_ID, CLIENT_SECRET, GoogleCloud
 
 

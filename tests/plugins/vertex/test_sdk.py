@@ -92,7 +92,7 @@ def test_the_plugin_needs_no_other_provider_s_libraries() -> None:
         "for name in ('anthropic', 'boto3', 'botocore', 'grpc', 'urllib3.contrib', 'freshkey_bedrock'):\n"
         "    sys.modules[name] = None\n"
         "from freshkey_vertex import google_auth, fetch_token, metadata, signin, renewal\n"
-        "from freshkey_vertex import adc, inspection, sources, sdk\n"
+        "from freshkey_vertex import adc, impersonation, inspection, signout, sources, sdk\n"
         "from google.auth.compute_engine import _metadata\n"
         "from google.auth import aws, identity_pool, pluggable, impersonated_credentials\n"
     )
