@@ -60,13 +60,13 @@ VALUES = {name for layer in LAYERS[:4] for name in layer}
 
 ONLY_THERE = {
     "anthropic": {"freshkey_claude_oauth.sdk"},
-    "google": {f"freshkey_vertex.{name}" for name in ("fetching", "loading", "metadata", "sdk")},
+    "google": {f"freshkey_vertex.{name}" for name in ("fetch_token", "google_auth", "impersonation", "metadata", "sdk")},
     "httpx": {"freshkey._http.client", "freshkey.adapters.httpx"},
     "keyring": {"freshkey._stores.keychain.backends"},
     "cryptography": {
         "freshkey._stores.encrypted_file.store",
         "freshkey._stores.encrypted_file.key",
-        "freshkey_vertex.loading",
+        "freshkey_vertex.google_auth",
     },
     "filelock": {"freshkey._interprocess.lock"},
     "cattrs": {"freshkey._stores.records.codec", "freshkey._config.provider_settings"},
@@ -80,7 +80,7 @@ FOR_PLUGINS = {"hooks", "model", "errors", "oauth", "secret", "clock", "_http", 
 FOR_PLUGINS |= {"testing", "_json", "_files", "_interprocess"}
 """What of the core a plugin may import."""
 
-BRIDGES = {"botocore_session"}
+BRIDGES = {"botocore_session", "google_credentials"}
 """Functions beside the hooks: they import a vendor's SDK when they are called, and give it credentials."""
 
 PROVIDERS = re.compile(r"claude|anthropic|bedrock|vertex|\baws\b|botocore|google.auth", re.IGNORECASE)
