@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextvars
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from attrs import evolve
 
+from freshkey._renewal.context import ProfileContext
+from freshkey._renewal.managed import ManagedCredential
 from freshkey._renewal.persist import SAVE_TIMEOUT, keep_owned
 from freshkey._renewal.reading import decode
 from freshkey._renewal.rotation import LOCK_TIMEOUT
@@ -19,11 +21,6 @@ from freshkey.model.credential import Credential
 from freshkey.model.identity import Identity
 from freshkey.model.interaction import Interaction, NonInteractive
 from freshkey.model.storage import Snapshot
-
-
-if TYPE_CHECKING:
-    from freshkey._renewal.context import ProfileContext
-    from freshkey._renewal.managed import ManagedCredential
 
 
 WAIT: Final = LOCK_TIMEOUT + SAVE_TIMEOUT + 5.0

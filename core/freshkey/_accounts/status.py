@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from attrs import frozen
 
+from freshkey._renewal.managed import ManagedCredential
 from freshkey._renewal.reading import read
 from freshkey.errors import LoginRequired
 from freshkey.expiry import Freshness
 from freshkey.model.credential import Credential
 from freshkey.model.profile import Profile
-
-
-if TYPE_CHECKING:
-    from freshkey._renewal.managed import ManagedCredential
 
 
 @frozen(kw_only=True)

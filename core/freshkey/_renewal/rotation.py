@@ -18,13 +18,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from attrs import define, field
 
 from freshkey import _failpoints
 from freshkey._http.circuit_breaker import GuardedCall
 from freshkey._renewal.attempts import Attempts
+from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.persist import Memory, keep_borrowed, keep_owned
 from freshkey._renewal.reading import Reading, login_required, read
 from freshkey._renewal.retry import Policy, call_with_retry
@@ -38,9 +39,6 @@ from freshkey.model.credential import Credential
 from freshkey.model.interaction import NonInteractive
 from freshkey.model.source import Source
 
-
-if TYPE_CHECKING:
-    from freshkey._renewal.context import ProfileContext
 
 log = logging.getLogger("freshkey")
 
