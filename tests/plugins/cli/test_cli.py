@@ -219,7 +219,7 @@ def loaded_by(words: list[str], names: str) -> str:
     return done.stderr
 
 
-HEAVY = "httpx keyring cattrs tenacity rich cryptography pluggy freshkey.keeper freshkey_testing freshkey_cli.render"
+HEAVY = "httpx keyring cattrs tenacity rich cryptography pluggy freshkey.keeper freshkey_testing"
 
 
 @pytest.mark.parametrize("words", [["--help"], ["token", "--min-ttl"], ["trust", "--help"]])
