@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Protocol
@@ -55,6 +56,15 @@ def test_a_command_of_another_distribution_runs_like_one_of_ours(run: Run, insta
     assert (done.code, done.out, done.err) == (7, "me: ['a', 'b']\n", "")
     assert run("say", "--json", "a").json == {"words": ["a"]}
     assert run("--json", "say", "a").json == {"words": ["a"]}
+
+
+def test_the_example_of_the_documentation_works_as_pasted(run: Run, install: Install) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "cli.md").read_text("utf-8")
+    (module,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    install("acme", "greet", module)
+
+    assert (run("greet", "Ada").out, run("greet", "Ada", "--json").json) == ("Hello, Ada\n", {"greeted": "Ada"})
+    assert "Greet somebody." in run("greet", "--help").out
 
 
 def test_its_help_is_its_own_and_its_usage_errors_exit_2(run: Run, install: Install) -> None:
