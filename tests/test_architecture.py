@@ -60,7 +60,9 @@ VALUES = {name for layer in LAYERS[:4] for name in layer}
 
 ONLY_THERE = {
     "anthropic": {"freshkey_claude_oauth.sdk"},
-    "google": {f"freshkey_vertex.{name}" for name in ("fetch_token", "google_auth", "impersonation", "metadata", "sdk")},
+    "google": {
+        f"freshkey_vertex.{name}" for name in ("fetch_token", "google_auth", "impersonation", "metadata", "sdk")
+    },
     "httpx": {"freshkey._http.client", "freshkey.adapters.httpx"},
     "keyring": {"freshkey._stores.keychain.backends"},
     "cryptography": {
