@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePath
@@ -12,6 +11,7 @@ from typing import Final, Self
 from attrs import field, frozen
 
 from freshkey._commands.helper import HELPER_TIMEOUT, MAX_OUTPUT, run_helper
+from freshkey._files.bounded import NotRegularError, open_regular
 from freshkey.errors import ConfigurationError, TrustNeeded
 from freshkey.secret import Secret
 
@@ -171,13 +171,12 @@ def file_digest(file: Path, most: int = MAX_PROGRAM) -> tuple[str, int]:
 
     digest, size = hashlib.sha256(), 0
     try:
-        # Not waiting for the other end of a pipe.
-        with open(file, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as opened:
-            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-                raise ConfigurationError(f"{file} is not a regular file")
+        with open_regular(file) as opened:
             while size <= most and (chunk := opened.read(_CHUNK)):
                 digest.update(chunk)
                 size += len(chunk)
+    except NotRegularError:
+        raise ConfigurationError(f"{file} is not a regular file") from None
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from None
     if size > most:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
-import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from attrs import field, frozen
 
-from freshkey._files.permissions import others_may_write
+from freshkey._files.bounded import NotRegularError, TooLongError, read_bounded
+from freshkey._files.permissions import is_anothers, others_may_replace
 from freshkey.errors import ConfigurationError
 
-
-if TYPE_CHECKING:
-    from typing import BinaryIO
 
 MAX_FILE: Final = 262_144
 """Bytes a configuration file may have: far more than anybody writes, and quick to read."""
@@ -82,7 +78,7 @@ def read(path: Path, *, follow: bool = True) -> Document:
     """
     import tomllib
 
-    text = _text(path, 0 if follow else getattr(os, "O_NOFOLLOW", 0))
+    text = _text(path, follow=follow)
     tables: Mapping[str, object] | None = None
     try:
         tables = tomllib.loads(text)
@@ -110,37 +106,36 @@ def _items(value: object) -> Collection[object]:
     return value if isinstance(value, list) else ()
 
 
-def _text(path: Path, nofollow: int) -> str:
-    extra = nofollow | getattr(os, "O_NONBLOCK", 0)  # not waiting for the other end of a pipe
+def _text(path: Path, *, follow: bool) -> str:
+    def check(status: os.stat_result) -> None:
+        _refuse_what_others_may_change(path, status)
+        _refuse_what_others_may_change(path.parent, path.parent.stat())
+
     try:
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | extra)) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ConfigurationError(f"{path} is not a regular file", hint="Put a file there, or nothing")
-            _refuse_what_others_may_change(path, file)
-            data = file.read(MAX_FILE + 1)
+        data = read_bounded(path, MAX_FILE, follow=follow, check=check)
     except FileNotFoundError:
         return ""
+    except NotRegularError:
+        raise ConfigurationError(f"{path} is not a regular file", hint="Put a file there, or nothing") from None
+    except TooLongError:
+        message = f"{path} is larger than {MAX_FILE} bytes"
+        raise ConfigurationError(message, hint="Check that it is the right file") from None
     except OSError as error:
-        if nofollow and error.errno == errno.ELOOP:
+        if not follow and error.errno == errno.ELOOP:
             raise ConfigurationError(f"{path} is a symbolic link", hint="Put a file there, or nothing") from None
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}", hint="Check its permissions") from None
-    if len(data) > MAX_FILE:
-        raise ConfigurationError(f"{path} is larger than {MAX_FILE} bytes", hint="Check that it is the right file")
     try:
         return data.decode().replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path} is not UTF-8 at byte {error.start}", hint="Save it as UTF-8") from None
 
 
-def _refuse_what_others_may_change(path: Path, file: BinaryIO) -> None:
+def _refuse_what_others_may_change(place: Path, status: os.stat_result) -> None:
     """Refuse a file that somebody else could change: it names the endpoints that tokens are sent to."""
-    if sys.platform == "win32":  # modes and owners say nothing there; the user's profile directory is private
-        return
-    for place, status in ((path, os.fstat(file.fileno())), (path.parent, path.parent.stat())):
-        if status.st_uid not in {os.geteuid(), 0}:
-            raise ConfigurationError(
-                f"{place} belongs to somebody else (user id {status.st_uid})",
-                hint="Endpoints that tokens are sent to must not be theirs to change: use a directory of your own",
-            )
-        if others_may_write(status) and not status.st_mode & stat.S_ISVTX:
-            raise ConfigurationError(f"{place} can be changed by others", hint=f"Run: chmod go-w {place}")
+    if is_anothers(status, root_too=False):
+        raise ConfigurationError(
+            f"{place} belongs to somebody else (user id {status.st_uid})",
+            hint="Endpoints that tokens are sent to must not be theirs to change: use a directory of your own",
+        )
+    if others_may_replace(status):
+        raise ConfigurationError(f"{place} can be changed by others", hint=f"Run: chmod go-w {place}")
