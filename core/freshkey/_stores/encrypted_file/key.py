@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import base64
 import hmac
-import json
 import os
 import secrets
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from attrs import asdict, field, frozen, validators
 
 from freshkey._files.private import create_private, read_private
+from freshkey._files.state_file import StateFile
 from freshkey.errors import StoreUnavailable
 from freshkey.secret import Secret
 
@@ -85,7 +85,7 @@ class FileKey:
     def __init__(
         self, directory: Path, *, origin: str, passphrase: Secret | None, passphrase_env: str, key_file: Path
     ) -> None:
-        self._info_path = directory / "key.json"
+        self._info = StateFile(directory.parent, directory.name, "key.json")
         self._directory = directory
         self._origin = origin
         self._passphrase = passphrase
@@ -101,7 +101,7 @@ class FileKey:
         """
         info = self._known or self._read_info()
         if info is None:
-            raise StoreUnavailable(f"{self._info_path} is missing", hint=self._start_over())
+            raise StoreUnavailable(f"{self._info.path} is missing", hint=self._start_over())
         return info if isinstance(info, bytes) else self._open(info)
 
     def make(self) -> bytes:
@@ -119,20 +119,14 @@ class FileKey:
                 create_private(self._key_file, base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n")
             check = _check(self._derive(fresh))
             # Where another process was quicker, its file stays and decides.
-            create_private(self._info_path, json.dumps(asdict(fresh) | {"check": check}).encode())
+            self._info.create(asdict(fresh) | {"check": check})
         return self.find()
 
     def _read_info(self) -> KeyInfo | None:
-        data = read_private(self._info_path)
-        if data is None:
-            return None
-        try:
-            info = KeyInfo(**json.loads(data))
-        except (ValueError, TypeError):
-            raise self._damaged() from None
-        if info.cost > MAX_MEMORY:
+        info = self._info.read(lambda members: KeyInfo(**members), self._refuse)
+        if info is not None and info.cost > MAX_MEMORY:
             raise StoreUnavailable(
-                f"{self._info_path} asks for {info.cost >> 20} MiB of work to make the key from the passphrase, "
+                f"{self._info.path} asks for {info.cost >> 20} MiB of work to make the key from the passphrase, "
                 f"more than the {MAX_MEMORY >> 20} MiB that a file store may",
                 hint=self._start_over(),
             )
@@ -185,8 +179,11 @@ class FileKey:
             )
         return key
 
+    def _refuse(self, error: Exception) -> NoReturn:
+        raise (error if isinstance(error, StoreUnavailable) else self._damaged()) from None
+
     def _damaged(self) -> StoreUnavailable:
-        return StoreUnavailable(f"{self._info_path} is damaged", hint=self._start_over())
+        return StoreUnavailable(f"{self._info.path} is damaged", hint=self._start_over())
 
     def _start_over(self) -> str:
         return f"Bring it back, or remove {self._directory} and sign in again"
