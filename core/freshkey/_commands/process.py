@@ -1,4 +1,4 @@
-"""A program that runs in a session of its own, without input, and that nothing it started there outlives."""
+"""Runs a program in a session of its own, without input and for a bounded time; nothing it started outlives it."""
 
 from __future__ import annotations
 
@@ -7,19 +7,27 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from freshkey.errors import ConfigurationError
+from freshkey.errors import ConfigurationError, TransientError
 
 
+if TYPE_CHECKING:
+    import io
+
+
+_POLL_INTERVAL: Final = 0.02
+_READER_TIMEOUT: Final = 1.0
 _ROUNDS: Final = 10
 """How often a session is looked through at the most: what is killed may have started another process just before."""
 
 
-class Child:
-    """One program, started.
+class Run:
+    """One program, started, and what it prints, read on a thread of its own.
 
     There is no shell, nothing to read on its standard input, and the directory that this process works in means nothing
     to it.
@@ -28,8 +36,8 @@ class Child:
         argv: The program and its arguments. The program is an absolute path, or a name that is looked up on the
             ``PATH`` of `environ`.
         environ: Its whole environment.
-        stdout: The descriptor that it prints to.
-        stderr: The descriptor that it complains to; None throws that away.
+        take: Called once on the thread with the unbuffered pipe that it prints to; reads as much as it wants.
+        with_errors: It complains to that pipe as well; otherwise standard error is thrown away.
         directory: The directory it works in; the home directory by default, or the root where there is none.
 
     Attributes:
@@ -43,33 +51,84 @@ class Child:
         self,
         argv: Sequence[str],
         environ: Mapping[str, str],
+        take: Callable[[io.RawIOBase], None],
         *,
-        stdout: int,
-        stderr: int | None = None,
+        with_errors: bool = False,
         directory: Path | None = None,
     ) -> None:
         import subprocess
 
         program = _program(argv, environ)
         self.name = PurePath(program).name
+        self._take = take
+        self._closed = threading.Event()
+        self._reader = threading.Thread(target=self._read, name="freshkey command", daemon=True)
+        reading, writing = os.pipe()
+        self._pipe = open(reading, "rb", buffering=0)  # noqa: PTH123, SIM115  a descriptor, which the reader closes
         try:
             self._process = subprocess.Popen(  # noqa: S603  an argument list of the user's own configuration, no shell
                 [program, *argv[1:]],
                 env=dict(environ),
                 cwd=directory or _home(),
                 stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=subprocess.DEVNULL if stderr is None else stderr,
+                stdout=writing,
+                stderr=writing if with_errors else subprocess.DEVNULL,
                 start_new_session=True,
             )
-        except OSError as error:
+        except BaseException as error:
+            self._pipe.close()
+            if not isinstance(error, OSError):
+                raise
             reason = error.strerror or "the operating system refused"
         else:
             return
+        finally:
+            os.close(writing)
         raise ConfigurationError(f"the helper {self.name!r} cannot be run: {reason}")
 
+    def wait(self, timeout: float, meanwhile: Callable[[float], bool]) -> int | None:
+        """Wait until it has ended, kill what it started, and take what was printed.
+
+        Args:
+            timeout: Seconds until it is killed.
+            meanwhile: Called again and again with the seconds that have passed; it is killed as soon as that is false.
+
+        Returns:
+            The status it ended with; None if it was killed before.
+
+        Raises:
+            TransientError: Its output cannot be read, because the process may start no more threads.
+        """
+        ended = False
+        try:
+            self._start_reader()
+            began = time.monotonic()
+            while not (ended := self._ended) and (passed := time.monotonic() - began) < timeout and meanwhile(passed):
+                self._rest(min(timeout - passed, _POLL_INTERVAL))
+        finally:
+            status = self._end()
+        return status if ended else None
+
+    def _start_reader(self) -> None:
+        try:
+            self._reader.start()
+        except RuntimeError:
+            self._pipe.close()
+            raise TransientError(f"no thread can be started to read from the helper {self.name!r}") from None
+
+    def _read(self) -> None:
+        with self._pipe:
+            self._take(self._pipe)
+            self._closed.set()
+
+    def _rest(self, seconds: float) -> None:
+        if self._closed.is_set():
+            time.sleep(seconds)
+        else:
+            self._closed.wait(seconds)
+
     @property
-    def ended(self) -> bool:
+    def _ended(self) -> bool:
         """Whether the program itself has ended; it is not reaped, so that its process group is still its own."""
         if sys.platform == "win32":
             return self._process.poll() is not None
@@ -78,8 +137,7 @@ class Child:
         except ChildProcessError:  # an application that ignores SIGCHLD, or reaps every child itself
             return True
 
-    def end(self) -> int:
-        """Kill it and what it started, and return the status it ended with."""
+    def _end(self) -> int:
         if sys.platform == "win32":
             self._process.kill()
         else:
@@ -87,7 +145,11 @@ class Child:
             with contextlib.suppress(PermissionError, ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             _kill_session(self._process.pid)
-        return self._process.wait()
+        status = self._process.wait()
+        if self._reader.ident is not None:
+            # One that left the session may hold the pipe open for ever; nobody waits for that.
+            self._reader.join(_READER_TIMEOUT)
+        return status
 
 
 def _kill_session(session: int) -> None:
