@@ -18,7 +18,7 @@ from freshkey._accounts import login as login_module
 from freshkey._accounts import logout, status
 from freshkey._accounts.status import Status
 from freshkey._config.configuration import Configuration
-from freshkey._forksafe import undivided
+from freshkey._forksafe import block_fork
 from freshkey._http.circuit_breaker import CircuitBreaker
 from freshkey._renewal.context import build_context
 from freshkey._renewal.managed import CacheEntry, ManagedCredential
@@ -365,7 +365,7 @@ class Keeper:
             return future
 
     def _do_open(self, future: SharedFuture[ManagedCredential], alias: str | None) -> None:
-        with undivided():
+        with block_fork():
             name = self.configuration.select(alias).name
             with self._mutex:
                 mutex = self._opening_mutexes.setdefault(name, threading.Lock())

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from freshkey._files.private import NO_FOLLOW, private_dir, unavailable
+from freshkey._forksafe import in_child
 from freshkey._interprocess.directory_lock import DirectoryLock
 from freshkey._interprocess.held_fds import close_held, open_held
 from freshkey._interprocess.network_fs import warn_of_network
@@ -228,6 +229,5 @@ def _busy(descriptor: int, timeout: float) -> StoreBusy:
     )
 
 
-if hasattr(os, "register_at_fork"):
-    # The threads that hold these do not exist in the child.
-    os.register_at_fork(after_in_child=_threads.clear)
+# The threads that hold these do not exist in the child.
+in_child(_threads.clear)

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from typing import Final, TypeVar
 
 from freshkey._files.private import file_name
-from freshkey._forksafe import undivided
+from freshkey._forksafe import block_fork, in_child
 from freshkey._interprocess.lock import ProfileLock
 from freshkey._stores.keychain import prompts
 from freshkey._stores.keychain.backends import Backend, open_backend, tells_of_prompts
@@ -120,7 +120,7 @@ class KeyringItems:
 
     def _backend(self) -> Backend:
         if self._named not in _opened:
-            with undivided():
+            with block_fork():
                 _opened[self._named] = open_backend(self._named)
         return _opened[self._named]
 
@@ -210,11 +210,10 @@ def _delete(backend: Backend, service: str, username: str) -> None:
             raise
 
 
-def _after_fork() -> None:
+def _drop() -> None:
     WORKER.start_over()
     prompts.forget()
     _opened.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+in_child(_drop)
