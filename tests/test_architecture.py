@@ -31,7 +31,7 @@ ALL_MODULES = CORE_MODULES | PLUGIN_MODULES
 LAYERS: list[tuple[str, ...]] = [
     # Values and the contract.
     ("errors", "secret", "clock", "_failpoints", "_forksafe"),
-    ("expiry", "_json"),
+    ("expiry", "_json", "_suggestion"),
     ("model",),
     ("hooks", "events"),
     # Tools: one subject each, no profile, no provider.

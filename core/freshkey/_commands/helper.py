@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from freshkey._commands.process import Run
 from freshkey._json import parse_json_object
+from freshkey._secret_input.env_var import is_token
 from freshkey.errors import FreshkeyError, ProtocolError, TransientError
 from freshkey.secret import Secret
 
@@ -127,7 +128,7 @@ def _flaw_of_line(line: Secret, longest: int) -> str | None:
         return f"more than {longest} characters"
     if "\n" in text or "\r" in text:
         return "more than one line"
-    return None if all("!" <= character <= "~" for character in text) else "spaces or characters that are not ASCII"
+    return None if is_token(text, longest) else "spaces or characters that are not ASCII"
 
 
 def _facts(output: Secret) -> dict[str, Any] | str:

@@ -26,7 +26,8 @@ from freshkey._config.schema import (
     unknown_key,
     wrong_value,
 )
-from freshkey._config.toml_file import Document, closest, read, suggestion
+from freshkey._config.toml_file import Document, read
+from freshkey._suggestion import closest, suggestion
 from freshkey.errors import ConfigurationError, FreshkeyError
 from freshkey.model.profile import Profile
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from freshkey._config.toml_file import suggestion
+from freshkey._suggestion import suggestion
 from freshkey.errors import ConfigurationError
 
 

@@ -15,7 +15,8 @@ from attrs import frozen
 from freshkey._commands.command import Command, how_to_trust, is_bare, is_command, pinned
 from freshkey._commands.helper import helper_environment
 from freshkey._config.schema import checked_name, core_string, strings, tables
-from freshkey._config.toml_file import Document, read, suggestion
+from freshkey._config.toml_file import Document, read
+from freshkey._suggestion import suggestion
 from freshkey.errors import ConfigurationError, TrustNeeded
 
 

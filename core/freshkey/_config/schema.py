@@ -6,7 +6,8 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from freshkey._config.toml_file import Document, closest, suggestion
+from freshkey._config.toml_file import Document
+from freshkey._suggestion import closest, suggestion
 from freshkey.errors import ConfigurationError
 
 

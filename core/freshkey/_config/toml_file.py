@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from attrs import field, frozen
 
@@ -20,6 +20,12 @@ MAX_FILE: Final = 262_144
 
 MAX_DEPTH: Final = 32
 """How deep tables and lists may be nested."""
+
+_ENDS: Final = ("]", "}", '"""', "'''")
+"""One of these is in the last line of every statement that spans lines."""
+
+MAX_WORK: Final = 1_000_000
+"""Characters read at the most; a list of lists is read again for each of its lines."""
 
 
 @frozen(kw_only=True)
@@ -40,8 +46,6 @@ class Document:
         """Name the place where a key is set, as far down as the file names it."""
         if self.path is None:
             return "the configuration given in code"
-        from freshkey._config.toml_lines import line_of
-
         lines = (line_of(self.text, keys[:depth]) for depth in range(len(keys), 0, -1))
         line = next((number for number in lines if number is not None), None)
         return str(self.path) if line is None else f"{self.path}, line {line}"
@@ -51,19 +55,6 @@ class Document:
     ) -> ConfigurationError:
         """Return the error that says what is wrong with the key `keys`, beginning with its place."""
         return ConfigurationError(f"{self.where(*keys)}: {message}", profile=profile, hint=hint)
-
-
-def closest(word: str, known: Collection[str]) -> str | None:
-    """Return the word among `known` that was probably meant, or None."""
-    from difflib import get_close_matches
-
-    return next(iter(get_close_matches(word, sorted(known), n=1, cutoff=0.6)), None)
-
-
-def suggestion(word: str, known: Collection[str]) -> str:
-    """Return a sentence that offers the word that was probably meant, or else all there are."""
-    best = closest(word, known)
-    return f"Did you mean {best!r}?" if best else f"Known names: {', '.join(sorted(known)) or 'none'}"
 
 
 def read(path: Path, *, follow: bool = True) -> Document:
@@ -139,3 +130,60 @@ def _refuse_what_others_may_change(place: Path, status: os.stat_result) -> None:
         )
     if others_may_replace(status):
         raise ConfigurationError(f"{place} can be changed by others", hint=f"Run: chmod go-w {place}")
+
+
+def line_of(text: str, keys: tuple[str, ...]) -> int | None:
+    """Return the number of the line on which the statement begins that sets the key, or opens the table, `keys`.
+
+    Args:
+        text: Valid TOML.
+        keys: Names from the top level down, such as ``("profiles", "me", "lead")``.
+
+    Returns:
+        A line number that counts from 1; None where the text does not set the key, or where finding it would take long.
+    """
+    table: tuple[str, ...] = ()
+    for number, parsed, is_header in _statements(text):
+        paths = list(_paths(parsed))
+        if is_header:
+            table = paths[-1]
+        if keys in ({*paths} if is_header else {table + path for path in paths}):
+            return number
+    return None
+
+
+def _statements(text: str) -> Iterator[tuple[int, dict[str, Any], bool]]:
+    """Yield each statement: its first line, what it says by itself, and whether it is a table header.
+
+    A statement that spans lines (an array, a multi-line string) is the only text that is not valid TOML until its
+    last line has been read.
+    """
+    import tomllib
+
+    lines: list[str] = []
+    spent = 0
+    for number, line in enumerate(text.split("\n"), start=1):
+        lines.append(line)
+        if len(lines) > 1 and not any(end in line for end in _ENDS):
+            continue  # reading all of it again for every line would take minutes for a long list
+        spent += sum(map(len, lines))
+        if spent > MAX_WORK:
+            return
+        try:
+            parsed = tomllib.loads("\n".join(lines))
+        except tomllib.TOMLDecodeError:
+            continue
+        if parsed:
+            yield number - len(lines) + 1, parsed, lines[0].lstrip().startswith("[")
+        lines = []
+
+
+def _paths(parsed: object, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the path of every key, outer ones first; an array of tables counts as its tables."""
+    if isinstance(parsed, Mapping):
+        for key, value in parsed.items():
+            yield (*above, key)
+            yield from _paths(value, (*above, key))
+    elif isinstance(parsed, list):
+        for value in parsed:
+            yield from _paths(value, above)
