@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -84,17 +84,9 @@ def read(path: Path, *, follow: bool = True) -> Document:
     return Document(tables=tables, path=path, text=text)
 
 
-def _too_deep(tables: Mapping[str, object]) -> bool:
-    level: list[object] = [tables]
-    for _ in range(MAX_DEPTH):
-        level = [item for outer in level for item in _items(outer)]
-    return bool(level)
-
-
-def _items(value: object) -> Collection[object]:
-    if isinstance(value, Mapping):
-        return value.values()
-    return value if isinstance(value, list) else ()
+def _too_deep(value: object, left: int = MAX_DEPTH) -> bool:
+    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return left == 0 or any(_too_deep(item, left - 1) for item in items)
 
 
 def _text(path: Path, *, follow: bool) -> str:

@@ -25,12 +25,7 @@ from freshkey.errors import StoreUnavailable
 
 MAX_BYTES: Final = 1 << 20
 STALE_SECONDS: Final = 3600.0
-NO_FOLLOW: Final[int] = (
-    getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_BINARY", 0)
-)
+NO_FOLLOW: Final = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK", "O_BINARY"))
 """Open what is meant and nothing else: no symbolic link, no waiting for a pipe's other end, no inheriting."""
 
 _TEMPORARY: Final = ".freshkey-"
@@ -83,14 +78,11 @@ def private_dir(base: Path, *below: str) -> Path:
     try:
         _make_missing(base.parent)
         _check_parent(base.parent)
-        path = base
-        _make_private(path)
-        for name in below:
-            path /= name
-            _make_private(path)
+        for depth in range(len(below) + 1):
+            _make_private(base.joinpath(*below[:depth]))
     except OSError as error:
         raise unavailable(error, base) from None
-    return path
+    return base.joinpath(*below)
 
 
 def read_private(path: Path, limit: int = MAX_BYTES) -> bytes | None:

@@ -2,8 +2,8 @@
 
 The kernel ends the lock with the process, so a crash leaves nothing to clean up. The file is never removed and never
 holds data: removing it would let two processes lock two files of the same name (flock(2)). If somebody else removes it,
-a file that does not name its own inode is one that nobody has used yet, and `Presence` tells whether an older one is
-still held.
+a file that does not name its own inode is one that nobody has used yet, and `DirectoryLock` tells whether an older one
+is still held.
 """
 
 from __future__ import annotations

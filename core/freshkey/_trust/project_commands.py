@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,16 +44,12 @@ class Entry:
         Args:
             digest: SHA-256 of the project's file now, where it was read already.
         """
-        if self.digest != (digest or _digest_now(self.file)):
+        if digest is None:
+            with suppress(ConfigurationError):
+                digest = text_digest(read(self.file, follow=False))
+        if self.digest != digest:
             return f"{self.file} is not what it was when you trusted it"
         return next((why for command in self.commands.values() if (why := changed(command)) is not None), None)
-
-
-def _digest_now(file: Path) -> str | None:
-    try:
-        return text_digest(read(file, follow=False))
-    except ConfigurationError:
-        return None
 
 
 class TrustedCommands(Answers[Entry]):
@@ -121,7 +118,10 @@ def trusting(state_dir: Path, approve: Approve | None) -> Trusted:
             return entry.commands
         if approve is not None:
             proposed = propose(project, profile, words)
-            if _agrees(approve, proposed, why):
+            agreed = False
+            with suppress(LoginRequired):  # nobody is there
+                agreed = approve(question(proposed, why))
+            if agreed:
                 trust.try_to_remember(proposed, f"that you trust {proposed.file}")
                 return proposed.commands
         name = Path(next(iter(words.values()))[0]).name
@@ -129,13 +129,6 @@ def trusting(state_dir: Path, approve: Approve | None) -> Trusted:
         raise TrustNeeded(message, profile=profile, hint=how_to_trust(project.directory))
 
     return trusted
-
-
-def _agrees(approve: Approve, entry: Entry, why: str | None) -> bool:
-    try:
-        return approve(question(entry, why))
-    except LoginRequired:
-        return False  # nobody is there
 
 
 def question(entry: Entry, why: str | None = None) -> str:

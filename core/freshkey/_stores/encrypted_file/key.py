@@ -9,7 +9,8 @@ import secrets
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from attrs import asdict, field, frozen, validators
+from attrs import asdict, define, field, frozen
+from attrs.validators import ge, in_, instance_of, le, not_
 
 from freshkey._files.private import create_private, read_private
 from freshkey._files.state_file import StateFile
@@ -30,12 +31,7 @@ _CHECKED: Final = b"freshkey file store"
 
 
 def _at_most(most: int) -> list[Any]:
-    return [
-        validators.instance_of(int),
-        validators.not_(validators.instance_of(bool)),
-        validators.ge(1),
-        validators.le(most),
-    ]
+    return [instance_of(int), not_(instance_of(bool)), ge(1), le(most)]
 
 
 @frozen(kw_only=True)
@@ -55,15 +51,13 @@ class KeyInfo:
         schema: Version of this file.
     """
 
-    kind: str = field(validator=validators.in_((PASSPHRASE, KEY_FILE)))
-    salt: str = field(
-        factory=lambda: base64.b64encode(secrets.token_bytes(16)).decode("ascii"), validator=validators.instance_of(str)
-    )
+    kind: str = field(validator=in_((PASSPHRASE, KEY_FILE)))
+    salt: str = field(factory=lambda: _random(16).decode("ascii"), validator=instance_of(str))
     n: int = field(factory=lambda: COST, validator=_at_most(1 << 20))
     r: int = field(default=8, validator=_at_most(32))
     p: int = field(default=1, validator=_at_most(16))
-    check: str = field(default="", validator=validators.instance_of(str))
-    schema: int = field(default=1, validator=validators.in_((1,)))
+    check: str = field(default="", validator=instance_of(str))
+    schema: int = field(default=1, validator=in_((1,)))
 
     @property
     def cost(self) -> int:
@@ -71,6 +65,7 @@ class KeyInfo:
         return 128 * self.n * self.r * self.p
 
 
+@define(kw_only=True)
 class FileKey:
     """Finds the key of one file store, or makes it.
 
@@ -82,16 +77,16 @@ class FileKey:
         key_file: The key file, where it comes from one.
     """
 
-    def __init__(
-        self, directory: Path, *, origin: str, passphrase: Secret | None, passphrase_env: str, key_file: Path
-    ) -> None:
-        self._info = StateFile(directory.parent, directory.name, "key.json")
-        self._directory = directory
-        self._origin = origin
-        self._passphrase = passphrase
-        self._passphrase_env = passphrase_env
-        self._key_file = key_file
-        self._known: bytes | None = None
+    _directory: Path
+    _origin: str
+    _passphrase: Secret | None
+    _passphrase_env: str
+    _key_file: Path
+    _known: bytes | None = field(default=None, init=False)
+
+    @property
+    def _info(self) -> StateFile:
+        return StateFile(self._directory.parent, self._directory.name, "key.json")
 
     def find(self) -> bytes:
         """Return the key with which the store was begun.
@@ -99,10 +94,12 @@ class FileKey:
         Raises:
             StoreUnavailable: It is not here, or another one is.
         """
-        info = self._known or self._read_info()
-        if info is None:
-            raise StoreUnavailable(f"{self._info.path} is missing", hint=self._start_over())
-        return info if isinstance(info, bytes) else self._open(info)
+        if self._known is None:
+            info = self._read_info()
+            if info is None:
+                raise StoreUnavailable(f"{self._info.path} is missing", hint=self._start_over())
+            self._known = self._open(info)
+        return self._known
 
     def make(self) -> bytes:
         """Return the key with which the store was begun; begin it where that is still to be done.
@@ -116,7 +113,7 @@ class FileKey:
                 return self.find()
             fresh = KeyInfo(kind=self._origin)
             if self._origin == KEY_FILE:
-                create_private(self._key_file, base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n")
+                create_private(self._key_file, _random(KEY_BYTES) + b"\n")
             check = _check(self._derive(fresh))
             # Where another process was quicker, its file stays and decides.
             self._info.create(asdict(fresh) | {"check": check})
@@ -146,7 +143,6 @@ class FileKey:
                 f"the {self._origin} in {source} is not the one that the file store was begun with",
                 hint="Give it that one; nothing was overwritten",
             )
-        self._known = key
         return key
 
     def _derive(self, info: KeyInfo) -> bytes:
@@ -191,3 +187,7 @@ class FileKey:
 
 def _check(key: bytes) -> str:
     return hmac.digest(key, _CHECKED, "sha256").hex()
+
+
+def _random(size: int) -> bytes:
+    return base64.b64encode(secrets.token_bytes(size))
