@@ -109,11 +109,6 @@ class _Giver:
 def import_key(managed: ManagedCredential, item: ForeignItem, reporter: Reporter) -> Credential:
     """Keep the key of another program's item for a profile, read it back, and only then delete the item.
 
-    Args:
-        managed: The profile.
-        item: The item.
-        reporter: Hears of each step.
-
     Raises:
         FreshkeyError: It was not possible; the item is still there.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePath
@@ -11,6 +10,7 @@ from typing import Final, Self
 from attrs import field, frozen
 
 from freshkey._commands.helper import HELPER_TIMEOUT, MAX_OUTPUT, run_helper
+from freshkey._commands.process import is_bare, is_command
 from freshkey._files.bounded import NotRegularError, open_regular
 from freshkey.errors import ConfigurationError, TrustNeeded
 from freshkey.secret import Secret
@@ -57,16 +57,6 @@ class Command:
     def name(self) -> str:
         """What messages call it: the name of its program."""
         return PurePath(self.argv[0]).name
-
-
-def is_command(argv: Sequence[str]) -> bool:
-    """Tell whether words can be a program and its arguments."""
-    return bool(argv) and bool(argv[0]) and not any("\0" in word for word in argv)
-
-
-def is_bare(program: str) -> bool:
-    """Tell whether a program is named without a path, so that it is looked up on PATH."""
-    return not os.path.dirname(program) and program not in {os.curdir, os.pardir}  # noqa: PTH120  keeps a leading dot
 
 
 def run_command(

@@ -29,16 +29,14 @@ _ROUNDS: Final = 10
 class Run:
     """One program, started, and what it prints, read on a thread of its own.
 
-    There is no shell, nothing to read on its standard input, and the directory that this process works in means nothing
-    to it.
+    See `freshkey._commands.helper.run_helper` for how it runs, for `argv` and for `directory`.
 
     Args:
-        argv: The program and its arguments. The program is an absolute path, or a name that is looked up on the
-            ``PATH`` of `environ`.
+        argv: The program and its arguments.
         environ: Its whole environment.
         take: Called once on the thread with the unbuffered pipe that it prints to; reads as much as it wants.
         with_errors: It complains to that pipe as well; otherwise standard error is thrown away.
-        directory: The directory it works in; the home directory by default, or the root where there is none.
+        directory: The directory it works in.
 
     Attributes:
         name: What messages call it: the name of its program. An argument may be secret.
@@ -180,17 +178,32 @@ def _members(session: int) -> Iterator[int]:
                 yield int(name)
 
 
+def is_command(argv: Sequence[str]) -> bool:
+    """Tell whether words can be a program and its arguments."""
+    return bool(argv) and bool(argv[0]) and not any("\0" in word for word in argv)
+
+
+def is_bare(program: str) -> bool:
+    """Tell whether a program is named without a path, so that it is looked up on PATH."""
+    return not os.path.dirname(program) and program not in {os.curdir, os.pardir}  # noqa: PTH120  keeps a leading dot
+
+
+def find_program(named: str, environ: Mapping[str, str]) -> str | None:
+    """Return the absolute path of a program, or None: where it lies must not depend on the working directory."""
+    found = shutil.which(named, path=environ.get("PATH", os.defpath))
+    return found if found is not None and PurePath(found).is_absolute() else None
+
+
 def _program(argv: Sequence[str], environ: Mapping[str, str]) -> str:
-    """Return the absolute path of what is to be run: where it lies must not depend on the working directory."""
-    if not argv or not argv[0] or any("\0" in word for word in argv):
+    if not is_command(argv):
         raise ConfigurationError("a helper command is a list: a program and its arguments")
-    named = PurePath(argv[0])
-    if not named.is_absolute() and os.path.dirname(argv[0]):  # noqa: PTH120  a path object drops a leading dot
-        message = f"the helper {named.name!r} is named by a relative path"
+    name = PurePath(argv[0]).name
+    if not PurePath(argv[0]).is_absolute() and os.path.dirname(argv[0]):  # noqa: PTH120  as above
+        message = f"the helper {name!r} is named by a relative path"
         raise ConfigurationError(message, hint="Write its absolute path, or a bare name that is on PATH")
-    found = shutil.which(argv[0], path=environ.get("PATH", os.defpath))
-    if found is None or not Path(found).is_absolute():
-        message = f"the helper {named.name!r} is not there, or is no program"
+    found = find_program(argv[0], environ)
+    if found is None:
+        message = f"the helper {name!r} is not there, or is no program"
         raise ConfigurationError(message, hint="Check its path, and that it may be executed")
     return found
 

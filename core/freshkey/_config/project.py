@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePath
@@ -13,8 +12,9 @@ from typing import Final, NoReturn
 
 from attrs import frozen
 
-from freshkey._commands.command import Command, how_to_trust, is_bare, is_command, pinned
+from freshkey._commands.command import Command, how_to_trust, pinned
 from freshkey._commands.helper import helper_environment
+from freshkey._commands.process import find_program, is_bare, is_command
 from freshkey._config.schema import check_tables, core_string, strings, tables
 from freshkey._config.toml_file import Document, read
 from freshkey._suggestion import suggestion
@@ -126,8 +126,8 @@ class Project:
         path = os.path.normpath(self.directory / named) if relative else named
         if relative and not PurePath(path).is_relative_to(self.directory):
             raise self.error(f"{key!r} names a program outside of the project by a relative path", profile, key)
-        found = shutil.which(path, path=helper_environment().get("PATH", os.defpath))
-        if found is None or not PurePath(found).is_absolute():
+        found = find_program(path, helper_environment())
+        if found is None:
             raise self.error(f"{key!r}: {PurePath(named).name!r} is not there, or is no program", profile, key)
         return found
 

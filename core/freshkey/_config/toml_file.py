@@ -58,11 +58,7 @@ class Document:
 
 
 def read(path: Path, *, follow: bool = True) -> Document:
-    """Read a configuration file; one that does not exist says nothing.
-
-    Args:
-        path: The file.
-        follow: It may be a symbolic link.
+    """Read a configuration file, which may be a symbolic link if `follow`; one that does not exist says nothing.
 
     Raises:
         ConfigurationError: It cannot be read, others may change it, or it is not TOML.

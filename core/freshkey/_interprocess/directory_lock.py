@@ -22,11 +22,7 @@ TRIES: Final = 5
 
 
 class DirectoryLock:
-    """One holder of a lock in a state directory; makes its sign, as far as the directories can be locked.
-
-    Args:
-        state_dir: The state directory, which exists.
-    """
+    """One holder of a lock in a state directory that exists; makes its sign, as far as directories can be locked."""
 
     def __init__(self, state_dir: Path) -> None:
         self._descriptors: list[int] = []

@@ -61,12 +61,7 @@ _KNOWN: Final = {attribute.name for attribute in attrs_fields(Hints)}
 
 
 class HintsFile:
-    """The hints of one profile.
-
-    Args:
-        state_dir: The state directory.
-        profile: Name of the profile.
-    """
+    """The hints of one profile in a state directory."""
 
     def __init__(self, state_dir: Path, profile: str) -> None:
         self._file = StateFile(state_dir, "hints", f"{file_name(profile)}.json")

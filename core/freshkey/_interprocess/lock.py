@@ -33,11 +33,7 @@ _threads: dict[str, threading.Lock] = {}
 
 
 class ThreadLock:
-    """Excludes the threads of this process; one lock per key.
-
-    Args:
-        key: Names the lock within the process.
-    """
+    """Excludes the threads of this process; one lock per key."""
 
     def __init__(self, key: str) -> None:
         self._key = key

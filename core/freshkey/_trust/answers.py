@@ -26,11 +26,7 @@ WRITE_LOCK_TIMEOUT: Final = 5.0
 
 
 class Answers(Generic[A]):
-    """The answers of one kind that were given with one state directory.
-
-    Args:
-        state_dir: The state directory.
-    """
+    """The answers of one kind that were given with one state directory."""
 
     file_name: ClassVar[str]
     subject: ClassVar[tuple[str, ...]]

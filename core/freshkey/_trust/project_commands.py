@@ -53,11 +53,7 @@ class Entry:
 
 
 class TrustedCommands(Answers[Entry]):
-    """What was trusted with one state directory.
-
-    Args:
-        state_dir: The state directory.
-    """
+    """What was trusted with one state directory."""
 
     file_name = FILE_NAME
     subject = ("file", "profile")
@@ -90,10 +86,7 @@ def propose(project: Project, profile: str, words: Words) -> Entry:
 def why_not(entry: Entry | None, project: Project, words: Words) -> str | None:
     """Say why the commands of a profile may not be run as they are; None if they may.
 
-    Args:
-        entry: What was trusted of the profile, or None.
-        project: The project.
-        words: The profile's commands, as the project's file has them.
+    `entry` is what was trusted of the profile, and `words` are its commands as the project's file has them.
     """
     if entry is None:
         return "you have not trusted it yet"

@@ -41,11 +41,7 @@ class Answer:
 
 
 class SourceAnswers(Answers[Answer]):
-    """What was said with one state directory.
-
-    Args:
-        state_dir: The state directory.
-    """
+    """What was said with one state directory."""
 
     file_name = FILE_NAME
     subject = ("profile", "source", "fingerprint")

@@ -62,9 +62,6 @@ class SerialWorker:
 
     A plain thread, because executors refuse work while the interpreter exits, and that is when a last renewal may
     still have to be saved.
-
-    Args:
-        name: Name of the thread.
     """
 
     def __init__(self, name: str) -> None:
