@@ -59,7 +59,6 @@ class Run:
         program = _program(argv, environ)
         self.name = PurePath(program).name
         self._take = take
-        self._closed = threading.Event()
         self._reader = threading.Thread(target=self._read, name="freshkey command", daemon=True)
         reading, writing = os.pipe()
         self._pipe = open(reading, "rb", buffering=0)  # noqa: PTH123, SIM115  a descriptor, which the reader closes
@@ -117,13 +116,12 @@ class Run:
     def _read(self) -> None:
         with self._pipe:
             self._take(self._pipe)
-            self._closed.set()
 
     def _rest(self, seconds: float) -> None:
-        if self._closed.is_set():
-            time.sleep(seconds)
+        if self._reader.is_alive():
+            self._reader.join(seconds)  # what is printed often ends with the program
         else:
-            self._closed.wait(seconds)
+            time.sleep(seconds)
 
     @property
     def _ended(self) -> bool:

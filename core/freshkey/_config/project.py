@@ -22,9 +22,7 @@ from freshkey.errors import ConfigurationError, TrustNeeded
 
 
 FILE_NAME: Final = ".freshkey.toml"
-
 TOP_KEYS: Final = frozenset({"profile", "profiles"})
-
 CORE_KEYS: Final = frozenset({"provider", "source"})
 """Keys of the core that a project's own profile may have. Where credentials are kept is not the project's to say."""
 
@@ -35,7 +33,6 @@ Trusted = Callable[["Project", str, Words], Mapping[str, Command]]
 """Returns the commands of a profile as they may be run; raises `TrustNeeded` where they may not."""
 
 NOT_ITS_OWN: Final = "a project's file cannot say that"
-
 COMMAND: Final = "a list of strings: a program (absolute, on PATH, or relative to the project) and its arguments"
 
 

@@ -17,7 +17,7 @@ from typing import Final
 from freshkey._interprocess.held_fds import close_held, open_held
 
 
-POLL_SECONDS: Final = 0.02
+POLL_INTERVAL: Final = 0.02
 TRIES: Final = 5
 
 
@@ -42,7 +42,7 @@ class DirectoryLock:
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
-            time.sleep(min(POLL_SECONDS, left))
+            time.sleep(min(POLL_INTERVAL, left))
         return True
 
     def leave(self) -> None:
@@ -59,7 +59,7 @@ def _share(descriptor: int) -> None:
         if _locked(descriptor, exclusively=False):
             return
         # Somebody may be looking, for a moment, whether they are alone.
-        time.sleep(POLL_SECONDS)
+        time.sleep(POLL_INTERVAL)
 
 
 def _alone(descriptor: int) -> bool:

@@ -24,7 +24,7 @@ from freshkey._interprocess.network_fs import warn_of_network
 from freshkey.errors import StoreBusy, StoreUnavailable
 
 
-POLL_SECONDS: Final = 0.02
+POLL_INTERVAL: Final = 0.02
 # Byte 0 is what Windows locks, and a locked byte cannot be read there; the holder's pid and the inode come after it.
 NOTE_OFFSET: Final = 1
 NOTE_SPACE: Final = 48
@@ -178,7 +178,7 @@ def _wait_for(descriptor: int, deadline: float, timeout: float) -> None:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise _busy(descriptor, timeout)
-            time.sleep(min(POLL_SECONDS, left))
+            time.sleep(min(POLL_INTERVAL, left))
     except OSError as error:
         raise StoreUnavailable(
             f"this file system has no locks ({os.strerror(error.errno or 0)})",

@@ -87,7 +87,7 @@ class _Reading:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._content = bytearray()
+        self._content = b""
         self._failed = False
         os.set_inheritable(descriptor, False)
         self._thread = threading.Thread(target=self._read, name="freshkey descriptor", daemon=True)
@@ -99,15 +99,10 @@ class _Reading:
 
     def _read(self) -> None:
         try:
-            while len(self._content) <= MAX_SECRET:
-                part = os.read(self._descriptor, MAX_SECRET + 1)
-                if not part:
-                    break
-                self._content += part
+            with open(self._descriptor, "rb") as pipe:  # noqa: PTH123  a descriptor, not a path
+                self._content = pipe.read(MAX_SECRET + 2)
         except OSError:
             self._failed = True
-        finally:
-            os.close(self._descriptor)
 
     def secret(self, timeout: float) -> Secret:
         if self._thread.ident is not None:

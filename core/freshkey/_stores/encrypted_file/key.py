@@ -97,7 +97,7 @@ class FileKey:
         if self._known is None:
             info = self._read_info()
             if info is None:
-                raise StoreUnavailable(f"{self._info.path} is missing", hint=self._start_over())
+                raise self._lost(f"{self._info.path} is missing")
             self._known = self._open(info)
         return self._known
 
@@ -122,10 +122,9 @@ class FileKey:
     def _read_info(self) -> KeyInfo | None:
         info = self._info.read(lambda members: KeyInfo(**members), self._refuse)
         if info is not None and info.cost > MAX_MEMORY:
-            raise StoreUnavailable(
+            raise self._lost(
                 f"{self._info.path} asks for {info.cost >> 20} MiB of work to make the key from the passphrase, "
-                f"more than the {MAX_MEMORY >> 20} MiB that a file store may",
-                hint=self._start_over(),
+                f"more than the {MAX_MEMORY >> 20} MiB that a file store may"
             )
         return info
 
@@ -164,7 +163,7 @@ class FileKey:
     def _read_key_file(self) -> bytes:
         data = read_private(self._key_file)
         if data is None:
-            raise StoreUnavailable(f"the key file {self._key_file} is missing", hint=self._start_over())
+            raise self._lost(f"the key file {self._key_file} is missing")
         try:
             key = base64.b64decode(data.strip(), validate=True)
         except ValueError:
@@ -179,10 +178,10 @@ class FileKey:
         raise (error if isinstance(error, StoreUnavailable) else self._damaged()) from None
 
     def _damaged(self) -> StoreUnavailable:
-        return StoreUnavailable(f"{self._info.path} is damaged", hint=self._start_over())
+        return self._lost(f"{self._info.path} is damaged")
 
-    def _start_over(self) -> str:
-        return f"Bring it back, or remove {self._directory} and sign in again"
+    def _lost(self, flaw: str) -> StoreUnavailable:
+        return StoreUnavailable(flaw, hint=f"Bring it back, or remove {self._directory} and sign in again")
 
 
 def _check(key: bytes) -> str:
