@@ -138,11 +138,9 @@ def _link(temporary: str, path: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        _copy(temporary, path)
-
-
-def _copy(temporary: str, path: Path) -> None:
-    """Do without links, as on FAT: others may see half a file for a moment, and a crash may leave it."""
+    else:
+        return
+    # Without links, as on FAT, others may see half a file for a moment, and a crash may leave it.
     data = Path(temporary).read_bytes()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW, 0o600)
     try:

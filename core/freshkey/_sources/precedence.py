@@ -14,6 +14,7 @@ The sources are asked in the provider's order. One of them is the one that is us
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from typing import Final
 
 from attrs import frozen
@@ -108,17 +109,12 @@ def _why_not_used(source: Source, detected: Detected | None, stored: Stored, con
     """Return why what was found does not win, or None."""
     if detected is None:
         return NOTHING
-    if consent is None or not source.needs_consent or not _signed_in(stored):
+    if consent is None or not source.needs_consent:
         return None
-    return consent(source, detected)
-
-
-def _signed_in(stored: Stored) -> bool:
-    """Tell whether there is a sign-in as well; a store that cannot be read now has nothing to be used instead."""
-    try:
-        return stored() is not None
-    except (StoreError, LoginRequired):
-        return False
+    signed_in = None
+    with suppress(StoreError, LoginRequired):  # a store that cannot be read now has nothing to be used instead
+        signed_in = stored()
+    return None if signed_in is None else consent(source, detected)
 
 
 def chosen_source(profile: Profile, description: Description) -> Source | None:

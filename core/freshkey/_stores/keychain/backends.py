@@ -67,9 +67,7 @@ def open_backend(named: str | None = None) -> Backend:
     reasons = []
     for path in allowed():
         try:
-            kind = _load(path)
-            _ = kind.priority  # raises where this one does not work
-            return _prepared(path, _construct(kind))
+            return _constructed(path)
         except Exception as error:  # noqa: BLE001  desktop libraries raise what they like when they are missing
             reasons.append(str(error)[:200] or type(error).__name__)
     raise StoreUnavailable(f"no keychain of the operating system answers here ({reasons[0]})", hint=HINT)
@@ -85,15 +83,13 @@ def _load(path: str) -> type[KeyringBackend]:
     return cast("type[KeyringBackend]", getattr(importlib.import_module(module), name))
 
 
-def _construct(kind: type[KeyringBackend]) -> Any:  # noqa: ANN401  each backend has attributes of its own
+def _constructed(path: str) -> Backend:
+    kind = _load(path)
+    _ = kind.priority  # raises where this one does not work
     backend: Any = kind.__new__(kind)
     # The constructor would set any attribute that a variable KEYRING_PROPERTY_… names.
     backend.set_properties_from_env = lambda: None
     backend.__init__()
-    return backend
-
-
-def _prepared(path: str, backend: Any) -> Backend:  # noqa: ANN401  as above
     if path == SECRET_SERVICE:
         backend.get_preferred_collection = _default_collection
     if sys.platform == "win32":
