@@ -34,18 +34,20 @@ class Document:
 
     Attributes:
         tables: What it says, as TOML's types.
-        path: The file it came from; None where it was given in code.
+        path: The file it came from; None where it came from elsewhere.
         text: The file's text, to find the line of a key in.
+        place: What messages call it where it is no file.
     """
 
     tables: Mapping[str, object] = field(factory=dict, repr=False)
     path: Path | None = None
     text: str = field(default="", repr=False)
+    place: str = "the configuration given in code"
 
     def where(self, *keys: str) -> str:
         """Name the place where a key is set, as far down as the file names it."""
         if self.path is None:
-            return "the configuration given in code"
+            return self.place
         lines = (line_of(self.text, keys[:depth]) for depth in range(len(keys), 0, -1))
         line = next((number for number in lines if number is not None), None)
         return str(self.path) if line is None else f"{self.path}, line {line}"
