@@ -65,7 +65,7 @@ class KeyInfo:
         return 128 * self.n * self.r * self.p
 
 
-@define(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class FileKey:
     """Finds the key of one file store, or makes it.
 

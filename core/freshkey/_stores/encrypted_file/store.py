@@ -31,7 +31,7 @@ NONCE_BYTES: Final = 12
 DIRECTORY: Final = "store"
 
 
-@frozen
+@frozen(eq=False)
 class FileItems:
     """Strings in encrypted files.
 

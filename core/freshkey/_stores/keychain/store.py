@@ -38,14 +38,16 @@ READS_OF_A_MOVING_ITEM: Final = 3
 
 _LOCKED: Final = {"KeyringLocked", "LockedException", "PromptDismissedException", "InitError"}
 _ABSENT: Final = {"NoKeyringError", "SecretServiceNotAvailableException"} | {
-    error.__name__ for error in (RuntimeError, ConnectionError, FileNotFoundError)
+    "RuntimeError",
+    "ConnectionError",
+    "FileNotFoundError",
 }
 
 WORKER: Final = SerialWorker("freshkey-keychain")
 _opened: dict[str | None, Backend] = {}
 
 
-@frozen
+@frozen(eq=False)
 class KeyringItems:
     """Strings in the keychain, each under a service name of its own.
 

@@ -367,3 +367,16 @@ def test_without_cryptography_the_command_that_installs_it_is_named(
 
     with pytest.raises(ConfigurationError, match=r"pip install 'freshkey\[file\]'"):
         opened(profile)
+
+
+def test_the_key_does_not_show(tmp_path: Path) -> None:  # LEK-1
+    key = file_key.FileKey(
+        directory=tmp_path / "store",
+        origin=file_key.KEY_FILE,
+        passphrase=None,
+        passphrase_env="",
+        key_file=tmp_path / "key",
+    )
+    (tmp_path / "store").mkdir(mode=0o700)
+    made = key.make()
+    assert repr(made) not in repr(key)
