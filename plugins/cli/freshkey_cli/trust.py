@@ -141,7 +141,7 @@ def _revoke(context: Context, name: str) -> int:
     )
     revoked = [f"{entry.profile} of {entry.file}" for entry in gone]
     profile, _, source = name.partition("/")
-    if source and SourceAnswers(state_dir).forget(profile, source):
+    if source and SourceAnswers(state_dir).forget(lambda one: (one.profile, one.source) == (profile, source)):
         revoked.append(name)
     if not revoked:
         raise ConfigurationError(f"nothing is trusted by the name {name!r}", hint=LIST)
