@@ -76,11 +76,8 @@ class FreshkeyError(Exception):
 class TransientError(FreshkeyError):
     """The request was not sent, or was refused for now: try again later.
 
-    Args:
-        message: What happened.
+    Args as of `FreshkeyError`, and:
         retry_after: Seconds to wait at the least, as the server asked (RFC 9110, section 10.2.3).
-        profile: Name of the profile concerned.
-        hint: What the reader can do next.
     """
 
     def __init__(
@@ -117,11 +114,8 @@ class TrustNeeded(ConfigurationError):
 class PluginBroken(FreshkeyError):
     """A plugin raised something outside its contract, returned the wrong type, or cannot be loaded.
 
-    Args:
-        message: What it did.
+    Args as of `FreshkeyError`, and:
         plugin: Name of the plugin.
-        profile: Name of the profile concerned.
-        hint: What the reader can do next.
     """
 
     def __init__(self, message: str, *, plugin: str = "?", profile: str | None = None, hint: str | None = None) -> None:
