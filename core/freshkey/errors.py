@@ -76,7 +76,8 @@ class FreshkeyError(Exception):
 class TransientError(FreshkeyError):
     """The request was not sent, or was refused for now: try again later.
 
-    Args as of `FreshkeyError`, and:
+    Args:
+        message, profile, hint: As for `FreshkeyError`.
         retry_after: Seconds to wait at the least, as the server asked (RFC 9110, section 10.2.3).
     """
 
@@ -114,7 +115,8 @@ class TrustNeeded(ConfigurationError):
 class PluginBroken(FreshkeyError):
     """A plugin raised something outside its contract, returned the wrong type, or cannot be loaded.
 
-    Args as of `FreshkeyError`, and:
+    Args:
+        message, profile, hint: As for `FreshkeyError`.
         plugin: Name of the plugin.
     """
 

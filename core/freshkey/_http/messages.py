@@ -62,7 +62,6 @@ class Response:
 
 
 Send = Callable[[Request], Response]
-
 """What protocol code is handed for its I/O: `send` with its keyword arguments bound."""
 
 
@@ -100,12 +99,13 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         Seconds from 0 to 3600; None if the header is missing or cannot be read.
     """
     value = headers.get("retry-after", "").strip()
-    seconds = float(value) if re.fullmatch(r"[0-9]{1,10}", value) else _seconds_until(value, now)
+    seconds = float(value) if re.fullmatch(r"[0-9]{1,10}", value) else seconds_until(value, now)
     return None if seconds is None else min(max(seconds, 0.0), MAX_WAIT)
 
 
-def _seconds_until(date: str, now: float) -> float | None:
-    from email.utils import parsedate_to_datetime  # 10 ms, for a rare form of a rare header
+def seconds_until(date: str, now: float) -> float | None:
+    """Return the seconds from `now` to the date in a header (RFC 9110, section 5.6.7); None if it cannot be read."""
+    from email.utils import parsedate_to_datetime  # 10 ms, which a start need not pay
 
     try:
         moment = parsedate_to_datetime(date)

@@ -13,9 +13,11 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from http import HTTPStatus
-from types import TracebackType
 from typing import Final, Self
+
+from attrs import define, field
 
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ProtocolError, TransientError
 from freshkey.oauth import pages
@@ -90,9 +92,7 @@ class LoopbackListener:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -125,16 +125,14 @@ class LoopbackListener:
         return [key.fileobj for key, _ in self._selector.select(_TICK) if isinstance(key.fileobj, socket.socket)]
 
     def _serve(self, ready: socket.socket) -> Secret | FreshkeyError | None:
+        connection = self._connections.get(ready)
         if ready in self._sockets:
             self._accept(ready)
-            return None
-        connection = self._connections.get(ready)
-        if connection is None:
-            return None
-        if not connection.receive():
+        elif connection is not None and not connection.receive():
             self._drop(connection)
-            return None
-        return self._answer(connection) if connection.complete else None
+        elif connection is not None and connection.complete:
+            return self._answer(connection)
+        return None
 
     def _accept(self, listening: socket.socket) -> None:
         try:
@@ -199,6 +197,7 @@ class LoopbackListener:
             self._drop_late()
 
 
+@define
 class _Connection:
     """One connection: receives a request, sends one answer, then waits for the other side to close.
 
@@ -206,11 +205,10 @@ class _Connection:
     instead of the page.
     """
 
-    def __init__(self, accepted: socket.socket, deadline: float) -> None:
-        self.socket = accepted
-        self.deadline = deadline
-        self.received = bytearray()
-        self.replied = False
+    socket: socket.socket
+    deadline: float  # seconds of `time.monotonic`
+    received: bytearray = field(init=False, factory=bytearray)
+    replied: bool = field(init=False, default=False)
 
     @property
     def complete(self) -> bool:
@@ -233,11 +231,9 @@ class _Connection:
         """Send the answer. It is far smaller than any send buffer, so this does not block."""
         self.replied = True
         self.deadline = time.monotonic() + _LINGER
-        try:
+        with suppress(OSError):  # nobody is there to read it; the request counts all the same
             self.socket.sendall(answer)
             self.socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            return  # nobody is there to read it; the request counts all the same
 
 
 def _code(answer: Secret | FreshkeyError) -> Secret:
@@ -277,10 +273,8 @@ def _bind_both() -> list[socket.socket]:
     """
     families = [family for family in (socket.AF_INET, socket.AF_INET6) if _exists(family)]
     for _ in range(_PORTS_TO_TRY - 1):
-        try:
+        with suppress(OSError):
             return _bind_same(families)
-        except OSError:
-            continue
     return _bind_same(families)
 
 
@@ -297,11 +291,10 @@ def _bind_same(families: list[socket.AddressFamily]) -> list[socket.socket]:
 
 
 def _exists(family: socket.AddressFamily) -> bool:
-    try:
+    with suppress(OSError):
         _listen(family, 0).close()
-    except OSError:
-        return False
-    return True
+        return True
+    return False
 
 
 def _listen(family: socket.AddressFamily, port: int) -> socket.socket:

@@ -73,8 +73,8 @@ class SlottedStore:
         items: Where the strings are.
         lock: Excludes other writers of the same items.
         when_idle: Runs the lock's release once no call of `items` is under way any more. A call that was given up
-            at its deadline may still write; until it has returned, nobody else may get the lock. The default is for items
-            whose calls never outlive their caller.
+            at its deadline may still write; until it has returned, nobody else may get the lock. The default is for
+            items whose calls never outlive their caller.
         confirm: Raises `StoreBusy` if the lock was taken and does not exclude others any more.
         outwait: Called under the lock with what tells whether somebody seems to be at work, and with seconds to wait;
             raises `StoreBusy` if the lock does not exclude everybody yet.
