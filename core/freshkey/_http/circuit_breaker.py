@@ -9,7 +9,7 @@ Three rules, per host (name and port) and per keeper:
 - **Retry-After.** What a host asked of one profile holds for all of them (RFC 9110, section 10.2.3).
 
 Only renewals that nobody asked for are held back. What a person does goes out at once, and so does the repetition of a
-lost answer, which must not be late: `Visit.forced`.
+lost answer, which must not be late: `GuardedCall.forced`.
 """
 
 from __future__ import annotations
@@ -186,10 +186,7 @@ class CircuitBreaker:
     def spend_retry_budget(self, host: str, *, pause: float, forced: bool) -> bool:
         """Pay for a retry after `pause` seconds; return False if it is not to be made.
 
-        Args:
-            host: Which host failed.
-            pause: Seconds until the retry.
-            forced: It is made in any case, and costs what is there.
+        One that is `forced` is made in any case, and costs what is there.
         """
         with self._mutex:
             state = self._hosts[host]
@@ -231,9 +228,7 @@ class GuardedCall:
     def worth_another(self, pause: float, *, lost_answer: bool) -> bool:
         """Pay for another attempt after `pause` seconds; False says that it is useless.
 
-        Args:
-            pause: Seconds until then.
-            lost_answer: It repeats a request whose answer was lost, which is due now or never.
+        One that repeats a request whose answer was lost is due now or never.
         """
         self.forced = self.forced or lost_answer
         return self._last is None or self.breaker.spend_retry_budget(self._last, pause=pause, forced=self.forced)
@@ -249,7 +244,7 @@ def current() -> GuardedCall | None:
 
 @contextmanager
 def guarding(guarded: GuardedCall) -> Iterator[None]:
-    """Let the requests that this thread makes meanwhile be part of `visit`."""
+    """Let the requests that this thread makes meanwhile be part of `guarded`."""
     token = _CURRENT.set(guarded)
     try:
         yield

@@ -80,21 +80,16 @@ def send(
     if hosts is not None and host not in {name.lower() for name in hosts}:
         message = f"{host} is not a host that this provider may call"
         raise ProviderRefused(message, hint="Check the addresses in the profile's settings")
-    answer = _spared(address.netloc.lower(), _Exchange(request, host, deadline))
+    exchange = _Exchange(request, host, deadline)
+    guarded, authority = circuit_breaker.current(), address.netloc.lower()
+    if guarded is not None:
+        guarded.begin(authority)
+    answer = exchange.run()
+    if guarded is not None:
+        guarded.end(authority, answer, timed_out=exchange.timed_out)
     if isinstance(answer, Exception):
         raise answer
     log.debug("%s to %s was answered with %d", request.method, host, answer.status)
-    return answer
-
-
-def _spared(host: str, exchange: _Exchange) -> Response | Exception:
-    """Do an exchange unless the host is left alone for now, and remember how it went."""
-    guarded = circuit_breaker.current()
-    if guarded is None:
-        return exchange.run()
-    guarded.begin(host)
-    answer = exchange.run()
-    guarded.end(host, answer, timed_out=exchange.timed_out)
     return answer
 
 

@@ -253,29 +253,18 @@ def _authority(host: str, sockets: list[socket.socket]) -> str:
 
 
 def _bind(host: str) -> list[socket.socket]:
-    """Bind what `host` stands for: a port is bound first and read then, never looked for and bound later."""
-    try:
-        if host == "localhost":
-            return _bind_both()
-        if host == _LOOPBACK_V4 and _exists(socket.AF_INET):
-            return [_listen(socket.AF_INET, 0)]
-        return [_listen(socket.AF_INET6, 0)]
-    except OSError as error:
-        reason = error.strerror or "the operating system refused"
-    raise TransientError(f"no port could be opened for the end of the sign-in: {reason}")
+    """Bind what `host` stands for: a port is bound first and read then, never looked for and bound later.
 
-
-def _bind_both() -> list[socket.socket]:
-    """Bind one port on every loopback family there is.
-
-    Raises:
-        OSError: No port is free on both; half of the name could belong to another program then.
+    A port that is not free on all families is none: half of the name could belong to another program then.
     """
-    families = [family for family in (socket.AF_INET, socket.AF_INET6) if _exists(family)]
-    for _ in range(_PORTS_TO_TRY - 1):
-        with suppress(OSError):
+    there = [family for family in (socket.AF_INET, socket.AF_INET6) if _exists(family)] or [socket.AF_INET6]
+    families = {_LOOPBACK_V4: there[:1], _LOOPBACK_V6: [socket.AF_INET6]}.get(host, there)
+    for _ in range(_PORTS_TO_TRY):
+        try:
             return _bind_same(families)
-    return _bind_same(families)
+        except OSError as error:
+            reason = error.strerror or "the operating system refused"
+    raise TransientError(f"no port could be opened for the end of the sign-in: {reason}")
 
 
 def _bind_same(families: list[socket.AddressFamily]) -> list[socket.socket]:

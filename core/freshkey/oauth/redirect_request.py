@@ -45,10 +45,6 @@ def judge(received: bytes, wanted: Wanted) -> str | HTTPStatus:
     What is asked for: HTTP/1, GET, the exact path, the exact host (another one means that a foreign name was made to
     point here), and, where the browser says so (Fetch Metadata, ``Sec-Purpose``), a person's navigation: no image, no
     frame, no script, no prefetch.
-
-    Args:
-        received: All bytes that came.
-        wanted: Where our redirect goes.
     """
     excess = _excess(received)
     if excess is not None:
