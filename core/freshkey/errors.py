@@ -27,6 +27,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -184,13 +185,11 @@ def frameless(read: Callable[P, T]) -> Callable[P, T]:
 
 def describe_raise(error: BaseException) -> str:
     """Say what was raised and where, without its text, which may quote a secret."""
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    if traceback is None:
+    raised = list(traceback.walk_tb(error.__traceback__))
+    if not raised:
         return type(error).__name__
-    code = traceback.tb_frame.f_code
-    return f"{type(error).__name__} in {Path(code.co_filename).name}, line {traceback.tb_lineno}"
+    frame, line = raised[-1]
+    return f"{type(error).__name__} in {Path(frame.f_code.co_filename).name}, line {line}"
 
 
 def our_own(error: BaseException) -> FreshkeyError:

@@ -25,8 +25,7 @@ def _sendable(request: Request, attribute: Attribute[Mapping[str, str]], headers
     """Refuse what could split a header or cannot be sent, before a library quotes it in an error."""
     for name, value in headers.items():
         if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)):
-            message = f"the header {name!r} has characters that no header may have"
-            raise ConfigurationError(message)
+            raise ConfigurationError(f"the header {name!r} has characters that no header may have")
 
 
 @frozen(kw_only=True)
@@ -71,21 +70,20 @@ def form(url: str, fields: Mapping[str, str], headers: Mapping[str, str] | None 
     Raises:
         ConfigurationError: A field is no text that UTF-8 can write. The message does not quote it.
     """
-    kind = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-    return Request(method="POST", url=url, headers={**kind, **(headers or {})}, body=_encoded(fields))
-
-
-def _encoded(fields: Mapping[str, str]) -> bytes:
     with suppress(UnicodeEncodeError):
-        return urlencode(fields).encode()
+        return _post(url, "application/x-www-form-urlencoded", urlencode(fields).encode(), headers)
     # Raised outside of the handler: an error of encoding carries the whole field.
     raise ConfigurationError("a field of a request has half a character in it, and cannot be sent")
 
 
 def json_body(url: str, value: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Request:
     """Return a POST of `value` as JSON."""
-    kind = {"Content-Type": "application/json", "Accept": "application/json"}
-    return Request(method="POST", url=url, headers={**kind, **(headers or {})}, body=json.dumps(value).encode())
+    return _post(url, "application/json", json.dumps(value).encode(), headers)
+
+
+def _post(url: str, kind: str, body: bytes, headers: Mapping[str, str] | None) -> Request:
+    ours = {"Content-Type": kind, "Accept": "application/json"}
+    return Request(method="POST", url=url, headers={**ours, **(headers or {})}, body=body)
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:

@@ -13,9 +13,7 @@ from freshkey.errors import ConfigurationError, PluginBroken, describe_raise
 
 
 PROVIDERS: Final = "freshkey.providers"
-
 STORES: Final = "freshkey.stores"
-
 OBSERVERS: Final = "freshkey.observers"
 
 OWN_STORES: Mapping[str, str] = {
@@ -23,7 +21,6 @@ OWN_STORES: Mapping[str, str] = {
     "file": "freshkey._stores.encrypted_file.store",
     "memory": "freshkey._stores.memory",
 }
-
 """The stores that come with freshkey; no distribution can claim these names."""
 
 

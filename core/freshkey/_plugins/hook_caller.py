@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import traceback
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -106,16 +106,12 @@ class HookCaller:
 
     def acquire(self, profile: Profile, source: Source, interaction: Interaction) -> Credential:
         """Get a first credential from a source."""
-        formats = self._known_formats()
-        answer = self._ask("acquire", profile, source=source, interaction=interaction)
-        credential = self._of_known_format(answer, formats, "acquire", profile)
+        credential = self._credential("acquire", profile, source=source, interaction=interaction)
         return attrs.evolve(credential, source=source.id)
 
     def refresh(self, profile: Profile, credential: Credential, reporter: Reporter) -> Credential:
         """Renew a credential; what the provider does not say of its identity stays as it was."""
-        formats = self._known_formats()
-        answer = self._ask("refresh", profile, credential=credential, reporter=reporter)
-        newer = self._of_known_format(answer, formats, "refresh", profile)
+        newer = self._credential("refresh", profile, credential=credential, reporter=reporter)
         identity = credential.identity if newer.identity == Identity() else newer.identity
         return attrs.evolve(newer, source=credential.source, identity=identity)
 
@@ -216,20 +212,17 @@ class HookCaller:
             failure = self._broken(f"{what} raised {describe_raise(error)}", profile)
         raise failure
 
-    def _known_formats(self) -> Collection[type[Credential]]:
-        """Return what the provider may answer with; asked before a hook is called, as nothing may fail after it."""
+    def _credential(self, hook: str, profile: Profile, **arguments: object) -> Credential:
+        """Call a hook that answers with a credential of a format that the provider describes."""
         if self._formats is None:
-            self.describe(None)
-        return self._formats or ()
-
-    def _of_known_format(
-        self, answer: object, formats: Collection[type[Credential]], hook: str, profile: Profile
-    ) -> Credential:
+            self.describe(None)  # before the hook is called, as nothing may fail after it
+        answer = self._ask(hook, profile, **arguments)
         credential = self._checked(answer, Credential, hook, profile)  # type: ignore[type-abstract]  # only compared
-        if type(credential) not in formats:
+        if type(credential) not in (self._formats or ()):
             raise self._broken(f"its {hook} hook returned a format it does not describe", profile)
         for each in attrs.fields(type(credential)):
-            if re.search(r"\bSecret\b", str(each.type)) and not isinstance(getattr(answer, each.name), Secret | None):
+            secret = re.search(r"\bSecret\b", str(each.type))
+            if secret and not isinstance(getattr(credential, each.name), Secret | None):
                 raise self._broken(f"its {hook} hook returned a {each.name} that is not a Secret", profile)
         return credential
 

@@ -12,7 +12,6 @@ from freshkey.errors import PluginBroken
 
 
 REQUIRED_OF_PROVIDERS: Final = ("describe", "acquire", "refresh")
-
 REQUIRED_OF_STORES: Final = ("store",)
 
 WRAPPING: Final = "An observer's hooks are marked hookimpl(wrapper=True)"

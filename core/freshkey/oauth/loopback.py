@@ -117,7 +117,9 @@ class LoopbackListener:
                 answer = self._serve(ready)
                 if answer is not None:
                     self._finish()
-                    return _code(answer)
+                    if isinstance(answer, FreshkeyError):
+                        raise answer
+                    return answer
             self._drop_late()
         return None
 
@@ -148,27 +150,29 @@ class LoopbackListener:
 
     def _answer(self, connection: _Connection) -> Secret | FreshkeyError | None:
         """Answer one request; return what the attempt ends with, if this was it."""
-        query = judge(bytes(connection.received), self._wanted)
-        if isinstance(query, HTTPStatus):
-            connection.reply(pages.REJECTED[query])
-            return self._count()
-        try:
-            answer: Secret | FreshkeyError = read_callback(query, state=self._state, server=self._server)
-        except ProtocolError:
-            connection.reply(pages.REJECTED[HTTPStatus.BAD_REQUEST])
-            return self._count()
-        except FreshkeyError as error:
-            answer = error
+        answer = self._read(bytes(connection.received))
+        if isinstance(answer, HTTPStatus):
+            connection.reply(pages.REJECTED[answer])
+            self._requests += 1
+            if self._requests < MAX_REQUESTS:
+                return None
+            message = f"{MAX_REQUESTS} requests came to the sign-in's port that were not its answer; it was given up"
+            return LoginRequired(message, hint="Close the web pages you do not know, and sign in again")
         self._stop_listening()
         connection.reply(pages.DECLINED if isinstance(answer, FreshkeyError) else pages.RECEIVED)
         return answer
 
-    def _count(self) -> FreshkeyError | None:
-        self._requests += 1
-        if self._requests < MAX_REQUESTS:
-            return None
-        message = f"{MAX_REQUESTS} requests came to the sign-in's port that were not its answer; it was given up"
-        return LoginRequired(message, hint="Close the web pages you do not know, and sign in again")
+    def _read(self, request: bytes) -> Secret | FreshkeyError | HTTPStatus:
+        """Return what a request ends the attempt with, or the status to reject it with."""
+        query = judge(request, self._wanted)
+        if isinstance(query, HTTPStatus):
+            return query
+        try:
+            return read_callback(query, state=self._state, server=self._server)
+        except ProtocolError:
+            return HTTPStatus.BAD_REQUEST
+        except FreshkeyError as error:
+            return error
 
     def _drop(self, connection: _Connection) -> None:
         self._selector.unregister(connection.socket)
@@ -234,12 +238,6 @@ class _Connection:
         with suppress(OSError):  # nobody is there to read it; the request counts all the same
             self.socket.sendall(answer)
             self.socket.shutdown(socket.SHUT_WR)
-
-
-def _code(answer: Secret | FreshkeyError) -> Secret:
-    if isinstance(answer, FreshkeyError):
-        raise answer
-    return answer
 
 
 # --- binding ------------------------------------------------------------------------------------------------------
