@@ -18,12 +18,11 @@ MAX_SKEW: Final = 60.0
 def seconds_behind(headers: Mapping[str, str], now: float) -> float | None:
     """Return by how many seconds this machine is behind the server (RFC 9110, section 6.6.1); negative if ahead.
 
+    None says that the server did not say, or not in a way that can be read.
+
     Args:
         headers: Those of a `Response`.
         now: Seconds since 1970-01-01T00:00:00Z by this machine.
-
-    Returns:
-        Seconds; None if the server did not say, or not in a way that can be read.
     """
     return seconds_until(headers.get("date", ""), now)
 

@@ -125,10 +125,8 @@ class SlottedStore:
     def intend(self, intent: Intent) -> None:
         """Write an intent where its result will go, and read it back."""
         self._confirm()
-        slots = self._slots()
-        _refuse_unless_newer(intent.generation, newest(slots).generation)
+        self._claim(intent.generation, self._slots())
         slot = intent.generation % 2
-        self._set_aside(slot, slots[slot])
         self._items.set(_name(slot, 0), intent_item(intent))
         if self._slot(slot).intent != intent:
             raise self._forgetful()
@@ -144,12 +142,10 @@ class SlottedStore:
         given up may have finished it since.
         """
         slots = self._slots()
-        kept = newest(slots)
-        slot = record.generation % 2
-        if kept.record != record:
-            _refuse_unless_newer(record.generation, kept.generation)
-            self._set_aside(slot, slots[slot])
+        if newest(slots).record != record:
+            self._claim(record.generation, slots)
             self._write(record)
+        slot = record.generation % 2
         if record.payload is None:
             self._sweep(slot, 1)
             self._sweep(1 - slot, 0, self._slot(1 - slot).count)
@@ -212,13 +208,25 @@ class SlottedStore:
         lost = noted is not None and noted.generation == snapshot.generation + 1
         return evolve(snapshot, intent=noted) if lost else snapshot
 
-    def _set_aside(self, slot: int, found: Slot) -> None:
-        """Copy damaged remains of a slot to other names; where that fails, a renewal is worth more than they are."""
-        if not found.torn:
-            return
+    def _claim(self, generation: int, slots: list[Slot]) -> None:
+        """Refuse a generation that is not the newest, and set aside damaged remains that are in its slot.
+
+        Where copying them fails, a renewal is worth more than they are.
+        """
+        kept = newest(slots).generation
+        if generation <= kept:
+            raise GenerationConflict(
+                f"the store already holds generation {kept}, so generation {generation} was not written"
+            )
+        slot = generation % 2
+        if slots[slot].torn:
+            self._set_aside(slot, slots[slot].count)
+
+    def _set_aside(self, slot: int, count: int) -> None:
+        """Copy what is in a slot to other names, and clear the way for what will be there."""
         try:
             self._sweep(ASIDE, 0)
-            indices = self._existing(slot, 0, found.count)
+            indices = self._existing(slot, 0, count)
             copy = self._copy or self._read_and_write
             places = [copy(_name(slot, index), _name(ASIDE, at)) for at, index in enumerate(indices)]
             # Item 0 stays: without it the slot would look empty, and a spent refresh token unspent.
@@ -255,13 +263,6 @@ class SlottedStore:
         return StoreUnavailable(
             f"the {self.kind} store did not keep what was written to it",
             hint='Check the keychain, or choose another store, such as store = "file"',
-        )
-
-
-def _refuse_unless_newer(generation: int, kept: int) -> None:
-    if generation <= kept:
-        raise GenerationConflict(
-            f"the store already holds generation {kept}, so generation {generation} was not written"
         )
 
 
