@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import queue
 import socket
 import threading
@@ -269,7 +270,6 @@ def _trust(*, certificates: bool) -> ssl.SSLContext:
 
     Built by hand because `ssl.create_default_context` would write session keys to ``SSLKEYLOGFILE``.
     """
-    import os
     import ssl
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -101,8 +101,7 @@ class HookCaller:
 
     def inspect(self, profile: Profile, credential: Credential) -> Inspection:
         """Ask the provider what it thinks of a credential."""
-        answer = self._ask("describe", profile, credential=credential)
-        return self._checked(answer, Inspection, "describe", profile)
+        return self._checked(self._ask("describe", profile, credential=credential), Inspection, "describe", profile)
 
     def acquire(self, profile: Profile, source: Source, interaction: Interaction) -> Credential:
         """Get a first credential from a source."""

@@ -27,12 +27,7 @@ def wire(
 ) -> pluggy.PluginManager:
     """Return a manager that holds one provider, one store plugin and the configured observers, and nothing else.
 
-    Args:
-        provider_name: Id of the provider.
-        provider: Its module or object.
-        store: Name and plugin of the store.
-        store_is_configured: Configuration named the store, so it is asked before the provider is.
-        observers: Name to plugin of each observer.
+    Store and observers come with their names. A store that configuration named is asked before the provider is.
 
     Raises:
         PluginBroken: A signature does not fit, a hook is misspelt or missing, an observer does not wrap, or another

@@ -82,9 +82,7 @@ def open_browser(url: str, *, allow_insecure_loopback: bool = False, environ: Ma
     """
     safe_url(url, allow_insecure_loopback=allow_insecure_loopback)
     program = browser_program(environ)
-    if program is None:
-        return _hand_to_windows(url)
-    return _run([program, url], environ)
+    return _hand_to_windows(url) if program is None else _run([program, url], environ)
 
 
 def browser_program(environ: Mapping[str, str]) -> str | None:

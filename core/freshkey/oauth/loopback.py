@@ -98,8 +98,7 @@ class LoopbackListener:
     def close(self) -> None:
         """Free the port and drop every connection; doing it twice is harmless."""
         self._stop_listening()
-        for connection in list(self._connections.values()):
-            self._drop(connection)
+        self._drop(*self._connections.values())
         self._selector.close()
 
     def wait(self, given_up: threading.Event) -> Secret | None:
@@ -174,15 +173,15 @@ class LoopbackListener:
         except FreshkeyError as error:
             return error
 
-    def _drop(self, connection: _Connection) -> None:
-        self._selector.unregister(connection.socket)
-        del self._connections[connection.socket]
-        connection.socket.close()
+    def _drop(self, *connections: _Connection) -> None:
+        for connection in connections:
+            self._selector.unregister(connection.socket)
+            del self._connections[connection.socket]
+            connection.socket.close()
 
     def _drop_late(self) -> None:
         now = time.monotonic()
-        for connection in [late for late in self._connections.values() if late.deadline < now]:
-            self._drop(connection)
+        self._drop(*[late for late in self._connections.values() if late.deadline < now])
 
     def _stop_listening(self) -> None:
         for listening in self._sockets:
@@ -193,8 +192,7 @@ class LoopbackListener:
     def _finish(self) -> None:
         """Free the port, and let the browser read the page before its connection is closed."""
         self._stop_listening()
-        for connection in [silent for silent in self._connections.values() if not silent.replied]:
-            self._drop(connection)
+        self._drop(*[silent for silent in self._connections.values() if not silent.replied])
         while self._connections:
             for ready in self._ready():
                 self._serve(ready)

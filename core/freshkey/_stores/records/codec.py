@@ -107,9 +107,7 @@ def _converter() -> Converter:
     converter = make_converter(detailed_validation=False)
 
     def overrides(kind: type) -> dict[str, Any]:
-        return {
-            field.name: override(omit=True) for field in attrs.fields(kind) if not field.metadata.get("stored", True)
-        }
+        return {each.name: override(omit=True) for each in attrs.fields(kind) if not each.metadata.get("stored", True)}
 
     def reader(kind: type) -> Callable[[Any, Any], Any]:
         read: Callable[[Any], Any] = make_dict_structure_fn(kind, converter, **overrides(kind))

@@ -43,10 +43,8 @@ class IntentFile:
     def read(self) -> Intent | None:
         """Return the last intent, or None if there is none or it cannot be read."""
         with suppress(StoreError, UnicodeDecodeError):
-            data = read_private(self.path)
-            if data is not None:
-                text = data.decode("ascii")
-                return read_slot(lambda index: text if index == 0 else None).intent
+            text = (read_private(self.path) or b"").decode("ascii")
+            return read_slot(lambda index: text if index == 0 else None).intent
         return None
 
     def clear(self) -> None:
