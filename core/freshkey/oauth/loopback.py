@@ -209,7 +209,7 @@ class _Connection:
 
     socket: socket.socket
     deadline: float  # seconds of `time.monotonic`
-    received: bytearray = field(init=False, factory=bytearray)
+    received: bytearray = field(init=False, factory=bytearray, repr=False)  # holds the code
     replied: bool = field(init=False, default=False)
 
     @property

@@ -65,7 +65,7 @@ class Lock(Protocol):
         """
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class SlottedStore:
     """The `CredentialStore` over `items`.
 
