@@ -66,16 +66,8 @@ def _not_finite(digits: str) -> NoReturn:  # noqa: ARG001  the signature is that
     raise ValueError
 
 
-def _too_deep(value: object) -> bool:
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        level = [item for outer in level for item in _items(outer)]
-        if not any(isinstance(item, dict | list) for item in level):
-            return False
-    return True
-
-
-def _items(value: object) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
+def _too_deep(value: object, room: int = MAX_DEPTH) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    items = value.values() if isinstance(value, dict) else value
+    return room == 0 or any(_too_deep(item, room - 1) for item in items)

@@ -50,15 +50,6 @@ class Clock(Protocol):
         """Wait until `event` is set or `timeout` seconds have passed; return whether it is set."""
 
 
-def _elapsed_clock() -> int:
-    """Choose the clock that counts suspend.
-
-    Linux: CLOCK_BOOTTIME, as CLOCK_MONOTONIC stops in suspend (clock_gettime(2)). macOS: CLOCK_MONOTONIC counts
-    sleep, unlike the CLOCK_UPTIME_RAW behind `time.monotonic` (clock_gettime(3) there).
-    """
-    return time.CLOCK_BOOTTIME if sys.platform == "linux" else time.CLOCK_MONOTONIC
-
-
 @functools.cache
 def _boot_id() -> str:
     """Name this boot, or this process where the system does not tell.
@@ -78,8 +69,12 @@ class SystemClock:
     if sys.platform == "win32":
         # GetTickCount64 and QueryPerformanceCounter both go on in sleep.
         elapsed = staticmethod(time.monotonic)
+    elif sys.platform == "linux":
+        # CLOCK_MONOTONIC stops in suspend (clock_gettime(2)).
+        elapsed = staticmethod(functools.partial(time.clock_gettime, time.CLOCK_BOOTTIME))
     else:
-        elapsed = staticmethod(functools.partial(time.clock_gettime, _elapsed_clock()))
+        # macOS: it counts sleep, unlike the CLOCK_UPTIME_RAW behind `time.monotonic` (clock_gettime(3) there).
+        elapsed = staticmethod(functools.partial(time.clock_gettime, time.CLOCK_MONOTONIC))
 
     def now(self) -> Moment:
         """Read both clocks."""

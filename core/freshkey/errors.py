@@ -27,6 +27,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import traceback
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,10 +78,8 @@ class TransientError(FreshkeyError):
     """The request was not sent, or was refused for now: try again later.
 
     Args:
-        message: What happened.
+        message, profile, hint: As for `FreshkeyError`.
         retry_after: Seconds to wait at the least, as the server asked (RFC 9110, section 10.2.3).
-        profile: Name of the profile concerned.
-        hint: What the reader can do next.
     """
 
     def __init__(
@@ -118,10 +117,8 @@ class PluginBroken(FreshkeyError):
     """A plugin raised something outside its contract, returned the wrong type, or cannot be loaded.
 
     Args:
-        message: What it did.
+        message, profile, hint: As for `FreshkeyError`.
         plugin: Name of the plugin.
-        profile: Name of the profile concerned.
-        hint: What the reader can do next.
     """
 
     def __init__(self, message: str, *, plugin: str = "?", profile: str | None = None, hint: str | None = None) -> None:
@@ -188,13 +185,11 @@ def frameless(read: Callable[P, T]) -> Callable[P, T]:
 
 def describe_raise(error: BaseException) -> str:
     """Say what was raised and where, without its text, which may quote a secret."""
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    if traceback is None:
+    raised = list(traceback.walk_tb(error.__traceback__))
+    if not raised:
         return type(error).__name__
-    code = traceback.tb_frame.f_code
-    return f"{type(error).__name__} in {Path(code.co_filename).name}, line {traceback.tb_lineno}"
+    frame, line = raised[-1]
+    return f"{type(error).__name__} in {Path(frame.f_code.co_filename).name}, line {line}"
 
 
 def our_own(error: BaseException) -> FreshkeyError:

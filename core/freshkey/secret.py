@@ -61,12 +61,10 @@ class Secret:
         return hash(self._value)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
-        message = "a Secret cannot be changed"
-        raise AttributeError(message)
+        raise AttributeError("a Secret cannot be changed")
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        message = "a Secret cannot be pickled or copied: pass the credential itself, or reveal() it on purpose"
-        raise TypeError(message)
+        raise TypeError("a Secret cannot be pickled or copied: pass the credential itself, or reveal() it on purpose")
 
     def __copy__(self) -> Secret:
         return self

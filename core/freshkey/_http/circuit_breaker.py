@@ -9,7 +9,7 @@ Three rules, per host (name and port) and per keeper:
 - **Retry-After.** What a host asked of one profile holds for all of them (RFC 9110, section 10.2.3).
 
 Only renewals that nobody asked for are held back. What a person does goes out at once, and so does the repetition of a
-lost answer, which must not be late: `Visit.forced`.
+lost answer, which must not be late: `GuardedCall.forced`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -129,17 +130,13 @@ class HostState:
         return evolve(self, budget=max(0, self.budget - self.price))
 
 
+@define(eq=False)
 class CircuitBreaker:
-    """The hosts that one keeper's renewals call; thread-safe.
+    """The hosts that one keeper's renewals call; thread-safe."""
 
-    Args:
-        clock: Tells the time.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-        self._hosts: dict[str, HostState] = {}
-        self.forget_threads()
+    clock: Clock
+    _hosts: defaultdict[str, HostState] = field(init=False, factory=lambda: defaultdict(HostState))
+    _mutex: threading.Lock = field(init=False, factory=threading.Lock)
 
     def forget_threads(self) -> None:
         """Start with a lock of its own; in a forked child nobody would open the parent's."""
@@ -148,7 +145,7 @@ class CircuitBreaker:
     def state(self, host: str) -> HostState:
         """Return how a host is doing."""
         with self._mutex:
-            return self._hosts.get(host, HostState())
+            return self._hosts[host]
 
     def allow(self, host: str, *, forced: bool = False) -> None:
         """Note that a request goes out.
@@ -158,7 +155,7 @@ class CircuitBreaker:
         """
         now = self.clock.now()
         with self._mutex:
-            state = self._hosts.get(host, HostState())
+            state = self._hosts[host]
             wait = state.wait(now.elapsed)
             if wait <= 0 or forced:
                 self._hosts[host] = state.asked(now.elapsed)
@@ -172,7 +169,7 @@ class CircuitBreaker:
         """Note how a request ended."""
         now = self.clock.now()
         with self._mutex:
-            before = self._hosts.get(host, HostState())
+            before = self._hosts[host]
             if _is_failure(answer):
                 asked = retry_after(answer.headers, now.wall) if isinstance(answer, Response) else None
                 after = before.failed(now.elapsed, retry_after=asked, timed_out=timed_out)
@@ -189,13 +186,10 @@ class CircuitBreaker:
     def spend_retry_budget(self, host: str, *, pause: float, forced: bool) -> bool:
         """Pay for a retry after `pause` seconds; return False if it is not to be made.
 
-        Args:
-            host: Which host failed.
-            pause: Seconds until the retry.
-            forced: It is made in any case, and costs what is there.
+        One that is `forced` is made in any case, and costs what is there.
         """
         with self._mutex:
-            state = self._hosts.get(host, HostState())
+            state = self._hosts[host]
             hopeless = state.broken or state.wait(self.clock.elapsed()) > pause or state.budget < state.price
             if hopeless and not forced:
                 return False
@@ -223,11 +217,7 @@ class GuardedCall:
     _last: str | None = field(init=False, default=None)
 
     def begin(self, host: str) -> None:
-        """Note that a request goes out.
-
-        Raises:
-            HostPaused: The host is left alone for now.
-        """
+        """Note that a request goes out; raises `HostPaused` as `CircuitBreaker.allow` does."""
         self._last = host
         self.breaker.allow(host, forced=self.forced)
 
@@ -238,9 +228,7 @@ class GuardedCall:
     def worth_another(self, pause: float, *, lost_answer: bool) -> bool:
         """Pay for another attempt after `pause` seconds; False says that it is useless.
 
-        Args:
-            pause: Seconds until then.
-            lost_answer: It repeats a request whose answer was lost, which is due now or never.
+        One that repeats a request whose answer was lost is due now or never.
         """
         self.forced = self.forced or lost_answer
         return self._last is None or self.breaker.spend_retry_budget(self._last, pause=pause, forced=self.forced)
@@ -256,7 +244,7 @@ def current() -> GuardedCall | None:
 
 @contextmanager
 def guarding(guarded: GuardedCall) -> Iterator[None]:
-    """Let the requests that this thread makes meanwhile be part of `visit`."""
+    """Let the requests that this thread makes meanwhile be part of `guarded`."""
     token = _CURRENT.set(guarded)
     try:
         yield

@@ -11,18 +11,22 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import queue
 import socket
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from attrs import define, field
+
 from freshkey import _failpoints
 from freshkey._http import circuit_breaker
-from freshkey._http.messages import Request, Response, Send, form, json_body, retry_after
+from freshkey._http.messages import Request, Response
 from freshkey._http.url import LOOPBACK, checked_url
-from freshkey._json import MAX_BODY, parse_json_object
+from freshkey._json import MAX_BODY
 from freshkey.errors import (
     ConfigurationError,
     FreshkeyError,
@@ -35,24 +39,8 @@ from freshkey.errors import (
 
 if TYPE_CHECKING:
     import ssl
-    from types import TracebackType
 
     import httpx
-
-__all__ = [
-    "DEADLINE",
-    "LOOPBACK",
-    "MAX_BODY",
-    "Request",
-    "Response",
-    "Send",
-    "checked_url",
-    "form",
-    "json_body",
-    "parse_json_object",
-    "retry_after",
-    "send",
-]
 
 log = logging.getLogger("freshkey")
 
@@ -93,21 +81,16 @@ def send(
     if hosts is not None and host not in {name.lower() for name in hosts}:
         message = f"{host} is not a host that this provider may call"
         raise ProviderRefused(message, hint="Check the addresses in the profile's settings")
-    answer = _spared(address.netloc.lower(), _Exchange(request, host, deadline))
+    exchange = _Exchange(request, host, deadline)
+    guarded, authority = circuit_breaker.current(), address.netloc.lower()
+    if guarded is not None:
+        guarded.begin(authority)
+    answer = exchange.run()
+    if guarded is not None:
+        guarded.end(authority, answer, timed_out=exchange.timed_out)
     if isinstance(answer, Exception):
         raise answer
     log.debug("%s to %s was answered with %d", request.method, host, answer.status)
-    return answer
-
-
-def _spared(host: str, exchange: _Exchange) -> Response | Exception:
-    """Do an exchange unless the host is left alone for now, and remember how it went."""
-    guarded = circuit_breaker.current()
-    if guarded is None:
-        return exchange.run()
-    guarded.begin(host)
-    answer = exchange.run()
-    guarded.end(host, answer, timed_out=exchange.timed_out)
     return answer
 
 
@@ -115,22 +98,22 @@ class _Abandoned(Exception):
     """The caller gave up before the request was written; it must not be written any more."""
 
 
+@define
 class _Exchange:
     """One exchange while it runs, shared by the thread that runs it and the caller who waits.
 
     `_lock` makes giving up and starting to write exclude each other, so that "nothing was sent" is never a guess.
     """
 
-    def __init__(self, request: Request, host: str, deadline: float) -> None:
-        self._request = request
-        self._host = host
-        self._deadline = deadline
-        self._lock = threading.Lock()
-        self._sent = False
-        self._abandoned = False
-        self._socket: socket.socket | None = None
-        self.timed_out = False
-        self._answers: queue.SimpleQueue[Response | Exception] = queue.SimpleQueue()
+    _request: Request
+    _host: str
+    _deadline: float
+    timed_out: bool = field(init=False, default=False)
+    _lock: threading.Lock = field(init=False, factory=threading.Lock)
+    _sent: bool = field(init=False, default=False)
+    _abandoned: bool = field(init=False, default=False)
+    _socket: socket.socket | None = field(init=False, default=None)
+    _answers: queue.SimpleQueue[Response | Exception] = field(init=False, factory=queue.SimpleQueue)
 
     def run(self) -> Response | Exception:
         """Return the answer, or what to raise; an error is made here, so it drags no request along."""
@@ -163,7 +146,7 @@ class _Exchange:
 
     def _work(self) -> None:
         try:
-            with _silence:
+            with _silenced():
                 self._answers.put(self._exchange())
         except Exception as error:  # noqa: BLE001  whatever it is, the caller must learn that it happened
             self._answers.put(self._sorted(error))
@@ -202,25 +185,14 @@ class _Exchange:
 
     def _sorted(self, error: Exception) -> Exception:
         """Return the error of freshkey that says what `error` means for the request."""
-        import ssl
-
         import httpx
 
         if isinstance(error, FreshkeyError):
             return error.for_another_caller()
-        if isinstance(error, UnicodeError) and not self._sent:  # of the codec that writes host names, RFC 5890
-            message = f"{self._host} cannot be the name of a host"
-            return ConfigurationError(message, hint="Check the addresses in the profile's settings")
-        causes = list(_causes(error))
-        refusal = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
-        if refusal is not None and not self._sent:
-            return ProviderRefused(
-                f"the certificate of {self._host} cannot be verified: {refusal.verify_message}",
-                hint="If your network adds a certificate authority of its own, name its file in SSL_CERT_FILE",
-            )
-        if _speaks_old_tls(causes) and not self._sent:
-            message = f"{self._host} speaks only versions of TLS that are not safe any more"
-            return ProviderRefused(message, hint="It has to offer TLS 1.2 or later")
+        causes = _causes(error)
+        refusal = None if self._sent else _refusal(self._host, causes)
+        if refusal is not None:
+            return refusal
         if self._sent or isinstance(error, httpx.TransportError):
             self.timed_out = self.timed_out or isinstance(error, httpx.TimeoutException)
             return self._failure(_reason(causes))
@@ -240,17 +212,30 @@ def _causes(error: BaseException | None) -> list[BaseException]:
     return chain
 
 
-def _speaks_old_tls(causes: list[BaseException]) -> bool:
-    """Tell whether a handshake failed for the version: in OpenSSL's words, those of its side or of the server's."""
-    reasons = {getattr(cause, "reason", None) for cause in causes}
-    return not reasons.isdisjoint({"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION"})
+def _refusal(host: str, causes: list[BaseException]) -> FreshkeyError | None:
+    """Return the error for what trying again would not change, if it was that."""
+    import ssl
+
+    if isinstance(causes[0], UnicodeError):  # of the codec that writes host names, RFC 5890
+        message = f"{host} cannot be the name of a host"
+        return ConfigurationError(message, hint="Check the addresses in the profile's settings")
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            message = f"the certificate of {host} cannot be verified: {cause.verify_message}"
+            hint = "If your network adds a certificate authority of its own, name its file in SSL_CERT_FILE"
+            return ProviderRefused(message, hint=hint)
+        # OpenSSL's words for a handshake that failed for the version: those of its side, and of the server's.
+        if getattr(cause, "reason", None) in {"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION"}:
+            message = f"{host} speaks only versions of TLS that are not safe any more"
+            return ProviderRefused(message, hint="It has to offer TLS 1.2 or later")
+    return None
 
 
 def _reason(causes: list[BaseException]) -> str:
     """Say why, in words of the operating system or ours: those of HTTP libraries can quote what was received."""
-    system = next((cause for cause in causes if isinstance(cause, OSError) and cause.strerror), None)
-    if isinstance(system, OSError):
-        return system.strerror or "the operating system refused"
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
     kinds = {type(cause).__name__ for cause in causes}
     if any(kind.endswith("Timeout") for kind in kinds):
         return "no answer in time"
@@ -285,7 +270,6 @@ def _trust(*, certificates: bool) -> ssl.SSLContext:
 
     Built by hand because `ssl.create_default_context` would write session keys to ``SSLKEYLOGFILE``.
     """
-    import os
     import ssl
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -336,30 +320,25 @@ def _user_agent() -> str:
 # --- the libraries' own log records ---------------------------------------------------------------------------------
 
 
-class _Silence(logging.Filter):
-    """Drops what httpx and httpcore log during our own exchanges: at DEBUG they write response headers.
+_THEIR_LOGGERS: Final = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy", "httpcore.socks")
+
+_here: Final = threading.local()
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Drop what httpx and httpcore log during our own exchanges: at DEBUG they write response headers.
 
     Records of an application's own use of these libraries pass.
     """
-
-    _loggers = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy", "httpcore.socks")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._here = threading.local()
-
-    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002  every record, whatever it says
-        return not getattr(self._here, "on", False)
-
-    def __enter__(self) -> None:
-        for name in self._loggers:
-            logging.getLogger(name).addFilter(self)
-        self._here.on = True
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._here.on = False
+    for name in _THEIR_LOGGERS:
+        logging.getLogger(name).addFilter(_not_ours)
+    _here.exchanging = True
+    try:
+        yield
+    finally:
+        _here.exchanging = False
 
 
-_silence = _Silence()
+def _not_ours(record: logging.LogRecord) -> bool:  # noqa: ARG001  every record, whatever it says
+    return not getattr(_here, "exchanging", False)

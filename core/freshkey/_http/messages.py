@@ -17,7 +17,6 @@ from freshkey.errors import ConfigurationError
 MAX_WAIT: Final = 3600.0
 
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-
 _HEADER_VALUE: Final = re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?|")
 
 
@@ -25,8 +24,7 @@ def _sendable(request: Request, attribute: Attribute[Mapping[str, str]], headers
     """Refuse what could split a header or cannot be sent, before a library quotes it in an error."""
     for name, value in headers.items():
         if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)):
-            message = f"the header {name!r} has characters that no header may have"
-            raise ConfigurationError(message)
+            raise ConfigurationError(f"the header {name!r} has characters that no header may have")
 
 
 @frozen(kw_only=True)
@@ -62,7 +60,6 @@ class Response:
 
 
 Send = Callable[[Request], Response]
-
 """What protocol code is handed for its I/O: `send` with its keyword arguments bound."""
 
 
@@ -72,21 +69,20 @@ def form(url: str, fields: Mapping[str, str], headers: Mapping[str, str] | None 
     Raises:
         ConfigurationError: A field is no text that UTF-8 can write. The message does not quote it.
     """
-    kind = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-    return Request(method="POST", url=url, headers={**kind, **(headers or {})}, body=_encoded(fields))
-
-
-def _encoded(fields: Mapping[str, str]) -> bytes:
     with suppress(UnicodeEncodeError):
-        return urlencode(fields).encode()
+        return _post(url, "application/x-www-form-urlencoded", urlencode(fields).encode(), headers)
     # Raised outside of the handler: an error of encoding carries the whole field.
     raise ConfigurationError("a field of a request has half a character in it, and cannot be sent")
 
 
 def json_body(url: str, value: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Request:
     """Return a POST of `value` as JSON."""
-    kind = {"Content-Type": "application/json", "Accept": "application/json"}
-    return Request(method="POST", url=url, headers={**kind, **(headers or {})}, body=json.dumps(value).encode())
+    return _post(url, "application/json", json.dumps(value).encode(), headers)
+
+
+def _post(url: str, kind: str, body: bytes, headers: Mapping[str, str] | None) -> Request:
+    ours = {"Content-Type": kind, "Accept": "application/json"}
+    return Request(method="POST", url=url, headers={**ours, **(headers or {})}, body=body)
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
@@ -100,12 +96,13 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         Seconds from 0 to 3600; None if the header is missing or cannot be read.
     """
     value = headers.get("retry-after", "").strip()
-    seconds = float(value) if re.fullmatch(r"[0-9]{1,10}", value) else _seconds_until(value, now)
+    seconds = float(value) if re.fullmatch(r"[0-9]{1,10}", value) else seconds_until(value, now)
     return None if seconds is None else min(max(seconds, 0.0), MAX_WAIT)
 
 
-def _seconds_until(date: str, now: float) -> float | None:
-    from email.utils import parsedate_to_datetime  # 10 ms, for a rare form of a rare header
+def seconds_until(date: str, now: float) -> float | None:
+    """Return the seconds from `now` to the date in a header (RFC 9110, section 5.6.7); None if it cannot be read."""
+    from email.utils import parsedate_to_datetime  # 10 ms, which a start need not pay
 
     try:
         moment = parsedate_to_datetime(date)

@@ -10,9 +10,7 @@ from freshkey.errors import ConfigurationError
 
 
 MAX_URL: Final = 8192
-
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
-
 _AUTHORITY: Final = re.compile(r"(?:[0-9A-Za-z.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 

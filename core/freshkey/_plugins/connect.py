@@ -17,11 +17,8 @@ def connect(
 ) -> HookCaller:
     """Load provider, store and observers of a profile, and return what calls their hooks.
 
-    Args:
-        table: The profile's table.
-        configuration: Where the table and the observers come from.
-        given: Providers that the application hands in by id, before installed ones.
-        emit: Takes events about observers that fail.
+    What the application hands in by id is `given`, and comes before installed providers; `emit` takes events about
+    observers that fail.
 
     Raises:
         ConfigurationError: There is no such provider, store or observer.

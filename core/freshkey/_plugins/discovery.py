@@ -5,21 +5,15 @@ from __future__ import annotations
 import importlib
 import itertools
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from attrs import frozen
 
 from freshkey.errors import ConfigurationError, PluginBroken, describe_raise
 
 
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
-
-
 PROVIDERS: Final = "freshkey.providers"
-
 STORES: Final = "freshkey.stores"
-
 OBSERVERS: Final = "freshkey.observers"
 
 OWN_STORES: Mapping[str, str] = {
@@ -27,7 +21,6 @@ OWN_STORES: Mapping[str, str] = {
     "file": "freshkey._stores.encrypted_file.store",
     "memory": "freshkey._stores.memory",
 }
-
 """The stores that come with freshkey; no distribution can claim these names."""
 
 
@@ -56,7 +49,15 @@ def find(group: str = PROVIDERS) -> tuple[Found, ...]:
     """
     from importlib.metadata import entry_points
 
-    announced = {_found(point) for point in entry_points(group=group)}
+    announced = {
+        Found(
+            name=point.name,
+            distribution=point.dist.name if point.dist else "?",
+            version=point.dist.version if point.dist else "?",
+            module=point.value,
+        )
+        for point in entry_points(group=group)
+    }
     found = sorted(announced, key=lambda plugin: (plugin.name, plugin.distribution))
     for one, other in itertools.pairwise(found):
         if one.name == other.name:
@@ -65,16 +66,6 @@ def find(group: str = PROVIDERS) -> tuple[Found, ...]:
                 hint="Uninstall one of them",
             )
     return tuple(found)
-
-
-def _found(point: EntryPoint) -> Found:
-    distribution = point.dist
-    return Found(
-        name=point.name,
-        distribution=distribution.name if distribution else "?",
-        version=distribution.version if distribution else "?",
-        module=point.value,
-    )
 
 
 def provider_ids(given: Collection[str] = ()) -> set[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import threading
 import traceback
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
-from attrs import define
+from attrs import define, field
 
 from freshkey.errors import ConfigurationError, FreshkeyError, PluginBroken, describe_raise
 from freshkey.events import Event, ObserverFailed
@@ -42,11 +42,11 @@ class _Outcome:
     error: BaseException | None = None
 
 
+@define(eq=False)
 class _Innermost:
     """A wrapper inside all observers: it keeps the answer before any of them could change or lose it."""
 
-    def __init__(self) -> None:
-        self._calls = threading.local()
+    _calls: threading.local = field(init=False, factory=threading.local)
 
     @contextmanager
     def watch(self) -> Iterator[_Outcome]:
@@ -58,6 +58,7 @@ class _Innermost:
         finally:
             self._calls.outcome = around
 
+    @hookimpl(wrapper=True, trylast=True)
     def _watch(self) -> Generator[None, object, object]:
         outcome: _Outcome = self._calls.outcome
         outcome.reached = True
@@ -68,40 +69,28 @@ class _Innermost:
             raise
         return outcome.answer
 
-    @hookimpl(wrapper=True, trylast=True)
-    def describe(self) -> Generator[None, object, object]:
-        return (yield from self._watch())
-
-    @hookimpl(wrapper=True, trylast=True)
-    def acquire(self) -> Generator[None, object, object]:
-        return (yield from self._watch())
-
-    @hookimpl(wrapper=True, trylast=True)
-    def refresh(self) -> Generator[None, object, object]:
-        return (yield from self._watch())
-
-    @hookimpl(wrapper=True, trylast=True)
-    def store(self) -> Generator[None, object, object]:
-        return (yield from self._watch())
+    describe = acquire = refresh = store = _watch
 
 
+@define(eq=False)
 class HookCaller:
     """Asks one provider and one store.
 
-    Args:
-        manager: The manager that `plugins.wire` made.
+    Attributes:
+        manager: The manager that `wiring.wire` made.
         provider: Id of the provider, for messages.
         emit: Takes events about observers that failed.
     """
 
-    def __init__(self, manager: pluggy.PluginManager, provider: str, emit: Callable[[Event], None]) -> None:
-        self._manager = manager
-        self._provider = provider
-        self._emit = emit
-        self._innermost = _Innermost()
-        self._formats: tuple[type[Credential], ...] | None = None
+    _manager: pluggy.PluginManager
+    _provider: str
+    _emit: Callable[[Event], None]
+    _innermost: _Innermost = field(init=False, factory=_Innermost)
+    _formats: tuple[type[Credential], ...] | None = field(init=False, default=None)
+
+    def __attrs_post_init__(self) -> None:
         # Registered last and trylast: pluggy runs it inside every other wrapper.
-        manager.register(self._innermost, "freshkey innermost")
+        self._manager.register(self._innermost, "freshkey innermost")
 
     def describe(self, profile: Profile | None) -> Description:
         """Ask the provider what it is."""
@@ -112,26 +101,21 @@ class HookCaller:
 
     def inspect(self, profile: Profile, credential: Credential) -> Inspection:
         """Ask the provider what it thinks of a credential."""
-        answer = self._ask("describe", profile, credential=credential)
-        return self._checked(answer, Inspection, "describe", profile)
+        return self._checked(self._ask("describe", profile, credential=credential), Inspection, "describe", profile)
 
     def acquire(self, profile: Profile, source: Source, interaction: Interaction) -> Credential:
         """Get a first credential from a source."""
-        formats = self._known_formats()
-        answer = self._ask("acquire", profile, source=source, interaction=interaction)
-        credential = self._known_format(answer, formats, "acquire", profile)
+        credential = self._credential("acquire", profile, source=source, interaction=interaction)
         return attrs.evolve(credential, source=source.id)
 
     def refresh(self, profile: Profile, credential: Credential, reporter: Reporter) -> Credential:
         """Renew a credential; what the provider does not say of its identity stays as it was."""
-        formats = self._known_formats()
-        answer = self._ask("refresh", profile, credential=credential, reporter=reporter)
-        newer = self._known_format(answer, formats, "refresh", profile)
+        newer = self._credential("refresh", profile, credential=credential, reporter=reporter)
         identity = credential.identity if newer.identity == Identity() else newer.identity
         return attrs.evolve(newer, source=credential.source, identity=identity)
 
     def store(self, profile: Profile) -> CredentialStore:
-        """Ask where owned credentials of this profile are kept: as `plugins.wire` ordered the plugins.
+        """Ask where owned credentials of this profile are kept: as `wiring.wire` ordered the plugins.
 
         Raises:
             ConfigurationError: The store that configuration names keeps nothing for this profile.
@@ -139,9 +123,8 @@ class HookCaller:
         answer = self._ask("store", profile)
         if answer is None and profile.store is not None:
             message = f"the store {profile.store!r} that is configured keeps nothing for this profile"
-            raise ConfigurationError(
-                message, profile=profile.name, hint="Choose another store, or correct its settings"
-            )
+            hint = "Choose another store, or correct its settings"
+            raise ConfigurationError(message, profile=profile.name, hint=hint)
         if any(not callable(getattr(answer, method, None)) for method in STORE_METHODS):
             raise self._broken("its store hook returned something that is not a store", profile)
         store: CredentialStore = answer  # type: ignore[assignment]  # duck-typed protocol, checked above
@@ -150,9 +133,7 @@ class HookCaller:
     def detect(self, profile: Profile, source: Source) -> Detected | None:
         """Say what is there in a source, without its value."""
         answer: object = self._by_contract(f"its look at source {source.id!r}", profile, lambda: source.detect(profile))
-        if answer is None:
-            return None
-        return self._checked(answer, Detected, f"look of source {source.id!r}", profile)
+        return None if answer is None else self._checked(answer, Detected, f"look of source {source.id!r}", profile)
 
     def revoke(self, description: Description, profile: Profile, credential: Credential) -> bool:
         """End a credential at the provider; return False where the provider cannot do that."""
@@ -167,14 +148,21 @@ class HookCaller:
         return self._by_contract(f"its {hook} hook", profile, lambda: self._answer(hook, profile, arguments))
 
     def _answer(self, hook: str, profile: Profile | None, arguments: Mapping[str, object]) -> object:
+        # What is raised below, outside of the handler, has no observer's exception for its context: that may quote a
+        # secret.
+        raised: BaseException | None = None
         with self._innermost.watch() as outcome:
-            raised = self._call(self._caller(hook, profile), profile=profile, **arguments)
+            try:
+                self._caller(hook, profile)(profile=profile, **arguments)
+            except BaseException as error:  # noqa: BLE001  sorted below
+                raised = error
         if isinstance(raised, KeyboardInterrupt):
             raise raised
         if not outcome.reached:
             raise self._forbidden(raised, hook)
         if raised is not None and raised is not outcome.error:
-            self._report(raised, hook, profile)
+            name, observer = profile.name if profile else "", self._observer_in(raised, hook)
+            self._emit(ObserverFailed(profile=name, observer=observer, hook=hook, error=type(raised).__name__))
         if outcome.error is not None:
             raise outcome.error
         return outcome.answer
@@ -186,17 +174,6 @@ class HookCaller:
             return self._manager.subset_hook_caller(hook, [self._manager.get_plugin(self._provider)])
         return caller
 
-    def _call(self, hook: pluggy.HookCaller, **arguments: object) -> BaseException | None:
-        """Call a hook and return what came out as an exception, to be judged outside of its handler.
-
-        Whatever is raised there has no observer's exception for its context, which might quote a secret.
-        """
-        try:
-            hook(**arguments)
-        except BaseException as error:  # noqa: BLE001  sorted by `_ask`
-            return error
-        return None
-
     def _forbidden(self, raised: BaseException | None, hook: str) -> FreshkeyError:
         """Return the error for a hook that was not called because of an observer."""
         if isinstance(raised, FreshkeyError):
@@ -204,12 +181,6 @@ class HookCaller:
         name = self._observer_in(raised, hook)
         what = f"failed before the {hook} hook ({describe_raise(raised)})" if raised else f"hid the {hook} hook"
         return PluginBroken(f"observer {name!r} {what}", plugin=name, hint="Mend it, or take it out of configuration")
-
-    def _report(self, raised: BaseException, hook: str, profile: Profile | None) -> None:
-        """Tell subscribers that an observer raised after its ``yield``."""
-        name = profile.name if profile else ""
-        observer = self._observer_in(raised, hook)
-        self._emit(ObserverFailed(profile=name, observer=observer, hook=hook, error=type(raised).__name__))
 
     def _observer_in(self, error: BaseException | None, hook: str) -> str:
         """Name the observer that raised an exception: its frame is the deepest; else all that it could be."""
@@ -240,32 +211,25 @@ class HookCaller:
             failure = self._broken(f"{what} raised {describe_raise(error)}", profile)
         raise failure
 
-    def _known_formats(self) -> Collection[type[Credential]]:
-        """Return what the provider may answer with; asked before a hook is called, as nothing may fail after it."""
+    def _credential(self, hook: str, profile: Profile, **arguments: object) -> Credential:
+        """Call a hook that answers with a credential of a format that the provider describes."""
         if self._formats is None:
-            self.describe(None)
-        return self._formats or ()
-
-    def _known_format(
-        self, answer: object, formats: Collection[type[Credential]], hook: str, profile: Profile
-    ) -> Credential:
-        if not isinstance(answer, Credential):
-            raise self._wrong_type(answer, "Credential", hook, profile)
-        if type(answer) not in formats:
+            self.describe(None)  # before the hook is called, as nothing may fail after it
+        answer = self._ask(hook, profile, **arguments)
+        credential = self._checked(answer, Credential, hook, profile)  # type: ignore[type-abstract]  # only compared
+        if type(credential) not in (self._formats or ()):
             raise self._broken(f"its {hook} hook returned a format it does not describe", profile)
-        for field in attrs.fields(type(answer)):
-            if re.search(r"\bSecret\b", str(field.type)) and not isinstance(getattr(answer, field.name), Secret | None):
-                raise self._broken(f"its {hook} hook returned a {field.name} that is not a Secret", profile)
-        return answer
+        for each in attrs.fields(type(credential)):
+            secret = re.search(r"\bSecret\b", str(each.type))
+            if secret and not isinstance(getattr(credential, each.name), Secret | None):
+                raise self._broken(f"its {hook} hook returned a {each.name} that is not a Secret", profile)
+        return credential
 
     def _checked(self, answer: object, kind: type[T], hook: str, profile: Profile | None) -> T:
         if not isinstance(answer, kind):
-            raise self._wrong_type(answer, kind.__name__, hook, profile)
+            what = "nothing" if answer is None else f"a {type(answer).__name__}"
+            raise self._broken(f"its {hook} returned {what} instead of a {kind.__name__}", profile)
         return answer
-
-    def _wrong_type(self, answer: object, wanted: str, hook: str, profile: Profile | None) -> PluginBroken:
-        what = "nothing" if answer is None else f"a {type(answer).__name__}"
-        return self._broken(f"its {hook} returned {what} instead of a {wanted}", profile)
 
     def _broken(self, what: str, profile: Profile | None) -> PluginBroken:
         return PluginBroken(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import pluggy
@@ -12,7 +12,6 @@ from freshkey.errors import PluginBroken
 
 
 REQUIRED_OF_PROVIDERS: Final = ("describe", "acquire", "refresh")
-
 REQUIRED_OF_STORES: Final = ("store",)
 
 WRAPPING: Final = "An observer's hooks are marked hookimpl(wrapper=True)"
@@ -28,12 +27,7 @@ def wire(
 ) -> pluggy.PluginManager:
     """Return a manager that holds one provider, one store plugin and the configured observers, and nothing else.
 
-    Args:
-        provider_name: Id of the provider.
-        provider: Its module or object.
-        store: Name and plugin of the store.
-        store_is_configured: Configuration named the store, so it is asked before the provider is.
-        observers: Name to plugin of each observer.
+    Store and observers come with their names. A store that configuration named is asked before the provider is.
 
     Raises:
         PluginBroken: A signature does not fit, a hook is misspelt or missing, an observer does not wrap, or another
@@ -46,11 +40,15 @@ def wire(
     for name, plugin in [*ordered, *observers.items()]:
         _register(manager, plugin, name)
     for name, plugin in observers.items():
-        _must_only_wrap(manager, name, plugin)
-    _must_only_answer(manager, provider_name, provider)
-    _must_implement(manager, f"provider {provider_name!r}", provider, REQUIRED_OF_PROVIDERS)
-    _must_only_answer(manager, *store)
-    _must_only_keep(manager, *store)
+        _must_only_wrap(name, _implementations(manager, plugin))
+    implemented = _implementations(manager, provider)
+    _must_answer(provider_name, f"provider {provider_name!r}", implemented, REQUIRED_OF_PROVIDERS)
+    name, plugin = store
+    implemented = _implementations(manager, plugin)
+    _must_answer(name, name, implemented, REQUIRED_OF_STORES)
+    for hook, _ in implemented:
+        if hook not in REQUIRED_OF_STORES:
+            raise PluginBroken(f"{name} answers the hook {hook!r}, which is the provider's", plugin=name)
     return manager
 
 
@@ -66,16 +64,17 @@ def _register(manager: pluggy.PluginManager, plugin: object, name: str) -> None:
         raise PluginBroken(f"plugin {name!r} is registered twice", plugin=name) from error
 
 
-def _implementations(manager: pluggy.PluginManager, plugin: object) -> Iterator[tuple[str, bool]]:
-    """Yield the name of each hook that a plugin implements, and whether it wraps it."""
-    for caller in manager.get_hookcallers(plugin) or ():
-        for implementation in caller.get_hookimpls():
-            if implementation.plugin is plugin:
-                yield caller.name, implementation.wrapper or implementation.hookwrapper
+def _implementations(manager: pluggy.PluginManager, plugin: object) -> list[tuple[str, bool]]:
+    """Return the name of the hook of each implementation that a plugin has, and whether it wraps the hook."""
+    return [
+        (caller.name, implementation.wrapper or implementation.hookwrapper)
+        for caller in manager.get_hookcallers(plugin) or ()
+        for implementation in caller.get_hookimpls()
+        if implementation.plugin is plugin
+    ]
 
 
-def _must_only_wrap(manager: pluggy.PluginManager, name: str, plugin: object) -> None:
-    implemented = list(_implementations(manager, plugin))
+def _must_only_wrap(name: str, implemented: list[tuple[str, bool]]) -> None:
     for hook, wraps in implemented:
         if not wraps:
             raise PluginBroken(
@@ -86,26 +85,14 @@ def _must_only_wrap(manager: pluggy.PluginManager, name: str, plugin: object) ->
         raise PluginBroken(f"observer {name!r} wraps no hook", plugin=name, hint=WRAPPING)
 
 
-def _must_only_answer(manager: pluggy.PluginManager, name: str, plugin: object) -> None:
-    for hook, wraps in _implementations(manager, plugin):
+def _must_answer(name: str, shown: str, implemented: list[tuple[str, bool]], required: tuple[str, ...]) -> None:
+    for hook, wraps in implemented:
         if wraps:
             raise PluginBroken(f"plugin {name!r} wraps the hook {hook!r}, as only observers may", plugin=name)
-
-
-def _must_implement(manager: pluggy.PluginManager, name: str, plugin: object, required: tuple[str, ...]) -> None:
-    implemented = {hook for hook, _ in _implementations(manager, plugin)}
-    missing = [hook for hook in required if hook not in implemented]
+    missing = [hook for hook in required if (hook, False) not in implemented]
     if missing:
         raise PluginBroken(
-            f"{name} lacks the hook{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
-            plugin=manager.get_name(plugin) or name,
+            f"{shown} lacks the hook{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
+            plugin=name,
             hint="Mark each function with freshkey.hookimpl",
         )
-
-
-def _must_only_keep(manager: pluggy.PluginManager, name: str, plugin: object) -> None:
-    """Refuse a store plugin that would answer in the provider's place."""
-    _must_implement(manager, name, plugin, REQUIRED_OF_STORES)
-    for hook, _ in _implementations(manager, plugin):
-        if hook not in REQUIRED_OF_STORES:
-            raise PluginBroken(f"{name} answers the hook {hook!r}, which is the provider's", plugin=name)

@@ -146,7 +146,7 @@ def read_device(response: Response, now: float) -> DeviceCode:
     """Read the answer to a device request (RFC 8628, section 3.2). Raises as `read_token` does."""
     facts = _facts(response, now)
     lifetime, interval = _seconds(facts, "expires_in"), _seconds(facts, "interval")
-    user_code = facts.get("user_code")
+    user_code, complete = facts.get("user_code"), facts.get("verification_uri_complete")
     if lifetime is None or not isinstance(user_code, str) or not _USER_CODE.fullmatch(user_code):
         raise _unreadable("user_code or expires_in")
     return DeviceCode(
@@ -154,9 +154,7 @@ def read_device(response: Response, now: float) -> DeviceCode:
         user_code=user_code,
         # Google's servers wrote it so before the RFC did otherwise.
         verification_uri=_text(facts, "verification_uri" if "verification_uri" in facts else "verification_url"),
-        verification_uri_complete=_text(facts, "verification_uri_complete")
-        if facts.get("verification_uri_complete") is not None
-        else None,
+        verification_uri_complete=None if complete is None else _text(facts, "verification_uri_complete"),
         expires_in=lifetime,
         interval=_DEFAULT_INTERVAL if interval is None else max(1.0, interval),
     )
@@ -203,9 +201,8 @@ def _seconds(facts: Mapping[str, Any], member: str) -> float | None:
         return None
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _unreadable(member)
-    if not 0 <= value < _MAX_NUMBER or value != int(value):
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 <= value < _MAX_NUMBER or value != int(value):
         raise _unreadable(member)
     return min(float(value), MAX_LIFETIME)
 

@@ -9,16 +9,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import PurePath
 from typing import Final
 from urllib.parse import urlsplit
 
 from freshkey._commands.environ import without_secrets
-from freshkey._http.url import LOOPBACK
+from freshkey._http.url import LOOPBACK, MAX_URL
 from freshkey.errors import ConfigurationError
 
-
-MAX_URL: Final = 8192
 
 KNOWN_BROWSERS: Final = frozenset(
     {"brave-browser", "chromium", "chromium-browser", "epiphany", "falkon", "firefox", "google-chrome", "konqueror"}
@@ -83,9 +82,7 @@ def open_browser(url: str, *, allow_insecure_loopback: bool = False, environ: Ma
     """
     safe_url(url, allow_insecure_loopback=allow_insecure_loopback)
     program = browser_program(environ)
-    if program is None:
-        return _hand_to_windows(url)
-    return _run([program, url], environ)
+    return _hand_to_windows(url) if program is None else _run([program, url], environ)
 
 
 def browser_program(environ: Mapping[str, str]) -> str | None:
@@ -117,11 +114,10 @@ def _which(name: str, environ: Mapping[str, str]) -> str | None:
 def _hand_to_windows(url: str) -> bool:
     if sys.platform != "win32":
         return False
-    try:
+    with suppress(OSError):
         os.startfile(url)  # noqa: S606  no shell is wanted; the address was checked
-    except OSError:
-        return False
-    return True
+        return True
+    return False
 
 
 def _run(command: list[str], environ: Mapping[str, str]) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from contextlib import suppress
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -81,10 +82,8 @@ def read_pasted(text: str, *, state: str, server: Server, bare_code: bool) -> Se
 
 
 def _query_of(address: str) -> str:
-    try:
+    with suppress(ValueError):
         return urlsplit(address).query
-    except ValueError:
-        pass
     raise ProtocolError("what was pasted is no address")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
@@ -21,8 +22,8 @@ from freshkey.secret import Secret
 class OAuthClient:
     """One client of one authorization server. It holds no connection and is cheap to make.
 
-    Each verb sends one request, once. What each raises is what `freshkey.oauth.answers.read_token` raises, and what
-    the `send` it was given raises.
+    Each verb sends one request, once; its `extra` and `headers` are further fields and headers of that request. What
+    each raises is what `freshkey.oauth.answers.read_token` raises, and what the `send` it was given raises.
 
     Attributes:
         server: The authorization server.
@@ -46,24 +47,9 @@ class OAuthClient:
     def exchange(
         self, grant: Grant, *, extra: Mapping[str, str] = NOTHING, headers: Mapping[str, str] = NOTHING
     ) -> TokenAnswer:
-        """Exchange the authorization code of a sign-in; a code works once (RFC 6749, section 4.1.3).
-
-        Args:
-            grant: What the sign-in brought.
-            extra: Further fields of this request.
-            headers: Further headers of this request.
-        """
-        request = protocol.code_request(
-            self.server,
-            client_id=self.client_id,
-            code=grant.code,
-            pkce=grant.pkce,
-            redirect_uri=grant.redirect_uri,
-            extra={**self.extra, **extra},
-            headers={**self.headers, **headers},
-            encode=self.encode,
-        )
-        return self._token(request)
+        """Exchange the authorization code of a sign-in; a code works once (RFC 6749, section 4.1.3)."""
+        request = partial(protocol.code_request, code=grant.code, pkce=grant.pkce, redirect_uri=grant.redirect_uri)
+        return self._token(self._completed(request, extra, headers))
 
     @frameless
     def refresh(
@@ -76,22 +62,10 @@ class OAuthClient:
     ) -> TokenAnswer:
         """Renew (RFC 6749, section 6). Without a new refresh token in the answer, the caller keeps the old one.
 
-        Args:
-            refresh_token: Sent once; it may be spent whatever comes back.
-            scopes: What to ask for; none asks for what was granted.
-            extra: Further fields of this request.
-            headers: Further headers of this request.
+        The refresh token may be spent whatever comes back. No scopes asks for what was granted.
         """
-        request = protocol.refresh_request(
-            self.server,
-            client_id=self.client_id,
-            refresh_token=refresh_token,
-            scopes=scopes,
-            extra={**self.extra, **extra},
-            headers={**self.headers, **headers},
-            encode=self.encode,
-        )
-        return self._token(request)
+        request = partial(protocol.refresh_request, refresh_token=refresh_token, scopes=scopes)
+        return self._token(self._completed(request, extra, headers))
 
     @frameless
     def revoke(
@@ -104,26 +78,26 @@ class OAuthClient:
     ) -> None:
         """End a token at the server (RFC 7009); one that it does not know is ended already.
 
-        Args:
-            token: The refresh token, where there is one: what came from it ends with it (section 2.1).
-            hint: ``refresh_token`` or ``access_token``.
-            extra: Further fields of this request.
-            headers: Further headers of this request.
+        Give the refresh token, where there is one: what came from it ends with it (section 2.1). The hint is
+        ``refresh_token`` or ``access_token``.
 
         Raises:
             ConfigurationError: The server has no revocation endpoint.
             TransientError: The token may still exist; try again.
         """
-        request = protocol.revocation_request(
+        request = self._completed(partial(protocol.revocation_request, token=token, hint=hint), extra, headers)
+        answers.read_revocation(self.send(request), self.clock.now().wall)
+
+    def _completed(
+        self, request: Callable[..., Request], extra: Mapping[str, str], headers: Mapping[str, str]
+    ) -> Request:
+        return request(
             self.server,
             client_id=self.client_id,
-            token=token,
-            hint=hint,
             extra={**self.extra, **extra},
             headers={**self.headers, **headers},
             encode=self.encode,
         )
-        answers.read_revocation(self.send(request), self.clock.now().wall)
 
     def _token(self, request: Request) -> TokenAnswer:
         response = self.send(request)

@@ -107,12 +107,16 @@ def _poll(
     """Ask until there is an answer, the code has expired, or the caller gives up."""
     pause = interval
     while True:
-        _rest(pause, expiry, clock, given_up)
+        if clock.wait(given_up, max(0.0, min(pause, expiry - clock.elapsed()))):
+            raise LoginRequired("the sign-in was given up", hint="Start it again to try once more")
+        if clock.elapsed() >= expiry:
+            hint = "Start the sign-in again for a new one"
+            raise LoginRequired("the code was not entered before it expired", hint=hint)
         try:
             answer = ask_once()
+        except ProtocolError:
+            raise
         except (TransientError, OutcomeUnknown) as error:
-            if isinstance(error, ProtocolError):
-                raise
             interval = max(interval, min(2 * interval, MAX_BACK_OFF))
             asked = error.retry_after if isinstance(error, TransientError) else None
             pause = max(interval, asked or 0.0)
@@ -121,15 +125,3 @@ def _poll(
             return answer
         interval += SLOWER if answer is Poll.SLOW_DOWN else 0.0
         pause = interval
-
-
-def _rest(pause: float, expiry: float, clock: Clock, given_up: threading.Event) -> None:
-    """Wait until the next poll.
-
-    Raises:
-        LoginRequired: The caller gave up, or the code has expired.
-    """
-    if clock.wait(given_up, max(0.0, min(pause, expiry - clock.elapsed()))):
-        raise LoginRequired("the sign-in was given up", hint="Start it again to try once more")
-    if clock.elapsed() >= expiry:
-        raise LoginRequired("the code was not entered before it expired", hint="Start the sign-in again for a new one")

@@ -62,9 +62,8 @@ class Refusal:
     request_id: str | None
 
     def __str__(self) -> str:
-        return (
-            f"{shown_code(self.code)} (status {self.status}{f', request {self.request_id}' if self.request_id else ''})"
-        )
+        request = f", request {self.request_id}" if self.request_id else ""
+        return f"{shown_code(self.code)} (status {self.status}{request})"
 
 
 def read_refusal(response: Response) -> Refusal:
@@ -98,8 +97,7 @@ def refusal_error(response: Response, now: float) -> FreshkeyError:
         message = f"the authorization server refused for now: {refusal}"
         return TransientError(message, retry_after=retry_after(response.headers, now))
     if refusal.code in USER_CODES or (refusal.code is None and refusal.status in _USER_STATUSES):
-        message = f"the authorization server does not accept this sign-in: {refusal}"
-        return LoginRequired(message, hint="Sign in again")
+        return LoginRequired(f"the authorization server does not accept this sign-in: {refusal}", hint="Sign in again")
     hint = "Check the client id, the scopes and the endpoints of the provider's settings"
     return ProviderRefused(f"the authorization server refused: {refusal}", hint=hint)
 

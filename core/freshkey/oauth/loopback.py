@@ -13,9 +13,11 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from http import HTTPStatus
-from types import TracebackType
 from typing import Final, Self
+
+from attrs import define, field
 
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ProtocolError, TransientError
 from freshkey.oauth import pages
@@ -90,16 +92,13 @@ class LoopbackListener:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
         """Free the port and drop every connection; doing it twice is harmless."""
         self._stop_listening()
-        for connection in list(self._connections.values()):
-            self._drop(connection)
+        self._drop(*self._connections.values())
         self._selector.close()
 
     def wait(self, given_up: threading.Event) -> Secret | None:
@@ -117,7 +116,9 @@ class LoopbackListener:
                 answer = self._serve(ready)
                 if answer is not None:
                     self._finish()
-                    return _code(answer)
+                    if isinstance(answer, FreshkeyError):
+                        raise answer
+                    return answer
             self._drop_late()
         return None
 
@@ -125,16 +126,14 @@ class LoopbackListener:
         return [key.fileobj for key, _ in self._selector.select(_TICK) if isinstance(key.fileobj, socket.socket)]
 
     def _serve(self, ready: socket.socket) -> Secret | FreshkeyError | None:
+        connection = self._connections.get(ready)
         if ready in self._sockets:
             self._accept(ready)
-            return None
-        connection = self._connections.get(ready)
-        if connection is None:
-            return None
-        if not connection.receive():
+        elif connection is not None and not connection.receive():
             self._drop(connection)
-            return None
-        return self._answer(connection) if connection.complete else None
+        elif connection is not None and connection.complete:
+            return self._answer(connection)
+        return None
 
     def _accept(self, listening: socket.socket) -> None:
         try:
@@ -150,37 +149,39 @@ class LoopbackListener:
 
     def _answer(self, connection: _Connection) -> Secret | FreshkeyError | None:
         """Answer one request; return what the attempt ends with, if this was it."""
-        query = judge(bytes(connection.received), self._wanted)
-        if isinstance(query, HTTPStatus):
-            connection.reply(pages.REJECTED[query])
-            return self._count()
-        try:
-            answer: Secret | FreshkeyError = read_callback(query, state=self._state, server=self._server)
-        except ProtocolError:
-            connection.reply(pages.REJECTED[HTTPStatus.BAD_REQUEST])
-            return self._count()
-        except FreshkeyError as error:
-            answer = error
+        answer = self._read(bytes(connection.received))
+        if isinstance(answer, HTTPStatus):
+            connection.reply(pages.REJECTED[answer])
+            self._requests += 1
+            if self._requests < MAX_REQUESTS:
+                return None
+            message = f"{MAX_REQUESTS} requests came to the sign-in's port that were not its answer; it was given up"
+            return LoginRequired(message, hint="Close the web pages you do not know, and sign in again")
         self._stop_listening()
         connection.reply(pages.DECLINED if isinstance(answer, FreshkeyError) else pages.RECEIVED)
         return answer
 
-    def _count(self) -> FreshkeyError | None:
-        self._requests += 1
-        if self._requests < MAX_REQUESTS:
-            return None
-        message = f"{MAX_REQUESTS} requests came to the sign-in's port that were not its answer; it was given up"
-        return LoginRequired(message, hint="Close the web pages you do not know, and sign in again")
+    def _read(self, request: bytes) -> Secret | FreshkeyError | HTTPStatus:
+        """Return what a request ends the attempt with, or the status to reject it with."""
+        query = judge(request, self._wanted)
+        if isinstance(query, HTTPStatus):
+            return query
+        try:
+            return read_callback(query, state=self._state, server=self._server)
+        except ProtocolError:
+            return HTTPStatus.BAD_REQUEST
+        except FreshkeyError as error:
+            return error
 
-    def _drop(self, connection: _Connection) -> None:
-        self._selector.unregister(connection.socket)
-        del self._connections[connection.socket]
-        connection.socket.close()
+    def _drop(self, *connections: _Connection) -> None:
+        for connection in connections:
+            self._selector.unregister(connection.socket)
+            del self._connections[connection.socket]
+            connection.socket.close()
 
     def _drop_late(self) -> None:
         now = time.monotonic()
-        for connection in [late for late in self._connections.values() if late.deadline < now]:
-            self._drop(connection)
+        self._drop(*[late for late in self._connections.values() if late.deadline < now])
 
     def _stop_listening(self) -> None:
         for listening in self._sockets:
@@ -191,14 +192,14 @@ class LoopbackListener:
     def _finish(self) -> None:
         """Free the port, and let the browser read the page before its connection is closed."""
         self._stop_listening()
-        for connection in [silent for silent in self._connections.values() if not silent.replied]:
-            self._drop(connection)
+        self._drop(*[silent for silent in self._connections.values() if not silent.replied])
         while self._connections:
             for ready in self._ready():
                 self._serve(ready)
             self._drop_late()
 
 
+@define
 class _Connection:
     """One connection: receives a request, sends one answer, then waits for the other side to close.
 
@@ -206,11 +207,10 @@ class _Connection:
     instead of the page.
     """
 
-    def __init__(self, accepted: socket.socket, deadline: float) -> None:
-        self.socket = accepted
-        self.deadline = deadline
-        self.received = bytearray()
-        self.replied = False
+    socket: socket.socket
+    deadline: float  # seconds of `time.monotonic`
+    received: bytearray = field(init=False, factory=bytearray, repr=False)  # holds the code
+    replied: bool = field(init=False, default=False)
 
     @property
     def complete(self) -> bool:
@@ -233,17 +233,9 @@ class _Connection:
         """Send the answer. It is far smaller than any send buffer, so this does not block."""
         self.replied = True
         self.deadline = time.monotonic() + _LINGER
-        try:
+        with suppress(OSError):  # nobody is there to read it; the request counts all the same
             self.socket.sendall(answer)
             self.socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            return  # nobody is there to read it; the request counts all the same
-
-
-def _code(answer: Secret | FreshkeyError) -> Secret:
-    if isinstance(answer, FreshkeyError):
-        raise answer
-    return answer
 
 
 # --- binding ------------------------------------------------------------------------------------------------------
@@ -257,31 +249,18 @@ def _authority(host: str, sockets: list[socket.socket]) -> str:
 
 
 def _bind(host: str) -> list[socket.socket]:
-    """Bind what `host` stands for: a port is bound first and read then, never looked for and bound later."""
-    try:
-        if host == "localhost":
-            return _bind_both()
-        if host == _LOOPBACK_V4 and _exists(socket.AF_INET):
-            return [_listen(socket.AF_INET, 0)]
-        return [_listen(socket.AF_INET6, 0)]
-    except OSError as error:
-        reason = error.strerror or "the operating system refused"
-    raise TransientError(f"no port could be opened for the end of the sign-in: {reason}")
+    """Bind what `host` stands for: a port is bound first and read then, never looked for and bound later.
 
-
-def _bind_both() -> list[socket.socket]:
-    """Bind one port on every loopback family there is.
-
-    Raises:
-        OSError: No port is free on both; half of the name could belong to another program then.
+    A port that is not free on all families is none: half of the name could belong to another program then.
     """
-    families = [family for family in (socket.AF_INET, socket.AF_INET6) if _exists(family)]
-    for _ in range(_PORTS_TO_TRY - 1):
+    there = [family for family in (socket.AF_INET, socket.AF_INET6) if _exists(family)] or [socket.AF_INET6]
+    families = {_LOOPBACK_V4: there[:1], _LOOPBACK_V6: [socket.AF_INET6]}.get(host, there)
+    for _ in range(_PORTS_TO_TRY):
         try:
             return _bind_same(families)
-        except OSError:
-            continue
-    return _bind_same(families)
+        except OSError as error:
+            reason = error.strerror or "the operating system refused"
+    raise TransientError(f"no port could be opened for the end of the sign-in: {reason}")
 
 
 def _bind_same(families: list[socket.AddressFamily]) -> list[socket.socket]:
@@ -297,11 +276,10 @@ def _bind_same(families: list[socket.AddressFamily]) -> list[socket.socket]:
 
 
 def _exists(family: socket.AddressFamily) -> bool:
-    try:
+    with suppress(OSError):
         _listen(family, 0).close()
-    except OSError:
-        return False
-    return True
+        return True
+    return False
 
 
 def _listen(family: socket.AddressFamily, port: int) -> socket.socket:

@@ -7,12 +7,15 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from freshkey._http.messages import Request, Response, Send, retry_after
+from attrs import field, frozen
+
+from freshkey._http.messages import Request, Send, retry_after
 from freshkey._http.url import checked_url
 from freshkey._json import parse_json_object
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import ConfigurationError, ProtocolError, TransientError
 from freshkey.oauth.browser import safe_url
+from freshkey.oauth.error_response import TRANSIENT_STATUSES
 from freshkey.oauth.protocol import Server
 
 
@@ -52,7 +55,8 @@ def discover(
     facts = _fetch(issuer, send, clock)
     if facts.get("issuer") != issuer:
         raise ProtocolError("the metadata that was found is another issuer's")
-    return _Reader(facts, issuer, hosts, allow_insecure_loopback).server()
+    allowed = frozenset(host.lower() for host in hosts)
+    return _Reader(facts, issuer, allowed, allow_insecure_loopback=allow_insecure_loopback).server()
 
 
 def _fetch(issuer: str, send: Send, clock: Clock) -> Mapping[str, Any]:
@@ -62,27 +66,20 @@ def _fetch(issuer: str, send: Send, clock: Clock) -> Mapping[str, Any]:
         response = send(Request(method="GET", url=address, headers={"Accept": "application/json"}))
         if response.status == HTTPStatus.OK:
             return parse_json_object(response.body)
-        _stop_if_for_now(response, clock)
+        if response.status in TRANSIENT_STATUSES or response.status >= 500:  # noqa: PLR2004  RFC 9110, section 15.6
+            message = f"the metadata of the authorization server cannot be read for now (status {response.status})"
+            raise TransientError(message, retry_after=retry_after(response.headers, clock.now().wall))
     raise ProtocolError(f"{parts.hostname} publishes no metadata of an authorization server")
 
 
-def _stop_if_for_now(response: Response, clock: Clock) -> None:
-    if response.status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS} or response.status >= 500:  # noqa: PLR2004  RFC 9110, 15.6
-        message = f"the metadata of the authorization server cannot be read for now (status {response.status})"
-        raise TransientError(message, retry_after=retry_after(response.headers, clock.now().wall))
-
-
+@frozen
 class _Reader:
     """Reads one metadata document."""
 
-    def __init__(
-        self, facts: Mapping[str, Any], issuer: str, hosts: Collection[str], allow_insecure_loopback: bool
-    ) -> None:
-        self._facts = facts
-        self._issuer = issuer
-        self._host = urlsplit(issuer).hostname or ""
-        self._hosts = {host.lower() for host in hosts}
-        self._allow_insecure_loopback = allow_insecure_loopback
+    facts: Mapping[str, Any]
+    issuer: str
+    hosts: frozenset[str]
+    allow_insecure_loopback: bool = field(kw_only=True)
 
     def server(self) -> Server:
         """Return what the document says.
@@ -94,12 +91,12 @@ class _Reader:
             ProtocolError: An endpoint is missing or may not be used.
         """
         return Server(
-            issuer=self._issuer,
+            issuer=self.issuer,
             authorization_endpoint=self._required("authorization_endpoint"),
             token_endpoint=self._required("token_endpoint"),
             revocation_endpoint=self._optional("revocation_endpoint"),
             device_authorization_endpoint=self._optional("device_authorization_endpoint"),
-            iss_required=self._facts.get("authorization_response_iss_parameter_supported") is True,
+            iss_required=self.facts.get("authorization_response_iss_parameter_supported") is True,
         )
 
     def _required(self, name: str) -> str:
@@ -109,7 +106,7 @@ class _Reader:
         return endpoint
 
     def _optional(self, name: str) -> str | None:
-        endpoint = self._facts.get(name)
+        endpoint = self.facts.get(name)
         if endpoint is None:
             return None
         if not isinstance(endpoint, str) or not self._usable(endpoint):
@@ -123,8 +120,8 @@ class _Reader:
         addresses are thereby out of reach, unless the issuer itself is one (RFC 8414, section 6.2).
         """
         try:
-            safe_url(endpoint, allow_insecure_loopback=self._allow_insecure_loopback)
+            safe_url(endpoint, allow_insecure_loopback=self.allow_insecure_loopback)
         except ConfigurationError:
             return False
-        host = urlsplit(endpoint).hostname or ""
-        return host == self._host or host.endswith(f".{self._host}") or host in self._hosts
+        host, own = (urlsplit(url).hostname or "" for url in (endpoint, self.issuer))
+        return host == own or host.endswith(f".{own}") or host in self.hosts

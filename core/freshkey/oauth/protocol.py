@@ -81,21 +81,13 @@ class Pkce:
 
     @classmethod
     def create(cls, random: Callable[[int], bytes] = secrets.token_bytes) -> Pkce:
-        """Return a new pair (RFC 7636, sections 4.1 and 4.2).
-
-        Args:
-            random: Returns that many random bytes.
-        """
+        """Return a new pair (RFC 7636, sections 4.1 and 4.2); `random` returns that many random bytes."""
         verifier = _base64url(random(_RANDOM_BYTES))
         return cls(verifier=Secret(verifier), challenge=_base64url(hashlib.sha256(verifier.encode()).digest()))
 
 
 def new_state(random: Callable[[int], bytes] = secrets.token_bytes) -> str:
-    """Return a value that ties an authorization response to its request (RFC 6749, section 10.12).
-
-    Args:
-        random: Returns that many random bytes.
-    """
+    """Return a value that ties an authorization response to its request (RFC 6749, section 10.12)."""
     return _base64url(random(_RANDOM_BYTES))
 
 
@@ -206,15 +198,8 @@ def assertion_request(
     """Return the request that exchanges a signed statement of who one is for a token (RFC 7523, section 2.1).
 
     A client need not name itself along with it (RFC 7521, section 4.1); where it does, ``client_id`` is a field of
-    `extra`. Such an exchange can be repeated as long as the assertion is valid, so there is no refresh token.
-
-    Args:
-        token_endpoint: Where it is exchanged.
-        assertion: A JSON Web Token, made by an issuer that the server trusts.
-        scopes: What to ask for; none leaves it to the server.
-        extra: Further fields.
-        headers: Further headers.
-        encode: How the server wants its fields.
+    `extra`. Such an exchange can be repeated as long as the assertion is valid, so there is no refresh token. The
+    assertion is a JSON Web Token, made by an issuer that the server trusts; no scopes leaves them to the server.
     """
     fields = {"grant_type": ASSERTION_GRANT, "assertion": assertion.reveal(), **_scope(scopes)}
     return encode(token_endpoint, _merged(fields, extra), headers)
@@ -231,16 +216,9 @@ def revocation_request(
     headers: Mapping[str, str] = NOTHING,
     encode: Encode = form,
 ) -> Request:
-    """Return the request that ends a token (RFC 7009, section 2.1).
+    """Return the request that ends a token, and what came from a refresh token with it (RFC 7009, section 2.1).
 
-    Args:
-        server: Whose token it is.
-        client_id: The client it was issued to.
-        token: The token; revoking a refresh token ends what came from it.
-        hint: ``refresh_token`` or ``access_token``.
-        extra: Further fields.
-        headers: Further headers.
-        encode: How the server wants its fields.
+    The hint is ``refresh_token`` or ``access_token``.
 
     Raises:
         ConfigurationError: The server has no revocation endpoint.

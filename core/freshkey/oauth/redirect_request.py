@@ -45,21 +45,18 @@ def judge(received: bytes, wanted: Wanted) -> str | HTTPStatus:
     What is asked for: HTTP/1, GET, the exact path, the exact host (another one means that a foreign name was made to
     point here), and, where the browser says so (Fetch Metadata, ``Sec-Purpose``), a person's navigation: no image, no
     frame, no script, no prefetch.
-
-    Args:
-        received: All bytes that came.
-        wanted: Where our redirect goes.
     """
     excess = _excess(received)
     if excess is not None:
         return excess
     head, separator, _ = received.partition(_END)
     line, *lines = head.split(b"\r\n")
-    headers = _headers(lines)
     words = line.split(b" ")
-    if not separator or headers is None or len(words) != 3 or not _TARGET.fullmatch(words[1]):  # noqa: PLR2004  RFC 9112, section 3
+    headers = [found for found in map(_HEADER.fullmatch, lines) if found]  # a continued line is none: RFC 9112, 5.2
+    if not separator or len(headers) < len(lines) or len(words) != 3 or not _TARGET.fullmatch(words[1]):  # noqa: PLR2004  RFC 9112, section 3
         return HTTPStatus.BAD_REQUEST
-    rejection = _rejected_line(words, wanted) or _rejected_headers(headers, wanted)
+    named = [(header[1].lower(), header[2].strip()) for header in headers]
+    rejection = _rejected_line(words, wanted) or _rejected_headers(named, wanted)
     return rejection or words[1].partition(b"?")[2].decode("ascii")
 
 
@@ -70,13 +67,6 @@ def _excess(received: bytes) -> HTTPStatus | None:
     if separator and len(rest.partition(_END)[0]) > MAX_HEADERS:
         return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
     return None
-
-
-def _headers(lines: list[bytes]) -> list[tuple[bytes, bytes]] | None:
-    """Return lower-case names and values, or None if a line is none (a continued one is none: RFC 9112, 5.2)."""
-    matches = [_HEADER.fullmatch(line) for line in lines]
-    found = [(match[1].lower(), match[2].strip()) for match in matches if match]
-    return found if len(found) == len(lines) else None
 
 
 def _rejected_line(words: list[bytes], wanted: Wanted) -> HTTPStatus | None:

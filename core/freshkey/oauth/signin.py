@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import LoginRequired, ProtocolError
@@ -131,13 +131,12 @@ class _Attempt:
         return f"If no browser opened, visit\n{self.paste_url}\nand paste the code that it shows. {warning}: "
 
 
+@define
 class _Race:
-    """Keeps the first outcome of several threads."""
+    """Keeps the outcomes of several threads, of which the first counts."""
 
-    def __init__(self) -> None:
-        self.over = threading.Event()
-        self._lock = threading.Lock()
-        self._outcome: Grant | BaseException | None = None
+    over: threading.Event = field(init=False, factory=threading.Event)
+    _outcomes: list[Grant | BaseException] = field(init=False, factory=list)
 
     def enter(self, name: str, runner: Callable[[], Grant | None]) -> threading.Thread:
         """Start a runner, which finishes the race with what it returns or raises, or leaves it by returning None."""
@@ -151,18 +150,12 @@ class _Race:
         except BaseException as error:  # noqa: BLE001  it is raised again in the thread that waits
             outcome = error
         if outcome is not None:
-            self._finish(outcome)
-
-    def _finish(self, outcome: Grant | BaseException) -> None:
-        with self._lock:
-            if self._outcome is None:
-                self._outcome = outcome
-        self.over.set()
+            self._outcomes.append(outcome)
+            self.over.set()
 
     def result(self) -> Grant | None:
         """Return what the first runner brought, or raise what it raised; None if nobody has finished."""
-        with self._lock:
-            outcome = self._outcome
+        outcome = self._outcomes[0] if self._outcomes else None
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
+from freshkey._http.messages import seconds_until
+
 
 log = logging.getLogger("freshkey")
 
@@ -16,20 +18,13 @@ MAX_SKEW: Final = 60.0
 def seconds_behind(headers: Mapping[str, str], now: float) -> float | None:
     """Return by how many seconds this machine is behind the server (RFC 9110, section 6.6.1); negative if ahead.
 
+    None says that the server did not say, or not in a way that can be read.
+
     Args:
         headers: Those of a `Response`.
         now: Seconds since 1970-01-01T00:00:00Z by this machine.
-
-    Returns:
-        Seconds; None if the server did not say, or not in a way that can be read.
     """
-    from email.utils import parsedate_to_datetime
-
-    try:
-        moment = parsedate_to_datetime(headers.get("date", ""))
-        return None if moment.tzinfo is None else moment.timestamp() - now
-    except (ValueError, TypeError, OverflowError):
-        return None
+    return seconds_until(headers.get("date", ""), now)
 
 
 def warn_of_skew(headers: Mapping[str, str], now: float, host: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
+from attrs import field, frozen
 
 from freshkey.errors import LoginRequired, PluginBroken, RecordUnreadable, frameless
 from freshkey.model.credential import Credential
@@ -20,21 +22,19 @@ if TYPE_CHECKING:
 SCHEMA: Final = 1
 
 
+@frozen(eq=False)
 class Codec:
     """Encodes and decodes the credential formats of one provider.
 
     A field with ``metadata={"stored": False}`` is left out and has its default afterwards.
 
-    Args:
+    Attributes:
         formats: Tag to credential class, as in `Description.formats`.
         provider: Id of the provider; a credential of another one is not read.
     """
 
-    def __init__(self, formats: Mapping[str, type[Credential]], *, provider: str = "") -> None:
-        self._formats = dict(formats)
-        self._provider = provider
-        self._tags = {kind: tag for tag, kind in self._formats.items()}
-        self._converter: Converter | None = None
+    formats: Mapping[str, type[Credential]]
+    provider: str = field(default="", kw_only=True)
 
     @frameless
     def encode(self, credential: Credential) -> Secret:
@@ -43,12 +43,12 @@ class Codec:
         Raises:
             PluginBroken: Its class is not among the formats, or it holds what cannot be written.
         """
-        tag = self._tags.get(type(credential))
+        tag = {kind: tag for tag, kind in self.formats.items()}.get(type(credential))
         if tag is None:
             raise PluginBroken(f"{type(credential).__name__} is not among the provider's formats")
         with suppress(ValueError, TypeError):
-            fields = self._ready_converter().unstructure(credential)
-            envelope = {"schema": SCHEMA, "provider": self._provider, "format": tag, "fields": fields}
+            fields = _converter().unstructure(credential)
+            envelope = {"schema": SCHEMA, "provider": self.provider, "format": tag, "fields": fields}
             return Secret(json.dumps(envelope, allow_nan=False))
         # Outside of the handler, as below.
         raise PluginBroken(f"a {type(credential).__name__} holds something that cannot be stored")
@@ -62,22 +62,18 @@ class Codec:
             RecordUnreadable: It is corrupt, or a newer version wrote it.
         """
         provider, tag, fields = _envelope(payload)
-        if provider != self._provider:
+        if provider != self.provider:
             raise LoginRequired(f"the sign-in belongs to provider {provider!r}", hint="Sign in again to replace it")
-        kind = self._formats.get(tag)
+        kind = self.formats.get(tag)
         if kind is None:
             raise RecordUnreadable(
                 "the stored credential has a format that this version of the provider does not know",
                 hint="Upgrade the provider; nothing was overwritten",
             )
         with suppress(Exception):  # validators of any provider run here
-            return self._ready_converter().structure(fields, kind)
+            return _converter().structure(fields, kind)
         # Outside of the handler: what was raised there may quote a field, and must not become the context.
         raise _corrupt()
-
-    def _ready_converter(self) -> Converter:
-        self._converter = self._converter or _make_converter()
-        return self._converter
 
 
 def _envelope(payload: Secret) -> tuple[str, str, object]:
@@ -103,16 +99,15 @@ def _corrupt() -> RecordUnreadable:
     return RecordUnreadable("the stored credential is corrupt", hint="Sign in again to replace it")
 
 
-def _make_converter() -> Converter:
+@functools.cache
+def _converter() -> Converter:
     from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
     from cattrs.preconf.json import make_converter
 
     converter = make_converter(detailed_validation=False)
 
     def overrides(kind: type) -> dict[str, Any]:
-        return {
-            field.name: override(omit=True) for field in attrs.fields(kind) if not field.metadata.get("stored", True)
-        }
+        return {each.name: override(omit=True) for each in attrs.fields(kind) if not each.metadata.get("stored", True)}
 
     def reader(kind: type) -> Callable[[Any, Any], Any]:
         read: Callable[[Any], Any] = make_dict_structure_fn(kind, converter, **overrides(kind))
@@ -125,16 +120,15 @@ def _make_converter() -> Converter:
     converter.register_unstructure_hook(Secret, Secret.reveal)
     converter.register_structure_hook(Secret, lambda value, _: Secret(_exactly(str)(value)))
     for kind in (str, bool, int):
-        check = _exactly(kind)
-        converter.register_structure_hook(kind, lambda value, _, check=check: check(value))
+        converter.register_structure_hook(kind, _exactly(kind))
     converter.register_structure_hook(float, lambda value, _: float(_exactly(int, float)(value)))
     return converter
 
 
-def _exactly(*kinds: type) -> Callable[[Any], Any]:
+def _exactly(*kinds: type) -> Callable[..., Any]:
     """Refuse what JSON gave another type than was written: cattrs alone would turn 5 into "5"."""
 
-    def check(value: Any) -> Any:  # noqa: ANN401  whatever JSON holds
+    def check(value: Any, _: object = None) -> Any:  # noqa: ANN401  whatever JSON holds
         if type(value) not in kinds:
             raise TypeError
         return value

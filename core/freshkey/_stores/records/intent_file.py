@@ -11,37 +11,40 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+from attrs import Factory, field, frozen
+
 from freshkey._files.private import private_dir, read_private, remove_private, write_private
 from freshkey._stores.records.chunks import intent_item, read_slot
 from freshkey.errors import StoreError
 from freshkey.model.storage import Intent
 
 
+@frozen
 class IntentFile:
     """Remembers the last intent of one profile.
 
-    Args:
+    Attributes:
         state_dir: Where freshkey keeps its state.
         name: What to call the file, without its ending.
     """
 
-    def __init__(self, state_dir: Path, name: str) -> None:
-        self._state_dir = state_dir
-        self.path = state_dir / "intents" / f"{name}.intent"
+    state_dir: Path
+    name: str
+    path: Path = field(
+        init=False, default=Factory(lambda file: file.state_dir / "intents" / f"{file.name}.intent", takes_self=True)
+    )
 
     def note(self, intent: Intent) -> None:
         """Remember an intent instead of the last one; a full disk does not stop a keychain from being used."""
         with suppress(StoreError):
-            private_dir(self._state_dir, "intents")
+            private_dir(self.state_dir, "intents")
             write_private(self.path, intent_item(intent).encode("ascii"))
 
     def read(self) -> Intent | None:
         """Return the last intent, or None if there is none or it cannot be read."""
         with suppress(StoreError, UnicodeDecodeError):
-            data = read_private(self.path)
-            if data is not None:
-                text = data.decode("ascii")
-                return read_slot(lambda index: text if index == 0 else None).intent
+            text = (read_private(self.path) or b"").decode("ascii")
+            return read_slot(lambda index: text if index == 0 else None).intent
         return None
 
     def clear(self) -> None:

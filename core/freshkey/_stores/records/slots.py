@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, Protocol
 
-from attrs import evolve
+from attrs import Factory, define, evolve, field
 
 from freshkey import _failpoints
 from freshkey._stores.records.chunks import MAX_ITEMS, Slot, intent_item, newest, read_slot, record_items
@@ -65,19 +65,16 @@ class Lock(Protocol):
         """
 
 
-def at_once(action: Callable[[], None]) -> None:
-    """Run `action` now: no call of these items outlives its caller."""
-    action()
-
-
+@define(eq=False, repr=False)
 class SlottedStore:
     """The `CredentialStore` over `items`.
 
-    Args:
+    Attributes:
         items: Where the strings are.
         lock: Excludes other writers of the same items.
         when_idle: Runs the lock's release once no call of `items` is under way any more. A call that was given up
-            at its deadline may still write; until it has returned, nobody else may get the lock.
+            at its deadline may still write; until it has returned, nobody else may get the lock. The default is for
+            items whose calls never outlive their caller.
         confirm: Raises `StoreBusy` if the lock was taken and does not exclude others any more.
         outwait: Called under the lock with what tells whether somebody seems to be at work, and with seconds to wait;
             raises `StoreBusy` if the lock does not exclude everybody yet.
@@ -85,25 +82,14 @@ class SlottedStore:
         copy: Copies a string, corrupt or not, to another name and returns where people find it; None reads and writes.
     """
 
-    def __init__(
-        self,
-        items: Items,
-        lock: Lock,
-        *,
-        when_idle: Callable[[Callable[[], None]], None] = at_once,
-        confirm: Callable[[], None] = lambda: None,
-        outwait: Callable[[Callable[[], bool], float], None] = lambda _, __: None,
-        intent_file: IntentFile | None = None,
-        copy: Callable[[str, str], str] | None = None,
-    ) -> None:
-        self.kind = items.name
-        self._items = items
-        self._lock = lock
-        self._when_idle = when_idle
-        self._confirm = confirm
-        self._outwait = outwait
-        self._intent_file = intent_file
-        self._copy = copy or self._read_and_write
+    _items: Items
+    _lock: Lock
+    _when_idle: Callable[[Callable[[], None]], None] = field(default=lambda release: release(), kw_only=True)
+    _confirm: Callable[[], None] = field(default=lambda: None, kw_only=True)
+    _outwait: Callable[[Callable[[], bool], float], None] = field(default=lambda _, __: None, kw_only=True)
+    _intent_file: IntentFile | None = field(default=None, kw_only=True)
+    _copy: Callable[[str, str], str] | None = field(default=None, kw_only=True)
+    kind: str = field(init=False, default=Factory(lambda store: store._items.name, takes_self=True))  # noqa: SLF001  its own
 
     @contextmanager
     def lock(self, timeout: float) -> Iterator[None]:
@@ -129,21 +115,18 @@ class SlottedStore:
 
     def load(self) -> Snapshot:
         """Read the highest complete record."""
-        snapshot = self._read()
         # Without the lock, a writer at work looks like damage for a moment.
-        for _ in range(READS_UNTIL_BELIEVED - 1):
+        for _ in range(READS_UNTIL_BELIEVED):
+            snapshot = newest(self._slots())
             if not snapshot.damaged:
                 break
-            snapshot = self._read()
         return self._with_lost_intent(snapshot)
 
     def intend(self, intent: Intent) -> None:
         """Write an intent where its result will go, and read it back."""
         self._confirm()
-        slots = self._slots()
-        _refuse_unless_newer(intent.generation, newest(slots).generation)
+        self._claim(intent.generation, self._slots())
         slot = intent.generation % 2
-        self._set_aside(slot, slots[slot])
         self._items.set(_name(slot, 0), intent_item(intent))
         if self._slot(slot).intent != intent:
             raise self._forgetful()
@@ -159,12 +142,10 @@ class SlottedStore:
         given up may have finished it since.
         """
         slots = self._slots()
-        kept = newest(slots)
-        slot = record.generation % 2
-        if kept.record != record:
-            _refuse_unless_newer(record.generation, kept.generation)
-            self._set_aside(slot, slots[slot])
+        if newest(slots).record != record:
+            self._claim(record.generation, slots)
             self._write(record)
+        slot = record.generation % 2
         if record.payload is None:
             self._sweep(slot, 1)
             self._sweep(1 - slot, 0, self._slot(1 - slot).count)
@@ -207,9 +188,6 @@ class SlottedStore:
         snapshot = self.load()
         return snapshot.intent is not None or snapshot.damaged
 
-    def _read(self) -> Snapshot:
-        return newest(self._slots())
-
     def _slots(self) -> list[Slot]:
         return [self._slot(slot) for slot in SLOTS]
 
@@ -230,14 +208,27 @@ class SlottedStore:
         lost = noted is not None and noted.generation == snapshot.generation + 1
         return evolve(snapshot, intent=noted) if lost else snapshot
 
-    def _set_aside(self, slot: int, found: Slot) -> None:
-        """Copy damaged remains of a slot to other names; where that fails, a renewal is worth more than they are."""
-        if not found.torn:
-            return
+    def _claim(self, generation: int, slots: list[Slot]) -> None:
+        """Refuse a generation that is not the newest, and set aside damaged remains that are in its slot.
+
+        Where copying them fails, a renewal is worth more than they are.
+        """
+        kept = newest(slots).generation
+        if generation <= kept:
+            raise GenerationConflict(
+                f"the store already holds generation {kept}, so generation {generation} was not written"
+            )
+        slot = generation % 2
+        if slots[slot].torn:
+            self._set_aside(slot, slots[slot].count)
+
+    def _set_aside(self, slot: int, count: int) -> None:
+        """Copy what is in a slot to other names, and clear the way for what will be there."""
         try:
             self._sweep(ASIDE, 0)
-            indices = self._existing(slot, 0, found.count)
-            places = [self._copy(_name(slot, index), _name(ASIDE, at)) for at, index in enumerate(indices)]
+            indices = self._existing(slot, 0, count)
+            copy = self._copy or self._read_and_write
+            places = [copy(_name(slot, index), _name(ASIDE, at)) for at, index in enumerate(indices)]
             # Item 0 stays: without it the slot would look empty, and a spent refresh token unspent.
             for index in reversed(indices[1:]):
                 self._items.delete(_name(slot, index))
@@ -272,13 +263,6 @@ class SlottedStore:
         return StoreUnavailable(
             f"the {self.kind} store did not keep what was written to it",
             hint='Check the keychain, or choose another store, such as store = "file"',
-        )
-
-
-def _refuse_unless_newer(generation: int, kept: int) -> None:
-    if generation <= kept:
-        raise GenerationConflict(
-            f"the store already holds generation {kept}, so generation {generation} was not written"
         )
 
 
