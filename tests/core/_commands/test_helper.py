@@ -1,4 +1,4 @@
-"""Secrets from the environment and from helpers are taken as they are or refused without being quoted."""
+"""What helpers print is taken as it is or refused without being quoted, and nothing of them is left."""
 
 from __future__ import annotations
 
@@ -16,50 +16,11 @@ from hypothesis import strategies as st
 
 from freshkey._commands import helper
 from freshkey._commands.helper import MAX_LINE, helper_environment, read_helper_json, read_helper_line, run_helper
-from freshkey._secret_input.env_var import MAX_SECRET, environment_secret
 from freshkey.errors import ConfigurationError, ProtocolError, TransientError
 from freshkey.secret import Secret
 
 
-NAME = "EXAMPLE_KEY"
 CANARY = "canary-5f1d0c9a7e"
-
-
-@pytest.mark.parametrize("environ", [{}, {NAME: ""}, {NAME: "\n"}, {"OTHER": CANARY}])
-def test_unset_and_empty_are_nothing(environ: dict[str, str]) -> None:
-    assert environment_secret(NAME, environ) is None
-
-
-@pytest.mark.parametrize("value", [CANARY, CANARY + "\n", CANARY + "\r\n"])
-def test_one_newline_at_the_end_is_dropped(value: str) -> None:
-    assert environment_secret(NAME, {NAME: value}) == Secret(CANARY)
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        f"{CANARY}\nX-Evil: 1",
-        f"{CANARY}\n\n",
-        f" {CANARY}",
-        f"{CANARY} ",
-        f"{CANARY}\t",
-        f"{CANARY}\x00",
-        f"{CANARY}\x7f",
-        f"{CANARY}é",
-        f"{CANARY}\udc80",
-        CANARY + "x" * MAX_SECRET,
-    ],
-    ids=range(10),
-)
-def test_what_no_header_can_carry_names_the_variable_and_not_the_value(value: str) -> None:  # TRU-6
-    with pytest.raises(ConfigurationError, match=NAME) as caught:
-        environment_secret(NAME, {NAME: value})
-    assert CANARY not in str(caught.value)
-    assert caught.value.__context__ is None
-
-
-def test_the_longest_secret_is_taken() -> None:
-    assert environment_secret(NAME, {NAME: "x" * MAX_SECRET}) is not None
 
 
 # --- helper commands: TRU-4 ----------------------------------------------------------------------------------------

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
 
+from freshkey._forksafe import in_child
+
 
 UNLOCK_TIMEOUT: Final = 60.0
 """Seconds that somebody gets to unlock a keychain, unless configuration says otherwise."""
@@ -45,6 +47,5 @@ def expected() -> bool:
     return _user_present.get() and _shown.is_set()
 
 
-def forget() -> None:
-    """In a forked child: no window of its own is open."""
-    _shown.clear()
+# No window of a forked child's own is open.
+in_child(_shown.clear)

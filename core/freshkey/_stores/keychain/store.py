@@ -187,10 +187,5 @@ def _delete(backend: Backend, service: str, username: str) -> None:
             raise
 
 
-def _drop() -> None:
-    WORKER.start_over()
-    prompts.forget()
-    _opened.clear()
-
-
-in_child(_drop)
+in_child(WORKER.start_over)
+in_child(_opened.clear)

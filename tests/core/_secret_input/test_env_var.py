@@ -1,0 +1,61 @@
+"""A secret in a variable is taken as it is or refused without being quoted."""
+
+from __future__ import annotations
+
+import pytest
+
+from freshkey._secret_input.env_var import MAX_SECRET, environment_secret, is_token
+from freshkey.errors import ConfigurationError
+from freshkey.secret import Secret
+
+
+NAME = "EXAMPLE_KEY"
+CANARY = "canary-5f1d0c9a7e"
+
+
+@pytest.mark.parametrize("environ", [{}, {NAME: ""}, {NAME: "\n"}, {"OTHER": CANARY}])
+def test_unset_and_empty_are_nothing(environ: dict[str, str]) -> None:
+    assert environment_secret(NAME, environ) is None
+
+
+@pytest.mark.parametrize("value", [CANARY, CANARY + "\n", CANARY + "\r\n"])
+def test_one_newline_at_the_end_is_dropped(value: str) -> None:
+    assert environment_secret(NAME, {NAME: value}) == Secret(CANARY)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        f"{CANARY}\nX-Evil: 1",
+        f"{CANARY}\n\n",
+        f" {CANARY}",
+        f"{CANARY} ",
+        f"{CANARY}\t",
+        f"{CANARY}\x00",
+        f"{CANARY}\x7f",
+        f"{CANARY}é",
+        f"{CANARY}\udc80",
+        CANARY + "x" * MAX_SECRET,
+    ],
+    ids=range(10),
+)
+def test_what_no_header_can_carry_names_the_variable_and_not_the_value(value: str) -> None:  # TRU-6
+    with pytest.raises(ConfigurationError, match=NAME) as caught:
+        environment_secret(NAME, {NAME: value})
+    assert CANARY not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+def test_the_longest_secret_is_taken() -> None:
+    assert environment_secret(NAME, {NAME: "x" * MAX_SECRET}) is not None
+
+
+@pytest.mark.parametrize("text", ["", " ", "a b", "a\t", "a\n", "\x7f", "é", "\udc80"])
+def test_what_is_no_token(text: str) -> None:
+    assert not is_token(text)
+
+
+def test_a_token_is_visible_ascii_of_bounded_length() -> None:
+    assert is_token("!~az09._-+/=")
+    assert is_token("xx", longest=2)
+    assert not is_token("xxx", longest=2)
