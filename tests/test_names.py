@@ -105,7 +105,7 @@ CLASSES = {
     "Held": "CacheEntry",
     "Holding": "ManagedCredential",
     "HostGuard": "CircuitBreaker",
-    "Household": "the owner of Scheduler",
+    "Household": "Owner",
     "Lifecycle": "HookCaller",
     "Nobody": "NonInteractive",
     "Presence": "DirectoryLock",
@@ -114,7 +114,7 @@ CLASSES = {
     "Sighting": "Detected",
     "Spending": "SingleUseRefresh",
     "Timer": "Scheduler",
-    "Visit": "HostState",
+    "Visit": "GuardedCall",
     "Witness": "IntentFile",
 }
 """Names that no class has any more, and what is said instead."""
