@@ -97,3 +97,11 @@ def test_the_map_shows_every_folder() -> None:
 
 def test_what_installs_it_brings_the_command_line() -> None:
     assert README.count("install 'freshkey[cli]'") == 3
+
+
+def test_the_readme_of_the_tests_names_every_helper() -> None:
+    support = ROOT / "tests" / "support"
+    helpers = {path.relative_to(support).as_posix() for path in support.rglob("*.py")} - {"counterparts/__init__.py"}
+    named = set(re.findall(r"`([\w/]+\.py)`", (support / "README.md").read_text("utf-8")))
+    assert helpers - named == set()
+    assert {name for name in named if "/conftest" not in name} - helpers == set()

@@ -36,7 +36,7 @@ from rotating import (
     LOST,
     SIGN_IN,
     VARIABLE,
-    Person,
+    User,
     World,
     collect,
     in_threads,
@@ -447,7 +447,7 @@ def test_refresh_of_a_borrowed_credential_takes_it_anew(world: World) -> None:
 
 
 def test_an_interactive_keeper_asks_once(world: World) -> None:
-    user = Person(declines=True)
+    user = User(declines=True)
     keeper = world.keeper(interaction=user)
     for _ in range(3):
         with pytest.raises(LoginRequired):
@@ -456,13 +456,13 @@ def test_an_interactive_keeper_asks_once(world: World) -> None:
 
 
 def test_an_interactive_keeper_keeps_what_the_person_brought(world: World) -> None:
-    keeper = world.keeper(interaction=Person())
+    keeper = world.keeper(interaction=User())
     assert token_of(keeper.get("me")) == "at-1"
     assert token_of(world.keeper().get("me")) == "at-1"
 
 
 def test_an_interactive_keeper_asks_again_for_the_next_loss(world: World) -> None:
-    user = Person()
+    user = User()
     keeper = world.keeper(interaction=user)
     keeper.get("me")
     world.clock.advance(3600)
@@ -537,7 +537,7 @@ def test_a_borrowed_source_that_needs_a_person_is_not_asked_for_every_caller(wor
 def test_the_events_of_a_whole_life(world: World) -> None:
     keeper = world.keeper()
     events = collect(keeper)
-    keeper.login("me", interaction=Person())
+    keeper.login("me", interaction=User())
     first = keeper.get("me")
     world.clock.advance(3600)
     keeper.get("me")
@@ -553,7 +553,7 @@ def test_the_events_of_a_whole_life(world: World) -> None:
         keeper.get("me")
     world.settle(keeper)
     world.provider.identity = Identity(account="bob", email="bob@example.com")
-    keeper.login("me", interaction=Person())
+    keeper.login("me", interaction=User())
     keeper.logout("me")
     until(lambda: len(events) == 7, "seven events")
     bob = world.provider.identity

@@ -33,7 +33,7 @@ CLIENT_ID: Final = "1234-app.apps.googleusercontent.com"
 CLIENT_SECRET: Final = "GOCSPX-canary-of-the-client"
 AUDIENCE: Final = "https://oauth2.googleapis.com/token"
 SUBJECT_TOKEN: Final = "eyJ-canary-of-the-subject.c2ln"
-MOST_SKEW: Final = 300
+MAX_SKEW: Final = 300
 
 Reply = tuple[int, Any]
 
@@ -283,7 +283,7 @@ class GoogleCloud(LoopbackServer):
             return 400, {"error": "invalid_grant", "error_description": "Invalid grant: account not found"}
         if claims["aud"] != AUDIENCE:
             return 400, {"error": "invalid_grant", "error_description": "Invalid JWT: audience"}
-        if not (claims["iat"] - MOST_SKEW <= self.now < claims["exp"]):
+        if not (claims["iat"] - MAX_SKEW <= self.now < claims["exp"]):
             said = f"Invalid JWT: Token must be short-lived {claims['iat']}"
             return 400, {"error": "invalid_grant", "error_description": said}
         return self._granted(ROBOT)

@@ -37,8 +37,8 @@ from rotating import (
     MACHINE,
     VARIABLE,
     Listener,
-    Person,
     Telling,
+    User,
     World,
     break_host,
     call_host,
@@ -343,7 +343,7 @@ def test_a_new_sign_in_ends_the_refusal_everywhere(world: World) -> None:
             each.get("me")
         world.settle(each)
     assert keeper.status("me").sign_in_needed == "the server no longer knows the refresh token"
-    keeper.login("me", interaction=Person())
+    keeper.login("me", interaction=User())
     assert token_of(other.get("me")) == token_of(keeper.get("me"))
     assert keeper.status("me").sign_in_needed is None
     expire(world)
@@ -393,7 +393,7 @@ def test_a_token_renewed_beyond_the_lock_that_is_old_by_now_is_renewed_in_turn(w
 
 
 def test_a_person_who_declined_is_not_asked_again_by_itself(world: World) -> None:
-    user = Person(declines=True)
+    user = User(declines=True)
     keeper = world.keeper(interaction=user)
     for _ in range(2):
         with pytest.raises(LoginRequired):
@@ -403,7 +403,7 @@ def test_a_person_who_declined_is_not_asked_again_by_itself(world: World) -> Non
 
 
 def test_a_person_who_fails_to_sign_in_does_not_cause_the_dead_token_to_be_sent_again(world: World) -> None:
-    user = Person()
+    user = User()
     keeper = world.keeper(interaction=user)
     keeper.get("me")
     expire(world)
@@ -453,7 +453,7 @@ def test_a_lost_answer_is_asked_for_twice_more_and_then_once_and_then_never(worl
     with pytest.raises(LoginRequired, match=lost):
         world.keeper().get("me")
     assert world.provider.sent == ["rt-1"] * 4, "the journal knows it without hints"
-    keeper.login("me", interaction=Person())
+    keeper.login("me", interaction=User())
     assert token_of(keeper.get("me")) == "at-2"
 
 
@@ -586,7 +586,7 @@ def test_a_store_that_holds_nothing_but_damage_says_so_and_takes_a_new_sign_in(w
     damage(world, 1)
     with pytest.raises(LoginRequired, match=r"the stored credential is corrupt\. Run: freshkey login me"):
         world.keeper().get("me")
-    keeper.login("me", interaction=Person())
+    keeper.login("me", interaction=User())
     assert token_of(world.keeper().get("me")) == "at-2"
 
 
@@ -665,7 +665,7 @@ def test_a_sign_in_of_another_client_is_not_used(world: World) -> None:
     signed_out = keeper.logout("me")
     assert (signed_out.revoked, world.provider.revocations) == (False, [])
     assert "belongs to another client id" in signed_out.detail
-    keeper.login("me", interaction=Person())
+    keeper.login("me", interaction=User())
 
 
 def test_a_binding_that_only_one_side_knows_is_no_mismatch(world: World) -> None:
@@ -1066,12 +1066,12 @@ def test_a_failure_is_an_event_with_the_pause(world: World) -> None:
 def test_a_person_decides_once_between_what_was_found_and_the_sign_in(world: World) -> None:
     world.signed_in()
     world.provider.variable = "borrowed-1"
-    user = Person(agrees=False)
+    user = User(agrees=False)
     assert token_of(world.keeper(interaction=user).get("me")) == "at-1"
     assert token_of(world.keeper(interaction=user).get("me")) == "at-1"
     assert len(user.questions) == 1
     world.provider.variable = "borrowed-2"
-    another = Person(agrees=True)
+    another = User(agrees=True)
     assert token_of(world.keeper(approve=another.confirm).get("me")) == "borrowed-2"
     assert len(another.questions) == 1
 
