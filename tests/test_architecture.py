@@ -100,31 +100,33 @@ PRIVATE_NAMES = {
 """What a contract kit needs besides: it calls hooks, and reads records, as the core does."""
 
 ONLY_THERE = {
+    "anthropic": {"freshkey_claude_oauth.sdk"},
     "cattrs": {"freshkey._stores.records.codec", "freshkey._config.provider_settings"},
     "cryptography": {
         "freshkey._stores.encrypted_file.store",
         "freshkey._stores.encrypted_file.key",
-        "freshkey_vertex",
+        "freshkey_vertex.google_auth",
     },
     "filelock": {"freshkey._interprocess.lock"},
+    "google": {
+        f"freshkey_vertex.{name}" for name in ("fetch_token", "google_auth", "impersonation", "metadata", "sdk")
+    },
     "httpx": {"freshkey._http.client", "freshkey.adapters.httpx"},
     "keyring": {"freshkey._stores.keychain.backends"},
     "platformdirs": {"freshkey._config.configuration"},
     "pluggy": {"freshkey.hooks", "freshkey._plugins.wiring"},
     "tenacity": {"freshkey._renewal.retry"},
 }
-"""Libraries that one or two modules of the core (or a plugin) hide from all others, to be replaced there."""
+"""Libraries that a few modules of one subject hide from all others, so that they can be replaced there."""
 
 ONLY_THAT_PLUGIN = {
-    "anthropic": "freshkey_claude_oauth",
     "botocore": "freshkey_bedrock",
-    "google": "freshkey_vertex",
     "pytest": "freshkey_testing",
     "rich": "freshkey_cli",
 }
 """Libraries that one plugin alone may import."""
 
-VENDOR_SESSIONS = {"botocore_session"}
+VENDOR_SESSIONS = {"botocore_session", "google_credentials"}
 """Functions beside the hooks: they import a vendor's SDK when they are called, and give it credentials."""
 
 PROVIDERS = re.compile(r"claude|anthropic|bedrock|vertex|\baws\b|amazon|botocore|google.auth", re.IGNORECASE)
@@ -339,7 +341,7 @@ def test_nothing_hands_work_to_an_executor() -> None:
 @pytest.mark.parametrize("library", ONLY_THERE)
 def test_a_library_is_imported_in_its_room_only(library: str) -> None:
     loading = {
-        module.name if module.name in CORE_MODULES else plugin_of(module.name)
+        module.name
         for module in ALL_MODULES.values()
         for each in imports(module.tree)
         if not each.for_types_only and each.target.split(".")[0] == library

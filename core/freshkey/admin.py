@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from freshkey._config.overrides import read_override
     from freshkey._config.profile_selection import Choice
     from freshkey._plugins.discovery import Found, find
-    from freshkey._renewal.context import proposals
     from freshkey._sources.explain import Explanation
     from freshkey._sources.precedence import Step
     from freshkey._trust.project_commands import Entry, TrustedCommands, shown
+    from freshkey._trust.proposals import proposals
     from freshkey._trust.source_consent import Answer, SourceAnswers
 
 _HOMES: Final = {
@@ -25,10 +25,10 @@ _HOMES: Final = {
     "_config.overrides": "read_override",
     "_config.profile_selection": "Choice",
     "_plugins.discovery": "Found find",
-    "_renewal.context": "proposals",
     "_sources.explain": "Explanation",
     "_sources.precedence": "Step",
     "_trust.project_commands": "Entry TrustedCommands shown",
+    "_trust.proposals": "proposals",
     "_trust.source_consent": "Answer SourceAnswers",
 }
 

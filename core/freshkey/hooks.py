@@ -75,7 +75,7 @@ def describe(profile: Profile | None, credential: Credential | None) -> Descript
 def acquire(profile: Profile, source: Source, interaction: Interaction) -> Credential | None:
     """Get a first credential from one source, with a person's help where that source needs one.
 
-    Called by ``freshkey login`` and, with an `ask` that refuses, when an application asks for a credential and
+    Called by ``freshkey login`` and, with an interaction that refuses, when an application asks for a credential and
     there is none yet. May use the network and take minutes while a person acts.
 
     Args:

@@ -19,8 +19,8 @@ from freshkey._accounts import logout, status
 from freshkey._accounts.status import Status
 from freshkey._config.configuration import Configuration
 from freshkey._forksafe import undivided
-from freshkey._http.circuit_breaker import CircuitBreaker
-from freshkey._renewal.context import build_context
+from freshkey._renewal import reading
+from freshkey._renewal.context import Runtime, build_context
 from freshkey._renewal.managed import CacheEntry, ManagedCredential
 from freshkey._renewal.scheduler import Scheduler
 from freshkey._renewal.single_flight import SharedFuture, run_in_thread
@@ -67,7 +67,7 @@ class Keeper:
             keychain, no configuration file, no browser.
         reporter: Hears what renewals have to say, such as that a helper is slow; None logs it.
         approve: Asks a person a question that is answered with yes or no, such as whether a key that was found may be
-            used instead of a sign-in; None asks the person of `ask`. Without either nobody is asked.
+            used instead of a sign-in; None asks that of `interaction`. Without either nobody is asked.
         random: Returns a number from 0 to 1, for jitter.
         timeout: Seconds a caller waits at the most when there is no usable credential yet.
     """
@@ -88,15 +88,17 @@ class Keeper:
         self.configuration = configuration or Configuration.load(bare=bare)
         if bare:
             self.configuration = evolve(self.configuration, bare=True)
-        self._interaction = interaction
-        self._reporter = reporter
-        self._approve = approve or (interaction.confirm if interaction is not None else None)
-        self._clock = clock
+        self._runtime = Runtime(
+            clock=clock,
+            random=random,
+            interaction=interaction,
+            reporter=reporter or LoggingReporter(),
+            approve=approve or (interaction.confirm if interaction is not None else None),
+            providers=providers or {},
+            emit=self._emit,
+        )
         self._elapsed = clock.elapsed
-        self._providers = providers or {}
-        self._random = random
         self._timeout = timeout
-        self._breaker = CircuitBreaker(clock)
         # The data plane: what `get` reads, by the name that callers use (None for the selected profile).
         self._held: dict[str | None, CacheEntry] = {}
         # The control plane: by the name that callers use, and by the profile's own name.
@@ -209,7 +211,7 @@ class Keeper:
             FreshkeyError: It was not possible; nothing that was stored is lost.
         """
         managed = self._open_profile(profile)
-        user = interaction or self._interaction or NonInteractive(managed.context.profile.name)
+        user = interaction or self._runtime.interaction or NonInteractive(managed.context.profile.name)
         return login_module.sign_in(managed, source_id=source, pasted=pasted, interaction=user)
 
     def import_key(
@@ -231,7 +233,7 @@ class Keeper:
         managed = self._open_profile(profile)
         settings = self.configuration.stores.get("keyring", {})
         item = ForeignItem.of(managed.context.profile, service, username, settings)
-        return import_key(managed, item, reporter or self._reporter or LoggingReporter())
+        return import_key(managed, item, reporter or self._runtime.reporter)
 
     def logout(self, profile: str | None = None) -> SignedOut:
         """Revoke and remove the owned credential of a profile, and say how that went.
@@ -261,7 +263,7 @@ class Keeper:
             context.description,
             selected_by=selection.selected_by,
             detect=lambda source: context.hooks.detect(context.profile, source),
-            stored=lambda: status.stored_credential(managed),
+            stored=lambda: reading.stored_credential(context),
             consent=context.consent and recalling(context.profile.name, SourceAnswers(context.profile.state_dir)),
             selection=self.configuration.choices(profile),
         )
@@ -292,9 +294,9 @@ class Keeper:
             self._closed = True
             self._held.clear()
         self._scheduler.stop()
-        deadline = self._clock.elapsed() + CLOSING_TIMEOUT
+        deadline = self._elapsed() + CLOSING_TIMEOUT
         for managed in self.all_managed():
-            managed.finish(max(0.0, deadline - self._clock.elapsed()))
+            managed.finish(max(0.0, deadline - self._elapsed()))
 
     def __enter__(self) -> Self:
         return self
@@ -344,7 +346,7 @@ class Keeper:
             raise KeeperClosed("this keeper was closed", hint="Make a new Keeper")
 
     def _open_profile(self, profile: str | None) -> ManagedCredential:
-        """Return the holding of a profile, opening it first if need be."""
+        """Return a profile of this keeper, opening it first if need be."""
         self._must_be_open()
         with about(profile):
             return self._opened.get(profile) or self._open(profile).wait(self._timeout)
@@ -380,18 +382,7 @@ class Keeper:
         self._scheduler.wake()
 
     def _new_managed(self, name: str) -> ManagedCredential:
-        context = build_context(
-            name,
-            self.configuration,
-            providers=self._providers,
-            emit=self._emit,
-            clock=self._clock,
-            random=self._random,
-            interaction=self._interaction,
-            breaker=self._breaker,
-            reporter=self._reporter,
-            approve=self._approve,
-        )
+        context = build_context(name, self.configuration, self._runtime)
         return ManagedCredential(
             context, publish=lambda held: self._publish(name, held), emit=self._emit, wake=self._scheduler.wake
         )
@@ -427,13 +418,13 @@ class Keeper:
         self._held.clear()
         self._opened.clear()
         self._scheduler.forget_threads()
-        self._breaker.forget_threads()
+        self._runtime.breaker.forget_threads()
         for managed in self._managed.values():
             managed.forget_threads()
 
 
 async def _arrival(future: SharedFuture[T], patience: float) -> T:
-    """Wait for a flight without blocking the event loop."""
+    """Wait for a shared future without blocking the event loop."""
     import asyncio
 
     loop = asyncio.get_running_loop()

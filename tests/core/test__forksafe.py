@@ -36,7 +36,7 @@ begun, begins = os.pipe()
 os.environ |= {"SLOW_PID": str(os.getpid()), "SLOW_PIPE": str(begins)}
 from attrs import evolve
 from freshkey import Configuration, Keeper, Profile
-from freshkey._renewal.context import build_context
+from freshkey._renewal.context import Runtime, build_context
 from freshkey_testing import ManualClock
 import example_provider
 from freshkey.hooks import hookimpl
@@ -66,8 +66,8 @@ keeper = Keeper(configuration=configuration, providers={"example": Provider()})
 use = lambda: keeper.describe("me")
 """,
     "store": """
-context = build_context("me", configuration, providers={"example": Storing()}, emit=print, clock=ManualClock(),
-                 random=lambda: 0.0, interaction=None)
+runtime = Runtime(providers={"example": Storing()}, clock=ManualClock(), random=lambda: 0.0)
+context = build_context("me", configuration, runtime)
 use = lambda: context.store
 """,
     "keychain": """
@@ -135,8 +135,8 @@ class Storing(Provider):
         return slowly()
 
 parent = os.getpid()
-context = build_context("me", configuration, providers={"example": Storing()}, emit=print, clock=ManualClock(),
-                 random=lambda: 0.0, interaction=None)
+runtime = Runtime(providers={"example": Storing()}, clock=ManualClock(), random=lambda: 0.0)
+context = build_context("me", configuration, runtime)
 threading.Thread(target=lambda: context.store, daemon=True).start()
 os.read(begun, 1)
 started = time.monotonic()

@@ -24,7 +24,7 @@ from attrs import frozen
 from botocore.config import Config
 
 from bedrock_runtime import ANSWER, MODEL, BedrockRuntime
-from freshkey_bedrock.keys import PREFIX
+from freshkey_bedrock.api_key.parse import PREFIX
 from freshkey_testing.browser import follow
 from sso_double import SsoDouble
 from typist import Typist

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from freshkey import Configuration, Credential, FreshkeyError, Keeper
-from freshkey._accounts.status import stored_credential
+from freshkey._renewal.reading import stored_credential
 from freshkey_testing import AuthorizationServer, ScriptedUser
 from freshkey_testing.browser import follow
 from matrix import row
@@ -59,7 +59,7 @@ def keeper(server: AuthorizationServer, tmp_path: Path) -> Iterator[Keeper]:
 
 
 def stored(keeper: Keeper) -> Credential | None:
-    return stored_credential(keeper._open_profile("me"))
+    return stored_credential(keeper._open_profile("me").context)
 
 
 @row(40, "NET-6")

@@ -437,7 +437,7 @@ def test_a_crowd_at_a_dead_host_shares_its_failure(line: Line) -> None:
     assert all(isinstance(answer, TransientError) for answer in answers)
     line.settle(keeper)
     host = f"127.0.0.1:{line.proxy.port}"
-    assert keeper._breaker.state(host).failures <= 5
+    assert keeper._runtime.breaker.state(host).failures <= 5
 
 
 # --- row 39: too much -------------------------------------------------------------------------------------------------

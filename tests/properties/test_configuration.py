@@ -25,6 +25,7 @@ from freshkey.model.profile import Profile
 from freshkey.secret import Secret
 from matrix import row
 from quoting import CANARIES, everything_said, outcome, quotes
+from typed_profile import typed
 
 
 FIXED = settings(derandomize=True, database=None, max_examples=150, deadline=None)
@@ -91,7 +92,7 @@ def test_any_file_is_a_configuration_or_an_error_that_names_it(file: Path, conte
     file.write_bytes(content)
     configuration = Configuration.load({"FRESHKEY_CONFIG_DIR": str(file.parent), "FRESHKEY_STATE_DIR": "/nowhere"})
 
-    found = outcome(lambda: configuration.profile(name, PROVIDER))
+    found = outcome(lambda: typed(configuration, name, PROVIDER))
 
     if isinstance(found, ConfigurationError):
         assert file.name in str(found)
@@ -127,7 +128,7 @@ def test_no_error_quotes_a_setting(table: dict[str, object], canary: str, misspe
     table = replaced({**table, **({"clientid": "CANARY"} if misspelt else {})}, canary)
     configuration = Configuration.of({"me": table}, state_dir=Path("/nowhere"))
 
-    found = outcome(lambda: configuration.profile("me", PROVIDER))
+    found = outcome(lambda: typed(configuration, "me", PROVIDER))
 
     if isinstance(found, FreshkeyError):
         assert isinstance(found, ConfigurationError)
@@ -149,7 +150,7 @@ def test_no_profile_changes_another(mine: dict[str, object], theirs: dict[str, o
     """A profile means the same whatever the table of another one says, or whether there is one."""
 
     def meant(tables: Mapping[str, Mapping[str, object]]) -> object:
-        return outcome(lambda: Configuration.of(tables, state_dir=Path("/nowhere")).profile("me", PROVIDER))
+        return outcome(lambda: typed(Configuration.of(tables, state_dir=Path("/nowhere")), "me", PROVIDER))
 
     alone, beside = meant({"me": mine}), meant({"me": mine, "other": theirs})
     if isinstance(alone, FreshkeyError):

@@ -194,7 +194,7 @@ class BatonLock:
 def race(order: Sequence[int], monkeypatch: pytest.MonkeyPatch) -> tuple[Server, SlottedStore, list[Memory], Baton]:
     batons: list[Baton] = []
     server, shared, items = Server(), Shared(), MemoryItems()
-    items.item_limit = 900  # two items: the commit, and one before it
+    items.item_limit = 700  # two items: the commit, and one before it
     store = SlottedStore(items, BatonLock(batons))
     context = ProfileContext(
         profile=PROFILE,

@@ -13,8 +13,8 @@ from typing import NoReturn
 
 from freshkey.errors import FreshkeyError
 from freshkey.model.profile import Profile
-from freshkey_claude_oauth import anthropic_renewal
-from freshkey_claude_oauth.anthropic_source import take
+from freshkey_claude_oauth.anthropic_cli import renewal
+from freshkey_claude_oauth.anthropic_cli.source import acquire
 from freshkey_claude_oauth.settings import ClaudeSettings
 
 
@@ -26,9 +26,9 @@ def main(what: str, state_dir: str) -> None:
         state_dir=Path(state_dir),
     )
     if what == "crash":
-        vars(anthropic_renewal)["write_tokens"] = _crash
+        vars(renewal)["write_tokens"] = _crash
     try:
-        sys.stdout.write(take(profile, "anthropic-profile").access_token.reveal()[-8:])
+        sys.stdout.write(acquire(profile, "anthropic-profile").access_token.reveal()[-8:])
     except FreshkeyError as error:
         sys.stdout.write(f"{type(error).__name__}: {error}")
 

@@ -17,6 +17,7 @@ from attrs import evolve, frozen
 
 from freshkey._config.configuration import Configuration
 from freshkey._http import circuit_breaker
+from freshkey._interprocess.hints import Hints, HintsFile
 from freshkey._interprocess.lock import ThreadLock
 from freshkey._renewal.context import ProfileContext
 from freshkey._stores.memory import MemoryItems
@@ -526,3 +527,19 @@ def in_threads(count: int, call: Callable[[], Any]) -> list[Any]:
         thread.join(PATIENCE)
         assert not thread.is_alive()
     return answers
+
+
+def snapshot(world: World) -> Snapshot:
+    """Return what the store holds of the profile."""
+    return world.store._slots.load()
+
+
+def hints(world: World) -> Hints:
+    """Return what processes told each other of the profile."""
+    return HintsFile(world.state_dir, "me").read()
+
+
+def expire(world: World) -> None:
+    """Let what is held come to its end, and begin a new journal."""
+    world.clock.advance(3600)
+    world.journal.clear()

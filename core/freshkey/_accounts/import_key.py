@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 from attrs import evolve, frozen
 
 from freshkey._accounts import login as login_module
-from freshkey._accounts import status
+from freshkey._renewal import reading
 from freshkey._stores.keychain.prompts import user_present
 from freshkey.errors import ConfigurationError, StoreError, StoreUnavailable, about, frameless
 from freshkey.model.credential import Credential
@@ -137,7 +137,7 @@ def _refuse_to_forget(context: ProfileContext) -> None:
 
 
 def _read_back(managed: ManagedCredential, credential: Credential, item: ForeignItem) -> None:
-    stored = status.stored_credential(managed)
+    stored = reading.stored_credential(managed.context)
     if stored is None or not stored.authorises_like(credential):
         raise StoreUnavailable(f"the key is not in the store yet; {item.name} was left alone", hint="Try again")
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextvars
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from attrs import evolve
 
-from freshkey._renewal.persist import SAVE_TIMEOUT
-from freshkey._renewal.rotation import LOCK_TIMEOUT, Rotation, decode
+from freshkey._renewal.context import ProfileContext
+from freshkey._renewal.managed import ManagedCredential
+from freshkey._renewal.persist import SAVE_TIMEOUT, keep_owned
+from freshkey._renewal.reading import decode
+from freshkey._renewal.rotation import LOCK_TIMEOUT
 from freshkey._renewal.single_flight import SharedFuture, run_in_thread
 from freshkey._sources import precedence
 from freshkey._stores.keychain import prompts
@@ -18,11 +21,6 @@ from freshkey.model.credential import Credential
 from freshkey.model.identity import Identity
 from freshkey.model.interaction import Interaction, NonInteractive
 from freshkey.model.storage import Snapshot
-
-
-if TYPE_CHECKING:
-    from freshkey._renewal.context import ProfileContext
-    from freshkey._renewal.managed import ManagedCredential
 
 
 WAIT: Final = LOCK_TIMEOUT + SAVE_TIMEOUT + 5.0
@@ -70,7 +68,7 @@ def _keep(future: SharedFuture[Credential], managed: ManagedCredential, credenti
             before = context.store.load()
             generation = (before.generation or context.hints.read().generation) + 1
             credential = evolve(credential, identity=credential.identity.completed_by(_known_identity(context, before)))
-            future.set_result(Rotation(context, managed).keep_owned(credential, generation))
+            future.set_result(keep_owned(context, managed, credential, generation))
     finally:
         managed.announce()
 

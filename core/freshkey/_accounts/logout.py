@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from freshkey._accounts.login import WAIT
 from freshkey._interprocess.hints import Hints
+from freshkey._renewal.context import ProfileContext
+from freshkey._renewal.managed import ManagedCredential
 from freshkey._renewal.persist import SAVE_TIMEOUT
-from freshkey._renewal.rotation import LOCK_TIMEOUT, decode
+from freshkey._renewal.reading import decode
+from freshkey._renewal.rotation import LOCK_TIMEOUT
 from freshkey._renewal.single_flight import SharedFuture, run_in_thread
 from freshkey.errors import ConfigurationError, FreshkeyError, about
 from freshkey.events import SignedOut
 from freshkey.model.storage import Record
 from freshkey.secret import Secret
-
-
-if TYPE_CHECKING:
-    from freshkey._renewal.context import ProfileContext
-    from freshkey._renewal.managed import ManagedCredential
 
 
 def sign_out(managed: ManagedCredential) -> SignedOut:

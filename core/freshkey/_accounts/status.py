@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from attrs import frozen
 
-from freshkey._renewal.rotation import Rotation, decode
+from freshkey._renewal.managed import ManagedCredential
+from freshkey._renewal.reading import read
 from freshkey.errors import LoginRequired
 from freshkey.expiry import Freshness
 from freshkey.model.credential import Credential
 from freshkey.model.profile import Profile
-
-
-if TYPE_CHECKING:
-    from freshkey._renewal.managed import ManagedCredential
 
 
 @frozen(kw_only=True)
@@ -51,7 +46,8 @@ def status(managed: ManagedCredential) -> Status:
     context = managed.context
     why: str | None = None
     try:
-        winner, credential, generation = Rotation(context, managed).read()
+        found = read(context)
+        winner, credential, generation = found.winner, found.stored, found.snapshot.generation
     except LoginRequired as error:
         winner, credential, generation, why = None, None, 0, error.message
     held = managed.held
@@ -70,15 +66,3 @@ def status(managed: ManagedCredential) -> Status:
         sign_in_needed=why,
         last_error=hints.error,
     )
-
-
-def stored_credential(managed: ManagedCredential) -> Credential | None:
-    """Return the owned credential that the store holds, or None.
-
-    Raises:
-        StoreError: The store cannot be read.
-    """
-    snapshot = managed.context.store.load()
-    if snapshot.record is None or snapshot.record.payload is None:
-        return None
-    return decode(managed.context, snapshot.record.payload)

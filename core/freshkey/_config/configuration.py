@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from attrs import evolve, field, frozen
 
 from freshkey._config.env_vars import CONFIG_DIR, PROFILE, STATE_DIR
-from freshkey._config.overrides import check_overrides, wrong_override
 from freshkey._config.profile_selection import Choice, Place, Selection, choices, choose
+from freshkey._config.profile_table import ProfileTable
 from freshkey._config.schema import (
     CORE_KEYS,
     check_shape,
@@ -24,46 +24,17 @@ from freshkey._config.schema import (
     strings,
     tables,
     unknown_key,
-    wrong_value,
 )
 from freshkey._config.toml_file import Document, closest, read, suggestion
-from freshkey.errors import ConfigurationError, FreshkeyError
+from freshkey.errors import ConfigurationError
 from freshkey.model.profile import Profile
 
 
 if TYPE_CHECKING:
     from freshkey._config.project import Project, Trusted
-    from freshkey.model.description import Description
 
 
 FILE_NAME: Final = "config.toml"
-
-DEFAULT_STORE: Final = "keyring"
-
-
-@frozen(kw_only=True)
-class ProfileTable:
-    """A profile as configuration has it, before its provider is known.
-
-    Attributes:
-        provider: Id of the provider.
-        store: Name of the store, or None.
-        source: Id of the only source to use, or None.
-        skip: Ids of sources not to use.
-        lead: Seconds before expiry at which to renew, or None.
-        rest: The provider's own settings, unread; may be secret.
-        defined: Configuration has a table for it; otherwise it is a bare provider name.
-        project: The project whose file has the table; None for the user's own.
-    """
-
-    provider: str
-    store: str | None = None
-    source: str | None = None
-    skip: tuple[str, ...] = ()
-    lead: float | None = None
-    rest: Mapping[str, object] = field(factory=dict, repr=False)
-    defined: bool = True
-    project: Project | None = field(default=None, repr=False)
 
 
 @frozen(kw_only=True, eq=False)
@@ -173,10 +144,6 @@ class Configuration:
         file = nearest(self._start)
         return None if file is None else load(file, own=self.profile_names(), configuration=self.path)
 
-    def without_project(self) -> Configuration:
-        """Return what the user alone configured."""
-        return evolve(self, document=self.document)
-
     def in_directory(self, directory: Path) -> Configuration:
         """Return the same with the project's file that counts in a directory, instead of the working directory's."""
         return evolve(self, start=directory)
@@ -241,20 +208,27 @@ class Configuration:
             Place(title="default", look=by_default),
         )
 
-    def table(self, name: str) -> ProfileTable:
+    def table(self, name: str, reserved: Callable[[], Collection[str]] = tuple) -> ProfileTable:
         """Return the table of one profile; a name without a table is a provider with default settings.
+
+        Args:
+            name: Name of the profile.
+            reserved: Returns names that never mean a profile of a project's file: those of providers. Neither does one
+                that differs only in case: not every keychain keeps the two apart.
 
         Raises:
             ConfigurationError: A key of the core has a wrong value.
         """
         table = tables(self.document.tables.get("profiles")).get(name)
         if table is None:
-            return self._project_table(name) or ProfileTable(
-                provider=checked_name(name), store=self.store, defined=False
+            return self._project_table(name, reserved) or ProfileTable(
+                name=name, provider=checked_name(name), document=self.document, store=self.store, defined=False
             )
         read_key = functools.partial(core_string, self.document, name, table)
         return ProfileTable(
+            name=name,
             provider=read_key("provider") or self._provider_named_like(name, table),
+            document=self.document,
             store=self.store or read_key("store"),
             source=read_key("source"),
             skip=core_strings(self.document, name, table, "skip"),
@@ -262,25 +236,29 @@ class Configuration:
             rest={key: value for key, value in table.items() if key not in CORE_KEYS},
         )
 
-    def _project_table(self, name: str) -> ProfileTable | None:
+    def _project_table(self, name: str, reserved: Callable[[], Collection[str]]) -> ProfileTable | None:
+        if name.lower() in {one.lower() for one in reserved()}:
+            return None  # asked first: a project's file that cannot be read must not keep a provider out
         project = self.project
         table = None if project is None else project.table(name)
         if project is None or table is None:
             return None
         return ProfileTable(
+            name=name,
             provider=str(table["provider"]),
+            document=project.document,
             store=self.store,
             source=core_string(project.document, name, table, "source"),
             rest={key: value for key, value in table.items() if key not in CORE_KEYS},
             project=project,
         )
 
-    def profile(self, name: str, description: Description, trusted: Trusted | None = None) -> Profile:
+    def profile(self, table: ProfileTable, kind: type, trusted: Trusted | None = None) -> Profile:
         """Return a profile with its settings read into the provider's settings class.
 
         Args:
-            name: Name of the profile.
-            description: What its provider says of itself.
+            table: What `table` returned.
+            kind: The provider's settings class.
             trusted: Decides about commands that a project's file names; None runs none of them.
 
         Raises:
@@ -288,33 +266,31 @@ class Configuration:
             TrustNeeded: A project's file names a command that may not be run.
             PluginBroken: The provider's settings class cannot be used.
         """
-        table = self.table(name)
         return Profile(
-            name=name,
+            name=table.name,
             provider=table.provider,
-            settings=self._settings(name, table, description.settings, trusted),
+            settings=table.settings(kind, self.overrides, trusted),
             state_dir=self.state_dir,
             store=table.store,
-            store_settings=self.stores.get(table.store or DEFAULT_STORE, {}),
+            store_settings=self.stores.get(table.store_name, {}),
             source=table.source,
             skip=table.skip,
             bare=self.bare,
             lead=table.lead,
         )
 
-    def unknown(self, name: str, providers: Collection[str]) -> ConfigurationError:
-        """Return the error for a name that is neither a profile nor an installed provider."""
-        table = self.table(name)
+    def unknown(self, table: ProfileTable, providers: Collection[str]) -> ConfigurationError:
+        """Return the error for a table whose provider is not installed, or whose name is no profile and no provider."""
         if table.defined:
             message = f"there is no provider {table.provider!r} installed"
             hint = suggestion(table.provider, providers)
-            return self._document_of(table).error(message, "profiles", name, "provider", profile=name, hint=hint)
+            return table.document.error(message, "profiles", table.name, "provider", profile=table.name, hint=hint)
         known = {*self.profile_names(), *providers}
         if not known:
             hint = "No provider is installed; install the distribution that brings it"
         else:
-            hint = suggestion(name, known)
-        return ConfigurationError("there is no profile and no provider of that name", profile=name, hint=hint)
+            hint = suggestion(table.name, known)
+        return ConfigurationError("there is no profile and no provider of that name", profile=table.name, hint=hint)
 
     def _directory(self, variable: str, default: str) -> Path:
         if given := self._environ.get(variable):
@@ -342,39 +318,3 @@ class Configuration:
         if meant is not None:
             raise unknown_key(self.document, name, meant, CORE_KEYS)
         return name
-
-    def _document_of(self, table: ProfileTable) -> Document:
-        return self.document if table.project is None else table.project.document
-
-    def _settings(self, name: str, table: ProfileTable, kind: type, trusted: Trusted | None) -> object:
-        from freshkey._config.provider_settings import WrongValueError, structure
-
-        document = self._document_of(table)
-        try:
-            return structure(kind, self._values(name, table, kind, trusted))
-        except WrongValueError as wrong:
-            if self.overrides and wrong.key in {None, *self.overrides}:
-                raise wrong_override(name, wrong.key, wrong.expected) from None
-            if wrong.key is None:
-                message = "the provider does not accept these settings together"
-                raise document.error(message, "profiles", name, profile=name) from None
-            raise wrong_value(document, name, wrong.key, wrong.expected) from None
-        except FreshkeyError as error:
-            error.profile = error.profile or name
-            raise
-
-    def _values(self, name: str, table: ProfileTable, kind: type, trusted: Trusted | None) -> Mapping[str, object]:
-        from freshkey._config.project import refuse
-        from freshkey._config.provider_settings import fields
-
-        known = fields(kind)
-        check_overrides(self.overrides, name, known)
-        if table.project is not None:
-            every = table.project.words(name, kind)
-            words = {key: command for key, command in every.items() if key not in self.overrides}
-            commands = (trusted or refuse)(table.project, name, words) if words else {}
-            return {**table.rest, **commands, **self.overrides}
-        for key in table.rest:
-            if key not in known:
-                raise unknown_key(self.document, name, key, CORE_KEYS | known.keys())
-        return {**table.rest, **self.overrides}

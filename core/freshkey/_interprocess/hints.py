@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 from pathlib import Path
 from typing import Final
@@ -17,8 +16,6 @@ from freshkey._interprocess.notifier import harmless
 from freshkey.clock import Moment
 from freshkey.errors import FreshkeyError
 
-
-log = logging.getLogger("freshkey")
 
 MAX_PAUSE: Final = 3600.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
@@ -75,6 +75,11 @@ def _found(point: EntryPoint) -> Found:
         version=distribution.version if distribution else "?",
         module=point.value,
     )
+
+
+def provider_ids(given: Collection[str] = ()) -> set[str]:
+    """Return the ids of the installed providers, and of those that an application hands in."""
+    return {*given, *(plugin.name for plugin in find())}
 
 
 def load_provider(name: str) -> object:

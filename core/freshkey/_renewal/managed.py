@@ -47,8 +47,8 @@ class CacheEntry:
         credential: The credential.
         generation: Its generation in the store; 0 for one that is not stored.
         jitter: Seconds by which this process renews earlier than others.
-        look_at: Elapsed seconds from which on a caller makes the control plane look.
-        ends_at: Elapsed seconds from which on it is not served.
+        refresh_at: Elapsed seconds from which on a caller makes the control plane look.
+        expires_at: Elapsed seconds from which on it is not served.
     """
 
     credential: Credential
@@ -71,7 +71,7 @@ class ManagedCredential:
         context: Everything about the profile.
         publish: Puts what is held where `Keeper.get` finds it; None removes it.
         emit: Tells subscribers.
-        wake: Tells the timer that a deadline changed.
+        wake: Tells the scheduler that a deadline changed.
     """
 
     def __init__(
@@ -342,12 +342,12 @@ class ManagedCredential:
 
     @property
     def wants_changes(self) -> bool:
-        """Whether another process's renewal may end this process's credential, so that the bell matters."""
+        """Whether another process's renewal may end this process's credential, so that changes matter."""
         held = self.held
         return self.context.description.single_use and held is not None and held.generation > 0
 
     def on_change(self) -> None:
-        """The bell rang: if it was for this profile, read what another process saved."""
+        """Some profile changed: if it was this one, read what another process saved."""
         hints = self.context.hints.read()
         with self._mutex:
             if self._future is not None or self._looking:
@@ -376,7 +376,7 @@ class ManagedCredential:
             future.set_result(None)
 
     def _finish(self) -> None:
-        """End a renewal or a look: events go out, the timer reckons anew, a bell that rang meanwhile is heard."""
+        """End a renewal or a look: events go out, deadlines are told, and a change that came meanwhile is looked at."""
         with self._mutex:
             changed, self._changed = self._changed, False
         self.announce()

@@ -1,19 +1,25 @@
-"""Makes a new credential durable before anybody gets it, and says so when that takes too long."""
+"""Keeping what a renewal brought: durable before anybody gets it, published, and told when that takes too long."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
+from attrs import evolve
+
+from freshkey import _failpoints
+from freshkey._renewal.attempts import Attempts
+from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.single_flight import process_is_exiting
-from freshkey.errors import GenerationConflict, StoreError, StoreUnavailable, describe_raise
+from freshkey.clock import Clock
+from freshkey.errors import GenerationConflict, StoreError, StoreUnavailable, TransientError, describe_raise
+from freshkey.events import Event, SignedOut, Unsaved
+from freshkey.expiry import Freshness
+from freshkey.model.credential import Credential
+from freshkey.model.storage import CredentialStore, Record
 
-
-if TYPE_CHECKING:
-    from freshkey.clock import Clock
-    from freshkey.model.storage import CredentialStore, Record
 
 log = logging.getLogger("freshkey")
 
@@ -22,6 +28,79 @@ SAVE_TIMEOUT: Final = 10.0
 
 MIN_PAUSE: Final = 0.25
 MAX_PAUSE: Final = 5.0
+
+
+class Memory(Protocol):
+    """What a rotation may do to the keeper's memory; `ManagedCredential` is it."""
+
+    refusals: dict[int, str]
+    """Why only a person can go on, by the generation concerned; hints may be unwritable."""
+
+    def publish(self, credential: Credential, generation: int, *, elsewhere: bool) -> Credential:
+        """Serve `credential` from now on; return it as it is served."""
+
+    def drop(self, event: SignedOut) -> None:
+        """Serve nothing from now on."""
+
+    def serve_early(self, credential: Credential) -> None:
+        """Let those who wait for this rotation have `credential` although the rotation goes on."""
+
+    def emit(self, event: Event) -> None:
+        """Tell subscribers."""
+
+
+def keep_owned(
+    context: ProfileContext, memory: Memory, newer: Credential, generation: int, *, held_generation: int = 0
+) -> Credential:
+    """Under the lock: make `newer` durable as `generation`, then publish it and notify other processes.
+
+    Args:
+        context: Everything about the profile.
+        memory: Where the result goes.
+        newer: An owned credential; nobody else has it.
+        generation: The generation it becomes.
+        held_generation: That of what is in memory, which `newer` counts as while it cannot be saved.
+
+    Raises:
+        StoreError: See `save`.
+        TransientError: It came already expired; it is kept all the same.
+    """
+    record = Record(generation=generation, payload=context.codec.encode(newer), written_at=context.clock.now().wall)
+
+    def use_unsaved(error: StoreError) -> None:
+        memory.serve_early(memory.publish(newer, held_generation, elsewhere=False))
+        memory.emit(Unsaved(profile=context.profile.name, error=error.message))
+
+    save(context.store, record, clock=context.clock, unsaved=use_unsaved)
+    _failpoints.hit("read_back")
+    context.hints.write(evolve(context.hints.read(), generation=generation))
+    must_be_alive(context, newer)
+    served = memory.publish(newer, generation, elsewhere=False)
+    Attempts(context, memory.refusals).note_success(newer)
+    context.notifier.notify()
+    return served
+
+
+def keep_borrowed(context: ProfileContext, memory: Memory, newer: Credential) -> Credential:
+    """Publish a credential that another tool keeps; it is written nowhere.
+
+    Raises:
+        TransientError: It came already expired.
+    """
+    must_be_alive(context, newer)
+    Attempts(context, memory.refusals).note_success(newer)
+    return memory.publish(newer, 0, elsewhere=False)
+
+
+def must_be_alive(context: ProfileContext, newer: Credential) -> None:
+    """Count a credential that came already expired as a failure, or renewing would never pause (TIM-4).
+
+    Raises:
+        TransientError: It did.
+    """
+    if context.freshness(newer) is Freshness.EXPIRED:
+        message = "the provider answered with a credential that had already expired"
+        raise TransientError(message, hint="Check the clock of this machine")
 
 
 def save(store: CredentialStore, record: Record, *, clock: Clock, unsaved: Callable[[StoreError], None]) -> None:

@@ -88,13 +88,7 @@ def call_with_retry(
     def sleep(seconds: float) -> None:
         clock.wait(threading.Event(), seconds)
 
-    persistent = tenacity.Retrying(
-        retry=worth,
-        wait=pause,
-        stop=enough,
-        sleep=sleep,
-        reraise=True,
-    )
+    persistent = tenacity.Retrying(retry=worth, wait=pause, stop=enough, sleep=sleep, reraise=True)
     if guarded is None:
         return persistent(call)
     with guarding(guarded):

@@ -21,7 +21,7 @@ MAX_SLEEP: Final = 30.0
 """Seconds between two looks at the clocks: elapsed time may stop in suspend, and wall clocks are moved."""
 
 LISTENING_SLEEP: Final = 1.0
-"""Seconds between two looks at the bell while a single-use credential is held: another process's renewal may have
+"""Seconds between two looks for changes while a single-use credential is held: another process's renewal may have
 killed this one's."""
 
 
@@ -33,7 +33,7 @@ class Owner(Protocol):
 
 
 class Scheduler:
-    """Ticks for every holding of a keeper, on a thread that starts on first need and ends with the keeper.
+    """Ticks for every profile of a keeper, on a thread that starts on first need and ends with the keeper.
 
     Args:
         owner: The keeper; referred to weakly, so that one that nobody closed can still be collected.
@@ -85,7 +85,7 @@ class Scheduler:
         return expiry.next_wake([managed.tick() for managed in all_managed], longest)
 
     def _listen(self, all_managed: Collection[ManagedCredential]) -> None:
-        """Compare the bell with what was last heard; all profiles of a keeper share one bell."""
+        """Compare the notification with what was last seen; all profiles of a keeper share one."""
         for managed in all_managed:
             stamp = managed.context.notifier.stamp()
             if stamp != self._heard:

@@ -19,7 +19,7 @@ LATE: Final = "there is no answer yet; the renewal goes on in the background"
 class SharedFuture(Generic[T]):
     """A result that is not there yet; threads wait for it, and event loops are called back.
 
-    The first of `land` and `crash` counts. Work may land before it ends: its callers are then served while it
+    The first of `set_result` and `set_error` counts. Work may call it before it ends: callers are then served while it
     finishes what they need not wait for.
 
     Args:

@@ -8,29 +8,20 @@ import logging
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from attrs import define, evolve, field
 
 from freshkey import _failpoints, expiry
 from freshkey._http.circuit_breaker import GuardedCall
+from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.retry import LOST_ANSWER_RETRIES, LOST_ANSWER_WINDOW, Policy, call_with_retry
 from freshkey._renewal.single_flight import process_is_exiting
 from freshkey.clock import Moment
-from freshkey.errors import (
-    LoginRequired,
-    OutcomeUnknown,
-    PluginBroken,
-    ProviderRefused,
-    StoreError,
-    TransientError,
-)
+from freshkey.errors import LoginRequired, OutcomeUnknown, PluginBroken, ProviderRefused, StoreError, TransientError
 from freshkey.model.credential import Credential
 from freshkey.model.storage import Intent, Snapshot
 
-
-if TYPE_CHECKING:
-    from freshkey._renewal.context import ProfileContext
 
 log = logging.getLogger("freshkey")
 

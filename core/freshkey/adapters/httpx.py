@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import httpx
 
 from freshkey.errors import OutcomeUnknown, ProviderRefused, TransientError
+from freshkey.model.credential import Credential, CredentialSource
 
-
-if TYPE_CHECKING:
-    from freshkey.model.credential import Credential, CredentialSource
 
 NO_NEWER_ONE: Final = (TransientError, OutcomeUnknown, ProviderRefused)
 """Reasons for which there is no newer credential now: the server's own 401 is then the better answer."""

@@ -18,8 +18,6 @@ from freshkey.secret import Secret
 
 S = TypeVar("S")
 
-# --- credentials --------------------------------------------------------------------------------------------------
-
 
 @frozen(kw_only=True)
 class Credential(abc.ABC):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from typing import TypeVar
 
 from attrs import Factory, frozen
 
@@ -12,9 +11,6 @@ from freshkey.model.credential import Credential
 from freshkey.model.identity import Identity
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
-
-
-S = TypeVar("S")
 
 
 @frozen(kw_only=True)

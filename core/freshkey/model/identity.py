@@ -33,7 +33,9 @@ class Identity:
         )
         if not same:
             return self
-        names = ("account", "email", "organization", "display_name")
+        # What was more readable than an id says nothing beside an address or an account that is known now.
+        named = self.email is not None or self.account is not None
+        names = ("account", "email", "organization", *(() if named else ("display_name",)))
         gaps = {name: getattr(earlier, name) for name in names if getattr(self, name) is None}
         return evolve(self, **gaps, extra={**earlier.extra, **self.extra})
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 
-# --- who asks, and for what --------------------------------------------------------------------------------------
-
 
 @frozen(kw_only=True)
 class Profile:

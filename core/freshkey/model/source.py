@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TypeVar
 
 from attrs import field, frozen
 
 from freshkey.model.profile import Profile
-
-
-S = TypeVar("S")
-
-# --- what a provider says of itself -------------------------------------------------------------------------------
 
 
 @frozen(kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
 
@@ -12,11 +12,6 @@ from freshkey.secret import Secret
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
-
-
-S = TypeVar("S")
-
-# --- keeping credentials ------------------------------------------------------------------------------------------
 
 
 @frozen(kw_only=True)

@@ -129,11 +129,7 @@ def _run(command: list[str], environ: Mapping[str, str]) -> bool:
     environment.pop("BROWSER", None)  # xdg-open would run it, whatever it says
     try:
         process = subprocess.Popen(  # noqa: S603  an argument list, no shell; the address was checked
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=_STANDARD_ERROR,
-            start_new_session=True,
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=_STANDARD_ERROR, start_new_session=True
         )
     except OSError:
         return False

@@ -36,7 +36,7 @@ def describe(profile: Profile | None, credential: Credential | None) -> Descript
 
 @hookimpl
 def acquire(profile: Profile, source: Source, interaction: Interaction) -> Credential:
-    """Take a credential from where AWS's tools keep it, or have a person hand one in."""
+    """Take a credential from where AWS's tools keep it, or have the user hand one in."""
     from freshkey_bedrock.sources import acquire as take
 
     return take(profile, source, interaction)
@@ -53,7 +53,7 @@ def refresh(profile: Profile, credential: Credential, reporter: Reporter) -> Cre
 def botocore_session(source: CredentialSource, profile: str | None = None) -> Session:
     """Return a botocore session whose credentials are always those that `source` gives for a profile.
 
-    ``boto3.Session(botocore_session=…)`` takes it. See `freshkey_bedrock.bridge.botocore_session`.
+    ``boto3.Session(botocore_session=…)`` takes it. See `freshkey_bedrock.sdk.botocore_session`.
 
     Args:
         source: Where credentials come from; a `freshkey.Keeper` is one.
@@ -63,6 +63,6 @@ def botocore_session(source: CredentialSource, profile: str | None = None) -> Se
         ConfigurationError: The profile gives no AWS credentials but an API key.
         FreshkeyError: There is no credential; see `freshkey.Keeper.get`.
     """
-    from freshkey_bedrock.bridge import botocore_session as build
+    from freshkey_bedrock.sdk import botocore_session as build
 
     return build(source, profile)

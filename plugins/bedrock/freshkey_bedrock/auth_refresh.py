@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from freshkey.errors import LoginRequired
 from freshkey.plugin import SYSTEM, Clock, Detected, Interaction, Profile, Validity, is_attended
-from freshkey_bedrock import commands
+from freshkey_bedrock import command_environ
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.settings import BedrockSettings
 
@@ -23,7 +23,7 @@ def with_auth_refresh(
 ) -> AwsCredential:
     """Return what `take` finds; where it finds nothing usable, run the profile's ``auth_refresh`` and look again.
 
-    The command runs only if somebody waits for the credentials: a timer that renews ahead opens nobody's browser.
+    The command runs only if someone waits for the credentials: a timer that renews ahead opens no browser.
     Temporary credentials in a file that does not say when they end are shown to STS first.
 
     Args:
@@ -47,7 +47,7 @@ def with_auth_refresh(
             return found
     from freshkey.plugin import run_login_command
 
-    run_login_command(command, profile, interaction, clock=clock, environ=commands.for_sign_in(profile))
+    run_login_command(command, profile, interaction, clock=clock, environ=command_environ.for_sign_in(profile))
     return take()
 
 

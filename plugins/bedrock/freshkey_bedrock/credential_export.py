@@ -1,12 +1,15 @@
-"""A command that prints AWS credentials: run when somebody needs them, its output captured and shown to nobody."""
+"""A command that prints AWS credentials: run when someone needs them, its output captured and shown to no one."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from attrs import evolve
+
 from freshkey.errors import LoginRequired, TransientError
-from freshkey.plugin import SYSTEM, Clock, Detected, Identity, Profile, Reporter, run_command
-from freshkey_bedrock import commands, process_form
+from freshkey.plugin import SYSTEM, Clock, Detected, Profile, Reporter, run_command
+from freshkey_bedrock import command_environ
+from freshkey_bedrock.credential_process import read_credentials
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.region import needed_region
 from freshkey_bedrock.settings import BedrockSettings
@@ -15,10 +18,7 @@ from freshkey_bedrock.settings import BedrockSettings
 ID: Final = "credential-export"
 
 LEAD: Final = 300.0
-"""Seconds before their end at which the command is run again."""
-
-RECHECK: Final = 3600.0
-"""Seconds after which it is run again where it names no end; what it printed is used meanwhile."""
+"""Seconds before their end at which the command is run again; without one what it printed is used for an hour."""
 
 
 def detect(profile: Profile) -> Detected | None:
@@ -49,27 +49,14 @@ def take(profile: Profile, reporter: Reporter, *, clock: Clock = SYSTEM) -> AwsC
     printed = run_command(
         command,
         timeout=settings.credential_export_timeout,
-        environ=commands.for_helper(profile),
+        environ=command_environ.for_helper(profile),
         on_slow=lambda seconds: reporter.notice(f"{command.name!r} has been running for {seconds:.0f} s"),
     )
-    handed = process_form.read(printed, f"the command {command.name!r}")
+    keys = read_credentials(printed, f"the command {command.name!r}")
     obtained = clock.now()
-    lifetime = handed.expires.timestamp() - obtained.wall if handed.expires else None
-    if handed.expires is not None and lifetime is not None and lifetime <= 0:
+    if keys.has_expired(obtained):
         message = (
-            f"the command {command.name!r} printed credentials that expired at {handed.expires:%Y-%m-%d %H:%M:%S %Z}"
+            f"the command {command.name!r} printed credentials that expired at {keys.expires_at:%Y-%m-%d %H:%M:%S %Z}"
         )
         raise TransientError(message, hint="Run it yourself; sign in with the tool that it asks")
-    return AwsCredential(
-        obtained=obtained,
-        clock=clock,
-        lifetime=lifetime,
-        lead=LEAD,
-        recheck_after=None if handed.expires else RECHECK,
-        source=ID,
-        identity=Identity(organization=handed.account_id),
-        access_key_id=handed.access_key_id,
-        secret_access_key=handed.secret_access_key,
-        session_token=handed.session_token,
-        region=needed_region(profile),
-    )
+    return evolve(keys.credential(obtained, needed_region(profile), clock), lead=LEAD, source=ID)

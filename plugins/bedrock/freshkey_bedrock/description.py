@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from freshkey.plugin import Credential, Description, Profile
-from freshkey_bedrock import process_form, sso_addresses
+from freshkey_bedrock.credential_process import write_credentials
 from freshkey_bedrock.formats import FORMATS
 from freshkey_bedrock.settings import BedrockSettings
 from freshkey_bedrock.sources import SOURCES
-from freshkey_bedrock.sso_credential import SsoCredential, binding
+from freshkey_bedrock.sso import addresses
+from freshkey_bedrock.sso.credential import SsoCredential, binding
 
 
 VARIABLES: Final = (
@@ -45,9 +46,9 @@ def description(profile: Profile | None) -> Description:
         sources=SOURCES,
         single_use=True,  # of the sign-in's refresh tokens nothing is documented: this is the careful answer
         variables=VARIABLES,
-        hosts=sso_addresses.hosts(settings),
+        hosts=addresses.hosts(settings),
         binding=binding(settings.sso_start_url, settings.sso_account_id, settings.sso_role_name),
-        exports={"credential-process": process_form.write},
+        exports={"credential-process": write_credentials},
         revoke=_revoke,
     )
 

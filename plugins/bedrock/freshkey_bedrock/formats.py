@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeGuard
 from urllib.parse import urlsplit
 
 from attrs import frozen
@@ -63,7 +63,7 @@ class AwsCredential(Credential):
         """Return what AWS's SDKs and command line read.
 
         ``AWS_CREDENTIAL_EXPIRATION`` is left out: botocore refuses credentials from the environment in the last ten
-        minutes before the end that it names, because nobody can renew them there.
+        minutes before the end that it names, because they cannot be renewed there.
         """
         token = {"AWS_SESSION_TOKEN": self.session_token.reveal()} if self.session_token else {}
         return {
@@ -86,6 +86,11 @@ class BedrockApiKey(ApiKey):
 
     def _environment(self) -> dict[str, str]:
         return {"AWS_BEARER_TOKEN_BEDROCK": self.key.reveal(), **region_variables(self.region)}
+
+
+def is_key_text(value: object) -> TypeGuard[str]:
+    """Whether it can be a part of a key or a key: ASCII that can be seen, and no spaces."""
+    return isinstance(value, str) and bool(value) and all("!" <= character <= "~" for character in value)
 
 
 def region_variables(region: str | None) -> dict[str, str]:

@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from freshkey.errors import FreshkeyError, TransientError
 from freshkey.plugin import Credential, Identity, Inspection, Profile, Validity
-from freshkey_bedrock.bounded import within
+from freshkey_bedrock.deadline import call_with_deadline
 from freshkey_bedrock.formats import AwsCredential, BedrockApiKey
 from freshkey_bedrock.settings import BedrockSettings
+from freshkey_bedrock.shared_config import profile_name
 
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
-DEADLINE: Final = 20.0
-"""Seconds that the check may take at the most."""
+CHECK_TIMEOUT: Final = 20.0
+"""Seconds that the check may take."""
 
-CONNECT: Final = 5.0
-READ: Final = 10.0
+CONNECT_TIMEOUT: Final = 5.0
+READ_TIMEOUT: Final = 10.0
 """Seconds for each step of the one request."""
 
 REFUSED: Final = frozenset(
@@ -51,21 +52,23 @@ def inspect(profile: Profile, credential: Credential) -> Inspection:
         what = "A Bedrock API key" if isinstance(credential, BedrockApiKey) else "This"
         detail = f"{what} cannot be checked with STS, which takes signed requests only; a request to a model tells"
         return _answer(Validity.UNCHECKABLE, credential.identity, detail)
-    return _interaction(profile, credential)
+    return _ask_sts(profile, credential)
 
 
-def _interaction(profile: Profile, credential: AwsCredential) -> Inspection:
+def _ask_sts(profile: Profile, credential: AwsCredential) -> Inspection:
     from botocore.exceptions import ClientError
 
     settings = profile.settings_as(BedrockSettings)
     try:
-        said = within(min(settings.deadline, DEADLINE), lambda: _caller(settings, credential), "STS did not answer")
+        said = call_with_deadline(
+            min(settings.deadline, CHECK_TIMEOUT), lambda: _caller(settings, credential), "STS did not answer"
+        )
     except ClientError as error:
         return _judge(error, credential)
     except FreshkeyError as error:
         return _answer(Validity.UNREACHABLE, credential.identity, error.message)
     except Exception as error:  # noqa: BLE001  botocore raises whatever its input provokes
-        flaw = _trouble(error, profile)
+        flaw = _explained(error, profile)
     else:
         return _answer(Validity.VALID, _identity(said).completed_by(credential.identity), "It is honoured")
     if isinstance(flaw, TransientError):
@@ -74,11 +77,10 @@ def _interaction(profile: Profile, credential: AwsCredential) -> Inspection:
     raise flaw
 
 
-def _trouble(error: Exception, profile: Profile) -> FreshkeyError:
-    from freshkey_bedrock.region import aws_profile
-    from freshkey_bedrock.troubles import explained
+def _explained(error: Exception, profile: Profile) -> FreshkeyError:
+    from freshkey_bedrock.errors import explained
 
-    flaw = explained(error, aws_profile(profile))
+    flaw = explained(error, profile_name(profile))
     flaw.profile = profile.name
     return flaw
 
@@ -86,10 +88,13 @@ def _trouble(error: Exception, profile: Profile) -> FreshkeyError:
 def _caller(settings: BedrockSettings, credential: AwsCredential) -> Any:  # noqa: ANN401  botocore has no types
     from botocore.config import Config
 
-    from freshkey_bedrock.chain import session
+    from freshkey_bedrock.botocore_credentials import session
 
     limits = Config(
-        connect_timeout=CONNECT, read_timeout=READ, retries={"total_max_attempts": 1}, signature_version="v4"
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=READ_TIMEOUT,
+        retries={"total_max_attempts": 1},
+        signature_version="v4",
     )
     client = session(settings.aws_profile, credential.region).create_client(
         "sts",
@@ -103,11 +108,17 @@ def _caller(settings: BedrockSettings, credential: AwsCredential) -> Any:  # noq
 
 
 def _identity(said: Any) -> Identity:  # noqa: ANN401  botocore has no types
-    return Identity(account=said.get("UserId"), organization=said.get("Account"), arn=said.get("Arn"))
+    arn = said.get("Arn")
+    return Identity(
+        account=said.get("UserId"),
+        organization=said.get("Account"),
+        display_name=arn,
+        extra={} if arn is None else {"arn": arn},
+    )
 
 
 def _judge(error: ClientError, credential: AwsCredential) -> Inspection:
-    from freshkey_bedrock.troubles import BUSY, DENIED, EXPIRED, SERVER_ERROR, code_of, status_of, words_of
+    from freshkey_bedrock.errors import BUSY, DENIED, EXPIRED, SERVER_ERROR, code_of, status_of, words_of
 
     code = code_of(error)
     if code in EXPIRED:

@@ -1,4 +1,4 @@
-"""Which AWS region a profile uses, and which profile of AWS's tools it takes it from."""
+"""Says which AWS region a profile uses."""
 
 from __future__ import annotations
 
@@ -8,23 +8,12 @@ from typing import Final
 
 from freshkey.errors import ConfigurationError
 from freshkey.plugin import Profile
-from freshkey_bedrock.settings import BedrockSettings
-from freshkey_bedrock.shapes import checked_region
-from freshkey_bedrock.shared_files import profile_section
+from freshkey_bedrock.settings import BedrockSettings, checked_region
+from freshkey_bedrock.shared_config import profile_name, profile_section
 
 
 VARIABLES: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
 """In the order in which Anthropic's SDK asks for them."""
-
-
-def aws_profile(profile: Profile, environ: Mapping[str, str] = os.environ) -> str:
-    """Return the name of the profile of AWS's tools: the setting, else that of the environment."""
-    return profile.settings_as(BedrockSettings).aws_profile or ambient_profile(environ)
-
-
-def ambient_profile(environ: Mapping[str, str] = os.environ) -> str:
-    """Return the name of the profile that the default chain uses, in the order in which botocore asks for it."""
-    return environ.get("AWS_DEFAULT_PROFILE") or environ.get("AWS_PROFILE") or "default"
 
 
 def known_region(profile: Profile, environ: Mapping[str, str] = os.environ) -> str | None:
@@ -39,7 +28,7 @@ def known_region(profile: Profile, environ: Mapping[str, str] = os.environ) -> s
     for name in VARIABLES:
         if value := environ.get(name):
             return _checked(value, f"the environment variable {name}", profile)
-    name = aws_profile(profile, environ)
+    name = profile_name(profile, environ)
     value = (profile_section(name, environ) or {}).get("region")
     return _checked(value, f"the region of AWS profile {name!r}", profile) if value else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from freshkey.errors import LoginRequired, ProviderRefused
 from freshkey.plugin import SYSTEM, Clock, Credential, Profile, Reporter
-from freshkey_bedrock.sso_credential import SsoCredential
+from freshkey_bedrock.sso.credential import SsoCredential
 
 
 def renew(profile: Profile, credential: Credential, reporter: Reporter, *, clock: Clock = SYSTEM) -> Credential:
@@ -14,10 +14,10 @@ def renew(profile: Profile, credential: Credential, reporter: Reporter, *, clock
         LoginRequired: Nothing came along to renew it with, or the sign-in has ended.
         TransientError: Certainly nothing was spent; try again later.
         OutcomeUnknown: The refresh token was sent, no usable answer came.
-        ProviderRefused: The person has no such role any more.
+        ProviderRefused: The user has no such role any more.
     """
     if isinstance(credential, SsoCredential):
-        from freshkey_bedrock.sso import renew as renew_role
+        from freshkey_bedrock.sso.renewal import renew as renew_role
 
         reporter.progress("Getting newer credentials of the role")
         return renew_role(profile, credential, reporter, clock=clock)
@@ -33,13 +33,13 @@ def revoke(profile: Profile, credential: Credential, *, clock: Clock = SYSTEM) -
 
     Raises:
         TransientError: It may still exist; try again.
-        OutcomeUnknown: Nobody answered whether it is ended.
+        OutcomeUnknown: No answer came whether it is ended.
         ProviderRefused: It is no sign-in, or the access portal does not accept the request.
     """
     if not isinstance(credential, SsoCredential):
         raise ProviderRefused(
             "only a sign-in can be ended from here; delete an API key in the console of Amazon Bedrock"
         )
-    from freshkey_bedrock.sso import revoke as end
+    from freshkey_bedrock.sso.sign_out import revoke as end
 
     end(profile, credential, clock=clock)

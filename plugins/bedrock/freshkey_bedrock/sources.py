@@ -6,7 +6,7 @@
 4. ``aws-profile``: the profile of AWS's tools that the profile names; the environment's credentials are ignored then.
 5. ``environment``: the default chain, where botocore uses first what the environment, the container or the instance
    hands in. Such machines seldom have a keychain, and a walk that asks for one first would end there.
-6. ``stored-api-key``: a Bedrock API key that a person handed in.
+6. ``stored-api-key``: a Bedrock API key that the user handed in.
 7. ``sso``: a sign-in of freshkey's own at AWS IAM Identity Center.
 8. ``default-chain``: whatever else botocore finds, in its order.
 
@@ -16,29 +16,27 @@ there.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 from attrs import evolve
 
 from freshkey.plugin import SYSTEM, Clock, Credential, Interaction, Profile, Source
-from freshkey_bedrock import api_key, borrowed, credential_export, short_term_key, sightings
-from freshkey_bedrock.sso_credential import SSO
+from freshkey_bedrock import aws_profile, credential_export, default_chain
+from freshkey_bedrock.api_key import mint
+from freshkey_bedrock.api_key import source as api_key
+from freshkey_bedrock.sso.credential import SSO
 
-
-AWS_PROFILE: Final = "aws-profile"
-ENVIRONMENT: Final = "environment"
-DEFAULT_CHAIN: Final = "default-chain"
 
 SOURCES: Final = (
     Source(
-        id=api_key.BEARER,
+        id=api_key.BEARER_KEY,
         title="API key in AWS_BEARER_TOKEN_BEDROCK",
         owned=False,
         handed_in=True,
         needs_consent=True,
         detect=api_key.detect,
     ),
-    Source(id=short_term_key.ID, title="API key made from AWS credentials", owned=False, detect=short_term_key.detect),
+    Source(id=mint.ID, title="API key made from AWS credentials", owned=False, detect=mint.detect),
     Source(
         id=credential_export.ID,
         title="credential_export command",
@@ -46,17 +44,17 @@ SOURCES: Final = (
         handed_in=True,
         detect=credential_export.detect,
     ),
-    Source(id=AWS_PROFILE, title="profile of AWS's tools, by name", owned=False, detect=sightings.named_profile),
+    Source(id=aws_profile.ID, title="profile of AWS's tools, by name", owned=False, detect=aws_profile.detect),
     Source(
-        id=ENVIRONMENT,
+        id=default_chain.ENVIRONMENT,
         title="AWS credentials of environment, container or instance",
         owned=False,
         handed_in=True,
-        detect=sightings.by_environment,
+        detect=default_chain.detect_handed_in,
     ),
-    Source(id=api_key.STORED, title="API key kept by freshkey", owned=True, interactive=True, pasted=True),
+    Source(id=api_key.STORED_KEY, title="API key kept by freshkey", owned=True, interactive=True, pasted=True),
     Source(id=SSO, title="sign-in at AWS IAM Identity Center", owned=True, interactive=True),
-    Source(id=DEFAULT_CHAIN, title="AWS's default chain", owned=False, detect=borrowed.look_in_chain),
+    Source(id=default_chain.DEFAULT_CHAIN, title="AWS's default chain", owned=False, detect=default_chain.detect),
 )
 
 
@@ -66,16 +64,24 @@ def acquire(profile: Profile, source: Source, interaction: Interaction, *, clock
 
 
 def _acquire(profile: Profile, source_id: str, interaction: Interaction, clock: Clock) -> Credential:
-    if source_id == api_key.BEARER:
+    if source_id == api_key.BEARER_KEY:
         return api_key.from_environment(profile, clock=clock)
-    if source_id == api_key.STORED:
-        return api_key.from_person(profile, interaction, clock=clock)
     if source_id == SSO:
-        from freshkey_bedrock.sso import sign_in
+        from freshkey_bedrock.sso.sign_in import sign_in
 
         return sign_in(profile, interaction, clock=clock)
-    if source_id == short_term_key.ID:
-        return short_term_key.take(profile, interaction, clock=clock)
-    if source_id == credential_export.ID:
-        return credential_export.take(profile, interaction, clock=clock)
-    return borrowed.from_aws_tools(profile, interaction, explicit=source_id == AWS_PROFILE, clock=clock)
+    return _TAKE[source_id](profile, interaction, clock=clock)
+
+
+class _Take(Protocol):
+    def __call__(self, profile: Profile, interaction: Interaction, /, *, clock: Clock) -> Credential: ...
+
+
+_TAKE: Final[dict[str, _Take]] = {
+    api_key.STORED_KEY: api_key.from_user,
+    mint.ID: mint.take,
+    credential_export.ID: credential_export.take,
+    aws_profile.ID: aws_profile.take,
+    default_chain.ENVIRONMENT: default_chain.take,
+    default_chain.DEFAULT_CHAIN: default_chain.take,
+}

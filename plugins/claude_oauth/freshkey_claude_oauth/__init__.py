@@ -25,10 +25,10 @@ def describe(profile: Profile | None, credential: Credential | None) -> Descript
 
 @hookimpl
 def acquire(profile: Profile, source: Source, interaction: Interaction) -> Credential:
-    """Take a credential from the environment, or have a person sign in."""
-    from freshkey_claude_oauth.sources import acquire as take
+    """Take a credential from the environment, or have the user sign in."""
+    from freshkey_claude_oauth import sources
 
-    return take(profile, source, interaction)
+    return sources.acquire(profile, source, interaction)
 
 
 @hookimpl

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from freshkey.plugin import Credential, Description, Profile
-from freshkey_claude_oauth import addresses
+from freshkey_claude_oauth import endpoints
 from freshkey_claude_oauth.formats import FORMATS
 from freshkey_claude_oauth.settings import ClaudeSettings
 from freshkey_claude_oauth.sources import SOURCES
@@ -47,18 +47,18 @@ def description(profile: Profile | None) -> Description:
         sources=SOURCES,
         single_use=True,
         variables=VARIABLES,
-        hosts=addresses.hosts(settings) if settings else (),
-        binding=addresses.binding(settings) if settings else {},
+        hosts=endpoints.hosts(settings) if settings else (),
+        binding=endpoints.binding(settings) if settings else {},
         revoke=_revoke if settings is None or _can_revoke(settings) else None,
     )
 
 
 def _can_revoke(settings: ClaudeSettings) -> bool:
     """Whether there is, or may be, a revocation endpoint; an issuer's metadata are not asked here."""
-    return bool(settings.issuer or addresses.revoke_url(settings))
+    return bool(settings.issuer or endpoints.revoke_url(settings))
 
 
 def _revoke(profile: Profile, credential: Credential) -> None:
-    from freshkey_claude_oauth.renewal import revoke
+    from freshkey_claude_oauth.signout import revoke
 
     revoke(profile, credential)

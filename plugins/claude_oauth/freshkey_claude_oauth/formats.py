@@ -9,7 +9,7 @@ from attrs import frozen
 from freshkey.plugin import ApiKey, Credential, OAuthToken
 
 
-_HANDED_DOWN: Final = frozenset({"anthropic-beta", "anthropic-workspace-id"})
+_EXPORTED_HEADERS: Final = frozenset({"anthropic-beta", "anthropic-workspace-id"})
 
 
 @frozen(kw_only=True)
@@ -23,7 +23,7 @@ class ClaudeToken(OAuthToken):
         ``anthropic-beta`` wins; it takes further betas from ``ANTHROPIC_BETAS``. A client that knows neither may be
         refused.
         """
-        headers = {name: value for name, value in self.extra_headers if name in _HANDED_DOWN}
+        headers = {name: value for name, value in self.extra_headers if name in _EXPORTED_HEADERS}
         variables = {"ANTHROPIC_AUTH_TOKEN": self.access_token.reveal()}
         if headers:
             variables["ANTHROPIC_CUSTOM_HEADERS"] = "\n".join(f"{name}: {value}" for name, value in headers.items())

@@ -13,10 +13,13 @@ from freshkey.plugin import Identity, Request, Response, Send, parse_json_object
 from freshkey_claude_oauth.formats import ClaudeToken
 
 
-PROFILE_DEADLINE: Final = 10.0
+PROFILE_TIMEOUT: Final = 10.0
 """Seconds; a sign-in does not wait longer for what is only display text."""
 
 MAX_TEXT: Final = 200
+
+_OWN_FIELDS: Final = frozenset({"account", "email", "organization"})
+"""What every provider tells; everything else goes into `Identity.extra` under its own name."""
 
 _PLANS: Final = {
     "claude_max": "max",
@@ -46,7 +49,7 @@ _PROFILE_PATHS: Final = {
 def from_token(extra: Mapping[str, Any], known: Identity = Identity()) -> Identity:  # noqa: B008  frozen
     """Return `known`, updated by what a token response says beside the tokens.
 
-    Plan and tier are never in it, so they are kept unless it is about another account or organisation.
+    Plan and tier are never in it, so they are kept unless it is about another account or organization.
     """
     return _updated(known, _read(extra, _TOKEN_PATHS))
 
@@ -84,6 +87,12 @@ def with_profile(token: ClaudeToken, url: str | None, send: Send) -> tuple[Claud
         return token, error.message
 
 
+def with_display_name(identity: Identity) -> Identity:
+    """Return an identity that is called by its organization's name where neither email nor account is known."""
+    nameless = identity.email is None and identity.account is None
+    return evolve(identity, display_name=identity.extra.get("organization_name") if nameless else None)
+
+
 def read_profile(response: Response, known: Identity) -> Identity:
     """Return `known`, updated by a successful answer of the profile endpoint.
 
@@ -118,4 +127,11 @@ def _updated(known: Identity, found: Mapping[str, str | None]) -> Identity:
         found.get(name) and getattr(known, name) and found[name] != getattr(known, name)
         for name in ("account", "organization")
     )
-    return evolve(Identity() if moved else known, **found)
+    base = Identity() if moved else known
+    extra = {**base.extra, **{name: text for name, text in found.items() if name not in _OWN_FIELDS}}
+    return with_display_name(
+        Identity(
+            **{name: found.get(name, getattr(base, name)) for name in _OWN_FIELDS},
+            extra={name: text for name, text in extra.items() if text is not None},
+        )
+    )

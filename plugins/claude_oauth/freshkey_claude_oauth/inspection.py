@@ -1,4 +1,4 @@
-"""Asks the provider whether a credential is still honoured, and whose it is."""
+"""Asks the provider whether a credential is still honored, and whose it is."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from http import HTTPStatus
 
 from freshkey.errors import OutcomeUnknown, ProtocolError, TransientError
 from freshkey.plugin import Credential, Identity, Inspection, Profile, Response, Validity
-from freshkey_claude_oauth import addresses, clients
+from freshkey_claude_oauth import endpoints
 from freshkey_claude_oauth.formats import ClaudeApiKey, ClaudeToken
-from freshkey_claude_oauth.identity import PROFILE_DEADLINE, profile_request, read_profile
+from freshkey_claude_oauth.identity import PROFILE_TIMEOUT, profile_request, read_profile
 from freshkey_claude_oauth.settings import ClaudeSettings
+from freshkey_claude_oauth.transport import sender
 
 
 def inspect(profile: Profile, credential: Credential) -> Inspection:
@@ -28,19 +29,19 @@ def inspect(profile: Profile, credential: Credential) -> Inspection:
             detail=f"It expired at {credential.expires_at:%Y-%m-%d %H:%M:%S} UTC",
         )
     settings = profile.settings_as(ClaudeSettings)
-    url = addresses.profile_url(settings)
-    if url is None or not _issued_here(settings, credential):
+    url = endpoints.profile_url(settings)
+    if url is None or not _same_issuer(settings, credential):
         return _uncheckable(credential, "No profile endpoint is known for the server that issued it")
     try:
-        response = clients.sender(settings, deadline=PROFILE_DEADLINE)(profile_request(url, credential))
+        response = sender(settings, deadline=PROFILE_TIMEOUT)(profile_request(url, credential))
         return _judge(response, credential.identity)
     except (TransientError, OutcomeUnknown) as error:
         return _unreachable(credential.identity, error.message)
 
 
-def _issued_here(settings: ClaudeSettings, credential: ClaudeToken) -> bool:
+def _same_issuer(settings: ClaudeSettings, credential: ClaudeToken) -> bool:
     """Whether a token may be shown to the profile endpoint of these settings: it is never sent to another server's."""
-    bound, here = credential.binding, addresses.binding(settings)
+    bound, here = credential.binding, endpoints.binding(settings)
     return all(bound[name] == here[name] for name in ("issuer", "token_endpoint") if name in bound and name in here)
 
 

@@ -1,14 +1,14 @@
-"""Renewal with a refresh token that works once, and its end at sign-out."""
+"""Renewal with a refresh token that works once."""
 
 from __future__ import annotations
 
 from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused
 from freshkey.plugin import SYSTEM, Clock, Credential, Profile
-from freshkey_claude_oauth import clients
-from freshkey_claude_oauth.anthropic_source import take
+from freshkey_claude_oauth import oauth_client
+from freshkey_claude_oauth.anthropic_cli import source as cli_source
 from freshkey_claude_oauth.formats import ClaudeProfileToken, ClaudeToken
 from freshkey_claude_oauth.settings import ClaudeSettings
-from freshkey_claude_oauth.tokens import make_token
+from freshkey_claude_oauth.token_response import make_token
 
 
 def renew(profile: Profile, credential: Credential, *, clock: Clock = SYSTEM) -> ClaudeToken:
@@ -28,14 +28,14 @@ def renew(profile: Profile, credential: Credential, *, clock: Clock = SYSTEM) ->
         ProviderRefused: The client is refused.
     """
     if isinstance(credential, ClaudeProfileToken):
-        return take(profile, credential.source, replacing=credential.access_token, clock=clock)
+        return cli_source.acquire(profile, credential.source, replacing=credential.access_token, clock=clock)
     if not isinstance(credential, ClaudeToken) or credential.refresh_token is None:
         raise LoginRequired(
             "this credential cannot be renewed: nothing came along to renew it with",
             profile=profile.name,
             hint=f"Replace it where it came from, or run: freshkey login {profile.name}",
         )
-    client = clients.bound_client(profile, credential, clock=clock)
+    client = oauth_client.bound_client(profile, credential, clock=clock)
     answer = client.refresh(credential.refresh_token)
     try:
         return make_token(
@@ -51,23 +51,3 @@ def renew(profile: Profile, credential: Credential, *, clock: Clock = SYSTEM) ->
         # Not a refusal here: the refresh token was taken, and counting it as unspent would send it again for ever.
         unusable = ProtocolError(error.message, hint=error.hint)
     raise unusable
-
-
-def revoke(profile: Profile, credential: Credential) -> None:
-    """End a sign-in at the server: the refresh token, and what came from it with it (RFC 7009, section 2.1).
-
-    Raises:
-        TransientError: It may still exist; try again.
-        OutcomeUnknown: Nobody answered whether it is ended.
-        LoginRequired: It belongs to another server than is set up now, so it was not sent.
-        ProviderRefused: The server does not revoke.
-    """
-    if not isinstance(credential, ClaudeToken):
-        raise ProviderRefused("only a sign-in can be revoked; delete a key in the Claude Console")
-    client = clients.bound_client(profile, credential)
-    if client.server.revocation_endpoint is None:
-        raise ProviderRefused("this authorization server offers no revocation")
-    if credential.refresh_token is not None:
-        client.revoke(credential.refresh_token, "refresh_token")
-    else:
-        client.revoke(credential.access_token, "access_token")

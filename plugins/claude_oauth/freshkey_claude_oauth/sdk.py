@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from freshkey.plugin import Credential, CredentialSource
 
-ASK_EACH_TIME: Final = 0
+ALWAYS_ASK: Final = 0
 """``expires_at`` of a token whose provider is asked again before every request: freshkey answers from memory."""
 
-NO_NEWER_ONE: Final = (TransientError, OutcomeUnknown, ProviderRefused)
+NO_REPLACEMENT: Final = (TransientError, OutcomeUnknown, ProviderRefused)
 """Reasons for which there is no newer credential now: the server's own 401 is then the better answer."""
 
 
@@ -63,7 +63,7 @@ class _Credentials:
 
     def __call__(self, *, force_refresh: bool = False) -> AccessToken:
         try:
-            return self._handed_out(self._newer() if force_refresh else self._source.get(self._profile))
+            return self._access_token(self._newer() if force_refresh else self._source.get(self._profile))
         except TransientError:
             raise
         except FreshkeyError as error:
@@ -76,14 +76,14 @@ class _Credentials:
             return self._source.get(self._profile)
         try:
             return self._source.get(self._profile, refused=refused)
-        except NO_NEWER_ONE:
+        except NO_REPLACEMENT:
             return refused
 
-    def _handed_out(self, credential: Credential) -> AccessToken:
+    def _access_token(self, credential: Credential) -> AccessToken:
         if credential.token is None:
             raise ConfigurationError(
                 f"a credential from the source {credential.source!r} is no token, and the SDK sends tokens only",
                 profile=self._profile,
             )
         self._last = credential
-        return AccessToken(credential.token.reveal(), ASK_EACH_TIME)
+        return AccessToken(credential.token.reveal(), ALWAYS_ASK)

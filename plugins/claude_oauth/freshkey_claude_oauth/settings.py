@@ -11,7 +11,6 @@ from attrs import Factory, field, frozen
 
 from freshkey.errors import ConfigurationError
 from freshkey.plugin import HELPER_TIMEOUT, Command, checked_url
-from freshkey_claude_oauth.anthropic_files import checked_name
 
 
 AUTHORIZE_URL: Final = "https://platform.claude.com/oauth/authorize"
@@ -38,7 +37,7 @@ SCOPES: Final = ("user:profile", "user:inference", "user:developer")
 BETA: Final = "oauth-2025-04-20"
 """Announces an OAuth token to the API; ``ant`` and the SDKs send it with API requests and renewals."""
 
-HelperGives = Literal["api-key", "bearer-token", "oauth-token"]
+HelperOutput = Literal["api-key", "bearer-token", "oauth-token"]
 
 MAX_WAIT: Final = 86400.0
 """Seconds; a day."""
@@ -53,9 +52,12 @@ _ADDRESSES: Final = (
     "paste_redirect_url",
     "base_url",
 )
+_MAX_NAME_LENGTH: Final = 128
 _HEADER_NAME: Final = re.compile(r"[0-9A-Za-z-]+")
 _HEADER_VALUE: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
-_OURS: Final = frozenset({"authorization", "x-api-key", "cookie", "host", "content-length", "transfer-encoding"})
+_RESERVED_HEADERS: Final = frozenset(
+    {"authorization", "x-api-key", "cookie", "host", "content-length", "transfer-encoding"}
+)
 
 
 @frozen(kw_only=True)
@@ -63,7 +65,7 @@ class ClaudeSettings:
     """The keys of a profile with ``provider = "claude_oauth"``.
 
     Addresses that are None have a default, unless another address says that they belong to another server:
-    `freshkey_claude_oauth.addresses` decides.
+    `freshkey_claude_oauth.endpoints` decides.
 
     Attributes:
         client_id: The OAuth client of your application; none is shipped.
@@ -85,7 +87,7 @@ class ClaudeSettings:
         encoding: How token requests are written; None as ``ant`` does (codes as a form, all else as JSON), or as a
             form where there is an issuer.
         api_key_helper: A command that prints a key: program and arguments, no shell. A project's needs trust.
-        api_key_helper_ttl: Seconds after which it is run again when somebody needs the key, who gets the last one.
+        api_key_helper_ttl: Seconds after which it is run again when the key is needed; the last one is used meanwhile.
         api_key_helper_timeout: Seconds after which it is ended.
         api_key_helper_gives: What it prints: ``api-key``, ``bearer-token`` or ``oauth-token``.
         api_key_fd: Number of an inherited file descriptor with an API key in it.
@@ -120,7 +122,7 @@ class ClaudeSettings:
     api_key_helper: Command | None = None
     api_key_helper_ttl: float = 300.0
     api_key_helper_timeout: float = HELPER_TIMEOUT
-    api_key_helper_gives: HelperGives = field(default="api-key", metadata={"project": True})
+    api_key_helper_gives: HelperOutput = field(default="api-key", metadata={"project": True})
     api_key_fd: int | None = None
     oauth_token_fd: int | None = None
     anthropic_profile: str | None = field(default=None, metadata={"project": True})
@@ -136,7 +138,7 @@ class ClaudeSettings:
         for name in _ADDRESSES:
             self._check_address(name)
         for name, value in self.api_headers.items():
-            if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)) or name in _OURS:
+            if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)) or name in _RESERVED_HEADERS:
                 message = f"headers: {name!r} cannot be sent along, or its value has characters that no header may have"
                 raise ConfigurationError(message)
 
@@ -144,7 +146,7 @@ class ClaudeSettings:
             if not 0 < getattr(self, name) <= MAX_WAIT:
                 raise ConfigurationError(f"{name} must be between 0 and {MAX_WAIT:g} seconds")
         if self.anthropic_profile is not None:
-            checked_name(self.anthropic_profile, "anthropic_profile")
+            checked_profile_name(self.anthropic_profile, "anthropic_profile")
         if self.identity_token_file is not None and not self.identity_token_file.is_absolute():
             raise ConfigurationError("identity_token_file: it must be an absolute path", hint="Begin it with /")
 
@@ -171,22 +173,21 @@ class ClaudeSettings:
         return {**self.beta_headers, **{name.lower(): value for name, value in self.headers.items()}}
 
 
-def token_endpoint(base_url: str, *, what: str, insecure: bool = False) -> str:
-    """Return the token endpoint of an API: that of Anthropic's Python SDK 2.13.0 (``_constants.py``).
+def checked_profile_name(name: str, origin: str) -> str:
+    """Return a name of a profile if it names a file in the directory and nothing else.
 
     Args:
-        base_url: Address of the API.
-        what: What says so, for the message.
-        insecure: Accept http on 127.0.0.1, ::1 and localhost.
+        name: The name.
+        origin: What said so, for the message.
 
     Raises:
-        ConfigurationError: It is no address that secrets may be sent to.
+        ConfigurationError: It does not.
     """
-    try:
-        if "?" not in base_url:
-            return checked_url(base_url.rstrip("/") + "/v1/oauth/token", allow_insecure_loopback=insecure)
-    except ConfigurationError as error:
-        flaw = error.message
-    else:
-        flaw = "an address that secrets would be sent to has a query"
-    raise ConfigurationError(f"{what}: {flaw}", hint="Write it as https://host")
+    flaw = None
+    if not name or name != name.strip() or len(name) > _MAX_NAME_LENGTH or not name.isprintable():
+        flaw = "is empty, too long, or has characters or spaces that no name has"
+    elif name.startswith(".") or {"/", "\\", ":"} & set(name):
+        flaw = "begins with a dot, or has a character that leads to another directory"
+    if flaw:
+        raise ConfigurationError(f"{origin}: the name of an Anthropic profile {flaw}", hint="Give the bare name")
+    return name

@@ -1,37 +1,38 @@
-"""The sign-in of a person: by browser redirect and pasted code side by side, or on another device."""
+"""The sign-in of a user: by browser redirect and pasted code side by side, or on another device."""
 
 from __future__ import annotations
 
 from freshkey.oauth import OAuthClient, TokenAnswer, authorize, device_sign_in
 from freshkey.plugin import SYSTEM, Clock, Interaction, Profile
-from freshkey_claude_oauth import addresses, clients
+from freshkey_claude_oauth import endpoints, oauth_client
 from freshkey_claude_oauth.formats import ClaudeToken
-from freshkey_claude_oauth.identity import PROFILE_DEADLINE, with_profile
+from freshkey_claude_oauth.identity import PROFILE_TIMEOUT, with_profile
 from freshkey_claude_oauth.settings import ClaudeSettings
-from freshkey_claude_oauth.tokens import make_token
+from freshkey_claude_oauth.token_response import make_token
+from freshkey_claude_oauth.transport import sender
 
 
 def sign_in(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM) -> ClaudeToken:
-    """Have a person sign in and return the token, with whose it is as far as that can be learnt.
+    """Have the user sign in and return the token, with whose it is as far as that can be learnt.
 
     Args:
         profile: The profile.
-        interaction: The person.
+        interaction: The user.
         clock: Tells when the answer arrived.
 
     Raises:
         TransientError: Try again later.
         OutcomeUnknown: The authorization code may be spent; start over.
-        LoginRequired: Nobody is there, or the person declined.
+        LoginRequired: No user is there, or the user declined.
         ProviderRefused: The settings cannot work.
     """
     settings = profile.settings_as(ClaudeSettings)
-    client = clients.client(profile, clock=clock)
+    client = oauth_client.client(profile, clock=clock)
     start = _by_device if settings.flow == "device" else _by_browser
     answer = start(client, settings, interaction, clock)
     token = make_token(answer, client=client, settings=settings, clock=clock, scopes=settings.scopes)
-    send = clients.sender(settings, deadline=PROFILE_DEADLINE)
-    token, trouble = with_profile(token, addresses.profile_url(settings), send)
+    send = sender(settings, deadline=PROFILE_TIMEOUT)
+    token, trouble = with_profile(token, endpoints.profile_url(settings), send)
     if trouble:
         interaction.notice(f"Signed in, but the account's plan is not known: {trouble}")
     return token
@@ -45,7 +46,7 @@ def _by_browser(client: OAuthClient, settings: ClaudeSettings, interaction: Inte
         interaction=interaction,
         redirect_path=settings.redirect_path,
         redirect_host=settings.redirect_host,
-        paste_redirect_uri=addresses.paste_redirect_url(settings),
+        paste_redirect_uri=endpoints.paste_redirect_url(settings),
         extra=settings.authorize_parameters,
         clock=clock,
         allow_insecure_loopback=settings.allow_insecure_loopback,

@@ -5,11 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from freshkey.plugin import hookimpl
-from freshkey_vertex.bridge import google_credentials
 
 
 if TYPE_CHECKING:
-    from freshkey.plugin import Credential, Description, Inspection, Interaction, Profile, Reporter, Source
+    from google.auth.credentials import CredentialsWithQuotaProject
+
+    from freshkey.plugin import (
+        Credential,
+        CredentialSource,
+        Description,
+        Inspection,
+        Interaction,
+        Profile,
+        Reporter,
+        Source,
+    )
 
 __all__ = ["acquire", "describe", "google_credentials", "refresh"]
 
@@ -28,16 +38,35 @@ def describe(profile: Profile | None, credential: Credential | None) -> Descript
 
 @hookimpl
 def acquire(profile: Profile, source: Source, interaction: Interaction) -> Credential:
-    """Take a credential from the environment, a file or the metadata server, or have a person sign in."""
-    from freshkey_vertex.sources import acquire as take
+    """Take a credential from the environment, a file or the metadata server, or have the user sign in."""
+    from freshkey_vertex import sources
 
-    return take(profile, source, interaction)
+    return sources.acquire(profile, source, interaction)
 
 
 @hookimpl
 def refresh(profile: Profile, credential: Credential, reporter: Reporter) -> Credential:
     """Renew a sign-in of freshkey's own."""
-    from freshkey_vertex.signin import renew
+    from freshkey_vertex.renewal import renew
 
     reporter.progress("Renewing the Google sign-in")
     return renew(profile, credential)
+
+
+def google_credentials(source: CredentialSource, profile: str | None = None) -> CredentialsWithQuotaProject:
+    """Return what every client library of Google's takes as ``credentials=``; also ``AnthropicVertex``.
+
+    It asks the keeper before every request, which costs nothing while the credential is fresh, and for a newer one
+    after a 401. It sends ``x-goog-user-project`` where the credential has a quota project. ``AnthropicVertex`` takes
+    the token alone: it leaves that header out, so hand it over as ``default_headers``, and asks for nothing newer after
+    a 401.
+
+    What is raised in place of an answer is google-auth's ``RefreshError``, whose ``__cause__`` is freshkey's error.
+
+    Args:
+        source: Where credentials come from; a `freshkey.Keeper` is one.
+        profile: Name of the profile; None for the selected one.
+    """
+    from freshkey_vertex.sdk import KeeperCredentials
+
+    return KeeperCredentials(source, profile)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -11,15 +12,17 @@ from attrs import frozen
 
 from freshkey.errors import LoginRequired
 from freshkey.plugin import Clock, Detected, Interaction, Profile, is_attended, run_login_command
-from freshkey_vertex.files import CREDENTIALS_VARIABLE, LINK_LOCAL, CredentialsFile, Unloadable, gcloud_path, read_file
+from freshkey_vertex.credentials_file import LINK_LOCAL_HOSTS, CredentialsFile, Unloadable, read_file
 from freshkey_vertex.formats import GoogleCredential, Kind
 from freshkey_vertex.identity import shown_text
-from freshkey_vertex.places import places
-from freshkey_vertex.settings import VertexSettings, leaves_it_to_others
+from freshkey_vertex.project import resolve_project
+from freshkey_vertex.settings import VertexSettings, uses_adc
 
 
 if TYPE_CHECKING:
-    from freshkey_vertex.fetching import Identification
+    from freshkey_vertex.fetch_token import Principal
+
+CREDENTIALS_VARIABLE: Final = "GOOGLE_APPLICATION_CREDENTIALS"
 
 PROFILE_FILE: Final = "credentials-file"
 NAMED_FILE: Final = "adc-file"
@@ -34,34 +37,51 @@ _KINDS: Final[Mapping[str, Kind]] = {
 
 
 @frozen(kw_only=True)
-class Place:
+class FileLocation:
     """Where a credentials file is.
 
     Attributes:
         path: The file.
-        origin: What named it, for people.
+        origin: What named it, for the user.
     """
 
     path: Path
     origin: str
 
 
-def place(source_id: str, profile: Profile, environ: Mapping[str, str]) -> Place | None:
+def locate(source_id: str, profile: Profile, environ: Mapping[str, str]) -> FileLocation | None:
     """Return where the file of a source is; None if nothing names one."""
     if source_id == PROFILE_FILE:
         path = profile.settings_as(VertexSettings).credentials_file
-        return Place(path=path, origin="setting credentials_file") if path else None
+        return FileLocation(path=path, origin="setting credentials_file") if path else None
     if source_id == NAMED_FILE:
         named = environ.get(CREDENTIALS_VARIABLE)
-        return Place(path=Path(named), origin=f"environment variable {CREDENTIALS_VARIABLE}") if named else None
-    gcloud = gcloud_path(environ)
-    return Place(path=gcloud, origin="gcloud's application default credentials") if gcloud else None
+        return FileLocation(path=Path(named), origin=f"environment variable {CREDENTIALS_VARIABLE}") if named else None
+    gcloud = gcloud_file(environ)
+    return FileLocation(path=gcloud, origin="gcloud's application default credentials") if gcloud else None
+
+
+def gcloud_file(environ: Mapping[str, str]) -> Path | None:
+    """Return where ``gcloud auth application-default login`` writes (google-auth ``_cloud_sdk.py``).
+
+    None for a user without a home, as in a container that runs under a number alone.
+    """
+    name = "application_default_credentials.json"
+    if chosen := environ.get("CLOUDSDK_CONFIG"):
+        return Path(chosen) / name
+    if sys.platform == "win32":
+        roaming = environ.get("APPDATA")
+        return (Path(roaming) if roaming else Path.home() / "AppData" / "Roaming") / "gcloud" / name
+    try:
+        return Path.home() / ".config" / "gcloud" / name
+    except RuntimeError:
+        return None
 
 
 def detect(source_id: str, profile: Profile) -> Detected | None:
     """Say whether there is a file. One that is named counts as there whatever it is: nothing is used in its place."""
-    found = place(source_id, profile, os.environ)
-    if found is None or (source_id != PROFILE_FILE and not leaves_it_to_others(profile, source_id)):
+    found = locate(source_id, profile, os.environ)
+    if found is None or (source_id != PROFILE_FILE and not uses_adc(profile, source_id)):
         return None
     if source_id == GCLOUD_FILE and not _is_file(found.path):
         command = profile.settings_as(VertexSettings).auth_refresh
@@ -77,58 +97,59 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def take(profile: Profile, source_id: str, interaction: Interaction, *, clock: Clock) -> GoogleCredential:
+def acquire(profile: Profile, source_id: str, interaction: Interaction, *, clock: Clock) -> GoogleCredential:
     """Return a new token for what a file says; where it has expired, have its tool sign in again once.
 
     Raises:
-        LoginRequired: A person has to sign in again, and nothing can be run for that or nobody waits for it.
+        LoginRequired: The user has to sign in again, and nothing can be run for that or no user waits for it.
         ConfigurationError: The file cannot be used, or no project is named.
-        TransientError, OutcomeUnknown, ProviderRefused: As `fetching.fetch` does.
+        TransientError, OutcomeUnknown, ProviderRefused: As `fetch_token` does.
     """
     command = profile.settings_as(VertexSettings).auth_refresh
     try:
-        return _take(profile, source_id, clock)
+        return _acquire(profile, source_id, clock)
     except (LoginRequired, Unloadable):
         if command is None or not is_attended(interaction):
             raise
     run_login_command(command, profile, interaction, clock=clock)
-    return _take(profile, source_id, clock)
+    return _acquire(profile, source_id, clock)
 
 
-def _take(profile: Profile, source_id: str, clock: Clock) -> GoogleCredential:
-    from freshkey_vertex.fetching import fetch
-    from freshkey_vertex.hosts import transport
+def _acquire(profile: Profile, source_id: str, clock: Clock) -> GoogleCredential:
+    from freshkey_vertex.fetch_token import fetch_token
+    from freshkey_vertex.transport import build_transport
 
     settings = profile.settings_as(VertexSettings)
-    found = place(source_id, profile, os.environ)
+    found = locate(source_id, profile, os.environ)
     if found is None:
         message = "no credentials file is named"
         raise LoginRequired(message, profile=profile.name, hint=f"Set credentials_file or {CREDENTIALS_VARIABLE}")
     file = read_file(found.path, allow_insecure_loopback=settings.allow_insecure_loopback)
-    identification = _identification(file, profile, source_id)
-    there = places(
+    principal = _principal(file, profile, source_id)
+    resolved = resolve_project(
         profile,
         os.environ,
         project=file.info.get("project_id"),
         quota_project=file.info.get("quota_project_id"),
     )
-    carrier = transport(profile, clock=clock, hosts=file.hosts, plain_hosts=LINK_LOCAL)
-    return fetch(identification, carrier, there, profile, clock=clock)
+    transport = build_transport(profile, clock=clock, hosts=file.hosts, plain_hosts=LINK_LOCAL_HOSTS)
+    return fetch_token(principal, transport, resolved, profile, clock=clock)
 
 
-def _identification(file: CredentialsFile, profile: Profile, source_id: str) -> Identification:
-    from freshkey_vertex.fetching import Identification
-    from freshkey_vertex.loading import impersonation_target, load
+def _principal(file: CredentialsFile, profile: Profile, source_id: str) -> Principal:
+    from freshkey_vertex.fetch_token import Principal
+    from freshkey_vertex.google_auth import load
+    from freshkey_vertex.impersonation import impersonation_target
 
     who = file.info["source_credentials"] if file.type == "impersonated_service_account" else file.info
     account = shown_text(who.get("client_email")) or shown_text(who.get("account"))
     url = file.info.get("service_account_impersonation_url")
     by = "gcloud auth application-default login" if source_id == GCLOUD_FILE else f"the tool that wrote {file.path}"
-    return Identification(
+    return Principal(
         credentials=load(file, profile.settings_as(VertexSettings), os.environ),
         kind=_KINDS[who["type"]],
-        whose=account or str(file.path),
+        display_name=account or str(file.path),
         account=account,
-        sign_in=f"Run: {by}" if source_id == GCLOUD_FILE else f"Sign in again with {by}",
+        sign_in_hint=f"Run: {by}" if source_id == GCLOUD_FILE else f"Sign in again with {by}",
         impersonated=impersonation_target(url) if url else None,
     )

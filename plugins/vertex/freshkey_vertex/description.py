@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import Final
 
 from freshkey.plugin import Credential, Description, Profile
-from freshkey_vertex import files, given, metadata, places
+from freshkey_vertex import adc, credentials_file, env_token, metadata, project
 from freshkey_vertex.formats import FORMATS
-from freshkey_vertex.hosts import hosts
 from freshkey_vertex.settings import VertexSettings
 from freshkey_vertex.sources import SOURCES
+from freshkey_vertex.transport import allowed_hosts
 
 
 VARIABLES: Final = (
-    given.GCLOUD_TOKEN.name,
-    given.OAUTH_TOKEN.name,
-    files.CREDENTIALS_VARIABLE,
-    files.EXECUTABLE_VARIABLE,
-    *places.PROJECT_VARIABLES,
-    places.QUOTA_VARIABLE,
-    places.REGION_VARIABLE,
+    env_token.GCLOUD_TOKEN.name,
+    env_token.OAUTH_TOKEN.name,
+    adc.CREDENTIALS_VARIABLE,
+    credentials_file.EXECUTABLE_VARIABLE,
+    *project.PROJECT_VARIABLES,
+    project.QUOTA_VARIABLE,
+    project.REGION_VARIABLE,
     *metadata.VARIABLES[:2],
     "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE",
     "CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT",
@@ -40,7 +40,7 @@ def description(profile: Profile | None) -> Description:
         formats=FORMATS,
         sources=SOURCES,
         variables=VARIABLES,
-        hosts=hosts(settings) if settings else (),
+        hosts=allowed_hosts(settings) if settings else (),
         binding=_binding(settings) if settings else {},
         revoke=_revoke,
     )
@@ -52,6 +52,6 @@ def _binding(settings: VertexSettings) -> dict[str, str]:
 
 
 def _revoke(profile: Profile, credential: Credential) -> None:
-    from freshkey_vertex.signin import revoke
+    from freshkey_vertex.signout import revoke
 
     revoke(profile, credential)

@@ -7,12 +7,14 @@ import binascii
 from collections.abc import Mapping
 from typing import Any, Final
 
+from attrs import evolve
+
 from freshkey.errors import ProtocolError
 from freshkey.plugin import Identity, parse_json_object
 
 
-_MAX_LENGTH: Final = 254
-_PARTS: Final = 3
+_MAX_TEXT: Final = 254
+_JWT_PARTS: Final = 3
 
 
 def from_id_token(members: Mapping[str, Any], known: Identity) -> Identity:
@@ -23,7 +25,7 @@ def from_id_token(members: Mapping[str, Any], known: Identity) -> Identity:
     """
     token = members.get("id_token")
     parts = token.split(".") if isinstance(token, str) else []
-    if len(parts) != _PARTS:
+    if len(parts) != _JWT_PARTS:
         return known
     try:
         claims = parse_json_object(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
@@ -37,13 +39,28 @@ def from_claims(claims: Mapping[str, Any], known: Identity) -> Identity:
     told = Identity(
         account=shown_text(claims.get("sub")),
         email=shown_text(claims.get("email")),
-        organization_name=shown_text(claims.get("hd")),
-        project=known.project,
+        extra=_texts(organization_name=shown_text(claims.get("hd")), project=known.extra.get("project")),
     )
-    return told.completed_by(known)
+    return with_display_name(told.completed_by(known))
+
+
+def with_project(identity: Identity, project: str) -> Identity:
+    """Return an identity that tells which project the credential is used with."""
+    return with_display_name(evolve(identity, extra={**identity.extra, "project": project}))
+
+
+def with_display_name(identity: Identity) -> Identity:
+    """Return an identity that is called by organization or project where neither email nor account is known."""
+    nameless = identity.email is None and identity.account is None
+    name = identity.extra.get("organization_name") or identity.extra.get("project")
+    return evolve(identity, display_name=name if nameless else None)
+
+
+def _texts(**known: str | None) -> dict[str, str]:
+    return {name: text for name, text in known.items() if text is not None}
 
 
 def shown_text(value: object) -> str | None:
     """Return a name that can be shown and logged as it is; None for what is none."""
-    usable = isinstance(value, str) and 0 < len(value) <= _MAX_LENGTH and value.isprintable()
+    usable = isinstance(value, str) and 0 < len(value) <= _MAX_TEXT and value.isprintable()
     return str(value) if usable else None

@@ -11,9 +11,9 @@ from freshkey.errors import OutcomeUnknown, TransientError
 from freshkey.plugin import Credential, Identity, Inspection, Profile, Response, Validity
 from freshkey_vertex import settings as defaults
 from freshkey_vertex.formats import GoogleCredential
-from freshkey_vertex.hosts import hosts
 from freshkey_vertex.identity import from_claims
 from freshkey_vertex.settings import VertexSettings
+from freshkey_vertex.transport import allowed_hosts
 
 
 DEADLINE: Final = 10.0
@@ -42,7 +42,7 @@ def inspect(profile: Profile, credential: Credential) -> Inspection:
     send = functools.partial(
         plugin.send,
         deadline=DEADLINE,
-        hosts=hosts(settings),
+        hosts=allowed_hosts(settings),
         allow_insecure_loopback=settings.allow_insecure_loopback,
     )
     # In the body: addresses are written to logs.

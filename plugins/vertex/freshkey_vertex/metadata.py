@@ -1,4 +1,4 @@
-"""The identity that Google Cloud gives to its machines, asked only where somebody says that this is one of them.
+"""The identity that Google Cloud gives to its machines, asked only where settings or environment say that this is one.
 
 google-auth tries for twelve seconds to find a metadata server that is not there. Here it is looked for in the settings
 and in the environment, which costs nothing, and then asked once, for a second.
@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 
 from freshkey.errors import LoginRequired, ProviderRefused, TransientError
 from freshkey.plugin import Clock, Detected, Profile, Response
-from freshkey_vertex.failures import STUMBLES
-from freshkey_vertex.files import CREDENTIALS_VARIABLE, UNIVERSE
+from freshkey_vertex.adc import CREDENTIALS_VARIABLE
+from freshkey_vertex.credentials_file import UNIVERSE_DOMAIN
+from freshkey_vertex.errors import INPUT_ERRORS
 from freshkey_vertex.formats import GoogleCredential
-from freshkey_vertex.hosts import transport
 from freshkey_vertex.identity import shown_text
-from freshkey_vertex.places import places
-from freshkey_vertex.settings import VertexSettings, leaves_it_to_others
-from freshkey_vertex.transport import DEADLINE, Transport
+from freshkey_vertex.project import resolve_project
+from freshkey_vertex.settings import VertexSettings, uses_adc
+from freshkey_vertex.transport import DEADLINE, Transport, build_transport
 
 
 SOURCE: Final = "metadata"
@@ -28,7 +28,7 @@ SOURCE: Final = "metadata"
 METADATA_TIMEOUT: Final = 1.0
 """Seconds in which a metadata server says that it is there."""
 
-LEAD: Final = 225.0
+REFRESH_LEAD: Final = 225.0
 """Seconds before the end at which a token is renewed: the server hands out the old one until five minutes before, and
 google-auth waits until then as well."""
 
@@ -44,59 +44,59 @@ _answered: set[str] = set()
 
 def detect(profile: Profile) -> Detected | None:
     """Say whether settings or environment claim that there is a metadata server; it is not asked."""
-    says = _says(profile, os.environ) if leaves_it_to_others(profile, SOURCE) else None
-    return Detected(kind="identity of this machine", origin=f"metadata server ({says})") if says else None
+    indication = _indication(profile, os.environ) if uses_adc(profile, SOURCE) else None
+    return Detected(kind="identity of this machine", origin=f"metadata server ({indication})") if indication else None
 
 
-def take(profile: Profile, *, clock: Clock) -> GoogleCredential:
+def acquire(profile: Profile, *, clock: Clock) -> GoogleCredential:
     """Return a new token of this machine's service account.
 
     Raises:
         LoginRequired: There is no metadata server.
         TransientError: It does not answer, though it did before.
-        OutcomeUnknown, ProviderRefused: As `fetching.fetch` does.
+        OutcomeUnknown, ProviderRefused: As `fetch_token` does.
         ConfigurationError: No project is named, and the server does not tell.
     """
     from google.auth import compute_engine
 
-    from freshkey_vertex.fetching import Identification, fetch
+    from freshkey_vertex.fetch_token import Principal, fetch_token
 
-    account, project = _machine(profile, clock)
-    identification = Identification(
+    account, project = _account_and_project(profile, clock)
+    principal = Principal(
         # Left to itself it would ask for the universe with a transport of its own, and wait for minutes.
         credentials=compute_engine.Credentials(
-            scopes=list(profile.settings_as(VertexSettings).scopes), universe_domain=UNIVERSE
+            scopes=list(profile.settings_as(VertexSettings).scopes), universe_domain=UNIVERSE_DOMAIN
         ),
         kind="service account",
-        whose=f"this machine's service account {account}",
+        display_name=f"this machine's service account {account}",
         account=account,
-        sign_in="Check the service account of this machine",
-        lead=LEAD,
+        sign_in_hint="Check the service account of this machine",
+        lead=REFRESH_LEAD,
     )
-    there = places(profile, os.environ, project=project)
-    return fetch(identification, _transport(profile, clock), there, profile, clock=clock)
+    resolved = resolve_project(profile, os.environ, project=project)
+    return fetch_token(principal, _transport(profile, clock), resolved, profile, clock=clock)
 
 
-def _machine(profile: Profile, clock: Clock) -> tuple[str, str | None]:
+def _account_and_project(profile: Profile, clock: Clock) -> tuple[str, str | None]:
     """Return the account and the project of this machine; a server that is not there is found out within a second."""
     from google.auth.compute_engine import _metadata
     from google.auth.exceptions import GoogleAuthError
 
     server = str(_metadata._GCE_METADATA_HOST)  # noqa: SLF001  where google-auth will ask, as it read it at import
     known = server in _answered
-    prober = _transport(profile, clock, patience=DEADLINE if known else METADATA_TIMEOUT)
+    transport = _transport(profile, clock, timeout=DEADLINE if known else METADATA_TIMEOUT)
     info: Any = None
     project: Any = None
     try:
-        info = _metadata.get_service_account_info(prober)
-        project = _metadata.get_project_id(prober)
+        info = _metadata.get_service_account_info(transport)
+        project = _metadata.get_project_id(transport)
     except TransientError:
-        if known or _is_google(prober.last):
+        if known or _is_google(transport.last):
             raise
-    except (GoogleAuthError, *STUMBLES):
+    except (GoogleAuthError, *INPUT_ERRORS):
         project = None  # another answer than 200: one of the two is not known there, or it makes no sense
-    if not _is_google(prober.last):
-        raise _nobody_there(profile, server)
+    if not _is_google(transport.last):
+        raise _no_server(profile, server)
     _answered.add(server)
     account = shown_text(info.get("email")) if isinstance(info, Mapping) else None
     if account is None:
@@ -110,22 +110,22 @@ def _is_google(answer: Response | None) -> bool:
     return answer is not None and answer.headers.get("metadata-flavor") == "Google"
 
 
-def _transport(profile: Profile, clock: Clock, *, patience: float = DEADLINE) -> Transport:
+def _transport(profile: Profile, clock: Clock, *, timeout: float = DEADLINE) -> Transport:
     from google.auth.compute_engine import _metadata
 
     server = _host(str(_metadata._GCE_METADATA_HOST))  # noqa: SLF001  as above
-    return transport(profile, clock=clock, plain_hosts={*_DEFAULT_HOSTS, server}, plain_deadline=patience)
+    return build_transport(profile, clock=clock, plain_hosts={*_DEFAULT_HOSTS, server}, plain_deadline=timeout)
 
 
 def _host(server: str) -> str:
-    """Return the host in what names a server; of something that is no address, none, and nobody is asked."""
+    """Return the host in what names a server; of something that is no address, none, and no server is asked."""
     try:
         return urlsplit(f"//{server}").hostname or ""
     except ValueError:
         return ""
 
 
-def _nobody_there(profile: Profile, server: str) -> LoginRequired:
+def _no_server(profile: Profile, server: str) -> LoginRequired:
     return LoginRequired(
         f"no metadata server answers at {server}, so this is not Google Cloud, and there are no other credentials",
         profile=profile.name,
@@ -133,7 +133,7 @@ def _nobody_there(profile: Profile, server: str) -> LoginRequired:
     )
 
 
-def _says(profile: Profile, environ: Mapping[str, str]) -> str | None:
+def _indication(profile: Profile, environ: Mapping[str, str]) -> str | None:
     """Return what says that there is a metadata server, or None."""
     setting = profile.settings_as(VertexSettings).on_google_cloud
     if setting is not None:

@@ -22,19 +22,19 @@ from freshkey_vertex.formats import GoogleCredential
 if TYPE_CHECKING:
     from freshkey.plugin import Credential, CredentialSource
 
-NO_NEWER_ONE: Final = (TransientError, OutcomeUnknown, ProviderRefused)
+NO_REPLACEMENT: Final = (TransientError, OutcomeUnknown, ProviderRefused)
 """Reasons for which there is no newer credential now: the server's own 401 is then the better answer."""
 
-HOLDS: Final = 1.0
+EXPIRY_CHECK_INTERVAL: Final = 1.0
 """Seconds for which `expired` takes for granted what the keeper said; asking it costs next to nothing."""
 
 
-class KeptCredentials(CredentialsWithQuotaProject):
+class KeeperCredentials(CredentialsWithQuotaProject):
     """Credentials of one profile, used from any number of threads.
 
     It has no lock, which a child that is forked meanwhile would wait for without end: who uses this as google-auth
-    does gets the keeper's answer, and what two threads wrote crosswise is good for `HOLDS` seconds at the most. One
-    that hands in a credential that was refused before gets the one that took its place.
+    does gets the keeper's answer, and what two threads wrote crosswise is good for at most `EXPIRY_CHECK_INTERVAL`
+    seconds. One that hands in a credential that was refused before gets the one that took its place.
 
     Args:
         source: Where credentials come from.
@@ -61,7 +61,7 @@ class KeptCredentials(CredentialsWithQuotaProject):
     @property
     def expired(self) -> bool:
         """Whether the keeper is to be asked again: those who look here would otherwise use one token to its end."""
-        return self._elapsed() - self._asked_at > HOLDS or bool(super().expired)
+        return self._elapsed() - self._asked_at > EXPIRY_CHECK_INTERVAL or bool(super().expired)
 
     def before_request(self, request: object, method: str, url: str, headers: MutableMapping[str, str]) -> None:  # noqa: ARG002  google-auth's signature
         """Authorise one request with what the keeper has now.
@@ -69,7 +69,7 @@ class KeptCredentials(CredentialsWithQuotaProject):
         Raises:
             RefreshError: The keeper has nothing; its ``__cause__`` says why.
         """
-        credential = self._sent = self._asked(None)
+        credential = self._sent = self._ask_keeper(None)
         headers.update({name.lower(): value for name, value in credential.headers(method, url).items()})
         if self._wanted_quota:
             headers["x-goog-user-project"] = self._wanted_quota
@@ -81,13 +81,13 @@ class KeptCredentials(CredentialsWithQuotaProject):
             RefreshError: The keeper has nothing; its ``__cause__`` says why.
         """
         refused, self._sent = self._sent, None
-        self._asked(refused)
+        self._ask_keeper(refused)
 
-    def with_quota_project(self, quota_project_id: str | None) -> KeptCredentials:
+    def with_quota_project(self, quota_project_id: str | None) -> KeeperCredentials:
         """Return credentials of the same profile that another project pays for."""
-        return KeptCredentials(self._source, self._profile, quota_project_id, self._elapsed)
+        return KeeperCredentials(self._source, self._profile, quota_project_id, self._elapsed)
 
-    def _asked(self, refused: Credential | None) -> Credential:
+    def _ask_keeper(self, refused: Credential | None) -> Credential:
         """Return what the keeper has, and let those see it who look at `token` and `expiry` themselves."""
         try:
             credential = self._get(refused)
@@ -107,5 +107,5 @@ class KeptCredentials(CredentialsWithQuotaProject):
             return self._source.get(self._profile)
         try:
             return self._source.get(self._profile, refused=refused)
-        except NO_NEWER_ONE:
+        except NO_REPLACEMENT:
             return refused

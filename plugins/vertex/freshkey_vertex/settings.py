@@ -14,7 +14,7 @@ from freshkey.plugin import Command, Profile, Secret, checked_url
 
 
 AUTHORIZE_URL: Final = "https://accounts.google.com/o/oauth2/v2/auth"
-"""Where a person signs in ("OAuth 2.0 for Mobile & Desktop Apps")."""
+"""Where the user signs in ("OAuth 2.0 for Mobile & Desktop Apps")."""
 
 TOKEN_URL: Final = "https://oauth2.googleapis.com/token"  # noqa: S105  an address
 """Where codes, refresh tokens and assertions of service accounts are exchanged."""
@@ -35,7 +35,7 @@ IDENTITY_SCOPES: Final = ("openid", "https://www.googleapis.com/auth/userinfo.em
 """Asked for at a sign-in as well, to tell whose it is."""
 
 MAX_IMPERSONATION: Final = 43200.0
-"""Seconds; twelve hours, where the organisation's policy allows more than one."""
+"""Seconds; twelve hours, where the organization's policy allows more than one."""
 
 _ADDRESSES: Final = ("authorize_url", "token_url", "revoke_url", "tokeninfo_url", "iam_url")
 _PROJECT: Final = re.compile(r"(?:[a-z0-9.-]{1,63}:)?[a-z0-9][a-z0-9-]{0,62}")
@@ -121,11 +121,11 @@ class VertexSettings:
         raise flaw
 
 
-def leaves_it_to_others(profile: Profile, source_id: str) -> bool:
+def uses_adc(profile: Profile, source_id: str) -> bool:
     """Whether application default credentials are meant by a profile.
 
     One with an OAuth client of its own is to be signed in to: what lies around for every program is not used in its
-    place, unless the profile names that source, or nobody can sign in because only what is handed in counts.
+    place, unless the profile names that source, or no user can sign in because only what is handed in counts.
     """
     client = profile.settings_as(VertexSettings).client_id
     return client is None or profile.bare or profile.source == source_id

@@ -8,13 +8,13 @@ from typing import Final
 from attrs import evolve
 
 from freshkey.plugin import SYSTEM, Clock, Credential, Interaction, Profile, Source
-from freshkey_vertex import adc, given, metadata
+from freshkey_vertex import adc, env_token, metadata
 
 
-_GIVEN: Final = {one.id: one for one in (given.GCLOUD_TOKEN, given.OAUTH_TOKEN)}
+_HANDED_IN: Final = {one.id: one for one in (env_token.GCLOUD_TOKEN, env_token.OAUTH_TOKEN)}
 
 
-def _token(one: given.Variable) -> Source:
+def _token(one: env_token.EnvironmentVariable) -> Source:
     return Source(id=one.id, title=one.title, owned=False, handed_in=True, detect=one.detect)
 
 
@@ -24,10 +24,10 @@ def _file(source_id: str, title: str, *, handed_in: bool) -> Source:
 
 
 # What was handed over for this process or written into the profile, then what google-auth would find, in its order. A
-# profile that is signed in to passes that over (`leaves_it_to_others`). The store comes last, because a container has
+# profile that is signed in to passes that over (`uses_adc`). The store comes last, because a container has
 # none that could be read.
 SOURCES: Final = (
-    *(_token(one) for one in _GIVEN.values()),
+    *(_token(one) for one in _HANDED_IN.values()),
     _file(adc.PROFILE_FILE, "credentials file of the profile", handed_in=True),
     _file(adc.NAMED_FILE, "application default credentials, by variable", handed_in=True),
     _file(adc.GCLOUD_FILE, "application default credentials of gcloud", handed_in=False),
@@ -45,10 +45,10 @@ def acquire(profile: Profile, source: Source, interaction: Interaction, *, clock
 def _acquire(profile: Profile, source_id: str, interaction: Interaction, clock: Clock) -> Credential:
     from freshkey_vertex.signin import sign_in
 
-    if source_id in _GIVEN:
-        return _GIVEN[source_id].take(profile, clock=clock)
+    if source_id in _HANDED_IN:
+        return _HANDED_IN[source_id].acquire(profile, clock=clock)
     if source_id == metadata.SOURCE:
-        return metadata.take(profile, clock=clock)
+        return metadata.acquire(profile, clock=clock)
     if source_id in {adc.PROFILE_FILE, adc.NAMED_FILE, adc.GCLOUD_FILE}:
-        return adc.take(profile, source_id, interaction, clock=clock)
+        return adc.acquire(profile, source_id, interaction, clock=clock)
     return sign_in(profile, interaction, clock=clock)

@@ -15,12 +15,16 @@ from urllib.parse import urlsplit
 from freshkey import plugin
 from freshkey.errors import ProviderRefused, TransientError
 from freshkey.oauth import TRANSIENT_CODES, TRANSIENT_STATUSES, read_refusal, seconds_behind, warn_of_skew
-from freshkey.plugin import Clock, Request, Response
-from freshkey_vertex import link_local
+from freshkey.plugin import Clock, Profile, Request, Response
+from freshkey_vertex import metadata_http
+from freshkey_vertex.settings import VertexSettings
 
 
 DEADLINE: Final = 20.0
 """Seconds that one request has."""
+
+GOOGLE_HOSTS: Final = frozenset({"oauth2.googleapis.com", "sts.googleapis.com", "iamcredentials.googleapis.com"})
+"""What google-auth calls whatever a file says: tokens, exchanges and impersonation."""
 
 _PASSING_CODES: Final = TRANSIENT_CODES | {"internal_failure"}  # google-auth tries again after the latter as well
 
@@ -85,7 +89,7 @@ class Transport:
         Raises:
             TransientError: Not sent, or refused for now.
             OutcomeUnknown: Sent, no usable answer.
-            ProviderRefused: It needs a client certificate, or goes to a host that nobody named.
+            ProviderRefused: It needs a client certificate, or goes to a host that is not named.
         """
         if options.get("cert") is not None:
             raise ProviderRefused("workload identity by client certificate is not supported")
@@ -104,8 +108,41 @@ class Transport:
     def _exchange(self, request: Request) -> Response:
         parts = urlsplit(request.url)
         if parts.scheme == "http" and parts.hostname in self._plain_hosts:
-            return link_local.ask(request, deadline=self._plain_deadline)
+            return metadata_http.exchange(request, deadline=self._plain_deadline)
         return self._send(request)
+
+
+def allowed_hosts(settings: VertexSettings) -> tuple[str, ...]:
+    """Return the hosts that the settings name, sorted."""
+    called = (settings.token_url, settings.revoke_url, settings.tokeninfo_url, settings.iam_url)
+    return tuple(sorted({urlsplit(url).hostname or "" for url in called} | GOOGLE_HOSTS))
+
+
+def build_transport(
+    profile: Profile,
+    *,
+    clock: Clock,
+    hosts: Collection[str] = (),
+    plain_hosts: Collection[str] = (),
+    plain_deadline: float = DEADLINE,
+) -> Transport:
+    """Return what carries google-auth's requests.
+
+    Args:
+        profile: The profile.
+        clock: Tells when an answer came.
+        hosts: Hosts that a credentials file names.
+        plain_hosts: Metadata servers, which speak http.
+        plain_deadline: Seconds that one of those has.
+    """
+    settings = profile.settings_as(VertexSettings)
+    return Transport(
+        clock=clock,
+        hosts={*hosts, *GOOGLE_HOSTS, urlsplit(settings.iam_url).hostname or ""},
+        plain_hosts=plain_hosts,
+        plain_deadline=plain_deadline,
+        allow_insecure_loopback=settings.allow_insecure_loopback,
+    )
 
 
 def _fitting(headers: Mapping[str, object]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from attrs import define
 import fake_keychains
 from example_provider import SIGN_IN, Provider, description
 from freshkey import Configuration, Keeper
-from freshkey._accounts import status
+from freshkey._renewal import reading
 from freshkey._stores.keychain import store as keychain_store
 from freshkey._stores.keychain.worker import SerialWorker
 from freshkey.clock import SYSTEM
@@ -216,7 +216,7 @@ def test_an_item_that_its_program_changes_meanwhile_is_left_to_it(
 
 def test_what_is_not_in_the_store_is_not_deleted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = ApiKey(obtained=SYSTEM.now(), key=Secret("an older one"))
-    monkeypatch.setattr(status, "stored_credential", lambda managed: stored)
+    monkeypatch.setattr(reading, "stored_credential", lambda context: stored)
     with pytest.raises(StoreUnavailable, match=r"me: the key is not in the store yet; .* was left alone"):
         bench.take()
     assert bench.item() == KEY

@@ -16,6 +16,7 @@ from attrs import frozen
 from freshkey._config.configuration import Configuration
 from freshkey.errors import ConfigurationError
 from freshkey.model.description import Description
+from typed_profile import typed
 
 
 @frozen(kw_only=True)
@@ -76,7 +77,7 @@ backend = "y"
 
 def test_everything_that_can_be_configured(load: Load, tmp_path: Path) -> None:
     configuration = load(FULL)
-    profile = configuration.profile("me", PROVIDER)
+    profile = typed(configuration, "me", PROVIDER)
 
     assert configuration.profile_names() == ("me", "other")
     assert configuration.observers == ("audit",)
@@ -90,7 +91,7 @@ def test_everything_that_can_be_configured(load: Load, tmp_path: Path) -> None:
 
 
 def test_without_a_store_the_table_is_that_of_the_keychain(load: Load) -> None:
-    profile = load(FULL).profile("other", PROVIDER)
+    profile = typed(load(FULL), "other", PROVIDER)
 
     assert profile.store is None
     assert profile.store_settings == {"backend": "y"}
@@ -100,8 +101,8 @@ def test_bare_provider_name_is_a_profile_with_default_settings(load: Load) -> No
     configuration = load(FULL)
 
     assert not configuration.table("vertex").defined
-    assert configuration.profile("vertex", PROVIDER).provider == "vertex"
-    assert configuration.profile("vertex", PROVIDER).settings == Settings()
+    assert typed(configuration, "vertex", PROVIDER).provider == "vertex"
+    assert typed(configuration, "vertex", PROVIDER).settings == Settings()
 
 
 def test_table_without_provider_belongs_to_the_provider_of_that_name(load: Load) -> None:
@@ -114,7 +115,7 @@ def test_store_of_the_run_overrides_every_profile(load: Load, tmp_path: Path) ->
     load(FULL)
     overridden = Configuration.load({"FRESHKEY_CONFIG_DIR": str(tmp_path)}, store="memory")
 
-    assert overridden.profile("me", PROVIDER).store == "memory"
+    assert typed(overridden, "me", PROVIDER).store == "memory"
     assert overridden.table("vertex").store == "memory"
     assert overridden.table("me").source == "sign-in"
 
@@ -126,18 +127,18 @@ def test_settings_of_the_run_override_the_profile_and_faults_elsewhere_keep_thei
     places = {"FRESHKEY_CONFIG_DIR": str(tmp_path), "FRESHKEY_STATE_DIR": str(tmp_path / "state")}
     once = Configuration.load(places, overrides={"client_id": "for once"})
 
-    assert once.profile("me", PROVIDER).settings == Settings(client_id="for once", scopes=("a",))
+    assert typed(once, "me", PROVIDER).settings == Settings(client_id="for once", scopes=("a",))
     assert "for once" not in repr(once)
 
     load("[profiles.me]\nscopes = 5")
     with pytest.raises(ConfigurationError, match=r"config\.toml, line 2: 'scopes' must be a list"):
-        Configuration.load(places, overrides={"client_id": "for once"}).profile("me", PROVIDER)
+        typed(Configuration.load(places, overrides={"client_id": "for once"}), "me", PROVIDER)
 
 
 def test_bare_reads_no_file(load: Load, tmp_path: Path) -> None:
     load("this is no TOML")
     bare = Configuration.load({"FRESHKEY_CONFIG_DIR": str(tmp_path), "FRESHKEY_PROFILE": "vertex"}, bare=True)
-    profile = bare.profile(bare.select().name, PROVIDER)
+    profile = typed(bare, bare.select().name, PROVIDER)
 
     assert (profile.name, profile.bare, profile.settings) == ("vertex", True, Settings())
     assert bare.profile_names() == ()
@@ -188,10 +189,13 @@ def test_ordinary_names_are_taken(load: Load, name: str) -> None:
 def test_unknown_name_suggests_profiles_and_providers(load: Load) -> None:
     configuration = load(FULL)
 
-    assert "Did you mean 'other'?" in str(configuration.unknown("othr", ["claude_oauth"]))
-    assert "Did you mean 'claude_oauth'?" in str(configuration.unknown("claude_outh", ["claude_oauth"]))
-    assert "No provider is installed" in str(Configuration.of({}, state_dir=Path("/x")).unknown("x", []))
-    missing = str(configuration.unknown("me", ["claude_desktop"]))
+    assert "Did you mean 'other'?" in str(configuration.unknown(configuration.table("othr"), ["claude_oauth"]))
+    assert "Did you mean 'claude_oauth'?" in str(
+        configuration.unknown(configuration.table("claude_outh"), ["claude_oauth"])
+    )
+    empty = Configuration.of({}, state_dir=Path("/x"))
+    assert "No provider is installed" in str(empty.unknown(empty.table("x"), []))
+    missing = str(configuration.unknown(configuration.table("me"), ["claude_desktop"]))
     assert "line 6: there is no provider 'claude_oauth' installed" in missing
     assert "Did you mean 'claude_desktop'?" in missing
 
@@ -229,20 +233,20 @@ def test_unknown_name_suggests_profiles_and_providers(load: Load) -> None:
 )
 def test_fault_names_file_line_and_way_out(load: Load, tmp_path: Path, text: str, line: int, says: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"config\.toml, line {line}: .*{says}") as caught:
-        load(text).profile("me", PROVIDER)
+        typed(load(text), "me", PROVIDER)
 
     assert str(tmp_path) in str(caught.value)
 
 
 def test_error_of_a_settings_class_gets_the_name_of_its_profile(load: Load) -> None:
     with pytest.raises(ConfigurationError, match="me: this client cannot be used"):
-        load('[profiles.me]\nclient_id = "refused"').profile("me", PROVIDER)
+        typed(load('[profiles.me]\nclient_id = "refused"'), "me", PROVIDER)
 
 
 def test_faults_never_quote_values(load: Load) -> None:
     for text in ('client_id = ["sk-canary"]', 'scopes = "sk-canary"', 'lead = "sk-canary"', 'zzz = "sk-canary"'):
         with pytest.raises(ConfigurationError) as caught:
-            load(f"[profiles.me]\n{text}").profile("me", PROVIDER)
+            typed(load(f"[profiles.me]\n{text}"), "me", PROVIDER)
         assert "sk-canary" not in str(caught.value)
         assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
@@ -250,7 +254,7 @@ def test_faults_never_quote_values(load: Load) -> None:
 def test_store_of_a_third_party_may_have_a_table(load: Load) -> None:
     configuration = load('[profiles.me]\nstore = "keyrings"\n[stores.keyrings]\na = 1\n[stores.redis]\nurl = "x"')
 
-    assert configuration.profile("me", PROVIDER).store_settings == {"a": 1}
+    assert typed(configuration, "me", PROVIDER).store_settings == {"a": 1}
 
 
 # --- in code, and lazily ------------------------------------------------------------------------------------------
@@ -267,15 +271,15 @@ def test_configuration_in_code_looks_at_no_file_and_no_environment(
 
     assert configuration.select().name == "me"
     assert configuration.state_dir == tmp_path
-    assert configuration.profile("me", PROVIDER).settings == Settings(client_id="app")
-    assert configuration.profile("me", PROVIDER).store_settings == {"a": 1}
+    assert typed(configuration, "me", PROVIDER).settings == Settings(client_id="app")
+    assert typed(configuration, "me", PROVIDER).store_settings == {"a": 1}
 
 
 def test_fault_in_code_says_so(tmp_path: Path) -> None:
     configuration = Configuration.of({"me": {"client_di": "x"}}, state_dir=tmp_path)
 
     with pytest.raises(ConfigurationError, match=r"given in code: there is no setting 'client_di'"):
-        configuration.profile("me", PROVIDER)
+        typed(configuration, "me", PROVIDER)
 
 
 def test_empty_variables_count_as_unset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from freshkey._config.overrides import read_override
 from freshkey.errors import ConfigurationError
 from freshkey.model.description import Description
 from freshkey.secret import Secret
+from typed_profile import typed
 
 
 @frozen(kw_only=True)
@@ -29,7 +30,7 @@ PROVIDER = Description(title="A provider", settings=Settings, formats={}, source
 
 def settings(**overrides: object) -> object:
     """Return the settings of a bare provider's profile with these overrides."""
-    return Configuration.load({}, bare=True, overrides=overrides).profile("acme", PROVIDER).settings
+    return typed(Configuration.load({}, bare=True, overrides=overrides), "acme", PROVIDER).settings
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from freshkey._config.configuration import Configuration
 from freshkey._config.project import FILE_NAME, Project, Words, find, load
 from freshkey.errors import ConfigurationError, FreshkeyError, TrustNeeded
 from freshkey.model.description import Description
+from typed_profile import typed
 
 
 @frozen(kw_only=True)
@@ -163,10 +164,10 @@ def test_the_order_of_what_names_a_profile(write: Write) -> None:
 def test_a_name_that_the_user_knows_never_reads_it(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     configuration = write("this is no TOML")
     assert configuration.select("me").name == "me"
-    assert configuration.profile("me", PROVIDER).settings == Settings()
+    assert typed(configuration, "me", PROVIDER).settings == Settings()
     assert write("this is no TOML", FRESHKEY_PROFILE="second").select().name == "second"
     monkeypatch.setattr("freshkey._config.project.find", lambda *_: pytest.fail("it was looked for"))
-    assert configuration.profile(configuration.select("me").name, PROVIDER).name == "me"
+    assert typed(configuration, configuration.select("me").name, PROVIDER).name == "me"
 
 
 def test_a_broken_one_behind_the_winner_is_told_of_and_harms_nothing(write: Write) -> None:
@@ -200,11 +201,11 @@ def test_a_profile_of_its_own(write: Write, project: Path) -> None:
     assert configuration.profile_names() == ("me", "second")
     assert configuration.project is not None
     assert configuration.project.profile_names() == ("ci",)
-    profile = configuration.profile(configuration.select().name, PROVIDER)
+    profile = typed(configuration, configuration.select().name, PROVIDER)
     assert (profile.name, profile.provider, profile.source, profile.store) == ("ci", "p", "env", None)
     assert profile.settings == Settings(region="north")
-    assert configuration.without_project().table("ci").project is None
-    assert not configuration.without_project().table("ci").defined
+    reserved = configuration.table("ci", reserved=lambda: ["CI"])
+    assert (reserved.project, reserved.defined) == (None, False)
 
 
 @pytest.mark.parametrize(
@@ -250,18 +251,18 @@ def test_all_else_is_an_error_with_its_place(write: Write, project: Path, text: 
     (project / "nowhere").symlink_to("gone")
     configuration = write(text)
     with pytest.raises(ConfigurationError, match=rf"/project/\.freshkey\.toml, line {line}: .*{says}") as caught:
-        configuration.profile(configuration.select(None).name if "[" not in text else "ci", PROVIDER, trusting)
+        typed(configuration, configuration.select(None).name if "[" not in text else "ci", PROVIDER, trusting)
     assert not isinstance(caught.value, TrustNeeded)
 
 
 def test_the_error_says_where_it_may_be_said(write: Write, home: Path) -> None:  # TRU-5
     with pytest.raises(ConfigurationError, match=f"All else belongs into {home}/config/config.toml"):
-        write('[profiles.ci]\nprovider = "p"\ntoken_url = "https://x"').profile("ci", PROVIDER)
+        typed(write('[profiles.ci]\nprovider = "p"\ntoken_url = "https://x"'), "ci", PROVIDER)
 
 
 def test_a_provider_that_is_not_installed_is_told_with_its_line(write: Write) -> None:
     configuration = write('[profiles.ci]\nprovider = "exmaple"')
-    error = configuration.unknown("ci", ["example"])
+    error = configuration.unknown(configuration.table("ci"), ["example"])
     assert re.search(r"project/.freshkey.toml, line 2: .*'exmaple' installed. Did you mean 'example'", str(error))
 
 
@@ -328,9 +329,9 @@ def test_a_command_is_resolved_and_pinned_and_nothing_runs_it_unasked(write: Wri
     configuration = write(HELPER)
 
     with pytest.raises(TrustNeeded, match=f"ci: .*names a command as helper.* run: freshkey trust {project}"):
-        configuration.profile("ci", PROVIDER)
+        typed(configuration, "ci", PROVIDER)
 
-    settings = configuration.profile("ci", PROVIDER, trusting).settings_as(Settings)
+    settings = typed(configuration, "ci", PROVIDER, trusting).settings_as(Settings)
     assert settings.helper is not None
     assert settings.helper.argv == (str(script), "--all", "words")
     assert settings.helper.directory == project
@@ -343,13 +344,13 @@ def test_what_the_user_sets_for_a_run_is_theirs_and_nothing_else_of_the_file_get
     written = write('[profiles.ci]\nprovider = "p"\nhelper = ["/bin/false"]\n')
     mine = evolve(written, overrides={"helper": ["/bin/true"], "client_id": "mine"})
 
-    settings = mine.profile("ci", PROVIDER).settings_as(Settings)
+    settings = typed(mine, "ci", PROVIDER).settings_as(Settings)
     assert settings.helper is not None
     assert (settings.helper.argv, settings.client_id) == (("/bin/true",), "mine")
 
     written = write('[profiles.ci]\nprovider = "p"\nhelper = ["/bin/false"]\nother = ["/bin/false"]\n')
     with pytest.raises(TrustNeeded, match="names a command as other"):
-        evolve(written, overrides={"helper": ["/bin/true"]}).profile("ci", PROVIDER)
+        typed(evolve(written, overrides={"helper": ["/bin/true"]}), "ci", PROVIDER)
 
 
 def test_a_program_on_path_is_found_once(write: Write, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -359,9 +360,9 @@ def test_a_program_on_path_is_found_once(write: Write, project: Path, monkeypatc
     text = '[profiles.ci]\nprovider = "p"\nhelper = ["{}"]'
     # What lies in the working directory is no program on PATH.
     with pytest.raises(ConfigurationError, match="'sh' is not there"):
-        write(text.format("sh")).profile("ci", PROVIDER, trusting)
+        typed(write(text.format("sh")), "ci", PROVIDER, trusting)
     monkeypatch.setenv("PATH", "/bin:/usr/bin")
-    helper = write(text.format("sh")).profile("ci", PROVIDER, trusting).settings_as(Settings).helper
+    helper = typed(write(text.format("sh")), "ci", PROVIDER, trusting).settings_as(Settings).helper
     assert helper is not None
     assert helper.argv[0] in {"/bin/sh", "/usr/bin/sh"}
     assert helper.pins == {}

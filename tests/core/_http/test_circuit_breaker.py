@@ -422,7 +422,7 @@ def test_a_visit_ends_with_its_block_and_belongs_to_its_thread(breaker: CircuitB
 
 def test_a_forked_child_gets_a_lock_that_somebody_opens(tmp_path: Path) -> None:
     keeper = Keeper(configuration=Configuration.of({}, state_dir=tmp_path))
-    fail(keeper._breaker, 5)
-    keeper._breaker._mutex.acquire()
+    fail(keeper._runtime.breaker, 5)
+    keeper._runtime.breaker._mutex.acquire()
     keeper.after_fork()
-    refusal(keeper._breaker)
+    refusal(keeper._runtime.breaker)

@@ -16,7 +16,8 @@ from example_provider import FakeStore, Provider, Settings, StoringProvider, des
 from freshkey._commands.command import Command, run_command
 from freshkey._config.configuration import Configuration
 from freshkey._plugins import discovery
-from freshkey._renewal.context import ProfileContext, build_context, proposals
+from freshkey._renewal.context import ProfileContext, Runtime, build_context
+from freshkey._trust.proposals import proposals
 from freshkey.errors import ConfigurationError, PluginBroken, StoreUnavailable, TrustNeeded
 from freshkey.events import Event
 from freshkey.expiry import Freshness
@@ -42,11 +43,12 @@ def opened(
     return build_context(
         name,
         Configuration.of({name: table}, state_dir=state_dir, **more),
-        providers={"example": provider or Provider()},
-        emit=(events if events is not None else []).append,
-        clock=clock or ManualClock(),
-        random=lambda: 0.0,
-        interaction=None,
+        Runtime(
+            providers={"example": provider or Provider()},
+            emit=(events if events is not None else []).append,
+            clock=clock or ManualClock(),
+            random=lambda: 0.0,
+        ),
     )
 
 
@@ -95,11 +97,7 @@ def test_a_provider_handed_in_comes_before_an_installed_one(tmp_path: Path) -> N
     context = build_context(
         "claude_oauth",
         Configuration.of({"claude_oauth": {"provider": "claude_oauth", "store": "memory"}}, state_dir=tmp_path),
-        providers={"claude_oauth": ours},
-        emit=lambda event: None,
-        clock=ManualClock(),
-        random=lambda: 0.0,
-        interaction=None,
+        Runtime(providers={"claude_oauth": ours}, emit=lambda event: None, clock=ManualClock(), random=lambda: 0.0),
     )
     assert context.description.title == "ours"
 
@@ -172,11 +170,7 @@ def test_without_either_it_is_the_keychain(tmp_path: Path, monkeypatch: pytest.M
     context = build_context(
         "example",
         Configuration.of({}, state_dir=tmp_path),
-        providers={"example": Provider()},
-        emit=lambda event: None,
-        clock=ManualClock(),
-        random=lambda: 0.0,
-        interaction=None,
+        Runtime(providers={"example": Provider()}, emit=lambda event: None, clock=ManualClock(), random=lambda: 0.0),
     )
     assert context.store.kind == "fake"
     assert loaded == ["keyring"]
@@ -197,11 +191,7 @@ def test_a_wrong_setting_of_a_store_is_told_with_its_place(tmp_path: Path, text:
     context = build_context(
         "me",
         Configuration.load({"FRESHKEY_CONFIG_DIR": str(tmp_path), "FRESHKEY_STATE_DIR": str(tmp_path / "state")}),
-        providers={"example": Provider()},
-        emit=events.append,
-        clock=ManualClock(),
-        random=lambda: 0.0,
-        interaction=None,
+        Runtime(providers={"example": Provider()}, emit=events.append, clock=ManualClock(), random=lambda: 0.0),
     )
 
     with pytest.raises(ConfigurationError, match=re.escape(said)) as caught:
@@ -359,12 +349,13 @@ def opened_in_project(name: str, tmp_path: Path, approve: Callable[[str], bool] 
     return build_context(
         name,
         configuration(tmp_path),
-        providers={"example": COMMANDED},
-        emit=lambda event: None,
-        clock=ManualClock(),
-        random=lambda: 0.0,
-        interaction=None,
-        approve=approve,
+        Runtime(
+            providers={"example": COMMANDED},
+            emit=lambda event: None,
+            clock=ManualClock(),
+            random=lambda: 0.0,
+            approve=approve,
+        ),
     )
 
 

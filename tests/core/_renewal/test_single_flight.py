@@ -207,7 +207,7 @@ from freshkey.errors import TransientError
 from freshkey._renewal.single_flight import run_in_thread
 
 try:
-    run_in_thread("loading", lambda future: threading.Event().wait(), late="it still loads").wait(0.05)
+    run_in_thread("loading", lambda future: threading.Event().wait(), daemon=True, late="it still loads").wait(0.05)
 except TransientError as error:
     print(error)
 """

@@ -16,7 +16,7 @@ from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired
 from freshkey.model.credential import Credential
 from freshkey.model.interaction import LoggingReporter, NonInteractive
 from freshkey.model.profile import Profile
-from freshkey_bedrock.borrowed import from_aws_tools, look_in_chain
+from freshkey_bedrock import aws_profile, default_chain
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_testing import ManualClock
 from freshkey_testing.leaks import assert_no_secret
@@ -114,14 +114,14 @@ def test_whoever_waits_sees_each_line(profile: Profile, command: Command, clock:
     command.does("echo 'Open https://device.sso.example/ABCD'; echo 'and wait' >&2; exit 3")
     ear = Ear()
     with pytest.raises(LoginRequired, match=r"'sign-in' ended with status 3; it last said: and wait"):
-        from_aws_tools(profile, NonInteractive("work", ear), explicit=False, clock=clock)
+        default_chain.take(profile, NonInteractive("work", ear), clock=clock)
     assert ear.lines == ["Open https://device.sso.example/ABCD", "and wait"]
     assert ear.doing == ["Running sign-in"]
 
 
 def test_a_timer_runs_it_never(profile: Profile, command: Command, clock: ManualClock) -> None:
     with pytest.raises(LoginRequired, match="found no credentials"):
-        from_aws_tools(profile, NonInteractive("work", attended=False), explicit=False, clock=clock)
+        default_chain.take(profile, NonInteractive("work", attended=False), clock=clock)
     assert command.runs == 0
 
 
@@ -129,11 +129,11 @@ def test_within_a_minute_it_is_not_run_again(profile: Profile, command: Command,
     command.does("exit 0")
     for _ in range(3):
         with pytest.raises(LoginRequired):
-            from_aws_tools(profile, NonInteractive("work"), explicit=False, clock=clock)
+            default_chain.take(profile, NonInteractive("work"), clock=clock)
     assert command.runs == 1
     clock.advance(61)
     command.brings("AKIALATER")
-    assert key(from_aws_tools(profile, NonInteractive("work"), explicit=False, clock=clock)) == "AKIALATER"
+    assert key(default_chain.take(profile, NonInteractive("work"), clock=clock)) == "AKIALATER"
 
 
 def test_one_that_succeeds_and_brings_nothing_is_told_of(
@@ -141,7 +141,7 @@ def test_one_that_succeeds_and_brings_nothing_is_told_of(
 ) -> None:
     command.does("exit 0")
     with pytest.raises(LoginRequired, match="found no credentials"):
-        from_aws_tools(profile, NonInteractive("work"), explicit=False, clock=clock)
+        default_chain.take(profile, NonInteractive("work"), clock=clock)
 
 
 def test_an_expired_sign_in_of_aws_is_seen(
@@ -155,7 +155,7 @@ def test_an_expired_sign_in_of_aws_is_seen(
     command.does("echo AWS_PROFILE is $AWS_PROFILE; exit 1")
     ear = Ear()
     with pytest.raises(LoginRequired, match="ended with status 1"):
-        from_aws_tools(team, NonInteractive("work", ear), explicit=True, clock=clock)
+        aws_profile.take(team, NonInteractive("work", ear), clock=clock)
     assert ear.lines == ["AWS_PROFILE is team"]
 
 
@@ -183,7 +183,7 @@ def test_temporary_credentials_without_an_end_are_shown_to_sts(
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{listener.port}")
     listener.start()
     try:
-        found = from_aws_tools(profile, NonInteractive("work"), explicit=False, clock=clock)
+        found = default_chain.take(profile, NonInteractive("work"), clock=clock)
     finally:
         listener.stop()
     assert key(found) == key_id
@@ -198,7 +198,7 @@ def test_it_can_open_a_browser_and_sees_no_secret(
     command.does("env; exit 1")
     ear = Ear()
     with pytest.raises(LoginRequired):
-        from_aws_tools(profile, NonInteractive("work", ear), explicit=False, clock=clock)
+        default_chain.take(profile, NonInteractive("work", ear), clock=clock)
     assert "DISPLAY=:77" in ear.lines
     assert not any("canary" in line for line in ear.lines)
 
@@ -208,7 +208,7 @@ def test_configuration_that_cannot_work_runs_nothing(
 ) -> None:
     absent = make_profile(aws_profile="absent", auth_refresh=Setting.of([str(command.path)]))
     with pytest.raises(ConfigurationError, match="have no profile 'absent'"):
-        from_aws_tools(absent, NonInteractive("work"), explicit=True, clock=clock)
+        aws_profile.take(absent, NonInteractive("work"), clock=clock)
     assert command.runs == 0
 
 
@@ -229,7 +229,7 @@ def test_a_keeper_names_the_profile_and_shows_no_secret(
 
 
 def test_it_is_there_to_be_used_before_anything_else_is(profile: Profile, make_profile: MakeProfile) -> None:
-    detected = look_in_chain(profile)
+    detected = default_chain.detect(profile)
     assert detected is not None
     assert detected.origin == "where 'sign-in' signs in"
-    assert look_in_chain(make_profile()) is None
+    assert default_chain.detect(make_profile()) is None

@@ -22,11 +22,10 @@ from freshkey.errors import (
     FreshkeyError,
     LoginRequired,
     ProtocolError,
-    ProviderRefused,
     TransientError,
 )
 from freshkey.model.profile import Profile
-from freshkey_bedrock import bounded, chain
+from freshkey_bedrock import botocore_credentials
 from freshkey_cli import run
 
 
@@ -406,7 +405,7 @@ def test_metadata_are_not_asked_where_the_environment_says_so(
         with pytest.raises(LoginRequired, match="there is no credential"):
             keeper.get("work")
         with pytest.raises(LoginRequired, match="found no credentials"):
-            chain.take(make_profile(), explicit=False, clock=SYSTEM)
+            botocore_credentials.take(make_profile(), explicit=False, clock=SYSTEM)
         assert metadata.questions == []
 
 
@@ -441,11 +440,11 @@ def test_metadata_are_not_asked_on_a_machine_of_another_maker(
     make_profile: Callable[..., Profile], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
-    monkeypatch.setattr("freshkey_bedrock.sightings.on_instance.__defaults__", (os.environ, tmp_path))
+    monkeypatch.setattr("freshkey_bedrock.instance_metadata.on_instance.__defaults__", (os.environ, tmp_path))
     asked: list[object] = []
     monkeypatch.setattr("botocore.utils.InstanceMetadataFetcher.retrieve_iam_role_credentials", asked.append)
     with pytest.raises(LoginRequired, match="found no credentials"):
-        chain.take(make_profile(), explicit=False, clock=SYSTEM)
+        botocore_credentials.take(make_profile(), explicit=False, clock=SYSTEM)
     assert asked == []
 
 
@@ -453,27 +452,9 @@ def test_a_look_up_as_a_whole_has_a_deadline(
     make_keeper: Callable[..., Keeper], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIASLOW")
-    monkeypatch.setattr("freshkey_bedrock.chain._find", lambda *_: time.sleep(5))
+    monkeypatch.setattr("freshkey_bedrock.botocore_credentials._find", lambda *_: time.sleep(5))
     keeper = make_keeper(deadline=0.2)
     began = time.monotonic()
     with pytest.raises(TransientError, match=r"within 0\.2 s"):
         keeper.get("work")
     assert time.monotonic() - began < 5
-
-
-def test_what_is_raised_on_the_thread_is_raised_here_and_a_thread_may_be_refused(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def fail() -> None:
-        raise ProviderRefused("no")
-
-    with pytest.raises(ProviderRefused, match="no"):
-        bounded.within(5, fail, "nothing came")
-    assert bounded.within(5, lambda: 7, "nothing came") == 7
-
-    def refuse(_self: object) -> None:
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr("threading.Thread.start", refuse)
-    with pytest.raises(TransientError, match="no thread"):
-        bounded.within(5, lambda: 7, "nothing came")

@@ -10,8 +10,8 @@ import pytest
 import freshkey_bedrock
 from aws_home import AwsHome
 from freshkey.model.profile import Profile
-from freshkey_bedrock.sso import sign_in
-from freshkey_bedrock.sso_credential import SsoCredential
+from freshkey_bedrock.sso.credential import SsoCredential
+from freshkey_bedrock.sso.sign_in import sign_in
 from freshkey_testing import ProviderContract, ScriptedUser
 from freshkey_testing.browser import follow
 from sso_double import SsoDouble

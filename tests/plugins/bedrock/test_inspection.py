@@ -83,7 +83,10 @@ def test_whose_it_is(profile: Profile, sts: Sts) -> None:
     answer = inspect(profile, credential())
     assert answer.validity is Validity.VALID
     assert answer.identity == Identity(
-        account="AIDAME", organization="123456789012", arn="arn:aws:iam::123456789012:user/me"
+        account="AIDAME",
+        organization="123456789012",
+        display_name="arn:aws:iam::123456789012:user/me",
+        extra={"arn": "arn:aws:iam::123456789012:user/me"},
     )
     assert len(sts.asked) == 1
     assert f"/{REGION}/sts/aws4_request" in sts.asked[0]
@@ -196,7 +199,7 @@ def test_moto_says_whose_keys_they_are_and_refuses_others(profile: Profile, monk
         answer = inspect(profile, ours)
         assert answer.validity is Validity.VALID
         assert answer.identity is not None
-        assert answer.identity.arn == "arn:aws:iam::123456789012:user/me"
+        assert answer.identity.extra["arn"] == "arn:aws:iam::123456789012:user/me"
         others = credential(access_key_id=keys.access_key_id, secret_access_key=Secret("of somebody else"))
         assert inspect(profile, others).validity is Validity.REFUSED
         assert inspect(profile, credential()).validity is Validity.REFUSED

@@ -13,7 +13,7 @@ import pytest
 
 from freshkey import Configuration, Keeper
 from freshkey.secret import Secret
-from freshkey_bedrock.process_form import read
+from freshkey_bedrock.credential_process import read_credentials
 from freshkey_bedrock.settings import BedrockSettings
 from freshkey_bedrock.sources import SOURCES
 
@@ -67,8 +67,8 @@ def test_each_configuration_is_accepted(text: str, tmp_path: Path) -> None:
 def test_each_shape_is_read(text: str) -> None:
     assert json.loads(text)
     with pytest.raises(Exception, match="no readable AccessKeyId"):
-        read(Secret(text), "it")
-    assert read(Secret(text.replace("…", "x")), "it").expires is not None
+        read_credentials(Secret(text), "it")
+    assert read_credentials(Secret(text.replace("…", "x")), "it").expires_at is not None
 
 
 def test_the_profile_of_aws_names_a_program_of_freshkey() -> None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from aws_home import AwsHome
 from freshkey.errors import ConfigurationError
 from freshkey.model.profile import Profile
-from freshkey_bedrock.region import aws_profile, known_region, needed_region
-from freshkey_bedrock.shapes import checked_region
-from freshkey_bedrock.shared_files import profile_section
+from freshkey_bedrock.region import known_region, needed_region
 
 
 @pytest.fixture
@@ -38,29 +35,11 @@ def test_the_order_in_which_a_region_is_looked_for(
     assert known_region(unset) == "eu-west-4"
 
 
-def test_the_order_in_which_a_profile_of_aws_is_looked_for(
-    profile: Profile, make_profile: Callable[..., Profile], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import botocore.session
-
-    assert aws_profile(profile) == "default"
-    monkeypatch.setenv("AWS_PROFILE", "second")
-    assert aws_profile(profile) == "second" == botocore.session.Session().profile
-    monkeypatch.setenv("AWS_DEFAULT_PROFILE", "first")
-    assert aws_profile(profile) == "first" == botocore.session.Session().profile
-    assert aws_profile(make_profile(aws_profile="named")) == "named"
-
-
 def test_no_region_anywhere_is_said_with_the_profile(make_profile: Callable[..., Profile]) -> None:
     unset = make_profile(region=None)
     assert known_region(unset) is None
     with pytest.raises(ConfigurationError, match=r"^work: no AWS region is set.*\[profiles\.work\]"):
         needed_region(unset)
-
-
-@pytest.mark.parametrize("region", ["eu-west-1", "us-gov-east-1", "ap-southeast-7", "us-iso-east-1", "eusc-de-east-1"])
-def test_names_of_regions(region: str) -> None:
-    assert checked_region(region, "region") == region
 
 
 @pytest.mark.parametrize(
@@ -81,57 +60,3 @@ def test_what_is_no_name_of_a_region_never_gets_into_a_host(
         aws_home.config(f"[default]\nregion = {region}\n")
         with pytest.raises(ConfigurationError, match=r"^work: the region of AWS profile 'default': "):
             known_region(make_profile(region=None))
-
-
-# --- the shared files -------------------------------------------------------------------------------------------------
-
-
-def test_both_files_are_read_and_the_credentials_file_comes_last(aws_home: AwsHome) -> None:
-    assert profile_section("team") is None
-    aws_home.config("[profile team]\nregion = eu-west-1\noutput = json\n[team]\nregion = wrong\n[profile]\nx = y\n")
-    assert profile_section("team") == {"region": "eu-west-1", "output": "json"}
-    aws_home.credentials("[team]\nregion = eu-west-2\n[profile other]\nregion = x\n")
-    assert profile_section("team") == {"region": "eu-west-2", "output": "json"}
-    assert profile_section("other") is None
-
-
-@pytest.mark.parametrize("title", ['profile "my team"', "profile 'my team'", "profile   'my team'"])
-def test_names_may_be_quoted(aws_home: AwsHome, title: str) -> None:
-    aws_home.config(f"[{title}]\nregion = eu-west-1\n['unbalanced]\nregion = x\n")
-    assert profile_section("my team") == {"region": "eu-west-1"}
-
-
-def test_what_botocore_reads_is_what_is_read_here(aws_home: AwsHome) -> None:
-    import botocore.session
-
-    aws_home.config(
-        "# a comment\n[default]\nregion=eu-west-1\ns3 =\n  max_queue_size = 10\n[profile team]\n"
-        "role_arn: arn:aws:iam::1:role/r\nsource_profile = default\ncredential_process = /x --y '%s' ; no comment\n"
-    )
-    theirs = botocore.session.Session().full_config["profiles"]
-    for name in ("default", "team"):
-        ours = profile_section(name)
-        assert ours is not None
-        plain = {key: value for key, value in ours.items() if not value.startswith("\n")}
-        assert plain == {key: value for key, value in theirs[name].items() if isinstance(value, str)}
-
-
-def test_a_path_may_name_the_home_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").write_text("[default]\nregion = eu-west-1\n")
-    for path in ("~/elsewhere", "$HOME/elsewhere"):
-        monkeypatch.setenv("AWS_CONFIG_FILE", path)
-        assert profile_section("default") == {"region": "eu-west-1"}
-    monkeypatch.setenv("AWS_CONFIG_FILE", "")
-    (tmp_path / ".aws").mkdir()
-    (tmp_path / ".aws" / "config").write_text("[default]\nregion = eu-west-2\n")
-    assert profile_section("default") == {"region": "eu-west-2"}
-
-
-def test_a_file_that_is_huge_or_a_directory_is_refused(aws_home: AwsHome) -> None:
-    aws_home.config("[default]\n" + "#" * 5_000_000)
-    with pytest.raises(ConfigurationError, match="malformed"):
-        profile_section("default")
-    aws_home.config_file.unlink()
-    aws_home.config_file.mkdir()
-    with pytest.raises(ConfigurationError, match="cannot be read"):
-        profile_section("default")

@@ -18,15 +18,13 @@ KNOWN = Identity(
     account=ADA.id,
     email=ADA.email,
     organization=ADA.organization_id,
-    organization_name=ADA.organization,
-    plan="max",
-    rate_limit_tier="default_claude_max_5x",
+    extra={"organization_name": ADA.organization, "plan": "max", "rate_limit_tier": "default_claude_max_5x"},
 )
 
 
 def test_a_token_response_names_account_and_organisation() -> None:
     assert from_token(ADA.token_fields()) == Identity(
-        account=ADA.id, email=ADA.email, organization=ADA.organization_id, organization_name=ADA.organization
+        account=ADA.id, email=ADA.email, organization=ADA.organization_id, extra={"organization_name": ADA.organization}
     )
 
 
@@ -35,9 +33,16 @@ def test_a_token_response_keeps_the_plan_it_does_not_know() -> None:
     assert from_token({}, KNOWN) == KNOWN
 
 
+def test_it_is_called_by_the_organisation_where_nobody_is_known() -> None:
+    named = {"organization": {"name": "Example Works"}}
+    assert from_token(named).label == "Example Works"
+    assert from_token({**named, "account": {"uuid": "a-1"}}, from_token(named)).label == "a-1"
+    assert from_token(ADA.token_fields(), from_token(named)).label == ADA.email
+
+
 def test_another_account_or_organisation_inherits_nothing() -> None:
     other = Account(email="bob@example.com", id="another", organization_id="another-org")
-    assert from_token(other.token_fields(), KNOWN).plan is None
+    assert from_token(other.token_fields(), KNOWN).extra.get("plan") is None
     assert from_token({"organization": {"uuid": "another-org"}}, KNOWN) == Identity(organization="another-org")
 
 
@@ -58,16 +63,16 @@ def test_the_profile_tells_plan_and_tier() -> None:
     ],
 )
 def test_plans_have_short_names_and_a_plan_that_is_denied_is_gone(kind: object, plan: str | None) -> None:
-    assert from_profile({"organization": {"organization_type": kind}}, KNOWN).plan == plan
+    assert from_profile({"organization": {"organization_type": kind}}, KNOWN).extra.get("plan") == plan
 
 
 def test_a_profile_without_a_word_about_the_plan_keeps_it() -> None:
-    assert from_profile({"account": {"email": "new@example.com"}, "organization": None}, KNOWN).plan == "max"
+    assert from_profile({"account": {"email": "new@example.com"}, "organization": None}, KNOWN).extra["plan"] == "max"
 
 
 @pytest.mark.parametrize("text", ["a\x1b[31mb", "a\r\nb", "a\x00b", "a\u202eb", "a\ud800b", "a\u2028b"])
 def test_display_text_cannot_move_a_cursor_or_break_an_encoding(text: str) -> None:
-    name = from_token({"organization": {"name": text}}).organization_name
+    name = from_token({"organization": {"name": text}}).extra.get("organization_name")
     assert name is not None
     assert name.isprintable()
     assert name.encode()

@@ -36,7 +36,7 @@ def test_a_live_token_is_valid_and_its_identity_is_news(
     found = inspect(profile, token)
     assert found.validity is Validity.VALID
     assert found.identity is not None
-    assert (found.identity.plan, found.identity.email) == ("pro", server.account.email)
+    assert (found.identity.extra["plan"], found.identity.email) == ("pro", server.account.email)
 
 
 def test_an_expired_token_is_not_sent(

@@ -17,8 +17,8 @@ from freshkey.model.interaction import LoggingReporter
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
 from freshkey_claude_oauth.formats import ClaudeToken
-from freshkey_claude_oauth.renewal import revoke
 from freshkey_claude_oauth.signin import sign_in as start_sign_in
+from freshkey_claude_oauth.signout import revoke
 from freshkey_testing import ScriptedUser
 
 

@@ -137,7 +137,7 @@ def federation(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @arranges("stored-api-key")
-def stored_key(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def stored_api_key(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.sign_in("stored-api-key", ScriptedUser(paste="secret-of-stored-api-key"))
 
 

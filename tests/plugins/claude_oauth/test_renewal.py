@@ -23,7 +23,8 @@ from freshkey.model.interaction import LoggingReporter
 from freshkey.model.profile import Profile
 from freshkey.secret import Secret
 from freshkey_claude_oauth.formats import ClaudeApiKey, ClaudeToken
-from freshkey_claude_oauth.renewal import renew, revoke
+from freshkey_claude_oauth.renewal import renew
+from freshkey_claude_oauth.signout import revoke
 from freshkey_testing import AuthorizationServer, ManualClock, Rotation
 
 
@@ -86,7 +87,7 @@ def test_a_known_plan_survives_an_answer_that_does_not_name_it(
     server.fail_with(500, endpoint="profile")
     new = renew(profile, old)
     assert new.identity == old.identity
-    assert new.identity.plan == "max"
+    assert new.identity.extra["plan"] == "max"
 
 
 def test_the_profile_endpoint_is_not_asked(server: AuthorizationServer, profile: Profile, signed_in: SignIn) -> None:

@@ -16,7 +16,7 @@ from freshkey.model.source import Source
 from freshkey_claude_oauth import settings
 from freshkey_claude_oauth.formats import ClaudeToken
 from freshkey_claude_oauth.signin import sign_in
-from freshkey_claude_oauth.tokens import DEFAULT_LIFETIME
+from freshkey_claude_oauth.token_response import DEFAULT_LIFETIME
 from freshkey_testing import Account, AuthorizationServer, ManualClock, ScriptedUser
 from freshkey_testing.browser import approve_device, copy_address, copy_code, follow
 
@@ -105,7 +105,7 @@ def test_a_device_sign_in(server: AuthorizationServer, make_profile: MakeProfile
     chosen = make_profile(**server.settings(), flow="device")
     with ScriptedUser(device=approve_device) as user:
         token = sign_in(chosen, user)
-    assert token.identity.plan == "max"
+    assert token.identity.extra["plan"] == "max"
     assert user.device_codes[0][1] == server.urls.device_page
     assert server.count("grant.device_code") == 1
 
@@ -128,9 +128,7 @@ def test_account_organisation_plan_and_tier_are_known(server: AuthorizationServe
         account=ada.id,
         email=ada.email,
         organization=ada.organization_id,
-        organization_name=ada.organization,
-        plan="max",
-        rate_limit_tier="default_claude_max_5x",
+        extra={"organization_name": ada.organization, "plan": "max", "rate_limit_tier": "default_claude_max_5x"},
     )
 
 
@@ -155,7 +153,7 @@ def test_a_failing_profile_call_does_not_fail_the_sign_in(
     with ScriptedUser(browser=follow) as user:
         token = sign_in(profile, user)
     assert token.identity.email == server.account.email
-    assert token.identity.plan is None
+    assert token.identity.extra.get("plan") is None
     assert any("plan is not known" in notice for notice in user.notices)
 
 
@@ -164,7 +162,7 @@ def test_a_missing_scope_for_the_profile_does_not_fail_the_sign_in(
 ) -> None:
     with ScriptedUser(browser=follow) as user:
         token = sign_in(make_profile(**server.settings(), scopes=("user:inference",)), user)
-    assert token.identity.organization_name == server.account.organization
+    assert token.identity.extra["organization_name"] == server.account.organization
     assert any("403" in notice for notice in user.notices)
 
 
@@ -172,7 +170,7 @@ def test_the_account_that_approves_is_the_one_that_is_named(server: Authorizatio
     server.account = Account(email="bob@example.com", id="b-1", plan="team")
     with ScriptedUser(browser=follow) as user:
         identity = sign_in(profile, user).identity
-    assert (identity.email, identity.account, identity.plan) == ("bob@example.com", "b-1", "team")
+    assert (identity.email, identity.account, identity.extra["plan"]) == ("bob@example.com", "b-1", "team")
 
 
 # --- what goes wrong ------------------------------------------------------------------------------------------------

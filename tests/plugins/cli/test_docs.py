@@ -17,6 +17,7 @@ from freshkey._plugins.discovery import load_provider, load_store
 from freshkey._plugins.hook_caller import HookCaller
 from freshkey._plugins.wiring import wire
 from freshkey.model.description import Description
+from typed_profile import typed
 
 
 TEXT = (Path(__file__).parents[3] / "docs" / "cli.md").read_text("utf-8")
@@ -84,7 +85,7 @@ def test_configuration_example_is_accepted(tmp_path: Path) -> None:
     file.write_text(block("toml"))
     description = claude()
     configuration = Configuration.load({"FRESHKEY_CONFIG_DIR": str(tmp_path)})
-    profile = configuration.profile(configuration.select().name, description)
+    profile = typed(configuration, configuration.select().name, description)
 
     assert (profile.name, profile.provider, profile.store, profile.lead) == ("me", "claude_oauth", "keyring", 300.0)
     assert description.source(str(profile.source)) is not None

@@ -16,7 +16,7 @@ from freshkey.model.interaction import Interaction, NonInteractive
 from freshkey.model.profile import Profile
 from freshkey_testing import ManualClock, ScriptedUser
 from freshkey_testing.browser import follow
-from freshkey_vertex import given, metadata
+from freshkey_vertex import env_token, metadata
 from freshkey_vertex.description import description
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.settings import VertexSettings
@@ -37,7 +37,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in [name for name in os.environ if name.startswith(GOOGLES)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
-    monkeypatch.setattr(given, "_first_seen", {})
+    monkeypatch.setattr(env_token, "_first_seen", {})
     monkeypatch.setattr(metadata, "_answered", set())
 
 

@@ -19,9 +19,9 @@ from freshkey.errors import LoginRequired, OutcomeUnknown, ProviderRefused, Tran
 from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
 from freshkey_testing import ManualClock
-from freshkey_vertex.adc import detect
+from freshkey_vertex.adc import detect, gcloud_file
+from freshkey_vertex.credentials_file import Unloadable
 from freshkey_vertex.description import description
-from freshkey_vertex.files import Unloadable, gcloud_path
 from freshkey_vertex.formats import GoogleCredential
 from google_cloud import ROBOT, TARGET, GoogleCloud
 
@@ -69,9 +69,9 @@ def test_each_file_is_seen_with_what_named_it(
 
 
 def test_gcloud_writes_where_google_auth_looks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert gcloud_path({"CLOUDSDK_CONFIG": "/etc/g"}) == Path("/etc/g/application_default_credentials.json")
+    assert gcloud_file({"CLOUDSDK_CONFIG": "/etc/g"}) == Path("/etc/g/application_default_credentials.json")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert gcloud_path({}) == tmp_path / ".config/gcloud/application_default_credentials.json"
+    assert gcloud_file({}) == tmp_path / ".config/gcloud/application_default_credentials.json"
 
 
 @pytest.mark.parametrize("folder", ["x" * 300, "/" + "x/" * 3000])

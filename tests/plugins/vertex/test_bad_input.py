@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, OutcomeUnknown, ProviderRefused
 from freshkey.model.profile import Profile
-from freshkey_vertex.files import LARGEST, Unloadable
+from freshkey_vertex.credentials_file import MAX_BYTES, Unloadable
 from freshkey_vertex.formats import GoogleCredential
 from google_cloud import ROBOT, SUBJECT_TOKEN, TARGET, GoogleCloud, pem
 
@@ -228,8 +228,8 @@ def test_an_identity_token_that_is_no_file(refused: Refused, cloud: GoogleCloud,
 
 
 def test_an_identity_token_that_is_too_large(refused: Refused, cloud: GoogleCloud, write_file: WriteFile) -> None:
-    source = {"file": str(write_file(" " * (LARGEST + 1), "subject"))}
-    assert f"has more than {LARGEST} bytes" in refused(cloud.external_account(source), ConfigurationError)
+    source = {"file": str(write_file(" " * (MAX_BYTES + 1), "subject"))}
+    assert f"has more than {MAX_BYTES} bytes" in refused(cloud.external_account(source), ConfigurationError)
     assert cloud.seen == []
 
 
@@ -270,7 +270,7 @@ def test_a_file_that_is_none(make_profile: MakeProfile, take: Take, tmp_path: Pa
 
 
 def test_a_file_that_is_too_large(refused: Refused) -> None:
-    assert f"has more than {LARGEST} bytes" in refused(" " * (LARGEST + 1))
+    assert f"has more than {MAX_BYTES} bytes" in refused(" " * (MAX_BYTES + 1))
 
 
 def test_a_file_that_the_variable_names_is_not_passed_over(

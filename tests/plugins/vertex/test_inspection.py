@@ -29,14 +29,14 @@ def credential(cloud: GoogleCloud) -> GoogleCredential:
         access_token=Secret(cloud.issue(ROBOT)),
         kind="service account",
         project="demo-project",
-        identity=Identity(project="demo-project"),
+        identity=Identity(display_name="demo-project", extra={"project": "demo-project"}),
     )
 
 
 def test_a_token_that_is_honoured(cloud: GoogleCloud, make_profile: MakeProfile, credential: GoogleCredential) -> None:
     found = inspect(make_profile(), credential)
     assert found.validity is Validity.VALID
-    assert found.identity == Identity(email=ROBOT, project="demo-project")
+    assert found.identity == Identity(email=ROBOT, extra={"project": "demo-project"})
     assert "canary" not in cloud.seen[0].path
 
 

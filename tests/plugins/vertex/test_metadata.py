@@ -19,7 +19,7 @@ from freshkey import Keeper
 from freshkey._http.messages import Request
 from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused, TransientError
 from freshkey.model.profile import Profile
-from freshkey_vertex import link_local, metadata
+from freshkey_vertex import metadata, metadata_http
 from freshkey_vertex.formats import GoogleCredential
 from google_cloud import MACHINE, TARGET, GoogleCloud
 from loopback_server import Exchange, LoopbackServer
@@ -191,7 +191,7 @@ def test_nothing_anywhere_is_answered_within_two_seconds(configure: Callable[...
     configure(on_google_cloud=True)
     hole = BlackHole()
     program = (
-        "import time, freshkey, google.auth.compute_engine, freshkey_vertex.fetching, freshkey_vertex.sources\n"
+        "import time, freshkey, google.auth.compute_engine, freshkey_vertex.fetch_token, freshkey_vertex.sources\n"
         "from freshkey.errors import LoginRequired\n"
         "with freshkey.Keeper() as keeper:\n"
         "    began = time.monotonic()\n"
@@ -265,7 +265,7 @@ def answering(answer: bytes, *, drip: float = 0.0) -> Iterator[str]:
 def exchange(answer: bytes, *, drip: float = 0.0) -> int:
     """Have a server answer with these bytes and return the status that was read."""
     with answering(answer, drip=drip) as host:
-        return link_local.ask(Request(method="GET", url=f"http://{host}/a?b=c"), deadline=0.5).status
+        return metadata_http.exchange(Request(method="GET", url=f"http://{host}/a?b=c"), deadline=0.5).status
 
 
 def test_what_a_server_says_is_handed_on() -> None:
@@ -276,7 +276,7 @@ def test_what_a_server_says_is_handed_on() -> None:
     "answer",
     [
         b"HTTP/1.1 302 elsewhere\r\nLocation: http://example.com\r\nContent-Length: 0\r\n\r\n",
-        b"HTTP/1.1 200 ok\r\n\r\n" + b"x" * (link_local.LARGEST + 1),
+        b"HTTP/1.1 200 ok\r\n\r\n" + b"x" * (metadata_http.MAX_BYTES + 1),
     ],
     ids=["redirect", "too much"],
 )

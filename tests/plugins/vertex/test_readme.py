@@ -13,8 +13,8 @@ import pytest
 
 import freshkey_vertex
 from freshkey_vertex import metadata
-from freshkey_vertex.files import REQUIRED
-from freshkey_vertex.places import PROJECT_VARIABLES
+from freshkey_vertex.credentials_file import REQUIRED_MEMBERS
+from freshkey_vertex.project import PROJECT_VARIABLES
 from freshkey_vertex.settings import VertexSettings
 from freshkey_vertex.sources import SOURCES
 
@@ -44,7 +44,7 @@ def test_every_default_address() -> None:
         assert f"| `{name}` | `{getattr(VertexSettings(), name)}` |" in README
 
 
-@pytest.mark.parametrize("name", [*REQUIRED, *metadata.VARIABLES, *PROJECT_VARIABLES, "CLOUD_ML_REGION"])
+@pytest.mark.parametrize("name", [*REQUIRED_MEMBERS, *metadata.VARIABLES, *PROJECT_VARIABLES, "CLOUD_ML_REGION"])
 def test_every_type_and_variable(name: str) -> None:
     assert f"`{name}`" in README
 

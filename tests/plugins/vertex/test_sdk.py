@@ -28,7 +28,7 @@ from freshkey.secret import Secret
 from freshkey_testing import ManualClock
 from freshkey_vertex import google_credentials
 from freshkey_vertex.formats import GoogleCredential
-from freshkey_vertex.sdk import KeptCredentials
+from freshkey_vertex.sdk import KeeperCredentials
 from google_cloud import GoogleCloud
 
 
@@ -91,7 +91,8 @@ def test_the_plugin_needs_no_other_provider_s_libraries() -> None:
         "import sys\n"
         "for name in ('anthropic', 'boto3', 'botocore', 'grpc', 'urllib3.contrib', 'freshkey_bedrock'):\n"
         "    sys.modules[name] = None\n"
-        "from freshkey_vertex import loading, fetching, metadata, signin, adc, inspection, sources, sdk\n"
+        "from freshkey_vertex import google_auth, fetch_token, metadata, signin, renewal\n"
+        "from freshkey_vertex import adc, impersonation, inspection, signout, sources, sdk\n"
         "from google.auth.compute_engine import _metadata\n"
         "from google.auth import aws, identity_pool, pluggable, impersonated_credentials\n"
     )
@@ -120,7 +121,7 @@ def test_who_looks_at_the_token_sees_token_expiry_and_quota_project() -> None:
 
 def test_who_looks_at_expired_asks_again_soon_and_not_each_time(clock: ManualClock) -> None:
     source = Answers([TOKEN, NEWER])
-    credentials = KeptCredentials(source, "work", elapsed=clock.elapsed)
+    credentials = KeeperCredentials(source, "work", elapsed=clock.elapsed)
     credentials.refresh(None)
     clock.advance(1.0)
     assert (credentials.valid, credentials.token) == (True, "ya29.canary-1")

@@ -9,7 +9,10 @@ import pytest
 
 from freshkey.model.profile import Profile
 from freshkey_bedrock.settings import BedrockSettings
-from freshkey_testing import ManualClock
+from freshkey_bedrock.sso.credential import SsoCredential
+from freshkey_bedrock.sso.sign_in import sign_in
+from freshkey_testing import ManualClock, ScriptedUser
+from freshkey_testing.browser import follow
 from sso_double import SsoDouble
 
 
@@ -44,3 +47,9 @@ def make_profile(tmp_path: Path, double: SsoDouble) -> MakeProfile:
 @pytest.fixture
 def profile(make_profile: MakeProfile) -> Profile:
     return make_profile()
+
+
+@pytest.fixture
+def signed_in(profile: Profile, clock: ManualClock) -> SsoCredential:
+    with ScriptedUser(browser=follow) as user:
+        return sign_in(profile, user, clock=clock)

@@ -12,7 +12,7 @@ from bedrock_at_our_time import AtOurTime
 from freshkey import Configuration, Keeper
 from freshkey.errors import LoginRequired, TransientError
 from freshkey.model.credential import Credential
-from freshkey_bedrock.sso_credential import SsoCredential
+from freshkey_bedrock.sso.credential import SsoCredential
 from freshkey_testing import ManualClock, ScriptedUser
 from freshkey_testing.browser import approve_device, follow
 from freshkey_testing.leaks import assert_no_secret, secrets_of

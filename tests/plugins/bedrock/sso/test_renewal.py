@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import attrs
 import pytest
 
 from freshkey.errors import LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
 from freshkey.model.interaction import LoggingReporter
 from freshkey.model.profile import Profile
-from freshkey_bedrock.renewal import renew, revoke
-from freshkey_bedrock.sso import sign_in
-from freshkey_bedrock.sso_credential import SsoCredential
+from freshkey_bedrock.renewal import renew
+from freshkey_bedrock.sso.credential import SsoCredential
+from freshkey_bedrock.sso.sign_in import sign_in
 from freshkey_testing import ManualClock, ScriptedUser
 from freshkey_testing.browser import follow
 from sso_double import SsoDouble
@@ -32,12 +31,6 @@ class Ear(LoggingReporter):
 
     def notice(self, message: str) -> None:
         self.notices.append(message)
-
-
-@pytest.fixture
-def signed_in(profile: Profile, clock: ManualClock) -> SsoCredential:
-    with ScriptedUser(browser=follow) as user:
-        return sign_in(profile, user, clock=clock)
 
 
 @pytest.fixture
@@ -214,43 +207,3 @@ def test_the_refresh_token_counts_as_spent_only_where_it_will_be_sent(
     assert signed_in.renewal_secret is None
     clock.advance(8 * HOUR - 899)
     assert signed_in.renewal_secret == signed_in.session.refresh_token
-
-
-# --- the end ------------------------------------------------------------------------------------------------------
-
-
-def test_signing_out_ends_it_at_the_server(
-    double: SsoDouble, profile: Profile, signed_in: SsoCredential, clock: ManualClock
-) -> None:
-    revoke(profile, signed_in, clock=clock)
-    assert not double.honours(signed_in.session.access_token.reveal())
-    revoke(profile, signed_in, clock=clock)
-    assert double.count("/logout") == 2
-
-
-def test_signing_out_late_renews_first_because_only_a_living_token_can(
-    double: SsoDouble, profile: Profile, signed_in: SsoCredential, clock: ManualClock
-) -> None:
-    clock.advance(DAY)
-    revoke(profile, signed_in, clock=clock)
-    assert [path.partition(" ")[2] for path in double.asked[-2:]] == ["/token", "/logout"]
-    double.end_session()
-    revoke(profile, signed_in, clock=clock)
-
-
-def test_signing_out_that_cannot_be_confirmed_says_so(
-    double: SsoDouble, profile: Profile, signed_in: SsoCredential, clock: ManualClock
-) -> None:
-    double.knobs.portal_status = [500]
-    with pytest.raises(TransientError):
-        revoke(profile, signed_in, clock=clock)
-
-
-# --- what it is bound to ------------------------------------------------------------------------------------------
-
-
-def test_its_binding_is_the_directory_and_the_role(profile: Profile, signed_in: SsoCredential) -> None:
-    from freshkey_bedrock.description import description
-
-    assert dict(signed_in.binding) == description(profile).binding
-    assert dict(attrs.evolve(signed_in, role_name="Other").binding) != description(profile).binding

@@ -15,8 +15,8 @@ from freshkey.errors import (
 )
 from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
-from freshkey_bedrock.sso import sign_in
-from freshkey_bedrock.sso_credential import SsoCredential
+from freshkey_bedrock.sso.credential import SsoCredential
+from freshkey_bedrock.sso.sign_in import sign_in
 from freshkey_testing import ManualClock, ScriptedUser
 from freshkey_testing.browser import approve_device, copy_address, follow
 from freshkey_testing.leaks import assert_no_secret, secrets_of
@@ -136,21 +136,6 @@ def test_what_a_browser_adds_to_the_start_url_is_dropped(make_profile: MakeProfi
     assert credential.session.start_url == START_URL
 
 
-WRONG = {
-    "sso_start_url": ("http://example.com/start", "does not use https"),
-    "sso_region": ("eu-west", "is no name of an AWS region"),
-    "sso_account_id": ("1234", "has twelve digits"),
-    "sso_role_name": ("a role", "is no name of a permission set"),
-    "sso_portal_url": ("https://user@example.com", "has a user name in it"),
-}
-
-
-@pytest.mark.parametrize(("name", "value"), [(name, value) for name, (value, _) in WRONG.items()])
-def test_settings_that_cannot_be_are_refused(make_profile: MakeProfile, name: str, value: str) -> None:
-    with pytest.raises(ConfigurationError, match=rf"^{name}: .*{WRONG[name][1]}"):
-        make_profile(**{name: value})
-
-
 def test_a_busy_portal_is_worth_another_try(double: SsoDouble, profile: Profile, clock: ManualClock) -> None:
     double.knobs.portal_status = [429]
     with pytest.raises(TransientError, match="refused for now"):
@@ -191,27 +176,6 @@ def test_nothing_secret_shows(profile: Profile, clock: ManualClock, caplog: pyte
     assert len(secrets) >= 5
     said = [*user.progress_messages, *user.notices, *user.prompts, *user.opened]
     assert_no_secret(repr(credential) + caplog.text + repr(said), secrets, "what is shown")
-
-
-def test_other_addresses_are_never_called(profile: Profile) -> None:
-    from freshkey_bedrock.description import description
-
-    assert description(profile).hosts == ("127.0.0.1",)
-
-
-@pytest.mark.parametrize(
-    ("region", "hosts"),
-    [
-        ("eu-west-1", ("oidc.eu-west-1.amazonaws.com", "portal.sso.eu-west-1.amazonaws.com")),
-        ("cn-north-1", ("oidc.cn-north-1.amazonaws.com.cn", "portal.sso.cn-north-1.amazonaws.com.cn")),
-        ("us-gov-west-1", ("oidc.us-gov-west-1.amazonaws.com", "portal.sso.us-gov-west-1.amazonaws.com")),
-    ],
-)
-def test_the_addresses_of_a_region(make_profile: MakeProfile, region: str, hosts: tuple[str, ...]) -> None:
-    from freshkey_bedrock.description import description
-
-    here = make_profile(sso_region=region, sso_oidc_url=None, sso_portal_url=None)
-    assert description(here).hosts == hosts
 
 
 def test_a_person_is_told_what_happens(profile: Profile, clock: ManualClock) -> None:

@@ -1,0 +1,91 @@
+"""The table of one profile: as configuration has it, and read into the settings class of its provider."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from attrs import field, frozen
+
+from freshkey._config.overrides import check_overrides, wrong_override
+from freshkey._config.project import Project, Trusted, refuse
+from freshkey._config.provider_settings import WrongValueError, fields, structure
+from freshkey._config.schema import CORE_KEYS, unknown_key, wrong_value
+from freshkey._config.toml_file import Document
+from freshkey.errors import FreshkeyError
+
+
+DEFAULT_STORE: Final = "keyring"
+
+
+@frozen(kw_only=True)
+class ProfileTable:
+    """A profile as configuration has it, before its provider is known.
+
+    Attributes:
+        name: Name of the profile.
+        provider: Id of the provider.
+        document: Where the table is; where it would be, if there is none.
+        store: Name of the store, or None.
+        source: Id of the only source to use, or None.
+        skip: Ids of sources not to use.
+        lead: Seconds before expiry at which to renew, or None.
+        rest: The provider's own settings, unread; may be secret.
+        defined: Configuration has a table for it; otherwise it is a bare provider name.
+        project: The project whose file has the table; None for the user's own.
+    """
+
+    name: str
+    provider: str
+    document: Document = field(repr=False)
+    store: str | None = None
+    source: str | None = None
+    skip: tuple[str, ...] = ()
+    lead: float | None = None
+    rest: Mapping[str, object] = field(factory=dict, repr=False)
+    defined: bool = True
+    project: Project | None = field(default=None, repr=False)
+
+    @property
+    def store_name(self) -> str:
+        """Name of the store to load."""
+        return self.store or DEFAULT_STORE
+
+    def settings(self, kind: type, overrides: Mapping[str, object], trusted: Trusted | None = None) -> object:
+        """Return the provider's settings, typed.
+
+        Args:
+            kind: The provider's settings class.
+            overrides: Settings that override what the table says, such as those of ``--set``.
+            trusted: Decides about commands that a project's file names; None runs none of them.
+
+        Raises:
+            ConfigurationError: A key is misspelt, or has a wrong value; names file, line and the key meant.
+            TrustNeeded: A project's file names a command that may not be run.
+            PluginBroken: The settings class cannot be used.
+        """
+        try:
+            return structure(kind, self._values(kind, overrides, trusted))
+        except WrongValueError as wrong:
+            if overrides and wrong.key in {None, *overrides}:
+                raise wrong_override(self.name, wrong.key, wrong.expected) from None
+            if wrong.key is None:
+                message = "the provider does not accept these settings together"
+                raise self.document.error(message, "profiles", self.name, profile=self.name) from None
+            raise wrong_value(self.document, self.name, wrong.key, wrong.expected) from None
+        except FreshkeyError as error:
+            error.profile = error.profile or self.name
+            raise
+
+    def _values(self, kind: type, overrides: Mapping[str, object], trusted: Trusted | None) -> Mapping[str, object]:
+        known = fields(kind)
+        check_overrides(overrides, self.name, known)
+        if self.project is not None:
+            every = self.project.words(self.name, kind)
+            words = {key: command for key, command in every.items() if key not in overrides}
+            commands = (trusted or refuse)(self.project, self.name, words) if words else {}
+            return {**self.rest, **commands, **overrides}
+        for key in self.rest:
+            if key not in known:
+                raise unknown_key(self.document, self.name, key, CORE_KEYS | known.keys())
+        return {**self.rest, **overrides}

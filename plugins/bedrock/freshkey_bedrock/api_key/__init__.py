@@ -1,0 +1,1 @@
+"""Bedrock API keys: handed in, read, and made from AWS credentials."""

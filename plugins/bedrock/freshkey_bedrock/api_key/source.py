@@ -1,0 +1,91 @@
+"""A Bedrock API key: in the environment variable of AWS's SDKs, or handed in by the user for freshkey to keep."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Final
+
+from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused
+from freshkey.plugin import MAX_LINE, Clock, Detected, Interaction, Profile, Secret, environment_secret
+from freshkey_bedrock.api_key.parse import Term, term_of
+from freshkey_bedrock.formats import BedrockApiKey, is_key_text
+from freshkey_bedrock.region import known_region
+
+
+BEARER_KEY: Final = "bearer-key"
+STORED_KEY: Final = "stored-api-key"
+VARIABLE: Final = "AWS_BEARER_TOKEN_BEDROCK"
+
+
+def detect(profile: Profile) -> Detected | None:
+    """Say whether the environment holds a key; an empty variable counts as unset."""
+    secret = environment_secret(VARIABLE, os.environ)
+    if secret is None:
+        return None
+    term = _term(secret, profile)
+    return Detected(
+        kind="short-term Bedrock API key" if term else "Bedrock API key",
+        origin=f"environment variable {VARIABLE}",
+        expires_at=term.ends if term else None,
+        last_four=None if term else secret.last_four(),
+        fingerprint=secret.fingerprint(),
+    )
+
+
+def from_environment(profile: Profile, *, clock: Clock) -> BedrockApiKey:
+    """Return the key that the environment holds.
+
+    Raises:
+        LoginRequired: There is none, or it has expired.
+        ConfigurationError: It is no usable key.
+    """
+    secret = environment_secret(VARIABLE, os.environ)
+    if secret is None:
+        message = f"the environment variable {VARIABLE} is not set"
+        raise LoginRequired(message, profile=profile.name, hint=f"Set {VARIABLE}")
+    return _credential(secret, profile, f"the key in {VARIABLE}", clock)
+
+
+def from_user(profile: Profile, interaction: Interaction, *, clock: Clock) -> BedrockApiKey:
+    """Ask for a key, without echo.
+
+    Raises:
+        LoginRequired: There is no one to ask, nothing was entered, or what was entered has expired.
+        ProviderRefused: It cannot be a key.
+    """
+    entered = interaction.read_code("Paste the Bedrock API key:", threading.Event())
+    if not entered:
+        hint = f"Run: freshkey login {profile.name} --api-key"
+        raise LoginRequired("no API key was entered", profile=profile.name, hint=hint)
+    flaw = "it is too long or has odd characters"
+    if _usable(entered):
+        try:
+            return _credential(entered, profile, "the key", clock)
+        except ConfigurationError as error:
+            flaw = error.message
+    message = f"what was entered cannot be a Bedrock API key: {flaw}"
+    raise ProviderRefused(message, profile=profile.name, hint="Copy the key alone, without spaces")
+
+
+def _credential(secret: Secret, profile: Profile, what: str, clock: Clock) -> BedrockApiKey:
+    obtained, term = clock.now(), _term(secret, profile)
+    left = term.ends.timestamp() - obtained.wall if term else None
+    if term and left is not None and left <= 0:
+        message = f"{what} expired at {term.ends:%Y-%m-%d %H:%M:%S} UTC"
+        raise LoginRequired(message, profile=profile.name, hint="Make another one")
+    region = (term.region if term else None) or known_region(profile)
+    return BedrockApiKey(obtained=obtained, lifetime=left, key=secret, region=region)
+
+
+def _term(secret: Secret, profile: Profile) -> Term | None:
+    try:
+        return term_of(secret)
+    except ConfigurationError as error:
+        error.profile = profile.name
+        raise
+
+
+def _usable(secret: Secret) -> bool:
+    value = secret.reveal()
+    return len(value) <= MAX_LINE and is_key_text(value)

@@ -1,0 +1,1 @@
+"""freshkey's own sign-in at AWS IAM Identity Center; the source ``sso``."""

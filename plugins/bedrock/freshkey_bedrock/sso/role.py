@@ -1,0 +1,93 @@
+"""The role whose credentials a sign-in at IAM Identity Center brings, as a profile's settings name it."""
+
+from __future__ import annotations
+
+import functools
+
+from attrs import field, frozen
+
+from freshkey import plugin
+from freshkey.errors import ConfigurationError
+from freshkey.plugin import Clock, Identity, Profile
+from freshkey_bedrock.region import needed_region
+from freshkey_bedrock.settings import BedrockSettings
+from freshkey_bedrock.sso import addresses, portal
+from freshkey_bedrock.sso.credential import SSO, SsoCredential
+from freshkey_bedrock.sso.oidc import IdentityCenter
+from freshkey_bedrock.sso.session import SsoSession
+
+
+@frozen(kw_only=True)
+class Role:
+    """A role in an account, and where its credentials are given out.
+
+    Attributes:
+        identity_center: Where the user signs in.
+        portal: Address of the access portal.
+        account_id: The account, twelve digits.
+        name: The permission set, as the access portal shows it.
+        region: The region that requests are signed for.
+    """
+
+    identity_center: IdentityCenter = field(repr=False)
+    portal: str
+    account_id: str
+    name: str
+    region: str
+
+    @classmethod
+    def of(cls, profile: Profile, clock: Clock) -> Role:
+        """Return the role that a profile's settings name.
+
+        Raises:
+            ConfigurationError: Settings are missing.
+        """
+        settings = profile.settings_as(BedrockSettings)
+        oidc, portal_url = addresses.oidc_url(settings), addresses.portal_url(settings)
+        start_url, account_id, role_name = settings.sso_start_url, settings.sso_account_id, settings.sso_role_name
+        if not (oidc and portal_url and start_url and account_id and role_name):
+            names = ("sso_start_url", "sso_region", "sso_account_id", "sso_role_name")
+            missing = ", ".join(name for name in names if not getattr(settings, name))
+            hint = f"Write {missing} under [profiles.{profile.name}], or keep an API key: freshkey login --api-key"
+            raise ConfigurationError(
+                "the sign-in at IAM Identity Center is not set up", profile=profile.name, hint=hint
+            )
+        insecure = settings.allow_insecure_loopback
+        send = functools.partial(plugin.send, hosts=addresses.hosts(settings), allow_insecure_loopback=insecure)
+        return cls(
+            identity_center=IdentityCenter(oidc=oidc, start_url=start_url, send=send, clock=clock, insecure=insecure),
+            portal=portal_url,
+            account_id=account_id,
+            name=role_name,
+            region=needed_region(profile),
+        )
+
+    def credential(self, session: SsoSession) -> SsoCredential:
+        """Get role credentials for a session.
+
+        Raises: as `freshkey_bedrock.sso.portal.role_keys`.
+        """
+        clock = self.identity_center.clock
+        keys = portal.role_keys(
+            self.portal,
+            session.access_token,
+            account_id=self.account_id,
+            role_name=self.name,
+            send=self.identity_center.send,
+            now=clock.now().wall,
+        )
+        obtained = clock.now()
+        return SsoCredential(
+            obtained=obtained,
+            clock=clock,
+            lifetime=keys.expires - obtained.wall,
+            source=SSO,
+            identity=Identity(organization=self.account_id),
+            access_key_id=keys.access_key,
+            secret_access_key=keys.secret_key,
+            session_token=keys.session_token,
+            region=self.region,
+            session=session,
+            account_id=self.account_id,
+            role_name=self.name,
+        )

@@ -1,0 +1,152 @@
+"""The credentials file of an Anthropic profile: its tokens, and everything else in it that has to survive a renewal.
+
+Its shape is that of Anthropic's Python SDK 2.13.0 (``_providers.py``); times in it are Unix seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from attrs import field, frozen
+
+from freshkey.errors import ConfigurationError, LoginRequired, frameless
+from freshkey.plugin import Identity, Secret, write_private
+from freshkey_claude_oauth.anthropic_cli import files
+from freshkey_claude_oauth.anthropic_cli.profiles import CliProfile
+from freshkey_claude_oauth.identity import MAX_TEXT, with_display_name
+
+
+_VERSION: Final = "1.0"
+_TYPE: Final = "oauth_token"
+_END_OF_TIME: Final = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+"""Seconds; a larger number is a time in milliseconds."""
+
+_TOKEN: Final = re.compile(r"[!-~]{1,65536}")
+_DIGITS: Final = re.compile(r"[0-9]{1,18}")
+
+
+@frozen(kw_only=True)
+class Tokens:
+    """What a credentials file holds.
+
+    Attributes:
+        access_token: The bearer token.
+        refresh_token: What renews it, where there is one.
+        expires_at: Unix seconds; None where the file does not say.
+        written_at: Unix seconds of when the file was written.
+        facts: All members of the file, in clear.
+    """
+
+    access_token: Secret
+    refresh_token: Secret | None = None
+    expires_at: float | None = None
+    written_at: float
+    facts: Mapping[str, Any] = field(factory=dict, repr=False)
+
+    def seconds_left(self, now: float) -> float | None:
+        """Return the seconds until the end; None where it is not known.
+
+        Args:
+            now: Unix seconds.
+        """
+        return None if self.expires_at is None else self.expires_at - now
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """What was granted, as far as the file says."""
+        scope = self.facts.get("scope")
+        return tuple(scope.split()) if isinstance(scope, str) else ()
+
+    @property
+    def identity(self) -> Identity:
+        """Whose they are, as far as the file says."""
+        name = self._shown("organization_name")
+        return with_display_name(
+            Identity(
+                email=self._shown("account_email"),
+                organization=self._shown("organization_uuid"),
+                extra={"organization_name": name} if name else {},
+            )
+        )
+
+    def _shown(self, member: str) -> str | None:
+        value = self.facts.get(member)
+        return value[:MAX_TEXT] if isinstance(value, str) and value.isprintable() and value else None
+
+
+@frameless
+def read_tokens(cli_profile: CliProfile) -> Tokens:
+    """Read the credentials file of a profile.
+
+    Raises:
+        LoginRequired: There is none, or no access token in it.
+        ConfigurationError: It cannot be trusted or read. The message never quotes it.
+    """
+    facts = _facts(cli_profile)
+    if facts is None:
+        raise LoginRequired(cli_profile.about(f"there is no {cli_profile.credentials}"), hint=cli_profile.sign_in_hint)
+    if facts.get("type", _TYPE) != _TYPE:
+        raise cli_profile.flaw(f"{cli_profile.credentials} holds another type of credential")
+    access_token = _token(cli_profile, facts, "access_token")
+    if access_token is None:
+        raise LoginRequired(
+            cli_profile.about(f"{cli_profile.credentials} has no access_token"), hint=cli_profile.sign_in_hint
+        )
+    return Tokens(
+        access_token=access_token,
+        refresh_token=_token(cli_profile, facts, "refresh_token"),
+        expires_at=_seconds(cli_profile, facts.get("expires_at")),
+        written_at=files.written_at(cli_profile.credentials),
+        facts=facts,
+    )
+
+
+@frameless
+def write_tokens(cli_profile: CliProfile, tokens: Tokens) -> None:
+    """Replace the credentials file as a whole: beside it, with mode 0600, on the disk when this returns.
+
+    Raises:
+        StoreUnavailable: The old content is still there, untouched.
+    """
+    facts: dict[str, Any] = {
+        **tokens.facts,
+        "version": _VERSION,
+        "type": _TYPE,
+        "access_token": tokens.access_token.reveal(),
+        "expires_at": int(tokens.expires_at or 0),
+    }
+    if tokens.refresh_token is not None:
+        facts["refresh_token"] = tokens.refresh_token.reveal()
+    write_private(cli_profile.credentials, json.dumps(facts, indent=2).encode())
+
+
+def _facts(cli_profile: CliProfile) -> dict[str, Any] | None:
+    try:
+        return files.read_credentials(cli_profile.credentials)
+    except ConfigurationError as error:
+        flaw = cli_profile.flaw(error.message, error.hint)
+    raise flaw
+
+
+def _token(cli_profile: CliProfile, facts: Mapping[str, Any], member: str) -> Secret | None:
+    value = facts.get(member)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or not _TOKEN.fullmatch(value):
+        raise cli_profile.flaw(f"{cli_profile.credentials}: {member} is no token")
+    return Secret(value)
+
+
+def _seconds(cli_profile: CliProfile, value: object) -> float | None:
+    """Read a time as the SDK does: a number, or digits in a string."""
+    if value is None:
+        return None
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _END_OF_TIME:
+        raise cli_profile.flaw(f"{cli_profile.credentials}: expires_at is no time in Unix seconds")
+    return float(value)

@@ -1,0 +1,73 @@
+"""Which addresses and hosts the settings mean, without any I/O.
+
+The vendor's own addresses are defaults for each other only: as soon as tokens come from another server, they are
+shown to that server alone.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from freshkey.errors import ConfigurationError
+from freshkey.plugin import checked_url
+from freshkey_claude_oauth import settings as defaults
+from freshkey_claude_oauth.settings import ClaudeSettings
+
+
+def profile_url(settings: ClaudeSettings) -> str | None:
+    """Return the profile endpoint; the vendor's only for the vendor's own tokens."""
+    return settings.profile_url or (defaults.PROFILE_URL if _vendor_tokens(settings) else None)
+
+
+def revoke_url(settings: ClaudeSettings) -> str | None:
+    """Return the revocation endpoint; the vendor's only for the vendor's own tokens."""
+    return settings.revoke_url or (defaults.REVOKE_URL if _vendor_tokens(settings) else None)
+
+
+def token_url(settings: ClaudeSettings) -> str | None:
+    """Return the token endpoint; None where the issuer's metadata have to be asked."""
+    return settings.token_url or (None if settings.issuer else defaults.TOKEN_URL)
+
+
+def paste_redirect_url(settings: ClaudeSettings) -> str | None:
+    """Return the page that shows a code to copy; the vendor's only for the vendor's own sign-in."""
+    vendor = settings.issuer is None and settings.authorize_url in {None, defaults.AUTHORIZE_URL}
+    return settings.paste_redirect_url or (defaults.PASTE_URL if vendor else None)
+
+
+def _vendor_tokens(settings: ClaudeSettings) -> bool:
+    return settings.issuer is None and settings.token_url in {None, defaults.TOKEN_URL}
+
+
+def hosts(settings: ClaudeSettings) -> tuple[str, ...]:
+    """Return the hosts that the provider may call, sorted."""
+    called = (settings.issuer, token_url(settings), revoke_url(settings), settings.device_url, profile_url(settings))
+    named = {urlsplit(url).hostname for url in called if url}
+    return tuple(sorted({*settings.hosts, *(host for host in named if host)}))
+
+
+def binding(settings: ClaudeSettings) -> dict[str, str]:
+    """Return what a stored sign-in must agree with, as far as the settings tell without any I/O."""
+    known = {"issuer": settings.issuer, "token_endpoint": token_url(settings), "client_id": settings.client_id}
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def api_token_endpoint(base_url: str, *, what: str, insecure: bool = False) -> str:
+    """Return the token endpoint of an API: that of Anthropic's Python SDK 2.13.0 (``_constants.py``).
+
+    Args:
+        base_url: Address of the API.
+        what: What says so, for the message.
+        insecure: Accept http on 127.0.0.1, ::1 and localhost.
+
+    Raises:
+        ConfigurationError: It is no address that secrets may be sent to.
+    """
+    try:
+        if "?" not in base_url:
+            return checked_url(base_url.rstrip("/") + "/v1/oauth/token", allow_insecure_loopback=insecure)
+    except ConfigurationError as error:
+        flaw = error.message
+    else:
+        flaw = "an address that secrets would be sent to has a query"
+    raise ConfigurationError(f"{what}: {flaw}", hint="Write it as https://host")

@@ -1,0 +1,100 @@
+"""Access tokens that whoever started the process put into its environment: good for an hour at most."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from attrs import frozen
+
+from freshkey.errors import LoginRequired
+from freshkey.plugin import Clock, Detected, Identity, Moment, Profile, Secret, environment_secret
+from freshkey_vertex.formats import GoogleCredential
+from freshkey_vertex.identity import with_project
+from freshkey_vertex.project import ResolvedProject, resolve_project
+from freshkey_vertex.settings import VertexSettings
+
+
+MAX_LIFETIME: Final = 3600.0
+"""Seconds that Google's access tokens live unless more was asked for; nothing tells when this one began."""
+
+_first_seen: dict[str, Moment] = {}
+"""When this process first saw a token, by its fingerprint: it does not become younger by being read again."""
+
+
+@frozen(kw_only=True)
+class EnvironmentVariable:
+    """An environment variable of other tools that holds an access token.
+
+    Attributes:
+        id: Id of the source.
+        name: Name of the variable.
+    """
+
+    id: str
+    name: str
+
+    @property
+    def title(self) -> str:
+        """What the user reads."""
+        return f"access token in {self.name}"
+
+    def detect(self, profile: Profile) -> Detected | None:  # noqa: ARG002  the signature is Source.detect's
+        """Say whether it is set."""
+        secret = environment_secret(self.name, os.environ)
+        if secret is None:
+            return None
+        origin = f"environment variable {self.name}"
+        return Detected(kind="access token", origin=origin, last_four=secret.last_four())
+
+    def acquire(self, profile: Profile, *, clock: Clock) -> GoogleCredential:
+        """Return its credential.
+
+        Raises:
+            LoginRequired: It is not set, or has been used for an hour.
+            ConfigurationError: It holds no usable secret, or no project is named.
+            TransientError, OutcomeUnknown, ProviderRefused: As `fetch_token` does, where it is to act as another.
+        """
+        secret = environment_secret(self.name, os.environ)
+        if secret is None:
+            message = f"the environment variable {self.name} is not set"
+            raise LoginRequired(message, profile=profile.name, hint=f"Set {self.name}")
+        resolved = resolve_project(profile, os.environ)
+        now = clock.now()
+        seen = _first_seen.setdefault(secret.fingerprint(), now)
+        if not 0 <= now.elapsed - seen.elapsed < MAX_LIFETIME:
+            message = f"the access token in {self.name} has been used for an hour, which is as long as they live"
+            raise LoginRequired(message, profile=profile.name, hint=f"Set {self.name} to a new token, or unset it")
+        if profile.settings_as(VertexSettings).impersonate:
+            return self._impersonated(secret, profile, resolved, clock)
+        return GoogleCredential(
+            obtained=seen,
+            clock=clock,
+            lifetime=MAX_LIFETIME,
+            access_token=secret,
+            kind="access token",
+            project=resolved.project,
+            region=resolved.region,
+            quota_project=resolved.quota_project,
+            identity=with_project(Identity(), resolved.project),
+        )
+
+    def _impersonated(
+        self, secret: Secret, profile: Profile, resolved: ResolvedProject, clock: Clock
+    ) -> GoogleCredential:
+        from freshkey_vertex.fetch_token import Principal, fetch_token
+        from freshkey_vertex.google_auth import token_credentials
+        from freshkey_vertex.transport import build_transport
+
+        principal = Principal(
+            credentials=token_credentials(secret),
+            kind="access token",
+            display_name=f"the access token in {self.name}",
+            account=None,
+            sign_in_hint=f"Set {self.name} to a new token",
+        )
+        return fetch_token(principal, build_transport(profile, clock=clock), resolved, profile, clock=clock)
+
+
+GCLOUD_TOKEN: Final = EnvironmentVariable(id="gcloud-token", name="CLOUDSDK_AUTH_ACCESS_TOKEN")
+OAUTH_TOKEN: Final = EnvironmentVariable(id="oauth-token", name="GOOGLE_OAUTH_ACCESS_TOKEN")

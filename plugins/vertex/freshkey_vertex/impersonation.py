@@ -1,0 +1,52 @@
+"""Acting as a service account with the help of other credentials (IAM Credentials API, ``generateAccessToken``)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from freshkey_vertex.credentials_file import Unloadable
+from freshkey_vertex.settings import VertexSettings
+
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+
+_TARGET: Final = re.compile(r"/serviceAccounts/([^/:]+):generateAccessToken\Z")
+
+
+def impersonation_target(url: str) -> str:
+    """Return the email of the service account that an address of a credentials file impersonates.
+
+    Raises:
+        Unloadable: It names none.
+    """
+    target = _TARGET.search(url)
+    if target is None:
+        raise Unloadable("service_account_impersonation_url names no service account")
+    return target[1]
+
+
+def impersonated(
+    source: Credentials, target: str, settings: VertexSettings, *, delegates: tuple[str, ...], url: str | None = None
+) -> Credentials:
+    """Return credentials that act as a service account with the help of others.
+
+    Args:
+        source: Those others.
+        target: Email of the service account.
+        settings: For scopes, lifetime and the address of the service.
+        delegates: Service accounts between them, as ``projects/-/serviceAccounts/EMAIL``.
+        url: The whole address, where a file names one.
+    """
+    from google.auth import impersonated_credentials
+
+    address = f"{settings.iam_url.rstrip('/')}/v1/projects/-/serviceAccounts/{target}:generateAccessToken"
+    return impersonated_credentials.Credentials(
+        source_credentials=source,
+        target_principal=target,
+        target_scopes=list(settings.scopes),
+        delegates=list(delegates),
+        lifetime=int(settings.impersonate_lifetime),
+        iam_endpoint_override=url or address,
+    )

@@ -1,0 +1,443 @@
+"""What is read before a renewal: which source wins, what the store holds, damage, and where a sign-in belongs."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+from attrs import evolve
+
+from freshkey._renewal.reading import read
+from freshkey.errors import (
+    ConfigurationError,
+    LoginRequired,
+    OutcomeUnknown,
+    ProviderRefused,
+    TransientError,
+)
+from freshkey.events import Event, RenewalFailed, SourceChanged
+from freshkey.model.profile import Profile
+from freshkey.model.source import Detected
+from freshkey.secret import Secret
+from matrix import row
+from rotating import (
+    MACHINE,
+    VARIABLE,
+    Listener,
+    Telling,
+    User,
+    World,
+    collect,
+    expire,
+    hints,
+    snapshot,
+    token_of,
+    until,
+)
+
+
+# --- damage -------------------------------------------------------------------------------------------------------
+
+
+def damage(world: World, generation: int) -> None:
+    world.store.items.set(f"{generation % 2}.0", "damaged")
+
+
+def test_a_store_that_holds_nothing_but_damage_says_so_and_takes_a_new_sign_in(world: World) -> None:
+    keeper = world.signed_in()
+    damage(world, 1)
+    with pytest.raises(LoginRequired, match=r"the stored credential is corrupt\. Run: freshkey login me"):
+        world.keeper().get("me")
+    keeper.login("me", interaction=User())
+    assert token_of(world.keeper().get("me")) == "at-2"
+
+
+def test_a_record_that_was_fallen_back_to_serves_its_access_token(world: World) -> None:
+    keeper = world.signed_in()
+    keeper.refresh("me")
+    world.settle(keeper)
+    damage(world, 2)
+    fresh = world.keeper()
+    assert token_of(fresh.get("me")) == "at-1"
+    assert world.provider.sent == ["rt-1"]
+
+
+@pytest.mark.parametrize("first", [None, TransientError("no route")])
+def test_the_refresh_token_of_such_a_record_is_sent_once(world: World, first: Exception | None) -> None:
+    keeper = world.signed_in()
+    keeper.refresh("me")
+    world.settle(keeper)
+    damage(world, 2)
+    expire(world)
+    world.provider.sent.clear()
+    if first is not None:
+        world.provider.script.extend([first] * 4)
+        with pytest.raises(TransientError):
+            world.keeper().get("me")
+        world.clock.advance(61)
+        world.provider.sent.clear()
+    world.provider.script.append(OutcomeUnknown("the connection broke"))
+    with pytest.raises(OutcomeUnknown):
+        world.keeper().get("me")
+    assert world.provider.sent == ["rt-1"], "no retry of a retry"
+    for _ in range(2):
+        world.clock.advance(61)
+        with pytest.raises(LoginRequired, match="was lost"):
+            world.keeper().get("me")
+    assert world.provider.sent == ["rt-1"]
+
+
+@row(27)
+def test_an_older_generation_than_was_saved_is_reported(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    keeper = world.signed_in()
+    keeper.refresh("me")
+    world.settle(keeper)
+    damage(world, 2)
+    world.journal.clear()
+    with caplog.at_level(logging.WARNING, "freshkey"):
+        world.keeper().get("me")
+    assert "me: the store holds an older generation than was saved" in caplog.text
+    assert world.journal == ["load", "load"]
+
+
+def test_a_store_that_is_late_is_read_again_without_ado(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    keeper = world.signed_in()
+    late = snapshot(world)
+    keeper.refresh("me")
+    world.settle(keeper)
+    readings = [snapshot(world), late]
+    world.store.load = readings.pop  # type: ignore[method-assign]
+    with caplog.at_level(logging.WARNING, "freshkey"):
+        assert token_of(world.keeper().get("me")) == "at-2"
+    assert caplog.text == ""
+
+
+# --- where it belongs ---------------------------------------------------------------------------------------------
+
+
+def test_a_sign_in_of_another_client_is_not_used(world: World) -> None:
+    world.signed_in()
+    world.provider.binding = {"client_id": "another-client"}
+    keeper = world.keeper()
+    for _ in range(2):
+        with pytest.raises(LoginRequired, match="the sign-in belongs to another client id"):
+            keeper.get("me")
+    assert keeper.status("me").sign_in_needed == "the sign-in belongs to another client id"
+    assert keeper.status("me").credential is None
+    signed_out = keeper.logout("me")
+    assert (signed_out.revoked, world.provider.revocations) == (False, [])
+    assert "belongs to another client id" in signed_out.detail
+    keeper.login("me", interaction=User())
+
+
+def test_a_binding_that_only_one_side_knows_is_no_mismatch(world: World) -> None:
+    world.signed_in()
+    world.provider.binding = {"issuer": "https://as.example.com", "client_id": "a-client"}
+    assert token_of(world.keeper().get("me")) == "at-1"
+
+
+# --- the walk -----------------------------------------------------------------------------------------------------
+
+
+def test_a_borrowed_credential_that_appears_is_used_from_the_next_renewal(world: World) -> None:
+    keeper = world.signed_in()
+    events = collect(keeper)
+    world.provider.variable = "borrowed-1"
+    assert token_of(keeper.get("me")) == "at-1"
+    world.clock.advance(3600)
+    assert token_of(keeper.get("me")) == "borrowed-1"
+    world.provider.variable = None
+    world.clock.advance(3600)
+    assert token_of(keeper.get("me")) == "at-2"
+    world.settle(keeper)
+    until(lambda: len(events) == 4)
+    assert events[0] == SourceChanged(profile="me", before="sign-in", after=VARIABLE)
+    assert events[2] == SourceChanged(profile="me", before=VARIABLE, after="sign-in")
+    assert [getattr(event, "source", None) for event in events] == [None, VARIABLE, None, "sign-in"]
+
+
+def test_a_borrowed_success_does_not_forget_that_a_sign_in_is_needed(world: World) -> None:
+    keeper = world.signed_in()
+    expire(world)
+    world.provider.revoked = True
+    with pytest.raises(LoginRequired):
+        keeper.get("me")
+    world.provider.variable = "borrowed-1"
+    world.keeper().get("me")
+    world.provider.variable = None
+    with pytest.raises(LoginRequired):
+        world.keeper().get("me")
+    assert world.provider.sent == ["rt-1"]
+
+
+def test_an_owned_source_without_a_person_is_asked_and_kept(world: World) -> None:
+    world.provider.machine = True
+    keeper = world.keeper()
+    assert token_of(keeper.get("me")) == "at-1"
+    assert world.journal == ["load", "lock", "load", f"acquire {MACHINE}", "save", "release"]
+    assert token_of(world.keeper().get("me")) == "at-1"
+    world.clock.advance(3600)
+    assert token_of(keeper.get("me")) == "at-2"
+    assert snapshot(world).generation == 2
+    assert world.provider.acquired == [MACHINE, MACHINE]
+    assert world.user.opened == []
+
+
+def test_a_borrowed_credential_that_is_refused_is_left_alone_for_a_moment(world: World) -> None:
+    world.provider.variable = "borrowed-1"
+    keeper, other = world.keeper(), world.keeper()
+    refused = keeper.get("me")
+    events = collect(keeper)
+    world.clock.advance(10)
+    for each in (keeper, other, keeper):
+        with pytest.raises(TransientError, match=r"obtained a moment ago.*Try again in 20 s") as caught:
+            each.get("me", refused=refused)
+        assert caught.value.retry_after == 20
+        world.settle(each)
+    assert world.provider.acquired == [VARIABLE]
+    until(lambda: events)
+    assert [event.retry_in for event in events if isinstance(event, RenewalFailed)] == [20]
+    world.clock.advance(21)
+    with pytest.raises(ProviderRefused, match="A variable was refused and there is no newer one"):
+        keeper.get("me", refused=refused)
+    world.settle(keeper)
+    world.clock.advance(61)
+    world.provider.variable = "borrowed-2"
+    assert token_of(keeper.get("me", refused=refused)) == "borrowed-2"
+
+
+def test_reading_publishes_nothing(world: World) -> None:
+    world.signed_in()
+    keeper = world.keeper()
+    keeper.describe("me")
+    (managed,) = keeper.all_managed()
+    found = read(managed.context)
+    assert found.winner is not None
+    assert found.stored is not None
+    assert (found.winner.id, token_of(found.stored), found.snapshot.generation) == ("sign-in", "at-1", 1)
+    assert managed.held is None
+
+
+def test_hints_and_bell_hold_no_secret(world: World) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(3600)
+    keeper.get("me")
+    world.settle(keeper)
+    files = [path for path in world.state_dir.rglob("*") if path.is_file()]
+    assert {path.name for path in files} >= {"changed"}
+    for path in files:
+        text = path.read_text()
+        assert "at-" not in text
+        assert "rt-" not in text
+    (hints_file,) = (world.state_dir / "hints").iterdir()
+    assert json.loads(hints_file.read_text())["generation"] == 2
+
+
+def test_a_failure_is_an_event_with_the_pause(world: World) -> None:
+    keeper = world.signed_in()
+    order: list[Event] = []
+    keeper.subscribe(order.append)
+    world.clock.advance(3600)
+    world.provider.script.append(ProviderRefused("not now"))
+    with pytest.raises(ProviderRefused):
+        keeper.get("me")
+    world.settle(keeper)
+    until(lambda: order)
+    assert order == [RenewalFailed(profile="me", error="me: not now", retry_in=30.0)]
+
+
+# --- credentials that other tools hand in -----------------------------------------------------------------------------
+
+
+def test_a_person_decides_once_between_what_was_found_and_the_sign_in(world: World) -> None:
+    world.signed_in()
+    world.provider.variable = "borrowed-1"
+    user = User(agrees=False)
+    assert token_of(world.keeper(interaction=user).get("me")) == "at-1"
+    assert token_of(world.keeper(interaction=user).get("me")) == "at-1"
+    assert len(user.questions) == 1
+    world.provider.variable = "borrowed-2"
+    another = User(agrees=True)
+    assert token_of(world.keeper(approve=another.confirm).get("me")) == "borrowed-2"
+    assert len(another.questions) == 1
+
+
+def test_what_this_process_got_long_enough_ago_is_replaced_although_another_process_got_something_since(
+    world: World,
+) -> None:
+    world.provider.lifetime, world.provider.variable = 100.0, "key-1"
+    keeper, another = world.keeper(), world.keeper()
+    refused = keeper.get("me")
+    world.clock.advance(5)
+    another.get("me")
+    world.clock.advance(5)
+    world.provider.variable = "key-2"
+    assert token_of(keeper.get("me", refused=refused)) == "key-2"
+
+
+def test_what_a_source_kept_that_is_no_more_is_not_used(world: World) -> None:
+    world.provider.machine = True
+    world.keeper().get("me")
+    world.provider.machine = False
+    with pytest.raises(LoginRequired, match="there is no credential"):
+        world.keeper().get("me")
+
+
+def test_what_another_version_kept_from_a_source_of_its_own_is_no_sign_out(world: World) -> None:
+    keeper = world.signed_in()
+    (managed,) = keeper.all_managed()
+    record = snapshot(world).record
+    assert record is not None
+    assert managed.held is not None
+    payload = managed.context.codec.encode(evolve(managed.held.credential, source="a newer source"))
+    world.store._slots.save(evolve(record, generation=2, payload=payload))
+    expire(world)
+    with pytest.raises(LoginRequired, match="there is no credential"):
+        keeper.get("me")
+
+
+def test_sources_are_looked_at_for_the_profile(world: World) -> None:
+    looked_for: list[str] = []
+    detect = world.provider._look
+
+    def note(profile: Profile) -> Detected | None:
+        looked_for.append(profile.name)
+        return detect(profile)
+
+    world.provider._look = note  # type: ignore[method-assign]
+    world.provider.variable = "borrowed-1"
+    world.keeper().get("me")
+    assert set(looked_for) == {"me"}
+
+
+def test_what_another_tool_lends_is_renewed_without_the_store(world: World) -> None:
+    world.provider.variable = "borrowed-1"
+    world.provider.lends = Secret("rt-0")
+    keeper = world.keeper()
+    assert token_of(keeper.get("me")) == "borrowed-1"
+    expire(world)
+    assert token_of(keeper.get("me")) == "at-1"
+    assert world.journal == ["refresh"]
+    assert world.provider.sent == ["rt-0"]
+
+
+def test_without_a_person_what_was_found_is_used_unasked(world: World) -> None:
+    world.signed_in()
+    world.provider.variable = "borrowed-1"
+    assert token_of(world.keeper().get("me")) == "borrowed-1"
+
+
+def test_bare_mode_neither_reads_nor_locks_the_store(world: World) -> None:
+    world.signed_in()
+    world.journal.clear()
+    keeper = world.keeper(bare=True)
+    with pytest.raises(LoginRequired, match=r"there is no credential\. Looked for: A variable$"):
+        keeper.get("me")
+    with pytest.raises(LoginRequired, match="there is no credential"):
+        world.keeper(bare=True, interaction=world.user).get("me")
+    with pytest.raises(ConfigurationError, match="bare mode signs nobody in"):
+        keeper.login("me", interaction=world.user)
+    with pytest.raises(ConfigurationError, match="bare mode leaves alone what is kept"):
+        keeper.logout("me")
+    assert keeper.status("me").store is None
+    world.provider.variable = "borrowed-1"
+    assert token_of(keeper.get("me")) == "borrowed-1"
+    assert keeper.explain("me").steps[1].why == "bare mode uses only what is handed in"
+    assert world.journal == [f"acquire {VARIABLE}"]
+
+
+def test_what_has_no_end_is_served_while_its_source_is_asked_again(world: World) -> None:
+    world.provider.lifetime, world.provider.recheck, world.provider.variable = None, 300.0, "key-1"
+    keeper = world.keeper()
+    assert token_of(keeper.get("me")) == "key-1"
+    world.provider.variable = "key-2"
+    world.clock.advance(299)
+    assert token_of(keeper.get("me")) == "key-1"
+    world.settle(keeper)
+    world.clock.advance(1)
+    assert world.run_once(keeper) > 0
+    assert world.provider.acquired == [VARIABLE]
+    assert token_of(keeper.get("me")) == "key-1"
+    world.settle(keeper)
+    assert world.provider.acquired == [VARIABLE, VARIABLE]
+    assert token_of(keeper.get("me")) == "key-2"
+
+
+def test_what_has_no_end_is_served_although_its_source_fails(world: World) -> None:
+    world.provider.lifetime, world.provider.recheck, world.provider.variable = None, 300.0, "key-1"
+    keeper = world.keeper()
+    keeper.get("me")
+    world.clock.advance(301)
+    world.provider.acquire_error = ProviderRefused("the helper is gone")
+    for _ in range(3):
+        assert token_of(keeper.get("me")) == "key-1"
+        world.settle(keeper)
+    assert len(world.provider.acquired) == 2
+
+
+def test_a_refusal_makes_its_source_be_asked_at_once(world: World) -> None:
+    world.provider.lifetime, world.provider.recheck, world.provider.variable = None, 300.0, "key-1"
+    keeper, another = world.keeper(), world.keeper()
+    refused = keeper.get("me")
+    another.get("me")
+    world.clock.advance(60)
+    world.provider.variable = "key-2"
+    assert token_of(another.get("me", refused=refused)) == "key-2"
+    # What another process has just got is not shared with this one, and no reason to wait.
+    assert token_of(keeper.get("me", refused=refused)) == "key-2"
+    with pytest.raises(TransientError, match="obtained a moment ago"):
+        keeper.get("me", refused=keeper.get("me"))
+
+
+@pytest.mark.parametrize("single_use", [False, True])
+def test_a_renewal_is_for_the_profile_and_tells_the_reporter_of_the_keeper(
+    world: World, telling: Telling, single_use: bool
+) -> None:
+    telling.single_use = single_use
+    listener = Listener()
+    keeper = world.signed_in(reporter=listener)
+    expire(world)
+    keeper.get("me")
+    assert listener.heard == ["renewing for me"]
+
+
+def test_a_source_that_needs_no_person_gets_none(world: World, telling: Telling) -> None:
+    telling.machine = telling.wants_a_person = True
+    listener = Listener()
+    keeper = world.keeper(reporter=listener)
+    with pytest.raises(LoginRequired, match=r"me: nobody is signed in\. Run: freshkey login me"):
+        keeper.get("me")
+    world.settle(keeper)
+    assert hints(world).sign_in_needed is None, "nothing was there that could have been refused"
+    telling.wants_a_person = False
+    assert token_of(keeper.get("me")) == "at-1"
+    assert listener.heard == ["acquiring for me"] * 2
+
+
+def test_a_person_signs_in_for_the_profile(world: World, telling: Telling, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "freshkey"):
+        assert token_of(world.keeper(interaction=world.user).get("me")) == "at-1"
+    assert "acquiring for me" in caplog.text
+    assert len(world.user.opened) == 1
+
+
+def test_what_acquiring_has_to_say_reaches_the_reporter_of_the_keeper(world: World) -> None:
+    listener = Listener()
+    world.provider.variable = "key-1"
+    world.provider.says = "the helper is slow"
+    world.keeper(reporter=listener).get("me")
+    assert listener.heard == ["the helper is slow"]
+
+
+def test_providers_know_whether_somebody_waits_or_a_timer_renews_ahead_of_time(world: World) -> None:
+    world.provider.variable = "borrowed-1"
+    keeper = world.keeper()
+    keeper.get("me")
+    world.clock.advance(3400)
+    world.run_once(keeper)
+    world.clock.advance(3600)
+    keeper.get("me")
+    world.settle(keeper)
+    keeper.login("me", interaction=world.user)
+    assert world.provider.attended == [True, False, True, True]

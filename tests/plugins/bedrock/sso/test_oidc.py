@@ -1,0 +1,69 @@
+"""Answers of SSO-OIDC of any kind are read without surprise or leak."""
+
+from __future__ import annotations
+
+import functools
+import json
+import traceback
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from freshkey._http import client as http_client
+from freshkey.errors import FreshkeyError
+from freshkey_bedrock.sso import oidc
+from freshkey_bedrock.sso.oidc import IdentityCenter
+from freshkey_testing import ManualClock, ScriptedUser
+from freshkey_testing.browser import follow
+from freshkey_testing.leaks import assert_no_secret
+from sso_answers import answering, anything, outcome, session
+from sso_double import START_URL, SsoDouble, fields_of
+
+
+CANARY = "canary-of-the-client-secret"
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(st.dictionaries(st.sampled_from(["clientId", "clientSecret", "clientSecretExpiresAt"]), anything))
+def test_any_registration_is_read_or_refused(printed: dict[str, object]) -> None:
+    outcome(lambda: oidc.register(answering(json.dumps(printed).encode()), "browser"))
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(st.dictionaries(st.sampled_from(["accessToken", "refreshToken", "expiresIn", "tokenType", "x"]), anything))
+def test_any_token_is_read_or_refused(printed: dict[str, object]) -> None:
+    outcome(lambda: oidc.renewed(session(), answering(json.dumps(printed).encode())))
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(st.binary(max_size=60), st.sampled_from([200, 201, 400, 401, 403, 404, 408, 429, 500, 503]))
+def test_any_bytes_are_an_error_of_the_contract(body: bytes, status: int) -> None:
+    for call in (
+        lambda: oidc.renewed(session(), answering(body, status)),
+        lambda: oidc.register(answering(body, status), "device"),
+    ):
+        outcome(call)
+
+
+def test_a_failing_sign_in_shows_the_client_secret_nowhere(double: SsoDouble, clock: ManualClock) -> None:
+    double.knobs.bodies["/client/register"] = json.dumps(
+        {"clientId": "c", "clientSecret": CANARY, "clientSecretExpiresAt": 2_000_000_000}
+    ).encode()
+    place = IdentityCenter(
+        oidc=double.url,
+        start_url=START_URL,
+        send=functools.partial(http_client.send, allow_insecure_loopback=True),
+        clock=clock,
+        insecure=True,
+    )
+    for flow in ("browser", "device"):
+        with pytest.raises(FreshkeyError) as error, ScriptedUser(browser=_decline) as user:
+            oidc.sign_in(place, "device" if flow == "device" else "browser", user)
+        shown = "".join(traceback.TracebackException.from_exception(error.value, capture_locals=True).format())
+        assert_no_secret(shown, [CANARY], f"the traceback of the flow {flow}")
+
+
+def _decline(url: str) -> None:
+    asked = fields_of(url)
+    follow(f"{asked['redirect_uri']}?error=access_denied&state={asked['state']}")

@@ -1,0 +1,616 @@
+"""A sign-in that Anthropic's tools keep is renewed once, written back as they write it, and its loss is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import anthropic_process
+import freshkey_claude_oauth as provider
+from anthropic_home import AnthropicHome, in_seconds
+from freshkey import Keeper
+from freshkey._config.configuration import Configuration
+from freshkey.clock import SYSTEM
+from freshkey.errors import (
+    ConfigurationError,
+    FreshkeyError,
+    LoginRequired,
+    OutcomeUnknown,
+    ProtocolError,
+    ProviderRefused,
+    StoreUnavailable,
+    TransientError,
+)
+from freshkey.events import Renewed
+from freshkey.model.interaction import LoggingReporter, NonInteractive
+from freshkey.model.profile import Profile
+from freshkey.model.source import Source
+from freshkey.secret import Secret
+from freshkey_claude_oauth.anthropic_cli import renewal as cli_renewal
+from freshkey_claude_oauth.anthropic_cli.intent import IntentFile, RefreshIntent
+from freshkey_claude_oauth.description import description
+from freshkey_claude_oauth.formats import ClaudeProfileToken, ClaudeToken
+from freshkey_testing import AuthorizationServer
+from freshkey_testing.leaks import assert_no_secret
+
+
+def source(source_id: str) -> Source:
+    found = description(None).source(source_id)
+    assert found is not None
+    return found
+
+
+NAMED = source("anthropic-profile")
+
+
+@pytest.fixture
+def signed_in(
+    home: AnthropicHome, server: AuthorizationServer, signed_in_now: ClaudeToken, monkeypatch: pytest.MonkeyPatch
+) -> ClaudeToken:
+    """The sign-in of the Anthropic profile named work, whose access token has ended; `expire` and `last` change it."""
+    monkeypatch.setenv("ANTHROPIC_PROFILE", "work")
+    home.write_config(
+        "work",
+        authentication={"type": "user_oauth", "client_id": server.client_id},
+        base_url=server.urls.issuer,
+    )
+    keep(home, signed_in_now, expires_at=in_seconds(-1))
+    return signed_in_now
+
+
+def keep(home: AnthropicHome, token: ClaudeToken, **facts: object) -> None:
+    assert token.refresh_token is not None
+    home.write_credentials(
+        "work",
+        **{
+            "access_token": token.access_token.reveal(),
+            "refresh_token": token.refresh_token.reveal(),
+            "expires_at": in_seconds(3600),
+            "account_email": "ada@example.com",
+            "a_member_of_tomorrow": {"deep": [1, 2, None]},
+            **facts,
+        },
+    )
+
+
+def take(profile: Profile) -> ClaudeProfileToken:
+    found = provider.acquire(profile=profile, source=NAMED, interaction=NonInteractive("me"))
+    assert isinstance(found, ClaudeProfileToken)
+    return found
+
+
+def renew(profile: Profile, current: ClaudeProfileToken) -> ClaudeProfileToken:
+    found = provider.refresh(profile=profile, credential=current, reporter=LoggingReporter())
+    assert isinstance(found, ClaudeProfileToken)
+    return found
+
+
+def leftovers(home: AnthropicHome) -> list[str]:
+    return sorted(path.name for path in home.credentials_file("work").parent.rglob("*.intent.json"))
+
+
+# --- one renewal ----------------------------------------------------------------------------------------------------
+
+
+def test_a_token_with_time_left_is_handed_out_as_it_is(
+    home: AnthropicHome, server: AuthorizationServer, profile: Profile, signed_in: ClaudeToken
+) -> None:
+    keep(home, signed_in, expires_at=in_seconds(60))
+    before = home.credentials_file("work").read_bytes()
+    found = take(profile)
+    assert found.access_token == signed_in.access_token
+    assert (found.renewable, found.refresh_token, found.renewal_secret) == (True, None, None)
+    assert found.identity.email == "ada@example.com"
+    assert home.credentials_file("work").read_bytes() == before
+    assert server.count("grant.refresh_token") == 0
+
+
+def test_the_renewal_is_that_of_the_vendors_sdk_and_is_written_back(
+    home: AnthropicHome, server: AuthorizationServer, profile: Profile, signed_in: ClaudeToken
+) -> None:
+    found = take(profile)
+    asked = server.requests[-1]
+    assert asked.path == "/v1/oauth/token"
+    assert asked.headers["anthropic-beta"] == "oauth-2025-04-20"
+    assert json.loads(asked.body) == {
+        "grant_type": "refresh_token",
+        "refresh_token": signed_in.refresh_token.reveal() if signed_in.refresh_token else None,
+        "client_id": server.client_id,
+    }
+    written = home.read_credentials("work")
+    assert written["access_token"] == found.access_token.reveal() != signed_in.access_token.reveal()
+    assert written["refresh_token"] not in {None, json.loads(asked.body)["refresh_token"]}
+    assert (written["version"], written["type"]) == ("1.0", "oauth_token")
+    assert type(written["expires_at"]) is int
+    assert abs(written["expires_at"] - in_seconds(3600)) < 60
+    assert written["a_member_of_tomorrow"] == {"deep": [1, 2, None]}
+    assert written["account_email"] == "ada@example.com"
+    assert stat.S_IMODE(home.credentials_file("work").stat().st_mode) == 0o600
+    assert leftovers(home) == []
+    assert {path.name for path in home.credentials_file("work").parent.iterdir()} == {"work.json", ".freshkey"}
+
+
+def test_it_goes_on_from_what_was_written(
+    server: AuthorizationServer, profile: Profile, signed_in: ClaudeToken
+) -> None:
+    first = take(profile)
+    second = renew(profile, first)
+    third = renew(profile, second)
+    assert len({signed_in.access_token, first.access_token, second.access_token, third.access_token}) == 4
+    assert server.count("grant.refresh_token") == 3
+    assert server.count("refresh_token.reused") == 0
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_an_answer_without_a_refresh_token_keeps_the_old_one(
+    home: AnthropicHome, server: AuthorizationServer, profile: Profile
+) -> None:  # ROT-8
+    before = home.read_credentials("work")["refresh_token"]
+    server.next_response(200, '{"access_token": "at-2"}')
+    found = take(profile)
+    written = home.read_credentials("work")
+    assert (written["access_token"], written["refresh_token"]) == ("at-2", before)
+    assert found.lifetime is not None
+    assert 3500 < found.lifetime <= 3600
+
+
+def test_a_token_without_a_known_end_is_renewed_at_once(
+    home: AnthropicHome, server: AuthorizationServer, profile: Profile, signed_in: ClaudeToken
+) -> None:
+    keep(home, signed_in, expires_at=None)
+    take(profile)
+    assert server.count("grant.refresh_token") == 1
+
+
+def test_what_another_tool_renewed_is_adopted(
+    home: AnthropicHome, server: AuthorizationServer, profile: Profile, signed_in: ClaudeToken
+) -> None:
+    first = take(profile)
+    home.write_credentials("work", access_token="at-of-ant", refresh_token="rt-of-ant", expires_at=in_seconds(600))
+    assert renew(profile, first).access_token == Secret("at-of-ant")
+    assert server.count("grant.refresh_token") == 1
+
+
+def test_what_another_tool_renewed_while_we_asked_is_adopted(
+    home: AnthropicHome,
+    server: AuthorizationServer,
+    profile: Profile,
+    signed_in: ClaudeToken,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The vendor's tools take no lock, so one may spend the token between our look and our request."""
+    interaction = cli_renewal._Renewal._request_tokens
+
+    def beaten(self: Any, *args: Any) -> Any:
+        home.write_credentials("work", access_token="at-of-ant", refresh_token="rt-2", expires_at=in_seconds(600))
+        server.next_response(400, '{"error": "invalid_grant"}')
+        return interaction(self, *args)
+
+    monkeypatch.setattr(cli_renewal._Renewal, "_request_tokens", beaten)
+    assert take(profile).access_token == Secret("at-of-ant")
+    assert home.read_credentials("work")["refresh_token"] == "rt-2"
+    assert leftovers(home) == []
+
+
+def test_what_another_tool_renewed_and_ended_is_tried_again(
+    home: AnthropicHome, server: AuthorizationServer, profile: Profile, signed_in: ClaudeToken
+) -> None:
+    interaction = cli_renewal._Renewal._request_tokens
+
+    def beaten(self: Any, *args: Any) -> Any:
+        home.write_credentials("work", access_token="at-of-ant", refresh_token="rt-2", expires_at=in_seconds(1))
+        server.next_response(400, '{"error": "invalid_grant"}')
+        return interaction(self, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli_renewal._Renewal, "_request_tokens", beaten)
+        with pytest.raises(TransientError, match="'work': another tool renewed it a moment ago"):
+            take(profile)
+    keep(home, signed_in, access_token="at-of-ant", expires_at=in_seconds(1))
+    take(profile)
+    assert server.count("grant.refresh_token") == 1
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_it_goes_only_to_the_host_of_the_profile(
+    home: AnthropicHome, server: AuthorizationServer, profile: Profile
+) -> None:  # TRU-5
+    with AuthorizationServer() as other:
+        home.write_config(
+            "work",
+            authentication={"type": "user_oauth", "client_id": server.client_id},
+            base_url=other.urls.issuer,
+        )
+        with pytest.raises(LoginRequired):
+            take(profile)
+        assert len(other.requests) == 1
+    assert server.count("grant.refresh_token") == 0
+
+
+# --- refusals -------------------------------------------------------------------------------------------------------
+
+
+def assert_told(error: FreshkeyError, home: AnthropicHome, server: AuthorizationServer) -> None:
+    assert "Anthropic profile 'work': " in str(error)
+    assert_no_secret(f"{error!r} {error}", server.secrets(), "the error")
+    assert home.read_credentials("work")["a_member_of_tomorrow"]
+
+
+@pytest.mark.usefixtures("signed_in")
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, '{"error": "invalid_grant"}', LoginRequired),
+        (400, '{"error": "invalid_client"}', ProviderRefused),
+        (429, "{}", TransientError),
+        (503, "", TransientError),
+    ],
+)
+def test_a_refusal_changes_nothing_in_the_file(
+    home: AnthropicHome,
+    server: AuthorizationServer,
+    profile: Profile,
+    *,
+    status: int,
+    body: str,
+    kind: type[FreshkeyError],
+) -> None:
+    before = home.credentials_file("work").read_bytes()
+    server.next_response(status, body, {"Retry-After": "5"})
+    with pytest.raises(kind) as caught:
+        take(profile)
+    assert_told(caught.value, home, server)
+    assert home.credentials_file("work").read_bytes() == before
+    assert leftovers(home) == []
+    if kind is LoginRequired:
+        assert "ANTHROPIC_PROFILE=work ant auth login" in str(caught.value)
+
+
+def test_without_a_refresh_token_a_person_signs_in_with_the_vendors_tool(
+    home: AnthropicHome, server: AuthorizationServer, profile: Profile, signed_in: ClaudeToken
+) -> None:
+    keep(home, signed_in, refresh_token="", expires_at=in_seconds(-1))
+    with pytest.raises(LoginRequired, match=r"has no refresh_token.*ant auth login") as caught:
+        take(profile)
+    assert_told(caught.value, home, server)
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_a_token_of_another_type_is_a_lost_answer(
+    home: AnthropicHome, server: AuthorizationServer, profile: Profile
+) -> None:
+    server.next_response(200, '{"access_token": "at", "refresh_token": "rt", "token_type": "DPoP", "expires_in": 60}')
+    with pytest.raises(ProtocolError, match="type DPoP") as caught:
+        take(profile)
+    assert_told(caught.value, home, server)
+    assert len(leftovers(home)) == 1
+
+
+# --- lost answers and crashes ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_a_lost_answer_is_remembered_and_its_token_sent_once_more(
+    home: AnthropicHome, server: AuthorizationServer, profile: Profile
+) -> None:  # ROT-6, row 34
+    server.drop_next_answer()
+    with pytest.raises(OutcomeUnknown):
+        take(profile)
+    assert len(leftovers(home)) == 1
+    with pytest.raises(LoginRequired, match=f"begun at .* UTC by process {os.getpid()} was lost") as caught:
+        take(profile)
+    assert_told(caught.value, home, server)
+    assert server.count("refresh_token.reused") == 1
+
+
+def test_a_server_that_repeats_its_answer_saves_the_sign_in(
+    home: AnthropicHome, server: AuthorizationServer, profile: Profile, signed_in: ClaudeToken
+) -> None:  # ROT-6
+    server.policy.grace = 30.0
+    server.drop_next_answer()
+    with pytest.raises(OutcomeUnknown):
+        take(profile)
+    assert take(profile).access_token != signed_in.access_token
+    assert server.count("refresh_token.graced") == 1
+    assert leftovers(home) == []
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_trouble_after_a_lost_answer_does_not_let_it_be_forgotten(
+    home: AnthropicHome, server: AuthorizationServer, profile: Profile
+) -> None:  # ROT-6
+    server.drop_next_answer()
+    with pytest.raises(OutcomeUnknown):
+        take(profile)
+    server.next_response(503)
+    with pytest.raises(TransientError):
+        take(profile)
+    with pytest.raises(LoginRequired, match="was lost, and with it the sign-in"):
+        take(profile)
+    assert len(leftovers(home)) == 1
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_after_three_sendings_nothing_is_sent_any_more(
+    home: AnthropicHome, server: AuthorizationServer, profile: Profile
+) -> None:  # ROT-6
+    server.drop_next_answer(3)
+    for _ in range(3):
+        with pytest.raises(OutcomeUnknown):
+            take(profile)
+    sent = len(server.requests)
+    with pytest.raises(LoginRequired, match="was lost, and with it the sign-in"):
+        take(profile)
+    assert len(server.requests) == sent
+    home.write_credentials("work", access_token="at-new", refresh_token="rt-new", expires_at=in_seconds(600))
+    assert take(profile).access_token == Secret("at-new")
+
+
+@pytest.mark.parametrize(("age", "allowed"), [(0, 3), (30, 3), (31, 2), (-5, 2), (10**6, 2)])
+def test_how_often_a_token_may_be_sent(age: float, allowed: int) -> None:
+    intent, sendings = RefreshIntent.of(Secret("rt"), 1000.0), 1
+    while intent.may_be_sent_again(1000.0 + age):
+        intent, sendings = intent.again(), sendings + 1
+    assert sendings == allowed
+
+
+def test_a_note_is_about_one_token_and_a_damaged_one_about_none(tmp_path: Path) -> None:
+    intent_file = IntentFile(tmp_path / "work.json")
+    intent_file.write(RefreshIntent.of(Secret("canary-rt"), 1000.0))
+    found = intent_file.read(Secret("canary-rt"))
+    assert found is not None
+    assert (found.started_at, found.pid, found.attempts) == (1000.0, os.getpid(), 1)
+    assert intent_file.read(Secret("another")) is None
+    path = next(intent_file.directory.iterdir())
+    assert "canary" not in path.read_text()
+    for damage in ("", "[]", '{"token": 1}', '{"token": "x", "started_at": null, "pid": 1, "attempts": 1}'):
+        path.write_text(damage)
+        assert intent_file.read(Secret("canary-rt")) is None
+
+
+def test_a_crash_before_anything_was_sent_costs_nothing(
+    home: AnthropicHome, server: AuthorizationServer, profile: Profile, signed_in: ClaudeToken
+) -> None:  # row 14
+    assert signed_in.refresh_token is not None
+    IntentFile(home.credentials_file("work")).write(RefreshIntent.of(signed_in.refresh_token, in_seconds(-600)))
+    assert take(profile).access_token != signed_in.access_token
+    assert leftovers(home) == []
+    assert server.count("grant.refresh_token") == 1
+
+
+def run(what: str, tmp_path: Path) -> subprocess.Popen[str]:
+    """Start a process of its own that takes the token of the profile that ``ANTHROPIC_PROFILE`` names."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, anthropic_process.__file__, what, str(tmp_path / f"state-{what}")]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    output, _ = process.communicate(timeout=60)
+    return output.strip()
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_a_crash_between_answer_and_file_is_told(
+    home: AnthropicHome, server: AuthorizationServer, profile: Profile, tmp_path: Path
+) -> None:  # row 15
+    before = home.credentials_file("work").read_bytes()
+    crashed = run("crash", tmp_path)
+    assert said(crashed) == ""
+    assert crashed.returncode == 9
+    assert server.count("grant.refresh_token") == 1
+    assert home.credentials_file("work").read_bytes() == before
+    with pytest.raises(LoginRequired, match=f"begun at .* UTC by process {crashed.pid} was lost") as caught:
+        take(profile)
+    assert_told(caught.value, home, server)
+    assert "ANTHROPIC_PROFILE=work ant auth login" in str(caught.value)
+
+
+def test_processes_that_renew_at_once_spend_the_token_once(
+    server: AuthorizationServer, signed_in: ClaudeToken, tmp_path: Path
+) -> None:  # ROT-1
+    server.hold()
+    processes = [run(f"take-{number}", tmp_path) for number in range(3)]  # state directories of their own
+    server.wait_until_held()
+    server.release()
+    tokens = {said(process) for process in processes}
+    assert len(tokens) == 1
+    assert tokens != {signed_in.access_token.reveal()[-8:]}
+    assert server.count("grant.refresh_token") == 1
+    assert server.count("refresh_token.reused") == 0
+
+
+def test_threads_that_renew_at_once_spend_it_once(
+    server: AuthorizationServer, profile: Profile, signed_in: ClaudeToken
+) -> None:
+    found: list[ClaudeProfileToken] = []
+    threads = [threading.Thread(target=lambda: found.append(take(profile))) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({token.access_token for token in found}) == 1
+    assert len(found) == 5
+    assert server.count("grant.refresh_token") == 1
+
+
+# --- a file that cannot be written ----------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_written_yet_is_kept_and_written_later(
+    home: AnthropicHome,
+    server: AuthorizationServer,
+    profile: Profile,
+    signed_in: ClaudeToken,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # ROT-4
+    def full(*_: object) -> None:
+        raise StoreUnavailable("there is no space left for work.json")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cli_renewal, "write_tokens", full)
+        for _ in range(2):
+            with pytest.raises(TransientError, match=r"renewed, but .* no space left .*lost if this program") as caught:
+                take(profile)
+            assert_told(caught.value, home, server)
+    found = take(profile)
+    assert server.count("grant.refresh_token") == 1
+    assert found.access_token.reveal() == home.read_credentials("work")["access_token"]
+    assert found.access_token != signed_in.access_token
+    assert leftovers(home) == []
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_nothing_is_sent_where_nothing_could_be_written(
+    home: AnthropicHome, server: AuthorizationServer, profile: Profile
+) -> None:  # ROT-7
+    (home.credentials_file("work").parent / ".freshkey").write_text("in the way")
+    with pytest.raises(ConfigurationError, match=r"cannot be renewed here: .*Let this user write to") as caught:
+        take(profile)
+    assert_told(caught.value, home, server)
+    assert server.count("grant.refresh_token") == 0
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_nothing_is_sent_where_the_note_cannot_be_written(
+    home: AnthropicHome, server: AuthorizationServer, profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:  # ROT-7
+    def full(*_: object) -> None:
+        raise StoreUnavailable("there is no space left")
+
+    monkeypatch.setattr(IntentFile, "write", full)
+    with pytest.raises(ConfigurationError, match="cannot be renewed here: there is no space left"):
+        take(profile)
+    assert server.count("grant.refresh_token") == 0
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_nothing_is_sent_without_the_lock_that_all_others_see(
+    home: AnthropicHome, server: AuthorizationServer, profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:  # ROT-1
+    write = IntentFile.write
+
+    def tidied_up(intent_file: IntentFile, intent: RefreshIntent) -> None:
+        write(intent_file, intent)
+        for path in (intent_file.directory / "locks").iterdir():
+            path.unlink()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(IntentFile, "write", tidied_up)
+        with pytest.raises(TransientError, match="was removed or replaced") as caught:
+            take(profile)
+        assert_told(caught.value, home, server)
+    assert leftovers(home) == []
+    assert server.count("grant.refresh_token") == 0
+    take(profile)
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_a_lock_that_is_not_freed_is_for_now(
+    home: AnthropicHome, server: AuthorizationServer, profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from freshkey._interprocess.lock import ProfileLock
+
+    monkeypatch.setattr(cli_renewal, "LOCK_TIMEOUT", 0.05)
+    intent_file = IntentFile(home.credentials_file("work"))
+    release = ProfileLock(intent_file.directory, intent_file.name).acquire(1)
+    with pytest.raises(TransientError, match="did not finish") as caught:
+        take(profile)
+    assert_told(caught.value, home, server)
+    release()
+    take(profile)
+
+
+# --- in a keeper ----------------------------------------------------------------------------------------------------
+
+
+def keeper_of(tmp_path: Path, **settings: object) -> Keeper:
+    table = {"provider": "claude_oauth", "allow_insecure_loopback": True, **settings}
+    return Keeper(configuration=Configuration.of({"me": table}, state_dir=tmp_path / "state", default="me"))
+
+
+@pytest.mark.parametrize("source_id", ["anthropic-profile", "anthropic-active-profile"])
+def test_from_look_to_a_proactive_renewal(
+    home: AnthropicHome,
+    server: AuthorizationServer,
+    signed_in: ClaudeToken,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    source_id: str,
+) -> None:  # TIM-3
+    if source_id == "anthropic-active-profile":
+        monkeypatch.delenv("ANTHROPIC_PROFILE")
+        home.activate("work")
+    server.policy.lifetime = 4.0
+    with keeper_of(tmp_path, store="memory") as keeper:
+        winner = next(step for step in keeper.explain().steps if step.wins)
+        assert winner.source.id == source_id
+        assert winner.detected is not None
+        assert "'work'" in winner.detected.kind
+        first = keeper.get()
+        assert first.source == source_id
+        server.wait_for("grant.refresh_token", 2)
+        second = keeper.get(refused=first)
+        assert not first.expired()
+    assert second.token not in {None, first.token, signed_in.access_token}
+    assert second.token is not None
+    assert home.read_credentials("work")["access_token"] == second.token.reveal()
+    assert server.count("refresh_token.reused") == 0
+
+
+def test_a_keeper_takes_up_what_another_program_renewed(
+    home: AnthropicHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # TIM-3
+    monkeypatch.setenv("ANTHROPIC_PROFILE", "work")
+    home.write_config("work")
+    home.write_credentials("work", access_token="at-1", expires_at=in_seconds(4))
+    renew_sign_in = threading.Event()
+    with keeper_of(tmp_path) as keeper:
+        first = keeper.get()
+        assert (first.token, first.source) == (Secret("at-1"), "anthropic-profile")
+        keeper.subscribe(lambda event: renew_sign_in.set() if isinstance(event, Renewed) else None)
+        home.write_credentials("work", access_token="at-2", expires_at=in_seconds(600))
+        assert keeper.get() is first  # the file is not read for every call
+        assert renew_sign_in.wait(10)
+        assert keeper.get().token == Secret("at-2")
+
+
+def test_a_refused_token_costs_one_renewal(
+    home: AnthropicHome, server: AuthorizationServer, signed_in: ClaudeToken, tmp_path: Path
+) -> None:
+    keep(home, signed_in)
+    an_hour_ago = in_seconds(-3600)
+    os.utime(home.credentials_file("work"), (an_hour_ago, an_hour_ago))
+    with keeper_of(tmp_path, source="anthropic-profile") as keeper:
+        first = keeper.get()
+        assert first.token == signed_in.access_token
+        assert first.lifetime is not None
+        assert abs(first.lifetime - 7200) < 60
+        newer = [keeper.get(refused=first) for _ in range(3)]
+    assert len({credential.token for credential in newer}) == 1
+    assert newer[0].token != first.token
+    assert server.count("grant.refresh_token") == 1
+
+
+def test_it_comes_after_a_sign_in_of_freshkeys_own(
+    home: AnthropicHome, signed_in: ClaudeToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = [each.id for each in description(None).sources]
+    assert order.index("anthropic-profile") < order.index("federation") < order.index("oauth")
+    assert order[-1] == "anthropic-active-profile"
+
+
+def test_nothing_that_is_kept_holds_the_refresh_token(profile: Profile, signed_in: ClaudeToken) -> None:
+    found = take(profile)
+    assert signed_in.refresh_token is not None
+    assert_no_secret(repr(found), {signed_in.refresh_token.reveal()}, "the credential")
+    assert found.obtained.wall <= SYSTEM.now().wall

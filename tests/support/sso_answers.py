@@ -1,0 +1,54 @@
+"""Answers of IAM Identity Center of any kind, and what becomes of them."""
+
+from __future__ import annotations
+
+import traceback
+
+from hypothesis import strategies as st
+
+from freshkey._http.messages import Response
+from freshkey.errors import FreshkeyError
+from freshkey.secret import Secret
+from freshkey_bedrock.sso.oidc import IdentityCenter
+from freshkey_bedrock.sso.session import Registration, SsoSession
+from freshkey_testing import ManualClock
+from freshkey_testing.leaks import assert_no_secret
+from sso_double import START_URL
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+"""Any JSON."""
+
+
+def answering(body: bytes, status: int = 200) -> IdentityCenter:
+    return IdentityCenter(
+        oidc="https://oidc.example",
+        start_url=START_URL,
+        send=lambda request: Response(status=status, headers={}, body=body),
+        clock=ManualClock(),
+    )
+
+
+def session(client_secret: str = "s") -> SsoSession:
+    client = Registration(client_id="c", client_secret=Secret(client_secret), expires=2e9)
+    return SsoSession(
+        start_url=START_URL,
+        access_token=Secret("a"),
+        expires=0.0,
+        refresh_token=Secret("canary-refresh"),
+        client=client,
+    )
+
+
+def outcome(call: object) -> None:
+    """Run it; anything but an answer or an error of the contract fails the test."""
+    assert callable(call)
+    try:
+        call()
+    except FreshkeyError as error:
+        shown = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+        assert_no_secret(shown, ["canary-refresh"], "a traceback")

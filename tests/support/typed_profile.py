@@ -1,0 +1,11 @@
+"""A profile as the pipeline opens it: its table first, then its settings."""
+
+from __future__ import annotations
+
+from freshkey import Configuration, Description, Profile
+from freshkey._config.project import Trusted
+
+
+def typed(configuration: Configuration, name: str, description: Description, trusted: Trusted | None = None) -> Profile:
+    """Return a profile with the settings of the provider that describes itself so."""
+    return configuration.profile(configuration.table(name), description.settings, trusted)
