@@ -76,7 +76,7 @@ KNOWS: dict[str, set[str]] = {
     "_stores": {*VALUES, "_interprocess", "_files"},
     "oauth": {*VALUES, "_http", "_commands"},
     "adapters": {"errors", "model"},
-    "_plugins": VALUES,
+    "_plugins": {*VALUES, "_config"},
     "_config": {*VALUES, "_commands", "_files"},
 }
 """Rooms that know less than their layer allows."""
