@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import subprocess
 import sys
 import textwrap
 import threading
@@ -31,6 +30,7 @@ from freshkey.model.credential import Credential
 from freshkey.model.description import Validity
 from freshkey.model.identity import Identity
 from matrix import row
+from python_program import output_of
 from rotating import (
     ADA,
     LOST,
@@ -737,24 +737,15 @@ def test_losing_an_answer_to_a_lenient_server_costs_nothing(world: World) -> Non
 # --- processes ----------------------------------------------------------------------------------------------------
 
 
-def run(script: str, *arguments: str) -> str:
-    support = Path(__file__).parents[1] / "support"
-    code = f"import sys; sys.path.insert(0, {str(support)!r})\n" + script
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def run_here(program: str, *arguments: str) -> str:
+    # Python 3.12 and later warn of every fork in a process with threads.
+    return output_of(program, *arguments, warnings="ignore::DeprecationWarning", support=True)
 
 
 @row(22, "ROT-11")
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="no fork here")
 def test_a_forked_child_serves_what_is_held_and_can_renew(tmp_path: Path) -> None:
-    out = run(
+    out = run_here(
         textwrap.dedent("""
         import os, pathlib
         from rotating import World, token_of, until
@@ -787,9 +778,9 @@ def test_a_forked_child_serves_what_is_held_and_can_renew(tmp_path: Path) -> Non
 
 def test_a_renewal_that_begins_as_the_interpreter_exits_is_saved(tmp_path: Path) -> None:
     kept = tmp_path / "kept.json"
-    assert run(KEPT_IN_A_FILE + RENEWS_AT_EXIT, str(tmp_path / "state"), str(kept)) == "at-1\n"
+    assert run_here(KEPT_IN_A_FILE + RENEWS_AT_EXIT, str(tmp_path / "state"), str(kept)) == "at-1\n"
     assert json.loads(kept.read_text()).keys() == {"0.0", "1.0"}
-    assert run(KEPT_IN_A_FILE + READS, str(tmp_path / "state"), str(kept)) == "at-2\n"
+    assert run_here(KEPT_IN_A_FILE + READS, str(tmp_path / "state"), str(kept)) == "at-2\n"
 
 
 KEPT_IN_A_FILE = """
