@@ -26,8 +26,8 @@ from attrs import frozen
 from benchmarks.endurance.soak import NOT_INSTALLED, PACKAGE
 from benchmarks.endurance.soak_run import PROVIDER
 from freshkey import Configuration, Credential, Keeper, expiry
-from freshkey._plugins.discovery import find
 from freshkey._stores.keychain import store as keychain_store
+from freshkey.admin import find
 from freshkey.clock import SYSTEM
 from freshkey_testing.browser import follow
 from freshkey_testing.server import AuthorizationServer, Policy

@@ -16,7 +16,7 @@ from typing import Final
 
 from benchmarks.endurance.soak_figures import Plan, as_json, report
 from benchmarks.endurance.soak_run import PROVIDER, Soak
-from freshkey._plugins.discovery import find
+from freshkey.admin import find
 
 
 PACKAGE: Final = "freshkey-claude-oauth"

@@ -24,6 +24,9 @@ from freshkey_testing.server import AuthorizationServer, Policy
 from freshkey_testing.user import ScriptedUser
 
 
+ROOT: Final = Path(__file__).parents[2]
+"""Where this package is found: workers start there, wherever this process was started."""
+
 PROVIDER: Final = "claude_oauth"
 
 SPENDING: Final = (3, 4, 5, 6)
@@ -60,7 +63,9 @@ class _Member:
         note.write_bytes(bytes(struct.calcsize(NOTE)))
         self._note = note
         command = [sys.executable, "-m", "benchmarks.endurance.soak_worker", json.dumps({**orders, "note": str(note)})]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603  ours
+        self.process = subprocess.Popen(  # noqa: S603  ours
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         self.seen = Seen()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

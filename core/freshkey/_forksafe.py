@@ -1,4 +1,4 @@
-"""Work that a fork waits for, because its child would find locks that nobody releases any more.
+"""What a fork waits for, and what its child drops: locks and threads that it would find are the parent's alone.
 
 While code is loaded, CPython holds a lock for each module; a child that is forked then and imports the same module
 waits for ever, and nothing that freshkey could do in the child would end that. So a fork waits, bounded, until no
@@ -7,10 +7,11 @@ provider and no store is being opened.
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 
@@ -19,10 +20,21 @@ FORK_TIMEOUT: Final = 2.0
 
 _changed = threading.Condition()
 _at_work: list[int] = []
+_registered: list[tuple[Callable[[], object], threading.Lock | None]] = []
+
+
+def in_child(drop: Callable[[], object], *, held: threading.Lock | None = None) -> None:
+    """Call `drop` in every child that is forked from now on, in the order of registration.
+
+    Args:
+        drop: Drops what the child must not use: what belongs to threads and descriptors of its parent.
+        held: A lock that is held during the fork, so that `drop` finds nothing half done, and that is free after it.
+    """
+    _registered.append((drop, held))
 
 
 @contextmanager
-def undivided() -> Iterator[None]:
+def block_fork() -> Iterator[None]:
     """Let no fork come in between, unless this takes too long or forks itself."""
     thread = threading.get_ident()
     with _changed:
@@ -40,13 +52,31 @@ def _before_fork() -> None:
     _changed.acquire()
     own = threading.get_ident()
     _changed.wait_for(lambda: all(thread == own for thread in _at_work), FORK_TIMEOUT)
+    for _, held in _registered:
+        if held is not None:
+            held.acquire()
 
 
-def _after_in_child() -> None:
+def _release(*, child: bool) -> None:
+    # One that fails keeps none of the others from its turn; the interpreter shows what it raised.
+    with ExitStack() as stack:
+        stack.callback(_changed.release)
+        for drop, held in reversed(_registered):
+            if held is not None:
+                stack.callback(held.release)
+            if child:
+                stack.callback(drop)
+
+
+def _drop() -> None:
     own = threading.get_ident()
     _at_work[:] = [thread for thread in _at_work if thread == own]
-    _changed.release()
 
 
+in_child(_drop)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_changed.release, after_in_child=_after_in_child)
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=functools.partial(_release, child=False),
+        after_in_child=functools.partial(_release, child=True),
+    )

@@ -27,7 +27,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, ParamSpec, Self, TypeVar
@@ -206,3 +206,16 @@ def our_own(error: BaseException) -> FreshkeyError:
     return PluginBroken(
         f"freshkey itself failed: {describe_raise(error)}", plugin="freshkey", hint="Please report this"
     )
+
+
+def closest(word: str, known: Collection[str]) -> str | None:
+    """Return the word among `known` that was probably meant, or None."""
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(word, sorted(known), n=1)), None)
+
+
+def suggestion(word: str, known: Collection[str]) -> str:
+    """Return a sentence that offers the word that was probably meant, or else all there are."""
+    best = closest(word, known)
+    return f"Did you mean {best!r}?" if best else f"Known names: {', '.join(sorted(known)) or 'none'}"

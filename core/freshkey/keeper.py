@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import os
 import random as random_module
 import threading
 import weakref
@@ -18,7 +17,7 @@ from freshkey._accounts import login as login_module
 from freshkey._accounts import logout, status
 from freshkey._accounts.status import Status
 from freshkey._config.configuration import Configuration
-from freshkey._forksafe import undivided
+from freshkey._forksafe import block_fork, in_child
 from freshkey._renewal import reading
 from freshkey._renewal.context import Runtime, build_context
 from freshkey._renewal.managed import CacheEntry, ManagedCredential
@@ -367,7 +366,7 @@ class Keeper:
             return future
 
     def _do_open(self, future: SharedFuture[ManagedCredential], alias: str | None) -> None:
-        with undivided():
+        with block_fork():
             name = self.configuration.select(alias).name
             with self._mutex:
                 mutex = self._opening_mutexes.setdefault(name, threading.Lock())
@@ -453,5 +452,4 @@ def _after_fork_in_child() -> None:
         keeper.after_fork()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+in_child(_after_fork_in_child)

@@ -12,7 +12,7 @@ import pytest
 
 import rotating
 from freshkey import _forksafe as module
-from freshkey._forksafe import undivided
+from freshkey._forksafe import block_fork
 from matrix import row
 
 
@@ -170,10 +170,10 @@ def test_a_store_that_hangs_while_it_is_opened_holds_up_a_fork_for_two_seconds_a
 def test_only_what_other_threads_do_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FORK_TIMEOUT", 30.0)
     started = time.monotonic()
-    with undivided():
+    with block_fork():
         # Opening may itself fork, as a provider does that starts a program.
         module._before_fork()
-        module._changed.release()
+        module._release(child=False)
     assert time.monotonic() - started < 10
 
 
@@ -181,7 +181,7 @@ def test_what_begins_while_a_fork_is_under_way_begins_after_it() -> None:
     begun = threading.Event()
 
     def work() -> None:
-        with undivided():
+        with block_fork():
             begun.set()
 
     module._before_fork()
@@ -190,6 +190,27 @@ def test_what_begins_while_a_fork_is_under_way_begins_after_it() -> None:
     try:
         assert not begun.wait(0.1)
     finally:
-        module._changed.release()
+        module._release(child=False)
     thread.join(20)
     assert begun.is_set()
+
+
+FAILS = """
+import os, sys, threading
+from freshkey._forksafe import in_child
+
+held, seen = threading.Lock(), []
+in_child(lambda: seen.append(held.locked()), held=held)
+in_child(lambda: 1 / 0)
+in_child(lambda: seen.append("last"))
+child = os.fork()
+if child == 0:
+    os._exit(0 if (seen, held.locked()) == ([True, "last"], False) else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) or held.locked() or bool(seen))
+"""
+
+
+def test_a_child_drops_what_is_registered_in_order_whatever_fails_and_its_locks_are_free() -> None:
+    done = subprocess.run([sys.executable, "-c", FAILS], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0
+    assert "ZeroDivisionError" in done.stderr

@@ -19,6 +19,7 @@ from freshkey.errors import (
     TransientError,
     frameless,
     our_own,
+    suggestion,
 )
 
 
@@ -145,3 +146,9 @@ def test_the_frames_of_a_reader_do_not_show_in_its_errors() -> None:
     assert len(frames) == 2
     assert not any("bare" in local and local["bare"] == "canary" for local in frames)
     assert caught.value.__context__ is None
+
+
+def test_suggestion_names_what_was_meant_or_everything() -> None:
+    assert suggestion("client_di", {"client_id", "issuer"}) == "Did you mean 'client_id'?"
+    assert suggestion("zzz", {"client_id", "issuer"}) == "Known names: client_id, issuer"
+    assert suggestion("zzz", set()) == "Known names: none"

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from attrs import frozen
 
-import freshkey_cli
 from catcher import Catcher
 from cli_doubles import Done, finished
+from freshkey_cli import commands
 from freshkey_testing import AuthorizationServer
 from typist import Typist
 
@@ -154,7 +154,7 @@ HARMLESS: dict[str, list[str]] = {"status": [], "trust": ["--list"], "providers"
 
 def test_every_command_is_run_below() -> None:
     """`demo` brings a server, a configuration and a directory of its own."""
-    assert {*COMMANDS, *HARMLESS} == set(freshkey_cli._HOMES) - {"demo"}
+    assert {*COMMANDS, *HARMLESS} == set(commands.OWN)
 
 
 @pytest.mark.parametrize("text", [EVERYTHING, REDEFINED, HELPER, TOP_LEVEL], ids=range(4))

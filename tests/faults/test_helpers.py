@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from freshkey._commands import helper
+from freshkey._commands import helper, process
 from freshkey._commands.helper import read_helper_json, run_helper
 from freshkey.errors import FreshkeyError, ProtocolError, TransientError
 from freshkey.secret import Secret
@@ -123,7 +123,7 @@ def test_one_that_floods_costs_neither_time_nor_memory(zoo: Zoo) -> None:
 
 @row(58, "TRU-4")
 def test_one_whose_child_left_the_session_holds_up_nobody(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(helper, "_READER_TIMEOUT", 0.2)
+    monkeypatch.setattr(process, "_READER_TIMEOUT", 0.2)
     started = time.monotonic()
     # It is beyond reach, as daemons that are meant to stay are; it ends by itself.
     assert zoo.run("setsid sleep 4 & sleep 0.2; echo done") == Secret("done\n")
@@ -184,7 +184,7 @@ def _of_ours(shown: object) -> str:
 
     assert isinstance(shown, Traceback)
     frames = [frame for stack in shown.trace.stacks for frame in stack.frames]
-    ours = [frame for frame in frames if frame.filename == helper.__file__]
+    ours = [frame for frame in frames if frame.filename in {helper.__file__, process.__file__}]
     assert ours
     # What was to be run is the caller's; what came back is the secret.
     return str([(name, value) for frame in ours for name, value in (frame.locals or {}).items() if name != "argv"])
@@ -192,11 +192,11 @@ def _of_ours(shown: object) -> str:
 
 @row(58, "TRU-4")
 def test_an_interrupted_caller_leaves_nothing_running(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(run: helper._Run, seconds: float) -> None:
+    def interrupt(run: process.Run, seconds: float) -> None:
         if zoo.running:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(helper._Run, "_rest", interrupt)
+    monkeypatch.setattr(process.Run, "_rest", interrupt)
     with pytest.raises(KeyboardInterrupt):
         zoo.run("sleep 600 & exec sleep 600")
     assert zoo.all_gone()

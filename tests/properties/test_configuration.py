@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from freshkey._commands.helper import MAX_OUTPUT, read_helper_json, run_helper
 from freshkey._config.configuration import Configuration
-from freshkey._config.toml_file import read
-from freshkey._config.toml_lines import line_of
+from freshkey._config.toml_file import line_of, read
 from freshkey._secret_input.env_var import MAX_SECRET, environment_secret
 from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError
 from freshkey.model.description import Description

@@ -20,7 +20,6 @@ from freshkey.secret import Secret
 if TYPE_CHECKING:
     import threading
 
-    from freshkey._renewal.context import ProfileContext
     from freshkey._renewal.managed import ManagedCredential
     from freshkey._stores.keychain.store import KeyringItems
 
@@ -110,36 +109,25 @@ class _Giver:
 def import_key(managed: ManagedCredential, item: ForeignItem, reporter: Reporter) -> Credential:
     """Keep the key of another program's item for a profile, read it back, and only then delete the item.
 
-    Args:
-        managed: The profile.
-        item: The item.
-        reporter: Hears of each step.
-
     Raises:
         FreshkeyError: It was not possible; the item is still there.
     """
     with about(managed.context.profile.name):
-        _refuse_to_forget(managed.context)
-        giver = _Giver(item, managed.context.profile.name, reporter)
+        context = managed.context
+        if not context.profile.bare and context.store.kind == FORGETFUL:
+            message = f"the store {FORGETFUL!r} forgets the key, and the only other copy would be deleted"
+            raise ConfigurationError(message, hint="Choose another store")
+        giver = _Giver(item, context.profile.name, reporter)
         credential = login_module.sign_in(managed, pasted=True, interaction=giver)
         with user_present():
-            _read_back(managed, credential, item)
-            reporter.progress(f"The key is kept in the store {managed.context.store.kind}, and was read back")
+            stored = reading.stored_credential(context)
+            if stored is None or not stored.authorises_like(credential):
+                flaw = f"the key is not in the store yet; {item.name} was left alone"
+                raise StoreUnavailable(flaw, hint="Try again")
+            reporter.progress(f"The key is kept in the store {context.store.kind}, and was read back")
             _delete(giver.key, item)
         reporter.progress(f"Deleted {item.name}")
         return credential
-
-
-def _refuse_to_forget(context: ProfileContext) -> None:
-    if not context.profile.bare and context.store.kind == FORGETFUL:
-        message = f"the store {FORGETFUL!r} forgets the key, and the only other copy would be deleted"
-        raise ConfigurationError(message, hint="Choose another store")
-
-
-def _read_back(managed: ManagedCredential, credential: Credential, item: ForeignItem) -> None:
-    stored = reading.stored_credential(managed.context)
-    if stored is None or not stored.authorises_like(credential):
-        raise StoreUnavailable(f"the key is not in the store yet; {item.name} was left alone", hint="Try again")
 
 
 def _delete(key: Secret | None, item: ForeignItem) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePath
@@ -12,6 +10,8 @@ from typing import Final, Self
 from attrs import field, frozen
 
 from freshkey._commands.helper import HELPER_TIMEOUT, MAX_OUTPUT, run_helper
+from freshkey._commands.process import is_bare, is_command
+from freshkey._files.bounded import NotRegularError, open_regular
 from freshkey.errors import ConfigurationError, TrustNeeded
 from freshkey.secret import Secret
 
@@ -57,16 +57,6 @@ class Command:
     def name(self) -> str:
         """What messages call it: the name of its program."""
         return PurePath(self.argv[0]).name
-
-
-def is_command(argv: Sequence[str]) -> bool:
-    """Tell whether words can be a program and its arguments."""
-    return bool(argv) and bool(argv[0]) and not any("\0" in word for word in argv)
-
-
-def is_bare(program: str) -> bool:
-    """Tell whether a program is named without a path, so that it is looked up on PATH."""
-    return not os.path.dirname(program) and program not in {os.curdir, os.pardir}  # noqa: PTH120  keeps a leading dot
 
 
 def run_command(
@@ -171,13 +161,12 @@ def file_digest(file: Path, most: int = MAX_PROGRAM) -> tuple[str, int]:
 
     digest, size = hashlib.sha256(), 0
     try:
-        # Not waiting for the other end of a pipe.
-        with open(file, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as opened:
-            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-                raise ConfigurationError(f"{file} is not a regular file")
+        with open_regular(file) as opened:
             while size <= most and (chunk := opened.read(_CHUNK)):
                 digest.update(chunk)
                 size += len(chunk)
+    except NotRegularError:
+        raise ConfigurationError(f"{file} is not a regular file") from None
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from None
     if size > most:

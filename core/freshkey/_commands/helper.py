@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import os
 import re
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from freshkey._commands.process import Child
+from freshkey._commands.process import Run
 from freshkey._json import parse_json_object
+from freshkey._secret_input.env_var import is_token
 from freshkey.errors import FreshkeyError, ProtocolError, TransientError
 from freshkey.secret import Secret
 
 
-HELPER_TIMEOUT: Final = 30.0
+if TYPE_CHECKING:
+    import io
 
+HELPER_TIMEOUT: Final = 30.0
 """Seconds that a helper command has, unless the caller says otherwise."""
 
 SLOW: Final = 10.0
-
 """Seconds after which a person who waits is told that a helper command is slow."""
 
 MAX_OUTPUT: Final = 65536
-
 """Bytes that a helper command may print, unless the caller says otherwise."""
 
 HELPER_VARIABLES: Final = frozenset(
@@ -34,20 +33,12 @@ HELPER_VARIABLES: Final = frozenset(
     | {"HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy"}
     | {"APPDATA", "LOCALAPPDATA", "PATHEXT", "SYSTEMROOT", "TEMP", "TMP", "USERPROFILE"}
 )
-
 """What a helper command sees of the environment; above all no other provider's credentials."""
 
 HELPER_VERSION: Final = 1
 
 MAX_LINE: Final = 16384
-
 """Characters of the one line that a helper command prints, unless the caller says otherwise."""
-
-_POLL_INTERVAL: Final = 0.02
-
-_READER_TIMEOUT: Final = 1.0
-
-# --- helper commands ----------------------------------------------------------------------------------------------
 
 
 def helper_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -87,12 +78,8 @@ def run_helper(
 
     No message quotes an argument or the output; each names the program alone.
     """
-    run = _start(argv, helper_environment() if environ is None else environ, max_output, directory)
-    try:
-        run.wait(timeout, on_slow)
-    finally:
-        run.end()
-    return run.output(timeout)
+    helper = _Helper(argv, helper_environment() if environ is None else environ, max_output, directory)
+    return helper.output(timeout, on_slow)
 
 
 def read_helper_json(output: Secret, program: str = "the helper") -> dict[str, Any]:
@@ -141,7 +128,7 @@ def _flaw_of_line(line: Secret, longest: int) -> str | None:
         return f"more than {longest} characters"
     if "\n" in text or "\r" in text:
         return "more than one line"
-    return None if all("!" <= character <= "~" for character in text) else "spaces or characters that are not ASCII"
+    return None if is_token(text, longest) else "spaces or characters that are not ASCII"
 
 
 def _facts(output: Secret) -> dict[str, Any] | str:
@@ -164,83 +151,31 @@ def _breaks_lines(value: object) -> bool:
     return isinstance(value, list) and any(_breaks_lines(part) for part in value)
 
 
-def _start(argv: Sequence[str], environ: Mapping[str, str], most: int, directory: Path | None) -> _Run:
-    reading, writing = os.pipe()
-    try:
-        child = Child(argv, environ, stdout=writing, directory=directory)
-    except BaseException:
-        os.close(reading)
-        raise
-    finally:
-        os.close(writing)
-    return _Run(child, reading, most)
-
-
-class _Run:
+class _Helper:
     """One helper while it runs. What it prints is kept here and not in local variables, which tracebacks may show."""
 
-    def __init__(self, child: Child, pipe: int, most: int) -> None:
-        self._child = child
-        self._pipe = pipe
-        self._name = repr(child.name)
+    def __init__(self, argv: Sequence[str], environ: Mapping[str, str], most: int, directory: Path | None) -> None:
         self._most = most
-        self._status = 0
         self._printed = bytearray()
-        self._in_time = False
-        self._closed = threading.Event()
-        self._reader = threading.Thread(target=self._read, name="freshkey helper", daemon=True)
+        self._run = Run(argv, environ, self._take, directory=directory)
+        self._name = repr(self._run.name)
 
-    def _read(self) -> None:
-        while not self._too_much:
+    def _take(self, pipe: io.RawIOBase) -> None:
+        before = -1
+        while before < len(self._printed) <= self._most:
             before = len(self._printed)
-            self._printed += os.read(self._pipe, self._most + 1 - before)
-            if len(self._printed) == before:
-                break
-        self._closed.set()
-        os.close(self._pipe)
+            self._printed += pipe.read(self._most + 1 - before) or b""
 
-    def wait(self, timeout: float, on_slow: Callable[[float], None] | None) -> None:
-        """Wait until it has ended, printed too much, or run out of time.
-
-        Raises:
-            TransientError: Its output cannot be read, because the process may start no more threads.
-        """
-        try:
-            self._reader.start()
-        except RuntimeError:
-            os.close(self._pipe)
-            raise TransientError(f"no thread can be started to read from the helper {self._name}") from None
-        began = time.monotonic()
-        while not (self._child.ended or self._too_much):
-            passed = time.monotonic() - began
-            if passed >= timeout:
-                return
-            if on_slow is not None and passed >= SLOW:
-                on_slow(passed)
-                on_slow = None
-            self._rest(min(timeout - passed, _POLL_INTERVAL))
-        self._in_time = True
-
-    def _rest(self, seconds: float) -> None:
-        if self._closed.is_set():
-            time.sleep(seconds)
-        else:
-            self._closed.wait(seconds)
-
-    @property
-    def _too_much(self) -> bool:
-        return len(self._printed) > self._most
-
-    def end(self) -> None:
-        """Kill it and what it started, and take what it had printed."""
-        self._status = self._child.end()
-        if self._reader.ident is not None:
-            # One that left the session may hold the pipe open for ever; nobody waits for that.
-            self._reader.join(_READER_TIMEOUT)
-
-    def output(self, timeout: float) -> Secret:
+    def output(self, timeout: float, on_slow: Callable[[float], None] | None) -> Secret:
         """Return what it printed, or say what was wrong."""
-        flaw = self._flaw(timeout)
+        waiting = [] if on_slow is None else [on_slow]
+
+        def meanwhile(passed: float) -> bool:
+            if waiting and passed >= SLOW:
+                waiting.pop()(passed)
+            return len(self._printed) <= self._most
+
+        flaw = self._flaw(self._run.wait(timeout, meanwhile), timeout)
         if flaw is not None:
             raise flaw
         try:
@@ -250,12 +185,12 @@ class _Run:
         # Raised outside the handler: the decoder's own error carries the whole output.
         raise ProtocolError(message)
 
-    def _flaw(self, timeout: float) -> FreshkeyError | None:
-        if self._too_much:
+    def _flaw(self, status: int | None, timeout: float) -> FreshkeyError | None:
+        if len(self._printed) > self._most:
             return ProtocolError(f"the helper {self._name} printed more than {self._most} bytes")
-        if not self._in_time:
+        if status is None:
             return TransientError(f"the helper {self._name} did not end within {timeout:g} s", hint="Run it yourself")
-        if self._status != 0:
+        if status != 0:
             hint = "Run it yourself to see why"
-            return TransientError(f"the helper {self._name} failed with status {self._status}", hint=hint)
+            return TransientError(f"the helper {self._name} failed with status {status}", hint=hint)
         return None if self._printed else ProtocolError(f"the helper {self._name} printed nothing")

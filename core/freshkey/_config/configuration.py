@@ -25,8 +25,8 @@ from freshkey._config.schema import (
     tables,
     unknown_key,
 )
-from freshkey._config.toml_file import Document, closest, read, suggestion
-from freshkey.errors import ConfigurationError
+from freshkey._config.toml_file import Document, read
+from freshkey.errors import ConfigurationError, closest, suggestion
 from freshkey.model.profile import Profile
 
 

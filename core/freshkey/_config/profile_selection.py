@@ -58,23 +58,18 @@ def choices(places: Sequence[Place]) -> tuple[Choice, ...]:
     Raises:
         FreshkeyError: A place before it is.
     """
-    winner: Place | None = None
+    winner = ""
     walk = []
     for place in places:
+        found = None
         try:
             found = place.look()
+            why = "names none" if found is None else f"{winner} comes first" if winner else found.selected_by
         except FreshkeyError as error:
-            if winner is None:
+            if not winner:
                 raise
-            walk.append(Choice(place=place.title, found=None, wins=False, why=str(error)))
-            continue
-        wins = found is not None and winner is None
-        walk.append(Choice(place=place.title, found=found.name if found else None, wins=wins, why=_why(found, winner)))
-        winner = place if wins else winner
+            why = str(error)
+        wins = found is not None and not winner
+        walk.append(Choice(place=place.title, found=found.name if found else None, wins=wins, why=why))
+        winner = place.title if wins else winner
     return tuple(walk)
-
-
-def _why(found: Selection | None, winner: Place | None) -> str:
-    if found is None:
-        return "names none"
-    return found.selected_by if winner is None else f"{winner.title} comes first"

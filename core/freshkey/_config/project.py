@@ -5,24 +5,23 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Final, NoReturn
 
 from attrs import frozen
 
-from freshkey._commands.command import Command, how_to_trust, is_bare, is_command, pinned
+from freshkey._commands.command import Command, how_to_trust, pinned
 from freshkey._commands.helper import helper_environment
-from freshkey._config.schema import checked_name, core_string, strings, tables
-from freshkey._config.toml_file import Document, read, suggestion
-from freshkey.errors import ConfigurationError, TrustNeeded
+from freshkey._commands.process import find_program, is_bare, is_command
+from freshkey._config.schema import check_tables, core_string, strings, tables
+from freshkey._config.toml_file import Document, read
+from freshkey.errors import ConfigurationError, TrustNeeded, suggestion
 
 
 FILE_NAME: Final = ".freshkey.toml"
-
 TOP_KEYS: Final = frozenset({"profile", "profiles"})
-
 CORE_KEYS: Final = frozenset({"provider", "source"})
 """Keys of the core that a project's own profile may have. Where credentials are kept is not the project's to say."""
 
@@ -33,7 +32,6 @@ Trusted = Callable[["Project", str, Words], Mapping[str, Command]]
 """Returns the commands of a profile as they may be run; raises `TrustNeeded` where they may not."""
 
 NOT_ITS_OWN: Final = "a project's file cannot say that"
-
 COMMAND: Final = "a list of strings: a program (absolute, on PATH, or relative to the project) and its arguments"
 
 
@@ -124,8 +122,8 @@ class Project:
         path = os.path.normpath(self.directory / named) if relative else named
         if relative and not PurePath(path).is_relative_to(self.directory):
             raise self.error(f"{key!r} names a program outside of the project by a relative path", profile, key)
-        found = shutil.which(path, path=helper_environment().get("PATH", os.defpath))
-        if found is None or not PurePath(found).is_absolute():
+        found = find_program(path, helper_environment())
+        if found is None:
             raise self.error(f"{key!r}: {PurePath(named).name!r} is not there, or is no program", profile, key)
         return found
 
@@ -157,35 +155,25 @@ def load(path: Path, *, own: Collection[str], configuration: Path) -> Project:
         ConfigurationError: It cannot be read, others could change it, or it says what no project may.
     """
     document = read(path, follow=False)
-    _check_keys(document, TOP_KEYS, configuration)
+    for key in document.tables:
+        if key not in TOP_KEYS:
+            raise document.error(f"{NOT_ITS_OWN}: {key!r}", key, hint=_instead(key, TOP_KEYS, configuration))
     name = document.tables.get("profile")
     if name is not None and (not isinstance(name, str) or not name):
         raise document.error("'profile' must be a string: the name of a profile", "profile")
-    profiles = document.tables.get("profiles", {})
-    if not isinstance(profiles, Mapping):
-        raise document.error("'profiles' must be a table", "profiles", hint="Write [profiles.NAME]")
-    for profile, table in profiles.items():
+    check_tables(document, "profiles")
+    for profile, table in tables(document.tables.get("profiles")).items():
         _check_profile(document, profile, table, own, configuration)
     return Project(document=document, path=path, configuration=configuration)
-
-
-def _check_keys(document: Document, known: Collection[str], configuration: Path) -> None:
-    for key in document.tables:
-        if key not in known:
-            raise document.error(f"{NOT_ITS_OWN}: {key!r}", key, hint=_instead(key, known, configuration))
 
 
 def _instead(key: str, known: Collection[str], configuration: Path) -> str:
     return f"{suggestion(key, known)}. All else belongs into {configuration}"
 
 
-def _check_profile(document: Document, name: str, table: object, own: Collection[str], configuration: Path) -> None:
-    try:
-        checked_name(name)
-    except ConfigurationError as error:
-        raise document.error(error.message, "profiles", name, hint=error.hint) from None
-    if not isinstance(table, Mapping):
-        raise document.error(f"'profiles.{name}' must be a table", "profiles", name, hint=f"Write [profiles.{name}]")
+def _check_profile(
+    document: Document, name: str, table: Mapping[str, object], own: Collection[str], configuration: Path
+) -> None:
     twin = next((mine for mine in own if mine.lower() == name.lower()), None)
     if twin is not None:
         message = f"a project cannot define profile {name!r}, because {twin!r} is in {configuration}"
@@ -203,11 +191,10 @@ def nearest(directory: Path | None) -> Path | None:
         start = (directory or Path.cwd()).resolve()
     except (OSError, RuntimeError):  # a working directory that was removed, a link that leads to itself
         return None
-    try:
-        home = Path.home()
-        return find(start, home.resolve() if home.is_absolute() else None)
-    except (OSError, RuntimeError):  # a user without an entry, and no HOME
-        return find(start, None)
+    home = None
+    with suppress(OSError, RuntimeError):  # a user without an entry, and no HOME
+        home = Path.home().resolve() if Path.home().is_absolute() else None
+    return find(start, home)
 
 
 def find(start: Path, home: Path | None) -> Path | None:
@@ -221,10 +208,6 @@ def find(start: Path, home: Path | None) -> Path | None:
         start: A directory, absolute and without symbolic links.
         home: The home directory, likewise.
     """
-    return next((file for at in _candidates(start, home) if os.path.lexists(file := at / FILE_NAME)), None)
-
-
-def _candidates(start: Path, home: Path | None) -> Iterator[Path]:
     upwards = [at for at in (start, *start.parents) if home is None or at == home or not home.is_relative_to(at)]
     ends = (number for number, at in enumerate(upwards) if at == home or os.path.lexists(at / ".git"))
-    yield from upwards[: next(ends, 0) + 1]
+    return next((file for at in upwards[: next(ends, 0) + 1] if os.path.lexists(file := at / FILE_NAME)), None)

@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from freshkey._config.toml_file import Document, closest, suggestion
-from freshkey.errors import ConfigurationError
+from freshkey._config.toml_file import Document
+from freshkey.errors import ConfigurationError, closest, suggestion
 
 
 TOP_KEYS: Final = frozenset({"default", "observers", "profiles", "stores"})
@@ -47,28 +47,30 @@ def check_shape(document: Document) -> None:
     if not isinstance(observers, list) or len(strings(observers)) != len(observers):
         raise document.error("'observers' must be a list of strings", "observers")
     for kind in ("profiles", "stores"):
-        _check_tables(document, kind)
-    _check_profile_names(document)
+        check_tables(document, kind)
+    _check_twins(document)
     _check_store_names(document)
 
 
-def _check_tables(document: Document, kind: str) -> None:
+def check_tables(document: Document, kind: str) -> None:
+    """Refuse what is no table of tables, and names of profiles that could not be files."""
     value = document.tables.get(kind, {})
     if not isinstance(value, Mapping):
         raise document.error(f"'{kind}' must be a table", kind, hint=f"Write [{kind}.NAME]")
     for name, table in value.items():
+        if kind == "profiles":
+            try:
+                checked_name(name)
+            except ConfigurationError as error:
+                raise document.error(error.message, kind, name, hint=error.hint) from None
         if not isinstance(table, Mapping):
             raise document.error(f"'{kind}.{name}' must be a table", kind, name, hint=f"Write [{kind}.{name}]")
 
 
-def _check_profile_names(document: Document) -> None:
-    """Refuse names that could not be files, also two that would be one file where case does not count."""
+def _check_twins(document: Document) -> None:
+    """Refuse two names of profiles that would be one file where case does not count."""
     seen: dict[str, str] = {}
     for name in tables(document.tables.get("profiles")):
-        try:
-            checked_name(name)
-        except ConfigurationError as error:
-            raise document.error(error.message, "profiles", name, hint=error.hint) from None
         twin = seen.setdefault(name.lower(), name)
         if twin != name:
             raise document.error(f"profiles {twin!r} and {name!r} differ only in case", "profiles", name)

@@ -18,18 +18,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from freshkey._files.permissions import others_may_write
+from freshkey._files.bounded import NotRegularError, TooLongError, read_bounded
+from freshkey._files.permissions import has_mode, is_anothers, others_may_replace
 from freshkey.errors import StoreUnavailable
 
 
 MAX_BYTES: Final = 1 << 20
 STALE_SECONDS: Final = 3600.0
-NO_FOLLOW: Final[int] = (
-    getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_BINARY", 0)
-)
+NO_FOLLOW: Final = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK", "O_BINARY"))
 """Open what is meant and nothing else: no symbolic link, no waiting for a pipe's other end, no inheriting."""
 
 _TEMPORARY: Final = ".freshkey-"
@@ -82,14 +78,11 @@ def private_dir(base: Path, *below: str) -> Path:
     try:
         _make_missing(base.parent)
         _check_parent(base.parent)
-        path = base
-        _make_private(path)
-        for name in below:
-            path /= name
-            _make_private(path)
+        for depth in range(len(below) + 1):
+            _make_private(base.joinpath(*below[:depth]))
     except OSError as error:
         raise unavailable(error, base) from None
-    return path
+    return base.joinpath(*below)
 
 
 def read_private(path: Path, limit: int = MAX_BYTES) -> bytes | None:
@@ -98,23 +91,23 @@ def read_private(path: Path, limit: int = MAX_BYTES) -> bytes | None:
     Raises:
         StoreUnavailable: It is a link, belongs to somebody else, is readable by others, or is too long.
     """
+
+    def check(status: os.stat_result) -> None:
+        _check_owner(status, path)
+        if has_mode(status, _READABLE_BY_OTHERS):
+            raise StoreUnavailable(f"other users can read {path}", hint=f"Run: chmod 600 {path}")
+
     try:
-        descriptor = os.open(path, os.O_RDONLY | NO_FOLLOW)
+        return read_bounded(path, limit, follow=False, check=check)
     except FileNotFoundError:
         return None
+    except TooLongError:
+        flaw = f"{path} has more than {limit} bytes"
+    except (NotRegularError, IsADirectoryError):
+        flaw = f"{path} is not a regular file"
     except OSError as error:
         raise unavailable(error, path) from None
-    try:
-        _check_file(os.fstat(descriptor), path)
-        with open(descriptor, "rb", closefd=False) as file:
-            data = file.read(limit + 1)
-    except OSError as error:
-        raise unavailable(error, path) from None
-    finally:
-        os.close(descriptor)
-    if len(data) > limit:
-        raise StoreUnavailable(f"{path} has more than {limit} bytes", hint="It is none of freshkey's files: move it")
-    return data
+    raise StoreUnavailable(flaw, hint="It is none of freshkey's files: move it")
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -145,18 +138,13 @@ def _link(temporary: str, path: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        _copy(temporary, path)
-
-
-def _copy(temporary: str, path: Path) -> None:
-    """Do without links, as on FAT: others may see half a file for a moment, and a crash may leave it."""
+    else:
+        return
+    # Without links, as on FAT, others may see half a file for a moment, and a crash may leave it.
     data = Path(temporary).read_bytes()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW, 0o600)
     try:
-        with open(descriptor, "wb") as file:  # noqa: PTH123  a descriptor, not a path
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
+        _write(descriptor, data)
     except BaseException:
         path.unlink()
         raise
@@ -181,10 +169,7 @@ def _place(path: Path, data: bytes, put: Callable[[str, Path], None]) -> None:
     try:
         # mkstemp opens exclusively and gives mode 0600 whatever the umask.
         descriptor, temporary = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)
-        with open(descriptor, "wb") as file:  # noqa: PTH123  a descriptor, not a path
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
+        _write(descriptor, data)
         put(temporary, path)
         _sync_directory(path.parent)
     except FileExistsError:
@@ -195,6 +180,14 @@ def _place(path: Path, data: bytes, put: Callable[[str, Path], None]) -> None:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
     _sweep_stale(path.parent)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    """Write all to a descriptor, wait for the disk, and close it."""
+    with open(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
 
 
 def _sweep_stale(directory: Path) -> None:
@@ -231,37 +224,22 @@ def _make_private(path: Path) -> None:
         path.mkdir(mode=0o700, exist_ok=True)
         found = path.lstat()
     if stat.S_ISLNK(found.st_mode):
-        raise StoreUnavailable(
-            f"{path} is a symbolic link", hint="Remove the link, or set FRESHKEY_STATE_DIR to where it leads"
-        )
+        raise unavailable(OSError(errno.ELOOP, ""), path)
     if not stat.S_ISDIR(found.st_mode):
         raise StoreUnavailable(f"{path} is not a directory", hint=_MOVE)
     _check_owner(found, path)
-    if _shared(found, _WRITABLE_BY_OTHERS):
+    if has_mode(found, _WRITABLE_BY_OTHERS):
         raise StoreUnavailable(f"other users can write to {path}", hint=f"Run: chmod 700 {path}")
 
 
 def _check_parent(path: Path) -> None:
     """Refuse a place where somebody else could put another directory under our name."""
     found = path.stat()
-    if sys.platform != "win32" and found.st_uid not in (0, os.geteuid()):
-        raise StoreUnavailable(f"{path} belongs to another user", hint=_MOVE)
-    if others_may_write(found) and not found.st_mode & stat.S_ISVTX:
+    _check_owner(found, path, root_too=False)
+    if others_may_replace(found):
         raise StoreUnavailable(f"other users can replace what is in {path}", hint=f"{_MOVE}, or run: chmod go-w {path}")
 
 
-def _check_file(found: os.stat_result, path: Path) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        raise StoreUnavailable(f"{path} is not a regular file", hint="It is none of freshkey's files: move it")
-    _check_owner(found, path)
-    if _shared(found, _READABLE_BY_OTHERS):
-        raise StoreUnavailable(f"other users can read {path}", hint=f"Run: chmod 600 {path}")
-
-
-def _check_owner(found: os.stat_result, path: Path) -> None:
-    if sys.platform != "win32" and found.st_uid != os.geteuid():
+def _check_owner(found: os.stat_result, path: Path, *, root_too: bool = True) -> None:
+    if is_anothers(found, root_too=root_too):
         raise StoreUnavailable(f"{path} belongs to another user", hint=_MOVE)
-
-
-def _shared(found: os.stat_result, bits: int) -> bool:
-    return sys.platform != "win32" and bool(found.st_mode & bits)

@@ -12,21 +12,17 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from freshkey._interprocess.held_fds import close_held, open_held
 
 
-POLL_SECONDS: Final = 0.02
+POLL_INTERVAL: Final = 0.02
 TRIES: Final = 5
 
 
 class DirectoryLock:
-    """One holder of a lock in a state directory; makes its sign, as far as the directories can be locked.
-
-    Args:
-        state_dir: The state directory, which exists.
-    """
+    """One holder of a lock in a state directory that exists; makes its sign, as far as directories can be locked."""
 
     def __init__(self, state_dir: Path) -> None:
         self._descriptors: list[int] = []
@@ -46,51 +42,43 @@ class DirectoryLock:
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
-            time.sleep(min(POLL_SECONDS, left))
+            time.sleep(min(POLL_INTERVAL, left))
         return True
 
     def leave(self) -> None:
         """Remove the sign; not in a forked child, which has none."""
         descriptors, self._descriptors = self._descriptors, []
         for descriptor in descriptors:
-            _unlock(descriptor)
+            # Closing alone would leave the sign to a program that is just being started.
+            _flock(descriptor, "LOCK_UN")
             close_held(descriptor)
 
 
 def _share(descriptor: int) -> None:
     """Make the sign; a program that keeps the directory to itself is not waited for."""
     for _ in range(TRIES):
-        if _locked(descriptor, exclusively=False):
+        if _flock(descriptor, "LOCK_SH"):
             return
         # Somebody may be looking, for a moment, whether they are alone.
-        time.sleep(POLL_SECONDS)
+        time.sleep(POLL_INTERVAL)
 
 
 def _alone(descriptor: int) -> bool:
-    alone = _locked(descriptor, exclusively=True)
+    alone = _flock(descriptor, "LOCK_EX")
     # A conversion that fails may have dropped what was held before, and one that succeeds must keep nobody out.
     _share(descriptor)
     return alone
 
 
-def _locked(descriptor: int, *, exclusively: bool) -> bool:
+def _flock(descriptor: int, operation: Literal["LOCK_SH", "LOCK_EX", "LOCK_UN"]) -> bool:
     if sys.platform != "win32":
         import fcntl
 
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_NB | (fcntl.LOCK_EX if exclusively else fcntl.LOCK_SH))
+            fcntl.flock(descriptor, fcntl.LOCK_NB | getattr(fcntl, operation))
         except BlockingIOError:
             return False
         except OSError:
             # This file system has no such locks: there are no signs on it, and waiting would not end.
             return True
     return True
-
-
-def _unlock(descriptor: int) -> None:
-    if sys.platform != "win32":
-        import fcntl
-
-        # Closing alone would leave the sign to a program that is just being started.
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -10,6 +10,8 @@ import os
 import threading
 from pathlib import Path
 
+from freshkey._forksafe import in_child
+
 
 _guard = threading.Lock()
 _held: set[int] = set()
@@ -34,12 +36,10 @@ def close_held(descriptor: int) -> None:
         os.close(descriptor)
 
 
-def _after_fork() -> None:
+def _drop() -> None:
     for descriptor in _held:
         os.close(descriptor)
     _held.clear()
-    _guard.release()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_guard.acquire, after_in_parent=_guard.release, after_in_child=_after_fork)
+in_child(_drop, held=_guard)

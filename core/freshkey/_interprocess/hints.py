@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import math
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from attrs import asdict, field, frozen
 from attrs import fields as attrs_fields
 from attrs.validators import instance_of, optional
 
-from freshkey._files.private import file_name, private_dir, read_private, write_private
+from freshkey._files.private import file_name
+from freshkey._files.state_file import StateFile, moment
 from freshkey._interprocess.notifier import harmless
 from freshkey.clock import Moment
-from freshkey.errors import FreshkeyError
 
 
 MAX_PAUSE: Final = 3600.0
-
 """Seconds that processes leave each other waiting at the most, as any server may ask for."""
 
-_MAX_DIGITS: Final = 18
-
 _WHOLE: Final = instance_of(int)
-
 _NUMBER: Final = instance_of((int, float))
-
 _TEXT: Final = instance_of(str)
 
 
@@ -68,48 +61,22 @@ _KNOWN: Final = {attribute.name for attribute in attrs_fields(Hints)}
 
 
 class HintsFile:
-    """The hints of one profile.
-
-    Args:
-        state_dir: The state directory.
-        profile: Name of the profile.
-    """
+    """The hints of one profile in a state directory."""
 
     def __init__(self, state_dir: Path, profile: str) -> None:
-        self._state_dir = state_dir
-        self._path = state_dir / "hints" / f"{file_name(profile)}.json"
+        self._file = StateFile(state_dir, "hints", f"{file_name(profile)}.json")
 
     def read(self) -> Hints:
         """Return what is known; a missing or damaged file means nothing is."""
-        try:
-            found = json.loads(
-                read_private(self._path) or b"{}", parse_constant=_finite, parse_float=_finite, parse_int=_whole
-            )
-            known = {name: found[name] for name in _KNOWN & found.keys()}  # a newer freshkey may know more
-            attempted = known.pop("attempted", None)
-            return Hints(**known, attempted=_moment(**attempted) if attempted else None)
-        except (FreshkeyError, OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
-            return Hints()
+        return self._file.read(_hints) or Hints()
 
     def write(self, hints: Hints) -> None:
         """Tell the others."""
         with harmless("hints"):
-            private_dir(self._state_dir, "hints")
-            write_private(self._path, json.dumps(asdict(hints)).encode())
+            self._file.write(asdict(hints))
 
 
-def _moment(wall: float, elapsed: float, boot_id: str) -> Moment:
-    return Moment(wall=float(wall), elapsed=float(elapsed), boot_id=str(boot_id))
-
-
-def _whole(digits: str) -> int:
-    if len(digits) > _MAX_DIGITS:
-        raise ValueError
-    return int(digits)
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):
-        raise ValueError
-    return number
+def _hints(found: dict[str, Any]) -> Hints:
+    known = {name: found[name] for name in _KNOWN & found.keys()}  # a newer freshkey may know more
+    attempted = known.pop("attempted", None)
+    return Hints(**known, attempted=moment(**attempted) if attempted else None)

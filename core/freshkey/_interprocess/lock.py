@@ -2,8 +2,8 @@
 
 The kernel ends the lock with the process, so a crash leaves nothing to clean up. The file is never removed and never
 holds data: removing it would let two processes lock two files of the same name (flock(2)). If somebody else removes it,
-a file that does not name its own inode is one that nobody has used yet, and `Presence` tells whether an older one is
-still held.
+a file that does not name its own inode is one that nobody has used yet, and `DirectoryLock` tells whether an older one
+is still held.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Final
 
 from freshkey._files.private import NO_FOLLOW, private_dir, unavailable
+from freshkey._forksafe import in_child
 from freshkey._interprocess.directory_lock import DirectoryLock
 from freshkey._interprocess.held_fds import close_held, open_held
 from freshkey._interprocess.network_fs import warn_of_network
 from freshkey.errors import StoreBusy, StoreUnavailable
 
 
-POLL_SECONDS: Final = 0.02
+POLL_INTERVAL: Final = 0.02
 # Byte 0 is what Windows locks, and a locked byte cannot be read there; the holder's pid and the inode come after it.
 NOTE_OFFSET: Final = 1
 NOTE_SPACE: Final = 48
@@ -32,11 +33,7 @@ _threads: dict[str, threading.Lock] = {}
 
 
 class ThreadLock:
-    """Excludes the threads of this process; one lock per key.
-
-    Args:
-        key: Names the lock within the process.
-    """
+    """Excludes the threads of this process; one lock per key."""
 
     def __init__(self, key: str) -> None:
         self._key = key
@@ -181,7 +178,7 @@ def _wait_for(descriptor: int, deadline: float, timeout: float) -> None:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise _busy(descriptor, timeout)
-            time.sleep(min(POLL_SECONDS, left))
+            time.sleep(min(POLL_INTERVAL, left))
     except OSError as error:
         raise StoreUnavailable(
             f"this file system has no locks ({os.strerror(error.errno or 0)})",
@@ -228,6 +225,5 @@ def _busy(descriptor: int, timeout: float) -> StoreBusy:
     )
 
 
-if hasattr(os, "register_at_fork"):
-    # The threads that hold these do not exist in the child.
-    os.register_at_fork(after_in_child=_threads.clear)
+# The threads that hold these do not exist in the child.
+in_child(_threads.clear)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from attrs import Factory, asdict, field, frozen
 
 from freshkey import expiry
-from freshkey._forksafe import undivided
+from freshkey._forksafe import block_fork
 from freshkey._http.circuit_breaker import CircuitBreaker
 from freshkey._interprocess.hints import HintsFile
 from freshkey._interprocess.notifier import ChangeNotifier
@@ -159,7 +159,7 @@ def _once(open_store: Callable[[], CredentialStore]) -> Callable[[], CredentialS
     def once() -> CredentialStore:
         with mutexes.setdefault(os.getpid(), threading.Lock()):
             if not opened:
-                with undivided():
+                with block_fork():
                     opened.append(open_store())
             return opened[0]
 

@@ -14,6 +14,11 @@ MAX_SECRET: Final = 65536
 """Characters of a secret that are taken at the most."""
 
 
+def is_token(text: str, longest: int = MAX_SECRET) -> bool:
+    """Tell whether a header may carry a text as a credential: visible ASCII (RFC 6750, section 2.1), and not empty."""
+    return 0 < len(text) <= longest and all("!" <= character <= "~" for character in text)
+
+
 @frameless
 def environment_secret(name: str, environ: Mapping[str, str]) -> Secret | None:
     """Return the secret in an environment variable; None if the variable is unset or empty.
@@ -32,7 +37,7 @@ def environment_secret(name: str, environ: Mapping[str, str]) -> Secret | None:
     value = environ.get(name, "").removesuffix("\n").removesuffix("\r")
     if not value:
         return None
-    if len(value) > MAX_SECRET or not all("!" <= character <= "~" for character in value):
+    if not is_token(value):
         message = f"the environment variable {name} holds no usable secret: it is too long or has odd characters"
         raise ConfigurationError(message, hint=f"Set {name} to the bare value, or unset it")
     return Secret(value)

@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import Final
 
-from freshkey._secret_input.env_var import MAX_SECRET
+from freshkey._secret_input.env_var import MAX_SECRET, is_token
 from freshkey.errors import ConfigurationError, TransientError
 from freshkey.secret import Secret
 
@@ -31,7 +31,7 @@ def descriptor_is_there(descriptor: int) -> bool:
     return descriptor in _handed_over or (descriptor >= MIN_DESCRIPTOR and _inherited(descriptor))
 
 
-def descriptor_secret(descriptor: int, *, patience: float = READ_TIMEOUT) -> Secret:
+def descriptor_secret(descriptor: int, *, timeout: float = READ_TIMEOUT) -> Secret:
     """Return the secret that waits in an inherited descriptor; asked again, return the same one.
 
     The descriptor is read to its end and closed, so that no child process gets it as well. One newline at the end is
@@ -39,7 +39,7 @@ def descriptor_secret(descriptor: int, *, patience: float = READ_TIMEOUT) -> Sec
 
     Args:
         descriptor: Its number, 3 or higher.
-        patience: Seconds to wait at the most for the other end.
+        timeout: Seconds to wait at the most for the other end.
 
     Raises:
         ConfigurationError: Nothing was handed over there, others could read it too, or it is no usable secret.
@@ -50,7 +50,7 @@ def descriptor_secret(descriptor: int, *, patience: float = READ_TIMEOUT) -> Sec
         if reading is None:
             _check(descriptor)
             reading = _handed_over[descriptor] = _Reading(descriptor)
-    return reading.secret(patience)
+    return reading.secret(timeout)
 
 
 def _inherited(descriptor: int) -> bool:
@@ -87,7 +87,7 @@ class _Reading:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._content = bytearray()
+        self._content = b""
         self._failed = False
         os.set_inheritable(descriptor, False)
         self._thread = threading.Thread(target=self._read, name="freshkey descriptor", daemon=True)
@@ -99,31 +99,21 @@ class _Reading:
 
     def _read(self) -> None:
         try:
-            while len(self._content) <= MAX_SECRET:
-                part = os.read(self._descriptor, MAX_SECRET + 1)
-                if not part:
-                    break
-                self._content += part
+            with open(self._descriptor, "rb") as pipe:  # noqa: PTH123  a descriptor, not a path
+                self._content = pipe.read(MAX_SECRET + 2)
         except OSError:
             self._failed = True
-        finally:
-            os.close(self._descriptor)
 
-    def secret(self, patience: float) -> Secret:
+    def secret(self, timeout: float) -> Secret:
         if self._thread.ident is not None:
-            self._thread.join(patience)
+            self._thread.join(timeout)
         if self._thread.is_alive():
             raise TransientError(
-                f"file descriptor {self._descriptor} is still open at its other end after {patience:g} s",
+                f"file descriptor {self._descriptor} is still open at its other end after {timeout:g} s",
                 hint="The parent process must close it after writing the secret",
             )
-        if self._failed or not self._usable():
+        value = self._content.decode("latin-1").removesuffix("\n").removesuffix("\r")
+        if self._failed or not is_token(value):
+            del value
             raise _unfit(self._descriptor, "held no usable secret: nothing, too much, or odd characters")
-        return Secret(self._value().decode("ascii"))
-
-    def _value(self) -> bytes:
-        return bytes(self._content.removesuffix(b"\n").removesuffix(b"\r"))
-
-    def _usable(self) -> bool:
-        value = self._value()
-        return 0 < len(value) <= MAX_SECRET and all(ord("!") <= byte <= ord("~") for byte in value)
+        return Secret(value)

@@ -62,9 +62,8 @@ def explain(
     steps: list[Step] = []
     try:
         for step in walk(profile, description, detect, stored_or_trouble, consent):
-            if trouble and step.source.owned and step.why == NOTHING:
-                step = evolve(step, why=trouble)  # noqa: PLW2901  the same step, better explained
-            steps.append(step)
+            unread = trouble and step.source.owned and step.why == NOTHING
+            steps.append(evolve(step, why=trouble) if unread else step)
     except ConfigurationError as error:
         # Whoever asks for a credential meets the same error there: nothing behind it is used in its place.
         broken, *behind = description.sources[len(steps) :]

@@ -1,8 +1,20 @@
-"""Which source of a profile wins, and why: one walk, for the core to follow and for people to read."""
+"""Which source of a profile wins, and why: one walk, for the core to follow and for people to read.
+
+The sources are asked in the provider's order. One of them is the one that is used if, in this order,
+
+1. the profile names it, or names none;
+2. the profile does not skip it;
+3. it is handed in, or the mode is not bare;
+4. no source before it is the one;
+5. there is something: for an owned source its sign-in in the store, otherwise what `Source.detect` finds; an owned one
+   that needs no user may be asked by `detect` as well;
+6. it needs no consent, or the profile names it, or nobody is signed in, or the user agrees.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from typing import Final
 
 from attrs import frozen
@@ -15,11 +27,8 @@ from freshkey.model.source import Detected, Source
 
 
 Detect = Callable[[Source], Detected | None]
-
 Stored = Callable[[], Credential | None]
-
 Consent = Callable[[Source, Detected], str | None]
-
 """Says why what was found in a source that needs consent is not used; None if it is."""
 
 NOTHING: Final = "nothing there"
@@ -67,12 +76,10 @@ def walk(
         if why_not is None:
             detected = _detected(source, detect, stored)
             why_not = _why_not_used(source, detected, stored, consent if only is None else None)
-        if why_not is not None:
-            yield Step(source=source, detected=detected, wins=False, why=why_not)
-            continue
-        winner = source
-        why = "the profile names it" if only else "the first that is there"
-        yield Step(source=source, detected=detected, wins=True, why=why)
+        wins = why_not is None
+        winner = source if wins else winner
+        why = why_not or ("the profile names it" if only else "the first that is there")
+        yield Step(source=source, detected=detected, wins=wins, why=why)
 
 
 def _out_of_question(
@@ -102,17 +109,12 @@ def _why_not_used(source: Source, detected: Detected | None, stored: Stored, con
     """Return why what was found does not win, or None."""
     if detected is None:
         return NOTHING
-    if consent is None or not source.needs_consent or not _signed_in(stored):
+    if consent is None or not source.needs_consent:
         return None
-    return consent(source, detected)
-
-
-def _signed_in(stored: Stored) -> bool:
-    """Tell whether there is a sign-in as well; a store that cannot be read now has nothing to be used instead."""
-    try:
-        return stored() is not None
-    except (StoreError, LoginRequired):
-        return False
+    signed_in = None
+    with suppress(StoreError, LoginRequired):  # a store that cannot be read now has nothing to be used instead
+        signed_in = stored()
+    return None if signed_in is None else consent(source, detected)
 
 
 def chosen_source(profile: Profile, description: Description) -> Source | None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any, Final
 
-from freshkey.errors import ConfigurationError
+from freshkey.errors import ConfigurationError, suggestion
 from freshkey.model.profile import Profile
 
 
@@ -44,9 +43,7 @@ def store_options(profile: Profile, store: str, kinds: Mapping[str, type]) -> di
         keys = ("stores", store, name)
         if name not in kinds:
             message = f"there is no setting {'.'.join(keys)!r}"
-            close = difflib.get_close_matches(name, kinds, n=1)
-            hint = f"Did you mean {close[0]!r}?" if close else f"Known names: {', '.join(sorted(kinds))}"
-            raise StoreSettingWrong(message, profile=profile, keys=keys, hint=hint)
+            raise StoreSettingWrong(message, profile=profile, keys=keys, hint=suggestion(name, kinds))
         wanted = (int, float) if kinds[name] is float else (kinds[name],)
         if type(value) not in wanted:
             raise wrong_option(profile, store, name, _WORDS[kinds[name]])

@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from freshkey.errors import FreshkeyError
-from freshkey_cli import exits, process
+from freshkey_cli import commands, exits, process
 from freshkey_cli.output import Output, UnwritableError
 from freshkey_cli.parser import UsageError, own_words, parse
 
 
 if TYPE_CHECKING:
-    from freshkey_cli.context import Context, KeeperFactory
-
-_HOMES: Mapping[str, str] = {
-    "login": "signing",
-    "logout": "signing",
-    "refresh": "signing",
-    "status": "showing",
-    "whoami": "showing",
-    "explain": "showing",
-    "providers": "showing",
-    "trust": "trusting",
-    "token": "giving",
-    "export": "giving",
-    "exec": "running",
-    "demo": "demo",
-}
-"""The module that holds each command, as a function of the command's name."""
+    from freshkey_cli.context import KeeperFactory
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,33 +69,28 @@ def run(
 
 def _run(words: Sequence[str], out: Output, keeper_factory: KeeperFactory | None, environ: Mapping[str, str]) -> int:
     try:
-        arguments = parse(words)
+        parsed = parse(words)
     except UsageError as error:
         out.usage_error(str(error), error.usage)
         return exits.USAGE
     except SystemExit as printed:
         return int(printed.code or exits.OK)
+    commands.refuse_claims(parsed.name)
     from freshkey import Configuration
     from freshkey_cli.context import Context
 
+    arguments = parsed.arguments
     configuration = Configuration.load(
         environ,
         store=getattr(arguments, "store", None),
         bare=getattr(arguments, "bare", False),
         overrides=dict(getattr(arguments, "overrides", [])),
     )
-    return _command(arguments.command)(
+    return parsed.command.run(
         Context(
             arguments=arguments, out=out, configuration=configuration, environ=environ, keeper_factory=keeper_factory
         )
     )
-
-
-def _command(name: str) -> Callable[[Context], int]:
-    from importlib import import_module
-
-    command: Callable[[Context], int] = getattr(import_module(f"freshkey_cli.{_HOMES[name]}"), name)
-    return command
 
 
 def _drop_the_rest() -> None:
@@ -121,6 +100,6 @@ def _drop_the_rest() -> None:
 
 def _restore_terminal() -> None:
     """Undo what reading a pasted code did to the terminal, if that was loaded at all."""
-    paste = sys.modules.get("freshkey_cli.hidden_input")
-    if paste is not None:
-        paste.restore()
+    hidden_input = sys.modules.get("freshkey_cli.hidden_input")
+    if hidden_input is not None:
+        hidden_input.restore()

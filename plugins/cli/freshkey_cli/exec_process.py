@@ -14,8 +14,10 @@ from typing import Final
 from freshkey.errors import ConfigurationError, TransientError
 from freshkey_cli import process
 from freshkey_cli.exits import CommandNotExecutable, CommandNotFound
-from freshkey_cli.parser import MIN_DESCRIPTOR
 
+
+MIN_DESCRIPTOR: Final = 3
+"""Those below are standard input, output and error."""
 
 RENEWALS_TIMEOUT: Final = 45.0
 """Seconds to wait until all renewals have come to their end: one request and one save that fails take less."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
@@ -70,18 +70,30 @@ class Output:
                 for line in lines:
                     print(line, file=self.stdout)
 
-    def raw(self, text: str) -> None:
-        """Print exactly `text` and a line end on stdout."""
+    def line(self, text: str) -> None:
+        """Print one line on stdout at once; nothing in it is obeyed by a terminal."""
         with self._writing():
-            print(text, file=self.stdout)
+            print(clean(text), file=self.stdout)
+
+    @contextmanager
+    def live_line(self) -> Iterator[Callable[[str], None] | None]:
+        """Give what shows a line in place of its last one; None with JSON, or where stdout is not a terminal."""
+        if self.as_json or not self.stdout.isatty():
+            yield None
+            return
+        from rich.console import Console
+        from rich.live import Live
+
+        with Live(console=Console(file=self.stdout, markup=False, highlight=False), auto_refresh=False) as live:
+            yield lambda text: live.update(clean(text), refresh=True)
 
     def table(self, value: Mapping[str, object], header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a result that is a table."""
         cleaned = [[clean(cell) for cell in row] for row in rows]
         if not self.as_json and self.stdout.isatty():
             with self._writing():
-                if _print_rich(self.stdout, header, cleaned):
-                    return
+                _print_rich(self.stdout, header, cleaned)
+            return
         self.result(value, _aligned([header, *cleaned]))
 
     @contextmanager
@@ -147,16 +159,12 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _print_rich(stdout: TextIO, header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Print with rich, which is an extra; return False where it is not installed."""
-    try:
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-    except ImportError:
-        return False
+def _print_rich(stdout: TextIO, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(*header, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))  # Text: brackets in a name are no markup
     Console(file=stdout).print(table)
-    return True

@@ -1,4 +1,4 @@
-"""The words of the command line."""
+"""The words of the command line: what freshkey itself takes, and which command takes the rest."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ import sys
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
+from attrs import frozen
 
-MIN_DESCRIPTOR: Final = 3
-"""Those below are standard input, output and error."""
+from freshkey_cli import commands
+from freshkey_cli.commands import Command
+
+
+RUNS_A_PROGRAM: Final = "exec"
+"""The command whose words behind the first ``--`` are another program's."""
 
 
 class UsageError(Exception):
@@ -23,6 +28,21 @@ class UsageError(Exception):
     def __init__(self, message: str, usage: str) -> None:
         super().__init__(message)
         self.usage = usage
+
+
+@frozen(kw_only=True)
+class Parsed:
+    """A command line that makes sense.
+
+    Attributes:
+        name: The command.
+        command: What runs it.
+        arguments: What it takes; ``words`` are those behind ``exec``'s first ``--``.
+    """
+
+    name: str
+    command: Command
+    arguments: argparse.Namespace
 
 
 class _Parser(argparse.ArgumentParser):
@@ -42,24 +62,28 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Return the arguments; the chosen command is in ``command``, and what ``exec`` runs in ``words``.
+def parse(argv: Sequence[str] | None = None) -> Parsed:
+    """Return the command and its arguments; of all commands only the chosen one is imported.
 
     Raises:
         UsageError: They make no sense.
         SystemExit: Help or the version was asked for, and was printed.
+        FreshkeyError: The command is another distribution's, and cannot be used.
     """
     own, words = _without_the_program(list(sys.argv[1:] if argv is None else argv))
     parser = _parser()
+    name = _first_word(own)
+    command = _add_commands(parser, own, name)
     arguments, unknown = parser.parse_known_args(own)
-    arguments.words = words
-    if arguments.command == "exec" and not (words and not unknown):
-        arguments.complain("write the command to run after --")
+    if name is None or command is None:
+        parser.error("the following arguments are required: COMMAND")
+    if name == RUNS_A_PROGRAM:
+        arguments.words, arguments.unknown = words, unknown
+    if "check_usage" in arguments:
+        arguments.check_usage(arguments)
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    if arguments.command == "login" and arguments.import_from and not arguments.api_key:
-        arguments.complain("argument --import-from: only with --api-key")
-    return arguments
+    return Parsed(name=name, command=command, arguments=arguments)
 
 
 def own_words(argv: Sequence[str]) -> Sequence[str]:
@@ -70,9 +94,14 @@ def own_words(argv: Sequence[str]) -> Sequence[str]:
 def _without_the_program(argv: list[str]) -> tuple[list[str], list[str]]:
     """Take off what ``exec`` runs, which argparse would take for options of its own."""
     own = list(own_words(argv))
-    if next((word for word in own if not word.startswith("-")), None) != "exec":
+    if _first_word(own) != RUNS_A_PROGRAM:
         return argv, []
     return own, argv[len(own) + 1 :]
+
+
+def _first_word(argv: Sequence[str]) -> str | None:
+    """Return the word that names the command: what comes before it are options without values."""
+    return next((word for word in argv if not word.startswith("-")), None)
 
 
 def _parser() -> _Parser:
@@ -84,134 +113,27 @@ def _parser() -> _Parser:
     )
     parser.add_argument("--version", nargs=0, action=_Version, help="print the version")
     parser.add_argument("--json", action="store_true", help="print results and errors as JSON")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
-    _add_signing(commands)
-    _add_showing(commands)
-    _add_giving(commands)
-    _add_running(commands)
-    _add(commands, "demo", "watch a credential being obtained, kept and renewed; needs no account", profile=False)
     return parser
 
 
-def _add_signing(commands: argparse._SubParsersAction[_Parser]) -> None:
-    login = _add(commands, "login", "sign in and keep the credential")
-    source = login.add_mutually_exclusive_group()
-    source.add_argument("--source", metavar="ID", help="take the credential from this source (see: freshkey explain)")
-    source.add_argument("--api-key", action="store_true", help="keep a key: typed unseen, or a line of standard input")
-    login.add_argument(
-        "--import-from",
-        metavar="SERVICE/USERNAME",
-        type=_item,
-        help="take the key from this keychain item of another program, and delete it there",
-    )
-    login.set_defaults(complain=login.error)
-    login.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
-    _add(commands, "logout", "revoke the credential and delete it")
-    _add(commands, "refresh", "renew the credential now")
-
-
-def _add_showing(commands: argparse._SubParsersAction[_Parser]) -> None:
-    _add(commands, "status", "show what is kept and for how long it is good; asks no network", bare=True)
-    _add(commands, "whoami", "ask the provider whose credential it is and whether it is still good", bare=True)
-    _add(commands, "explain", "show where the credential comes from, and why from there", bare=True)
-    _add(commands, "providers", "list the installed providers", profile=False)
-    trust = _add(commands, "trust", "let the commands run that a project's .freshkey.toml names", profile=False)
-    instead = trust.add_mutually_exclusive_group()
-    instead.add_argument("directory", nargs="?", metavar="DIR", help="in the project; default: the working directory")
-    instead.add_argument("--list", action="store_true", help="show what is trusted, and what you agreed to")
-    instead.add_argument("--revoke", metavar="NAME", help="no longer trust a profile, directory, or PROFILE/SOURCE")
-
-
-def _add_giving(commands: argparse._SubParsersAction[_Parser]) -> None:
-    token = _add(commands, "token", "print the token, renewed if need be, and nothing else", bare=True)
-    token.add_argument("--check", action="store_true", help="ask the provider first, and renew it if it is refused")
-    export = _add(commands, "export", "print the credential for another program", bare=True)
-    for command in (token, export):
-        _add_min_ttl(command)
-    export.add_argument(
-        "--format",
-        metavar="NAME",
-        default="env",
-        help="env (shell lines), headers, json, or a format of the provider; default: env",
-    )
-
-
-def _add_running(commands: argparse._SubParsersAction[_Parser]) -> None:
-    command = _add(commands, "exec", "run a program that finds the credential in its environment", bare=True)
-    command.usage = "freshkey exec [options] [PROFILE] -- COMMAND [ARG ...]"
-    command.set_defaults(complain=command.error)
-    _add_min_ttl(command)
-    command.add_argument(
-        "--keep-fd",
-        metavar="N",
-        type=_descriptor,
-        action="append",
-        default=[],
-        help="leave this file descriptor open for it; may be repeated",
-    )
-
-
-def _add_min_ttl(command: _Parser) -> None:
-    command.add_argument(
-        "--min-ttl", metavar="SECONDS", type=_seconds, default=0.0, help="be good for so long at the least"
-    )
-
-
-def _add(
-    commands: argparse._SubParsersAction[_Parser], name: str, text: str, *, profile: bool = True, bare: bool = False
-) -> _Parser:
-    command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
-    command.add_argument(
-        "--json", action="store_true", default=argparse.SUPPRESS, help="print results and errors as JSON"
-    )
-    if profile:
-        command.add_argument("profile", nargs="?", metavar="PROFILE", help="name of a profile or a provider")
-        command.add_argument("--store", metavar="NAME", help="keyring, file or another, instead of the profile's")
-        command.add_argument(
-            "--set",
-            metavar="KEY=VALUE",
-            type=_override,
-            action="append",
-            default=[],
-            dest="overrides",
-            help="a setting of the provider for this run; never a secret; may be repeated",
+def _add_commands(parser: _Parser, argv: Sequence[str], chosen: str | None) -> Command | None:
+    """Name every command that may be meant, let the chosen one declare what it takes, and return it."""
+    known = commands.OWN if _is_ours(chosen, argv) else commands.summaries()
+    added = parser.add_subparsers(dest=argparse.SUPPRESS, metavar="COMMAND", parser_class=_Parser)
+    command = None
+    for name, text in known.items():
+        subparser = added.add_parser(
+            name, help=text.replace("%", "%%"), description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False
         )
-    if bare:
-        command.add_argument("--bare", action="store_true", help="use only what is handed in: no keychain, no file")
+        subparser.add_argument(
+            "--json", action="store_true", default=argparse.SUPPRESS, help="print results and errors as JSON"
+        )
+        if name == chosen:
+            command = commands.load(name)
+            command.add_arguments(subparser)
     return command
 
 
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds < float("inf"):
-        raise ValueError(text)
-    return seconds
-
-
-_seconds.__name__ = "number of seconds"  # argparse names the function in its message
-
-
-def _descriptor(text: str) -> int:
-    number = int(text)
-    if number < MIN_DESCRIPTOR:
-        raise ValueError(text)
-    return number
-
-
-_descriptor.__name__ = "file descriptor from 3 up"
-
-
-def _override(text: str) -> tuple[str, object]:
-    from freshkey.admin import read_override
-
-    try:
-        return read_override(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError("write KEY=VALUE") from None  # the text itself may be what nobody should see
-
-
-def _item(text: str) -> tuple[str, str]:
-    service, _, username = text.rpartition("/")
-    if not service or not username:
-        raise argparse.ArgumentTypeError("write SERVICE/USERNAME")
-    return service, username
+def _is_ours(chosen: str | None, argv: Sequence[str]) -> bool:
+    """Tell whether no other distribution's commands have to be known: one of ours is chosen, and no list is printed."""
+    return chosen in commands.OWN and not {"-h", "--help"} & set(argv[: argv.index(chosen)])

@@ -1,7 +1,6 @@
-"""What tests of applications and plugins need: a clock moved by hand, a scripted person, a small server, contract kits.
+"""What tests of applications and plugins need: a clock moved by hand, a scripted user, a small server, contract kits.
 
-Names load on first use: the clock, the person and the server need nothing but freshkey, the contract kits need pytest
-(``pip install 'freshkey[testing]'``).
+Names load on first use: the clock, the user and the server need nothing but freshkey, the contract kits load pytest.
 """
 
 from __future__ import annotations

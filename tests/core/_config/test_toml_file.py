@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
 from unittest import mock
 
 import pytest
 
-from freshkey._config.toml_file import MAX_FILE, Document, read, suggestion
+from freshkey._config.toml_file import MAX_FILE, Document, line_of, read
 from freshkey.errors import ConfigurationError
 
 
@@ -126,7 +127,66 @@ def test_file_of_somebody_else_is_refused(file: Path) -> None:
         read(file)
 
 
-def test_suggestion_names_what_was_meant_or_everything() -> None:
-    assert suggestion("client_di", {"client_id", "issuer"}) == "Did you mean 'client_id'?"
-    assert suggestion("zzz", {"client_id", "issuer"}) == "Known names: client_id, issuer"
-    assert suggestion("zzz", set()) == "Known names: none"
+# --- the line of a key, however the file is written -----------------------------------------------------------------
+
+TEXT = '''# a comment
+default = "me"
+observers = [
+  "audit",  # profiles.me
+  "trace",
+]
+
+[profiles.me]
+provider = "claude_oauth"
+note = """
+client_id = "not here"
+[profiles.you]
+"""
+client_id = "app"
+
+[profiles."dotted.name"]
+lead = 5
+headers = { accept = "json", "x-a" = "b" }
+
+[[profiles.list]]
+lead = 6
+[stores]
+keyring.backend = "x"
+'''
+
+
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        (("default",), 2),
+        (("observers",), 3),
+        (("profiles", "me"), 8),
+        (("profiles", "me", "provider"), 9),
+        (("profiles", "me", "note"), 10),
+        (("profiles", "me", "client_id"), 14),
+        (("profiles", "dotted.name"), 16),
+        (("profiles", "dotted.name", "lead"), 17),
+        (("profiles", "dotted.name", "headers", "x-a"), 18),
+        (("profiles", "list", "lead"), 21),
+        (("stores", "keyring", "backend"), 23),
+    ],
+)
+def test_line_is_that_of_the_statement_that_sets_the_key(keys: tuple[str, ...], line: int) -> None:
+    assert line_of(TEXT, keys) == line
+
+
+@pytest.mark.parametrize("keys", [("profiles", "you"), ("client_id",), ("profiles", "me", "lead")])
+def test_key_that_is_not_set_has_no_line(keys: tuple[str, ...]) -> None:
+    assert line_of(TEXT, keys) is None
+
+
+def test_inline_tables_are_looked_into() -> None:
+    assert line_of('\nprofiles = { me = { provider = "p" } }', ("profiles", "me", "provider")) == 2
+
+
+def test_long_list_is_not_read_again_for_each_of_its_lines() -> None:
+    text = "[profiles.me]\nscopes = [\n" + '"a",\n' * 20_000 + "]\nlead = 3\n"
+
+    with mock.patch("tomllib.loads", wraps=tomllib.loads) as loads:
+        assert line_of(text, ("profiles", "me", "lead")) == 20_004
+    assert loads.call_count < 10

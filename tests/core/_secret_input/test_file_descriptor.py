@@ -76,7 +76,7 @@ def test_who_waits_again_gets_it_when_it_has_come() -> None:
     reading, writing = os.pipe()
     os.set_inheritable(reading, True)
     with pytest.raises(TransientError, match=r"still open at its other end after 0.01 s"):
-        descriptor_secret(reading, patience=0.01)
+        descriptor_secret(reading, timeout=0.01)
     assert not os.get_inheritable(reading)  # no child process gets it as well
     os.write(writing, CANARY.encode())
     os.close(writing)

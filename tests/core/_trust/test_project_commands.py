@@ -199,8 +199,8 @@ STRANGE = {"file": "/x", "profile": "ci", "digest": "", "commands": {"a": 1}}
 @pytest.mark.parametrize(
     "content",
     [
-        *["", "{", "[]", '{"trusted": 1}', '{"trusted": [1]}', '{"trusted": [{"file": "x"}]}'],
-        *[json.dumps({"trusted": [STRANGE | {"commands": what}]}) for what in (1, {"a": 1}, {"a": {"argv": ["x"]}})],
+        *["", "{", "[]", '{"answers": 1}', '{"answers": [1]}', '{"answers": [{"file": "x"}]}'],
+        *[json.dumps({"answers": [STRANGE | {"commands": what}]}) for what in (1, {"a": 1}, {"a": {"argv": ["x"]}})],
     ],
 )
 def test_what_cannot_be_read_trusts_nothing(

@@ -80,8 +80,8 @@ def test_explaining_asks_nobody(tmp_path: Path) -> None:
 def test_what_was_said_can_be_taken_back(tmp_path: Path) -> None:
     consents = SourceAnswers(tmp_path)
     asking("me", consents, Person(False))(SOURCE, FOUND)
-    assert not consents.forget("me", "other")
-    assert consents.forget("me", "env")
+    assert not consents.forget(lambda one: one.source == "other")
+    assert consents.forget(lambda one: one.source == "env")
     assert asking("me", consents, Person(True))(SOURCE, FOUND) is None
 
 
@@ -102,7 +102,9 @@ def test_a_file_that_cannot_be_read_means_that_nobody_was_asked(tmp_path: Path, 
     user = Person(True)
     assert asking("me", SourceAnswers(tmp_path), user)(SOURCE, FOUND) is None
     assert len(user.questions) == 1
-    assert SourceAnswers(tmp_path).find("me", "env", KEY.fingerprint()) is True
+    answer = SourceAnswers(tmp_path).find("me", "env", KEY.fingerprint())
+    assert answer is not None
+    assert answer.agreed is True
 
 
 def test_an_answer_that_cannot_be_kept_still_counts_now(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
-from cli_doubles import FakeKeeper, Run
+from cli_doubles import ADA, FakeKeeper, Run
+from freshkey.events import AccountChanged, ObserverFailed, Renewed, Unsaved
+from freshkey.model.identity import Identity
 
 
 class Terminal:
@@ -61,3 +63,20 @@ def test_with_json_nothing_is_said_beside_the_result(
     assert keeper.reporter is not None
     keeper.reporter.notice("slow")
     assert capfd.readouterr().err == ""
+
+
+def test_what_no_result_tells_is_told_on_standard_error(run: Run, keeper: FakeKeeper) -> None:
+    keeper.emits = (
+        Unsaved(profile="me", error="the keychain is locked"),
+        ObserverFailed(profile="me", observer="audit", hook="refresh", error="ValueError"),
+        AccountChanged(profile="me", before=Identity(), after=ADA),
+        Renewed(profile="me", generation=2, expires_at=None),
+    )
+    done = run("refresh")
+
+    assert done.err.splitlines() == [
+        "me: renewed, but not stored yet: the keychain is locked",
+        "me: observer 'audit' failed after refresh: ValueError",
+        "me: the account changed from unknown to ada@example.com",
+    ]
+    assert run("refresh", "--json").err == ""

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import freshkey_cli
 from cli_doubles import FakeKeeper, Run
 from freshkey import errors
 from freshkey._config.configuration import Configuration
@@ -17,6 +16,7 @@ from freshkey._plugins.discovery import load_provider, load_store
 from freshkey._plugins.hook_caller import HookCaller
 from freshkey._plugins.wiring import wire
 from freshkey.model.description import Description
+from freshkey_cli import commands
 from typed_profile import typed
 
 
@@ -46,7 +46,7 @@ def test_table_names_every_command_and_no_other() -> None:
         "exec",
         "demo",
     ]
-    assert set(freshkey_cli._HOMES) == set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
+    assert {*commands.OWN, commands.DEMO} == set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
 
 
 @pytest.mark.parametrize("command", ["token", "export", "login", "refresh", "logout", "status", "whoami", "explain"])

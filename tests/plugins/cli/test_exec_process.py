@@ -18,7 +18,7 @@ if sys.platform == "win32":
 
 PROGRAM = """
 import sys, threading, time
-from freshkey_cli import exec_process as replacing
+from freshkey_cli import exec_process
 
 def renew():
     time.sleep(0.5)
@@ -26,8 +26,8 @@ def renew():
 
 threading.Thread(target=renew).start()
 threading.Thread(target=time.sleep, args=[60], daemon=True).start()
-replacing.wait_for_renewals()
-replacing.replace([sys.executable, "-c", "print('ran')"], {}, [])
+exec_process.wait_for_renewals()
+exec_process.replace([sys.executable, "-c", "print('ran')"], {}, [])
 """
 
 

@@ -60,7 +60,7 @@ def test_more_than_a_key_is_refused_and_not_shown(pieces: list[bytes]) -> None:
     with pytest.raises(ConfigurationError, match="longer than 16384 bytes") as caught:
         read(*pieces)
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    own = [frame for frame in shown.stack if frame.filename.endswith("freshkey/cli/keys.py")]
+    own = [frame for frame in shown.stack if frame.filename.endswith("freshkey_cli/key_input.py")]
     assert own
     assert "canary" not in "".join(f"{frame.line}{frame.locals}" for frame in own)
 

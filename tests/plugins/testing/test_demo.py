@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from cli_doubles import Run
-from freshkey._plugins import discovery
+import freshkey_cli
+from freshkey import admin
 from freshkey._stores.keychain.store import KeyringItems
 from freshkey._stores.records.slots import SlottedStore
 from freshkey.errors import StoreUnavailable
@@ -33,7 +34,7 @@ def environ(tmp_path: Path, **changes: str) -> dict[str, str]:
     return kept | {"TMPDIR": str(tmp_path), "ANTHROPIC_API_KEY": "sk-not-used-by-the-demonstration"} | changes
 
 
-def run(env: Mapping[str, str], *argv: str) -> subprocess.CompletedProcess[str]:
+def run_apart(env: Mapping[str, str], *argv: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*DEMO, *argv], env=env, capture_output=True, text=True, timeout=90, check=False)
 
 
@@ -47,7 +48,7 @@ def test_on_a_keychain_it_shows_everything_and_leaves_nothing(tmp_path: Path) ->
     )
     with Keychain() as keychain:
         began = time.monotonic()
-        done = run(environ(tmp_path) | keychain.variables)
+        done = run_apart(environ(tmp_path) | keychain.variables)
         took = time.monotonic() - began
         kept = keychain.run(["-c", listing])
 
@@ -78,7 +79,7 @@ def test_on_a_terminal_it_counts_down_and_can_be_interrupted(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_for_programs_it_prints_one_object(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_for_programs_it_prints_one_object(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     """In this process, with tokens that live three seconds and no keychain."""
 
     def no_keychain(*_: object) -> None:
@@ -86,11 +87,11 @@ def test_for_programs_it_prints_one_object(run: Run, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(KeyringItems, "set", no_keychain)
     monkeypatch.setattr(stage, "LIFETIME", 3)
-    done = run("demo", "--json")
+    code = freshkey_cli.run(["demo", "--json"])
+    out, err = capfd.readouterr()
 
-    assert done.code == 0, done.err
-    assert done.err == ""
-    assert done.json == {
+    assert (code, err) == (0, "")
+    assert json.loads(out) == {
         "store": "file",
         "signed_in_as": "ada@example.com",
         "renewals": 3,
@@ -100,12 +101,15 @@ def test_for_programs_it_prints_one_object(run: Run, monkeypatch: pytest.MonkeyP
     }
 
 
-def test_without_its_provider_it_names_the_package(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discovery, "find", lambda: ())
-    done = run("demo")
+def test_without_its_provider_it_names_the_package(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(admin, "find", tuple)
+    code = freshkey_cli.run(["demo"])
+    out, err = capfd.readouterr()
 
-    assert (done.code, done.out) == (6, "")
-    assert "pip install freshkey-claude-oauth" in done.err
+    assert (code, out) == (6, "")
+    assert "pip install freshkey-claude-oauth" in err
 
 
 # --- its parts --------------------------------------------------------------------------------------------------------

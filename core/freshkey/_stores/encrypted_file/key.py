@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import base64
 import hmac
-import json
 import os
 import secrets
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
-from attrs import asdict, field, frozen, validators
+from attrs import asdict, define, field, frozen
+from attrs.validators import ge, in_, instance_of, le, not_
 
 from freshkey._files.private import create_private, read_private
+from freshkey._files.state_file import StateFile
 from freshkey.errors import StoreUnavailable
 from freshkey.secret import Secret
 
@@ -30,12 +31,7 @@ _CHECKED: Final = b"freshkey file store"
 
 
 def _at_most(most: int) -> list[Any]:
-    return [
-        validators.instance_of(int),
-        validators.not_(validators.instance_of(bool)),
-        validators.ge(1),
-        validators.le(most),
-    ]
+    return [instance_of(int), not_(instance_of(bool)), ge(1), le(most)]
 
 
 @frozen(kw_only=True)
@@ -55,15 +51,13 @@ class KeyInfo:
         schema: Version of this file.
     """
 
-    kind: str = field(validator=validators.in_((PASSPHRASE, KEY_FILE)))
-    salt: str = field(
-        factory=lambda: base64.b64encode(secrets.token_bytes(16)).decode("ascii"), validator=validators.instance_of(str)
-    )
+    kind: str = field(validator=in_((PASSPHRASE, KEY_FILE)))
+    salt: str = field(factory=lambda: _random(16).decode("ascii"), validator=instance_of(str))
     n: int = field(factory=lambda: COST, validator=_at_most(1 << 20))
     r: int = field(default=8, validator=_at_most(32))
     p: int = field(default=1, validator=_at_most(16))
-    check: str = field(default="", validator=validators.instance_of(str))
-    schema: int = field(default=1, validator=validators.in_((1,)))
+    check: str = field(default="", validator=instance_of(str))
+    schema: int = field(default=1, validator=in_((1,)))
 
     @property
     def cost(self) -> int:
@@ -71,6 +65,7 @@ class KeyInfo:
         return 128 * self.n * self.r * self.p
 
 
+@define(kw_only=True, eq=False, repr=False)
 class FileKey:
     """Finds the key of one file store, or makes it.
 
@@ -82,16 +77,16 @@ class FileKey:
         key_file: The key file, where it comes from one.
     """
 
-    def __init__(
-        self, directory: Path, *, origin: str, passphrase: Secret | None, passphrase_env: str, key_file: Path
-    ) -> None:
-        self._info_path = directory / "key.json"
-        self._directory = directory
-        self._origin = origin
-        self._passphrase = passphrase
-        self._passphrase_env = passphrase_env
-        self._key_file = key_file
-        self._known: bytes | None = None
+    _directory: Path
+    _origin: str
+    _passphrase: Secret | None
+    _passphrase_env: str
+    _key_file: Path
+    _known: bytes | None = field(default=None, init=False)
+
+    @property
+    def _info(self) -> StateFile:
+        return StateFile(self._directory.parent, self._directory.name, "key.json")
 
     def find(self) -> bytes:
         """Return the key with which the store was begun.
@@ -99,10 +94,12 @@ class FileKey:
         Raises:
             StoreUnavailable: It is not here, or another one is.
         """
-        info = self._known or self._read_info()
-        if info is None:
-            raise StoreUnavailable(f"{self._info_path} is missing", hint=self._start_over())
-        return info if isinstance(info, bytes) else self._open(info)
+        if self._known is None:
+            info = self._read_info()
+            if info is None:
+                raise self._lost(f"{self._info.path} is missing")
+            self._known = self._open(info)
+        return self._known
 
     def make(self) -> bytes:
         """Return the key with which the store was begun; begin it where that is still to be done.
@@ -116,25 +113,18 @@ class FileKey:
                 return self.find()
             fresh = KeyInfo(kind=self._origin)
             if self._origin == KEY_FILE:
-                create_private(self._key_file, base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n")
+                create_private(self._key_file, _random(KEY_BYTES) + b"\n")
             check = _check(self._derive(fresh))
             # Where another process was quicker, its file stays and decides.
-            create_private(self._info_path, json.dumps(asdict(fresh) | {"check": check}).encode())
+            self._info.create(asdict(fresh) | {"check": check})
         return self.find()
 
     def _read_info(self) -> KeyInfo | None:
-        data = read_private(self._info_path)
-        if data is None:
-            return None
-        try:
-            info = KeyInfo(**json.loads(data))
-        except (ValueError, TypeError):
-            raise self._damaged() from None
-        if info.cost > MAX_MEMORY:
-            raise StoreUnavailable(
-                f"{self._info_path} asks for {info.cost >> 20} MiB of work to make the key from the passphrase, "
-                f"more than the {MAX_MEMORY >> 20} MiB that a file store may",
-                hint=self._start_over(),
+        info = self._info.read(lambda members: KeyInfo(**members), self._refuse)
+        if info is not None and info.cost > MAX_MEMORY:
+            raise self._lost(
+                f"{self._info.path} asks for {info.cost >> 20} MiB of work to make the key from the passphrase, "
+                f"more than the {MAX_MEMORY >> 20} MiB that a file store may"
             )
         return info
 
@@ -152,7 +142,6 @@ class FileKey:
                 f"the {self._origin} in {source} is not the one that the file store was begun with",
                 hint="Give it that one; nothing was overwritten",
             )
-        self._known = key
         return key
 
     def _derive(self, info: KeyInfo) -> bytes:
@@ -174,7 +163,7 @@ class FileKey:
     def _read_key_file(self) -> bytes:
         data = read_private(self._key_file)
         if data is None:
-            raise StoreUnavailable(f"the key file {self._key_file} is missing", hint=self._start_over())
+            raise self._lost(f"the key file {self._key_file} is missing")
         try:
             key = base64.b64decode(data.strip(), validate=True)
         except ValueError:
@@ -185,12 +174,19 @@ class FileKey:
             )
         return key
 
-    def _damaged(self) -> StoreUnavailable:
-        return StoreUnavailable(f"{self._info_path} is damaged", hint=self._start_over())
+    def _refuse(self, error: Exception) -> NoReturn:
+        raise (error if isinstance(error, StoreUnavailable) else self._damaged()) from None
 
-    def _start_over(self) -> str:
-        return f"Bring it back, or remove {self._directory} and sign in again"
+    def _damaged(self) -> StoreUnavailable:
+        return self._lost(f"{self._info.path} is damaged")
+
+    def _lost(self, flaw: str) -> StoreUnavailable:
+        return StoreUnavailable(flaw, hint=f"Bring it back, or remove {self._directory} and sign in again")
 
 
 def _check(key: bytes) -> str:
     return hmac.digest(key, _CHECKED, "sha256").hex()
+
+
+def _random(size: int) -> bytes:
+    return base64.b64encode(secrets.token_bytes(size))

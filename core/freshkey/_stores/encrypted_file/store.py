@@ -10,7 +10,9 @@ import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
+
+from attrs import frozen
 
 from freshkey._files.private import file_name, private_dir, read_private, remove_private, write_private
 from freshkey._interprocess.lock import ProfileLock
@@ -26,8 +28,10 @@ from freshkey.secret import Secret
 
 PASSPHRASE_ENV: Final = "FRESHKEY_PASSPHRASE"  # noqa: S105  the name of a variable
 NONCE_BYTES: Final = 12
+DIRECTORY: Final = "store"
 
 
+@frozen(eq=False)
 class FileItems:
     """Strings in encrypted files.
 
@@ -38,20 +42,18 @@ class FileItems:
     """
 
     name = "file"
-    item_limit: int | None = None
+    item_limit = cast("int | None", None)
 
-    def __init__(self, state_dir: Path, owner: str, key: FileKey) -> None:
-        self._state_dir = state_dir
-        self._directory = state_dir / "store"
-        self._owner = owner
-        self._key = key
+    _state_dir: Path
+    _owner: str
+    _key: FileKey
 
     def get(self, name: str) -> str | None:
         """Return the string of that name."""
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-        if not os.path.lexists(self._directory):
+        if not os.path.lexists(self._state_dir / DIRECTORY):
             return None
         data = read_private(self._path(name))
         if data is None:
@@ -83,7 +85,7 @@ class FileItems:
         return str(path)
 
     def _path(self, name: str) -> Path:
-        return private_dir(self._state_dir, self._directory.name) / f"{file_name(self._owner)}.{name}"
+        return private_dir(self._state_dir, DIRECTORY) / f"{file_name(self._owner)}.{name}"
 
     def _bound_to(self, name: str) -> bytes:
         return f"freshkey\0{self._owner}\0{name}".encode()
@@ -113,7 +115,7 @@ def _key(profile: Profile) -> FileKey:
     passphrase = os.environ.get(variable) or None
     by_passphrase = "passphrase_env" in options or (passphrase is not None and "key_file" not in options)
     return FileKey(
-        profile.state_dir / "store",
+        directory=profile.state_dir / DIRECTORY,
         origin=PASSPHRASE if by_passphrase else KEY_FILE,
         passphrase=None if passphrase is None else Secret(passphrase),
         passphrase_env=variable,

@@ -31,7 +31,7 @@ _ELSEWHERE: Final = (SECRET_SERVICE, "keyring.backends.kwallet.DBusKeyring", "ke
 PROMPT_SECONDS: Final = 600.0
 """Seconds after which a window that asks for the keychain's password is given up: the longest `timeout` there is."""
 
-_HINT: Final = 'Start one, such as gnome-keyring in a desktop session, or choose store = "file"'
+HINT: Final = 'Start one, such as gnome-keyring in a desktop session, or choose store = "file"'
 
 
 class Backend(Protocol):
@@ -67,12 +67,10 @@ def open_backend(named: str | None = None) -> Backend:
     reasons = []
     for path in allowed():
         try:
-            kind = _load(path)
-            _ = kind.priority  # raises where this one does not work
-            return _prepared(path, _construct(kind))
+            return _constructed(path)
         except Exception as error:  # noqa: BLE001  desktop libraries raise what they like when they are missing
             reasons.append(str(error)[:200] or type(error).__name__)
-    raise StoreUnavailable(f"no keychain of the operating system answers here ({reasons[0]})", hint=_HINT)
+    raise StoreUnavailable(f"no keychain of the operating system answers here ({reasons[0]})", hint=HINT)
 
 
 def tells_of_prompts(backend: Backend) -> bool:
@@ -85,15 +83,13 @@ def _load(path: str) -> type[KeyringBackend]:
     return cast("type[KeyringBackend]", getattr(importlib.import_module(module), name))
 
 
-def _construct(kind: type[KeyringBackend]) -> Any:  # noqa: ANN401  each backend has attributes of its own
+def _constructed(path: str) -> Backend:
+    kind = _load(path)
+    _ = kind.priority  # raises where this one does not work
     backend: Any = kind.__new__(kind)
     # The constructor would set any attribute that a variable KEYRING_PROPERTY_… names.
     backend.set_properties_from_env = lambda: None
     backend.__init__()
-    return backend
-
-
-def _prepared(path: str, backend: Any) -> Backend:  # noqa: ANN401  as above
     if path == SECRET_SERVICE:
         backend.get_preferred_collection = _default_collection
     if sys.platform == "win32":
@@ -117,25 +113,18 @@ def _default_collection() -> object:
 
 
 def _unlock(collection: secretstorage.Collection) -> None:
+    import secretstorage
     from keyring.errors import KeyringLocked
 
     if not collection.is_locked():
         return
     with prompts.shown(), suppress(TimeoutError):
-        if _waits_for_ever():
-            collection.unlock()
-        else:
-            # A prompt that nobody answers must not occupy the keychain's thread, and the lock, for as long as we live.
-            collection.unlock(timeout=PROMPT_SECONDS)
+        # A prompt that nobody answers must not occupy the keychain's thread, and the lock, for as long as we live;
+        # before SecretStorage 3.5, `unlock` has no deadline.
+        deadline = {} if secretstorage.__version_tuple__ < (3, 5) else {"timeout": PROMPT_SECONDS}
+        collection.unlock(**deadline)
     if collection.is_locked():
         raise KeyringLocked
-
-
-def _waits_for_ever() -> bool:
-    """Tell whether this SecretStorage is older than the deadline of its `unlock`, 3.5."""
-    import secretstorage
-
-    return secretstorage.__version_tuple__ < (3, 5)
 
 
 def _named_class(path: str) -> type[KeyringBackend]:

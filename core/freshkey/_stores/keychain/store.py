@@ -9,11 +9,13 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Final, TypeVar
 
+from attrs import field, frozen
+
 from freshkey._files.private import file_name
-from freshkey._forksafe import undivided
+from freshkey._forksafe import block_fork, in_child
 from freshkey._interprocess.lock import ProfileLock
 from freshkey._stores.keychain import prompts
-from freshkey._stores.keychain.backends import Backend, open_backend, tells_of_prompts
+from freshkey._stores.keychain.backends import HINT, Backend, open_backend, tells_of_prompts
 from freshkey._stores.keychain.worker import SerialWorker
 from freshkey._stores.options import store_options, wrong_option
 from freshkey._stores.records.intent_file import IntentFile
@@ -28,17 +30,14 @@ T = TypeVar("T")
 
 TIMEOUT_SECONDS: Final = 3.0
 MAX_TIMEOUT: Final = 600.0
-WINDOWS_ITEM_LIMIT: Final = (
-    1200  # CredWrite takes 2,560 bytes (CRED_MAX_CREDENTIAL_BLOB_SIZE), and keyring writes UTF-16
-)
+WINDOWS_ITEM_LIMIT: Final = 1200
+"""CredWrite takes 2,560 bytes (CRED_MAX_CREDENTIAL_BLOB_SIZE), and keyring writes UTF-16."""
 OWN_SERVICE: Final = "freshkey:"
 """What the service names of all items begin with that freshkey keeps."""
 READS_OF_A_MOVING_ITEM: Final = 3
 
 _LOCKED: Final = {"KeyringLocked", "LockedException", "PromptDismissedException", "InitError"}
-_ABSENT: Final = {
-    "NoKeyringError",
-    "SecretServiceNotAvailableException",
+_ABSENT: Final = {"NoKeyringError", "SecretServiceNotAvailableException"} | {
     "RuntimeError",
     "ConnectionError",
     "FileNotFoundError",
@@ -48,6 +47,7 @@ WORKER: Final = SerialWorker("freshkey-keychain")
 _opened: dict[str | None, Backend] = {}
 
 
+@frozen(eq=False)
 class KeyringItems:
     """Strings in the keychain, each under a service name of its own.
 
@@ -64,24 +64,14 @@ class KeyringItems:
     """
 
     name = "keyring"
-    item_limit: int | None = WINDOWS_ITEM_LIMIT if sys.platform == "win32" else None
+    item_limit = WINDOWS_ITEM_LIMIT if sys.platform == "win32" else None
 
-    def __init__(
-        self,
-        service: str,
-        username: str,
-        *,
-        worker: SerialWorker,
-        timeout: float = TIMEOUT_SECONDS,
-        unlock_timeout: float = prompts.UNLOCK_TIMEOUT,
-        named: str | None = None,
-    ) -> None:
-        self._service = service
-        self._username = username
-        self._timeout = timeout
-        self._unlock_timeout = unlock_timeout
-        self._named = named
-        self._worker = worker
+    _service: str
+    _username: str
+    _worker: SerialWorker = field(kw_only=True)
+    _timeout: float = field(default=TIMEOUT_SECONDS, kw_only=True)
+    _unlock_timeout: float = field(default=prompts.UNLOCK_TIMEOUT, kw_only=True)
+    _named: str | None = field(default=None, kw_only=True)
 
     def get(self, name: str) -> str | None:
         """Return the string of that name."""
@@ -102,7 +92,11 @@ class KeyringItems:
 
     def _call(self, work: Callable[[Backend], T]) -> T:
         try:
-            return self._worker.call(lambda: self._run(work), self._timeout, self._longer)
+            return self._worker.call(
+                lambda: self._run(work),
+                self._timeout,
+                lambda: self._unlock_timeout if prompts.expected() else 0.0,
+            )
         except FreshkeyError:
             raise
         except Exception as error:  # noqa: BLE001  keychain libraries raise what they like
@@ -111,18 +105,12 @@ class KeyringItems:
         raise problem
 
     def _run(self, work: Callable[[Backend], T]) -> T:
-        backend = self._backend()
+        if self._named not in _opened:
+            with block_fork():
+                _opened[self._named] = open_backend(self._named)
+        backend = _opened[self._named]
         with nullcontext() if tells_of_prompts(backend) else prompts.shown():
             return work(backend)
-
-    def _longer(self) -> float:
-        return self._unlock_timeout if prompts.expected() else 0.0
-
-    def _backend(self) -> Backend:
-        if self._named not in _opened:
-            with undivided():
-                _opened[self._named] = open_backend(self._named)
-        return _opened[self._named]
 
 
 def explained(error: Exception) -> StoreUnavailable:
@@ -134,10 +122,7 @@ def explained(error: Exception) -> StoreUnavailable:
             hint='Unlock it, by signing in to the desktop or in its own window, or choose store = "file"',
         )
     if names & _ABSENT:
-        return StoreUnavailable(
-            "no keychain answers here",
-            hint='Start one, such as gnome-keyring in a desktop session, or choose store = "file"',
-        )
+        return StoreUnavailable("no keychain answers here", hint=HINT)
     return StoreUnavailable(f"the keychain failed with {type(error).__name__}", hint="Try again, or restart it")
 
 
@@ -150,14 +135,13 @@ def store(profile: Profile) -> CredentialStore:
     """
     items = keychain_items(profile, service_prefix(profile), profile.name)
     lock = ProfileLock(profile.state_dir, file_name(profile.name))
-    intent_file = IntentFile(profile.state_dir, file_name(profile.name))
     return SlottedStore(
         items,
         lock,
         when_idle=WORKER.when_idle,
         confirm=lock.confirm,
         outwait=lock.outwait,
-        intent_file=intent_file,
+        intent_file=IntentFile(profile.state_dir, file_name(profile.name)),
         copy=items.copy,
     )
 
@@ -172,14 +156,7 @@ def keychain_items(profile: Profile, service: str, username: str) -> KeyringItem
     for name in ("timeout", "unlock_timeout"):
         if not 0 < options.get(name, 1.0) <= MAX_TIMEOUT:
             raise wrong_option(profile, "keyring", name, f"between 0 and {MAX_TIMEOUT:g} seconds")
-    return KeyringItems(
-        service,
-        username,
-        worker=WORKER,
-        timeout=options.get("timeout", TIMEOUT_SECONDS),
-        unlock_timeout=options.get("unlock_timeout", prompts.UNLOCK_TIMEOUT),
-        named=options.get("backend"),
-    )
+    return KeyringItems(service, username, worker=WORKER, named=options.pop("backend", None), **options)
 
 
 def service_prefix(profile: Profile) -> str:
@@ -210,11 +187,10 @@ def _delete(backend: Backend, service: str, username: str) -> None:
             raise
 
 
-def _after_fork() -> None:
+def _drop() -> None:
     WORKER.start_over()
     prompts.forget()
     _opened.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+in_child(_drop)

@@ -37,7 +37,7 @@ class _Call:
 
 
 @define
-class _Patience:
+class _Deadline:
     """How long one caller waits: until its deadline, and then on if that is worth it."""
 
     seconds: float
@@ -62,9 +62,6 @@ class SerialWorker:
 
     A plain thread, because executors refuse work while the interpreter exits, and that is when a last renewal may
     still have to be saved.
-
-    Args:
-        name: Name of the thread.
     """
 
     def __init__(self, name: str) -> None:
@@ -90,15 +87,15 @@ class SerialWorker:
             StoreUnavailable: No answer in time, or an earlier call has still not returned.
         """
         call = _Call(work)
-        patience = _Patience(timeout, longer)
+        deadline = _Deadline(timeout, longer)
         with self._changed:
-            self._start(call, patience)
+            self._start(call, deadline)
             try:
-                patience.wait(self._changed, lambda: call.done)
+                deadline.wait(self._changed, lambda: call.done)
             finally:
                 call.abandoned = not call.done
         if call.abandoned:
-            raise StoreUnavailable(f"the keychain did not answer within {patience.seconds:g} s", hint=HINT)
+            raise StoreUnavailable(f"the keychain did not answer within {deadline.seconds:g} s", hint=HINT)
         if call.error is not None:
             raise call.error
         value: T = call.value
@@ -113,9 +110,9 @@ class SerialWorker:
         if not waits:
             action()
 
-    def _start(self, call: _Call, patience: _Patience) -> None:
+    def _start(self, call: _Call, deadline: _Deadline) -> None:
         # A call that was given up may return soon if a person is just typing the password; otherwise nobody knows.
-        patience.wait(self._changed, lambda: self._call is None or (self._call.abandoned and not patience.grows))
+        deadline.wait(self._changed, lambda: self._call is None or (self._call.abandoned and not deadline.grows))
         if self._call is not None:
             raise StoreUnavailable("the keychain has not answered an earlier call yet", hint=HINT)
         if self._thread is None:

@@ -1,21 +1,22 @@
-"""``freshkey demo``: a credential being obtained, kept, renewed, shared and ended, on this machine alone."""
+"""``freshkey demo``: a credential being obtained, kept, renewed, shared and ended, on this machine alone.
+
+The command line finds it by its entry point (group ``freshkey.commands``); neither imports the other.
+"""
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING, Final
 
-from attrs import define
+from attrs import asdict, define
 
-from freshkey_cli import exits
-from freshkey_cli.output import clean
 from freshkey_testing.demo.acts import dead_token_answer, second_process, watch_renewals
 from freshkey_testing.demo.stage import LIFETIME, PROFILE, Stage, raise_stage, require_provider
-from freshkey_testing.demo.view import View, ending
+from freshkey_testing.demo.view import Context, View, ending
 
 
 if TYPE_CHECKING:
     from freshkey import Keeper
-    from freshkey_cli.context import Context
 
 RENEWALS: Final = 3
 """How many renewals the demonstration waits for; each comes from the keeper's timer."""
@@ -42,17 +43,20 @@ class Summary:
         )
 
 
-def demo(context: Context) -> int:
-    """Run it; whatever was made is removed again, also when it is interrupted."""
-    import attrs
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare nothing: it takes no profile."""
+    parser.description = "Watch a credential being obtained, kept and renewed; needs no account."
 
+
+def run(context: Context) -> int:
+    """Show it; whatever was made is removed again, also when it is interrupted."""
     require_provider()
     view = View(context.out)
     with raise_stage(view) as stage:
         summary = _play(view, stage)
     view.say("Everything the demonstration made has been removed.")
-    context.out.result(attrs.asdict(summary), [summary.line()])
-    return exits.OK
+    context.out.result(asdict(summary), [summary.line()])
+    return 0
 
 
 def _play(view: View, stage: Stage) -> Summary:
@@ -74,7 +78,7 @@ def _sign_in(view: View, keeper: Keeper, summary: Summary) -> None:
     with ScriptedUser(browser=follow) as user:
         credential = keeper.login(PROFILE, interaction=user)
     summary.signed_in_as = credential.identity.label or "somebody"
-    view.say(f"Signed in as {clean(summary.signed_in_as)}; token {ending(credential.token)}")
+    view.say(f"Signed in as {summary.signed_in_as}; token {ending(credential.token)}")
 
 
 def _share(view: View, stage: Stage, keeper: Keeper, summary: Summary) -> None:
@@ -89,7 +93,7 @@ def _sign_out(view: View, stage: Stage, keeper: Keeper, summary: Summary) -> Non
     refresh_token = keeper.get(PROFILE).renewal_secret
     done = keeper.logout(PROFILE)
     summary.revoked = done.revoked
-    view.say(f"Signed out: {clean(done.detail)}")
+    view.say(f"Signed out: {done.detail}")
     if refresh_token is not None:
         summary.old_refresh_token = dead_token_answer(stage, refresh_token)
         view.say(f"The old refresh token, tried once more: {summary.old_refresh_token}")

@@ -17,7 +17,6 @@ from freshkey.admin import CONFIG_DIR, STATE_DIR
 from freshkey.admin import PROFILE as PROFILE_VARIABLE
 from freshkey.errors import ConfigurationError, FreshkeyError, StoreError
 from freshkey.plugin import CredentialStore
-from freshkey_cli.output import clean
 
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ def _store(view: View, directory: Path) -> Iterator[str]:
     try:
         keychain.probe()
     except StoreError as error:
-        view.say(f"Store: an encrypted file in {directory}, because {clean(error.message)}")
+        view.say(f"Store: an encrypted file in {directory}, because {error.message}")
         yield "file"  # removed with its directory
         return
     view.say("Store: the keychain of this system")
@@ -129,7 +128,7 @@ def _empty(view: View, keychain: _DemoStore) -> None:
         with keychain.lock(3.0):
             keychain.forget()
     except FreshkeyError as error:
-        view.say(f"What was kept in the keychain could not be removed: {clean(str(error))}")
+        view.say(f"What was kept in the keychain could not be removed: {error}")
 
 
 def _state(directory: Path) -> Path:

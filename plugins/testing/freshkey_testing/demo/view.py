@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
-
-from freshkey_cli.output import Output
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Final, Protocol
 
 
 if TYPE_CHECKING:
@@ -18,6 +16,31 @@ PLAIN_PAUSE: Final = 2.0
 """Seconds of countdown between two plain lines."""
 
 _BAR_WIDTH: Final = 20
+
+
+class Output(Protocol):
+    """What of the command line's output the demonstration uses; it cleans what it prints of control characters."""
+
+    @property
+    def as_json(self) -> bool:
+        """Whether nothing but the result is printed."""
+
+    def line(self, text: str) -> None:
+        """Print one line on standard output."""
+
+    def live_line(self) -> AbstractContextManager[Callable[[str], None] | None]:
+        """Give what shows a line in place of its last one, or None where that cannot be."""
+
+    def result(self, value: Mapping[str, object], lines: Iterable[str]) -> None:
+        """Print the result, for programs or for people."""
+
+
+class Context(Protocol):
+    """What of a command's context the demonstration uses."""
+
+    @property
+    def out(self) -> Output:
+        """Where to print."""
 
 
 def ending(secret: Secret | None) -> str:
@@ -38,7 +61,7 @@ class View:
     def say(self, line: str) -> None:
         """Show one line."""
         if not self._out.as_json:
-            self._out.raw(line)
+            self._out.line(line)
 
     @contextmanager
     def countdown(self, whole: float) -> Iterator[Update]:
@@ -47,12 +70,11 @@ class View:
         Args:
             whole: Seconds that a new credential has.
         """
-        live = None if self._out.as_json or not self._out.stdout.isatty() else _rich_live(self._out)
-        if live is None:
-            yield _PlainCountdown(self.say)
-            return
-        with live:
-            yield lambda left, token, renewals: live.update(_bar(left, whole, token, renewals), refresh=True)
+        with self._out.live_line() as show:
+            if show is None:
+                yield _PlainCountdown(self.say)
+            else:
+                yield lambda left, token, renewals: show(_bar(left, whole, token, renewals))
 
 
 class _PlainCountdown:
@@ -74,17 +96,3 @@ class _PlainCountdown:
 def _bar(left: float, whole: float, token: str, renewals: int) -> str:
     filled = round(_BAR_WIDTH * min(1.0, left / whole))
     return f"  {'#' * filled:.<{_BAR_WIDTH}}  {left:4.1f} s left  token {token}  renewals {renewals}"
-
-
-if TYPE_CHECKING:
-    from rich.live import Live
-
-
-def _rich_live(out: Output) -> Live | None:
-    """Return rich's live display, or None where rich, an extra, is not installed."""
-    try:
-        from rich.console import Console
-        from rich.live import Live
-    except ImportError:
-        return None
-    return Live(console=Console(file=out.stdout, markup=False, highlight=False), auto_refresh=False)

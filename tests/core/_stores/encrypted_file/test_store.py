@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.kdf import scrypt
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from freshkey._files import state_file
 from freshkey._files.private import create_private
 from freshkey._stores.encrypted_file import key as file_key
 from freshkey._stores.encrypted_file.store import store
@@ -319,7 +320,7 @@ def test_two_first_writers_agree_on_one_key(profile: Profile, monkeypatch: pytes
             second.save(a_record(1))
         return create_private(path, data)
 
-    monkeypatch.setattr(file_key, "create_private", overtaken)
+    monkeypatch.setattr(state_file, "create_private", overtaken)
     first.save(a_record(1))
 
     assert opened(profile).load() == opened(evolve(profile, name="you")).load() == Snapshot(record=a_record(1))
@@ -366,3 +367,16 @@ def test_without_cryptography_the_command_that_installs_it_is_named(
 
     with pytest.raises(ConfigurationError, match=r"pip install 'freshkey\[file\]'"):
         opened(profile)
+
+
+def test_the_key_does_not_show(tmp_path: Path) -> None:  # LEK-1
+    key = file_key.FileKey(
+        directory=tmp_path / "store",
+        origin=file_key.KEY_FILE,
+        passphrase=None,
+        passphrase_env="",
+        key_file=tmp_path / "key",
+    )
+    (tmp_path / "store").mkdir(mode=0o700)
+    made = key.make()
+    assert repr(made) not in repr(key)

@@ -1,12 +1,10 @@
-"""login, logout, refresh: what reaches the keeper, and what is said of the result."""
+"""login: what reaches the keeper, and what is said of the result."""
 
 from __future__ import annotations
 
 import pytest
 
-from cli_doubles import ADA, FakeKeeper, Run, api_key
-from freshkey.events import AccountChanged, ObserverFailed, Renewed, SignedOut, Unsaved
-from freshkey.model.identity import Identity
+from cli_doubles import FakeKeeper, Run, api_key
 from freshkey_cli.key_input import KeyGiver
 from freshkey_cli.terminal import Terminal
 
@@ -67,36 +65,3 @@ def test_a_key_of_another_program_is_imported_and_each_step_is_told(
     assert keeper.reporter is not None
     keeper.reporter.progress("Reading it")
     assert capfd.readouterr().err == "Reading it\n"
-
-
-def test_refresh_renews_now(run: Run, keeper: FakeKeeper) -> None:
-    done = run("refresh", "me")
-
-    assert keeper.asked == [("refresh", "me")]
-    assert done.out.startswith("me: Renewed as ada@example.com\n")
-
-
-def test_logout_tells_whether_it_was_revoked(run: Run, keeper: FakeKeeper) -> None:
-    assert run("logout").out == "me: Revoked and deleted\n"
-
-    keeper.signed_out = SignedOut(profile="me", revoked=False, detail="Deleted here, but not revoked: no answer")
-    done = run("logout", "--json")
-    assert done.code == 0
-    assert done.json == {"profile": "me", "revoked": False, "detail": "Deleted here, but not revoked: no answer"}
-
-
-def test_what_no_result_tells_is_told_on_standard_error(run: Run, keeper: FakeKeeper) -> None:
-    keeper.emits = (
-        Unsaved(profile="me", error="the keychain is locked"),
-        ObserverFailed(profile="me", observer="audit", hook="refresh", error="ValueError"),
-        AccountChanged(profile="me", before=Identity(), after=ADA),
-        Renewed(profile="me", generation=2, expires_at=None),
-    )
-    done = run("refresh")
-
-    assert done.err.splitlines() == [
-        "me: renewed, but not stored yet: the keychain is locked",
-        "me: observer 'audit' failed after refresh: ValueError",
-        "me: the account changed from unknown to ada@example.com",
-    ]
-    assert run("refresh", "--json").err == ""

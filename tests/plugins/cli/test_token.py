@@ -1,13 +1,12 @@
-"""token and export: exactly what another program reads, and nothing else on standard output (LEK-6, TRU-6)."""
+"""token: exactly what another program reads, and nothing else on standard output (LEK-6, TRU-6)."""
 
 from __future__ import annotations
 
 import re
-import subprocess
 
 import pytest
 
-from cli_doubles import NEWER_TOKEN, REFRESH_TOKEN, TOKEN, FakeKeeper, Run, api_key, token
+from cli_doubles import NEWER_TOKEN, TOKEN, FakeKeeper, Run, api_key, token
 from freshkey.errors import ProtocolError, ProviderRefused, TransientError
 from freshkey.model.description import Inspection, Validity
 from freshkey.model.identity import Identity
@@ -94,76 +93,3 @@ def test_credential_of_several_parts_is_no_token(run: Run, keeper: FakeKeeper) -
 
     assert (done.code, done.out) == (6, "")
     assert "freshkey export me --format json" in done.err
-
-
-def test_export_lines_survive_a_shell(run: Run, keeper: FakeKeeper) -> None:
-    awkward = 'it\'s $(touch x) `y` "z" \\ end'
-    keeper.credential = token(variables=(("APP_TOKEN", TOKEN), ("AWKWARD", awkward)))
-    done = run("export")
-    shown = subprocess.run(
-        ["sh", "-c", f'{done.out}printf "%s|%s" "$APP_TOKEN" "$AWKWARD"'], capture_output=True, text=True, check=True
-    )
-
-    assert done.out.startswith(f"export APP_TOKEN={TOKEN}\n")
-    assert shown.stdout == f"{TOKEN}|{awkward}"
-    assert done.err == ""
-
-
-def test_export_of_headers_and_json(run: Run) -> None:
-    assert run("export", "me", "--format", "headers").out == f"Authorization: Bearer {TOKEN}\n"
-
-    value = run("export", "--format", "json").json
-    assert value["headers"] == {"Authorization": f"Bearer {TOKEN}"}
-    assert value["environment"] == {"APP_TOKEN": TOKEN}
-    assert value["format"] == "json"
-    assert value["expires_at"].endswith("Z")
-    assert run("export", "--json").json["environment"] == {"APP_TOKEN": TOKEN}
-
-
-def test_export_in_a_format_of_the_provider(run: Run, keeper: FakeKeeper) -> None:
-    keeper.exports = {"credential-process": lambda credential: '{"Version": 1}'}
-
-    assert run("export", "--format", "credential-process").out == '{"Version": 1}\n'
-    assert run("export", "--format", "credential-process", "--json").json["content"] == '{"Version": 1}'
-
-
-def test_unknown_export_format_lists_all(run: Run, keeper: FakeKeeper) -> None:
-    keeper.exports = {"ini": lambda credential: ""}
-    done = run("export", "--format", "yaml")
-
-    assert (done.code, done.out) == (6, "")
-    assert "Choose one of: env, headers, json, ini" in done.err
-
-
-def test_credential_without_variables_is_not_exported_as_nothing(run: Run, keeper: FakeKeeper) -> None:
-    keeper.credential = api_key()
-    done = run("export")
-
-    assert (done.code, done.out) == (6, "")
-    assert "--format headers" in done.err
-
-
-@pytest.mark.parametrize("nasty", ["a\nexport PATH=/x", "a\rb", "a\0b"])
-def test_line_breaks_never_reach_a_reader_of_lines(run: Run, keeper: FakeKeeper, nasty: str) -> None:
-    keeper.credential = token(variables=(("APP_TOKEN", nasty),), access_token=Secret(nasty))
-
-    for command in (["token"], ["export"], ["export", "--format", "headers"]):
-        done = run(*command)
-        assert (done.code, done.out) == (5, "")
-        assert "line break" in done.err
-
-
-@pytest.mark.parametrize("name", ["A B", "A;touch x", "", "A=B"])
-def test_variables_with_odd_names_are_refused(run: Run, keeper: FakeKeeper, name: str) -> None:
-    keeper.credential = token(variables=((name, "x"),))
-    done = run("export")
-
-    assert (done.code, done.out) == (5, "")
-
-
-@pytest.mark.parametrize("command", [["token"], ["token", "--json"], ["export"], ["export", "--format", "json"]])
-def test_refresh_token_is_never_given_away(run: Run, command: list[str]) -> None:
-    done = run(*command)
-
-    assert done.code == 0
-    assert REFRESH_TOKEN not in done.out + done.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shlex
 from contextlib import suppress
@@ -22,7 +23,15 @@ if TYPE_CHECKING:
 LIST: Final = "Run: freshkey trust --list"
 
 
-def trust(context: Context) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare whose commands are trusted, or what else is done."""
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("directory", nargs="?", metavar="DIR", help="in the project; default: the working directory")
+    instead.add_argument("--list", action="store_true", help="show what is trusted, and what you agreed to")
+    instead.add_argument("--revoke", metavar="NAME", help="no longer trust a profile, directory, or PROFILE/SOURCE")
+
+
+def run(context: Context) -> int:
     """Trust a project's commands, show what is trusted, or trust something no longer."""
     if context.arguments.list:
         return _list(context)
@@ -132,7 +141,7 @@ def _revoke(context: Context, name: str) -> int:
     )
     revoked = [f"{entry.profile} of {entry.file}" for entry in gone]
     profile, _, source = name.partition("/")
-    if source and SourceAnswers(state_dir).forget(profile, source):
+    if source and SourceAnswers(state_dir).forget(lambda one: (one.profile, one.source) == (profile, source)):
         revoked.append(name)
     if not revoked:
         raise ConfigurationError(f"nothing is trusted by the name {name!r}", hint=LIST)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
+import functools
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
-from freshkey_cli import exec_process, render
-from freshkey_cli.giving import child_variables
+from freshkey_cli import exec_process, options, render
+from freshkey_cli.credential_text import child_variables
 
 
 if TYPE_CHECKING:
@@ -17,7 +19,38 @@ SOON: Final = 3600.0
 """Seconds before its end from which on a person is told when a credential ends; the program cannot renew it."""
 
 
-def exec(context: Context) -> int:  # noqa: A001  the name of the command
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the profile, and what the program keeps; the parser takes its words off before."""
+    parser.usage = "freshkey exec [options] [PROFILE] -- COMMAND [ARG ...]"
+    options.add_profile(parser, bare=True)
+    options.add_min_ttl(parser)
+    parser.add_argument(
+        "--keep-fd",
+        metavar="N",
+        type=_descriptor,
+        action="append",
+        default=[],
+        help="leave this file descriptor open for it; may be repeated",
+    )
+    parser.set_defaults(check_usage=functools.partial(_check, parser))
+
+
+def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    if arguments.unknown or not arguments.words:
+        parser.error("write the command to run after --")
+
+
+def _descriptor(text: str) -> int:
+    number = int(text)
+    if number < exec_process.MIN_DESCRIPTOR:
+        raise ValueError(text)
+    return number
+
+
+_descriptor.__name__ = "file descriptor from 3 up"  # argparse names the function in its message
+
+
+def run(context: Context) -> int:
     """Run a program that finds the credential where its own client libraries look for one."""
     name, kept = context.profile(), context.arguments.keep_fd
     exec_process.check_descriptors(kept)

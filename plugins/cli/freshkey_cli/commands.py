@@ -1,0 +1,163 @@
+"""Which commands there are: freshkey's own, and those that other distributions add by an entry point."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+from attrs import frozen
+
+from freshkey.errors import ConfigurationError, PluginBroken, describe_raise
+from freshkey_cli.output import clean
+
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    from freshkey_cli.context import Context
+
+GROUP: Final = "freshkey.commands"
+"""The group of entry points; the name is the command's, the object a module or another `Command`."""
+
+OWN: Mapping[str, str] = {
+    "login": "sign in and keep the credential",
+    "logout": "revoke the credential and delete it",
+    "refresh": "renew the credential now",
+    "status": "show what is kept and for how long it is good; asks no network",
+    "whoami": "ask the provider whose credential it is and whether it is still good",
+    "explain": "show where the credential comes from, and why from there",
+    "providers": "list the installed providers",
+    "trust": "let the commands run that a project's .freshkey.toml names",
+    "token": "print the token, renewed if need be, and nothing else",
+    "export": "print the credential for another program",
+    "exec": "run a program that finds the credential in its environment",
+}
+"""What each command of this distribution does; its module has its name."""
+
+DEMO: Final = "demo"
+DEMO_SUMMARY: Final = "watch a credential being obtained, kept and renewed; needs no account"
+DEMO_PACKAGE: Final = "freshkey-testing"
+
+DISTRIBUTION: Final = "freshkey-cli"
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9_-]*")
+"""A word that can be told from an option; others would not be reached."""
+
+
+class Command(Protocol):
+    """What a command is: a module with two functions, or anything else that has them."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare what follows the command's name; ``--json`` is there already.
+
+        Args:
+            parser: The command's own; its description may be set as well.
+        """
+
+    def run(self, context: Context) -> int:
+        """Run it and return the exit code; what a `FreshkeyError` leads to is the command line's.
+
+        Args:
+            context: The arguments, where to print, the configuration and a keeper.
+        """
+
+
+@frozen(kw_only=True)
+class _Claim:
+    """A command as a distribution announces it; nothing of it was imported."""
+
+    name: str
+    distribution: str
+    target: str
+
+    @classmethod
+    def of(cls, point: EntryPoint) -> _Claim:
+        return cls(name=point.name, distribution=point.dist.name if point.dist else "?", target=point.value)
+
+
+def summaries() -> dict[str, str]:
+    """Return every command with what help says of it; reads metadata only."""
+    others: dict[str, list[str]] = {}
+    for claim in _claims():
+        is_known = claim.name in OWN or (claim.name, claim.distribution) == (DEMO, DEMO_PACKAGE)
+        if not is_known and _NAME.fullmatch(claim.name):
+            others.setdefault(claim.name, []).append(clean(claim.distribution))
+    known = {**OWN, DEMO: DEMO_SUMMARY}
+    return known | {name: f"from {' and '.join(distributions)}" for name, distributions in others.items()}
+
+
+def load(name: str) -> Command:
+    """Import a command that `summaries` names.
+
+    Raises:
+        ConfigurationError: It is not installed, or more than one distribution claims its name.
+        PluginBroken: It cannot be imported, or is not a command.
+    """
+    if name in OWN:
+        return cast("Command", import_module(f"freshkey_cli.{name}"))
+    claims = _claims(name)
+    if not claims:
+        raise ConfigurationError(
+            f"the demonstration is in the package {DEMO_PACKAGE}, which is not installed",
+            hint=f"Run: python -m pip install {DEMO_PACKAGE} freshkey-claude-oauth",
+        )
+    _refuse_rivals(name, [claim.distribution for claim in claims])
+    return _imported(claims[0])
+
+
+def refuse_claims(name: str) -> None:
+    """Refuse a command of this distribution whose name another one claims; those of others were looked at by `load`.
+
+    Raises:
+        ConfigurationError: Names both.
+    """
+    if name in OWN:
+        _refuse_rivals(name, [DISTRIBUTION, *(claim.distribution for claim in _claims(name))])
+
+
+def _claims(name: str | None = None) -> list[_Claim]:
+    """Return what is announced, of one name or of all; a distribution that is found twice counts once."""
+    from importlib.metadata import entry_points
+
+    points = entry_points(group=GROUP) if name is None else entry_points(group=GROUP, name=name)
+    return sorted({_Claim.of(point) for point in points}, key=lambda claim: (claim.name, claim.distribution))
+
+
+def _refuse_rivals(name: str, distributions: Iterable[str]) -> None:
+    """Refuse a name that more than one distribution claims.
+
+    Raises:
+        ConfigurationError: Names the first two.
+    """
+    first, *rivals = distributions
+    if rivals:
+        raise ConfigurationError(
+            f"two distributions claim the command {name!r}: {first} and {rivals[0]}", hint="Uninstall one of them"
+        )
+
+
+def _imported(claim: _Claim) -> Command:
+    """Import a command, turning whatever its import raises, SystemExit included, into an error that names it."""
+    module, _, attribute = claim.target.partition(":")
+    try:
+        loaded: object = import_module(module)
+        for part in filter(None, attribute.split(".")):
+            loaded = getattr(loaded, part)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  the code of others: its SystemExit is not this program's
+        raise _broken(claim, f"cannot be imported ({describe_raise(error)})") from None
+    if not (callable(getattr(loaded, "add_arguments", None)) and callable(getattr(loaded, "run", None))):
+        raise _broken(claim, "has no functions add_arguments and run")
+    return cast("Command", loaded)
+
+
+def _broken(claim: _Claim, why: str) -> PluginBroken:
+    return PluginBroken(
+        f"the command {claim.name!r} of {claim.distribution} {why}",
+        plugin=claim.name,
+        hint=f"Update or uninstall {claim.distribution}",
+    )

@@ -1,0 +1,30 @@
+"""The command ``explain``: show where the credential comes from, and why from there."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from freshkey_cli import exits, options, render
+
+
+if TYPE_CHECKING:
+    from freshkey_cli.context import Context
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the profile."""
+    options.add_profile(parser, bare=True)
+
+
+def run(context: Context) -> int:
+    """Show how the profile is chosen, and the walk through its sources."""
+    with context.keeper() as keeper:
+        explanation = keeper.explain(context.arguments.profile)
+    if not context.out.as_json:
+        chosen = [render.choice_row(choice) for choice in explanation.selection]
+        context.out.table({}, ("", "PROFILE BY", "FOUND", "WHY"), chosen)
+    context.out.say(f"{explanation.profile} ({explanation.provider}), selected by: {explanation.selected_by}")
+    rows = [render.step_row(step) for step in explanation.steps]
+    context.out.table(render.explanation(explanation), ("", "SOURCE", "FOUND", "WHY"), rows)
+    return exits.OK

@@ -1,0 +1,63 @@
+"""The command ``export``: print the credential in the format that another program reads."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Final
+
+from freshkey.errors import ConfigurationError
+from freshkey_cli import exits, options, render
+from freshkey_cli.credential_text import environment_of, header_lines, shell_lines
+
+
+if TYPE_CHECKING:
+    from freshkey import Credential, Keeper
+    from freshkey_cli.context import Context
+
+OWN_FORMATS: Final = ("env", "headers", "json")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the profile and the format."""
+    options.add_profile(parser, bare=True)
+    options.add_min_ttl(parser)
+    parser.add_argument(
+        "--format",
+        metavar="NAME",
+        default="env",
+        help="env (shell lines), headers, json, or a format of the provider; default: env",
+    )
+
+
+def run(context: Context) -> int:
+    """Print the credential in the format that another program reads; ``json`` is that of ``--json``."""
+    name, wanted = context.profile(), context.arguments.format
+    with context.keeper() as keeper:
+        credential = keeper.get(name, min_ttl=context.arguments.min_ttl)
+        content, lines = _rendered(keeper, name, wanted, credential)
+    value = {"profile": name, "format": wanted, "expires_at": render.iso(credential.expires_at), **content}
+    context.out.as_json = context.out.as_json or wanted == "json"
+    context.out.result(value, lines)
+    return exits.OK
+
+
+def _rendered(keeper: Keeper, name: str, wanted: str, credential: Credential) -> tuple[dict[str, object], list[str]]:
+    """Return a format's content for programs, and as lines."""
+    if wanted == "json":
+        return {"environment": credential.environment(), "headers": credential.headers()}, []
+    if wanted == "headers":
+        headers = credential.headers()
+        return {"headers": headers}, header_lines(headers)
+    if wanted == "env":
+        environment = environment_of(name, credential)
+        return {"environment": environment}, shell_lines(environment)
+    content = _provider_format(keeper, name, wanted, credential)
+    return {"content": content}, [content]
+
+
+def _provider_format(keeper: Keeper, name: str, wanted: str, credential: Credential) -> str:
+    formats = keeper.describe(name).exports
+    if wanted not in formats:
+        known = ", ".join([*OWN_FORMATS, *sorted(formats)])
+        raise ConfigurationError(f"there is no export format {wanted!r}", profile=name, hint=f"Choose one of: {known}")
+    return formats[wanted](credential)

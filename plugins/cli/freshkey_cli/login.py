@@ -1,0 +1,65 @@
+"""The command ``login``: sign in, or take a key that exists, and keep the credential."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+from typing import TYPE_CHECKING
+
+from freshkey_cli import options
+from freshkey_cli.kept import show_kept
+
+
+if TYPE_CHECKING:
+    from freshkey_cli.context import Context
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the profile, and how the credential is obtained."""
+    options.add_profile(parser)
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--source", metavar="ID", help="take the credential from this source (see: freshkey explain)")
+    source.add_argument("--api-key", action="store_true", help="keep a key: typed unseen, or a line of standard input")
+    parser.add_argument(
+        "--import-from",
+        metavar="SERVICE/USERNAME",
+        type=_item,
+        help="take the key from this keychain item of another program, and delete it there",
+    )
+    parser.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
+    parser.set_defaults(check_usage=functools.partial(_check, parser))
+
+
+def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    if arguments.import_from and not arguments.api_key:
+        parser.error("argument --import-from: only with --api-key")
+
+
+def _item(text: str) -> tuple[str, str]:
+    service, _, username = text.rpartition("/")
+    if not service or not username:
+        raise argparse.ArgumentTypeError("write SERVICE/USERNAME")
+    return service, username
+
+
+def run(context: Context) -> int:
+    """Sign in, with the person's help, or take a key that exists, and keep the credential."""
+    name, arguments = context.profile(), context.arguments
+    if arguments.api_key:
+        return _keep_key(context, name, arguments.import_from)
+    user = context.user(browser=not arguments.no_browser)
+    with context.keeper() as keeper:
+        credential = keeper.login(name, source=arguments.source, interaction=user)
+        return show_kept(context, keeper, name, credential, "Signed in")
+
+
+def _keep_key(context: Context, name: str, import_from: tuple[str, str] | None) -> int:
+    from freshkey_cli.key_input import KeyGiver
+
+    user = KeyGiver(context.out, environ=context.environ)
+    with context.keeper() as keeper:
+        if import_from is None:
+            credential = keeper.login(name, pasted=True, interaction=user)
+        else:
+            credential = keeper.import_key(name, *import_from, reporter=user)
+        return show_kept(context, keeper, name, credential, "Key kept")

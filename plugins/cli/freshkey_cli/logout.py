@@ -1,0 +1,28 @@
+"""The command ``logout``: revoke the credential and delete it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from freshkey_cli import exits, options
+from freshkey_cli.output import clean
+
+
+if TYPE_CHECKING:
+    from freshkey_cli.context import Context
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the profile."""
+    options.add_profile(parser)
+
+
+def run(context: Context) -> int:
+    """Revoke and delete; a credential that could not be revoked is deleted all the same, and that is said."""
+    name = context.profile()
+    with context.keeper() as keeper:
+        done = keeper.logout(name)
+    value = {"profile": name, "revoked": done.revoked, "detail": done.detail}
+    context.out.result(value, [f"{name}: {clean(done.detail)}"])
+    return exits.OK

@@ -1,0 +1,51 @@
+"""The command ``whoami``: ask the provider whose credential it is and whether it is still good."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from freshkey import Validity
+from freshkey_cli import exits, options, render
+from freshkey_cli.output import clean
+
+
+if TYPE_CHECKING:
+    from freshkey import Inspection
+    from freshkey_cli.context import Context
+
+VALIDITY_CODES: Final = {
+    Validity.VALID: exits.OK,
+    Validity.EXPIRED: exits.SIGN_IN_NEEDED,
+    Validity.REFUSED: exits.SIGN_IN_NEEDED,
+    Validity.UNREACHABLE: exits.FOR_NOW,
+    Validity.UNCHECKABLE: exits.OK,
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the profile."""
+    options.add_profile(parser, bare=True)
+
+
+def run(context: Context) -> int:
+    """Ask the provider; a credential that it no longer honours is an exit code of its own."""
+    name = context.profile()
+    with context.keeper() as keeper:
+        inspection = keeper.inspect(name)
+    identity = render.identity(inspection.identity) if inspection.identity else {}
+    value = {
+        "profile": name,
+        "validity": inspection.validity.value,
+        "detail": inspection.detail,
+        "identity": identity,
+    }
+    context.out.result(value, _lines(name, inspection))
+    return VALIDITY_CODES[inspection.validity]
+
+
+def _lines(name: str, inspection: Inspection) -> Iterator[str]:
+    yield f"{name}: {inspection.validity.value}" + (f" ({clean(inspection.detail)})" if inspection.detail else "")
+    if inspection.identity is not None:
+        yield from render.identity_lines(inspection.identity)

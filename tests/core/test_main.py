@@ -1,0 +1,87 @@
+"""The script `freshkey` without its command line, with a broken one, and with one that runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import freshkey
+
+
+def started(
+    tmp_path: Path, *arguments: str, package: str | None, pip: bool = True, ending: str = "sys.exit(code)"
+) -> subprocess.CompletedProcess[str]:
+    """Run the launcher where the only `freshkey_cli` is this text; None for none at all.
+
+    Of the site's packages the core alone is there.
+    """
+    core = Path(freshkey.__file__).parents[1]
+    if package is not None:
+        (tmp_path / "freshkey_cli").mkdir()
+        (tmp_path / "freshkey_cli" / "__init__.py").write_text(package)
+    if pip:
+        (tmp_path / "pip.py").touch()
+    program = (
+        "import sys; sys.path[:0] = sys.argv[1:3]; sys.argv[:] = ['freshkey', *sys.argv[3:]];"
+        f"from freshkey.__main__ import main; code = main(); {ending}"
+    )
+    return subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program, str(tmp_path), str(core), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_without_the_command_line_it_says_how_to_install_it(tmp_path: Path) -> None:
+    done = started(tmp_path, "login", "me", "--set", "a b", package=None)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "freshkey: the command line is not installed. Run:\n"
+        f"  {sys.executable} -m pip install 'freshkey[cli]=={freshkey.__version__}'\n"
+        "then run this again: freshkey login me --set 'a b'\n"
+    )
+
+
+def test_where_there_is_no_pip_it_names_what_installs_without_one(tmp_path: Path) -> None:
+    done = started(tmp_path, package=None, pip=False)
+
+    assert done.returncode == 2
+    assert f"  uv pip install --python {sys.executable} 'freshkey[cli]==" in done.stderr
+    assert done.stderr.endswith("then run this again: freshkey\n")
+
+
+def test_a_folder_of_its_name_that_was_left_behind_is_no_command_line(tmp_path: Path) -> None:
+    (tmp_path / "freshkey_cli" / "__pycache__").mkdir(parents=True)
+    done = started(tmp_path, package=None)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is not installed" in done.stderr
+
+
+@pytest.mark.parametrize("package", ["import rich_of_another_time", "raise ImportError('libsomething.so is missing')"])
+def test_one_that_is_broken_is_not_told_to_be_missing(tmp_path: Path, package: str) -> None:
+    done = started(tmp_path, package=package)
+
+    assert done.returncode == 1
+    assert "not installed" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(("ModuleNotFoundError: No module named 'rich", "ImportError: libs"))
+
+
+def test_its_exit_code_is_the_one_of_the_command_line(tmp_path: Path) -> None:
+    done = started(tmp_path, "a", package="def main():\n    import sys\n    print(sys.argv)\n    return 5\n")
+
+    assert (done.returncode, done.stdout, done.stderr) == (5, "['freshkey', 'a']\n", "")
+
+
+def test_saying_so_loads_next_to_nothing(tmp_path: Path) -> None:
+    done = started(tmp_path, package=None, ending="print(*sys.modules)")
+
+    loaded = set(done.stdout.split())
+    assert {name for name in loaded if name.startswith("freshkey")} == {"freshkey", "freshkey.__main__"}
+    assert not loaded & {"importlib.metadata", "attr", "attrs", "json", "argparse"}

@@ -1,0 +1,154 @@
+"""Commands of other distributions: found by metadata, imported when named, and never in the place of another."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from cli_doubles import Run
+from freshkey_cli import commands
+
+
+COMMAND = """
+def add_arguments(parser):
+    parser.description = "Says a word."
+    parser.add_argument("words", nargs="*")
+    parser.add_argument("--name", default="nobody")
+
+def run(context):
+    context.out.result({"words": context.arguments.words}, [f"{context.arguments.name}: {context.arguments.words}"])
+    return 7
+"""
+
+
+class Install(Protocol):
+    """Installs a distribution that announces commands of one module."""
+
+    def __call__(self, distribution: str, names: str, module: str = COMMAND) -> str: ...
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    def install(distribution: str, names: str, module: str = COMMAND) -> str:
+        package = f"fixture_{distribution.replace('-', '_')}"
+        site = tmp_path / distribution
+        info = site / f"{package}-3.4.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 3.4\n")
+        points = "".join(f"{name} = {package}\n" for name in names.split())
+        (info / "entry_points.txt").write_text(f"[{commands.GROUP}]\n{points}")
+        (site / f"{package}.py").write_text(module)
+        monkeypatch.syspath_prepend(site)
+        monkeypatch.delitem(sys.modules, package, raising=False)
+        return package
+
+    return install
+
+
+def test_a_command_of_another_distribution_runs_like_one_of_ours(run: Run, install: Install) -> None:
+    install("acme", "say")
+    done = run("say", "a", "b", "--name", "me")
+
+    assert (done.code, done.out, done.err) == (7, "me: ['a', 'b']\n", "")
+    assert run("say", "--json", "a").json == {"words": ["a"]}
+    assert run("--json", "say", "a").json == {"words": ["a"]}
+
+
+def test_the_example_of_the_documentation_works_as_pasted(run: Run, install: Install) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "cli.md").read_text("utf-8")
+    (module,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    install("acme", "greet", module)
+
+    assert (run("greet", "Ada").out, run("greet", "Ada", "--json").json) == ("Hello, Ada\n", {"greeted": "Ada"})
+    assert "Greet somebody." in run("greet", "--help").out
+
+
+def test_its_help_is_its_own_and_its_usage_errors_exit_2(run: Run, install: Install) -> None:
+    install("acme", "say")
+
+    assert "Says a word." in run("say", "--help").out
+    done = run("say", "--loud", "--json")
+    assert (done.code, done.error["kind"]) == (2, "usage")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--help", "token"], ["token", "--help"], ["say-it"], ["token"]])
+def test_it_is_listed_and_not_imported_where_it_is_not_named(run: Run, install: Install, words: list[str]) -> None:
+    package = install("acme", "say")
+    done = run(*words)
+
+    assert package not in sys.modules
+    if words[0] == "--help":
+        assert any(line.split() == ["say", "from", "acme"] for line in done.out.splitlines())
+
+
+def test_a_name_claimed_twice_is_an_error_that_names_both_and_no_other_is(run: Run, install: Install) -> None:
+    packages = {install("acme", "say other"), install("zenith", "say")}
+    done = run("say")
+
+    assert (done.code, done.out) == (6, "")
+    assert "two distributions claim the command 'say': acme and zenith. Uninstall one of them" in done.err
+    assert not packages & set(sys.modules)
+    assert run("other", "a").code == 7
+    assert any(line.split() == ["say", "from", "acme", "and", "zenith"] for line in run("--help").out.splitlines())
+
+
+def test_a_command_of_ours_cannot_be_shadowed(run: Run, install: Install) -> None:
+    package = install("acme", "token say")
+    done = run("token")
+
+    assert (done.code, done.out) == (6, "")
+    assert "two distributions claim the command 'token': freshkey-cli and acme" in done.err
+    assert package not in sys.modules
+    assert run("status").code == 0
+    assert "print the token" in run("--help").out
+
+
+def test_the_same_distribution_found_twice_counts_once(
+    run: Run, install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("acme", "say")
+    (tmp_path / "link").symlink_to(tmp_path / "acme")
+    monkeypatch.syspath_prepend(tmp_path / "link")
+
+    assert run("say", "a").code == 7
+
+
+@pytest.mark.parametrize("name", ["-x", "Say", "größe"])
+def test_a_name_that_could_not_be_typed_is_not_listed(run: Run, install: Install, name: str) -> None:
+    install("acme", name)
+
+    assert "from acme" not in run("--help").out
+
+
+@pytest.mark.parametrize(
+    ("module", "says"),
+    [
+        ("raise SystemExit(0)", "cannot be imported (SystemExit in fixture_acme.py, line 1)"),
+        ("import nothing_of_that_name", "cannot be imported (ModuleNotFoundError in fixture_acme.py, line 1)"),
+        ("def run(context): return 0", "has no functions add_arguments and run"),
+    ],
+)
+def test_one_that_is_broken_is_named_with_its_distribution(run: Run, install: Install, module: str, says: str) -> None:
+    install("acme", "say", module)
+    done = run("say")
+
+    assert (done.code, done.out) == (6, "")
+    assert f"the command 'say' of acme {says}. Update or uninstall acme" in done.err
+
+
+def test_without_its_package_the_demonstration_is_listed_and_says_what_to_install(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "_claims", lambda name=None: [])
+    done = run("demo")
+
+    assert (done.code, done.out) == (6, "")
+    assert done.err == (
+        "freshkey: the demonstration is in the package freshkey-testing, which is not installed. "
+        "Run: python -m pip install freshkey-testing freshkey-claude-oauth\n"
+    )
+    assert any(line.split()[:3] == ["demo", "watch", "a"] for line in run("--help").out.splitlines())

@@ -1,0 +1,34 @@
+"""What other programs read: names and values that could be taken for something else are refused (TRU-6)."""
+
+from __future__ import annotations
+
+import pytest
+
+from cli_doubles import REFRESH_TOKEN, FakeKeeper, Run, token
+from freshkey.secret import Secret
+
+
+@pytest.mark.parametrize("nasty", ["a\nexport PATH=/x", "a\rb", "a\0b"])
+def test_line_breaks_never_reach_a_reader_of_lines(run: Run, keeper: FakeKeeper, nasty: str) -> None:
+    keeper.credential = token(variables=(("APP_TOKEN", nasty),), access_token=Secret(nasty))
+
+    for command in (["token"], ["export"], ["export", "--format", "headers"]):
+        done = run(*command)
+        assert (done.code, done.out) == (5, "")
+        assert "line break" in done.err
+
+
+@pytest.mark.parametrize("name", ["A B", "A;touch x", "", "A=B"])
+def test_variables_with_odd_names_are_refused(run: Run, keeper: FakeKeeper, name: str) -> None:
+    keeper.credential = token(variables=((name, "x"),))
+    done = run("export")
+
+    assert (done.code, done.out) == (5, "")
+
+
+@pytest.mark.parametrize("command", [["token"], ["token", "--json"], ["export"], ["export", "--format", "json"]])
+def test_refresh_token_is_never_given_away(run: Run, command: list[str]) -> None:
+    done = run(*command)
+
+    assert done.code == 0
+    assert REFRESH_TOKEN not in done.out + done.err

@@ -1,0 +1,54 @@
+"""export: exactly what another program reads, and nothing else on standard output (LEK-6)."""
+
+from __future__ import annotations
+
+import subprocess
+
+from cli_doubles import TOKEN, FakeKeeper, Run, api_key, token
+
+
+def test_export_lines_survive_a_shell(run: Run, keeper: FakeKeeper) -> None:
+    awkward = 'it\'s $(touch x) `y` "z" \\ end'
+    keeper.credential = token(variables=(("APP_TOKEN", TOKEN), ("AWKWARD", awkward)))
+    done = run("export")
+    shown = subprocess.run(
+        ["sh", "-c", f'{done.out}printf "%s|%s" "$APP_TOKEN" "$AWKWARD"'], capture_output=True, text=True, check=True
+    )
+
+    assert done.out.startswith(f"export APP_TOKEN={TOKEN}\n")
+    assert shown.stdout == f"{TOKEN}|{awkward}"
+    assert done.err == ""
+
+
+def test_export_of_headers_and_json(run: Run) -> None:
+    assert run("export", "me", "--format", "headers").out == f"Authorization: Bearer {TOKEN}\n"
+
+    value = run("export", "--format", "json").json
+    assert value["headers"] == {"Authorization": f"Bearer {TOKEN}"}
+    assert value["environment"] == {"APP_TOKEN": TOKEN}
+    assert value["format"] == "json"
+    assert value["expires_at"].endswith("Z")
+    assert run("export", "--json").json["environment"] == {"APP_TOKEN": TOKEN}
+
+
+def test_export_in_a_format_of_the_provider(run: Run, keeper: FakeKeeper) -> None:
+    keeper.exports = {"credential-process": lambda credential: '{"Version": 1}'}
+
+    assert run("export", "--format", "credential-process").out == '{"Version": 1}\n'
+    assert run("export", "--format", "credential-process", "--json").json["content"] == '{"Version": 1}'
+
+
+def test_unknown_export_format_lists_all(run: Run, keeper: FakeKeeper) -> None:
+    keeper.exports = {"ini": lambda credential: ""}
+    done = run("export", "--format", "yaml")
+
+    assert (done.code, done.out) == (6, "")
+    assert "Choose one of: env, headers, json, ini" in done.err
+
+
+def test_credential_without_variables_is_not_exported_as_nothing(run: Run, keeper: FakeKeeper) -> None:
+    keeper.credential = api_key()
+    done = run("export")
+
+    assert (done.code, done.out) == (6, "")
+    assert "--format headers" in done.err

@@ -1,0 +1,80 @@
+"""The words of the command line: usage errors in both forms, options that all commands share, help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cli_doubles import FakeKeeper, Run
+
+
+COMMANDS = ["login", "logout", "status", "token", "export", "whoami", "refresh", "explain", "providers", "trust"]
+COMMANDS += ["demo", "exec"]
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["nothing"],
+        ["token", "--min-ttl", "-1"],
+        ["token", "--min-ttl", "nan"],
+        ["token", "a", "b"],
+        ["token", "--set", "region"],
+        ["login", "--source", "a", "--api-key"],
+        ["login", "--import-from", "service/name"],
+        ["login", "--api-key", "--import-from", "service"],
+        ["login", "--api-key", "--import-from", "/name"],
+    ],
+)
+def test_usage_errors_exit_2_in_both_forms(run: Run, argv: list[str]) -> None:
+    done = run(*argv)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("usage: freshkey")
+
+    for_programs = run(*argv, "--json")
+    assert (for_programs.code, for_programs.out) == (2, "")
+    assert (for_programs.error["kind"], for_programs.error["exit_code"]) == ("usage", 2)
+
+
+def test_what_is_no_setting_is_not_quoted(run: Run) -> None:  # LEK-4
+    assert "canary-77" not in run("token", "--set", "canary-77").err
+
+
+@pytest.mark.parametrize("command", ["token", "export", "explain", "status", "whoami"])
+def test_bare_and_the_settings_of_the_run_reach_the_configuration(
+    run: Run, keeper: FakeKeeper, config: Path, command: str
+) -> None:
+    config.write_text("this is not read")
+    done = run(command, "acme", "--bare", "--set", "region=there", "--set", "retries=3", "--set", "retries=5")
+
+    assert done.code == 0
+    assert keeper.configuration is not None
+    assert keeper.configuration.bare
+    assert keeper.configuration.overrides == {"region": "there", "retries": 5}
+
+
+@pytest.mark.parametrize("command", ["login", "logout", "refresh", "trust", "providers", "demo"])
+def test_what_keeps_something_has_no_bare_mode(run: Run, command: str) -> None:
+    assert run(command, "--bare").code == 2
+
+
+def test_json_may_come_before_the_command(run: Run) -> None:
+    assert run("--json", "token").json == run("token", "--json").json
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(run: Run, command: str) -> None:
+    done = run(command, "--help")
+
+    assert done.code == 0
+    assert f"freshkey {command}" in done.out
+    assert "--json" in done.out
+
+
+def test_help_names_every_command_and_version_the_version(run: Run) -> None:
+    done = run("--help")
+
+    assert all(f"\n    {command}" in done.out for command in COMMANDS)
+    assert run("--version").out.startswith("freshkey ")
