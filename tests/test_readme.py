@@ -86,3 +86,22 @@ def test_the_provider_works_as_pasted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
 def test_every_link_leads_somewhere(link: str) -> None:
     assert (ROOT / link).exists()
+
+
+def test_the_map_shows_every_folder() -> None:
+    folders = [*ROOT.glob("*/"), *(ROOT / "plugins").glob("*/")]
+    shown = {path.relative_to(ROOT).as_posix() for path in folders if not path.name.startswith((".", "_"))}
+    tracked = {name for name in shown if any((ROOT / name).rglob("*.py")) or name in {"docs", "scripts"}} - {"plugins"}
+    assert {name for name in tracked if f"[{name}]({name})" not in README} == set()
+
+
+def test_what_installs_it_brings_the_command_line() -> None:
+    assert README.count("install 'freshkey[cli]'") == 3
+
+
+def test_the_readme_of_the_tests_names_every_helper() -> None:
+    support = ROOT / "tests" / "support"
+    helpers = {path.relative_to(support).as_posix() for path in support.rglob("*.py")} - {"counterparts/__init__.py"}
+    named = set(re.findall(r"`([\w/]+\.py)`", (support / "README.md").read_text("utf-8")))
+    assert helpers - named == set()
+    assert {name for name in named if "/conftest" not in name} - helpers == set()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import subprocess
 import sys
 import textwrap
 import threading
@@ -31,12 +30,13 @@ from freshkey.model.credential import Credential
 from freshkey.model.description import Validity
 from freshkey.model.identity import Identity
 from matrix import row
+from python_program import output_of
 from rotating import (
     ADA,
     LOST,
     SIGN_IN,
     VARIABLE,
-    Person,
+    User,
     World,
     collect,
     in_threads,
@@ -448,7 +448,7 @@ def test_refresh_of_a_borrowed_credential_takes_it_anew(world: World) -> None:
 
 
 def test_an_interactive_keeper_asks_once(world: World) -> None:
-    user = Person(declines=True)
+    user = User(declines=True)
     keeper = world.keeper(interaction=user)
     for _ in range(3):
         with pytest.raises(LoginRequired):
@@ -457,13 +457,13 @@ def test_an_interactive_keeper_asks_once(world: World) -> None:
 
 
 def test_an_interactive_keeper_keeps_what_the_person_brought(world: World) -> None:
-    keeper = world.keeper(interaction=Person())
+    keeper = world.keeper(interaction=User())
     assert token_of(keeper.get("me")) == "at-1"
     assert token_of(world.keeper().get("me")) == "at-1"
 
 
 def test_an_interactive_keeper_asks_again_for_the_next_loss(world: World) -> None:
-    user = Person()
+    user = User()
     keeper = world.keeper(interaction=user)
     keeper.get("me")
     world.clock.advance(3600)
@@ -538,7 +538,7 @@ def test_a_borrowed_source_that_needs_a_person_is_not_asked_for_every_caller(wor
 def test_the_events_of_a_whole_life(world: World) -> None:
     keeper = world.keeper()
     events = collect(keeper)
-    keeper.login("me", interaction=Person())
+    keeper.login("me", interaction=User())
     first = keeper.get("me")
     world.clock.advance(3600)
     keeper.get("me")
@@ -554,7 +554,7 @@ def test_the_events_of_a_whole_life(world: World) -> None:
         keeper.get("me")
     world.settle(keeper)
     world.provider.identity = Identity(account="bob", email="bob@example.com")
-    keeper.login("me", interaction=Person())
+    keeper.login("me", interaction=User())
     keeper.logout("me")
     until(lambda: len(events) == 7, "seven events")
     bob = world.provider.identity
@@ -737,24 +737,15 @@ def test_losing_an_answer_to_a_lenient_server_costs_nothing(world: World) -> Non
 # --- processes ----------------------------------------------------------------------------------------------------
 
 
-def run(script: str, *arguments: str) -> str:
-    support = Path(__file__).parents[1] / "support"
-    code = f"import sys; sys.path.insert(0, {str(support)!r})\n" + script
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def run_here(program: str, *arguments: str) -> str:
+    # Python 3.12 and later warn of every fork in a process with threads.
+    return output_of(program, *arguments, warnings="ignore::DeprecationWarning", support=True)
 
 
 @row(22, "ROT-11")
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="no fork here")
 def test_a_forked_child_serves_what_is_held_and_can_renew(tmp_path: Path) -> None:
-    out = run(
+    out = run_here(
         textwrap.dedent("""
         import os, pathlib
         from rotating import World, token_of, until
@@ -787,9 +778,9 @@ def test_a_forked_child_serves_what_is_held_and_can_renew(tmp_path: Path) -> Non
 
 def test_a_renewal_that_begins_as_the_interpreter_exits_is_saved(tmp_path: Path) -> None:
     kept = tmp_path / "kept.json"
-    assert run(KEPT_IN_A_FILE + RENEWS_AT_EXIT, str(tmp_path / "state"), str(kept)) == "at-1\n"
+    assert run_here(KEPT_IN_A_FILE + RENEWS_AT_EXIT, str(tmp_path / "state"), str(kept)) == "at-1\n"
     assert json.loads(kept.read_text()).keys() == {"0.0", "1.0"}
-    assert run(KEPT_IN_A_FILE + READS, str(tmp_path / "state"), str(kept)) == "at-2\n"
+    assert run_here(KEPT_IN_A_FILE + READS, str(tmp_path / "state"), str(kept)) == "at-2\n"
 
 
 KEPT_IN_A_FILE = """

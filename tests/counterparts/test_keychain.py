@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from keyring.backends.SecretService import Keyring
 
 from counterparts.keychain import Keychain
 from counterparts.requires import require
+from python_program import killed_at_the_end
 
 
 pytestmark = pytest.mark.counterpart
@@ -126,16 +126,8 @@ with Keychain() as keychain:
 
 def test_the_daemon_and_its_home_end_with_a_killed_test() -> None:
     require("gnome-keyring")
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert holder.stdout is not None
-    pid, home = holder.stdout.readline().split()
-    holder.send_signal(signal.SIGKILL)
-    holder.communicate()
+    with killed_at_the_end(HOLDER) as line:
+        pid, home = line.split()
     _wait_for(lambda: not _lives(int(pid)) and not Path(home).exists())
 
 

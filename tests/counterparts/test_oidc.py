@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +15,7 @@ from counterparts.client import UNUSED_REDIRECT, PlainClient
 from counterparts.loopback import RedirectListener
 from counterparts.oidc import RESOURCE, OidcServer, approve_device, authorize, sign_in
 from counterparts.requires import require
+from python_program import killed_at_the_end
 
 
 pytestmark = pytest.mark.counterpart
@@ -239,17 +236,8 @@ with OidcServer() as server:
 
 def test_the_server_ends_with_a_killed_test() -> None:
     require("oidc-provider")
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert holder.stdout is not None
-    issuer = holder.stdout.readline().strip()
-    assert httpx.get(f"{issuer}/_events", trust_env=False).json() == []
-    holder.send_signal(signal.SIGKILL)
-    holder.communicate()
+    with killed_at_the_end(HOLDER) as issuer:
+        assert httpx.get(f"{issuer}/_events", trust_env=False).json() == []
     deadline = time.monotonic() + 10
     while _answers(issuer):
         assert time.monotonic() < deadline, f"{issuer} lives on"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 from attrs import frozen
 
 from catcher import Catcher
-from cli_doubles import Done
+from cli_doubles import Done, finished
 from freshkey_cli import commands
 from freshkey_testing import AuthorizationServer
 from typist import Typist
@@ -45,17 +44,7 @@ class Victim:
         return inherited | places | {"HOME": str(self.home), "BROWSER": str(self.home / "browser")}
 
     def run(self, *argv: str, directory: Path | None = None) -> Done:
-        done = subprocess.run(
-            [FRESHKEY, *argv],
-            cwd=directory or self.project,
-            env=self.environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        return Done(code=done.returncode, out=done.stdout, err=done.stderr)
+        return finished([FRESHKEY, *argv], self.environ, directory=directory or self.project)
 
     def token(self) -> str:
         """Return the person's token, asked for in a harmless directory."""

@@ -12,8 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,6 +29,7 @@ from freshkey.secret import Secret
 from freshkey_testing import AuthorizationServer, ManualClock, Policy, ScriptedUser
 from freshkey_testing.browser import visit
 from home import Home
+from loopback_server import Exchange, LoopbackServer
 from matrix import row
 from typist import Typist
 
@@ -290,46 +290,31 @@ class Recorder:
 
 
 @contextmanager
-def publisher(answer: Callable[[BaseHTTPRequestHandler, str], None]) -> Iterator[tuple[str, list[str]]]:
+def publisher(answer: Callable[[Exchange, str], None]) -> Iterator[tuple[str, list[str]]]:
     """A server that answers every request by `answer`, which is given its issuer; the issuer, and what was asked."""
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            answer(self, issuer)
-
-        do_POST = do_GET  # noqa: N815  the name is that of http.server
-
-        def log_message(self, *arguments: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        running.daemon_threads = True
-        issuer = f"http://127.0.0.1:{running.server_port}"
-        serving = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
-        serving.start()
-        yield issuer, asked
-        running.shutdown()
-        serving.join()
+    with _Publisher(answer) as running:
+        yield running.url, running.asked
 
 
-def document(handler: BaseHTTPRequestHandler, facts: dict[str, Any], padding: int = 0) -> None:
+class _Publisher(LoopbackServer):
+    def __init__(self, answer: Callable[[Exchange, str], None]) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self._answer = answer
+
+    def serve(self, exchange: Exchange) -> None:
+        self.asked.append(exchange.path)
+        self._answer(exchange, self.url)
+
+
+def document(exchange: Exchange, facts: dict[str, Any], padding: int = 0) -> None:
     body = json.dumps(facts).encode() + b" " * padding
-    handler.send_response(200)
-    handler.send_header("Content-Length", str(len(body)))
-    handler.end_headers()
-    try:
-        handler.wfile.write(body)
-    except OSError:
-        return  # it was too much for the client
+    with suppress(OSError):  # it may be too much for the client
+        exchange.answer(200, body)
 
 
-def redirect(handler: BaseHTTPRequestHandler, address: str) -> None:
-    handler.send_response(302)
-    handler.send_header("Location", address)
-    handler.send_header("Content-Length", "0")
-    handler.end_headers()
+def redirect(exchange: Exchange, address: str) -> None:
+    exchange.answer(302, headers={"Location": address})
 
 
 @pytest.fixture
@@ -361,15 +346,15 @@ def filled(value: object, **words: object) -> Any:
 
 @contextmanager
 def hostile(kind: str, recorder: Recorder) -> Iterator[tuple[str, list[str]]]:
-    def answer(handler: BaseHTTPRequestHandler, issuer: str) -> None:
+    def answer(exchange: Exchange, issuer: str) -> None:
         endpoints = {f"{name}_endpoint": f"{issuer}/{name}" for name in ("authorization", "token")}
         facts = {"issuer": issuer, **endpoints}
         if kind == "a redirect":
-            redirect(handler, f"http://localhost:{recorder.port}{handler.path}")
+            redirect(exchange, f"http://localhost:{recorder.port}{exchange.path}")
         elif kind == "5 MB":
-            document(handler, facts, padding=5_000_000)
+            document(exchange, facts, padding=5_000_000)
         else:
-            document(handler, {**facts, **filled(HOSTILE[kind], port=recorder.port, issuer=issuer)})
+            document(exchange, {**facts, **filled(HOSTILE[kind], port=recorder.port, issuer=issuer)})
 
     with publisher(answer) as published:
         yield published
@@ -403,7 +388,7 @@ def test_the_recorder_counts(recorder: Recorder) -> None:
 
 @row(57, "FLO-11", "NET-5")
 def test_a_token_endpoint_that_redirects_gets_nothing_forwarded(recorder: Recorder) -> None:
-    with publisher(lambda handler, _: redirect(handler, f"http://localhost:{recorder.port}/")) as (issuer, _):
+    with publisher(lambda exchange, _: redirect(exchange, f"http://localhost:{recorder.port}/")) as (issuer, _):
         client = OAuthClient(
             server=Server(authorization_endpoint=f"{issuer}/authorize", token_endpoint=f"{issuer}/token"),
             client_id="me",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -25,24 +24,16 @@ from freshkey._stores.memory import MemoryItems
 from freshkey._stores.records.slots import SlottedStore
 from freshkey.errors import LoginRequired
 from freshkey.model.credential import Credential, OAuthToken
-from freshkey.model.description import Description
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
 from freshkey.model.storage import Record
 from freshkey.secret import Secret
 from freshkey_testing import ManualClock
 from matrix import row
+from one_machine import DESCRIPTION, PROFILE
 
 
 CHUNKS = 6
-PROFILE = Profile(name="me", provider="example", settings=None, state_dir=Path("/nowhere"))
-DESCRIPTION = Description(
-    title="Example",
-    settings=object,
-    formats={"token": OAuthToken},
-    sources=(Source(id="login", title="Sign-in", owned=True, interactive=True),),
-    single_use=True,
-)
 
 
 class HastyClock(ManualClock):

@@ -8,10 +8,10 @@ import stat
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+
+from loopback_server import Exchange, LoopbackServer
 
 
 class AwsHome:
@@ -57,32 +57,25 @@ print(json.dumps({{"Version": 1, "AccessKeyId": {access_key_id!r} or f"ASIARUN{{
         )
 
 
-class Metadata:
+class Metadata(LoopbackServer):
     """Instance metadata of version 2, with a role whose keys change at each question; use it as a context manager."""
 
     def __init__(self, *, seconds: int = 3600, silent: bool = False) -> None:
+        super().__init__()
         self.seconds = seconds
         self.silent = silent
         self.questions: list[str] = []
         self._over = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__exit__(kind, error, trace)
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+    def serve(self, exchange: Exchange) -> None:
+        """Answer whatever is asked for."""
+        exchange.answer(200, self._answer(exchange.path).encode())
 
     def _answer(self, path: str) -> str:
         self.questions.append(path)
@@ -101,22 +94,3 @@ class Metadata:
                 "Expiration": end.strftime("%Y-%m-%dT%H:%M:%SZ"),
             }
         )
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        metadata = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                body = metadata._answer(self.path).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def do_PUT(self) -> None:
-                self.do_GET()
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name is the base class's
-                pass
-
-        return Handler

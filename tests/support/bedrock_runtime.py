@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Final, Self
+from typing import ClassVar, Final
 from urllib.parse import parse_qsl
 
 from attrs import frozen
 
 from freshkey.clock import SYSTEM, Clock
+from loopback_server import Exchange, LoopbackServer
 from sigv4_judge import canonical, flaw, signature
 
 
@@ -31,7 +29,7 @@ class Call:
     status: int
 
 
-class BedrockRuntime:
+class BedrockRuntime(LoopbackServer):
     """A server on a free port of 127.0.0.1; use it as a context manager.
 
     Args:
@@ -42,30 +40,15 @@ class BedrockRuntime:
         calls: What it was asked so far.
     """
 
+    HTTP_VERSION: ClassVar[str] = "HTTP/1.1"
+
     def __init__(self, *, clock: Clock = SYSTEM) -> None:
+        super().__init__()
         self.lives = 3600.0
         self.calls: list[Call] = []
         self._clock = clock
         self._secrets: dict[str, tuple[str, str]] = {}
         self._ends: dict[str, float] = {}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        return f"http://127.0.0.1:{self._server.server_port}"
 
     @property
     def issued(self) -> list[str]:
@@ -119,31 +102,11 @@ class BedrockRuntime:
         known = bool(secret) and said.get("X-Amz-Security-Token", "") == token
         return key, "" if right and known and in_time and expected == proof else "Authentication failed"
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        runtime = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                status, kind, value = runtime.answer(self.command, self.path, headers, body)
-                content = json.dumps(value).encode()
-                self.send_response(status)
-                if kind:
-                    self.send_header("x-amzn-ErrorType", kind)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(content)))
-                self.send_header("Connection", "close")
-                self.end_headers()
-                self.wfile.write(content)
-                self.close_connection = True
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name is the base class's
-                """Print nothing."""
-
-        return Handler
+    def serve(self, exchange: Exchange) -> None:
+        """Judge the request and answer it; the connection ends with it."""
+        status, kind, value = self.answer(exchange.command, exchange.path, exchange.lowered(), exchange.body())
+        headers = {"Content-Type": "application/json", "Connection": "close"}
+        exchange.answer(status, json.dumps(value).encode(), {**headers, **({"x-amzn-ErrorType": kind} if kind else {})})
 
 
 def _message() -> dict[str, object]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self, cast
@@ -201,3 +202,18 @@ class Done:
 
 
 Run = Callable[..., Done]
+
+
+def finished(command: Sequence[str | Path], environ: Mapping[str, str], *, directory: Path | None = None) -> Done:
+    """Run a real command to its end, without a terminal."""
+    done = subprocess.run(
+        command,
+        cwd=directory,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return Done(code=done.returncode, out=done.stdout, err=done.stderr)

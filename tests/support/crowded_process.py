@@ -24,7 +24,7 @@ PATIENCE = 60.0
 PAUSE = 0.05
 """Seconds between two questions of a thread."""
 
-MOST_ERRORS = 5
+MAX_ERRORS = 5
 """A line of these can be written to a pipe at once, and so is not mixed with another's."""
 
 
@@ -75,7 +75,7 @@ def use(profile: str, threads: int, wanted: int) -> None:
             thread.start()
         for thread in everybody:
             thread.join()
-        said = {"seen": sorted(crowd.seen), "errors": crowd.errors[:MOST_ERRORS]}
+        said = {"seen": sorted(crowd.seen), "errors": crowd.errors[:MAX_ERRORS]}
         os.write(1, (json.dumps(said) + "\n").encode())
 
 

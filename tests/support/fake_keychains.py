@@ -15,7 +15,7 @@ from keyring.backend import KeyringBackend
 from keyring.errors import PasswordDeleteError
 
 
-MOST_BYTES = 2560
+MAX_BYTES = 2560
 """CRED_MAX_CREDENTIAL_BLOB_SIZE of Windows; keyring writes UTF-16."""
 
 steps_left: int | None = None
@@ -57,7 +57,7 @@ class SmallItems(_Files):
     """As on Windows: an item holds 2,560 bytes of UTF-16, and is replaced at once."""
 
     def set_password(self, service: str, username: str, password: str) -> None:
-        if len(password.encode("utf-16-le")) > MOST_BYTES:
+        if len(password.encode("utf-16-le")) > MAX_BYTES:
             raise OSError(1783, "CredWrite", "The stub received bad data")
         self._add(service, username, password)
 

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 import time
 import uuid
 from collections.abc import Mapping
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from attrs import define, field
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from loopback_server import Exchange, LoopbackServer
 
 
 KEY: Final = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -34,7 +33,7 @@ CLIENT_ID: Final = "1234-app.apps.googleusercontent.com"
 CLIENT_SECRET: Final = "GOCSPX-canary-of-the-client"
 AUDIENCE: Final = "https://oauth2.googleapis.com/token"
 SUBJECT_TOKEN: Final = "eyJ-canary-of-the-subject.c2ln"
-MOST_SKEW: Final = 300
+MAX_SKEW: Final = 300
 
 Reply = tuple[int, Any]
 
@@ -66,7 +65,7 @@ class Token:
 
 
 @define
-class GoogleCloud:
+class GoogleCloud(LoopbackServer):
     """The servers of Google Cloud under one address.
 
     Attributes:
@@ -91,7 +90,6 @@ class GoogleCloud:
     seen: list[Seen] = field(factory=list)
     tokens: dict[str, Token] = field(factory=dict)
     codes: dict[str, dict[str, str]] = field(factory=dict)
-    _server: ThreadingHTTPServer | None = None
 
     ROUTES: ClassVar[dict[str, str]] = {
         "/token": "_token",
@@ -102,38 +100,50 @@ class GoogleCloud:
         "/subject": "_subject",
     }
 
-    def __enter__(self) -> Self:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._server is not None
-        self._server.shutdown()
-        self._server.server_close()
+    def __attrs_pre_init__(self) -> None:
+        super().__init__()
 
     @property
     def host(self) -> str:
-        assert self._server is not None
-        return f"127.0.0.1:{self._server.server_port}"
+        """Its address and port."""
+        return f"127.0.0.1:{self.port}"
 
-    def url(self, path: str) -> str:
+    def at(self, path: str) -> str:
         return f"http://{self.host}{path}"
 
     def settings(self, **more: Any) -> dict[str, Any]:
         """Return settings of a profile that uses this server."""
         return {
-            "authorize_url": self.url("/auth"),
-            "token_url": self.url("/token"),
-            "revoke_url": self.url("/revoke"),
-            "tokeninfo_url": self.url("/tokeninfo"),
-            "iam_url": self.url(""),
+            "authorize_url": self.at("/auth"),
+            "token_url": self.at("/token"),
+            "revoke_url": self.at("/revoke"),
+            "tokeninfo_url": self.at("/tokeninfo"),
+            "iam_url": self.at(""),
             "project": "demo-project",
             "allow_insecure_loopback": True,
             **more,
         }
+
+    def serve(self, exchange: Exchange) -> None:
+        """Redirect who signs in, and answer what else is asked for as Google's servers do."""
+        if exchange.command == "GET" and exchange.path.startswith("/auth?"):
+            there = self.authorize(dict(parse_qsl(urlsplit(exchange.path).query)))
+            exchange.answer(302, headers={"Location": there})
+            return
+        body, headers = exchange.body().decode("utf-8", "replace"), exchange.lowered()
+        plain = headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+        request = Seen(exchange.path, headers, dict(parse_qsl(body)) if plain else {}, body)
+        self.seen.append(request)
+        status, members = self.answer(request)
+        text = members.get("text") if isinstance(members, dict) else None
+        told = {
+            "Date": formatdate(self.now, usegmt=True),
+            "Content-Type": "application/text" if text else "application/json",
+            "Metadata-Flavor": "Google",
+        }
+        if self.retry_after:
+            told["Retry-After"] = self.retry_after
+        exchange.answer(status, str(text).encode() if text else json.dumps(members).encode(), told)
 
     # --- files --------------------------------------------------------------------------------------------------
 
@@ -144,7 +154,7 @@ class GoogleCloud:
             "private_key_id": "k1",
             "private_key": pem(),
             "client_email": ROBOT,
-            "token_uri": self.url("/token"),
+            "token_uri": self.at("/token"),
             **more,
         }
 
@@ -156,7 +166,7 @@ class GoogleCloud:
             "client_secret": CLIENT_SECRET,
             "refresh_token": "1//canary-of-the-user",
             "account": "ada@example.com",
-            "token_uri": self.url("/token"),
+            "token_uri": self.at("/token"),
             **more,
         }
 
@@ -166,7 +176,7 @@ class GoogleCloud:
             "type": "external_account",
             "audience": pool,
             "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
-            "token_url": self.url("/sts"),
+            "token_url": self.at("/sts"),
             "credential_source": source,
             **more,
         }
@@ -179,11 +189,11 @@ class GoogleCloud:
             "client_id": "workforce-client",
             "client_secret": "canary-of-the-workforce-client",
             "refresh_token": "canary-of-the-workforce",
-            "token_url": self.url("/oauthtoken"),
+            "token_url": self.at("/oauthtoken"),
         }
 
     def impersonation_url(self, target: str = TARGET) -> str:
-        return self.url(f"/v1/projects/-/serviceAccounts/{target}:generateAccessToken")
+        return self.at(f"/v1/projects/-/serviceAccounts/{target}:generateAccessToken")
 
     # --- what tests ask -----------------------------------------------------------------------------------------
 
@@ -273,7 +283,7 @@ class GoogleCloud:
             return 400, {"error": "invalid_grant", "error_description": "Invalid grant: account not found"}
         if claims["aud"] != AUDIENCE:
             return 400, {"error": "invalid_grant", "error_description": "Invalid JWT: audience"}
-        if not (claims["iat"] - MOST_SKEW <= self.now < claims["exp"]):
+        if not (claims["iat"] - MAX_SKEW <= self.now < claims["exp"]):
             said = f"Invalid JWT: Token must be short-lived {claims['iat']}"
             return 400, {"error": "invalid_grant", "error_description": said}
         return self._granted(ROBOT)
@@ -335,42 +345,6 @@ class GoogleCloud:
         message = {"id": "m", "type": "message", "role": "assistant", "model": "claude", "stop_reason": "end_turn"}
         content = [{"type": "text", "text": f"hello {token.whose}"}]
         return 200, {**message, "content": content, "usage": {"input_tokens": 1, "output_tokens": 1}}
-
-
-def _handler(cloud: GoogleCloud) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path.startswith("/auth?"):
-                self.send_response(302)
-                self.send_header("Location", cloud.authorize(dict(parse_qsl(urlsplit(self.path).query))))
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
-            self.do_POST()
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode("utf-8", "replace")
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            plain = headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
-            request = Seen(self.path, headers, dict(parse_qsl(body)) if plain else {}, body)
-            cloud.seen.append(request)
-            status, members = cloud.answer(request)
-            text = members.get("text") if isinstance(members, dict) else None
-            answer = str(text).encode() if text else json.dumps(members).encode()
-            self.send_response_only(status)
-            self.send_header("Date", formatdate(cloud.now, usegmt=True))
-            self.send_header("Content-Type", "application/text" if text else "application/json")
-            self.send_header("Metadata-Flavor", "Google")
-            if cloud.retry_after:
-                self.send_header("Retry-After", cloud.retry_after)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's name
-            """Keep tokens out of the test's output."""
-
-    return Handler
 
 
 def _is_signed_by_aws(token: str) -> bool:

@@ -22,7 +22,7 @@ from freshkey.secret import Secret
 from scripted_items import a_record, an_intent
 
 
-MOST_STEPS = 200
+MAX_STEPS = 200
 
 
 def _opened(state: Path) -> CredentialStore:
@@ -82,7 +82,7 @@ def main(state: Path, limit: int | None) -> None:
     """Kill a renewal at its first step, its second, and so on until it is not killed any more."""
     KeyringItems.item_limit = limit
     steps = 0
-    while steps < MOST_STEPS and _crash(state / str(steps), steps):
+    while steps < MAX_STEPS and _crash(state / str(steps), steps):
         steps += 1
 
 

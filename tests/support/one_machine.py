@@ -38,7 +38,7 @@ from freshkey.model.profile import Profile
 from freshkey.model.source import Source
 from freshkey.model.storage import Snapshot
 from freshkey_testing import ManualClock
-from rotating import Person
+from rotating import User
 from scripted_items import Crashed
 from strict_server import StrictServer
 
@@ -119,9 +119,9 @@ class Machine:
         self.clients = [Client(self) for _ in range(3)]
         self._patches = pytest.MonkeyPatch()
         self._patches.setattr(_failpoints, "at", self.step)
-        self._patches.setattr(managed, "run_in_thread", self._launch_later)
+        self._patches.setattr(managed, "run_in_thread", self._run_later)
         for module in (login, logout):
-            self._patches.setattr(module, "run_in_thread", _launch_at_once)
+            self._patches.setattr(module, "run_in_thread", _run_at_once)
 
     def close(self) -> None:
         self._patches.undo()
@@ -188,7 +188,7 @@ class Machine:
             case _:
                 raise ValueError(what)
 
-    def _launch_later(self, name: str, work: Callable[[SharedFuture[T]], None]) -> SharedFuture[T]:
+    def _run_later(self, name: str, work: Callable[[SharedFuture[T]], None]) -> SharedFuture[T]:
         future: SharedFuture[T] = SharedFuture()
         assert self.acting is not None
         self.acting.client.pending.append(lambda: work(future))
@@ -363,7 +363,7 @@ class Client:
         self._work()
 
     def sign_in(self) -> None:
-        login.sign_in(self.managed, source_id=None, interaction=Person())
+        login.sign_in(self.managed, source_id=None, interaction=User())
 
     def sign_out(self) -> None:
         logout.sign_out(self.managed)
@@ -493,7 +493,7 @@ def _number_in(snapshot: Snapshot) -> int | None:
     return int(found[1]) if found else None
 
 
-def _launch_at_once(name: str, work: Callable[[SharedFuture[Any]], None]) -> SharedFuture[Any]:
+def _run_at_once(name: str, work: Callable[[SharedFuture[Any]], None]) -> SharedFuture[Any]:
     future: SharedFuture[Any] = SharedFuture()
     try:
         work(future)

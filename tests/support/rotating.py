@@ -62,7 +62,7 @@ class Settings:
     """Settings of the provider: none."""
 
 
-class Person(LoggingReporter):
+class User(LoggingReporter):
     """Somebody who agrees to everything, and counts how often they were asked."""
 
     def __init__(self, *, declines: bool = False, agrees: bool = True) -> None:
@@ -377,7 +377,7 @@ class World:
         self.provider = RotatingProvider(self.clock, self.journal, self.store)
         self.random = 0.0
         self.keepers: list[Keeper] = []
-        self.user = Person()
+        self.user = User()
 
     def keeper(self, *, scheduler: bool = False, **arguments: Any) -> Keeper:
         """Return a keeper with the profile ``me``; without a timer, `beat` is what moves it."""

@@ -8,13 +8,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 from urllib.parse import quote, unquote
+
+from loopback_server import Exchange, LoopbackServer
 
 
 SERVICE: Final = "bedrock"
@@ -84,61 +83,15 @@ def flaw(
     return "" if hmac.compare_digest(expected, found["signature"]) else "the signature does not match"
 
 
-class Judge:
+class Judge(LoopbackServer):
     """Serves any path and answers 200, or 403 with what is wrong; use it as a context manager."""
 
     def __init__(self, secrets: Mapping[str, tuple[str, str]]) -> None:
+        super().__init__()
         self.secrets = dict(secrets)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    @property
-    def port(self) -> int:
-        return self._server.server_port
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        judge = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def _whole(self) -> bytes:
-                return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-
-            def _chunks(self) -> bytes:
-                body = b""
-                while size := int(self.rfile.readline(), 16):
-                    body += self.rfile.read(size)
-                    self.rfile.readline()
-                self.rfile.readline()
-                return body
-
-            def do_POST(self) -> None:
-                body = self._chunks() if "Transfer-Encoding" in self.headers else self._whole()
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                wrong = flaw(self.command, self.path, headers, body, judge.secrets)
-                answer = wrong.encode() or b"{}"
-                self.send_response(403 if wrong else 200)
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def do_GET(self) -> None:
-                self.do_POST()
-
-            def do_PUT(self) -> None:
-                self.do_POST()
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name is the base class's
-                pass
-
-        return Handler
+    def serve(self, exchange: Exchange) -> None:
+        """Judge the signature."""
+        body = exchange.body()
+        wrong = flaw(exchange.command, exchange.path, exchange.lowered(), body, self.secrets)
+        exchange.answer(403 if wrong else 200, wrong.encode() or b"{}")

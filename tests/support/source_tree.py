@@ -14,6 +14,7 @@ from attrs import field, frozen
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "core"
 PLUGINS = ROOT / "plugins"
+BENCHMARKS = ROOT / "benchmarks"
 
 NOT_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 
@@ -56,6 +57,11 @@ def modules(root: Path) -> list[Module]:
 def plugin_modules() -> list[Module]:
     """Return the modules of each plugin; the import package lies directly in the plugin's folder."""
     return [module for plugin in sorted(PLUGINS.iterdir()) if plugin.is_dir() for module in modules(plugin)]
+
+
+def benchmark_modules() -> list[Module]:
+    """Return the modules of the benchmarks, which are no distribution and are imported from the root."""
+    return [read(path, ROOT) for path in sorted(BENCHMARKS.rglob("*.py"))]
 
 
 def imports(tree: ast.Module) -> Iterator[Import]:

@@ -20,10 +20,10 @@ from freshkey.secret import Secret
 if TYPE_CHECKING:
     from one_machine import Client, Machine
 
-MOST_REQUESTS: Final = 4
+MAX_REQUESTS: Final = 4
 """Of one renewal, by the retry policy."""
 
-MOST_LOSSES: Final = 1 + 2 * LOST_ANSWER_RETRIES
+MAX_LOSSES: Final = 1 + 2 * LOST_ANSWER_RETRIES
 """Answers to one token: the first renewal may repeat the request, and further renewals as often for those after it."""
 
 ASKED: Final = 90.0
@@ -201,7 +201,7 @@ class StrictServer:
             machine.blame("I2", f"token {number} was sent although {machine.number} is durable")
         if machine.durable.record is not None and machine.durable.record.payload is None:
             machine.blame("I2", f"token {number} was sent after a sign-out")
-        if self.unanswered[number] >= MOST_LOSSES and not machine.may_have_lost_an_intent:
+        if self.unanswered[number] >= MAX_LOSSES and not machine.may_have_lost_an_intent:
             machine.blame("I3", f"token {number} was sent again after {self.unanswered[number]} answers were lost")
         by_user = machine.acting is not None and machine.acting.by_user
         self.requests.append(Request(now, number, by_user))
@@ -214,7 +214,7 @@ class StrictServer:
         # Whoever dies tells nobody to wait, and where hints cannot be kept each client has only its own pace.
         clients = len(machine.clients) if machine.hints_failed > begin - expiry.MAX_PAUSE else 1
         clients += sum(death > begin for death in machine.deaths)
-        if len(recent) > MOST_REQUESTS * clients:
+        if len(recent) > MAX_REQUESTS * clients:
             machine.blame("I7", f"{len(recent)} requests in {now - begin:g} s")
 
     def _judge_reuse(self, number: int) -> None:

@@ -15,7 +15,7 @@ from typing import Final, Self
 
 
 PATIENCE: Final = 30.0
-GLANCE: Final = 0.05
+POLL_INTERVAL: Final = 0.05
 
 
 class Typist:
@@ -69,7 +69,7 @@ class Typist:
         while self.echoes:
             if time.monotonic() > end:
                 raise TimeoutError("the terminal still echoes")
-            time.sleep(GLANCE)
+            time.sleep(POLL_INTERVAL)
 
     @property
     def pid(self) -> int:
@@ -110,7 +110,7 @@ class Typist:
         return self._process.returncode
 
     def _read(self) -> bool:
-        ready, _, _ = select.select([self._keyboard], [], [], GLANCE)
+        ready, _, _ = select.select([self._keyboard], [], [], POLL_INTERVAL)
         if ready:
             self.screen += os.read(self._keyboard, 65536).decode("utf-8", "replace")
         return bool(ready)

@@ -13,7 +13,7 @@ from freshkey.events import SignedOut
 from freshkey.expiry import Freshness
 from freshkey.model.identity import Identity
 from matrix import row
-from rotating import SIGN_IN, VARIABLE, Person, World, collect, token_of, until
+from rotating import SIGN_IN, VARIABLE, User, World, collect, token_of, until
 
 
 # --- signing in ---------------------------------------------------------------------------------------------------
@@ -44,7 +44,7 @@ def test_a_sign_in_without_anybody_says_what_to_run(world: World) -> None:
 
 
 def test_a_sign_in_asks_the_keepers_person_unless_told_otherwise(world: World) -> None:
-    own, other = Person(), Person()
+    own, other = User(), User()
     keeper = world.keeper(interaction=own)
     keeper.login("me")
     keeper.login("me", interaction=other)

@@ -17,7 +17,7 @@ from freshkey.events import RenewalFailed, SignInNeeded
 from matrix import row
 from rotating import (
     VARIABLE,
-    Person,
+    User,
     World,
     break_host,
     call_host,
@@ -82,7 +82,7 @@ def test_a_new_sign_in_ends_the_refusal_everywhere(world: World) -> None:
             each.get("me")
         world.settle(each)
     assert keeper.status("me").sign_in_needed == "the server no longer knows the refresh token"
-    keeper.login("me", interaction=Person())
+    keeper.login("me", interaction=User())
     assert token_of(other.get("me")) == token_of(keeper.get("me"))
     assert keeper.status("me").sign_in_needed is None
     expire(world)
@@ -132,7 +132,7 @@ def test_a_token_renewed_beyond_the_lock_that_is_old_by_now_is_renewed_in_turn(w
 
 
 def test_a_person_who_declined_is_not_asked_again_by_itself(world: World) -> None:
-    user = Person(declines=True)
+    user = User(declines=True)
     keeper = world.keeper(interaction=user)
     for _ in range(2):
         with pytest.raises(LoginRequired):
@@ -142,7 +142,7 @@ def test_a_person_who_declined_is_not_asked_again_by_itself(world: World) -> Non
 
 
 def test_a_person_who_fails_to_sign_in_does_not_cause_the_dead_token_to_be_sent_again(world: World) -> None:
-    user = Person()
+    user = User()
     keeper = world.keeper(interaction=user)
     keeper.get("me")
     expire(world)

@@ -25,8 +25,8 @@ from rotating import (
     MACHINE,
     VARIABLE,
     Listener,
-    Person,
     Telling,
+    User,
     World,
     collect,
     expire,
@@ -49,7 +49,7 @@ def test_a_store_that_holds_nothing_but_damage_says_so_and_takes_a_new_sign_in(w
     damage(world, 1)
     with pytest.raises(LoginRequired, match=r"the stored credential is corrupt\. Run: freshkey login me"):
         world.keeper().get("me")
-    keeper.login("me", interaction=Person())
+    keeper.login("me", interaction=User())
     assert token_of(world.keeper().get("me")) == "at-2"
 
 
@@ -128,7 +128,7 @@ def test_a_sign_in_of_another_client_is_not_used(world: World) -> None:
     signed_out = keeper.logout("me")
     assert (signed_out.revoked, world.provider.revocations) == (False, [])
     assert "belongs to another client id" in signed_out.detail
-    keeper.login("me", interaction=Person())
+    keeper.login("me", interaction=User())
 
 
 def test_a_binding_that_only_one_side_knows_is_no_mismatch(world: World) -> None:
@@ -253,12 +253,12 @@ def test_a_failure_is_an_event_with_the_pause(world: World) -> None:
 def test_a_person_decides_once_between_what_was_found_and_the_sign_in(world: World) -> None:
     world.signed_in()
     world.provider.variable = "borrowed-1"
-    user = Person(agrees=False)
+    user = User(agrees=False)
     assert token_of(world.keeper(interaction=user).get("me")) == "at-1"
     assert token_of(world.keeper(interaction=user).get("me")) == "at-1"
     assert len(user.questions) == 1
     world.provider.variable = "borrowed-2"
-    another = Person(agrees=True)
+    another = User(agrees=True)
     assert token_of(world.keeper(approve=another.confirm).get("me")) == "borrowed-2"
     assert len(another.questions) == 1
 

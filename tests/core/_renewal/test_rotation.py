@@ -25,7 +25,7 @@ from freshkey.keeper import Keeper
 from matrix import row
 from rotating import (
     LOST,
-    Person,
+    User,
     World,
     collect,
     expire,
@@ -300,7 +300,7 @@ def test_a_lost_answer_is_asked_for_twice_more_and_then_once_and_then_never(worl
     with pytest.raises(LoginRequired, match=lost):
         world.keeper().get("me")
     assert world.provider.sent == ["rt-1"] * 4, "the journal knows it without hints"
-    keeper.login("me", interaction=Person())
+    keeper.login("me", interaction=User())
     assert token_of(keeper.get("me")) == "at-2"
 
 

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ from freshkey.model.profile import Profile
 from freshkey.secret import Secret
 from freshkey_bedrock import describe
 from freshkey_bedrock.formats import AwsCredential, BedrockApiKey
+from loopback_server import Exchange, LoopbackServer
 
 
 SECRET = "made-up/secret/key/of/nobody"
@@ -34,61 +34,38 @@ CALLER = """<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011
 </GetCallerIdentityResult><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></GetCallerIdentityResponse>"""
 
 
-class Sts:
+class Sts(LoopbackServer):
     """Answers as a test says, and serves as a proxy that refuses to connect."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.status = 200
         self.body = CALLER
         self.silent = False
         self.asked: list[str] = []
         self.over = threading.Event()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}"
 
     def refuses(self, status: int, code: str, message: str = "no") -> None:
         self.status, self.body = status, XML.format(code=code, message=message)
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        sts = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                sts.asked.append(f"{self.command} {self.path} {self.headers.get('Authorization', '')}")
-                if sts.silent:
-                    sts.over.wait(60)
-                body = sts.body.encode()
-                self.send_response(sts.status)
-                self.send_header("Content-Type", "text/xml")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def do_CONNECT(self) -> None:
-                sts.asked.append(f"{self.command} {self.path}")
-                self.send_error(502)
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name is the base class's
-                pass
-
-        return Handler
+    def serve(self, exchange: Exchange) -> None:
+        if exchange.command == "CONNECT":
+            self.asked.append(f"CONNECT {exchange.path}")
+            exchange.answer(502)
+            return
+        exchange.body()
+        self.asked.append(f"{exchange.command} {exchange.path} {exchange.headers.get('Authorization', '')}")
+        if self.silent:
+            self.over.wait(60)
+        exchange.answer(self.status, self.body.encode(), {"Content-Type": "text/xml"})
 
 
 @pytest.fixture
 def sts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sts]:
-    sts = Sts()
-    thread = threading.Thread(target=sts.server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
-    yield sts
-    sts.over.set()
-    sts.server.shutdown()
-    thread.join()
-    sts.server.server_close()
+    with Sts() as sts:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
+        yield sts
+        sts.over.set()
 
 
 def credential(**more: Any) -> AwsCredential:

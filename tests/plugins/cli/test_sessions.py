@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from attrs import frozen
 
-from cli_doubles import Done
+from cli_doubles import Done, finished
 from freshkey_testing import AuthorizationServer
 from freshkey_testing.browser import copy_address
 from typist import Typist
@@ -43,16 +43,7 @@ class Machine:
         return [sys.executable, "-m", "freshkey", *argv]
 
     def run(self, *argv: str, **environ: str) -> Done:
-        done = subprocess.run(
-            self.command(*argv),
-            env=self.environ | environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        return Done(code=done.returncode, out=done.stdout, err=done.stderr)
+        return finished(self.command(*argv), self.environ | environ)
 
     @property
     def browser(self) -> str:

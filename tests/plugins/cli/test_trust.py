@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from attrs import frozen
 
-from cli_doubles import Done
+from cli_doubles import Done, finished
 from freshkey._trust.project_commands import TrustedCommands
 from freshkey._trust.source_consent import Answer, SourceAnswers
 from typist import Typist
@@ -80,17 +80,7 @@ class Machine:
         return [sys.executable, "-P", "-m", "freshkey", *argv]
 
     def run(self, *argv: str) -> Done:
-        done = subprocess.run(
-            self.command(*argv),
-            cwd=self.project,
-            env=self.environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        return Done(code=done.returncode, out=done.stdout, err=done.stderr)
+        return finished(self.command(*argv), self.environ, directory=self.project)
 
     def answer(self, answer: str, *argv: str) -> tuple[int, str]:
         with Typist(self.command(*argv), self.environ) as typist:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import http.server
-import threading
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -9,28 +7,19 @@ import pytest
 
 from freshkey_testing import AuthorizationServer
 from freshkey_testing.browser import approve_device, copy_address, copy_code, follow, visit
+from loopback_server import Exchange, LoopbackServer
 
 
-class Redirecting(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        left = int(self.path.strip("/"))
-        self.send_response(302 if left else 418)
-        if left:
-            self.send_header("Location", f"/{left - 1}")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *arguments: object) -> None:
-        pass
+class Redirecting(LoopbackServer):
+    def serve(self, exchange: Exchange) -> None:
+        left = int(exchange.path.strip("/"))
+        exchange.answer(302 if left else 418, headers={"Location": f"/{left - 1}"} if left else {})
 
 
 @pytest.fixture
 def redirects() -> Iterator[str]:
-    with http.server.HTTPServer(("127.0.0.1", 0), Redirecting) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with Redirecting() as server:
+        yield server.url
 
 
 def test_visit_follows_nothing(redirects: str) -> None:

@@ -72,7 +72,7 @@ def test_the_source_of_an_impersonation_is_judged_as_well(refused: Refused, clou
     assert "lacks client_id and client_secret" in refused(
         {**outer, "source_credentials": {"type": "authorized_user", "refresh_token": "canary"}}
     )
-    nobody = {**outer, "service_account_impersonation_url": cloud.url("/v1/canary")}
+    nobody = {**outer, "service_account_impersonation_url": cloud.at("/v1/canary")}
     assert "names no service account" in refused({**nobody, "source_credentials": cloud.authorized_user()})
 
 

@@ -65,7 +65,7 @@ def test_an_endpoint_that_is_busy(
 
 def test_an_endpoint_that_is_not_there(make_profile: MakeProfile, credential: GoogleCredential) -> None:
     with GoogleCloud() as gone:
-        url = gone.url("/tokeninfo")
+        url = gone.at("/tokeninfo")
     found = inspect(make_profile(tokeninfo_url=url), credential)
     assert found.validity is Validity.UNREACHABLE
     assert found.identity == credential.identity

@@ -56,7 +56,7 @@ def workload_file(cloud: GoogleCloud, write: WriteFile) -> dict[str, Any]:
 
 def workload_url(cloud: GoogleCloud, write: WriteFile) -> dict[str, Any]:
     fmt = {"type": "json", "subject_token_field_name": "id"}
-    return cloud.external_account({"url": cloud.url("/subject"), "format": fmt})
+    return cloud.external_account({"url": cloud.at("/subject"), "format": fmt})
 
 
 def workload_as_account(cloud: GoogleCloud, write: WriteFile) -> dict[str, Any]:

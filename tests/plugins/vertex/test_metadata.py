@@ -11,9 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
@@ -24,6 +22,7 @@ from freshkey.model.profile import Profile
 from freshkey_vertex import metadata, metadata_http
 from freshkey_vertex.formats import GoogleCredential
 from google_cloud import MACHINE, TARGET, GoogleCloud
+from loopback_server import Exchange, LoopbackServer
 
 
 MakeProfile = Callable[..., Profile]
@@ -68,37 +67,24 @@ def black_hole(monkeypatch: pytest.MonkeyPatch) -> Iterator[BlackHole]:
     hole.close()
 
 
-class Impostor(BaseHTTPRequestHandler):
+class Impostor(LoopbackServer):
     """Answers everything with one text, and claims to be a metadata server."""
 
-    body: ClassVar[bytes] = b""
-    kind: ClassVar[str | None] = "application/json"
+    body = b""
+    kind: str | None = "application/json"
 
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Metadata-Flavor", "Google")
-        if self.kind:
-            self.send_header("Content-Type", self.kind)
-        self.send_header("Content-Length", str(len(self.body)))
-        self.end_headers()
-        self.wfile.write(self.body)
-
-    def log_message(self, *arguments: object) -> None:
-        """Say nothing."""
+    def serve(self, exchange: Exchange) -> None:
+        kind = {"Content-Type": self.kind} if self.kind else {}
+        exchange.answer(200, self.body, {"Metadata-Flavor": "Google", **kind})
 
 
 @pytest.fixture
-def impostor(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Impostor]]:
+def impostor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Impostor]:
     from google.auth.compute_engine import _metadata
 
-    class Handler(Impostor):
-        pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", f"127.0.0.1:{server.server_port}")
-        yield Handler
-        server.shutdown()
+    with Impostor() as server:
+        monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", f"127.0.0.1:{server.port}")
+        yield server
 
 
 # --- who says so ------------------------------------------------------------------------------------------------------
@@ -336,7 +322,7 @@ def test_a_variable_that_holds_no_address_names_no_server(
     ],
 )
 def test_an_account_that_cannot_be_read_is_none(
-    make_profile: MakeProfile, take: Take, impostor: type[Impostor], body: bytes, kind: str | None
+    make_profile: MakeProfile, take: Take, impostor: Impostor, body: bytes, kind: str | None
 ) -> None:
     impostor.body, impostor.kind = body, kind
     with pytest.raises(ProviderRefused, match="knows no service account of this machine") as caught:
@@ -344,7 +330,7 @@ def test_an_account_that_cannot_be_read_is_none(
     assert "canary" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_token_that_cannot_be_sent_is_none(make_profile: MakeProfile, take: Take, impostor: type[Impostor]) -> None:
+def test_a_token_that_cannot_be_sent_is_none(make_profile: MakeProfile, take: Take, impostor: Impostor) -> None:
     impostor.body = b'{"email": "a@example.com", "access_token": "canary\\r\\nx: y", "expires_in": 3600}'
     with pytest.raises(ProtocolError, match="what came for this machine's service account a@example\\.com is"):
         take(make_profile(), "metadata")

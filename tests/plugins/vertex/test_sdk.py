@@ -213,7 +213,7 @@ def requests_to(cloud: GoogleCloud, path: str) -> list[tuple[str, str | None]]:
 def test_a_session_of_google_s_lives_across_an_expiry(cloud: GoogleCloud, kept: Keeper) -> None:
     with AuthorizedSession(google_credentials(kept, "work")) as session:
         while len(set(requests_to(cloud, "/v1/models"))) < 3:
-            assert session.get(cloud.url("/v1/models"), timeout=10).status_code == 200
+            assert session.get(cloud.at("/v1/models"), timeout=10).status_code == 200
             time.sleep(0.2)
     assert {payer for _, payer in requests_to(cloud, "/v1/models")} == {"payer"}
 
@@ -222,7 +222,7 @@ def test_a_client_library_of_google_s_lives_across_an_expiry(cloud: GoogleCloud,
     client = storage.Client(
         project="my-project",
         credentials=google_credentials(kept, "work"),
-        client_options={"api_endpoint": cloud.url("")},
+        client_options={"api_endpoint": cloud.at("")},
     )
     while len(set(requests_to(cloud, "/storage/v1/b"))) < 3:
         assert list(client.list_buckets(timeout=10, retry=None)) == []
@@ -236,10 +236,10 @@ def test_a_session_of_google_s_lives_across_a_revocation(
 ) -> None:
     credentials = google_credentials(kept, "work")
     with AuthorizedSession(credentials) as session:
-        assert session.get(cloud.url("/v1/models"), timeout=10).status_code == 200
+        assert session.get(cloud.at("/v1/models"), timeout=10).status_code == 200
         time.sleep(1.1)  # a keeper asks for nothing newer than what it got a moment ago
         cloud.end_all()
-        assert session.get(cloud.url("/v1/models"), timeout=10).status_code == 200
+        assert session.get(cloud.at("/v1/models"), timeout=10).status_code == 200
     tokens = [token for token, _ in requests_to(cloud, "/v1/models")]
     assert len(tokens) == 3
     assert len(set(tokens)) == 2
@@ -250,7 +250,7 @@ def test_anthropic_vertex_lives_across_an_expiry(cloud: GoogleCloud, kept: Keepe
         credentials=google_credentials(kept, "work"),
         region="europe-west1",
         project_id="demo-project",
-        base_url=cloud.url("/v1"),
+        base_url=cloud.at("/v1"),
         default_headers={"x-goog-user-project": "payer"},
         max_retries=0,
     ) as client:
@@ -270,7 +270,7 @@ def test_anthropic_vertex_works_in_a_loop(cloud: GoogleCloud, kept: Keeper) -> N
             credentials=google_credentials(kept, "work"),
             region="global",
             project_id="demo-project",
-            base_url=cloud.url("/v1"),
+            base_url=cloud.at("/v1"),
             max_retries=0,
         ) as client:
             asked = [
@@ -336,7 +336,7 @@ def test_many_threads_share_one_refresh(cloud: GoogleCloud, kept: Keeper) -> Non
 
     def ask() -> None:
         with AuthorizedSession(credentials) as session:
-            answers.append(session.get(cloud.url("/v1/models"), timeout=30).status_code)
+            answers.append(session.get(cloud.at("/v1/models"), timeout=30).status_code)
 
     threads = [threading.Thread(target=ask) for _ in range(25)]
     for thread in threads:

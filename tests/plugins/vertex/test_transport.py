@@ -21,7 +21,7 @@ MakeProfile = Callable[..., Profile]
 
 def test_an_answer_is_handed_on_and_remembered(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
     carrier = build_transport(make_profile(), clock=SYSTEM)
-    answer = carrier(cloud.url("/revoke"), method="POST", body="token=x", headers={"X-One": b"1"})  # type: ignore[dict-item]  # google-auth does so
+    answer = carrier(cloud.at("/revoke"), method="POST", body="token=x", headers={"X-One": b"1"})  # type: ignore[dict-item]  # google-auth does so
     assert (answer.status, answer.headers["content-type"]) == (400, "application/json")
     assert b"invalid_token" in answer.data
     assert carrier.last is not None
@@ -34,7 +34,7 @@ def test_an_answer_is_handed_on_and_remembered(cloud: GoogleCloud, make_profile:
 def test_the_clock_of_the_server_is_read(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
     cloud.ahead = 3600
     carrier = build_transport(make_profile(), clock=SYSTEM)
-    carrier(cloud.url("/revoke"), method="POST")
+    carrier(cloud.at("/revoke"), method="POST")
     assert carrier.behind is not None
     assert 3590 < carrier.behind < 3610
 
@@ -51,7 +51,7 @@ def test_plain_http_is_for_metadata_servers(make_profile: MakeProfile) -> None:
 
 def test_a_client_certificate_is_not_supported(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
     with pytest.raises(ProviderRefused, match="by client certificate is not supported"):
-        build_transport(make_profile(), clock=SYSTEM)(cloud.url("/sts"), cert=("cert", "key"))
+        build_transport(make_profile(), clock=SYSTEM)(cloud.at("/sts"), cert=("cert", "key"))
     assert cloud.seen == []
 
 
@@ -60,7 +60,7 @@ def test_a_server_s_wish_is_passed_on(cloud: GoogleCloud, make_profile: MakeProf
     for said, seconds in ((None, None), ("7", 7.0)):
         cloud.retry_after = said
         with pytest.raises(TransientError) as caught:
-            build_transport(make_profile(), clock=SYSTEM)(cloud.url("/token"), method="POST")
+            build_transport(make_profile(), clock=SYSTEM)(cloud.at("/token"), method="POST")
         assert caught.value.retry_after == seconds
 
 

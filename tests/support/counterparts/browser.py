@@ -9,7 +9,7 @@ from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, Final
 
-from counterparts.pages import LOGIN, MOST_PAGES
+from counterparts.pages import LOGIN, MAX_PAGES
 from counterparts.requires import require
 
 
@@ -60,7 +60,7 @@ def sign_in(url: str) -> str:
     with chromium_page() as page:
         page.goto(url)
         server = page.evaluate("location.origin")
-        for _ in range(MOST_PAGES):
+        for _ in range(MAX_PAGES):
             if page.evaluate("location.origin") != server:
                 return page.inner_text("body")
             _answer(page)

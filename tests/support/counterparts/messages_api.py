@@ -6,14 +6,15 @@ import json
 import threading
 from collections.abc import Callable, Collection, Iterator
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final, Self
+from types import TracebackType
+from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 import httpx
 from attrs import field, frozen
 
 from freshkey_testing import AuthorizationServer
+from loopback_server import Exchange, LoopbackServer
 
 
 ANSWER: Final = "Good morning from loopback"
@@ -37,7 +38,7 @@ class Asked:
     status: int
 
 
-class MessagesApi(ThreadingHTTPServer):
+class MessagesApi(LoopbackServer):
     """``POST /v1/messages``, streamed or not, for live access tokens and for keys; a context manager.
 
     A bearer token is honoured while the authorization server's protected resource honours it: that server is asked for
@@ -49,11 +50,10 @@ class MessagesApi(ThreadingHTTPServer):
         wants_beta: Refuse an OAuth token that comes without the header that announces it, as was observed at times.
     """
 
-    daemon_threads = True
-    request_queue_size = 256
+    HTTP_VERSION: ClassVar[str] = "HTTP/1.1"
 
     def __init__(self, authority: AuthorizationServer, *, keys: Collection[str] = (), wants_beta: bool = True) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__()
         self._authority = authority
         self._keys = frozenset(keys)
         self._wants_beta = wants_beta
@@ -61,22 +61,12 @@ class MessagesApi(ThreadingHTTPServer):
         self._requests: list[Asked] = []
         self._disturbances: list[Callable[[], object]] = []
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), name="messages api", daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
         self._client.close()
-
-    @property
-    def url(self) -> str:
-        """What clients call the base URL."""
-        return f"http://127.0.0.1:{self.server_address[1]}"
 
     @property
     def messages(self) -> list[Asked]:
@@ -93,6 +83,19 @@ class MessagesApi(ThreadingHTTPServer):
         """Call this when the next request for a message has arrived, before its credential is looked at."""
         with self._lock:
             self._disturbances.append(disturb)
+
+    def serve(self, exchange: Exchange) -> None:
+        """Answer one request and record it."""
+        body, headers, path = exchange.body(), exchange.lowered(), urlsplit(exchange.path).path
+        flaw = self.judge(headers) if path == "/v1/messages" else None
+        if flaw:
+            status, kind, content = HTTPStatus.UNAUTHORIZED, "application/json", _error("authentication_error", flaw)
+        elif path != "/v1/messages" or exchange.command != "POST":
+            status, kind, content = HTTPStatus.NOT_FOUND, "application/json", _error("not_found_error", "Not found")
+        else:
+            status, (kind, content) = HTTPStatus.OK, _message(json.loads(body))
+        self.record(Asked(method=exchange.command, path=path, headers=headers, status=status))
+        exchange.answer(status, content, {"Content-Type": kind, "Request-Id": "req_loopback"})
 
     def judge(self, headers: dict[str, str]) -> str | None:
         """Return why a request for a message is not authorised; None if it is."""
@@ -122,47 +125,6 @@ class MessagesApi(ThreadingHTTPServer):
     def _vouched_for(self, token: str) -> bool:
         shown = {"Authorization": f"Bearer {token}"}
         return self._client.get(self._authority.urls.resource, headers=shown).is_success
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: MessagesApi
-    protocol_version = "HTTP/1.1"
-    timeout = 30
-
-    def do_GET(self) -> None:
-        self._serve()
-
-    def do_POST(self) -> None:
-        self._serve()
-
-    def do_HEAD(self) -> None:
-        self._serve()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class names it so
-        """Print nothing."""
-
-    def _serve(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        path = urlsplit(self.path).path
-        flaw = self.server.judge(headers) if path == "/v1/messages" else None
-        if flaw:
-            status, kind, content = HTTPStatus.UNAUTHORIZED, "application/json", _error("authentication_error", flaw)
-        elif path != "/v1/messages" or self.command != "POST":
-            status, kind, content = HTTPStatus.NOT_FOUND, "application/json", _error("not_found_error", "Not found")
-        else:
-            status, (kind, content) = HTTPStatus.OK, _message(json.loads(body))
-        self.server.record(Asked(method=self.command, path=path, headers=headers, status=status))
-        self._write(status, kind, content)
-
-    def _write(self, status: HTTPStatus, kind: str, content: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(content)))
-        self.send_header("Request-Id", "req_loopback")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
 
 
 def _error(kind: str, message: str) -> bytes:

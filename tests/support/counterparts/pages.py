@@ -12,7 +12,7 @@ import httpx
 
 LOGIN: Final = "alice"
 ANSWERS: Final[Mapping[str, str]] = {"login": LOGIN, "password": "any password"}
-MOST_PAGES: Final = 20
+MAX_PAGES: Final = 20
 
 
 class _Page(HTMLParser):
@@ -52,7 +52,7 @@ class Visitor:
         """
         with self._client:
             request = self._client.build_request("GET", url)
-            for _ in range(MOST_PAGES):
+            for _ in range(MAX_PAGES):
                 response = self._client.send(request)
                 following = self._next(response)
                 if following is None or following.url.netloc.decode() != self._server:
