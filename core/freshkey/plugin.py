@@ -21,7 +21,8 @@ if TYPE_CHECKING:
         read_helper_line,
         run_helper,
     )
-    from freshkey._files.private import NO_FOLLOW, file_name, private_dir, read_private, remove_private, write_private
+    from freshkey._files.bounded import NotRegularError, TooLongError, read_bounded
+    from freshkey._files.private import file_name, private_dir, read_private, remove_private, write_private
     from freshkey._http.client import DEADLINE, send
     from freshkey._http.messages import Request, Response, Send, form, json_body, retry_after
     from freshkey._http.url import checked_url
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from freshkey.model.profile import Profile
     from freshkey.model.source import Detected, Source
     from freshkey.model.storage import CredentialStore, Intent, Record, Snapshot
-    from freshkey.secret import Secret
+    from freshkey.secret import Secret, is_token
 
 CONTRACT: Final = 1
 """The version of the contract between freshkey and its plugins."""
@@ -48,7 +49,8 @@ _HOMES: Final = {
     "_commands.command": "Command run_command",
     "_commands.external_login": "run_login_command",
     "_commands.helper": "HELPER_TIMEOUT MAX_LINE helper_environment read_helper_json read_helper_line run_helper",
-    "_files.private": "NO_FOLLOW file_name private_dir read_private remove_private write_private",
+    "_files.bounded": "NotRegularError TooLongError read_bounded",
+    "_files.private": "file_name private_dir read_private remove_private write_private",
     "_http.client": "DEADLINE send",
     "_http.messages": "Request Response Send form json_body retry_after",
     "_http.url": "checked_url",
@@ -66,20 +68,21 @@ _HOMES: Final = {
     "model.profile": "Profile",
     "model.source": "Detected Source",
     "model.storage": "CredentialStore Intent Record Snapshot",
-    "secret": "Secret",
+    "secret": "Secret is_token",
 }
 
 # Filled like text: a page of names, not a column.
 # fmt: off
 __all__ = [
-    "DEADLINE", "HELPER_TIMEOUT", "MAX_LINE", "NO_FOLLOW", "SYSTEM", "ApiKey", "Clock", "Command", "Credential",
+    "DEADLINE", "HELPER_TIMEOUT", "MAX_LINE", "SYSTEM", "ApiKey", "Clock", "Command", "Credential",
     "CredentialSource", "CredentialStore", "Description", "Detected", "Identity", "Inspection", "Intent",
-    "Interaction", "LoggingReporter", "Moment", "NonInteractive", "OAuthToken", "Profile", "ProfileLock", "Record",
-    "Reporter", "Request", "Response", "Secret", "Send", "Snapshot", "Source", "Validity", "checked_url",
-    "descriptor_is_there", "descriptor_secret", "environment_secret", "file_name", "form", "helper_environment",
-    "hookimpl", "is_attended", "json_body", "parse_json_object", "private_dir", "read_helper_json",
-    "read_helper_line", "read_private", "remove_private", "retry_after", "run_command", "run_helper",
-    "run_login_command", "send", "store_options", "write_private", "wrong_option",
+    "Interaction", "LoggingReporter", "Moment", "NonInteractive", "NotRegularError", "OAuthToken", "Profile",
+    "ProfileLock", "Record", "Reporter", "Request", "Response", "Secret", "Send", "Snapshot", "Source",
+    "TooLongError", "Validity", "checked_url", "descriptor_is_there", "descriptor_secret", "environment_secret",
+    "file_name", "form", "helper_environment", "hookimpl", "is_attended", "is_token", "json_body",
+    "parse_json_object", "private_dir", "read_bounded", "read_helper_json", "read_helper_line", "read_private",
+    "remove_private", "retry_after", "run_command", "run_helper", "run_login_command", "send", "store_options",
+    "write_private", "wrong_option",
 ]
 # fmt: on
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import NoReturn, final
+from typing import Final, NoReturn, TypeGuard, final
+
+
+MAX_TOKEN: Final = 65536
+"""Characters that a secret may have, unless the caller says otherwise."""
 
 
 @final
@@ -71,3 +75,13 @@ class Secret:
 
     def __deepcopy__(self, memo: object) -> Secret:
         return self
+
+
+def is_token(value: object, longest: int = MAX_TOKEN) -> TypeGuard[str]:
+    """Tell whether a header may carry a value as a credential: visible ASCII (RFC 6750, section 2.1), and not empty.
+
+    Args:
+        value: Anything; what is no text is no token.
+        longest: Characters that it may have.
+    """
+    return isinstance(value, str) and 0 < len(value) <= longest and all("!" <= character <= "~" for character in value)

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from freshkey._commands.helper import MAX_OUTPUT, read_helper_json, run_helper
 from freshkey._config.configuration import Configuration
 from freshkey._config.toml_file import line_of, read
-from freshkey._secret_input.env_var import MAX_SECRET, environment_secret
+from freshkey._secret_input.env_var import environment_secret
 from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError
 from freshkey.model.description import Description
 from freshkey.model.profile import Profile
-from freshkey.secret import Secret
+from freshkey.secret import MAX_TOKEN, Secret
 from matrix import row
 from quoting import CANARIES, everything_said, outcome, quotes
 from typed_profile import typed
@@ -186,15 +186,15 @@ def test_where_a_key_is_set_is_not_looked_for_for_minutes(file: Path) -> None:
         lambda text: st.sampled_from([f"{text}\n", f"{text}\r\n", f" {text}", f"{text}\0", f"{text}\n\n"])
     )
 )
-@example("x" * MAX_SECRET)
-@example("x" * (MAX_SECRET + 1))
+@example("x" * MAX_TOKEN)
+@example("x" * (MAX_TOKEN + 1))
 @example("\udc80abcdef12345678")
 def test_a_secret_of_the_environment_is_what_a_header_can_carry(value: str) -> None:
     found = outcome(lambda: environment_secret("SOME_KEY", {"SOME_KEY": value}))
     if isinstance(found, Secret):
         assert found.reveal() in {value, value[:-1], value[:-2]}
         assert all("!" <= character <= "~" for character in found.reveal())
-        assert 0 < len(found.reveal()) <= MAX_SECRET
+        assert 0 < len(found.reveal()) <= MAX_TOKEN
     elif found is not None:
         assert isinstance(found, ConfigurationError)
         assert "SOME_KEY" in str(found)

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from freshkey._commands.process import Run
 from freshkey._json import parse_json_object
-from freshkey._secret_input.env_var import is_token
 from freshkey.errors import FreshkeyError, ProtocolError, TransientError
-from freshkey.secret import Secret
+from freshkey.secret import Secret, is_token
 
 
 if TYPE_CHECKING:

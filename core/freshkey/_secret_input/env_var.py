@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from freshkey.errors import ConfigurationError, frameless
-from freshkey.secret import Secret
-
-
-MAX_SECRET: Final = 65536
-
-"""Characters of a secret that are taken at the most."""
-
-
-def is_token(text: str, longest: int = MAX_SECRET) -> bool:
-    """Tell whether a header may carry a text as a credential: visible ASCII (RFC 6750, section 2.1), and not empty."""
-    return 0 < len(text) <= longest and all("!" <= character <= "~" for character in text)
+from freshkey.secret import Secret, is_token
 
 
 @frameless

@@ -8,9 +8,8 @@ import sys
 import threading
 from typing import Final
 
-from freshkey._secret_input.env_var import MAX_SECRET, is_token
 from freshkey.errors import ConfigurationError, TransientError
-from freshkey.secret import Secret
+from freshkey.secret import MAX_TOKEN, Secret, is_token
 
 
 READ_TIMEOUT: Final = 5.0
@@ -100,7 +99,7 @@ class _Reading:
     def _read(self) -> None:
         try:
             with open(self._descriptor, "rb") as pipe:  # noqa: PTH123  a descriptor, not a path
-                self._content = pipe.read(MAX_SECRET + 2)
+                self._content = pipe.read(MAX_TOKEN + 2)
         except OSError:
             self._failed = True
 

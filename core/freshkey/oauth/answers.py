@@ -18,18 +18,14 @@ from freshkey._http.messages import Response
 from freshkey._json import parse_json_object
 from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused, frameless
 from freshkey.oauth.error_response import read_refusal, refusal_error
-from freshkey.secret import Secret
+from freshkey.secret import Secret, is_token
 
-
-MAX_TOKEN: Final = 64 * 1024
-"""Characters of a token."""
 
 MAX_LIFETIME: Final = 10 * 366 * 86400.0
 """Seconds; some servers write a far larger number where they mean "for ever"."""
 
 _MAX_NUMBER: Final = 2.0**63
 _DEFAULT_INTERVAL: Final = 5.0
-_VISIBLE: Final = re.compile(r"[!-~]+")
 _DIGITS: Final = re.compile(r"[0-9]{1,18}")
 _USER_CODE: Final = re.compile(r"[ -~]{1,64}")
 _TOKEN_TYPES: Final = {"bearer": "Bearer", "dpop": "DPoP"}
@@ -152,7 +148,7 @@ def read_device(response: Response, now: float) -> DeviceCode:
     return DeviceCode(
         device_code=_token(facts, "device_code"),
         user_code=user_code,
-        # Google's servers wrote it so before the RFC did otherwise.
+        # The older name, from before the RFC.
         verification_uri=_text(facts, "verification_uri" if "verification_uri" in facts else "verification_url"),
         verification_uri_complete=None if complete is None else _text(facts, "verification_uri_complete"),
         expires_in=lifetime,
@@ -185,7 +181,7 @@ def _unreadable(member: str) -> ProtocolError:
 
 def _text(facts: Mapping[str, Any], member: str) -> str:
     value = facts.get(member)
-    if not isinstance(value, str) or len(value) > MAX_TOKEN or not _VISIBLE.fullmatch(value):
+    if not is_token(value):
         raise _unreadable(member)
     return value
 
@@ -213,7 +209,7 @@ def _scopes(value: object) -> tuple[str, ...] | None:
         return None
     parts = value if isinstance(value, list) else [value]
     scopes = [scope for part in parts if isinstance(part, str) for scope in part.split(" ") if scope]
-    if not all(isinstance(part, str) for part in parts) or not all(map(_VISIBLE.fullmatch, scopes)):
+    if not all(isinstance(part, str) for part in parts) or not all(map(is_token, scopes)):
         raise _unreadable("scope")
     return tuple(scopes)
 

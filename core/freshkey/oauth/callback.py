@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hmac
-import re
 from contextlib import suppress
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
@@ -14,14 +13,14 @@ from urllib.parse import parse_qsl, urlsplit
 from freshkey.errors import FreshkeyError, LoginRequired, ProtocolError, ProviderRefused
 from freshkey.oauth.error_response import clean_code, shown_code
 from freshkey.oauth.protocol import Server
-from freshkey.secret import Secret
+from freshkey.secret import Secret, is_token
 
 
 MAX_PASTE: Final = 4096
 """Characters."""
 
 _MAX_PARAMETERS: Final = 32
-_CODE: Final = re.compile(r"[!-~]{1,8192}")
+_MAX_CODE: Final = 8192
 _CONFIGURATION_CODES: Final = frozenset(
     {"invalid_request", "unauthorized_client", "unsupported_response_type", "invalid_scope", "invalid_target"}
 )
@@ -125,6 +124,6 @@ def _refused(error: str) -> FreshkeyError:
 
 
 def _code(value: str | None) -> Secret:
-    if value is None or not _CODE.fullmatch(value):
+    if not is_token(value, _MAX_CODE):
         raise ProtocolError("this answer to a sign-in has no readable code")
     return Secret(value)

@@ -39,8 +39,7 @@ def discover(
     Args:
         issuer: The issuer identifier; the document must repeat it exactly (RFC 8414, section 3.3).
         send: Does the I/O.
-        hosts: Hosts that endpoints may have besides the issuer's own and those below it, such as
-            ``oauth2.googleapis.com``.
+        hosts: Hosts that endpoints may have besides the issuer's own and those below it.
         clock: To read ``Retry-After`` dates.
         allow_insecure_loopback: Accept an issuer on loopback without TLS, for tests.
 

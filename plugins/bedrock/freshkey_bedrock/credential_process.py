@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from freshkey.errors import ConfigurationError, ProtocolError, frameless
-from freshkey.plugin import Credential, Secret, parse_json_object, run_helper
+from freshkey.plugin import Credential, Secret, is_token, parse_json_object, run_helper
 from freshkey_bedrock.aws_keys import AwsKeys
-from freshkey_bedrock.formats import AwsCredential, is_key_text
+from freshkey_bedrock.formats import AwsCredential
 
 
 VERSION: Final = 1
@@ -89,7 +89,7 @@ def _members(facts: Mapping[str, Any]) -> AwsKeys | str:
         value = facts.get(name)
         if value in (None, ""):
             texts[name] = None
-        elif is_key_text(value):
+        elif is_token(value):
             texts[name] = value
         else:
             return f"no readable {name}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Final, TypeGuard
+from typing import Final
 from urllib.parse import urlsplit
 
 from attrs import frozen
@@ -86,11 +86,6 @@ class BedrockApiKey(ApiKey):
 
     def _environment(self) -> dict[str, str]:
         return {"AWS_BEARER_TOKEN_BEDROCK": self.key.reveal(), **region_variables(self.region)}
-
-
-def is_key_text(value: object) -> TypeGuard[str]:
-    """Whether it can be a part of a key or a key: ASCII that can be seen, and no spaces."""
-    return isinstance(value, str) and bool(value) and all("!" <= character <= "~" for character in value)
 
 
 def region_variables(region: str | None) -> dict[str, str]:

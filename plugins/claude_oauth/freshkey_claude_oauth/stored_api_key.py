@@ -6,7 +6,7 @@ import threading
 from typing import Final
 
 from freshkey.errors import LoginRequired, ProviderRefused
-from freshkey.plugin import MAX_LINE, Clock, Interaction, Profile, Secret
+from freshkey.plugin import MAX_LINE, Clock, Interaction, Profile, is_token
 from freshkey_claude_oauth.formats import ClaudeApiKey
 
 
@@ -24,12 +24,7 @@ def acquire(profile: Profile, interaction: Interaction, *, clock: Clock) -> Clau
     if entered is None or not entered:
         message = "no API key was entered"
         raise LoginRequired(message, profile=profile.name, hint=f"Run: freshkey login {profile.name} --api-key")
-    if not _usable(entered):
+    if not is_token(entered.reveal(), MAX_LINE):
         message = "what was entered cannot be an API key: it is too long or has odd characters"
         raise ProviderRefused(message, profile=profile.name, hint="Copy the key alone, without spaces")
     return ClaudeApiKey(obtained=clock.now(), key=entered)
-
-
-def _usable(secret: Secret) -> bool:
-    value = secret.reveal()
-    return len(value) <= MAX_LINE and all("!" <= character <= "~" for character in value)

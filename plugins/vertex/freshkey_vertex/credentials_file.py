@@ -7,8 +7,6 @@ readable for all.
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +15,7 @@ from urllib.parse import urlsplit
 from attrs import field, frozen
 
 from freshkey.errors import ConfigurationError, ProtocolError
-from freshkey.plugin import checked_url, parse_json_object
+from freshkey.plugin import NotRegularError, TooLongError, checked_url, parse_json_object, read_bounded
 
 
 EXECUTABLE_VARIABLE: Final = "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES"
@@ -89,18 +87,14 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         Unloadable: It is missing, cannot be read, is no regular file, or too large.
     """
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
-        with open(path, "rb", opener=lambda name, _: os.open(name, flags)) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise Unloadable(f"{path} is not a regular file", hint="Name a file in Google's JSON format")
-            data = file.read(MAX_BYTES + 1)
+        return read_bounded(path, MAX_BYTES)
+    except NotRegularError:
+        flaw = Unloadable(f"{path} is not a regular file", hint="Name a file in Google's JSON format")
+    except TooLongError:
+        flaw = Unloadable(f"{path} has more than {MAX_BYTES} bytes", hint="It is no credentials file of Google's")
     except OSError as error:
         flaw = Unloadable(f"{path} cannot be read: {error.strerror}", hint="Check the path and its permissions")
-    else:
-        if len(data) <= MAX_BYTES:
-            return data
-        flaw = Unloadable(f"{path} has more than {MAX_BYTES} bytes", hint="It is no credentials file of Google's")
     raise flaw
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import evolve, field, frozen
 
 from freshkey.errors import FreshkeyError, ProtocolError
-from freshkey.plugin import Clock, Identity, Profile, Secret
+from freshkey.plugin import Clock, Identity, Profile, Secret, is_token
 from freshkey_vertex.errors import INPUT_ERRORS, Attempt, translate_failure
 from freshkey_vertex.formats import GoogleCredential, Kind
 from freshkey_vertex.identity import with_project
@@ -107,7 +107,7 @@ def _token(wanted: Principal, transport: Transport) -> Secret:
         failure = translate_failure(transport, attempt)
     else:
         token = wanted.credentials.token
-        if isinstance(token, str) and token and all("!" <= character <= "~" for character in token):
+        if is_token(token):
             return Secret(token)
         failure = ProtocolError(f"what came for {wanted.display_name} is no access token")
     raise failure

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from freshkey._secret_input.env_var import MAX_SECRET, environment_secret, is_token
+from freshkey._secret_input.env_var import environment_secret
 from freshkey.errors import ConfigurationError
-from freshkey.secret import Secret
+from freshkey.secret import MAX_TOKEN, Secret, is_token
 
 
 NAME = "EXAMPLE_KEY"
@@ -35,7 +35,7 @@ def test_one_newline_at_the_end_is_dropped(value: str) -> None:
         f"{CANARY}\x7f",
         f"{CANARY}é",
         f"{CANARY}\udc80",
-        CANARY + "x" * MAX_SECRET,
+        CANARY + "x" * MAX_TOKEN,
     ],
     ids=range(10),
 )
@@ -47,7 +47,7 @@ def test_what_no_header_can_carry_names_the_variable_and_not_the_value(value: st
 
 
 def test_the_longest_secret_is_taken() -> None:
-    assert environment_secret(NAME, {NAME: "x" * MAX_SECRET}) is not None
+    assert environment_secret(NAME, {NAME: "x" * MAX_TOKEN}) is not None
 
 
 @pytest.mark.parametrize("text", ["", " ", "a b", "a\t", "a\n", "\x7f", "é", "\udc80"])

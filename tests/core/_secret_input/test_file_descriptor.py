@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 from freshkey._secret_input import file_descriptor
-from freshkey._secret_input.env_var import MAX_SECRET
 from freshkey._secret_input.file_descriptor import descriptor_is_there, descriptor_secret
 from freshkey.errors import ConfigurationError, FreshkeyError, TransientError
+from freshkey.secret import MAX_TOKEN
 
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="descriptors are handed over in another way there")
@@ -152,7 +152,7 @@ def test_what_nobody_hands_a_secret_over_with_is_refused_unread(
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\n", b"two\nlines", b"nul\0", b" padded ", "schlüssel".encode(), b"x" * (MAX_SECRET + 2)],
+    [b"", b"\n", b"two\nlines", b"nul\0", b" padded ", "schlüssel".encode(), b"x" * (MAX_TOKEN + 2)],
     ids=["nothing", "a newline", "two lines", "nul", "spaces", "not ASCII", "too long"],
 )
 def test_what_is_no_secret_is_refused_and_not_quoted(content: bytes) -> None:

@@ -7,9 +7,9 @@ import threading
 from typing import Final
 
 from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused
-from freshkey.plugin import MAX_LINE, Clock, Detected, Interaction, Profile, Secret, environment_secret
+from freshkey.plugin import MAX_LINE, Clock, Detected, Interaction, Profile, Secret, environment_secret, is_token
 from freshkey_bedrock.api_key.parse import Term, term_of
-from freshkey_bedrock.formats import BedrockApiKey, is_key_text
+from freshkey_bedrock.formats import BedrockApiKey
 from freshkey_bedrock.region import known_region
 
 
@@ -88,4 +88,4 @@ def _term(secret: Secret, profile: Profile) -> Term | None:
 
 def _usable(secret: Secret) -> bool:
     value = secret.reveal()
-    return len(value) <= MAX_LINE and is_key_text(value)
+    return is_token(value, MAX_LINE)

@@ -20,8 +20,7 @@ from freshkey.errors import (
     TransientError,
     frameless,
 )
-from freshkey.plugin import Request, Response, Secret, Send, parse_json_object, retry_after
-from freshkey_bedrock.formats import is_key_text
+from freshkey.plugin import Request, Response, Secret, Send, is_token, parse_json_object, retry_after
 
 
 BEARER: Final = "x-amz-sso_bearer_token"
@@ -120,7 +119,7 @@ def _read(facts: dict[str, Any]) -> RoleKeys:
     names = ("accessKeyId", "secretAccessKey", "sessionToken")
     texts = [members.get(name) for name in names]
     milliseconds = members.get("expiration")
-    if all(map(is_key_text, texts)) and type(milliseconds) is int and milliseconds > 0:
+    if all(map(is_token, texts)) and type(milliseconds) is int and milliseconds > 0:
         access_key, secret_key, session_token = map(str, texts)
         return RoleKeys(
             access_key=access_key,

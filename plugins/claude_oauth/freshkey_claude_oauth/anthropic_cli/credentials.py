@@ -14,7 +14,7 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from freshkey.errors import ConfigurationError, LoginRequired, frameless
-from freshkey.plugin import Identity, Secret, write_private
+from freshkey.plugin import Identity, Secret, is_token, write_private
 from freshkey_claude_oauth.anthropic_cli import files
 from freshkey_claude_oauth.anthropic_cli.profiles import CliProfile
 from freshkey_claude_oauth.identity import MAX_TEXT, with_display_name
@@ -25,7 +25,6 @@ _TYPE: Final = "oauth_token"
 _END_OF_TIME: Final = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 """Seconds; a larger number is a time in milliseconds."""
 
-_TOKEN: Final = re.compile(r"[!-~]{1,65536}")
 _DIGITS: Final = re.compile(r"[0-9]{1,18}")
 
 
@@ -136,7 +135,7 @@ def _token(cli_profile: CliProfile, facts: Mapping[str, Any], member: str) -> Se
     value = facts.get(member)
     if value is None or value == "":
         return None
-    if not isinstance(value, str) or not _TOKEN.fullmatch(value):
+    if not is_token(value):
         raise cli_profile.flaw(f"{cli_profile.credentials}: {member} is no token")
     return Secret(value)
 

@@ -8,6 +8,7 @@ refused.
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 import sys
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from freshkey.errors import ConfigurationError, ProtocolError
-from freshkey.plugin import NO_FOLLOW, parse_json_object
+from freshkey.plugin import NotRegularError, TooLongError, parse_json_object, read_bounded
 from freshkey_claude_oauth.settings import checked_profile_name
 
 
@@ -117,26 +118,23 @@ def _within(base: Path, path: Path) -> Path:
 
 
 def _read(path: Path, *, private: bool) -> bytes | None:
-    flags = NO_FOLLOW if private else NO_FOLLOW & ~getattr(os, "O_NOFOLLOW", 0)
     try:
         if private and path.is_symlink():
             raise ConfigurationError(f"{path} is a symbolic link", hint="Move the file itself there")
-        descriptor = os.open(path, os.O_RDONLY | flags)
-        with open(descriptor, "rb") as file:  # noqa: PTH123  a descriptor, not a path
-            _check(os.fstat(descriptor), path, private=private)
-            data = file.read(MAX_BYTES + 1)
+        check = functools.partial(_check, path=path, private=private)
+        return read_bounded(path, MAX_BYTES, follow=not private, check=check)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except NotRegularError:
+        flaw = ConfigurationError(f"{path} is not a regular file", hint="Put a file there, or nothing")
+    except TooLongError:
+        flaw = ConfigurationError(f"{path} has more than {MAX_BYTES} bytes", hint="It is none of Anthropic's: move it")
     except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}", hint="Check its permissions") from None
-    if len(data) > MAX_BYTES:
-        raise ConfigurationError(f"{path} has more than {MAX_BYTES} bytes", hint="It is none of Anthropic's: move it")
-    return data
+        flaw = ConfigurationError(f"{path} cannot be read: {error.strerror}", hint="Check its permissions")
+    raise flaw
 
 
 def _check(found: os.stat_result, path: Path, *, private: bool) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        raise ConfigurationError(f"{path} is not a regular file", hint="Put a file there, or nothing")
     if sys.platform == "win32":  # modes and owners say nothing there; the user's profile directory is private
         return
     owners = {os.geteuid()} if private else {os.geteuid(), 0}

@@ -8,7 +8,6 @@ the server that issued it; and a relative path is refused, because it would name
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +15,7 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from freshkey.errors import ConfigurationError
-from freshkey.plugin import Profile
+from freshkey.plugin import Profile, is_token
 from freshkey_claude_oauth.anthropic_cli import files
 from freshkey_claude_oauth.endpoints import api_token_endpoint
 from freshkey_claude_oauth.federation.rule import FederationRule
@@ -28,7 +27,7 @@ ACTIVE: Final = "anthropic-active-profile"
 
 _USER: Final = "user_oauth"
 _FEDERATION: Final = "oidc_federation"
-_TEXT: Final = re.compile(r"[!-~]{1,1024}")
+_MAX_TEXT: Final = 1024
 
 
 @frozen(kw_only=True)
@@ -192,7 +191,7 @@ class _Config:
         value = table.get(key)
         if value is None or value == "":
             return None
-        if not isinstance(value, str) or not _TEXT.fullmatch(value):
+        if not is_token(value, _MAX_TEXT):
             raise self._wrong(key, "a short text without spaces")
         return value
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from freshkey.errors import ConfigurationError
-from freshkey.plugin import Secret
+from freshkey.plugin import NotRegularError, Secret, TooLongError, is_token, read_bounded
 
 
 VARIABLE: Final = "ANTHROPIC_IDENTITY_TOKEN"
@@ -35,18 +33,14 @@ def read(file: Path | None, environ: Mapping[str, str]) -> Secret:
     if file is None:
         return _token(environ.get(VARIABLE, "").encode("utf-8", "surrogateescape"), VARIABLE)
     try:
-        return _token(_bytes(file), str(file))
+        return _token(read_bounded(file, MAX_LENGTH), str(file))
+    except NotRegularError:
+        raise ConfigurationError(f"the identity token file {file} is not a regular file", hint=_HINT) from None
+    except TooLongError:
+        raise _too_long(str(file)) from None
     except OSError as error:
         flaw = f"the identity token file {file} cannot be read: {error.strerror}"
     raise ConfigurationError(flaw, hint="Check its path, its permissions, and whatever puts it there")
-
-
-def _bytes(file: Path) -> bytes:
-    # Not waiting for the other end of a pipe.
-    with open(file, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as opened:
-        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-            raise ConfigurationError(f"the identity token file {file} is not a regular file", hint=_HINT)
-        return opened.read(MAX_LENGTH + 1)
 
 
 def _token(found: bytes, where: str) -> Secret:
@@ -54,7 +48,11 @@ def _token(found: bytes, where: str) -> Secret:
     if not text:
         raise ConfigurationError(f"the identity token in {where} is empty", hint=_HINT)
     if len(found) > MAX_LENGTH:
-        raise ConfigurationError(f"the identity token in {where} has more than {MAX_LENGTH} bytes", hint=_HINT)
-    if not all("!" <= character <= "~" for character in text):
+        raise _too_long(where)
+    if not is_token(text, MAX_LENGTH):
         raise ConfigurationError(f"the identity token in {where} has characters that no token has", hint=_HINT)
     return Secret(text)
+
+
+def _too_long(where: str) -> ConfigurationError:
+    return ConfigurationError(f"the identity token in {where} has more than {MAX_LENGTH} bytes", hint=_HINT)
