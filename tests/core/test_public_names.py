@@ -17,6 +17,7 @@ import json
 import re
 import subprocess
 import sys
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -85,7 +86,9 @@ def signature(of: Callable[..., object], *, drop_first: bool = False) -> str:
 def class_lines(qualified: str, kind: type) -> Iterator[str]:
     bases = ", ".join(base.__name__ for base in kind.__bases__ if base is not object)
     protocol = "Protocol" in bases
-    made_with = "" if protocol or issubclass(kind, enum.Enum) else signature(kind)
+    # Python does not say the same in every version of a class that takes whatever an exception takes.
+    plain = protocol or issubclass(kind, enum.Enum) or isinstance(kind.__init__, types.WrapperDescriptorType)
+    made_with = "" if plain else signature(kind)
     yield f"{qualified}: class" + (f" of {bases}" if bases else "") + (f", {made_with}" if made_with else "")
     for name, value in sorted(vars(kind).items()):
         if name.startswith("_"):

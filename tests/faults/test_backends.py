@@ -145,7 +145,7 @@ from freshkey import _failpoints as faults
 from test_backends import a_keeper
 
 def die_between_delete_and_add(point):
-    if point == "P5":
+    if point == "after_refresh":
         fake_keychains.steps_left = 1
 
 class Server:
@@ -217,7 +217,7 @@ class Server:
         return json.loads(sys.argv[1])
 
 def wait(point):
-    if point == "P5":
+    if point == "after_refresh":
         os.write(1, b"answered\\n")
         sys.stdin.readline()
 

@@ -323,7 +323,7 @@ from freshkey_cli import main
 
 saving.PATIENCE = 1.0
 service = SecretService(os.environ["DBUS_SESSION_BUS_ADDRESS"])
-faults.at = lambda point: service.lock() if point == "P5" else None
+faults.at = lambda point: service.lock() if point == "after_refresh" else None
 sys.exit(main(["refresh"]))
 """
 
