@@ -26,7 +26,7 @@ from freshkey.model.storage import Record
 from freshkey.oauth import Pkce, TokenAnswer
 from freshkey.oauth.protocol import Grant
 from freshkey.secret import Secret
-from freshkey_testing.leaks import assert_no_secret, leaks, secrets_of
+from freshkey_testing.secret_scan import assert_no_secret, leaks, secrets_of
 from matrix import row
 from quoting import CANARIES
 

@@ -12,7 +12,7 @@ from freshkey.secret import Secret
 from freshkey_bedrock.sso.oidc import IdentityCenter
 from freshkey_bedrock.sso.session import Registration, SsoSession
 from freshkey_testing import ManualClock
-from freshkey_testing.leaks import assert_no_secret
+from freshkey_testing.secret_scan import assert_no_secret
 from sso_double import START_URL
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from freshkey_testing.clock import ManualClock as ManualClock
-    from freshkey_testing.leaks import assert_no_secret as assert_no_secret
-    from freshkey_testing.leaks import secrets_of as secrets_of
     from freshkey_testing.provider_contract import ProviderContract as ProviderContract
+    from freshkey_testing.secret_scan import assert_no_secret as assert_no_secret
+    from freshkey_testing.secret_scan import secrets_of as secrets_of
     from freshkey_testing.server import Account as Account
     from freshkey_testing.server import AuthorizationServer as AuthorizationServer
     from freshkey_testing.server import Policy as Policy
@@ -32,8 +32,8 @@ _HOMES: Final = {
     "ScriptedUser": "freshkey_testing.user",
     "StoreContract": "freshkey_testing.store_contract",
     "UnexpectedQuestion": "freshkey_testing.user",
-    "assert_no_secret": "freshkey_testing.leaks",
-    "secrets_of": "freshkey_testing.leaks",
+    "assert_no_secret": "freshkey_testing.secret_scan",
+    "secrets_of": "freshkey_testing.secret_scan",
 }
 
 

@@ -16,7 +16,7 @@ from freshkey import Secret
 from freshkey.errors import GenerationConflict, StoreBusy
 from freshkey.plugin import SYSTEM, CredentialStore, Intent, Record, Snapshot
 from freshkey_testing.contract import Contract
-from freshkey_testing.leaks import assert_no_secret
+from freshkey_testing.secret_scan import assert_no_secret
 
 
 MakeStore = Callable[[], CredentialStore]

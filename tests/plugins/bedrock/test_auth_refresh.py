@@ -19,7 +19,7 @@ from freshkey.model.profile import Profile
 from freshkey_bedrock import aws_profile, default_chain
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_testing import ManualClock
-from freshkey_testing.leaks import assert_no_secret
+from freshkey_testing.secret_scan import assert_no_secret
 from freshkey_testing.server.wire import Answer, Listener
 
 

@@ -22,7 +22,7 @@ from freshkey_bedrock.credential_export import take
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.settings import BedrockSettings
 from freshkey_testing import ManualClock
-from freshkey_testing.leaks import assert_no_secret
+from freshkey_testing.secret_scan import assert_no_secret
 from rotating import until
 
 

@@ -13,7 +13,7 @@ from freshkey.clock import SYSTEM
 from freshkey.secret import Secret
 from freshkey_bedrock.description import VARIABLES, description
 from freshkey_bedrock.formats import AwsCredential, BedrockApiKey
-from freshkey_testing.leaks import assert_no_secret, secrets_of
+from freshkey_testing.secret_scan import assert_no_secret, secrets_of
 
 
 REGION = "eu-west-1"

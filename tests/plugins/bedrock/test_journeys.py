@@ -28,7 +28,7 @@ from freshkey_bedrock.sso.sign_in import sign_in
 from freshkey_cli import run
 from freshkey_testing import ManualClock, ScriptedUser
 from freshkey_testing.browser import follow
-from freshkey_testing.leaks import assert_no_secret, secrets_of
+from freshkey_testing.secret_scan import assert_no_secret, secrets_of
 from sso_double import ACCOUNT, ROLE, START_URL, SsoDouble
 
 

@@ -23,7 +23,7 @@ from freshkey.model.profile import Profile
 from freshkey.model.source import Source
 from freshkey_claude_oauth.sources import acquire
 from freshkey_testing import ManualClock
-from freshkey_testing.leaks import assert_no_secret
+from freshkey_testing.secret_scan import assert_no_secret
 
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the helpers of this file are shell scripts")

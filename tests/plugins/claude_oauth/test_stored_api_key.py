@@ -16,7 +16,7 @@ from freshkey.model.profile import Profile
 from freshkey_claude_oauth.description import description
 from freshkey_claude_oauth.formats import ClaudeApiKey
 from freshkey_testing import ManualClock, ScriptedUser
-from freshkey_testing.leaks import assert_no_secret
+from freshkey_testing.secret_scan import assert_no_secret
 
 
 KEY = "sk-ant-api03-canary-77aa12"

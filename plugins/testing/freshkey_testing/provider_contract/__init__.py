@@ -5,11 +5,12 @@ from __future__ import annotations
 from freshkey_testing.provider_contract.credentials import Credentials
 from freshkey_testing.provider_contract.describing import Describing
 from freshkey_testing.provider_contract.ending import Ending
+from freshkey_testing.provider_contract.leaks import Leaks
 from freshkey_testing.provider_contract.renewing import Renewing
 from freshkey_testing.provider_contract.sources import Sources
 
 
-class ProviderContract(Describing, Sources, Credentials, Renewing, Ending):
+class ProviderContract(Describing, Sources, Credentials, Leaks, Renewing, Ending):
     """What every provider must do.
 
     Subclass it, name the class ``Test…``, and provide the fixtures `provider` and `profile`::

@@ -9,9 +9,9 @@ from freshkey._plugins.hook_caller import HookCaller
 from freshkey.errors import LoginRequired, PluginBroken, ProviderRefused, TransientError
 from freshkey.plugin import LoggingReporter
 from freshkey_testing.guard import offline
-from freshkey_testing.leaks import assert_no_secret, secrets_of
 from freshkey_testing.provider_contract.kit import ProviderKit
 from freshkey_testing.provider_contract.probes import caught, outcome_name, shown
+from freshkey_testing.secret_scan import assert_no_secret, secrets_of
 
 
 class Renewing(ProviderKit):

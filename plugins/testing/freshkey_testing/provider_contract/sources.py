@@ -10,9 +10,9 @@ from freshkey._plugins.hook_caller import HookCaller
 from freshkey.errors import LoginRequired
 from freshkey.plugin import NonInteractive
 from freshkey_testing.guard import offline
-from freshkey_testing.leaks import assert_no_secret, secrets_of
 from freshkey_testing.provider_contract.kit import ProviderKit
 from freshkey_testing.provider_contract.probes import caught, on_thread, outcome_name
+from freshkey_testing.secret_scan import assert_no_secret, secrets_of
 
 
 _MAX_SHOWN: Final = 4

@@ -23,7 +23,7 @@ from freshkey_bedrock.api_key.parse import PREFIX, term_of
 from freshkey_bedrock.formats import AwsCredential, BedrockApiKey
 from freshkey_testing import ManualClock
 from freshkey_testing.guard import offline
-from freshkey_testing.leaks import assert_no_secret, secrets_of
+from freshkey_testing.secret_scan import assert_no_secret, secrets_of
 from rotating import until
 
 

@@ -15,7 +15,7 @@ from freshkey.model.credential import Credential
 from freshkey_bedrock.sso.credential import SsoCredential
 from freshkey_testing import ManualClock, ScriptedUser
 from freshkey_testing.browser import approve_device, follow
-from freshkey_testing.leaks import assert_no_secret, secrets_of
+from freshkey_testing.secret_scan import assert_no_secret, secrets_of
 from patience import Patience
 from rotating import in_threads, until
 from sso_double import SsoDouble

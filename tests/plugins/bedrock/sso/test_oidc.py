@@ -16,7 +16,7 @@ from freshkey_bedrock.sso import oidc
 from freshkey_bedrock.sso.oidc import IdentityCenter
 from freshkey_testing import ManualClock, ScriptedUser
 from freshkey_testing.browser import follow
-from freshkey_testing.leaks import assert_no_secret
+from freshkey_testing.secret_scan import assert_no_secret
 from sso_answers import answering, anything, outcome, session
 from sso_double import START_URL, SsoDouble, fields_of
 

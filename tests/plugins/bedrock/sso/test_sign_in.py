@@ -19,7 +19,7 @@ from freshkey_bedrock.sso.credential import SsoCredential
 from freshkey_bedrock.sso.sign_in import sign_in
 from freshkey_testing import ManualClock, ScriptedUser
 from freshkey_testing.browser import approve_device, copy_address, follow
-from freshkey_testing.leaks import assert_no_secret, secrets_of
+from freshkey_testing.secret_scan import assert_no_secret, secrets_of
 from patience import Patience
 from sso_double import ACCOUNT, ROLE, START_URL, SsoDouble, fields_of
 

@@ -39,7 +39,7 @@ from freshkey_claude_oauth.anthropic_cli.intent import IntentFile, RefreshIntent
 from freshkey_claude_oauth.description import description
 from freshkey_claude_oauth.formats import ClaudeProfileToken, ClaudeToken
 from freshkey_testing import AuthorizationServer
-from freshkey_testing.leaks import assert_no_secret
+from freshkey_testing.secret_scan import assert_no_secret
 
 
 def source(source_id: str) -> Source:

@@ -24,7 +24,7 @@ from freshkey_claude_oauth.formats import ClaudeToken
 from freshkey_claude_oauth.settings import ClaudeSettings
 from freshkey_claude_oauth.transport import endpoint_sender
 from freshkey_testing import AuthorizationServer
-from freshkey_testing.leaks import assert_no_secret
+from freshkey_testing.secret_scan import assert_no_secret
 
 
 MakeProfile = Callable[..., Profile]
