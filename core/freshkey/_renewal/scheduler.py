@@ -86,13 +86,11 @@ class Scheduler:
 
     def _listen(self, all_managed: Collection[ManagedCredential]) -> None:
         """Compare the notification with what was last seen; all profiles of a keeper share one."""
-        for managed in all_managed:
-            stamp = managed.context.notifier.stamp()
-            if stamp != self._heard:
-                self._heard = stamp
-                for each in all_managed:
-                    each.on_change()
-            return
+        stamp = next((managed.context.notifier.stamp() for managed in all_managed), self._heard)
+        if stamp != self._heard:
+            self._heard = stamp
+            for managed in all_managed:
+                managed.on_change()
 
     def _run(self) -> None:
         while True:
