@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import enum
 import math
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from freshkey.clock import Moment
 
-if TYPE_CHECKING:
-    from freshkey.clock import Moment
 
 MAX_LEAD: Final = 300.0
 """Seconds before expiry at which a renewal starts at the earliest, unless a provider or profile says otherwise."""

@@ -24,6 +24,7 @@ from freshkey._renewal.managed import CacheEntry, ManagedCredential
 from freshkey._renewal.scheduler import Scheduler
 from freshkey._renewal.single_flight import SharedFuture, run_in_thread
 from freshkey._sources import explain
+from freshkey._sources.explain import Explanation
 from freshkey._trust.source_consent import SourceAnswers, recalling
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import KeeperClosed, TransientError, about, describe_raise
@@ -35,8 +36,6 @@ from freshkey.model.interaction import Approve, Interaction, LoggingReporter, No
 
 if TYPE_CHECKING:
     import httpx
-
-    from freshkey._sources.explain import Explanation
 
 log = logging.getLogger("freshkey")
 
@@ -254,13 +253,12 @@ class Keeper:
 
     def explain(self, profile: str | None = None) -> Explanation:
         """Say which profile is meant and which source is used, and why."""
-        selection = self.configuration.select(profile)
-        managed = self._open_profile(profile)
-        context = managed.context
+        selected_by = self.configuration.select(profile).selected_by
+        context = self._open_profile(profile).context
         return explain.explain(
             context.profile,
             context.description,
-            selected_by=selection.selected_by,
+            selected_by=selected_by,
             detect=lambda source: context.hooks.detect(context.profile, source),
             stored=lambda: reading.stored_credential(context),
             consent=context.consent and recalling(context.profile.name, SourceAnswers(context.profile.state_dir)),

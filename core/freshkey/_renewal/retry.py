@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from attrs import define, frozen
 
 from freshkey._http.circuit_breaker import GuardedCall, HostPaused, guarding
+from freshkey.clock import Clock
 from freshkey.errors import OutcomeUnknown, TransientError
 
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
-
-    from freshkey.clock import Clock
 
 T = TypeVar("T")
 
@@ -43,6 +43,9 @@ class Policy:
     base: float = 0.5
     cap: float = 20.0
     unknown_answers: int = LOST_ANSWER_RETRIES
+
+
+DEFAULT: Final = Policy()
 
 
 def call_with_retry(
@@ -88,11 +91,8 @@ def call_with_retry(
     def sleep(seconds: float) -> None:
         clock.wait(threading.Event(), seconds)
 
-    persistent = tenacity.Retrying(retry=worth, wait=pause, stop=enough, sleep=sleep, reraise=True)
-    if guarded is None:
-        return persistent(call)
-    with guarding(guarded):
-        return persistent(call)
+    with guarding(guarded) if guarded is not None else nullcontext():
+        return tenacity.Retrying(retry=worth, wait=pause, stop=enough, sleep=sleep, reraise=True)(call)
 
 
 @define

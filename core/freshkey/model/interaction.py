@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
 from freshkey.errors import LoginRequired
 from freshkey.secret import Secret
-
-
-if TYPE_CHECKING:
-    import threading
 
 
 log = logging.getLogger("freshkey")

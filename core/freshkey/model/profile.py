@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TypeVar
 
 from attrs import Factory, frozen
 
 from freshkey.errors import ConfigurationError
-
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 S = TypeVar("S")

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 from attrs import frozen
 
 from freshkey.clock import Moment
 from freshkey.secret import Secret
-
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
 
 
 @frozen(kw_only=True)
@@ -66,6 +63,11 @@ class Snapshot:
     def generation(self) -> int:
         """The generation of the record, 0 if there is none."""
         return self.record.generation if self.record else 0
+
+    @property
+    def payload(self) -> Secret | None:
+        """The encoded credential of the record; None without a record, and after a sign-out."""
+        return self.record.payload if self.record else None
 
 
 class CredentialStore(Protocol):
