@@ -380,9 +380,8 @@ class Keeper:
 
     def _new_managed(self, name: str) -> ManagedCredential:
         context = build_context(name, self.configuration, self._runtime)
-        return ManagedCredential(
-            context, publish=lambda held: self._publish(name, held), emit=self._emit, wake=self._scheduler.wake
-        )
+        publish = functools.partial(self._publish, name)
+        return ManagedCredential(context, publish=publish, emit=self._emit, wake=self._scheduler.wake)
 
     def _publish(self, name: str, held: CacheEntry | None) -> None:
         """Put what a profile holds where `get` finds it, under every name that callers use for it."""
@@ -424,21 +423,16 @@ async def _arrival(future: SharedFuture[T], patience: float) -> T:
     """Wait for a shared future without blocking the event loop."""
     import asyncio
 
-    loop = asyncio.get_running_loop()
-    arrived = loop.create_future()
-
-    def settle() -> None:
-        if not arrived.done():
-            arrived.set_result(None)
+    loop, arrived = asyncio.get_running_loop(), asyncio.Event()
 
     def done() -> None:
         # The loop may be closed by now: then nobody is waiting there any more.
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(settle)
+            loop.call_soon_threadsafe(arrived.set)
 
     future.add_done_callback(done)
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(arrived, patience)
+        await asyncio.wait_for(arrived.wait(), patience)
     return future.wait(0)
 
 

@@ -33,13 +33,9 @@ def sign_in(
 ) -> Credential:
     """Get a credential with a person's help, and keep it.
 
-    The store is proven to be writable before the person is asked for anything but the keychain's password.
-
-    Args:
-        managed: The profile.
-        source_id: Id of the source to use; None chooses the profile's, else the first owned one.
-        pasted: The source is the one for a secret that the person hands in.
-        interaction: The person.
+    The store is proven to be writable before the person is asked for anything but the keychain's password. Without a
+    `source_id` the profile's source is used, else the first owned one, or with `pasted` the one for a secret that the
+    person hands in.
 
     Raises:
         FreshkeyError: It was not possible; nothing that was stored is lost.

@@ -23,9 +23,9 @@ def sign_out(managed: ManagedCredential) -> SignedOut:
         ConfigurationError: Bare mode leaves alone what is kept.
         StoreError: The store cannot be written; the credential is still there.
     """
-    if managed.context.profile.bare:
-        message = "bare mode leaves alone what is kept"
-        raise ConfigurationError(message, profile=managed.context.profile.name, hint="Leave bare mode to sign out")
+    profile, message = managed.context.profile, "bare mode leaves alone what is kept"
+    if profile.bare:
+        raise ConfigurationError(message, profile=profile.name, hint="Leave bare mode to sign out")
     future: SharedFuture[SignedOut] = run_in_thread("sign-out", lambda future: _remove(future, managed))
     return future.wait(WAIT + SAVE_TIMEOUT)
 

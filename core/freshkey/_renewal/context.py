@@ -19,7 +19,7 @@ from freshkey._interprocess.notifier import ChangeNotifier
 from freshkey._plugins import discovery
 from freshkey._plugins.connect import connect
 from freshkey._plugins.hook_caller import HookCaller
-from freshkey._renewal.retry import DEFAULT, Policy, call_with_retry
+from freshkey._renewal.retry import Policy, call_with_retry
 from freshkey._sources.precedence import Consent
 from freshkey._stores.options import StoreSettingWrong
 from freshkey._trust.project_commands import trusting
@@ -68,10 +68,11 @@ class Runtime:
     )
 
     def with_retry(
-        self, call: Callable[[], T], policy: Policy = DEFAULT, *, stop: Callable[[], bool], forced: bool
+        self, call: Callable[[], T], policy: Policy | None = None, *, stop: Callable[[], bool], forced: bool
     ) -> T:
         """Return what `call_with_retry` returns; `forced` calls even a host that is left alone for now."""
         guarded = GuardedCall(self.breaker, forced=forced)
+        policy = policy or Policy()
         return call_with_retry(call, policy, clock=self.clock, random=self.random, stop=stop, guarded=guarded)
 
 

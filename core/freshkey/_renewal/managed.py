@@ -27,7 +27,6 @@ from freshkey.events import (
     SourceChanged,
 )
 from freshkey.model.credential import Credential
-from freshkey.model.identity import Identity
 
 
 log = logging.getLogger("freshkey")
@@ -214,10 +213,8 @@ class ManagedCredential:
     def publish(self, credential: Credential, generation: int, *, elsewhere: bool) -> Credential:
         """Serve `credential` from now on; return it as it is served.
 
-        Args:
-            credential: A credential of this profile.
-            generation: Its generation in the store; 0 for one that is not stored.
-            elsewhere: It was read from the store. If memory was faster, what it holds stays.
+        Its `generation` is 0 if it is not stored. If it was read from the store, having been saved `elsewhere`, and
+        memory was faster, what memory holds stays.
         """
         with self._mutex:
             before = self.held
@@ -243,7 +240,7 @@ class ManagedCredential:
         else:
             renewed = Renewed(profile=name, generation=generation, expires_at=served.expires_at, elsewhere=elsewhere)
             self._events.append(renewed)
-        if before is not None and _somebody_else(before.credential.identity, served.identity):
+        if before is not None and served.identity.differs_from(before.credential.identity):
             change = AccountChanged(profile=name, before=before.credential.identity, after=served.identity)
             self._events.append(change)
 
@@ -366,9 +363,3 @@ class ManagedCredential:
         self.announce()
         if changed:
             self.on_change()
-
-
-def _somebody_else(before: Identity, after: Identity) -> bool:
-    """Tell whether two identities are of different people or organisations, as far as both say."""
-    pairs = ((before.account, after.account), (before.organization, after.organization))
-    return any(None not in pair and pair[0] != pair[1] for pair in pairs)

@@ -16,8 +16,8 @@ A failed renewal never erases or blanks anything.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from typing import Final
 
 from attrs import define, field
@@ -81,16 +81,13 @@ class Rotation:
         Raises:
             FreshkeyError: There is none; see each class for what the caller does next.
         """
-        if self.held is None and not self.by_user:
-            # Cold start: reading needs no lock, and most starts find a fresh credential.
-            there = self.adopt_stored()
-            if there is not None:
-                return there
+        # Cold start: reading needs no lock, and most starts find a fresh credential.
+        if self.held is None and not self.by_user and (there := self.adopt_stored()) is not None:
+            return there
         _failpoints.hit("before_lock")
         with self._lock():
             _failpoints.hit("lock_held")
-            there = self.adopt_stored()
-            if there is not None:
+            if (there := self.adopt_stored()) is not None:
                 return there
             self._respect_pauses()
             try:
@@ -128,32 +125,22 @@ class Rotation:
 
     # --- the lock and those who share it ----------------------------------------------------------------------
 
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
+    def _lock(self) -> AbstractContextManager[object]:
         """Exclude every other renewal of this profile."""
         source = self._reading.winner or (self.context.description.source(self.held.source) if self.held else None)
         if not self.context.profile.bare and (source is None or source.owned):
-            with self.context.store.lock(LOCK_TIMEOUT):
-                yield
-            return
+            return self.context.store.lock(LOCK_TIMEOUT)
         # Another tool's credential needs no store, but eight processes must not start that tool eight times.
-        release = self._lock_borrowed()
-        try:
-            yield
-        finally:
-            release()
-
-    def _lock_borrowed(self) -> Callable[[], None]:
         from freshkey._files.private import file_name
         from freshkey._interprocess.lock import ProfileLock
 
-        profile = self.context.profile
+        profile, lock = self.context.profile, ExitStack()
         try:
-            return ProfileLock(profile.state_dir, file_name(profile.name)).acquire(LOCK_TIMEOUT)
+            lock.callback(ProfileLock(profile.state_dir, file_name(profile.name)).acquire(LOCK_TIMEOUT))
         except StoreUnavailable as error:
             # A machine without a place for locks can still use what another tool keeps.
             log.warning("%s: going on without a lock: %s", profile.name, error.message)
-            return lambda: None
+        return lock
 
     def _respect_pauses(self) -> None:
         """Keep the pauses that all processes share, unless somebody asked to renew now."""

@@ -96,13 +96,7 @@ def run_in_thread(
 
     Not an executor: that refuses or abandons work while the interpreter exits, when a refresh token may just have
     been spent. For the same reason the thread is no daemon, unless the work spends nothing: then the process may end
-    even if it hangs.
-
-    Args:
-        name: Of the thread.
-        work: Sets the result or the error of the future; what it raises is its error too.
-        daemon: The process need not wait for it.
-        late: See `SharedFuture`.
+    even if it hangs. What `work` raises is the error of the future too.
 
     Raises:
         TransientError: The interpreter is exiting, or the process may start no more threads.

@@ -59,8 +59,10 @@ class SingleUseRefresh:
             StoreError: The store cannot be written, so the token was not sent.
         """
         intent = self._intend()
+        policy = Policy(unknown_answers=0) if self._recovering else Policy()
+        forced = self.forced or self._recovering
         try:
-            return self._send()
+            return self.context.with_retry(self._send, policy, stop=self.stop, forced=forced)
         except LoginRequired as error:
             if self._recovering or self._unanswered:
                 # The intent stays: it is what remembers the loss.
@@ -113,11 +115,6 @@ class SingleUseRefresh:
         return 1 + LOST_ANSWER_RETRIES if 0 <= age <= LOST_ANSWER_WINDOW else SENDINGS_BEFORE_GIVING_UP
 
     def _send(self) -> Credential:
-        policy = Policy(unknown_answers=0) if self._recovering else Policy()
-        forced = self.forced or self._recovering
-        return self.context.with_retry(self._send_once, policy, stop=self.stop, forced=forced)
-
-    def _send_once(self) -> Credential:
         try:
             newer = self.context.hooks.refresh(self.context.profile, self.credential, self.context.reporter)
         except (OutcomeUnknown, PluginBroken):

@@ -17,7 +17,7 @@ class Record:
 
     Attributes:
         generation: Grows by one with each record, also across a sign-out.
-        payload: The encoded credential (`stores.record.Codec`); None is a tombstone: signed out.
+        payload: The encoded credential (`freshkey._stores.records.codec.Codec`); None is a tombstone: signed out.
         written_at: Seconds since 1970-01-01T00:00:00Z by the wall clock of the writer.
     """
 
@@ -82,10 +82,7 @@ class CredentialStore(Protocol):
     """What a person reads: ``keyring``, ``file``, …"""
 
     def lock(self, timeout: float) -> AbstractContextManager[None]:
-        """Exclude every other process and thread that renews this profile.
-
-        Args:
-            timeout: Seconds to wait at the most.
+        """Exclude every other process and thread that renews this profile; wait `timeout` seconds at the most.
 
         Raises:
             StoreBusy: Somebody else holds it; the message names the process where it is known.
