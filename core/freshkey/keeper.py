@@ -432,7 +432,8 @@ async def _arrival(future: SharedFuture[T], patience: float) -> T:
 
     future.add_done_callback(done)
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(arrived.wait(), patience)
+        async with asyncio.timeout(patience):
+            await arrived.wait()
     return future.wait(0)
 
 

@@ -241,8 +241,7 @@ class ManagedCredential:
             renewed = Renewed(profile=name, generation=generation, expires_at=served.expires_at, elsewhere=elsewhere)
             self._events.append(renewed)
         if before is not None and served.identity.differs_from(before.credential.identity):
-            change = AccountChanged(profile=name, before=before.credential.identity, after=served.identity)
-            self._events.append(change)
+            self._events.append(AccountChanged(profile=name, before=before.credential.identity, after=served.identity))
 
     def drop(self, event: SignedOut) -> None:
         """Serve nothing from now on."""
@@ -325,7 +324,8 @@ class ManagedCredential:
     @property
     def wants_changes(self) -> bool:
         """Whether another process's renewal may end this process's credential, so that changes matter."""
-        return self.context.description.single_use and self.held is not None and self.held.generation > 0
+        held = self.held  # asked without the lock
+        return self.context.description.single_use and held is not None and held.generation > 0
 
     def on_change(self) -> None:
         """Some profile changed: if it was this one, read what another process saved."""

@@ -13,7 +13,6 @@ from freshkey.errors import FreshkeyError, TransientError, our_own
 
 T = TypeVar("T")
 
-
 LATE: Final = "there is no answer yet; the renewal goes on in the background"
 """What those are told whose patience ends before the work does, unless the caller says otherwise."""
 

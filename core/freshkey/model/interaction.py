@@ -95,8 +95,7 @@ class NonInteractive:
         self._refuse()
 
     def _refuse(self) -> NoReturn:
-        message = "nobody is signed in"
-        raise LoginRequired(message, profile=self._profile, hint=f"Run: freshkey login {self._profile}")
+        raise LoginRequired("nobody is signed in", profile=self._profile, hint=f"Run: freshkey login {self._profile}")
 
 
 def is_attended(interaction: Interaction) -> bool:

@@ -49,6 +49,5 @@ class Profile:
             ConfigurationError: They are those of another provider.
         """
         if not isinstance(self.settings, kind):
-            message = f"the settings are not those of provider {self.provider!r}"
-            raise ConfigurationError(message, profile=self.name)
+            raise ConfigurationError(f"the settings are not those of provider {self.provider!r}", profile=self.name)
         return self.settings
