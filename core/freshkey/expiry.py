@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import enum
 import math
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from freshkey.clock import Moment
 
-if TYPE_CHECKING:
-    from freshkey.clock import Moment
 
 MAX_LEAD: Final = 300.0
 """Seconds before expiry at which a renewal starts at the earliest, unless a provider or profile says otherwise."""
@@ -100,13 +99,9 @@ def wall_clock_is_wrong(obtained: Moment, now: Moment) -> bool:
 
 
 def seconds_until_due(obtained: Moment, lifetime: float | None, early: float, now: Moment) -> float:
-    """Return the seconds until a renewal should start; zero or less when it is due.
+    """Return the seconds until a renewal should start, `early` seconds before the end (lead and jitter together).
 
-    Args:
-        obtained: When the credential was obtained.
-        lifetime: Its lifetime in seconds, or None.
-        early: Lead and jitter together, in seconds before the end.
-        now: The reading of the clocks to decide by.
+    Zero or less when it is due.
     """
     if lifetime is not None and wall_clock_is_wrong(obtained, now):
         return 0.0
@@ -135,11 +130,8 @@ def pause_after_failure(lifetime: float | None, failures: int, retry_after: floa
 
     Full jitter over a doubling range (at most a minute), never under the floor, never under what the server asked.
 
-    Args:
-        lifetime: Lifetime of the credential in seconds, or None.
-        failures: Failed attempts in a row, this one included.
-        retry_after: What the server asked, in seconds, or None.
-        share: Random number from 0 to 1.
+    The `failures` are those in a row, this one included; `retry_after` is what the server asked, in seconds, or None;
+    `share` is a random number from 0 to 1.
     """
     floor = attempt_floor(lifetime)
     longest = min(MAX_PAUSE, floor * 2.0 ** min(failures, 10))

@@ -24,6 +24,7 @@ from freshkey._renewal.managed import CacheEntry, ManagedCredential
 from freshkey._renewal.scheduler import Scheduler
 from freshkey._renewal.single_flight import SharedFuture, run_in_thread
 from freshkey._sources import explain
+from freshkey._sources.explain import Explanation
 from freshkey._trust.source_consent import SourceAnswers, recalling
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import KeeperClosed, TransientError, about, describe_raise
@@ -35,8 +36,6 @@ from freshkey.model.interaction import Approve, Interaction, LoggingReporter, No
 
 if TYPE_CHECKING:
     import httpx
-
-    from freshkey._sources.explain import Explanation
 
 log = logging.getLogger("freshkey")
 
@@ -254,13 +253,12 @@ class Keeper:
 
     def explain(self, profile: str | None = None) -> Explanation:
         """Say which profile is meant and which source is used, and why."""
-        selection = self.configuration.select(profile)
-        managed = self._open_profile(profile)
-        context = managed.context
+        selected_by = self.configuration.select(profile).selected_by
+        context = self._open_profile(profile).context
         return explain.explain(
             context.profile,
             context.description,
-            selected_by=selection.selected_by,
+            selected_by=selected_by,
             detect=lambda source: context.hooks.detect(context.profile, source),
             stored=lambda: reading.stored_credential(context),
             consent=context.consent and recalling(context.profile.name, SourceAnswers(context.profile.state_dir)),
@@ -382,9 +380,8 @@ class Keeper:
 
     def _new_managed(self, name: str) -> ManagedCredential:
         context = build_context(name, self.configuration, self._runtime)
-        return ManagedCredential(
-            context, publish=lambda held: self._publish(name, held), emit=self._emit, wake=self._scheduler.wake
-        )
+        publish = functools.partial(self._publish, name)
+        return ManagedCredential(context, publish=publish, emit=self._emit, wake=self._scheduler.wake)
 
     def _publish(self, name: str, held: CacheEntry | None) -> None:
         """Put what a profile holds where `get` finds it, under every name that callers use for it."""
@@ -426,21 +423,17 @@ async def _arrival(future: SharedFuture[T], patience: float) -> T:
     """Wait for a shared future without blocking the event loop."""
     import asyncio
 
-    loop = asyncio.get_running_loop()
-    arrived = loop.create_future()
-
-    def settle() -> None:
-        if not arrived.done():
-            arrived.set_result(None)
+    loop, arrived = asyncio.get_running_loop(), asyncio.Event()
 
     def done() -> None:
         # The loop may be closed by now: then nobody is waiting there any more.
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(settle)
+            loop.call_soon_threadsafe(arrived.set)
 
     future.add_done_callback(done)
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(arrived, patience)
+        async with asyncio.timeout(patience):
+            await arrived.wait()
     return future.wait(0)
 
 

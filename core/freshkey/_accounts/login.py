@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+from contextlib import suppress
 from typing import Final
 
 from attrs import evolve
@@ -24,7 +25,6 @@ from freshkey.model.storage import Snapshot
 
 
 WAIT: Final = LOCK_TIMEOUT + SAVE_TIMEOUT + 5.0
-
 """Seconds to wait until a credential is kept: for the lock, for the save, and a little; more where one may be asked."""
 
 
@@ -33,13 +33,9 @@ def sign_in(
 ) -> Credential:
     """Get a credential with a person's help, and keep it.
 
-    The store is proven to be writable before the person is asked for anything but the keychain's password.
-
-    Args:
-        managed: The profile.
-        source_id: Id of the source to use; None chooses the profile's, else the first owned one.
-        pasted: The source is the one for a secret that the person hands in.
-        interaction: The person.
+    The store is proven to be writable before the person is asked for anything but the keychain's password. Without a
+    `source_id` the profile's source is used, else the first owned one, or with `pasted` the one for a secret that the
+    person hands in.
 
     Raises:
         FreshkeyError: It was not possible; nothing that was stored is lost.
@@ -75,10 +71,8 @@ def _keep(future: SharedFuture[Credential], managed: ManagedCredential, credenti
 
 def _known_identity(context: ProfileContext, snapshot: Snapshot) -> Identity:
     """Return whose the last sign-in was: a profile call that fails this time does not lose a known plan."""
-    if snapshot.record is None or snapshot.record.payload is None:
-        return Identity()
-    try:
-        return decode(context, snapshot.record.payload).identity
-    except FreshkeyError:
-        # Of another provider or server, or corrupt: it is replaced now.
-        return Identity()
+    # What is of another provider or server, or corrupt, is replaced now.
+    with suppress(FreshkeyError):
+        if snapshot.payload is not None:
+            return decode(context, snapshot.payload).identity
+    return Identity()

@@ -23,9 +23,9 @@ def sign_out(managed: ManagedCredential) -> SignedOut:
         ConfigurationError: Bare mode leaves alone what is kept.
         StoreError: The store cannot be written; the credential is still there.
     """
-    if managed.context.profile.bare:
-        message = "bare mode leaves alone what is kept"
-        raise ConfigurationError(message, profile=managed.context.profile.name, hint="Leave bare mode to sign out")
+    profile, message = managed.context.profile, "bare mode leaves alone what is kept"
+    if profile.bare:
+        raise ConfigurationError(message, profile=profile.name, hint="Leave bare mode to sign out")
     future: SharedFuture[SignedOut] = run_in_thread("sign-out", lambda future: _remove(future, managed))
     return future.wait(WAIT + SAVE_TIMEOUT)
 
@@ -35,11 +35,15 @@ def _remove(future: SharedFuture[SignedOut], managed: ManagedCredential) -> None
     try:
         with about(context.profile.name), context.store.lock(LOCK_TIMEOUT):
             snapshot = context.store.load()
-            if snapshot.record is None or snapshot.record.payload is None:
+            if snapshot.payload is None:
                 event = SignedOut(profile=context.profile.name, revoked=None, detail="nobody was signed in")
             else:
-                event = _revoke(context, snapshot.record.payload)
-                _bury(context, snapshot.generation + 1)
+                event = _revoke(context, snapshot.payload)
+                # A tombstone as the next generation, which every process hears of.
+                grave = Record(generation=snapshot.generation + 1, payload=None, written_at=context.clock.now().wall)
+                context.store.save(grave)
+                context.hints.write(Hints(generation=grave.generation))
+                context.notifier.notify()
             managed.drop(event)
         future.set_result(event)
     finally:
@@ -58,10 +62,3 @@ def _revoke(context: ProfileContext, payload: Secret) -> SignedOut:
     if not revoked:
         return SignedOut(profile=name, revoked=None, detail="removed here; the provider cannot revoke")
     return SignedOut(profile=name, revoked=True, detail="revoked at the provider and removed here")
-
-
-def _bury(context: ProfileContext, generation: int) -> None:
-    """Write a tombstone as the next generation, and let every process know."""
-    context.store.save(Record(generation=generation, payload=None, written_at=context.clock.now().wall))
-    context.hints.write(Hints(generation=generation))
-    context.notifier.notify()

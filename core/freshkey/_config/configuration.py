@@ -7,13 +7,14 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from attrs import evolve, field, frozen
 
 from freshkey._config.env_vars import CONFIG_DIR, PROFILE, STATE_DIR
 from freshkey._config.profile_selection import Choice, Place, Selection, choices, choose
 from freshkey._config.profile_table import ProfileTable
+from freshkey._config.project import Project, Trusted, load, nearest
 from freshkey._config.schema import (
     CORE_KEYS,
     check_shape,
@@ -28,10 +29,6 @@ from freshkey._config.schema import (
 from freshkey._config.toml_file import Document, read
 from freshkey.errors import ConfigurationError, closest, suggestion
 from freshkey.model.profile import Profile
-
-
-if TYPE_CHECKING:
-    from freshkey._config.project import Project, Trusted
 
 
 FILE_NAME: Final = "config.toml"
@@ -68,15 +65,10 @@ class Configuration:
     ) -> Configuration:
         """Return the configuration of this user; no file is read until something is asked.
 
-        Args:
-            environ: Where FRESHKEY_CONFIG_DIR, FRESHKEY_STATE_DIR and FRESHKEY_PROFILE are looked up. An empty
-                variable counts as unset.
-            store: A store that overrides what the profiles say.
-            bare: Read no file.
-            overrides: Settings of providers that override what the profiles say.
+        FRESHKEY_CONFIG_DIR, FRESHKEY_STATE_DIR and FRESHKEY_PROFILE are looked up in `environ`, where an empty variable
+        counts as unset; all else are the attributes.
         """
-        document = Document() if bare else None
-        return cls(environ=environ, store=store, bare=bare, overrides=overrides or {}, document=document)
+        return cls(environ=environ, store=store, bare=bare, overrides=overrides or {})
 
     @classmethod
     def of(
@@ -97,10 +89,9 @@ class Configuration:
             stores: Tables of stores, by store name.
             observers: Names of observers to load.
         """
-        tables: dict[str, object] = {"profiles": profiles, "stores": stores or {}, "observers": list(observers)}
-        if default is not None:
-            tables["default"] = default
-        return cls(document=Document(tables=tables), state_dir=state_dir)
+        tables = {"profiles": profiles, "stores": stores or {}, "observers": list(observers)}
+        document = Document(tables=tables if default is None else {**tables, "default": default})
+        return cls(document=document, state_dir=state_dir)
 
     @functools.cached_property
     def config_dir(self) -> Path:
@@ -124,9 +115,7 @@ class Configuration:
         Raises:
             ConfigurationError: The file cannot be read or says something wrong.
         """
-        document = self._document
-        if document is None:
-            document = Document() if self.bare else read(self.path)
+        document = self._document or (Document() if self.bare else read(self.path))
         check_shape(document)
         return document
 
@@ -139,8 +128,6 @@ class Configuration:
         """
         if self.bare or self._document is not None:
             return None
-        from freshkey._config.project import load, nearest
-
         file = nearest(self._start)
         return None if file is None else load(file, own=self.profile_names(), configuration=self.path)
 
@@ -176,7 +163,11 @@ class Configuration:
         """
         selection = choose(self._places(name))
         if selection is None:
-            raise self._nothing_selected()
+            names, place = self.profile_names(), self.document.path or "the configuration"
+            hint = f"Name a provider (freshkey providers lists them), or write a profile into {place}"
+            if names:
+                hint = f"Name one of: {', '.join(names)}; or write default = {names[0]!r} at the top of {place}"
+            raise ConfigurationError("no profile was named and there is no default", hint=hint)
         checked_name(selection.name)
         return selection
 
@@ -211,10 +202,8 @@ class Configuration:
     def table(self, name: str, reserved: Callable[[], Collection[str]] = tuple) -> ProfileTable:
         """Return the table of one profile; a name without a table is a provider with default settings.
 
-        Args:
-            name: Name of the profile.
-            reserved: Returns names that never mean a profile of a project's file: those of providers. Neither does one
-                that differs only in case: not every keychain keeps the two apart.
+        A name that is `reserved`, because a provider has it, never means a profile of a project's file. Neither does
+        one that differs only in case: not every keychain keeps the two apart.
 
         Raises:
             ConfigurationError: A key of the core has a wrong value.
@@ -239,9 +228,7 @@ class Configuration:
     def _project_table(self, name: str, reserved: Callable[[], Collection[str]]) -> ProfileTable | None:
         if name.lower() in {one.lower() for one in reserved()}:
             return None  # asked first: a project's file that cannot be read must not keep a provider out
-        project = self.project
-        table = None if project is None else project.table(name)
-        if project is None or table is None:
+        if (project := self.project) is None or (table := project.table(name)) is None:
             return None
         return ProfileTable(
             name=name,
@@ -254,18 +241,7 @@ class Configuration:
         )
 
     def profile(self, table: ProfileTable, kind: type, trusted: Trusted | None = None) -> Profile:
-        """Return a profile with its settings read into the provider's settings class.
-
-        Args:
-            table: What `table` returned.
-            kind: The provider's settings class.
-            trusted: Decides about commands that a project's file names; None runs none of them.
-
-        Raises:
-            ConfigurationError: A key is misspelt, or has a wrong value; names file, line and the key meant.
-            TrustNeeded: A project's file names a command that may not be run.
-            PluginBroken: The provider's settings class cannot be used.
-        """
+        """Return a profile whose settings are read into the provider's class, as by `ProfileTable.settings`."""
         return Profile(
             name=table.name,
             provider=table.provider,
@@ -286,10 +262,8 @@ class Configuration:
             hint = suggestion(table.provider, providers)
             return table.document.error(message, "profiles", table.name, "provider", profile=table.name, hint=hint)
         known = {*self.profile_names(), *providers}
-        if not known:
-            hint = "No provider is installed; install the distribution that brings it"
-        else:
-            hint = suggestion(table.name, known)
+        nothing = "No provider is installed; install the distribution that brings it"
+        hint = suggestion(table.name, known) if known else nothing
         return ConfigurationError("there is no profile and no provider of that name", profile=table.name, hint=hint)
 
     def _directory(self, variable: str, default: str) -> Path:
@@ -304,17 +278,8 @@ class Configuration:
             return find("freshkey", appauthor=False)
         raise ConfigurationError("this user has no home directory", hint=f"Set HOME or {variable} to an absolute path")
 
-    def _nothing_selected(self) -> ConfigurationError:
-        names = self.profile_names()
-        place = self.document.path or "the configuration"
-        if names:
-            hint = f"Name one of: {', '.join(names)}; or write default = {names[0]!r} at the top of {place}"
-        else:
-            hint = f"Name a provider (freshkey providers lists them), or write a profile into {place}"
-        return ConfigurationError("no profile was named and there is no default", hint=hint)
-
     def _provider_named_like(self, name: str, table: Mapping[str, object]) -> str:
-        meant = next((key for key in table if key not in CORE_KEYS and closest(key, {"provider"})), None)
-        if meant is not None:
-            raise unknown_key(self.document, name, meant, CORE_KEYS)
+        for key in table:
+            if key not in CORE_KEYS and closest(key, {"provider"}):
+                raise unknown_key(self.document, name, key, CORE_KEYS)
         return name

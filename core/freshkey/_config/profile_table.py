@@ -12,7 +12,7 @@ from freshkey._config.project import Project, Trusted, refuse
 from freshkey._config.provider_settings import WrongValueError, fields, structure
 from freshkey._config.schema import CORE_KEYS, unknown_key, wrong_value
 from freshkey._config.toml_file import Document
-from freshkey.errors import FreshkeyError
+from freshkey.errors import about
 
 
 DEFAULT_STORE: Final = "keyring"
@@ -65,7 +65,8 @@ class ProfileTable:
             PluginBroken: The settings class cannot be used.
         """
         try:
-            return structure(kind, self._values(kind, overrides, trusted))
+            with about(self.name):
+                return structure(kind, self._values(kind, overrides, trusted))
         except WrongValueError as wrong:
             if overrides and wrong.key in {None, *overrides}:
                 raise wrong_override(self.name, wrong.key, wrong.expected) from None
@@ -73,9 +74,6 @@ class ProfileTable:
                 message = "the provider does not accept these settings together"
                 raise self.document.error(message, "profiles", self.name, profile=self.name) from None
             raise wrong_value(self.document, self.name, wrong.key, wrong.expected) from None
-        except FreshkeyError as error:
-            error.profile = error.profile or self.name
-            raise
 
     def _values(self, kind: type, overrides: Mapping[str, object], trusted: Trusted | None) -> Mapping[str, object]:
         known = fields(kind)

@@ -32,18 +32,17 @@ WORDS: dict[type, str] = {
 """What a person writes in TOML for each type."""
 
 
+@attrs.define
 class WrongValueError(Exception):
     """A value does not fit its key.
 
-    Args:
+    Attributes:
         key: The key; None where it is the combination that is refused.
         expected: What belongs there, to follow "must be".
     """
 
-    def __init__(self, key: str | None, expected: str) -> None:
-        super().__init__(expected)
-        self.key = key
-        self.expected = expected
+    key: str | None
+    expected: str
 
 
 def fields(kind: type) -> dict[str, attrs.Attribute[Any]]:
@@ -74,11 +73,7 @@ def is_for_projects(setting: attrs.Attribute[Any]) -> bool:
 
 
 def structure(kind: type, table: Mapping[str, object]) -> object:
-    """Return an instance of the settings class `kind`.
-
-    Args:
-        kind: An attrs class; `fields` has found nothing wrong with it.
-        table: Values by name, all of them known to the class.
+    """Return an instance of the settings class `kind`, which has all keys of `table`.
 
     Raises:
         WrongValueError: A value is of the wrong type, or a validator refused it.

@@ -30,12 +30,7 @@ class Attempts:
     def reason_to_wait(
         self, winner: Source | None, refused: Credential | None
     ) -> tuple[TransientError | LoginRequired, float] | None:
-        """Return why no attempt may be made yet, and for how many seconds; None if one may.
-
-        Args:
-            winner: The source that would be asked.
-            refused: The credential that a server answered with 401, or None.
-        """
+        """Return why no attempt may be made yet of `winner`, and for how many seconds; None if one may."""
         hints = self.context.hints.read()
         wait = hints.seconds_to_wait(self.context.clock.now())
         # A pause is about one source: another tool's credential is not to wait for the sign-in's server.
@@ -47,19 +42,15 @@ class Attempts:
                 return TransientError(hints.error, retry_after=wait, hint=hints.hint), wait
             # Of an owned source the generation says whether that still holds.
             return None if winner.owned else (LoginRequired(hints.error, hint=hints.hint), wait)
-        if refused is not None and (winner.owned or self._is_new(refused)):
+        # What another process got from another tool a moment ago is not shared with this one, and no reason to wait.
+        if refused is not None and (winner.owned or self._age(refused) < expiry.attempt_floor(refused.lifetime)):
             message = "the provider refuses a credential that was obtained a moment ago"
             hint = f"Try again in {wait:.0f} s; if it persists: freshkey whoami {self.context.profile.name}"
             return TransientError(message, retry_after=wait, hint=hint), wait
         return None
 
-    def _is_new(self, credential: Credential) -> bool:
-        """Tell whether a credential of this process was obtained within the floor between two attempts.
-
-        What another process got from another tool a moment ago is not shared with this one, and no reason to wait.
-        """
-        age = expiry.seconds_since(credential.obtained, self.context.clock.now())
-        return age < expiry.attempt_floor(credential.lifetime)
+    def _age(self, credential: Credential) -> float:
+        return expiry.seconds_since(credential.obtained, self.context.clock.now())
 
     def note_failure(self, error: FreshkeyError, reading: Reading) -> float:
         """Tell the processes that wait for the lock what happened; return the seconds to the next attempt, or 0."""
@@ -81,17 +72,9 @@ class Attempts:
 
     def note_success(self, newer: Credential) -> None:
         """Say that the last attempt succeeded, and when the next one may be made."""
-        self.context.hints.write(
-            evolve(
-                self.context.hints.read(),
-                source=newer.source,
-                attempted=self.context.clock.now(),
-                pause=expiry.attempt_floor(newer.lifetime),
-                failures=0,
-                error=None,
-                hint=None,
-            )
-        )
+        hints, now, pause = self.context.hints.read(), self.context.clock.now(), expiry.attempt_floor(newer.lifetime)
+        hints = evolve(hints, source=newer.source, attempted=now, pause=pause, failures=0, error=None, hint=None)
+        self.context.hints.write(hints)
 
     def note_refusal(self, error: LoginRequired, reading: Reading) -> None:
         """Remember that what is stored cannot be renewed any more."""
@@ -104,11 +87,7 @@ class Attempts:
         self.context.hints.write(hints)
 
     def heed_refusal(self, reading: Reading) -> None:
-        """Never send again what was refused for good (ROT-5).
-
-        Raises:
-            LoginRequired: It was.
-        """
+        """Never send again what was refused for good (ROT-5): raise `LoginRequired` instead."""
         generation, hints = reading.snapshot.generation, self.context.hints.read()
         why = self.refusals.get(generation)
         if why is None and hints.refused_generation == generation:

@@ -6,18 +6,20 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from attrs import Factory, asdict, field, frozen
 
 from freshkey import expiry
+from freshkey._config.configuration import Configuration
 from freshkey._forksafe import block_fork
-from freshkey._http.circuit_breaker import CircuitBreaker
+from freshkey._http.circuit_breaker import CircuitBreaker, GuardedCall
 from freshkey._interprocess.hints import HintsFile
 from freshkey._interprocess.notifier import ChangeNotifier
 from freshkey._plugins import discovery
 from freshkey._plugins.connect import connect
 from freshkey._plugins.hook_caller import HookCaller
+from freshkey._renewal.retry import Policy, call_with_retry
 from freshkey._sources.precedence import Consent
 from freshkey._stores.options import StoreSettingWrong
 from freshkey._trust.project_commands import trusting
@@ -34,8 +36,9 @@ from freshkey.model.storage import CredentialStore
 
 
 if TYPE_CHECKING:
-    from freshkey._config.configuration import Configuration
     from freshkey._stores.records.codec import Codec
+
+T = TypeVar("T")
 
 
 @frozen(kw_only=True)
@@ -63,6 +66,14 @@ class Runtime:
     breaker: CircuitBreaker = field(
         default=Factory(lambda runtime: CircuitBreaker(runtime.clock), takes_self=True), repr=False
     )
+
+    def with_retry(
+        self, call: Callable[[], T], policy: Policy | None = None, *, stop: Callable[[], bool], forced: bool
+    ) -> T:
+        """Return what `call_with_retry` returns; `forced` calls even a host that is left alone for now."""
+        guarded = GuardedCall(self.breaker, forced=forced)
+        policy = policy or Policy()
+        return call_with_retry(call, policy, clock=self.clock, random=self.random, stop=stop, guarded=guarded)
 
 
 @frozen(kw_only=True)
@@ -93,10 +104,8 @@ class ProfileContext(Runtime):
 
     def lead(self, credential: Credential) -> float | None:
         """Return the seconds before its end at which to renew: the profile's, its own, the provider's, or None."""
-        for lead in (self.profile.lead, credential.lead):
-            if lead is not None:
-                return lead
-        return self.description.lead
+        leads = (self.profile.lead, credential.lead, self.description.lead)
+        return next((lead for lead in leads if lead is not None), None)
 
     def freshness(self, credential: Credential, jitter: float = 0.0) -> Freshness:
         """Decide what to do with a credential now; `jitter` is in seconds."""
@@ -146,8 +155,8 @@ def _store(hooks: HookCaller, profile: Profile, configuration: Configuration) ->
     try:
         return hooks.store(profile)
     except StoreSettingWrong as error:
-        keys, message, hint = error.keys, error.message, error.hint
-    raise configuration.document.error(message, *keys, profile=profile.name, hint=hint)
+        wrong = error
+    raise configuration.document.error(wrong.message, *wrong.keys, profile=profile.name, hint=wrong.hint)
 
 
 def _once(open_store: Callable[[], CredentialStore]) -> Callable[[], CredentialStore]:

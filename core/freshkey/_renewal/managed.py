@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from attrs import evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from freshkey import expiry
 from freshkey._renewal.context import ProfileContext
@@ -27,7 +27,6 @@ from freshkey.events import (
     SourceChanged,
 )
 from freshkey.model.credential import Credential
-from freshkey.model.identity import Identity
 
 
 log = logging.getLogger("freshkey")
@@ -64,32 +63,29 @@ class _Failure:
     retry_at: float  # elapsed seconds
 
 
+@define(eq=False, slots=False)
 class ManagedCredential:
     """One profile of one keeper.
 
-    Args:
+    Attributes:
         context: Everything about the profile.
         publish: Puts what is held where `Keeper.get` finds it; None removes it.
         emit: Tells subscribers.
         wake: Tells the scheduler that a deadline changed.
+        held: What is in memory.
+        refusals: Why only a person can go on, by the generation concerned.
     """
 
-    def __init__(
-        self,
-        context: ProfileContext,
-        *,
-        publish: Callable[[CacheEntry | None], None],
-        emit: Callable[[Event], None],
-        wake: Callable[[], None],
-    ) -> None:
-        self.context = context
-        self.held: CacheEntry | None = None
-        self.refusals: dict[int, str] = {}
-        self._publish = publish
-        self._emit = emit
-        self._wake = wake
-        self._failure: _Failure | None = None
-        self._events: list[Event] = []
+    context: ProfileContext
+    _publish: Callable[[CacheEntry | None], None] = field(kw_only=True)
+    _emit: Callable[[Event], None] = field(kw_only=True)
+    _wake: Callable[[], None] = field(kw_only=True)
+    held: CacheEntry | None = field(init=False, default=None)
+    refusals: dict[int, str] = field(init=False, factory=dict)
+    _failure: _Failure | None = field(init=False, default=None)
+    _events: list[Event] = field(init=False, factory=list)
+
+    def __attrs_post_init__(self) -> None:
         self.forget_threads()
 
     def forget_threads(self) -> None:
@@ -142,30 +138,25 @@ class ManagedCredential:
         if self._future is not None and not self._future.done:
             return self._future
         self._raise_recent_failure(by_user=by_user)
-        rotation = evolve(
-            self._rotation(),
-            refused=refused,
-            by_user=by_user,
-            by_timer=by_timer,
-            may_ask=self._failure is None or not isinstance(self._failure.error, LoginRequired),
-        )
-        self._future = run_in_thread(
-            f"renewal {self.context.profile.name}", lambda future: self._work(future, rotation)
-        )
+        may_ask = self._failure is None or not isinstance(self._failure.error, LoginRequired)
+        rotation = evolve(self._rotation(), refused=refused, by_user=by_user, by_timer=by_timer, may_ask=may_ask)
+        name = f"renewal {self.context.profile.name}"
+        self._future = run_in_thread(name, lambda future: self._work(future, rotation))
         return self._future
 
     def _rotation(self) -> Rotation:
-        held = self.held
-        if held is None:
+        if self.held is None:
             return Rotation(self.context, self)
-        return Rotation(self.context, self, held=held.credential, generation=held.generation)
+        return Rotation(self.context, self, held=self.held.credential, generation=self.held.generation)
 
     def _renew_in_background(self, *, by_timer: bool = False) -> None:
         try:
             self._renew(by_timer=by_timer)
         except FreshkeyError:
             # The caller has a credential; the next one tries again.
-            self._retry_in(THREAD_PAUSE)
+            if self.held is not None:
+                refresh_at = min(self.held.expires_at, self.context.clock.elapsed() + THREAD_PAUSE)
+                self._hold(evolve(self.held, refresh_at=refresh_at))
 
     def _raise_recent_failure(self, *, by_user: bool) -> None:
         failure = self._failure
@@ -192,13 +183,10 @@ class ManagedCredential:
     def _work(self, future: SharedFuture[Credential], rotation: Rotation) -> None:
         try:
             future.set_result(rotation.run())
-        except FreshkeyError as error:
-            self._failed(error, rotation)
-            future.set_error(error)
         except BaseException as error:  # noqa: BLE001  whoever waits must be told, whatever it was
-            broken = our_own(error)
-            self._failed(broken, rotation)
-            future.set_error(broken)
+            failure = error if isinstance(error, FreshkeyError) else our_own(error)
+            self._failed(failure, rotation)
+            future.set_error(failure)
         finally:
             with self._mutex:
                 if self._future is future:
@@ -225,10 +213,8 @@ class ManagedCredential:
     def publish(self, credential: Credential, generation: int, *, elsewhere: bool) -> Credential:
         """Serve `credential` from now on; return it as it is served.
 
-        Args:
-            credential: A credential of this profile.
-            generation: Its generation in the store; 0 for one that is not stored.
-            elsewhere: It was read from the store. If memory was faster, what it holds stays.
+        Its `generation` is 0 if it is not stored. If it was read from the store, having been saved `elsewhere`, and
+        memory was faster, what memory holds stays.
         """
         with self._mutex:
             before = self.held
@@ -254,9 +240,8 @@ class ManagedCredential:
         else:
             renewed = Renewed(profile=name, generation=generation, expires_at=served.expires_at, elsewhere=elsewhere)
             self._events.append(renewed)
-        if before is not None and _somebody_else(before.credential.identity, served.identity):
-            change = AccountChanged(profile=name, before=before.credential.identity, after=served.identity)
-            self._events.append(change)
+        if before is not None and served.identity.differs_from(before.credential.identity):
+            self._events.append(AccountChanged(profile=name, before=before.credential.identity, after=served.identity))
 
     def drop(self, event: SignedOut) -> None:
         """Serve nothing from now on."""
@@ -323,15 +308,11 @@ class ManagedCredential:
         refresh_at = now.elapsed + (due if self._renewable(credential) else left)
         if self._failure is not None:
             refresh_at = max(refresh_at, self._failure.retry_at)
-        self.held = evolve(held, refresh_at=min(refresh_at, now.elapsed + left), expires_at=now.elapsed + left)
-        self._publish(self.held)
+        self._hold(evolve(held, refresh_at=min(refresh_at, now.elapsed + left), expires_at=now.elapsed + left))
 
-    def _retry_in(self, seconds: float) -> None:
-        held = self.held
-        if held is not None:
-            refresh_at = min(held.expires_at, self.context.clock.elapsed() + seconds)
-            self.held = evolve(held, refresh_at=refresh_at)
-            self._publish(self.held)
+    def _hold(self, held: CacheEntry) -> None:
+        self.held = held
+        self._publish(held)
 
     def _renewable(self, credential: Credential) -> bool:
         """Whether a rotation could bring a newer one without a person."""
@@ -343,7 +324,7 @@ class ManagedCredential:
     @property
     def wants_changes(self) -> bool:
         """Whether another process's renewal may end this process's credential, so that changes matter."""
-        held = self.held
+        held = self.held  # asked without the lock
         return self.context.description.single_use and held is not None and held.generation > 0
 
     def on_change(self) -> None:
@@ -382,9 +363,3 @@ class ManagedCredential:
         self.announce()
         if changed:
             self.on_change()
-
-
-def _somebody_else(before: Identity, after: Identity) -> bool:
-    """Tell whether two identities are of different people or organisations, as far as both say."""
-    pairs = ((before.account, after.account), (before.organization, after.organization))
-    return any(None not in pair and pair[0] != pair[1] for pair in pairs)

@@ -52,14 +52,9 @@ class Memory(Protocol):
 def keep_owned(
     context: ProfileContext, memory: Memory, newer: Credential, generation: int, *, held_generation: int = 0
 ) -> Credential:
-    """Under the lock: make `newer` durable as `generation`, then publish it and notify other processes.
+    """Under the lock: make `newer`, an owned credential, durable as `generation`, then publish and announce it.
 
-    Args:
-        context: Everything about the profile.
-        memory: Where the result goes.
-        newer: An owned credential; nobody else has it.
-        generation: The generation it becomes.
-        held_generation: That of what is in memory, which `newer` counts as while it cannot be saved.
+    While it cannot be saved it counts as `held_generation`, that of what is in memory.
 
     Raises:
         StoreError: See `save`.
@@ -93,11 +88,7 @@ def keep_borrowed(context: ProfileContext, memory: Memory, newer: Credential) ->
 
 
 def must_be_alive(context: ProfileContext, newer: Credential) -> None:
-    """Count a credential that came already expired as a failure, or renewing would never pause (TIM-4).
-
-    Raises:
-        TransientError: It did.
-    """
+    """Raise `TransientError` for a credential that came already expired, or renewing would never pause (TIM-4)."""
     if context.freshness(newer) is Freshness.EXPIRED:
         message = "the provider answered with a credential that had already expired"
         raise TransientError(message, hint="Check the clock of this machine")
@@ -106,12 +97,8 @@ def must_be_alive(context: ProfileContext, newer: Credential) -> None:
 def save(store: CredentialStore, record: Record, *, clock: Clock, unsaved: Callable[[StoreError], None]) -> None:
     """Save a record, under the lock of its profile, trying for as long as the process lives.
 
-    Args:
-        store: Where to.
-        record: What; nobody else has it, and what it replaces is already dead at the provider.
-        clock: Measures the patience and sleeps.
-        unsaved: Called once, when the patience is over and the save still fails: from then on this process uses
-            the credential although a crash would lose it.
+    Nobody else has it, and what it replaces is already dead at the provider. When the patience is over and the save
+    still fails, `unsaved` is called once: from then on this process uses the credential although a crash would lose it.
 
     Raises:
         GenerationConflict: The store holds something newer.

@@ -11,7 +11,7 @@ from freshkey._renewal.context import ProfileContext
 from freshkey._sources import precedence
 from freshkey.errors import LoginRequired
 from freshkey.model.credential import Credential
-from freshkey.model.source import Detected, Source
+from freshkey.model.source import Source
 from freshkey.model.storage import Snapshot
 from freshkey.secret import Secret
 
@@ -55,9 +55,7 @@ def read(context: ProfileContext) -> Reading:
         snapshot = _load(context)
         return _credential_in(context, snapshot)
 
-    def detect(source: Source) -> Detected | None:
-        return context.hooks.detect(context.profile, source)
-
+    detect = functools.partial(context.hooks.detect, context.profile)
     steps = precedence.walk(context.profile, context.description, detect, stored, context.consent)
     winner = next((step.source for step in steps if step.wins), None)
     return Reading(winner=winner, stored=stored() if stored.cache_info().currsize else None, snapshot=snapshot)
@@ -91,15 +89,15 @@ def decode(context: ProfileContext, payload: Secret) -> Credential:
 def login_required(context: ProfileContext, message: str) -> LoginRequired:
     """Return the error that says why only a person can go on, and how."""
     name, bare = context.profile.name, context.profile.bare
-    if precedence.first_owned(context.profile, context.description) is not None:
-        return LoginRequired(message, profile=name, hint=f"Run: freshkey login {name}")
-    looked = "; ".join(source.title for source in context.description.sources if source.handed_in or not bare)
-    return LoginRequired(message, profile=name, hint=f"Looked for: {looked}")
+    hint = f"Run: freshkey login {name}"
+    if precedence.first_owned(context.profile, context.description) is None:
+        looked = "; ".join(source.title for source in context.description.sources if source.handed_in or not bare)
+        hint = f"Looked for: {looked}"
+    return LoginRequired(message, profile=name, hint=hint)
 
 
 def _credential_in(context: ProfileContext, snapshot: Snapshot) -> Credential | None:
-    record = snapshot.record
-    return None if record is None or record.payload is None else decode(context, record.payload)
+    return None if snapshot.payload is None else decode(context, snapshot.payload)
 
 
 def _load(context: ProfileContext) -> Snapshot:

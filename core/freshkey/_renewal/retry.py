@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from attrs import define, frozen
+from attrs import frozen
 
 from freshkey._http.circuit_breaker import GuardedCall, HostPaused, guarding
+from freshkey.clock import Clock
 from freshkey.errors import OutcomeUnknown, TransientError
 
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
-
-    from freshkey.clock import Clock
 
 T = TypeVar("T")
 
@@ -60,18 +60,21 @@ def call_with_retry(
     `OutcomeUnknown` as often as the policy allows. Everything else, and the last failure, is raised as it is; so is
     at once what the host cannot be asked about again for now.
 
-    Args:
-        call: What to do.
-        policy: How persistent to be.
-        clock: Measures the budget and sleeps.
-        random: Returns a number from 0 to 1.
-        stop: True once nothing further should be tried, because the process is exiting.
-        guarded: What is known of the hosts that `call` calls, so that they can be spared; None spares none.
+    `random` returns a number from 0 to 1; `stop` is true once nothing further should be tried, because the process is
+    exiting; `guarded` is what is known of the hosts that `call` calls, so that they can be spared: None spares none.
     """
     import tenacity
 
     started = clock.elapsed()
-    worth = _Worth(unknown_answers_left=policy.unknown_answers)
+    unknown_answers = 0
+
+    def worth(state: RetryCallState) -> bool:
+        nonlocal unknown_answers
+        error = _error_of(state)
+        if isinstance(error, OutcomeUnknown):
+            unknown_answers += 1
+            return unknown_answers <= policy.unknown_answers
+        return isinstance(error, TransientError) and not isinstance(error, HostPaused)
 
     def pause(state: RetryCallState) -> float:
         longest = min(policy.cap, policy.base * 2.0 ** (state.attempt_number - 1))
@@ -88,25 +91,8 @@ def call_with_retry(
     def sleep(seconds: float) -> None:
         clock.wait(threading.Event(), seconds)
 
-    persistent = tenacity.Retrying(retry=worth, wait=pause, stop=enough, sleep=sleep, reraise=True)
-    if guarded is None:
-        return persistent(call)
-    with guarding(guarded):
-        return persistent(call)
-
-
-@define
-class _Worth:
-    """Says whether another attempt is allowed, counting answers that never came."""
-
-    unknown_answers_left: int
-
-    def __call__(self, state: RetryCallState) -> bool:
-        error = _error_of(state)
-        if isinstance(error, OutcomeUnknown):
-            self.unknown_answers_left -= 1
-            return self.unknown_answers_left >= 0
-        return isinstance(error, TransientError) and not isinstance(error, HostPaused)
+    with guarding(guarded) if guarded is not None else nullcontext():
+        return tenacity.Retrying(retry=worth, wait=pause, stop=enough, sleep=sleep, reraise=True)(call)
 
 
 def _error_of(state: RetryCallState) -> BaseException | None:

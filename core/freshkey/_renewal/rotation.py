@@ -16,19 +16,17 @@ A failed renewal never erases or blanks anything.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from typing import Final
 
 from attrs import define, field
 
 from freshkey import _failpoints
-from freshkey._http.circuit_breaker import GuardedCall
 from freshkey._renewal.attempts import Attempts
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.persist import Memory, keep_borrowed, keep_owned
 from freshkey._renewal.reading import Reading, login_required, read
-from freshkey._renewal.retry import Policy, call_with_retry
 from freshkey._renewal.single_flight import process_is_exiting
 from freshkey._renewal.single_use import SingleUseRefresh
 from freshkey._sources import precedence
@@ -83,16 +81,13 @@ class Rotation:
         Raises:
             FreshkeyError: There is none; see each class for what the caller does next.
         """
-        if self.held is None and not self.by_user:
-            # Cold start: reading needs no lock, and most starts find a fresh credential.
-            there = self.adopt_stored()
-            if there is not None:
-                return there
+        # Cold start: reading needs no lock, and most starts find a fresh credential.
+        if self.held is None and not self.by_user and (there := self.adopt_stored()) is not None:
+            return there
         _failpoints.hit("before_lock")
         with self._lock():
             _failpoints.hit("lock_held")
-            there = self.adopt_stored()
-            if there is not None:
+            if (there := self.adopt_stored()) is not None:
                 return there
             self._respect_pauses()
             try:
@@ -130,32 +125,22 @@ class Rotation:
 
     # --- the lock and those who share it ----------------------------------------------------------------------
 
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
+    def _lock(self) -> AbstractContextManager[object]:
         """Exclude every other renewal of this profile."""
         source = self._reading.winner or (self.context.description.source(self.held.source) if self.held else None)
         if not self.context.profile.bare and (source is None or source.owned):
-            with self.context.store.lock(LOCK_TIMEOUT):
-                yield
-            return
+            return self.context.store.lock(LOCK_TIMEOUT)
         # Another tool's credential needs no store, but eight processes must not start that tool eight times.
-        release = self._lock_borrowed()
-        try:
-            yield
-        finally:
-            release()
-
-    def _lock_borrowed(self) -> Callable[[], None]:
         from freshkey._files.private import file_name
         from freshkey._interprocess.lock import ProfileLock
 
-        profile = self.context.profile
+        profile, lock = self.context.profile, ExitStack()
         try:
-            return ProfileLock(profile.state_dir, file_name(profile.name)).acquire(LOCK_TIMEOUT)
+            lock.callback(ProfileLock(profile.state_dir, file_name(profile.name)).acquire(LOCK_TIMEOUT))
         except StoreUnavailable as error:
             # A machine without a place for locks can still use what another tool keeps.
             log.warning("%s: going on without a lock: %s", profile.name, error.message)
-            return lambda: None
+        return lock
 
     def _respect_pauses(self) -> None:
         """Keep the pauses that all processes share, unless somebody asked to renew now."""
@@ -187,51 +172,43 @@ class Rotation:
             self._attempts.heed_refusal(self._reading)
         current = self._reading.stored if source.owned else self.held
         if current is not None and current.source == source.id and current.renewable:
-            return self._spend(current) if source.owned else self._refresh_with_retry(current)
+            return self._spend(current) if source.owned else self._refresh(current)
         if source.owned and source.interactive:
             raise login_required(self.context, "the sign-in has ended and cannot be renewed")
         return self._acquire(source)
 
     def _spend(self, current: Credential) -> Credential:
         if not self.context.description.single_use or current.renewal_secret is None:
-            return self._refresh_with_retry(current)
+            return self._refresh(current)
         try:
-            return SingleUseRefresh(self.context, current, self._reading.snapshot, forced=self.by_user).renew()
+            return self._spend_once(current)
         except LoginRequired:
             # Nobody else can have renewed under our lock, unless the lock does not reach them: another host.
             before = self._reading.snapshot.generation
             self._read()
-            if self._reading.stored is None or self._reading.snapshot.generation == before:
+            there = self._reading.stored
+            if there is None or self._reading.snapshot.generation == before:
                 raise
-            if self.context.freshness(self._reading.stored) is Freshness.FRESH:
-                return self._reading.stored
-            return SingleUseRefresh(
-                self.context, self._reading.stored, self._reading.snapshot, forced=self.by_user
-            ).renew()
+            return there if self.context.freshness(there) is Freshness.FRESH else self._spend_once(there)
 
-    def _refresh_with_retry(self, current: Credential) -> Credential:
-        return self._call_with_retry(
-            lambda: self.context.hooks.refresh(self.context.profile, current, self.context.reporter)
-        )
+    def _spend_once(self, current: Credential) -> Credential:
+        return SingleUseRefresh(self.context, current, self._reading.snapshot, forced=self.by_user).renew()
+
+    def _refresh(self, current: Credential) -> Credential:
+        context = self.context
+        return self._with_retry(lambda: context.hooks.refresh(context.profile, current, context.reporter))
 
     def _acquire(self, source: Source) -> Credential:
         nobody = NonInteractive(self.context.profile.name, self.context.reporter, attended=not self.by_timer)
-        found = self._call_with_retry(lambda: self.context.hooks.acquire(self.context.profile, source, nobody))
+        found = self._with_retry(lambda: self.context.hooks.acquire(self.context.profile, source, nobody))
         if self.refused is not None and found.authorises_like(self.refused):
             raise ProviderRefused(
                 f"the credential from {source.title} was refused and there is no newer one", hint="Replace it there"
             )
         return found
 
-    def _call_with_retry(self, call: Callable[[], Credential]) -> Credential:
-        return call_with_retry(
-            call,
-            Policy(),
-            clock=self.context.clock,
-            random=self.context.random,
-            stop=process_is_exiting,
-            guarded=GuardedCall(self.context.breaker, forced=self.by_user),
-        )
+    def _with_retry(self, call: Callable[[], Credential]) -> Credential:
+        return self.context.with_retry(call, stop=process_is_exiting, forced=self.by_user)
 
     # --- keeping the answer -----------------------------------------------------------------------------------
 

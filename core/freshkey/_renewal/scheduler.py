@@ -80,19 +80,14 @@ class Scheduler:
         if owner is None or self._stopped:
             return None
         all_managed = owner.all_managed()
-        self._listen(all_managed)
+        # All profiles of a keeper share one notification.
+        stamp = next((managed.context.notifier.stamp() for managed in all_managed), self._heard)
+        if stamp != self._heard:
+            self._heard = stamp
+            for managed in all_managed:
+                managed.on_change()
         longest = LISTENING_SLEEP if any(managed.wants_changes for managed in all_managed) else MAX_SLEEP
         return expiry.next_wake([managed.tick() for managed in all_managed], longest)
-
-    def _listen(self, all_managed: Collection[ManagedCredential]) -> None:
-        """Compare the notification with what was last seen; all profiles of a keeper share one."""
-        for managed in all_managed:
-            stamp = managed.context.notifier.stamp()
-            if stamp != self._heard:
-                self._heard = stamp
-                for each in all_managed:
-                    each.on_change()
-            return
 
     def _run(self) -> None:
         while True:

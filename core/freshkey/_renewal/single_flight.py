@@ -6,33 +6,34 @@ import threading
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
+from attrs import define, field
+
 from freshkey.errors import FreshkeyError, TransientError, our_own
 
 
 T = TypeVar("T")
 
-
 LATE: Final = "there is no answer yet; the renewal goes on in the background"
 """What those are told whose patience ends before the work does, unless the caller says otherwise."""
 
 
+@define(eq=False)
 class SharedFuture(Generic[T]):
     """A result that is not there yet; threads wait for it, and event loops are called back.
 
     The first of `set_result` and `set_error` counts. Work may call it before it ends: callers are then served while it
     finishes what they need not wait for.
 
-    Args:
+    Attributes:
         late: What to say to those whose patience ends before the work does.
     """
 
-    def __init__(self, late: str = LATE) -> None:
-        self._late = late
-        self._done = threading.Event()
-        self._mutex = threading.Lock()
-        self._result: T | None = None
-        self._error: FreshkeyError | None = None
-        self._listeners: list[Callable[[], None]] = []
+    late: str = LATE
+    _done: threading.Event = field(init=False, factory=threading.Event)
+    _mutex: threading.Lock = field(init=False, factory=threading.Lock)
+    _result: T | None = field(init=False, default=None)
+    _error: FreshkeyError | None = field(init=False, default=None)
+    _listeners: list[Callable[[], None]] = field(init=False, factory=list)
 
     @property
     def done(self) -> bool:
@@ -65,7 +66,7 @@ class SharedFuture(Generic[T]):
             FreshkeyError: The work failed.
         """
         if not self._done.wait(timeout):
-            raise TransientError(self._late, hint="Try again shortly")
+            raise TransientError(self.late, hint="Try again shortly")
         return self.result()
 
     def add_done_callback(self, callback: Callable[[], None]) -> None:
@@ -94,13 +95,7 @@ def run_in_thread(
 
     Not an executor: that refuses or abandons work while the interpreter exits, when a refresh token may just have
     been spent. For the same reason the thread is no daemon, unless the work spends nothing: then the process may end
-    even if it hangs.
-
-    Args:
-        name: Of the thread.
-        work: Sets the result or the error of the future; what it raises is its error too.
-        daemon: The process need not wait for it.
-        late: See `SharedFuture`.
+    even if it hangs. What `work` raises is the error of the future too.
 
     Raises:
         TransientError: The interpreter is exiting, or the process may start no more threads.
@@ -110,10 +105,8 @@ def run_in_thread(
     def run() -> None:
         try:
             work(future)
-        except FreshkeyError as error:
-            future.set_error(error)
         except BaseException as error:  # noqa: BLE001  whoever waits must be told, whatever it was
-            future.set_error(our_own(error))
+            future.set_error(error if isinstance(error, FreshkeyError) else our_own(error))
 
     try:
         threading.Thread(target=run, name=f"freshkey {name}", daemon=daemon).start()

@@ -13,11 +13,9 @@ from typing import Final
 from attrs import define, evolve, field
 
 from freshkey import _failpoints, expiry
-from freshkey._http.circuit_breaker import GuardedCall
 from freshkey._renewal.context import ProfileContext
-from freshkey._renewal.retry import LOST_ANSWER_RETRIES, LOST_ANSWER_WINDOW, Policy, call_with_retry
+from freshkey._renewal.retry import LOST_ANSWER_RETRIES, LOST_ANSWER_WINDOW, Policy
 from freshkey._renewal.single_flight import process_is_exiting
-from freshkey.clock import Moment
 from freshkey.errors import LoginRequired, OutcomeUnknown, PluginBroken, ProviderRefused, StoreError, TransientError
 from freshkey.model.credential import Credential
 from freshkey.model.storage import Intent, Snapshot
@@ -61,14 +59,20 @@ class SingleUseRefresh:
             StoreError: The store cannot be written, so the token was not sent.
         """
         intent = self._intend()
+        policy = Policy(unknown_answers=0) if self._recovering else Policy()
+        forced = self.forced or self._recovering
         try:
-            return self._send()
+            return self.context.with_retry(self._send, policy, stop=self.stop, forced=forced)
         except LoginRequired as error:
             if self._recovering or self._unanswered:
                 # The intent stays: it is what remembers the loss.
                 raise self._lost(intent) from None
             self._take_back(intent)
-            error.hint = self._ended_elsewhere()
+            # Nothing here explains why the sign-in has ended.
+            error.hint = (
+                "It was ended at the provider, or its refresh token was used elsewhere, "
+                f"such as from a copy of this store. Run: freshkey login {self.context.profile.name}"
+            )
             raise
         except (TransientError, ProviderRefused):
             # Certainly not acted upon, unless an answer to the same token is missing.
@@ -91,8 +95,10 @@ class SingleUseRefresh:
             self._earlier, self._recovering = earlier, True
             intent = evolve(intent, noted=earlier.noted, attempts=earlier.attempts + 1)
         elif self.snapshot.damaged:
-            # The newer record is lost, so this token was spent already, nobody knows when: this is its one retry.
-            intent = evolve(intent, noted=_before_the_window(intent.noted))
+            # The newer record is lost, so this token was spent already, nobody knows when: this is its one retry, and
+            # counts as noted so long ago that no server repeats an answer of then.
+            now, longer = intent.noted, LOST_ANSWER_WINDOW + 1.0
+            intent = evolve(intent, noted=evolve(now, wall=now.wall - longer, elapsed=now.elapsed - longer))
             self._earlier, self._recovering = intent, True
             intent = evolve(intent, attempts=SENDINGS_BEFORE_GIVING_UP)
         self.context.store.intend(intent)
@@ -109,17 +115,6 @@ class SingleUseRefresh:
         return 1 + LOST_ANSWER_RETRIES if 0 <= age <= LOST_ANSWER_WINDOW else SENDINGS_BEFORE_GIVING_UP
 
     def _send(self) -> Credential:
-        policy = Policy(unknown_answers=0) if self._recovering else Policy()
-        return call_with_retry(
-            self._send_once,
-            policy,
-            clock=self.context.clock,
-            random=self.context.random,
-            stop=self.stop,
-            guarded=GuardedCall(self.context.breaker, forced=self.forced or self._recovering),
-        )
-
-    def _send_once(self) -> Credential:
         try:
             newer = self.context.hooks.refresh(self.context.profile, self.credential, self.context.reporter)
         except (OutcomeUnknown, PluginBroken):
@@ -146,22 +141,9 @@ class SingleUseRefresh:
             hint=f"Run: freshkey login {self.context.profile.name}",
         )
 
-    def _ended_elsewhere(self) -> str:
-        """Return what a person should know if nothing here explains why the sign-in has ended."""
-        return (
-            "It was ended at the provider, or its refresh token was used elsewhere, such as from a copy of this store. "
-            f"Run: freshkey login {self.context.profile.name}"
-        )
-
     def _token_hash(self) -> str:
         """Return a keyed hash that recognises the refresh token and says nothing else."""
         secret = self.credential.renewal_secret
         key = f"freshkey intent {self.context.profile.provider} {self.context.profile.name}"
         message = secret.reveal() if secret is not None else ""
         return hmac.new(key.encode(), message.encode(), hashlib.sha256).hexdigest()
-
-
-def _before_the_window(now: Moment) -> Moment:
-    """Return a moment so long ago that no server repeats an answer of then."""
-    longer = LOST_ANSWER_WINDOW + 1.0
-    return Moment(wall=now.wall - longer, elapsed=now.elapsed - longer, boot_id=now.boot_id)

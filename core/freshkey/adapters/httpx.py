@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Generator
 from typing import Final
 
 import httpx
+from attrs import define
 
 from freshkey.errors import OutcomeUnknown, ProviderRefused, TransientError
 from freshkey.model.credential import Credential, CredentialSource
@@ -15,23 +16,23 @@ NO_NEWER_ONE: Final = (TransientError, OutcomeUnknown, ProviderRefused)
 """Reasons for which there is no newer credential now: the server's own 401 is then the better answer."""
 
 
+@define(eq=False, slots=False)
 class KeeperAuth(httpx.Auth):
     """The authentication of one profile, for ``httpx.Client(auth=…)`` and ``httpx.AsyncClient(auth=…)``.
 
     A request that is answered with 401 is sent once more with a newer credential, if there is or can be one. Many
     requests refused at once share one renewal.
 
-    Args:
+    Attributes:
         keeper: Where credentials come from.
         profile: Name of the profile; None for the selected one.
     """
 
+    _keeper: CredentialSource
+    _profile: str | None
+
     # Formats that sign, such as SigV4, sign the body.
     requires_request_body = True
-
-    def __init__(self, keeper: CredentialSource, profile: str | None) -> None:
-        self._keeper = keeper
-        self._profile = profile
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Sign, and on a 401 renew once and send once more."""

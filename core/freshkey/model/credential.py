@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from attrs import field, frozen
 
@@ -14,9 +14,6 @@ from freshkey.clock import SYSTEM, Clock, Moment
 from freshkey.errors import CredentialExpired
 from freshkey.model.identity import Identity
 from freshkey.secret import Secret
-
-
-S = TypeVar("S")
 
 
 @frozen(kw_only=True)

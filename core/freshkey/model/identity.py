@@ -25,13 +25,14 @@ class Identity:
     display_name: str | None = None
     extra: Mapping[str, str] = field(factory=dict, hash=False)
 
+    def differs_from(self, other: Identity) -> bool:
+        """Whether the two are of different people or organisations, as far as both say."""
+        pairs = ((self.account, other.account), (self.organization, other.organization))
+        return any(None not in pair and pair[0] != pair[1] for pair in pairs)
+
     def completed_by(self, earlier: Identity) -> Identity:
         """Return this identity, its gaps filled from an earlier one of the same account and organisation."""
-        same = all(
-            getattr(self, name) in (None, getattr(earlier, name)) or getattr(earlier, name) is None
-            for name in ("account", "organization")
-        )
-        if not same:
+        if self.differs_from(earlier):
             return self
         # What was more readable than an id says nothing beside an address or an account that is known now.
         named = self.email is not None or self.account is not None

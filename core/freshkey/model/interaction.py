@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
 from freshkey.errors import LoginRequired
 from freshkey.secret import Secret
-
-
-if TYPE_CHECKING:
-    import threading
 
 
 log = logging.getLogger("freshkey")
@@ -34,39 +31,19 @@ class Reporter(Protocol):
 
 
 class Interaction(Reporter, Protocol):
-    """A person who can be asked; the one of a non-interactive session raises `LoginRequired` instead."""
+    """A person who can be asked; where nobody is there, each method of this class raises `LoginRequired` instead."""
 
     def confirm(self, question: str) -> bool:
-        """Ask a question that is answered with yes or no; anything but a clear yes is a no.
-
-        Raises:
-            LoginRequired: There is nobody to ask.
-        """
+        """Ask a question that is answered with yes or no; anything but a clear yes is a no."""
 
     def open_url(self, url: str) -> None:
-        """Show a URL to the person, in a browser where that is possible.
-
-        Raises:
-            LoginRequired: There is nobody to show it to.
-        """
+        """Show a URL to the person, in a browser where that is possible."""
 
     def read_code(self, prompt: str, given_up: threading.Event) -> Secret | None:
-        """Read a pasted line without echo, 4 KiB at the most.
-
-        Args:
-            prompt: What to ask for.
-            given_up: Set by the caller when the answer is no longer needed; None is returned soon after.
-
-        Raises:
-            LoginRequired: There is nobody to ask.
-        """
+        """Read a pasted line without echo, 4 KiB at the most; None soon after the caller has set `given_up`."""
 
     def show_device_code(self, user_code: str, verification_uri: str, complete_uri: str | None) -> None:
-        """Show the code that the person types on another device (RFC 8628, section 3.3).
-
-        Raises:
-            LoginRequired: There is nobody to show it to.
-        """
+        """Show the code that the person types on another device (RFC 8628, section 3.3)."""
 
 
 class LoggingReporter:
@@ -118,8 +95,7 @@ class NonInteractive:
         self._refuse()
 
     def _refuse(self) -> NoReturn:
-        message = "nobody is signed in"
-        raise LoginRequired(message, profile=self._profile, hint=f"Run: freshkey login {self._profile}")
+        raise LoginRequired("nobody is signed in", profile=self._profile, hint=f"Run: freshkey login {self._profile}")
 
 
 def is_attended(interaction: Interaction) -> bool:

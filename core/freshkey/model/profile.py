@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TypeVar
 
 from attrs import Factory, frozen
 
 from freshkey.errors import ConfigurationError
-
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 S = TypeVar("S")
@@ -52,6 +49,5 @@ class Profile:
             ConfigurationError: They are those of another provider.
         """
         if not isinstance(self.settings, kind):
-            message = f"the settings are not those of provider {self.provider!r}"
-            raise ConfigurationError(message, profile=self.name)
+            raise ConfigurationError(f"the settings are not those of provider {self.provider!r}", profile=self.name)
         return self.settings

@@ -29,10 +29,6 @@ class Detected:
     fingerprint: str | None = field(default=None, repr=False)
 
 
-def _nothing_to_see(profile: Profile) -> Detected | None:  # noqa: ARG001  the signature is Source.look's
-    return None
-
-
 @frozen(kw_only=True)
 class Source:
     """One place from which a provider can take a credential.
@@ -47,7 +43,7 @@ class Source:
         handed_in: What is there was handed in by whoever started this process: by argument, environment variable,
             file descriptor or helper command. Bare mode uses nothing else.
         needs_consent: It may be there without the person's knowing. Where somebody is signed in as well, an interactive
-            session asks once before it is used; its look gives a `Sighting.fingerprint`.
+            session asks once before it is used; its look gives a `Detected.fingerprint`.
         detect: Says what is there; offline, quick, never the value. An owned source needs none: the core looks into
             the store.
     """
@@ -59,4 +55,4 @@ class Source:
     pasted: bool = False
     handed_in: bool = False
     needs_consent: bool = False
-    detect: Callable[[Profile], Detected | None] = _nothing_to_see
+    detect: Callable[[Profile], Detected | None] = lambda _: None

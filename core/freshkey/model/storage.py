@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 from attrs import frozen
 
 from freshkey.clock import Moment
 from freshkey.secret import Secret
-
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
 
 
 @frozen(kw_only=True)
@@ -20,7 +17,7 @@ class Record:
 
     Attributes:
         generation: Grows by one with each record, also across a sign-out.
-        payload: The encoded credential (`stores.record.Codec`); None is a tombstone: signed out.
+        payload: The encoded credential (`freshkey._stores.records.codec.Codec`); None is a tombstone: signed out.
         written_at: Seconds since 1970-01-01T00:00:00Z by the wall clock of the writer.
     """
 
@@ -67,6 +64,11 @@ class Snapshot:
         """The generation of the record, 0 if there is none."""
         return self.record.generation if self.record else 0
 
+    @property
+    def payload(self) -> Secret | None:
+        """The encoded credential of the record; None without a record, and after a sign-out."""
+        return self.record.payload if self.record else None
+
 
 class CredentialStore(Protocol):
     """Where the owned credential of one profile is kept between processes; every call may take seconds.
@@ -80,10 +82,7 @@ class CredentialStore(Protocol):
     """What a person reads: ``keyring``, ``file``, …"""
 
     def lock(self, timeout: float) -> AbstractContextManager[None]:
-        """Exclude every other process and thread that renews this profile.
-
-        Args:
-            timeout: Seconds to wait at the most.
+        """Exclude every other process and thread that renews this profile; wait `timeout` seconds at the most.
 
         Raises:
             StoreBusy: Somebody else holds it; the message names the process where it is known.
