@@ -40,7 +40,7 @@ def parse_json_object(body: bytes) -> dict[str, Any]:
         )
     except (ValueError, RecursionError):
         value = None
-    if not isinstance(value, dict) or _too_deep(value):
+    if not isinstance(value, dict) or too_deep(value):
         # Raised outside the handler: the parser's own error carries the whole text.
         raise ProtocolError("the server's answer is not the JSON object that was expected")
     return value
@@ -66,8 +66,9 @@ def _not_finite(digits: str) -> NoReturn:  # noqa: ARG001  the signature is that
     raise ValueError
 
 
-def _too_deep(value: object, room: int = MAX_DEPTH) -> bool:
+def too_deep(value: object, room: int = MAX_DEPTH) -> bool:
+    """Whether objects and lists are nested deeper than `room`."""
     if not isinstance(value, dict | list):
         return False
     items = value.values() if isinstance(value, dict) else value
-    return room == 0 or any(_too_deep(item, room - 1) for item in items)
+    return room == 0 or any(too_deep(item, room - 1) for item in items)

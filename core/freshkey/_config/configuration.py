@@ -17,6 +17,7 @@ from freshkey._config.profile_table import ProfileTable
 from freshkey._config.project import Project, Trusted, load, nearest
 from freshkey._config.schema import (
     CORE_KEYS,
+    check_keys,
     check_shape,
     checked_name,
     core_string,
@@ -24,7 +25,6 @@ from freshkey._config.schema import (
     lead,
     strings,
     tables,
-    unknown_key,
 )
 from freshkey._config.toml_file import Document, read
 from freshkey.errors import ConfigurationError, closest, suggestion
@@ -279,7 +279,6 @@ class Configuration:
         raise ConfigurationError("this user has no home directory", hint=f"Set HOME or {variable} to an absolute path")
 
     def _provider_named_like(self, name: str, table: Mapping[str, object]) -> str:
-        for key in table:
-            if key not in CORE_KEYS and closest(key, {"provider"}):
-                raise unknown_key(self.document, name, key, CORE_KEYS)
+        misspelt = [key for key in table if closest(key, {"provider"})]
+        check_keys(self.document, name, misspelt, CORE_KEYS)
         return name

@@ -6,14 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from freshkey._config.schema import unknown_key, wrong_value
+from freshkey._config.schema import check_keys
 from freshkey._config.toml_file import Document
 
 
 if TYPE_CHECKING:
     import attrs
-
-    from freshkey.errors import ConfigurationError
 
 SET: Final = Document(place="--set")
 """Where such a setting is, for messages."""
@@ -50,16 +48,8 @@ def check_overrides(overrides: Mapping[str, object], profile: str, known: Mappin
     Raises:
         ConfigurationError: A key is misspelt, or its value is a secret: others can read the arguments of a process.
     """
+    check_keys(SET, profile, overrides, known)
     for key in overrides:
-        if key not in known:
-            raise unknown_key(SET, profile, key, known)
         if re.search(r"\bSecret\b", str(known[key].type)):
             message = f"{key!r} is a secret, and others can read the arguments of a process"
             raise SET.error(message, profile=profile, hint="Write it into the configuration file")
-
-
-def wrong_override(profile: str, key: str | None, expected: str) -> ConfigurationError:
-    """Return the error for a value that does not fit its key; no key where it is the combination that is refused."""
-    if key is None:
-        return SET.error("the provider does not accept these settings together", profile=profile)
-    return wrong_value(SET, profile, key, expected)

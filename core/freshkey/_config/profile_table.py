@@ -7,10 +7,10 @@ from typing import Final
 
 from attrs import field, frozen
 
-from freshkey._config.overrides import check_overrides, wrong_override
+from freshkey._config.overrides import SET, check_overrides
 from freshkey._config.project import Project, Trusted, refuse
 from freshkey._config.provider_settings import WrongValueError, fields, structure
-from freshkey._config.schema import CORE_KEYS, unknown_key, wrong_value
+from freshkey._config.schema import CORE_KEYS, check_keys, wrong_value
 from freshkey._config.toml_file import Document
 from freshkey.errors import about
 
@@ -68,12 +68,8 @@ class ProfileTable:
             with about(self.name):
                 return structure(kind, self._values(kind, overrides, trusted))
         except WrongValueError as wrong:
-            if overrides and wrong.key in {None, *overrides}:
-                raise wrong_override(self.name, wrong.key, wrong.expected) from None
-            if wrong.key is None:
-                message = "the provider does not accept these settings together"
-                raise self.document.error(message, "profiles", self.name, profile=self.name) from None
-            raise wrong_value(self.document, self.name, wrong.key, wrong.expected) from None
+            place = SET if overrides and wrong.key in {None, *overrides} else self.document
+            raise wrong_value(place, self.name, wrong.key, wrong.expected) from None
 
     def _values(self, kind: type, overrides: Mapping[str, object], trusted: Trusted | None) -> Mapping[str, object]:
         known = fields(kind)
@@ -83,7 +79,5 @@ class ProfileTable:
             words = {key: command for key, command in every.items() if key not in overrides}
             commands = (trusted or refuse)(self.project, self.name, words) if words else {}
             return {**self.rest, **commands, **overrides}
-        for key in self.rest:
-            if key not in known:
-                raise unknown_key(self.document, self.name, key, CORE_KEYS | known.keys())
+        check_keys(self.document, self.name, self.rest, CORE_KEYS | known.keys())
         return {**self.rest, **overrides}

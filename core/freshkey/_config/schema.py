@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from freshkey._config.toml_file import Document
@@ -113,15 +113,24 @@ def lead(document: Document, profile: str, table: Mapping[str, object]) -> float
     return float(value)
 
 
-def wrong_value(document: Document, profile: str, key: str, expected: str) -> ConfigurationError:
-    """Return the error for a key of a profile that must be something else."""
+def wrong_value(document: Document, profile: str, key: str | None, expected: str) -> ConfigurationError:
+    """Return the error for a key of a profile that must be something else; without a key it is the combination."""
+    if key is None:
+        message = "the provider does not accept these settings together"
+        return document.error(message, "profiles", profile, profile=profile)
     return document.error(f"{key!r} must be {expected}", "profiles", profile, key, profile=profile)
 
 
-def unknown_key(document: Document, profile: str, key: str, known: Collection[str]) -> ConfigurationError:
-    """Return the error for a key of a profile that nobody knows."""
-    message = f"there is no setting {key!r}"
-    return document.error(message, "profiles", profile, key, profile=profile, hint=suggestion(key, known))
+def check_keys(document: Document, profile: str, keys: Iterable[str], known: Collection[str]) -> None:
+    """Refuse a key of a profile that neither the core nor the provider knows; one misspelt is told what was meant.
+
+    Raises:
+        ConfigurationError: Names the place, and the known key that looks most like it.
+    """
+    for key in keys:
+        if key not in known:
+            message = f"there is no setting {key!r}"
+            raise document.error(message, "profiles", profile, key, profile=profile, hint=suggestion(key, known))
 
 
 def tables(value: object) -> Mapping[str, Mapping[str, Any]]:

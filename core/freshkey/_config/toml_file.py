@@ -12,6 +12,7 @@ from attrs import field, frozen
 
 from freshkey._files.bounded import NotRegularError, TooLongError, read_bounded
 from freshkey._files.permissions import is_anothers, others_may_replace
+from freshkey._json import too_deep
 from freshkey.errors import ConfigurationError
 
 
@@ -77,14 +78,9 @@ def read(path: Path, *, follow: bool = True) -> Document:
         raise ConfigurationError(f"{path} has a number that is too long", hint="Correct it") from None
     except RecursionError:
         pass
-    if tables is None or _too_deep(tables):
+    if tables is None or too_deep(tables, MAX_DEPTH):
         raise ConfigurationError(f"{path} is not valid: it nests too deeply", hint="Check that it is the right file")
     return Document(tables=tables, path=path, text=text)
-
-
-def _too_deep(value: object, left: int = MAX_DEPTH) -> bool:
-    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
-    return left == 0 or any(_too_deep(item, left - 1) for item in items)
 
 
 def _text(path: Path, *, follow: bool) -> str:
