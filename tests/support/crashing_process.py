@@ -25,7 +25,7 @@ from attrs import frozen
 
 from freshkey import Configuration, FreshkeyError, Keeper, _failpoints
 from freshkey._http import client as http_client
-from freshkey._renewal import rotation
+from freshkey._renewal import single_flight
 from freshkey._renewal.single_flight import process_is_exiting
 from freshkey._stores.encrypted_file.store import FileItems
 from freshkey._stores.keychain.store import KeyringItems
@@ -193,7 +193,7 @@ def _child(
 
 def _shorten(*, patience: float | None, deadline: float | None) -> None:
     if patience is not None:
-        vars(rotation)["LOCK_TIMEOUT"] = patience
+        vars(single_flight)["LOCK_TIMEOUT"] = patience
     if deadline is not None:
         exchange = http_client._Exchange
         http_client._Exchange = lambda request, host, _: exchange(request, host, deadline)  # type: ignore[assignment,misc]  # it is only called

@@ -12,8 +12,7 @@ from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.managed import ManagedCredential
 from freshkey._renewal.persist import SAVE_TIMEOUT, keep_owned
 from freshkey._renewal.reading import decode
-from freshkey._renewal.rotation import LOCK_TIMEOUT
-from freshkey._renewal.single_flight import SharedFuture, run_in_thread
+from freshkey._renewal.single_flight import LOCK_TIMEOUT, SharedFuture, run_in_thread
 from freshkey._sources import precedence
 from freshkey._stores.keychain import prompts
 from freshkey._stores.keychain.prompts import user_present

@@ -15,10 +15,8 @@ A failed renewal never erases or blanks anything.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
-from typing import Final
+from contextlib import AbstractContextManager
 
 from attrs import define, field
 
@@ -27,21 +25,15 @@ from freshkey._renewal.attempts import Attempts
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.persist import Memory, keep_borrowed, keep_owned
 from freshkey._renewal.reading import Reading, login_required, read
-from freshkey._renewal.single_flight import process_is_exiting
+from freshkey._renewal.single_flight import one_process, process_is_exiting
 from freshkey._renewal.single_use import SingleUseRefresh
 from freshkey._sources import precedence
-from freshkey.errors import FreshkeyError, LoginRequired, ProviderRefused, StoreUnavailable
+from freshkey.errors import FreshkeyError, LoginRequired, ProviderRefused
 from freshkey.events import SignedOut
 from freshkey.expiry import Freshness
 from freshkey.model.credential import Credential
 from freshkey.model.interaction import NonInteractive
 from freshkey.model.source import Source
-
-
-log = logging.getLogger("freshkey")
-
-LOCK_TIMEOUT: Final = 30.0
-"""Seconds to wait for another process's renewal of the same profile."""
 
 
 @define
@@ -85,7 +77,7 @@ class Rotation:
         if self.held is None and not self.by_user and (there := self.adopt_stored()) is not None:
             return there
         _failpoints.hit("before_lock")
-        with self._lock():
+        with self._one_process():
             _failpoints.hit("lock_held")
             if (there := self.adopt_stored()) is not None:
                 return there
@@ -123,24 +115,10 @@ class Rotation:
             self.memory.drop(SignedOut(profile=name, revoked=None, detail="another process signed out"))
             raise login_required(self.context, "another process signed out")
 
-    # --- the lock and those who share it ----------------------------------------------------------------------
-
-    def _lock(self) -> AbstractContextManager[object]:
-        """Exclude every other renewal of this profile."""
+    def _one_process(self) -> AbstractContextManager[object]:
         source = self._reading.winner or (self.context.description.source(self.held.source) if self.held else None)
-        if not self.context.profile.bare and (source is None or source.owned):
-            return self.context.store.lock(LOCK_TIMEOUT)
-        # Another tool's credential needs no store, but eight processes must not start that tool eight times.
-        from freshkey._files.private import file_name
-        from freshkey._interprocess.lock import ProfileLock
-
-        profile, lock = self.context.profile, ExitStack()
-        try:
-            lock.callback(ProfileLock(profile.state_dir, file_name(profile.name)).acquire(LOCK_TIMEOUT))
-        except StoreUnavailable as error:
-            # A machine without a place for locks can still use what another tool keeps.
-            log.warning("%s: going on without a lock: %s", profile.name, error.message)
-        return lock
+        owned = not self.context.profile.bare and (source is None or source.owned)
+        return one_process(self.context.profile, self.context.store if owned else None)
 
     def _respect_pauses(self) -> None:
         """Keep the pauses that all processes share, unless somebody asked to renew now."""

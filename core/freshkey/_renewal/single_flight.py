@@ -1,17 +1,30 @@
-"""Single flight: a future that threads and event loops share, and the thread that resolves it."""
+"""Single flight: one renewal at a time, whose result all share.
+
+Threads and event loops of this process wait for one future; other processes wait for the profile's lock, and read the
+store again when they have it (step 3 of `rotation`).
+"""
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from typing import Final, Generic, TypeVar
 
 from attrs import define, field
 
-from freshkey.errors import FreshkeyError, TransientError, our_own
+from freshkey.errors import FreshkeyError, StoreUnavailable, TransientError, our_own
+from freshkey.model.profile import Profile
+from freshkey.model.storage import CredentialStore
 
 
 T = TypeVar("T")
+
+log = logging.getLogger("freshkey")
+
+LOCK_TIMEOUT: Final = 30.0
+"""Seconds to wait for another process's renewal of the same profile."""
 
 LATE: Final = "there is no answer yet; the renewal goes on in the background"
 """What those are told whose patience ends before the work does, unless the caller says otherwise."""
@@ -113,6 +126,28 @@ def run_in_thread(
     except RuntimeError:
         raise TransientError("no thread can be started; the process is exiting or out of threads") from None
     return future
+
+
+def one_process(profile: Profile, store: CredentialStore | None) -> AbstractContextManager[object]:
+    """Exclude every other renewal of a profile, of all processes; `store` is None if another tool keeps its credential.
+
+    Raises:
+        StoreBusy: Another process, or another thread, still renews after `LOCK_TIMEOUT`.
+        StoreError: The store cannot be locked.
+    """
+    if store is not None:
+        return store.lock(LOCK_TIMEOUT)
+    # Another tool's credential needs no store, but eight processes must not start that tool eight times.
+    from freshkey._files.private import file_name
+    from freshkey._interprocess.lock import ProfileLock
+
+    lock = ExitStack()
+    try:
+        lock.callback(ProfileLock(profile.state_dir, file_name(profile.name)).acquire(LOCK_TIMEOUT))
+    except StoreUnavailable as error:
+        # A machine without a place for locks can still use what another tool keeps.
+        log.warning("%s: going on without a lock: %s", profile.name, error.message)
+    return lock
 
 
 def process_is_exiting() -> bool:

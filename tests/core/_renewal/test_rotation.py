@@ -443,7 +443,7 @@ def test_a_sign_out_elsewhere_is_noticed_at_the_next_renewal(world: World) -> No
 
 
 def test_a_lock_that_somebody_keeps_is_waited_for_only_so_long(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("freshkey._renewal.rotation.LOCK_TIMEOUT", 0.01)
+    monkeypatch.setattr("freshkey._renewal.single_flight.LOCK_TIMEOUT", 0.01)
     keeper = world.signed_in()
     with world.store._slots.lock(1):
         world.clock.advance(3400)
@@ -478,7 +478,7 @@ def test_borrowed_credentials_are_taken_one_process_at_a_time(world: World) -> N
     keeper = world.keeper()
     release = ProfileLock(world.state_dir, file_name("me")).acquire(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("freshkey._renewal.rotation.LOCK_TIMEOUT", 0.01)
+        patch.setattr("freshkey._renewal.single_flight.LOCK_TIMEOUT", 0.01)
         with pytest.raises(StoreBusy):
             world.keeper().get("me")
     asking = world.asking(keeper)
