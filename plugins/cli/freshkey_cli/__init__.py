@@ -80,11 +80,12 @@ def _run(words: Sequence[str], out: Output, keeper_factory: KeeperFactory | None
     from freshkey_cli.context import Context
 
     arguments = parsed.arguments
+    ours = vars(arguments) if parsed.name in commands.OWN else {}  # another's --store means what it wants
     configuration = Configuration.load(
         environ,
-        store=getattr(arguments, "store", None),
-        bare=getattr(arguments, "bare", False),
-        overrides=dict(getattr(arguments, "overrides", [])),
+        store=ours.get("store"),
+        bare=ours.get("bare", False),
+        overrides=dict(ours.get("overrides", [])),
     )
     return parsed.command.run(
         Context(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from attrs import frozen
 
-from freshkey.errors import ConfigurationError, PluginBroken, describe_raise
-from freshkey_cli.output import clean
+from freshkey.errors import ConfigurationError, FreshkeyError, PluginBroken, describe_raise
+from freshkey_cli.output import UnwritableError, clean
 
 
 if TYPE_CHECKING:
@@ -81,11 +82,10 @@ class _Claim:
 def summaries() -> dict[str, str]:
     """Return every command with what help says of it; reads metadata only."""
     others: dict[str, list[str]] = {}
-    for claim in _claims():
-        is_known = claim.name in OWN or (claim.name, claim.distribution) == (DEMO, DEMO_PACKAGE)
-        if not is_known and _NAME.fullmatch(claim.name):
-            others.setdefault(claim.name, []).append(clean(claim.distribution))
     known = {**OWN, DEMO: DEMO_SUMMARY}
+    for claim in _claims():
+        if claim.name not in known and _NAME.fullmatch(claim.name):
+            others.setdefault(claim.name, []).append(clean(claim.distribution))
     return known | {name: f"from {' and '.join(distributions)}" for name, distributions in others.items()}
 
 
@@ -104,8 +104,11 @@ def load(name: str) -> Command:
             f"the demonstration is in the package {DEMO_PACKAGE}, which is not installed",
             hint=f"Run: python -m pip install {DEMO_PACKAGE} freshkey-claude-oauth",
         )
-    _refuse_rivals(name, [claim.distribution for claim in claims])
-    return _imported(claims[0])
+    distributions = [claim.distribution for claim in claims]
+    if name == DEMO:
+        distributions = [DEMO_PACKAGE, *(other for other in distributions if other != DEMO_PACKAGE)]
+    _refuse_rivals(name, distributions)
+    return _Foreign(claims[0], _imported(claims[0]))
 
 
 def refuse_claims(name: str) -> None:
@@ -153,6 +156,34 @@ def _imported(claim: _Claim) -> Command:
     if not (callable(getattr(loaded, "add_arguments", None)) and callable(getattr(loaded, "run", None))):
         raise _broken(claim, "has no functions add_arguments and run")
     return cast("Command", loaded)
+
+
+@frozen
+class _Foreign:
+    """A command of another distribution; what it raises beside errors of freshkey is its own mistake, and says so."""
+
+    claim: _Claim
+    command: Command
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        with self._blamed():
+            self.command.add_arguments(parser)
+
+    def run(self, context: Context) -> int:
+        with self._blamed():
+            code: object = self.command.run(context)
+        if type(code) is not int:
+            raise _broken(self.claim, "returned no exit code")
+        return code
+
+    @contextmanager
+    def _blamed(self) -> Iterator[None]:
+        try:
+            yield
+        except (FreshkeyError, UnwritableError, BrokenPipeError):
+            raise
+        except Exception as error:  # noqa: BLE001  whatever it is, it is not to look like a fault of freshkey
+            raise _broken(self.claim, f"failed ({describe_raise(error)})") from None
 
 
 def _broken(claim: _Claim, why: str) -> PluginBroken:

@@ -79,7 +79,7 @@ def parse(argv: Sequence[str] | None = None) -> Parsed:
         parser.error("the following arguments are required: COMMAND")
     if name == RUNS_A_PROGRAM:
         arguments.words, arguments.unknown = words, unknown
-    if "check_usage" in arguments:
+    if name in commands.OWN and "check_usage" in arguments:
         arguments.check_usage(arguments)
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")

@@ -140,6 +140,54 @@ def test_one_that_is_broken_is_named_with_its_distribution(run: Run, install: In
     assert f"the command 'say' of acme {says}. Update or uninstall acme" in done.err
 
 
+def test_its_options_may_have_the_names_of_ours(run: Run, install: Install) -> None:
+    module = """
+def add_arguments(parser):
+    for name in ("store", "bare", "overrides", "check-usage", "words", "unknown"):
+        parser.add_argument(f"--{name}")
+
+def run(context):
+    context.out.result(vars(context.arguments), [])
+    return 0
+"""
+    install("acme", "say", module)
+    names = ("store", "bare", "overrides", "check_usage", "words", "unknown")
+    said = run("say", "--json", *(f"--{name.replace('_', '-')}={name}" for name in names)).json
+
+    assert {name: said[name] for name in names} == {name: name for name in names}
+
+
+@pytest.mark.parametrize(
+    ("declare", "do", "says"),
+    [
+        ("pass", "raise ValueError('sekrit')", "failed (ValueError in fixture_acme.py, line 6)"),
+        ("parser.add_argument('--json')", "return 0", "failed (ArgumentError in "),
+        ("pass", "return 'sekrit'", "returned no exit code"),
+        ("pass", "return None", "returned no exit code"),
+    ],
+)
+def test_what_goes_wrong_in_it_is_said_to_be_its_own(
+    run: Run, install: Install, declare: str, do: str, says: str
+) -> None:
+    install("acme", "say", f"def add_arguments(parser):\n    {declare}\n\n\ndef run(context):\n    {do}\n")
+    done = run("say")
+
+    assert (done.code, done.out) == (6, "")
+    assert f"the command 'say' of acme {says}" in done.err
+    assert "Update or uninstall acme" in done.err
+    assert "sekrit" not in done.err
+
+
+def test_the_demonstration_cannot_be_another_distributions(run: Run, install: Install) -> None:
+    package = install("acme", "demo")
+    done = run("demo")
+
+    assert (done.code, done.out) == (6, "")
+    assert "two distributions claim the command 'demo': freshkey-testing and acme" in done.err
+    assert package not in sys.modules
+    assert "from acme" not in run("--help").out
+
+
 def test_without_its_package_the_demonstration_is_listed_and_says_what_to_install(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
