@@ -54,7 +54,7 @@ MODULES = {
     "freshkey.strictjson": "freshkey._json",
     "freshkey.testing*": "freshkey_testing",
     "freshkey.timer": "freshkey._renewal.scheduler",
-    "freshkey.toml_lines": "freshkey._config.toml_lines",
+    "freshkey.toml_lines": "freshkey._config.toml_file",
     "freshkey.trust": "freshkey._trust.project_commands",
     "freshkey.undivided": "freshkey._forksafe",
     "freshkey.wire": "freshkey._http.messages",

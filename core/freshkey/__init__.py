@@ -61,7 +61,6 @@ _HOMES: Final = {
     "model.source": "Detected Source",
     "secret": "Secret",
 }
-_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 # Filled like text: a page of names, not a column.
 # fmt: off

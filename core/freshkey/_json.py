@@ -1,4 +1,4 @@
-"""Reads JSON objects that a server sent, strictly: what two parsers could read differently is refused."""
+"""Reads JSON objects of servers, helpers and files strictly: what two parsers could read differently is refused."""
 
 from __future__ import annotations
 

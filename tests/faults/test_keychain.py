@@ -317,13 +317,13 @@ def once(point: str, action: Callable[[], None]) -> Callable[[str], None]:
 LEAVING = """
 import os, sys
 from counterparts.secret_service import SecretService
-from freshkey import _failpoints as faults
-from freshkey._renewal import persist as saving
+from freshkey import _failpoints
+from freshkey._renewal import persist
 from freshkey_cli import main
 
-saving.PATIENCE = 1.0
+persist.SAVE_TIMEOUT = 1.0
 service = SecretService(os.environ["DBUS_SESSION_BUS_ADDRESS"])
-faults.at = lambda point: service.lock() if point == "after_refresh" else None
+_failpoints.at = lambda point: service.lock() if point == "after_refresh" else None
 sys.exit(main(["refresh"]))
 """
 

@@ -85,7 +85,7 @@ class Server:
 
 @define
 class Shared:
-    """Hints and bell in memory: what is true of them is shown elsewhere."""
+    """Hints and change notifier in memory: what is true of them is shown elsewhere."""
 
     hints: Hints = field(factory=Hints)
 

@@ -26,7 +26,7 @@ class Credential(abc.ABC):
     Attributes:
         obtained: Both clocks at the moment the provider's answer was received.
         lifetime: Seconds the provider gave it; None where it has no known end.
-        lead: Seconds before the end at which it is renewed; None means `schedule.default_lead`.
+        lead: Seconds before the end at which it is renewed; None means `freshkey.expiry.default_lead`.
         recheck_after: Seconds after which its source is asked again although it has no known end, such as for a key
             that a command prints. That happens when somebody asks for it, who is served what is there meanwhile.
         source: Id of the `Source` it came from.

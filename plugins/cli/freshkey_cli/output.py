@@ -137,7 +137,8 @@ class Output:
         if self.as_json:
             from freshkey_cli.exits import USAGE
 
-            self.instruct(json.dumps({"error": {"kind": "usage", "message": message, "exit_code": USAGE}}))
+            fields = {"kind": "usage", "profile": None, "message": message, "hint": None, "exit_code": USAGE}
+            self.instruct(json.dumps({"error": fields}))
         else:
             self.instruct(f"{usage.rstrip()}\nfreshkey: {clean(message)}")
 

@@ -66,7 +66,7 @@ def returning(answer: object, *args: object) -> object:
 
 
 class Bench:
-    """A lifecycle of one provider, and the events it emitted."""
+    """A hook caller for one provider, and the events it emitted."""
 
     def __init__(
         self,

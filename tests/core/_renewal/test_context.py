@@ -38,7 +38,7 @@ def opened(
     clock: ManualClock | None = None,
     **more: Any,
 ) -> ProfileContext:
-    """Open the desk of a profile that configuration describes by `table`."""
+    """Open the context of a profile that configuration describes by `table`."""
     table = {"provider": "example"} | dict(table)
     return build_context(
         name,

@@ -24,7 +24,7 @@ def the_holding(keeper: Keeper) -> ManagedCredential:
 
 
 def detect(world: World, keeper: Keeper) -> None:
-    """Let a keeper hear the bell, and wait until it has looked."""
+    """Let a keeper hear a change notice, and wait until it has looked."""
     the_holding(keeper).on_change()
     world.settle(keeper)
 

@@ -20,7 +20,7 @@ from rotating import LOST, Listener, Telling, World, break_host, call_host
 
 @pytest.fixture
 def context(world: World) -> ProfileContext:
-    """The desk of a profile that was signed in an hour ago."""
+    """The context of a profile that was signed in an hour ago."""
     (managed,) = world.signed_in().all_managed()
     world.clock.advance(3600)
     return managed.context

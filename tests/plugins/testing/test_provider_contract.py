@@ -227,33 +227,33 @@ class Broken(Small):
 """,
         "test_formats_are_credentials",
     ),
-    "look goes online": (
+    "detect goes online": (
         """
 import socket
-def look_online(profile):
+def detect_online(profile):
     socket.getaddrinfo("localhost", 80)
 class Broken(Small):
-    sources = (Source(id="environment", title="A key", owned=False, detect=look_online),)
+    sources = (Source(id="environment", title="A key", owned=False, detect=detect_online),)
 """,
-        "test_look_is_offline",
+        "test_detect_is_offline",
     ),
-    "look shows the value": (
+    "detect shows the value": (
         """
-def look_too_closely(profile):
+def detect_too_closely(profile):
     return Detected(kind="API key", origin=f"SMALL_KEY={os.environ['SMALL_KEY']}")
 class Broken(Small):
-    sources = (Source(id="environment", title="A key", owned=False, detect=look_too_closely),)
+    sources = (Source(id="environment", title="A key", owned=False, detect=detect_too_closely),)
 """,
-        "test_look_never_shows_the_value",
+        "test_detect_never_shows_the_value",
     ),
-    "look shows too much": (
+    "detect shows too much": (
         """
-def look_too_closely(profile):
+def detect_too_closely(profile):
     return Detected(kind="API key", origin="SMALL_KEY", last_four=os.environ["SMALL_KEY"][-6:])
 class Broken(Small):
-    sources = (Source(id="environment", title="A key", owned=False, detect=look_too_closely),)
+    sources = (Source(id="environment", title="A key", owned=False, detect=detect_too_closely),)
 """,
-        "test_look_never_shows_the_value",
+        "test_detect_never_shows_the_value",
     ),
     "a sign-in goes on without a person": (
         """
@@ -265,7 +265,7 @@ class Broken(Small):
         except LoginRequired:
             return self.take_key()
 """,
-        "test_without_a_person_a_sign_in_is_refused_at_once",
+        "test_without_a_user_a_sign_in_is_refused_at_once",
     ),
     "a source asks secretly": (
         """
@@ -278,7 +278,7 @@ class Broken(Small):
             pass
         return super().acquire(profile, source, interaction)
 """,
-        "test_sources_without_a_person_ask_nobody",
+        "test_sources_without_a_user_ask_nobody",
     ),
     "a credential can be changed": (
         """
@@ -317,7 +317,7 @@ class Broken(Small):
     def take_key(self):
         return Elsewhere(obtained=SYSTEM.now(), key=Secret(os.environ["SMALL_KEY"]))
 """,
-        "test_what_authorises_is_wrapped",
+        "test_what_authorizes_is_wrapped",
     ),
     "the environment has a refresh token": (
         """
@@ -370,7 +370,7 @@ class Broken(Small):
         except OSError:
             raise TransientError("no connection") from None
 """,
-        "test_a_renewal_that_needs_a_person_says_so",
+        "test_a_renewal_that_needs_the_user_says_so",
     ),
     "no network means signing in": (
         """
@@ -516,7 +516,7 @@ def test_a_broken_provider_fails(pytester: pytest.Pytester, monkeypatch: pytest.
 
 
 def test_the_failures_quote_no_secret(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    for broken in ("look shows the value", "an error shows a token", "a credential shows its key"):
+    for broken in ("detect shows the value", "an error shows a token", "a credential shows its key"):
         code, caught_by = BREAKS[broken]
         result = run(pytester, monkeypatch, source_of(code), "-k", caught_by)
         errors = [line for line in result.outlines if line.startswith("E ")]

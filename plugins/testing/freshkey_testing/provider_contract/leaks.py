@@ -22,7 +22,7 @@ class Leaks(ProviderKit):
             )
             assert_no_secret(_pickled(credential), secrets, "a pickled credential")
 
-    def test_what_authorises_is_wrapped(self, found: list[Credential]) -> None:
+    def test_what_authorizes_is_wrapped(self, found: list[Credential]) -> None:
         """What travels in headers comes out of a `Secret` field, so that it is nowhere kept as a plain string."""
         for credential in found:
             values = " ".join(credential.headers("GET", "https://example.com/", b"").values())

@@ -17,7 +17,7 @@ from freshkey_testing.secret_scan import assert_no_secret, secrets_of
 class Renewing(ProviderKit):
     """What happens to a credential later."""
 
-    def test_a_renewal_that_needs_a_person_says_so(
+    def test_a_renewal_that_needs_the_user_says_so(
         self, hooks: HookCaller, profile: Profile, not_renewable: Credential
     ) -> None:
         """`refresh` of what cannot be renewed raises `LoginRequired` (or `ProviderRefused`), and sends nothing."""

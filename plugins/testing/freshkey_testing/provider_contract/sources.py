@@ -1,4 +1,4 @@
-"""Checks of a provider's sources: what a look shows, and who is asked."""
+"""Checks of a provider's sources: what ``detect`` shows, and who is asked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAX_SHOWN: Final = 4
 class Sources(ProviderKit):
     """``Source.detect`` and ``acquire``."""
 
-    def test_look_is_offline(self, hooks: HookCaller, profile: Profile, description: Description) -> None:
+    def test_detect_is_offline(self, hooks: HookCaller, profile: Profile, description: Description) -> None:
         """``detect`` reads the environment and local files at the most: no connection, no child process.
 
         It runs for every source whenever somebody asks which credential is used.
@@ -29,21 +29,21 @@ class Sources(ProviderKit):
         for source in description.sources:
             with offline() as attempts:
                 caught(partial(hooks.detect, profile, source))
-            assert not attempts, f"look of source {source.id!r} tried: {', '.join(attempts)}"
+            assert not attempts, f"detect of source {source.id!r} tried: {', '.join(attempts)}"
 
-    def test_look_never_shows_the_value(
+    def test_detect_never_shows_the_value(
         self, hooks: HookCaller, profile: Profile, description: Description, found: list[Credential]
     ) -> None:
-        """A sighting says what is where; of the value it shows four characters at the most (`Secret.last_four`)."""
+        """A `Detected` says what is where; of the value it shows four characters at the most (`Secret.last_four`)."""
         secrets = secrets_of(found)
         for source in description.sources:
             detected = hooks.detect(profile, source)
             if detected is not None:
-                assert_no_secret(repr(detected), secrets, f"what look of source {source.id!r} returns")
+                assert_no_secret(repr(detected), secrets, f"what detect of source {source.id!r} returns")
                 assert len(detected.last_four or "") <= _MAX_SHOWN, f"source {source.id!r} shows too many characters"
                 assert _is_labelled(detected), f"source {source.id!r} does not say what is there, and where"
 
-    def test_without_a_person_a_sign_in_is_refused_at_once(
+    def test_without_a_user_a_sign_in_is_refused_at_once(
         self, hooks: HookCaller, profile: Profile, description: Description
     ) -> None:
         """An interactive source raises `LoginRequired` when there is nobody to ask, and does not wait.
@@ -59,7 +59,7 @@ class Sources(ProviderKit):
                 f" ended with {outcome_name(error)} instead of LoginRequired"
             )
 
-    def test_sources_without_a_person_ask_nobody(
+    def test_sources_without_a_user_ask_nobody(
         self, hooks: HookCaller, profile: Profile, description: Description
     ) -> None:
         """A source that asks a question is declared ``interactive=True``: only then does the core prepare for it."""
