@@ -24,8 +24,6 @@ from freshkey.secret import Secret, is_token
 MAX_LIFETIME: Final = 10 * 366 * 86400.0
 """Seconds; some servers write a far larger number where they mean "for ever"."""
 
-_MAX_NUMBER: Final = 2.0**63
-_DEFAULT_INTERVAL: Final = 5.0
 _DIGITS: Final = re.compile(r"[0-9]{1,18}")
 _USER_CODE: Final = re.compile(r"[ -~]{1,64}")
 _TOKEN_TYPES: Final = {"bearer": "Bearer", "dpop": "DPoP"}
@@ -152,7 +150,7 @@ def read_device(response: Response, now: float) -> DeviceCode:
         verification_uri=_text(facts, "verification_uri" if "verification_uri" in facts else "verification_url"),
         verification_uri_complete=None if complete is None else _text(facts, "verification_uri_complete"),
         expires_in=lifetime,
-        interval=_DEFAULT_INTERVAL if interval is None else max(1.0, interval),
+        interval=5.0 if interval is None else max(1.0, interval),
     )
 
 
@@ -194,7 +192,7 @@ def _seconds(facts: Mapping[str, Any], member: str) -> float | None:
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         value = int(value)
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 <= value < _MAX_NUMBER or value != int(value):
+    if not number or not 0 <= value < 2**63 or value != int(value):
         raise _unreadable(member)
     return min(float(value), MAX_LIFETIME)
 

@@ -41,7 +41,6 @@ _LOOPBACK_V6: Final = "::1"
 _PATH: Final = re.compile(r"/[0-9A-Za-z._~!$&'()*+,;=:@%/-]*")
 _TICK: Final = 0.1
 _LINGER: Final = 1.0
-_BACKLOG: Final = 16
 _PORTS_TO_TRY: Final = 16
 
 
@@ -131,7 +130,7 @@ class LoopbackListener:
             self._accept(ready)
         elif connection is not None and not connection.receive():
             self._drop(connection)
-        elif connection is not None and connection.complete:
+        elif connection is not None and not connection.replied and ended(bytes(connection.received)):
             return self._answer(connection)
         return None
 
@@ -212,11 +211,6 @@ class _Connection:
     received: bytearray = field(init=False, factory=bytearray, repr=False)  # holds the code
     replied: bool = field(init=False, default=False)
 
-    @property
-    def complete(self) -> bool:
-        """Whether there is a request to answer."""
-        return not self.replied and ended(bytes(self.received))
-
     def receive(self) -> bool:
         """Take what has arrived; return whether the other side is still there."""
         try:
@@ -289,7 +283,7 @@ def _listen(family: socket.AddressFamily, port: int) -> socket.socket:
             # Without it another program could bind the same port and receive what is ours.
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         listening.bind((_LOOPBACK_V4 if family == socket.AF_INET else _LOOPBACK_V6, port))
-        listening.listen(_BACKLOG)
+        listening.listen(16)
         listening.setblocking(False)
     except OSError:
         listening.close()
