@@ -38,7 +38,6 @@ USER_CODES: Final = frozenset(
 )
 """Only a person can change these."""
 
-_MAX_CODE: Final = 64
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z_.-]*")
 """An error code that may be shown. Digits are left out because nearly every token has some."""
 
@@ -111,7 +110,7 @@ def clean_code(value: object) -> str | None:
     """Return an error code of a server without control characters, 64 characters at the most."""
     if not isinstance(value, str):
         return None
-    return "".join(character for character in value if "!" <= character <= "~")[:_MAX_CODE] or None
+    return "".join(character for character in value if "!" <= character <= "~")[:64] or None
 
 
 def shown_code(code: str | None) -> str:

@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from http import HTTPStatus
 from typing import Final, Self
 
@@ -259,13 +259,10 @@ def _bind(host: str) -> list[socket.socket]:
 
 def _bind_same(families: list[socket.AddressFamily]) -> list[socket.socket]:
     bound: list[socket.socket] = []
-    try:
+    with ExitStack() as half:
         for family in families:
-            bound.append(_listen(family, bound[0].getsockname()[1] if bound else 0))
-    except OSError:
-        for half in bound:
-            half.close()
-        raise
+            bound.append(half.enter_context(_listen(family, bound[0].getsockname()[1] if bound else 0)))
+        half.pop_all()
     return bound
 
 
@@ -277,15 +274,13 @@ def _exists(family: socket.AddressFamily) -> bool:
 
 
 def _listen(family: socket.AddressFamily, port: int) -> socket.socket:
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    try:
+    with ExitStack() as unfinished:
+        listening = unfinished.enter_context(socket.socket(family, socket.SOCK_STREAM))
         if sys.platform == "win32":
             # Without it another program could bind the same port and receive what is ours.
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         listening.bind((_LOOPBACK_V4 if family == socket.AF_INET else _LOOPBACK_V6, port))
         listening.listen(16)
         listening.setblocking(False)
-    except OSError:
-        listening.close()
-        raise
+        unfinished.pop_all()
     return listening
