@@ -22,8 +22,6 @@ WORDS_FOR_COMMAND: Final = "a list of strings: an absolute path or the name of a
 MAX_PROGRAM: Final = 268_435_456
 """Bytes that the files of a project that one command names may have together."""
 
-_CHUNK: Final = 1_048_576
-
 
 @frozen(kw_only=True)
 class Command:
@@ -162,7 +160,7 @@ def file_digest(file: Path, most: int = MAX_PROGRAM) -> tuple[str, int]:
     digest, size = hashlib.sha256(), 0
     try:
         with open_regular(file) as opened:
-            while size <= most and (chunk := opened.read(_CHUNK)):
+            while size <= most and (chunk := opened.read(1_048_576)):
                 digest.update(chunk)
                 size += len(chunk)
     except NotRegularError:

@@ -14,7 +14,6 @@ _SECRET_NAME: Final = re.compile(
     re.IGNORECASE,
 )
 _PATH_NAME: Final = re.compile(r".+_(?:file|path|dir)", re.IGNORECASE)
-_DESKTOP_NAME: Final = "XDG_"
 _PROXY_NAME: Final = re.compile(r"(?:all|ftp|https?)_proxy", re.IGNORECASE)
 _PASSWORD_IN_ADDRESS: Final = re.compile(r"[a-z][0-9a-z+.-]*://[^/?#\s@:]*:[^/?#\s@]+@", re.IGNORECASE)
 
@@ -33,7 +32,7 @@ def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
 def _is_secret(name: str, value: str) -> bool:
     if name.startswith("FRESHKEY_"):
         return True
-    if name.startswith(_DESKTOP_NAME) or _PROXY_NAME.fullmatch(name):
+    if name.startswith("XDG_") or _PROXY_NAME.fullmatch(name):
         return False
     if _PATH_NAME.fullmatch(name) and os.path.isabs(os.path.expanduser(value)):  # noqa: PTH111, PTH117  any text is fine
         return False

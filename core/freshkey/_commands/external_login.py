@@ -39,8 +39,9 @@ MAX_LINE: Final = 2000
 MAX_LINES: Final = 1000
 """How much of what it prints is passed on; the rest is read and dropped."""
 
-_DIRECTORY: Final = "login-commands"
 _unwritten: dict[Path, tuple[Moment, str]] = {}
+"""When the last run ended, and how, where that could not be written: then this process alone knows."""
+
 _CONTROL: Final = re.compile(r"[^\x20-\x7e\xa0-\U0010ffff]+")
 
 
@@ -69,13 +70,29 @@ def run_login_command(
         ConfigurationError: There is no such program, or it cannot be run.
     """
     ensure_unchanged(command)
-    note = _Note(profile)
-    note.respect(command, clock.now())
+    note = StateFile(profile.state_dir, "login-commands", f"{file_name(profile.name)}.json")
+    ended, said = _unwritten.get(note.path) or note.read(_read_note) or (None, "")
+    if ended is not None and 0 <= seconds_since(ended, clock.now()) < PAUSE:
+        raise LoginRequired(
+            f"{command.name!r} {said} a moment ago, and there are still no usable credentials",
+            profile=profile.name,
+            hint=f"Run it yourself, or try again in {PAUSE:.0f} s",
+        )
     reporter.progress(f"Running {command.name}")
-    outcome = _watch(command, without_secrets(environ), reporter, timeout)
-    note.write(outcome or "ended well", clock.now())
-    if outcome:
-        raise LoginRequired(f"{command.name!r} {outcome}", profile=profile.name, hint="Run it yourself to see why")
+    trouble = _watch(command, without_secrets(environ), reporter, timeout)
+    ended, said = clock.now(), trouble or "ended well"
+    try:
+        note.write({**asdict(ended), "outcome": said})
+        _unwritten.pop(note.path, None)
+    except FreshkeyError:
+        _unwritten[note.path] = ended, said
+    if trouble:
+        raise LoginRequired(f"{command.name!r} {trouble}", profile=profile.name, hint="Run it yourself to see why")
+
+
+def _read_note(note: dict[str, Any]) -> tuple[Moment, str]:
+    said = str(note.pop("outcome"))
+    return moment(**note), said
 
 
 def _watch(command: Command, environ: Mapping[str, str], reporter: Reporter, timeout: float) -> str:
@@ -107,39 +124,3 @@ def _watch(command: Command, environ: Mapping[str, str], reporter: Reporter, tim
     if status is None:
         return f"did not end within {timeout:g} s{said}"
     return f"ended with status {status}{said}" if status else ""
-
-
-class _Note:
-    """When the last run for a profile ended, and how; beside the lock, for all processes."""
-
-    def __init__(self, profile: Profile) -> None:
-        self._profile = profile.name
-        self._file = StateFile(profile.state_dir, _DIRECTORY, f"{file_name(profile.name)}.json")
-
-    def respect(self, command: Command, now: Moment) -> None:
-        """Refuse a run too soon after the last one.
-
-        Raises:
-            LoginRequired: It ended less than a minute ago.
-        """
-        ended, outcome = _unwritten.get(self._file.path) or self._file.read(_end) or (None, "")
-        if ended is None or not 0 <= seconds_since(ended, now) < PAUSE:
-            return
-        raise LoginRequired(
-            f"{command.name!r} {outcome} a moment ago, and there are still no usable credentials",
-            profile=self._profile,
-            hint=f"Run it yourself, or try again in {PAUSE:.0f} s",
-        )
-
-    def write(self, outcome: str, ended: Moment) -> None:
-        """Note that a run has ended; where that cannot be written, this process alone knows."""
-        try:
-            self._file.write({**asdict(ended), "outcome": outcome})
-            _unwritten.pop(self._file.path, None)
-        except FreshkeyError:
-            _unwritten[self._file.path] = ended, outcome
-
-
-def _end(note: dict[str, Any]) -> tuple[Moment, str]:
-    outcome = str(note.pop("outcome"))
-    return moment(**note), outcome

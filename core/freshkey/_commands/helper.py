@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from freshkey._commands.process import Run
 from freshkey._json import parse_json_object
-from freshkey.errors import FreshkeyError, ProtocolError, TransientError
+from freshkey.errors import ProtocolError, TransientError
 from freshkey.secret import Secret, is_token
 
 
@@ -174,22 +174,19 @@ class _Helper:
                 waiting.pop()(passed)
             return len(self._printed) <= self._most
 
-        flaw = self._flaw(self._run.wait(timeout, meanwhile), timeout)
-        if flaw is not None:
-            raise flaw
+        status = self._run.wait(timeout, meanwhile)
+        if len(self._printed) > self._most:
+            raise ProtocolError(f"the helper {self._name} printed more than {self._most} bytes")
+        if status is None:
+            raise TransientError(f"the helper {self._name} did not end within {timeout:g} s", hint="Run it yourself")
+        if status != 0:
+            hint = "Run it yourself to see why"
+            raise TransientError(f"the helper {self._name} failed with status {status}", hint=hint)
+        if not self._printed:
+            raise ProtocolError(f"the helper {self._name} printed nothing")
         try:
             return Secret(self._printed.decode("utf-8"))
         except UnicodeDecodeError:
             message = f"the helper {self._name} printed something that is not UTF-8"
         # Raised outside the handler: the decoder's own error carries the whole output.
         raise ProtocolError(message)
-
-    def _flaw(self, status: int | None, timeout: float) -> FreshkeyError | None:
-        if len(self._printed) > self._most:
-            return ProtocolError(f"the helper {self._name} printed more than {self._most} bytes")
-        if status is None:
-            return TransientError(f"the helper {self._name} did not end within {timeout:g} s", hint="Run it yourself")
-        if status != 0:
-            hint = "Run it yourself to see why"
-            return TransientError(f"the helper {self._name} failed with status {status}", hint=hint)
-        return None if self._printed else ProtocolError(f"the helper {self._name} printed nothing")

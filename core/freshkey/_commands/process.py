@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
 
@@ -29,14 +29,11 @@ _ROUNDS: Final = 10
 class Run:
     """One program, started, and what it prints, read on a thread of its own.
 
-    See `freshkey._commands.helper.run_helper` for how it runs, for `argv` and for `directory`.
+    See `freshkey._commands.helper.run_helper` for how it runs, and for `argv`, `environ` and `directory`.
 
     Args:
-        argv: The program and its arguments.
-        environ: Its whole environment.
         take: Called once on the thread with the unbuffered pipe that it prints to; reads as much as it wants.
         with_errors: It complains to that pipe as well; otherwise standard error is thrown away.
-        directory: The directory it works in.
 
     Attributes:
         name: What messages call it: the name of its program. An argument may be secret.
@@ -156,24 +153,16 @@ def _kill_session(session: int) -> None:
     """
     if sys.platform != "linux":
         return
-    killed = {session}
+    found = {session}
     for _ in range(_ROUNDS):
-        left = set(_members(session)) - killed
-        for pid in left:
-            with contextlib.suppress(PermissionError, ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        if not left:
+        before = len(found)
+        for pid in set(map(int, filter(str.isdigit, os.listdir("/proc")))) - found:  # noqa: PTH208  numbers, no paths
+            with contextlib.suppress(OSError):  # it has ended meanwhile, or is another user's
+                if os.getsid(pid) == session:
+                    found.add(pid)
+                    os.kill(pid, signal.SIGKILL)
+        if len(found) == before:
             return
-        killed |= left
-
-
-def _members(session: int) -> Iterator[int]:
-    if sys.platform != "linux":
-        return
-    for name in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208  numbers, no paths
-        with contextlib.suppress(OSError):  # it has ended meanwhile
-            if os.getsid(int(name)) == session:
-                yield int(name)
 
 
 def is_command(argv: Sequence[str]) -> bool:

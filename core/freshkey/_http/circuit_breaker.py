@@ -205,12 +205,7 @@ def _is_failure(answer: Response | Exception) -> bool:
 
 @define
 class GuardedCall:
-    """One caller's attempts to get an answer, whichever hosts that takes.
-
-    Attributes:
-        breaker: What is known of them.
-        forced: Requests go out whatever is known.
-    """
+    """One caller's attempts to get an answer, whichever hosts that takes; if `forced`, whatever is known of them."""
 
     breaker: CircuitBreaker
     forced: bool = False

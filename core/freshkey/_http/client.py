@@ -245,11 +245,7 @@ def _reason(causes: list[BaseException]) -> str:
 
 
 def _client(url: str, host: str, deadline: float) -> httpx.Client:
-    """Return a client for one exchange; proxies come from the environment, but never for this machine itself.
-
-    Raises:
-        ConfigurationError: The environment's proxy or certificate settings cannot be used.
-    """
+    """Return a client for one exchange; proxies come from the environment, but never for this machine itself."""
     import httpx
 
     try:
@@ -286,11 +282,7 @@ def _trust(*, certificates: bool) -> ssl.SSLContext:
 
 
 def _read(response: httpx.Response, host: str) -> Response:
-    """Read the answer within the limits.
-
-    Raises:
-        ProtocolError: It breaks one of them.
-    """
+    """Read the answer, or raise `ProtocolError` where it breaks one of the limits."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if not 200 <= response.status_code < 600 or 300 <= response.status_code < 400:  # noqa: PLR2004  RFC 9110, section 15
         raise ProtocolError(f"{host} answered with status {response.status_code}, which nobody may follow here")
@@ -303,8 +295,7 @@ def _read(response: httpx.Response, host: str) -> Response:
         body += chunk
         if len(body) > MAX_BODY:
             raise ProtocolError(f"{host} sent more than {MAX_BODY} bytes")
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    return Response(status=response.status_code, headers=headers, body=bytes(body))
+    return Response(status=response.status_code, headers=dict(response.headers), body=bytes(body))
 
 
 @functools.cache

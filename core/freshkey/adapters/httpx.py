@@ -21,11 +21,7 @@ class KeeperAuth(httpx.Auth):
     """The authentication of one profile, for ``httpx.Client(auth=…)`` and ``httpx.AsyncClient(auth=…)``.
 
     A request that is answered with 401 is sent once more with a newer credential, if there is or can be one. Many
-    requests refused at once share one renewal.
-
-    Attributes:
-        keeper: Where credentials come from.
-        profile: Name of the profile; None for the selected one.
+    requests refused at once share one renewal. A profile of None is the selected one.
     """
 
     _keeper: CredentialSource

@@ -24,8 +24,6 @@ from freshkey.secret import Secret, is_token
 MAX_LIFETIME: Final = 10 * 366 * 86400.0
 """Seconds; some servers write a far larger number where they mean "for ever"."""
 
-_MAX_NUMBER: Final = 2.0**63
-_DEFAULT_INTERVAL: Final = 5.0
 _DIGITS: Final = re.compile(r"[0-9]{1,18}")
 _USER_CODE: Final = re.compile(r"[ -~]{1,64}")
 _TOKEN_TYPES: Final = {"bearer": "Bearer", "dpop": "DPoP"}
@@ -79,8 +77,8 @@ def read_token(response: Response, now: float) -> TokenAnswer:
     """
     facts = _facts(response, now)
     return TokenAnswer(
-        access_token=_token(facts, "access_token"),
-        refresh_token=None if facts.get("refresh_token") in (None, "") else _token(facts, "refresh_token"),
+        access_token=Secret(_text(facts, "access_token")),
+        refresh_token=None if facts.get("refresh_token") in (None, "") else Secret(_text(facts, "refresh_token")),
         expires_in=_seconds(facts, "expires_in"),
         scopes=_scopes(facts.get("scope")),
         token_type=_token_type(facts.get("token_type")),
@@ -146,13 +144,13 @@ def read_device(response: Response, now: float) -> DeviceCode:
     if lifetime is None or not isinstance(user_code, str) or not _USER_CODE.fullmatch(user_code):
         raise _unreadable("user_code or expires_in")
     return DeviceCode(
-        device_code=_token(facts, "device_code"),
+        device_code=Secret(_text(facts, "device_code")),
         user_code=user_code,
         # The older name, from before the RFC.
         verification_uri=_text(facts, "verification_uri" if "verification_uri" in facts else "verification_url"),
         verification_uri_complete=None if complete is None else _text(facts, "verification_uri_complete"),
         expires_in=lifetime,
-        interval=_DEFAULT_INTERVAL if interval is None else max(1.0, interval),
+        interval=5.0 if interval is None else max(1.0, interval),
     )
 
 
@@ -180,15 +178,11 @@ def _unreadable(member: str) -> ProtocolError:
 
 
 def _text(facts: Mapping[str, Any], member: str) -> str:
+    """Return a token or an address: visible ASCII only, because a header will have it (RFC 6749, appendix A)."""
     value = facts.get(member)
     if not is_token(value):
         raise _unreadable(member)
     return value
-
-
-def _token(facts: Mapping[str, Any], member: str) -> Secret:
-    """Return a token: visible ASCII only, because it will be part of a header (RFC 6749, appendix A)."""
-    return Secret(_text(facts, member))
 
 
 def _seconds(facts: Mapping[str, Any], member: str) -> float | None:
@@ -198,7 +192,7 @@ def _seconds(facts: Mapping[str, Any], member: str) -> float | None:
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         value = int(value)
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 <= value < _MAX_NUMBER or value != int(value):
+    if not number or not 0 <= value < 2**63 or value != int(value):
         raise _unreadable(member)
     return min(float(value), MAX_LIFETIME)
 

@@ -28,9 +28,6 @@ KNOWN_BROWSERS: Final = frozenset(
 _SECONDS_TO_FAIL: Final = 1.0
 """A browser that still runs after this time has opened something."""
 
-_STANDARD_ERROR: Final = 2
-"""By number, as an application may have replaced `sys.stderr`."""
-
 # Upper-case escapes only, as urllib writes them: some launchers replace "%action" and "%s" in what they are given.
 _SAFE: Final = re.compile(r"https?://(?:[0-9A-Za-z._~:/?&=+,;@!*()\[\]-]|%[0-9A-F]{2})+")
 
@@ -82,7 +79,13 @@ def open_browser(url: str, *, allow_insecure_loopback: bool = False, environ: Ma
     """
     safe_url(url, allow_insecure_loopback=allow_insecure_loopback)
     program = browser_program(environ)
-    return _hand_to_windows(url) if program is None else _run([program, url], environ)
+    if program is not None:
+        return _run([program, url], environ)
+    if sys.platform == "win32":
+        with suppress(OSError):
+            os.startfile(url)  # noqa: S606  no shell is wanted; the address was checked
+            return True
+    return False
 
 
 def browser_program(environ: Mapping[str, str]) -> str | None:
@@ -94,11 +97,7 @@ def browser_program(environ: Mapping[str, str]) -> str | None:
             return program
     if sys.platform == "darwin":
         return "/usr/bin/open"
-    return _desktop_program(environ)
-
-
-def _desktop_program(environ: Mapping[str, str]) -> str | None:
-    """Return the desktop's opener; without a desktop it would start a browser inside the terminal."""
+    # Without a desktop these would start a browser inside the terminal.
     if not (environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY") or environ.get("WSL_DISTRO_NAME")):
         return None
     names = ("xdg-open", "wslview", "firefox", "chromium", "google-chrome")
@@ -111,21 +110,16 @@ def _which(name: str, environ: Mapping[str, str]) -> str | None:
     return shutil.which(name, path=os.pathsep.join(folder for folder in folders if PurePath(folder).is_absolute()))
 
 
-def _hand_to_windows(url: str) -> bool:
-    if sys.platform != "win32":
-        return False
-    with suppress(OSError):
-        os.startfile(url)  # noqa: S606  no shell is wanted; the address was checked
-        return True
-    return False
-
-
 def _run(command: list[str], environ: Mapping[str, str]) -> bool:
     environment = without_secrets(environ)
     environment.pop("BROWSER", None)  # xdg-open would run it, whatever it says
     try:
         process = subprocess.Popen(  # noqa: S603  an argument list, no shell; the address was checked
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=_STANDARD_ERROR, start_new_session=True
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=2,  # by number, as an application may have replaced `sys.stderr`
+            start_new_session=True,
         )
     except OSError:
         return False

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
-from freshkey.errors import FreshkeyError, LoginRequired, ProtocolError, ProviderRefused
+from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused
 from freshkey.oauth.error_response import clean_code, shown_code
 from freshkey.oauth.protocol import Server
 from freshkey.secret import Secret, is_token
@@ -19,8 +19,6 @@ from freshkey.secret import Secret, is_token
 MAX_PASTE: Final = 4096
 """Characters."""
 
-_MAX_PARAMETERS: Final = 32
-_MAX_CODE: Final = 8192
 _CONFIGURATION_CODES: Final = frozenset(
     {"invalid_request", "unauthorized_client", "unsupported_response_type", "invalid_scope", "invalid_target"}
 )
@@ -47,9 +45,14 @@ def read_callback(query: str, *, state: str, server: Server) -> Secret:
     code, error = parameters.get("code"), parameters.get("error")
     if (code is None) == (error is None):
         raise ProtocolError("an answer to a sign-in has either a code or an error")
-    if error is not None:
-        raise _refused(error)
-    return _code(code)
+    if error is None:
+        return _code(code)
+    refusal = clean_code(error)
+    shown = shown_code(refusal)
+    if refusal in _CONFIGURATION_CODES:
+        hint = "Check the client id, the scopes and the redirect address of the provider's settings"
+        raise ProviderRefused(f"the authorization server refused the sign-in: {shown}", hint=hint)
+    raise LoginRequired(f"the sign-in was not completed: {shown}", hint="Start it again to try once more")
 
 
 def read_pasted(text: str, *, state: str, server: Server, bare_code: bool) -> Secret:
@@ -89,9 +92,7 @@ def _query_of(address: str) -> str:
 def _parameters(query: str) -> dict[str, str]:
     """Split a query strictly: no parameter may come twice (RFC 6749, section 3.1)."""
     try:
-        pairs = parse_qsl(
-            query, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=_MAX_PARAMETERS
-        )
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=32)
     except ValueError:
         pairs = []
     found = dict(pairs)
@@ -114,16 +115,7 @@ def _check_issuer(given: str | None, server: Server) -> None:
         raise ProtocolError("this answer comes from another authorization server")
 
 
-def _refused(error: str) -> FreshkeyError:
-    code = clean_code(error)
-    shown = shown_code(code)
-    if code in _CONFIGURATION_CODES:
-        hint = "Check the client id, the scopes and the redirect address of the provider's settings"
-        return ProviderRefused(f"the authorization server refused the sign-in: {shown}", hint=hint)
-    return LoginRequired(f"the sign-in was not completed: {shown}", hint="Start it again to try once more")
-
-
 def _code(value: str | None) -> Secret:
-    if not is_token(value, _MAX_CODE):
+    if not is_token(value, 8192):
         raise ProtocolError("this answer to a sign-in has no readable code")
     return Secret(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from freshkey._http.messages import Send, form
@@ -74,13 +74,25 @@ def device_sign_in(
     request = device_token_request(
         server, client_id=client_id, device_code=code.device_code, extra=extra, headers=headers, encode=encode
     )
-    return _poll(
-        lambda: read_device_token(send(request), clock.now().wall),
-        interval=code.interval,
-        expiry=expiry,
-        clock=clock,
-        given_up=given_up or threading.Event(),
-    )
+    interval = pause = code.interval
+    while True:
+        if clock.wait(given_up or threading.Event(), max(0.0, min(pause, expiry - clock.elapsed()))):
+            raise LoginRequired("the sign-in was given up", hint="Start it again to try once more")
+        if clock.elapsed() >= expiry:
+            hint = "Start the sign-in again for a new one"
+            raise LoginRequired("the code was not entered before it expired", hint=hint)
+        try:
+            answer = read_device_token(send(request), clock.now().wall)
+        except ProtocolError:
+            raise
+        except (TransientError, OutcomeUnknown) as error:
+            interval = max(interval, min(2 * interval, MAX_BACK_OFF))
+            asked = error.retry_after if isinstance(error, TransientError) else None
+            pause = max(interval, asked or 0.0)
+            continue
+        if isinstance(answer, TokenAnswer):
+            return answer
+        pause = interval = interval + (SLOWER if answer is Poll.SLOW_DOWN else 0.0)
 
 
 def _show(code: DeviceCode, interaction: Interaction, *, allow_insecure_loopback: bool) -> None:
@@ -94,34 +106,3 @@ def _show(code: DeviceCode, interaction: Interaction, *, allow_insecure_loopback
         interaction.show_device_code(code.user_code, code.verification_uri, code.verification_uri_complete)
         return
     raise ProtocolError("the authorization server wants the code typed at an address that may not be opened")
-
-
-def _poll(
-    ask_once: Callable[[], TokenAnswer | Poll],
-    *,
-    interval: float,
-    expiry: float,
-    clock: Clock,
-    given_up: threading.Event,
-) -> TokenAnswer:
-    """Ask until there is an answer, the code has expired, or the caller gives up."""
-    pause = interval
-    while True:
-        if clock.wait(given_up, max(0.0, min(pause, expiry - clock.elapsed()))):
-            raise LoginRequired("the sign-in was given up", hint="Start it again to try once more")
-        if clock.elapsed() >= expiry:
-            hint = "Start the sign-in again for a new one"
-            raise LoginRequired("the code was not entered before it expired", hint=hint)
-        try:
-            answer = ask_once()
-        except ProtocolError:
-            raise
-        except (TransientError, OutcomeUnknown) as error:
-            interval = max(interval, min(2 * interval, MAX_BACK_OFF))
-            asked = error.retry_after if isinstance(error, TransientError) else None
-            pause = max(interval, asked or 0.0)
-            continue
-        if isinstance(answer, TokenAnswer):
-            return answer
-        interval += SLOWER if answer is Poll.SLOW_DOWN else 0.0
-        pause = interval

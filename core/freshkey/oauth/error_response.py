@@ -38,12 +38,10 @@ USER_CODES: Final = frozenset(
 )
 """Only a person can change these."""
 
-_MAX_CODE: Final = 64
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z_.-]*")
 """An error code that may be shown. Digits are left out because nearly every token has some."""
 
 _REQUEST_ID: Final = re.compile(r"[0-9A-Za-z_.:/-]{1,64}")
-_USER_STATUSES: Final = frozenset({400, 401})
 
 
 @frozen
@@ -72,7 +70,13 @@ def read_refusal(response: Response) -> Refusal:
     Two families of bodies exist: ``{"error": "invalid_grant"}`` (RFC 6749, section 5.2) and
     ``{"error": {"type": "rate_limit_error"}}``.
     """
-    return Refusal(response.status, _code(response.body), _request_id(response))
+    try:
+        error: Any = parse_json_object(response.body).get("error")
+    except ProtocolError:
+        error = None
+    code = clean_code(error.get("type") if isinstance(error, dict) else error)
+    request_id = response.headers.get("request-id") or response.headers.get("x-request-id") or ""
+    return Refusal(response.status, code, request_id if _REQUEST_ID.fullmatch(request_id) else None)
 
 
 def refusal_error(response: Response, now: float) -> FreshkeyError:
@@ -96,7 +100,7 @@ def refusal_error(response: Response, now: float) -> FreshkeyError:
     if refusal.status in TRANSIENT_STATUSES or refusal.status >= 500 or refusal.code in TRANSIENT_CODES:  # noqa: PLR2004  RFC 9110, 15.6
         message = f"the authorization server refused for now: {refusal}"
         return TransientError(message, retry_after=retry_after(response.headers, now))
-    if refusal.code in USER_CODES or (refusal.code is None and refusal.status in _USER_STATUSES):
+    if refusal.code in USER_CODES or (refusal.code is None and refusal.status in {400, 401}):
         return LoginRequired(f"the authorization server does not accept this sign-in: {refusal}", hint="Sign in again")
     hint = "Check the client id, the scopes and the endpoints of the provider's settings"
     return ProviderRefused(f"the authorization server refused: {refusal}", hint=hint)
@@ -106,22 +110,9 @@ def clean_code(value: object) -> str | None:
     """Return an error code of a server without control characters, 64 characters at the most."""
     if not isinstance(value, str):
         return None
-    return "".join(character for character in value if "!" <= character <= "~")[:_MAX_CODE] or None
+    return "".join(character for character in value if "!" <= character <= "~")[:64] or None
 
 
 def shown_code(code: str | None) -> str:
     """Return what people may see of a cleaned error code: a word, or that there is none."""
     return code if code and _WORD.fullmatch(code) else "no readable error code"
-
-
-def _code(body: bytes) -> str | None:
-    try:
-        error: Any = parse_json_object(body).get("error")
-    except ProtocolError:
-        return None
-    return clean_code(error.get("type") if isinstance(error, dict) else error)
-
-
-def _request_id(response: Response) -> str | None:
-    value = response.headers.get("request-id") or response.headers.get("x-request-id") or ""
-    return value if _REQUEST_ID.fullmatch(value) else None

@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from http import HTTPStatus
 from typing import Final, Self
 
@@ -41,7 +41,6 @@ _LOOPBACK_V6: Final = "::1"
 _PATH: Final = re.compile(r"/[0-9A-Za-z._~!$&'()*+,;=:@%/-]*")
 _TICK: Final = 0.1
 _LINGER: Final = 1.0
-_BACKLOG: Final = 16
 _PORTS_TO_TRY: Final = 16
 
 
@@ -131,7 +130,7 @@ class LoopbackListener:
             self._accept(ready)
         elif connection is not None and not connection.receive():
             self._drop(connection)
-        elif connection is not None and connection.complete:
+        elif connection is not None and not connection.replied and ended(bytes(connection.received)):
             return self._answer(connection)
         return None
 
@@ -212,11 +211,6 @@ class _Connection:
     received: bytearray = field(init=False, factory=bytearray, repr=False)  # holds the code
     replied: bool = field(init=False, default=False)
 
-    @property
-    def complete(self) -> bool:
-        """Whether there is a request to answer."""
-        return not self.replied and ended(bytes(self.received))
-
     def receive(self) -> bool:
         """Take what has arrived; return whether the other side is still there."""
         try:
@@ -265,13 +259,10 @@ def _bind(host: str) -> list[socket.socket]:
 
 def _bind_same(families: list[socket.AddressFamily]) -> list[socket.socket]:
     bound: list[socket.socket] = []
-    try:
+    with ExitStack() as half:
         for family in families:
-            bound.append(_listen(family, bound[0].getsockname()[1] if bound else 0))
-    except OSError:
-        for half in bound:
-            half.close()
-        raise
+            bound.append(half.enter_context(_listen(family, bound[0].getsockname()[1] if bound else 0)))
+        half.pop_all()
     return bound
 
 
@@ -283,15 +274,13 @@ def _exists(family: socket.AddressFamily) -> bool:
 
 
 def _listen(family: socket.AddressFamily, port: int) -> socket.socket:
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    try:
+    with ExitStack() as unfinished:
+        listening = unfinished.enter_context(socket.socket(family, socket.SOCK_STREAM))
         if sys.platform == "win32":
             # Without it another program could bind the same port and receive what is ours.
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         listening.bind((_LOOPBACK_V4 if family == socket.AF_INET else _LOOPBACK_V6, port))
-        listening.listen(_BACKLOG)
+        listening.listen(16)
         listening.setblocking(False)
-    except OSError:
-        listening.close()
-        raise
+        unfinished.pop_all()
     return listening

@@ -7,8 +7,6 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from attrs import field, frozen
-
 from freshkey._http.messages import Request, Send, retry_after
 from freshkey._http.url import checked_url
 from freshkey._json import parse_json_object
@@ -21,6 +19,8 @@ from freshkey.oauth.protocol import Server
 
 _OAUTH: Final = "/.well-known/oauth-authorization-server"
 _OPENID: Final = "/.well-known/openid-configuration"
+_REQUIRED: Final = ("authorization_endpoint", "token_endpoint")
+_OPTIONAL: Final = ("revocation_endpoint", "device_authorization_endpoint")
 
 
 def discover(
@@ -54,8 +54,17 @@ def discover(
     facts = _fetch(issuer, send, clock)
     if facts.get("issuer") != issuer:
         raise ProtocolError("the metadata that was found is another issuer's")
-    allowed = frozenset(host.lower() for host in hosts)
-    return _Reader(facts, issuer, allowed, allow_insecure_loopback=allow_insecure_loopback).server()
+    allowed = {host.lower() for host in hosts}
+    endpoints: dict[str, Any] = {name: facts.get(name) for name in (*_REQUIRED, *_OPTIONAL)}
+    for name, endpoint in endpoints.items():
+        if endpoint is None and name in _REQUIRED:
+            raise ProtocolError(f"the metadata of the authorization server has no {name}")
+        if endpoint is not None and not _usable(endpoint, issuer, allowed, insecure_loopback=allow_insecure_loopback):
+            raise ProtocolError(f"the metadata of the authorization server has a {name} that may not be used")
+    # PKCE by S256 is used whatever `code_challenge_methods_supported` lists: leaving it out at the word of an
+    # unprotected document would be a downgrade (RFC 9700, section 4.8).
+    iss_required = facts.get("authorization_response_iss_parameter_supported") is True
+    return Server(issuer=issuer, iss_required=iss_required, **endpoints)
 
 
 def _fetch(issuer: str, send: Send, clock: Clock) -> Mapping[str, Any]:
@@ -71,56 +80,17 @@ def _fetch(issuer: str, send: Send, clock: Clock) -> Mapping[str, Any]:
     raise ProtocolError(f"{parts.hostname} publishes no metadata of an authorization server")
 
 
-@frozen
-class _Reader:
-    """Reads one metadata document."""
+def _usable(endpoint: object, issuer: str, hosts: Collection[str], *, insecure_loopback: bool) -> bool:
+    """Whether it is a safe address of the issuer's own host, of one below it, or of an allowed one.
 
-    facts: Mapping[str, Any]
-    issuer: str
-    hosts: frozenset[str]
-    allow_insecure_loopback: bool = field(kw_only=True)
-
-    def server(self) -> Server:
-        """Return what the document says.
-
-        PKCE by S256 is used whatever ``code_challenge_methods_supported`` lists: leaving it out at the word of an
-        unprotected document would be a downgrade (RFC 9700, section 4.8).
-
-        Raises:
-            ProtocolError: An endpoint is missing or may not be used.
-        """
-        return Server(
-            issuer=self.issuer,
-            authorization_endpoint=self._required("authorization_endpoint"),
-            token_endpoint=self._required("token_endpoint"),
-            revocation_endpoint=self._optional("revocation_endpoint"),
-            device_authorization_endpoint=self._optional("device_authorization_endpoint"),
-            iss_required=self.facts.get("authorization_response_iss_parameter_supported") is True,
-        )
-
-    def _required(self, name: str) -> str:
-        endpoint = self._optional(name)
-        if endpoint is None:
-            raise ProtocolError(f"the metadata of the authorization server has no {name}")
-        return endpoint
-
-    def _optional(self, name: str) -> str | None:
-        endpoint = self.facts.get(name)
-        if endpoint is None:
-            return None
-        if not isinstance(endpoint, str) or not self._usable(endpoint):
-            raise ProtocolError(f"the metadata of the authorization server has a {name} that may not be used")
-        return endpoint
-
-    def _usable(self, endpoint: str) -> bool:
-        """Whether it is a safe address of the issuer's own host, of one below it, or of an allowed one.
-
-        No list of registrable domains is kept: "the same organisation" is what the caller says in ``hosts``. Private
-        addresses are thereby out of reach, unless the issuer itself is one (RFC 8414, section 6.2).
-        """
-        try:
-            safe_url(endpoint, allow_insecure_loopback=self.allow_insecure_loopback)
-        except ConfigurationError:
-            return False
-        host, own = (urlsplit(url).hostname or "" for url in (endpoint, self.issuer))
-        return host == own or host.endswith(f".{own}") or host in self.hosts
+    No list of registrable domains is kept: "the same organisation" is what the caller says in ``hosts``. Private
+    addresses are thereby out of reach, unless the issuer itself is one (RFC 8414, section 6.2).
+    """
+    if not isinstance(endpoint, str):
+        return False
+    try:
+        safe_url(endpoint, allow_insecure_loopback=insecure_loopback)
+    except ConfigurationError:
+        return False
+    host, own = (urlsplit(url).hostname or "" for url in (endpoint, issuer))
+    return host == own or host.endswith(f".{own}") or host in hosts

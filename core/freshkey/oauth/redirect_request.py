@@ -16,19 +16,13 @@ MAX_HEADERS: Final = 32 * 1024
 """Bytes of all header lines together."""
 
 _END: Final = b"\r\n\r\n"
-_VERSION: Final = re.compile(rb"HTTP/1\.[01]")
 _HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\x00-\x08\x0a-\x1f\x7f]*)")
 _TARGET: Final = re.compile(rb"/[!-~]*")
 
 
 @frozen
 class Wanted:
-    """The one place that a redirect may go to.
-
-    Attributes:
-        path: Exactly as in the redirect URI.
-        authority: Host and port exactly as in the redirect URI.
-    """
+    """The one place that a redirect may go to: path, and host with port, exactly as in the redirect URI."""
 
     path: str
     authority: str
@@ -71,7 +65,7 @@ def _excess(received: bytes) -> HTTPStatus | None:
 
 def _rejected_line(words: list[bytes], wanted: Wanted) -> HTTPStatus | None:
     method, target, version = words
-    if not _VERSION.fullmatch(version):
+    if version not in {b"HTTP/1.0", b"HTTP/1.1"}:
         return HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
     if method != b"GET":
         return HTTPStatus.METHOD_NOT_ALLOWED

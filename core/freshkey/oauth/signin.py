@@ -111,16 +111,11 @@ class _Attempt:
         return Grant(code=code, redirect_uri=redirect_uri, pkce=self.pkce, state=self.state)
 
     def pasted(self, text: str) -> Grant:
-        """Read a paste; which redirect URI it belongs to shows in how it begins.
-
-        Raises:
-            ProtocolError: It is not the answer to this attempt.
-            LoginRequired: It says that the person declined.
-            ProviderRefused: It says that the server does not accept the request.
-        """
+        """Read a paste, raising as `read_pasted` does; which redirect URI it belongs to shows in how it begins."""
         code = read_pasted(text, state=self.state, server=self.server, bare_code=self.bare_code)
-        from_loopback = self.paste_uri is None or text.strip().startswith(self.loopback_uri + "?")
-        return self.grant(code, self.loopback_uri if from_loopback else self.paste_uri or "")
+        if self.paste_uri is None or text.strip().startswith(self.loopback_uri + "?"):
+            return self.grant(code, self.loopback_uri)
+        return self.grant(code, self.paste_uri)
 
     @property
     def prompt(self) -> str:
