@@ -14,7 +14,7 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _AUTHORITY: Final = re.compile(r"(?:[0-9A-Za-z.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
-def checked_url(url: str, *, allow_insecure_loopback: bool = False) -> str:
+def checked_url(url: str, *, allow_insecure_loopback: bool = False, setting: str | None = None) -> str:
     """Return `url` if secrets may be sent to it.
 
     It must be absolute, https, ASCII without spaces, backslashes or control characters, and have neither user
@@ -23,6 +23,7 @@ def checked_url(url: str, *, allow_insecure_loopback: bool = False) -> str:
     Args:
         url: The address.
         allow_insecure_loopback: Also accept http to 127.0.0.1, ::1 and localhost, for tests.
+        setting: The setting that holds it, for the message.
 
     Raises:
         ConfigurationError: It breaks one of these rules. The message never quotes the URL, which could hold a
@@ -30,7 +31,8 @@ def checked_url(url: str, *, allow_insecure_loopback: bool = False) -> str:
     """
     flaw = _flaw(url, allow_insecure_loopback=allow_insecure_loopback)
     if flaw:
-        message = f"an address that secrets would be sent to {flaw}"
+        named = f"{setting}: " if setting else ""
+        message = f"{named}an address that secrets would be sent to {flaw}"
         raise ConfigurationError(message, hint="Write it as https://host/path")
     return url
 

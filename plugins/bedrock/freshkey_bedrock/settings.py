@@ -83,25 +83,14 @@ class SsoSettings:
             ConfigurationError: A setting has not the shape that it needs.
         """
         for name in _ADDRESSES:
-            self._check_address(name)
+            if (url := getattr(self, name)) is not None:
+                checked_url(url, allow_insecure_loopback=self.allow_insecure_loopback, setting=name)
         if self.sso_region is not None:
             checked_region(self.sso_region, "sso_region")
         if self.sso_account_id is not None and not _ACCOUNT.fullmatch(self.sso_account_id):
             raise ConfigurationError("sso_account_id: an AWS account has twelve digits", hint='Write it in quotes: "…"')
         if self.sso_role_name is not None and not _ROLE.fullmatch(self.sso_role_name):
             raise ConfigurationError(f"sso_role_name: {self.sso_role_name!r} is no name of a permission set")
-
-    def _check_address(self, name: str) -> None:
-        url = getattr(self, name)
-        if url is None:
-            return
-        try:
-            checked_url(url, allow_insecure_loopback=self.allow_insecure_loopback)
-        except ConfigurationError as error:
-            flaw = ConfigurationError(f"{name}: {error.message}", hint=error.hint)
-        else:
-            return
-        raise flaw
 
 
 @frozen(kw_only=True)

@@ -136,7 +136,8 @@ class ClaudeSettings:
 
     def __attrs_post_init__(self) -> None:
         for name in _ADDRESSES:
-            self._check_address(name)
+            if (url := getattr(self, name)) is not None:
+                checked_url(url, allow_insecure_loopback=self.allow_insecure_loopback, setting=name)
         for name, value in self.api_headers.items():
             if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)) or name in _RESERVED_HEADERS:
                 message = f"headers: {name!r} cannot be sent along, or its value has characters that no header may have"
@@ -149,18 +150,6 @@ class ClaudeSettings:
             checked_profile_name(self.anthropic_profile, "anthropic_profile")
         if self.identity_token_file is not None and not self.identity_token_file.is_absolute():
             raise ConfigurationError("identity_token_file: it must be an absolute path", hint="Begin it with /")
-
-    def _check_address(self, name: str) -> None:
-        url = getattr(self, name)
-        if url is None:
-            return
-        try:
-            checked_url(url, allow_insecure_loopback=self.allow_insecure_loopback)
-        except ConfigurationError as error:
-            flaw = ConfigurationError(f"{name}: {error.message}", hint=error.hint)
-        else:
-            return
-        raise flaw
 
     @property
     def beta_headers(self) -> dict[str, str]:

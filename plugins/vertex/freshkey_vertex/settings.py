@@ -96,7 +96,8 @@ class VertexSettings:
 
     def __attrs_post_init__(self) -> None:
         for name in _ADDRESSES:
-            self._check_address(name)
+            if (url := getattr(self, name)) is not None:
+                checked_url(url, allow_insecure_loopback=self.allow_insecure_loopback, setting=name)
         for name in ("project", "quota_project"):
             if getattr(self, name) is not None:
                 checked_project(getattr(self, name), name)
@@ -110,15 +111,6 @@ class VertexSettings:
             raise ConfigurationError(message)
         if self.credentials_file is not None and not self.credentials_file.is_absolute():
             raise ConfigurationError("credentials_file: it must be an absolute path", hint="Begin it with /")
-
-    def _check_address(self, name: str) -> None:
-        try:
-            checked_url(getattr(self, name), allow_insecure_loopback=self.allow_insecure_loopback)
-        except ConfigurationError as error:
-            flaw = ConfigurationError(f"{name}: {error.message}", hint=error.hint)
-        else:
-            return
-        raise flaw
 
 
 def uses_adc(profile: Profile, source_id: str) -> bool:
