@@ -193,10 +193,10 @@ class Configuration:
 
         variable = self._environ.get(PROFILE)
         return (
-            Place(title="name given", look=lambda: named(given, "name given")),
-            Place(title=PROFILE, look=lambda: named(variable, f"environment variable {PROFILE}")),
-            Place(title=".freshkey.toml", look=by_project),
-            Place(title="default", look=by_default),
+            ("name given", lambda: named(given, "name given")),
+            (PROFILE, lambda: named(variable, f"environment variable {PROFILE}")),
+            (".freshkey.toml", by_project),
+            ("default", by_default),
         )
 
     def table(self, name: str, reserved: Callable[[], Collection[str]] = tuple) -> ProfileTable:
