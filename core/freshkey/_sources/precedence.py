@@ -56,13 +56,8 @@ def walk(
 ) -> Iterator[Step]:
     """Go through the provider's sources in order, asking each only until one has won.
 
-    Args:
-        profile: The profile; if it names a source, only that one can win.
-        description: The provider's description for this profile.
-        detect: Says what is in a source.
-        stored: Reads the owned credential that the store holds; called only when the walk reaches an owned source, or
-            one that needs consent where somebody is signed in.
-        consent: Decides about sources that need consent; None uses them. A source that the profile names needs none.
+    `stored` reads the owned credential that the store holds; it is called only when the walk reaches an owned source,
+    or one that needs `consent`. Without a `consent` such a source is used.
 
     Raises:
         ConfigurationError: The profile names a source that the provider does not have.
@@ -152,13 +147,11 @@ def first_owned(profile: Profile, description: Description) -> Source | None:
 
     Signing in goes before handing in a secret that exists: nobody has to go and look for one.
     """
-    chosen = chosen_source(profile, description)
-    skipped = skipped_sources(profile, description)
-    candidates = (chosen,) if chosen else [source for source in description.sources if source not in skipped]
+    chosen, skipped = chosen_source(profile, description), skipped_sources(profile, description)
     if profile.bare:
         return None
-    owned = [source for source in candidates if source.owned]
-    return next((source for source in owned if not source.pasted), owned[0] if owned else None)
+    candidates = (chosen,) if chosen else [source for source in description.sources if source not in skipped]
+    return min((source for source in candidates if source.owned), key=lambda source: source.pasted, default=None)
 
 
 def sign_in_source(profile: Profile, description: Description) -> Source:
