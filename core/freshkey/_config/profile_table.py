@@ -26,10 +26,7 @@ class ProfileTable:
     """A profile as configuration has it, before its provider is known.
 
     Attributes:
-        name: Name of the profile.
-        provider: Id of the provider.
         document: Where the table is; where it would be, if there is none.
-        store: Name of the store, or None.
         source: Id of the only source to use, or None.
         skip: Ids of sources not to use.
         lead: Seconds before expiry at which to renew, or None.
@@ -55,12 +52,9 @@ class ProfileTable:
         return self.store or DEFAULT_STORE
 
     def settings(self, kind: type, overrides: Mapping[str, object], trusted: Trusted | None = None) -> object:
-        """Return the provider's settings, typed.
+        """Return the provider's settings as its class `kind`; `overrides`, as of ``--set``, count before the table's.
 
-        Args:
-            kind: The provider's settings class.
-            overrides: Settings that override what the table says, such as those of ``--set``.
-            trusted: Decides about commands that a project's file names; None runs none of them.
+        `trusted` decides about commands that a project's file names; None runs none of them.
 
         Raises:
             ConfigurationError: A key is misspelt, or has a wrong value; names file, line and the key meant.

@@ -63,8 +63,7 @@ def walk(
         ConfigurationError: The profile names a source that the provider does not have.
         StoreError: The walk reached an owned source and the store cannot be read.
     """
-    only = chosen_source(profile, description)
-    skipped = skipped_sources(profile, description)
+    only, skipped = chosen_and_skipped(profile, description)
     winner: Source | None = None
     for source in description.sources:
         detected, why_not = None, _out_of_question(source, profile, only, skipped, winner)
@@ -112,22 +111,14 @@ def _why_not_used(source: Source, detected: Detected | None, stored: Stored, con
     return None if signed_in is None else consent(source, detected)
 
 
-def chosen_source(profile: Profile, description: Description) -> Source | None:
-    """Return the source that the profile names, or None if it names none.
-
-    Raises:
-        ConfigurationError: The provider has no source of that name.
-    """
-    return None if profile.source is None else _named(profile.source, profile, description)
-
-
-def skipped_sources(profile: Profile, description: Description) -> tuple[Source, ...]:
-    """Return the sources that the profile says not to use.
+def chosen_and_skipped(profile: Profile, description: Description) -> tuple[Source | None, tuple[Source, ...]]:
+    """Return the source that the profile names, or None if it names none, and those that it says not to use.
 
     Raises:
         ConfigurationError: The provider has no source of such a name.
     """
-    return tuple(_named(name, profile, description) for name in profile.skip)
+    chosen = None if profile.source is None else _named(profile.source, profile, description)
+    return chosen, tuple(_named(name, profile, description) for name in profile.skip)
 
 
 def _named(name: str, profile: Profile, description: Description) -> Source:
@@ -147,7 +138,7 @@ def first_owned(profile: Profile, description: Description) -> Source | None:
 
     Signing in goes before handing in a secret that exists: nobody has to go and look for one.
     """
-    chosen, skipped = chosen_source(profile, description), skipped_sources(profile, description)
+    chosen, skipped = chosen_and_skipped(profile, description)
     if profile.bare:
         return None
     candidates = (chosen,) if chosen else [source for source in description.sources if source not in skipped]
@@ -183,7 +174,7 @@ def pasted_source(profile: Profile, description: Description) -> Source:
     pasted = [source for source in description.sources if source.pasted]
     if not pasted:
         raise ConfigurationError("this provider keeps no key that a person hands in", profile=profile.name)
-    chosen, skipped = chosen_source(profile, description), skipped_sources(profile, description)
+    chosen, skipped = chosen_and_skipped(profile, description)
     for source in pasted:
         if chosen in (None, source) and source not in skipped:
             return source
