@@ -93,7 +93,7 @@ def why_not(entry: Entry | None, project: Project, words: Words) -> str | None:
 
 
 def trusting(state_dir: Path, approve: Approve | None) -> Trusted:
-    """Return the decision about commands of projects: what was trusted, else what a person says who can be asked."""
+    """Return the decision about commands of projects: what was trusted, else what a person says; None asks nobody."""
 
     def trusted(project: Project, profile: str, words: Words) -> Mapping[str, Command]:
         trust = TrustedCommands(state_dir)
