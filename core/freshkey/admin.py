@@ -10,7 +10,6 @@ from freshkey import _lazy
 if TYPE_CHECKING:
     from freshkey._accounts.status import Status
     from freshkey._config.env_vars import CONFIG_DIR, PROFILE, STATE_DIR
-    from freshkey._config.overrides import read_override
     from freshkey._config.profile_selection import Choice
     from freshkey._plugins.discovery import Found, find
     from freshkey._sources.explain import Explanation
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 _HOMES: Final = {
     "_accounts.status": "Status",
     "_config.env_vars": "CONFIG_DIR PROFILE STATE_DIR",
-    "_config.overrides": "read_override",
     "_config.profile_selection": "Choice",
     "_plugins.discovery": "Found find",
     "_sources.explain": "Explanation",
@@ -36,7 +34,7 @@ _HOMES: Final = {
 # fmt: off
 __all__ = [
     "CONFIG_DIR", "PROFILE", "STATE_DIR", "Answer", "Choice", "Entry", "Explanation", "Found", "SourceAnswers",
-    "Status", "Step", "TrustedCommands", "find", "proposals", "read_override", "shown",
+    "Status", "Step", "TrustedCommands", "find", "proposals", "shown",
 ]
 # fmt: on
 

@@ -31,14 +31,11 @@ import traceback
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, ParamSpec, Self, TypeVar
+from typing import ParamSpec, Self, TypeVar
 
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-_STARVED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 class FreshkeyError(Exception):
@@ -194,7 +191,7 @@ def describe_raise(error: BaseException) -> str:
 
 def our_own(error: BaseException) -> FreshkeyError:
     """Return the error for an exception that freshkey itself should not have let happen, or could not prevent."""
-    if isinstance(error, OSError) and error.errno in _STARVED:
+    if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM}:
         return TransientError(
             f"this process is out of means ({os.strerror(error.errno)})", hint="Close files, or raise its limits"
         )

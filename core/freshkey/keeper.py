@@ -131,8 +131,15 @@ class Keeper:
             now = self._elapsed()
             if now < held.refresh_at and now + min_ttl < held.expires_at:
                 return held.credential
+        asking = self._asking(profile, min_ttl, refused)
         with about(profile):
-            return self._wait_for(self._asking(profile, min_ttl, refused))
+            try:
+                future = next(asking)
+                while True:
+                    future = asking.send(future.wait(self._timeout))
+            except StopIteration as answer:
+                credential: Credential = answer.value
+                return credential
 
     async def aget(
         self, profile: str | None = None, *, min_ttl: float = 0.0, refused: Credential | None = None
@@ -326,15 +333,6 @@ class Keeper:
                 return credential
         raise TransientError("there is no newer credential yet", profile=managed.context.profile.name)
 
-    def _wait_for(self, asking: Generator[SharedFuture[Any], Any, Credential]) -> Credential:
-        try:
-            future = next(asking)
-            while True:
-                future = asking.send(future.wait(self._timeout))
-        except StopIteration as answer:
-            credential: Credential = answer.value
-            return credential
-
     def _prefetch(self, profile: str | None, future: SharedFuture[Credential]) -> None:
         future.set_result(self.get(profile))
 
@@ -366,10 +364,8 @@ class Keeper:
     def _do_open(self, future: SharedFuture[ManagedCredential], alias: str | None) -> None:
         with block_fork():
             name = self.configuration.select(alias).name
-            with self._mutex:
-                mutex = self._opening_mutexes.setdefault(name, threading.Lock())
             # Two names may mean one profile. One lock for all would let a provider that hangs keep out the others.
-            with mutex:
+            with self._opening_mutexes.setdefault(name, threading.Lock()):
                 managed = self._managed.get(name) or self._new_managed(name)
         with self._mutex:
             self._managed[name] = self._opened[alias] = managed

@@ -29,24 +29,14 @@ FORGETFUL: Final = "memory"
 
 @frozen(kw_only=True)
 class ForeignItem:
-    """An item of the keychain that is not freshkey's own.
-
-    Attributes:
-        name: What to call it.
-    """
+    """An item of the keychain that is not freshkey's own."""
 
     name: str
     _items: KeyringItems
 
     @classmethod
     def of(cls, profile: Profile, service: str, username: str, settings: Mapping[str, object]) -> Self:
-        """Return the item; it is not looked at yet.
-
-        Args:
-            profile: On whose behalf.
-            service: Its service name.
-            username: Its user name.
-            settings: ``[stores.keyring]``: how the keychain is reached.
+        """Return the item, which is not looked at yet; `settings` is ``[stores.keyring]``: how the keychain is reached.
 
         Raises:
             ConfigurationError: It is one of freshkey's own, or a setting cannot be used.
@@ -93,12 +83,7 @@ class _Giver:
         self.key: Secret | None = None
 
     def read_code(self, prompt: str, given_up: threading.Event) -> Secret:  # noqa: ARG002  protocol
-        """Read the item.
-
-        Raises:
-            ConfigurationError: There is none.
-            StoreUnavailable: The keychain does not answer.
-        """
+        """Read the item, which must be there."""
         self.progress(f"Reading {self._item.name}")
         self.key = self._item.read()
         if self.key is None:

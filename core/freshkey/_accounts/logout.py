@@ -53,8 +53,7 @@ def _revoke(context: ProfileContext, payload: Secret) -> SignedOut:
     """End the credential at the provider, and say how that went."""
     name = context.profile.name
     try:
-        credential = decode(context, payload)
-        revoked = context.hooks.revoke(context.description, context.profile, credential)
+        revoked = context.hooks.revoke(context.description, context.profile, decode(context, payload))
     except FreshkeyError as error:
         detail = f"removed here, but not revoked at the provider: {error.message}"
         return SignedOut(profile=name, revoked=False, detail=detail)

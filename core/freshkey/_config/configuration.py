@@ -188,15 +188,11 @@ class Configuration:
                 return None
             return named(self.project.profile, f"profile in {self.project.document.where('profile')}")
 
-        def by_default() -> Selection | None:
-            return named(self.default, f"default in {self.document.where('default')}")
-
-        variable = self._environ.get(PROFILE)
         return (
-            Place(title="name given", look=lambda: named(given, "name given")),
-            Place(title=PROFILE, look=lambda: named(variable, f"environment variable {PROFILE}")),
-            Place(title=".freshkey.toml", look=by_project),
-            Place(title="default", look=by_default),
+            ("name given", lambda: named(given, "name given")),
+            (PROFILE, lambda: named(self._environ.get(PROFILE), f"environment variable {PROFILE}")),
+            (".freshkey.toml", by_project),
+            ("default", lambda: named(self.default, f"default in {self.document.where('default')}")),
         )
 
     def table(self, name: str, reserved: Callable[[], Collection[str]] = tuple) -> ProfileTable:

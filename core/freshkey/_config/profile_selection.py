@@ -17,17 +17,8 @@ class Selection:
     selected_by: str
 
 
-@frozen(kw_only=True)
-class Place:
-    """A place that may name a profile.
-
-    Attributes:
-        title: What a person calls it.
-        look: Returns what it says, or None; may read a file.
-    """
-
-    title: str
-    look: Callable[[], Selection | None]
+Place = tuple[str, Callable[[], Selection | None]]
+"""What a person calls a place that may name a profile, and what returns the name there or None; it may read a file."""
 
 
 @frozen(kw_only=True)
@@ -49,7 +40,7 @@ class Choice:
 
 def choose(places: Sequence[Place]) -> Selection | None:
     """Return what the first place says that says anything; those behind it are not looked at."""
-    return next((found for place in places if (found := place.look()) is not None), None)
+    return next((found for _, look in places if (found := look()) is not None), None)
 
 
 def choices(places: Sequence[Place]) -> tuple[Choice, ...]:
@@ -60,16 +51,16 @@ def choices(places: Sequence[Place]) -> tuple[Choice, ...]:
     """
     winner = ""
     walk = []
-    for place in places:
+    for title, look in places:
         found = None
         try:
-            found = place.look()
+            found = look()
             why = "names none" if found is None else f"{winner} comes first" if winner else found.selected_by
         except FreshkeyError as error:
             if not winner:
                 raise
             why = str(error)
         wins = found is not None and not winner
-        walk.append(Choice(place=place.title, found=found.name if found else None, wins=wins, why=why))
-        winner = place.title if wins else winner
+        walk.append(Choice(place=title, found=found.name if found else None, wins=wins, why=why))
+        winner = title if wins else winner
     return tuple(walk)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
-from freshkey._config.overrides import SET, check_overrides
 from freshkey._config.project import Project, Trusted, refuse
 from freshkey._config.provider_settings import WrongValueError, fields, structure
 from freshkey._config.schema import CORE_KEYS, check_keys, wrong_value
@@ -17,16 +17,16 @@ from freshkey.errors import about
 
 DEFAULT_STORE: Final = "keyring"
 
+_SET: Final = Document(place="--set")
+"""Where a setting is that is given for one run, for messages."""
+
 
 @frozen(kw_only=True)
 class ProfileTable:
     """A profile as configuration has it, before its provider is known.
 
     Attributes:
-        name: Name of the profile.
-        provider: Id of the provider.
         document: Where the table is; where it would be, if there is none.
-        store: Name of the store, or None.
         source: Id of the only source to use, or None.
         skip: Ids of sources not to use.
         lead: Seconds before expiry at which to renew, or None.
@@ -52,12 +52,9 @@ class ProfileTable:
         return self.store or DEFAULT_STORE
 
     def settings(self, kind: type, overrides: Mapping[str, object], trusted: Trusted | None = None) -> object:
-        """Return the provider's settings, typed.
+        """Return the provider's settings as its class `kind`; `overrides`, as of ``--set``, count before the table's.
 
-        Args:
-            kind: The provider's settings class.
-            overrides: Settings that override what the table says, such as those of ``--set``.
-            trusted: Decides about commands that a project's file names; None runs none of them.
+        `trusted` decides about commands that a project's file names; None runs none of them.
 
         Raises:
             ConfigurationError: A key is misspelt, or has a wrong value; names file, line and the key meant.
@@ -68,12 +65,12 @@ class ProfileTable:
             with about(self.name):
                 return structure(kind, self._values(kind, overrides, trusted))
         except WrongValueError as wrong:
-            place = SET if overrides and wrong.key in {None, *overrides} else self.document
+            place = _SET if overrides and wrong.key in {None, *overrides} else self.document
             raise wrong_value(place, self.name, wrong.key, wrong.expected) from None
 
     def _values(self, kind: type, overrides: Mapping[str, object], trusted: Trusted | None) -> Mapping[str, object]:
         known = fields(kind)
-        check_overrides(overrides, self.name, known)
+        _check_overrides(overrides, self.name, known)
         if self.project is not None:
             every = self.project.words(self.name, kind)
             words = {key: command for key, command in every.items() if key not in overrides}
@@ -81,3 +78,12 @@ class ProfileTable:
             return {**self.rest, **commands, **overrides}
         check_keys(self.document, self.name, self.rest, CORE_KEYS | known.keys())
         return {**self.rest, **overrides}
+
+
+def _check_overrides(overrides: Mapping[str, object], profile: str, known: Mapping[str, Attribute[Any]]) -> None:
+    """Refuse what is no setting of the provider, and secrets: others can read the arguments of a process."""
+    check_keys(_SET, profile, overrides, known)
+    for key in overrides:
+        if re.search(r"\bSecret\b", str(known[key].type)):
+            message = f"{key!r} is a secret, and others can read the arguments of a process"
+            raise _SET.error(message, profile=profile, hint="Write it into the configuration file")

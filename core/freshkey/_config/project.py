@@ -37,13 +37,7 @@ COMMAND: Final = "a list of strings: a program (absolute, on PATH, or relative t
 
 @frozen(kw_only=True, eq=False)
 class Project:
-    """A directory with a project's file, whose shape was checked.
-
-    Attributes:
-        document: What the file says.
-        path: The file.
-        configuration: The user's own file, for messages.
-    """
+    """A directory with a project's file, whose shape was checked; `configuration` is the user's own, for messages."""
 
     document: Document
     path: Path
@@ -76,9 +70,7 @@ class Project:
     def words(self, profile: str, kind: type) -> Words:
         """Return the commands of one of its own profiles, after a check that it sets nothing else of weight.
 
-        Args:
-            profile: Name of the profile.
-            kind: The settings class of its provider.
+        `kind` is the settings class of the profile's provider.
 
         Raises:
             ConfigurationError: It sets what only the user's own file may, or something is no command.
@@ -144,12 +136,7 @@ def refuse(project: Project, profile: str, words: Words) -> NoReturn:
 
 
 def load(path: Path, *, own: Collection[str], configuration: Path) -> Project:
-    """Read a project's file.
-
-    Args:
-        path: The file.
-        own: Names of the user's own profiles.
-        configuration: The user's own file, for messages.
+    """Read a project's file, which defines none of the user's `own` profiles.
 
     Raises:
         ConfigurationError: It cannot be read, others could change it, or it says what no project may.
@@ -198,15 +185,11 @@ def nearest(directory: Path | None) -> Path | None:
 
 
 def find(start: Path, home: Path | None) -> Path | None:
-    """Return the project's file that counts in a directory: the nearest one, or None.
+    """Return the project's file that counts in a directory without symbolic links in its path: the nearest, or None.
 
     It is looked for upwards as far as the root of a repository (a directory with ``.git``) or the home directory,
     whichever comes first, and in the directory alone where neither is above it. What is above the home directory
     may be anybody's.
-
-    Args:
-        start: A directory, absolute and without symbolic links.
-        home: The home directory, likewise.
     """
     upwards = [at for at in (start, *start.parents) if home is None or at == home or not home.is_relative_to(at)]
     ends = (number for number, at in enumerate(upwards) if at == home or os.path.lexists(at / ".git"))

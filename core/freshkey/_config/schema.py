@@ -88,9 +88,7 @@ def _check_store_names(document: Document) -> None:
 def core_string(document: Document, profile: str, table: Mapping[str, object], key: str) -> str | None:
     """Return a core key that is a string, or None where it is absent."""
     value = table.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, str) or not value:
+    if value is not None and (not isinstance(value, str) or not value):
         raise wrong_value(document, profile, key, "a string")
     return value
 

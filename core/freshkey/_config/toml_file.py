@@ -119,14 +119,9 @@ def _refuse_what_others_may_change(place: Path, status: os.stat_result) -> None:
 
 
 def line_of(text: str, keys: tuple[str, ...]) -> int | None:
-    """Return the number of the line on which the statement begins that sets the key, or opens the table, `keys`.
+    """Return the number, from 1, of the line on which the statement begins that sets the key or opens the table `keys`.
 
-    Args:
-        text: Valid TOML.
-        keys: Names from the top level down, such as ``("profiles", "me", "lead")``.
-
-    Returns:
-        A line number that counts from 1; None where the text does not set the key, or where finding it would take long.
+    `keys` are names from the top level down. None where valid TOML has no such key, or finding it would take long.
     """
     table: tuple[str, ...] = ()
     for number, parsed, is_header in _statements(text):

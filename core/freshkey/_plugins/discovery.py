@@ -97,11 +97,10 @@ def load_observer(name: str) -> object:
 
 def _load(name: str, group: str) -> object:
     kind = group.rpartition(".")[2].removesuffix("s")
-    installed = find(group)
-    for plugin in installed:
-        if plugin.name == name:
-            return _import(plugin)
-    known = ", ".join([*(OWN_STORES if group == STORES else ()), *(plugin.name for plugin in installed)])
+    installed = {plugin.name: plugin for plugin in find(group)}
+    if name in installed:
+        return _import(installed[name])
+    known = ", ".join([*(OWN_STORES if group == STORES else ()), *installed])
     raise ConfigurationError(
         f"there is no {kind} {name!r}",
         hint=f"Installed: {known}" if known else f"No {kind} is installed; install the distribution that brings it",

@@ -74,13 +74,7 @@ class _Innermost:
 
 @define(eq=False)
 class HookCaller:
-    """Asks one provider and one store.
-
-    Attributes:
-        manager: The manager that `wiring.wire` made.
-        provider: Id of the provider, for messages.
-        emit: Takes events about observers that failed.
-    """
+    """Asks one provider and one store, wired by `wiring.wire`; events tell of observers that failed."""
 
     _manager: pluggy.PluginManager
     _provider: str

@@ -43,7 +43,6 @@ class CacheEntry:
     """A credential in memory, with its deadlines on the clock that `Keeper.get` compares.
 
     Attributes:
-        credential: The credential.
         generation: Its generation in the store; 0 for one that is not stored.
         jitter: Seconds by which this process renews earlier than others.
         refresh_at: Elapsed seconds from which on a caller makes the control plane look.
@@ -68,11 +67,8 @@ class ManagedCredential:
     """One profile of one keeper.
 
     Attributes:
-        context: Everything about the profile.
         publish: Puts what is held where `Keeper.get` finds it; None removes it.
-        emit: Tells subscribers.
         wake: Tells the scheduler that a deadline changed.
-        held: What is in memory.
         refusals: Why only a person can go on, by the generation concerned.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import evolve, frozen
 
 from freshkey._config.profile_selection import Choice
-from freshkey._sources.precedence import NOTHING, Consent, Detect, Step, Stored, chosen_source, skipped_sources, walk
+from freshkey._sources.precedence import NOTHING, Consent, Detect, Step, Stored, chosen_and_skipped, walk
 from freshkey.errors import ConfigurationError, LoginRequired, StoreError
 from freshkey.model.credential import Credential
 from freshkey.model.description import Description
@@ -47,8 +47,7 @@ def explain(
         ConfigurationError: The profile names a source that the provider does not have.
         PluginBroken: The provider broke its contract.
     """
-    chosen_source(profile, description)
-    skipped_sources(profile, description)
+    chosen_and_skipped(profile, description)  # a wrong name is an error here, and not a part of the answer
     trouble = ""
 
     def stored_or_trouble() -> Credential | None:

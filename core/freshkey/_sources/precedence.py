@@ -56,20 +56,14 @@ def walk(
 ) -> Iterator[Step]:
     """Go through the provider's sources in order, asking each only until one has won.
 
-    Args:
-        profile: The profile; if it names a source, only that one can win.
-        description: The provider's description for this profile.
-        detect: Says what is in a source.
-        stored: Reads the owned credential that the store holds; called only when the walk reaches an owned source, or
-            one that needs consent where somebody is signed in.
-        consent: Decides about sources that need consent; None uses them. A source that the profile names needs none.
+    `stored` reads the owned credential that the store holds; it is called only when the walk reaches an owned source,
+    or one that needs `consent`. Without a `consent` such a source is used.
 
     Raises:
         ConfigurationError: The profile names a source that the provider does not have.
         StoreError: The walk reached an owned source and the store cannot be read.
     """
-    only = chosen_source(profile, description)
-    skipped = skipped_sources(profile, description)
+    only, skipped = chosen_and_skipped(profile, description)
     winner: Source | None = None
     for source in description.sources:
         detected, why_not = None, _out_of_question(source, profile, only, skipped, winner)
@@ -117,22 +111,14 @@ def _why_not_used(source: Source, detected: Detected | None, stored: Stored, con
     return None if signed_in is None else consent(source, detected)
 
 
-def chosen_source(profile: Profile, description: Description) -> Source | None:
-    """Return the source that the profile names, or None if it names none.
-
-    Raises:
-        ConfigurationError: The provider has no source of that name.
-    """
-    return None if profile.source is None else _named(profile.source, profile, description)
-
-
-def skipped_sources(profile: Profile, description: Description) -> tuple[Source, ...]:
-    """Return the sources that the profile says not to use.
+def chosen_and_skipped(profile: Profile, description: Description) -> tuple[Source | None, tuple[Source, ...]]:
+    """Return the source that the profile names, or None if it names none, and those that it says not to use.
 
     Raises:
         ConfigurationError: The provider has no source of such a name.
     """
-    return tuple(_named(name, profile, description) for name in profile.skip)
+    chosen = None if profile.source is None else _named(profile.source, profile, description)
+    return chosen, tuple(_named(name, profile, description) for name in profile.skip)
 
 
 def _named(name: str, profile: Profile, description: Description) -> Source:
@@ -152,13 +138,11 @@ def first_owned(profile: Profile, description: Description) -> Source | None:
 
     Signing in goes before handing in a secret that exists: nobody has to go and look for one.
     """
-    chosen = chosen_source(profile, description)
-    skipped = skipped_sources(profile, description)
-    candidates = (chosen,) if chosen else [source for source in description.sources if source not in skipped]
+    chosen, skipped = chosen_and_skipped(profile, description)
     if profile.bare:
         return None
-    owned = [source for source in candidates if source.owned]
-    return next((source for source in owned if not source.pasted), owned[0] if owned else None)
+    candidates = (chosen,) if chosen else [source for source in description.sources if source not in skipped]
+    return min((source for source in candidates if source.owned), key=lambda source: source.pasted, default=None)
 
 
 def sign_in_source(profile: Profile, description: Description) -> Source:
@@ -190,7 +174,7 @@ def pasted_source(profile: Profile, description: Description) -> Source:
     pasted = [source for source in description.sources if source.pasted]
     if not pasted:
         raise ConfigurationError("this provider keeps no key that a person hands in", profile=profile.name)
-    chosen, skipped = chosen_source(profile, description), skipped_sources(profile, description)
+    chosen, skipped = chosen_and_skipped(profile, description)
     for source in pasted:
         if chosen in (None, source) and source not in skipped:
             return source

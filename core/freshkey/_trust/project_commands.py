@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from attrs import frozen
 
@@ -17,9 +17,6 @@ from freshkey._config.toml_file import read
 from freshkey._trust.answers import Answers
 from freshkey.errors import ConfigurationError, LoginRequired, TrustNeeded
 from freshkey.model.interaction import Approve
-
-
-FILE_NAME: Final = "trust.json"
 
 
 @frozen(kw_only=True)
@@ -55,7 +52,7 @@ class Entry:
 class TrustedCommands(Answers[Entry]):
     """What was trusted with one state directory."""
 
-    file_name = FILE_NAME
+    file_name = "trust.json"
     subject = ("file", "profile")
     if_unreadable = "nothing counts as trusted"
 
@@ -96,12 +93,7 @@ def why_not(entry: Entry | None, project: Project, words: Words) -> str | None:
 
 
 def trusting(state_dir: Path, approve: Approve | None) -> Trusted:
-    """Return the decision about commands of projects: what was trusted, else what a person says now.
-
-    Args:
-        state_dir: Where trust is remembered.
-        approve: Asks a person a question that is answered with yes or no; None where nobody can be asked.
-    """
+    """Return the decision about commands of projects: what was trusted, else what a person says; None asks nobody."""
 
     def trusted(project: Project, profile: str, words: Words) -> Mapping[str, Command]:
         trust = TrustedCommands(state_dir)

@@ -15,8 +15,6 @@ from freshkey.model.interaction import Approve
 from freshkey.model.source import Detected, Source
 
 
-FILE_NAME: Final = "consents.json"
-
 REFUSED: Final = "you said not to use it instead of the sign-in"
 NOT_ASKED: Final = "you have not agreed to use it instead of the sign-in, and will be asked"
 
@@ -43,7 +41,7 @@ class Answer:
 class SourceAnswers(Answers[Answer]):
     """What was said with one state directory."""
 
-    file_name = FILE_NAME
+    file_name = "consents.json"
     subject = ("profile", "source", "fingerprint")
     if_unreadable = "you will be asked again"
 

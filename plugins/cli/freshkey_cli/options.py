@@ -44,9 +44,32 @@ def _seconds(text: str) -> float:
 _seconds.__name__ = "number of seconds"  # argparse names the function in its message
 
 
-def _override(text: str) -> tuple[str, object]:
-    from freshkey.admin import read_override
+def read_override(text: str) -> tuple[str, object]:
+    """Return the key and the value of ``KEY=VALUE``.
 
+    The value is TOML, as after the equals sign in ``config.toml``; what is no TOML is a string without its quotes.
+
+    Raises:
+        ValueError: There is no key, or no equals sign.
+    """
+    key, equals, value = text.partition("=")
+    if not key.strip() or not equals:
+        message = "it is not KEY=VALUE"
+        raise ValueError(message)
+    return key.strip(), _value(value)
+
+
+def _value(text: str) -> object:
+    import tomllib
+
+    try:
+        read = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return text
+    return read["value"] if len(read) == 1 else text  # more than one: a line break within made further keys
+
+
+def _override(text: str) -> tuple[str, object]:
     try:
         return read_override(text)
     except ValueError:

@@ -10,14 +10,14 @@ from freshkey.errors import ConfigurationError
 
 def saying(title: str, name: str | None) -> Place:
     found = Selection(name=name, selected_by=f"said by {title}") if name else None
-    return Place(title=title, look=lambda: found)
+    return title, lambda: found
 
 
 def unreadable() -> Selection:
     raise ConfigurationError("the file is broken")
 
 
-BROKEN = Place(title="broken", look=unreadable)
+BROKEN: Place = ("broken", unreadable)
 
 
 def test_the_first_that_says_anything_counts() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from example_provider import HELPER, OBTAINED, SIGN_IN, description, profile, token
 from freshkey._sources.explain import Explanation, explain
-from freshkey._sources.precedence import Consent, Step, chosen_source, first_owned, sign_in_source, walk
+from freshkey._sources.precedence import Consent, Step, chosen_and_skipped, first_owned, sign_in_source, walk
 from freshkey.errors import ConfigurationError, PluginBroken, StoreUnavailable
 from freshkey.model.credential import Credential
 from freshkey.model.source import Detected, Source
@@ -226,8 +226,8 @@ def test_the_core_stops_the_walk_where_it_has_what_it_wants() -> None:
 
 
 def test_no_source_is_chosen_unless_the_profile_names_one() -> None:
-    assert chosen_source(profile(), description()) is None
-    assert chosen_source(profile(source="helper"), description()) is HELPER
+    assert chosen_and_skipped(profile(), description())[0] is None
+    assert chosen_and_skipped(profile(source="helper"), description())[0] is HELPER
 
 
 @pytest.mark.parametrize(

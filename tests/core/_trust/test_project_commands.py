@@ -16,7 +16,6 @@ from attrs import evolve
 from freshkey._commands.command import Command, run_command
 from freshkey._config.project import FILE_NAME, Project, Words
 from freshkey._config.toml_file import read
-from freshkey._trust.project_commands import FILE_NAME as TRUST_FILE
 from freshkey._trust.project_commands import Entry, TrustedCommands, propose, question, trusting
 from freshkey.errors import ConfigurationError, LoginRequired, StoreUnavailable, TrustNeeded
 from freshkey.secret import Secret
@@ -173,7 +172,7 @@ def test_what_is_trusted_is_kept_in_a_private_file(directory: Path, tmp_path: Pa
     assert TrustedCommands(state).all() == (entry, evolve(entry, profile="other"))
     assert TrustedCommands(state).find(entry.file, "ci") == entry
     assert TrustedCommands(state).find(entry.file, "none") is None
-    assert stat.S_IMODE((state / TRUST_FILE).stat().st_mode) == 0o600
+    assert stat.S_IMODE((state / TrustedCommands.file_name).stat().st_mode) == 0o600
     assert entry.changed() is None
 
 
@@ -206,8 +205,8 @@ STRANGE = {"file": "/x", "profile": "ci", "digest": "", "commands": {"a": 1}}
 def test_what_cannot_be_read_trusts_nothing(
     directory: Path, tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / TRUST_FILE).touch(mode=0o600)
-    (tmp_path / TRUST_FILE).write_text(content)
+    (tmp_path / TrustedCommands.file_name).touch(mode=0o600)
+    (tmp_path / TrustedCommands.file_name).write_text(content)
     with pytest.raises(TrustNeeded):
         decide(directory, tmp_path, None)
     assert not content or "nothing counts as trusted" in caplog.text
@@ -216,7 +215,7 @@ def test_what_cannot_be_read_trusts_nothing(
 @pytest.mark.parametrize("mode", [0o644, 0o666])
 def test_what_others_may_touch_trusts_nothing(directory: Path, tmp_path: Path, mode: int) -> None:
     decide(directory, tmp_path, Person(True))
-    (tmp_path / TRUST_FILE).chmod(mode)
+    (tmp_path / TrustedCommands.file_name).chmod(mode)
     with pytest.raises(TrustNeeded):
         decide(directory, tmp_path, None)
 

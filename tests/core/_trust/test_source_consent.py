@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from freshkey._trust.source_consent import FILE_NAME, Answer, SourceAnswers, asking, question, recalling
+from freshkey._trust.source_consent import Answer, SourceAnswers, asking, question, recalling
 from freshkey.errors import LoginRequired
 from freshkey.model.source import Detected, Source
 from freshkey.secret import Secret
@@ -88,7 +88,7 @@ def test_what_was_said_can_be_taken_back(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="modes say nothing there")
 def test_the_value_is_not_kept_and_the_file_is_private(tmp_path: Path) -> None:
     asking("me", SourceAnswers(tmp_path), Person(True))(SOURCE, FOUND)
-    file = tmp_path / FILE_NAME
+    file = tmp_path / SourceAnswers.file_name
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert KEY.reveal() not in file.read_text()
     assert "abcd" not in json.loads(file.read_text())["answers"][0].values()
@@ -98,7 +98,7 @@ def test_the_value_is_not_kept_and_the_file_is_private(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"answers": [{"profile": 1}]}', '{"answers": 5}'])
 def test_a_file_that_cannot_be_read_means_that_nobody_was_asked(tmp_path: Path, content: str) -> None:
     os.umask(0o077)
-    (tmp_path / FILE_NAME).write_text(content)
+    (tmp_path / SourceAnswers.file_name).write_text(content)
     user = Person(True)
     assert asking("me", SourceAnswers(tmp_path), user)(SOURCE, FOUND) is None
     assert len(user.questions) == 1

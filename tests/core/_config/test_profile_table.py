@@ -1,4 +1,4 @@
-"""Settings for one run: KEY=VALUE as it is typed, checked like those of a file, and no way in for a secret (LEK-4)."""
+"""Settings for one run: checked like those of a file, and no way in for a secret (LEK-4)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import pytest
 from attrs import frozen
 
 from freshkey._config.configuration import Configuration
-from freshkey._config.overrides import read_override
 from freshkey.errors import ConfigurationError
 from freshkey.model.description import Description
 from freshkey.secret import Secret
@@ -31,35 +30,6 @@ PROVIDER = Description(title="A provider", settings=Settings, formats={}, source
 def settings(**overrides: object) -> object:
     """Return the settings of a bare provider's profile with these overrides."""
     return typed(Configuration.load({}, bare=True, overrides=overrides), "acme", PROVIDER).settings
-
-
-@pytest.mark.parametrize(
-    ("text", "key", "value"),
-    [
-        ("region=there", "region", "there"),
-        ('region="there"', "region", "there"),
-        ("retries=5", "retries", 5),
-        ("retries = 5", "retries", 5),
-        ("lead=1.5", "lead", 1.5),
-        ("on=true", "on", True),
-        ('scopes=["a", "b"]', "scopes", ["a", "b"]),
-        ('headers={X = "y"}', "headers", {"X": "y"}),
-        ("url=https://example.com/?a=b", "url", "https://example.com/?a=b"),
-        ("region=", "region", ""),
-        ("region=[", "region", "["),
-        ("region='a'\nother = 1", "region", "'a'\nother = 1"),
-        ("region=" + "[" * 5000, "region", "[" * 5000),
-        ("region=" + "9" * 5000, "region", "9" * 5000),
-    ],
-)
-def test_a_value_is_toml_or_else_a_string(text: str, key: str, value: object) -> None:
-    assert read_override(text) == (key, value)
-
-
-@pytest.mark.parametrize("text", ["", "region", "=there", " =there"])
-def test_without_key_or_equals_sign_it_is_none(text: str) -> None:
-    with pytest.raises(ValueError, match="KEY=VALUE"):
-        read_override(text)
 
 
 def test_they_become_settings() -> None:
