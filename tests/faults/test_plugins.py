@@ -22,17 +22,20 @@ import attrs
 from freshkey import OAuthToken, hookimpl
 from freshkey.clock import SYSTEM
 from freshkey.model.description import Description
-from freshkey.model.source import Source
+from freshkey.model.source import Detected, Source
 from freshkey.secret import Secret
 
 @attrs.frozen
 class Settings:
     pass
 
+def detect(profile):
+    return Detected(kind="token", origin="here")
+
 @hookimpl
 def describe(profile, credential):
     return Description(title="A", settings=Settings, formats={"token": OAuthToken},
-                       sources=(Source(id="machine", title="This machine", owned=False, detect=None),))
+                       sources=(Source(id="machine", title="This machine", owned=False, detect=detect),))
 
 @hookimpl
 def acquire(profile, source, interaction):
@@ -77,8 +80,6 @@ def run(tmp_path: Path) -> Run:
     def run(
         bad: str, act: str, *, timeout: float = 20.0, good: str = GOOD, squatter: str | None = None
     ) -> tuple[Any, str]:
-        good = good.replace("look=None", "detect=lambda profile: Detected(kind='token', origin='here')")
-        good = good.replace("import Description, Source", "import Description, Detected, Source")
         install("good", good, "good-dist")
         install("bad", bad.replace("GOOD", good), "bad-dist")
         if squatter is not None:

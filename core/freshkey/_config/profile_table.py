@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-from attrs import Attribute, field, frozen
+from attrs import field, frozen
 
+from freshkey._config.overrides import SET, check_overrides
 from freshkey._config.project import Project, Trusted, refuse
 from freshkey._config.provider_settings import WrongValueError, fields, structure
 from freshkey._config.schema import CORE_KEYS, check_keys, wrong_value
@@ -16,9 +16,6 @@ from freshkey.errors import about
 
 
 DEFAULT_STORE: Final = "keyring"
-
-_SET: Final = Document(place="--set")
-"""Where a setting is that is given for one run, for messages."""
 
 
 @frozen(kw_only=True)
@@ -65,12 +62,12 @@ class ProfileTable:
             with about(self.name):
                 return structure(kind, self._values(kind, overrides, trusted))
         except WrongValueError as wrong:
-            place = _SET if overrides and wrong.key in {None, *overrides} else self.document
+            place = SET if overrides and wrong.key in {None, *overrides} else self.document
             raise wrong_value(place, self.name, wrong.key, wrong.expected) from None
 
     def _values(self, kind: type, overrides: Mapping[str, object], trusted: Trusted | None) -> Mapping[str, object]:
         known = fields(kind)
-        _check_overrides(overrides, self.name, known)
+        check_overrides(overrides, self.name, known)
         if self.project is not None:
             every = self.project.words(self.name, kind)
             words = {key: command for key, command in every.items() if key not in overrides}
@@ -78,12 +75,3 @@ class ProfileTable:
             return {**self.rest, **commands, **overrides}
         check_keys(self.document, self.name, self.rest, CORE_KEYS | known.keys())
         return {**self.rest, **overrides}
-
-
-def _check_overrides(overrides: Mapping[str, object], profile: str, known: Mapping[str, Attribute[Any]]) -> None:
-    """Refuse what is no setting of the provider, and secrets: others can read the arguments of a process."""
-    check_keys(_SET, profile, overrides, known)
-    for key in overrides:
-        if re.search(r"\bSecret\b", str(known[key].type)):
-            message = f"{key!r} is a secret, and others can read the arguments of a process"
-            raise _SET.error(message, profile=profile, hint="Write it into the configuration file")
