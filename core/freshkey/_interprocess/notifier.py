@@ -33,7 +33,6 @@ class ChangeNotifier:
         return status.st_mtime_ns, status.st_ino, status.st_size
 
     def notify(self) -> None:
-        """Let every process look."""
         # A new inode each time: two rings within one tick of the file system's clock still differ.
         with harmless("the change notification"):
             private_dir(self._state_dir)
