@@ -18,13 +18,12 @@ from typing import Final
 
 from freshkey._files.private import NO_FOLLOW, private_dir, unavailable
 from freshkey._forksafe import in_child
-from freshkey._interprocess.directory_lock import DirectoryLock
+from freshkey._interprocess.directory_lock import POLL_INTERVAL, DirectoryLock
 from freshkey._interprocess.held_fds import close_held, open_held
 from freshkey._interprocess.network_fs import warn_of_network
 from freshkey.errors import StoreBusy, StoreUnavailable
 
 
-POLL_INTERVAL: Final = 0.02
 # Byte 0 is what Windows locks, and a locked byte cannot be read there; the holder's pid and the inode come after it.
 NOTE_OFFSET: Final = 1
 NOTE_SPACE: Final = 48

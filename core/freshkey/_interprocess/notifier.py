@@ -18,8 +18,6 @@ Stamp = tuple[int, int, int]
 
 
 class ChangeNotifier:
-    """One small file that changes whenever any profile of a state directory does."""
-
     def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir
         self._path = state_dir / "changed"
