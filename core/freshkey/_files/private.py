@@ -29,8 +29,6 @@ NO_FOLLOW: Final = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_CLOEXE
 """Open what is meant and nothing else: no symbolic link, no waiting for a pipe's other end, no inheriting."""
 
 _TEMPORARY: Final = ".freshkey-"
-_READABLE_BY_OTHERS: Final = 0o077
-_WRITABLE_BY_OTHERS: Final = 0o022
 _NO_LINKS: Final = {
     errno.EPERM,
     errno.EACCES,
@@ -94,7 +92,7 @@ def read_private(path: Path, limit: int = MAX_BYTES) -> bytes | None:
 
     def check(status: os.stat_result) -> None:
         _check_owner(status, path)
-        if has_mode(status, _READABLE_BY_OTHERS):
+        if has_mode(status, 0o077):
             raise StoreUnavailable(f"other users can read {path}", hint=f"Run: chmod 600 {path}")
 
     try:
@@ -218,17 +216,15 @@ def _make_missing(path: Path) -> None:
 
 
 def _make_private(path: Path) -> None:
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         path.mkdir(mode=0o700, exist_ok=True)
-        found = path.lstat()
+    found = path.lstat()
     if stat.S_ISLNK(found.st_mode):
         raise unavailable(OSError(errno.ELOOP, ""), path)
     if not stat.S_ISDIR(found.st_mode):
         raise StoreUnavailable(f"{path} is not a directory", hint=_MOVE)
     _check_owner(found, path)
-    if has_mode(found, _WRITABLE_BY_OTHERS):
+    if has_mode(found, 0o022):
         raise StoreUnavailable(f"other users can write to {path}", hint=f"Run: chmod 700 {path}")
 
 

@@ -20,15 +20,7 @@ _UNREADABLE: Final = (FreshkeyError, ValueError, TypeError, KeyError, AttributeE
 
 
 class StateFile:
-    """A file that is mode 0600; the directories that it is in are made when it is written.
-
-    Args:
-        state_dir: The state directory.
-        below: Names of the directories below it, and of the file.
-
-    Attributes:
-        path: The file.
-    """
+    """A file that is mode 0600; the directories below the state directory that it is in are made when it is written."""
 
     def __init__(self, state_dir: Path, *below: str) -> None:
         self.path = state_dir.joinpath(*below)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from attrs import asdict, field, frozen
-from attrs import fields as attrs_fields
+from attrs import asdict, field, fields_dict, frozen
 from attrs.validators import instance_of, optional
 
 from freshkey._files.private import file_name
@@ -57,9 +56,6 @@ class Hints:
         return min(left, self.pause, MAX_PAUSE)  # a damaged file must not stop renewals for good
 
 
-_KNOWN: Final = {attribute.name for attribute in attrs_fields(Hints)}
-
-
 class HintsFile:
     """The hints of one profile in a state directory."""
 
@@ -71,12 +67,11 @@ class HintsFile:
         return self._file.read(_hints) or Hints()
 
     def write(self, hints: Hints) -> None:
-        """Tell the others."""
         with harmless("hints"):
             self._file.write(asdict(hints))
 
 
 def _hints(found: dict[str, Any]) -> Hints:
-    known = {name: found[name] for name in _KNOWN & found.keys()}  # a newer freshkey may know more
+    known = {name: found[name] for name in fields_dict(Hints).keys() & found.keys()}  # a newer freshkey may know more
     attempted = known.pop("attempted", None)
     return Hints(**known, attempted=moment(**attempted) if attempted else None)

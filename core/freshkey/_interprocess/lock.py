@@ -12,19 +12,18 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
 from freshkey._files.private import NO_FOLLOW, private_dir, unavailable
 from freshkey._forksafe import in_child
-from freshkey._interprocess.directory_lock import DirectoryLock
+from freshkey._interprocess.directory_lock import POLL_INTERVAL, DirectoryLock
 from freshkey._interprocess.held_fds import close_held, open_held
 from freshkey._interprocess.network_fs import warn_of_network
 from freshkey.errors import StoreBusy, StoreUnavailable
 
 
-POLL_INTERVAL: Final = 0.02
 # Byte 0 is what Windows locks, and a locked byte cannot be read there; the holder's pid and the inode come after it.
 NOTE_OFFSET: Final = 1
 NOTE_SPACE: Final = 48
@@ -63,8 +62,7 @@ class ProfileLock:
 
     def __init__(self, directory: Path, name: str) -> None:
         self._directory = directory
-        self._descriptor: int | None = None
-        self._directory_lock: DirectoryLock | None = None
+        self._held: tuple[int, DirectoryLock] | None = None
         self.path = directory / "locks" / f"{name}.lock"
 
     def acquire(self, timeout: float) -> Callable[[], None]:
@@ -82,14 +80,14 @@ class ProfileLock:
             release_threads()
             raise
         pid = os.getpid()
-        self._descriptor, self._directory_lock = descriptor, DirectoryLock(self._directory)
+        directory_lock = DirectoryLock(self._directory)
+        self._held = descriptor, directory_lock
 
         def release() -> None:
-            directory_lock, self._descriptor, self._directory_lock = self._directory_lock, None, None
+            self._held = None
             # A fork's child has neither: its copy of the descriptor was closed, and unlocking would free the parent's.
             if os.getpid() == pid:
-                if directory_lock is not None:
-                    directory_lock.leave()
+                directory_lock.leave()
                 _unlock(descriptor)
                 release_threads()
 
@@ -101,7 +99,7 @@ class ProfileLock:
         Raises:
             StoreBusy: It was, and nothing should be begun any more.
         """
-        if self._descriptor is not None and not self._is_current(self._descriptor):
+        if self._held is not None and not self._is_current(self._held[0]):
             raise StoreBusy(f"{self.path} was removed or replaced while this process held it", hint="Try again")
 
     def outwait(self, at_work: Callable[[], bool], timeout: float) -> None:
@@ -114,8 +112,11 @@ class ProfileLock:
         Raises:
             StoreBusy: They have not left.
         """
-        descriptor, directory_lock = self._descriptor, self._directory_lock
-        if descriptor is None or directory_lock is None or _is_used(descriptor):
+        if self._held is None:
+            return
+        descriptor, directory_lock = self._held
+        inode = os.fstat(descriptor).st_ino
+        if _read_note(descriptor)[1:] == [inode]:  # one that was removed, or a copy of it, is another inode
             return
         if at_work() and not directory_lock.wait_until_alone(timeout):
             raise StoreBusy(
@@ -123,7 +124,7 @@ class ProfileLock:
                 hint="Try again; if it hangs, end whatever uses freshkey with this state directory",
             )
         # Only now: whoever comes after one that gave up has to wait as well.
-        _write_note(descriptor, os.getpid(), os.fstat(descriptor).st_ino)
+        _write_note(descriptor, os.getpid(), inode)
 
     def _lock_file(self, deadline: float, timeout: float) -> int:
         while True:
@@ -161,13 +162,9 @@ class ProfileLock:
 
 def _once(action: Callable[[], None]) -> Callable[[], None]:
     """Make a second release harmless: by then somebody else may hold the lock."""
-    actions = [action]
-
-    def run() -> None:
-        while actions:
-            actions.pop()()
-
-    return run
+    stack = ExitStack()
+    stack.callback(action)
+    return stack.close
 
 
 def _wait_for(descriptor: int, deadline: float, timeout: float) -> None:
@@ -177,7 +174,12 @@ def _wait_for(descriptor: int, deadline: float, timeout: float) -> None:
         while not lock_descriptor(descriptor, blocking=False):
             left = deadline - time.monotonic()
             if left <= 0:
-                raise _busy(descriptor, timeout)
+                pid = next(iter(_read_note(descriptor)), 0)
+                raise StoreBusy(
+                    f"{f'process {pid}' if pid else 'another process'} did not finish with this profile "
+                    f"within {timeout:g} s",
+                    hint="Try again; if that process hangs, end it, and its lock is gone with it",
+                )
             time.sleep(min(POLL_INTERVAL, left))
     except OSError as error:
         raise StoreUnavailable(
@@ -196,11 +198,6 @@ def _unlock(descriptor: int) -> None:
         close_held(descriptor)
 
 
-def _is_used(descriptor: int) -> bool:
-    """Tell whether this very file was the lock before; one that was removed, or a copy of it, is another inode."""
-    return _read_note(descriptor)[1:] == [os.fstat(descriptor).st_ino]
-
-
 def _read_note(descriptor: int) -> list[int]:
     """Return the holder's pid and the inode that the file was when it was used first, as far as they are there."""
     with suppress(OSError, ValueError):
@@ -215,14 +212,6 @@ def _write_note(descriptor: int, *numbers: int) -> None:
     with suppress(OSError):
         os.lseek(descriptor, NOTE_OFFSET, os.SEEK_SET)
         os.write(descriptor, text)
-
-
-def _busy(descriptor: int, timeout: float) -> StoreBusy:
-    pid = next(iter(_read_note(descriptor)), 0)
-    return StoreBusy(
-        f"{f'process {pid}' if pid else 'another process'} did not finish with this profile within {timeout:g} s",
-        hint="Try again; if that process hangs, end it, and its lock is gone with it",
-    )
 
 
 # The threads that hold these do not exist in the child.

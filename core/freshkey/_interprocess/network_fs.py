@@ -6,6 +6,7 @@ SMB and on file systems in user space it depends on both ends. Such a lock is us
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 from pathlib import Path
@@ -21,14 +22,10 @@ NETWORK: Final = re.compile(
 )
 """Types of file systems that other machines may write to, as the kernel calls them."""
 
-_told: set[Path] = set()
 
-
+@functools.cache
 def warn_of_network(directory: Path) -> None:
     """Log one warning per process if a directory is on a network file system."""
-    if directory in _told:
-        return
-    _told.add(directory)
     kind = file_system(directory)
     if kind is not None and NETWORK.fullmatch(kind):
         log.warning(
@@ -40,12 +37,7 @@ def warn_of_network(directory: Path) -> None:
 
 
 def file_system(directory: Path, mounts: Path = MOUNTS) -> str | None:
-    """Return the type of the file system that a directory is on, or None where the system does not say.
-
-    Args:
-        directory: Any existing directory.
-        mounts: The table of mounts; see proc_pid_mountinfo(5).
-    """
+    """Return the type of a directory's file system (proc_pid_mountinfo(5)), or None where the system does not say."""
     path, best, kind = directory.resolve(), -1, None
     try:
         lines = mounts.read_text("utf-8", "surrogateescape").splitlines()

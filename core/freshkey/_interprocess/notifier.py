@@ -18,8 +18,6 @@ Stamp = tuple[int, int, int]
 
 
 class ChangeNotifier:
-    """One small file that changes whenever any profile of a state directory does."""
-
     def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir
         self._path = state_dir / "changed"
@@ -33,7 +31,6 @@ class ChangeNotifier:
         return status.st_mtime_ns, status.st_ino, status.st_size
 
     def notify(self) -> None:
-        """Let every process look."""
         # A new inode each time: two rings within one tick of the file system's clock still differ.
         with harmless("the change notification"):
             private_dir(self._state_dir)

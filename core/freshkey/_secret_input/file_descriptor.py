@@ -6,6 +6,7 @@ import os
 import stat
 import sys
 import threading
+from contextlib import suppress
 from typing import Final
 
 from freshkey.errors import ConfigurationError, TransientError
@@ -17,8 +18,6 @@ READ_TIMEOUT: Final = 5.0
 
 MIN_DESCRIPTOR: Final = 3
 """Descriptors below are standard input, output and error, which belong to the program."""
-
-_READABLE_BY_OTHERS: Final = stat.S_IRGRP | stat.S_IROTH
 
 _handed_over: dict[int, _Reading] = {}
 """What was taken already. Its number may belong to something else by now, so it is never read again."""
@@ -61,7 +60,6 @@ def _inherited(descriptor: int) -> bool:
 
 
 def _check(descriptor: int) -> None:
-    """Refuse what a parent would not hand a secret over with."""
     if descriptor < MIN_DESCRIPTOR:
         raise _unfit(descriptor, "belongs to the program itself; use one from 3 up")
     if not _inherited(descriptor):
@@ -69,7 +67,7 @@ def _check(descriptor: int) -> None:
     status = os.fstat(descriptor)
     if stat.S_ISREG(status.st_mode):
         # A file without a name, such as one of memfd_create(2), can be opened by nobody else whatever its mode.
-        if sys.platform != "win32" and status.st_nlink and status.st_mode & _READABLE_BY_OTHERS:
+        if sys.platform != "win32" and status.st_nlink and status.st_mode & (stat.S_IRGRP | stat.S_IROTH):
             raise _unfit(descriptor, "is a file that others may read")
     elif not (stat.S_ISFIFO(status.st_mode) or stat.S_ISSOCK(status.st_mode)):
         raise _unfit(descriptor, "is a terminal or a device")
@@ -87,21 +85,17 @@ class _Reading:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._content = b""
-        self._failed = False
         os.set_inheritable(descriptor, False)
         self._thread = threading.Thread(target=self._read, name="freshkey descriptor", daemon=True)
         try:
             self._thread.start()
         except RuntimeError:
-            self._failed = True
             os.close(descriptor)
 
     def _read(self) -> None:
-        try:
-            with open(self._descriptor, "rb") as pipe:  # noqa: PTH123  a descriptor, not a path
-                self._content = pipe.read(MAX_TOKEN + 2)
-        except OSError:
-            self._failed = True
+        # What cannot be read stays empty, which is no usable secret.
+        with suppress(OSError), open(self._descriptor, "rb") as pipe:  # noqa: PTH123  a descriptor, not a path
+            self._content = pipe.read(MAX_TOKEN + 2)
 
     def secret(self, timeout: float) -> Secret:
         if self._thread.ident is not None:
@@ -112,7 +106,7 @@ class _Reading:
                 hint="The parent process must close it after writing the secret",
             )
         value = self._content.decode("latin-1").removesuffix("\n").removesuffix("\r")
-        if self._failed or not is_token(value):
+        if not is_token(value):
             del value
             raise _unfit(self._descriptor, "held no usable secret: nothing, too much, or odd characters")
         return Secret(value)

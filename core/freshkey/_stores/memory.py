@@ -24,15 +24,12 @@ class MemoryItems:
         self._values: dict[str, str] = {}
 
     def get(self, name: str) -> str | None:
-        """Return the string of that name."""
         return self._values.get(name)
 
     def set(self, name: str, value: str) -> None:
-        """Write the string of that name."""
         self._values[name] = value
 
     def delete(self, name: str) -> None:
-        """Remove the string of that name."""
         self._values.pop(name, None)
 
 

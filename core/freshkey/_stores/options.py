@@ -16,11 +16,7 @@ _WORDS: Final[dict[type, str]] = {str: "a string", float: "a number"}
 class StoreSettingWrong(ConfigurationError):
     """The table of a store says something wrong; whoever has the configuration can say where.
 
-    Args:
-        message: What is wrong.
-        profile: Whose store it is.
-        keys: Where it is, from the top level of the configuration down.
-        hint: What to do.
+    `keys` name the place, from the top level of the configuration down.
     """
 
     def __init__(self, message: str, *, profile: Profile, keys: tuple[str, ...], hint: str | None = None) -> None:

@@ -27,8 +27,6 @@ MAX_MEMORY: Final = 1 << 28
 
 PASSPHRASE, KEY_FILE = "passphrase", "key file"
 
-_CHECKED: Final = b"freshkey file store"
-
 
 def _at_most(most: int) -> list[Any]:
     return [instance_of(int), not_(instance_of(bool)), ge(1), le(most)]
@@ -39,16 +37,7 @@ class KeyInfo:
     """What is stored beside the encrypted items so that the right key is found again; nothing secret.
 
     The parameters of scrypt (RFC 7914) are stored so that they can grow, and bounded so that nobody can make reading
-    them take all memory.
-
-    Attributes:
-        kind: Where the key comes from.
-        salt: Salt of scrypt, base64.
-        n: Cost of scrypt, a power of two.
-        r: Block size of scrypt.
-        p: Parallelisation of scrypt.
-        check: Keyed hash that only the right key gives.
-        schema: Version of this file.
+    them take all memory. `salt` is base64, `n` a power of two, and `check` a keyed hash that only the right key gives.
     """
 
     kind: str = field(validator=in_((PASSPHRASE, KEY_FILE)))
@@ -59,22 +48,12 @@ class KeyInfo:
     check: str = field(default="", validator=instance_of(str))
     schema: int = field(default=1, validator=in_((1,)))
 
-    @property
-    def cost(self) -> int:
-        """Bytes that scrypt writes (RFC 7914, section 2): a bound of its memory and a measure of its time."""
-        return 128 * self.n * self.r * self.p
-
 
 @define(kw_only=True, eq=False, repr=False)
 class FileKey:
     """Finds the key of one file store, or makes it.
 
-    Args:
-        directory: Where the store is.
-        origin: `PASSPHRASE` or `KEY_FILE`.
-        passphrase: The passphrase, where it comes from one and is given.
-        passphrase_env: Name of the variable that gives it.
-        key_file: The key file, where it comes from one.
+    `origin` is `PASSPHRASE` or `KEY_FILE`; `passphrase` is what `passphrase_env` holds, None if that is unset.
     """
 
     _directory: Path
@@ -121,9 +100,11 @@ class FileKey:
 
     def _read_info(self) -> KeyInfo | None:
         info = self._info.read(lambda members: KeyInfo(**members), self._refuse)
-        if info is not None and info.cost > MAX_MEMORY:
+        # Bytes that scrypt writes (RFC 7914, section 2): a bound of its memory and a measure of its time.
+        cost = 0 if info is None else 128 * info.n * info.r * info.p
+        if cost > MAX_MEMORY:
             raise self._lost(
-                f"{self._info.path} asks for {info.cost >> 20} MiB of work to make the key from the passphrase, "
+                f"{self._info.path} asks for {cost >> 20} MiB of work to make the key from the passphrase, "
                 f"more than the {MAX_MEMORY >> 20} MiB that a file store may"
             )
         return info
@@ -185,7 +166,7 @@ class FileKey:
 
 
 def _check(key: bytes) -> str:
-    return hmac.digest(key, _CHECKED, "sha256").hex()
+    return hmac.digest(key, b"freshkey file store", "sha256").hex()
 
 
 def _random(size: int) -> bytes:

@@ -33,13 +33,7 @@ DIRECTORY: Final = "store"
 
 @frozen(eq=False)
 class FileItems:
-    """Strings in encrypted files.
-
-    Args:
-        state_dir: Where freshkey keeps its state.
-        owner: Whose strings they are; part of the files' names.
-        key: Finds the key.
-    """
+    """Strings in encrypted files of one owner, whose name is part of the files' names."""
 
     name = "file"
     item_limit = cast("int | None", None)
@@ -49,7 +43,6 @@ class FileItems:
     _key: FileKey
 
     def get(self, name: str) -> str | None:
-        """Return the string of that name."""
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -66,7 +59,6 @@ class FileItems:
             raise RecordUnreadable(f"{self._path(name)} is corrupt") from None
 
     def set(self, name: str, value: str) -> None:
-        """Write the string of that name."""
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         path = self._path(name)
@@ -75,7 +67,6 @@ class FileItems:
         write_private(path, nonce + sealed)
 
     def delete(self, name: str) -> None:
-        """Remove the string of that name; it may be gone already."""
         remove_private(self._path(name))
 
     def copy(self, name: str, other: str) -> str:
@@ -100,7 +91,14 @@ def store(profile: Profile) -> CredentialStore:
     which is made with mode 0600. A key file beside the store keeps the credential from others who can read a copy of
     the store alone, and from nobody who can read the whole directory.
     """
-    _require_cryptography(profile)
+    try:
+        import cryptography.hazmat.primitives.ciphers.aead  # noqa: F401  only whether it is there
+    except ImportError:
+        raise ConfigurationError(
+            'the store "file" needs the package cryptography',
+            profile=profile.name,
+            hint="Run: pip install 'freshkey[file]'",
+        ) from None
     items = FileItems(profile.state_dir, profile.name, _key(profile))
     lock = ProfileLock(profile.state_dir, file_name(profile.name))
     return SlottedStore(items, lock, confirm=lock.confirm, outwait=lock.outwait, copy=items.copy)
@@ -132,14 +130,3 @@ def _key_file(profile: Profile, given: str | None) -> Path:
         if path.is_absolute():
             return path
     raise wrong_option(profile, "file", "key_file", "an absolute path")
-
-
-def _require_cryptography(profile: Profile) -> None:
-    try:
-        import cryptography.hazmat.primitives.ciphers.aead  # noqa: F401  only whether it is there
-    except ImportError:
-        raise ConfigurationError(
-            'the store "file" needs the package cryptography',
-            profile=profile.name,
-            hint="Run: pip install 'freshkey[file]'",
-        ) from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from freshkey._stores.keychain import prompts
 from freshkey.errors import ConfigurationError, StoreUnavailable
@@ -34,25 +34,12 @@ PROMPT_SECONDS: Final = 600.0
 HINT: Final = 'Start one, such as gnome-keyring in a desktop session, or choose store = "file"'
 
 
-class Backend(Protocol):
-    """What is used of a keyring backend."""
-
-    def get_password(self, service: str, username: str) -> str | None:
-        """Return the string, or None."""
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        """Write the string."""
-
-    def delete_password(self, service: str, username: str) -> None:
-        """Remove the string."""
-
-
 def allowed(platform: str = sys.platform) -> tuple[str, ...]:
     """Name the classes to try on a platform, best first."""
     return _BY_PLATFORM.get(platform, _ELSEWHERE)
 
 
-def open_backend(named: str | None = None) -> Backend:
+def open_backend(named: str | None = None) -> KeyringBackend:
     """Return a backend that is ready to use. Imports keyring and may ask the session bus.
 
     Args:
@@ -63,7 +50,7 @@ def open_backend(named: str | None = None) -> Backend:
         ConfigurationError: The named class does not exist or must not be used.
     """
     if named is not None:
-        return cast("Backend", _named_class(named)())
+        return _named_class(named)()
     reasons = []
     for path in allowed():
         try:
@@ -73,7 +60,7 @@ def open_backend(named: str | None = None) -> Backend:
     raise StoreUnavailable(f"no keychain of the operating system answers here ({reasons[0]})", hint=HINT)
 
 
-def tells_of_prompts(backend: Backend) -> bool:
+def tells_of_prompts(backend: KeyringBackend) -> bool:
     """Tell whether this backend says when it asks a person (`prompts.shown`); of others, any call may ask."""
     return getattr(backend, "get_preferred_collection", None) is _default_collection
 
@@ -83,7 +70,7 @@ def _load(path: str) -> type[KeyringBackend]:
     return cast("type[KeyringBackend]", getattr(importlib.import_module(module), name))
 
 
-def _constructed(path: str) -> Backend:
+def _constructed(path: str) -> KeyringBackend:
     kind = _load(path)
     _ = kind.priority  # raises where this one does not work
     backend: Any = kind.__new__(kind)
@@ -95,7 +82,7 @@ def _constructed(path: str) -> Backend:
     if sys.platform == "win32":
         # The default, "enterprise", copies the credential to every computer that the person signs in to.
         backend.persist = "local machine"
-    return cast("Backend", backend)
+    return cast("KeyringBackend", backend)
 
 
 def _default_collection() -> object:

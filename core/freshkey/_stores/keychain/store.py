@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from attrs import field, frozen
 
@@ -15,7 +15,7 @@ from freshkey._files.private import file_name
 from freshkey._forksafe import block_fork, in_child
 from freshkey._interprocess.lock import ProfileLock
 from freshkey._stores.keychain import prompts
-from freshkey._stores.keychain.backends import HINT, Backend, open_backend, tells_of_prompts
+from freshkey._stores.keychain.backends import HINT, open_backend, tells_of_prompts
 from freshkey._stores.keychain.worker import SerialWorker
 from freshkey._stores.options import store_options, wrong_option
 from freshkey._stores.records.intent_file import IntentFile
@@ -25,6 +25,9 @@ from freshkey.hooks import hookimpl
 from freshkey.model.profile import Profile
 from freshkey.model.storage import CredentialStore
 
+
+if TYPE_CHECKING:
+    from keyring.backend import KeyringBackend
 
 T = TypeVar("T")
 
@@ -37,14 +40,10 @@ OWN_SERVICE: Final = "freshkey:"
 READS_OF_A_MOVING_ITEM: Final = 3
 
 _LOCKED: Final = {"KeyringLocked", "LockedException", "PromptDismissedException", "InitError"}
-_ABSENT: Final = {"NoKeyringError", "SecretServiceNotAvailableException"} | {
-    "RuntimeError",
-    "ConnectionError",
-    "FileNotFoundError",
-}
+_ABSENT: Final = {"RuntimeError", "SecretServiceNotAvailableException", "ConnectionError", "FileNotFoundError"}
 
 WORKER: Final = SerialWorker("freshkey-keychain")
-_opened: dict[str | None, Backend] = {}
+_opened: dict[str | None, KeyringBackend] = {}
 
 
 @frozen(eq=False)
@@ -52,15 +51,9 @@ class KeyringItems:
     """Strings in the keychain, each under a service name of its own.
 
     One service name per string, because Windows moves the earlier entry of a service to another name, not
-    atomically, as soon as there is a second one.
-
-    Args:
-        service: What the service names start with.
-        username: The same for all of them.
-        worker: Where the calls run.
-        timeout: Seconds that one call may take.
-        unlock_timeout: Seconds that it may take while the keychain asks somebody who is there for its password.
-        named: The backend class that user configuration names.
+    atomically, as soon as there is a second one. `service` is what the service names start with. One call may take
+    `timeout` seconds, or `unlock_timeout` while the keychain asks somebody who is there for its password. `named` is
+    the backend class that user configuration names.
     """
 
     name = "keyring"
@@ -74,15 +67,12 @@ class KeyringItems:
     _named: str | None = field(default=None, kw_only=True)
 
     def get(self, name: str) -> str | None:
-        """Return the string of that name."""
         return self._call(lambda backend: _get(backend, self._service + name, self._username))
 
     def set(self, name: str, value: str) -> None:
-        """Write the string of that name."""
         self._call(lambda backend: backend.set_password(self._service + name, self._username, value))
 
     def delete(self, name: str) -> None:
-        """Remove the string of that name; it may be gone already."""
         self._call(lambda backend: _delete(backend, self._service + name, self._username))
 
     def copy(self, name: str, other: str) -> str:
@@ -90,7 +80,7 @@ class KeyringItems:
         self.set(other, self.get(name) or "")
         return f"the keychain item {self._service + other!r}"
 
-    def _call(self, work: Callable[[Backend], T]) -> T:
+    def _call(self, work: Callable[[KeyringBackend], T]) -> T:
         try:
             return self._worker.call(
                 lambda: self._run(work),
@@ -104,7 +94,7 @@ class KeyringItems:
         # Outside of the handler: the cause holds frames, and they hold the value that was to be written.
         raise problem
 
-    def _run(self, work: Callable[[Backend], T]) -> T:
+    def _run(self, work: Callable[[KeyringBackend], T]) -> T:
         if self._named not in _opened:
             with block_fork():
                 _opened[self._named] = open_backend(self._named)
@@ -165,7 +155,7 @@ def service_prefix(profile: Profile) -> str:
     return f"{OWN_SERVICE}{directory}:{profile.name}:"
 
 
-def _get(backend: Backend, service: str, username: str) -> str | None:
+def _get(backend: KeyringBackend, service: str, username: str) -> str | None:
     for reads in range(1, READS_OF_A_MOVING_ITEM + 1):
         try:
             value: object = backend.get_password(service, username)
@@ -178,7 +168,7 @@ def _get(backend: Backend, service: str, username: str) -> str | None:
     return None
 
 
-def _delete(backend: Backend, service: str, username: str) -> None:
+def _delete(backend: KeyringBackend, service: str, username: str) -> None:
     try:
         backend.delete_password(service, username)
     except Exception as error:

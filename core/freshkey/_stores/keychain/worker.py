@@ -78,10 +78,8 @@ class SerialWorker:
     def call(self, work: Callable[[], T], timeout: float, longer: Callable[[], float] = lambda: 0.0) -> T:
         """Run `work` on the thread and return what it returns or raises.
 
-        Args:
-            work: What to run.
-            timeout: Seconds to wait at the most, for earlier calls as well.
-            longer: Asked when they are over: seconds to wait in all, should it be worth it by then.
+        Waits `timeout` seconds at the most, for earlier calls as well. When they are over, `longer` is asked: it gives
+        the seconds to wait in all, should it be worth it by then.
 
         Raises:
             StoreUnavailable: No answer in time, or an earlier call has still not returned.

@@ -40,8 +40,6 @@ _ITEM: Final = re.compile(r"([ri])\.(\d{1,18})\.(\d{1,3})\.(\d{1,3})\.([0-9a-f]{
 
 @frozen
 class Item:
-    """One item, taken apart."""
-
     kind: str
     generation: int
     index: int
@@ -50,7 +48,6 @@ class Item:
     body: str = field(repr=False)
 
     def text(self) -> str:
-        """Write it as it is stored."""
         return f"{_prefix(SCHEMA)}{self.kind}.{self.generation}.{self.index}.{self.count}.{self.digest}.{self.body}"
 
 

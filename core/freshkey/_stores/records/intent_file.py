@@ -21,12 +21,7 @@ from freshkey.model.storage import Intent
 
 @frozen
 class IntentFile:
-    """Remembers the last intent of one profile.
-
-    Attributes:
-        state_dir: Where freshkey keeps its state.
-        name: What to call the file, without its ending.
-    """
+    """Remembers the last intent of one profile; `name` is what to call the file, without its ending."""
 
     state_dir: Path
     name: str
@@ -48,7 +43,6 @@ class IntentFile:
         return None
 
     def clear(self) -> None:
-        """Forget the intent."""
         with suppress(StoreError):
             if self.path.exists():
                 remove_private(self.path)

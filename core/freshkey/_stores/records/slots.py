@@ -70,8 +70,6 @@ class SlottedStore:
     """The `CredentialStore` over `items`.
 
     Attributes:
-        items: Where the strings are.
-        lock: Excludes other writers of the same items.
         when_idle: Runs the lock's release once no call of `items` is under way any more. A call that was given up
             at its deadline may still write; until it has returned, nobody else may get the lock. The default is for
             items whose calls never outlive their caller.
