@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self, cast
 
 from attrs import frozen
 
@@ -32,6 +32,10 @@ from freshkey.clock import SYSTEM
 from freshkey_testing.browser import follow
 from freshkey_testing.server import AuthorizationServer, Policy
 from freshkey_testing.user import ScriptedUser
+
+
+if TYPE_CHECKING:
+    from keyring.backend import KeyringBackend
 
 
 PROFILE: Final = "me"
@@ -218,7 +222,7 @@ def measure(trouble: str, calls: int, folder: Path, lifetime: float = LIFETIME) 
 def in_place_of_the_real_one(keychain: Keychain) -> Iterator[None]:
     """Let this process use `keychain` alone."""
     before = dict(keychain_store._opened)  # noqa: SLF001  there is no other way to bring a keychain that is not installed
-    keychain_store._opened[None] = keychain  # noqa: SLF001
+    keychain_store._opened[None] = cast("KeyringBackend", keychain)  # noqa: SLF001
     try:
         yield
     finally:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from freshkey._accounts.status import Status
     from freshkey._config.env_vars import CONFIG_DIR, PROFILE, STATE_DIR
     from freshkey._config.profile_selection import Choice
-    from freshkey._plugins.discovery import Found, find
+    from freshkey._plugins.discovery import Found, announced, find, import_plugin
     from freshkey._sources.explain import Explanation
     from freshkey._sources.precedence import Step
     from freshkey._trust.project_commands import Entry, TrustedCommands, shown
@@ -22,7 +22,7 @@ _HOMES: Final = {
     "_accounts.status": "Status",
     "_config.env_vars": "CONFIG_DIR PROFILE STATE_DIR",
     "_config.profile_selection": "Choice",
-    "_plugins.discovery": "Found find",
+    "_plugins.discovery": "Found announced find import_plugin",
     "_sources.explain": "Explanation",
     "_sources.precedence": "Step",
     "_trust.project_commands": "Entry TrustedCommands shown",
@@ -34,7 +34,7 @@ _HOMES: Final = {
 # fmt: off
 __all__ = [
     "CONFIG_DIR", "PROFILE", "STATE_DIR", "Answer", "Choice", "Entry", "Explanation", "Found", "SourceAnswers",
-    "Status", "Step", "TrustedCommands", "find", "proposals", "shown",
+    "Status", "Step", "TrustedCommands", "announced", "find", "import_plugin", "proposals", "shown",
 ]
 # fmt: on
 

@@ -1,12 +1,18 @@
-"""What happened, as frozen values without secrets; the argument of `Keeper.subscribe` callbacks."""
+"""What happened, as frozen values without secrets, and how `Keeper.subscribe` callbacks are told of it."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from datetime import datetime
 
 from attrs import frozen
 
+from freshkey.errors import describe_raise
 from freshkey.model.identity import Identity
+
+
+log = logging.getLogger("freshkey")
 
 
 @frozen(kw_only=True)
@@ -136,3 +142,28 @@ class ObserverFailed(Event):
     observer: str
     hook: str
     error: str
+
+
+class Subscribers:
+    """Whoever is told of events; one that raises disturbs neither what happened nor the others."""
+
+    def __init__(self) -> None:
+        self._callbacks: list[Callable[[Event], None]] = []
+
+    def add(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        """Tell `callback` of every event from now on; return what ends that."""
+        self._callbacks.append(callback)
+
+        def remove() -> None:
+            if callback in self._callbacks:
+                self._callbacks.remove(callback)
+
+        return remove
+
+    def tell(self, event: Event) -> None:
+        """Call everybody, on this thread."""
+        for callback in tuple(self._callbacks):
+            try:
+                callback(event)
+            except Exception as error:  # noqa: BLE001  a subscriber's mistake is not the keeper's
+                log.warning("a subscriber raised %s", describe_raise(error))

@@ -27,6 +27,9 @@ hooks as wrappers (``hookimpl(wrapper=True)``). They see arguments and answers, 
 to forbid a call; what they return after it is ignored, what they raise is reported as an event, and neither changes
 the answer.
 
+**Stores** (entry points of ``freshkey.stores``, loaded only when configuration names them) implement `store` alone.
+The names ``keyring``, ``file`` and ``memory`` are freshkey's own.
+
 Heavy libraries are imported inside the hooks' functions: a provider module must be cheap to import.
 """
 

@@ -27,8 +27,8 @@ from freshkey._sources import explain
 from freshkey._sources.explain import Explanation
 from freshkey._trust.source_consent import SourceAnswers, recalling
 from freshkey.clock import SYSTEM, Clock
-from freshkey.errors import KeeperClosed, TransientError, about, describe_raise
-from freshkey.events import Event, SignedOut
+from freshkey.errors import KeeperClosed, TransientError, about
+from freshkey.events import Event, SignedOut, Subscribers
 from freshkey.model.credential import Credential
 from freshkey.model.description import Description, Inspection
 from freshkey.model.interaction import Approve, Interaction, LoggingReporter, NonInteractive, Reporter
@@ -86,6 +86,7 @@ class Keeper:
         self.configuration = configuration or Configuration.load(bare=bare)
         if bare:
             self.configuration = evolve(self.configuration, bare=True)
+        self._subscribers = Subscribers()
         self._runtime = Runtime(
             clock=clock,
             random=random,
@@ -93,7 +94,7 @@ class Keeper:
             reporter=reporter or LoggingReporter(),
             approve=approve or (interaction.confirm if interaction is not None else None),
             providers=providers or {},
-            emit=self._emit,
+            emit=self._subscribers.tell,
         )
         self._elapsed = clock.elapsed
         self._timeout = timeout
@@ -102,7 +103,6 @@ class Keeper:
         # The control plane: by the name that callers use, and by the profile's own name.
         self._opened: dict[str | None, ManagedCredential] = {}
         self._managed: dict[str, ManagedCredential] = {}
-        self._subscribers: list[Callable[[Event], None]] = []
         self._closed = False
         self._scheduler = Scheduler(self, clock)
         self._forget_threads()
@@ -282,13 +282,7 @@ class Keeper:
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
         """Call `callback` with every event from now on, on the thread where it happened; return what ends that."""
-        self._subscribers.append(callback)
-
-        def unsubscribe() -> None:
-            if callback in self._subscribers:
-                self._subscribers.remove(callback)
-
-        return unsubscribe
+        return self._subscribers.add(callback)
 
     # --- end --------------------------------------------------------------------------------------------------------
 
@@ -377,7 +371,7 @@ class Keeper:
     def _new_managed(self, name: str) -> ManagedCredential:
         context = build_context(name, self.configuration, self._runtime)
         publish = functools.partial(self._publish, name)
-        return ManagedCredential(context, publish=publish, emit=self._emit, wake=self._scheduler.wake)
+        return ManagedCredential(context, publish=publish, emit=self._subscribers.tell, wake=self._scheduler.wake)
 
     def _publish(self, name: str, held: CacheEntry | None) -> None:
         """Put what a profile holds where `get` finds it, under every name that callers use for it."""
@@ -390,13 +384,6 @@ class Keeper:
                     self._held.pop(alias, None)
                 else:
                     self._held[alias] = held
-
-    def _emit(self, event: Event) -> None:
-        for callback in tuple(self._subscribers):
-            try:
-                callback(event)
-            except Exception as error:  # noqa: BLE001  a subscriber's mistake is not the keeper's
-                log.warning("a subscriber raised %s", describe_raise(error))
 
     def _forget_threads(self) -> None:
         self._mutex = threading.Lock()

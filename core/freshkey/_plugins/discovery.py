@@ -41,15 +41,11 @@ class Found:
     module: str
 
 
-def find(group: str = PROVIDERS) -> tuple[Found, ...]:
-    """Return the plugins of a group, sorted by name; reads metadata only.
-
-    Raises:
-        ConfigurationError: Two distributions claim one name.
-    """
+def announced(group: str) -> list[Found]:
+    """Return what distributions announce in a group, sorted by name; one that is found twice counts once."""
     from importlib.metadata import entry_points
 
-    announced = {
+    plugins = {
         Found(
             name=point.name,
             distribution=point.dist.name if point.dist else "?",
@@ -58,7 +54,16 @@ def find(group: str = PROVIDERS) -> tuple[Found, ...]:
         )
         for point in entry_points(group=group)
     }
-    found = sorted(announced, key=lambda plugin: (plugin.name, plugin.distribution))
+    return sorted(plugins, key=lambda plugin: (plugin.name, plugin.distribution))
+
+
+def find(group: str = PROVIDERS) -> tuple[Found, ...]:
+    """Return the plugins of a group, sorted by name; reads metadata only.
+
+    Raises:
+        ConfigurationError: Two distributions claim one name.
+    """
+    found = announced(group)
     for one, other in itertools.pairwise(found):
         if one.name == other.name:
             raise ConfigurationError(
@@ -99,7 +104,8 @@ def _load(name: str, group: str) -> object:
     kind = group.rpartition(".")[2].removesuffix("s")
     installed = {plugin.name: plugin for plugin in find(group)}
     if name in installed:
-        return _import(installed[name])
+        plugin = installed[name]
+        return import_plugin(plugin, f"plugin {name!r} of {plugin.distribution} {plugin.version}")
     known = ", ".join([*(OWN_STORES if group == STORES else ()), *installed])
     raise ConfigurationError(
         f"there is no {kind} {name!r}",
@@ -107,8 +113,12 @@ def _load(name: str, group: str) -> object:
     )
 
 
-def _import(plugin: Found) -> object:
-    """Import a plugin, turning whatever its import raises, SystemExit included, into an error that names it."""
+def import_plugin(plugin: Found, called: str) -> object:
+    """Import a plugin, which messages call `called`.
+
+    Raises:
+        PluginBroken: Its import raised, whatever that was: a SystemExit of theirs is not the application's.
+    """
     module, _, attribute = plugin.module.partition(":")
     try:
         loaded: object = importlib.import_module(module)
@@ -116,13 +126,10 @@ def _import(plugin: Found) -> object:
             loaded = getattr(loaded, part)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # noqa: BLE001  a plugin's SystemExit must not end the application
+    except BaseException as error:  # noqa: BLE001  theirs
         reason = describe_raise(error)
         if isinstance(error, ModuleNotFoundError) and error.name:
             reason = f"there is no module {error.name!r}: {reason}"
-        raise PluginBroken(
-            f"plugin {plugin.name!r} of {plugin.distribution} {plugin.version} cannot be imported ({reason})",
-            plugin=plugin.name,
-            hint=f"Update or uninstall {plugin.distribution}",
-        ) from None
+        message, hint = f"{called} cannot be imported ({reason})", f"Update or uninstall {plugin.distribution}"
+        raise PluginBroken(message, plugin=plugin.name, hint=hint) from None
     return loaded

@@ -126,8 +126,9 @@ class HookCaller:
 
     def detect(self, profile: Profile, source: Source) -> Detected | None:
         """Say what is there in a source, without its value."""
-        answer: object = self._by_contract(f"its look at source {source.id!r}", profile, lambda: source.detect(profile))
-        return None if answer is None else self._checked(answer, Detected, f"look of source {source.id!r}", profile)
+        what = f"detect of source {source.id!r}"
+        answer: object = self._by_contract(f"its {what}", profile, lambda: source.detect(profile))
+        return None if answer is None else self._checked(answer, Detected, what, profile)
 
     def revoke(self, description: Description, profile: Profile, credential: Credential) -> bool:
         """End a credential at the provider; return False where the provider cannot do that."""

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from attrs import frozen
 
+from freshkey.admin import Found, announced, import_plugin
 from freshkey.errors import ConfigurationError, FreshkeyError, PluginBroken, describe_raise
 from freshkey_cli.output import UnwritableError, clean
 
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
-
     from freshkey_cli.context import Context
 
 GROUP: Final = "freshkey.commands"
@@ -66,19 +65,6 @@ class Command(Protocol):
         """
 
 
-@frozen(kw_only=True)
-class _Claim:
-    """A command as a distribution announces it; nothing of it was imported."""
-
-    name: str
-    distribution: str
-    target: str
-
-    @classmethod
-    def of(cls, point: EntryPoint) -> _Claim:
-        return cls(name=point.name, distribution=point.dist.name if point.dist else "?", target=point.value)
-
-
 def summaries() -> dict[str, str]:
     """Return every command with what help says of it; reads metadata only."""
     others: dict[str, list[str]] = {}
@@ -121,12 +107,9 @@ def refuse_claims(name: str) -> None:
         _refuse_rivals(name, [DISTRIBUTION, *(claim.distribution for claim in _claims(name))])
 
 
-def _claims(name: str | None = None) -> list[_Claim]:
-    """Return what is announced, of one name or of all; a distribution that is found twice counts once."""
-    from importlib.metadata import entry_points
-
-    points = entry_points(group=GROUP) if name is None else entry_points(group=GROUP, name=name)
-    return sorted({_Claim.of(point) for point in points}, key=lambda claim: (claim.name, claim.distribution))
+def _claims(name: str | None = None) -> list[Found]:
+    """Return what is announced, of one name or of all."""
+    return [claim for claim in announced(GROUP) if name in {None, claim.name}]
 
 
 def _refuse_rivals(name: str, distributions: Iterable[str]) -> None:
@@ -142,17 +125,8 @@ def _refuse_rivals(name: str, distributions: Iterable[str]) -> None:
         )
 
 
-def _imported(claim: _Claim) -> Command:
-    """Import a command, turning whatever its import raises, SystemExit included, into an error that names it."""
-    module, _, attribute = claim.target.partition(":")
-    try:
-        loaded: object = import_module(module)
-        for part in filter(None, attribute.split(".")):
-            loaded = getattr(loaded, part)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001  the code of others: its SystemExit is not this program's
-        raise _broken(claim, f"cannot be imported ({describe_raise(error)})") from None
+def _imported(claim: Found) -> Command:
+    loaded = import_plugin(claim, f"the command {claim.name!r} of {claim.distribution}")
     if not (callable(getattr(loaded, "add_arguments", None)) and callable(getattr(loaded, "run", None))):
         raise _broken(claim, "has no functions add_arguments and run")
     return cast("Command", loaded)
@@ -162,7 +136,7 @@ def _imported(claim: _Claim) -> Command:
 class _Foreign:
     """A command of another distribution; what it raises beside errors of freshkey is its own mistake, and says so."""
 
-    claim: _Claim
+    claim: Found
     command: Command
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -186,7 +160,7 @@ class _Foreign:
             raise _broken(self.claim, f"failed ({describe_raise(error)})") from None
 
 
-def _broken(claim: _Claim, why: str) -> PluginBroken:
+def _broken(claim: Found, why: str) -> PluginBroken:
     return PluginBroken(
         f"the command {claim.name!r} of {claim.distribution} {why}",
         plugin=claim.name,

@@ -327,7 +327,7 @@ def test_something_without_the_methods_of_a_store_is_refused() -> None:
 
 def test_a_look_that_returns_a_value_is_refused_unseen() -> None:  # LEK-1
     leaky: Any = lambda profile: CANARY  # noqa: E731
-    with pytest.raises(PluginBroken, match="look of source 'helper' returned a str") as it:
+    with pytest.raises(PluginBroken, match="detect of source 'helper' returned a str") as it:
         Bench().hooks.detect(ME, evolve(HELPER, detect=leaky))
     assert CANARY not in shown(it.value)
 

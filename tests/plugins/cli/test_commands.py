@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -32,7 +33,7 @@ class Install(Protocol):
 
 
 @pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     def install(distribution: str, names: str, module: str = COMMAND) -> str:
         package = f"fixture_{distribution.replace('-', '_')}"
         site = tmp_path / distribution
@@ -43,10 +44,13 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
         (info / "entry_points.txt").write_text(f"[{commands.GROUP}]\n{points}")
         (site / f"{package}.py").write_text(module)
         monkeypatch.syspath_prepend(site)
-        monkeypatch.delitem(sys.modules, package, raising=False)
+        packages.add(package)
         return package
 
-    return install
+    packages: set[str] = set()
+    yield install
+    for package in packages:
+        sys.modules.pop(package, None)  # other tests have a package of that name too
 
 
 def test_a_command_of_another_distribution_runs_like_one_of_ours(run: Run, install: Install) -> None:
@@ -128,7 +132,10 @@ def test_a_name_that_could_not_be_typed_is_not_listed(run: Run, install: Install
     ("module", "says"),
     [
         ("raise SystemExit(0)", "cannot be imported (SystemExit in fixture_acme.py, line 1)"),
-        ("import nothing_of_that_name", "cannot be imported (ModuleNotFoundError in fixture_acme.py, line 1)"),
+        (
+            "import absent",
+            "cannot be imported (there is no module 'absent': ModuleNotFoundError in fixture_acme.py, line 1)",
+        ),
         ("def run(context): return 0", "has no functions add_arguments and run"),
     ],
 )
