@@ -122,7 +122,7 @@ class Worker:
             newest = self._keeper.get("soak", refused=refused)
         except FreshkeyError:
             return True  # nothing has come; if the sign-in is lost, the next request says so
-        return newest.obtained.elapsed < asked - PUBLISHED_SECONDS or newest.authorises_like(refused)
+        return newest.obtained.elapsed < asked - PUBLISHED_SECONDS or newest.authorizes_like(refused)
 
     def _get(self) -> Credential:
         held = self._keeper._held.get("soak")  # noqa: SLF001  only inside shows whether a caller had to wait

@@ -144,7 +144,7 @@ class GenerationConflict(StoreError):
 
 
 class CredentialExpired(FreshkeyError):
-    """A credential was asked to authorise something after its own end."""
+    """A credential was asked to authorize something after its own end."""
 
 
 class KeeperClosed(FreshkeyError):

@@ -13,7 +13,7 @@ is called, on which thread, and how often it is tried again; a hook does one thi
 
 **Errors are part of the contract.** A hook raises one of these, each saying what the core does next:
 
-- `TransientError`: not sent, or refused for now. Tried again with growing pauses; ``retry_after`` is honoured.
+- `TransientError`: not sent, or refused for now. Tried again with growing pauses; ``retry_after`` is honored.
 - `OutcomeUnknown`: sent, but no usable answer came. Where refresh tokens are single-use (`Description.single_use`)
   only the rule for lost answers may send that token again; elsewhere it counts as transient.
 - `LoginRequired`: a person must act.

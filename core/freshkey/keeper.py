@@ -176,7 +176,7 @@ class Keeper:
                 log.debug("not prefetched: %s", error)
 
     def headers(self, profile: str | None, method: str, url: str, body: bytes = b"") -> dict[str, str]:
-        """Return the headers that authorise one request; see `get` and `Credential.headers`."""
+        """Return the headers that authorize one request; see `get` and `Credential.headers`."""
         return self.get(profile).headers(method, url, body)
 
     def auth(self, profile: str | None = None) -> httpx.Auth:
@@ -253,7 +253,7 @@ class Keeper:
         return status.status(self._open_profile(profile))
 
     def inspect(self, profile: str | None = None) -> Inspection:
-        """Ask the provider whose the credential is and whether it still honours it."""
+        """Ask the provider whose the credential is and whether it still honors it."""
         credential = self.get(profile)
         context = self._open_profile(profile).context
         return context.hooks.inspect(context.profile, credential)
@@ -321,7 +321,7 @@ class Keeper:
             answer = managed.get(min_ttl=min_ttl, refused=refused)
             waited = isinstance(answer, SharedFuture)
             credential: Credential = (yield answer) if isinstance(answer, SharedFuture) else answer
-            still_refused = refused is not None and credential.authorises_like(refused)
+            still_refused = refused is not None and credential.authorizes_like(refused)
             # The renewal that we joined may have been for somebody with smaller wishes.
             if not still_refused and not (waited and min_ttl and round_ == 0):
                 return credential

@@ -35,7 +35,7 @@ class Secret:
         return self._value[-4:] if len(self._value) >= 20 else None  # noqa: PLR2004  four of twenty: one fifth
 
     def fingerprint(self) -> str:
-        """Return what recognises the secret when it is seen again, and from which it cannot be computed.
+        """Return what recognizes the secret when it is seen again, and from which it cannot be computed.
 
         A guess can be checked against it, so it is kept where only its owner reads; it is not shown.
         """

@@ -158,7 +158,7 @@ def test_the_last_four_are_told_of_long_secrets_only(value: str, shown: str | No
     assert Secret(value).last_four() == shown
 
 
-def test_a_fingerprint_recognises_a_secret_and_does_not_tell_it() -> None:
+def test_a_fingerprint_recognizes_a_secret_and_does_not_tell_it() -> None:
     fingerprint = Secret("sk-example").fingerprint()
     assert fingerprint == Secret("sk-example").fingerprint()
     assert fingerprint != Secret("sk-example-2").fingerprint()

@@ -117,7 +117,7 @@ def tokens(api: MessagesApi) -> list[str]:
 # --- where the credential comes from --------------------------------------------------------------------------------
 
 
-def test_a_sign_in_authorises(api: MessagesApi, signed_in: Keeper, way: str) -> None:
+def test_a_sign_in_authorizes(api: MessagesApi, signed_in: Keeper, way: str) -> None:
     assert say(api, signed_in, way) == [ANSWER]
     asked = api.messages[0]
     assert OAUTH_BETA in asked.headers["anthropic-beta"]
@@ -127,7 +127,7 @@ def test_a_sign_in_authorises(api: MessagesApi, signed_in: Keeper, way: str) -> 
     assert tokens(api) == [token.reveal()]
 
 
-def test_a_key_from_a_helper_authorises(api: MessagesApi, make_keeper: MakeKeeper, tmp_path: Path, way: str) -> None:
+def test_a_key_from_a_helper_authorizes(api: MessagesApi, make_keeper: MakeKeeper, tmp_path: Path, way: str) -> None:
     helper = tmp_path / "print-key"
     helper.write_text(f"#!/bin/sh\necho run >> {tmp_path}/runs\necho {KEY}\n")
     helper.chmod(stat.S_IRWXU)
@@ -137,7 +137,7 @@ def test_a_key_from_a_helper_authorises(api: MessagesApi, make_keeper: MakeKeepe
 
 
 @pytest.mark.parametrize("name", ["ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY"])
-def test_a_token_from_the_environment_authorises(
+def test_a_token_from_the_environment_authorizes(
     api: MessagesApi, make_keeper: MakeKeeper, monkeypatch: pytest.MonkeyPatch, name: str, way: str
 ) -> None:
     monkeypatch.setenv(name, KEY)

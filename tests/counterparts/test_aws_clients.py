@@ -155,7 +155,7 @@ def say(claude: AnthropicBedrock) -> str:
     return message.content[0].text
 
 
-def test_a_short_term_key_made_here_authorises_the_sdk(user: Person) -> None:
+def test_a_short_term_key_made_here_authorizes_the_sdk(user: Person) -> None:
     keys = user.runtime.issue(1)
     printed = {"Version": 1, **{name[0].upper() + name[1:]: value for name, value in keys.items()}}
     program = user.program("print-keys", f"echo '{json.dumps(printed)}'")

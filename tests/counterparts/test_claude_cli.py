@@ -1,4 +1,4 @@
-"""Anthropic's command line, unmodified, makes authorised requests with credentials from freshkey."""
+"""Anthropic's command line, unmodified, makes authorized requests with credentials from freshkey."""
 
 from __future__ import annotations
 

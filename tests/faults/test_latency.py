@@ -104,7 +104,7 @@ def asking(keeper: Keeper) -> None:
     keeper.get("me")
 
 
-def authorising(keeper: Keeper) -> None:
+def authorizing(keeper: Keeper) -> None:
     keeper.headers("me", "GET", "https://api.example.com/")
 
 
@@ -118,7 +118,7 @@ def awaiting(keeper: Keeper) -> None:
 
 
 Ask = Callable[[Keeper], None]
-ASKS = (asking, authorising, awaiting)
+ASKS = (asking, authorizing, awaiting)
 
 
 def steps(keeper: Keeper, interaction: Ask) -> Steps:

@@ -50,7 +50,7 @@ class Ended:
 
 
 def works(server: AuthorizationServer, ended: Ended) -> bool:
-    """Tell whether the process got a token that the protected resource honours."""
+    """Tell whether the process got a token that the protected resource honors."""
     headers = {"Authorization": f"Bearer {ended.said['token']}"}
     return httpx.get(server.urls.resource, headers=headers, trust_env=False).status_code == 200
 

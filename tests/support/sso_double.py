@@ -172,7 +172,7 @@ class SsoDouble:
             self._tokens.clear()
             self._refresh.clear()
 
-    def honours(self, access_token: str) -> bool:
+    def honors(self, access_token: str) -> bool:
         """Tell whether an access token is alive."""
         with self._lock:
             return self._tokens.get(access_token, 0.0) > self._now

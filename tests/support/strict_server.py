@@ -138,7 +138,7 @@ class StrictServer:
             self._rotate(number, None)
 
     def alive(self, number: int) -> bool:
-        """Tell whether a refresh token would be honoured."""
+        """Tell whether a refresh token would be honored."""
         if number not in self.family or self.family[number] in self.dead:
             return False
         return number not in self._spent or self._repeats(number)

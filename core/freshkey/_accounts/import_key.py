@@ -106,7 +106,7 @@ def import_key(managed: ManagedCredential, item: ForeignItem, reporter: Reporter
         credential = login_module.sign_in(managed, pasted=True, interaction=giver)
         with user_present():
             stored = reading.stored_credential(context)
-            if stored is None or not stored.authorises_like(credential):
+            if stored is None or not stored.authorizes_like(credential):
                 flaw = f"the key is not in the store yet; {item.name} was left alone"
                 raise StoreUnavailable(flaw, hint="Try again")
             reporter.progress(f"The key is kept in the store {context.store.kind}, and was read back")

@@ -58,7 +58,7 @@ def unavailable(error: OSError, path: Path) -> StoreUnavailable:
 
 
 def file_name(name: str) -> str:
-    """Turn any name into one that every file system keeps apart from others, and that people recognise."""
+    """Turn any name into one that every file system keeps apart from others, and that people recognize."""
     readable = re.sub(r"[^a-z0-9_-]+", "_", name.lower())[:40]
     return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 

@@ -108,7 +108,7 @@ class ManagedCredential:
         """
         with self._mutex:
             held = self.held
-            unwanted = refused is not None and held is not None and held.credential.authorises_like(refused)
+            unwanted = refused is not None and held is not None and held.credential.authorizes_like(refused)
             if held is None or by_user or unwanted:
                 return self._renew(refused=refused, by_user=by_user)
             now = self.context.clock.elapsed()

@@ -97,7 +97,7 @@ class Rotation:
             return None
         if self.held is not None and generation <= self.generation:
             return None
-        if self.refused is not None and there.authorises_like(self.refused):
+        if self.refused is not None and there.authorizes_like(self.refused):
             return None
         if self.context.freshness(there) is Freshness.EXPIRED:
             return None
@@ -179,7 +179,7 @@ class Rotation:
     def _acquire(self, source: Source) -> Credential:
         nobody = NonInteractive(self.context.profile.name, self.context.reporter, attended=not self.by_timer)
         found = self._with_retry(lambda: self.context.hooks.acquire(self.context.profile, source, nobody))
-        if self.refused is not None and found.authorises_like(self.refused):
+        if self.refused is not None and found.authorizes_like(self.refused):
             raise ProviderRefused(
                 f"the credential from {source.title} was refused and there is no newer one", hint="Replace it there"
             )

@@ -142,7 +142,7 @@ class SingleUseRefresh:
         )
 
     def _token_hash(self) -> str:
-        """Return a keyed hash that recognises the refresh token and says nothing else."""
+        """Return a keyed hash that recognizes the refresh token and says nothing else."""
         secret = self.credential.renewal_secret
         key = f"freshkey intent {self.context.profile.provider} {self.context.profile.name}"
         message = secret.reveal() if secret is not None else ""

@@ -28,7 +28,7 @@ class Answer:
     Attributes:
         profile: Name of the profile.
         source: Id of the source it was found in.
-        fingerprint: Recognises the value.
+        fingerprint: Recognizes the value.
         agreed: Whether it may be used instead of the sign-in.
     """
 

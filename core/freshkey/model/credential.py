@@ -18,7 +18,7 @@ from freshkey.secret import Secret
 
 @frozen(kw_only=True)
 class Credential(abc.ABC):
-    """What authorises a request, until when, and what renews it. Each format is a subclass.
+    """What authorizes a request, until when, and what renews it. Each format is a subclass.
 
     A subclass adds its fields and overrides the underscored methods; those are only called while the credential
     is not expired.
@@ -67,7 +67,7 @@ class Credential(abc.ABC):
 
     @property
     def token(self) -> Secret | None:
-        """The one string that authorises, where the format has one: what ``freshkey token`` prints."""
+        """The one string that authorizes, where the format has one: what ``freshkey token`` prints."""
         return None
 
     @property
@@ -80,8 +80,8 @@ class Credential(abc.ABC):
         """Where it belongs (issuer, token endpoint, client id): it is never sent anywhere else."""
         return {}
 
-    def authorises_like(self, other: Credential) -> bool:
-        """Whether both authorise by the same secret, so that a refusal of one is a refusal of the other."""
+    def authorizes_like(self, other: Credential) -> bool:
+        """Whether both authorize by the same secret, so that a refusal of one is a refusal of the other."""
         if self.token is not None and other.token is not None:
             return self.token == other.token
         return self == other
@@ -91,7 +91,7 @@ class Credential(abc.ABC):
         return expiry.seconds_left(self.obtained, self.lifetime, self.clock.now()) <= 0
 
     def headers(self, method: str = "GET", url: str = "", body: bytes = b"") -> dict[str, str]:
-        """Return the headers that authorise one request.
+        """Return the headers that authorize one request.
 
         Args:
             method: HTTP method of the request; signing formats need it.
@@ -105,7 +105,7 @@ class Credential(abc.ABC):
         return self._headers(method, url, body)
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that authorise a child process; never a refresh token.
+        """Return the variables that authorize a child process; never a refresh token.
 
         Raises:
             CredentialExpired: Its end has passed.
@@ -177,7 +177,7 @@ class OAuthToken(Credential):
 
 @frozen(kw_only=True)
 class ApiKey(Credential):
-    """A key without an end that authorises by itself.
+    """A key without an end that authorizes by itself.
 
     Attributes:
         key: The key.

@@ -55,7 +55,7 @@ class Description:
 
 
 class Validity(enum.Enum):
-    """Whether the provider still honours a credential."""
+    """Whether the provider still honors a credential."""
 
     VALID = "valid"
     EXPIRED = "expired"
@@ -69,7 +69,7 @@ class Inspection:
     """What a provider says of one credential; the answer of ``describe`` with a credential.
 
     Attributes:
-        validity: Whether it is still honoured.
+        validity: Whether it is still honored.
         identity: Whose it is, where that could be learnt.
         detail: One sentence for a person.
     """

@@ -14,7 +14,7 @@ class Identity:
     Attributes:
         account: Stable id of the account or user.
         email: The account's address.
-        organization: Stable id of the organisation, tenant or cloud account.
+        organization: Stable id of the organization, tenant or cloud account.
         display_name: What people call it, where the provider knows something more readable than an id.
         extra: What else the provider tells, in its own words, such as a plan or a resource name.
     """
@@ -26,12 +26,12 @@ class Identity:
     extra: Mapping[str, str] = field(factory=dict, hash=False)
 
     def differs_from(self, other: Identity) -> bool:
-        """Whether the two are of different people or organisations, as far as both say."""
+        """Whether the two are of different people or organizations, as far as both say."""
         pairs = ((self.account, other.account), (self.organization, other.organization))
         return any(None not in pair and pair[0] != pair[1] for pair in pairs)
 
     def completed_by(self, earlier: Identity) -> Identity:
-        """Return this identity, its gaps filled from an earlier one of the same account and organisation."""
+        """Return this identity, its gaps filled from an earlier one of the same account and organization."""
         if self.differs_from(earlier):
             return self
         # What was more readable than an id says nothing beside an address or an account that is known now.

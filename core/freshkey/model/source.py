@@ -19,7 +19,7 @@ class Detected:
         origin: Where it is, such as ``environment variable EXAMPLE_API_KEY``.
         expires_at: Its end, aware UTC, where it can be seen.
         last_four: Its last four characters at the most.
-        fingerprint: Recognises the value when it is seen again (`Secret.fingerprint`); for sources that need consent.
+        fingerprint: Recognizes the value when it is seen again (`Secret.fingerprint`); for sources that need consent.
     """
 
     kind: str

@@ -32,7 +32,7 @@ class Intent:
 
     Attributes:
         generation: The generation that the result will be.
-        token_hash: Keyed hash of the refresh token, to recognise it again.
+        token_hash: Keyed hash of the refresh token, to recognize it again.
         noted: Both clocks when it was written.
         pid: The process that wrote it.
         attempts: How often the token may have been sent since, this one included.

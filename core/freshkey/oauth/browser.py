@@ -66,7 +66,7 @@ def _flaw(url: str, *, allow_insecure_loopback: bool) -> str | None:
 def open_browser(url: str, *, allow_insecure_loopback: bool = False, environ: Mapping[str, str] = os.environ) -> bool:
     """Open `url` in the person's browser and return whether that seems to have worked.
 
-    ``$BROWSER`` is honoured where it is the absolute path of an existing program or one of `KNOWN_BROWSERS`. What the
+    ``$BROWSER`` is honored where it is the absolute path of an existing program or one of `KNOWN_BROWSERS`. What the
     browser prints goes to standard error, because standard output belongs to whoever called us.
 
     Args:

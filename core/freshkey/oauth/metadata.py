@@ -83,7 +83,7 @@ def _fetch(issuer: str, send: Send, clock: Clock) -> Mapping[str, Any]:
 def _usable(endpoint: object, issuer: str, hosts: Collection[str], *, insecure_loopback: bool) -> bool:
     """Whether it is a safe address of the issuer's own host, of one below it, or of an allowed one.
 
-    No list of registrable domains is kept: "the same organisation" is what the caller says in ``hosts``. Private
+    No list of registrable domains is kept: "the same organization" is what the caller says in ``hosts``. Private
     addresses are thereby out of reach, unless the issuer itself is one (RFC 8414, section 6.2).
     """
     if not isinstance(endpoint, str):

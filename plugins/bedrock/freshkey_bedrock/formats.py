@@ -36,7 +36,7 @@ class AwsCredential(Credential):
         # Credentials are made on a thread that renews; whoever asks for headers later shall not wait for botocore.
         import freshkey_bedrock.signing  # noqa: F401
 
-    def authorises_like(self, other: Credential) -> bool:
+    def authorizes_like(self, other: Credential) -> bool:
         """Whether both are the same key in the same session."""
         return (
             isinstance(other, AwsCredential)

@@ -1,4 +1,4 @@
-"""Asks AWS's Security Token Service whose credentials these are, and whether they are still honoured."""
+"""Asks AWS's Security Token Service whose credentials these are, and whether they are still honored."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _ask_sts(profile: Profile, credential: AwsCredential) -> Inspection:
     except Exception as error:  # noqa: BLE001  botocore raises whatever its input provokes
         flaw = _explained(error, profile)
     else:
-        return _answer(Validity.VALID, _identity(said).completed_by(credential.identity), "It is honoured")
+        return _answer(Validity.VALID, _identity(said).completed_by(credential.identity), "It is honored")
     if isinstance(flaw, TransientError):
         return _answer(Validity.UNREACHABLE, credential.identity, f"{flaw.message} ({credential.region})")
     # Raised outside the handler, so that nothing of botocore's comes along.
@@ -127,7 +127,7 @@ def _judge(error: ClientError, credential: AwsCredential) -> Inspection:
         return _answer(Validity.UNREACHABLE, credential.identity, f"STS cannot tell for now ({code})")
     if code in DENIED:
         return _answer(Validity.REFUSED, credential.identity, f"STS denies access{words_of(error)} ({code})")
-    known = _HINTS.get(code, "it is no longer honoured") if code in REFUSED else "it does not accept the request"
+    known = _HINTS.get(code, "it is no longer honored") if code in REFUSED else "it does not accept the request"
     return _answer(Validity.REFUSED, credential.identity, f"STS refuses it: {known} ({code})")
 
 

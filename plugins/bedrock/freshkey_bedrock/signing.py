@@ -44,7 +44,7 @@ class Signer(Protocol):
 def signed_headers(
     signer: Signer, method: str, url: str, body: bytes, *, now: datetime, service: str
 ) -> dict[str, str]:
-    """Return the headers that authorise one request.
+    """Return the headers that authorize one request.
 
     Args:
         signer: What signs.

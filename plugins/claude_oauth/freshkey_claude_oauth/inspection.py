@@ -47,9 +47,9 @@ def _same_issuer(settings: ClaudeSettings, credential: ClaudeToken) -> bool:
 
 def _judge(response: Response, known: Identity) -> Inspection:
     if response.status == HTTPStatus.OK:
-        return Inspection(validity=Validity.VALID, identity=read_profile(response, known), detail="It is honoured")
+        return Inspection(validity=Validity.VALID, identity=read_profile(response, known), detail="It is honored")
     if response.status == HTTPStatus.UNAUTHORIZED:
-        return Inspection(validity=Validity.REFUSED, identity=known, detail="The provider no longer honours it")
+        return Inspection(validity=Validity.REFUSED, identity=known, detail="The provider no longer honors it")
     if response.status == HTTPStatus.FORBIDDEN:
         detail = "It lacks the scope user:profile, which the check needs"
         return Inspection(validity=Validity.UNCHECKABLE, identity=known, detail=detail)

@@ -94,7 +94,7 @@ class ClaudeSettings:
         oauth_token_fd: Number of an inherited file descriptor with an OAuth token in it.
         anthropic_profile: Name of a profile of Anthropic's own tools to use; a project may choose it.
         federation_rule_id: Federation rule for the machine's identity.
-        organization_id: Organisation of that rule.
+        organization_id: Organization of that rule.
         service_account_id: Service account of that rule.
         workspace_id: Workspace of that rule.
         identity_token_file: Absolute path of the identity token.

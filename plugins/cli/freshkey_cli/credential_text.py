@@ -33,7 +33,7 @@ def environment_of(name: str, credential: Credential) -> dict[str, str]:
 
 
 def child_variables(name: str, credential: Credential) -> dict[str, str]:
-    """Return the variables that authorise a child process; their values may have several lines.
+    """Return the variables that authorize a child process; their values may have several lines.
 
     Raises:
         ConfigurationError: The credential has none.

@@ -30,7 +30,7 @@ def run(context: Context) -> int:
     with context.keeper() as keeper:
         credential = keeper.get(name, min_ttl=context.arguments.min_ttl)
         if context.arguments.check:
-            credential = _honoured(context, keeper, name, credential)
+            credential = _honored(context, keeper, name, credential)
     if credential.token is None:
         raise ConfigurationError(
             "this credential is no single token", profile=name, hint=f"Run: freshkey export {name} --format json"
@@ -41,8 +41,8 @@ def run(context: Context) -> int:
     return exits.OK
 
 
-def _honoured(context: Context, keeper: Keeper, name: str, credential: Credential) -> Credential:
-    """Return a credential that the provider honours: this one, or a newer one if it no longer does.
+def _honored(context: Context, keeper: Keeper, name: str, credential: Credential) -> Credential:
+    """Return a credential that the provider honors: this one, or a newer one if it no longer does.
 
     Programs that run `token` again after a 401 cannot say which token was refused; so the provider is asked.
     """

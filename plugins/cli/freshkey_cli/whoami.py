@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(context: Context) -> int:
-    """Ask the provider; a credential that it no longer honours is an exit code of its own."""
+    """Ask the provider; a credential that it no longer honors is an exit code of its own."""
     name = context.profile()
     with context.keeper() as keeper:
         inspection = keeper.inspect(name)

@@ -61,9 +61,9 @@ def _is_for_another_server(settings: VertexSettings) -> bool:
 def _judged(response: Response, known: Identity) -> Inspection:
     if response.status == HTTPStatus.OK:
         claims = plugin.parse_json_object(response.body)
-        return Inspection(validity=Validity.VALID, identity=from_claims(claims, known), detail="It is honoured")
+        return Inspection(validity=Validity.VALID, identity=from_claims(claims, known), detail="It is honored")
     if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED}:
-        return Inspection(validity=Validity.REFUSED, identity=known, detail="Google no longer honours it")
+        return Inspection(validity=Validity.REFUSED, identity=known, detail="Google no longer honors it")
     if response.status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS} or response.status >= 500:  # noqa: PLR2004  RFC 9110, section 15.6
         detail = f"The endpoint that explains tokens answers {response.status} for now"
         return Inspection(validity=Validity.UNREACHABLE, identity=known, detail=detail)

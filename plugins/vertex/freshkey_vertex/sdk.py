@@ -64,7 +64,7 @@ class KeeperCredentials(CredentialsWithQuotaProject):
         return self._elapsed() - self._asked_at > EXPIRY_CHECK_INTERVAL or bool(super().expired)
 
     def before_request(self, request: object, method: str, url: str, headers: MutableMapping[str, str]) -> None:  # noqa: ARG002  google-auth's signature
-        """Authorise one request with what the keeper has now.
+        """Authorize one request with what the keeper has now.
 
         Raises:
             RefreshError: The keeper has nothing; its ``__cause__`` says why.

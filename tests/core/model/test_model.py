@@ -92,7 +92,7 @@ def test_it_expires_by_whichever_clock_says_so(clock: ManualClock, spend: Any) -
     assert credential.expired()
 
 
-def test_an_expired_credential_authorises_nothing(clock: ManualClock) -> None:
+def test_an_expired_credential_authorizes_nothing(clock: ManualClock) -> None:
     credential = fresh(clock)
     clock.advance(3600.0)
     for use in (credential.headers, credential.environment):
@@ -155,11 +155,11 @@ def test_a_token_is_bound_to_what_is_known_of_its_origin(clock: ManualClock) -> 
     assert fresh(clock, token_endpoint="https://as.example/token").binding["token_endpoint"].endswith("/token")
 
 
-def test_what_authorises_alike_is_refused_alike(clock: ManualClock) -> None:
+def test_what_authorizes_alike_is_refused_alike(clock: ManualClock) -> None:
     one = fresh(clock, access_token=Secret("at"))
     clock.advance(1.0)
-    assert one.authorises_like(fresh(clock, access_token=Secret("at")))
-    assert not one.authorises_like(fresh(clock, access_token=Secret("other")))
+    assert one.authorizes_like(fresh(clock, access_token=Secret("at")))
+    assert not one.authorizes_like(fresh(clock, access_token=Secret("other")))
 
 
 def test_a_format_without_one_token_is_compared_as_a_whole(clock: ManualClock) -> None:
@@ -173,9 +173,9 @@ def test_a_format_without_one_token_is_compared_as_a_whole(clock: ManualClock) -
     one = Signing(obtained=clock.now(), clock=clock, key_id="1")
     assert one.headers("PUT", "https://a/", b"xy") == {"X-Signed": "PUT https://a/ 2 by 1"}
     assert (one.token, one.renewal_secret, one.renewable, dict(one.binding)) == (None, None, False, {})
-    assert one.authorises_like(attrs.evolve(one))
-    assert not one.authorises_like(attrs.evolve(one, key_id="2"))
-    assert not one.authorises_like(fresh(clock))
+    assert one.authorizes_like(attrs.evolve(one))
+    assert not one.authorizes_like(attrs.evolve(one, key_id="2"))
+    assert not one.authorizes_like(fresh(clock))
 
 
 @pytest.mark.parametrize(

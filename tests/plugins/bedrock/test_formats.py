@@ -65,17 +65,17 @@ def test_botocore_in_a_child_uses_what_it_was_given() -> None:
     assert botocore.session is not None
 
 
-def test_the_same_key_authorises_alike_whenever_it_was_found() -> None:
+def test_the_same_key_authorizes_alike_whenever_it_was_found() -> None:
     earlier, later = credential(), credential()
     assert earlier != later
-    assert earlier.authorises_like(later)
-    assert not earlier.authorises_like(credential(token="another-session-token"))
-    assert not earlier.authorises_like(credential(token=None))
-    assert not earlier.authorises_like(credential(secret="another-secret-key"))
-    assert not earlier.authorises_like(BedrockApiKey(obtained=SYSTEM.now(), key=Secret("made-up-secret-key")))
+    assert earlier.authorizes_like(later)
+    assert not earlier.authorizes_like(credential(token="another-session-token"))
+    assert not earlier.authorizes_like(credential(token=None))
+    assert not earlier.authorizes_like(credential(secret="another-secret-key"))
+    assert not earlier.authorizes_like(BedrockApiKey(obtained=SYSTEM.now(), key=Secret("made-up-secret-key")))
 
 
-def test_there_is_no_one_string_that_authorises() -> None:
+def test_there_is_no_one_string_that_authorizes() -> None:
     assert credential().token is None
     assert not credential().renewable
     assert credential().renewal_secret is None

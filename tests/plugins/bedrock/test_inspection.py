@@ -99,7 +99,7 @@ def test_whose_it_is(profile: Profile, sts: Sts) -> None:
         ((400, "ExpiredTokenException"), Validity.EXPIRED, "it has expired"),
         ((403, "InvalidClientTokenId"), Validity.REFUSED, "does not know the access key"),
         ((403, "SignatureDoesNotMatch"), Validity.REFUSED, "clock is wrong"),
-        ((403, "UnrecognizedClientException"), Validity.REFUSED, "no longer honoured"),
+        ((403, "UnrecognizedClientException"), Validity.REFUSED, "no longer honored"),
         ((400, "MalformedSomething"), Validity.REFUSED, "does not accept the request (MalformedSomething)"),
         ((403, "AccessDenied"), Validity.REFUSED, "denies access: because (AccessDenied)"),
         ((400, "Throttling"), Validity.UNREACHABLE, "cannot tell for now (Throttling)"),

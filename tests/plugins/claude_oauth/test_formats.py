@@ -1,4 +1,4 @@
-"""Each format authorises requests and child processes in its own way."""
+"""Each format authorizes requests and child processes in its own way."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_child_process_gets_the_token_and_the_beta_header_and_never_the_refres
     )
 
 
-def test_an_expired_token_authorises_nothing() -> None:
+def test_an_expired_token_authorizes_nothing() -> None:
     with pytest.raises(CredentialExpired):
         token(lifetime=0.0).environment()
 

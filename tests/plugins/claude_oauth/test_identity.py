@@ -22,7 +22,7 @@ KNOWN = Identity(
 )
 
 
-def test_a_token_response_names_account_and_organisation() -> None:
+def test_a_token_response_names_account_and_organization() -> None:
     assert from_token(ADA.token_fields()) == Identity(
         account=ADA.id, email=ADA.email, organization=ADA.organization_id, extra={"organization_name": ADA.organization}
     )
@@ -33,14 +33,14 @@ def test_a_token_response_keeps_the_plan_it_does_not_know() -> None:
     assert from_token({}, KNOWN) == KNOWN
 
 
-def test_it_is_called_by_the_organisation_where_nobody_is_known() -> None:
+def test_it_is_called_by_the_organization_where_nobody_is_known() -> None:
     named = {"organization": {"name": "Example Works"}}
     assert from_token(named).label == "Example Works"
     assert from_token({**named, "account": {"uuid": "a-1"}}, from_token(named)).label == "a-1"
     assert from_token(ADA.token_fields(), from_token(named)).label == ADA.email
 
 
-def test_another_account_or_organisation_inherits_nothing() -> None:
+def test_another_account_or_organization_inherits_nothing() -> None:
     other = Account(email="bob@example.com", id="another", organization_id="another-org")
     assert from_token(other.token_fields(), KNOWN).extra.get("plan") is None
     assert from_token({"organization": {"uuid": "another-org"}}, KNOWN) == Identity(organization="another-org")

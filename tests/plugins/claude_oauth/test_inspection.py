@@ -1,4 +1,4 @@
-"""The provider tells whether a credential is honoured, and an unreachable provider is an answer."""
+"""The provider tells whether a credential is honored, and an unreachable provider is an answer."""
 
 from __future__ import annotations
 

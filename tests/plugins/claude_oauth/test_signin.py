@@ -120,7 +120,7 @@ def test_issuer_metadata_replace_the_addresses(server: AuthorizationServer, make
 # --- whose it is ----------------------------------------------------------------------------------------------------
 
 
-def test_account_organisation_plan_and_tier_are_known(server: AuthorizationServer, profile: Profile) -> None:
+def test_account_organization_plan_and_tier_are_known(server: AuthorizationServer, profile: Profile) -> None:
     with ScriptedUser(browser=follow) as user:
         token = sign_in(profile, user)
     ada = server.account

@@ -40,7 +40,7 @@ def test_min_ttl_and_profile_reach_the_keeper(run: Run, keeper: FakeKeeper) -> N
     assert keeper.closed
 
 
-def test_a_token_that_is_honoured_is_printed_after_the_check(run: Run, keeper: FakeKeeper) -> None:
+def test_a_token_that_is_honored_is_printed_after_the_check(run: Run, keeper: FakeKeeper) -> None:
     done = run("token", "--check", "--min-ttl", "60")
 
     assert (done.code, done.out, done.err) == (0, f"{TOKEN}\n", "")

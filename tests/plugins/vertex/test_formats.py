@@ -40,6 +40,6 @@ def test_a_child_gets_what_its_tools_read() -> None:
     }
 
 
-def test_what_has_ended_authorises_nothing() -> None:
+def test_what_has_ended_authorizes_nothing() -> None:
     with pytest.raises(CredentialExpired):
         evolve(TOKEN, lifetime=0.0).environment()

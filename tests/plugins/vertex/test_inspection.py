@@ -1,4 +1,4 @@
-"""What Google says of a token: honoured, refused, not there, or not to be asked about."""
+"""What Google says of a token: honored, refused, not there, or not to be asked about."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def credential(cloud: GoogleCloud) -> GoogleCredential:
     )
 
 
-def test_a_token_that_is_honoured(cloud: GoogleCloud, make_profile: MakeProfile, credential: GoogleCredential) -> None:
+def test_a_token_that_is_honored(cloud: GoogleCloud, make_profile: MakeProfile, credential: GoogleCredential) -> None:
     found = inspect(make_profile(), credential)
     assert found.validity is Validity.VALID
     assert found.identity == Identity(email=ROBOT, extra={"project": "demo-project"})

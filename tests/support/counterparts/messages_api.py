@@ -41,12 +41,12 @@ class Asked:
 class MessagesApi(LoopbackServer):
     """``POST /v1/messages``, streamed or not, for live access tokens and for keys; a context manager.
 
-    A bearer token is honoured while the authorization server's protected resource honours it: that server is asked for
+    A bearer token is honored while the authorization server's protected resource honors it: that server is asked for
     each request. Any other is answered 401 in the vendor's error envelope.
 
     Args:
         authority: The authorization server.
-        keys: API keys, honoured as ``x-api-key`` and as bearer tokens.
+        keys: API keys, honored as ``x-api-key`` and as bearer tokens.
         wants_beta: Refuse an OAuth token that comes without the header that announces it, as was observed at times.
     """
 
@@ -98,7 +98,7 @@ class MessagesApi(LoopbackServer):
         exchange.answer(status, content, {"Content-Type": kind, "Request-Id": "req_loopback"})
 
     def judge(self, headers: dict[str, str]) -> str | None:
-        """Return why a request for a message is not authorised; None if it is."""
+        """Return why a request for a message is not authorized; None if it is."""
         with self._lock:
             disturbances, self._disturbances = self._disturbances, []
         for disturb in disturbances:
@@ -111,7 +111,7 @@ class MessagesApi(LoopbackServer):
             self._requests.append(asked)
 
     def flaw(self, headers: dict[str, str]) -> str | None:
-        """Return why a request is not authorised, in words that were observed; None if it is."""
+        """Return why a request is not authorized, in words that were observed; None if it is."""
         key = headers.get("x-api-key")
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if key in self._keys or (scheme == "Bearer" and token in self._keys):

@@ -1,4 +1,4 @@
-"""The key of the encrypted file store: from a passphrase or from a key file, and recognised when it is a wrong one."""
+"""The key of the encrypted file store: from a passphrase or from a key file, and recognized when it is a wrong one."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def acquire(profile: Profile, *, clock: Clock = SYSTEM) -> ClaudeToken:
     found = configured(settings, os.environ)
     if found is None:
         raise ConfigurationError(
-            "workload identity federation is not set up: it needs a rule, an organisation and an identity token",
+            "workload identity federation is not set up: it needs a rule, an organization and an identity token",
             hint="Set ANTHROPIC_FEDERATION_RULE_ID, ANTHROPIC_ORGANIZATION_ID and ANTHROPIC_IDENTITY_TOKEN_FILE, or "
             "federation_rule_id, organization_id and identity_token_file in the profile",
         )

@@ -98,4 +98,4 @@ def dead_token_answer(stage: Stage, refresh_token: Secret) -> str:
         client.refresh(refresh_token)
     except LoginRequired:
         return "refused (invalid_grant)"
-    return "still honoured"
+    return "still honored"

@@ -16,7 +16,7 @@ class Leaks(ProviderKit):
         """``repr``, ``str`` and pickles of a credential hold no secret: wrap each secret field in `Secret`."""
         for credential in found:
             secrets = secrets_of(credential)
-            assert secrets, f"a {type(credential).__name__} holds no Secret: wrap what authorises in freshkey's Secret"
+            assert secrets, f"a {type(credential).__name__} holds no Secret: wrap what authorizes in freshkey's Secret"
             assert_no_secret(
                 f"{credential!r} {credential} {credential.identity!r}", secrets, "the text of a credential"
             )
@@ -31,7 +31,7 @@ class Leaks(ProviderKit):
                 assert credential.token.reveal() in secrets_of(credential), "token is not one of the Secret fields"
 
     def test_requests_carry_no_refresh_token(self, found: list[Credential]) -> None:
-        """Headers and environment authorise requests; what renews a credential never travels with them."""
+        """Headers and environment authorize requests; what renews a credential never travels with them."""
         for credential in found:
             if credential.renewal_secret is None:
                 continue

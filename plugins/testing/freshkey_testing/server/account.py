@@ -13,9 +13,9 @@ class Account:
         email: Their address.
         id: Stable id of the account.
         name: What they are called.
-        organization: Name of their organisation.
+        organization: Name of their organization.
         organization_id: Its stable id.
-        plan: ``max``, ``pro``, ``team``, ``enterprise``, or None for an organisation without a plan.
+        plan: ``max``, ``pro``, ``team``, ``enterprise``, or None for an organization without a plan.
         rate_limit_tier: The provider's word for the limits that apply.
     """
 

@@ -21,7 +21,7 @@ class Policy:
     """Settings of the server; times in seconds.
 
     Attributes:
-        lifetime: How long an access token is honoured; fractions are fine.
+        lifetime: How long an access token is honored; fractions are fine.
         announced: ``expires_in`` of token responses; None announces `lifetime` in whole seconds, 1 at the least.
         refresh_lifetime: How long a sign-in can be renewed, counted from the sign-in; None for ever.
         issues_refresh_tokens: Whether a sign-in yields a refresh token at all.

@@ -65,7 +65,7 @@ def test_a_device_signs_in_and_its_role_credentials_follow(
     assert portal.get_role_credentials(**role)["roleCredentials"]["accessKeyId"].startswith("ASIA")
 
     newer = oidc.create_token(**registered, grantType="refresh_token", refreshToken=tokens["refreshToken"])
-    assert double.honours(newer["accessToken"])
+    assert double.honors(newer["accessToken"])
     with pytest.raises(oidc.exceptions.InvalidGrantException):
         oidc.create_token(**registered, grantType="refresh_token", refreshToken=tokens["refreshToken"])
 

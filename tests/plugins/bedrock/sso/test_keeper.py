@@ -163,7 +163,7 @@ def test_signing_out_ends_it_here_and_there(double: SsoDouble, keeper: Keeper) -
     token = sign_in(keeper).session.access_token.reveal()
     ended = keeper.logout("work")
     assert ended.revoked is True
-    assert not double.honours(token)
+    assert not double.honors(token)
     with pytest.raises(LoginRequired):
         keeper.get("work")
 

@@ -93,7 +93,7 @@ def test_an_access_token_that_was_ended_early_is_renewed(
 ) -> None:
     double.end_tokens()
     newer = renewed(signed_in)
-    assert double.honours(newer.session.access_token.reveal())
+    assert double.honors(newer.session.access_token.reveal())
 
 
 @pytest.mark.parametrize("status", [429, 500, 403])

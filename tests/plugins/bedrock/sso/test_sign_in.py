@@ -52,7 +52,7 @@ def test_by_browser_with_pkce(double: SsoDouble, profile: Profile, clock: Manual
     assert credential.identity.organization == ACCOUNT
     assert credential.lifetime == pytest.approx(3600)
     assert credential.source == "sso"
-    assert double.honours(credential.session.access_token.reveal())
+    assert double.honors(credential.session.access_token.reveal())
     paths = [path for path, _ in double.bodies]
     assert paths == ["/client/register", "/token"]
     registration, exchange = (body for _, body in double.bodies)
@@ -80,7 +80,7 @@ def test_by_device(double: SsoDouble, make_profile: MakeProfile, clock: ManualCl
     assert any("only if you started this sign-in yourself" in notice for notice in user.notices)
     assert waited[0] == pytest.approx(1)
     assert waited[-1] == pytest.approx(6), "slow_down adds five seconds for good"
-    assert double.honours(credential.session.access_token.reveal())
+    assert double.honors(credential.session.access_token.reveal())
     begun = next(body for path, body in double.bodies if path == "/device_authorization")
     assert set(begun) == {"clientId", "clientSecret", "startUrl"}
     polls = [body for path, body in double.bodies if path == "/token"]

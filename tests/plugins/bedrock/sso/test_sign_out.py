@@ -19,7 +19,7 @@ def test_signing_out_ends_it_at_the_server(
     double: SsoDouble, profile: Profile, signed_in: SsoCredential, clock: ManualClock
 ) -> None:
     revoke(profile, signed_in, clock=clock)
-    assert not double.honours(signed_in.session.access_token.reveal())
+    assert not double.honors(signed_in.session.access_token.reveal())
     revoke(profile, signed_in, clock=clock)
     assert double.count("/logout") == 2
 
