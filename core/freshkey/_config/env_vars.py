@@ -1,4 +1,4 @@
-"""Every environment variable of freshkey's own."""
+"""The environment variables that configuration reads."""
 
 from __future__ import annotations
 
