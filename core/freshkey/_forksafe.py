@@ -51,10 +51,12 @@ def _before_fork() -> None:
     # Held until the fork is over, so that nothing begins meanwhile.
     _changed.acquire()
     own = threading.get_ident()
-    _changed.wait_for(lambda: all(thread == own for thread in _at_work), FORK_TIMEOUT)
-    for _, held in _registered:
-        if held is not None:
-            held.acquire()
+    try:
+        _changed.wait_for(lambda: all(thread == own for thread in _at_work), FORK_TIMEOUT)
+    finally:  # the fork comes also after Ctrl-C, and `_release` with it
+        for _, held in _registered:
+            if held is not None:
+                held.acquire()
 
 
 def _release(*, child: bool) -> None:

@@ -177,6 +177,20 @@ def test_only_what_other_threads_do_is_waited_for(monkeypatch: pytest.MonkeyPatc
     assert time.monotonic() - started < 10
 
 
+def test_a_fork_that_was_interrupted_while_it_waited_leaves_no_lock_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    held = threading.Lock()
+    monkeypatch.setattr(module, "_registered", [(lambda: None, held)])
+    monkeypatch.setattr(module._changed, "wait_for", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        module._before_fork()
+    assert held.locked()
+    module._release(child=False)
+    assert not held.locked()
+
+
 def test_what_begins_while_a_fork_is_under_way_begins_after_it() -> None:
     begun = threading.Event()
 

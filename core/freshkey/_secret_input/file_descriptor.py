@@ -84,7 +84,8 @@ class _Reading:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._content = b""
+        self._content = bytearray()
+        self._whole = False
         os.set_inheritable(descriptor, False)
         self._thread = threading.Thread(target=self._read, name="freshkey descriptor", daemon=True)
         try:
@@ -93,9 +94,10 @@ class _Reading:
             os.close(descriptor)
 
     def _read(self) -> None:
-        # What cannot be read stays empty, which is no usable secret.
-        with suppress(OSError), open(self._descriptor, "rb") as pipe:  # noqa: PTH123  a descriptor, not a path
-            self._content = pipe.read(MAX_TOKEN + 2)
+        with suppress(OSError), open(self._descriptor, "rb", buffering=0) as pipe:  # noqa: PTH123  a descriptor
+            while part := pipe.read(MAX_TOKEN + 3 - len(self._content)):
+                self._content += part
+            self._whole = part is not None  # None: it is set not to wait, and the rest has not come yet
 
     def secret(self, timeout: float) -> Secret:
         if self._thread.ident is not None:
@@ -106,7 +108,7 @@ class _Reading:
                 hint="The parent process must close it after writing the secret",
             )
         value = self._content.decode("latin-1").removesuffix("\n").removesuffix("\r")
-        if not is_token(value):
+        if not self._whole or not is_token(value):
             del value
             raise _unfit(self._descriptor, "held no usable secret: nothing, too much, or odd characters")
         return Secret(value)

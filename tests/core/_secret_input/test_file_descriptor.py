@@ -173,6 +173,17 @@ def write_all(writing: int, content: bytes) -> None:
         other_end.write(content)
 
 
+@pytest.mark.parametrize("written", [b"", CANARY.encode()])
+def test_what_has_not_come_whole_from_one_that_does_not_wait_is_refused(written: bytes) -> None:
+    reading, writing = os.pipe()
+    os.set_inheritable(reading, True)
+    os.set_blocking(reading, False)
+    os.write(writing, written)
+    with pytest.raises(ConfigurationError, match="held no usable secret"):
+        descriptor_secret(reading)
+    os.close(writing)
+
+
 def test_no_traceback_shows_it() -> None:
     descriptor = handed_over(CANARY.encode() + b"\n\n")
     try:
