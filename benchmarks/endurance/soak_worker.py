@@ -23,7 +23,16 @@ from urllib.parse import urlsplit
 from attrs import asdict
 
 from benchmarks.endurance.soak_figures import Seen
-from freshkey import Configuration, Credential, FreshkeyError, Keeper, LoginRequired, _failpoints, expiry
+from freshkey import (
+    Configuration,
+    Credential,
+    FreshkeyError,
+    Keeper,
+    LoginRequired,
+    TransientError,
+    _failpoints,
+    expiry,
+)
 from freshkey.clock import SYSTEM
 from freshkey.events import Event, SignInNeeded
 
@@ -105,13 +114,25 @@ class Worker:
             self._seen.refused_early += left > NEARLY_OVER
             self._seen.refused_late += credential.obtained.elapsed < newest
         asked = SYSTEM.elapsed()
-        newer = self._keeper.get("soak", refused=credential)
+        newer = self._newer(credential)
         took = SYSTEM.elapsed() - began
         again = self._status(connection, newer) == http.HTTPStatus.UNAUTHORIZED and self._was_behind(newer, asked)
         with self._mutex:
             self._seen.longest_refused = max(self._seen.longest_refused, took)
             self._seen.longest_behind = max(self._seen.longest_behind, began - newer.obtained.elapsed)
             self._seen.refused_again += again
+
+    def _newer(self, refused: Credential) -> Credential:
+        """Get another credential than the one that was refused; wait once for as long as we are told to.
+
+        An answer that the server gives once more is older than it says, and can end a moment after it was obtained.
+        """
+        try:
+            return self._keeper.get("soak", refused=refused)
+        except TransientError as error:
+            if error.retry_after is None or self._over.wait(error.retry_after):
+                raise
+        return self._keeper.get("soak", refused=refused)
 
     def _was_behind(self, refused: Credential, asked: float) -> bool:
         """Tell whether a credential was refused that had long been replaced when it was asked for, or never was.
