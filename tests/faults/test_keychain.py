@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -417,7 +418,13 @@ def test_a_killed_keychain_is_found_again_and_costs_no_descriptors(
             kept.load()
     assert descriptors() == before
 
+    def answers() -> bool:
+        with suppress(StoreUnavailable):
+            return kept.load().generation == 1
+        return False
+
     keychain.unlock()
+    until(answers, "the keychain that was started anew to answer")
     for _ in range(200):
         assert kept.load().generation == 1
     assert descriptors() == before
