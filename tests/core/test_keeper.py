@@ -41,8 +41,8 @@ from rotating import (
     collect,
     in_threads,
     token_of,
-    until,
 )
+from waiting import until
 
 
 def timer_thread(keeper: Keeper) -> threading.Thread:
@@ -748,7 +748,8 @@ def test_a_forked_child_serves_what_is_held_and_can_renew(tmp_path: Path) -> Non
     out = run_here(
         textwrap.dedent("""
         import os, pathlib
-        from rotating import World, token_of, until
+        from rotating import World, token_of
+        from waiting import until
         world = World(pathlib.Path(sys.argv[1]))
         keeper = world.signed_in(scheduler=True)
         keeper.get("me")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from keyring.backends.SecretService import Keyring
 from counterparts.keychain import Keychain
 from counterparts.requires import require
 from python_program import killed_at_the_end
+from waiting import until
 
 
 pytestmark = pytest.mark.counterpart
@@ -111,7 +111,7 @@ def test_everything_ends_with_the_keychain() -> None:
         pid, home = keychain.pid, Path(keychain.variables["HOME"])
         keychain.stop()
     assert not home.exists()
-    _wait_for(lambda: not _lives(pid))
+    until(lambda: not _lives(pid))
 
 
 HOLDER = """
@@ -128,14 +128,7 @@ def test_the_daemon_and_its_home_end_with_a_killed_test() -> None:
     require("gnome-keyring")
     with killed_at_the_end(HOLDER) as line:
         pid, home = line.split()
-    _wait_for(lambda: not _lives(int(pid)) and not Path(home).exists())
-
-
-def _wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: not _lives(int(pid)) and not Path(home).exists())
 
 
 def _lives(pid: int) -> bool:

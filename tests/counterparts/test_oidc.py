@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qsl, urlsplit
@@ -16,6 +15,7 @@ from counterparts.loopback import RedirectListener
 from counterparts.oidc import RESOURCE, OidcServer, approve_device, authorize, sign_in
 from counterparts.requires import require
 from python_program import killed_at_the_end
+from waiting import until
 
 
 pytestmark = pytest.mark.counterpart
@@ -136,10 +136,7 @@ def test_access_tokens_end_on_time() -> None:
         client = PlainClient(server)
         token = client.tokens()["access_token"]
         assert client.userinfo(token).is_success
-        deadline = time.monotonic() + 10
-        while client.userinfo(token).is_success:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        until(lambda: not client.userinfo(token).is_success, pause=0.1)
         assert client.userinfo(token).status_code == 401
 
 
@@ -179,12 +176,10 @@ def test_a_device_code_expires() -> None:
     with OidcServer(device_code_seconds=1) as server:
         client = PlainClient(server)
         device = client.device()
-        deadline = time.monotonic() + 10
-        while client.poll(device["device_code"]).json()["error"] == "authorization_pending":
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        code = device["device_code"]
+        until(lambda: client.poll(code).json()["error"] != "authorization_pending", pause=0.1)
         # It is forgotten a moment after it has expired, and is then as unknown as any other.
-        assert client.poll(device["device_code"]).json()["error"] in {"expired_token", "invalid_grant"}
+        assert client.poll(code).json()["error"] in {"expired_token", "invalid_grant"}
 
 
 def test_a_resource_is_granted_with_its_scopes(client: PlainClient) -> None:
@@ -238,10 +233,7 @@ def test_the_server_ends_with_a_killed_test() -> None:
     require("oidc-provider")
     with killed_at_the_end(HOLDER) as issuer:
         assert httpx.get(f"{issuer}/_events", trust_env=False).json() == []
-    deadline = time.monotonic() + 10
-    while _answers(issuer):
-        assert time.monotonic() < deadline, f"{issuer} lives on"
-        time.sleep(0.02)
+    until(lambda: not _answers(issuer), f"the end of {issuer}")
 
 
 def _answers(issuer: str) -> bool:

@@ -40,7 +40,7 @@ def test_two_processes_keep_working_through_ten_expiries(home: Home) -> None:
             (0, ""),
         ]
         assert [len(tokens) for tokens in seen] == [EXPIRIES + 1, EXPIRIES + 1]
-        assert {token["status"] for tokens in seen for token in tokens} == {200}
+        assert {token["status"] for tokens in seen for token in tokens} - {"ended on its way"} == {200}
         different = {token["token"] for tokens in seen for token in tokens}
         renewals = server.count("grant.success", grant_type="refresh_token")
         # A process may have ended in the middle of the renewal after its last.

@@ -29,8 +29,9 @@ from freshkey.model.storage import CredentialStore, Snapshot
 from freshkey_testing import AuthorizationServer, Policy, ScriptedUser
 from freshkey_testing.browser import follow
 from matrix import row
-from rotating import token_of, until
+from rotating import token_of
 from scripted_items import a_record, an_intent
+from waiting import until
 
 
 RENEWAL = "grant.refresh_token"

@@ -23,13 +23,13 @@ from freshkey_testing import AuthorizationServer, Policy, ScriptedUser
 from freshkey_testing.browser import follow
 from home import Home
 from matrix import row
+from waiting import until
 
 
 pytestmark = pytest.mark.counterpart
 
 PROGRAM = Path(__file__).parents[1] / "support" / "clock_watching_process.py"
 RENEWAL = "grant.refresh_token"
-PATIENCE = 20.0
 GLANCE = 0.2
 """Seconds between two looks of the timer: what it finds does not depend on them, and tests wait for it often."""
 
@@ -112,13 +112,6 @@ class Watcher:
         end = self.ask()["elapsed"] + seconds
         while self.ask()["elapsed"] < end:
             time.sleep(0.05)
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.02)
 
 
 def until_changed(watcher: Watcher) -> None:

@@ -15,7 +15,7 @@ from crashing_process import Ended, Forge, works
 from freshkey import Configuration, Keeper
 from freshkey_testing import AuthorizationServer, ScriptedUser
 from matrix import row
-from rotating import until
+from waiting import until
 
 
 RENEWAL = "grant.refresh_token"

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -32,9 +31,9 @@ from home import Home
 from loopback_server import Exchange, LoopbackServer
 from matrix import row
 from typist import Typist
+from waiting import PATIENCE, until
 
 
-PATIENCE = 20.0
 send = functools.partial(http_client.send, allow_insecure_loopback=True)
 
 
@@ -380,10 +379,7 @@ def test_hostile_metadata_open_no_browser_and_no_connection(recorder: Recorder, 
 
 def test_the_recorder_counts(recorder: Recorder) -> None:
     socket.create_connection(("localhost", recorder.port), timeout=PATIENCE).close()
-    end = time.monotonic() + PATIENCE
-    while recorder.connections != 1:
-        assert time.monotonic() < end
-        time.sleep(0.005)
+    until(lambda: recorder.connections == 1)
 
 
 @row(57, "FLO-11", "NET-5")

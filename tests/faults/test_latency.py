@@ -32,7 +32,7 @@ from freshkey.model.credential import Credential
 from freshkey_testing import AuthorizationServer, ScriptedUser
 from freshkey_testing.browser import follow
 from matrix import row
-from rotating import until
+from waiting import until
 
 
 # --- what a thread does -----------------------------------------------------------------------------------------------

@@ -149,7 +149,7 @@ def test_a_server_that_does_not_come_to_an_end_is_cut_off_and_asked_again(
     line.proxy.next(fault)
     started = time.monotonic()
     assert works(line, token_of(keeper.refresh()))
-    assert hurried <= time.monotonic() - started < hurried + 5
+    assert hurried <= time.monotonic() - started < hurried + 20
     assert len(line.proxy.requests) == 2
 
 
@@ -158,9 +158,9 @@ def test_a_black_hole_costs_a_bounded_time_and_no_sign_in(line: Line, hurried: f
     keeper = line.keeper()
     line.proxy.always(at.black_hole)
     started = time.monotonic()
-    with pytest.raises(OutcomeUnknown, match=f"within {hurried:g} s"):
+    with pytest.raises(OutcomeUnknown, match=rf"within {hurried:g} s|no answer in time"):
         keeper.refresh()
-    assert time.monotonic() - started < 3 * hurried + 5
+    assert time.monotonic() - started < 3 * hurried + 20
     assert len(line.proxy.requests) == 3, "once, and twice again within thirty seconds"
     line.proxy.always(at.passing)
     assert works(line, token_of(keeper.refresh()))

@@ -25,7 +25,8 @@ from freshkey._interprocess import lock
 from freshkey_testing import AuthorizationServer, ScriptedUser
 from home import Home
 from matrix import row
-from rotating import PATIENCE, World, in_threads, token_of, until
+from rotating import World, in_threads, token_of
+from waiting import PATIENCE, until
 
 
 SUPPORT = Path(__file__).parents[1] / "support"

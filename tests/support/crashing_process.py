@@ -32,6 +32,7 @@ from freshkey._stores.keychain.store import KeyringItems
 from freshkey_cli import main
 from freshkey_testing import AuthorizationServer, ScriptedUser
 from freshkey_testing.browser import follow
+from waiting import until
 
 
 @frozen
@@ -57,10 +58,8 @@ def works(server: AuthorizationServer, ended: Ended) -> bool:
 
 def until_halted(pid: int) -> None:
     """Wait until a process was halted by a signal."""
-    deadline = time.monotonic() + 10
-    while Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0] != "T":
-        assert time.monotonic() < deadline, "the process did not halt"
-        time.sleep(0.002)
+    stat = Path(f"/proc/{pid}/stat")
+    until(lambda: stat.read_text("ascii").rpartition(")")[2].split()[0] == "T", "the process's halt")
 
 
 class Forge:
@@ -229,9 +228,7 @@ def _happen(act: str) -> None:
     if act != "leaving":
         os.kill(os.getpid(), signal.Signals[act])
         return
-    deadline = time.monotonic() + 10
-    while not process_is_exiting() and time.monotonic() < deadline:
-        time.sleep(0.001)
+    until(process_is_exiting)
 
 
 def _configure(settings: dict[str, Any], home: Path) -> None:

@@ -30,9 +30,8 @@ from attrs import asdict, frozen
 
 from freshkey import Configuration, Credential, FreshkeyError, Keeper, _failpoints
 from freshkey._files.private import file_name
+from waiting import PATIENCE, until
 
-
-PATIENCE = 30.0
 
 KEEPER: Keeper | None = None
 """What forked children inherit, and spawned ones do not."""
@@ -62,10 +61,7 @@ def lock_file(home: Path) -> Path:
 
 def until_it_has_open(pid: int, path: Path) -> None:
     """Wait until a process has opened a file."""
-    deadline = time.monotonic() + PATIENCE
-    while path not in _open_files(pid):
-        assert time.monotonic() < deadline, f"{path} was not opened"
-        time.sleep(0.002)
+    until(lambda: path in _open_files(pid), f"the opening of {path}")
 
 
 def _open_files(pid: int) -> set[Path]:

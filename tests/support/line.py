@@ -23,7 +23,7 @@ from freshkey_claude_oauth.renewal import renew
 from freshkey_claude_oauth.sources import acquire
 from freshkey_testing import AuthorizationServer, ManualClock, ScriptedUser
 from freshkey_testing.browser import follow
-from rotating import until
+from waiting import until
 
 
 class PassingClock(ManualClock):

@@ -6,7 +6,6 @@ Everything happens in this process and is written into one journal, so that test
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,25 +35,17 @@ from freshkey.model.source import Detected, Source
 from freshkey.model.storage import CredentialStore, Intent, Record, Snapshot
 from freshkey.secret import Secret
 from freshkey_testing import ManualClock
+from waiting import PATIENCE, until
 
 
 LOST = object()
 """A step of a script: the server acts, and its answer is lost."""
 
 ADA = Identity(account="ada", email="ada@example.com")
-PATIENCE = 20.0
 
 VARIABLE = "variable"
 SIGN_IN = "sign-in"
 MACHINE = "machine"
-
-
-def until(condition: Callable[[], object], what: str = "the condition") -> None:
-    """Block until a condition that other threads bring about holds."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, f"{what} did not come about within {PATIENCE:.0f} s"
-        time.sleep(0.001)
 
 
 @frozen

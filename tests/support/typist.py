@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Final, Self
 
+from waiting import PATIENCE, until
 
-PATIENCE: Final = 30.0
+
 POLL_INTERVAL: Final = 0.05
 
 
@@ -65,11 +66,7 @@ class Typist:
 
     def wait_until_quiet(self) -> None:
         """Wait until the terminal does not echo."""
-        end = time.monotonic() + PATIENCE
-        while self.echoes:
-            if time.monotonic() > end:
-                raise TimeoutError("the terminal still echoes")
-            time.sleep(POLL_INTERVAL)
+        until(lambda: not self.echoes, "the end of the echo")
 
     @property
     def pid(self) -> int:

@@ -13,7 +13,8 @@ from freshkey.events import SignedOut
 from freshkey.expiry import Freshness
 from freshkey.model.identity import Identity
 from matrix import row
-from rotating import SIGN_IN, VARIABLE, User, World, collect, token_of, until
+from rotating import SIGN_IN, VARIABLE, User, World, collect, token_of
+from waiting import until
 
 
 # --- signing in ---------------------------------------------------------------------------------------------------

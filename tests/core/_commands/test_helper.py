@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from freshkey._commands import helper
 from freshkey._commands.helper import MAX_LINE, helper_environment, read_helper_json, read_helper_line, run_helper
 from freshkey.errors import ConfigurationError, ProtocolError, TransientError
 from freshkey.secret import Secret
+from waiting import leaving_nothing, until
 
 
 CANARY = "canary-5f1d0c9a7e"
@@ -30,10 +30,6 @@ def script(path: Path, code: str) -> str:
     path.write_text(f"#!/bin/sh\n{code}\n", "utf-8")
     path.chmod(0o700)
     return str(path)
-
-
-def descriptors() -> set[Path]:
-    return set(Path("/proc/self/fd").iterdir())
 
 
 def test_what_a_helper_prints_is_handed_over_as_it_is() -> None:
@@ -95,16 +91,15 @@ def test_what_moves_to_a_process_group_of_its_own_is_killed_as_well() -> None:  
 
 
 def ended(pid: int) -> bool:
-    """Tell whether a process is gone within ten seconds, or waits for nothing but its parent."""
-    for _ in range(1000):
+    """Tell whether a process is gone soon, or waits for nothing but its parent."""
+
+    def gone() -> bool:
         try:
-            status = Path(f"/proc/{pid}/stat").read_text()
+            return ") Z " in Path(f"/proc/{pid}/stat").read_text()
         except (FileNotFoundError, ProcessLookupError):
             return True
-        if ") Z " in status:
-            return True
-        time.sleep(0.01)
-    return False
+
+    return until(gone, "its end")
 
 
 @pytest.mark.parametrize(
@@ -137,10 +132,8 @@ def test_a_program_that_the_system_refuses(tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     broken.write_text("#!/no/such/interpreter\n")
     broken.chmod(0o700)
-    before = descriptors()
-    with pytest.raises(ConfigurationError, match="'broken' cannot be run: No such file"):
+    with leaving_nothing(), pytest.raises(ConfigurationError, match="'broken' cannot be run: No such file"):
         run_helper([str(broken)])
-    assert descriptors() <= before
 
 
 def test_the_working_directory_means_nothing_to_a_helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,10 +178,8 @@ def test_a_listener_that_fails_leaves_no_helper_behind(monkeypatch: pytest.Monke
         raise LookupError
 
     monkeypatch.setattr(helper, "SLOW", 0.0)
-    before = descriptors()
-    with pytest.raises(LookupError):
+    with leaving_nothing(), pytest.raises(LookupError):
         run_helper(["sleep", "60"], on_slow=fail)
-    assert descriptors() <= before
 
 
 def test_the_most_that_may_be_printed_may_be_printed() -> None:
@@ -233,11 +224,9 @@ def test_without_a_thread_the_helper_is_killed(monkeypatch: pytest.MonkeyPatch) 
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    before = descriptors()
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    with pytest.raises(TransientError, match="no thread can be started"):
+    with leaving_nothing(), pytest.raises(TransientError, match="no thread can be started"):
         run_helper(["sleep", "60"])
-    assert descriptors() <= before
 
 
 # --- what they print: TRU-4, TRU-6 ---------------------------------------------------------------------------------

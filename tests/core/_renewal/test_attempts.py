@@ -27,8 +27,8 @@ from rotating import (
     hints,
     snapshot,
     token_of,
-    until,
 )
+from waiting import until
 
 
 # --- refused for good (ROT-5) -------------------------------------------------------------------------------------

@@ -15,7 +15,8 @@ from freshkey.events import Obtained, RenewalFailed, Renewed, SignedOut
 from freshkey.keeper import Keeper
 from freshkey.model.credential import Credential
 from matrix import row
-from rotating import LOST, World, collect, token_of, until
+from rotating import LOST, World, collect, token_of
+from waiting import until
 
 
 def the_holding(keeper: Keeper) -> ManagedCredential:

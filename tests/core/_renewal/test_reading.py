@@ -33,8 +33,8 @@ from rotating import (
     hints,
     snapshot,
     token_of,
-    until,
 )
+from waiting import until
 
 
 # --- damage -------------------------------------------------------------------------------------------------------

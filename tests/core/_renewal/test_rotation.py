@@ -32,8 +32,8 @@ from rotating import (
     in_threads,
     snapshot,
     token_of,
-    until,
 )
+from waiting import until
 
 
 # --- the order of the steps (ROT-2, ROT-3, ROT-4, design section 6) -----------------------------------------------

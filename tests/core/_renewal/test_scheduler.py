@@ -12,7 +12,8 @@ from freshkey.errors import LoginRequired, ProviderRefused, TransientError
 from freshkey.events import Obtained, Renewed, SignedOut
 from freshkey.keeper import Keeper
 from matrix import row
-from rotating import LOST, World, collect, expired, token_of, until
+from rotating import LOST, World, collect, expired, token_of
+from waiting import until
 
 
 TEN_MINUTES = 600.0

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from freshkey.errors import ConfigurationError
 from freshkey.oauth import Pkce, Server, authorization_url, browser
+from waiting import until
 
 
 URL = "https://id.example.com/authorize?a=b&c=%20d;e=(f)*!"
@@ -149,10 +150,7 @@ def environment(tmp_path: Path, **more: str) -> dict[str, str]:
 
 def recorded(tmp_path: Path) -> list[str]:
     path = tmp_path / "arguments"
-    deadline = time.monotonic() + 10
-    while not path.exists() or not path.read_text().endswith("\n"):
-        assert time.monotonic() < deadline, "the browser was never started"
-        time.sleep(0.005)
+    until(lambda: path.exists() and path.read_text().endswith("\n"), "the browser's start")
     return path.read_text().splitlines()
 
 

@@ -211,7 +211,7 @@ def test_of_two_valid_answers_the_first_wins(listen: Listen) -> None:
 
 
 def test_silent_connections_do_not_hold_up_the_answer(listen: Listen) -> None:
-    waiting = listen()
+    waiting = listen(connection_seconds=60)
     with ExitStack() as stack:
         for _ in range(10):
             stack.enter_context(waiting.connect())
@@ -220,8 +220,8 @@ def test_silent_connections_do_not_hold_up_the_answer(listen: Listen) -> None:
         started = time.monotonic()
 
         assert waiting.get(GOOD) == pages.RECEIVED
-        assert waiting.answer.result(10) == Secret("c0de")
-        assert time.monotonic() - started < 2
+        assert waiting.answer.result(20) == Secret("c0de")
+        assert time.monotonic() - started < 40
 
 
 def test_a_silent_connection_is_closed(listen: Listen) -> None:  # FLO-5
@@ -286,7 +286,7 @@ def test_giving_up_is_noticed_soon(listen: Listen) -> None:
 
     waiting.given_up.set()
 
-    assert waiting.answer.result(2) is None
+    assert waiting.answer.result(20) is None
 
 
 def test_leaving_frees_the_port_and_every_connection(server: Server) -> None:

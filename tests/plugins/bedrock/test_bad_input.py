@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -172,7 +173,7 @@ CASES: dict[str, Case] = {
         arrange=program("import sys\nfor _ in range(1024):\n    sys.stdout.write('x' * 1048576)"),
     ),
     "a process that hangs": Case(
-        TransientError, "did not end", arrange=program("import time\ntime.sleep(600)"), settings={"deadline": 2}
+        TransientError, "did not end", arrange=program("import time\ntime.sleep(600)"), settings={"deadline": 5}
     ),
     "no such program": Case(
         ConfigurationError,
@@ -198,7 +199,7 @@ CASES: dict[str, Case] = {
             f"[profile team]\n{ROLE}source_profile = b\n"
             f"[profile b]\ncredential_process = {home.process('import time; time.sleep(600)')}\n"
         ),
-        settings={**TEAM, "deadline": 2},
+        settings={**TEAM, "deadline": 5},
     ),
     "a role without a source": Case(
         ConfigurationError, "'team'", arrange=config(f"[profile team]\n{ROLE}"), settings=TEAM
@@ -392,7 +393,7 @@ def test_metadata_that_never_answer_cost_seconds(
         began = time.monotonic()
         with pytest.raises(LoginRequired, match="found no credentials"):
             keeper.get("work")
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < 25
         assert 1 <= len(metadata.questions) <= 3
 
 
@@ -452,9 +453,11 @@ def test_a_look_up_as_a_whole_has_a_deadline(
     make_keeper: Callable[..., Keeper], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIASLOW")
-    monkeypatch.setattr("freshkey_bedrock.botocore_credentials._find", lambda *_: time.sleep(5))
+    over = threading.Event()
+    monkeypatch.setattr("freshkey_bedrock.botocore_credentials._find", lambda *_: over.wait(60))
     keeper = make_keeper(deadline=0.2)
     began = time.monotonic()
     with pytest.raises(TransientError, match=r"within 0\.2 s"):
         keeper.get("work")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
+    over.set()

@@ -23,7 +23,7 @@ from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.settings import BedrockSettings
 from freshkey_testing import ManualClock
 from freshkey_testing.secret_scan import assert_no_secret
-from rotating import until
+from waiting import until
 
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the helpers of this file are shell scripts")
@@ -60,7 +60,7 @@ def helper(tmp_path: Path) -> Helper:
 
 @pytest.fixture
 def keeper(helper: Helper, make_keeper: MakeKeeper) -> Keeper:
-    return make_keeper(credential_export=[str(helper.path)], credential_export_timeout=5.0)
+    return make_keeper(credential_export=[str(helper.path)], credential_export_timeout=30.0)
 
 
 def keys(name: str, clock: ManualClock, lasts: float | None = 3600.0) -> dict[str, str]:
@@ -196,7 +196,9 @@ def test_one_that_misbehaves_is_bounded_and_named(
 ) -> None:  # TRU-4
     caplog.set_level("DEBUG")
     helper.does(script)
-    keeper = make_keeper(credential_export=[str(helper.path)], credential_export_timeout=1.0)
+    keeper = make_keeper(
+        credential_export=[str(helper.path)], credential_export_timeout=1.0 if "sleep" in script else 30.0
+    )
     with pytest.raises(kind) as error:
         keeper.get("work")
     shown = str(error.value)

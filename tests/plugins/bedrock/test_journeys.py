@@ -30,6 +30,7 @@ from freshkey_testing import ManualClock, ScriptedUser
 from freshkey_testing.browser import follow
 from freshkey_testing.secret_scan import assert_no_secret, secrets_of
 from sso_double import ACCOUNT, ROLE, START_URL, SsoDouble
+from waiting import until
 
 
 pytestmark = pytest.mark.counterpart
@@ -173,13 +174,6 @@ def place(
         for name, value in place.arrange(aws_home, moto, stack).items():
             monkeypatch.setenv(name, value)
         yield place
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def keys_of(keeper: Keeper) -> str:

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from freshkey import Keeper
 from freshkey.model.credential import Credential
 from freshkey_vertex.formats import GoogleCredential
 from google_cloud import MACHINE, ROBOT, SUBJECT_TOKEN, TARGET, GoogleCloud
+from waiting import until
 
 
 MakeKeeper = Callable[..., Keeper]
@@ -108,12 +108,8 @@ def whose(cloud: GoogleCloud, credential: Credential) -> str:
 
 def renewed(keeper: Keeper, earlier: Credential) -> Credential:
     """Wait until the keeper has renewed by itself."""
-    for _ in range(200):
-        newer = keeper.get("work")
-        if newer != earlier:
-            return newer
-        time.sleep(0.05)
-    pytest.fail("it was not renewed ahead of time")
+    until(lambda: keeper.get("work") != earlier, "a renewal ahead of time")
+    return keeper.get("work")
 
 
 @pytest.fixture(params=FILES, ids=[one[0].__name__ for one in FILES])
@@ -251,8 +247,7 @@ def test_a_hundred_threads_and_one_expired_credential_are_one_refresh(
     def interaction() -> None:
         answers.append(one.get("work"))
 
-    while not first.expired():
-        time.sleep(0.02)
+    until(first.expired)
 
     threads = [threading.Thread(target=interaction) for _ in range(100)]
     for thread in threads:

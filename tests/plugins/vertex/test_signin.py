@@ -6,7 +6,6 @@ import functools
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.renewal import renew
 from freshkey_vertex.signin import sign_in
 from google_cloud import CLIENT_ID, CLIENT_SECRET, TARGET, GoogleCloud
+from waiting import until
 
 
 MakeProfile = Callable[..., Profile]
@@ -114,12 +114,7 @@ def test_it_is_kept_renewed_and_ended_through_the_command_line(
     one = keeper(client_id=CLIENT_ID, client_secret=CLIENT_SECRET)
     with ScriptedUser(browser=follow) as user:
         first = one.login("work", interaction=user)
-    for _ in range(200):
-        newer = one.get("work")
-        if newer != first:
-            break
-        time.sleep(0.05)
-    assert newer != first
+    until(lambda: one.get("work") != first, "a renewal ahead of time")
     printed = freshkey("token", "work")
     assert cloud.tokens[printed.stdout.strip()].whose == "ada@example.com"
     status = json.loads(freshkey("status", "--json").stdout)

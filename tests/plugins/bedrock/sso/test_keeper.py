@@ -17,8 +17,9 @@ from freshkey_testing import ManualClock, ScriptedUser
 from freshkey_testing.browser import approve_device, follow
 from freshkey_testing.secret_scan import assert_no_secret, secrets_of
 from patience import Patience
-from rotating import in_threads, until
+from rotating import in_threads
 from sso_double import SsoDouble
+from waiting import until
 
 
 HOUR = 3600.0

@@ -1,0 +1,49 @@
+"""Waits for conditions, never for a time, and counts what a process holds once it is at rest."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+
+T = TypeVar("T")
+
+PATIENCE = 30.0
+"""Seconds after which what did not come about never will, also on a machine under load."""
+
+
+def until(condition: Callable[[], T], what: str = "the condition", *, pause: float = 0.005) -> T:
+    """Block until a condition that something else brings about holds; return what it said.
+
+    Args:
+        condition: Asked again and again until it says something true.
+        what: How to call it in the error.
+        pause: Seconds between two questions.
+    """
+    end = time.monotonic() + PATIENCE
+    while not (said := condition()):
+        assert time.monotonic() < end, f"{what} did not come about within {PATIENCE:.0f} s"
+        time.sleep(pause)
+    return said
+
+
+def descriptors() -> int:
+    """Return how many descriptors this process has open, the one that counts them included."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@contextmanager
+def leaving_nothing() -> Iterator[None]:
+    """Fail unless this process has soon no more threads and descriptors than before the block.
+
+    Other threads, those of earlier tests among them, open a file for a moment whenever they like: a surplus counts only
+    if it lasts, and one that is there before counts as little.
+    """
+    threads, before = set(threading.enumerate()), min(descriptors() for _ in range(20))
+    yield
+    until(lambda: not set(threading.enumerate()) - threads, "the end of all new threads")
+    until(lambda: descriptors() <= before, "the end of all new descriptors")
