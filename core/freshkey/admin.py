@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from freshkey._config.env_vars import CONFIG_DIR, PROFILE, STATE_DIR
     from freshkey._config.profile_selection import Choice
     from freshkey._plugins.discovery import Found, announced, find, import_plugin
+    from freshkey._secret_input.file_descriptor import MIN_DESCRIPTOR, is_inherited
     from freshkey._sources.explain import Explanation
     from freshkey._sources.precedence import Step
     from freshkey._trust.project_commands import Entry, TrustedCommands, shown
@@ -23,6 +24,7 @@ _HOMES: Final = {
     "_config.env_vars": "CONFIG_DIR PROFILE STATE_DIR",
     "_config.profile_selection": "Choice",
     "_plugins.discovery": "Found announced find import_plugin",
+    "_secret_input.file_descriptor": "MIN_DESCRIPTOR is_inherited",
     "_sources.explain": "Explanation",
     "_sources.precedence": "Step",
     "_trust.project_commands": "Entry TrustedCommands shown",
@@ -33,8 +35,9 @@ _HOMES: Final = {
 # Filled like text: a page of names, not a column.
 # fmt: off
 __all__ = [
-    "CONFIG_DIR", "PROFILE", "STATE_DIR", "Answer", "Choice", "Entry", "Explanation", "Found", "SourceAnswers",
-    "Status", "Step", "TrustedCommands", "announced", "find", "import_plugin", "proposals", "shown",
+    "CONFIG_DIR", "MIN_DESCRIPTOR", "PROFILE", "STATE_DIR", "Answer", "Choice", "Entry", "Explanation", "Found",
+    "SourceAnswers", "Status", "Step", "TrustedCommands", "announced", "find", "import_plugin", "is_inherited",
+    "proposals", "shown",
 ]
 # fmt: on
 

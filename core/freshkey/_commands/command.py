@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Final, Self
 
@@ -13,6 +14,7 @@ from freshkey._commands.helper import HELPER_TIMEOUT, MAX_OUTPUT, run_helper
 from freshkey._commands.process import is_bare, is_command
 from freshkey._files.bounded import NotRegularError, open_regular
 from freshkey.errors import ConfigurationError, TrustNeeded
+from freshkey.model.interaction import Reporter
 from freshkey.secret import Secret
 
 
@@ -63,11 +65,12 @@ def run_command(
     timeout: float = HELPER_TIMEOUT,
     environ: Mapping[str, str] | None = None,
     max_output: int = MAX_OUTPUT,
-    on_slow: Callable[[float], None] | None = None,
+    reporter: Reporter | None = None,
 ) -> Secret:
     """Run a command and return what it printed; the files that a project's command names are compared right before.
 
-    See `freshkey._commands.helper.run_helper` for the arguments, the bounds, and the other errors.
+    See `freshkey._commands.helper.run_helper` for the arguments, the bounds, and the other errors. The reporter hears
+    of a command that is slow.
 
     Raises:
         TrustNeeded: A file is not what it was when the command was trusted, or is new; nothing was run.
@@ -79,8 +82,12 @@ def run_command(
         environ=environ,
         max_output=max_output,
         directory=command.directory,
-        on_slow=on_slow,
+        on_slow=None if reporter is None else partial(_tell_slow, command, reporter),
     )
+
+
+def _tell_slow(command: Command, reporter: Reporter, seconds: float) -> None:
+    reporter.notice(f"{command.name!r} has been running for {seconds:.0f} s")
 
 
 def ensure_unchanged(command: Command) -> None:

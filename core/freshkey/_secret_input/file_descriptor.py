@@ -26,7 +26,7 @@ _mutex = threading.Lock()
 
 def descriptor_is_there(descriptor: int) -> bool:
     """Tell whether a descriptor holds something that was handed over, without reading it."""
-    return descriptor in _handed_over or (descriptor >= MIN_DESCRIPTOR and _inherited(descriptor))
+    return descriptor in _handed_over or (descriptor >= MIN_DESCRIPTOR and is_inherited(descriptor))
 
 
 def descriptor_secret(descriptor: int, *, timeout: float = READ_TIMEOUT) -> Secret:
@@ -51,7 +51,7 @@ def descriptor_secret(descriptor: int, *, timeout: float = READ_TIMEOUT) -> Secr
     return reading.secret(timeout)
 
 
-def _inherited(descriptor: int) -> bool:
+def is_inherited(descriptor: int) -> bool:
     """Tell whether a descriptor came from the parent: what Python opens itself is not inheritable (PEP 446)."""
     try:
         return os.get_inheritable(descriptor)
@@ -62,7 +62,7 @@ def _inherited(descriptor: int) -> bool:
 def _check(descriptor: int) -> None:
     if descriptor < MIN_DESCRIPTOR:
         raise _unfit(descriptor, "belongs to the program itself; use one from 3 up")
-    if not _inherited(descriptor):
+    if not is_inherited(descriptor):
         raise _unfit(descriptor, "was not handed over by the parent process")
     status = os.fstat(descriptor)
     if stat.S_ISREG(status.st_mode):

@@ -50,7 +50,7 @@ def take(profile: Profile, reporter: Reporter, *, clock: Clock = SYSTEM) -> AwsC
         command,
         timeout=settings.credential_export_timeout,
         environ=command_environ.for_helper(profile),
-        on_slow=lambda seconds: reporter.notice(f"{command.name!r} has been running for {seconds:.0f} s"),
+        reporter=reporter,
     )
     keys = read_credentials(printed, f"the command {command.name!r}")
     obtained = clock.now()

@@ -51,11 +51,7 @@ def acquire(profile: Profile, reporter: Reporter, *, clock: Clock) -> Credential
     if command is None:
         hint = f'Write api_key_helper = ["/path/to/program"] under [profiles.{profile.name}]'
         raise LoginRequired("no api_key_helper is set up", profile=profile.name, hint=hint)
-    printed = run_command(
-        command,
-        timeout=settings.api_key_helper_timeout,
-        on_slow=lambda seconds: reporter.notice(f"{command.name!r} has been running for {seconds:.0f} s"),
-    )
+    printed = run_command(command, timeout=settings.api_key_helper_timeout, reporter=reporter)
     secret = read_helper_line(printed, f"the helper {command.name!r}")
     found = credential(_KINDS[settings.api_key_helper_gives], secret, profile, clock.now())
     return evolve(found, recheck_after=settings.api_key_helper_ttl)

@@ -7,6 +7,7 @@ import functools
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
+from freshkey.admin import MIN_DESCRIPTOR
 from freshkey_cli import exec_process, options, render
 from freshkey_cli.credential_text import child_variables
 
@@ -42,7 +43,7 @@ def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> No
 
 def _descriptor(text: str) -> int:
     number = int(text)
-    if number < exec_process.MIN_DESCRIPTOR:
+    if number < MIN_DESCRIPTOR:
         raise ValueError(text)
     return number
 

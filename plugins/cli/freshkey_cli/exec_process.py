@@ -11,13 +11,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
+from freshkey.admin import MIN_DESCRIPTOR, is_inherited
 from freshkey.errors import ConfigurationError, TransientError
 from freshkey_cli import process
 from freshkey_cli.exits import CommandNotExecutable, CommandNotFound
 
-
-MIN_DESCRIPTOR: Final = 3
-"""Those below are standard input, output and error."""
 
 RENEWALS_TIMEOUT: Final = 45.0
 """Seconds to wait until all renewals have come to their end: one request and one save that fails take less."""
@@ -35,7 +33,7 @@ def check_descriptors(kept: Collection[int]) -> None:
     for descriptor in kept:
         if sys.platform == "win32":
             raise ConfigurationError("file descriptors cannot be handed on here", hint="Leave out --keep-fd")
-        if not _handed_over(descriptor):
+        if not is_inherited(descriptor):
             message = f"file descriptor {descriptor} was not handed over by the parent process, or was read already"
             raise ConfigurationError(message, hint="Open it in the shell, such as: 3< file")
 
@@ -79,14 +77,6 @@ def replace(words: Sequence[str], environ: Mapping[str, str], kept: Collection[i
     except OSError as error:
         missing = CommandNotExecutable(f"the command {words[0]!r} cannot be run: {error.strerror}")
     raise missing
-
-
-def _handed_over(descriptor: int) -> bool:
-    """Tell whether a descriptor came from the parent: what Python opens itself is not inheritable (PEP 446)."""
-    try:
-        return os.get_inheritable(descriptor)
-    except (OSError, OverflowError):
-        return False
 
 
 if sys.platform == "win32":
