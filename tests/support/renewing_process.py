@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 import httpx
 
 from freshkey import Keeper
+from freshkey.errors import CredentialExpired
 
 
 def main(profile: str, wanted: int, resource: str) -> None:
@@ -23,7 +24,10 @@ def main(profile: str, wanted: int, resource: str) -> None:
     with Keeper() as keeper, httpx.Client() as client:
         while len(seen) < wanted:
             credential = keeper.get(profile)
-            headers = credential.headers("GET", resource)
+            try:
+                headers = credential.headers("GET", resource)
+            except CredentialExpired:
+                continue  # the machine paused here for longer than it had left
             digest = hashlib.sha256(headers["Authorization"].encode()).hexdigest()[:16]
             if digest not in seen:
                 status: int | str = client.get(resource, headers=headers).status_code
