@@ -32,8 +32,8 @@ from typist import Typist
 
 pytestmark = pytest.mark.counterpart
 
-SHORT = 25.0
-"""Seconds that the first role credentials live: enough for two clients to use them on a busy machine."""
+SHORT = 12.0
+"""Seconds at least that the first role credentials live: enough for two clients to use them."""
 
 BROWSER = """\
 #!{python}
@@ -121,10 +121,13 @@ def lasting(user: Person) -> Callable[[float], None]:
 
 def test_sdk_and_command_line_go_on_across_an_expiry(user: Person, lasting: Callable[[float], None]) -> None:
     user.configure(**user.double.settings())
-    lasting(SHORT)
+    began = time.monotonic()
+    assert user.freshkey("status").returncode == 0
+    short = max(SHORT, 20 * (time.monotonic() - began))  # a machine under load takes longer from here to its first use
+    lasting(short)
     signed_in = user.freshkey("login", "work")
     assert signed_in.returncode == 0, signed_in.stderr
-    expiry = time.time() + SHORT
+    expiry = time.time() + short
     lasting(3600.0)
 
     with AnthropicBedrock(aws_profile="freshkey", base_url=user.runtime.url, max_retries=0) as claude:

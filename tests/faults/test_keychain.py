@@ -348,6 +348,7 @@ def test_a_program_that_ends_while_the_keychain_is_locked_says_what_is_lost(
 
 
 @row(8, "STO-3")
+@pytest.mark.timeout(600)
 def test_a_thousand_reads_of_a_locked_keychain_cost_no_descriptor(keychain: Keychain, tmp_path: Path) -> None:
     kept = keychain_store.store(Profile(name="me", provider="x", settings=None, state_dir=tmp_path))
     kept.probe()
