@@ -200,6 +200,11 @@ def our_own(error: BaseException) -> FreshkeyError:
     )
 
 
+def login_command(profile: str) -> str:
+    """Return what a person types to sign in again, for the hint of an error."""
+    return f"freshkey login {profile}"
+
+
 def closest(word: str, known: Collection[str]) -> str | None:
     """Return the word among `known` that was probably meant, or None."""
     from difflib import get_close_matches

@@ -19,9 +19,6 @@ MAX_JITTER: Final = 30.0
 JITTER_SHARE: Final = 0.05
 """A fleet that started together must not renew together: each takes a random part of this off its waiting time."""
 
-MAX_PAUSE: Final = 60.0
-"""Seconds between two attempts at the most, unless the server asks for more."""
-
 BACKWARDS_TOLERANCE: Final = 60.0
 """Seconds by which the wall clock may lie before the moment of obtaining until it counts as wrong."""
 
@@ -54,14 +51,6 @@ def effective_lead(lifetime: float, lead: float | None) -> float:
 def jitter(lifetime: float, share: float) -> float:
     """Return the seconds to renew early, `share` (0 to 1, random) of the most that is allowed."""
     return share * min(MAX_JITTER, JITTER_SHARE * lifetime)
-
-
-def attempt_floor(lifetime: float | None) -> float:
-    """Return the seconds between two attempts to renew: a tenth of the lifetime, within 1 s and 30 s.
-
-    A lifetime of nothing is a mistake of the provider, and asking it thirty times as often would not mend it.
-    """
-    return max(1.0, min(30.0, lifetime / 10)) if lifetime else 30.0
 
 
 def seconds_left(obtained: Moment, lifetime: float | None, now: Moment) -> float:
@@ -123,16 +112,3 @@ def seconds_until_recheck(obtained: Moment, recheck_after: float | None, now: Mo
 def next_wake(waits: list[float], longest: float) -> float:
     """Return how long the timer may sleep, in seconds: until the earliest of `waits`, `longest` at the most."""
     return max(0.0, min([longest, *waits]))
-
-
-def pause_after_failure(lifetime: float | None, failures: int, retry_after: float | None, share: float) -> float:
-    """Return the seconds to wait after a failed attempt to renew.
-
-    Full jitter over a doubling range (at most a minute), never under the floor, never under what the server asked.
-
-    The `failures` are those in a row, this one included; `retry_after` is what the server asked, in seconds, or None;
-    `share` is a random number from 0 to 1.
-    """
-    floor = attempt_floor(lifetime)
-    longest = min(MAX_PAUSE, floor * 2.0 ** min(failures, 10))
-    return max(floor, share * longest, retry_after or 0.0)

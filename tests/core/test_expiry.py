@@ -26,7 +26,7 @@ def later(passed: float, *, wall_step: float = 0.0, boot: str = "boot-1") -> Mom
     return Moment(OBTAINED.wall + passed + wall_step, OBTAINED.elapsed + passed, boot)
 
 
-# --- lead, jitter, floor -------------------------------------------------------------------------------------------
+# --- lead, jitter --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -61,14 +61,6 @@ def test_jitter_is_at_most_half_a_minute_and_a_twentieth(lifetime: float, share:
 def test_a_new_credential_is_never_due(lifetime: float, asked: float | None, share: float) -> None:  # TIM-4
     early = expiry.effective_lead(lifetime, asked) + expiry.jitter(lifetime, share)
     assert expiry.freshness(OBTAINED, lifetime, early, OBTAINED) is Freshness.FRESH
-
-
-@pytest.mark.parametrize(
-    ("lifetime", "floor"),
-    [(None, 30.0), (8 * HOUR, 30.0), (300.0, 30.0), (100.0, 10.0), (10.0, 1.0), (1.0, 1.0), (0.0, 30.0)],
-)
-def test_attempts_are_apart_by_a_tenth_of_the_lifetime(lifetime: float | None, floor: float) -> None:  # TIM-4
-    assert expiry.attempt_floor(lifetime) == floor
 
 
 # --- fresh, due, expired ---------------------------------------------------------------------------------------------
@@ -189,28 +181,6 @@ def test_the_age_of_a_moment_is_told_by_elapsed_time_and_after_a_reboot_by_the_w
 )
 def test_the_timer_sleeps_until_the_first_and_half_a_minute_at_most(waits: list[float], sleep: float) -> None:  # TIM-2
     assert expiry.next_wake(waits, 30.0) == sleep
-
-
-@given(st.none() | lifetimes, st.integers(min_value=1, max_value=10_000), shares)
-def test_a_pause_is_never_under_the_floor_nor_over_a_minute(
-    lifetime: float | None, failures: int, share: float
-) -> None:  # TIM-4
-    pause = expiry.pause_after_failure(lifetime, failures, None, share)
-    assert expiry.attempt_floor(lifetime) <= pause <= 60.0
-
-
-@given(st.none() | lifetimes, st.integers(min_value=1, max_value=100), shares, st.floats(min_value=0, max_value=3600))
-def test_a_pause_is_never_under_what_the_server_asked(
-    lifetime: float | None, failures: int, share: float, asked: float
-) -> None:  # TIM-4
-    pause = expiry.pause_after_failure(lifetime, failures, asked, share)
-    assert pause == max(asked, expiry.pause_after_failure(lifetime, failures, None, share))
-
-
-@pytest.mark.parametrize(("failures", "pause"), [(1, 2.0), (2, 4.0), (5, 32.0), (6, 60.0), (50, 60.0)])
-def test_the_range_of_pauses_doubles(failures: int, pause: float) -> None:
-    assert expiry.pause_after_failure(10.0, failures, None, 1.0) == pause
-    assert expiry.pause_after_failure(10.0, failures, None, 0.0) == 1.0
 
 
 def test_a_credential_without_an_end_is_asked_for_again_after_a_while() -> None:

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from freshkey import expiry
-from freshkey._renewal.retry import Policy, call_with_retry
+from freshkey._renewal.retry import Policy, attempt_floor, call_with_retry, pause_after_failure
 from freshkey.clock import Moment
 from freshkey.errors import (
     ConfigurationError,
@@ -166,6 +166,6 @@ def test_only_what_may_be_tried_again_is_within_the_budget_and_not_before_the_se
 def test_the_pause_between_renewals_is_bounded_and_not_under_what_was_asked(
     lifetime: float | None, failures: int, asked: float | None, share: float
 ) -> None:
-    pause = expiry.pause_after_failure(lifetime, failures, asked, share)
-    assert max(asked or 0.0, expiry.attempt_floor(lifetime)) <= pause <= max(60.0, asked or 0.0)
-    assert pause <= expiry.pause_after_failure(lifetime, failures + 1, asked, share)
+    pause = pause_after_failure(lifetime, failures, asked, share)
+    assert max(asked or 0.0, attempt_floor(lifetime)) <= pause <= max(60.0, asked or 0.0)
+    assert pause <= pause_after_failure(lifetime, failures + 1, asked, share)

@@ -18,7 +18,7 @@ from typing import Any, TypeVar, cast
 import pytest
 from attrs import define, field, frozen
 
-from freshkey import _failpoints, expiry
+from freshkey import _failpoints
 from freshkey._accounts import login, logout
 from freshkey._interprocess.hints import Hints, HintsFile
 from freshkey._interprocess.notifier import ChangeNotifier
@@ -27,6 +27,7 @@ from freshkey._renewal import managed
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.managed import CacheEntry, ManagedCredential
 from freshkey._renewal.persist import SAVE_TIMEOUT
+from freshkey._renewal.retry import MAX_PAUSE
 from freshkey._renewal.single_flight import SharedFuture
 from freshkey._stores.records.chunks import newest, read_slot
 from freshkey._stores.records.slots import SlottedStore
@@ -229,7 +230,7 @@ class Machine:
         """Let everybody ask again and again, and return how the last round failed."""
         errors: list[FreshkeyError] = []
         for _ in range(ROUNDS):
-            self.clock.advance(expiry.MAX_PAUSE + 1.0)
+            self.clock.advance(MAX_PAUSE + 1.0)
             for index in range(len(self.clients)):
                 self.act(index, Client.tick)
             found = [self.act(index, Client.get) for index in range(len(self.clients))]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
-from freshkey import _failpoints, expiry
-from freshkey._renewal.retry import LOST_ANSWER_RETRIES
+from freshkey import _failpoints
+from freshkey._renewal.retry import LOST_ANSWER_RETRIES, MAX_PAUSE, attempt_floor
 from freshkey.errors import LoginRequired, OutcomeUnknown, PluginBroken, ProviderRefused, TransientError
 from freshkey.model.credential import Credential, OAuthToken
 from freshkey.model.interaction import Interaction
@@ -209,10 +209,10 @@ class StrictServer:
 
     def _judge_pace(self, now: float) -> None:
         machine = self.machine
-        begin = now - expiry.attempt_floor(self.lifetime)
+        begin = now - attempt_floor(self.lifetime)
         recent = [request for request in self.requests if request.at > begin and not request.by_user]
         # Whoever dies tells nobody to wait, and where hints cannot be kept each client has only its own pace.
-        clients = len(machine.clients) if machine.hints_failed > begin - expiry.MAX_PAUSE else 1
+        clients = len(machine.clients) if machine.hints_failed > begin - MAX_PAUSE else 1
         clients += sum(death > begin for death in machine.deaths)
         if len(recent) > MAX_REQUESTS * clients:
             machine.blame("I7", f"{len(recent)} requests in {now - begin:g} s")

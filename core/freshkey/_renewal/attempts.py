@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 from freshkey import expiry
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.reading import Reading, login_required
+from freshkey._renewal.retry import attempt_floor, pause_after_failure
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, StoreError, TransientError
 from freshkey.model.credential import Credential
 from freshkey.model.source import Source
@@ -43,7 +44,7 @@ class Attempts:
             # Of an owned source the generation says whether that still holds.
             return None if winner.owned else (LoginRequired(hints.error, hint=hints.hint), wait)
         # What another process got from another tool a moment ago is not shared with this one, and no reason to wait.
-        if refused is not None and (winner.owned or self._age(refused) < expiry.attempt_floor(refused.lifetime)):
+        if refused is not None and (winner.owned or self._age(refused) < attempt_floor(refused.lifetime)):
             message = "the provider refuses a credential that was obtained a moment ago"
             hint = f"Try again in {wait:.0f} s; if it persists: freshkey whoami {self.context.profile.name}"
             return TransientError(message, retry_after=wait, hint=hint), wait
@@ -60,7 +61,7 @@ class Attempts:
         lifetime = reading.stored.lifetime if reading.stored else None
         failures = hints.failures + 1
         retry_after = getattr(error, "retry_after", None)
-        pause = expiry.pause_after_failure(lifetime, failures, retry_after, self.context.random())
+        pause = pause_after_failure(lifetime, failures, retry_after, self.context.random())
         if source is None or isinstance(error, StoreError):
             return pause  # nobody was asked for anything
         # What is wrong with a configuration was found out here, and whoever mended it need not wait.
@@ -72,7 +73,7 @@ class Attempts:
 
     def note_success(self, newer: Credential) -> None:
         """Say that the last attempt succeeded, and when the next one may be made."""
-        hints, now, pause = self.context.hints.read(), self.context.clock.now(), expiry.attempt_floor(newer.lifetime)
+        hints, now, pause = self.context.hints.read(), self.context.clock.now(), attempt_floor(newer.lifetime)
         hints = evolve(hints, source=newer.source, attempted=now, pause=pause, failures=0, error=None, hint=None)
         self.context.hints.write(hints)
 

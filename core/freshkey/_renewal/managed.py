@@ -13,6 +13,7 @@ from attrs import define, evolve, field, frozen
 
 from freshkey import expiry
 from freshkey._renewal.context import ProfileContext
+from freshkey._renewal.retry import attempt_floor
 from freshkey._renewal.rotation import Rotation
 from freshkey._renewal.single_flight import SharedFuture, run_in_thread
 from freshkey.errors import FreshkeyError, LoginRequired, TransientError, describe_raise, our_own
@@ -124,7 +125,7 @@ class ManagedCredential:
         if not min_ttl or lifetime is None:
             return min_ttl
         lead = expiry.effective_lead(lifetime, held.credential.lead)
-        young = max(lead + held.jitter, expiry.attempt_floor(lifetime))
+        young = max(lead + held.jitter, attempt_floor(lifetime))
         return min(min_ttl, max(0.0, lifetime - young))
 
     def _renew(
@@ -296,7 +297,7 @@ class ManagedCredential:
         early = 0.0
         if credential.lifetime is not None:
             early = held.jitter + expiry.effective_lead(credential.lifetime, credential.lead)
-            early = min(early, max(0.0, credential.lifetime - expiry.attempt_floor(credential.lifetime)))
+            early = min(early, max(0.0, credential.lifetime - attempt_floor(credential.lifetime)))
         due = min(
             expiry.seconds_until_due(credential.obtained, credential.lifetime, early, now),
             expiry.seconds_until_recheck(credential.obtained, credential.recheck_after, now),

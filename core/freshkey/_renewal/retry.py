@@ -1,4 +1,4 @@
-"""The one retry policy: what is tried again, how often, and after which pauses."""
+"""The one retry policy: what is tried again, how often, and after which pauses, within an attempt and between two."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ LOST_ANSWER_WINDOW: Final = 30.0
 
 LOST_ANSWER_RETRIES: Final = 2
 """How often it may be sent again within that window."""
+
+MAX_PAUSE: Final = 60.0
+"""Seconds between two attempts at the most, unless the server asks for more."""
 
 
 @frozen(kw_only=True)
@@ -93,6 +96,27 @@ def call_with_retry(
 
     with guarding(guarded) if guarded is not None else nullcontext():
         return tenacity.Retrying(retry=worth, wait=pause, stop=enough, sleep=sleep, reraise=True)(call)
+
+
+def attempt_floor(lifetime: float | None) -> float:
+    """Return the seconds between two attempts to renew: a tenth of the lifetime, within 1 s and 30 s.
+
+    A lifetime of nothing is a mistake of the provider, and asking it thirty times as often would not mend it.
+    """
+    return max(1.0, min(30.0, lifetime / 10)) if lifetime else 30.0
+
+
+def pause_after_failure(lifetime: float | None, failures: int, retry_after: float | None, share: float) -> float:
+    """Return the seconds to wait after a failed attempt to renew.
+
+    Full jitter over a doubling range (at most a minute), never under the floor, never under what the server asked.
+
+    The `failures` are those in a row, this one included; `retry_after` is what the server asked, in seconds, or None;
+    `share` is a random number from 0 to 1.
+    """
+    floor = attempt_floor(lifetime)
+    longest = min(MAX_PAUSE, floor * 2.0 ** min(failures, 10))
+    return max(floor, share * longest, retry_after or 0.0)
 
 
 def _error_of(state: RetryCallState) -> BaseException | None:

@@ -16,7 +16,15 @@ from freshkey import _failpoints, expiry
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.retry import LOST_ANSWER_RETRIES, LOST_ANSWER_WINDOW, Policy
 from freshkey._renewal.single_flight import process_is_exiting
-from freshkey.errors import LoginRequired, OutcomeUnknown, PluginBroken, ProviderRefused, StoreError, TransientError
+from freshkey.errors import (
+    LoginRequired,
+    OutcomeUnknown,
+    PluginBroken,
+    ProviderRefused,
+    StoreError,
+    TransientError,
+    login_command,
+)
 from freshkey.model.credential import Credential
 from freshkey.model.storage import Intent, Snapshot
 
@@ -71,7 +79,7 @@ class SingleUseRefresh:
             # Nothing here explains why the sign-in has ended.
             error.hint = (
                 "It was ended at the provider, or its refresh token was used elsewhere, "
-                f"such as from a copy of this store. Run: freshkey login {self.context.profile.name}"
+                f"such as from a copy of this store. Run: {login_command(self.context.profile.name)}"
             )
             raise
         except (TransientError, ProviderRefused):
@@ -138,7 +146,7 @@ class SingleUseRefresh:
         when = datetime.fromtimestamp(intent.noted.wall, UTC)
         return LoginRequired(
             f"the answer to the renewal begun at {when:%Y-%m-%d %H:%M:%S} UTC was lost, and with it the sign-in",
-            hint=f"Run: freshkey login {self.context.profile.name}",
+            hint=f"Run: {login_command(self.context.profile.name)}",
         )
 
     def _token_hash(self) -> str:

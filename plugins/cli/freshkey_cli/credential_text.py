@@ -1,9 +1,8 @@
-"""A credential as what other programs read: variables, shell lines, header lines; none can be taken for another."""
+"""What other programs read of a credential, checked so that no name and no value can be taken for another."""
 
 from __future__ import annotations
 
 import re
-import shlex
 from typing import TYPE_CHECKING, Final
 
 from freshkey.errors import ConfigurationError, ProtocolError
@@ -12,9 +11,7 @@ from freshkey.errors import ConfigurationError, ProtocolError
 if TYPE_CHECKING:
     from freshkey import Credential
 
-_NAME: Final = re.compile(
-    r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
-)  # a header's name, RFC 9110, section 5.6.2; a variable's is stricter
+_HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.6.2
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BREAKS_A_LINE: Final = re.compile(r"[\r\n\0]")
 
@@ -42,19 +39,7 @@ def child_variables(name: str, credential: Credential) -> dict[str, str]:
     environment = environment_of(name, credential)
     if any("\0" in value for value in environment.values()):
         raise ProtocolError("the credential has a NUL inside; it was not handed on")
-    return {_matching(_VARIABLE, name): value for name, value in environment.items()}
-
-
-def shell_lines(environment: dict[str, str]) -> list[str]:
-    """Return variables as lines that a shell evaluates."""
-    return [
-        f"export {_matching(_VARIABLE, name)}={shlex.quote(one_line(value))}" for name, value in environment.items()
-    ]
-
-
-def header_lines(headers: dict[str, str]) -> list[str]:
-    """Return headers as lines, such as curl reads."""
-    return [f"{_matching(_NAME, name)}: {one_line(value)}" for name, value in headers.items()]
+    return {variable_name(name): value for name, value in environment.items()}
 
 
 def one_line(value: str) -> str:
@@ -66,6 +51,24 @@ def one_line(value: str) -> str:
     if _BREAKS_A_LINE.search(value):
         raise ProtocolError("the credential has a line break inside; nothing was printed")
     return value
+
+
+def variable_name(name: str) -> str:
+    """Return the name of a variable as it is.
+
+    Raises:
+        ProtocolError: It could be read as something else.
+    """
+    return _matching(_VARIABLE, name)
+
+
+def header_name(name: str) -> str:
+    """Return the name of a header as it is.
+
+    Raises:
+        ProtocolError: It could be read as something else.
+    """
+    return _matching(_HEADER, name)
 
 
 def _matching(pattern: re.Pattern[str], name: str) -> str:

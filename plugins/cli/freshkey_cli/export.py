@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING, Final
 
 from freshkey.errors import ConfigurationError
 from freshkey_cli import exits, options, render
-from freshkey_cli.credential_text import environment_of, header_lines, shell_lines
+from freshkey_cli.credential_text import environment_of, header_name, one_line, variable_name
 
 
 if TYPE_CHECKING:
@@ -47,12 +48,22 @@ def _rendered(keeper: Keeper, name: str, wanted: str, credential: Credential) ->
         return {"environment": credential.environment(), "headers": credential.headers()}, []
     if wanted == "headers":
         headers = credential.headers()
-        return {"headers": headers}, header_lines(headers)
+        return {"headers": headers}, _header_lines(headers)
     if wanted == "env":
         environment = environment_of(name, credential)
-        return {"environment": environment}, shell_lines(environment)
+        return {"environment": environment}, _shell_lines(environment)
     content = _provider_format(keeper, name, wanted, credential)
     return {"content": content}, [content]
+
+
+def _shell_lines(environment: dict[str, str]) -> list[str]:
+    """Return variables as lines that a shell evaluates."""
+    return [f"export {variable_name(name)}={shlex.quote(one_line(value))}" for name, value in environment.items()]
+
+
+def _header_lines(headers: dict[str, str]) -> list[str]:
+    """Return headers as lines, such as curl reads."""
+    return [f"{header_name(name)}: {one_line(value)}" for name, value in headers.items()]
 
 
 def _provider_format(keeper: Keeper, name: str, wanted: str, credential: Credential) -> str:

@@ -1,4 +1,4 @@
-"""The retry policy on a clock moved by hand: pauses, Retry-After, budget, unknown outcomes (NET-2)."""
+"""The retry policy on a clock moved by hand: pauses, Retry-After, budget, unknown outcomes (NET-2); new attempts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshkey._renewal.retry import LOST_ANSWER_RETRIES, LOST_ANSWER_WINDOW, Policy, call_with_retry
+from freshkey._renewal.retry import (
+    LOST_ANSWER_RETRIES,
+    LOST_ANSWER_WINDOW,
+    Policy,
+    attempt_floor,
+    call_with_retry,
+    pause_after_failure,
+)
 from freshkey.clock import Moment
 from freshkey.errors import (
     FreshkeyError,
@@ -28,6 +35,9 @@ from freshkey_testing import ManualClock
 POLICY = Policy(attempts=4, budget=100.0, base=1.0, cap=20.0, unknown_answers=2)
 LATER = TransientError("later")
 UNKNOWN = OutcomeUnknown("no answer")
+
+lifetimes = st.floats(min_value=1.0, max_value=10 * 365 * 86_400.0)
+shares = st.floats(min_value=0.0, max_value=1.0)
 
 
 class SelfMovingClock:
@@ -226,3 +236,36 @@ def test_calls_that_run_at_once_do_not_share_a_count() -> None:
     with pytest.raises(OutcomeUnknown):
         call_with_retry(call, policy, clock=clock, random=lambda: 1.0, stop=lambda: False)
     assert len(clock.pauses) == 1
+
+
+# --- between two attempts ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "floor"),
+    [(None, 30.0), (8 * 3600.0, 30.0), (300.0, 30.0), (100.0, 10.0), (10.0, 1.0), (1.0, 1.0), (0.0, 30.0)],
+)
+def test_attempts_are_apart_by_a_tenth_of_the_lifetime(lifetime: float | None, floor: float) -> None:  # TIM-4
+    assert attempt_floor(lifetime) == floor
+
+
+@given(st.none() | lifetimes, st.integers(min_value=1, max_value=10_000), shares)
+def test_a_pause_is_never_under_the_floor_nor_over_a_minute(
+    lifetime: float | None, failures: int, share: float
+) -> None:  # TIM-4
+    pause = pause_after_failure(lifetime, failures, None, share)
+    assert attempt_floor(lifetime) <= pause <= 60.0
+
+
+@given(st.none() | lifetimes, st.integers(min_value=1, max_value=100), shares, st.floats(min_value=0, max_value=3600))
+def test_a_pause_is_never_under_what_the_server_asked(
+    lifetime: float | None, failures: int, share: float, asked: float
+) -> None:  # TIM-4
+    pause = pause_after_failure(lifetime, failures, asked, share)
+    assert pause == max(asked, pause_after_failure(lifetime, failures, None, share))
+
+
+@pytest.mark.parametrize(("failures", "pause"), [(1, 2.0), (2, 4.0), (5, 32.0), (6, 60.0), (50, 60.0)])
+def test_the_range_of_pauses_doubles(failures: int, pause: float) -> None:
+    assert pause_after_failure(10.0, failures, None, 1.0) == pause
+    assert pause_after_failure(10.0, failures, None, 0.0) == 1.0
