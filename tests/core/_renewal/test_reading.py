@@ -8,7 +8,7 @@ import logging
 import pytest
 from attrs import evolve
 
-from freshkey._renewal.reading import read
+from freshkey._renewal.reading import read, stored_credential
 from freshkey.errors import (
     ConfigurationError,
     LoginRequired,
@@ -111,6 +111,14 @@ def test_a_store_that_is_late_is_read_again_without_ado(world: World, caplog: py
     with caplog.at_level(logging.WARNING, "freshkey"):
         assert token_of(world.keeper().get("me")) == "at-2"
     assert caplog.text == ""
+
+
+def test_what_is_stored_is_read_also_where_another_source_would_win(world: World) -> None:
+    assert stored_credential(world.keeper()._open_profile("me").context) is None
+    keeper = world.signed_in()
+    stored = stored_credential(keeper._open_profile("me").context)
+    assert stored is not None
+    assert token_of(stored) == token_of(keeper.get("me"))
 
 
 # --- where it belongs ---------------------------------------------------------------------------------------------
