@@ -200,7 +200,7 @@ def our_own(error: BaseException) -> FreshkeyError:
     )
 
 
-def login_command(profile: str) -> str:
+def sign_in_command(profile: str) -> str:
     """Return what a person types to sign in again, for the hint of an error."""
     return f"freshkey login {profile}"
 

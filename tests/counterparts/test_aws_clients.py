@@ -119,6 +119,7 @@ def lasting(user: Person) -> Callable[[float], None]:
     return choose
 
 
+@pytest.mark.timeout(600)
 def test_sdk_and_command_line_go_on_across_an_expiry(user: Person, lasting: Callable[[float], None]) -> None:
     user.configure(**user.double.settings())
     began = time.monotonic()

@@ -13,6 +13,7 @@ from counterparts.oidc import OidcServer, sign_in
 from freshkey_testing import ScriptedUser
 from home import Home
 from matrix import row
+from renewing_process import TOO_LATE
 
 
 pytestmark = pytest.mark.counterpart
@@ -40,7 +41,9 @@ def test_two_processes_keep_working_through_ten_expiries(home: Home) -> None:
             (0, ""),
         ]
         assert [len(tokens) for tokens in seen] == [EXPIRIES + 1, EXPIRIES + 1]
-        assert {token["status"] for tokens in seen for token in tokens} - {"ended on its way"} == {200}
+        answers = [token["status"] for tokens in seen for token in tokens]
+        assert set(answers) <= {200, TOO_LATE}
+        assert answers.count(TOO_LATE) <= 2, "that happens only where the machine pauses"
         different = {token["token"] for tokens in seen for token in tokens}
         renewals = server.count("grant.success", grant_type="refresh_token")
         # A process may have ended in the middle of the renewal after its last.

@@ -42,10 +42,9 @@ class Zoo:
         wanted = f"{MARK}={self._mark}".encode()
         return [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if wanted in _environ(folder)]
 
-    def all_gone(self) -> bool:
-        """Whether they are gone, soon: killed ones take a moment to be buried by init."""
+    def wait_until_all_gone(self) -> None:
+        """Wait until they are gone: killed ones take a moment to be buried by init."""
         until(lambda: not self.running, "their end")
-        return True
 
 
 def _environ(folder: Path) -> bytes:
@@ -66,11 +65,12 @@ def zoo() -> Iterator[Zoo]:
 
 
 def test_the_zoo_finds_what_is_left(zoo: Zoo) -> None:
-    helper = threading.Thread(target=_outcome, args=(lambda: zoo.run("sleep 60", timeout=1),))
+    helper = threading.Thread(target=_outcome, args=(lambda: zoo.run("sleep 60"),))
     helper.start()
-    until(lambda: zoo.running)
-    helper.join()
-    assert zoo.all_gone()
+    for pid in until(lambda: zoo.running):
+        os.kill(pid, signal.SIGKILL)
+    helper.join(PATIENCE)
+    zoo.wait_until_all_gone()
 
 
 @row(58, "TRU-4")
@@ -91,41 +91,41 @@ def test_one_that_hangs_is_killed_with_all_that_it_started(zoo: Zoo, code: str) 
     with pytest.raises(TransientError, match=r"'sh' did not end within 0\.4 s"):
         zoo.run(f"echo {CANARY}; {code}", timeout=0.4)
     assert time.monotonic() - started < 60
-    assert zoo.all_gone()
+    zoo.wait_until_all_gone()
 
 
 @row(58, "TRU-4")
 @pytest.mark.parametrize(("code", "status"), [("exit 0", 0), ("exit 1", 1), ("kill -9 $$", -9)])
 def test_one_that_ends_takes_its_children_along(zoo: Zoo, code: str, status: int) -> None:
-    started = time.monotonic()
     if status:
         with pytest.raises(TransientError, match=f"'sh' failed with status {status}"):
             zoo.run(f"sleep 600 & echo {CANARY}; {code}")
     else:
         assert zoo.run(f"sleep 600 & echo {CANARY}; {code}") == Secret(f"{CANARY}\n")
-    assert time.monotonic() - started < 60
-    assert zoo.all_gone()
+    zoo.wait_until_all_gone()
 
 
 @row(58, "TRU-4")
 def test_one_that_floods_costs_neither_time_nor_memory(zoo: Zoo) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    started = time.monotonic()
     with pytest.raises(ProtocolError, match="'sh' printed more than 65536 bytes"):
-        zoo.run("head -c 1000000000 /dev/zero & exec head -c 1000000000 /dev/zero")
-    assert time.monotonic() - started < 60
+        zoo.run("cat /dev/zero & exec cat /dev/zero")
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) < 20 * 1024
-    assert zoo.all_gone()
+    zoo.wait_until_all_gone()
 
 
 @row(58, "TRU-4")
-def test_one_whose_child_left_the_session_holds_up_nobody(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_whose_child_left_the_session_holds_up_nobody(
+    zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(process, "_READER_TIMEOUT", 0.2)
-    assert zoo.run("setsid sleep 600 & sleep 0.2; echo done") == Secret("done\n")
+    left = tmp_path / "left"
+    leaving = f"setsid sh -c 'touch {left}; exec sleep 600'"
+    assert zoo.run(f"{leaving} & until [ -e {left} ]; do sleep 0.01; done; echo done") == Secret("done\n")
     # It is beyond reach, as daemons that are meant to stay are.
     (daemon,) = zoo.running
     os.kill(daemon, signal.SIGKILL)
-    assert zoo.all_gone()
+    zoo.wait_until_all_gone()
 
 
 def _outcome(act: Callable[[], object]) -> FreshkeyError:
@@ -172,7 +172,7 @@ def test_nothing_that_one_prints_is_quoted(
     assert CANARY not in _of_ours(shown)
     assert "run_helper" in capture.get() or "read_helper_json" in capture.get()
     assert (CANARY in caplog.text, capfd.readouterr()) == (False, ("", ""))
-    assert zoo.all_gone()
+    zoo.wait_until_all_gone()
 
 
 def _of_ours(shown: object) -> str:
@@ -196,7 +196,7 @@ def test_an_interrupted_caller_leaves_nothing_running(zoo: Zoo, monkeypatch: pyt
     monkeypatch.setattr(process.Run, "_rest", interrupt)
     with pytest.raises(KeyboardInterrupt):
         zoo.run("sleep 600 & exec sleep 600")
-    assert zoo.all_gone()
+    zoo.wait_until_all_gone()
 
 
 @row(58, "TRU-4")
@@ -207,4 +207,4 @@ def test_many_at_once_leave_no_thread_and_no_descriptor(zoo: Zoo) -> None:
             run.start()
         for run in runs:
             run.join(PATIENCE)
-    assert zoo.all_gone()
+    zoo.wait_until_all_gone()

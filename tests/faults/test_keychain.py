@@ -364,14 +364,14 @@ def test_a_thousand_reads_of_a_locked_keychain_cost_no_descriptor(keychain: Keyc
 # --- halted, killed, silent -------------------------------------------------------------------------------------------
 
 
-def percentile(keeper: Keeper, calls: int = 2_000) -> float:
-    """Return the seconds that 99 of 100 calls of `Keeper.get` stay below."""
+def slowest(keeper: Keeper) -> float:
+    """Return the seconds of the slowest of many calls of `Keeper.get`."""
     spent = []
-    for _ in range(calls):
+    for _ in range(2_000):
         began = time.perf_counter()
         keeper.get()
         spent.append(time.perf_counter() - began)
-    return sorted(spent)[calls * 99 // 100]
+    return max(spent)
 
 
 @row(7, "STO-3", "ROT-8")
@@ -384,7 +384,7 @@ def test_a_halted_keychain_costs_callers_with_a_credential_nothing_and_others_th
         try:
             # Its renewal hangs in the keychain while callers come.
             keeper._open_profile("me").get(by_user=True)
-            assert percentile(keeper) < 1, "one that waits for the keychain waits for three seconds"
+            assert slowest(keeper) < 2, "who waits for the keychain waits for three seconds"
             assert token_of(keeper.get()) == token_of(held)
             began = time.monotonic()
             with pytest.raises(StoreUnavailable, match="keychain"):

@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -203,8 +202,7 @@ def _leave(keeper: Keeper, verb: str, writing: int) -> None:
         atexit.register(lambda: os.write(writing, json.dumps(_answer(keeper, "refresh")).encode()))
     elif verb == "leave-daemon":
         threading.Thread(target=keeper.refresh, daemon=True).start()
-        while keeper._open_profile("me")._future is None:
-            time.sleep(0.001)
+        until(lambda: keeper._open_profile("me")._future is not None)
     else:
         keeper._open_profile("me").get(by_user=True)
 

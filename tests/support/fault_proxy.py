@@ -18,8 +18,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from waiting import PATIENCE
 
-PATIENCE = 20.0
+
 """Seconds for which anything is waited for."""
 
 Fault = Callable[["Exchange"], None]

@@ -15,8 +15,11 @@ from datetime import UTC, datetime
 
 import httpx
 
-from freshkey import Keeper
+from freshkey import Credential, Keeper
 from freshkey.errors import CredentialExpired
+
+
+TOO_LATE = "the token ended on its way"
 
 
 def main(profile: str, wanted: int, resource: str) -> None:
@@ -24,21 +27,25 @@ def main(profile: str, wanted: int, resource: str) -> None:
     with Keeper() as keeper, httpx.Client() as client:
         while len(seen) < wanted:
             credential = keeper.get(profile)
-            try:
-                headers = credential.headers("GET", resource)
-            except CredentialExpired:
-                continue  # the machine paused here for longer than it had left
-            digest = hashlib.sha256(headers["Authorization"].encode()).hexdigest()[:16]
+            assert credential.token is not None
+            digest = hashlib.sha256(credential.token.reveal().encode()).hexdigest()[:16]
             if digest not in seen:
-                status: int | str = client.get(resource, headers=headers).status_code
-                # Servers count whole seconds, and a machine under load may let those pass on the way.
-                if status == 401 and credential.expires_at is not None:
-                    left = (credential.expires_at - datetime.now(UTC)).total_seconds()
-                    status = "ended on its way" if left < 1 else status
+                status = _status(client, resource, credential)
                 seen.add(digest)
                 sys.stdout.write(json.dumps({"token": digest, "status": status}) + "\n")
                 sys.stdout.flush()
             time.sleep(0.02)
+
+
+def _status(client: httpx.Client, resource: str, credential: Credential) -> int | str:
+    """Return what the resource answers, or that the machine paused for longer than the token had left."""
+    try:
+        status = client.get(resource, headers=credential.headers("GET", resource)).status_code
+    except CredentialExpired:
+        return TOO_LATE
+    assert credential.expires_at is not None
+    left = (credential.expires_at - datetime.now(UTC)).total_seconds()
+    return TOO_LATE if status == 401 and left < 1 else status  # servers count whole seconds
 
 
 if __name__ == "__main__":

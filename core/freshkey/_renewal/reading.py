@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from freshkey._renewal.context import ProfileContext
 from freshkey._sources import precedence
-from freshkey.errors import LoginRequired, login_command
+from freshkey.errors import LoginRequired, sign_in_command
 from freshkey.model.credential import Credential
 from freshkey.model.source import Source
 from freshkey.model.storage import Snapshot
@@ -89,7 +89,7 @@ def decode(context: ProfileContext, payload: Secret) -> Credential:
 def login_required(context: ProfileContext, message: str) -> LoginRequired:
     """Return the error that says why only a person can go on, and how."""
     name, bare = context.profile.name, context.profile.bare
-    hint = f"Run: {login_command(name)}"
+    hint = f"Run: {sign_in_command(name)}"
     if precedence.first_owned(context.profile, context.description) is None:
         looked = "; ".join(source.title for source in context.description.sources if source.handed_in or not bare)
         hint = f"Looked for: {looked}"

@@ -23,7 +23,7 @@ from freshkey.errors import (
     ProviderRefused,
     StoreError,
     TransientError,
-    login_command,
+    sign_in_command,
 )
 from freshkey.model.credential import Credential
 from freshkey.model.storage import Intent, Snapshot
@@ -79,7 +79,7 @@ class SingleUseRefresh:
             # Nothing here explains why the sign-in has ended.
             error.hint = (
                 "It was ended at the provider, or its refresh token was used elsewhere, "
-                f"such as from a copy of this store. Run: {login_command(self.context.profile.name)}"
+                f"such as from a copy of this store. Run: {sign_in_command(self.context.profile.name)}"
             )
             raise
         except (TransientError, ProviderRefused):
@@ -146,7 +146,7 @@ class SingleUseRefresh:
         when = datetime.fromtimestamp(intent.noted.wall, UTC)
         return LoginRequired(
             f"the answer to the renewal begun at {when:%Y-%m-%d %H:%M:%S} UTC was lost, and with it the sign-in",
-            hint=f"Run: {login_command(self.context.profile.name)}",
+            hint=f"Run: {sign_in_command(self.context.profile.name)}",
         )
 
     def _token_hash(self) -> str:

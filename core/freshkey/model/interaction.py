@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import NoReturn, Protocol
 
-from freshkey.errors import LoginRequired, login_command
+from freshkey.errors import LoginRequired, sign_in_command
 from freshkey.secret import Secret
 
 
@@ -95,7 +95,7 @@ class NonInteractive:
         self._refuse()
 
     def _refuse(self) -> NoReturn:
-        raise LoginRequired("nobody is signed in", profile=self._profile, hint=f"Run: {login_command(self._profile)}")
+        raise LoginRequired("nobody is signed in", profile=self._profile, hint=f"Run: {sign_in_command(self._profile)}")
 
 
 def is_attended(interaction: Interaction) -> bool:

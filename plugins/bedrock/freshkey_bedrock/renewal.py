@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from freshkey.errors import LoginRequired, ProviderRefused, login_command
+from freshkey.errors import LoginRequired, ProviderRefused, sign_in_command
 from freshkey.plugin import SYSTEM, Clock, Credential, Profile, Reporter
 from freshkey_bedrock.sso.credential import SsoCredential
 
@@ -24,7 +24,7 @@ def renew(profile: Profile, credential: Credential, reporter: Reporter, *, clock
     raise LoginRequired(
         "this credential cannot be renewed: nothing came along to renew it with",
         profile=profile.name,
-        hint=f"Replace it where it came from, or run: {login_command(profile.name)}",
+        hint=f"Replace it where it came from, or run: {sign_in_command(profile.name)}",
     )
 
 

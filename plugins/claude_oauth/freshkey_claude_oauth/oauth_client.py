@@ -14,7 +14,7 @@ from freshkey.errors import (
     ProtocolError,
     ProviderRefused,
     TransientError,
-    login_command,
+    sign_in_command,
 )
 from freshkey.oauth import OAuthClient, Server, discover
 from freshkey.plugin import SYSTEM, Clock, OAuthToken, Profile, Send
@@ -119,6 +119,6 @@ def bound_client(profile: Profile, credential: OAuthToken, *, clock: Clock = SYS
         raise LoginRequired(
             f"the stored sign-in belongs to another {' and '.join(changed)} than is set up now",
             profile=profile.name,
-            hint=f"Restore the settings, or run: {login_command(profile.name)}",
+            hint=f"Restore the settings, or run: {sign_in_command(profile.name)}",
         )
     return for_renewals(found, profile.settings_as(ClaudeSettings))

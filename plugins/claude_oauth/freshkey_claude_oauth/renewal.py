@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused, login_command
+from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused, sign_in_command
 from freshkey.plugin import SYSTEM, Clock, Credential, Profile
 from freshkey_claude_oauth import oauth_client
 from freshkey_claude_oauth.anthropic_cli import source as cli_source
@@ -33,7 +33,7 @@ def renew(profile: Profile, credential: Credential, *, clock: Clock = SYSTEM) ->
         raise LoginRequired(
             "this credential cannot be renewed: nothing came along to renew it with",
             profile=profile.name,
-            hint=f"Replace it where it came from, or run: {login_command(profile.name)}",
+            hint=f"Replace it where it came from, or run: {sign_in_command(profile.name)}",
         )
     client = oauth_client.bound_client(profile, credential, clock=clock)
     answer = client.refresh(credential.refresh_token)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from freshkey.errors import LoginRequired, ProviderRefused, TransientError, login_command
+from freshkey.errors import LoginRequired, ProviderRefused, TransientError, sign_in_command
 from freshkey.plugin import Clock, Detected, Profile, Response
 from freshkey_vertex.adc import CREDENTIALS_VARIABLE
 from freshkey_vertex.credentials_file import UNIVERSE_DOMAIN
@@ -129,7 +129,7 @@ def _no_server(profile: Profile, server: str) -> LoginRequired:
     return LoginRequired(
         f"no metadata server answers at {server}, so this is not Google Cloud, and there are no other credentials",
         profile=profile.name,
-        hint=f"Set {CREDENTIALS_VARIABLE}, or sign in with gcloud or {login_command(profile.name)}",
+        hint=f"Set {CREDENTIALS_VARIABLE}, or sign in with gcloud or {sign_in_command(profile.name)}",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 from freshkey import plugin
-from freshkey.errors import LoginRequired, ProviderRefused, login_command
+from freshkey.errors import LoginRequired, ProviderRefused, sign_in_command
 from freshkey.oauth import OAuthClient, Server
 from freshkey.plugin import Clock, Profile
 from freshkey_vertex.formats import GoogleCredential
@@ -54,6 +54,6 @@ def bound_client(profile: Profile, credential: GoogleCredential, clock: Clock) -
         raise LoginRequired(
             "the stored sign-in belongs to another client or server than is set up now",
             profile=profile.name,
-            hint=f"Restore the settings, or run: {login_command(profile.name)}",
+            hint=f"Restore the settings, or run: {sign_in_command(profile.name)}",
         )
     return client

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from freshkey.errors import LoginRequired, login_command
+from freshkey.errors import LoginRequired, sign_in_command
 from freshkey.plugin import SYSTEM, Clock, Credential, Profile
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.oauth_client import bound_client, client_authentication
@@ -25,7 +25,7 @@ def renew(profile: Profile, credential: Credential, *, clock: Clock = SYSTEM) ->
         LoginRequired: It cannot be renewed, has ended, or belongs to another client or server.
         ProviderRefused: The client is refused.
     """
-    again = f"Run: {login_command(profile.name)}"
+    again = f"Run: {sign_in_command(profile.name)}"
     if not isinstance(credential, GoogleCredential) or credential.refresh_token is None:
         message = "this credential cannot be renewed: nothing came along to renew it with"
         raise LoginRequired(message, profile=profile.name, hint=again)

@@ -6,7 +6,7 @@ from typing import Final
 
 from attrs import evolve
 
-from freshkey.errors import ProtocolError, login_command
+from freshkey.errors import ProtocolError, sign_in_command
 from freshkey.oauth import OAuthClient, TokenAnswer
 from freshkey.plugin import Clock, Identity, Profile, Secret
 from freshkey_vertex.fetch_token import DEFAULT_LIFETIME, Principal, fetch_token
@@ -71,7 +71,7 @@ def _acting_as_another(
         kind="user",
         display_name=own.identity.email or "the person who signed in",
         account=own.identity.email,
-        sign_in_hint=f"Run: {login_command(profile.name)}",
+        sign_in_hint=f"Run: {sign_in_command(profile.name)}",
     )
     other = fetch_token(principal, build_transport(profile, clock=clock), resolved, profile, clock=clock)
     return evolve(

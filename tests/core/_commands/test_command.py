@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from freshkey._commands import command
+from freshkey._commands import command, helper
 from freshkey._commands.command import WORDS_FOR_COMMAND, Command, file_digest, pinned, run_command
 from freshkey.errors import ConfigurationError, TrustNeeded
+from freshkey.model.interaction import LoggingReporter
 from freshkey.secret import Secret
 
 
@@ -54,6 +55,20 @@ def test_arguments_do_not_show() -> None:  # LEK-1
     assert CANARY not in repr(command)
     assert "'op'" in repr(command)
     assert command.name == "op"
+
+
+def test_a_reporter_hears_once_that_it_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helper, "SLOW", 0.05)
+    notices: list[str] = []
+
+    class Ear(LoggingReporter):
+        def notice(self, message: str) -> None:
+            notices.append(message)
+
+    slow = Command.of(["sh", "-c", "sleep 0.3; echo hi"])
+    assert run_command(slow) == run_command(slow, reporter=Ear()) == Secret("hi\n")
+    (notice,) = notices
+    assert notice.startswith("'sh' has been running for ")
 
 
 def test_a_command_of_the_user_works_in_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

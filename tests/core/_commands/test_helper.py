@@ -87,11 +87,11 @@ print(pid)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are listed on Linux alone")
 def test_what_moves_to_a_process_group_of_its_own_is_killed_as_well() -> None:  # as below timeout(1)
-    assert ended(int(run_helper([sys.executable, "-I", "-c", MOVING]).reveal()))
+    wait_until_ended(int(run_helper([sys.executable, "-I", "-c", MOVING]).reveal()))
 
 
-def ended(pid: int) -> bool:
-    """Tell whether a process is gone soon, or waits for nothing but its parent."""
+def wait_until_ended(pid: int) -> None:
+    """Wait until a process is gone, or waits for nothing but its parent."""
 
     def gone() -> bool:
         try:
@@ -99,7 +99,7 @@ def ended(pid: int) -> bool:
         except (FileNotFoundError, ProcessLookupError):
             return True
 
-    return until(gone, "its end")
+    until(gone, "its end")
 
 
 @pytest.mark.parametrize(

@@ -115,10 +115,13 @@ def test_a_store_that_is_late_is_read_again_without_ado(world: World, caplog: py
 
 def test_what_is_stored_is_read_also_where_another_source_would_win(world: World) -> None:
     assert stored_credential(world.keeper()._open_profile("me").context) is None
-    keeper = world.signed_in()
+    signed_in = token_of(world.signed_in().get("me"))
+    world.provider.variable = "borrowed-1"
+    keeper = world.keeper()
+    assert token_of(keeper.get("me")) == "borrowed-1"
     stored = stored_credential(keeper._open_profile("me").context)
     assert stored is not None
-    assert token_of(stored) == token_of(keeper.get("me"))
+    assert token_of(stored) == signed_in
 
 
 # --- where it belongs ---------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import os
 import threading
 from typing import Final
 
-from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused, login_command
+from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused, sign_in_command
 from freshkey.plugin import MAX_LINE, Clock, Detected, Interaction, Profile, Secret, environment_secret, is_token
 from freshkey_bedrock.api_key.parse import Term, term_of
 from freshkey_bedrock.formats import BedrockApiKey
@@ -56,7 +56,7 @@ def from_user(profile: Profile, interaction: Interaction, *, clock: Clock) -> Be
     """
     entered = interaction.read_code("Paste the Bedrock API key:", threading.Event())
     if not entered:
-        hint = f"Run: {login_command(profile.name)} --api-key"
+        hint = f"Run: {sign_in_command(profile.name)} --api-key"
         raise LoginRequired("no API key was entered", profile=profile.name, hint=hint)
     flaw = "it is too long or has odd characters"
     if _usable(entered):
