@@ -31,6 +31,20 @@ def until(condition: Callable[[], T], what: str = "the condition", *, pause: flo
     return said
 
 
+def end_renewals(advance: Callable[[float], object]) -> None:
+    """Let renewals come to their end: one that waits for manual time would wait as long as the test run lasts.
+
+    Args:
+        advance: Moves the time that they wait for.
+    """
+
+    def over() -> bool:
+        advance(60.0)
+        return not any(thread.name.startswith("freshkey renewal") for thread in threading.enumerate())
+
+    until(over, "the end of all renewals")
+
+
 def open_files() -> list[str]:
     """Return what this process has open by descriptor, where the system lists it."""
     files = []
