@@ -23,7 +23,7 @@ from freshkey_claude_oauth.renewal import renew
 from freshkey_claude_oauth.sources import acquire
 from freshkey_testing import AuthorizationServer, ManualClock, ScriptedUser
 from freshkey_testing.browser import follow
-from waiting import end_renewals, until
+from waiting import until
 
 
 class PassingClock(ManualClock):
@@ -97,7 +97,6 @@ class Line:
     ) -> None:
         for keeper in self._keepers:
             keeper.close()
-        end_renewals(self.clock.advance)
         self.proxy.__exit__(kind, error, trace)
         self.server.__exit__(kind, error, trace)
 

@@ -33,7 +33,7 @@ from rotating import (
     snapshot,
     token_of,
 )
-from waiting import until
+from waiting import end_renewals, until
 
 
 # --- the order of the steps (ROT-2, ROT-3, ROT-4, design section 6) -----------------------------------------------
@@ -495,3 +495,14 @@ def test_a_borrowed_credential_needs_no_place_for_locks(world: World, caplog: py
         assert token_of(world.keeper().get("me")) == "borrowed-1"
     assert "going on without a lock" in caplog.text
     world.state_dir.unlink()
+
+
+def test_none_that_waits_for_a_clock_of_a_test_outlives_that_test(world: World) -> None:
+    keeper = world.signed_in()
+    world.provider.script.extend([TransientError("no route", retry_after=20.0)] * 4)
+    world.clock.advance(3500.0)
+    keeper._scheduler.run_once()
+    world.clock.wait_until_waiting()
+    end_renewals()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("freshkey renewal")]
+    assert len(world.provider.sent) == 2

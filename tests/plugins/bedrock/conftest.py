@@ -16,7 +16,6 @@ from freshkey import Configuration, Keeper
 from freshkey.model.profile import Profile
 from freshkey_bedrock.settings import BedrockSettings
 from freshkey_testing import ManualClock
-from waiting import end_renewals
 
 
 MakeProfile = Callable[..., Profile]
@@ -96,4 +95,3 @@ def make_keeper(tmp_path: Path, clock: ManualClock) -> Iterator[MakeKeeper]:
     yield make
     for keeper in keepers:
         keeper.close()
-    end_renewals(clock.advance)

@@ -23,7 +23,7 @@ from freshkey.model.source import Source
 from freshkey_claude_oauth.sources import acquire
 from freshkey_testing import ManualClock
 from freshkey_testing.secret_scan import assert_no_secret
-from waiting import end_renewals, until
+from waiting import until
 
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the helpers of this file are shell scripts")
@@ -98,7 +98,6 @@ def world(tmp_path: Path) -> Iterator[World]:
     yield world
     for keeper in world.keepers:
         keeper.close()
-    end_renewals(world.clock.advance)
 
 
 def key(credential: Credential) -> str:

@@ -19,7 +19,7 @@ from freshkey_testing.secret_scan import assert_no_secret, secrets_of
 from patience import Patience
 from rotating import in_threads
 from sso_double import SsoDouble
-from waiting import end_renewals, until
+from waiting import until
 
 
 HOUR = 3600.0
@@ -46,7 +46,6 @@ def make_keeper(double: SsoDouble, clock: ManualClock, tmp_path: Path) -> Iterat
     yield make
     for keeper in keepers:
         keeper.close()
-    end_renewals(clock.advance)
 
 
 @pytest.fixture
