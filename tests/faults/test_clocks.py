@@ -196,16 +196,16 @@ def test_a_wall_clock_set_back_renews_nothing(machine: Machine, serve: Serve, st
 @row(44, "TIM-1", "TIM-4")
 @pytest.mark.parametrize("step", [*FORWARD, *BACK])
 def test_whatever_the_wall_clock_says_nothing_expired_is_served(machine: Machine, serve: Serve, step: str) -> None:
-    # Two seconds between what the server announces and what it does forgive a slow machine, and no mistake about hours.
-    server = serve(Policy(lifetime=3.0, announced=1))
+    # Four seconds between what the server announces and what it does forgive a slow machine, not hours of mistake.
+    server = serve(Policy(lifetime=5.0, announced=1))
     with Watcher(machine, server.urls.resource) as watcher:
         machine.set(step)
-        watcher.let_pass(3.2)
+        watcher.let_pass(5.2)
         machine.set("+0")
         watcher.let_pass(1.2)
         assert {change.get("status") for change in watcher.changes} == {200}
     # Each second brings one renewal at the most, and each step may cost one more.
-    assert 2 <= server.count(RENEWAL) <= 7
+    assert 2 <= server.count(RENEWAL) <= 9
 
 
 @row(44, "TIM-1")
