@@ -1,1 +1,1 @@
-"""freshkey measured: endurance under faults, and latency of what a caller waits for."""
+"""Measurements of freshkey: endurance under faults, and latency of `Keeper.get`."""

@@ -1,4 +1,4 @@
-"""What every test run has in common."""
+"""Setup and cleanup for all tests."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ USUAL: dict[str, Any] = {"SIGINT": signal.default_int_handler, "SIGHUP": signal.
 
 
 def pytest_configure() -> None:
-    """Let signals do what they usually do: a run in the background inherits that they are ignored, and passes it on."""
+    """Restore the default signal handlers: a test run in the background inherits that signals are ignored."""
     for name, usual in USUAL.items():
-        number = getattr(signal, name, None)  # Windows has neither of the last two
+        number = getattr(signal, name, None)  # Windows does not have the last two
         if number is not None and signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, usual)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown() -> Iterator[None]:
-    """Leave no renewal to the tests that come after: freshkey exec waits for all of them before it becomes another."""
+    """End all renewals after each test, because `freshkey exec` waits for all of them before it runs its command."""
     try:
         yield
     finally:

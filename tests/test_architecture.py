@@ -1,8 +1,8 @@
-"""The plan of the house, as tests: the rooms of the core and who may import whom, what plugins may know, and sizes.
+"""The architecture as tests: the packages of the core and their imports, what plugins may import, and sizes.
 
-Every import counts: those at the top of a module, those inside functions, and those for types alone. One thing is
-apart: the public pages (`PAGES`) load each name when it is first used, so what they import for types loads nothing;
-but what they name lies below them.
+Every import counts: at the top of a module, inside functions, and only for types. There is one exception: the public
+pages (`PAGES`) load each name when it is first used, so what they import for types loads nothing, but it must still be
+in a lower layer.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ BENCHMARKS = {module.name: module for module in benchmark_modules()}
 ALL_MODULES = CORE_MODULES | PLUGIN_MODULES | BENCHMARKS
 
 PAGES = ("freshkey", "freshkey.plugin", "freshkey.admin", "freshkey.oauth")
-"""The public pages: each loads its names from their modules, one by one, when they are first used."""
+"""The public pages: each loads its names from their modules, one by one, on first use."""
 
 LOADER = "freshkey._lazy"
-"""What a page takes from the package around it, which is loaded before everything and itself loads nothing."""
+"""Used by the pages to load names; it is loaded before everything else and loads nothing itself."""
 
 LAYERS: list[tuple[str, ...]] = [
     # Values and the contract.
@@ -42,29 +42,29 @@ LAYERS: list[tuple[str, ...]] = [
     ("expiry", "_json"),
     ("model",),
     ("hooks", "events"),
-    # Tools: one subject each, no profile, no provider.
+    # Tools: one subject each, without profiles and providers.
     ("_files", "_secret_input"),
     ("_interprocess", "_commands", "_http"),
-    # Toolkits: for stores, for authors of providers, for HTTP clients.
+    # Toolkits: for stores, for provider authors, for HTTP clients.
     ("_stores", "oauth", "adapters"),
     ("plugin",),
-    # The way to a provider.
+    # Configuration and providers.
     ("_config",),
     ("_plugins",),
     ("_sources",),
     ("_trust",),
-    # Renewal, and what surrounds it.
+    # Renewal, accounts and the keeper.
     ("_renewal",),
     ("_accounts",),
     ("keeper",),
-    # What is seen from outside.
+    # Public entry points.
     ("admin",),
     ("freshkey",),
     ("__main__",),
 ]
-"""The rooms of the core from the ground up: a file or folder directly below ``freshkey``, or the page itself.
+"""The layers of the core from bottom to top: files and folders directly below ``freshkey``, and the page itself.
 
-A room imports itself and the rooms of lower layers, never one beside it.
+Each of these packages may import itself and those of lower layers, but not others in the same layer.
 """
 
 VALUES = {name for layer in LAYERS[:4] for name in layer}
@@ -79,15 +79,18 @@ KNOWS: dict[str, set[str]] = {
     "_plugins": {*VALUES, "_config"},
     "_config": {*VALUES, "_commands", "_files"},
 }
-"""Rooms that know less than their layer allows."""
+"""Packages that may import less than their layer allows."""
 
 MAX_FLAT = 14
-"""How many modules lie directly in ``core/freshkey``; all others are in a package of their subject."""
+"""Maximum number of modules directly in ``core/freshkey``; all others are in a package of their subject.
+
+See docs/decisions.md, "One package per subject, private if it begins with an underscore".
+"""
 
 FOR_PROVIDERS = {"freshkey.plugin", "freshkey.oauth", "freshkey.errors"}
 FOR_TOOLS = FOR_PROVIDERS | {"freshkey", "freshkey.events", "freshkey.expiry", "freshkey.admin"}
 MAY_USE = {"freshkey_cli": FOR_TOOLS, "freshkey_testing": FOR_TOOLS}
-"""What of the core a plugin takes names from; a provider, and any other plugin, `FOR_PROVIDERS`."""
+"""The modules of the core that a plugin may import from; for providers and all other plugins, `FOR_PROVIDERS`."""
 
 PRIVATE_NAMES = {
     "freshkey_testing": {
@@ -97,7 +100,7 @@ PRIVATE_NAMES = {
         "freshkey._stores.records.codec.Codec",
     }
 }
-"""What a contract kit needs besides: it calls hooks, and reads records, as the core does."""
+"""Private names that a contract kit also needs: it calls hooks and reads records like the core."""
 
 ONLY_THERE = {
     "anthropic": {"freshkey_claude_oauth.sdk"},
@@ -117,17 +120,17 @@ ONLY_THERE = {
     "pluggy": {"freshkey.hooks", "freshkey._plugins.wiring"},
     "tenacity": {"freshkey._renewal.retry"},
 }
-"""Libraries that a few modules of one subject hide from all others, so that they can be replaced there."""
+"""Libraries that only a few modules of one subject may import, so that they can be replaced there."""
 
 ONLY_THAT_PLUGIN = {
     "botocore": "freshkey_bedrock",
     "pytest": "freshkey_testing",
     "rich": "freshkey_cli",
 }
-"""Libraries that one plugin alone may import."""
+"""Libraries that only one plugin may import."""
 
 VENDOR_SESSIONS = {"botocore_session", "google_credentials"}
-"""Functions beside the hooks: they import a vendor's SDK when they are called, and give it credentials."""
+"""Functions in addition to the hooks: they import a vendor's SDK when called, and give it credentials."""
 
 PROVIDERS = re.compile(r"claude|anthropic|bedrock|vertex|\baws\b|amazon|botocore|google.auth", re.IGNORECASE)
 
@@ -141,7 +144,7 @@ def plugin_of(name: str) -> str:
 
 
 def room(name: str) -> str:
-    """Return the room of a module of the core: its file or folder directly below ``freshkey``."""
+    """Return the package of a module of the core: its file or folder directly below ``freshkey``."""
     return f"{name}.{name}".split(".")[1]
 
 
@@ -152,7 +155,7 @@ def home_of(page: str, name: str) -> str | None:
 
 
 def resolve(target: str) -> str:
-    """Return the module that an import loads; nothing where it is none of ours.
+    """Return the module that an import loads, or an empty string if it is not part of this project.
 
     ``freshkey.model.credential.Credential`` is in ``freshkey.model.credential``, and so is ``freshkey.Credential``.
     """
@@ -173,11 +176,11 @@ def named_in(each: Import) -> str:
 
 
 def reached(module: Module, *, loading: bool = False) -> Iterator[tuple[str, int]]:
-    """Yield each module of this project that a module imports, and the line.
+    """Yield each module of this project that a module imports, and the line number.
 
     Args:
-        module: The one that imports.
-        loading: Leave out what a public page imports for types: it loads nothing.
+        module: The importing module.
+        loading: Whether to omit what a public page imports only for types, because that loads nothing.
     """
     for each in imports(module.tree):
         if each.target == LOADER or (loading and each.for_types_only and module.name in PAGES):
@@ -187,7 +190,7 @@ def reached(module: Module, *, loading: bool = False) -> Iterator[tuple[str, int
 
 
 def where(module: Module, line: int) -> str:
-    """Return a place in a file, as an editor takes it."""
+    """Return a location as ``path:line``."""
     return f"{module.path.relative_to(ROOT)}:{line}"
 
 
@@ -200,10 +203,10 @@ PACKAGES = sorted({plugin_of(name) for name in PLUGIN_MODULES})
 PROVIDER_PACKAGES = [name for name in PACKAGES if f"{name}.sources" in PLUGIN_MODULES]
 
 
-# --- the reader of imports itself ------------------------------------------------------------------------------------
+# --- the import reader itself ----------------------------------------------------------------------------------------
 
 
-def test_imports_in_functions_are_seen_and_those_for_types_are_told_apart() -> None:
+def test_import_reader_finds_imports_in_functions_and_distinguishes_those_for_types() -> None:
     tree = ast.parse(
         textwrap.dedent("""
         from typing import TYPE_CHECKING
@@ -240,7 +243,7 @@ def test_imports_in_functions_are_seen_and_those_for_types_are_told_apart() -> N
         ("os.path", ""),
     ],
 )
-def test_an_import_reaches_a_module(target: str, module: str) -> None:
+def test_import_resolves_to_a_module(target: str, module: str) -> None:
     assert resolve(target) == module
 
 
@@ -250,16 +253,16 @@ def test_every_module_was_read() -> None:
     assert "benchmarks.endurance.soak" in BENCHMARKS
 
 
-# --- the rooms of the core -------------------------------------------------------------------------------------------
+# --- the layers of the core ------------------------------------------------------------------------------------------
 
 
-def test_every_room_has_its_layer() -> None:
+def test_every_package_of_the_core_has_a_layer() -> None:
     placed = [name for layer in LAYERS for name in layer]
     assert sorted(placed) == sorted(set(placed))
     assert {room(name) for name in CORE_MODULES} == set(placed)
 
 
-def test_every_import_goes_to_the_same_room_or_down() -> None:
+def test_every_import_is_from_the_same_package_or_a_lower_layer() -> None:
     height = {name: level for level, layer in enumerate(LAYERS) for name in layer}
     wrong = [
         f"{where(module, line)}: {target}"
@@ -273,32 +276,32 @@ def test_every_import_goes_to_the_same_room_or_down() -> None:
 
 
 @pytest.mark.parametrize("name", KNOWS)
-def test_what_these_rooms_know_of_the_house(name: str) -> None:
+def test_restricted_packages_import_only_what_they_may(name: str) -> None:
     known = {
         room(target) for module in CORE_MODULES.values() if room(module.name) == name for target, _ in reached(module)
     }
     assert known - {name} <= KNOWS[name]
 
 
-def test_no_modules_import_each_other_in_a_circle() -> None:
+def test_there_are_no_import_cycles() -> None:
     graph = {
         module.name: {target for target, _ in reached(module, loading=True)} - {module.name}
         for module in ALL_MODULES.values()
     }
     while leaves := {name for name, targets in graph.items() if not targets & set(graph)}:
         graph = {name: targets for name, targets in graph.items() if name not in leaves}
-    # What only leads to a circle is not part of it.
+    # What only leads to a cycle is not part of it.
     while roots := set(graph) - {target for targets in graph.values() for target in targets}:
         graph = {name: targets for name, targets in graph.items() if name not in roots}
     assert {name: sorted(targets & set(graph)) for name, targets in graph.items()} == {}
 
 
-def test_few_modules_lie_flat_in_the_core() -> None:
+def test_few_modules_are_directly_in_the_core() -> None:
     flat = [module.path.name for module in CORE_MODULES.values() if module.path.parent == CORE / "freshkey"]
     assert len(flat) <= MAX_FLAT, sorted(flat)
 
 
-def test_a_public_page_loads_nothing_by_itself() -> None:
+def test_public_page_loads_nothing_by_itself() -> None:
     loaded = [
         f"{where(CORE_MODULES[page], each.line)}: {each.target}"
         for page in PAGES
@@ -313,19 +316,19 @@ def test_expiry_is_pure() -> None:
     assert loaded == {"__future__", "enum", "math", "typing", "freshkey"}
 
 
-def test_the_hook_caller_alone_calls_hooks() -> None:
+def test_only_the_hook_caller_calls_hooks() -> None:
     callers = {
         module.name
         for module in ALL_MODULES.values()
         for node in ast.walk(module.tree)
-        # An event has a field of that name.
+        # An event has a field with this name.
         if isinstance(node, ast.Attribute) and node.attr == "hook" and ast.unparse(node.value) != "event"
     }
     assert callers == {"freshkey._plugins.hook_caller"}
 
 
-def test_nothing_hands_work_to_an_executor() -> None:
-    """Executors refuse or abandon work while the interpreter exits, when a refresh token may just have been spent."""
+def test_no_module_uses_an_executor() -> None:
+    """Executors refuse or abandon work while the interpreter exits, when a refresh token may just have been used."""
     banned = re.compile(r"\b(concurrent\.futures|ThreadPoolExecutor|run_in_executor|to_thread)\b")
     users = [
         str(module.path)
@@ -339,7 +342,7 @@ def test_nothing_hands_work_to_an_executor() -> None:
 
 
 @pytest.mark.parametrize("library", ONLY_THERE)
-def test_a_library_is_imported_in_its_room_only(library: str) -> None:
+def test_library_is_imported_only_in_its_modules(library: str) -> None:
     loading = {
         module.name
         for module in ALL_MODULES.values()
@@ -350,7 +353,7 @@ def test_a_library_is_imported_in_its_room_only(library: str) -> None:
 
 
 @pytest.mark.parametrize("library", ONLY_THAT_PLUGIN)
-def test_a_library_is_imported_by_its_plugin_only(library: str) -> None:
+def test_library_is_imported_only_by_its_plugin(library: str) -> None:
     users = {
         plugin_of(module.name)
         for module in ALL_MODULES.values()
@@ -361,13 +364,13 @@ def test_a_library_is_imported_by_its_plugin_only(library: str) -> None:
 
 
 @pytest.mark.parametrize("package", PROVIDER_PACKAGES)
-def test_describing_a_provider_loads_no_vendor_s_library(package: str) -> None:
-    """Listing providers, or making a keeper, must not cost what a vendor's library costs."""
+def test_describing_a_provider_loads_no_vendor_library(package: str) -> None:
+    """Listing providers and creating a keeper must not load a vendor's library, which is slow."""
     program = f"import {package} as it, sys; it.describe(profile=None, credential=None); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60)
     loaded = set(done.stdout.split())
     assert f"{package}.settings" in loaded
-    # An empty package of that name may come with an editable install.
+    # An editable install can create an empty package with this name.
     heavy = {*ONLY_THERE, *ONLY_THAT_PLUGIN, "boto3", "google.auth"} - {"pluggy", "google"}
     assert loaded & heavy == set()
 
@@ -396,7 +399,7 @@ def test_the_core_names_no_provider() -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_a_plugin_imports_what_is_made_for_it_only(package: str) -> None:
+def test_plugin_imports_only_public_modules_meant_for_it(package: str) -> None:
     allowed = MAY_USE.get(package, FOR_PROVIDERS)
     wrong = [
         f"{where(module, each.line)}: {each.target}"
@@ -409,7 +412,7 @@ def test_a_plugin_imports_what_is_made_for_it_only(package: str) -> None:
     assert wrong == []
 
 
-def test_the_private_names_that_are_lent_are_in_use() -> None:
+def test_allowed_private_names_are_in_use() -> None:
     for package, lent in PRIVATE_NAMES.items():
         used = {each.target for module in of_plugin(package) for each in imports(module.tree)}
         assert lent <= used
@@ -426,8 +429,8 @@ def test_plugins_do_not_import_each_other() -> None:
 
 
 @pytest.mark.parametrize("package", PROVIDER_PACKAGES)
-def test_the_settings_of_a_provider_know_none_of_its_sources(package: str) -> None:
-    """Settings stand below the sources that read them, also by way of other modules."""
+def test_settings_of_a_provider_do_not_import_its_sources(package: str) -> None:
+    """Settings are below the sources that read them, and must not import them even indirectly."""
     shared = {f"{package}.{name}" for name in ("settings", "formats", "errors")}
     sources = {f"{package}.sources", *within(package, f"{package}.sources")} - shared
     subjects = {name.split(".")[1] for name in sources}
@@ -444,7 +447,7 @@ def within(package: str, name: str) -> set[str]:
 
 
 @pytest.mark.parametrize("package", PROVIDER_PACKAGES)
-def test_a_provider_s_own_module_holds_hooks_only(package: str) -> None:
+def test_main_module_of_a_provider_contains_only_hooks(package: str) -> None:
     body = PLUGIN_MODULES[package].tree.body
     marked = [node for node in body if isinstance(node, ast.FunctionDef) and node.name not in VENDOR_SESSIONS]
     assert {node.name for node in marked} <= {"describe", "acquire", "refresh", "store"}
@@ -460,7 +463,7 @@ print(json.dumps([code, [name for name in plugins if name.partition(".")[0] != "
 """
 
 
-def test_listing_providers_imports_none(tmp_path: Path) -> None:  # TRU-1
+def test_listing_providers_does_not_import_them(tmp_path: Path) -> None:  # TRU-1
     info = tmp_path / "acme_freshkey-3.4.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-freshkey\nVersion: 3.4\n")
@@ -486,7 +489,7 @@ def test_listing_providers_imports_none(tmp_path: Path) -> None:  # TRU-1
     assert "acme-freshkey" in names["acme"].values()
 
 
-# --- what is written down --------------------------------------------------------------------------------------------
+# --- documentation ---------------------------------------------------------------------------------------------------
 
 HOOKS = [
     function for _, function in inspect.getmembers(hooks, inspect.isfunction) if function.__module__ == hooks.__name__
@@ -510,7 +513,7 @@ def test_each_hook_and_each_of_its_arguments_is_documented(hook: object) -> None
 
 
 @pytest.mark.parametrize("hook", [hooks.acquire, hooks.refresh], ids=lambda hook: str(hook.__name__))
-def test_each_hook_that_does_something_says_what_each_error_means(hook: object) -> None:
+def test_hooks_that_send_requests_document_each_error(hook: object) -> None:
     raised = re.findall(r"^    (\w+): \S", sections(inspect.getdoc(hook) or "")["Raises"], re.MULTILINE)
     assert raised == ["TransientError", "OutcomeUnknown", "LoginRequired", "ProviderRefused"]
     for name in raised:
@@ -518,7 +521,7 @@ def test_each_hook_that_does_something_says_what_each_error_means(hook: object) 
         assert f"- `{name}`: " in (hooks.__doc__ or "")
 
 
-def test_every_module_says_what_it_is_for() -> None:
+def test_every_module_has_a_docstring_with_its_purpose() -> None:
     silent = []
     for module in ALL_MODULES.values():
         summary = (ast.get_docstring(module.tree) or "").split("\n\n")[0]
@@ -527,10 +530,10 @@ def test_every_module_says_what_it_is_for() -> None:
         )
         if not summary.endswith((".", "::", ":")) or not annotated:
             silent.append(str(module.path.relative_to(ROOT)))
-    assert silent == [], "each begins with a docstring of one sentence, then from __future__ import annotations"
+    assert silent == [], "each must start with a one-sentence docstring, then from __future__ import annotations"
 
 
-def test_the_source_speaks_of_nothing_outside_the_project() -> None:
+def test_source_does_not_mention_anything_outside_the_project() -> None:
     private = re.compile(r"/work/|\bissue \d|\bsession \d|design\.md|requirements\.md", re.IGNORECASE)
     assert [str(module.path) for module in ALL_MODULES.values() if private.search(module.text)] == []
 
@@ -538,15 +541,15 @@ def test_the_source_speaks_of_nothing_outside_the_project() -> None:
 # --- sizes -----------------------------------------------------------------------------------------------------------
 
 
-def test_no_module_outgrows_its_room() -> None:
-    """A module that is longer than this does more than one job: a room is missing."""
+def test_no_module_is_too_long() -> None:
+    """A longer module does more than one job and should be split."""
     sizes = {name: len(code_lines(module)) for name, module in ALL_MODULES.items()}
     assert {name: size for name, size in sizes.items() if size > MODULE_LIMIT} == {}
     assert statistics.median(sizes.values()) < 100
 
 
-def test_no_function_is_longer_than_a_screen() -> None:
-    """What does not fit on one screen cannot be checked at a glance; steps of it have names to be found."""
+def test_no_function_is_too_long() -> None:
+    """A function that does not fit on one screen is hard to review and should be split into named steps."""
     long = []
     for module in ALL_MODULES.values():
         lines = code_lines(module)

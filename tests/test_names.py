@@ -1,7 +1,7 @@
-"""One name for one thing: what the code of 0.1 called things in words of its own has the field's name, and keeps it.
+"""Modules, classes and functions have names that are common in the field; their names from version 0.1 must not return.
 
-A common word (``session``, ``command``, ``settings``) can name another thing today, so modules are judged by their
-whole path. Nothing here is an exception so far; one would need a line in `KEPT` that says why.
+A common word (``session``, ``command``, ``settings``) can name something else now, so modules are compared by their
+full path. There are no exceptions so far; each would need an entry in `KEPT` with the reason.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from source_tree import CORE, ROOT, Module, modules, plugin_modules
 
 
 MODULES = {
-    # The core: where what they held is now.
+    # The core: where their content is now.
     "freshkey.child": "freshkey._commands.process",
     "freshkey.cli*": "freshkey_cli",
     "freshkey.command": "freshkey._commands.command",
@@ -58,7 +58,7 @@ MODULES = {
     "freshkey.trust": "freshkey._trust.project_commands",
     "freshkey.undivided": "freshkey._forksafe",
     "freshkey.wire": "freshkey._http.messages",
-    # The command line: a module for each command.
+    # The command line: one module per command.
     "freshkey_cli.giving": "freshkey_cli.token, export, …",
     "freshkey_cli.keys": "freshkey_cli.key_input",
     "freshkey_cli.paste": "freshkey_cli.login",
@@ -68,7 +68,7 @@ MODULES = {
     "freshkey_cli.signing": "freshkey_cli.login, logout",
     "freshkey_cli.trusting": "freshkey_cli.trust",
     "freshkey_cli.views": "freshkey_cli.render",
-    # Providers: the same name for the same thing in each, in the words of its vendor.
+    # Providers: the same name for the same thing in each, in the vendor's terms.
     "freshkey_bedrock.borrowed": "what it looks at",
     "freshkey_bedrock.bounded": "what it bounds",
     "freshkey_bedrock.bridge": "freshkey_bedrock.sdk",
@@ -92,10 +92,10 @@ MODULES = {
     "freshkey_vertex.loading": "freshkey_vertex.google_auth",
     "freshkey_vertex.places": "freshkey_vertex.project",
 }
-"""Paths that no module has any more, and where to look instead."""
+"""Module paths that must not be used again, and where to look instead."""
 
 PACKAGES_NOW = {"freshkey_bedrock.api_key": "freshkey_bedrock.api_key.source, parse, mint"}
-"""Paths that are packages now, and no single module."""
+"""Paths that are now packages and must not be single modules."""
 
 CLASSES = {
     "Bell": "ChangeNotifier",
@@ -117,7 +117,7 @@ CLASSES = {
     "Visit": "GuardedCall",
     "Witness": "IntentFile",
 }
-"""Names that no class has any more, and what is said instead."""
+"""Class names that must not be used again, and what to use instead."""
 
 FUNCTIONS = {
     "admit": "allow",
@@ -135,13 +135,13 @@ FUNCTIONS = {
     "persistently": "call_with_retry",
     "ring": "notify",
 }
-"""Names that no function or method has any more, underscores aside, and what is said instead."""
+"""Names, ignoring leading underscores, that functions and methods must not use again, and what to use instead."""
 
 CONSTANTS = re.compile(r"_?(PATIENCE|(MOST|LONGEST|LARGEST|DEEPEST)(_[A-Z_]+)?|LOWEST|GLANCE|FAREWELL|ENOUGH)")
-"""Limits are MAX and MIN, waits are timeouts, and a look now and then is a poll interval."""
+"""Limits are named MAX and MIN, waits are timeouts, and regular checks have a poll interval."""
 
 KEPT: dict[str, str] = {}
-"""Names of the tables above that stay all the same, each with the reason."""
+"""Names from the tables above that are allowed, each with the reason."""
 
 ALL_MODULES = [*modules(CORE), *plugin_modules()]
 
@@ -160,7 +160,7 @@ def assigned(module: Module) -> list[str]:
     return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
-def test_no_module_has_a_name_of_its_own_making() -> None:
+def test_no_module_has_an_old_name() -> None:
     found = {
         module.name: now
         for module in ALL_MODULES
@@ -175,7 +175,7 @@ def test_no_module_has_a_name_of_its_own_making() -> None:
     assert found == {}
 
 
-def test_no_class_has() -> None:
+def test_no_class_has_an_old_name() -> None:
     found = [
         f"{module.path.relative_to(ROOT)}: {name}: {CLASSES[name.lstrip('_')]}"
         for module in ALL_MODULES
@@ -185,7 +185,7 @@ def test_no_class_has() -> None:
     assert found == []
 
 
-def test_no_function_has() -> None:
+def test_no_function_has_an_old_name() -> None:
     found = [
         f"{module.path.relative_to(ROOT)}: {name}: {FUNCTIONS[name.lstrip('_')]}"
         for module in ALL_MODULES
@@ -195,7 +195,7 @@ def test_no_function_has() -> None:
     assert found == []
 
 
-def test_no_constant_has() -> None:
+def test_no_constant_has_an_old_name() -> None:
     found = [
         f"{module.path.relative_to(ROOT)}: {name}"
         for module in ALL_MODULES

@@ -1,4 +1,4 @@
-"""Every block of the README runs: the Python ones here, the shell ones by the CI script as they are pasted."""
+"""Every code block of the README works: Python blocks are run here, shell blocks by the CI script."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PYTHON = [text for language, text in BLOCK.findall(README) if language == "pytho
 SHELL = [text for language, text in BLOCK.findall(README) if language == "sh"]
 
 
-def test_every_block_is_one_that_is_run() -> None:
+def test_every_block_is_run() -> None:
     assert {language for language, _ in BLOCK.findall(README)} == {"python", "sh"}
     assert len(PYTHON) == 2
     for marker in ("demo", "tests"):
@@ -28,11 +28,11 @@ def test_every_block_is_one_that_is_run() -> None:
     assert len(SHELL) == 2
 
 
-def test_the_commands_are_one_line_each() -> None:
+def test_commands_are_one_line_each() -> None:
     assert [len(block.splitlines()) for block in SHELL] == [1, 1]
 
 
-def test_using_it_works_as_pasted(tmp_path: Path) -> None:
+def test_usage_example_works_as_pasted(tmp_path: Path) -> None:
     environment = {
         "ANTHROPIC_API_KEY": "sk-ant-api03-made-up-for-this-test",
         "FRESHKEY_CONFIG_DIR": str(tmp_path / "config"),
@@ -47,7 +47,7 @@ def test_using_it_works_as_pasted(tmp_path: Path) -> None:
     assert "made-up" not in ran.stdout + ran.stderr
 
 
-def test_using_it_without_any_credential_says_what_to_do(tmp_path: Path) -> None:
+def test_usage_example_without_a_credential_says_what_to_do(tmp_path: Path) -> None:
     environment = {
         "FRESHKEY_CONFIG_DIR": str(tmp_path / "config"),
         "FRESHKEY_STATE_DIR": str(tmp_path / "state"),
@@ -60,16 +60,16 @@ def test_using_it_without_any_credential_says_what_to_do(tmp_path: Path) -> None
     assert "claude_oauth" in ran.stderr
 
 
-def test_it_is_short() -> None:
+def test_readme_is_short() -> None:
     lines = PYTHON[0].strip().splitlines()
     assert len(lines) <= 16
     assert len([line for line in PYTHON[1].splitlines() if line.strip()]) <= 26
     assert len(README.split()) < 900
 
 
-def test_the_provider_works_as_pasted(tmp_path: Path) -> None:
+def test_provider_example_works_as_pasted(tmp_path: Path) -> None:
     provider = types.ModuleType("freshkey_example")
-    exec(compile(PYTHON[1], "README.md", "exec"), provider.__dict__)  # noqa: S102  the README's own text
+    exec(compile(PYTHON[1], "README.md", "exec"), provider.__dict__)  # noqa: S102  text of the README
     token = tmp_path / "token"
     token.write_text("from-the-agent\n", "ascii")
     configuration = Configuration.of(
@@ -84,22 +84,22 @@ def test_the_provider_works_as_pasted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
-def test_every_link_leads_somewhere(link: str) -> None:
+def test_every_link_has_a_target(link: str) -> None:
     assert (ROOT / link).exists()
 
 
-def test_the_map_shows_every_folder() -> None:
+def test_layout_lists_every_folder() -> None:
     folders = [*ROOT.glob("*/"), *(ROOT / "plugins").glob("*/")]
     shown = {path.relative_to(ROOT).as_posix() for path in folders if not path.name.startswith((".", "_"))}
     tracked = {name for name in shown if any((ROOT / name).rglob("*.py")) or name in {"docs", "scripts"}} - {"plugins"}
     assert {name for name in tracked if f"[{name}]({name})" not in README} == set()
 
 
-def test_what_installs_it_brings_the_command_line() -> None:
+def test_install_commands_include_the_command_line() -> None:
     assert README.count("install 'freshkey[cli]'") == 3
 
 
-def test_the_readme_of_the_tests_names_every_helper() -> None:
+def test_readme_of_the_test_helpers_lists_every_helper() -> None:
     support = ROOT / "tests" / "support"
     helpers = {path.relative_to(support).as_posix() for path in support.rglob("*.py")} - {"counterparts/__init__.py"}
     named = set(re.findall(r"`([\w/]+\.py)`", (support / "README.md").read_text("utf-8")))

@@ -1,1 +1,1 @@
-"""Endurance and latency: they look inside, and need a provider."""
+"""Endurance and latency measurements; they use internals of freshkey and need a provider."""

@@ -1,10 +1,10 @@
-"""How long `Keeper.get` takes with a valid credential, in trouble and without.
+"""How long `Keeper.get` takes with a valid credential, with and without trouble in the background.
 
 Run it as ``python -m benchmarks.endurance.latency``.
 
-Each trouble befalls a sign-in of its own. Calls are timed twice: while the credential is fresh, and once it is due,
-when a renewal hangs or fails in the trouble behind them. The control run has no trouble, and a renewal under way that
-takes longer than the calls. POSIX only: a process is halted, and a limit on the size of files stands for a full disk.
+Each kind of trouble gets its own sign-in. Calls are timed twice: while the credential is fresh, and once it is due and
+a renewal hangs or fails in the background. The control run has no trouble, only a renewal in progress that takes longer
+than the calls. POSIX only: a process is halted, and a file size limit stands for a full disk.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
 PROFILE: Final = "me"
 
 LIFETIME: Final = 6.0
-"""Seconds a credential lives; it is due at half of them."""
+"""Lifetime of a credential in seconds; it is due after half of it."""
 
 SETTLED: Final = 0.2
-"""Seconds after which the timer has started the renewal that is due; as many are left of the credential at the end."""
+"""Seconds that the timer gets to start a renewal that is due; the measurement ends this long before the expiry."""
 
 HOLD: Final = """
 import sys, time
@@ -61,7 +61,7 @@ time.sleep(3600)
 
 
 class Keychain:
-    """A keychain in memory that answers while `answers` is set; stands in for the one of the operating system."""
+    """A keychain in memory that responds only while `answers` is set; stands in for the OS keychain."""
 
     def __init__(self) -> None:
         self.answers = threading.Event()
@@ -69,24 +69,24 @@ class Keychain:
         self._values: dict[tuple[str, str], str] = {}
 
     def get_password(self, service: str, username: str) -> str | None:
-        """Return the string, or None."""
+        """Return the value, or None."""
         self.answers.wait()
         return self._values.get((service, username))
 
     def set_password(self, service: str, username: str, password: str) -> None:
-        """Write the string."""
+        """Save the value."""
         self.answers.wait()
         self._values[service, username] = password
 
     def delete_password(self, service: str, username: str) -> None:
-        """Remove the string."""
+        """Delete the value."""
         self.answers.wait()
         del self._values[service, username]
 
 
 @frozen
 class Stage:
-    """Where a trouble happens: the server, the state directory, and the keychain."""
+    """What trouble can affect: the server, the state directory and the keychain."""
 
     server: AuthorizationServer
     state_dir: Path
@@ -95,7 +95,7 @@ class Stage:
 
 @contextmanager
 def slow_server(stage: Stage) -> Iterator[None]:
-    """Let the server keep its answer back."""
+    """Make the server hold its response."""
     stage.server.hold()
     try:
         yield
@@ -105,9 +105,9 @@ def slow_server(stage: Stage) -> Iterator[None]:
 
 @contextmanager
 def halted_holder(stage: Stage) -> Iterator[None]:
-    """Let a process take the profile's lock, and halt it."""
+    """Start a process that takes the profile's lock, and halt it."""
     command = [sys.executable, "-c", HOLD, str(stage.state_dir), PROFILE]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: S603  ours
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: S603  our own command
         if process.stdout is not None:
             process.stdout.readline()
         process.send_signal(signal.SIGSTOP)
@@ -119,7 +119,7 @@ def halted_holder(stage: Stage) -> Iterator[None]:
 
 @contextmanager
 def hung_keychain(stage: Stage) -> Iterator[None]:
-    """Let the keychain answer nothing."""
+    """Make the keychain hang."""
     stage.keychain.answers.clear()
     try:
         yield
@@ -128,8 +128,8 @@ def hung_keychain(stage: Stage) -> Iterator[None]:
 
 
 @contextmanager
-def full_disk(stage: Stage) -> Iterator[None]:  # noqa: ARG001  this one befalls the whole process
-    """Let nothing be written to any file."""
+def full_disk(stage: Stage) -> Iterator[None]:  # noqa: ARG001  affects the whole process
+    """Make every write to a file fail."""
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -142,7 +142,7 @@ def full_disk(stage: Stage) -> Iterator[None]:  # noqa: ARG001  this one befalls
 
 @contextmanager
 def dead_server(stage: Stage) -> Iterator[None]:
-    """Let the server answer everything with 503, as a gateway does whose server is gone."""
+    """Make the server respond to everything with 503, like a gateway whose server is down."""
     stage.server.fail_with(503)
     try:
         yield
@@ -156,7 +156,7 @@ TROUBLES: dict[str, Callable[[Stage], AbstractContextManager[None]]] = {
     "halted lock holder": halted_holder,
     "hung keychain": hung_keychain,
     "full disk": full_disk,
-    "dead server": dead_server,
+    "server down": dead_server,
 }
 
 
@@ -165,7 +165,7 @@ TROUBLES: dict[str, Callable[[Stage], AbstractContextManager[None]]] = {
 
 @frozen
 class Spread:
-    """What calls took, in seconds: the median, what 99 of 100 stay below, and the longest."""
+    """Durations of calls in seconds: median, 99th percentile and maximum."""
 
     median: float
     p99: float
@@ -180,7 +180,7 @@ class Spread:
 
 @frozen
 class Row:
-    """What calls took in one trouble, while the credential was fresh and while it was due."""
+    """Durations of calls in one kind of trouble, while the credential was fresh and while it was due."""
 
     trouble: str
     fresh: Spread
@@ -188,19 +188,19 @@ class Row:
 
 
 def measure(trouble: str, calls: int, folder: Path, lifetime: float = LIFETIME) -> Row:
-    """Time calls in a trouble.
+    """Time calls in one kind of trouble.
 
     Args:
         trouble: One of `TROUBLES`.
-        calls: How many, at the most; fewer if the credential is due or expired before.
+        calls: Maximum number of calls; fewer if the credential becomes due or expires first.
         folder: A new directory for the state.
-        lifetime: Seconds a credential lives.
+        lifetime: Lifetime of a credential in seconds.
 
     Raises:
-        RuntimeError: The trouble kept nothing from being renewed.
+        RuntimeError: The credential was renewed in spite of the trouble.
     """
     keychain = Keychain()
-    with AuthorizationServer(Policy(lifetime=lifetime)) as server, in_place_of_the_real_one(keychain):
+    with AuthorizationServer(Policy(lifetime=lifetime)) as server, replacing_the_real_one(keychain):
         settings = {**server.settings(), "provider": PROVIDER, "source": "oauth", "lead": lifetime / 2}
         store = "keyring" if trouble == "hung keychain" else "file"
         configuration = Configuration.of({PROFILE: {**settings, "store": store}}, state_dir=folder)
@@ -214,14 +214,14 @@ def measure(trouble: str, calls: int, folder: Path, lifetime: float = LIFETIME) 
                 time.sleep(max(0.0, _left(credential) - lifetime / 2) + SETTLED)
                 due = _time(keeper, calls, _left(credential) - SETTLED)
                 if keeper.get(PROFILE) != credential:
-                    raise RuntimeError(f"{trouble}: the credential was renewed all the same")
+                    raise RuntimeError(f"{trouble}: the credential was renewed in spite of the trouble")
     return Row(trouble, fresh, due)
 
 
 @contextmanager
-def in_place_of_the_real_one(keychain: Keychain) -> Iterator[None]:
-    """Let this process use `keychain` alone."""
-    before = dict(keychain_store._opened)  # noqa: SLF001  there is no other way to bring a keychain that is not installed
+def replacing_the_real_one(keychain: Keychain) -> Iterator[None]:
+    """Make this process use only `keychain`."""
+    before = dict(keychain_store._opened)  # noqa: SLF001  the only way to use a keychain that is not installed
     keychain_store._opened[None] = cast("KeyringBackend", keychain)  # noqa: SLF001
     try:
         yield
@@ -246,11 +246,11 @@ def _time(keeper: Keeper, calls: int, seconds: float) -> Spread:
             return Spread.of(samples)
 
 
-# --- telling ----------------------------------------------------------------------------------------------------------
+# --- reporting --------------------------------------------------------------------------------------------------------
 
 
 def report(rows: Sequence[Row]) -> str:
-    """Return a table: microseconds, and each 99th percentile as a multiple of the control run's, the first row."""
+    """Return a table in microseconds, with each 99th percentile as a multiple of the first row's, the control run."""
     head = "".join(f" | {name:^39}" for name in ("fresh", "due, with a renewal hanging or failed"))
     units = " | {:>8} {:>8} {:>10} {:>10}".format("p50 µs", "p99 µs", "max µs", "p99 ratio")
     lines = [f"{'trouble':<20}{head}", f"{'':<20}{units}{units}"]
@@ -268,7 +268,7 @@ def _cells(spread: Spread, control: Spread) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run from the command line; exit code 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.endurance.latency", description=__doc__.splitlines()[0])
-    parser.add_argument("--calls", type=int, default=50_000, help="calls to time, twice in each trouble")
+    parser.add_argument("--calls", type=int, default=50_000, help="calls to time, twice per kind of trouble")
     calls = parser.parse_args(argv).calls
     if PROVIDER not in {plugin.name for plugin in find()}:
         sys.stderr.write(f"The measurement needs {PACKAGE}; install it first\n")

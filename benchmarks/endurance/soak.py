@@ -1,8 +1,8 @@
-"""An endurance run that anyone can repeat: ``python -m benchmarks.endurance.soak``.
+"""A reproducible endurance run: ``python -m benchmarks.endurance.soak``.
 
-Several processes with several threads share one sign-in with a rotating, single-use refresh token, at a server on this
-machine that logs every grant and ends a sign-in whose refresh token is used twice. Processes may be killed at any time.
-It needs a provider with an OAuth sign-in, as the demonstration does: ``freshkey-claude-oauth``.
+Several processes with several threads share one sign-in with rotating, single-use refresh tokens. The server runs on
+this machine, logs every grant, and ends a sign-in whose refresh token is used twice. Processes may be killed at any
+time. Like the demo, it needs a provider with an OAuth sign-in: ``freshkey-claude-oauth``.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from freshkey.admin import find
 PACKAGE: Final = "freshkey-claude-oauth"
 
 NOT_INSTALLED: Final = 6
-"""Exit code without the provider; the command line uses the same for a wrong configuration."""
+"""Exit code if the provider is not installed; the same as the command line's for configuration errors."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run from the command line; exit code 0 if what freshkey promises came true, 1 if not."""
+    """Run from the command line; exit code 0 if freshkey kept its promises, 1 if not."""
     arguments = vars(_parser().parse_args(argv))
     machine_readable = arguments.pop("json")
     plan = Plan(**arguments)
@@ -44,16 +44,23 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.endurance.soak", description=__doc__.splitlines()[0])
     number = parser.add_argument
     number("--processes", type=int, default=normal.processes)
-    number("--threads", type=int, default=normal.threads, help="threads of each process")
-    number("--expiries", type=int, default=normal.expiries, help="renewals to see before it ends")
-    number("--lifetime", type=float, default=normal.lifetime, help="seconds an access token lives")
-    number("--grace", type=float, default=normal.grace, help="seconds of grace for a spent refresh token")
-    number("--pace", type=float, default=normal.pace, help="seconds between two requests of a thread")
-    number("--kill", type=float, nargs="?", const=0.5, default=normal.kill, help="random kill -9 a second, about (0.5)")
-    number("--aim", type=float, default=normal.aim, help="probability to die while a refresh token is spent")
-    parser.add_argument("--access-dies", action="store_true", help="a renewal ends the old access token at once")
+    number("--threads", type=int, default=normal.threads, help="threads per process")
+    number("--expiries", type=int, default=normal.expiries, help="number of renewals to wait for")
+    number("--lifetime", type=float, default=normal.lifetime, help="lifetime of an access token in seconds")
+    number("--grace", type=float, default=normal.grace, help="grace period for a spent refresh token, in seconds")
+    number("--pace", type=float, default=normal.pace, help="average seconds between two requests of a thread")
+    number(
+        "--kill",
+        type=float,
+        nargs="?",
+        const=0.5,
+        default=normal.kill,
+        help="random kills per second (0.5)",
+    )
+    number("--aim", type=float, default=normal.aim, help="probability of a kill while a refresh token is used")
+    parser.add_argument("--access-dies", action="store_true", help="a renewal revokes the old access token at once")
     parser.add_argument("--store", choices=["file", "keyring"], default=normal.store)
-    parser.add_argument("--json", action="store_true", help="print plan and figures as JSON")
+    parser.add_argument("--json", action="store_true", help="print plan and results as JSON")
     return parser
 
 

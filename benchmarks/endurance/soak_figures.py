@@ -1,4 +1,4 @@
-"""What an endurance run is asked to do, what came out of it, and whether that is what freshkey promises."""
+"""Plan and results of an endurance run, and whether freshkey kept its promises."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from attrs import asdict, define, field, frozen
 
 @frozen(kw_only=True)
 class Plan:
-    """What to do.
+    """The plan of a run.
 
     Attributes:
-        processes: How many processes share the sign-in.
-        threads: Threads of each.
-        expiries: Renewals to see before it ends.
-        lifetime: Seconds an access token lives.
-        grace: Seconds for which the server gives a spent refresh token its answer again; 0 ends the sign-in.
-        access_dies: The server ends an access token as soon as it is renewed.
+        processes: Number of processes that share the sign-in.
+        threads: Threads per process.
+        expiries: Number of renewals to wait for.
+        lifetime: Lifetime of an access token in seconds.
+        grace: Seconds for which the server repeats its response to a spent refresh token; 0 ends the sign-in.
+        access_dies: Whether the server revokes an access token as soon as it is renewed.
         pace: Seconds between two requests of one thread, on average.
-        kill: Kill a random process about this many times a second.
-        aim: Probability of a process to die between the sending of a refresh token and the commit of its answer.
-        store: Where the sign-in is kept.
+        kill: Kills of random processes per second, on average.
+        aim: Probability that a process dies between sending a refresh token and committing the result.
+        store: The store of the sign-in.
     """
 
     processes: int = 8
@@ -38,29 +38,28 @@ class Plan:
 
     @property
     def kills(self) -> bool:
-        """Whether processes die on the way."""
+        """Whether processes are killed during the run."""
         return self.kill > 0 or self.aim > 0
 
 
 @define
 class Seen:
-    """What processes have seen; each worker counts its own, and the run adds them up.
+    """Counts of what processes have seen; each worker counts separately, and the run adds them up.
 
     Attributes:
-        gets: Credentials handed out.
-        expired: Those whose end had passed by then.
-        refused: Requests that the resource answered with 401.
-        refused_early: Those of them whose credential had more than half a second left when the answer came.
-        refused_late: Those of them that were begun after their process had a newer credential.
-        refused_again: Requests that were refused once more with the newer credential, although no still newer one had
-            come meanwhile.
-        told_again: A needed sign-in that one process was told of more than once.
+        gets: Credentials returned.
+        expired: Credentials that had already expired when they were returned.
+        refused: Requests that got a 401 response.
+        refused_early: Refused requests whose credential was valid for more than another half second.
+        refused_late: Refused requests that started after their process had a newer credential.
+        refused_again: Requests that were also refused with the newer credential, although it had not been replaced yet.
+        told_again: Required sign-ins that were reported to the same process more than once.
         longest: Longest wait of any caller, in seconds.
-        longest_valid: Longest wait of a caller for whom a valid credential was in memory.
-        longest_refused: Longest time from the beginning of a refused request to the newer credential, in seconds.
-        longest_behind: Longest time for which some process had had the newer credential when a request was begun that
-            was refused with the older one, in seconds.
-        errors: Class of each error other than a needed sign-in, and how often.
+        longest_valid: Longest wait of a caller while a valid credential was in memory, in seconds.
+        longest_refused: Longest time from the start of a refused request to the newer credential, in seconds.
+        longest_behind: Longest time, in seconds, from a renewal by any process to the start of a request that was
+            refused with the older credential.
+        errors: Number of errors other than required sign-ins, by class.
     """
 
     gets: int = 0
@@ -91,8 +90,8 @@ class Loss:
     """A sign-in that was lost.
 
     Attributes:
-        reason: What freshkey said of it.
-        explained: A process was killed between the server's last answer to this sign-in and the commit of it.
+        reason: What freshkey reported.
+        explained: Whether a process was killed between the server's last response to this sign-in and its commit.
     """
 
     reason: str
@@ -101,19 +100,19 @@ class Loss:
 
 @define
 class Figures:
-    """What came out.
+    """The results of a run.
 
     Attributes:
-        expiries: Generations that were saved beyond the sign-ins.
+        expiries: Saved generations, not counting sign-ins.
         refresh_grants: Renewals that the server granted.
-        early: Those of them that came before the credential was due.
-        graced: Answers that the server gave once more.
-        revoked_grants: Sign-ins that the server ended because a refresh token came twice.
-        killed: Processes killed.
-        killed_spending: Those killed between the intent and the commit of a renewal.
-        lost: Each sign-in that was lost.
-        seen: What the processes saw, added up.
-        seconds: How long it took.
+        early: Granted renewals that came before the credential was due.
+        graced: Responses that the server repeated.
+        revoked_grants: Sign-ins that the server ended because a refresh token was used twice.
+        killed: Number of killed processes.
+        killed_spending: Processes killed between the intent and the commit of a renewal.
+        lost: The lost sign-ins.
+        seen: What the processes saw, in total.
+        seconds: Duration of the run.
     """
 
     expiries: int = 0
@@ -128,7 +127,7 @@ class Figures:
     seconds: float = 0.0
 
     def broken_promises(self, plan: Plan) -> list[str]:
-        """Return what did not come true of that which freshkey promises; empty if all of it did."""
+        """Return the promises of freshkey that were broken; empty if all were kept."""
         return [
             *self._always_wrong(),
             *(self._wrong_without_a_loss() if plan.grace or not plan.kills else []),
@@ -141,11 +140,11 @@ class Figures:
         return [
             what
             for what, wrong in (
-                ("an expired credential was handed out", seen.expired),
-                ("a process that had a newer credential handed out an older one", seen.refused_late),
-                ("a newer credential was refused as well", seen.refused_again and not self.lost),
-                ("a process was told twice of one loss", seen.told_again),
-                ("a sign-in was lost although no process died between answer and commit", unexplained),
+                ("an expired credential was returned", seen.expired),
+                ("a process that had a newer credential returned an older one", seen.refused_late),
+                ("a newer credential was also refused", seen.refused_again and not self.lost),
+                ("a process got two reports of the same loss", seen.told_again),
+                ("a sign-in was lost although no process died between response and commit", unexplained),
                 ("there were errors", seen.errors),
             )
             if wrong
@@ -155,47 +154,47 @@ class Figures:
         return ["a sign-in was lost"] if self.lost or self.revoked_grants else []
 
     def _wrong_without_kills(self) -> list[str]:
-        wrong = [] if self.refresh_grants == self.expiries else ["an answer of the server was not kept"]
-        return [*wrong, *(["something was renewed before it was due"] if self.early else [])]
+        wrong = [] if self.refresh_grants == self.expiries else ["a response of the server was not saved"]
+        return [*wrong, *(["a credential was renewed before it was due"] if self.early else [])]
 
     def _wrong_with_kills(self) -> list[str]:
-        # The process that was asked last may have died with its answer, and nobody has noticed yet.
+        # The last process to renew may have died with the response, and no other process has noticed yet.
         unaccounted = self.refresh_grants - self.expiries - len(self.lost)
-        return [] if unaccounted in (0, 1) else ["an answer of the server was not kept, and nothing was lost for it"]
+        return [] if unaccounted in (0, 1) else ["a response of the server was not saved, but no sign-in was lost"]
 
     def _wrong_while_access_lives(self) -> list[str]:
         return ["a valid credential was refused"] if self.seen.refused_early else []
 
 
 def as_json(plan: Plan, figures: Figures) -> str:
-    """Return plan and figures for programs."""
+    """Return plan and results as JSON."""
     whole = {"plan": asdict(plan), "figures": asdict(figures), "broken": figures.broken_promises(plan)}
     return json.dumps(whole, indent=2)
 
 
 def report(plan: Plan, figures: Figures) -> str:
-    """Return the figures for people."""
+    """Return the results as text."""
     seen = figures.seen
     unexplained = sum(not loss.explained for loss in figures.lost)
     rows = [
         ("processes x threads", f"{plan.processes} x {plan.threads}"),
         ("expiries (generations saved)", figures.expiries),
-        ("refresh grants", f"{figures.refresh_grants}, of which {figures.early} before they were due"),
-        ("answers given once more (grace)", figures.graced),
+        ("refresh grants", f"{figures.refresh_grants}, {figures.early} of them before they were due"),
+        ("repeated responses (grace)", figures.graced),
         ("grants revoked for reuse", figures.revoked_grants),
-        ("processes killed", f"{figures.killed}, of which {figures.killed_spending} between intent and commit"),
-        ("sign-ins lost", f"{len(figures.lost)}, of which {unexplained} without a kill between answer and commit"),
-        ("credentials handed out", f"{seen.gets}, {seen.gets / max(figures.seconds, 0.1):.0f} a second"),
-        ("of which expired", seen.expired),
-        ("requests refused", f"{seen.refused}, of which {seen.refused_early} before the end of their credential"),
-        ("refused although begun with an older one", seen.refused_late),
-        ("refused again with the newer one", seen.refused_again),
-        ("longest way from a refusal to a newer one", f"{seen.longest_refused:.3f} s"),
+        ("processes killed", f"{figures.killed}, {figures.killed_spending} of them between intent and commit"),
+        ("sign-ins lost", f"{len(figures.lost)}, {unexplained} of them without a kill between response and commit"),
+        ("credentials returned", f"{seen.gets}, {seen.gets / max(figures.seconds, 0.1):.0f} per second"),
+        ("expired credentials returned", seen.expired),
+        ("requests refused", f"{seen.refused}, {seen.refused_early} of them before their credential expired"),
+        ("refused with an outdated credential", seen.refused_late),
+        ("refused again with the newer credential", seen.refused_again),
+        ("longest time from a refusal to a renewal", f"{seen.longest_refused:.3f} s"),
         ("longest time behind another process", f"{seen.longest_behind:.3f} s"),
         ("errors", seen.errors or "none"),
         ("longest wait with a valid credential", f"{seen.longest_valid:.3f} s"),
-        ("longest wait of all", f"{seen.longest:.3f} s"),
-        ("took", f"{figures.seconds} s"),
+        ("longest wait overall", f"{seen.longest:.3f} s"),
+        ("duration", f"{figures.seconds} s"),
     ]
     lost = [f"  lost: {loss.reason}{'' if loss.explained else ' (NOT EXPLAINED)'}" for loss in figures.lost]
     broken = [f"BROKEN PROMISE: {what}" for what in figures.broken_promises(plan)]

@@ -1,4 +1,4 @@
-"""Conducts an endurance run: a server, a sign-in, processes that use it, kills, and the reckoning at the end."""
+"""Runs an endurance test: a server, a sign-in, processes that use it, kills, and the results."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ from freshkey_testing.user import ScriptedUser
 
 
 ROOT: Final = Path(__file__).parents[2]
-"""Where this package is found: workers start there, wherever this process was started."""
+"""The directory that contains this package; workers start there, regardless of this process's directory."""
 
 PROVIDER: Final = "claude_oauth"
 
 SPENDING: Final = (3, 4, 5, 6)
-"""Last points of a process that, killed there, may take an answer of the server with it: intent to last item."""
+"""Points, from the intent to the last item, at which a kill may lose a response of the server."""
 
 ROUND: Final = 0.05
-"""Seconds between two looks at the processes."""
+"""Seconds between two checks of the processes."""
 
 ROUNDING: Final = 0.02
-"""Seconds by which the server's clock reading of a grant may precede what the client makes of it."""
+"""Seconds by which the server's time of a grant may precede the client's."""
 
 
 SLOW_SERVER: Final = 5.0
-"""Seconds after which a request of a process that has died is answered at the latest, on a busy machine."""
+"""Seconds within which the server has responded to a process that died, on a busy machine."""
 
 
 @frozen
 class _Death:
-    """A process that was killed while a renewal was under way.
+    """A process that was killed during a renewal.
 
     Attributes:
         intended: When it had written its intent, in seconds since 1970.
@@ -63,7 +63,7 @@ class _Member:
         note.write_bytes(bytes(struct.calcsize(NOTE)))
         self._note = note
         command = [sys.executable, "-m", "benchmarks.endurance.soak_worker", json.dumps({**orders, "note": str(note)})]
-        self.process = subprocess.Popen(  # noqa: S603  ours
+        self.process = subprocess.Popen(  # noqa: S603  our own command
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.seen = Seen()
@@ -76,12 +76,12 @@ class _Member:
                 self.seen = Seen(**json.loads(line))
 
     def death(self) -> _Death | None:
-        """Return how it died, if a refresh token was being spent by then."""
+        """Return how it died, if that was while it used a refresh token."""
         point, intended = struct.unpack(NOTE, self._note.read_bytes())
         return _Death(intended, time.time()) if point in SPENDING else None
 
     def end(self) -> None:
-        """Let it finish and report."""
+        """Make it finish and report."""
         if self.process.stdin is not None:
             self.process.stdin.close()
         self.process.wait(60)
@@ -94,7 +94,7 @@ class Soak:
     """One run.
 
     Args:
-        plan: What to do.
+        plan: The plan of the run.
         folder: A new directory for state and notes.
     """
 
@@ -111,20 +111,20 @@ class Soak:
         self._began = 0
 
     def run(self) -> Figures:
-        """Do it and return the figures."""
+        """Run, and return the results."""
         plan = self._plan
         policy = Policy(lifetime=plan.lifetime, grace=plan.grace, access_dies_on_renewal=plan.access_dies)
         began = time.monotonic()
         with AuthorizationServer(policy) as server:
             settings = {**server.settings(), "provider": PROVIDER, "store": plan.store, "source": "oauth"}
             configuration = Configuration.of({"soak": settings}, state_dir=self._folder / "state")
-            # Whoever only looks holds nothing, so that the workers make every renewal.
+            # A keeper that only looks holds no credential, so that the workers make every renewal.
             with Keeper(configuration=configuration) as onlooker:
                 self._sign_in(configuration)
                 try:
                     self._orders = self._orders_for(server, settings)
                     self._endure(server, onlooker)
-                    # The renewal under way at the end is still to be kept before it is counted.
+                    # A renewal in progress at the end must be saved before it is counted.
                     self._dismiss()
                     self._look_after(server, onlooker)
                     self._figures.expiries = onlooker.status("soak").generation - self._sign_ins
@@ -176,7 +176,7 @@ class Soak:
             self._settle(member)
 
     def _settle(self, member: _Member) -> None:
-        """Let a process end, if it did not end by itself, and note how it did and what it saw."""
+        """End a process, if it has not ended yet, and record how it ended and what it saw."""
         member.end()
         seen, code = member.seen, member.process.returncode
         if code == -signal.SIGKILL:
@@ -193,16 +193,16 @@ class Soak:
             self._deaths.append(death)
 
     def _look_after(self, server: AuthorizationServer, onlooker: Keeper) -> None:
-        """Sign in again where a sign-in was lost, and note why."""
+        """Sign in again if the sign-in was lost, and record why."""
         reason = onlooker.status("soak").sign_in_needed
         if reason is not None:
-            # Whoever died before another process found the loss is dead by now.
+            # Any process that died before the loss was found is dead by now.
             self._replace()
             self._figures.lost.append(Loss(reason, self._explained(server)))
             self._sign_in(onlooker.configuration)
 
     def _explained(self, server: AuthorizationServer) -> bool:
-        """Tell whether a process died between the server's last answer to this sign-in and the commit of it."""
+        """Return whether a process died between the server's last response to this sign-in and its commit."""
         answers = [entry.time for entry in server.log if entry.kind == "grant.refresh_token"]
         mine = [entry for entry in server.log if entry.grant == self._sign_ins]
         last = max((entry.time for entry in mine if entry.kind == "grant.refresh_token"), default=None)
@@ -219,7 +219,7 @@ class Soak:
         figures.refresh_grants = server.count("grant.refresh_token")
         figures.graced = server.count("refresh_token.graced")
         figures.revoked_grants = server.count("refresh_token.reused")
-        # A renewal is due once lead and the longest jitter remain.
+        # A renewal is due at most the lead time plus the longest jitter before the expiry.
         soonest = announced - expiry.effective_lead(announced, None) - expiry.jitter(announced, 1.0) - ROUNDING
         grants = [entry for entry in server.log if entry.kind.startswith("grant.") and entry.kind != "grant.revoked"]
         figures.early = sum(

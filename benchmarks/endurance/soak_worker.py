@@ -1,7 +1,7 @@
-"""One process of the endurance run: threads that use a profile as an application does, and say how that went.
+"""One process of the endurance run: threads that use a profile like an application, and report the results.
 
-Reads its orders as JSON from its argument, ends when its standard input closes, and prints what it has seen so far as
-one JSON line, twice a second, so that a killed process has told nearly everything.
+It reads its orders as JSON from its argument, ends when stdin is closed, and prints what it has seen so far as one JSON
+line, twice a second, so that even a killed process has reported nearly everything.
 """
 
 from __future__ import annotations
@@ -40,26 +40,26 @@ from freshkey.events import Event, SignInNeeded
 REPORT_SECONDS: Final = 0.5
 
 NEARLY_OVER: Final = 0.5
-"""Seconds that a refused credential had left at the most if it may have run out on its way through a busy machine."""
+"""Seconds of remaining lifetime below which a refused credential may have expired in transit on a busy machine."""
 
 PUBLISHED_SECONDS: Final = 1.0
-"""Seconds until a renewal has reached every process at the latest."""
+"""Seconds within which a renewal reaches every process."""
 
 NOTE: Final = "=Bd"
-"""What a process keeps in a file for its parent: the last point passed, and when an intent was last written."""
+"""Format of a process's file for its parent: the last point passed, and when an intent was last written."""
 
 LAST: Final = "=d"
-"""What all processes keep in one file: when the last one was killed on purpose."""
+"""Format of the file shared by all processes: when the last one was killed on purpose."""
 
 SPARED_SECONDS: Final = 1.0
-"""Seconds after a death on purpose in which there is no other; repeating the request takes less."""
+"""Minimum seconds between two kills on purpose; repeating the request takes less."""
 
 
 class Worker:
     """Uses the profile on several threads.
 
     Args:
-        orders: Settings of the profile, state directory, resource, threads, pace, and where to note the point reached.
+        orders: Settings of the profile, state directory, resource, threads, pace, and the files for `Doom`.
     """
 
     def __init__(self, orders: dict[str, Any]) -> None:
@@ -76,7 +76,7 @@ class Worker:
         self._keeper.subscribe(self._hear)
 
     def run(self) -> None:
-        """Work until standard input closes."""
+        """Work until stdin is closed."""
         threads = [threading.Thread(target=self._use) for _ in range(self._threads)]
         reporter = threading.Thread(target=self._report)
         for thread in (*threads, reporter):
@@ -93,7 +93,7 @@ class Worker:
             try:
                 self._request(connection)
             except LoginRequired:
-                # The parent sees it too, counts it, and signs in again.
+                # The parent also sees it, counts it, and signs in again.
                 self._over.wait(0.2)
             except (FreshkeyError, OSError, http.client.HTTPException) as error:
                 connection.close()
@@ -103,7 +103,7 @@ class Worker:
         connection.close()
 
     def _request(self, connection: http.client.HTTPConnection) -> None:
-        """Do what every client should: after a 401, name the credential that was refused, and send again once."""
+        """Do what every client should: after a 401, pass on the refused credential and retry once."""
         began, newest = SYSTEM.elapsed(), self._newest
         credential = self._get()
         if self._status(connection, credential) != http.HTTPStatus.UNAUTHORIZED:
@@ -123,9 +123,9 @@ class Worker:
             self._seen.refused_again += again
 
     def _newer(self, refused: Credential) -> Credential:
-        """Get another credential than the one that was refused; wait once for as long as we are told to.
+        """Get a credential other than the refused one; wait once for `retry_after` if necessary.
 
-        An answer that the server gives once more is older than it says, and can end a moment after it was obtained.
+        A response that the server repeats is older than it claims, and its credential can expire right away.
         """
         try:
             return self._keeper.get("soak", refused=refused)
@@ -135,18 +135,18 @@ class Worker:
         return self._keeper.get("soak", refused=refused)
 
     def _was_behind(self, refused: Credential, asked: float) -> bool:
-        """Tell whether a credential was refused that had long been replaced when it was asked for, or never was.
+        """Return whether the refused credential had long been replaced when it was requested, or was never replaced.
 
-        On a busy machine the next renewal may come while a request is on its way.
+        On a busy machine, the next renewal may happen while a request is in transit.
         """
         try:
             newest = self._keeper.get("soak", refused=refused)
         except FreshkeyError:
-            return True  # nothing has come; if the sign-in is lost, the next request says so
+            return True  # no newer credential; if the sign-in is lost, the next request reports it
         return newest.obtained.elapsed < asked - PUBLISHED_SECONDS or newest.authorizes_like(refused)
 
     def _get(self) -> Credential:
-        held = self._keeper._held.get("soak")  # noqa: SLF001  only inside shows whether a caller had to wait
+        held = self._keeper._held.get("soak")  # noqa: SLF001  only internals show whether a caller had to wait
         valid = held is not None and SYSTEM.elapsed() < held.expires_at - 0.05
         began = time.monotonic()
         credential = self._keeper.get("soak")
@@ -162,7 +162,7 @@ class Worker:
         return credential
 
     def _hear(self, event: Event) -> None:
-        """Count what this process is told more than once."""
+        """Count repeated reports of the same required sign-in."""
         if isinstance(event, SignInNeeded):
             with self._mutex:
                 self._seen.told_again += event.reason in self._told
@@ -187,15 +187,15 @@ class Worker:
 
 
 class Doom:
-    """Keeps the last point passed where the parent finds it after a kill, and kills some renewals on purpose.
+    """Records the last point passed, for the parent to read after a kill, and kills some renewals on purpose.
 
-    Deaths on purpose strike between the sending of a refresh token and the commit of what it brought, before or after
-    the answer is read. The process that then repeats the request is spared: a token is sent three times at the most.
+    Kills on purpose happen between sending a refresh token and committing the result, before or after the response is
+    read. The process that then repeats the request is not killed, so a token is sent at most three times.
 
     Args:
-        note: A file of this process, as large as `NOTE`.
-        shared: A file of all processes, as large as `LAST`, for the time of the last death on purpose.
-        aim: Probability of a renewal to be killed.
+        note: A file of this process with the size of `NOTE`.
+        shared: A file of all processes with the size of `LAST`, for the time of the last kill on purpose.
+        aim: Probability that a renewal is killed.
     """
 
     def __init__(self, note: str, shared: str, aim: float) -> None:
@@ -226,7 +226,7 @@ def _mapped(path: str) -> mmap.mmap:
 
 
 def main() -> None:
-    """Run as one process of `benchmarks.endurance.soak`."""
+    """Run one process of `benchmarks.endurance.soak`."""
     orders = json.loads(sys.argv[1])
     _failpoints.at = Doom(orders["note"], orders["shared"], orders["aim"])
     Worker(orders).run()

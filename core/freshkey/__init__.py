@@ -1,4 +1,4 @@
-"""freshkey keeps an application's credentials fresh; the public names, loaded when they are first used."""
+"""freshkey keeps an application's credentials fresh. Public names are imported on first use."""
 
 from __future__ import annotations
 
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 
+# Each name is imported when it is first used, so that importing a provider costs only what the provider uses.
+# See docs/decisions.md, "Public modules load lazily, from one table each".
 _HOMES: Final = {
     "_accounts.status": "Status",
     "_config.configuration": "Configuration",
@@ -62,7 +64,7 @@ _HOMES: Final = {
     "secret": "Secret",
 }
 
-# Filled like text: a page of names, not a column.
+# Several names per line: one per line would fill a page.
 # fmt: off
 __all__ = [
     "ApiKey", "Choice", "Clock", "Configuration", "ConfigurationError", "Credential", "CredentialExpired",
@@ -75,11 +77,11 @@ __all__ = [
 
 
 def _lazy(page: str, homes: Mapping[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
-    """Return ``__getattr__`` and ``__dir__`` of a page of public names: each is imported when it is first used.
+    """Return ``__getattr__`` and ``__dir__`` for a module of public names, each imported on first use.
 
     Args:
         page: Name of the module.
-        homes: Module below ``freshkey`` to the names that are taken from it, separated by blanks.
+        homes: For each module below ``freshkey``, the names to import from it, separated by spaces.
     """
     home_of = {name: home for home, names in homes.items() for name in names.split()}
 

@@ -1,4 +1,4 @@
-"""The script ``freshkey`` and ``python -m freshkey``: starts the command line, or says how to install it."""
+"""The ``freshkey`` script and ``python -m freshkey``: runs the command line, or prints how to install it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ from typing import Final
 
 
 NOT_INSTALLED: Final = 2
-"""The exit code where the command line is not installed; that of a command line that is not understood."""
+"""The exit code if the command line is not installed; the same as for invalid arguments."""
 
 _TOLD: Final = """\
-freshkey: the command line is not installed. Run:
+freshkey: the command line is not installed [missing-package]. To install it, run:
   {installer} 'freshkey[cli]=={version}'
-then run this again: {command}
+then run: {command}
 """
 
 
 def main() -> int:
-    """Run the command line and return its exit code; `NOT_INSTALLED` where there is none.
+    """Run the command line and return its exit code, or `NOT_INSTALLED`.
 
-    One that is there and broken raises what it raises: installing it once more would not help.
+    If it is installed but broken, its own exception is raised: installing it again would not help.
     """
+    # The script is in the core, so that advice such as `freshkey login work` leads somewhere without the command line,
+    # too. See docs/decisions.md, "The command line is an application of the core".
     spec = find_spec("freshkey_cli")
-    if spec is None or spec.origin is None:  # a folder of that name that holds no package
+    if spec is None or spec.origin is None:  # a directory of that name that is not a package
         sys.stderr.write(_how_to_install())
         return NOT_INSTALLED
     code: int = import_module("freshkey_cli").main()
@@ -37,7 +39,7 @@ def _how_to_install() -> str:
     from freshkey import __version__
 
     python = shlex.quote(sys.executable)
-    # Environments that uv makes have no pip of their own.
+    # Environments created by uv do not contain pip.
     installer = f"{python} -m pip install" if find_spec("pip") else f"uv pip install --python {python}"
     command = shlex.join(["freshkey", *sys.argv[1:]])
     return _TOLD.format(installer=installer, version=__version__, command=command)

@@ -1,12 +1,12 @@
-"""Named points at which tests make a renewal fail; nothing in the product sets them off.
+"""Named points at which tests make a renewal fail; they do nothing outside of tests.
 
 ===============  =======================================================================================
-before_lock      the profile's lock has not been asked for yet
+before_lock      the profile's lock has not been requested yet
 lock_held        the lock is held
-intent_written   the intent is written and was read back
+intent_written   the intent was written and read back
 request_sent     from here on the refresh token may be spent
-after_refresh    the answer is here, and nothing of it is kept yet
-item_written     one further item of the new record is written, the commit is not
+after_refresh    the response was received, and nothing of it is saved yet
+item_written     one more item of the new record is written, but not committed
 committed        the new record is the newest
 read_back        the record was read back, and nothing is published yet
 ===============  =======================================================================================
@@ -30,10 +30,10 @@ POINTS: Final = (
 )
 
 at: Callable[[str], object] | None = None
-"""What a test wants to happen: called with the name of each point as it is passed. None costs one comparison."""
+"""Set by a test; called with the name of each point that is reached. None costs one comparison."""
 
 
 def hit(point: str) -> None:
-    """Pass a point."""
+    """Reach a point: call `at` with its name, if set."""
     if at is not None:
         at(point)

@@ -1,8 +1,8 @@
-"""What a fork waits for, and what its child drops: locks and threads that it would find are the parent's alone.
+"""Fork safety: what a fork waits for, and which of its parent's locks and threads the child discards.
 
-While code is loaded, CPython holds a lock for each module; a child that is forked then and imports the same module
-waits for ever, and nothing that freshkey could do in the child would end that. So a fork waits, bounded, until no
-provider and no store is being opened.
+During an import, CPython holds a lock for the module. A child that is forked at that moment and imports the same module
+waits forever, and freshkey cannot do anything about it in the child. So a fork waits, with a timeout, until no provider
+and no store is being opened. See docs/decisions.md, "A fork waits for plugin loading".
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 
 
 FORK_TIMEOUT: Final = 2.0
-"""Seconds for which a fork waits: opening takes less, unless a plugin hangs."""
+"""How long a fork waits, in seconds: opening takes less, unless a plugin hangs."""
 
 _changed = threading.Condition()
 _at_work: list[int] = []
@@ -24,18 +24,18 @@ _registered: list[tuple[Callable[[], object], threading.Lock | None]] = []
 
 
 def in_child(drop: Callable[[], object], *, held: threading.Lock | None = None) -> None:
-    """Call `drop` in every child that is forked from now on, in the order of registration.
+    """Call `drop` in every child that is forked from now on, in order of registration.
 
     Args:
-        drop: Drops what the child must not use: what belongs to threads and descriptors of its parent.
-        held: A lock that is held during the fork, so that `drop` finds nothing half done, and that is free after it.
+        drop: Discards what the child must not use, such as locks, threads and file descriptors of its parent.
+        held: A lock to hold during the fork and release after it, so that `drop` never sees a half-finished change.
     """
     _registered.append((drop, held))
 
 
 @contextmanager
 def block_fork() -> Iterator[None]:
-    """Let no fork come in between, unless this takes too long or forks itself."""
+    """Delay forks until the block ends, except forks by this thread, and for at most `FORK_TIMEOUT`."""
     thread = threading.get_ident()
     with _changed:
         _at_work.append(thread)
@@ -48,19 +48,19 @@ def block_fork() -> Iterator[None]:
 
 
 def _before_fork() -> None:
-    # Held until the fork is over, so that nothing begins meanwhile.
+    # Held until the fork is done, so that no `block_fork` begins during it.
     _changed.acquire()
     own = threading.get_ident()
     try:
         _changed.wait_for(lambda: all(thread == own for thread in _at_work), FORK_TIMEOUT)
-    finally:  # the fork comes also after Ctrl-C, and `_release` with it
+    finally:  # the fork happens even after Ctrl-C, and `_release` releases these locks
         for _, held in _registered:
             if held is not None:
                 held.acquire()
 
 
 def _release(*, child: bool) -> None:
-    # One that fails keeps none of the others from its turn; the interpreter shows what it raised.
+    # An exit stack runs all callbacks even if one raises; the interpreter prints the exception.
     with ExitStack() as stack:
         stack.callback(_changed.release)
         for drop, held in reversed(_registered):

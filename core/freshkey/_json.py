@@ -1,4 +1,4 @@
-"""Reads JSON objects of servers, helpers and files strictly: what two parsers could read differently is refused."""
+"""Strict parser for JSON objects from servers, helpers and files; rejects what two parsers could read differently."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from freshkey.errors import ProtocolError
 
 
 MAX_BODY: Final = 1 << 20
-"""Bytes of an answer that are read at the most."""
+"""Maximum size of a response body in bytes."""
 
 MAX_DEPTH: Final = 16
-"""How deep objects and lists may be nested."""
+"""Maximum nesting depth of objects and lists."""
 
 _MAX_INTEGER: Final = 18
-"""Digits that fit 64 bits whatever they are."""
+"""Any number with this many digits fits in 64 bits."""
 
 
 def parse_json_object(body: bytes) -> dict[str, Any]:
     """Return the JSON object (RFC 8259) in `body`.
 
-    An integer beyond 18 digits is read as a float, as most JSON readers do.
+    An integer with more than 18 digits is read as a float, as most JSON parsers do.
 
     Raises:
-        ProtocolError: `body` is longer than 1 MiB, no UTF-8, no JSON, no object, nested deeper than 16, has a key
-            twice, or a number that is not finite. The message never quotes it.
+        ProtocolError: `body` is longer than 1 MiB, is not a JSON object in UTF-8, is nested more than 16 levels deep,
+            or contains a duplicate key or a number that is not finite. The message never quotes it.
     """
     if len(body) > MAX_BODY:
-        raise ProtocolError("the server's answer is too large")
+        raise ProtocolError(f"the response is longer than {MAX_BODY} bytes", code="response-too-large")
     try:
         value = json.loads(
             body.decode("utf-8"),
@@ -41,8 +41,8 @@ def parse_json_object(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict) or too_deep(value):
-        # Raised outside the handler: the parser's own error carries the whole text.
-        raise ProtocolError("the server's answer is not the JSON object that was expected")
+        # Raised outside the handler: the parser's error carries the whole text, and it would be the context.
+        raise ProtocolError("the response is not a valid JSON object")
     return value
 
 
@@ -62,12 +62,12 @@ def _finite(digits: str) -> float:
     return value if math.isfinite(value) else _not_finite(digits)
 
 
-def _not_finite(digits: str) -> NoReturn:  # noqa: ARG001  the signature is that of json's hook
+def _not_finite(digits: str) -> NoReturn:  # noqa: ARG001  signature of the json hook
     raise ValueError
 
 
 def too_deep(value: object, room: int = MAX_DEPTH) -> bool:
-    """Whether objects and lists are nested deeper than `room`."""
+    """Whether objects and lists are nested more than `room` levels deep."""
     if not isinstance(value, dict | list):
         return False
     items = value.values() if isinstance(value, dict) else value

@@ -1,4 +1,4 @@
-"""What the command line and other tools of the same version may use as well; no promise across versions."""
+"""For the command line and other tools of the same version; may change with any version."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _HOMES: Final = {
     "_trust.source_consent": "Answer SourceAnswers",
 }
 
-# Filled like text: a page of names, not a column.
+# Several names per line: one per line would fill a page.
 # fmt: off
 __all__ = [
     "CONFIG_DIR", "MIN_DESCRIPTOR", "PROFILE", "STATE_DIR", "Answer", "Choice", "Entry", "Explanation", "Found",

@@ -1,4 +1,4 @@
-"""Time as freshkey sees it: the wall clock, elapsed time that counts suspend, and the boot they belong to."""
+"""Time: the wall clock, elapsed time that includes suspend, and the boot that the elapsed time belongs to."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Moment:
     """One reading of both clocks.
 
     Attributes:
-        wall: Seconds since 1970-01-01T00:00:00Z by the wall clock, which people and time servers move.
-        elapsed: Seconds by a clock that only runs forward and counts suspend; meaningful under one boot id only.
-        boot_id: Which boot ``elapsed`` belongs to.
+        wall: Seconds since 1970-01-01T00:00:00Z by the wall clock, which users and time servers can change.
+        elapsed: Seconds by a clock that only moves forward and includes suspend; comparable only within one boot.
+        boot_id: The boot that ``elapsed`` belongs to.
     """
 
     wall: float
@@ -38,23 +38,23 @@ class Moment:
 
 
 class Clock(Protocol):
-    """What the core asks of time; `freshkey_testing.ManualClock` is one that a test moves by hand."""
+    """The clock that the core uses; tests use `freshkey_testing.ManualClock`."""
 
     def elapsed(self) -> float:
-        """Seconds that passed since some fixed point of this boot, suspend included. The hot path reads only this."""
+        """Return the seconds since a fixed point of this boot, including suspend; the fast path reads only this."""
 
     def now(self) -> Moment:
         """Read both clocks."""
 
     def wait(self, event: threading.Event, timeout: float) -> bool:
-        """Wait until `event` is set or `timeout` seconds have passed; return whether it is set."""
+        """Wait up to `timeout` seconds for `event`; return whether it is set."""
 
 
 @functools.cache
 def _boot_id() -> str:
-    """Name this boot, or this process where the system does not tell.
+    """Return an ID for this boot, or for this process if the system has no boot ID.
 
-    A per-process id is the safe fallback: elapsed times of other processes are then never compared with ours, and
+    A per-process ID is the safe fallback: elapsed times of other processes are then never compared with ours, and
     the wall clock decides.
     """
     try:
@@ -67,13 +67,13 @@ class SystemClock:
     """The clocks of this machine."""
 
     if sys.platform == "win32":
-        # GetTickCount64 and QueryPerformanceCounter both go on in sleep.
+        # GetTickCount64 and QueryPerformanceCounter both include sleep.
         elapsed = staticmethod(time.monotonic)
     elif sys.platform == "linux":
         # CLOCK_MONOTONIC stops in suspend (clock_gettime(2)).
         elapsed = staticmethod(functools.partial(time.clock_gettime, time.CLOCK_BOOTTIME))
     else:
-        # macOS: it counts sleep, unlike the CLOCK_UPTIME_RAW behind `time.monotonic` (clock_gettime(3) there).
+        # macOS: includes sleep, unlike CLOCK_UPTIME_RAW, which `time.monotonic` uses (see clock_gettime(3) there).
         elapsed = staticmethod(functools.partial(time.clock_gettime, time.CLOCK_MONOTONIC))
 
     def now(self) -> Moment:
@@ -81,7 +81,7 @@ class SystemClock:
         return Moment(time.time(), self.elapsed(), _boot_id())
 
     def wait(self, event: threading.Event, timeout: float) -> bool:
-        """Wait until `event` is set or `timeout` seconds have passed; return whether it is set."""
+        """Wait up to `timeout` seconds for `event`; return whether it is set."""
         return event.wait(timeout)
 
 

@@ -1,25 +1,25 @@
-"""What can go wrong, sorted by what the caller does next.
+"""Errors, grouped by what the caller does next.
 
 ::
 
     FreshkeyError
-    ├── TransientError        not sent, or refused for now: try again (after ``retry_after`` seconds, if given)
-    ├── OutcomeUnknown        sent, but no usable answer: a single-use token may be spent; only a rotation may try again
-    │   └── ProtocolError     an answer came and does not follow its protocol
-    ├── LoginRequired         a person must act: ``freshkey login PROFILE``
-    ├── ProviderRefused       the provider will never accept this configuration: change it, do not retry
-    ├── ConfigurationError    freshkey's own configuration is wrong: change it
-    │   └── TrustNeeded       a project's file names a command that nobody trusted as it is now: ``freshkey trust``
-    ├── PluginBroken          a plugin broke the contract of its hooks: report it to the plugin's author
-    ├── StoreError            the place where credentials are kept
-    │   ├── StoreUnavailable  locked, missing, read-only or not answering: unlock or choose another
-    │   ├── StoreBusy         another process holds the profile's lock: wait, or see who it is
-    │   ├── RecordUnreadable  corrupt, or written by a newer freshkey: nothing was overwritten
-    │   └── GenerationConflict  the store already holds something at least as new: nothing was overwritten
-    ├── CredentialExpired     a credential was used after its end: ask the keeper for it again
+    ├── TransientError        not sent, or rejected for now: try again (after ``retry_after`` seconds, if set)
+    ├── OutcomeUnknown        sent, but no usable response: a single-use token may be spent; freshkey decides on retries
+    │   └── ProtocolError     the response does not follow its protocol
+    ├── LoginRequired         the user must act: ``freshkey login PROFILE``
+    ├── ProviderRefused       the provider will not accept this configuration: change it, do not retry
+    ├── ConfigurationError    freshkey's own configuration is wrong: fix it
+    │   └── TrustNeeded       a command in a project's file is not trusted, or has changed: ``freshkey trust``
+    ├── PluginBroken          a plugin violated the contract of its hooks: report it to the plugin's author
+    ├── StoreError            the credential store failed
+    │   ├── StoreUnavailable  locked, missing, read-only or not responding: unlock it, or choose another store
+    │   ├── StoreBusy         another process holds the profile's lock: wait, or end that process
+    │   ├── RecordUnreadable  corrupt, or written by a newer version: nothing was overwritten
+    │   └── GenerationConflict  the store already holds the same or a newer generation: nothing was overwritten
+    ├── CredentialExpired     a credential was used after it expired: get a new one from the keeper
     └── KeeperClosed          the keeper was closed
 
-No message ever contains a secret, and every message says what to do next where that is known.
+Messages never contain secrets, and include a hint about what to do next if there is one.
 """
 
 from __future__ import annotations
@@ -27,12 +27,17 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import re
 import traceback
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ParamSpec, Self, TypeVar
+from typing import Final, ParamSpec, Self, TypeVar
 
+
+_MAX_CODE: Final = 64  # characters
+
+_CODE: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", re.ASCII)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,29 +47,41 @@ class FreshkeyError(Exception):
     """Base of every error that freshkey raises on purpose.
 
     Args:
-        message: What happened, one sentence without a full stop.
-        profile: Name of the profile concerned, where it is known; the core fills it in for plugins.
-        hint: What the reader can do next, one sentence.
+        message: What happened: one sentence fragment without a final period.
+        profile: Name of the profile, if known; the core sets it for plugins.
+        hint: What the user can do next: imperative, without a final period.
+        code: A code more specific than the default of the class, such as ``keychain-locked``.
+
+    Attributes:
+        code: A stable name for the error, in kebab case, for programs. Messages may change with any release; codes do
+            not. ``docs/errors.md`` lists them all; provider-specific ones begin with the provider's name.
     """
 
-    def __init__(self, message: str, *, profile: str | None = None, hint: str | None = None) -> None:
+    # Codes are literals where an error is raised, so that a test finds and compares them.
+    # See docs/decisions.md, "Errors have codes, and tests match codes".
+    code = "freshkey-error"
+
+    def __init__(
+        self, message: str, *, code: str | None = None, profile: str | None = None, hint: str | None = None
+    ) -> None:
         super().__init__(message)
+        self.code = code or type(self).code
         self.message = message
         self.profile = profile
         self.hint = hint
 
     def __str__(self) -> str:
-        """Profile, what happened, and what to do next."""
+        """Return the profile, what happened, and what to do next."""
         subject = f"{self.profile}: " if self.profile else ""
         return f"{subject}{self.message}" + (f". {self.hint}" if self.hint else "")
 
     def for_another_caller(self) -> Self:
         """Return a copy without a traceback.
 
-        One failure is shared by all who waited for it; each of them raises a copy of its own, because raising one
-        object in several threads would tangle their tracebacks.
+        Callers that waited for the same failure each raise their own copy, because raising one object in several
+        threads would mix up their tracebacks.
         """
-        # Made without calling the class: an error class of a plugin may take any arguments.
+        # Without calling the class: a plugin's error class may take any arguments.
         twin = type(self).__new__(type(self), *self.args)
         twin.__dict__.update(self.__dict__)
         twin.__cause__ = self.__cause__
@@ -72,88 +89,148 @@ class FreshkeyError(Exception):
 
 
 class TransientError(FreshkeyError):
-    """The request was not sent, or was refused for now: try again later.
+    """The request was not sent, or was rejected for now: try again later.
 
     Args:
-        message, profile, hint: As for `FreshkeyError`.
-        retry_after: Seconds to wait at the least, as the server asked (RFC 9110, section 10.2.3).
+        message, code, profile, hint: As for `FreshkeyError`.
+        retry_after: Minimum seconds to wait, as requested by the server (RFC 9110, section 10.2.3).
     """
 
+    code = "temporarily-unavailable"
+
     def __init__(
-        self, message: str, *, retry_after: float | None = None, profile: str | None = None, hint: str | None = None
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        code: str | None = None,
+        profile: str | None = None,
+        hint: str | None = None,
     ) -> None:
-        super().__init__(message, profile=profile, hint=hint)
+        super().__init__(message, code=code, profile=profile, hint=hint)
         self.retry_after = retry_after
 
 
 class OutcomeUnknown(FreshkeyError):
-    """The request was sent and no usable answer came: the server may or may not have acted on it."""
+    """The request was sent, but there was no usable response: the server may or may not have acted on it."""
+
+    code = "outcome-unknown"
 
 
 class ProtocolError(OutcomeUnknown):
-    """The server answered, but the answer does not follow its protocol."""
+    """The server responded, but the response does not follow its protocol."""
+
+    code = "invalid-response"
 
 
 class LoginRequired(FreshkeyError):
-    """A person must sign in."""
+    """The user must sign in."""
+
+    code = "sign-in-required"
 
 
 class ProviderRefused(FreshkeyError):
-    """The provider refused for good: the configuration or the account has to change first."""
+    """The provider rejected the request permanently: change the configuration or the account first."""
+
+    code = "provider-refused"
 
 
 class ConfigurationError(FreshkeyError):
     """A configuration file, an environment variable or an argument is wrong."""
 
+    code = "invalid-configuration"
+
 
 class TrustNeeded(ConfigurationError):
-    """A command that a project's file names was not run: nobody trusted it, or it changed since."""
+    """A command in a project's file was not run, because it is not trusted or has changed since it was trusted."""
+
+    code = "trust-required"
 
 
 class PluginBroken(FreshkeyError):
-    """A plugin raised something outside its contract, returned the wrong type, or cannot be loaded.
+    """A plugin raised an unexpected exception, returned the wrong type, or cannot be loaded.
 
     Args:
-        message, profile, hint: As for `FreshkeyError`.
+        message, code, profile, hint: As for `FreshkeyError`.
         plugin: Name of the plugin.
     """
 
-    def __init__(self, message: str, *, plugin: str = "?", profile: str | None = None, hint: str | None = None) -> None:
-        super().__init__(message, profile=profile, hint=hint)
+    code = "plugin-broken"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        plugin: str = "?",
+        code: str | None = None,
+        profile: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, code=code, profile=profile, hint=hint)
         self.plugin = plugin
 
 
 class StoreError(FreshkeyError):
-    """The store of a profile cannot do what it must."""
+    """The credential store of a profile failed."""
+
+    code = "store-error"
 
 
 class StoreUnavailable(StoreError):
-    """The store is locked, missing, read-only, full or does not answer."""
+    """The store is locked, missing, read-only, full or not responding."""
+
+    code = "store-unavailable"
 
 
 class StoreBusy(StoreError):
-    """Another process held the profile's lock for longer than the caller was willing to wait."""
+    """Another process held the profile's lock for longer than the timeout."""
+
+    code = "store-busy"
 
 
 class RecordUnreadable(StoreError):
-    """What the store holds is corrupt, or was written by a newer freshkey."""
+    """The stored record is corrupt, or was written by a newer version of freshkey."""
+
+    code = "record-unreadable"
 
 
 class GenerationConflict(StoreError):
-    """The store already holds a generation that is not older than the one to be saved."""
+    """The store already holds the generation to be saved, or a newer one."""
+
+    code = "generation-conflict"
 
 
 class CredentialExpired(FreshkeyError):
-    """A credential was asked to authorize something after its own end."""
+    """A credential was used after it expired."""
+
+    code = "credential-expired"
 
 
 class KeeperClosed(FreshkeyError):
-    """The keeper was closed and hands out nothing more."""
+    """The keeper was closed and returns no more credentials."""
+
+    code = "keeper-closed"
+
+
+def is_code(value: object) -> bool:
+    """Whether this can be the code of an error: words of lowercase letters and digits, joined by hyphens."""
+    return isinstance(value, str) and len(value) <= _MAX_CODE and _CODE.fullmatch(value) is not None
+
+
+def safe_code(error: FreshkeyError) -> str:
+    """Return the code of an error if it can be one, else that of its class in freshkey.
+
+    Plugins set codes, which go to logs and to files that processes share: an exception of a plugin may use the same
+    attribute for something else, such as an HTTP status, or write more into it than a name.
+    """
+    if is_code(error.code):
+        return error.code
+    return next(str(vars(kind)["code"]) for kind in type(error).__mro__ if kind.__module__ == __name__)
 
 
 @contextmanager
 def about(profile: str | None) -> Iterator[None]:
-    """Name the profile in every error that does not name one yet: stores and plugins do not always know it."""
+    """Set the profile of errors that do not have one, because stores and plugins do not always set it."""
     try:
         yield
     except FreshkeyError as error:
@@ -162,10 +239,10 @@ def about(profile: str | None) -> Iterator[None]:
 
 
 def frameless(read: Callable[P, T]) -> Callable[P, T]:
-    """Let the errors of a function that takes secrets apart begin at its caller.
+    """Remove the frames of a function that parses secrets from the tracebacks of its errors.
 
-    Crash reports print local variables, and between the wrapped secret that came in and the wrapped one that goes out
-    those of a reader are bare. Arguments that are not wrapped do not show either, as far as it is for this function.
+    Crash reports print local variables, and while such a function runs, its local variables hold unwrapped secrets.
+    Its arguments are deleted from this frame too.
     """
 
     @functools.wraps(read)
@@ -181,7 +258,7 @@ def frameless(read: Callable[P, T]) -> Callable[P, T]:
 
 
 def describe_raise(error: BaseException) -> str:
-    """Say what was raised and where, without its text, which may quote a secret."""
+    """Return the class and location of an exception, without its message, which may contain a secret."""
     raised = list(traceback.walk_tb(error.__traceback__))
     if not raised:
         return type(error).__name__
@@ -190,29 +267,34 @@ def describe_raise(error: BaseException) -> str:
 
 
 def our_own(error: BaseException) -> FreshkeyError:
-    """Return the error for an exception that freshkey itself should not have let happen, or could not prevent."""
+    """Return the error to raise for an unexpected exception in freshkey itself: a bug, or a lack of resources."""
     if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM}:
         return TransientError(
-            f"this process is out of means ({os.strerror(error.errno)})", hint="Close files, or raise its limits"
+            f"the process is out of file descriptors or memory ({os.strerror(error.errno)})",
+            hint="Close some files, or raise the limits of the process (see: ulimit -a)",
+            code="out-of-resources",
         )
     return PluginBroken(
-        f"freshkey itself failed: {describe_raise(error)}", plugin="freshkey", hint="Please report this"
+        f"unexpected error in freshkey: {describe_raise(error)}",
+        plugin="freshkey",
+        hint="Report it as a bug in freshkey",
+        code="internal-error",
     )
 
 
 def sign_in_command(profile: str) -> str:
-    """Return what a person types to sign in again, for the hint of an error."""
+    """Return the command that signs the user in again, for the hint of an error."""
     return f"freshkey login {profile}"
 
 
 def closest(word: str, known: Collection[str]) -> str | None:
-    """Return the word among `known` that was probably meant, or None."""
+    """Return the word in `known` that was probably meant, or None."""
     from difflib import get_close_matches
 
     return next(iter(get_close_matches(word, sorted(known), n=1)), None)
 
 
 def suggestion(word: str, known: Collection[str]) -> str:
-    """Return a sentence that offers the word that was probably meant, or else all there are."""
+    """Return a hint that suggests the word that was probably meant, or else lists all words."""
     best = closest(word, known)
     return f"Did you mean {best!r}?" if best else f"Known names: {', '.join(sorted(known)) or 'none'}"

@@ -1,4 +1,4 @@
-"""What happened, as frozen values without secrets, and how `Keeper.subscribe` callbacks are told of it."""
+"""Events, as frozen values without secrets, and the subscribers that `Keeper.subscribe` adds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from freshkey.errors import describe_raise
 from freshkey.model.identity import Identity
 
 
-log = logging.getLogger("freshkey")
+log = logging.getLogger(__name__)
 
 
 @frozen(kw_only=True)
@@ -28,11 +28,11 @@ class Event:
 
 @frozen(kw_only=True)
 class Obtained(Event):
-    """A credential came that did not come from a renewal: a sign-in, or another tool's.
+    """A credential was obtained other than by renewal: from a sign-in, or from another tool.
 
     Attributes:
-        source: Id of the source it came from.
-        expires_at: Its hard end, aware UTC, or None.
+        source: ID of the source it came from.
+        expires_at: When it expires, aware UTC, or None.
     """
 
     source: str
@@ -45,8 +45,8 @@ class Renewed(Event):
 
     Attributes:
         generation: Its generation in the store; 0 for one that is not stored.
-        expires_at: Its hard end, aware UTC, or None.
-        elsewhere: Another process renewed it, and it was read from the store.
+        expires_at: When it expires, aware UTC, or None.
+        elsewhere: Whether another process renewed it and this one read it from the store.
     """
 
     generation: int
@@ -56,35 +56,39 @@ class Renewed(Event):
 
 @frozen(kw_only=True)
 class RenewalFailed(Event):
-    """An attempt failed; the credential in memory is served until its own end.
+    """A renewal failed; the credential in memory remains in use until it expires.
 
     Attributes:
-        error: What went wrong.
-        retry_in: Seconds until the next attempt at the earliest.
+        error: The error message.
+        code: Its `FreshkeyError.code`.
+        retry_in: Minimum seconds until the next attempt.
     """
 
     error: str
+    code: str
     retry_in: float
 
 
 @frozen(kw_only=True)
 class SignInNeeded(Event):
-    """Only a person can renew this profile; said once.
+    """The user must sign in again before this profile can be renewed; emitted once.
 
     Attributes:
-        reason: Why.
+        reason: The error message.
+        code: Its `FreshkeyError.code`.
     """
 
     reason: str
+    code: str
 
 
 @frozen(kw_only=True)
 class SourceChanged(Event):
-    """The credential in use comes from another source than before; what was cached for the old one may not fit.
+    """The credential in use comes from a different source than before; anything cached for the old one may be wrong.
 
     Attributes:
-        before: Id of the source it came from.
-        after: Id of the source it comes from now.
+        before: ID of the source it came from.
+        after: ID of the source it comes from now.
     """
 
     before: str
@@ -93,11 +97,11 @@ class SourceChanged(Event):
 
 @frozen(kw_only=True)
 class AccountChanged(Event):
-    """The credential in use belongs to somebody else than before.
+    """The credential in use belongs to a different account than before.
 
     Attributes:
-        before: Whose it was.
-        after: Whose it is.
+        before: The account it belonged to.
+        after: The account it belongs to now.
     """
 
     before: Identity
@@ -109,9 +113,9 @@ class SignedOut(Event):
     """The owned credential of a profile was removed.
 
     Attributes:
-        revoked: True: the provider confirmed that it is dead; False: it could not be revoked; None: there was
-            nothing to revoke, the provider cannot, or another process signed out.
-        detail: One sentence for a person.
+        revoked: True if the provider confirmed the revocation; False if it could not be revoked; None if there was
+            nothing to revoke, the provider cannot revoke, or another process signed out.
+        detail: A short text for the user.
     """
 
     revoked: bool | None
@@ -120,23 +124,25 @@ class SignedOut(Event):
 
 @frozen(kw_only=True)
 class Unsaved(Event):
-    """A renewed credential is in use but could not be stored yet; freshkey goes on trying.
+    """A renewed credential is in use but could not be saved yet; freshkey keeps trying.
 
     Attributes:
-        error: What the store said.
+        error: The error message of the store.
+        code: Its `FreshkeyError.code`.
     """
 
     error: str
+    code: str
 
 
 @frozen(kw_only=True)
 class ObserverFailed(Event):
-    """An observer raised after its ``yield``; its exception was dropped, the answer was not.
+    """An observer raised after its ``yield``; the exception was dropped, and the hook's result is unaffected.
 
     Attributes:
         observer: Name of the observer.
         hook: The hook it wrapped.
-        error: Class of what it raised.
+        error: Name of the exception class.
     """
 
     observer: str
@@ -145,13 +151,13 @@ class ObserverFailed(Event):
 
 
 class Subscribers:
-    """Whoever is told of events; one that raises disturbs neither what happened nor the others."""
+    """The callbacks that receive events; one that raises affects neither the others nor the operation."""
 
     def __init__(self) -> None:
         self._callbacks: list[Callable[[Event], None]] = []
 
     def add(self, callback: Callable[[Event], None]) -> Callable[[], None]:
-        """Tell `callback` of every event from now on; return what ends that."""
+        """Call `callback` with every event from now on; return a function that stops that."""
         self._callbacks.append(callback)
 
         def remove() -> None:
@@ -161,9 +167,9 @@ class Subscribers:
         return remove
 
     def tell(self, event: Event) -> None:
-        """Call everybody, on this thread."""
+        """Call every callback with `event`, on this thread."""
         for callback in tuple(self._callbacks):
             try:
                 callback(event)
-            except Exception as error:  # noqa: BLE001  a subscriber's mistake is not the keeper's
-                log.warning("a subscriber raised %s", describe_raise(error))
+            except Exception as error:  # noqa: BLE001  a bug in a subscriber must not affect the keeper
+                log.warning("an event subscriber raised %s", describe_raise(error))

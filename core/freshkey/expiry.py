@@ -1,4 +1,4 @@
-"""When a credential is fresh, due or expired, and when to look next: pure arithmetic on readings of the clocks."""
+"""Whether a credential is fresh, due or expired, and when to check next: pure arithmetic on clock readings."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from freshkey.clock import Moment
 
 
 MAX_LEAD: Final = 300.0
-"""Seconds before expiry at which a renewal starts at the earliest, unless a provider or profile says otherwise."""
+"""Longest default lead: seconds before expiry at which a renewal starts, unless a profile or provider sets it."""
 
 LEAD_SHARE: Final = 0.2
-"""A short-lived credential is renewed when this share of its lifetime is left."""
+"""A short-lived credential is renewed when this fraction of its lifetime is left."""
 
 MAX_JITTER: Final = 30.0
 JITTER_SHARE: Final = 0.05
-"""A fleet that started together must not renew together: each takes a random part of this off its waiting time."""
+"""Processes that started together must not renew together: each renews earlier by a random part of this fraction."""
 
 BACKWARDS_TOLERANCE: Final = 60.0
-"""Seconds by which the wall clock may lie before the moment of obtaining until it counts as wrong."""
+"""How many seconds the wall clock may be behind the time a credential was obtained before it counts as wrong."""
 
 
 class Freshness(enum.Enum):
-    """What to do with a credential now."""
+    """Whether a credential can be used, and whether it should be renewed."""
 
     FRESH = "fresh"
     """Use it."""
@@ -35,29 +35,29 @@ class Freshness(enum.Enum):
 
 
 def default_lead(lifetime: float) -> float:
-    """Return how many seconds before its end a credential of `lifetime` seconds is renewed by default."""
+    """Return how many seconds before expiry a credential with this `lifetime` in seconds is renewed by default."""
     return min(MAX_LEAD, LEAD_SHARE * lifetime)
 
 
 def effective_lead(lifetime: float, lead: float | None) -> float:
     """Return the lead to use, in seconds.
 
-    An explicit lead never takes more than half of the lifetime: a lead that is longer than the credential lives
-    would make every new credential due at once.
+    An explicit lead is limited to half of the lifetime: with a lead longer than the lifetime, every new credential
+    would be due at once. See docs/decisions.md, "An explicit lead takes at most half of a lifetime".
     """
     return default_lead(lifetime) if lead is None else min(max(lead, 0.0), lifetime / 2)
 
 
 def jitter(lifetime: float, share: float) -> float:
-    """Return the seconds to renew early, `share` (0 to 1, random) of the most that is allowed."""
+    """Return the seconds by which to renew early: `share` (random, 0 to 1) of the maximum."""
     return share * min(MAX_JITTER, JITTER_SHARE * lifetime)
 
 
 def seconds_left(obtained: Moment, lifetime: float | None, now: Moment) -> float:
-    """Return the seconds until the hard end (negative once it has passed), infinite without one.
+    """Return the seconds until expiry, negative after it; infinite without a lifetime.
 
-    Both clocks are asked and the earlier end counts: the wall clock may have been set back, and elapsed time means
-    nothing after a reboot.
+    Both clocks are checked and the earlier expiry counts (TIM-1): the wall clock may have been set back, and elapsed
+    times of different boots cannot be compared.
     """
     if lifetime is None:
         return math.inf
@@ -68,21 +68,21 @@ def seconds_left(obtained: Moment, lifetime: float | None, now: Moment) -> float
 
 
 def seconds_since(then: Moment, now: Moment) -> float:
-    """Return the seconds from one reading to another; by the wall clock if they belong to different boots."""
+    """Return the seconds between two readings, by the wall clock if they belong to different boots."""
     return now.elapsed - then.elapsed if then.boot_id == now.boot_id else now.wall - then.wall
 
 
 def surely_expired(obtained: Moment, lifetime: float | None, now: Moment) -> bool:
-    """Tell whether the end has passed by the clock that nobody moves; the wall clock decides only after a reboot."""
+    """Return whether it has expired by elapsed time, which no one can change; after a reboot, by the wall clock."""
     if lifetime is not None and obtained.boot_id == now.boot_id:
         return now.elapsed >= obtained.elapsed + lifetime
     return seconds_left(obtained, lifetime, now) <= 0
 
 
 def wall_clock_is_wrong(obtained: Moment, now: Moment) -> bool:
-    """Tell whether only a wrong wall clock could say how old a credential is.
+    """Return whether the age of a credential cannot be known because the wall clock is wrong.
 
-    That is so after a reboot (or on another machine) when the wall clock reads earlier than the moment of obtaining.
+    That is the case after a reboot, or on another machine, if the wall clock is earlier than when it was obtained.
     """
     return obtained.boot_id != now.boot_id and now.wall < obtained.wall - BACKWARDS_TOLERANCE
 
@@ -90,7 +90,7 @@ def wall_clock_is_wrong(obtained: Moment, now: Moment) -> bool:
 def seconds_until_due(obtained: Moment, lifetime: float | None, early: float, now: Moment) -> float:
     """Return the seconds until a renewal should start, `early` seconds before the end (lead and jitter together).
 
-    Zero or less when it is due.
+    Zero or less if it is due.
     """
     if lifetime is not None and wall_clock_is_wrong(obtained, now):
         return 0.0
@@ -98,17 +98,17 @@ def seconds_until_due(obtained: Moment, lifetime: float | None, early: float, no
 
 
 def freshness(obtained: Moment, lifetime: float | None, early: float, now: Moment) -> Freshness:
-    """Decide what to do with a credential now; the arguments are those of `seconds_until_due`."""
+    """Return whether a credential is fresh, due or expired; the arguments are those of `seconds_until_due`."""
     if seconds_left(obtained, lifetime, now) <= 0:
         return Freshness.EXPIRED
     return Freshness.DUE if seconds_until_due(obtained, lifetime, early, now) <= 0 else Freshness.FRESH
 
 
 def seconds_until_recheck(obtained: Moment, recheck_after: float | None, now: Moment) -> float:
-    """Return the seconds until the source of a credential is asked again though it has no end; infinite without."""
+    """Return the seconds until the source of a credential is checked again; infinite without `recheck_after`."""
     return math.inf if recheck_after is None else recheck_after - seconds_since(obtained, now)
 
 
 def next_wake(waits: list[float], longest: float) -> float:
-    """Return how long the timer may sleep, in seconds: until the earliest of `waits`, `longest` at the most."""
+    """Return how long the timer may sleep, in seconds: until the earliest of `waits`, but at most `longest`."""
     return max(0.0, min([longest, *waits]))

@@ -1,36 +1,36 @@
-"""The contract between freshkey and its plugins: four hooks. This file is the plugin author's manual.
+"""The contract between freshkey and its plugins: four hooks. This file is the manual for plugin authors.
 
-A provider is a module (or package) that implements `describe`, `acquire` and `refresh`, and rarely `store`, each
-marked with `hookimpl`, and is announced by an entry point in the group ``freshkey.providers`` whose name is the
-provider's id::
+A provider is a module or package that implements `describe`, `acquire`, `refresh` and sometimes `store`, each marked
+with `hookimpl`. An entry point in the group ``freshkey.providers`` registers it; the name is the provider's ID::
 
     [project.entry-points."freshkey.providers"]
     example = "freshkey_example"
 
-All four hooks are synchronous and *firstresult*: a provider's first answer that is not None is the answer. Each
-provider has a plugin manager of its own, so no provider ever sees another's credential. freshkey decides when a hook
-is called, on which thread, and how often it is tried again; a hook does one thing once.
+All four hooks are synchronous and *firstresult*: the first result that is not None counts. Each provider has its own
+plugin manager, so a provider never sees another's credential. freshkey decides when a hook is called, on which thread,
+and how often it is retried; a hook does one thing once.
 
-**Errors are part of the contract.** A hook raises one of these, each saying what the core does next:
+**Errors are part of the contract.** The class of an error decides what the core does next:
 
-- `TransientError`: not sent, or refused for now. Tried again with growing pauses; ``retry_after`` is honored.
-- `OutcomeUnknown`: sent, but no usable answer came. Where refresh tokens are single-use (`Description.single_use`)
-  only the rule for lost answers may send that token again; elsewhere it counts as transient.
-- `LoginRequired`: a person must act.
-- `ProviderRefused`: the configuration is wrong; never tried again by itself.
+- `TransientError`: not sent, or rejected for now. Retried with increasing pauses; ``retry_after`` is honored.
+- `OutcomeUnknown`: sent, but no usable response. If refresh tokens are single-use (`Description.single_use`), the token
+  is sent again only as often as is safe after a lost response; otherwise this is treated as transient.
+- `LoginRequired`: the user must act.
+- `ProviderRefused`: the configuration is wrong; not retried automatically.
 
-Any other exception becomes `PluginBroken`, naming the plugin. A hook that was interrupted after it sent a request
-must not turn that into `TransientError`.
+Give each error a ``code`` that begins with the provider's name, such as ``example-key-expired``, if the code of the
+class is not specific enough. Any other exception becomes `PluginBroken`, which names the plugin. A hook that is
+interrupted after it sent a request must not raise `TransientError`.
 
-**Observers** (entry points of ``freshkey.observers``, loaded only when configuration names them) implement the same
-hooks as wrappers (``hookimpl(wrapper=True)``). They see arguments and answers, and may raise before their ``yield``
-to forbid a call; what they return after it is ignored, what they raise is reported as an event, and neither changes
-the answer.
+**Observers** (entry points of ``freshkey.observers``, loaded only if the configuration names them) implement the same
+hooks as wrappers (``hookimpl(wrapper=True)``). They see arguments and results, and may raise before their ``yield`` to
+prevent a call. What they return after it is ignored, and what they raise after it is reported as an event; neither
+changes the result.
 
-**Stores** (entry points of ``freshkey.stores``, loaded only when configuration names them) implement `store` alone.
-The names ``keyring``, ``file`` and ``memory`` are freshkey's own.
+**Stores** (entry points of ``freshkey.stores``, loaded only if the configuration names them) implement only `store`.
+The names ``keyring``, ``file`` and ``memory`` are reserved for freshkey's own stores.
 
-Heavy libraries are imported inside the hooks' functions: a provider module must be cheap to import.
+Import heavy libraries inside the hook functions: a provider module must be cheap to import.
 """
 
 from __future__ import annotations
@@ -58,81 +58,81 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec(firstresult=True)
 def describe(profile: Profile | None, credential: Credential | None) -> Description | Inspection | None:
-    """Say what this provider is, or what it thinks of one credential.
+    """Describe this provider, or check a credential.
 
-    Called without a credential to learn the provider's sources, settings and formats: once when it is loaded, and
-    again for each profile. Called with a credential by ``freshkey whoami`` and `Keeper.inspect`.
+    Called without a credential to get the provider's sources, settings and formats: once when it is loaded, and again
+    for each profile. Called with a credential by ``freshkey whoami`` and `Keeper.inspect`.
 
     Args:
-        profile: The profile concerned; None when only the provider itself is asked about. Fields of a
-            `Description` that depend on settings (``hosts``, ``binding``) are empty then.
+        profile: The profile; None to describe the provider itself. Fields of a `Description` that depend on settings
+            (``hosts``, ``binding``) are then empty.
         credential: The credential to check, or None.
 
     Returns:
-        Without a credential a `Description`, made without any I/O. With one an `Inspection`; the network may be
-        asked. An unreachable provider is an answer (`Validity.UNREACHABLE`), not an error.
+        Without a credential, a `Description`, built without any I/O. With a credential, an `Inspection`; this may use
+        the network. An unreachable provider is a result (`Validity.UNREACHABLE`), not an error.
     """
 
 
 @hookspec(firstresult=True)
 def acquire(profile: Profile, source: Source, interaction: Interaction) -> Credential | None:
-    """Get a first credential from one source, with a person's help where that source needs one.
+    """Get the first credential from one source, with the user's help if that source requires it.
 
-    Called by ``freshkey login`` and, with an interaction that refuses, when an application asks for a credential and
-    there is none yet. May use the network and take minutes while a person acts.
+    Called by ``freshkey login`` and, with a non-interactive `Interaction`, when an application needs a credential and
+    there is none yet. May use the network, and may take minutes while the user acts.
 
     Args:
-        profile: The profile concerned; ``profile.settings_as(…)`` gives the provider's typed settings.
-        source: One of the provider's own sources, chosen by the core.
-        interaction: The person. In a non-interactive session each question raises `LoginRequired`, so ask before
-            anything has an effect. `freshkey.plugin.is_attended` tells whether anybody waits for the answer: a timer
-            renews ahead of time as well, and must not open another tool's window.
+        profile: The profile; ``profile.settings_as(…)`` returns the provider's typed settings.
+        source: One of the provider's sources, chosen by the core.
+        interaction: Use it to ask the user. In a non-interactive session each question raises `LoginRequired`, so ask
+            before doing anything that has an effect. `freshkey.plugin.is_attended` returns whether a caller is waiting
+            for the result. If not, a timer is renewing ahead of time, and another tool must not open a window.
 
     Returns:
-        The credential, its ``source`` set to ``source.id``. It writes nothing anywhere: the core keeps it.
+        The credential, with its ``source`` set to ``source.id``. Do not write it anywhere: the core stores it.
 
     Raises:
         TransientError: Try again later.
         OutcomeUnknown: The authorization code may be spent; start over.
-        LoginRequired: Nobody is there to help, or the person declined.
+        LoginRequired: The session is not interactive, or the user declined.
         ProviderRefused: The settings cannot work.
     """
 
 
 @hookspec(firstresult=True)
 def refresh(profile: Profile, credential: Credential, reporter: Reporter) -> Credential | None:
-    """Return a newer credential, without a person.
+    """Return a newer credential, without involving the user.
 
-    Called under the profile's lock, on a thread of its own, ahead of expiry, or after a 401. May use the network; it
-    must bound each request by a deadline (`freshkey.plugin.send` does), because the lock is held until it returns.
+    Called with the profile's lock held, on a separate thread, before expiry or after a 401. May use the network; each
+    request must have a timeout (`freshkey.plugin.send` has one), because the lock is held until the hook returns.
 
     Args:
-        profile: The profile concerned.
-        credential: What to renew. Its `Credential.renewal_secret` is sent at most once per call.
-        reporter: Where to say what takes long; nobody can be asked.
+        profile: The profile.
+        credential: The credential to renew. Send its `Credential.renewal_secret` at most once per call.
+        reporter: Receives progress messages; the user cannot be asked.
 
     Returns:
-        A new credential. Where the server returned no new refresh token it carries the old one on (RFC 6749,
-        section 6). It writes nothing anywhere: the core saves the result before anybody gets it.
+        A new credential. If the server did not return a new refresh token, it contains the old one (RFC 6749,
+        section 6). Do not write it anywhere: the core saves it first (ROT-4).
 
     Raises:
-        TransientError: Certainly not acted upon: not sent, or refused for now.
-        OutcomeUnknown: Sent, no usable answer.
-        LoginRequired: The server no longer knows the refresh token (``invalid_grant``).
-        ProviderRefused: The client or its configuration is refused.
+        TransientError: Definitely had no effect: not sent, or rejected for now.
+        OutcomeUnknown: Sent, but no usable response.
+        LoginRequired: The server no longer accepts the refresh token (``invalid_grant``).
+        ProviderRefused: The server rejects the client or its configuration.
     """
 
 
 @hookspec(firstresult=True)
 def store(profile: Profile) -> CredentialStore | None:
-    """Return where owned credentials of this profile are kept.
+    """Return the store for owned credentials of this profile.
 
-    A factory, called once per profile and keeper; makes no I/O, but may import. What configuration names comes
-    first, then what the provider returns here, then the operating system's keychain.
+    A factory, called once per profile and keeper; it must not do any I/O except imports. The store named in the
+    configuration takes precedence, then the one returned here, then the OS keychain.
 
     Args:
-        profile: The profile concerned; ``profile.state_dir`` is where local files belong, and
-            ``profile.store_settings`` is the store's own table in configuration.
+        profile: The profile; ``profile.state_dir`` is the directory for local files, and ``profile.store_settings`` is
+            the store's own table in the configuration.
 
     Returns:
         A store, or None to let the core decide.

@@ -1,4 +1,4 @@
-"""The application's face: hands out credentials from memory, and keeps them fresh behind it."""
+"""The application's entry point: returns credentials from memory, and keeps them fresh in the background."""
 
 from __future__ import annotations
 
@@ -37,37 +37,37 @@ from freshkey.model.interaction import Approve, Interaction, LoggingReporter, No
 if TYPE_CHECKING:
     import httpx
 
-log = logging.getLogger("freshkey")
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 ROUNDS: Final = 3
-"""How often a caller asks again when the renewal that it joined was for somebody with smaller wishes."""
+"""How many times a caller tries: it may join a renewal that another caller started with other requirements."""
 
 _SYSTEM_RANDOM: Final = random_module.SystemRandom()
 
 CLOSING_TIMEOUT: Final = 10.0
-"""Seconds for which `Keeper.close` waits for renewals under way."""
+"""How long `Keeper.close` waits for running renewals, in seconds."""
 
 
 class Keeper:
     """Keeps the credentials of an application fresh.
 
-    Making one costs nothing: no file is read and no provider loaded until a profile is asked for. It is safe to use
-    from any number of threads and event loops, and after a fork.
+    Creating one is cheap: no file is read and no provider is loaded until a profile is used. A keeper can be used from
+    any number of threads and event loops, and after a fork.
 
     Args:
         configuration: Where profiles are defined; None reads the user's ``config.toml`` and environment.
-        interaction: A person who may be asked when a renewal needs one; None never asks anybody.
-        clock: Tells the time.
-        providers: Providers by id that need not be installed: modules or objects with the hooks.
-        bare: Use only what is handed in by argument, environment variable, file descriptor or helper command: no
-            keychain, no configuration file, no browser.
-        reporter: Hears what renewals have to say, such as that a helper is slow; None logs it.
-        approve: Asks a person a question that is answered with yes or no, such as whether a key that was found may be
-            used instead of a sign-in; None asks that of `interaction`. Without either nobody is asked.
+        interaction: How to ask the user if a renewal needs them; None if the user must not be asked.
+        clock: The clock to use.
+        providers: Providers that are not installed, by ID: modules or objects with the hooks.
+        bare: Use only credentials provided explicitly by argument, environment variable, file descriptor or helper
+            command: no keychain, no configuration file, no browser.
+        reporter: Receives messages about renewals, such as a slow helper command; None logs them.
+        approve: How to ask the user a yes/no question, such as whether to use a key that was found instead of a
+            sign-in; None uses `interaction`. Without either, the user is not asked.
         random: Returns a number from 0 to 1, for jitter.
-        timeout: Seconds a caller waits at the most when there is no usable credential yet.
+        timeout: Maximum seconds that a caller waits if there is no usable credential yet.
     """
 
     def __init__(
@@ -98,9 +98,9 @@ class Keeper:
         )
         self._elapsed = clock.elapsed
         self._timeout = timeout
-        # The data plane: what `get` reads, by the name that callers use (None for the selected profile).
+        # The fast path: what `get` reads, by the name that callers use (None for the selected profile).
         self._held: dict[str | None, CacheEntry] = {}
-        # The control plane: by the name that callers use, and by the profile's own name.
+        # Everything else goes through these: by the name that callers use, and by the profile's own name.
         self._opened: dict[str | None, ManagedCredential] = {}
         self._managed: dict[str, ManagedCredential] = {}
         self._closed = False
@@ -111,21 +111,24 @@ class Keeper:
     # --- credentials ----------------------------------------------------------------------------------------------
 
     def get(self, profile: str | None = None, *, min_ttl: float = 0.0, refused: Credential | None = None) -> Credential:
-        """Return a usable credential: from memory if it is fresh, else as soon as there is one.
+        """Return a usable credential: from memory if it is fresh, otherwise as soon as there is one.
 
-        What comes back is a snapshot; ask again for every request, it costs one look-up and one comparison.
+        The result is a snapshot: call this again for every request, which costs one lookup and one comparison.
+        `freshkey._renewal.managed.ManagedCredential` has the full policy as a table.
 
         Args:
             profile: Name of the profile; None for the selected one.
-            min_ttl: Seconds it must have left at the least; renewed now if it has less. A credential that was just
-                obtained satisfies any wish.
-            refused: A credential from this keeper that a server answered with 401. A newer one is returned, renewed
-                now if there is none yet.
+            min_ttl: Minimum remaining lifetime in seconds; with less, the credential is renewed now. A credential that
+                was just obtained always satisfies it.
+            refused: A credential from this keeper that a server rejected with 401. A newer one is returned; if there is
+                none yet, it is renewed now.
 
         Raises:
-            LoginRequired: A person must sign in.
+            LoginRequired: The user must sign in.
             FreshkeyError: There is no usable credential; each class says what to do next.
         """
+        # Fast path: no lock and no wall clock. A dict lookup is atomic, and `ManagedCredential` has already folded both
+        # clocks into the two deadlines. Only `refused` always takes the slow path.
         held = self._held.get(profile)
         if held is not None and refused is None:
             now = self._elapsed()
@@ -144,10 +147,11 @@ class Keeper:
     async def aget(
         self, profile: str | None = None, *, min_ttl: float = 0.0, refused: Credential | None = None
     ) -> Credential:
-        """Do the same as `get` for asyncio, never blocking the event loop.
+        """Like `get`, for asyncio: does not block the event loop.
 
-        Cancelling an awaiter drops that awaiter alone; the renewal goes on for the others.
+        Canceling one caller does not affect the others: the renewal continues.
         """
+        # Fast path: see `get`.
         held = self._held.get(profile)
         if held is not None and refused is None:
             now = self._elapsed()
@@ -165,31 +169,31 @@ class Keeper:
             return credential
 
     def prefetch(self, *profiles: str) -> None:
-        """Start to get credentials in the background, for the profiles named or the selected one; returns at once.
+        """Start getting credentials in the background for `profiles`, or the selected one, and return at once.
 
-        What goes wrong is raised by the `get` that asks later.
+        Errors are raised by a later `get`.
         """
         for profile in profiles or (None,):
             try:
                 run_in_thread("prefetch", functools.partial(self._prefetch, profile))
             except TransientError as error:
-                log.debug("not prefetched: %s", error)
+                log.debug("prefetch failed: %s [%s]", error, error.code)
 
     def headers(self, profile: str | None, method: str, url: str, body: bytes = b"") -> dict[str, str]:
         """Return the headers that authorize one request; see `get` and `Credential.headers`."""
         return self.get(profile).headers(method, url, body)
 
     def auth(self, profile: str | None = None) -> httpx.Auth:
-        """Return an authentication for httpx that signs each request, and renews and retries once on a 401."""
+        """Return an ``auth`` for httpx that signs each request, and after a 401 renews and retries once."""
         from freshkey.adapters.httpx import KeeperAuth
 
         return KeeperAuth(self, profile)
 
     def refresh(self, profile: str | None = None) -> Credential:
-        """Renew now, because a person asked for it, and return the newer credential.
+        """Renew now, as requested by the user, and return the newer credential.
 
         Raises:
-            FreshkeyError: There is no newer one; what was there is still there.
+            FreshkeyError: It could not be renewed; the existing credential is unaffected.
         """
         answer = self._open_profile(profile).get(by_user=True)
         return answer if isinstance(answer, Credential) else answer.wait(self._timeout)
@@ -204,16 +208,16 @@ class Keeper:
         pasted: bool = False,
         interaction: Interaction | None = None,
     ) -> Credential:
-        """Sign in with a person's help and keep the credential.
+        """Sign in with the user's help and store the credential.
 
         Args:
             profile: Name of the profile; None for the selected one.
-            source: Id of the source to use; None chooses.
-            pasted: Use the source for a secret that the person hands in, such as an API key.
-            interaction: The person; None takes the keeper's.
+            source: ID of the source to use; None selects one.
+            pasted: Use the source for a secret that the user enters, such as an API key.
+            interaction: How to ask the user; None uses the keeper's.
 
         Raises:
-            FreshkeyError: It was not possible; nothing that was stored is lost.
+            FreshkeyError: The sign-in failed; a credential stored earlier is unaffected.
         """
         managed = self._open_profile(profile)
         user = interaction or self._runtime.interaction or NonInteractive(managed.context.profile.name)
@@ -222,16 +226,16 @@ class Keeper:
     def import_key(
         self, profile: str | None, service: str, username: str, *, reporter: Reporter | None = None
     ) -> Credential:
-        """Keep the key that another program has in the operating system's keychain, and delete it there.
+        """Move a key that another program stored in the OS keychain into this profile.
 
         Args:
             profile: Name of the profile; None for the selected one.
-            service: Service name of that program's item.
-            username: User name of that program's item.
-            reporter: Hears of each step; None takes the keeper's.
+            service: Service name of that program's keychain item.
+            username: User name of that program's keychain item.
+            reporter: Receives progress messages; None uses the keeper's.
 
         Raises:
-            FreshkeyError: It was not possible; then that program's item is still there.
+            FreshkeyError: The import failed; that program's item still exists.
         """
         from freshkey._accounts.import_key import ForeignItem, import_key
 
@@ -241,7 +245,7 @@ class Keeper:
         return import_key(managed, item, reporter or self._runtime.reporter)
 
     def logout(self, profile: str | None = None) -> SignedOut:
-        """Revoke and remove the owned credential of a profile, and say how that went.
+        """Revoke and remove the owned credential of a profile, and return what was done.
 
         Raises:
             StoreError: It could not be removed.
@@ -249,17 +253,17 @@ class Keeper:
         return logout.sign_out(self._open_profile(profile))
 
     def status(self, profile: str | None = None) -> Status:
-        """Say how a profile stands, without the network."""
+        """Return the state of a profile, without using the network."""
         return status.status(self._open_profile(profile))
 
     def inspect(self, profile: str | None = None) -> Inspection:
-        """Ask the provider whose the credential is and whether it still honors it."""
+        """Check with the provider whose credential it is, and whether it is still valid."""
         credential = self.get(profile)
         context = self._open_profile(profile).context
         return context.hooks.inspect(context.profile, credential)
 
     def explain(self, profile: str | None = None) -> Explanation:
-        """Say which profile is meant and which source is used, and why."""
+        """Return which profile is selected, which source is used, and why."""
         selected_by = self.configuration.select(profile).selected_by
         context = self._open_profile(profile).context
         return explain.explain(
@@ -273,7 +277,7 @@ class Keeper:
         )
 
     def describe(self, profile: str | None = None) -> Description:
-        """Return what the provider of a profile says of itself."""
+        """Return the description of a profile's provider."""
         return self._open_profile(profile).context.description
 
     def profiles(self) -> tuple[str, ...]:
@@ -281,13 +285,13 @@ class Keeper:
         return self.configuration.profile_names()
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
-        """Call `callback` with every event from now on, on the thread where it happened; return what ends that."""
+        """Call `callback` with each event from now on, on the emitting thread; return a function to unsubscribe."""
         return self._subscribers.add(callback)
 
     # --- end --------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Hand out nothing more; wait for renewals under way, 10 s at the most, so that what they got is kept."""
+        """Stop returning credentials, and wait up to 10 s for running renewals so that their results are saved."""
         with self._mutex:
             self._closed = True
             self._held.clear()
@@ -302,17 +306,17 @@ class Keeper:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    # --- inside -----------------------------------------------------------------------------------------------------
+    # --- internal ---------------------------------------------------------------------------------------------------
 
     def all_managed(self) -> Collection[ManagedCredential]:
-        """Return what is held now; for the timer."""
+        """Return all profiles in use; for the timer."""
         with self._mutex:
             return tuple(self._managed.values())
 
     def _asking(
         self, profile: str | None, min_ttl: float, refused: Credential | None
     ) -> Generator[SharedFuture[Any], Any, Credential]:
-        """Yield what to wait for until there is an answer: one course of action for threads and event loops."""
+        """Yield futures to wait for, then return the credential; `get` and `aget` differ only in how they wait."""
         managed = self._opened.get(profile)
         if managed is None:
             managed = yield self._open(profile)
@@ -322,26 +326,28 @@ class Keeper:
             waited = isinstance(answer, SharedFuture)
             credential: Credential = (yield answer) if isinstance(answer, SharedFuture) else answer
             still_refused = refused is not None and credential.authorizes_like(refused)
-            # The renewal that we joined may have been for somebody with smaller wishes.
+            # We may have joined a renewal that was started without our `refused` or `min_ttl`: then try again.
             if not still_refused and not (waited and min_ttl and round_ == 0):
                 return credential
-        raise TransientError("there is no newer credential yet", profile=managed.context.profile.name)
+        raise TransientError(
+            "there is no newer credential yet", profile=managed.context.profile.name, code="no-newer-credential"
+        )
 
     def _prefetch(self, profile: str | None, future: SharedFuture[Credential]) -> None:
         future.set_result(self.get(profile))
 
     def _must_be_open(self) -> None:
         if self._closed:
-            raise KeeperClosed("this keeper was closed", hint="Make a new Keeper")
+            raise KeeperClosed("this keeper is closed", hint="Create a new Keeper")
 
     def _open_profile(self, profile: str | None) -> ManagedCredential:
-        """Return a profile of this keeper, opening it first if need be."""
+        """Return a profile of this keeper, and open it first if needed."""
         self._must_be_open()
         with about(profile):
             return self._opened.get(profile) or self._open(profile).wait(self._timeout)
 
     def _open(self, profile: str | None) -> SharedFuture[ManagedCredential]:
-        """Load what a profile needs on a thread of its own; callers at the same time share it."""
+        """Load what a profile needs on a separate thread; concurrent callers share it."""
         with self._mutex:
             self._must_be_open()
             future = self._openings.get(profile)
@@ -350,7 +356,7 @@ class Keeper:
                     "opening",
                     lambda future: self._do_open(future, profile),
                     daemon=True,
-                    late="its provider is still being loaded",
+                    late="timed out while its provider was being loaded",
                 )
                 self._openings[profile] = future
             return future
@@ -358,7 +364,7 @@ class Keeper:
     def _do_open(self, future: SharedFuture[ManagedCredential], alias: str | None) -> None:
         with block_fork():
             name = self.configuration.select(alias).name
-            # Two names may mean one profile. One lock for all would let a provider that hangs keep out the others.
+            # One lock per profile: two names may mean the same one, and a provider that hangs must not block others.
             with self._opening_mutexes.setdefault(name, threading.Lock()):
                 managed = self._managed.get(name) or self._new_managed(name)
         with self._mutex:
@@ -374,7 +380,7 @@ class Keeper:
         return ManagedCredential(context, publish=publish, emit=self._subscribers.tell, wake=self._scheduler.wake)
 
     def _publish(self, name: str, held: CacheEntry | None) -> None:
-        """Put what a profile holds where `get` finds it, under every name that callers use for it."""
+        """Put a cache entry where `get` finds it, under every name that callers use for the profile."""
         with self._mutex:
             managed = self._managed.get(name)
             for alias, opened in self._opened.items():
@@ -391,9 +397,9 @@ class Keeper:
         self._openings: dict[str | None, SharedFuture[ManagedCredential]] = {}
 
     def after_fork(self) -> None:
-        """In a forked child: go on with what is held, without the parent's threads and locks."""
+        """In a forked child: keep the credentials, but replace the parent's locks and forget its threads."""
         self._forget_threads()
-        # Asking for a profile opens it again, which starts the child's own timer.
+        # The parent's timer does not exist here. The next `get` opens its profile again, which starts a new one.
         self._held.clear()
         self._opened.clear()
         self._scheduler.forget_threads()
@@ -403,13 +409,13 @@ class Keeper:
 
 
 async def _arrival(future: SharedFuture[T], patience: float) -> T:
-    """Wait for a shared future without blocking the event loop."""
+    """Wait for a shared future without blocking the event loop, for up to `patience` seconds."""
     import asyncio
 
     loop, arrived = asyncio.get_running_loop(), asyncio.Event()
 
     def done() -> None:
-        # The loop may be closed by now: then nobody is waiting there any more.
+        # The loop may be closed by now, in which case no one is waiting.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(arrived.set)
 

@@ -1,6 +1,6 @@
-"""What an author of providers, stores or observers imports, beside `freshkey.oauth` and `freshkey.errors`.
+"""What authors of providers, stores and observers import, besides `freshkey.oauth` and `freshkey.errors`.
 
-The contract itself, with what each hook is given and may raise, is `freshkey.hooks`.
+`freshkey.hooks` documents the contract: what each hook receives, returns and may raise.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ _HOMES: Final = {
     "secret": "Secret is_token",
 }
 
-# Filled like text: a page of names, not a column.
+# Several names per line: one per line would fill a page.
 # fmt: off
 __all__ = [
     "DEADLINE", "HELPER_TIMEOUT", "MAX_LINE", "SYSTEM", "ApiKey", "Clock", "Command", "Credential",

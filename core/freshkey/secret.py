@@ -1,4 +1,4 @@
-"""A string that nobody shows by accident."""
+"""A string that cannot be shown by accident."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Final, NoReturn, TypeGuard, final
 
 
 MAX_TOKEN: Final = 65536
-"""Characters that a secret may have, unless the caller says otherwise."""
+"""Default maximum length of a secret, in characters."""
 
 
 @final
 class Secret:
-    """Wraps a secret string; only `reveal` gives it back.
+    """Wraps a secret string; only `reveal` returns it.
 
-    ``repr``, ``str``, ``format``, f-strings and log records show ``Secret(…)``; pickling and JSON refuse;
-    comparison takes constant time. Whoever writes ``reveal()`` can be found by a search for that word.
+    ``repr``, ``str``, ``format``, f-strings and log records show ``Secret(…)``; pickling and JSON fail; comparison
+    takes constant time. Searching the code for ``reveal()`` finds every place that uses a secret.
     """
 
     __slots__ = ("_value",)
@@ -31,13 +31,13 @@ class Secret:
         return self._value
 
     def last_four(self) -> str | None:
-        """Return the last four characters, for people to tell keys apart; None where that would be a large part."""
+        """Return the last four characters, to tell keys apart; None if the secret is too short to show that much."""
         return self._value[-4:] if len(self._value) >= 20 else None  # noqa: PLR2004  four of twenty: one fifth
 
     def fingerprint(self) -> str:
-        """Return what recognizes the secret when it is seen again, and from which it cannot be computed.
+        """Return a hash that identifies the secret later, and from which it cannot be computed.
 
-        A guess can be checked against it, so it is kept where only its owner reads; it is not shown.
+        A guess can be checked against it, so it is stored only where its owner can read it, and never shown.
         """
         value = self._value.encode("utf-8", "surrogatepass")
         return hashlib.sha256(b"freshkey fingerprint\0" + value).hexdigest()[:32]
@@ -56,19 +56,20 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        # Lone surrogates must not raise: UnicodeEncodeError carries the whole string.
+        # Unpaired surrogates must not raise: a UnicodeEncodeError contains the whole string.
         one, another = (secret._value.encode("utf-8", "surrogatepass") for secret in (self, other))  # noqa: SLF001
+        # In constant time, so that how long a comparison takes does not reveal how much of a value is right.
         return hmac.compare_digest(one, another)
 
     def __hash__(self) -> int:
-        # Salted per process by PYTHONHASHSEED, never printed, and needed because frozen credentials are hashable.
+        # Needed because frozen credentials are hashable; salted per process (PYTHONHASHSEED), and never printed.
         return hash(self._value)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError("a Secret cannot be changed")
+        raise AttributeError("a Secret is immutable")
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError("a Secret cannot be pickled or copied: pass the credential itself, or reveal() it on purpose")
+        raise TypeError("a Secret cannot be pickled; call reveal() if you really need the string")
 
     def __copy__(self) -> Secret:
         return self
@@ -78,10 +79,10 @@ class Secret:
 
 
 def is_token(value: object, longest: int = MAX_TOKEN) -> TypeGuard[str]:
-    """Tell whether a header may carry a value as a credential: visible ASCII (RFC 6750, section 2.1), and not empty.
+    """Return whether a value can be sent in a header as a token: visible ASCII (RFC 6750, section 2.1), not empty.
 
     Args:
-        value: Anything; what is no text is no token.
-        longest: Characters that it may have.
+        value: Any value; only a string can be a token.
+        longest: Maximum length in characters.
     """
     return isinstance(value, str) and 0 < len(value) <= longest and all("!" <= character <= "~" for character in value)

@@ -1,4 +1,4 @@
-"""What the tests of stores, of the keeper and of renewals share."""
+"""Fixtures for the tests of stores, keepers and renewals."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def profile(tmp_path: Path) -> Profile:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    """One machine whose clock a test moves: a rotating provider, a store, and any number of keepers."""
+    """One machine with a manual clock: a rotating provider, a store, and any number of keepers."""
     world = World(tmp_path / "state")
     yield world
     world.close()
@@ -26,6 +26,6 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def telling(world: World) -> Telling:
-    """The provider of that machine, once it tells for whom it works; to be asked for before there is a keeper."""
+    """Make the provider of that machine report the profile; request this fixture before creating a keeper."""
     world.provider = telling = Telling(world.clock, world.journal, world.store)
     return telling

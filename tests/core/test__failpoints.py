@@ -1,4 +1,4 @@
-"""The points at which tests make a renewal fail: each is passed, in order, and nothing in the product sets them off."""
+"""The points at which tests make a renewal fail: all are reached, in order, and only tests set them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from freshkey_testing.browser import follow
 CORE = Path(_failpoints.__file__).parent
 
 
-def test_nothing_is_set_off() -> None:
+def test_failpoints_are_off_by_default() -> None:
     assert _failpoints.at is None
 
 
-def test_the_product_never_sets_one_off() -> None:
+def test_the_core_never_sets_a_failpoint() -> None:
     assert [str(path) for path in CORE.rglob("*.py") if "_failpoints.at" in path.read_text("utf-8")] == []
 
 
-def test_a_renewal_passes_every_point_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_renewal_reaches_every_failpoint_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     passed: list[str] = []
     with AuthorizationServer() as server:
         profile = {**server.settings(), "provider": "claude_oauth", "store": "memory"}

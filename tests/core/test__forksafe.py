@@ -1,4 +1,4 @@
-"""A fork in the middle of an opening: its child opens by itself and waits for nobody who does not exist there."""
+"""A fork while something is being opened: the child can open it too, and does not wait for its parent's threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import rotating
 from freshkey import _forksafe as module
 from freshkey._forksafe import block_fork
-from matrix import row
+from promises import proves
 
 
 SUPPORT = Path(rotating.__file__).parent
@@ -25,7 +25,7 @@ if os.getpid() == int(os.environ["SLOW_PID"]):
     time.sleep(0.5)
 ready = True
 """
-"""What loads slowly, and says when it begins; only in the process that is to be forked."""
+"""A module that loads slowly and signals when it starts, but only in the parent process."""
 
 START = """
 import os, signal, sys, threading, warnings
@@ -46,7 +46,7 @@ class Provider(example_provider.Provider):
     def describe(self, profile, credential):
         if {where!r} == "provider":
             import slow
-            assert slow.ready  # not half of it
+            assert slow.ready  # completely imported
         return example_provider.description()
 
 class Storing(Provider):
@@ -105,9 +105,9 @@ class Keyring(KeyringBackend):
 """
 
 
-@row(22, "ROT-11")
+@proves("FAULT-22", "ROT-11")
 @pytest.mark.parametrize("what", OPENS)
-def test_a_child_that_is_forked_while_something_is_opened_can_open_it_too(tmp_path: Path, what: str) -> None:
+def test_child_forked_during_an_opening_can_open_it_too(tmp_path: Path, what: str) -> None:
     (tmp_path / "slow.py").write_text(SLOW)
     (tmp_path / "slow_keychain.py").write_text(SLOW_KEYCHAIN)
     start = START.replace("{where!r}", repr(what)).replace("{{", "{").replace("}}", "}")
@@ -151,8 +151,8 @@ os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-@row(22, "ROT-11")
-def test_a_store_that_hangs_while_it_is_opened_holds_up_a_fork_for_two_seconds_and_not_its_child(
+@proves("FAULT-22", "ROT-11")
+def test_store_that_hangs_while_opening_delays_a_fork_for_two_seconds(
     tmp_path: Path,
 ) -> None:
     start = START.replace("{where!r}", "''").replace("{{", "{").replace("}}", "}")
@@ -167,17 +167,17 @@ def test_a_store_that_hangs_while_it_is_opened_holds_up_a_fork_for_two_seconds_a
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_only_what_other_threads_do_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fork_does_not_wait_for_its_own_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FORK_TIMEOUT", 30.0)
     started = time.monotonic()
     with block_fork():
-        # Opening may itself fork, as a provider does that starts a program.
+        # Opening may itself fork: some providers start programs.
         module._before_fork()
         module._release(child=False)
     assert time.monotonic() - started < 25
 
 
-def test_a_fork_that_was_interrupted_while_it_waited_leaves_no_lock_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_fork_releases_its_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> bool:
         raise KeyboardInterrupt
 
@@ -191,7 +191,7 @@ def test_a_fork_that_was_interrupted_while_it_waited_leaves_no_lock_behind(monke
     assert not held.locked()
 
 
-def test_what_begins_while_a_fork_is_under_way_begins_after_it() -> None:
+def test_opening_waits_for_a_running_fork() -> None:
     begun = threading.Event()
 
     def work() -> None:
@@ -224,7 +224,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) or held.locked() or 
 """
 
 
-def test_a_child_drops_what_is_registered_in_order_whatever_fails_and_its_locks_are_free() -> None:
+def test_child_runs_all_callbacks_in_order_and_its_locks_are_free() -> None:
     done = subprocess.run([sys.executable, "-c", FAILS], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0
     assert "ZeroDivisionError" in done.stderr

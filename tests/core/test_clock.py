@@ -1,4 +1,4 @@
-"""The machine's clocks: elapsed time that counts suspend, the wall clock, and the boot (TIM-1, TIM-2)."""
+"""The system clocks: elapsed time that includes suspend, the wall clock, and the boot id (TIM-1, TIM-2)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from freshkey import clock
 from freshkey.clock import SYSTEM, Clock, Moment
-from matrix import row
+from promises import proves
 
 
 def test_the_system_clock_is_a_clock() -> None:
@@ -21,7 +21,7 @@ def test_the_system_clock_is_a_clock() -> None:
     assert isinstance(as_clock.elapsed(), float)
 
 
-def test_elapsed_time_only_runs_forward_and_as_fast_as_time() -> None:
+def test_elapsed_time_moves_forward_at_the_right_speed() -> None:
     before, reference = SYSTEM.elapsed(), time.monotonic()
     time.sleep(0.05)
     passed, expected = SYSTEM.elapsed() - before, time.monotonic() - reference
@@ -29,8 +29,8 @@ def test_elapsed_time_only_runs_forward_and_as_fast_as_time() -> None:
     assert passed >= 0.05
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="CLOCK_BOOTTIME is Linux's")
-def test_on_linux_elapsed_time_is_the_clock_that_counts_suspend() -> None:  # TIM-2
+@pytest.mark.skipif(sys.platform != "linux", reason="CLOCK_BOOTTIME exists only on Linux")
+def test_elapsed_time_is_boottime_on_linux() -> None:  # TIM-2
     before = time.clock_gettime(time.CLOCK_BOOTTIME)
     assert before <= SYSTEM.elapsed() <= time.clock_gettime(time.CLOCK_BOOTTIME)
 
@@ -38,19 +38,19 @@ def test_on_linux_elapsed_time_is_the_clock_that_counts_suspend() -> None:  # TI
 SUSPENDED = "import time; from freshkey.clock import SYSTEM; print(SYSTEM.elapsed() - time.monotonic() > 86_000)"
 
 
-@row(45, "TIM-2")
-def test_elapsed_time_counts_the_day_that_the_machine_was_suspended() -> None:
-    # In a time namespace of its own a process finds that the machine slept for a day (time_namespaces(7)).
+@proves("FAULT-45", "TIM-2")
+def test_elapsed_time_includes_suspend() -> None:
+    # In its own time namespace, a process sees a machine that was suspended for a day (time_namespaces(7)).
     slept = ["unshare", "--time", "--boottime", "86400", "--fork"]
     try:
         subprocess.run([*slept, "true"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
-        pytest.skip("time namespaces are for the superuser of Linux")
+        pytest.skip("time namespaces need Linux and root")
     done = subprocess.run([*slept, sys.executable, "-c", SUSPENDED], check=True, capture_output=True, text=True)
     assert done.stdout == "True\n"
 
 
-def test_a_moment_reads_all_three() -> None:  # TIM-1
+def test_now_reads_both_clocks_and_the_boot_id() -> None:  # TIM-1
     before = (time.time(), SYSTEM.elapsed())
     moment = SYSTEM.now()
     after = (time.time(), SYSTEM.elapsed())
@@ -59,20 +59,20 @@ def test_a_moment_reads_all_three() -> None:  # TIM-1
     assert moment.boot_id == SYSTEM.now().boot_id != ""
 
 
-def test_a_moment_is_read_by_people_in_utc() -> None:
+def test_moment_converts_to_aware_utc() -> None:
     moment = Moment(1_767_225_600.0, 5.0, "boot")
     assert moment.utc == datetime(2026, 1, 1, tzinfo=UTC)
     assert moment.utc.tzinfo is UTC
 
 
-@pytest.mark.skipif(not Path("/proc/sys/kernel/random/boot_id").exists(), reason="the boot id is Linux's")
-def test_two_processes_of_one_boot_agree_on_it() -> None:  # TIM-1
+@pytest.mark.skipif(not Path("/proc/sys/kernel/random/boot_id").exists(), reason="the boot id exists only on Linux")
+def test_processes_of_one_boot_have_the_same_boot_id() -> None:  # TIM-1
     program = "from freshkey.clock import SYSTEM; print(SYSTEM.now().boot_id)"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == SYSTEM.now().boot_id
 
 
-def test_without_a_boot_id_elapsed_time_is_compared_within_the_process_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fallback_boot_id_is_unique_to_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(self: Path, encoding: str) -> str:
         raise FileNotFoundError(self)
 
@@ -82,7 +82,7 @@ def test_without_a_boot_id_elapsed_time_is_compared_within_the_process_only(monk
     assert first != second
 
 
-def test_waiting_ends_with_the_event_or_with_the_time() -> None:
+def test_waiting_ends_with_the_event_or_the_timeout() -> None:
     event = threading.Event()
     assert not SYSTEM.wait(event, 0.01)
     threading.Timer(0.01, event.set).start()

@@ -1,8 +1,9 @@
-"""The error tree, what its messages say, and how one failure is raised for many callers."""
+"""The error classes, their messages and codes, and how one failure is raised for many callers."""
 
 from __future__ import annotations
 
 import errno
+import os
 import threading
 import traceback
 
@@ -18,7 +19,9 @@ from freshkey.errors import (
     StoreError,
     TransientError,
     frameless,
+    is_code,
     our_own,
+    safe_code,
     suggestion,
 )
 
@@ -27,13 +30,40 @@ CLASSES = [value for value in vars(errors).values() if isinstance(value, type) a
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_every_class_is_drawn_in_the_tree_of_the_docstring(kind: type[FreshkeyError]) -> None:
+def test_docstring_has_the_class_tree(kind: type[FreshkeyError]) -> None:
     line = next(line for line in (errors.__doc__ or "").splitlines() if f" {kind.__name__}" in line)
     depth = len(line[4:]) - len(line[4:].lstrip("│├└─ "))
     assert depth == 4 * (len(kind.mro()) - len(FreshkeyError.mro()))
 
 
-def test_what_follows_its_protocol_badly_has_an_unknown_outcome() -> None:  # NET-1
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (FreshkeyError, "freshkey-error"),
+        (TransientError, "temporarily-unavailable"),
+        (OutcomeUnknown, "outcome-unknown"),
+        (ProtocolError, "invalid-response"),
+        (LoginRequired, "sign-in-required"),
+        (errors.ProviderRefused, "provider-refused"),
+        (errors.ConfigurationError, "invalid-configuration"),
+        (errors.TrustNeeded, "trust-required"),
+        (PluginBroken, "plugin-broken"),
+        (StoreError, "store-error"),
+        (errors.StoreUnavailable, "store-unavailable"),
+        (errors.StoreBusy, "store-busy"),
+        (errors.RecordUnreadable, "record-unreadable"),
+        (errors.GenerationConflict, "generation-conflict"),
+        (errors.CredentialExpired, "credential-expired"),
+        (errors.KeeperClosed, "keeper-closed"),
+    ],
+)
+def test_each_class_has_a_default_code_and_takes_a_narrower_one(kind: type[FreshkeyError], code: str) -> None:
+    assert kind("it broke").code == code
+    narrower = kind("it broke", code="keychain-locked")
+    assert (narrower.code, narrower.for_another_caller().code) == ("keychain-locked", "keychain-locked")
+
+
+def test_protocol_error_is_an_unknown_outcome() -> None:  # NET-1
     assert issubclass(ProtocolError, OutcomeUnknown)
     assert not issubclass(OutcomeUnknown, TransientError)
 
@@ -47,18 +77,31 @@ def test_what_follows_its_protocol_badly_has_an_unknown_outcome() -> None:  # NE
         ("work", "Try again", "work: it broke. Try again"),
     ],
 )
-def test_the_text_says_whose_what_and_what_next(profile: str | None, hint: str | None, text: str) -> None:
+def test_text_has_profile_message_and_hint(profile: str | None, hint: str | None, text: str) -> None:
     assert str(FreshkeyError("it broke", profile=profile, hint=hint)) == text
 
 
-def test_a_profile_filled_in_later_shows() -> None:
-    error = LoginRequired("nobody is signed in")
+@pytest.mark.parametrize("code", ["a", "keychain-locked", "example-2fa-needed", "a" * 64])
+def test_codes_are_words_joined_by_hyphens(code: str) -> None:
+    assert is_code(code)
+    assert safe_code(FreshkeyError("it broke", code=code)) == code
+
+
+@pytest.mark.parametrize("code", ["-a", "a-", "a--b", "A", "a b", "a\n", "a" * 65, "é", 5, None])
+def test_code_that_is_not_one_is_replaced_by_that_of_the_class(code: object) -> None:
+    assert not is_code(code)
+    error = type("Acme", (StoreError,), {"code": code})("it broke")
+    assert safe_code(error) == "store-error"
+
+
+def test_profile_set_later_is_shown() -> None:
+    error = LoginRequired("not signed in")
     error.profile = "work"
-    assert str(error) == "work: nobody is signed in"
+    assert str(error) == "work: not signed in"
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_a_copy_for_another_caller_says_the_same_without_a_traceback(kind: type[FreshkeyError]) -> None:
+def test_copy_for_another_caller_is_equal_without_a_traceback(kind: type[FreshkeyError]) -> None:
     error = kind("it broke", profile="work", hint="Try again")
     with pytest.raises(kind):
         raise error
@@ -68,7 +111,7 @@ def test_a_copy_for_another_caller_says_the_same_without_a_traceback(kind: type[
     assert twin.__traceback__ is None
 
 
-def test_a_copy_keeps_what_its_class_adds() -> None:
+def test_copy_keeps_attributes_of_its_class() -> None:
     assert TransientError("later", retry_after=7.0).for_another_caller().retry_after == 7.0
     assert PluginBroken("odd", plugin="aws").for_another_caller().plugin == "aws"
 
@@ -80,7 +123,7 @@ def test_a_copy_keeps_the_cause() -> None:
     assert caught.value.for_another_caller().__cause__ is cause
 
 
-def test_a_class_of_a_plugin_with_arguments_of_its_own_can_be_copied() -> None:
+def test_error_class_of_a_plugin_with_other_arguments_can_be_copied() -> None:
     class QuotaSpent(TransientError):
         def __init__(self, quota: int, *, period: str) -> None:
             super().__init__(f"{quota} per {period} are spent")
@@ -112,21 +155,22 @@ def test_copies_raised_at_once_do_not_mix_up_their_tracebacks() -> None:
     assert error.__traceback__ is None
 
 
-def test_a_process_without_means_is_told_so_and_may_try_again() -> None:
+def test_lack_of_file_descriptors_is_a_transient_error() -> None:
     error = our_own(OSError(errno.EMFILE, "canary"))
     assert isinstance(error, TransientError)
+    assert error.code == "out-of-resources"
     assert "canary" not in str(error)
-    assert "out of means" in error.message
+    assert os.strerror(errno.EMFILE) in error.message
 
 
-def test_what_freshkey_should_not_have_let_happen_is_to_be_reported() -> None:
+def test_unexpected_exception_is_an_internal_error() -> None:
     error = our_own(OSError(errno.ENOENT, "canary"))
     assert isinstance(error, PluginBroken)
+    assert error.code == "internal-error"
     assert "canary" not in str(error)
-    assert "report" in str(error)
 
 
-def test_the_frames_of_a_reader_do_not_show_in_its_errors() -> None:
+def test_frameless_removes_frames_from_tracebacks() -> None:
     cause = ValueError("cause")
 
     @frameless
@@ -134,12 +178,13 @@ def test_the_frames_of_a_reader_do_not_show_in_its_errors() -> None:
         """Read."""
         bare = "canary"
         if given:
-            raise TransientError(f"{more} failed", retry_after=given) from cause
+            raise TransientError(f"{more} failed", retry_after=given, code="example-failed") from cause
         return bare
 
     assert (read(0, more=""), read.__name__, read.__doc__) == ("canary", "read", "Read.")
-    with pytest.raises(TransientError, match="reading failed") as caught:
+    with pytest.raises(TransientError) as caught:
         read(7, more="reading")
+    assert caught.value.code == "example-failed"
     assert caught.value.retry_after == 7
     assert caught.value.__cause__ is cause
     frames = [frame.f_locals for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
@@ -148,7 +193,7 @@ def test_the_frames_of_a_reader_do_not_show_in_its_errors() -> None:
     assert caught.value.__context__ is None
 
 
-def test_suggestion_names_what_was_meant_or_everything() -> None:
+def test_suggestion_names_the_closest_word_or_all() -> None:
     assert suggestion("client_di", {"client_id", "issuer"}) == "Did you mean 'client_id'?"
     assert suggestion("zzz", {"client_id", "issuer"}) == "Known names: client_id, issuer"
     assert suggestion("zzz", set()) == "Known names: none"

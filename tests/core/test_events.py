@@ -1,4 +1,4 @@
-"""Events are frozen values that name their profile and hold no secret (LEK-1)."""
+"""Events are frozen values that name their profile and contain no secrets (LEK-1)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KINDS = [value for value in vars(events).values() if isinstance(value, type) and
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_event_is_frozen_and_named_by_its_profile(kind: type[Event]) -> None:
+def test_every_event_is_frozen_and_has_a_profile(kind: type[Event]) -> None:
     event = kind(profile="work", **{field.name: None for field in attrs.fields(kind) if field.name != "profile"})
     assert event.profile == "work"
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
@@ -21,7 +21,7 @@ def test_every_event_is_frozen_and_named_by_its_profile(kind: type[Event]) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_event_has_a_place_for_a_secret(kind: type[Event]) -> None:  # LEK-1
+def test_no_event_has_a_field_for_a_secret(kind: type[Event]) -> None:  # LEK-1
     for field in attrs.fields(kind):
         assert field.type is not None
         assert str(field.type).strip("'") in {
@@ -42,7 +42,7 @@ def test_every_field_is_documented(kind: type[Event]) -> None:
     assert [name for name in own if f"{name}: " not in documented] == []
 
 
-def test_a_renewal_is_this_process_s_unless_it_says_otherwise() -> None:
+def test_elsewhere_defaults_to_false() -> None:
     assert not Renewed(profile="work", generation=2, expires_at=None).elsewhere
 
 

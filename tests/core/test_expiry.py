@@ -1,4 +1,4 @@
-"""When a credential is fresh, due or expired: tables, and properties of generated times (TIM-1, TIM-3, TIM-4)."""
+"""Whether a credential is fresh, due or expired: tables, and properties for generated times (TIM-1, TIM-3, TIM-4)."""
 
 from __future__ import annotations
 
@@ -77,12 +77,12 @@ def test_a_new_credential_is_never_due(lifetime: float, asked: float | None, sha
         (1e9, Freshness.EXPIRED),
     ],
 )
-def test_an_hour_with_five_minutes_of_lead(passed: float, expected: Freshness) -> None:
+def test_freshness_of_an_hour_with_five_minutes_of_lead(passed: float, expected: Freshness) -> None:
     assert expiry.freshness(OBTAINED, HOUR, 300.0, later(passed)) is expected
 
 
 @given(seconds, seconds)
-def test_what_has_no_end_stays_fresh(passed: float, step: float) -> None:
+def test_credential_without_expiry_stays_fresh(passed: float, step: float) -> None:
     now = later(passed, wall_step=step)
     assert expiry.freshness(OBTAINED, None, 0.0, now) is Freshness.FRESH
     assert expiry.seconds_left(OBTAINED, None, now) == math.inf
@@ -97,30 +97,30 @@ def test_freshness_only_gets_worse(lifetime: float, share: float, times: list[fl
 
 
 @given(lifetimes, st.floats(min_value=0.0, max_value=1e8), seconds)
-def test_the_earlier_end_of_both_clocks_counts(lifetime: float, passed: float, step: float) -> None:  # TIM-1
+def test_earlier_expiry_of_both_clocks_counts(lifetime: float, passed: float, step: float) -> None:  # TIM-1
     left = expiry.seconds_left(OBTAINED, lifetime, later(passed, wall_step=step))
     assert left == pytest.approx(lifetime - passed - max(step, 0.0), abs=1e-3)
 
 
 @given(lifetimes, st.floats(min_value=0.0, max_value=1e8), seconds)
-def test_within_one_boot_only_elapsed_time_is_sure(lifetime: float, passed: float, step: float) -> None:  # TIM-1
+def test_surely_expired_uses_elapsed_time_within_one_boot(lifetime: float, passed: float, step: float) -> None:  # TIM-1
     now = later(passed, wall_step=step)
     assert expiry.surely_expired(OBTAINED, lifetime, now) is (now.elapsed >= OBTAINED.elapsed + lifetime)
 
 
 @pytest.mark.parametrize(("passed", "expired"), [(3599.0, False), (3600.0, True), (-10.0, False)])
-def test_after_a_reboot_nothing_is_surer_than_the_wall_clock(passed: float, expired: bool) -> None:  # TIM-1
+def test_surely_expired_uses_the_wall_clock_after_a_reboot(passed: float, expired: bool) -> None:  # TIM-1
     now = Moment(OBTAINED.wall + passed, 1e9, "boot-2")
     assert expiry.surely_expired(OBTAINED, HOUR, now) is expired
     assert expiry.surely_expired(OBTAINED, None, now) is False
 
 
-def test_setting_the_wall_clock_back_prolongs_nothing() -> None:  # TIM-1
+def test_wall_clock_set_back_does_not_extend_the_lifetime() -> None:  # TIM-1
     now = later(HOUR, wall_step=-86_400.0)
     assert expiry.freshness(OBTAINED, HOUR, 300.0, now) is Freshness.EXPIRED
 
 
-def test_setting_the_wall_clock_forward_ends_it() -> None:  # TIM-1
+def test_wall_clock_set_forward_expires_it() -> None:  # TIM-1
     assert expiry.freshness(OBTAINED, HOUR, 300.0, later(60.0, wall_step=HOUR)) is Freshness.EXPIRED
 
 
@@ -145,22 +145,20 @@ def test_after_a_reboot_the_wall_clock_decides(lifetime: float, passed: float, e
         (-1e6, "boot-2", Freshness.DUE),
     ],
 )
-def test_a_wall_clock_before_the_moment_of_obtaining_means_due(
-    passed: float, boot: str, expected: Freshness
-) -> None:  # TIM-1
+def test_wall_clock_earlier_than_obtained_means_due(passed: float, boot: str, expected: Freshness) -> None:  # TIM-1
     now = Moment(OBTAINED.wall + passed, 3.0, boot)
     assert expiry.wall_clock_is_wrong(OBTAINED, now) is (expected is Freshness.DUE)
     assert expiry.freshness(OBTAINED, HOUR, 300.0, now) is expected
 
 
-def test_within_one_boot_elapsed_time_speaks_for_a_wall_clock_that_was_set_back() -> None:  # TIM-1
+def test_wall_clock_set_back_is_ignored_within_one_boot() -> None:  # TIM-1
     now = later(10.0, wall_step=-1e6)
     assert not expiry.wall_clock_is_wrong(OBTAINED, now)
     assert expiry.seconds_until_due(OBTAINED, HOUR, 300.0, now) == HOUR - 300.0 - 10.0
 
 
 @given(lifetimes, shares, st.floats(min_value=0.0, max_value=1e8))
-def test_waiting_until_due_makes_it_due(lifetime: float, share: float, passed: float) -> None:
+def test_it_is_due_after_seconds_until_due(lifetime: float, share: float, passed: float) -> None:
     early = expiry.default_lead(lifetime) + expiry.jitter(lifetime, share)
     wait = expiry.seconds_until_due(OBTAINED, lifetime, early, later(passed))
     assume(wait > 0)
@@ -168,22 +166,24 @@ def test_waiting_until_due_makes_it_due(lifetime: float, share: float, passed: f
     assert expiry.freshness(OBTAINED, lifetime, early, later(passed + wait / 2)) is Freshness.FRESH
 
 
-def test_the_age_of_a_moment_is_told_by_elapsed_time_and_after_a_reboot_by_the_wall_clock() -> None:  # TIM-1
+def test_age_uses_elapsed_time_and_after_a_reboot_the_wall_clock() -> None:  # TIM-1
     assert expiry.seconds_since(OBTAINED, later(40.0, wall_step=-86_400.0)) == 40.0
     assert expiry.seconds_since(OBTAINED, Moment(OBTAINED.wall + 40.0, 3.0, "boot-2")) == 40.0
 
 
-# --- waking, and pauses after failures -----------------------------------------------------------------------------
+# --- waking and rechecking -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("waits", "sleep"), [([], 30.0), ([5.0, 2.0], 2.0), ([1e10], 30.0), ([math.inf], 30.0), ([-4.0, 9.0], 0.0)]
 )
-def test_the_timer_sleeps_until_the_first_and_half_a_minute_at_most(waits: list[float], sleep: float) -> None:  # TIM-2
+def test_timer_sleeps_until_the_first_deadline_and_at_most_half_a_minute(
+    waits: list[float], sleep: float
+) -> None:  # TIM-2
     assert expiry.next_wake(waits, 30.0) == sleep
 
 
-def test_a_credential_without_an_end_is_asked_for_again_after_a_while() -> None:
+def test_credential_without_expiry_is_rechecked() -> None:
     obtained = Moment(wall=1000.0, elapsed=50.0, boot_id="a")
     assert expiry.seconds_until_recheck(obtained, None, obtained) == math.inf
     assert expiry.seconds_until_recheck(obtained, 300.0, Moment(wall=9.0, elapsed=150.0, boot_id="a")) == 200.0

@@ -1,4 +1,4 @@
-"""The contract: four hooks, first answer wins, signatures that plugins must match."""
+"""The contract: four hooks, the first result counts, and signatures that plugins must match."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def test_there_are_four_hooks_with_these_arguments() -> None:
 
 
 @pytest.mark.parametrize("hook", HOOKS)
-def test_each_is_synchronous_and_its_first_answer_wins(hook: str) -> None:
+def test_hooks_are_synchronous_and_their_first_result_counts(hook: str) -> None:
     specification = getattr(manager().hook, hook).spec
     assert specification.opts["firstresult"]
     assert not inspect.iscoroutinefunction(specification.function)
 
 
-def test_a_marked_function_is_found_under_the_name_of_the_project() -> None:
+def test_only_marked_functions_are_hooks() -> None:
     class Plugin:
         @hooks.hookimpl
         def store(self) -> str:

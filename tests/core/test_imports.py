@@ -1,4 +1,4 @@
-"""What is loaded when: a keeper costs little to make, and a held credential costs no import at all."""
+"""What is imported when: creating a keeper is cheap, and getting a held credential imports nothing."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from python_program import SUPPORT, modules_after, output_of
 HEAVY = ("httpx", "keyring", "cattrs", "tenacity", "rich", "importlib.metadata", "cryptography", "filelock", "asyncio")
 
 
-def test_the_sentinel_sees_what_is_loaded() -> None:
+def test_modules_after_sees_imports() -> None:
     assert {"tenacity", "httpx", "importlib.metadata"} <= modules_after(
         "import tenacity, httpx, importlib.metadata", "unused"
     )
 
 
 @pytest.mark.parametrize("name", HEAVY)
-def test_nothing_heavy_is_installed_under_another_name(name: str) -> None:
+def test_heavy_modules_exist(name: str) -> None:
     assert __import__(name) is not None
 
 
-def test_making_a_keeper_loads_nothing_heavy() -> None:
+def test_creating_a_keeper_imports_nothing_heavy() -> None:
     loaded = modules_after("import freshkey; freshkey.Keeper()")
     assert "freshkey.keeper" in loaded
     assert loaded & set(HEAVY) == set()
 
 
-def test_importing_freshkey_loads_none_of_its_modules() -> None:
+def test_importing_freshkey_imports_none_of_its_modules() -> None:
     assert {name for name in modules_after("import freshkey") if name.startswith("freshkey.")} == set()
 
 
-def test_making_a_keeper_imports_no_plugin() -> None:  # TRU-1
+def test_creating_a_keeper_imports_no_plugin() -> None:  # TRU-1
     loaded = modules_after("import freshkey; freshkey.Keeper().close()")
     assert {name for name in loaded if name.startswith("freshkey_")} == set()
 
@@ -77,7 +77,7 @@ def test_getting_a_held_credential_imports_nothing(tmp_path: Path) -> None:
     assert output_of(HELD, str(tmp_path), str(SUPPORT)).strip() == "[]"
 
 
-def test_the_provider_comes_without_an_http_client() -> None:
+def test_describing_a_provider_imports_no_http_client() -> None:
     loaded = modules_after(
         "import freshkey_claude_oauth as it\n"
         "described = it.describe(profile=None, credential=None)\n"

@@ -1,4 +1,4 @@
-"""The README's example works as pasted, with a credential and without one; the modules it names are there."""
+"""The README's example works as written, with and without a credential, and the modules it names exist."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def example(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str
     )
 
 
-def test_the_example_works_as_pasted(tmp_path: Path) -> None:
+def test_the_example_works_as_written(tmp_path: Path) -> None:
     done = example(tmp_path, ANTHROPIC_API_KEY="sk-ant-api03-made-up-for-this-test")
 
     assert (done.returncode, done.stderr) == (0, "")
     assert "x-api-key" in done.stdout.lower()
 
 
-def test_without_any_credential_it_says_what_to_do(tmp_path: Path) -> None:
+def test_the_example_without_a_credential_says_what_to_do(tmp_path: Path) -> None:
     done = example(tmp_path)
 
     assert (done.returncode, done.stdout) == (1, "")
@@ -45,5 +45,5 @@ def test_without_any_credential_it_says_what_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"`(freshkey\.[a-z]+)`", README))))
-def test_every_module_that_is_named_is_there(name: str) -> None:
+def test_every_module_in_the_readme_exists(name: str) -> None:
     assert importlib.import_module(name).__doc__

@@ -1,4 +1,4 @@
-"""A secret shows in nothing that a program prints, logs, pickles or raises (LEK-1)."""
+"""A secret does not appear in anything that a program prints, logs, pickles or raises (LEK-1)."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ SHOWN: list[Callable[[Any], str]] = [
 
 @pytest.mark.parametrize("holder", HOLDERS, ids=lambda holder: type(holder).__name__)
 @pytest.mark.parametrize("show", SHOWN)
-def test_no_way_to_text_shows_it(show: Callable[[Any], str], holder: object) -> None:  # LEK-1
+def test_no_conversion_to_text_shows_it(show: Callable[[Any], str], holder: object) -> None:  # LEK-1
     text = show(holder)
     assert "Secret(…)" in text.encode().decode("unicode_escape") or "Secret(…)" in text
     assert CANARY not in text
     assert OTHER not in text
 
 
-def test_a_format_specification_pads_the_mask() -> None:
+def test_format_specification_applies_to_the_mask() -> None:
     assert f"{SECRET:>12}" == "   Secret(…)"
 
 
@@ -83,14 +83,14 @@ def test_a_traceback_with_local_variables_does_not_show_it(holder: object) -> No
 @pytest.mark.parametrize("holder", HOLDERS, ids=lambda holder: type(holder).__name__)
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_it_cannot_be_pickled(holder: object, protocol: int) -> None:  # LEK-1
-    with pytest.raises(TypeError, match="cannot be pickled") as caught:
+    with pytest.raises(TypeError) as caught:
         pickle.dumps(holder, protocol)
     assert CANARY not in str(caught.value)
 
 
 @pytest.mark.parametrize("holder", HOLDERS, ids=lambda holder: type(holder).__name__)
 def test_it_cannot_be_written_as_json(holder: object) -> None:  # LEK-1
-    with pytest.raises(TypeError, match="not JSON serializable") as caught:
+    with pytest.raises(TypeError) as caught:
         json.dumps(holder)
     assert CANARY not in str(caught.value)
 
@@ -101,32 +101,32 @@ def test_a_copy_is_the_secret_itself(clone: Callable[[Secret], Secret]) -> None:
 
 
 @pytest.mark.parametrize("holder", [TOKEN, KEY, RECORD], ids=lambda holder: type(holder).__name__)
-def test_a_value_taken_apart_keeps_it_wrapped(holder: Any) -> None:
+def test_asdict_keeps_it_wrapped(holder: Any) -> None:
     assert SECRET in attrs.asdict(holder).values()
     assert CANARY not in repr(attrs.asdict(holder))
 
 
 @pytest.mark.parametrize("holder", [TOKEN, KEY], ids=lambda holder: type(holder).__name__)
-def test_no_state_is_beside_the_value(holder: Credential) -> None:
+def test_secrets_and_credentials_have_no_dict(holder: Credential) -> None:
     assert not hasattr(SECRET, "__dict__")
     assert not hasattr(holder, "__dict__")
 
 
 @pytest.mark.parametrize("use", [lambda s: "" + s, "".join, len, iter, lambda s: s < Secret(""), lambda s: s[0]])
-def test_it_is_no_string_and_says_so_without_its_value(use: Callable[[Any], object]) -> None:
+def test_string_operations_fail_without_showing_the_value(use: Callable[[Any], object]) -> None:
     with pytest.raises(TypeError) as caught:
         use(SECRET)
     assert CANARY not in str(caught.value)
 
 
-def test_it_cannot_be_changed() -> None:
-    with pytest.raises(AttributeError, match="cannot be changed"):
+def test_it_is_immutable() -> None:
+    with pytest.raises(AttributeError):
         SECRET._value = "x"
     assert SECRET.reveal() == CANARY
 
 
 @given(st.text("ab\x00é…\ud800"), st.text("ab\x00é…\ud800"))
-def test_equal_is_what_reveals_the_same(one: str, other: str) -> None:
+def test_equality_compares_the_revealed_strings(one: str, other: str) -> None:
     assert Secret(one).reveal() == one
     assert Secret(one) == Secret(one)
     assert hash(Secret(one)) == hash(Secret(one))
@@ -135,8 +135,8 @@ def test_equal_is_what_reveals_the_same(one: str, other: str) -> None:
     assert bool(Secret(one)) == bool(one)
 
 
-def test_what_is_no_text_can_be_compared_too() -> None:
-    """An error of encoding would carry the whole string."""
+def test_unpaired_surrogates_can_be_compared() -> None:
+    """An encoding error would contain the whole string."""
     assert Secret("\ud800x") == Secret("\ud800x")
     assert Secret("\ud800x") != Secret("\ud800y")
 
@@ -154,11 +154,11 @@ def test_comparing_takes_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("value", "shown"), [("x" * 19, None), ("x" * 16 + "tail", "tail"), ("", None)])
-def test_the_last_four_are_told_of_long_secrets_only(value: str, shown: str | None) -> None:
+def test_last_four_is_none_for_short_secrets(value: str, shown: str | None) -> None:
     assert Secret(value).last_four() == shown
 
 
-def test_a_fingerprint_recognizes_a_secret_and_does_not_tell_it() -> None:
+def test_fingerprint_identifies_a_secret_without_revealing_it() -> None:
     fingerprint = Secret("sk-example").fingerprint()
     assert fingerprint == Secret("sk-example").fingerprint()
     assert fingerprint != Secret("sk-example-2").fingerprint()

@@ -1,8 +1,8 @@
-// A certified authorization server on a free loopback port, for as long as standard input stays open.
+// A certified authorization server on a free loopback port; it runs until stdin is closed.
 //
-// One JSON argument configures it; one JSON line on standard output tells the issuer. Beside the provider's own
-// endpoints it answers `GET /_events` (what happened, without any token), and `POST /_faults` (which answers of the
-// token endpoint to refuse, or to lose after the work is done).
+// One JSON argument configures it; one JSON line on stdout contains the issuer. In addition to the provider's own
+// endpoints it has `GET /_events` (what happened, without any tokens), and `POST /_faults` (which requests to the token
+// endpoint to refuse, and which responses to drop after the request was processed).
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 
@@ -30,7 +30,7 @@ const EVENTS = [
   'revocation.error', 'introspection.error', 'userinfo.error', 'server_error',
 ];
 
-// Opaque tokens are their own identifiers, so an event carries only a short digest of one.
+// Opaque tokens are their own identifiers, so an event contains only a short digest.
 function digest(value) {
   return value && createHash('sha256').update(value).digest('hex').slice(0, 12);
 }
@@ -109,7 +109,7 @@ async function readJson(request) {
   return JSON.parse(text);
 }
 
-// A lost answer: the provider does its work and believes it answered, while the client's connection breaks.
+// A lost response: the provider processes the request and believes that it responded, but the connection is closed.
 function loseAnswer(response) {
   response.writeHead = () => response;
   response.write = () => true;

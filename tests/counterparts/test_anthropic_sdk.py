@@ -1,4 +1,4 @@
-"""Anthropic's Python SDK makes requests with credentials from freshkey: fresh, renewed once, without a restart."""
+"""Anthropic's Python SDK makes requests with credentials from freshkey, renewed once and without a restart."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from anthropic.types import MessageParam, TextBlock
 
 from claude_at_our_time import AtOurTime
 from counterparts.messages_api import ANSWER, OAUTH_BETA, MessagesApi
-from freshkey import Configuration, Keeper
+from freshkey import Configuration, Keeper, LoginRequired
 from freshkey_claude_oauth.sdk import anthropic_credentials
 from freshkey_testing import AuthorizationServer, ManualClock, Policy, ScriptedUser
 from freshkey_testing.browser import follow
@@ -70,7 +70,7 @@ def make_keeper(server: AuthorizationServer, clock: ManualClock, tmp_path: Path)
 
 @pytest.fixture
 def signed_in(make_keeper: MakeKeeper, clock: ManualClock) -> Keeper:
-    """A keeper whose sign-in is past the pause after it."""
+    """A keeper that has signed in long enough ago to renew."""
     keeper = make_keeper()
     with ScriptedUser(browser=follow) as user:
         keeper.login(interaction=user)
@@ -85,7 +85,7 @@ def way(request: pytest.FixtureRequest) -> str:
 
 
 def say(api: MessagesApi, keeper: Keeper, way: str, requests: int = 1) -> list[str]:
-    """Make requests, one after the other, with one client of the SDK; return the answers."""
+    """Make requests, one after the other, with one client of the SDK; return the responses."""
     credentials = anthropic_credentials(keeper)
     if way == "sync":
         with anthropic.Anthropic(credentials=credentials, base_url=api.url, max_retries=1) as client:
@@ -117,7 +117,7 @@ def tokens(api: MessagesApi) -> list[str]:
 # --- where the credential comes from --------------------------------------------------------------------------------
 
 
-def test_a_sign_in_authorizes(api: MessagesApi, signed_in: Keeper, way: str) -> None:
+def test_sign_in_works(api: MessagesApi, signed_in: Keeper, way: str) -> None:
     assert say(api, signed_in, way) == [ANSWER]
     asked = api.messages[0]
     assert OAUTH_BETA in asked.headers["anthropic-beta"]
@@ -127,7 +127,7 @@ def test_a_sign_in_authorizes(api: MessagesApi, signed_in: Keeper, way: str) -> 
     assert tokens(api) == [token.reveal()]
 
 
-def test_a_key_from_a_helper_authorizes(api: MessagesApi, make_keeper: MakeKeeper, tmp_path: Path, way: str) -> None:
+def test_api_key_from_a_helper_works(api: MessagesApi, make_keeper: MakeKeeper, tmp_path: Path, way: str) -> None:
     helper = tmp_path / "print-key"
     helper.write_text(f"#!/bin/sh\necho run >> {tmp_path}/runs\necho {KEY}\n")
     helper.chmod(stat.S_IRWXU)
@@ -137,7 +137,7 @@ def test_a_key_from_a_helper_authorizes(api: MessagesApi, make_keeper: MakeKeepe
 
 
 @pytest.mark.parametrize("name", ["ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY"])
-def test_a_token_from_the_environment_authorizes(
+def test_token_from_the_environment_works(
     api: MessagesApi, make_keeper: MakeKeeper, monkeypatch: pytest.MonkeyPatch, name: str, way: str
 ) -> None:
     monkeypatch.setenv(name, KEY)
@@ -148,10 +148,10 @@ def test_a_token_from_the_environment_authorizes(
     assert tokens(api) == [KEY]
 
 
-# --- time passes ----------------------------------------------------------------------------------------------------
+# --- expiry and revocation ------------------------------------------------------------------------------------------
 
 
-def test_one_client_goes_on_across_the_end_of_its_credential(
+def test_one_client_keeps_working_after_its_credential_expires(
     api: MessagesApi, signed_in: Keeper, server: AuthorizationServer, clock: ManualClock
 ) -> None:
     with anthropic.Anthropic(credentials=anthropic_credentials(signed_in), base_url=api.url, max_retries=1) as client:
@@ -164,7 +164,7 @@ def test_one_client_goes_on_across_the_end_of_its_credential(
     assert server.count("grant.refresh_token") == 1
 
 
-def test_a_killed_token_costs_one_refusal_and_one_renewal(
+def test_revoked_token_costs_one_refusal_and_one_renewal(
     api: MessagesApi, signed_in: Keeper, server: AuthorizationServer, way: str
 ) -> None:
     signed_in.get()
@@ -174,7 +174,7 @@ def test_a_killed_token_costs_one_refusal_and_one_renewal(
     assert server.count("grant.refresh_token") == 1
 
 
-def test_twenty_threads_after_a_kill_cost_one_renewal(
+def test_twenty_threads_with_a_revoked_token_cost_one_renewal(
     api: MessagesApi, signed_in: Keeper, server: AuthorizationServer
 ) -> None:
     with anthropic.Anthropic(credentials=anthropic_credentials(signed_in), base_url=api.url) as client:
@@ -185,7 +185,7 @@ def test_twenty_threads_after_a_kill_cost_one_renewal(
     assert api.statuses.count(200) == 21
 
 
-def test_twenty_tasks_after_a_kill_cost_one_renewal(
+def test_twenty_tasks_with_a_revoked_token_cost_one_renewal(
     api: MessagesApi, signed_in: Keeper, server: AuthorizationServer
 ) -> None:
     async def talk() -> list[str]:
@@ -201,24 +201,28 @@ def test_twenty_tasks_after_a_kill_cost_one_renewal(
     assert server.count("grant.refresh_token") == 1
 
 
-# --- what is told ---------------------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_key_that_nothing_can_renew_ends_as_the_servers_own_refusal(
+def test_refused_key_that_cannot_be_renewed_raises_the_servers_own_error(
     api: MessagesApi, make_keeper: MakeKeeper, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-api03-nobody-knows-this-one")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-api03-unknown-to-the-server")
     with pytest.raises(anthropic.AuthenticationError, match="authentication_error"):
         say(api, make_keeper(), way)
     assert api.statuses == [401, 401]
 
 
-def test_a_sign_in_that_ended_is_told_at_once(
+def test_revoked_sign_in_raises_an_error_at_once(
     api: MessagesApi, signed_in: Keeper, server: AuthorizationServer, way: str
 ) -> None:
     signed_in.get()
     server.revoke_grants()
-    with pytest.raises(anthropic.AnthropicError, match="freshkey login me") as caught:
+    with pytest.raises(anthropic.AnthropicError, match="freshkey") as caught:
         say(api, signed_in, way)
-    assert type(caught.value.__cause__).__name__ == "LoginRequired"
+    cause = caught.value.__cause__
+    assert isinstance(cause, LoginRequired)
+    assert cause.code == "sign-in-ended"
+    assert cause.hint is not None
+    assert "freshkey login me" in cause.hint
     assert api.statuses == [401]

@@ -1,7 +1,7 @@
-"""AWS's own clients with credentials from freshkey: each goes on across an expiry, and none knows of freshkey.
+"""AWS's own clients with credentials from freshkey keep working after an expiry, without knowing about freshkey.
 
-A person signs in by the command line; ``~/.aws/config`` names ``freshkey export`` as ``credential_process``. IAM
-Identity Center and Bedrock Runtime are doubles: moto serves neither.
+The user signs in on the command line; ``~/.aws/config`` sets ``freshkey export`` as ``credential_process``. IAM
+Identity Center and Bedrock Runtime are test doubles, because moto has neither.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from typist import Typist
 pytestmark = pytest.mark.counterpart
 
 SHORT = 12.0
-"""Seconds at least that the first role credentials live: enough for two clients to use them."""
+"""Lifetime of the first role credentials in seconds: enough for two clients to use them."""
 
 BROWSER = """\
 #!{python}
@@ -46,8 +46,8 @@ follow(sys.argv[1])
 
 
 @frozen
-class Person:
-    """A person's files, and their two programs."""
+class User:
+    """A user's files and programs."""
 
     root: Path
     runtime: BedrockRuntime
@@ -78,7 +78,7 @@ class Person:
         return self.run(sys.executable, "-m", "freshkey", *arguments)
 
     def aws(self) -> subprocess.CompletedProcess[str]:
-        """Ask a model by the ``aws`` command line."""
+        """Invoke a model with the ``aws`` command line."""
         body, answer = self.root / "body.json", self.root / "answer.json"
         body.write_text("{}")
         program = str(Path(sys.executable).with_name("aws"))
@@ -89,7 +89,7 @@ class Person:
 
 
 @pytest.fixture
-def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[User]:
     for name in [name for name in os.environ if name.startswith(("AWS_", "ANTHROPIC_", "FRESHKEY_"))]:
         monkeypatch.delenv(name)
     script = tmp_path / "browser"
@@ -106,12 +106,12 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
         monkeypatch.setenv(name, value)
     with BedrockRuntime() as runtime, SsoDouble() as double:
         double.knobs.role_keys = runtime.issue
-        yield Person(tmp_path, runtime, double)
+        yield User(tmp_path, runtime, double)
 
 
 @pytest.fixture
-def lasting(user: Person) -> Callable[[float], None]:
-    """Choose how long the next role credentials live."""
+def lasting(user: User) -> Callable[[float], None]:
+    """Choose the lifetime of the next role credentials."""
 
     def choose(seconds: float) -> None:
         user.double.knobs.role_seconds = user.runtime.lives = seconds
@@ -120,12 +120,12 @@ def lasting(user: Person) -> Callable[[float], None]:
 
 
 @pytest.mark.timeout(600)
-def test_sdk_and_command_line_go_on_across_an_expiry(user: Person, lasting: Callable[[float], None]) -> None:
+def test_sdk_and_command_line_keep_working_after_an_expiry(user: User, lasting: Callable[[float], None]) -> None:
     user.configure(**user.double.settings())
     began = time.monotonic()
     assert user.freshkey("status").returncode == 0
-    # Several commands run from here to the second client's first use, and a machine under load takes longer for each.
-    # The SDK reads a key and its token one after the other: were they renewed in between, it would mix them.
+    # Several commands run before the second client's first use, and each takes longer on a busy machine.
+    # The SDK reads the key before the token; if they were renewed in between, it would mix them.
     short = max(SHORT, 60 * (time.monotonic() - began))
     lasting(short)
     signed_in = user.freshkey("login", "work")
@@ -152,7 +152,7 @@ def test_sdk_and_command_line_go_on_across_an_expiry(user: Person, lasting: Call
     assert ANSWER in asked.stdout
     assert [call.status for call in user.runtime.calls] == [200] * 5
     assert user.runtime.issued[0] not in user.runtime.keys[2:]
-    assert user.double.count("/client/register") == 1, "nobody signed in again"
+    assert user.double.count("/client/register") == 1, "there was no second sign-in"
 
 
 def say(claude: AnthropicBedrock) -> str:
@@ -161,7 +161,7 @@ def say(claude: AnthropicBedrock) -> str:
     return message.content[0].text
 
 
-def test_a_short_term_key_made_here_authorizes_the_sdk(user: Person) -> None:
+def test_short_term_api_key_authorizes_the_sdk(user: User) -> None:
     keys = user.runtime.issue(1)
     printed = {"Version": 1, **{name[0].upper() + name[1:]: value for name, value in keys.items()}}
     program = user.program("print-keys", f"echo '{json.dumps(printed)}'")
@@ -183,7 +183,7 @@ def test_a_short_term_key_made_here_authorizes_the_sdk(user: Person) -> None:
         say(claude)
 
 
-def test_what_cannot_be_handed_over_is_an_error_without_a_traceback(user: Person) -> None:
+def test_credential_that_cannot_be_exported_is_an_error_without_a_traceback(user: User) -> None:
     user.configure(**user.double.settings())
     ran = user.freshkey("export", "work", "--format", "credential-process")
     assert (ran.returncode, ran.stdout) == (3, "")
@@ -194,7 +194,7 @@ def test_what_cannot_be_handed_over_is_an_error_without_a_traceback(user: Person
     assert "freshkey login work" in asked.stderr
 
 
-def test_signing_out_by_the_command_line(user: Person) -> None:
+def test_sign_out_on_the_command_line(user: User) -> None:
     user.configure(**user.double.settings())
     assert user.freshkey("login", "work").returncode == 0
     assert json.loads(user.freshkey("status", "work", "--json").stdout)
@@ -204,18 +204,18 @@ def test_signing_out_by_the_command_line(user: Person) -> None:
     assert user.freshkey("export", "work", "--format", "credential-process").returncode == 3
 
 
-def test_a_device_code_in_a_terminal(user: Person) -> None:
+def test_device_code_in_a_terminal(user: User) -> None:
     user.configure(**user.double.settings(), sso_flow="device")
     with Typist([sys.executable, "-m", "freshkey", "login", "work"], os.environ) as typist:
         typist.read_until("enter the code ABCD-EFGH")
         follow(f"{user.double.url}/device?user_code=ABCD-EFGH")
         assert typist.end() == 0, typist.screen
-    assert "Only go on if you started this sign-in yourself" in typist.screen
+    assert "if you started this sign-in yourself" in typist.screen
     exported = user.freshkey("export", "work", "--format", "credential-process")
     assert json.loads(exported.stdout)["AccessKeyId"] == user.runtime.issued[0]
 
 
-def test_a_sign_in_of_another_tool_is_run_for_whoever_waits(user: Person) -> None:
+def test_sign_in_command_of_another_tool_runs_when_credentials_are_needed(user: User) -> None:
     files = user.root / "aws-credentials"
     section = "[default]\\naws_access_key_id = AKIAREFRESHED\\naws_secret_access_key = canary-of-the-file\\n"
     program = user.program("sign-in", f"echo 'Open https://example.com/ABCD'; printf '{section}' > {files}")
@@ -227,7 +227,7 @@ def test_a_sign_in_of_another_tool_is_run_for_whoever_waits(user: Person) -> Non
 
 
 BROKEN = {
-    "prints its secret on standard error": "echo canary-of-the-helper >&2; exit 1",
+    "prints its secret to stderr": "echo canary-of-the-helper >&2; exit 1",
     "prints version 2": 'echo \'{"Version": 2, "SecretAccessKey": "canary-of-the-helper"}\'',
     "floods": "yes canary-of-the-helper",
     "hangs": "exec sleep 600",
@@ -235,7 +235,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("script", BROKEN.values(), ids=BROKEN)
-def test_a_broken_export_is_an_error_that_names_the_profile(user: Person, script: str) -> None:
+def test_broken_export_is_an_error_that_names_the_profile(user: User, script: str) -> None:
     program = user.program("print-keys", script)
     user.configure(credential_export=[program], credential_export_timeout=1)
     ran = user.freshkey("export", "work", "--format", "credential-process")

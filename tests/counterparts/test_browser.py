@@ -27,7 +27,7 @@ def client() -> Iterator[PlainClient]:
         yield PlainClient(server)
 
 
-def test_chromium_signs_in_and_ends_on_the_listeners_page(client: PlainClient) -> None:
+def test_chromium_signs_in_and_ends_on_the_page_of_the_listener(client: PlainClient) -> None:
     with RedirectListener() as listener:
         ended_on = sign_in(client.authorization_url(listener.redirect_uri))
         query = listener.wait()
@@ -37,7 +37,7 @@ def test_chromium_signs_in_and_ends_on_the_listeners_page(client: PlainClient) -
 
 
 @pytest.mark.parametrize("command", ["{script}", "{script} %s &"], ids=["waits", "returns at once"])
-def test_webbrowser_opens_a_browser_that_signs_in_by_itself(client: PlainClient, tmp_path: Path, command: str) -> None:
+def test_webbrowser_opens_a_browser_that_signs_in(client: PlainClient, tmp_path: Path, command: str) -> None:
     script = browser_script(tmp_path)
     with RedirectListener() as listener:
         subprocess.run(

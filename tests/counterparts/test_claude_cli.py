@@ -31,11 +31,11 @@ pytestmark = [
 FRESHKEY = shlex.join([sys.executable, "-m", "freshkey"])
 README = (ROOT / "plugins" / "claude_oauth" / "README.md").read_text("utf-8")
 SETTINGS: dict[str, Any] = json.loads(README.partition("<!-- test: claude -->\n```json\n")[2].partition("```")[0])
-"""Settings of Claude Code as the README has them, with the freshkey of this environment."""
+"""Settings of Claude Code from the README."""
 HELPER = SETTINGS | {"apiKeyHelper": SETTINGS["apiKeyHelper"].replace("freshkey", FRESHKEY, 1)}
 
 LIFETIME = 30.0
-"""Seconds; a renewal of the sign-in is possible a tenth of it after the sign-in."""
+"""Lifetime of an access token in seconds; it can be renewed after a tenth of it."""
 
 QUIET = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
@@ -45,12 +45,12 @@ QUIET = {
     "HTTPS_PROXY": "http://127.0.0.1:9",
     "NO_PROXY": "127.0.0.1",
 }
-"""Nothing but answers is wanted of it, and nothing but loopback is there for it: that proxy is nobody's."""
+"""Turns off everything but responses, and blocks the network except loopback with a proxy that does not exist."""
 
 
 @define
 class Claude:
-    """The command line with a home of its own."""
+    """Claude's command line with its own home directory."""
 
     root: Path
     variables: dict[str, str]
@@ -68,7 +68,7 @@ class Claude:
         (folder / "settings.json").write_text(json.dumps(settings))
 
     def ask(self, *before: str, **variables: str) -> str:
-        """Ask one question, from within another command if that is given, and return the answer."""
+        """Ask one question, with another command in front if given, and return the answer."""
         with watched_arguments() as seen:
             done = subprocess.run(
                 [*before, str(CLAUDE), "-p", "Say good morning"],
@@ -100,7 +100,7 @@ def api(server: AuthorizationServer) -> Iterator[MessagesApi]:
 
 @pytest.fixture
 def signed_in(tmp_path: Path, server: AuthorizationServer) -> Home:
-    """A person whose sign-in is kept in the encrypted file."""
+    """A user whose sign-in is stored in the encrypted file."""
     home = Home(tmp_path, "file")
     home.variables["FRESHKEY_CONFIG_DIR"] = str(tmp_path / "config")
     home.variables["FRESHKEY_STATE_DIR"] = str(tmp_path / "state")
@@ -119,12 +119,12 @@ def claude(tmp_path: Path, signed_in: Home, api: MessagesApi) -> Claude:
 
 
 def wait_until_it_can_be_renewed() -> None:
-    """Let the pause pass that follows a sign-in: a credential that was got a moment ago is not renewed."""
+    """Wait until the sign-in is old enough: a credential is not renewed right after it was obtained."""
     time.sleep(LIFETIME / 10)
 
 
 def assert_kept_secret(claude: Claude, server: AuthorizationServer) -> None:
-    """Claude's files, its output and everybody's arguments hold no token."""
+    """Check that Claude's files and output and all process arguments contain no token."""
     secrets = server.secrets()
     assert secrets
     for done in claude.ran:
@@ -136,7 +136,7 @@ def assert_kept_secret(claude: Claude, server: AuthorizationServer) -> None:
         assert_no_secret(content, secrets, f"the file {path.name}")
 
 
-def test_freshkey_is_the_helper_and_a_refusal_costs_one_renewal(
+def test_freshkey_as_the_helper_renews_once_after_a_refusal(
     claude: Claude, api: MessagesApi, server: AuthorizationServer
 ) -> None:
     claude.set_up(HELPER)
@@ -152,7 +152,7 @@ def test_freshkey_is_the_helper_and_a_refusal_costs_one_renewal(
     assert_kept_secret(claude, server)
 
 
-def test_a_token_that_was_killed_meanwhile_is_renewed_before_claude_gets_it(
+def test_revoked_token_is_renewed_before_claude_gets_it(
     claude: Claude, api: MessagesApi, server: AuthorizationServer
 ) -> None:
     claude.set_up(HELPER)
@@ -163,9 +163,7 @@ def test_a_token_that_was_killed_meanwhile_is_renewed_before_claude_gets_it(
     assert server.count("grant.refresh_token") == 1
 
 
-def test_exec_hands_the_token_and_its_header_down(
-    claude: Claude, api: MessagesApi, server: AuthorizationServer
-) -> None:
+def test_exec_passes_the_token_and_its_header(claude: Claude, api: MessagesApi, server: AuthorizationServer) -> None:
     claude.set_up({})
     assert claude.ask(*shlex.split(FRESHKEY), "exec", "me", "--") == ANSWER
     asked = api.messages[0]

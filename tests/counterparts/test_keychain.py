@@ -1,4 +1,4 @@
-"""What the tests of freshkey rely on in a private gnome-keyring, tried through the keyring library alone."""
+"""The behavior of a private gnome-keyring that freshkey's tests rely on, checked with only the keyring library."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def keyring(keychain: Keychain, monkeypatch: pytest.MonkeyPatch) -> KeyringBacke
     return Keyring()  # type: ignore[no-untyped-call]
 
 
-def test_what_is_written_is_read_and_deleted(keyring: KeyringBackend) -> None:
+def test_value_is_written_read_and_deleted(keyring: KeyringBackend) -> None:
     keyring.set_password("service", "name", "line one\nline two")
     assert keyring.get_password("service", "name") == "line one\nline two"
     keyring.delete_password("service", "name")
@@ -53,18 +53,18 @@ def test_another_process_reads_it(keychain: Keychain, keyring: KeyringBackend) -
     "call",
     ["get_password('service', 'name')", "set_password('service', 'name', 'x')", "delete_password('service', 'name')"],
 )
-def test_a_locked_keychain_raises_and_an_unlocked_one_works_again(
+def test_locked_keychain_raises_and_works_again_once_unlocked(
     keychain: Keychain, keyring: KeyringBackend, call: str
 ) -> None:
     keyring.set_password("service", "name", "kept")
     keychain.lock()
-    # In a process of its own, because keyring leaves its connection open when it raises.
+    # In a separate process, because keyring leaves its connection open when it raises.
     assert "keyring.errors.KeyringLocked" in keychain.run(["-c", KEYRING + call]).stderr
     keychain.unlock()
     assert keyring.get_password("service", "name") == "kept"
 
 
-def test_a_killed_daemon_comes_back_locked_with_its_content(keychain: Keychain, keyring: KeyringBackend) -> None:
+def test_killed_daemon_comes_back_locked_with_its_content(keychain: Keychain, keyring: KeyringBackend) -> None:
     keyring.set_password("service", "name", "kept")
     before = keychain.pid
     keychain.kill()
@@ -74,7 +74,7 @@ def test_a_killed_daemon_comes_back_locked_with_its_content(keychain: Keychain, 
     assert keyring.get_password("service", "name") == "kept"
 
 
-def test_a_halted_daemon_makes_callers_wait_until_it_goes_on(keychain: Keychain, keyring: KeyringBackend) -> None:
+def test_halted_daemon_makes_callers_wait_until_it_continues(keychain: Keychain, keyring: KeyringBackend) -> None:
     keyring.set_password("service", "name", "kept")
     keychain.stop()
     reader = subprocess.Popen([sys.executable, "-c", READ], env=keychain.environment, stdout=subprocess.PIPE, text=True)
@@ -91,14 +91,14 @@ def test_two_keychains_share_nothing(keychain: Keychain, keyring: KeyringBackend
         assert other.pid != keychain.pid
 
 
-def test_nothing_of_the_person_running_the_tests_is_used(keychain: Keychain, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_of_the_user_running_the_tests_is_used(keychain: Keychain, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setenv("XDG_SESSION_ID", "1")
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
     environment = keychain.environment
     assert not {"DISPLAY", "XDG_SESSION_ID", "PYTHON_KEYRING_BACKEND"} & environment.keys()
     home = environment["HOME"]
-    assert home != os.path.expanduser("~")  # noqa: PTH111 - the home of the account, whatever pathlib caches
+    assert home != os.path.expanduser("~")  # noqa: PTH111 - the home directory of the account, regardless of what pathlib caches
     private = [
         environment[name] for name in environment if name.startswith("XDG_") or name == "DBUS_SESSION_BUS_ADDRESS"
     ]

@@ -1,4 +1,4 @@
-"""A person whose sign-in is kept in a private keychain, and one who chose the encrypted file."""
+"""A user whose sign-in is stored in a private keychain, or in the encrypted file store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from home import Home
 
 @pytest.fixture(params=["keyring", "file"])
 def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    """A person and where their sign-in is kept."""
+    """Return the configuration and state of a user, with one store and then the other."""
     with ExitStack() as stack:
         home = Home(tmp_path, request.param)
         if request.param == "keyring":

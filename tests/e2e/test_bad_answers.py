@@ -1,4 +1,4 @@
-"""A token response that cannot be trusted is a clear error, and the stored credential stays (NET-6, row 40)."""
+"""An invalid token response raises an error and the stored credential stays (NET-6, FAULT-40)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from freshkey import Configuration, Credential, FreshkeyError, Keeper
 from freshkey._renewal.reading import stored_credential
 from freshkey_testing import AuthorizationServer, ScriptedUser
 from freshkey_testing.browser import follow
-from matrix import row
+from promises import proves
 
 
 GOOD = {"access_token": "canary-new-access", "refresh_token": "canary-new-refresh", "token_type": "Bearer"}
@@ -62,11 +62,13 @@ def stored(keeper: Keeper) -> Credential | None:
     return stored_credential(keeper._open_profile("me").context)
 
 
-@row(40, "NET-6")
+@proves("FAULT-40", "NET-6")
 @pytest.mark.parametrize("body", BAD.values(), ids=BAD)
-def test_it_is_refused_and_nothing_is_lost(keeper: Keeper, server: AuthorizationServer, body: bytes) -> None:
+def test_invalid_response_is_refused_and_nothing_is_lost(
+    keeper: Keeper, server: AuthorizationServer, body: bytes
+) -> None:
     before, held = stored(keeper), keeper.get()
-    for _ in range(3):  # the same refresh token is sent at most twice again
+    for _ in range(3):  # the same refresh token is sent at most twice more
         server.next_response(200, body)
 
     with pytest.raises(FreshkeyError) as caught:
@@ -80,7 +82,7 @@ def test_it_is_refused_and_nothing_is_lost(keeper: Keeper, server: Authorization
 
 
 @pytest.mark.parametrize(("literal", "seconds"), GOOD_READINGS.items())
-def test_what_is_read_although_it_is_unusual(
+def test_unusual_but_valid_lifetimes_are_accepted(
     keeper: Keeper, server: AuthorizationServer, literal: str, seconds: float
 ) -> None:
     server.next_response(200, raw_lifetime(literal))
@@ -88,7 +90,7 @@ def test_what_is_read_although_it_is_unusual(
 
 
 @pytest.mark.parametrize("literal", ["null", None])
-def test_a_lifetime_that_is_not_told_is_taken_to_be_short(
+def test_missing_lifetime_is_assumed_to_be_short(
     keeper: Keeper, server: AuthorizationServer, literal: str | None
 ) -> None:
     body = raw_lifetime(literal) if literal else json.dumps(GOOD).encode()

@@ -1,4 +1,4 @@
-"""A person's day on the command line, with a real browser, a real authorization server and a real keychain."""
+"""The command line with a real browser, a real authorization server and a real keychain."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_sign_in_with_chromium_use_renew_and_sign_out(home: Home, tmp_path: Path
         assert PlainClient(server).userinfo(second).status_code == 401
 
 
-def test_a_session_without_a_person_fails_instead_of_hanging(home: Home) -> None:
+def test_login_without_terminal_and_browser_fails_instead_of_hanging(home: Home) -> None:
     with OidcServer() as server:
         home.use(server)
         ran = home.freshkey("login", BROWSER="", DISPLAY="", WAYLAND_DISPLAY="")

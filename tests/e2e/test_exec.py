@@ -1,4 +1,4 @@
-"""freshkey exec for real: the program is in freshkey's place, with its terminal, its signals, and nothing too much."""
+"""freshkey exec with real processes: the program gets the terminal, the signals, and only the intended environment."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from freshkey_testing import AuthorizationServer, ScriptedUser
 from freshkey_testing.browser import follow
 from freshkey_testing.server.policy import Policy
 from home import Home
-from matrix import row
+from promises import proves
 from typist import Typist
 
 
 if sys.platform != "linux":
-    pytest.skip("what a process has is read in /proc", allow_module_level=True)
+    pytest.skip("needs /proc", allow_module_level=True)
 
 SECONDS = 30.0
 
 FOREIGN = {
-    "ANTHROPIC_API_KEY": "sk-ant-api03-somebody-elses",
-    "ANTHROPIC_PROFILE": "somebody-elses",
+    "ANTHROPIC_API_KEY": "sk-ant-api03-of-another-account",
+    "ANTHROPIC_PROFILE": "another-account",
     "CLAUDE_CODE_USE_BEDROCK": "1",
-    "CLAUDE_CODE_OAUTH_TOKEN": "somebody-elses",
+    "CLAUDE_CODE_OAUTH_TOKEN": "another-account",
 }
 """Other credentials of the same family, which a program must not see."""
 
 NEIGHBOUR = {"AWS_PROFILE": "mine", "ANTHROPIC_BASE_URL": "https://gateway.example", "ODD": "line\nline \udcff"}
-"""What is somebody else's business."""
+"""Variables that have nothing to do with the provider, or that only configure its clients."""
 
 WAITING = """
 import os, signal, sys, time
@@ -58,12 +58,12 @@ except KeyboardInterrupt:
     tell("interrupted")
     sys.exit(7)
 """
-"""A program that tells what reaches it."""
+"""A program that prints the signals and window sizes it receives."""
 
 
 @define(kw_only=True)
-class Person(Home):
-    """Somebody who is signed in at a test's server."""
+class User(Home):
+    """A user who is signed in at a test server."""
 
     server: AuthorizationServer
 
@@ -93,8 +93,8 @@ def server() -> Iterator[AuthorizationServer]:
 
 
 @pytest.fixture
-def user(tmp_path: Path, server: AuthorizationServer) -> Person:
-    user = Person(root=tmp_path, store="file", server=server)
+def user(tmp_path: Path, server: AuthorizationServer) -> User:
+    user = User(root=tmp_path, store="file", server=server)
     user.variables |= {"FRESHKEY_CONFIG_DIR": str(tmp_path / "config"), "FRESHKEY_STATE_DIR": str(tmp_path / "state")}
     user.configure_for_exec()
     return user
@@ -112,14 +112,14 @@ def environ(pid: int) -> dict[str, str]:
 
 
 @pytest.fixture
-def terminal(user: Person) -> Iterator[Typist]:
-    """A terminal in which the waiting program runs."""
+def terminal(user: User) -> Iterator[Typist]:
+    """Return a terminal in which the waiting program runs."""
     with Typist(user.command(sys.executable, "-c", WAITING), user.environment) as typist:
         typist.read_until("ready")
         yield typist
 
 
-def test_ctrl_c_reaches_the_program_and_its_exit_code_comes_back(terminal: Typist) -> None:
+def test_ctrl_c_reaches_the_program_and_its_exit_code_is_returned(terminal: Typist) -> None:
     assert "freshkey" not in cmdline(terminal.pid)
     terminal.interrupt()
 
@@ -129,21 +129,21 @@ def test_ctrl_c_reaches_the_program_and_its_exit_code_comes_back(terminal: Typis
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
-def test_signals_reach_the_program_alone(terminal: Typist, number: signal.Signals) -> None:
+def test_signals_reach_only_the_program(terminal: Typist, number: signal.Signals) -> None:
     os.kill(terminal.pid, number)
 
     assert terminal.end() == -number
     assert "freshkey" not in terminal.screen
 
 
-def test_the_size_of_the_window_reaches_the_program(terminal: Typist) -> None:
+def test_window_size_reaches_the_program(terminal: Typist) -> None:
     terminal.resize(41, 97)
     terminal.read_until("41 rows, 97 columns")
     terminal.resize(12, 30)
     terminal.read_until("12 rows, 30 columns")
 
 
-def test_a_program_in_the_terminal_can_be_stopped_and_goes_on(terminal: Typist) -> None:
+def test_program_in_the_terminal_can_be_stopped_and_continued(terminal: Typist) -> None:
     os.kill(terminal.pid, signal.SIGSTOP)
     os.kill(terminal.pid, signal.SIGCONT)
     terminal.interrupt()
@@ -151,16 +151,16 @@ def test_a_program_in_the_terminal_can_be_stopped_and_goes_on(terminal: Typist) 
 
 
 @pytest.mark.parametrize("code", [0, 1, 3, 42, 127, 255])
-def test_exit_codes_are_the_programs(user: Person, code: int) -> None:
+def test_exit_code_is_that_of_the_program(user: User, code: int) -> None:
     assert user.run("sh", "-c", f"exit {code}").returncode == code
 
 
-def test_a_program_that_a_signal_ends_is_seen_to_be_ended_by_it(user: Person) -> None:
+def test_death_by_signal_is_that_of_the_program(user: User) -> None:
     assert user.run("sh", "-c", "kill -USR1 $$").returncode == -signal.SIGUSR1
 
 
-@row(60, "LEK-4", "LEK-7")
-def test_the_environment_is_exactly_what_is_documented(user: Person, server: AuthorizationServer) -> None:
+@proves("FAULT-60", "LEK-4", "LEK-7")
+def test_environment_is_exactly_as_documented(user: User, server: AuthorizationServer) -> None:
     user.variables |= FOREIGN | NEIGHBOUR
     command = user.command(sys.executable, "-c", WAITING)
     with subprocess.Popen(command, env=user.environment, stdout=subprocess.PIPE) as process:
@@ -184,7 +184,7 @@ def test_the_environment_is_exactly_what_is_documented(user: Person, server: Aut
 
 
 @pytest.mark.parametrize("locale", [{}, {"LC_CTYPE": "C.UTF-8"}, {"LANG": "C.UTF-8"}, {"LC_ALL": "C"}])
-def test_what_python_adds_for_itself_is_not_handed_down(user: Person, locale: dict[str, str]) -> None:
+def test_locale_variables_added_by_python_are_not_inherited(user: User, locale: dict[str, str]) -> None:
     inherited = {name: value for name, value in user.environment.items() if not name.startswith(("LC_", "LANG"))}
     command = user.command("env", "-0")
     done = subprocess.run(command, env=inherited | locale, capture_output=True, text=True, timeout=60, check=True)
@@ -193,7 +193,7 @@ def test_what_python_adds_for_itself_is_not_handed_down(user: Person, locale: di
     assert {name: seen[name] for name in seen if name.startswith(("LC_", "LANG"))} == locale
 
 
-def test_no_secret_was_ever_an_argument(user: Person, server: AuthorizationServer) -> None:
+def test_no_secret_was_ever_an_argument(user: User, server: AuthorizationServer) -> None:
     command = user.command(sys.executable, "-c", WAITING)
     shown: set[str] = set()
     with subprocess.Popen(command, env=user.environment, stdout=subprocess.PIPE) as process:
@@ -205,7 +205,7 @@ def test_no_secret_was_ever_an_argument(user: Person, server: AuthorizationServe
     assert not [secret for secret in server.secrets() if secret in str(shown)]
 
 
-def test_only_standard_streams_and_kept_descriptors_are_open(user: Person, tmp_path: Path) -> None:
+def test_only_standard_streams_and_kept_descriptors_are_open(user: User, tmp_path: Path) -> None:
     kept, other = (os.open(tmp_path / name, os.O_CREAT | os.O_RDWR) for name in ("kept", "other"))
     command = user.command(sys.executable, "-c", WAITING, options=["--keep-fd", str(kept)])
     try:
@@ -223,7 +223,7 @@ def test_only_standard_streams_and_kept_descriptors_are_open(user: Person, tmp_p
 
 
 @pytest.mark.parametrize("kept", [False, True])
-def test_a_descriptor_that_the_credential_came_from_is_closed_and_cannot_be_kept(user: Person, kept: bool) -> None:
+def test_descriptor_the_credential_was_read_from_is_closed_and_cannot_be_kept(user: User, kept: bool) -> None:
     reading, writing = os.pipe()
     os.write(writing, b"sk-ant-api03-handed-in-0123456789\n")
     os.close(writing)
@@ -241,19 +241,20 @@ def test_a_descriptor_that_the_credential_came_from_is_closed_and_cannot_be_kept
     os.close(reading)
     if kept:
         assert (done.returncode, done.stdout) == (6, "")
-        assert "was read already" in done.stderr
+        assert "[invalid-descriptor]" in done.stderr
     else:
         assert (done.returncode, done.stdout, done.stderr) == (1, "sk-ant-api03-handed-in-0123456789\n", "")
 
 
-def test_a_descriptor_that_was_not_handed_over_is_refused(user: Person) -> None:
+def test_descriptor_that_was_not_inherited_is_refused(user: User) -> None:
     done = user.run("true", options=["--keep-fd", "9"])
 
     assert (done.returncode, done.stdout) == (6, "")
-    assert "file descriptor 9 was not handed over" in done.stderr
+    assert "[invalid-descriptor]" in done.stderr
+    assert "file descriptor 9" in done.stderr
 
 
-def test_streams_that_were_closed_are_the_null_device(user: Person) -> None:
+def test_closed_streams_become_the_null_device(user: User) -> None:
     words = [*user.command("sh", "-c", "readlink /proc/self/fd/0 >&2")]
     done = subprocess.run(
         ["sh", "-c", 'exec "$@" <&- >&-', "sh", *words],
@@ -269,14 +270,14 @@ def test_streams_that_were_closed_are_the_null_device(user: Person) -> None:
 LIMITS = (
     "import ctypes, resource; print(resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
 )
-"""Prints the limit of core dumps, and whether the process may be read by others of its user (PR_GET_DUMPABLE)."""
+"""Prints the core dump limit, and whether processes of the same user may read this one (PR_GET_DUMPABLE)."""
 
 
 @pytest.mark.parametrize("soft", ["0", "1024"])
-def test_the_limits_of_core_dumps_are_those_freshkey_was_started_with(user: Person, soft: str) -> None:  # LEK-5
+def test_core_dump_limits_are_those_freshkey_was_started_with(user: User, soft: str) -> None:  # LEK-5
     hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
     if hard != resource.RLIM_INFINITY and hard < 1024:
-        pytest.skip("the limit of core dumps cannot be raised here")
+        pytest.skip("the core dump limit cannot be raised here")
     limited = ["sh", "-c", 'ulimit -S -c "$1"; shift; exec "$@"', "sh", soft]
     directly, through = (
         subprocess.run(
@@ -289,7 +290,7 @@ def test_the_limits_of_core_dumps_are_those_freshkey_was_started_with(user: Pers
 
 
 @pytest.mark.parametrize("start", ["", "trap '' HUP; ", "trap '' INT; trap '' TERM; "])
-def test_signals_are_as_freshkey_was_started(user: Person, start: str) -> None:
+def test_signal_settings_are_those_freshkey_was_started_with(user: User, start: str) -> None:
     show = ["grep", "^Sig[BCI]", "/proc/self/status"]
     directly, through = (
         subprocess.run(
@@ -307,34 +308,35 @@ def test_signals_are_as_freshkey_was_started(user: Person, start: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "code", "says"),
+    ("command", "exit_code", "code"),
     [
-        ("no-such-command", 127, "there is no command 'no-such-command'"),
-        ("", 127, "there is no command ''"),
-        ("./nowhere/tool", 127, "there is no command './nowhere/tool'"),
-        ("/etc/hostname/tool", 127, "there is no command '/etc/hostname/tool'"),
-        ("/", 126, "the command '/' cannot be run"),
+        ("no-such-command", 127, "command-not-found"),
+        ("", 127, "command-not-found"),
+        ("./nowhere/tool", 127, "command-not-found"),
+        ("/etc/hostname/tool", 127, "command-not-found"),
+        ("/", 126, "command-not-executable"),
     ],
 )
-def test_a_command_that_cannot_be_run(user: Person, command: str, code: int, says: str) -> None:
+def test_command_that_cannot_be_run(user: User, command: str, exit_code: int, code: str) -> None:
     done = user.run(command)
 
-    assert (done.returncode, done.stdout) == (code, "")
-    assert says in done.stderr
+    assert (done.returncode, done.stdout) == (exit_code, "")
+    assert f"[{code}]" in done.stderr
+    assert repr(command) in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_file_that_is_no_program(user: Person, tmp_path: Path) -> None:
+def test_file_that_is_not_a_program(user: User, tmp_path: Path) -> None:
     file = tmp_path / "tool"
     file.write_text("echo ran\n")
     assert user.run(str(file)).returncode == 126
     file.chmod(0o700)
-    done = user.run(str(file))  # without a first line that names an interpreter
+    done = user.run(str(file))  # without a #! line
     assert (done.returncode, done.stdout) == (126, "")
     assert "Exec format error" in done.stderr
 
 
-def test_the_program_is_found_on_its_own_path(user: Person, tmp_path: Path) -> None:
+def test_program_is_found_on_path(user: User, tmp_path: Path) -> None:
     tool = tmp_path / "tool"
     tool.write_text("#!/bin/sh\necho found by $0 with $#\n")
     tool.chmod(0o700)
@@ -343,16 +345,16 @@ def test_the_program_is_found_on_its_own_path(user: Person, tmp_path: Path) -> N
     assert user.run("tool", "", "--json", "a b").stdout == f"found by {tool} with 3\n"
 
 
-def test_nobody_signed_in_runs_nothing(user: Person, tmp_path: Path) -> None:
+def test_nothing_runs_if_no_one_is_signed_in(user: User, tmp_path: Path) -> None:
     user.freshkey("logout")
     done = user.run("touch", str(tmp_path / "ran"))
 
     assert (done.returncode, (tmp_path / "ran").exists()) == (3, False)
 
 
-@row(17, "ROT-10")
-def test_a_signal_before_it_runs_lets_the_renewal_finish_and_nothing_runs(
-    user: Person, tmp_path: Path, server: AuthorizationServer
+@proves("FAULT-17", "ROT-10")
+def test_signal_before_the_program_runs_lets_the_renewal_finish(
+    user: User, tmp_path: Path, server: AuthorizationServer
 ) -> None:
     server.policy.lifetime = 1.0
     assert user.freshkey("refresh").returncode == 0
@@ -372,8 +374,8 @@ def test_a_signal_before_it_runs_lets_the_renewal_finish_and_nothing_runs(
     assert server.count("refresh_token.reused") == 0
 
 
-def test_a_credential_that_ends_soon_is_told_of(user: Person, server: AuthorizationServer) -> None:
+def test_warns_if_the_credential_expires_soon(user: User, server: AuthorizationServer) -> None:
     assert user.run("true").stderr == ""
     server.policy.lifetime = 600.0
     assert user.freshkey("refresh").returncode == 0
-    assert user.run("true").stderr.startswith("me: the credential ends in 9 min 5")
+    assert " 9 min 5" in user.run("true").stderr

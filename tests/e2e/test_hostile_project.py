@@ -1,4 +1,4 @@
-"""In a hostile project every command leaves the user's credentials alone: none goes anywhere, and nothing runs."""
+"""In a hostile project no command leaks the user's credentials or runs the project's code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BROWSER = f"#!{sys.executable} -I\nimport sys\nfrom freshkey_testing.browser imp
 
 @frozen(kw_only=True)
 class Victim:
-    """A person who is signed in, and works in a hostile project."""
+    """A signed-in user who works in a hostile project."""
 
     server: AuthorizationServer
     catcher: Catcher
@@ -47,14 +47,14 @@ class Victim:
         return finished([FRESHKEY, *argv], self.environ, directory=directory or self.project)
 
     def token(self) -> str:
-        """Return the person's token, asked for in a harmless directory."""
+        """Return the user's token, printed in a harmless directory."""
         done = self.run("token", "me", directory=self.home)
         assert done.code == 0, done.err
         return done.out
 
     @property
     def harmed(self) -> list[str]:
-        """What happened that must not: files of programs that ran, and what was sent to the attacker."""
+        """The harm done: files created by programs that ran, and what was sent to the attacker."""
         ran = [str(file) for file in (*self.home.glob("RAN*"), *self.project.glob("RAN*"))]
         return [*ran, *map(repr, self.catcher.caught)]
 
@@ -64,7 +64,7 @@ class Victim:
 
     @property
     def endpoints(self) -> str:
-        """The attacker's addresses as settings."""
+        """The attacker's URLs as settings."""
         names = ("issuer", "authorize_url", "token_url", "revoke_url", "device_url", "profile_url", "base_url")
         lines = [f"{name} = {json.dumps(self.catcher.url + '/' + name)}" for name in names]
         return "\n".join([*lines, "allow_insecure_loopback = true\n"])
@@ -92,7 +92,7 @@ def victim(tmp_path: Path) -> Iterator[Victim]:
 
 
 def _make_hostile(victim: Victim) -> None:
-    """Put into the project what tools are known to pick up from the directory they work in."""
+    """Fill the project with files that tools are known to pick up from the current directory."""
     steal = f'#!/bin/sh\ntouch {victim.home}/RAN-$(basename "$0")\necho stolen\n'
     for name in ("key.sh", "sh", "git", "op", "security", "xdg-open"):
         (victim.project / name).write_text(steal)
@@ -146,19 +146,19 @@ COMMANDS: dict[str, list[str]] = {
     "exec": ["--", "touch", "RAN"],
     "trust": [],
 }
-"""Each command that is about a profile which nobody named, with its arguments: it ends with exit code 6."""
+"""Each command that uses the default profile, with its arguments; it exits with code 6."""
 
 HARMLESS: dict[str, list[str]] = {"status": [], "trust": ["--list"], "providers": []}
-"""Each command that needs no profile, with its arguments: it ends with exit code 0."""
+"""Each command that needs no profile, with its arguments; it exits with code 0."""
 
 
-def test_every_command_is_run_below() -> None:
-    """`demo` brings a server, a configuration and a directory of its own."""
+def test_tables_contain_every_command() -> None:
+    """Except `demo`, which has its own server, configuration and directory."""
     assert {*COMMANDS, *HARMLESS} == set(commands.OWN)
 
 
 @pytest.mark.parametrize("text", [EVERYTHING, REDEFINED, HELPER, TOP_LEVEL], ids=range(4))
-def test_every_command_leaves_the_user_alone(victim: Victim, text: str) -> None:  # TRU-3, TRU-5
+def test_no_command_harms_the_user(victim: Victim, text: str) -> None:  # TRU-3, TRU-5
     before, log = victim.token(), list(victim.server.log)
     victim.write(text.format(victim))
 
@@ -171,12 +171,12 @@ def test_every_command_leaves_the_user_alone(victim: Victim, text: str) -> None:
         done = victim.run(command, *arguments)
         assert (command, done.code) == (command, 0), done.err
 
-    assert victim.server.log == log  # not even asked, still less revoked
+    assert victim.server.log == log  # not even contacted, let alone revoked
     assert victim.harmed == []
     assert victim.token() == before
 
 
-def test_by_its_name_a_profile_of_the_user_is_the_user_s(victim: Victim) -> None:  # TRU-5
+def test_profile_given_by_name_is_always_the_users(victim: Victim) -> None:  # TRU-5
     before = victim.token()
     victim.write(REDEFINED.format(victim))
     assert victim.run("token", "me").out == before
@@ -189,7 +189,7 @@ def test_by_its_name_a_profile_of_the_user_is_the_user_s(victim: Victim) -> None
     assert victim.harmed == []
 
 
-def test_the_attacker_s_server_would_notice(victim: Victim) -> None:
+def test_victim_detects_connections_and_created_files(victim: Victim) -> None:
     with socket.create_connection(("127.0.0.1", int(victim.catcher.url.rpartition(":")[2]))) as connection:
         connection.sendall(b"token")
         connection.shutdown(socket.SHUT_WR)
@@ -221,7 +221,7 @@ SETTINGS = [
 ]
 
 
-def test_no_setting_gets_anywhere(victim: Victim) -> None:  # TRU-5
+def test_no_project_setting_does_harm(victim: Victim) -> None:  # TRU-5
     (victim.home / "key.sh").write_text("#!/bin/sh\ntouch RAN\n")
     (victim.home / "key.sh").chmod(0o700)
     log = list(victim.server.log)
@@ -251,7 +251,7 @@ def into_a_pipe(file: Path) -> None:
 def into_a_socket(file: Path) -> None:
     file.unlink()
     with socket.socket(socket.AF_UNIX) as one:
-        # The path of a test may be too long for a socket.
+        # The path of a test directory may be too long for a socket.
         before = Path.cwd()
         os.chdir(file.parent)
         try:
@@ -272,7 +272,7 @@ def nest(file: Path) -> None:
     file.write_text("a = " + "[" * 100_000)
 
 
-def test_no_file_gets_anywhere(victim: Victim) -> None:
+def test_no_unsafe_project_file_is_read(victim: Victim) -> None:
     log = list(victim.server.log)
     for how in (link, grow, into_a_pipe, into_a_socket, let_others_write, nest, *([give_away] if AS_ROOT else [])):
         victim.write('profile = "second"')
@@ -285,14 +285,14 @@ def test_no_file_gets_anywhere(victim: Victim) -> None:
     assert (victim.server.log, victim.harmed) == (log, [])
 
 
-def test_a_project_may_choose_among_the_profiles_of_the_user_and_no_more(victim: Victim) -> None:
+def test_project_may_only_select_one_of_the_users_profiles(victim: Victim) -> None:
     victim.write('profile = "second"')
     done = victim.run("token")
-    assert (done.code, done.err.endswith("Run: freshkey login second\n")) == (3, True)
+    assert (done.code, done.err.endswith("freshkey login second\n")) == (3, True)
     assert victim.run("token", "me").code == 0
 
 
-def test_a_script_that_was_swapped_after_it_was_trusted_does_not_run(victim: Victim) -> None:  # TRU-3, row 58
+def test_script_replaced_after_it_was_trusted_does_not_run(victim: Victim) -> None:  # TRU-3, FAULT-58
     victim.write(HELPER)
     script = victim.project / "key.sh"
     script.write_text("#!/bin/sh\necho harmless-key\n")

@@ -1,4 +1,4 @@
-"""Two processes share a store and a rotating refresh token: one renewal per expiry (ROT-1, row 24)."""
+"""Two processes share a store and a rotating refresh token: one renewal per expiry (ROT-1, FAULT-24)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from counterparts.oidc import OidcServer, sign_in
 from freshkey_testing import ScriptedUser
 from home import Home
-from matrix import row
+from promises import proves
 from renewing_process import TOO_LATE
 
 
@@ -22,7 +22,7 @@ WORKER = Path(__file__).parents[1] / "support" / "renewing_process.py"
 EXPIRIES = 10
 
 
-@row(24, "ROT-1")
+@proves("FAULT-24", "ROT-1")
 def test_two_processes_keep_working_through_ten_expiries(home: Home) -> None:
     with OidcServer(access_token_seconds=2) as server:
         home.use(server)
@@ -43,10 +43,10 @@ def test_two_processes_keep_working_through_ten_expiries(home: Home) -> None:
         assert [len(tokens) for tokens in seen] == [EXPIRIES + 1, EXPIRIES + 1]
         answers = [token["status"] for tokens in seen for token in tokens]
         assert set(answers) <= {200, TOO_LATE}
-        assert answers.count(TOO_LATE) <= 2, "that happens only where the machine pauses"
+        assert answers.count(TOO_LATE) <= 2, "this happens only if the machine pauses"
         different = {token["token"] for tokens in seen for token in tokens}
         renewals = server.count("grant.success", grant_type="refresh_token")
-        # A process may have ended in the middle of the renewal after its last.
+        # A process may have exited during the renewal after its last one.
         assert len(different) - 1 <= renewals <= len(different)
         assert server.count("refresh_token.consumed") == renewals
         assert server.count("grant.revoked") == 0

@@ -1,4 +1,4 @@
-"""A server that outlives the processes that use it, and a forge of such processes, signed in."""
+"""A server that outlives the processes that use it, and a signed-in `Forge` that starts such processes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Keychains with small items, keychains that delete before they add, and stores whose content is damaged.
+"""Keychains with small items, keychains that delete before they add, and stores with corrupt content.
 
-`fake_keychains` stands in for Windows and macOS here: backends with their limits, not those systems.
+`fake_keychains` stands in for Windows and macOS here: it has their limits, but does not run on those systems.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from freshkey.model.profile import Profile
 from freshkey.model.storage import CredentialStore, Snapshot
 from freshkey_testing import AuthorizationServer, Policy, ScriptedUser
 from freshkey_testing.browser import follow
-from matrix import row
+from promises import proves
+from raises_code import raises_code
 from rotating import token_of
 from scripted_items import a_record, an_intent
 from waiting import until
@@ -50,7 +51,7 @@ def keychain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use the item size that freshkey uses on Windows."""
+    """Limit items to the size that freshkey uses on Windows."""
     monkeypatch.setattr(KeyringItems, "item_limit", keychain_store.WINDOWS_ITEM_LIMIT)
 
 
@@ -78,7 +79,7 @@ def sign_in(keeper: Keeper) -> ScriptedUser:
 
 
 def items(kind: str) -> dict[str, Path]:
-    """Return the files of items whose service name contains something, by the last part of that name."""
+    """Return the files of items whose service name contains `kind`, by the last part of that name."""
     found = {}
     for path in fake_keychains.folder().iterdir():
         service = path.read_text("utf-8").partition("\n")[0]
@@ -90,7 +91,7 @@ def items(kind: str) -> dict[str, Path]:
 # --- small items ------------------------------------------------------------------------------------------------------
 
 
-@row(10, "STO-5", "STO-6")
+@proves("FAULT-10", "STO-5", "STO-6")
 @pytest.mark.usefixtures("windows")
 @pytest.mark.parametrize("units", [0, 1, 1279, 1280, 1281, 2560, 50_000])
 def test_secrets_of_any_size_fit_into_small_items(tmp_path: Path, units: int) -> None:
@@ -104,9 +105,9 @@ def test_secrets_of_any_size_fit_into_small_items(tmp_path: Path, units: int) ->
     assert len(set(fake_keychains.services())) == len(fake_keychains.services())
 
 
-@row(10, "STO-5")
+@proves("FAULT-10", "STO-5")
 @pytest.mark.usefixtures("windows")
-def test_a_sign_in_lives_in_small_items_from_login_to_logout(server: AuthorizationServer, tmp_path: Path) -> None:
+def test_sign_in_is_stored_in_small_items_from_login_to_logout(server: AuthorizationServer, tmp_path: Path) -> None:
     with a_keeper(server, tmp_path, SMALL) as keeper:
         sign_in(keeper)
         for generation in (2, 3, 4):
@@ -122,16 +123,16 @@ def test_a_sign_in_lives_in_small_items_from_login_to_logout(server: Authorizati
 # --- delete, then add -------------------------------------------------------------------------------------------------
 
 
-@row(11, "STO-5", "ROT-7")
+@proves("FAULT-11", "STO-5", "ROT-7")
 @pytest.mark.parametrize("limit", [0, 400])
-def test_killed_at_any_step_of_replacing_an_older_generation_is_readable(tmp_path: Path, limit: int) -> None:
+def test_killed_at_any_step_of_replacing_an_item_leaves_a_readable_generation(tmp_path: Path, limit: int) -> None:
     command = [sys.executable, str(SUPPORT / "keychain_crashes.py"), str(tmp_path / "crashes"), str(limit)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
 
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert all(each["whole"] and each["generation"] in {2, 3} for each in found), found
     assert [each["generation"] for each in found] == sorted(each["generation"] for each in found)
-    # Delete and add the intent; from then on, a token may be spent, and every process must know.
+    # Deletes and adds the intent; from then on a token may have been used, and every process must know.
     between = [each for each in found if each["generation"] == 2 and each["steps"] > 1]
     assert len(between) >= 2
     assert all(each["warned"] for each in between), between
@@ -173,8 +174,8 @@ def die_while_the_intent_is_replaced(server: AuthorizationServer, tmp_path: Path
     assert sorted(items(":me:")) == ["1.0"]
 
 
-@row(11, "ROT-7", "ROT-6")
-def test_a_renewal_whose_intent_went_with_it_is_told_as_lost_and_its_token_sent_once_more(
+@proves("FAULT-11", "ROT-7", "ROT-6")
+def test_renewal_whose_intent_was_lost_is_retried_once_and_reported_as_lost(
     server: AuthorizationServer, tmp_path: Path
 ) -> None:
     with a_keeper(server, tmp_path, DELETING) as keeper:
@@ -183,7 +184,7 @@ def test_a_renewal_whose_intent_went_with_it_is_told_as_lost_and_its_token_sent_
     for _ in range(3):
         with (
             a_keeper(server, tmp_path, DELETING) as keeper,
-            pytest.raises(LoginRequired, match=r"the answer to the renewal begun at .* was lost"),
+            raises_code(LoginRequired, "renewal-response-lost"),
         ):
             keeper.refresh()
     assert server.count(RENEWAL) == 1
@@ -193,8 +194,8 @@ def test_a_renewal_whose_intent_went_with_it_is_told_as_lost_and_its_token_sent_
         keeper.refresh()
 
 
-@row(11, "ROT-6")
-def test_a_server_with_a_grace_period_gives_such_a_renewal_back(tmp_path: Path) -> None:
+@proves("FAULT-11", "ROT-6")
+def test_renewal_whose_intent_was_lost_succeeds_at_a_server_with_a_grace_period(tmp_path: Path) -> None:
     with AuthorizationServer(Policy(grace=30.0)) as server:
         with a_keeper(server, tmp_path, DELETING) as keeper:
             sign_in(keeper)
@@ -204,7 +205,7 @@ def test_a_server_with_a_grace_period_gives_such_a_renewal_back(tmp_path: Path) 
             assert keeper.status().generation == 2
 
 
-# --- lock files that go while they are held ---------------------------------------------------------------------------
+# --- lock files that are removed while held ---------------------------------------------------------------------------
 
 HALTED = """
 import os, sys
@@ -227,8 +228,8 @@ a_keeper(Server(), Path(sys.argv[2]), "fake_keychains.DeleteThenAdd").refresh()
 """
 
 
-@row(21, "ROT-1", "ROT-3")
-def test_a_state_directory_that_is_removed_in_the_middle_of_a_renewal_costs_no_sign_in(
+@proves("FAULT-21", "ROT-1", "ROT-3")
+def test_state_directory_removed_during_a_renewal_does_not_end_the_sign_in(
     server: AuthorizationServer, tmp_path: Path
 ) -> None:
     with a_keeper(server, tmp_path, DELETING) as keeper:
@@ -253,7 +254,7 @@ def test_a_state_directory_that_is_removed_in_the_middle_of_a_renewal_costs_no_s
         assert first.returncode == 0
         second.join(60)
 
-        # The second one used the refresh token that the first one got, not the one that was spent.
+        # The second renewal used the refresh token from the first one, not the spent one.
         assert keeper.status().generation == 3
         assert server.count(RENEWAL) == 2
         assert sum(request.path.endswith("/token") for request in server.requests) == 3
@@ -262,9 +263,9 @@ def test_a_state_directory_that_is_removed_in_the_middle_of_a_renewal_costs_no_s
 # --- torn and corrupt -------------------------------------------------------------------------------------------------
 
 
-@row(12, "STO-5", "STO-9")
+@proves("FAULT-12", "STO-5", "STO-9")
 @pytest.mark.usefixtures("windows")
-def test_whichever_item_is_missing_the_generation_before_is_used_and_the_rest_swept(
+def test_if_any_item_is_missing_the_previous_generation_is_used_and_the_rest_removed(
     server: AuthorizationServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(KeyringItems, "item_limit", 400)
@@ -289,13 +290,13 @@ def test_whichever_item_is_missing_the_generation_before_is_used_and_the_rest_sw
 
 
 def junk() -> Iterator[str]:
-    """What a store may hold instead of a record: alien, torn, or with bits flipped."""
+    """Yield what a store may contain instead of a record: foreign, truncated or altered data."""
     yield from ("", "{}", "null", '{"access_token": "alien"}', "fk1", _prefix(SCHEMA), "fk1.00000000.r.1.0.1.ab.cd")
     yield from ("\N{SNOWMAN}", "x" * 100_000, f"{_prefix(SCHEMA)}r.1.0.999.{'0' * 64}.", f"{_prefix(SCHEMA)}r.1")
 
 
 def flipped(text: str, seed: int) -> str:
-    chance = random.Random(seed)  # noqa: S311  the same damage each time
+    chance = random.Random(seed)  # noqa: S311  reproducible damage
     at = chance.randrange(len(text))
     return text[:at] + chr((ord(text[at]) ^ (1 << chance.randrange(7))) or 1) + text[at + 1 :]
 
@@ -307,8 +308,8 @@ CORPUS: list[Callable[[str], str]] = [
 ]
 
 
-@row(13, "STO-9")
-def test_a_corrupt_record_is_told_costs_no_request_and_is_set_aside_within_the_keychain(
+@proves("FAULT-13", "STO-9")
+def test_corrupt_record_is_reported_without_a_request_and_kept_in_the_keychain(
     server: AuthorizationServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with a_keeper(server, tmp_path, DELETING) as keeper:
@@ -321,8 +322,9 @@ def test_a_corrupt_record_is_told_costs_no_request_and_is_set_aside_within_the_k
         item.write_text(f"{service}\n{broken}", "utf-8")
         with a_keeper(server, tmp_path, DELETING) as keeper:
             for _ in range(2):
-                with pytest.raises(LoginRequired, match=r"is corrupt\. Run: freshkey login me"):
+                with raises_code(LoginRequired, "stored-credential-corrupt") as caught:
                     keeper.get()
+                assert "freshkey login me" in str(caught.value)
     assert len(server.requests) == asked
     with a_keeper(server, tmp_path, DELETING) as keeper:
         sign_in(keeper)
@@ -330,13 +332,13 @@ def test_a_corrupt_record_is_told_costs_no_request_and_is_set_aside_within_the_k
         assert keeper.status().generation > 1
     kept = items("aside.").values()
     assert [path.read_text("utf-8").partition("\n")[2] for path in kept] == [broken]
-    assert "is kept in the keychain item 'freshkey:" in caplog.text
+    assert "'freshkey:" in caplog.text, "names the keychain item"
     for path in (tmp_path / "state").rglob("*"):
         assert not path.is_file() or broken.encode() not in path.read_bytes()
 
 
-@row(13, "STO-9")
-def test_a_record_of_a_newer_freshkey_stops_everything_before_anybody_signs_in(
+@proves("FAULT-13", "STO-9")
+def test_record_of_a_newer_freshkey_stops_everything_before_a_sign_in(
     server: AuthorizationServer, tmp_path: Path
 ) -> None:
     with a_keeper(server, tmp_path, DELETING) as keeper:
@@ -349,7 +351,7 @@ def test_a_record_of_a_newer_freshkey_stops_everything_before_anybody_signs_in(
     user = ScriptedUser(browser=follow)
     with a_keeper(server, tmp_path, DELETING) as keeper:
         for action in (keeper.get, keeper.refresh, keeper.logout, lambda: keeper.login(interaction=user)):
-            with pytest.raises(RecordUnreadable, match=r"newer freshkey.*Upgrade freshkey here"):
+            with raises_code(RecordUnreadable, "record-too-new"):
                 action()
     assert user.opened == []
     assert len(server.requests) == asked

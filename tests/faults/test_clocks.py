@@ -1,4 +1,4 @@
-"""The clocks of a running process are moved: nothing is renewed for nothing, and nothing expired is served."""
+"""The clocks of a running process are changed: no needless renewals, and no expired credentials."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from freshkey._renewal import scheduler
 from freshkey_testing import AuthorizationServer, Policy, ScriptedUser
 from freshkey_testing.browser import follow
 from home import Home
-from matrix import row
+from promises import proves
 from waiting import until
 
 
@@ -31,17 +31,17 @@ pytestmark = pytest.mark.counterpart
 PROGRAM = Path(__file__).parents[1] / "support" / "clock_watching_process.py"
 RENEWAL = "grant.refresh_token"
 GLANCE = 0.2
-"""Seconds between two looks of the timer: what it finds does not depend on them, and tests wait for it often."""
+"""Seconds between two checks by the timer; short, because tests often wait for it."""
 
 TICKS = 0.5
-"""Seconds in which the timer looks twice."""
+"""Seconds in which the timer checks twice."""
 
 FORWARD = ["+2h", "@2100-01-01 00:00:00"]
 BACK = ["-2h", "@1970-01-01 00:05:00"]
 
 
 class Machine:
-    """A wall clock that can be moved under processes while they run; elapsed time is real."""
+    """A wall clock that can be changed for running processes; elapsed time is real."""
 
     def __init__(self, folder: Path, home: Home) -> None:
         self._file = folder / "faketime"
@@ -49,7 +49,7 @@ class Machine:
         self.set("+0")
 
     def set(self, time: str) -> None:
-        """Set the wall clock, in the words of faketime(1): ``+2h``, ``@2100-01-01 00:00:00``."""
+        """Set the wall clock in the syntax of faketime(1): ``+2h``, ``@2100-01-01 00:00:00``."""
         new = self._file.with_suffix(".new")
         new.write_text(time + "\n", "ascii")
         new.replace(self._file)
@@ -61,14 +61,14 @@ class Machine:
             "LD_PRELOAD": str(faketime()),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_NO_CACHE": "1",
-            # With a moved monotonic clock, timed waits hang.
+            # With a fake monotonic clock, waits with a timeout hang.
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "NO_FAKE_STAT": "1",
         }
 
 
 class Watcher:
-    """A process that asks for a credential all the time; a context manager."""
+    """A process that keeps getting a credential; a context manager."""
 
     def __init__(self, machine: Machine, resource: str = "", *, glance: float = GLANCE) -> None:
         self._command = [sys.executable, str(PROGRAM), "me", resource, str(glance)]
@@ -92,7 +92,7 @@ class Watcher:
         return self.changes[-1]
 
     def ask(self, zone: str = "") -> dict[str, Any]:
-        """Return what was served last and how often since; what changed meanwhile is noted."""
+        """Return what was served last and how often since the last question; record changes since then."""
         assert self.process.stdin is not None
         self.process.stdin.write(zone + "\n")
         self.process.stdin.flush()
@@ -108,7 +108,7 @@ class Watcher:
         return line
 
     def let_pass(self, seconds: float) -> None:
-        """Let so much of the process's own time pass, while it goes on asking."""
+        """Let this much of the process's elapsed time pass, while it keeps getting the credential."""
         end = self.ask()["elapsed"] + seconds
         while self.ask()["elapsed"] < end:
             time.sleep(0.05)
@@ -138,7 +138,7 @@ Serve = Callable[[Policy], AuthorizationServer]
 
 @pytest.fixture
 def serve(home: Home) -> Iterator[Serve]:
-    """Start a server by a policy and sign in there; the server's clock is never moved."""
+    """Start a server with a policy and sign in there; the server's clock is never changed."""
     with ExitStack() as stack:
 
         def start(policy: Policy) -> AuthorizationServer:
@@ -151,7 +151,7 @@ def serve(home: Home) -> Iterator[Serve]:
         yield start
 
 
-def test_the_clock_is_really_moved(machine: Machine, serve: Serve) -> None:
+def test_the_wall_clock_really_changes(machine: Machine, serve: Serve) -> None:
     serve(Policy())
     with Watcher(machine) as watcher:
         assert abs(watcher.ask()["wall"] - time.time()) < 60
@@ -161,11 +161,9 @@ def test_the_clock_is_really_moved(machine: Machine, serve: Serve) -> None:
         assert watcher.ask()["wall"] < 86400 * 2
 
 
-@row(44, "TIM-1", "TIM-4")
+@proves("FAULT-44", "TIM-1", "TIM-4")
 @pytest.mark.parametrize("step", FORWARD)
-def test_a_wall_clock_set_forward_renews_once_and_back_renews_nothing(
-    machine: Machine, serve: Serve, step: str
-) -> None:
+def test_wall_clock_set_forward_and_back_again_renews_once(machine: Machine, serve: Serve, step: str) -> None:
     server = serve(Policy())
     with Watcher(machine, server.urls.resource) as watcher:
         first = watcher.last["token"]
@@ -180,9 +178,9 @@ def test_a_wall_clock_set_forward_renews_once_and_back_renews_nothing(
     assert server.count(RENEWAL) == 1
 
 
-@row(44, "TIM-1", "TIM-4")
+@proves("FAULT-44", "TIM-1", "TIM-4")
 @pytest.mark.parametrize("step", BACK)
-def test_a_wall_clock_set_back_renews_nothing(machine: Machine, serve: Serve, step: str) -> None:
+def test_wall_clock_set_back_does_not_renew(machine: Machine, serve: Serve, step: str) -> None:
     server = serve(Policy())
     with Watcher(machine, server.urls.resource) as watcher:
         machine.set(step)
@@ -193,10 +191,10 @@ def test_a_wall_clock_set_back_renews_nothing(machine: Machine, serve: Serve, st
     assert server.count(RENEWAL) == 0
 
 
-@row(44, "TIM-1", "TIM-4")
+@proves("FAULT-44", "TIM-1", "TIM-4")
 @pytest.mark.parametrize("step", [*FORWARD, *BACK])
-def test_whatever_the_wall_clock_says_nothing_expired_is_served(machine: Machine, serve: Serve, step: str) -> None:
-    # Four seconds between what the server announces and what it does forgive a slow machine, not hours of mistake.
+def test_no_expired_credential_is_served_after_a_clock_change(machine: Machine, serve: Serve, step: str) -> None:
+    # Four seconds between announced and real lifetime allow for a slow machine, but not for errors of hours.
     server = serve(Policy(lifetime=5.0, announced=1))
     with Watcher(machine, server.urls.resource) as watcher:
         machine.set(step)
@@ -204,13 +202,13 @@ def test_whatever_the_wall_clock_says_nothing_expired_is_served(machine: Machine
         machine.set("+0")
         watcher.let_pass(1.2)
         assert {change.get("status") for change in watcher.changes} == {200}
-    # Each second brings one renewal at the most, and each step may cost one more.
+    # At most one renewal per second, and one more for each clock change.
     assert 2 <= server.count(RENEWAL) <= 9
 
 
-@row(44, "TIM-1")
+@proves("FAULT-44", "TIM-1")
 @pytest.mark.parametrize("step", [*FORWARD, *BACK])
-def test_a_process_that_starts_under_a_wrong_clock_and_one_that_starts_after_it(
+def test_process_that_starts_with_a_wrong_clock_and_one_that_starts_after_it_is_corrected(
     machine: Machine, serve: Serve, step: str
 ) -> None:
     server = serve(Policy())
@@ -225,8 +223,8 @@ def test_a_process_that_starts_under_a_wrong_clock_and_one_that_starts_after_it(
     assert server.count(RENEWAL) == (1 if step in FORWARD else 0)
 
 
-@row(45, "TIM-2", "ROT-1")
-def test_after_a_suspend_all_processes_together_renew_once(machine: Machine, serve: Serve) -> None:
+@proves("FAULT-45", "TIM-2", "ROT-1")
+def test_all_processes_together_renew_once_after_a_suspend(machine: Machine, serve: Serve) -> None:
     server = serve(Policy())
     with ExitStack() as stack:
         fleet = [
@@ -248,12 +246,12 @@ def test_after_a_suspend_all_processes_together_renew_once(machine: Machine, ser
     assert server.count("refresh_token.reused") == 0
 
 
-@row(46, "TIM-1")
-def test_a_change_of_the_time_zone_changes_nothing(machine: Machine, serve: Serve) -> None:
+@proves("FAULT-46", "TIM-1")
+def test_time_zone_change_has_no_effect(machine: Machine, serve: Serve) -> None:
     server = serve(Policy())
     with Watcher(machine, server.urls.resource) as watcher:
         seen = set()
-        # From one end of the world to the other, and into summer time.
+        # From UTC+14 to UTC-12, and a zone with daylight saving time.
         for zone in ("Pacific/Kiritimati", "Etc/GMT+12", "Europe/Berlin", "UTC"):
             seen.add(watcher.ask(zone)["zone"])
             watcher.let_pass(TICKS)

@@ -1,4 +1,4 @@
-"""A process is killed at each point of a renewal; what the next one finds, and what the server saw of it."""
+"""A process is killed at each point of a renewal: what the next process finds, and what the server received."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from counterparts.oidc import OidcServer, sign_in
 from crashing_process import Ended, Forge, works
 from freshkey import Configuration, Keeper
 from freshkey_testing import AuthorizationServer, ScriptedUser
-from matrix import row
+from promises import proves
 from waiting import until
 
 
@@ -26,9 +26,9 @@ def kill(forge: Forge, point: str) -> None:
     assert forge.run("refresh", at=point) == Ended(signal.SIGKILL, 0, {})
 
 
-@row(14, "ROT-3", "ROT-7")
+@proves("FAULT-14", "ROT-3", "ROT-7")
 @pytest.mark.parametrize("point", ["before_lock", "lock_held", "intent_written"])
-def test_killed_before_sending_nothing_is_spent(forge: Forge, server: AuthorizationServer, point: str) -> None:
+def test_killed_before_sending_does_not_use_the_token(forge: Forge, server: AuthorizationServer, point: str) -> None:
     for repetition in range(FIFTY // 3 + 1):
         kill(forge, point)
         assert server.count(RENEWAL) == repetition
@@ -38,10 +38,10 @@ def test_killed_before_sending_nothing_is_spent(forge: Forge, server: Authorizat
     assert server.count("refresh_token.reused") == 0
 
 
-@row(15, "ROT-6", "ROT-7")
-@row(16, "ROT-4", "STO-5")
+@proves("FAULT-15", "ROT-6", "ROT-7")
+@proves("FAULT-16", "ROT-4", "STO-5")
 @pytest.mark.parametrize("point", ["request_sent", "after_refresh", "item_written"])
-def test_killed_between_answer_and_save_a_lenient_server_gives_the_answer_again(
+def test_killed_between_response_and_save_gets_the_response_again_in_the_grace_period(
     forge: Forge, server: AuthorizationServer, point: str
 ) -> None:
     server.policy.grace = 30.0
@@ -49,12 +49,12 @@ def test_killed_between_answer_and_save_a_lenient_server_gives_the_answer_again(
         kill(forge, point)
         server.wait_for(RENEWAL, repetition + 1)
         assert works(server, forge.run("refresh"))
-        # The renewal whose answer was lost, and the same token once more.
+        # One renewal whose response was lost, and one retry with the same token.
         assert server.count(RENEWAL) == server.count("refresh_token.graced") == repetition + 1
 
 
-@row(15, "ROT-6")
-def test_two_processes_killed_in_a_row_lose_nothing_at_a_lenient_server(
+@proves("FAULT-15", "ROT-6")
+def test_two_processes_killed_in_a_row_lose_nothing_in_the_grace_period(
     forge: Forge, server: AuthorizationServer
 ) -> None:
     server.policy.grace = 30.0
@@ -64,28 +64,28 @@ def test_two_processes_killed_in_a_row_lose_nothing_at_a_lenient_server(
         assert works(server, forge.run("refresh"))
 
 
-@row(15, "ROT-6", "ROT-5")
-def test_processes_killed_one_after_the_other_send_the_token_three_times_and_never_again(
+@proves("FAULT-15", "ROT-6", "ROT-5")
+def test_a_token_is_sent_at_most_three_times_if_each_process_is_killed(
     forge: Forge, server: AuthorizationServer
 ) -> None:
     server.policy.grace = 30.0
     for repetition in range(3):
         kill(forge, "request_sent")
-        # The first time, and then the same answer again.
+        # One new response, then the same response again.
         server.wait_for(RENEWAL)
         server.wait_for("refresh_token.graced", repetition)
     asked = len(server.requests)
     for _ in range(3):
         ended = forge.run("refresh")
         assert ended.said["error"] == "LoginRequired"
-        assert "was lost" in ended.said["message"]
+        assert ended.said["code"] == "renewal-response-lost"
     assert len(server.requests) == asked
 
 
-@row(15, "ROT-6", "ROT-7", "ROT-5")
-@row(16, "ROT-4")
+@proves("FAULT-15", "ROT-6", "ROT-7", "ROT-5")
+@proves("FAULT-16", "ROT-4")
 @pytest.mark.parametrize("point", ["request_sent", "after_refresh", "item_written"])
-def test_killed_between_answer_and_save_a_strict_server_ends_the_sign_in_and_that_is_said_once(
+def test_killed_between_response_and_save_ends_the_sign_in_at_a_strict_server(
     forge: Forge, server: AuthorizationServer, point: str
 ) -> None:
     before = forge.run("get")
@@ -93,14 +93,14 @@ def test_killed_between_answer_and_save_a_strict_server_ends_the_sign_in_and_tha
         kill(forge, point)
         server.wait_for(RENEWAL, repetition + 1)
         asked = len(server.requests)
-        # The old record is whole, and its access token is served to whoever asks no more than that.
+        # The old record is intact, and its access token is served as long as that is enough.
         old = forge.run("get")
         assert old.said == before.said
         assert len(server.requests) == asked
 
         first = forge.run("refresh")
         assert first.said["error"] == "LoginRequired"
-        assert "was lost" in first.said["message"]
+        assert first.said["code"] == "renewal-response-lost"
         assert "freshkey login me" in first.said["message"]
         assert len(server.requests) == asked + 1  # the same token, once
 
@@ -112,17 +112,15 @@ def test_killed_between_answer_and_save_a_strict_server_ends_the_sign_in_and_tha
 
 
 @pytest.mark.counterpart
-@row(15, "ROT-6", "ROT-5")
+@proves("FAULT-15", "ROT-6", "ROT-5")
 @pytest.mark.parametrize("point", ["request_sent", "after_refresh"])
-def test_killed_between_answer_and_save_a_certified_server_sees_the_token_once_more_and_never_again(
-    tmp_path: Path, point: str
-) -> None:
+def test_killed_between_response_and_save_retries_once_at_a_certified_server(tmp_path: Path, point: str) -> None:
     with OidcServer(access_token_seconds=3600) as server:
         settings = {
             "provider": "claude_oauth",
             "store": "file",
             "client_id": server.client_id,
-            # Not found through the issuer: asking it is an exchange of its own, which passes request_sent as well.
+            # Not discovered through the issuer, because that request would also pass request_sent.
             "authorize_url": server.url("/auth"),
             "token_url": server.url("/token"),
             "encoding": "form",
@@ -139,17 +137,15 @@ def test_killed_between_answer_and_save_a_certified_server_sees_the_token_once_m
             until(lambda: server.count("refresh_token.consumed") == 1, "the renewal")
             answers = [forge.run("refresh").said for _ in range(3)]
         assert [answer["error"] for answer in answers] == ["LoginRequired"] * 3
-        assert "was lost" in answers[0]["message"]
-        # What a strict server does to a token that it sees twice; nobody asked it a third time.
+        assert answers[0]["code"] == "renewal-response-lost"
+        # A strict server revokes the grant when it sees a token twice; there was no third request.
         assert server.count("grant.revoked") == 1
         assert server.count("grant.error") == 1
 
 
-@row(16, "ROT-4", "ROT-7", "STO-5")
+@proves("FAULT-16", "ROT-4", "ROT-7", "STO-5")
 @pytest.mark.parametrize("point", ["committed", "read_back"])
-def test_killed_after_the_commit_the_next_process_has_the_new_record(
-    forge: Forge, server: AuthorizationServer, point: str
-) -> None:
+def test_killed_after_the_commit_leaves_the_new_record(forge: Forge, server: AuthorizationServer, point: str) -> None:
     generation = 1
     for _ in range(FIFTY // 2):
         kill(forge, point)
@@ -162,9 +158,9 @@ def test_killed_after_the_commit_the_next_process_has_the_new_record(
     assert server.count("refresh_token.reused") == 0
 
 
-@row(15, "ROT-6", "ROT-7")
-@row(16, "ROT-4")
-def test_killed_at_any_moment_a_lenient_server_loses_nothing(forge: Forge, server: AuthorizationServer) -> None:
+@proves("FAULT-15", "ROT-6", "ROT-7")
+@proves("FAULT-16", "ROT-4")
+def test_killed_at_any_time_loses_nothing_in_the_grace_period(forge: Forge, server: AuthorizationServer) -> None:
     server.policy.grace = 30.0
     began = time.monotonic()
     assert works(server, forge.run("refresh"))
@@ -172,7 +168,7 @@ def test_killed_at_any_moment_a_lenient_server_loses_nothing(forge: Forge, serve
     killed = 0
     for repetition in range(FIFTY // 2):
         pid = forge.begin("refresh")
-        time.sleep(takes * repetition / (FIFTY // 2))  # the moment is what differs
+        time.sleep(takes * repetition / (FIFTY // 2))  # each repetition kills at a different time
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         killed += forge.finish().signal == signal.SIGKILL
@@ -181,9 +177,9 @@ def test_killed_at_any_moment_a_lenient_server_loses_nothing(forge: Forge, serve
     assert server.count("refresh_token.reused") == 0
 
 
-@row(20, "ROT-1")
-def test_a_killed_holder_of_the_lock_holds_up_nobody(forge: Forge, server: AuthorizationServer) -> None:
+@proves("FAULT-20", "ROT-1")
+def test_killed_lock_holder_does_not_delay_the_next_process(forge: Forge, server: AuthorizationServer) -> None:
     for _ in range(FIFTY):
         kill(forge, "lock_held")
-        # Bounded waiting for a lock that nobody holds would show as a StoreBusy after its patience.
+        # If the lock were still held, this would fail with StoreBusy after the timeout.
         assert works(server, forge.run("refresh"))

@@ -1,4 +1,4 @@
-"""A state directory that is full, read-only, denied, shared with others, copied or restored; and a starved process."""
+"""A state directory that is full, read-only, denied, writable by others, copied or restored; and a starved process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from freshkey.errors import LoginRequired, StoreUnavailable, TransientError
 from freshkey.events import Event, Unsaved
 from freshkey_testing import AuthorizationServer, ScriptedUser
 from freshkey_testing.browser import follow
-from matrix import row
+from promises import proves
+from raises_code import raises_code
 from rotating import token_of
 from waiting import until
 
@@ -38,7 +39,7 @@ SUPPORT = Path(__file__).parents[1] / "support"
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 128 KiB."""
+    """A 128 KiB disk."""
     folder = tmp_path / "disk"
     folder.mkdir(mode=0o700)
     with small_disk(folder, 128):
@@ -72,11 +73,11 @@ def once(point: str, action: Callable[[], None]) -> Callable[[str], None]:
     return lambda passed: left.pop()() if passed == point and left else None
 
 
-# --- no room, no right ------------------------------------------------------------------------------------------------
+# --- no space, no permission ------------------------------------------------------------------------------------------
 
 
-@row(48, "ROT-4", "STO-7")
-def test_a_disk_that_fills_up_after_the_token_was_spent_is_waited_for(
+@proves("FAULT-48", "ROT-4", "STO-7")
+def test_disk_full_after_the_token_was_used_saves_once_there_is_space(
     server: AuthorizationServer, disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(persist, "SAVE_TIMEOUT", 0.5)
@@ -89,7 +90,7 @@ def test_a_disk_that_fills_up_after_the_token_was_spent_is_waited_for(
         keeper.subscribe(events.append)
         monkeypatch.setattr(_failpoints, "at", once("after_refresh", lambda: fill(disk)))
         served = keeper.refresh()
-        until(lambda: any(isinstance(event, Unsaved) for event in events), "the word that nothing is saved")
+        until(lambda: any(isinstance(event, Unsaved) for event in events), "the event that nothing is saved")
         assert (disk / "state" / "store" / f"{file_name('me')}.1.0").read_bytes() == old
         assert [name for name in names(disk) if ".freshkey-" in name] == []
         empty(disk)
@@ -101,8 +102,8 @@ def test_a_disk_that_fills_up_after_the_token_was_spent_is_waited_for(
     assert server.count(RENEWAL) == 1
 
 
-@row(48, "STO-7")
-def test_a_full_state_directory_does_not_stop_a_keychain(
+@proves("FAULT-48", "STO-7")
+def test_full_state_directory_does_not_stop_the_keychain_store(
     server: AuthorizationServer, disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "keychain").mkdir()
@@ -121,19 +122,18 @@ def test_a_full_state_directory_does_not_stop_a_keychain(
     assert server.count(RENEWAL) == 3
 
 
-@row(48, "ROT-3")
-def test_a_first_sign_in_on_a_full_disk_sends_nobody_to_a_browser(server: AuthorizationServer, disk: Path) -> None:
+@proves("FAULT-48", "ROT-3")
+def test_first_sign_in_on_a_full_disk_opens_no_browser(server: AuthorizationServer, disk: Path) -> None:
     user = ScriptedUser(browser=follow)
-    with filled(disk), a_keeper(server, disk) as keeper, pytest.raises(StoreUnavailable, match="no space left"):
+    with filled(disk), a_keeper(server, disk) as keeper, raises_code(StoreUnavailable, "disk-full") as caught:
         keeper.login(interaction=user)
+    assert str(disk) in str(caught.value)
     assert user.opened == []
     assert server.requests == []
 
 
-@row(49, "ROT-3", "STO-7")
-def test_a_read_only_state_directory_is_found_out_before_anything_is_sent(
-    server: AuthorizationServer, tmp_path: Path
-) -> None:
+@proves("FAULT-49", "ROT-3", "STO-7")
+def test_read_only_state_directory_is_detected_before_a_request(server: AuthorizationServer, tmp_path: Path) -> None:
     user = ScriptedUser(browser=follow)
     with a_keeper(server, tmp_path) as keeper:
         sign_in(keeper)
@@ -147,7 +147,7 @@ def test_a_read_only_state_directory_is_found_out_before_anything_is_sent(
                 lambda: keeper.login(interaction=user),
             ]
             for action in actions:
-                with pytest.raises(StoreUnavailable, match="read-only file system"):
+                with raises_code(StoreUnavailable, "store-access-denied"):
                     action()
             assert user.opened == []
             assert len(server.requests) == asked
@@ -155,12 +155,12 @@ def test_a_read_only_state_directory_is_found_out_before_anything_is_sent(
         keeper.refresh()
 
 
-@row(49, "ROT-3", "STO-7")
-def test_a_store_without_the_right_to_write_is_found_out_before_the_token_is_spent(
+@proves("FAULT-49", "ROT-3", "STO-7")
+def test_store_without_write_permission_is_detected_before_the_token_is_used(
     server: AuthorizationServer,
 ) -> None:
     require_root()
-    # pytest's own temporary directories cannot be entered by anybody else.
+    # Other users cannot enter pytest's temporary directories.
     with tempfile.TemporaryDirectory() as home:
         done = subprocess.run(
             [sys.executable, SUPPORT / "powerless_process.py", json.dumps(settings(server)), home],
@@ -172,20 +172,20 @@ def test_a_store_without_the_right_to_write_is_found_out_before_the_token_is_spe
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said["error"] == "StoreUnavailable"
-    assert "access to " in said["message"]
-    assert "is denied" in said["message"]
+    assert said["code"] == "store-access-denied"
+    assert "FRESHKEY_STATE_DIR" in said["message"]
     assert said["generation"] == "2"
-    assert server.count(RENEWAL) == 2, "one to warm up, one when it was allowed again"
+    assert server.count(RENEWAL) == 2, "one to warm up, one after permission was restored"
 
 
-# --- others who could meddle ------------------------------------------------------------------------------------------
+# --- directories that others could change -----------------------------------------------------------------------------
 
 
 def open_to_all(state: Path) -> None:
     state.chmod(0o777)
 
 
-def given_away(state: Path) -> None:
+def owned_by_another_user(state: Path) -> None:
     os.chown(state, 65534, 65534)
 
 
@@ -194,30 +194,30 @@ def behind_a_link(state: Path) -> None:
     state.symlink_to(state.with_name("elsewhere"))
 
 
-def in_a_place_of_somebody_else(state: Path) -> None:
+def in_a_directory_of_another_user(state: Path) -> None:
     os.chown(state.parent, 65534, 65534)
 
 
-def below_a_link_to_such_a_place(state: Path) -> None:
+def below_a_link_to_such_a_directory(state: Path) -> None:
     home = state.parent
     home.rename(home.with_name("elsewhere"))
     home.symlink_to(home.with_name("elsewhere"))
     os.chown(home.with_name("elsewhere"), 65534, 65534)
 
 
-@row(50, "STO-7")
+@proves("FAULT-50", "STO-7")
 @pytest.mark.parametrize(
-    ("meddle", "says"),
+    ("meddle", "fact"),
     [
-        (open_to_all, r"other users can write to .*state.* chmod 700 "),
-        (given_away, r"state belongs to another user.*FRESHKEY_STATE_DIR"),
-        (behind_a_link, r"state is a symbolic link.*FRESHKEY_STATE_DIR"),
-        (in_a_place_of_somebody_else, r"belongs to another user.*FRESHKEY_STATE_DIR"),
-        (below_a_link_to_such_a_place, r"belongs to another user.*FRESHKEY_STATE_DIR"),
+        (open_to_all, "chmod 700 {state}"),
+        (owned_by_another_user, "FRESHKEY_STATE_DIR"),
+        (behind_a_link, "{state}"),
+        (in_a_directory_of_another_user, "FRESHKEY_STATE_DIR"),
+        (below_a_link_to_such_a_directory, "FRESHKEY_STATE_DIR"),
     ],
 )
-def test_a_state_directory_that_others_could_change_is_refused_with_the_remedy(
-    server: AuthorizationServer, tmp_path: Path, meddle: Callable[[Path], None], says: str
+def test_state_directory_that_others_could_change_is_refused_with_a_hint(
+    server: AuthorizationServer, tmp_path: Path, meddle: Callable[[Path], None], fact: str
 ) -> None:
     require_root()
     home = tmp_path / "home"
@@ -230,14 +230,15 @@ def test_a_state_directory_that_others_could_change_is_refused_with_the_remedy(
     with a_keeper(server, home) as keeper:
         actions: list[Callable[[], object]] = [keeper.get, keeper.refresh, lambda: keeper.login(interaction=user)]
         for action in actions:
-            with pytest.raises(StoreUnavailable, match=says):
+            with raises_code(StoreUnavailable, "unsafe-store-path") as caught:
                 action()
+            assert fact.format(state=home / "state") in str(caught.value)
     assert user.opened == []
     assert len(server.requests) == asked
 
 
-@row(51, "STO-7")
-def test_an_open_umask_opens_nothing(server: AuthorizationServer, tmp_path: Path) -> None:
+@proves("FAULT-51", "STO-7")
+def test_files_are_private_even_with_umask_0(server: AuthorizationServer, tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         with a_keeper(server, tmp_path) as keeper:
@@ -254,8 +255,8 @@ def test_an_open_umask_opens_nothing(server: AuthorizationServer, tmp_path: Path
 # --- starved ----------------------------------------------------------------------------------------------------------
 
 
-@row(52, "ROT-4")
-def test_descriptors_that_run_out_after_the_token_was_spent_lose_nothing(
+@proves("FAULT-52", "ROT-4")
+def test_running_out_of_file_descriptors_after_the_token_was_used_loses_nothing(
     server: AuthorizationServer, tmp_path: Path
 ) -> None:
     with a_keeper(server, tmp_path) as keeper:
@@ -269,13 +270,13 @@ def test_descriptors_that_run_out_after_the_token_was_spent_lose_nothing(
     )
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
-    assert (said["meanwhile"], said["generation"]) == (True, 3)
+    assert (said["while_starved"], said["generation"]) == (True, 3)
     assert server.count(RENEWAL) == 2
 
 
-@row(52, "ROT-3")
+@proves("FAULT-52", "ROT-3")
 @pytest.mark.parametrize("store", ["file", "keyring"])
-def test_a_process_that_gets_no_thread_serves_what_it_has_and_spends_nothing(
+def test_process_out_of_threads_serves_its_credential_and_does_not_use_the_token(
     server: AuthorizationServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str
 ) -> None:
     (tmp_path / "keychain").mkdir()
@@ -291,7 +292,7 @@ def test_a_process_that_gets_no_thread_serves_what_it_has_and_spends_nothing(
         with monkeypatch.context() as patch:
             patch.setattr(threading.Thread, "start", refuse)
             for action in (keeper.refresh, later.get):
-                with pytest.raises(TransientError, match="thread"):
+                with raises_code(TransientError, "out-of-threads"):
                     action()
             assert keeper.get().token is not None
             patch.setattr(keychain_store, "WORKER", SerialWorker("freshkey-keychain"))
@@ -300,11 +301,11 @@ def test_a_process_that_gets_no_thread_serves_what_it_has_and_spends_nothing(
         assert token_of(later.get()) == token_of(keeper.get())
 
 
-# --- two of one -------------------------------------------------------------------------------------------------------
+# --- copied and restored stores ---------------------------------------------------------------------------------------
 
 
-@row(26, "ROT-5")
-def test_a_copied_store_is_told_that_its_token_was_used_elsewhere_and_stays_quiet(
+@proves("FAULT-26", "ROT-5")
+def test_copied_store_reports_once_that_its_token_was_used_elsewhere(
     server: AuthorizationServer, tmp_path: Path
 ) -> None:
     with a_keeper(server, tmp_path / "here") as here:
@@ -312,20 +313,22 @@ def test_a_copied_store_is_told_that_its_token_was_used_elsewhere_and_stays_quie
         shutil.copytree(tmp_path / "here", tmp_path / "there", copy_function=shutil.copy2)
         here.refresh()
         with a_keeper(server, tmp_path / "there") as there:
-            with pytest.raises(LoginRequired, match=r"used elsewhere.*Run: freshkey login me"):
+            with raises_code(LoginRequired, "sign-in-ended") as caught:
                 there.refresh()
+            assert "freshkey login me" in str(caught.value)
+            assert "used elsewhere" in str(caught.value)
             asked = len(server.requests)
-            assert there.get().token is not None, "an access token is served until it ends"
+            assert there.get().token is not None, "the access token is served until it expires"
         for _ in range(3):
             with a_keeper(server, tmp_path / "there") as there:
                 there.get()
-                with pytest.raises(LoginRequired):
+                with raises_code(LoginRequired, "sign-in-ended"):
                     there.refresh()
         assert len(server.requests) == asked
 
 
-@row(27, "ROT-5")
-def test_a_store_restored_from_a_backup_is_warned_of_before_its_token_is_sent(
+@proves("FAULT-27", "ROT-5")
+def test_store_restored_from_a_backup_is_warned_about_before_its_token_is_sent(
     server: AuthorizationServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = tmp_path / "state" / "store"
@@ -337,12 +340,12 @@ def test_a_store_restored_from_a_backup_is_warned_of_before_its_token_is_sent(
     shutil.rmtree(store)
     shutil.copytree(tmp_path / "backup", store, copy_function=shutil.copy2)
     store.chmod(0o700)
-    warning = "me: the store holds an older generation than was saved"
+    warning = "older generation"
     with a_keeper(server, tmp_path) as keeper:
         keeper.get()
         assert warning in caplog.text
         assert server.count(RENEWAL) == 2
-        with pytest.raises(LoginRequired, match="used elsewhere"):
+        with raises_code(LoginRequired, "sign-in-ended"):
             keeper.refresh()
         asked = len(server.requests)
         with pytest.raises(LoginRequired):
@@ -350,9 +353,9 @@ def test_a_store_restored_from_a_backup_is_warned_of_before_its_token_is_sent(
         assert len(server.requests) == asked
 
 
-@row(21, "ROT-1", "ROT-12")
+@proves("FAULT-21", "ROT-1", "ROT-12")
 @pytest.mark.parametrize("meddle", ["remove", "replace"])
-def test_a_halted_holder_whose_lock_file_went_spends_nothing_that_another_spent(
+def test_halted_lock_holder_whose_lock_file_is_removed_does_not_reuse_a_token(
     server: AuthorizationServer, tmp_path: Path, meddle: str
 ) -> None:
     with Forge(settings(server), tmp_path) as first, Forge(settings(server), tmp_path) as second:
@@ -367,6 +370,6 @@ def test_a_halted_holder_whose_lock_file_went_spends_nothing_that_another_spent(
         os.kill(holder, signal.SIGCONT)
         ended = first.finish()
         assert ended.said["error"] == "StoreBusy"
-        assert "removed or replaced" in ended.said["message"]
+        assert ended.said["code"] == "lock-file-replaced"
         assert server.count(RENEWAL) == 1
         assert second.run("refresh").said["generation"] == 3

@@ -1,4 +1,4 @@
-"""A program is told to end, ends by itself, or is halted in the middle of a renewal: what was spent is kept."""
+"""A program that is terminated, exits or is halted during a renewal saves the result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from crashing_process import Ended, Forge, until_halted, works
 from freshkey_testing import AuthorizationServer
-from matrix import row
+from promises import proves
 
 
 RENEWAL = "grant.refresh_token"
@@ -20,10 +20,10 @@ FIFTY = 50
 SENT = ["request_sent", "after_refresh", "item_written", "committed"]
 
 
-@row(17, "ROT-10")
+@proves("FAULT-17", "ROT-10")
 @pytest.mark.parametrize("point", SENT)
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
-def test_a_signal_lets_the_command_finish_the_renewal(
+def test_command_finishes_its_renewal_after_a_signal(
     forge: Forge, server: AuthorizationServer, point: str, name: str
 ) -> None:
     generation = 1
@@ -38,10 +38,10 @@ def test_a_signal_lets_the_command_finish_the_renewal(
         assert server.count(RENEWAL) == renewals == generation - 1
 
 
-@row(18, "ROT-10")
+@proves("FAULT-18", "ROT-10")
 @pytest.mark.parametrize("verb", ["leave", "leave-daemon"])
 @pytest.mark.parametrize("point", SENT)
-def test_a_program_that_ends_meanwhile_keeps_what_was_renewed(
+def test_program_that_exits_during_a_renewal_saves_the_result(
     forge: Forge, server: AuthorizationServer, point: str, verb: str
 ) -> None:
     generation = 1
@@ -55,14 +55,14 @@ def test_a_program_that_ends_meanwhile_keeps_what_was_renewed(
     assert server.count("refresh_token.reused") == 0
 
 
-@row(18, "ROT-10", "TIM-6")
-def test_an_exit_handler_that_renews_gets_the_answer_or_an_error_and_loses_nothing(
+@proves("FAULT-18", "ROT-10", "TIM-6")
+def test_exit_handler_that_renews_gets_a_result_or_an_error_and_loses_nothing(
     forge: Forge, server: AuthorizationServer
 ) -> None:
     for _ in range(5):
         ended = forge.run("leave-late")
         assert (ended.signal, ended.code) == (0, 0)
-        # Newer interpreters start no thread by then, and nothing is sent.
+        # Newer Python versions cannot start threads at that point, so nothing is sent.
         assert "token" in ended.said or ended.said["error"] == "TransientError"
         after = forge.run("get")
         assert after.said["generation"] == 1 + server.count(RENEWAL)
@@ -75,8 +75,8 @@ def other(server: AuthorizationServer, tmp_path: Path) -> Iterator[Forge]:
         yield forge
 
 
-@row(19, "ROT-9", "ROT-1")
-def test_a_halted_holder_of_the_lock(forge: Forge, other: Forge, server: AuthorizationServer) -> None:
+@proves("FAULT-19", "ROT-9", "ROT-1")
+def test_halted_lock_holder_blocks_only_renewals(forge: Forge, other: Forge, server: AuthorizationServer) -> None:
     generation = 1
     for _ in range(FIFTY):
         holder = forge.begin("refresh", at="lock_held", act="SIGSTOP")
@@ -98,16 +98,16 @@ def test_a_halted_holder_of_the_lock(forge: Forge, other: Forge, server: Authori
     assert server.count("refresh_token.reused") == 0
 
 
-@row(47, "ROT-6", "ROT-9")
+@proves("FAULT-47", "ROT-6", "ROT-9")
 @pytest.mark.parametrize("point", ["intent_written", "after_refresh", "committed"])
-def test_a_process_that_is_halted_in_the_middle_of_a_renewal_finishes_it_when_it_goes_on(
+def test_process_halted_during_a_renewal_finishes_it_when_it_continues(
     forge: Forge, other: Forge, server: AuthorizationServer, point: str
 ) -> None:
     generation = 1
     for _ in range(5):
         halted = forge.begin("refresh", at=point, act="SIGSTOP")
         until_halted(halted)
-        # Whoever else comes meanwhile neither breaks the lock nor spends the token again.
+        # Another process neither breaks the lock nor uses the token again.
         assert other.run("refresh", patience=0.05).said["error"] == "StoreBusy"
         os.kill(halted, signal.SIGCONT)
         generation += 1
@@ -117,8 +117,8 @@ def test_a_process_that_is_halted_in_the_middle_of_a_renewal_finishes_it_when_it
     assert server.count("refresh_token.reused") == 0
 
 
-@row(47, "ROT-6", "ROT-10")
-def test_a_process_that_was_halted_past_the_deadline_gives_up_that_answer_and_asks_once_more(
+@proves("FAULT-47", "ROT-6", "ROT-10")
+def test_process_halted_past_the_deadline_discards_that_response_and_retries_once(
     forge: Forge, server: AuthorizationServer
 ) -> None:
     server.policy.grace = 60.0
@@ -126,7 +126,7 @@ def test_a_process_that_was_halted_past_the_deadline_gives_up_that_answer_and_as
     halted = forge.begin("refresh", at="request_sent", act="SIGSTOP", deadline=2.0)
     until_halted(halted)
     server.wait_for(RENEWAL)
-    time.sleep(2.1)  # nothing shows that time has passed, and a halted process notices nothing else
+    time.sleep(2.1)  # there is no event to wait for while the process is halted
     os.kill(halted, signal.SIGCONT)
     server.wait_for("refresh_token.graced")
     server.release()

@@ -1,4 +1,4 @@
-"""Sign-ins that nobody finishes, that others interfere with, and that a hostile server would lead astray."""
+"""Sign-ins that are never finished, that other processes interfere with, or that a hostile server misdirects."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ from freshkey_testing import AuthorizationServer, ManualClock, Policy, ScriptedU
 from freshkey_testing.browser import visit
 from home import Home
 from loopback_server import Exchange, LoopbackServer
-from matrix import row
+from promises import proves
+from raises_code import raises_code
 from typist import Typist
 from waiting import PATIENCE, until
 
@@ -42,7 +43,7 @@ def refuses(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-# --- nobody finishes: row 54 ---------------------------------------------------------------------------------------
+# --- FAULT-54: sign-ins that are never finished -----------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def port_on(screen: str) -> int:
     return int(found[1])
 
 
-# The process outlives its command, as the system would free a port that a process left open.
+# The process keeps running after the command, because the system would free any port left open by a process that exits.
 SIGN_IN = """
 import sys
 from freshkey_cli import main
@@ -79,17 +80,17 @@ sys.exit(code)
 
 
 @contextmanager
-def somebody_signs_in(home: Home, patience: float = 300.0) -> Iterator[Typist]:
+def sign_in_started(home: Home, patience: float = 300.0) -> Iterator[Typist]:
     with Typist([sys.executable, "-c", SIGN_IN, str(patience)], home.environment) as typist:
         typist.read_until("redirect_uri=")
         typist.read_until("Paste it only here")
         yield typist
 
 
-@row(54, "FLO-4", "FLO-9")
+@proves("FAULT-54", "FLO-4", "FLO-9")
 @pytest.mark.parametrize("act", ["Ctrl-C", "SIGTERM", "SIGHUP"])
-def test_an_interrupted_command_frees_the_port_and_gives_the_terminal_back(home: Home, act: str) -> None:
-    with somebody_signs_in(home) as typist:
+def test_interrupted_command_frees_the_port_and_restores_the_terminal(home: Home, act: str) -> None:
+    with sign_in_started(home) as typist:
         typist.wait_until_quiet()
         port = port_on(typist.screen)
         assert not refuses(port)
@@ -106,17 +107,17 @@ def test_an_interrupted_command_frees_the_port_and_gives_the_terminal_back(home:
         assert "Traceback" not in typist.screen
 
 
-@row(54, "FLO-4")
-def test_a_command_whose_callback_never_comes_ends_by_itself(home: Home) -> None:
-    with somebody_signs_in(home, patience=1.0) as typist:
+@proves("FAULT-54", "FLO-4")
+def test_command_whose_redirect_never_arrives_times_out(home: Home) -> None:
+    with sign_in_started(home, patience=1.0) as typist:
         port = port_on(typist.screen)
         typist.read_until("the command left with 3")
-        assert "nobody signed in within 1 seconds" in typist.screen
+        assert "[sign-in-timed-out]" in typist.screen
         assert refuses(port)
         assert typist.as_before
 
 
-# --- a port thief: row 55 ------------------------------------------------------------------------------------------
+# --- FAULT-55: a process that steals the port -------------------------------------------------------------------------
 
 THIEF = """
 import socket, sys
@@ -140,7 +141,7 @@ sys.stdin.read()
 
 @contextmanager
 def thief(port: int) -> Iterator[str]:
-    """Another process that takes of a port what it can get; what it got."""
+    """Start a process that binds every address it can at a port; yields the addresses it got."""
     with subprocess.Popen(
         [sys.executable, "-I", "-c", THIEF, str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -160,14 +161,14 @@ def has_ipv6() -> bool:
 ANSWER = "/callback?code=c0de-of-this-attempt&state=the-state"
 
 
-@row(55, "FLO-4")
+@proves("FAULT-55", "FLO-4")
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
 @pytest.mark.parametrize(("host", "stolen"), [("127.0.0.1", "['::1']"), ("localhost", "[]")])
-def test_another_process_cannot_get_between_the_browser_and_us(server: Server, host: str, stolen: str) -> None:
+def test_another_process_cannot_intercept_the_redirect(server: Server, host: str, stolen: str) -> None:
     with LoopbackListener(state="the-state", server=server, host=host) as listener:
         parts = urlsplit(listener.redirect_uri)
         with thief(parts.port or 0) as taken, ExitStack() as stack:
-            # `localhost` may be either address: both are ours. The literal one is no name that could mean the other.
+            # `localhost` can mean either address, so the listener binds both. A literal address cannot mean the other.
             assert taken == stolen
             given_up = threading.Event()
             stack.callback(given_up.set)
@@ -200,7 +201,7 @@ for host in ("127.0.0.1", "localhost", "::1"):
 """
 
 
-@row(55, "FLO-4")
+@proves("FAULT-55", "FLO-4")
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
@@ -209,7 +210,7 @@ for host in ("127.0.0.1", "localhost", "::1"):
         ("ip addr del 127.0.0.1/8 dev lo", ["http://[::1]", "http://localhost", "http://[::1]"]),
     ],
 )
-def test_machines_with_one_family_of_addresses(setting: str, expected: list[str]) -> None:
+def test_listener_works_with_only_one_address_family(setting: str, expected: list[str]) -> None:
     script = f'ip link set lo up && {setting} && exec "$0" -c "$1"'
     done = subprocess.run(
         ["unshare", "--net", "sh", "-c", script, sys.executable, LISTENS],
@@ -219,17 +220,17 @@ def test_machines_with_one_family_of_addresses(setting: str, expected: list[str]
         check=False,
     )
     if done.returncode != 0 and not done.stdout:
-        pytest.skip("this user may not make network namespaces with both families")
+        pytest.skip("this user cannot create network namespaces with both address families")
     assert done.stdout.splitlines() == expected
 
 
-# --- mix-up: row 56 ------------------------------------------------------------------------------------------------
+# --- FAULT-56: mix-up attacks -----------------------------------------------------------------------------------------
 
 
-@row(56, "FLO-3", "FLO-12")
+@proves("FAULT-56", "FLO-3", "FLO-12")
 @pytest.mark.counterpart
-def test_a_code_of_one_server_never_reaches_the_other() -> None:
-    """RFC 9700, section 4.4: A leads the person to B, and would get B's code to redeem."""
+def test_authorization_code_of_one_server_never_reaches_another() -> None:
+    """RFC 9700, section 4.4: server A sends the user to server B, so that the client sends B's code to A."""
     with OidcServer() as hostile, OidcServer(client_id=hostile.client_id) as honest:
         mixed_up: list[int] = []
 
@@ -244,7 +245,7 @@ def test_a_code_of_one_server_never_reaches_the_other() -> None:
 
         clock = ManualClock()
         found = discover(hostile.issuer, send, allow_insecure_loopback=True)
-        with pytest.raises(LoginRequired, match="nobody signed in"), ScriptedUser(browser=browser) as user:
+        with raises_code(LoginRequired, "sign-in-timed-out"), ScriptedUser(browser=browser) as user:
             authorize(
                 found,
                 client_id=hostile.client_id,
@@ -253,18 +254,18 @@ def test_a_code_of_one_server_never_reaches_the_other() -> None:
                 clock=clock,
                 allow_insecure_loopback=True,
             )
-        # Each got no further than the listener, an error no more than a code.
+        # The listener refused each of them, the error as well as the codes.
         assert mixed_up == [400, 400, 400]
         assert honest.count("authorization.success") == 1
         assert hostile.count("grant.success") == hostile.count("grant.error") == 0
         assert honest.count("authorization_code.consumed") == 0
 
 
-# --- hostile discovery: row 57 -------------------------------------------------------------------------------------
+# --- FAULT-57: hostile discovery --------------------------------------------------------------------------------------
 
 
 class Recorder:
-    """Takes connections on every address of this machine's loopback, and only counts them."""
+    """Accepts connections on a loopback port, and only counts them."""
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -282,7 +283,7 @@ class Recorder:
             self.connections += 1
 
     def close(self) -> None:
-        # Only a connection of our own wakes the thread on every system.
+        # Wakes the thread that is blocked in accept().
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self._thread.join(PATIENCE)
@@ -290,7 +291,7 @@ class Recorder:
 
 @contextmanager
 def publisher(answer: Callable[[Exchange, str], None]) -> Iterator[tuple[str, list[str]]]:
-    """A server that answers every request by `answer`, which is given its issuer; the issuer, and what was asked."""
+    """Run a server that calls `answer` with each request and its issuer; yields the issuer and the requested paths."""
     with _Publisher(answer) as running:
         yield running.url, running.asked
 
@@ -308,7 +309,7 @@ class _Publisher(LoopbackServer):
 
 def document(exchange: Exchange, facts: dict[str, Any], padding: int = 0) -> None:
     body = json.dumps(facts).encode() + b" " * padding
-    with suppress(OSError):  # it may be too much for the client
+    with suppress(OSError):  # the client may have closed the connection
         exchange.answer(200, body)
 
 
@@ -359,9 +360,9 @@ def hostile(kind: str, recorder: Recorder) -> Iterator[tuple[str, list[str]]]:
         yield published
 
 
-@row(57, "FLO-11", "FLO-7")
+@proves("FAULT-57", "FLO-11", "FLO-7")
 @pytest.mark.parametrize("kind", [*HOSTILE, "a redirect", "5 MB"])
-def test_hostile_metadata_open_no_browser_and_no_connection(recorder: Recorder, tmp_path: Path, kind: str) -> None:
+def test_hostile_metadata_opens_no_browser_and_no_connection(recorder: Recorder, tmp_path: Path, kind: str) -> None:
     with hostile(kind, recorder) as (issuer, asked):
         settings: dict[str, object] = {"provider": "claude_oauth", "store": "memory", "issuer": issuer}
         settings |= {"client_id": "me", "allow_insecure_loopback": True}
@@ -377,39 +378,41 @@ def test_hostile_metadata_open_no_browser_and_no_connection(recorder: Recorder, 
         assert f":{recorder.port}" not in str(caught.value)
 
 
-def test_the_recorder_counts(recorder: Recorder) -> None:
+def test_recorder_counts_connections(recorder: Recorder) -> None:
     socket.create_connection(("localhost", recorder.port), timeout=PATIENCE).close()
     until(lambda: recorder.connections == 1)
 
 
-@row(57, "FLO-11", "NET-5")
-def test_a_token_endpoint_that_redirects_gets_nothing_forwarded(recorder: Recorder) -> None:
+@proves("FAULT-57", "FLO-11", "NET-5")
+def test_redirect_of_the_token_endpoint_is_not_followed(recorder: Recorder) -> None:
     with publisher(lambda exchange, _: redirect(exchange, f"http://localhost:{recorder.port}/")) as (issuer, _):
         client = OAuthClient(
             server=Server(authorization_endpoint=f"{issuer}/authorize", token_endpoint=f"{issuer}/token"),
             client_id="me",
             send=send,
         )
-        with pytest.raises(ProtocolError, match="which nobody may follow"):
+        with raises_code(ProtocolError, "redirect-refused"):
             client.refresh(Secret("refresh-token"))
         assert recorder.connections == 0
 
 
-# --- a device elsewhere: FLO-10 ------------------------------------------------------------------------------------
+# --- FLO-10: device sign-ins ------------------------------------------------------------------------------------------
 
 
-@row(54, "FLO-10")
+@proves("FAULT-54", "FLO-10")
 @pytest.mark.parametrize(
-    ("script", "pauses", "error"),
+    ("script", "pauses", "code", "fact"),
     [
-        (("pending", "slow_down", "pending", "slow_down", "approved"), [5, 5, 10, 10, 15], None),
-        (("pending", "denied"), [5, 5], "access_denied"),
-        (("slow_down", "expired"), [5, 10], "expired"),
-        (("pending",) * 20, [5, 5, 5, 3], "before it expired"),
+        (("pending", "slow_down", "pending", "slow_down", "approved"), [5, 5, 10, 10, 15], None, ""),
+        (("pending", "denied"), [5, 5], "sign-in-not-completed", "access_denied"),
+        (("slow_down", "expired"), [5, 10], "device-code-expired", "expired_token"),
+        (("pending",) * 20, [5, 5, 5, 3], "device-code-expired", ""),
     ],
 )
-def test_polling_a_server_by_the_rules(script: tuple[str, ...], pauses: list[float], error: str | None) -> None:
-    lifetime = 18.0 if error == "before it expired" else 600.0
+def test_device_polling_follows_the_intervals(
+    script: tuple[str, ...], pauses: list[float], code: str | None, fact: str
+) -> None:
+    lifetime = 18.0 if code == "device-code-expired" else 600.0
     clock = ManualClock()
     with AuthorizationServer(Policy(device_interval=None, device_lifetime=lifetime)) as server:
         server.script_device(*script)
@@ -443,6 +446,7 @@ def test_polling_a_server_by_the_rules(script: tuple[str, ...], pauses: list[flo
             clock.advance(expected)
         waiting.join(PATIENCE)
     (outcome,) = ended
-    assert isinstance(outcome, LoginRequired) is (error is not None)
-    assert error is None or error in str(outcome)
+    assert isinstance(outcome, LoginRequired) is (code is not None)
+    assert getattr(outcome, "code", None) == code
+    assert fact in str(outcome)
     assert len(asked.device_codes) == 1

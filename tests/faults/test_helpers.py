@@ -1,4 +1,4 @@
-"""The zoo of helper commands that misbehave: each is bounded, leaves nothing running, and is not quoted."""
+"""Misbehaving helper commands: each is limited in time and output, leaves nothing running, and is never quoted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from freshkey._commands import helper, process
 from freshkey._commands.helper import read_helper_json, run_helper
 from freshkey.errors import FreshkeyError, ProtocolError, TransientError
 from freshkey.secret import Secret
-from matrix import row
+from promises import proves
+from raises_code import raises_code
 from waiting import PATIENCE, leaving_nothing, until
 
 
@@ -28,7 +29,7 @@ MARK = "FRESHKEY_TEST_MARK"
 
 
 class Zoo:
-    """Starts helpers, and finds every process that one of them left behind: they carry a mark in their environment."""
+    """Starts helpers, and finds every process they leave behind by a mark in the environment."""
 
     def __init__(self) -> None:
         self._mark = secrets.token_hex(8)
@@ -43,8 +44,8 @@ class Zoo:
         return [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if wanted in _environ(folder)]
 
     def wait_until_all_gone(self) -> None:
-        """Wait until they are gone: killed ones take a moment to be buried by init."""
-        until(lambda: not self.running, "their end")
+        """Wait until they are gone: init needs a moment to reap killed processes."""
+        until(lambda: not self.running, "the processes to end")
 
 
 def _environ(folder: Path) -> bytes:
@@ -64,7 +65,7 @@ def zoo() -> Iterator[Zoo]:
     assert left == []
 
 
-def test_the_zoo_finds_what_is_left(zoo: Zoo) -> None:
+def test_the_zoo_finds_processes_left_behind(zoo: Zoo) -> None:
     helper = threading.Thread(target=_outcome, args=(lambda: zoo.run("sleep 60"),))
     helper.start()
     for pid in until(lambda: zoo.running):
@@ -73,7 +74,7 @@ def test_the_zoo_finds_what_is_left(zoo: Zoo) -> None:
     zoo.wait_until_all_gone()
 
 
-@row(58, "TRU-4")
+@proves("FAULT-58", "TRU-4")
 @pytest.mark.parametrize(
     "code",
     [
@@ -86,43 +87,47 @@ def test_the_zoo_finds_what_is_left(zoo: Zoo) -> None:
         "kill -STOP $$",
     ],
 )
-def test_one_that_hangs_is_killed_with_all_that_it_started(zoo: Zoo, code: str) -> None:
+def test_helper_that_hangs_is_killed_with_its_child_processes(zoo: Zoo, code: str) -> None:
     started = time.monotonic()
-    with pytest.raises(TransientError, match=r"'sh' did not end within 0\.4 s"):
+    with raises_code(TransientError, "command-timed-out") as caught:
         zoo.run(f"echo {CANARY}; {code}", timeout=0.4)
+    assert "'sh'" in str(caught.value)
+    assert "0.4 s" in str(caught.value)
     assert time.monotonic() - started < 60
     zoo.wait_until_all_gone()
 
 
-@row(58, "TRU-4")
+@proves("FAULT-58", "TRU-4")
 @pytest.mark.parametrize(("code", "status"), [("exit 0", 0), ("exit 1", 1), ("kill -9 $$", -9)])
-def test_one_that_ends_takes_its_children_along(zoo: Zoo, code: str, status: int) -> None:
+def test_child_processes_are_killed_when_the_helper_ends(zoo: Zoo, code: str, status: int) -> None:
     if status:
-        with pytest.raises(TransientError, match=f"'sh' failed with status {status}"):
+        with raises_code(TransientError, "command-failed") as caught:
             zoo.run(f"sleep 600 & echo {CANARY}; {code}")
+        assert f"status {status}" in str(caught.value)
     else:
         assert zoo.run(f"sleep 600 & echo {CANARY}; {code}") == Secret(f"{CANARY}\n")
     zoo.wait_until_all_gone()
 
 
-@row(58, "TRU-4")
-def test_one_that_floods_costs_neither_time_nor_memory(zoo: Zoo) -> None:
+@proves("FAULT-58", "TRU-4")
+def test_helper_that_prints_endlessly_costs_neither_time_nor_memory(zoo: Zoo) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(ProtocolError, match="'sh' printed more than 65536 bytes"):
+    with raises_code(ProtocolError, "invalid-command-output") as caught:
         zoo.run("cat /dev/zero & exec cat /dev/zero")
+    assert "65536 bytes" in str(caught.value)
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) < 20 * 1024
     zoo.wait_until_all_gone()
 
 
-@row(58, "TRU-4")
-def test_one_whose_child_left_the_session_holds_up_nobody(
+@proves("FAULT-58", "TRU-4")
+def test_child_process_that_left_the_session_does_not_delay_the_caller(
     zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "_READER_TIMEOUT", 0.2)
     left = tmp_path / "left"
     leaving = f"setsid sh -c 'touch {left}; exec sleep 600'"
     assert zoo.run(f"{leaving} & until [ -e {left} ]; do sleep 0.01; done; echo done") == Secret("done\n")
-    # It is beyond reach, as daemons that are meant to stay are.
+    # It cannot be found, just like a daemon that is meant to keep running.
     (daemon,) = zoo.running
     os.kill(daemon, signal.SIGKILL)
     zoo.wait_until_all_gone()
@@ -134,7 +139,7 @@ def _outcome(act: Callable[[], object]) -> FreshkeyError:
     return caught.value
 
 
-@row(58, "TRU-4", "LEK-3")
+@proves("FAULT-58", "TRU-4", "LEK-3")
 @pytest.mark.parametrize(
     "code",
     [
@@ -153,7 +158,7 @@ def _outcome(act: Callable[[], object]) -> FreshkeyError:
     ],
     ids=range(12),
 )
-def test_nothing_that_one_prints_is_quoted(
+def test_output_of_a_helper_is_never_quoted(
     zoo: Zoo, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, code: str
 ) -> None:
     from rich.console import Console
@@ -162,7 +167,7 @@ def test_nothing_that_one_prints_is_quoted(
     caplog.set_level(logging.DEBUG)
     error = _outcome(lambda: read_helper_json(zoo.run(code, timeout=0.5), "'sh'"))
     printed = Console(width=400)
-    # Every local variable of every frame of ours; the frames of this test hold the command itself.
+    # Every local variable of freshkey's frames; the frames of this test contain the command itself.
     shown = Traceback.from_exception(type(error), error, error.__traceback__, show_locals=True, suppress=[__file__])
     with printed.capture() as capture:
         printed.print(shown)
@@ -176,19 +181,19 @@ def test_nothing_that_one_prints_is_quoted(
 
 
 def _of_ours(shown: object) -> str:
-    """Return the local variables that a traceback of rich shows of the frames of freshkey."""
+    """Return the local variables of freshkey's frames in a traceback by rich."""
     from rich.traceback import Traceback
 
     assert isinstance(shown, Traceback)
     frames = [frame for stack in shown.trace.stacks for frame in stack.frames]
     ours = [frame for frame in frames if frame.filename in {helper.__file__, process.__file__}]
     assert ours
-    # What was to be run is the caller's; what came back is the secret.
+    # `argv` comes from the caller; only the output is secret.
     return str([(name, value) for frame in ours for name, value in (frame.locals or {}).items() if name != "argv"])
 
 
-@row(58, "TRU-4")
-def test_an_interrupted_caller_leaves_nothing_running(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+@proves("FAULT-58", "TRU-4")
+def test_interrupted_caller_leaves_nothing_running(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(run: process.Run, seconds: float) -> None:
         if zoo.running:
             raise KeyboardInterrupt
@@ -199,8 +204,8 @@ def test_an_interrupted_caller_leaves_nothing_running(zoo: Zoo, monkeypatch: pyt
     zoo.wait_until_all_gone()
 
 
-@row(58, "TRU-4")
-def test_many_at_once_leave_no_thread_and_no_descriptor(zoo: Zoo) -> None:
+@proves("FAULT-58", "TRU-4")
+def test_many_helpers_at_once_leak_no_thread_and_no_file_descriptor(zoo: Zoo) -> None:
     with leaving_nothing():
         runs = [threading.Thread(target=zoo.run, args=(f"sleep 600 & echo {number}",)) for number in range(16)]
         for run in runs:

@@ -1,6 +1,6 @@
-"""A caller with a valid credential does in trouble exactly what it does on a good day, and nothing of that blocks.
+"""A caller with a valid credential does exactly the same in trouble as without trouble, and none of it blocks.
 
-Times depend on the machine, so what is compared is what callers do: every function that Python calls on their thread.
+Times depend on the machine, so the tests compare what callers do: every function that Python calls on their thread.
 """
 
 from __future__ import annotations
@@ -31,39 +31,39 @@ from freshkey.clock import SYSTEM, Moment
 from freshkey.model.credential import Credential
 from freshkey_testing import AuthorizationServer, ScriptedUser
 from freshkey_testing.browser import follow
-from matrix import row
+from promises import proves
 from waiting import until
 
 
-# --- what a thread does -----------------------------------------------------------------------------------------------
+# --- recording calls --------------------------------------------------------------------------------------------------
 
 OPAQUE = ("Thread.__init__", "Thread.start", "Watched.__enter__", "Watched.__exit__")
-"""Functions whose inside is left out: to start a thread is to wait until the system has started it."""
+"""Functions whose calls are not recorded: starting a thread includes waiting until the system has started it."""
 
 BLOCKING = ("posix.", "_io.", "io.", "fcntl.", "_socket.", "select.", "_ssl.", "_queue.", "time.sleep")
-"""Modules written in C whose functions may wait for something outside of this thread."""
+"""Modules written in C whose functions may wait for something outside this thread."""
 
 
 class Steps:
-    """Writes down each function that is called on this thread; a context manager."""
+    """Records each function that is called on this thread; a context manager."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
         self._inside = 0
 
     def __enter__(self) -> Self:
-        gc.disable()  # or finalizers of anything would run on this thread
+        gc.disable()  # otherwise unrelated finalizers could run on this thread
         sys.setprofile(self._note)
         return self
 
     def __exit__(self, *exc: object) -> None:
         sys.setprofile(None)
         gc.enable()
-        del self.names[-2:]  # this function, and the one that ended the noting
+        del self.names[-2:]  # this function and sys.setprofile
 
     @property
     def blocking(self) -> list[str]:
-        """Those that may wait for something."""
+        """The recorded functions that may block."""
         return [name for name in self.names if name.startswith(BLOCKING) or name.endswith(".acquire")]
 
     def _note(self, frame: FrameType, event: str, function: Any) -> None:
@@ -80,10 +80,10 @@ class Steps:
 
 
 class Watched:
-    """A lock for which the thread that made this never waits.
+    """A lock that the thread that created this object must never wait for.
 
     Args:
-        lock: The lock in its place.
+        lock: The real lock.
     """
 
     def __init__(self, lock: Any) -> None:
@@ -109,7 +109,7 @@ def authorizing(keeper: Keeper) -> None:
 
 
 def awaiting(keeper: Keeper) -> None:
-    """Take one step of `aget`: if that is not all, an event loop would do something else meanwhile."""
+    """Run one step of `aget`; with a valid credential it must be the only one."""
     try:
         keeper.aget("me").send(None)
     except StopIteration:
@@ -127,8 +127,8 @@ def steps(keeper: Keeper, interaction: Ask) -> Steps:
     return noted
 
 
-def test_what_waits_is_noted(tmp_path: Path) -> None:
-    """Or the tests below would find nothing, whatever callers do."""
+def test_blocking_calls_are_recorded(tmp_path: Path) -> None:
+    """Otherwise the tests below would pass no matter what callers do."""
     path = tmp_path / "file"
     lock = threading.Lock()
     with Steps() as noted:
@@ -146,7 +146,7 @@ def test_what_waits_is_noted(tmp_path: Path) -> None:
 
 
 class Ahead:
-    """The clocks of this machine, set ahead; waiting takes no time, but sets them ahead further."""
+    """The clocks of this machine, set ahead; waiting takes no time, but moves them further ahead."""
 
     def __init__(self) -> None:
         self.by = 0.0
@@ -165,7 +165,7 @@ class Ahead:
 
 @frozen
 class Machine:
-    """A server, a state directory, and what is wrong; signed in."""
+    """A signed-in user's machine: a server, a state directory and possibly a keychain."""
 
     server: AuthorizationServer
     home: Path
@@ -179,7 +179,7 @@ class Machine:
 
     @contextmanager
     def keeper(self) -> Iterator[Keeper]:
-        """A keeper that holds the credential. No timer of it runs, so that callers are who starts renewals."""
+        """Yield a keeper that holds the credential. Its timer does not run, so that only callers start renewals."""
         configuration = Configuration.of(
             {"me": self.settings},
             state_dir=self.home / "state",
@@ -200,13 +200,13 @@ class Machine:
 
 
 def future(keeper: Keeper) -> SharedFuture[Credential] | None:
-    """Return the renewal under way."""
+    """Return the renewal in progress, or None."""
     return keeper._open_profile("me")._future
 
 
 @contextmanager
 def slow_answer(machine: Machine) -> Iterator[None]:
-    """No trouble: the control run. An answer takes a while, as any does."""
+    """No trouble, for the control run: the response takes a while, as usual."""
     machine.server.hold()
     yield
     machine.server.release()
@@ -241,15 +241,15 @@ def dead_server(machine: Machine) -> Iterator[None]:
 
 @frozen
 class Trouble:
-    """What may happen to a machine.
+    """A kind of trouble.
 
     Attributes:
-        befall: Lets it happen for as long as the context lasts.
-        wait: Waits until a renewal hangs there, or has failed.
-        hangs: Whether it hangs.
+        cause: Causes the trouble for the duration of the context.
+        wait: Waits until a renewal hangs or has failed.
+        hangs: Whether the renewal hangs.
     """
 
-    befall: Callable[[Machine], AbstractContextManager[None]]
+    cause: Callable[[Machine], AbstractContextManager[None]]
     wait: Callable[[Machine, Keeper], object]
     hangs: bool = True
 
@@ -259,7 +259,7 @@ def wait_for_the_lock(machine: Machine, keeper: Keeper) -> None:
 
 
 def wait_for_the_keychain(machine: Machine, keeper: Keeper) -> None:
-    until(lambda: keychain_store.WORKER._call is not None, "a call of the keychain")
+    until(lambda: keychain_store.WORKER._call is not None, "a call to the keychain")
 
 
 def wait_for_the_server(machine: Machine, keeper: Keeper) -> None:
@@ -273,16 +273,16 @@ def wait_for_the_failure(machine: Machine, keeper: Keeper) -> None:
 
 CONTROL = Trouble(slow_answer, wait_for_the_server)
 TROUBLES = {
-    "a halted holder of the lock": Trouble(halted_holder, wait_for_the_lock),
+    "a halted lock holder": Trouble(halted_holder, wait_for_the_lock),
     "a halted keychain": Trouble(halted_keychain, wait_for_the_keychain),
     "a silent server": CONTROL,
-    "a dead server": Trouble(dead_server, wait_for_the_failure, hangs=False),
+    "a server that is down": Trouble(dead_server, wait_for_the_failure, hangs=False),
     "a full disk": Trouble(full_disk, wait_for_the_failure, hangs=False),
 }
 in_every_trouble = pytest.mark.parametrize(
     "trouble",
     [
-        pytest.param(trouble, id=name, marks=pytest.mark.counterpart if trouble.befall is halted_keychain else ())
+        pytest.param(trouble, id=name, marks=pytest.mark.counterpart if trouble.cause is halted_keychain else ())
         for name, trouble in TROUBLES.items()
     ],
 )
@@ -292,17 +292,17 @@ in_every_trouble = pytest.mark.parametrize(
 def machine(
     request: pytest.FixtureRequest, server: AuthorizationServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Machine]:
-    """A machine with what the test's trouble is about."""
-    befall = request.getfixturevalue("trouble").befall
+    """A machine with everything that the test's trouble needs."""
+    cause = request.getfixturevalue("trouble").cause
     keychain: Keychain | None = None
     with ExitStack() as stack:
-        if befall is halted_keychain:
+        if cause is halted_keychain:
             keychain = stack.enter_context(Keychain())
             for name, value in keychain.variables.items():
                 monkeypatch.setenv(name, value)
             monkeypatch.setattr(keychain_store, "WORKER", SerialWorker("freshkey-keychain"))
             monkeypatch.setattr(keychain_store, "_opened", {})
-        if befall is full_disk:
+        if cause is full_disk:
             stack.enter_context(small_disk(tmp_path, 128))
         yield Machine(server, tmp_path, "keyring" if keychain else "file", keychain, Ahead())
 
@@ -310,17 +310,17 @@ def machine(
 # --- callers ----------------------------------------------------------------------------------------------------------
 
 DUE = 3310.0
-"""Seconds after which a credential of an hour is to be renewed."""
+"""Seconds after which a credential with a lifetime of one hour is due."""
 
-LONG_OVER = 3700.0
-"""Seconds after which it has expired."""
+LONG_EXPIRED = 3700.0
+"""Seconds after which it has long expired."""
 
 
 def lived_through(machine: Machine, trouble: Trouble, interaction: Ask) -> tuple[Steps, Steps]:
-    """Return what the caller does who starts a renewal, and what one does who comes later, in that trouble."""
+    """Return the steps of the caller that starts a renewal, and those of a later caller, in that trouble."""
     with machine.keeper() as keeper:
         machine.clock.by += DUE
-        with trouble.befall(machine):
+        with trouble.cause(machine):
             starting = steps(keeper, interaction)
             trouble.wait(machine, keeper)
             under_way = future(keeper)
@@ -329,16 +329,16 @@ def lived_through(machine: Machine, trouble: Trouble, interaction: Ask) -> tuple
     return starting, later
 
 
-@row(7, "ROT-9", "STO-3")
-@row(19, "ROT-9")
-@row(48, "ROT-9")
+@proves("FAULT-7", "ROT-9", "STO-3")
+@proves("FAULT-19", "ROT-9")
+@proves("FAULT-48", "ROT-9")
 @in_every_trouble
-def test_a_caller_with_a_fresh_credential_looks_it_up_and_compares_the_time_and_that_is_all(
+def test_caller_with_a_fresh_credential_only_looks_it_up_and_compares_the_time(
     machine: Machine, trouble: Trouble
 ) -> None:
     with machine.keeper() as keeper:
         usual = {interaction: steps(keeper, interaction).names for interaction in ASKS}
-        with trouble.befall(machine):
+        with trouble.cause(machine):
             keeper._open_profile("me").get(by_user=True)
             trouble.wait(machine, keeper)
             for interaction in ASKS:
@@ -350,12 +350,12 @@ def test_a_caller_with_a_fresh_credential_looks_it_up_and_compares_the_time_and_
     assert usual[asking] == ["asking", "Keeper.get", "builtins.dict.get", "Ahead.elapsed"]
 
 
-@row(7, "ROT-9", "STO-3")
-@row(19, "ROT-9")
-@row(48, "ROT-9")
+@proves("FAULT-7", "ROT-9", "STO-3")
+@proves("FAULT-19", "ROT-9")
+@proves("FAULT-48", "ROT-9")
 @in_every_trouble
 @pytest.mark.parametrize("interaction", ASKS)
-def test_a_caller_whose_credential_is_due_does_in_trouble_what_it_does_without(
+def test_caller_whose_credential_is_due_does_the_same_in_trouble_as_without(
     machine: Machine, trouble: Trouble, interaction: Ask
 ) -> None:
     with machine.keeper() as keeper:
@@ -370,12 +370,10 @@ def test_a_caller_whose_credential_is_due_does_in_trouble_what_it_does_without(
     assert starting.blocking == later.blocking == []
 
 
-@row(7, "ROT-9")
-@row(19, "ROT-9")
+@proves("FAULT-7", "ROT-9")
+@proves("FAULT-19", "ROT-9")
 @in_every_trouble
-def test_who_awaits_a_credential_that_has_expired_leaves_the_event_loop_alone(
-    machine: Machine, trouble: Trouble
-) -> None:
+def test_awaiting_an_expired_credential_does_not_block_the_event_loop(machine: Machine, trouble: Trouble) -> None:
     async def first_step(keeper: Keeper) -> Steps:
         awaited = keeper.aget("me")
         with Steps() as noted:
@@ -385,8 +383,8 @@ def test_who_awaits_a_credential_that_has_expired_leaves_the_event_loop_alone(
         return noted
 
     with machine.keeper() as keeper:
-        machine.clock.by += LONG_OVER
-        with trouble.befall(machine):
+        machine.clock.by += LONG_EXPIRED
+        with trouble.cause(machine):
             noted = asyncio.run(first_step(keeper))
             trouble.wait(machine, keeper)
     assert noted.names.count("Thread.start") == 1

@@ -1,4 +1,4 @@
-"""What crash reports, debuggers and other users of the machine get to see: no secret (row 60)."""
+"""FAULT-60: crash reports, debuggers and other users of the machine see no secret."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from freshkey.secret import Secret
 from freshkey_testing import AuthorizationServer, ScriptedUser, assert_no_secret
 from freshkey_testing.browser import copy_code, follow
 from home import Home
-from matrix import row
+from promises import proves
 from typist import Typist
 
 
@@ -35,7 +35,7 @@ NOT_OURS = str(Path(OURS[0]) / "testing")
 
 
 def crash_report(error: BaseException) -> str:
-    """Return the local variables of every frame of ours, as a traceback of rich shows them, and the whole traceback."""
+    """Return the local variables of freshkey's frames, as shown by a traceback of rich, and the whole traceback."""
     from rich.traceback import Traceback
 
     reporter = Traceback.from_exception(
@@ -43,7 +43,7 @@ def crash_report(error: BaseException) -> str:
         error,
         error.__traceback__,
         show_locals=True,
-        locals_max_length=None,  # type: ignore[arg-type]  # rich takes None for no limit
+        locals_max_length=None,  # type: ignore[arg-type]  # in rich, None means no limit
         locals_max_string=None,  # type: ignore[arg-type]
         locals_hide_dunder=False,
     )
@@ -53,7 +53,7 @@ def crash_report(error: BaseException) -> str:
         for frame in stack.frames
         if frame.filename.startswith(OURS) and not frame.filename.startswith(NOT_OURS)
     ]
-    assert frames, "the report shows nothing of ours"
+    assert frames, "the report has no frame of freshkey"
     shown = [
         f"{frame.filename}:{frame.lineno} {name} = {value}"
         for frame in frames
@@ -108,10 +108,10 @@ VERBS: Mapping[str, Callable[[OAuthClient], object]] = {
 }
 
 
-@row(60, "LEK-1", "NET-8")
+@proves("FAULT-60", "LEK-1", "NET-8")
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize(("status", "body"), ANSWERS, ids=range(len(ANSWERS)))
-def test_crash_reports_of_bad_answers_show_no_secret(verb: str, status: int, body: object) -> None:
+def test_crash_reports_of_invalid_responses_show_no_secret(verb: str, status: int, body: object) -> None:
     server = Server(authorization_endpoint="https://id.example.com/a", token_endpoint="https://id.example.com/t")
     client = OAuthClient(server=server, client_id="me", send=lambda request: answer(status, body))
     assert_no_secret(crash_report(raised(lambda: VERBS[verb](client))), SECRETS, "a crash report")
@@ -120,9 +120,9 @@ def test_crash_reports_of_bad_answers_show_no_secret(verb: str, status: int, bod
 DEVICE = "canary-device-8d1f3b5c7a90"
 
 
-@row(60, "LEK-1", "NET-8")
+@proves("FAULT-60", "LEK-1", "NET-8")
 @pytest.mark.parametrize("facts", [{}, {"user_code": 7}, {"user_code": "A", "verification_uri": 7}])
-def test_crash_reports_of_a_bad_device_answer_show_no_secret(facts: dict[str, object]) -> None:
+def test_crash_reports_of_an_invalid_device_response_show_no_secret(facts: dict[str, object]) -> None:
     from freshkey.oauth.answers import read_device
 
     given = answer(200, {"device_code": DEVICE, "expires_in": 60, **facts})
@@ -138,9 +138,9 @@ DAMAGES: list[Callable[[str], str]] = [
 ]
 
 
-@row(60, "LEK-1")
+@proves("FAULT-60", "LEK-1")
 @pytest.mark.parametrize("damage", DAMAGES, ids=range(len(DAMAGES)))
-def test_crash_reports_of_damaged_records_show_no_secret(damage: Callable[[str], str]) -> None:
+def test_crash_reports_of_corrupt_records_show_no_secret(damage: Callable[[str], str]) -> None:
     codec = Codec({"token": OAuthToken}, provider="example")
     whole = codec.encode(token(access_token=Secret(ACCESS), refresh_token=Secret(REFRESH))).reveal()
     damaged = Secret(damage(whole))
@@ -148,7 +148,7 @@ def test_crash_reports_of_damaged_records_show_no_secret(damage: Callable[[str],
     assert_no_secret(crash_report(raised(lambda: codec.decode(damaged))), SECRETS, "a crash report")
 
 
-@row(60, "LEK-1", "LEK-3", "NET-8")
+@proves("FAULT-60", "LEK-1", "LEK-3", "NET-8")
 @pytest.mark.parametrize("by", ["redirect", "paste"])
 def test_crash_reports_of_whole_flows_show_no_secret(tmp_path: Path, by: str) -> None:
     reports: list[str] = []
@@ -167,7 +167,7 @@ def test_crash_reports_of_whole_flows_show_no_secret(tmp_path: Path, by: str) ->
             sign_in()
             for status, body in ANSWERS:
                 if status == 500:
-                    continue  # is tried again
+                    continue  # is retried
                 server.next_response(status, body if isinstance(body, str) else json.dumps(body))
                 reports.append(crash_report(raised(sign_in)))
             server.revoke_grants()
@@ -182,15 +182,15 @@ def test_crash_reports_of_whole_flows_show_no_secret(tmp_path: Path, by: str) ->
         assert_no_secret(reporter, secrets, "a crash report")
 
 
-def test_the_report_would_show_one() -> None:
+def test_crash_report_would_show_a_secret() -> None:
     def careless() -> None:
         text = f"def read():\n text = '{CODE}'\n raise ValueError('careless')\nread()"
         code = compile(text, OURS[0] + "/x.py", "exec")
-        exec(code, {})  # noqa: S102  a frame of a file of ours
+        exec(code, {})  # noqa: S102  makes a frame of freshkey
 
     with pytest.raises(ValueError, match="careless") as caught:
         careless()
-    with pytest.raises(AssertionError, match="holds a secret"):
+    with pytest.raises(AssertionError):
         assert_no_secret(crash_report(caught.value), SECRETS, "a crash report")
 
 
@@ -229,7 +229,7 @@ with open(f"/proc/{pid}/cmdline", "rb") as file:
 
 @pytest.fixture
 def signing_in(tmp_path: Path) -> Iterator[Typist]:
-    """A command that waits for its person, holding a state and a verifier, with a secret in its environment."""
+    """A command that waits for the user, with a state and a verifier in memory and a secret in its environment."""
     home = Home(tmp_path, "file")
     home.variables["FRESHKEY_CONFIG_DIR"] = str(tmp_path / "config")
     home.variables["FRESHKEY_STATE_DIR"] = str(tmp_path / "state")
@@ -244,9 +244,9 @@ def signing_in(tmp_path: Path) -> Iterator[Typist]:
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
 
 
-@row(60, "LEK-4", "LEK-5")
+@proves("FAULT-60", "LEK-4", "LEK-5")
 @as_root
-def test_another_user_can_read_nothing_of_a_command(signing_in: Typist) -> None:
+def test_another_user_cannot_read_the_memory_or_environment_of_a_command(signing_in: Typist) -> None:
     pid = signing_in._process.pid
     seen = subprocess.run(
         [sys.executable, "-I", "-c", READER, str(pid), CODE], capture_output=True, text=True, timeout=30, check=True
@@ -259,7 +259,7 @@ import ctypes, os, resource, signal, sys
 from freshkey_cli.process import harden
 reading, writing = os.pipe()
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
-# Undo what changing the user did.
+# Changing the user has made the process non-dumpable; undo that.
 ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)
 child = os.fork()
 if child == 0:
@@ -280,10 +280,10 @@ os.waitpid(child, 0)
 """
 
 
-@row(60, "LEK-5")
+@proves("FAULT-60", "LEK-5")
 @as_root
 @pytest.mark.parametrize(("kind", "expected"), [("plain", "environ mem"), ("hardened", "no environ no mem")])
-def test_a_process_of_the_same_user_can_read_nothing_of_a_command(kind: str, expected: str) -> None:
+def test_process_of_the_same_user_cannot_read_the_memory_or_environment_of_a_command(kind: str, expected: str) -> None:
     seen = subprocess.run(
         [sys.executable, "-c", SAME_USER, kind], capture_output=True, text=True, timeout=30, check=True
     )
@@ -304,7 +304,7 @@ os.kill(os.getpid(), signal.SIGSEGV)
 
 
 def crash(folder: Path, kind: str) -> tuple[int, list[Path]]:
-    """Let a process with a secret crash; how it ended (wait(2)), and its core dumps."""
+    """Crash a process that has a secret; return its wait(2) status and its core dumps."""
     folder.mkdir()
     reading, writing = os.pipe()
     os.write(writing, f"{CODE}\n".encode())
@@ -317,12 +317,12 @@ def crash(folder: Path, kind: str) -> tuple[int, list[Path]]:
     return status, list(folder.iterdir())
 
 
-@row(60, "LEK-5")
-def test_a_command_that_crashes_leaves_no_core(tmp_path: Path) -> None:
+@proves("FAULT-60", "LEK-5")
+def test_command_that_crashes_leaves_no_core_dump(tmp_path: Path) -> None:
     plain, cores = crash(tmp_path / "plain", "plain")
     if not os.WCOREDUMP(plain):
-        pytest.skip("this machine dumps no cores at all")
-    # A library does nothing about its application's dumps; where this one went, it holds the secret.
+        pytest.skip("this machine does not write core dumps")
+    # A library does not change its application's core dumps, so this dump, if it is in the folder, has the secret.
     assert all(CODE.encode() in core.read_bytes() for core in cores)
     for core in cores:
         core.unlink()
@@ -331,8 +331,8 @@ def test_a_command_that_crashes_leaves_no_core(tmp_path: Path) -> None:
     assert cores == []
 
 
-@row(60, "LEK-5")
-def test_a_command_hardens_itself_first(signing_in: Typist) -> None:
+@proves("FAULT-60", "LEK-5")
+def test_command_hardens_itself_first(signing_in: Typist) -> None:
     limits = Path(f"/proc/{signing_in._process.pid}/limits").read_text("ascii")
     soft = next(line for line in limits.splitlines() if line.startswith("Max core file size")).split()[4]
     assert soft == "0"

@@ -1,4 +1,4 @@
-"""Forks, orphans, crowds of processes and of threads: one renewal per expiry, and one lock that is nobody else's."""
+"""Forks, orphans, and many processes and threads: one renewal per expiry, and locks that belong to one process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from freshkey import Configuration, Keeper, LoginRequired
 from freshkey._interprocess import lock
 from freshkey_testing import AuthorizationServer, ScriptedUser
 from home import Home
-from matrix import row
+from promises import proves
 from rotating import World, in_threads, token_of
 from waiting import PATIENCE, until
 
@@ -50,12 +50,12 @@ def two(forge: Forge, other: Forge) -> tuple[Forge, Forge]:
     return forge, other
 
 
-# --- a holder that is killed ----------------------------------------------------------------------------------------
+# --- a lock holder that is killed -----------------------------------------------------------------------------------
 
 
-@row(20, "ROT-1", "ROT-9")
+@proves("FAULT-20", "ROT-1", "ROT-9")
 @pytest.mark.parametrize("_half", range(2))
-def test_who_waits_for_a_killed_holder_goes_on(
+def test_process_waiting_for_a_killed_lock_holder_continues(
     forge: Forge, other: Forge, server: AuthorizationServer, tmp_path: Path, _half: int
 ) -> None:
     for repetition in range(FIFTY // 2):
@@ -72,11 +72,11 @@ def test_who_waits_for_a_killed_holder_goes_on(
 
 
 POLL = 0.05
-"""Seconds between two looks at the lock at the most: two of them make less than the 0.1 s that a waiter may take."""
+"""Maximum seconds between two attempts to lock: two of them are less than the 0.1 s that a waiter may take."""
 
 
-@row(20, "ROT-1", "ROT-9")
-def test_who_waits_for_a_killed_holder_has_the_lock_at_the_next_look(
+@proves("FAULT-20", "ROT-1", "ROT-9")
+def test_process_waiting_for_a_killed_lock_holder_gets_the_lock_at_its_next_attempt(
     forge: Forge, server: AuthorizationServer, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
@@ -98,29 +98,29 @@ def test_who_waits_for_a_killed_holder_has_the_lock_at_the_next_look(
             assert forge.finish().signal == signal.SIGKILL
             looks = len(pauses)
             waiter.join(PATIENCE)
-            assert len(pauses) <= looks + 1, "a look that was under way at the end of the holder, and the next one"
+            assert len(pauses) <= looks + 1, "an attempt in progress when the holder died, and the next one"
             assert max(pauses) <= POLL
             assert server.count(RENEWAL) == repetition + 1
     assert server.count("refresh_token.reused") == 0
 
 
-# --- a holder that is halted ----------------------------------------------------------------------------------------
+# --- a lock holder that is halted -----------------------------------------------------------------------------------
 
 
 def until_refused(forge: Forge) -> dict[str, Any]:
-    """Ask until the credential has expired; return what is said then."""
+    """Get the credential until it has expired; return the error."""
     answers: list[dict[str, Any]] = []
 
     def refused() -> bool:
         answers.append(forge.run("get", patience=0.05).said)
         return "error" in answers[-1]
 
-    until(refused, "the end of the credential")
+    until(refused, "the credential to expire")
     return answers[-1]
 
 
-@row(19, "ROT-9", "ROT-1")
-def test_who_needs_a_credential_that_a_halted_holder_is_to_renew_is_told_whom_it_waits_for(
+@proves("FAULT-19", "ROT-9", "ROT-1")
+def test_error_while_waiting_for_a_halted_lock_holder_names_its_process(
     forge: Forge, other: Forge, server: AuthorizationServer, tmp_path: Path
 ) -> None:
     for repetition in range(5):
@@ -131,7 +131,9 @@ def test_who_needs_a_credential_that_a_halted_holder_is_to_renew_is_told_whom_it
         until_halted(holder)
         refused = until_refused(other)
         assert refused["error"] == "StoreBusy"
-        assert f"process {holder} did not finish with this profile within 0.05 s" in refused["message"]
+        assert refused["code"] == "store-busy"
+        assert f"process {holder} " in refused["message"]
+        assert "0.05 s" in refused["message"]
         assert server.count(RENEWAL) == 2 * repetition + 1
 
         waiter = other.begin("get")
@@ -153,11 +155,11 @@ def replaced(path: Path) -> None:
     path.touch(mode=0o600)
 
 
-@row(47, "ROT-6", "ROT-9")
-@row(21, "ROT-1")
+@proves("FAULT-47", "ROT-6", "ROT-9")
+@proves("FAULT-21", "ROT-1")
 @pytest.mark.parametrize("point", ["intent_written", "request_sent", "after_refresh"])
 @pytest.mark.parametrize("lose", [removed, replaced])
-def test_a_token_that_a_halted_process_is_spending_is_left_to_it_although_its_lock_file_went(
+def test_token_in_use_by_a_halted_process_is_not_used_by_others_if_its_lock_file_is_removed(
     two: tuple[Forge, Forge], server: AuthorizationServer, tmp_path: Path, point: str, lose: Callable[[Path], None]
 ) -> None:
     first, second = two
@@ -177,10 +179,10 @@ def test_a_token_that_a_halted_process_is_spending_is_left_to_it_although_its_lo
     assert server.count("refresh_token.reused") == 0
 
 
-@row(47, "ROT-2", "ROT-9")
-@row(21, "ROT-1")
+@proves("FAULT-47", "ROT-2", "ROT-9")
+@proves("FAULT-21", "ROT-1")
 @pytest.mark.parametrize("lose", [removed, replaced])
-def test_a_process_that_was_halted_after_the_commit_does_no_harm_to_what_others_did_since(
+def test_process_halted_after_the_commit_does_not_undo_later_renewals_of_others(
     two: tuple[Forge, Forge], server: AuthorizationServer, tmp_path: Path, lose: Callable[[Path], None]
 ) -> None:
     first, second = two
@@ -198,7 +200,7 @@ def test_a_process_that_was_halted_after_the_commit_does_no_harm_to_what_others_
     assert server.count("refresh_token.reused") == 0
 
 
-# --- children in the middle of a renewal ----------------------------------------------------------------------------
+# --- child processes during a renewal -------------------------------------------------------------------------------
 
 
 def begin(what: str, how: str, settings: dict[str, Any], home: Path) -> subprocess.CompletedProcess[str]:
@@ -206,9 +208,9 @@ def begin(what: str, how: str, settings: dict[str, Any], home: Path) -> subproce
     return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
 
 
-@row(22, "ROT-11", "ROT-1")
+@proves("FAULT-22", "ROT-11", "ROT-1")
 @pytest.mark.parametrize("how", ["fork", "multiprocessing-fork", "multiprocessing-forkserver", "multiprocessing-spawn"])
-def test_children_of_a_process_in_the_middle_of_a_renewal_wait_for_it_and_share_its_result(
+def test_child_processes_started_during_a_renewal_wait_for_it_and_share_its_result(
     forge: Forge, server: AuthorizationServer, settings: dict[str, Any], tmp_path: Path, how: str
 ) -> None:
     before = forge.run("get").said["token"]
@@ -221,9 +223,9 @@ def test_children_of_a_process_in_the_middle_of_a_renewal_wait_for_it_and_share_
     assert works(server, forge.run("get"))
 
 
-@row(23, "ROT-11", "ROT-12")
+@proves("FAULT-23", "ROT-11", "ROT-12")
 @pytest.mark.parametrize("how", ["fork", "program"])
-def test_a_child_that_outlives_us_does_not_keep_our_lock(
+def test_child_process_that_outlives_its_parent_does_not_keep_the_lock(
     forge: Forge, server: AuthorizationServer, settings: dict[str, Any], tmp_path: Path, how: str
 ) -> None:
     done = begin("orphan", how, settings, tmp_path)
@@ -238,12 +240,12 @@ def test_a_child_that_outlives_us_does_not_keep_our_lock(
         os.kill(child, signal.SIGKILL)
 
 
-# --- crowds ---------------------------------------------------------------------------------------------------------
+# --- many processes and threads -------------------------------------------------------------------------------------
 
 
 @frozen
 class Crowd:
-    """Programs that each fork processes with threads, which all live through some expiries."""
+    """Programs that fork processes with threads, all of which use a credential over several expiries."""
 
     programs: int
     forks: int
@@ -252,7 +254,7 @@ class Crowd:
     lifetime: int
 
     def live(self, home: Home) -> list[dict[str, list[str]]]:
-        """Let all of them ask at once; return what each process saw."""
+        """Make all of them get the credential at once; return what each process saw."""
         numbers = [str(number) for number in (self.forks, self.threads, self.expiries + 1)]
         programs = [
             subprocess.Popen(
@@ -265,7 +267,7 @@ class Crowd:
             )
             for _ in range(self.programs)
         ]
-        # All of them stand ready before the first one asks.
+        # All programs are ready before the first one gets the credential.
         assert [program.stdout.readline() for program in programs if program.stdout] == ["ready\n"] * self.programs
         for program in programs:
             assert program.stdin is not None
@@ -277,7 +279,7 @@ class Crowd:
 
 
 @pytest.mark.counterpart
-@row(24, "ROT-1")
+@proves("FAULT-24", "ROT-1")
 @pytest.mark.parametrize(
     "crowd",
     [
@@ -286,7 +288,7 @@ class Crowd:
     ],
     ids=["10 programs of 10 threads", "50 processes of 20 threads"],
 )
-def test_a_crowd_of_threads_and_processes_spends_each_refresh_token_once(
+def test_many_threads_and_processes_use_each_refresh_token_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crowd: Crowd
 ) -> None:
     home = Home(tmp_path, "file")
@@ -304,7 +306,7 @@ def test_a_crowd_of_threads_and_processes_spends_each_refresh_token_once(
 
         different = {token for report in reports for token in report["seen"]}
         renewals = server.count("grant.success", grant_type="refresh_token")
-        # The first may have ended before anybody looked; whoever ended last may have renewed once more.
+        # The first token may have expired before any process got it; the last process may have renewed once more.
         assert len(different) - 1 <= renewals <= len(different) + 1
         assert server.count("refresh_token.consumed") == renewals
         assert server.count("grant.error") == 0
@@ -321,8 +323,8 @@ def world(tmp_path: Path) -> Iterator[World]:
     world.close()
 
 
-@row(25, "ROT-1")
-def test_a_thousand_threads_share_one_renewal(world: World) -> None:
+@proves("FAULT-25", "ROT-1")
+def test_thousand_threads_share_one_renewal(world: World) -> None:
     keeper = world.signed_in()
     world.clock.advance(3600)
     world.hold_until(lambda: world.provider.inside)
@@ -331,13 +333,13 @@ def test_a_thousand_threads_share_one_renewal(world: World) -> None:
     assert world.provider.sent == ["rt-1"]
 
 
-@row(25, "ROT-1", "ROT-5")
-def test_a_thousand_threads_share_one_refusal(world: World) -> None:
+@proves("FAULT-25", "ROT-1", "ROT-5")
+def test_thousand_threads_share_one_refusal(world: World) -> None:
     keeper = world.signed_in()
     world.clock.advance(3600)
     world.provider.script.extend([LoginRequired("the server no longer knows the refresh token")])
     world.hold_until(lambda: world.provider.inside)
     answers = in_threads(THOUSAND, lambda: keeper.get("me"))
     assert [type(answer) for answer in answers] == [LoginRequired] * THOUSAND
-    assert len({id(answer) for answer in answers}) == THOUSAND, "each caller raises a copy of its own"
+    assert len({id(answer) for answer in answers}) == THOUSAND, "each caller raises its own copy"
     assert world.provider.sent == ["rt-1"]

@@ -1,4 +1,4 @@
-"""Answers that say no, say nothing, or say nonsense: what becomes of the sign-in, and how often the server is asked."""
+"""Refusals and malformed responses: what happens to the sign-in, and how many requests the server gets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from freshkey.errors import LoginRequired, OutcomeUnknown, ProviderRefused, Tran
 from freshkey.events import RenewalFailed, SignInNeeded
 from freshkey_testing.server import Rotation
 from line import Line
-from matrix import row
+from promises import proves
+from raises_code import raises_code
 from rotating import collect, token_of
 
 
@@ -48,29 +49,29 @@ def answer(body: bytes, status: str = "200 OK") -> Fault:
 
 
 def written(literal: str) -> bytes:
-    """Return a token response whose lifetime is this literal."""
+    """Return a token response with this JSON literal as its lifetime."""
     return json.dumps({**GOOD, "expires_in": "LITERAL"}).replace('"LITERAL"', literal).encode()
 
 
 def spent(line: Line) -> list[bytes]:
-    """Return the bodies that reached the token endpoint."""
+    """Return the request bodies that reached the token endpoint."""
     return [request.partition(b"\r\n\r\n")[2] for request in line.proxy.requests]
 
 
 def pass_time(line: Line, keeper: Keeper, seconds: float, step: float = 1.0) -> None:
-    """Let time pass, with a caller and the timer at each step."""
+    """Let time pass, and run the timer and a caller at each step."""
     end = line.clock.elapsed() + seconds
     while line.clock.elapsed() < end:
         line.run_once(keeper)
         line.clock.advance(step)
 
 
-# --- row 28: no new refresh token -------------------------------------------------------------------------------------
+# --- FAULT-28: no new refresh token -----------------------------------------------------------------------------------
 
 
-@row(28, "ROT-8")
+@proves("FAULT-28", "ROT-8")
 @pytest.mark.parametrize("rotation", [Rotation.OMIT, Rotation.REPEAT])
-def test_a_refresh_token_that_is_not_replaced_is_kept(line: Line, rotation: Rotation) -> None:
+def test_refresh_token_that_is_not_replaced_is_kept(line: Line, rotation: Rotation) -> None:
     line.server.policy.rotation = rotation
     keeper = line.keeper()
     tokens = {token_of(keeper.get())}
@@ -82,12 +83,12 @@ def test_a_refresh_token_that_is_not_replaced_is_kept(line: Line, rotation: Rota
     assert len(set(spent(line))) == 1
 
 
-# --- rows 29 and 30: invalid_grant ------------------------------------------------------------------------------------
+# --- FAULT-29, FAULT-30: invalid_grant --------------------------------------------------------------------------------
 
 
-@row(29, "ROT-5")
-def test_a_token_that_another_machine_has_renewed_meanwhile_is_adopted_silently(line: Line, tmp_path: Path) -> None:
-    """The store is shared over a network, and the lock does not reach that far."""
+@proves("FAULT-29", "ROT-5")
+def test_token_renewed_by_another_machine_is_adopted_silently(line: Line, tmp_path: Path) -> None:
+    """The store is on a network share, where the lock has no effect."""
     line.server.policy.reuse_kills_grant = False
     here = line.keeper()
     copy = tmp_path / "elsewhere"
@@ -110,14 +111,15 @@ def test_a_token_that_another_machine_has_renewed_meanwhile_is_adopted_silently(
     assert token_of(here.refresh()) not in adopted
 
 
-@row(30, "ROT-5")
-def test_a_sign_in_that_was_revoked_is_used_to_its_end_and_never_sent_again(line: Line) -> None:
+@proves("FAULT-30", "ROT-5")
+def test_revoked_sign_in_is_used_until_it_expires_and_never_renewed_again(line: Line) -> None:
     keeper = line.keeper()
     before, kept = keeper.get(), line.stored()
     events = collect(keeper)
     line.server.revoke_grants()
-    with pytest.raises(LoginRequired, match="invalid_grant"):
+    with raises_code(LoginRequired, "sign-in-ended") as caught:
         keeper.refresh()
+    assert "invalid_grant" in str(caught.value)
     assert line.stored() == kept, "byte for byte"
     line.proxy.requests.clear()
     another = line.keeper(sign_in=False)
@@ -136,24 +138,25 @@ def test_a_sign_in_that_was_revoked_is_used_to_its_end_and_never_sent_again(line
             each.get()
     assert line.proxy.requests == []
     assert line.stored() == kept
-    assert len([event for event in events if isinstance(event, SignInNeeded)]) == 1, "said once"
+    assert len([event for event in events if isinstance(event, SignInNeeded)]) == 1, "reported once"
     assert keeper.status().sign_in_needed
 
 
-# --- row 31: it is the client that is refused -------------------------------------------------------------------------
+# --- FAULT-31: the client is refused ----------------------------------------------------------------------------------
 
 
-@row(31, "NET-1")
+@proves("FAULT-31", "NET-1")
 @pytest.mark.parametrize(
-    "code", ["invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope", "invalid_request"]
+    "error", ["invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope", "invalid_request"]
 )
-def test_a_refused_client_is_no_lost_sign_in(line: Line, code: str) -> None:
+def test_refused_client_does_not_end_the_sign_in(line: Line, error: str) -> None:
     keeper = line.keeper()
     before, kept = keeper.get(), line.stored()
-    status = "401 Unauthorized" if code == "invalid_client" else "400 Bad Request"
-    line.proxy.always(answer(json.dumps({"error": code, "error_description": CANARY}).encode(), status))
-    with pytest.raises(ProviderRefused, match=code) as caught:
+    status = "401 Unauthorized" if error == "invalid_client" else "400 Bad Request"
+    line.proxy.always(answer(json.dumps({"error": error, "error_description": CANARY}).encode(), status))
+    with raises_code(ProviderRefused, "request-refused") as caught:
         keeper.refresh()
+    assert error in str(caught.value)
     assert CANARY not in str(caught.value)
     assert len(line.proxy.requests) == 1, "final"
     assert keeper.get() == before
@@ -163,9 +166,9 @@ def test_a_refused_client_is_no_lost_sign_in(line: Line, code: str) -> None:
     assert works(line, token_of(keeper.refresh()))
 
 
-# --- rows 40 to 42: nonsense ------------------------------------------------------------------------------------------
+# --- FAULT-40, FAULT-41, FAULT-42: malformed responses ----------------------------------------------------------------
 
-NONSENSE = {
+MALFORMED = {
     "HTML": b"<!doctype html><title>" + CANARY.encode() + b"</title>",
     "nothing": b"",
     "a byte order mark": b"\xef\xbb\xbf" + written("3600"),
@@ -188,14 +191,14 @@ NO_LIFETIME = ("-1", "true", "NaN", "1e999", "1" + "0" * 40, '"3600\u0663"', '"s
 
 
 def refused(line: Line, keeper: Keeper, body: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    """Check that an answer is refused, costs nothing, and is quoted nowhere."""
+    """Check that a response is refused, does not end the sign-in, and is not quoted anywhere."""
     caplog.set_level(logging.DEBUG)
     before = keeper.get()
     line.server.policy.grace = 30
     line.proxy.always(answer(body))
     with pytest.raises(OutcomeUnknown) as caught:
         keeper.refresh()
-    assert len(spent(line)) == 3, "as if it had been lost"
+    assert len(spent(line)) == 3, "retried as if the response had been lost"
     assert keeper.get() == before
     assert CANARY not in str(caught.value)
     assert CANARY not in caplog.text
@@ -203,39 +206,41 @@ def refused(line: Line, keeper: Keeper, body: bytes, caplog: pytest.LogCaptureFi
     assert works(line, token_of(keeper.refresh()))
 
 
-@row(40, "NET-6", "NET-8")
-@pytest.mark.parametrize("body", NONSENSE.values(), ids=NONSENSE)
-def test_nonsense_is_refused_and_quoted_nowhere(line: Line, caplog: pytest.LogCaptureFixture, body: bytes) -> None:
+@proves("FAULT-40", "NET-6", "NET-8")
+@pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED)
+def test_malformed_response_is_refused_and_never_quoted(
+    line: Line, caplog: pytest.LogCaptureFixture, body: bytes
+) -> None:
     refused(line, line.keeper(), body, caplog)
 
 
-@row(41, "NET-6")
+@proves("FAULT-41", "NET-6")
 @pytest.mark.parametrize("literal", NO_LIFETIME)
-def test_a_lifetime_that_is_none_is_refused(line: Line, caplog: pytest.LogCaptureFixture, literal: str) -> None:
+def test_invalid_lifetime_is_refused(line: Line, caplog: pytest.LogCaptureFixture, literal: str) -> None:
     refused(line, line.keeper(), written(literal), caplog)
 
 
-@row(42, "NET-6")
+@proves("FAULT-42", "NET-6")
 @pytest.mark.parametrize(
     ("member", "token"),
     [
         pytest.param(member, token, id=f"{member}: {name}")
         for member in ("access_token", "refresh_token")
         for name, token in BROKEN_TOKENS.items()
-        if (member, token) != ("refresh_token", None)  # which means that the old one stays
+        if (member, token) != ("refresh_token", None)  # which means that the old one is kept
     ],
 )
-def test_a_token_that_could_break_a_header_is_refused(
+def test_token_that_could_break_a_header_is_refused(
     line: Line, caplog: pytest.LogCaptureFixture, member: str, token: object
 ) -> None:
     refused(line, line.keeper(), json.dumps({**GOOD, "expires_in": 3600, member: token}).encode(), caplog)
 
 
-# --- rows 41 and 43: lifetimes that would make a loop -----------------------------------------------------------------
+# --- FAULT-41, FAULT-43: lifetimes that could cause a loop ------------------------------------------------------------
 
 
 def announcing(literal: str | None) -> Callable[[Exchange], None]:
-    """Return the fault of a server that says this of every lifetime."""
+    """Return the fault of a server that announces this literal as every lifetime."""
 
     def change(exchange: Exchange) -> None:
         head, _, body = exchange.forward().partition(b"\r\n\r\n")
@@ -250,7 +255,7 @@ def announcing(literal: str | None) -> Callable[[Exchange], None]:
     return change
 
 
-@row(41, "NET-6", "TIM-4")
+@proves("FAULT-41", "NET-6", "TIM-4")
 @pytest.mark.parametrize(
     ("literal", "most"),
     [
@@ -259,7 +264,7 @@ def announcing(literal: str | None) -> Callable[[Exchange], None]:
         *(("-1", 4), ("true", 4), ("NaN", 4), ("1e999", 4)),
     ],
 )
-def test_no_lifetime_makes_a_loop(line: Line, literal: str | None, most: int) -> None:
+def test_no_lifetime_causes_a_renewal_loop(line: Line, literal: str | None, most: int) -> None:
     keeper = line.keeper()
     line.proxy.always(announcing(literal))
     line.clock.advance(3310)
@@ -267,8 +272,8 @@ def test_no_lifetime_makes_a_loop(line: Line, literal: str | None, most: int) ->
     assert 1 <= len(line.proxy.requests) <= (most if most < 100 else most / 10 + 1)
 
 
-@row(43, "TIM-4")
-def test_a_server_whose_tokens_are_always_expired_is_asked_every_thirty_seconds_at_the_most(line: Line) -> None:
+@proves("FAULT-43", "TIM-4")
+def test_server_that_issues_expired_tokens_gets_at_most_one_request_every_thirty_seconds(line: Line) -> None:
     keeper = line.keeper()
     before = keeper.get()
     events = collect(keeper)
@@ -280,37 +285,39 @@ def test_a_server_whose_tokens_are_always_expired_is_asked_every_thirty_seconds_
         count = len(line.proxy.requests)
         line.run_once(keeper)
         if line.clock.elapsed() - end + TEN_MINUTES < 280:
-            assert keeper.get() == before, "served to its end"
+            assert keeper.get() == before, "served until it expires"
         asked += [line.clock.elapsed()] * (len(line.proxy.requests) - count)
         line.clock.advance(1)
     assert 5 <= len(asked) <= 21
     assert min(later - earlier for earlier, later in itertools.pairwise(asked)) >= 29
-    with pytest.raises(TransientError, match="already expired"):
+    with raises_code(TransientError, "credential-already-expired"):
         keeper.get()
-    assert all("already expired" in event.error for event in events if isinstance(event, RenewalFailed))
+    failures = [event for event in events if isinstance(event, RenewalFailed)]
+    assert failures
+    assert all("already" in event.error for event in failures)
     assert keeper.status().last_error is not None
     line.proxy.always(passing)
     line.clock.advance(61)
     assert works(line, token_of(keeper.get()))
 
 
-# --- access tokens that a renewal ends --------------------------------------------------------------------------------
+# --- access tokens that a renewal revokes -----------------------------------------------------------------------------
 
 PUBLISHED_WITHIN = 3.0
-"""Seconds until a renewal of one process has reached all others: one is promised, the rest is a busy machine's."""
+"""Seconds until all processes have the result of a renewal: one is promised, the rest is for a busy machine."""
 
 
-@row(24, "ROT-1", "TIM-5")
-def test_requests_whose_access_token_a_renewal_ended_are_sent_once_more_and_nothing_is_renewed_for_them(
+@proves("FAULT-24", "ROT-1", "TIM-5")
+def test_request_whose_access_token_was_revoked_by_a_renewal_is_retried_without_renewing(
     tmp_path: Path,
 ) -> None:
     plan = Plan(processes=4, threads=5, expiries=7, access_dies=True)  # 200 requests a second
     figures = Soak(plan, tmp_path).run()
     seen = figures.seen
-    assert seen.refused > 0, "the server ends access tokens"
-    assert seen.refused_late == 0, "each had been begun before the newer token was published to its process"
+    assert seen.refused > 0, "the server revokes access tokens"
+    assert seen.refused_late == 0, "each request started before its process had the newer token"
     assert seen.longest_behind < PUBLISHED_WITHIN
-    assert seen.refused_again == 0, "each was sent once more, with the newer token"
+    assert seen.refused_again == 0, "each was retried once, with the newer token"
     assert (figures.early, figures.revoked_grants) == (0, 0)
     assert figures.refresh_grants == figures.expiries >= plan.expiries
     assert figures.broken_promises(plan) == [], report(plan, figures)

@@ -1,4 +1,4 @@
-"""A place that cannot be written: found out before a refresh token is spent, or waited for until it can."""
+"""A store that cannot be written: detected before a refresh token is used, or retried until it can be written."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ import pytest
 from counterparts.keychain import Keychain
 from crashing_process import Forge, until_halted, works
 from freshkey_testing import AuthorizationServer
-from matrix import row
+from promises import proves
 
 
 RENEWAL = "grant.refresh_token"
 
 
 @pytest.mark.counterpart
-@row(6, "ROT-4")
-def test_a_keychain_that_is_locked_in_the_middle_of_a_renewal_is_waited_for(
+@proves("FAULT-6", "ROT-4")
+def test_renewal_waits_for_a_keychain_that_is_locked_during_it(
     server: AuthorizationServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {**server.settings(), "provider": "claude_oauth", "store": "keyring"}
@@ -37,7 +37,7 @@ def test_a_keychain_that_is_locked_in_the_middle_of_a_renewal_is_waited_for(
             keychain.lock()
             os.kill(renewing, signal.SIGCONT)
             with Forge(settings, tmp_path) as other:
-                # The new token is in the halted process alone, and so is the lock.
+                # Only the halted process has the new token and the lock.
                 assert other.run("refresh", patience=0.05).said["error"] in {"StoreBusy", "StoreUnavailable"}
             keychain.unlock()
             ended = forge.finish()
@@ -49,14 +49,14 @@ def test_a_keychain_that_is_locked_in_the_middle_of_a_renewal_is_waited_for(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 256 KiB."""
+    """A 256 KiB disk."""
     mounted = tmp_path / "disk"
     mounted.mkdir()
     tried = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=256k,mode=700", "tmpfs", str(mounted)], capture_output=True, check=False
     )
     if tried.returncode != 0:
-        reason = "needs the right to mount: run the tests as root"
+        reason = "needs permission to mount: run the tests as root"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
@@ -68,7 +68,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @contextmanager
 def filled(disk: Path) -> Iterator[None]:
-    """Leave no room on a disk for as long as the context lasts."""
+    """Fill a disk for the duration of the context."""
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
@@ -79,8 +79,8 @@ def filled(disk: Path) -> Iterator[None]:
         filler.unlink()
 
 
-@row(48, "ROT-3", "STO-7")
-def test_a_full_disk_is_found_out_before_the_token_is_spent(server: AuthorizationServer, small_disk: Path) -> None:
+@proves("FAULT-48", "ROT-3", "STO-7")
+def test_full_disk_is_detected_before_the_token_is_used(server: AuthorizationServer, small_disk: Path) -> None:
     settings = {**server.settings(), "provider": "claude_oauth", "store": "file"}
     with Forge(settings, small_disk) as forge:
         assert works(server, forge.run("login"))
@@ -88,6 +88,7 @@ def test_a_full_disk_is_found_out_before_the_token_is_spent(server: Authorizatio
         with filled(small_disk):
             failed = forge.run("refresh")
             assert failed.said["error"] == "StoreUnavailable"
+            assert failed.said["code"] == "disk-full"
             assert "me: " in failed.said["message"]
             assert server.count(RENEWAL) == 0
             assert works(server, forge.run("get"))
@@ -96,8 +97,8 @@ def test_a_full_disk_is_found_out_before_the_token_is_spent(server: Authorizatio
     assert server.count(RENEWAL) == 1
 
 
-@row(49, "ROT-3", "STO-7")
-def test_a_disk_that_became_read_only_is_found_out_before_the_token_is_spent(
+@proves("FAULT-49", "ROT-3", "STO-7")
+def test_disk_that_became_read_only_is_detected_before_the_token_is_used(
     server: AuthorizationServer, small_disk: Path
 ) -> None:
     settings = {**server.settings(), "provider": "claude_oauth", "store": "file"}
@@ -105,7 +106,7 @@ def test_a_disk_that_became_read_only_is_found_out_before_the_token_is_spent(
         assert works(server, forge.run("login"))
         subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
         try:
-            assert forge.run("refresh").said["error"] == "StoreUnavailable"
+            assert forge.run("refresh").said["code"] == "store-access-denied"
             assert works(server, forge.run("get"))
         finally:
             subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
@@ -113,9 +114,9 @@ def test_a_disk_that_became_read_only_is_found_out_before_the_token_is_spent(
         assert works(server, forge.run("refresh"))
 
 
-@row(52, "ROT-3")
+@proves("FAULT-52", "ROT-3")
 @pytest.mark.parametrize("point", ["before_lock", "lock_held", "intent_written"])
-def test_a_process_out_of_descriptors_loses_nothing(forge: Forge, server: AuthorizationServer, point: str) -> None:
+def test_process_out_of_file_descriptors_loses_nothing(forge: Forge, server: AuthorizationServer, point: str) -> None:
     starved = forge.run("refresh", at=point, act="starving")
     assert starved.said["error"] in {"StoreUnavailable", "TransientError", "ConfigurationError"}, starved.said
     assert server.count(RENEWAL) == 0

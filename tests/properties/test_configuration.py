@@ -1,4 +1,4 @@
-"""Whatever a configuration, the environment or a helper command says: a value, or an error that quotes nothing."""
+"""Any configuration file, environment or helper output gives a valid value, or an error that quotes nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError
 from freshkey.model.description import Description
 from freshkey.model.profile import Profile
 from freshkey.secret import MAX_TOKEN, Secret
-from matrix import row
+from promises import proves
 from quoting import CANARIES, everything_said, outcome, quotes
 from typed_profile import typed
 
@@ -43,7 +43,7 @@ class Settings:
 
 PROVIDER = Description(title="A provider", settings=Settings, formats={}, sources=())
 
-# --- a file --------------------------------------------------------------------------------------------------------
+# --- configuration files -------------------------------------------------------------------------------------------
 
 LINES = st.sampled_from(
     ["[profiles.me]", "[profiles.other]", "[stores.file]", "[[profiles]]", "[profiles", "lead = 60", "lead = nan"]
@@ -77,9 +77,9 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@row(57, "TRU-1")
+@proves("FAULT-57", "TRU-1")
 @FIXED
-@given(content=st.binary(max_size=40) | TEXTS.map(str.encode), name=st.sampled_from(["me", "other", "nobody"]))
+@given(content=st.binary(max_size=40) | TEXTS.map(str.encode), name=st.sampled_from(["me", "other", "missing"]))
 @example(content=b"a = " + b"9" * 5000, name="me")
 @example(content=b"a = 1e" + b"9" * 5000, name="me")
 @example(content=b"a = " + b"[" * 50_000, name="me")
@@ -87,7 +87,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @example(content=b"\xef\xbb\xbfdefault = 'me'", name="me")
 @example(content=b"[profiles.me]\nlead = 99999999999999999999999999999999", name="me")
 @example(content=b"[profiles.me]\nport = 1" + b"0" * 4000, name="me")
-def test_any_file_is_a_configuration_or_an_error_that_names_it(file: Path, content: bytes, name: str) -> None:
+def test_any_file_is_a_valid_configuration_or_an_error_that_names_it(file: Path, content: bytes, name: str) -> None:
     file.write_bytes(content)
     configuration = Configuration.load({"FRESHKEY_CONFIG_DIR": str(file.parent), "FRESHKEY_STATE_DIR": "/nowhere"})
 
@@ -115,16 +115,16 @@ def replaced(value: Any, canary: str) -> Any:
     return json.loads(json.dumps(value).replace("CANARY", canary))
 
 
-@row(60, "LEK-1")
+@proves("FAULT-60", "LEK-1")
 @FIXED
 @given(
     table=st.dictionaries(st.sampled_from(KEYS[4:]), VALUES, min_size=1, max_size=3),
     canary=CANARIES,
-    misspelt=st.booleans(),
+    misspelled=st.booleans(),
 )
-def test_no_error_quotes_a_setting(table: dict[str, object], canary: str, misspelt: bool) -> None:
-    """Settings of a provider may be secret."""
-    table = replaced({**table, **({"clientid": "CANARY"} if misspelt else {})}, canary)
+def test_no_error_quotes_a_setting(table: dict[str, object], canary: str, misspelled: bool) -> None:
+    """Settings of a provider can be secret."""
+    table = replaced({**table, **({"clientid": "CANARY"} if misspelled else {})}, canary)
     configuration = Configuration.of({"me": table}, state_dir=Path("/nowhere"))
 
     found = outcome(lambda: typed(configuration, "me", PROVIDER))
@@ -135,18 +135,18 @@ def test_no_error_quotes_a_setting(table: dict[str, object], canary: str, misspe
         assert not quotes(f"{found} {found!r} {found.hint} {found.__cause__!r}", canary)
     else:
         assert isinstance(found, Profile)
-        assert not misspelt
-        assert not quotes(repr(found.settings.key), canary)  # type: ignore[attr-defined]  # of our class
+        assert not misspelled
+        assert not quotes(repr(found.settings.key), canary)  # type: ignore[attr-defined]  # has our settings class
 
 
-@row(57, "TRU-1")
+@proves("FAULT-57", "TRU-1")
 @FIXED
 @given(
     mine=st.dictionaries(st.sampled_from(KEYS[4:6]), st.just("x") | st.just(["a"]), max_size=2),
     theirs=st.dictionaries(st.sampled_from(KEYS[1:]), st.sampled_from(["x", 1, True, ["a"], {"a": "b"}]), max_size=4),
 )
-def test_no_profile_changes_another(mine: dict[str, object], theirs: dict[str, object]) -> None:
-    """A profile means the same whatever the table of another one says, or whether there is one."""
+def test_profiles_do_not_affect_each_other(mine: dict[str, object], theirs: dict[str, object]) -> None:
+    """A profile means the same with or without another profile, whatever that one's table contains."""
 
     def meant(tables: Mapping[str, Mapping[str, object]]) -> object:
         return outcome(lambda: typed(Configuration.of(tables, state_dir=Path("/nowhere")), "me", PROVIDER))
@@ -160,13 +160,13 @@ def test_no_profile_changes_another(mine: dict[str, object], theirs: dict[str, o
 
 @FIXED
 @given(st.text("[]{}=\"'a.b\n#, 1", max_size=40), st.lists(st.sampled_from(["a", "b", "1", ""]), max_size=3).map(tuple))
-def test_a_key_has_a_line_of_the_text_or_none(text: str, keys: tuple[str, ...]) -> None:
+def test_line_of_a_key_is_within_the_text_or_none(text: str, keys: tuple[str, ...]) -> None:
     line = line_of(text, keys)
     assert line is None or 1 <= line <= text.count("\n") + 1
 
 
-def test_where_a_key_is_set_is_not_looked_for_for_minutes(file: Path) -> None:
-    """The file is named all the same."""
+def test_finding_the_line_of_a_key_takes_limited_time(file: Path) -> None:
+    """Without an exact line, the file is still named."""
     file.write_text("[profiles.me]\nscopes = [\n" + '["a"],\n' * 8_000 + "]\nport = 'x'\n")
     began = time.process_time()
     document = read(file)
@@ -174,10 +174,10 @@ def test_where_a_key_is_set_is_not_looked_for_for_minutes(file: Path) -> None:
     assert time.process_time() - began < 10.0
 
 
-# --- the environment -----------------------------------------------------------------------------------------------
+# --- environment variables -----------------------------------------------------------------------------------------
 
 
-@row(42, "LEK-1")
+@proves("FAULT-42", "LEK-1")
 @FIXED
 @given(
     st.text(max_size=20)
@@ -189,7 +189,7 @@ def test_where_a_key_is_set_is_not_looked_for_for_minutes(file: Path) -> None:
 @example("x" * MAX_TOKEN)
 @example("x" * (MAX_TOKEN + 1))
 @example("\udc80abcdef12345678")
-def test_a_secret_of_the_environment_is_what_a_header_can_carry(value: str) -> None:
+def test_secret_from_the_environment_is_valid_in_a_header(value: str) -> None:
     found = outcome(lambda: environment_secret("SOME_KEY", {"SOME_KEY": value}))
     if isinstance(found, Secret):
         assert found.reveal() in {value, value[:-1], value[:-2]}
@@ -203,7 +203,7 @@ def test_a_secret_of_the_environment_is_what_a_header_can_carry(value: str) -> N
         assert not value.strip("\r\n")
 
 
-# --- a helper command ----------------------------------------------------------------------------------------------
+# --- helper commands -----------------------------------------------------------------------------------------------
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text("ab\r\n\0\u2028", max_size=4) | CANARIES,
@@ -217,10 +217,12 @@ def holds_a_break(value: object) -> bool:
     return any(escape in json.dumps(value) for escape in ("\\r", "\\n", "\\u0000"))
 
 
-@row(58, "TRU-3")
+@proves("FAULT-58", "TRU-3")
 @FIXED
 @given(facts=st.dictionaries(st.text("ab", max_size=3), JSON, max_size=4), version=VERSIONS, canary=CANARIES)
-def test_a_helper_is_believed_if_its_words_break_no_line(facts: dict[str, Any], version: object, canary: str) -> None:
+def test_helper_output_is_accepted_if_no_value_contains_a_line_break(
+    facts: dict[str, Any], version: object, canary: str
+) -> None:
     printed = json.dumps({**facts, "token": canary, "version": version})
     found = outcome(lambda: read_helper_json(Secret(printed), "my-helper"))
     if type(version) is int and version == 1 and not holds_a_break(facts):
@@ -231,26 +233,26 @@ def test_a_helper_is_believed_if_its_words_break_no_line(facts: dict[str, Any], 
         assert "my-helper" in str(found)
 
 
-@row(58, "TRU-3")
+@proves("FAULT-58", "TRU-3")
 @FIXED
 @given(
     CANARIES,
     st.sampled_from(["{}", "[]", '{{"version": 1, "a": "', '{{"version": 1}} ', "\ufeff{{}}", "\ud800", "[" * 9999]),
 )
-def test_what_is_no_object_is_not_quoted(canary: str, before: str) -> None:
+def test_helper_output_that_is_not_an_object_is_not_quoted(canary: str, before: str) -> None:
     found = outcome(lambda: read_helper_json(Secret(before + canary)))
     assert isinstance(found, ProtocolError)
     assert not quotes(everything_said(found), canary)
 
 
-@row(58, "TRU-4")
+@proves("FAULT-58", "TRU-4")
 @settings(FIXED, max_examples=20)
 @given(
     size=st.sampled_from([0, 1, 100, MAX_OUTPUT - 1, MAX_OUTPUT, MAX_OUTPUT + 1, 4 * MAX_OUTPUT]),
     byte=st.sampled_from(["a", "\\0", "\\n", "\\377"]),
     status=st.sampled_from([0, 0, 3]),
 )
-def test_what_a_helper_prints_is_taken_whole_or_not_at_all(size: int, byte: str, status: int) -> None:
+def test_helper_output_is_returned_completely_or_not_at_all(size: int, byte: str, status: int) -> None:
     script = f"head -c {size} /dev/zero | tr '\\0' '{byte}'; exit {status}"
     found = outcome(lambda: run_helper(["sh", "-c", script], environ={"PATH": "/usr/bin:/bin"}))
     if isinstance(found, Secret):

@@ -1,7 +1,7 @@
-"""Two processes renew one sign-in: all 12,870 orders in which they can pass the eight points of a renewal (row 24).
+"""FAULT-24: two processes renew one sign-in, in all 12,870 orders of the eight points of a renewal.
 
-Each process is a thread with a memory of its own; they share the store, its lock and the server. A baton decides who
-goes on, so an order is an order and not a matter of luck.
+Each process is a thread with its own memory; they share the store, its lock and the server. A baton decides which
+thread continues, so that each order is deterministic.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from freshkey.model.source import Source
 from freshkey.model.storage import Record
 from freshkey.secret import Secret
 from freshkey_testing import ManualClock
-from matrix import row
 from one_machine import DESCRIPTION, PROFILE
+from promises import proves
 
 
 CHUNKS = 6
 
 
 class HastyClock(ManualClock):
-    """Time stands still: a renewal that waits for something has gone wrong."""
+    """A clock that stands still; a renewal that waits for something is a failure."""
 
     def wait(self, event: threading.Event, timeout: float) -> bool:
-        raise AssertionError("nobody has a reason to wait")
+        raise AssertionError("unexpected wait")
 
 
 CLOCK = HastyClock()
@@ -51,14 +51,14 @@ CLOCK.advance(9.0)
 
 
 def orders() -> Iterator[tuple[int, ...]]:
-    """Yield every order in which process 0 and process 1 take eight steps each."""
+    """Yield every order in which processes 0 and 1 take eight steps each."""
     for mine in itertools.combinations(range(16), 8):
         yield tuple(0 if step in mine else 1 for step in range(16))
 
 
 @define
 class Server:
-    """Renews with single-use tokens, and notices one that comes twice."""
+    """Renews with single-use tokens, and detects reuse."""
 
     living: str = "rt-1"
     grants: int = 0
@@ -68,7 +68,7 @@ class Server:
         secret = credential.renewal_secret
         if secret is None or secret.reveal() != self.living:
             self.reused += 1
-            raise LoginRequired("this token was used before")
+            raise LoginRequired("the token was used before")
         self.grants += 1
         self.living = f"rt-{self.grants + 1}"
         _failpoints.hit("request_sent")
@@ -85,7 +85,7 @@ class Server:
 
 @define
 class Shared:
-    """Hints and change notifier in memory: what is true of them is shown elsewhere."""
+    """Hints and change notifier in memory; other tests cover the real ones."""
 
     hints: Hints = field(factory=Hints)
 
@@ -101,9 +101,9 @@ class Shared:
 
 @define
 class Memory:
-    """What a process would serve."""
+    """The credential that a process would serve."""
 
-    refusals: dict[int, str] = field(factory=dict)
+    refusals: dict[int, LoginRequired] = field(factory=dict)
     served: list[tuple[str, int]] = field(factory=list)
 
     def publish(self, credential: Credential, generation: int, *, elsewhere: bool) -> Credential:
@@ -112,17 +112,17 @@ class Memory:
         return credential
 
     def drop(self, event: object) -> None:
-        raise AssertionError("nobody signed out")
+        raise AssertionError("unexpected sign-out")
 
     def serve_early(self, credential: Credential) -> None:
-        raise AssertionError("every save succeeds")
+        raise AssertionError("unexpected failure to save")
 
     def emit(self, event: object) -> None:
-        raise AssertionError("nothing happened")
+        raise AssertionError("unexpected event")
 
 
 class Baton:
-    """Lets one of several threads go on at a time, from point to point."""
+    """Lets one of several threads run at a time, from point to point."""
 
     def __init__(self, works: Sequence[Callable[[], object]]) -> None:
         self._turn = [threading.Semaphore(0) for _ in works]
@@ -133,7 +133,7 @@ class Baton:
         self._threads = [threading.Thread(target=self._run, args=(index, work)) for index, work in enumerate(works)]
 
     def follow(self, order: Sequence[int]) -> None:
-        """Go through an order, then let everybody finish."""
+        """Run the threads in this order, then let all of them finish."""
         for thread in self._threads:
             thread.start()
         for index in order:
@@ -145,7 +145,7 @@ class Baton:
             thread.join()
 
     def wait(self, point: str = "") -> None:
-        """Give the baton back, and go on when it comes again."""
+        """Hand back the baton, and continue when it returns."""
         self._back.release()
         self._turn[self._here.index].acquire()
 
@@ -159,7 +159,7 @@ class Baton:
         self._turn[index].acquire()
         try:
             work()
-        except BaseException as error:  # noqa: BLE001  the test looks at it
+        except BaseException as error:  # noqa: BLE001  checked by the test
             self.errors.append(error)
         self._ended[index] = True
         self._back.release()
@@ -167,7 +167,7 @@ class Baton:
 
 @define
 class BatonLock:
-    """The lock between processes: who finds it taken gives the baton back and tries again with the next."""
+    """The lock between processes: a thread that finds it taken hands back the baton and tries again later."""
 
     baton: list[Baton]
     taken: bool = False
@@ -185,7 +185,7 @@ class BatonLock:
 def race(order: Sequence[int], monkeypatch: pytest.MonkeyPatch) -> tuple[Server, SlottedStore, list[Memory], Baton]:
     batons: list[Baton] = []
     server, shared, items = Server(), Shared(), MemoryItems()
-    items.item_limit = 700  # two items: the commit, and one before it
+    items.item_limit = 700  # two items: the commit and one before it
     store = SlottedStore(items, BatonLock(batons))
     context = ProfileContext(
         profile=PROFILE,
@@ -208,9 +208,9 @@ def race(order: Sequence[int], monkeypatch: pytest.MonkeyPatch) -> tuple[Server,
     return server, store, memories, batons[0]
 
 
-@row(24, "ROT-1", "ROT-2")
+@proves("FAULT-24", "ROT-1", "ROT-2")
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_in_every_order_the_token_is_spent_once_and_both_go_on(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_every_order_the_token_is_used_once_and_both_continue(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for order in itertools.islice(orders(), chunk, None, CHUNKS):
         server, store, memories, baton = race(order, monkeypatch)
         assert baton.errors == [], order
@@ -220,7 +220,7 @@ def test_in_every_order_the_token_is_spent_once_and_both_go_on(chunk: int, monke
         assert (snapshot.generation, snapshot.intent, snapshot.damaged) == (2, None, False), order
 
 
-def test_there_are_as_many_orders_as_are_claimed() -> None:
+def test_there_are_12870_orders() -> None:
     assert sum(1 for _ in orders()) == 12_870
 
 
@@ -238,7 +238,7 @@ def test_one_process_passes_each_of_the_eight_points_once(monkeypatch: pytest.Mo
     assert passed[:8] == list(_failpoints.POINTS)
 
 
-def test_without_the_lock_the_orders_find_the_reuse(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_lock_the_orders_detect_reuse(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BatonLock, "acquire", lambda self, timeout: self._release)
     found = 0
     for order in itertools.islice(orders(), 0, None, 400):

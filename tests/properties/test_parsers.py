@@ -1,4 +1,4 @@
-"""Whatever a server, a web page, a helper or a file says: a value, or an error of the contract that quotes nothing."""
+"""Any response of a server gives a valid value, or a freshkey error that quotes nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from freshkey._json import MAX_BODY, parse_json_object
 from freshkey.errors import FreshkeyError, LoginRequired, ProtocolError, ProviderRefused, TransientError
 from freshkey.oauth import Poll, TokenAnswer, read_device, read_device_token, read_revocation, read_token
 from freshkey.oauth.error_response import read_refusal, refusal_error
-from matrix import row
+from promises import proves
 from quoting import CANARIES, everything_said, outcome, quotes
 
 
@@ -41,7 +41,7 @@ MEMBERS = [
 ]
 STATUSES = st.sampled_from([200, 201, 204, 302, 400, 401, 403, 404, 408, 418, 429, 500, 503, 599])
 HOLE = "\ufffc"
-"""Stands where a canary will be."""
+"""Placeholder for a canary."""
 
 LEAVES = st.sampled_from(
     [HOLE, "Bearer", "invalid_grant", "slow_down", "", " ", None, True, 0, 1, -1, 3600, 1.5, 1e300, 2**63, 10**40]
@@ -65,10 +65,10 @@ def written(shape: object, wrapping: str, canary: str) -> bytes:
     return wrapping.replace("{}", text).encode()
 
 
-# --- what a token endpoint says ------------------------------------------------------------------------------------
+# --- responses of a token endpoint ---------------------------------------------------------------------------------
 
 
-@row(40, "NET-8", "LEK-1")
+@proves("FAULT-40", "NET-8", "LEK-1")
 @FIXED
 @given(
     reader=st.sampled_from(sorted(READERS)),
@@ -77,7 +77,7 @@ def written(shape: object, wrapping: str, canary: str) -> bytes:
     canary=CANARIES,
     headers=st.lists(st.sampled_from(["set-cookie", "retry-after", "www-authenticate", "date", "location"])),
 )
-def test_no_error_quotes_what_the_server_let_slip(
+def test_no_error_quotes_the_response(
     reader: str, status: int, body: tuple[object, str], canary: str, headers: list[str]
 ) -> None:
     response = Response(status=status, headers=dict.fromkeys(headers, canary), body=written(*body, canary))
@@ -92,7 +92,7 @@ def test_no_error_quotes_what_the_server_let_slip(
 
 @FIXED
 @given(shape=SHAPES, canary=CANARIES)
-def test_a_token_is_taken_as_it_is_and_everything_about_it_is_finite(shape: dict[str, Any], canary: str) -> None:
+def test_token_is_returned_unchanged_with_finite_values(shape: dict[str, Any], canary: str) -> None:
     facts = {**shape, "access_token": HOLE}
     response = Response(status=200, headers={}, body=written(facts, "{}", canary))
 
@@ -109,7 +109,7 @@ def test_a_token_is_taken_as_it_is_and_everything_about_it_is_finite(shape: dict
 
 @FIXED
 @given(status=STATUSES, body=st.binary(max_size=64) | SHAPES.map(json.dumps).map(str.encode))
-def test_the_same_answer_means_the_same_each_time(status: int, body: bytes) -> None:
+def test_same_response_gives_the_same_error_each_time(status: int, body: bytes) -> None:
     response = Response(status=status, headers={"retry-after": "7", "request-id": "req-1"}, body=body)
     one, other = refusal_error(response, NOW), refusal_error(response, NOW)
     assert (type(one), str(one), vars(one)) == (type(other), str(other), vars(other))
@@ -121,7 +121,7 @@ def test_the_same_answer_means_the_same_each_time(status: int, body: bytes) -> N
 
 @FIXED
 @given(st.sampled_from([read_device_token, read_token]), st.sampled_from(list(Poll)), STATUSES)
-def test_waiting_is_an_answer_to_a_device_alone(reader: Reader, poll: Poll, status: int) -> None:
+def test_only_a_device_sign_in_can_be_told_to_wait(reader: Reader, poll: Poll, status: int) -> None:
     response = Response(status=status, headers={}, body=json.dumps({"error": poll.value}).encode())
     read = outcome(lambda: reader(response, NOW))
     assert (read is poll) is (reader is read_device_token and status < 500)
@@ -129,7 +129,7 @@ def test_waiting_is_an_answer_to_a_device_alone(reader: Reader, poll: Poll, stat
 
 HUGE: dict[str, bytes] = {
     "brackets": b"[" * MAX_BODY,
-    "members in members": b'{"a":' * (MAX_BODY // 5),
+    "nested objects": b'{"a":' * (MAX_BODY // 5),
     "empty lists": b'{"a":[' + b"[]," * (MAX_BODY // 3 - 10) + b"[]]}",
     "empty objects": b'{"error":[' + b"{}," * (MAX_BODY // 3 - 10) + b"{}]}",
     "members": b"{" + b",".join(b'"%d":0' % number for number in range(90_000)) + b"}",
@@ -137,7 +137,7 @@ HUGE: dict[str, bytes] = {
     "a long fraction": b'{"expires_in":0.' + b"1" * (MAX_BODY - 20) + b"}",
     "a long exponent": b'{"expires_in":1e' + b"9" * (MAX_BODY - 20) + b"}",
     "a long error": b'{"error":"' + b"a" * (MAX_BODY - 20) + b'"}',
-    "a long error of junk": b'{"error":"' + b"\xc3\xa9" * (MAX_BODY // 2 - 20) + b'"}',
+    "a long non-ASCII error": b'{"error":"' + b"\xc3\xa9" * (MAX_BODY // 2 - 20) + b'"}',
     "a long scope": b'{"access_token":"a","scope":"' + b"a " * (MAX_BODY // 2 - 20) + b'"}',
     "scopes": b'{"access_token":"a","scope":[' + b'"a",' * (MAX_BODY // 4 - 20) + b'"a"]}',
     "escapes": b'{"a":"' + b"\\u00e9" * (MAX_BODY // 6 - 10) + b'"}',
@@ -147,10 +147,10 @@ HUGE: dict[str, bytes] = {
 }
 
 
-@row(39, "NET-6")
+@proves("FAULT-39", "NET-6")
 @pytest.mark.parametrize("body", HUGE)
-def test_no_answer_costs_much_time(body: str) -> None:
-    """A mebibyte takes up to 0.3 s; what is not linear takes minutes. Between them is room for any machine."""
+def test_no_response_takes_long_to_parse(body: str) -> None:
+    """A mebibyte takes up to 0.3 s, but minutes if parsing is not linear; the limit between them suits any machine."""
     response = Response(status=200, headers={}, body=HUGE[body])
     began = time.process_time()
     read = outcome(lambda: read_token(response, NOW))
@@ -158,9 +158,9 @@ def test_no_answer_costs_much_time(body: str) -> None:
     assert isinstance(read, (TokenAnswer, *CONTRACT))
 
 
-@row(39, "NET-6")
+@proves("FAULT-39", "NET-6")
 @pytest.mark.parametrize("body", ["brackets", "empty objects", "members", "a long number"])
-def test_no_answer_costs_much_memory(body: str) -> None:
+def test_no_response_takes_much_memory_to_parse(body: str) -> None:
     tracemalloc.start()
     try:
         outcome(lambda: parse_json_object(HUGE[body]))
@@ -176,7 +176,7 @@ DATES = st.from_regex(
 )
 
 
-@row(33, "NET-3")
+@proves("FAULT-33", "NET-3")
 @FIXED
 @given(value=st.text(max_size=60) | DATES | st.integers().map(str) | st.floats().map(str), now=st.floats(0, 1e11))
 @example(value="Fri, 31 Dec 9999 23:59:59 GMT", now=0.0)
@@ -186,7 +186,7 @@ DATES = st.from_regex(
 @example(value="\u0663\u0660", now=0.0)
 @example(value="1e3", now=0.0)
 @example(value=" 7\t", now=0.0)
-def test_no_retry_after_is_harmful_and_reading_it_again_changes_nothing(value: str, now: float) -> None:
+def test_retry_after_is_limited_and_idempotent(value: str, now: float) -> None:
     seconds = retry_after({"retry-after": value}, now)
     assert seconds is None or 0 <= seconds <= 3600
     assert retry_after({"retry-after": value}, now) == seconds
@@ -194,10 +194,10 @@ def test_no_retry_after_is_harmful_and_reading_it_again_changes_nothing(value: s
         assert retry_after({"retry-after": f"{seconds:.0f}"}, now) == seconds
 
 
-@row(33, "NET-3")
+@proves("FAULT-33", "NET-3")
 @FIXED
 @given(st.integers(0, 10**9), st.integers(0, 10**9))
-def test_a_longer_wait_is_never_read_as_a_shorter_one(one: int, other: int) -> None:
+def test_retry_after_preserves_order(one: int, other: int) -> None:
     def read(seconds: int) -> float:
         return retry_after({"retry-after": str(seconds)}, NOW) or 0.0
 
@@ -211,5 +211,5 @@ def _named(headers: Mapping[str, str]) -> float | None:
 
 @FIXED
 @given(st.dictionaries(st.text(), st.text()).filter(lambda headers: "retry-after" not in headers))
-def test_no_other_header_makes_anybody_wait(headers: dict[str, str]) -> None:
+def test_no_other_header_causes_a_wait(headers: dict[str, str]) -> None:
     assert _named(headers) is None

@@ -1,4 +1,4 @@
-"""What is written is read back; what was damaged, mixed up or written by somebody else never passes for a record."""
+"""Records are read back unchanged; corrupt, mixed-up or foreign data is never accepted as a record."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from freshkey.errors import FreshkeyError, RecordUnreadable
 from freshkey.model.credential import ApiKey, Credential, OAuthToken
 from freshkey.model.storage import Record
 from freshkey.secret import Secret
-from matrix import row
+from promises import proves
 from quoting import CANARIES, everything_said, outcome, quotes
+from raises_code import raises_code
 
 
 FIXED = settings(derandomize=True, database=None, max_examples=150)
@@ -52,17 +53,17 @@ def read(items: list[str]) -> Slot:
 
 
 def units(text: str) -> int:
-    """Length as Windows counts it."""
+    """Return the length in UTF-16 code units, as Windows counts it."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 # --- credential, record, items ------------------------------------------------------------------------------------
 
 
-@row(10, "STO-4")
+@proves("FAULT-10", "STO-4")
 @FIXED
 @given(credentials, st.integers(1, 10**17), st.none() | st.integers(HEADER_SPACE + 16, 1300))
-def test_a_credential_survives_the_whole_way(credential: Credential, generation: int, limit: int | None) -> None:
+def test_credential_is_read_back_unchanged(credential: Credential, generation: int, limit: int | None) -> None:
     record = Record(generation=generation, payload=CODEC.encode(credential), written_at=1.5)
     items = record_items(record, limit)
     assert all(limit is None or units(item) <= limit for item in items)
@@ -86,7 +87,7 @@ RECORDS = st.builds(
 
 @st.composite
 def edits(draw: st.DrawFn, items: list[str]) -> list[str]:
-    """Draw what a bad disk, a cut write or a mix-up makes of the items of a slot."""
+    """Draw what a bad disk, an interrupted write or a mix-up can turn the items of a slot into."""
     changed = list(items)
     for _ in range(draw(st.integers(1, 3))):
         victim = draw(st.integers(0, len(changed) - 1))
@@ -109,10 +110,12 @@ def edits(draw: st.DrawFn, items: list[str]) -> list[str]:
     return changed
 
 
-@row(12, "STO-5")
+@proves("FAULT-12", "STO-5")
 @settings(FIXED, max_examples=400)
 @given(RECORDS, st.data())
-def test_damage_is_noticed_or_harmless_and_the_earlier_generation_is_there(record: Record, data: st.DataObject) -> None:
+def test_corruption_is_detected_or_harmless_and_the_previous_generation_remains(
+    record: Record, data: st.DataObject
+) -> None:
     earlier = Record(generation=record.generation, payload=Secret("earlier"), written_at=0.0)
     later = Record(generation=record.generation + 1, payload=record.payload, written_at=record.written_at)
     items = record_items(later, HEADER_SPACE + 40)
@@ -123,17 +126,17 @@ def test_damage_is_noticed_or_harmless_and_the_earlier_generation_is_there(recor
 
     if slot.record is not None:
         assert slot.record == later
-        assert changed[: len(items)] == items  # a further item is not looked at
+        assert changed[: len(items)] == items  # extra items are ignored
     else:
         assert slot.torn
         assert snapshot.record == earlier
         assert snapshot.damaged or (slot.generation is not None and slot.generation <= earlier.generation)
 
 
-@row(12, "STO-5")
+@proves("FAULT-12", "STO-5")
 @FIXED
 @given(RECORDS, RECORDS, st.data())
-def test_chunks_of_two_records_make_neither_a_third_nor_one_of_them(
+def test_mixed_chunks_of_two_records_are_never_accepted_as_another_record(
     one: Record, other: Record, data: st.DataObject
 ) -> None:
     first, second = record_items(one, HEADER_SPACE + 40), record_items(other, HEADER_SPACE + 40)
@@ -149,14 +152,14 @@ def test_chunks_of_two_records_make_neither_a_third_nor_one_of_them(
         assert mixed[: slot.count] in (first, second)
 
 
-@row(13, "STO-9")
+@proves("FAULT-13", "STO-9")
 @FIXED
 @given(st.integers(2, 9999), st.text(max_size=40), st.integers(0, 2))
-def test_an_item_of_any_newer_schema_is_told_apart_from_damage(schema: int, rest: str, place: int) -> None:
-    """It is never overwritten, whatever else it says and wherever it turns up."""
+def test_item_of_a_newer_schema_is_distinguished_from_corruption(schema: int, rest: str, place: int) -> None:
+    """It must never be overwritten, whatever else it contains and wherever it appears."""
     items: list[str] = record_items(Record(generation=3, payload=Secret("x" * 200), written_at=0.0), HEADER_SPACE + 60)
     items[place] = f"fk{schema}.{hashlib.sha256(f'fk{schema}'.encode()).hexdigest()[:8]}.{rest}"
-    with pytest.raises(RecordUnreadable, match="newer freshkey"):
+    with raises_code(RecordUnreadable, "record-too-new"):
         read(items)
 
 
@@ -180,12 +183,12 @@ FIELDS = st.fixed_dictionaries(
 
 
 def sealed(kind: str, body: str) -> str:
-    """Return an item whose digest is right, whatever is in it."""
+    """Return an item with a correct digest and any content."""
     whole = base64.urlsafe_b64encode(body.encode("utf-8", "surrogatepass")).decode()
     return Item(kind, 3, 0, 1, hashlib.sha256(f"{kind}.3.1.{whole}".encode()).hexdigest(), whole).text()
 
 
-@row(13, "STO-5")
+@proves("FAULT-13", "STO-5")
 @FIXED
 @given(st.sampled_from("ri"), (FIELDS | JSON).map(json.dumps) | st.text(max_size=20))
 @example("r", "[" * 50_000)
@@ -194,7 +197,7 @@ def sealed(kind: str, body: str) -> str:
 @example("r", '{"payload": "p", "written_at": "yesterday"}')
 @example("r", '{"payload": "p", "written_at": NaN}')
 @example("i", '{"generation": "3", "token_hash": "h", "noted": {"wall": 1, "elapsed": 1, "boot_id": "b"}, "pid": 1}')
-def test_what_somebody_else_sealed_is_read_as_what_it_is_or_as_damage(kind: str, body: str) -> None:
+def test_foreign_item_with_a_correct_digest_is_read_correctly_or_as_corrupt(kind: str, body: str) -> None:
     slot = read([sealed(kind, body)])
     assert slot.torn is (slot.record is None and slot.intent is None)
     if slot.record is not None:
@@ -211,10 +214,10 @@ def test_what_somebody_else_sealed_is_read_as_what_it_is_or_as_damage(kind: str,
 # --- the payload ---------------------------------------------------------------------------------------------------
 
 
-@row(13, "STO-5", "LEK-1")
+@proves("FAULT-13", "STO-5", "LEK-1")
 @FIXED
 @given(CANARIES, st.data())
-def test_no_error_of_the_codec_quotes_the_credential(canary: str, data: st.DataObject) -> None:
+def test_errors_of_the_codec_never_quote_the_credential(canary: str, data: st.DataObject) -> None:
     token = OAuthToken(obtained=NOW, access_token=Secret(canary), refresh_token=Secret(canary), lifetime=60.0)
     text = CODEC.encode(token).reveal()
     start = data.draw(st.integers(0, len(text)))
@@ -231,15 +234,15 @@ def test_no_error_of_the_codec_quotes_the_credential(canary: str, data: st.DataO
         assert not quotes(repr(read_back.access_token) + repr(read_back.refresh_token), canary)
 
 
-@row(13, "STO-9")
+@proves("FAULT-13", "STO-9")
 @FIXED
 @given(st.integers(2), st.dictionaries(st.text(max_size=5), JSON, max_size=3))
-def test_a_payload_of_any_newer_schema_is_not_taken_for_a_broken_one(schema: int, more: dict[str, Any]) -> None:
-    with pytest.raises(RecordUnreadable, match="newer freshkey"):
+def test_payload_of_a_newer_schema_is_distinguished_from_corruption(schema: int, more: dict[str, Any]) -> None:
+    with raises_code(RecordUnreadable, "record-too-new"):
         CODEC.decode(Secret(json.dumps({**more, "schema": schema})))
 
 
-# --- the small files beside the store ------------------------------------------------------------------------------
+# --- hints and intent files ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +265,7 @@ HINT_FIELDS = st.fixed_dictionaries(
 MANY_DIGITS = b'{"attempted": {"wall": 1, "elapsed": %b, "boot_id": "boot"}, "pause": 1}' % (b"9" * 400)
 
 
-@row(13, "STO-5")
+@proves("FAULT-13", "STO-5")
 @settings(FIXED, max_examples=300, deadline=None)  # files
 @given(st.binary(max_size=40) | (HINT_FIELDS | JSON).map(json.dumps).map(str.encode))
 @example(b"[" * 100_000)
@@ -272,8 +275,8 @@ MANY_DIGITS = b'{"attempted": {"wall": 1, "elapsed": %b, "boot_id": "boot"}, "pa
 @example(b'{"attempted": {"wall": 1, "elapsed": NaN, "boot_id": "boot"}, "pause": 10}')
 @example(b'{"attempted": {"wall": 1, "elapsed": 5000, "boot_id": "boot"}, "pause": Infinity}')
 @example(b'{"pause": 1%b}' % (b"0" * 5000))
-def test_no_hints_keep_anybody_waiting_for_long(state_dir: Path, content: bytes) -> None:
-    """Whatever is in the file: hints, or none; and never a pause longer than any server may ask for."""
+def test_hints_never_cause_a_long_pause(state_dir: Path, content: bytes) -> None:
+    """Whatever the file contains, the pause is never longer than the maximum for a server's Retry-After."""
     file = HintsFile(state_dir, "any")
     if not (state_dir / "hints").exists():
         file.write(Hints())
@@ -288,8 +291,8 @@ def test_no_hints_keep_anybody_waiting_for_long(state_dir: Path, content: bytes)
     assert found.attempted is None or math.isfinite(found.attempted.wall + found.attempted.elapsed)
 
 
-@row(13, "STO-9")
-def test_hints_of_a_newer_freshkey_are_used_as_far_as_they_are_known(state_dir: Path) -> None:
+@proves("FAULT-13", "STO-9")
+def test_known_fields_of_hints_by_a_newer_freshkey_are_used(state_dir: Path) -> None:
     file = HintsFile(state_dir, "newer")
     file.write(Hints(generation=7))
     (path,) = (state_dir / "hints").glob("newer*.json")
@@ -297,12 +300,12 @@ def test_hints_of_a_newer_freshkey_are_used_as_far_as_they_are_known(state_dir: 
     assert file.read() == Hints(generation=8, pause=2.0)
 
 
-@row(13, "STO-5")
+@proves("FAULT-13", "STO-5")
 @settings(FIXED, deadline=None)
 @given(st.binary(max_size=40) | (FIELDS | JSON).map(json.dumps).map(lambda text: sealed("i", text).encode()))
 @example(sealed("i", "[" * 50_000).encode())
 @example(sealed("r", '{"payload": null, "written_at": 0}').encode())
-def test_a_copy_of_an_intent_is_one_or_nothing(state_dir: Path, content: bytes) -> None:
+def test_intent_file_is_a_valid_intent_or_none(state_dir: Path, content: bytes) -> None:
     intent_file = IntentFile(state_dir, "any")
     intent_file.path.parent.mkdir(mode=0o700, exist_ok=True)
     intent_file.path.write_bytes(content)

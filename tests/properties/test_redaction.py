@@ -1,7 +1,7 @@
-"""No text shows a secret, and the detector that all tests rely on finds it in every disguise.
+"""No text shows a secret, and the detector that all tests rely on finds secrets in every encoding.
 
-The product has no redactor: nothing that is written goes through one, because a `Secret` has nothing to redact. So what
-must hold is that no text depends on what is inside, and that `leaks` would tell.
+freshkey does not redact text, because the text of a `Secret` never contains the secret. So these tests check that no
+text depends on the secret, and that `leaks` would find one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from freshkey.oauth import Pkce, TokenAnswer
 from freshkey.oauth.protocol import Grant
 from freshkey.secret import Secret
 from freshkey_testing.secret_scan import assert_no_secret, leaks, secrets_of
-from matrix import row
+from promises import proves
 from quoting import CANARIES
 
 
@@ -59,20 +59,20 @@ DISGUISES: dict[str, Disguise] = {
     "url-safe base64": lambda before, secret, after: _base64(before, secret, after).translate(
         str.maketrans("+/", "-_")
     ),
-    "two arguments": lambda before, secret, after: logging.LogRecord(
+    "split arguments": lambda before, secret, after: logging.LogRecord(
         "x", 10, "x", 1, "%s%s" + after.replace("%", "%%"), (secret[:4], secret[4:]), None
     ).getMessage(),
 }
 
 
-@row(60, "LEK-1")
+@proves("FAULT-60", "LEK-1")
 @settings(FIXED, max_examples=400)
 @given(st.sampled_from(sorted(DISGUISES)), AROUND, SECRETS, AROUND)
 @example("repr", "", 'it\'s "odd" 1', "")
 @example("basic", "client", "canary-12345678", "")
 @example("basic", "clien", "canary-12345678", "x")
 @example("basic", "clie", "canary-12345678", "xy")
-def test_a_secret_is_found_in_every_disguise(disguise: str, before: str, secret: str, after: str) -> None:
+def test_secret_is_found_in_every_encoding(disguise: str, before: str, secret: str, after: str) -> None:
     shown = DISGUISES[disguise](before, secret, after)
     assert leaks(shown, {"another-secret-1", secret})
     with pytest.raises(AssertionError) as caught:
@@ -80,16 +80,16 @@ def test_a_secret_is_found_in_every_disguise(disguise: str, before: str, secret:
     assert str(caught.value).splitlines()[0] == "the log holds a secret"
 
 
-@row(60, "LEK-1")
+@proves("FAULT-60", "LEK-1")
 @FIXED
 @given(st.sampled_from(sorted(DISGUISES)), CANARIES, CANARIES)
-def test_another_secret_is_no_leak(disguise: str, secret: str, other: str) -> None:
+def test_another_secret_is_not_a_leak(disguise: str, secret: str, other: str) -> None:
     assume(other not in secret)
     assume(len({secret, other}) == 2)
     assert leaks(DISGUISES[disguise]("", secret, ""), {other}) is (other in secret)
 
 
-def test_looking_for_many_secrets_in_a_long_log_takes_no_time() -> None:
+def test_searching_a_long_log_for_many_secrets_is_fast() -> None:
     text = "canary-canary-canar " * 50_000
     secrets = {f"canary-canary-canary-{number}" for number in range(40)}
     began = time.process_time()
@@ -97,7 +97,7 @@ def test_looking_for_many_secrets_in_a_long_log_takes_no_time() -> None:
     assert time.process_time() - began < 30.0
 
 
-# --- texts do not depend on what is inside -------------------------------------------------------------------------
+# --- texts do not depend on the secret -----------------------------------------------------------------------------
 
 
 def _logged(secret: Secret) -> str:
@@ -119,7 +119,7 @@ def _raised(secret: Secret) -> str:
 
 def _refused(secret: Secret) -> str:
     said = []
-    for act in (lambda: json.dumps(secret), lambda: secret + secret, lambda: secret.value, lambda: iter(secret)):  # type: ignore[operator,attr-defined,call-overload]  # mistakes
+    for act in (lambda: json.dumps(secret), lambda: secret + secret, lambda: secret.value, lambda: iter(secret)):  # type: ignore[operator,attr-defined,call-overload]  # typical mistakes
         try:
             act()
         except (TypeError, AttributeError) as error:
@@ -134,7 +134,7 @@ SHOWN: dict[str, Callable[[Secret], str]] = {
     "mistakes": _refused,
     "an API key": lambda secret: repr(ApiKey(obtained=NOW, key=secret)),
     "a token": lambda secret: repr(OAuthToken(obtained=NOW, access_token=secret, refresh_token=secret)),
-    "a token answer": lambda secret: repr(TokenAnswer(access_token=secret, extra={"id_token": secret.reveal()})),
+    "a token response": lambda secret: repr(TokenAnswer(access_token=secret, extra={"id_token": secret.reveal()})),
     "a record": lambda secret: repr(Record(generation=1, payload=secret, written_at=0.0)),
     "a grant": lambda secret: repr(
         Grant(code=secret, redirect_uri="r", pkce=Pkce(verifier=secret, challenge="c"), state=secret.reveal())
@@ -150,18 +150,18 @@ SHOWN: dict[str, Callable[[Secret], str]] = {
 }
 
 
-@row(60, "LEK-1")
+@proves("FAULT-60", "LEK-1")
 @pytest.mark.parametrize("shown", SHOWN)
 @settings(FIXED, max_examples=25)
 @given(one=SECRETS, other=SECRETS)
-def test_no_text_depends_on_the_secret_in_it(shown: str, one: str, other: str) -> None:
+def test_no_text_depends_on_the_secret(shown: str, one: str, other: str) -> None:
     show = SHOWN[shown]
     assert show(Secret(one)) == show(Secret(other))
 
 
 @FIXED
 @given(SECRETS, SECRETS)
-def test_every_secret_of_a_credential_is_known_to_the_detector(access: str, refresh: str) -> None:
+def test_detector_knows_every_secret_of_a_credential(access: str, refresh: str) -> None:
     token = OAuthToken(
         obtained=NOW, access_token=Secret(access), refresh_token=Secret(refresh), identity=Identity(account="ada")
     )

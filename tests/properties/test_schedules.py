@@ -1,4 +1,4 @@
-"""When to renew and how often to try, for any lifetime, lead, chance and course of events."""
+"""When to renew and how often to retry, for any lifetime, lead time, randomness and course of events."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from freshkey.errors import (
     TransientError,
 )
 from freshkey.expiry import Freshness
-from matrix import row
+from promises import proves
 
 
 FIXED = settings(derandomize=True, database=None, max_examples=300)
@@ -36,20 +36,20 @@ shares = st.floats(0.0, 1.0)
 
 
 def refresh_time(lifetime: float, lead: float | None, share: float) -> float:
-    """Return when a renewal starts, in seconds after the moment of obtaining."""
+    """Return when a renewal starts, in seconds after the credential was obtained."""
     early = expiry.effective_lead(lifetime, lead) + expiry.jitter(lifetime, share)
     return expiry.seconds_until_due(OBTAINED, lifetime, early, OBTAINED)
 
 
-# --- the time to renew ---------------------------------------------------------------------------------------------
+# --- when to renew -------------------------------------------------------------------------------------------------
 
 
-@row(43, "TIM-3", "TIM-4")
+@proves("FAULT-43", "TIM-3", "TIM-4")
 @FIXED
 @given(lifetimes, leads, shares)
 @example(60.0, 1e9, 1.0)
 @example(60.0, 0.01, 0.0)
-def test_a_renewal_starts_after_the_beginning_and_not_after_the_end(
+def test_renewal_starts_within_the_lifetime_and_before_the_lead_time(
     lifetime: float, lead: float | None, share: float
 ) -> None:
     at = refresh_time(lifetime, lead, share)
@@ -58,18 +58,18 @@ def test_a_renewal_starts_after_the_beginning_and_not_after_the_end(
     assert latest - min(30.0, 0.05 * lifetime) - 1e-6 <= at <= latest
 
 
-@row(43, "TIM-3")
+@proves("FAULT-43", "TIM-3")
 @FIXED
 @given(lifetimes, lifetimes, leads, shares)
-def test_what_lives_longer_is_not_renewed_earlier(one: float, other: float, lead: float | None, share: float) -> None:
+def test_longer_lifetime_is_not_renewed_earlier(one: float, other: float, lead: float | None, share: float) -> None:
     shorter, longer = sorted([one, other])
     assert refresh_time(shorter, lead, share) <= refresh_time(longer, lead, share) + 1e-6
 
 
-@row(44, "TIM-1")
+@proves("FAULT-44", "TIM-1")
 @FIXED
 @given(lifetimes, leads, shares, st.floats(-1e5, 1e9), st.floats(-1e9, 1e9), st.booleans())
-def test_whatever_the_clocks_say_nothing_is_fresh_after_its_end(  # noqa: PLR0917  what clocks can say
+def test_nothing_is_fresh_after_it_expired_whatever_the_clocks_say(  # noqa: PLR0917  all that clocks can say
     lifetime: float, lead: float | None, share: float, passed: float, step: float, rebooted: bool
 ) -> None:
     now = Moment(OBTAINED.wall + passed + step, OBTAINED.elapsed + passed, "next boot" if rebooted else "boot")
@@ -85,18 +85,18 @@ def test_whatever_the_clocks_say_nothing_is_fresh_after_its_end(  # noqa: PLR091
         assert wait <= 0 or found is Freshness.EXPIRED
 
 
-# --- trying again --------------------------------------------------------------------------------------------------
+# --- retries -------------------------------------------------------------------------------------------------------
 
 
 @define
 class Stage:
-    """A clock that waiting moves, and a call that plays one outcome after the other."""
+    """A clock that waiting moves, and a call with scripted outcomes."""
 
     outcomes: list[FreshkeyError | None]
     seconds: float
     time: float = 1000.0
     calls: list[tuple[float, float]] = field(factory=list)
-    """When each call began and ended."""
+    """Start and end of each call."""
 
     def elapsed(self) -> float:
         return self.time
@@ -135,10 +135,10 @@ policies = st.builds(
 )
 
 
-@row(33, "NET-2", "NET-3")
+@proves("FAULT-33", "NET-2", "NET-3")
 @settings(FIXED, max_examples=500)
 @given(policies, st.lists(outcomes, min_size=6, max_size=6), st.floats(0.0, 40.0), shares)
-def test_only_what_may_be_tried_again_is_within_the_budget_and_not_before_the_server_asked(
+def test_only_retryable_errors_are_retried_within_the_budget_and_after_retry_after(
     policy: Policy, course: list[FreshkeyError | None], seconds: float, share: float
 ) -> None:
     stage = Stage(course, seconds)
@@ -160,10 +160,10 @@ def test_only_what_may_be_tried_again_is_within_the_budget_and_not_before_the_se
         assert asked - 1e-6 <= pause <= max(policy.cap, asked) + 1e-6
 
 
-@row(33, "NET-3")
+@proves("FAULT-33", "NET-3")
 @FIXED
 @given(st.none() | lifetimes, st.integers(1, 10**6), st.none() | st.floats(0.0, 3600.0), shares)
-def test_the_pause_between_renewals_is_bounded_and_not_under_what_was_asked(
+def test_pause_between_renewals_is_limited_and_at_least_retry_after(
     lifetime: float | None, failures: int, asked: float | None, share: float
 ) -> None:
     pause = pause_after_failure(lifetime, failures, asked, share)

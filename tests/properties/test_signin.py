@@ -1,4 +1,4 @@
-"""Whatever reaches the port of a sign-in, a prompt or a browser: only our own attempt's answer counts."""
+"""Whatever reaches the port or the prompt of a sign-in, only the response to this sign-in is accepted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from freshkey.oauth import Server, browser, discover, pages
 from freshkey.oauth.callback import read_callback, read_pasted
 from freshkey.oauth.redirect_request import Wanted, ended, judge
 from freshkey.secret import Secret
-from matrix import row
+from promises import proves
 from quoting import CANARIES, outcome, quotes
 
 
@@ -35,7 +35,7 @@ SERVER = Server(authorization_endpoint=f"{ISSUER}/authorize", token_endpoint=f"{
 
 
 def answered(received: bytes) -> object:
-    """Do what the listener does with a request: return its code, the status it is rejected with, or the refusal."""
+    """Handle a request like the listener: return its code, the status it is rejected with, or the error."""
     query = judge(received, WANTED)
     return query if isinstance(query, HTTPStatus) else outcome(lambda: read_callback(query, state=STATE, server=SERVER))
 
@@ -79,7 +79,7 @@ MORE = st.lists(
 
 @st.composite
 def requests(draw: st.DrawFn) -> tuple[bytes, bool]:
-    """Draw a request, and whether it is the answer to our attempt."""
+    """Draw a request, and whether it is the response to this sign-in."""
     kinds = st.sampled_from(["method", "path", "hosts", "parameters", "version", "more"])
     odd = draw(st.just(set[str]()) | st.just({"more"}) | st.just({"parameters"}) | st.sets(kinds, max_size=2))
     method = draw(METHODS) if "method" in odd else "GET"
@@ -94,7 +94,7 @@ def requests(draw: st.DrawFn) -> tuple[bytes, bool]:
     names = [name for name, _ in parameters]
     ours = (
         (method, path) == ("GET", "/callback")
-        and [host.strip() for host in hosts] == [HOST]  # blanks around a value are no part of it (RFC 9110, 5.5)
+        and [host.strip() for host in hosts] == [HOST]  # whitespace around a value is ignored (RFC 9110, section 5.5)
         and version in {"HTTP/1.1", "HTTP/1.0"}
         and not {"Sec-Fetch-Dest: image", "Purpose: prefetch", " folded", "X : y"} & {*more}
         and len(set(names)) == len(names)
@@ -106,10 +106,10 @@ def requests(draw: st.DrawFn) -> tuple[bytes, bool]:
     return "\r\n".join([*lines, "", ""]).encode(), ours
 
 
-@row(53, "FLO-3")
+@proves("FAULT-53", "FLO-3")
 @FIXED
 @given(requests())
-def test_only_our_own_answer_gives_a_code(request: tuple[bytes, bool]) -> None:
+def test_only_the_response_to_this_sign_in_gives_a_code(request: tuple[bytes, bool]) -> None:
     received, ours = request
     answer = answered(received)
     assert isinstance(answer, Secret) is ours
@@ -118,11 +118,11 @@ def test_only_our_own_answer_gives_a_code(request: tuple[bytes, bool]) -> None:
         assert answer.reveal() in received.decode()
 
 
-@row(53, "FLO-3")
+@proves("FAULT-53", "FLO-3")
 @settings(FIXED, max_examples=300)
 @given(requests(), st.data())
-def test_a_damaged_request_is_rejected_or_says_the_same(request: tuple[bytes, bool], data: st.DataObject) -> None:
-    """Any bytes changed, cut out or put in: never an exception, never a code without our state."""
+def test_altered_request_is_rejected_or_means_the_same(request: tuple[bytes, bool], data: st.DataObject) -> None:
+    """With any bytes changed, removed or inserted: never an unexpected exception, never a code without the state."""
     received = bytearray(request[0])
     for _ in range(data.draw(st.integers(1, 3))):
         start = data.draw(st.integers(0, len(received)))
@@ -144,10 +144,10 @@ def test_a_damaged_request_is_rejected_or_says_the_same(request: tuple[bytes, bo
         assert isinstance(answer, ProtocolError | LoginRequired | ProviderRefused)
 
 
-@row(53, "FLO-3")
+@proves("FAULT-53", "FLO-3")
 @FIXED
 @given(canary=CANARIES, place=st.sampled_from(["code", "state", "iss", "error", "error_description", "x", "path"]))
-def test_what_a_stranger_sends_never_comes_back(canary: str, place: str) -> None:
+def test_content_of_foreign_requests_is_never_returned(canary: str, place: str) -> None:
     assert not [page for page in (pages.RECEIVED, pages.DECLINED, *pages.REJECTED.values()) if canary.encode() in page]
     query = urlencode({"state": STATE, place: canary} if place != "code" else {"code": canary})
     answer = outcome(lambda: read_callback(query, state=STATE, server=SERVER))
@@ -155,7 +155,7 @@ def test_what_a_stranger_sends_never_comes_back(canary: str, place: str) -> None
     assert not quotes(f"{answer} {answer!r} {answer.hint} {answer.__context__!r} {answer.__cause__!r}", canary)
 
 
-@row(53, "FLO-6")
+@proves("FAULT-53", "FLO-6")
 @FIXED
 @given(
     before=st.sampled_from(["", " ", "https://x.example/c?", "http://", "https://[", "code=", "\ufeff", "#", "c0de#"]),
@@ -163,7 +163,7 @@ def test_what_a_stranger_sends_never_comes_back(canary: str, place: str) -> None
     after=st.sampled_from(["", "#", f"#{STATE}x", "&state=x", "\n", "?code=1", "\x1b[31m"]),
     bare=st.booleans(),
 )
-def test_what_was_pasted_wrongly_is_not_quoted(before: str, canary: str, after: str, bare: bool) -> None:
+def test_invalid_pasted_text_is_never_quoted(before: str, canary: str, after: str, bare: bool) -> None:
     answer = outcome(lambda: read_pasted(before + canary + after, state=STATE, server=SERVER, bare_code=bare))
     if isinstance(answer, Secret):
         assert bare
@@ -192,7 +192,7 @@ ENDPOINT_NAMES = [
 ]
 
 
-@row(57, "FLO-9")
+@proves("FAULT-57", "FLO-9")
 @settings(FIXED, max_examples=400)
 @given(
     issuer=st.sampled_from([ISSUER] * 8 + [f"{ISSUER}/", ISSUER.upper(), "https://evil.example", None, [ISSUER]]),
@@ -208,7 +208,7 @@ ENDPOINT_NAMES = [
 @example(ISSUER, f"{ISSUER}/a", "https://id.example.com@evil.example/t", {}, {})
 @example(ISSUER, f"{ISSUER}/a", "http://id.example.com/token", {}, {})
 @example(ISSUER, f"{ISSUER}/a", "https://login.id.example.com/token", {}, {})
-def test_metadata_that_are_accepted_are_the_issuers_own(
+def test_accepted_metadata_is_that_of_the_issuer(
     issuer: object, first: object, second: object, others: dict[str, object], more: dict[str, object]
 ) -> None:
     facts = {"issuer": issuer, "authorization_endpoint": first, "token_endpoint": second, **others, **more}
@@ -231,7 +231,7 @@ def test_metadata_that_are_accepted_are_the_issuers_own(
     assert found.iss_required is (more.get("authorization_response_iss_parameter_supported") is True)
 
 
-@row(57, "FLO-9")
+@proves("FAULT-57", "FLO-9")
 @FIXED
 @given(body=st.binary(max_size=60) | CANARIES.map(lambda text: f'{{"issuer": "{text}"}}'.encode()))
 @example(b"[]")
@@ -266,7 +266,7 @@ ADDRESSES = PIECES | PIECES.map(lambda tail: f"{ISSUER}/{tail}")
 
 @pytest.fixture(scope="module")
 def fake_browser(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A program that writes down its arguments, each between marks that no address may hold."""
+    """A program that records its arguments, each between characters that no URL may contain."""
     folder = tmp_path_factory.mktemp("browser")
     program = folder / "browser"
     program.write_text(f"#!/bin/sh\nprintf '<%s>' \"$@\" > '{folder}/arguments'\n")
@@ -274,15 +274,15 @@ def fake_browser(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return program
 
 
-@row(57, "FLO-8")
-@settings(FIXED, max_examples=80, deadline=None)  # a process for each
+@proves("FAULT-57", "FLO-8")
+@settings(FIXED, max_examples=80, deadline=None)  # each starts a process
 @given(ADDRESSES)
 @example(f"{ISSUER}/?a=$(id)")
 @example(f"{ISSUER}/?a=%25action&b=*&c=~&d=!x&e=(y)")
 @example(f"{ISSUER}/a;b,c?x[]=1&y=")
 @example("--renderer-cmd-prefix=sh")
 @example("https://-x.example/")
-def test_the_browser_receives_a_safe_address_as_one_argument_or_nothing(fake_browser: Path, url: str) -> None:
+def test_browser_receives_a_safe_url_as_one_argument_or_is_not_started(fake_browser: Path, url: str) -> None:
     record = fake_browser.with_name("arguments")
     record.unlink(missing_ok=True)
     environ = {"PATH": "/usr/bin:/bin", "BROWSER": str(fake_browser)}

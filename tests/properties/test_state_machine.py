@@ -1,16 +1,17 @@
-"""Three clients of one sign-in, whatever happens to them in whatever order (ROT-2, rows 14 to 16, 19, 26, 29, 30).
+"""Three clients of one sign-in, with random events in any order.
 
-What must hold at every moment; `one_machine` and `strict_server` watch, and blame by these names:
+Covers ROT-2 and FAULT-14, FAULT-15, FAULT-16, FAULT-19, FAULT-26, FAULT-29, FAULT-30. These invariants must hold at all
+times; `one_machine` and `strict_server` check them, and report violations by these names:
 
 - I1: one refresh request at a time.
-- I2: a spent token is never sent once its successor is durable.
-- I3: no token is used twice unless an answer to it went missing, its user died, or somebody outside took it; that an
-  answer is missing is noted, and a token is not sent again without end.
-- I4: no access token is handed out before its refresh token is durable, unless saving has failed for ten seconds.
-- I5: the newest generation never goes back, for no reader.
-- I6: a failure never takes from a caller what was good before it; only a sign-out does.
-- I7: at most one renewal's worth of requests between two attempts.
-- I8: once all troubles are over, who can be renewed without a person is, and nobody else is asked about again.
+- I2: a spent token is never sent once its successor is saved.
+- I3: no token is used twice unless a response was lost, the process died, or the token was stolen; a missing response
+  is recorded, and the number of retries is limited.
+- I4: no access token is returned before its refresh token is saved, unless saving has failed for ten seconds.
+- I5: the newest generation never goes back, for any reader.
+- I6: a failure never invalidates a credential that was valid before; only a sign-out does.
+- I7: there are at most one renewal's requests between two attempts.
+- I8: once all troubles are over, sign-ins that can be renewed without the user are renewed, and no others are tried.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from matrix import row
 from one_machine import DEEDS, Client, Happening, Machine
+from promises import proves
 
 
 TROUBLES = [
@@ -67,7 +68,7 @@ CLIENTS = st.integers(0, 2)
 
 
 class ThreeClients(RuleBasedStateMachine):
-    """Rules are what people, time and bad luck do; the troubles of a plan come in the middle of a step."""
+    """Rules are actions of users, time and bad luck; the troubles of a plan happen in the middle of a step."""
 
     grace: ClassVar[float] = 0.0
 
@@ -99,7 +100,7 @@ class ThreeClients(RuleBasedStateMachine):
         plan=PLANS,
         spell=st.sampled_from(["", *SPELLS]),
     )
-    def ask_again_and_again(self, client: int, pace: float, times: int, plan: list[Happening], spell: str) -> None:
+    def get_repeatedly(self, client: int, pace: float, times: int, plan: list[Happening], spell: str) -> None:
         self.machine.clock.advance(self.machine.server.lifetime)
         if spell:
             self.machine.happen(spell)
@@ -120,11 +121,11 @@ class ThreeClients(RuleBasedStateMachine):
         self.machine.happen(what)
 
     @rule(seconds=st.sampled_from([-7200.0, -30.0, 30.0, 7200.0]))
-    def somebody_sets_the_clock(self, seconds: float) -> None:
+    def the_clock_is_set(self, seconds: float) -> None:
         self.machine.clock.step_wall(seconds)
 
     @rule(client=CLIENTS)
-    def a_client_ends_and_starts_anew(self, client: int) -> None:
+    def a_client_restarts(self, client: int) -> None:
         self.machine.restart(client)
 
     @rule()
@@ -132,7 +133,7 @@ class ThreeClients(RuleBasedStateMachine):
         self.machine.server.steal()
 
     @rule(fail=st.booleans())
-    def hints_cannot_be_kept(self, fail: bool) -> None:
+    def hints_cannot_be_written(self, fail: bool) -> None:
         self.machine.hints_fail = fail
 
     @precondition(lambda self: hasattr(self, "machine"))
@@ -152,7 +153,7 @@ class ThreeClients(RuleBasedStateMachine):
 
 
 class ThreeClientsAndGrace(ThreeClients):
-    """The same where the server repeats its answer for 30 s."""
+    """The same with a server that repeats its response for 30 s."""
 
     grace: ClassVar[float] = 30.0
 
@@ -165,9 +166,9 @@ BUDGET = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-# Ten seconds of work each, which a machine with much else to do may need minutes for.
+# Each takes ten seconds of CPU time, which can be minutes on a busy machine.
 LONG = pytest.mark.timeout(600)
-TestStrict = LONG(row(26, "ROT-2", "ROT-4", "ROT-5", "ROT-6")(ThreeClients.TestCase))
+TestStrict = LONG(proves("FAULT-26", "ROT-2", "ROT-4", "ROT-5", "ROT-6")(ThreeClients.TestCase))
 TestStrict.settings = BUDGET
 TestGrace = LONG(ThreeClientsAndGrace.TestCase)
 TestGrace.settings = BUDGET

@@ -1,4 +1,4 @@
-"""A directory as Anthropic's own tools keep it, with profiles that a test writes."""
+"""The config directory of Anthropic's own tools, with profiles that a test writes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from attrs import frozen
 
 @frozen
 class AnthropicHome:
-    """The directory that ``ANTHROPIC_CONFIG_DIR`` names."""
+    """The directory set by ``ANTHROPIC_CONFIG_DIR``."""
 
     base: Path
 
@@ -23,7 +23,7 @@ class AnthropicHome:
         return self.base / "credentials" / f"{name}.json"
 
     def write_config(self, name: str, **facts: object) -> Path:
-        """Write a config file; without arguments that of a person's sign-in which another program renews."""
+        """Write a config file, by default that of a user's sign-in that another program renews."""
         path = self.config_file(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"version": "1.0", "authentication": {"type": "user_oauth"}, **facts}))
@@ -31,7 +31,7 @@ class AnthropicHome:
         return path
 
     def write_credentials(self, name: str, **facts: object) -> Path:
-        """Write a credentials file, readable for its owner alone."""
+        """Write a credentials file that only its owner can read."""
         path = self.credentials_file(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"version": "1.0", "type": "oauth_token", **facts}))
@@ -49,5 +49,5 @@ class AnthropicHome:
 
 
 def in_seconds(seconds: float) -> int:
-    """Return the Unix time in so many seconds from now."""
+    """Return the Unix time this many seconds from now."""
     return int(time.time() + seconds)

@@ -1,7 +1,7 @@
-"""A process of its own that takes a token of an Anthropic profile: ``anthropic_process.py WHAT STATE_DIR``.
+"""A separate process that gets a token of an Anthropic profile: ``anthropic_process.py WHAT STATE_DIR``.
 
-What it takes comes from the environment, as for any program. It prints the token's last characters, or the error.
-``crash`` ends it where the answer has come and nothing is written yet, as a power cut would.
+The profile comes from the environment, as for any program. It prints the token's last characters, or the error.
+``crash`` ends it after the response has arrived and before anything is written, like a power failure.
 """
 
 from __future__ import annotations

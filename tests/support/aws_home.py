@@ -1,4 +1,4 @@
-"""The files of AWS's tools of one made-up person, and a metadata service such as an EC2 instance has."""
+"""The files of AWS's tools of one made-up user, and a metadata service like that of an EC2 instance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from loopback_server import Exchange, LoopbackServer
 
 
 class AwsHome:
-    """The config and the credentials file, and programs that they name."""
+    """The config file, the credentials file, and programs that they name."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(exist_ok=True)
@@ -25,7 +25,7 @@ class AwsHome:
 
     @property
     def variables(self) -> dict[str, str]:
-        """Where AWS's tools find them."""
+        """The environment variables by which AWS's tools find them."""
         return {"AWS_CONFIG_FILE": str(self.config_file), "AWS_SHARED_CREDENTIALS_FILE": str(self.credentials_file)}
 
     def config(self, text: str) -> None:
@@ -35,14 +35,14 @@ class AwsHome:
         self.credentials_file.write_text(text, "utf-8")
 
     def process(self, script: str) -> str:
-        """Write a Python program, and return how ``credential_process`` names it."""
+        """Write a Python program, and return its value for ``credential_process``."""
         path = self.directory / "print-credentials"
         path.write_text(f"#!{sys.executable}\n{script}\n", "utf-8")
         path.chmod(stat.S_IRWXU)
         return shlex.quote(str(path))
 
     def rotating_process(self, secret: str, *, seconds: int, access_key_id: str = "") -> str:
-        """Return a program that prints another session token each time, good for so many seconds."""
+        """Return a program that prints another session token each time, valid for this many seconds."""
         return self.process(
             f"""
 import datetime, json, pathlib
@@ -58,7 +58,7 @@ print(json.dumps({{"Version": 1, "AccessKeyId": {access_key_id!r} or f"ASIARUN{{
 
 
 class Metadata(LoopbackServer):
-    """Instance metadata of version 2, with a role whose keys change at each question; use it as a context manager."""
+    """Instance metadata service, version 2, with a role whose keys change at each request; a context manager."""
 
     def __init__(self, *, seconds: int = 3600, silent: bool = False) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class Metadata(LoopbackServer):
         super().__exit__(kind, error, trace)
 
     def serve(self, exchange: Exchange) -> None:
-        """Answer whatever is asked for."""
+        """Respond to any request."""
         exchange.answer(200, self._answer(exchange.path).encode())
 
     def _answer(self, path: str) -> str:

@@ -1,4 +1,4 @@
-"""The provider ``bedrock`` with a clock that a test moves by hand."""
+"""The provider ``bedrock`` with a clock that a test moves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from freshkey_bedrock.sources import acquire
 
 
 class AtOurTime:
-    """The provider, with a clock that is moved by hand."""
+    """The hooks of the provider, with the test's clock."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock

@@ -13,7 +13,7 @@ LONG_TERM: Final = "ABSKQmVkcm9ja0FQSUtleS1tYWRlLXVw"
 
 
 def short_term_key(begins: datetime, seconds: int | str = 43200, region: str = "us-west-2", **more: str) -> str:
-    """Return a key of the form that AWS's generator makes, except for the signature."""
+    """Return a key in the format of AWS's generator, except for the signature."""
     query = {
         "Action": "CallWithBearerToken",
         "X-Amz-Algorithm": "AWS4-HMAC-SHA256",

@@ -1,4 +1,4 @@
-"""Bedrock Runtime on loopback: answers requests whose signature or API key is in order, and refuses expired ones."""
+"""Bedrock Runtime on loopback: accepts requests with a valid signature or API key, and refuses expired ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MODEL: Final = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 
 @frozen
 class Call:
-    """One request: where it went, with which access key or API key, and how it was answered."""
+    """One request: its path, its access key or API key, and the status of the response."""
 
     path: str
     key: str
@@ -30,14 +30,14 @@ class Call:
 
 
 class BedrockRuntime(LoopbackServer):
-    """A server on a free port of 127.0.0.1; use it as a context manager.
+    """A server on a free port of 127.0.0.1; a context manager.
 
     Args:
-        clock: What decides when keys have expired.
+        clock: Decides when keys have expired.
 
     Attributes:
-        lives: Seconds that the keys live which are issued next.
-        calls: What it was asked so far.
+        lives: Lifetime of the keys issued next, in seconds.
+        calls: The requests so far.
     """
 
     HTTP_VERSION: ClassVar[str] = "HTTP/1.1"
@@ -52,16 +52,16 @@ class BedrockRuntime(LoopbackServer):
 
     @property
     def issued(self) -> list[str]:
-        """The access keys that were issued, oldest first."""
+        """The issued access keys, oldest first."""
         return list(self._ends)
 
     @property
     def keys(self) -> list[str]:
-        """The keys of the calls that were answered well."""
+        """The keys of the successful calls."""
         return [call.key for call in self.calls if call.status == 200]
 
     def issue(self, number: int) -> dict[str, str]:
-        """Make keys of a session, which work here until they have lived (`sso_double.RoleKeys`)."""
+        """Issue session keys, which this server accepts until they expire (`sso_double.RoleKeys`)."""
         key = f"ASIALOOPBACK{number:08d}"
         secret, token = f"secret-of-loopback-{number}", f"session/token+of=loopback-{number}"
         self._secrets[key] = secret, token
@@ -69,7 +69,7 @@ class BedrockRuntime(LoopbackServer):
         return {"accessKeyId": key, "secretAccessKey": secret, "sessionToken": token}
 
     def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> tuple[int, str, object]:
-        """Return status, AWS's word for what is wrong, and the body."""
+        """Return status, AWS's error type, and the body."""
         scheme, _, shown = headers.get("authorization", "").partition(" ")
         if scheme == "Bearer":
             key, wrong = self._judge_key(shown)
@@ -83,10 +83,10 @@ class BedrockRuntime(LoopbackServer):
         return status, kind, {"message": wrong} if wrong else _message()
 
     def _judge_key(self, shown: str) -> tuple[str, str]:
-        """Return who signed a short-term API key, and what is wrong with it: a URL presigned for ``bedrock``.
+        """Return the access key of a short-term API key, a URL presigned for ``bedrock``, and what is wrong with it.
 
-        Checked from the description of presigned requests (IAM User Guide, "Create a signed AWS API request"), not by
-        the libraries that make them.
+        This follows the description of presigned requests (IAM User Guide, "Create a signed AWS API request"), without
+        the libraries that create them.
         """
         address = base64.b64decode(shown.removeprefix("bedrock-api-key-"), validate=True).decode()
         host, _, rest = address.partition("/")
@@ -103,7 +103,7 @@ class BedrockRuntime(LoopbackServer):
         return key, "" if right and known and in_time and expected == proof else "Authentication failed"
 
     def serve(self, exchange: Exchange) -> None:
-        """Judge the request and answer it; the connection ends with it."""
+        """Check the request, respond and close the connection."""
         status, kind, value = self.answer(exchange.command, exchange.path, exchange.lowered(), exchange.body())
         headers = {"Content-Type": "application/json", "Connection": "close"}
         exchange.answer(status, json.dumps(value).encode(), {**headers, **({"x-amzn-ErrorType": kind} if kind else {})})

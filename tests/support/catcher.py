@@ -1,4 +1,4 @@
-"""A server on loopback that nobody should call: it counts who does, and answers nothing."""
+"""A server on loopback that must not be called: it records connections, and never responds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Self
 
 
 class Catcher:
-    """Accepts connections on a port of its own and keeps what arrives; a context manager."""
+    """Accepts connections on its own port and keeps what arrives; a context manager."""
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -18,7 +18,7 @@ class Catcher:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL it listens on."""
         return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
 
     def __enter__(self) -> Self:
@@ -28,7 +28,7 @@ class Catcher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Closing alone does not wake who accepts.
+        # Only closing it would not wake the thread in accept().
         self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self._socket.close()

@@ -1,4 +1,4 @@
-"""An authority of tests, and the certificates that it signs: good ones, expired ones, and for somebody else."""
+"""A test certificate authority, and its certificates: valid, expired, or for another host."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _DAY = dt.timedelta(days=1)
 
 
 class Authority:
-    """An authority that nobody trusts unless `file` is named to them.
+    """A certificate authority that is trusted only through `file`.
 
     Attributes:
-        file: Its own certificate.
+        file: The authority's certificate.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -38,25 +38,25 @@ class Authority:
             encipher_only=False,
             decipher_only=False,
         )
-        builder = _begun(self._name, self._name, self._key)
+        builder = _builder(self._name, self._name, self._key)
         builder = builder.add_extension(constraints, critical=True).add_extension(usage, critical=True)
         self.file = folder / "authority.pem"
         self.file.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
     def context(self, address: str = "127.0.0.1", *, expired: bool = False) -> ssl.SSLContext:
-        """Return what a server for `address` needs."""
+        """Return the TLS settings for a server at `address`."""
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = _begun(_name("freshkey test server"), self._name, key, expired=expired)
+        builder = _builder(_name("freshkey test server"), self._name, key, expired=expired)
         subject = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
         signed = builder.add_extension(subject, critical=False).sign(self._key, hashes.SHA256())
         return self._context(signed, key)
 
     def self_signed(self) -> ssl.SSLContext:
-        """Return what a server needs whose certificate nobody vouches for but itself."""
+        """Return the TLS settings for a server with a self-signed certificate."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = _name("freshkey test stranger")
         subject = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-        signed = _begun(name, name, key).add_extension(subject, critical=False).sign(key, hashes.SHA256())
+        signed = _builder(name, name, key).add_extension(subject, critical=False).sign(key, hashes.SHA256())
         return self._context(signed, key)
 
     def _context(self, signed: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> ssl.SSLContext:
@@ -74,7 +74,7 @@ def _name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common)])
 
 
-def _begun(
+def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, *, expired: bool = False
 ) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)

@@ -1,4 +1,4 @@
-"""The Claude provider, its keeper and its server on one clock that a test moves."""
+"""The Claude provider with a clock that a test moves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from freshkey_claude_oauth.sources import acquire
 
 
 class AtOurTime:
-    """The hooks of the provider, with a clock of the test's."""
+    """The hooks of the provider, with the test's clock."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock

@@ -1,8 +1,9 @@
-"""A keeper that answers what a test chose, and the record of one run of the command line."""
+"""A keeper that returns what a test chose, and the record of one run of the command line."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -39,7 +40,7 @@ VARIABLE = Source(id="env", title="Environment", owned=False)
 
 @frozen(kw_only=True)
 class Token(OAuthToken):
-    """A token that a child process can use."""
+    """A token with environment variables for a child process."""
 
     variables: tuple[tuple[str, str], ...] = ()
 
@@ -68,7 +69,7 @@ def api_key() -> ApiKey:
 
 @define
 class FakeKeeper:
-    """Answers what the attributes say and records what was asked."""
+    """Returns what its attributes say, and records calls."""
 
     configuration: Configuration | None = None
     credential: Credential = field(factory=token)
@@ -157,10 +158,10 @@ class FakeKeeper:
         detected = Detected(kind="API key", origin="environment variable APP_KEY", last_four="abcd")
         return Explanation(
             profile=profile or "me",
-            selected_by="name given",
+            selected_by="argument",
             provider="claude_oauth",
             selection=(
-                Choice(place="name given", found=None, wins=False, why="names none"),
+                Choice(place="argument", found=None, wins=False, why="names none"),
                 Choice(place="default", found=profile or "me", wins=True, why="default in config.toml, line 1"),
             ),
             steps=(
@@ -180,7 +181,9 @@ class FakeKeeper:
             credential=None if profile == "empty" else self.credential,
             freshness=None if profile == "empty" else Freshness.FRESH,
             sign_in_needed="the server refused" if profile == "empty" else None,
+            sign_in_code=None,
             last_error=None,
+            last_error_code=None,
         )
 
 
@@ -200,12 +203,18 @@ class Done:
     def error(self) -> dict[str, Any]:
         return cast("dict[str, Any]", json.loads(self.err.splitlines()[-1])["error"])
 
+    @property
+    def error_code(self) -> str | None:
+        """The code of the last error that was printed as text."""
+        codes = re.findall(r"^freshkey: .* \[([a-z-]+)\]", self.err, re.MULTILINE)
+        return str(codes[-1]) if codes else None
+
 
 Run = Callable[..., Done]
 
 
 def finished(command: Sequence[str | Path], environ: Mapping[str, str], *, directory: Path | None = None) -> Done:
-    """Run a real command to its end, without a terminal."""
+    """Run a real command without a terminal, and wait for it."""
     done = subprocess.run(
         command,
         cwd=directory,

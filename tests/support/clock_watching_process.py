@@ -1,9 +1,9 @@
-"""A process that asks for a credential all the time, for tests that move the clocks under it.
+"""A process that keeps getting a credential, for tests that change its clocks.
 
-Arguments: the profile, the address of a protected resource or an empty word, and the seconds between two looks of the
-timer at the clocks. Every token is shown to the resource.
-Prints one JSON line whenever the token, its status or the error changes, and one for each line on its standard input:
-an empty one asks what was served since, any other one is a time zone to change to.
+Arguments: the profile, the URL of a protected resource or an empty string, and the seconds between two checks of the
+clocks by the timer. Every token is sent to the resource.
+It prints one JSON line whenever the token, its status or the error changes, and one for each line on stdin: an empty
+line asks what was served since, any other line is a time zone to switch to.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from freshkey.errors import CredentialExpired
 
 
 FORGIVEN = 1.0
-"""Seconds on the way that the servers of these tests forgive at least: they take tokens for longer than they say."""
+"""Seconds in transit that these tests' servers allow: they accept tokens for longer than announced."""
 
 
 def main(profile: str, resource: str, glance: float) -> None:
@@ -54,13 +54,13 @@ def look(keeper: Keeper, client: httpx.Client, profile: str, resource: str) -> d
             began = time.monotonic()
             headers = credential.headers("GET", resource)
         except CredentialExpired:
-            # Its end came between these two lines. It noticed, and nothing expired was shown to anybody.
+            # It expired between these two lines. That was detected, and nothing expired was sent.
             continue
         except FreshkeyError as error:
             return {"error": str(error)}
         status = client.get(resource, headers=headers).status_code if resource else None
         if status == 401 and time.monotonic() - began > FORGIVEN:
-            # Its end came on the way to the resource, at which a machine under load is slow.
+            # It expired in transit, which takes long on a busy machine.
             continue
         digest = hashlib.sha256(headers["Authorization"].encode()).hexdigest()[:16]
         return {"token": digest, "status": status, "expires_at": str(credential.expires_at)}

@@ -1,8 +1,8 @@
-"""A process that forks one keeper per command and lets something happen to it at a named point of a renewal.
+"""A process that forks one keeper per command, and causes a fault in it at a named point of a renewal.
 
-`Forge` starts it. It is single-threaded and warm, so a repetition costs milliseconds instead of an interpreter's start.
-Commands are JSON lines on standard input: what to do, and what happens at which point. Answers are JSON lines: the
-child's process id, then how it ended and what it said.
+`Forge` starts it. It is single-threaded and has everything imported, so a repetition takes milliseconds instead of the
+startup time of an interpreter. Commands are JSON lines on stdin: what to do, and which fault to cause at which point.
+Results are JSON lines: the child's process id, then how it ended and what it reported.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Ended:
     Attributes:
         signal: The signal that killed it, or 0.
         code: Its exit code, or 0.
-        said: ``token`` and ``generation``, or ``error`` and ``message``; empty if it was killed.
+        said: ``token`` and ``generation``, or ``error``, ``code`` and ``message``; empty if it was killed.
     """
 
     signal: int
@@ -50,23 +50,23 @@ class Ended:
 
 
 def works(server: AuthorizationServer, ended: Ended) -> bool:
-    """Tell whether the process got a token that the protected resource honors."""
+    """Return whether the process got a token that the protected resource accepts."""
     headers = {"Authorization": f"Bearer {ended.said['token']}"}
     return httpx.get(server.urls.resource, headers=headers, trust_env=False).status_code == 200
 
 
 def until_halted(pid: int) -> None:
-    """Wait until a process was halted by a signal."""
+    """Wait until a process has been halted by a signal."""
     stat = Path(f"/proc/{pid}/stat")
-    until(lambda: stat.read_text("ascii").rpartition(")")[2].split()[0] == "T", "the process's halt")
+    until(lambda: stat.read_text("ascii").rpartition(")")[2].split()[0] == "T", "the process to halt")
 
 
 class Forge:
-    """Runs one command after the other, each in a process of its own; a context manager.
+    """Runs one command after the other, each in a separate process; a context manager.
 
     Args:
-        settings: The table of the profile ``me``.
-        home: Where all of them keep configuration and state.
+        settings: Settings of the profile ``me``.
+        home: The directory with their configuration and state.
     """
 
     def __init__(self, settings: dict[str, Any], home: Path) -> None:
@@ -80,7 +80,7 @@ class Forge:
 
     def __exit__(self, *exc: object) -> None:
         if self._running is not None:
-            # A test failed meanwhile; a halted process would never end.
+            # A test has failed; a halted process would never end.
             os.kill(self._running, signal.SIGKILL)
         self._process.communicate(timeout=20)
 
@@ -93,17 +93,17 @@ class Forge:
         patience: float | None = None,
         deadline: float | None = None,
     ) -> Ended:
-        """Let a new process do something and wait for its end.
+        """Run one command in a new process and wait for it.
 
         Args:
-            verb: ``login``, ``refresh`` or ``get``; ``command`` for ``freshkey refresh``; ``leave`` to begin a renewal
-                and end the program at once, ``leave-daemon`` to do so while a daemon thread waits for the renewal, and
+            verb: ``login``, ``refresh`` or ``get``; ``command`` for ``freshkey refresh``; ``leave`` to start a renewal
+                and exit at once, ``leave-daemon`` to exit while a daemon thread waits for the renewal, and
                 ``leave-late`` to renew in an exit handler.
-            at: The point of a renewal at which something happens to the process.
-            act: What happens: a signal's name, ``leaving`` to wait there until the interpreter is exiting, or
-                ``starving`` to be allowed no further open files.
-            patience: Seconds to wait for the lock, instead of the product's.
-            deadline: Seconds of an exchange with the server, instead of the product's.
+            at: The point of a renewal at which the fault happens.
+            act: The fault: a signal's name, ``leaving`` to wait there until the interpreter is exiting, or
+                ``starving`` to forbid any more open files.
+            patience: Seconds to wait for the lock, instead of the default.
+            deadline: Time limit of a request in seconds, instead of the default.
         """
         self.begin(verb, at=at, act=act, patience=patience, deadline=deadline)
         return self.finish()
@@ -117,7 +117,7 @@ class Forge:
         patience: float | None = None,
         deadline: float | None = None,
     ) -> int:
-        """Start what `run` does and return the process id."""
+        """Start what `run` does, and return the process id."""
         stdin = self._process.stdin
         assert stdin is not None
         command = {"verb": verb, "at": at, "act": act, "patience": patience, "deadline": deadline}
@@ -128,7 +128,7 @@ class Forge:
         return pid
 
     def finish(self) -> Ended:
-        """Wait for the end of what `begin` started."""
+        """Wait for what `begin` started."""
         ended = Ended(**self._answer())
         self._running = None
         return ended
@@ -141,7 +141,7 @@ class Forge:
 
 
 def _forge(settings: dict[str, Any], home: Path) -> None:
-    """Fork a child per command; only children return."""
+    """Fork a child for each command; only children return."""
     for line in sys.stdin:
         command = json.loads(line)
         reading, writing = os.pipe()
@@ -152,7 +152,7 @@ def _forge(settings: dict[str, Any], home: Path) -> None:
             return
         os.close(writing)
         _say({"pid": child})
-        with open(reading) as pipe:  # noqa: PTH123  a descriptor, not a path
+        with open(reading) as pipe:  # noqa: PTH123  a file descriptor, not a path
             said = pipe.read()
         _, status = os.waitpid(child, 0)
         killed_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
@@ -169,7 +169,7 @@ def _say(answer: dict[str, Any]) -> None:
 def _child(
     settings: dict[str, Any], home: Path, writing: int, *, verb: str, at: str | None, act: str, **seams: float | None
 ) -> None:
-    # Several items per record, as in keychains with a limit: a record can then be torn.
+    # Several items per record, as in keychains with a size limit, so that a record can be written partially.
     FileItems.item_limit = KeyringItems.item_limit = 400
     _shorten(**seams)
     if at:
@@ -184,7 +184,7 @@ def _child(
     if verb.startswith("leave"):
         keeper.get()
         _leave(keeper, verb, writing)
-        return  # neither waited for nor closed: the interpreter exits while the renewal is under way
+        return  # without waiting or closing: the interpreter exits during the renewal
     os.write(writing, json.dumps(_answer(keeper, verb)).encode())
     os._exit(0)
 
@@ -208,7 +208,7 @@ def _leave(keeper: Keeper, verb: str, writing: int) -> None:
 
 
 def _once(at: str, act: str) -> Callable[[str], None]:
-    """Let something happen the first time that a point is passed; a renewal that asks again passes some twice."""
+    """Cause the fault the first time a point is passed; a renewal with a retry passes some points twice."""
     left = [act]
 
     def hit(point: str) -> None:
@@ -245,7 +245,7 @@ def _answer(keeper: Keeper, verb: str) -> dict[str, Any]:
             keeper.refresh()
         credential = keeper.get()
     except FreshkeyError as error:
-        return {"error": type(error).__name__, "message": str(error)}
+        return {"error": type(error).__name__, "code": error.code, "message": str(error)}
     token = credential.token
     assert token is not None
     return {"token": token.reveal(), "generation": keeper.status().generation}

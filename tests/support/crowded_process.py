@@ -1,9 +1,9 @@
 """Processes in which many threads use one profile, for tests of several such processes that share one sign-in.
 
 Arguments: the profile, the number of processes to fork, the number of threads of each, and the number of different
-access tokens that each thread is to see. Says ``ready`` and waits for a line on standard input, so that all processes
-ask at once. Each prints one JSON line at last: digests of the tokens that were seen, and what went wrong, such as a
-token whose end had passed before it was asked for.
+access tokens that each thread must see. It prints ``ready`` and waits for a line on stdin, so that all processes start
+at once. At the end, each prints one JSON line: digests of the tokens it saw, and errors, such as a token that had
+already expired before it was requested.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from freshkey import FreshkeyError, Keeper
 PATIENCE = 60.0
 
 PAUSE = 0.05
-"""Seconds between two questions of a thread."""
+"""Seconds between two calls of a thread."""
 
 MAX_ERRORS = 5
-"""A line of these can be written to a pipe at once, and so is not mixed with another's."""
+"""Keeps the line short enough for an atomic write to a pipe, so that lines of processes are not mixed."""
 
 
 class Crowd:
-    """The threads and what they have seen."""
+    """The threads of one process and what they have seen."""
 
     def __init__(self, keeper: Keeper, profile: str) -> None:
         self._keeper = keeper
@@ -39,7 +39,7 @@ class Crowd:
         self.errors: list[str] = []
 
     def use(self, wanted: int) -> None:
-        """Ask again and again until there were `wanted` different tokens, as one thread of an application does."""
+        """Get the credential repeatedly until there were `wanted` different tokens, like a thread of an application."""
         mine: set[str] = set()
         deadline = time.monotonic() + PATIENCE
         while len(mine) < wanted and time.monotonic() < deadline:
@@ -53,7 +53,7 @@ class Crowd:
             assert ends is not None
             assert credential.token is not None
             if ends <= asked:
-                self._note(error="a token whose end had passed")
+                self._note(error="an expired token")
             digest = hashlib.sha256(credential.token.reveal().encode()).hexdigest()[:16]
             if digest not in mine:
                 mine.add(digest)
@@ -67,27 +67,27 @@ class Crowd:
 
 
 def use(profile: str, threads: int, wanted: int) -> None:
-    """Let threads use the profile, and print what they saw."""
+    """Use the profile in threads, and print what they saw."""
     with Keeper() as keeper:
         crowd = Crowd(keeper, profile)
-        everybody = [threading.Thread(target=crowd.use, args=[wanted]) for _ in range(threads)]
-        for thread in everybody:
+        crew = [threading.Thread(target=crowd.use, args=[wanted]) for _ in range(threads)]
+        for thread in crew:
             thread.start()
-        for thread in everybody:
+        for thread in crew:
             thread.join()
         said = {"seen": sorted(crowd.seen), "errors": crowd.errors[:MAX_ERRORS]}
         os.write(1, (json.dumps(said) + "\n").encode())
 
 
 def main(profile: str, processes: int, threads: int, wanted: int) -> int:
-    """Do what the arguments say, and return how many processes failed."""
+    """Run with these arguments, and return the number of processes that failed."""
     waiting, go = os.pipe()
     children = []
     for _ in range(processes):
         child = os.fork()
         if child == 0:
             os.close(go)
-            os.read(waiting, 1)  # returns once nobody can write any more
+            os.read(waiting, 1)  # returns once all writers are closed
             use(profile, threads, wanted)
             return 0
         children.append(child)

@@ -1,4 +1,4 @@
-"""Small and read-only disks, mounted for one test; and a disk that is filled for a while."""
+"""Small and read-only disks, mounted for one test; and a way to fill a disk temporarily."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import pytest
 
 @contextmanager
 def small_disk(folder: Path, kibibytes: int) -> Iterator[Path]:
-    """Mount a disk of that size on an empty directory."""
+    """Mount a disk of this size on an empty directory."""
     with _mounted(["-t", "tmpfs", "-o", f"size={kibibytes}k,mode=700", "tmpfs", str(folder)], folder):
         yield folder
 
 
 @contextmanager
 def read_only(folder: Path) -> Iterator[None]:
-    """Let a directory be read and not written, by a bind mount upon itself."""
+    """Make a directory read-only, by a bind mount on itself."""
     with _mounted(["--bind", str(folder), str(folder)], folder):
         subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
         yield
@@ -30,7 +30,7 @@ def read_only(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def filled(disk: Path) -> Iterator[None]:
-    """Leave no room on a disk for as long as the context lasts."""
+    """Fill a disk for the duration of the context."""
     fill(disk)
     try:
         yield
@@ -39,21 +39,21 @@ def filled(disk: Path) -> Iterator[None]:
 
 
 def fill(disk: Path) -> None:
-    """Leave no room on a disk until `empty`."""
+    """Fill a disk until `empty`."""
     with (disk / "filler").open("wb", buffering=0) as file, suppress(OSError):
         while True:
             file.write(b"x" * 4096)
 
 
 def empty(disk: Path) -> None:
-    """Make room again."""
+    """Free the space again."""
     (disk / "filler").unlink()
 
 
 def require_root() -> None:
-    """Skip the test, or fail it where `CI=true`, unless it may give files away and become somebody else."""
+    """Skip the test, or fail it if `CI=true`, unless it runs as root and can change owners and users."""
     if sys.platform == "win32" or os.geteuid() != 0:
-        _lacks("the rights of root")
+        _lacks("root permissions")
 
 
 def _lacks(right: str) -> NoReturn:
@@ -67,7 +67,7 @@ def _lacks(right: str) -> NoReturn:
 def _mounted(arguments: list[str], folder: Path) -> Iterator[None]:
     tried = subprocess.run(["mount", *arguments], capture_output=True, check=False)
     if tried.returncode != 0:
-        _lacks("the right to mount")
+        _lacks("permission to mount")
     try:
         yield
     finally:

@@ -1,7 +1,7 @@
-"""Every flow that touches a secret, in a process whose root logger writes everything: what it prints is searched.
+"""Runs every flow that handles a secret, with a root logger that writes everything, so that tests can search it.
 
-Reads the person's configuration from the environment. Writes all secrets that were ever in play to the file
-descriptor in its first argument, and nothing secret anywhere else.
+Reads the user's configuration from the environment. Writes all secrets that were ever used to the file descriptor in
+its first argument, and must not write a secret anywhere else.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main(reporter: int, state_dir: Path) -> None:
 
 
 def say(*values: object) -> None:
-    """Show values in every way in which a careless program would."""
+    """Show values in every way that a careless program might."""
     for value in values:
         sys.stdout.write(f"{value} {value!r}\n")
         logging.getLogger("application").info("%s %r", value, value)

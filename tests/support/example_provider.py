@@ -1,4 +1,4 @@
-"""A provider, a store and observers made in code, whose hooks do what a test says."""
+"""A provider, a store and observers whose hooks do what a test says."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ HELPER = Source(id="helper", title="Helper", owned=False)
 
 @frozen(kw_only=True)
 class Settings:
-    """What a profile table may say."""
+    """Settings of a profile."""
 
     region: str = "here"
 
 
 def token(**changes: Any) -> OAuthToken:
-    """Return a token of an hour; `changes` are fields."""
+    """Return a token that is valid for an hour; `changes` are fields."""
     values: dict[str, Any] = {"obtained": OBTAINED, "lifetime": 3600.0, "access_token": Secret("at-1")}
     return OAuthToken(**values | changes)
 
 
 def description(**changes: Any) -> Description:
-    """Return what the provider says of itself; `changes` are fields."""
+    """Return a description of the provider; `changes` are fields."""
     values: dict[str, Any] = {
         "title": "Example",
         "settings": Settings,
@@ -61,7 +61,7 @@ def _newer(credential: Credential) -> Credential:
 
 @define(eq=False)
 class Provider:
-    """Answers each hook with what a function given by the test returns."""
+    """Returns from each hook what the test's function returns."""
 
     on_describe: Callable[[], object] = description
     on_inspect: Callable[[], object] = lambda: Inspection(validity=Validity.VALID)
@@ -83,7 +83,7 @@ class Provider:
 
 @define(eq=False)
 class StoringProvider(Provider):
-    """A provider that brings a store of its own."""
+    """A provider that also implements the store hook."""
 
     on_store: Callable[[], object] = lambda: None
 
@@ -105,7 +105,7 @@ class FakeStore:
 
 @define(eq=False)
 class StorePlugin:
-    """Answers the store hook with what a function given by the test returns."""
+    """Returns from the store hook what the test's function returns."""
 
     on_store: Callable[[], object] = FakeStore
 
@@ -118,7 +118,7 @@ Wrapping = Generator[None, object, object]
 
 
 class Observer:
-    """Wraps the refresh hook by a generator function given by the test."""
+    """Wraps the refresh hook with the test's generator function."""
 
     def __init__(self, around: Callable[[], Wrapping]) -> None:
         self.around = around

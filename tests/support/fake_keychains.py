@@ -1,7 +1,7 @@
-"""Stand-ins for the keychains of Windows and macOS, with the semantics that matter and nothing else of them.
+"""Stand-ins for the keychains of Windows and macOS, with only the semantics that matter.
 
-They are ordinary keyring backends that keep each item as a file below `FAKE_KEYCHAIN`, so that processes share them and
-a kill loses what it would lose there. freshkey has not run on those systems because of them.
+They are ordinary keyring backends that store each item as a file below `FAKE_KEYCHAIN`, so that processes share them
+and a kill loses what it would lose on those systems. They do not show that freshkey runs on those systems.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ MAX_BYTES = 2560
 """CRED_MAX_CREDENTIAL_BLOB_SIZE of Windows; keyring writes UTF-16."""
 
 steps_left: int | None = None
-"""After how many more changes this process is killed; None for never."""
+"""Number of further changes after which this process is killed; None for never."""
 
 
 def folder() -> Path:
-    """Where the items are."""
+    """Return the folder of the items."""
     return Path(os.environ["FAKE_KEYCHAIN"])
 
 
 def services() -> list[str]:
-    """The service names of all items."""
+    """Return the service names of all items."""
     return sorted(path.read_text("utf-8").partition("\n")[0] for path in folder().iterdir())
 
 
@@ -54,7 +54,7 @@ class _Files(KeyringBackend):
 
 
 class SmallItems(_Files):
-    """As on Windows: an item holds 2,560 bytes of UTF-16, and is replaced at once."""
+    """Like Windows: an item has at most 2,560 bytes of UTF-16, and is replaced atomically."""
 
     def set_password(self, service: str, username: str, password: str) -> None:
         if len(password.encode("utf-16-le")) > MAX_BYTES:
@@ -63,7 +63,7 @@ class SmallItems(_Files):
 
 
 class DeleteThenAdd(_Files):
-    """As on macOS: an item is replaced by deleting it and adding it again."""
+    """Like macOS: an item is replaced by deleting it and adding it again."""
 
     def set_password(self, service: str, username: str, password: str) -> None:
         if _path(service, username).exists():

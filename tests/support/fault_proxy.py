@@ -1,7 +1,7 @@
-"""A proxy on loopback that stands between a client and a server, and does to their exchanges what a test says.
+"""A proxy on loopback between a client and a server, which injects faults into their exchanges.
 
-It speaks just enough HTTP to know where a request ends: one request per connection, with a Content-Length. What goes
-wrong is a function of one `Exchange`; the functions of this module are the usual ones.
+It understands just enough HTTP to know where a request ends: one request per connection, with a Content-Length. A fault
+is a function of one `Exchange`; the functions of this module are the usual faults.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from typing import Self
 from waiting import PATIENCE
 
 
-"""Seconds for which anything is waited for."""
+"""Seconds to wait for anything."""
 
 Fault = Callable[["Exchange"], None]
 
 
 class Exchange:
-    """One request that arrived, and what a fault can do with it.
+    """One request, and what a fault can do with it.
 
     Attributes:
-        request: All bytes of it; secret.
+        request: All its bytes; contains secrets.
     """
 
     def __init__(self, client: socket.socket, request: bytes, upstream: tuple[str, int]) -> None:
@@ -39,7 +39,7 @@ class Exchange:
         self._upstream = upstream
 
     def forward(self) -> bytes:
-        """Let the server act, and return its answer."""
+        """Forward the request to the server, and return its response."""
         with socket.create_connection(self._upstream, PATIENCE) as server:
             server.sendall(self.request)
             return b"".join(iter(lambda: server.recv(65536), b""))
@@ -58,11 +58,11 @@ class Exchange:
             self._client.recv(1)
 
 
-# --- what can happen ------------------------------------------------------------------------------------------------
+# --- faults ---------------------------------------------------------------------------------------------------------
 
 
 def passing(exchange: Exchange) -> None:
-    """Nothing goes wrong."""
+    """No fault."""
     exchange.send(exchange.forward())
 
 
@@ -72,29 +72,29 @@ def reset_before(exchange: Exchange) -> None:
 
 
 def reset_after(exchange: Exchange) -> None:
-    """The server acts, and the connection is reset before its answer comes through."""
+    """The server acts, and the connection is reset before the response is forwarded."""
     exchange.forward()
     exchange.reset()
 
 
 def closed_after(exchange: Exchange) -> None:
-    """The server acts, and the connection ends in an orderly way without the answer."""
+    """The server acts, and the connection is closed normally without a response."""
     exchange.forward()
 
 
 def truncated_head(exchange: Exchange) -> None:
-    """The answer breaks off among its headers."""
+    """The response ends within its headers."""
     exchange.send(exchange.forward().partition(b"\r\n\r\n")[0][:40])
 
 
 def truncated_body(exchange: Exchange) -> None:
-    """The answer breaks off in the middle of its body."""
+    """The response ends in the middle of its body."""
     head, end, body = exchange.forward().partition(b"\r\n\r\n")
     exchange.send(head + end + body[: len(body) // 2])
 
 
 def wrong_length(exchange: Exchange) -> None:
-    """The answer is shorter than it says."""
+    """The response is shorter than its Content-Length."""
     answer, changed = re.subn(rb"(?i)(content-length: )(\d+)", rb"\g<1>9\g<2>", exchange.forward(), count=1)
     assert changed
     exchange.send(answer)
@@ -106,13 +106,13 @@ def black_hole(exchange: Exchange) -> None:
 
 
 def silence_after(exchange: Exchange) -> None:
-    """The server acts, and nothing comes back."""
+    """The server acts, but nothing comes back."""
     exchange.forward()
     exchange.until_hung_up()
 
 
 def dripping(interval: float) -> Fault:
-    """Return the fault of an answer that comes in single bytes, one per `interval` seconds."""
+    """Return the fault of a response that arrives in single bytes, one per `interval` seconds."""
 
     def drip(exchange: Exchange) -> None:
         answer = exchange.forward()
@@ -124,7 +124,7 @@ def dripping(interval: float) -> Fault:
 
 
 def saying(answer: bytes) -> Fault:
-    """Return the fault of somebody else who answers in the server's place."""
+    """Return the fault of another party that responds instead of the server."""
     return lambda exchange: exchange.send(answer)
 
 
@@ -135,13 +135,13 @@ class FaultProxy:
     """A proxy in front of one server; a context manager.
 
     Args:
-        port: Where the server listens on 127.0.0.1.
-        tls: The proxy speaks TLS with its clients by this, and none with the server.
+        port: The server's port on 127.0.0.1.
+        tls: TLS settings for clients; there is no TLS to the server.
 
     Attributes:
-        port: Where it listens, free as long as it refuses connections.
-        connections: How many were accepted.
-        requests: What arrived, complete requests only; they hold secrets.
+        port: The proxy's port, which stays free while it refuses connections.
+        connections: Number of accepted connections.
+        requests: The complete requests that arrived; they contain secrets.
     """
 
     def __init__(self, port: int, *, tls: ssl.SSLContext | None = None) -> None:
@@ -154,22 +154,22 @@ class FaultProxy:
         self._mutex = threading.Lock()
         self.connections = 0
         self.requests: list[bytes] = []
-        # Bound and never listening: keeps the port while nobody listens there.
+        # Bound but never listening, to reserve the port while connections are refused.
         self._keeper = _bound(0)
         self.port: int = self._keeper.getsockname()[1]
         self._listener: socket.socket | None = None
 
     def url(self, path: str = "/token") -> str:
-        """Return the address of one of the server's endpoints by way of this proxy."""
+        """Return the URL of one of the server's endpoints through this proxy."""
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}{path}"
 
     def next(self, fault: Fault, times: int = 1) -> None:
-        """Do this to the next requests; calls queue up."""
+        """Apply this fault to the next requests; calls queue up."""
         with self._mutex:
             self._next.extend([fault] * times)
 
     def always(self, fault: Fault) -> None:
-        """Do this to every request for which nothing else is planned."""
+        """Apply this fault to every request that has no other fault."""
         self._always = fault
 
     def listen(self) -> None:
@@ -222,7 +222,7 @@ class FaultProxy:
 
     def _serve(self, client: socket.socket) -> None:
         try:
-            # A client that hangs up in the middle of a fault is what tests are about.
+            # Clients are expected to close the connection during a fault.
             with client, contextlib.suppress(OSError):
                 client.settimeout(PATIENCE)
                 with self._tls.wrap_socket(client, server_side=True) if self._tls else client as spoken:
@@ -250,7 +250,7 @@ def _bound(port: int) -> socket.socket:
 
 
 def _read(client: socket.socket) -> bytes | None:
-    """Read one request; None if it does not come whole."""
+    """Read one request; None if it is incomplete."""
     received = b""
     while not (match := re.search(rb"\r\n\r\n", received)):
         piece = client.recv(65536)

@@ -1,12 +1,12 @@
-"""A process that makes others in the middle of a renewal, or dies then and leaves one behind.
+"""A process that starts child processes during a renewal, or dies during it and leaves one behind.
 
-Arguments: what to do, how, the table of the profile ``me`` as JSON, and where configuration and state are kept.
+Arguments: what to do, how, the settings of the profile ``me`` as JSON, and the directory of configuration and state.
 
-``children``: begin a renewal, and while it stands at ``intent_written`` with the lock held, make one child that ends at
-once and one that asks for a credential, then for a newer one. How is ``fork`` for `os.fork`, or ``multiprocessing-``
+``children``: start a renewal, and while it is paused at ``intent_written`` with the lock held, start one child that
+ends at once and one that gets a credential, then a newer one. How is ``fork`` for `os.fork`, or ``multiprocessing-``
 and one of its start methods. Prints a JSON line with what both got; see `Children`.
 
-``orphan``: begin a renewal, at ``intent_written`` start a child that lives on, print its process id, and die by
+``orphan``: start a renewal, at ``intent_written`` start a child that keeps running, print its process id, and die by
 SIGKILL. How is ``fork``, or ``program`` for another program with inherited files.
 """
 
@@ -34,18 +34,18 @@ from waiting import PATIENCE, until
 
 
 KEEPER: Keeper | None = None
-"""What forked children inherit, and spawned ones do not."""
+"""Inherited by forked children, but not by spawned ones."""
 
 
 @frozen
 class Children:
-    """What became of a renewal in whose middle children were made.
+    """The results of a renewal during which children were started.
 
     Attributes:
-        first: What the child got at once.
-        kept: Whether the lock was still held once one child had ended and the other stood waiting for it.
-        renewed: What the renewal brought the parent.
-        second: What the child got that asked for something newer.
+        first: The token that the child got at once.
+        kept: Whether the lock was still held after one child had ended and while the other waited for it.
+        renewed: The token that the parent got from the renewal.
+        second: The newer token that the child got.
     """
 
     first: str
@@ -61,7 +61,7 @@ def lock_file(home: Path) -> Path:
 
 def until_it_has_open(pid: int, path: Path) -> None:
     """Wait until a process has opened a file."""
-    until(lambda: path in _open_files(pid), f"the opening of {path}")
+    until(lambda: path in _open_files(pid), f"process {pid} to open {path}")
 
 
 def _open_files(pid: int) -> set[Path]:
@@ -84,7 +84,7 @@ def _text(credential: Credential) -> str:
 
 
 class _Renewal:
-    """A renewal that stands at ``intent_written`` until it is told to go on."""
+    """A renewal that is paused at ``intent_written`` until `go_on`."""
 
     def __init__(self, keeper: Keeper) -> None:
         self._go = threading.Event()
@@ -112,8 +112,8 @@ class _Renewal:
 
 
 def children(how: str, settings: dict[str, Any], home: Path) -> Children:
-    """Do what the module says."""
-    global KEEPER  # noqa: PLW0603  what fork passes on
+    """Do what the module's docstring says."""
+    global KEEPER  # noqa: PLW0603  inherited by fork
     KEEPER = keeper = _keeper(settings, home)
     keeper.get()
     renewal = _Renewal(keeper)
@@ -130,7 +130,7 @@ def children(how: str, settings: dict[str, Any], home: Path) -> Children:
 
 
 def _make(how: str, work: Callable[..., None], *arguments: Any) -> tuple[int, Callable[[], None]]:
-    """Start a child; return its process id, and what waits for its end."""
+    """Start a child; return its process id, and a function that waits for it."""
     if how == "fork":
         pid = os.fork()
         if pid == 0:
@@ -138,7 +138,7 @@ def _make(how: str, work: Callable[..., None], *arguments: Any) -> tuple[int, Ca
             os._exit(0)
         return pid, lambda: _must_be_zero(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     context: BaseContext = multiprocessing.get_context(how.removeprefix("multiprocessing-"))
-    process = context.Process(target=work, args=arguments)  # type: ignore[attr-defined]  # each context has its own
+    process = context.Process(target=work, args=arguments)  # type: ignore[attr-defined]  # each context defines it
     process.start()
 
     def wait() -> None:
@@ -153,7 +153,7 @@ def _must_be_zero(code: int | None) -> None:
 
 
 def _end_at_once() -> None:
-    """Close every file that was inherited."""
+    """Exit, which closes every inherited file."""
 
 
 def _interaction(connection: Connection, settings: dict[str, Any], home: Path) -> None:
@@ -184,11 +184,11 @@ def _can_lock(path: Path) -> bool:
         return True
 
 
-# --- an orphan ------------------------------------------------------------------------------------------------------
+# --- an orphaned child ----------------------------------------------------------------------------------------------
 
 
 def orphan(how: str, settings: dict[str, Any], home: Path) -> None:
-    """Do what the module says."""
+    """Do what the module's docstring says."""
     keeper = _keeper(settings, home)
     keeper.get()
     _Renewal(keeper)
@@ -206,7 +206,7 @@ def orphan(how: str, settings: dict[str, Any], home: Path) -> None:
 
 
 def main(what: str, how: str, settings: str, home: str) -> None:
-    """Do what the arguments say."""
+    """Run with these arguments."""
     if what == "orphan":
         orphan(how, json.loads(settings), Path(home))
     else:

@@ -1,7 +1,7 @@
-"""Google Cloud as far as credentials see it, on loopback: each answer is earned, none is given for the asking.
+"""The parts of Google Cloud that credentials use, on loopback, with checks of every request.
 
-A service account's assertion is verified with its public key, an impersonation needs a token that was issued here and a
-grant of the role, and the API takes only tokens that were issued here and have not ended.
+A service account's assertion is verified with its public key, an impersonation needs a token issued by this server and
+the role, and the API accepts only tokens that were issued by this server and have not expired.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from loopback_server import Exchange, LoopbackServer
 
 
 KEY: Final = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-"""The key of the one service account; making one takes a while."""
+"""The key of the only service account; generating a key takes a while."""
 
 ROBOT: Final = "robot@demo-project.iam.gserviceaccount.com"
 TARGET: Final = "target@demo-project.iam.gserviceaccount.com"
@@ -66,17 +66,17 @@ class Token:
 
 @define
 class GoogleCloud(LoopbackServer):
-    """The servers of Google Cloud under one address.
+    """The servers of Google Cloud at one address.
 
     Attributes:
-        lifetime: Seconds that its tokens live.
-        ahead: Seconds by which its clock is ahead.
-        disabled: Emails of service accounts that do not count any more.
-        may_impersonate: Who holds the role for whom.
-        refresh_tokens: Whose each is.
-        failures: What the next requests to a path are answered with instead.
-        delay: Seconds before a token request is answered.
-        retry_after: Header of all answers.
+        lifetime: Lifetime of its tokens in seconds.
+        ahead: Seconds by which its clock is fast.
+        disabled: Emails of disabled service accounts.
+        may_impersonate: Who has the role to impersonate whom.
+        refresh_tokens: The owner of each refresh token.
+        failures: Responses to the next requests to a path, instead of the normal ones.
+        delay: Seconds before the response to a token request.
+        retry_after: ``Retry-After`` of all responses.
     """
 
     lifetime: int = 3600
@@ -105,7 +105,7 @@ class GoogleCloud(LoopbackServer):
 
     @property
     def host(self) -> str:
-        """Its address and port."""
+        """The server's host and port."""
         return f"127.0.0.1:{self.port}"
 
     def at(self, path: str) -> str:
@@ -125,7 +125,7 @@ class GoogleCloud(LoopbackServer):
         }
 
     def serve(self, exchange: Exchange) -> None:
-        """Redirect who signs in, and answer what else is asked for as Google's servers do."""
+        """Redirect sign-ins, and respond to other requests like Google's servers."""
         if exchange.command == "GET" and exchange.path.startswith("/auth?"):
             there = self.authorize(dict(parse_qsl(urlsplit(exchange.path).query)))
             exchange.answer(302, headers={"Location": there})
@@ -195,24 +195,24 @@ class GoogleCloud(LoopbackServer):
     def impersonation_url(self, target: str = TARGET) -> str:
         return self.at(f"/v1/projects/-/serviceAccounts/{target}:generateAccessToken")
 
-    # --- what tests ask -----------------------------------------------------------------------------------------
+    # --- for tests ----------------------------------------------------------------------------------------------
 
     def count(self, path: str, **fields: str) -> int:
-        """Return how many requests to a path carried these form fields."""
+        """Return the number of requests to a path with these form fields."""
         return sum(
             one.path.startswith(path) and all(one.form.get(name) == value for name, value in fields.items())
             for one in self.seen
         )
 
     def end_all(self) -> None:
-        """End all access tokens before their time, as a revocation does."""
+        """Revoke all access tokens."""
         self.tokens.clear()
 
     @property
     def now(self) -> float:
         return time.time() + self.ahead
 
-    # --- answers ------------------------------------------------------------------------------------------------
+    # --- responses ----------------------------------------------------------------------------------------------
 
     def answer(self, request: Seen) -> Reply:
         path = urlsplit(request.path).path
@@ -348,7 +348,7 @@ class GoogleCloud(LoopbackServer):
 
 
 def _is_signed_by_aws(token: str) -> bool:
-    """Whether it is a signed request that asks AWS who the caller is; only AWS could verify the signature."""
+    """Return whether this is a signed GetCallerIdentity request; only AWS could verify the signature."""
     try:
         request = json.loads(token)
     except ValueError:

@@ -1,4 +1,4 @@
-"""One person's configuration and state, for this process and for others that a test starts."""
+"""One user's configuration and state, for this process and for others that a test starts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from freshkey import Configuration, Keeper
 
 @define
 class Home:
-    """Configuration and state of one person, for this process and for others."""
+    """Configuration and state of one user, for this process and for others."""
 
     root: Path
     store: str
@@ -25,7 +25,7 @@ class Home:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a subprocess of this person sees."""
+        """The environment of this user's subprocesses."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC")}
         return {**inherited, **self.variables}
 
@@ -50,11 +50,11 @@ class Home:
         )
 
     def keeper(self) -> Keeper:
-        """Return a keeper of this person in this process."""
+        """Return a keeper for this user in this process."""
         return Keeper(configuration=Configuration.load(self.environment))
 
     def freshkey(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run the command line as this person."""
+        """Run the command line as this user."""
         return subprocess.run(
             [sys.executable, "-m", "freshkey", *arguments],
             env={**self.environment, **variables},

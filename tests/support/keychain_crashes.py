@@ -1,6 +1,6 @@
-"""A process whose children renew over a keychain that deletes before it adds, and are killed at every step of that.
+"""A process whose children renew with a keychain that deletes before it adds, and are killed at each step.
 
-Prints one JSON line per child: at which step it was killed, and what the next process finds.
+Prints one JSON line per child: the step at which it was killed, and what the next process finds.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _opened(state: Path) -> CredentialStore:
 
 
 def _in_child(work: Callable[[], object]) -> bool:
-    """Run something in a process of its own; tell whether that was killed."""
+    """Run something in a child process; return whether it was killed."""
     child = os.fork()
     if child == 0:
         work()
@@ -68,7 +68,7 @@ def _report(state: Path, steps: int) -> None:
 
 
 def _crash(home: Path, steps: int) -> bool:
-    """Kill the renewal of generation 3 at a step and report what is left; tell whether it got that far."""
+    """Kill the renewal of generation 3 at a step and report what is left; return whether it got that far."""
     os.environ["FAKE_KEYCHAIN"] = str(home / "keychain")
     (home / "keychain").mkdir(mode=0o700, parents=True)
     for generation in (1, 2):
@@ -79,7 +79,7 @@ def _crash(home: Path, steps: int) -> bool:
 
 
 def main(state: Path, limit: int | None) -> None:
-    """Kill a renewal at its first step, its second, and so on until it is not killed any more."""
+    """Kill a renewal at its first step, its second, and so on until it completes."""
     KeyringItems.item_limit = limit
     steps = 0
     while steps < MAX_STEPS and _crash(state / str(steps), steps):

@@ -1,4 +1,4 @@
-"""Runs a contract kit on code that a test wrote, and says which checks failed."""
+"""Runs a contract kit on code from a test, and returns which checks failed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ OPTIONS = ("-p", "no:cacheprovider", "-p", "no:xdist", "-q", "-W", "error")
 
 
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, source: str, *options: str) -> pytest.RunResult:
-    """Write `source` as a test file and run it in this process, without the plugins that happen to be installed."""
+    """Write `source` as a test file and run it in this process, without other installed pytest plugins."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makepyfile(source)
     return pytester.runpytest_inprocess(*OPTIONS, *options)

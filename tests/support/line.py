@@ -1,4 +1,4 @@
-"""A real provider and a real server, with a line between them that a test cuts, and a clock that waiting moves."""
+"""A real provider and server, with a network between them that a test controls, and a clock that waiting moves."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from waiting import until
 
 
 class PassingClock(ManualClock):
-    """A clock that is moved by waiting for it, unless for a person: pauses cost no time of the test's.
+    """A clock that is moved by waiting, except for the user, so that pauses take no real time.
 
     Attributes:
-        stands: Waiting does not move it now.
+        stands: Whether waiting currently does not move it.
     """
 
     stands = False
@@ -46,7 +46,7 @@ class Claude:
     """The real provider, on a given clock.
 
     Args:
-        clock: Tells the time.
+        clock: The clock.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -69,12 +69,12 @@ class Line:
     """One machine and one server; a context manager.
 
     Args:
-        folder: Where the machine keeps its state.
+        folder: The directory of the machine's state.
 
     Attributes:
-        clock: Of both ends.
+        clock: The clock of both.
         server: The authorization server.
-        proxy: Stands in front of the server's token endpoint.
+        proxy: The proxy in front of the server's token endpoint.
         state_dir: The machine's state.
     """
 
@@ -101,12 +101,12 @@ class Line:
         self.server.__exit__(kind, error, trace)
 
     def keeper(self, *names: str, sign_in: bool = True, **settings: Any) -> Keeper:
-        """Return a keeper whose profiles (``me`` by default) have just signed in; no timer of it runs.
+        """Return a keeper whose profiles (``me`` by default) have just signed in; its timer does not run.
 
         Args:
             names: The profiles.
-            sign_in: False for another process, which finds the sign-ins that are there.
-            settings: Of each profile, beyond those of the server.
+            sign_in: False for another process, which uses the existing sign-ins.
+            settings: Additional settings of each profile.
         """
         table = {
             **self.server.settings(),
@@ -138,15 +138,15 @@ class Line:
         self.proxy.requests.clear()
 
     def settle(self, keeper: Keeper) -> None:
-        """Wait until no renewal is under way."""
+        """Wait until no renewal is in progress."""
         for managed in keeper.all_managed():
             until(lambda managed=managed: managed._future is None, "rest")  # type: ignore[misc]
 
     def run_once(self, keeper: Keeper) -> None:
-        """Let a keeper's timer look once, and wait for what it started."""
+        """Run a keeper's timer once, and wait for what it started."""
         keeper._scheduler.run_once()
         self.settle(keeper)
 
     def stored(self) -> dict[str, bytes]:
-        """Return what the store holds, as bytes by file."""
+        """Return the content of the store's files."""
         return {path.name: path.read_bytes() for path in (self.state_dir / "store").rglob("*") if path.is_file()}

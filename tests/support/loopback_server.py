@@ -1,4 +1,4 @@
-"""The one HTTP server on loopback that all small servers of the tests are made of."""
+"""The HTTP server on loopback that all small test servers are based on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 
 
 class Exchange(BaseHTTPRequestHandler):
-    """One request and its answer; prints nothing, because paths and headers hold secrets."""
+    """One request and its response; prints nothing, because paths and headers contain secrets."""
 
     server: _Server
     timeout = 30
@@ -23,17 +23,17 @@ class Exchange(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.owner.serve(self)
 
-    do_POST = do_PUT = do_HEAD = do_CONNECT = do_GET  # noqa: N815  the names are those of http.server
+    do_POST = do_PUT = do_HEAD = do_CONNECT = do_GET  # noqa: N815  names from http.server
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name is the base class's
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  name in the base class
         """Print nothing."""
 
     def lowered(self) -> dict[str, str]:
-        """Return the headers of the request, by name in lower case."""
+        """Return the headers of the request, with lower-case names."""
         return {name.lower(): value for name, value in self.headers.items()}
 
     def body(self) -> bytes:
-        """Return the body of the request, sent as a whole or in chunks."""
+        """Return the body of the request, which may be chunked."""
         if "Transfer-Encoding" not in self.headers:
             return self.rfile.read(int(self.headers.get("Content-Length") or 0))
         body = b""
@@ -44,9 +44,9 @@ class Exchange(BaseHTTPRequestHandler):
         return body
 
     def answer(self, status: int, content: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
-        """Send the whole answer: the headers, its length, and the content where the request wants one."""
+        """Send the complete response: headers, Content-Length, and the content except for HEAD."""
         headers = headers or {}
-        # Otherwise there would be the time of this machine as well.
+        # Otherwise the base class would also add this machine's time.
         (self.send_response_only if "Date" in headers else self.send_response)(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -65,14 +65,14 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Exchange)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        if not isinstance(sys.exception(), ConnectionError):  # a client that went away did nothing wrong
-            super().handle_error(request, client_address)  # type: ignore[arg-type]  # handed on as it came
+        if not isinstance(sys.exception(), ConnectionError):  # a client that disconnects is not an error
+            super().handle_error(request, client_address)  # type: ignore[arg-type]  # passed through unchanged
 
 
 class LoopbackServer:
-    """Serves HTTP on a free port of 127.0.0.1, each request on a thread of its own; a context manager.
+    """Serves HTTP on a free port of 127.0.0.1, each request on its own thread; a context manager.
 
-    A server of the tests derives from it and says in `serve` how a request is answered.
+    Test servers derive from it and implement `serve`.
     """
 
     HTTP_VERSION: ClassVar[str] = "HTTP/1.0"
@@ -96,14 +96,14 @@ class LoopbackServer:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port it listens on."""
         return self._server.server_port
 
     @property
     def url(self) -> str:
-        """Where it is, without a path."""
+        """The server's URL, without a path."""
         return f"http://127.0.0.1:{self.port}"
 
     def serve(self, exchange: Exchange) -> None:
-        """Answer one request; runs on several threads."""
+        """Respond to one request; called on several threads."""
         raise NotImplementedError

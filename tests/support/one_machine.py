@@ -1,9 +1,9 @@
-"""One machine in one thread: a server, a store, a clock and clients, and a judge who watches what they do.
+"""One machine in one thread: a server, a store, a clock and clients, and a judge that checks what they do.
 
-Each step of a client is a place where something can happen: the client dies, time passes, a sibling acts, the store or
-the server fails. As nothing runs at the same time, a story is the same each time that it is told.
+At each step of a client something can happen: the client dies, time passes, another client acts, the store or the
+server fails. Since nothing runs concurrently, each run is reproducible.
 
-Tokens have numbers: the server issues ``at-7`` together with ``rt-7``, and a higher number is newer.
+Tokens are numbered: the server issues ``at-7`` together with ``rt-7``, and a higher number is newer.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.managed import CacheEntry, ManagedCredential
 from freshkey._renewal.persist import SAVE_TIMEOUT
 from freshkey._renewal.retry import MAX_PAUSE
-from freshkey._renewal.single_flight import SharedFuture
+from freshkey._renewal.single_flight import LATE, SharedFuture
 from freshkey._stores.records.chunks import newest, read_slot
 from freshkey._stores.records.slots import SlottedStore
 from freshkey.errors import FreshkeyError, GenerationConflict, LoginRequired, PluginBroken, StoreBusy, StoreUnavailable
@@ -47,7 +47,7 @@ from strict_server import StrictServer
 T = TypeVar("T")
 
 ROUNDS = 6
-"""After the troubles; a pause is a minute at most, unless the server asked for more."""
+"""Rounds after all troubles; a pause is at most a minute, unless the server requested more."""
 
 PROFILE = Profile(name="me", provider="example", settings=None, state_dir=Path("/nowhere"))
 DESCRIPTION = Description(
@@ -61,7 +61,7 @@ DESCRIPTION = Description(
 
 @frozen
 class Happening:
-    """What happens when a client comes by a point for the `nth` time in one action."""
+    """What happens when a client passes a point for the `nth` time in one action."""
 
     point: str
     nth: int
@@ -70,7 +70,7 @@ class Happening:
 
 @define
 class Action:
-    """What one client is doing."""
+    """The current action of one client."""
 
     client: Client
     plan: list[Happening]
@@ -79,7 +79,7 @@ class Action:
 
 
 class SwiftClock(ManualClock):
-    """Waiting is one more step, and takes its time at once."""
+    """Waiting is one more step, and advances the clock at once."""
 
     def __init__(self, on_wait: Callable[[], None]) -> None:
         super().__init__()
@@ -92,12 +92,12 @@ class SwiftClock(ManualClock):
 
 
 class Machine:
-    """Everything that clients share, and what is known to be true of it.
+    """Everything that clients share, and what is known about it.
 
     Attributes:
-        broken: What happened and must not happen; empty unless a promise was broken.
-        durable: What a reader of the store finds, if nothing fails.
-        number: Of the newest token that was ever durable.
+        broken: Violations of the promises; empty if there are none.
+        durable: What a reader of the store finds if nothing fails.
+        number: Number of the newest token that was ever saved.
     """
 
     item_limit: int | None = 700
@@ -127,12 +127,12 @@ class Machine:
     def close(self) -> None:
         self._patches.undo()
 
-    # --- what clients do --------------------------------------------------------------------------------------
+    # --- actions of clients -----------------------------------------------------------------------------------
 
     def act(
         self, index: int, what: Callable[[Client], object], plan: Iterable[Happening] = (), *, by_user: bool = False
     ) -> FreshkeyError | None:
-        """Let a client do something, and return how that failed; a client that dies is replaced by a new one."""
+        """Make a client do something, and return its error; a client that dies is replaced by a new one."""
         client = self.clients[index]
         around, self.acting = self.acting, Action(client, list(plan), by_user)
         try:
@@ -146,7 +146,7 @@ class Machine:
             self.acting = around
             if client.dead:
                 self.deaths.append(self.clock.elapsed())
-                # Its intent stays, and nobody can tell how far it came.
+                # Its intent remains, and it is unknown how far it got.
                 self.server.unfinished[self.number] += self.durable.intent is not None
                 self.clients[index] = Client(self)
             if around is None:
@@ -154,7 +154,7 @@ class Machine:
         return None
 
     def step(self, point: str) -> None:
-        """Pass a point: whatever is planned for it happens."""
+        """Pass a point: what is planned for it happens."""
         action = self.acting
         if action is None:
             return
@@ -167,7 +167,7 @@ class Machine:
         action.client.must_live()
 
     def happen(self, what: str) -> None:
-        """Let something happen: ``die``, ``sibling asks``, ``pass 40``, ``store locked 12``, ``server down 5``."""
+        """Cause an event: ``die``, ``sibling asks``, ``pass 40``, ``store locked 12``, ``server down 5``."""
         match what.split():
             case ["die"] if self.acting is not None:
                 self.acting.client.dead = True
@@ -196,12 +196,12 @@ class Machine:
         return future
 
     def restart(self, index: int) -> None:
-        """Let a client end in peace, and another begin."""
+        """Let a client exit normally, and start another."""
         if self.hints_fail:
-            self.deaths.append(self.clock.elapsed())  # its pace is known to nobody
+            self.deaths.append(self.clock.elapsed())  # no other client knows when it last tried
         self.clients[index] = Client(self)
 
-    # --- the end of a story -----------------------------------------------------------------------------------
+    # --- the end of a run -------------------------------------------------------------------------------------
 
     def calm_down(self) -> None:
         """End all troubles."""
@@ -211,23 +211,23 @@ class Machine:
         self.hints_fail = False
 
     def settle(self) -> None:
-        """See that everybody has a credential, or that only a person can go on and the server is left in peace."""
+        """Check that all clients have a credential, or that only a sign-in helps and no more requests are sent."""
         self.clock.advance(1.1 * self.server.lifetime)
         errors = self._ask_for_a_while()
         renewable = self.durable.record is not None and self.durable.record.payload is not None
         renewable = renewable and self.server.alive(self.number) and not self.server.gave_up(self.number)
         if renewable and (errors or self.server.ends[self.number] <= self.clock.elapsed()):
-            self.blame("I8", f"token {self.number} is good, and there is no credential: {errors}")
+            self.blame("I8", f"token {self.number} is valid, but there is no credential: {errors}")
         if any(not isinstance(error, LoginRequired) for error in errors):
-            self.blame("I8", f"all troubles are over: {errors}")
+            self.blame("I8", f"errors after all troubles are over: {errors}")
         if errors:
             before = len(self.server.requests)
             self._ask_for_a_while()
             if len(self.server.requests) > before:
-                self.blame("I8", "the server is asked again about what it refused")
+                self.blame("I8", "a request is repeated although the server refused it")
 
     def _ask_for_a_while(self) -> list[FreshkeyError]:
-        """Let everybody ask again and again, and return how the last round failed."""
+        """Make all clients get the credential repeatedly, and return the errors of the last round."""
         errors: list[FreshkeyError] = []
         for _ in range(ROUNDS):
             self.clock.advance(MAX_PAUSE + 1.0)
@@ -237,10 +237,10 @@ class Machine:
             errors = [error for error in found if error is not None]
         return errors
 
-    # --- what they share --------------------------------------------------------------------------------------
+    # --- what clients share -----------------------------------------------------------------------------------
 
     def acquire(self, timeout: float) -> Callable[[], None]:
-        """Take the lock between processes. Who holds it is stopped as long as somebody waits."""
+        """Acquire the lock between processes. Its holder is paused while another client waits."""
         left = self.held_elsewhere_until - self.clock.elapsed()
         if self.lock_holder is not None or left > timeout:
             self.clock.advance(timeout)
@@ -277,7 +277,7 @@ class Machine:
         self.broken.append(f"{promise}: {what}")
 
     def look_into_the_store(self) -> None:
-        """See what is durable now, after every single change: a reader without the lock could come at any moment."""
+        """Check what is saved now, after every change, because a reader without the lock could read at any time."""
         found = newest(read_slot(lambda index, slot=slot: self.values.get(f"{slot}.{index}")) for slot in (0, 1))  # type: ignore[misc]
         number = _number_in(found)
         if found.generation < self.durable.generation:
@@ -288,14 +288,14 @@ class Machine:
 
     @property
     def may_have_lost_an_intent(self) -> bool:
-        """Whether a client may have died between deleting an intent and writing what replaces it."""
+        """Whether a client may have died between deleting an intent and writing its replacement."""
         return bool(self.deaths) and not self.replaces
 
     def _judge_what_is_noted(self) -> None:
         number = _number_in(self.durable)
         noted = self.durable.intent is not None or self.durable.damaged
         if number is not None and self.server.unanswered[number] and not noted and not self.may_have_lost_an_intent:
-            self.blame("I3", f"nothing notes that an answer to token {number} is missing")
+            self.blame("I3", f"there is no record that a response to token {number} is missing")
 
     def judge_error(self, error: FreshkeyError) -> None:
         if isinstance(error, GenerationConflict) or (isinstance(error, PluginBroken) and error.plugin == "freshkey"):
@@ -306,8 +306,8 @@ class Client:
     """One process with a credential in memory.
 
     Attributes:
-        shown: What its callers are served without asking.
-        events: What it said.
+        shown: The credential that callers get from memory.
+        events: The events it emitted.
     """
 
     def __init__(self, machine: Machine) -> None:
@@ -335,7 +335,7 @@ class Client:
             raise Crashed
 
     def get(self, *, refused: Credential | None = None, by_user: bool = False) -> None:
-        """Ask for a credential, and wait for it if need be."""
+        """Get a credential, and wait for it if necessary."""
         answer = self._interaction(refused=refused, by_user=by_user)
         done: list[float] = []
         if isinstance(answer, SharedFuture):
@@ -345,14 +345,14 @@ class Client:
             self._check(answer.wait(0), done[0])
 
     def ask_on_another_thread(self) -> None:
-        """Ask while the process is busy; who can be served at once is."""
+        """Get the credential while the process is busy; a caller that can be served at once must be."""
         self._interaction()
 
     def renew(self) -> None:
         self.get(by_user=True)
 
     def be_refused(self) -> None:
-        """A server answered the credential with a 401."""
+        """A server has refused the credential with a 401."""
         self.get(refused=self.shown.credential if self.shown else None)
 
     def tick(self) -> None:
@@ -393,10 +393,10 @@ class Client:
         self, shown: CacheEntry | None, now: float, *, refused: Credential | None, by_user: bool
     ) -> None:
         if shown is not None and now < shown.expires_at and refused is None and not by_user:
-            self.machine.blame("I6", "a caller had to wait or failed although what is held is valid")
+            self.machine.blame("I6", "a caller had to wait or failed although the credential in memory is valid")
 
     def _work(self) -> None:
-        """Do what was put on threads."""
+        """Run what would run on threads."""
         while self.pending:
             self.pending.pop(0)()
             self.must_live()
@@ -405,14 +405,14 @@ class Client:
 
     def _check(self, credential: Credential, now: float) -> None:
         if self.machine.server.ends[number_of(credential)] <= now:
-            self.machine.blame("expiry", "an expired token was handed out")
+            self.machine.blame("expiry", "an expired token was returned")
 
     def _publish(self, held: CacheEntry | None) -> None:
         machine, before = self.machine, self.shown
         self.shown = held
         signed_in = machine.durable.record is not None and machine.durable.record.payload is not None
         if held is None and before is not None and signed_in and machine.clock.elapsed() < before.expires_at:
-            machine.blame("I6", "what is held was dropped, and nobody has signed out")
+            machine.blame("I6", "the credential in memory was dropped without a sign-out")
         if held is None or self.dead:
             return
         number = number_of(held.credential)
@@ -420,7 +420,7 @@ class Client:
             machine.blame("I6", "memory went back to an older token")
         waited = machine.clock.elapsed() - machine.server.issued[number]
         if number > machine.number and waited < SAVE_TIMEOUT:
-            machine.blame("I4", f"token {number} is handed out and is not durable")
+            machine.blame("I4", f"token {number} was returned before it was saved")
 
     def _hear_event(self, event: Event) -> None:
         self.events.append(event)
@@ -431,7 +431,7 @@ class Client:
 
 
 class MachineItems:
-    """The strings of the store as one client reaches them."""
+    """The items of the store, as accessed by one client."""
 
     name = "machine"
 
@@ -470,7 +470,7 @@ class MachineItems:
     def _end(self, trouble: str) -> None:
         self._machine.look_into_the_store()
         if trouble == "late":
-            raise StoreUnavailable("it took too long, and was done all the same")
+            raise StoreUnavailable("timed out, although it was done")
 
 
 DEEDS: dict[str, Callable[[Client], object]] = {
@@ -494,8 +494,8 @@ def _number_in(snapshot: Snapshot) -> int | None:
     return int(found[1]) if found else None
 
 
-def _run_at_once(name: str, work: Callable[[SharedFuture[Any]], None]) -> SharedFuture[Any]:
-    future: SharedFuture[Any] = SharedFuture()
+def _run_at_once(name: str, work: Callable[[SharedFuture[Any]], None], *, late: str = LATE) -> SharedFuture[Any]:
+    future: SharedFuture[Any] = SharedFuture(late)
     try:
         work(future)
     except FreshkeyError as error:

@@ -1,4 +1,4 @@
-"""What others on the machine can see: argument lists of processes, and files."""
+"""What other users of the machine can see: argument lists of processes, and files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def watched_arguments() -> Iterator[set[str]]:
-    """Collect the argument lists of every process of this machine for as long as the context lasts."""
+    """Collect the argument lists of every process on this machine for the duration of the context."""
     seen: set[str] = set()
     over = threading.Event()
 
@@ -32,7 +32,7 @@ def watched_arguments() -> Iterator[set[str]]:
 
 
 def files_below(*folders: Path) -> Iterator[tuple[Path, str]]:
-    """Yield every file below some folders, with its content."""
+    """Yield every file below these folders, with its content."""
     for folder in folders:
         for path in folder.rglob("*"):
             if path.is_file() and not path.is_symlink():

@@ -1,4 +1,4 @@
-"""Lets manual time pass while something waits for a person, such as for a code to be entered."""
+"""Lets manual time pass while something waits for the user, such as for a code to be entered."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from freshkey_testing import ManualClock
 
 
 class Patience:
-    """Moves a clock whenever somebody waits for it; a context manager.
+    """Advances a clock whenever a thread waits for it; a context manager.
 
     Attributes:
-        waited: Seconds, each time.
+        waited: The seconds of each wait.
     """
 
     def __init__(self, clock: ManualClock) -> None:

@@ -1,4 +1,4 @@
-"""A client of the small authorization server that is made of nothing but http.client, and knows no freshkey."""
+"""A client of the small authorization server that uses only http.client, and no code of freshkey."""
 
 from __future__ import annotations
 

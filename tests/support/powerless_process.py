@@ -1,7 +1,7 @@
-"""A process that signs in as root, becomes somebody without rights, and renews where that is not allowed to write.
+"""A process that signs in as root, becomes an unprivileged user, and renews where that user cannot write.
 
-Prints what came of it as one JSON line. Everything is imported before the change: afterwards not even Python's own
-files may be readable.
+Prints the result as one JSON line. Everything is imported before the user changes, because afterwards not even
+Python's own files may be readable.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _keeper(settings: dict[str, object], state: Path) -> Keeper:
 
 
 def main(settings: dict[str, object], home: Path) -> None:
-    """Sign in twice, once as each user, then renew without the right to write."""
+    """Sign in as each of the two users, then renew without write permission."""
     warm = _keeper(settings, home / "warm")
     warm.login(interaction=ScriptedUser(browser=follow))
     warm.refresh()
@@ -38,7 +38,7 @@ def main(settings: dict[str, object], home: Path) -> None:
         keeper.refresh()
         said = {"error": ""}
     except FreshkeyError as error:
-        said = {"error": type(error).__name__, "message": str(error)}
+        said = {"error": type(error).__name__, "code": error.code, "message": str(error)}
     (state / "store").chmod(0o700)
     refused = dict(said)
     keeper.refresh()

@@ -1,6 +1,7 @@
-"""A Secret Service of its own process that opens locked and shows a window; a test answers it by making a file.
+"""A Secret Service in a separate process that is locked and shows a prompt; a test answers it by creating a file.
 
-It keeps items in memory and speaks as much of the API as keyring uses, without encryption. Its argument is the file.
+It stores items in memory and implements the part of the API that keyring uses, without encryption. Its argument is the
+path of that file.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ Answer = tuple[str, tuple[Any, ...]]
 
 @define
 class Keychain:
-    """What it knows: its items, and whether it is locked."""
+    """Its items, and whether it is locked."""
 
     locked: bool = True
     asks: bool = False
     items: dict[str, tuple[dict[str, str], bytes]] = field(factory=dict)
 
     def answer(self, path: str, member: str, body: tuple[Any, ...]) -> Answer | str:
-        """Return signature and body of the answer to a call, or the name of an error."""
+        """Return signature and body of the response to a call, or the name of an error."""
         found: Answer | str = UNKNOWN
         match member:
             case "OpenSession":

@@ -1,4 +1,4 @@
-"""A program of a few lines in a Python of its own: what it prints, what it loads, what is left once it is killed."""
+"""Runs short programs in a separate Python process: what they print, what they load, what is left after a kill."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def output_of(program: str, *arguments: str, warnings: str = "error", support: b
     """Run a program and return what it prints; it must not fail.
 
     Args:
-        program: Its text.
-        arguments: From ``sys.argv[1]`` on.
-        warnings: What Python does with warnings.
-        support: Whether it may import the helpers of the tests.
+        program: Its source code.
+        arguments: ``sys.argv[1:]``.
+        warnings: Python's ``-W`` option.
+        support: Whether it can import the test helpers.
     """
     path = f"import sys; sys.path.insert(0, {str(SUPPORT)!r})\n" if support else ""
     done = subprocess.run(
@@ -36,14 +36,14 @@ def output_of(program: str, *arguments: str, warnings: str = "error", support: b
 
 
 def modules_after(program: str, *arguments: str) -> set[str]:
-    """Run a program and return the names of the modules that it then has loaded."""
+    """Run a program and return the names of the modules it has loaded."""
     ending = "\nimport json as _json, sys as _sys\nprint(_json.dumps(sorted(_sys.modules)))"
     return set(json.loads(output_of(program + ending, *arguments).splitlines()[-1]))
 
 
 @contextmanager
 def killed_at_the_end(program: str) -> Iterator[str]:
-    """Start a program that imports as this process does, yield the first line it prints, and kill it at the end."""
+    """Start a program with this process's import path, yield its first output line, and kill it at the end."""
     running = subprocess.Popen(
         [sys.executable, "-c", program],
         stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Finds out whether an error, or a crash report of it, quotes what somebody sent."""
+"""Finds out whether an error, or a crash report of it, quotes external data."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from freshkey.errors import FreshkeyError
 
 
 WINDOW = 8
-"""Characters in a row that count as a quotation."""
+"""Number of consecutive characters that count as a quotation."""
 
 CANARIES = st.text("0123456789abcdefABCDEF-_.~", min_size=WINDOW, max_size=64).filter(
     lambda text: all(any(map(str.isdigit, part)) for part in _windows(text)) and any(map(str.isalpha, text))
 )
-"""Strings such as tokens are, with a digit in every eight characters: no word of a message looks like one."""
+"""Token-like strings with a digit in every eight characters, unlike any word of a message."""
 
 
 def _windows(text: str) -> Iterator[str]:
@@ -25,15 +25,15 @@ def _windows(text: str) -> Iterator[str]:
 
 
 def quotes(shown: str, canary: str) -> bool:
-    """Tell whether eight characters of `canary` in a row, a digit among them, are in `shown`.
+    """Return whether `shown` contains eight consecutive characters of `canary` that include a digit.
 
-    Chance and hypothesis, which reads constants from source code, also come up with words of the message itself.
+    Without the digit, hypothesis, which also uses constants from source code, would generate words of the message.
     """
     return any(part in shown for part in _windows(canary) if any(map(str.isdigit, part)))
 
 
 def outcome(act: Callable[[], object]) -> object:
-    """Return what `act` returns, or the error of freshkey that it raises; any other error is a failure."""
+    """Return what `act` returns, or the freshkey error that it raises; any other exception is a failure."""
     try:
         return act()
     except FreshkeyError as error:
@@ -41,7 +41,7 @@ def outcome(act: Callable[[], object]) -> object:
 
 
 def everything_said(error: FreshkeyError) -> str:
-    """Return all that a crash report with local variables shows of an error, without the frames of tests."""
+    """Return everything that a crash report with local variables shows of an error, without frames of tests."""
     ours: TracebackType | None = error.__traceback__
     while ours is not None and "/tests/" in ours.tb_frame.f_code.co_filename:
         ours = ours.tb_next

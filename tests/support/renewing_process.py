@@ -1,8 +1,8 @@
-"""A process that uses a profile as an application does, for tests of several processes that share one sign-in.
+"""A process that uses a profile like an application, for tests of several processes that share one sign-in.
 
-Arguments: the profile, the number of different access tokens to see, and a protected resource to try each one at.
-Prints one JSON line per new token: a digest of it, and the status that the resource answered, or that the token ended
-on its way there.
+Arguments: the profile, the number of different access tokens to wait for, and a protected resource to send them to.
+Prints one JSON line per new token: its digest, and the resource's response status, or that the token expired in
+transit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from freshkey import Credential, Keeper
 from freshkey.errors import CredentialExpired
 
 
-TOO_LATE = "the token ended on its way"
+TOO_LATE = "the token expired in transit"
 
 
 def main(profile: str, wanted: int, resource: str) -> None:
@@ -38,7 +38,7 @@ def main(profile: str, wanted: int, resource: str) -> None:
 
 
 def _status(client: httpx.Client, resource: str, credential: Credential) -> int | str:
-    """Return what the resource answers, or that the machine paused for longer than the token had left."""
+    """Return the resource's status, or `TOO_LATE` if the machine was so slow that the token expired."""
     try:
         status = client.get(resource, headers=credential.headers("GET", resource)).status_code
     except CredentialExpired:

@@ -1,6 +1,6 @@
-"""A provider with single-use refresh tokens and reuse detection, a store that fails on demand, and keepers over both.
+"""A provider with single-use refresh tokens and reuse detection, a store that fails on demand, and keepers for both.
 
-Everything happens in this process and is written into one journal, so that tests can compare the order of steps.
+Everything runs in this process and is recorded in one journal, so that tests can check the order of steps.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from waiting import PATIENCE, until
 
 
 LOST = object()
-"""A step of a script: the server acts, and its answer is lost."""
+"""A step of a script: the server acts, and its response is lost."""
 
 ADA = Identity(account="ada", email="ada@example.com")
 
@@ -50,11 +50,11 @@ MACHINE = "machine"
 
 @frozen
 class Settings:
-    """Settings of the provider: none."""
+    """The provider has no settings."""
 
 
 class User(LoggingReporter):
-    """Somebody who agrees to everything, and counts how often they were asked."""
+    """A user who agrees to everything by default, and records the questions."""
 
     def __init__(self, *, declines: bool = False, agrees: bool = True) -> None:
         self.opened: list[str] = []
@@ -69,7 +69,7 @@ class User(LoggingReporter):
     def open_url(self, url: str) -> None:
         self.opened.append(url)
         if self.declines:
-            raise LoginRequired("the person declined")
+            raise LoginRequired("the user declined")
 
     def read_code(self, prompt: str, given_up: threading.Event) -> Secret | None:
         raise AssertionError(prompt)
@@ -82,26 +82,26 @@ class RotatingProvider:
     """The provider and its authorization server in one.
 
     Attributes:
-        script: What the next refreshes do instead of succeeding: an exception is raised before anything happened,
-            `LOST` acts and loses the answer, a callable is called first.
+        script: What the next refreshes do instead of succeeding: an exception is raised before anything happens,
+            `LOST` acts and loses the response, a callable is called first.
         sent: Every refresh token that was received.
-        acquired: The ids of the sources that were asked.
-        attended: Whether somebody waited, each time.
-        living: The refresh tokens that are good; each sign-in is a grant of its own.
-        revoked: The family of tokens is dead: a token was used twice.
-        grace: A spent token gets the same successor once more, as lenient servers do.
-        gate: Refreshes wait here; set unless a test clears it.
-        inside: How many refreshes are at the gate or behind it.
+        acquired: The ids of the sources that were acquired from.
+        attended: For each acquisition, whether a user was waiting.
+        living: The valid refresh tokens; each sign-in is a separate grant.
+        revoked: Whether the token family is revoked because a token was used twice.
+        grace: Whether a spent token returns the same successor again.
+        gate: An event that refreshes wait for; set unless a test clears it.
+        inside: Number of refreshes in progress.
         variable: A borrowed access token, or None.
-        lends: The refresh token that comes with that variable, or None.
-        recheck: Seconds after which that variable is asked again, or None.
-        says: What is told to whoever watches an acquisition, or None.
-        machine: There is a source that freshkey owns and that needs no person.
-        lifetime: Of what is issued.
-        answers: The refreshed credential is passed through this.
-        binding: What `Description.binding` says.
-        formats: What `Description.formats` says.
-        revocable: Whether it can revoke at all.
+        lends: The refresh token that comes with `variable`, or None.
+        recheck: Seconds after which `variable` is checked again, or None.
+        says: The notice shown during an acquisition, or None.
+        machine: Whether there is an owned source that needs no user.
+        lifetime: Lifetime of issued tokens in seconds.
+        answers: A function that the refreshed credential is passed through.
+        binding: `Description.binding`.
+        formats: `Description.formats`.
+        revocable: Whether it can revoke.
         revocations: The refresh tokens that a sign-out revoked.
     """
 
@@ -217,7 +217,7 @@ class RotatingProvider:
         return self.kept_in
 
     def rotate_elsewhere(self) -> OAuthToken:
-        """Renew as somebody beyond the reach of the keeper does."""
+        """Renew like a process that the keeper does not know about."""
         with self._mutex:
             self.living.clear()
             return self._issue()
@@ -265,7 +265,7 @@ class RotatingProvider:
 
 
 class Telling(RotatingProvider):
-    """A provider that says for whom it works, and may want a person where there is none."""
+    """A provider that names the profile in notices, and that may require a user when there is none."""
 
     wants_a_person = False
 
@@ -283,7 +283,7 @@ class Telling(RotatingProvider):
 
 
 class Listener(LoggingReporter):
-    """Somebody who remembers notices."""
+    """A reporter that records notices."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []
@@ -297,11 +297,11 @@ def _look_at_machine(profile: Profile) -> Detected:
 
 
 class FailingStore:
-    """A store that writes its verbs into a journal, and fails at those that a test chose.
+    """A store that records its verbs in a journal, and fails at those that a test chose.
 
     Attributes:
         failing: The verbs that fail.
-        items: What is kept, as strings.
+        items: The stored items.
     """
 
     kind = "failing"
@@ -352,12 +352,12 @@ class FailingStore:
 
 
 class World:
-    """One machine: its clock, provider and store, and the keepers on it, which stand for processes.
+    """One machine: its clock, provider and store, and keepers, which stand for processes.
 
     Attributes:
-        clock: Moved by hand.
-        journal: What happened, in order.
-        random: What keepers take for randomness.
+        clock: A manual clock.
+        journal: The steps so far, in order.
+        random: The keepers' random number.
     """
 
     def __init__(self, state_dir: Path) -> None:
@@ -371,7 +371,7 @@ class World:
         self.user = User()
 
     def keeper(self, *, scheduler: bool = False, **arguments: Any) -> Keeper:
-        """Return a keeper with the profile ``me``; without a timer, `beat` is what moves it."""
+        """Return a keeper with the profile ``me``; without a timer, `run_once` runs it."""
         profiles = {"me": {"provider": "rotating"}, "also-me": {"provider": "rotating"}}
         configuration = Configuration.of(profiles, state_dir=self.state_dir, default="me")
         keeper = Keeper(
@@ -394,20 +394,20 @@ class World:
         return keeper
 
     def settle(self, *keepers: Keeper) -> None:
-        """Wait until nothing is under way any more."""
+        """Wait until nothing is in progress."""
         for keeper in keepers or tuple(self.keepers):
             for managed in keeper.all_managed():
                 until(lambda managed=managed: managed._future is None and not managed._looking, "rest")  # type: ignore[misc]
 
     def run_once(self, keeper: Keeper) -> float:
-        """Let a keeper's timer look once, wait for what it started, and return when it wants to look again."""
+        """Run a keeper's timer once, wait for what it started, and return the seconds until its next run."""
         wait = keeper._scheduler.run_once()
         self.settle(keeper)
         assert wait is not None
         return wait
 
     def pass_time(self, seconds: float, *keepers: Keeper) -> int:
-        """Let time pass as the keepers' timers would live it, and return how many looks that took."""
+        """Let time pass and run the keepers' timers when due; return the number of runs."""
         end = self.clock.elapsed() + seconds
         looks = 0
         while self.clock.elapsed() < end:
@@ -417,7 +417,7 @@ class World:
         return looks
 
     def hold_until(self, condition: Callable[[], object]) -> None:
-        """Hold refreshes at the gate until a condition has come about."""
+        """Hold refreshes at the gate until a condition is true."""
         self.provider.gate.clear()
 
         def watch() -> None:
@@ -427,11 +427,11 @@ class World:
         threading.Thread(target=watch).start()
 
     def asking(self, keeper: Keeper) -> Asking:
-        """Ask a keeper for the profile on a thread of its own."""
+        """Get the credential from a keeper on a separate thread."""
         return Asking(keeper)
 
     def close(self) -> None:
-        """Let everything that is under way come to its end, and close the keepers."""
+        """Let everything in progress finish, and close the keepers."""
         self.provider.gate.set()
         self.provider.script.clear()
         self.store.failing.clear()
@@ -448,7 +448,7 @@ class World:
 
 
 class Asking:
-    """Somebody who asks on a thread of their own."""
+    """A call of `Keeper.get` on a separate thread."""
 
     def __init__(self, keeper: Keeper) -> None:
         self._answers: list[Credential] = []
@@ -460,7 +460,7 @@ class Asking:
         return self._thread.is_alive()
 
     def answer(self) -> str:
-        """Return the access token that came."""
+        """Return the access token that the call returned."""
         self._thread.join(PATIENCE)
         (credential,) = self._answers
         return token_of(credential)
@@ -473,34 +473,34 @@ def token_of(credential: Credential) -> str:
 
 
 def break_host(context: ProfileContext) -> None:
-    """Let the authorization server have failed so often that it is left alone for a while."""
+    """Record so many failures of the authorization server that requests to it are paused."""
     for _ in range(circuit_breaker.FAILURES_TO_OPEN):
         context.breaker.note("as.example.com", TransientError("no route"))
 
 
 def call_host() -> None:
-    """Begin a request to the authorization server; a step of `RotatingProvider.script`."""
+    """Start a request to the authorization server; a step of `RotatingProvider.script`."""
     guarded = circuit_breaker.current()
     assert guarded is not None
     guarded.begin("as.example.com")
 
 
 def collect(keeper: Keeper) -> list[Event]:
-    """Return the list that the keeper's events go into from now on."""
+    """Return a list that collects the keeper's events from now on."""
     events: list[Event] = []
     keeper.subscribe(events.append)
     return events
 
 
 def expired(credential: OAuthToken) -> OAuthToken:
-    """Return what a confused server answers: a token whose end has passed."""
+    """Return an already expired copy of the token, as from a faulty server."""
     moment = credential.obtained
     earlier = evolve(moment, wall=moment.wall - 7200, elapsed=moment.elapsed - 7200)
     return evolve(credential, obtained=earlier)
 
 
 def in_threads(count: int, call: Callable[[], Any]) -> list[Any]:
-    """Call `call` in that many threads at once and return results and exceptions."""
+    """Call `call` in this many threads at once; return results and exceptions."""
     start = threading.Barrier(count)
     answers: list[Any] = []
 
@@ -508,7 +508,7 @@ def in_threads(count: int, call: Callable[[], Any]) -> list[Any]:
         start.wait()
         try:
             answers.append(call())
-        except Exception as error:  # noqa: BLE001  the test judges
+        except Exception as error:  # noqa: BLE001  checked by the test
             answers.append(error)
 
     threads = [threading.Thread(target=run) for _ in range(count)]
@@ -521,16 +521,16 @@ def in_threads(count: int, call: Callable[[], Any]) -> list[Any]:
 
 
 def snapshot(world: World) -> Snapshot:
-    """Return what the store holds of the profile."""
+    """Return the profile's snapshot in the store."""
     return world.store._slots.load()
 
 
 def hints(world: World) -> Hints:
-    """Return what processes told each other of the profile."""
+    """Return the profile's hints, which processes share."""
     return HintsFile(world.state_dir, "me").read()
 
 
 def expire(world: World) -> None:
-    """Let what is held come to its end, and begin a new journal."""
+    """Let the credential expire, and clear the journal."""
     world.clock.advance(3600)
     world.journal.clear()

@@ -1,4 +1,4 @@
-"""A store of strings that can crash at any step, and records to put into it."""
+"""A store of items that can crash at any step, and records to put into it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from freshkey.secret import Secret
 
 
 class Crashed(BaseException):
-    """The process died here."""
+    """The simulated death of the process."""
 
 
 class ScriptedItems:
-    """Strings that can be lost the way keychains lose them.
+    """Items that can be lost in the ways keychains lose them.
 
     Attributes:
-        values: What is kept.
-        item_limit: Characters that one string may have.
-        replaces: Whether writing replaces at once; otherwise it deletes first and adds then, two steps.
-        steps_left: How many more changes happen before the process dies; None for no end.
-        forgets: Whether writes are taken and dropped.
+        values: The stored items.
+        item_limit: Maximum number of characters in one item.
+        replaces: Whether writing replaces in one step; otherwise it deletes first and then adds, in two steps.
+        steps_left: Number of further changes before the process dies; None for no limit.
+        forgets: Whether writes are accepted but not stored.
     """
 
     name = "scripted"
@@ -63,7 +63,7 @@ class ScriptedItems:
 
 
 class OpenLock:
-    """A lock that nobody else wants."""
+    """A lock without contention."""
 
     def acquire(self, timeout: float) -> Callable[[], None]:
         return lambda: None

@@ -1,6 +1,7 @@
-"""A server that checks Signature Version 4 by itself, written from the description and without the libraries of AWS.
+"""A server that checks Signature Version 4, written from AWS's description and without AWS's libraries.
 
 Source: IAM User Guide, "Create a signed AWS API request". A request must be signed for Bedrock within five minutes.
+See docs/decisions.md, "Signatures are verified by code that shares nothing with botocore".
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def _hmac(key: bytes, text: str) -> bytes:
 
 
 def signature(secret: str, when: str, region: str, canonical_request: str, service: str = SERVICE) -> str:
-    """Return the signature of a canonical request at a time of the form ``20150830T123600Z``."""
+    """Return the signature of a canonical request at a time in the format ``20150830T123600Z``."""
     scope = f"{when[:8]}/{region}/{service}/aws4_request"
     hashed = hashlib.sha256(canonical_request.encode()).hexdigest()
     key = f"AWS4{secret}".encode()
@@ -40,7 +41,7 @@ def signature(secret: str, when: str, region: str, canonical_request: str, servi
 
 
 def canonical(method: str, target: str, headers: Mapping[str, str], signed: str, body: bytes) -> str:
-    """Return the canonical request for a request target as it came over the wire: each segment is encoded once more."""
+    """Return the canonical request for a request target as received: each path segment is encoded once more."""
     path, _, query = target.partition("?")
     pairs = sorted(
         tuple(quote(unquote(part), safe="-_.~") for part in (name, value))
@@ -54,14 +55,14 @@ def canonical(method: str, target: str, headers: Mapping[str, str], signed: str,
 def flaw(
     method: str, target: str, headers: Mapping[str, str], body: bytes, secrets: Mapping[str, tuple[str, str]]
 ) -> str:
-    """Return what is wrong with a request, or nothing.
+    """Return what is wrong with a request, or an empty string.
 
     Args:
-        method: As it came.
-        target: As it came.
-        headers: By name in lower case.
-        body: As it came.
-        secrets: Access key id to secret key and session token, which is empty for long-term keys.
+        method: As received.
+        target: As received.
+        headers: Headers with lower-case names.
+        body: As received.
+        secrets: Secret key and session token by access key id; the token is empty for long-term keys.
     """
     found = _AUTHORIZATION.fullmatch(headers.get("authorization", ""))
     if found is None:
@@ -84,14 +85,14 @@ def flaw(
 
 
 class Judge(LoopbackServer):
-    """Serves any path and answers 200, or 403 with what is wrong; use it as a context manager."""
+    """Serves any path and responds with 200, or with 403 and what is wrong; a context manager."""
 
     def __init__(self, secrets: Mapping[str, tuple[str, str]]) -> None:
         super().__init__()
         self.secrets = dict(secrets)
 
     def serve(self, exchange: Exchange) -> None:
-        """Judge the signature."""
+        """Check the signature."""
         body = exchange.body()
         wrong = flaw(exchange.command, exchange.path, exchange.lowered(), body, self.secrets)
         exchange.answer(403 if wrong else 200, wrong.encode() or b"{}")

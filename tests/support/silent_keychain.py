@@ -1,7 +1,7 @@
-"""A Secret Service of its own process whose collection is locked and whose prompt is never answered.
+"""A Secret Service in a separate process whose collection is locked and whose prompt is never answered.
 
-It takes the name on the session bus, prints a line, and answers just enough of the API for a client to get stuck where
-a person ignores the window that asks for a password.
+It takes the name on the session bus, prints a line, and implements just enough of the API for a client to get stuck
+as if the user ignored the password prompt.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ UNKNOWN = "org.freedesktop.DBus.Error.UnknownMethod"
 
 
 def answer(member: str, body: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]] | None:
-    """Return signature and body of the answer to a call, or None for an error."""
+    """Return signature and body of the response to a call, or None for an error."""
     match member:
         case "OpenSession":
             return "vo", (("s", ""), "/org/freedesktop/secrets/session/1")

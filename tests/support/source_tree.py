@@ -1,4 +1,4 @@
-"""The project's own source, read as syntax: which module imports which, and how long things are."""
+"""The project's source code as syntax trees: imports and sizes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @frozen
 class Import:
-    """One name that a module imports, at its top or inside a function."""
+    """One name that a module imports, at the top or inside a function."""
 
     target: str
     line: int
@@ -32,7 +32,7 @@ class Import:
 
 @frozen
 class Module:
-    """One file of Python."""
+    """One Python file."""
 
     name: str
     path: Path
@@ -55,17 +55,17 @@ def modules(root: Path) -> list[Module]:
 
 
 def plugin_modules() -> list[Module]:
-    """Return the modules of each plugin; the import package lies directly in the plugin's folder."""
+    """Return the modules of each plugin; the import package is directly in the plugin's folder."""
     return [module for plugin in sorted(PLUGINS.iterdir()) if plugin.is_dir() for module in modules(plugin)]
 
 
 def benchmark_modules() -> list[Module]:
-    """Return the modules of the benchmarks, which are no distribution and are imported from the root."""
+    """Return the modules of the benchmarks, which are not a distribution and are imported from the root."""
     return [read(path, ROOT) for path in sorted(BENCHMARKS.rglob("*.py"))]
 
 
 def imports(tree: ast.Module) -> Iterator[Import]:
-    """Yield what a module imports, as ``package.module.name``: whether the last part is a module is not known here."""
+    """Yield what a module imports, as ``package.module.name``; the last part may or may not be a module."""
     for_types = {
         id(child)
         for node in ast.walk(tree)
@@ -85,7 +85,7 @@ def imports(tree: ast.Module) -> Iterator[Import]:
 
 
 def code_lines(module: Module) -> set[int]:
-    """Return the numbers of the lines that hold code: neither blank, nor comment, nor docstring."""
+    """Return the numbers of the lines that contain code, not only blanks, comments or docstrings."""
     lines: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(module.text).readline):
         if token.type not in NOT_CODE:

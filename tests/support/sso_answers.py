@@ -1,4 +1,4 @@
-"""Answers of IAM Identity Center of any kind, and what becomes of them."""
+"""Arbitrary responses of IAM Identity Center, and how the code under test handles them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-"""Any JSON."""
+"""Any JSON value."""
 
 
 def answering(body: bytes, status: int = 200) -> IdentityCenter:
@@ -45,7 +45,7 @@ def session(client_secret: str = "s") -> SsoSession:
 
 
 def outcome(call: object) -> None:
-    """Run it; anything but an answer or an error of the contract fails the test."""
+    """Run it; any exception other than a `FreshkeyError` fails the test."""
     assert callable(call)
     try:
         call()

@@ -1,7 +1,7 @@
-"""IAM Identity Center on loopback: SSO-OIDC and the access portal, which moto does not serve.
+"""IAM Identity Center on loopback: SSO-OIDC and the access portal, which moto does not have.
 
-It answers as the models in botocore say (``sso-oidc`` and ``sso``, 2019-06-10), errors included: botocore's own clients
-judge it in the tests. One person is signed in there; who they are is not modelled.
+It follows botocore's models (``sso-oidc`` and ``sso``, 2019-06-10), including errors, and tests check it with
+botocore's own clients. One user is signed in; the user's identity is not modeled.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ ROLE: Final = "BedrockUser"
 BEARER: Final = "x-amz-sso_bearer_token"
 
 RoleKeys = Callable[[int], Mapping[str, str]]
-"""Makes access key, secret key and session token of the n-th role credentials."""
+"""Returns access key, secret key and session token of the n-th role credentials."""
 
 
 def made_up_keys(number: int) -> dict[str, str]:
-    """Return keys that no service knows."""
+    """Return made-up keys, unknown to any service."""
     return {
         "accessKeyId": f"ASIASSODOUBLE{number:07d}",
         "secretAccessKey": f"secret-of-role-credentials-{number}",
@@ -41,7 +41,7 @@ def made_up_keys(number: int) -> dict[str, str]:
 
 @define
 class _Device:
-    """A device code and what became of it."""
+    """A device code and its state."""
 
     client: str
     ends: float
@@ -51,7 +51,7 @@ class _Device:
 
 @define
 class _Code:
-    """An authorization code with what its exchange has to repeat."""
+    """An authorization code and the values that its exchange must repeat."""
 
     client: str
     redirect_uri: str
@@ -60,7 +60,7 @@ class _Code:
 
 @define
 class _Refresh:
-    """A refresh token of a client; it works once."""
+    """A single-use refresh token of a client."""
 
     client: str
     spent: bool = False
@@ -68,22 +68,22 @@ class _Refresh:
 
 @define
 class Knobs:
-    """How the double behaves; may be changed while it runs.
+    """The behavior of the double; may be changed while it runs.
 
     Attributes:
-        token_seconds: Life of access tokens.
-        role_seconds: Life of role credentials.
-        registration_seconds: Life of client registrations.
-        device_seconds: Life of device codes.
-        pending: How many polls are answered with ``authorization_pending`` although the person has approved.
-        slow_downs: How many polls before those are answered with ``slow_down``.
-        denies: The person declines.
-        refreshes: Sign-ins come with a refresh token.
-        role_keys: Makes role credentials.
-        portal_status: Status of the access portal's next answers, in turn, instead of what was asked for.
-        token_error: Error of the next token request, whatever it is.
-        bodies: What paths answer with status 200, whatever was asked.
-        broken: Paths whose connections break before the answer.
+        token_seconds: Lifetime of access tokens.
+        role_seconds: Lifetime of role credentials.
+        registration_seconds: Lifetime of client registrations.
+        device_seconds: Lifetime of device codes.
+        pending: Number of polls that get ``authorization_pending`` although the user has approved.
+        slow_downs: Number of polls before those that get ``slow_down``.
+        denies: Whether the user denies the sign-in.
+        refreshes: Whether sign-ins return a refresh token.
+        role_keys: Returns role credentials.
+        portal_status: Status codes of the access portal's next responses, instead of the normal ones.
+        token_error: Error of the next token request.
+        bodies: Fixed response bodies by path, sent with status 200.
+        broken: Paths whose connections are closed before the response.
     """
 
     token_seconds: float = 8 * 3600.0
@@ -105,14 +105,14 @@ class SsoDouble:
     """Both services on one port of 127.0.0.1; a context manager.
 
     Args:
-        clock: What decides when something has expired.
+        clock: Decides when something has expired.
         account: The only account.
         role: The only role in it.
 
     Attributes:
-        knobs: How it behaves.
+        knobs: The behavior of the double.
         asked: Method and path of each request so far.
-        bodies: The decoded JSON bodies so far, by path. They hold secrets: for checks, not for output.
+        bodies: The decoded JSON bodies so far, by path. They contain secrets: check them, but never print them.
     """
 
     def __init__(self, *, clock: Clock = SYSTEM, account: str = ACCOUNT, role: str = ROLE) -> None:
@@ -142,11 +142,11 @@ class SsoDouble:
 
     @property
     def url(self) -> str:
-        """Where both services are."""
+        """The URL of both services."""
         return f"http://127.0.0.1:{self._listener.port}"
 
     def settings(self) -> dict[str, object]:
-        """Return a profile's settings that use this double."""
+        """Return settings for a profile that uses this double."""
         return {
             "sso_start_url": START_URL,
             "sso_region": "eu-west-1",
@@ -158,22 +158,22 @@ class SsoDouble:
         }
 
     def count(self, path: str) -> int:
-        """Return how many requests a path got."""
+        """Return the number of requests to a path."""
         return sum(1 for asked in self.asked if asked.partition(" ")[2] == path)
 
     def end_tokens(self) -> None:
-        """End every access token, as an administrator does; refresh tokens stay."""
+        """Revoke every access token, as an administrator would; refresh tokens stay valid."""
         with self._lock:
             self._tokens.clear()
 
     def end_session(self) -> None:
-        """End all that came from sign-ins."""
+        """Revoke every token and credential from sign-ins."""
         with self._lock:
             self._tokens.clear()
             self._refresh.clear()
 
     def honors(self, access_token: str) -> bool:
-        """Tell whether an access token is alive."""
+        """Return whether an access token is valid."""
         with self._lock:
             return self._tokens.get(access_token, 0.0) > self._now
 
@@ -353,7 +353,7 @@ class SsoDouble:
 
 
 def _proves(verifier: str, challenge: str) -> bool:
-    """Compare by a way of its own (RFC 7636, section 4.6)."""
+    """Verify with an independent implementation (RFC 7636, section 4.6)."""
     import base64
     import hashlib
 
@@ -380,5 +380,5 @@ def _portal_error(status: int, kind: str, message: str = "made up") -> Answer:
 
 
 def fields_of(url: str) -> dict[str, str]:
-    """Return the query of an address that a person was shown."""
+    """Return the query parameters of a URL shown to the user."""
     return dict(parse_qsl(url.partition("?")[2]))

@@ -1,6 +1,6 @@
-"""A process that runs out of file descriptors right after a refresh token was spent, and gets some back a while later.
+"""A process that runs out of file descriptors right after a refresh token was used, and gets some back later.
 
-Prints one JSON line: what callers got meanwhile, and the generation that was saved. Fails if a descriptor stays open.
+Prints one JSON line: whether callers got a credential in between, and the saved generation. Fails if it leaks files.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from waiting import leaving_nothing
 
 
 def main(settings: dict[str, object], state: Path) -> None:
-    """Renew, starve at the moment of the answer, and report."""
+    """Renew, run out of file descriptors when the response arrives, and report."""
     keeper = Keeper(configuration=Configuration.of({"me": settings}, state_dir=state, default="me"))
     keeper.get()
     keeper.refresh()
@@ -33,9 +33,9 @@ def main(settings: dict[str, object], state: Path) -> None:
         _failpoints.at = starve
         future = keeper._open_profile("me").get(by_user=True)
         assert isinstance(future, SharedFuture)
-        meanwhile = keeper.get().token is not None
+        while_starved = keeper.get().token is not None
         future.wait(30)
-    told = {"meanwhile": meanwhile, "generation": keeper.status().generation}
+    told = {"while_starved": while_starved, "generation": keeper.status().generation}
     os.write(1, json.dumps(told).encode() + b"\n")
 
 

@@ -1,4 +1,4 @@
-"""A server with single-use refresh tokens that notices reuse, and knows whether there was an excuse for it."""
+"""A server with single-use refresh tokens that detects reuse, and knows whether the reuse was justified."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from one_machine import Client, Machine
 
 MAX_REQUESTS: Final = 4
-"""Of one renewal, by the retry policy."""
+"""Maximum requests of one renewal, by the retry policy."""
 
 MAX_LOSSES: Final = 1 + 2 * LOST_ANSWER_RETRIES
-"""Answers to one token: the first renewal may repeat the request, and further renewals as often for those after it."""
+"""Maximum lost responses for one token: the first renewal may retry, and so may the renewals after it."""
 
 ASKED: Final = 90.0
-"""Seconds that the server asks for when it is busy."""
+"""``Retry-After`` of a busy server, in seconds."""
 
 
 @frozen
 class Request:
-    """One refresh request: when it came, with which token, and whether a person wanted it."""
+    """One refresh request: its time, its token, and whether the user requested it."""
 
     at: float
     number: int
@@ -40,20 +40,20 @@ class Request:
 
 
 class StrictServer:
-    """Renews tokens of families; a family dies when one of its tokens comes twice.
+    """Renews tokens in families; a family is revoked when one of its tokens is used twice.
 
     Attributes:
         grace: Seconds within which a spent token gets the same successor again.
-        lifetime: Of access tokens, in seconds.
-        script: What the next requests meet: ``busy``, ``fails``, ``refuses``; ``vanishes`` loses the request,
-            ``loses`` the answer to it, ``breaks`` breaks the plugin after the answer, ``slow`` waits before it acts.
-        spells: Until when there is no connection (``down``), each answer, refusals too, is lost (``mute``) or a failure
-            (``ill``).
-        ends: When each access token ends; the server has no other clock than everybody's elapsed time.
+        lifetime: Lifetime of access tokens in seconds.
+        script: What happens to the next requests: ``busy``, ``fails``, ``refuses``; ``vanishes`` loses the request,
+            ``loses`` loses the response, ``breaks`` breaks the plugin after the response, ``slow`` waits first.
+        spells: Until when there is no connection (``down``), every response is lost, even refusals (``mute``), or every
+            response is a failure (``ill``).
+        ends: When each access token expires; the server has the same clock as the clients.
         issued: When each token was issued.
-        unanswered: How many requests with a token got no answer; their clients live.
-        unfinished: How many clients died between the intent to send a token and the end of that renewal.
-        family: Of each token; the family's dead ones are in `dead`.
+        unanswered: Number of requests with a token that got no response, although the client lives.
+        unfinished: Number of clients that died between the intent to send a token and the end of that renewal.
+        family: The family of each token; revoked families are in `dead`.
     """
 
     def __init__(self, machine: Machine, *, grace: float, lifetime: float) -> None:
@@ -123,28 +123,28 @@ class StrictServer:
         if mode != "slow":
             _failpoints.hit("request_sent")
         if mode == "loses" or self._under("mute"):
-            raise OutcomeUnknown("the answer was lost")
+            raise OutcomeUnknown("the response was lost")
         if mode == "breaks":
-            raise PluginBroken("it does not understand the answer", plugin="example")
+            raise PluginBroken("cannot parse the response", plugin="example")
         return newer
 
-    # --- what others do ---------------------------------------------------------------------------------------
+    # --- theft ------------------------------------------------------------------------------------------------
 
     def steal(self) -> None:
-        """Somebody copied the newest durable token and renews with it."""
+        """Renew with the newest saved token, like a thief who copied it."""
         number = self.machine.number
         if number and number not in self._spent and self.alive(number):
             self._strangers.add(number)
             self._rotate(number, None)
 
     def alive(self, number: int) -> bool:
-        """Tell whether a refresh token would be honored."""
+        """Return whether a refresh token would be accepted."""
         if number not in self.family or self.family[number] in self.dead:
             return False
         return number not in self._spent or self._repeats(number)
 
     def gave_up(self, number: int) -> bool:
-        """Tell whether a token was sent often enough without an answer, or may have been, to give it up."""
+        """Return whether a token was sent, or may have been sent, so often without a response that it is given up."""
         return self.unanswered[number] + self.unfinished[number] > 1
 
     # --- inside -----------------------------------------------------------------------------------------------
@@ -198,11 +198,11 @@ class StrictServer:
         if self._busy:
             machine.blame("I1", "two refresh requests at a time")
         if machine.number > number:
-            machine.blame("I2", f"token {number} was sent although {machine.number} is durable")
+            machine.blame("I2", f"token {number} was sent although {machine.number} is saved")
         if machine.durable.record is not None and machine.durable.record.payload is None:
             machine.blame("I2", f"token {number} was sent after a sign-out")
         if self.unanswered[number] >= MAX_LOSSES and not machine.may_have_lost_an_intent:
-            machine.blame("I3", f"token {number} was sent again after {self.unanswered[number]} answers were lost")
+            machine.blame("I3", f"token {number} was sent again after {self.unanswered[number]} lost responses")
         by_user = machine.acting is not None and machine.acting.by_user
         self.requests.append(Request(now, number, by_user))
         self._judge_pace(now)
@@ -211,7 +211,7 @@ class StrictServer:
         machine = self.machine
         begin = now - attempt_floor(self.lifetime)
         recent = [request for request in self.requests if request.at > begin and not request.by_user]
-        # Whoever dies tells nobody to wait, and where hints cannot be kept each client has only its own pace.
+        # A client that dies tells no other client to wait, and without hints each client has only its own pace.
         clients = len(machine.clients) if machine.hints_failed > begin - MAX_PAUSE else 1
         clients += sum(death > begin for death in machine.deaths)
         if len(recent) > MAX_REQUESTS * clients:
@@ -221,7 +221,7 @@ class StrictServer:
         spender = self._spender.get(number)
         excused = number in self._strangers or self.unanswered[number] > 0 or (spender is not None and spender.dead)
         if not excused:
-            self.machine.blame("I3", f"token {number} was used twice, and its answer had arrived")
+            self.machine.blame("I3", f"token {number} was used twice although its response had arrived")
 
 
 def _number(credential: Credential) -> int:

@@ -1,4 +1,4 @@
-"""A profile as the pipeline opens it: its table first, then its settings."""
+"""Opens a profile like the core: first its table, then its settings."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from freshkey._config.project import Trusted
 
 
 def typed(configuration: Configuration, name: str, description: Description, trusted: Trusted | None = None) -> Profile:
-    """Return a profile with the settings of the provider that describes itself so."""
+    """Return a profile with the settings of a provider with this description."""
     return configuration.profile(configuration.table(name), description.settings, trusted)

@@ -1,4 +1,4 @@
-"""A command on a pseudo-terminal, and somebody who reads the screen and types."""
+"""A command on a pseudo-terminal, and a user who reads the screen and types."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ POLL_INTERVAL: Final = 0.05
 
 
 class Typist:
-    """Runs a command whose standard streams are a pseudo-terminal; a context manager.
+    """Runs a command with a pseudo-terminal as its standard streams; a context manager.
 
     Args:
-        command: What to run.
+        command: The command to run.
         environ: Its environment.
-        stdout: Where its results go instead, if not to the terminal.
+        stdout: A file descriptor to use as stdout instead of the terminal.
     """
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str], *, stdout: int | None = None) -> None:
@@ -33,7 +33,7 @@ class Typist:
         self._terminal = terminal
         self.before = termios.tcgetattr(terminal)
         self.screen = ""
-        # A session of its own with this terminal: Ctrl-C reaches the command as it would for a person.
+        # A separate session with this terminal, so that Ctrl-C reaches the command as it would for a user.
         login = "import os,sys,fcntl,termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
         self._process = subprocess.Popen(
             [command[0], "-c", login, *command],
@@ -56,39 +56,39 @@ class Typist:
         os.close(self._terminal)
 
     def read_until(self, text: str) -> str:
-        """Read the screen until `text` is on it, and return all of it."""
+        """Read the screen until it contains `text`, and return all of it."""
         end = time.monotonic() + PATIENCE
         while text not in self.screen:
             if time.monotonic() > end:
-                raise TimeoutError(f"{text!r} did not appear; the screen says:\n{self.screen}")
+                raise TimeoutError(f"{text!r} did not appear; the screen shows:\n{self.screen}")
             self._read()
         return self.screen
 
     def wait_until_quiet(self) -> None:
-        """Wait until the terminal does not echo."""
-        until(lambda: not self.echoes, "the end of the echo")
+        """Wait until the terminal does not echo input."""
+        until(lambda: not self.echoes, "echo to be turned off")
 
     @property
     def pid(self) -> int:
-        """The command's process."""
+        """The command's process id."""
         return self._process.pid
 
     def resize(self, rows: int, columns: int) -> None:
-        """Give the terminal another size, as a window manager does."""
+        """Change the size of the terminal, like a window manager."""
         fcntl.ioctl(self._keyboard, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     @property
     def echoes(self) -> bool:
-        """Whether the terminal shows what is typed."""
+        """Whether the terminal echoes input."""
         return bool(termios.tcgetattr(self._terminal)[3] & termios.ECHO)
 
     @property
     def as_before(self) -> bool:
-        """Whether the terminal was given back as it was found."""
+        """Whether the terminal settings are the same as before the command."""
         return termios.tcgetattr(self._terminal) == self.before
 
     def type(self, text: str) -> None:
-        """Type."""
+        """Type this text."""
         os.write(self._keyboard, text.encode())
 
     def interrupt(self) -> None:
@@ -96,11 +96,11 @@ class Typist:
         self.type("\x03")
 
     def end(self) -> int:
-        """Wait for the command's end and return its exit code; the rest of the screen is read."""
+        """Wait for the command, read the rest of the screen, and return the exit code."""
         end = time.monotonic() + PATIENCE
         while self._process.poll() is None:
             if time.monotonic() > end:
-                raise TimeoutError(f"the command goes on; the screen says:\n{self.screen}")
+                raise TimeoutError(f"the command is still running; the screen shows:\n{self.screen}")
             self._read()
         while self._read():
             pass

@@ -1,1 +1,1 @@
-"""Whose sign-in is kept here: signing in and out, importing a key, asking how things stand."""
+"""Account operations: sign in, sign out, import a key, show the status."""

@@ -1,4 +1,4 @@
-"""Takes over a key that another program keeps in the operating system's keychain, and deletes it there at the end."""
+"""Import a key that another program stored in the operating system's keychain, then delete the original."""
 
 from __future__ import annotations
 
@@ -24,92 +24,107 @@ if TYPE_CHECKING:
     from freshkey._stores.keychain.store import KeyringItems
 
 FORGETFUL: Final = "memory"
-"""The store that keeps nothing beyond its process; what is deleted elsewhere would be gone."""
+"""The store that loses everything when the process ends; an import would lose the only copy of the key."""
 
 
 @frozen(kw_only=True)
 class ForeignItem:
-    """An item of the keychain that is not freshkey's own."""
+    """A keychain item of another program."""
 
     name: str
     _items: KeyringItems
 
     @classmethod
     def of(cls, profile: Profile, service: str, username: str, settings: Mapping[str, object]) -> Self:
-        """Return the item, which is not looked at yet; `settings` is ``[stores.keyring]``: how the keychain is reached.
+        """Return the item without accessing the keychain; `settings` is ``[stores.keyring]``.
 
         Raises:
-            ConfigurationError: It is one of freshkey's own, or a setting cannot be used.
+            ConfigurationError: The item is one of freshkey's own, or a setting is invalid.
         """
         from freshkey._stores.keychain.store import OWN_SERVICE, keychain_items
 
-        name = f"the keychain item {service!r} of {username!r}"
+        name = f"the keychain item {service!r} (username {username!r})"
         if service.startswith(OWN_SERVICE):
-            raise ConfigurationError(f"{name} is one of freshkey's own", profile=profile.name, hint="Name another one")
+            raise ConfigurationError(
+                f"{name} belongs to freshkey itself",
+                profile=profile.name,
+                hint="Specify an item that belongs to another program",
+                code="reserved-keychain-item",
+            )
         items = keychain_items(evolve(profile, store_settings=settings), service, username)
         return cls(name=name, items=items)
 
     @frameless
     def read(self) -> Secret | None:
-        """Return what it holds, without a line end; None if it is not there or empty.
+        """Return its value without a trailing newline; None if the item is missing or empty.
 
         Raises:
-            StoreUnavailable: The keychain does not answer.
+            StoreUnavailable: The keychain cannot be read.
         """
         value = self._items.get("")
         return Secret(value.removesuffix("\n")) if value else None
 
     def delete(self, key: Secret) -> None:
-        """Delete it, if it still holds `key`.
+        """Delete the item, if its value is still `key`.
 
         Raises:
-            StoreUnavailable: It is still there, and why.
+            StoreUnavailable: The item was not deleted; the message says why.
         """
         if self.read() != key:
-            raise StoreUnavailable("it was changed meanwhile")
+            raise StoreUnavailable("it has changed since it was read", code="original-not-deleted")
         self._items.delete("")
         if self.read() is not None:
-            raise StoreUnavailable("there is another one of that name")
+            raise StoreUnavailable("another item has the same name", code="original-not-deleted")
 
 
 class _Giver:
-    """An interaction that hands in what an item holds, and answers nothing else."""
+    """An interaction that provides the value of a keychain item, and is otherwise non-interactive."""
 
     def __init__(self, item: ForeignItem, profile: str, reporter: Reporter) -> None:
-        nobody = NonInteractive(profile, reporter)
-        self.progress, self.line, self.notice = nobody.progress, nobody.line, nobody.notice
-        self.confirm, self.open_url, self.show_device_code = nobody.confirm, nobody.open_url, nobody.show_device_code
+        base = NonInteractive(profile, reporter)
+        self.progress, self.line, self.notice = base.progress, base.line, base.notice
+        self.confirm, self.open_url, self.show_device_code = base.confirm, base.open_url, base.show_device_code
         self._item = item
         self.key: Secret | None = None
 
     def read_code(self, prompt: str, given_up: threading.Event) -> Secret:  # noqa: ARG002  protocol
-        """Read the item, which must be there."""
+        """Read the item, which must exist."""
         self.progress(f"Reading {self._item.name}")
         self.key = self._item.read()
         if self.key is None:
-            raise ConfigurationError(f"there is nothing in {self._item.name}", hint="Check both names")
+            raise ConfigurationError(
+                f"{self._item.name} does not exist or is empty",
+                hint="Check the service and the username",
+                code="nothing-to-import",
+            )
         return self.key
 
 
 def import_key(managed: ManagedCredential, item: ForeignItem, reporter: Reporter) -> Credential:
-    """Keep the key of another program's item for a profile, read it back, and only then delete the item.
+    """Store the key from another program's item for a profile, read it back, and only then delete the item.
 
     Raises:
-        FreshkeyError: It was not possible; the item is still there.
+        FreshkeyError: The import failed; the item was not deleted.
     """
     with about(managed.context.profile.name):
         context = managed.context
         if not context.profile.bare and context.store.kind == FORGETFUL:
-            message = f"the store {FORGETFUL!r} forgets the key, and the only other copy would be deleted"
-            raise ConfigurationError(message, hint="Choose another store")
+            message = f"cannot import into the store {FORGETFUL!r}: the key would be lost when this process ends"
+            raise ConfigurationError(
+                message,
+                hint='Set store = "keyring" or store = "file" for the profile in config.toml',
+                code="store-not-persistent",
+            )
         giver = _Giver(item, context.profile.name, reporter)
+        # Only the provider can tell whether the item can be a key.
+        # See docs/decisions.md, "A key is imported as if the user had typed it".
         credential = login_module.sign_in(managed, pasted=True, interaction=giver)
         with user_present():
             stored = reading.stored_credential(context)
             if stored is None or not stored.authorizes_like(credential):
-                flaw = f"the key is not in the store yet; {item.name} was left alone"
-                raise StoreUnavailable(flaw, hint="Try again")
-            reporter.progress(f"The key is kept in the store {context.store.kind}, and was read back")
+                flaw = f"the key is not saved in the {context.store.kind} store yet; {item.name} was not deleted"
+                raise StoreUnavailable(flaw, hint="Check the store, then import the key again", code="import-not-saved")
+            reporter.progress(f"Saved the key in the {context.store.kind} store and verified it")
             _delete(giver.key, item)
         reporter.progress(f"Deleted {item.name}")
         return credential
@@ -123,5 +138,5 @@ def _delete(key: Secret | None, item: ForeignItem) -> None:
         problem = error.message
     else:
         return
-    message = f"the key is kept, but {item.name} could not be deleted: {problem}"
-    raise StoreUnavailable(message, hint="Delete it with the program that made it")
+    message = f"the key was imported, but {item.name} could not be deleted: {problem}"
+    raise StoreUnavailable(message, hint="Delete it with the program that created it", code="original-not-deleted")

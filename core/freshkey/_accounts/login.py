@@ -1,4 +1,4 @@
-"""Signing in with the user's help, and keeping the credential."""
+"""Interactive sign-in: get a credential and store it."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from freshkey.model.storage import Snapshot
 
 
 WAIT: Final = LOCK_TIMEOUT + SAVE_TIMEOUT + 5.0
-"""Seconds to wait until a credential is kept: for the lock, for the save, and a little; more where one may be asked."""
+"""Seconds to wait until a credential is stored: lock, save, and a margin; not including a keychain prompt."""
 
 
 def sign_in(
     managed: ManagedCredential, *, source_id: str | None = None, pasted: bool = False, interaction: Interaction
 ) -> Credential:
-    """Get a credential with a person's help, and keep it.
+    """Get a credential with the user's help, and store it.
 
-    The store is proven to be writable before the person is asked for anything but the keychain's password. Without a
-    `source_id` the profile's source is used, else the first owned one, or with `pasted` the one for a secret that the
-    person hands in.
+    Checks that the store is writable before the user is asked for anything except the keychain's password. Without a
+    `source_id` it uses the profile's source, or else the first owned one, or with `pasted` the one for a secret that
+    the user provides.
 
     Raises:
-        FreshkeyError: It was not possible; nothing that was stored is lost.
+        FreshkeyError: The sign-in failed; a stored credential is unchanged.
     """
     context = managed.context
     profile = context.profile if source_id is None else evolve(context.profile, source=source_id)
@@ -47,10 +47,12 @@ def sign_in(
         with about(context.profile.name):
             context.store.probe()
         credential = context.hooks.acquire(context.profile, source, interaction)
-        # On a thread that outlives an interrupted caller: the credential exists, so it is kept.
+        # On a thread that outlives an interrupted caller: the credential has been issued, so store it.
         caller = contextvars.copy_context()
         future: SharedFuture[Credential] = run_in_thread(
-            "sign-in", lambda future: caller.run(_keep, future, managed, credential)
+            "sign-in",
+            lambda future: caller.run(_keep, future, managed, credential),
+            late="timed out waiting for the store; saving continues in the background",
         )
         return future.wait(WAIT + prompts.UNLOCK_TIMEOUT)
 
@@ -59,9 +61,11 @@ def _keep(future: SharedFuture[Credential], managed: ManagedCredential, credenti
     context = managed.context
     try:
         with about(context.profile.name), context.store.lock(LOCK_TIMEOUT):
-            # An emptied store counts on from where it was: a lower generation would be news to nobody.
+            # If the store was emptied, continue after the last known generation: other processes ignore lower ones.
             before = context.store.load()
             generation = (before.generation or context.hints.read().generation) + 1
+            # The provider's profile endpoint may have failed this time.
+            # See docs/decisions.md, "Signing in again completes an identity".
             credential = evolve(credential, identity=credential.identity.completed_by(_known_identity(context, before)))
             future.set_result(keep_owned(context, managed, credential, generation))
     finally:
@@ -69,8 +73,8 @@ def _keep(future: SharedFuture[Credential], managed: ManagedCredential, credenti
 
 
 def _known_identity(context: ProfileContext, snapshot: Snapshot) -> Identity:
-    """Return whose the last sign-in was: a profile call that fails this time does not lose a known plan."""
-    # What is of another provider or server, or corrupt, is replaced now.
+    """Return the identity of the last sign-in, to keep details that the provider did not return this time."""
+    # A credential that is corrupt, or of another provider or server, is about to be replaced: ignore it.
     with suppress(FreshkeyError):
         if snapshot.payload is not None:
             return decode(context, snapshot.payload).identity

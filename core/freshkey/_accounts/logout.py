@@ -1,4 +1,4 @@
-"""Signing out: a credential is revoked at the provider and removed here."""
+"""Sign out: revoke a credential at the provider and delete it here."""
 
 from __future__ import annotations
 
@@ -16,16 +16,20 @@ from freshkey.secret import Secret
 
 
 def sign_out(managed: ManagedCredential) -> SignedOut:
-    """Revoke the owned credential of a profile, then remove it; it is removed even if it cannot be revoked.
+    """Revoke the owned credential of a profile, then delete it, even if it cannot be revoked.
 
     Raises:
-        ConfigurationError: Bare mode leaves alone what is kept.
-        StoreError: The store cannot be written; the credential is still there.
+        ConfigurationError: In bare mode, which does not use stored credentials.
+        StoreError: The store cannot be written; the credential was not deleted.
     """
-    profile, message = managed.context.profile, "bare mode leaves alone what is kept"
+    profile, message = managed.context.profile, "bare mode does not use stored credentials"
     if profile.bare:
-        raise ConfigurationError(message, profile=profile.name, hint="Leave bare mode to sign out")
-    future: SharedFuture[SignedOut] = run_in_thread("sign-out", lambda future: _remove(future, managed))
+        raise ConfigurationError(message, profile=profile.name, hint="Sign out without bare mode", code="bare-mode")
+    future: SharedFuture[SignedOut] = run_in_thread(
+        "sign-out",
+        lambda future: _remove(future, managed),
+        late="timed out waiting for the sign-out, which continues in the background",
+    )
     return future.wait(WAIT + SAVE_TIMEOUT)
 
 
@@ -35,10 +39,10 @@ def _remove(future: SharedFuture[SignedOut], managed: ManagedCredential) -> None
         with about(context.profile.name), context.store.lock(LOCK_TIMEOUT):
             snapshot = context.store.load()
             if snapshot.payload is None:
-                event = SignedOut(profile=context.profile.name, revoked=None, detail="nobody was signed in")
+                event = SignedOut(profile=context.profile.name, revoked=None, detail="not signed in")
             else:
                 event = _revoke(context, snapshot.payload)
-                # A tombstone as the next generation, which every process hears of.
+                # A tombstone as the next generation, so that every process notices.
                 grave = Record(generation=snapshot.generation + 1, payload=None, written_at=context.clock.now().wall)
                 context.store.save(grave)
                 context.hints.write(Hints(generation=grave.generation))
@@ -50,13 +54,15 @@ def _remove(future: SharedFuture[SignedOut], managed: ManagedCredential) -> None
 
 
 def _revoke(context: ProfileContext, payload: Secret) -> SignedOut:
-    """End the credential at the provider, and say how that went."""
+    """Revoke the credential at the provider, and return the result as an event."""
     name = context.profile.name
     try:
         revoked = context.hooks.revoke(context.description, context.profile, decode(context, payload))
     except FreshkeyError as error:
-        detail = f"removed here, but not revoked at the provider: {error.message}"
+        detail = f"deleted from the store, but not revoked at the provider: {error.message}"
         return SignedOut(profile=name, revoked=False, detail=detail)
     if not revoked:
-        return SignedOut(profile=name, revoked=None, detail="removed here; the provider cannot revoke")
-    return SignedOut(profile=name, revoked=True, detail="revoked at the provider and removed here")
+        return SignedOut(
+            profile=name, revoked=None, detail="deleted from the store; the provider does not support revocation"
+        )
+    return SignedOut(profile=name, revoked=True, detail="revoked at the provider and deleted from the store")

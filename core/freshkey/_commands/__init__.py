@@ -1,1 +1,1 @@
-"""Starting programs: one runner, and what each kind of program may see and print."""
+"""Runs programs: one runner, and for each kind of program its environment and how its output is read."""

@@ -1,4 +1,4 @@
-"""A command that configuration names: the type of a provider's setting, and the only way such a command is run."""
+"""A command in configuration: the type of a provider's setting, and the only way to run such a command."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from freshkey.model.interaction import Reporter
 from freshkey.secret import Secret
 
 
-WORDS_FOR_COMMAND: Final = "a list of strings: an absolute path or the name of a program on PATH, and its arguments"
-"""What a person writes in TOML for a command."""
+WORDS_FOR_COMMAND: Final = "a list of strings: a program (absolute path, or name on PATH) and its arguments"
+"""The description of a command's TOML value, for messages."""
 
 MAX_PROGRAM: Final = 268_435_456
-"""Bytes that the files of a project that one command names may have together."""
+"""Maximum total size in bytes of the project files that one command names."""
 
 
 @frozen(kw_only=True)
 class Command:
-    """A program and its arguments. No shell sees them, and nothing in them is expanded.
+    """A program and its arguments. They run without a shell, and nothing in them is expanded.
 
     Attributes:
-        argv: The program, by its absolute path or as a name on PATH, and its arguments. Only the program shows in the
-            representation: arguments of some tools are secret.
-        directory: The project that named it, where it works; None for a command of the user's own, which works in the
-            home directory.
-        pins: The files of the project that its words name, each with its SHA-256 in hexadecimal at the time when a
-            person trusted it: `pinned` says the same at each run, or nothing is run.
+        argv: The program, an absolute path or a name on PATH, and its arguments. Only the program is part of the
+            representation: arguments can be secret.
+        directory: The project that set it, and its working directory; None for a command of the user's own, which runs
+            in the home directory.
+        pins: The project's files that its arguments name, each with its SHA-256 in hexadecimal from when the user
+            trusted it. The command runs only if `pinned` still returns the same digests.
     """
 
     argv: tuple[str, ...] = field(repr=lambda argv: repr((*argv[:1], "…")))
@@ -44,10 +44,10 @@ class Command:
 
     @classmethod
     def of(cls, argv: Sequence[str]) -> Self:
-        """Return a command of the user's own configuration.
+        """Return a command from the user's own configuration.
 
         Raises:
-            ValueError: It names no program, or one whose place depends on the working directory.
+            ValueError: It does not name a program, or names it by a relative path.
         """
         if not is_command(argv) or (not PurePath(argv[0]).is_absolute() and not is_bare(argv[0])):
             raise ValueError(WORDS_FOR_COMMAND)
@@ -55,7 +55,7 @@ class Command:
 
     @property
     def name(self) -> str:
-        """What messages call it: the name of its program."""
+        """The name of its program, for messages."""
         return PurePath(self.argv[0]).name
 
 
@@ -67,13 +67,13 @@ def run_command(
     max_output: int = MAX_OUTPUT,
     reporter: Reporter | None = None,
 ) -> Secret:
-    """Run a command and return what it printed; the files that a project's command names are compared right before.
+    """Run a command and return its output; first check the files that a project's command names.
 
-    See `freshkey._commands.helper.run_helper` for the arguments, the bounds, and the other errors. The reporter hears
-    of a command that is slow.
+    See `freshkey._commands.helper.run_helper` for the arguments, the limits and the other errors. The reporter
+    receives a notice if the command is slow.
 
     Raises:
-        TrustNeeded: A file is not what it was when the command was trusted, or is new; nothing was run.
+        TrustNeeded: A file changed, appeared or disappeared after the command was trusted; nothing was run.
     """
     ensure_unchanged(command)
     return run_helper(
@@ -91,18 +91,22 @@ def _tell_slow(command: Command, reporter: Reporter, seconds: float) -> None:
 
 
 def ensure_unchanged(command: Command) -> None:
-    """Compare the files that a project's command names with those that a person trusted; called right before a run.
+    """Check that the files that a project's command names are those that the user trusted; call this before each run.
+
+    Trust is bound to the content of files, not to their paths: `git pull` can replace a script under the same name.
+    See docs/decisions.md, "Trust applies to content, not to a path".
 
     Raises:
-        TrustNeeded: One is not what it was, or is new.
+        TrustNeeded: A file changed, appeared or disappeared.
     """
     why = changed(command)
     if why is not None:
-        raise TrustNeeded(f"the command {command.name!r} was not run: {why}", hint=how_to_trust(command.directory))
+        message = f"the command {command.name!r} was not run: {why}"
+        raise TrustNeeded(message, hint=how_to_trust(command.directory), code="trusted-command-changed")
 
 
 def changed(command: Command) -> str | None:
-    """Say what of a project's command is not as it was when it was trusted; None if all is, or nothing has to be."""
+    """Return what changed about a project's command since it was trusted; None if nothing, or for a user's command."""
     if command.directory is None:
         return None
     try:
@@ -110,29 +114,29 @@ def changed(command: Command) -> str | None:
     except ConfigurationError as error:
         return error.message
     different = sorted(file for file, _ in now.items() ^ command.pins.items())
-    return f"{different[0]} is not what it was when you trusted it" if different else None
+    return f"{different[0]} changed after you trusted it" if different else None
 
 
 def how_to_trust(directory: Path | None) -> str:
-    """Return what a person can do about a command of a project that is not trusted as it is."""
+    """Return the hint for a project's command that is not trusted, or is no longer trusted."""
     import shlex
 
-    return f"Look at it, then run: freshkey trust {shlex.quote(str(directory))}"
+    return f"Review it, then run: freshkey trust {shlex.quote(str(directory))}"
 
 
 def pinned(argv: Sequence[str], directory: Path) -> dict[Path, str]:
-    """Return the digests of the files that the words of a command name, for `Command.pins`.
+    """Return the digests of the files that a command names, for `Command.pins`.
 
-    Those are all files that lie in the directory, and all that are named by a path relative to it, wherever that
-    leads. A word may also be an option with a file behind its equals sign.
+    These are all files inside the directory, and all that are named by a path relative to it, wherever that leads. An
+    argument can also be an option with a file after its equals sign.
 
     Args:
-        argv: The words of the command.
-        directory: The directory that it works in.
+        argv: The program and its arguments.
+        directory: Its working directory.
 
     Raises:
-        ConfigurationError: One of them cannot be read or is no regular file, or together they are larger than
-            `MAX_PROGRAM`.
+        ConfigurationError: A file cannot be read or is not a regular file, or they are larger than `MAX_PROGRAM` in
+            total.
     """
     pins: dict[Path, str] = {}
     left = MAX_PROGRAM
@@ -145,9 +149,9 @@ def pinned(argv: Sequence[str], directory: Path) -> dict[Path, str]:
 def _named(word: str, directory: Path) -> Iterator[Path]:
     for part in {word, word.partition("=")[2]} - {""}:
         file = directory / part
-        # A word that is too long, or otherwise can be no file's name, names none.
+        # An argument that is too long, or otherwise not a valid path, does not name a file.
         with suppress(OSError, ValueError, RuntimeError):
-            file.lstat()  # a link to nowhere is there
+            file.lstat()  # a dangling link counts: its target can appear later
             if not file.is_dir() and (not Path(part).is_absolute() or _inside(file, directory)):
                 yield file
 
@@ -160,7 +164,7 @@ def file_digest(file: Path, most: int = MAX_PROGRAM) -> tuple[str, int]:
     """Return the SHA-256 of a file in hexadecimal, and its size in bytes.
 
     Raises:
-        ConfigurationError: It cannot be read, is no regular file, or has more than `most` bytes.
+        ConfigurationError: It cannot be read, is not a regular file, or has more than `most` bytes.
     """
     import hashlib
 
@@ -171,9 +175,12 @@ def file_digest(file: Path, most: int = MAX_PROGRAM) -> tuple[str, int]:
                 digest.update(chunk)
                 size += len(chunk)
     except NotRegularError:
-        raise ConfigurationError(f"{file} is not a regular file") from None
+        raise ConfigurationError(f"{file} is not a regular file", code="unreadable-program") from None
     except OSError as error:
-        raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from None
+        raise ConfigurationError(f"cannot read {file}: {error.strerror}", code="unreadable-program") from None
     if size > most:
-        raise ConfigurationError(f"{file} is too large: commands of a project may name {MAX_PROGRAM} bytes at most")
+        raise ConfigurationError(
+            f"{file} is too large: a project's command can name files of at most {MAX_PROGRAM} bytes in total",
+            code="unreadable-program",
+        )
     return digest.hexdigest(), size

@@ -1,4 +1,4 @@
-"""What of the environment a program that we start may see, where it is to see nearly all of it."""
+"""Filters secrets out of the environment, for programs that need nearly all of it, such as a browser."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Final
 
 
-# A variable is named after what is in it, and words are separated by underscores: no product has to be known here.
+# Variables are named after their content, with underscores between words: no list of products is needed.
+# See docs/decisions.md, "A browser does not inherit variables that look like secrets".
 _SECRET_NAME: Final = re.compile(
     r"(?:.*_)?(?:(?:(?:api)?key|token|secret|password|credential)s?|passwd|passphrase|pass|pat|jwt)(?:_.*)?|.+_pwd",
     re.IGNORECASE,
@@ -21,10 +22,10 @@ _PASSWORD_IN_ADDRESS: Final = re.compile(r"[a-z][0-9a-z+.-]*://[^/?#\s@:]*:[^/?#
 def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
     """Return `environ` without freshkey's own variables and without those that look like secrets.
 
-    Those are variables with a word such as ``TOKEN``, ``KEY``, ``SECRET`` or ``PASSWORD`` in their name, and those that
-    hold an address with a password in it. A proxy's is left, as nothing else on the network could be reached without,
-    and so is what the desktop says (``XDG_ACTIVATION_TOKEN`` brings a window to the front), and where a file is:
-    another tool's own sign-in has to find it.
+    Those are variables with a word such as ``TOKEN``, ``KEY``, ``SECRET`` or ``PASSWORD`` in their name, and those
+    whose value is a URL with a password. Proxies stay (without one the program may not reach the network), and so do
+    variables of the desktop (``XDG_ACTIVATION_TOKEN`` brings a window to the front) and file paths, which other tools
+    need to find their own credentials.
     """
     return {name: value for name, value in environ.items() if not _is_secret(name, value)}
 

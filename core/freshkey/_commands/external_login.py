@@ -1,8 +1,8 @@
-"""A command of another tool that signs a person in there, such as that of a cloud's own command line.
+"""Runs the sign-in command of another tool, such as that of a cloud's own command line.
 
-It runs when credentials are seen to be expired and somebody waits for them. What it prints is passed on line by line,
-because the person has to see an address or a code; it gets no input, and three minutes. It is not run again within a
-minute, by whichever process: where signing in fails at once, each attempt would open another browser tab.
+It runs when credentials have expired and a caller is waiting for them. Its output is passed on line by line, because
+the user needs to see a URL or a code. It has no input, and is killed after three minutes. No process runs it again
+within a minute: if signing in fails immediately, each attempt would open another browser tab.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from freshkey.model.profile import Profile
 
 
 TIMEOUT: Final = 180.0
-"""Seconds that the person has to sign in."""
+"""Seconds that the user has to sign in."""
 
 PAUSE: Final = 60.0
-"""Seconds after the end of one run before which no other is started."""
+"""Minimum seconds between the end of one run and the start of the next."""
 
 MAX_LINE: Final = 2000
 MAX_LINES: Final = 1000
-"""How much of what it prints is passed on; the rest is read and dropped."""
+"""Limits of the output that is passed on; the rest is read and dropped."""
 
 _unwritten: dict[Path, tuple[Moment, str]] = {}
-"""When the last run ended, and how, where that could not be written: then this process alone knows."""
+"""When and how the last run ended, if that could not be written to a file for other processes."""
 
 _CONTROL: Final = re.compile(r"[^\x20-\x7e\xa0-\U0010ffff]+")
 
@@ -54,40 +54,48 @@ def run_login_command(
     timeout: float = TIMEOUT,
     environ: Mapping[str, str] = os.environ,
 ) -> None:
-    """Run a command that signs a person in at another tool, and return when it says that it did.
+    """Run the sign-in command of another tool, and return when it succeeds.
 
     Args:
         command: The command.
-        profile: The profile whose credentials have expired; it is under the profile's lock.
-        reporter: Hears each line that is printed.
-        clock: Tells when the last run was.
-        timeout: Seconds until it is killed.
-        environ: The environment; the command sees it without what looks like a secret.
+        profile: The profile whose credentials have expired; the caller holds its lock.
+        reporter: Receives each line of output.
+        clock: Measures the time since the last run.
+        timeout: Seconds until the command is killed.
+        environ: The environment; variables that look like secrets are not passed to the command.
 
     Raises:
-        LoginRequired: It failed or took too long, or ended less than a minute ago. The message holds its last line.
-        TrustNeeded: It is a project's, and not as it was when it was trusted.
-        ConfigurationError: There is no such program, or it cannot be run.
+        LoginRequired: It failed or timed out, or already ran within the last minute. The message quotes its last line.
+        TrustNeeded: It is a project's command and changed since it was trusted.
+        ConfigurationError: The program does not exist or cannot be run.
     """
     ensure_unchanged(command)
     note = StateFile(profile.state_dir, "login-commands", f"{file_name(profile.name)}.json")
     ended, said = _unwritten.get(note.path) or note.read(_read_note) or (None, "")
+    # Where signing in fails at once, eight processes must not open eight browser tabs.
+    # See docs/decisions.md, "Another tool's sign-in runs only for a waiting caller, and at most once a minute".
     if ended is not None and 0 <= seconds_since(ended, clock.now()) < PAUSE:
         raise LoginRequired(
-            f"{command.name!r} {said} a moment ago, and there are still no usable credentials",
+            f"there are still no usable credentials; {command.name!r} ran less than {PAUSE:.0f} s ago and {said}",
             profile=profile.name,
-            hint=f"Run it yourself, or try again in {PAUSE:.0f} s",
+            hint=f"Run the configured {command.name!r} command yourself, or try again in {PAUSE:.0f} s",
+            code="sign-in-command-failed",
         )
     reporter.progress(f"Running {command.name}")
     trouble = _watch(command, without_secrets(environ), reporter, timeout)
-    ended, said = clock.now(), trouble or "ended well"
+    ended, said = clock.now(), trouble or "succeeded"
     try:
         note.write({**asdict(ended), "outcome": said})
         _unwritten.pop(note.path, None)
     except FreshkeyError:
         _unwritten[note.path] = ended, said
     if trouble:
-        raise LoginRequired(f"{command.name!r} {trouble}", profile=profile.name, hint="Run it yourself to see why")
+        raise LoginRequired(
+            f"{command.name!r} {trouble}",
+            profile=profile.name,
+            hint=f"Run the configured {command.name!r} command yourself to see why",
+            code="sign-in-command-failed",
+        )
 
 
 def _read_note(note: dict[str, Any]) -> tuple[Moment, str]:
@@ -96,12 +104,12 @@ def _read_note(note: dict[str, Any]) -> tuple[Moment, str]:
 
 
 def _watch(command: Command, environ: Mapping[str, str], reporter: Reporter, timeout: float) -> str:
-    """Run a command and pass on what it prints until it ends; return what went wrong, or nothing."""
+    """Run a command and pass its output on until it exits; return what went wrong, or an empty string."""
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     last = ""
 
     def pass_on(_passed: float) -> bool:
-        """Tell what was printed; here and not on the reader's thread, which nobody expects to talk."""
+        """Report new lines on the caller's thread: reporters need not be thread-safe."""
         nonlocal last
         while not lines.empty():
             last = lines.get()
@@ -120,7 +128,7 @@ def _watch(command: Command, environ: Mapping[str, str], reporter: Reporter, tim
     run = Run(command.argv, environ, take, with_errors=True, directory=command.directory)
     status = run.wait(timeout, pass_on)
     pass_on(timeout)
-    said = f"; it last said: {last}" if last else ""
+    said = f"; its last output was: {last}" if last else ""
     if status is None:
-        return f"did not end within {timeout:g} s{said}"
-    return f"ended with status {status}{said}" if status else ""
+        return f"timed out after {timeout:g} s{said}"
+    return f"exited with status {status}{said}" if status else ""

@@ -1,4 +1,4 @@
-"""Helper commands that print a credential: bounded in time and output, and never quoted."""
+"""Runs helper commands that print a credential: limited in time and output, and never quoted in a message."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     import io
 
 HELPER_TIMEOUT: Final = 30.0
-"""Seconds that a helper command has, unless the caller says otherwise."""
+"""Default timeout of a helper command, in seconds."""
 
 SLOW: Final = 10.0
-"""Seconds after which a person who waits is told that a helper command is slow."""
+"""Seconds after which a waiting user is notified that a helper command is slow."""
 
 MAX_OUTPUT: Final = 65536
-"""Bytes that a helper command may print, unless the caller says otherwise."""
+"""Default limit of a helper command's output, in bytes."""
 
 HELPER_VARIABLES: Final = frozenset(
     {"HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER"}
@@ -32,16 +32,19 @@ HELPER_VARIABLES: Final = frozenset(
     | {"HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy"}
     | {"APPDATA", "LOCALAPPDATA", "PATHEXT", "SYSTEMROOT", "TEMP", "TMP", "USERPROFILE"}
 )
-"""What a helper command sees of the environment; above all no other provider's credentials."""
+"""The variables that are passed to a helper command.
+
+The list is minimal because the environment often contains credentials of other providers, which a helper does not need.
+"""
 
 HELPER_VERSION: Final = 1
 
 MAX_LINE: Final = 16384
-"""Characters of the one line that a helper command prints, unless the caller says otherwise."""
+"""Default limit of the line that a helper command prints, in characters."""
 
 
 def helper_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the part of `environ` that a helper command may see."""
+    """Return the variables of `environ` to pass to a helper command."""
     return {name: value for name, value in environ.items() if name in HELPER_VARIABLES}
 
 
@@ -54,72 +57,76 @@ def run_helper(
     directory: Path | None = None,
     on_slow: Callable[[float], None] | None = None,
 ) -> Secret:
-    """Run a helper command and return what it printed, as it is.
+    """Run a helper command and return its output unchanged.
 
-    There is no shell, nothing to read on its standard input, and nobody who reads its standard error, where some
-    helpers print what they were about to hand over. It runs in a session of its own: when it is over, whatever it
-    started in that session is killed (on macOS, what stayed in its process group). The directory that this process
-    works in means nothing to it.
+    It runs without a shell. Its standard input is empty, and its standard error is discarded, because some helpers
+    print the secret there. It runs in its own session: when it exits, every process that it left in that session is
+    killed (on macOS, in its process group). Otherwise a process that waits for input in the background would keep the
+    credential in memory forever. It does not inherit this process's working directory.
 
     Args:
         argv: The program and its arguments. The program is an absolute path, or a name that is looked up on the
             ``PATH`` of `environ`.
         timeout: Seconds until it is killed.
         environ: Its whole environment; `helper_environment` by default.
-        max_output: Bytes of standard output, beyond which it is killed.
-        directory: The directory it works in; the home directory by default, or the root where there is none.
-        on_slow: Called once with the seconds that have passed, if it still runs after `SLOW` seconds.
+        max_output: Maximum bytes of standard output; if it prints more, it is killed.
+        directory: Its working directory; by default the home directory, or the root directory if there is none.
+        on_slow: Called once with the elapsed seconds, if it is still running after `SLOW` seconds.
 
     Raises:
-        ConfigurationError: There is no such program or directory, or it cannot be run.
-        TransientError: It took too long, or ended with another status than 0.
-        ProtocolError: It printed nothing, too much, or no UTF-8.
+        ConfigurationError: The program or directory does not exist, or the program cannot be run.
+        TransientError: It timed out, or exited with a status other than 0.
+        ProtocolError: Its output is empty, too long, or not UTF-8.
 
-    No message quotes an argument or the output; each names the program alone.
+    Messages contain only the name of the program, never an argument or the output.
     """
     helper = _Helper(argv, helper_environment() if environ is None else environ, max_output, directory)
     return helper.output(timeout, on_slow)
 
 
 def read_helper_json(output: Secret, program: str = "the helper") -> dict[str, Any]:
-    """Return the object that a helper printed in freshkey's own form, ``{"version": 1, …}``, without its version.
+    """Return the object that a helper printed in freshkey's own format, ``{"version": 1, …}``, without its version.
 
     Args:
         output: What `run_helper` returned.
-        program: How to call it in an error.
+        program: Its name in error messages.
 
     Raises:
-        ProtocolError: It is no such object, of another version, or has text with a line break or a NUL in it, which
-            could smuggle a line into whatever the text is written to. The message never quotes it.
+        ProtocolError: It is not such an object, has another version, or has a string with a line break or NUL, which
+            could inject a line wherever the string is written. The message never quotes it.
     """
     facts = _facts(output)
     if isinstance(facts, str):
-        hint = f'A helper prints one JSON object with "version": {HELPER_VERSION}'
-        raise ProtocolError(f"{program} printed {facts}", hint=hint)
+        hint = f'Make it print one JSON object with "version": {HELPER_VERSION}'
+        raise ProtocolError(f"{program} printed {facts}", hint=hint, code="invalid-command-output")
     return facts
 
 
 def read_helper_line(output: Secret, program: str = "the helper", longest: int = MAX_LINE) -> Secret:
-    """Return the one line that a helper printed; one line end is dropped, LF or CR LF.
+    """Return the one line that a helper printed, without its line ending (LF or CR LF).
 
     Args:
         output: What `run_helper` returned.
-        program: How to call it in an error.
-        longest: Characters that the line may have.
+        program: Its name in error messages.
+        longest: Maximum characters of the line.
 
     Raises:
-        ProtocolError: It is no line of printable ASCII without spaces: nothing, several lines, or what no header may
-            carry as a credential (RFC 6750, section 2.1). The message never quotes it.
+        ProtocolError: It is not one line of printable ASCII without spaces, and so cannot be sent as a credential in a
+            header (RFC 6750, section 2.1). The message never quotes it.
     """
     line = Secret(re.sub(r"\r?\n\Z", "", output.reveal()))
     flaw = _flaw_of_line(line, longest)
     if flaw is not None:
-        raise ProtocolError(f"{program} printed {flaw}", hint="A helper prints the secret alone, on one line")
+        raise ProtocolError(
+            f"{program} printed {flaw}",
+            hint="Make it print only the secret, on one line",
+            code="invalid-command-output",
+        )
     return line
 
 
 def _flaw_of_line(line: Secret, longest: int) -> str | None:
-    """Return what is wrong with a line, or None; found elsewhere, so that no traceback shows the characters."""
+    """Return what is wrong with a line, or None; raised by the caller, so that no traceback shows the line."""
     text = line.reveal()
     if not text:
         return "an empty line"
@@ -127,19 +134,19 @@ def _flaw_of_line(line: Secret, longest: int) -> str | None:
         return f"more than {longest} characters"
     if "\n" in text or "\r" in text:
         return "more than one line"
-    return None if is_token(text, longest) else "spaces or characters that are not ASCII"
+    return None if is_token(text, longest) else "spaces, control characters, or non-ASCII characters"
 
 
 def _facts(output: Secret) -> dict[str, Any] | str:
-    """Return what was printed, or what is wrong with it; raised elsewhere, so that no traceback shows the facts."""
+    """Return the printed object, or what is wrong with it; raised by the caller, so that no traceback shows it."""
     try:
         facts = parse_json_object(output.reveal().encode("utf-8", "surrogatepass"))
     except ProtocolError:
-        return "no JSON object"
+        return "something that is not a JSON object"
     version = facts.pop("version", None)
-    if type(version) is not int or version != HELPER_VERSION:  # True and 1.0 equal 1 and are something else
-        return "an object of no version, or of one that is not known here"
-    return "text with a line break or a NUL in it" if _breaks_lines(facts) else facts
+    if type(version) is not int or version != HELPER_VERSION:  # True and 1.0 equal 1 but are not valid
+        return "a JSON object without a supported version"
+    return "a JSON object that contains a line break or NUL in a string" if _breaks_lines(facts) else facts
 
 
 def _breaks_lines(value: object) -> bool:
@@ -151,7 +158,7 @@ def _breaks_lines(value: object) -> bool:
 
 
 class _Helper:
-    """One helper while it runs. What it prints is kept here and not in local variables, which tracebacks may show."""
+    """A running helper. Its output is an attribute, not a local variable, because tracebacks can show those."""
 
     def __init__(self, argv: Sequence[str], environ: Mapping[str, str], most: int, directory: Path | None) -> None:
         self._most = most
@@ -166,7 +173,7 @@ class _Helper:
             self._printed += pipe.read(self._most + 1 - before) or b""
 
     def output(self, timeout: float, on_slow: Callable[[float], None] | None) -> Secret:
-        """Return what it printed, or say what was wrong."""
+        """Return its output, or raise what is wrong with it."""
         waiting = [] if on_slow is None else [on_slow]
 
         def meanwhile(passed: float) -> bool:
@@ -176,17 +183,25 @@ class _Helper:
 
         status = self._run.wait(timeout, meanwhile)
         if len(self._printed) > self._most:
-            raise ProtocolError(f"the helper {self._name} printed more than {self._most} bytes")
+            raise ProtocolError(
+                f"the helper {self._name} printed more than {self._most} bytes", code="invalid-command-output"
+            )
         if status is None:
-            raise TransientError(f"the helper {self._name} did not end within {timeout:g} s", hint="Run it yourself")
+            raise TransientError(
+                f"the helper {self._name} timed out after {timeout:g} s",
+                hint="Run it yourself to see what it is waiting for",
+                code="command-timed-out",
+            )
         if status != 0:
             hint = "Run it yourself to see why"
-            raise TransientError(f"the helper {self._name} failed with status {status}", hint=hint)
+            raise TransientError(
+                f"the helper {self._name} exited with status {status}", hint=hint, code="command-failed"
+            )
         if not self._printed:
-            raise ProtocolError(f"the helper {self._name} printed nothing")
+            raise ProtocolError(f"the helper {self._name} printed nothing", code="invalid-command-output")
         try:
             return Secret(self._printed.decode("utf-8"))
         except UnicodeDecodeError:
-            message = f"the helper {self._name} printed something that is not UTF-8"
-        # Raised outside the handler: the decoder's own error carries the whole output.
-        raise ProtocolError(message)
+            message = f"the helper {self._name} printed text that is not UTF-8"
+        # Raised outside the handler: the decoder's own error contains the whole output.
+        raise ProtocolError(message, code="invalid-command-output")

@@ -1,4 +1,4 @@
-"""Runs a program in a session of its own, without input and for a bounded time; nothing it started outlives it."""
+"""Runs a program in its own session, without input and with a timeout; then kills what it left running."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
 _POLL_INTERVAL: Final = 0.02
 _READER_TIMEOUT: Final = 1.0
 _ROUNDS: Final = 10
-"""How often a session is looked through at the most: what is killed may have started another process just before."""
+"""Maximum passes over a session: a process can start another one just before it is killed."""
 
 
 class Run:
-    """One program, started, and what it prints, read on a thread of its own.
+    """A running program, whose output is read on a separate thread.
 
     See `freshkey._commands.helper.run_helper` for how it runs, and for `argv`, `environ` and `directory`.
 
     Args:
-        take: Called once on the thread with the unbuffered pipe that it prints to; reads as much as it wants.
-        with_errors: It complains to that pipe as well; otherwise standard error is thrown away.
+        take: Called once on that thread with the unbuffered pipe of its output; may stop reading at any time.
+        with_errors: Whether standard error goes to that pipe too; otherwise it is discarded.
 
     Attributes:
-        name: What messages call it: the name of its program. An argument may be secret.
+        name: The name of its program, for messages. Arguments can be secret.
 
     Raises:
-        ConfigurationError: There is no such program or directory, or it cannot be run.
+        ConfigurationError: The program or directory does not exist, or the program cannot be run.
     """
 
     def __init__(
@@ -58,15 +58,19 @@ class Run:
         self._take = take
         self._reader = threading.Thread(target=self._read, name="freshkey command", daemon=True)
         reading, writing = os.pipe()
-        self._pipe = open(reading, "rb", buffering=0)  # noqa: PTH123, SIM115  a descriptor, which the reader closes
+        self._pipe = open(reading, "rb", buffering=0)  # noqa: PTH123, SIM115  a file descriptor, which the reader closes
         try:
-            self._process = subprocess.Popen(  # noqa: S603  an argument list of the user's own configuration, no shell
+            self._process = subprocess.Popen(  # noqa: S603  arguments from the user's configuration, no shell
                 [program, *argv[1:]],
                 env=dict(environ),
+                # Many tools read a file from the working directory, which may be a hostile checkout.
+                # See docs/decisions.md, "Helper commands run in the home directory".
                 cwd=directory or _home(),
                 stdin=subprocess.DEVNULL,
                 stdout=writing,
                 stderr=writing if with_errors else subprocess.DEVNULL,
+                # With its own session and process group, it can be killed together with its children, and a
+                # Ctrl-C in the terminal reaches only this process.
                 start_new_session=True,
             )
         except BaseException as error:
@@ -78,20 +82,20 @@ class Run:
             return
         finally:
             os.close(writing)
-        raise ConfigurationError(f"the helper {self.name!r} cannot be run: {reason}")
+        raise ConfigurationError(f"cannot run the program {self.name!r}: {reason}", code="command-not-runnable")
 
     def wait(self, timeout: float, meanwhile: Callable[[float], bool]) -> int | None:
-        """Wait until it has ended, kill what it started, and take what was printed.
+        """Wait until it exits, kill the processes it started, and finish reading its output.
 
         Args:
             timeout: Seconds until it is killed.
-            meanwhile: Called again and again with the seconds that have passed; it is killed as soon as that is false.
+            meanwhile: Called repeatedly with the elapsed seconds; the program is killed as soon as it returns False.
 
         Returns:
-            The status it ended with; None if it was killed before.
+            Its exit status; None if it was killed.
 
         Raises:
-            TransientError: Its output cannot be read, because the process may start no more threads.
+            TransientError: Its output cannot be read, because this process cannot start another thread.
         """
         ended = False
         try:
@@ -108,7 +112,9 @@ class Run:
             self._reader.start()
         except RuntimeError:
             self._pipe.close()
-            raise TransientError(f"no thread can be started to read from the helper {self.name!r}") from None
+            raise TransientError(
+                f"cannot start a thread to read from the program {self.name!r}", code="out-of-threads"
+            ) from None
 
     def _read(self) -> None:
         with self._pipe:
@@ -116,48 +122,48 @@ class Run:
 
     def _rest(self, seconds: float) -> None:
         if self._reader.is_alive():
-            self._reader.join(seconds)  # what is printed often ends with the program
+            self._reader.join(seconds)  # the output usually ends together with the program
         else:
             time.sleep(seconds)
 
     @property
     def _ended(self) -> bool:
-        """Whether the program itself has ended; it is not reaped, so that its process group is still its own."""
+        """Whether the program itself has exited; it is not reaped yet, so that its process group ID is not reused."""
         if sys.platform == "win32":
             return self._process.poll() is not None
         try:
             return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-        except ChildProcessError:  # an application that ignores SIGCHLD, or reaps every child itself
+        except ChildProcessError:  # the application ignores SIGCHLD, or reaps all children itself
             return True
 
     def _end(self) -> int:
         if sys.platform == "win32":
             self._process.kill()
         else:
-            # On macOS where nothing but the ended program is left; or where not even that is.
+            # macOS denies permission if only the exited program is left; the group may also be gone.
             with contextlib.suppress(PermissionError, ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             _kill_session(self._process.pid)
         status = self._process.wait()
         if self._reader.ident is not None:
-            # One that left the session may hold the pipe open for ever; nobody waits for that.
+            # A process that left the session can hold the pipe open forever; do not wait for it.
             self._reader.join(_READER_TIMEOUT)
         return status
 
 
 def _kill_session(session: int) -> None:
-    """Kill what moved to another process group of a session, as timeout(1) and shells with job control do.
+    """Kill processes of a session that moved to another process group, as timeout(1) and job control do.
 
-    Only Linux lists processes in a directory; elsewhere these go on. The leader must not be reaped yet, so that the
-    number is nobody else's.
+    Only Linux lists processes in a directory; elsewhere they keep running. The session leader must not be reaped yet,
+    so that its ID is not reused.
     """
     if sys.platform != "linux":
         return
     found = {session}
     for _ in range(_ROUNDS):
         before = len(found)
-        for pid in set(map(int, filter(str.isdigit, os.listdir("/proc")))) - found:  # noqa: PTH208  numbers, no paths
-            with contextlib.suppress(OSError):  # it has ended meanwhile, or is another user's
+        for pid in set(map(int, filter(str.isdigit, os.listdir("/proc")))) - found:  # noqa: PTH208  numbers, not paths
+            with contextlib.suppress(OSError):  # it has exited, or belongs to another user
                 if os.getsid(pid) == session:
                     found.add(pid)
                     os.kill(pid, signal.SIGKILL)
@@ -166,37 +172,40 @@ def _kill_session(session: int) -> None:
 
 
 def is_command(argv: Sequence[str]) -> bool:
-    """Tell whether words can be a program and its arguments."""
+    """Return whether a list can be a program and its arguments."""
     return bool(argv) and bool(argv[0]) and not any("\0" in word for word in argv)
 
 
 def is_bare(program: str) -> bool:
-    """Tell whether a program is named without a path, so that it is looked up on PATH."""
+    """Return whether a program is named without a path, and is therefore looked up on PATH."""
     return not os.path.dirname(program) and program not in {os.curdir, os.pardir}  # noqa: PTH120  keeps a leading dot
 
 
 def find_program(named: str, environ: Mapping[str, str]) -> str | None:
-    """Return the absolute path of a program, or None: where it lies must not depend on the working directory."""
+    """Return the absolute path of a program, or None if it is missing or depends on the working directory."""
     found = shutil.which(named, path=environ.get("PATH", os.defpath))
     return found if found is not None and PurePath(found).is_absolute() else None
 
 
 def _program(argv: Sequence[str], environ: Mapping[str, str]) -> str:
     if not is_command(argv):
-        raise ConfigurationError("a helper command is a list: a program and its arguments")
+        raise ConfigurationError("a command must be a list: a program and its arguments", code="invalid-command")
     name = PurePath(argv[0]).name
     if not PurePath(argv[0]).is_absolute() and os.path.dirname(argv[0]):  # noqa: PTH120  as above
-        message = f"the helper {name!r} is named by a relative path"
-        raise ConfigurationError(message, hint="Write its absolute path, or a bare name that is on PATH")
+        message = f"the program {name!r} has a relative path"
+        raise ConfigurationError(
+            message, hint="Use an absolute path, or the name of a program on PATH", code="invalid-command"
+        )
     found = find_program(argv[0], environ)
     if found is None:
-        message = f"the helper {name!r} is not there, or is no program"
-        raise ConfigurationError(message, hint="Check its path, and that it may be executed")
+        message = f"the program {name!r} was not found or is not executable"
+        hint = "Check its path and permissions, and that it is installed"
+        raise ConfigurationError(message, hint=hint, code="command-not-runnable")
     return found
 
 
 def _home() -> Path:
-    with contextlib.suppress(RuntimeError):  # a user without an entry, and no HOME
+    with contextlib.suppress(RuntimeError):  # a user without a passwd entry, and no HOME
         home = Path.home()
         if home.is_absolute() and home.is_dir():
             return home

@@ -1,1 +1,1 @@
-"""Profiles and stores as they were configured: files, environment, overrides, a project's own."""
+"""Configured profiles and stores: files, environment, overrides and a project's own file."""

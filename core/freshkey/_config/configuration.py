@@ -1,4 +1,27 @@
-"""Profiles and stores from ``config.toml``, the environment or code; reading them imports no plugin."""
+"""Profiles and stores from ``config.toml``, the environment or code; reading them imports no plugin.
+
+Which profile is used (`Configuration.select`); the first that is set wins:
+
+1. the name that the caller passes, such as that on the command line
+2. the environment variable ``FRESHKEY_PROFILE``
+3. ``profile`` in the project's ``.freshkey.toml``
+4. ``default`` in the user's ``config.toml``
+
+Where the profile of that name is defined (`Configuration.table`):
+
+1. ``[profiles.NAME]`` in the user's ``config.toml``, or the tables passed to `Configuration.of`
+2. the provider called ``NAME``, with its default settings, if such a provider is installed
+3. ``[profiles.NAME]`` in the project's ``.freshkey.toml``
+4. otherwise ``NAME`` is treated as a provider, and reported as unknown when it is loaded
+
+Where each setting comes from:
+
+1. overrides for this run: ``--set KEY=VALUE``, and ``--store`` for the store
+2. the profile's table
+3. the default in the provider's settings class; for the store, the provider's own store, then the OS keychain
+
+In bare mode there are no files: only names, overrides and defaults count.
+"""
 
 from __future__ import annotations
 
@@ -36,14 +59,14 @@ FILE_NAME: Final = "config.toml"
 
 @frozen(kw_only=True, eq=False)
 class Configuration:
-    """Everything that was configured, read on first use.
+    """The complete configuration, read on first use.
 
-    `load` takes it from the environment, `of` from code.
+    `load` reads the environment and files, `of` takes tables from code.
 
     Attributes:
-        store: A store that overrides what the profiles say, such as that of ``--store``.
-        bare: Nothing but the environment and what was given in code counts; no file is read.
-        overrides: Settings of providers that override what the profiles say, such as those of ``--set``.
+        store: A store that overrides that of each profile, such as ``--store``.
+        bare: Only the environment and values from code count; no file is read.
+        overrides: Provider settings that override those of each profile, such as ``--set``.
     """
 
     store: str | None = None
@@ -63,10 +86,10 @@ class Configuration:
         bare: bool = False,
         overrides: Mapping[str, object] | None = None,
     ) -> Configuration:
-        """Return the configuration of this user; no file is read until something is asked.
+        """Return the configuration of this user; no file is read until it is needed.
 
         FRESHKEY_CONFIG_DIR, FRESHKEY_STATE_DIR and FRESHKEY_PROFILE are looked up in `environ`, where an empty variable
-        counts as unset; all else are the attributes.
+        counts as unset. The other arguments are the attributes of the same name.
         """
         return cls(environ=environ, store=store, bare=bare, overrides=overrides or {})
 
@@ -80,12 +103,12 @@ class Configuration:
         stores: Mapping[str, Mapping[str, object]] | None = None,
         observers: Collection[str] = (),
     ) -> Configuration:
-        """Return a configuration made in code; environment and files are not looked at.
+        """Return a configuration from code; environment and files are ignored.
 
         Args:
-            profiles: Tables as ``config.toml`` would have them, by profile name.
+            profiles: Tables as in ``config.toml``, by profile name.
             state_dir: Directory of locks and hints.
-            default: Name of the profile used when none is named.
+            default: Name of the profile to use when none is named.
             stores: Tables of stores, by store name.
             observers: Names of observers to load.
         """
@@ -105,15 +128,15 @@ class Configuration:
 
     @property
     def path(self) -> Path:
-        """The file that people edit, whether it exists or not."""
+        """The user's configuration file; it may not exist."""
         return self.config_dir / FILE_NAME
 
     @functools.cached_property
     def document(self) -> Document:
-        """What was configured, its shape checked.
+        """The parsed configuration, its structure checked.
 
         Raises:
-            ConfigurationError: The file cannot be read or says something wrong.
+            ConfigurationError: The file cannot be read or has an invalid key or value.
         """
         document = self._document or (Document() if self.bare else read(self.path))
         check_shape(document)
@@ -121,10 +144,10 @@ class Configuration:
 
     @functools.cached_property
     def project(self) -> Project | None:
-        """The project's file that counts in the working directory, as it was when this was first asked; None without.
+        """The project's file for the working directory, read once; None if there is none.
 
         Raises:
-            ConfigurationError: It cannot be read or says what no project may.
+            ConfigurationError: It cannot be read, or sets something that a project must not.
         """
         if self.bare or self._document is not None:
             return None
@@ -132,7 +155,7 @@ class Configuration:
         return None if file is None else load(file, own=self.profile_names(), configuration=self.path)
 
     def in_directory(self, directory: Path) -> Configuration:
-        """Return the same with the project's file that counts in a directory, instead of the working directory's."""
+        """Return a copy that uses the project's file for `directory` instead of the working directory's."""
         return evolve(self, start=directory)
 
     @property
@@ -147,7 +170,7 @@ class Configuration:
 
     @property
     def default(self) -> str | None:
-        """Name of the profile used when none is named."""
+        """Name of the profile to use when none is named."""
         default = self.document.tables.get("default")
         return default if isinstance(default, str) else None
 
@@ -156,26 +179,28 @@ class Configuration:
         return tuple(tables(self.document.tables.get("profiles")))
 
     def select(self, name: str | None = None) -> Selection:
-        """Decide which profile is meant: the given one, that of FRESHKEY_PROFILE, the project's, or the default.
+        """Select a profile: `name`, else that of FRESHKEY_PROFILE, of the project's file, or the default.
 
         Raises:
-            ConfigurationError: None was named at all, or the name cannot be one.
+            ConfigurationError: No profile is named anywhere, or the name is invalid.
         """
         selection = choose(self._places(name))
         if selection is None:
             names, place = self.profile_names(), self.document.path or "the configuration"
-            hint = f"Name a provider (freshkey providers lists them), or write a profile into {place}"
+            hint = f"Specify a provider (list them with: freshkey providers), or add a profile to {place}"
             if names:
-                hint = f"Name one of: {', '.join(names)}; or write default = {names[0]!r} at the top of {place}"
-            raise ConfigurationError("no profile was named and there is no default", hint=hint)
+                hint = f"Specify one of: {', '.join(names)}; or add default = {names[0]!r} at the top of {place}"
+            raise ConfigurationError(
+                "no profile is selected, and no default is set", hint=hint, code="no-profile-chosen"
+            )
         checked_name(selection.name)
         return selection
 
     def choices(self, name: str | None = None) -> tuple[Choice, ...]:
-        """Return how `select` decides, with what each place says.
+        """Return the places that `select` looks at, in order, with the result for each.
 
         Raises:
-            ConfigurationError: A place that `select` looks at cannot be read.
+            ConfigurationError: A place that `select` needs cannot be read.
         """
         return choices(self._places(name))
 
@@ -189,7 +214,7 @@ class Configuration:
             return named(self.project.profile, f"profile in {self.project.document.where('profile')}")
 
         return (
-            ("name given", lambda: named(given, "name given")),
+            ("argument", lambda: named(given, "argument")),
             (PROFILE, lambda: named(self._environ.get(PROFILE), f"environment variable {PROFILE}")),
             (".freshkey.toml", by_project),
             ("default", lambda: named(self.default, f"default in {self.document.where('default')}")),
@@ -198,11 +223,11 @@ class Configuration:
     def table(self, name: str, reserved: Callable[[], Collection[str]] = tuple) -> ProfileTable:
         """Return the table of one profile; a name without a table is a provider with default settings.
 
-        A name that is `reserved`, because a provider has it, never means a profile of a project's file. Neither does
-        one that differs only in case: not every keychain keeps the two apart.
+        A `reserved` name, which is that of a provider, never refers to a profile of a project's file. Neither does a
+        name that differs from it only in case: some keychains ignore case.
 
         Raises:
-            ConfigurationError: A key of the core has a wrong value.
+            ConfigurationError: A key of the core has an invalid value.
         """
         table = tables(self.document.tables.get("profiles")).get(name)
         if table is None:
@@ -223,7 +248,7 @@ class Configuration:
 
     def _project_table(self, name: str, reserved: Callable[[], Collection[str]]) -> ProfileTable | None:
         if name.lower() in {one.lower() for one in reserved()}:
-            return None  # asked first: a project's file that cannot be read must not keep a provider out
+            return None  # checked first: a project's unreadable file must not make a provider unusable
         if (project := self.project) is None or (table := project.table(name)) is None:
             return None
         return ProfileTable(
@@ -237,7 +262,7 @@ class Configuration:
         )
 
     def profile(self, table: ProfileTable, kind: type, trusted: Trusted | None = None) -> Profile:
-        """Return a profile whose settings are read into the provider's class, as by `ProfileTable.settings`."""
+        """Return a profile with its settings as an instance of `kind`; see `ProfileTable.settings`."""
         return Profile(
             name=table.name,
             provider=table.provider,
@@ -252,29 +277,54 @@ class Configuration:
         )
 
     def unknown(self, table: ProfileTable, providers: Collection[str]) -> ConfigurationError:
-        """Return the error for a table whose provider is not installed, or whose name is no profile and no provider."""
+        """Return the error for a provider that is not installed, or a name that is neither a profile nor a provider."""
         if table.defined:
-            message = f"there is no provider {table.provider!r} installed"
-            hint = suggestion(table.provider, providers)
-            return table.document.error(message, "profiles", table.name, "provider", profile=table.name, hint=hint)
+            return table.document.error(
+                f"no provider {table.provider!r} is installed",
+                *("profiles", table.name, "provider"),
+                profile=table.name,
+                hint=suggestion(table.provider, providers),
+                code="unknown-plugin",
+            )
         known = {*self.profile_names(), *providers}
-        nothing = "No provider is installed; install the distribution that brings it"
-        hint = suggestion(table.name, known) if known else nothing
-        return ConfigurationError("there is no profile and no provider of that name", profile=table.name, hint=hint)
+        # A placeholder: no package name is made up from what was typed.
+        # See docs/decisions.md, "The core names no provider".
+        nothing = "Install a provider first: python3 -m pip install freshkey-PROVIDER"
+        return ConfigurationError(
+            f"no profile or provider has this name{self._named_by(table.name)}",
+            profile=table.name,
+            hint=suggestion(table.name, known) if known else nothing,
+            code="unknown-profile",
+        )
+
+    def _named_by(self, name: str) -> str:
+        with suppress(ConfigurationError):  # this is only an addition to another error
+            for _, look in self._places(None):
+                if (found := look()) is not None and found.name == name:
+                    return f" (set by {found.selected_by})"
+        return ""
 
     def _directory(self, variable: str, default: str) -> Path:
         if given := self._environ.get(variable):
-            with suppress(RuntimeError, OSError):  # no such user's home; a working directory that was removed
+            with suppress(RuntimeError, OSError):  # unknown user in ~user; deleted working directory
                 return Path(given).expanduser().absolute()
-            raise ConfigurationError(f"{variable} names no directory that can be found", hint="Set an absolute path")
+            raise ConfigurationError(
+                f"cannot resolve the directory in {variable}",
+                hint=f"Set {variable} to an absolute path",
+                code="no-home-directory",
+            )
         import platformdirs
 
         find: Callable[..., Path] = getattr(platformdirs, default)
-        with suppress(RuntimeError):  # a user without an entry, and no HOME
+        with suppress(RuntimeError):  # a user without a passwd entry, and no HOME
             return find("freshkey", appauthor=False)
-        raise ConfigurationError("this user has no home directory", hint=f"Set HOME or {variable} to an absolute path")
+        raise ConfigurationError(
+            "this user has no home directory",
+            hint=f"Set HOME or {variable} to an absolute path",
+            code="no-home-directory",
+        )
 
     def _provider_named_like(self, name: str, table: Mapping[str, object]) -> str:
-        misspelt = [key for key in table if closest(key, {"provider"})]
-        check_keys(self.document, name, misspelt, CORE_KEYS)
+        misspelled = [key for key in table if closest(key, {"provider"})]
+        check_keys(self.document, name, misspelled, CORE_KEYS)
         return name

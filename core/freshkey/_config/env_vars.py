@@ -6,10 +6,10 @@ from typing import Final
 
 
 CONFIG_DIR: Final = "FRESHKEY_CONFIG_DIR"
-"""Variable that names the directory of ``config.toml``."""
+"""Variable that sets the directory of ``config.toml``."""
 
 STATE_DIR: Final = "FRESHKEY_STATE_DIR"
-"""Variable that names the directory of locks, hints and the file store; another directory is another sign-in."""
+"""Variable that sets the directory of locks, hints and the file store; each directory has its own sign-ins."""
 
 PROFILE: Final = "FRESHKEY_PROFILE"
 """Variable that selects a profile."""

@@ -1,4 +1,4 @@
-"""Which profile is meant: a walk through the places that may say so, to follow and for people to read."""
+"""Selects a profile: checks the places that can name one, in order, and explains the result to the user."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from freshkey.errors import FreshkeyError
 
 @frozen(kw_only=True)
 class Selection:
-    """Which profile is meant, and what said so."""
+    """The selected profile, and what selected it."""
 
     name: str
     selected_by: str
 
 
 Place = tuple[str, Callable[[], Selection | None]]
-"""What a person calls a place that may name a profile, and what returns the name there or None; it may read a file."""
+"""The displayed name of a place that can name a profile, and a function that looks there; it may read a file."""
 
 
 @frozen(kw_only=True)
 class Choice:
-    """One place on the walk.
+    """One of the places that can name a profile.
 
     Attributes:
-        place: What a person calls it.
+        place: Its displayed name.
         found: The profile that it names, or None.
-        wins: It is the one that counts.
-        why: One phrase: why it counts, or why not.
+        wins: Whether it selects the profile.
+        why: One phrase: why it does, or why not.
     """
 
     place: str
@@ -39,15 +39,15 @@ class Choice:
 
 
 def choose(places: Sequence[Place]) -> Selection | None:
-    """Return what the first place says that says anything; those behind it are not looked at."""
+    """Return the selection of the first place that names a profile; later places are not read."""
     return next((found for _, look in places if (found := look()) is not None), None)
 
 
 def choices(places: Sequence[Place]) -> tuple[Choice, ...]:
-    """Return the whole walk. A place behind the one that counts may be unreadable: that is part of the answer.
+    """Return every place in order. One that cannot be read after the selecting one is reported, not raised.
 
     Raises:
-        FreshkeyError: A place before it is.
+        FreshkeyError: A place before the selecting one cannot be read.
     """
     winner = ""
     walk = []
@@ -55,7 +55,7 @@ def choices(places: Sequence[Place]) -> tuple[Choice, ...]:
         found = None
         try:
             found = look()
-            why = "names none" if found is None else f"{winner} comes first" if winner else found.selected_by
+            why = "not set" if found is None else f"overridden by {winner}" if winner else found.selected_by
         except FreshkeyError as error:
             if not winner:
                 raise

@@ -1,4 +1,4 @@
-"""The table of one profile: as configuration has it, and read into the settings class of its provider."""
+"""The table of one profile, and its conversion to the settings class of its provider."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ DEFAULT_STORE: Final = "keyring"
 
 @frozen(kw_only=True)
 class ProfileTable:
-    """A profile as configuration has it, before its provider is known.
+    """A profile as configured, before its provider is loaded.
 
     Attributes:
-        document: Where the table is; where it would be, if there is none.
-        source: Id of the only source to use, or None.
-        skip: Ids of sources not to use.
+        document: The document that has the table, or would have it.
+        source: ID of the only source to use, or None.
+        skip: IDs of sources not to use.
         lead: Seconds before expiry at which to renew, or None.
-        rest: The provider's own settings, unread; may be secret.
-        defined: Configuration has a table for it; otherwise it is a bare provider name.
-        project: The project whose file has the table; None for the user's own.
+        rest: The provider's own settings, unchecked; may be secret.
+        defined: Whether there is a table for it; otherwise the name is that of a provider.
+        project: The project whose file has the table; None for the user's own file.
     """
 
     name: str
@@ -49,13 +49,14 @@ class ProfileTable:
         return self.store or DEFAULT_STORE
 
     def settings(self, kind: type, overrides: Mapping[str, object], trusted: Trusted | None = None) -> object:
-        """Return the provider's settings as its class `kind`; `overrides`, as of ``--set``, count before the table's.
+        """Return the provider's settings as an instance of `kind`; `overrides`, such as ``--set``, override the table.
 
-        `trusted` decides about commands that a project's file names; None runs none of them.
+        `trusted` decides about commands that a project's file sets; with None, there must be none.
 
         Raises:
-            ConfigurationError: A key is misspelt, or has a wrong value; names file, line and the key meant.
-            TrustNeeded: A project's file names a command that may not be run.
+            ConfigurationError: A key is unknown, or has an invalid value; the message names file and line, and the
+                hint the key that was probably meant.
+            TrustNeeded: A project's file sets a command that is not trusted.
             PluginBroken: The settings class cannot be used.
         """
         try:

@@ -1,4 +1,8 @@
-"""A project's ``.freshkey.toml``: it may select a profile and define its own, and change nothing of the user's."""
+"""A project's ``.freshkey.toml``: it can select a profile and define new ones, but not change the user's.
+
+It comes with a checkout, so its author is not trusted. It cannot set endpoints, headers, proxies or stores: any of them
+would let a checked-out repository send the user's tokens elsewhere. Commands run only once the user trusts them.
+"""
 
 from __future__ import annotations
 
@@ -17,27 +21,26 @@ from freshkey._commands.helper import helper_environment
 from freshkey._commands.process import find_program, is_bare, is_command
 from freshkey._config.schema import check_tables, core_string, strings, tables
 from freshkey._config.toml_file import Document, read
-from freshkey.errors import ConfigurationError, TrustNeeded, suggestion
+from freshkey.errors import ConfigurationError, TrustNeeded, closest
 
 
 FILE_NAME: Final = ".freshkey.toml"
 TOP_KEYS: Final = frozenset({"profile", "profiles"})
 CORE_KEYS: Final = frozenset({"provider", "source"})
-"""Keys of the core that a project's own profile may have. Where credentials are kept is not the project's to say."""
+"""Core keys that a project's own profile can set. Where credentials are stored is for the user to decide."""
 
 Words = Mapping[str, tuple[str, ...]]
-"""The commands of a profile by the names of their settings, as the file has them."""
+"""The commands of a profile by setting name, as the file has them."""
 
 Trusted = Callable[["Project", str, Words], Mapping[str, Command]]
-"""Returns the commands of a profile as they may be run; raises `TrustNeeded` where they may not."""
+"""Returns the commands of a profile that are safe to run; raises `TrustNeeded` if they are not trusted."""
 
-NOT_ITS_OWN: Final = "a project's file cannot say that"
 COMMAND: Final = "a list of strings: a program (absolute, on PATH, or relative to the project) and its arguments"
 
 
 @frozen(kw_only=True, eq=False)
 class Project:
-    """A directory with a project's file, whose shape was checked; `configuration` is the user's own, for messages."""
+    """A project's file, its structure checked; `configuration` is the path of the user's own file, for messages."""
 
     document: Document
     path: Path
@@ -45,12 +48,12 @@ class Project:
 
     @property
     def directory(self) -> Path:
-        """The directory that the file is in: where its commands work."""
+        """The directory of the file, and the working directory of its commands."""
         return self.path.parent
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 of what was read, in hexadecimal."""
+        """SHA-256 of the text that was read, in hexadecimal."""
         return text_digest(self.document)
 
     @property
@@ -68,16 +71,19 @@ class Project:
         return tables(self.document.tables.get("profiles")).get(name)
 
     def words(self, profile: str, kind: type) -> Words:
-        """Return the commands of one of its own profiles, after a check that it sets nothing else of weight.
+        """Return the commands of one of its own profiles, after checking that a project can set all other keys.
 
-        `kind` is the settings class of the profile's provider.
+        `kind` is the settings class of the profile's provider. A setting is allowed only if the provider marks it as
+        harmless: an unknown key, or one that could redirect a token, is an error even in a trusted project.
 
         Raises:
-            ConfigurationError: It sets what only the user's own file may, or something is no command.
+            ConfigurationError: It sets a key that only the user's own file can set, or a command is invalid.
         """
         from freshkey._config.provider_settings import fields, is_for_projects, takes_command
 
         known, words = fields(kind), {}
+        # Other keys are errors even in a trusted project: a question does not make anyone check where tokens would go.
+        # See docs/decisions.md, "A project's file may select, not redirect".
         for key, value in (self.table(profile) or {}).items():
             if key in CORE_KEYS:
                 continue
@@ -86,7 +92,7 @@ class Project:
             elif key not in known or not is_for_projects(known[key]):
                 open_to_it = {name for name, one in known.items() if takes_command(one) or is_for_projects(one)}
                 hint = _instead(key, CORE_KEYS | open_to_it, self.configuration)
-                raise self.error(f"{NOT_ITS_OWN}: {key!r}", profile, key, hint)
+                raise self.error(_forbidden(key), profile, key, hint, code="not-allowed-in-project")
         return words
 
     def _words(self, profile: str, key: str, value: object) -> tuple[str, ...]:
@@ -96,66 +102,80 @@ class Project:
         return tuple(words)
 
     def command(self, profile: str, key: str, words: Sequence[str]) -> Command:
-        """Return a command as it would run now: its program found, and its files pinned.
+        """Return a command as it would run now: its program resolved, and its files hashed.
 
         Raises:
-            ConfigurationError: The program is not there, is no program, or is outside by a relative path; or a file
-                cannot be pinned.
+            ConfigurationError: The program is missing, is not executable, or is outside the project by a relative
+                path; or a file cannot be hashed.
         """
         argv = (self._program(profile, key, words[0]), *words[1:])
         try:
             pins = pinned(argv, self.directory)
         except ConfigurationError as error:
-            raise self.error(f"{key!r}: {error.message}", profile, key) from None
+            raise self.error(f"{key!r}: {error.message}", profile, key, code=error.code) from None
         return Command(argv=argv, directory=self.directory, pins=pins)
 
     def _program(self, profile: str, key: str, named: str) -> str:
         relative = not is_bare(named) and not PurePath(named).is_absolute()
         path = os.path.normpath(self.directory / named) if relative else named
         if relative and not PurePath(path).is_relative_to(self.directory):
-            raise self.error(f"{key!r} names a program outside of the project by a relative path", profile, key)
+            message = f"{key!r} has a relative path to a program outside the project"
+            hint = "Use an absolute path, or a path inside the project"
+            raise self.error(message, profile, key, hint, code="invalid-command")
         found = find_program(path, helper_environment())
         if found is None:
-            raise self.error(f"{key!r}: {PurePath(named).name!r} is not there, or is no program", profile, key)
+            message = f"{key!r}: the program {PurePath(named).name!r} was not found, or is not executable"
+            hint = "Check its path and permissions, and that it is installed"
+            raise self.error(message, profile, key, hint, code="command-not-runnable")
         return found
 
-    def error(self, message: str, profile: str, key: str, hint: str | None = None) -> ConfigurationError:
+    def error(
+        self, message: str, profile: str, key: str, hint: str | None = None, *, code: str | None = None
+    ) -> ConfigurationError:
         """Return the error about a key of one of its own profiles."""
-        return self.document.error(message, "profiles", profile, key, profile=profile, hint=hint)
+        return self.document.error(message, "profiles", profile, key, profile=profile, hint=hint, code=code)
 
 
 def text_digest(document: Document) -> str:
-    """Return the SHA-256 of what a project's file says, in hexadecimal; how its lines end does not matter."""
+    """Return the SHA-256 of the text of a project's file, in hexadecimal; line endings do not matter."""
     return hashlib.sha256(document.text.encode("utf-8")).hexdigest()
 
 
 def refuse(project: Project, profile: str, words: Words) -> NoReturn:
-    """Run no command of a project: what counts where nobody decides."""
-    message = f"{project.path} names a command as {', '.join(words)}, and nobody trusted it"
-    raise TrustNeeded(message, profile=profile, hint=how_to_trust(project.directory))
+    """Reject all commands of a project, where the user cannot be asked."""
+    message = f"{project.path} sets a command in {', '.join(words)}, which you have not trusted"
+    raise TrustNeeded(message, profile=profile, hint=how_to_trust(project.directory), code="trust-required")
 
 
 def load(path: Path, *, own: Collection[str], configuration: Path) -> Project:
-    """Read a project's file, which defines none of the user's `own` profiles.
+    """Read a project's file, which must not define any of the user's `own` profiles.
 
     Raises:
-        ConfigurationError: It cannot be read, others could change it, or it says what no project may.
+        ConfigurationError: It cannot be read, other users can change it, or it sets something that a project must not.
     """
     document = read(path, follow=False)
     for key in document.tables:
         if key not in TOP_KEYS:
-            raise document.error(f"{NOT_ITS_OWN}: {key!r}", key, hint=_instead(key, TOP_KEYS, configuration))
+            hint = _instead(key, TOP_KEYS, configuration)
+            raise document.error(_forbidden(key), key, hint=hint, code="not-allowed-in-project")
     name = document.tables.get("profile")
     if name is not None and (not isinstance(name, str) or not name):
-        raise document.error("'profile' must be a string: the name of a profile", "profile")
+        raise document.error("'profile' must be a non-empty string: the name of a profile", "profile")
     check_tables(document, "profiles")
     for profile, table in tables(document.tables.get("profiles")).items():
         _check_profile(document, profile, table, own, configuration)
     return Project(document=document, path=path, configuration=configuration)
 
 
-def _instead(key: str, known: Collection[str], configuration: Path) -> str:
-    return f"{suggestion(key, known)}. All else belongs into {configuration}"
+def _forbidden(key: str) -> str:
+    return f"a project's file cannot set {key!r}"
+
+
+def _instead(key: str, allowed: Collection[str], configuration: Path) -> str:
+    meant = closest(key, allowed)
+    if meant is not None:
+        return f"Did you mean {meant!r}? Otherwise, set {key!r} in {configuration}"
+    return f"Set {key!r} in {configuration}; a project's file can set only: {', '.join(sorted(allowed))}"
 
 
 def _check_profile(
@@ -163,33 +183,38 @@ def _check_profile(
 ) -> None:
     twin = next((mine for mine in own if mine.lower() == name.lower()), None)
     if twin is not None:
-        message = f"a project cannot define profile {name!r}, because {twin!r} is in {configuration}"
-        raise document.error(message, "profiles", name, hint="Give it another name")
+        message = f"a project cannot define profile {name!r}, because {configuration} defines {twin!r}"
+        raise document.error(message, "profiles", name, hint="Rename the project's profile", code="invalid-name")
     provider = core_string(document, name, table, "provider")
     core_string(document, name, table, "source")
-    if provider is None or provider.lower() == name.lower():
-        message = f"profile {name!r} must say which provider it is for, and not be named like it"
-        raise document.error(message, "profiles", name, hint='Write provider = "…"')
+    if provider is None:
+        hint = 'Add provider = "NAME"; list providers with: freshkey providers'
+        raise document.error(f"profile {name!r} does not set a provider", "profiles", name, hint=hint)
+    if provider.lower() == name.lower():
+        message = f"a project cannot give profile {name!r} the name of its provider"
+        raise document.error(message, "profiles", name, hint="Rename the project's profile", code="invalid-name")
 
 
 def nearest(directory: Path | None) -> Path | None:
-    """Return the project's file that counts in a directory, or in the working directory; None without."""
+    """Return the project's file for a directory, by default the working directory; None if there is none."""
     try:
         start = (directory or Path.cwd()).resolve()
-    except (OSError, RuntimeError):  # a working directory that was removed, a link that leads to itself
+    except (OSError, RuntimeError):  # a deleted working directory, a symbolic link loop
         return None
     home = None
-    with suppress(OSError, RuntimeError):  # a user without an entry, and no HOME
+    with suppress(OSError, RuntimeError):  # a user without a passwd entry, and no HOME
         home = Path.home().resolve() if Path.home().is_absolute() else None
     return find(start, home)
 
 
 def find(start: Path, home: Path | None) -> Path | None:
-    """Return the project's file that counts in a directory without symbolic links in its path: the nearest, or None.
+    """Return the nearest project's file for a directory, whose path has no symbolic links; None if there is none.
 
-    It is looked for upwards as far as the root of a repository (a directory with ``.git``) or the home directory,
-    whichever comes first, and in the directory alone where neither is above it. What is above the home directory
-    may be anybody's.
+    The search goes up to the root of the repository (a directory with ``.git``) or the home directory, whichever comes
+    first. If neither is above the directory, only the directory itself counts. Directories above the home directory
+    can belong to other users.
+    See docs/decisions.md, "Outside repositories and the home directory, a project's file applies only to its own
+    directory".
     """
     upwards = [at for at in (start, *start.parents) if home is None or at == home or not home.is_relative_to(at)]
     ends = (number for number, at in enumerate(upwards) if at == home or os.path.lexists(at / ".git"))

@@ -1,4 +1,4 @@
-"""Turns a provider's table of plain values into an instance of its settings class, strictly and without quoting."""
+"""Converts a provider's table to an instance of its settings class: strict types, and no value in a message."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ WORDS: dict[type, str] = {
     Path: "a string",
     Command: WORDS_FOR_COMMAND,
 }
-"""What a person writes in TOML for each type."""
+"""The description of each type's TOML value, for messages."""
+
+PLURAL_WITH_S: frozenset[str] = frozenset({"a string", "a whole number", "a number", "a table"})
 
 
 @attrs.define
@@ -37,8 +39,8 @@ class WrongValueError(Exception):
     """A value does not fit its key.
 
     Attributes:
-        key: The key; None where it is the combination that is refused.
-        expected: What belongs there, to follow "must be".
+        key: The key; None if the combination of values is invalid.
+        expected: What is allowed, to follow "must be".
     """
 
     key: str | None
@@ -46,7 +48,7 @@ class WrongValueError(Exception):
 
 
 def fields(kind: type) -> dict[str, attrs.Attribute[Any]]:
-    """Return the settings of a settings class by the names that people write.
+    """Return the settings of a settings class by their names in TOML.
 
     Raises:
         PluginBroken: It is not an attrs class with resolvable annotations and a default for each field.
@@ -55,20 +57,25 @@ def fields(kind: type) -> dict[str, attrs.Attribute[Any]]:
         attrs.resolve_types(kind)
         known = {field.alias or field.name: field for field in attrs.fields(kind) if field.init}
     except Exception as error:  # noqa: BLE001  an annotation can raise anything
-        raise PluginBroken(f"the settings class {kind.__name__} cannot be read ({type(error).__name__})") from None
+        raise PluginBroken(
+            f"invalid settings class {kind.__name__} ({type(error).__name__})",
+            code="plugin-settings-invalid",
+        ) from None
     needy = [name for name, field in known.items() if field.default is attrs.NOTHING]
     if needy:
-        raise PluginBroken(f"the settings class {kind.__name__} has no default for {needy[0]!r}")
+        raise PluginBroken(
+            f"the settings class {kind.__name__} has no default for {needy[0]!r}", code="plugin-settings-invalid"
+        )
     return known
 
 
 def takes_command(setting: attrs.Attribute[Any]) -> bool:
-    """Tell whether a setting is a command, or may be one."""
+    """Return whether a setting is, or can be, a command."""
     return setting.type is Command or Command in typing.get_args(setting.type)
 
 
 def is_for_projects(setting: attrs.Attribute[Any]) -> bool:
-    """Tell whether a project's file may set it: the provider says so by ``metadata={"project": True}``."""
+    """Return whether a project's file can set it: the provider marks it with ``metadata={"project": True}``."""
     return setting.metadata.get("project") is True
 
 
@@ -76,7 +83,7 @@ def structure(kind: type, table: Mapping[str, object]) -> object:
     """Return an instance of the settings class `kind`, which has all keys of `table`.
 
     Raises:
-        WrongValueError: A value is of the wrong type, or a validator refused it.
+        WrongValueError: A value has the wrong type, or a validator rejected it.
         FreshkeyError: The class itself raised one.
     """
     known = fields(kind)
@@ -85,8 +92,8 @@ def structure(kind: type, table: Mapping[str, object]) -> object:
         return kind(**values)
     except FreshkeyError:
         raise
-    except Exception as error:  # noqa: BLE001  validators are the provider's and their texts quote what they refuse
-        raise WrongValueError(_refused_key(error, known), "what the provider accepts") from None
+    except Exception as error:  # noqa: BLE001  messages of the provider's validators quote the value
+        raise WrongValueError(_refused_key(error, known), "a value that the provider accepts") from None
 
 
 def _structured(key: str, value: object, kind: Any) -> object:  # noqa: ANN401  an annotation can be any form
@@ -95,13 +102,15 @@ def _structured(key: str, value: object, kind: Any) -> object:  # noqa: ANN401  
     try:
         return _converter().structure(value, kind)
     except StructureHandlerNotFoundError:
-        raise PluginBroken(f"the type of setting {key!r} cannot be read from configuration") from None
-    except Exception:  # noqa: BLE001  texts of converters quote the value
+        raise PluginBroken(
+            f"the setting {key!r} has a type that cannot be read from configuration", code="plugin-settings-invalid"
+        ) from None
+    except Exception:  # noqa: BLE001  messages of converters quote the value
         raise WrongValueError(key, _words(kind)) from None
 
 
 def _refused_key(error: Exception, known: Mapping[str, attrs.Attribute[Any]]) -> str | None:
-    """Return the key whose validator raised: attrs' own pass the attribute along, or begin with its quoted name."""
+    """Return the key whose validator raised: those of attrs pass the attribute, or start with its quoted name."""
     named = {argument.name for argument in error.args if isinstance(argument, attrs.Attribute)}
     text = str(error)
     return next((key for key, at in known.items() if at.name in named or text.startswith(f"'{at.name}' ")), None)
@@ -109,7 +118,7 @@ def _refused_key(error: Exception, known: Mapping[str, attrs.Attribute[Any]]) ->
 
 @functools.cache
 def _converter() -> Converter:
-    """Make the converter: cattrs with the leniency taken out (it reads 5 as "5", and "abc" as three strings)."""
+    """Return a strict cattrs converter: by default cattrs reads 5 as "5", and "abc" as three strings."""
     from cattrs import Converter
 
     converter = Converter(detailed_validation=False)
@@ -131,7 +140,7 @@ def _strictly(value: object, kind: type) -> Any:  # noqa: ANN401  whatever `kind
 
 
 def _read_command(value: object, _: type) -> Command:
-    """Read a command of the user's own; one of a project's file comes as what it was resolved to."""
+    """Read a command from the user's own file; that of a project is already a `Command`."""
     if isinstance(value, Command):
         return value
     if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
@@ -166,7 +175,7 @@ def _read_table(converter: Converter, value: object, kind: Any) -> object:  # no
 
 
 def _words(kind: Any) -> str:  # noqa: ANN401
-    """Say what belongs in a setting of that type."""
+    """Return what is allowed for a setting of that type."""
     arguments = typing.get_args(kind)
     if typing.get_origin(kind) is typing.Literal:
         return "one of: " + ", ".join(map(str, arguments))
@@ -175,7 +184,10 @@ def _words(kind: Any) -> str:  # noqa: ANN401
     if typing.get_origin(kind) in {typing.Union, types.UnionType}:
         return " or ".join(_words(argument) for argument in arguments if argument is not types.NoneType)
     if _is_list(kind):
-        return f"a list, each item {_words(arguments[0])}"
+        item = _words(arguments[0])
+        return (
+            f"a list of {item.removeprefix('a ')}s" if item in PLURAL_WITH_S else f"a list in which each item is {item}"
+        )
     if kind in WORDS:
         return WORDS[kind]
-    return "a table" if _is_table(kind) or attrs.has(kind) else "of the type that the provider names"
+    return "a table" if _is_table(kind) or attrs.has(kind) else "a value of the type that the provider declares"

@@ -1,4 +1,4 @@
-"""The shape every configuration must have: names, tables and the core's own keys, each fault with its place."""
+"""Checks the structure of a configuration: names, tables and the core's own keys, each error with its line."""
 
 from __future__ import annotations
 
@@ -12,40 +12,42 @@ from freshkey.errors import ConfigurationError, closest, suggestion
 
 TOP_KEYS: Final = frozenset({"default", "observers", "profiles", "stores"})
 CORE_KEYS: Final = frozenset({"provider", "store", "source", "skip", "lead"})
-"""Keys of a profile's table that belong to the core; all others are the provider's."""
+"""Keys of a profile's table that belong to the core; all others belong to the provider."""
 CORE_STORES: Final = frozenset({"keyring", "file", "memory"})
 
 _SAFE_NAME: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?")
 
 
 def checked_name(name: str) -> str:
-    """Return the name of a profile or store if it can be one.
+    """Return the name of a profile if it is valid.
 
     Raises:
-        ConfigurationError: It could not be part of a file's name or a keychain item's.
+        ConfigurationError: It is not safe as part of a file name or of a keychain item's name.
     """
     if not _SAFE_NAME.fullmatch(name):
         raise ConfigurationError(
-            f"{name[:80]!r} cannot be a name",
-            hint="Use 64 letters, digits, dots, dashes and underscores at the most, beginning with a letter or digit",
+            f"invalid profile name {name[:80]!r}",
+            hint="Use at most 64 letters, digits, dots, hyphens, and underscores, starting with a letter, digit, or _",
+            code="invalid-name",
         )
     return name
 
 
 def check_shape(document: Document) -> None:
-    """Refuse what no configuration may say.
+    """Check top-level keys, tables and names.
 
     Raises:
-        ConfigurationError: Names the place and what belongs there.
+        ConfigurationError: The message names the line, and what is allowed there.
     """
     for key in document.tables:
         if key not in TOP_KEYS:
-            raise document.error(f"there is no key {key!r}", key, hint=suggestion(key, TOP_KEYS))
+            hint = suggestion(key, TOP_KEYS)
+            raise document.error(f"unknown key {key!r}", key, hint=hint, code="unknown-setting")
     if not isinstance(document.tables.get("default", ""), str):
         raise document.error("'default' must be a string: the name of a profile", "default")
     observers = document.tables.get("observers", [])
     if not isinstance(observers, list) or len(strings(observers)) != len(observers):
-        raise document.error("'observers' must be a list of strings", "observers")
+        raise document.error("'observers' must be a list of strings: the names of observers", "observers")
     for kind in ("profiles", "stores"):
         check_tables(document, kind)
     _check_twins(document)
@@ -53,51 +55,54 @@ def check_shape(document: Document) -> None:
 
 
 def check_tables(document: Document, kind: str) -> None:
-    """Refuse what is no table of tables, and names of profiles that could not be files."""
+    """Reject anything but a table of tables, and invalid profile names."""
     value = document.tables.get(kind, {})
     if not isinstance(value, Mapping):
-        raise document.error(f"'{kind}' must be a table", kind, hint=f"Write [{kind}.NAME]")
+        raise document.error(f"'{kind}' must be a table", kind, hint=f"Write a section [{kind}.NAME]")
     for name, table in value.items():
         if kind == "profiles":
             try:
                 checked_name(name)
             except ConfigurationError as error:
-                raise document.error(error.message, kind, name, hint=error.hint) from None
+                raise document.error(error.message, kind, name, hint=error.hint, code=error.code) from None
         if not isinstance(table, Mapping):
-            raise document.error(f"'{kind}.{name}' must be a table", kind, name, hint=f"Write [{kind}.{name}]")
+            hint = f"Write a section [{kind}.{name}]"
+            raise document.error(f"'{kind}.{name}' must be a table", kind, name, hint=hint)
 
 
 def _check_twins(document: Document) -> None:
-    """Refuse two names of profiles that would be one file where case does not count."""
+    """Reject two profile names that differ only in case: some file systems would use one file for both."""
     seen: dict[str, str] = {}
     for name in tables(document.tables.get("profiles")):
         twin = seen.setdefault(name.lower(), name)
         if twin != name:
-            raise document.error(f"profiles {twin!r} and {name!r} differ only in case", "profiles", name)
+            message = f"profiles {twin!r} and {name!r} differ only in case"
+            raise document.error(message, "profiles", name, hint="Rename one of them", code="invalid-name")
 
 
 def _check_store_names(document: Document) -> None:
-    """Refuse a store's table that nobody uses and that looks like a misspelt one."""
+    """Reject a store's table that no profile uses and whose name looks like a typo."""
     profiles = tables(document.tables.get("profiles")).values()
     used = CORE_STORES | {str(table["store"]) for table in profiles if "store" in table}
     for name in tables(document.tables.get("stores")):
         if name not in used and closest(name, used):
-            raise document.error(f"no store is named {name!r}", "stores", name, hint=suggestion(name, used))
+            hint = suggestion(name, used)
+            raise document.error(f"unknown store {name!r}", "stores", name, hint=hint, code="unknown-setting")
 
 
 def core_string(document: Document, profile: str, table: Mapping[str, object], key: str) -> str | None:
-    """Return a core key that is a string, or None where it is absent."""
+    """Return the value of a core key that is a string, or None if it is not set."""
     value = table.get(key)
     if value is not None and (not isinstance(value, str) or not value):
-        raise wrong_value(document, profile, key, "a string")
+        raise wrong_value(document, profile, key, "a non-empty string")
     return value
 
 
 def core_strings(document: Document, profile: str, table: Mapping[str, object], key: str) -> tuple[str, ...]:
-    """Return a core key that is a list of strings; empty where it is absent."""
+    """Return the value of a core key that is a list of strings; empty if it is not set."""
     value = table.get(key, ())
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) and item for item in value):
-        raise wrong_value(document, profile, key, "a list of strings")
+        raise wrong_value(document, profile, key, "a list of non-empty strings")
     return tuple(value)
 
 
@@ -107,35 +112,37 @@ def lead(document: Document, profile: str, table: Mapping[str, object]) -> float
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-        raise wrong_value(document, profile, "lead", "a number of seconds above zero")
+        raise wrong_value(document, profile, "lead", "a positive number of seconds")
     return float(value)
 
 
 def wrong_value(document: Document, profile: str, key: str | None, expected: str) -> ConfigurationError:
-    """Return the error for a key of a profile that must be something else; without a key it is the combination."""
+    """Return the error for an invalid value of a profile's key, or for an invalid combination if `key` is None."""
     if key is None:
-        message = "the provider does not accept these settings together"
+        message = "the provider does not accept this combination of settings"
         return document.error(message, "profiles", profile, profile=profile)
     return document.error(f"{key!r} must be {expected}", "profiles", profile, key, profile=profile)
 
 
 def check_keys(document: Document, profile: str, keys: Iterable[str], known: Collection[str]) -> None:
-    """Refuse a key of a profile that neither the core nor the provider knows; one misspelt is told what was meant.
+    """Reject keys of a profile that belong neither to the core nor to the provider.
 
     Raises:
-        ConfigurationError: Names the place, and the known key that looks most like it.
+        ConfigurationError: The message names the line, and the hint the most similar known key.
     """
     for key in keys:
         if key not in known:
-            message = f"there is no setting {key!r}"
-            raise document.error(message, "profiles", profile, key, profile=profile, hint=suggestion(key, known))
+            hint = suggestion(key, known)
+            raise document.error(
+                f"unknown setting {key!r}", "profiles", profile, key, profile=profile, hint=hint, code="unknown-setting"
+            )
 
 
 def tables(value: object) -> Mapping[str, Mapping[str, Any]]:
-    """Return a table of tables whose shape was checked; nothing counts as an empty one."""
+    """Return a table of tables whose structure was checked; empty if it is not set."""
     return value if isinstance(value, Mapping) else {}
 
 
 def strings(value: object) -> list[str]:
-    """Return the strings of a list; anything else counts as an empty one."""
+    """Return the strings of a list; empty if it is not a list."""
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

@@ -1,4 +1,4 @@
-"""What a configuration says and where it says it: reads ``config.toml``, or takes tables from code."""
+"""A configuration as plain data, with the line of each key: read from ``config.toml``, or taken from code."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from freshkey._files.bounded import NotRegularError, TooLongError, read_bounded
-from freshkey._files.permissions import is_anothers, others_may_replace
+from freshkey._files.permissions import chmod_command, is_anothers, others_may_replace
 from freshkey._json import too_deep
 from freshkey.errors import ConfigurationError
 
 
 MAX_FILE: Final = 262_144
-"""Bytes a configuration file may have: far more than anybody writes, and quick to read."""
+"""Maximum size of a configuration file in bytes: more than anyone writes by hand, and quick to read."""
 
 MAX_DEPTH: Final = 32
-"""How deep tables and lists may be nested."""
+"""Maximum nesting depth of tables and lists."""
 
 _ENDS: Final = ("]", "}", '"""', "'''")
-"""One of these is in the last line of every statement that spans lines."""
+"""The last line of every multi-line statement contains one of these."""
 
 MAX_WORK: Final = 1_000_000
-"""Characters read at the most; a list of lists is read again for each of its lines."""
+"""Maximum characters to parse in search of a line; nested lists are parsed again for each of their lines."""
 
 
 @frozen(kw_only=True)
@@ -34,19 +34,19 @@ class Document:
     """A configuration as plain data; settings of a provider may be secret.
 
     Attributes:
-        tables: What it says, as TOML's types.
-        path: The file it came from; None where it came from elsewhere.
-        text: The file's text, to find the line of a key in.
-        place: What messages call it where it is no file.
+        tables: Its content, with TOML's types.
+        path: The file it was read from; None if it was not read from a file.
+        text: The file's text, used to find the line of a key.
+        place: Its name in messages if there is no file.
     """
 
     tables: Mapping[str, object] = field(factory=dict, repr=False)
     path: Path | None = None
     text: str = field(default="", repr=False)
-    place: str = "the configuration given in code"
+    place: str = "the configuration passed in code"
 
     def where(self, *keys: str) -> str:
-        """Name the place where a key is set, as far down as the file names it."""
+        """Return the file and line that set a key, or the closest table that the file does contain."""
         if self.path is None:
             return self.place
         lines = (line_of(self.text, keys[:depth]) for depth in range(len(keys), 0, -1))
@@ -54,17 +54,23 @@ class Document:
         return str(self.path) if line is None else f"{self.path}, line {line}"
 
     def error(
-        self, message: str, *keys: str, profile: str | None = None, hint: str | None = None
+        self,
+        message: str,
+        *keys: str,
+        profile: str | None = None,
+        hint: str | None = None,
+        code: str | None = None,
     ) -> ConfigurationError:
-        """Return the error that says what is wrong with the key `keys`, beginning with its place."""
-        return ConfigurationError(f"{self.where(*keys)}: {message}", profile=profile, hint=hint)
+        """Return the error about the key `keys`, whose message starts with its file and line."""
+        message = f"{self.where(*keys)}: {message}"
+        return ConfigurationError(message, profile=profile, hint=hint, code=code or "invalid-setting")
 
 
 def read(path: Path, *, follow: bool = True) -> Document:
-    """Read a configuration file, which may be a symbolic link if `follow`; one that does not exist says nothing.
+    """Read a configuration file, which may be a symbolic link if `follow`; a missing file is an empty document.
 
     Raises:
-        ConfigurationError: It cannot be read, others may change it, or it is not TOML.
+        ConfigurationError: It cannot be read, other users can change it, or it is not valid TOML.
     """
     import tomllib
 
@@ -73,13 +79,19 @@ def read(path: Path, *, follow: bool = True) -> Document:
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path} is not valid TOML: {error}", hint="Correct that line") from None
+        raise ConfigurationError(
+            f"{path} is not valid TOML: {error}", hint="Fix the syntax at this position", code="invalid-toml"
+        ) from None
     except ValueError:
-        raise ConfigurationError(f"{path} has a number that is too long", hint="Correct it") from None
+        raise ConfigurationError(
+            f"{path} contains a number with too many digits", hint="Shorten it", code="invalid-toml"
+        ) from None
     except RecursionError:
         pass
     if tables is None or too_deep(tables, MAX_DEPTH):
-        raise ConfigurationError(f"{path} is not valid: it nests too deeply", hint="Check that it is the right file")
+        raise ConfigurationError(
+            f"{path} is nested too deeply", hint="Check that it is the right file", code="invalid-toml"
+        )
     return Document(tables=tables, path=path, text=text)
 
 
@@ -93,35 +105,53 @@ def _text(path: Path, *, follow: bool) -> str:
     except FileNotFoundError:
         return ""
     except NotRegularError:
-        raise ConfigurationError(f"{path} is not a regular file", hint="Put a file there, or nothing") from None
+        raise ConfigurationError(
+            f"{path} is not a regular file", hint="Replace it with a file", code="unreadable-configuration"
+        ) from None
     except TooLongError:
         message = f"{path} is larger than {MAX_FILE} bytes"
-        raise ConfigurationError(message, hint="Check that it is the right file") from None
+        raise ConfigurationError(
+            message, hint="Check that it is the right file", code="unreadable-configuration"
+        ) from None
     except OSError as error:
         if not follow and error.errno == errno.ELOOP:
-            raise ConfigurationError(f"{path} is a symbolic link", hint="Put a file there, or nothing") from None
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}", hint="Check its permissions") from None
+            raise ConfigurationError(
+                f"{path} is a symbolic link", hint="Replace it with a regular file", code="unreadable-configuration"
+            ) from None
+        raise ConfigurationError(
+            f"cannot read {path}: {error.strerror}", hint="Check its permissions", code="unreadable-configuration"
+        ) from None
     try:
         return data.decode().replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path} is not UTF-8 at byte {error.start}", hint="Save it as UTF-8") from None
+        raise ConfigurationError(
+            f"{path} is not valid UTF-8 at byte {error.start}", hint="Save it as UTF-8", code="invalid-toml"
+        ) from None
 
 
 def _refuse_what_others_may_change(place: Path, status: os.stat_result) -> None:
-    """Refuse a file that somebody else could change: it names the endpoints that tokens are sent to."""
+    """Reject a file or directory that other users can change.
+
+    The file sets the endpoints that tokens are sent to: write access to it is enough to steal credentials.
+    """
     if is_anothers(status, root_too=False):
+        import shlex
+
         raise ConfigurationError(
-            f"{place} belongs to somebody else (user id {status.st_uid})",
-            hint="Endpoints that tokens are sent to must not be theirs to change: use a directory of your own",
+            f"{place} is owned by another user (user ID {status.st_uid}), who could redirect your tokens",
+            hint=f"Take ownership of it (sudo chown $USER {shlex.quote(str(place))}), or use a directory of your own",
+            code="unsafe-configuration",
         )
     if others_may_replace(status):
-        raise ConfigurationError(f"{place} can be changed by others", hint=f"Run: chmod go-w {place}")
+        raise ConfigurationError(
+            f"other users can change {place}", hint=f"Run: {chmod_command('go-w', place)}", code="unsafe-configuration"
+        )
 
 
 def line_of(text: str, keys: tuple[str, ...]) -> int | None:
-    """Return the number, from 1, of the line on which the statement begins that sets the key or opens the table `keys`.
+    """Return the number, from 1, of the first line of the statement that sets the key or opens the table `keys`.
 
-    `keys` are names from the top level down. None where valid TOML has no such key, or finding it would take long.
+    `keys` are names from the top level down. None if valid TOML has no such key, or finding it would take too long.
     """
     table: tuple[str, ...] = ()
     for number, parsed, is_header in _statements(text):
@@ -134,10 +164,10 @@ def line_of(text: str, keys: tuple[str, ...]) -> int | None:
 
 
 def _statements(text: str) -> Iterator[tuple[int, dict[str, Any], bool]]:
-    """Yield each statement: its first line, what it says by itself, and whether it is a table header.
+    """Yield each statement: the number of its first line, its parsed content, and whether it is a table header.
 
-    A statement that spans lines (an array, a multi-line string) is the only text that is not valid TOML until its
-    last line has been read.
+    Lines are collected until they parse: a multi-line statement (an array, a string) is not valid TOML before its
+    last line. ``tomllib`` itself does not report line numbers.
     """
     import tomllib
 
@@ -146,7 +176,7 @@ def _statements(text: str) -> Iterator[tuple[int, dict[str, Any], bool]]:
     for number, line in enumerate(text.split("\n"), start=1):
         lines.append(line)
         if len(lines) > 1 and not any(end in line for end in _ENDS):
-            continue  # reading all of it again for every line would take minutes for a long list
+            continue  # parsing all of it again for every line would take minutes for a long list
         spent += sum(map(len, lines))
         if spent > MAX_WORK:
             return

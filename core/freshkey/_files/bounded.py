@@ -1,4 +1,4 @@
-"""Reads files that may not be what they should be: regular ones only, of bounded size, and waiting for nobody."""
+"""Read untrusted files: regular files only, with a size limit, and without blocking on a pipe."""
 
 from __future__ import annotations
 
@@ -11,28 +11,29 @@ from typing import BinaryIO
 
 
 class NotRegularError(Exception):
-    """It is a pipe, a device or a socket."""
+    """The path is a pipe, a device or a socket."""
 
 
 class TooLongError(Exception):
-    """It has more bytes than the caller takes."""
+    """The file is larger than the limit."""
 
 
 @contextmanager
 def open_regular(
     path: Path, *, follow: bool = True, check: Callable[[os.stat_result], None] | None = None
 ) -> Iterator[BinaryIO]:
-    """Open a regular file to read; the other end of a pipe is not waited for.
+    """Open a regular file for reading, without blocking on a pipe.
 
     Args:
         path: The file.
-        follow: It may be a symbolic link.
-        check: Raises what it likes if the opened file has an owner or a mode that it must not have.
+        follow: Whether to follow a symbolic link.
+        check: Called with the status of the opened file; may raise any exception to refuse its owner or mode.
 
     Raises:
-        NotRegularError: It is no regular file.
-        OSError: It cannot be opened: it is a directory, or a link that is not followed (``ELOOP``), for example.
+        NotRegularError: The path is not a regular file.
+        OSError: The file cannot be opened, for example a directory, or a link if `follow` is False (``ELOOP``).
     """
+    # Without O_NONBLOCK, opening a named pipe blocks until another process opens its other end.
     extra = getattr(os, "O_NONBLOCK", 0) | (0 if follow else getattr(os, "O_NOFOLLOW", 0))
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | extra)) as file:
         status = os.fstat(file.fileno())
@@ -46,10 +47,10 @@ def open_regular(
 def read_bounded(
     path: Path, limit: int, *, follow: bool = True, check: Callable[[os.stat_result], None] | None = None
 ) -> bytes:
-    """Return what a regular file holds, `limit` bytes at most. See `open_regular` for the arguments and other errors.
+    """Return the content of a regular file, at most `limit` bytes. See `open_regular` for arguments and other errors.
 
     Raises:
-        TooLongError: It holds more.
+        TooLongError: The file is larger than `limit`.
     """
     with open_regular(path, follow=follow, check=check) as file:
         data = file.read(limit + 1)

@@ -1,6 +1,6 @@
-"""Files that only their owner can read or replace, written whole or not at all.
+"""Files that only their owner can read or replace, written atomically.
 
-On Windows the permissions are those of the person's profile directory, and no modes are checked.
+On Windows the permissions are those of the user's profile directory, and modes are not checked.
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from attrs import field, frozen
+
 from freshkey._files.bounded import NotRegularError, TooLongError, read_bounded
-from freshkey._files.permissions import has_mode, is_anothers, others_may_replace
+from freshkey._files.permissions import chmod_command, has_mode, is_anothers, others_may_replace
 from freshkey.errors import StoreUnavailable
 
 
 MAX_BYTES: Final = 1 << 20
 STALE_SECONDS: Final = 3600.0
 NO_FOLLOW: Final = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK", "O_BINARY"))
-"""Open what is meant and nothing else: no symbolic link, no waiting for a pipe's other end, no inheriting."""
+"""Flags for `os.open`: do not follow a symbolic link, do not block on a pipe, do not leak to child processes."""
 
 _TEMPORARY: Final = ".freshkey-"
 _NO_LINKS: Final = {
@@ -38,40 +40,57 @@ _NO_LINKS: Final = {
     errno.EINVAL,
     errno.EMLINK,
 }
-"""What link(2) answers where there are no hard links, or where a policy forbids them."""
-_MOVE: Final = "Set FRESHKEY_STATE_DIR to a directory of your own"
+"""Error numbers of link(2) where the file system has no hard links, or where a policy forbids them."""
+_MOVE: Final = "Set FRESHKEY_STATE_DIR to a directory that you own"
+_FREE_SPACE: Final = "Free some space on that disk"
+
+
+@frozen
+class _Cause:
+    """How to report one error number; `message` is a template with `path`."""
+
+    message: str
+    hint: str
+    code: str = field(kw_only=True)
+
+
 _CAUSES: Final = {
-    errno.ENOSPC: ("there is no space left for {path}", "Free some space on that disk"),
-    errno.EDQUOT: ("the disk quota is used up, so {path} cannot be written", "Free some space on that disk"),
-    errno.EROFS: ("{path} is on a read-only file system", _MOVE),
-    errno.EACCES: ("access to {path} is denied", _MOVE),
-    errno.EPERM: ("access to {path} is denied", _MOVE),
-    errno.ELOOP: ("{path} is a symbolic link", "Remove the link, or set FRESHKEY_STATE_DIR to where it leads"),
+    errno.ENOSPC: _Cause("no space left on the disk for {path}", _FREE_SPACE, code="disk-full"),
+    errno.EDQUOT: _Cause("cannot write {path}: disk quota exceeded", _FREE_SPACE, code="disk-full"),
+    errno.EROFS: _Cause("{path} is on a read-only file system", _MOVE, code="store-access-denied"),
+    errno.EACCES: _Cause("access to {path} is denied", _MOVE, code="store-access-denied"),
+    errno.EPERM: _Cause("access to {path} is denied", _MOVE, code="store-access-denied"),
+    errno.ELOOP: _Cause(
+        "{path} is a symbolic link",
+        "Remove the link, or set FRESHKEY_STATE_DIR to the directory it points to",
+        code="unsafe-store-path",
+    ),
 }
 
 
 def unavailable(error: OSError, path: Path) -> StoreUnavailable:
-    """Say what an error of the system about `path` means for a person."""
+    """Convert an operating system error about `path` to an error with a hint."""
     reason = os.strerror(error.errno) if error.errno else type(error).__name__
-    message, hint = _CAUSES.get(error.errno or 0, (f"{{path}} cannot be used: {reason}", _MOVE))
-    return StoreUnavailable(message.format(path=path), hint=hint)
+    other = _Cause(f"cannot use {{path}}: {reason}", _MOVE, code="store-unavailable")
+    cause = _CAUSES.get(error.errno or 0, other)
+    return StoreUnavailable(cause.message.format(path=path), hint=cause.hint, code=cause.code)
 
 
 def file_name(name: str) -> str:
-    """Turn any name into one that every file system keeps apart from others, and that people recognize."""
+    """Return a recognizable file name for any profile name, unique on every file system."""
     readable = re.sub(r"[^a-z0-9_-]+", "_", name.lower())[:40]
     return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
 def private_dir(base: Path, *below: str) -> Path:
-    """Return a directory that belongs to this person alone; make it, and what leads to it, where it is missing.
+    """Return a directory that only this user can change; create it and its missing parents.
 
     Args:
         base: Where freshkey keeps its state.
-        below: Names of directories in it; each of them is checked as well.
+        below: Names of nested directories in `base`; each of them is checked too.
 
     Raises:
-        StoreUnavailable: Somebody else could read or replace what is in it.
+        StoreUnavailable: Another user could replace its content, or it cannot be created.
     """
     try:
         _make_missing(base.parent)
@@ -84,44 +103,46 @@ def private_dir(base: Path, *below: str) -> Path:
 
 
 def read_private(path: Path, limit: int = MAX_BYTES) -> bytes | None:
-    """Read a file that `write_private` wrote; None if there is none.
+    """Read a file that `write_private` wrote; None if it does not exist.
 
     Raises:
-        StoreUnavailable: It is a link, belongs to somebody else, is readable by others, or is too long.
+        StoreUnavailable: The file is a link, belongs to another user, is readable by others, or is too large.
     """
 
     def check(status: os.stat_result) -> None:
         _check_owner(status, path)
         if has_mode(status, 0o077):
-            raise StoreUnavailable(f"other users can read {path}", hint=f"Run: chmod 600 {path}")
+            raise StoreUnavailable(
+                f"other users can read {path}", hint=f"Run: {chmod_command('600', path)}", code="unsafe-store-path"
+            )
 
     try:
         return read_bounded(path, limit, follow=False, check=check)
     except FileNotFoundError:
         return None
     except TooLongError:
-        flaw = f"{path} has more than {limit} bytes"
+        flaw = f"{path} is larger than {limit} bytes"
     except (NotRegularError, IsADirectoryError):
         flaw = f"{path} is not a regular file"
     except OSError as error:
         raise unavailable(error, path) from None
-    raise StoreUnavailable(flaw, hint="It is none of freshkey's files: move it")
+    raise StoreUnavailable(flaw, hint="Move it elsewhere; freshkey did not write it", code="unsafe-store-path")
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Replace a file as a whole, mode 0600, on the disk when this returns.
+    """Replace a file atomically, with mode 0600; its content is on the disk when this returns.
 
     Raises:
-        StoreUnavailable: The old content is still there, untouched.
+        StoreUnavailable: The file could not be written; the old content is unchanged.
     """
     _place(path, data, os.replace)
 
 
 def create_private(path: Path, data: bytes) -> bool:
-    """Write a file that must not exist yet; return whether this call made it.
+    """Create a file that must not exist yet; return whether this call created it.
 
     Raises:
-        StoreUnavailable: Nothing was written.
+        StoreUnavailable: The file could not be created.
     """
     try:
         _place(path, data, _link)
@@ -138,7 +159,7 @@ def _link(temporary: str, path: Path) -> None:
             raise
     else:
         return
-    # Without links, as on FAT, others may see half a file for a moment, and a crash may leave it.
+    # Without hard links, as on FAT, other processes may briefly see a partial file, and a crash may leave one.
     data = Path(temporary).read_bytes()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW, 0o600)
     try:
@@ -149,10 +170,10 @@ def _link(temporary: str, path: Path) -> None:
 
 
 def remove_private(path: Path) -> None:
-    """Remove a file; it may be gone already.
+    """Remove a file, if it exists.
 
     Raises:
-        StoreUnavailable: It is still there.
+        StoreUnavailable: The file could not be removed.
     """
     try:
         path.unlink(missing_ok=True)
@@ -162,10 +183,10 @@ def remove_private(path: Path) -> None:
 
 
 def _place(path: Path, data: bytes, put: Callable[[str, Path], None]) -> None:
-    """Write a temporary file beside `path`, wait for the disk, and `put` it in place."""
+    """Write a temporary file next to `path`, sync it, and `put` it in place."""
     temporary = ""
     try:
-        # mkstemp opens exclusively and gives mode 0600 whatever the umask.
+        # mkstemp creates the file exclusively, with mode 0600 whatever the umask.
         descriptor, temporary = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)
         _write(descriptor, data)
         put(temporary, path)
@@ -181,7 +202,7 @@ def _place(path: Path, data: bytes, put: Callable[[str, Path], None]) -> None:
 
 
 def _write(descriptor: int, data: bytes) -> None:
-    """Write all to a descriptor, wait for the disk, and close it."""
+    """Write everything to a descriptor, sync it, and close it."""
     with open(descriptor, "wb") as file:
         file.write(data)
         file.flush()
@@ -189,8 +210,8 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _sweep_stale(directory: Path) -> None:
-    """Remove what a writer left that was killed long ago."""
-    # Another writer's temporary file may be gone before it is looked at.
+    """Remove temporary files of writers that were killed long ago."""
+    # Another writer's temporary file may disappear before it is checked.
     with suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:
             old = time.time() - entry.stat(follow_symlinks=False).st_mtime > STALE_SECONDS
@@ -199,7 +220,7 @@ def _sweep_stale(directory: Path) -> None:
 
 
 def _sync_directory(directory: Path) -> None:
-    # A rename is on the disk only when its directory is; Windows has no such call and does it by itself.
+    # A rename survives a power failure only once its directory is synced; Windows has no such call and needs none.
     if sys.platform != "win32":
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -209,7 +230,7 @@ def _sync_directory(directory: Path) -> None:
 
 
 def _make_missing(path: Path) -> None:
-    # Path.mkdir(parents=True) leaves the mode of the parents to the umask.
+    # Path.mkdir(parents=True) would leave the mode of the parents to the umask.
     if not path.exists():
         _make_missing(path.parent)
         path.mkdir(mode=0o700, exist_ok=True)
@@ -222,20 +243,26 @@ def _make_private(path: Path) -> None:
     if stat.S_ISLNK(found.st_mode):
         raise unavailable(OSError(errno.ELOOP, ""), path)
     if not stat.S_ISDIR(found.st_mode):
-        raise StoreUnavailable(f"{path} is not a directory", hint=_MOVE)
+        raise StoreUnavailable(f"{path} is not a directory", hint=_MOVE, code="unsafe-store-path")
     _check_owner(found, path)
     if has_mode(found, 0o022):
-        raise StoreUnavailable(f"other users can write to {path}", hint=f"Run: chmod 700 {path}")
+        raise StoreUnavailable(
+            f"other users can write to {path}", hint=f"Run: {chmod_command('700', path)}", code="unsafe-store-path"
+        )
 
 
 def _check_parent(path: Path) -> None:
-    """Refuse a place where somebody else could put another directory under our name."""
+    """Refuse a parent directory in which another user could replace ours."""
     found = path.stat()
     _check_owner(found, path, root_too=False)
     if others_may_replace(found):
-        raise StoreUnavailable(f"other users can replace what is in {path}", hint=f"{_MOVE}, or run: chmod go-w {path}")
+        raise StoreUnavailable(
+            f"other users can replace files in {path}",
+            hint=f"{_MOVE}, or run: {chmod_command('go-w', path)}",
+            code="unsafe-store-path",
+        )
 
 
 def _check_owner(found: os.stat_result, path: Path, *, root_too: bool = True) -> None:
     if is_anothers(found, root_too=root_too):
-        raise StoreUnavailable(f"{path} belongs to another user", hint=_MOVE)
+        raise StoreUnavailable(f"{path} belongs to another user", hint=_MOVE, code="unsafe-store-path")

@@ -1,4 +1,4 @@
-"""One JSON object in a private file of the state directory, read strictly and written as a whole."""
+"""One JSON object in a private file of the state directory, parsed strictly and replaced atomically."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from freshkey.errors import FreshkeyError
 T = TypeVar("T")
 
 _UNREADABLE: Final = (FreshkeyError, ValueError, TypeError, KeyError, AttributeError, OverflowError)
-"""What reading a file that may be damaged, and making something of it, may raise."""
+"""What reading and converting a damaged file may raise."""
 
 
 class StateFile:
-    """A file that is mode 0600; the directories below the state directory that it is in are made when it is written."""
+    """A file with mode 0600; its directories below the state directory are created when it is written."""
 
     def __init__(self, state_dir: Path, *below: str) -> None:
         self.path = state_dir.joinpath(*below)
@@ -30,12 +30,12 @@ class StateFile:
     def read(
         self, build: Callable[[dict[str, Any]], T], unreadable: Callable[[Exception], T | None] | None = None
     ) -> T | None:
-        """Return what `build` makes of the object's members; None if there is no file.
+        """Return the result of `build` for the object's members; None if the file does not exist.
 
         Args:
-            build: May raise as conversions do, where a member is missing or of another type.
-            unreadable: Called with the reason if the file cannot be read, or not as what it should be, and gives the
-                result then, or raises; without it, such a file counts as none.
+            build: Converts the members; may raise conversion errors for a missing member or a wrong type.
+            unreadable: Called with the error if the file cannot be read or converted; returns the result to use
+                instead, or raises. Without it, an unreadable file is treated as missing.
         """
         try:
             data = read_private(self.path)
@@ -44,24 +44,24 @@ class StateFile:
             return None if unreadable is None else unreadable(error)
 
     def write(self, members: Mapping[str, object]) -> None:
-        """Replace the file, and make it where there is none.
+        """Create or replace the file.
 
         Raises:
-            StoreUnavailable: The old content is still there, untouched.
+            StoreUnavailable: The file could not be written; the old content is unchanged.
         """
         private_dir(self._state_dir, *self._directories)
         write_private(self.path, json.dumps(members).encode())
 
     def create(self, members: Mapping[str, object]) -> bool:
-        """Write the file unless there is one; return whether this call did.
+        """Create the file unless it exists; return whether this call created it.
 
         Raises:
-            StoreUnavailable: Nothing was written.
+            StoreUnavailable: The file could not be created.
         """
         private_dir(self._state_dir, *self._directories)
         return create_private(self.path, json.dumps(members).encode())
 
 
 def moment(*, wall: float, elapsed: float, boot_id: str) -> Moment:
-    """Return the moment of which a file has the members; may raise as conversions do."""
+    """Build a moment from the members of a JSON object; may raise `TypeError` or `ValueError`."""
     return Moment(wall=float(wall), elapsed=float(elapsed), boot_id=str(boot_id))

@@ -1,1 +1,1 @@
-"""The one HTTP client: exchanges, messages, addresses, and the circuit breaker."""
+"""The HTTP client: requests and responses, URL checks, and the circuit breaker."""

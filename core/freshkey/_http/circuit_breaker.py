@@ -1,15 +1,15 @@
-"""What renewals know of the hosts they call: one that fails is left alone for a while, by all profiles alike.
+"""Circuit breaker for renewals: pauses requests to a failing host, across all profiles.
 
 Three rules, per host (name and port) and per keeper:
 
-- **Breaker.** After five failures in a row the host is left alone, 5 s at first and up to a minute. Then one request
-  goes out as a probe, and the others wait for what becomes of it; one answer ends it all.
-- **Budget.** A retry costs 5 of 500, one after a time-out costs 10, and each answer gives 1 back. A host that fails
-  every other time is not asked several times as often as a healthy one for long.
-- **Retry-After.** What a host asked of one profile holds for all of them (RFC 9110, section 10.2.3).
+- **Breaker.** After five consecutive failures, requests to the host are paused, for 5 s at first and up to a minute.
+  Then one request goes out as a probe while the others wait for its result. Any response closes the breaker.
+- **Budget.** A retry costs 5 out of 500, a retry after a timeout costs 10, and each response refunds 1. This way a
+  host that fails half the time does not receive several times the traffic of a healthy one.
+- **Retry-After.** What a host sends to one profile applies to all of them (RFC 9110, section 10.2.3).
 
-Only renewals that nobody asked for are held back. What a person does goes out at once, and so does the repetition of a
-lost answer, which must not be late: `GuardedCall.forced`.
+Only background renewals are held back. User actions go out at once, and so does the retry of a request whose response
+was lost, because that retry must not be late: see `GuardedCall.forced`.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from freshkey.errors import OutcomeUnknown, TransientError
 if TYPE_CHECKING:
     from freshkey.clock import Clock
 
-log = logging.getLogger("freshkey")
+log = logging.getLogger(__name__)
 
 FAILURES_TO_OPEN: Final = 5
-"""Failures in a row after which a host is left alone."""
+"""Consecutive failures after which a host is paused."""
 
 MIN_BREAK: Final = 5.0
 MAX_BREAK: Final = 60.0
-"""Seconds; each probe that fails doubles them."""
+"""Pause in seconds; doubled by each failed probe."""
 
 PROBE_TIMEOUT: Final = 60.0
-"""Seconds after which a probe of which nothing was heard is forgotten; its process may have been forked away."""
+"""Seconds after which an unfinished probe is ignored; a fork may have lost the thread that was running it."""
 
 POLL_INTERVAL: Final = 1.0
-"""Seconds to wait for what becomes of somebody else's probe."""
+"""Seconds between checks for the result of another caller's probe."""
 
 CAPACITY: Final = 500
 RETRY_COST: Final = 5
@@ -57,21 +57,23 @@ _LONG_AGO: Final = -math.inf
 
 
 class HostPaused(TransientError):
-    """Nothing was sent, because the host is left alone for now; trying again before ``retry_after`` is useless."""
+    """The host is paused, so nothing was sent; retrying before ``retry_after`` is pointless."""
+
+    code = "host-paused"
 
 
 @frozen(kw_only=True)
 class HostState:
-    """How one host is doing; times are elapsed seconds.
+    """State of one host; times are monotonic seconds from `Clock.elapsed`.
 
     Attributes:
-        failures: Failures in a row.
-        breaks: How often in a row it was left alone because of them.
-        broken_until: It is left alone until then because it failed.
-        asked_until: It is left alone until then because it asked for that.
-        probed_until: Until then one request is under way whose outcome decides.
+        failures: Consecutive failures.
+        breaks: Consecutive pauses caused by failures.
+        broken_until: End of the pause caused by failures.
+        asked_until: End of the pause requested by the server.
+        probed_until: Until then, a probe is in flight and its result decides.
         budget: What retries may still cost.
-        timed_out: Whether the last failure was a time-out.
+        timed_out: Whether the last failure was a timeout.
     """
 
     failures: int = 0
@@ -84,26 +86,26 @@ class HostState:
 
     @property
     def broken(self) -> bool:
-        """Whether only one request at a time may find out if it works again."""
+        """Whether the breaker is open, so that only one probe at a time may go out."""
         return self.failures >= FAILURES_TO_OPEN
 
     def wait(self, now: float) -> float:
-        """Return the seconds until a request may be sent, 0 if at once."""
+        """Return the seconds until a request may be sent; 0 means now."""
         pause = max(self.broken_until, self.asked_until) - now
         if pause > 0:
             return pause
         return POLL_INTERVAL if self.broken and now < self.probed_until else 0.0
 
     def asked(self, now: float) -> HostState:
-        """Note that a request goes out; to a broken host it is the probe."""
+        """Record that a request goes out; if the breaker is open, it is the probe."""
         return evolve(self, probed_until=now + PROBE_TIMEOUT) if self.broken else self
 
     def answered(self) -> HostState:
-        """Note that it works. A pause that it asked for still holds."""
+        """Record a response. A pause requested by the server remains in effect."""
         return HostState(asked_until=self.asked_until, budget=min(CAPACITY, self.budget + REFUND))
 
     def failed(self, now: float, *, retry_after: float | None = None, timed_out: bool = False) -> HostState:
-        """Note a failure; of those that were under way together only one makes the break longer."""
+        """Record a failure; concurrent failures lengthen the pause only once."""
         failing = evolve(
             self,
             failures=self.failures + 1,
@@ -117,41 +119,41 @@ class HostState:
         return evolve(failing, breaks=self.breaks + 1, broken_until=now + pause)
 
     def undecided(self) -> HostState:
-        """Note that a request ended in a way that tells nothing of the host."""
+        """Record that a request ended in a way that says nothing about the host."""
         return evolve(self, probed_until=_LONG_AGO)
 
     @property
     def price(self) -> int:
-        """What a retry costs now."""
+        """Current cost of a retry."""
         return TIMEOUT_COST if self.timed_out else RETRY_COST
 
     def charged(self) -> HostState:
-        """Take the price of a retry, or what is left of the budget."""
+        """Deduct the cost of a retry, or whatever is left of the budget."""
         return evolve(self, budget=max(0, self.budget - self.price))
 
 
 @define(eq=False)
 class CircuitBreaker:
-    """The hosts that one keeper's renewals call; thread-safe."""
+    """State of the hosts that one keeper's renewals call; thread-safe."""
 
     clock: Clock
     _hosts: defaultdict[str, HostState] = field(init=False, factory=lambda: defaultdict(HostState))
     _mutex: threading.Lock = field(init=False, factory=threading.Lock)
 
     def forget_threads(self) -> None:
-        """Start with a lock of its own; in a forked child nobody would open the parent's."""
+        """Replace the lock; in a forked child, the parent's lock might never be released."""
         self._mutex = threading.Lock()
 
     def state(self, host: str) -> HostState:
-        """Return how a host is doing."""
+        """Return the state of a host."""
         with self._mutex:
             return self._hosts[host]
 
     def allow(self, host: str, *, forced: bool = False) -> None:
-        """Note that a request goes out.
+        """Record that a request goes out.
 
         Raises:
-            HostPaused: The host is left alone for now.
+            HostPaused: The host is paused.
         """
         now = self.clock.now()
         with self._mutex:
@@ -160,13 +162,16 @@ class CircuitBreaker:
             if wait <= 0 or forced:
                 self._hosts[host] = state.asked(now.elapsed)
                 return
+        # A service in trouble recovers sooner without retries from every process and profile. Users are not held up:
+        # their actions are `forced`.
+        # See docs/decisions.md, "Host state belongs to a keeper and delays only background work".
         until = datetime.fromtimestamp(now.wall + wait, UTC)
-        why = f"it failed {state.failures} times in a row" if state.broken else "it asked for that"
-        message = f"{host} is left alone until {until:%H:%M:%S} UTC: {why}"
+        why = f"{state.failures} consecutive failures" if state.broken else "requested by the server (Retry-After)"
+        message = f"requests to {host} are paused until {until:%H:%M:%S} UTC: {why}"
         raise HostPaused(message, retry_after=wait, hint=f"Try again in {math.ceil(wait)} s")
 
     def note(self, host: str, answer: Response | Exception, *, timed_out: bool = False) -> None:
-        """Note how a request ended."""
+        """Record how a request ended."""
         now = self.clock.now()
         with self._mutex:
             before = self._hosts[host]
@@ -179,14 +184,14 @@ class CircuitBreaker:
                 after = before.undecided()
             self._hosts[host] = after
         if after.broken and not before.broken:
-            log.warning("%s failed %d times in a row and is left alone for a while", host, after.failures)
+            log.warning("requests to %s are paused after %d consecutive failures", host, after.failures)
         elif before.broken and not after.broken:
-            log.warning("%s answers again", host)
+            log.warning("%s is responding again", host)
 
     def spend_retry_budget(self, host: str, *, pause: float, forced: bool) -> bool:
-        """Pay for a retry after `pause` seconds; return False if it is not to be made.
+        """Pay for a retry after `pause` seconds; return False if it should not be made.
 
-        One that is `forced` is made in any case, and costs what is there.
+        A `forced` retry is always allowed and costs at most what is left.
         """
         with self._mutex:
             state = self._hosts[host]
@@ -205,41 +210,41 @@ def _is_failure(answer: Response | Exception) -> bool:
 
 @define
 class GuardedCall:
-    """One caller's attempts to get an answer, whichever hosts that takes; if `forced`, whatever is known of them."""
+    """One caller's attempts to get a response, from any number of hosts; `forced` attempts ignore the breaker."""
 
     breaker: CircuitBreaker
     forced: bool = False
     _last: str | None = field(init=False, default=None)
 
     def begin(self, host: str) -> None:
-        """Note that a request goes out; raises `HostPaused` as `CircuitBreaker.allow` does."""
+        """Record that a request goes out; raises `HostPaused` like `CircuitBreaker.allow`."""
         self._last = host
         self.breaker.allow(host, forced=self.forced)
 
     def end(self, host: str, answer: Response | Exception, *, timed_out: bool) -> None:
-        """Note how it ended."""
+        """Record how it ended."""
         self.breaker.note(host, answer, timed_out=timed_out)
 
     def worth_another(self, pause: float, *, lost_answer: bool) -> bool:
-        """Pay for another attempt after `pause` seconds; False says that it is useless.
+        """Pay for another attempt after `pause` seconds; return False if it would be pointless.
 
-        One that repeats a request whose answer was lost is due now or never.
+        Repeating a request whose response was lost is now or never, so it is forced.
         """
         self.forced = self.forced or lost_answer
         return self._last is None or self.breaker.spend_retry_budget(self._last, pause=pause, forced=self.forced)
 
 
-_CURRENT: ContextVar[GuardedCall | None] = ContextVar("freshkey visit", default=None)
+_CURRENT: ContextVar[GuardedCall | None] = ContextVar("freshkey guarded call", default=None)
 
 
 def current() -> GuardedCall | None:
-    """Return whose attempts the requests of this thread belong to now; None if nothing holds them back."""
+    """Return the guarded call that this thread's requests belong to; None if they are not guarded."""
     return _CURRENT.get()
 
 
 @contextmanager
 def guarding(guarded: GuardedCall) -> Iterator[None]:
-    """Let the requests that this thread makes meanwhile be part of `guarded`."""
+    """Make the requests of this thread part of `guarded` within the block."""
     token = _CURRENT.set(guarded)
     try:
         yield

@@ -1,10 +1,10 @@
-"""One HTTP exchange: bounded in time and size, never redirected, its failure sorted by what may have happened.
+"""One HTTP exchange: bounded in time and size, redirects not followed, failures classified by what was sent.
 
-Whoever spends single-use tokens must know whether a failed request can have reached the server. `send` tells:
+For single-use tokens it matters whether a failed request may have reached the server, so `send` distinguishes the two:
 `TransientError` means that not one byte of the request was written, `OutcomeUnknown` that some may have been. Each
-exchange runs on a connection of its own, because a kept one that has gone stale fails only after the writing began.
+exchange opens a new connection, because a stale keep-alive connection fails only after writing has begun.
 
-Status codes are not judged here: what a 400 means is the protocol's business.
+Status codes are not interpreted here: what a 400 means is up to the protocol.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ if TYPE_CHECKING:
 
     import httpx
 
-log = logging.getLogger("freshkey")
+log = logging.getLogger(__name__)
 
 DEADLINE: Final = 30.0
-"""Seconds from the call of `send` to its end, unless the caller says otherwise."""
+"""Default time limit of `send` in seconds, from call to return."""
 
 MAX_HEADERS: Final = 100
 
@@ -57,30 +57,30 @@ def send(
     allow_insecure_loopback: bool = False,
     hosts: Collection[str] | None = None,
 ) -> Response:
-    """Do one exchange and return the answer, whatever its status.
+    """Send one request and return the response, whatever its status.
 
-    It runs on a thread of its own: neither a name lookup nor a server that drips single bytes can then hold the
-    caller longer than `deadline`.
+    The exchange runs on its own thread, so that neither a slow name lookup nor a server that drips single bytes can
+    block the caller longer than `deadline`.
 
     Args:
-        request: What to send. `User-Agent`, `Accept-Encoding` and `Connection` are ours.
-        deadline: Seconds from now to the last byte of the answer.
+        request: What to send. `User-Agent`, `Accept-Encoding` and `Connection` are overridden.
+        deadline: Seconds from now to the last byte of the response.
         allow_insecure_loopback: See `checked_url`.
         hosts: The only hosts that may be called; None allows every host.
 
     Raises:
-        ConfigurationError: The address, or a proxy or certificate setting of the environment, cannot be used.
-        ProviderRefused: The host is not among `hosts`, or its certificate cannot be verified.
-        TransientError: Nothing was sent: no address, no connection, no TLS session, or the deadline passed before; or
-            this is part of a renewal, and the host is left alone for now (`freshkey._http.circuit_breaker`).
-        OutcomeUnknown: The request was at least partly sent, and no complete answer came.
-        ProtocolError: An answer came that is redirected, compressed, too large or no HTTP.
+        ConfigurationError: The URL, or a proxy or certificate setting in the environment, cannot be used.
+        ProviderRefused: The host is not in `hosts`, or its certificate or TLS version is not acceptable.
+        TransientError: Nothing was sent: name lookup, connection or TLS handshake failed or did not finish before the
+            deadline; or this is part of a renewal and the host is paused (`freshkey._http.circuit_breaker`).
+        OutcomeUnknown: At least part of the request was sent, and no complete response arrived.
+        ProtocolError: The response is a redirect, compressed, or too large.
     """
     address = urlsplit(checked_url(request.url, allow_insecure_loopback=allow_insecure_loopback))
     host = address.hostname or ""
     if hosts is not None and host not in {name.lower() for name in hosts}:
-        message = f"{host} is not a host that this provider may call"
-        raise ProviderRefused(message, hint="Check the addresses in the profile's settings")
+        message = f"this provider is not allowed to call {host}"
+        raise ProviderRefused(message, hint="Check the URLs in the profile's settings", code="host-not-allowed")
     exchange = _Exchange(request, host, deadline)
     guarded, authority = circuit_breaker.current(), address.netloc.lower()
     if guarded is not None:
@@ -90,19 +90,19 @@ def send(
         guarded.end(authority, answer, timed_out=exchange.timed_out)
     if isinstance(answer, Exception):
         raise answer
-    log.debug("%s to %s was answered with %d", request.method, host, answer.status)
+    log.debug("%s request to %s: status %d", request.method, host, answer.status)
     return answer
 
 
 class _Abandoned(Exception):
-    """The caller gave up before the request was written; it must not be written any more."""
+    """The caller gave up before the request was written, so it must not be written now."""
 
 
 @define
 class _Exchange:
-    """One exchange while it runs, shared by the thread that runs it and the caller who waits.
+    """A running exchange, shared by the worker thread and the caller that waits for it.
 
-    `_lock` makes giving up and starting to write exclude each other, so that "nothing was sent" is never a guess.
+    `_lock` makes giving up and starting to write mutually exclusive, so that "nothing was sent" is never a guess.
     """
 
     _request: Request
@@ -116,11 +116,13 @@ class _Exchange:
     _answers: queue.SimpleQueue[Response | Exception] = field(init=False, factory=queue.SimpleQueue)
 
     def run(self) -> Response | Exception:
-        """Return the answer, or what to raise; an error is made here, so it drags no request along."""
+        """Return the response or the error to raise, whose traceback must not lead to the secrets in the request."""
         try:
+            # Timeouts per operation limit neither a name lookup nor a server that sends one byte at a time.
+            # See docs/decisions.md, "Each exchange runs on a thread with one deadline".
             threading.Thread(target=self._work, name="freshkey-http", daemon=True).start()
         except RuntimeError:
-            return TransientError(f"no thread could be started for a request to {self._host}")
+            return TransientError(f"cannot start a thread for a request to {self._host}", code="out-of-threads")
         try:
             return self._answers.get(timeout=self._deadline)
         except queue.Empty:
@@ -133,22 +135,22 @@ class _Exchange:
         with self._lock:
             self._abandoned = self.timed_out = True
             self._cut()
-            return self._failure(f"no complete answer within {self._deadline:g} s")
+            return self._failure(f"timed out after {self._deadline:g} s")
 
     def _cut(self) -> None:
-        """Wake a thread that reads from the socket; closing is its own business."""
+        """Wake the worker if it is reading from the socket; it closes the socket itself."""
         if self._socket is not None:
             try:
-                # Not SSLSocket.shutdown: that would turn the session of another thread into plain text.
+                # Not SSLSocket.shutdown, which would drop TLS while the worker thread is using the socket.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
             except OSError:
-                log.debug("the connection to %s was gone already", self._host)
+                log.debug("the connection to %s is already closed", self._host)
 
     def _work(self) -> None:
         try:
             with _silenced():
                 self._answers.put(self._exchange())
-        except Exception as error:  # noqa: BLE001  whatever it is, the caller must learn that it happened
+        except Exception as error:  # noqa: BLE001  every failure must reach the caller
             self._answers.put(self._sorted(error))
 
     def _exchange(self) -> Response:
@@ -156,6 +158,8 @@ class _Exchange:
         ours = {"user-agent": _user_agent(), "accept-encoding": "identity", "connection": "close"}
         theirs = {name: value for name, value in request.headers.items() if name.lower() not in ours}
         with (
+            # A kept-alive connection that the server just closed looks like a lost response.
+            # See docs/decisions.md, "A new connection for each request to a provider".
             _client(request.url, self._host, self._deadline) as client,
             client.stream(
                 request.method,
@@ -168,15 +172,15 @@ class _Exchange:
             return _read(response, self._host)
 
     def _trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Follow the events of httpcore's ``trace`` extension; what this raises ends the exchange."""
+        """Handle events of httpcore's ``trace`` extension; an exception raised here ends the exchange."""
         if event.endswith(("connect_tcp.complete", "start_tls.complete")):
             with self._lock:
                 self._socket = info["return_value"].get_extra_info("socket")
-                if self._abandoned:  # cut and not raised: httpcore would not close what it has just opened
+                if self._abandoned:  # do not raise here: httpcore would leak the socket that it has just opened
                     self._cut()
         if event.endswith("send_request_body.complete"):
             _failpoints.hit("request_sent")
-        # CONNECT is the proxy's business: what it carries has not been sent then.
+        # CONNECT goes to the proxy; the request inside the tunnel has not been sent at that point.
         if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
             with self._lock:
                 if self._abandoned:
@@ -184,7 +188,7 @@ class _Exchange:
                 self._sent = True
 
     def _sorted(self, error: Exception) -> Exception:
-        """Return the error of freshkey that says what `error` means for the request."""
+        """Return the freshkey error for the outcome of the request, given the original `error`."""
         import httpx
 
         if isinstance(error, FreshkeyError):
@@ -200,8 +204,10 @@ class _Exchange:
 
     def _failure(self, reason: str) -> FreshkeyError:
         if self._sent:
-            return OutcomeUnknown(f"a request was sent to {self._host}, and its outcome is unknown: {reason}")
-        return TransientError(f"nothing could be sent to {self._host}: {reason}")
+            return OutcomeUnknown(
+                f"a request was sent to {self._host}, but its outcome is unknown: {reason}", code="response-lost"
+            )
+        return TransientError(f"cannot connect to {self._host}: {reason}", code="connection-failed")
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:
@@ -213,39 +219,40 @@ def _causes(error: BaseException | None) -> list[BaseException]:
 
 
 def _refusal(host: str, causes: list[BaseException]) -> FreshkeyError | None:
-    """Return the error for what trying again would not change, if it was that."""
+    """Return the error if the cause is one that retrying would not change."""
     import ssl
 
-    if isinstance(causes[0], UnicodeError):  # of the codec that writes host names, RFC 5890
-        message = f"{host} cannot be the name of a host"
-        return ConfigurationError(message, hint="Check the addresses in the profile's settings")
+    if isinstance(causes[0], UnicodeError):  # raised by the IDNA codec, RFC 5890
+        message = f"{host} is not a valid host name"
+        return ConfigurationError(message, hint="Check the URLs in the profile's settings", code="invalid-url")
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             message = f"the certificate of {host} cannot be verified: {cause.verify_message}"
-            hint = "If your network adds a certificate authority of its own, name its file in SSL_CERT_FILE"
-            return ProviderRefused(message, hint=hint)
-        # OpenSSL's words for a handshake that failed for the version: those of its side, and of the server's.
+            hint = "If your network uses its own certificate authority, set SSL_CERT_FILE to its PEM file"
+            return ProviderRefused(message, hint=hint, code="tls-certificate-refused")
+        # OpenSSL's reasons for a version mismatch: detected locally, or reported by the server.
         if getattr(cause, "reason", None) in {"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION"}:
-            message = f"{host} speaks only versions of TLS that are not safe any more"
-            return ProviderRefused(message, hint="It has to offer TLS 1.2 or later")
+            message = f"{host} does not support TLS 1.2 or later"
+            hint = "Enable TLS 1.2 or later on that server or on the proxy in front of it"
+            return ProviderRefused(message, hint=hint, code="tls-version-refused")
     return None
 
 
 def _reason(causes: list[BaseException]) -> str:
-    """Say why, in words of the operating system or ours: those of HTTP libraries can quote what was received."""
+    """Return the reason, in the operating system's words or ours; an HTTP library's message can quote received data."""
     for cause in causes:
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
     kinds = {type(cause).__name__ for cause in causes}
     if any(kind.endswith("Timeout") for kind in kinds):
-        return "no answer in time"
+        return "timed out"
     if "ProxyError" in kinds:
-        return "the proxy refused (see HTTPS_PROXY)"
-    return "the connection ended early, or what came was no HTTP"
+        return "the proxy refused the connection (see HTTPS_PROXY)"
+    return "the connection was closed early, or the response is not valid HTTP"
 
 
 def _client(url: str, host: str, deadline: float) -> httpx.Client:
-    """Return a client for one exchange; proxies come from the environment, but never for this machine itself."""
+    """Return a client for one exchange; it uses the proxies in the environment, except for loopback hosts."""
     import httpx
 
     try:
@@ -253,16 +260,19 @@ def _client(url: str, host: str, deadline: float) -> httpx.Client:
             verify=_trust(certificates=url.startswith("https:")),
             trust_env=host not in LOOPBACK,
             timeout=deadline,
+            # A redirect would repeat the request, with the refresh token in its body, to a host that another party
+            # chose; token endpoints have no reason to redirect (RFC 9700, section 4.12).
             follow_redirects=False,
         )
     except (ImportError, ValueError, OSError, httpx.InvalidURL):
-        message = "the proxy or certificate settings of the environment cannot be used"
+        # The error is raised below, without context: the original one can quote a proxy's password.
+        message = "cannot use the proxy or certificate settings in the environment"
         hint = "Check HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
-    raise ConfigurationError(message, hint=hint)
+    raise ConfigurationError(message, hint=hint, code="invalid-network-settings")
 
 
 def _trust(*, certificates: bool) -> ssl.SSLContext:
-    """Return what verifies servers: the system's authorities and Mozilla's, or those that the environment names.
+    """Return the TLS settings: trust the system's and Mozilla's authorities, or those set in the environment.
 
     Built by hand because `ssl.create_default_context` would write session keys to ``SSLKEYLOGFILE``.
     """
@@ -274,7 +284,7 @@ def _trust(*, certificates: bool) -> ssl.SSLContext:
     if certificates and (file or folder):
         context.load_verify_locations(cafile=file or None, capath=folder or None)
     elif certificates:
-        import certifi  # comes with httpx; some systems keep no authorities where OpenSSL looks
+        import certifi  # a dependency of httpx; on some systems OpenSSL finds no authorities
 
         context.load_default_certs()
         context.load_verify_locations(certifi.where())
@@ -282,19 +292,24 @@ def _trust(*, certificates: bool) -> ssl.SSLContext:
 
 
 def _read(response: httpx.Response, host: str) -> Response:
-    """Read the answer, or raise `ProtocolError` where it breaks one of the limits."""
+    """Read the response, or raise `ProtocolError` if it violates a limit."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if not 200 <= response.status_code < 600 or 300 <= response.status_code < 400:  # noqa: PLR2004  RFC 9110, section 15
-        raise ProtocolError(f"{host} answered with status {response.status_code}, which nobody may follow here")
+    if 300 <= response.status_code < 400:  # noqa: PLR2004  RFC 9110, section 15.4
+        message = f"{host} responded with status {response.status_code}; redirects are not followed"
+        raise ProtocolError(message, hint="Check the URLs in the profile's settings", code="redirect-refused")
+    if not 200 <= response.status_code < 600:  # noqa: PLR2004  RFC 9110, section 15
+        raise ProtocolError(f"{host} responded with the invalid status {response.status_code}")
     if len(response.headers.raw) > MAX_HEADERS:
-        raise ProtocolError(f"{host} answered with more than {MAX_HEADERS} headers")
+        raise ProtocolError(f"{host} responded with more than {MAX_HEADERS} headers", code="response-too-large")
+    # We asked for `identity`. Decompressing would defeat MAX_BODY: a megabyte on the wire can unpack to a gigabyte.
     if encoding not in {"", "identity"}:
-        raise ProtocolError(f"{host} sent a compressed answer, which was not asked for")
+        message = f"{host} sent a compressed response although the request did not allow it"
+        raise ProtocolError(message, hint="Check for a proxy that compresses responses", code="response-compressed")
     body = bytearray()
     for chunk in response.iter_raw():
         body += chunk
         if len(body) > MAX_BODY:
-            raise ProtocolError(f"{host} sent more than {MAX_BODY} bytes")
+            raise ProtocolError(f"{host} responded with more than {MAX_BODY} bytes", code="response-too-large")
     return Response(status=response.status_code, headers=dict(response.headers), body=bytes(body))
 
 
@@ -304,11 +319,11 @@ def _user_agent() -> str:
 
     try:
         return f"freshkey/{version('freshkey')}"
-    except PackageNotFoundError:  # bundled into an application without its metadata
+    except PackageNotFoundError:  # bundled into an application without package metadata
         return "freshkey"
 
 
-# --- the libraries' own log records ---------------------------------------------------------------------------------
+# --- log records of the HTTP libraries -------------------------------------------------------------------------------
 
 
 _THEIR_LOGGERS: Final = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy", "httpcore.socks")
@@ -318,9 +333,9 @@ _here: Final = threading.local()
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    """Drop what httpx and httpcore log during our own exchanges: at DEBUG they write response headers.
+    """Drop what httpx and httpcore log during our exchanges: at DEBUG they log response headers, cookies included.
 
-    Records of an application's own use of these libraries pass.
+    Records from the application's own use of these libraries are kept.
     """
     for name in _THEIR_LOGGERS:
         logging.getLogger(name).addFilter(_not_ours)
@@ -331,5 +346,5 @@ def _silenced() -> Iterator[None]:
         _here.exchanging = False
 
 
-def _not_ours(record: logging.LogRecord) -> bool:  # noqa: ARG001  every record, whatever it says
+def _not_ours(record: logging.LogRecord) -> bool:  # noqa: ARG001  signature of a logging filter
     return not getattr(_here, "exchanging", False)

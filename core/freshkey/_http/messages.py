@@ -1,4 +1,4 @@
-"""HTTP requests and responses as values: built, checked and read without any I/O."""
+"""HTTP requests and responses as values; nothing here does I/O."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _HEADER_VALUE: Final = re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?|")
 
 
 def _sendable(request: Request, attribute: Attribute[Mapping[str, str]], headers: Mapping[str, str]) -> None:  # noqa: ARG001  attrs
-    """Refuse what could split a header or cannot be sent, before a library quotes it in an error."""
+    """Reject header injection and unsendable characters before a library quotes the value in an error."""
     for name, value in headers.items():
         if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)):
-            raise ConfigurationError(f"the header {name!r} has characters that no header may have")
+            raise ConfigurationError(f"the header {name!r} contains invalid characters", code="invalid-header")
 
 
 @frozen(kw_only=True)
 class Request:
-    """What is sent.
+    """An HTTP request.
 
     Attributes:
         method: Such as ``POST``.
         url: Absolute; `send` checks it.
-        headers: Names and values (RFC 9110, section 5.5, printable ASCII only); may be secret.
+        headers: Names and values, printable ASCII only (RFC 9110, section 5.5); may be secret.
         body: May be secret.
     """
 
@@ -46,11 +46,11 @@ class Request:
 
 @frozen(kw_only=True)
 class Response:
-    """What came back, whatever its status.
+    """An HTTP response, whatever its status.
 
     Attributes:
         status: The status code, from 200 to 599 and never 3xx.
-        headers: Lower-case names; the values of a repeated name are joined by ``", "`` (RFC 9110, section 5.3).
+        headers: Lower-case names; the values of a repeated header are joined with ``", "`` (RFC 9110, section 5.3).
         body: May be secret.
     """
 
@@ -60,19 +60,21 @@ class Response:
 
 
 Send = Callable[[Request], Response]
-"""What protocol code is handed for its I/O: `send` with its keyword arguments bound."""
+"""How protocol code does its I/O: `send` with its keyword arguments bound."""
 
 
 def form(url: str, fields: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Request:
-    """Return a POST of `fields` in the encoding of HTML forms, as RFC 6749 (section 3.2) asks for.
+    """Return a POST of `fields` as an HTML form, which RFC 6749 (section 3.2) requires.
 
     Raises:
-        ConfigurationError: A field is no text that UTF-8 can write. The message does not quote it.
+        ConfigurationError: A field cannot be encoded as UTF-8. The message does not quote it.
     """
     with suppress(UnicodeEncodeError):
         return _post(url, "application/x-www-form-urlencoded", urlencode(fields).encode(), headers)
-    # Raised outside of the handler: an error of encoding carries the whole field.
-    raise ConfigurationError("a field of a request has half a character in it, and cannot be sent")
+    # Raised outside the handler: a UnicodeEncodeError carries the whole field, and it would be the context.
+    raise ConfigurationError(
+        "a request field contains an unpaired surrogate and cannot be sent", code="invalid-request-field"
+    )
 
 
 def json_body(url: str, value: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Request:
@@ -86,14 +88,14 @@ def _post(url: str, kind: str, body: bytes, headers: Mapping[str, str] | None) -
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds to wait at the least, as the server asked (RFC 9110, section 10.2.3).
+    """Return the minimum seconds to wait, from the ``Retry-After`` header (RFC 9110, section 10.2.3).
 
     Args:
-        headers: Those of a `Response`.
-        now: Seconds since 1970-01-01T00:00:00Z, to read a date against.
+        headers: Headers of a `Response`.
+        now: Seconds since 1970-01-01T00:00:00Z; a date is relative to it.
 
     Returns:
-        Seconds from 0 to 3600; None if the header is missing or cannot be read.
+        Seconds from 0 to 3600; None if the header is missing or malformed.
     """
     value = headers.get("retry-after", "").strip()
     seconds = float(value) if re.fullmatch(r"[0-9]{1,10}", value) else seconds_until(value, now)
@@ -101,8 +103,8 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def seconds_until(date: str, now: float) -> float | None:
-    """Return the seconds from `now` to the date in a header (RFC 9110, section 5.6.7); None if it cannot be read."""
-    from email.utils import parsedate_to_datetime  # 10 ms, which a start need not pay
+    """Return the seconds from `now` to an HTTP date (RFC 9110, section 5.6.7); None if it is malformed."""
+    from email.utils import parsedate_to_datetime  # takes 10 ms to import; keep it out of startup
 
     try:
         moment = parsedate_to_datetime(date)

@@ -1,1 +1,1 @@
-"""What processes of one machine tell each other: locks, change notifications, hints."""
+"""Coordination between processes on one machine: locks, change notifications, hints."""

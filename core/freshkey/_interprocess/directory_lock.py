@@ -1,8 +1,8 @@
-"""A sign that somebody is at work on a state directory, which removing the lock files does not remove.
+"""A marker that a state directory is in use, which survives if the lock files are deleted.
 
-Whoever holds a profile's lock also holds a shared lock of flock(2) on the state directory and on the directory above
-it. Who finds a lock file that nobody has used yet can so wait until all have left who may hold an older one. Windows
-needs none of this: it refuses to remove a file that is open.
+The holder of a profile's lock also holds a shared flock(2) lock on the state directory and on its parent. A process
+that finds an unused lock file can therefore wait until every possible holder of a deleted one has finished. Windows
+does not need this: it refuses to delete a file that is open.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ TRIES: Final = 5
 
 
 class DirectoryLock:
-    """One holder of a lock in a state directory that exists; makes its sign, as far as directories can be locked."""
+    """Marks an existing state directory as in use, where its file system can lock directories."""
 
     def __init__(self, state_dir: Path) -> None:
         self._descriptors: list[int] = []
         if sys.platform == "win32":
             return
         for directory in (state_dir, state_dir.parent):
-            # What cannot be opened or locked adds nothing; the lock file alone excludes while nobody removes it.
+            # Best effort: without this marker the lock file still excludes others, as long as no one deletes it.
             with suppress(OSError):
                 self._descriptors.append(open_held(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         for descriptor in self._descriptors:
             _share(descriptor)
 
     def wait_until_alone(self, timeout: float) -> bool:
-        """Wait until nobody else is here, `timeout` seconds at the most; return whether that came about."""
+        """Wait up to `timeout` seconds until no other process uses the directory; return whether none does."""
         deadline = time.monotonic() + timeout
         while not all(_alone(descriptor) for descriptor in self._descriptors):
             left = deadline - time.monotonic()
@@ -46,26 +46,26 @@ class DirectoryLock:
         return True
 
     def leave(self) -> None:
-        """Remove the sign; not in a forked child, which has none."""
+        """Remove the marker; never call this in a forked child."""
         descriptors, self._descriptors = self._descriptors, []
         for descriptor in descriptors:
-            # Closing alone would leave the sign to a program that is just being started.
+            # Unlock before closing: a child between fork and exec still has a copy, which would keep the lock.
             _flock(descriptor, "LOCK_UN")
             close_held(descriptor)
 
 
 def _share(descriptor: int) -> None:
-    """Make the sign; a program that keeps the directory to itself is not waited for."""
+    """Set the marker; give up after a few tries if a foreign program keeps the directory locked."""
     for _ in range(TRIES):
         if _flock(descriptor, "LOCK_SH"):
             return
-        # Somebody may be looking, for a moment, whether they are alone.
+        # Another process may hold the exclusive lock for a moment, in `_alone`.
         time.sleep(POLL_INTERVAL)
 
 
 def _alone(descriptor: int) -> bool:
     alone = _flock(descriptor, "LOCK_EX")
-    # A conversion that fails may have dropped what was held before, and one that succeeds must keep nobody out.
+    # A failed conversion may have dropped the shared lock (flock(2)); a successful one must not block other processes.
     _share(descriptor)
     return alone
 
@@ -75,10 +75,12 @@ def _flock(descriptor: int, operation: Literal["LOCK_SH", "LOCK_EX", "LOCK_UN"])
         import fcntl
 
         try:
+            # Not lockf: directories cannot be opened for writing, which its exclusive locks require, and closing any
+            # other descriptor of the same file would release them (fcntl_locking(2)).
             fcntl.flock(descriptor, fcntl.LOCK_NB | getattr(fcntl, operation))
         except BlockingIOError:
             return False
         except OSError:
-            # This file system has no such locks: there are no signs on it, and waiting would not end.
+            # This file system does not support flock: there are no markers to wait for, so do not wait forever.
             return True
     return True

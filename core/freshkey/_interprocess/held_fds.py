@@ -1,7 +1,7 @@
-"""File descriptors that hold kernel locks: never left open in a forked child, where they would outlive their process.
+"""File descriptors that hold kernel locks: closed in a forked child, where they would outlive their process.
 
-A lock of flock(2) belongs to the open file, which a child shares. So the child closes its copies and unlocks nothing,
-which would free the parent's lock.
+A flock(2) lock belongs to the open file description, which a forked child shares: it lasts until every copy of the
+descriptor is closed. So a child closes its copies and never unlocks, because that would release the parent's lock.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ _held: set[int] = set()
 
 
 def open_held(path: Path, flags: int) -> int:
-    """Open a file, mode 0600 if that makes it, and remember the descriptor until `close_held`.
+    """Open a file, created with mode 0600 if `flags` say so, and track the descriptor until `close_held`.
 
     Raises:
         OSError: As `os.open`.
     """
+    # The guard is held during a fork, so no child inherits a descriptor that is open but not tracked yet.
     with _guard:
         descriptor = os.open(path, flags, 0o600)
         _held.add(descriptor)
@@ -30,13 +31,14 @@ def open_held(path: Path, flags: int) -> int:
 
 
 def close_held(descriptor: int) -> None:
-    """Close a descriptor of `open_held`."""
+    """Close a descriptor that `open_held` returned."""
     with _guard:
         _held.discard(descriptor)
         os.close(descriptor)
 
 
 def _drop() -> None:
+    # Close only: LOCK_UN would release the lock for the parent too, which shares the open file description.
     for descriptor in _held:
         os.close(descriptor)
     _held.clear()

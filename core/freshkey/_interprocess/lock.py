@@ -1,9 +1,9 @@
-"""One renewal at a time: a kernel lock on a file of its own, and a lock between the threads of this process.
+"""One renewal at a time: a kernel lock on a dedicated file, plus a lock between the threads of this process.
 
-The kernel ends the lock with the process, so a crash leaves nothing to clean up. The file is never removed and never
-holds data: removing it would let two processes lock two files of the same name (flock(2)). If somebody else removes it,
-a file that does not name its own inode is one that nobody has used yet, and `DirectoryLock` tells whether an older one
-is still held.
+The kernel releases the lock when the process ends, so a crash leaves nothing to clean up. freshkey never deletes the
+file: one process could hold a lock on the deleted file while another locks a new file of the same name (flock(2)). In
+case someone else deletes it, each file records its own inode: one without that record has not been used yet, and
+`DirectoryLock` shows whether a deleted predecessor may still be locked.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from freshkey._interprocess.network_fs import warn_of_network
 from freshkey.errors import StoreBusy, StoreUnavailable
 
 
-# Byte 0 is what Windows locks, and a locked byte cannot be read there; the holder's pid and the inode come after it.
+# Windows locks byte 0, and a locked byte cannot be read there, so the holder's pid and the inode come after it.
 NOTE_OFFSET: Final = 1
 NOTE_SPACE: Final = 48
 
@@ -32,32 +32,32 @@ _threads: dict[str, threading.Lock] = {}
 
 
 class ThreadLock:
-    """Excludes the threads of this process; one lock per key."""
+    """A lock between the threads of this process, one per key."""
 
     def __init__(self, key: str) -> None:
         self._key = key
 
     def acquire(self, timeout: float) -> Callable[[], None]:
-        """Take the lock within `timeout` seconds and return what releases it, from any thread.
+        """Take the lock within `timeout` seconds and return a function that releases it, from any thread.
 
         Raises:
-            StoreBusy: Another thread holds it.
+            StoreBusy: Another thread held the lock all that time.
         """
         lock = _threads.setdefault(self._key, threading.Lock())
         if not lock.acquire(timeout=max(timeout, 0)):
             raise StoreBusy(
-                f"another thread of this process ({os.getpid()}) did not finish with this profile within {timeout:g} s",
+                f"another thread of this process ({os.getpid()}) has been using this profile for over {timeout:g} s",
                 hint="Try again",
             )
         return _once(lock.release)
 
 
 class ProfileLock:
-    """Excludes every other thread and process that uses the same path.
+    """A lock between all threads and processes that use the same path.
 
     Args:
         directory: Where freshkey keeps its state.
-        name: What to call the lock file, without its ending.
+        name: Name of the lock file, without its extension.
     """
 
     def __init__(self, directory: Path, name: str) -> None:
@@ -66,11 +66,11 @@ class ProfileLock:
         self.path = directory / "locks" / f"{name}.lock"
 
     def acquire(self, timeout: float) -> Callable[[], None]:
-        """Take the lock within `timeout` seconds and return what releases it, from any thread.
+        """Take the lock within `timeout` seconds and return a function that releases it, from any thread.
 
         Raises:
-            StoreBusy: Somebody else holds it; the message names the process.
-            StoreUnavailable: There can be no lock file here.
+            StoreBusy: Another thread or process held the lock all that time; the message names the process.
+            StoreUnavailable: The lock file cannot be created or locked.
         """
         deadline = time.monotonic() + timeout
         release_threads = ThreadLock(str(self.path)).acquire(timeout)
@@ -85,7 +85,7 @@ class ProfileLock:
 
         def release() -> None:
             self._held = None
-            # A fork's child has neither: its copy of the descriptor was closed, and unlocking would free the parent's.
+            # A forked child closed its copy of the descriptor and must not unlock: that would release the parent's.
             if os.getpid() == pid:
                 directory_lock.leave()
                 _unlock(descriptor)
@@ -94,36 +94,43 @@ class ProfileLock:
         return _once(release)
 
     def confirm(self) -> None:
-        """Find out that the lock file was removed or replaced since it was locked, so that others lock another one.
+        """Check that the lock file is still in place: if it was deleted or replaced, others may lock a new one.
 
         Raises:
-            StoreBusy: It was, and nothing should be begun any more.
+            StoreBusy: The lock no longer excludes other processes; do not start a renewal.
         """
         if self._held is not None and not self._is_current(self._held[0]):
-            raise StoreBusy(f"{self.path} was removed or replaced while this process held it", hint="Try again")
+            raise StoreBusy(
+                f"{self.path} was removed or replaced while this process held the lock",
+                hint="Try again",
+                code="lock-file-replaced",
+            )
 
     def outwait(self, at_work: Callable[[], bool], timeout: float) -> None:
-        """Wait for those who may hold a lock file that was here before this one; at once if this is not a new one.
+        """If the lock file is new, wait for processes that may still hold a deleted predecessor.
 
         Args:
-            at_work: Tells whether what is stored looks as if somebody were at work.
-            timeout: Seconds to wait at the most.
+            at_work: Returns whether the stored data looks as if a renewal were in progress.
+            timeout: Seconds to wait at most.
 
         Raises:
-            StoreBusy: They have not left.
+            StoreBusy: Another process may still be at work after `timeout` seconds.
         """
         if self._held is None:
             return
         descriptor, directory_lock = self._held
         inode = os.fstat(descriptor).st_ino
-        if _read_note(descriptor)[1:] == [inode]:  # one that was removed, or a copy of it, is another inode
+        if _read_note(descriptor)[1:] == [inode]:  # not new: a recreated or copied file has another inode
             return
+        # An open intent may belong to a process that still holds a deleted file.
+        # See docs/decisions.md, "A lock file that is removed while it is held still excludes others".
         if at_work() and not directory_lock.wait_until_alone(timeout):
             raise StoreBusy(
-                f"{self.path} was removed while a process may have held it, and that one may still be at work",
-                hint="Try again; if it hangs, end whatever uses freshkey with this state directory",
+                f"{self.path} was removed while another process may have held it, and a renewal may be in progress",
+                hint="Try again; if this persists, stop all programs that use freshkey with this state directory",
+                code="lock-file-replaced",
             )
-        # Only now: whoever comes after one that gave up has to wait as well.
+        # Not earlier: if this process gives up, the next one has to wait too.
         _write_note(descriptor, os.getpid(), inode)
 
     def _lock_file(self, deadline: float, timeout: float) -> int:
@@ -137,7 +144,7 @@ class ProfileLock:
             except BaseException:
                 close_held(descriptor)
                 raise
-            # Somebody removed or replaced the file while we waited: what we locked, nobody else will look at.
+            # The file was deleted or replaced while we waited, so other processes would lock a different one.
             close_held(descriptor)
 
     def _open(self) -> int:
@@ -148,7 +155,9 @@ class ProfileLock:
             raise unavailable(error, self.path) from None
         if os.fstat(descriptor).st_nlink > 1:
             close_held(descriptor)
-            raise StoreUnavailable(f"{self.path} has a second name", hint="Remove that file")
+            raise StoreUnavailable(
+                f"{self.path} has more than one hard link", hint="Remove that file", code="unsafe-store-path"
+            )
         return descriptor
 
     def _is_current(self, descriptor: int) -> bool:
@@ -161,13 +170,16 @@ class ProfileLock:
 
 
 def _once(action: Callable[[], None]) -> Callable[[], None]:
-    """Make a second release harmless: by then somebody else may hold the lock."""
+    """Return a function that runs `action` only once: by a second release, another caller may hold the lock."""
     stack = ExitStack()
     stack.callback(action)
     return stack.close
 
 
 def _wait_for(descriptor: int, deadline: float, timeout: float) -> None:
+    # filelock locks with flock on POSIX, not with lockf, whose locks belong to the process: a second descriptor in this
+    # process would not conflict, and closing any descriptor of the file would release the lock (fcntl_locking(2)).
+    # See docs/decisions.md, "The kernel lock is taken on freshkey's own descriptor".
     from filelock import lock_descriptor
 
     try:
@@ -176,22 +188,24 @@ def _wait_for(descriptor: int, deadline: float, timeout: float) -> None:
             if left <= 0:
                 pid = next(iter(_read_note(descriptor)), 0)
                 raise StoreBusy(
-                    f"{f'process {pid}' if pid else 'another process'} did not finish with this profile "
-                    f"within {timeout:g} s",
-                    hint="Try again; if that process hangs, end it, and its lock is gone with it",
+                    f"{f'process {pid}' if pid else 'another process'} has been using this profile "
+                    f"for over {timeout:g} s",
+                    hint="Try again; if that process hangs, end it to release its lock",
                 )
             time.sleep(min(POLL_INTERVAL, left))
     except OSError as error:
         raise StoreUnavailable(
-            f"this file system has no locks ({os.strerror(error.errno or 0)})",
+            f"this file system does not support locks ({os.strerror(error.errno or 0)})",
             hint="Set FRESHKEY_STATE_DIR to a directory on a local disk",
+            code="locks-not-supported",
         ) from None
 
 
 def _unlock(descriptor: int) -> None:
+    # The file is never deleted: one process could hold the deleted file's lock while another locks a new file.
     from filelock import unlock_descriptor
 
-    # Closing alone would leave the lock to a child process that is just being started.
+    # Unlock before closing: a child between fork and exec still has a copy, which would keep the lock.
     try:
         unlock_descriptor(descriptor)
     finally:
@@ -199,7 +213,7 @@ def _unlock(descriptor: int) -> None:
 
 
 def _read_note(descriptor: int) -> list[int]:
-    """Return the holder's pid and the inode that the file was when it was used first, as far as they are there."""
+    """Return the holder's pid and the inode recorded at the first use, or as many of the two as the file has."""
     with suppress(OSError, ValueError):
         os.lseek(descriptor, NOTE_OFFSET, os.SEEK_SET)
         return [int(number) for number in os.read(descriptor, NOTE_SPACE).split()]
@@ -208,7 +222,7 @@ def _read_note(descriptor: int) -> list[int]:
 
 def _write_note(descriptor: int, *numbers: int) -> None:
     text = " ".join(map(str, numbers)).ljust(NOTE_SPACE).encode("ascii")
-    # The pid is for people who wait, and without an inode the file counts as a new one, which costs one more reading.
+    # Best effort: the pid is only for messages, and a file without an inode is merely treated as new again.
     with suppress(OSError):
         os.lseek(descriptor, NOTE_OFFSET, os.SEEK_SET)
         os.write(descriptor, text)

@@ -1,7 +1,7 @@
-"""Tells whether a directory is on another machine, where a lock may exclude less than it seems to.
+"""Detect a directory on a network file system, where a lock may not exclude processes on other machines.
 
 flock(2) on NFS is emulated by byte-range locks since Linux 2.6.12, and depends on the server and the mount options; on
-SMB and on file systems in user space it depends on both ends. Such a lock is used as it is; the person is told.
+SMB and on FUSE file systems it depends on client and server. freshkey uses such a lock anyway and logs a warning.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Final
 
 
-log = logging.getLogger("freshkey")
+log = logging.getLogger(__name__)
 
 MOUNTS: Final = Path("/proc/self/mountinfo")
 NETWORK: Final = re.compile(
     r"nfs\d?|cifs|smb\w*|9p|afs|ceph|lustre|gpfs|beegfs|ocfs2|gfs2?|glusterfs|virtiofs"
     r"|fuse\.(sshfs|glusterfs|ceph\S*|rclone|s3fs|gcsfuse|davfs\S*|smbnetfs|nfs\S*)"
 )
-"""Types of file systems that other machines may write to, as the kernel calls them."""
+"""Kernel names of the file system types that other machines may write to.
+
+See docs/decisions.md, "Network file systems are recognized by a list".
+"""
 
 
 @functools.cache
@@ -29,7 +32,7 @@ def warn_of_network(directory: Path) -> None:
     kind = file_system(directory)
     if kind is not None and NETWORK.fullmatch(kind):
         log.warning(
-            "%s is on a network file system (%s), where locks may not reach every machine: "
+            "%s is on a network file system (%s), where locks may not work between machines: "
             "set FRESHKEY_STATE_DIR to a directory on a local disk",
             directory,
             kind,
@@ -37,7 +40,7 @@ def warn_of_network(directory: Path) -> None:
 
 
 def file_system(directory: Path, mounts: Path = MOUNTS) -> str | None:
-    """Return the type of a directory's file system (proc_pid_mountinfo(5)), or None where the system does not say."""
+    """Return a directory's file system type (proc_pid_mountinfo(5)), or None if the system does not provide it."""
     path, best, kind = directory.resolve(), -1, None
     try:
         lines = mounts.read_text("utf-8", "surrogateescape").splitlines()

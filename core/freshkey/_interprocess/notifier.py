@@ -1,4 +1,4 @@
-"""A file that changes whenever any profile of a state directory does, so that every process looks."""
+"""A file that changes whenever a profile in the state directory changes, so that other processes reload."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from freshkey._files.private import private_dir, write_private
 from freshkey.errors import FreshkeyError
 
 
-log = logging.getLogger("freshkey")
+log = logging.getLogger(__name__)
 
 Stamp = tuple[int, int, int]
 
 
 class ChangeNotifier:
+    """Signals changes of a state directory to other processes."""
+
     def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir
+        # One file for all profiles: watching it costs every process one `stat`.
+        # See docs/decisions.md, "Changes are announced by one file, hints are one file per profile".
         self._path = state_dir / "changed"
 
     def stamp(self) -> Stamp | None:
-        """Return what tells one ring from the next; one ``stat``, None while it never rang."""
+        """Return a value that differs after each notification, at the cost of one ``stat``; None before the first."""
         try:
             status = self._path.stat()
         except OSError:
@@ -31,7 +35,8 @@ class ChangeNotifier:
         return status.st_mtime_ns, status.st_ino, status.st_size
 
     def notify(self) -> None:
-        # A new inode each time: two rings within one tick of the file system's clock still differ.
+        """Notify other processes of a change."""
+        # A new inode each time: two notifications within one tick of the file system's clock still differ.
         with harmless("the change notification"):
             private_dir(self._state_dir)
             write_private(self._path, secrets.token_hex(8).encode())
@@ -39,6 +44,7 @@ class ChangeNotifier:
 
 @contextmanager
 def harmless(what: str) -> Iterator[None]:
+    """Ignore and log a failure to write something that only saves other processes time."""
     try:
         yield
     except (FreshkeyError, OSError) as error:

@@ -1,1 +1,1 @@
-"""The way to a plugin: found by metadata, wired, and called."""
+"""Plugins: finding them by metadata, wiring them, and calling their hooks."""

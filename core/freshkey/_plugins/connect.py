@@ -1,4 +1,4 @@
-"""From a profile's table to its provider: loads what the table names, and wires it."""
+"""Loads and wires the provider, store and observers of a profile."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from freshkey.events import Event
 def connect(
     table: ProfileTable, configuration: Configuration, given: Mapping[str, object], emit: Callable[[Event], None]
 ) -> HookCaller:
-    """Load provider, store and observers of a profile, and return what calls their hooks.
+    """Load provider, store and observers of a profile, and return the caller of their hooks.
 
-    What the application hands in by id is `given`, and comes before installed providers; `emit` takes events about
-    observers that fail.
+    `given` are providers that the application passes by ID; they override installed ones. `emit` receives events
+    about observers that fail.
 
     Raises:
-        ConfigurationError: There is no such provider, store or observer.
-        PluginBroken: One of them cannot be loaded, or does not fit the hooks.
+        ConfigurationError: The provider, the store or an observer is not installed.
+        PluginBroken: One of them cannot be loaded, or does not implement the hooks correctly.
     """
     known = discovery.provider_ids(given)
     if table.provider not in known:

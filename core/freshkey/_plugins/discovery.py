@@ -1,4 +1,8 @@
-"""Finds plugins by metadata, and loads one by name."""
+"""Finds plugins by their metadata, and loads one by name.
+
+A plugin is imported only when a profile uses it: import runs its code and costs time, and a broken or hostile plugin
+that is merely installed must not affect other profiles.
+"""
 
 from __future__ import annotations
 
@@ -21,18 +25,18 @@ OWN_STORES: Mapping[str, str] = {
     "file": "freshkey._stores.encrypted_file.store",
     "memory": "freshkey._stores.memory",
 }
-"""The stores that come with freshkey; no distribution can claim these names."""
+"""The built-in stores; no distribution can replace them."""
 
 
 @frozen(kw_only=True)
 class Found:
-    """A plugin as its distribution announces it; nothing of it was imported.
+    """The metadata of an installed plugin, which is not imported.
 
     Attributes:
-        name: Name of the entry point: the provider's id.
+        name: Name of the entry point, such as the provider's ID.
         distribution: Name of the installed distribution.
         version: Its version.
-        module: What would be imported.
+        module: The module, or object in a module, to import.
     """
 
     name: str
@@ -42,7 +46,7 @@ class Found:
 
 
 def announced(group: str) -> list[Found]:
-    """Return what distributions announce in a group, sorted by name; one that is found twice counts once."""
+    """Return the plugins in a group of entry points, sorted by name; one that is found twice counts once."""
     from importlib.metadata import entry_points
 
     plugins = {
@@ -61,20 +65,21 @@ def find(group: str = PROVIDERS) -> tuple[Found, ...]:
     """Return the plugins of a group, sorted by name; reads metadata only.
 
     Raises:
-        ConfigurationError: Two distributions claim one name.
+        ConfigurationError: Two distributions use the same name.
     """
     found = announced(group)
     for one, other in itertools.pairwise(found):
         if one.name == other.name:
             raise ConfigurationError(
-                f"two distributions claim the name {one.name!r}: {one.distribution} and {other.distribution}",
+                f"two packages provide a plugin {one.name!r}: {one.distribution} and {other.distribution}",
                 hint="Uninstall one of them",
+                code="plugin-name-conflict",
             )
     return tuple(found)
 
 
 def provider_ids(given: Collection[str] = ()) -> set[str]:
-    """Return the ids of the installed providers, and of those that an application hands in."""
+    """Return the IDs of the installed providers, and of those that the application passes."""
     return {*given, *(plugin.name for plugin in find())}
 
 
@@ -82,7 +87,7 @@ def load_provider(name: str) -> object:
     """Import the provider of that name.
 
     Raises:
-        ConfigurationError: No installed distribution provides it.
+        ConfigurationError: It is not installed.
         PluginBroken: Its import failed.
     """
     return _load(name, PROVIDERS)
@@ -107,17 +112,15 @@ def _load(name: str, group: str) -> object:
         plugin = installed[name]
         return import_plugin(plugin, f"plugin {name!r} of {plugin.distribution} {plugin.version}")
     known = ", ".join([*(OWN_STORES if group == STORES else ()), *installed])
-    raise ConfigurationError(
-        f"there is no {kind} {name!r}",
-        hint=f"Installed: {known}" if known else f"No {kind} is installed; install the distribution that brings it",
-    )
+    hint = f"Install the package that provides {name!r}" + (f", or use one of: {known}" if known else "")
+    raise ConfigurationError(f"no {kind} {name!r} is installed", hint=hint, code="unknown-plugin")
 
 
 def import_plugin(plugin: Found, called: str) -> object:
-    """Import a plugin, which messages call `called`.
+    """Import a plugin; `called` is its name in messages.
 
     Raises:
-        PluginBroken: Its import raised, whatever that was: a SystemExit of theirs is not the application's.
+        PluginBroken: Its import raised any exception: a plugin's SystemExit must not end the application.
     """
     module, _, attribute = plugin.module.partition(":")
     try:
@@ -126,10 +129,10 @@ def import_plugin(plugin: Found, called: str) -> object:
             loaded = getattr(loaded, part)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # noqa: BLE001  theirs
+    except BaseException as error:  # noqa: BLE001  the plugin can raise anything
         reason = describe_raise(error)
         if isinstance(error, ModuleNotFoundError) and error.name:
-            reason = f"there is no module {error.name!r}: {reason}"
-        message, hint = f"{called} cannot be imported ({reason})", f"Update or uninstall {plugin.distribution}"
-        raise PluginBroken(message, plugin=plugin.name, hint=hint) from None
+            reason = f"missing module {error.name!r}: {reason}"
+        message, hint = f"cannot import {called} ({reason})", f"Update or uninstall {plugin.distribution}"
+        raise PluginBroken(message, plugin=plugin.name, hint=hint, code="plugin-not-loadable") from None
     return loaded

@@ -1,4 +1,4 @@
-"""The hooks as typed verbs, with their answers and errors checked; the only caller of ``pm.hook``."""
+"""Calls the hooks as typed methods and checks their results and errors; the only caller of ``pm.hook``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import attrs
 from attrs import define, field
 
-from freshkey.errors import ConfigurationError, FreshkeyError, PluginBroken, describe_raise
+from freshkey.errors import ConfigurationError, FreshkeyError, PluginBroken, describe_raise, safe_code
 from freshkey.events import Event, ObserverFailed
 from freshkey.hooks import hookimpl
 from freshkey.model.credential import Credential
@@ -35,7 +35,7 @@ STORE_METHODS: Final = ("lock", "probe", "load", "intend", "save", "withdraw")
 
 @define
 class _Outcome:
-    """What the innermost wrapper saw of one call."""
+    """What the innermost wrapper observed about one call."""
 
     reached: bool = False
     answer: object = None
@@ -44,13 +44,13 @@ class _Outcome:
 
 @define(eq=False)
 class _Innermost:
-    """A wrapper inside all observers: it keeps the answer before any of them could change or lose it."""
+    """A wrapper inside all observers: it keeps the result before an observer can change or lose it."""
 
     _calls: threading.local = field(init=False, factory=threading.local)
 
     @contextmanager
     def watch(self) -> Iterator[_Outcome]:
-        """Watch one call on this thread; an observer may cause another one before its ``yield``."""
+        """Watch one call on this thread; before its ``yield``, an observer may make another one."""
         around = getattr(self._calls, "outcome", None)
         outcome = self._calls.outcome = _Outcome()
         try:
@@ -74,7 +74,7 @@ class _Innermost:
 
 @define(eq=False)
 class HookCaller:
-    """Asks one provider and one store, wired by `wiring.wire`; events tell of observers that failed."""
+    """Calls one provider and one store, wired by `wiring.wire`; emits events about observers that fail."""
 
     _manager: pluggy.PluginManager
     _provider: str
@@ -87,51 +87,52 @@ class HookCaller:
         self._manager.register(self._innermost, "freshkey innermost")
 
     def describe(self, profile: Profile | None) -> Description:
-        """Ask the provider what it is."""
+        """Return the provider's description of itself."""
         answer = self._ask("describe", profile, credential=None)
-        description = self._checked(answer, Description, "describe", profile)
+        description = self._checked(answer, Description, "describe hook", profile)
         self._formats = tuple(description.formats.values())
         return description
 
     def inspect(self, profile: Profile, credential: Credential) -> Inspection:
-        """Ask the provider what it thinks of a credential."""
-        return self._checked(self._ask("describe", profile, credential=credential), Inspection, "describe", profile)
+        """Return the provider's assessment of a credential."""
+        answer = self._ask("describe", profile, credential=credential)
+        return self._checked(answer, Inspection, "describe hook", profile)
 
     def acquire(self, profile: Profile, source: Source, interaction: Interaction) -> Credential:
-        """Get a first credential from a source."""
+        """Get the first credential from a source."""
         credential = self._credential("acquire", profile, source=source, interaction=interaction)
         return attrs.evolve(credential, source=source.id)
 
     def refresh(self, profile: Profile, credential: Credential, reporter: Reporter) -> Credential:
-        """Renew a credential; what the provider does not say of its identity stays as it was."""
+        """Renew a credential; if the provider returns no identity, keep the old one."""
         newer = self._credential("refresh", profile, credential=credential, reporter=reporter)
         identity = credential.identity if newer.identity == Identity() else newer.identity
         return attrs.evolve(newer, source=credential.source, identity=identity)
 
     def store(self, profile: Profile) -> CredentialStore:
-        """Ask where owned credentials of this profile are kept: as `wiring.wire` ordered the plugins.
+        """Return the store for owned credentials of this profile, in the plugin order of `wiring.wire`.
 
         Raises:
-            ConfigurationError: The store that configuration names keeps nothing for this profile.
+            ConfigurationError: The configured store does not accept this profile.
         """
         answer = self._ask("store", profile)
         if answer is None and profile.store is not None:
-            message = f"the store {profile.store!r} that is configured keeps nothing for this profile"
-            hint = "Choose another store, or correct its settings"
-            raise ConfigurationError(message, profile=profile.name, hint=hint)
+            message = f"the configured store {profile.store!r} does not accept this profile"
+            hint = f"Set another store for the profile, or fix the settings in [stores.{profile.store}]"
+            raise ConfigurationError(message, profile=profile.name, hint=hint, code="store-declined")
         if any(not callable(getattr(answer, method, None)) for method in STORE_METHODS):
             raise self._broken("its store hook returned something that is not a store", profile)
         store: CredentialStore = answer  # type: ignore[assignment]  # duck-typed protocol, checked above
         return store
 
     def detect(self, profile: Profile, source: Source) -> Detected | None:
-        """Say what is there in a source, without its value."""
-        what = f"detect of source {source.id!r}"
+        """Return the credential found in a source, without its value; None if there is none."""
+        what = f"detect() for source {source.id!r}"
         answer: object = self._by_contract(f"its {what}", profile, lambda: source.detect(profile))
         return None if answer is None else self._checked(answer, Detected, what, profile)
 
     def revoke(self, description: Description, profile: Profile, credential: Credential) -> bool:
-        """End a credential at the provider; return False where the provider cannot do that."""
+        """Revoke a credential at the provider; return False if the provider cannot do that."""
         revoke = description.revoke
         if revoke is None:
             return False
@@ -139,12 +140,12 @@ class HookCaller:
         return True
 
     def _ask(self, hook: str, profile: Profile | None, **arguments: object) -> object:
-        """Call a hook and return what its implementation answered, whatever observers make of it."""
+        """Call a hook and return the result of its implementation, whatever observers do with it."""
         return self._by_contract(f"its {hook} hook", profile, lambda: self._answer(hook, profile, arguments))
 
     def _answer(self, hook: str, profile: Profile | None, arguments: Mapping[str, object]) -> object:
-        # What is raised below, outside of the handler, has no observer's exception for its context: that may quote a
-        # secret.
+        # Raised below, outside the handler, so that an observer's exception does not become its context: that may
+        # quote a secret.
         raised: BaseException | None = None
         with self._innermost.watch() as outcome:
             try:
@@ -165,20 +166,25 @@ class HookCaller:
     def _caller(self, hook: str, profile: Profile | None) -> pluggy.HookCaller:
         caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
         if hook == "store" and profile is not None and profile.store is not None:
-            # Where the configured store has no answer, pluggy would go on to the provider's, and nobody would know.
+            # If the configured store returned None, pluggy would silently go on to the provider's store.
             return self._manager.subset_hook_caller(hook, [self._manager.get_plugin(self._provider)])
         return caller
 
     def _forbidden(self, raised: BaseException | None, hook: str) -> FreshkeyError:
-        """Return the error for a hook that was not called because of an observer."""
+        """Return the error for a hook that an observer kept from being called."""
         if isinstance(raised, FreshkeyError):
             return raised
         name = self._observer_in(raised, hook)
-        what = f"failed before the {hook} hook ({describe_raise(raised)})" if raised else f"hid the {hook} hook"
-        return PluginBroken(f"observer {name!r} {what}", plugin=name, hint="Mend it, or take it out of configuration")
+        what = f"failed before the {hook} hook ({describe_raise(raised)})" if raised else f"skipped the {hook} hook"
+        return PluginBroken(
+            f"observer {name!r} {what}",
+            plugin=name,
+            hint=f"Fix {name!r}, or remove it from observers in the configuration file",
+            code="plugin-hook-failed",
+        )
 
     def _observer_in(self, error: BaseException | None, hook: str) -> str:
-        """Name the observer that raised an exception: its frame is the deepest; else all that it could be."""
+        """Return the observer that raised an exception, which has the deepest frame; else all candidates."""
         names = {
             getattr(implementation.function, "__code__", None): implementation.plugin_name
             for implementation in getattr(self._manager.hook, hook).get_hookimpls()
@@ -189,10 +195,10 @@ class HookCaller:
         return passed[-1] if passed else " or ".join(names.values())
 
     def _by_contract(self, what: str, profile: Profile | None, act: Callable[[], T]) -> T:
-        """Let the contract's own errors through, with the profile's name; anything else is a broken plugin.
+        """Let errors of the hook contract through, with the profile's name; turn others into `PluginBroken`.
 
-        Neither has a traceback into the plugin or an exception of its as context: tools that report errors show the
-        variables of every frame, and those of a plugin that reads an answer hold its tokens.
+        Neither keeps a traceback into the plugin, or one of its exceptions as context: error reporters show the
+        variables of every frame, and those of a plugin that reads a response contain its tokens.
         """
         try:
             return act()
@@ -202,34 +208,36 @@ class HookCaller:
             failure = error.with_traceback(None)
             failure.__context__ = None
             failure.profile = failure.profile or (profile.name if profile else None)
+            failure.code = safe_code(failure)
         except BaseException as error:  # noqa: BLE001  SystemExit of a plugin must not end the application
             failure = self._broken(f"{what} raised {describe_raise(error)}", profile)
         raise failure
 
     def _credential(self, hook: str, profile: Profile, **arguments: object) -> Credential:
-        """Call a hook that answers with a credential of a format that the provider describes."""
+        """Call a hook that returns a credential, in a format that the provider describes."""
         if self._formats is None:
-            self.describe(None)  # before the hook is called, as nothing may fail after it
+            self.describe(None)  # before the hook: a failure after it would lose a single-use token
         answer = self._ask(hook, profile, **arguments)
-        credential = self._checked(answer, Credential, hook, profile)  # type: ignore[type-abstract]  # only compared
+        credential = self._checked(answer, Credential, f"{hook} hook", profile)  # type: ignore[type-abstract]  # only for isinstance
         if type(credential) not in (self._formats or ()):
-            raise self._broken(f"its {hook} hook returned a format it does not describe", profile)
+            raise self._broken(f"its {hook} hook returned a credential format that is not in its description", profile)
         for each in attrs.fields(type(credential)):
             secret = re.search(r"\bSecret\b", str(each.type))
             if secret and not isinstance(getattr(credential, each.name), Secret | None):
-                raise self._broken(f"its {hook} hook returned a {each.name} that is not a Secret", profile)
+                raise self._broken(f"its {hook} hook returned {each.name} as a value that is not a Secret", profile)
         return credential
 
     def _checked(self, answer: object, kind: type[T], hook: str, profile: Profile | None) -> T:
         if not isinstance(answer, kind):
-            what = "nothing" if answer is None else f"a {type(answer).__name__}"
-            raise self._broken(f"its {hook} returned {what} instead of a {kind.__name__}", profile)
+            what = "nothing" if answer is None else type(answer).__name__
+            raise self._broken(f"its {hook} returned {what} instead of {kind.__name__}", profile)
         return answer
 
     def _broken(self, what: str, profile: Profile | None) -> PluginBroken:
         return PluginBroken(
-            f"provider {self._provider!r} broke its contract: {what}",
+            f"provider {self._provider!r} is broken: {what}",
             plugin=self._provider,
             profile=profile.name if profile else None,
             hint="Report this to the author of the provider",
+            code="plugin-hook-failed",
         )

@@ -1,4 +1,4 @@
-"""Wires one plugin manager for one provider and one store: what each kind of plugin may implement."""
+"""Wires a plugin manager for one provider and one store, and checks which hooks each plugin implements."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from freshkey.errors import PluginBroken
 REQUIRED_OF_PROVIDERS: Final = ("describe", "acquire", "refresh")
 REQUIRED_OF_STORES: Final = ("store",)
 
-WRAPPING: Final = "An observer's hooks are marked hookimpl(wrapper=True)"
+WRAPPING: Final = "Mark the hooks of an observer with hookimpl(wrapper=True)"
 
 
 def wire(
@@ -25,18 +25,19 @@ def wire(
     store_is_configured: bool,
     observers: Mapping[str, object],
 ) -> pluggy.PluginManager:
-    """Return a manager that holds one provider, one store plugin and the configured observers, and nothing else.
+    """Return a manager with one provider, one store plugin and the configured observers, and nothing else.
 
-    Store and observers come with their names. A store that configuration named is asked before the provider is.
+    Store and observers are passed with their names. A store from configuration comes before the provider's own, and the
+    default store after it.
 
     Raises:
-        PluginBroken: A signature does not fit, a hook is misspelt or missing, an observer does not wrap, or another
-            plugin does what is not its part.
+        PluginBroken: A hook has a wrong signature, is misspelled or missing, an observer does not wrap, or another
+            plugin implements hooks that it must not.
     """
     manager = pluggy.PluginManager(hooks.PROJECT)
     manager.add_hookspecs(hooks)
     ordered = [(provider_name, provider), store] if store_is_configured else [store, (provider_name, provider)]
-    # pluggy asks the plugin that was registered last first.
+    # pluggy calls the plugin that was registered last first.
     for name, plugin in [*ordered, *observers.items()]:
         _register(manager, plugin, name)
     for name, plugin in observers.items():
@@ -48,7 +49,11 @@ def wire(
     _must_answer(name, name, implemented, REQUIRED_OF_STORES)
     for hook, _ in implemented:
         if hook not in REQUIRED_OF_STORES:
-            raise PluginBroken(f"{name} answers the hook {hook!r}, which is the provider's", plugin=name)
+            raise PluginBroken(
+                f"{name} implements the hook {hook!r}, which only providers may do",
+                plugin=name,
+                code="plugin-hooks-invalid",
+            )
     return manager
 
 
@@ -57,15 +62,17 @@ def _register(manager: pluggy.PluginManager, plugin: object, name: str) -> None:
         manager.register(plugin, name)
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        # pluggy's text names the hook and the signature; it quotes no values.
+        # pluggy's message contains the hook and the signature, but no values.
         reason = str(error).strip().splitlines()[-1]
-        raise PluginBroken(f"plugin {name!r} does not fit the hooks: {reason}", plugin=name) from error
+        raise PluginBroken(
+            f"plugin {name!r} implements the hooks incorrectly: {reason}", plugin=name, code="plugin-hooks-invalid"
+        ) from error
     except ValueError as error:
-        raise PluginBroken(f"plugin {name!r} is registered twice", plugin=name) from error
+        raise PluginBroken(f"plugin {name!r} is registered twice", plugin=name, code="plugin-name-conflict") from error
 
 
 def _implementations(manager: pluggy.PluginManager, plugin: object) -> list[tuple[str, bool]]:
-    """Return the name of the hook of each implementation that a plugin has, and whether it wraps the hook."""
+    """Return the name of each hook that a plugin implements, and whether it wraps the hook."""
     return [
         (caller.name, implementation.wrapper or implementation.hookwrapper)
         for caller in manager.get_hookcallers(plugin) or ()
@@ -78,21 +85,31 @@ def _must_only_wrap(name: str, implemented: list[tuple[str, bool]]) -> None:
     for hook, wraps in implemented:
         if not wraps:
             raise PluginBroken(
-                f"observer {name!r} answers the hook {hook!r} instead of wrapping it", plugin=name, hint=WRAPPING
+                f"observer {name!r} implements the hook {hook!r} instead of wrapping it",
+                plugin=name,
+                hint=WRAPPING,
+                code="plugin-hooks-invalid",
             )
     if not implemented:
-        # It may be there to forbid something: doing nothing must not pass for that.
-        raise PluginBroken(f"observer {name!r} wraps no hook", plugin=name, hint=WRAPPING)
+        # It may be meant to forbid something: an observer without effect must not go unnoticed.
+        raise PluginBroken(
+            f"observer {name!r} does not wrap any hook", plugin=name, hint=WRAPPING, code="plugin-hooks-invalid"
+        )
 
 
 def _must_answer(name: str, shown: str, implemented: list[tuple[str, bool]], required: tuple[str, ...]) -> None:
     for hook, wraps in implemented:
         if wraps:
-            raise PluginBroken(f"plugin {name!r} wraps the hook {hook!r}, as only observers may", plugin=name)
+            raise PluginBroken(
+                f"plugin {name!r} wraps the hook {hook!r}, which only observers may do",
+                plugin=name,
+                code="plugin-hooks-invalid",
+            )
     missing = [hook for hook in required if (hook, False) not in implemented]
     if missing:
         raise PluginBroken(
-            f"{shown} lacks the hook{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
+            f"{shown} does not implement the hook{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
             plugin=name,
             hint="Mark each function with freshkey.hookimpl",
+            code="plugin-hooks-invalid",
         )

@@ -1,4 +1,4 @@
-"""Everything that renewals of one profile need, put together once when the profile is first used."""
+"""Everything that renewals of one profile need, assembled once when the profile is first used."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ T = TypeVar("T")
 
 @frozen(kw_only=True)
 class Runtime:
-    """What one keeper shares among its profiles.
+    """What all profiles of one keeper share.
 
     Attributes:
-        clock: Tells the time.
+        clock: The clock to use.
         random: Returns a number from 0 to 1.
-        interaction: A person who may be asked in the middle of a renewal, or None.
-        reporter: Hears what renewals have to say when nobody watches them.
-        approve: Asks a person whether something that was found may be used; None in a session without a person.
-        providers: Providers that the application hands in by id, before installed ones.
-        emit: Takes events about observers that fail.
-        breaker: What is known of the hosts that renewals call.
+        interaction: The user, who may be asked in the middle of a renewal; None in a non-interactive session.
+        reporter: Receives the messages of renewals that run in the background.
+        approve: How to ask the user whether to use something that was found; None in a non-interactive session.
+        providers: Providers passed by the application, by ID; they override installed ones.
+        emit: Receives events about observers that fail.
+        breaker: State of the hosts that renewals call.
     """
 
     clock: Clock
@@ -70,7 +70,7 @@ class Runtime:
     def with_retry(
         self, call: Callable[[], T], policy: Policy | None = None, *, stop: Callable[[], bool], forced: bool
     ) -> T:
-        """Return what `call_with_retry` returns; `forced` calls even a host that is left alone for now."""
+        """Return what `call_with_retry` returns; `forced` calls a host even while it is paused."""
         guarded = GuardedCall(self.breaker, forced=forced)
         policy = policy or Policy()
         return call_with_retry(call, policy, clock=self.clock, random=self.random, stop=stop, guarded=guarded)
@@ -78,15 +78,15 @@ class Runtime:
 
 @frozen(kw_only=True)
 class ProfileContext(Runtime):
-    """One profile, its provider, its store, and the world around them.
+    """One profile, its provider and store, and what it shares with other profiles.
 
     Attributes:
         profile: The profile with typed settings.
-        description: What the provider says of itself for this profile.
+        description: The provider's description of itself for this profile.
         hooks: The provider's and the store's hooks.
-        hints: What other processes say of this profile.
-        notifier: Tells and hears when any profile of the state directory changed.
-        consent: Decides about sources that need a person's consent; None uses them, as nobody can be asked.
+        hints: Information shared with other processes about this profile.
+        notifier: Announces and detects changes to any profile in the state directory.
+        consent: Decides about sources that need the user's consent; None uses them without asking.
     """
 
     profile: Profile
@@ -99,16 +99,16 @@ class ProfileContext(Runtime):
 
     @property
     def store(self) -> CredentialStore:
-        """The store of owned credentials, opened when it is first needed."""
+        """The store of owned credentials, opened on first use."""
         return self._open_store()
 
     def lead(self, credential: Credential) -> float | None:
-        """Return the seconds before its end at which to renew: the profile's, its own, the provider's, or None."""
+        """Return how many seconds before expiry to renew, as set by profile, credential or provider, in this order."""
         leads = (self.profile.lead, credential.lead, self.description.lead)
         return next((lead for lead in leads if lead is not None), None)
 
     def freshness(self, credential: Credential, jitter: float = 0.0) -> Freshness:
-        """Decide what to do with a credential now; `jitter` is in seconds."""
+        """Return whether a credential is fresh, due or expired now; `jitter` is in seconds."""
         early = jitter
         if credential.lifetime is not None:
             early += expiry.effective_lead(credential.lifetime, self.lead(credential))
@@ -116,22 +116,24 @@ class ProfileContext(Runtime):
 
     @functools.cached_property
     def codec(self) -> Codec:
-        """Writes and reads this provider's formats."""
+        """Encodes and decodes this provider's credential formats."""
         from freshkey._stores.records.codec import Codec
 
         return Codec(self.description.formats, provider=self.profile.provider)
 
 
 def build_context(name: str, configuration: Configuration, runtime: Runtime) -> ProfileContext:
-    """Load and wire what the profile `name` needs; reads configuration and imports its provider.
+    """Load everything the profile `name` needs: read the configuration and import the provider.
 
     Raises:
         ConfigurationError: The profile, its provider or its store is unknown or misconfigured.
-        TrustNeeded: A project's file names a command, and nobody trusts it as it is.
-        PluginBroken: The provider, the store or an observer cannot be loaded or does not fit.
+        TrustNeeded: A project's file names a command that the user has not trusted in its current form.
+        PluginBroken: The provider, the store or an observer cannot be loaded or does not implement the hooks.
     """
     approve = runtime.approve
     with about(name):
+        # Each step takes the previous one's result; the provider is called first for its settings class, then for its
+        # description. See docs/decisions.md, "Opening a profile is a pipeline".
         table = configuration.table(name, reserved=lambda: discovery.provider_ids(runtime.providers))
         hooks = connect(table, configuration, runtime.providers, runtime.emit)
         trusted = trusting(configuration.state_dir, approve)
@@ -151,17 +153,18 @@ def build_context(name: str, configuration: Configuration, runtime: Runtime) -> 
 
 
 def _store(hooks: HookCaller, profile: Profile, configuration: Configuration) -> CredentialStore:
-    """Ask for the store of a profile, and say where its settings are wrong."""
+    """Return the store of a profile; errors in its settings name the line in the configuration."""
     try:
         return hooks.store(profile)
     except StoreSettingWrong as error:
         wrong = error
-    raise configuration.document.error(wrong.message, *wrong.keys, profile=profile.name, hint=wrong.hint)
+    where = configuration.document
+    raise where.error(wrong.message, *wrong.keys, profile=profile.name, hint=wrong.hint, code=wrong.code)
 
 
 def _once(open_store: Callable[[], CredentialStore]) -> Callable[[], CredentialStore]:
-    """Return a function that opens the store once, however many threads ask."""
-    # A child that was forked while a thread of its parent had the lock would wait for ever: it has one of its own.
+    """Return a function that opens the store once, no matter how many threads call it."""
+    # One lock per process: a child forked while a thread of its parent held the lock would wait for it forever.
     mutexes: dict[int, threading.Lock] = {}
     opened: list[CredentialStore] = []
 

@@ -1,4 +1,4 @@
-"""What one keeper holds of one profile: the credential in memory, the renewal under way, and when to look again."""
+"""The state of one profile in one keeper: the credential in memory, the running renewal, and when to check again."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from freshkey.events import (
 from freshkey.model.credential import Credential
 
 
-log = logging.getLogger("freshkey")
+log = logging.getLogger(__name__)
 
 STORE_PAUSE: Final = 1.0
-"""Seconds until a store that could not be read is tried again: nothing was asked of the provider."""
+"""Seconds until a store that could not be read is tried again; short, because no request was sent to the provider."""
 
 THREAD_PAUSE: Final = 1.0
-"""Seconds until a renewal is tried again for which no thread could be started."""
+"""Seconds until a renewal is tried again after no thread could be started for it."""
 
 
 @frozen
@@ -44,10 +44,11 @@ class CacheEntry:
     """A credential in memory, with its deadlines on the clock that `Keeper.get` compares.
 
     Attributes:
+        credential: The credential.
         generation: Its generation in the store; 0 for one that is not stored.
-        jitter: Seconds by which this process renews earlier than others.
-        refresh_at: Elapsed seconds from which on a caller makes the control plane look.
-        expires_at: Elapsed seconds from which on it is not served.
+        jitter: Random seconds by which this process renews earlier than others.
+        refresh_at: Elapsed seconds; from then on `Keeper.get` leaves its fast path.
+        expires_at: Elapsed seconds; from then on it is not returned.
     """
 
     credential: Credential
@@ -65,12 +66,47 @@ class _Failure:
 
 @define(eq=False, slots=False)
 class ManagedCredential:
-    """One profile of one keeper.
+    """One profile of one keeper, and its renewal policy.
+
+    =========================  ==========================  ===========================  ================================
+    credential in memory       `get` returns               who renews                   if the renewal fails
+    =========================  ==========================  ===========================  ================================
+    fresh                      it, from memory             no one                       --
+    due (lead and jitter       it, from memory, even in    the timer or the first       it is still returned until it
+    before expiry, or          its last minute             caller, in the background    expires; `RenewalFailed`; next
+    ``recheck_after`` passed)                              (recheck: a caller only)     attempt after a pause
+    fresh or due, but less     a renewed one, after        this call; a credential      the error is raised; other
+    than ``min_ttl`` left      waiting for it              obtained just now is enough  callers still get it
+    none, or expired           the stored one if another   this call; later callers     the error is raised, and again
+                               process saved one that is   wait for the same renewal    without a request until the
+                               not expired; else a                                      pause is over
+                               renewed one, after waiting
+    rejected with 401, time    a newer one from memory or  this call, but not within    the error is raised; callers
+    left (``refused``)         store; else a renewed one,  the attempt floor after the  that do not pass ``refused``
+                               after waiting               last success                 still get the old one
+    refresh token refused for  it, until it expires; then  no one: the token is never   `SignInNeeded` once; each `get`
+    good                       `LoginRequired`             sent again (ROT-5)           after expiry reads the store, so
+                                                                                        a new sign-in is found at once
+    any; store cannot be       it, until it expires; then  no one: a single-use token   next attempt after `STORE_PAUSE`
+    read or written            `StoreError`                is not sent (ROT-3)          if reading failed, else a pause
+    renewed, but cannot be     the new one, once saved or  --                           saving is retried for as long as
+    saved                      after `SAVE_TIMEOUT`                                     the process lives; `Unsaved`
+    any; no thread can be      it, until it expires; then  the next caller after        `TransientError`
+    started                    `TransientError`            `THREAD_PAUSE`
+    =========================  ==========================  ===========================  ================================
+
+    Only one process renews at a time: the others wait for the lock and adopt what it saved. All processes of a state
+    directory share the pauses after failed requests (`freshkey._renewal.retry.pause_after_failure`), but not those
+    after store and configuration errors. `Keeper.refresh` (``by_user``) always renews, and ignores pauses. A sign-out
+    by another process removes the credential from memory as soon as it is noticed.
 
     Attributes:
-        publish: Puts what is held where `Keeper.get` finds it; None removes it.
-        wake: Tells the scheduler that a deadline changed.
-        refusals: Why only a person can go on, by the generation concerned.
+        context: Everything about the profile.
+        publish: Puts a cache entry where `Keeper.get` finds it; None removes it.
+        emit: Passes an event to subscribers.
+        wake: Wakes the scheduler after a deadline changed.
+        held: The credential in memory with its deadlines, or None.
+        refusals: Why the user must act, by generation.
     """
 
     context: ProfileContext
@@ -78,7 +114,7 @@ class ManagedCredential:
     _emit: Callable[[Event], None] = field(kw_only=True)
     _wake: Callable[[], None] = field(kw_only=True)
     held: CacheEntry | None = field(init=False, default=None)
-    refusals: dict[int, str] = field(init=False, factory=dict)
+    refusals: dict[int, LoginRequired] = field(init=False, factory=dict)
     _failure: _Failure | None = field(init=False, default=None)
     _events: list[Event] = field(init=False, factory=list)
 
@@ -86,7 +122,7 @@ class ManagedCredential:
         self.forget_threads()
 
     def forget_threads(self) -> None:
-        """Start without locks and renewals; in a forked child those of the parent mean nothing."""
+        """Start with fresh locks and no renewal: in a forked child, the parent's threads do not exist."""
         self._mutex = threading.RLock()
         self._future: SharedFuture[Credential] | None = None
         self._looking = False
@@ -97,15 +133,15 @@ class ManagedCredential:
     def get(
         self, *, min_ttl: float = 0.0, refused: Credential | None = None, by_user: bool = False
     ) -> Credential | SharedFuture[Credential]:
-        """Return a credential at once, or what to wait for.
+        """Return a credential at once, or a future to wait for.
 
         Args:
-            min_ttl: Seconds it must have left at the least.
-            refused: A credential that a server answered with 401; only a newer one will do.
-            by_user: A person asked to renew now: what is held will not do, and pauses after failures do not count.
+            min_ttl: Minimum remaining lifetime in seconds.
+            refused: A credential that a server rejected with 401; only a different one is returned.
+            by_user: The user asked to renew now: skip the credential in memory, and ignore pauses after failures.
 
         Raises:
-            FreshkeyError: The last attempt failed a moment ago, and the next one is not due yet.
+            FreshkeyError: The last attempt failed, and the pause before the next one is not over yet.
         """
         with self._mutex:
             held = self.held
@@ -120,10 +156,13 @@ class ManagedCredential:
             return held.credential
 
     def _within_reason(self, min_ttl: float, held: CacheEntry) -> float:
-        """Cap what a caller wants: a credential that was just obtained satisfies any wish."""
+        """Limit a caller's `min_ttl` so that a credential that was just obtained always satisfies it."""
         lifetime = held.credential.lifetime
         if not min_ttl or lifetime is None:
             return min_ttl
+        # Otherwise a `min_ttl` near the lifetime would renew on every call. A credential always satisfies it while it
+        # is younger than the lead (plus jitter) or the attempt floor, whichever is longer.
+        # See docs/decisions.md, "`min_ttl` is capped at what a credential has left when it is renewed".
         lead = expiry.effective_lead(lifetime, held.credential.lead)
         young = max(lead + held.jitter, attempt_floor(lifetime))
         return min(min_ttl, max(0.0, lifetime - young))
@@ -131,13 +170,15 @@ class ManagedCredential:
     def _renew(
         self, *, refused: Credential | None = None, by_user: bool = False, by_timer: bool = False
     ) -> SharedFuture[Credential]:
-        """Join the renewal under way, or start one."""
+        """Join the running renewal, or start one."""
         if self._future is not None and not self._future.done:
             return self._future
         self._raise_recent_failure(by_user=by_user)
         may_ask = self._failure is None or not isinstance(self._failure.error, LoginRequired)
         rotation = evolve(self._rotation(), refused=refused, by_user=by_user, by_timer=by_timer, may_ask=may_ask)
         name = f"renewal {self.context.profile.name}"
+        # Not a daemon thread: if the program ends now, the process stays alive until the result is saved. A refresh
+        # token that was just spent would otherwise be lost (TIM-6).
         self._future = run_in_thread(name, lambda future: self._work(future, rotation))
         return self._future
 
@@ -150,7 +191,7 @@ class ManagedCredential:
         try:
             self._renew(by_timer=by_timer)
         except FreshkeyError:
-            # The caller has a credential; the next one tries again.
+            # This caller still has a valid credential; a later one tries again.
             if self.held is not None:
                 refresh_at = min(self.held.expires_at, self.context.clock.elapsed() + THREAD_PAUSE)
                 self._hold(evolve(self.held, refresh_at=refresh_at))
@@ -158,7 +199,7 @@ class ManagedCredential:
     def _raise_recent_failure(self, *, by_user: bool) -> None:
         failure = self._failure
         if failure is None or by_user or math.isinf(failure.retry_at):
-            # Whether somebody has signed in since costs one look into the store, not a request.
+            # After `LoginRequired`, checking for a new sign-in takes one read of the store, not a request.
             return
         wait = failure.retry_at - self.context.clock.elapsed()
         if wait > 0:
@@ -168,7 +209,7 @@ class ManagedCredential:
             raise error
 
     def finish(self, timeout: float) -> None:
-        """Wait for the renewal under way, `timeout` seconds at the most."""
+        """Wait up to `timeout` seconds for the running renewal."""
         with self._mutex:
             future = self._future
         if future is not None:
@@ -180,7 +221,7 @@ class ManagedCredential:
     def _work(self, future: SharedFuture[Credential], rotation: Rotation) -> None:
         try:
             future.set_result(rotation.run())
-        except BaseException as error:  # noqa: BLE001  whoever waits must be told, whatever it was
+        except BaseException as error:  # noqa: BLE001  callers that wait must get an error, whatever it was
             failure = error if isinstance(error, FreshkeyError) else our_own(error)
             self._failed(failure, rotation)
             future.set_error(failure)
@@ -191,36 +232,44 @@ class ManagedCredential:
             self._finish()
 
     def _failed(self, error: FreshkeyError, rotation: Rotation) -> None:
-        error.profile = error.profile or self.context.profile.name
+        name = self.context.profile.name
+        error.profile = error.profile or name
         with self._mutex:
             before = self._failure
             pause = rotation.pause or (math.inf if isinstance(error, LoginRequired) else STORE_PAUSE)
             self._failure = _Failure(error, self.context.clock.elapsed() + pause)
             if before is None or isinstance(before.error, LoginRequired) != isinstance(error, LoginRequired):
-                log.info("not renewed: %s", error)  # once for each state: subscribers hear of every attempt
+                # Logged when the state changes; subscribers receive an event for every attempt.
+                log.info("renewal failed [%s]: %s", error.code, error)
             if isinstance(error, LoginRequired):
-                if before is None or before.error.message != error.message:
-                    self._events.append(SignInNeeded(profile=self.context.profile.name, reason=str(error)))
+                said = None if before is None else (before.error.code, before.error.message)
+                if said != (error.code, error.message):
+                    self._events.append(SignInNeeded(profile=name, reason=str(error), code=error.code))
             else:
-                self._events.append(RenewalFailed(profile=self.context.profile.name, error=str(error), retry_in=pause))
+                self._events.append(RenewalFailed(profile=name, error=str(error), code=error.code, retry_in=pause))
             self._update_deadlines()
 
-    # --- what a rotation does to memory -----------------------------------------------------------------------
+    # --- changes that a rotation makes in memory -------------------------------------------------------------
 
     def publish(self, credential: Credential, generation: int, *, elsewhere: bool) -> Credential:
         """Serve `credential` from now on; return it as it is served.
 
-        Its `generation` is 0 if it is not stored. If it was read from the store, having been saved `elsewhere`, and
-        memory was faster, what memory holds stays.
+        Args:
+            credential: The new credential.
+            generation: Its generation in the store; 0 if it is not stored.
+            elsewhere: Another process saved it, and it was read from the store. If the same or a newer generation is
+                already in memory, it stays there and is returned.
         """
         with self._mutex:
             before = self.held
             if elsewhere and before is not None and generation <= before.generation:
                 return before.credential
             served = evolve(credential, lead=self.context.lead(credential), clock=self.context.clock)
+            # Drawn once per credential: with a new draw at each check, the earliest draw would win, and processes that
+            # started together would renew close together again (TIM-3).
             jitter = expiry.jitter(served.lifetime, self.context.random()) if served.lifetime is not None else 0.0
             if self._failure is not None:
-                log.info("%s: there is a newer credential again", self.context.profile.name)
+                log.info("%s: renewed again after a failure", self.context.profile.name)
             self._failure = None
             self.held = CacheEntry(served, generation, jitter, math.inf, math.inf)
             self._update_deadlines()
@@ -249,20 +298,20 @@ class ManagedCredential:
             self._events.append(event)
 
     def serve_early(self, credential: Credential) -> None:
-        """Let those who wait for this rotation have `credential` although the rotation goes on."""
+        """Give `credential` to callers that wait for this rotation, although the rotation continues."""
         with self._mutex:
             future = self._future
         if future is not None:
             future.set_result(credential)
 
     def emit(self, event: Event) -> None:
-        """Tell subscribers, what was noted before first."""
+        """Send `event` to subscribers, after the events that are still queued."""
         with self._mutex:
             self._events.append(event)
         self.announce()
 
     def announce(self) -> None:
-        """Tell subscribers what was noted, and the timer that deadlines changed; callers have their answer by now."""
+        """Send queued events, and wake the timer to read new deadlines; callers already have their result."""
         with self._mutex:
             events, self._events = self._events, []
         self._wake()
@@ -272,7 +321,7 @@ class ManagedCredential:
     # --- time ---------------------------------------------------------------------------------------------------
 
     def tick(self) -> float:
-        """Look at the clocks, start a renewal that is due, and return the seconds until the next look."""
+        """Check the clocks, start a renewal if it is due, and return the seconds until the next check."""
         with self._mutex:
             if self.held is None:
                 return math.inf
@@ -281,14 +330,16 @@ class ManagedCredential:
             wait = refresh_at - self.context.clock.elapsed()
             if wait > 0:
                 return wait
+            # An idle program must not start a password manager every few minutes.
+            # See docs/decisions.md, "A credential of unknown lifetime can be read again".
             if self.held.credential.lifetime is None:
-                return math.inf  # its source is asked again when somebody asks for it
+                return math.inf  # without expiry, its source is checked again only when a caller asks for it
             if self._renewable(self.held.credential) and self._future is None:
                 self._renew_in_background(by_timer=True)
-            return math.inf  # the end of a renewal wakes the timer
+            return math.inf  # the renewal wakes the timer when it ends
 
     def _update_deadlines(self) -> None:
-        """Fold both clocks into the deadlines of what is held, and show the result to `Keeper.get`."""
+        """Compute deadlines from both clocks, and publish them to `Keeper.get`, which reads only elapsed time."""
         held = self.held
         if held is None:
             return
@@ -297,12 +348,14 @@ class ManagedCredential:
         early = 0.0
         if credential.lifetime is not None:
             early = held.jitter + expiry.effective_lead(credential.lifetime, credential.lead)
+            # Whatever lead and jitter are, a new credential is not renewed before the attempt floor has passed (TIM-4).
             early = min(early, max(0.0, credential.lifetime - attempt_floor(credential.lifetime)))
         due = min(
             expiry.seconds_until_due(credential.obtained, credential.lifetime, early, now),
             expiry.seconds_until_recheck(credential.obtained, credential.recheck_after, now),
         )
         refresh_at = now.elapsed + (due if self._renewable(credential) else left)
+        # While a failure pauses attempts, callers stay on the fast path until the pause or the credential ends.
         if self._failure is not None:
             refresh_at = max(refresh_at, self._failure.retry_at)
         self._hold(evolve(held, refresh_at=min(refresh_at, now.elapsed + left), expires_at=now.elapsed + left))
@@ -312,7 +365,7 @@ class ManagedCredential:
         self._publish(held)
 
     def _renewable(self, credential: Credential) -> bool:
-        """Whether a rotation could bring a newer one without a person."""
+        """Whether a rotation could get a newer one without the user."""
         source = self.context.description.source(credential.source)
         return credential.renewable or (source is not None and not (source.owned and source.interactive))
 
@@ -320,12 +373,12 @@ class ManagedCredential:
 
     @property
     def wants_changes(self) -> bool:
-        """Whether another process's renewal may end this process's credential, so that changes matter."""
-        held = self.held  # asked without the lock
+        """Whether another process's renewal may invalidate this process's credential, so that changes matter."""
+        held = self.held  # read without the lock
         return self.context.description.single_use and held is not None and held.generation > 0
 
     def on_change(self) -> None:
-        """Some profile changed: if it was this one, read what another process saved."""
+        """Some profile in the state directory changed: if it was this one, read what another process saved."""
         hints = self.context.hints.read()
         with self._mutex:
             if self._future is not None or self._looking:
@@ -342,11 +395,13 @@ class ManagedCredential:
             self._looking = False
 
     def _look(self, future: SharedFuture[None], rotation: Rotation) -> None:
-        """Serve what another process saved; if it cannot be read, the next renewal will say so."""
+        """Adopt what another process saved; if it cannot be read, the next renewal reports that."""
         try:
             rotation.adopt_stored()
-        except Exception as error:  # noqa: BLE001  nobody waits for this look
-            log.debug("%s: not read: %s", self.context.profile.name, describe_raise(error))
+        except Exception as error:  # noqa: BLE001  no caller waits for this
+            log.debug(
+                "%s: cannot read what another process saved: %s", self.context.profile.name, describe_raise(error)
+            )
         finally:
             with self._mutex:
                 self._looking = False
@@ -354,7 +409,7 @@ class ManagedCredential:
             future.set_result(None)
 
     def _finish(self) -> None:
-        """End a renewal or a look: events go out, deadlines are told, and a change that came meanwhile is looked at."""
+        """Finish `_work` or `_look`: send events, wake the timer, and handle a change that happened meanwhile."""
         with self._mutex:
             changed, self._changed = self._changed, False
         self.announce()

@@ -1,4 +1,4 @@
-"""Keeping what a renewal brought: durable before anybody gets it, published, and told when that takes too long."""
+"""Saving a renewed credential: durable before any caller gets it, then published; an event reports if saving fails."""
 
 from __future__ import annotations
 
@@ -14,27 +14,34 @@ from freshkey._renewal.attempts import Attempts
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.single_flight import process_is_exiting
 from freshkey.clock import Clock
-from freshkey.errors import GenerationConflict, StoreError, StoreUnavailable, TransientError, describe_raise
+from freshkey.errors import (
+    GenerationConflict,
+    LoginRequired,
+    StoreError,
+    StoreUnavailable,
+    TransientError,
+    describe_raise,
+)
 from freshkey.events import Event, SignedOut, Unsaved
 from freshkey.expiry import Freshness
 from freshkey.model.credential import Credential
 from freshkey.model.storage import CredentialStore, Record
 
 
-log = logging.getLogger("freshkey")
+log = logging.getLogger(__name__)
 
 SAVE_TIMEOUT: Final = 10.0
-"""Seconds for which callers, and an exiting interpreter, wait for a save that fails."""
+"""How long callers, and an exiting interpreter, wait for a save that keeps failing, in seconds."""
 
 MIN_PAUSE: Final = 0.25
 MAX_PAUSE: Final = 5.0
 
 
 class Memory(Protocol):
-    """What a rotation may do to the keeper's memory; `ManagedCredential` is it."""
+    """What a rotation may do to the keeper's memory; implemented by `ManagedCredential`."""
 
-    refusals: dict[int, str]
-    """Why only a person can go on, by the generation concerned; hints may be unwritable."""
+    refusals: dict[int, LoginRequired]
+    """Why the user must act, by generation; also kept in memory, because the hints file may not be writable."""
 
     def publish(self, credential: Credential, generation: int, *, elsewhere: bool) -> Credential:
         """Serve `credential` from now on; return it as it is served."""
@@ -43,32 +50,35 @@ class Memory(Protocol):
         """Serve nothing from now on."""
 
     def serve_early(self, credential: Credential) -> None:
-        """Let those who wait for this rotation have `credential` although the rotation goes on."""
+        """Give `credential` to callers that wait for this rotation, although the rotation continues."""
 
     def emit(self, event: Event) -> None:
-        """Tell subscribers."""
+        """Send an event to subscribers."""
 
 
 def keep_owned(
     context: ProfileContext, memory: Memory, newer: Credential, generation: int, *, held_generation: int = 0
 ) -> Credential:
-    """Under the lock: make `newer`, an owned credential, durable as `generation`, then publish and announce it.
+    """Under the lock: save `newer`, an owned credential, as `generation`, then publish and announce it.
 
-    While it cannot be saved it counts as `held_generation`, that of what is in memory.
+    Until it can be saved it counts as `held_generation`, the generation in memory.
 
     Raises:
         StoreError: See `save`.
-        TransientError: It came already expired; it is kept all the same.
+        TransientError: It had already expired when it was received; it is saved anyway.
     """
     record = Record(generation=generation, payload=context.codec.encode(newer), written_at=context.clock.now().wall)
 
     def use_unsaved(error: StoreError) -> None:
         memory.serve_early(memory.publish(newer, held_generation, elsewhere=False))
-        memory.emit(Unsaved(profile=context.profile.name, error=error.message))
+        memory.emit(Unsaved(profile=context.profile.name, error=error.message, code=error.code))
 
+    # `CredentialStore.save` reads back what it wrote: some keychains report success but store nothing, and the
+    # provider no longer accepts the old refresh token (ROT-4).
     save(context.store, record, clock=context.clock, unsaved=use_unsaved)
     _failpoints.hit("read_back")
     context.hints.write(evolve(context.hints.read(), generation=generation))
+    # Checked only after saving: even if the access token is expired, its refresh token is the only one that works.
     must_be_alive(context, newer)
     served = memory.publish(newer, generation, elsewhere=False)
     Attempts(context, memory.refusals).note_success(newer)
@@ -77,10 +87,10 @@ def keep_owned(
 
 
 def keep_borrowed(context: ProfileContext, memory: Memory, newer: Credential) -> Credential:
-    """Publish a credential that another tool keeps; it is written nowhere.
+    """Publish a credential that another tool stores; nothing is written.
 
     Raises:
-        TransientError: It came already expired.
+        TransientError: It had already expired when it was received.
     """
     must_be_alive(context, newer)
     Attempts(context, memory.refusals).note_success(newer)
@@ -88,21 +98,22 @@ def keep_borrowed(context: ProfileContext, memory: Memory, newer: Credential) ->
 
 
 def must_be_alive(context: ProfileContext, newer: Credential) -> None:
-    """Raise `TransientError` for a credential that came already expired, or renewing would never pause (TIM-4)."""
+    """Raise `TransientError` for a credential that was expired on arrival; otherwise renewals would loop (TIM-4)."""
     if context.freshness(newer) is Freshness.EXPIRED:
-        message = "the provider answered with a credential that had already expired"
-        raise TransientError(message, hint="Check the clock of this machine")
+        message = "the provider returned a credential that had already expired"
+        raise TransientError(message, hint="Check this machine's clock", code="credential-already-expired")
 
 
 def save(store: CredentialStore, record: Record, *, clock: Clock, unsaved: Callable[[StoreError], None]) -> None:
-    """Save a record, under the lock of its profile, trying for as long as the process lives.
+    """Save a record under the lock of its profile, and keep trying as long as the process lives.
 
-    Nobody else has it, and what it replaces is already dead at the provider. When the patience is over and the save
-    still fails, `unsaved` is called once: from then on this process uses the credential although a crash would lose it.
+    No other copy exists, and the provider has already invalidated the token it replaces. If saving still fails after
+    `SAVE_TIMEOUT`, `unsaved` is called once: from then on this process uses the credential although a crash would lose
+    it.
 
     Raises:
         GenerationConflict: The store holds something newer.
-        StoreError: The interpreter is exiting and the patience is over.
+        StoreError: The interpreter is exiting, and `SAVE_TIMEOUT` has passed.
     """
     started = clock.elapsed()
     pause = MIN_PAUSE
@@ -110,8 +121,9 @@ def save(store: CredentialStore, record: Record, *, clock: Clock, unsaved: Calla
     while (failure := _attempt(store, record)) is not None:
         left = started + SAVE_TIMEOUT - clock.elapsed()
         if left <= 0 and process_is_exiting():
-            # Callers have gone by now, and perhaps whoever listened to events.
-            log.error("this program ends with a renewed sign-in that cannot be stored and is lost: %s", failure)
+            # No caller is left, and perhaps no subscriber: the log is the only place to report the loss.
+            message = "the process is exiting; the renewed sign-in could not be stored and is lost: %s [%s]"
+            log.error(message, failure, failure.code)
             raise failure
         if left <= 0 and not told:
             unsaved(failure)
@@ -121,13 +133,15 @@ def save(store: CredentialStore, record: Record, *, clock: Clock, unsaved: Calla
 
 
 def _attempt(store: CredentialStore, record: Record) -> StoreError | None:
-    """Save once; return why that failed, whatever a store of somebody else's raises."""
+    """Save once; return why that failed, whatever a third-party store raises."""
     try:
         store.save(record)
     except GenerationConflict:
         raise
     except StoreError as error:
         return error
-    except Exception as error:  # noqa: BLE001  the token is spent by now: giving up would lose the sign-in
-        return StoreUnavailable(f"the {store.kind} store broke its contract: {describe_raise(error)}")
+    except Exception as error:  # noqa: BLE001  the old token is already spent: giving up would lose the sign-in
+        return StoreUnavailable(
+            f"the {store.kind} store raised an unexpected error: {describe_raise(error)}", code="store-broken"
+        )
     return None

@@ -1,4 +1,4 @@
-"""What is there of one profile: the source that wins, the stored credential, and what the store says around it."""
+"""What was found for one profile: the source to use, the stored credential, and the state of the store."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from freshkey.model.storage import Snapshot
 from freshkey.secret import Secret
 
 
-log = logging.getLogger("freshkey")
+log = logging.getLogger(__name__)
 
 
 @frozen(kw_only=True)
 class Reading:
-    """One walk through the sources, as `freshkey explain` prints it.
+    """The result of one walk through the sources, the same walk that `freshkey explain` prints.
 
     Attributes:
         winner: The source that is used, or None.
-        stored: The owned credential that the store holds, or None; the store is read only if the walk reaches it.
-        snapshot: What else the store says.
+        stored: The owned credential in the store, or None; the store is read only if the walk reaches it.
+        snapshot: Everything else that was read from the store.
     """
 
     winner: Source | None = None
@@ -35,16 +35,16 @@ class Reading:
 
     @property
     def owned(self) -> bool:
-        """Whether freshkey obtained and keeps what wins."""
+        """Whether the winning source is one whose credential freshkey obtains and stores."""
         return self.winner is not None and self.winner.owned
 
 
 def read(context: ProfileContext) -> Reading:
-    """Read what is there; nothing is published.
+    """Walk the sources and read the store if needed; nothing is published.
 
     Raises:
-        LoginRequired: What is stored belongs to another server or client.
-        StoreError: The store had to be read and cannot be.
+        LoginRequired: The stored credential belongs to another server or client.
+        StoreError: The store is needed and cannot be read.
         ConfigurationError: The profile names a source that the provider does not have.
     """
     snapshot = Snapshot()
@@ -62,7 +62,7 @@ def read(context: ProfileContext) -> Reading:
 
 
 def stored_credential(context: ProfileContext) -> Credential | None:
-    """Return the owned credential that the store holds, or None.
+    """Return the owned credential in the store, or None.
 
     Raises:
         LoginRequired: It belongs to another server or client.
@@ -72,28 +72,29 @@ def stored_credential(context: ProfileContext) -> Credential | None:
 
 
 def decode(context: ProfileContext, payload: Secret) -> Credential:
-    """Read a stored credential.
+    """Decode a stored credential.
 
     Raises:
-        LoginRequired: It belongs to another server or client than the profile's, and is never sent to this one.
+        LoginRequired: It belongs to a server or client other than the profile's, and is never sent there.
         RecordUnreadable: It is corrupt, or a newer version wrote it.
     """
     credential = context.codec.decode(payload)
     configured = context.description.binding
     for name, value in credential.binding.items():
         if configured.get(name, value) != value:
-            raise login_required(context, f"the sign-in belongs to another {name.replace('_', ' ')}")
+            message = f"the stored sign-in belongs to a different {name.replace('_', ' ').replace(' id', ' ID')}"
+            raise login_required(context, message, code="sign-in-settings-changed")
     return credential
 
 
-def login_required(context: ProfileContext, message: str) -> LoginRequired:
-    """Return the error that says why only a person can go on, and how."""
+def login_required(context: ProfileContext, message: str, *, code: str) -> LoginRequired:
+    """Return the error with the reason why the user must act, and a hint how."""
     name, bare = context.profile.name, context.profile.bare
     hint = f"Run: {sign_in_command(name)}"
     if precedence.first_owned(context.profile, context.description) is None:
         looked = "; ".join(source.title for source in context.description.sources if source.handed_in or not bare)
-        hint = f"Looked for: {looked}"
-    return LoginRequired(message, profile=name, hint=hint)
+        hint = f"Provide one of these: {looked}"
+    return LoginRequired(message, profile=name, hint=hint, code=code)
 
 
 def _credential_in(context: ProfileContext, snapshot: Snapshot) -> Credential | None:
@@ -101,11 +102,16 @@ def _credential_in(context: ProfileContext, snapshot: Snapshot) -> Credential | 
 
 
 def _load(context: ProfileContext) -> Snapshot:
-    """Read the store; once more if another process is known to have saved a newer generation."""
+    """Read the store; read it again if another process is known to have saved a newer generation."""
     snapshot = context.store.load()
     known = context.hints.read().generation
     if snapshot.generation < known:
         snapshot = context.store.load()
         if snapshot.generation < known:
-            log.warning("%s: the store holds an older generation than was saved", context.profile.name)
+            log.warning(
+                "%s: the store returned an older generation than the last one saved: %d instead of %d",
+                context.profile.name,
+                snapshot.generation,
+                known,
+            )
     return snapshot

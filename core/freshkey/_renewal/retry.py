@@ -1,4 +1,4 @@
-"""The one retry policy: what is tried again, how often, and after which pauses, within an attempt and between two."""
+"""The retry policy: what is retried, how often, and after which pauses, both within an attempt and between attempts."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LOST_ANSWER_WINDOW: Final = 30.0
-"""Seconds from the first sending within which the same single-use refresh token may be sent again."""
+"""Seconds after the first request within which the same single-use refresh token may be sent again."""
 
 LOST_ANSWER_RETRIES: Final = 2
-"""How often it may be sent again within that window."""
+"""How many times it may be sent again within that window."""
 
 MAX_PAUSE: Final = 60.0
-"""Seconds between two attempts at the most, unless the server asks for more."""
+"""Longest pause between two attempts in seconds, unless the server requests more."""
 
 
 @frozen(kw_only=True)
 class Policy:
-    """How persistent to be.
+    """How often to retry within one attempt.
 
     Attributes:
-        attempts: Calls at the most.
-        budget: Seconds after which no further call begins.
-        base: Seconds of the first pause at the most; each further one may be twice as long.
-        cap: Seconds of any pause at the most, unless the server asks for more.
-        unknown_answers: How many calls without an answer may be repeated.
+        attempts: Maximum number of calls.
+        budget: Seconds after which no further call is started.
+        base: Upper limit of the first pause in seconds; it doubles for each further pause.
+        cap: Upper limit of any pause in seconds, unless the server requests more.
+        unknown_answers: How many calls with an unknown outcome may be repeated.
     """
 
     attempts: int = 4
@@ -57,14 +57,19 @@ def call_with_retry(
     stop: Callable[[], bool],
     guarded: GuardedCall | None = None,
 ) -> T:
-    """Return what `call` returns, trying again what may be tried again.
+    """Return what `call` returns, retrying the failures that may be retried.
 
-    A `TransientError` is tried again after a pause with full jitter, never shorter than its ``retry_after``; an
-    `OutcomeUnknown` as often as the policy allows. Everything else, and the last failure, is raised as it is; so is
-    at once what the host cannot be asked about again for now.
+    A `TransientError` is retried after a pause with full jitter, never shorter than its ``retry_after``; an
+    `OutcomeUnknown` as often as the policy allows. The last failure and every other error are raised unchanged; so is
+    an error that cannot be retried because calls to its host are paused.
 
-    `random` returns a number from 0 to 1; `stop` is true once nothing further should be tried, because the process is
-    exiting; `guarded` is what is known of the hosts that `call` calls, so that they can be spared: None spares none.
+    Args:
+        call: What to call.
+        policy: How often to retry.
+        clock: Measures the budget, and sleeps.
+        random: Returns a number from 0 to 1.
+        stop: Returns true once nothing should be retried, because the process is exiting.
+        guarded: The circuit breaker for the hosts that `call` calls; None ignores it.
     """
     import tenacity
 
@@ -80,6 +85,7 @@ def call_with_retry(
         return isinstance(error, TransientError) and not isinstance(error, HostPaused)
 
     def pause(state: RetryCallState) -> float:
+        # Full jitter: clients that failed together must not retry together.
         longest = min(policy.cap, policy.base * 2.0 ** (state.attempt_number - 1))
         asked = getattr(_error_of(state), "retry_after", None) or 0.0
         return max(random() * longest, asked)
@@ -99,9 +105,10 @@ def call_with_retry(
 
 
 def attempt_floor(lifetime: float | None) -> float:
-    """Return the seconds between two attempts to renew: a tenth of the lifetime, within 1 s and 30 s.
+    """Return the minimum seconds between two attempts to renew: a tenth of the lifetime, but from 1 s to 30 s.
 
-    A lifetime of nothing is a mistake of the provider, and asking it thirty times as often would not mend it.
+    It keeps credentials that expire at once or are refused at once from being renewed in a loop (TIM-4). A lifetime of
+    zero is a provider bug, which more frequent requests would not fix.
     """
     return max(1.0, min(30.0, lifetime / 10)) if lifetime else 30.0
 
@@ -109,10 +116,13 @@ def attempt_floor(lifetime: float | None) -> float:
 def pause_after_failure(lifetime: float | None, failures: int, retry_after: float | None, share: float) -> float:
     """Return the seconds to wait after a failed attempt to renew.
 
-    Full jitter over a doubling range (at most a minute), never under the floor, never under what the server asked.
+    Full jitter over a range that doubles up to a minute, but never less than the floor or than the server requested.
 
-    The `failures` are those in a row, this one included; `retry_after` is what the server asked, in seconds, or None;
-    `share` is a random number from 0 to 1.
+    Args:
+        lifetime: Lifetime of the credential in seconds, or None.
+        failures: Failures in a row, including this one.
+        retry_after: Seconds that the server requested, or None.
+        share: A random number from 0 to 1.
     """
     floor = attempt_floor(lifetime)
     longest = min(MAX_PAUSE, floor * 2.0 ** min(failures, 10))

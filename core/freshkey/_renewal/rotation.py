@@ -1,16 +1,15 @@
-"""One renewal, from lock to published result, in the order that loses nothing.
+"""One renewal, from lock to published result, in an order that never loses a token.
 
-1. One rotation per profile and process: with `ManagedCredential` later callers share the first one's result, and its
-   error.
-2. Take the profile's lock, bounded. Callers whose credential is still valid do not wait for any of this.
-3. Read the store again: if another process was faster, its credential is the answer.
-4. If a single-use refresh token is about to be spent, write an intent first: it proves that the store can be
-   written, and tells the next process what happened if this one dies.
-5. Ask the provider, under the retry policy. A deadline releases waiters, never the lock.
-6. Save the answer as the next generation before anybody gets it.
-7. Publish it to memory, leave hints, notify other processes, release the lock; events go out last.
+1. Run one rotation per profile and process: `ManagedCredential` lets later callers share its result or error.
+2. Take the profile's lock, with a timeout. Callers whose credential is still valid do not wait for any of this.
+3. Read the store again: if another process was faster, adopt its credential.
+4. Before spending a single-use refresh token, write an intent: it proves that the store is writable, and if this
+   process dies, the next one can see what happened.
+5. Call the provider, under the retry policy. A timeout releases the callers that wait, never the lock.
+6. Save the result as the next generation before any caller gets it.
+7. Publish it to memory, write hints, notify other processes, release the lock; events go out last.
 
-A failed renewal never erases or blanks anything.
+A failed renewal never erases anything.
 """
 
 from __future__ import annotations
@@ -38,17 +37,17 @@ from freshkey.model.source import Source
 
 @define
 class Rotation:
-    """One attempt to have a usable credential in memory.
+    """One attempt to get a usable credential into memory.
 
     Attributes:
         context: Everything about the profile.
         memory: Where the result goes.
-        held: What was in memory when it was decided to renew, or None.
+        held: The credential in memory when the renewal was started, or None.
         generation: The generation of `held`.
-        refused: The credential that a server answered with 401, or None.
-        by_user: A person asked to renew now: nothing that is there will do, and pauses do not count.
-        by_timer: Nobody waits: a timer renews ahead of time.
-        may_ask: If only a person can go on, the one whom the application brought may be asked.
+        refused: The credential that a server rejected with 401, or None.
+        by_user: The user asked to renew now: no existing credential is good enough, and pauses are ignored.
+        by_timer: The timer renews ahead of time, and no caller waits.
+        may_ask: If the user must act, the application's `Interaction` may ask them.
         pause: After a failure, the seconds until the next attempt; 0 leaves it to the caller.
     """
 
@@ -73,12 +72,15 @@ class Rotation:
         Raises:
             FreshkeyError: There is none; see each class for what the caller does next.
         """
-        # Cold start: reading needs no lock, and most starts find a fresh credential.
+        # Cold start: reading needs no lock, and most processes find a fresh credential when they start. A due one is
+        # returned, too; its renewal is another one. See docs/decisions.md, "A renewal that is due has its own future".
         if self.held is None and not self.by_user and (there := self.adopt_stored()) is not None:
             return there
         _failpoints.hit("before_lock")
         with self._one_process():
             _failpoints.hit("lock_held")
+            # Another process may have renewed while we waited for the lock: its result is adopted, because sending the
+            # refresh token that it has just replaced would end the sign-in (ROT-1).
             if (there := self.adopt_stored()) is not None:
                 return there
             self._respect_pauses()
@@ -89,7 +91,10 @@ class Rotation:
                 raise
 
     def adopt_stored(self) -> Credential | None:
-        """Read what is there; publish and return it if that is the answer, else return None."""
+        """Adopt what another process saved: publish and return the stored credential if it is usable, else return None.
+
+        Not adopted: any credential while the user asks for a renewal, one no newer than memory, and the refused one.
+        """
         self._read()
         self._notice_sign_out()
         there, generation = self._reading.stored, self._reading.snapshot.generation
@@ -104,7 +109,7 @@ class Rotation:
         return self.memory.publish(there, generation, elsewhere=True)
 
     def _read(self) -> None:
-        self._reading = Reading()  # nothing is known while it fails
+        self._reading = Reading()  # in case reading fails
         self._reading = read(self.context)
 
     def _notice_sign_out(self) -> None:
@@ -113,7 +118,7 @@ class Rotation:
         if signed_out and self.held is not None and self._reading.snapshot.generation > self.generation:
             name = self.context.profile.name
             self.memory.drop(SignedOut(profile=name, revoked=None, detail="another process signed out"))
-            raise login_required(self.context, "another process signed out")
+            raise login_required(self.context, "another process signed out", code="not-signed-in")
 
     def _one_process(self) -> AbstractContextManager[object]:
         source = self._reading.winner or (self.context.description.source(self.held.source) if self.held else None)
@@ -121,16 +126,16 @@ class Rotation:
         return one_process(self.context.profile, self.context.store if owned else None)
 
     def _respect_pauses(self) -> None:
-        """Keep the pauses that all processes share, unless somebody asked to renew now."""
+        """Respect the pauses that all processes share, unless the user asked to renew now."""
         reason = None if self.by_user else self._attempts.reason_to_wait(self._reading.winner, self.refused)
         if reason is not None:
             error, self.pause = reason
             raise error
 
-    # --- asking the provider ----------------------------------------------------------------------------------
+    # --- calling the provider ---------------------------------------------------------------------------------
 
     def _obtain(self) -> Credential:
-        """Get a newer credential from the winning source, or a first one if nothing is there."""
+        """Get a newer credential from the winning source, or the first one if there is none yet."""
         try:
             return self._renew_winner()
         except LoginRequired as error:
@@ -138,21 +143,23 @@ class Rotation:
             source = precedence.first_owned(self.context.profile, self.context.description)
             if self.context.interaction is None or not self.may_ask or source is None or not source.interactive:
                 raise
-            # The application brought a person along: ask once, never again for this loss.
+            # Ask the user through the application, but only once for this loss (`may_ask`).
             return self.context.hooks.acquire(self.context.profile, source, self.context.interaction)
 
     def _renew_winner(self) -> Credential:
         source = self._reading.winner
         if source is None:
-            found = "the stored credential is corrupt" if self._reading.snapshot.damaged else "there is no credential"
-            raise login_required(self.context, found)
+            if self._reading.snapshot.damaged:
+                message = "the stored credential is corrupt"
+                raise login_required(self.context, message, code="stored-credential-corrupt")
+            raise login_required(self.context, "no credential found", code="no-credential-found")
         if source.owned:
             self._attempts.heed_refusal(self._reading)
         current = self._reading.stored if source.owned else self.held
         if current is not None and current.source == source.id and current.renewable:
             return self._spend(current) if source.owned else self._refresh(current)
         if source.owned and source.interactive:
-            raise login_required(self.context, "the sign-in has ended and cannot be renewed")
+            raise login_required(self.context, "the sign-in has expired and cannot be renewed", code="sign-in-ended")
         return self._acquire(source)
 
     def _spend(self, current: Credential) -> Credential:
@@ -161,7 +168,8 @@ class Rotation:
         try:
             return self._spend_once(current)
         except LoginRequired:
-            # Nobody else can have renewed under our lock, unless the lock does not reach them: another host.
+            # Our lock keeps out every process of this machine, but not another host that shares the store: if it
+            # renewed first, its refresh token is the one that works now, and ours was refused as already used.
             before = self._reading.snapshot.generation
             self._read()
             there = self._reading.stored
@@ -177,21 +185,23 @@ class Rotation:
         return self._with_retry(lambda: context.hooks.refresh(context.profile, current, context.reporter))
 
     def _acquire(self, source: Source) -> Credential:
-        nobody = NonInteractive(self.context.profile.name, self.context.reporter, attended=not self.by_timer)
-        found = self._with_retry(lambda: self.context.hooks.acquire(self.context.profile, source, nobody))
+        unattended = NonInteractive(self.context.profile.name, self.context.reporter, attended=not self.by_timer)
+        found = self._with_retry(lambda: self.context.hooks.acquire(self.context.profile, source, unattended))
         if self.refused is not None and found.authorizes_like(self.refused):
             raise ProviderRefused(
-                f"the credential from {source.title} was refused and there is no newer one", hint="Replace it there"
+                f"the provider rejected the credential from source {source.id!r}, and there is no newer one",
+                hint="Replace the credential at its source",
+                code="credential-refused",
             )
         return found
 
     def _with_retry(self, call: Callable[[], Credential]) -> Credential:
         return self.context.with_retry(call, stop=process_is_exiting, forced=self.by_user)
 
-    # --- keeping the answer -----------------------------------------------------------------------------------
+    # --- saving the result ------------------------------------------------------------------------------------
 
     def _keep(self, newer: Credential) -> Credential:
-        """Save an owned credential, publish it, and tell other processes."""
+        """Publish a credential; save an owned one first, and notify other processes."""
         source = self.context.description.source(newer.source)
         if source is None or not source.owned:
             return keep_borrowed(self.context, self.memory, newer)

@@ -1,4 +1,4 @@
-"""The one background thread of a keeper: it wakes for renewals that are due, and hears other processes."""
+"""The background thread of a keeper: it starts renewals that are due, and notices changes by other processes."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from freshkey.clock import Clock
 from freshkey.errors import TransientError
 
 
-log = logging.getLogger("freshkey")
+log = logging.getLogger(__name__)
 
 MAX_SLEEP: Final = 30.0
-"""Seconds between two looks at the clocks: elapsed time may stop in suspend, and wall clocks are moved."""
+"""Longest sleep in seconds: a sleeping thread may not notice suspend, and the wall clock can be changed."""
 
 LISTENING_SLEEP: Final = 1.0
-"""Seconds between two looks for changes while a single-use credential is held: another process's renewal may have
-killed this one's."""
+"""Longest sleep in seconds while a single-use credential is held: another process's renewal may have invalidated the
+access token of this one."""
 
 
 class Owner(Protocol):
-    """What the timer looks after; `Keeper` is it."""
+    """What the timer needs from its owner, the `Keeper`."""
 
     def all_managed(self) -> Collection[ManagedCredential]:
-        """Return what is held now."""
+        """Return all profiles in use."""
 
 
 class Scheduler:
-    """Ticks for every profile of a keeper, on a thread that starts on first need and ends with the keeper.
+    """Ticks for every profile of a keeper, on a thread that starts when first needed and ends with the keeper.
 
     Args:
-        owner: The keeper; referred to weakly, so that one that nobody closed can still be collected.
-        clock: Sleeps.
+        owner: The keeper; referenced weakly, so that one that was never closed can still be garbage-collected.
+        clock: Measures time, and sleeps.
     """
 
     def __init__(self, owner: Owner, clock: Clock) -> None:
@@ -46,7 +46,7 @@ class Scheduler:
         self.forget_threads()
 
     def forget_threads(self) -> None:
-        """Start without a thread; a forked child has none."""
+        """Reset to having no thread; a forked child does not inherit its parent's."""
         self._event = threading.Event()
         self._mutex = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -54,16 +54,17 @@ class Scheduler:
         self._heard: Stamp | None = None
 
     def wake(self) -> None:
-        """Look again soon: a deadline changed."""
+        """Check again now, because a deadline changed; start the thread if needed."""
         with self._mutex:
             if self._stopped:
                 return
             if self._thread is None:
+                # A daemon, so that a finished program ends; renewals run on threads of their own, which are waited for.
                 thread = threading.Thread(target=self._run, name="freshkey timer", daemon=True)
                 try:
                     thread.start()
                 except RuntimeError:
-                    # The interpreter is exiting: callers decide by the clock anyway.
+                    # The interpreter is exiting, or out of threads: `get` checks the clock by itself.
                     return
                 self._thread = thread
         self._event.set()
@@ -75,12 +76,12 @@ class Scheduler:
         self._event.set()
 
     def run_once(self) -> float | None:
-        """Look at everything once; return the seconds until the next look, or None if there is no keeper."""
+        """Check every profile once; return the seconds until the next check, or None if the keeper is gone."""
         owner = self._owner()
         if owner is None or self._stopped:
             return None
         all_managed = owner.all_managed()
-        # All profiles of a keeper share one notification.
+        # All profiles of a keeper share one state directory, and so one notification.
         stamp = next((managed.context.notifier.stamp() for managed in all_managed), self._heard)
         if stamp != self._heard:
             self._heard = stamp
@@ -95,7 +96,7 @@ class Scheduler:
             try:
                 wait = self.run_once()
             except TransientError as error:
-                log.debug("the timer goes on: %s", error)
+                log.debug("the renewal timer continues after: %s [%s]", error, error.code)
                 wait = MAX_SLEEP
             if wait is None:
                 return

@@ -1,7 +1,7 @@
-"""Single flight: one renewal at a time, whose result all share.
+"""Single flight: one renewal at a time, whose result all callers share.
 
 Threads and event loops of this process wait for one future; other processes wait for the profile's lock, and read the
-store again when they have it (step 3 of `rotation`).
+store again once they have it (step 3 of `rotation`).
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from freshkey.model.storage import CredentialStore
 
 T = TypeVar("T")
 
-log = logging.getLogger("freshkey")
+log = logging.getLogger(__name__)
 
 LOCK_TIMEOUT: Final = 30.0
 """Seconds to wait for another process's renewal of the same profile."""
 
-LATE: Final = "there is no answer yet; the renewal goes on in the background"
-"""What those are told whose patience ends before the work does, unless the caller says otherwise."""
+LATE: Final = "timed out waiting for the renewal, which continues in the background"
+"""Default message for callers whose timeout ends before the work does."""
 
 
 @define(eq=False)
 class SharedFuture(Generic[T]):
-    """A result that is not there yet; threads wait for it, and event loops are called back.
+    """A result that is not available yet: threads wait for it, event loops are called back.
 
-    The first of `set_result` and `set_error` counts. Work may call it before it ends: callers are then served while it
-    finishes what they need not wait for.
+    The first call of `set_result` or `set_error` counts. The work may make that call before it ends: callers then get
+    the result while the work finishes what they need not wait for.
 
     Attributes:
-        late: What to say to those whose patience ends before the work does.
+        late: Message for callers whose timeout ends before the work does.
     """
 
     late: str = LATE
@@ -54,36 +54,36 @@ class SharedFuture(Generic[T]):
         return self._done.is_set()
 
     def set_result(self, result: T) -> None:
-        """Serve everybody with a result."""
+        """Return this result to all waiting callers."""
         self._settle(result, None)
 
     def set_error(self, error: FreshkeyError) -> None:
-        """Serve everybody with an error."""
+        """Raise this error in all waiting callers."""
         self._settle(None, error)
 
     def result(self) -> T:
         """Return the result once it is known.
 
         Raises:
-            FreshkeyError: A copy of the error for this caller.
+            FreshkeyError: The work failed; each caller gets its own copy of the error.
         """
         if self._error is not None:
             raise self._error.for_another_caller()
         return self._result  # type: ignore[return-value]  # done without an error: the result is a T
 
     def wait(self, timeout: float) -> T:
-        """Block until the result is known, for `timeout` seconds at the most, and return it.
+        """Wait up to `timeout` seconds for the result and return it.
 
         Raises:
-            TransientError: It takes longer. The work goes on.
+            TransientError: It takes longer. The work continues.
             FreshkeyError: The work failed.
         """
         if not self._done.wait(timeout):
-            raise TransientError(self.late, hint="Try again shortly")
+            raise TransientError(self.late, hint="Try again in a few seconds", code="renewal-timed-out")
         return self.result()
 
     def add_done_callback(self, callback: Callable[[], None]) -> None:
-        """Call `callback` once the result is known: now, or later on the thread of the work."""
+        """Call `callback` once the result is known: right away, or later on the thread of the work."""
         with self._mutex:
             if not self._done.is_set():
                 self._listeners.append(callback)
@@ -104,40 +104,42 @@ class SharedFuture(Generic[T]):
 def run_in_thread(
     name: str, work: Callable[[SharedFuture[T]], None], *, daemon: bool = False, late: str = LATE
 ) -> SharedFuture[T]:
-    """Start `work` on a plain thread and return the future that it resolves.
+    """Start `work` on a new thread and return the future that it resolves; an exception becomes its error.
 
-    Not an executor: that refuses or abandons work while the interpreter exits, when a refresh token may just have
-    been spent. For the same reason the thread is no daemon, unless the work spends nothing: then the process may end
-    even if it hangs. What `work` raises is the error of the future too.
+    This is not an executor, because executors reject or abandon work while the interpreter exits, when a refresh token
+    may just have been spent. For the same reason the thread is not a daemon (TIM-6), unless the work spends nothing:
+    then it must not keep the process alive if it hangs.
 
     Raises:
-        TransientError: The interpreter is exiting, or the process may start no more threads.
+        TransientError: The interpreter is exiting, or no more threads can be started.
     """
     future: SharedFuture[T] = SharedFuture(late)
 
     def run() -> None:
         try:
             work(future)
-        except BaseException as error:  # noqa: BLE001  whoever waits must be told, whatever it was
+        except BaseException as error:  # noqa: BLE001  callers that wait must get an error, whatever it was
             future.set_error(error if isinstance(error, FreshkeyError) else our_own(error))
 
     try:
         threading.Thread(target=run, name=f"freshkey {name}", daemon=daemon).start()
     except RuntimeError:
-        raise TransientError("no thread can be started; the process is exiting or out of threads") from None
+        raise TransientError(
+            "cannot start a thread: the process is exiting or has reached its thread limit", code="out-of-threads"
+        ) from None
     return future
 
 
 def one_process(profile: Profile, store: CredentialStore | None) -> AbstractContextManager[object]:
-    """Exclude every other renewal of a profile, of all processes; `store` is None if another tool keeps its credential.
+    """Lock out every other renewal of a profile in all processes; `store` is None if another tool stores it.
 
     Raises:
-        StoreBusy: Another process, or another thread, still renews after `LOCK_TIMEOUT`.
+        StoreBusy: Another process or thread is still renewing after `LOCK_TIMEOUT`.
         StoreError: The store cannot be locked.
     """
     if store is not None:
         return store.lock(LOCK_TIMEOUT)
-    # Another tool's credential needs no store, but eight processes must not start that tool eight times.
+    # Another tool's credential needs no store, but eight processes must not run that tool eight times.
     from freshkey._files.private import file_name
     from freshkey._interprocess.lock import ProfileLock
 
@@ -145,11 +147,11 @@ def one_process(profile: Profile, store: CredentialStore | None) -> AbstractCont
     try:
         lock.callback(ProfileLock(profile.state_dir, file_name(profile.name)).acquire(LOCK_TIMEOUT))
     except StoreUnavailable as error:
-        # A machine without a place for locks can still use what another tool keeps.
-        log.warning("%s: going on without a lock: %s", profile.name, error.message)
+        # Without a writable state directory, another tool's credential can still be used.
+        log.warning("%s: continuing without a lock: %s [%s]", profile.name, error.message, error.code)
     return lock
 
 
 def process_is_exiting() -> bool:
-    """Tell whether the main thread has ended, so that only non-daemon threads keep the process alive."""
+    """Return whether the main thread has ended, so that only non-daemon threads keep the process alive."""
     return not threading.main_thread().is_alive()

@@ -1,4 +1,4 @@
-"""Sends a refresh token at most as often as is safe: intent first, then the request, then the rule for lost answers."""
+"""Sends a single-use refresh token only as often as is safe: intent first, then the request, then the retry rule."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from freshkey.model.credential import Credential
 from freshkey.model.storage import Intent, Snapshot
 
 
-log = logging.getLogger("freshkey")
+log = logging.getLogger(__name__)
 
 SENDINGS_BEFORE_GIVING_UP: Final = 2
-"""A token whose answer was lost long ago is sent once more, and then never again."""
+"""A token whose response was lost long ago is sent once more, and then never again."""
 
 
 @define
@@ -42,9 +42,9 @@ class SingleUseRefresh:
     Attributes:
         context: Everything about the profile.
         credential: What to renew.
-        snapshot: What the store held when `credential` was read from it; its lock is held.
-        stop: True once nothing should be tried again.
-        forced: A person asked, so it is tried even if the provider's host is left alone for now.
+        snapshot: The contents of the store when `credential` was read; its lock is held.
+        stop: Returns true once nothing should be retried.
+        forced: The user asked, so the request is sent even if calls to the provider's host are paused.
     """
 
     context: ProfileContext
@@ -60,36 +60,42 @@ class SingleUseRefresh:
         """Return the newer credential; nothing is saved yet.
 
         Raises:
-            LoginRequired: The provider refused the token, or its answer was lost for good.
-            TransientError: Not now; the token is certainly not spent unless an earlier answer was lost.
-            OutcomeUnknown: The answer was lost; the next rotation may send the token once more.
-            ProviderRefused: The configuration is refused.
+            LoginRequired: The provider rejected the token, or its response was lost for good.
+            TransientError: Try again later; the token was not spent, unless an earlier response was lost.
+            OutcomeUnknown: The response was lost; the next rotation may send the token once more.
+            ProviderRefused: The provider rejected the configuration.
             StoreError: The store cannot be written, so the token was not sent.
         """
         intent = self._intend()
+        # After a lost response the same token is sent again within this attempt (ROT-6), unless this attempt is itself
+        # such a retry, for an intent that was left behind: then only once.
         policy = Policy(unknown_answers=0) if self._recovering else Policy()
         forced = self.forced or self._recovering
         try:
             return self.context.with_retry(self._send, policy, stop=self.stop, forced=forced)
         except LoginRequired as error:
             if self._recovering or self._unanswered:
-                # The intent stays: it is what remembers the loss.
+                # Keep the intent: it is the only record of the loss.
                 raise self._lost(intent) from None
             self._take_back(intent)
-            # Nothing here explains why the sign-in has ended.
+            # No response was lost, so the cause is outside this store.
             error.hint = (
-                "It was ended at the provider, or its refresh token was used elsewhere, "
-                f"such as from a copy of this store. Run: {sign_in_command(self.context.profile.name)}"
+                "The sign-in was revoked at the provider, or its refresh token was used elsewhere, "
+                f"for example from a copy of this store. Run: {sign_in_command(self.context.profile.name)}"
             )
             raise
         except (TransientError, ProviderRefused):
-            # Certainly not acted upon, unless an answer to the same token is missing.
+            # The provider did not spend the token, unless an earlier response for it was lost.
             if not self._unanswered:
                 self._take_back(intent)
             raise
 
     def _intend(self) -> Intent:
-        """Write down that the token is about to be spent: proof that the store can be written (ROT-3, ROT-7)."""
+        """Record that the token is about to be spent, and return the record.
+
+        It is written before the request because nothing can be written after a crash: it proves that the store is
+        writable (ROT-3), and shows the next process that this token may already be spent (ROT-7).
+        """
         intent = Intent(
             generation=self.snapshot.generation + 1,
             token_hash=self._token_hash(),
@@ -97,14 +103,15 @@ class SingleUseRefresh:
             pid=os.getpid(),
         )
         earlier = self.snapshot.intent
+        # In constant time, like every comparison of what is derived from a secret.
         if earlier is not None and hmac.compare_digest(earlier.token_hash, intent.token_hash):
             if earlier.attempts >= self._sendings_allowed(earlier):
                 raise self._lost(earlier)
             self._earlier, self._recovering = earlier, True
             intent = evolve(intent, noted=earlier.noted, attempts=earlier.attempts + 1)
         elif self.snapshot.damaged:
-            # The newer record is lost, so this token was spent already, nobody knows when: this is its one retry, and
-            # counts as noted so long ago that no server repeats an answer of then.
+            # The newer record is lost, so this token was spent at an unknown time: this is its only retry. The intent
+            # is backdated past the window, so that it never counts as recent enough for a second retry (ROT-6).
             now, longer = intent.noted, LOST_ANSWER_WINDOW + 1.0
             intent = evolve(intent, noted=evolve(now, wall=now.wall - longer, elapsed=now.elapsed - longer))
             self._earlier, self._recovering = intent, True
@@ -114,10 +121,10 @@ class SingleUseRefresh:
         return intent
 
     def _sendings_allowed(self, earlier: Intent) -> int:
-        """Return how often a token may be sent in all, whoever sends it.
+        """Return how many times a token may be sent in total, by any process.
 
-        Twice again within 30 s, which is when servers with a grace period repeat their answer (ROT-6), and once again
-        at any later time. A server without one ends the sign-in at the first repetition either way.
+        Within 30 s it may be sent twice more, because servers with a grace period repeat their response for about that
+        long (ROT-6); later, once more. A server without a grace period ends the sign-in at the first repeat either way.
         """
         age = expiry.seconds_since(earlier.noted, self.context.clock.now())
         return 1 + LOST_ANSWER_RETRIES if 0 <= age <= LOST_ANSWER_WINDOW else SENDINGS_BEFORE_GIVING_UP
@@ -126,31 +133,32 @@ class SingleUseRefresh:
         try:
             newer = self.context.hooks.refresh(self.context.profile, self.credential, self.context.reporter)
         except (OutcomeUnknown, PluginBroken):
-            # A plugin that broke after sending tells nothing of the token.
+            # A plugin that crashed may have sent the token before: assume that it did.
             self._unanswered = True
             raise
         _failpoints.hit("after_refresh")
         return newer
 
     def _take_back(self, intent: Intent) -> None:
-        """Leave the store as it was before the attempt; failing at that only makes the next start more careful."""
+        """Restore the intent from before the attempt; if that fails, the next attempt is only more cautious."""
         try:
             if self._earlier is not None:
                 self.context.store.intend(self._earlier)
             else:
                 self.context.store.withdraw(intent)
         except StoreError as error:
-            log.debug("%s: the intent stays: %s", self.context.profile.name, error.message)
+            log.debug("%s: cannot remove the intent: %s [%s]", self.context.profile.name, error.message, error.code)
 
     def _lost(self, intent: Intent) -> LoginRequired:
         when = datetime.fromtimestamp(intent.noted.wall, UTC)
         return LoginRequired(
-            f"the answer to the renewal begun at {when:%Y-%m-%d %H:%M:%S} UTC was lost, and with it the sign-in",
+            f"the response to the renewal started at {when:%Y-%m-%d %H:%M:%S} UTC was lost, so the sign-in has ended",
             hint=f"Run: {sign_in_command(self.context.profile.name)}",
+            code="renewal-response-lost",
         )
 
     def _token_hash(self) -> str:
-        """Return a keyed hash that recognizes the refresh token and says nothing else."""
+        """Return a keyed hash that identifies the refresh token and reveals nothing else about it."""
         secret = self.credential.renewal_secret
         key = f"freshkey intent {self.context.profile.provider} {self.context.profile.name}"
         message = secret.reveal() if secret is not None else ""

@@ -1,1 +1,1 @@
-"""Secrets that are handed in: environment variables and file descriptors."""
+"""Secrets from environment variables and inherited file descriptors."""

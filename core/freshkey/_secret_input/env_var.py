@@ -1,4 +1,4 @@
-"""Secrets in environment variables: bounded, and never quoted."""
+"""Reads secrets from environment variables: limited in length, and never quoted in a message."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ from freshkey.secret import Secret, is_token
 def environment_secret(name: str, environ: Mapping[str, str]) -> Secret | None:
     """Return the secret in an environment variable; None if the variable is unset or empty.
 
-    One newline at the end is dropped, because command substitution in some shells and most secret files leave one.
-    Nothing else is: a secret with surrounding spaces is more likely broken than meant.
+    One newline at the end is removed, because most secret files end with one. Spaces are not: a secret with spaces
+    around it was probably set by mistake.
 
     Args:
         name: Name of the variable.
-        environ: The environment, usually ``os.environ`` at the moment of the call.
+        environ: The environment, usually ``os.environ``.
 
     Raises:
-        ConfigurationError: It has control characters, spaces or other characters that no header may carry
+        ConfigurationError: It has control characters, spaces or other characters that cannot be sent in a header
             (RFC 6750, section 2.1), or is longer than 64 KiB. The message names the variable, never the value.
     """
     value = environ.get(name, "").removesuffix("\n").removesuffix("\r")
     if not value:
         return None
     if not is_token(value):
-        message = f"the environment variable {name} holds no usable secret: it is too long or has odd characters"
-        raise ConfigurationError(message, hint=f"Set {name} to the bare value, or unset it")
+        message = f"the value of {name} is too long or contains spaces, control characters, or non-ASCII characters"
+        raise ConfigurationError(
+            message, hint=f"Set {name} to only the secret, or unset it", code="invalid-secret-input"
+        )
     return Secret(value)

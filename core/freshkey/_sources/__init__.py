@@ -1,1 +1,1 @@
-"""Which source of a profile wins, and how that is told."""
+"""Which source of a profile is used, and how that is explained."""

@@ -1,4 +1,4 @@
-"""How the choice of a source is told: the same walk, as people read it."""
+"""Explains which source is used: the walk in `precedence`, in a form that can be shown to the user."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from freshkey.model.profile import Profile
 
 @frozen(kw_only=True)
 class Explanation:
-    """The whole answer to "which credential is used, and why".
+    """The full answer to "which credential is used, and why?".
 
     Attributes:
         profile: Name of the profile.
-        selected_by: What chose this profile.
-        provider: Id of the provider.
+        selected_by: What selected this profile.
+        provider: ID of the provider.
         steps: Every source in order of precedence.
-        selection: Every place that may name the profile, in order of precedence.
+        selection: Every place that can select a profile, in order of precedence.
     """
 
     profile: str
@@ -41,13 +41,13 @@ def explain(
     consent: Consent | None = None,
     selection: tuple[Choice, ...] = (),
 ) -> Explanation:
-    """Return the walk as people read it; a store or source that cannot be read is part of the answer, not an error.
+    """Return the walk for display; an unreadable store or source is part of the result, not an error.
 
     Raises:
         ConfigurationError: The profile names a source that the provider does not have.
-        PluginBroken: The provider broke its contract.
+        PluginBroken: The provider raised something that its contract does not allow.
     """
-    chosen_and_skipped(profile, description)  # a wrong name is an error here, and not a part of the answer
+    chosen_and_skipped(profile, description)  # a wrong source name is an error, not part of the result
     trouble = ""
 
     def stored_or_trouble() -> Credential | None:
@@ -64,11 +64,12 @@ def explain(
             unread = trouble and step.source.owned and step.why == NOTHING
             steps.append(evolve(step, why=trouble) if unread else step)
     except ConfigurationError as error:
-        # Whoever asks for a credential meets the same error there: nothing behind it is used in its place.
-        broken, *behind = description.sources[len(steps) :]
-        steps.append(Step(source=broken, detected=None, wins=False, why=f"cannot be used: {error}"))
-        why = f"not reached: {broken.id!r} has to be mended first"
-        steps += [Step(source=source, detected=None, wins=False, why=why) for source in behind]
+        # `get` fails with the same error: no later source is used in its place.
+        broken, *later = description.sources[len(steps) :]
+        told = f"{error.message}. {error.hint}" if error.hint else error.message  # the profile is known here
+        steps.append(Step(source=broken, detected=None, wins=False, why=f"cannot be used: {told}"))
+        why = f"not reached: fix {broken.id!r} first"
+        steps += [Step(source=source, detected=None, wins=False, why=why) for source in later]
     return Explanation(
         profile=profile.name,
         selected_by=selected_by,

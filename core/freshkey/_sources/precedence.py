@@ -1,14 +1,19 @@
-"""Which source of a profile wins, and why: one walk, for the core to follow and for people to read.
+"""Which source of a profile wins, and why: one walk that both renewals and `freshkey explain` use.
 
-The sources are asked in the provider's order. One of them is the one that is used if, in this order,
+The walk goes through the provider's sources in the order of its `Description.sources`. A source is used if all of these
+hold; they are checked in this order, and the first that fails is the reason why the source is not used:
 
-1. the profile names it, or names none;
-2. the profile does not skip it;
-3. it is handed in, or the mode is not bare;
-4. no source before it is the one;
-5. there is something: for an owned source its sign-in in the store, otherwise what `Source.detect` finds; an owned one
-   that needs no user may be asked by `detect` as well;
-6. it needs no consent, or the profile names it, or nobody is signed in, or the user agrees.
+1. The profile's ``source`` setting names it, or names no source at all.
+2. The profile's ``skip`` setting does not list it.
+3. The mode is not bare, or the source is explicitly provided (`Source.handed_in`).
+4. No earlier source is used. Later sources are not checked at all.
+5. It has a credential: for an owned source the stored one, if it came from this source; for any other source what its
+   `Source.detect` finds. An owned source without a stored credential can also be found by its `Source.detect`, unless
+   it needs the user (`Source.interactive`).
+6. It does not need consent (`Source.needs_consent`), or the profile's ``source`` setting names it, or the user is not
+   signed in, or the session is not interactive, or the user agrees.
+
+If no source is used, `get` raises `LoginRequired`.
 """
 
 from __future__ import annotations
@@ -29,9 +34,9 @@ from freshkey.model.source import Detected, Source
 Detect = Callable[[Source], Detected | None]
 Stored = Callable[[], Credential | None]
 Consent = Callable[[Source, Detected], str | None]
-"""Says why what was found in a source that needs consent is not used; None if it is."""
+"""Returns why a credential found in a source that needs consent is not used; None if it is used."""
 
-NOTHING: Final = "nothing there"
+NOTHING: Final = "nothing found"
 
 
 @frozen(kw_only=True)
@@ -40,9 +45,9 @@ class Step:
 
     Attributes:
         source: The source.
-        detected: What is there, without its value; None if nothing is or it was not asked.
-        wins: It is the one that is used.
-        why: One phrase: why it wins, or why not.
+        detected: What was found, without its value; None if nothing was found or the source was not checked.
+        wins: Whether this is the source that is used.
+        why: Why it is used, or why not, as a short phrase.
     """
 
     source: Source
@@ -54,10 +59,15 @@ class Step:
 def walk(
     profile: Profile, description: Description, detect: Detect, stored: Stored, consent: Consent | None = None
 ) -> Iterator[Step]:
-    """Go through the provider's sources in order, asking each only until one has won.
+    """Go through the provider's sources in order, and check them only until one wins.
 
-    `stored` reads the owned credential that the store holds; it is called only when the walk reaches an owned source,
-    or one that needs `consent`. Without a `consent` such a source is used.
+    Args:
+        profile: The profile.
+        description: The provider's description for this profile.
+        detect: Looks for a credential in a source.
+        stored: Reads the owned credential from the store; called only if the walk reaches an owned source, or one that
+            needs consent.
+        consent: Decides whether a source that needs consent is used; None uses it without asking the user.
 
     Raises:
         ConfigurationError: The profile names a source that the provider does not have.
@@ -72,20 +82,20 @@ def walk(
             why_not = _why_not_used(source, detected, stored, consent if only is None else None)
         wins = why_not is None
         winner = source if wins else winner
-        why = why_not or ("the profile names it" if only else "the first that is there")
+        why = why_not or ("set as the profile's source" if only else "first source with a credential")
         yield Step(source=source, detected=detected, wins=wins, why=why)
 
 
 def _out_of_question(
     source: Source, profile: Profile, only: Source | None, skipped: Collection[Source], winner: Source | None
 ) -> str | None:
-    """Return why a source is not even looked at, or None."""
+    """Return why a source is not checked, or None."""
     if only is not None and source is not only:
-        return f"the profile names source {only.id!r}"
+        return f"the profile's source is {only.id!r}"
     if source in skipped:
-        return "the profile skips it"
+        return "skipped by the profile"
     if profile.bare and not source.handed_in:
-        return "bare mode uses only what is handed in"
+        return "bare mode uses only explicitly provided credentials"
     return f"{winner.id!r} comes first" if winner is not None else None
 
 
@@ -100,22 +110,24 @@ def _detected(source: Source, detect: Detect, stored: Stored) -> Detected | None
 
 
 def _why_not_used(source: Source, detected: Detected | None, stored: Stored, consent: Consent | None) -> str | None:
-    """Return why what was found does not win, or None."""
+    """Return why the credential that was found is not used, or None."""
     if detected is None:
         return NOTHING
     if consent is None or not source.needs_consent:
         return None
+    # A key that happens to be in the environment must not silently replace a sign-in.
+    # See docs/decisions.md, "Consent is requested only where someone is signed in, and stored as a fingerprint".
     signed_in = None
-    with suppress(StoreError, LoginRequired):  # a store that cannot be read now has nothing to be used instead
+    with suppress(StoreError, LoginRequired):  # a sign-in that cannot be read cannot be used instead either
         signed_in = stored()
     return None if signed_in is None else consent(source, detected)
 
 
 def chosen_and_skipped(profile: Profile, description: Description) -> tuple[Source | None, tuple[Source, ...]]:
-    """Return the source that the profile names, or None if it names none, and those that it says not to use.
+    """Return the source that the profile names, or None if it names none, and the sources that it skips.
 
     Raises:
-        ConfigurationError: The provider has no source of such a name.
+        ConfigurationError: The provider does not have a source of that name.
     """
     chosen = None if profile.source is None else _named(profile.source, profile, description)
     return chosen, tuple(_named(name, profile, description) for name in profile.skip)
@@ -129,6 +141,7 @@ def _named(name: str, profile: Profile, description: Description) -> Source:
             f"provider {profile.provider!r} has no source {name!r}",
             profile=profile.name,
             hint=f"Choose one of: {known}",
+            code="unknown-source",
         )
     return source
 
@@ -136,7 +149,7 @@ def _named(name: str, profile: Profile, description: Description) -> Source:
 def first_owned(profile: Profile, description: Description) -> Source | None:
     """Return the source that a sign-in would use, or None if there is none.
 
-    Signing in goes before handing in a secret that exists: nobody has to go and look for one.
+    Signing in is preferred to entering an existing secret (`Source.pasted`), because the user need not find one.
     """
     chosen, skipped = chosen_and_skipped(profile, description)
     if profile.bare:
@@ -146,7 +159,7 @@ def first_owned(profile: Profile, description: Description) -> Source | None:
 
 
 def sign_in_source(profile: Profile, description: Description) -> Source:
-    """Return the source that a sign-in uses: the profile's, else the first owned one.
+    """Return the source that a sign-in uses: the one that the profile names, else the first owned one.
 
     Raises:
         ConfigurationError: There is none.
@@ -156,15 +169,19 @@ def sign_in_source(profile: Profile, description: Description) -> Source:
         return source
     if profile.bare:
         raise _bare(profile)
+    owned = ", ".join(source.id for source in description.sources if source.owned)
     raise ConfigurationError(
-        f"source {profile.source!r} is another tool's" if profile.source else "there is nothing to sign in to",
+        f"source {profile.source!r} does not use a sign-in, so there is nothing to sign in to"
+        if profile.source
+        else "this profile has no source to sign in to",
         profile=profile.name,
-        hint="; ".join(f"{source.id}: {source.title}" for source in description.sources),
+        hint=f"Choose a source that supports signing in: {owned}" if owned else None,
+        code="nothing-to-sign-in-to",
     )
 
 
 def pasted_source(profile: Profile, description: Description) -> Source:
-    """Return the source in which a secret is kept that a person hands in.
+    """Return the source that stores a secret entered by the user, such as an API key.
 
     Raises:
         ConfigurationError: There is none, or the profile does not use it.
@@ -173,17 +190,23 @@ def pasted_source(profile: Profile, description: Description) -> Source:
         raise _bare(profile)
     pasted = [source for source in description.sources if source.pasted]
     if not pasted:
-        raise ConfigurationError("this provider keeps no key that a person hands in", profile=profile.name)
+        raise ConfigurationError("this provider cannot store an API key", profile=profile.name, code="no-key-source")
     chosen, skipped = chosen_and_skipped(profile, description)
     for source in pasted:
         if chosen in (None, source) and source not in skipped:
             return source
     raise ConfigurationError(
-        f"the profile does not use source {pasted[0].id!r}, so a key would be kept for nothing",
+        f"the profile does not use source {pasted[0].id!r}, so a stored key would have no effect",
         profile=profile.name,
-        hint="Change its source or skip in the configuration, or use another profile",
+        hint="Change the profile's source or skip setting, or use another profile",
+        code="no-key-source",
     )
 
 
 def _bare(profile: Profile) -> ConfigurationError:
-    return ConfigurationError("bare mode signs nobody in", profile=profile.name, hint="Leave bare mode to sign in")
+    return ConfigurationError(
+        "signing in is not available in bare mode",
+        profile=profile.name,
+        hint="Turn off bare mode to sign in",
+        code="bare-mode",
+    )

@@ -1,1 +1,1 @@
-"""Where owned credentials are kept between processes: the keychain, an encrypted file, or memory."""
+"""Where freshkey stores its own credentials: the keychain, an encrypted file, or memory."""

@@ -1,4 +1,4 @@
-"""Credentials that live as long as the process: for tests, and for applications that keep nothing."""
+"""A store that lasts as long as the process: for tests, and for applications that must not save credentials."""
 
 from __future__ import annotations
 
@@ -35,6 +35,6 @@ class MemoryItems:
 
 @hookimpl
 def store(profile: Profile) -> CredentialStore:
-    """Return the store of this state directory and profile; all keepers of the process share it."""
+    """Return the store for this state directory and profile, shared by all keepers in the process."""
     key = (str(profile.state_dir.resolve()), profile.name)
     return SlottedStore(_KEPT.setdefault(key, MemoryItems()), ThreadLock("\0".join(("memory", *key))))

@@ -1,4 +1,4 @@
-"""The table of a store in configuration, checked."""
+"""Validate a store's table in the configuration."""
 
 from __future__ import annotations
 
@@ -10,36 +10,47 @@ from freshkey.model.profile import Profile
 
 
 _WORDS: Final[dict[type, str]] = {str: "a string", float: "a number"}
-"""What a person writes in TOML for each type that settings of stores have."""
+"""The names of the TOML types of store settings, for messages."""
 
 
 class StoreSettingWrong(ConfigurationError):
-    """The table of a store says something wrong; whoever has the configuration can say where.
+    """A store's table in the configuration is wrong; the code that loaded the configuration adds file and line.
 
-    `keys` name the place, from the top level of the configuration down.
+    `keys` is the path of the setting, from the top level of the configuration.
     """
 
-    def __init__(self, message: str, *, profile: Profile, keys: tuple[str, ...], hint: str | None = None) -> None:
-        super().__init__(message, profile=profile.name, hint=hint)
+    code = "invalid-setting"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        profile: Profile,
+        keys: tuple[str, ...],
+        hint: str | None = None,
+        code: str | None = None,
+    ) -> None:
+        super().__init__(message, profile=profile.name, hint=hint, code=code)
         self.keys = keys
 
 
 def store_options(profile: Profile, store: str, kinds: Mapping[str, type]) -> dict[str, Any]:
-    """Return ``[stores.…]`` as far as it is given.
+    """Return the settings in ``[stores.…]``, after checking their names and types.
 
     Args:
-        profile: Whose `Profile.store_settings` they are.
+        profile: The profile whose `Profile.store_settings` to check.
         store: Name of the store.
-        kinds: The settings that the store has, and the type of each; ``float`` takes whole numbers too.
+        kinds: Type of each setting that the store supports; ``float`` accepts integers too.
 
     Raises:
-        StoreSettingWrong: A setting is misspelt or has the wrong type.
+        StoreSettingWrong: A setting is misspelled or has the wrong type.
     """
     for name, value in profile.store_settings.items():
         keys = ("stores", store, name)
         if name not in kinds:
-            message = f"there is no setting {'.'.join(keys)!r}"
-            raise StoreSettingWrong(message, profile=profile, keys=keys, hint=suggestion(name, kinds))
+            message = f"unknown setting {'.'.join(keys)!r}"
+            hint = suggestion(name, kinds)
+            raise StoreSettingWrong(message, profile=profile, keys=keys, hint=hint, code="unknown-setting")
         wanted = (int, float) if kinds[name] is float else (kinds[name],)
         if type(value) not in wanted:
             raise wrong_option(profile, store, name, _WORDS[kinds[name]])
@@ -47,6 +58,6 @@ def store_options(profile: Profile, store: str, kinds: Mapping[str, type]) -> di
 
 
 def wrong_option(profile: Profile, store: str, name: str, expected: str) -> StoreSettingWrong:
-    """Return the error for a setting of a store that must be something else."""
+    """Return the error for a store setting with an invalid value; `expected` completes "must be …"."""
     keys = ("stores", store, name)
     return StoreSettingWrong(f"{'.'.join(keys)!r} must be {expected}", profile=profile, keys=keys)

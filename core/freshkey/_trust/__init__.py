@@ -1,1 +1,1 @@
-"""What the user agreed to: commands that a project names, and credentials found beside a sign-in."""
+"""What the user agreed to: a project's commands, and credentials found in addition to a sign-in."""

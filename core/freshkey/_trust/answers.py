@@ -1,4 +1,4 @@
-"""One kind of file for what the user agreed to: a list of answers, each about a subject of its own."""
+"""A file of the user's answers: a list with one answer per subject."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ if TYPE_CHECKING:
 
 A = TypeVar("A", bound="AttrsInstance")
 
-log = logging.getLogger("freshkey")
+log = logging.getLogger(__name__)
 
 WRITE_LOCK_TIMEOUT: Final = 5.0
-"""Seconds to wait for another process that writes the file."""
+"""Seconds to wait for another process that is writing the file."""
 
 
 class Answers(Generic[A]):
-    """The answers of one kind that were given with one state directory."""
+    """All answers of one kind in a state directory."""
 
     file_name: ClassVar[str]
     subject: ClassVar[tuple[str, ...]]
-    """Names of the attributes that say what an answer is about; a later one about the same replaces it."""
+    """Names of the attributes that identify an answer; a later answer with the same values replaces it."""
     if_unreadable: ClassVar[str]
-    """What follows for the person, for the log."""
+    """The consequence for the user, for the log."""
 
     def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir
         self._file = StateFile(state_dir, self.file_name)
 
     def build(self, members: Mapping[str, Any]) -> A:
-        """Return the answer of which the file has the members; may raise as conversions do."""
+        """Return an answer from its members in the file; may raise any conversion error."""
         raise NotImplementedError
 
     def all(self) -> tuple[A, ...]:
-        """Return every answer; none if they cannot be read, so that the person is asked again."""
+        """Return all answers; none if they cannot be read, so that the user is asked again."""
         return self._file.read(lambda found: tuple(map(self.build, found["answers"])), self._unreadable) or ()
 
     def find(self, *subject: object) -> A | None:
@@ -51,27 +51,27 @@ class Answers(Generic[A]):
         return next((one for one in self.all() if self._subject(one) == subject), None)
 
     def remember(self, *answers: A) -> None:
-        """Keep answers, instead of earlier ones about the same subjects.
+        """Save answers; they replace earlier ones about the same subjects.
 
         Raises:
-            StoreError: They cannot be kept.
+            StoreError: They cannot be saved.
         """
         subjects = {self._subject(one) for one in answers}
         with self._alone():
             self._keep([*(one for one in self.all() if self._subject(one) not in subjects), *answers])
 
     def try_to_remember(self, answer: A, what: str) -> None:
-        """Keep an answer, which counts now in any case; log where `what` cannot be kept and will be asked again."""
+        """Save an answer that applies to this run in any case; if that fails, log that `what` was not saved."""
         try:
             self.remember(answer)
         except FreshkeyError as error:
-            log.warning("%s is not remembered: %s", what, error.message)
+            log.warning("cannot save %s: %s", what, error.message)
 
     def forget(self, meant: Callable[[A], bool]) -> tuple[A, ...]:
-        """Drop the answers that are meant, and return them.
+        """Delete the answers for which `meant` is true, and return them.
 
         Raises:
-            StoreError: They still count.
+            StoreError: They cannot be deleted, and remain in effect.
         """
         with self._alone():
             answers = self.all()
@@ -84,11 +84,11 @@ class Answers(Generic[A]):
         return tuple(getattr(answer, name) for name in self.subject)
 
     def _unreadable(self, error: Exception) -> None:
-        log.warning("%s cannot be read (%s): %s", self._file.path, type(error).__name__, self.if_unreadable)
+        log.warning("cannot read %s (%s): %s", self._file.path, type(error).__name__, self.if_unreadable)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Exclude other writers: one that had read before could bring back what was revoked meanwhile."""
+        """Exclude other writers: one that read the file earlier could restore an answer that was just revoked."""
         from freshkey._interprocess.lock import ProfileLock
 
         release = ProfileLock(self._state_dir, Path(self.file_name).stem).acquire(WRITE_LOCK_TIMEOUT)

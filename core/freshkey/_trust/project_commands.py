@@ -1,4 +1,8 @@
-"""Which commands of which projects a person trusted, as they were then: kept in a private file."""
+"""The projects' commands that the user trusted, each in a specific form; stored in a private file.
+
+Trust is bound to a hash of the project's file and of the scripts it names, not to a path: anyone who can push to
+the repository could otherwise replace a command that was trusted once.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +25,13 @@ from freshkey.model.interaction import Approve
 
 @frozen(kw_only=True)
 class Entry:
-    """The commands of one profile of one project's file.
+    """The trusted commands of one profile in a project's file.
 
     Attributes:
         file: The project's file.
         profile: Name of the profile.
         digest: SHA-256 of the file in hexadecimal.
-        commands: The commands by the names of their settings: programs found, files pinned.
+        commands: The commands by setting name, with programs resolved and files hashed.
     """
 
     file: Path
@@ -36,28 +40,28 @@ class Entry:
     commands: Mapping[str, Command]
 
     def changed(self, digest: str | None = None) -> str | None:
-        """Say what is not as it was when it was trusted; None if all is.
+        """Return what changed since it was trusted; None if nothing did.
 
         Args:
-            digest: SHA-256 of the project's file now, where it was read already.
+            digest: SHA-256 of the project's file now, if it was read already.
         """
         if digest is None:
             with suppress(ConfigurationError):
                 digest = text_digest(read(self.file, follow=False))
         if self.digest != digest:
-            return f"{self.file} is not what it was when you trusted it"
+            return f"{self.file} changed after you trusted it"
         return next((why for command in self.commands.values() if (why := changed(command)) is not None), None)
 
 
 class TrustedCommands(Answers[Entry]):
-    """What was trusted with one state directory."""
+    """All trusted commands in a state directory."""
 
     file_name = "trust.json"
     subject = ("file", "profile")
-    if_unreadable = "nothing counts as trusted"
+    if_unreadable = "no project commands are trusted"
 
     def build(self, members: Mapping[str, Any]) -> Entry:
-        """Return an entry as it was kept."""
+        """Return an entry from its members in the file."""
         file = Path(members["file"])
         commands = {
             key: Command(
@@ -71,7 +75,7 @@ class TrustedCommands(Answers[Entry]):
 
 
 def propose(project: Project, profile: str, words: Words) -> Entry:
-    """Return what would be trusted: the commands of a profile as they are now.
+    """Return the entry to trust: the commands of a profile in their current form.
 
     Raises:
         ConfigurationError: One of them cannot be run.
@@ -81,19 +85,19 @@ def propose(project: Project, profile: str, words: Words) -> Entry:
 
 
 def why_not(entry: Entry | None, project: Project, words: Words) -> str | None:
-    """Say why the commands of a profile may not be run as they are; None if they may.
+    """Return why the commands of a profile are not trusted in their current form; None if they are.
 
-    `entry` is what was trusted of the profile, and `words` are its commands as the project's file has them.
+    `entry` has the trusted commands of the profile, and `words` are its commands in the project's file.
     """
     if entry is None:
         return "you have not trusted it yet"
     if set(entry.commands) != set(words):
-        return "it has other settings now that are commands"
+        return "its set of commands changed after you trusted it"
     return entry.changed(project.digest)
 
 
 def trusting(state_dir: Path, approve: Approve | None) -> Trusted:
-    """Return the decision about commands of projects: what was trusted, else what a person says; None asks nobody."""
+    """Return a function that decides about projects' commands: trusted already, or approved by the user now."""
 
     def trusted(project: Project, profile: str, words: Words) -> Mapping[str, Command]:
         trust = TrustedCommands(state_dir)
@@ -104,29 +108,33 @@ def trusting(state_dir: Path, approve: Approve | None) -> Trusted:
         if approve is not None:
             proposed = propose(project, profile, words)
             agreed = False
-            with suppress(LoginRequired):  # nobody is there
+            with suppress(LoginRequired):  # not interactive
                 agreed = approve(question(proposed, why))
             if agreed:
-                trust.try_to_remember(proposed, f"that you trust {proposed.file}")
+                trust.try_to_remember(proposed, f"your approval of {proposed.file}")
                 return proposed.commands
         name = Path(next(iter(words.values()))[0]).name
-        message = f"{project.path} names the command {name!r}, which was not run: {why}"
-        raise TrustNeeded(message, profile=profile, hint=how_to_trust(project.directory))
+        raise TrustNeeded(
+            f"{project.path} sets the command {name!r}, which was not run: {why}",
+            profile=profile,
+            hint=how_to_trust(project.directory),
+            code="trust-required" if entry is None else "trusted-command-changed",
+        )
 
     return trusted
 
 
 def question(entry: Entry, why: str | None = None) -> str:
-    """Return what a person is asked, on one line: a line break could make a word look like another command."""
+    """Return the question for the user, on one line: a line break could make an argument look like a command."""
     commands = "; ".join(f"{key} = {shown(one)}" for key, one in entry.commands.items())
     asked = (
-        f"{entry.file} wants to run a command as you for profile {entry.profile!r}: {commands}."
-        f"{f' Mind that {why}.' if why else ''} Trust it as it is?"
+        f"{entry.file} sets commands that would run as you for profile {entry.profile!r}: {commands}."
+        f"{f' Note: {why}.' if why else ''} Trust this file in its current form?"
     )
     return re.sub(r"[\r\n]", "\N{REPLACEMENT CHARACTER}", asked)
 
 
 def shown(command: Command) -> str:
-    """Return a command and the files that are compared before each run, for the person who decides about it."""
+    """Return a command and the files that are checked before each run, for the user to review."""
     files = ", ".join(str(file) for file in command.pins)
     return shlex.join(command.argv) + (f" (files: {files})" if files else "")

@@ -1,4 +1,4 @@
-"""The commands of a project's file as they are now, for the user to look at and to trust."""
+"""The commands of a project's file in their current form, for the user to review and trust."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def proposals(configuration: Configuration, providers: Mapping[str, object]) -> 
     """Return the commands of the project's file, by profile; imports the providers of its profiles.
 
     Args:
-        configuration: Where the project's file is; none of it says that there are no commands.
-        providers: Providers that the application hands in by id, before installed ones.
+        configuration: Provides the project's file; if there is none, there are no commands.
+        providers: Providers that the application passes by ID; they override installed ones.
 
     Raises:
-        ConfigurationError: A profile says what no project may, or names a command that cannot be run.
+        ConfigurationError: A profile sets something that a project must not, or a command that cannot be run.
         PluginBroken: A provider cannot be loaded.
     """
     project = configuration.project
@@ -34,7 +34,8 @@ def _proposal(name: str, project: Project, configuration: Configuration, provide
     with about(name):
         table = configuration.table(name, reserved=lambda: provider_ids(providers))
         if table.project is None:
-            message = f"a project cannot define profile {name!r}, because a provider is named so"
-            raise project.document.error(message, "profiles", name, hint="Give it another name")
+            message = f"a project cannot define profile {name!r}, because a provider has this name"
+            hint = "Rename the project's profile"
+            raise project.document.error(message, "profiles", name, hint=hint, code="invalid-name")
         described = connect(table, configuration, providers, lambda _: None).describe(None)
         return propose(project, name, project.words(name, described.settings))

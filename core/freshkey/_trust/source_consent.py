@@ -1,4 +1,4 @@
-"""What a person said about credentials that were found beside a sign-in: asked once, remembered without the value."""
+"""The user's choice between a sign-in and another credential found: asked once, saved without the value."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from freshkey.model.interaction import Approve
 from freshkey.model.source import Detected, Source
 
 
-REFUSED: Final = "you said not to use it instead of the sign-in"
-NOT_ASKED: Final = "you have not agreed to use it instead of the sign-in, and will be asked"
+REFUSED: Final = "you chose to use your sign-in instead"
+NOT_ASKED: Final = "you will be asked whether to use it instead of your sign-in"
 
 _TEXT: Final = instance_of(str)
 
 
 @frozen(kw_only=True)
 class Answer:
-    """What a person said about one value.
+    """The user's answer about one value.
 
     Attributes:
         profile: Name of the profile.
-        source: Id of the source it was found in.
-        fingerprint: Recognizes the value.
-        agreed: Whether it may be used instead of the sign-in.
+        source: ID of the source it was found in.
+        fingerprint: Identifies the value.
+        agreed: Whether to use it instead of the sign-in.
     """
 
     profile: str = field(validator=_TEXT)
@@ -39,19 +39,19 @@ class Answer:
 
 
 class SourceAnswers(Answers[Answer]):
-    """What was said with one state directory."""
+    """All answers in a state directory."""
 
     file_name = "consents.json"
     subject = ("profile", "source", "fingerprint")
     if_unreadable = "you will be asked again"
 
     def build(self, members: Mapping[str, Any]) -> Answer:
-        """Return an answer as it was kept."""
+        """Return an answer from its members in the file."""
         return Answer(**members)
 
 
 def asking(profile: str, consents: SourceAnswers, approve: Approve) -> Consent:
-    """Return the decision of an interactive session: what was said, else what the person says now."""
+    """Return the consent function of an interactive session: uses the saved answer, or asks the user."""
     recalled = recalling(profile, consents)
 
     def consent(source: Source, detected: Detected) -> str | None:
@@ -61,17 +61,17 @@ def asking(profile: str, consents: SourceAnswers, approve: Approve) -> Consent:
         try:
             agreed = approve(question(profile, detected))
         except LoginRequired:
-            return None  # nobody is there, so this is no interactive session
+            return None  # no one to ask: use it, as any non-interactive session does
         if detected.fingerprint:
             said = Answer(profile=profile, source=source.id, fingerprint=detected.fingerprint, agreed=agreed)
-            consents.try_to_remember(said, "the answer")
+            consents.try_to_remember(said, "your answer")
         return None if agreed else REFUSED
 
     return consent
 
 
 def recalling(profile: str, consents: SourceAnswers) -> Consent:
-    """Return the decision that an interactive session would make, without asking anybody."""
+    """Return a consent function that uses only saved answers and never asks."""
 
     def consent(source: Source, detected: Detected) -> str | None:
         answer = consents.find(profile, source.id, detected.fingerprint)
@@ -83,9 +83,9 @@ def recalling(profile: str, consents: SourceAnswers) -> Consent:
 
 
 def question(profile: str, detected: Detected) -> str:
-    """Return what a person is asked."""
-    which = f" ({detected.last_four})" if detected.last_four else ""
+    """Return the question for the user."""
+    found = f"{detected.kind} ending in {detected.last_four}" if detected.last_four else detected.kind
     return (
-        f"{profile}: there is an {detected.kind} in the {detected.origin}{which}, and you are signed in as well. "
-        "Use what was found instead of the sign-in?"
+        f"{profile}: you are signed in, but there is also a credential in the {detected.origin}: {found}. "
+        "Use it instead of your sign-in?"
     )

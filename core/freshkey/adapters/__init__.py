@@ -1,1 +1,1 @@
-"""Thin faces of a keeper for HTTP clients and vendors' SDKs; each module imports the library that it serves."""
+"""Adapters that use a keeper with HTTP clients and vendor SDKs; each module imports only its own library."""

@@ -1,4 +1,4 @@
-"""Signs each request of an httpx client with a fresh credential, and renews once when a server refuses it."""
+"""Signs each request of an httpx client with a fresh credential, and renews once after a 401."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from freshkey.model.credential import Credential, CredentialSource
 
 
 NO_NEWER_ONE: Final = (TransientError, OutcomeUnknown, ProviderRefused)
-"""Reasons for which there is no newer credential now: the server's own 401 is then the better answer."""
+"""Errors that mean there is no newer credential now: the caller then receives the original 401."""
 
 
 @define(eq=False, slots=False)
 class KeeperAuth(httpx.Auth):
-    """The authentication of one profile, for ``httpx.Client(auth=…)`` and ``httpx.AsyncClient(auth=…)``.
+    """Authentication for one profile, for ``httpx.Client(auth=…)`` and ``httpx.AsyncClient(auth=…)``.
 
-    A request that is answered with 401 is sent once more with a newer credential, if there is or can be one. Many
-    requests refused at once share one renewal. A profile of None is the selected one.
+    A request that gets a 401 response is sent once more with a newer credential, if there is one or one can be
+    obtained. Requests that are rejected at the same time share one renewal. A profile of None means the selected one.
     """
 
     _keeper: CredentialSource
     _profile: str | None
 
-    # Formats that sign, such as SigV4, sign the body.
+    # Credential formats that sign requests, such as SigV4, sign the body too.
     requires_request_body = True
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Sign, and on a 401 renew once and send once more."""
+        """Sign the request; after a 401, renew once and send it once more."""
         request.read()
         credential = self._keeper.get(self._profile)
         response = yield _signed(request, credential)
@@ -45,7 +45,7 @@ class KeeperAuth(httpx.Auth):
         yield _signed(request, newer)
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Do the same without blocking the event loop."""
+        """Like `sync_auth_flow`, without blocking the event loop."""
         await request.aread()
         credential = await self._keeper.aget(self._profile)
         response = yield _signed(request, credential)

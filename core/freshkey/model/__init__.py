@@ -1,1 +1,1 @@
-"""The words of freshkey as values: profiles, sources, credentials, and the protocols that rooms share; no I/O."""
+"""The data model: profiles, sources, credentials, and the protocols that the other packages share; no I/O."""

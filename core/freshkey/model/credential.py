@@ -1,4 +1,4 @@
-"""What authorizes a request, until when, and what renews it; a renewal makes a new value."""
+"""Credentials: what authorizes a request, until when, and what renews it. They are immutable."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from freshkey.secret import Secret
 class Credential(abc.ABC):
     """What authorizes a request, until when, and what renews it. Each format is a subclass.
 
-    A subclass adds its fields and overrides the underscored methods; those are only called while the credential
-    is not expired.
+    A subclass adds its fields and overrides the underscored methods, which are called only while the credential has
+    not expired.
 
     Attributes:
-        obtained: Both clocks at the moment the provider's answer was received.
-        lifetime: Seconds the provider gave it; None where it has no known end.
-        lead: Seconds before the end at which it is renewed; None means `freshkey.expiry.default_lead`.
-        recheck_after: Seconds after which its source is asked again although it has no known end, such as for a key
-            that a command prints. That happens when somebody asks for it, who is served what is there meanwhile.
-        source: Id of the `Source` it came from.
-        identity: Whose it is.
-        clock: Which clock `headers` asks; not stored.
+        obtained: Reading of both clocks when the provider's response was received.
+        lifetime: Lifetime in seconds as given by the provider; None if it is not known to expire.
+        lead: Seconds before expiry at which it is renewed; None means `freshkey.expiry.default_lead`.
+        recheck_after: Seconds after which its source is checked again although the credential is not known to expire,
+            for example for a key that a command prints. The next `get` after that returns the current credential and
+            starts the check in the background.
+        source: ID of the `Source` it came from.
+        identity: The account it belongs to.
+        clock: The clock that `headers` and `environment` check; not stored.
     """
 
     obtained: Moment
@@ -49,12 +50,12 @@ class Credential(abc.ABC):
 
     @property
     def expires_at(self) -> datetime | None:
-        """Its hard end by the wall clock, aware UTC; None where it has no known end."""
+        """When it expires by the wall clock, aware UTC; None if it is not known to expire."""
         return None if self.lifetime is None else datetime.fromtimestamp(self.obtained.wall + self.lifetime, UTC)
 
     @property
     def refresh_at(self) -> datetime | None:
-        """Its soft end, from which on it is renewed, aware UTC; None where it has no known end."""
+        """When it is due for renewal, aware UTC; None if it is not known to expire."""
         if self.lifetime is None:
             return None
         early = expiry.effective_lead(self.lifetime, self.lead)
@@ -62,84 +63,84 @@ class Credential(abc.ABC):
 
     @property
     def renewable(self) -> bool:
-        """Whether the provider's ``refresh`` hook can renew it without a person."""
+        """Whether the provider's ``refresh`` hook can renew it without the user."""
         return False
 
     @property
     def token(self) -> Secret | None:
-        """The one string that authorizes, where the format has one: what ``freshkey token`` prints."""
+        """The access token or key, which ``freshkey token`` prints; None if the format has no single one."""
         return None
 
     @property
     def renewal_secret(self) -> Secret | None:
-        """The secret that is spent by a renewal (a refresh token), where there is one."""
+        """The secret that a renewal sends (a refresh token), or None."""
         return None
 
     @property
     def binding(self) -> Mapping[str, str]:
-        """Where it belongs (issuer, token endpoint, client id): it is never sent anywhere else."""
+        """The issuer, token endpoint and client ID it belongs to: it is never sent anywhere else."""
         return {}
 
     def authorizes_like(self, other: Credential) -> bool:
-        """Whether both authorize by the same secret, so that a refusal of one is a refusal of the other."""
+        """Whether both authorize with the same secret, so that a server that rejects one also rejects the other."""
         if self.token is not None and other.token is not None:
             return self.token == other.token
         return self == other
 
     def expired(self) -> bool:
-        """Whether its end has passed, by whichever clock says so first."""
+        """Whether it has expired according to either clock."""
         return expiry.seconds_left(self.obtained, self.lifetime, self.clock.now()) <= 0
 
     def headers(self, method: str = "GET", url: str = "", body: bytes = b"") -> dict[str, str]:
         """Return the headers that authorize one request.
 
         Args:
-            method: HTTP method of the request; signing formats need it.
+            method: HTTP method of the request; formats that sign need it.
             url: Absolute URL exactly as it will be sent.
             body: The body exactly as it will be sent.
 
         Raises:
-            CredentialExpired: Its end has passed.
+            CredentialExpired: It has expired.
         """
         self._must_be_alive()
         return self._headers(method, url, body)
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that authorize a child process; never a refresh token.
+        """Return the environment variables that authorize a child process; never a refresh token.
 
         Raises:
-            CredentialExpired: Its end has passed.
+            CredentialExpired: It has expired.
         """
         self._must_be_alive()
         return self._environment()
 
     @abc.abstractmethod
     def _headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
-        """Do the work of `headers`."""
+        """Return the headers for `headers`."""
 
     def _environment(self) -> dict[str, str]:
-        """Do the work of `environment`."""
+        """Return the variables for `environment`."""
         return {}
 
     def _must_be_alive(self) -> None:
-        # Not `expired`: what a keeper's `get` has just handed out must not fail because the wall clock was set forward.
+        # Not `expired`: what `Keeper.get` just returned must not fail because the wall clock was set forward.
         if expiry.surely_expired(self.obtained, self.lifetime, self.clock.now()):
-            message = f"this credential expired at {self.expires_at:%Y-%m-%d %H:%M:%S} UTC"
-            raise CredentialExpired(message, hint="Ask the keeper again for every request; it costs nothing")
+            message = f"the credential expired at {self.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+            raise CredentialExpired(message, hint="Call Keeper.get() for every request; it is cheap")
 
 
 @frozen(kw_only=True)
 class OAuthToken(Credential):
-    """An access token of an OAuth 2.0 authorization server (RFC 6749, section 1.4), with what renews it.
+    """An access token of an OAuth 2.0 authorization server (RFC 6749, section 1.4), with its refresh token.
 
     Attributes:
         access_token: The bearer token (RFC 6750).
-        refresh_token: What renews it, where the server issued one (RFC 6749, section 1.5).
-        scopes: What was granted.
+        refresh_token: The refresh token, if the server issued one (RFC 6749, section 1.5).
+        scopes: The scopes that were granted.
         client_id: The client it was issued to.
-        issuer: The authorization server, where it is known by its issuer identifier (RFC 8414).
-        token_endpoint: Where it is renewed.
-        extra_headers: Sent along with the bearer header, as name and value pairs; a gateway's key may be among them.
+        issuer: The authorization server's issuer identifier, if known (RFC 8414).
+        token_endpoint: The URL that renews it.
+        extra_headers: Additional headers, as name and value pairs; may include a gateway's key.
     """
 
     access_token: Secret
@@ -167,21 +168,21 @@ class OAuthToken(Credential):
 
     @property
     def binding(self) -> Mapping[str, str]:
-        """Issuer, token endpoint and client id, as far as they are known."""
+        """Issuer, token endpoint and client ID, if known."""
         known = {"issuer": self.issuer, "token_endpoint": self.token_endpoint, "client_id": self.client_id}
         return {name: value for name, value in known.items() if value is not None}
 
-    def _headers(self, method: str, url: str, body: bytes) -> dict[str, str]:  # noqa: ARG002  bearer tokens sign nothing
+    def _headers(self, method: str, url: str, body: bytes) -> dict[str, str]:  # noqa: ARG002  bearer tokens do not sign
         return {"Authorization": f"Bearer {self.access_token.reveal()}", **dict(self.extra_headers)}
 
 
 @frozen(kw_only=True)
 class ApiKey(Credential):
-    """A key without an end that authorizes by itself.
+    """An API key, which usually does not expire and cannot be renewed.
 
     Attributes:
         key: The key.
-        header: Name of the header that carries it; in ``Authorization`` it is sent as a bearer token.
+        header: Name of the header that carries it; ``Authorization`` sends it as a bearer token.
     """
 
     key: Secret
@@ -192,13 +193,13 @@ class ApiKey(Credential):
         """The key."""
         return self.key
 
-    def _headers(self, method: str, url: str, body: bytes) -> dict[str, str]:  # noqa: ARG002  keys sign nothing
+    def _headers(self, method: str, url: str, body: bytes) -> dict[str, str]:  # noqa: ARG002  keys do not sign
         prefix = "Bearer " if self.header.lower() == "authorization" else ""
         return {self.header: prefix + self.key.reveal()}
 
 
 class CredentialSource(Protocol):
-    """Where an adapter for an HTTP client or a vendor's SDK gets credentials from; `freshkey.Keeper` is one."""
+    """Where an adapter for an HTTP client or vendor SDK gets credentials, such as a `freshkey.Keeper`."""
 
     def get(self, profile: str | None = None, *, min_ttl: float = 0.0, refused: Credential | None = None) -> Credential:
         """Return a usable credential; see `freshkey.Keeper.get`."""
@@ -206,4 +207,4 @@ class CredentialSource(Protocol):
     async def aget(
         self, profile: str | None = None, *, min_ttl: float = 0.0, refused: Credential | None = None
     ) -> Credential:
-        """Do the same for asyncio; see `freshkey.Keeper.aget`."""
+        """Like `get`, for asyncio; see `freshkey.Keeper.aget`."""

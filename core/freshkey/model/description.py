@@ -1,4 +1,4 @@
-"""What a provider says of itself, and of one credential."""
+"""A provider's description of itself, and the result of checking a credential."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from freshkey.model.source import Source
 
 @frozen(kw_only=True)
 class Description:
-    """What a provider is; the answer of ``describe`` without a credential.
+    """A provider's description of itself; what ``describe`` returns without a credential.
 
     Attributes:
-        title: What a person reads.
+        title: Display name.
         settings: The attrs class of its settings in a profile table; every field needs a default. A setting that is a
-            command is a `freshkey.plugin.Command`, which a project's file may set once it is trusted. Of all others
-            a project may set those with ``metadata={"project": True}``: only such as send a credential nowhere else
-            and change none that is stored.
-        formats: Tag to credential class: what the codec may read from a store. A tag never changes its meaning.
+            command is a `freshkey.plugin.Command`, which a project's file may set once the user trusts it. Of the
+            others, a project's file may set those with ``metadata={"project": True}``; mark only settings that neither
+            send a credential anywhere else nor change a stored one.
+        formats: Credential classes that the codec may read from a store, by tag. A tag never changes its meaning.
         sources: Where credentials can come from, in order of precedence.
-        lead: Seconds before expiry at which to renew, where the default does not fit.
-        single_use: Its refresh tokens are spent by one use, so a renewal writes an intent first.
-        hosts: Hosts it may call with the given profile.
-        binding: What the given profile says of issuer, token endpoint and client id. A stored credential whose own
-            `Credential.binding` differs in a name that both have is not used: a person must sign in again.
-        variables: Names of the environment variables that clients of this provider read, to choose or find a
-            credential. ``freshkey exec`` takes inherited ones away from the child.
-        exports: Format name to a function that writes a credential for another tool.
-        revoke: Ends an owned credential at the provider (RFC 7009); raises one of the contract's errors if that
-            cannot be confirmed. None where the provider cannot revoke.
+        lead: Seconds before expiry at which to renew; None means the default.
+        single_use: Whether a refresh token works only once, so that a renewal writes an intent first.
+        hosts: Hosts that it may call for the given profile.
+        binding: Issuer, token endpoint and client ID as configured in the given profile. A stored credential whose
+            `Credential.binding` has a different value for any of these is not used: the user must sign in again.
+        variables: Names of the environment variables in which clients of this provider look for a credential.
+            ``freshkey exec`` removes inherited ones from the child's environment.
+        exports: Functions that format a credential for another tool, by format name.
+        revoke: Revokes an owned credential at the provider (RFC 7009); raises one of the contract's errors if that
+            cannot be confirmed. None if the provider cannot revoke.
     """
 
     title: str
@@ -47,15 +47,17 @@ class Description:
     binding: Mapping[str, str] = Factory(dict)
     variables: tuple[str, ...] = ()
     exports: Mapping[str, Callable[[Credential], str]] = Factory(dict)
+    # Not a hook: the contract has four, and observers need not see this call.
+    # See docs/decisions.md, "Revocation is a function in the description, not a fifth hook".
     revoke: Callable[[Profile, Credential], None] | None = None
 
     def source(self, source_id: str) -> Source | None:
-        """Return the source of that id."""
+        """Return the source with that ID, or None."""
         return next((source for source in self.sources if source.id == source_id), None)
 
 
 class Validity(enum.Enum):
-    """Whether the provider still honors a credential."""
+    """Whether the provider still accepts a credential."""
 
     VALID = "valid"
     EXPIRED = "expired"
@@ -66,12 +68,12 @@ class Validity(enum.Enum):
 
 @frozen(kw_only=True)
 class Inspection:
-    """What a provider says of one credential; the answer of ``describe`` with a credential.
+    """The result of checking a credential; what ``describe`` returns with a credential.
 
     Attributes:
-        validity: Whether it is still honored.
-        identity: Whose it is, where that could be learnt.
-        detail: One sentence for a person.
+        validity: Whether the provider still accepts it.
+        identity: The account it belongs to, if the provider reports it.
+        detail: A short text for the user: a lower-case fragment without a period.
     """
 
     validity: Validity

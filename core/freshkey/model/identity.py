@@ -1,4 +1,4 @@
-"""Whose credential it is, as far as the provider tells."""
+"""The account that a credential belongs to, as reported by the provider."""
 
 from __future__ import annotations
 
@@ -9,32 +9,34 @@ from attrs import evolve, field, frozen
 
 @frozen(kw_only=True)
 class Identity:
-    """Display text, never a reason to trust.
+    """The account that a credential belongs to: for display, never for access decisions.
 
     Attributes:
-        account: Stable id of the account or user.
-        email: The account's address.
-        organization: Stable id of the organization, tenant or cloud account.
-        display_name: What people call it, where the provider knows something more readable than an id.
-        extra: What else the provider tells, in its own words, such as a plan or a resource name.
+        account: Stable ID of the account or user.
+        email: The account's email address.
+        organization: Stable ID of the organization, tenant or cloud account.
+        display_name: A readable name, if the provider has one.
+        extra: Anything else the provider reports, under the provider's own names, such as a plan or a resource name.
     """
 
     account: str | None = None
     email: str | None = None
     organization: str | None = None
     display_name: str | None = None
+    # Only for display, so a new kind of detail needs no new field here.
+    # See docs/decisions.md, "An identity has no provider-specific fields".
     extra: Mapping[str, str] = field(factory=dict, hash=False)
 
     def differs_from(self, other: Identity) -> bool:
-        """Whether the two are of different people or organizations, as far as both say."""
+        """Whether the two have different accounts or organizations; a field that either lacks is not compared."""
         pairs = ((self.account, other.account), (self.organization, other.organization))
         return any(None not in pair and pair[0] != pair[1] for pair in pairs)
 
     def completed_by(self, earlier: Identity) -> Identity:
-        """Return this identity, its gaps filled from an earlier one of the same account and organization."""
+        """Return this identity, with gaps filled from an earlier one of the same account and organization."""
         if self.differs_from(earlier):
             return self
-        # What was more readable than an id says nothing beside an address or an account that is known now.
+        # If the email or account ID is known now, an earlier display name adds nothing and may be outdated.
         named = self.email is not None or self.account is not None
         names = ("account", "email", "organization", *(() if named else ("display_name",)))
         gaps = {name: getattr(earlier, name) for name in names if getattr(self, name) is None}
@@ -42,5 +44,5 @@ class Identity:
 
     @property
     def label(self) -> str | None:
-        """The most readable name there is."""
+        """The most readable name available, or None."""
         return self.email or self.display_name or self.account or self.organization

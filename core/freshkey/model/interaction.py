@@ -1,4 +1,4 @@
-"""Talking to the user: what a provider may say and ask, and what stands in where nobody can answer."""
+"""Interaction with the user, and its replacement in a non-interactive session."""
 
 from __future__ import annotations
 
@@ -11,63 +11,63 @@ from freshkey.errors import LoginRequired, sign_in_command
 from freshkey.secret import Secret
 
 
-log = logging.getLogger("freshkey")
+log = logging.getLogger(__name__)
 
 Approve = Callable[[str], bool]
-"""Asks a person a question that is answered with yes or no; raises `LoginRequired` where there is nobody."""
+"""Asks the user a yes/no question; raises `LoginRequired` in a non-interactive session."""
 
 
 class Reporter(Protocol):
-    """Tells a person what happens; never asks."""
+    """Shows progress and notices to the user; never asks a question."""
 
     def progress(self, message: str) -> None:
-        """Say what is being done now."""
+        """Report what is being done now."""
 
     def line(self, text: str) -> None:
         """Pass on one line that a helper program printed."""
 
     def notice(self, message: str) -> None:
-        """Say something the person should know."""
+        """Show something that the user should know."""
 
 
 class Interaction(Reporter, Protocol):
-    """A person who can be asked; where nobody is there, each method of this class raises `LoginRequired` instead."""
+    """A user who can be asked; in a non-interactive session each method of this class raises `LoginRequired`."""
 
     def confirm(self, question: str) -> bool:
-        """Ask a question that is answered with yes or no; anything but a clear yes is a no."""
+        """Ask a yes/no question; anything but a clear yes counts as no."""
 
     def open_url(self, url: str) -> None:
-        """Show a URL to the person, in a browser where that is possible."""
+        """Show a URL to the user, in a browser if possible."""
 
     def read_code(self, prompt: str, given_up: threading.Event) -> Secret | None:
-        """Read a pasted line without echo, 4 KiB at the most; None soon after the caller has set `given_up`."""
+        """Read a pasted line of up to 4 KiB without echo; return None soon after the caller sets `given_up`."""
 
     def show_device_code(self, user_code: str, verification_uri: str, complete_uri: str | None) -> None:
-        """Show the code that the person types on another device (RFC 8628, section 3.3)."""
+        """Show the code that the user enters on another device (RFC 8628, section 3.3)."""
 
 
 class LoggingReporter:
-    """A reporter that writes to the logger ``freshkey`` at DEBUG."""
+    """A reporter that logs: notices at INFO, progress at DEBUG."""
 
     def progress(self, message: str) -> None:
         """Log what is being done."""
         log.debug("%s", message)
 
     def line(self, text: str) -> None:
-        """Drop the line: what helper programs print may be secret."""
+        """Discard the line: the output of a helper program may contain secrets."""
 
     def notice(self, message: str) -> None:
-        """Log what a person should know."""
+        """Log the notice."""
         log.info("%s", message)
 
 
 class NonInteractive:
-    """An interaction without a person: every question raises `LoginRequired`.
+    """An interaction without a user: every question raises `LoginRequired`.
 
     Args:
         profile: Name of the profile, for the message.
-        reporter: Hears what is not a question; None logs it.
-        attended: Somebody waits for the answer; otherwise a timer renews ahead of time, and nothing may open a window.
+        reporter: Receives everything that is not a question; None logs it.
+        attended: Whether a caller is waiting for the result; if not, a timer is renewing, and no window may open.
     """
 
     def __init__(self, profile: str, reporter: Reporter | None = None, *, attended: bool = True) -> None:
@@ -79,25 +79,30 @@ class NonInteractive:
         self.notice = reporter.notice
 
     def confirm(self, question: str) -> NoReturn:  # noqa: ARG002  protocol
-        """Refuse."""
+        """Raise `LoginRequired`."""
         self._refuse()
 
     def open_url(self, url: str) -> None:  # noqa: ARG002  protocol
-        """Refuse."""
+        """Raise `LoginRequired`."""
         self._refuse()
 
     def read_code(self, prompt: str, given_up: threading.Event) -> NoReturn:  # noqa: ARG002  protocol
-        """Refuse."""
+        """Raise `LoginRequired`."""
         self._refuse()
 
     def show_device_code(self, user_code: str, verification_uri: str, complete_uri: str | None) -> None:  # noqa: ARG002
-        """Refuse."""
+        """Raise `LoginRequired`."""
         self._refuse()
 
     def _refuse(self) -> NoReturn:
-        raise LoginRequired("nobody is signed in", profile=self._profile, hint=f"Run: {sign_in_command(self._profile)}")
+        raise LoginRequired(
+            "not signed in",
+            profile=self._profile,
+            hint=f"Run: {sign_in_command(self._profile)}",
+            code="not-signed-in",
+        )
 
 
 def is_attended(interaction: Interaction) -> bool:
-    """Tell whether somebody waits for what is being acquired, so that another tool may open its window for them."""
+    """Return whether a caller is waiting for the credential, so that another tool may open a window."""
     return not isinstance(interaction, NonInteractive) or interaction.attended

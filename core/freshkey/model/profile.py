@@ -1,4 +1,4 @@
-"""A named use of a provider with its settings."""
+"""A named configuration of a provider."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ S = TypeVar("S")
 
 @frozen(kw_only=True)
 class Profile:
-    """A named use of a provider with its settings.
+    """A named configuration of a provider.
 
     Attributes:
-        name: What people call it.
-        provider: Id of the provider, as in its entry point.
+        name: Name of the profile.
+        provider: ID of the provider: the name of its entry point.
         settings: An instance of the provider's settings class (`Description.settings`).
-        state_dir: Where this keeper keeps locks and hints; another directory is another sign-in.
-        store: Name of the store that configuration chose; None leaves it to the provider and the core.
-        store_settings: The table of that store in configuration.
-        source: Id of the only source to use; None walks the provider's sources in order.
-        skip: Ids of sources not to use.
-        bare: Only what is handed in is used (`Source.handed_in`); nothing is stored, nobody is asked.
-        lead: Seconds before expiry at which to renew; None leaves it to the credential and the provider.
+        state_dir: Directory of locks, hints and local files; each directory has its own sign-ins.
+        store: Name of the configured store; None lets the provider and the core decide.
+        store_settings: The table of that store in the configuration.
+        source: ID of the only source to use; None uses the provider's sources in order.
+        skip: IDs of sources not to use.
+        bare: Use only explicitly provided credentials (`Source.handed_in`); store nothing, and never ask the user.
+        lead: Seconds before expiry at which to renew; None lets the credential and the provider decide.
     """
 
     name: str
@@ -46,8 +46,13 @@ class Profile:
         """Return the settings, typed for the provider that owns them.
 
         Raises:
-            ConfigurationError: They are those of another provider.
+            ConfigurationError: They belong to another provider.
         """
         if not isinstance(self.settings, kind):
-            raise ConfigurationError(f"the settings are not those of provider {self.provider!r}", profile=self.name)
+            raise ConfigurationError(
+                f"expected settings of type {kind.__name__} for provider {self.provider!r},"
+                f" got {type(self.settings).__name__}",
+                profile=self.name,
+                code="wrong-settings-class",
+            )
         return self.settings

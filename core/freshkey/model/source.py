@@ -1,4 +1,4 @@
-"""One place a provider can take a credential from, and what was seen there."""
+"""A place that a provider can get a credential from, and what was found there."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from freshkey.model.profile import Profile
 
 @frozen(kw_only=True)
 class Detected:
-    """What a look at a source found, without its value.
+    """What was found in a source, without its value.
 
     Attributes:
         kind: What it is, such as ``API key``.
         origin: Where it is, such as ``environment variable EXAMPLE_API_KEY``.
-        expires_at: Its end, aware UTC, where it can be seen.
-        last_four: Its last four characters at the most.
-        fingerprint: Recognizes the value when it is seen again (`Secret.fingerprint`); for sources that need consent.
+        expires_at: When it expires, aware UTC, if that can be seen.
+        last_four: At most its last four characters.
+        fingerprint: Identifies the same value later (`Secret.fingerprint`); for sources that need consent.
     """
 
     kind: str
@@ -31,21 +31,21 @@ class Detected:
 
 @frozen(kw_only=True)
 class Source:
-    """One place from which a provider can take a credential.
+    """One place from which a provider can get a credential.
 
     Attributes:
-        id: Short name, as a profile's ``source`` gives it.
-        title: What a person reads.
-        owned: freshkey obtains and keeps it; otherwise it is another tool's, and is kept nowhere.
-        interactive: Getting one needs a person.
-        pasted: The person hands in a secret that exists already: what ``freshkey login --api-key`` asks for. Such a
-            source is owned and interactive.
-        handed_in: What is there was handed in by whoever started this process: by argument, environment variable,
-            file descriptor or helper command. Bare mode uses nothing else.
-        needs_consent: It may be there without the person's knowing. Where somebody is signed in as well, an interactive
-            session asks once before it is used; its look gives a `Detected.fingerprint`.
-        detect: Says what is there; offline, quick, never the value. An owned source needs none: the core looks into
-            the store.
+        id: Short name, as used in a profile's ``source`` setting.
+        title: Display name.
+        owned: freshkey obtains and stores the credential; otherwise it belongs to another tool, and is not stored.
+        interactive: Getting a credential requires the user.
+        pasted: The user enters an existing secret, as ``freshkey login --api-key`` does. Such a source is owned and
+            interactive.
+        handed_in: The credential is provided explicitly to this process: by argument, environment variable, file
+            descriptor or helper command. Bare mode uses no other sources.
+        needs_consent: The credential may exist without the user's knowledge. If the user is also signed in, an
+            interactive session asks once before using it; `detect` must return a `Detected.fingerprint`.
+        detect: Looks for a credential, quickly and without network access, and returns it without its value, or
+            None. Not needed for an owned source, because the core checks the store.
     """
 
     id: str

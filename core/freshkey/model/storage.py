@@ -1,4 +1,4 @@
-"""What a store holds of a profile, and what every store can do."""
+"""The data that a store contains for a profile, and the protocol that every store implements."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from freshkey.secret import Secret
 
 @frozen(kw_only=True)
 class Record:
-    """What a store holds of a profile.
+    """One generation of a profile's credential in a store.
 
     Attributes:
-        generation: Grows by one with each record, also across a sign-out.
+        generation: Increases by one with each record, including sign-outs.
         payload: The encoded credential (`freshkey._stores.records.codec.Codec`); None is a tombstone: signed out.
-        written_at: Seconds since 1970-01-01T00:00:00Z by the wall clock of the writer.
+        written_at: Seconds since 1970-01-01T00:00:00Z by the writer's wall clock.
     """
 
     generation: int
@@ -28,14 +28,14 @@ class Record:
 
 @frozen(kw_only=True)
 class Intent:
-    """The note that a refresh token is about to be spent; no secret in it.
+    """A record that a refresh token is about to be spent; it contains no secret.
 
     Attributes:
-        generation: The generation that the result will be.
-        token_hash: Keyed hash of the refresh token, to recognize it again.
-        noted: Both clocks when it was written.
+        generation: The generation that the result will have.
+        token_hash: Keyed hash of the refresh token, to recognize it later.
+        noted: Reading of both clocks when the token was first sent; backdated if that time is unknown.
         pid: The process that wrote it.
-        attempts: How often the token may have been sent since, this one included.
+        attempts: How many times the token may have been sent, including this attempt.
     """
 
     generation: int
@@ -47,12 +47,12 @@ class Intent:
 
 @frozen(kw_only=True)
 class Snapshot:
-    """One reading of a store.
+    """The result of reading a store once.
 
     Attributes:
-        record: The highest complete record, or None if there never was one.
+        record: The newest complete record, or None if there never was one.
         intent: An intent whose result was never saved, or None.
-        damaged: A newer record exists but is incomplete or corrupt, so `record` was fallen back to.
+        damaged: A newer record exists but is incomplete or corrupt, so `record` is an older one.
     """
 
     record: Record | None = None
@@ -66,46 +66,46 @@ class Snapshot:
 
     @property
     def payload(self) -> Secret | None:
-        """The encoded credential of the record; None without a record, and after a sign-out."""
+        """The encoded credential of the record; None if there is no record, or after a sign-out."""
         return self.record.payload if self.record else None
 
 
 class CredentialStore(Protocol):
-    """Where the owned credential of one profile is kept between processes; every call may take seconds.
+    """Stores the owned credential of one profile, shared by all processes; every call may take seconds.
 
-    Each method raises `StoreUnavailable` when the store is locked, missing, full or does not answer, and
-    `RecordUnreadable` when what it holds cannot be read by this version. `freshkey_testing.StoreContract` checks
-    all of this for any implementation.
+    Each method raises `StoreUnavailable` if the store is locked, missing, full or not responding, and
+    `RecordUnreadable` if this version cannot read its contents. `freshkey_testing.StoreContract` checks all of this for
+    any implementation.
     """
 
     kind: str
-    """What a person reads: ``keyring``, ``file``, …"""
+    """Display name: ``keyring``, ``file``, …"""
 
     def lock(self, timeout: float) -> AbstractContextManager[None]:
-        """Exclude every other process and thread that renews this profile; wait `timeout` seconds at the most.
+        """Take the lock that every renewal of this profile holds; wait up to `timeout` seconds for it.
 
         Raises:
-            StoreBusy: Somebody else holds it; the message names the process where it is known.
+            StoreBusy: Another process or thread holds the lock; the message names the process if possible.
         """
 
     def probe(self) -> None:
-        """Prove, by writing, reading back and deleting something, that a credential could be kept."""
+        """Check that a credential can be stored, by writing, reading back and deleting a test value."""
 
     def load(self) -> Snapshot:
-        """Read the highest complete record. Needs no lock."""
+        """Read the newest complete record. Needs no lock."""
 
     def intend(self, intent: Intent) -> None:
-        """Under the lock: write an intent where the result will go, and read it back."""
+        """With the lock held: write an intent where the result will go, and read it back."""
 
     def save(self, record: Record) -> None:
-        """Under the lock: make `record` the newest, and read it back. Resolves the intent of its generation.
+        """With the lock held: write `record` as the newest, and read it back. Resolves the intent of its generation.
 
-        A tombstone also removes what was kept before. Saving the newest record again is no conflict if it is identical:
-        an attempt that failed, or was given up at its deadline, may have written it, and is repeated.
+        A tombstone also removes earlier records. Saving the newest record again is not a conflict if it is identical:
+        an earlier attempt that failed or timed out may have written it.
 
         Raises:
-            GenerationConflict: The store holds a generation that is not older; nothing was written.
+            GenerationConflict: The store holds the same or a newer generation; nothing was written.
         """
 
     def withdraw(self, intent: Intent) -> None:
-        """Under the lock: remove an intent whose token was certainly not spent, or certainly refused."""
+        """With the lock held: remove an intent whose token was definitely not spent, or definitely rejected."""

@@ -1,7 +1,7 @@
-"""Toolkit for provider authors: OAuth 2.0 for a public client on the person's own machine.
+"""Toolkit for provider authors: OAuth 2.0 for a public client on the user's own machine.
 
-`authorize` and `device_sign_in` have a person sign in, `OAuthClient` exchanges, renews and revokes, `discover` reads a
-server's metadata. Below them, requests and answers are pure functions: `freshkey.oauth.protocol`,
+`authorize` and `device_sign_in` sign the user in, `OAuthClient` exchanges, renews and revokes tokens, `discover` reads
+a server's metadata. Below them, requests and responses are handled by pure functions: `freshkey.oauth.protocol`,
 `freshkey.oauth.answers`, `freshkey.oauth.callback`.
 """
 
@@ -74,7 +74,7 @@ _HOMES: Final = {
     "oauth.skew": "MAX_SKEW seconds_behind warn_of_skew",
 }
 
-# Filled like text: a page of names, not a column.
+# Several names per line: one per line would fill a page.
 # fmt: off
 __all__ = [
     "DEVICE_GRANT", "MAX_SKEW", "TRANSIENT_CODES", "TRANSIENT_STATUSES", "DeviceCode", "Encode", "Grant",

@@ -1,7 +1,6 @@
-"""What an authorization server answers, read strictly: a value, or an error that says what to do next.
+"""Strict parsers for authorization server responses: each returns a value or raises the error for the caller.
 
-Every reader here is total: whatever bytes arrive, it returns its value or raises an error of the contract, and no
-error quotes the answer.
+For any input, each parser returns its value or raises one of the documented errors; no error quotes the response.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from freshkey.secret import Secret, is_token
 
 
 MAX_LIFETIME: Final = 10 * 366 * 86400.0
-"""Seconds; some servers write a far larger number where they mean "for ever"."""
+"""Seconds; some servers send a far larger number to mean "forever"."""
 
 _DIGITS: Final = re.compile(r"[0-9]{1,18}")
 _USER_CODE: Final = re.compile(r"[ -~]{1,64}")
@@ -36,44 +35,44 @@ class TokenAnswer:
 
     Attributes:
         access_token: The access token.
-        refresh_token: A new refresh token; None means that the old one stays (RFC 6749, section 6).
-        expires_in: Seconds from the receipt of the answer; None where the server did not say.
-        scopes: What was granted; None where the server did not say, which means: what was asked for.
-        token_type: ``Bearer`` (RFC 6750) or ``DPoP`` (RFC 9449); a server that leaves it out, or empty,
-            means ``Bearer``.
-        extra: All other members, unchecked. They may be secret, as an ID token is.
+        refresh_token: A new refresh token; None means that the old one remains in use (RFC 6749, section 6).
+        expires_in: Seconds from receipt of the response; None if the response does not include it.
+        scopes: The granted scopes; None if the response does not include them, which means the requested ones.
+        token_type: ``Bearer`` (RFC 6750) or ``DPoP`` (RFC 9449); ``Bearer`` if the server omits it or sends an empty
+            string.
+        extra: All other members, unchecked. They may be secret, such as an ID token.
     """
 
     access_token: Secret
     refresh_token: Secret | None = None
     expires_in: float | None = None
     scopes: tuple[str, ...] | None = None
-    token_type: str = "Bearer"  # noqa: S105  the type of a token is no token
+    token_type: str = "Bearer"  # noqa: S105  a token type, not a token
     extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False)
 
     def granted(self, asked: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the scopes that were granted, given those that were asked for (RFC 6749, section 5.1)."""
+        """Return the granted scopes, given the requested ones (RFC 6749, section 5.1)."""
         return asked if self.scopes is None else self.scopes
 
 
 @frameless
 def read_token(response: Response, now: float) -> TokenAnswer:
-    """Read the answer to a code, refresh or device token request.
+    """Read the response to a code, refresh or device token request.
 
-    ``expires_in`` may be an integer, a float without a fraction, or a string of ASCII digits, all of them from 0 on;
-    absent or null gives None. More than ten years is read as ten years. Anything else (a boolean, a negative number,
-    NaN, a number beyond 64 bits) makes the whole answer unreadable: guessing a lifetime would either use a token for
-    too long or renew without end.
+    ``expires_in`` may be a non-negative integer, a float without a fraction, or a string of ASCII digits; absent or
+    null gives None. More than ten years is capped at ten years. Anything else (a boolean, a negative number, NaN, a
+    number that does not fit in 64 bits) makes the whole response invalid: a guessed lifetime would mean using a token
+    for too long or renewing in a loop.
 
     Args:
-        response: The answer.
-        now: Seconds since 1970-01-01T00:00:00Z, to read a ``Retry-After`` date against.
+        response: The response.
+        now: Seconds since 1970-01-01T00:00:00Z; a ``Retry-After`` date is relative to it.
 
     Raises:
-        TransientError: Refused for now.
-        LoginRequired: The code or refresh token is not accepted.
-        ProviderRefused: The client or its request is not accepted.
-        ProtocolError: The answer cannot be read; the grant may be spent.
+        TransientError: The server is temporarily unavailable or rate-limits the client.
+        LoginRequired: The server rejected the code or refresh token.
+        ProviderRefused: The server rejected the client or its request.
+        ProtocolError: The response is malformed; the grant may be spent.
     """
     facts = _facts(response, now)
     return TokenAnswer(
@@ -88,36 +87,38 @@ def read_token(response: Response, now: float) -> TokenAnswer:
 
 @frameless
 def read_revocation(response: Response, now: float) -> None:
-    """Read the answer to a revocation request: success also says that the token was unknown (RFC 7009, section 2.2).
+    """Read the response to a revocation request, which also succeeds for an unknown token (RFC 7009, section 2.2).
 
     Raises:
-        TransientError: The token may still exist; try again (section 2.2.1).
-        ProviderRefused: The server does not revoke this.
-        ProtocolError: The answer cannot be read.
+        TransientError: The token may still be valid; try again (section 2.2.1).
+        ProviderRefused: The server refuses to revoke this token.
+        ProtocolError: The response is malformed.
     """
     if 200 <= response.status < 300:  # noqa: PLR2004  RFC 9110, section 15.3
         return
     error = refusal_error(response, now)
     if isinstance(error, LoginRequired):
-        # Nobody has to sign in before signing out.
-        raise ProviderRefused(f"the authorization server refused to revoke: {read_refusal(response)}")
+        # Signing out must not ask the user to sign in first.
+        raise ProviderRefused(
+            f"the authorization server refused to revoke the token: {read_refusal(response)}", code="revocation-refused"
+        )
     raise error
 
 
-# --- the device sign-in -------------------------------------------------------------------------------------------
+# --- device sign-in -----------------------------------------------------------------------------------------------
 
 
 @frozen(kw_only=True)
 class DeviceCode:
-    """What the person needs for a device sign-in (RFC 8628, section 3.2).
+    """The codes and URLs for a device sign-in (RFC 8628, section 3.2).
 
     Attributes:
-        device_code: What the client polls with.
-        user_code: What the person types; printable ASCII.
-        verification_uri: Where the person types it; not checked yet.
-        verification_uri_complete: The same with the code in it, where the server has one; not checked yet.
-        expires_in: Seconds from the receipt of the answer.
-        interval: Seconds between two polls.
+        device_code: The code that the client polls with.
+        user_code: The code that the user enters; printable ASCII.
+        verification_uri: The page where the user enters it; not checked yet.
+        verification_uri_complete: The same with the code included, if the server has one; not checked yet.
+        expires_in: Seconds from receipt of the response.
+        interval: Seconds between polls.
     """
 
     device_code: Secret
@@ -137,7 +138,7 @@ class Poll(enum.Enum):
 
 @frameless
 def read_device(response: Response, now: float) -> DeviceCode:
-    """Read the answer to a device request (RFC 8628, section 3.2). Raises as `read_token` does."""
+    """Read the response to a device authorization request (RFC 8628, section 3.2). Raises like `read_token`."""
     facts = _facts(response, now)
     lifetime, interval = _seconds(facts, "expires_in"), _seconds(facts, "interval")
     user_code, complete = facts.get("user_code"), facts.get("verification_uri_complete")
@@ -146,7 +147,7 @@ def read_device(response: Response, now: float) -> DeviceCode:
     return DeviceCode(
         device_code=Secret(_text(facts, "device_code")),
         user_code=user_code,
-        # The older name, from before the RFC.
+        # `verification_url` is the name from drafts of the RFC; some servers still use it.
         verification_uri=_text(facts, "verification_uri" if "verification_uri" in facts else "verification_url"),
         verification_uri_complete=None if complete is None else _text(facts, "verification_uri_complete"),
         expires_in=lifetime,
@@ -156,29 +157,39 @@ def read_device(response: Response, now: float) -> DeviceCode:
 
 @frameless
 def read_device_token(response: Response, now: float) -> TokenAnswer | Poll:
-    """Read the answer to a device token request (RFC 8628, section 3.5). Raises as `read_token` does."""
-    code = read_refusal(response).code
-    if response.status < 500 and code in {poll.value for poll in Poll}:  # noqa: PLR2004  RFC 9110, section 15.6
-        return Poll(code)
-    return read_token(response, now)
+    """Read the response to a device token request (RFC 8628, section 3.5). Raises like `read_token`."""
+    refusal = read_refusal(response)
+    if response.status < 500 and refusal.code in {poll.value for poll in Poll}:  # noqa: PLR2004  RFC 9110, section 15.6
+        return Poll(refusal.code)
+    try:
+        return read_token(response, now)
+    except LoginRequired:
+        expired, declined = refusal.code == "expired_token", refusal.code == "access_denied"
+        if not (expired or declined):
+            raise
+    raise LoginRequired(
+        f"the sign-in was not completed: {refusal}",
+        hint="Start the sign-in again to get a new code",
+        code="device-code-expired" if expired else "sign-in-not-completed",
+    )
 
 
-# --- members of an answer -----------------------------------------------------------------------------------------
+# --- members of a response ----------------------------------------------------------------------------------------
 
 
 def _facts(response: Response, now: float) -> dict[str, Any]:
-    """Return the members of a success. A few servers send errors with status 200; they count as errors."""
+    """Return the members of a successful response. Some servers send errors with status 200; those are errors."""
     if not 200 <= response.status < 300 or read_refusal(response).code is not None:  # noqa: PLR2004  RFC 9110, section 15.3
         raise refusal_error(response, now)
     return parse_json_object(response.body)
 
 
 def _unreadable(member: str) -> ProtocolError:
-    return ProtocolError(f"the authorization server's answer has no readable {member}")
+    return ProtocolError(f"the authorization server's response has no valid {member}")
 
 
 def _text(facts: Mapping[str, Any], member: str) -> str:
-    """Return a token or an address: visible ASCII only, because a header will have it (RFC 6749, appendix A)."""
+    """Return a token or a URL: visible ASCII only, because it is sent in headers (RFC 6749, appendix A)."""
     value = facts.get(member)
     if not is_token(value):
         raise _unreadable(member)
@@ -191,6 +202,8 @@ def _seconds(facts: Mapping[str, Any], member: str) -> float | None:
         return None
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         value = int(value)
+    # A guess would mean returning an expired token, or renewing forever.
+    # See docs/decisions.md, "An unreadable lifetime is an error, a missing one gets a default".
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not 0 <= value < 2**63 or value != int(value):
         raise _unreadable(member)
@@ -198,7 +211,7 @@ def _seconds(facts: Mapping[str, Any], member: str) -> float | None:
 
 
 def _scopes(value: object) -> tuple[str, ...] | None:
-    """Return the words of a string (RFC 6749, section 3.3), or of a list of strings, which some servers send."""
+    """Split a string (RFC 6749, section 3.3), or a list of strings, which some servers send, into scopes."""
     if value is None:
         return None
     parts = value if isinstance(value, list) else [value]
@@ -209,6 +222,8 @@ def _scopes(value: object) -> tuple[str, ...] | None:
 
 
 def _token_type(value: object) -> str:
+    # Some servers omit it, and refusing the response would lose its refresh token.
+    # See docs/decisions.md, "A token response is refused only if it is harmful".
     if value in (None, ""):
         return "Bearer"
     known = _TOKEN_TYPES.get(value.lower()) if isinstance(value, str) else None

@@ -1,4 +1,4 @@
-"""Opens a browser without a shell, and only for addresses that no program on the way can misread."""
+"""Opens a browser without a shell, and only for URLs that no launcher or browser can misinterpret."""
 
 from __future__ import annotations
 
@@ -23,56 +23,57 @@ KNOWN_BROWSERS: Final = frozenset(
     {"brave-browser", "chromium", "chromium-browser", "epiphany", "falkon", "firefox", "google-chrome", "konqueror"}
     | {"microsoft-edge", "opera", "vivaldi", "wslview", "xdg-open"}
 )
-"""Names that ``$BROWSER`` may give without a path."""
+"""Names that ``$BROWSER`` may contain without a path."""
 
 _SECONDS_TO_FAIL: Final = 1.0
-"""A browser that still runs after this time has opened something."""
+"""A browser that is still running after this many seconds counts as opened."""
 
-# Upper-case escapes only, as urllib writes them: some launchers replace "%action" and "%s" in what they are given.
+# Upper-case escapes only, as urllib writes them: some launchers expand "%action" and "%s" in their arguments.
 _SAFE: Final = re.compile(r"https?://(?:[0-9A-Za-z._~:/?&=+,;@!*()\[\]-]|%[0-9A-F]{2})+")
 
 
 def safe_url(url: str, *, allow_insecure_loopback: bool = False) -> str:
-    """Return `url` if it may be handed to a browser.
+    """Return `url` if it is safe to open in a browser.
 
     Args:
-        url: An absolute address.
+        url: An absolute URL.
         allow_insecure_loopback: Also accept http to 127.0.0.1, ::1 and localhost, for tests.
 
     Raises:
-        ConfigurationError: It is not https, names a user, or has a character that a launcher, a shell or a terminal
-            could give a meaning to. The message does not quote it.
+        ConfigurationError: It is not https, contains a user name, or contains a character that a launcher, a shell or
+            a terminal could interpret. The message does not quote it.
     """
     flaw = _flaw(url, allow_insecure_loopback=allow_insecure_loopback)
     if flaw:
-        raise ConfigurationError(f"an address for the browser {flaw}", hint="Check the endpoints of the provider")
+        message = f"the URL to open in the browser {flaw}"
+        raise ConfigurationError(message, hint="Check the provider's endpoint settings", code="invalid-url")
     return url
 
 
 def _flaw(url: str, *, allow_insecure_loopback: bool) -> str | None:
     if len(url) > MAX_URL or not _SAFE.fullmatch(url):
-        return "is no web address, or has characters that do not belong into one"
+        return "is not a web URL or contains unsafe characters"
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018  raises for a port that is no port
+        parts.port  # noqa: B018  raises for an invalid port
     except ValueError:
-        return "cannot be read"
+        return "cannot be parsed"
     if not parts.hostname or "@" in parts.netloc or "%" in parts.netloc:
-        return "names no host, or more than a host"
+        return "has no valid host"
     insecure = parts.scheme == "http" and allow_insecure_loopback and parts.hostname in LOOPBACK
     return None if parts.scheme == "https" or insecure else "does not use https"
 
 
 def open_browser(url: str, *, allow_insecure_loopback: bool = False, environ: Mapping[str, str] = os.environ) -> bool:
-    """Open `url` in the person's browser and return whether that seems to have worked.
+    """Open `url` in the user's browser and return whether that seems to have worked.
 
-    ``$BROWSER`` is honored where it is the absolute path of an existing program or one of `KNOWN_BROWSERS`. What the
-    browser prints goes to standard error, because standard output belongs to whoever called us.
+    ``$BROWSER`` is honored if it is the absolute path of an existing program or one of `KNOWN_BROWSERS`. The browser's
+    output goes to stderr, because stdout belongs to the application.
 
     Args:
-        url: See `safe_url`. Other users may see it in the list of processes.
+        url: See `safe_url`. Other users may see it in the process list.
         allow_insecure_loopback: See `safe_url`.
-        environ: The environment to look into, and to hand on without its secrets.
+        environ: The environment; variables that look like secrets are not passed to the browser.
 
     Raises:
         ConfigurationError: `url` is not safe.
@@ -83,13 +84,13 @@ def open_browser(url: str, *, allow_insecure_loopback: bool = False, environ: Ma
         return _run([program, url], environ)
     if sys.platform == "win32":
         with suppress(OSError):
-            os.startfile(url)  # noqa: S606  no shell is wanted; the address was checked
+            os.startfile(url)  # noqa: S606  without a shell on purpose; the URL was checked
             return True
     return False
 
 
 def browser_program(environ: Mapping[str, str]) -> str | None:
-    """Return the absolute path of the program that opens addresses here, if there is one."""
+    """Return the absolute path of the program that opens URLs on this machine, or None."""
     chosen = environ.get("BROWSER", "")
     if PurePath(chosen).is_absolute() or chosen in KNOWN_BROWSERS:
         program = _which(chosen, environ)
@@ -97,7 +98,7 @@ def browser_program(environ: Mapping[str, str]) -> str | None:
             return program
     if sys.platform == "darwin":
         return "/usr/bin/open"
-    # Without a desktop these would start a browser inside the terminal.
+    # Without a desktop, these would start a text browser in the terminal.
     if not (environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY") or environ.get("WSL_DISTRO_NAME")):
         return None
     names = ("xdg-open", "wslview", "firefox", "chromium", "google-chrome")
@@ -105,20 +106,20 @@ def browser_program(environ: Mapping[str, str]) -> str | None:
 
 
 def _which(name: str, environ: Mapping[str, str]) -> str | None:
-    """Look a program up on ``PATH``, but never in the working directory, which can be a stranger's project."""
+    """Find a program on ``PATH``, but never in the working directory, which can be an untrusted project."""
     folders = environ.get("PATH", os.defpath).split(os.pathsep)
     return shutil.which(name, path=os.pathsep.join(folder for folder in folders if PurePath(folder).is_absolute()))
 
 
 def _run(command: list[str], environ: Mapping[str, str]) -> bool:
     environment = without_secrets(environ)
-    environment.pop("BROWSER", None)  # xdg-open would run it, whatever it says
+    environment.pop("BROWSER", None)  # xdg-open would run it, whatever it is
     try:
-        process = subprocess.Popen(  # noqa: S603  an argument list, no shell; the address was checked
+        process = subprocess.Popen(  # noqa: S603  an argument list, no shell; the URL was checked
             command,
             env=environment,
             stdin=subprocess.DEVNULL,
-            stdout=2,  # by number, as an application may have replaced `sys.stderr`
+            stdout=2,  # by number, because an application may have replaced `sys.stderr`
             start_new_session=True,
         )
     except OSError:

@@ -1,4 +1,4 @@
-"""The verbs of an OAuth client: exchange a code, renew a token, end one."""
+"""The operations of an OAuth client: exchange a code, renew a token, revoke a token."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from freshkey.secret import Secret
 
 @frozen(kw_only=True)
 class OAuthClient:
-    """One client of one authorization server. It holds no connection and is cheap to make.
+    """A client of one authorization server. It holds no connection and is cheap to create.
 
-    Each verb sends one request, once; its `extra` and `headers` are further fields and headers of that request. What
-    each raises is what `freshkey.oauth.answers.read_token` raises, and what the `send` it was given raises.
+    Each method sends exactly one request; its `extra` and `headers` are added to that request. Each raises what
+    `freshkey.oauth.answers.read_token` and the configured `send` raise.
 
     Attributes:
         server: The authorization server.
-        client_id: The client's id there.
+        client_id: The client ID at that server.
         send: Does the I/O: `freshkey.plugin.send`, usually with its keyword arguments bound.
-        headers: Sent with every request.
-        extra: Fields of every request, such as a client's authentication.
-        encode: How the server wants its fields.
-        clock: To read dates: of ``Retry-After``, and of the answer to say when the clocks disagree.
+        headers: Headers of every request.
+        extra: Fields of every request, such as client authentication.
+        encode: How request fields are encoded.
+        clock: Used to read ``Retry-After`` dates and to detect clock skew.
     """
 
     server: Server
@@ -60,9 +60,9 @@ class OAuthClient:
         extra: Mapping[str, str] = NOTHING,
         headers: Mapping[str, str] = NOTHING,
     ) -> TokenAnswer:
-        """Renew (RFC 6749, section 6). Without a new refresh token in the answer, the caller keeps the old one.
+        """Renew an access token (RFC 6749, section 6). If the response has no refresh token, keep using the old one.
 
-        The refresh token may be spent whatever comes back. No scopes asks for what was granted.
+        The refresh token may be spent whatever this returns or raises. Without `scopes`, the granted ones are kept.
         """
         request = partial(protocol.refresh_request, refresh_token=refresh_token, scopes=scopes)
         return self._token(self._completed(request, extra, headers))
@@ -76,14 +76,14 @@ class OAuthClient:
         extra: Mapping[str, str] = NOTHING,
         headers: Mapping[str, str] = NOTHING,
     ) -> None:
-        """End a token at the server (RFC 7009); one that it does not know is ended already.
+        """Revoke a token (RFC 7009); revoking an unknown token succeeds.
 
-        Give the refresh token, where there is one: what came from it ends with it (section 2.1). The hint is
+        Pass the refresh token if there is one: its access tokens are revoked with it (section 2.1). `hint` is
         ``refresh_token`` or ``access_token``.
 
         Raises:
             ConfigurationError: The server has no revocation endpoint.
-            TransientError: The token may still exist; try again.
+            TransientError: The token may still be valid; try again.
         """
         request = self._completed(partial(protocol.revocation_request, token=token, hint=hint), extra, headers)
         answers.read_revocation(self.send(request), self.clock.now().wall)

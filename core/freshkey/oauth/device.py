@@ -1,4 +1,4 @@
-"""A sign-in on another device: the person types a code there while we ask whether they have (RFC 8628)."""
+"""Sign-in on another device: the user enters a code there while we poll for the token (RFC 8628)."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from freshkey.oauth.protocol import NOTHING, Encode, Server, device_request, dev
 
 
 SLOWER: Final = 5.0
-"""Seconds that each ``slow_down`` adds to the interval, for good (RFC 8628, section 3.5)."""
+"""Seconds that each ``slow_down`` adds to the interval, permanently (RFC 8628, section 3.5)."""
 
 MAX_BACK_OFF: Final = 60.0
-"""Seconds up to which the interval is doubled when the server cannot be reached (RFC 8628, section 3.5)."""
+"""Maximum interval in seconds that doubling reaches when the server is unreachable (RFC 8628, section 3.5)."""
 
 MAX_WAIT: Final = 3600.0
-"""Seconds that a person has at the most, whatever the server says: nobody waits longer, and a server may err."""
+"""Upper limit for the code's lifetime in seconds, in case the server sends an unreasonable one."""
 
 WARNING: Final = (
-    "Enter the code only if you started this sign-in yourself just now. Whoever sends you such a code wants to sign in "
+    "Enter this code only if you started this sign-in yourself. If someone sent you a code, they are trying to sign in "
     "as you"
 )
 
@@ -44,28 +44,28 @@ def device_sign_in(
     given_up: threading.Event | None = None,
     allow_insecure_loopback: bool = False,
 ) -> TokenAnswer:
-    """Have a person sign in on any device that has a browser, and return the tokens.
+    """Sign the user in on any device that has a browser, and return the tokens.
 
     Args:
         server: The authorization server.
-        client_id: The client's id there.
-        scopes: What to ask for.
-        interaction: The person; shown the code, the address to type it at, and a warning against phishing.
+        client_id: The client ID at that server.
+        scopes: The scopes to request.
+        interaction: Shows the user the code, the page to enter it on, and a warning about phishing.
         send: Does the I/O.
-        clock: Waits between two polls.
-        extra: Further fields of both requests, such as a client's authentication.
-        headers: Further headers of both requests.
-        encode: How the server wants its fields.
-        given_up: Set by the caller when the answer is no longer needed.
-        allow_insecure_loopback: Accept a verification address on loopback without TLS, for tests.
+        clock: Waits between polls.
+        extra: Additional fields of both requests, such as client authentication.
+        headers: Additional headers of both requests.
+        encode: How request fields are encoded.
+        given_up: Set by the caller to cancel the sign-in.
+        allow_insecure_loopback: Accept a verification URL on loopback without TLS, for tests.
 
     Raises:
-        LoginRequired: There is nobody to show the code to, the person declined, the code expired, or the caller gave
-            up.
-        ProviderRefused: The server does not accept the client or its request.
-        ProtocolError: An answer cannot be read, or the verification address may not be opened.
+        LoginRequired: There is no user to show the code to, the user declined, the code expired, or the caller
+            canceled.
+        ProviderRefused: The server rejected the client or its request.
+        ProtocolError: A response is malformed, or the verification URL is unsafe.
         ConfigurationError: The server has no device authorization endpoint.
-        TransientError: The sign-in could not begin.
+        TransientError: The sign-in could not be started.
     """
     begin = device_request(server, client_id=client_id, scopes=scopes, extra=extra, headers=headers, encode=encode)
     code = read_device(send(begin), clock.now().wall)
@@ -77,15 +77,18 @@ def device_sign_in(
     interval = pause = code.interval
     while True:
         if clock.wait(given_up or threading.Event(), max(0.0, min(pause, expiry - clock.elapsed()))):
-            raise LoginRequired("the sign-in was given up", hint="Start it again to try once more")
+            raise LoginRequired("the sign-in was canceled", hint="Start the sign-in again", code="sign-in-canceled")
         if clock.elapsed() >= expiry:
-            hint = "Start the sign-in again for a new one"
-            raise LoginRequired("the code was not entered before it expired", hint=hint)
+            hint = "Start the sign-in again to get a new code"
+            raise LoginRequired("the code was not entered before it expired", hint=hint, code="device-code-expired")
         try:
             answer = read_device_token(send(request), clock.now().wall)
         except ProtocolError:
             raise
         except (TransientError, OutcomeUnknown) as error:
+            # Polling a failing server at full speed would add to its load and trigger rate limits, so RFC 8628
+            # (section 3.5) recommends exponential backoff. The user may still be typing: give up only when the code
+            # expires.
             interval = max(interval, min(2 * interval, MAX_BACK_OFF))
             asked = error.retry_after if isinstance(error, TransientError) else None
             pause = max(interval, asked or 0.0)
@@ -105,4 +108,7 @@ def _show(code: DeviceCode, interaction: Interaction, *, allow_insecure_loopback
         interaction.notice(WARNING)
         interaction.show_device_code(code.user_code, code.verification_uri, code.verification_uri_complete)
         return
-    raise ProtocolError("the authorization server wants the code typed at an address that may not be opened")
+    raise ProtocolError(
+        "the authorization server sent a verification URL that is not safe to open",
+        code="invalid-verification-address",
+    )

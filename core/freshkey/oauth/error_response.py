@@ -1,7 +1,7 @@
-"""What an authorization server's refusal means for the caller, told without ever quoting the answer.
+"""Maps an authorization server's error response to the error to raise, without quoting the response.
 
-An answer can repeat what was sent, a refresh token included. So nothing of it is shown but the status, an error code
-that looks like a word, and the id under which the provider's support finds the request.
+A response can echo what was sent, including a refresh token. So only three parts of it are shown: the status, an error
+code that looks like a word, and the request ID, by which the provider's support can find the request.
 """
 
 from __future__ import annotations
@@ -17,42 +17,42 @@ from freshkey.errors import FreshkeyError, LoginRequired, ProtocolError, Provide
 
 
 TRANSIENT_STATUSES: Final = frozenset({408, 429})
-"""Refused for now; so is every 5xx."""
+"""Temporary errors; so is every 5xx."""
 
 TRANSIENT_CODES: Final = frozenset(
     {"temporarily_unavailable", "server_error", "slow_down", "rate_limit_error", "overloaded_error", "api_error"}
 )
-"""Refused for now whatever the status: RFC 6749 (section 4.1.2.1), RFC 8628 (section 3.5), and the words of servers
-that put an object into ``error``."""
+"""Temporary errors whatever the status: RFC 6749 (section 4.1.2.1), RFC 8628 (section 3.5), and the codes of servers
+whose ``error`` is an object."""
 
 USER_CODES: Final = frozenset(
     {
         "invalid_grant",  # RFC 6749, section 5.2
         "access_denied",  # RFC 6749, section 4.1.2.1; RFC 8628, section 3.5
         "expired_token",  # RFC 8628, section 3.5
-        "login_required",  # these four: OpenID Connect Core 1.0, section 3.1.2.6
+        "login_required",  # this and the next three: OpenID Connect Core 1.0, section 3.1.2.6
         "interaction_required",
         "consent_required",
         "account_selection_required",
     }
 )
-"""Only a person can change these."""
+"""Only the user can resolve these, by signing in."""
 
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z_.-]*")
-"""An error code that may be shown. Digits are left out because nearly every token has some."""
+"""An error code that is safe to show. Digits are not allowed, because nearly every token contains some."""
 
 _REQUEST_ID: Final = re.compile(r"[0-9A-Za-z_.:/-]{1,64}")
 
 
 @frozen
 class Refusal:
-    """An answer that is not what was asked for.
+    """An error response.
 
     Attributes:
         status: The HTTP status.
-        code: The error code without control characters, 64 characters at the most; None if there was none. It is
-            the server's text: compare it, but show it only through ``str`` of this value.
-        request_id: The server's name for the request, where it gave one.
+        code: The error code, without control characters and at most 64 characters long; None if there is none. It is
+            untrusted text from the server: compare it, but display it only as ``str(refusal)``.
+        request_id: The server's ID for the request, if it sent one.
     """
 
     status: int
@@ -65,9 +65,9 @@ class Refusal:
 
 
 def read_refusal(response: Response) -> Refusal:
-    """Read the error code and the request id; total, whatever the answer is.
+    """Read the error code and the request ID; works for any response.
 
-    Two families of bodies exist: ``{"error": "invalid_grant"}`` (RFC 6749, section 5.2) and
+    There are two kinds of bodies: ``{"error": "invalid_grant"}`` (RFC 6749, section 5.2) and
     ``{"error": {"type": "rate_limit_error"}}``.
     """
     try:
@@ -80,39 +80,49 @@ def read_refusal(response: Response) -> Refusal:
 
 
 def refusal_error(response: Response, now: float) -> FreshkeyError:
-    """Return the error that says what the caller does next.
+    """Return the error to raise for a response; its class determines what the caller does next.
 
-    - A redirect, and a success that brings nothing: `ProtocolError`. Nobody follows a redirect with a secret.
-    - 408, 429, 5xx, and codes that mean "for now": `TransientError`, with the server's ``Retry-After``.
-    - ``invalid_grant`` and its like: `LoginRequired`.
-    - Any other 4xx that can be read: `ProviderRefused`.
-    - 400 or 401 without a readable code: `LoginRequired`. A clear 4xx says that the grant was not accepted, so sending
-      it again could only look like theft; some servers refuse a spent refresh token in exactly this way.
-    - Other 4xx without a readable code (an unknown path, a firewall's page): `ProviderRefused`.
+    - A redirect, or a success without the expected content: `ProtocolError`. A redirect is never followed, because it
+      would send the secrets in the request to another URL.
+    - 408, 429, 5xx, and codes for temporary errors: `TransientError`, with the server's ``Retry-After``.
+    - ``invalid_grant`` and similar codes: `LoginRequired`.
+    - Any other 4xx with an error code: `ProviderRefused`.
+    - 400 or 401 without an error code: `LoginRequired`. The server clearly rejected the grant, and sending it again
+      would only look like token theft; some servers reject a spent refresh token in exactly this way.
+    - Any other 4xx without an error code (an unknown path, a firewall's error page): `ProviderRefused`.
 
     Args:
-        response: An answer that did not bring what was asked for.
+        response: A response without the expected content.
         now: Seconds since 1970-01-01T00:00:00Z.
     """
     refusal = read_refusal(response)
     if refusal.status < 400 and (refusal.status >= 300 or refusal.code is None):  # noqa: PLR2004  RFC 9110, 15.4
-        return ProtocolError(f"the authorization server answered with what nobody asked for: {refusal}")
+        return ProtocolError(f"unexpected response from the authorization server: {refusal}")
+    # The token may have been used behind a gateway, but the next response shows that; a sign-in after each 5xx would be
+    # worse. See docs/decisions.md, "500, 502, 503 and 504 count as "refused for now"".
     if refusal.status in TRANSIENT_STATUSES or refusal.status >= 500 or refusal.code in TRANSIENT_CODES:  # noqa: PLR2004  RFC 9110, 15.6
-        message = f"the authorization server refused for now: {refusal}"
-        return TransientError(message, retry_after=retry_after(response.headers, now))
+        message = f"the authorization server cannot handle the request right now: {refusal}"
+        return TransientError(message, retry_after=retry_after(response.headers, now), code="server-unavailable")
+    # See docs/decisions.md, "A 400 or 401 without a readable error requires a sign-in".
     if refusal.code in USER_CODES or (refusal.code is None and refusal.status in {400, 401}):
-        return LoginRequired(f"the authorization server does not accept this sign-in: {refusal}", hint="Sign in again")
-    hint = "Check the client id, the scopes and the endpoints of the provider's settings"
-    return ProviderRefused(f"the authorization server refused: {refusal}", hint=hint)
+        return LoginRequired(
+            f"the authorization server rejected this sign-in: {refusal}",
+            hint="Sign in again",
+            code="sign-in-ended",
+        )
+    hint = "Check the client ID, the scopes and the endpoints in the provider's settings"
+    return ProviderRefused(
+        f"the authorization server refused the request: {refusal}", hint=hint, code="request-refused"
+    )
 
 
 def clean_code(value: object) -> str | None:
-    """Return an error code of a server without control characters, 64 characters at the most."""
+    """Return a server's error code without control characters, cut to 64 characters; None if there is none."""
     if not isinstance(value, str):
         return None
     return "".join(character for character in value if "!" <= character <= "~")[:64] or None
 
 
 def shown_code(code: str | None) -> str:
-    """Return what people may see of a cleaned error code: a word, or that there is none."""
+    """Return a cleaned error code for display, or a placeholder if it does not look like a word."""
     return code if code and _WORD.fullmatch(code) else "no readable error code"

@@ -1,8 +1,8 @@
 """Waits on a loopback port for the redirect that ends a sign-in (RFC 8252, section 7.3).
 
-Any web page and any local program can send requests here, so a request is believed only if it proves to be the answer
-to our own attempt; whatever else arrives is rejected and the waiting goes on. One loop serves all connections: one
-that says nothing holds up nobody.
+Any web page and any local program can send requests here, so a request is accepted only if it proves to be the
+response to this attempt. Anything else is rejected, and the wait continues. One loop serves all connections, so
+an idle one does not block the others.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from freshkey.secret import Secret
 
 
 MAX_REQUESTS: Final = 64
-"""Requests that are not the answer, after which the attempt is given up."""
+"""Number of unrelated requests after which the attempt is aborted."""
 
 MAX_CONNECTIONS: Final = 32
-"""Connections at one time; a further one replaces the oldest."""
+"""Maximum number of open connections; another one replaces the oldest."""
 
 CONNECTION_SECONDS: Final = 5.0
-"""From a connection's beginning to its end."""
+"""Lifetime of a connection."""
 
 _LOOPBACK_V4: Final = "127.0.0.1"
 _LOOPBACK_V6: Final = "::1"
@@ -45,21 +45,23 @@ _PORTS_TO_TRY: Final = 16
 
 
 class LoopbackListener:
-    """A port that is open for one attempt, as a context manager.
+    """A loopback port that is open for one attempt; a context manager.
 
     Args:
         state: The state of the attempt.
-        server: Whom we asked.
-        path: The path of the redirect URI. One of its own per provider keeps their answers apart (RFC 9700, 4.4).
-        host: ``127.0.0.1`` (``[::1]`` is used where there is no IPv4), ``::1``, or ``localhost`` where the server
-            accepts nothing else; then both families are bound, so that no other program can take half of the name.
-        connection_seconds: How long one connection may take.
+        server: The authorization server of the attempt.
+        path: The path of the redirect URI. A different path per provider prevents mix-up attacks (RFC 9700, section
+            4.4).
+        host: ``127.0.0.1`` (``[::1]`` is used if there is no IPv4), ``::1``, or ``localhost`` if the server accepts
+            nothing else; then the port is bound for IPv4 and IPv6, so that no other program can bind it for one of
+            them.
+        connection_seconds: Lifetime of a connection.
 
     Attributes:
-        redirect_uri: The address to ask the server to redirect to.
+        redirect_uri: The redirect URI to send to the server.
 
     Raises:
-        ConfigurationError: `host` is no loopback host, or `path` no path.
+        ConfigurationError: `host` is not a loopback host, or `path` is not a valid path.
         TransientError: No port could be bound.
     """
 
@@ -73,9 +75,14 @@ class LoopbackListener:
         connection_seconds: float = CONNECTION_SECONDS,
     ) -> None:
         if host not in {_LOOPBACK_V4, _LOOPBACK_V6, "localhost"}:
-            raise ConfigurationError("a redirect can only be received at 127.0.0.1, ::1 or localhost")
+            raise ConfigurationError(
+                "the redirect host must be 127.0.0.1, ::1 or localhost", code="invalid-redirect-address"
+            )
         if not _PATH.fullmatch(path):
-            raise ConfigurationError("the path of a redirect address has to begin with / and be only a path")
+            raise ConfigurationError(
+                "the redirect path must start with / and must not have a query or fragment",
+                code="invalid-redirect-address",
+            )
         self._state = state
         self._server = server
         self._connection_seconds = connection_seconds
@@ -95,20 +102,20 @@ class LoopbackListener:
         self.close()
 
     def close(self) -> None:
-        """Free the port and drop every connection; doing it twice is harmless."""
+        """Free the port and close every connection; may be called twice."""
         self._stop_listening()
         self._drop(*self._connections.values())
         self._selector.close()
 
     def wait(self, given_up: threading.Event) -> Secret | None:
-        """Serve until the answer has come, and return its authorization code.
+        """Serve requests until the authorization response arrives, and return its code.
 
         Args:
-            given_up: Set by the caller when the answer is no longer needed; None is returned soon after.
+            given_up: Set by the caller to stop waiting; None is returned soon after.
 
         Raises:
-            LoginRequired: The person declined, or too many other requests came.
-            ProviderRefused: The server does not accept the request.
+            LoginRequired: The user declined, or too many unrelated requests arrived.
+            ProviderRefused: The server rejected the authorization request.
         """
         while not given_up.is_set():
             for ready in self._ready():
@@ -138,7 +145,7 @@ class LoopbackListener:
         try:
             accepted, _ = listening.accept()
         except OSError:
-            time.sleep(_TICK)  # it went away, or no descriptor is free, which asking at once again would not change
+            time.sleep(_TICK)  # the client is gone, or no file descriptor is free; do not spin
             return
         accepted.setblocking(False)
         if len(self._connections) >= MAX_CONNECTIONS:
@@ -147,21 +154,22 @@ class LoopbackListener:
         self._selector.register(accepted, selectors.EVENT_READ)
 
     def _answer(self, connection: _Connection) -> Secret | FreshkeyError | None:
-        """Answer one request; return what the attempt ends with, if this was it."""
+        """Respond to one request; return the outcome if it ends the attempt."""
         answer = self._read(bytes(connection.received))
         if isinstance(answer, HTTPStatus):
             connection.reply(pages.REJECTED[answer])
             self._requests += 1
             if self._requests < MAX_REQUESTS:
                 return None
-            message = f"{MAX_REQUESTS} requests came to the sign-in's port that were not its answer; it was given up"
-            return LoginRequired(message, hint="Close the web pages you do not know, and sign in again")
+            message = f"sign-in aborted: {MAX_REQUESTS} unrelated requests were sent to its local port"
+            hint = "Close any unfamiliar web pages and programs that may be sending them, then sign in again"
+            return LoginRequired(message, hint=hint, code="redirect-port-flooded")
         self._stop_listening()
         connection.reply(pages.DECLINED if isinstance(answer, FreshkeyError) else pages.RECEIVED)
         return answer
 
     def _read(self, request: bytes) -> Secret | FreshkeyError | HTTPStatus:
-        """Return what a request ends the attempt with, or the status to reject it with."""
+        """Return the outcome if the request ends the attempt, or the status to reject it with."""
         query = judge(request, self._wanted)
         if isinstance(query, HTTPStatus):
             return query
@@ -189,7 +197,7 @@ class LoopbackListener:
         self._sockets = []
 
     def _finish(self) -> None:
-        """Free the port, and let the browser read the page before its connection is closed."""
+        """Free the port, and let the browser finish reading the page before closing its connection."""
         self._stop_listening()
         self._drop(*[silent for silent in self._connections.values() if not silent.replied])
         while self._connections:
@@ -200,10 +208,10 @@ class LoopbackListener:
 
 @define
 class _Connection:
-    """One connection: receives a request, sends one answer, then waits for the other side to close.
+    """One connection: receives a request, sends one response, then waits for the client to close.
 
-    Closing at once would reset the connection where unread bytes are left, and the browser would show an error
-    instead of the page.
+    Closing at once would reset the connection if there are unread bytes, and the browser would show an error instead
+    of the page.
     """
 
     socket: socket.socket
@@ -212,7 +220,7 @@ class _Connection:
     replied: bool = field(init=False, default=False)
 
     def receive(self) -> bool:
-        """Take what has arrived; return whether the other side is still there."""
+        """Read what has arrived; return whether the connection is still open."""
         try:
             data = self.socket.recv(8192)
         except BlockingIOError:
@@ -224,10 +232,10 @@ class _Connection:
         return bool(data)
 
     def reply(self, answer: bytes) -> None:
-        """Send the answer. It is far smaller than any send buffer, so this does not block."""
+        """Send the response. It is far smaller than any send buffer, so this does not block."""
         self.replied = True
         self.deadline = time.monotonic() + _LINGER
-        with suppress(OSError):  # nobody is there to read it; the request counts all the same
+        with suppress(OSError):  # the client is gone; its request counts anyway
             self.socket.sendall(answer)
             self.socket.shutdown(socket.SHUT_WR)
 
@@ -237,15 +245,18 @@ class _Connection:
 
 def _authority(host: str, sockets: list[socket.socket]) -> str:
     port = sockets[0].getsockname()[1]
+    # The literal address by default: the name localhost can resolve to something else, or to the IP version that we
+    # do not listen on (RFC 8252, section 8.3).
     if host == "localhost":
         return f"localhost:{port}"
     return f"[::1]:{port}" if sockets[0].family == socket.AF_INET6 else f"{_LOOPBACK_V4}:{port}"
 
 
 def _bind(host: str) -> list[socket.socket]:
-    """Bind what `host` stands for: a port is bound first and read then, never looked for and bound later.
+    """Bind a port for `host`. The kernel picks it in the same call: looking for a free port first would be a race.
 
-    A port that is not free on all families is none: half of the name could belong to another program then.
+    For localhost, a port that is not free in both families is not used, because another program would receive the
+    requests of the other family.
     """
     there = [family for family in (socket.AF_INET, socket.AF_INET6) if _exists(family)] or [socket.AF_INET6]
     families = {_LOOPBACK_V4: there[:1], _LOOPBACK_V6: [socket.AF_INET6]}.get(host, there)
@@ -253,8 +264,8 @@ def _bind(host: str) -> list[socket.socket]:
         try:
             return _bind_same(families)
         except OSError as error:
-            reason = error.strerror or "the operating system refused"
-    raise TransientError(f"no port could be opened for the end of the sign-in: {reason}")
+            reason = error.strerror or "refused by the operating system"
+    raise TransientError(f"cannot open a local port for the sign-in: {reason}", code="redirect-port-unavailable")
 
 
 def _bind_same(families: list[socket.AddressFamily]) -> list[socket.socket]:
@@ -277,7 +288,7 @@ def _listen(family: socket.AddressFamily, port: int) -> socket.socket:
     with ExitStack() as unfinished:
         listening = unfinished.enter_context(socket.socket(family, socket.SOCK_STREAM))
         if sys.platform == "win32":
-            # Without it another program could bind the same port and receive what is ours.
+            # Without this option, another program could bind the same port and receive our requests.
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         listening.bind((_LOOPBACK_V4 if family == socket.AF_INET else _LOOPBACK_V6, port))
         listening.listen(16)

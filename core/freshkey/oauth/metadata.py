@@ -1,4 +1,4 @@
-"""Learns a server's endpoints from its issuer identifier (RFC 8414), and believes nothing that points elsewhere."""
+"""Discovers a server's endpoints from its issuer identifier (RFC 8414); rejects endpoints on other hosts."""
 
 from __future__ import annotations
 
@@ -31,38 +31,43 @@ def discover(
     clock: Clock = SYSTEM,
     allow_insecure_loopback: bool = False,
 ) -> Server:
-    """Fetch the metadata of an authorization server and return what it says.
+    """Fetch the metadata of an authorization server.
 
-    Both places are tried: that of RFC 8414 (section 3.1) and that of OpenID Connect Discovery 1.0 (section 4). Nothing
-    is cached: keep the result with the credential, so that a change of the token endpoint is noticed.
+    Tries the location from RFC 8414 (section 3.1), then the one from OpenID Connect Discovery 1.0 (section 4). Nothing
+    is cached: store the result with the credential, so that a changed token endpoint is noticed.
 
     Args:
-        issuer: The issuer identifier; the document must repeat it exactly (RFC 8414, section 3.3).
+        issuer: The issuer identifier; the metadata must contain exactly this string (RFC 8414, section 3.3).
         send: Does the I/O.
-        hosts: Hosts that endpoints may have besides the issuer's own and those below it.
-        clock: To read ``Retry-After`` dates.
+        hosts: Allowed endpoint hosts, in addition to the issuer's host and its subdomains.
+        clock: Used to read ``Retry-After`` dates.
         allow_insecure_loopback: Accept an issuer on loopback without TLS, for tests.
 
     Raises:
-        ConfigurationError: `issuer` is no https address without query and fragment.
-        ProtocolError: There is no metadata, it is another issuer's, or an endpoint is not https or elsewhere.
-        TransientError: The server refuses for now, or cannot be reached.
+        ConfigurationError: `issuer` is not an https URL without query and fragment.
+        ProtocolError: There is no metadata, it belongs to another issuer, or an endpoint is missing, not https, or on
+            another host.
+        TransientError: The server is temporarily unavailable or cannot be reached.
     """
     checked_url(issuer, allow_insecure_loopback=allow_insecure_loopback)
     if "?" in issuer:
-        raise ConfigurationError("an issuer has no query", hint="Write it exactly as the provider documents it")
+        raise ConfigurationError(
+            "an issuer must not have a query", hint="Copy it exactly from the provider's docs", code="invalid-issuer"
+        )
     facts = _fetch(issuer, send, clock)
     if facts.get("issuer") != issuer:
-        raise ProtocolError("the metadata that was found is another issuer's")
+        raise ProtocolError("the metadata belongs to another issuer", code="metadata-issuer-mismatch")
     allowed = {host.lower() for host in hosts}
     endpoints: dict[str, Any] = {name: facts.get(name) for name in (*_REQUIRED, *_OPTIONAL)}
     for name, endpoint in endpoints.items():
         if endpoint is None and name in _REQUIRED:
-            raise ProtocolError(f"the metadata of the authorization server has no {name}")
+            raise ProtocolError(f"the metadata of the authorization server has no {name}", code="invalid-metadata")
         if endpoint is not None and not _usable(endpoint, issuer, allowed, insecure_loopback=allow_insecure_loopback):
-            raise ProtocolError(f"the metadata of the authorization server has a {name} that may not be used")
-    # PKCE by S256 is used whatever `code_challenge_methods_supported` lists: leaving it out at the word of an
-    # unprotected document would be a downgrade (RFC 9700, section 4.8).
+            raise ProtocolError(
+                f"the metadata of the authorization server has an unsafe {name}", code="invalid-metadata"
+            )
+    # PKCE with S256 is used whatever `code_challenge_methods_supported` says: omitting it because an unprotected
+    # document says so would be a downgrade (RFC 9700, section 4.8).
     iss_required = facts.get("authorization_response_iss_parameter_supported") is True
     return Server(issuer=issuer, iss_required=iss_required, **endpoints)
 
@@ -75,16 +80,19 @@ def _fetch(issuer: str, send: Send, clock: Clock) -> Mapping[str, Any]:
         if response.status == HTTPStatus.OK:
             return parse_json_object(response.body)
         if response.status in TRANSIENT_STATUSES or response.status >= 500:  # noqa: PLR2004  RFC 9110, section 15.6
-            message = f"the metadata of the authorization server cannot be read for now (status {response.status})"
-            raise TransientError(message, retry_after=retry_after(response.headers, clock.now().wall))
-    raise ProtocolError(f"{parts.hostname} publishes no metadata of an authorization server")
+            message = f"the metadata of the authorization server is temporarily unavailable (status {response.status})"
+            raise TransientError(
+                message, retry_after=retry_after(response.headers, clock.now().wall), code="metadata-unavailable"
+            )
+    message = f"{parts.hostname} does not publish authorization server metadata for this issuer"
+    raise ProtocolError(message, hint="Check the issuer in the provider's settings", code="metadata-not-found")
 
 
 def _usable(endpoint: object, issuer: str, hosts: Collection[str], *, insecure_loopback: bool) -> bool:
-    """Whether it is a safe address of the issuer's own host, of one below it, or of an allowed one.
+    """Whether it is a safe URL on the issuer's host, a subdomain of it, or an allowed host.
 
-    No list of registrable domains is kept: "the same organization" is what the caller says in ``hosts``. Private
-    addresses are thereby out of reach, unless the issuer itself is one (RFC 8414, section 6.2).
+    There is no list of registrable domains: the caller passes other hosts of the same organization as ``hosts``. This
+    also rules out private addresses, unless the issuer is one itself (RFC 8414, section 6.2).
     """
     if not isinstance(endpoint, str):
         return False

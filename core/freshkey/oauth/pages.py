@@ -1,4 +1,4 @@
-"""The whole HTTP answers of the loopback listener: constant bytes, so that nothing a stranger sent can come back."""
+"""The HTTP responses of the loopback listener: constant bytes, so that nothing from a request is echoed."""
 
 from __future__ import annotations
 
@@ -46,18 +46,16 @@ def _answer(status: HTTPStatus, title: str, text: str) -> bytes:
     return "\r\n".join(lines).encode("ascii") + body
 
 
-RECEIVED: Final = _answer(
-    HTTPStatus.OK, "You can close this page", "The sign-in continues in the application that you started it from."
-)
-"""The answer to the redirect that brought a code. It promises nothing: the code has not been exchanged yet."""
+RECEIVED: Final = _answer(HTTPStatus.OK, "You can close this page", "The application will finish signing you in.")
+"""Response to the redirect with a code. It does not claim success, because the code is not exchanged yet."""
 
 DECLINED: Final = _answer(
-    HTTPStatus.OK, "Not signed in", "The sign-in was not completed. The application that you started it from knows why."
+    HTTPStatus.OK, "Sign-in not completed", "Return to the application to see why and to try again."
 )
-"""The answer to the redirect that brought an error of our own attempt."""
+"""Response to the redirect with an error for this attempt."""
 
 REJECTED: Final = {
-    status: _answer(status, "Nothing to see here", "This is not the answer that the application is waiting for.")
+    status: _answer(status, "Request rejected", "This request is not part of the sign-in in progress.")
     for status in (
         HTTPStatus.BAD_REQUEST,
         HTTPStatus.FORBIDDEN,
@@ -69,4 +67,4 @@ REJECTED: Final = {
         HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
     )
 }
-"""The answers to everything else."""
+"""Responses to all other requests."""

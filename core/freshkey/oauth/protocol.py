@@ -1,7 +1,7 @@
-"""OAuth 2.0 as a public client speaks it: what is kept for one sign-in, and every request, without any I/O.
+"""OAuth 2.0 for a public client: the state of a sign-in and all requests, without any I/O.
 
-Clients authenticate in different ways (not at all, by a secret, by a signed assertion): each request takes
-``extra`` fields and ``headers`` for that, and `Encode` for servers that want JSON instead of a form.
+Client authentication varies (none, a secret, a signed assertion), so each request takes ``extra`` fields and
+``headers`` for it, and an `Encode` for servers that expect JSON instead of a form.
 """
 
 from __future__ import annotations
@@ -24,32 +24,33 @@ from freshkey.secret import Secret
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 Encode = Callable[[str, Mapping[str, str], Mapping[str, str]], Request]
-"""Makes a POST of a URL, fields and headers: `freshkey.plugin.form`, as RFC 6749 asks, or `json_body`."""
+"""Builds a POST from a URL, fields and headers: `freshkey.plugin.form`, which RFC 6749 requires, or `json_body`."""
 
 DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 
 ASSERTION_GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 _RANDOM_BYTES: Final = 32
-"""256 bits, as RFC 7636 (section 7.1) recommends for the verifier; the state gets as many."""
+"""256 bits, which RFC 7636 (section 7.1) recommends for the verifier; the state has the same size."""
 
 
 def _needs_issuer(server: Server, attribute: Attribute[bool], required: bool) -> None:  # noqa: ARG001  attrs
     if required and server.issuer is None:
-        raise ConfigurationError("an authorization server that names itself in its answers needs an issuer")
+        raise ConfigurationError("an authorization server with iss_required must have an issuer", code="invalid-issuer")
 
 
 @frozen(kw_only=True)
 class Server:
-    """An authorization server, as its documentation or its metadata describes it (RFC 8414, section 2).
+    """An authorization server, from its documentation or its metadata (RFC 8414, section 2).
 
     Attributes:
-        authorization_endpoint: Where a person signs in; may have a query of its own.
+        authorization_endpoint: Where the user signs in; may contain a query.
         token_endpoint: Where codes and refresh tokens are exchanged.
         issuer: Its identifier, compared as an exact string.
-        revocation_endpoint: Where tokens are ended (RFC 7009).
-        device_authorization_endpoint: Where a device sign-in begins (RFC 8628).
-        iss_required: It names itself in every authorization response; one without ``iss`` is not its own (RFC 9207).
+        revocation_endpoint: Where tokens are revoked (RFC 7009).
+        device_authorization_endpoint: Where a device sign-in starts (RFC 8628).
+        iss_required: Whether it sends ``iss`` in every authorization response, so that responses without it are
+            rejected (RFC 9207).
     """
 
     authorization_endpoint: str
@@ -69,11 +70,11 @@ def _base64url(data: bytes) -> str:
 
 @frozen(kw_only=True)
 class Pkce:
-    """The proof that whoever brings the code is whoever asked for it (RFC 7636), always by S256.
+    """Proof that the client that redeems a code is the one that requested it (RFC 7636), always with S256.
 
     Attributes:
-        verifier: Kept in memory until the code is exchanged.
-        challenge: Its digest, which travels through the browser.
+        verifier: The secret half, which stays in memory until the code is exchanged.
+        challenge: Its SHA-256 digest, which is sent through the browser.
     """
 
     verifier: Secret
@@ -81,25 +82,25 @@ class Pkce:
 
     @classmethod
     def create(cls, random: Callable[[int], bytes] = secrets.token_bytes) -> Pkce:
-        """Return a new pair (RFC 7636, sections 4.1 and 4.2); `random` returns that many random bytes."""
+        """Return a new pair (RFC 7636, sections 4.1 and 4.2); `random(n)` returns n random bytes."""
         verifier = _base64url(random(_RANDOM_BYTES))
         return cls(verifier=Secret(verifier), challenge=_base64url(hashlib.sha256(verifier.encode()).digest()))
 
 
 def new_state(random: Callable[[int], bytes] = secrets.token_bytes) -> str:
-    """Return a value that ties an authorization response to its request (RFC 6749, section 10.12)."""
+    """Return a random state, which ties an authorization response to its request (RFC 6749, section 10.12)."""
     return _base64url(random(_RANDOM_BYTES))
 
 
 @frozen(kw_only=True)
 class Grant:
-    """An authorization code with everything its one exchange must repeat (RFC 6749, section 4.1.3).
+    """An authorization code and everything needed to exchange it (RFC 6749, section 4.1.3).
 
     Attributes:
         code: The authorization code.
-        redirect_uri: The one that the code was issued for, byte for byte.
+        redirect_uri: The redirect URI of the authorization request, byte for byte.
         pkce: The pair whose challenge was sent.
-        state: The state of the attempt; a few servers want it again.
+        state: The state of the attempt; some servers require it in the exchange.
     """
 
     code: Secret
@@ -121,12 +122,12 @@ def authorization_url(
     pkce: Pkce,
     extra: Mapping[str, str] = NOTHING,
 ) -> str:
-    """Return the address at which a person signs in (RFC 6749, section 4.1.1; RFC 7636, section 4.3).
+    """Return the URL where the user signs in (RFC 6749, section 4.1.1; RFC 7636, section 4.3).
 
-    It can be seen in a process list, so `extra` may not hold a secret.
+    The URL is visible in the process list, so `extra` must not contain secrets.
 
     Raises:
-        ConfigurationError: `extra` repeats a parameter of the protocol.
+        ConfigurationError: `extra` contains a parameter that the protocol sets.
     """
     fields = {
         "response_type": "code",
@@ -175,7 +176,7 @@ def refresh_request(
     headers: Mapping[str, str] = NOTHING,
     encode: Encode = form,
 ) -> Request:
-    """Return the request that renews an access token (RFC 6749, section 6); no scopes asks for the same again."""
+    """Return the request that renews an access token (RFC 6749, section 6); without `scopes`, keep the granted ones."""
     fields = {
         "grant_type": "refresh_token",
         "refresh_token": refresh_token.reveal(),
@@ -195,11 +196,11 @@ def assertion_request(
     headers: Mapping[str, str] = NOTHING,
     encode: Encode = form,
 ) -> Request:
-    """Return the request that exchanges a signed statement of who one is for a token (RFC 7523, section 2.1).
+    """Return the request that exchanges a signed identity assertion for a token (RFC 7523, section 2.1).
 
-    A client need not name itself along with it (RFC 7521, section 4.1); where it does, ``client_id`` is a field of
-    `extra`. Such an exchange can be repeated as long as the assertion is valid, so there is no refresh token. The
-    assertion is a JSON Web Token, made by an issuer that the server trusts; no scopes leaves them to the server.
+    The assertion is a JSON Web Token from an issuer that the server trusts. The exchange can be repeated while the
+    assertion is valid, so there is no refresh token. A client ID is optional (RFC 7521, section 4.1); put it into
+    `extra` as ``client_id``. Without `scopes`, the server decides.
     """
     fields = {"grant_type": ASSERTION_GRANT, "assertion": assertion.reveal(), **_scope(scopes)}
     return encode(token_endpoint, _merged(fields, extra), headers)
@@ -216,9 +217,9 @@ def revocation_request(
     headers: Mapping[str, str] = NOTHING,
     encode: Encode = form,
 ) -> Request:
-    """Return the request that ends a token, and what came from a refresh token with it (RFC 7009, section 2.1).
+    """Return the request that revokes a token and, for a refresh token, its access tokens (RFC 7009, section 2.1).
 
-    The hint is ``refresh_token`` or ``access_token``.
+    `hint` is ``refresh_token`` or ``access_token``.
 
     Raises:
         ConfigurationError: The server has no revocation endpoint.
@@ -238,7 +239,7 @@ def device_request(
     headers: Mapping[str, str] = NOTHING,
     encode: Encode = form,
 ) -> Request:
-    """Return the request that begins a device sign-in (RFC 8628, section 3.1).
+    """Return the request that starts a device sign-in (RFC 8628, section 3.1).
 
     Raises:
         ConfigurationError: The server has no device authorization endpoint.
@@ -257,24 +258,25 @@ def device_token_request(
     headers: Mapping[str, str] = NOTHING,
     encode: Encode = form,
 ) -> Request:
-    """Return the request that asks whether the person has approved (RFC 8628, section 3.4)."""
+    """Return the request that polls for the user's approval (RFC 8628, section 3.4)."""
     fields = {"grant_type": DEVICE_GRANT, "device_code": device_code.reveal(), "client_id": client_id}
     return encode(server.token_endpoint, _merged(fields, extra), headers)
 
 
 def _scope(scopes: tuple[str, ...]) -> dict[str, str]:
-    """Return the field for scopes; an empty one is no valid scope (RFC 6749, section 3.3), so it is left out."""
+    """Return the scope field, or nothing: an empty scope is not valid (RFC 6749, section 3.3)."""
     return {"scope": " ".join(scopes)} if scopes else {}
 
 
 def _endpoint(url: str | None, purpose: str) -> str:
     if url is None:
-        raise ConfigurationError(f"this authorization server has no {purpose} endpoint")
+        raise ConfigurationError(f"this authorization server has no {purpose} endpoint", code="endpoint-missing")
     return url
 
 
 def _merged(fields: dict[str, str], extra: Mapping[str, str]) -> dict[str, str]:
     repeated = sorted(fields.keys() & extra.keys())
     if repeated:
-        raise ConfigurationError(f"{', '.join(repeated)} cannot be set again: the protocol decides it")
+        message = f"cannot override parameters that the protocol sets: {', '.join(repeated)}"
+        raise ConfigurationError(message, hint="Remove them from the extra parameters", code="reserved-parameter")
     return {**fields, **extra}

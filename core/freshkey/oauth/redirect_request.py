@@ -1,4 +1,4 @@
-"""Decides whether an HTTP request is a browser's navigation to our redirect URI; pure and total."""
+"""Decides whether an HTTP request is a browser navigating to our redirect URI; pure, and accepts any input."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from attrs import frozen
 
 
 MAX_LINE: Final = 8 * 1024
-"""Bytes of the request line."""
+"""Maximum size of the request line in bytes."""
 
 MAX_HEADERS: Final = 32 * 1024
-"""Bytes of all header lines together."""
+"""Maximum size of all header lines together in bytes."""
 
 _END: Final = b"\r\n\r\n"
 _HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\x00-\x08\x0a-\x1f\x7f]*)")
@@ -22,23 +22,23 @@ _TARGET: Final = re.compile(rb"/[!-~]*")
 
 @frozen
 class Wanted:
-    """The one place that a redirect may go to: path, and host with port, exactly as in the redirect URI."""
+    """The only valid target of the redirect: path, and host with port, exactly as in the redirect URI."""
 
     path: str
     authority: str
 
 
 def ended(received: bytes) -> bool:
-    """Whether all of a request that matters is there, or more than will be read."""
+    """Whether the complete header section has arrived, or more than we are willing to read."""
     return _END in received or _excess(received) is not None
 
 
 def judge(received: bytes, wanted: Wanted) -> str | HTTPStatus:
     """Return the query of a redirect, or the status to reject the request with.
 
-    What is asked for: HTTP/1, GET, the exact path, the exact host (another one means that a foreign name was made to
-    point here), and, where the browser says so (Fetch Metadata, ``Sec-Purpose``), a person's navigation: no image, no
-    frame, no script, no prefetch.
+    Only an HTTP/1 GET with the exact path and the exact host is accepted. If the browser states the purpose of the
+    request (Fetch Metadata, ``Sec-Purpose``), it must be a page navigation: not an image, a frame, a script or a
+    prefetch.
     """
     excess = _excess(received)
     if excess is not None:
@@ -46,7 +46,7 @@ def judge(received: bytes, wanted: Wanted) -> str | HTTPStatus:
     head, separator, _ = received.partition(_END)
     line, *lines = head.split(b"\r\n")
     words = line.split(b" ")
-    headers = [found for found in map(_HEADER.fullmatch, lines) if found]  # a continued line is none: RFC 9112, 5.2
+    headers = [found for found in map(_HEADER.fullmatch, lines) if found]  # rejects folded lines: RFC 9112, section 5.2
     if not separator or len(headers) < len(lines) or len(words) != 3 or not _TARGET.fullmatch(words[1]):  # noqa: PLR2004  RFC 9112, section 3
         return HTTPStatus.BAD_REQUEST
     named = [(header[1].lower(), header[2].strip()) for header in headers]
@@ -76,6 +76,8 @@ def _rejected_headers(headers: list[tuple[bytes, bytes]], wanted: Wanted) -> HTT
     hosts = [value for name, value in headers if name == b"host"]
     if len(hosts) != 1:
         return HTTPStatus.BAD_REQUEST
+    # DNS rebinding: a web page can make its own name resolve to 127.0.0.1 and then read what we respond. Its requests
+    # carry that name in the Host header.
     if hosts[0] != wanted.authority.encode():
         return HTTPStatus.MISDIRECTED_REQUEST
     return HTTPStatus.FORBIDDEN if any(_no_navigation(name, value) for name, value in headers) else None

@@ -1,4 +1,4 @@
-"""One sign-in of a person: a browser redirect and a pasted answer race in a single attempt."""
+"""One sign-in attempt: the browser redirect and a pasted response race, and the first one wins."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from freshkey.secret import Secret
 
 
 TIMEOUT: Final = 300.0
-"""Seconds that a person has."""
+"""Seconds that the user has to sign in."""
 
 MAX_PASTES: Final = 5
-"""Wrong pastes, after which only the browser can finish the attempt."""
+"""Number of wrong pastes after which only the browser can finish the attempt."""
 
 _PROMPT_TIMEOUT: Final = 2.0
-"""Seconds to wait for a prompt to be taken back."""
+"""Seconds to wait for a canceled prompt to return."""
 
 
 def authorize(
@@ -47,31 +47,31 @@ def authorize(
     clock: Clock = SYSTEM,
     allow_insecure_loopback: bool = False,
 ) -> Grant:
-    """Have a person sign in and return the authorization code (RFC 6749, section 4.1; RFC 8252).
+    """Sign the user in and return the authorization code (RFC 6749, section 4.1; RFC 8252).
 
-    The browser is sent back to a loopback port. A person whose browser runs elsewhere pastes instead: the code from
-    the provider's page where `paste_redirect_uri` names one, otherwise the full address that the browser ended at.
-    Both ways share one PKCE pair and one state, and the first valid answer wins.
+    The browser is redirected to a loopback port. A user whose browser runs on another machine pastes the response
+    instead: the code from the provider's page if `paste_redirect_uri` is set, otherwise the full URL from the address
+    bar. Both ways share one PKCE pair and one state, and the first valid response wins.
 
     Args:
         server: The authorization server.
-        client_id: The client's id there.
-        scopes: What to ask for.
-        interaction: The person.
-        redirect_path: Path of the loopback redirect, as it is registered.
+        client_id: The client ID at that server.
+        scopes: The scopes to request.
+        interaction: How to reach the user.
+        redirect_path: Path of the loopback redirect URI, as registered with the provider.
         redirect_host: Its host; see `LoopbackListener`.
-        paste_redirect_uri: A page of the provider that shows the code, as it is registered.
-        bare_code: That page shows the code without its state.
-        extra: Further parameters of the authorization request; never a secret.
-        timeout: Seconds until the attempt is given up.
-        random: Returns that many random bytes.
+        paste_redirect_uri: A page of the provider that displays the code, as registered.
+        bare_code: Whether that page displays the code without its state.
+        extra: Additional parameters of the authorization request; never a secret.
+        timeout: Seconds until the attempt is aborted.
+        random: Returns the given number of random bytes.
         clock: Measures `timeout`.
         allow_insecure_loopback: Accept an authorization endpoint on loopback without TLS, for tests.
 
     Raises:
-        LoginRequired: There is nobody to ask, the person declined, or nothing came in time.
-        ProviderRefused: The server does not accept the request.
-        ConfigurationError: The authorization endpoint may not be opened in a browser.
+        LoginRequired: There is no user to ask, the user declined, or the attempt timed out.
+        ProviderRefused: The server rejected the request.
+        ConfigurationError: The authorization endpoint is not safe to open in a browser.
         TransientError: No loopback port could be bound.
     """
     state = new_state(random)
@@ -96,7 +96,7 @@ def authorize(
 
 @frozen(kw_only=True)
 class _Attempt:
-    """What both ways of one sign-in share."""
+    """What the redirect and the paste share."""
 
     server: Server
     pkce: Pkce
@@ -111,7 +111,7 @@ class _Attempt:
         return Grant(code=code, redirect_uri=redirect_uri, pkce=self.pkce, state=self.state)
 
     def pasted(self, text: str) -> Grant:
-        """Read a paste, raising as `read_pasted` does; which redirect URI it belongs to shows in how it begins."""
+        """Read a paste, raising like `read_pasted`; how it starts determines which redirect URI it belongs to."""
         code = read_pasted(text, state=self.state, server=self.server, bare_code=self.bare_code)
         if self.paste_uri is None or text.strip().startswith(self.loopback_uri + "?"):
             return self.grant(code, self.loopback_uri)
@@ -119,22 +119,22 @@ class _Attempt:
 
     @property
     def prompt(self) -> str:
-        """What to ask the person for; they are warned, because thieves ask for the same thing."""
+        """The prompt for the paste, with a warning, because phishers ask for the same code."""
         warning = "Paste it only here, never into a web page or a message"
         if self.paste_url is None:
-            return f"If the browser runs elsewhere, paste the full address it ended at. {warning}: "
-        return f"If no browser opened, visit\n{self.paste_url}\nand paste the code that it shows. {warning}: "
+            return f"If your browser runs on another machine, paste the full URL from its address bar. {warning}: "
+        return f"If no browser opened, visit\n{self.paste_url}\nand paste the code shown there. {warning}: "
 
 
 @define
 class _Race:
-    """Keeps the outcomes of several threads, of which the first counts."""
+    """Collects the outcomes of several threads; the first one counts."""
 
     over: threading.Event = field(init=False, factory=threading.Event)
     _outcomes: list[Grant | BaseException] = field(init=False, factory=list)
 
     def enter(self, name: str, runner: Callable[[], Grant | None]) -> threading.Thread:
-        """Start a runner, which finishes the race with what it returns or raises, or leaves it by returning None."""
+        """Start a runner. Its result or exception ends the race, unless the result is None."""
         thread = threading.Thread(target=self._run, args=(runner,), name=f"freshkey-{name}", daemon=True)
         thread.start()
         return thread
@@ -142,14 +142,14 @@ class _Race:
     def _run(self, runner: Callable[[], Grant | None]) -> None:
         try:
             outcome: Grant | BaseException | None = runner()
-        except BaseException as error:  # noqa: BLE001  it is raised again in the thread that waits
+        except BaseException as error:  # noqa: BLE001  raised again in the waiting thread
             outcome = error
         if outcome is not None:
             self._outcomes.append(outcome)
             self.over.set()
 
     def result(self) -> Grant | None:
-        """Return what the first runner brought, or raise what it raised; None if nobody has finished."""
+        """Return or raise the first runner's outcome; None if there is none."""
         outcome = self._outcomes[0] if self._outcomes else None
         if isinstance(outcome, BaseException):
             raise outcome
@@ -172,7 +172,9 @@ def _race(
             thread.join(_PROMPT_TIMEOUT)
     grant = race.result()
     if grant is None:
-        raise LoginRequired(f"nobody signed in within {timeout:g} seconds", hint="Start the sign-in again")
+        raise LoginRequired(
+            f"sign-in timed out after {timeout:g} s", hint="Start the sign-in again", code="sign-in-timed-out"
+        )
     return grant
 
 
@@ -186,12 +188,12 @@ def _paste(attempt: _Attempt, interaction: Interaction, given_up: threading.Even
         try:
             text = interaction.read_code(attempt.prompt, given_up)
         except LoginRequired:
-            return None  # nobody can paste; the browser still can bring the answer
+            return None  # there is no prompt, but the browser can still finish the sign-in
         if text is None:
             return None
         try:
             return attempt.pasted(text.reveal())
         except ProtocolError as error:
-            interaction.notice(f"That was not it: {error}")
-    interaction.notice("Nothing more can be pasted; finish the sign-in in the browser")
+            interaction.notice(f"Invalid input: {error}")
+    interaction.notice("Too many invalid pastes; finish the sign-in in your browser")
     return None

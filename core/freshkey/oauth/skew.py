@@ -1,4 +1,4 @@
-"""Notices when the clock of this machine and that of a server disagree; nothing is decided by a server's clock."""
+"""Detects clock skew between this machine and a server, only to warn: no decision relies on a server's clock."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from typing import Final
 from freshkey._http.messages import seconds_until
 
 
-log = logging.getLogger("freshkey")
+log = logging.getLogger(__name__)
 
 MAX_SKEW: Final = 60.0
-"""Seconds; a slow answer alone stays far below."""
+"""Seconds; a slow response alone causes far less."""
 
 
 def seconds_behind(headers: Mapping[str, str], now: float) -> float | None:
-    """Return by how many seconds this machine is behind the server (RFC 9110, section 6.6.1); negative if ahead.
+    """Return how many seconds this machine's clock is behind the server's; negative if it is ahead.
 
-    None says that the server did not say, or not in a way that can be read.
+    None if the ``Date`` header (RFC 9110, section 6.6.1) is missing or malformed.
 
     Args:
-        headers: Those of a `Response`.
-        now: Seconds since 1970-01-01T00:00:00Z by this machine.
+        headers: Headers of a `Response`.
+        now: Seconds since 1970-01-01T00:00:00Z on this machine.
     """
     return seconds_until(headers.get("date", ""), now)
 
 
 def warn_of_skew(headers: Mapping[str, str], now: float, host: str) -> None:
-    """Log that the clocks disagree, if they do: it explains tokens that are refused although they seem fresh.
+    """Log a warning if the clocks differ: it explains why a server rejects tokens that look fresh.
 
     Args:
-        headers: Those of a `Response`.
-        now: Seconds since 1970-01-01T00:00:00Z by this machine.
-        host: Whose answer it is.
+        headers: Headers of a `Response`.
+        now: Seconds since 1970-01-01T00:00:00Z on this machine.
+        host: The server's host name.
     """
     behind = seconds_behind(headers, now)
     if behind is not None and abs(behind) > MAX_SKEW:
         where = "behind" if behind > 0 else "ahead of"
-        log.warning("the clock of this machine is %.0f s %s that of %s", abs(behind), where, host)
+        log.warning("this machine's clock is %.0f s %s the clock of %s", abs(behind), where, host)

@@ -1,4 +1,4 @@
-"""The Amazon Bedrock provider of freshkey: its hooks, and nothing that costs time to import."""
+"""The hooks of freshkey's Bedrock provider; modules that are slow to import are imported inside them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def describe(profile: Profile | None, credential: Credential | None) -> Description | Inspection:
-    """Say what this provider is, or ask AWS about one credential."""
+    """Describe this provider, or check one credential with AWS."""
     if profile is not None and credential is not None:
         from freshkey_bedrock.inspection import inspect
 
@@ -36,7 +36,7 @@ def describe(profile: Profile | None, credential: Credential | None) -> Descript
 
 @hookimpl
 def acquire(profile: Profile, source: Source, interaction: Interaction) -> Credential:
-    """Take a credential from where AWS's tools keep it, or have the user hand one in."""
+    """Get a credential from the AWS configuration, a command, or the user."""
     from freshkey_bedrock.sources import acquire as take
 
     return take(profile, source, interaction)
@@ -51,16 +51,16 @@ def refresh(profile: Profile, credential: Credential, reporter: Reporter) -> Cre
 
 
 def botocore_session(source: CredentialSource, profile: str | None = None) -> Session:
-    """Return a botocore session whose credentials are always those that `source` gives for a profile.
+    """Return a botocore session that always uses the current credentials of a profile.
 
-    ``boto3.Session(botocore_session=…)`` takes it. See `freshkey_bedrock.sdk.botocore_session`.
+    Pass it to ``boto3.Session(botocore_session=…)``. See `freshkey_bedrock.sdk.botocore_session`.
 
     Args:
-        source: Where credentials come from; a `freshkey.Keeper` is one.
+        source: Where credentials come from, such as a `freshkey.Keeper`.
         profile: Name of the profile; None for the selected one.
 
     Raises:
-        ConfigurationError: The profile gives no AWS credentials but an API key.
+        ConfigurationError: The profile has an API key instead of AWS credentials.
         FreshkeyError: There is no credential; see `freshkey.Keeper.get`.
     """
     from freshkey_bedrock.sdk import botocore_session as build

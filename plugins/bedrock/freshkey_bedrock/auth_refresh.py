@@ -1,4 +1,4 @@
-"""Another tool's sign-in, such as ``aws sso login``: run where AWS's credentials are seen to have ended."""
+"""Runs a sign-in command of another tool, such as ``aws sso login``, when AWS credentials are missing or expired."""
 
 from __future__ import annotations
 
@@ -13,32 +13,34 @@ from freshkey_bedrock.settings import BedrockSettings
 
 
 def detect(profile: Profile) -> Detected | None:
-    """Say that a command is set up, after which there will be credentials."""
+    """Report a configured sign-in command: credentials will exist once it has run."""
     command = profile.settings_as(BedrockSettings).auth_refresh
-    return Detected(kind="AWS credentials", origin=f"where {command.name!r} signs in") if command else None
+    return Detected(kind="AWS credentials", origin=f"files written by {command.name!r}") if command else None
 
 
 def with_auth_refresh(
     profile: Profile, interaction: Interaction, take: Callable[[], AwsCredential], *, clock: Clock = SYSTEM
 ) -> AwsCredential:
-    """Return what `take` finds; where it finds nothing usable, run the profile's ``auth_refresh`` and look again.
+    """Return what `take` finds; if it finds nothing usable, run the profile's ``auth_refresh`` command and retry.
 
-    The command runs only if someone waits for the credentials: a timer that renews ahead opens no browser.
-    Temporary credentials in a file that does not say when they end are shown to STS first.
+    The command runs only if a caller is waiting: a background renewal must not open a browser. Temporary credentials
+    that do not say when they expire are first checked with STS.
 
     Args:
         profile: The profile.
-        interaction: Who waits; hears what the command prints.
-        take: Reads AWS's files anew and returns the credentials there, or raises `LoginRequired` where there are none
-            or they have expired.
-        clock: Tells when the command last ran.
+        interaction: The waiting caller; receives what the command prints.
+        take: Rereads the shared AWS files and returns the credentials, or raises `LoginRequired` if there are none or
+            they have expired.
+        clock: Used to determine when the command last ran.
 
     Raises:
-        LoginRequired: There is nothing, and the command is not set up, did not help, failed, or ended a moment ago.
-        TrustNeeded: The command is a project's, and not as it was when it was trusted.
+        LoginRequired: No credentials were found, and the command is not configured, did not help, failed, or ran less
+            than a minute ago.
+        TrustNeeded: The command comes from a project and has changed since it was trusted.
         ConfigurationError: The command cannot be run.
     """
     command = profile.settings_as(BedrockSettings).auth_refresh
+    # See docs/decisions.md, "Another tool's sign-in runs only for a waiting caller, and at most once a minute".
     if command is None or not is_attended(interaction):
         return take()
     with suppress(LoginRequired):
@@ -52,9 +54,12 @@ def with_auth_refresh(
 
 
 def _has_ended(profile: Profile, found: AwsCredential) -> bool:
-    """Tell whether temporary credentials have ended although their file does not say when: only AWS knows then."""
+    """Check with STS whether temporary credentials that do not say when they expire have expired."""
     if found.session_token is None or found.lifetime is not None:
         return False
+    # The command opens a browser, so it runs only if they are known to have expired.
+    # See docs/decisions.md, "Temporary credentials of unknown lifetime are checked with STS before anyone has to sign
+    # in".
     from freshkey_bedrock.inspection import inspect
 
     return inspect(profile, found).validity is Validity.EXPIRED

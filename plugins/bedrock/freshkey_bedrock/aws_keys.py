@@ -1,4 +1,4 @@
-"""AWS credentials as a tool of AWS's or a program hands them over, and what freshkey makes of them."""
+"""AWS credentials as botocore or a command returns them, and their conversion to a freshkey credential."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from freshkey_bedrock.formats import AwsCredential
 
 
 RECHECK: Final = 3600.0
-"""Seconds after which credentials without a known end are looked up again, as Claude Code does."""
+"""Seconds after which credentials that do not say when they expire are looked up again, as Claude Code does."""
 
 
 @frozen(kw_only=True)
 class AwsKeys:
-    """Keys, at the moment when they were handed over.
+    """AWS credentials as they were received.
 
     Attributes:
-        access_key_id: Names the key.
-        secret_access_key: Signs.
-        session_token: Of temporary credentials.
-        expires_at: Their end, aware; None where none is known.
-        account_id: The AWS account, where it is known.
+        access_key_id: The access key ID.
+        secret_access_key: The secret access key.
+        session_token: Session token; only temporary credentials have one.
+        expires_at: When they expire (aware); None if unknown.
+        account_id: The AWS account, if known.
     """
 
     access_key_id: str
@@ -34,16 +34,16 @@ class AwsKeys:
     account_id: str | None
 
     def has_expired(self, now: Moment) -> bool:
-        """Tell whether their end is known, and over."""
+        """Return whether they are known to have expired."""
         return self.expires_at is not None and self.expires_at.timestamp() <= now.wall
 
     def credential(self, obtained: Moment, region: str, clock: Clock) -> AwsCredential:
         """Return them as a credential.
 
         Args:
-            obtained: When they were handed over.
-            region: The region that requests are signed for.
-            clock: Tells the time of each signature.
+            obtained: When they were received.
+            region: Region to sign requests for.
+            clock: Provides the time for each signature.
         """
         return AwsCredential(
             obtained=obtained,

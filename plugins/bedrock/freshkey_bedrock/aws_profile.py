@@ -1,4 +1,4 @@
-"""AWS credentials of a profile of AWS's tools that the settings name; the source ``aws-profile``."""
+"""AWS credentials of the AWS profile named in the settings; the source ``aws-profile``."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ ORIGIN: Final = "AWS profile"
 
 CREDENTIAL_KEYS: Final = (
     ("role_arn", "AWS role"),
-    ("web_identity_token_file", "AWS role by web identity"),
+    ("web_identity_token_file", "AWS web identity role"),
     ("sso_session", "AWS IAM Identity Center"),
     ("sso_start_url", "AWS IAM Identity Center"),
     ("aws_access_key_id", "AWS access key"),
-    ("login_session", "session of aws login"),
+    ("login_session", "aws login session"),
     ("credential_process", "credential_process"),
 )
-"""Keys of a profile that promise credentials, in botocore's order, and what each is."""
+"""Keys of an AWS profile that indicate credentials, in botocore's order, with the kind of each."""
 
 
 def detect(profile: Profile) -> Detected | None:
-    """Say which profile the settings name; that it does not exist is found out when it is used."""
+    """Report the AWS profile named in the settings; whether it exists is checked only when it is used."""
     name = profile.settings_as(BedrockSettings).aws_profile
     if name is None:
         return None
@@ -38,7 +38,7 @@ def detect(profile: Profile) -> Detected | None:
 
 
 def detect_in(name: str) -> Detected | None:
-    """Say what a profile of AWS's tools promises."""
+    """Report what kind of credentials an AWS profile defines."""
     section = profile_section(name) or {}
     for key, kind in CREDENTIAL_KEYS:
         if section.get(key):
@@ -48,9 +48,9 @@ def detect_in(name: str) -> Detected | None:
 
 
 def take(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM) -> AwsCredential:
-    """Return what botocore finds for that profile alone; with the help of ``auth_refresh`` where that is set up.
+    """Return what botocore finds for that AWS profile only, running ``auth_refresh`` first if needed and configured.
 
-    Raises: as `freshkey_bedrock.botocore_credentials.take`.
+    Raises the errors of `freshkey_bedrock.botocore_credentials.take`.
     """
     from freshkey_bedrock import botocore_credentials
 

@@ -1,6 +1,6 @@
-"""AWS credentials from wherever botocore finds them: its default chain, or one profile of AWS's tools.
+"""AWS credentials found by botocore: through its default chain, or from one AWS profile.
 
-Each look is made by a new botocore session, so that what other tools have written to the shared files is seen.
+Every lookup uses a new botocore session, to pick up what other tools have written to the shared AWS files.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
 
 def take(profile: Profile, *, explicit: bool, clock: Clock) -> AwsCredential:
-    """Return the AWS credentials that botocore finds now.
+    """Return the AWS credentials that botocore currently finds.
 
     Args:
         profile: The profile.
-        explicit: Only the profile of AWS's tools that the settings name is used, not the environment.
-        clock: Tells when they were found.
+        explicit: Use only the AWS profile named in the settings, and ignore the environment.
+        clock: Provides the time at which they were found.
 
     Raises:
-        LoginRequired: There are none, or they have expired and the user has to sign in with AWS's tools.
-        ConfigurationError: What AWS's tools are told in their files or the environment cannot work, or is no key.
-        ProviderRefused: AWS refuses to hand out what the configuration names.
-        TransientError: AWS cannot be reached, or does not answer in time.
-        ProtocolError: A credential process prints something else.
+        LoginRequired: There are none, or they have expired and the user must sign in with the AWS CLI.
+        ConfigurationError: The AWS configuration (files or environment) is invalid, or contains malformed keys.
+        ProviderRefused: AWS refuses to issue the configured credentials.
+        TransientError: AWS cannot be reached, or does not respond in time.
+        ProtocolError: A credential process prints something other than credentials.
     """
     settings = profile.settings_as(BedrockSettings)
     region = needed_region(profile)
@@ -52,48 +52,53 @@ def take(profile: Profile, *, explicit: bool, clock: Clock) -> AwsCredential:
 
 
 def credential(profile: Profile, found: AwsKeys, method: str, region: str, clock: Clock) -> AwsCredential:
-    """Return what was found as a credential.
+    """Convert what botocore found to a credential.
 
     Args:
         profile: The profile.
         found: What botocore found.
-        method: botocore's word for where it was found.
-        region: The region that requests are signed for.
-        clock: Tells when it was found.
+        method: botocore's name for the place where it was found.
+        region: Region to sign requests for.
+        clock: Provides the time at which it was found.
 
     Raises:
         LoginRequired: It has expired.
     """
     obtained = clock.now()
     if found.has_expired(obtained):
-        message = f"the AWS credentials of {method or 'AWS'} expired at {found.expires_at:%Y-%m-%d %H:%M:%S %Z}"
-        raise LoginRequired(message, profile=profile.name, hint="Renew them with the tool that made them")
+        message = f"the AWS credentials from {method or 'AWS'} expired at {found.expires_at:%Y-%m-%d %H:%M:%S %Z}"
+        raise LoginRequired(
+            message,
+            profile=profile.name,
+            hint="Renew them with the tool that issued them",
+            code="bedrock-aws-credentials-expired",
+        )
     return found.credential(obtained, region, clock)
 
 
-def ask_botocore(profile: Profile, named: str | None, question: Callable[[], Any]) -> Any:  # noqa: ANN401  botocore's answer
-    """Return what botocore answers, in time; what it raises becomes an error of freshkey's without its text."""
+def ask_botocore(profile: Profile, named: str | None, question: Callable[[], Any]) -> Any:  # noqa: ANN401  botocore has no types
+    """Run `question` within the deadline; whatever botocore raises becomes a freshkey error without its text."""
     try:
         return call_with_deadline(
-            profile.settings_as(BedrockSettings).deadline, question, "AWS's tools gave no credentials"
+            profile.settings_as(BedrockSettings).deadline, question, "no AWS credentials were found"
         )
     except FreshkeyError as error:
         flaw = error
-    except Exception as error:  # noqa: BLE001  botocore raises whatever its input provokes
+    except Exception as error:  # noqa: BLE001  botocore can raise anything on bad input
         from freshkey_bedrock.errors import explained
 
         flaw = explained(error, named or ambient_profile_name())
     flaw.profile = flaw.profile or profile.name
-    # Raised outside the handler: what botocore raised may quote what a program printed.
+    # Raised outside the handler, so that it does not chain botocore's exception, which may quote a program's output.
     raise flaw
 
 
 def session(named: str | None, region: str) -> Any:  # noqa: ANN401  botocore has no types
-    """Return a new botocore session that looks at everything anew."""
+    """Return a new botocore session, with nothing cached from earlier lookups."""
     from botocore.session import Session
 
     fresh = Session(profile=named)
-    fresh.get_partition_for_region(region)  # raises where no partition of AWS has such a region
+    fresh.get_partition_for_region(region)  # raises if no AWS partition has such a region
     fresh.set_config_variable("region", region)
     for variable, value in LIMITS:
         fresh.set_config_variable(variable, value)
@@ -101,7 +106,7 @@ def session(named: str | None, region: str) -> Any:  # noqa: ANN401  botocore ha
 
 
 def _find(profile: Profile, named: str | None, region: str, ends: float) -> tuple[AwsKeys, str] | None:
-    """Return the keys that botocore finds, and its word for where."""
+    """Return the keys that botocore finds, and its name for the place."""
     from freshkey_bedrock.credential_resolver import restricted_resolver
 
     fresh = session(named, region)
@@ -111,8 +116,9 @@ def _find(profile: Profile, named: str | None, region: str, ends: float) -> tupl
     keys = found.get_frozen_credentials()
     if not all(map(_readable, (keys.access_key, keys.secret_key, keys.token or "none"))):
         raise ConfigurationError(
-            f"the AWS credentials of {found.method} are empty, or hold characters that no key has",
-            hint="Copy each again, on one line, without spaces around it",
+            f"the AWS credentials from {found.method} are empty or contain invalid characters",
+            hint="Copy each value again, on one line and without surrounding spaces",
+            code="bedrock-invalid-aws-credentials",
         )
     return AwsKeys(
         access_key_id=keys.access_key,
@@ -124,12 +130,12 @@ def _find(profile: Profile, named: str | None, region: str, ends: float) -> tupl
 
 
 def _readable(text: object) -> bool:
-    """Tell whether it can be part of a header and of an environment; botocore passes on what a file holds."""
+    """Return whether text is safe in a header and an environment variable; botocore does not validate file contents."""
     return isinstance(text, str) and bool(text) and text.isascii() and text.isprintable() and text == text.strip()
 
 
 def _end(found: object) -> datetime | None:
-    """Return when credentials end; botocore keeps that to itself, so nothing is built on its being there."""
+    """Return when credentials expire; botocore's attribute is private, so it may be missing."""
     end = getattr(found, "_expiry_time", None)
     if not isinstance(end, datetime):
         return None
@@ -138,7 +144,17 @@ def _end(found: object) -> datetime | None:
 
 def _none_found(profile: Profile, named: str | None) -> LoginRequired:
     if named:
-        message = f"AWS profile {named!r} names no credentials"
-        return LoginRequired(message, profile=profile.name, hint=f"Run: aws configure --profile {shlex.quote(named)}")
-    message = "AWS's default chain found no credentials"
-    return LoginRequired(message, profile=profile.name, hint="Sign in with AWS's tools, such as aws sso login")
+        message = f"AWS profile {named!r} has no credentials"
+        return LoginRequired(
+            message,
+            profile=profile.name,
+            hint=f"Run: aws configure --profile {shlex.quote(named)}",
+            code="bedrock-no-aws-credentials",
+        )
+    message = "no AWS credentials found in the default chain"
+    return LoginRequired(
+        message,
+        profile=profile.name,
+        hint="Sign in with the AWS CLI (for example: aws sso login), or set aws_profile",
+        code="bedrock-no-aws-credentials",
+    )

@@ -1,4 +1,4 @@
-"""The environment of commands that print AWS credentials, and of those that sign the user in for them."""
+"""The environment of commands that print AWS credentials, and of commands that sign the user in."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from freshkey_bedrock.settings import BedrockSettings
 
 
 _SECRET: Final = re.compile(r"KEY|TOKEN|SECRET|CREDENTIAL|PASSWORD")
-"""Parts of names of secrets; a variable that names a file holds none."""
+"""Matches names of variables that hold secrets; variables named ``*_FILE`` hold a path and are kept."""
 
 
 def for_helper(profile: Profile, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return what a command that prints credentials may see: what any helper may, and where the files of AWS are.
+    """Return the environment of a command that prints credentials: that of any helper, plus AWS settings.
 
-    No credential is among it, neither of another provider nor of AWS: the command fetches its own.
+    It contains no credentials, neither of AWS nor of another provider: the command fetches its own.
 
     Args:
         profile: The profile.
@@ -33,7 +33,7 @@ def for_helper(profile: Profile, environ: Mapping[str, str] = os.environ) -> dic
 
 
 def for_sign_in(profile: Profile, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return what a command that signs the user in may see: all that opens a browser; the core takes secrets away.
+    """Return the environment of a sign-in command: everything a browser may need; the core removes secrets.
 
     Args:
         profile: The profile.
@@ -43,6 +43,6 @@ def for_sign_in(profile: Profile, environ: Mapping[str, str] = os.environ) -> di
 
 
 def _meant(profile: Profile) -> dict[str, str]:
-    """Where the profile names one of AWS's, a command of it is meant for that one; botocore asks for both variables."""
+    """Point the command at the configured AWS profile; botocore reads both variables."""
     named = profile.settings_as(BedrockSettings).aws_profile
     return {"AWS_PROFILE": named, "AWS_DEFAULT_PROFILE": named} if named else {}

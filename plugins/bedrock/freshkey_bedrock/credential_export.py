@@ -1,4 +1,4 @@
-"""A command that prints AWS credentials: run when someone needs them, its output captured and shown to no one."""
+"""A command that prints AWS credentials: run when they are needed, with its output captured and never shown."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from freshkey_bedrock.settings import BedrockSettings
 ID: Final = "credential-export"
 
 LEAD: Final = 300.0
-"""Seconds before their end at which the command is run again; without one what it printed is used for an hour."""
+"""Seconds before the credentials expire at which the command runs again; an hour if the output does not say when."""
 
 
 def detect(profile: Profile) -> Detected | None:
-    """Say whether a command is set up, without running it."""
+    """Report the configured command, without running it."""
     command = profile.settings_as(BedrockSettings).credential_export
     return Detected(kind="AWS credentials", origin=f"command {command.name!r}") if command else None
 
@@ -32,31 +32,37 @@ def take(profile: Profile, reporter: Reporter, *, clock: Clock = SYSTEM) -> AwsC
 
     Args:
         profile: The profile.
-        reporter: Hears that the command is slow.
-        clock: Tells when it had printed.
+        reporter: Receives a notice if the command is slow.
+        clock: Provides the time at which the command finished.
 
     Raises:
-        LoginRequired: No command is set up.
-        ConfigurationError: It cannot be run, or is a project's and not trusted as it is.
-        TransientError: It took too long, failed, or printed what has expired.
-        ProtocolError: It printed something else.
+        LoginRequired: No command is configured.
+        ConfigurationError: It cannot be run, or comes from a project and is not trusted in its current form.
+        TransientError: It took too long, failed, or printed expired credentials.
+        ProtocolError: It printed something other than credentials.
     """
     settings = profile.settings_as(BedrockSettings)
     command = settings.credential_export
     if command is None:
-        hint = f'Write credential_export = ["/path/to/program"] under [profiles.{profile.name}]'
-        raise LoginRequired("no credential_export is set up", profile=profile.name, hint=hint)
+        hint = f'Set credential_export = ["/path/to/program"] under [profiles.{profile.name}] in config.toml'
+        raise LoginRequired(
+            "credential_export is not set", profile=profile.name, hint=hint, code="bedrock-no-aws-credentials"
+        )
     printed = run_command(
         command,
         timeout=settings.credential_export_timeout,
         environ=command_environ.for_helper(profile),
         reporter=reporter,
     )
-    keys = read_credentials(printed, f"the command {command.name!r}")
+    keys = read_credentials(printed, f"the helper {command.name!r}")
     obtained = clock.now()
     if keys.has_expired(obtained):
         message = (
-            f"the command {command.name!r} printed credentials that expired at {keys.expires_at:%Y-%m-%d %H:%M:%S %Z}"
+            f"the helper {command.name!r} printed credentials that expired at {keys.expires_at:%Y-%m-%d %H:%M:%S %Z}"
         )
-        raise TransientError(message, hint="Run it yourself; sign in with the tool that it asks")
+        raise TransientError(
+            message,
+            hint="Run the command yourself, and sign in with the tool that it uses",
+            code="bedrock-credential-export-expired",
+        )
     return evolve(keys.credential(obtained, needed_region(profile), clock), lead=LEAD, source=ID)

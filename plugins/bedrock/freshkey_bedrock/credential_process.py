@@ -1,8 +1,8 @@
-"""``credential_process`` of AWS's tools: the JSON that such a program prints, read and written, and how one is run.
+"""The ``credential_process`` protocol of AWS: reads and writes its JSON, and runs such a program.
 
-The JSON is read in two shapes and written in the flat one. Flat is what ``credential_process`` prints and ``aws
-configure export-credentials`` writes; wrapped is what STS answers and ``aws sts assume-role`` prints. Source:
-botocore's ``ProcessProvider``; AWS SDKs reference guide, "Process credential provider".
+Two shapes of JSON are read; the flat one is written. Flat is what ``credential_process`` and ``aws configure
+export-credentials`` print; wrapped is what STS returns and ``aws sts assume-role`` prints. Source: botocore's
+``ProcessProvider``; AWS SDKs reference guide, "Process credential provider".
 """
 
 from __future__ import annotations
@@ -24,37 +24,39 @@ from freshkey_bedrock.formats import AwsCredential
 VERSION: Final = 1
 
 _MARGIN: Final = 2.0
-"""Seconds, at most half of the rest, that are left when a process is ended, so that the error names it."""
+"""Seconds before the deadline (at most half of the remaining time) at which a process is killed, so that the error
+names it."""
 
 
 @frameless
 def read_credentials(output: Secret, program: str) -> AwsKeys:
-    """Return the credentials in what a program printed.
+    """Parse the credentials that a program printed.
 
     Args:
         output: What it printed.
-        program: How to call it in an error.
+        program: How to refer to the program in an error.
 
     Raises:
-        ProtocolError: They are not there in either shape. The message never quotes the output.
+        ProtocolError: The output has neither shape. The message never quotes the output.
     """
     found = _read(output)
     if isinstance(found, AwsKeys):
         return found
-    hint = 'It prints {"Version": 1, "AccessKeyId": …}, or {"Credentials": {"AccessKeyId": …}} as STS answers'
-    raise ProtocolError(f"{program} printed {found}", hint=hint)
+    hint = 'Make it print {"Version": 1, "AccessKeyId": …}, or {"Credentials": {"AccessKeyId": …}} as STS does'
+    raise ProtocolError(f"{program} printed {found}", hint=hint, code="invalid-command-output")
 
 
 def write_credentials(credential: Credential) -> str:
-    """Return AWS credentials as ``credential_process`` prints them.
+    """Return AWS credentials in the JSON of ``credential_process``.
 
     Raises:
-        ConfigurationError: It is an API key, which AWS's SDKs take from elsewhere.
+        ConfigurationError: It is an API key, which this format cannot hold.
     """
     if not isinstance(credential, AwsCredential):
         raise ConfigurationError(
-            "a Bedrock API key is no AWS credential, and credential_process cannot hand it over",
-            hint="Hand it over as AWS_BEARER_TOKEN_BEDROCK: freshkey exec does",
+            "credential_process needs AWS credentials, but the credential is a Bedrock API key",
+            hint="Use freshkey exec, which sets AWS_BEARER_TOKEN_BEDROCK",
+            code="bedrock-api-key-not-supported",
         )
     members = {
         "Version": VERSION,
@@ -69,18 +71,18 @@ def write_credentials(credential: Credential) -> str:
 
 
 def _read(output: Secret) -> AwsKeys | str:
-    """Return the credentials, or what is wrong; raised elsewhere, so that no traceback shows them."""
+    """Return the credentials, or what is wrong; the caller raises, so that no traceback contains them."""
     try:
         facts = parse_json_object(output.reveal().encode("utf-8", "surrogatepass"))
     except ProtocolError:
-        return "no JSON object"
+        return "something other than a JSON object"
     if "Credentials" in facts:
         wrapped = facts["Credentials"]
-        return _members(wrapped) if isinstance(wrapped, dict) else "Credentials that are no object"
+        return _members(wrapped) if isinstance(wrapped, dict) else "Credentials that are not an object"
     version = facts.get("Version")
-    if type(version) is not int:  # True equals 1 and is something else
-        return "an object without Credentials and without a Version"
-    return _members(facts) if version == VERSION else f"credentials of Version {version}; only {VERSION} is known"
+    if type(version) is not int:  # True == 1, but true is not a version
+        return "an object with neither Credentials nor a Version"
+    return _members(facts) if version == VERSION else f"credentials of Version {version}; only {VERSION} is supported"
 
 
 def _members(facts: Mapping[str, Any]) -> AwsKeys | str:
@@ -92,10 +94,10 @@ def _members(facts: Mapping[str, Any]) -> AwsKeys | str:
         elif is_token(value):
             texts[name] = value
         else:
-            return f"no readable {name}"
+            return f"an invalid {name}"
     access_key, secret_key, token = texts["AccessKeyId"], texts["SecretAccessKey"], texts["SessionToken"]
     if access_key is None or secret_key is None:
-        return "no AccessKeyId or no SecretAccessKey"
+        return "no AccessKeyId or SecretAccessKey"
     expires_at = _moment(facts.get("Expiration"))
     if isinstance(expires_at, str):
         return expires_at
@@ -109,26 +111,28 @@ def _members(facts: Mapping[str, Any]) -> AwsKeys | str:
 
 
 def _moment(value: object) -> datetime | str | None:
-    """Return a time of ISO 8601, or what is wrong with it; one without an offset could mean any hour of a day."""
+    """Parse an ISO 8601 time, or return what is wrong; without a UTC offset it would be ambiguous."""
     if value is None:
         return None
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         moment = None
-    return moment if moment is not None and moment.tzinfo is not None else "an Expiration that is no time of ISO 8601"
+    if moment is None or moment.tzinfo is None:
+        return "an Expiration that is not an ISO 8601 time with a UTC offset"
+    return moment
 
 
-# --- one is run -------------------------------------------------------------------------------------------------------
+# --- running one ------------------------------------------------------------------------------------------------------
 
 
 class CredentialProcess:
-    """Stands in for ``subprocess.Popen`` in botocore, as far as botocore uses it.
+    """Replaces ``subprocess.Popen`` in botocore; has only the methods that botocore calls.
 
     Args:
         argv: The program and its arguments.
-        ends: When the look-up as a whole has to be over, by `time.monotonic`.
-        asker: Name of freshkey's profile that the credentials are for.
+        ends: Deadline of the whole lookup, as a `time.monotonic` value.
+        asker: Name of the freshkey profile that needs the credentials.
     """
 
     def __init__(self, argv: Sequence[str], ends: float, asker: str) -> None:
@@ -140,20 +144,25 @@ class CredentialProcess:
     def communicate(self) -> tuple[bytes, bytes]:
         """Run it and return what it printed.
 
-        It sees the whole environment, as it does when AWS's tools start it.
+        It gets the whole environment, as it does when the AWS CLI runs it.
 
         Raises:
-            ConfigurationError: There is no such program, or it would ask for what is being looked for here.
+            ConfigurationError: There is no such program, or it would call freshkey for this same profile.
             TransientError: It failed or took too long.
-            ProtocolError: It printed too much, or something else than credentials.
+            ProtocolError: It printed too much, or something other than credentials.
         """
         if not self._argv:
-            raise ConfigurationError("credential_process names no program")
-        if _is_export_of(self._asker, self._argv):
-            # Each would wait for the other until time is up.
             raise ConfigurationError(
-                f"the credential_process of AWS's tools asks freshkey for {self._asker!r}, which asks AWS's tools",
-                hint=f"Say where {self._asker!r} gets its credentials from: set source or aws_profile",
+                "credential_process is empty in the AWS config",
+                hint="Set it to the command that prints credentials",
+                code="bedrock-invalid-aws-config",
+            )
+        if _is_export_of(self._asker, self._argv):
+            # Each would wait for the other until the deadline.
+            raise ConfigurationError(
+                f"credential_process loop: the AWS config runs freshkey for the same profile {self._asker!r}",
+                hint=f"Set source or aws_profile under [profiles.{self._asker}] to get credentials from another source",
+                code="bedrock-credential-process-loop",
             )
         left = max(self._ends - time.monotonic(), 0.0)
         printed = run_helper(self._argv, timeout=left - min(_MARGIN, left / 2), environ=dict(os.environ))
@@ -162,5 +171,5 @@ class CredentialProcess:
 
 
 def _is_export_of(profile: str, argv: Sequence[str]) -> bool:
-    """Tell whether a command line is ``freshkey export`` of a profile, as ``~/.aws/config`` may name it."""
+    """Return whether a command line, as in ``~/.aws/config``, is ``freshkey export`` of a profile."""
     return "freshkey" in {Path(word).stem for word in argv[:3]} and "export" in argv and profile in argv

@@ -1,7 +1,7 @@
-"""botocore's chain of places, without those that a profile rules out, with bounded processes and no prompts.
+"""botocore's provider chain, restricted: no fallback from an explicit profile, no unbounded processes, no prompts.
 
-botocore ends every look with the container and the instance, also where a profile was named that has no credentials;
-the program would act as someone else than it was told to.
+botocore ends every lookup with the container and the instance, even if an AWS profile was named that has no
+credentials; the program would then run under the wrong identity.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from freshkey_bedrock.instance_metadata import on_instance
 
 
 def restricted_resolver(session: Any, profile: Profile, ends: float) -> Any:  # noqa: ANN401  botocore has no types
-    """Return the resolver of a botocore session, changed where botocore would wait for ever or read without end.
+    """Return the resolver of a botocore session, changed where botocore could block forever or read without limit.
 
-    botocore offers no way to hand these in, so the attributes of its providers are replaced. Tests against the real
-    library notice if they are called otherwise one day.
+    botocore has no parameters for this, so attributes of its providers are replaced. Tests against the real library
+    fail if those are ever renamed. See docs/decisions.md, "botocore does the work, with limits and without its log".
 
     Args:
         session: The botocore session.
         profile: The profile, for messages.
-        ends: When the look-up has to be over, by `time.monotonic`.
+        ends: Deadline of the lookup, as a `time.monotonic` value.
     """
     from botocore.credentials import AssumeRoleProvider, ProcessProvider, create_credential_resolver
 
@@ -42,7 +42,7 @@ def restricted_resolver(session: Any, profile: Profile, ends: float) -> Any:  # 
 
 
 def _ruled_out(provider: Any, session: Any) -> bool:  # noqa: ANN401  botocore has no types
-    """Tell whether a place is no part of the profile that is named, or a question that no one here would answer."""
+    """Return whether a provider is outside the named AWS profile, or would query instance metadata off EC2."""
     from botocore.credentials import BotoProvider, ContainerProvider, InstanceMetadataProvider, OriginalEC2Provider
 
     if session.instance_variables().get("profile") is not None:
@@ -52,7 +52,7 @@ def _ruled_out(provider: Any, session: Any) -> bool:  # noqa: ANN401  botocore h
 
 
 def _bound_sources(provider: Any, start: Any) -> None:  # noqa: ANN401  botocore has no types
-    """Bound the processes of profiles that a role is assumed from, which botocore makes when it needs them."""
+    """Bound the credential processes of source profiles, whose providers botocore creates on demand."""
     builder = provider._profile_provider_builder  # noqa: SLF001
     make = builder._create_process_provider  # noqa: SLF001
 
@@ -64,12 +64,13 @@ def _bound_sources(provider: Any, start: Any) -> None:  # noqa: ANN401  botocore
     builder._create_process_provider = made  # noqa: SLF001
 
 
-def _refusal(profile: Profile) -> Any:  # noqa: ANN401  a callback of botocore's
+def _refusal(profile: Profile) -> Any:  # noqa: ANN401  a callback for botocore
     def refuse(_prompt: str) -> str:
         raise LoginRequired(
-            "the AWS role asks for an MFA code, which cannot be entered here",
+            "the AWS role requires an MFA code, and freshkey cannot prompt for one",
             profile=profile.name,
-            hint="Name an AWS profile that needs none, such as one of aws sso login",
+            hint="Use an AWS profile without mfa_serial, such as one that aws sso login signs in",
+            code="bedrock-mfa-required",
         )
 
     return refuse

@@ -1,4 +1,4 @@
-"""Runs what botocore does on a thread of its own: with a deadline, and without a word in the program's log."""
+"""Runs botocore calls on a separate thread, with a deadline and without botocore's log messages."""
 
 from __future__ import annotations
 
@@ -15,32 +15,36 @@ T = TypeVar("T")
 THREAD_NAME: Final = "freshkey aws"
 
 _LOGGERS: Final = ("auth", "client", "credentials", "endpoint", "hooks", "httpsession", "parsers", "tokens", "utils")
-"""Those of botocore that may not exist yet when its work begins."""
+"""botocore's loggers that may not exist yet when the call starts."""
 
 
 def call_with_deadline(seconds: float, call: Callable[[], T], what: str) -> T:
-    """Return what a call returns, or raise what it raises, if it does so in time.
+    """Run a call on a separate thread, and return or raise what it does, unless it exceeds the deadline.
 
-    botocore bounds neither a credential process nor a look-up as a whole. A call that is given up goes on and is
-    forgotten: it writes nothing but what AWS's tools do too when they renew a sign-in of theirs.
+    botocore has no time limit for a credential process or for a whole lookup. A call that misses the deadline keeps
+    running and its result is discarded; the only thing that it may write is AWS's own token cache, as the AWS CLI does.
 
     Args:
         seconds: How long it may take.
-        call: What to do.
-        what: What did not come, for the message.
+        call: What to run.
+        what: What failed, to begin the message.
 
     Raises:
-        TransientError: It takes too long, or the process may start no more threads.
+        TransientError: It took too long, or the process cannot start another thread.
     """
     _silence_botocore()
     run = _Run(call)
     try:
         run.thread.start()
     except RuntimeError:
-        raise TransientError("no thread can be started to look for AWS credentials") from None
+        raise TransientError("cannot start a thread to look up AWS credentials", code="out-of-threads") from None
     run.thread.join(seconds)
     if run.thread.is_alive():
-        raise TransientError(f"{what} within {seconds:g} s", hint="Look at what AWS's configuration names")
+        raise TransientError(
+            f"{what} within {seconds:g} s",
+            hint="Check the network and the AWS configuration, or increase the setting deadline",
+            code="bedrock-aws-timed-out",
+        )
     return run.result()
 
 
@@ -54,7 +58,7 @@ class _Run(Generic[T]):
     def _run(self) -> None:
         try:
             self._answers.append(self._call())
-        except BaseException as error:  # noqa: BLE001  raised again by whoever waits
+        except BaseException as error:  # noqa: BLE001  raised again in the waiting thread
             self._error = error
 
     def result(self) -> T:
@@ -63,12 +67,12 @@ class _Run(Generic[T]):
         return self._answers[0]
 
 
-def _elsewhere(record: logging.LogRecord) -> bool:  # noqa: ARG001  a filter is asked about a record
+def _elsewhere(record: logging.LogRecord) -> bool:  # noqa: ARG001  the signature of a logging filter
     return threading.current_thread().name != THREAD_NAME
 
 
 def _silence_botocore() -> None:
-    """Keep botocore's log of what happens here from everyone: it quotes answers of STS, secret keys included."""
+    """Suppress botocore's log messages on this thread: they quote STS responses, including secret keys."""
     known = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in {"botocore", "urllib3"}]
     for name in {*known, *(f"botocore.{name}" for name in _LOGGERS)}:
         logging.getLogger(name).addFilter(_elsewhere)

@@ -21,38 +21,40 @@ _VARIABLE: Final = "environment variable"
 
 
 def detect(profile: Profile) -> Detected | None:
-    """Say where botocore will find credentials, or which command will sign the user in so that it does."""
+    """Report where botocore will find credentials, or which command will sign the user in first."""
     return detect_present() or auth_refresh.detect(profile)
 
 
 def detect_handed_in(profile: Profile) -> Detected | None:  # noqa: ARG001  the signature is Source.detect's
-    """Say what the environment, the container or the instance hands in, if botocore will take that and no profile's."""
+    """Report credentials of the environment, container or instance, if botocore prefers them to an AWS profile."""
+    # These machines rarely have a keychain, so a search that read the store first would fail.
+    # See docs/decisions.md, "Credentials of a container or an instance come before the store".
     detected = detect_present()
     return None if detected is None or detected.origin.startswith(aws_profile.ORIGIN) else detected
 
 
 def detect_present() -> Detected | None:
-    """Say where botocore will find credentials, offline and quickly: environment, profile, container or instance."""
+    """Report where botocore will find credentials, without I/O to AWS: environment, profile, container or instance."""
     environ = os.environ
     if key := environ.get("AWS_ACCESS_KEY_ID"):
         return Detected(kind="AWS access key", origin=f"{_VARIABLE} AWS_ACCESS_KEY_ID", last_four=key[-4:])
     if environ.get("AWS_WEB_IDENTITY_TOKEN_FILE"):
-        return Detected(kind="AWS role by web identity", origin=f"{_VARIABLE} AWS_WEB_IDENTITY_TOKEN_FILE")
+        return Detected(kind="AWS web identity role", origin=f"{_VARIABLE} AWS_WEB_IDENTITY_TOKEN_FILE")
     name = ambient_profile_name(environ)
     if detected := aws_profile.detect_in(name):
         return detected
     if name != "default" and profile_section(name) is None:
-        return Detected(kind=aws_profile.KIND, origin=f"{aws_profile.ORIGIN} {name!r}, which is not there")
+        return Detected(kind=aws_profile.KIND, origin=f"{aws_profile.ORIGIN} {name!r} (does not exist)")
     for variable in CONTAINER_VARIABLES:
         if environ.get(variable):
-            return Detected(kind="AWS credentials of a container", origin=f"{_VARIABLE} {variable}")
-    return Detected(kind="AWS role of the instance", origin="instance metadata") if on_instance(environ) else None
+            return Detected(kind="AWS container credentials", origin=f"{_VARIABLE} {variable}")
+    return Detected(kind="AWS instance role", origin="instance metadata") if on_instance(environ) else None
 
 
 def take(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM) -> AwsCredential:
-    """Return what botocore finds in its chain; with the help of ``auth_refresh`` where that is set up.
+    """Return what botocore finds in its chain, running ``auth_refresh`` first if needed and configured.
 
-    Raises: as `freshkey_bedrock.botocore_credentials.take`.
+    Raises the errors of `freshkey_bedrock.botocore_credentials.take`.
     """
     from freshkey_bedrock import botocore_credentials
 

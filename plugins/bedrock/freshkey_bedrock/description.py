@@ -1,4 +1,4 @@
-"""What this provider is, for the core to read."""
+"""Describes this provider to the core."""
 
 from __future__ import annotations
 
@@ -32,19 +32,21 @@ VARIABLES: Final = (
     "AWS_SESSION_TOKEN",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
 )
-"""What AWS's SDKs look at to find a credential, or to choose another one. Where the files are, and which region, is
-left to the child: neither chooses a credential over the one that it gets."""
+"""Variables that AWS SDKs read to find or choose a credential; removed from the environment of child processes.
+
+Variables for file locations and the region stay: they never override the credential that the child is given.
+"""
 
 
 def description(profile: Profile | None) -> Description:
-    """Return the description, with what depends on settings where there is a profile."""
+    """Return the description, including what depends on the settings if a profile is given."""
     settings = profile.settings_as(BedrockSettings) if profile else BedrockSettings()
     return Description(
         title="Amazon Bedrock",
         settings=BedrockSettings,
         formats={**FORMATS, "bedrock-sso": SsoCredential},
         sources=SOURCES,
-        single_use=True,  # of the sign-in's refresh tokens nothing is documented: this is the careful answer
+        single_use=True,  # AWS does not document whether its refresh tokens can be reused; assume that they cannot
         variables=VARIABLES,
         hosts=addresses.hosts(settings),
         binding=binding(settings.sso_start_url, settings.sso_account_id, settings.sso_role_name),

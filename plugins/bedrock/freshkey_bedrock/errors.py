@@ -1,4 +1,4 @@
-"""Says what botocore's errors mean to whoever waits for credentials: what is wrong, and what to do next."""
+"""Translates botocore's errors to freshkey's: what is wrong, and what to do next."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _UNPRINTABLE: Final = re.compile(r"[^ -~]+")
 
 
 def explained(error: Exception, aws_profile: str) -> FreshkeyError:
-    """Return the error for something that botocore raised while it looked for credentials.
+    """Return the freshkey error for what botocore raised while it looked for credentials.
 
     Args:
-        error: What it raised.
-        aws_profile: Name of the profile of AWS's tools that was used.
+        error: The exception.
+        aws_profile: Name of the AWS profile that was used.
     """
     from botocore.exceptions import ClientError
 
@@ -49,51 +49,61 @@ def explained(error: Exception, aws_profile: str) -> FreshkeyError:
             return _KNOWN[kind.__name__](_facts(error), aws_profile)
     if isinstance(error, RuntimeError) and "still expired" in str(error):
         return LoginRequired(
-            f"the AWS credentials of profile {aws_profile!r} have expired", hint=_login("sso login", aws_profile)
+            f"the AWS credentials of profile {aws_profile!r} have expired",
+            hint=_login("sso login", aws_profile),
+            code="bedrock-aws-credentials-expired",
         )
     if isinstance(error, OSError):
-        what = f"a file that AWS profile {aws_profile!r} names cannot be read: {error.strerror}"
-        return ConfigurationError(what)
+        return ConfigurationError(
+            f"cannot read a file that AWS profile {aws_profile!r} uses: {error.strerror}",
+            hint="Check the paths in ~/.aws/config and in AWS_WEB_IDENTITY_TOKEN_FILE",
+            code="bedrock-invalid-aws-config",
+        )
     return ConfigurationError(
-        f"botocore cannot use what AWS's configuration says for profile {aws_profile!r} ({describe_raise(error)})",
+        f"botocore cannot use the configuration of AWS profile {aws_profile!r} ({describe_raise(error)})",
         hint=_check(aws_profile),
+        code="bedrock-invalid-aws-config",
     )
 
 
 def client_error(error: ClientError) -> FreshkeyError:
-    """Return the error for a service of AWS that refused to hand out credentials."""
+    """Return the freshkey error for an AWS service that refused to issue credentials."""
     code, words = code_of(error), words_of(error)
-    what = f"AWS answers {code} to {error.operation_name}"
+    what = f"AWS responded to {error.operation_name} with {code}"
     if code in EXPIRED:
         return LoginRequired(
-            f"{what}: the credentials that it was asked with have expired", hint="Sign in with AWS's tools"
+            f"{what}: the credentials used for the request have expired",
+            hint="Sign in again with the AWS CLI, for example: aws sso login",
+            code="bedrock-aws-credentials-expired",
         )
     if code in BUSY or status_of(error) >= SERVER_ERROR:
-        return TransientError(what)
+        return TransientError(what, code="bedrock-aws-unavailable")
     return ProviderRefused(
-        f"{what}{words}", hint="Look at the role, its trust policy and the credentials it is assumed with"
+        f"{what}{words}",
+        hint="Check the role, its trust policy, and the credentials that assume it",
+        code="bedrock-aws-refused",
     )
 
 
 def code_of(error: ClientError) -> str:
-    """Return AWS's name for the error, safe to print."""
+    """Return AWS's code for the error, safe to print."""
     return _UNPRINTABLE.sub(" ", str(error.response.get("Error", {}).get("Code", "an error")))[:_MAX_WORDS]
 
 
 def status_of(error: ClientError) -> int:
-    """Return the HTTP status of the answer, 0 if there is none."""
+    """Return the HTTP status of the response, 0 if there is none."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def words_of(error: ClientError) -> str:
-    """Return what AWS says of a denial, which names who may not do what; other texts may quote the request."""
+    """Return AWS's message if access was denied (it names principal and action); others may quote the request."""
     if code_of(error) not in DENIED:
         return ""
     words = _UNPRINTABLE.sub(" ", str(error.response.get("Error", {}).get("Message", "")))[:_MAX_WORDS]
     return f": {words}" if words else ""
 
 
-# --- what botocore raises itself --------------------------------------------------------------------------------------
+# --- errors that botocore itself raises -------------------------------------------------------------------------------
 
 
 def _facts(error: Exception) -> Mapping[str, Any]:
@@ -105,51 +115,64 @@ def _login(command: str, aws_profile: str) -> str:
 
 
 def _check(aws_profile: str) -> str:
-    return f"See what AWS's tools say. {_login('sts get-caller-identity', aws_profile)}"
+    return f"Check it with the AWS CLI. {_login('sts get-caller-identity', aws_profile)}"
 
 
 def _not_found(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:
     name = facts.get("profile", aws_profile)
     return ConfigurationError(
-        f"AWS's files have no profile {name!r}",
-        hint="Look at aws configure list-profiles, and correct aws_profile or AWS_PROFILE",
+        f"AWS profile {name!r} does not exist",
+        hint="Run aws configure list-profiles, and correct aws_profile, AWS_PROFILE or source_profile",
+        code="bedrock-unknown-aws-profile",
     )
 
 
 def _malformed(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:  # noqa: ARG001  one signature for all
     return ConfigurationError(
-        f"the file {facts.get('path', '?')} is malformed, so AWS's tools cannot read it", hint="Mend it"
+        f"cannot parse the AWS file {facts.get('path', '?')}",
+        hint="Fix it; each profile is a [section] with lines of key = value",
+        code="bedrock-invalid-aws-config",
     )
 
 
 def _partial(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:
-    where = facts.get("provider", "AWS's configuration")
-    return ConfigurationError(f"{where} has no {facts.get('cred_var', 'secret key')} for AWS profile {aws_profile!r}")
+    missing = facts.get("cred_var", "secret key")
+    return ConfigurationError(
+        f"incomplete configuration of AWS profile {aws_profile!r}: {facts.get('provider', 'AWS')} has no {missing}",
+        hint=f"Set {missing}",
+        code="bedrock-invalid-aws-config",
+    )
 
 
 def _sso(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:  # noqa: ARG001  one signature for all
-    message = f"the sign-in of AWS profile {aws_profile!r} at IAM Identity Center is missing or has expired"
-    return LoginRequired(message, hint=_login("sso login", aws_profile))
+    message = f"the IAM Identity Center session of AWS profile {aws_profile!r} is missing or has expired"
+    return LoginRequired(message, hint=_login("sso login", aws_profile), code="bedrock-aws-sign-in-required")
 
 
 def _aws_login(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:  # noqa: ARG001  one signature for all
-    message = f"the session of aws login for AWS profile {aws_profile!r} is missing or has expired"
-    return LoginRequired(message, hint=_login("login", aws_profile))
+    message = f"the 'aws login' session of AWS profile {aws_profile!r} is missing or has expired"
+    return LoginRequired(message, hint=_login("login", aws_profile), code="bedrock-aws-sign-in-required")
 
 
 def _missing(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:  # noqa: ARG001  one signature for all
-    message = f"AWS profile {aws_profile!r} needs a part of botocore that is not installed"
-    return ConfigurationError(message, hint="Run: python3 -m pip install 'freshkey-bedrock[login]'")
+    message = f"AWS profile {aws_profile!r} needs an optional botocore dependency that is not installed"
+    return ConfigurationError(
+        message, hint="Run: python3 -m pip install 'freshkey-bedrock[login]'", code="missing-package"
+    )
 
 
 def _region(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:  # noqa: ARG001  one signature for all
-    return ConfigurationError(f"AWS has no region {facts.get('region_name', '')!r}", hint="Write it as eu-west-1")
+    return ConfigurationError(
+        f"AWS has no region {facts.get('region_name', '')!r}",
+        hint="Use a region name such as us-east-1",
+        code="bedrock-invalid-region",
+    )
 
 
 def _unreachable(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:  # noqa: ARG001  one signature for all
     where = facts.get("endpoint_url") or facts.get("proxy_url") or "AWS"
-    hint = "Look at the network, the proxy and the region"
-    return TransientError(f"{_without_query(str(where))} cannot be reached", hint=hint)
+    hint = "Check the network, the proxy, and the region"
+    return TransientError(f"cannot reach {_without_query(str(where))}", hint=hint, code="connection-failed")
 
 
 def _without_query(url: str) -> str:
@@ -157,22 +180,32 @@ def _without_query(url: str) -> str:
 
 
 def _retrieval(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:
-    where = facts.get("provider", "where AWS's configuration points")
+    where = facts.get("provider", "the configured provider")
     if where == "custom-process":
-        message = f"the credential_process of AWS profile {aws_profile!r} printed no credentials that AWS's tools take"
-        return ProtocolError(message, hint='It prints {"Version": 1, "AccessKeyId": …, "SecretAccessKey": …}')
-    return TransientError(f"no credentials came from {where} for AWS profile {aws_profile!r}")
+        message = f"the credential_process of AWS profile {aws_profile!r} did not print valid credentials"
+        return ProtocolError(
+            message,
+            hint='Make it print {"Version": 1, "AccessKeyId": …, "SecretAccessKey": …}',
+            code="invalid-command-output",
+        )
+    return TransientError(
+        f"{where} returned no credentials for AWS profile {aws_profile!r}", code="bedrock-aws-unavailable"
+    )
 
 
 def _other(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:
     said = facts.get("error_msg", "")
     message = f"AWS profile {aws_profile!r} cannot be used"
-    return ConfigurationError(f"{message}: {said}" if said else message, hint=_check(aws_profile))
+    return ConfigurationError(
+        f"{message}: {said}" if said else message, hint=_check(aws_profile), code="bedrock-invalid-aws-config"
+    )
 
 
 def _loop(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:  # noqa: ARG001  one signature for all
-    message = f"the role of AWS profile {aws_profile!r} is assumed with a profile that leads back to it"
-    return ConfigurationError(message, hint="Correct source_profile")
+    message = f"the source_profile chain of AWS profile {aws_profile!r} is circular"
+    return ConfigurationError(
+        message, hint="Correct source_profile in ~/.aws/config", code="bedrock-invalid-aws-config"
+    )
 
 
 _KNOWN: Final[dict[str, Callable[[Mapping[str, Any], str], FreshkeyError]]] = {
@@ -192,4 +225,4 @@ _KNOWN: Final[dict[str, Callable[[Mapping[str, Any], str], FreshkeyError]]] = {
     "InfiniteLoopConfigError": _loop,
     "BotoCoreError": _other,
 }
-"""By name, looked up from the class of an error upwards: older releases of botocore lack some."""
+"""Keyed by name and looked up along the MRO, because older botocore releases lack some of these classes."""

@@ -1,4 +1,4 @@
-"""The kinds of credential for Bedrock: AWS credentials, which sign each request, and API keys, which are sent along."""
+"""The two kinds of Bedrock credential: AWS credentials, which sign each request, and API keys (bearer tokens)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from freshkey.plugin import ApiKey, Credential, Secret
 
 
 SERVICE: Final = "bedrock"
-"""The name that requests to Bedrock and to Bedrock Runtime are signed for (``signingName`` of both service models)."""
+"""Signing name for requests to Bedrock and Bedrock Runtime (``signingName`` in both service models)."""
 
 
 @frozen(kw_only=True)
@@ -21,10 +21,10 @@ class AwsCredential(Credential):
     """AWS credentials, which sign each request with Signature Version 4.
 
     Attributes:
-        access_key_id: Names the key; no secret.
-        secret_access_key: Signs.
-        session_token: Sent along by temporary credentials.
-        region: The region that requests are signed for.
+        access_key_id: The access key ID; not a secret.
+        secret_access_key: The secret access key.
+        session_token: Session token; only temporary credentials have one.
+        region: Region to sign requests for.
     """
 
     access_key_id: str
@@ -33,11 +33,11 @@ class AwsCredential(Credential):
     region: str
 
     def __attrs_post_init__(self) -> None:
-        # Credentials are made on a thread that renews; whoever asks for headers later shall not wait for botocore.
+        # Imported here, on the thread that renews, so that a later headers() call does not wait for botocore to load.
         import freshkey_bedrock.signing  # noqa: F401
 
     def authorizes_like(self, other: Credential) -> bool:
-        """Whether both are the same key in the same session."""
+        """Return whether both are the same key in the same session."""
         return (
             isinstance(other, AwsCredential)
             and self.access_key_id == other.access_key_id
@@ -46,24 +46,28 @@ class AwsCredential(Credential):
         )
 
     def _headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
-        """Sign a request; the URL is taken as it is, so that a model's id is signed as it will be sent.
+        """Sign a request; the URL is not normalized, so that a model ID is signed exactly as it will be sent.
 
-        The headers are those that botocore's own client adds. Host, date and session token are signed along; other
-        headers of the request are not, so that proxies may change them.
+        Returns the same headers as botocore's client. Host, date and session token are signed; other headers of the
+        request are not, so that proxies may change them.
         """
         if not urlsplit(url).hostname:
-            message = "AWS credentials sign one request at a time, and this one has no absolute URL"
-            raise ConfigurationError(message, hint="Pass the method, the URL and the body as they will be sent")
+            raise ConfigurationError(
+                "AWS credentials sign each request, which requires an absolute URL",
+                hint="Call headers(method, url, body) with the values that will be sent",
+                code="bedrock-no-request-url",
+            )
         from freshkey_bedrock.signing import signed_headers
 
         now = datetime.fromtimestamp(self.clock.now().wall, UTC)
         return signed_headers(self, method, url, body, now=now, service=SERVICE)
 
     def _environment(self) -> dict[str, str]:
-        """Return what AWS's SDKs and command line read.
+        """Return the variables that AWS SDKs and the AWS CLI read.
 
-        ``AWS_CREDENTIAL_EXPIRATION`` is left out: botocore refuses credentials from the environment in the last ten
-        minutes before the end that it names, because they cannot be renewed there.
+        ``AWS_CREDENTIAL_EXPIRATION`` is left out: with it, botocore rejects the credentials during the last ten minutes
+        before they expire, because it cannot renew credentials from the environment.
+        See docs/decisions.md, "A child process does not get the expiration of its AWS credentials".
         """
         token = {"AWS_SESSION_TOKEN": self.session_token.reveal()} if self.session_token else {}
         return {
@@ -76,10 +80,10 @@ class AwsCredential(Credential):
 
 @frozen(kw_only=True)
 class BedrockApiKey(ApiKey):
-    """A Bedrock API key, sent as a bearer token: a long-term one of an IAM user, or a short-term one with an end.
+    """A Bedrock API key, sent as a bearer token: long-term (of an IAM user), or short-term (expires).
 
     Attributes:
-        region: The region to call, where it is known; short-term keys work in theirs alone.
+        region: The region to call, if known; a short-term key works in one region only.
     """
 
     region: str | None = None
@@ -89,7 +93,7 @@ class BedrockApiKey(ApiKey):
 
 
 def region_variables(region: str | None) -> dict[str, str]:
-    """Return both variables that name a region: AWS's SDKs do not all read the same one."""
+    """Return both region variables: not all AWS SDKs read the same one."""
     return {"AWS_REGION": region, "AWS_DEFAULT_REGION": region} if region else {}
 
 
@@ -97,4 +101,4 @@ FORMATS: Final[dict[str, type[Credential]]] = {
     "bedrock-aws": AwsCredential,
     "bedrock-api-key": BedrockApiKey,
 }
-"""Tags in stored records; they never change their meaning."""
+"""Tags in stored records; their meaning never changes."""

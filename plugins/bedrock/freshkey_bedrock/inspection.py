@@ -1,4 +1,4 @@
-"""Asks AWS's Security Token Service whose credentials these are, and whether they are still honored."""
+"""Checks with AWS STS (Security Token Service) who owns a credential, and whether it is still valid."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
 CHECK_TIMEOUT: Final = 20.0
-"""Seconds that the check may take."""
+"""Seconds allowed for the whole check."""
 
 CONNECT_TIMEOUT: Final = 5.0
 READ_TIMEOUT: Final = 10.0
-"""Seconds for each step of the one request."""
+"""Seconds for each step of the single request."""
 
 REFUSED: Final = frozenset(
     {
@@ -31,26 +31,26 @@ REFUSED: Final = frozenset(
         "AuthFailure",
     }
 )
-"""What AWS says of keys that it does not know or that do not sign."""
+"""AWS error codes for unknown keys and wrong signatures."""
 
 _HINTS: Final = {
-    "SignatureDoesNotMatch": "the secret key is not that of the access key, or this machine's clock is wrong",
-    "InvalidClientTokenId": "AWS does not know the access key",
+    "SignatureDoesNotMatch": "the secret key does not match the access key, or this machine's clock is wrong",
+    "InvalidClientTokenId": "AWS does not recognize the access key",
 }
 
 
 def inspect(profile: Profile, credential: Credential) -> Inspection:
-    """Return what AWS thinks of a credential.
+    """Check a credential with STS.
 
-    GetCallerIdentity needs no permission, so it tells whose credentials they are; it does not tell whether they may
-    use a model. It is asked in the region of the credential, through the proxy that the environment names.
+    GetCallerIdentity needs no permissions: it identifies the owner of the credentials, but does not show whether they
+    may use a model. The request goes to the credential's region, through the proxy set in the environment.
     """
     if credential.expired():
         when = f"{credential.expires_at:%Y-%m-%d %H:%M:%S} UTC"
-        return _answer(Validity.EXPIRED, credential.identity, f"It expired at {when}")
+        return _answer(Validity.EXPIRED, credential.identity, f"it expired at {when}")
     if not isinstance(credential, AwsCredential):
-        what = "A Bedrock API key" if isinstance(credential, BedrockApiKey) else "This"
-        detail = f"{what} cannot be checked with STS, which takes signed requests only; a request to a model tells"
+        what = "a Bedrock API key" if isinstance(credential, BedrockApiKey) else "this credential"
+        detail = f"{what} cannot be checked with STS, which requires signed requests; send a request to a model instead"
         return _answer(Validity.UNCHECKABLE, credential.identity, detail)
     return _ask_sts(profile, credential)
 
@@ -61,19 +61,19 @@ def _ask_sts(profile: Profile, credential: AwsCredential) -> Inspection:
     settings = profile.settings_as(BedrockSettings)
     try:
         said = call_with_deadline(
-            min(settings.deadline, CHECK_TIMEOUT), lambda: _caller(settings, credential), "STS did not answer"
+            min(settings.deadline, CHECK_TIMEOUT), lambda: _caller(settings, credential), "STS did not respond"
         )
     except ClientError as error:
         return _judge(error, credential)
     except FreshkeyError as error:
         return _answer(Validity.UNREACHABLE, credential.identity, error.message)
-    except Exception as error:  # noqa: BLE001  botocore raises whatever its input provokes
+    except Exception as error:  # noqa: BLE001  botocore can raise anything on bad input
         flaw = _explained(error, profile)
     else:
-        return _answer(Validity.VALID, _identity(said).completed_by(credential.identity), "It is honored")
+        return _answer(Validity.VALID, _identity(said).completed_by(credential.identity), "STS accepts it")
     if isinstance(flaw, TransientError):
         return _answer(Validity.UNREACHABLE, credential.identity, f"{flaw.message} ({credential.region})")
-    # Raised outside the handler, so that nothing of botocore's comes along.
+    # Raised outside the handler, so that it does not chain botocore's exception.
     raise flaw
 
 
@@ -122,13 +122,13 @@ def _judge(error: ClientError, credential: AwsCredential) -> Inspection:
 
     code = code_of(error)
     if code in EXPIRED:
-        return _answer(Validity.EXPIRED, credential.identity, f"STS says that it has expired ({code})")
+        return _answer(Validity.EXPIRED, credential.identity, f"STS reports that it has expired ({code})")
     if code in BUSY or status_of(error) >= SERVER_ERROR:
-        return _answer(Validity.UNREACHABLE, credential.identity, f"STS cannot tell for now ({code})")
+        return _answer(Validity.UNREACHABLE, credential.identity, f"STS is temporarily unavailable ({code})")
     if code in DENIED:
         return _answer(Validity.REFUSED, credential.identity, f"STS denies access{words_of(error)} ({code})")
-    known = _HINTS.get(code, "it is no longer honored") if code in REFUSED else "it does not accept the request"
-    return _answer(Validity.REFUSED, credential.identity, f"STS refuses it: {known} ({code})")
+    known = _HINTS.get(code, "it is no longer valid") if code in REFUSED else "the request is not accepted"
+    return _answer(Validity.REFUSED, credential.identity, f"STS rejects it: {known} ({code})")
 
 
 def _answer(validity: Validity, identity: Identity | None, detail: str) -> Inspection:

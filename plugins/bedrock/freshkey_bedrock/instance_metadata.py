@@ -1,4 +1,4 @@
-"""Instance metadata (IMDS): whether they are worth asking, and how long for."""
+"""The instance metadata service (IMDS): whether to query it, and with what limits."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Final
 
 
 LIMITS: Final = (("metadata_service_timeout", 1), ("metadata_service_num_attempts", 1))
-"""Seconds and attempts for each question to instance metadata, whatever AWS's configuration says."""
+"""Timeout (seconds) and attempts for each IMDS request; they override the AWS configuration."""
 
 DMI: Final = Path("/sys/class/dmi/id")
-"""What the firmware says of the machine, on Linux; world-readable files of one line."""
+"""Firmware information on Linux; world-readable files of one line each."""
 
 
 def on_instance(environ: Mapping[str, str] = os.environ, dmi: Path = DMI) -> bool:
-    """Whether instance metadata are worth asking: never where they are disabled, else where they can be known to be.
+    """Return whether to query IMDS: not if disabled; otherwise if an endpoint is set or the vendor is Amazon.
 
-    Names of the vendor are those that AWS documents for telling its instances ("Identify EC2 instances").
+    The vendor names are those that AWS documents for recognizing its instances ("Identify EC2 instances").
     """
     if environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
         return False

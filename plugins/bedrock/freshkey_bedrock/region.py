@@ -1,4 +1,4 @@
-"""Says which AWS region a profile uses."""
+"""Finds the AWS region of a profile."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from freshkey_bedrock.shared_config import profile_name, profile_section
 
 
 VARIABLES: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
-"""In the order in which Anthropic's SDK asks for them."""
+"""In the order in which Anthropic's SDK reads them."""
 
 
 def known_region(profile: Profile, environ: Mapping[str, str] = os.environ) -> str | None:
-    """Return the region: the setting, the environment, or that of the profile of AWS's tools; None if none says.
+    """Return the region from the settings, the environment or the AWS profile; None if none of them sets it.
 
     Raises:
-        ConfigurationError: What names it is no name of a region, or AWS's config file is malformed.
+        ConfigurationError: The value is not a region name, or a shared AWS file is malformed.
     """
     setting = profile.settings_as(BedrockSettings).region
     if setting:
@@ -34,17 +34,18 @@ def known_region(profile: Profile, environ: Mapping[str, str] = os.environ) -> s
 
 
 def needed_region(profile: Profile, environ: Mapping[str, str] = os.environ) -> str:
-    """Return the region, where nothing can be done without.
+    """Return the region, for callers that require one.
 
     Raises:
-        ConfigurationError: Nothing names one, or no possible one.
+        ConfigurationError: No region is set, or it is not a region name.
     """
     region = known_region(profile, environ)
     if region is None:
         raise ConfigurationError(
-            "no AWS region is set, and requests are signed for one",
+            "no AWS region is set, and signing requests requires one",
             profile=profile.name,
-            hint=f'Write region = "us-east-1" under [profiles.{profile.name}], or set AWS_REGION',
+            hint=f'Set region = "us-east-1" under [profiles.{profile.name}] in config.toml, or set AWS_REGION',
+            code="bedrock-no-region",
         )
     return region
 

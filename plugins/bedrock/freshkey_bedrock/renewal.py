@@ -1,4 +1,4 @@
-"""Renews what freshkey itself obtained; everything else is taken anew from where it came from."""
+"""Renews sign-ins that freshkey made itself; all other credentials are read again from their source."""
 
 from __future__ import annotations
 
@@ -11,34 +11,36 @@ def renew(profile: Profile, credential: Credential, reporter: Reporter, *, clock
     """Return a newer credential.
 
     Raises:
-        LoginRequired: Nothing came along to renew it with, or the sign-in has ended.
-        TransientError: Certainly nothing was spent; try again later.
-        OutcomeUnknown: The refresh token was sent, no usable answer came.
-        ProviderRefused: The user has no such role any more.
+        LoginRequired: The credential has no refresh token, or the sign-in has ended.
+        TransientError: No refresh token was used up; try again later.
+        OutcomeUnknown: The refresh token was sent, but no usable response was received.
+        ProviderRefused: The user no longer has the role.
     """
     if isinstance(credential, SsoCredential):
         from freshkey_bedrock.sso.renewal import renew as renew_role
 
-        reporter.progress("Getting newer credentials of the role")
+        reporter.progress("Getting new role credentials")
         return renew_role(profile, credential, reporter, clock=clock)
     raise LoginRequired(
-        "this credential cannot be renewed: nothing came along to renew it with",
+        "this credential cannot be renewed: it has no refresh token",
         profile=profile.name,
-        hint=f"Replace it where it came from, or run: {sign_in_command(profile.name)}",
+        hint=f"Replace the credential at its source, or run: {sign_in_command(profile.name)}",
+        code="not-renewable",
     )
 
 
 def revoke(profile: Profile, credential: Credential, *, clock: Clock = SYSTEM) -> None:
-    """End a sign-in at IAM Identity Center.
+    """End a sign-in with IAM Identity Center.
 
     Raises:
-        TransientError: It may still exist; try again.
-        OutcomeUnknown: No answer came whether it is ended.
-        ProviderRefused: It is no sign-in, or the access portal does not accept the request.
+        TransientError: The session may still be active; try again.
+        OutcomeUnknown: No response was received, so the session may still be active.
+        ProviderRefused: It is not a sign-in, or the access portal rejects the request.
     """
     if not isinstance(credential, SsoCredential):
         raise ProviderRefused(
-            "only a sign-in can be ended from here; delete an API key in the console of Amazon Bedrock"
+            "only a sign-in can be revoked; delete API keys in the Amazon Bedrock console",
+            code="revocation-not-supported",
         )
     from freshkey_bedrock.sso.sign_out import revoke as end
 

@@ -1,4 +1,4 @@
-"""Gives botocore and boto3 fresh AWS credentials: a session whose credentials are asked for before each signature."""
+"""A botocore session for boto3 and botocore clients that gets current AWS credentials before each signature."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from freshkey.plugin import CredentialSource
 
 ASK_EACH_TIME: Final = 10**12
-"""Both of botocore's time-outs, in seconds: it asks again where less is left, and takes an error for an answer.
+"""Value of both refresh timeouts of botocore, in seconds: it refreshes whenever less lifetime is left, so always.
 
-freshkey answers from memory, and has no answer only where nothing usable is left.
+freshkey returns credentials from memory, and raises only if no usable ones are left.
 """
 
 NO_END: Final = datetime(9999, 1, 1, tzinfo=UTC)
-"""The end that botocore is told where there is none."""
+"""The time passed to botocore for credentials that do not expire."""
 
 
 def botocore_session(source: CredentialSource, profile: str | None = None) -> Session:
-    """Return a botocore session with the credentials of a profile; ``boto3.Session(botocore_session=…)`` takes it.
+    """Return a botocore session with the credentials of a profile, for ``boto3.Session(botocore_session=…)``.
 
-    Clients of it live across any number of renewals. The first credential is fetched here; later ones come from
-    memory, or are waited for where the last one has ended. Arguments and errors are those of
+    Its clients keep working across renewals. The first credential is fetched here; later ones come from memory, or
+    block until a renewal if the last one has expired. Arguments and errors are those of
     `freshkey_bedrock.botocore_session`.
     """
     session = Session()
@@ -39,10 +39,10 @@ def botocore_session(source: CredentialSource, profile: str | None = None) -> Se
 
 
 class _Provider(CredentialProvider):  # type: ignore[misc]  # botocore has no types
-    """The only place where the session looks for credentials.
+    """The session's only credential provider.
 
     Args:
-        source: Where they come from.
+        source: Where credentials come from.
         profile: Name of the profile; None for the selected one.
     """
 
@@ -55,7 +55,9 @@ class _Provider(CredentialProvider):  # type: ignore[misc]  # botocore has no ty
         self._profile = profile
 
     def load(self) -> RefreshableCredentials:
-        """Return credentials that ask for newer ones before each signature."""
+        """Return credentials that refresh themselves before each signature."""
+        # So a renewal, another account or a sign-out takes effect with the next request.
+        # See docs/decisions.md, "botocore gets the keeper's credentials before each signature".
         return RefreshableCredentials.create_from_metadata(
             metadata=self._metadata(),
             refresh_using=self._metadata,
@@ -73,14 +75,15 @@ def _aws(source: CredentialSource, profile: str | None) -> AwsCredential:
     if isinstance(credential, AwsCredential):
         return credential
     raise ConfigurationError(
-        f"the source {credential.source!r} gives no AWS credentials, and botocore signs with nothing else",
+        f"botocore needs AWS credentials, but the source {credential.source!r} provides an API key",
         profile=profile,
-        hint="Choose another source, or hand the API key over as AWS_BEARER_TOKEN_BEDROCK",
+        hint="Choose another source, or pass the API key in AWS_BEARER_TOKEN_BEDROCK",
+        code="bedrock-api-key-not-supported",
     )
 
 
 def _metadata(credential: AwsCredential) -> dict[str, Any]:
-    """Return a credential as botocore's ``RefreshableCredentials`` take it."""
+    """Return a credential in the form that botocore's ``RefreshableCredentials`` expects."""
     token = credential.session_token
     return {
         "access_key": credential.access_key_id,

@@ -1,4 +1,4 @@
-"""The settings of a profile, each with a default, and checked as a whole when it is built."""
+"""The settings of a profile; all have defaults, and they are validated on construction."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from freshkey.plugin import HELPER_TIMEOUT, Command, checked_url
 
 
 DEADLINE: Final = 60.0
-"""Seconds that looking for AWS credentials may take, unless a profile says otherwise."""
+"""Default time limit for looking up AWS credentials, in seconds."""
 
 MAX_DEADLINE: Final = 600.0
-"""Seconds."""
+"""Upper limit for configurable timeouts, in seconds."""
 
 MAX_LIFE: Final = 43200
-"""Seconds that a short-term key lives: at most twelve hours (Bedrock user guide, "API keys")."""
+"""Maximum lifetime of a short-term key in seconds: twelve hours (Bedrock user guide, "API keys")."""
 
 MIN_LIFE: Final = 60.0
-"""Seconds; a shorter life would be over before it is used."""
+"""Minimum lifetime of a short-term key in seconds; a shorter one could expire before the key is used."""
 
 _REGION: Final = re.compile(r"[a-z]{2,}(-[a-z]+)+-[0-9]+")
-"""The shape of a region's name; it becomes part of a host's name, so nothing else may pass."""
+"""The shape of a region name; regions become part of host names, so nothing else is accepted."""
 
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
 _ROLE: Final = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
@@ -32,18 +32,22 @@ _ADDRESSES: Final = ("sso_start_url", "sso_oidc_url", "sso_portal_url")
 
 
 def checked_region(region: str, what: str) -> str:
-    """Return the name of a region if it has the shape of one.
+    """Return a region name if it is well-formed.
 
     Args:
         region: The name.
-        what: What says so, for the message.
+        what: Where it comes from, for the message.
 
     Raises:
-        ConfigurationError: It is no name of a region.
+        ConfigurationError: It is not a region name.
     """
     if _REGION.fullmatch(region):
         return region
-    raise ConfigurationError(f"{what}: {region!r} is no name of an AWS region", hint="Write it as eu-west-1")
+    raise ConfigurationError(
+        f"{what}: {region!r} is not an AWS region name",
+        hint="Use a region name such as us-east-1",
+        code="bedrock-invalid-region",
+    )
 
 
 def _without_fragment(url: str | None) -> str | None:
@@ -52,18 +56,18 @@ def _without_fragment(url: str | None) -> str | None:
 
 @frozen(kw_only=True)
 class SsoSettings:
-    """What the source ``sso`` needs.
+    """Settings of the source ``sso``.
 
     Attributes:
-        sso_start_url: Address of the access portal, such as ``https://example.awsapps.com/start``; what a browser adds
-            to it behind ``#`` is dropped.
-        sso_region: Region of IAM Identity Center; often another one than that of Bedrock.
-        sso_account_id: Account of the role, twelve digits.
-        sso_role_name: Name of the permission set, as the access portal shows it.
-        sso_flow: ``browser`` (authorization code with PKCE, or the address pasted), or ``device`` (a code that is typed
-            on any device).
-        sso_oidc_url: Where tokens are issued; that of `sso_region` by default.
-        sso_portal_url: Where role credentials are given out; that of `sso_region` by default.
+        sso_start_url: URL of the access portal, such as ``https://example.awsapps.com/start``; a fragment (``#…``), as
+            browsers show it, is dropped.
+        sso_region: Region of IAM Identity Center; often differs from that of Bedrock.
+        sso_account_id: AWS account of the role, twelve digits.
+        sso_role_name: Name of the permission set, as shown in the access portal.
+        sso_flow: ``browser`` (authorization code with PKCE; the redirect URL can be pasted), or ``device`` (a code
+            entered on any device).
+        sso_oidc_url: URL that issues tokens; by default that of `sso_region`.
+        sso_portal_url: URL that issues role credentials; by default that of `sso_region`.
         allow_insecure_loopback: Accept http on 127.0.0.1, ::1 and localhost; for tests.
     """
 
@@ -77,10 +81,10 @@ class SsoSettings:
     allow_insecure_loopback: bool = False
 
     def check_sso(self) -> None:
-        """Refuse what cannot work.
+        """Validate these settings.
 
         Raises:
-            ConfigurationError: A setting has not the shape that it needs.
+            ConfigurationError: A setting is malformed.
         """
         for name in _ADDRESSES:
             if (url := getattr(self, name)) is not None:
@@ -88,24 +92,32 @@ class SsoSettings:
         if self.sso_region is not None:
             checked_region(self.sso_region, "sso_region")
         if self.sso_account_id is not None and not _ACCOUNT.fullmatch(self.sso_account_id):
-            raise ConfigurationError("sso_account_id: an AWS account has twelve digits", hint='Write it in quotes: "…"')
+            raise ConfigurationError(
+                f"sso_account_id: {self.sso_account_id!r} is not an AWS account ID of twelve digits",
+                hint="Write all twelve digits, in quotes",
+                code="invalid-setting",
+            )
         if self.sso_role_name is not None and not _ROLE.fullmatch(self.sso_role_name):
-            raise ConfigurationError(f"sso_role_name: {self.sso_role_name!r} is no name of a permission set")
+            raise ConfigurationError(
+                f"sso_role_name: {self.sso_role_name!r} is not a valid permission set name",
+                hint="Copy the name from the access portal",
+                code="invalid-setting",
+            )
 
 
 @frozen(kw_only=True)
 class BedrockSettings(SsoSettings):
-    """The keys of a profile with ``provider = "bedrock"``, those of `SsoSettings` included.
+    """The settings of a profile with ``provider = "bedrock"``, including those of `SsoSettings`.
 
     Attributes:
-        region: AWS region of Bedrock, before ``AWS_REGION``, ``AWS_DEFAULT_REGION`` and the region of the AWS profile.
-        aws_profile: Name of a profile in the files of AWS's tools; credentials in the environment are ignored then.
-        deadline: Seconds that looking for AWS credentials, or checking them, may take.
-        auth_refresh: A command that signs the user in with AWS's tools; run for whoever waits when the credentials of
-            those are seen to be gone. A project's needs trust.
-        credential_export: A command that prints AWS credentials. A project's needs trust.
-        credential_export_timeout: Seconds after which it is ended.
-        short_term_key_seconds: Life of the API keys that the source ``short-term-key`` makes; at most twelve hours.
+        region: AWS region of Bedrock; overrides ``AWS_REGION``, ``AWS_DEFAULT_REGION`` and the AWS profile's region.
+        aws_profile: Name of an AWS profile; if set, credentials in the environment are ignored.
+        deadline: Time limit for looking up or checking AWS credentials, in seconds.
+        auth_refresh: A command that signs the user in with another tool; it runs if AWS credentials are missing or
+            expired and a caller is waiting. A project's command must be trusted.
+        credential_export: A command that prints AWS credentials. A project's command must be trusted.
+        credential_export_timeout: Seconds after which that command is killed.
+        short_term_key_seconds: Lifetime of API keys made by the source ``short-term-key``; at most twelve hours.
     """
 
     region: str | None = field(default=None, metadata={"project": True})
@@ -121,12 +133,18 @@ class BedrockSettings(SsoSettings):
             checked_region(self.region, "region")
         if self.aws_profile is not None and not self.aws_profile.strip():
             raise ConfigurationError(
-                "aws_profile: a profile of AWS's tools has a name", hint="Name it, or leave it out"
+                "aws_profile is empty",
+                hint="Set it to the name of an AWS profile, or remove it",
+                code="invalid-setting",
             )
         if not 0 < self.deadline <= MAX_DEADLINE:
-            raise ConfigurationError(f"deadline must be between 0 and {MAX_DEADLINE:g} seconds")
+            raise ConfigurationError(f"deadline must be between 0 and {MAX_DEADLINE:g} seconds", code="invalid-setting")
         if not 0 < self.credential_export_timeout <= MAX_DEADLINE:
-            raise ConfigurationError(f"credential_export_timeout must be between 0 and {MAX_DEADLINE:g} seconds")
+            raise ConfigurationError(
+                f"credential_export_timeout must be between 0 and {MAX_DEADLINE:g} seconds", code="invalid-setting"
+            )
         if not MIN_LIFE <= self.short_term_key_seconds <= MAX_LIFE:
-            raise ConfigurationError(f"short_term_key_seconds must be between {MIN_LIFE:g} and {MAX_LIFE} seconds")
+            raise ConfigurationError(
+                f"short_term_key_seconds must be between {MIN_LIFE:g} and {MAX_LIFE} seconds", code="invalid-setting"
+            )
         self.check_sso()

@@ -1,7 +1,7 @@
-"""Signs with Signature Version 4, by botocore's signers; importing this imports botocore.
+"""Signs requests with Signature Version 4, using botocore's signers; importing this module imports botocore.
 
-``add_auth`` of botocore's signers is the steps of `_sign`, with its own clock, and it writes the session token to the
-debug log.
+`_sign` repeats the steps of the signers' ``add_auth``, which uses its own clock and writes the session token to the
+debug log. See docs/decisions.md, "botocore does the work, with limits and without its log".
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ SIGNATURE_HEADERS: Final = ("X-Amz-Date", "X-Amz-Security-Token", "Authorization
 
 
 class Signer(Protocol):
-    """What signs: an `AwsCredential`, which knows this module and not the other way round."""
+    """The part of `AwsCredential` that signing needs; a protocol, because `formats` imports this module."""
 
     @property
     def access_key_id(self) -> str:
-        """Names the key."""
+        """The access key ID."""
 
     @property
     def secret_access_key(self) -> Secret:
-        """Signs."""
+        """The secret access key."""
 
     @property
     def session_token(self) -> Secret | None:
-        """Sent along by temporary credentials."""
+        """Session token; only temporary credentials have one."""
 
     @property
     def region(self) -> str:
-        """The region that is signed for."""
+        """Region to sign for."""
 
 
 def signed_headers(
@@ -47,12 +47,12 @@ def signed_headers(
     """Return the headers that authorize one request.
 
     Args:
-        signer: What signs.
+        signer: The AWS credentials.
         method: HTTP method.
-        url: Absolute URL exactly as it will be sent.
-        body: The body exactly as it will be sent.
-        now: Time of the signature, aware UTC.
-        service: The service that the signature is for.
+        url: Absolute URL, exactly as it will be sent.
+        body: The body, exactly as it will be sent.
+        now: Time of the signature (aware UTC).
+        service: Signing name of the service.
     """
     request = AWSRequest(method=method, url=url, data=body)
     _sign(SigV4Auth(_keys(signer), service, signer.region), request, now)
@@ -62,15 +62,15 @@ def signed_headers(
 def presigned_url(
     signer: Signer, host: str, query: Mapping[str, str], *, seconds: int, now: datetime, service: str
 ) -> str:
-    """Return the URL of a POST to a host's root, with the signature in its query.
+    """Return a presigned URL for a POST to the root path of a host.
 
     Args:
-        signer: What signs.
-        host: The host, which is signed along.
-        query: What the query says beside the signature.
+        signer: The AWS credentials.
+        host: The host; part of what is signed.
+        query: Query parameters in addition to the signature.
         seconds: How long the signature is valid.
-        now: Time of the signature, aware UTC.
-        service: The service that the signature is for.
+        now: Time of the signature (aware UTC).
+        service: Signing name of the service.
     """
     request = AWSRequest(method="POST", url=f"https://{host}/", headers={"host": host}, params=dict(query))
     _sign(SigV4QueryAuth(_keys(signer), service, signer.region, expires=seconds), request, now)

@@ -1,17 +1,16 @@
-"""Where credentials for Bedrock come from, in order of precedence, and who gets one from each.
+"""The sources of Bedrock credentials, in order of precedence, and how to get a credential from each.
 
-1. ``bearer-key``: ``AWS_BEARER_TOKEN_BEDROCK``, which AWS's SDKs too prefer to all AWS credentials.
-2. ``short-term-key``: a Bedrock API key made here from AWS credentials, where the profile asks for that.
-3. ``credential-export``: a command that prints AWS credentials, where the profile names one.
-4. ``aws-profile``: the profile of AWS's tools that the profile names; the environment's credentials are ignored then.
-5. ``environment``: the default chain, where botocore uses first what the environment, the container or the instance
-   hands in. Such machines seldom have a keychain, and a walk that asks for one first would end there.
-6. ``stored-api-key``: a Bedrock API key that the user handed in.
-7. ``sso``: a sign-in of freshkey's own at AWS IAM Identity Center.
+1. ``bearer-key``: ``AWS_BEARER_TOKEN_BEDROCK``, which AWS SDKs also prefer to any AWS credentials.
+2. ``short-term-key``: a Bedrock API key made locally from AWS credentials, if the profile selects this source.
+3. ``credential-export``: a command that prints AWS credentials, if the profile sets one.
+4. ``aws-profile``: the AWS profile set in the profile; credentials in the environment are then ignored.
+5. ``environment``: the default chain, if botocore's first match is the environment, the container or the instance.
+   It comes before the stored sources because such machines seldom have a keychain, and the search would fail there.
+6. ``stored-api-key``: a Bedrock API key that the user entered.
+7. ``sso``: freshkey's own sign-in with AWS IAM Identity Center.
 8. ``default-chain``: whatever else botocore finds, in its order.
 
-So what was handed in or configuration names comes before what freshkey keeps, and that before what happens to be
-there.
+In short: explicitly provided or configured credentials come first, then stored ones, then ambient ones.
 """
 
 from __future__ import annotations
@@ -44,17 +43,17 @@ SOURCES: Final = (
         handed_in=True,
         detect=credential_export.detect,
     ),
-    Source(id=aws_profile.ID, title="profile of AWS's tools, by name", owned=False, detect=aws_profile.detect),
+    Source(id=aws_profile.ID, title="AWS profile set in aws_profile", owned=False, detect=aws_profile.detect),
     Source(
         id=default_chain.ENVIRONMENT,
-        title="AWS credentials of environment, container or instance",
+        title="AWS credentials from the environment, container, or instance",
         owned=False,
         handed_in=True,
         detect=default_chain.detect_handed_in,
     ),
-    Source(id=api_key.STORED_KEY, title="API key kept by freshkey", owned=True, interactive=True, pasted=True),
-    Source(id=SSO, title="sign-in at AWS IAM Identity Center", owned=True, interactive=True),
-    Source(id=default_chain.DEFAULT_CHAIN, title="AWS's default chain", owned=False, detect=default_chain.detect),
+    Source(id=api_key.STORED_KEY, title="API key stored by freshkey", owned=True, interactive=True, pasted=True),
+    Source(id=SSO, title="AWS IAM Identity Center sign-in", owned=True, interactive=True),
+    Source(id=default_chain.DEFAULT_CHAIN, title="AWS default chain", owned=False, detect=default_chain.detect),
 )
 
 

@@ -1,4 +1,4 @@
-"""The Claude OAuth provider of freshkey: its hooks, and nothing that costs time to import."""
+"""The hooks of freshkey's Claude provider; modules that are slow to import are imported inside them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def describe(profile: Profile | None, credential: Credential | None) -> Description | Inspection:
-    """Say what this provider is, or ask Anthropic about one credential."""
+    """Describe this provider, or check one credential with Anthropic."""
     if profile is not None and credential is not None:
         from freshkey_claude_oauth.inspection import inspect
 
@@ -25,7 +25,7 @@ def describe(profile: Profile | None, credential: Credential | None) -> Descript
 
 @hookimpl
 def acquire(profile: Profile, source: Source, interaction: Interaction) -> Credential:
-    """Take a credential from the environment, or have the user sign in."""
+    """Get a credential from the environment, a file or a command, or have the user sign in."""
     from freshkey_claude_oauth import sources
 
     return sources.acquire(profile, source, interaction)

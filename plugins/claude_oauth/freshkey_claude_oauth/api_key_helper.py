@@ -1,4 +1,4 @@
-"""A command that prints the key: run when it is needed, and again from time to time while the last key is used."""
+"""A command that prints the API key: run on demand, and again periodically while the last key is served."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KINDS: Final[dict[HelperOutput, Kind]] = {
 
 
 def detect(profile: Profile) -> Detected | None:
-    """Say whether a command is set up, without running it."""
+    """Report a configured command, without running it."""
     settings = profile.settings_as(ClaudeSettings)
     if settings.api_key_helper is None:
         return None
@@ -32,25 +32,29 @@ def detect(profile: Profile) -> Detected | None:
 def acquire(profile: Profile, reporter: Reporter, *, clock: Clock) -> Credential:
     """Run the command and return what it printed.
 
-    What Claude Code takes from its ``apiKeyHelper`` is taken here too: one line of printable ASCII, at most 16 KiB,
-    and exit status 0. There is no shell.
+    The rules are those of Claude Code's ``apiKeyHelper``: one line of printable ASCII, at most 16 KiB, and exit status
+    0. The command runs without a shell.
 
     Args:
         profile: The profile.
-        reporter: Hears that the command is slow.
-        clock: Tells when it had printed.
+        reporter: Receives a notice if the command is slow.
+        clock: Provides the time at which the command finished.
 
     Raises:
-        LoginRequired: No command is set up.
-        ConfigurationError: It cannot be run, or is a project's and not trusted as it is.
-        TransientError: It took too long or failed.
-        ProtocolError: It printed something else.
+        LoginRequired: No command is configured.
+        ConfigurationError: The command cannot be run, or comes from a project and its current version is not trusted.
+        TransientError: The command timed out or failed.
+        ProtocolError: The output is not a single usable line.
     """
     settings = profile.settings_as(ClaudeSettings)
     command = settings.api_key_helper
     if command is None:
-        hint = f'Write api_key_helper = ["/path/to/program"] under [profiles.{profile.name}]'
-        raise LoginRequired("no api_key_helper is set up", profile=profile.name, hint=hint)
+        raise LoginRequired(
+            "api_key_helper is not set",
+            profile=profile.name,
+            hint=f'Set api_key_helper = ["/path/to/program"] under [profiles.{profile.name}] in config.toml',
+            code="no-credential-found",
+        )
     printed = run_command(command, timeout=settings.api_key_helper_timeout, reporter=reporter)
     secret = read_helper_line(printed, f"the helper {command.name!r}")
     found = credential(_KINDS[settings.api_key_helper_gives], secret, profile, clock.now())

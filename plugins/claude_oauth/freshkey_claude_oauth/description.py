@@ -1,4 +1,4 @@
-"""What this provider is, for the core to read."""
+"""Describes this provider to the core."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ VARIABLES: Final = (
     "CLAUDE_CODE_USE_MANTLE",
     "CLAUDE_CODE_USE_VERTEX",
 )
-"""What Anthropic's SDKs and Claude Code look at to find a credential, or to choose another provider's."""
+"""What Anthropic's SDKs and Claude Code read to find a credential, or to select another provider."""
 
 
 def description(profile: Profile | None) -> Description:
-    """Return the description, with what depends on settings where there is a profile."""
+    """Return the description; with a profile, it includes what depends on settings."""
     settings = profile.settings_as(ClaudeSettings) if profile else None
     return Description(
-        title="Claude by OAuth sign-in",
+        title="Claude",
         settings=ClaudeSettings,
         formats=FORMATS,
         sources=SOURCES,
@@ -54,7 +54,7 @@ def description(profile: Profile | None) -> Description:
 
 
 def _can_revoke(settings: ClaudeSettings) -> bool:
-    """Whether there is, or may be, a revocation endpoint; an issuer's metadata are not asked here."""
+    """Return whether there is, or may be, a revocation endpoint; an issuer's metadata is not fetched here."""
     return bool(settings.issuer or endpoints.revoke_url(settings))
 
 

@@ -1,7 +1,6 @@
-"""Which addresses and hosts the settings mean, without any I/O.
+"""Derives URLs and hosts from the settings, without any I/O.
 
-The vendor's own addresses are defaults for each other only: as soon as tokens come from another server, they are
-shown to that server alone.
+Anthropic's URLs are defaults only for each other: tokens from another server are sent only to that server.
 """
 
 from __future__ import annotations
@@ -15,22 +14,22 @@ from freshkey_claude_oauth.settings import ClaudeSettings
 
 
 def profile_url(settings: ClaudeSettings) -> str | None:
-    """Return the profile endpoint; the vendor's only for the vendor's own tokens."""
+    """Return the profile endpoint; Anthropic's only for tokens issued by Anthropic."""
     return settings.profile_url or (defaults.PROFILE_URL if _vendor_tokens(settings) else None)
 
 
 def revoke_url(settings: ClaudeSettings) -> str | None:
-    """Return the revocation endpoint; the vendor's only for the vendor's own tokens."""
+    """Return the revocation endpoint; Anthropic's only for tokens issued by Anthropic."""
     return settings.revoke_url or (defaults.REVOKE_URL if _vendor_tokens(settings) else None)
 
 
 def token_url(settings: ClaudeSettings) -> str | None:
-    """Return the token endpoint; None where the issuer's metadata have to be asked."""
+    """Return the token endpoint; None if it comes from the issuer's metadata."""
     return settings.token_url or (None if settings.issuer else defaults.TOKEN_URL)
 
 
 def paste_redirect_url(settings: ClaudeSettings) -> str | None:
-    """Return the page that shows a code to copy; the vendor's only for the vendor's own sign-in."""
+    """Return the page that shows a code to copy; Anthropic's only for a sign-in at Anthropic."""
     vendor = settings.issuer is None and settings.authorize_url in {None, defaults.AUTHORIZE_URL}
     return settings.paste_redirect_url or (defaults.PASTE_URL if vendor else None)
 
@@ -47,21 +46,21 @@ def hosts(settings: ClaudeSettings) -> tuple[str, ...]:
 
 
 def binding(settings: ClaudeSettings) -> dict[str, str]:
-    """Return what a stored sign-in must agree with, as far as the settings tell without any I/O."""
+    """Return what a stored sign-in must match, as far as the settings say without any I/O."""
     known = {"issuer": settings.issuer, "token_endpoint": token_url(settings), "client_id": settings.client_id}
     return {name: value for name, value in known.items() if value is not None}
 
 
 def api_token_endpoint(base_url: str, *, what: str, insecure: bool = False) -> str:
-    """Return the token endpoint of an API: that of Anthropic's Python SDK 2.13.0 (``_constants.py``).
+    """Return the token endpoint of an API, at the path used by Anthropic's Python SDK 2.13.0 (``_constants.py``).
 
     Args:
-        base_url: Address of the API.
-        what: What says so, for the message.
+        base_url: Base URL of the API.
+        what: Name of the setting or variable that holds the URL, for the message.
         insecure: Accept http on 127.0.0.1, ::1 and localhost.
 
     Raises:
-        ConfigurationError: It is no address that secrets may be sent to.
+        ConfigurationError: Secrets must not be sent to this URL.
     """
     try:
         if "?" not in base_url:
@@ -69,5 +68,5 @@ def api_token_endpoint(base_url: str, *, what: str, insecure: bool = False) -> s
     except ConfigurationError as error:
         flaw = error.message
     else:
-        flaw = "an address that secrets would be sent to has a query"
-    raise ConfigurationError(f"{what}: {flaw}", hint="Write it as https://host")
+        flaw = "a URL that secrets are sent to must not have a query"
+    raise ConfigurationError(f"{what}: {flaw}", hint="Use the form https://host", code="invalid-url")

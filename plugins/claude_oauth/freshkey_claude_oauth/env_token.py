@@ -1,4 +1,4 @@
-"""Secrets that whoever started the process handed in: environment variables and inherited file descriptors."""
+"""Secrets passed in by the parent process: environment variables and inherited file descriptors."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ Kind = Literal["API key", "bearer token", "OAuth token"]
 
 @frozen(kw_only=True)
 class EnvironmentVariable:
-    """An environment variable of other Claude tools that holds the secret itself.
+    """An environment variable, shared with other Claude tools, that contains the secret itself.
 
     Attributes:
-        id: Id of the source.
+        id: ID of the source.
         name: Name of the variable.
-        kind: What it holds.
+        kind: What it contains.
     """
 
     id: str
@@ -42,11 +42,11 @@ class EnvironmentVariable:
 
     @property
     def title(self) -> str:
-        """What the user reads."""
+        """The title shown to the user."""
         return f"{self.kind} in {self.name}"
 
     def detect(self, profile: Profile) -> Detected | None:  # noqa: ARG002  the signature is Source.detect's
-        """Say whether it is set."""
+        """Report the variable if it is set."""
         secret = environment_secret(self.name, os.environ)
         if secret is None:
             return None
@@ -58,28 +58,28 @@ class EnvironmentVariable:
         )
 
     def acquire(self, profile: Profile, obtained: Moment) -> Credential:
-        """Return its credential.
+        """Return the credential in the variable.
 
         Raises:
-            LoginRequired: It is not set.
-            ConfigurationError: It holds no usable secret.
+            LoginRequired: The variable is not set.
+            ConfigurationError: Its value cannot be a secret.
         """
         secret = environment_secret(self.name, os.environ)
         if secret is None:
             message = f"the environment variable {self.name} is not set"
-            raise LoginRequired(message, profile=profile.name, hint=f"Set {self.name}")
+            raise LoginRequired(message, profile=profile.name, hint=f"Set {self.name}", code="no-credential-found")
         return credential(self.kind, secret, profile, obtained)
 
 
 @frozen(kw_only=True)
 class FileDescriptor:
-    """A file descriptor that the parent process left open, with the secret in it.
+    """A file descriptor inherited from the parent process, from which the secret is read.
 
     Attributes:
-        id: Id of the source.
-        setting: The setting that names the descriptor.
-        name: The environment variable that names it where the setting does not. Observed in Claude Code, undocumented.
-        kind: What it holds.
+        id: ID of the source.
+        setting: The setting that contains the descriptor's number.
+        name: The environment variable that is read if the setting is not set. Observed in Claude Code, undocumented.
+        kind: What is read from it.
     """
 
     id: str
@@ -89,14 +89,14 @@ class FileDescriptor:
 
     @property
     def title(self) -> str:
-        """What the user reads."""
-        return f"{self.kind} in the file descriptor that {self.setting} or {self.name} names"
+        """The title shown to the user."""
+        return f"{self.kind} from the file descriptor set in {self.setting} or {self.name}"
 
     def number(self, profile: Profile, environ: Mapping[str, str] = os.environ) -> int | None:
-        """Return the descriptor's number, or None if nothing names one.
+        """Return the descriptor's number, or None if neither setting nor variable is set.
 
         Raises:
-            ConfigurationError: The variable holds something else.
+            ConfigurationError: The variable is not a number.
         """
         settings = profile.settings_as(ClaudeSettings)
         configured = settings.api_key_fd if self.setting == "api_key_fd" else settings.oauth_token_fd
@@ -104,33 +104,39 @@ class FileDescriptor:
         if configured is not None or not named:
             return configured
         if not (named.isascii() and named.isdigit() and len(named) <= 6):  # noqa: PLR2004  digits of any descriptor
-            raise ConfigurationError(f"{self.name} must be the number of a file descriptor", profile=profile.name)
+            raise ConfigurationError(
+                f"{self.name} is not a file descriptor number",
+                profile=profile.name,
+                hint=f"Set {self.name} to the number of an inherited file descriptor, or unset it",
+                code="invalid-secret-input",
+            )
         return int(named)
 
     def detect(self, profile: Profile) -> Detected | None:
-        """Say whether something was handed over, without reading it."""
+        """Report an inherited descriptor, without reading from it."""
         number = self.number(profile)
         if number is None or not descriptor_is_there(number):
             return None
         return Detected(kind=self.kind, origin=f"file descriptor {number}")
 
     def acquire(self, profile: Profile, obtained: Moment) -> Credential:
-        """Return its credential; the descriptor is read once.
+        """Return the credential; the descriptor is read only once per process.
 
         Raises:
-            LoginRequired: Nothing names a descriptor.
-            ConfigurationError: Nothing was handed over there, or no usable secret.
-            TransientError: The other end has not closed yet.
+            LoginRequired: Neither setting nor variable is set.
+            ConfigurationError: The descriptor is not open, or what was read cannot be a secret.
+            TransientError: The writer has not closed the other end yet.
         """
         number = self.number(profile)
         if number is None:
-            message, hint = "no file descriptor was handed over", f"Set {self.setting} or {self.name}"
-            raise LoginRequired(message, profile=profile.name, hint=hint)
+            message = f"neither {self.setting} nor {self.name} is set"
+            hint = f"Set {self.setting} or {self.name} to the number of an inherited file descriptor"
+            raise LoginRequired(message, profile=profile.name, hint=hint, code="no-credential-found")
         return credential(self.kind, descriptor_secret(number), profile, obtained)
 
 
 def credential(kind: Kind, secret: Secret, profile: Profile, obtained: Moment) -> Credential:
-    """Return a secret as a credential of its kind, with the headers that it needs; its prefix decides nothing."""
+    """Return a secret as a credential of its kind, with the headers it needs; the secret's prefix is ignored."""
     if kind == "API key":
         return ClaudeApiKey(obtained=obtained, key=secret)
     if kind == "bearer token":

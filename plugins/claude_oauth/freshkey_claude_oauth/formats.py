@@ -1,4 +1,4 @@
-"""The kinds of Claude credential: a renewable OAuth token, a static API key and a static bearer token."""
+"""The kinds of Claude credentials: a renewable OAuth token, a static API key, and a static bearer token."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _EXPORTED_HEADERS: Final = frozenset({"anthropic-beta", "anthropic-workspace-id"
 
 @frozen(kw_only=True)
 class ClaudeToken(OAuthToken):
-    """An OAuth access token for the Claude API, sent as a bearer token along with the beta header."""
+    """An OAuth access token for the Claude API, sent as a bearer token with the beta header."""
 
     def _environment(self) -> dict[str, str]:
-        """Return ``ANTHROPIC_AUTH_TOKEN``, and the vendor's headers, which clients do not send with it by themselves.
+        """Return ``ANTHROPIC_AUTH_TOKEN``, and Anthropic's headers, which clients do not add to it by themselves.
 
-        Anthropic's SDKs read them from ``ANTHROPIC_CUSTOM_HEADERS``, one a line. So does Claude Code, but its own
-        ``anthropic-beta`` wins; it takes further betas from ``ANTHROPIC_BETAS``. A client that knows neither may be
-        refused.
+        Anthropic's SDKs read headers from ``ANTHROPIC_CUSTOM_HEADERS``, one per line. So does Claude Code, but its own
+        ``anthropic-beta`` takes precedence; it reads additional betas from ``ANTHROPIC_BETAS``. The server may reject
+        clients that support neither variable.
         """
         headers = {name: value for name, value in self.extra_headers if name in _EXPORTED_HEADERS}
         variables = {"ANTHROPIC_AUTH_TOKEN": self.access_token.reveal()}
@@ -34,20 +34,20 @@ class ClaudeToken(OAuthToken):
 
 @frozen(kw_only=True)
 class ClaudeProfileToken(ClaudeToken):
-    """The token of a sign-in that Anthropic's own tools keep; what renews it stays in their file."""
+    """The token of a sign-in that Anthropic's own tools store; its refresh token stays in their file."""
 
     @property
     def renewable(self) -> bool:
-        """It is: the refresh token is read from the file when it is needed."""
+        """Always true: the refresh token is read from the file when needed."""
         return True
 
 
 @frozen(kw_only=True)
 class ClaudeApiKey(ApiKey):
-    """A key of the Claude Console.
+    """An API key from the Claude Console.
 
-    It is sent as ``x-api-key``, which every version of the API takes and which cannot be mistaken for an OAuth token;
-    newer SDKs send keys as bearer tokens.
+    It is sent as ``x-api-key``, which every version of the API accepts and which cannot be mistaken for an OAuth
+    token; newer SDKs send keys as bearer tokens.
     """
 
     header: str = "x-api-key"
@@ -58,7 +58,7 @@ class ClaudeApiKey(ApiKey):
 
 @frozen(kw_only=True)
 class ClaudeAuthToken(ApiKey):
-    """A static bearer token, such as that of a gateway; no beta header goes along with it."""
+    """A static bearer token, such as a gateway's; it is sent without the beta header."""
 
     def _environment(self) -> dict[str, str]:
         return {"ANTHROPIC_AUTH_TOKEN": self.key.reveal()}
@@ -70,4 +70,4 @@ FORMATS: Final[dict[str, type[Credential]]] = {
     "claude-api-key": ClaudeApiKey,
     "claude-auth-token": ClaudeAuthToken,
 }
-"""Tags in stored records; they never change their meaning."""
+"""Tags in stored records; their meaning never changes."""

@@ -1,4 +1,4 @@
-"""Whose credential it is: from the token response, and from the profile endpoint where it answers."""
+"""Reads who a credential belongs to, from the token response and from the profile endpoint."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from freshkey_claude_oauth.formats import ClaudeToken
 
 
 PROFILE_TIMEOUT: Final = 10.0
-"""Seconds; a sign-in does not wait longer for what is only display text."""
+"""Seconds; a sign-in does not wait longer for text that is only displayed."""
 
 MAX_TEXT: Final = 200
+"""Characters of a displayed text."""
 
 _OWN_FIELDS: Final = frozenset({"account", "email", "organization"})
-"""What every provider tells; everything else goes into `Identity.extra` under its own name."""
+"""Fields of `Identity` itself; everything else goes into `Identity.extra`."""
 
 _PLANS: Final = {
     "claude_max": "max",
@@ -35,7 +36,7 @@ _TOKEN_PATHS: Final = {
     "organization_name": ("organization", "name"),
 }
 
-# The address has another name here than in a token response.
+# The email address has a different name here than in a token response.
 _PROFILE_PATHS: Final = {
     "account": ("account", "uuid"),
     "email": ("account", "email"),
@@ -47,15 +48,15 @@ _PROFILE_PATHS: Final = {
 
 
 def from_token(extra: Mapping[str, Any], known: Identity = Identity()) -> Identity:  # noqa: B008  frozen
-    """Return `known`, updated by what a token response says beside the tokens.
+    """Return `known`, updated from the other members of a token response.
 
-    Plan and tier are never in it, so they are kept unless it is about another account or organization.
+    A token response never contains plan and tier, so they are kept unless the account or organization changed.
     """
     return _updated(known, _read(extra, _TOKEN_PATHS))
 
 
 def from_profile(facts: Mapping[str, Any], known: Identity) -> Identity:
-    """Return `known`, updated by what the profile endpoint says. A plan that it denies is gone."""
+    """Return `known`, updated from the profile endpoint. A plan that it reports as null or unknown is removed."""
     found = _read(facts, _PROFILE_PATHS)
     if "plan" in found:
         found["plan"] = _PLANS.get(found["plan"] or "")
@@ -66,47 +67,47 @@ def profile_request(url: str, token: ClaudeToken) -> Request:
     """Return the request to the profile endpoint.
 
     Raises:
-        CredentialExpired: The token's end has passed.
+        CredentialExpired: The token has expired.
     """
     return Request(method="GET", url=url, headers={"Accept": "application/json", **token.headers("GET", url)})
 
 
 def with_profile(token: ClaudeToken, url: str | None, send: Send) -> tuple[ClaudeToken, str | None]:
-    """Return the token with its identity completed by the profile endpoint, and what went wrong on the way.
+    """Return the token with its identity completed by the profile endpoint, and what failed, if anything.
 
-    Nothing that goes wrong here costs the token or what is known already.
+    A failure here costs neither the token nor what is already known.
     """
     if url is None:
         return token, None
     try:
         response = send(profile_request(url, token))
         if response.status != HTTPStatus.OK:
-            return token, f"status {response.status}"
+            return token, f"the profile endpoint responded with status {response.status}"
         return evolve(token, identity=read_profile(response, token.identity)), None
     except FreshkeyError as error:
         return token, error.message
 
 
 def with_display_name(identity: Identity) -> Identity:
-    """Return an identity that is called by its organization's name where neither email nor account is known."""
+    """Return an identity that displays its organization's name if neither email nor account is known."""
     nameless = identity.email is None and identity.account is None
     return evolve(identity, display_name=identity.extra.get("organization_name") if nameless else None)
 
 
 def read_profile(response: Response, known: Identity) -> Identity:
-    """Return `known`, updated by a successful answer of the profile endpoint.
+    """Return `known`, updated from a successful response of the profile endpoint.
 
     Raises:
-        ProtocolError: It cannot be read.
+        ProtocolError: The response cannot be parsed.
     """
     facts = parse_json_object(response.body)
     if not isinstance(facts.get("account"), dict | None) or not isinstance(facts.get("organization"), dict | None):
-        raise ProtocolError("the profile endpoint's answer cannot be read")
+        raise ProtocolError("the profile endpoint's response has an unexpected structure")
     return from_profile(facts, known)
 
 
 def _read(facts: Mapping[str, Any], paths: Mapping[str, tuple[str, str]]) -> dict[str, str | None]:
-    """Return the fields that are there; one that is null is there and None."""
+    """Return the fields that are present; a null field is present with the value None."""
     found: dict[str, str | None] = {}
     for name, (outer, inner) in paths.items():
         group = facts.get(outer)
@@ -116,7 +117,7 @@ def _read(facts: Mapping[str, Any], paths: Mapping[str, tuple[str, str]]) -> dic
 
 
 def _text(value: object) -> str | None:
-    """Return display text without what could move a terminal's cursor or break an encoding."""
+    """Return text without characters that could move a terminal's cursor or fail to encode."""
     if not isinstance(value, str):
         return None
     return "".join(character for character in value if character.isprintable())[:MAX_TEXT].strip() or None

@@ -1,4 +1,4 @@
-"""Asks the provider whether a credential is still honored, and whose it is."""
+"""Checks with Anthropic whether a credential is still valid, and who it belongs to."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from freshkey_claude_oauth.transport import sender
 
 
 def inspect(profile: Profile, credential: Credential) -> Inspection:
-    """Return what the provider thinks of a credential; only a sign-in can be checked without using it up.
+    """Return whether a credential is valid; only OAuth tokens can be checked without spending a model request.
 
     Raises:
-        ProviderRefused: The profile endpoint's certificate cannot be verified, or it is no host to be called.
+        ProviderRefused: The profile endpoint's certificate cannot be verified, or its host is not allowed.
     """
     if not isinstance(credential, ClaudeToken):
         what = "API key" if isinstance(credential, ClaudeApiKey) else "bearer token"
-        return _uncheckable(credential, f"No endpoint tells about this {what} without spending a request on a model")
+        return _uncheckable(credential, f"there is no way to check this {what} without a model request")
     if credential.expired():
         return Inspection(
             validity=Validity.EXPIRED,
             identity=credential.identity,
-            detail=f"It expired at {credential.expires_at:%Y-%m-%d %H:%M:%S} UTC",
+            detail=f"it expired at {credential.expires_at:%Y-%m-%d %H:%M:%S} UTC",
         )
     settings = profile.settings_as(ClaudeSettings)
     url = endpoints.profile_url(settings)
     if url is None or not _same_issuer(settings, credential):
-        return _uncheckable(credential, "No profile endpoint is known for the server that issued it")
+        return _uncheckable(credential, "there is no known profile endpoint for the server that issued it")
     try:
         response = sender(settings, deadline=PROFILE_TIMEOUT)(profile_request(url, credential))
         return _judge(response, credential.identity)
@@ -40,22 +40,24 @@ def inspect(profile: Profile, credential: Credential) -> Inspection:
 
 
 def _same_issuer(settings: ClaudeSettings, credential: ClaudeToken) -> bool:
-    """Whether a token may be shown to the profile endpoint of these settings: it is never sent to another server's."""
+    """Return whether the token may be sent to the profile endpoint of these settings: only if its issuer matches."""
     bound, here = credential.binding, endpoints.binding(settings)
     return all(bound[name] == here[name] for name in ("issuer", "token_endpoint") if name in bound and name in here)
 
 
 def _judge(response: Response, known: Identity) -> Inspection:
     if response.status == HTTPStatus.OK:
-        return Inspection(validity=Validity.VALID, identity=read_profile(response, known), detail="It is honored")
+        return Inspection(
+            validity=Validity.VALID, identity=read_profile(response, known), detail="the server accepts it"
+        )
     if response.status == HTTPStatus.UNAUTHORIZED:
-        return Inspection(validity=Validity.REFUSED, identity=known, detail="The provider no longer honors it")
+        return Inspection(validity=Validity.REFUSED, identity=known, detail="the server no longer accepts it")
     if response.status == HTTPStatus.FORBIDDEN:
-        detail = "It lacks the scope user:profile, which the check needs"
+        detail = "the check requires the scope user:profile, which this token does not have"
         return Inspection(validity=Validity.UNCHECKABLE, identity=known, detail=detail)
     if response.status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS} or response.status >= 500:  # noqa: PLR2004  RFC 9110, section 15.6
-        return _unreachable(known, f"The profile endpoint answers {response.status} for now")
-    raise ProtocolError(f"The profile endpoint answers {response.status}")
+        return _unreachable(known, f"the profile endpoint is temporarily unavailable (status {response.status})")
+    raise ProtocolError(f"the profile endpoint responded with status {response.status}")
 
 
 def _uncheckable(credential: Credential, detail: str) -> Inspection:

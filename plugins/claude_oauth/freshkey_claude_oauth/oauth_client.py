@@ -1,4 +1,4 @@
-"""From a profile to the OAuth client that speaks for it, and only to the server that its tokens belong to."""
+"""Builds a profile's OAuth client, and makes sure that tokens are sent only to the server they belong to."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from freshkey_claude_oauth.transport import sender
 
 
 def server(settings: ClaudeSettings, send: Send) -> Server:
-    """Return the authorization server, from its metadata where an issuer is set.
+    """Return the authorization server, from its metadata if an issuer is set.
 
     Raises:
-        TransientError: The metadata could not be had; nothing that matters was sent, so asking again is harmless.
-        ProviderRefused: They are not those of this issuer.
+        TransientError: The metadata could not be fetched; no token was sent, so it is safe to try again.
+        ProviderRefused: The metadata is unusable, or is another issuer's.
     """
     if settings.issuer is None:
         return Server(
@@ -53,14 +53,16 @@ def _discovered(settings: ClaudeSettings, issuer: str, send: Send) -> Server:
 
 
 def _metadata(settings: ClaudeSettings, issuer: str, send: Send) -> Server:
-    """Discover; an unknown outcome is none here, as no token was sent yet."""
+    """Fetch the metadata; a lost response is harmless here, because no token was sent yet."""
     host = urlsplit(issuer).hostname
     try:
         return discover(issuer, send, hosts=settings.hosts, allow_insecure_loopback=settings.allow_insecure_loopback)
     except ProtocolError as error:
-        failure: FreshkeyError = ProviderRefused(f"the issuer {host} cannot be used: {error.message}")
+        failure: FreshkeyError = ProviderRefused(
+            f"cannot use the issuer {host}: {error.message}", hint=error.hint or "Check the issuer", code=error.code
+        )
     except OutcomeUnknown:
-        failure = TransientError(f"the metadata of {host} did not arrive")
+        failure = TransientError(f"no metadata received from {host}", hint="Try again", code="metadata-unavailable")
     raise failure
 
 
@@ -68,15 +70,16 @@ def client(profile: Profile, *, clock: Clock = SYSTEM) -> OAuthClient:
     """Return the OAuth client of a profile.
 
     Raises:
-        ProviderRefused: No client id is set.
-        TransientError: The issuer's metadata could not be had.
+        ProviderRefused: client_id is not set.
+        TransientError: The issuer's metadata could not be fetched.
     """
     settings = profile.settings_as(ClaudeSettings)
     if not settings.client_id:
         raise ProviderRefused(
-            "signing in needs the client id of your own OAuth application, and none is set",
+            "client_id is not set; signing in requires the client ID of your own OAuth application",
             profile=profile.name,
-            hint=f'Write client_id = "…" under [profiles.{profile.name}] in config.toml, or set ANTHROPIC_API_KEY',
+            hint=f'Set client_id = "…" under [profiles.{profile.name}] in config.toml, or set ANTHROPIC_API_KEY',
+            code="client-id-missing",
         )
     send = sender(settings)
     return OAuthClient(
@@ -89,36 +92,37 @@ def client(profile: Profile, *, clock: Clock = SYSTEM) -> OAuthClient:
 
 
 def for_renewals(client: OAuthClient, settings: ClaudeSettings) -> OAuthClient:
-    """Return the client as it renews and revokes: the vendor's own clients write JSON there, RFC 6749 asks for a form.
+    """Return the client for renewals and revocation: Anthropic's own clients send JSON there, RFC 6749 says form.
 
-    The beta header belongs to renewals; with the exchange of a code it must not be sent.
+    The beta header belongs to renewals; it must not be sent with a code exchange.
     """
     as_json = settings.encoding == "json" or (settings.encoding is None and settings.issuer is None)
     return evolve(client, encode=plugin.json_body if as_json else plugin.form, headers=settings.beta_headers)
 
 
 def bound_client(profile: Profile, credential: OAuthToken, *, clock: Clock = SYSTEM) -> OAuthClient:
-    """Return the client for renewals, if it is the one that the credential belongs to.
+    """Return the client for renewals, if it is the client that the credential was issued to.
 
-    A refresh token is never sent to another place than it came from, whatever settings or metadata say by now.
+    A refresh token is only ever sent to the server it came from, even if settings or metadata have changed.
 
     Raises:
-        LoginRequired: The settings or the issuer's metadata name another server or client.
-        ProviderRefused: No client id is set.
-        TransientError: The issuer's metadata could not be had.
+        LoginRequired: The settings or the issuer's metadata now specify a different server or client.
+        ProviderRefused: client_id is not set.
+        TransientError: The issuer's metadata could not be fetched.
     """
     found = client(profile, clock=clock)
     here = {
         "issuer": found.server.issuer,
         "token endpoint": found.server.token_endpoint,
-        "client id": found.client_id,
+        "client ID": found.client_id,
     }
     there = (credential.issuer, credential.token_endpoint, credential.client_id)
     changed = [name for (name, value), bound in zip(here.items(), there, strict=True) if value != bound]
     if changed:
         raise LoginRequired(
-            f"the stored sign-in belongs to another {' and '.join(changed)} than is set up now",
+            f"the stored sign-in was issued for a different {' and '.join(changed)}",
             profile=profile.name,
-            hint=f"Restore the settings, or run: {sign_in_command(profile.name)}",
+            hint=f"Restore the profile's previous settings, or run: {sign_in_command(profile.name)}",
+            code="sign-in-settings-changed",
         )
     return for_renewals(found, profile.settings_as(ClaudeSettings))

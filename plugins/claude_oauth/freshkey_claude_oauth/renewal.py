@@ -1,4 +1,4 @@
-"""Renewal with a refresh token that works once."""
+"""Renewal with a single-use refresh token."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ from freshkey_claude_oauth.token_response import make_token
 def renew(profile: Profile, credential: Credential, *, clock: Clock = SYSTEM) -> ClaudeToken:
     """Return a newer token.
 
-    The profile endpoint is not asked: the new refresh token must be saved before anything else can go wrong.
+    The profile endpoint is not called: the new refresh token must be saved before anything else can fail.
 
     Args:
         profile: The profile.
         credential: What to renew.
-        clock: Tells when the answer arrived.
+        clock: Provides the time at which the response arrived.
 
     Raises:
-        TransientError: Certainly not acted upon.
-        OutcomeUnknown: Sent, no usable answer.
-        LoginRequired: It cannot be renewed, is no longer accepted, or belongs to another server.
-        ProviderRefused: The client is refused.
+        TransientError: The server certainly did not process the request.
+        OutcomeUnknown: The request was sent, and there is no usable response.
+        LoginRequired: The credential cannot be renewed, is no longer accepted, or belongs to another server.
+        ProviderRefused: The server rejects the client.
     """
     if isinstance(credential, ClaudeProfileToken):
         return cli_source.acquire(profile, credential.source, replacing=credential.access_token, clock=clock)
     if not isinstance(credential, ClaudeToken) or credential.refresh_token is None:
         raise LoginRequired(
-            "this credential cannot be renewed: nothing came along to renew it with",
+            "this credential cannot be renewed: it has no refresh token",
             profile=profile.name,
-            hint=f"Replace it where it came from, or run: {sign_in_command(profile.name)}",
+            hint=f"Replace the credential at its source, or run: {sign_in_command(profile.name)}",
+            code="not-renewable",
         )
     client = oauth_client.bound_client(profile, credential, clock=clock)
     answer = client.refresh(credential.refresh_token)
@@ -48,6 +49,6 @@ def renew(profile: Profile, credential: Credential, *, clock: Clock = SYSTEM) ->
             identity=credential.identity,
         )
     except ProviderRefused as error:
-        # Not a refusal here: the refresh token was taken, and counting it as unspent would send it again for ever.
-        unusable = ProtocolError(error.message, hint=error.hint)
+        # Not a refusal here: the refresh token was used, and treating it as unspent would send it again forever.
+        unusable = ProtocolError(error.message, hint=error.hint, code=error.code)
     raise unusable

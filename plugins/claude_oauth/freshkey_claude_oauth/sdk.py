@@ -1,4 +1,4 @@
-"""Gives the clients of Anthropic's Python SDK fresh credentials, by their parameter ``credentials=``.
+"""Gives clients of Anthropic's Python SDK fresh credentials, through their parameter ``credentials=``.
 
 Only this module imports the SDK. The contract is that of version 2.13.0 (``lib/credentials/_types.py``,
 ``_cache.py``, ``_auth.py``).
@@ -20,40 +20,39 @@ if TYPE_CHECKING:
     from freshkey.plugin import Credential, CredentialSource
 
 ALWAYS_ASK: Final = 0
-"""``expires_at`` of a token whose provider is asked again before every request: freshkey answers from memory."""
+"""The ``expires_at`` that makes the SDK call before every request; freshkey serves the credential from memory."""
 
 NO_REPLACEMENT: Final = (TransientError, OutcomeUnknown, ProviderRefused)
-"""Reasons for which there is no newer credential now: the server's own 401 is then the better answer."""
+"""Errors that mean that no newer credential is available now: the server's 401 is then the better error."""
 
 
 def anthropic_credentials(source: CredentialSource, profile: str | None = None) -> AccessTokenProvider:
-    """Return what ``anthropic.Anthropic(credentials=…)`` and ``AsyncAnthropic(credentials=…)`` take.
+    """Return an object for ``anthropic.Anthropic(credentials=…)`` and ``AsyncAnthropic(credentials=…)``.
 
-    It is asked before every request, and once more after a 401, when a newer credential is fetched if there is none
-    yet. The SDK sends whatever it is given as a bearer token along with ``anthropic-beta: oauth-2025-04-20``, API keys
-    included; other headers of the profile are not sent.
+    The SDK calls it before every request, and once more after a 401, which renews the credential if there is no newer
+    one yet. The SDK sends whatever it gets, even an API key, as a bearer token with
+    ``anthropic-beta: oauth-2025-04-20``; other headers of the profile are not sent.
 
-    What is raised in place of an answer stops the request at once as an ``AnthropicError`` whose ``__cause__`` is
-    freshkey's error, such as `LoginRequired`; but a `TransientError` is tried again by the SDK and ends as its
-    ``APIConnectionError``.
+    An error stops the request immediately as an ``AnthropicError`` whose ``__cause__`` is freshkey's error, such as
+    `LoginRequired`. Only on a `TransientError` does the SDK retry; it then raises ``APIConnectionError``.
 
     Args:
-        source: Where credentials come from; a `freshkey.Keeper` is one.
-        profile: Name of the profile; None for the selected one.
+        source: Where credentials come from, such as a `freshkey.Keeper`.
+        profile: Name of the profile; None for the default one.
     """
     return _Credentials(source, profile)
 
 
 class _Credentials:
-    """The SDK's ``AccessTokenProvider`` of one profile; used from any number of threads.
+    """The SDK's ``AccessTokenProvider`` for one profile; safe to use from any number of threads.
 
-    The SDK says that a token was refused, not which one. Where many requests are refused at once, some say so only
-    after the renewal that the first one caused, and what that brought is taken for refused. A keeper does not renew a
-    credential that it got a moment ago, so it stays at that one renewal, and they are given what it brought.
+    The SDK reports that a token was rejected, but not which one. If many requests are rejected at once, some of them
+    call back only after the first one's renewal, and the renewed token is then reported as rejected. A keeper does not
+    renew a credential that it has just obtained, so there is only one renewal, and they all get its result.
 
     Args:
         source: Where credentials come from.
-        profile: Name of the profile; None for the selected one.
+        profile: Name of the profile; None for the default one.
     """
 
     def __init__(self, source: CredentialSource, profile: str | None) -> None:
@@ -67,7 +66,7 @@ class _Credentials:
         except TransientError:
             raise
         except FreshkeyError as error:
-            # The SDK would take any other exception for a connection that failed, and try again.
+            # The SDK would treat any other exception as a failed connection, and retry.
             raise AnthropicError(str(error)) from error
 
     def _newer(self) -> Credential:
@@ -82,8 +81,10 @@ class _Credentials:
     def _access_token(self, credential: Credential) -> AccessToken:
         if credential.token is None:
             raise ConfigurationError(
-                f"a credential from the source {credential.source!r} is no token, and the SDK sends tokens only",
+                f"the credential from the source {credential.source!r} is not a token; the SDK can only send tokens",
                 profile=self._profile,
+                hint="Use a source that provides a bearer token or an API key",
+                code="claude-unsupported-credential",
             )
         self._last = credential
         return AccessToken(credential.token.reveal(), ALWAYS_ASK)

@@ -1,4 +1,4 @@
-"""The settings of a profile, each with a default, and checked as a whole when it is built."""
+"""The settings of a profile; all have defaults, and they are validated on construction."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from freshkey.plugin import HELPER_TIMEOUT, Command, checked_url
 
 
 AUTHORIZE_URL: Final = "https://platform.claude.com/oauth/authorize"
-"""Where an account of the Claude Console signs in: what Anthropic's command line ``ant`` uses."""
+"""Where users sign in with a Claude Console account; used by Anthropic's CLI ``ant``."""
 
-TOKEN_URL: Final = "https://api.anthropic.com/v1/oauth/token"  # noqa: S105  an address
-"""Where ``ant`` and Anthropic's SDKs exchange codes and renew."""
+TOKEN_URL: Final = "https://api.anthropic.com/v1/oauth/token"  # noqa: S105  a URL, not a token
+"""Where ``ant`` and Anthropic's SDKs exchange codes and renew tokens."""
 
 REVOKE_URL: Final = "https://platform.claude.com/v1/oauth/token/revoke"
-"""Revocation; Anthropic documents the host, the path is known from clients only."""
+"""Revocation; Anthropic documents the host, but the path is known only from clients."""
 
 PROFILE_URL: Final = "https://api.anthropic.com/api/oauth/profile"
-"""Account and plan; undocumented, known from clients."""
+"""Account and plan; undocumented, known only from clients."""
 
 BASE_URL: Final = "https://api.anthropic.com"
 """The API, and where identity tokens are exchanged."""
@@ -32,15 +32,15 @@ PASTE_URL: Final = "https://platform.claude.com/oauth/code/callback"
 """The page that shows ``code#state`` to copy."""
 
 SCOPES: Final = ("user:profile", "user:inference", "user:developer")
-"""What ``ant`` asks for."""
+"""The scopes that ``ant`` requests."""
 
 BETA: Final = "oauth-2025-04-20"
-"""Announces an OAuth token to the API; ``ant`` and the SDKs send it with API requests and renewals."""
+"""The beta that lets the API accept an OAuth token; ``ant`` and the SDKs send it with API requests and renewals."""
 
 HelperOutput = Literal["api-key", "bearer-token", "oauth-token"]
 
 MAX_WAIT: Final = 86400.0
-"""Seconds; a day."""
+"""Seconds; one day."""
 
 _ADDRESSES: Final = (
     "issuer",
@@ -62,41 +62,42 @@ _RESERVED_HEADERS: Final = frozenset(
 
 @frozen(kw_only=True)
 class ClaudeSettings:
-    """The keys of a profile with ``provider = "claude_oauth"``.
+    """The settings of a profile with ``provider = "claude_oauth"``.
 
-    Addresses that are None have a default, unless another address says that they belong to another server:
+    URLs that are None have a default, unless another URL points to a different server:
     `freshkey_claude_oauth.endpoints` decides.
 
     Attributes:
-        client_id: The OAuth client of your application; none is shipped.
-        issuer: Issuer identifier of the authorization server; its metadata replace the addresses (RFC 8414).
+        client_id: Client ID of your OAuth application; none is shipped.
+        issuer: Issuer identifier of the authorization server; its metadata replaces the URLs (RFC 8414).
         authorize_url: Authorization endpoint; `AUTHORIZE_URL` by default.
         token_url: Token endpoint; `TOKEN_URL` by default.
         revoke_url: Revocation endpoint; `REVOKE_URL` by default.
         device_url: Device authorization endpoint; none by default.
-        profile_url: Tells account and plan; `PROFILE_URL` by default.
-        hosts: Further hosts that may be called, for an issuer whose endpoints are elsewhere.
-        scopes: What to ask for.
-        authorize_parameters: Further parameters of the authorization request, such as ``workspace_id``.
-        flow: ``browser`` (loopback redirect and pasted code side by side) or ``device`` (RFC 8628).
+        profile_url: Returns account and plan; `PROFILE_URL` by default.
+        hosts: Additional hosts that may be called, for an issuer whose endpoints are elsewhere.
+        scopes: Scopes to request.
+        authorize_parameters: Additional parameters of the authorization request, such as ``workspace_id``.
+        flow: ``browser`` (loopback redirect or pasted code) or ``device`` (RFC 8628).
         redirect_host: Host of the loopback redirect; Anthropic registers the name ``localhost``.
         redirect_path: Path of the loopback redirect.
         paste_redirect_url: The page that shows a code to copy; `PASTE_URL` by default.
-        beta: Value of the header ``anthropic-beta`` for API requests and renewals; empty for none.
-        headers: Further headers of API requests.
-        encoding: How token requests are written; None as ``ant`` does (codes as a form, all else as JSON), or as a
-            form where there is an issuer.
-        api_key_helper: A command that prints a key: program and arguments, no shell. A project's needs trust.
-        api_key_helper_ttl: Seconds after which it is run again when the key is needed; the last one is used meanwhile.
-        api_key_helper_timeout: Seconds after which it is ended.
-        api_key_helper_gives: What it prints: ``api-key``, ``bearer-token`` or ``oauth-token``.
-        api_key_fd: Number of an inherited file descriptor with an API key in it.
-        oauth_token_fd: Number of an inherited file descriptor with an OAuth token in it.
-        anthropic_profile: Name of a profile of Anthropic's own tools to use; a project may choose it.
+        beta: Value of the header ``anthropic-beta`` for API requests and renewals; empty to send none.
+        headers: Additional headers of API requests.
+        encoding: Encoding of token requests. None does what ``ant`` does (form for codes, JSON for everything else),
+            or uses a form if an issuer is set.
+        api_key_helper: A command that prints a key: program and arguments, no shell. A project's command must be
+            trusted.
+        api_key_helper_ttl: Seconds after which the command runs again; the last key is served until it finishes.
+        api_key_helper_timeout: Seconds after which the command is killed.
+        api_key_helper_gives: What the command prints: ``api-key``, ``bearer-token`` or ``oauth-token``.
+        api_key_fd: Number of an inherited file descriptor to read an API key from.
+        oauth_token_fd: Number of an inherited file descriptor to read an OAuth token from.
+        anthropic_profile: Name of an Anthropic profile (of the CLI and SDKs) to use; a project may set it.
         federation_rule_id: Federation rule for the machine's identity.
-        organization_id: Organization of that rule.
-        service_account_id: Service account of that rule.
-        workspace_id: Workspace of that rule.
+        organization_id: Organization of the federation rule.
+        service_account_id: Service account of the federation rule.
+        workspace_id: Workspace of the federation rule.
         identity_token_file: Absolute path of the identity token.
         base_url: Where identity tokens are exchanged; ``ANTHROPIC_BASE_URL`` or `BASE_URL` by default.
         allow_insecure_loopback: Accept http on 127.0.0.1, ::1 and localhost; for tests.
@@ -140,43 +141,52 @@ class ClaudeSettings:
                 checked_url(url, allow_insecure_loopback=self.allow_insecure_loopback, setting=name)
         for name, value in self.api_headers.items():
             if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)) or name in _RESERVED_HEADERS:
-                message = f"headers: {name!r} cannot be sent along, or its value has characters that no header may have"
-                raise ConfigurationError(message)
+                raise ConfigurationError(
+                    f"headers: {name!r} is reserved, or its name or value has characters not allowed in headers",
+                    hint="Remove it, or use printable ASCII",
+                    code="invalid-setting",
+                )
 
         for name in ("api_key_helper_ttl", "api_key_helper_timeout"):
             if not 0 < getattr(self, name) <= MAX_WAIT:
-                raise ConfigurationError(f"{name} must be between 0 and {MAX_WAIT:g} seconds")
+                raise ConfigurationError(f"{name} must be between 0 and {MAX_WAIT:g} seconds", code="invalid-setting")
         if self.anthropic_profile is not None:
             checked_profile_name(self.anthropic_profile, "anthropic_profile")
         if self.identity_token_file is not None and not self.identity_token_file.is_absolute():
-            raise ConfigurationError("identity_token_file: it must be an absolute path", hint="Begin it with /")
+            raise ConfigurationError(
+                "identity_token_file must be an absolute path", hint="Specify the full path", code="invalid-setting"
+            )
 
     @property
     def beta_headers(self) -> dict[str, str]:
-        """The header that announces an OAuth token, with a lower-case name."""
+        """The beta header for OAuth tokens, with a lowercase name."""
         return {"anthropic-beta": self.beta} if self.beta else {}
 
     @property
     def api_headers(self) -> dict[str, str]:
-        """What goes along with the bearer token of an API request, with lower-case names."""
+        """The headers of API requests besides the bearer token, with lowercase names."""
         return {**self.beta_headers, **{name.lower(): value for name, value in self.headers.items()}}
 
 
 def checked_profile_name(name: str, origin: str) -> str:
-    """Return a name of a profile if it names a file in the directory and nothing else.
+    """Return the name of an Anthropic profile, if it cannot refer to a file outside the profile directory.
 
     Args:
         name: The name.
-        origin: What said so, for the message.
+        origin: The setting, variable or file it comes from, for the message.
 
     Raises:
-        ConfigurationError: It does not.
+        ConfigurationError: The name is invalid.
     """
     flaw = None
     if not name or name != name.strip() or len(name) > _MAX_NAME_LENGTH or not name.isprintable():
-        flaw = "is empty, too long, or has characters or spaces that no name has"
+        flaw = "is empty, too long, surrounded by spaces, or not printable"
     elif name.startswith(".") or {"/", "\\", ":"} & set(name):
-        flaw = "begins with a dot, or has a character that leads to another directory"
+        flaw = "starts with a dot or contains a slash, backslash, or colon"
     if flaw:
-        raise ConfigurationError(f"{origin}: the name of an Anthropic profile {flaw}", hint="Give the bare name")
+        raise ConfigurationError(
+            f"{origin}: the name of the Anthropic profile {flaw}",
+            hint="Use a plain file name without an extension, such as default",
+            code="claude-invalid-cli-profile",
+        )
     return name

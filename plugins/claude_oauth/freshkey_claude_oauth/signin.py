@@ -1,4 +1,4 @@
-"""The sign-in of a user: by browser redirect and pasted code side by side, or on another device."""
+"""Signs the user in: by browser redirect or pasted code, whichever comes first, or on another device."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from freshkey_claude_oauth.transport import sender
 
 
 def sign_in(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM) -> ClaudeToken:
-    """Have the user sign in and return the token, with whose it is as far as that can be learnt.
+    """Have the user sign in and return the token, with as much of the user's identity as the server provides.
 
     Args:
         profile: The profile.
-        interaction: The user.
-        clock: Tells when the answer arrived.
+        interaction: How to reach the user.
+        clock: Provides the time at which the response arrived.
 
     Raises:
         TransientError: Try again later.
-        OutcomeUnknown: The authorization code may be spent; start over.
-        LoginRequired: No user is there, or the user declined.
-        ProviderRefused: The settings cannot work.
+        OutcomeUnknown: The authorization code may already have been used; start over.
+        LoginRequired: There is no user to sign in, or the user declined.
+        ProviderRefused: Signing in is impossible with these settings.
     """
     settings = profile.settings_as(ClaudeSettings)
     client = oauth_client.client(profile, clock=clock)
@@ -34,7 +34,7 @@ def sign_in(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM
     send = sender(settings, deadline=PROFILE_TIMEOUT)
     token, trouble = with_profile(token, endpoints.profile_url(settings), send)
     if trouble:
-        interaction.notice(f"Signed in, but the account's plan is not known: {trouble}")
+        interaction.notice(f"Signed in, but could not look up the account's plan: {trouble}")
     return token
 
 
@@ -51,7 +51,7 @@ def _by_browser(client: OAuthClient, settings: ClaudeSettings, interaction: Inte
         clock=clock,
         allow_insecure_loopback=settings.allow_insecure_loopback,
     )
-    # The vendor's token endpoint answers 400 without it; others ignore what they do not know (RFC 6749, section 3.2).
+    # Anthropic's token endpoint responds with 400 without `state`; others ignore it (RFC 6749, section 3.2).
     return client.exchange(grant, extra={"state": grant.state})
 
 

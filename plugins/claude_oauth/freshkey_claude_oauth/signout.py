@@ -1,4 +1,4 @@
-"""The end of a sign-in at the server that issued it."""
+"""Revokes a sign-in at the server that issued it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,25 @@ from freshkey_claude_oauth.formats import ClaudeToken
 
 
 def revoke(profile: Profile, credential: Credential) -> None:
-    """End a sign-in at the server: the refresh token, and what came from it with it (RFC 7009, section 2.1).
+    """Revoke a sign-in: the refresh token, and with it the access tokens it was used for (RFC 7009, section 2.1).
 
     Raises:
-        TransientError: It may still exist; try again.
-        OutcomeUnknown: No answer says whether it is ended.
-        LoginRequired: It belongs to another server than is set up now, so it was not sent.
-        ProviderRefused: The server does not revoke.
+        TransientError: The sign-in may still be valid; try again.
+        OutcomeUnknown: There was no response, so the sign-in may still be valid.
+        LoginRequired: The sign-in was issued by a server other than the configured one, so it was not sent.
+        ProviderRefused: The server does not support revocation, or refused it.
     """
     if not isinstance(credential, ClaudeToken):
-        raise ProviderRefused("only a sign-in can be revoked; delete a key in the Claude Console")
+        raise ProviderRefused(
+            "only a sign-in can be revoked; delete the API key in the Claude Console", code="revocation-not-supported"
+        )
     client = oauth_client.bound_client(profile, credential)
     if client.server.revocation_endpoint is None:
-        raise ProviderRefused("this authorization server offers no revocation")
+        raise ProviderRefused(
+            "the authorization server has no revocation endpoint",
+            hint="Set revoke_url if it has one",
+            code="revocation-not-supported",
+        )
     if credential.refresh_token is not None:
         client.revoke(credential.refresh_token, "refresh_token")
     else:

@@ -1,4 +1,4 @@
-"""Where Claude credentials come from, in order of precedence, and who gets one from each."""
+"""Where Claude credentials come from, in order of precedence, and how to get one from each source."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _cli_profile(source_id: str, title: str) -> Source:
     return Source(id=source_id, title=title, owned=False, detect=functools.partial(cli_source.detect, source_id))
 
 
-# Claude Code's order; Anthropic's SDKs ask for the API key first. Only a shell that sets both can tell the difference.
+# Claude Code's order; Anthropic's SDKs read the API key first. The difference only matters if both are set.
 SOURCES: Final = (
     _handed_in(AUTH_TOKEN),
     _handed_in(API_KEY, needs_consent=True),
@@ -52,7 +52,7 @@ SOURCES: Final = (
     ),
     _handed_in(OAUTH_TOKEN),
     _handed_in(OAUTH_TOKEN_FD),
-    _cli_profile(NAMED, "profile of Anthropic's tools, by name"),
+    _cli_profile(NAMED, "Anthropic profile set in anthropic_profile or ANTHROPIC_PROFILE"),
     Source(
         id=federation_source.SOURCE,
         title="workload identity federation",
@@ -60,9 +60,9 @@ SOURCES: Final = (
         handed_in=True,
         detect=federation_source.detect,
     ),
-    Source(id=stored_api_key.SOURCE, title="API key kept by freshkey", owned=True, interactive=True, pasted=True),
+    Source(id=stored_api_key.SOURCE, title="API key stored by freshkey", owned=True, interactive=True, pasted=True),
     Source(id="oauth", title="OAuth sign-in", owned=True, interactive=True),
-    _cli_profile(ACTIVE, "active profile of Anthropic's tools"),
+    _cli_profile(ACTIVE, "active Anthropic profile"),
 )
 
 

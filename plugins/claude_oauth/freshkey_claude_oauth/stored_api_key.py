@@ -1,4 +1,4 @@
-"""An API key that the user gives to freshkey to keep."""
+"""An API key that the user enters and freshkey stores."""
 
 from __future__ import annotations
 
@@ -14,17 +14,25 @@ SOURCE: Final = "stored-api-key"
 
 
 def acquire(profile: Profile, interaction: Interaction, *, clock: Clock) -> ClaudeApiKey:
-    """Ask for the key, without echo.
+    """Prompt for the key, without echo.
 
     Raises:
-        LoginRequired: There is no user to ask, or nothing was entered.
-        ProviderRefused: It cannot be a key.
+        LoginRequired: The user cannot be prompted, or entered nothing.
+        ProviderRefused: The input cannot be an API key.
     """
-    entered = interaction.read_code("Paste the API key of the Claude Console:", threading.Event())
+    entered = interaction.read_code("Paste your API key from the Claude Console:", threading.Event())
     if entered is None or not entered:
-        message = "no API key was entered"
-        raise LoginRequired(message, profile=profile.name, hint=f"Run: {sign_in_command(profile.name)} --api-key")
+        raise LoginRequired(
+            "no API key was entered",
+            profile=profile.name,
+            hint=f"Run: {sign_in_command(profile.name)} --api-key, then paste the key, or pipe it to standard input",
+            code="no-key-entered",
+        )
     if not is_token(entered.reveal(), MAX_LINE):
-        message = "what was entered cannot be an API key: it is too long or has odd characters"
-        raise ProviderRefused(message, profile=profile.name, hint="Copy the key alone, without spaces")
+        raise ProviderRefused(
+            "the input is not an API key: it is too long or contains spaces or non-ASCII characters",
+            profile=profile.name,
+            hint="Copy only the key, without spaces or line breaks",
+            code="claude-invalid-api-key",
+        )
     return ClaudeApiKey(obtained=clock.now(), key=entered)

@@ -1,4 +1,4 @@
-"""From a server's answer to a `ClaudeToken`, the same way after a sign-in and after a renewal."""
+"""Builds a `ClaudeToken` from a token response, for sign-ins and renewals alike."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from freshkey_claude_oauth.settings import ClaudeSettings
 
 
 DEFAULT_LIFETIME: Final = 3600.0
-"""Seconds, where the server says nothing of the end: too short only costs a renewal."""
+"""Seconds, if the response contains no lifetime: one that is too short only costs a renewal."""
 
 
 def make_token(
@@ -26,22 +26,26 @@ def make_token(
     refresh_token: Secret | None = None,
     identity: Identity = Identity(),  # noqa: B008  frozen
 ) -> ClaudeToken:
-    """Return the credential that an answer brought.
+    """Return the credential in a token response.
 
     Args:
-        answer: The answer.
-        client: Whom it came from, and which client it is bound to.
-        settings: For the headers that go along with it.
-        clock: Tells when it arrived: now.
-        scopes: What was asked for or granted before, where the answer names none (RFC 6749, section 5.1).
-        refresh_token: The one to keep where the answer brings none (RFC 6749, section 6).
-        identity: What is known already.
+        answer: The response.
+        client: The client that received it, to which the credential is bound.
+        settings: Provide the headers of API requests.
+        clock: Provides the time at which the response arrived: now.
+        scopes: What was requested or granted before, if the response lists no scopes (RFC 6749, section 5.1).
+        refresh_token: The one to keep if the response has none (RFC 6749, section 6).
+        identity: What is already known.
 
     Raises:
-        ProviderRefused: It is no bearer token.
+        ProviderRefused: The token type is not Bearer.
     """
-    if answer.token_type != "Bearer":  # noqa: S105  the type of a token is no token
-        raise ProviderRefused(f"the server issued a token of type {answer.token_type}; only bearer tokens can be used")
+    if answer.token_type != "Bearer":  # noqa: S105  the type of a token, not a token
+        raise ProviderRefused(
+            f"the server issued a token of type {answer.token_type}; only bearer tokens are supported",
+            hint="Register the client for bearer tokens",
+            code="unsupported-token-type",
+        )
     return ClaudeToken(
         obtained=clock.now(),
         clock=clock,

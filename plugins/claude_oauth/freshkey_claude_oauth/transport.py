@@ -1,4 +1,4 @@
-"""HTTP that is limited to the hosts that a profile's settings mean."""
+"""HTTP limited to the hosts in a profile's settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from freshkey_claude_oauth.settings import ClaudeSettings
 
 
 def sender(settings: ClaudeSettings, *, deadline: float = plugin.DEADLINE) -> Send:
-    """Return what does the I/O, limited to the hosts of the settings."""
+    """Return a function that sends requests, limited to the hosts in the settings."""
     return functools.partial(
         plugin.send,
         deadline=deadline,
@@ -22,6 +22,6 @@ def sender(settings: ClaudeSettings, *, deadline: float = plugin.DEADLINE) -> Se
 
 
 def endpoint_sender(endpoint: str, settings: ClaudeSettings) -> Send:
-    """Return what does the I/O, limited to the host of that endpoint."""
+    """Return a function that sends requests, limited to the host of one endpoint."""
     host = urlsplit(endpoint).hostname or ""
     return functools.partial(plugin.send, hosts=(host,), allow_insecure_loopback=settings.allow_insecure_loopback)

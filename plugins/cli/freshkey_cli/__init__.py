@@ -1,4 +1,4 @@
-"""The command line: parse, call, print. Results go to stdout, everything else to stderr."""
+"""The command line: parse, run, print. Results go to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from freshkey.errors import FreshkeyError
 from freshkey_cli import commands, exits, process
-from freshkey_cli.output import Output, UnwritableError
-from freshkey_cli.parser import UsageError, own_words, parse
+from freshkey_cli.output import Output
+from freshkey_cli.parser import own_words, parse
 
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line in a process of its own and return the exit code.
+    """Run the command line as the main program of this process and return the exit code.
 
-    The process is made unreadable for others, and signals let a renewal in flight finish.
+    Other processes cannot read this one's memory, and signals let a renewal in progress finish.
     """
     process.own_environment()
     process.harden()
@@ -40,15 +40,17 @@ def run(
     """Run one command and return its exit code.
 
     Args:
-        argv: Arguments; those of the process by default.
-        keeper_factory: What makes the keeper; `freshkey.keeper.Keeper` by default.
-        environ: Where configuration and desktop are looked up.
+        argv: Arguments; the default is those of the process.
+        keeper_factory: Creates the keeper; the default is `freshkey.keeper.Keeper`.
+        environ: Environment variables that locate the configuration and the desktop.
     """
     words = sys.argv[1:] if argv is None else list(argv)
     out = Output(as_json="--json" in own_words(words))
     try:
         return _run(words, out, keeper_factory, environ)
     except FreshkeyError as error:
+        if isinstance(error, exits.UnwritableError):
+            _drop_the_rest()
         out.error(error)
         return exits.code_of(error)
     except process.Stopped:
@@ -56,13 +58,9 @@ def run(
     except KeyboardInterrupt:
         out.instruct("freshkey: interrupted")
         return exits.INTERRUPTED
-    except BrokenPipeError:  # whoever read our output is gone
+    except BrokenPipeError:  # the reader of the output is gone
         _drop_the_rest()
         return exits.BROKEN_PIPE
-    except UnwritableError as error:
-        _drop_the_rest()
-        out.instruct(f"freshkey: the result could not be written: {error}")
-        return exits.UNWRITABLE
     finally:
         _restore_terminal()
 
@@ -70,9 +68,6 @@ def run(
 def _run(words: Sequence[str], out: Output, keeper_factory: KeeperFactory | None, environ: Mapping[str, str]) -> int:
     try:
         parsed = parse(words)
-    except UsageError as error:
-        out.usage_error(str(error), error.usage)
-        return exits.USAGE
     except SystemExit as printed:
         return int(printed.code or exits.OK)
     commands.refuse_claims(parsed.name)
@@ -80,7 +75,7 @@ def _run(words: Sequence[str], out: Output, keeper_factory: KeeperFactory | None
     from freshkey_cli.context import Context
 
     arguments = parsed.arguments
-    ours = vars(arguments) if parsed.name in commands.OWN else {}  # another's --store means what it wants
+    ours = vars(arguments) if parsed.name in commands.OWN else {}  # a third-party command gives --store its own meaning
     configuration = Configuration.load(
         environ,
         store=ours.get("store"),
@@ -95,12 +90,12 @@ def _run(words: Sequence[str], out: Output, keeper_factory: KeeperFactory | None
 
 
 def _drop_the_rest() -> None:
-    """Let go of what was not written: the interpreter would fail once more when it flushes at exit."""
+    """Discard unwritten output: the interpreter would fail again when it flushes at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _restore_terminal() -> None:
-    """Undo what reading a pasted code did to the terminal, if that was loaded at all."""
+    """Restore the terminal after reading a pasted code, if `hidden_input` was loaded at all."""
     hidden_input = sys.modules.get("freshkey_cli.hidden_input")
     if hidden_input is not None:
         hidden_input.restore()

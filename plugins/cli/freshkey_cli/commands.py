@@ -1,4 +1,4 @@
-"""Which commands there are: freshkey's own, and those that other distributions add by an entry point."""
+"""The available commands: freshkey's own, and those that other packages add through an entry point."""
 
 from __future__ import annotations
 
@@ -13,60 +13,60 @@ from attrs import frozen
 
 from freshkey.admin import Found, announced, import_plugin
 from freshkey.errors import ConfigurationError, FreshkeyError, PluginBroken, describe_raise
-from freshkey_cli.output import UnwritableError, clean
+from freshkey_cli.output import clean
 
 
 if TYPE_CHECKING:
     from freshkey_cli.context import Context
 
 GROUP: Final = "freshkey.commands"
-"""The group of entry points; the name is the command's, the object a module or another `Command`."""
+"""Entry point group; the entry's name is the command's name, its object a module or any other `Command`."""
 
 OWN: Mapping[str, str] = {
-    "login": "sign in and keep the credential",
+    "login": "sign in and store the credential",
     "logout": "revoke the credential and delete it",
     "refresh": "renew the credential now",
-    "status": "show what is kept and for how long it is good; asks no network",
-    "whoami": "ask the provider whose credential it is and whether it is still good",
-    "explain": "show where the credential comes from, and why from there",
+    "status": "show stored credentials and when they expire (no network access)",
+    "whoami": "check with the provider who is signed in and whether the credential is still valid",
+    "explain": "show which source the credential comes from, and why",
     "providers": "list the installed providers",
-    "trust": "let the commands run that a project's .freshkey.toml names",
-    "token": "print the token, renewed if need be, and nothing else",
-    "export": "print the credential for another program",
-    "exec": "run a program that finds the credential in its environment",
+    "trust": "allow the commands in a project's .freshkey.toml to run",
+    "token": "print the token, renewing it first if necessary",
+    "export": "print the credential in a format for other programs",
+    "exec": "run a program with the credential in its environment",
 }
-"""What each command of this distribution does; its module has its name."""
+"""What each of freshkey's own commands does; each lives in the module of that name."""
 
 DEMO: Final = "demo"
-DEMO_SUMMARY: Final = "watch a credential being obtained, kept and renewed; needs no account"
+DEMO_SUMMARY: Final = "watch a credential being obtained, stored, and renewed (no account needed)"
 DEMO_PACKAGE: Final = "freshkey-testing"
 
 DISTRIBUTION: Final = "freshkey-cli"
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]*")
-"""A word that can be told from an option; others would not be reached."""
+"""A word that cannot be mistaken for an option; a command with any other name would be unreachable."""
 
 
 class Command(Protocol):
-    """What a command is: a module with two functions, or anything else that has them."""
+    """A command: a module with these two functions, or any other object that has them."""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare what follows the command's name; ``--json`` is there already.
+        """Declare the command's arguments; ``--json`` is already declared.
 
         Args:
-            parser: The command's own; its description may be set as well.
+            parser: The command's own parser; its description may be changed.
         """
 
     def run(self, context: Context) -> int:
-        """Run it and return the exit code; what a `FreshkeyError` leads to is the command line's.
+        """Run the command and return its exit code; the caller turns a `FreshkeyError` into a message and an exit code.
 
         Args:
-            context: The arguments, where to print, the configuration and a keeper.
+            context: The arguments, the output, the configuration, and a keeper.
         """
 
 
 def summaries() -> dict[str, str]:
-    """Return every command with what help says of it; reads metadata only."""
+    """Return every command with its one-line help; reads package metadata only."""
     others: dict[str, list[str]] = {}
     known = {**OWN, DEMO: DEMO_SUMMARY}
     for claim in _claims():
@@ -76,10 +76,10 @@ def summaries() -> dict[str, str]:
 
 
 def load(name: str) -> Command:
-    """Import a command that `summaries` names.
+    """Import a command listed by `summaries`.
 
     Raises:
-        ConfigurationError: It is not installed, or more than one distribution claims its name.
+        ConfigurationError: It is not installed, or more than one package provides it.
         PluginBroken: It cannot be imported, or is not a command.
     """
     if name in OWN:
@@ -87,8 +87,9 @@ def load(name: str) -> Command:
     claims = _claims(name)
     if not claims:
         raise ConfigurationError(
-            f"the demonstration is in the package {DEMO_PACKAGE}, which is not installed",
-            hint=f"Run: python -m pip install {DEMO_PACKAGE} freshkey-claude-oauth",
+            f"the demo requires the package {DEMO_PACKAGE}, which is not installed",
+            hint=f"Run: python3 -m pip install {DEMO_PACKAGE} freshkey-claude-oauth",
+            code="missing-package",
         )
     distributions = [claim.distribution for claim in claims]
     if name == DEMO:
@@ -98,43 +99,45 @@ def load(name: str) -> Command:
 
 
 def refuse_claims(name: str) -> None:
-    """Refuse a command of this distribution whose name another one claims; those of others were looked at by `load`.
+    """Refuse one of freshkey's own commands if another package also provides it; `load` checks all others.
 
     Raises:
-        ConfigurationError: Names both.
+        ConfigurationError: Another package provides the command; the message names both.
     """
     if name in OWN:
         _refuse_rivals(name, [DISTRIBUTION, *(claim.distribution for claim in _claims(name))])
 
 
 def _claims(name: str | None = None) -> list[Found]:
-    """Return what is announced, of one name or of all."""
+    """Return the announced commands, all of them or those of one name."""
     return [claim for claim in announced(GROUP) if name in {None, claim.name}]
 
 
 def _refuse_rivals(name: str, distributions: Iterable[str]) -> None:
-    """Refuse a name that more than one distribution claims.
+    """Refuse a command that more than one package provides.
 
     Raises:
-        ConfigurationError: Names the first two.
+        ConfigurationError: More than one does; the message names the first two.
     """
     first, *rivals = distributions
     if rivals:
         raise ConfigurationError(
-            f"two distributions claim the command {name!r}: {first} and {rivals[0]}", hint="Uninstall one of them"
+            f"two packages provide the command {name!r}: {first} and {rivals[0]}",
+            hint="Uninstall one of them",
+            code="plugin-name-conflict",
         )
 
 
 def _imported(claim: Found) -> Command:
     loaded = import_plugin(claim, f"the command {claim.name!r} of {claim.distribution}")
     if not (callable(getattr(loaded, "add_arguments", None)) and callable(getattr(loaded, "run", None))):
-        raise _broken(claim, "has no functions add_arguments and run")
+        raise _broken(claim, "lacks the functions add_arguments and run")
     return cast("Command", loaded)
 
 
 @frozen
 class _Foreign:
-    """A command of another distribution; what it raises beside errors of freshkey is its own mistake, and says so."""
+    """A third-party command; any exception that is not a freshkey error is reported as a bug in its package."""
 
     claim: Found
     command: Command
@@ -147,16 +150,16 @@ class _Foreign:
         with self._blamed():
             code: object = self.command.run(context)
         if type(code) is not int:
-            raise _broken(self.claim, "returned no exit code")
+            raise _broken(self.claim, "did not return an exit code")
         return code
 
     @contextmanager
     def _blamed(self) -> Iterator[None]:
         try:
             yield
-        except (FreshkeyError, UnwritableError, BrokenPipeError):
+        except (FreshkeyError, BrokenPipeError):
             raise
-        except Exception as error:  # noqa: BLE001  whatever it is, it is not to look like a fault of freshkey
+        except Exception as error:  # noqa: BLE001  a third-party failure must not look like freshkey's
             raise _broken(self.claim, f"failed ({describe_raise(error)})") from None
 
 
@@ -165,4 +168,5 @@ def _broken(claim: Found, why: str) -> PluginBroken:
         f"the command {claim.name!r} of {claim.distribution} {why}",
         plugin=claim.name,
         hint=f"Update or uninstall {claim.distribution}",
+        code="plugin-command-failed",
     )

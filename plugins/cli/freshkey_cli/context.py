@@ -1,4 +1,4 @@
-"""What a command is given: its arguments, where to print, the configuration and a keeper."""
+"""What a command receives: its arguments, the output, the configuration, and a keeper."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ if TYPE_CHECKING:
 
 
 ANSWER_TIMEOUT: Final = 300.0
-"""Seconds that a command waits for a credential where a person may have to answer a question first."""
+"""Seconds to wait for a credential when the user may have to answer a question first."""
 
 
 class _Notices(LoggingReporter):
-    """Tells what a person should know of a renewal, such as that a helper is slow; results wait for it.
+    """Shows the user notices about a renewal, such as a slow helper command, while the command waits for it.
 
-    Lines are those of another tool's sign-in: they hold the address or the code that the person needs.
+    Lines come from another tool's sign-in: they contain the URL or the code that the user needs.
     """
 
     def __init__(self, out: Output) -> None:
         self._out = out
 
     def notice(self, message: str) -> None:
-        """Say it."""
+        """Print a notice."""
         self._out.say(clean(message))
 
     def line(self, text: str) -> None:
-        """Show it."""
+        """Print a line of another tool's output, indented."""
         self._out.say(f"  {clean(text)}")
 
 
 @frozen(kw_only=True)
 class Context:
-    """One run of one command.
+    """A single run of a command.
 
     Attributes:
-        arguments: What `parser.parse` made of the command line.
-        out: Where to print.
-        configuration: This user's, with the store that ``--store`` named.
-        environ: Where a desktop is looked for.
-        keeper_factory: What makes the keeper; None for the real one.
+        arguments: The parsed command line.
+        out: The output.
+        configuration: The user's configuration, with the overrides of ``--store``, ``--set`` and ``--bare``.
+        environ: Environment variables, used to detect a desktop.
+        keeper_factory: Creates the keeper; None for the real one.
     """
 
     arguments: argparse.Namespace
@@ -62,18 +62,18 @@ class Context:
     keeper_factory: KeeperFactory | None
 
     def profile(self) -> str:
-        """Return the name of the profile that is meant.
+        """Return the name of the selected profile.
 
         Raises:
-            ConfigurationError: None was named and there is no default.
+            ConfigurationError: No profile was given and there is no default.
         """
         return self.configuration.select(self.arguments.profile).name
 
     def user(self, *, browser: bool = True) -> Terminal:
-        """Return the person at the terminal.
+        """Return the user's terminal.
 
         Args:
-            browser: Whether a browser may be opened for them.
+            browser: Whether a browser may be opened.
         """
         from freshkey_cli.terminal import Terminal
 
@@ -81,9 +81,10 @@ class Context:
 
     @contextmanager
     def keeper(self) -> Iterator[Keeper]:
-        """Make a keeper, tell what it reports, and close it, which waits for renewals in flight.
+        """Create a keeper, show what it reports, and close it, which waits for renewals in progress.
 
-        At a terminal the person is asked what may be used that nobody decided about yet, and has time to answer.
+        In a terminal, the user is asked about commands and sources that have not been decided on yet, and has time to
+        answer.
         """
         user = self.user()
         asking = {"approve": user.confirm, "timeout": ANSWER_TIMEOUT} if user.can_ask else {"approve": None}
@@ -99,7 +100,7 @@ class Context:
         return Keeper
 
     def _tell(self, event: events.Event) -> None:
-        """Pass on what a person has to know and no result tells."""
+        """Show events that the user needs to know about and that no result contains."""
         if isinstance(event, events.Unsaved):
             self.out.say(f"{event.profile}: renewed, but not stored yet: {clean(event.error)}")
         elif isinstance(event, events.ObserverFailed):

@@ -1,4 +1,4 @@
-"""What other programs read of a credential, checked so that no name and no value can be taken for another."""
+"""Credentials as text for other programs, checked so that no name or value can be misread."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BREAKS_A_LINE: Final = re.compile(r"[\r\n\0]")
 
 
 def environment_of(name: str, credential: Credential) -> dict[str, str]:
-    """Return a credential's variables as it gives them.
+    """Return a credential's environment variables, unchecked.
 
     Raises:
         ConfigurationError: It has none.
@@ -25,53 +25,63 @@ def environment_of(name: str, credential: Credential) -> dict[str, str]:
     environment = credential.environment()
     if not environment:
         hint = f"Run: freshkey export {name} --format headers"
-        raise ConfigurationError("this credential has no environment variables", profile=name, hint=hint)
+        raise ConfigurationError(
+            "this credential provides no environment variables", profile=name, hint=hint, code="no-environment-form"
+        )
     return environment
 
 
 def child_variables(name: str, credential: Credential) -> dict[str, str]:
-    """Return the variables that authorize a child process; their values may have several lines.
+    """Return the variables that authorize a child process; values may span several lines.
 
     Raises:
         ConfigurationError: The credential has none.
-        ProtocolError: One cannot be a variable.
+        ProtocolError: A name or value cannot be used in an environment.
     """
     environment = environment_of(name, credential)
     if any("\0" in value for value in environment.values()):
-        raise ProtocolError("the credential has a NUL inside; it was not handed on")
+        raise ProtocolError(
+            "the credential contains a NUL character; the command was not run", code="unprintable-credential"
+        )
     return {variable_name(name): value for name, value in environment.items()}
 
 
 def one_line(value: str) -> str:
-    """Return a value that stays one line: whoever reads lines would take the rest for something else.
+    """Return a value that is a single line: a program that reads lines would misread the rest.
 
     Raises:
-        ProtocolError: It has a line break.
+        ProtocolError: It contains a line break or a NUL character.
     """
     if _BREAKS_A_LINE.search(value):
-        raise ProtocolError("the credential has a line break inside; nothing was printed")
+        raise ProtocolError(
+            "the credential contains a line break or NUL character; nothing was printed",
+            code="unprintable-credential",
+        )
     return value
 
 
 def variable_name(name: str) -> str:
-    """Return the name of a variable as it is.
+    """Return the name of an environment variable unchanged.
 
     Raises:
-        ProtocolError: It could be read as something else.
+        ProtocolError: It is not a valid name.
     """
     return _matching(_VARIABLE, name)
 
 
 def header_name(name: str) -> str:
-    """Return the name of a header as it is.
+    """Return the name of a header unchanged.
 
     Raises:
-        ProtocolError: It could be read as something else.
+        ProtocolError: It is not a valid name.
     """
     return _matching(_HEADER, name)
 
 
 def _matching(pattern: re.Pattern[str], name: str) -> str:
     if not pattern.fullmatch(name):
-        raise ProtocolError("the credential has a name that could be read as something else; it was not handed on")
+        raise ProtocolError(
+            "the credential has an invalid variable or header name and was not passed on",
+            code="unprintable-credential",
+        )
     return name

@@ -1,10 +1,11 @@
-"""The command ``exec``: another program gets the credential in its environment, and this process's place."""
+"""The command ``exec``: replace this process with another program that has the credential in its environment."""
 
 from __future__ import annotations
 
 import argparse
 import functools
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from freshkey.admin import MIN_DESCRIPTOR
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
     from freshkey_cli.context import Context
 
 SOON: Final = 3600.0
-"""Seconds before its end from which on a person is told when a credential ends; the program cannot renew it."""
+"""Remaining seconds below which a notice says when the credential expires; the program cannot renew it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the profile, and what the program keeps; the parser takes its words off before."""
+    """Declare the profile and the options; the parser has already removed the program's own words."""
     parser.usage = "freshkey exec [options] [PROFILE] -- COMMAND [ARG ...]"
     options.add_profile(parser, bare=True)
     options.add_min_ttl(parser)
@@ -31,28 +32,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_descriptor,
         action="append",
         default=[],
-        help="leave this file descriptor open for it; may be repeated",
+        help="keep this file descriptor open for the command (repeatable)",
     )
     parser.set_defaults(check_usage=functools.partial(_check, parser))
 
 
 def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     if arguments.unknown or not arguments.words:
-        parser.error("write the command to run after --")
+        parser.error("missing command; expected: -- COMMAND [ARG ...]")
 
 
 def _descriptor(text: str) -> int:
-    number = int(text)
-    if number < MIN_DESCRIPTOR:
-        raise ValueError(text)
-    return number
-
-
-_descriptor.__name__ = "file descriptor from 3 up"  # argparse names the function in its message
+    with suppress(ValueError):
+        if (number := int(text)) >= MIN_DESCRIPTOR:
+            return number
+    raise argparse.ArgumentTypeError(f"expected a file descriptor ({MIN_DESCRIPTOR} or higher), not {text!r}")
 
 
 def run(context: Context) -> int:
-    """Run a program that finds the credential where its own client libraries look for one."""
+    """Run a program with the credential in the variables that its client libraries read."""
     name, kept = context.profile(), context.arguments.keep_fd
     exec_process.check_descriptors(kept)
     with context.keeper() as keeper:
@@ -65,13 +63,13 @@ def run(context: Context) -> int:
 
 
 def _environment(inherited: Mapping[str, str], family: Collection[str], own: Mapping[str, str]) -> dict[str, str]:
-    """Return what was inherited, with the profile's credential in place of all others of its family."""
+    """Return the inherited variables, with the provider's family of them replaced by this profile's credential."""
     return {name: value for name, value in inherited.items() if name not in family} | dict(own)
 
 
 def _tell_of_its_end(context: Context, name: str, credential: Credential) -> None:
     left = render.seconds_left(credential)
     if left is not None and left < SOON:
-        told = f"{name}: the credential ends in {render.span(left)}, and the command cannot renew it"
+        told = f"{name}: the credential expires in {render.span(left)}, and the command cannot renew it"
         is_old = credential.lifetime is not None and credential.lifetime > SOON
-        context.out.say(f"{told}; --min-ttl asks for a fresh one" if is_old else told)
+        context.out.say(f"{told}; use --min-ttl to get a fresh one" if is_old else told)

@@ -1,4 +1,4 @@
-"""Puts a program into the place of this process, with the environment and the descriptors that it shall have."""
+"""Replaces this process with a program that gets only the intended environment and file descriptors."""
 
 from __future__ import annotations
 
@@ -18,31 +18,39 @@ from freshkey_cli.exits import CommandNotExecutable, CommandNotFound
 
 
 RENEWALS_TIMEOUT: Final = 45.0
-"""Seconds to wait until all renewals have come to their end: one request and one save that fails take less."""
+"""Seconds to wait for all renewals to finish; longer than one request and one failing save take."""
 
 _MAX_DESCRIPTORS: Final = 65536
-"""Where the open ones cannot be listed; those that a parent left open have low numbers."""
+"""Upper bound where open descriptors cannot be listed; those that a parent left open have low numbers."""
 
 
 def check_descriptors(kept: Collection[int]) -> None:
-    """Refuse descriptors that the parent process did not hand over, or that are used up.
+    """Refuse descriptors that were not inherited from the parent process, or were already read.
 
     Raises:
-        ConfigurationError: Names the first of them.
+        ConfigurationError: There is one; the message names the first.
     """
     for descriptor in kept:
         if sys.platform == "win32":
-            raise ConfigurationError("file descriptors cannot be handed on here", hint="Leave out --keep-fd")
+            raise ConfigurationError(
+                "file descriptors cannot be passed to a command on Windows",
+                hint="Omit --keep-fd",
+                code="invalid-descriptor",
+            )
         if not is_inherited(descriptor):
-            message = f"file descriptor {descriptor} was not handed over by the parent process, or was read already"
-            raise ConfigurationError(message, hint="Open it in the shell, such as: 3< file")
+            message = (
+                f"file descriptor {descriptor} was not inherited from the parent process, or has already been read"
+            )
+            raise ConfigurationError(
+                message, hint="Open it in the shell, for example: 3< FILE", code="invalid-descriptor"
+            )
 
 
 def wait_for_renewals() -> None:
-    """Wait for what the interpreter would wait for at its end: a thread that may just have spent a refresh token.
+    """Wait for the threads that the interpreter would wait for at exit: one may just have used a refresh token.
 
     Raises:
-        TransientError: It takes too long. The threads go on, and the interpreter waits for them.
+        TransientError: They took too long. The threads continue, and the interpreter waits for them.
     """
     end = time.monotonic() + RENEWALS_TIMEOUT
     waited_for = [thread for thread in threading.enumerate() if not thread.daemon]
@@ -50,20 +58,20 @@ def wait_for_renewals() -> None:
         if thread is not threading.current_thread():
             thread.join(max(0.0, end - time.monotonic()))
             if thread.is_alive():
-                message = "a renewal has not come to its end, and the command would cut it off; nothing was run"
-                raise TransientError(message, hint="Run: freshkey status")
+                message = "the command was not run, because it would interrupt a renewal in progress"
+                raise TransientError(message, hint="Try again in a few seconds", code="renewal-timed-out")
 
 
 def replace(words: Sequence[str], environ: Mapping[str, str], kept: Collection[int]) -> int:
-    """Run a program in this process's place. Returns on Windows alone, with the program's exit code.
+    """Replace this process with a program. Returns only on Windows, with the program's exit code.
 
     Args:
-        words: The program, which is looked up on the ``PATH`` of `environ`, and its arguments.
-        environ: Its whole environment.
-        kept: Descriptors from 3 up that it gets; all others are closed.
+        words: The program, looked up on the ``PATH`` of `environ`, and its arguments.
+        environ: Its complete environment.
+        kept: Descriptors from 3 up that stay open; all others are closed.
 
     Raises:
-        CommandNotFound: There is no such program.
+        CommandNotFound: The program does not exist.
         CommandNotExecutable: The operating system refuses to run it.
     """
     check_descriptors(kept)
@@ -72,37 +80,41 @@ def replace(words: Sequence[str], environ: Mapping[str, str], kept: Collection[i
             stream.flush()
     try:
         return _replace(words, environ, kept)
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last one for a name that is empty
-        missing: CommandNotFound | CommandNotExecutable = CommandNotFound(f"there is no command {words[0]!r}")
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: an empty name
+        missing: CommandNotFound | CommandNotExecutable = CommandNotFound(
+            f"command not found: {words[0]!r}", hint="Check its name and the PATH"
+        )
     except OSError as error:
-        missing = CommandNotExecutable(f"the command {words[0]!r} cannot be run: {error.strerror}")
+        missing = CommandNotExecutable(f"cannot run {words[0]!r}: {error.strerror}")
     raise missing
 
 
 if sys.platform == "win32":
 
     def _replace(words: Sequence[str], environ: Mapping[str, str], kept: Collection[int]) -> int:  # noqa: ARG001
-        """Run it as a child: there is no taking the place of a process there."""
+        """Run it as a child process: Windows cannot replace a process."""
         import subprocess
 
-        # The console tells the child of Ctrl-C as well, and that one decides what it means.
+        # The console also sends Ctrl-C to the child, which decides what it means.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        return subprocess.call(list(words), env=dict(environ))  # noqa: S603  the command that a person asked for
+        return subprocess.call(list(words), env=dict(environ))  # noqa: S603  the user's own command
 
 else:
 
     def _replace(words: Sequence[str], environ: Mapping[str, str], kept: Collection[int]) -> int:
         for descriptor in _open_descriptors():
             if descriptor >= MIN_DESCRIPTOR:
-                # Closed by the kernel if the program starts, and only then.
+                # The kernel closes the others, but only if the program starts.
                 with suppress(OSError):
                     os.set_inheritable(descriptor, descriptor in kept)
         process.as_started()
-        os.execvpe(words[0], list(words), dict(environ))  # noqa: S606  no shell is what is wanted
+        # A parent that stays would have to forward signals, terminal size and exit status, and each goes wrong
+        # somewhere. See docs/decisions.md, "`freshkey exec` replaces itself with the program".
+        os.execvpe(words[0], list(words), dict(environ))  # noqa: S606  deliberately without a shell
 
     def _open_descriptors() -> Iterator[int]:
         for place in ("/proc/self/fd", "/dev/fd"):
             with suppress(OSError):
-                yield from [int(name) for name in os.listdir(place)]  # noqa: PTH208  numbers, no paths
+                yield from [int(name) for name in os.listdir(place)]  # noqa: PTH208  numbers, not paths
                 return
         yield from range(min(os.sysconf("SC_OPEN_MAX"), _MAX_DESCRIPTORS))

@@ -1,4 +1,4 @@
-"""Exit codes, which scripts may rely on, and the error classes that lead to them."""
+"""Exit codes, which scripts may rely on, and the error classes that map to them."""
 
 from __future__ import annotations
 
@@ -16,21 +16,48 @@ FOR_NOW: Final = 5
 CONFIGURATION: Final = 6
 NOT_EXECUTABLE: Final = 126
 NOT_FOUND: Final = 127
-"""What a shell reports for a command that it cannot run, and for one that it does not find."""
+"""What a shell reports for a command that it cannot execute, and for one that it cannot find."""
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
-"""What a shell reports for a program that SIGPIPE ended."""
+"""What a shell reports for a program killed by SIGPIPE."""
+
+
+class UsageError(errors.FreshkeyError):
+    """The command line is invalid.
+
+    Args:
+        message: What is wrong.
+        usage: The usage line of the command.
+    """
+
+    code = "usage"
+
+    def __init__(self, message: str, usage: str) -> None:
+        super().__init__(message)
+        self.usage = usage
+
+
+class UnwritableError(errors.FreshkeyError):
+    """Standard output cannot be written, for example because the disk is full."""
+
+    code = "output-not-writable"
 
 
 class CommandNotFound(errors.FreshkeyError):
-    """The command that was to be run is not there."""
+    """The command to run does not exist."""
+
+    code = "command-not-found"
 
 
 class CommandNotExecutable(errors.FreshkeyError):
-    """The command that was to be run is there, and the operating system does not run it."""
+    """The command to run exists, but the operating system refuses to execute it."""
+
+    code = "command-not-executable"
 
 
 _CODES: tuple[tuple[type[errors.FreshkeyError], int], ...] = (
+    (UsageError, USAGE),
+    (UnwritableError, UNWRITABLE),
     (CommandNotFound, NOT_FOUND),
     (CommandNotExecutable, NOT_EXECUTABLE),
     (errors.LoginRequired, SIGN_IN_NEEDED),
@@ -43,5 +70,5 @@ _CODES: tuple[tuple[type[errors.FreshkeyError], int], ...] = (
 
 
 def code_of(error: errors.FreshkeyError) -> int:
-    """Return the exit code for an error; what is not for now, for a person or for a store is configuration."""
+    """Return the exit code of an error; any class not listed above counts as a configuration error."""
     return next((code for kind, code in _CODES if isinstance(error, kind)), CONFIGURATION)

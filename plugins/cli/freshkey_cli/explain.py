@@ -1,4 +1,4 @@
-"""The command ``explain``: show where the credential comes from, and why from there."""
+"""The command ``explain``: show which source the credential comes from, and why."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(context: Context) -> int:
-    """Show how the profile is chosen, and the walk through its sources."""
+    """Show how the profile was selected and which of its sources wins."""
     with context.keeper() as keeper:
         explanation = keeper.explain(context.arguments.profile)
     if not context.out.as_json:
         chosen = [render.choice_row(choice) for choice in explanation.selection]
-        context.out.table({}, ("", "PROFILE BY", "FOUND", "WHY"), chosen)
+        context.out.table({}, ("", "SELECTED BY", "FOUND", "WHY"), chosen)
     context.out.say(f"{explanation.profile} ({explanation.provider}), selected by: {explanation.selected_by}")
     rows = [render.step_row(step) for step in explanation.steps]
     context.out.table(render.explanation(explanation), ("", "SOURCE", "FOUND", "WHY"), rows)

@@ -1,4 +1,4 @@
-"""The command ``export``: print the credential in the format that another program reads."""
+"""The command ``export``: print the credential in a format for other programs."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         metavar="NAME",
         default="env",
-        help="env (shell lines), headers, json, or a format of the provider; default: env",
+        help="env (shell commands), headers, json, or a provider-specific format (default: env)",
     )
 
 
 def run(context: Context) -> int:
-    """Print the credential in the format that another program reads; ``json`` is that of ``--json``."""
+    """Print the credential in the chosen format; ``json`` is the same as ``--json``."""
     name, wanted = context.profile(), context.arguments.format
     with context.keeper() as keeper:
         credential = keeper.get(name, min_ttl=context.arguments.min_ttl)
@@ -43,7 +43,7 @@ def run(context: Context) -> int:
 
 
 def _rendered(keeper: Keeper, name: str, wanted: str, credential: Credential) -> tuple[dict[str, object], list[str]]:
-    """Return a format's content for programs, and as lines."""
+    """Return a format's content, as JSON members and as lines."""
     if wanted == "json":
         return {"environment": credential.environment(), "headers": credential.headers()}, []
     if wanted == "headers":
@@ -57,12 +57,12 @@ def _rendered(keeper: Keeper, name: str, wanted: str, credential: Credential) ->
 
 
 def _shell_lines(environment: dict[str, str]) -> list[str]:
-    """Return variables as lines that a shell evaluates."""
+    """Return variables as lines for a shell to evaluate."""
     return [f"export {variable_name(name)}={shlex.quote(one_line(value))}" for name, value in environment.items()]
 
 
 def _header_lines(headers: dict[str, str]) -> list[str]:
-    """Return headers as lines, such as curl reads."""
+    """Return headers as lines, as curl reads them."""
     return [f"{header_name(name)}: {one_line(value)}" for name, value in headers.items()]
 
 
@@ -70,5 +70,10 @@ def _provider_format(keeper: Keeper, name: str, wanted: str, credential: Credent
     formats = keeper.describe(name).exports
     if wanted not in formats:
         known = ", ".join([*OWN_FORMATS, *sorted(formats)])
-        raise ConfigurationError(f"there is no export format {wanted!r}", profile=name, hint=f"Choose one of: {known}")
+        raise ConfigurationError(
+            f"unknown export format {wanted!r}",
+            profile=name,
+            hint=f"Choose one of: {known}",
+            code="unknown-export-format",
+        )
     return formats[wanted](credential)

@@ -1,4 +1,4 @@
-"""Reads one pasted line from a terminal without echo, and can be given up."""
+"""Reads one pasted line from a terminal without echo; the read can be canceled."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from freshkey import Secret
 
 
 MAX_LENGTH: Final = 4096
-"""Bytes of a pasted line; a sign-in's redirect address stays far below."""
+"""Maximum length of a pasted line, in bytes; the redirect URL of a sign-in is far shorter."""
 
 POLL_INTERVAL: Final = 0.1
-"""Seconds between two looks at whether the answer is still wanted."""
+"""Seconds between checks for cancellation."""
 
 _ERASE_LINE, _ERASE = (0x15,), (0x08, 0x7F)
 _LINE_END, _END_OF_FILE = (0x0A, 0x0D), 0x04
 _SPACE: Final = 0x20
-_BRACKETS: Final = (b"\x1b[200~", b"\x1b[201~")  # what terminals put around a paste when asked to
+_BRACKETS: Final = (b"\x1b[200~", b"\x1b[201~")  # bracketed paste mode
 
 _saved: dict[int, Callable[[], None]] = {}
 _saved_lock = threading.Lock()
 
 
 def read_line(fd: int, prompt: str, given_up: threading.Event, say: Callable[[str], None]) -> Secret | None:
-    """Read until the end of a line that is not empty.
+    """Read one line that is not empty.
 
-    The terminal is read in small pieces, because one in its line mode cuts a line at 1,024 bytes on some systems.
+    The terminal is read in small pieces because in line mode some systems cut a line off at 1,024 bytes.
 
     Args:
-        fd: Descriptor of a terminal.
-        prompt: What is asked, said once nothing that is entered shows any more: programs answer it at once.
-        given_up: Ends the reading soon after it is set.
-        say: Takes the prompt, and that a line is too long and was dropped.
+        fd: File descriptor of a terminal.
+        prompt: Shown only once echo is off, because a program may answer it immediately.
+        given_up: Cancels the read soon after it is set.
+        say: Receives the prompt, and the message that a line was too long and was discarded.
 
     Returns:
-        The line; None if it was given up or the terminal went away.
+        The line; None if the read was canceled or the terminal was closed.
     """
     line = _Line()
     with _without_echo(fd):
@@ -57,7 +57,7 @@ def read_line(fd: int, prompt: str, given_up: threading.Event, say: Callable[[st
 
 
 class _Line:
-    """The bytes of a line as they come in, with the two editing keys people use blindly."""
+    """The bytes of a line as they arrive, with the two editing keys that work without echo."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
@@ -65,7 +65,7 @@ class _Line:
         self.closed = False
 
     def take(self, piece: bytes) -> bool:
-        """Take in more and return whether a line is complete; what follows it is dropped."""
+        """Add input and return whether a line is complete; anything after it is discarded."""
         for byte in piece:
             if byte in _LINE_END and self._bytes:
                 return True
@@ -88,7 +88,7 @@ class _Line:
         """Return the line, empty if it was too long, and start a new one."""
         data = bytes(self._bytes)
         if self._too_long:
-            say(f"That was longer than {MAX_LENGTH} bytes and was dropped. Paste it again")
+            say(f"The input was longer than {MAX_LENGTH} bytes and was discarded. Paste only the requested value")
             data = b""
         self._bytes.clear()
         self._too_long = False
@@ -98,7 +98,7 @@ class _Line:
 
 
 def restore() -> None:
-    """Give every terminal back as it was found; harmless where that has been done."""
+    """Restore the original settings of every terminal; harmless if repeated."""
     with _saved_lock:
         pending = list(_saved.values())
         _saved.clear()
@@ -111,7 +111,7 @@ if sys.platform == "win32":
     import time
 
     def _piece(fd: int) -> bytes | None:  # noqa: ARG001  the console is the only terminal there
-        """Return what was typed, or None if nothing was within `POLL_INTERVAL` seconds."""
+        """Return what was typed, or None if nothing was typed within `POLL_INTERVAL` seconds."""
         if not msvcrt.kbhit():
             time.sleep(POLL_INTERVAL)
             return None
@@ -126,17 +126,17 @@ else:
     import termios
 
     def _piece(fd: int) -> bytes | None:
-        """Return what was typed, nothing at the end, or None if nothing came within `POLL_INTERVAL` seconds."""
+        """Return what was typed, empty at end of file, or None if nothing arrived within `POLL_INTERVAL` seconds."""
         ready, _, _ = select.select([fd], [], [], POLL_INTERVAL)
         if not ready:
             return None
         try:
             return os.read(fd, MAX_LENGTH)
-        except OSError:  # a terminal that went away
+        except OSError:  # the terminal was closed
             return b""
 
     def _give_back(fd: int, before: list[Any]) -> None:
-        with suppress(termios.error):  # a terminal that went away has nothing to be given back
+        with suppress(termios.error):  # the terminal was closed
             termios.tcsetattr(fd, termios.TCSAFLUSH, before)
 
     @contextmanager
@@ -144,7 +144,7 @@ else:
         before = termios.tcgetattr(fd)
         quiet = termios.tcgetattr(fd)
         quiet[3] &= ~(termios.ECHO | termios.ICANON)
-        # A stopped program's terminal is set back by the shell; after that the paste would be echoed.
+        # The shell restores the terminal of a suspended program; after that, pasted text would be echoed.
         quiet[6][termios.VSUSP] = b"\0"
         quiet[6][termios.VMIN], quiet[6][termios.VTIME] = 1, 0
         with _saved_lock:

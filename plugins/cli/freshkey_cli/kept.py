@@ -1,4 +1,4 @@
-"""What ``login`` and ``refresh`` print: whose credential is kept now, where, and for how long it is good."""
+"""What ``login`` and ``refresh`` print: whose credential is now stored, where, and when it expires."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def show_kept(context: Context, keeper: Keeper, name: str, credential: Credential, verb: str) -> int:
-    """Print it and return the exit code.
+    """Print the result and return the exit code.
 
     Args:
-        context: Where to print.
-        keeper: Knows the store.
-        name: The profile's.
-        credential: What is kept.
-        verb: What was done.
+        context: The run to print for.
+        keeper: Provides the name of the store.
+        name: Name of the profile.
+        credential: The stored credential.
+        verb: What was done, such as "Signed in as"; the last word is used only if the account is known.
     """
     store = keeper.status(name).store
     value = {**render.credential(name, credential), "store": store}
@@ -32,9 +32,9 @@ def show_kept(context: Context, keeper: Keeper, name: str, credential: Credentia
 
 def _lines(name: str, credential: Credential, verb: str, store: str | None) -> Iterator[str]:
     label = credential.identity.label
-    yield f"{name}: {verb}" + (f" as {clean(label)}" if label else "")
+    yield f"{name}: {verb} {clean(label)}" if label else f"{name}: {verb.rpartition(' ')[0]}"
     left = render.seconds_left(credential)
     if left is not None:
-        yield f"  good for {render.span(left)}" + (", then renewed by itself" if credential.renewable else "")
+        yield f"  expires in {render.span(left)}" + ("; renews automatically" if credential.renewable else "")
     if store is not None:
-        yield f"  kept in: {store}"
+        yield f"  stored in: {store}"

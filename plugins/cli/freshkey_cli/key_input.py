@@ -1,4 +1,4 @@
-"""The person who hands in a key: typed unseen at a terminal, or as a line of standard input."""
+"""Reads an API key from a hidden prompt in a terminal, or else from the first line of standard input."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from freshkey_cli.terminal import Terminal
 
 
 MAX_LENGTH: Final = MAX_LINE
-"""Bytes of a key at the most."""
+"""Maximum length of a key, in bytes."""
 
 
 class KeyGiver(Terminal):
-    """A person whose answer to the one question is a key."""
+    """A terminal that only prompts for a key."""
 
     def read_code(self, prompt: str, given_up: threading.Event) -> Secret | None:
-        """Return the key; None where nothing was entered.
+        """Return the key; None if nothing was entered.
 
         Raises:
-            ConfigurationError: Standard input has more than a key could be.
+            ConfigurationError: The first line of standard input is too long to be a key.
         """
         if not sys.stdin.isatty():
             return read_key(sys.stdin.fileno())
@@ -33,7 +33,7 @@ class KeyGiver(Terminal):
 
 
 def read_key(descriptor: int) -> Secret | None:
-    """Return the first line that a descriptor gives; None if it is empty. What follows is not looked at.
+    """Return the first line read from a file descriptor; None if it is empty. The rest is ignored.
 
     Raises:
         ConfigurationError: The line is longer than `MAX_LENGTH`.
@@ -42,12 +42,12 @@ def read_key(descriptor: int) -> Secret | None:
     line.read()
     if line.too_long:
         message = f"the first line of standard input is longer than {MAX_LENGTH} bytes"
-        raise ConfigurationError(message, hint="Hand in the key alone")
+        raise ConfigurationError(message, hint="Pass only the key on standard input", code="invalid-secret-input")
     return line.key()
 
 
 class _Line:
-    """Bytes up to the end of a line; kept here and not in local variables, which tracebacks may show."""
+    """Bytes up to the end of a line; an attribute instead of a local variable, which tracebacks may show."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor

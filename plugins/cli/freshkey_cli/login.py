@@ -1,4 +1,4 @@
-"""The command ``login``: sign in, or take a key that exists, and keep the credential."""
+"""The command ``login``: sign in or enter an existing key, and store the credential."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the profile, and how the credential is obtained."""
+    """Declare the profile and how to obtain the credential."""
     options.add_profile(parser)
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--source", metavar="ID", help="take the credential from this source (see: freshkey explain)")
-    source.add_argument("--api-key", action="store_true", help="keep a key: typed unseen, or a line of standard input")
+    source.add_argument("--source", metavar="ID", help="get the credential from this source (see: freshkey explain)")
+    source.add_argument("--api-key", action="store_true", help="store an API key, read from a prompt or stdin")
     parser.add_argument(
         "--import-from",
         metavar="SERVICE/USERNAME",
         type=_item,
-        help="take the key from this keychain item of another program, and delete it there",
+        help="move the API key from another program's keychain item (requires --api-key)",
     )
-    parser.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
+    parser.add_argument("--no-browser", action="store_true", help="print the URL instead of opening a browser")
     parser.set_defaults(check_usage=functools.partial(_check, parser))
 
 
 def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     if arguments.import_from and not arguments.api_key:
-        parser.error("argument --import-from: only with --api-key")
+        parser.error("argument --import-from: requires --api-key")
 
 
 def _item(text: str) -> tuple[str, str]:
     service, _, username = text.rpartition("/")
     if not service or not username:
-        raise argparse.ArgumentTypeError("write SERVICE/USERNAME")
+        raise argparse.ArgumentTypeError("expected SERVICE/USERNAME")
     return service, username
 
 
 def run(context: Context) -> int:
-    """Sign in, with the person's help, or take a key that exists, and keep the credential."""
+    """Sign in or read an existing key, and store the credential."""
     name, arguments = context.profile(), context.arguments
     if arguments.api_key:
         return _keep_key(context, name, arguments.import_from)
     user = context.user(browser=not arguments.no_browser)
     with context.keeper() as keeper:
         credential = keeper.login(name, source=arguments.source, interaction=user)
-        return show_kept(context, keeper, name, credential, "Signed in")
+        return show_kept(context, keeper, name, credential, "Signed in as")
 
 
 def _keep_key(context: Context, name: str, import_from: tuple[str, str] | None) -> int:
@@ -62,4 +62,4 @@ def _keep_key(context: Context, name: str, import_from: tuple[str, str] | None) 
             credential = keeper.login(name, pasted=True, interaction=user)
         else:
             credential = keeper.import_key(name, *import_from, reporter=user)
-        return show_kept(context, keeper, name, credential, "Key kept")
+        return show_kept(context, keeper, name, credential, "API key stored for")

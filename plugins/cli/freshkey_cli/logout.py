@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(context: Context) -> int:
-    """Revoke and delete; a credential that could not be revoked is deleted all the same, and that is said."""
+    """Revoke and delete; a credential that could not be revoked is still deleted, and the output says so."""
     name = context.profile()
     with context.keeper() as keeper:
         done = keeper.logout(name)

@@ -1,19 +1,20 @@
-"""Options that several commands share, and the types of their values."""
+"""Options shared by several commands, and the types of their values."""
 
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 
 
 def add_profile(parser: argparse.ArgumentParser, *, bare: bool = False) -> None:
-    """Declare the profile, and what changes it for one run.
+    """Declare the profile, and the options that change it for one run.
 
     Args:
-        parser: The command's.
-        bare: Whether the command has a mode without keychain and files.
+        parser: The command's parser.
+        bare: Whether the command supports ``--bare``.
     """
-    parser.add_argument("profile", nargs="?", metavar="PROFILE", help="name of a profile or a provider")
-    parser.add_argument("--store", metavar="NAME", help="keyring, file or another, instead of the profile's")
+    parser.add_argument("profile", nargs="?", metavar="PROFILE", help="name of a profile or provider")
+    parser.add_argument("--store", metavar="NAME", help="override the profile's store (such as keyring or file)")
     parser.add_argument(
         "--set",
         metavar="KEY=VALUE",
@@ -21,40 +22,43 @@ def add_profile(parser: argparse.ArgumentParser, *, bare: bool = False) -> None:
         action="append",
         default=[],
         dest="overrides",
-        help="a setting of the provider for this run; never a secret; may be repeated",
+        help="override a provider setting for this run (repeatable; secrets are refused)",
     )
     if bare:
-        parser.add_argument("--bare", action="store_true", help="use only what is handed in: no keychain, no file")
+        parser.add_argument(
+            "--bare", action="store_true", help="use only explicitly provided credentials: no keychain, no stored files"
+        )
 
 
 def add_min_ttl(parser: argparse.ArgumentParser) -> None:
-    """Declare for how long the credential has to be good."""
+    """Declare the minimum remaining lifetime of the credential."""
     parser.add_argument(
-        "--min-ttl", metavar="SECONDS", type=_seconds, default=0.0, help="be good for so long at the least"
+        "--min-ttl",
+        metavar="SECONDS",
+        type=_seconds,
+        default=0.0,
+        help="require at least SECONDS of remaining lifetime",
     )
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds < float("inf"):
-        raise ValueError(text)
-    return seconds
-
-
-_seconds.__name__ = "number of seconds"  # argparse names the function in its message
+    with suppress(ValueError):
+        if 0 <= (seconds := float(text)) < float("inf"):
+            return seconds
+    raise argparse.ArgumentTypeError(f"expected a number of seconds, not {text!r}")
 
 
 def read_override(text: str) -> tuple[str, object]:
     """Return the key and the value of ``KEY=VALUE``.
 
-    The value is TOML, as after the equals sign in ``config.toml``; what is no TOML is a string without its quotes.
+    The value is TOML, as after the equals sign in ``config.toml``; anything that is not valid TOML is a string.
 
     Raises:
-        ValueError: There is no key, or no equals sign.
+        ValueError: The key or the equals sign is missing.
     """
     key, equals, value = text.partition("=")
     if not key.strip() or not equals:
-        message = "it is not KEY=VALUE"
+        message = "expected KEY=VALUE"
         raise ValueError(message)
     return key.strip(), _value(value)
 
@@ -66,11 +70,11 @@ def _value(text: str) -> object:
         read = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
         return text
-    return read["value"] if len(read) == 1 else text  # more than one: a line break within made further keys
+    return read["value"] if len(read) == 1 else text  # more than one: a line break in it made further keys
 
 
 def _override(text: str) -> tuple[str, object]:
     try:
         return read_override(text)
     except ValueError:
-        raise argparse.ArgumentTypeError("write KEY=VALUE") from None  # the text itself may be what nobody should see
+        raise argparse.ArgumentTypeError("expected KEY=VALUE") from None  # the text itself may be a secret

@@ -1,4 +1,4 @@
-"""What the command line prints: results on stdout, everything else on stderr, as text or as JSON."""
+"""Printing: results on stdout, everything else on stderr, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -9,22 +9,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
-from freshkey_cli.exits import code_of
+from freshkey_cli.exits import UnwritableError, UsageError, code_of
 
 
 if TYPE_CHECKING:
     from freshkey.errors import FreshkeyError
 
 
-class UnwritableError(Exception):
-    """Standard output takes nothing more, as on a full disk."""
-
-
 def clean(text: str) -> str:
-    """Return text that a terminal shows and never obeys.
+    """Return text with everything that a terminal would interpret replaced.
 
-    Names of accounts, messages of providers and the like come from elsewhere: control characters, escape sequences
-    and marks that turn the direction of text are made visible.
+    Account names, provider messages and similar text come from outside: control characters, escape sequences and
+    bidirectional marks are replaced with a visible character.
     """
     return "".join(
         character if unicodedata.category(character) not in {"Cc", "Cf", "Zl", "Zp"} else "\N{REPLACEMENT CHARACTER}"
@@ -33,7 +29,7 @@ def clean(text: str) -> str:
 
 
 class Output:
-    """Prints for one run.
+    """The output of one run.
 
     Args:
         as_json: Results and errors are JSON objects; progress is not printed.
@@ -60,8 +56,8 @@ class Output:
         """Print the result of a command.
 
         Args:
-            value: Its form for programs.
-            lines: Its form for people.
+            value: The result for programs.
+            lines: The result as text.
         """
         with self._writing():
             if self.as_json:
@@ -71,13 +67,13 @@ class Output:
                     print(line, file=self.stdout)
 
     def line(self, text: str) -> None:
-        """Print one line on stdout at once; nothing in it is obeyed by a terminal."""
+        """Print one line on stdout immediately; control characters in it are made visible."""
         with self._writing():
             print(clean(text), file=self.stdout)
 
     @contextmanager
     def live_line(self) -> Iterator[Callable[[str], None] | None]:
-        """Give what shows a line in place of its last one; None with JSON, or where stdout is not a terminal."""
+        """Yield a function that replaces the line it last showed; None with JSON or if stdout is not a terminal."""
         if self.as_json or not self.stdout.isatty():
             yield None
             return
@@ -88,7 +84,7 @@ class Output:
             yield lambda text: live.update(clean(text), refresh=True)
 
     def table(self, value: Mapping[str, object], header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Print a result that is a table."""
+        """Print a result as a table."""
         cleaned = [[clean(cell) for cell in row] for row in rows]
         if not self.as_json and self.stdout.isatty():
             with self._writing():
@@ -98,11 +94,11 @@ class Output:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Write a result; what goes wrong has to show here, where it is handled, and not while the interpreter exits.
+        """Write a result and flush it: a failure must show up here, where it is handled, and not at interpreter exit.
 
         Raises:
-            BrokenPipeError: Whoever read it is gone.
-            UnwritableError: It cannot be written.
+            BrokenPipeError: The reader is gone.
+            UnwritableError: The output cannot be written.
         """
         try:
             yield
@@ -110,41 +106,41 @@ class Output:
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise UnwritableError(error.strerror or type(error).__name__) from None
+            raise UnwritableError(f"cannot write the output: {error.strerror or type(error).__name__}") from None
 
     def say(self, message: str) -> None:
-        """Tell a person something that is no result."""
+        """Print a message that is not a result, except with ``--json``."""
         if not self.as_json:
             self.instruct(message)
 
     def instruct(self, message: str) -> None:
-        """Tell a person what to do; printed with ``--json`` as well.
+        """Print an instruction to the user, even with ``--json``.
 
-        Nothing in it is obeyed by a terminal, and a standard error that is gone or full costs nobody the result.
+        Control characters in it are made visible. If stderr is closed or full, the result is still printed.
         """
         with suppress(OSError):
             print("\n".join(map(clean, message.split("\n"))), file=self.stderr, flush=True)
 
     def error(self, error: FreshkeyError) -> None:
-        """Say what went wrong and what to do next; with ``--json`` as an object on one line."""
+        """Print an error and its hint; with ``--json`` as an object on one line."""
         if self.as_json:
             self.instruct(json.dumps({"error": _error_fields(error)}))
+        elif isinstance(error, UsageError):
+            self.instruct(f"{error.usage.rstrip()}\nfreshkey: {clean(error.message)}")
         else:
-            self.instruct(f"freshkey: {clean(str(error))}")  # cleaned as a whole: an error is one line
+            self.instruct(f"freshkey: {clean(_on_one_line(error))}")
 
-    def usage_error(self, message: str, usage: str) -> None:
-        """Say that the command line cannot be understood."""
-        if self.as_json:
-            from freshkey_cli.exits import USAGE
 
-            fields = {"kind": "usage", "profile": None, "message": message, "hint": None, "exit_code": USAGE}
-            self.instruct(json.dumps({"error": fields}))
-        else:
-            self.instruct(f"{usage.rstrip()}\nfreshkey: {clean(message)}")
+def _on_one_line(error: FreshkeyError) -> str:
+    """Return `str(error)` with the code before the hint, because hints end in a command that gets copied."""
+    subject = f"{error.profile}: " if error.profile else ""
+    # See docs/decisions.md, "The code is printed between message and hint".
+    return f"{subject}{error.message} [{error.code}]" + (f". {error.hint}" if error.hint else "")
 
 
 def _error_fields(error: FreshkeyError) -> dict[str, object]:
     fields: dict[str, object] = {
+        "code": error.code,
         "kind": type(error).__name__,
         "profile": error.profile,
         "message": error.message,
@@ -167,5 +163,5 @@ def _print_rich(stdout: TextIO, header: Sequence[str], rows: Sequence[Sequence[s
 
     table = Table(*header, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))  # Text: brackets in a name are no markup
+        table.add_row(*(Text(cell) for cell in row))  # Text: brackets in a name are not markup
     Console(file=stdout).print(table)

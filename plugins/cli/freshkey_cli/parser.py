@@ -1,4 +1,4 @@
-"""The words of the command line: what freshkey itself takes, and which command takes the rest."""
+"""Parses the command line: the global options, the command, and its arguments."""
 
 from __future__ import annotations
 
@@ -11,33 +11,21 @@ from attrs import frozen
 
 from freshkey_cli import commands
 from freshkey_cli.commands import Command
+from freshkey_cli.exits import UsageError
 
 
 RUNS_A_PROGRAM: Final = "exec"
-"""The command whose words behind the first ``--`` are another program's."""
-
-
-class UsageError(Exception):
-    """The command line cannot be understood.
-
-    Args:
-        message: Why.
-        usage: The usage line of the command.
-    """
-
-    def __init__(self, message: str, usage: str) -> None:
-        super().__init__(message)
-        self.usage = usage
+"""The command whose words after the first ``--`` belong to another program."""
 
 
 @frozen(kw_only=True)
 class Parsed:
-    """A command line that makes sense.
+    """A valid command line.
 
     Attributes:
-        name: The command.
-        command: What runs it.
-        arguments: What it takes; ``words`` are those behind ``exec``'s first ``--``.
+        name: Name of the command.
+        command: The command.
+        arguments: Its arguments; for ``exec``, ``words`` are those after the first ``--``.
     """
 
     name: str
@@ -46,14 +34,14 @@ class Parsed:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that raises instead of exiting, so that ``--json`` holds for usage errors too."""
+    """A parser that raises instead of exiting, so that ``--json`` applies to usage errors too."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, self.format_usage())
 
 
 class _Version(argparse.Action):
-    """Prints the version, which is only looked up when it is asked for."""
+    """Prints the version, which is looked up only when requested."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         from importlib.metadata import version
@@ -63,12 +51,12 @@ class _Version(argparse.Action):
 
 
 def parse(argv: Sequence[str] | None = None) -> Parsed:
-    """Return the command and its arguments; of all commands only the chosen one is imported.
+    """Return the command and its arguments; only the chosen command is imported.
 
     Raises:
-        UsageError: They make no sense.
-        SystemExit: Help or the version was asked for, and was printed.
-        FreshkeyError: The command is another distribution's, and cannot be used.
+        UsageError: The command line is invalid.
+        SystemExit: Help or the version was requested and printed.
+        FreshkeyError: A third-party command cannot be used.
     """
     own, words = _without_the_program(list(sys.argv[1:] if argv is None else argv))
     parser = _parser()
@@ -87,12 +75,12 @@ def parse(argv: Sequence[str] | None = None) -> Parsed:
 
 
 def own_words(argv: Sequence[str]) -> Sequence[str]:
-    """Return the words up to the first ``--``: those behind it are another program's, or no options."""
+    """Return the words before the first ``--``: those after it are another program's, or not options."""
     return argv[: argv.index("--")] if "--" in argv else argv
 
 
 def _without_the_program(argv: list[str]) -> tuple[list[str], list[str]]:
-    """Take off what ``exec`` runs, which argparse would take for options of its own."""
+    """Split off the program that ``exec`` runs: argparse would parse its options as freshkey's."""
     own = list(own_words(argv))
     if _first_word(own) != RUNS_A_PROGRAM:
         return argv, []
@@ -100,24 +88,25 @@ def _without_the_program(argv: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _first_word(argv: Sequence[str]) -> str | None:
-    """Return the word that names the command: what comes before it are options without values."""
+    """Return the word that names the command: only options without values come before it."""
     return next((word for word in argv if not word.startswith("-")), None)
 
 
 def _parser() -> _Parser:
     parser = _Parser(
         prog="freshkey",
-        description="Keeps credentials fresh: signs in, stores in the keychain, renews before expiry.",
-        epilog="Exit codes: 0 ok, 2 usage, 3 sign-in needed, 4 store, 5 network or server for now, 6 configuration.",
+        description="Sign in, store credentials in the keychain, and renew them before they expire.",
+        epilog="Exit codes: 0 success, 2 usage error, 3 sign-in required, 4 store error, 5 temporary network or server "
+        "error, 6 configuration error.",
         allow_abbrev=False,
     )
-    parser.add_argument("--version", nargs=0, action=_Version, help="print the version")
+    parser.add_argument("--version", nargs=0, action=_Version, help="print the version and exit")
     parser.add_argument("--json", action="store_true", help="print results and errors as JSON")
     return parser
 
 
 def _add_commands(parser: _Parser, argv: Sequence[str], chosen: str | None) -> Command | None:
-    """Name every command that may be meant, let the chosen one declare what it takes, and return it."""
+    """Add every known command, let the chosen one declare its arguments, and return it."""
     known = commands.OWN if _is_ours(chosen, argv) else commands.summaries()
     added = parser.add_subparsers(dest=argparse.SUPPRESS, metavar="COMMAND", parser_class=_Parser)
     command = None
@@ -135,5 +124,5 @@ def _add_commands(parser: _Parser, argv: Sequence[str], chosen: str | None) -> C
 
 
 def _is_ours(chosen: str | None, argv: Sequence[str]) -> bool:
-    """Tell whether no other distribution's commands have to be known: one of ours is chosen, and no list is printed."""
+    """Return whether third-party commands can be ignored: freshkey's own is chosen, and no list is printed."""
     return chosen in commands.OWN and not {"-h", "--help"} & set(argv[: argv.index(chosen)])

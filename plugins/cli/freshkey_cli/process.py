@@ -1,6 +1,6 @@
-"""The command line's own process: no core dumps, whole streams, and signals that let a renewal in flight finish.
+"""The command line's own process: no core dumps, open standard streams, and an orderly exit on signals.
 
-What is changed here for the command line is undone for a program that takes its place.
+These changes are undone before ``exec`` replaces the process with another program.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from types import FrameType
 
 GRACE: Final = 5.0
-"""Seconds that a renewal in flight is given after a signal; its refresh token may be spent already."""
+"""Seconds that a renewal in progress gets to finish after a signal; its refresh token may already have been used."""
 
 _PR_SET_DUMPABLE: Final = 4  # prctl(2), from <linux/prctl.h>
 
 _core_limit: list[int] = []
-"""The size of core dumps that the process was started with, once it was changed."""
+"""The core dump size limit that the process was started with, once it was changed."""
 
 
 def own_environment() -> None:
-    """Take away what Python added to the environment, so that no program that is started here gets it.
+    """Remove what Python added to the environment, so that child processes do not inherit it.
 
-    In the locale C it sets LC_CTYPE (PEP 538). What it was started with shows on Linux alone, and not once the process
-    has been hardened.
+    In the C locale Python sets LC_CTYPE (PEP 538). The original environment is visible only on Linux, and only before
+    `harden`.
     """
     if sys.platform == "linux" and "LC_CTYPE" in os.environ:
         with suppress(OSError):
@@ -41,7 +41,7 @@ def own_environment() -> None:
 
 
 def harden() -> None:
-    """Keep the process's memory out of core dumps and out of reach of other processes of the same user."""
+    """Keep the process's memory out of core dumps and, on Linux, away from other processes of the same user."""
     if sys.platform == "win32":
         return
     import resource
@@ -57,10 +57,10 @@ def harden() -> None:
 
 
 def as_started() -> None:
-    """Give core dumps and signals back as they were, for a program that takes this process's place.
+    """Restore core dumps and signals for a program that replaces this process.
 
-    That other processes of the user cannot read this one ends by itself then (execve(2)). Of the signals that Python
-    ignores for itself nobody can say how they were; the default is what other programs start their children with.
+    execve(2) makes the process readable again by itself. The original handling of the signals that Python ignores is
+    unknown; the default is what other programs start their children with.
     """
     if sys.platform == "win32":
         return
@@ -76,15 +76,15 @@ def as_started() -> None:
 
 
 def whole_streams() -> None:
-    """Open what the parent has closed of the three standard streams, on the null device.
+    """Replace each standard stream that the parent process closed with the null device.
 
-    Otherwise a lock or a connection would get the number of standard error, and with it what a browser prints there;
-    and Python prints what is meant for a missing standard error to standard output.
+    Otherwise a lock file or a connection could get the descriptor number of stderr, and with it whatever a browser
+    prints there; and Python would print messages meant for stderr to stdout.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            # In this order each gets the lowest number that is free, which is its own.
-            stream = open(os.devnull, mode, encoding="utf-8", errors="backslashreplace")  # noqa: PTH123, SIM115  for as long as the process lives
+            # Opened in this order, each stream gets the lowest free descriptor number, which is its own.
+            stream = open(os.devnull, mode, encoding="utf-8", errors="backslashreplace")  # noqa: PTH123, SIM115  stays open for the life of the process
             os.set_inheritable(stream.fileno(), True)
             setattr(sys, name, stream)
 
@@ -92,8 +92,8 @@ def whole_streams() -> None:
 class Stopped(KeyboardInterrupt):
     """SIGTERM or SIGHUP arrived.
 
-    Whatever lets Ctrl-C through lets this through. A SystemExit would be taken for the mistake of a plugin where it
-    passes one.
+    Code that lets Ctrl-C through also lets this through. A SystemExit that passes through a plugin would be blamed on
+    the plugin.
 
     Args:
         code: The exit code.
@@ -106,17 +106,17 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def orderly_signals(last_words: Callable[[], None]) -> Iterator[None]:
-    """Leave by SystemExit after SIGTERM and SIGHUP, and end the process `GRACE` seconds after the first signal.
+    """Exit with SystemExit after SIGTERM and SIGHUP, and end the process `GRACE` seconds after the first signal.
 
-    Leaving through an exception closes the keeper, which waits for renewals in flight. The interpreter would also
-    wait for their threads, without a bound; the deadline is that bound.
+    Exiting with an exception closes the keeper, which waits for renewals in progress. The interpreter would also wait
+    for their threads, without limit; the deadline is that limit.
 
     Args:
-        last_words: Called if the deadline ends the process, such as to restore the terminal.
+        last_words: Called if the deadline ends the process, for example to restore the terminal.
     """
     handler = _Handler(last_words)
     watched = [signal.SIGINT, signal.SIGTERM] + ([] if sys.platform == "win32" else [signal.SIGHUP])
-    # A signal that is ignored (nohup, a background job of a plain shell) stays ignored.
+    # An ignored signal (nohup, a background job of a plain shell) stays ignored.
     before = {number: signal.getsignal(number) for number in watched if signal.getsignal(number) != signal.SIG_IGN}
     for number in before:
         signal.signal(number, handler)
@@ -136,7 +136,7 @@ class _Handler:
         self.called = False
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
-        if self.called:  # the deadline runs already
+        if self.called:  # the deadline is already running
             return
         self.called = True
         deadline = threading.Timer(GRACE, self._end, [128 + number])
@@ -148,4 +148,5 @@ class _Handler:
 
     def _end(self, code: int) -> NoReturn:
         self._last_words()
+        # Not `sys.exit`, which would end only this thread: the interpreter would wait for a renewal that hangs.
         os._exit(code)

@@ -1,4 +1,4 @@
-"""The command ``providers``: list what is installed, from metadata alone."""
+"""The command ``providers``: list the installed providers, from package metadata only."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from freshkey_cli import exits
 if TYPE_CHECKING:
     from freshkey_cli.context import Context
 
-NO_PROVIDER: Final = "No provider is installed. Install the distribution that brings yours"
+NO_PROVIDER: Final = "No providers are installed. Install a provider package, such as freshkey-claude-oauth"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare nothing: it takes no profile."""
+    """Declare nothing: the command takes no arguments."""
 
 
 def run(context: Context) -> int:
-    """List what is installed, from metadata alone: no provider is imported."""
+    """List the installed providers without importing them."""
     from freshkey import admin
 
     found = admin.find()

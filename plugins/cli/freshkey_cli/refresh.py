@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(context: Context) -> int:
-    """Renew now, however long the credential is still good."""
+    """Renew now, even if the credential is still valid for a long time."""
     name = context.profile()
     with context.keeper() as keeper:
         credential = keeper.refresh(name)
-        return show_kept(context, keeper, name, credential, "Renewed")
+        return show_kept(context, keeper, name, credential, "Renewed for" if credential.renewable else "Read again for")

@@ -1,4 +1,4 @@
-"""Credentials as values for programs and lines for people: when they end and whose they are, never a secret."""
+"""Credentials as JSON values and as text: when they expire and who they belong to, never a secret."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def iso(moment: datetime | None) -> str | None:
 
 
 def seconds_left(credential: Credential) -> float | None:
-    """Return the seconds until a credential's end, None without one."""
+    """Return the seconds until a credential expires; None if it does not."""
     left = expiry.seconds_left(credential.obtained, credential.lifetime, credential.clock.now())
     return None if math.isinf(left) else round(left, 1)
 
 
 def span(seconds: float | None) -> str:
-    """Return a span of time in two units at the most, for people."""
+    """Return a duration as text, in at most two units."""
     if seconds is None:
-        return "no end"
+        return "does not expire"
     if seconds <= 0:
         return "expired"
     for size, name, part, part_name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
@@ -41,7 +41,7 @@ def span(seconds: float | None) -> str:
 
 
 def identity(value: Identity) -> dict[str, str]:
-    """Return what is known of an identity; a display name only where nothing else says the same."""
+    """Return what is known about an identity; a display name only if nothing else says the same."""
     fixed = {"account": value.account, "email": value.email, "organization": value.organization}
     known = {name: text for name, text in fixed.items() if text is not None} | dict(value.extra)
     if value.display_name is not None and value.display_name not in known.values():
@@ -50,13 +50,13 @@ def identity(value: Identity) -> dict[str, str]:
 
 
 def identity_lines(value: Identity) -> Iterator[str]:
-    """Return an identity for people."""
+    """Return an identity as lines of text."""
     for name, known in identity(value).items():
         yield f"  {name.replace('_', ' ') + ':':<18} {clean(known)}"
 
 
 def credential(profile: str, value: Credential) -> dict[str, object]:
-    """Return what may be shown of a credential."""
+    """Return what may be shown about a credential."""
     return {
         "profile": profile,
         "source": value.source,
@@ -80,7 +80,9 @@ def status(value: Status) -> dict[str, object]:
         "generation": value.generation,
         "freshness": value.freshness.value if value.freshness else None,
         "sign_in_needed": value.sign_in_needed,
+        "sign_in_code": value.sign_in_code,
         "last_error": value.last_error,
+        "last_error_code": value.last_error_code,
     }
 
 
@@ -101,20 +103,20 @@ def status_row(value: Status) -> list[str]:
 
 def _state(value: Status) -> str:
     if value.sign_in_needed:
-        return "sign-in needed"
+        return "sign-in required"
     if value.credential is not None:
         return value.freshness.value if value.freshness else "unknown"
-    return "not signed in" if value.source is None else "there"
+    return "not signed in" if value.source is None else "available"
 
 
 def status_trouble(value: Status) -> str | None:
-    """Return what a person should know of a profile beside its row, or None if all is well."""
+    """Return what is wrong with a profile, to be shown below the table, or None if all is well."""
     trouble = value.sign_in_needed or value.last_error
     return f"{value.profile.name}: {trouble}" if trouble else None
 
 
 def explanation(value: Explanation) -> dict[str, object]:
-    """Return the walk through the sources."""
+    """Return how the profile was selected, and each source with the reason why it wins or not."""
     return {
         "profile": value.profile,
         "provider": value.provider,
@@ -125,7 +127,7 @@ def explanation(value: Explanation) -> dict[str, object]:
 
 
 def choice_row(choice: Choice) -> list[str]:
-    """Return one place that may name the profile as a row: mark, place, name, why."""
+    """Return one place that may name the profile, as a row: mark, place, name, why."""
     return ["*" if choice.wins else "", choice.place, choice.found or "-", choice.why]
 
 
@@ -153,9 +155,9 @@ def _detected(detected: Detected | None) -> dict[str, object] | None:
 
 
 def step_row(step: Step) -> list[str]:
-    """Return one source as a row: mark, source, what is there, why."""
+    """Return one source as a row: mark, source, what was found, why."""
     seen = step.detected
-    found = "-" if seen is None else f"{seen.kind} in {seen.origin}"
+    found = "-" if seen is None else f"{seen.kind}: {seen.origin}"
     if seen is not None and seen.last_four:
         found += f", ending in {seen.last_four}"
     return ["*" if step.wins else "", step.source.id, found, step.why]

@@ -1,4 +1,4 @@
-"""The command ``status``: show what is kept and for how long it is good, without the network."""
+"""The command ``status``: show stored credentials and when they expire, without network access."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from freshkey import Keeper
     from freshkey_cli.context import Context
 
-HEADER: Final = ("PROFILE", "PROVIDER", "STORE", "SOURCE", "LEFT", "STATE", "ACCOUNT")
+HEADER: Final = ("PROFILE", "PROVIDER", "STORE", "SOURCE", "TIME LEFT", "STATE", "ACCOUNT")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +38,7 @@ def run(context: Context) -> int:
 
 
 def _profiles_to_show(context: Context) -> tuple[str, ...]:
-    """Return the named profile, else all configured ones, else the installed providers as bare profiles."""
+    """Return the given profile, or else all configured ones, or else one for each installed provider."""
     if context.arguments.profile:
         return (context.profile(),)
     configured = context.configuration.profile_names()
@@ -50,14 +50,15 @@ def _profiles_to_show(context: Context) -> tuple[str, ...]:
 
 
 def _status(keeper: Keeper, name: str) -> tuple[dict[str, object], list[str], str | None]:
-    """Return the value, the row, and what is to be said beside it: sentences would spread the table."""
+    """Return the value, the row, and a message to print below the table, where sentences do not widen it."""
     try:
         found = keeper.status(name)
     except FreshkeyError as error:
         error.profile = error.profile or name
-        value: dict[str, object] = {"profile": name, "error": {"kind": type(error).__name__, "message": error.message}}
+        facts = {"code": error.code, "kind": type(error).__name__, "message": error.message}
+        value: dict[str, object] = {"profile": name, "error": facts}
         blanks = ["-"] * (len(HEADER) - 3)
-        return value, [name, *blanks, "cannot tell", "-"], str(error)
+        return value, [name, *blanks, "error", "-"], str(error)
     return render.status(found), render.status_row(found), render.status_trouble(found)
 
 
@@ -65,7 +66,7 @@ def _how_to_start(context: Context, names: tuple[str, ...]) -> str:
     if not names:
         return NO_PROVIDER
     return (
-        f"No profile is configured. Write one into {context.configuration.path}, such as:\n"
+        f"No profiles are configured. Add one to {context.configuration.path}, for example:\n"
         f'  default = "me"\n  [profiles.me]\n  provider = "{names[0]}"\n'
         "then run: freshkey login"
     )

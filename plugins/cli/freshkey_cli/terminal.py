@@ -1,4 +1,4 @@
-"""The person at the terminal, as providers may talk to them."""
+"""The user's terminal, as the interaction that providers use."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from freshkey_cli.output import Output, clean
 class Terminal:
     """Implements `freshkey.model.interaction.Interaction`; everything is written to standard error.
 
-    Pasting needs a terminal. A browser can be opened without one, by a desktop's launcher. Where neither is possible
-    each question raises `LoginRequired` at once.
+    Pasting requires a terminal. A browser can be opened without one, by a desktop's launcher. If neither is possible,
+    each question raises `LoginRequired` immediately.
 
     Args:
         out: Where to write.
-        browser: Whether a browser may be opened; otherwise addresses are printed.
-        environ: Tells whether there is a desktop.
+        browser: Whether a browser may be opened; otherwise URLs are printed.
+        environ: Environment variables, used to detect a desktop.
     """
 
     def __init__(self, out: Output, *, browser: bool = True, environ: Mapping[str, str] = os.environ) -> None:
@@ -34,45 +34,45 @@ class Terminal:
 
     @property
     def can_ask(self) -> bool:
-        """Whether there is a terminal to ask at."""
+        """Whether there is a terminal in which the user can answer questions."""
         return sys.stdin.isatty() and sys.stderr.isatty()
 
     def progress(self, message: str) -> None:
-        """Say what is being done."""
+        """Print what is being done."""
         self._out.say(clean(message))
 
     def line(self, text: str) -> None:
-        """Pass on a line of a helper program."""
+        """Print a line of a helper command's output."""
         self._out.say(f"  {clean(text)}")
 
     def notice(self, message: str) -> None:
-        """Say what the person should know."""
+        """Print a notice to the user."""
         self._out.instruct(clean(message))
 
     def confirm(self, question: str) -> bool:
-        """Ask at the terminal; the answer is read as a line."""
+        """Ask a yes/no question; the answer is one line."""
         if not self.can_ask:
-            self._refuse("there is no terminal to ask at")
+            self._refuse("there is no terminal")
         self._out.instruct(f"{clean(question)} [y/N]")
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     def open_url(self, url: str) -> None:
-        """Open the browser, or print the address."""
+        """Open the browser, or print the URL."""
         from freshkey import oauth
 
-        self._needs_somebody()
-        # http to this machine is for test servers; a provider only gets that far with its own settings' leave.
+        self._needs_user()
+        # http to this machine is for test servers; the provider's settings have already allowed it.
         oauth.safe_url(url, allow_insecure_loopback=True)
         if self._can_open():
-            self._out.instruct(f"Opening a browser at {urlsplit(url).hostname} …")
+            self._out.instruct(f"Opening {urlsplit(url).hostname} in your browser…")
             if oauth.open_browser(url, allow_insecure_loopback=True, environ=self._environ):
-                self._out.instruct(f"If it does not show, open this address yourself:\n  {url}")
+                self._out.instruct(f"If the browser does not open, go to this URL:\n  {url}")
                 return
-        self._out.instruct(f"Open this address in a browser:\n  {url}")
+        self._out.instruct(f"Open this URL in a browser:\n  {url}")
 
     def read_code(self, prompt: str, given_up: threading.Event) -> Secret | None:
-        """Read a pasted line; without a terminal nobody can paste, and the browser alone can bring the answer."""
-        self._needs_somebody()
+        """Read a pasted line; without a terminal, only the browser can deliver the response."""
+        self._needs_user()
         if sys.stdin.isatty():
             pasted = hidden_input.read_line(sys.stdin.fileno(), clean_lines(prompt), given_up, self._out.instruct)
             if pasted is not None:
@@ -82,30 +82,32 @@ class Terminal:
         return None
 
     def show_device_code(self, user_code: str, verification_uri: str, complete_uri: str | None) -> None:
-        """Print where to go and what to enter."""
+        """Print the URL and the code to enter there."""
         if not (sys.stdin.isatty() or sys.stderr.isatty()):
-            self._refuse("there is no terminal to show a code on")
+            self._refuse("there is no terminal to display the code")
         self._out.instruct(f"On any device, open {clean(verification_uri)} and enter the code {clean(user_code)}")
         if complete_uri:
-            self._out.instruct(f"or open {clean(complete_uri)}")
-        self._out.instruct("Only go on if you started this sign-in yourself.")
+            self._out.instruct(f"Or open {clean(complete_uri)}")
+        self._out.instruct("Continue only if you started this sign-in yourself.")
 
     def _can_open(self) -> bool:
         from freshkey.oauth import browser_program
 
         return self._browser and (sys.platform == "win32" or browser_program(self._environ) is not None)
 
-    def _needs_somebody(self) -> None:
+    def _needs_user(self) -> None:
         if not sys.stdin.isatty() and not self._can_open():
             self._refuse("there is no terminal to paste into and no browser to open")
 
     @staticmethod
     def _refuse(reason: str) -> NoReturn:
         raise LoginRequired(
-            f"a person has to sign in, but {reason}", hint="Run freshkey login in a terminal or on a desktop"
+            f"user interaction is required, but {reason}",
+            hint="Run freshkey login in a terminal or in a desktop session",
+            code="no-terminal",
         )
 
 
 def clean_lines(text: str) -> str:
-    """Return text of several lines without anything that a terminal would obey."""
+    """Return text of several lines with its control characters made visible."""
     return "\n".join(clean(line) for line in text.splitlines())

@@ -1,4 +1,4 @@
-"""The command ``token``: print the token, renewed if need be, and nothing else."""
+"""The command ``token``: print the token, renewing it first if necessary, and nothing else."""
 
 from __future__ import annotations
 
@@ -18,14 +18,18 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the profile, and what the token has to be good for."""
+    """Declare the profile and the requirements for the token."""
     options.add_profile(parser, bare=True)
-    parser.add_argument("--check", action="store_true", help="ask the provider first, and renew it if it is refused")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="first check that the provider still accepts the token, and renew it if not",
+    )
     options.add_min_ttl(parser)
 
 
 def run(context: Context) -> int:
-    """Print the token alone."""
+    """Print only the token."""
     name = context.profile()
     with context.keeper() as keeper:
         credential = keeper.get(name, min_ttl=context.arguments.min_ttl)
@@ -33,7 +37,10 @@ def run(context: Context) -> int:
             credential = _honored(context, keeper, name, credential)
     if credential.token is None:
         raise ConfigurationError(
-            "this credential is no single token", profile=name, hint=f"Run: freshkey export {name} --format json"
+            "this credential does not consist of a single token",
+            profile=name,
+            hint=f"Run: freshkey export {name} --format json",
+            code="not-a-token",
         )
     secret = one_line(credential.token.reveal())
     value = {"profile": name, "token": secret, "expires_at": render.iso(credential.expires_at)}
@@ -42,9 +49,10 @@ def run(context: Context) -> int:
 
 
 def _honored(context: Context, keeper: Keeper, name: str, credential: Credential) -> Credential:
-    """Return a credential that the provider honors: this one, or a newer one if it no longer does.
+    """Return a credential that the provider accepts: this one, or a newer one if it was refused.
 
-    Programs that run `token` again after a 401 cannot say which token was refused; so the provider is asked.
+    A program that runs `token` again after a 401 cannot pass on which token was refused, so the token is checked with
+    the provider.
     """
     try:
         found = keeper.inspect(name)
@@ -53,5 +61,5 @@ def _honored(context: Context, keeper: Keeper, name: str, credential: Credential
     if found.validity in {Validity.REFUSED, Validity.EXPIRED}:
         return keeper.get(name, min_ttl=context.arguments.min_ttl, refused=credential)
     if found.validity is not Validity.VALID:
-        context.out.say(f"{name}: printed without a check: {clean(found.detail or found.validity.value)}")
+        context.out.say(f"{name}: the token was printed unchecked: {clean(found.detail or found.validity.value)}")
     return credential

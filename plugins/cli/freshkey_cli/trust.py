@@ -1,4 +1,4 @@
-"""The command ``trust``: what may run that a project names, and what a person agreed to."""
+"""The command ``trust``: review and allow a project's commands, list what is trusted, and revoke it."""
 
 from __future__ import annotations
 
@@ -24,15 +24,25 @@ LIST: Final = "Run: freshkey trust --list"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare whose commands are trusted, or what else is done."""
+    """Declare the project directory and the alternatives to it."""
     instead = parser.add_mutually_exclusive_group()
-    instead.add_argument("directory", nargs="?", metavar="DIR", help="in the project; default: the working directory")
-    instead.add_argument("--list", action="store_true", help="show what is trusted, and what you agreed to")
-    instead.add_argument("--revoke", metavar="NAME", help="no longer trust a profile, directory, or PROFILE/SOURCE")
+    instead.add_argument(
+        "directory", nargs="?", metavar="DIR", help="a directory in the project (default: the current directory)"
+    )
+    instead.add_argument(
+        "--list",
+        action="store_true",
+        help="list trusted commands, and your answers about keys found in the environment",
+    )
+    instead.add_argument(
+        "--revoke",
+        metavar="NAME",
+        help="stop trusting a profile or project directory, or forget your answer about PROFILE/SOURCE",
+    )
 
 
 def run(context: Context) -> int:
-    """Trust a project's commands, show what is trusted, or trust something no longer."""
+    """Trust a project's commands, list what is trusted, or revoke trust."""
     if context.arguments.list:
         return _list(context)
     if context.arguments.revoke is not None:
@@ -43,13 +53,16 @@ def run(context: Context) -> int:
 def _trust(context: Context, directory: Path) -> int:
     from freshkey.admin import proposals
 
-    if not os.path.isdir(directory):  # noqa: PTH112  Path's own raises where it may not be looked at
-        raise ConfigurationError(f"there is no directory {directory}", hint="Name a directory of the project")
+    if not os.path.isdir(directory):  # noqa: PTH112  Path.is_dir raises without permission
+        raise ConfigurationError(
+            f"directory not found: {directory}", hint="Specify a directory in the project", code="directory-not-found"
+        )
     configuration = context.configuration.in_directory(directory)
     if configuration.project is None:
         raise ConfigurationError(
-            f"there is no .freshkey.toml in {_resolved(directory)}, nor above it in its repository",
-            hint="Run it in the project, or name its directory",
+            f"no .freshkey.toml in {_resolved(directory)} or above it in the repository",
+            hint="Run this command in the project, or specify its directory",
+            code="nothing-to-trust",
         )
     file, entries = configuration.project.path, proposals(configuration, {})
     kept = TrustedCommands(configuration.state_dir)
@@ -57,38 +70,39 @@ def _trust(context: Context, directory: Path) -> int:
     if new:
         _interaction(context, new)
         kept.remember(*new)
-    lines = [f"Trusted: {key} of {entry.profile}" for entry in entries for key in entry.commands]
+    lines = [f"Trusted: {key} in profile {entry.profile}" for entry in entries for key in entry.commands]
     value = {"file": str(file), "commands": [one for entry in entries for one in _commands(entry)]}
-    context.out.result(value, lines or [f"{file} names no command: there is nothing to trust"])
+    context.out.result(value, lines or [f"{file} contains no commands; there is nothing to trust"])
     return exits.OK
 
 
 def _resolved(path: Path) -> Path:
-    """Return a path without links; as it is where the working directory was removed, or links lead in a circle."""
+    """Return a path with symlinks resolved; unchanged if the current directory was removed or symlinks form a loop."""
     with suppress(OSError, RuntimeError):
         return path.resolve()
     return path
 
 
 def _interaction(context: Context, entries: list[Entry]) -> None:
-    """Show what would run and ask.
+    """Show what would run and ask for confirmation.
 
     Raises:
-        TrustNeeded: The person said no, or nobody is there.
+        TrustNeeded: The user declined, or there is no terminal.
     """
-    context.out.instruct(clean(f"{entries[0].file} wants to run as you:"))
+    context.out.instruct(clean(f"{entries[0].file} contains commands that would run as you:"))
     for entry in entries:
         for key, command in entry.commands.items():
-            # Cleaned as a whole: a line break within a word could make it look like another command.
+            # Cleaned as a whole: a line break in an argument could make it look like another command.
             context.out.instruct(clean(f"  {entry.profile}, {key}: {shown(command)}"))
-    context.out.instruct("What these programs load or run in their turn is not looked at.")
+    context.out.instruct("Anything these programs load or run is not checked.")
     try:
-        agreed = context.user().confirm("Trust this as it is now?")
+        agreed = context.user().confirm("Trust these commands as they are now?")
     except LoginRequired:
-        hint = "Run freshkey trust in a terminal: a person has to look at it"
-        raise TrustNeeded("nothing was trusted: there is no terminal to ask at", hint=hint) from None
+        hint = "Run freshkey trust in a terminal and review the commands there"
+        raise TrustNeeded("nothing was trusted: there is no terminal for the confirmation", hint=hint) from None
     if not agreed:
-        raise TrustNeeded("nothing was trusted", hint="Nothing of the project runs until you do")
+        hint = "The project's commands will not run until you trust them; to do so, run freshkey trust again"
+        raise TrustNeeded("nothing was trusted: you declined", hint=hint, code="trust-declined")
 
 
 def _list(context: Context) -> int:
@@ -112,7 +126,7 @@ def _row(entry: Entry, key: str) -> list[str]:
 
 
 def _said(answer: Answer) -> str:
-    return "used instead of the sign-in" if answer.agreed else "not used instead of the sign-in"
+    return "used instead of the sign-in" if answer.agreed else "not used; the sign-in is used instead"
 
 
 def _answer(answer: Answer) -> dict[str, object]:
@@ -133,17 +147,17 @@ def _commands(entry: Entry) -> list[dict[str, object]]:
 
 
 def _revoke(context: Context, name: str) -> int:
-    """Trust no longer what goes by a name: a profile, a project's directory or file, or ``PROFILE/SOURCE``."""
+    """Revoke trust by name: a profile, a project's directory or file, or ``PROFILE/SOURCE``."""
     state_dir = context.configuration.state_dir
     path = _resolved(Path(name))
     gone = TrustedCommands(state_dir).forget(
         lambda entry: name == entry.profile or path in {entry.file, entry.file.parent}
     )
-    revoked = [f"{entry.profile} of {entry.file}" for entry in gone]
+    revoked = [f"profile {entry.profile} in {entry.file}" for entry in gone]
     profile, _, source = name.partition("/")
     if source and SourceAnswers(state_dir).forget(lambda one: (one.profile, one.source) == (profile, source)):
         revoked.append(name)
     if not revoked:
-        raise ConfigurationError(f"nothing is trusted by the name {name!r}", hint=LIST)
+        raise ConfigurationError(f"nothing is trusted under the name {name!r}", hint=LIST, code="nothing-to-revoke")
     context.out.result({"revoked": revoked}, [f"No longer trusted: {one}" for one in revoked])
     return exits.OK

@@ -1,4 +1,4 @@
-"""The command ``whoami``: ask the provider whose credential it is and whether it is still good."""
+"""The command ``whoami``: check with the provider who is signed in and whether the credential is still valid."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(context: Context) -> int:
-    """Ask the provider; a credential that it no longer honors is an exit code of its own."""
+    """Check with the provider; a credential that it no longer accepts has its own exit code."""
     name = context.profile()
     with context.keeper() as keeper:
         inspection = keeper.inspect(name)

@@ -1,6 +1,6 @@
-"""What tests of applications and plugins need: a clock moved by hand, a scripted user, a small server, contract kits.
+"""Test helpers for applications and plugins: a manual clock, a scripted user, a small OAuth server, contract kits.
 
-Names load on first use: the clock, the user and the server need nothing but freshkey, the contract kits load pytest.
+Names load on first use: the clock, the user and the server need only freshkey; the contract kits load pytest.
 """
 
 from __future__ import annotations

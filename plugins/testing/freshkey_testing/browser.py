@@ -1,4 +1,4 @@
-"""What a scripted person does in a browser: plain HTTP requests to servers on loopback, redirects followed."""
+"""What a scripted user does in a browser: plain HTTP requests to loopback servers, following redirects."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _SHOWN_CODE: Final = re.compile(r'<code id="code">([^<]+)</code>')
 
 @frozen(kw_only=True)
 class Page:
-    """Where a browser ended.
+    """The page a browser ended on.
 
     Attributes:
-        url: What its address bar shows.
-        status: HTTP status of the last answer.
-        location: Where that answer redirects to, not followed; or None.
-        text: The body of the last answer.
+        url: The URL in the address bar.
+        status: HTTP status of the last response.
+        location: Where that response redirects to (not followed), or None.
+        text: The body of the last response.
     """
 
     url: str
@@ -38,11 +38,11 @@ class Page:
 
 
 def follow(url: str) -> Page:
-    """Open `url` and follow redirects to the end, a loopback redirect of a sign-in included.
+    """Open `url` and follow redirects to the end, including a sign-in's loopback redirect.
 
     Raises:
-        ValueError: An address is not plain HTTP on loopback: tests stay on this machine.
-        OSError: Nobody listens there.
+        ValueError: A URL is not plain HTTP on loopback, or there are more than 10 redirects.
+        OSError: Nothing is listening there.
     """
     page = visit(url)
     for _ in range(_MAX_REDIRECTS):
@@ -53,51 +53,51 @@ def follow(url: str) -> Page:
 
 
 def visit(url: str) -> Page:
-    """Open `url` and follow nothing.
+    """Open `url` without following redirects.
 
     Raises:
-        ValueError: The address is not plain HTTP on loopback.
-        OSError: Nobody listens there.
+        ValueError: The URL is not plain HTTP on loopback.
+        OSError: Nothing is listening there.
     """
     parts = urlsplit(url)
     if parts.scheme != "http" or parts.hostname not in _LOOPBACK:
-        raise ValueError(f"the scripted browser only opens http addresses on loopback, not one at {parts.hostname!r}")
+        raise ValueError(f"the scripted browser only opens http URLs on loopback, not at {parts.hostname!r}")
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=_TIMEOUT)
     try:
         connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""))
-        answer = connection.getresponse()
-        location = answer.getheader("Location")
+        response = connection.getresponse()
+        location = response.getheader("Location")
         return Page(
             url=url,
-            status=answer.status,
+            status=response.status,
             location=urljoin(url, location) if location else None,
-            text=answer.read().decode("utf-8", "replace"),
+            text=response.read().decode("utf-8", "replace"),
         )
     finally:
         connection.close()
 
 
 def copy_code(urls: Sequence[str]) -> str:
-    """Sign in at the last of `urls` and copy the code its final page shows, as ``code#state``.
+    """Sign in at the last of `urls` and copy the code shown on the final page, as ``code#state``.
 
     Raises:
-        ValueError: That page shows no code.
+        ValueError: The final page does not show a code.
     """
     page = follow(urls[-1])
     shown = _SHOWN_CODE.search(page.text)
     if shown is None:
-        raise ValueError(f"the page that the sign-in ended at (status {page.status}) shows no code")
+        raise ValueError(f"the last page of the sign-in (status {page.status}) does not show a code")
     return html.unescape(shown[1])
 
 
 def copy_address(urls: Sequence[str]) -> str:
-    """Sign in at the first of `urls` and copy the address it redirects to, without ever opening that address.
+    """Sign in at the first of `urls` and copy the URL it redirects to, without opening that URL.
 
-    That is what a person on another machine does: their browser cannot reach the loopback listener, but its address bar
-    shows where it should have gone.
+    That is what a user on another machine does: the browser cannot reach the loopback listener, but the address bar
+    shows the redirect URL.
 
     Raises:
-        ValueError: There was no redirect.
+        ValueError: The server did not redirect.
     """
     page = visit(urls[0])
     if page.location is None:
@@ -106,5 +106,5 @@ def copy_address(urls: Sequence[str]) -> str:
 
 
 def approve_device(user_code: str, verification_uri: str, complete_uri: str | None) -> Page:
-    """Open the verification page of a device sign-in with the code filled in (RFC 8628, section 3.3.1)."""
+    """Open the verification page of a device sign-in with the user code filled in (RFC 8628, section 3.3.1)."""
     return follow(complete_uri or f"{verification_uri}?user_code={user_code}")

@@ -1,4 +1,4 @@
-"""A clock that only moves when a test moves it."""
+"""A clock that moves only when a test moves it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 NEW_YEAR_2026: Final = 1_767_225_600.0
-"""2026-01-01T00:00:00Z, where a manual clock starts unless told otherwise."""
+"""2026-01-01T00:00:00Z, the default start of a manual clock."""
 
 _POLL_INTERVAL: Final = 0.002
-"""Real seconds between two looks of a waiting thread at the manual time: an Event can only be waited for alone."""
+"""Real seconds between two checks of the manual time by a waiting thread, which cannot wait for two events at once."""
 
 _WAIT_TIMEOUT: Final = 10.0
-"""Real seconds until a test that waits for threads is told that they never came."""
+"""Real seconds before a test that waits for threads gives up."""
 
 
 class ManualClock:
     """Implements `freshkey.clock.Clock`; thread-safe.
 
-    Threads in `wait` sleep until their event is set or a test has moved the clock far enough. A test needs no sleep
-    of its own: `wait_until_waiting` tells when threads have come to rest, and `advance` returns once every thread
-    whose time has come is on its way again.
+    Threads in `wait` sleep until their event is set or a test has moved the clock far enough. A test never needs to
+    sleep: `wait_until_waiting` returns when threads have reached `wait`, and `advance` returns once every thread whose
+    timeout has passed is running again.
 
     Args:
         wall: Seconds since 1970-01-01T00:00:00Z at the start.
@@ -43,7 +43,7 @@ class ManualClock:
         self._deadlines: dict[object, float] = {}
 
     def elapsed(self) -> float:
-        """Seconds of elapsed time, suspend included."""
+        """Seconds of elapsed time, including time spent suspended."""
         with self._changed:
             return self._elapsed
 
@@ -68,53 +68,55 @@ class ManualClock:
         return event.is_set()
 
     def advance(self, seconds: float) -> None:
-        """Let time pass: both clocks move, and threads whose time has come leave `wait` before this returns.
+        """Let time pass: both clocks move, and threads whose timeout has passed leave `wait` before this returns.
 
         Raises:
-            ValueError: `seconds` is negative; time only runs forward (see `step_wall`).
+            ValueError: `seconds` is negative; to set the wall clock back, use `step_wall`.
         """
         if seconds < 0:
-            raise ValueError(f"time only runs forward: cannot advance by {seconds} s; step_wall() sets the wall clock")
+            raise ValueError(
+                f"cannot advance by {seconds} s: elapsed time never goes back; use step_wall() for the wall clock"
+            )
         with self._changed:
             self._wall += seconds
             self._elapsed += seconds
             self._awake += seconds
             due = {waiter for waiter, deadline in self._deadlines.items() if deadline <= self._awake}
-        self._until(lambda: due.isdisjoint(self._deadlines), "threads that were due did not wake")
+        self._until(lambda: due.isdisjoint(self._deadlines), "threads whose timeout had passed did not wake up")
 
     def step_wall(self, seconds: float) -> None:
-        """Step the wall clock alone, forward or back, as a person or a time server does."""
+        """Step only the wall clock, forward or back, as a user or a time server does."""
         with self._changed:
             self._wall += seconds
 
     def suspend(self, seconds: float) -> None:
-        """Put the machine to sleep: both clocks move, but no waiting thread notices that time has passed.
+        """Put the machine to sleep: both clocks move, but waiting threads do not notice that time has passed.
 
-        That is what Linux does: waits run on CLOCK_MONOTONIC, which stops in suspend (clock_gettime(2)).
+        That is how Linux behaves: waits run on CLOCK_MONOTONIC, which stops during suspend (clock_gettime(2)).
         """
         with self._changed:
             self._wall += seconds
             self._elapsed += seconds
 
     def reboot(self, off: float = 0.0) -> None:
-        """Start the machine anew after `off` seconds: another boot id, and elapsed time starts again."""
+        """Reboot the machine after `off` seconds: the boot id changes, and elapsed time starts over."""
         with self._changed:
             self._boot += 1
             self._wall += off
             self._elapsed = 1.0
 
     def waiters(self) -> tuple[float, ...]:
-        """Return how many manual seconds each waiting thread still has to wait, shortest first."""
+        """Return the manual seconds left for each waiting thread, shortest first."""
         with self._changed:
             return tuple(sorted(deadline - self._awake for deadline in self._deadlines.values()))
 
     def wait_until_waiting(self, count: int = 1) -> tuple[float, ...]:
-        """Block until at least `count` threads are in `wait`, and return what `waiters` does.
+        """Block until at least `count` threads are in `wait`, then return the same as `waiters`.
 
         Raises:
-            TimeoutError: They did not come within ten real seconds.
+            TimeoutError: Fewer threads were waiting after ten real seconds.
         """
-        self._until(lambda: len(self._deadlines) >= count, f"fewer than {count} threads came to wait")
+        self._until(lambda: len(self._deadlines) >= count, f"fewer than {count} threads started to wait")
         return self.waiters()
 
     def _reached(self, deadline: float) -> bool:

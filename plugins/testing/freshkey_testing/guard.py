@@ -1,4 +1,4 @@
-"""Keeps code from the network and from files while a test watches what it tries."""
+"""Blocks access to the network and to files, and records what the code under test tried."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ _CHANGES: Final = {
 }
 _WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _CODE: Final = re.compile(r"\.(py|pyc|so|pyd|dll|dylib)(\.\d+)?$")
-"""Files that an import reads or writes; importing is not the kind of I/O that a contract forbids."""
+"""Files that an import reads or writes; the contract does not forbid imports."""
 
 _this_thread = threading.local()
 _installed = threading.Event()
 
 
 def offline() -> _Watch:
-    """Refuse connections, name look-ups and child processes, as a machine without a network does.
+    """Refuse connections, name lookups and child processes, like a machine without a network.
 
-    The context manager gives the list of what was tried by this thread and those it starts. Each try fails with an
-    `OSError`.
+    The context manager yields a list of the attempts made by this thread and those it starts. Each attempt fails with
+    an `OSError`.
     """
     return _watched(lambda event, _: event if event in _NETWORK | _PROCESSES else None)
 
 
 def no_io() -> _Watch:
-    """Like `offline`, and also refuse to open files other than code."""
+    """Like `offline`, but also refuse to open files other than code."""
     return _watched(_any_io)
 
 
 def read_only() -> _Watch:
-    """Refuse to change files, of whatever kind; the network stays as it is."""
+    """Refuse to change files of any kind; network access is not restricted."""
     return _watched(_any_change)
 
 
@@ -82,7 +82,7 @@ def _watched(rule: Rule) -> Iterator[Attempts]:
     if not _installed.is_set():
         _installed.set()
         sys.addaudithook(_audit)
-        threading.Thread.start = _follow(threading.Thread.start)  # type: ignore[assignment,method-assign]  # lasts as the hook
+        threading.Thread.start = _follow(threading.Thread.start)  # type: ignore[assignment,method-assign]  # as permanent as the hook
     attempts: Attempts = []
     before = getattr(_this_thread, "watch", None)
     _this_thread.watch = (rule, attempts)
@@ -93,7 +93,7 @@ def _watched(rule: Rule) -> Iterator[Attempts]:
 
 
 def _audit(event: str, arguments: tuple[object, ...]) -> None:
-    """Judge what this thread is about to do; runs for every audit event (PEP 578) and cannot be removed again."""
+    """Check what this thread is about to do; runs for every audit event (PEP 578) and cannot be removed."""
     watch: tuple[Rule, Attempts] | None = getattr(_this_thread, "watch", None)
     if watch is None:
         return
@@ -101,11 +101,11 @@ def _audit(event: str, arguments: tuple[object, ...]) -> None:
     attempt = rule(event, arguments)
     if attempt is not None:
         attempts.append(attempt)
-        raise OSError(errno.ENETUNREACH, f"the contract kit refuses this here: {attempt}")
+        raise OSError(errno.ENETUNREACH, f"blocked by the contract kit: {attempt}")
 
 
 def _follow(start: Callable[[threading.Thread], None]) -> Callable[[threading.Thread], None]:
-    """Have the threads that a watched one starts watched as well: `freshkey.plugin.send` works on one of its own."""
+    """Also watch the threads that a watched thread starts: `freshkey.plugin.send` runs on its own thread."""
 
     @functools.wraps(start)
     def watched_start(thread: threading.Thread) -> None:
@@ -116,7 +116,7 @@ def _follow(start: Callable[[threading.Thread], None]) -> Callable[[threading.Th
             run()
 
         if watch is not None:
-            thread.run = watched_run  # type: ignore[method-assign]  # of this one thread, before it starts
+            thread.run = watched_run  # type: ignore[method-assign]  # only of this thread, before it starts
         start(thread)
 
     return watched_start

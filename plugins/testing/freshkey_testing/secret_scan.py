@@ -1,4 +1,4 @@
-"""Finds secrets where they do not belong, without quoting them."""
+"""Finds leaked secrets, without quoting them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from freshkey import Secret
 
 
 _SHORTEST: Final = 8
-"""Shorter strings turn up by chance."""
+"""Shorter strings can appear by chance."""
 
 _URL_SAFE: Final = str.maketrans("+/", "-_")
 
@@ -25,15 +25,15 @@ def secrets_of(value: object) -> frozenset[str]:
 
 
 def leaks(text: str, secrets: Collection[str]) -> bool:
-    """Tell whether `text` holds one of `secrets`: plain, escaped for a URL or JSON, or somewhere inside of base64."""
+    """Return whether `text` contains one of `secrets`: plain, escaped for a URL or JSON, or inside base64 data."""
     return any(form in text for secret in secrets if len(secret) >= _SHORTEST for form in _forms(secret))
 
 
 def assert_no_secret(text: str, secrets: Collection[str], where: str) -> None:
-    """Fail if `text` holds one of `secrets`; the failure says where, and quotes nothing.
+    """Fail if `text` contains one of `secrets`; the failure message says where, and quotes nothing.
 
     Raises:
-        AssertionError: There is one.
+        AssertionError: `text` contains a secret.
     """
     assert not leaks(text, secrets), f"{where} holds a secret"
 
@@ -52,13 +52,13 @@ def _walk(value: object) -> Iterator[str]:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Yield what becomes of a secret in a URL, in JSON, in a ``repr``, as hexadecimal digits, and in base64."""
+    """Yield the forms a secret takes in a URL, in JSON, in a ``repr``, in hexadecimal, and in base64."""
     data = secret.encode("utf-8", "surrogatepass")
     yield secret
     yield from (quote(data, safe=""), quote_plus(data), data.hex(), repr(secret)[1:-1])
     yield from (json.dumps(secret, ensure_ascii=escaped)[1:-1] for escaped in (True, False))
     for before in range(3):
-        # What stands before it shifts base64 by so many bytes; the characters that hold bits of others are left out.
+        # The bytes before it shift the base64 text; leave out characters that also encode bits of neighboring bytes.
         encoded = base64.b64encode(bytes(before) + data).decode()
         inner = encoded[-(-before * 8 // 6) : (before + len(data)) * 8 // 6]
         yield inner

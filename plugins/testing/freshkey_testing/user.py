@@ -1,4 +1,4 @@
-"""A person whose every answer is written down beforehand, and what such a person does in a browser."""
+"""A user whose answers are scripted by a test, and what this user does in a browser."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ if TYPE_CHECKING:
 
 _URL: Final = re.compile(r"https?://[^\s<>\"']+")
 _WAIT_TIMEOUT: Final = 10.0
-"""Real seconds for which the end of a browser is waited for."""
+"""Real seconds to wait for a browser to finish."""
 
 
 class UnexpectedQuestion(AssertionError):
-    """A scripted person was asked something the script has no answer to."""
+    """The scripted user was asked a question that the script does not answer."""
 
 
 class ScriptedUser:
-    """Implements `freshkey.model.interaction.Interaction`, answers by script, and records all that was said.
+    """Implements `freshkey.model.interaction.Interaction`, gives scripted answers, and records every call.
 
-    Without arguments every question raises `UnexpectedQuestion`. With a `browser` the person signs in there and leaves
-    the question for a pasted code unanswered; with a `paste` they answer that question; with both, the two race.
+    Without arguments every question raises `UnexpectedQuestion`. With a `browser` the user signs in there and leaves
+    the prompt for a pasted code unanswered; with a `paste` the user answers that prompt; with both, the two race.
 
     Args:
-        browser: Called with each URL that is opened, on a thread of its own, as a browser is another program.
-            `freshkey_testing.browser.follow` signs in where no login page has to be filled in.
-        paste: What is pasted when a code is asked for, or a function that makes it from all URLs shown so far.
-        device: Called on a thread of its own with user code, verification URI and complete URI (or None).
-        confirm: What is answered to questions of yes or no, or a function that decides by the question.
+        browser: Called with each URL that is opened, on a separate thread, because a browser is a separate program.
+            `freshkey_testing.browser.follow` signs in where no login page needs to be filled in.
+        paste: The text to paste when prompted for a code, or a function that makes it from all URLs shown so far.
+        device: Called on a separate thread with user code, verification URI and complete URI (or None).
+        confirm: The answer to yes-or-no questions, or a function that takes the question and returns the answer.
 
     Attributes:
-        progress_messages: What was passed to `progress`.
-        lines: What was passed to `line`.
-        notices: What was passed to `notice`.
+        progress_messages: The messages passed to `progress`.
+        lines: The lines passed to `line`.
+        notices: The messages passed to `notice`.
         opened: The URLs passed to `open_url`.
         prompts: The prompts of `read_code`.
         device_codes: The arguments of each `show_device_code`.
@@ -68,33 +68,33 @@ class ScriptedUser:
         self.device_codes: list[tuple[str, str, str | None]] = []
 
     def progress(self, message: str) -> None:
-        """Record what is being done."""
+        """Record a progress message."""
         self.progress_messages.append(message)
 
     def line(self, text: str) -> None:
-        """Record a line of a helper program."""
+        """Record an output line of a helper program."""
         self.lines.append(text)
 
     def notice(self, message: str) -> None:
-        """Record what a person should know."""
+        """Record a message to the user."""
         self.notices.append(message)
 
     def confirm(self, question: str) -> bool:
-        """Record the question and answer it by script.
+        """Record the question and return the scripted answer.
 
         Raises:
-            UnexpectedQuestion: The script has no answer.
+            UnexpectedQuestion: The script has no `confirm`.
         """
         self.questions.append(question)
         if self._confirm is None:
-            self._refuse("a question of yes or no", "confirm=")
+            self._refuse("a yes-or-no question", "confirm=…")
         return self._confirm(question) if callable(self._confirm) else self._confirm
 
     def open_url(self, url: str) -> None:
-        """Record the URL and hand it to the scripted browser, if there is one.
+        """Record the URL and pass it to the scripted browser, if there is one.
 
         Raises:
-            UnexpectedQuestion: Neither browser nor paste is in the script.
+            UnexpectedQuestion: The script has neither `browser` nor `paste`.
         """
         self.opened.append(url)
         if self._browser is None and self._paste is None:
@@ -103,24 +103,24 @@ class ScriptedUser:
             self._start(self._browser, url)
 
     def read_code(self, prompt: str, given_up: threading.Event) -> Secret | None:
-        """Answer with the scripted paste; without one wait until `given_up` is set.
+        """Return the scripted paste; without one, wait until `given_up` is set and return None.
 
         Raises:
-            UnexpectedQuestion: Neither paste nor browser is in the script.
+            UnexpectedQuestion: The script has neither `paste` nor `browser`.
         """
         self.prompts.append(prompt)
         if self._paste is None and self._browser is None:
-            self._refuse("for a pasted code", "paste=… (or browser=…, to leave the question unanswered)")
+            self._refuse("for a pasted code", "paste=… (or browser=…, to leave the prompt unanswered)")
         if self._paste is None:
             given_up.wait()
             return None
         return Secret(self._paste if isinstance(self._paste, str) else self._paste(self.urls()))
 
     def show_device_code(self, user_code: str, verification_uri: str, complete_uri: str | None) -> None:
-        """Record the code and hand it to the script.
+        """Record the code and pass it to the scripted device.
 
         Raises:
-            UnexpectedQuestion: No device is in the script.
+            UnexpectedQuestion: The script has no `device`.
         """
         self.device_codes.append((user_code, verification_uri, complete_uri))
         if self._device is None:
@@ -128,19 +128,19 @@ class ScriptedUser:
         self._start(self._device, user_code, verification_uri, complete_uri)
 
     def urls(self) -> tuple[str, ...]:
-        """Return every URL this person has seen: those opened, then those written in notices and prompts."""
+        """Return every URL this user has seen: those opened, then those in notices and prompts."""
         return (*self.opened, *_URL.findall("\n".join([*self.notices, *self.prompts])))
 
     def finish(self) -> None:
-        """Wait until browsers and devices are done, and raise what went wrong in them.
+        """Wait until browsers and devices are done, and raise the first exception raised in them.
 
         Raises:
-            TimeoutError: One of them is still busy after ten real seconds.
+            TimeoutError: One of them is still running after ten real seconds.
         """
         for thread in self._threads:
             thread.join(_WAIT_TIMEOUT)
             if thread.is_alive():
-                raise TimeoutError(f"the scripted person's {thread.name} did not come to an end")
+                raise TimeoutError(f"the scripted user's {thread.name} did not finish within {_WAIT_TIMEOUT:g} s")
         if self._failures:
             raise self._failures[0]
 
@@ -161,12 +161,12 @@ class ScriptedUser:
     def _run(self, act: Callable[..., object], arguments: tuple[object, ...]) -> None:
         try:
             act(*arguments)
-        except BaseException as error:  # noqa: BLE001  raised again by finish(), on the test's own thread
+        except BaseException as error:  # noqa: BLE001  finish() raises it on the test's own thread
             self._failures.append(error)
 
     @staticmethod
-    def _refuse(asked: str, mend: str) -> NoReturn:
-        raise UnexpectedQuestion(f"the scripted person was asked {asked}, which is not in the script: pass {mend}")
+    def _refuse(asked: str, fix: str) -> NoReturn:
+        raise UnexpectedQuestion(f"the scripted user was asked {asked}, which the script does not answer: pass {fix}")
 
 
 def _name(act: Callable[..., object]) -> str:

@@ -1,4 +1,4 @@
-"""The Google Vertex AI provider of freshkey: its hooks, and nothing that costs time to import."""
+"""The hooks of freshkey's Vertex AI provider; modules that are slow to import are imported inside them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["acquire", "describe", "google_credentials", "refresh"]
 
 @hookimpl
 def describe(profile: Profile | None, credential: Credential | None) -> Description | Inspection:
-    """Say what this provider is, or ask Google about one credential."""
+    """Describe this provider, or check one credential with Google."""
     if profile is not None and credential is not None:
         from freshkey_vertex.inspection import inspect
 
@@ -38,7 +38,7 @@ def describe(profile: Profile | None, credential: Credential | None) -> Descript
 
 @hookimpl
 def acquire(profile: Profile, source: Source, interaction: Interaction) -> Credential:
-    """Take a credential from the environment, a file or the metadata server, or have the user sign in."""
+    """Get a credential from the environment, a file or the metadata server, or have the user sign in."""
     from freshkey_vertex import sources
 
     return sources.acquire(profile, source, interaction)
@@ -46,7 +46,7 @@ def acquire(profile: Profile, source: Source, interaction: Interaction) -> Crede
 
 @hookimpl
 def refresh(profile: Profile, credential: Credential, reporter: Reporter) -> Credential:
-    """Renew a sign-in of freshkey's own."""
+    """Renew a sign-in that freshkey stores."""
     from freshkey_vertex.renewal import renew
 
     reporter.progress("Renewing the Google sign-in")
@@ -54,17 +54,16 @@ def refresh(profile: Profile, credential: Credential, reporter: Reporter) -> Cre
 
 
 def google_credentials(source: CredentialSource, profile: str | None = None) -> CredentialsWithQuotaProject:
-    """Return what every client library of Google's takes as ``credentials=``; also ``AnthropicVertex``.
+    """Return credentials for ``credentials=`` of any Google client library, and of ``AnthropicVertex``.
 
-    It asks the keeper before every request, which costs nothing while the credential is fresh, and for a newer one
-    after a 401. It sends ``x-goog-user-project`` where the credential has a quota project. ``AnthropicVertex`` takes
-    the token alone: it leaves that header out, so hand it over as ``default_headers``, and asks for nothing newer after
-    a 401.
+    They get the keeper's credential before every request, which is cheap while it is fresh, and a newer one after a
+    401. They send ``x-goog-user-project`` if the credential has a quota project. ``AnthropicVertex`` uses only the
+    token: it omits that header, so pass it in ``default_headers``, and it does not get a newer token after a 401.
 
-    What is raised in place of an answer is google-auth's ``RefreshError``, whose ``__cause__`` is freshkey's error.
+    Failures are raised as google-auth's ``RefreshError``, whose ``__cause__`` is the freshkey error.
 
     Args:
-        source: Where credentials come from; a `freshkey.Keeper` is one.
+        source: Where credentials come from, such as a `freshkey.Keeper`.
         profile: Name of the profile; None for the selected one.
     """
     from freshkey_vertex.sdk import KeeperCredentials

@@ -1,4 +1,4 @@
-"""Credentials files as sources: the profile's own, and the two places of Application Default Credentials."""
+"""Credentials files as sources: the profile's own, and the two locations of Application Default Credentials."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _KINDS: Final[Mapping[str, Kind]] = {
 
 @frozen(kw_only=True)
 class FileLocation:
-    """Where a credentials file is.
+    """Location of a credentials file.
 
     Attributes:
         path: The file.
-        origin: What named it, for the user.
+        origin: Where it is configured, for display.
     """
 
     path: Path
@@ -50,7 +50,7 @@ class FileLocation:
 
 
 def locate(source_id: str, profile: Profile, environ: Mapping[str, str]) -> FileLocation | None:
-    """Return where the file of a source is; None if nothing names one."""
+    """Return the location of a source's file; None if none is configured."""
     if source_id == PROFILE_FILE:
         path = profile.settings_as(VertexSettings).credentials_file
         return FileLocation(path=path, origin="setting credentials_file") if path else None
@@ -58,13 +58,13 @@ def locate(source_id: str, profile: Profile, environ: Mapping[str, str]) -> File
         named = environ.get(CREDENTIALS_VARIABLE)
         return FileLocation(path=Path(named), origin=f"environment variable {CREDENTIALS_VARIABLE}") if named else None
     gcloud = gcloud_file(environ)
-    return FileLocation(path=gcloud, origin="gcloud's application default credentials") if gcloud else None
+    return FileLocation(path=gcloud, origin="gcloud's Application Default Credentials") if gcloud else None
 
 
 def gcloud_file(environ: Mapping[str, str]) -> Path | None:
-    """Return where ``gcloud auth application-default login`` writes (google-auth ``_cloud_sdk.py``).
+    """Return the file that ``gcloud auth application-default login`` writes (google-auth ``_cloud_sdk.py``).
 
-    None for a user without a home, as in a container that runs under a number alone.
+    None if the user has no home directory, as in a container that runs with only a numeric user ID.
     """
     name = "application_default_credentials.json"
     if chosen := environ.get("CLOUDSDK_CONFIG"):
@@ -79,18 +79,18 @@ def gcloud_file(environ: Mapping[str, str]) -> Path | None:
 
 
 def detect(source_id: str, profile: Profile) -> Detected | None:
-    """Say whether there is a file. One that is named counts as there whatever it is: nothing is used in its place."""
+    """Report the file, if there is one. A configured file counts even if it is unusable: nothing else replaces it."""
     found = locate(source_id, profile, os.environ)
     if found is None or (source_id != PROFILE_FILE and not uses_adc(profile, source_id)):
         return None
     if source_id == GCLOUD_FILE and not _is_file(found.path):
         command = profile.settings_as(VertexSettings).auth_refresh
-        return Detected(kind="sign-in at another tool", origin=f"auth_refresh ({command.name})") if command else None
+        return Detected(kind="sign-in with another tool", origin=f"auth_refresh ({command.name})") if command else None
     return Detected(kind="credentials file", origin=f"{found.path} ({found.origin})")
 
 
 def _is_file(path: Path) -> bool:
-    """Whether there is a file; a folder that may not be looked into has none, as for google-auth."""
+    """Return whether a file exists; one in an inaccessible directory does not, as for google-auth."""
     try:
         return path.is_file()
     except OSError:
@@ -98,12 +98,12 @@ def _is_file(path: Path) -> bool:
 
 
 def acquire(profile: Profile, source_id: str, interaction: Interaction, *, clock: Clock) -> GoogleCredential:
-    """Return a new token for what a file says; where it has expired, have its tool sign in again once.
+    """Return a new token for the credentials in a file; if they have expired, run ``auth_refresh`` once.
 
     Raises:
-        LoginRequired: The user has to sign in again, and nothing can be run for that or no user waits for it.
-        ConfigurationError: The file cannot be used, or no project is named.
-        TransientError, OutcomeUnknown, ProviderRefused: As `fetch_token` does.
+        LoginRequired: The user must sign in again, and there is no ``auth_refresh`` or no user is waiting.
+        ConfigurationError: The file cannot be used, or no project is configured.
+        TransientError, OutcomeUnknown, ProviderRefused: See `fetch_token`.
     """
     command = profile.settings_as(VertexSettings).auth_refresh
     try:
@@ -122,8 +122,13 @@ def _acquire(profile: Profile, source_id: str, clock: Clock) -> GoogleCredential
     settings = profile.settings_as(VertexSettings)
     found = locate(source_id, profile, os.environ)
     if found is None:
-        message = "no credentials file is named"
-        raise LoginRequired(message, profile=profile.name, hint=f"Set credentials_file or {CREDENTIALS_VARIABLE}")
+        message = "no credentials file is configured"
+        raise LoginRequired(
+            message,
+            profile=profile.name,
+            hint=f"Set credentials_file or {CREDENTIALS_VARIABLE}",
+            code="vertex-no-credentials",
+        )
     file = read_file(found.path, allow_insecure_loopback=settings.allow_insecure_loopback)
     principal = _principal(file, profile, source_id)
     resolved = resolve_project(

@@ -1,8 +1,8 @@
-"""Credentials files in Google's formats: how they are read and judged before google-auth sees them.
+"""Credentials files in Google's formats: read and checked before google-auth sees them.
 
-A file of the type ``external_account`` can name any address and any program, so its addresses have to be https, and a
-program is run only with Google's own permission for it. Modes are not judged: such files are mounted into containers
-readable for all.
+A file of the type ``external_account`` can contain any URL and any program, so its URLs must be https, and a program
+runs only if Google's own variable allows it. File modes are not checked: containers often mount such files readable by
+all users.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from freshkey.plugin import NotRegularError, TooLongError, checked_url, parse_js
 
 
 EXECUTABLE_VARIABLE: Final = "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES"
-"""Programs of an ``external_account`` are run if this is 1 (google-auth ``pluggable.py``)."""
+"""Programs of an ``external_account`` run only if this is 1 (google-auth ``pluggable.py``)."""
 
 MAX_BYTES: Final = 256 * 1024
-"""Bytes that one of these files may have."""
+"""Maximum size of a credentials file, in bytes."""
 
 UNIVERSE_DOMAIN: Final = "googleapis.com"
-"""The one cloud that is supported. For another, google-auth would sign a service account's tokens itself, which no
-server here takes, and ask no server."""
+"""The only supported cloud. For others, google-auth would use self-signed tokens of service accounts instead of
+requesting tokens from a server."""
 
 LINK_LOCAL_HOSTS: Final = frozenset({"169.254.169.254", "fd00:ec2::254"})
-"""Metadata servers of Azure and AWS, which speak plain http and cannot be reached from another machine."""
+"""Metadata servers of Azure and AWS, which use plain http and are reachable only from the machine itself."""
 
 REQUIRED_MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
     "authorized_user": ("client_id", "client_secret", "refresh_token"),
@@ -38,24 +38,26 @@ REQUIRED_MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
     "external_account_authorized_user": ("client_id", "client_secret", "refresh_token", "token_url"),
     "impersonated_service_account": ("service_account_impersonation_url",),
 }
-"""The members that are text in each type."""
+"""The members of each type that must be strings."""
 
 _ADDRESSES: Final = ("token_uri", "token_url", "token_info_url", "service_account_impersonation_url")
 
 
 class Unloadable(ConfigurationError):
-    """A credentials file is missing, cannot be read, or is none; the tool that wrote it may write a better one."""
+    """A credentials file is missing, unreadable or invalid; the tool that wrote it may be able to write a valid one."""
+
+    code = "vertex-invalid-credentials-file"
 
 
 @frozen(kw_only=True)
 class CredentialsFile:
-    """What a file says.
+    """The content of a credentials file.
 
     Attributes:
-        path: Where it is.
+        path: Path of the file.
         type: One of `REQUIRED_MEMBERS`.
-        info: All of it, in clear.
-        hosts: The hosts that its addresses name.
+        info: All members, including secrets.
+        hosts: The hosts of its URLs.
     """
 
     path: Path
@@ -65,15 +67,15 @@ class CredentialsFile:
 
 
 def read_file(path: Path, *, allow_insecure_loopback: bool = False) -> CredentialsFile:
-    """Return what a credentials file says.
+    """Read and check a credentials file.
 
     Args:
         path: The file.
         allow_insecure_loopback: Accept http on 127.0.0.1, ::1 and localhost.
 
     Raises:
-        Unloadable: It is missing, cannot be read, or lacks what its type needs. The message never quotes it.
-        ConfigurationError: It names an address that secrets cannot be sent to, or is for another cloud.
+        Unloadable: It is missing, unreadable, or lacks members of its type. The message never quotes its content.
+        ConfigurationError: It contains a URL that secrets must not be sent to, or is for another cloud.
     """
     info = _parse(read_bytes(path), path)
     kind = _checked_type(info, path)
@@ -82,19 +84,21 @@ def read_file(path: Path, *, allow_insecure_loopback: bool = False) -> Credentia
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return what a file holds; neither a pipe nor a device is waited for.
+    """Return the content of a file, without blocking on pipes or devices.
 
     Raises:
-        Unloadable: It is missing, cannot be read, is no regular file, or too large.
+        Unloadable: It is missing, unreadable, not a regular file, or too large.
     """
     try:
         return read_bounded(path, MAX_BYTES)
     except NotRegularError:
-        flaw = Unloadable(f"{path} is not a regular file", hint="Name a file in Google's JSON format")
+        flaw = Unloadable(f"{path} is not a regular file", hint="Specify a file in Google's JSON format")
     except TooLongError:
-        flaw = Unloadable(f"{path} has more than {MAX_BYTES} bytes", hint="It is no credentials file of Google's")
+        flaw = Unloadable(
+            f"{path} is larger than {MAX_BYTES} bytes", hint="Specify a credentials file in Google's JSON format"
+        )
     except OSError as error:
-        flaw = Unloadable(f"{path} cannot be read: {error.strerror}", hint="Check the path and its permissions")
+        flaw = Unloadable(f"cannot read {path}: {error.strerror}", hint="Check the path and its permissions")
     raise flaw
 
 
@@ -102,27 +106,30 @@ def _parse(data: bytes, path: Path) -> dict[str, Any]:
     try:
         return parse_json_object(data)
     except ProtocolError:
-        flaw = f"{path} does not hold one JSON object"
+        flaw = f"{path} is not a JSON object"
     raise Unloadable(flaw, hint="Download the key again, or sign in again with the tool that wrote it")
 
 
 def _checked_type(info: Mapping[str, Any], path: Path, *, nested: bool = False) -> str:
     kind = info.get("type")
     if nested and kind == "impersonated_service_account":
-        # google-auth has no such sources either: those between are "delegates".
-        raise Unloadable(f"{path} impersonates with another impersonation", hint="Name those between in delegates")
+        # google-auth does not support this either: intermediate accounts are "delegates".
+        raise Unloadable(
+            f"{path} nests one impersonation in another", hint="List the intermediate service accounts in delegates"
+        )
     if not isinstance(kind, str) or kind not in REQUIRED_MEMBERS:
         known = ", ".join(REQUIRED_MEMBERS)
-        raise Unloadable(f"{path} is no credentials file of a type that is known here", hint=f"Known are: {known}")
+        raise Unloadable(f"unsupported type of credentials file: {path}", hint=f"Supported types: {known}")
     wrong = [name for name in REQUIRED_MEMBERS[kind] if not isinstance(info.get(name), str) or not info[name]]
     source = "source_credentials" if kind == "impersonated_service_account" else "credential_source"
     if kind in {"impersonated_service_account", "external_account"} and not isinstance(info.get(source), dict):
         wrong.append(source)
     if info.get("universe_domain") not in (None, UNIVERSE_DOMAIN):
-        message = f"{path} is for another cloud than Google's public one (universe_domain)"
-        raise ConfigurationError(message, hint="Such clouds are not supported")
+        message = f"{path} is for a cloud other than Google's public one (universe_domain)"
+        hint = "Use credentials of Google's public cloud; others are not supported"
+        raise ConfigurationError(message, hint=hint, code="vertex-unsupported-credentials")
     if wrong:
-        message = f"{path}, of the type {kind}, lacks {' and '.join(wrong)}, or has something else there"
+        message = f"{path} (type {kind}) has no valid {' and '.join(wrong)}"
         raise Unloadable(message, hint="Download it again, or sign in again with the tool that wrote it")
     if kind == "impersonated_service_account":
         _checked_type(info[source], path, nested=True)
@@ -130,7 +137,7 @@ def _checked_type(info: Mapping[str, Any], path: Path, *, nested: bool = False) 
 
 
 def _addresses(info: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the addresses that secrets are sent to, or fetched from, with what they are called."""
+    """Yield the names and values of all URLs that secrets are sent to or fetched from."""
     for name in _ADDRESSES:
         if info.get(name) is not None:
             yield name, str(info[name])
@@ -146,21 +153,22 @@ def _addresses(info: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _host(name: str, url: str, path: Path, allow_insecure_loopback: bool) -> str:
-    """Return the host of an address, if it may be asked.
+    """Return the host of a URL, if requests to it are allowed.
 
     Raises:
-        ConfigurationError: It may not.
+        ConfigurationError: They are not.
     """
     host = _link_local(url)
     if host and name.startswith("credential_source."):
         return host
     try:
-        # AWS' address has a place for the region in it: {region}.
+        # AWS URLs contain a placeholder for the region.
         checked_url(url.replace("{region}", "region"), allow_insecure_loopback=allow_insecure_loopback)
         return urlsplit(url).hostname or ""
     except ConfigurationError as error:
-        flaw = f"{path}: {name}: {error.message}"
-    raise ConfigurationError(flaw, hint="Use the file as Google made it; if you did not make it, do not use it")
+        flaw, code = f"{path}: {name}: {error.message}", error.code
+    hint = "Use the file as Google created it; do not use a file from an untrusted source"
+    raise ConfigurationError(flaw, hint=hint, code=code)
 
 
 def _link_local(url: str) -> str | None:

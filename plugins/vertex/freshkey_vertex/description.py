@@ -1,4 +1,4 @@
-"""What this provider is, for the core to read."""
+"""Describes this provider to the core."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ VARIABLES: Final = (
     "GOOGLE_CREDENTIALS",
     "GOOGLE_IMPERSONATE_SERVICE_ACCOUNT",
 )
-"""What Google's clients, ``gcloud`` and Terraform look at to find a credential, or a project to use it in."""
+"""Variables that Google's clients, ``gcloud`` and Terraform read to find a credential or a project."""
 
 
 def description(profile: Profile | None) -> Description:
-    """Return the description, with what depends on settings where there is a profile."""
+    """Return the description; with a profile, it includes what depends on the settings."""
     settings = profile.settings_as(VertexSettings) if profile else None
     return Description(
-        title="Google Cloud for Vertex AI",
+        title="Google Vertex AI",
         settings=VertexSettings,
         formats=FORMATS,
         sources=SOURCES,
@@ -47,7 +47,7 @@ def description(profile: Profile | None) -> Description:
 
 
 def _binding(settings: VertexSettings) -> dict[str, str]:
-    """Return what a stored sign-in must agree with."""
+    """Return the settings that a stored sign-in must match."""
     return {"token_endpoint": settings.token_url} | ({"client_id": settings.client_id} if settings.client_id else {})
 
 

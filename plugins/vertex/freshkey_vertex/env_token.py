@@ -1,4 +1,4 @@
-"""Access tokens that whoever started the process put into its environment: good for an hour at most."""
+"""Access tokens in environment variables, which expire after an hour at most."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from freshkey_vertex.settings import VertexSettings
 
 
 MAX_LIFETIME: Final = 3600.0
-"""Seconds that Google's access tokens live unless more was asked for; nothing tells when this one began."""
+"""Default lifetime of Google's access tokens in seconds; when this one was issued is unknown."""
 
 _first_seen: dict[str, Moment] = {}
-"""When this process first saw a token, by its fingerprint: it does not become younger by being read again."""
+"""When this process first saw each token, by fingerprint: reading it again does not extend its lifetime."""
 
 
 @frozen(kw_only=True)
 class EnvironmentVariable:
-    """An environment variable of other tools that holds an access token.
+    """An environment variable of other tools that contains an access token.
 
     Attributes:
-        id: Id of the source.
+        id: ID of the source.
         name: Name of the variable.
     """
 
@@ -36,11 +36,11 @@ class EnvironmentVariable:
 
     @property
     def title(self) -> str:
-        """What the user reads."""
+        """The title shown to the user."""
         return f"access token in {self.name}"
 
     def detect(self, profile: Profile) -> Detected | None:  # noqa: ARG002  the signature is Source.detect's
-        """Say whether it is set."""
+        """Report the variable if it is set."""
         secret = environment_secret(self.name, os.environ)
         if secret is None:
             return None
@@ -48,23 +48,28 @@ class EnvironmentVariable:
         return Detected(kind="access token", origin=origin, last_four=secret.last_four())
 
     def acquire(self, profile: Profile, *, clock: Clock) -> GoogleCredential:
-        """Return its credential.
+        """Return the credential.
 
         Raises:
-            LoginRequired: It is not set, or has been used for an hour.
-            ConfigurationError: It holds no usable secret, or no project is named.
-            TransientError, OutcomeUnknown, ProviderRefused: As `fetch_token` does, where it is to act as another.
+            LoginRequired: The variable is not set, or the token has been in use for an hour.
+            ConfigurationError: The value is not a usable secret, or no project is configured.
+            TransientError, OutcomeUnknown, ProviderRefused: Impersonation failed; see `fetch_token`.
         """
         secret = environment_secret(self.name, os.environ)
         if secret is None:
             message = f"the environment variable {self.name} is not set"
-            raise LoginRequired(message, profile=profile.name, hint=f"Set {self.name}")
+            raise LoginRequired(message, profile=profile.name, hint=f"Set {self.name}", code="no-credential-found")
         resolved = resolve_project(profile, os.environ)
         now = clock.now()
         seen = _first_seen.setdefault(secret.fingerprint(), now)
         if not 0 <= now.elapsed - seen.elapsed < MAX_LIFETIME:
-            message = f"the access token in {self.name} has been used for an hour, which is as long as they live"
-            raise LoginRequired(message, profile=profile.name, hint=f"Set {self.name} to a new token, or unset it")
+            message = f"the access token in {self.name} has been in use for an hour, its maximum lifetime"
+            raise LoginRequired(
+                message,
+                profile=profile.name,
+                hint=f"Set {self.name} to a new token, or unset it",
+                code="vertex-access-token-expired",
+            )
         if profile.settings_as(VertexSettings).impersonate:
             return self._impersonated(secret, profile, resolved, clock)
         return GoogleCredential(

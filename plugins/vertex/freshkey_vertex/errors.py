@@ -1,4 +1,4 @@
-"""What it means when google-auth could not get a token, told from what the server answered and never by quoting it."""
+"""Translates failures of google-auth into freshkey's errors, from the server response and without quoting it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from freshkey_vertex.transport import Transport
 
 
 REAUTHENTICATION: Final = frozenset({"invalid_rapt", "rapt_required"})
-"""``error_subtype`` of ``invalid_grant`` where the organization wants its users to sign in again now and then."""
+"""``error_subtype`` of ``invalid_grant`` if the organization requires its users to sign in again periodically."""
 
 INPUT_ERRORS: Final = (
     ValueError,
@@ -25,19 +25,18 @@ INPUT_ERRORS: Final = (
     OSError,
     RecursionError,
 )
-"""What google-auth trips over, besides its own errors, where an answer or a file is not what it expects. The texts
-quote both."""
+"""What google-auth raises, besides its own errors, for unexpected responses and files. The messages quote both."""
 
 
 @frozen(kw_only=True)
 class Attempt:
-    """What was tried.
+    """A failed attempt to get a token.
 
     Attributes:
-        kind: Whose token was asked for.
-        display_name: What messages call it, such as the email of a service account.
-        impersonated: The service account that is to be acted as, where there is one.
-        sign_in_hint: What the user does to sign in again.
+        kind: Whose token was requested.
+        display_name: Name used in messages, such as the email of a service account.
+        impersonated: The service account to impersonate, if any.
+        sign_in_hint: How the user can sign in again.
     """
 
     kind: Kind
@@ -47,27 +46,28 @@ class Attempt:
 
 
 def translate_failure(transport: Transport, attempt: Attempt) -> FreshkeyError:
-    """Return the error for an attempt that google-auth gave up.
+    """Return the error for an attempt that failed in google-auth.
 
-    - Reauthentication, and a user's refresh token that is not accepted: `LoginRequired`.
-    - Everything else that a server refused: `ProviderRefused`; where clocks differ, that is said.
-    - No answer of a server: `ProviderRefused`, as something on this machine failed.
+    - Reauthentication required, or a user's refresh token not accepted: `LoginRequired`.
+    - Anything else that a server refused: `ProviderRefused`, which mentions the clock if it is wrong.
+    - No response: `ProviderRefused`, because something on this machine failed.
     """
     response = transport.last
     if response is None:
-        message = f"{attempt.display_name} gave no token: what identifies this machine could not be had or used"
-        return ProviderRefused(message, hint="Check what credential_source in its file names")
+        message = f"cannot get or use the identity token for {attempt.display_name}"
+        hint = "Check credential_source in the credentials file"
+        return ProviderRefused(message, hint=hint, code="vertex-no-identity-token")
     if response.status < 400:  # noqa: PLR2004  RFC 9110, section 15.5
-        return ProtocolError(f"the answer about {attempt.display_name} is none that google-auth understands")
+        return ProtocolError(f"the token response for {attempt.display_name} is invalid")
     code, subtype = _error(response)
     if subtype in REAUTHENTICATION:
-        message = f"Google wants {attempt.display_name} to sign in again ({shown_code(subtype)})"
-        return LoginRequired(message, hint=attempt.sign_in_hint)
+        message = f"Google requires {attempt.display_name} to sign in again ({shown_code(subtype)})"
+        return LoginRequired(message, hint=attempt.sign_in_hint, code="vertex-reauthentication-required")
     if "/error/" in code:
         return _refused_by_iam(response, code.removeprefix("/error/"), attempt)
     if attempt.kind == "user" and code == "invalid_grant":
         message = f"the sign-in of {attempt.display_name} has expired or was revoked ({read_refusal(response)})"
-        return LoginRequired(message, hint=attempt.sign_in_hint)
+        return LoginRequired(message, hint=attempt.sign_in_hint, code="sign-in-ended")
     return _refused(response, transport.behind, attempt)
 
 
@@ -75,23 +75,25 @@ def _refused(response: Response, behind: float | None, attempt: Attempt) -> Prov
     message = f"Google refused {attempt.display_name}: {read_refusal(response)}"
     if behind is not None and abs(behind) > MAX_SKEW:
         where = "behind" if behind > 0 else "ahead of"
-        message += f"; the clock of this machine is {abs(behind):.0f} s {where} that of the server"
-        return ProviderRefused(message, hint="Set the clock: what this machine signs carries its time")
+        message += f"; this machine's clock is {abs(behind):.0f} s {where} the server's"
+        hint = "Correct this machine's clock: signed requests contain its time"
+        return ProviderRefused(message, hint=hint, code="vertex-clock-skew")
+    hint = "Check the credentials file, and the configuration of that identity in Google Cloud"
     if attempt.kind == "service account":
-        hint = "Its key or the account itself was deleted or disabled, or the key is another account's"
-        return ProviderRefused(message, hint=hint)
-    return ProviderRefused(message, hint="Check the credentials file, and what Google Cloud says of that identity")
+        hint = "Check that the key and the account still exist and are enabled, and that the key belongs to the account"
+    return ProviderRefused(message, hint=hint, code="vertex-credentials-refused")
 
 
 def _refused_by_iam(response: Response, status: str, attempt: Attempt) -> ProviderRefused:
     target = attempt.impersonated or "the service account"
-    message = f"{attempt.display_name} may not act as {target}: {shown_code(status)} (status {response.status})"
-    hint = "It needs the role roles/iam.serviceAccountTokenCreator there, and the IAM Credentials API has to be on"
-    return ProviderRefused(message, hint=hint)
+    refusal = f"{shown_code(status)} (status {response.status})"
+    message = f"{attempt.display_name} is not allowed to impersonate {target}: {refusal}"
+    hint = "Grant it roles/iam.serviceAccountTokenCreator on that account, and enable the IAM Credentials API"
+    return ProviderRefused(message, hint=hint, code="vertex-impersonation-refused")
 
 
 def _error(response: Response) -> tuple[str, str | None]:
-    """Return error code and subtype; the code of a Google API (google.rpc.Status) begins with ``/error/``."""
+    """Return the error code and subtype; the code of a Google API (google.rpc.Status) starts with ``/error/``."""
     try:
         members = parse_json_object(response.body)
     except ProtocolError:

@@ -1,7 +1,7 @@
-"""Has google-auth fetch one token, and makes freshkey's credential of it.
+"""Fetches one token with google-auth and builds freshkey's credential from it.
 
-google-auth's objects change when they refresh and are not safe for several threads, so each attempt makes its own and
-drops it; the core sees to it that there is one attempt at a time.
+google-auth's objects change on refresh and are not thread-safe, so each attempt creates its own and discards it; the
+core runs only one attempt at a time.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
 DEFAULT_LIFETIME: Final = 3600.0
-"""Seconds, where no expiry is told: as long as Google lets them live."""
+"""Lifetime in seconds if the response has none: Google's default."""
 
 
 @frozen(kw_only=True)
 class Principal:
-    """Whom a token is asked for, and what identifies them to Google.
+    """The identity that a token is requested for, and its credentials.
 
     Attributes:
-        credentials: google-auth's object; it is used up by one `fetch_token`.
-        kind: Who is identified; a token of one that is `impersonated` is a service account's.
-        display_name: What messages call it.
-        account: Their email, where that is known.
-        impersonated: Email of the service account whose token it brings, where that is another.
-        sign_in_hint: What the user does to sign in again.
-        lead: Seconds before the end at which it is renewed; None for the default.
+        credentials: google-auth's object; usable for only one `fetch_token`.
+        kind: Kind of identity; with `impersonated`, the token is a service account's.
+        display_name: Name used in messages.
+        account: Email, if known.
+        impersonated: Email of the service account that the token will be for, if it is another.
+        sign_in_hint: How the user can sign in again.
+        lead: How many seconds before the token expires to renew it; None for the default.
     """
 
     credentials: Credentials = field(repr=False)
@@ -53,7 +53,7 @@ class Principal:
 
 
 def with_impersonation(principal: Principal, profile: Profile) -> Principal:
-    """Return the service account that the profile wants to act as; itself without one."""
+    """Return the service account that the profile impersonates, or else the principal itself."""
     settings = profile.settings_as(VertexSettings)
     target = settings.impersonate
     if target is None:
@@ -69,10 +69,10 @@ def fetch_token(
     """Return a new token.
 
     Raises:
-        TransientError: Not now.
-        OutcomeUnknown: No usable answer; asking again does no harm.
-        LoginRequired: The user has to sign in again.
-        ProviderRefused: What identifies them is not accepted.
+        TransientError: Temporary failure; try again.
+        OutcomeUnknown: No usable response; trying again is safe.
+        LoginRequired: The user must sign in again.
+        ProviderRefused: The credentials were not accepted.
     """
     wanted = with_impersonation(principal, profile)
     token = _token(wanted, transport)
@@ -109,15 +109,16 @@ def _token(wanted: Principal, transport: Transport) -> Secret:
         token = wanted.credentials.token
         if is_token(token):
             return Secret(token)
-        failure = ProtocolError(f"what came for {wanted.display_name} is no access token")
+        failure = ProtocolError(f"the token response for {wanted.display_name} contains no valid access token")
     raise failure
 
 
 def _lifetime(wanted: Principal, transport: Transport) -> float:
-    """Return the seconds that the token lives from now.
+    """Return the remaining lifetime of the token in seconds.
 
-    google-auth adds what servers tell as a duration to this machine's time. The end of an impersonation is told in the
-    server's time: where the clocks differ, so does the end.
+    google-auth adds durations in responses to this machine's time. For an impersonated token, however, it returns the
+    server's time, which must be corrected if the clocks differ.
+    See docs/decisions.md, "When an impersonated token expires is determined by the server's clock".
     """
     expiry = wanted.credentials.expiry
     if expiry is None:

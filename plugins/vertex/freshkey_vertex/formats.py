@@ -1,4 +1,4 @@
-"""The one kind of credential: an access token of Google's, with the project and region it is meant for."""
+"""The only kind of credential: a Google access token with the project and region to use it in."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from freshkey.plugin import Credential, OAuthToken
 Kind = Literal["user", "service account", "federated identity", "access token"]
 
 QUOTA_HEADER: Final = "x-goog-user-project"
-"""Names the project that pays and whose limits count, where that is not the credential's own (Google's "system
-parameters")."""
+"""Names the project for billing and quotas, if it is not the credential's own (Google's "system parameters")."""
 
 
 @frozen(kw_only=True)
 class GoogleCredential(OAuthToken):
-    """An OAuth access token of Google's. Only a sign-in of freshkey's own carries a refresh token.
+    """A Google OAuth access token. Only freshkey's own sign-in has a refresh token.
 
     Attributes:
-        kind: Whose token it is.
-        project: The project that it is used in.
-        region: Where models run, such as ``europe-west1`` or ``global``; None leaves it to the client.
-        quota_project: The project that pays for API calls, where that is another than the credential's own.
+        kind: The kind of identity that the token belongs to.
+        project: The project to use it in.
+        region: Region of the models, such as ``europe-west1`` or ``global``; None leaves it to the client.
+        quota_project: The project that pays for API calls, if it is not the credential's own.
     """
 
     kind: Kind
@@ -37,9 +36,9 @@ class GoogleCredential(OAuthToken):
         return {**super()._headers(method, url, body), **quota}
 
     def _environment(self) -> dict[str, str]:
-        """Return the token for ``gcloud`` and Terraform, and project and region for every client.
+        """Return the token for ``gcloud`` and Terraform, and project and region for all clients.
 
-        Google's libraries take no token from the environment, so programs that are built on them cannot use it.
+        Google's client libraries do not read tokens from the environment, so programs that use them cannot use it.
         """
         token = self.access_token.reveal()
         variables = {
@@ -60,4 +59,4 @@ class GoogleCredential(OAuthToken):
 
 
 FORMATS: Final[dict[str, type[Credential]]] = {"google-token": GoogleCredential}
-"""Tags in stored records; they never change their meaning."""
+"""Tags in stored records; their meaning never changes."""

@@ -1,7 +1,7 @@
-"""From a credentials file to google-auth's object for it, type by type.
+"""Creates google-auth's credentials object for each type of credentials file.
 
-google-auth's own loaders are not used: they warn of themselves, start ``gcloud`` to find a project, ask the resource
-manager, and ignore ``token_uri`` of a user's file.
+google-auth's own loaders are not used: they emit warnings about their own use, run ``gcloud`` to find a project, query
+the Resource Manager API, and ignore ``token_uri`` in a user's file.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 
 @frameless
 def load(file: CredentialsFile, settings: VertexSettings, environ: Mapping[str, str]) -> Credentials:
-    """Return google-auth's credentials for a file; nothing is sent yet.
+    """Return google-auth's credentials for a file, without sending anything.
 
     Args:
         file: The file.
-        settings: For the scopes.
-        environ: Says whether programs may be run.
+        settings: Provides the scopes.
+        environ: Environment variables, which decide whether programs may run.
 
     Raises:
-        Unloadable: The file cannot be used; a private key in it may be broken.
-        ConfigurationError: It names a program, and running it was not allowed; a file that cannot be read; or a
-            client certificate.
+        Unloadable: The file cannot be used, for example because its private key is invalid.
+        ConfigurationError: It requires a program that is not allowed to run, an identity token file that cannot be
+            read, or a client certificate.
     """
     try:
         return _load(file.type, file.info, settings, environ)
     except (ValueError, TypeError, KeyError, AttributeError):
-        # Their texts can quote the file; what is missing was said before, so this is about what is written there.
-        flaw = f"{file.path}, of the type {file.type}, cannot be used: something in it is not what it should be"
+        # These messages can quote the file. Missing members were reported earlier, so a value must be invalid.
+        flaw = f"{file.path} (type {file.type}) contains an invalid value"
     except ConfigurationError as error:
         error.message = f"{file.path}: {error.message}"
         raise
@@ -48,7 +48,7 @@ def load(file: CredentialsFile, settings: VertexSettings, environ: Mapping[str, 
 
 
 def token_credentials(token: Secret) -> Credentials:
-    """Return google-auth's credentials for an access token that is there already."""
+    """Return google-auth's credentials for an existing access token."""
     from google.oauth2 import credentials
 
     return credentials.Credentials(token=token.reveal())
@@ -82,21 +82,21 @@ def _service_account(info: Mapping[str, Any], settings: VertexSettings) -> Crede
 
 
 def _ensure_rsa(pem: str) -> None:
-    """Say what is wrong with a private key; google-auth would fail on another kind only when it signs.
+    """Check a private key early: google-auth would fail on other key types only when it signs.
 
     Raises:
-        Unloadable: It is no RSA key in PEM.
+        Unloadable: It is not an RSA key in PEM format.
     """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    flaw = "the private key in it is of another type than RSA, which Google takes no assertions with"
+    flaw = "the private key is not an RSA key; Google accepts only RSA"
     try:
         if isinstance(load_pem_private_key(pem.encode(), password=None), RSAPrivateKey):
             return
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        flaw = "the private key in it cannot be read: it is cut off, changed or encrypted"
+        flaw = "the private key is truncated, corrupt, or encrypted"
     raise Unloadable(flaw, hint="Create a new key for the service account and download it")
 
 
@@ -118,15 +118,20 @@ def _external_account(info: Mapping[str, Any], settings: VertexSettings, environ
 
     source = info["credential_source"]
     if "certificate" in source:
-        # google-auth would read whatever it names at once, a pipe as well.
-        raise ConfigurationError("it identifies itself by client certificate", hint="That is not supported")
+        # google-auth would immediately read any configured file, even a pipe.
+        raise ConfigurationError(
+            "client certificates are not supported",
+            hint="Use a credential_source with a file, URL or program",
+            code="vertex-unsupported-credentials",
+        )
     kind: type[ExternalAccount] = identity_pool.Credentials
     if "executable" in source:
         kind = pluggable.Credentials
         if environ.get(EXECUTABLE_VARIABLE) != "1":
             raise ConfigurationError(
-                "it names a program that prints tokens, and running it was not allowed",
-                hint=f"Look at it, then set {EXECUTABLE_VARIABLE}=1",
+                "the program that prints identity tokens is not allowed to run",
+                hint=f"Review the program in the file, then set {EXECUTABLE_VARIABLE}=1",
+                code="vertex-executable-not-allowed",
             )
     elif str(source.get("environment_id", "")).startswith("aws"):
         kind = aws.Credentials
@@ -136,17 +141,18 @@ def _external_account(info: Mapping[str, Any], settings: VertexSettings, environ
 
 
 def _ensure_readable(source: Mapping[str, Any]) -> None:
-    """Say which file a subject token is missing from; google-auth would wait for ever at a pipe, or read a device.
+    """Check the file of an identity token early: google-auth would block on a pipe, or read a device endlessly.
 
     Raises:
-        ConfigurationError: It cannot be read, or is no regular file of a sensible size.
+        ConfigurationError: It cannot be read, is not a regular file, or is too large.
     """
     if not isinstance(source.get("file"), str):
         return
     try:
         read_bytes(Path(source["file"]))
     except Unloadable as error:
-        flaw = f"the identity token in {error.message}"
+        flaw = f"no identity token: {error.message}"
     else:
         return
-    raise ConfigurationError(flaw, hint="The platform that runs this puts it there")
+    hint = "Check credential_source.file, and that the platform provides this file"
+    raise ConfigurationError(flaw, hint=hint, code="vertex-no-identity-token")

@@ -1,4 +1,4 @@
-"""Whose token it is, as Google tells: by the ID token of a sign-in, or by the endpoint that explains access tokens."""
+"""Identities as Google reports them: in the ID token of a sign-in, or from the tokeninfo endpoint."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _JWT_PARTS: Final = 3
 
 
 def from_id_token(members: Mapping[str, Any], known: Identity) -> Identity:
-    """Return the identity that came along with a token answer, its gaps filled with what is known.
+    """Return the identity in a token response, completed with what is already known.
 
-    The signature is not checked: it came from the token endpoint itself (OpenID Connect Core 1.0, section 3.1.3.7).
-    It is display text, and anything that cannot be read is left out.
+    The signature is not verified: the ID token came directly from the token endpoint (OpenID Connect Core 1.0, section
+    3.1.3.7). The identity is used only for display; anything that cannot be read is left out.
     """
     token = members.get("id_token")
     parts = token.split(".") if isinstance(token, str) else []
@@ -35,7 +35,7 @@ def from_id_token(members: Mapping[str, Any], known: Identity) -> Identity:
 
 
 def from_claims(claims: Mapping[str, Any], known: Identity) -> Identity:
-    """Return whose claims such as ``sub``, ``email`` and ``hd`` are, gaps filled with what is known."""
+    """Return the identity in claims such as ``sub``, ``email`` and ``hd``, completed with what is already known."""
     told = Identity(
         account=shown_text(claims.get("sub")),
         email=shown_text(claims.get("email")),
@@ -45,12 +45,12 @@ def from_claims(claims: Mapping[str, Any], known: Identity) -> Identity:
 
 
 def with_project(identity: Identity, project: str) -> Identity:
-    """Return an identity that tells which project the credential is used with."""
+    """Return an identity that includes the project."""
     return with_display_name(evolve(identity, extra={**identity.extra, "project": project}))
 
 
 def with_display_name(identity: Identity) -> Identity:
-    """Return an identity that is called by organization or project where neither email nor account is known."""
+    """Return an identity displayed as its organization or project if neither email nor account is known."""
     nameless = identity.email is None and identity.account is None
     name = identity.extra.get("organization_name") or identity.extra.get("project")
     return evolve(identity, display_name=name if nameless else None)
@@ -61,6 +61,6 @@ def _texts(**known: str | None) -> dict[str, str]:
 
 
 def shown_text(value: object) -> str | None:
-    """Return a name that can be shown and logged as it is; None for what is none."""
+    """Return text that is safe to display and log; None for anything else."""
     usable = isinstance(value, str) and 0 < len(value) <= _MAX_TEXT and value.isprintable()
     return str(value) if usable else None

@@ -1,4 +1,4 @@
-"""Acting as a service account with the help of other credentials (IAM Credentials API, ``generateAccessToken``)."""
+"""Impersonates a service account with other credentials (IAM Credentials API, ``generateAccessToken``)."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ _TARGET: Final = re.compile(r"/serviceAccounts/([^/:]+):generateAccessToken\Z")
 
 
 def impersonation_target(url: str) -> str:
-    """Return the email of the service account that an address of a credentials file impersonates.
+    """Return the email of the service account in an impersonation URL of a credentials file.
 
     Raises:
-        Unloadable: It names none.
+        Unloadable: The URL contains none.
     """
     target = _TARGET.search(url)
     if target is None:
-        raise Unloadable("service_account_impersonation_url names no service account")
+        raise Unloadable("service_account_impersonation_url contains no service account")
     return target[1]
 
 
 def impersonated(
     source: Credentials, target: str, settings: VertexSettings, *, delegates: tuple[str, ...], url: str | None = None
 ) -> Credentials:
-    """Return credentials that act as a service account with the help of others.
+    """Return credentials that impersonate a service account.
 
     Args:
-        source: Those others.
+        source: The credentials to impersonate with.
         target: Email of the service account.
-        settings: For scopes, lifetime and the address of the service.
-        delegates: Service accounts between them, as ``projects/-/serviceAccounts/EMAIL``.
-        url: The whole address, where a file names one.
+        settings: Provides scopes, lifetime and the URL of the service.
+        delegates: Intermediate service accounts, as ``projects/-/serviceAccounts/EMAIL``.
+        url: The complete URL, if a file specifies one.
     """
     from google.auth import impersonated_credentials
 

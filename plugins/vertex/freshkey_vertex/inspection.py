@@ -1,4 +1,4 @@
-"""Asks Google whether an access token still counts, and whose it is."""
+"""Checks with Google whether an access token is still valid, and who it belongs to."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from freshkey_vertex.transport import allowed_hosts
 
 
 DEADLINE: Final = 10.0
-"""Seconds that the question has."""
+"""Timeout of the request, in seconds."""
 
 
 def inspect(profile: Profile, credential: Credential) -> Inspection:
-    """Return what Google thinks of a credential.
+    """Return whether Google still accepts a credential.
 
     Raises:
-        ProviderRefused: The endpoint's certificate cannot be verified, or it is no host to be called.
+        ProviderRefused: The endpoint's certificate cannot be verified, or its host is not allowed.
     """
     known = credential.identity
     if not isinstance(credential, GoogleCredential):
-        return Inspection(validity=Validity.UNCHECKABLE, identity=known, detail="It is no token of Google's")
+        return Inspection(validity=Validity.UNCHECKABLE, identity=known, detail="it is not a Google token")
     if credential.expired():
-        detail = f"It expired at {credential.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+        detail = f"it expired at {credential.expires_at:%Y-%m-%d %H:%M:%S} UTC"
         return Inspection(validity=Validity.EXPIRED, identity=known, detail=detail)
     settings = profile.settings_as(VertexSettings)
     if credential.kind == "federated identity":
-        detail = "Google explains no tokens of workload identities"
+        detail = "Google provides no information about tokens of federated identities"
         return Inspection(validity=Validity.UNCHECKABLE, identity=known, detail=detail)
     if _is_for_another_server(settings):
-        detail = "It comes from a token endpoint of your own, and no tokeninfo_url is set for that"
+        detail = "token_url is a custom endpoint, and tokeninfo_url is not set"
         return Inspection(validity=Validity.UNCHECKABLE, identity=known, detail=detail)
     send = functools.partial(
         plugin.send,
@@ -45,7 +45,7 @@ def inspect(profile: Profile, credential: Credential) -> Inspection:
         hosts=allowed_hosts(settings),
         allow_insecure_loopback=settings.allow_insecure_loopback,
     )
-    # In the body: addresses are written to logs.
+    # In the body: URLs end up in logs.
     request = plugin.form(settings.tokeninfo_url, {"access_token": credential.access_token.reveal()})
     try:
         return _judged(send(request), known)
@@ -54,18 +54,18 @@ def inspect(profile: Profile, credential: Credential) -> Inspection:
 
 
 def _is_for_another_server(settings: VertexSettings) -> bool:
-    """Whether the token may come from elsewhere than the vendor's endpoint would be asked about."""
+    """Return whether the token may come from a server other than Google's; then it must not be sent to Google."""
     return settings.tokeninfo_url == defaults.TOKENINFO_URL and settings.token_url != defaults.TOKEN_URL
 
 
 def _judged(response: Response, known: Identity) -> Inspection:
     if response.status == HTTPStatus.OK:
         claims = plugin.parse_json_object(response.body)
-        return Inspection(validity=Validity.VALID, identity=from_claims(claims, known), detail="It is honored")
+        return Inspection(validity=Validity.VALID, identity=from_claims(claims, known), detail="Google accepts it")
     if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED}:
-        return Inspection(validity=Validity.REFUSED, identity=known, detail="Google no longer honors it")
+        return Inspection(validity=Validity.REFUSED, identity=known, detail="Google no longer accepts it")
     if response.status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS} or response.status >= 500:  # noqa: PLR2004  RFC 9110, section 15.6
-        detail = f"The endpoint that explains tokens answers {response.status} for now"
+        detail = f"the tokeninfo endpoint is temporarily unavailable (status {response.status})"
         return Inspection(validity=Validity.UNREACHABLE, identity=known, detail=detail)
-    detail = f"The endpoint that explains tokens answers {response.status}"
+    detail = f"the tokeninfo endpoint responded with status {response.status}"
     return Inspection(validity=Validity.UNCHECKABLE, identity=known, detail=detail)

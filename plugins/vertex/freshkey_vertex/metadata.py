@@ -1,7 +1,7 @@
-"""The identity that Google Cloud gives to its machines, asked only where settings or environment say that this is one.
+"""The identity of a Google Cloud machine, used only if settings or environment indicate that this is one.
 
-google-auth tries for twelve seconds to find a metadata server that is not there. Here it is looked for in the settings
-and in the environment, which costs nothing, and then asked once, for a second.
+google-auth takes twelve seconds to find out that there is no metadata server. Here, settings and environment variables
+decide whether there may be one, which costs nothing; then it is contacted once, with a timeout of one second.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from freshkey_vertex.transport import DEADLINE, Transport, build_transport
 SOURCE: Final = "metadata"
 
 METADATA_TIMEOUT: Final = 1.0
-"""Seconds in which a metadata server says that it is there."""
+"""Seconds in which a metadata server must respond for the first time."""
 
 REFRESH_LEAD: Final = 225.0
-"""Seconds before the end at which a token is renewed: the server hands out the old one until five minutes before, and
-google-auth waits until then as well."""
+"""Seconds before it expires at which a token is renewed: until five minutes before that, the server returns the old
+token, and google-auth waits that long too."""
 
 VARIABLES: Final = ("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "K_SERVICE", "CLOUD_RUN_JOB", "GAE_SERVICE")
-"""What says that this is Google Cloud: the first two name the server, the others are set by Cloud Run and App Engine
-("Container runtime contract", "App Engine environment variables")."""
+"""Variables that indicate Google Cloud: the first two contain the server's address, the others are set by Cloud Run and
+App Engine ("Container runtime contract", "App Engine environment variables")."""
 
 _DEFAULT_HOSTS: Final = frozenset({"metadata.google.internal", "169.254.169.254"})
 
 _answered: set[str] = set()
-"""Metadata servers that answered this process before: silence of one of those passes, that of another means no such."""
+"""Metadata servers that responded before: a timeout of these is temporary; any other one that times out is absent."""
 
 
 def detect(profile: Profile) -> Detected | None:
-    """Say whether settings or environment claim that there is a metadata server; it is not asked."""
+    """Report a metadata server that settings or environment indicate, without contacting it."""
     indication = _indication(profile, os.environ) if uses_adc(profile, SOURCE) else None
-    return Detected(kind="identity of this machine", origin=f"metadata server ({indication})") if indication else None
+    return Detected(kind="machine identity", origin=f"metadata server ({indication})") if indication else None
 
 
 def acquire(profile: Profile, *, clock: Clock) -> GoogleCredential:
@@ -53,9 +53,9 @@ def acquire(profile: Profile, *, clock: Clock) -> GoogleCredential:
 
     Raises:
         LoginRequired: There is no metadata server.
-        TransientError: It does not answer, though it did before.
-        OutcomeUnknown, ProviderRefused: As `fetch_token` does.
-        ConfigurationError: No project is named, and the server does not tell.
+        TransientError: It does not respond, although it did before.
+        OutcomeUnknown, ProviderRefused: See `fetch_token`.
+        ConfigurationError: No project is configured, and the server provides none.
     """
     from google.auth import compute_engine
 
@@ -63,7 +63,7 @@ def acquire(profile: Profile, *, clock: Clock) -> GoogleCredential:
 
     account, project = _account_and_project(profile, clock)
     principal = Principal(
-        # Left to itself it would ask for the universe with a transport of its own, and wait for minutes.
+        # Without this, it would request the universe domain with its own transport, and wait for minutes.
         credentials=compute_engine.Credentials(
             scopes=list(profile.settings_as(VertexSettings).scopes), universe_domain=UNIVERSE_DOMAIN
         ),
@@ -78,11 +78,11 @@ def acquire(profile: Profile, *, clock: Clock) -> GoogleCredential:
 
 
 def _account_and_project(profile: Profile, clock: Clock) -> tuple[str, str | None]:
-    """Return the account and the project of this machine; a server that is not there is found out within a second."""
+    """Return the account and the project of this machine; a missing server is detected within a second."""
     from google.auth.compute_engine import _metadata
     from google.auth.exceptions import GoogleAuthError
 
-    server = str(_metadata._GCE_METADATA_HOST)  # noqa: SLF001  where google-auth will ask, as it read it at import
+    server = str(_metadata._GCE_METADATA_HOST)  # noqa: SLF001  the server that google-auth will use, as read at import
     known = server in _answered
     transport = _transport(profile, clock, timeout=DEADLINE if known else METADATA_TIMEOUT)
     info: Any = None
@@ -94,19 +94,20 @@ def _account_and_project(profile: Profile, clock: Clock) -> tuple[str, str | Non
         if known or _is_google(transport.last):
             raise
     except (GoogleAuthError, *INPUT_ERRORS):
-        project = None  # another answer than 200: one of the two is not known there, or it makes no sense
+        project = None  # not 200: one of the two is missing, or the response is invalid
     if not _is_google(transport.last):
         raise _no_server(profile, server)
     _answered.add(server)
     account = shown_text(info.get("email")) if isinstance(info, Mapping) else None
     if account is None:
-        message = "the metadata server knows no service account of this machine"
-        raise ProviderRefused(message, profile=profile.name, hint="Attach one to it, or skip the source metadata")
+        message = "this machine has no service account, according to the metadata server"
+        hint = 'Attach one to the machine, or add skip = ["metadata"] to the profile'
+        raise ProviderRefused(message, profile=profile.name, hint=hint, code="vertex-no-service-account")
     return account, project if isinstance(project, str) else None
 
 
 def _is_google(answer: Response | None) -> bool:
-    """Whether a metadata server answered; a captive portal or a proxy would, too."""
+    """Return whether the response is from a metadata server and not from a captive portal or proxy."""
     return answer is not None and answer.headers.get("metadata-flavor") == "Google"
 
 
@@ -118,7 +119,7 @@ def _transport(profile: Profile, clock: Clock, *, timeout: float = DEADLINE) -> 
 
 
 def _host(server: str) -> str:
-    """Return the host in what names a server; of something that is no address, none, and no server is asked."""
+    """Return the host of a server address; an invalid address has none, and no server is contacted."""
     try:
         return urlsplit(f"//{server}").hostname or ""
     except ValueError:
@@ -127,18 +128,20 @@ def _host(server: str) -> str:
 
 def _no_server(profile: Profile, server: str) -> LoginRequired:
     return LoginRequired(
-        f"no metadata server answers at {server}, so this is not Google Cloud, and there are no other credentials",
+        f"no metadata server at {server}: this is not Google Cloud, and there are no other credentials",
         profile=profile.name,
-        hint=f"Set {CREDENTIALS_VARIABLE}, or sign in with gcloud or {sign_in_command(profile.name)}",
+        hint=f"Set {CREDENTIALS_VARIABLE}, or sign in with gcloud or with {sign_in_command(profile.name)}",
+        code="vertex-no-credentials",
     )
 
 
 def _indication(profile: Profile, environ: Mapping[str, str]) -> str | None:
-    """Return what says that there is a metadata server, or None."""
+    """Return the setting or variable that indicates a metadata server, or None."""
     setting = profile.settings_as(VertexSettings).on_google_cloud
     if setting is not None:
         return "setting on_google_cloud" if setting else None
     if environ.get("NO_GCE_CHECK", "").lower() == "true":
         return None
+    # See docs/decisions.md, "A metadata server is used only where one is indicated".
     name = next((name for name in VARIABLES if environ.get(name)), None)
     return f"environment variable {name}" if name else None

@@ -1,4 +1,4 @@
-"""One plain exchange with a metadata server, which speaks http on an address that only this machine reaches."""
+"""A single request to a metadata server, which uses plain http on an address reachable only from this machine."""
 
 from __future__ import annotations
 
@@ -14,22 +14,21 @@ from freshkey.plugin import Request, Response
 
 
 MAX_BYTES: Final = 65536
-"""Bytes of an answer that are read at most."""
+"""Maximum size of a response body, in bytes."""
 
 
 def exchange(request: Request, *, deadline: float) -> Response:
-    """Do one exchange, with neither proxy nor redirect, and return the answer, whatever its status.
+    """Send a request without proxy or redirects and return the response, whatever its status.
 
-    It runs on a thread of its own: outside of a cloud even the name of such a server can take half a minute to be
-    looked up in vain.
+    It runs in a separate thread: outside a cloud, just looking up the server's name can take half a minute.
 
     Args:
-        request: What to send, over http.
-        deadline: Seconds until the answer has to be there.
+        request: The request, with an http URL.
+        deadline: Timeout in seconds.
 
     Raises:
-        TransientError: There was no answer in time; asking again does no harm.
-        ProtocolError: It is too large, or a redirect.
+        TransientError: No response in time; trying again is safe.
+        ProtocolError: The response is too large, or a redirect.
     """
     running = _Exchange(request, deadline)
     try:
@@ -43,7 +42,7 @@ def exchange(request: Request, *, deadline: float) -> Response:
 
 
 class _Exchange:
-    """One exchange while it runs."""
+    """A request in progress."""
 
     def __init__(self, request: Request, deadline: float) -> None:
         self._host = urlsplit(request.url).hostname or ""
@@ -52,15 +51,17 @@ class _Exchange:
         self.answers: queue.SimpleQueue[Response | FreshkeyError] = queue.SimpleQueue()
 
     def run(self) -> None:
-        """Do it, and hand over what came of it."""
+        """Send the request and put the response or error into the queue."""
         try:
             self.answers.put(self._exchanged())
         except (OSError, http.client.HTTPException, ValueError):
             self.answers.put(self.no_answer())
 
     def no_answer(self) -> TransientError:
-        """Return the error for a server that is not there."""
-        return TransientError(f"the metadata server {self._host} does not answer")
+        """Return the error for a server that does not respond."""
+        return TransientError(
+            f"the metadata server {self._host} does not respond", code="vertex-metadata-server-unavailable"
+        )
 
     def _exchanged(self) -> Response | FreshkeyError:
         request, address = self._request, urlsplit(self._request.url)
@@ -71,6 +72,6 @@ class _Exchange:
             answer = connection.getresponse()
             body = answer.read(MAX_BYTES + 1)
         if len(body) > MAX_BYTES or not 200 <= answer.status < 600 or 300 <= answer.status < 400:  # noqa: PLR2004  RFC 9110, 15
-            return ProtocolError(f"the metadata server {self._host} answers with a redirect, or with too much")
+            return ProtocolError(f"the response of the metadata server {self._host} is a redirect or too large")
         headers = {name.lower(): value for name, value in answer.getheaders()}
         return Response(status=answer.status, headers=headers, body=body)

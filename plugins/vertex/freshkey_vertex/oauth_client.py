@@ -1,4 +1,4 @@
-"""From a profile to the OAuth client that speaks for it, and only to the server that its tokens belong to."""
+"""The OAuth client of a profile, and makes sure that tokens are sent only to the server they belong to."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ def oauth_client(profile: Profile, clock: Clock) -> OAuthClient:
     """Return the OAuth client of a profile.
 
     Raises:
-        ProviderRefused: No client id is set.
+        ProviderRefused: client_id is not set.
     """
     settings = profile.settings_as(VertexSettings)
     if not settings.client_id:
         raise ProviderRefused(
-            "signing in needs the client id of your own OAuth application, and none is set",
+            "client_id is not set; signing in requires the client ID of your own OAuth application",
             profile=profile.name,
-            hint=f'Write client_id = "…" and client_secret under [profiles.{profile.name}] in config.toml, '
-            "or run gcloud auth application-default login",
+            hint=f'Set client_id = "…" and client_secret = "…" under [profiles.{profile.name}] in config.toml, '
+            "or run: gcloud auth application-default login",
+            code="client-id-missing",
         )
     return OAuthClient(
         server=Server(authorization_endpoint=settings.authorize_url, token_endpoint=settings.token_url),
@@ -38,22 +39,23 @@ def oauth_client(profile: Profile, clock: Clock) -> OAuthClient:
 
 
 def client_authentication(settings: VertexSettings) -> dict[str, str]:
-    """Return the fields by which the client shows who it is; Google wants a desktop app's secret as well."""
+    """Return the fields that authenticate the client; Google requires the secret even of desktop apps."""
     return {"client_secret": settings.client_secret.reveal()} if settings.client_secret else {}
 
 
 def bound_client(profile: Profile, credential: GoogleCredential, clock: Clock) -> OAuthClient:
-    """Return the client, if it is the one that the credential belongs to.
+    """Return the client, if the credential belongs to it.
 
     Raises:
-        LoginRequired: The settings name another server or client.
-        ProviderRefused: No client id is set.
+        LoginRequired: The configured server or client is a different one.
+        ProviderRefused: client_id is not set.
     """
     client = oauth_client(profile, clock)
     if (client.server.token_endpoint, client.client_id) != (credential.token_endpoint, credential.client_id):
         raise LoginRequired(
-            "the stored sign-in belongs to another client or server than is set up now",
+            "the stored sign-in was issued for a different client ID or token endpoint",
             profile=profile.name,
-            hint=f"Restore the settings, or run: {sign_in_command(profile.name)}",
+            hint=f"Restore the profile's previous settings, or run: {sign_in_command(profile.name)}",
+            code="sign-in-settings-changed",
         )
     return client

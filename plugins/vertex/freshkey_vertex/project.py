@@ -1,6 +1,6 @@
-"""Which project, region and quota project a credential is used with: settings first, then Google's variables.
+"""Determines project, region and quota project of a credential: settings first, then Google's variables.
 
-``gcloud`` would know a project too. It is not started to be asked: that takes seconds, which no one expects.
+``gcloud`` may have a default project too, but it is never run to find out, because that would take seconds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from freshkey_vertex.settings import VertexSettings, checked_project, checked_re
 
 
 PROJECT_VARIABLES: Final = ("GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT", "ANTHROPIC_VERTEX_PROJECT_ID")
-"""The first two in google-auth's order; the third is that of Anthropic's clients."""
+"""The first two in google-auth's order; the third is used by Anthropic's clients."""
 
 QUOTA_VARIABLE: Final = "GOOGLE_CLOUD_QUOTA_PROJECT"
 REGION_VARIABLE: Final = "CLOUD_ML_REGION"
@@ -24,12 +24,12 @@ REGION_VARIABLE: Final = "CLOUD_ML_REGION"
 
 @frozen(kw_only=True)
 class ResolvedProject:
-    """Where a credential is used, and who pays.
+    """Where a credential is used, and which project pays.
 
     Attributes:
         project: The project.
-        region: The region, where one is named.
-        quota_project: The project that pays, where one is named.
+        region: The region, if configured.
+        quota_project: The project that pays, if configured.
     """
 
     project: str
@@ -45,19 +45,20 @@ def resolve_project(
     Args:
         profile: The profile.
         environ: The environment.
-        project: The project that the credential itself names.
-        quota_project: The quota project that the credential itself names.
+        project: The project in the credential itself.
+        quota_project: The quota project in the credential itself.
 
     Raises:
-        ConfigurationError: No project is named anywhere, or something that is none.
+        ConfigurationError: No project is configured anywhere, or a name is invalid.
     """
     settings = profile.settings_as(VertexSettings)
     named = _first(settings.project, PROJECT_VARIABLES, environ) or _own(project, "project_id of the credential")
     if named is None:
         raise ConfigurationError(
-            "no Google Cloud project is named anywhere",
+            "no Google Cloud project is configured",
             profile=profile.name,
-            hint=f'Write project = "…" under [profiles.{profile.name}] in config.toml, or set GOOGLE_CLOUD_PROJECT',
+            hint=f'Set project = "…" under [profiles.{profile.name}] in config.toml, or set GOOGLE_CLOUD_PROJECT',
+            code="vertex-no-project",
         )
     quota = _first(settings.quota_project, (QUOTA_VARIABLE,), environ)
     region = settings.region or environ.get(REGION_VARIABLE)

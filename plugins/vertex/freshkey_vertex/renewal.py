@@ -1,6 +1,6 @@
 """Renewal of a sign-in with its refresh token.
 
-Google's refresh tokens may be used again and again, and an answer to a renewal brings none.
+Google's refresh tokens can be reused, and the response to a renewal contains no new one.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ def renew(profile: Profile, credential: Credential, *, clock: Clock = SYSTEM) ->
     """Return a newer credential.
 
     Raises:
-        TransientError: Certainly not acted upon.
-        OutcomeUnknown: Sent, no usable answer; asking again does no harm.
-        LoginRequired: It cannot be renewed, has ended, or belongs to another client or server.
-        ProviderRefused: The client is refused.
+        TransientError: The request was certainly not processed.
+        OutcomeUnknown: The request was sent, but there is no usable response; trying again is safe.
+        LoginRequired: The sign-in cannot be renewed, has ended, or belongs to another client or server.
+        ProviderRefused: The client was refused.
     """
     again = f"Run: {sign_in_command(profile.name)}"
     if not isinstance(credential, GoogleCredential) or credential.refresh_token is None:
-        message = "this credential cannot be renewed: nothing came along to renew it with"
-        raise LoginRequired(message, profile=profile.name, hint=again)
+        message = "this credential cannot be renewed: it has no refresh token"
+        raise LoginRequired(message, profile=profile.name, hint=again, code="not-renewable")
     client = bound_client(profile, credential, clock)
     answer = client.refresh(credential.refresh_token, extra=client_authentication(profile.settings_as(VertexSettings)))
     return make_credential(

@@ -1,8 +1,8 @@
-"""google-auth's credentials that ask a keeper: what Google's client libraries and ``AnthropicVertex`` take.
+"""google-auth credentials backed by a keeper, for Google's client libraries and ``AnthropicVertex``.
 
-Only modules of this package that are loaded late import google-auth. Its contract is that of 2.63
-(``google/auth/credentials.py``): `before_request` before each request, `refresh` after a 401, and by clients that look
-at `expired` and `token` themselves.
+Only modules of this package that are imported late import google-auth. This follows the contract of version 2.63
+(``google/auth/credentials.py``): clients call `before_request` before each request and `refresh` after a 401; clients
+that check `expired` and `token` themselves also call `refresh`.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from freshkey.plugin import Credential, CredentialSource
 
 NO_REPLACEMENT: Final = (TransientError, OutcomeUnknown, ProviderRefused)
-"""Reasons for which there is no newer credential now: the server's own 401 is then the better answer."""
+"""Errors that mean that no newer credential is available now: the server's 401 is then the better error."""
 
 EXPIRY_CHECK_INTERVAL: Final = 1.0
-"""Seconds for which `expired` takes for granted what the keeper said; asking it costs next to nothing."""
+"""Seconds for which `expired` relies on the keeper's last result; getting it again is cheap."""
 
 
 class KeeperCredentials(CredentialsWithQuotaProject):
-    """Credentials of one profile, used from any number of threads.
+    """Credentials of one profile, for use by any number of threads.
 
-    It has no lock, which a child that is forked meanwhile would wait for without end: who uses this as google-auth
-    does gets the keeper's answer, and what two threads wrote crosswise is good for at most `EXPIRY_CHECK_INTERVAL`
-    seconds. One that hands in a credential that was refused before gets the one that took its place.
+    There is no lock, because a child process forked while it is held would block forever. Callers that follow
+    google-auth's protocol always get the keeper's credential, and values mixed up by two threads are used for at most
+    `EXPIRY_CHECK_INTERVAL` seconds. Reporting a credential that was already refused returns its replacement.
 
     Args:
         source: Where credentials come from.
         profile: Name of the profile; None for the selected one.
-        quota_project: The project that pays; None for the one that the credential names.
+        quota_project: The project that pays; None for the credential's own.
         elapsed: Returns seconds since some fixed point.
     """
 
@@ -60,14 +60,14 @@ class KeeperCredentials(CredentialsWithQuotaProject):
 
     @property
     def expired(self) -> bool:
-        """Whether the keeper is to be asked again: those who look here would otherwise use one token to its end."""
+        """Whether to call `refresh`: clients that check this would otherwise use one token until it expires."""
         return self._elapsed() - self._asked_at > EXPIRY_CHECK_INTERVAL or bool(super().expired)
 
     def before_request(self, request: object, method: str, url: str, headers: MutableMapping[str, str]) -> None:  # noqa: ARG002  google-auth's signature
-        """Authorize one request with what the keeper has now.
+        """Authorize one request with the keeper's current credential.
 
         Raises:
-            RefreshError: The keeper has nothing; its ``__cause__`` says why.
+            RefreshError: The keeper has no credential; ``__cause__`` is the reason.
         """
         credential = self._sent = self._ask_keeper(None)
         headers.update({name.lower(): value for name, value in credential.headers(method, url).items()})
@@ -75,26 +75,26 @@ class KeeperCredentials(CredentialsWithQuotaProject):
             headers["x-goog-user-project"] = self._wanted_quota
 
     def refresh(self, request: object) -> None:  # noqa: ARG002  google-auth's signature
-        """Take what the keeper has; a newer one where the last request was refused, which is when clients call this.
+        """Get the keeper's credential, or a newer one if a request was sent since: clients call this after a 401.
 
         Raises:
-            RefreshError: The keeper has nothing; its ``__cause__`` says why.
+            RefreshError: The keeper has no credential; ``__cause__`` is the reason.
         """
         refused, self._sent = self._sent, None
         self._ask_keeper(refused)
 
     def with_quota_project(self, quota_project_id: str | None) -> KeeperCredentials:
-        """Return credentials of the same profile that another project pays for."""
+        """Return credentials of the same profile, with another project paying."""
         return KeeperCredentials(self._source, self._profile, quota_project_id, self._elapsed)
 
     def _ask_keeper(self, refused: Credential | None) -> Credential:
-        """Return what the keeper has, and let those see it who look at `token` and `expiry` themselves."""
+        """Return the keeper's credential, and publish it for clients that read `token` and `expiry` themselves."""
         try:
             credential = self._get(refused)
         except FreshkeyError as error:
             raise RefreshError(str(error), retryable=isinstance(error, TransientError)) from error
         if not isinstance(credential, GoogleCredential):
-            raise RefreshError(f"the profile {self._profile!r} is none of Google's", retryable=False)
+            raise RefreshError(f"profile {self._profile!r} does not provide Google credentials", retryable=False)
         self._asked_at = self._elapsed()
         self.token = credential.access_token.reveal()
         ends = credential.expires_at

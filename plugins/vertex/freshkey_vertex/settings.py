@@ -1,4 +1,4 @@
-"""The settings of a profile, each with a default, and checked as a whole when it is built."""
+"""The settings of a profile; all have defaults, and they are validated on construction."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from freshkey.plugin import Command, Profile, Secret, checked_url
 AUTHORIZE_URL: Final = "https://accounts.google.com/o/oauth2/v2/auth"
 """Where the user signs in ("OAuth 2.0 for Mobile & Desktop Apps")."""
 
-TOKEN_URL: Final = "https://oauth2.googleapis.com/token"  # noqa: S105  an address
-"""Where codes, refresh tokens and assertions of service accounts are exchanged."""
+TOKEN_URL: Final = "https://oauth2.googleapis.com/token"  # noqa: S105  a URL
+"""Exchanges codes, refresh tokens and service account assertions."""
 
 REVOKE_URL: Final = "https://oauth2.googleapis.com/revoke"
-"""Where a sign-in is ended."""
+"""Revokes a sign-in."""
 
 TOKENINFO_URL: Final = "https://oauth2.googleapis.com/tokeninfo"
-"""Tells whose an access token is and whether it still counts."""
+"""Reports whom an access token belongs to and whether it is still valid."""
 
 IAM_URL: Final = "https://iamcredentials.googleapis.com"
-"""Where service accounts are impersonated."""
+"""Impersonates service accounts."""
 
 SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
-"""What google-auth's users ask for; IAM decides what it permits."""
+"""The scope that google-auth requests by default; IAM decides what it permits."""
 
 IDENTITY_SCOPES: Final = ("openid", "https://www.googleapis.com/auth/userinfo.email")
-"""Asked for at a sign-in as well, to tell whose it is."""
+"""Also requested at sign-in, to find out who signed in."""
 
 MAX_IMPERSONATION: Final = 43200.0
-"""Seconds; twelve hours, where the organization's policy allows more than one."""
+"""Seconds: twelve hours; an organization policy must allow more than one hour."""
 
 _ADDRESSES: Final = ("authorize_url", "token_url", "revoke_url", "tokeninfo_url", "iam_url")
 _PROJECT: Final = re.compile(r"(?:[a-z0-9.-]{1,63}:)?[a-z0-9][a-z0-9-]{0,62}")
@@ -45,30 +45,31 @@ _EMAIL: Final = re.compile(r"[0-9A-Za-z._%+-]{1,128}@[0-9A-Za-z.-]{1,253}")
 
 @frozen(kw_only=True)
 class VertexSettings:
-    """The keys of a profile with ``provider = "vertex"``.
+    """The settings of a profile with ``provider = "vertex"``.
 
     Attributes:
-        project: The project to use; a project's file may choose it.
-        region: Where models run; a project's file may choose it.
+        project: The Google Cloud project to use; a ``.freshkey.toml`` may set it.
+        region: Region of the models; a ``.freshkey.toml`` may set it.
         quota_project: The project that pays for API calls.
-        credentials_file: Absolute path of a credentials file of the profile, such as a service account's key.
-        impersonate: Email of a service account to act as, whatever the source.
-        impersonate_delegates: Emails of the service accounts that lie between, in order.
-        impersonate_lifetime: Seconds that its tokens are to live.
-        on_google_cloud: This machine has a metadata server: True asks it, False never does, None believes the
-            environment.
-        auth_refresh: A command that signs in again where a credentials file has expired; a project's needs trust.
+        credentials_file: Absolute path of a credentials file, such as a service account key.
+        impersonate: Email of a service account to impersonate, whatever the source.
+        impersonate_delegates: Emails of intermediate service accounts, in order.
+        impersonate_lifetime: Lifetime of its tokens, in seconds.
+        on_google_cloud: Whether this machine has a metadata server: True uses it, False never does, None decides by
+            environment variables.
+        auth_refresh: A command that signs in again if a credentials file has expired; a project's command must
+            be trusted.
         client_id: The OAuth client of your application, of the type "Desktop app"; none is shipped.
-        client_secret: Its secret, which Google hands out to desktop apps as well and does not count as one.
-        scopes: What to ask for.
-        authorize_parameters: Further parameters of the authorization request, such as ``hd``.
+        client_secret: Its secret; Google issues one to desktop apps but does not consider it confidential.
+        scopes: The scopes to request.
+        authorize_parameters: Additional parameters of the authorization request, such as ``hd``.
         redirect_host: Host of the loopback redirect.
         redirect_path: Path of the loopback redirect.
         authorize_url: Authorization endpoint.
         token_url: Token endpoint.
         revoke_url: Revocation endpoint.
-        tokeninfo_url: Tells whose a token is.
-        iam_url: Where service accounts are impersonated.
+        tokeninfo_url: Reports whom a token belongs to.
+        iam_url: IAM Credentials API, for impersonation.
         allow_insecure_loopback: Accept http on 127.0.0.1, ::1 and localhost; for tests.
     """
 
@@ -105,32 +106,38 @@ class VertexSettings:
             checked_region(self.region, "region")
         for email in (*((self.impersonate,) if self.impersonate is not None else ()), *self.impersonate_delegates):
             if not _EMAIL.fullmatch(email):
-                raise ConfigurationError("impersonate and impersonate_delegates hold emails of service accounts")
+                raise ConfigurationError(
+                    "impersonate and impersonate_delegates must be email addresses of service accounts",
+                    code="invalid-setting",
+                )
         if not 0 < self.impersonate_lifetime <= MAX_IMPERSONATION:
             message = f"impersonate_lifetime must be between 0 and {MAX_IMPERSONATION:g} seconds"
-            raise ConfigurationError(message)
+            raise ConfigurationError(message, code="invalid-setting")
         if self.credentials_file is not None and not self.credentials_file.is_absolute():
-            raise ConfigurationError("credentials_file: it must be an absolute path", hint="Begin it with /")
+            raise ConfigurationError(
+                "credentials_file must be an absolute path", hint="Specify the full path", code="invalid-setting"
+            )
 
 
 def uses_adc(profile: Profile, source_id: str) -> bool:
-    """Whether application default credentials are meant by a profile.
+    """Return whether a profile may use Application Default Credentials.
 
-    One with an OAuth client of its own is to be signed in to: what lies around for every program is not used in its
-    place, unless the profile names that source, or no user can sign in because only what is handed in counts.
+    A profile with its own OAuth client is meant for signing in. There, credentials that any program could use do not
+    replace the sign-in, unless the profile names that source, or bare mode rules out a sign-in.
+    See docs/decisions.md, "A Google profile with an OAuth client is meant for signing in".
     """
     client = profile.settings_as(VertexSettings).client_id
     return client is None or profile.bare or profile.source == source_id
 
 
 def checked_project(name: str, origin: str) -> str:
-    """Return a project's id or number, if it is one that can go into a header and an address.
+    """Return a project ID or number, if it is safe in a header and a URL.
 
     Raises:
-        ConfigurationError: It is none.
+        ConfigurationError: It is not a valid ID or number.
     """
     if not _PROJECT.fullmatch(name):
-        raise ConfigurationError(f"{origin} holds no id of a Google Cloud project")
+        raise ConfigurationError(f"{origin} is not a valid Google Cloud project ID", code="vertex-invalid-project")
     return name
 
 
@@ -138,8 +145,12 @@ def checked_region(name: str, origin: str) -> str:
     """Return the name of a region.
 
     Raises:
-        ConfigurationError: It is none.
+        ConfigurationError: It is not a valid name.
     """
     if not _REGION.fullmatch(name):
-        raise ConfigurationError(f"{origin} holds no name of a region", hint='Such as "europe-west1" or "global"')
+        raise ConfigurationError(
+            f"{origin} is not a valid region",
+            hint='Use a name such as "us-east5" or "global"',
+            code="vertex-invalid-region",
+        )
     return name

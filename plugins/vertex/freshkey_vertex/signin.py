@@ -1,6 +1,6 @@
-"""A sign-in of freshkey's own, with the application's OAuth client.
+"""Signs in with the application's own OAuth client.
 
-Requests are those of "OAuth 2.0 for Mobile & Desktop Apps": authorization code with PKCE over a loopback redirect.
+The requests follow "OAuth 2.0 for Mobile & Desktop Apps": authorization code with PKCE over a loopback redirect.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ def sign_in(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM
 
     Raises:
         TransientError: Try again later.
-        OutcomeUnknown: The authorization code may be spent; start over.
-        LoginRequired: No user is there, or the user declined.
-        ProviderRefused: The settings cannot work.
-        ConfigurationError: No project is named anywhere.
+        OutcomeUnknown: The authorization code may already have been used; start over.
+        LoginRequired: There is no user to sign in, or the user declined.
+        ProviderRefused: The settings were not accepted.
+        ConfigurationError: No project is configured.
     """
     settings = profile.settings_as(VertexSettings)
     client = oauth_client(profile, clock)
@@ -37,12 +37,14 @@ def sign_in(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM
         interaction=interaction,
         redirect_host=settings.redirect_host,
         redirect_path=settings.redirect_path,
-        # Without both, Google gives no refresh token to a user who has consented before.
+        # Without both, Google issues no refresh token to a user who has consented before.
         extra={"access_type": "offline", "prompt": "consent", **settings.authorize_parameters},
         clock=clock,
         allow_insecure_loopback=settings.allow_insecure_loopback,
     )
     answer = client.exchange(grant, extra=client_authentication(settings))
     if answer.refresh_token is None:
-        interaction.notice("Google gave no refresh token: this sign-in ends with its first access token")
+        interaction.notice(
+            "Google issued no refresh token: you will need to sign in again when the access token expires"
+        )
     return make_credential(answer, client, profile, resolved, clock, scopes=scopes)

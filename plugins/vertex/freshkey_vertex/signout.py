@@ -1,4 +1,4 @@
-"""The end of a sign-in at Google."""
+"""Revokes a sign-in at Google."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from freshkey_vertex.settings import VertexSettings
 
 
 def revoke(profile: Profile, credential: Credential) -> None:
-    """End a sign-in at Google, and what came from it with it.
+    """Revoke a sign-in at Google, including all of its tokens.
 
-    Google wants the token alone, and answers ``invalid_token`` for one that has ended.
+    Google expects only the token, and responds with ``invalid_token`` if it is already revoked.
 
     Raises:
-        TransientError: It may still exist; try again.
-        OutcomeUnknown: No answer says whether it is ended.
-        LoginRequired: It belongs to another server than is set up now, so it was not sent.
-        ProviderRefused: The server does not revoke it.
+        TransientError: The sign-in may still be valid; try again.
+        OutcomeUnknown: There was no response, so the sign-in may still be valid.
+        LoginRequired: It belongs to a different server than the configured one, so it was not sent.
+        ProviderRefused: The server refused to revoke it.
     """
     if not isinstance(credential, GoogleCredential):
-        raise ProviderRefused("only a sign-in can be revoked")
+        raise ProviderRefused("only a sign-in can be revoked", code="revocation-not-supported")
     client = bound_client(profile, credential, SYSTEM)
     token = credential.refresh_token or credential.access_token
     settings = profile.settings_as(VertexSettings)

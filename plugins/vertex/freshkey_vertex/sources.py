@@ -1,4 +1,4 @@
-"""Where Google credentials come from, in order of precedence, and who gets one from each."""
+"""The sources of Google credentials, in order of precedence, and how to get a credential from each."""
 
 from __future__ import annotations
 
@@ -23,16 +23,22 @@ def _file(source_id: str, title: str, *, handed_in: bool) -> Source:
     return Source(id=source_id, title=title, owned=False, handed_in=handed_in, detect=detect)
 
 
-# What was handed over for this process or written into the profile, then what google-auth would find, in its order. A
-# profile that is signed in to passes that over (`uses_adc`). The store comes last, because a container has
-# none that could be read.
+# First what was provided for this process or configured in the profile, then what google-auth would find, in its order;
+# a profile with its own OAuth client skips those (`uses_adc`). The store comes last, because containers have no
+# readable store.
 SOURCES: Final = (
     *(_token(one) for one in _HANDED_IN.values()),
-    _file(adc.PROFILE_FILE, "credentials file of the profile", handed_in=True),
-    _file(adc.NAMED_FILE, "application default credentials, by variable", handed_in=True),
-    _file(adc.GCLOUD_FILE, "application default credentials of gcloud", handed_in=False),
-    # Whoever started the process says that there is such a server, or it is not looked at.
-    Source(id=metadata.SOURCE, title="identity of this machine", owned=False, handed_in=True, detect=metadata.detect),
+    _file(adc.PROFILE_FILE, "credentials file set in credentials_file", handed_in=True),
+    _file(adc.NAMED_FILE, "Application Default Credentials in GOOGLE_APPLICATION_CREDENTIALS", handed_in=True),
+    _file(adc.GCLOUD_FILE, "Application Default Credentials from gcloud", handed_in=False),
+    # Used only if the environment or the profile indicates that there is a metadata server.
+    Source(
+        id=metadata.SOURCE,
+        title="machine identity from the metadata server",
+        owned=False,
+        handed_in=True,
+        detect=metadata.detect,
+    ),
     Source(id="oauth", title="OAuth sign-in", owned=True, interactive=True),
 )
 

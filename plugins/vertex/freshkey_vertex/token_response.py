@@ -1,4 +1,4 @@
-"""From a server's answer to a credential, the same way after a sign-in and after a renewal."""
+"""Builds a credential from a token response, after a sign-in and after a renewal."""
 
 from __future__ import annotations
 
@@ -32,15 +32,18 @@ def make_credential(
     refresh_token: Secret | None = None,
     identity: Identity = Identity(),  # noqa: B008  frozen
 ) -> GoogleCredential:
-    """Return the credential that an answer brought, acting as another where the profile wants that.
+    """Return the credential in a token response, or an impersonated one if the profile is configured for that.
 
     Raises:
-        ProtocolError: It is no bearer token.
-        TransientError, OutcomeUnknown, ProviderRefused: As `fetch_token` does.
+        ProtocolError: The token is not a bearer token.
+        TransientError, OutcomeUnknown, ProviderRefused: See `fetch_token`.
     """
-    if answer.token_type != "Bearer":  # noqa: S105  the type of a token is no token
-        raise ProtocolError(f"the server issued a token of type {answer.token_type}; only bearer tokens can be used")
-    # A credential that acts as another tells whose that is, not whose sign-in this was.
+    if answer.token_type != "Bearer":  # noqa: S105  a token type, not a token
+        raise ProtocolError(
+            f"the server issued a token of type {answer.token_type}; only bearer tokens are supported",
+            code="unsupported-token-type",
+        )
+    # An impersonated credential shows the impersonated identity, not the user who signed in.
     other = profile.settings_as(VertexSettings).impersonate
     known = with_project(Identity() if other else identity, resolved.project)
     own = GoogleCredential(
@@ -65,11 +68,11 @@ def make_credential(
 def _acting_as_another(
     own: GoogleCredential, profile: Profile, resolved: ResolvedProject, clock: Clock
 ) -> GoogleCredential:
-    """Return a service account's token, with what renews the user's own."""
+    """Return a token of the impersonated service account, together with the user's refresh token."""
     principal = Principal(
         credentials=token_credentials(own.access_token),
         kind="user",
-        display_name=own.identity.email or "the person who signed in",
+        display_name=own.identity.email or "the signed-in user",
         account=own.identity.email,
         sign_in_hint=f"Run: {sign_in_command(profile.name)}",
     )

@@ -1,8 +1,8 @@
-"""Carries google-auth's requests over freshkey's HTTP: bounded, never redirected, tried once, and remembered.
+"""Sends google-auth's requests with freshkey's HTTP client: time-limited, without redirects or retries, and recorded.
 
-google-auth tries again by itself, with pauses of its own (28 s in front of a metadata server that answers 503). Here a
-failure that may pass ends the whole attempt with freshkey's error instead: how often to try again is the core's
-business. What the server said last is kept, because google-auth's errors quote it in words only.
+google-auth has its own retries and pauses (28 s for a metadata server that responds with 503). Here, a temporary
+failure ends the whole attempt with a freshkey error instead, because retries are the core's job. The last response is
+kept, because google-auth's errors contain it only as text.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from freshkey_vertex.settings import VertexSettings
 
 
 DEADLINE: Final = 20.0
-"""Seconds that one request has."""
+"""Timeout of one request, in seconds."""
 
 GOOGLE_HOSTS: Final = frozenset({"oauth2.googleapis.com", "sts.googleapis.com", "iamcredentials.googleapis.com"})
-"""What google-auth calls whatever a file says: tokens, exchanges and impersonation."""
+"""Hosts that google-auth calls regardless of the file: tokens, exchanges and impersonation."""
 
-_PASSING_CODES: Final = TRANSIENT_CODES | {"internal_failure"}  # google-auth tries again after the latter as well
+_PASSING_CODES: Final = TRANSIENT_CODES | {"internal_failure"}  # google-auth retries after the latter too
 
 
 class Answer:
-    """An answer in the form that google-auth reads (``google.auth.transport.Response``).
+    """A response in the form that google-auth expects (``google.auth.transport.Response``).
 
     Args:
-        response: The answer.
+        response: The response.
     """
 
     def __init__(self, response: Response) -> None:
@@ -43,18 +43,18 @@ class Answer:
 
 
 class Transport:
-    """Does the requests of one attempt (``google.auth.transport.Request``).
+    """Sends the requests of one attempt (``google.auth.transport.Request``).
 
     Args:
-        clock: Tells when an answer came.
-        hosts: The only hosts that are called by https.
-        plain_hosts: Metadata servers, the only hosts that are called by http.
-        plain_deadline: Seconds that one of those has.
-        allow_insecure_loopback: Also call this machine by http, as tests do.
+        clock: Provides the time of each response.
+        hosts: The only hosts that may be called with https.
+        plain_hosts: Metadata servers, the only hosts that may be called with http.
+        plain_deadline: Timeout of requests to those, in seconds.
+        allow_insecure_loopback: Also allow http to this machine, for tests.
 
     Attributes:
-        last: The last answer.
-        behind: Seconds by which this machine's clock is behind that of the last server; None if it did not say.
+        last: The last response.
+        behind: Seconds by which this machine's clock is behind that of the last server; None if unknown.
     """
 
     def __init__(
@@ -81,18 +81,22 @@ class Transport:
         method: str = "GET",
         body: bytes | str | None = None,
         headers: Mapping[str, str] | None = None,
-        timeout: float | None = None,  # noqa: ARG002  the deadlines here are shorter
-        **options: Any,  # noqa: ANN401  google-auth passes what one of its transports knows
+        timeout: float | None = None,  # noqa: ARG002  the timeouts here are shorter
+        **options: Any,  # noqa: ANN401  google-auth passes options of its own transports
     ) -> Answer:
-        """Do one request.
+        """Send one request.
 
         Raises:
-            TransientError: Not sent, or refused for now.
-            OutcomeUnknown: Sent, no usable answer.
-            ProviderRefused: It needs a client certificate, or goes to a host that is not named.
+            TransientError: Not sent, or temporarily refused.
+            OutcomeUnknown: Sent, but no usable response.
+            ProviderRefused: It requires a client certificate, or the host is not allowed.
         """
         if options.get("cert") is not None:
-            raise ProviderRefused("workload identity by client certificate is not supported")
+            raise ProviderRefused(
+                "client certificates are not supported",
+                hint="Use a credential_source with a file, URL or program",
+                code="vertex-unsupported-credentials",
+            )
         content = body.encode() if isinstance(body, str) else body or b""
         request = Request(method=method, url=url, headers=_fitting(headers or {}), body=content)
         self.last = response = self._exchange(request)
@@ -100,9 +104,12 @@ class Transport:
         host = urlsplit(url).hostname or ""
         warn_of_skew(response.headers, now, host)
         self.behind = seconds_behind(response.headers, now)
+        # An exception ends google-auth's own retry loops.
+        # See docs/decisions.md, "google-auth uses freshkey's HTTP client, and gets one attempt".
         if _may_pass(response):
-            message = f"{host} refused for now: {read_refusal(response)}"
-            raise TransientError(message, retry_after=plugin.retry_after(response.headers, now))
+            message = f"{host} is temporarily unavailable: {read_refusal(response)}"
+            after = plugin.retry_after(response.headers, now)
+            raise TransientError(message, retry_after=after, code="server-unavailable")
         return Answer(response)
 
     def _exchange(self, request: Request) -> Response:
@@ -113,7 +120,7 @@ class Transport:
 
 
 def allowed_hosts(settings: VertexSettings) -> tuple[str, ...]:
-    """Return the hosts that the settings name, sorted."""
+    """Return the hosts in the settings, sorted."""
     called = (settings.token_url, settings.revoke_url, settings.tokeninfo_url, settings.iam_url)
     return tuple(sorted({urlsplit(url).hostname or "" for url in called} | GOOGLE_HOSTS))
 
@@ -126,14 +133,14 @@ def build_transport(
     plain_hosts: Collection[str] = (),
     plain_deadline: float = DEADLINE,
 ) -> Transport:
-    """Return what carries google-auth's requests.
+    """Return the transport for google-auth's requests.
 
     Args:
         profile: The profile.
-        clock: Tells when an answer came.
-        hosts: Hosts that a credentials file names.
-        plain_hosts: Metadata servers, which speak http.
-        plain_deadline: Seconds that one of those has.
+        clock: Provides the time of each response.
+        hosts: Hosts in a credentials file.
+        plain_hosts: Metadata servers, which use http.
+        plain_deadline: Timeout of requests to those, in seconds.
     """
     settings = profile.settings_as(VertexSettings)
     return Transport(
@@ -146,7 +153,7 @@ def build_transport(
 
 
 def _fitting(headers: Mapping[str, object]) -> dict[str, str]:
-    """Return headers as text; google-auth writes some as bytes."""
+    """Return headers as strings; google-auth passes some as bytes."""
     return {name: value.decode() if isinstance(value, bytes) else str(value) for name, value in headers.items()}
 
 

@@ -1,4 +1,4 @@
-"""The measurement in small: each trouble keeps a credential from being renewed; the table compares with the control."""
+"""A small measurement: each kind of trouble prevents a renewal; the table compares with the control run."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ def test_calls_are_timed_while_the_trouble_lasts(tmp_path: Path, monkeypatch: py
     assert keychain_store._opened == opened
 
 
-def test_a_trouble_that_is_none_is_no_measurement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measurement_fails_if_the_credential_is_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
     def nothing(stage: Stage) -> Iterator[None]:
         yield
 
     monkeypatch.setitem(TROUBLES, "nothing", nothing)
-    with pytest.raises(RuntimeError, match="nothing: the credential was renewed all the same"):
+    with pytest.raises(RuntimeError, match="nothing"):
         measure("nothing", CALLS, tmp_path / "state", lifetime=4.0)
 
 
-def test_a_spread_is_of_ordered_samples() -> None:
+def test_spread_sorts_its_samples() -> None:
     samples = [float(number) for number in reversed(range(200))]
     assert Spread.of(samples) == Spread(median=100.0, p99=198.0, longest=199.0)
     assert Spread.of([0.5]) == Spread(0.5, 0.5, 0.5)
 
 
-def test_the_table_has_microseconds_and_multiples_of_the_control_run() -> None:
+def test_table_has_microseconds_and_multiples_of_the_control_run() -> None:
     slower = Spread(median=2e-6, p99=5e-6, longest=6e-6)
     lines = report([Row(CONTROL, SPREAD, slower), Row("a trouble", slower, SPREAD)]).splitlines()
     table = [[" ".join(cell.split()) for cell in line.split("|")] for line in lines[2:]]
@@ -55,9 +55,7 @@ def test_the_table_has_microseconds_and_multiples_of_the_control_run() -> None:
     ]
 
 
-def test_the_command_measures_every_trouble(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_command_measures_every_trouble(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     asked: list[tuple[str, int]] = []
 
     def measured(trouble: str, calls: int, folder: Path) -> Row:

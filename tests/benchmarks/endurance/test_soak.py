@@ -1,4 +1,4 @@
-"""The endurance run in small: its figures add up, and what it promises holds with and without kills."""
+"""A small endurance run: its results add up, and promises are kept with and without kills."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GOOD = Figures(expiries=6, refresh_grants=6, seen=Seen(gets=5, longest=0.1))
 # --- runs -----------------------------------------------------------------------------------------------------------
 
 
-def test_without_kills_each_expiry_is_one_grant_and_nobody_notices(tmp_path: Path) -> None:
+def test_without_kills_each_expiry_is_one_grant(tmp_path: Path) -> None:
     figures = Soak(SMALL, tmp_path).run()
     assert figures.broken_promises(SMALL) == [], report(SMALL, figures)
     assert figures.refresh_grants == figures.expiries >= SMALL.expiries
@@ -34,41 +34,41 @@ def test_without_kills_each_expiry_is_one_grant_and_nobody_notices(tmp_path: Pat
     assert (figures.lost, figures.killed, figures.seen.refused_early) == ([], 0, 0)
 
 
-def test_with_kills_nothing_is_lost_but_where_the_answer_died_with_its_process(tmp_path: Path) -> None:
+def test_with_kills_only_responses_of_killed_processes_are_lost(tmp_path: Path) -> None:
     figures = Soak(KILLED, tmp_path).run()
     assert figures.broken_promises(KILLED) == [], report(KILLED, figures)
     assert figures.killed_spending >= len(figures.lost) > 0
     assert figures.revoked_grants == len(figures.lost)
 
 
-def test_with_kills_and_a_lenient_server_nothing_is_lost_at_all(tmp_path: Path) -> None:
+def test_with_kills_and_a_grace_period_nothing_is_lost(tmp_path: Path) -> None:
     plan = evolve(KILLED, grace=30.0)
     figures = Soak(plan, tmp_path).run()
     assert figures.broken_promises(plan) == [], report(plan, figures)
     assert (figures.lost, figures.revoked_grants) == ([], 0)
 
 
-def test_a_loss_that_no_kill_explains_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loss_that_no_kill_explains_is_detected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.endurance.soak_run._Member.death", lambda member: None)
     plan = evolve(SMALL, aim=1.0, expiries=2)
     figures = Soak(plan, tmp_path).run()
     assert figures.lost
     assert not any(loss.explained for loss in figures.lost)
-    assert figures.broken_promises(plan) == ["a sign-in was lost although no process died between answer and commit"]
+    assert figures.broken_promises(plan) == ["a sign-in was lost although no process died between response and commit"]
 
 
 # --- refusals -------------------------------------------------------------------------------------------------------
 
 
 class Answering:
-    """A keeper that hands out credentials in this order."""
+    """A keeper that returns these credentials in order."""
 
     def __init__(self, *credentials: OAuthToken) -> None:
         self._credentials = list(credentials)
 
     def get(self, profile: str, *, refused: OAuthToken | None = None) -> OAuthToken:
         if not self._credentials:
-            raise TransientError("there is none")
+            raise TransientError("no more credentials")
         return self._credentials.pop(0)
 
 
@@ -81,9 +81,9 @@ def issued(number: int, seconds_ago: float) -> OAuthToken:
 @pytest.mark.parametrize(
     ("newest", "counted"),
     [([(3, -5.0)], 0), ([(3, 2.0)], 1), ([(2, 4.0)], 1), ([], 1)],
-    ids=["came meanwhile", "was there before", "the same again", "none"],
+    ids=["renewed in transit", "already renewed", "same credential", "no credential"],
 )
-def test_a_second_refusal_counts_unless_the_next_renewal_came_meanwhile(
+def test_second_refusal_counts_unless_the_next_renewal_happened_in_transit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, newest: list[tuple[int, float]], counted: int
 ) -> None:
     orders = {
@@ -102,7 +102,7 @@ def test_a_second_refusal_counts_unless_the_next_renewal_came_meanwhile(
     assert worker._seen.longest_behind == pytest.approx(4, abs=1)
 
 
-# --- judging --------------------------------------------------------------------------------------------------------
+# --- promises -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -120,45 +120,45 @@ def test_a_second_refusal_counts_unless_the_next_renewal_came_meanwhile(
         {"early": 1},
     ],
 )
-def test_a_broken_promise_is_seen(broken: dict[str, Any]) -> None:
+def test_broken_promise_is_detected(broken: dict[str, Any]) -> None:
     assert GOOD.broken_promises(SMALL) == []
     assert len(evolve(GOOD, **broken).broken_promises(SMALL)) == 1
 
 
-def test_a_loss_is_no_broken_promise_if_a_kill_explains_it() -> None:
+def test_loss_explained_by_a_kill_is_not_a_broken_promise() -> None:
     figures = evolve(GOOD, refresh_grants=7, revoked_grants=1, lost=[Loss("why", explained=True)])
     assert figures.broken_promises(KILLED) == []
     assert evolve(figures, lost=[Loss("why", explained=False)]).broken_promises(KILLED) != []
     assert figures.broken_promises(evolve(KILLED, grace=30.0)) == ["a sign-in was lost"]
 
 
-def test_each_answer_that_was_not_kept_is_a_loss_but_the_last() -> None:
+def test_each_response_that_was_not_saved_is_a_loss_except_the_last() -> None:
     assert evolve(GOOD, refresh_grants=7).broken_promises(KILLED) == []
     assert len(evolve(GOOD, refresh_grants=8).broken_promises(KILLED)) == 1
     assert len(evolve(GOOD, refresh_grants=5).broken_promises(KILLED)) == 1
 
 
-def test_refusals_are_expected_of_a_server_that_ends_access_tokens() -> None:
+def test_refusals_are_expected_from_a_server_that_revokes_access_tokens() -> None:
     figures = evolve(GOOD, seen=Seen(refused=3, refused_early=3))
     assert figures.broken_promises(evolve(SMALL, access_dies=True)) == []
 
 
-def test_what_processes_saw_adds_up() -> None:
+def test_counts_of_processes_add_up() -> None:
     total = Seen(gets=2, longest=0.5, errors={"a": 1})
     total.add(Seen(gets=3, longest=0.2, expired=1, errors={"a": 1, "b": 1}))
     assert total == Seen(gets=5, longest=0.5, expired=1, errors={"a": 2, "b": 1})
 
 
-# --- telling --------------------------------------------------------------------------------------------------------
+# --- reporting ------------------------------------------------------------------------------------------------------
 
 
-def test_the_report_names_each_loss_and_each_broken_promise() -> None:
-    text = report(KILLED, evolve(GOOD, lost=[Loss("the answer was lost", explained=False)]))
-    assert "lost: the answer was lost (NOT EXPLAINED)" in text
+def test_report_lists_each_loss_and_each_broken_promise() -> None:
+    text = report(KILLED, evolve(GOOD, lost=[Loss("the response was lost", explained=False)]))
+    assert "lost: the response was lost (NOT EXPLAINED)" in text
     assert "BROKEN PROMISE: a sign-in was lost" in text
 
 
-def test_programs_get_the_same_figures() -> None:
+def test_json_report_has_the_same_results() -> None:
     told = json.loads(as_json(SMALL, GOOD))
     assert told["plan"]["processes"] == 3
     assert told["figures"]["seen"]["gets"] == 5
@@ -166,7 +166,7 @@ def test_programs_get_the_same_figures() -> None:
 
 
 @pytest.mark.parametrize(("figures", "code"), [(GOOD, 0), (evolve(GOOD, seen=Seen(expired=1)), 1)])
-def test_the_exit_code_says_whether_the_promises_held(
+def test_exit_code_shows_whether_promises_were_kept(
     figures: Figures, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plans: list[Plan] = []

@@ -1,4 +1,4 @@
-"""A key of another program changes hands: kept, read back, and only then deleted where it was."""
+"""Importing another program's key: saved, read back, and only then deleted from the original item."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from freshkey.model.interaction import Interaction
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
 from freshkey.secret import Secret
+from raises_code import raises_code
 
 
 KEY = "sk-canary-77c1e0b2d4"
@@ -33,7 +34,7 @@ PASTED = Source(id="key", title="A key", owned=True, interactive=True, pasted=Tr
 
 @define(eq=False)
 class KeyProvider(Provider):
-    """A provider that asks for a key."""
+    """A provider that prompts for a key."""
 
     refuses: bool = False
 
@@ -41,7 +42,7 @@ class KeyProvider(Provider):
     def acquire(self, profile: Profile, source: Source, interaction: Interaction) -> object:
         key = interaction.read_code("The key:", threading.Event())
         if self.refuses:
-            raise LoginRequired("that is no key")
+            raise LoginRequired("invalid key", code="test-invalid-key")
         return ApiKey(obtained=SYSTEM.now(), key=key or Secret(""), header="X-Key")
 
 
@@ -55,7 +56,7 @@ class Steps:
 
 @define(kw_only=True)
 class Bench:
-    """A keychain with an item of an older program in it, and a keeper."""
+    """A keychain with an item of an older program, and a keeper."""
 
     keeper: Keeper
     provider: KeyProvider
@@ -101,26 +102,26 @@ def bench(make: Make) -> Bench:
     return make()
 
 
-def test_it_is_kept_and_then_deleted_where_it_was(bench: Bench) -> None:
+def test_key_is_saved_and_then_the_original_is_deleted(bench: Bench) -> None:
     assert bench.take() == KEY
 
     assert bench.item() is None
     assert bench.keeper.get("me").token == Secret(KEY)
     assert bench.keeper.status("me").source == "key"
     assert bench.steps.said == [
-        "Reading the keychain item 'Old Tool' of 'ada'",
-        "The key is kept in the store keyring, and was read back",
-        "Deleted the keychain item 'Old Tool' of 'ada'",
+        "Reading the keychain item 'Old Tool' (username 'ada')",
+        "Saved the key in the keyring store and verified it",
+        "Deleted the keychain item 'Old Tool' (username 'ada')",
     ]
 
 
-def test_a_line_end_is_not_part_of_it(bench: Bench) -> None:
+def test_trailing_newline_is_removed(bench: Bench) -> None:
     bench.chain.set_password("Old Tool", "ada", f"{KEY}\n")
     assert bench.take() == KEY
     assert bench.item() is None
 
 
-def test_without_an_import_nothing_of_others_is_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_items_of_other_programs_are_not_read_without_an_import(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     real = fake_keychains.SmallItems.get_password
 
@@ -138,37 +139,44 @@ def test_without_an_import_nothing_of_others_is_read(bench: Bench, monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    ("table", "says"),
+    ("table", "code", "facts"),
     [
-        ({"store": "memory"}, "the store 'memory' forgets the key"),
-        ({"source": "sign-in"}, "the profile does not use source 'key', so a key would be kept for nothing"),
-        ({"skip": ["key"]}, "the profile does not use source 'key', so a key would be kept for nothing"),
-        ({"bare": True}, "bare mode signs nobody in"),
-        ({"sources": (SIGN_IN,)}, "this provider keeps no key that a person hands in"),
+        ({"store": "memory"}, "store-not-persistent", ("'memory'", 'store = "keyring"')),
+        ({"source": "sign-in"}, "no-key-source", ("'key'",)),
+        ({"skip": ["key"]}, "no-key-source", ("'key'",)),
+        ({"bare": True}, "bare-mode", ()),
+        ({"sources": (SIGN_IN,)}, "no-key-source", ("provider",)),
     ],
 )
-def test_where_it_would_not_be_kept_it_is_not_taken(make: Make, table: dict[str, Any], says: str) -> None:
+def test_key_is_not_read_if_the_profile_cannot_store_it(
+    make: Make, table: dict[str, Any], code: str, facts: tuple[str, ...]
+) -> None:
     bench = make(**table)
-    with pytest.raises(ConfigurationError, match=f"me: {says}"):
+    with raises_code(ConfigurationError, code) as caught:
         bench.take()
+    assert caught.value.profile == "me"
+    assert [fact for fact in facts if fact not in str(caught.value)] == []
     assert bench.item() == KEY
     assert bench.steps.said == []
 
 
-def test_an_item_that_is_not_there_is_an_error(bench: Bench) -> None:
-    with pytest.raises(ConfigurationError, match="me: there is nothing in the keychain item 'Old Tool' of 'eve'"):
+def test_missing_item_is_an_error(bench: Bench) -> None:
+    with raises_code(ConfigurationError, "nothing-to-import") as caught:
         bench.take(username="eve")
+    assert caught.value.profile == "me"
+    assert "'Old Tool' (username 'eve')" in str(caught.value)
     assert bench.item() == KEY
 
 
-def test_freshkeys_own_items_are_nobody_elses(bench: Bench) -> None:
-    with pytest.raises(ConfigurationError, match="is one of freshkey's own"):
+def test_freshkeys_own_items_are_refused(bench: Bench) -> None:
+    with raises_code(ConfigurationError, "reserved-keychain-item") as caught:
         bench.take(service="freshkey:0123:me:a")
+    assert "'freshkey:0123:me:a'" in str(caught.value)
 
 
-def test_a_key_that_the_provider_refuses_stays_where_it_is(bench: Bench) -> None:
+def test_original_is_kept_if_the_provider_refuses_the_key(bench: Bench) -> None:
     bench.provider.refuses = True
-    with pytest.raises(LoginRequired, match="that is no key"):
+    with raises_code(LoginRequired, "test-invalid-key"):
         bench.take()
     assert bench.item() == KEY
 
@@ -178,15 +186,17 @@ def fail(*_: object) -> None:
 
 
 @pytest.mark.parametrize("operation", ["get_password", "set_password"])
-def test_a_keychain_that_fails_loses_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch, operation: str) -> None:
+def test_original_is_kept_if_the_keychain_fails(bench: Bench, monkeypatch: pytest.MonkeyPatch, operation: str) -> None:
     with monkeypatch.context() as broken:
         broken.setattr(fake_keychains.SmallItems, operation, fail)
-        with pytest.raises(StoreUnavailable, match=r"me: .*OSError"):
+        with raises_code(StoreUnavailable, "keychain-failed") as caught:
             bench.take()
+    assert caught.value.profile == "me"
+    assert "OSError" in str(caught.value)
     assert bench.item() == KEY
 
 
-def test_what_cannot_be_deleted_is_told_after_the_key_is_kept(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_if_the_original_cannot_be_deleted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     real = fake_keychains.SmallItems.delete_password
 
     def delete(self: fake_keychains.SmallItems, service: str, username: str) -> None:
@@ -194,35 +204,42 @@ def test_what_cannot_be_deleted_is_told_after_the_key_is_kept(bench: Bench, monk
             real(self, service, username)
 
     monkeypatch.setattr(fake_keychains.SmallItems, "delete_password", delete)
-    says = "me: the key is kept, but the keychain item 'Old Tool' of 'ada' could not be deleted: there is another one"
-    with pytest.raises(StoreUnavailable, match=says):
+    with raises_code(StoreUnavailable, "original-not-deleted") as caught:
         bench.take()
+    assert caught.value.profile == "me"
+    assert "'Old Tool' (username 'ada')" in str(caught.value)
+    assert "same name" in str(caught.value)
     assert bench.item() == KEY
     assert bench.keeper.get("me").token == Secret(KEY)
 
 
-def test_an_item_that_its_program_changes_meanwhile_is_left_to_it(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_original_is_kept_if_it_changed_during_the_import(bench: Bench) -> None:
+    changed: list[str] = []
+
     def change(step: str) -> None:
-        if "read back" in step:
+        if step.startswith("Saved"):
             bench.chain.set_password("Old Tool", "ada", "a newer one")
+            changed.append(step)
 
     bench.steps.progress = change
-    with pytest.raises(StoreUnavailable, match="could not be deleted: it was changed meanwhile"):
+    with raises_code(StoreUnavailable, "original-not-deleted") as caught:
         bench.take()
+    assert changed
+    assert "changed" in str(caught.value)
     assert bench.item() == "a newer one"
 
 
-def test_what_is_not_in_the_store_is_not_deleted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_original_is_kept_if_the_store_does_not_have_the_key(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = ApiKey(obtained=SYSTEM.now(), key=Secret("an older one"))
     monkeypatch.setattr(reading, "stored_credential", lambda context: stored)
-    with pytest.raises(StoreUnavailable, match=r"me: the key is not in the store yet; .* was left alone"):
+    with raises_code(StoreUnavailable, "import-not-saved") as caught:
         bench.take()
+    assert caught.value.profile == "me"
+    assert "'Old Tool' (username 'ada')" in str(caught.value)
     assert bench.item() == KEY
 
 
-def test_no_error_shows_it(bench: Bench) -> None:
+def test_tracebacks_with_locals_do_not_show_the_key(bench: Bench) -> None:
     bench.provider.refuses = True
     with pytest.raises(FreshkeyError) as caught:
         bench.take()

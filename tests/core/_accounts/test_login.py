@@ -1,4 +1,4 @@
-"""Signing in, signing out, and how things stand."""
+"""Sign-in, sign-out and status."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from freshkey.errors import ConfigurationError, LoginRequired, StoreUnavailable,
 from freshkey.events import SignedOut
 from freshkey.expiry import Freshness
 from freshkey.model.identity import Identity
-from matrix import row
+from promises import proves
+from raises_code import raises_code
 from rotating import SIGN_IN, VARIABLE, User, World, collect, token_of
 from waiting import until
 
 
-# --- signing in ---------------------------------------------------------------------------------------------------
+# --- sign-in ------------------------------------------------------------------------------------------------------
 
 
-def test_a_sign_in_proves_the_store_asks_and_keeps_in_that_order(world: World) -> None:
+def test_sign_in_probes_the_store_asks_the_user_and_saves_in_that_order(world: World) -> None:
     keeper = world.keeper()
     credential = keeper.login("me", interaction=world.user)
     world.settle(keeper)
@@ -31,7 +32,7 @@ def test_a_sign_in_proves_the_store_asks_and_keeps_in_that_order(world: World) -
     assert token_of(world.keeper().get("me")) == "at-1"
 
 
-def test_a_store_that_cannot_be_written_is_told_before_a_person_is_asked(world: World) -> None:
+def test_unwritable_store_is_reported_before_the_user_is_asked(world: World) -> None:
     world.store.failing.add("probe")
     with pytest.raises(StoreUnavailable) as caught:
         world.keeper().login("me", interaction=world.user)
@@ -39,12 +40,13 @@ def test_a_store_that_cannot_be_written_is_told_before_a_person_is_asked(world: 
     assert world.user.opened == []
 
 
-def test_a_sign_in_without_anybody_says_what_to_run(world: World) -> None:
-    with pytest.raises(LoginRequired, match="freshkey login me"):
+def test_sign_in_without_a_user_names_the_command_to_run(world: World) -> None:
+    with raises_code(LoginRequired, "not-signed-in") as caught:
         world.keeper().login("me")
+    assert "freshkey login me" in str(caught.value)
 
 
-def test_a_sign_in_asks_the_keepers_person_unless_told_otherwise(world: World) -> None:
+def test_interaction_argument_overrides_the_keepers_interaction(world: World) -> None:
     own, other = User(), User()
     keeper = world.keeper(interaction=own)
     keeper.login("me")
@@ -52,10 +54,8 @@ def test_a_sign_in_asks_the_keepers_person_unless_told_otherwise(world: World) -
     assert (len(own.opened), len(other.opened)) == (1, 1)
 
 
-@row(9, "STO-3")
-def test_the_store_may_take_its_time_only_while_a_person_signs_in(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@proves("FAULT-9", "STO-3")
+def test_keychain_prompts_are_waited_for_only_during_sign_in(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     patient: list[tuple[str, bool]] = []
     monkeypatch.setattr(world.store, "_step", lambda verb: patient.append((verb, prompts.expected())))
     with prompts.shown():
@@ -70,27 +70,30 @@ def test_the_store_may_take_its_time_only_while_a_person_signs_in(
         assert {expected for _, expected in patient} == {False}
 
 
-@pytest.mark.parametrize("source", [VARIABLE, "no-such-source"])
-def test_only_an_owned_source_can_be_signed_in_to(world: World, source: str) -> None:
-    with pytest.raises(ConfigurationError, match=source):
+@pytest.mark.parametrize(
+    ("source", "code"), [(VARIABLE, "nothing-to-sign-in-to"), ("no-such-source", "unknown-source")]
+)
+def test_sign_in_requires_an_owned_source(world: World, source: str, code: str) -> None:
+    with raises_code(ConfigurationError, code) as caught:
         world.keeper().login("me", source=source, interaction=world.user)
+    assert source in str(caught.value)
     assert world.user.opened == []
 
 
-def test_signing_in_again_keeps_a_plan_that_is_not_told_this_time(world: World) -> None:
+def test_new_sign_in_keeps_known_details_of_the_same_account(world: World) -> None:
     world.provider.identity = Identity(account="ada", extra={"plan": "max", "rate_limit_tier": "high"})
     keeper = world.signed_in()
     world.provider.identity = Identity(account="ada")
     assert keeper.login("me", interaction=world.user).identity.extra["plan"] == "max"
-    world.provider.identity = Identity(account="somebody-else")
-    assert keeper.login("me", interaction=world.user).identity == Identity(account="somebody-else")
+    world.provider.identity = Identity(account="bob")
+    assert keeper.login("me", interaction=world.user).identity == Identity(account="bob")
 
 
-def test_a_source_can_be_named(world: World) -> None:
+def test_sign_in_uses_the_named_source(world: World) -> None:
     assert world.keeper().login("me", source=SIGN_IN, interaction=world.user).source == SIGN_IN
 
 
-def test_a_sign_in_that_fails_loses_nothing(world: World) -> None:
+def test_failed_sign_in_keeps_the_stored_credential(world: World) -> None:
     keeper = world.signed_in()
     before = world.store.contents
     world.provider.acquire_error = TransientError("no route")
@@ -100,15 +103,15 @@ def test_a_sign_in_that_fails_loses_nothing(world: World) -> None:
     assert token_of(keeper.get("me")) == "at-1"
 
 
-def test_a_sign_in_after_a_sign_out_counts_on(world: World) -> None:
+def test_sign_in_after_sign_out_continues_the_generations(world: World) -> None:
     keeper = world.signed_in()
     keeper.logout("me")
     keeper.login("me", interaction=world.user)
     assert keeper.status("me").generation == 3
 
 
-def test_a_sign_in_into_an_emptied_store_counts_on(world: World) -> None:
-    """I5: processes that hold generation 2 would take a 1 for older."""
+def test_sign_in_with_an_emptied_store_continues_the_generations(world: World) -> None:
+    """Processes that hold generation 2 would ignore a generation 1 as older."""
     keeper, other = world.signed_in(), world.keeper()
     keeper.refresh("me")
     world.settle(keeper)
@@ -120,7 +123,7 @@ def test_a_sign_in_into_an_emptied_store_counts_on(world: World) -> None:
     assert token_of(other.get("me")) == token_of(keeper.get("me"))
 
 
-def test_a_sign_in_waits_for_a_renewal_and_wins(world: World) -> None:
+def test_sign_in_waits_for_a_renewal_and_replaces_its_result(world: World) -> None:
     keeper = world.signed_in()
     world.clock.advance(3400)
     world.provider.gate.clear()
@@ -142,7 +145,7 @@ def test_a_sign_in_waits_for_a_renewal_and_wins(world: World) -> None:
     assert world.provider.sent == ["rt-1"]
 
 
-def test_a_locked_store_after_the_sign_in_keeps_on_trying(world: World) -> None:
+def test_save_is_retried_if_the_store_fails_after_the_sign_in(world: World) -> None:
     keeper = world.keeper()
     world.store.failing.add("save")
     answers: list[str] = []
@@ -156,14 +159,14 @@ def test_a_locked_store_after_the_sign_in_keeps_on_trying(world: World) -> None:
     assert keeper.status("me").generation == 1
 
 
-# --- signing out --------------------------------------------------------------------------------------------------
+# --- sign-out -----------------------------------------------------------------------------------------------------
 
 
-def test_a_sign_out_revokes_and_then_removes(world: World) -> None:
+def test_sign_out_revokes_and_then_removes_the_credential(world: World) -> None:
     keeper = world.signed_in()
     events = collect(keeper)
     said = keeper.logout("me")
-    assert said == SignedOut(profile="me", revoked=True, detail="revoked at the provider and removed here")
+    assert said == SignedOut(profile="me", revoked=True, detail="revoked at the provider and deleted from the store")
     assert world.provider.revocations == ["rt-1"]
     assert not any("at-1" in value or "rt-1" in value for value in world.store.contents.values())
     until(lambda: events == [said])
@@ -173,32 +176,41 @@ def test_a_sign_out_revokes_and_then_removes(world: World) -> None:
     assert keeper.status("me").generation == 2
 
 
-def test_a_sign_out_that_cannot_revoke_removes_all_the_same_and_says_so(world: World) -> None:
+def test_sign_out_removes_the_credential_even_if_revoking_fails(world: World) -> None:
     keeper = world.signed_in()
     world.provider.revoke_error = TransientError("no route")
     said = keeper.logout("me")
     assert said.revoked is False
-    assert said.detail == "removed here, but not revoked at the provider: no route"
+    assert said.detail == "deleted from the store, but not revoked at the provider: no route"
     with pytest.raises(LoginRequired):
         keeper.get("me")
 
 
-def test_a_provider_that_cannot_revoke_is_no_failure(world: World) -> None:
+def test_sign_out_succeeds_if_the_provider_does_not_support_revocation(world: World) -> None:
     world.provider.revocable = False
     keeper = world.signed_in()
     said = keeper.logout("me")
-    assert (said.revoked, said.detail) == (None, "removed here; the provider cannot revoke")
+    assert (said.revoked, said.detail) == (None, "deleted from the store; the provider does not support revocation")
 
 
-def test_a_sign_out_of_nobody_says_so(world: World) -> None:
+def test_sign_out_without_a_sign_in_says_so(world: World) -> None:
     keeper = world.signed_in()
     keeper.logout("me")
     for each in (keeper, world.keeper()):
-        assert each.logout("me") == SignedOut(profile="me", revoked=None, detail="nobody was signed in")
+        assert each.logout("me") == SignedOut(profile="me", revoked=None, detail="not signed in")
     assert len(world.provider.revocations) == 1
 
 
-def test_a_record_that_cannot_be_read_can_still_be_removed(world: World) -> None:
+def test_sign_out_in_bare_mode_is_an_error(world: World) -> None:
+    world.signed_in()
+    before = world.store.contents
+    with raises_code(ConfigurationError, "bare-mode") as caught:
+        world.keeper(bare=True).logout("me")
+    assert caught.value.profile == "me"
+    assert world.store.contents == before
+
+
+def test_unreadable_record_can_be_removed(world: World) -> None:
     world.signed_in()
     world.provider.formats = {}
     said = world.keeper().logout("me")
@@ -206,7 +218,7 @@ def test_a_record_that_cannot_be_read_can_still_be_removed(world: World) -> None
     assert "at-1" not in str(world.store.contents)
 
 
-def test_a_store_that_cannot_be_written_keeps_the_sign_in(world: World) -> None:
+def test_failed_sign_out_keeps_the_sign_in(world: World) -> None:
     keeper = world.signed_in()
     world.store.failing.add("load")
     with pytest.raises(StoreUnavailable) as caught:
@@ -217,7 +229,7 @@ def test_a_store_that_cannot_be_written_keeps_the_sign_in(world: World) -> None:
     assert world.provider.revocations == []
 
 
-# --- how things stand ---------------------------------------------------------------------------------------------
+# --- status -------------------------------------------------------------------------------------------------------
 
 
 def test_status_of_a_signed_in_profile(world: World) -> None:
@@ -237,7 +249,7 @@ def test_status_of_a_signed_in_profile(world: World) -> None:
     assert world.provider.sent == []
 
 
-def test_status_of_nobody(world: World) -> None:
+def test_status_without_a_sign_in(world: World) -> None:
     status = world.keeper().status()
     assert (status.profile.name, status.store, status.source, status.generation) == ("me", "failing", None, 0)
     assert (status.credential, status.freshness) == (None, None)
@@ -254,7 +266,7 @@ def test_status_of_a_borrowed_credential_needs_no_store(world: World) -> None:
     assert world.journal == [f"acquire {VARIABLE}"]
 
 
-def test_status_tells_what_went_wrong_last(world: World) -> None:
+def test_status_has_the_error_of_the_last_attempt(world: World) -> None:
     keeper = world.signed_in()
     world.clock.advance(3600)
     world.provider.script.extend([TransientError("no route")] * 4)
@@ -266,7 +278,7 @@ def test_status_tells_what_went_wrong_last(world: World) -> None:
     assert world.keeper().status("me").last_error is None
 
 
-def test_status_tells_that_a_person_is_needed(world: World) -> None:
+def test_status_says_that_a_sign_in_is_needed(world: World) -> None:
     keeper = world.signed_in()
     world.clock.advance(3600)
     world.provider.revoked = True
@@ -285,7 +297,7 @@ def test_status_fails_with_the_store(world: World) -> None:
         world.keeper().status("me")
 
 
-def test_a_sign_out_leaves_no_old_hints(world: World) -> None:
+def test_sign_out_clears_old_hints(world: World) -> None:
     keeper = world.signed_in()
     keeper.logout("me")
     hints = HintsFile(world.state_dir, "me").read()

@@ -1,4 +1,4 @@
-"""What a browser may see of the environment: all it needs, and no secret that its name gives away (LEK-4)."""
+"""The environment of a browser: everything it needs, without variables named like secrets (LEK-4)."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ NEEDED = [
 
 
 @pytest.mark.parametrize("name", SECRETS)
-def test_a_name_that_says_secret_is_left_out(name: str) -> None:
+def test_variable_named_like_a_secret_is_removed(name: str) -> None:
     assert without_secrets({name: "canary", "LANG": "C"}) == {"LANG": "C"}
 
 
 @pytest.mark.parametrize("name", [*NEEDED, *sorted(HELPER_VARIABLES)])
-def test_what_a_browser_needs_is_left(name: str) -> None:
+def test_variable_that_a_browser_needs_is_kept(name: str) -> None:
     assert without_secrets({name: "value"}) == {name: "value"}
 
 
 @pytest.mark.parametrize("name", ["SOME_CREDENTIALS_FILE", "SOME_TOKEN_PATH", "SOME_KEY_DIR"])
 @pytest.mark.parametrize("value", ["/home/ada/.some/credentials", "~/.some/credentials"])
-def test_where_a_file_is_is_no_secret(name: str, value: str) -> None:
+def test_path_of_a_file_is_kept(name: str, value: str) -> None:
     assert without_secrets({name: value}) == {name: value}
 
 
@@ -69,12 +69,12 @@ def test_where_a_file_is_is_no_secret(name: str, value: str) -> None:
         ("me:canary@example.com", True),
     ],
 )
-def test_an_address_with_a_password_is_left_out(value: str, left: bool) -> None:
+def test_url_with_a_password_is_removed(value: str, left: bool) -> None:
     assert without_secrets({"DATABASE_URL": value}) == ({"DATABASE_URL": value} if left else {})
 
 
-def test_a_proxy_keeps_its_password() -> None:
-    """A browser behind it reaches nothing without."""
+def test_proxy_with_a_password_is_kept() -> None:
+    """Without the proxy, the browser cannot reach the network."""
     proxies = {"HTTPS_PROXY": "http://me:pw@proxy.example:3128", "all_proxy": "socks5://me:pw@proxy.example"}
     assert without_secrets(proxies) == proxies
 
@@ -84,7 +84,7 @@ words = st.sampled_from(["SOME", "", "KEY", "KEYS", "token", "Secret", "PASSWORD
 
 @settings(derandomize=True, database=None)
 @given(st.dictionaries(st.lists(words, min_size=1, max_size=4).map("_".join), st.text("ab:/@.", max_size=12)))
-def test_what_is_left_is_as_it_was(environ: dict[str, str]) -> None:
+def test_kept_variables_are_unchanged_and_not_named_like_secrets(environ: dict[str, str]) -> None:
     left = without_secrets(environ)
     assert left.items() <= environ.items()
     assert without_secrets(left) == left

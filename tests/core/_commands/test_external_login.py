@@ -1,4 +1,4 @@
-"""Another tool's own sign-in: shown line by line, bounded, without secrets, and never twice within a minute."""
+"""Sign-in commands of other tools: shown line by line, limited, without secrets, and not twice within a minute."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from freshkey.errors import ConfigurationError, LoginRequired, TrustNeeded
 from freshkey.model.interaction import LoggingReporter
 from freshkey.model.profile import Profile
 from freshkey_testing import ManualClock
+from raises_code import raises_code
 from waiting import until
 
 
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands of
 
 
 class Ear(LoggingReporter):
-    """Hears what the command prints."""
+    """Records what the command prints."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -37,7 +38,7 @@ class Ear(LoggingReporter):
 
 
 class World:
-    """A script, and who runs it."""
+    """A sign-in script, and what is needed to run it."""
 
     def __init__(self, directory: Path) -> None:
         self.script = directory / "sign-in"
@@ -71,34 +72,34 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-def test_what_it_prints_is_passed_on_line_by_line(world: World) -> None:
+def test_output_is_passed_on_line_by_line(world: World) -> None:
     world.does("echo Open https://sso.example.com/; echo and enter ABCD >&2; printf 'no newline'")
     world.run()
     assert world.ear.lines == ["Open https://sso.example.com/", "and enter ABCD", "no newline"]
     assert world.ear.doing == ["Running sign-in"]
 
 
-def test_a_line_is_passed_on_before_it_ends(world: World) -> None:
+def test_line_is_passed_on_while_the_command_runs(world: World) -> None:
     goes_on = world.runs.with_name("goes-on")
 
-    class Person(Ear):
+    class Continuing(Ear):
         def line(self, text: str) -> None:
             super().line(text)
             goes_on.touch()
 
-    world.ear = Person()
+    world.ear = Continuing()
     world.does(f"echo enter ABCD; until [ -e {goes_on} ]; do sleep 0.02; done")
     world.run()
     assert world.ear.lines == ["enter ABCD"]
 
 
-def test_it_has_nothing_to_read(world: World) -> None:
+def test_standard_input_is_empty(world: World) -> None:
     world.does("read answer && echo got $answer; echo done")
     world.run()
     assert world.ear.lines == ["done"]
 
 
-def test_it_sees_no_secret_of_the_environment(world: World) -> None:
+def test_environment_has_no_secrets(world: World) -> None:
     world.environ |= {"AWS_SECRET_ACCESS_KEY": "canary", "AWS_PROFILE": "dev", "BROWSER": "lynx"}
     world.does("env")
     world.run()
@@ -107,26 +108,29 @@ def test_it_sees_no_secret_of_the_environment(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "says"),
+    ("script", "facts"),
     [
-        ("echo nope >&2; exit 3", r"^me: 'sign-in' ended with status 3; it last said: nope. Run it yourself"),
-        ("exit 1", r"^me: 'sign-in' ended with status 1. Run it yourself"),
-        ("kill -9 $$", r"^me: 'sign-in' ended with status -9. Run it"),
-        ("echo enter ABCD; exec sleep 600", r"did not end within 1 s; it last said: enter ABCD"),
+        ("echo nope >&2; exit 3", ["status 3", ": nope"]),
+        ("exit 1", ["status 1"]),
+        ("kill -9 $$", ["status -9"]),
+        ("echo enter ABCD; exec sleep 600", [" 1 s", ": enter ABCD"]),
     ],
 )
-def test_one_that_fails_says_how_it_ended_and_what_it_last_said(world: World, script: str, says: str) -> None:
+def test_failure_reports_status_and_last_line(world: World, script: str, facts: list[str]) -> None:
     world.does(script)
-    with pytest.raises(LoginRequired, match=says) as error:
+    with raises_code(LoginRequired, "sign-in-command-failed") as error:
         world.run(timeout=1.0 if "sleep" in script else 30.0)
+    assert error.value.profile == "me"
+    for fact in ("'sign-in'", *facts):
+        assert fact in error.value.message
     assert "a-secret-argument" not in str(error.value)
 
 
-def test_what_it_started_ends_with_it(world: World) -> None:
+def test_processes_that_it_started_are_killed(world: World) -> None:
     pid_file = world.runs.with_name("pid")
     world.does(f"sleep 600 & echo $! > {pid_file}; echo done")
     world.run()
-    until(lambda: not alive(int(pid_file.read_text())), "its end")
+    until(lambda: not alive(int(pid_file.read_text())), "its exit")
     assert world.ear.lines == ["done"]
 
 
@@ -138,42 +142,44 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("script", ["exit 1", "exit 0"])
-def test_it_is_not_run_again_within_a_minute_by_any_process(world: World, script: str) -> None:
+def test_no_process_runs_it_again_within_a_minute(world: World, script: str) -> None:
     world.does(script)
-    first = pytest.raises(LoginRequired) if script == "exit 1" else nullcontext()
+    first = raises_code(LoginRequired, "sign-in-command-failed") if script == "exit 1" else nullcontext()
     with first:
         world.run()
     for _ in range(2):
-        with pytest.raises(LoginRequired):
+        with raises_code(LoginRequired, "sign-in-command-failed"):
             world.run()
     assert world.count == 1
     world.clock.advance(59)
-    with pytest.raises(LoginRequired, match="a moment ago, and there are still no usable credentials"):
+    with raises_code(LoginRequired, "sign-in-command-failed") as error:
         world.run()
+    assert "60 s" in str(error.value.hint)
     world.clock.advance(1)
     world.does("exit 0")
     world.run()
     assert world.count == 2
 
 
-def test_another_profile_does_not_wait(world: World) -> None:
+def test_pause_applies_to_one_profile(world: World) -> None:
     world.does("exit 0")
     world.run()
     world.run(profile="you")
     assert world.count == 2
 
 
-def test_where_nothing_can_be_written_this_process_remembers(world: World) -> None:
+def test_pause_is_kept_in_memory_if_it_cannot_be_written(world: World) -> None:
     world.state.write_text("a file where the directory should be")
     world.does("exit 0")
     world.run()
-    with pytest.raises(LoginRequired, match="ended well a moment ago"):
+    with raises_code(LoginRequired, "sign-in-command-failed"):
         world.run()
+    assert world.count == 1
     external_login._unwritten.clear()
 
 
 @pytest.mark.parametrize("note", ["", "{", "[]", '{"wall": "x"}', '{"wall": 1e999, "elapsed": 1, "boot_id": "b"}'])
-def test_a_note_that_cannot_be_read_is_none(world: World, note: str) -> None:
+def test_unreadable_note_is_ignored(world: World, note: str) -> None:
     world.does("exit 0")
     world.run()
     (file,) = (world.state / "login-commands").iterdir()
@@ -182,32 +188,33 @@ def test_a_note_that_cannot_be_read_is_none(world: World, note: str) -> None:
     assert world.count == 2
 
 
-def test_a_flood_is_read_and_dropped(world: World) -> None:
+def test_excess_output_is_dropped(world: World) -> None:
     world.does(f"head -c 3000000 /dev/zero | tr '\\0' x; seq {external_login.MAX_LINES * 2}; printf '\\033[31mred'")
     world.run()
     assert len(world.ear.lines) == external_login.MAX_LINES
     assert max(map(len, world.ear.lines)) <= external_login.MAX_LINE
 
 
-def test_nothing_that_a_terminal_would_obey_is_passed_on(world: World) -> None:
+def test_control_characters_are_removed(world: World) -> None:
     world.does("printf 'a\\033[2Jb\\rc\\007\\n'")
     world.run()
     assert world.ear.lines == ["a [2Jb", "c"]
 
 
-def test_a_projects_command_that_was_changed_is_not_run(world: World) -> None:
+def test_changed_command_of_a_project_is_not_run(world: World) -> None:
     world.does("exit 0")
     command = Command(
         argv=("./sign-in",), directory=world.script.parent, pins=pinned(("./sign-in",), world.script.parent)
     )
     world.does("echo changed")
-    with pytest.raises(TrustNeeded, match="is not what it was when you trusted it"):
+    with raises_code(TrustNeeded, "trusted-command-changed"):
         world.run(command=command)
     assert world.count == 0
 
 
-def test_one_that_is_not_there_is_a_fault_of_the_configuration(world: World) -> None:
-    with pytest.raises(ConfigurationError, match="'sign-in' is not there"):
+def test_missing_program_is_an_error_and_starts_no_pause(world: World) -> None:
+    with raises_code(ConfigurationError, "command-not-runnable") as error:
         world.run()
+    assert "'sign-in'" in error.value.message
     world.does("exit 0")
     world.run()

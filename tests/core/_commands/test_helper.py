@@ -1,4 +1,4 @@
-"""What helpers print is taken as it is or refused without being quoted, and nothing of them is left."""
+"""Helper commands: output is returned unchanged or rejected without being quoted, and no process is left."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from freshkey._commands import helper
 from freshkey._commands.helper import MAX_LINE, helper_environment, read_helper_json, read_helper_line, run_helper
 from freshkey.errors import ConfigurationError, ProtocolError, TransientError
 from freshkey.secret import Secret
+from raises_code import raises_code
 from waiting import leaving_nothing, until
 
 
@@ -32,15 +33,15 @@ def script(path: Path, code: str) -> str:
     return str(path)
 
 
-def test_what_a_helper_prints_is_handed_over_as_it_is() -> None:
+def test_output_is_returned_unchanged() -> None:
     assert run_helper(["printf", r"%s\n", CANARY]) == Secret(f"{CANARY}\n")
 
 
-def test_arguments_are_arguments_and_no_shell_sees_them() -> None:
+def test_arguments_are_passed_without_a_shell() -> None:
     assert run_helper(["printf", "%s|", "a b", "$HOME", "`id`", ";", "*"]) == Secret("a b|$HOME|`id`|;|*|")
 
 
-def test_a_helper_sees_little_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_is_minimal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", CANARY)
     seen = run_helper(["env"]).reveal()
     names = {line.partition("=")[0] for line in seen.splitlines()}
@@ -49,13 +50,13 @@ def test_a_helper_sees_little_of_the_environment(monkeypatch: pytest.MonkeyPatch
     assert names <= set(helper_environment(dict(os.environ)))
 
 
-def test_the_caller_may_say_what_the_environment_is(tmp_path: Path) -> None:
+def test_caller_can_set_the_environment(tmp_path: Path) -> None:
     script(tmp_path / "my-helper", "echo $WHO")
     environ = {"PATH": f"{tmp_path}:/bin:/usr/bin", "WHO": "ada"}
     assert run_helper(["my-helper"], environ=environ) == Secret("ada\n")
 
 
-def test_a_helper_has_nothing_to_read_and_no_descriptor_of_ours() -> None:
+def test_standard_input_is_empty_and_no_file_descriptor_is_inherited() -> None:
     reading, writing = os.pipe()
     os.set_inheritable(writing, True)
     try:
@@ -67,7 +68,7 @@ def test_a_helper_has_nothing_to_read_and_no_descriptor_of_ours() -> None:
         os.close(writing)
 
 
-def test_a_helper_is_a_session_of_its_own() -> None:
+def test_helper_runs_in_its_own_session() -> None:
     ids = "import os; print(os.getsid(0) == os.getpgid(0) == os.getpid())"
     assert run_helper([sys.executable, "-I", "-c", ids]) == Secret("True\n")
 
@@ -85,13 +86,13 @@ print(pid)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="processes are listed on Linux alone")
-def test_what_moves_to_a_process_group_of_its_own_is_killed_as_well() -> None:  # as below timeout(1)
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are listed only on Linux")
+def test_child_in_another_process_group_is_killed_too() -> None:  # as started by timeout(1)
     wait_until_ended(int(run_helper([sys.executable, "-I", "-c", MOVING]).reveal()))
 
 
 def wait_until_ended(pid: int) -> None:
-    """Wait until a process is gone, or waits for nothing but its parent."""
+    """Wait until a process has exited; it may still wait to be reaped."""
 
     def gone() -> bool:
         try:
@@ -99,44 +100,46 @@ def wait_until_ended(pid: int) -> None:
         except (FileNotFoundError, ProcessLookupError):
             return True
 
-    until(gone, "its end")
+    until(gone, "its exit")
 
 
 @pytest.mark.parametrize(
-    ("argv", "what"),
+    ("argv", "code", "fact"),
     [
-        ([], "a helper command is a list"),
-        ([""], "a helper command is a list"),
-        (["env", f"{CANARY}\0"], "a helper command is a list"),
-        (["./helper", CANARY], "'helper' is named by a relative path"),
-        (["no-such-helper", CANARY], "'no-such-helper' is not there"),
-        (["/no/such/helper", CANARY], "'helper' is not there"),
-        (["/etc/passwd", CANARY], "'passwd' is not there, or is no program"),
-        (["/etc", CANARY], "'etc' is not there, or is no program"),
+        ([], "invalid-command", "list"),
+        ([""], "invalid-command", "list"),
+        (["env", f"{CANARY}\0"], "invalid-command", "list"),
+        (["./helper", CANARY], "invalid-command", "'helper'"),
+        (["no-such-helper", CANARY], "command-not-runnable", "'no-such-helper'"),
+        (["/no/such/helper", CANARY], "command-not-runnable", "'helper'"),
+        (["/etc/passwd", CANARY], "command-not-runnable", "'passwd'"),
+        (["/etc", CANARY], "command-not-runnable", "'etc'"),
     ],
 )
-def test_what_cannot_be_run_is_named_without_its_arguments(argv: list[str], what: str) -> None:
-    with pytest.raises(ConfigurationError, match=what) as caught:
+def test_error_names_the_program_but_not_its_arguments(argv: list[str], code: str, fact: str) -> None:
+    with raises_code(ConfigurationError, code) as caught:
         run_helper(argv)
+    assert fact in caught.value.message
     assert CANARY not in str(caught.value)
 
 
-def test_a_program_in_the_working_directory_is_not_found_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_program_is_not_searched_in_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script(tmp_path / "helper", "echo evil")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigurationError, match="'helper' is not there"):
+    with raises_code(ConfigurationError, "command-not-runnable"):
         run_helper(["helper"], environ={"PATH": ".:"})
 
 
-def test_a_program_that_the_system_refuses(tmp_path: Path) -> None:
+def test_program_that_the_system_cannot_start(tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     broken.write_text("#!/no/such/interpreter\n")
     broken.chmod(0o700)
-    with leaving_nothing(), pytest.raises(ConfigurationError, match="'broken' cannot be run: No such file"):
+    with leaving_nothing(), raises_code(ConfigurationError, "command-not-runnable") as caught:
         run_helper([str(broken)])
+    assert "'broken': No such file" in caught.value.message
 
 
-def test_the_working_directory_means_nothing_to_a_helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_working_directory_is_not_inherited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hostile, home = (tmp_path / "hostile"), (tmp_path / "home")
     for directory in (hostile, home):
         directory.mkdir()
@@ -148,17 +151,18 @@ def test_the_working_directory_means_nothing_to_a_helper(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("home", ["no/such/directory", "/no/such/directory"])
-def test_without_a_home_a_helper_works_at_the_root(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_helper_runs_in_the_root_directory_without_a_home(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", home)
     assert run_helper(["pwd", "-P"]) == Secret("/\n")
 
 
-def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="'cat' cannot be run: No such file"):
+def test_missing_working_directory_is_an_error(tmp_path: Path) -> None:
+    with raises_code(ConfigurationError, "command-not-runnable") as caught:
         run_helper(["cat"], directory=tmp_path / "gone")
+    assert "'cat': No such file" in caught.value.message
 
 
-def test_somebody_who_waits_is_told_once_that_it_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_helper_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(helper, "SLOW", 0.05)
     told: list[float] = []
     assert run_helper(["sh", "-c", "sleep 0.3; echo hi"], on_slow=told.append) == Secret("hi\n")
@@ -166,14 +170,14 @@ def test_somebody_who_waits_is_told_once_that_it_is_slow(monkeypatch: pytest.Mon
     assert 0.05 <= told[0] < 30
 
 
-def test_nobody_is_told_of_a_quick_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quick_helper_is_not_reported() -> None:
     told: list[float] = []
     run_helper(["echo", "hi"], on_slow=told.append)
     assert told == []
     assert helper.SLOW == 10
 
 
-def test_a_listener_that_fails_leaves_no_helper_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_callback_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(seconds: float) -> None:
         raise LookupError
 
@@ -182,15 +186,29 @@ def test_a_listener_that_fails_leaves_no_helper_behind(monkeypatch: pytest.Monke
         run_helper(["sleep", "60"], on_slow=fail)
 
 
-def test_the_most_that_may_be_printed_may_be_printed() -> None:
+def test_output_of_the_maximum_size_is_accepted() -> None:
     assert run_helper(["printf", "12345"], max_output=5) == Secret("12345")
-    with pytest.raises(ProtocolError, match="'printf' printed more than 5 bytes"):
+    with raises_code(ProtocolError, "invalid-command-output") as caught:
         run_helper(["printf", "123456"], max_output=5)
+    assert "'printf' printed more than 5 bytes" in caught.value.message
 
 
-def test_a_helper_that_closes_its_output_first_still_has_to_end_well() -> None:
-    with pytest.raises(TransientError, match="'sh' failed with status 7"):
+def test_exit_status_counts_even_if_the_output_was_closed_before() -> None:
+    with raises_code(TransientError, "command-failed") as caught:
         run_helper(["sh", "-c", "echo x; exec 1>&-; sleep 0.1; exit 7"])
+    assert "'sh'" in caught.value.message
+    assert "status 7" in caught.value.message
+
+
+def test_helper_that_hangs_is_killed() -> None:
+    with leaving_nothing(), raises_code(TransientError, "command-timed-out") as caught:
+        run_helper(["sleep", "60"], timeout=0.1)
+    assert "0.1 s" in caught.value.message
+
+
+def test_empty_output_is_rejected() -> None:
+    with raises_code(ProtocolError, "invalid-command-output"):
+        run_helper(["true"])
 
 
 REAPING = """
@@ -206,61 +224,68 @@ print(run_helper(["echo", "hi"]).reveal())
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGCHLD")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGCHLD")
 @pytest.mark.parametrize("how", ["ignore", "reap"])
-def test_an_application_that_reaps_its_children_itself(how: str) -> None:
+def test_application_that_reaps_its_children_itself(how: str) -> None:
     done = subprocess.run([sys.executable, "-c", REAPING, how], capture_output=True, text=True, check=False)
 
     assert (done.stdout.split(), done.stderr) == (["hi"], "")
 
 
-def test_output_that_is_no_text() -> None:
-    with pytest.raises(ProtocolError, match="'printf' printed something that is not UTF-8") as caught:
+def test_output_that_is_not_utf_8_is_rejected_and_not_quoted() -> None:
+    with raises_code(ProtocolError, "invalid-command-output") as caught:
         run_helper(["printf", CANARY + r"\377"])
+    assert "UTF-8" in caught.value.message
+    assert CANARY not in str(caught.value)
     assert caught.value.__context__ is None
 
 
-def test_without_a_thread_the_helper_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_helper_is_killed_if_no_thread_can_read_its_output(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    with leaving_nothing(), pytest.raises(TransientError, match="no thread can be started"):
+    with leaving_nothing(), raises_code(TransientError, "out-of-threads"):
         run_helper(["sleep", "60"])
 
 
-# --- what they print: TRU-4, TRU-6 ---------------------------------------------------------------------------------
+# --- their output: TRU-4, TRU-6 ------------------------------------------------------------------------------------
 
 
-def test_an_object_of_our_version() -> None:
+def test_object_of_the_supported_version_is_read() -> None:
     text = json.dumps({"version": 1, "token": CANARY, "expires_in": 60, "scopes": ["a", {"b": None}]}) + "\n"
     assert read_helper_json(Secret(text)) == {"token": CANARY, "expires_in": 60, "scopes": ["a", {"b": None}]}
 
 
 @pytest.mark.parametrize("version", ["true", "1.0", '"1"', "2", "0", "null", "[1]"])
-def test_another_version(version: str) -> None:
-    with pytest.raises(ProtocolError, match="'acme' printed an object of no version, or of one that is not known"):
+def test_object_of_another_version_is_rejected(version: str) -> None:
+    with raises_code(ProtocolError, "invalid-command-output") as caught:
         read_helper_json(Secret(f'{{"version": {version}, "token": "{CANARY}"}}'), "'acme'")
+    assert "'acme'" in caught.value.message
+    assert "version" in caught.value.message
+    assert CANARY not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", CANARY, f'"{CANARY}"', "[1]", '{"version": 1', "{'version': 1}", "{} {}", "{} x"])
-def test_no_object(text: str) -> None:
-    with pytest.raises(ProtocolError, match="printed no JSON object") as caught:
+def test_text_that_is_not_an_object_is_rejected(text: str) -> None:
+    with raises_code(ProtocolError, "invalid-command-output") as caught:
         read_helper_json(Secret(text))
+    assert "JSON" in caught.value.message
     assert caught.value.__context__ is None
     assert CANARY not in str(caught.value)
 
 
 @pytest.mark.parametrize("bad", ["\r", "\n", "\0"])
 @pytest.mark.parametrize("facts", [{"token": "a{}b"}, {"to{}ken": "a"}, {"more": ["a", {"b": "c{}"}]}])
-def test_text_that_breaks_a_line(bad: str, facts: dict[str, object]) -> None:
+def test_string_with_a_line_break_or_nul_is_rejected(bad: str, facts: dict[str, object]) -> None:
     text = json.dumps({"version": 1, **facts}).replace("{}", json.dumps(bad)[1:-1])
-    with pytest.raises(ProtocolError, match="a line break or a NUL"):
+    with raises_code(ProtocolError, "invalid-command-output") as caught:
         read_helper_json(Secret(text))
+    assert "NUL" in caught.value.message
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
-def test_one_line(end: str) -> None:
+def test_line_is_read_without_its_ending(end: str) -> None:
     assert read_helper_line(Secret(f"{CANARY}{end}")) == Secret(CANARY)
     assert read_helper_line(Secret("x" * MAX_LINE + end)) == Secret("x" * MAX_LINE)
     assert read_helper_line(Secret("~!" + end), longest=2) == Secret("~!")
@@ -276,24 +301,26 @@ def test_one_line(end: str) -> None:
         (f"\n{CANARY}", "more than one line"),
         (f"{CANARY}\rsecond", "more than one line"),
         (f"{CANARY}\r", "more than one line"),
-        (f" {CANARY}", "spaces or characters"),
-        (f"{CANARY}\t", "spaces or characters"),
-        (f"{CANARY}\x00", "spaces or characters"),
-        (f"{CANARY}\x7f", "spaces or characters"),
-        (f"{CANARY}é", "spaces or characters"),
+        (f" {CANARY}", "spaces"),
+        (f"{CANARY}\t", "spaces"),
+        (f"{CANARY}\x00", "spaces"),
+        (f"{CANARY}\x7f", "spaces"),
+        (f"{CANARY}é", "spaces"),
         (CANARY * 1000, "more than 16384 characters"),
     ],
     ids=range(13),
 )
-def test_no_line(text: str, flaw: str) -> None:  # TRU-6
-    with pytest.raises(ProtocolError, match=f"'acme' printed {flaw}") as caught:
+def test_text_that_is_not_one_token_is_rejected(text: str, flaw: str) -> None:  # TRU-6
+    with raises_code(ProtocolError, "invalid-command-output") as caught:
         read_helper_line(Secret(text), "'acme'")
+    assert "'acme'" in caught.value.message
+    assert flaw in caught.value.message
     assert CANARY not in str(caught.value)
     assert caught.value.__context__ is None
 
 
 @given(st.text(max_size=200))
-def test_reading_a_line_is_total(text: str) -> None:
+def test_any_text_is_a_line_or_an_error(text: str) -> None:
     try:
         line = read_helper_line(Secret(text)).reveal()
     except ProtocolError:
@@ -304,7 +331,7 @@ def test_reading_a_line_is_total(text: str) -> None:
 
 
 @given(st.text(max_size=200) | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))
-def test_reading_is_total(text: str) -> None:
+def test_any_text_is_an_object_or_an_error(text: str) -> None:
     try:
         assert "version" not in read_helper_json(Secret(text))
     except ProtocolError:

@@ -1,4 +1,4 @@
-"""The one runner: it hands on what is printed while the program runs, and ends it when time or its listener says so."""
+"""The runner of programs: reads output while the program runs, and kills it on timeout or request."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pytest
 from freshkey._commands.process import Run, find_program, is_bare, is_command
 
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands of this file are those of a shell")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the tests run shell commands")
 
 
 class Listener:
-    """Keeps what is printed."""
+    """Records the output."""
 
     def __init__(self) -> None:
         self.heard = b""
@@ -36,19 +36,19 @@ def goes_on(passed: float) -> bool:
 
 
 @pytest.mark.parametrize(("with_errors", "heard"), [(False, b"out\n"), (True, b"out\nerr\n")])
-def test_what_is_printed_is_read_and_complaints_where_they_are_wanted(with_errors: bool, heard: bytes) -> None:
+def test_output_is_read_and_standard_error_only_on_request(with_errors: bool, heard: bytes) -> None:
     listener = Listener()
     assert started("echo out; echo err >&2; exit 3", listener, with_errors=with_errors).wait(20, goes_on) == 3
     assert listener.heard == heard
 
 
-def test_what_was_printed_before_the_end_of_time_is_kept() -> None:
+def test_output_before_the_timeout_is_kept() -> None:
     listener = Listener()
     assert started("echo early; exec sleep 600", listener).wait(0.5, goes_on) is None
     assert listener.heard == b"early\n"
 
 
-def test_it_is_ended_as_soon_as_its_listener_has_enough() -> None:
+def test_program_is_killed_when_the_callback_returns_false() -> None:
     began = time.monotonic()
     passed: list[float] = []
 
@@ -62,17 +62,17 @@ def test_it_is_ended_as_soon_as_its_listener_has_enough() -> None:
     assert time.monotonic() - began < 30
 
 
-def test_a_listener_that_hears_nothing_more_holds_up_nobody() -> None:
+def test_reader_that_stops_early_does_not_delay_the_exit() -> None:
     assert started("exec 1>&-; sleep 0.1; exit 4", lambda pipe: None).wait(20, goes_on) == 4
 
 
-def test_a_program_is_found_by_its_path_or_on_the_path_and_nowhere_else() -> None:
+def test_program_is_found_by_path_or_on_path_only() -> None:
     assert find_program("sh", {"PATH": "/bin"}) == "/bin/sh"
     assert find_program("/bin/sh", {}) == "/bin/sh"
     assert find_program("sh", {"PATH": "."}) is None
 
 
-def test_words_that_can_be_a_command() -> None:
+def test_valid_commands_and_bare_names() -> None:
     assert is_command(["a", ""])
     assert not any(map(is_command, ([], [""], ["a", "\0"])))
     assert [is_bare(word) for word in ("a", "./a", "/a", ".", "..")] == [True, False, False, False, False]

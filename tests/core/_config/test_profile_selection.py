@@ -1,11 +1,10 @@
-"""The walk through the places that may name a profile: the first counts, and what is behind it is not needed."""
+"""Profile selection: the first place that names a profile wins, and later places need not be readable."""
 
 from __future__ import annotations
 
-import pytest
-
 from freshkey._config.profile_selection import Choice, Place, Selection, choices, choose
 from freshkey.errors import ConfigurationError
+from raises_code import raises_code
 
 
 def saying(title: str, name: str | None) -> Place:
@@ -14,30 +13,30 @@ def saying(title: str, name: str | None) -> Place:
 
 
 def unreadable() -> Selection:
-    raise ConfigurationError("the file is broken")
+    raise ConfigurationError("the file is broken", code="invalid-toml")
 
 
 BROKEN: Place = ("broken", unreadable)
 
 
-def test_the_first_that_says_anything_counts() -> None:
+def test_first_place_that_names_a_profile_wins() -> None:
     assert choose([saying("a", None), saying("b", "x"), saying("c", "y"), BROKEN]) == Selection(
         name="x", selected_by="said by b"
     )
     assert choose([saying("a", None)]) is None
 
 
-def test_what_is_in_front_must_be_readable() -> None:
+def test_places_before_the_selecting_one_must_be_readable() -> None:
     for walk in (choose, choices):
-        with pytest.raises(ConfigurationError, match="the file is broken"):
+        with raises_code(ConfigurationError, "invalid-toml"):
             walk([saying("a", None), BROKEN, saying("c", "y")])
 
 
-def test_the_whole_walk_says_what_was_found_and_why_it_does_not_count() -> None:
+def test_choices_explain_every_place() -> None:
     assert choices([saying("a", None), saying("b", "x"), saying("c", "y"), saying("d", None), BROKEN]) == (
-        Choice(place="a", found=None, wins=False, why="names none"),
+        Choice(place="a", found=None, wins=False, why="not set"),
         Choice(place="b", found="x", wins=True, why="said by b"),
-        Choice(place="c", found="y", wins=False, why="b comes first"),
-        Choice(place="d", found=None, wins=False, why="names none"),
+        Choice(place="c", found="y", wins=False, why="overridden by b"),
+        Choice(place="d", found=None, wins=False, why="not set"),
         Choice(place="broken", found=None, wins=False, why="the file is broken"),
     )

@@ -1,4 +1,4 @@
-"""A group that only its user is in does not count as others."""
+"""A user's private group does not count as other users."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from freshkey._files.permissions import others_may_write
 
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="modes say nothing there")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="file modes have no meaning there")
 
 GROUP = 4242
 
@@ -24,7 +24,7 @@ def status(mode: int) -> os.stat_result:
 
 @pytest.fixture
 def group(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Let the group be the user's own, and return the members that it has beside them."""
+    """Make the group the user's private group, and return its list of additional members."""
     members: list[str] = []
     user = pwd.struct_passwd(("ada", "x", os.geteuid(), GROUP, "", "/home/ada", "/bin/sh"))
     monkeypatch.setattr(pwd, "getpwuid", lambda uid: user)
@@ -33,18 +33,18 @@ def group(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o644, 0o755, 0o750])
-def test_what_only_the_owner_writes(mode: int) -> None:
+def test_files_that_only_the_owner_can_write(mode: int) -> None:
     assert not others_may_write(status(mode))
 
 
 @pytest.mark.usefixtures("group")
-def test_the_group_of_one_person_is_that_person() -> None:
+def test_private_group_does_not_count_as_others() -> None:
     assert not others_may_write(status(0o664))
     assert others_may_write(status(0o666))
     assert others_may_write(status(0o602))
 
 
-def test_a_group_with_somebody_else_in_it_is_others(group: list[str]) -> None:
+def test_group_with_another_member_counts_as_others(group: list[str]) -> None:
     group.append("ada")
     assert not others_may_write(status(0o660))
     group.append("bob")
@@ -52,21 +52,21 @@ def test_a_group_with_somebody_else_in_it_is_others(group: list[str]) -> None:
 
 
 @pytest.mark.usefixtures("group")
-def test_a_group_that_many_have_as_their_first_is_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shared_primary_group_counts_as_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grp, "getgrgid", lambda gid: grp.struct_group(("users", "x", gid, [])))
     assert others_may_write(status(0o660))
 
 
 @pytest.mark.usefixtures("group")
-def test_a_group_that_is_not_the_users_first_is_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_group_that_is_not_primary_counts_as_others(monkeypatch: pytest.MonkeyPatch) -> None:
     user = pwd.struct_passwd(("ada", "x", os.geteuid(), GROUP + 1, "", "/home/ada", "/bin/sh"))
     monkeypatch.setattr(pwd, "getpwuid", lambda uid: user)
     assert others_may_write(status(0o660))
 
 
-def test_a_user_or_group_without_an_entry_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody(uid: int) -> pwd.struct_passwd:
+def test_group_of_a_user_without_a_passwd_entry_counts_as_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_entry(uid: int) -> pwd.struct_passwd:
         raise KeyError(uid)
 
-    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    monkeypatch.setattr(pwd, "getpwuid", no_entry)
     assert others_may_write(status(0o660))

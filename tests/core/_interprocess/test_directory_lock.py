@@ -1,4 +1,4 @@
-"""The sign of somebody at work, which is there for as long as they are, whatever is removed."""
+"""The directory lock: it marks a state directory as in use, even if lock files are deleted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from freshkey._stores.keychain.store import store
 from freshkey.errors import StoreBusy
 from freshkey.model.profile import Profile
 from freshkey.model.storage import CredentialStore, Snapshot
-from matrix import row
+from promises import proves
+from raises_code import raises_code
 from scripted_items import a_record, an_intent
 from waiting import leaving_nothing, until
 
@@ -51,19 +52,19 @@ print("kept", flush=True)
 
 @define
 class Renewing:
-    """A process that has sent the refresh token of generation 1 and waits for the answer."""
+    """A process that has sent the refresh token of generation 1 and waits for the response."""
 
     process: subprocess.Popen[str]
 
     def answer(self) -> None:
-        """Let the answer come, and wait until it is kept."""
+        """Deliver the response, and wait until its result is saved."""
         assert self.process.stdin is not None
         self.process.stdin.write("\n")
         self.process.stdin.flush()
         assert self.said() == "kept"
 
     def said(self) -> str:
-        """Return the next line."""
+        """Return the next line of output."""
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
 
@@ -106,7 +107,7 @@ def remove_file(profile: Profile) -> None:
 
 
 def copy_file(profile: Profile) -> None:
-    """As a backup does that puts things back."""
+    """Replace the file by a copy, as restoring a backup does."""
     shutil.copy2(lock_file(profile), profile.state_dir / "copy")
     (profile.state_dir / "copy").replace(lock_file(profile))
 
@@ -126,26 +127,27 @@ def lock_file(profile: Profile) -> Path:
 MEDDLING = [remove_file, copy_file, remove_locks, remove_everything]
 
 
-@row(21, "ROT-1", "ROT-7")
+@proves("FAULT-21", "ROT-1", "ROT-7")
 @pytest.mark.parametrize("meddle", MEDDLING)
-def test_a_token_that_is_being_spent_is_not_spent_again_although_the_lock_file_is_gone(
+def test_token_is_not_sent_twice_if_the_lock_file_is_deleted(
     profile: Profile, elsewhere: Renewing, meddle: Callable[[Profile], None]
 ) -> None:
     meddle(profile)
     kept: CredentialStore = store(profile)
 
-    for _ in range(2):  # whoever gave up leaves nothing behind that looks like an old lock file
-        with pytest.raises(StoreBusy, match="removed while a process may have held it"), kept.lock(0.2):
+    for _ in range(2):  # a process that gives up must not make the new lock file look like the old one
+        with raises_code(StoreBusy, "lock-file-replaced") as caught, kept.lock(0.2):
             pass
+        assert str(lock_file(profile)) in str(caught.value)
     elsewhere.answer()
 
     with kept.lock(5):
         assert kept.load() == Snapshot(record=a_record(2))
 
 
-@row(21, "ROT-7")
+@proves("FAULT-21", "ROT-7")
 @pytest.mark.parametrize("meddle", MEDDLING)
-def test_nobody_waits_for_a_process_that_died_and_its_intent_is_found(
+def test_dead_process_is_not_waited_for_and_its_intent_is_found(
     profile: Profile, elsewhere: Renewing, meddle: Callable[[Profile], None]
 ) -> None:
     elsewhere.end()
@@ -158,8 +160,8 @@ def test_nobody_waits_for_a_process_that_died_and_its_intent_is_found(
     assert time.monotonic() - started < 40
 
 
-@row(21)
-def test_whoever_waits_gets_the_lock_when_the_other_is_done(profile: Profile, elsewhere: Renewing) -> None:
+@proves("FAULT-21")
+def test_waiter_gets_the_lock_when_the_other_process_is_done(profile: Profile, elsewhere: Renewing) -> None:
     remove_everything(profile)
     kept: CredentialStore = store(profile)
     found: list[Snapshot] = []
@@ -178,7 +180,7 @@ def test_whoever_waits_gets_the_lock_when_the_other_is_done(profile: Profile, el
     assert found == [Snapshot(record=a_record(2))]
 
 
-def test_a_profile_that_nobody_renews_waits_for_no_other(profile: Profile, elsewhere: Renewing) -> None:
+def test_profile_without_a_renewal_does_not_wait_for_other_profiles(profile: Profile, elsewhere: Renewing) -> None:
     remove_everything(profile)
     other: CredentialStore = store(evolve(profile, name="you"))
 
@@ -186,42 +188,44 @@ def test_a_profile_that_nobody_renews_waits_for_no_other(profile: Profile, elsew
         assert other.load() == Snapshot()
 
 
-@row(21, "ROT-1")
-def test_an_intent_that_a_newcomer_may_have_missed_is_not_acted_upon(profile: Profile) -> None:
-    """The lock file goes while the intent is written: whoever locks the next one may have looked before."""
+@proves("FAULT-21", "ROT-1")
+def test_intent_is_refused_if_the_lock_file_is_deleted_while_it_is_written(profile: Profile) -> None:
+    """A process that locks the new file may have read the store before the intent was there."""
     kept: CredentialStore = store(profile)
     with kept.lock(1):
         kept.save(a_record(1))
         write = fake_keychains.DeleteThenAdd.set_password
 
-        def meanwhile(backend: fake_keychains.DeleteThenAdd, service: str, username: str, password: str) -> None:
+        def write_and_remove_lock_file(
+            backend: fake_keychains.DeleteThenAdd, service: str, username: str, password: str
+        ) -> None:
             write(backend, service, username, password)
             lock_file(profile).unlink(missing_ok=True)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(fake_keychains.DeleteThenAdd, "set_password", meanwhile)
-            with pytest.raises(StoreBusy, match="removed or replaced"):
+            patch.setattr(fake_keychains.DeleteThenAdd, "set_password", write_and_remove_lock_file)
+            with raises_code(StoreBusy, "lock-file-replaced"):
                 kept.intend(an_intent(2))
 
-    # Nothing was sent, and the intent only makes the next one careful.
+    # Nothing was sent; the intent left behind only makes the next renewal more careful.
     assert kept.load().intent == an_intent(2)
 
 
-def test_two_that_are_there_are_not_alone(tmp_path: Path) -> None:
+def test_two_holders_are_not_alone(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     one, other = DirectoryLock(tmp_path / "state"), DirectoryLock(tmp_path / "state")
     assert not one.wait_until_alone(0.05)
 
     other.leave()
     assert one.wait_until_alone(0)
-    # Looking keeps nobody out, and the sign is still there afterwards.
+    # The check excludes no one, and the marker is still set afterwards.
     third = DirectoryLock(tmp_path / "state")
     assert not third.wait_until_alone(0.05)
     one.leave()
     third.leave()
 
 
-def test_a_directory_that_another_program_keeps_to_itself_stops_nobody(tmp_path: Path) -> None:
+def test_exclusive_lock_of_a_foreign_program_does_not_block_forever(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     descriptor = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -236,7 +240,7 @@ def test_a_directory_that_another_program_keeps_to_itself_stops_nobody(tmp_path:
     directory_lock.leave()
 
 
-def test_a_file_system_without_such_locks_has_no_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_system_without_directory_locks_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_locks(descriptor: int, operation: int) -> None:
         raise OSError(95, "Operation not supported")
 
@@ -246,9 +250,7 @@ def test_a_file_system_without_such_locks_has_no_signs(tmp_path: Path, monkeypat
     directory_lock.leave()
 
 
-def test_each_of_the_two_directories_is_a_sign_where_the_other_cannot_be_locked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_lockable_directory_of_the_two_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "state").mkdir()
     flock = fcntl.flock
 
@@ -268,7 +270,7 @@ def test_each_of_the_two_directories_is_a_sign_where_the_other_cannot_be_locked(
         one.leave()
 
 
-def test_a_copy_of_the_descriptors_in_a_program_that_is_being_started_is_no_sign(tmp_path: Path) -> None:
+def test_inherited_descriptor_copies_do_not_keep_the_marker(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     one, other = DirectoryLock(tmp_path / "state"), DirectoryLock(tmp_path / "state")
     copies = [os.dup(descriptor) for descriptor in other._descriptors]
@@ -281,7 +283,7 @@ def test_a_copy_of_the_descriptors_in_a_program_that_is_being_started_is_no_sign
         one.leave()
 
 
-def test_windows_opens_no_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_directory_is_opened_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with leaving_nothing():
         monkeypatch.setattr(sys, "platform", "win32")
         directory_lock = DirectoryLock(tmp_path)

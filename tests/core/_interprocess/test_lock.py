@@ -1,7 +1,8 @@
-"""The profile's lock, against real processes that die, stop, fork and meddle with the file."""
+"""The profile lock, with real processes that die, stop, fork and tamper with the file."""
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -19,7 +20,8 @@ from freshkey._stores.encrypted_file.store import store as file_store
 from freshkey.errors import StoreBusy, StoreUnavailable
 from freshkey.model.profile import Profile
 from freshkey.model.storage import CredentialStore, Snapshot
-from matrix import row
+from promises import proves
+from raises_code import raises_code
 from scripted_items import a_record, an_intent
 from waiting import leaving_nothing, until
 
@@ -38,7 +40,7 @@ for line in sys.stdin:
 
 
 class Holder:
-    """A process that holds the lock until it is told to release it, or dies."""
+    """A process that holds the lock until `release` is called or it dies."""
 
     def __init__(self, state: Path) -> None:
         self.process = subprocess.Popen(
@@ -85,20 +87,22 @@ def in_thread(action: Callable[[], object]) -> threading.Thread:
     return thread
 
 
-def test_another_process_is_kept_out_for_a_bounded_time_and_told_by_whom(lock: ProfileLock, holder: Holder) -> None:
+def test_waiting_for_another_process_times_out_and_names_it(lock: ProfileLock, holder: Holder) -> None:
     """ROT-1, ROT-9."""
     started = time.monotonic()
 
-    with pytest.raises(StoreBusy, match=rf"process {holder.pid} did not finish .* within 0\.2 s"):
+    with raises_code(StoreBusy, "store-busy") as caught:
         lock.acquire(0.2)
 
+    assert f"process {holder.pid} " in str(caught.value)
+    assert "0.2 s" in str(caught.value)
     assert 0.2 <= time.monotonic() - started < 20
     holder.release()
     lock.acquire(0)()
 
 
-def test_a_waiter_proceeds_at_once_when_the_holder_is_killed(lock: ProfileLock, holder: Holder) -> None:
-    """Row 20."""
+def test_waiter_gets_the_lock_when_the_holder_is_killed(lock: ProfileLock, holder: Holder) -> None:
+    """FAULT-20."""
     got: list[float] = []
 
     def wait() -> None:
@@ -112,32 +116,34 @@ def test_a_waiter_proceeds_at_once_when_the_holder_is_killed(lock: ProfileLock, 
     holder.process.kill()
     waiter.join(20)
 
-    assert got[0] - killed < 10  # some 20 ms; a loaded machine gets more
+    assert got[0] - killed < 10  # about 20 ms, more on a loaded machine
 
 
-def test_a_stopped_holder_keeps_the_lock_and_gets_to_release_it(lock: ProfileLock, holder: Holder) -> None:
-    """Row 19."""
+def test_stopped_holder_keeps_the_lock_and_can_release_it_later(lock: ProfileLock, holder: Holder) -> None:
+    """FAULT-19."""
     os.kill(holder.pid, signal.SIGSTOP)
-    with pytest.raises(StoreBusy, match=f"process {holder.pid}"):
+    with raises_code(StoreBusy, "store-busy") as caught:
         lock.acquire(0.1)
+    assert f"process {holder.pid} " in str(caught.value)
 
     os.kill(holder.pid, signal.SIGCONT)
     holder.release()
     lock.acquire(5)()
 
 
-def test_a_thread_of_the_same_process_is_kept_out_too(lock: ProfileLock, state: Path) -> None:
+def test_lock_excludes_threads_of_the_same_process(lock: ProfileLock, state: Path) -> None:
     """ROT-1."""
     release = lock.acquire(0)
 
-    with pytest.raises(StoreBusy, match=f"another thread of this process .{os.getpid()}"):
+    with raises_code(StoreBusy, "store-busy") as caught:
         ProfileLock(state, "me").acquire(0.05)
+    assert f"another thread of this process ({os.getpid()})" in str(caught.value)
 
     in_thread(release).join(5)
     ProfileLock(state, "me").acquire(0)()
 
 
-def test_many_threads_get_it_one_after_the_other(lock: ProfileLock) -> None:
+def test_threads_hold_the_lock_one_at_a_time(lock: ProfileLock) -> None:
     inside: list[int] = []
     most: list[int] = []
 
@@ -156,13 +162,13 @@ def test_many_threads_get_it_one_after_the_other(lock: ProfileLock) -> None:
     assert most == [1] * 20
 
 
-def test_profiles_do_not_wait_for_each_other(lock: ProfileLock, state: Path) -> None:
+def test_profiles_have_separate_locks(lock: ProfileLock, state: Path) -> None:
     release = lock.acquire(0)
     ProfileLock(state, "you").acquire(0)()
     release()
 
 
-def test_the_file_is_private_holds_the_pid_and_stays(lock: ProfileLock) -> None:
+def test_lock_file_is_private_contains_the_pid_and_is_not_deleted(lock: ProfileLock) -> None:
     lock.acquire(0)()
 
     assert lock.path.stat().st_mode & 0o777 == 0o600
@@ -170,7 +176,7 @@ def test_the_file_is_private_holds_the_pid_and_stays(lock: ProfileLock) -> None:
     assert lock.path.read_text("ascii").strip("\0 ") == str(os.getpid())
 
 
-def test_the_file_names_its_inode_once_nobody_can_hold_an_older_one(lock: ProfileLock, tmp_path: Path) -> None:
+def test_lock_file_records_its_inode_once_no_predecessor_can_be_held(lock: ProfileLock, tmp_path: Path) -> None:
     release = lock.acquire(0)
     lock.outwait(lambda: False, 0)
     release()
@@ -187,59 +193,63 @@ def test_the_file_names_its_inode_once_nobody_can_hold_an_older_one(lock: Profil
     assert asked == ["a copy of it"]
 
 
-@row(52, "ROT-12")
+@proves("FAULT-52", "ROT-12")
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux lists the descriptors of a process")
-def test_waiting_in_vain_costs_no_descriptor(lock: ProfileLock, holder: Holder) -> None:
+def test_lock_timeout_leaks_no_descriptor(lock: ProfileLock, holder: Holder) -> None:
     with leaving_nothing():
         for _ in range(20):
-            with pytest.raises(StoreBusy, match=f"process {holder.pid} "):
+            with raises_code(StoreBusy, "store-busy") as caught:
                 lock.acquire(0)
+            assert f"process {holder.pid} " in str(caught.value)
 
 
-@row(21, "ROT-1")
-def test_a_lock_file_that_is_a_link_is_refused_and_its_target_untouched(lock: ProfileLock, tmp_path: Path) -> None:
-    """Row 21."""
+@proves("FAULT-21", "ROT-1")
+def test_lock_file_that_is_a_symbolic_link_is_refused(lock: ProfileLock, tmp_path: Path) -> None:
+    """FAULT-21; the target of the link is unchanged."""
     lock.acquire(0)()
     lock.path.unlink()
     (tmp_path / "target").write_text("precious")
     lock.path.symlink_to(tmp_path / "target")
 
-    with pytest.raises(StoreUnavailable, match="symbolic link"):
+    with raises_code(StoreUnavailable, "unsafe-store-path") as caught:
         lock.acquire(0)
+    assert f"{lock.path} is a symbolic link" in str(caught.value)
     assert (tmp_path / "target").read_text() == "precious"
 
     lock.path.unlink()
     lock.acquire(0)()
 
 
-def test_a_lock_file_with_a_second_name_is_refused_and_untouched(lock: ProfileLock, tmp_path: Path) -> None:
+def test_lock_file_with_two_hard_links_is_refused_and_unchanged(lock: ProfileLock, tmp_path: Path) -> None:
     lock.acquire(0)()
     lock.path.unlink()
     (tmp_path / "target").write_text("precious")
     lock.path.hardlink_to(tmp_path / "target")
 
-    with pytest.raises(StoreUnavailable, match="second name"):
+    with raises_code(StoreUnavailable, "unsafe-store-path") as caught:
         lock.acquire(0)
+    assert "hard link" in str(caught.value)
     assert (tmp_path / "target").read_text() == "precious"
 
 
-@row(21)
-def test_a_directory_in_the_place_of_the_lock_file_is_refused(lock: ProfileLock) -> None:
-    """Row 21."""
+@proves("FAULT-21")
+def test_directory_instead_of_the_lock_file_is_refused(lock: ProfileLock) -> None:
+    """FAULT-21."""
     lock.path.mkdir(parents=True, mode=0o700)
     lock.path.parent.chmod(0o700)
     lock.path.parent.parent.chmod(0o700)
 
-    with pytest.raises(StoreUnavailable, match="Is a directory"):
+    with raises_code(StoreUnavailable, "store-unavailable") as caught:
         lock.acquire(0)
+    assert os.strerror(errno.EISDIR) in str(caught.value)
 
 
-@row(21, "ROT-12")
+@proves("FAULT-21", "ROT-12")
 @pytest.mark.parametrize("meddle", ["remove", "replace", "link"])
-def test_a_waiter_never_keeps_the_lock_of_a_file_that_nobody_else_sees(
+def test_waiter_notices_that_the_lock_file_was_replaced(
     lock: ProfileLock, holder: Holder, tmp_path: Path, meddle: str
 ) -> None:
-    """Row 21: removed, replaced or linked away while somebody waits."""
+    """FAULT-21: deleted, replaced or turned into a link while another process waits."""
     outcome: list[object] = []
 
     def wait() -> None:
@@ -261,7 +271,7 @@ def test_a_waiter_never_keeps_the_lock_of_a_file_that_nobody_else_sees(
     waiter.join(20)
 
     if meddle == "link":
-        assert "symbolic link" in str(outcome[0])
+        assert getattr(outcome[0], "code", None) == "unsafe-store-path"
     else:
         assert callable(outcome[0])
         assert lock.path.stat().st_ino != inode
@@ -274,7 +284,7 @@ def open_files() -> list[Path]:
     return [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
 
 
-def test_no_descriptor_is_left_by_waiting_failing_or_releasing(lock: ProfileLock, holder: Holder) -> None:
+def test_acquire_release_and_timeout_leave_no_descriptor(lock: ProfileLock, holder: Holder) -> None:
     with leaving_nothing():
         for _ in range(5):
             with pytest.raises(StoreBusy):
@@ -295,9 +305,9 @@ def test_releasing_twice_is_harmless(lock: ProfileLock, state: Path) -> None:
     again()
 
 
-@row(23, "ROT-11")
-def test_a_child_program_does_not_inherit_the_lock(lock: ProfileLock) -> None:
-    """Row 23."""
+@proves("FAULT-23", "ROT-11")
+def test_child_program_does_not_inherit_the_lock(lock: ProfileLock) -> None:
+    """FAULT-23."""
     release = lock.acquire(0)
     child = subprocess.Popen(["sleep", "60"], close_fds=False)
     release()
@@ -326,14 +336,14 @@ read, write = os.pipe()
 child = os.fork()
 if child == 0:
     assert path not in opened(), "the child kept the descriptor"
-    assert sys.argv[1] not in opened(), "the child kept its parent's sign"
+    assert sys.argv[1] not in opened(), "the child kept its parent's directory lock"
     release()
     try:
         ProfileLock(Path(sys.argv[1]), "me").acquire(0.05)
     except StoreBusy as error:
         assert f"process {os.getppid()}" in str(error), error
     else:
-        sys.exit("the child freed the parent's lock")
+        sys.exit("the child released the parent's lock")
     os.write(write, b"x")
     ProfileLock(Path(sys.argv[1]), "me").acquire(20)()
     os._exit(0)
@@ -350,9 +360,9 @@ sys.exit(os.waitstatus_to_exitcode(status))
 """
 
 
-@row(22, "ROT-11")
-def test_a_forked_child_closes_and_never_unlocks_and_waits_like_everybody_else(state: Path) -> None:
-    """ROT-11, rows 22 and 23."""
+@proves("FAULT-22", "ROT-11")
+def test_forked_child_closes_without_unlocking_and_waits_for_the_lock(state: Path) -> None:
+    """ROT-11, FAULT-22, FAULT-23."""
     done = subprocess.run(
         [sys.executable, "-c", FORK, str(state)], capture_output=True, text=True, timeout=60, check=False
     )
@@ -374,7 +384,7 @@ for _ in range(25):
 """
 
 
-def test_processes_that_read_and_write_under_the_lock_lose_nothing(tmp_path: Path) -> None:
+def test_processes_that_increment_a_counter_under_the_lock_lose_nothing(tmp_path: Path) -> None:
     (tmp_path / "counter").write_text("0")
     processes = [subprocess.Popen([sys.executable, "-c", COUNT, str(tmp_path)]) for _ in range(4)]
 
@@ -382,18 +392,19 @@ def test_processes_that_read_and_write_under_the_lock_lose_nothing(tmp_path: Pat
     assert (tmp_path / "counter").read_text() == "100"
 
 
-def test_a_file_system_without_locks_is_explained(lock: ProfileLock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_system_without_locks_is_reported(lock: ProfileLock, monkeypatch: pytest.MonkeyPatch) -> None:
     import filelock
 
     def no_locks(descriptor: int, *, blocking: bool) -> bool:
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr(filelock, "lock_descriptor", no_locks)
-    with pytest.raises(StoreUnavailable, match=r"has no locks .Operation not supported.*local disk"):
+    with raises_code(StoreUnavailable, "locks-not-supported") as caught:
         lock.acquire(1)
+    assert os.strerror(95) in str(caught.value)
 
 
-def test_a_thread_lock_is_known_by_its_key() -> None:
+def test_thread_locks_with_different_keys_are_independent() -> None:
     release = ThreadLock("test/one").acquire(0)
     ThreadLock("test/two").acquire(0)()
     with pytest.raises(StoreBusy):
@@ -402,10 +413,10 @@ def test_a_thread_lock_is_known_by_its_key() -> None:
     ThreadLock("test/one").acquire(0)()
 
 
-@row(21, "ROT-1")
+@proves("FAULT-21", "ROT-1")
 @pytest.mark.parametrize("meddle", ["remove", "replace"])
-def test_a_holder_whose_lock_file_is_gone_finds_out_before_it_spends_anything(profile: Profile, meddle: str) -> None:
-    """Row 21, while somebody holds it."""
+def test_intent_is_refused_if_the_held_lock_file_was_replaced(profile: Profile, meddle: str) -> None:
+    """FAULT-21, while this process holds the lock."""
     kept: CredentialStore = file_store(profile)
     lock = profile.state_dir / "locks" / f"{file_name('me')}.lock"
     kept.save(a_record(1))
@@ -415,9 +426,10 @@ def test_a_holder_whose_lock_file_is_gone_finds_out_before_it_spends_anything(pr
         lock.rename(lock.with_suffix(".moved"))
         if meddle == "replace":
             lock.touch(mode=0o600)
-        with pytest.raises(StoreBusy, match="removed or replaced"):
+        with raises_code(StoreBusy, "lock-file-replaced") as caught:
             kept.intend(an_intent(2))
-        # What was obtained before is kept all the same.
+        assert str(lock) in str(caught.value)
+        # A credential that was obtained before is saved anyway.
         kept.save(a_record(2))
 
     with kept.lock(1):
@@ -425,7 +437,7 @@ def test_a_holder_whose_lock_file_is_gone_finds_out_before_it_spends_anything(pr
     assert kept.load() == Snapshot(record=a_record(2), intent=an_intent(3))
 
 
-def test_a_lock_that_is_not_held_has_nothing_to_confirm(lock: ProfileLock) -> None:
+def test_confirm_does_nothing_if_the_lock_is_not_held(lock: ProfileLock) -> None:
     lock.confirm()
     lock.acquire(0)()
     lock.path.unlink()

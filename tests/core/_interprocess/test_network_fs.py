@@ -1,4 +1,4 @@
-"""Which file system a directory is on, and what is said of those that other machines write to."""
+"""Detecting the file system of a directory, and warning about network file systems."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from freshkey._interprocess import network_fs
 from freshkey._interprocess.lock import ProfileLock
 from freshkey._interprocess.network_fs import NETWORK, file_system, warn_of_network
-from matrix import row
+from promises import proves
 
 
 TABLE = """\
@@ -21,7 +21,7 @@ TABLE = """\
 32 21 0:30 / /mnt/a\\040share rw - cifs //server/share rw
 33 21 0:31 / /over rw - ext4 /dev/sdc rw
 34 33 0:32 / /over rw - fuse.sshfs ada@server: rw
-a line that is none
+an invalid line
 """
 
 
@@ -43,31 +43,31 @@ def mounts(tmp_path: Path) -> Path:
         ("/over/state", "fuse.sshfs"),
     ],
 )
-def test_the_nearest_mount_counts_and_of_two_on_one_point_the_later(directory: str, kind: str, mounts: Path) -> None:
+def test_nearest_and_latest_mount_point_is_used(directory: str, kind: str, mounts: Path) -> None:
     assert file_system(Path(directory), mounts) == kind
 
 
-def test_a_system_without_such_a_table_says_nothing(tmp_path: Path) -> None:
+def test_system_without_a_mount_table_returns_none(tmp_path: Path) -> None:
     assert file_system(tmp_path, tmp_path / "none") is None
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="/proc/self/mountinfo is Linux's")
-def test_the_table_of_this_machine_is_understood() -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc/self/mountinfo exists only on Linux")
+def test_mount_table_of_this_machine_can_be_read() -> None:
     assert file_system(Path("/proc/self")) == "proc"
 
 
 @pytest.mark.parametrize("kind", ["nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "lustre"])
-def test_other_machines_write_to_these(kind: str) -> None:
+def test_network_file_systems(kind: str) -> None:
     assert NETWORK.fullmatch(kind)
 
 
 @pytest.mark.parametrize("kind", ["ext4", "tmpfs", "overlay", "btrfs", "fuse.gocryptfs", "fuseblk", "nfsd"])
-def test_other_machines_do_not_write_to_these(kind: str) -> None:
+def test_local_file_systems(kind: str) -> None:
     assert not NETWORK.fullmatch(kind)
 
 
-@row(21, "STO-8")
-def test_a_lock_on_a_network_file_system_is_warned_of_once_and_stays_a_kernel_lock(
+@proves("FAULT-21", "STO-8")
+def test_lock_on_a_network_file_system_logs_one_warning_and_is_still_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(network_fs, "file_system", lambda directory: "nfs4")
@@ -82,7 +82,7 @@ def test_a_lock_on_a_network_file_system_is_warned_of_once_and_stays_a_kernel_lo
     assert [path.name for path in (tmp_path / "state" / "locks").iterdir()] == ["me.lock"]
 
 
-def test_a_local_directory_is_not_worth_a_word(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_local_directory_logs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     warn_of_network(tmp_path)
 
     assert caplog.records == []

@@ -1,4 +1,4 @@
-"""What processes tell each other beside the store: it may be missing, stale or damaged without harm."""
+"""What processes tell each other besides the store: it may be missing, stale or damaged without harm."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from freshkey._interprocess.hints import Hints, HintsFile
 from freshkey._interprocess.notifier import ChangeNotifier
@@ -14,7 +15,19 @@ from freshkey.clock import Moment
 
 
 NOW = Moment(wall=1_000.0, elapsed=50.0, boot_id="this boot")
-SOME = Hints(generation=3, source="login", attempted=NOW, pause=30.0, failures=2, error="no route", hint="Wait")
+SOME = Hints(
+    generation=3,
+    source="login",
+    attempted=NOW,
+    pause=30.0,
+    failures=2,
+    error="no route",
+    error_code="connection-failed",
+    hint="Wait",
+    sign_in_needed="revoked",
+    sign_in_code="sign-in-ended",
+    sign_in_hint="Run it",
+)
 
 
 @pytest.fixture
@@ -22,11 +35,11 @@ def hints(tmp_path: Path) -> HintsFile:
     return HintsFile(tmp_path / "state", "me")
 
 
-def test_a_bell_that_never_rang_has_no_stamp(tmp_path: Path) -> None:
+def test_no_notification_means_no_stamp(tmp_path: Path) -> None:
     assert ChangeNotifier(tmp_path / "state").stamp() is None
 
 
-def test_each_ring_changes_the_stamp_for_everybody(tmp_path: Path) -> None:
+def test_each_notification_changes_the_stamp_for_every_process(tmp_path: Path) -> None:
     mine, other = ChangeNotifier(tmp_path / "state"), ChangeNotifier(tmp_path / "state")
     stamps = []
     for _ in range(5):
@@ -45,7 +58,7 @@ def test_hints_are_read_as_they_were_written(hints: HintsFile, tmp_path: Path) -
     assert HintsFile(tmp_path / "state", "another").read() == Hints()
 
 
-def test_a_place_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
+def test_unwritable_state_directory_is_not_an_error(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file where a directory should be")
     ChangeNotifier(tmp_path / "state").notify()
     HintsFile(tmp_path / "state", "me").write(SOME)
@@ -67,14 +80,30 @@ def test_a_place_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
         b'{"attempted": {"wall": 1}}',
     ],
 )
-def test_damaged_hints_say_nothing(hints: HintsFile, tmp_path: Path, damaged: bytes) -> None:
+def test_damaged_hints_count_as_empty(hints: HintsFile, tmp_path: Path, damaged: bytes) -> None:
     hints.write(SOME)
     (path,) = (tmp_path / "state" / "hints").iterdir()
     path.write_bytes(damaged)
     assert hints.read() == Hints()
 
 
-def test_hints_hold_nothing_but_what_is_listed(hints: HintsFile, tmp_path: Path) -> None:
+@pytest.mark.parametrize("code", [5, ["sign-in-ended"], "Not a code", "a" * 65, "line\nbreak", None])
+def test_code_that_is_not_one_is_dropped_without_the_refusal(hints: HintsFile, tmp_path: Path, code: object) -> None:
+    hints.write(SOME)
+    file = next((tmp_path / "state" / "hints").iterdir())
+    file.write_text(json.dumps({**json.loads(file.read_text()), "error_code": code, "sign_in_code": code}))
+
+    assert hints.read() == evolve(SOME, error_code=None, sign_in_code=None)
+
+
+def test_hints_of_an_older_version_are_read_without_codes(hints: HintsFile, tmp_path: Path) -> None:
+    hints.write(SOME)
+    (path,) = (tmp_path / "state" / "hints").iterdir()
+    path.write_text('{"generation": 3, "error": "no route", "hint": "Wait", "sign_in_needed": "revoked"}')
+    assert hints.read() == Hints(generation=3, error="no route", hint="Wait", sign_in_needed="revoked")
+
+
+def test_hints_contain_only_the_listed_fields(hints: HintsFile, tmp_path: Path) -> None:
     hints.write(SOME)
     (path,) = (tmp_path / "state" / "hints").iterdir()
     assert set(json.loads(path.read_bytes())) == {
@@ -84,8 +113,11 @@ def test_hints_hold_nothing_but_what_is_listed(hints: HintsFile, tmp_path: Path)
         "pause",
         "failures",
         "error",
+        "error_code",
         "hint",
         "sign_in_needed",
+        "sign_in_code",
+        "sign_in_hint",
         "refused_generation",
     }
     assert path.stat().st_mode & 0o077 == 0

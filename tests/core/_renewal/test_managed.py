@@ -1,4 +1,4 @@
-"""What one keeper holds of one profile, and what it does when another process renews."""
+"""The state of one profile in one keeper, and what happens when another process renews."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from freshkey.errors import LoginRequired, PluginBroken, TransientError
 from freshkey.events import Obtained, RenewalFailed, Renewed, SignedOut
 from freshkey.keeper import Keeper
 from freshkey.model.credential import Credential
-from matrix import row
+from promises import proves
+from raises_code import raises_code
 from rotating import LOST, World, collect, token_of
 from waiting import until
 
@@ -25,7 +26,7 @@ def the_holding(keeper: Keeper) -> ManagedCredential:
 
 
 def detect(world: World, keeper: Keeper) -> None:
-    """Let a keeper hear a change notice, and wait until it has looked."""
+    """Notify a keeper of a change, and wait until it has handled it."""
     the_holding(keeper).on_change()
     world.settle(keeper)
 
@@ -48,8 +49,10 @@ def detect(world: World, keeper: Keeper) -> None:
         (20.0, 9999.0, 1.0, 9.0),
     ],
 )
-def test_when_to_look(world: World, lifetime: float, lead: float | None, random: float, look_in: float) -> None:
-    """TIM-3: before the end by lead and jitter, and never within the pause between two attempts."""
+def test_refresh_and_expiry_deadlines(
+    world: World, lifetime: float, lead: float | None, random: float, look_in: float
+) -> None:
+    """TIM-3: before expiry by lead and jitter, and never within the attempt floor."""
     world.random = random
     world.provider.lifetime = lifetime
     keeper = world.signed_in()
@@ -61,7 +64,7 @@ def test_when_to_look(world: World, lifetime: float, lead: float | None, random:
     assert managed.held.expires_at - world.clock.elapsed() == pytest.approx(lifetime)
 
 
-def test_a_profiles_lead_rules_over_the_credentials(world: World) -> None:
+def test_lead_of_the_profile_overrides_that_of_the_credential(world: World) -> None:
     keeper = world.signed_in()
     managed = the_holding(keeper)
     context = managed.context
@@ -72,7 +75,7 @@ def test_a_profiles_lead_rules_over_the_credentials(world: World) -> None:
     assert managed.held.credential.lead == 1200.0
 
 
-def test_what_nobody_can_renew_is_looked_at_at_its_end(world: World) -> None:
+def test_credential_that_cannot_be_renewed_is_due_when_it_expires(world: World) -> None:
     keeper = world.signed_in()
     managed = the_holding(keeper)
     assert managed.held is not None
@@ -84,7 +87,7 @@ def test_what_nobody_can_renew_is_looked_at_at_its_end(world: World) -> None:
     assert managed._future is None
 
 
-def test_what_a_rotation_read_never_replaces_what_memory_got_faster(world: World) -> None:
+def test_older_generation_from_the_store_does_not_replace_memory(world: World) -> None:
     keeper = world.signed_in()
     managed = the_holding(keeper)
     older = keeper.get("me")
@@ -93,7 +96,7 @@ def test_what_a_rotation_read_never_replaces_what_memory_got_faster(world: World
     assert keeper.get("me") is newer
 
 
-def test_a_profile_that_holds_nothing_has_nothing_to_wait_for(world: World) -> None:
+def test_profile_without_a_credential_has_no_deadline(world: World) -> None:
     keeper = world.keeper()
     keeper.describe("me")
     assert the_holding(keeper).tick() == math.inf
@@ -103,7 +106,7 @@ def test_a_profile_that_holds_nothing_has_nothing_to_wait_for(world: World) -> N
 # --- callers ------------------------------------------------------------------------------------------------------
 
 
-def test_callers_join_the_renewal_under_way(world: World) -> None:
+def test_callers_join_the_running_renewal(world: World) -> None:
     keeper = world.signed_in()
     world.clock.advance(3600)
     world.provider.gate.clear()
@@ -133,7 +136,7 @@ def test_a_failure_is_shared_until_the_next_attempt_is_due(world: World) -> None
     assert str(errors[0]) == str(errors[1])
 
 
-def test_a_transient_failure_says_when_to_come_back(world: World) -> None:
+def test_transient_failure_says_how_long_to_wait(world: World) -> None:
     keeper = world.signed_in()
     world.clock.advance(3600)
     world.provider.script.extend([TransientError("no route", retry_after=100)])
@@ -146,14 +149,16 @@ def test_a_transient_failure_says_when_to_come_back(world: World) -> None:
     assert caught.value.retry_after == pytest.approx(60)
 
 
-def test_what_goes_wrong_inside_freshkey_is_told_and_forgotten_soon(world: World) -> None:
+def test_internal_error_is_reported_and_the_renewal_retried(world: World) -> None:
     keeper = world.signed_in()
     world.clock.advance(3600)
     the_holding(keeper).context.hints.write = _fail  # type: ignore[method-assign, assignment]
     events = collect(keeper)
     for _ in range(2):
-        with pytest.raises(PluginBroken, match=r"me: freshkey itself failed: ZeroDivisionError in test_managed\.py"):
+        with raises_code(PluginBroken, "internal-error") as caught:
             keeper.get("me")
+        assert "ZeroDivisionError in test_managed.py" in caught.value.message
+        assert caught.value.profile == "me"
         world.settle(keeper)
     until(lambda: events)
     assert [type(event) for event in events] == [RenewalFailed]
@@ -164,8 +169,8 @@ def _fail(*arguments: object) -> None:
     raise ZeroDivisionError
 
 
-@row(52, "TIM-6")
-def test_no_thread_can_be_started(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+@proves("FAULT-52", "TIM-6")
+def test_valid_credential_is_returned_if_no_thread_can_start(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     keeper = world.signed_in()
     other = world.keeper()
     other.refresh("me")
@@ -176,19 +181,19 @@ def test_no_thread_can_be_started(world: World, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     world.clock.advance(3400)
-    assert token_of(keeper.get("me")) == "at-1", "what is valid is served"
-    assert keeper._held["me"].refresh_at == world.clock.elapsed() + 1, "not every caller tries to start a thread"
+    assert token_of(keeper.get("me")) == "at-1", "a valid credential is returned"
+    assert keeper._held["me"].refresh_at == world.clock.elapsed() + 1, "callers do not all try to start a thread"
     the_holding(keeper).on_change()
     assert not the_holding(keeper)._looking
     world.clock.advance(200)
-    with pytest.raises(TransientError, match="no thread can be started"):
+    with raises_code(TransientError, "out-of-threads"):
         keeper.get("me")
 
 
 # --- other processes ----------------------------------------------------------------------------------------------
 
 
-def test_the_bell_brings_what_another_process_renewed(world: World) -> None:
+def test_notification_adopts_what_another_process_renewed(world: World) -> None:
     keeper, other = world.signed_in(), world.keeper()
     events = collect(other)
     other.get("me")
@@ -203,13 +208,13 @@ def test_the_bell_brings_what_another_process_renewed(world: World) -> None:
     assert world.provider.sent == ["rt-1"]
 
 
-def test_what_another_process_renewed_ends_a_failure(world: World) -> None:
+def test_renewal_by_another_process_ends_a_failure(world: World) -> None:
     keeper, other = world.signed_in(), world.keeper()
     world.clock.advance(3400)
     world.provider.script.append(TransientError("no route", retry_after=1000))
     keeper.get("me")
     world.settle(keeper)
-    assert keeper._held["me"].refresh_at == keeper._held["me"].expires_at, "no caller need look until then"
+    assert keeper._held["me"].refresh_at == keeper._held["me"].expires_at, "callers stay on the fast path until then"
     other.refresh("me")
     world.settle(other)
     detect(world, keeper)
@@ -217,14 +222,14 @@ def test_what_another_process_renewed_ends_a_failure(world: World) -> None:
     assert token_of(keeper.get("me", refused=keeper.get("me"))) == "at-3"
 
 
-def test_the_bell_for_another_profile_costs_no_look_at_the_store(world: World) -> None:
+def test_notification_for_another_profile_does_not_read_the_store(world: World) -> None:
     keeper = world.signed_in()
     world.journal.clear()
     detect(world, keeper)
     assert world.journal == []
 
 
-def test_the_bell_tells_of_a_sign_out(world: World) -> None:
+def test_notification_of_a_sign_out_drops_the_credential(world: World) -> None:
     keeper, other = world.signed_in(), world.keeper()
     other.get("me")
     events = collect(other)
@@ -245,11 +250,11 @@ def test_a_sign_out_elsewhere_ends_a_failure(world: World) -> None:
     world.settle(keeper)
     other.logout("me")
     detect(world, keeper)
-    with pytest.raises(LoginRequired, match="there is no credential"):
+    with raises_code(LoginRequired, "no-credential-found"):
         keeper.get("me")
 
 
-def test_the_bell_tells_who_could_not_go_on_of_a_sign_in(world: World) -> None:
+def test_notification_of_a_sign_in_ends_login_required(world: World) -> None:
     keeper = world.keeper()
     with pytest.raises(LoginRequired):
         keeper.get("me")
@@ -259,8 +264,8 @@ def test_the_bell_tells_who_could_not_go_on_of_a_sign_in(world: World) -> None:
     assert token_of(keeper._held["me"].credential) == "at-1"
 
 
-def test_who_waits_while_a_look_is_under_way_is_not_answered_by_it(world: World) -> None:
-    """A look that finds nothing newer must not hand out what has ended meanwhile."""
+def test_reading_a_change_does_not_give_callers_a_result(world: World) -> None:
+    """Reading a change that finds nothing newer must not return a credential that expired in the meantime."""
     keeper, other = world.signed_in(), world.keeper()
     other.get("me")
     keeper.refresh("me")
@@ -287,7 +292,7 @@ def test_who_waits_while_a_look_is_under_way_is_not_answered_by_it(world: World)
     assert other.get("me") is credential
 
 
-def test_a_bell_that_rings_during_a_renewal_is_heard_afterwards(world: World) -> None:
+def test_notification_during_a_renewal_is_handled_after_it(world: World) -> None:
     keeper, other = world.signed_in(), world.keeper()
     other.get("me")
     world.provider.gate.clear()
@@ -311,7 +316,7 @@ def test_a_bell_that_rings_during_a_renewal_is_heard_afterwards(world: World) ->
     assert heard[1] is None
 
 
-def test_a_look_at_a_store_that_fails_harms_nobody(world: World) -> None:
+def test_failing_store_does_not_affect_held_credential(world: World) -> None:
     keeper, other = world.signed_in(), world.keeper()
     other.get("me")
     keeper.refresh("me")
@@ -324,7 +329,7 @@ def test_a_look_at_a_store_that_fails_harms_nobody(world: World) -> None:
     assert token_of(other.get("me")) == "at-2"
 
 
-def test_borrowed_and_reusable_tokens_need_no_bell(world: World) -> None:
+def test_borrowed_and_reusable_tokens_do_not_need_notifications(world: World) -> None:
     world.provider.variable = "borrowed-1"
     borrowing = world.keeper()
     borrowing.get("me")
@@ -335,7 +340,7 @@ def test_borrowed_and_reusable_tokens_need_no_bell(world: World) -> None:
     assert not the_holding(keeper).wants_changes
 
 
-def test_closing_waits_for_no_more_than_it_was_told(world: World) -> None:
+def test_finish_waits_no_longer_than_its_timeout(world: World) -> None:
     keeper = world.signed_in()
     world.clock.advance(3600)
     world.provider.gate.clear()
@@ -349,8 +354,8 @@ def test_closing_waits_for_no_more_than_it_was_told(world: World) -> None:
     assert token_of(keeper.get("me")) == "at-2"
 
 
-def test_a_failed_renewal_never_shortens_what_can_be_had(world: World) -> None:
-    """I6: whatever goes wrong behind, the credential is served until its own end."""
+def test_failed_renewals_never_shorten_the_lifetime(world: World) -> None:
+    """Whatever fails in the background, the credential is returned until it expires."""
     keeper = world.signed_in()
     events = collect(keeper)
     world.clock.advance(3301)

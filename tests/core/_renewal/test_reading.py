@@ -1,4 +1,4 @@
-"""What is read before a renewal: which source wins, what the store holds, damage, and where a sign-in belongs."""
+"""What is read before a renewal: the winning source, the stored credential, damage, and where a sign-in belongs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from freshkey.events import Event, RenewalFailed, SourceChanged
 from freshkey.model.profile import Profile
 from freshkey.model.source import Detected
 from freshkey.secret import Secret
-from matrix import row
+from promises import proves
+from raises_code import raises_code
 from rotating import (
     MACHINE,
     VARIABLE,
@@ -44,16 +45,17 @@ def damage(world: World, generation: int) -> None:
     world.store.items.set(f"{generation % 2}.0", "damaged")
 
 
-def test_a_store_that_holds_nothing_but_damage_says_so_and_takes_a_new_sign_in(world: World) -> None:
+def test_corrupt_store_is_reported_and_accepts_a_new_sign_in(world: World) -> None:
     keeper = world.signed_in()
     damage(world, 1)
-    with pytest.raises(LoginRequired, match=r"the stored credential is corrupt\. Run: freshkey login me"):
+    with raises_code(LoginRequired, "stored-credential-corrupt") as caught:
         world.keeper().get("me")
+    assert caught.value.hint == "Run: freshkey login me"
     keeper.login("me", interaction=User())
     assert token_of(world.keeper().get("me")) == "at-2"
 
 
-def test_a_record_that_was_fallen_back_to_serves_its_access_token(world: World) -> None:
+def test_access_token_of_an_older_record_is_used_if_the_newest_is_damaged(world: World) -> None:
     keeper = world.signed_in()
     keeper.refresh("me")
     world.settle(keeper)
@@ -64,7 +66,7 @@ def test_a_record_that_was_fallen_back_to_serves_its_access_token(world: World) 
 
 
 @pytest.mark.parametrize("first", [None, TransientError("no route")])
-def test_the_refresh_token_of_such_a_record_is_sent_once(world: World, first: Exception | None) -> None:
+def test_refresh_token_of_an_older_record_is_sent_once(world: World, first: Exception | None) -> None:
     keeper = world.signed_in()
     keeper.refresh("me")
     world.settle(keeper)
@@ -80,15 +82,15 @@ def test_the_refresh_token_of_such_a_record_is_sent_once(world: World, first: Ex
     world.provider.script.append(OutcomeUnknown("the connection broke"))
     with pytest.raises(OutcomeUnknown):
         world.keeper().get("me")
-    assert world.provider.sent == ["rt-1"], "no retry of a retry"
+    assert world.provider.sent == ["rt-1"], "a retry is not retried"
     for _ in range(2):
         world.clock.advance(61)
-        with pytest.raises(LoginRequired, match="was lost"):
+        with raises_code(LoginRequired, "renewal-response-lost"):
             world.keeper().get("me")
     assert world.provider.sent == ["rt-1"]
 
 
-@row(27)
+@proves("FAULT-27")
 def test_an_older_generation_than_was_saved_is_reported(world: World, caplog: pytest.LogCaptureFixture) -> None:
     keeper = world.signed_in()
     keeper.refresh("me")
@@ -97,11 +99,11 @@ def test_an_older_generation_than_was_saved_is_reported(world: World, caplog: py
     world.journal.clear()
     with caplog.at_level(logging.WARNING, "freshkey"):
         world.keeper().get("me")
-    assert "me: the store holds an older generation than was saved" in caplog.text
+    assert "1 instead of 2" in caplog.text
     assert world.journal == ["load", "load"]
 
 
-def test_a_store_that_is_late_is_read_again_without_ado(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_store_with_delayed_writes_is_read_again(world: World, caplog: pytest.LogCaptureFixture) -> None:
     keeper = world.signed_in()
     late = snapshot(world)
     keeper.refresh("me")
@@ -113,7 +115,7 @@ def test_a_store_that_is_late_is_read_again_without_ado(world: World, caplog: py
     assert caplog.text == ""
 
 
-def test_what_is_stored_is_read_also_where_another_source_would_win(world: World) -> None:
+def test_stored_credential_is_read_even_if_another_source_wins(world: World) -> None:
     assert stored_credential(world.keeper()._open_profile("me").context) is None
     signed_in = token_of(world.signed_in().get("me"))
     world.provider.variable = "borrowed-1"
@@ -127,22 +129,23 @@ def test_what_is_stored_is_read_also_where_another_source_would_win(world: World
 # --- where it belongs ---------------------------------------------------------------------------------------------
 
 
-def test_a_sign_in_of_another_client_is_not_used(world: World) -> None:
+def test_stored_sign_in_of_another_client_is_not_used(world: World) -> None:
     world.signed_in()
     world.provider.binding = {"client_id": "another-client"}
     keeper = world.keeper()
     for _ in range(2):
-        with pytest.raises(LoginRequired, match="the sign-in belongs to another client id"):
+        with raises_code(LoginRequired, "sign-in-settings-changed") as caught:
             keeper.get("me")
-    assert keeper.status("me").sign_in_needed == "the sign-in belongs to another client id"
+        assert "client ID" in caught.value.message
+    assert keeper.status("me").sign_in_needed == caught.value.message
     assert keeper.status("me").credential is None
     signed_out = keeper.logout("me")
     assert (signed_out.revoked, world.provider.revocations) == (False, [])
-    assert "belongs to another client id" in signed_out.detail
+    assert "client ID" in signed_out.detail
     keeper.login("me", interaction=User())
 
 
-def test_a_binding_that_only_one_side_knows_is_no_mismatch(world: World) -> None:
+def test_binding_that_only_one_side_has_is_not_a_mismatch(world: World) -> None:
     world.signed_in()
     world.provider.binding = {"issuer": "https://as.example.com", "client_id": "a-client"}
     assert token_of(world.keeper().get("me")) == "at-1"
@@ -168,7 +171,7 @@ def test_a_borrowed_credential_that_appears_is_used_from_the_next_renewal(world:
     assert [getattr(event, "source", None) for event in events] == [None, VARIABLE, None, "sign-in"]
 
 
-def test_a_borrowed_success_does_not_forget_that_a_sign_in_is_needed(world: World) -> None:
+def test_refusal_is_remembered_after_a_borrowed_credential(world: World) -> None:
     keeper = world.signed_in()
     expire(world)
     world.provider.revoked = True
@@ -182,7 +185,7 @@ def test_a_borrowed_success_does_not_forget_that_a_sign_in_is_needed(world: Worl
     assert world.provider.sent == ["rt-1"]
 
 
-def test_an_owned_source_without_a_person_is_asked_and_kept(world: World) -> None:
+def test_owned_source_without_user_is_acquired_and_stored(world: World) -> None:
     world.provider.machine = True
     keeper = world.keeper()
     assert token_of(keeper.get("me")) == "at-1"
@@ -195,23 +198,25 @@ def test_an_owned_source_without_a_person_is_asked_and_kept(world: World) -> Non
     assert world.user.opened == []
 
 
-def test_a_borrowed_credential_that_is_refused_is_left_alone_for_a_moment(world: World) -> None:
+def test_refused_borrowed_credential_is_not_fetched_again_within_the_floor(world: World) -> None:
     world.provider.variable = "borrowed-1"
     keeper, other = world.keeper(), world.keeper()
     refused = keeper.get("me")
     events = collect(keeper)
     world.clock.advance(10)
     for each in (keeper, other, keeper):
-        with pytest.raises(TransientError, match=r"obtained a moment ago.*Try again in 20 s") as caught:
+        with raises_code(TransientError, "renewal-paused") as caught:
             each.get("me", refused=refused)
+        assert "20 s" in str(caught.value.hint)
         assert caught.value.retry_after == 20
         world.settle(each)
     assert world.provider.acquired == [VARIABLE]
     until(lambda: events)
     assert [event.retry_in for event in events if isinstance(event, RenewalFailed)] == [20]
     world.clock.advance(21)
-    with pytest.raises(ProviderRefused, match="A variable was refused and there is no newer one"):
+    with raises_code(ProviderRefused, "credential-refused") as no_newer:
         keeper.get("me", refused=refused)
+    assert "'variable'" in no_newer.value.message
     world.settle(keeper)
     world.clock.advance(61)
     world.provider.variable = "borrowed-2"
@@ -230,7 +235,7 @@ def test_reading_publishes_nothing(world: World) -> None:
     assert managed.held is None
 
 
-def test_hints_and_bell_hold_no_secret(world: World) -> None:
+def test_hints_and_notification_file_contain_no_secret(world: World) -> None:
     keeper = world.signed_in()
     world.clock.advance(3600)
     keeper.get("me")
@@ -255,13 +260,13 @@ def test_a_failure_is_an_event_with_the_pause(world: World) -> None:
         keeper.get("me")
     world.settle(keeper)
     until(lambda: order)
-    assert order == [RenewalFailed(profile="me", error="me: not now", retry_in=30.0)]
+    assert order == [RenewalFailed(profile="me", error="me: not now", code="provider-refused", retry_in=30.0)]
 
 
-# --- credentials that other tools hand in -----------------------------------------------------------------------------
+# --- borrowed credentials ---------------------------------------------------------------------------------------------
 
 
-def test_a_person_decides_once_between_what_was_found_and_the_sign_in(world: World) -> None:
+def test_user_decides_once_between_found_credential_and_sign_in(world: World) -> None:
     world.signed_in()
     world.provider.variable = "borrowed-1"
     user = User(agrees=False)
@@ -274,7 +279,7 @@ def test_a_person_decides_once_between_what_was_found_and_the_sign_in(world: Wor
     assert len(another.questions) == 1
 
 
-def test_what_this_process_got_long_enough_ago_is_replaced_although_another_process_got_something_since(
+def test_refused_credential_past_its_floor_is_replaced_even_if_another_process_just_got_one(
     world: World,
 ) -> None:
     world.provider.lifetime, world.provider.variable = 100.0, "key-1"
@@ -287,15 +292,15 @@ def test_what_this_process_got_long_enough_ago_is_replaced_although_another_proc
     assert token_of(keeper.get("me", refused=refused)) == "key-2"
 
 
-def test_what_a_source_kept_that_is_no_more_is_not_used(world: World) -> None:
+def test_stored_credential_of_a_removed_source_is_not_used(world: World) -> None:
     world.provider.machine = True
     world.keeper().get("me")
     world.provider.machine = False
-    with pytest.raises(LoginRequired, match="there is no credential"):
+    with raises_code(LoginRequired, "no-credential-found"):
         world.keeper().get("me")
 
 
-def test_what_another_version_kept_from_a_source_of_its_own_is_no_sign_out(world: World) -> None:
+def test_stored_credential_of_an_unknown_source_is_not_a_sign_out(world: World) -> None:
     keeper = world.signed_in()
     (managed,) = keeper.all_managed()
     record = snapshot(world).record
@@ -304,11 +309,11 @@ def test_what_another_version_kept_from_a_source_of_its_own_is_no_sign_out(world
     payload = managed.context.codec.encode(evolve(managed.held.credential, source="a newer source"))
     world.store._slots.save(evolve(record, generation=2, payload=payload))
     expire(world)
-    with pytest.raises(LoginRequired, match="there is no credential"):
+    with raises_code(LoginRequired, "no-credential-found"):
         keeper.get("me")
 
 
-def test_sources_are_looked_at_for_the_profile(world: World) -> None:
+def test_sources_are_checked_with_the_profile(world: World) -> None:
     looked_for: list[str] = []
     detect = world.provider._look
 
@@ -322,7 +327,7 @@ def test_sources_are_looked_at_for_the_profile(world: World) -> None:
     assert set(looked_for) == {"me"}
 
 
-def test_what_another_tool_lends_is_renewed_without_the_store(world: World) -> None:
+def test_borrowed_refresh_token_is_renewed_without_the_store(world: World) -> None:
     world.provider.variable = "borrowed-1"
     world.provider.lends = Secret("rt-0")
     keeper = world.keeper()
@@ -333,7 +338,7 @@ def test_what_another_tool_lends_is_renewed_without_the_store(world: World) -> N
     assert world.provider.sent == ["rt-0"]
 
 
-def test_without_a_person_what_was_found_is_used_unasked(world: World) -> None:
+def test_non_interactive_session_uses_found_credential_without_asking(world: World) -> None:
     world.signed_in()
     world.provider.variable = "borrowed-1"
     assert token_of(world.keeper().get("me")) == "borrowed-1"
@@ -343,22 +348,23 @@ def test_bare_mode_neither_reads_nor_locks_the_store(world: World) -> None:
     world.signed_in()
     world.journal.clear()
     keeper = world.keeper(bare=True)
-    with pytest.raises(LoginRequired, match=r"there is no credential\. Looked for: A variable$"):
+    with raises_code(LoginRequired, "no-credential-found") as caught:
         keeper.get("me")
-    with pytest.raises(LoginRequired, match="there is no credential"):
+    assert str(caught.value.hint).endswith(": A variable")
+    with raises_code(LoginRequired, "no-credential-found"):
         world.keeper(bare=True, interaction=world.user).get("me")
-    with pytest.raises(ConfigurationError, match="bare mode signs nobody in"):
+    with raises_code(ConfigurationError, "bare-mode"):
         keeper.login("me", interaction=world.user)
-    with pytest.raises(ConfigurationError, match="bare mode leaves alone what is kept"):
+    with raises_code(ConfigurationError, "bare-mode"):
         keeper.logout("me")
     assert keeper.status("me").store is None
     world.provider.variable = "borrowed-1"
     assert token_of(keeper.get("me")) == "borrowed-1"
-    assert keeper.explain("me").steps[1].why == "bare mode uses only what is handed in"
+    assert keeper.explain("me").steps[1].why == "bare mode uses only explicitly provided credentials"
     assert world.journal == [f"acquire {VARIABLE}"]
 
 
-def test_what_has_no_end_is_served_while_its_source_is_asked_again(world: World) -> None:
+def test_credential_without_expiry_is_returned_while_its_source_is_rechecked(world: World) -> None:
     world.provider.lifetime, world.provider.recheck, world.provider.variable = None, 300.0, "key-1"
     keeper = world.keeper()
     assert token_of(keeper.get("me")) == "key-1"
@@ -375,7 +381,7 @@ def test_what_has_no_end_is_served_while_its_source_is_asked_again(world: World)
     assert token_of(keeper.get("me")) == "key-2"
 
 
-def test_what_has_no_end_is_served_although_its_source_fails(world: World) -> None:
+def test_credential_without_expiry_is_returned_if_its_recheck_fails(world: World) -> None:
     world.provider.lifetime, world.provider.recheck, world.provider.variable = None, 300.0, "key-1"
     keeper = world.keeper()
     keeper.get("me")
@@ -387,7 +393,7 @@ def test_what_has_no_end_is_served_although_its_source_fails(world: World) -> No
     assert len(world.provider.acquired) == 2
 
 
-def test_a_refusal_makes_its_source_be_asked_at_once(world: World) -> None:
+def test_refused_credential_without_expiry_is_rechecked_at_once(world: World) -> None:
     world.provider.lifetime, world.provider.recheck, world.provider.variable = None, 300.0, "key-1"
     keeper, another = world.keeper(), world.keeper()
     refused = keeper.get("me")
@@ -395,14 +401,14 @@ def test_a_refusal_makes_its_source_be_asked_at_once(world: World) -> None:
     world.clock.advance(60)
     world.provider.variable = "key-2"
     assert token_of(another.get("me", refused=refused)) == "key-2"
-    # What another process has just got is not shared with this one, and no reason to wait.
+    # What another process just obtained is not shared with this one, so it is no reason to wait.
     assert token_of(keeper.get("me", refused=refused)) == "key-2"
-    with pytest.raises(TransientError, match="obtained a moment ago"):
+    with raises_code(TransientError, "renewal-paused"):
         keeper.get("me", refused=keeper.get("me"))
 
 
 @pytest.mark.parametrize("single_use", [False, True])
-def test_a_renewal_is_for_the_profile_and_tells_the_reporter_of_the_keeper(
+def test_renewal_gets_the_profile_and_the_reporter_of_the_keeper(
     world: World, telling: Telling, single_use: bool
 ) -> None:
     telling.single_use = single_use
@@ -413,27 +419,28 @@ def test_a_renewal_is_for_the_profile_and_tells_the_reporter_of_the_keeper(
     assert listener.heard == ["renewing for me"]
 
 
-def test_a_source_that_needs_no_person_gets_none(world: World, telling: Telling) -> None:
+def test_non_interactive_source_cannot_ask_the_user(world: World, telling: Telling) -> None:
     telling.machine = telling.wants_a_person = True
     listener = Listener()
     keeper = world.keeper(reporter=listener)
-    with pytest.raises(LoginRequired, match=r"me: nobody is signed in\. Run: freshkey login me"):
+    with raises_code(LoginRequired, "not-signed-in") as caught:
         keeper.get("me")
+    assert (caught.value.profile, caught.value.hint) == ("me", "Run: freshkey login me")
     world.settle(keeper)
-    assert hints(world).sign_in_needed is None, "nothing was there that could have been refused"
+    assert hints(world).sign_in_needed is None, "there was no credential that could have been refused"
     telling.wants_a_person = False
     assert token_of(keeper.get("me")) == "at-1"
     assert listener.heard == ["acquiring for me"] * 2
 
 
-def test_a_person_signs_in_for_the_profile(world: World, telling: Telling, caplog: pytest.LogCaptureFixture) -> None:
+def test_interactive_sign_in_gets_the_profile(world: World, telling: Telling, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "freshkey"):
         assert token_of(world.keeper(interaction=world.user).get("me")) == "at-1"
     assert "acquiring for me" in caplog.text
     assert len(world.user.opened) == 1
 
 
-def test_what_acquiring_has_to_say_reaches_the_reporter_of_the_keeper(world: World) -> None:
+def test_messages_of_acquire_reach_the_reporter(world: World) -> None:
     listener = Listener()
     world.provider.variable = "key-1"
     world.provider.says = "the helper is slow"
@@ -441,7 +448,7 @@ def test_what_acquiring_has_to_say_reaches_the_reporter_of_the_keeper(world: Wor
     assert listener.heard == ["the helper is slow"]
 
 
-def test_providers_know_whether_somebody_waits_or_a_timer_renews_ahead_of_time(world: World) -> None:
+def test_provider_can_see_whether_a_caller_waits_or_the_timer_renews(world: World) -> None:
     world.provider.variable = "borrowed-1"
     keeper = world.keeper()
     keeper.get("me")

@@ -1,4 +1,4 @@
-"""The retry policy on a clock moved by hand: pauses, Retry-After, budget, unknown outcomes (NET-2); new attempts."""
+"""The retry policy on a manual clock: pauses, Retry-After, budget, unknown outcomes (NET-2), and between attempts."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ shares = st.floats(min_value=0.0, max_value=1.0)
 
 
 class SelfMovingClock:
-    """A clock that is moved by waiting for it, so that no second thread is needed."""
+    """A clock that advances by waiting, so that no second thread is needed."""
 
     def __init__(self) -> None:
         self.time = 1000.0
@@ -60,7 +60,7 @@ class SelfMovingClock:
 
 
 class Calls:
-    """Raises or returns one outcome after the other, and takes `seconds` of the clock each time."""
+    """Raises or returns one outcome after another; each call takes `seconds`."""
 
     def __init__(self, clock: SelfMovingClock, outcomes: Iterator[object], seconds: float = 0.0) -> None:
         self.clock, self.outcomes, self.seconds = clock, outcomes, seconds
@@ -78,17 +78,17 @@ class Calls:
 def attempt(
     *outcomes: object, policy: Policy = POLICY, random: float = 1.0, seconds: float = 0.0, stop: bool = False
 ) -> tuple[object, list[float]]:
-    """Return what came out, and the times at which there was a call."""
+    """Return the result or error, and the times of the calls."""
     clock = SelfMovingClock()
     calls = Calls(clock, iter(outcomes), seconds)
     try:
         result: object = call_with_retry(calls, policy, clock=clock, random=lambda: random, stop=lambda: stop)
-    except BaseException as error:  # noqa: BLE001  what comes out is what is looked at
+    except BaseException as error:  # noqa: BLE001  the test checks whatever is raised
         result = error
     return result, calls.times
 
 
-def test_an_answer_is_returned_at_once() -> None:
+def test_result_is_returned_at_once() -> None:
     assert attempt("token") == ("token", [0.0])
 
 
@@ -123,14 +123,14 @@ def test_no_call_begins_after_the_budget() -> None:
     assert attempt(*[LATER] * 4, policy=Policy(budget=3.0, base=1.0), seconds=1.0) == (LATER, [0.0, 2.0])
 
 
-def test_a_server_that_asks_for_more_than_the_budget_is_not_waited_for() -> None:
+def test_retry_after_beyond_the_budget_is_not_waited_for() -> None:
     asked = TransientError("later", retry_after=101.0)
     assert attempt(asked, "token") == (asked, [0.0])
 
 
 @pytest.mark.parametrize("unknown", [UNKNOWN, ProtocolError("not JSON")])
 @pytest.mark.parametrize("allowed", [0, 1, 2])
-def test_an_unknown_outcome_is_tried_again_so_often_and_no_more(unknown: OutcomeUnknown, allowed: int) -> None:
+def test_unknown_outcome_is_retried_only_as_often_as_allowed(unknown: OutcomeUnknown, allowed: int) -> None:
     policy = Policy(attempts=10, budget=1000.0, base=1.0, cap=1.0, unknown_answers=allowed)
     result, times = attempt(*[unknown] * 10, policy=policy)
     assert result is unknown
@@ -144,7 +144,7 @@ def test_unknown_outcomes_are_counted_across_other_failures() -> None:
     assert len(times) == 4
 
 
-def test_the_rule_for_lost_answers_is_the_default() -> None:
+def test_rule_for_lost_responses_is_the_default() -> None:
     assert (LOST_ANSWER_RETRIES, LOST_ANSWER_WINDOW) == (2, 30.0)
     assert (Policy().unknown_answers, Policy().budget) == (2, 30.0)
 
@@ -161,17 +161,17 @@ def test_the_rule_for_lost_answers_is_the_default() -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_everything_else_is_raised_as_it_is_after_one_call(error: BaseException) -> None:
+def test_other_exceptions_are_raised_unchanged_after_one_call(error: BaseException) -> None:
     result, times = attempt(error, "token")
     assert result is error
     assert times == [0.0]
 
 
-def test_a_process_that_exits_tries_nothing_again() -> None:
+def test_nothing_is_retried_while_the_process_exits() -> None:
     assert attempt(LATER, "token", stop=True) == (LATER, [0.0])
 
 
-def test_each_use_counts_anew() -> None:
+def test_each_call_has_its_own_count() -> None:
     for _ in range(2):
         assert attempt(UNKNOWN, UNKNOWN, "token")[0] == "token"
 
@@ -180,7 +180,7 @@ outcomes = st.sampled_from([LATER, UNKNOWN, TransientError("busy", retry_after=7
 
 
 @given(st.lists(outcomes, min_size=4, max_size=4), st.floats(0, 1), st.floats(0, 20))
-def test_no_course_of_events_exceeds_the_policy(course: list[Any], random: float, seconds: float) -> None:
+def test_no_sequence_of_failures_exceeds_the_policy(course: list[Any], random: float, seconds: float) -> None:
     result, times = attempt(*course, random=random, seconds=seconds)
     assert len(times) <= POLICY.attempts
     assert times[-1] <= POLICY.budget
@@ -188,7 +188,7 @@ def test_no_course_of_events_exceeds_the_policy(course: list[Any], random: float
     assert result is course[len(times) - 1]
 
 
-def test_pauses_are_slept_on_the_given_clock() -> None:
+def test_pauses_use_the_given_clock() -> None:
     clock = ManualClock()
     results: list[object] = []
     failures = iter([LATER, LATER])
@@ -211,19 +211,19 @@ def test_pauses_are_slept_on_the_given_clock() -> None:
 
 
 @pytest.mark.parametrize("course", [(LATER, UNKNOWN, "token"), (LATER,) * 4, (LoginRequired("sign in"),)])
-def test_it_never_logs(course: tuple[object, ...], caplog: pytest.LogCaptureFixture) -> None:  # LEK
+def test_retries_are_not_logged(course: tuple[object, ...], caplog: pytest.LogCaptureFixture) -> None:  # LEK-1
     caplog.set_level(logging.DEBUG)
     attempt(*course)
     assert caplog.records == []
 
 
-def test_the_error_brings_no_other_error_along() -> None:
+def test_raised_error_has_no_cause() -> None:
     result, _ = attempt(*[LATER] * 4)
     assert isinstance(result, FreshkeyError)
     assert result.__cause__ is None
 
 
-def test_calls_that_run_at_once_do_not_share_a_count() -> None:
+def test_nested_calls_do_not_share_a_count() -> None:
     inner: Callable[[], object] = lambda: attempt(UNKNOWN, UNKNOWN, "inner")[0]  # noqa: E731
     courses = iter([inner, inner])
 
@@ -245,20 +245,18 @@ def test_calls_that_run_at_once_do_not_share_a_count() -> None:
     ("lifetime", "floor"),
     [(None, 30.0), (8 * 3600.0, 30.0), (300.0, 30.0), (100.0, 10.0), (10.0, 1.0), (1.0, 1.0), (0.0, 30.0)],
 )
-def test_attempts_are_apart_by_a_tenth_of_the_lifetime(lifetime: float | None, floor: float) -> None:  # TIM-4
+def test_attempt_floor_is_a_tenth_of_the_lifetime(lifetime: float | None, floor: float) -> None:  # TIM-4
     assert attempt_floor(lifetime) == floor
 
 
 @given(st.none() | lifetimes, st.integers(min_value=1, max_value=10_000), shares)
-def test_a_pause_is_never_under_the_floor_nor_over_a_minute(
-    lifetime: float | None, failures: int, share: float
-) -> None:  # TIM-4
+def test_pause_is_between_the_floor_and_a_minute(lifetime: float | None, failures: int, share: float) -> None:  # TIM-4
     pause = pause_after_failure(lifetime, failures, None, share)
     assert attempt_floor(lifetime) <= pause <= 60.0
 
 
 @given(st.none() | lifetimes, st.integers(min_value=1, max_value=100), shares, st.floats(min_value=0, max_value=3600))
-def test_a_pause_is_never_under_what_the_server_asked(
+def test_pause_is_never_shorter_than_retry_after(
     lifetime: float | None, failures: int, share: float, asked: float
 ) -> None:  # TIM-4
     pause = pause_after_failure(lifetime, failures, asked, share)

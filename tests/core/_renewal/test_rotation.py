@@ -1,4 +1,4 @@
-"""One renewal: the order of its steps, what other processes did meanwhile, and what is left after a failure."""
+"""One renewal: the order of its steps, concurrent changes by other processes, and the state after a failure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from freshkey.errors import (
 )
 from freshkey.events import Renewed, SignedOut, SignInNeeded, Unsaved
 from freshkey.keeper import Keeper
-from matrix import row
+from promises import proves
+from raises_code import raises_code
 from rotating import (
     LOST,
     User,
@@ -36,7 +37,7 @@ from rotating import (
 from waiting import end_renewals, until
 
 
-# --- the order of the steps (ROT-2, ROT-3, ROT-4, design section 6) -----------------------------------------------
+# --- the order of the steps (ROT-2, ROT-3, ROT-4) ----------------------------------------------------------------
 
 
 def test_the_steps_in_order(world: World) -> None:
@@ -64,9 +65,7 @@ def test_the_steps_in_order(world: World) -> None:
     assert kept.record.written_at == world.clock.now().wall
 
 
-def test_the_points_at_which_faults_are_tried_are_passed_in_order(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failpoints_are_reached_in_order(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     keeper = world.signed_in()
     expire(world)
     passed: list[str] = []
@@ -95,10 +94,10 @@ def test_a_due_credential_in_the_store_is_served_at_a_cold_start(world: World) -
     assert token_of(keeper.get("me")) == "at-1"
     assert token_of(keeper.get("me")) == "at-1"
     world.settle(keeper)
-    assert token_of(keeper.get("me")) == "at-2", "asking twice renewed it behind"
+    assert token_of(keeper.get("me")) == "at-2", "the second call renewed it in the background"
 
 
-def test_what_another_process_renewed_is_adopted_under_the_lock(world: World) -> None:
+def test_renewal_by_another_process_is_adopted_under_the_lock(world: World) -> None:
     keeper, other = world.signed_in(), world.keeper()
     expire(world)
     other.get("me")
@@ -114,13 +113,13 @@ def test_what_another_process_renewed_is_adopted_under_the_lock(world: World) ->
     assert (renewed.generation, renewed.elsewhere) == (2, True)
 
 
-def test_what_was_refused_is_not_the_answer_at_a_cold_start(world: World) -> None:
+def test_refused_credential_is_not_returned_at_a_cold_start(world: World) -> None:
     refused = world.signed_in().get("me")
     world.clock.advance(61)
     assert token_of(world.keeper().get("me", refused=refused)) == "at-2"
 
 
-def test_what_another_process_renewed_and_is_due_again_is_adopted_all_the_same(world: World) -> None:
+def test_due_credential_of_another_process_is_adopted_too(world: World) -> None:
     keeper, other = world.signed_in(), world.keeper()
     other.refresh("me")
     expire(world)
@@ -139,7 +138,7 @@ def test_two_processes_that_expire_at_once_renew_once(world: World) -> None:
     assert world.provider.sent == ["rt-1"]
 
 
-def test_two_processes_live_through_ten_expiries(world: World) -> None:
+def test_two_processes_renew_each_of_ten_expiries_once(world: World) -> None:
     one, other = world.signed_in(), world.keeper()
     for generation in range(2, 12):
         world.clock.advance(3600)
@@ -149,7 +148,7 @@ def test_two_processes_live_through_ten_expiries(world: World) -> None:
     assert not world.provider.revoked
 
 
-def test_tokens_that_are_no_single_use_need_no_intent(world: World) -> None:
+def test_reusable_refresh_tokens_need_no_intent(world: World) -> None:
     world.provider.single_use = False
     keeper = world.signed_in()
     expire(world)
@@ -158,15 +157,14 @@ def test_tokens_that_are_no_single_use_need_no_intent(world: World) -> None:
     assert world.journal == ["lock", "load", "refresh", "save", "release"]
 
 
-@row(28, "ROT-8")
-def test_an_answer_without_a_refresh_token_that_carries_the_old_one_on_is_kept(world: World) -> None:
-    """ROT-8: the provider carries the old token on; it is not spent then."""
+@proves("FAULT-28", "ROT-8")
+def test_result_without_a_refresh_token_is_saved_but_cannot_be_renewed(world: World) -> None:
     keeper = world.signed_in()
     world.provider.answers = lambda token: evolve(token, refresh_token=None)
     expire(world)
     assert token_of(keeper.get("me")) == "at-2"
     expire(world)
-    with pytest.raises(LoginRequired, match="cannot be renewed"):
+    with raises_code(LoginRequired, "sign-in-ended"):
         keeper.get("me")
     assert world.provider.sent == ["rt-1"]
 
@@ -174,37 +172,40 @@ def test_an_answer_without_a_refresh_token_that_carries_the_old_one_on_is_kept(w
 # --- the store fails (ROT-3, ROT-4) -------------------------------------------------------------------------------
 
 
-def test_a_store_that_cannot_be_written_leaves_the_token_unspent(world: World) -> None:
+def test_unwritable_store_leaves_the_token_unspent(world: World) -> None:
     keeper = world.signed_in()
     expire(world)
     before = world.store.contents
     world.store.failing.add("intend")
-    with pytest.raises(StoreUnavailable, match="fails at intend"):
+    with raises_code(StoreUnavailable, "store-unavailable") as caught:
         keeper.get("me")
+    assert "intend" in caught.value.message
     assert world.provider.sent == []
     assert world.store.contents == before
     world.settle(keeper)
     world.store.failing.clear()
-    assert token_of(world.keeper().get("me")) == "at-2", "another process need not wait: nobody was asked"
+    assert token_of(world.keeper().get("me")) == "at-2", "another process need not wait, because no request was sent"
     with pytest.raises(StoreUnavailable):
         keeper.get("me")
     world.clock.advance(31)
     assert token_of(keeper.get("me")) == "at-2"
 
 
-def test_a_store_that_cannot_be_read_is_no_reason_to_sign_in(world: World) -> None:
+def test_unreadable_store_is_not_a_reason_to_sign_in(world: World) -> None:
     world.signed_in()
     world.store.failing.add("load")
     keeper = world.keeper()
-    with pytest.raises(StoreUnavailable, match="me: the store fails at load"):
+    with raises_code(StoreUnavailable, "store-unavailable") as caught:
         keeper.get("me")
+    assert caught.value.profile == "me"
+    assert "load" in caught.value.message
     world.store.failing.clear()
     world.settle(keeper)
     world.clock.advance(1)
     assert token_of(keeper.get("me")) == "at-1"
 
 
-def test_a_corrupt_record_is_told_and_nothing_is_sent(world: World) -> None:
+def test_unreadable_record_is_reported_and_nothing_is_sent(world: World) -> None:
     keeper = world.signed_in()
     world.provider.formats = {}
     fresh = world.keeper()
@@ -214,7 +215,7 @@ def test_a_corrupt_record_is_told_and_nothing_is_sent(world: World) -> None:
     assert token_of(keeper.get("me")) == "at-1"
 
 
-def test_nobody_gets_the_new_token_before_it_is_kept(world: World) -> None:
+def test_new_token_is_not_returned_before_it_is_saved(world: World) -> None:
     keeper = world.signed_in()
     events = collect(keeper)
     expire(world)
@@ -233,7 +234,7 @@ def test_nobody_gets_the_new_token_before_it_is_kept(world: World) -> None:
     assert [type(event) for event in events] == [Renewed]
 
 
-def test_after_ten_seconds_the_token_is_used_and_still_saved_later(world: World) -> None:
+def test_after_ten_seconds_an_unsaved_token_is_used_and_saved_later(world: World) -> None:
     keeper, other = world.signed_in(), world.keeper()
     events = collect(keeper)
     expire(world)
@@ -249,7 +250,7 @@ def test_after_ten_seconds_the_token_is_used_and_still_saved_later(world: World)
     (managed,) = keeper.all_managed()
     assert managed.held is not None
     assert managed.held.generation == 1, "what the store holds is still the older one"
-    assert events[-1] == Unsaved(profile="me", error="the store fails at save")
+    assert events[-1] == Unsaved(profile="me", error="the store fails at save", code="store-unavailable")
     assert snapshot(world).generation == 1
     assert "release" not in world.journal, "the lock is kept until it is saved"
     world.store.failing.clear()
@@ -265,16 +266,16 @@ def test_after_ten_seconds_the_token_is_used_and_still_saved_later(world: World)
     assert [event.elsewhere for event in events if isinstance(event, Renewed)] == [False, False]
 
 
-# --- lost answers (ROT-6, ROT-7) ----------------------------------------------------------------------------------
+# --- lost responses (ROT-6, ROT-7) --------------------------------------------------------------------------------
 
 
-@row(34, "ROT-6")
-def test_a_lost_answer_is_asked_for_twice_more_and_then_once_and_then_never(world: World) -> None:
+@proves("FAULT-34", "ROT-6")
+def test_lost_response_is_retried_twice_then_once_then_never(world: World) -> None:
     keeper = world.signed_in()
     expire(world)
     started = world.clock.now().utc
     world.provider.script.extend([OutcomeUnknown("the connection broke")] * 10)
-    with pytest.raises(OutcomeUnknown):
+    with raises_code(OutcomeUnknown, "outcome-unknown"):
         keeper.get("me")
     assert world.provider.sent == ["rt-1"] * 3
     world.settle(keeper)
@@ -285,57 +286,60 @@ def test_a_lost_answer_is_asked_for_twice_more_and_then_once_and_then_never(worl
     with pytest.raises(OutcomeUnknown):
         world.keeper().get("me")
     assert world.provider.sent == ["rt-1"] * 4
-    lost = f"the answer to the renewal begun at {started:%Y-%m-%d %H:%M:%S} UTC was lost, and with it the sign-in"
+    lost = f"{started:%Y-%m-%d %H:%M:%S} UTC"
     for _ in range(3):
         world.clock.advance(61)
         for each in (keeper, world.keeper()):
-            with pytest.raises(LoginRequired, match=lost):
+            with raises_code(LoginRequired, "renewal-response-lost") as caught:
                 each.get("me")
+            assert lost in caught.value.message
     assert world.provider.sent == ["rt-1"] * 4
     kept = snapshot(world)
     assert kept.generation == 1
     assert kept.intent is not None
     assert kept.intent.attempts == 2
     (world.state_dir / "hints").rename(world.state_dir / "hints-gone")
-    with pytest.raises(LoginRequired, match=lost):
+    with raises_code(LoginRequired, "renewal-response-lost") as caught:
         world.keeper().get("me")
-    assert world.provider.sent == ["rt-1"] * 4, "the journal knows it without hints"
+    assert lost in caught.value.message
+    assert world.provider.sent == ["rt-1"] * 4, "the intent in the store is enough, without hints"
     keeper.login("me", interaction=User())
     assert token_of(keeper.get("me")) == "at-2"
 
 
-@row(26, "ROT-6")
-def test_a_strict_server_refuses_the_retry_and_the_loss_is_told_once(world: World) -> None:
+@proves("FAULT-26", "ROT-6")
+def test_strict_server_refuses_the_retry_and_the_loss_is_reported_once(world: World) -> None:
     keeper = world.signed_in()
     events = collect(keeper)
     expire(world)
     world.provider.script.append(LOST)
     for _ in range(3):
-        with pytest.raises(LoginRequired, match="was lost, and with it the sign-in"):
+        with raises_code(LoginRequired, "renewal-response-lost"):
             keeper.get("me")
         world.settle(keeper)
     assert world.provider.sent == ["rt-1"] * 2
     assert [type(event) for event in events] == [SignInNeeded]
 
 
-def test_a_process_that_died_in_the_middle_leaves_one_retry(world: World) -> None:
+def test_process_that_died_after_sending_leaves_one_retry(world: World) -> None:
     keeper = world.signed_in()
     expire(world)
     _die_after(world, keeper, spent=True)
     world.provider.grace = True
-    assert token_of(world.keeper().get("me")) == "at-2", "a lenient server gives the successor again"
+    assert token_of(world.keeper().get("me")) == "at-2", "a server with a grace period repeats its response"
     assert world.provider.sent == ["rt-1"]
 
 
-def test_a_process_that_died_in_the_middle_at_a_strict_server(world: World) -> None:
+def test_process_that_died_after_sending_to_a_strict_server_loses_the_sign_in(world: World) -> None:
     keeper = world.signed_in()
     expire(world)
-    begun = world.clock.now().utc
+    started = world.clock.now().utc
     _die_after(world, keeper, spent=True)
     world.clock.advance(100)
     for _ in range(2):
-        with pytest.raises(LoginRequired, match=f"begun at {begun:%Y-%m-%d %H:%M:%S} UTC was lost"):
+        with raises_code(LoginRequired, "renewal-response-lost") as caught:
             world.keeper().get("me")
+        assert f"{started:%Y-%m-%d %H:%M:%S} UTC" in caught.value.message
     assert world.provider.sent == ["rt-1"]
 
 
@@ -348,7 +352,7 @@ def test_a_process_that_died_before_sending_costs_nothing(world: World) -> None:
 
 
 def _die_after(world: World, keeper: Keeper, *, spent: bool) -> None:
-    """Leave the store as a process leaves it that dies after its intent."""
+    """Leave the store as a process does that dies after writing its intent."""
     from freshkey._renewal.single_use import SingleUseRefresh
 
     (managed,) = keeper.all_managed()
@@ -370,10 +374,10 @@ def test_a_transient_failure_withdraws_the_intent_and_is_tried_again(world: Worl
     assert world.journal[-2:] == ["withdraw", "release"]
     assert snapshot(world).intent is None
     world.clock.advance(31)
-    assert token_of(keeper.get("me")) == "at-2", "the fifth failure and then an answer"
+    assert token_of(keeper.get("me")) == "at-2", "the fifth failure, then a response"
 
 
-def test_a_transient_failure_after_a_lost_answer_keeps_the_intent(world: World) -> None:
+def test_transient_failure_after_a_lost_response_keeps_the_intent(world: World) -> None:
     keeper = world.signed_in()
     expire(world)
     world.provider.script.extend([OutcomeUnknown("the connection broke"), *[TransientError("no route")] * 3])
@@ -388,7 +392,7 @@ def test_a_transient_failure_after_a_lost_answer_keeps_the_intent(world: World) 
     with pytest.raises(TransientError):
         keeper.get("me")
     world.settle(keeper)
-    assert snapshot(world).intent == intent, "nothing was sent, so the one retry is still there"
+    assert snapshot(world).intent == intent, "nothing was sent, so one retry is still left"
     world.clock.advance(121)
     assert token_of(keeper.get("me")) == "at-2"
 
@@ -407,15 +411,14 @@ def test_a_plugin_that_breaks_after_sending_keeps_the_intent(world: World) -> No
     assert token_of(keeper.get("me")) == "at-2"
 
 
-@row(31, "NET-1")
-def test_a_refused_configuration_is_not_tried_again_by_itself(world: World) -> None:
+@proves("FAULT-31", "NET-1")
+def test_refused_configuration_is_not_retried(world: World) -> None:
     keeper = world.signed_in()
     expire(world)
-    world.provider.script.append(ProviderRefused("the client is unknown"))
-    with pytest.raises(ProviderRefused, match="the client is unknown"):
-        keeper.get("me")
-    with pytest.raises(ProviderRefused, match="the client is unknown"):
-        keeper.get("me")
+    world.provider.script.append(ProviderRefused("the client is unknown", code="example-client-unknown"))
+    for _ in range(2):
+        with raises_code(ProviderRefused, "example-client-unknown"):
+            keeper.get("me")
     world.settle(keeper)
     assert world.provider.sent == ["rt-1"]
     assert snapshot(world).intent is None
@@ -429,9 +432,9 @@ def test_a_sign_out_elsewhere_is_noticed_at_the_next_renewal(world: World) -> No
     other.logout("me")
     events = collect(keeper)
     world.clock.advance(3600)
-    with pytest.raises(LoginRequired, match="another process signed out"):
+    with raises_code(LoginRequired, "not-signed-in"):
         keeper.get("me")
-    with pytest.raises(LoginRequired, match="there is no credential"):
+    with raises_code(LoginRequired, "no-credential-found"):
         keeper.get("me")
     world.settle(keeper)
     until(lambda: len(events) == 3)
@@ -442,22 +445,22 @@ def test_a_sign_out_elsewhere_is_noticed_at_the_next_renewal(world: World) -> No
 # --- locks --------------------------------------------------------------------------------------------------------
 
 
-def test_a_lock_that_somebody_keeps_is_waited_for_only_so_long(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_for_a_held_lock_ends_after_the_timeout(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("freshkey._renewal.single_flight.LOCK_TIMEOUT", 0.01)
     keeper = world.signed_in()
     with world.store._slots.lock(1):
         world.clock.advance(3400)
-        assert token_of(keeper.get("me")) == "at-1", "who has a valid credential does not wait"
+        assert token_of(keeper.get("me")) == "at-1", "a caller with a valid credential does not wait"
         world.settle(keeper)
         world.clock.advance(200)
-        with pytest.raises(StoreBusy):
+        with raises_code(StoreBusy, "store-busy"):
             keeper.get("me")
         world.settle(keeper)
     world.clock.advance(2)
     assert token_of(keeper.get("me")) == "at-2"
 
 
-def test_a_borrowed_credential_that_is_renewed_belongs_to_no_generation(world: World) -> None:
+def test_renewed_borrowed_credential_has_generation_zero(world: World) -> None:
     world.provider.variable = "borrowed-1"
     keeper = world.keeper()
     keeper.get("me")
@@ -470,7 +473,7 @@ def test_a_borrowed_credential_that_is_renewed_belongs_to_no_generation(world: W
     assert (renewed.generation, renewed.elsewhere) == (0, False)
 
 
-def test_borrowed_credentials_are_taken_one_process_at_a_time(world: World) -> None:
+def test_borrowed_credentials_are_acquired_by_one_process_at_a_time(world: World) -> None:
     from freshkey._files.private import file_name
     from freshkey._interprocess.lock import ProfileLock
 
@@ -488,16 +491,18 @@ def test_borrowed_credentials_are_taken_one_process_at_a_time(world: World) -> N
     assert asking.answer() == "borrowed-1"
 
 
-def test_a_borrowed_credential_needs_no_place_for_locks(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_borrowed_credential_works_without_a_writable_state_directory(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     world.provider.variable = "borrowed-1"
     world.state_dir.write_text("no directory")
     with caplog.at_level(logging.WARNING, "freshkey"):
         assert token_of(world.keeper().get("me")) == "borrowed-1"
-    assert "going on without a lock" in caplog.text
+    assert "me: continuing without a lock" in caplog.text
     world.state_dir.unlink()
 
 
-def test_none_that_waits_for_a_clock_of_a_test_outlives_that_test(world: World) -> None:
+def test_renewals_waiting_for_a_manual_clock_end_with_their_test(world: World) -> None:
     keeper = world.signed_in()
     world.provider.script.extend([TransientError("no route", retry_after=20.0)] * 4)
     world.clock.advance(3500.0)

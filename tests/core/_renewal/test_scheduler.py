@@ -1,4 +1,4 @@
-"""The background thread: what it renews ahead of time, how often it looks, and when it ends."""
+"""The background thread: what it renews ahead of time, how often it checks, and when it ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from freshkey._renewal.scheduler import LISTENING_SLEEP, MAX_SLEEP, Scheduler
 from freshkey.errors import LoginRequired, ProviderRefused, TransientError
 from freshkey.events import Obtained, Renewed, SignedOut
 from freshkey.keeper import Keeper
-from matrix import row
+from promises import proves
+from raises_code import raises_code
 from rotating import LOST, World, collect, expired, token_of
 from waiting import until
 
@@ -39,7 +40,7 @@ def test_a_credential_is_renewed_ahead_by_lead_and_jitter(world: World, random: 
     assert token_of(keeper._held["me"].credential) == "at-2"
 
 
-def test_a_borrowed_credential_is_taken_anew_ahead_of_time(world: World) -> None:
+def test_borrowed_credential_is_fetched_again_ahead_of_time(world: World) -> None:
     world.provider.variable = "borrowed-1"
     keeper = world.keeper()
     keeper.get("me")
@@ -59,7 +60,7 @@ def test_ten_renewals_follow_each_other_without_any_caller(world: World) -> None
     assert world.provider.sent == [f"rt-{number}" for number in range(1, 11)]
 
 
-def test_two_processes_renew_each_expiry_once_and_hear_each_other(world: World) -> None:
+def test_two_processes_renew_each_expiry_once_and_adopt_each_others_result(world: World) -> None:
     one, other = world.signed_in(), world.keeper()
     other.get("me")
     for expiry in range(1, 11):
@@ -71,7 +72,7 @@ def test_two_processes_renew_each_expiry_once_and_hear_each_other(world: World) 
     assert not world.provider.revoked
 
 
-def test_another_process_is_heard_within_one_look(world: World) -> None:
+def test_change_by_another_process_is_noticed_at_the_next_check(world: World) -> None:
     keeper, other = world.signed_in(), world.keeper()
     other.get("me")
     assert world.run_once(other) == LISTENING_SLEEP
@@ -82,10 +83,10 @@ def test_another_process_is_heard_within_one_look(world: World) -> None:
     assert token_of(other._held["me"].credential) == "at-2"
     assert world.journal == ["load"]
     world.run_once(other)
-    assert world.journal == ["load"], "one ring, one look"
+    assert world.journal == ["load"], "one notification, one read"
 
 
-def test_one_ring_is_heard_once_by_every_profile(world: World) -> None:
+def test_one_notification_reaches_every_profile_once(world: World) -> None:
     keeper = world.signed_in()
     keeper.login("also-me", interaction=world.user)
     heard: list[str] = []
@@ -96,7 +97,7 @@ def test_one_ring_is_heard_once_by_every_profile(world: World) -> None:
     assert heard == ["me", "also-me"]
 
 
-def test_a_silent_bell_costs_no_look_at_the_store(world: World) -> None:
+def test_store_is_not_read_without_a_notification(world: World) -> None:
     keeper = world.signed_in()
     world.run_once(keeper)
     world.journal.clear()
@@ -105,7 +106,7 @@ def test_a_silent_bell_costs_no_look_at_the_store(world: World) -> None:
     assert world.journal == []
 
 
-def test_who_holds_nothing_single_use_sleeps_longer(world: World) -> None:
+def test_timer_sleeps_longer_without_single_use_credentials(world: World) -> None:
     world.provider.single_use = False
     assert world.run_once(world.signed_in()) == MAX_SLEEP
 
@@ -120,17 +121,17 @@ def test_a_deadline_shortens_the_sleep(world: World) -> None:
 # --- clocks -------------------------------------------------------------------------------------------------------
 
 
-@row(44, "TIM-1")
-def test_a_wall_clock_set_forward_counts(world: World) -> None:
+@proves("FAULT-44", "TIM-1")
+def test_wall_clock_set_forward_expires_the_credential(world: World) -> None:
     keeper = world.signed_in()
     world.clock.step_wall(7200)
     world.run_once(keeper)
     assert world.provider.sent == ["rt-1"]
     world.pass_time(60, keeper)
-    assert world.provider.sent == ["rt-1"], "the new one was obtained by the new time"
+    assert world.provider.sent == ["rt-1"], "the new one was obtained at the new time"
 
 
-@row(44, "TIM-1")
+@proves("FAULT-44", "TIM-1")
 def test_a_wall_clock_set_back_does_not_prolong_anything(world: World) -> None:
     keeper = world.signed_in()
     world.clock.step_wall(-7200)
@@ -142,8 +143,8 @@ def test_a_wall_clock_set_back_does_not_prolong_anything(world: World) -> None:
     assert keeper.get("me").expired() is False
 
 
-def test_a_step_forward_is_folded_in_at_the_next_look(world: World) -> None:
-    """TIM-1: a server that goes by the wall clock refuses what is expired by it."""
+def test_wall_clock_step_changes_deadlines_at_the_next_check(world: World) -> None:
+    """TIM-1: a server that uses the wall clock rejects what has expired by it."""
     keeper = world.signed_in()
     world.provider.gate.clear()
     world.clock.step_wall(7200)
@@ -153,8 +154,8 @@ def test_a_step_forward_is_folded_in_at_the_next_look(world: World) -> None:
     assert token_of(keeper.get("me")) == "at-2"
 
 
-@row(45, "TIM-2")
-def test_suspend_counts_although_no_thread_noticed_it(world: World) -> None:
+@proves("FAULT-45", "TIM-2")
+def test_suspend_counts_even_if_no_thread_ran(world: World) -> None:
     keeper = world.signed_in()
     world.clock.suspend(3600)
     assert token_of(keeper.get("me")) == "at-2"
@@ -171,7 +172,7 @@ def test_after_a_reboot_the_wall_clock_decides(world: World) -> None:
     assert token_of(world.keeper().get("me")) == "at-2"
 
 
-@row(44, "TIM-1")
+@proves("FAULT-44", "TIM-1")
 def test_a_wall_clock_that_was_reset_by_a_reboot_means_due(world: World) -> None:
     world.signed_in()
     world.clock.reboot()
@@ -182,12 +183,12 @@ def test_a_wall_clock_that_was_reset_by_a_reboot_means_due(world: World) -> None
     assert token_of(keeper._held["me"].credential) == "at-2"
 
 
-# --- no hot loop (TIM-4, I7) --------------------------------------------------------------------------------------
+# --- no hot loop (TIM-4) ------------------------------------------------------------------------------------------
 
 
-@row(32, "TIM-4")
+@proves("FAULT-32", "TIM-4")
 @pytest.mark.parametrize("random", [0.0, 0.5])
-def test_a_failing_provider_is_left_alone_between_attempts(world: World, random: float) -> None:
+def test_failing_provider_is_not_called_during_pauses(world: World, random: float) -> None:
     world.random = random
     keeper = world.signed_in()
     world.clock.advance(3300)
@@ -197,8 +198,8 @@ def test_a_failing_provider_is_left_alone_between_attempts(world: World, random:
     assert looks <= 660
 
 
-@row(43, "TIM-4")
-def test_a_provider_that_answers_with_expired_tokens_is_left_alone_between_attempts(world: World) -> None:
+@proves("FAULT-43", "TIM-4")
+def test_provider_that_returns_expired_tokens_is_not_called_during_pauses(world: World) -> None:
     keeper = world.signed_in()
     world.clock.advance(3300)
     world.provider.answers = expired
@@ -207,13 +208,13 @@ def test_a_provider_that_answers_with_expired_tokens_is_left_alone_between_attem
     assert looks <= 660
 
 
-@row(43, "TIM-4")
-def test_callers_who_ask_again_every_second_hear_the_failure_again_and_nobody_is_asked(world: World) -> None:
+@proves("FAULT-43", "TIM-4")
+def test_calls_during_a_pause_raise_the_failure_without_a_request(world: World) -> None:
     keeper = world.signed_in()
     world.clock.advance(3600)
     world.provider.answers = expired
     for _ in range(120):
-        with pytest.raises(TransientError, match="already expired"):
+        with raises_code(TransientError, "credential-already-expired"):
             keeper.get("me")
         world.clock.advance(1)
     assert 2 <= len(world.provider.sent) <= 5
@@ -228,7 +229,7 @@ def test_tokens_without_any_lifetime_are_not_renewed_in_a_loop(world: World) -> 
     assert len(world.provider.sent) <= 40
 
 
-def test_tokens_of_one_second_are_renewed_once_a_second_at_the_most(world: World) -> None:
+def test_tokens_of_one_second_are_renewed_at_most_once_a_second(world: World) -> None:
     world.provider.lifetime = 1.0
     keeper = world.signed_in()
     looks = world.pass_time(TEN_MINUTES / 10, keeper)
@@ -248,7 +249,7 @@ def test_callers_do_not_renew_more_often_than_the_pause_allows(world: World) -> 
     assert len(world.provider.sent) <= 20
 
 
-def test_a_profile_that_needs_a_person_rests(world: World) -> None:
+def test_profile_that_needs_the_user_makes_no_requests(world: World) -> None:
     keeper = world.signed_in()
     world.clock.advance(3300)
     world.provider.revoked = True
@@ -256,14 +257,14 @@ def test_a_profile_that_needs_a_person_rests(world: World) -> None:
     world.journal.clear()
     looks = world.pass_time(TEN_MINUTES, keeper)
     assert world.provider.sent == ["rt-1"]
-    assert world.journal == [], "before its end and after it"
+    assert world.journal == [], "neither before it expires nor after"
     assert looks <= 600
     with pytest.raises(LoginRequired):
         keeper.get("me")
 
 
-def test_a_server_that_comes_back_is_found_again(world: World) -> None:
-    """I8: with server and store up, every credential that is not revoked gets fresh in the end."""
+def test_renewal_succeeds_once_the_server_is_back(world: World) -> None:
+    """With server and store up, every credential that is not revoked becomes fresh eventually."""
     keeper = world.signed_in()
     world.clock.advance(3300)
     world.provider.script.extend([TransientError("no route")] * 40)
@@ -274,8 +275,8 @@ def test_a_server_that_comes_back_is_found_again(world: World) -> None:
     assert not world.provider.script
 
 
-@row(33, "NET-3")
-def test_retry_after_is_kept(world: World) -> None:
+@proves("FAULT-33", "NET-3")
+def test_retry_after_is_honored(world: World) -> None:
     keeper = world.signed_in()
     world.clock.advance(3300)
     world.provider.script.append(TransientError("too many requests", retry_after=240))
@@ -314,7 +315,7 @@ def test_one_thread_serves_all_profiles(world: World) -> None:
     assert len(keeper.all_managed()) == 2
 
 
-def test_a_sign_in_arms_the_thread(world: World) -> None:
+def test_sign_in_sets_the_timer(world: World) -> None:
     world.provider.single_use = False
     world.provider.lifetime = 10.0
     keeper = world.keeper(scheduler=True)
@@ -331,7 +332,7 @@ def test_the_thread_renews_by_itself(world: World) -> None:
     until(lambda: token_of(keeper._held["me"].credential) == "at-2")
 
 
-def test_the_thread_hears_other_processes(world: World) -> None:
+def test_the_thread_notices_other_processes(world: World) -> None:
     keeper, other = world.signed_in(), world.keeper(scheduler=True)
     events = collect(other)
     other.get("me")
@@ -351,7 +352,7 @@ class NoThreads:
         raise TransientError("no thread can be started")
 
 
-def test_the_thread_survives_what_is_only_for_now(world: World) -> None:
+def test_the_thread_survives_transient_errors(world: World) -> None:
     owner = NoThreads()
     scheduler = Scheduler(owner, world.clock)
     scheduler.wake()
@@ -361,7 +362,7 @@ def test_the_thread_survives_what_is_only_for_now(world: World) -> None:
     until(lambda: not world.clock.waiters())
 
 
-def test_a_thread_that_cannot_start_is_no_error(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_timer_thread_that_cannot_start_is_not_an_error(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     scheduler = Scheduler(NoThreads(), world.clock)
 
     def refuse(thread: threading.Thread) -> None:
@@ -372,7 +373,7 @@ def test_a_thread_that_cannot_start_is_no_error(world: World, monkeypatch: pytes
     assert scheduler._thread is None
 
 
-def test_a_stopped_timer_neither_looks_nor_starts(world: World) -> None:
+def test_stopped_timer_neither_checks_nor_starts(world: World) -> None:
     keeper: Keeper = world.signed_in()
     scheduler = Scheduler(keeper, world.clock)
     scheduler.stop()

@@ -1,4 +1,4 @@
-"""Secrets from inherited file descriptors: read once, bounded, closed, never shown (LEK-8)."""
+"""Secrets from inherited file descriptors: read once, with limits, closed, never shown."""
 
 from __future__ import annotations
 
@@ -21,23 +21,24 @@ from freshkey._secret_input import file_descriptor
 from freshkey._secret_input.file_descriptor import descriptor_is_there, descriptor_secret
 from freshkey.errors import ConfigurationError, FreshkeyError, TransientError
 from freshkey.secret import MAX_TOKEN
+from raises_code import raises_code
 
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="descriptors are handed over in another way there")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows passes file descriptors in another way")
 
 CANARY = "sk-canary-5d41402abc4b2a76b9719d911017c592"
 
 
 @pytest.fixture(autouse=True)
-def _nothing_was_handed_over() -> Iterator[None]:
-    """Let each test begin as a new process does: numbers of descriptors are used again."""
+def _nothing_was_read() -> Iterator[None]:
+    """Start each test like a new process: numbers of file descriptors are reused."""
     file_descriptor._handed_over.clear()
     yield
     file_descriptor._handed_over.clear()
 
 
-def handed_over(content: bytes) -> int:
-    """Return a descriptor as a parent leaves it."""
+def inherited(content: bytes) -> int:
+    """Return a file descriptor as a child process inherits it."""
     reading, writing = os.pipe()
     os.write(writing, content)
     os.close(writing)
@@ -54,17 +55,17 @@ def is_open(descriptor: int) -> bool:
 
 
 @pytest.mark.parametrize("content", [CANARY, CANARY + "\n", CANARY + "\r\n"])
-def test_a_secret_is_read_to_its_end_and_the_descriptor_is_closed(content: str) -> None:
-    descriptor = handed_over(content.encode())
+def test_secret_is_read_to_the_end_and_the_file_descriptor_is_closed(content: str) -> None:  # LEK-8
+    descriptor = inherited(content.encode())
     assert descriptor_is_there(descriptor)
     assert descriptor_secret(descriptor).reveal() == CANARY
     assert not is_open(descriptor)
 
 
-def test_it_is_read_once_also_when_its_number_belongs_to_something_else() -> None:
-    descriptor = handed_over(CANARY.encode())
+def test_file_descriptor_is_read_once_even_if_its_number_is_reused() -> None:
+    descriptor = inherited(CANARY.encode())
     first = descriptor_secret(descriptor)
-    another = os.dup2(handed_over(b"something-else"), descriptor, inheritable=True)
+    another = os.dup2(inherited(b"something-else"), descriptor, inheritable=True)
     assert another == descriptor
     assert descriptor_secret(descriptor) == first
     assert os.read(descriptor, 100) == b"something-else"
@@ -72,18 +73,19 @@ def test_it_is_read_once_also_when_its_number_belongs_to_something_else() -> Non
     assert descriptor_is_there(descriptor)
 
 
-def test_who_waits_again_gets_it_when_it_has_come() -> None:
+def test_secret_that_arrives_after_a_timeout_can_be_read_later() -> None:
     reading, writing = os.pipe()
     os.set_inheritable(reading, True)
-    with pytest.raises(TransientError, match=r"still open at its other end after 0.01 s"):
+    with raises_code(TransientError, "secret-input-timed-out") as caught:
         descriptor_secret(reading, timeout=0.01)
-    assert not os.get_inheritable(reading)  # no child process gets it as well
+    assert f"file descriptor {reading} " in caught.value.message
+    assert not os.get_inheritable(reading)  # child processes do not get it
     os.write(writing, CANARY.encode())
     os.close(writing)
     assert descriptor_secret(reading).reveal() == CANARY
 
 
-def test_a_file_of_the_owners_and_one_without_a_name_are_fine(tmp_path: Path) -> None:
+def test_private_file_and_file_without_a_name_are_accepted(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text(CANARY)
     file.chmod(0o600)
@@ -101,7 +103,7 @@ def nameless() -> int:
         return os.dup(file.fileno())
 
 
-def test_a_socket_is_fine() -> None:
+def test_socket_is_accepted() -> None:
     ours, theirs = socket.socketpair()
     theirs.sendall(CANARY.encode())
     theirs.close()
@@ -111,7 +113,7 @@ def test_a_socket_is_fine() -> None:
 
 
 def readable_by_others() -> int:
-    file = tempfile.NamedTemporaryFile()  # noqa: SIM115  it has to have its name while it is refused
+    file = tempfile.NamedTemporaryFile()  # noqa: SIM115  it must keep its name during the test
     _OPEN.append(file)
     os.fchmod(file.fileno(), 0o644)
     return os.dup(file.fileno())
@@ -126,26 +128,26 @@ _OPEN: list[object] = []
 
 
 @pytest.mark.parametrize(
-    ("make", "inheritable", "says"),
+    ("make", "inheritable", "fact"),
     [
-        (lambda: 0, True, "belongs to the program itself"),
-        (lambda: -1, True, "belongs to the program itself"),
-        (lambda: 2**40, True, "was not handed over"),
-        (lambda: 987, True, "was not handed over"),
-        (opened_by_this_process, False, "was not handed over"),
-        (lambda: os.open("/dev/zero", os.O_RDONLY), True, "a terminal or a device"),
-        (lambda: pty.openpty()[1], True, "a terminal or a device"),
-        (readable_by_others, True, "a file that others may read"),
+        (lambda: 0, True, "standard input"),
+        (lambda: -1, True, "standard input"),
+        (lambda: 2**40, True, "not inherited"),
+        (lambda: 987, True, "not inherited"),
+        (opened_by_this_process, False, "not inherited"),
+        (lambda: os.open("/dev/zero", os.O_RDONLY), True, "device"),
+        (lambda: pty.openpty()[1], True, "terminal"),
+        (readable_by_others, True, "other users"),
     ],
 )
-def test_what_nobody_hands_a_secret_over_with_is_refused_unread(
-    make: Callable[[], int], inheritable: bool, says: str
-) -> None:
+def test_unsuitable_file_descriptor_is_rejected_unread(make: Callable[[], int], inheritable: bool, fact: str) -> None:
     descriptor = make()
     if is_open(descriptor) if descriptor < 2**31 else False:
         os.set_inheritable(descriptor, inheritable)
-    with pytest.raises(ConfigurationError, match=f"^file descriptor {descriptor} .*{says}") as error:
+    with raises_code(ConfigurationError, "invalid-secret-input") as error:
         descriptor_secret(descriptor)
+    assert f"file descriptor {descriptor} " in error.value.message
+    assert fact in error.value.message
     assert "3< <(command)" in str(error.value)
     assert descriptor not in file_descriptor._handed_over
 
@@ -155,37 +157,39 @@ def test_what_nobody_hands_a_secret_over_with_is_refused_unread(
     [b"", b"\n", b"two\nlines", b"nul\0", b" padded ", "schlüssel".encode(), b"x" * (MAX_TOKEN + 2)],
     ids=["nothing", "a newline", "two lines", "nul", "spaces", "not ASCII", "too long"],
 )
-def test_what_is_no_secret_is_refused_and_not_quoted(content: bytes) -> None:
+def test_unusable_content_is_rejected_and_not_quoted(content: bytes) -> None:
     reading, writing = os.pipe()
     os.set_inheritable(reading, True)
     writer = threading.Thread(target=write_all, args=(writing, content))
     writer.start()
-    with pytest.raises(ConfigurationError, match="held no usable secret") as error:
+    with raises_code(ConfigurationError, "invalid-secret-input") as error:
         descriptor_secret(reading)
     writer.join(20)
-    assert "lines" not in str(error.value)
+    assert f"file descriptor {reading} " in error.value.message
+    assert "two" not in str(error.value)
+    assert "padded" not in str(error.value)
     assert not is_open(reading)
 
 
 def write_all(writing: int, content: bytes) -> None:
-    """Write more than a pipe holds, as long as somebody reads it."""
+    """Write more than a pipe holds, as long as the other end reads it."""
     with suppress(BrokenPipeError), open(writing, "wb") as other_end:
         other_end.write(content)
 
 
 @pytest.mark.parametrize("written", [b"", CANARY.encode()])
-def test_what_has_not_come_whole_from_one_that_does_not_wait_is_refused(written: bytes) -> None:
+def test_incomplete_secret_from_a_non_blocking_pipe_is_rejected(written: bytes) -> None:
     reading, writing = os.pipe()
     os.set_inheritable(reading, True)
     os.set_blocking(reading, False)
     os.write(writing, written)
-    with pytest.raises(ConfigurationError, match="held no usable secret"):
+    with raises_code(ConfigurationError, "invalid-secret-input"):
         descriptor_secret(reading)
     os.close(writing)
 
 
-def test_no_traceback_shows_it() -> None:
-    descriptor = handed_over(CANARY.encode() + b"\n\n")
+def test_traceback_does_not_show_the_secret() -> None:
+    descriptor = inherited(CANARY.encode() + b"\n\n")
     try:
         descriptor_secret(descriptor)
     except FreshkeyError as error:
@@ -193,7 +197,7 @@ def test_no_traceback_shows_it() -> None:
     assert CANARY not in shown
 
 
-def test_a_real_child_takes_it_from_its_parent() -> None:
+def test_child_process_reads_the_secret_from_its_parent() -> None:
     reading, writing = os.pipe()
     os.write(writing, CANARY.encode())
     os.close(writing)

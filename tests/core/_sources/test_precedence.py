@@ -1,4 +1,4 @@
-"""The walk through a provider's sources: who wins, who is asked at all, and what people read of it."""
+"""The walk through a provider's sources: which one wins, which are looked at, and how that is explained."""
 
 from __future__ import annotations
 
@@ -11,10 +11,19 @@ from hypothesis import strategies as st
 
 from example_provider import HELPER, OBTAINED, SIGN_IN, description, profile, token
 from freshkey._sources.explain import Explanation, explain
-from freshkey._sources.precedence import Consent, Step, chosen_and_skipped, first_owned, sign_in_source, walk
+from freshkey._sources.precedence import (
+    Consent,
+    Step,
+    chosen_and_skipped,
+    first_owned,
+    pasted_source,
+    sign_in_source,
+    walk,
+)
 from freshkey.errors import ConfigurationError, PluginBroken, StoreUnavailable
 from freshkey.model.credential import Credential
 from freshkey.model.source import Detected, Source
+from raises_code import raises_code
 
 
 VARIABLE = Source(id="env", title="Variable", owned=False)
@@ -24,7 +33,7 @@ FOUND = Detected(kind="API key", origin="environment variable EXAMPLE_KEY", last
 
 
 class World:
-    """What is there, and what was looked at."""
+    """The credentials that exist, and what was looked at."""
 
     def __init__(self, *there: str, stored: Credential | None = None) -> None:
         self.there = there
@@ -56,11 +65,11 @@ def winner(steps: list[Step]) -> str | None:
     return next((step.source.id for step in steps if step.wins), None)
 
 
-def test_the_first_that_is_there_wins_and_later_ones_are_not_asked() -> None:
+def test_first_source_with_a_credential_wins_and_later_ones_are_not_checked() -> None:
     world = World("env", "helper", stored=token(source="sign-in"))
     steps = world.walk()
     assert [(step.source.id, step.wins, step.why) for step in steps] == [
-        ("env", True, "the first that is there"),
+        ("env", True, "first source with a credential"),
         ("sign-in", False, "'env' comes first"),
         ("helper", False, "'env' comes first"),
         ("kept-helper", False, "'env' comes first"),
@@ -69,7 +78,7 @@ def test_the_first_that_is_there_wins_and_later_ones_are_not_asked() -> None:
     assert [step.detected for step in steps] == [FOUND, None, None, None]
 
 
-def test_the_stored_sign_in_wins_where_nothing_comes_before_it() -> None:
+def test_stored_sign_in_wins_if_no_earlier_source_does() -> None:
     world = World("helper", stored=token(source="sign-in"))
     steps = world.walk()
     assert winner(steps) == "sign-in"
@@ -82,51 +91,52 @@ def test_without_a_sign_in_the_next_one_wins() -> None:
     world = World("helper")
     steps = world.walk()
     assert winner(steps) == "helper"
-    assert [step.why for step in steps[:2]] == ["nothing there", "nothing there"]
+    assert [step.why for step in steps[:2]] == ["nothing found"] * 2
 
 
-def test_what_is_stored_counts_for_the_source_it_came_from_alone() -> None:
+def test_stored_credential_counts_only_for_its_own_source() -> None:
     assert winner(World(stored=token(source="elsewhere")).walk()) is None
     assert winner(World(stored=token(source="kept-helper")).walk()) == "kept-helper"
 
 
-def test_an_owned_source_that_needs_nobody_can_be_there_without_being_stored() -> None:
+def test_non_interactive_owned_source_can_be_detected_without_being_stored() -> None:
     assert winner(World("kept-helper").walk()) == "kept-helper"
     assert winner(World("sign-in").walk()) is None
 
 
-def test_a_profile_that_names_a_source_takes_no_other() -> None:
+def test_named_source_excludes_all_others() -> None:
     world = World("env", "helper")
     steps = world.walk(only="helper")
     assert [(step.source.id, step.why) for step in steps] == [
-        ("env", "the profile names source 'helper'"),
-        ("sign-in", "the profile names source 'helper'"),
-        ("helper", "the profile names it"),
-        ("kept-helper", "the profile names source 'helper'"),
+        ("env", "the profile's source is 'helper'"),
+        ("sign-in", "the profile's source is 'helper'"),
+        ("helper", "set as the profile's source"),
+        ("kept-helper", "the profile's source is 'helper'"),
     ]
     assert winner(steps) == "helper"
     assert world.looked == ["helper"]
 
 
-def test_a_source_that_the_profile_skips_is_not_even_looked_at() -> None:
+def test_skipped_source_is_not_checked() -> None:
     world = World("env", "helper")
     steps = world.walk(skip=("env", "sign-in"))
-    assert [step.why for step in steps[:2]] == ["the profile skips it"] * 2
+    assert [step.why for step in steps[:2]] == ["skipped by the profile"] * 2
     assert winner(steps) == "helper"
     assert world.looked == ["helper"]
 
 
-def test_a_profile_cannot_skip_what_does_not_exist() -> None:
-    with pytest.raises(ConfigurationError, match="has no source 'envv'") as error:
+def test_skipping_an_unknown_source_is_an_error() -> None:
+    with raises_code(ConfigurationError, "unknown-source") as caught:
         World("env").walk(skip=("envv",))
-    assert "Choose one of: env, sign-in" in str(error.value)
+    assert "'envv'" in caught.value.message
+    assert "env, sign-in" in str(caught.value.hint)
 
 
-def test_bare_mode_looks_only_at_what_is_handed_in() -> None:
+def test_bare_mode_checks_only_explicitly_provided_credentials() -> None:
     handed_in = evolve(HELPER, handed_in=True)
     world = World("env", "helper", stored=token(source="sign-in"))
     steps = world.walk((VARIABLE, SIGN_IN, handed_in), bare=True)
-    assert [step.why for step in steps[:2]] == ["bare mode uses only what is handed in"] * 2
+    assert [step.why for step in steps[:2]] == ["bare mode uses only explicitly provided credentials"] * 2
     assert winner(steps) == "helper"
     assert world.looked == ["helper"]
 
@@ -156,9 +166,9 @@ def test_with_consent_what_was_found_is_used() -> None:
         (token(source="sign-in"), ALL, None),
         (token(source="sign-in"), WITH_CONSENT, "env"),
     ],
-    ids=["nobody is signed in", "a source that needs none", "a source that the profile names"],
+    ids=["not signed in", "source without consent", "source that the profile names"],
 )
-def test_nobody_is_asked_where_no_consent_is_needed(
+def test_user_is_not_asked_if_no_consent_is_needed(
     stored: Credential | None, sources: tuple[Source, ...], only: str | None
 ) -> None:
     def interaction(source: Source, detected: Detected) -> str | None:
@@ -167,7 +177,7 @@ def test_nobody_is_asked_where_no_consent_is_needed(
     assert winner(World("env", stored=stored).walk(sources, only, consent=interaction)) == "env"
 
 
-def test_a_store_that_cannot_be_read_leaves_nothing_to_prefer() -> None:
+def test_found_credential_is_used_if_the_store_cannot_be_read() -> None:
     class Locked(World):
         def stored(self) -> Credential | None:
             raise StoreUnavailable("the keychain is locked")
@@ -176,7 +186,7 @@ def test_a_store_that_cannot_be_read_leaves_nothing_to_prefer() -> None:
     assert winner(steps) == "env"
 
 
-def test_signing_in_goes_before_handing_in_a_secret_that_exists() -> None:
+def test_signing_in_is_preferred_to_entering_a_key() -> None:
     pasted = Source(id="pasted", title="A key", owned=True, interactive=True, pasted=True)
     both = description(sources=(pasted, SIGN_IN))
     assert first_owned(profile(), both) is SIGN_IN
@@ -185,22 +195,27 @@ def test_signing_in_goes_before_handing_in_a_secret_that_exists() -> None:
     assert first_owned(profile(), description(sources=(HELPER, pasted))) is pasted
 
 
-def test_bare_mode_signs_nobody_in() -> None:
-    with pytest.raises(ConfigurationError, match="bare mode signs nobody in"):
-        sign_in_source(evolve(profile(), bare=True), description(sources=ALL))
+def test_bare_mode_cannot_sign_in() -> None:
+    bare = evolve(profile(), bare=True)
+    for choose in (sign_in_source, pasted_source):
+        with raises_code(ConfigurationError, "bare-mode"):
+            choose(bare, description(sources=ALL))
 
 
-def test_a_named_source_with_nothing_in_it_is_not_replaced() -> None:
+def test_named_source_without_a_credential_is_not_replaced() -> None:
     assert winner(World("env").walk(only="helper")) is None
 
 
-def test_a_source_that_does_not_exist_is_named_with_those_that_do() -> None:
-    with pytest.raises(ConfigurationError, match=r"^me: .*'example' has no source 'hepler'.*env, sign-in, helper"):
+def test_error_for_an_unknown_source_lists_the_known_ones() -> None:
+    with raises_code(ConfigurationError, "unknown-source") as caught:
         World().walk(only="hepler")
+    assert caught.value.profile == "me"
+    assert "'hepler'" in caught.value.message
+    assert "env, sign-in, helper" in str(caught.value.hint)
 
 
 @given(st.permutations(ALL), st.sets(st.sampled_from([source.id for source in ALL])), st.booleans())
-def test_one_wins_at_most_and_nothing_before_it_is_there(
+def test_at_most_one_source_wins_and_it_is_the_first_with_a_credential(
     sources: list[Source], there: set[str], signed_in: bool
 ) -> None:
     world = World(*there, stored=token(source="sign-in") if signed_in else None)
@@ -215,7 +230,7 @@ def test_one_wins_at_most_and_nothing_before_it_is_there(
     assert len(world.looked) == len(set(world.looked) - {"store"}) + world.looked.count("store")
 
 
-def test_the_core_stops_the_walk_where_it_has_what_it_wants() -> None:
+def test_walk_is_lazy() -> None:
     world = World("env")
     steps = walk(profile(), description(sources=ALL), world.detect, world.stored)
     assert next(steps).wins
@@ -250,21 +265,31 @@ def test_a_sign_in_uses_the_first_owned_source(
 
 
 @pytest.mark.parametrize(
-    ("sources", "only", "text"),
-    [
-        (ALL, "helper", r"^me: source 'helper' is another tool's\. .*sign-in: Sign-in"),
-        ((VARIABLE,), None, r"^me: there is nothing to sign in to\. env: Variable$"),
-    ],
+    ("sources", "only", "hint"),
+    [(ALL, "helper", "Choose a source that supports signing in: sign-in, kept-helper"), ((VARIABLE,), None, None)],
 )
-def test_where_there_is_nothing_to_sign_in_to_the_reader_learns_what_there_is(
-    sources: tuple[Source, ...], only: str | None, text: str
+def test_error_without_a_sign_in_lists_the_sources_that_have_one(
+    sources: tuple[Source, ...], only: str | None, hint: str | None
 ) -> None:
-    with pytest.raises(ConfigurationError, match=text):
+    with raises_code(ConfigurationError, "nothing-to-sign-in-to") as caught:
         sign_in_source(profile(source=only), description(sources=sources))
+    assert (caught.value.profile, caught.value.hint) == ("me", hint)
+
+
+def test_key_cannot_be_stored_without_a_source_for_it() -> None:
+    pasted = Source(id="key", title="A key", owned=True, interactive=True, pasted=True)
+    assert pasted_source(profile(), description(sources=(*ALL, pasted))) is pasted
+    with raises_code(ConfigurationError, "no-key-source") as caught:
+        pasted_source(profile(), description(sources=ALL))
+    assert caught.value.hint is None
+    for unused in (profile(source="helper"), evolve(profile(), skip=("key",))):
+        with raises_code(ConfigurationError, "no-key-source") as caught:
+            pasted_source(unused, description(sources=(*ALL, pasted)))
+        assert "'key'" in caught.value.message
 
 
 def test_signing_in_to_a_source_that_does_not_exist_is_an_error() -> None:
-    with pytest.raises(ConfigurationError, match="no source 'hepler'"):
+    with raises_code(ConfigurationError, "unknown-source"):
         sign_in_source(profile(source="hepler"), description())
 
 
@@ -281,7 +306,7 @@ def explained(world: World) -> Explanation:
     )
 
 
-def test_an_explanation_is_the_walk_itself() -> None:
+def test_explanation_is_the_same_walk() -> None:
     world = World("helper")
     explanation = explained(world)
     assert (explanation.profile, explanation.provider) == ("me", "example")
@@ -289,31 +314,31 @@ def test_an_explanation_is_the_walk_itself() -> None:
     assert list(explanation.steps) == World("helper").walk()
 
 
-def test_a_store_that_cannot_be_read_is_part_of_the_explanation() -> None:
+def test_unreadable_store_is_part_of_the_explanation() -> None:
     class Locked(World):
         def stored(self) -> Credential | None:
             raise StoreUnavailable("the keychain is locked", hint="Unlock it")
 
     steps = explained(Locked("helper")).steps
     assert [(step.source.id, step.wins, step.why) for step in steps] == [
-        ("env", False, "nothing there"),
+        ("env", False, "nothing found"),
         ("sign-in", False, "the keychain is locked. Unlock it"),
-        ("helper", True, "the first that is there"),
+        ("helper", True, "first source with a credential"),
         ("kept-helper", False, "'helper' comes first"),
     ]
 
 
-def test_the_core_itself_stops_at_a_store_that_cannot_be_read() -> None:
+def test_walk_raises_if_the_store_cannot_be_read() -> None:
     class Locked(World):
         def stored(self) -> Credential | None:
-            raise StoreUnavailable("the keychain is locked")
+            raise StoreUnavailable("the keychain is locked", code="keychain-locked")
 
-    with pytest.raises(StoreUnavailable, match="locked"):
+    with raises_code(StoreUnavailable, "keychain-locked"):
         Locked("helper").walk()
     assert winner(Locked("env").walk()) == "env"
 
 
-def test_a_broken_look_is_not_taken_for_nothing_there() -> None:
+def test_broken_detect_is_an_error_in_the_explanation() -> None:
     class Broken(World):
         def detect(self, source: Source) -> Detected | None:
             raise PluginBroken("its look raised", plugin="example")
@@ -322,7 +347,7 @@ def test_a_broken_look_is_not_taken_for_nothing_there() -> None:
         explained(Broken())
 
 
-def test_a_source_that_cannot_be_used_is_explained_and_nothing_behind_it_is_promised() -> None:
+def test_explanation_stops_at_a_source_that_cannot_be_used() -> None:
     class Broken(World):
         def detect(self, source: Source) -> Detected | None:
             if source.id == "helper":
@@ -331,19 +356,19 @@ def test_a_source_that_cannot_be_used_is_explained_and_nothing_behind_it_is_prom
 
     steps = explained(Broken("kept-helper")).steps
     assert [(step.source.id, step.wins, step.why) for step in steps] == [
-        ("env", False, "nothing there"),
-        ("sign-in", False, "nothing there"),
+        ("env", False, "nothing found"),
+        ("sign-in", False, "nothing found"),
         ("helper", False, "cannot be used: EXAMPLE_KEY holds no usable secret. Unset it"),
-        ("kept-helper", False, "not reached: 'helper' has to be mended first"),
+        ("kept-helper", False, "not reached: fix 'helper' first"),
     ]
 
 
-def test_a_source_that_does_not_exist_is_no_step_of_the_walk() -> None:
-    with pytest.raises(ConfigurationError, match="has no source 'hepler'"):
+def test_unknown_source_is_an_error_in_the_explanation() -> None:
+    with raises_code(ConfigurationError, "unknown-source"):
         explain(
             profile(source="hepler"),
             description(sources=ALL),
-            selected_by="name given",
+            selected_by="argument",
             detect=World().detect,
             stored=World().stored,
         )

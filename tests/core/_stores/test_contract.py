@@ -1,4 +1,4 @@
-"""Every store that comes with freshkey keeps the contract of stores."""
+"""Every store that comes with freshkey passes the contract for stores."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Contents = Callable[[], Collection[str]]
 
 
 def bodies(texts: Iterable[str]) -> list[str]:
-    """Undo what anybody can undo: the joined bodies of items are base64 of JSON."""
+    """Decode item bodies, which are base64 and protect nothing."""
     return [base64.urlsafe_b64decode(text.rpartition(".")[2] + "==").decode("latin-1") for text in texts]
 
 
@@ -44,7 +44,7 @@ class TestMemory(StoreContract):
 
 
 class TestShortStrings(TestMemory):
-    """With strings as short as the Windows Credential Locker has them."""
+    """With the item limit of Windows Credential Manager."""
 
     @pytest.fixture(autouse=True)
     def limit(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Answers of any kind: the latest one about a subject counts, and what cannot be read counts as not given."""
+"""Saved answers: the latest one about a subject counts, and an unreadable file counts as no answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from freshkey.errors import StoreUnavailable
 
 @frozen
 class Word:
-    """An answer of these tests."""
+    """An answer for these tests."""
 
     about: str
     file: Path
@@ -24,7 +24,7 @@ class Word:
 
 
 class Words(Answers[Word]):
-    """The answers of these tests."""
+    """The answers for these tests."""
 
     file_name = "words.json"
     subject = ("about", "file")
@@ -37,7 +37,7 @@ class Words(Answers[Word]):
 A, B = Word("a", Path("/x")), Word("b", Path("/x"))
 
 
-def test_the_latest_about_a_subject_counts(tmp_path: Path) -> None:
+def test_latest_answer_about_a_subject_counts(tmp_path: Path) -> None:
     words = Words(tmp_path / "state")
     words.remember(A, B)
     words.remember(Word("a", Path("/x"), said=False), Word("a", Path("/y")))
@@ -47,7 +47,7 @@ def test_the_latest_about_a_subject_counts(tmp_path: Path) -> None:
     assert len(Words(tmp_path / "state").all()) == 3
 
 
-def test_what_is_forgotten_is_returned(tmp_path: Path) -> None:
+def test_forget_returns_the_deleted_answers(tmp_path: Path) -> None:
     words = Words(tmp_path / "state")
     words.remember(A, B)
     assert words.forget(lambda one: one.about == "a") == (A,)
@@ -56,20 +56,21 @@ def test_what_is_forgotten_is_returned(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"answers": 5}', '{"answers": [5]}', '{"answers": [{}]}'])
-def test_what_cannot_be_read_was_not_given(tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_unreadable_file_counts_as_no_answers(tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "words.json").touch(mode=0o600)
     (tmp_path / "words.json").write_text(content)
     assert Words(tmp_path).all() == ()
     assert "all is open" in caplog.text
+    assert str(tmp_path / "words.json") in caplog.text
 
 
-def test_one_that_cannot_be_kept_is_an_error_or_a_line_of_the_log(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_answer_that_cannot_be_saved_is_an_error_or_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "state").write_text("a file where the directory should be")
     words = Words(tmp_path / "state")
     with pytest.raises(StoreUnavailable):
         words.remember(A)
     with caplog.at_level(logging.WARNING):
         words.try_to_remember(A, "what you said")
-    assert "what you said is not remembered" in caplog.text
+    (record,) = caplog.records
+    assert record.name == "freshkey._trust.answers"
+    assert "what you said" in record.getMessage()

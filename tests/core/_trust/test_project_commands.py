@@ -1,4 +1,4 @@
-"""Commands of a project run as a person saw them, or not at all; what was trusted can be listed and taken back."""
+"""Commands of a project run unchanged since the user trusted them, or not at all; trust can be revoked."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from freshkey._config.toml_file import read
 from freshkey._trust.project_commands import Entry, TrustedCommands, propose, question, trusting
 from freshkey.errors import ConfigurationError, LoginRequired, StoreUnavailable, TrustNeeded
 from freshkey.secret import Secret
+from raises_code import raises_code
 
 
 WORDS: Words = {"helper": ("./key.sh", "--all")}
@@ -26,7 +27,7 @@ WORDS: Words = {"helper": ("./key.sh", "--all")}
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """Return a project's directory with a script that its file names."""
+    """Return a project's directory, whose file names a script in it."""
     directory = tmp_path.resolve() / "project"
     directory.mkdir(mode=0o700)
     write(directory, "echo hello")
@@ -45,8 +46,8 @@ def project(directory: Path) -> Project:
     return Project(document=read(path), path=path, configuration=Path("/config.toml"))
 
 
-class Person:
-    """Answers, and keeps the questions."""
+class User:
+    """Answers questions, and records them."""
 
     def __init__(self, *answers: bool) -> None:
         self.answers = list(answers)
@@ -64,19 +65,19 @@ def decide(directory: Path, state: Path, user: Callable[[str], bool] | None, wor
 # --- asking --------------------------------------------------------------------------------------------------------
 
 
-def test_a_question_is_one_line_whatever_a_command_says(directory: Path, tmp_path: Path) -> None:
-    user = Person(False)
-    with pytest.raises(TrustNeeded):
+def test_question_is_one_line_whatever_the_arguments(directory: Path, tmp_path: Path) -> None:
+    user = User(False)
+    with raises_code(TrustNeeded, "trust-required"):
         decide(directory, tmp_path / "state", user, {"helper": ("./key.sh", "--all\r\nhelper = true")})
     assert len(user.questions[0].splitlines()) == 1
 
 
-def test_a_person_is_asked_once_and_sees_what_will_run(directory: Path, tmp_path: Path) -> None:
-    user = Person(True)
+def test_user_is_asked_once_and_sees_what_will_run(directory: Path, tmp_path: Path) -> None:
+    user = User(True)
     for _ in range(3):
         assert run_command(decide(directory, tmp_path / "state", user)) == Secret("hello\n")
     (asked,) = user.questions
-    assert asked == question(propose(project(directory), "ci", WORDS), "you have not trusted it yet")
+    assert asked.startswith(question(propose(project(directory), "ci", WORDS)).partition(" Trust")[0])
     for part in (
         "'ci'",
         str(directory / FILE_NAME),
@@ -87,18 +88,20 @@ def test_a_person_is_asked_once_and_sees_what_will_run(directory: Path, tmp_path
     assert decide(directory, tmp_path / "state", None).argv == (f"{directory}/key.sh", "--all")
 
 
-def nobody(asked: str) -> bool:
-    raise LoginRequired("there is no terminal")
+def no_terminal(asked: str) -> bool:
+    raise LoginRequired("no terminal", code="no-terminal")
 
 
-@pytest.mark.parametrize("user", [None, nobody, lambda _: False])
-def test_without_a_yes_nothing_runs(directory: Path, tmp_path: Path, user: Callable[[str], bool] | None) -> None:
-    with pytest.raises(
-        TrustNeeded,
-        match=rf"^ci: {directory}/.freshkey.toml names the command 'key.sh', which was not run: .*trusted it",
-    ) as caught:
+@pytest.mark.parametrize("user", [None, no_terminal, lambda _: False])
+def test_nothing_runs_unless_the_user_agrees(
+    directory: Path, tmp_path: Path, user: Callable[[str], bool] | None
+) -> None:
+    with raises_code(TrustNeeded, "trust-required") as caught:
         decide(directory, tmp_path / "state", user)
-    assert caught.value.hint == f"Look at it, then run: freshkey trust {directory}"
+    assert caught.value.profile == "ci"
+    assert str(directory / FILE_NAME) in caught.value.message
+    assert "'key.sh'" in caught.value.message
+    assert f"freshkey trust {directory}" in str(caught.value.hint)
     assert TrustedCommands(tmp_path / "state").all() == ()
 
 
@@ -117,29 +120,33 @@ def remove_script(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("how", [change_file, change_script, remove_script])
-def test_a_change_asks_again(directory: Path, tmp_path: Path, how: Callable[[Path], None]) -> None:  # TRU-3
-    decide(directory, tmp_path / "state", Person(True))
+def test_user_is_asked_again_after_a_change(
+    directory: Path, tmp_path: Path, how: Callable[[Path], None]
+) -> None:  # TRU-3
+    decide(directory, tmp_path / "state", User(True))
     how(directory)
-    with pytest.raises(TrustNeeded, match=r"is not what it was when you trusted it"):
+    with raises_code(TrustNeeded, "trusted-command-changed") as caught:
         decide(directory, tmp_path / "state", None)
-    user = Person(True)
+    changed = str(directory / (FILE_NAME if how is change_file else "key.sh"))
+    assert f"{changed} changed" in caught.value.message
+    user = User(True)
     decide(directory, tmp_path / "state", user)
-    assert "Mind that" in user.questions[0]
+    assert f"{changed} changed" in user.questions[0]
     assert len(TrustedCommands(tmp_path / "state").all()) == 1
     decide(directory, tmp_path / "state", None)
 
 
-def test_other_settings_that_became_commands_are_another_question(directory: Path, tmp_path: Path) -> None:
-    decide(directory, tmp_path / "state", Person(True))
-    with pytest.raises(TrustNeeded, match="other settings now that are commands"):
+def test_user_is_asked_again_about_an_additional_command(directory: Path, tmp_path: Path) -> None:
+    decide(directory, tmp_path / "state", User(True))
+    with raises_code(TrustNeeded, "trusted-command-changed"):
         decide(directory, tmp_path / "state", None, {**WORDS, "another": ("sh",)})
 
 
-def test_the_program_is_the_one_that_was_found_when_it_was_trusted(
+def test_program_on_path_is_the_one_that_was_trusted(
     directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # TRU-3
     words = {"helper": ("sh", "./key.sh")}
-    trusted = decide(directory, tmp_path / "state", Person(True), words)
+    trusted = decide(directory, tmp_path / "state", User(True), words)
     elsewhere = tmp_path / "bin"
     elsewhere.mkdir()
     (elsewhere / "sh").symlink_to("/bin/false")
@@ -147,25 +154,26 @@ def test_the_program_is_the_one_that_was_found_when_it_was_trusted(
     assert decide(directory, tmp_path / "state", None, words) == trusted
 
 
-def test_between_the_decision_and_the_run_the_script_is_compared_again(directory: Path, tmp_path: Path) -> None:
-    command = decide(directory, tmp_path / "state", Person(True))  # TRU-3: swapped after the check
+def test_script_is_checked_again_right_before_the_run(directory: Path, tmp_path: Path) -> None:
+    command = decide(directory, tmp_path / "state", User(True))  # TRU-3: replaced after the check
     write(directory, f"touch {tmp_path}/ran")
-    with pytest.raises(TrustNeeded, match=r"key\.sh is not what it was"):
+    with raises_code(TrustNeeded, "trusted-command-changed") as caught:
         run_command(command)
+    assert str(directory / "key.sh") in caught.value.message
     assert not (tmp_path / "ran").exists()
 
 
-def test_another_project_with_the_same_content_is_another_question(directory: Path, tmp_path: Path) -> None:
-    decide(directory, tmp_path / "state", Person(True))
+def test_copy_of_a_trusted_project_is_not_trusted(directory: Path, tmp_path: Path) -> None:
+    decide(directory, tmp_path / "state", User(True))
     shutil.copytree(directory, tmp_path / "copy")
-    with pytest.raises(TrustNeeded, match="you have not trusted it yet"):
+    with raises_code(TrustNeeded, "trust-required"):
         decide(tmp_path / "copy", tmp_path / "state", None)
 
 
 # --- the file ------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_trusted_is_kept_in_a_private_file(directory: Path, tmp_path: Path) -> None:
+def test_trust_is_saved_in_a_private_file(directory: Path, tmp_path: Path) -> None:
     state = tmp_path / "state"
     entry = propose(project(directory), "ci", WORDS)
     TrustedCommands(state).remember(entry, evolve(entry, profile="other"))
@@ -176,20 +184,20 @@ def test_what_is_trusted_is_kept_in_a_private_file(directory: Path, tmp_path: Pa
     assert entry.changed() is None
 
 
-def test_what_is_trusted_can_be_taken_back(directory: Path, tmp_path: Path) -> None:
+def test_trust_can_be_revoked(directory: Path, tmp_path: Path) -> None:
     trust = TrustedCommands(tmp_path / "state")
     entry = propose(project(directory), "ci", WORDS)
     trust.remember(entry)
     assert trust.forget(lambda one: one.profile == "other") == ()
     assert trust.forget(lambda one: one.profile == "ci") == (entry,)
-    with pytest.raises(TrustNeeded):
+    with raises_code(TrustNeeded, "trust-required"):
         decide(directory, tmp_path / "state", None)
 
 
-def test_a_file_of_a_project_that_is_gone_has_changed(directory: Path) -> None:
+def test_deleted_project_file_counts_as_changed(directory: Path) -> None:
     entry = propose(project(directory), "ci", WORDS)
     (directory / FILE_NAME).unlink()
-    assert entry.changed() == f"{directory / FILE_NAME} is not what it was when you trusted it"
+    assert str(directory / FILE_NAME) in str(entry.changed())
 
 
 STRANGE = {"file": "/x", "profile": "ci", "digest": "", "commands": {"a": 1}}
@@ -202,37 +210,37 @@ STRANGE = {"file": "/x", "profile": "ci", "digest": "", "commands": {"a": 1}}
         *[json.dumps({"answers": [STRANGE | {"commands": what}]}) for what in (1, {"a": 1}, {"a": {"argv": ["x"]}})],
     ],
 )
-def test_what_cannot_be_read_trusts_nothing(
+def test_unreadable_file_trusts_nothing(
     directory: Path, tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / TrustedCommands.file_name).touch(mode=0o600)
     (tmp_path / TrustedCommands.file_name).write_text(content)
-    with pytest.raises(TrustNeeded):
+    with raises_code(TrustNeeded, "trust-required"):
         decide(directory, tmp_path, None)
-    assert not content or "nothing counts as trusted" in caplog.text
+    assert not content or str(tmp_path / TrustedCommands.file_name) in caplog.text
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o666])
-def test_what_others_may_touch_trusts_nothing(directory: Path, tmp_path: Path, mode: int) -> None:
-    decide(directory, tmp_path, Person(True))
+def test_file_that_other_users_can_access_trusts_nothing(directory: Path, tmp_path: Path, mode: int) -> None:
+    decide(directory, tmp_path, User(True))
     (tmp_path / TrustedCommands.file_name).chmod(mode)
-    with pytest.raises(TrustNeeded):
+    with raises_code(TrustNeeded, "trust-required"):
         decide(directory, tmp_path, None)
 
 
-def test_what_cannot_be_kept_counts_now_and_is_told(
+def test_trust_that_cannot_be_saved_counts_now_and_is_logged(
     directory: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     blocked = tmp_path / "state"
     blocked.write_text("a file where the directory should be")
     with caplog.at_level(logging.WARNING):
-        assert run_command(decide(directory, blocked, Person(True))) == Secret("hello\n")
-    assert "is not remembered" in caplog.text
+        assert run_command(decide(directory, blocked, User(True))) == Secret("hello\n")
+    assert f"cannot save your approval of {directory / FILE_NAME}" in caplog.text
     with pytest.raises(StoreUnavailable):
         TrustedCommands(blocked).remember(propose(project(directory), "ci", WORDS))
 
 
-def test_who_trusts_something_brings_nothing_back_that_is_revoked_meanwhile(
+def test_saving_trust_does_not_restore_what_is_revoked_at_the_same_time(
     directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trust, revoked = TrustedCommands(tmp_path / "state"), propose(project(directory), "ci", WORDS)
@@ -254,8 +262,9 @@ def test_who_trusts_something_brings_nothing_back_that_is_revoked_meanwhile(
     assert [entry.profile for entry in trust.all()] == ["other"]
 
 
-def test_a_command_that_cannot_run_is_an_error_and_no_question(directory: Path, tmp_path: Path) -> None:
+def test_user_is_not_asked_about_a_missing_program(directory: Path, tmp_path: Path) -> None:
     (directory / "key.sh").unlink()
-    with pytest.raises(ConfigurationError, match=r"'key\.sh' is not there") as caught:
-        decide(directory, tmp_path / "state", Person())
+    with raises_code(ConfigurationError, "command-not-runnable") as caught:
+        decide(directory, tmp_path / "state", User())
+    assert "'key.sh'" in caught.value.message
     assert not isinstance(caught.value, TrustNeeded)

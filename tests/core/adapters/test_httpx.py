@@ -1,4 +1,4 @@
-"""The authentication for httpx: it signs, and renews and sends once more when a server refuses."""
+"""The httpx adapter: it signs requests, and after a 401 renews and sends once more."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 
 from freshkey.errors import LoginRequired, TransientError
 from freshkey.keeper import Keeper
+from raises_code import raises_code
 from rotating import World, in_threads
 
 
@@ -49,7 +50,7 @@ def way(request: pytest.FixtureRequest) -> str:
 
 
 def post(api: Api, keeper: Keeper, way: str, body: bytes = b"body") -> httpx.Response:
-    """Send one request, in the one way or the other."""
+    """Send one request, with the sync or the async client."""
     if way == "sync":
         with api.client(keeper) as client:
             return client.post(URL, content=body)
@@ -62,7 +63,7 @@ def post(api: Api, keeper: Keeper, way: str, body: bytes = b"body") -> httpx.Res
 
 
 def aged(world: World) -> Keeper:
-    """Return a keeper whose credential is past the pause after the sign-in."""
+    """Return a keeper whose credential is older than the attempt floor."""
     keeper = world.signed_in()
     world.clock.advance(60)
     return keeper
@@ -75,7 +76,7 @@ def test_each_request_is_signed(world: World, way: str) -> None:
     assert world.provider.sent == []
 
 
-def test_a_refused_request_is_sent_once_more_with_a_newer_credential(world: World, way: str) -> None:
+def test_request_is_sent_once_more_after_a_401(world: World, way: str) -> None:
     api = Api("at-2")
     response = post(api, aged(world), way)
     assert (response.status_code, response.text) == (200, "for at-2")
@@ -83,17 +84,17 @@ def test_a_refused_request_is_sent_once_more_with_a_newer_credential(world: Worl
     assert world.provider.sent == ["rt-1"]
 
 
-def test_a_second_refusal_is_the_answer(world: World, way: str) -> None:
+def test_second_401_is_returned(world: World, way: str) -> None:
     api = Api()
     keeper = aged(world)
     assert post(api, keeper, way).status_code == 401
     assert api.tokens == ["at-1", "at-2"]
     assert post(api, keeper, way).status_code == 401
-    assert api.tokens == ["at-1", "at-2", "at-2"], "inside the pause nothing is renewed again"
+    assert api.tokens == ["at-1", "at-2", "at-2"], "nothing is renewed again within the pause"
     assert world.provider.sent == ["rt-1"]
 
 
-def test_a_server_that_cannot_be_reached_leaves_the_refusal_as_the_answer(world: World, way: str) -> None:
+def test_401_is_returned_if_the_renewal_fails(world: World, way: str) -> None:
     api = Api()
     keeper = aged(world)
     world.provider.script.extend([TransientError("no route")] * 4)
@@ -101,14 +102,14 @@ def test_a_server_that_cannot_be_reached_leaves_the_refusal_as_the_answer(world:
     assert (response.status_code, response.text) == (401, "for at-1")
 
 
-def test_a_sign_in_that_is_needed_is_told(world: World, way: str) -> None:
+def test_login_required_is_raised(world: World, way: str) -> None:
     keeper = aged(world)
     world.provider.revoked = True
-    with pytest.raises(LoginRequired, match="no longer knows"):
+    with raises_code(LoginRequired, "sign-in-required"):
         post(Api(), keeper, way)
 
 
-def test_other_answers_are_left_alone(world: World, way: str) -> None:
+def test_other_statuses_are_returned_unchanged(world: World, way: str) -> None:
     keeper = aged(world)
     transport = httpx.MockTransport(lambda request: httpx.Response(403))
     if way == "sync":
@@ -124,7 +125,7 @@ def test_other_answers_are_left_alone(world: World, way: str) -> None:
     assert world.provider.sent == []
 
 
-def test_many_requests_refused_at_once_share_one_renewal(world: World) -> None:
+def test_concurrent_401s_of_threads_share_one_renewal(world: World) -> None:
     api = Api("at-2")
     keeper = aged(world)
     with api.client(keeper) as client:
@@ -133,7 +134,7 @@ def test_many_requests_refused_at_once_share_one_renewal(world: World) -> None:
     assert world.provider.sent == ["rt-1"]
 
 
-def test_many_requests_of_one_loop_refused_at_once_share_one_renewal(world: World) -> None:
+def test_concurrent_401s_of_an_event_loop_share_one_renewal(world: World) -> None:
     api = Api("at-2")
     keeper = aged(world)
 
@@ -145,7 +146,7 @@ def test_many_requests_of_one_loop_refused_at_once_share_one_renewal(world: Worl
     assert world.provider.sent == ["rt-1"]
 
 
-def test_a_streamed_body_is_sent_again_whole(world: World) -> None:
+def test_streamed_body_is_sent_again_completely(world: World) -> None:
     api = Api("at-2")
     keeper = aged(world)
 
@@ -176,8 +177,8 @@ def test_the_selected_profile_is_the_default(world: World) -> None:
         assert client.get(URL).status_code == 200
 
 
-def test_two_processes_and_a_server_that_kills_the_old_token_at_once(world: World) -> None:
-    """Whoever is refused adopts what the other process renewed."""
+def test_401_after_a_renewal_by_another_process_adopts_its_credential(world: World) -> None:
+    """A process that gets a 401 adopts what the other process renewed."""
     keeper, other = aged(world), world.keeper()
     api = Api("at-1")
     assert post(api, other, "sync").status_code == 200

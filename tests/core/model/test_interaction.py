@@ -1,4 +1,4 @@
-"""Nobody answers no question, and what a provider reports without a person goes to the log."""
+"""Non-interactive sessions cannot ask questions, and messages of providers go to the log."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from freshkey.errors import LoginRequired
 from freshkey.model.interaction import Interaction, LoggingReporter, NonInteractive, Reporter
+from raises_code import raises_code
 
 
 CANARY = "canary-9b1d4e77aa02c3f8"
@@ -24,34 +25,31 @@ CANARY = "canary-9b1d4e77aa02c3f8"
         lambda interaction: interaction.show_device_code("ABCD-EFGH", "https://as.example/device", None),
     ],
 )
-def test_every_question_says_which_command_helps(question: Callable[[Interaction], object]) -> None:
-    with pytest.raises(LoginRequired, match=r"^work: .*\. Run: freshkey login work$"):
+def test_every_question_raises_with_the_command_to_run(question: Callable[[Interaction], object]) -> None:
+    with raises_code(LoginRequired, "not-signed-in") as caught:
         question(NonInteractive("work"))
+    assert (caught.value.profile, caught.value.hint) == ("work", "Run: freshkey login work")
 
 
-@pytest.mark.parametrize("reporter", [LoggingReporter(), NonInteractive("work")], ids=["quiet", "nobody"])
-def test_progress_is_for_the_curious_and_notices_are_for_all(
-    reporter: Reporter, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.mark.parametrize("reporter", [LoggingReporter(), NonInteractive("work")], ids=["logging", "non-interactive"])
+def test_progress_is_logged_at_debug_and_notices_at_info(reporter: Reporter, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "freshkey")
     reporter.progress("renewing")
     reporter.notice("the account changed")
     assert caplog.record_tuples == [
-        ("freshkey", logging.DEBUG, "renewing"),
-        ("freshkey", logging.INFO, "the account changed"),
+        ("freshkey.model.interaction", logging.DEBUG, "renewing"),
+        ("freshkey.model.interaction", logging.INFO, "the account changed"),
     ]
 
 
-@pytest.mark.parametrize("reporter", [LoggingReporter(), NonInteractive("work")], ids=["quiet", "nobody"])
-def test_what_a_helper_program_printed_is_not_logged(
-    reporter: Reporter, caplog: pytest.LogCaptureFixture
-) -> None:  # LEK
+@pytest.mark.parametrize("reporter", [LoggingReporter(), NonInteractive("work")], ids=["logging", "non-interactive"])
+def test_output_of_helper_programs_is_not_logged(reporter: Reporter, caplog: pytest.LogCaptureFixture) -> None:  # LEK-1
     caplog.set_level(logging.DEBUG)
     reporter.line(f"export TOKEN={CANARY}")
     assert caplog.records == []
 
 
-def test_what_is_no_question_reaches_a_reporter_that_was_given() -> None:
+def test_messages_reach_the_given_reporter() -> None:
     heard: list[str] = []
 
     class Ear(LoggingReporter):
@@ -64,14 +62,14 @@ def test_what_is_no_question_reaches_a_reporter_that_was_given() -> None:
         def notice(self, message: str) -> None:
             heard.append(f"notice {message}")
 
-    nobody = NonInteractive("work", Ear())
-    nobody.progress("one")
-    nobody.line("two")
-    nobody.notice("three")
+    interaction = NonInteractive("work", Ear())
+    interaction.progress("one")
+    interaction.line("two")
+    interaction.notice("three")
     assert heard == ["progress one", "line two", "notice three"]
 
 
-def test_a_message_is_no_format(caplog: pytest.LogCaptureFixture) -> None:
+def test_messages_are_not_format_strings(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "freshkey")
     LoggingReporter().progress("100 %s done %d")
     assert caplog.messages == ["100 %s done %d"]

@@ -1,4 +1,4 @@
-"""What the tests of the OAuth toolkit share: one server, one attempt, answers written by hand."""
+"""Fixtures for the tests of the OAuth toolkit: a server, a PKCE pair, and handwritten responses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def server() -> Server:
 
 @pytest.fixture
 def pkce() -> Pkce:
-    """The pair of RFC 7636, appendix B."""
+    """The pair from RFC 7636, appendix B."""
     return Pkce(
         verifier=Secret("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
         challenge="E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
@@ -37,7 +37,7 @@ def pkce() -> Pkce:
 
 @pytest.fixture
 def answer() -> Answer:
-    """Make a response: `answer({...})`, `answer(b"...", 400)`, `answer({...}, 429, {"retry-after": "7"})`."""
+    """Build a response: `answer({...})`, `answer(b"...", 400)`, `answer({...}, 429, {"retry-after": "7"})`."""
 
     def make(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
         encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -47,7 +47,7 @@ def answer() -> Answer:
 
 
 class Wire:
-    """Stands in for the network: answers in order, keeps what was sent."""
+    """Fake network: returns the responses in order and records the requests."""
 
     def __init__(self, *answers: Response | Exception) -> None:
         self._answers = list(answers)

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from freshkey.errors import ConfigurationError
 from freshkey.oauth import Pkce, Server, authorization_url, browser
+from raises_code import raises_code
 from waiting import until
 
 
 URL = "https://id.example.com/authorize?a=b&c=%20d;e=(f)*!"
 
 
-# --- which addresses: FLO-7, row 57 --------------------------------------------------------------------------------
+# --- safe URLs: FLO-7, FAULT-57 ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,7 @@ URL = "https://id.example.com/authorize?a=b&c=%20d;e=(f)*!"
         "https://id.example.com/?redirect_uri=http%3A%2F%2F127.0.0.1%3A1%2Fcallback",
     ],
 )
-def test_safe_addresses(url: str) -> None:
+def test_safe_urls(url: str) -> None:
     assert browser.safe_url(url) == url
 
 
@@ -79,26 +80,26 @@ def test_safe_addresses(url: str) -> None:
         "https://id.example.com/" + "a" * 8192,
     ],
 )
-def test_addresses_that_no_browser_gets(url: str) -> None:
-    with pytest.raises(ConfigurationError) as caught:
+def test_unsafe_urls_are_refused_without_quoting_them(url: str) -> None:
+    with raises_code(ConfigurationError, "invalid-url") as caught:
         browser.safe_url(url)
     assert len(url) < 12 or url not in str(caught.value)
     assert caught.value.__cause__ is None
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000", "[::1]:8000"])
-def test_loopback_without_tls_only_where_it_is_allowed(host: str) -> None:
+def test_loopback_without_tls_must_be_allowed(host: str) -> None:
     url = f"http://{host}/authorize"
 
     assert browser.safe_url(url, allow_insecure_loopback=True) == url
-    with pytest.raises(ConfigurationError, match="https"):
-        browser.safe_url(url)
-    with pytest.raises(ConfigurationError, match="https"):
-        browser.safe_url("http://id.example.com/", allow_insecure_loopback=True)
+    for refused, allowed in ((url, False), ("http://id.example.com/", True)):
+        with raises_code(ConfigurationError, "invalid-url") as caught:
+            browser.safe_url(refused, allow_insecure_loopback=allowed)
+        assert "does not use https" in str(caught.value)
 
 
 @given(st.text(max_size=60) | st.text("abz.:/@?%#[]&=-\\ '\"$`012", max_size=60).map(lambda tail: "https://" + tail))
-def test_a_safe_address_is_what_it_looks_like(url: str) -> None:  # section C
+def test_a_safe_url_has_no_special_characters(url: str) -> None:
     try:
         safe = browser.safe_url(url)
     except ConfigurationError:
@@ -112,7 +113,7 @@ def test_a_safe_address_is_what_it_looks_like(url: str) -> None:  # section C
 
 
 @given(state=st.text(), client_id=st.text(min_size=1))
-def test_every_address_we_build_is_safe(state: str, client_id: str) -> None:
+def test_every_authorization_url_is_safe(state: str, client_id: str) -> None:
     server = Server(authorization_endpoint="https://id.example.com/a", token_endpoint="https://id.example.com/t")
     url = authorization_url(
         server,
@@ -126,14 +127,14 @@ def test_every_address_we_build_is_safe(state: str, client_id: str) -> None:
     assert browser.safe_url(url) == url
 
 
-# --- which program: FLO-8 --------------------------------------------------------------------------------------------
+# --- browser program: FLO-8 ------------------------------------------------------------------------------------------
 
 MakeProgram = Callable[..., Path]
 
 
 @pytest.fixture
 def program(tmp_path: Path) -> MakeProgram:
-    """Make a program on a PATH of its own that records its arguments; `program("firefox", "exit 1")`."""
+    """Create a program that records its arguments in a directory for `PATH`: `program("firefox", "exit 1")`."""
 
     def make(name: str, *lines: str) -> Path:
         path = tmp_path / name
@@ -150,18 +151,18 @@ def environment(tmp_path: Path, **more: str) -> dict[str, str]:
 
 def recorded(tmp_path: Path) -> list[str]:
     path = tmp_path / "arguments"
-    until(lambda: path.exists() and path.read_text().endswith("\n"), "the browser's start")
+    until(lambda: path.exists() and path.read_text().endswith("\n"), "the browser to start")
     return path.read_text().splitlines()
 
 
-def test_the_browser_gets_one_argument_as_it_is(program: MakeProgram, tmp_path: Path) -> None:
+def test_the_browser_gets_the_url_as_one_argument(program: MakeProgram, tmp_path: Path) -> None:
     chosen = program("my browser")
 
     assert browser.open_browser(URL, environ=environment(tmp_path, BROWSER=str(chosen))) is True
     assert recorded(tmp_path) == ["1", URL]
 
 
-def test_the_browser_is_told_no_secrets(program: MakeProgram, tmp_path: Path) -> None:  # LEK-4
+def test_the_browser_environment_has_no_secrets(program: MakeProgram, tmp_path: Path) -> None:  # LEK-4
     chosen = program("browser", f"env > {tmp_path}/environment")
     secrets = {"FRESHKEY_PASSPHRASE": "CANARY-1", "SOME_PROVIDER_API_KEY": "CANARY-2", "NIGHTLY_TOKEN": "CANARY-3"}
 
@@ -174,7 +175,7 @@ def test_the_browser_is_told_no_secrets(program: MakeProgram, tmp_path: Path) ->
     assert "CANARY" not in seen
 
 
-def test_a_known_name_is_looked_up(program: MakeProgram, tmp_path: Path) -> None:
+def test_a_known_browser_name_is_found_on_path(program: MakeProgram, tmp_path: Path) -> None:
     program("firefox")
 
     assert browser.open_browser(URL, environ=environment(tmp_path, BROWSER="firefox")) is True
@@ -184,7 +185,7 @@ def test_a_known_name_is_looked_up(program: MakeProgram, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "value", ["evil", "./evil", "evil %s", "firefox --profile x", "sh -c evil", "/nowhere/evil", ""]
 )
-def test_other_values_are_ignored(program: MakeProgram, tmp_path: Path, value: str) -> None:
+def test_other_values_of_browser_are_ignored(program: MakeProgram, tmp_path: Path, value: str) -> None:
     program("evil")
 
     assert browser.browser_program({"PATH": str(tmp_path), "BROWSER": value}) is None
@@ -192,7 +193,7 @@ def test_other_values_are_ignored(program: MakeProgram, tmp_path: Path, value: s
     assert not (tmp_path / "arguments").exists()
 
 
-def test_a_program_in_the_working_directory_is_not_found_there(
+def test_programs_in_the_working_directory_are_ignored(
     program: MakeProgram, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program("xdg-open")
@@ -203,13 +204,13 @@ def test_a_program_in_the_working_directory_is_not_found_there(
     assert browser.browser_program({"DISPLAY": ":0", "PATH": f".:{tmp_path}"}) == f"{tmp_path}/xdg-open"
 
 
-def test_a_file_that_cannot_run_is_ignored(program: MakeProgram, tmp_path: Path) -> None:
+def test_a_file_that_is_not_executable_is_ignored(program: MakeProgram, tmp_path: Path) -> None:
     program("plain").chmod(0o600)
 
     assert browser.open_browser(URL, environ={"PATH": str(tmp_path), "BROWSER": str(tmp_path / "plain")}) is False
 
 
-def test_a_program_that_cannot_be_started_opens_nothing(tmp_path: Path) -> None:
+def test_a_program_that_cannot_be_started_returns_false(tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     broken.write_bytes(b"\x7fELF")
     broken.chmod(0o700)
@@ -217,9 +218,9 @@ def test_a_program_that_cannot_be_started_opens_nothing(tmp_path: Path) -> None:
     assert browser.open_browser(URL, environ={"PATH": str(tmp_path), "BROWSER": str(broken)}) is False
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="desktops that start programs this way")
+@pytest.mark.skipif(sys.platform != "linux", reason="browser lookup of Linux desktops")
 @pytest.mark.parametrize("display", ["DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"])
-def test_a_desktop_opens_it(program: MakeProgram, tmp_path: Path, display: str) -> None:
+def test_xdg_open_is_used_on_a_desktop(program: MakeProgram, tmp_path: Path, display: str) -> None:
     program("xdg-open", f'printf "%s" "${{BROWSER-unset}}" > {tmp_path}/inherited')
     environ = {"PATH": str(tmp_path), display: "x", "BROWSER": "evil %s"}
 
@@ -228,20 +229,20 @@ def test_a_desktop_opens_it(program: MakeProgram, tmp_path: Path, display: str) 
     assert (tmp_path / "inherited").read_text() == "unset"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="desktops that start programs this way")
-def test_without_a_desktop_nothing_takes_the_terminal(program: MakeProgram, tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="browser lookup of Linux desktops")
+def test_without_a_desktop_no_browser_starts_in_the_terminal(program: MakeProgram, tmp_path: Path) -> None:
     program("xdg-open")
 
     assert browser.open_browser(URL, environ={"PATH": str(tmp_path)}) is False
 
 
-def test_a_browser_that_fails_opened_nothing(program: MakeProgram, tmp_path: Path) -> None:
+def test_a_browser_that_fails_returns_false(program: MakeProgram, tmp_path: Path) -> None:
     program("firefox", "exit 3")
 
     assert browser.open_browser(URL, environ=environment(tmp_path, BROWSER="firefox")) is False
 
 
-def test_a_browser_that_stays_open_is_not_waited_for(program: MakeProgram, tmp_path: Path) -> None:
+def test_a_browser_that_keeps_running_is_not_waited_for(program: MakeProgram, tmp_path: Path) -> None:
     program("firefox", f"while [ ! -e {tmp_path}/stop ]; do sleep 0.02; done")
     started = time.monotonic()
 
@@ -252,15 +253,15 @@ def test_a_browser_that_stays_open_is_not_waited_for(program: MakeProgram, tmp_p
         (tmp_path / "stop").touch()
 
 
-def test_an_unsafe_address_starts_nothing(program: MakeProgram, tmp_path: Path) -> None:
+def test_an_unsafe_url_starts_no_browser(program: MakeProgram, tmp_path: Path) -> None:
     program("firefox")
 
-    with pytest.raises(ConfigurationError):
+    with raises_code(ConfigurationError, "invalid-url"):
         browser.open_browser("--renderer-cmd-prefix=sh", environ=environment(tmp_path, BROWSER="firefox"))
     assert not (tmp_path / "arguments").exists()
 
 
-def test_what_the_browser_prints_does_not_mix_with_our_output(program: MakeProgram, tmp_path: Path) -> None:  # FLO-7
+def test_browser_output_goes_to_stderr(program: MakeProgram, tmp_path: Path) -> None:  # FLO-7
     program("firefox", "echo printed", "read -r line && echo read $line", "exit 0")
     script = f"from freshkey.oauth import browser; print(browser.open_browser({URL!r}))"
 
@@ -278,7 +279,7 @@ def test_what_the_browser_prints_does_not_mix_with_our_output(program: MakeProgr
     assert ran.stderr == "printed\n"
 
 
-def test_a_closed_standard_error_is_no_obstacle(program: MakeProgram, tmp_path: Path) -> None:
+def test_the_browser_opens_even_if_stderr_is_closed(program: MakeProgram, tmp_path: Path) -> None:
     program("firefox", "echo printed")
     script = f"import os; os.close(2); from freshkey.oauth import browser; print(browser.open_browser({URL!r}))"
 

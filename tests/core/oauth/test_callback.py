@@ -7,10 +7,11 @@ from attrs import evolve
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused
+from freshkey.errors import FreshkeyError, LoginRequired, ProtocolError, ProviderRefused
 from freshkey.oauth import Server, read_callback, read_pasted
 from freshkey.secret import Secret
-from matrix import row
+from promises import proves
+from raises_code import raises_code
 
 
 STATE = "xSBYUrJ5bhVQr-Ht6S0vW6XrjVvYfX3ZxFhbV0gB7nA"
@@ -25,7 +26,7 @@ ANONYMOUS = evolve(SERVER, issuer=None)
 ISS = "&iss=https%3A%2F%2Fid.example.com"
 
 
-# --- what the browser brings ----------------------------------------------------------------------------------------
+# --- redirects ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -40,54 +41,54 @@ ISS = "&iss=https%3A%2F%2Fid.example.com"
         (SERVER, f"code=%63%30de&state={STATE}"),
     ],
 )
-def test_the_answer_to_our_attempt(server: Server, query: str) -> None:
+def test_valid_redirects(server: Server, query: str) -> None:
     assert read_callback(query, state=STATE, server=server) == Secret("c0de")
 
 
-@row(53, "FLO-2")
-@row(56, "FLO-3")
+@proves("FAULT-53", "FLO-2")
+@proves("FAULT-56", "FLO-3")
 @pytest.mark.parametrize(
-    "query",
+    ("query", "code"),
     [
-        "",
-        "code=c0de",
-        f"state={STATE}",
-        "code=c0de&state=",
-        "code=c0de&state=other",
-        f"code=c0de&state={STATE}x",
-        f"code=c0de&state={STATE[:-1]}",
-        f"code=c0de&state={STATE.lower()}",
-        f"code=c0de&state={quote('é')}",
-        "code=c0de&state=%ff",
-        f"code=c0de&code=c0de&state={STATE}",
-        f"code=c0de&state={STATE}&state={STATE}",
-        f"code=c0de&state=x&state={STATE}",
-        GOOD + "&other=1&other=2",
-        GOOD + "&iss=",
-        GOOD + "&iss=https%3A%2F%2Fid.example.com%2F",
-        GOOD + "&iss=https%3A%2F%2FID.example.com",
-        GOOD + "&iss=https%3A%2F%2Fevil.example",
-        GOOD + ISS + ISS,
-        f"code=&state={STATE}",
-        f"code=a%0d%0ab&state={STATE}",
-        f"code={'a' * 9000}&state={STATE}",
-        f"code=c0de&error=access_denied&state={STATE}",
-        f"error=access_denied&state={STATE}&iss=https%3A%2F%2Fevil.example",
-        "error=access_denied",
-        "error=access_denied&state=other",
-        GOOD + "&nonsense",
-        GOOD + "".join(f"&p{number}=1" for number in range(40)),
+        ("", "invalid-redirect"),
+        ("code=c0de", "redirect-state-mismatch"),
+        (f"state={STATE}", "invalid-redirect"),
+        ("code=c0de&state=", "redirect-state-mismatch"),
+        ("code=c0de&state=other", "redirect-state-mismatch"),
+        (f"code=c0de&state={STATE}x", "redirect-state-mismatch"),
+        (f"code=c0de&state={STATE[:-1]}", "redirect-state-mismatch"),
+        (f"code=c0de&state={STATE.lower()}", "redirect-state-mismatch"),
+        (f"code=c0de&state={quote('é')}", "redirect-state-mismatch"),
+        ("code=c0de&state=%ff", "invalid-redirect"),
+        (f"code=c0de&code=c0de&state={STATE}", "invalid-redirect"),
+        (f"code=c0de&state={STATE}&state={STATE}", "invalid-redirect"),
+        (f"code=c0de&state=x&state={STATE}", "invalid-redirect"),
+        (GOOD + "&other=1&other=2", "invalid-redirect"),
+        (GOOD + "&iss=", "redirect-issuer-mismatch"),
+        (GOOD + "&iss=https%3A%2F%2Fid.example.com%2F", "redirect-issuer-mismatch"),
+        (GOOD + "&iss=https%3A%2F%2FID.example.com", "redirect-issuer-mismatch"),
+        (GOOD + "&iss=https%3A%2F%2Fevil.example", "redirect-issuer-mismatch"),
+        (GOOD + ISS + ISS, "invalid-redirect"),
+        (f"code=&state={STATE}", "invalid-redirect"),
+        (f"code=a%0d%0ab&state={STATE}", "invalid-redirect"),
+        (f"code={'a' * 9000}&state={STATE}", "invalid-redirect"),
+        (f"code=c0de&error=access_denied&state={STATE}", "invalid-redirect"),
+        (f"error=access_denied&state={STATE}&iss=https%3A%2F%2Fevil.example", "redirect-issuer-mismatch"),
+        ("error=access_denied", "redirect-state-mismatch"),
+        ("error=access_denied&state=other", "redirect-state-mismatch"),
+        (GOOD + "&nonsense", "invalid-redirect"),
+        (GOOD + "".join(f"&p{number}=1" for number in range(40)), "invalid-redirect"),
     ],
 )
-def test_whatever_else_arrives_is_not_the_answer(query: str) -> None:
-    with pytest.raises(ProtocolError):
+def test_other_redirects_do_not_belong_to_this_attempt(query: str, code: str) -> None:
+    with raises_code(ProtocolError, code):
         read_callback(query, state=STATE, server=SERVER)
 
 
-@row(56, "FLO-3")
+@proves("FAULT-56", "FLO-3")
 @pytest.mark.parametrize("query", [GOOD, f"error=access_denied&state={STATE}"])
-def test_a_server_that_names_itself_must_do_so(query: str) -> None:
-    with pytest.raises(ProtocolError, match="does not name the server"):
+def test_a_missing_iss_is_rejected_if_the_server_requires_it(query: str) -> None:
+    with raises_code(ProtocolError, "redirect-issuer-missing"):
         read_callback(query, state=STATE, server=STRICT)
 
 
@@ -107,18 +108,19 @@ def test_a_server_that_names_itself_must_do_so(query: str) -> None:
         ("unsupported_response_type", ProviderRefused, "unsupported_response_type"),
     ],
 )
-def test_an_error_of_our_attempt_is_its_end(error: str, kind: type[Exception], shown: str) -> None:  # FLO-12
+def test_an_error_for_this_attempt_ends_it(error: str, kind: type[FreshkeyError], shown: str) -> None:  # FLO-12
     query = urlencode({"error": error, "error_description": "canary <script>", "state": STATE})
 
-    with pytest.raises(kind, match=shown) as caught:
+    with raises_code(kind, "sign-in-refused" if kind is ProviderRefused else "sign-in-not-completed") as caught:
         read_callback(query, state=STATE, server=SERVER)
+    assert shown in str(caught.value)
     assert "canary" not in str(caught.value)
     assert "0123456789" not in str(caught.value)
 
 
 @given(query=st.text(max_size=200) | st.text("codestaierr=&%+;#0f", max_size=80))
 @example(query="a=%&b=%zz&\ud800=\udfff")
-def test_no_query_but_ours_gives_a_code(query: str) -> None:
+def test_an_arbitrary_query_never_gives_a_code(query: str) -> None:
     with pytest.raises(ProtocolError) as caught:
         read_callback(query, state=STATE, server=SERVER)
     assert caught.value.__cause__ is None
@@ -127,7 +129,7 @@ def test_no_query_but_ours_gives_a_code(query: str) -> None:
 @given(
     code=st.text(min_size=1, max_size=64), extra=st.dictionaries(st.text(min_size=1, max_size=9), st.text(max_size=9))
 )
-def test_a_code_is_read_as_it_was_written_or_not_at_all(code: str, extra: dict[str, str]) -> None:
+def test_a_code_is_read_unchanged_or_rejected(code: str, extra: dict[str, str]) -> None:
     encodable = {name: value for name, value in extra.items() if name not in {"code", "state", "iss", "error"}}
     query = urlencode({**encodable, "code": code, "state": STATE}, errors="replace")
     try:
@@ -139,17 +141,17 @@ def test_a_code_is_read_as_it_was_written_or_not_at_all(code: str, extra: dict[s
 
 
 @given(position=st.integers(0, len(STATE) - 1), character=st.characters(min_codepoint=33, max_codepoint=126))
-def test_a_state_that_differs_anywhere_is_not_ours(position: int, character: str) -> None:
+def test_a_state_that_differs_anywhere_is_rejected(position: int, character: str) -> None:
     forged = STATE[:position] + character + STATE[position + 1 :]
     query = urlencode({"code": "c0de", "state": forged})
     if forged == STATE:
         assert read_callback(query, state=STATE, server=SERVER) == Secret("c0de")
     else:
-        with pytest.raises(ProtocolError):
+        with raises_code(ProtocolError, "redirect-state-mismatch"):
             read_callback(query, state=STATE, server=SERVER)
 
 
-# --- what a person pastes -------------------------------------------------------------------------------------------
+# --- pastes ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -162,57 +164,58 @@ def test_a_state_that_differs_anywhere_is_not_ours(position: int, character: str
         f"http://localhost:1/callback?{GOOD}#fragment",
     ],
 )
-def test_pastes_that_prove_themselves(text: str) -> None:  # FLO-9
+def test_valid_pastes(text: str) -> None:  # FLO-9
     assert read_pasted(text, state=STATE, server=SERVER, bare_code=False) == Secret("c0de")
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "code"),
     [
-        "",
-        "   ",
-        "c0de",
-        "c0de#",
-        "c0de#other",
-        f"#{STATE}",
-        f"c0de#{STATE}#",
-        f"c0 de#{STATE}",
-        f"c0de\n#{STATE}",
-        f"é#{STATE}",
-        "http://127.0.0.1:49152/callback",
-        "http://127.0.0.1:49152/callback?code=c0de",
-        f"http://127.0.0.1:49152/callback#{GOOD}",
-        f"http://[::1/callback?{GOOD}",
-        f"https://x/?{GOOD}&iss=https%3A%2F%2Fevil.example",
-        f"{'a' * 4096}#{STATE}",
+        ("", "invalid-pasted-response"),
+        ("   ", "invalid-pasted-response"),
+        ("c0de", "invalid-pasted-response"),
+        ("c0de#", "redirect-state-mismatch"),
+        ("c0de#other", "redirect-state-mismatch"),
+        (f"#{STATE}", "invalid-redirect"),
+        (f"c0de#{STATE}#", "redirect-state-mismatch"),
+        (f"c0 de#{STATE}", "invalid-redirect"),
+        (f"c0de\n#{STATE}", "invalid-redirect"),
+        (f"é#{STATE}", "invalid-redirect"),
+        ("http://127.0.0.1:49152/callback", "invalid-redirect"),
+        ("http://127.0.0.1:49152/callback?code=c0de", "redirect-state-mismatch"),
+        (f"http://127.0.0.1:49152/callback#{GOOD}", "invalid-redirect"),
+        (f"http://[::1/callback?{GOOD}", "invalid-pasted-response"),
+        (f"https://x/?{GOOD}&iss=https%3A%2F%2Fevil.example", "redirect-issuer-mismatch"),
+        (f"{'a' * 4096}#{STATE}", "invalid-pasted-response"),
     ],
 )
-def test_pastes_that_do_not(text: str) -> None:
-    with pytest.raises(ProtocolError):
+def test_other_pastes_do_not_belong_to_this_attempt(text: str, code: str) -> None:
+    with raises_code(ProtocolError, code):
         read_pasted(text, state=STATE, server=SERVER, bare_code=False)
 
 
-def test_a_bare_code_is_taken_only_where_the_provider_shows_nothing_else() -> None:
+def test_a_bare_code_must_be_allowed_and_a_wrong_state_never_is() -> None:
     assert read_pasted(" c0de ", state=STATE, server=SERVER, bare_code=True) == Secret("c0de")
-    with pytest.raises(ProtocolError, match="state is not ours"):
+    with raises_code(ProtocolError, "redirect-state-mismatch"):
         read_pasted("c0de#other", state=STATE, server=SERVER, bare_code=True)
 
 
 @pytest.mark.parametrize("text", ["c0de", f"c0de#{STATE}"])
-def test_a_server_that_names_itself_can_do_so_in_an_address_only(text: str) -> None:
-    with pytest.raises(ProtocolError, match="paste the full address"):
+def test_if_the_server_requires_iss_only_a_full_url_can_be_pasted(text: str) -> None:
+    with raises_code(ProtocolError, "redirect-issuer-missing"):
         read_pasted(text, state=STATE, server=STRICT, bare_code=True)
 
 
-def test_a_pasted_error_is_the_end() -> None:
-    with pytest.raises(LoginRequired, match="access_denied"):
+def test_a_pasted_error_ends_the_attempt() -> None:
+    with raises_code(LoginRequired, "sign-in-not-completed") as caught:
         read_pasted(
             f"http://127.0.0.1:1/c?error=access_denied&state={STATE}", state=STATE, server=SERVER, bare_code=False
         )
+    assert "access_denied" in str(caught.value)
 
 
 @given(text=st.text(max_size=200) | st.text(max_size=40).map(lambda tail: "https://" + tail), bare=st.booleans())
-def test_pasting_is_total_and_quotes_nothing(text: str, bare: bool) -> None:
+def test_read_pasted_accepts_any_text_and_never_quotes_it(text: str, bare: bool) -> None:
     try:
         read: Secret | ProtocolError = read_pasted(text, state=STATE, server=SERVER, bare_code=bare)
     except ProtocolError as error:

@@ -21,7 +21,8 @@ from freshkey.model.interaction import NonInteractive
 from freshkey.oauth import Server, TokenAnswer, device, device_sign_in
 from freshkey.secret import Secret
 from freshkey_testing import ManualClock, ScriptedUser
-from matrix import row
+from promises import proves
+from raises_code import raises_code
 
 
 Answer = Callable[..., Response]
@@ -35,7 +36,7 @@ BEGIN: dict[str, Any] = {
 
 
 class Attempt:
-    """A device sign-in on a thread of its own, against answers by script, on a clock moved by hand."""
+    """A device sign-in on its own thread, with scripted responses and a manual clock."""
 
     def __init__(self, server: Server, *answers: Response | Exception) -> None:
         self.clock = ManualClock()
@@ -74,7 +75,7 @@ class Attempt:
             self.result.set_exception(error)
 
     def next(self) -> float:
-        """Let the time pass that the sign-in waits for, and return it."""
+        """Advance the clock by the time that the sign-in waits for, and return it."""
         (pause,) = self.clock.wait_until_waiting()
         self.clock.advance(pause)
         return pause
@@ -117,7 +118,7 @@ def token(answer: Answer) -> Response:
 # --- the flow: FLO-10 ----------------------------------------------------------------------------------------------
 
 
-def test_the_person_types_the_code_and_the_token_comes(begin: Begin, pending: Response, token: Response) -> None:
+def test_a_device_sign_in_polls_until_the_user_approves(begin: Begin, pending: Response, token: Response) -> None:
     attempt = begin(pending, pending, token)
 
     assert attempt.pauses(3) == [5, 5, 5]
@@ -130,13 +131,12 @@ def test_the_person_types_the_code_and_the_token_comes(begin: Begin, pending: Re
     assert parse_qs(attempt.sent[1].body.decode())["device_code"] == ["dc-1"]
 
 
-def test_the_person_is_warned_of_phishing_before_the_code_is_shown(begin: Begin, token: Response) -> None:
+def test_the_user_is_warned_about_phishing_before_the_code_is_shown(begin: Begin, token: Response) -> None:
     attempt = begin(token)
     attempt.next()
     attempt.end()
 
     assert attempt.user.notices == [device.WARNING]
-    assert "only if you started this sign-in yourself" in device.WARNING
 
 
 def test_the_server_sets_the_interval(begin: Begin, pending: Response, token: Response) -> None:
@@ -146,16 +146,18 @@ def test_the_server_sets_the_interval(begin: Begin, pending: Response, token: Re
     attempt.end()
 
 
-def test_slow_down_is_for_good(begin: Begin, pending: Response, slow_down: Response, token: Response) -> None:
+def test_slow_down_lengthens_the_interval_permanently(
+    begin: Begin, pending: Response, slow_down: Response, token: Response
+) -> None:
     attempt = begin(slow_down, pending, slow_down, pending, token)
 
     assert attempt.pauses(5) == [5, 10, 10, 15, 15]
     attempt.end()
 
 
-@row(54, "FLO-10")
-def test_a_server_out_of_reach_is_asked_less_and_less(begin: Begin, pending: Response, token: Response) -> None:
-    lost = OutcomeUnknown("no answer")
+@proves("FAULT-54", "FLO-10")
+def test_polling_backs_off_while_the_server_is_unreachable(begin: Begin, pending: Response, token: Response) -> None:
+    lost = OutcomeUnknown("no response")
     attempt = begin(TransientError("no connection"), lost, lost, lost, lost, pending, token, expires_in=3600)
 
     assert attempt.pauses(7) == [5, 10, 20, 40, 60, 60, 60]
@@ -169,65 +171,69 @@ def test_a_long_interval_is_never_shortened(begin: Begin, token: Response) -> No
     attempt.end()
 
 
-def test_retry_after_is_the_least_pause_once(begin: Begin, answer: Answer, pending: Response, token: Response) -> None:
+def test_retry_after_lengthens_only_the_next_pause(
+    begin: Begin, answer: Answer, pending: Response, token: Response
+) -> None:
     attempt = begin(answer(b"", 429, {"retry-after": "90"}), pending, token)
 
     assert attempt.pauses(3) == [5, 90, 10]
     attempt.end()
 
 
-def test_it_stops_when_the_code_expires(begin: Begin, pending: Response) -> None:
+def test_polling_stops_when_the_code_expires(begin: Begin, pending: Response) -> None:
     attempt = begin(pending, pending, expires_in=12)
 
     assert attempt.pauses(3) == [5, 5, 2]
-    with pytest.raises(LoginRequired, match="before it expired"):
+    with raises_code(LoginRequired, "device-code-expired"):
         attempt.end()
     assert len(attempt.sent) == 3
 
 
-def test_nobody_waits_for_longer_than_an_hour_whatever_the_server_says(begin: Begin) -> None:
+def test_the_lifetime_of_a_code_is_capped_at_an_hour(begin: Begin) -> None:
     attempt = begin(expires_in=10**9, interval=10**9)
 
     assert attempt.next() == device.MAX_WAIT
-    with pytest.raises(LoginRequired, match="before it expired"):
+    with raises_code(LoginRequired, "device-code-expired"):
         attempt.end()
 
 
-def test_a_code_that_is_expired_already_is_not_polled(begin: Begin) -> None:
+def test_an_already_expired_code_is_not_polled(begin: Begin) -> None:
     attempt = begin(expires_in=0)
-    with pytest.raises(LoginRequired, match="before it expired"):
+    with raises_code(LoginRequired, "device-code-expired"):
         attempt.end()
     assert len(attempt.sent) == 1
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "kind"),
+    ("status", "body", "kind", "code"),
     [
-        (400, {"error": "access_denied"}, LoginRequired),
-        (400, {"error": "expired_token"}, LoginRequired),
-        (400, b"", LoginRequired),
-        (401, {"error": "invalid_client"}, ProviderRefused),
-        (400, {"error": "unsupported_grant_type"}, ProviderRefused),
-        (200, b"<html>", ProtocolError),
-        (302, b"", ProtocolError),
+        (400, {"error": "access_denied"}, LoginRequired, "sign-in-not-completed"),
+        (400, {"error": "expired_token"}, LoginRequired, "device-code-expired"),
+        (400, b"", LoginRequired, "sign-in-ended"),
+        (401, {"error": "invalid_client"}, ProviderRefused, "request-refused"),
+        (400, {"error": "unsupported_grant_type"}, ProviderRefused, "request-refused"),
+        (200, b"<html>", ProtocolError, "invalid-response"),
+        (302, b"", ProtocolError, "invalid-response"),
     ],
 )
-def test_final_answers(begin: Begin, answer: Answer, status: int, body: object, kind: type[FreshkeyError]) -> None:
+def test_responses_that_end_the_sign_in(
+    begin: Begin, answer: Answer, *, status: int, body: object, kind: type[FreshkeyError], code: str
+) -> None:
     attempt = begin(answer(body, status))
     attempt.next()
 
-    with pytest.raises(kind):
+    with raises_code(kind, code):
         attempt.end()
     assert len(attempt.sent) == 2
 
 
-def test_the_caller_can_give_up(begin: Begin) -> None:
+def test_the_caller_can_cancel(begin: Begin) -> None:
     attempt = begin()
     attempt.clock.wait_until_waiting()
 
     attempt.given_up.set()
 
-    with pytest.raises(LoginRequired, match="given up"):
+    with raises_code(LoginRequired, "sign-in-canceled"):
         attempt.end()
     assert len(attempt.sent) == 1
 
@@ -237,15 +243,16 @@ def test_the_caller_can_give_up(begin: Begin) -> None:
 
 @pytest.mark.parametrize("member", ["verification_uri", "verification_uri_complete"])
 @pytest.mark.parametrize("address", ["http://id.example.com/device", "javascript:alert(1)", "https://u:p@x/", "--flag"])
-def test_an_unsafe_address_is_not_shown(begin: Begin, member: str, address: str) -> None:  # row 57
+def test_an_unsafe_verification_url_is_not_shown(begin: Begin, member: str, address: str) -> None:  # FAULT-57
     attempt = begin(**{member: address})
 
-    with pytest.raises(ProtocolError, match="may not be opened"):
+    with raises_code(ProtocolError, "invalid-verification-address") as caught:
         attempt.end()
+    assert address not in str(caught.value)
     assert attempt.user.device_codes == []
 
 
-def test_there_may_be_no_complete_address(begin: Begin, token: Response) -> None:
+def test_verification_uri_complete_is_optional(begin: Begin, token: Response) -> None:
     attempt = begin(token, verification_uri_complete=None)
     attempt.next()
     attempt.end()
@@ -253,16 +260,19 @@ def test_there_may_be_no_complete_address(begin: Begin, token: Response) -> None
     assert attempt.user.device_codes == [("WDJB-MJHT", "https://id.example.com/device", None)]
 
 
-def test_nobody_is_there(server: Server, answer: Answer, wire: Callable[..., Any]) -> None:
+def test_without_a_user_the_error_names_the_login_command(
+    server: Server, answer: Answer, wire: Callable[..., Any]
+) -> None:
     network = wire(answer(BEGIN))
 
-    with pytest.raises(LoginRequired, match="freshkey login work"):
+    with pytest.raises(LoginRequired) as caught:
         device_sign_in(server, client_id="me", scopes=(), interaction=NonInteractive("work"), send=network)
+    assert "freshkey login work" in str(caught.value)
     assert len(network.sent) == 1
 
 
-def test_a_refused_beginning(server: Server, answer: Answer, wire: Callable[..., Any]) -> None:
-    with pytest.raises(ProviderRefused, match="invalid_client"):
+def test_a_refused_device_request(server: Server, answer: Answer, wire: Callable[..., Any]) -> None:
+    with raises_code(ProviderRefused, "request-refused"):
         device_sign_in(
             server,
             client_id="me",

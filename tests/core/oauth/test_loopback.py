@@ -14,7 +14,8 @@ import pytest
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ProviderRefused, TransientError
 from freshkey.oauth import LoopbackListener, Server, loopback, pages
 from freshkey.secret import Secret
-from matrix import row
+from promises import proves
+from raises_code import raises_code
 
 
 STATE = "a-state-of-this-attempt"
@@ -22,7 +23,7 @@ GOOD = f"/callback?code=c0de&state={STATE}"
 
 
 class Waiting:
-    """A listener that waits on a thread of its own, and raw requests to it."""
+    """A listener that waits on its own thread, and raw requests to it."""
 
     def __init__(self, listener: LoopbackListener) -> None:
         self.listener = listener
@@ -88,10 +89,10 @@ def listen(server: Server) -> Iterator[Listen]:
         yield make
 
 
-# --- the answer ----------------------------------------------------------------------------------------------------
+# --- the redirect ---------------------------------------------------------------------------------------------------
 
 
-def test_the_redirect_brings_the_code_and_frees_the_port(listen: Listen) -> None:  # FLO-4
+def test_the_redirect_returns_the_code_and_frees_the_port(listen: Listen) -> None:  # FLO-4
     waiting = listen()
     port = urlsplit(waiting.listener.redirect_uri).port or 0
 
@@ -110,7 +111,7 @@ def test_the_redirect_uri_is_a_literal_address_with_the_bound_port(listen: Liste
     assert waiting.get(f"/oauth/example?code=c0de&state={STATE}") == pages.RECEIVED
 
 
-def test_a_request_may_come_byte_by_byte(listen: Listen) -> None:
+def test_a_request_may_arrive_byte_by_byte(listen: Listen) -> None:
     waiting = listen()
     request = f"GET {GOOD} HTTP/1.1\r\nHost: {waiting.authority}\r\n\r\n".encode()
 
@@ -122,12 +123,13 @@ def test_a_request_may_come_byte_by_byte(listen: Listen) -> None:
     assert waiting.answer.result(10) == Secret("c0de")
 
 
-def test_the_person_declined(listen: Listen) -> None:  # FLO-12
+def test_the_user_declined(listen: Listen) -> None:  # FLO-12
     waiting = listen()
 
     assert waiting.get(f"/callback?error=access_denied&error_description=canary&state={STATE}") == pages.DECLINED
-    with pytest.raises(LoginRequired, match="access_denied") as caught:
+    with raises_code(LoginRequired, "sign-in-not-completed") as caught:
         waiting.answer.result(10)
+    assert "access_denied" in str(caught.value)
     assert "canary" not in str(caught.value)
 
 
@@ -135,15 +137,16 @@ def test_the_server_refused_the_request(listen: Listen) -> None:
     waiting = listen()
 
     assert waiting.get(f"/callback?error=invalid_scope&state={STATE}") == pages.DECLINED
-    with pytest.raises(ProviderRefused, match="invalid_scope"):
+    with raises_code(ProviderRefused, "sign-in-refused") as caught:
         waiting.answer.result(10)
+    assert "invalid_scope" in str(caught.value)
 
 
-# --- everything else: row 53 ---------------------------------------------------------------------------------------
+# --- unrelated requests: FAULT-53 -----------------------------------------------------------------------------------
 
 
-@row(53, "FLO-2", "FLO-5")
-def test_strangers_are_turned_away_and_the_attempt_goes_on(listen: Listen) -> None:
+@proves("FAULT-53", "FLO-2", "FLO-5")
+def test_unrelated_requests_are_rejected_and_the_attempt_continues(listen: Listen) -> None:
     waiting = listen()
     here = f"Host: {waiting.authority}"
 
@@ -169,7 +172,7 @@ def test_strangers_are_turned_away_and_the_attempt_goes_on(listen: Listen) -> No
     assert waiting.answer.result(10) == Secret("c0de")
 
 
-def test_nothing_a_stranger_sends_comes_back(listen: Listen) -> None:  # FLO-6
+def test_nothing_from_a_request_is_echoed(listen: Listen) -> None:  # FLO-6
     waiting = listen()
 
     answer = waiting.get(
@@ -179,18 +182,19 @@ def test_nothing_a_stranger_sends_comes_back(listen: Listen) -> None:  # FLO-6
     assert b"canary" not in answer
 
 
-@row(53, "FLO-2")
-def test_64_strangers_end_the_attempt(listen: Listen) -> None:  # FLO-2
+@proves("FAULT-53", "FLO-2")
+def test_64_unrelated_requests_end_the_attempt(listen: Listen) -> None:
     waiting = listen()
 
     for _ in range(64):
         assert b" 404 " in waiting.get("/")
 
-    with pytest.raises(LoginRequired, match="64 requests"):
+    with raises_code(LoginRequired, "redirect-port-flooded") as caught:
         waiting.answer.result(10)
+    assert "64" in str(caught.value)
 
 
-def test_of_two_valid_answers_the_first_wins(listen: Listen) -> None:
+def test_the_first_of_two_valid_redirects_wins(listen: Listen) -> None:
     waiting = listen()
     port = urlsplit(waiting.listener.redirect_uri).port or 0
 
@@ -207,10 +211,10 @@ def test_of_two_valid_answers_the_first_wins(listen: Listen) -> None:
     assert refuses(port)
 
 
-# --- connections that waste time ----------------------------------------------------------------------------------
+# --- slow connections ---------------------------------------------------------------------------------------------
 
 
-def test_silent_connections_do_not_hold_up_the_answer(listen: Listen) -> None:
+def test_silent_connections_do_not_block_the_redirect(listen: Listen) -> None:
     waiting = listen(connection_seconds=60)
     with ExitStack() as stack:
         for _ in range(10):
@@ -232,7 +236,7 @@ def test_a_silent_connection_is_closed(listen: Listen) -> None:  # FLO-5
     assert waiting.get(GOOD) == pages.RECEIVED
 
 
-def test_a_connection_that_drips_is_closed_all_the_same(listen: Listen) -> None:
+def test_a_dripping_connection_is_closed(listen: Listen) -> None:
     waiting = listen(connection_seconds=0.3)
 
     with waiting.connect() as dripping, pytest.raises(OSError, match=r"."):  # noqa: PT012  the write after the close fails
@@ -241,7 +245,7 @@ def test_a_connection_that_drips_is_closed_all_the_same(listen: Listen) -> None:
             time.sleep(0.01)
 
 
-def test_there_are_never_many_connections(listen: Listen) -> None:
+def test_the_oldest_connection_is_closed_if_there_are_too_many(listen: Listen) -> None:
     waiting = listen(connection_seconds=60)
     with ExitStack() as stack:
         opened = [stack.enter_context(waiting.connect()) for _ in range(loopback.MAX_CONNECTIONS + 1)]
@@ -250,7 +254,7 @@ def test_there_are_never_many_connections(listen: Listen) -> None:
         assert waiting.get(GOOD) == pages.RECEIVED
 
 
-def test_an_answered_connection_ends_at_once(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:  # FLO-5
+def test_a_served_connection_is_closed_at_once(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:  # FLO-5
     monkeypatch.setattr(loopback, "_LINGER", 60)
     waiting = listen(connection_seconds=60)
 
@@ -259,7 +263,7 @@ def test_an_answered_connection_ends_at_once(listen: Listen, monkeypatch: pytest
     assert waiting.answer.result(10) == Secret("c0de")
 
 
-def test_one_that_never_closes_cannot_keep_the_answer(listen: Listen) -> None:
+def test_a_client_that_never_closes_does_not_delay_the_code(listen: Listen) -> None:
     waiting = listen()
     with waiting.connect() as connection:
         connection.sendall(f"GET {GOOD} HTTP/1.1\r\nHost: {waiting.authority}\r\n\r\n".encode())
@@ -268,7 +272,7 @@ def test_one_that_never_closes_cannot_keep_the_answer(listen: Listen) -> None:
         assert read_all(connection) == pages.RECEIVED
 
 
-def test_one_that_resets_cannot_stop_the_waiting(listen: Listen) -> None:
+def test_a_client_that_resets_does_not_stop_the_wait(listen: Listen) -> None:
     waiting = listen()
     for _ in range(5):
         with waiting.connect() as connection:
@@ -278,10 +282,10 @@ def test_one_that_resets_cannot_stop_the_waiting(listen: Listen) -> None:
     assert waiting.get(GOOD) == pages.RECEIVED
 
 
-# --- giving up: row 54 ---------------------------------------------------------------------------------------------
+# --- giving up: FAULT-54 -------------------------------------------------------------------------------------------
 
 
-def test_giving_up_is_noticed_soon(listen: Listen) -> None:
+def test_wait_returns_none_soon_after_giving_up(listen: Listen) -> None:
     waiting = listen()
 
     waiting.given_up.set()
@@ -289,7 +293,7 @@ def test_giving_up_is_noticed_soon(listen: Listen) -> None:
     assert waiting.answer.result(20) is None
 
 
-def test_leaving_frees_the_port_and_every_connection(server: Server) -> None:
+def test_leaving_the_context_frees_the_port(server: Server) -> None:
     with LoopbackListener(state=STATE, server=server) as listener:
         port = urlsplit(listener.redirect_uri).port or 0
         assert not refuses(port)
@@ -297,7 +301,7 @@ def test_leaving_frees_the_port_and_every_connection(server: Server) -> None:
     assert refuses(port)
 
 
-# --- which addresses: FLO-4, row 55 --------------------------------------------------------------------------------
+# --- addresses: FLO-4, FAULT-55 ------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -326,7 +330,7 @@ needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1"
 
 
 @needs_ipv6
-def test_localhost_is_both_families_on_one_port(listen: Listen) -> None:
+def test_localhost_is_bound_for_ipv4_and_ipv6_on_one_port(listen: Listen) -> None:
     waiting = listen(host="localhost")
     port = urlsplit(waiting.listener.redirect_uri).port or 0
 
@@ -339,9 +343,11 @@ def test_localhost_is_both_families_on_one_port(listen: Listen) -> None:
     assert refuses(port, "::1")
 
 
-@row(55, "FLO-4")
+@proves("FAULT-55", "FLO-4")
 @needs_ipv6
-def test_a_port_of_which_a_thief_holds_half_is_not_used(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_that_another_program_holds_for_ipv6_is_not_used(
+    listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = loopback._listen
     stolen: list[int] = []
 
@@ -364,7 +370,7 @@ def test_a_port_of_which_a_thief_holds_half_is_not_used(listen: Listen, monkeypa
         assert waiting.get(GOOD, host="::1") == pages.RECEIVED
 
 
-def test_half_a_name_is_not_enough(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_localhost_fails_if_no_port_is_free_in_both_families(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     real = loopback._listen
 
     def half(family: socket.AddressFamily, port: int) -> socket.socket:
@@ -373,11 +379,12 @@ def test_half_a_name_is_not_enough(server: Server, monkeypatch: pytest.MonkeyPat
         return real(socket.AF_INET, 0)
 
     monkeypatch.setattr(loopback, "_listen", half)
-    with pytest.raises(TransientError, match="no port could be opened"):
+    with raises_code(TransientError, "redirect-port-unavailable") as caught:
         LoopbackListener(state=STATE, server=server, host="localhost")
+    assert "Address already in use" in str(caught.value)
 
 
-def test_localhost_without_ipv6_is_ipv4(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_localhost_without_ipv6_is_bound_for_ipv4(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
     with families(monkeypatch, socket.AF_INET):
         waiting = listen(host="localhost")
 
@@ -394,21 +401,24 @@ def test_without_ipv4_the_literal_is_ipv6(listen: Listen, monkeypatch: pytest.Mo
     assert waiting.get(GOOD) == pages.RECEIVED
 
 
-def test_a_machine_without_loopback_says_so(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    with families(monkeypatch), pytest.raises(TransientError, match="Cannot assign requested address"):
+def test_no_loopback_interface(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    with families(monkeypatch), raises_code(TransientError, "redirect-port-unavailable") as caught:
         LoopbackListener(state=STATE, server=server)
+    assert "Cannot assign requested address" in str(caught.value)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "example.com", "127.0.0.2", ""])  # noqa: S104  what must not be
-def test_only_loopback_is_listened_on(server: Server, host: str) -> None:
-    with pytest.raises(ConfigurationError, match="only be received"):
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "example.com", "127.0.0.2", ""])  # noqa: S104  must be refused
+def test_only_loopback_hosts_are_allowed(server: Server, host: str) -> None:
+    with raises_code(ConfigurationError, "invalid-redirect-address") as caught:
         LoopbackListener(state=STATE, server=server, host=host)
+    assert "host" in str(caught.value)
 
 
 @pytest.mark.parametrize("path", ["", "callback", "/a?b", "/a#b", "/a b", "/é", "/a\r\n"])
-def test_a_path_is_a_path(server: Server, path: str) -> None:
-    with pytest.raises(ConfigurationError, match="path"):
+def test_an_invalid_redirect_path(server: Server, path: str) -> None:
+    with raises_code(ConfigurationError, "invalid-redirect-address") as caught:
         LoopbackListener(state=STATE, server=server, path=path)
+    assert "path" in str(caught.value)
 
 
 def test_nothing_is_logged_or_printed(

@@ -29,7 +29,7 @@ def request(line: str = LINE, *headers: str) -> bytes:
         (LINE, [HOST, "Purpose: navigation", "X-Empty:"]),
     ],
 )
-def test_a_navigation_to_us(line: str, headers: list[str]) -> None:
+def test_a_navigation_to_the_redirect_uri(line: str, headers: list[str]) -> None:
     assert judge(request(line, *headers), WANTED) == "code=c&state=s"
 
 
@@ -68,7 +68,7 @@ def test_a_navigation_without_a_query() -> None:
         ("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
     ],
 )
-def test_other_request_lines(line: str, status: int) -> None:  # FLO-5, row 53
+def test_other_request_lines_are_rejected(line: str, status: int) -> None:  # FLO-5, FAULT-53
     assert judge(request(line), WANTED) is HTTPStatus(status)
 
 
@@ -104,7 +104,7 @@ def test_other_request_lines(line: str, status: int) -> None:  # FLO-5, row 53
         ([HOST, *("A: " + "a" * 1000 for _ in range(40))], 431),
     ],
 )
-def test_other_headers(headers: list[str], status: int) -> None:  # FLO-5, row 53
+def test_other_headers_are_rejected(headers: list[str], status: int) -> None:  # FLO-5, FAULT-53
     assert judge(request(LINE, *headers), WANTED) is HTTPStatus(status)
 
 
@@ -131,11 +131,11 @@ def test_the_limits_are_8_and_32_kib() -> None:
         (b"A\r\n" + b"B" * 32769, True),
     ],
 )
-def test_when_to_stop_reading(received: bytes, expected: bool) -> None:
+def test_reading_stops_at_the_end_of_the_headers_or_at_the_limits(received: bytes, expected: bool) -> None:
     assert ended(received) is expected
 
 
-def test_what_is_not_there_yet_is_no_request() -> None:
+def test_an_incomplete_request_is_rejected() -> None:
     assert judge(request()[:-1], WANTED) is HTTPStatus.BAD_REQUEST
 
 
@@ -147,7 +147,7 @@ def test_what_is_not_there_yet_is_no_request() -> None:
         )
     ).map(b"".join)
 )
-def test_every_request_gets_a_query_or_a_page_that_exists(received: bytes) -> None:
+def test_any_request_gives_a_query_or_an_existing_page(received: bytes) -> None:
     verdict = judge(received, WANTED)
 
     if isinstance(verdict, HTTPStatus):
@@ -157,12 +157,12 @@ def test_every_request_gets_a_query_or_a_page_that_exists(received: bytes) -> No
         assert HOST.encode() in received
 
 
-def test_many_spaces_cost_no_time() -> None:  # a pattern that backtracks would take minutes here
+def test_many_spaces_do_not_cause_backtracking() -> None:  # a backtracking pattern would take minutes here
     assert judge(request(LINE, HOST, "A:" + " " * 32_000 + "\x00"), WANTED) is HTTPStatus.BAD_REQUEST
 
 
 @pytest.mark.parametrize("page", [pages.RECEIVED, pages.DECLINED, *pages.REJECTED.values()])
-def test_every_page_is_harmless(page: bytes) -> None:  # FLO-6
+def test_every_page_has_safe_headers_and_no_script(page: bytes) -> None:  # FLO-6
     head, _, body = page.partition(b"\r\n\r\n")
     headers = dict(line.split(": ", 1) for line in head.decode("ascii").split("\r\n")[1:])
 
@@ -178,6 +178,6 @@ def test_every_page_is_harmless(page: bytes) -> None:  # FLO-6
     assert b"http" not in body
 
 
-def test_only_the_refusal_of_a_method_names_the_allowed_one() -> None:
+def test_only_405_has_an_allow_header() -> None:
     assert b"\r\nAllow: GET\r\n" in pages.REJECTED[HTTPStatus.METHOD_NOT_ALLOWED]
     assert b"Allow" not in pages.REJECTED[HTTPStatus.NOT_FOUND]

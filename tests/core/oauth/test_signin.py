@@ -10,12 +10,13 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 from attrs import evolve
 
-from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused, TransientError
+from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ProviderRefused, TransientError
 from freshkey.model.interaction import NonInteractive
 from freshkey.oauth import Grant, Pkce, Server, authorize, loopback, signin
 from freshkey.secret import Secret
 from freshkey_testing import ManualClock, ScriptedUser, UnexpectedQuestion
-from matrix import row
+from promises import proves
+from raises_code import raises_code
 
 
 PASTE_URI = "https://console.example.com/oauth/code/callback?app=freshkey"
@@ -26,7 +27,7 @@ def parameters(url: str) -> dict[str, str]:
 
 
 def address(url: str, **answer: str) -> str:
-    """The address that a server sends the browser to after the sign-in at `url`."""
+    """Return the URL that a server redirects the browser to after the sign-in at `url`."""
     asked = parameters(url)
     separator = "&" if "?" in asked["redirect_uri"] else "?"
     return asked["redirect_uri"] + separator + urlencode({"state": asked["state"], **answer})
@@ -64,15 +65,15 @@ def sign_in(server: Server) -> SignIn:
 
 @pytest.fixture
 def threads() -> Callable[[], list[str]]:
-    """Names of freshkey's own threads that the test began and that are still there."""
+    """Names of the freshkey threads that the test started and that are still running."""
     before = set(threading.enumerate())
     return lambda: [thread.name for thread in set(threading.enumerate()) - before if "freshkey" in thread.name]
 
 
-# --- by browser ----------------------------------------------------------------------------------------------------
+# --- with the browser ----------------------------------------------------------------------------------------------
 
 
-def test_the_browser_brings_the_code(sign_in: SignIn, threads: Callable[[], list[str]]) -> None:
+def test_the_redirect_returns_the_code(sign_in: SignIn, threads: Callable[[], list[str]]) -> None:
     with ScriptedUser(browser=browse) as user:
         grant = sign_in(interaction=user, extra={"login_hint": "alice"})
 
@@ -104,7 +105,7 @@ def test_the_host_is_shown_before_the_browser_opens(sign_in: SignIn) -> None:  #
     assert shown == [["Signing in at id.example.com"]]
 
 
-def test_host_and_path_are_as_they_are_registered(sign_in: SignIn) -> None:
+def test_redirect_host_and_path_can_be_set(sign_in: SignIn) -> None:
     with ScriptedUser(browser=browse) as user:
         grant = sign_in(interaction=user, redirect_host="localhost", redirect_path="/oauth/example")
 
@@ -120,14 +121,14 @@ def test_two_attempts_share_nothing(sign_in: SignIn) -> None:  # FLO-1, FLO-2
     assert first.pkce != second.pkce
 
 
-def test_randomness_is_an_argument(sign_in: SignIn) -> None:
+def test_the_random_source_can_be_replaced(sign_in: SignIn) -> None:
     with ScriptedUser(browser=browse) as user:
         grant = sign_in(interaction=user, random=lambda count: b"\x07" * count)
 
     assert grant.pkce == Pkce.create(lambda count: b"\x07" * count)
 
 
-def test_strangers_do_not_disturb(sign_in: SignIn) -> None:  # FLO-2, row 53
+def test_unrelated_requests_do_not_end_the_attempt(sign_in: SignIn) -> None:  # FLO-2, FAULT-53
     def browser(url: str) -> None:
         statuses = [visit(address(url, code="evil", state=f"wrong{number}")) for number in range(20)]
         assert statuses == [400] * 20
@@ -137,7 +138,7 @@ def test_strangers_do_not_disturb(sign_in: SignIn) -> None:  # FLO-2, row 53
         assert sign_in(interaction=user).code == Secret("from-browser")
 
 
-def test_the_answer_of_another_server_is_none(sign_in: SignIn) -> None:  # FLO-3, row 56
+def test_a_response_of_another_server_is_rejected(sign_in: SignIn) -> None:  # FLO-3, FAULT-56
     def browser(url: str) -> None:
         assert visit(address(url, code="evil", iss="https://evil.example")) == 400
         assert visit(address(url, error="access_denied", iss="https://evil.example")) == 400
@@ -147,7 +148,7 @@ def test_the_answer_of_another_server_is_none(sign_in: SignIn) -> None:  # FLO-3
         assert sign_in(interaction=user).code == Secret("from-browser")
 
 
-def test_a_server_that_names_itself_must_do_so(server: Server) -> None:
+def test_a_missing_iss_is_rejected_if_the_server_requires_it(server: Server) -> None:
     def browser(url: str) -> None:
         assert visit(address(url, code="evil")) == 400
         assert visit(address(url, code="from-browser", iss="https://id.example.com")) == 200
@@ -157,36 +158,45 @@ def test_a_server_that_names_itself_must_do_so(server: Server) -> None:
     assert grant.code == Secret("from-browser")
 
 
-@pytest.mark.parametrize(("error", "kind"), [("access_denied", LoginRequired), ("invalid_scope", ProviderRefused)])
-def test_the_server_may_say_no(sign_in: SignIn, error: str, kind: type[Exception]) -> None:  # FLO-12
+@pytest.mark.parametrize(
+    ("error", "kind", "code"),
+    [
+        ("access_denied", LoginRequired, "sign-in-not-completed"),
+        ("invalid_scope", ProviderRefused, "sign-in-refused"),
+    ],
+)
+def test_an_error_redirect_ends_the_attempt(
+    sign_in: SignIn, error: str, kind: type[FreshkeyError], code: str
+) -> None:  # FLO-12
     def browser(url: str) -> None:
         assert visit(address(url, error=error, error_description="canary")) == 200
 
-    with ScriptedUser(browser=browser) as user, pytest.raises(kind, match=error) as caught:
+    with ScriptedUser(browser=browser) as user, raises_code(kind, code) as caught:
         sign_in(interaction=user)
+    assert error in str(caught.value)
     assert "canary" not in str(caught.value)
 
 
-def test_a_flood_ends_the_attempt(sign_in: SignIn) -> None:
+def test_a_flood_of_unrelated_requests_ends_the_attempt(sign_in: SignIn) -> None:
     def browser(url: str) -> None:
         for _ in range(loopback.MAX_REQUESTS):
             visit(address(url, code="evil", state="wrong"))
 
-    with ScriptedUser(browser=browser) as user, pytest.raises(LoginRequired, match="64 requests"):
+    with ScriptedUser(browser=browser) as user, raises_code(LoginRequired, "redirect-port-flooded"):
         sign_in(interaction=user)
 
 
-# --- by paste: FLO-9 ------------------------------------------------------------------------------------------------
+# --- with a paste: FLO-9 --------------------------------------------------------------------------------------------
 
 
 def shown_code(urls: Sequence[str]) -> str:
-    """What the provider's page shows at the paste URL, which is the last of the URLs shown."""
+    """Return what the provider's page displays at the paste URL, which is the last URL shown."""
     asked = parameters(urls[-1])
     assert asked["redirect_uri"] == PASTE_URI
     return f"from-page#{asked['state']}"
 
 
-def test_the_providers_page_shows_a_code(sign_in: SignIn, threads: Callable[[], list[str]]) -> None:
+def test_a_code_from_the_providers_page(sign_in: SignIn, threads: Callable[[], list[str]]) -> None:
     with ScriptedUser(paste=shown_code) as user:
         grant = sign_in(interaction=user, paste_redirect_uri=PASTE_URI)
 
@@ -197,7 +207,7 @@ def test_the_providers_page_shows_a_code(sign_in: SignIn, threads: Callable[[], 
     assert threads() == []
 
 
-def test_the_prompt_warns(sign_in: SignIn) -> None:
+def test_the_paste_prompt_warns_about_phishing(sign_in: SignIn) -> None:
     with ScriptedUser(paste=shown_code) as user:
         sign_in(interaction=user, paste_redirect_uri=PASTE_URI)
 
@@ -205,7 +215,7 @@ def test_the_prompt_warns(sign_in: SignIn) -> None:
     assert "never into a web page" in prompt
 
 
-def test_a_code_with_its_state_is_taken_without_a_page_of_the_provider_too(sign_in: SignIn) -> None:
+def test_a_code_with_its_state_is_accepted_without_paste_redirect_uri(sign_in: SignIn) -> None:
     with ScriptedUser(paste=lambda urls: f"from-log#{parameters(urls[0])['state']}") as user:
         grant = sign_in(interaction=user)
 
@@ -214,9 +224,7 @@ def test_a_code_with_its_state_is_taken_without_a_page_of_the_provider_too(sign_
 
 
 @pytest.mark.parametrize("paste_uri", [None, PASTE_URI])
-def test_the_address_the_browser_ended_at_belongs_to_the_loopback_redirect(
-    sign_in: SignIn, paste_uri: str | None
-) -> None:
+def test_a_pasted_loopback_url_uses_the_loopback_redirect_uri(sign_in: SignIn, paste_uri: str | None) -> None:
     with ScriptedUser(paste=lambda urls: address(urls[0], code="from-bar") + "\n") as user:
         grant = sign_in(interaction=user, paste_redirect_uri=paste_uri)
 
@@ -224,22 +232,22 @@ def test_the_address_the_browser_ended_at_belongs_to_the_loopback_redirect(
     assert grant.redirect_uri == parameters(user.opened[0])["redirect_uri"]
 
 
-def test_the_address_of_the_providers_page_belongs_to_that_page(sign_in: SignIn) -> None:
+def test_a_pasted_url_of_the_providers_page_uses_its_redirect_uri(sign_in: SignIn) -> None:
     with ScriptedUser(paste=lambda urls: address(urls[-1], code="from-bar")) as user:
         grant = sign_in(interaction=user, paste_redirect_uri=PASTE_URI)
 
     assert (grant.code, grant.redirect_uri) == (Secret("from-bar"), PASTE_URI)
 
 
-def test_a_bare_code_where_the_provider_shows_nothing_else(sign_in: SignIn) -> None:
+def test_a_bare_code(sign_in: SignIn) -> None:
     with ScriptedUser(paste="bare") as user:
         grant = sign_in(interaction=user, paste_redirect_uri=PASTE_URI, bare_code=True)
 
     assert (grant.code, grant.redirect_uri) == (Secret("bare"), PASTE_URI)
 
 
-def test_a_wrong_paste_is_asked_for_again(sign_in: SignIn) -> None:
-    pastes = iter(["nonsense", "evil#state-of-somebody-else"])
+def test_a_wrong_paste_prompts_again(sign_in: SignIn) -> None:
+    pastes = iter(["nonsense", "evil#state-of-another-attempt"])
 
     with ScriptedUser(paste=lambda urls: next(pastes, shown_code(urls))) as user:
         grant = sign_in(interaction=user, paste_redirect_uri=PASTE_URI)
@@ -257,31 +265,32 @@ def test_after_five_wrong_pastes_only_the_browser_can_finish(sign_in: SignIn) ->
         assert all_wrong.wait(10)
         browse(url)
 
-    class Person(ScriptedUser):
+    class Typist(ScriptedUser):
         def notice(self, message: str) -> None:
             super().notice(message)
-            if message.startswith("Nothing more"):
+            if len(self.notices) > signin.MAX_PASTES:
                 all_wrong.set()
 
-    with Person(browser=browser, paste="wrong") as user:
+    with Typist(browser=browser, paste="wrong") as user:
         assert sign_in(interaction=user).code == Secret("from-browser")
     assert len(user.prompts) == signin.MAX_PASTES
 
 
-def test_a_pasted_refusal_ends_the_attempt(sign_in: SignIn) -> None:
+def test_a_pasted_error_ends_the_attempt(sign_in: SignIn) -> None:
     paste = functools.partial(address, error="access_denied")
 
     with (
         ScriptedUser(paste=lambda urls: paste(urls[0])) as user,
-        pytest.raises(LoginRequired, match="access_denied"),
+        raises_code(LoginRequired, "sign-in-not-completed") as caught,
     ):
         sign_in(interaction=user)
+    assert "access_denied" in str(caught.value)
 
 
 # --- the race ------------------------------------------------------------------------------------------------------
 
 
-def test_the_first_outcome_stays(pkce: Pkce) -> None:
+def test_the_first_outcome_counts(pkce: Pkce) -> None:
     first = Grant(code=Secret("first"), redirect_uri="http://127.0.0.1:1/", pkce=pkce, state="s")
     race = signin._Race()
 
@@ -296,14 +305,14 @@ def test_the_first_outcome_stays(pkce: Pkce) -> None:
 
 
 def visit_late(url: str) -> None:
-    """Bring the code, unless the port is closed already because the paste was first."""
+    """Send the code, unless the port is already closed because the paste was first."""
     try:
         visit(address(url, code="from-browser"))
     except OSError:
         return
 
 
-def test_each_code_keeps_its_own_redirect_however_the_race_ends(sign_in: SignIn) -> None:
+def test_each_code_keeps_its_redirect_uri_however_the_race_ends(sign_in: SignIn) -> None:
     def race() -> tuple[str, str]:
         with ScriptedUser(browser=visit_late, paste=shown_code) as user:
             grant = sign_in(interaction=user, paste_redirect_uri=PASTE_URI)
@@ -315,14 +324,14 @@ def test_each_code_keeps_its_own_redirect_however_the_race_ends(sign_in: SignIn)
     assert endings <= {("from-page", "page"), ("from-browser", "loopback")}
 
 
-def test_the_prompt_is_taken_back_when_the_browser_wins(sign_in: SignIn) -> None:
-    taken_back = threading.Event()
+def test_the_prompt_is_withdrawn_when_the_browser_wins(sign_in: SignIn) -> None:
+    withdrawn = threading.Event()
 
-    class Person(ScriptedUser):
+    class Typist(ScriptedUser):
         def read_code(self, prompt: str, given_up: threading.Event) -> Secret | None:
             prompted.set()
             if given_up.wait(10):
-                taken_back.set()
+                withdrawn.set()
             return None
 
     def browser(url: str) -> None:
@@ -330,14 +339,14 @@ def test_the_prompt_is_taken_back_when_the_browser_wins(sign_in: SignIn) -> None
         browse(url)
 
     prompted = threading.Event()
-    with Person(browser=browser) as user:
+    with Typist(browser=browser) as user:
         sign_in(interaction=user)
 
-    assert taken_back.is_set()
+    assert withdrawn.is_set()
 
 
-def test_a_person_who_cannot_paste_can_still_use_the_browser(sign_in: SignIn) -> None:
-    class Person(ScriptedUser):
+def test_without_a_terminal_the_browser_still_works(sign_in: SignIn) -> None:
+    class Typist(ScriptedUser):
         def read_code(self, prompt: str, given_up: threading.Event) -> Secret | None:
             asked.set()
             raise LoginRequired("there is no terminal")
@@ -347,29 +356,30 @@ def test_a_person_who_cannot_paste_can_still_use_the_browser(sign_in: SignIn) ->
         browse(url)
 
     asked = threading.Event()
-    with Person(browser=browser) as user:
+    with Typist(browser=browser) as user:
         assert sign_in(interaction=user).code == Secret("from-browser")
 
 
-def test_what_breaks_in_the_prompt_is_not_swallowed(sign_in: SignIn) -> None:
-    class Person(ScriptedUser):
+def test_an_exception_in_the_prompt_is_raised(sign_in: SignIn) -> None:
+    class Typist(ScriptedUser):
         def read_code(self, prompt: str, given_up: threading.Event) -> Secret | None:
             raise UnexpectedQuestion("no paste was expected")
 
     with pytest.raises(UnexpectedQuestion):
-        sign_in(interaction=Person(browser=lambda url: None))
+        sign_in(interaction=Typist(browser=lambda url: None))
 
 
-# --- when nothing comes: row 54 -----------------------------------------------------------------------------------
+# --- no response: FAULT-54 ----------------------------------------------------------------------------------------
 
 
-def test_nobody_is_there(sign_in: SignIn, threads: Callable[[], list[str]]) -> None:
-    with pytest.raises(LoginRequired, match="freshkey login work"):
+def test_without_a_user_the_error_names_the_login_command(sign_in: SignIn, threads: Callable[[], list[str]]) -> None:
+    with pytest.raises(LoginRequired) as caught:
         sign_in(interaction=NonInteractive("work"))
+    assert "freshkey login work" in str(caught.value)
     assert threads() == []
 
 
-@row(54, "FLO-4")
+@proves("FAULT-54", "FLO-4")
 def test_the_attempt_ends_after_five_minutes(sign_in: SignIn, threads: Callable[[], list[str]]) -> None:
     clock = ManualClock()
     opened: list[str] = []
@@ -380,15 +390,16 @@ def test_the_attempt_ends_after_five_minutes(sign_in: SignIn, threads: Callable[
         clock.advance(299)
         assert not attempt.done()
         clock.advance(1)
-        with pytest.raises(LoginRequired, match="within 300 seconds"):
+        with raises_code(LoginRequired, "sign-in-timed-out") as caught:
             attempt.result(10)
+        assert "300 s" in str(caught.value)
 
     assert refuses(parameters(opened[0])["redirect_uri"])
     assert threads() == []
 
 
-@row(54)
-def test_an_interrupt_frees_everything(sign_in: SignIn, threads: Callable[[], list[str]]) -> None:
+@proves("FAULT-54")
+def test_an_interrupt_frees_port_and_threads(sign_in: SignIn, threads: Callable[[], list[str]]) -> None:
     class Interrupted(ManualClock):
         def wait(self, event: threading.Event, timeout: float) -> bool:
             raise KeyboardInterrupt
@@ -400,30 +411,32 @@ def test_an_interrupt_frees_everything(sign_in: SignIn, threads: Callable[[], li
     assert threads() == []
 
 
-# --- what is refused before anybody is asked ----------------------------------------------------------------------
+# --- refused before the browser opens -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "endpoint",
     ["http://id.example.com/a", "file:///etc/passwd", "--flag", "https://id.example.com/$(id)", "http://127.0.0.1/"],
 )
-def test_an_unsafe_endpoint_is_never_opened(server: Server, endpoint: str) -> None:  # FLO-7, row 57
+def test_an_unsafe_endpoint_is_never_opened(server: Server, endpoint: str) -> None:  # FLO-7, FAULT-57
     user = ScriptedUser()
 
-    with pytest.raises(ConfigurationError):
+    with raises_code(ConfigurationError, "invalid-url"):
         authorize(evolve(server, authorization_endpoint=endpoint), client_id="me", scopes=(), interaction=user)
     assert user.opened == []
 
 
-def test_extra_parameters_cannot_replace_the_state(sign_in: SignIn) -> None:
-    with pytest.raises(ConfigurationError, match="state"):
+def test_extra_parameters_cannot_override_the_state(sign_in: SignIn) -> None:
+    with raises_code(ConfigurationError, "reserved-parameter") as caught:
         sign_in(interaction=ScriptedUser(), extra={"state": "mine"})
+    assert "state" in str(caught.value)
 
 
-def test_no_port(sign_in: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_port_is_available(sign_in: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(family: object, port: int) -> object:
         raise OSError(24, "Too many open files")
 
     monkeypatch.setattr(loopback, "_listen", refuse)
-    with pytest.raises(TransientError, match="Too many open files"):
+    with raises_code(TransientError, "redirect-port-unavailable") as caught:
         sign_in(interaction=ScriptedUser())
+    assert "Too many open files" in str(caught.value)

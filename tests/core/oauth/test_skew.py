@@ -1,4 +1,4 @@
-"""Clocks that disagree are talked about, and nothing else comes of it (TIM-5)."""
+"""Clock skew causes a warning and nothing else (TIM-5)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from freshkey.oauth import OAuthClient, Server
 from freshkey.oauth.skew import seconds_behind, warn_of_skew
 from freshkey.secret import Secret
 from freshkey_testing import ManualClock
+from raises_code import raises_code
 
 
 Answer = Callable[..., Response]
@@ -22,7 +23,7 @@ NOW = ManualClock().now()
 DATE = format_datetime(NOW.utc, usegmt=True)
 
 
-def test_the_server_says_what_time_it_is() -> None:
+def test_seconds_behind_the_date_header() -> None:
     assert DATE == "Thu, 01 Jan 2026 00:00:00 GMT"
     assert seconds_behind({"date": DATE}, NOW.wall - 90) == 90
     assert seconds_behind({"date": DATE}, NOW.wall + 90) == -90
@@ -40,33 +41,33 @@ def test_the_server_says_what_time_it_is() -> None:
         "1767225600",
     ],
 )
-def test_what_is_no_date_says_nothing(date: str) -> None:
+def test_a_missing_or_malformed_date_is_none(date: str) -> None:
     assert seconds_behind({"date": date}, NOW.wall) is None
     assert seconds_behind({}, NOW.wall) is None
 
 
 @given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, \d{1,3} [A-Z][a-z]{2} \d{1,9} \d+:\d+:\d+ ([+-]\d{1,9}|[A-Z]{3})"))
-def test_reading_is_total(date: str) -> None:
+def test_any_date_header_is_a_number_or_none(date: str) -> None:
     behind = seconds_behind({"date": date}, NOW.wall)
     assert behind is None or isinstance(behind, float)
 
 
 @pytest.mark.parametrize(
-    ("step", "said"),
+    ("step", "messages"),
     [
         (0.0, []),
         (60.0, []),
         (-60.0, []),
-        (61.0, ["the clock of this machine is 61 s ahead of that of id.example.com"]),
-        (-7200.0, ["the clock of this machine is 7200 s behind that of id.example.com"]),
+        (61.0, ["this machine's clock is 61 s ahead of the clock of id.example.com"]),
+        (-7200.0, ["this machine's clock is 7200 s behind the clock of id.example.com"]),
     ],
 )
-def test_more_than_a_minute_is_said(step: float, said: list[str], caplog: pytest.LogCaptureFixture) -> None:
+def test_more_than_a_minute_is_logged(step: float, messages: list[str], caplog: pytest.LogCaptureFixture) -> None:
     warn_of_skew({"date": DATE}, NOW.wall + step, "id.example.com")
-    assert caplog.messages == said
+    assert caplog.messages == messages
 
 
-def test_a_renewal_says_it_whatever_its_outcome_and_believes_its_own_clock(
+def test_a_renewal_warns_whatever_its_outcome_and_uses_the_local_clock(
     server: Server, answer: Answer, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = ManualClock()
@@ -76,7 +77,7 @@ def test_a_renewal_says_it_whatever_its_outcome_and_believes_its_own_clock(
     client = OAuthClient(server=server, client_id="me", send=lambda request: dated.pop(0), clock=clock)
 
     assert client.refresh(Secret("rt")).expires_in == 60
-    with pytest.raises(LoginRequired):
+    with raises_code(LoginRequired, "sign-in-ended"):
         client.refresh(Secret("rt"))
     assert len(caplog.messages) == 2
     assert all("3600 s ahead" in message for message in caplog.messages)

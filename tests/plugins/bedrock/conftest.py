@@ -1,4 +1,4 @@
-"""A machine on which nothing of AWS is set up, moto's server in AWS's place, and keepers at a time of our own."""
+"""A machine without AWS configuration, a moto server in place of AWS, and keepers with a manual clock."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ MakeKeeper = Callable[..., Keeper]
 
 @pytest.fixture(autouse=True)
 def aws_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AwsHome:
-    """The files of AWS's tools; nothing else of AWS is set up."""
+    """The shared AWS files; nothing else of AWS is configured."""
     for name in [name for name in os.environ if name.startswith("AWS_") or name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
     home = AwsHome(tmp_path / "aws")
     for name, value in {**home.variables, "AWS_EC2_METADATA_DISABLED": "true", "HOME": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
-    # botocore asks for the home directory while it is imported.
+    # botocore computes these from the home directory when it is imported.
     cache = str(tmp_path / ".aws" / "sso" / "cache")
     for place in ("botocore.credentials.SSOProvider", "botocore.tokens.SSOTokenProvider"):
         monkeypatch.setattr(f"{place}._SSO_TOKEN_CACHE_DIR", cache)
@@ -45,7 +45,7 @@ def moto_server() -> Iterator[Moto]:
 
 @pytest.fixture
 def moto(moto_server: Moto, monkeypatch: pytest.MonkeyPatch) -> Moto:
-    """AWS, for botocore in this process and in those that it starts."""
+    """AWS, for botocore in this process and its child processes."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", moto_server.url)
     return moto_server
 
@@ -57,7 +57,7 @@ def make_profile(tmp_path: Path) -> MakeProfile:
         return Profile(
             name="work",
             provider="bedrock",
-            settings=BedrockSettings(**table),  # type: ignore[arg-type]  # tests pass what they mean
+            settings=BedrockSettings(**table),  # type: ignore[arg-type]  # the tests pass matching types
             state_dir=tmp_path,
             source=source,
         )
@@ -72,7 +72,7 @@ def profile(make_profile: MakeProfile) -> Profile:
 
 @pytest.fixture
 def clock() -> ManualClock:
-    """Starts now: AWS's answers tell real times."""
+    """Starts at the current time, because responses of moto contain real times."""
     return ManualClock(wall=time.time())
 
 

@@ -1,4 +1,4 @@
-"""What the files of AWS, the environment and other programs get wrong: each a clear error that names the profile."""
+"""Invalid AWS files, environment variables and program output: each causes a clear error that names the profile."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from freshkey.errors import (
 from freshkey.model.profile import Profile
 from freshkey_bedrock import botocore_credentials
 from freshkey_cli import run
+from raises_code import raises_code
 
 
 CANARY = "canary/9d2f61c0b7e84a55SECRET"
@@ -36,13 +37,19 @@ Arrange = Callable[[AwsHome, pytest.MonkeyPatch], None]
 
 
 class Case:
-    """What is wrong, and what is said about it."""
+    """An invalid setup, with the class, the code and some facts of its error."""
 
     def __init__(
-        self, kind: type[FreshkeyError], *words: str, arrange: Arrange, settings: Mapping[str, object] | None = None
+        self,
+        kind: type[FreshkeyError],
+        code: str,
+        *facts: str,
+        arrange: Arrange,
+        settings: Mapping[str, object] | None = None,
     ) -> None:
         self.kind = kind
-        self.words = words
+        self.code = code
+        self.facts = facts
         self.arrange = arrange
         self.settings = settings or {}
 
@@ -85,7 +92,7 @@ def both(*several: Arrange) -> Arrange:
 
 
 def sso(cached: dict[str, object] | None) -> Arrange:
-    """A sign-in of ``aws sso login`` that botocore finds in its cache, or does not."""
+    """An AWS profile of IAM Identity Center, with or without a token in botocore's cache."""
 
     def arrange(home: AwsHome, _patch: pytest.MonkeyPatch) -> None:
         home.config(
@@ -117,84 +124,162 @@ BASE = f"[base]\naws_access_key_id = AKIABASE\naws_secret_access_key = {CANARY}\
 ROLE = "role_arn = arn:aws:iam::123456789012:role/r\n"
 
 CASES: dict[str, Case] = {
-    "no profile of that name": Case(
-        ConfigurationError, "'team'", "list-profiles", arrange=credentials(BASE), settings=TEAM
-    ),
-    "no profile of the name in the environment": Case(
+    "unknown profile": Case(
         ConfigurationError,
-        "'nobody'",
-        arrange=both(credentials(BASE), environment(AWS_PROFILE="nobody")),
+        "bedrock-unknown-aws-profile",
+        "'team'",
+        "aws configure list-profiles",
+        arrange=credentials(BASE),
+        settings=TEAM,
+    ),
+    "unknown profile in AWS_PROFILE": Case(
+        ConfigurationError,
+        "bedrock-unknown-aws-profile",
+        "'absent'",
+        arrange=both(credentials(BASE), environment(AWS_PROFILE="absent")),
         settings={"source": "default-chain"},
     ),
-    "malformed config": Case(ConfigurationError, "malformed", "config", arrange=config(f"[default\n{CANARY}\n")),
+    "malformed config": Case(
+        ConfigurationError, "bedrock-invalid-aws-config", "/aws/config", arrange=config(f"[default\n{CANARY}\n")
+    ),
     "malformed credentials": Case(
-        ConfigurationError, "malformed", "credentials", arrange=credentials(f"{CANARY}\n[default]\n")
-    ),
-    "a section twice": Case(ConfigurationError, "malformed", arrange=credentials(BASE + BASE)),
-    "credentials that are no text": Case(
-        ConfigurationError, "malformed", arrange=lambda home, _: _wrote(home.credentials_file, b"[default]\n\xff\xfe")
-    ),
-    "half a key in the file": Case(
-        ConfigurationError, "aws_secret_access_key", arrange=credentials("[default]\naws_access_key_id = AKIAHALF\n")
-    ),
-    "half a key in the environment": Case(
-        ConfigurationError, "AWS_SECRET_ACCESS_KEY", arrange=environment(AWS_ACCESS_KEY_ID="AKIAHALF")
-    ),
-    "an end that is no time": Case(
         ConfigurationError,
-        "default",
+        "bedrock-invalid-aws-config",
+        "/aws/credentials",
+        arrange=credentials(f"{CANARY}\n[default]\n"),
+    ),
+    "duplicate section": Case(
+        ConfigurationError, "bedrock-invalid-aws-config", "/aws/credentials", arrange=credentials(BASE + BASE)
+    ),
+    "binary credentials file": Case(
+        ConfigurationError,
+        "bedrock-invalid-aws-config",
+        "/aws/credentials",
+        arrange=lambda home, _: _wrote(home.credentials_file, b"[default]\n\xff\xfe"),
+    ),
+    "no secret key in the file": Case(
+        ConfigurationError,
+        "bedrock-invalid-aws-config",
+        "aws_secret_access_key",
+        arrange=credentials("[default]\naws_access_key_id = AKIAHALF\n"),
+    ),
+    "no secret key in the environment": Case(
+        ConfigurationError,
+        "bedrock-invalid-aws-config",
+        "AWS_SECRET_ACCESS_KEY",
+        arrange=environment(AWS_ACCESS_KEY_ID="AKIAHALF"),
+    ),
+    "malformed expiration": Case(
+        ConfigurationError,
+        "bedrock-invalid-aws-config",
+        "'default'",
         arrange=environment(
             AWS_ACCESS_KEY_ID="ASIA1", AWS_SECRET_ACCESS_KEY=CANARY, AWS_CREDENTIAL_EXPIRATION="tomorrowish"
         ),
     ),
-    "an end that has passed": Case(
+    "past expiration": Case(
         LoginRequired,
-        "expired",
+        "bedrock-aws-credentials-expired",
         arrange=environment(
             AWS_ACCESS_KEY_ID="ASIA1", AWS_SECRET_ACCESS_KEY=CANARY, AWS_CREDENTIAL_EXPIRATION="2020-01-01T00:00:00Z"
         ),
     ),
-    "version 2": Case(ProtocolError, "Version 2", "print-credentials", arrange=prints({**GOOD, "Version": 2})),
-    "no version": Case(ProtocolError, "Version", arrange=prints({"AccessKeyId": "A", "SecretAccessKey": CANARY})),
-    "no JSON": Case(ProtocolError, "no JSON object", arrange=prints(CANARY)),
-    "a list": Case(ProtocolError, "no JSON object", arrange=prints([GOOD])),
-    "no secret key": Case(ProtocolError, "SecretAccessKey", arrange=prints({"Version": 1, "AccessKeyId": "A"})),
-    "a number for a key": Case(ProtocolError, "SecretAccessKey", arrange=prints({**GOOD, "SecretAccessKey": 7})),
-    "the wrapped form": Case(ProtocolError, "credential_process", arrange=prints({"Credentials": GOOD})),
-    "an expiration that is no time": Case(ProtocolError, "Expiration", arrange=prints({**GOOD, "Expiration": "soon"})),
-    "expired when it was printed": Case(
-        LoginRequired, "expired", arrange=prints({**GOOD, "SessionToken": "t", "Expiration": "2020-01-01T00:00:00Z"})
+    "version 2": Case(
+        ProtocolError,
+        "invalid-command-output",
+        "Version 2",
+        "print-credentials",
+        arrange=prints({**GOOD, "Version": 2}),
     ),
-    "nothing printed": Case(ProtocolError, "printed nothing", arrange=prints("")),
-    "exit status 1": Case(TransientError, "status 1", "print-credentials", arrange=prints(GOOD, status=1)),
+    "no version": Case(
+        ProtocolError,
+        "invalid-command-output",
+        "nor a Version",
+        arrange=prints({"AccessKeyId": "A", "SecretAccessKey": CANARY}),
+    ),
+    "no JSON": Case(ProtocolError, "invalid-command-output", "JSON object", arrange=prints(CANARY)),
+    "a list": Case(ProtocolError, "invalid-command-output", "JSON object", arrange=prints([GOOD])),
+    "no secret key": Case(
+        ProtocolError,
+        "invalid-command-output",
+        "no AccessKeyId or SecretAccessKey",
+        arrange=prints({"Version": 1, "AccessKeyId": "A"}),
+    ),
+    "a number as key": Case(
+        ProtocolError,
+        "invalid-command-output",
+        "invalid SecretAccessKey",
+        arrange=prints({**GOOD, "SecretAccessKey": 7}),
+    ),
+    "the wrapped format": Case(
+        ProtocolError,
+        "invalid-command-output",
+        "credential_process of AWS profile 'default'",
+        arrange=prints({"Credentials": GOOD}),
+    ),
+    "malformed expiration printed": Case(
+        ProtocolError, "invalid-command-output", "ISO 8601", arrange=prints({**GOOD, "Expiration": "soon"})
+    ),
+    "expired when printed": Case(
+        LoginRequired,
+        "bedrock-aws-credentials-expired",
+        arrange=prints({**GOOD, "SessionToken": "t", "Expiration": "2020-01-01T00:00:00Z"}),
+    ),
+    "nothing printed": Case(ProtocolError, "invalid-command-output", "print-credentials", arrange=prints("")),
+    "exit status 1": Case(
+        TransientError, "command-failed", "status 1", "print-credentials", arrange=prints(GOOD, status=1)
+    ),
     "a gigabyte": Case(
         ProtocolError,
-        "more than",
+        "invalid-command-output",
+        "65536",
         arrange=program("import sys\nfor _ in range(1024):\n    sys.stdout.write('x' * 1048576)"),
     ),
     "a process that hangs": Case(
-        TransientError, "did not end", arrange=program("import time\ntime.sleep(600)"), settings={"deadline": 5}
+        TransientError,
+        "command-timed-out",
+        "'print-credentials'",
+        arrange=program("import time\ntime.sleep(600)"),
+        settings={"deadline": 5},
     ),
     "no such program": Case(
         ConfigurationError,
-        "'to-be-found' is not there",
+        "command-not-runnable",
+        "'to-be-found'",
         arrange=config("[default]\ncredential_process = /nowhere/to-be-found --x\n"),
     ),
-    "no sign-in of aws sso login": Case(
-        LoginRequired, "aws sso login --profile team", arrange=sso(None), settings=TEAM
+    "an empty credential_process": Case(
+        ConfigurationError,
+        "bedrock-invalid-aws-config",
+        "credential_process",
+        arrange=config("[profile team]\ncredential_process =\n"),
+        settings=TEAM,
+    ),
+    "no sign-in with aws sso login": Case(
+        LoginRequired,
+        "bedrock-aws-sign-in-required",
+        "aws sso login --profile team",
+        arrange=sso(None),
+        settings=TEAM,
     ),
     "an expired registration of aws sso login": Case(
-        LoginRequired, "aws sso login --profile team", arrange=sso(EXPIRED_SSO), settings=TEAM
-    ),
-    "half a profile of IAM Identity Center": Case(
         LoginRequired,
-        "'team' names no credentials",
+        "bedrock-aws-sign-in-required",
+        "aws sso login --profile team",
+        arrange=sso(EXPIRED_SSO),
+        settings=TEAM,
+    ),
+    "an incomplete profile of IAM Identity Center": Case(
+        LoginRequired,
+        "bedrock-no-aws-credentials",
+        "'team'",
         arrange=config("[profile team]\nsso_start_url = https://corp.awsapps.com/start\n"),
         settings=TEAM,
     ),
     "a role of a profile whose process hangs": Case(
         TransientError,
-        "'print-credentials' did not end",
+        "command-timed-out",
+        "'print-credentials'",
         arrange=lambda home, _: home.config(
             f"[profile team]\n{ROLE}source_profile = b\n"
             f"[profile b]\ncredential_process = {home.process('import time; time.sleep(600)')}\n"
@@ -202,34 +287,48 @@ CASES: dict[str, Case] = {
         settings={**TEAM, "deadline": 5},
     ),
     "a role without a source": Case(
-        ConfigurationError, "'team'", arrange=config(f"[profile team]\n{ROLE}"), settings=TEAM
-    ),
-    "a role of a profile that is not there": Case(
-        ConfigurationError, "gone", arrange=config(f"[profile team]\n{ROLE}source_profile = gone\n"), settings=TEAM
-    ),
-    "roles in a circle": Case(
         ConfigurationError,
+        "bedrock-invalid-aws-config",
+        "'team'",
+        "source_profile",
+        arrange=config(f"[profile team]\n{ROLE}"),
+        settings=TEAM,
+    ),
+    "a role of an unknown profile": Case(
+        ConfigurationError,
+        "bedrock-invalid-aws-config",
+        "gone",
+        arrange=config(f"[profile team]\n{ROLE}source_profile = gone\n"),
+        settings=TEAM,
+    ),
+    "circular roles": Case(
+        ConfigurationError,
+        "bedrock-invalid-aws-config",
+        "circular",
         "'team'",
         arrange=config(f"[profile team]\n{ROLE}source_profile = b\n[profile b]\n{ROLE}source_profile = team\n"),
         settings=TEAM,
     ),
-    "a role that wants a code": Case(
+    "a role that requires an MFA code": Case(
         LoginRequired,
-        "MFA",
+        "bedrock-mfa-required",
+        "mfa_serial",
         arrange=both(
             credentials(BASE),
             config(f"[profile team]\n{ROLE}source_profile = base\nmfa_serial = arn:aws:iam::123456789012:mfa/me\n"),
         ),
         settings=TEAM,
     ),
-    "an identity token that is not there": Case(
+    "a missing identity token": Case(
         ConfigurationError,
-        "cannot be read",
+        "bedrock-invalid-aws-config",
+        "No such file",
         arrange=environment(AWS_WEB_IDENTITY_TOKEN_FILE="/nowhere/token", AWS_ROLE_ARN="arn:aws:iam::1:role/r"),
     ),
-    "an endpoint that is not there": Case(
+    "an unreachable endpoint": Case(
         TransientError,
-        "cannot be reached",
+        "connection-failed",
+        "http://127.0.0.1:9",
         arrange=both(
             credentials(BASE),
             config(f"[profile team]\n{ROLE}source_profile = base\n"),
@@ -237,25 +336,33 @@ CASES: dict[str, Case] = {
         ),
         settings=TEAM,
     ),
-    "a container that may not be asked": Case(
+    "a container endpoint that is not allowed": Case(
         ConfigurationError,
-        "default",
+        "bedrock-invalid-aws-config",
+        "'default'",
         arrange=environment(AWS_CONTAINER_CREDENTIALS_FULL_URI="http://credentials.example.org/"),
     ),
-    "aws login without what it needs": Case(
+    "aws login without its dependency": Case(
         ConfigurationError,
+        "missing-package",
         "freshkey-bedrock[login]",
         arrange=config("[profile team]\nlogin_session = arn:aws:iam::123456789012:user/me\n"),
         settings=TEAM,
     ),
     "a profile without credentials": Case(
-        LoginRequired, "names no credentials", arrange=config("[profile team]\noutput = json\n"), settings=TEAM
+        LoginRequired,
+        "bedrock-no-aws-credentials",
+        "'team'",
+        "aws configure --profile team",
+        arrange=config("[profile team]\noutput = json\n"),
+        settings=TEAM,
     ),
-    "nothing at all": Case(
-        LoginRequired, "there is no credential", arrange=nothing, settings={"source": "default-chain"}
+    "nothing configured": Case(
+        LoginRequired, "no-credential-found", arrange=nothing, settings={"source": "default-chain"}
     ),
-    "no region that could be one": Case(
+    "an impossible region": Case(
         ConfigurationError,
+        "bedrock-invalid-region",
         "AWS_REGION",
         "'nowhere'",
         arrange=both(credentials(BASE.replace("base", "default")), environment(AWS_REGION="nowhere")),
@@ -263,24 +370,28 @@ CASES: dict[str, Case] = {
     ),
     "a region that AWS does not have": Case(
         ConfigurationError,
+        "bedrock-invalid-region",
         "'xx-nowhere-9'",
         arrange=both(credentials(BASE), config(f"[profile team]\n{ROLE}source_profile = base\n")),
         settings={**TEAM, "region": "xx-nowhere-9"},
     ),
     "no region": Case(
         ConfigurationError,
-        "no AWS region",
+        "bedrock-no-region",
         "[profiles.work]",
         arrange=credentials(BASE.replace("base", "default")),
         settings={"region": None},
     ),
-    "a short-term key that is cut": Case(
+    "a truncated short-term key": Case(
         ConfigurationError,
-        "cannot be decoded",
+        "bedrock-invalid-api-key",
         arrange=environment(AWS_BEARER_TOKEN_BEDROCK=f"bedrock-api-key-{CANARY}"),
     ),
     "a key with a space": Case(
-        ConfigurationError, "AWS_BEARER_TOKEN_BEDROCK", arrange=environment(AWS_BEARER_TOKEN_BEDROCK=f"{CANARY} x")
+        ConfigurationError,
+        "invalid-secret-input",
+        "AWS_BEARER_TOKEN_BEDROCK",
+        arrange=environment(AWS_BEARER_TOKEN_BEDROCK=f"{CANARY} x"),
     ),
 }
 
@@ -297,27 +408,27 @@ def case(request: pytest.FixtureRequest, aws_home: AwsHome, monkeypatch: pytest.
     return case
 
 
-def test_each_is_a_clear_error_that_names_the_profile(
+def test_keeper_raises_a_clear_error_that_names_the_profile(
     case: Case, make_keeper: Callable[..., Keeper], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     keeper = make_keeper(**case.settings)
     began = time.monotonic()
-    with pytest.raises(FreshkeyError) as raised:
+    with raises_code(FreshkeyError, case.code) as raised:
         keeper.get("work")
     assert time.monotonic() - began < 40
     error = raised.value
     assert type(error) is case.kind, str(error)
     assert error.profile == "work"
-    for word in case.words:
-        assert word in str(error)
+    for fact in case.facts:
+        assert fact in str(error)
     shown = "".join(traceback.format_exception(error)) + caplog.text + repr(vars(error))
     assert CANARY not in shown
     assert "botocore.exceptions" not in shown
 
 
 @pytest.fixture
-def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def config_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "config"
     folder.mkdir(mode=0o700)
     monkeypatch.setenv("FRESHKEY_CONFIG_DIR", str(folder))
@@ -325,18 +436,19 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_each_is_said_on_the_command_line(case: Case, at_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_line_prints_the_error(case: Case, config_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = {"provider": "bedrock", "store": "memory", "region": REGION, **case.settings}
     lines = [f"{name} = {json.dumps(value)}" for name, value in table.items() if value is not None]
-    (at_home / "config.toml").write_text("\n".join(["[profiles.work]", *lines]) + "\n", "utf-8")
+    (config_folder / "config.toml").write_text("\n".join(["[profiles.work]", *lines]) + "\n", "utf-8")
     assert run(["exec", "work", "--", "true"]) != 0
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "work: " in said.err
-    for word in case.words:
-        assert word in said.err.replace("\n", " ")
-    assert CANARY not in said.err
-    assert "Traceback" not in said.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "work: " in output.err
+    assert f"[{case.code}]" in output.err
+    for fact in case.facts:
+        assert fact in output.err.replace("\n", " ")
+    assert CANARY not in output.err
+    assert "Traceback" not in output.err
 
 
 @pytest.mark.parametrize(
@@ -348,28 +460,31 @@ def test_each_is_said_on_the_command_line(case: Case, at_home: Path, capsys: pyt
         f"aws_access_key_id = AKIA\naws_secret_access_key = {CANARY}\naws_session_token = {CANARY}\0",
         f"aws_access_key_id = AKIA\naws_secret_access_key =\naws_session_token = {CANARY}",
     ],
-    ids=["nested", "two lines", "typography", "a zero", "empty"],
+    ids=["nested", "two lines", "typographic quote", "NUL", "empty"],
 )
 @pytest.mark.parametrize("where", ["config", "credentials"])
-def test_what_can_be_no_key_is_never_handed_out(
+def test_malformed_keys_in_aws_files_are_refused(
     make_keeper: Callable[..., Keeper], aws_home: AwsHome, lines: str, where: str
 ) -> None:
     getattr(aws_home, where)(f"[default]\n{lines}\n")
-    with pytest.raises(ConfigurationError, match=r"^work: .*are empty, or hold characters") as caught:
+    with raises_code(ConfigurationError, "bedrock-invalid-aws-credentials") as caught:
         make_keeper(source="default-chain").get("work")
+    assert caught.value.profile == "work"
     assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize("start", ["/opt/venv/bin/freshkey", "python3 -m freshkey", "C:/venv/Scripts/freshkey.exe"])
-def test_a_credential_process_that_asks_freshkey_for_the_same_again_is_not_started(
+def test_credential_process_that_runs_freshkey_for_the_same_profile_is_not_started(
     make_keeper: Callable[..., Keeper], aws_home: AwsHome, start: str
 ) -> None:
     aws_home.config(f"[default]\ncredential_process = {start} export work --format credential-process\n")
-    with pytest.raises(ConfigurationError, match=r"^work: .*asks freshkey for 'work', which asks AWS's tools. Say"):
+    with raises_code(ConfigurationError, "bedrock-credential-process-loop") as caught:
         make_keeper().get("work")
+    assert "'work'" in caught.value.message
+    assert "[profiles.work]" in str(caught.value.hint)
 
 
-def test_a_credential_process_may_be_freshkey_for_another_profile(
+def test_credential_process_may_run_freshkey_for_another_profile(
     make_keeper: Callable[..., Keeper], aws_home: AwsHome, tmp_path: Path
 ) -> None:
     program = aws_home.rotating_process("whatever", seconds=3600)
@@ -378,10 +493,10 @@ def test_a_credential_process_may_be_freshkey_for_another_profile(
     assert make_keeper().get("work").environment()["AWS_ACCESS_KEY_ID"] == "ASIARUN1"
 
 
-# --- time -------------------------------------------------------------------------------------------------------------
+# --- instance metadata and deadlines ----------------------------------------------------------------------------------
 
 
-def test_metadata_that_never_answer_cost_seconds(
+def test_metadata_service_that_never_responds_costs_seconds(
     make_keeper: Callable[..., Keeper], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Metadata(silent=True) as metadata:
@@ -391,41 +506,42 @@ def test_metadata_that_never_answer_cost_seconds(
         monkeypatch.setenv("AWS_METADATA_SERVICE_NUM_ATTEMPTS", "5")
         keeper = make_keeper()
         began = time.monotonic()
-        with pytest.raises(LoginRequired, match="found no credentials"):
+        with raises_code(LoginRequired, "bedrock-no-aws-credentials"):
             keeper.get("work")
         assert time.monotonic() - began < 25
         assert 1 <= len(metadata.questions) <= 3
 
 
-def test_metadata_are_not_asked_where_the_environment_says_so(
+def test_metadata_service_is_not_queried_if_disabled_in_the_environment(
     make_keeper: Callable[..., Keeper], make_profile: Callable[..., Profile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Metadata() as metadata:
         monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.url)
         keeper = make_keeper(source="default-chain")
-        with pytest.raises(LoginRequired, match="there is no credential"):
+        with raises_code(LoginRequired, "no-credential-found"):
             keeper.get("work")
-        with pytest.raises(LoginRequired, match="found no credentials"):
+        with raises_code(LoginRequired, "bedrock-no-aws-credentials"):
             botocore_credentials.take(make_profile(), explicit=False, clock=SYSTEM)
         assert metadata.questions == []
 
 
-@pytest.mark.parametrize("handed_in_by", ["AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_CONTAINER_CREDENTIALS_FULL_URI"])
-def test_a_named_profile_without_credentials_is_nobody_else(
-    make_keeper: Callable[..., Keeper], aws_home: AwsHome, monkeypatch: pytest.MonkeyPatch, handed_in_by: str
+@pytest.mark.parametrize("variable", ["AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_CONTAINER_CREDENTIALS_FULL_URI"])
+def test_named_aws_profile_without_credentials_does_not_fall_back_to_the_instance(
+    make_keeper: Callable[..., Keeper], aws_home: AwsHome, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     aws_home.config("[profile team]\nregion = eu-west-1\n")
     with Metadata() as metadata:
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
-        monkeypatch.setenv(handed_in_by, metadata.url)
-        with pytest.raises(LoginRequired, match="AWS profile 'team' names no credentials"):
+        monkeypatch.setenv(variable, metadata.url)
+        with raises_code(LoginRequired, "bedrock-no-aws-credentials") as caught:
             make_keeper(aws_profile="team").get("work")
+        assert "'team'" in str(caught.value)
         assert metadata.questions == []
         keeper = make_keeper()
         assert str(keeper.get("work").environment()["AWS_ACCESS_KEY_ID"]).startswith("ASIAINSTANCE")
 
 
-def test_a_role_of_a_named_profile_may_be_assumed_with_what_the_instance_hands_in(
+def test_role_of_a_named_aws_profile_may_use_instance_credentials(
     make_keeper: Callable[..., Keeper], aws_home: AwsHome, moto: Moto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     role = moto.role(f"role-{time.monotonic_ns()}")
@@ -437,27 +553,26 @@ def test_a_role_of_a_named_profile_may_be_assumed_with_what_the_instance_hands_i
         assert metadata.questions != []
 
 
-def test_metadata_are_not_asked_on_a_machine_of_another_maker(
+def test_metadata_service_is_not_queried_on_hardware_of_another_vendor(
     make_profile: Callable[..., Profile], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
     monkeypatch.setattr("freshkey_bedrock.instance_metadata.on_instance.__defaults__", (os.environ, tmp_path))
     asked: list[object] = []
     monkeypatch.setattr("botocore.utils.InstanceMetadataFetcher.retrieve_iam_role_credentials", asked.append)
-    with pytest.raises(LoginRequired, match="found no credentials"):
+    with raises_code(LoginRequired, "bedrock-no-aws-credentials"):
         botocore_credentials.take(make_profile(), explicit=False, clock=SYSTEM)
     assert asked == []
 
 
-def test_a_look_up_as_a_whole_has_a_deadline(
-    make_keeper: Callable[..., Keeper], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lookup_has_a_deadline(make_keeper: Callable[..., Keeper], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIASLOW")
     over = threading.Event()
     monkeypatch.setattr("freshkey_bedrock.botocore_credentials._find", lambda *_: over.wait(60))
     keeper = make_keeper(deadline=0.2)
     began = time.monotonic()
-    with pytest.raises(TransientError, match=r"within 0\.2 s"):
+    with raises_code(TransientError, "bedrock-aws-timed-out") as caught:
         keeper.get("work")
+    assert "0.2 s" in str(caught.value)
     assert time.monotonic() - began < 30
     over.set()

@@ -1,4 +1,4 @@
-"""What is made of what botocore finds: how little is taken from it about the end of a key, and what nothing becomes."""
+"""Conversion of botocore's result: expiration, expired credentials, and no credentials."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from freshkey.secret import Secret
 from freshkey_bedrock import botocore_credentials
 from freshkey_bedrock.aws_keys import AwsKeys
 from freshkey_bedrock.formats import AwsCredential
+from raises_code import raises_code
 
 
 class Refreshable:
@@ -35,7 +36,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
         (object(), None),
     ],
 )
-def test_an_end_is_taken_where_botocore_keeps_one(found: object, end: datetime | None) -> None:
+def test_expiration_is_read_if_botocore_has_one(found: object, end: datetime | None) -> None:
     assert botocore_credentials._end(found) == end
 
 
@@ -46,13 +47,16 @@ def found(profile: Profile, clock: Clock, end: datetime | None) -> AwsCredential
     return botocore_credentials.credential(profile, keys, "iam-role", "eu-west-1", clock)
 
 
-def test_what_has_expired_is_no_credential(profile: Profile, clock: Clock) -> None:
+def test_expired_credentials_raise(profile: Profile, clock: Clock) -> None:
     ended = datetime.fromtimestamp(clock.now().wall - 1, UTC)
-    with pytest.raises(LoginRequired, match=r"^work: the AWS credentials of iam-role expired at .* UTC"):
+    with raises_code(LoginRequired, "bedrock-aws-credentials-expired") as caught:
         found(profile, clock, ended)
+    assert caught.value.profile == "work"
+    assert "iam-role" in caught.value.message
+    assert f"{ended:%Y-%m-%d %H:%M:%S} UTC" in caught.value.message
 
 
-def test_a_known_end_sets_the_time_and_an_unknown_one_an_hour(profile: Profile, clock: Clock) -> None:
+def test_known_expiration_sets_lifetime_and_unknown_one_rechecks_hourly(profile: Profile, clock: Clock) -> None:
     end = datetime.fromtimestamp(clock.now().wall + 900, UTC)
     temporary = found(profile, clock, end)
     assert temporary.recheck_after is None
@@ -62,6 +66,8 @@ def test_a_known_end_sets_the_time_and_an_unknown_one_an_hour(profile: Profile, 
     assert static.identity.organization == "1"
 
 
-def test_a_profile_without_credentials_says_how_to_give_it_some(make_profile: Callable[..., Profile]) -> None:
-    assert "aws configure --profile team" in str(botocore_credentials._none_found(make_profile(), "team"))
-    assert "aws sso login" in str(botocore_credentials._none_found(make_profile(), None))
+def test_missing_credentials_name_the_aws_command_to_run(make_profile: Callable[..., Profile]) -> None:
+    for named, command in (("team", "aws configure --profile team"), (None, "aws sso login")):
+        error = botocore_credentials._none_found(make_profile(), named)
+        assert error.code == "bedrock-no-aws-credentials"
+        assert command in str(error.hint)

@@ -1,4 +1,4 @@
-"""The provider keeps the contract that every provider must keep."""
+"""The provider meets the contract of all providers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sso_double import SsoDouble
 
 
 class TestBedrock(ProviderContract):
-    """With a sign-in at IAM Identity Center, a Bedrock API key, and AWS credentials in environment and file."""
+    """With a sign-in at IAM Identity Center, a Bedrock API key, and AWS credentials in environment and files."""
 
     @pytest.fixture
     def provider(self) -> object:

@@ -1,4 +1,4 @@
-"""A command that prints AWS credentials: both shapes, how long they are used, and how it can misbehave."""
+"""The setting ``credential_export``: both output formats, how long credentials are used, and failing commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from freshkey import Keeper
 from freshkey._commands.command import Command
-from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError, TransientError, TrustNeeded
+from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ProtocolError, TransientError, TrustNeeded
 from freshkey.model.credential import Credential
 from freshkey.model.interaction import LoggingReporter
 from freshkey.model.profile import Profile
@@ -23,17 +23,18 @@ from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.settings import BedrockSettings
 from freshkey_testing import ManualClock
 from freshkey_testing.secret_scan import assert_no_secret
+from raises_code import raises_code
 from waiting import until
 
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the helpers of this file are shell scripts")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the helpers in this file are shell scripts")
 
 CANARY = "canary-secret-of-the-export"
 MakeKeeper = Callable[..., Keeper]
 
 
 class Helper:
-    """A shell script that notes each run."""
+    """A shell script that records each run."""
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "print-credentials"
@@ -80,7 +81,7 @@ def key(credential: Credential) -> str:
     return credential.access_key_id
 
 
-def test_the_flat_shape(keeper: Keeper, helper: Helper, clock: ManualClock) -> None:
+def test_flat_format(keeper: Keeper, helper: Helper, clock: ManualClock) -> None:
     helper.prints({**flat("FLAT", clock), "AccountId": "111122223333"})
     credential = keeper.get("work")
     assert key(credential) == "ASIAFLAT"
@@ -90,14 +91,16 @@ def test_the_flat_shape(keeper: Keeper, helper: Helper, clock: ManualClock) -> N
     assert "Credential=ASIAFLAT/" in credential.headers("GET", "https://example.com/")["Authorization"]
 
 
-def test_the_shape_of_sts(keeper: Keeper, helper: Helper, clock: ManualClock) -> None:
+def test_sts_format(keeper: Keeper, helper: Helper, clock: ManualClock) -> None:
     helper.prints({"Credentials": keys("WRAPPED", clock), "AssumedRoleUser": {"Arn": "arn:aws:sts::1:x"}})
     credential = keeper.get("work")
     assert key(credential) == "ASIAWRAPPED"
     assert credential.lifetime == pytest.approx(3600, abs=5)
 
 
-def test_it_is_used_until_five_minutes_before_its_end(keeper: Keeper, helper: Helper, clock: ManualClock) -> None:
+def test_credentials_are_used_until_five_minutes_before_expiration(
+    keeper: Keeper, helper: Helper, clock: ManualClock
+) -> None:
     helper.prints(flat("ONE", clock, 900))
     assert [key(keeper.get("work")) for _ in range(3)] == ["ASIAONE"] * 3
     clock.advance(598)
@@ -109,7 +112,9 @@ def test_it_is_used_until_five_minutes_before_its_end(keeper: Keeper, helper: He
     assert helper.runs == 2
 
 
-def test_without_an_end_it_is_used_for_an_hour(keeper: Keeper, helper: Helper, clock: ManualClock) -> None:
+def test_credentials_without_an_expiration_are_used_for_an_hour(
+    keeper: Keeper, helper: Helper, clock: ManualClock
+) -> None:
     helper.prints(flat("ONE", clock, None))
     assert keeper.get("work").expires_at is None
     helper.prints(flat("TWO", clock, None))
@@ -117,10 +122,10 @@ def test_without_an_end_it_is_used_for_an_hour(keeper: Keeper, helper: Helper, c
     assert key(keeper.get("work")) == "ASIAONE"
     assert helper.runs == 1
     clock.advance(1)
-    until(lambda: key(keeper.get("work")) == "ASIATWO", "another look")
+    until(lambda: key(keeper.get("work")) == "ASIATWO", "another lookup")
 
 
-def test_it_comes_before_the_files_of_aws_and_the_environment(
+def test_command_takes_precedence_over_the_environment(
     keeper: Keeper, helper: Helper, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAENVIRONMENT")
@@ -129,7 +134,7 @@ def test_it_comes_before_the_files_of_aws_and_the_environment(
     assert key(keeper.get("work")) == "ASIAHELPER"
 
 
-def test_it_sees_where_the_files_of_aws_are_and_no_credential(
+def test_command_gets_aws_file_locations_but_no_credentials(
     keeper: Keeper, helper: Helper, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "ANTHROPIC_API_KEY"):
@@ -144,7 +149,7 @@ def test_it_sees_where_the_files_of_aws_are_and_no_credential(
         assert f"{name}={os.environ[name]}\n" in seen
 
 
-def test_it_is_meant_for_the_profile_of_aws_that_is_named(
+def test_command_gets_the_configured_aws_profile(
     helper: Helper, make_keeper: MakeKeeper, clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
@@ -156,76 +161,114 @@ def test_it_is_meant_for_the_profile_of_aws_that_is_named(
 
 
 MISBEHAVING = {
-    "no JSON": (f"echo {CANARY}", ProtocolError, "no JSON object"),
-    "version 2": (f'echo \'{{"Version": 2, "SecretAccessKey": "{CANARY}"}}\'', ProtocolError, "Version 2; only 1"),
-    "version true": (f'echo \'{{"Version": true, "AccessKeyId": "{CANARY}"}}\'', ProtocolError, "without a Version"),
-    "neither shape": (f'echo \'{{"AccessKeyId": "{CANARY}"}}\'', ProtocolError, "without Credentials"),
-    "odd Credentials": (f'echo \'{{"Credentials": "{CANARY}"}}\'', ProtocolError, "that are no object"),
-    "no secret": (f'echo \'{{"Version": 1, "AccessKeyId": "{CANARY}"}}\'', ProtocolError, "no SecretAccessKey"),
-    "a secret that is no text": (
+    "no JSON": (f"echo {CANARY}", ProtocolError, "invalid-command-output", "JSON object"),
+    "version 2": (
+        f'echo \'{{"Version": 2, "SecretAccessKey": "{CANARY}"}}\'',
+        ProtocolError,
+        "invalid-command-output",
+        "Version 2; only 1",
+    ),
+    "version true": (
+        f'echo \'{{"Version": true, "AccessKeyId": "{CANARY}"}}\'',
+        ProtocolError,
+        "invalid-command-output",
+        "nor a Version",
+    ),
+    "neither format": (
+        f'echo \'{{"AccessKeyId": "{CANARY}"}}\'',
+        ProtocolError,
+        "invalid-command-output",
+        "nor a Version",
+    ),
+    "malformed Credentials": (
+        f'echo \'{{"Credentials": "{CANARY}"}}\'',
+        ProtocolError,
+        "invalid-command-output",
+        "Credentials that are not an object",
+    ),
+    "no secret": (
+        f'echo \'{{"Version": 1, "AccessKeyId": "{CANARY}"}}\'',
+        ProtocolError,
+        "invalid-command-output",
+        "no AccessKeyId or SecretAccessKey",
+    ),
+    "a secret that is not a string": (
         f'echo \'{{"Version": 1, "AccessKeyId": "{CANARY}", "SecretAccessKey": 5}}\'',
         ProtocolError,
-        "no readable SecretAccessKey",
+        "invalid-command-output",
+        "invalid SecretAccessKey",
     ),
-    "a time that is none": (
+    "a malformed time": (
         f'echo \'{{"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "{CANARY}", "Expiration": "soon"}}\'',
         ProtocolError,
-        "no time of ISO 8601",
+        "invalid-command-output",
+        "ISO 8601",
     ),
     "a time without an offset": (
         f'echo \'{{"Version":1,"AccessKeyId":"a","SecretAccessKey":"{CANARY}","Expiration":"2026-01-01T00:00:00"}}\'',
         ProtocolError,
-        "no time of ISO 8601",
+        "invalid-command-output",
+        "ISO 8601",
     ),
-    "nothing": ("exit 0", ProtocolError, "printed nothing"),
-    "a gigabyte": (f"yes {CANARY} | head -c 1000000000", ProtocolError, "more than 65536 bytes"),
-    "its secret on standard error": (f"echo {CANARY} >&2; exit 1", TransientError, "failed with status 1"),
-    "it hangs": ("exec sleep 600", TransientError, "did not end within 1 s"),
+    "no output": ("exit 0", ProtocolError, "invalid-command-output", "nothing"),
+    "a gigabyte": (f"yes {CANARY} | head -c 1000000000", ProtocolError, "invalid-command-output", "65536"),
+    "a secret on standard error": (f"echo {CANARY} >&2; exit 1", TransientError, "command-failed", "status 1"),
+    "a hang": ("exec sleep 600", TransientError, "command-timed-out", "1 s"),
 }
 
 
-@pytest.mark.parametrize(("script", "kind", "says"), MISBEHAVING.values(), ids=MISBEHAVING)
-def test_one_that_misbehaves_is_bounded_and_named(
+@pytest.mark.parametrize(("script", "kind", "code", "fact"), MISBEHAVING.values(), ids=MISBEHAVING)
+def test_misbehaving_command_is_bounded_and_named(
     make_keeper: MakeKeeper,
     helper: Helper,
     caplog: pytest.LogCaptureFixture,
     *,
     script: str,
     kind: type[FreshkeyError],
-    says: str,
+    code: str,
+    fact: str,
 ) -> None:  # TRU-4
     caplog.set_level("DEBUG")
     helper.does(script)
     keeper = make_keeper(
         credential_export=[str(helper.path)], credential_export_timeout=1.0 if "sleep" in script else 30.0
     )
-    with pytest.raises(kind) as error:
+    with raises_code(kind, code) as error:
         keeper.get("work")
     shown = str(error.value)
     assert shown.startswith("work: ")
     assert "'print-credentials'" in shown
-    assert says in shown
+    assert fact in shown
     assert_no_secret(repr(error.value) + shown + caplog.text, [CANARY], "the error or the log")
 
 
-def test_expired_credentials_are_no_credentials(keeper: Keeper, helper: Helper, clock: ManualClock) -> None:
+def test_expired_credentials_are_refused(keeper: Keeper, helper: Helper, clock: ManualClock) -> None:
     helper.prints(flat("OLD", clock, -60))
-    with pytest.raises(
-        TransientError, match=r"^work: the command 'print-credentials' printed credentials that expired at 20"
-    ):
+    with raises_code(TransientError, "bedrock-credential-export-expired") as caught:
         keeper.get("work")
+    assert caught.value.profile == "work"
+    assert "'print-credentials'" in caught.value.message
 
 
-def test_one_that_is_not_there_is_a_fault_of_the_configuration(keeper: Keeper, helper: Helper) -> None:
-    with pytest.raises(ConfigurationError, match=r"^work: the helper 'print-credentials' is not there"):
+def test_source_without_a_command_says_what_to_set(make_profile: Callable[..., Profile], clock: ManualClock) -> None:
+    with raises_code(LoginRequired, "bedrock-no-aws-credentials") as caught:
+        take(make_profile(), LoggingReporter(), clock=clock)
+    assert "credential_export" in str(caught.value.hint)
+    assert "[profiles.work]" in str(caught.value.hint)
+
+
+def test_missing_command_is_a_configuration_error(keeper: Keeper, helper: Helper) -> None:
+    with raises_code(ConfigurationError, "command-not-runnable") as caught:
         keeper.get("work")
+    assert caught.value.profile == "work"
+    assert "'print-credentials'" in caught.value.message
 
 
-def test_one_of_a_project_needs_trust(tmp_path: Path, helper: Helper, clock: ManualClock) -> None:
+def test_changed_project_command_is_not_run(tmp_path: Path, helper: Helper, clock: ManualClock) -> None:
     helper.prints(flat("ONE", clock))
     command = Command(argv=(str(helper.path),), directory=tmp_path, pins={helper.path: "0" * 64})
     settings = BedrockSettings(region="eu-west-1", credential_export=command)
     profile = Profile(name="work", provider="bedrock", settings=settings, state_dir=tmp_path)
-    with pytest.raises(TrustNeeded, match="is not what it was when you trusted it"):
+    with pytest.raises(TrustNeeded):
         take(profile, LoggingReporter(), clock=clock)
     assert helper.runs == 0

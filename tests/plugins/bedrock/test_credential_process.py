@@ -1,4 +1,4 @@
-"""What ``credential_process`` prints: written so that botocore reads it, and read as botocore writes it."""
+"""The JSON of ``credential_process``, read and written."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from freshkey_bedrock.credential_process import read_credentials
 from freshkey_bedrock.description import description
 from freshkey_bedrock.formats import AwsCredential, BedrockApiKey
 from freshkey_testing import ManualClock
+from raises_code import raises_code
 
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
@@ -39,7 +40,7 @@ def written(value: Credential) -> str:
     return description(None).exports["credential-process"](value)
 
 
-def test_it_is_written_as_aws_documents_it() -> None:
+def test_written_json_matches_the_aws_documentation() -> None:
     assert json.loads(written(credential())) == {
         "Version": 1,
         "AccessKeyId": "ASIAEXAMPLE",
@@ -49,39 +50,40 @@ def test_it_is_written_as_aws_documents_it() -> None:
     }
 
 
-def test_a_key_of_a_user_has_neither_token_nor_end() -> None:
+def test_static_key_has_neither_token_nor_expiration() -> None:
     lasting = attrs.evolve(credential(), session_token=None, lifetime=None)
     assert set(json.loads(written(lasting))) == {"Version", "AccessKeyId", "SecretAccessKey"}
 
 
-def test_an_api_key_cannot_be_written() -> None:
+def test_api_key_cannot_be_written() -> None:
     key = BedrockApiKey(obtained=ManualClock().now(), key=Secret("ABSK-made-up"))
-    with pytest.raises(ConfigurationError, match="no AWS credential"):
+    with raises_code(ConfigurationError, "bedrock-api-key-not-supported") as caught:
         written(key)
+    assert "AWS_BEARER_TOKEN_BEDROCK" in str(caught.value.hint)
 
 
-def test_what_is_written_is_read() -> None:
-    handed = read_credentials(Secret(written(credential())), "it")
-    assert (handed.access_key_id, handed.secret_access_key.reveal()) == ("ASIAEXAMPLE", "the-secret")
-    assert handed.expires_at == NEW_YEAR.replace(hour=1)
+def test_written_json_can_be_read() -> None:
+    keys = read_credentials(Secret(written(credential())), "it")
+    assert (keys.access_key_id, keys.secret_access_key.reveal()) == ("ASIAEXAMPLE", "the-secret")
+    assert keys.expires_at == NEW_YEAR.replace(hour=1)
 
 
 @pytest.mark.parametrize("end", ["2026-01-01T01:00:00Z", "2026-01-01T01:00:00+00:00", "2026-01-01T02:00:00+01:00"])
-def test_every_way_to_write_a_time(end: str) -> None:
+def test_expiration_formats(end: str) -> None:
     printed = {"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "s", "Expiration": end}
     assert read_credentials(Secret(json.dumps(printed)), "it").expires_at == NEW_YEAR.replace(hour=1)
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None)  # slow on a busy machine
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=9), st.lists, max_leaves=4))
-def test_whatever_a_member_is_it_is_read_or_refused_without_being_quoted(value: object) -> None:
+def test_any_member_is_accepted_or_refused_and_never_quoted(value: object) -> None:
     for name in ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration", "Version", "Credentials"):
         printed = {"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "canary-secret", name: value}
         assert "canary-secret" not in outcome(Secret(json.dumps(printed)))
 
 
 def outcome(printed: Secret) -> str:
-    """Return what becomes of it, as it is shown."""
+    """Return the result or the error as text."""
     try:
         return repr(read_credentials(printed, "it"))
     except ProtocolError as error:

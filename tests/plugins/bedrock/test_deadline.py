@@ -1,4 +1,4 @@
-"""A call of botocore's on a thread of its own: its answer, its error, and no thread."""
+"""A botocore call on a separate thread: its result, its error, and failure to start the thread."""
 
 from __future__ import annotations
 
@@ -6,21 +6,25 @@ import pytest
 
 from freshkey.errors import ProviderRefused, TransientError
 from freshkey_bedrock.deadline import call_with_deadline
+from raises_code import raises_code
 
 
-def test_what_is_raised_on_the_thread_is_raised_here_and_a_thread_may_be_refused(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_result_or_error_of_the_call_is_passed_on() -> None:
+    refused = ProviderRefused("no")
+
     def fail() -> None:
-        raise ProviderRefused("no")
+        raise refused
 
-    with pytest.raises(ProviderRefused, match="no"):
-        call_with_deadline(5, fail, "nothing came")
-    assert call_with_deadline(5, lambda: 7, "nothing came") == 7
+    with pytest.raises(ProviderRefused) as caught:
+        call_with_deadline(5, fail, "no result")
+    assert caught.value is refused
+    assert call_with_deadline(5, lambda: 7, "no result") == 7
 
+
+def test_failure_to_start_a_thread_is_temporary(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_self: object) -> None:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr("threading.Thread.start", refuse)
-    with pytest.raises(TransientError, match="no thread"):
-        call_with_deadline(5, lambda: 7, "nothing came")
+    with raises_code(TransientError, "out-of-threads"):
+        call_with_deadline(5, lambda: 7, "no result")

@@ -1,4 +1,4 @@
-"""What is said to be there before anything is asked: by environment, files and machine, in botocore's order."""
+"""Offline detection of AWS credentials in environment, files and machine, in botocore's order."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def seen(detected: Detected | None) -> str | None:
     return f"{detected.kind} in {detected.origin}" if detected else None
 
 
-def test_nothing_is_there(profile: Profile) -> None:
+def test_nothing_is_detected(profile: Profile) -> None:
     assert default_chain.detect_present() is None
     assert default_chain.detect_handed_in(profile) is None
     assert aws_profile.detect(profile) is None
 
 
-def test_keys_of_the_environment_come_first_and_show_four_characters(
+def test_keys_in_the_environment_come_first_and_show_four_characters(
     profile: Profile, aws_home: AwsHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aws_home.credentials("[default]\naws_access_key_id = AKIAOTHER\n")
@@ -47,7 +47,7 @@ def test_keys_of_the_environment_come_first_and_show_four_characters(
 
 
 @pytest.mark.parametrize(("key", "kind"), aws_profile.CREDENTIAL_KEYS)
-def test_what_a_profile_promises(
+def test_kind_of_credentials_in_an_aws_profile(
     key: str, kind: str, aws_home: AwsHome, profile: Profile, make_profile: Callable[..., Profile]
 ) -> None:
     aws_home.config(f"[default]\n{key} = {ALL[key]}\n[profile team]\n{key} = {ALL[key]}\n")
@@ -56,7 +56,7 @@ def test_what_a_profile_promises(
     assert default_chain.detect_handed_in(profile) is None
 
 
-def test_the_first_promise_counts(aws_home: AwsHome, profile: Profile) -> None:
+def test_first_credential_key_of_a_profile_wins(aws_home: AwsHome, profile: Profile) -> None:
     keys = [key for key, _ in aws_profile.CREDENTIAL_KEYS]
     assert keys == list(ALL)
     for number, (_, kind) in enumerate(aws_profile.CREDENTIAL_KEYS):
@@ -64,26 +64,24 @@ def test_the_first_promise_counts(aws_home: AwsHome, profile: Profile) -> None:
         assert (seen(default_chain.detect_present()) or "").startswith(kind)
 
 
-def test_a_profile_that_the_settings_or_the_environment_name_is_seen_although_it_is_not_there(
+def test_named_but_missing_aws_profile_is_detected(
     profile: Profile, make_profile: Callable[..., Profile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert seen(aws_profile.detect(make_profile(aws_profile="gone"))) == "AWS credentials in AWS profile 'gone'"
     monkeypatch.setenv("AWS_PROFILE", "gone")
-    assert "which is not there" in (seen(default_chain.detect_present()) or "")
+    assert "does not exist" in (seen(default_chain.detect_present()) or "")
     assert default_chain.detect_handed_in(profile) is None
 
 
 @pytest.mark.parametrize("name", [*default_chain.CONTAINER_VARIABLES, "AWS_WEB_IDENTITY_TOKEN_FILE"])
-def test_what_the_environment_of_a_container_or_pod_says(
-    name: str, profile: Profile, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_container_and_pod_variables_are_detected(name: str, profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "/somewhere")
     detected = default_chain.detect_handed_in(profile)
     assert (seen(detected) or "").endswith(f"environment variable {name}")
     assert detected == default_chain.detect_present()
 
 
-def test_a_profile_comes_before_a_container(
+def test_aws_profile_takes_precedence_over_a_container(
     profile: Profile, aws_home: AwsHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aws_home.credentials("[default]\naws_access_key_id = AKIAOTHER\n")
@@ -92,8 +90,8 @@ def test_a_profile_comes_before_a_container(
     assert default_chain.detect_handed_in(profile) is None
 
 
-def test_the_role_of_an_instance_is_the_last_thing_seen(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_instance_role_comes_last(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
     monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:9")
-    assert seen(default_chain.detect_present()) == "AWS role of the instance in instance metadata"
+    assert seen(default_chain.detect_present()) == "AWS instance role in instance metadata"
     assert default_chain.detect_handed_in(profile) == default_chain.detect_present()

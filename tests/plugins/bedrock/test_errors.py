@@ -1,4 +1,4 @@
-"""What the errors of AWS's services and of botocore become."""
+"""Translation of errors of AWS services and botocore."""
 
 from __future__ import annotations
 
@@ -16,32 +16,38 @@ from freshkey.errors import (
 from freshkey_bedrock.errors import explained
 
 
+SIGN_IN = "bedrock-aws-sign-in-required"
+INVALID = "bedrock-invalid-aws-config"
+
+
 def answer(code: str, status: int, message: str = "because") -> exceptions.ClientError:
     response = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
     return exceptions.ClientError(response, "AssumeRole")
 
 
 @pytest.mark.parametrize(
-    ("code", "status", "kind"),
+    ("aws_code", "status", "kind", "code"),
     [
-        ("ExpiredToken", 403, LoginRequired),
-        ("ExpiredTokenException", 400, LoginRequired),
-        ("Throttling", 400, TransientError),
-        ("TooManyRequestsException", 429, TransientError),
-        ("InternalFailure", 500, TransientError),
-        ("Whatever", 503, TransientError),
-        ("AccessDenied", 403, ProviderRefused),
-        ("InvalidClientTokenId", 403, ProviderRefused),
-        ("MalformedPolicyDocument", 400, ProviderRefused),
+        ("ExpiredToken", 403, LoginRequired, "bedrock-aws-credentials-expired"),
+        ("ExpiredTokenException", 400, LoginRequired, "bedrock-aws-credentials-expired"),
+        ("Throttling", 400, TransientError, "bedrock-aws-unavailable"),
+        ("TooManyRequestsException", 429, TransientError, "bedrock-aws-unavailable"),
+        ("InternalFailure", 500, TransientError, "bedrock-aws-unavailable"),
+        ("Whatever", 503, TransientError, "bedrock-aws-unavailable"),
+        ("AccessDenied", 403, ProviderRefused, "bedrock-aws-refused"),
+        ("InvalidClientTokenId", 403, ProviderRefused, "bedrock-aws-refused"),
+        ("MalformedPolicyDocument", 400, ProviderRefused, "bedrock-aws-refused"),
     ],
 )
-def test_answers_of_a_service(code: str, status: int, kind: type[FreshkeyError]) -> None:
-    error = explained(answer(code, status), "team")
+def test_error_of_an_aws_service(aws_code: str, status: int, kind: type[FreshkeyError], code: str) -> None:
+    error = explained(answer(aws_code, status), "team")
     assert type(error) is kind
-    assert f"AWS answers {code} to AssumeRole" in str(error)
+    assert error.code == code
+    assert aws_code in error.message
+    assert "AssumeRole" in error.message
 
 
-def test_a_denial_says_who_may_not_do_what_and_nothing_else_is_quoted() -> None:
+def test_access_denied_quotes_the_message_and_other_errors_do_not() -> None:
     words = "User: arn:aws:iam::123456789012:user/me is not authorized to perform: sts:AssumeRole\x1b[2J" + "x" * 1000
     denied = str(explained(answer("AccessDenied", 403, words), "team"))
     assert "user/me is not authorized to perform: sts:AssumeRole" in denied
@@ -50,51 +56,92 @@ def test_a_denial_says_who_may_not_do_what_and_nothing_else_is_quoted() -> None:
     assert "made up" not in str(explained(answer("SignatureDoesNotMatch", 403, "made up"), "team"))
 
 
-def test_an_answer_without_anything_is_still_an_error() -> None:
-    assert isinstance(explained(exceptions.ClientError({}, "AssumeRole"), "team"), ProviderRefused)
+def test_empty_error_response_is_a_refusal() -> None:
+    error = explained(exceptions.ClientError({}, "AssumeRole"), "team")
+    assert isinstance(error, ProviderRefused)
+    assert error.code == "bedrock-aws-refused"
 
 
 @pytest.mark.parametrize(
-    ("raised", "kind", "words"),
+    ("raised", "kind", "code", "fact"),
     [
-        (exceptions.UnauthorizedSSOTokenError(), LoginRequired, "aws sso login --profile team"),
-        (exceptions.SSOTokenLoadError(error_msg="x"), LoginRequired, "aws sso login --profile team"),
-        (exceptions.TokenRetrievalError(provider="sso", error_msg="x"), LoginRequired, "aws sso login"),
-        (exceptions.LoginRefreshRequired(), LoginRequired, "aws login --profile team"),
-        (exceptions.LoginTokenLoadError(error_msg="x"), LoginRequired, "aws login --profile team"),
-        (exceptions.ConnectTimeoutError(endpoint_url="https://sts.x/?secret"), TransientError, "https://sts.x/ cannot"),
-        (exceptions.ReadTimeoutError(endpoint_url="https://sts.x/"), TransientError, "https://sts.x/ cannot"),
-        (exceptions.ProxyConnectionError(proxy_url="http://me:pw@proxy:1"), TransientError, "http://proxy:1 cannot"),
-        (exceptions.MetadataRetrievalError(error_msg="x"), TransientError, "no credentials came"),
-        (exceptions.CredentialRetrievalError(provider="assume-role", error_msg="x"), TransientError, "assume-role"),
-        (exceptions.CredentialRetrievalError(provider="custom-process", error_msg="x"), ProtocolError, "Version"),
-        (exceptions.UnknownCredentialError(name="x"), ConfigurationError, "'team' cannot be used"),
-        (FileNotFoundError(2, "No such file"), ConfigurationError, "No such file"),
-        (KeyError("whatever"), ConfigurationError, "KeyError"),
-        (RuntimeError("whatever"), ConfigurationError, "RuntimeError"),
+        (exceptions.UnauthorizedSSOTokenError(), LoginRequired, SIGN_IN, "aws sso login --profile team"),
+        (exceptions.SSOTokenLoadError(error_msg="x"), LoginRequired, SIGN_IN, "aws sso login --profile team"),
+        (exceptions.TokenRetrievalError(provider="sso", error_msg="x"), LoginRequired, SIGN_IN, "aws sso login"),
+        (exceptions.LoginRefreshRequired(), LoginRequired, SIGN_IN, "aws login --profile team"),
+        (exceptions.LoginTokenLoadError(error_msg="x"), LoginRequired, SIGN_IN, "aws login --profile team"),
+        (
+            RuntimeError("Credentials were refreshed, but the refreshed credentials are still expired."),
+            LoginRequired,
+            "bedrock-aws-credentials-expired",
+            "'team'",
+        ),
+        (
+            exceptions.ConnectTimeoutError(endpoint_url="https://sts.x/?secret"),
+            TransientError,
+            "connection-failed",
+            "https://sts.x/",
+        ),
+        (
+            exceptions.ReadTimeoutError(endpoint_url="https://sts.x/"),
+            TransientError,
+            "connection-failed",
+            "https://sts.x/",
+        ),
+        (
+            exceptions.ProxyConnectionError(proxy_url="http://me:pw@proxy:1"),
+            TransientError,
+            "connection-failed",
+            "http://proxy:1",
+        ),
+        (exceptions.MetadataRetrievalError(error_msg="x"), TransientError, "bedrock-aws-unavailable", "'team'"),
+        (
+            exceptions.CredentialRetrievalError(provider="assume-role", error_msg="x"),
+            TransientError,
+            "bedrock-aws-unavailable",
+            "assume-role",
+        ),
+        (
+            exceptions.CredentialRetrievalError(provider="custom-process", error_msg="x"),
+            ProtocolError,
+            "invalid-command-output",
+            "credential_process",
+        ),
+        (exceptions.ProfileNotFound(profile="x"), ConfigurationError, "bedrock-unknown-aws-profile", "'x'"),
+        (exceptions.ConfigParseError(path="/aws/config"), ConfigurationError, INVALID, "/aws/config"),
+        (exceptions.UnknownCredentialError(name="x"), ConfigurationError, INVALID, "'team'"),
+        (FileNotFoundError(2, "No such file"), ConfigurationError, INVALID, "No such file"),
+        (KeyError("whatever"), ConfigurationError, INVALID, "KeyError"),
+        (RuntimeError("whatever"), ConfigurationError, INVALID, "RuntimeError"),
     ],
 )
-def test_what_botocore_raises_itself(raised: Exception, kind: type[FreshkeyError], words: str) -> None:
+def test_error_of_botocore(raised: Exception, kind: type[FreshkeyError], code: str, fact: str) -> None:
     error = explained(raised, "team")
     assert type(error) is kind
-    assert words in str(error)
+    assert error.code == code
+    assert fact in str(error)
     assert "secret" not in str(error)
     assert "pw" not in str(error)
 
 
-def test_the_default_profile_needs_no_name() -> None:
+def test_hint_omits_the_default_profile() -> None:
     assert str(explained(exceptions.UnauthorizedSSOTokenError(), "default")).endswith("Run: aws sso login")
 
 
-def test_a_command_to_run_can_be_pasted_whatever_the_profile_is_called() -> None:
+def test_command_in_a_hint_is_quoted_for_the_shell() -> None:
     for error in (exceptions.SSOError(), exceptions.UnauthorizedSSOTokenError()):
         assert explained(error, "my team; reboot").hint == "Run: aws sso login --profile 'my team; reboot'"
 
 
-def test_roles_that_lead_back_to_each_other_are_said_so_and_what_is_not_known_can_be_looked_at() -> None:
+def test_circular_roles_name_source_profile() -> None:
     loop = exceptions.InfiniteLoopConfigError(source_profile="team", visited_profiles=["team"])
-    assert "leads back to it. Correct source_profile" in str(explained(loop, "team"))
+    error = explained(loop, "team")
+    assert error.code == INVALID
+    assert "source_profile" in str(error.hint)
+
+
+def test_unknown_error_names_an_aws_command_to_run() -> None:
     for error in (exceptions.InvalidDefaultsMode(mode="x", valid_modes=[]), ValueError("made up")):
-        said = str(explained(error, "team"))
-        assert "'team'" in said
-        assert said.endswith("Run: aws sts get-caller-identity --profile team")
+        shown = str(explained(error, "team"))
+        assert "'team'" in shown
+        assert shown.endswith("Run: aws sts get-caller-identity --profile team")

@@ -1,4 +1,4 @@
-"""The two kinds of credential: what a child process is given, what is kept, and who waits for botocore."""
+"""The two kinds of credential: environment of child processes, storage, and lazy loading of botocore."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def credential(token: str | None = "made-up-session-token", secret: str = "made-
     )
 
 
-def test_a_child_is_given_what_the_sdks_of_aws_read() -> None:
+def test_environment_has_the_variables_of_the_aws_sdks() -> None:
     keys = {"AWS_ACCESS_KEY_ID": "ASIAMADEUP", "AWS_SECRET_ACCESS_KEY": "made-up-secret-key"}
     region = {"AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
     assert credential().environment() == keys | region | {"AWS_SESSION_TOKEN": "made-up-session-token"}
@@ -37,7 +37,7 @@ def test_a_child_is_given_what_the_sdks_of_aws_read() -> None:
     assert set(credential().environment()) - set(region) <= set(VARIABLES)
 
 
-def test_a_child_finds_no_other_credential_of_aws() -> None:
+def test_variables_of_other_aws_credentials_are_removed() -> None:
     assert description(None).variables == VARIABLES
     assert {
         "AWS_BEARER_TOKEN_BEDROCK",
@@ -49,7 +49,7 @@ def test_a_child_finds_no_other_credential_of_aws() -> None:
     } <= set(VARIABLES)
 
 
-def test_botocore_in_a_child_uses_what_it_was_given() -> None:
+def test_botocore_in_a_child_process_uses_the_credentials() -> None:
     import botocore.session
 
     program = (
@@ -65,7 +65,7 @@ def test_botocore_in_a_child_uses_what_it_was_given() -> None:
     assert botocore.session is not None
 
 
-def test_the_same_key_authorizes_alike_whenever_it_was_found() -> None:
+def test_authorizes_like_ignores_when_a_key_was_found() -> None:
     earlier, later = credential(), credential()
     assert earlier != later
     assert earlier.authorizes_like(later)
@@ -75,22 +75,22 @@ def test_the_same_key_authorizes_alike_whenever_it_was_found() -> None:
     assert not earlier.authorizes_like(BedrockApiKey(obtained=SYSTEM.now(), key=Secret("made-up-secret-key")))
 
 
-def test_there_is_no_one_string_that_authorizes() -> None:
+def test_aws_credential_has_no_token_and_no_renewal_secret() -> None:
     assert credential().token is None
     assert not credential().renewable
     assert credential().renewal_secret is None
 
 
-def test_both_are_kept_as_they_are() -> None:
+def test_both_formats_survive_encoding() -> None:
     codec = Codec(description(None).formats)
     kept = [credential(), credential(token=None)]
     for held in [*kept, BedrockApiKey(obtained=SYSTEM.now(), key=Secret("made-up-key"), region=REGION, lifetime=60.0)]:
         assert codec.decode(codec.encode(held)) == held
 
 
-def test_nothing_shows_a_secret() -> None:
+def test_repr_shows_no_secret() -> None:
     for held in (credential(), BedrockApiKey(obtained=SYSTEM.now(), key=Secret("made-up-api-key"))):
-        assert_no_secret(f"{held!r} {held} {vars(type(held))}", secrets_of(held), "what it looks like")
+        assert_no_secret(f"{held!r} {held} {vars(type(held))}", secrets_of(held), "the repr")
 
 
 LOADED = """
@@ -112,14 +112,14 @@ print(json.dumps([before, sorted(name for name in set(sys.modules) - known if no
 """
 
 
-def test_whoever_makes_one_waits_for_botocore_and_whoever_signs_does_not() -> None:
+def test_botocore_is_loaded_on_construction_and_not_when_signing() -> None:
     done = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=True, timeout=60)
     before, loaded_while_signing = json.loads(done.stdout)
     assert before is False
     assert loaded_while_signing == []
 
 
-def test_threads_may_sign_side_by_side() -> None:
+def test_threads_can_sign_concurrently() -> None:
     signer = credential()
     urls = [f"https://bedrock-runtime.eu-west-1.amazonaws.com/model/m{number}/invoke" for number in range(16)]
     alone = [signer.headers("POST", url, b"{}")["Authorization"].split("Signature=")[0] for url in urls]
@@ -138,7 +138,7 @@ def test_threads_may_sign_side_by_side() -> None:
     assert [together[url].split("Signature=")[0] for url in urls] == alone
 
 
-def test_the_date_is_that_of_the_clock() -> None:
+def test_signature_date_is_the_current_time() -> None:
     stamp = credential().headers("GET", "https://example.amazonaws.com/", b"")["X-Amz-Date"]
     signed_at = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     assert abs((datetime.now(UTC) - signed_at).total_seconds()) < 60

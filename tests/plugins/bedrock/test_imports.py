@@ -1,4 +1,4 @@
-"""What is loaded when, and what the distribution asks for: no other provider's libraries."""
+"""What is imported when, and that the distribution needs no libraries of other providers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def loaded(work: str) -> set[str]:
 HEAVY = {"botocore", "boto3", "dateutil", "jmespath", "urllib3", "httpx", "cryptography", "keyring", "cattrs"}
 
 
-def test_the_sentinel_sees_what_is_loaded() -> None:
+def test_loaded_modules_are_detected() -> None:
     assert {"botocore", "dateutil", "jmespath"} <= loaded("import botocore.session")
 
 
@@ -46,7 +46,7 @@ def test_the_sentinel_sees_what_is_loaded() -> None:
         "import freshkey; freshkey.Keeper().close(); import freshkey_bedrock",
     ],
 )
-def test_importing_and_describing_the_provider_loads_nothing_heavy(work: str) -> None:
+def test_importing_and_describing_loads_nothing_heavy(work: str) -> None:
     assert loaded(work) & HEAVY == set()
 
 
@@ -61,18 +61,18 @@ assert sum(source.detect(profile) is not None for source in SOURCES) == 3
 """
 
 
-def test_looking_at_every_source_loads_no_library_of_aws() -> None:
+def test_detecting_all_sources_loads_no_aws_library() -> None:
     assert loaded(LOOK) & (HEAVY - {"cattrs"}) == set()
 
 
 ALONE = """
 import builtins, os, pathlib
 real = builtins.__import__
-def only_what_is_ours(name, *rest, **named):
+def import_without_others(name, *rest, **named):
     if name.partition(".")[0] in {others!r}:
-        raise ImportError(f"{{name}} is no requirement of freshkey-bedrock")
+        raise ImportError(f"{{name}} is not a requirement of freshkey-bedrock")
     return real(name, *rest, **named)
-builtins.__import__ = only_what_is_ours
+builtins.__import__ = import_without_others
 import freshkey
 os.environ.update(AWS_ACCESS_KEY_ID="A", AWS_SECRET_ACCESS_KEY="B", AWS_REGION="eu-west-1")
 keeper = freshkey.Keeper(configuration=freshkey.Configuration.of(
@@ -83,14 +83,14 @@ keeper.close()
 OTHERS = {"anthropic", "awscli", "boto3", "freshkey_claude_oauth", "freshkey_vertex", "google", "moto", "requests"}
 
 
-def test_it_works_where_no_other_provider_s_libraries_are(tmp_path: Path) -> None:
+def test_provider_works_without_libraries_of_other_providers(tmp_path: Path) -> None:
     seen = loaded(ALONE.format(others=OTHERS, state=str(tmp_path)))
     assert "botocore" in seen
     assert seen & OTHERS == set()
 
 
 def requirements(distribution: str) -> set[str]:
-    """Return what a distribution needs without extras, itself included, as far as it is installed."""
+    """Return the installed requirements of a distribution, transitively, without extras; includes itself."""
     found: set[str] = set()
     waiting = [distribution]
     while waiting:
@@ -106,7 +106,7 @@ def requirements(distribution: str) -> set[str]:
     return found
 
 
-def test_the_distribution_needs_no_other_provider_s_libraries() -> None:
+def test_distribution_requires_no_libraries_of_other_providers() -> None:
     needed = requirements("freshkey-bedrock")
     assert {"freshkey", "botocore"} <= needed
     others = re.compile(r"boto3|aws|anthropic|google|claude|vertex|moto|requests|aiohttp|grpc")

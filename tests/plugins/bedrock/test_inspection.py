@@ -1,4 +1,4 @@
-"""What STS says of a credential, and what is said where it says nothing: each answer is told apart from the others."""
+"""Checking credentials with STS: each response, and no response, has a distinct result."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from freshkey.secret import Secret
 from freshkey_bedrock import describe
 from freshkey_bedrock.formats import AwsCredential, BedrockApiKey
 from loopback_server import Exchange, LoopbackServer
+from raises_code import raises_code
 from waiting import until
 
 
-SECRET = "made-up/secret/key/of/nobody"
+SECRET = "made-up/secret/key"
 IDENTITY = Identity(organization="123456789012")
 
 XML = """<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type>
@@ -36,7 +37,7 @@ CALLER = """<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011
 
 
 class Sts(LoopbackServer):
-    """Answers as a test says, and serves as a proxy that refuses to connect."""
+    """Returns a configurable response; as a proxy, refuses to connect."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,7 +81,7 @@ def inspect(profile: Profile, held: Credential) -> Inspection:
     return answer
 
 
-def test_whose_it_is(profile: Profile, sts: Sts) -> None:
+def test_identity_of_valid_credentials(profile: Profile, sts: Sts) -> None:
     answer = inspect(profile, credential())
     assert answer.validity is Validity.VALID
     assert answer.identity == Identity(
@@ -94,37 +95,38 @@ def test_whose_it_is(profile: Profile, sts: Sts) -> None:
 
 
 @pytest.mark.parametrize(
-    ("refusal", "validity", "words"),
+    ("refusal", "validity", "fact"),
     [
-        ((403, "ExpiredToken"), Validity.EXPIRED, "it has expired"),
-        ((400, "ExpiredTokenException"), Validity.EXPIRED, "it has expired"),
-        ((403, "InvalidClientTokenId"), Validity.REFUSED, "does not know the access key"),
-        ((403, "SignatureDoesNotMatch"), Validity.REFUSED, "clock is wrong"),
-        ((403, "UnrecognizedClientException"), Validity.REFUSED, "no longer honored"),
-        ((400, "MalformedSomething"), Validity.REFUSED, "does not accept the request (MalformedSomething)"),
-        ((403, "AccessDenied"), Validity.REFUSED, "denies access: because (AccessDenied)"),
-        ((400, "Throttling"), Validity.UNREACHABLE, "cannot tell for now (Throttling)"),
-        ((503, "ServiceUnavailable"), Validity.UNREACHABLE, "cannot tell for now"),
-        ((500, "InternalFailure"), Validity.UNREACHABLE, "cannot tell for now"),
+        ((403, "ExpiredToken"), Validity.EXPIRED, "expired"),
+        ((400, "ExpiredTokenException"), Validity.EXPIRED, "expired"),
+        ((403, "InvalidClientTokenId"), Validity.REFUSED, "access key"),
+        ((403, "SignatureDoesNotMatch"), Validity.REFUSED, "clock"),
+        ((403, "UnrecognizedClientException"), Validity.REFUSED, "no longer valid"),
+        ((400, "MalformedSomething"), Validity.REFUSED, "request is not accepted"),
+        ((403, "AccessDenied"), Validity.REFUSED, ": because"),
+        ((400, "Throttling"), Validity.UNREACHABLE, "temporarily unavailable"),
+        ((503, "ServiceUnavailable"), Validity.UNREACHABLE, "temporarily unavailable"),
+        ((500, "InternalFailure"), Validity.UNREACHABLE, "temporarily unavailable"),
     ],
 )
-def test_each_refusal_is_told_apart(
-    profile: Profile, sts: Sts, refusal: tuple[int, str], validity: Validity, words: str
+def test_each_sts_error_has_a_distinct_result(
+    profile: Profile, sts: Sts, refusal: tuple[int, str], validity: Validity, fact: str
 ) -> None:
     sts.refuses(*refusal, "because")
     answer = inspect(profile, credential())
     assert answer.validity is validity
-    assert words in answer.detail
+    assert fact in answer.detail
+    assert f"({refusal[1]})" in answer.detail
     assert answer.identity == IDENTITY
     assert len(sts.asked) == 1
 
 
-def test_what_aws_quotes_of_a_request_is_not_repeated(profile: Profile, sts: Sts) -> None:
+def test_request_quoted_by_sts_is_not_shown(profile: Profile, sts: Sts) -> None:
     sts.refuses(403, "SignatureDoesNotMatch", f"The canonical string is {SECRET}")
     assert SECRET not in repr(inspect(profile, credential()))
 
 
-def test_what_has_expired_is_not_sent(profile: Profile, sts: Sts) -> None:
+def test_expired_credentials_are_not_sent(profile: Profile, sts: Sts) -> None:
     now = SYSTEM.now()
     ended = credential()
     ended = AwsCredential(
@@ -140,16 +142,14 @@ def test_what_has_expired_is_not_sent(profile: Profile, sts: Sts) -> None:
     assert sts.asked == []
 
 
-def test_a_bedrock_key_cannot_be_checked_and_is_not_sent(profile: Profile, sts: Sts) -> None:
+def test_api_key_cannot_be_checked_and_is_not_sent(profile: Profile, sts: Sts) -> None:
     answer = inspect(profile, BedrockApiKey(obtained=SYSTEM.now(), key=Secret("ABSK" + "x" * 100)))
     assert answer.validity is Validity.UNCHECKABLE
-    assert "cannot be checked with STS" in answer.detail
+    assert "STS" in answer.detail
     assert sts.asked == []
 
 
-def test_nobody_there_is_an_answer_that_names_region_and_host(
-    profile: Profile, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreachable_sts_names_region_and_host(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9")
     answer = inspect(profile, credential())
     assert answer.validity is Validity.UNREACHABLE
@@ -157,17 +157,17 @@ def test_nobody_there_is_an_answer_that_names_region_and_host(
     assert REGION in answer.detail
 
 
-def test_a_silent_server_costs_the_deadline(make_profile: Callable[..., Profile], sts: Sts) -> None:
+def test_silent_server_is_abandoned_at_the_deadline(make_profile: Callable[..., Profile], sts: Sts) -> None:
     sts.silent = True
     began = time.monotonic()
     answer = inspect(make_profile(deadline=0.5), credential())
     assert time.monotonic() - began < 30
     assert answer.validity is Validity.UNREACHABLE
-    assert "within 0.5 s" in answer.detail
-    until(lambda: sts.asked, "the question")  # what was given up goes on, and is not to ask in the next test
+    assert "0.5 s" in answer.detail
+    until(lambda: sts.asked, "the request")  # the abandoned call goes on, and must not send it in the next test
 
 
-def test_it_is_asked_in_its_region_through_the_proxy(
+def test_request_goes_to_the_credentials_region_through_the_proxy(
     profile: Profile, sts: Sts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL_STS")
@@ -178,21 +178,25 @@ def test_it_is_asked_in_its_region_through_the_proxy(
     assert "password" not in answer.detail
 
 
-def test_a_region_that_aws_does_not_have_is_an_error(profile: Profile, sts: Sts) -> None:
-    with pytest.raises(ConfigurationError, match=r"^work: AWS has no region 'xx-nowhere-9'"):
+def test_unknown_region_is_an_error(profile: Profile, sts: Sts) -> None:
+    with raises_code(ConfigurationError, "bedrock-invalid-region") as caught:
         inspect(profile, credential(region="xx-nowhere-9"))
+    assert caught.value.profile == "work"
+    assert "'xx-nowhere-9'" in caught.value.message
     assert sts.asked == []
 
 
-def test_a_profile_that_is_gone_is_an_error(make_profile: Callable[..., Profile], sts: Sts, aws_home: AwsHome) -> None:
+def test_missing_aws_profile_is_an_error(make_profile: Callable[..., Profile], sts: Sts, aws_home: AwsHome) -> None:
     aws_home.credentials("[other]\n")
-    with pytest.raises(ConfigurationError, match=r"^work: AWS's files have no profile 'team'"):
+    with raises_code(ConfigurationError, "bedrock-unknown-aws-profile") as caught:
         inspect(make_profile(aws_profile="team"), credential())
+    assert caught.value.profile == "work"
+    assert "'team'" in caught.value.message
     assert sts.asked == []
 
 
 @pytest.mark.counterpart
-def test_moto_says_whose_keys_they_are_and_refuses_others(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_moto_identifies_valid_keys_and_refuses_others(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     with Moto() as moto:
         keys = moto.user("me")
         moto.check_signatures()
@@ -202,6 +206,6 @@ def test_moto_says_whose_keys_they_are_and_refuses_others(profile: Profile, monk
         assert answer.validity is Validity.VALID
         assert answer.identity is not None
         assert answer.identity.extra["arn"] == "arn:aws:iam::123456789012:user/me"
-        others = credential(access_key_id=keys.access_key_id, secret_access_key=Secret("of somebody else"))
+        others = credential(access_key_id=keys.access_key_id, secret_access_key=Secret("of another user"))
         assert inspect(profile, others).validity is Validity.REFUSED
         assert inspect(profile, credential()).validity is Validity.REFUSED

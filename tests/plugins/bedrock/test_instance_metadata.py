@@ -1,4 +1,4 @@
-"""On which machines instance metadata are asked."""
+"""On which machines instance metadata is queried."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from freshkey_bedrock import instance_metadata
 
 
-def test_an_instance_is_known_by_its_firmware_or_by_where_its_metadata_are(tmp_path: Path) -> None:
+def test_instance_is_recognized_by_firmware_or_endpoint(tmp_path: Path) -> None:
     assert not instance_metadata.on_instance({}, tmp_path)
     (tmp_path / "sys_vendor").write_text("Amazon EC2\n")
     assert instance_metadata.on_instance({}, tmp_path)

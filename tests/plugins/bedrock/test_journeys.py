@@ -1,4 +1,4 @@
-"""AWS credentials from every place that botocore finds them in, against moto's server: found, shown, used, renewed."""
+"""AWS credentials from every place where botocore finds them, against a moto server: found, shown, used, renewed."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ PASSED_ON = ("AWS_", "HOME", "PATH", "FRESHKEY_", "LANG")
 
 @frozen(kw_only=True)
 class Place:
-    """One place where credentials are.
+    """A place where credentials can be.
 
     Attributes:
-        arrange: Puts them there, and says what the environment is told.
-        change: Puts others there, where they do not change by themselves.
-        source: The source that is to find them.
-        settings: What the profile says.
-        arn: What STS says of them contains this.
+        arrange: Puts credentials there, and returns the environment variables to set.
+        change: Replaces them, if they do not change by themselves.
+        source: The source expected to find them.
+        settings: Settings of the profile.
+        arn: Part of the ARN that STS returns for them.
     """
 
     arrange: Callable[[AwsHome, Moto, ExitStack], dict[str, str]]
@@ -73,7 +73,7 @@ def shared_file(home: AwsHome, moto: Moto, _stack: ExitStack | None = None) -> d
 
 def named(home: AwsHome, moto: Moto, _stack: ExitStack | None = None) -> dict[str, str]:
     home.credentials(f"[default]\naws_access_key_id = wrong\naws_secret_access_key = wrong\n[team]\n{user(moto).ini}")
-    return {"AWS_ACCESS_KEY_ID": "AKIAWRONG", "AWS_SECRET_ACCESS_KEY": "of somebody else"}
+    return {"AWS_ACCESS_KEY_ID": "AKIAWRONG", "AWS_SECRET_ACCESS_KEY": "of another user"}
 
 
 def by_variable(home: AwsHome, moto: Moto, _stack: ExitStack | None = None) -> dict[str, str]:
@@ -121,7 +121,7 @@ def container(_home: AwsHome, _moto: Moto, stack: ExitStack) -> dict[str, str]:
 
 
 def signed_in_with_aws(home: AwsHome, _moto: Moto, stack: ExitStack) -> dict[str, str]:
-    """What ``aws sso login`` leaves behind, and a portal that gives out other keys of the role each time."""
+    """The token cache of ``aws sso login``, and a portal that issues different role keys each time."""
     double = stack.enter_context(SsoDouble())
     home.config(
         f"[profile team]\nsso_session = corp\nsso_account_id = {ACCOUNT}\nsso_role_name = {ROLE}\n"
@@ -129,7 +129,7 @@ def signed_in_with_aws(home: AwsHome, _moto: Moto, stack: ExitStack) -> dict[str
     )
     cache = Path.home() / ".aws" / "sso" / "cache"
     cache.mkdir(parents=True)
-    settings = BedrockSettings(region=REGION, **double.settings())  # type: ignore[arg-type]  # the double means them for this class
+    settings = BedrockSettings(region=REGION, **double.settings())  # type: ignore[arg-type]  # the double's types match
     with ScriptedUser(browser=follow) as user:
         held = sign_in(Profile(name="x", provider="bedrock", settings=settings, state_dir=home.directory), user)
     cached = {"accessToken": held.session.access_token.reveal(), "expiresAt": "2100-01-01T00:00:00Z"}
@@ -156,7 +156,7 @@ PLACES = {
         settings={"aws_profile": "team"},
         arn=":assumed-role/",
     ),
-    "assumed by what a process prints": Place(arrange=assumed_by_process, arn=":assumed-role/"),
+    "role assumed from a process": Place(arrange=assumed_by_process, arn=":assumed-role/"),
     "web identity": Place(arrange=web_identity, source="environment", arn=":assumed-role/"),
     "credential_process": Place(arrange=process),
     "container": Place(arrange=container, source="environment"),
@@ -184,7 +184,7 @@ def keys_of(keeper: Keeper) -> str:
 
 @pytest.fixture
 def changed(place: Place, aws_home: AwsHome, moto: Moto, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Puts others there, where they do not change by themselves."""
+    """Replaces the credentials, if they do not change by themselves."""
 
     def change() -> None:
         for name, value in place.change(aws_home, moto).items():
@@ -193,7 +193,7 @@ def changed(place: Place, aws_home: AwsHome, moto: Moto, monkeypatch: pytest.Mon
     return change
 
 
-def test_found_used_and_renewed_ahead_of_time(
+def test_credentials_are_found_used_and_renewed_early(
     place: Place, make_keeper: Callable[..., Keeper], clock: ManualClock, changed: Callable[[], None]
 ) -> None:
     keeper = make_keeper(**place.settings)
@@ -218,7 +218,7 @@ def test_found_used_and_renewed_ahead_of_time(
     clock.advance(61)
 
     def renewed() -> bool:
-        clock.advance(0.4)  # a look that a machine under load cut short is repeated half a minute later
+        clock.advance(0.4)  # a lookup that timed out on a loaded machine is retried half a minute later
         return keys_of(keeper) != before
 
     until(renewed, "the renewal", pause=0.05)
@@ -226,7 +226,7 @@ def test_found_used_and_renewed_ahead_of_time(
     assert first.expires_at is None or first.expires_at.timestamp() > clock.now().wall
 
 
-def test_what_was_refused_is_looked_up_again_at_once(
+def test_refused_credentials_are_looked_up_again_immediately(
     make_keeper: Callable[..., Keeper], aws_home: AwsHome, moto: Moto, clock: ManualClock
 ) -> None:
     shared_file(aws_home, moto)
@@ -242,7 +242,7 @@ def test_what_was_refused_is_looked_up_again_at_once(
 
 
 @pytest.mark.parametrize("name", ["assumed role", "web identity", "credential_process"])
-def test_no_secret_gets_into_a_log(
+def test_lookup_and_check_log_no_secret(
     name: str,
     make_keeper: Callable[..., Keeper],
     aws_home: AwsHome,
@@ -262,11 +262,11 @@ def test_no_secret_gets_into_a_log(
         keeper.inspect("work")
     assert_no_secret(caplog.text, secrets_of(credential), "the log")
     assert "botocore" not in caplog.text
-    logging.getLogger("botocore.parsers").debug("what others do with botocore is logged as ever")
-    assert "as ever" in caplog.text
+    logging.getLogger("botocore.parsers").debug("logging on other threads works")
+    assert "logging on other threads works" in caplog.text
 
 
-def test_a_hundred_threads_make_one_look_up(
+def test_hundred_threads_make_one_lookup(
     make_keeper: Callable[..., Keeper], aws_home: AwsHome, clock: ManualClock
 ) -> None:
     aws_home.config(f"[default]\ncredential_process = {aws_home.rotating_process('whatever', seconds=3600)}\n")
@@ -287,7 +287,7 @@ PRINT = "import json, os; print(json.dumps({n: v for n, v in os.environ.items() 
 
 @pytest.fixture
 def given(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[str, str]]:
-    """Returns what a program is given that ``freshkey exec`` runs, with the profile in a configuration of its own."""
+    """Returns the AWS variables of a program run by ``freshkey exec``, using a separate configuration file."""
     folder = tmp_path / "config"
     folder.mkdir(mode=0o700)
     lines = ["[profiles.work]", 'provider = "bedrock"', 'store = "memory"', f'region = "{REGION}"']
@@ -313,7 +313,7 @@ def given(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
     return give
 
 
-def test_on_the_command_line(
+def test_command_line_finds_and_uses_the_credentials(
     place: Place,
     given: Callable[[], dict[str, str]],
     moto: Moto,

@@ -1,4 +1,4 @@
-"""A project may name commands, which run once somebody trusts them, and little else."""
+"""A project may set commands, which run only after the user trusts them, and few other settings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ATTACK = {
 
 
 class Project:
-    """A project with a script, and a person who works there."""
+    """A project with a script, and a user who works in it."""
 
     def __init__(self, root: Path) -> None:
         self.home = root / "home"
@@ -88,16 +88,17 @@ def project(tmp_path: Path) -> Project:
 
 
 @pytest.mark.parametrize("setting", ["credential_export", "auth_refresh"])
-def test_a_command_that_nobody_trusts_is_not_run(project: Project, setting: str) -> None:  # TRU-3
+def test_untrusted_command_is_not_run(project: Project, setting: str) -> None:  # TRU-3
     project.says(f'{setting} = ["./print-keys"]')
     ran = project.export()
     assert (ran.returncode, ran.stdout) == (6, "")
-    assert "then run: freshkey trust" in ran.stderr
+    assert "[trust-required]" in ran.stderr
+    assert "freshkey trust" in ran.stderr
     assert "Traceback" not in ran.stderr
     assert project.ran == []
 
 
-def test_a_trusted_command_is_run_until_it_changes(project: Project) -> None:  # TRU-3
+def test_trusted_command_runs_until_it_changes(project: Project) -> None:  # TRU-3
     project.says('credential_export = ["./print-keys"]')
     project.trust()
     assert json.loads(project.export().stdout) == KEYS
@@ -105,12 +106,13 @@ def test_a_trusted_command_is_run_until_it_changes(project: Project) -> None:  #
     project.script("print-keys", "touch RAN-changed; echo changed")
     changed = project.export()
     assert (changed.returncode, changed.stdout) == (6, "")
-    assert "print-keys is not what it was when you trusted it" in changed.stderr
+    assert "[trusted-command-changed]" in changed.stderr
+    assert "print-keys" in changed.stderr
     assert "RAN-changed" not in project.ran
 
 
 @pytest.mark.parametrize("field", [field for field in attrs.fields(BedrockSettings) if field.name not in OPEN])
-def test_nothing_else_is_the_project_s(project: Project, field: attrs.Attribute[object]) -> None:  # TRU-5
+def test_project_may_not_set_other_settings(project: Project, field: attrs.Attribute[object]) -> None:  # TRU-5
     value = next((json.dumps(value) for kind, value in ATTACK.items() if kind.__name__ in str(field.type)), '"device"')
     project.says(f"{field.name} = {value}")
     ran = project.freshkey("explain", "team")

@@ -1,4 +1,4 @@
-"""Which region is used, and how AWS's shared files are read for it."""
+"""Which region is used, and how it is read from the shared AWS files."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from aws_home import AwsHome
 from freshkey.errors import ConfigurationError
 from freshkey.model.profile import Profile
 from freshkey_bedrock.region import known_region, needed_region
+from raises_code import raises_code
 
 
 @pytest.fixture
@@ -20,9 +21,7 @@ def everywhere(aws_home: AwsHome, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("everywhere")
-def test_the_order_in_which_a_region_is_looked_for(
-    make_profile: Callable[..., Profile], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_region_precedence(make_profile: Callable[..., Profile], monkeypatch: pytest.MonkeyPatch) -> None:
     unset = make_profile(region=None)
     assert known_region(make_profile(region="us-gov-west-1")) == "us-gov-west-1"
     assert known_region(unset) == "eu-west-1"
@@ -35,28 +34,34 @@ def test_the_order_in_which_a_region_is_looked_for(
     assert known_region(unset) == "eu-west-4"
 
 
-def test_no_region_anywhere_is_said_with_the_profile(make_profile: Callable[..., Profile]) -> None:
+def test_missing_region_raises_and_names_the_profile(make_profile: Callable[..., Profile]) -> None:
     unset = make_profile(region=None)
     assert known_region(unset) is None
-    with pytest.raises(ConfigurationError, match=r"^work: no AWS region is set.*\[profiles\.work\]"):
+    with raises_code(ConfigurationError, "bedrock-no-region") as caught:
         needed_region(unset)
+    assert caught.value.profile == "work"
+    assert "[profiles.work]" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(
     "region",
     ["", "eu", "eu-west", "EU-WEST-1", "eu-west-1.evil.example", "eu-west-1/", "eu-west-1\n", "eu west-1", "@"],
 )
-def test_what_is_no_name_of_a_region_never_gets_into_a_host(
+def test_malformed_region_is_refused_whatever_its_origin(
     region: str, make_profile: Callable[..., Profile], monkeypatch: pytest.MonkeyPatch, aws_home: AwsHome
 ) -> None:
-    with pytest.raises(ConfigurationError, match="is no name of an AWS region"):
+    with raises_code(ConfigurationError, "bedrock-invalid-region"):
         make_profile(region=region)
     if region:
         monkeypatch.setenv("AWS_REGION", region)
-        with pytest.raises(ConfigurationError, match=r"^work: the environment variable AWS_REGION: "):
+        with raises_code(ConfigurationError, "bedrock-invalid-region") as caught:
             known_region(make_profile(region=None))
+        assert caught.value.profile == "work"
+        assert "AWS_REGION" in caught.value.message
     if region.strip() == region and region:
         monkeypatch.delenv("AWS_REGION")
         aws_home.config(f"[default]\nregion = {region}\n")
-        with pytest.raises(ConfigurationError, match=r"^work: the region of AWS profile 'default': "):
+        with raises_code(ConfigurationError, "bedrock-invalid-region") as caught:
             known_region(make_profile(region=None))
+        assert caught.value.profile == "work"
+        assert "AWS profile 'default'" in caught.value.message

@@ -1,4 +1,4 @@
-"""The shared config and credentials files: what is read of them, and which profile is used."""
+"""The shared AWS config and credentials files: parsing, and which AWS profile is used."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from aws_home import AwsHome
 from freshkey.errors import ConfigurationError
 from freshkey.model.profile import Profile
 from freshkey_bedrock.shared_config import profile_name, profile_section
+from raises_code import raises_code
 
 
-def test_the_order_in_which_a_profile_of_aws_is_looked_for(
+def test_aws_profile_precedence(
     profile: Profile, make_profile: Callable[..., Profile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import botocore.session
@@ -26,7 +27,7 @@ def test_the_order_in_which_a_profile_of_aws_is_looked_for(
     assert profile_name(make_profile(aws_profile="named")) == "named"
 
 
-def test_both_files_are_read_and_the_credentials_file_comes_last(aws_home: AwsHome) -> None:
+def test_credentials_file_overrides_config_file(aws_home: AwsHome) -> None:
     assert profile_section("team") is None
     aws_home.config("[profile team]\nregion = eu-west-1\noutput = json\n[team]\nregion = wrong\n[profile]\nx = y\n")
     assert profile_section("team") == {"region": "eu-west-1", "output": "json"}
@@ -36,12 +37,12 @@ def test_both_files_are_read_and_the_credentials_file_comes_last(aws_home: AwsHo
 
 
 @pytest.mark.parametrize("title", ['profile "my team"', "profile 'my team'", "profile   'my team'"])
-def test_names_may_be_quoted(aws_home: AwsHome, title: str) -> None:
+def test_profile_name_may_be_quoted(aws_home: AwsHome, title: str) -> None:
     aws_home.config(f"[{title}]\nregion = eu-west-1\n['unbalanced]\nregion = x\n")
     assert profile_section("my team") == {"region": "eu-west-1"}
 
 
-def test_what_botocore_reads_is_what_is_read_here(aws_home: AwsHome) -> None:
+def test_parsed_profiles_equal_those_of_botocore(aws_home: AwsHome) -> None:
     import botocore.session
 
     aws_home.config(
@@ -56,7 +57,7 @@ def test_what_botocore_reads_is_what_is_read_here(aws_home: AwsHome) -> None:
         assert plain == {key: value for key, value in theirs[name].items() if isinstance(value, str)}
 
 
-def test_a_path_may_name_the_home_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_path_may_refer_to_the_home_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_text("[default]\nregion = eu-west-1\n")
     for path in ("~/elsewhere", "$HOME/elsewhere"):
         monkeypatch.setenv("AWS_CONFIG_FILE", path)
@@ -67,11 +68,14 @@ def test_a_path_may_name_the_home_directory(monkeypatch: pytest.MonkeyPatch, tmp
     assert profile_section("default") == {"region": "eu-west-2"}
 
 
-def test_a_file_that_is_huge_or_a_directory_is_refused(aws_home: AwsHome) -> None:
+def test_huge_file_and_directory_are_refused(aws_home: AwsHome) -> None:
     aws_home.config("[default]\n" + "#" * 5_000_000)
-    with pytest.raises(ConfigurationError, match="malformed"):
+    with raises_code(ConfigurationError, "bedrock-invalid-aws-config") as caught:
         profile_section("default")
+    assert str(aws_home.config_file) in caught.value.message
     aws_home.config_file.unlink()
     aws_home.config_file.mkdir()
-    with pytest.raises(ConfigurationError, match="cannot be read"):
+    with raises_code(ConfigurationError, "bedrock-invalid-aws-config") as caught:
         profile_section("default")
+    assert str(aws_home.config_file) in caught.value.message
+    assert "directory" in caught.value.message

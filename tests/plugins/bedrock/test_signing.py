@@ -1,4 +1,4 @@
-"""Signatures: the vectors of AWS, the headers of botocore, and servers that refuse whatever was changed on the way."""
+"""Signatures: AWS's test vectors, botocore's headers, and servers that refuse modified requests."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from freshkey.secret import Secret
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.signing import signed_headers
 from freshkey_testing import ManualClock
+from raises_code import raises_code
 from sigv4_judge import Judge, canonical, signature
 
 
@@ -93,7 +94,7 @@ def credential(
 
 
 @pytest.mark.parametrize("name", VECTORS)
-def test_the_vectors_of_aws(name: str) -> None:
+def test_aws_vector(name: str) -> None:
     method, target, expected = VECTORS[name]
     url = f"https://example.amazonaws.com{target}"
     headers = signed_headers(credential(), method, url, b"", now=SUITE_TIME, service="service")
@@ -104,7 +105,7 @@ def test_the_vectors_of_aws(name: str) -> None:
     }
 
 
-def test_the_vector_of_aws_with_a_session_token() -> None:  # post-sts-header-before
+def test_aws_vector_with_a_session_token() -> None:  # post-sts-header-before
     url = "https://example.amazonaws.com/"
     headers = signed_headers(credential(token=SUITE_TOKEN), "POST", url, b"", now=SUITE_TIME, service="service")
     assert headers["X-Amz-Security-Token"] == SUITE_TOKEN
@@ -114,7 +115,7 @@ def test_the_vector_of_aws_with_a_session_token() -> None:  # post-sts-header-be
     )
 
 
-def test_the_judge_itself_knows_the_vectors() -> None:
+def test_verifier_accepts_aws_vectors() -> None:
     headers = {"host": "example.amazonaws.com", "x-amz-date": "20150830T123600Z"}
     for name in ("get-vanilla", "get-vanilla-query-order-value", "get-unreserved", "post-vanilla-query"):
         method, target, expected = VECTORS[name]
@@ -144,7 +145,7 @@ def request_to_sign(request: pytest.FixtureRequest) -> tuple[str, bytes]:
 
 
 @pytest.mark.parametrize("token", [None, SUITE_TOKEN])
-def test_the_headers_are_those_of_botocore(
+def test_headers_equal_those_of_botocore(
     request_to_sign: tuple[str, bytes], token: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import botocore.auth
@@ -162,8 +163,8 @@ def test_the_headers_are_those_of_botocore(
 
 
 @pytest.mark.parametrize(("model", "path"), [(model, path) for model in MODELS[:2] for path in PATHS])
-def test_the_headers_are_those_of_a_client_of_aws(model: str, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The whole client of AWS's SDK, with its own way to write a model's id into a path."""
+def test_headers_match_a_boto3_client(model: str, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uses a complete boto3 client, which has its own way of encoding the model ID in the path."""
     import boto3
     import botocore.auth
 
@@ -202,11 +203,11 @@ def _text(value: str | bytes) -> str:
     return value if isinstance(value, str) else value.decode()
 
 
-# --- servers that check -----------------------------------------------------------------------------------------------
+# --- servers that verify signatures -----------------------------------------------------------------------------------
 
 
 def send(port: int, target: str, headers: dict[str, str], body: bytes, method: str = "POST") -> int:
-    """Send a request whose target is not touched by a client."""
+    """Send a request without any normalization of its target."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.putrequest(method, target, skip_accept_encoding=True)
@@ -224,14 +225,14 @@ def judge() -> Iterator[Judge]:
         yield running
 
 
-def test_a_server_that_checks_by_itself_accepts_them(judge: Judge, request_to_sign: tuple[str, bytes]) -> None:
+def test_independent_verifier_accepts_the_signature(judge: Judge, request_to_sign: tuple[str, bytes]) -> None:
     target, body = request_to_sign
     url = f"http://127.0.0.1:{judge.port}{target}"
     headers = credential(token=SUITE_TOKEN, region=REGION).headers("POST", url, body)
     assert send(judge.port, target, headers, body) == 200
 
 
-def test_an_id_that_is_sent_as_it_is_is_signed_as_it_is(judge: Judge) -> None:
+def test_unescaped_model_id_is_signed_as_sent(judge: Judge) -> None:
     target = target_of(MODELS[0], "invoke", escape=False)
     assert ":" in target
     headers = credential(token=SUITE_TOKEN).headers("POST", f"http://127.0.0.1:{judge.port}{target}", b"{}")
@@ -244,7 +245,7 @@ def changed(text: str, at: int) -> str:
     return text[:at] + other + text[at + 1 :]
 
 
-def test_it_refuses_them_after_any_one_byte_has_changed(judge: Judge) -> None:
+def test_changing_any_byte_invalidates_the_signature(judge: Judge) -> None:
     target, body = target_of(MODELS[0], "invoke"), b'{"a": 1}'
     headers = credential(token=SUITE_TOKEN).headers("POST", f"http://127.0.0.1:{judge.port}{target}", body)
     assert send(judge.port, target, headers, body) == 200
@@ -260,7 +261,7 @@ def test_it_refuses_them_after_any_one_byte_has_changed(judge: Judge) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS[:2])
-def test_a_client_that_signs_through_the_keeper_is_accepted(
+def test_httpx_client_signs_through_the_keeper(
     judge: Judge, model: str, make_keeper: Callable[..., Keeper], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
@@ -276,7 +277,7 @@ def test_a_client_that_signs_through_the_keeper_is_accepted(
 
 
 @pytest.mark.counterpart
-def test_moto_accepts_them_and_refuses_what_was_changed() -> None:
+def test_moto_accepts_the_signature_and_refuses_modified_requests() -> None:
     body = b'{"anthropic_version": "bedrock-2023-05-31"}'
     with Moto() as moto:
         keys = moto.user("signer")
@@ -290,7 +291,7 @@ def test_moto_accepts_them_and_refuses_what_was_changed() -> None:
         )
         for model in MODELS[:2]:
             target = target_of(model, "invoke")
-            # moto finds the service by the host's name, and takes the path as it came.
+            # moto selects the service by host name, and uses the path unmodified.
             host = f"bedrock-runtime.{REGION}.amazonaws.com"
             headers = signer.headers("POST", f"https://{host}{target}", body) | {"Host": host}
             assert send_to_host(port, target, headers, body) == 200
@@ -313,16 +314,16 @@ def send_to_host(port: int, target: str, headers: dict[str, str], body: bytes) -
         connection.close()
 
 
-# --- what the interface promises --------------------------------------------------------------------------------------
+# --- errors -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("url", ["", "/model/x/invoke", "model", "https://"])
-def test_a_request_without_an_absolute_url_cannot_be_signed(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="no absolute URL"):
+def test_signing_requires_an_absolute_url(url: str) -> None:
+    with raises_code(ConfigurationError, "bedrock-no-request-url"):
         credential().headers("POST", url, b"")
 
 
-def test_what_has_expired_signs_nothing() -> None:
+def test_expired_credentials_do_not_sign() -> None:
     clock = ManualClock()
     ended = AwsCredential(
         obtained=clock.now(),

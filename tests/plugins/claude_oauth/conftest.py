@@ -1,4 +1,4 @@
-"""A test authorization server that behaves as Claude's does, and profiles that use it."""
+"""A test authorization server that behaves like Claude's, and profiles that use it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def make_profile(tmp_path: Path) -> MakeProfile:
 
 @pytest.fixture
 def home(tmp_path: Path) -> AnthropicHome:
-    """The directory of Anthropic's own tools that `bare_environment` points to."""
+    """The profile directory of Anthropic's own tools, which `bare_environment` points to."""
     return AnthropicHome(tmp_path / "anthropic")
 
 

@@ -1,4 +1,4 @@
-"""The provider keeps the contract that every provider must keep."""
+"""The provider passes the contract tests for providers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the provider says of itself costs no I/O and no heavy import."""
+"""Describing the provider needs no I/O and no slow imports."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from freshkey_testing import AuthorizationServer
 MakeProfile = Callable[..., Profile]
 
 
-def test_it_is_announced_under_its_name() -> None:
+def test_entry_point_is_registered() -> None:
     (found,) = entry_points(group="freshkey.providers", name="claude_oauth")
     assert found.load() is provider
 
 
-def test_its_hooks_fit_the_contract() -> None:
+def test_hooks_match_the_hook_specifications() -> None:
     manager = pluggy.PluginManager(hooks.PROJECT)
     manager.add_hookspecs(hooks)
     manager.register(provider)
@@ -37,18 +37,18 @@ def test_its_hooks_fit_the_contract() -> None:
     assert {caller.name for caller in manager.get_hookcallers(provider) or ()} == {"describe", "acquire", "refresh"}
 
 
-def test_without_a_profile_it_describes_itself() -> None:
+def test_without_a_profile_it_returns_the_description() -> None:
     found = provider.describe(profile=None, credential=None)
     assert isinstance(found, Description)
     assert (found.settings, found.single_use, found.hosts, dict(found.binding)) == (ClaudeSettings, True, (), {})
 
 
-def test_a_credential_without_a_profile_is_no_question_to_anybody() -> None:
+def test_credential_without_a_profile_is_not_inspected() -> None:
     key = ClaudeApiKey(obtained=SYSTEM.now(), key=Secret("k-1"))
     assert isinstance(provider.describe(profile=None, credential=key), Description)
 
 
-def test_with_a_profile_it_names_hosts_and_binding(server: AuthorizationServer, profile: Profile) -> None:
+def test_with_a_profile_it_includes_hosts_and_binding(server: AuthorizationServer, profile: Profile) -> None:
     found = description(profile)
     assert found.hosts == ("127.0.0.1",)
     assert found.binding == {"token_endpoint": server.urls.token, "client_id": server.client_id}
@@ -56,13 +56,13 @@ def test_with_a_profile_it_names_hosts_and_binding(server: AuthorizationServer, 
     assert server.requests == []
 
 
-def test_it_offers_no_revocation_where_there_is_none(make_profile: MakeProfile) -> None:
+def test_revocation_is_offered_only_with_a_revocation_endpoint(make_profile: MakeProfile) -> None:
     assert description(make_profile(token_url="https://a.example/token")).revoke is None
     assert description(make_profile(issuer="https://a.example")).revoke is not None
     assert description(make_profile()).revoke is not None
 
 
-def test_describing_imports_nothing_heavy() -> None:
+def test_describing_imports_no_slow_modules() -> None:
     heavy = {"httpx", "ssl", "subprocess", "cattrs", "keyring", "tenacity", "importlib.metadata"}
     code = f"import sys, freshkey_claude_oauth as p; p.describe(None, None); print({heavy} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""Secrets of the environment are taken at the moment of the call, and are never shown by a look."""
+"""Secrets are read from the environment when they are needed, and detection never shows them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from freshkey.model.source import Detected, Source
 from freshkey.secret import Secret
 from freshkey_claude_oauth.description import description
 from freshkey_claude_oauth.formats import ClaudeApiKey, ClaudeAuthToken, ClaudeToken
+from raises_code import raises_code
 
 
 CANARY = "sk-ant-canary-5f1d0c9a7e"
@@ -36,7 +37,7 @@ def source(source_id: str) -> Source:
 
 
 @pytest.mark.parametrize(("source_id", "variable", "kind"), VARIABLES)
-def test_a_look_tells_kind_origin_and_last_four(
+def test_detection_reports_kind_origin_and_last_four(
     profile: Profile, monkeypatch: pytest.MonkeyPatch, source_id: str, variable: str, kind: type
 ) -> None:
     assert source(source_id).detect(profile) is None
@@ -48,7 +49,7 @@ def test_a_look_tells_kind_origin_and_last_four(
 
 
 @pytest.mark.parametrize(("source_id", "variable", "kind"), VARIABLES)
-def test_it_is_taken_as_it_is(
+def test_value_is_used_unchanged(
     profile: Profile,
     monkeypatch: pytest.MonkeyPatch,
     source_id: str,
@@ -64,24 +65,28 @@ def test_it_is_taken_as_it_is(
 
 
 @pytest.mark.parametrize(("source_id", "variable", "kind"), VARIABLES)
-def test_without_it_a_person_must_act(profile: Profile, source_id: str, variable: str, kind: type) -> None:
-    with pytest.raises(LoginRequired, match=f"Set {variable}"):
+def test_unset_variable_is_an_error(profile: Profile, source_id: str, variable: str, kind: type) -> None:
+    with raises_code(LoginRequired, "no-credential-found") as caught:
         provider.acquire(profile=profile, source=source(source_id), interaction=NonInteractive("me"))
+    assert variable in str(caught.value)
 
 
-def test_an_empty_variable_counts_as_unset(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_variable_counts_as_unset(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "")
     assert source("api-key").detect(profile) is None
 
 
-def test_a_broken_value_is_named_and_not_quoted(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_value_is_an_error_that_names_the_variable_but_not_the_value(
+    profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", f"{CANARY} x")
-    with pytest.raises(ConfigurationError, match="ANTHROPIC_API_KEY") as caught:
+    with raises_code(ConfigurationError, "invalid-secret-input") as caught:
         source("api-key").detect(profile)
+    assert "ANTHROPIC_API_KEY" in str(caught.value)
     assert CANARY not in str(caught.value)
 
 
-def test_each_kind_is_sent_with_the_headers_that_it_needs(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_kind_is_sent_with_the_headers_it_needs(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     sent = {}
     for source_id, variable, _ in VARIABLES:
         monkeypatch.setenv(variable, CANARY)
@@ -95,7 +100,7 @@ def test_each_kind_is_sent_with_the_headers_that_it_needs(profile: Profile, monk
     }
 
 
-def test_only_the_api_key_needs_consent_and_all_are_handed_in() -> None:
+def test_only_the_api_key_needs_consent_and_all_are_explicitly_provided() -> None:
     handed = {each.id: each.needs_consent for each in description(None).sources if each.handed_in and not each.owned}
     assert [name for name, needs_consent in handed.items() if needs_consent] == ["api-key"]
     assert {"auth-token", "api-key", "api-key-fd", "oauth-token", "oauth-token-fd", "api-key-helper"} <= set(handed)
@@ -108,12 +113,12 @@ DESCRIPTORS = [
     ("oauth-token-fd", "oauth_token_fd", "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR", ClaudeToken),
 ]
 
-pipes = pytest.mark.skipif(sys.platform == "win32", reason="descriptors are handed over in another way there")
+pipes = pytest.mark.skipif(sys.platform == "win32", reason="descriptors are inherited differently there")
 
 
 @pytest.fixture
 def descriptor(monkeypatch: pytest.MonkeyPatch) -> int:
-    """Return a descriptor as a parent process leaves it, with a secret in it."""
+    """Return a descriptor as inherited from a parent process, with a secret to read."""
     monkeypatch.setattr(file_descriptor, "_handed_over", {})
     reading, writing = os.pipe()
     os.write(writing, CANARY.encode())
@@ -124,7 +129,7 @@ def descriptor(monkeypatch: pytest.MonkeyPatch) -> int:
 
 @frozen
 class Place:
-    """Where a descriptor is named, and what is made of what is in it."""
+    """Where a descriptor's number is configured, and the kind of credential that is read from it."""
 
     source: Source
     setting: str
@@ -140,7 +145,7 @@ def place(request: pytest.FixtureRequest) -> Place:
 
 @pipes
 @pytest.mark.parametrize("by_setting", [True, False])
-def test_a_descriptor_is_named_by_setting_or_variable(
+def test_descriptor_is_set_by_setting_or_variable(
     make_profile: Callable[..., Profile],
     monkeypatch: pytest.MonkeyPatch,
     descriptor: int,
@@ -159,21 +164,27 @@ def test_a_descriptor_is_named_by_setting_or_variable(
 
 
 @pipes
-def test_where_none_was_handed_over_there_is_nothing(
+def test_without_an_inherited_descriptor_nothing_is_detected(
     profile: Profile, monkeypatch: pytest.MonkeyPatch, place: Place
 ) -> None:
-    with pytest.raises(LoginRequired, match=f"Set {place.setting} or {place.variable}"):
+    with raises_code(LoginRequired, "no-credential-found") as caught:
         provider.acquire(profile=profile, source=place.source, interaction=NonInteractive("me"))
+    assert place.setting in str(caught.value)
+    assert place.variable in str(caught.value)
     monkeypatch.setenv(place.variable, "")
     assert place.source.detect(profile) is None
-    # A child of a child inherits the variable, and not the descriptor.
+    # A grandchild process inherits the variable, but not the descriptor.
     monkeypatch.setenv(place.variable, "987")
     assert place.source.detect(profile) is None
 
 
 @pipes
 @pytest.mark.parametrize("value", ["five", "-1", "5.0", "1" * 40, "\u0663"])
-def test_a_variable_that_is_no_number_is_a_fault(profile: Profile, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_variable_that_is_not_a_number_is_an_error(
+    profile: Profile, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
     monkeypatch.setenv("CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR", value)
-    with pytest.raises(ConfigurationError, match=r"^me: CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR must be the number"):
+    with raises_code(ConfigurationError, "invalid-secret-input") as caught:
         source("api-key-fd").detect(profile)
+    assert str(caught.value).startswith("me: ")
+    assert "CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR" in str(caught.value)

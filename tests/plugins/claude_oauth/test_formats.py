@@ -1,4 +1,4 @@
-"""Each format authorizes requests and child processes in its own way."""
+"""How each credential format authorizes requests and child processes."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def token(**facts: object) -> ClaudeToken:
     return ClaudeToken(**{**given, **facts})  # type: ignore[arg-type]
 
 
-def test_an_oauth_token_goes_with_its_beta_header() -> None:
+def test_oauth_token_is_sent_with_the_beta_header() -> None:
     assert token().headers() == {"Authorization": "Bearer at-1", "anthropic-beta": "b-1"}
 
 
-def test_a_child_process_gets_the_token_and_the_beta_header_and_never_the_refresh_token() -> None:
+def test_child_process_gets_token_and_beta_header_but_not_the_refresh_token() -> None:
     assert token().environment() == {
         "ANTHROPIC_AUTH_TOKEN": "at-1",
         "ANTHROPIC_CUSTOM_HEADERS": "anthropic-beta: b-1",
@@ -45,19 +45,19 @@ def test_a_child_process_gets_the_token_and_the_beta_header_and_never_the_refres
     )
 
 
-def test_an_expired_token_authorizes_nothing() -> None:
+def test_expired_token_authorizes_nothing() -> None:
     with pytest.raises(CredentialExpired):
         token(lifetime=0.0).environment()
 
 
-def test_a_key_goes_as_x_api_key() -> None:
+def test_api_key_is_sent_as_x_api_key() -> None:
     key = ClaudeApiKey(obtained=SYSTEM.now(), key=Secret("k-1"))
     assert key.headers() == {"x-api-key": "k-1"}
     assert key.environment() == {"ANTHROPIC_API_KEY": "k-1"}
     assert not key.renewable
 
 
-def test_a_static_token_goes_as_bearer_without_beta_header() -> None:
+def test_static_token_is_sent_as_bearer_without_the_beta_header() -> None:
     static = ClaudeAuthToken(obtained=SYSTEM.now(), key=Secret("t-1"))
     assert static.headers() == {"Authorization": "Bearer t-1"}
     assert static.environment() == {"ANTHROPIC_AUTH_TOKEN": "t-1"}
@@ -72,12 +72,12 @@ def test_a_static_token_goes_as_bearer_without_beta_header() -> None:
     ],
     ids=lambda credential: type(credential).__name__,
 )
-def test_each_format_survives_a_store(credential: Credential) -> None:
+def test_each_format_can_be_stored_and_loaded(credential: Credential) -> None:
     codec = Codec(FORMATS)
     assert codec.decode(codec.encode(credential)) == credential
 
 
-def test_tags_are_what_stored_records_say() -> None:
+def test_format_tags_match_stored_records() -> None:
     assert {
         "claude-oauth": ClaudeToken,
         "claude-anthropic-profile": ClaudeProfileToken,

@@ -1,4 +1,4 @@
-"""Identity is read from both places that tell, cleaned, and never lost for nothing."""
+"""The identity is read from the token response and the profile endpoint, cleaned, and not lost needlessly."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ KNOWN = Identity(
 )
 
 
-def test_a_token_response_names_account_and_organization() -> None:
+def test_token_response_contains_account_and_organization() -> None:
     assert from_token(ADA.token_fields()) == Identity(
         account=ADA.id, email=ADA.email, organization=ADA.organization_id, extra={"organization_name": ADA.organization}
     )
 
 
-def test_a_token_response_keeps_the_plan_it_does_not_know() -> None:
+def test_token_response_without_a_plan_keeps_it() -> None:
     assert from_token(ADA.token_fields(), KNOWN) == KNOWN
     assert from_token({}, KNOWN) == KNOWN
 
 
-def test_it_is_called_by_the_organization_where_nobody_is_known() -> None:
+def test_label_is_the_organization_if_no_account_is_known() -> None:
     named = {"organization": {"name": "Example Works"}}
     assert from_token(named).label == "Example Works"
     assert from_token({**named, "account": {"uuid": "a-1"}}, from_token(named)).label == "a-1"
     assert from_token(ADA.token_fields(), from_token(named)).label == ADA.email
 
 
-def test_another_account_or_organization_inherits_nothing() -> None:
+def test_different_account_or_organization_inherits_nothing() -> None:
     other = Account(email="bob@example.com", id="another", organization_id="another-org")
     assert from_token(other.token_fields(), KNOWN).extra.get("plan") is None
     assert from_token({"organization": {"uuid": "another-org"}}, KNOWN) == Identity(organization="another-org")
 
 
-def test_the_profile_tells_plan_and_tier() -> None:
+def test_profile_contains_plan_and_tier() -> None:
     assert from_profile(ADA.profile(), from_token(ADA.token_fields())) == KNOWN
 
 
@@ -62,11 +62,11 @@ def test_the_profile_tells_plan_and_tier() -> None:
         (5, None),
     ],
 )
-def test_plans_have_short_names_and_a_plan_that_is_denied_is_gone(kind: object, plan: str | None) -> None:
+def test_plans_have_short_names_and_an_unknown_plan_is_removed(kind: object, plan: str | None) -> None:
     assert from_profile({"organization": {"organization_type": kind}}, KNOWN).extra.get("plan") == plan
 
 
-def test_a_profile_without_a_word_about_the_plan_keeps_it() -> None:
+def test_profile_without_a_plan_keeps_it() -> None:
     assert from_profile({"account": {"email": "new@example.com"}, "organization": None}, KNOWN).extra["plan"] == "max"
 
 
@@ -95,12 +95,12 @@ def test_display_text_is_short() -> None:
         ),
     )
 )
-def test_whatever_the_server_says_is_read(facts: dict[str, object]) -> None:
+def test_any_server_response_can_be_read(facts: dict[str, object]) -> None:
     for identity in (from_token(facts), from_profile(facts, KNOWN)):
         assert isinstance(identity, Identity)
 
 
 @pytest.mark.parametrize("body", [b"<html>", b'{"account": "ada"}', b'{"organization": []}', b"[]"])
-def test_a_profile_of_another_shape_is_a_protocol_error(body: bytes) -> None:
+def test_profile_with_an_unexpected_structure_is_a_protocol_error(body: bytes) -> None:
     with pytest.raises(ProtocolError):
         read_profile(Response(status=200, headers={}, body=body), KNOWN)

@@ -1,4 +1,4 @@
-"""The provider tells whether a credential is honored, and an unreachable provider is an answer."""
+"""Inspection says whether a credential is valid, and an unreachable server is a result, not an error."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def inspect(profile: Profile, credential: Credential) -> Inspection:
     return answer
 
 
-def test_a_live_token_is_valid_and_its_identity_is_news(
+def test_live_token_is_valid_and_its_identity_is_updated(
     server: AuthorizationServer, profile: Profile, signed_in: SignIn
 ) -> None:
     token = signed_in()
@@ -39,7 +39,7 @@ def test_a_live_token_is_valid_and_its_identity_is_news(
     assert (found.identity.extra["plan"], found.identity.email) == ("pro", server.account.email)
 
 
-def test_an_expired_token_is_not_sent(
+def test_expired_token_is_not_sent(
     server: AuthorizationServer, profile: Profile, signed_in: SignIn, clock: ManualClock
 ) -> None:
     token = signed_in()
@@ -49,9 +49,7 @@ def test_an_expired_token_is_not_sent(
     assert len(server.requests) == before
 
 
-def test_a_token_that_the_server_ended_is_refused(
-    server: AuthorizationServer, profile: Profile, signed_in: SignIn
-) -> None:
+def test_revoked_token_is_refused(server: AuthorizationServer, profile: Profile, signed_in: SignIn) -> None:
     token = signed_in()
     server.revoke_grants()
     found = inspect(profile, token)
@@ -70,7 +68,7 @@ def test_a_token_that_the_server_ended_is_refused(
     ],
     ids=["503", "429", "dropped", "unreadable", "404"],
 )
-def test_an_endpoint_that_gives_no_answer_is_unreachable(
+def test_failing_profile_endpoint_is_unreachable(
     server: AuthorizationServer,
     profile: Profile,
     signed_in: SignIn,
@@ -83,7 +81,7 @@ def test_an_endpoint_that_gives_no_answer_is_unreachable(
     assert found.identity == token.identity
 
 
-def test_a_missing_scope_says_nothing_about_the_token(
+def test_token_without_the_profile_scope_cannot_be_checked(
     server: AuthorizationServer, make_profile: MakeProfile, signed_in: SignIn
 ) -> None:
     chosen = make_profile(**server.settings(), scopes=("user:inference",))
@@ -93,7 +91,7 @@ def test_a_missing_scope_says_nothing_about_the_token(
 
 
 @pytest.mark.parametrize("kind", [ClaudeApiKey, ClaudeAuthToken])
-def test_keys_cannot_be_checked_and_are_not_sent_anywhere(
+def test_keys_cannot_be_checked_and_are_not_sent(
     server: AuthorizationServer, profile: Profile, kind: type[ClaudeApiKey | ClaudeAuthToken]
 ) -> None:
     found = inspect(profile, kind(obtained=SYSTEM.now(), key=Secret("k-1")))
@@ -101,7 +99,7 @@ def test_keys_cannot_be_checked_and_are_not_sent_anywhere(
     assert server.requests == []
 
 
-def test_without_a_profile_endpoint_nothing_can_be_checked(
+def test_without_a_profile_endpoint_a_token_cannot_be_checked(
     server: AuthorizationServer, make_profile: MakeProfile, signed_in: SignIn
 ) -> None:
     chosen = make_profile(**{**server.settings(), "profile_url": None})
@@ -110,7 +108,7 @@ def test_without_a_profile_endpoint_nothing_can_be_checked(
     assert inspect(chosen, token).validity is Validity.UNCHECKABLE
 
 
-def test_a_token_of_another_server_is_not_shown_to_this_one(
+def test_token_of_another_server_is_not_sent(
     server: AuthorizationServer, profile: Profile, signed_in: SignIn
 ) -> None:  # TRU-5
     token = attrs.evolve(signed_in(), token_endpoint="https://elsewhere.example/token")

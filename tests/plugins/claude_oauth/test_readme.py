@@ -21,7 +21,7 @@ CODE = re.compile(r"`([^`]+)`")
 
 
 def section(title: str) -> str:
-    """Return what stands under a heading, up to the next one of its level or above."""
+    """Return the text under a heading, up to the next one of the same or a higher level."""
     level = title.partition(" ")[0]
     _, found, after = README.partition(f"\n{title}\n")
     assert found, f"there is no heading {title!r}"
@@ -29,7 +29,7 @@ def section(title: str) -> str:
 
 
 def rows(text: str) -> list[list[str]]:
-    """Return the cells of the first table, without its head."""
+    """Return the cells of the first table, without the header row."""
     lines = text[text.index("\n|") + 1 :].split("\n\n", maxsplit=1)[0].splitlines()
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
 
@@ -43,34 +43,34 @@ SETTINGS = rows(section("## Settings"))
 DEFAULTS = {name: row[1] for row in SETTINGS for name in names(row[0])}
 
 
-def test_the_sources_are_those_that_exist_in_their_order() -> None:
+def test_sources_are_listed_in_order_of_precedence() -> None:
     assert [names(row[0]) for row in SOURCES] == [[source.id] for source in description(None).sources]
     assert {len(row) for row in SOURCES} == {5}
 
 
-def test_what_freshkey_keeps_is_what_it_owns() -> None:
-    kept = {row[0].strip("`") for row in SOURCES if row[2] == "yes"}
-    assert kept == {source.id for source in description(None).sources if source.owned}
+def test_stored_sources_are_the_owned_ones() -> None:
+    stored = {row[0].strip("`") for row in SOURCES if row[2] == "yes"}
+    assert stored == {source.id for source in description(None).sources if source.owned}
 
 
-def test_only_variables_that_exist_are_named() -> None:
+def test_only_existing_variables_are_named() -> None:
     named = {name for row in SOURCES for name in names(row[1]) if name.isupper()}
     assert named <= set(VARIABLES)
     assert {"ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR"} <= named
 
 
-def test_it_says_what_is_allowed_with_every_source() -> None:
+def test_what_is_allowed_is_explained_for_every_source() -> None:
     judged = {name for row in rows(section("### What Anthropic allows with each")) for name in names(row[1])}
     assert {source.id for source in description(None).sources} <= judged
 
 
-def test_the_settings_are_those_that_exist() -> None:
+def test_all_settings_are_listed() -> None:
     listed = [name for row in SETTINGS for name in names(row[0])]
     assert sorted(listed) == sorted(field.name for field in attrs.fields(ClaudeSettings))
 
 
 @pytest.mark.parametrize("name", [field.name for field in attrs.fields(ClaudeSettings)])
-def test_a_default_is_the_one_that_counts(name: str) -> None:
+def test_default_matches_the_code(name: str) -> None:
     default = getattr(ClaudeSettings(), name)
     shown = names(DEFAULTS[name])
     if name in {"redirect_host", "redirect_path"}:
@@ -87,20 +87,20 @@ def test_a_default_is_the_one_that_counts(name: str) -> None:
         assert [json.loads(shown[0])] == [plain]
 
 
-def test_every_setting_of_the_federation_is_explained() -> None:
+def test_every_federation_setting_is_explained() -> None:
     explained = {names(row[0])[0] for row in rows(section("## Workload identity federation"))}
     listed = next(names(row[0]) for row in SETTINGS if "federation_rule_id" in row[0])
     assert explained == set(listed)
 
 
 def block(marker: str, language: str) -> str:
-    """Return the block of code that follows a marker."""
+    """Return the code block after a marker."""
     found = re.search(rf"<!-- test: {marker} -->\n```{language}\n(.*?)```", README, re.DOTALL)
     assert found is not None
     return found.group(1)
 
 
-def test_the_client_of_the_sdk_works_as_pasted(
+def test_sdk_example_works_as_pasted(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("FRESHKEY_CONFIG_DIR", str(tmp_path))
@@ -108,19 +108,19 @@ def test_the_client_of_the_sdk_works_as_pasted(
     monkeypatch.setenv("CLAUDE_CODE_OAUTH_TOKEN", "canary-token-of-the-readme")
     (tmp_path / "config.toml").write_text('[profiles.me]\nprovider = "claude_oauth"\n')
     made: dict[str, object] = {}
-    exec(compile(block("sdk", "python"), "README.md", "exec"), made)  # noqa: S102  the README's own text
+    exec(compile(block("sdk", "python"), "README.md", "exec"), made)  # noqa: S102  our own README
     client = made["client"]
     assert client.credentials().token == "canary-token-of-the-readme"  # type: ignore[attr-defined]
     client.close()  # type: ignore[attr-defined]
     assert "canary" not in caplog.text
 
 
-def test_the_settings_of_claude_code_are_complete() -> None:
+def test_claude_code_example_is_complete() -> None:
     given = json.loads(block("claude", "json"))
     assert given["apiKeyHelper"] == "freshkey token me --check"
     assert given["env"] == {"ANTHROPIC_BETAS": ClaudeSettings().beta}
 
 
-def test_the_version_that_was_tried_is_the_one_that_tests_install() -> None:
+def test_claude_code_version_is_the_one_tests_install() -> None:
     package = json.loads((ROOT / "tests" / "counterparts" / "package.json").read_text())
     assert package["dependencies"]["@anthropic-ai/claude-code"] in section("## With Claude Code")

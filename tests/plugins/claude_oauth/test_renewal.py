@@ -1,4 +1,4 @@
-"""A renewal spends one refresh token, keeps what the answer leaves out, and goes only where the token belongs."""
+"""A renewal uses one refresh token, keeps what the response omits, and goes only to the issuing server."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from freshkey_claude_oauth.formats import ClaudeApiKey, ClaudeToken
 from freshkey_claude_oauth.renewal import renew
 from freshkey_claude_oauth.signout import revoke
 from freshkey_testing import AuthorizationServer, ManualClock, Rotation
+from raises_code import raises_code
 
 
 MakeProfile = Callable[..., Profile]
@@ -34,7 +35,7 @@ SignIn = Callable[..., ClaudeToken]
 CANARY = "canary-5f1d0c9a7e"
 
 
-def test_the_hook_renews_and_rotates(server: AuthorizationServer, profile: Profile, signed_in: SignIn) -> None:
+def test_hook_renews_and_rotates(server: AuthorizationServer, profile: Profile, signed_in: SignIn) -> None:
     old = signed_in()
     new = provider.refresh(profile=profile, credential=old, reporter=LoggingReporter())
     assert isinstance(new, ClaudeToken)
@@ -44,7 +45,7 @@ def test_the_hook_renews_and_rotates(server: AuthorizationServer, profile: Profi
     assert server.count("grant.refresh_token") == 1
 
 
-def test_it_is_written_as_the_vendors_own_clients_do(
+def test_request_is_that_of_anthropics_own_clients(
     server: AuthorizationServer, profile: Profile, signed_in: SignIn
 ) -> None:
     old = signed_in()
@@ -60,7 +61,7 @@ def test_it_is_written_as_the_vendors_own_clients_do(
     }
 
 
-def test_beta_header_and_encoding_are_settings(
+def test_beta_header_and_encoding_are_configurable(
     server: AuthorizationServer, make_profile: MakeProfile, signed_in: SignIn
 ) -> None:
     chosen = make_profile(**server.settings(), beta="", encoding="form")
@@ -70,7 +71,7 @@ def test_beta_header_and_encoding_are_settings(
     assert "anthropic-beta" not in asked.headers
 
 
-def test_an_answer_without_a_refresh_token_keeps_the_old_one(
+def test_response_without_a_refresh_token_keeps_the_old_one(
     server: AuthorizationServer, profile: Profile, signed_in: SignIn
 ) -> None:  # ROT-8
     server.policy.rotation = Rotation.OMIT
@@ -80,7 +81,7 @@ def test_an_answer_without_a_refresh_token_keeps_the_old_one(
     assert renew(profile, new).refresh_token == old.refresh_token
 
 
-def test_a_known_plan_survives_an_answer_that_does_not_name_it(
+def test_known_plan_survives_a_response_without_it(
     server: AuthorizationServer, profile: Profile, signed_in: SignIn
 ) -> None:
     old = signed_in()
@@ -90,21 +91,21 @@ def test_a_known_plan_survives_an_answer_that_does_not_name_it(
     assert new.identity.extra["plan"] == "max"
 
 
-def test_the_profile_endpoint_is_not_asked(server: AuthorizationServer, profile: Profile, signed_in: SignIn) -> None:
+def test_profile_endpoint_is_not_called(server: AuthorizationServer, profile: Profile, signed_in: SignIn) -> None:
     old = signed_in()
     before = server.count("profile.read")
     renew(profile, old)
     assert server.count("profile.read") == before
 
 
-def test_what_an_answer_leaves_out_stays(server: AuthorizationServer, profile: Profile, signed_in: SignIn) -> None:
+def test_what_the_response_omits_is_kept(server: AuthorizationServer, profile: Profile, signed_in: SignIn) -> None:
     old = signed_in()
     server.next_response(200, '{"access_token": "at-2", "expires_in": 60}')
     new = renew(profile, old)
     assert (new.scopes, new.identity, new.refresh_token) == (old.scopes, old.identity, old.refresh_token)
 
 
-def test_it_counts_from_the_arrival_of_the_answer(
+def test_lifetime_starts_when_the_response_arrives(
     server: AuthorizationServer, profile: Profile, signed_in: SignIn, clock: ManualClock
 ) -> None:  # TIM-1
     old = signed_in()
@@ -115,29 +116,30 @@ def test_it_counts_from_the_arrival_of_the_answer(
 # --- refusals -------------------------------------------------------------------------------------------------------
 
 
-def test_a_spent_refresh_token_needs_a_person(server: AuthorizationServer, profile: Profile, signed_in: SignIn) -> None:
+def test_used_refresh_token_requires_login(server: AuthorizationServer, profile: Profile, signed_in: SignIn) -> None:
     old = signed_in()
     renew(profile, old)
-    with pytest.raises(LoginRequired, match="invalid_grant"):
+    with raises_code(LoginRequired, "sign-in-ended") as caught:
         renew(profile, old)
+    assert "invalid_grant" in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "error"),
+    ("status", "body", "error", "code"),
     [
-        (400, '{"error": "invalid_client"}', ProviderRefused),
-        (400, '{"error": "invalid_request"}', ProviderRefused),
-        (400, '{"type": "error", "error": {"type": "invalid_request_error"}}', ProviderRefused),
-        (404, '{"type": "error", "error": {"type": "not_found_error"}}', ProviderRefused),
-        (400, "", LoginRequired),
-        (429, '{"error": {"type": "rate_limit_error"}}', TransientError),
-        (408, "", TransientError),
-        (500, "", TransientError),
-        (503, "<html>", TransientError),
-        (302, "", ProtocolError),
+        (400, '{"error": "invalid_client"}', ProviderRefused, "request-refused"),
+        (400, '{"error": "invalid_request"}', ProviderRefused, "request-refused"),
+        (400, '{"type": "error", "error": {"type": "invalid_request_error"}}', ProviderRefused, "request-refused"),
+        (404, '{"type": "error", "error": {"type": "not_found_error"}}', ProviderRefused, "request-refused"),
+        (400, "", LoginRequired, "sign-in-ended"),
+        (429, '{"error": {"type": "rate_limit_error"}}', TransientError, "server-unavailable"),
+        (408, "", TransientError, "server-unavailable"),
+        (500, "", TransientError, "server-unavailable"),
+        (503, "<html>", TransientError, "server-unavailable"),
+        (302, "", ProtocolError, "redirect-refused"),
     ],
 )
-def test_refusals_say_what_to_do_next(
+def test_refusal_is_classified(
     server: AuthorizationServer,
     profile: Profile,
     signed_in: SignIn,
@@ -145,10 +147,11 @@ def test_refusals_say_what_to_do_next(
     status: int,
     body: str,
     error: type[FreshkeyError],
+    code: str,
 ) -> None:  # NET-1
     old = signed_in()
     server.next_response(status, body)
-    with pytest.raises(error) as caught:
+    with raises_code(error, code) as caught:
         renew(profile, old)
     assert type(caught.value) is error
 
@@ -161,9 +164,9 @@ def test_retry_after_is_passed_on(server: AuthorizationServer, profile: Profile,
     assert caught.value.retry_after == 17.0
 
 
-def test_a_lost_answer_leaves_the_outcome_unknown(
+def test_lost_response_leaves_outcome_unknown(
     server: AuthorizationServer, profile: Profile, signed_in: SignIn
-) -> None:  # row 34
+) -> None:  # FAULT-34
     old = signed_in()
     server.drop_next_answer()
     with pytest.raises(OutcomeUnknown):
@@ -171,11 +174,11 @@ def test_a_lost_answer_leaves_the_outcome_unknown(
     assert server.count("grant.refresh_token") == 1
 
 
-def test_a_server_that_is_gone_got_nothing(make_profile: MakeProfile, signed_in: SignIn) -> None:
+def test_unreachable_server_is_transient(make_profile: MakeProfile, signed_in: SignIn) -> None:
     with AuthorizationServer() as short_lived:
         chosen = make_profile(**short_lived.settings())
         old = signed_in(chosen)
-    with pytest.raises(TransientError, match="nothing could be sent"):
+    with raises_code(TransientError, "connection-failed"):
         renew(chosen, old)
 
 
@@ -187,15 +190,16 @@ def test_a_server_that_is_gone_got_nothing(make_profile: MakeProfile, signed_in:
     ],
     ids=["key", "no-refresh-token"],
 )
-def test_what_cannot_be_renewed_needs_a_person(
+def test_credential_without_refresh_token_requires_login(
     server: AuthorizationServer, profile: Profile, credential: ClaudeApiKey | ClaudeToken
 ) -> None:
-    with pytest.raises(LoginRequired, match="freshkey login me"):
+    with raises_code(LoginRequired, "not-renewable") as caught:
         renew(profile, credential)
+    assert "freshkey login me" in str(caught.value)
     assert server.requests == []
 
 
-# --- the table of odd answers ---------------------------------------------------------------------------------------
+# --- odd responses --------------------------------------------------------------------------------------------------
 
 
 def answer(expires_in: str) -> str:
@@ -211,11 +215,11 @@ def answer(expires_in: str) -> str:
         (answer("0"), 0.0),
         (answer("999999999999"), 10 * 366 * 86400.0),
     ],
-    ids=["string", "float", "null", "zero", "for-ever"],
+    ids=["string", "float", "null", "zero", "forever"],
 )
-def test_odd_lifetimes_with_a_documented_reading(
+def test_odd_lifetime_is_interpreted_as_documented(
     server: AuthorizationServer, profile: Profile, signed_in: SignIn, body: str, lifetime: float
-) -> None:  # NET-6, row 41
+) -> None:  # NET-6, FAULT-41
     old = signed_in()
     server.next_response(200, body)
     assert renew(profile, old).lifetime == lifetime
@@ -259,10 +263,10 @@ def test_odd_lifetimes_with_a_documented_reading(
         "number",
         "none",
         "twice",
-        "no-object",
+        "not-an-object",
     ],
 )
-def test_an_unreadable_answer_is_a_clear_error_that_quotes_nothing(
+def test_invalid_response_is_an_error_that_quotes_nothing(
     server: AuthorizationServer, profile: Profile, signed_in: SignIn, body: str
 ) -> None:  # NET-6, NET-8
     old = signed_in()
@@ -270,16 +274,17 @@ def test_an_unreadable_answer_is_a_clear_error_that_quotes_nothing(
     with pytest.raises(ProtocolError) as caught:
         renew(profile, old)
     assert CANARY not in str(caught.value)
-    assert "answer" in str(caught.value) or "sent more than" in str(caught.value)
+    assert caught.value.code in {"invalid-response", "response-too-large"}
 
 
-def test_a_token_of_another_type_leaves_nobody_believe_that_the_old_one_is_unspent(
+def test_renewal_with_a_non_bearer_token_counts_the_refresh_token_as_used(
     server: AuthorizationServer, profile: Profile, signed_in: SignIn
 ) -> None:
     old = signed_in()
     server.next_response(200, '{"access_token": "at", "refresh_token": "rt", "token_type": "DPoP", "expires_in": 60}')
-    with pytest.raises(ProtocolError, match="type DPoP; only bearer tokens"):
+    with raises_code(ProtocolError, "unsupported-token-type") as caught:
         renew(profile, old)
+    assert "DPoP" in str(caught.value)
 
 
 # --- binding --------------------------------------------------------------------------------------------------------
@@ -287,10 +292,10 @@ def test_a_token_of_another_type_leaves_nobody_believe_that_the_old_one_is_unspe
 
 @pytest.mark.parametrize(
     ("field", "says"),
-    [("client_id", "client id"), ("token_endpoint", "token endpoint"), ("issuer", "issuer")],
+    [("client_id", "client ID"), ("token_endpoint", "token endpoint"), ("issuer", "issuer")],
 )
 @pytest.mark.parametrize("act", [renew, revoke], ids=["renew", "revoke"])
-def test_a_token_is_never_sent_where_it_does_not_belong(
+def test_token_is_never_sent_to_another_server_or_client(
     server: AuthorizationServer,
     profile: Profile,
     signed_in: SignIn,
@@ -302,12 +307,13 @@ def test_a_token_is_never_sent_where_it_does_not_belong(
     change: dict[str, Any] = {field: "https://elsewhere.example"}
     old = attrs.evolve(signed_in(), **change)
     before = len(server.requests)
-    with pytest.raises(LoginRequired, match=f"another {says}"):
+    with raises_code(LoginRequired, "sign-in-settings-changed") as caught:
         act(profile, old)
+    assert says in str(caught.value)
     assert len(server.requests) == before
 
 
-def test_metadata_that_moved_the_token_endpoint_need_a_person(
+def test_metadata_with_a_different_token_endpoint_requires_login(
     server: AuthorizationServer, make_profile: MakeProfile, signed_in: SignIn
 ) -> None:  # FLO-11
     chosen = make_profile(client_id=server.client_id, issuer=server.urls.issuer, allow_insecure_loopback=True)
@@ -319,14 +325,17 @@ def test_metadata_that_moved_the_token_endpoint_need_a_person(
         "token_endpoint": server.urls.resource,
     }
     server.next_response(200, json.dumps(moved), endpoint="metadata")
-    with pytest.raises(LoginRequired, match="token endpoint"):
+    with raises_code(LoginRequired, "sign-in-settings-changed") as caught:
         renew(chosen, old)
+    assert "token endpoint" in str(caught.value)
 
 
 # --- sign-out -------------------------------------------------------------------------------------------------------
 
 
-def test_a_revoked_sign_in_is_dead(server: AuthorizationServer, profile: Profile, signed_in: SignIn) -> None:  # NET-9
+def test_revoked_sign_in_cannot_be_renewed(
+    server: AuthorizationServer, profile: Profile, signed_in: SignIn
+) -> None:  # NET-9
     token = signed_in()
     revoke(profile, token)
     assert server.count("revoked") == 1
@@ -334,7 +343,7 @@ def test_a_revoked_sign_in_is_dead(server: AuthorizationServer, profile: Profile
         renew(profile, token)
 
 
-def test_the_refresh_token_is_what_is_revoked(server: AuthorizationServer, profile: Profile, signed_in: SignIn) -> None:
+def test_refresh_token_is_revoked(server: AuthorizationServer, profile: Profile, signed_in: SignIn) -> None:
     token = signed_in()
     revoke(profile, token)
     assert token.refresh_token is not None
@@ -345,13 +354,15 @@ def test_the_refresh_token_is_what_is_revoked(server: AuthorizationServer, profi
     }
 
 
-def test_without_one_the_access_token_is(server: AuthorizationServer, profile: Profile, signed_in: SignIn) -> None:
+def test_without_a_refresh_token_the_access_token_is_revoked(
+    server: AuthorizationServer, profile: Profile, signed_in: SignIn
+) -> None:
     revoke(profile, attrs.evolve(signed_in(), refresh_token=None))
     assert json.loads(server.requests[-1].body)["token_type_hint"] == "access_token"
 
 
 @pytest.mark.parametrize(("status", "error"), [(503, TransientError), (400, ProviderRefused), (302, ProtocolError)])
-def test_a_revocation_that_failed_is_told(
+def test_failed_revocation_is_reported(
     server: AuthorizationServer, profile: Profile, signed_in: SignIn, status: int, error: type[FreshkeyError]
 ) -> None:
     token = signed_in()
@@ -360,11 +371,13 @@ def test_a_revocation_that_failed_is_told(
         revoke(profile, token)
 
 
-def test_keys_and_servers_without_revocation_are_refused(
+def test_revocation_is_refused_for_keys_and_without_an_endpoint(
     server: AuthorizationServer, make_profile: MakeProfile, signed_in: SignIn
 ) -> None:
     chosen = make_profile(**{**server.settings(), "revoke_url": None})
-    with pytest.raises(ProviderRefused, match="offers no revocation"):
+    with raises_code(ProviderRefused, "revocation-not-supported") as caught:
         revoke(chosen, signed_in(chosen))
-    with pytest.raises(ProviderRefused, match="Console"):
+    assert "revoke_url" in str(caught.value)
+    with raises_code(ProviderRefused, "revocation-not-supported") as caught:
         revoke(chosen, ClaudeApiKey(obtained=SYSTEM.now(), key=Secret("k-1")))
+    assert "Claude Console" in str(caught.value)

@@ -1,4 +1,4 @@
-"""The bridge to Anthropic's SDK: what it asks the keeper, what it hands over, and that nobody else pays for it."""
+"""The bridge to Anthropic's SDK: what it requests from the keeper and returns, and that only it imports the SDK."""
 
 from __future__ import annotations
 
@@ -13,11 +13,19 @@ from attrs import define, evolve, field, frozen
 
 import freshkey_claude_oauth
 from freshkey.clock import SYSTEM
-from freshkey.errors import FreshkeyError, LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
+from freshkey.errors import (
+    ConfigurationError,
+    FreshkeyError,
+    LoginRequired,
+    OutcomeUnknown,
+    ProviderRefused,
+    TransientError,
+)
 from freshkey.model.credential import Credential
 from freshkey.secret import Secret
 from freshkey_claude_oauth.formats import ClaudeApiKey, ClaudeToken
 from freshkey_claude_oauth.sdk import anthropic_credentials
+from raises_code import raises_code
 
 
 TOKEN = ClaudeToken(obtained=SYSTEM.now(), access_token=Secret("at-canary-1"), lifetime=3600.0, source="oauth")
@@ -26,7 +34,7 @@ NEWER = evolve(TOKEN, access_token=Secret("at-canary-2"))
 
 @define
 class Answers:
-    """A `CredentialSource` that answers by script and remembers what it was asked."""
+    """A `CredentialSource` that returns scripted results and records its calls."""
 
     script: list[Credential | FreshkeyError]
     asked: list[tuple[str | None, Credential | None]] = field(factory=list)
@@ -46,13 +54,13 @@ class Answers:
 
 @frozen(kw_only=True)
 class Signature(Credential):
-    """A format that signs and has no token."""
+    """A credential that signs requests and has no token."""
 
     def _headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
         return {"Authorization": "AWS4-HMAC-SHA256"}
 
 
-def test_the_sdk_is_loaded_by_the_bridge_alone() -> None:
+def test_only_the_bridge_imports_the_sdk() -> None:
     program = (
         "import json, sys, freshkey, freshkey_claude_oauth, freshkey_claude_oauth.description;"
         "freshkey_claude_oauth.describe(profile=None, credential=None);"
@@ -63,7 +71,7 @@ def test_the_sdk_is_loaded_by_the_bridge_alone() -> None:
     assert freshkey_claude_oauth.__name__ in done.stdout
 
 
-def test_the_sdk_is_told_to_ask_each_time() -> None:
+def test_sdk_gets_the_credential_before_every_request() -> None:
     source = Answers([TOKEN, NEWER])
     credentials = anthropic_credentials(source, "work")
     assert credentials() == AccessToken("at-canary-1", 0)
@@ -71,12 +79,12 @@ def test_the_sdk_is_told_to_ask_each_time() -> None:
     assert source.asked == [("work", None), ("work", None)]
 
 
-def test_a_key_is_handed_over_like_a_token() -> None:
+def test_api_key_is_returned_like_a_token() -> None:
     key = ClaudeApiKey(obtained=SYSTEM.now(), key=Secret("sk-canary"), source="api-key")
     assert anthropic_credentials(Answers([key]))().token == "sk-canary"
 
 
-def test_after_a_refusal_the_last_one_handed_out_is_named() -> None:
+def test_after_a_401_the_last_returned_credential_is_reported_as_refused() -> None:
     source = Answers([TOKEN, NEWER, NEWER])
     credentials = anthropic_credentials(source)
     credentials()
@@ -85,37 +93,41 @@ def test_after_a_refusal_the_last_one_handed_out_is_named() -> None:
     assert source.asked == [(None, None), (None, TOKEN), (None, NEWER)]
 
 
-def test_a_refusal_before_anything_was_handed_out_is_an_ordinary_question() -> None:
+def test_forced_refresh_before_any_credential_is_an_ordinary_get() -> None:
     source = Answers([TOKEN])
     assert anthropic_credentials(source)(force_refresh=True).token == "at-canary-1"
     assert source.asked == [(None, None)]
 
 
 @pytest.mark.parametrize("kind", [TransientError, OutcomeUnknown, ProviderRefused])
-def test_where_there_is_no_newer_one_the_servers_refusal_is_heard_again(kind: type[FreshkeyError]) -> None:
+def test_without_a_newer_credential_the_refused_one_is_returned_again(kind: type[FreshkeyError]) -> None:
     credentials = anthropic_credentials(Answers([TOKEN, kind("not now")]))
     credentials()
     assert credentials(force_refresh=True).token == "at-canary-1"
 
 
-def test_what_the_sdk_would_try_again_in_vain_is_an_error_of_its_own() -> None:
-    needed = LoginRequired("nobody is signed in", profile="me", hint="Run: freshkey login me")
-    with pytest.raises(AnthropicError, match=r"^me: nobody is signed in\. Run: freshkey login me$") as caught:
+def test_permanent_error_becomes_an_anthropic_error() -> None:
+    needed = LoginRequired("no one is signed in", profile="me", hint="Run: freshkey login me")
+    with pytest.raises(AnthropicError) as caught:
         anthropic_credentials(Answers([needed]))()
+    assert str(caught.value) == str(needed)
     assert caught.value.__cause__ is needed
 
 
-def test_what_may_pass_is_left_to_the_retries_of_the_sdk() -> None:
-    with pytest.raises(TransientError, match="no route"):
-        anthropic_credentials(Answers([TransientError("no route")]))()
+def test_transient_error_is_left_to_the_sdks_retries() -> None:
+    with raises_code(TransientError, "connection-failed"):
+        anthropic_credentials(Answers([TransientError("no route", code="connection-failed")]))()
 
 
-def test_what_is_no_token_is_not_sent() -> None:
+def test_credential_without_a_token_is_an_error() -> None:
     signature = Signature(obtained=SYSTEM.now(), source="keys")
-    with pytest.raises(AnthropicError, match=r"from the source 'keys' is no token, and the SDK sends tokens only"):
-        anthropic_credentials(Answers([signature]))()
+    with pytest.raises(AnthropicError) as caught:
+        anthropic_credentials(Answers([signature]), "me")()
+    assert isinstance(caught.value.__cause__, ConfigurationError)
+    assert caught.value.__cause__.code == "claude-unsupported-credential"
+    assert "'keys'" in str(caught.value)
 
 
-def test_no_secret_shows() -> None:
+def test_repr_contains_no_secret() -> None:
     credentials = anthropic_credentials(Answers([TOKEN]))
     assert "at-canary" not in f"{credentials!r} {credentials()!r}"

@@ -1,4 +1,4 @@
-"""A person signs in by redirect, by pasted code or on another device, and nobody hangs where there is no person."""
+"""The user signs in by redirect, by pasted code or on another device, and nothing hangs without a user."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 import freshkey_claude_oauth as provider
-from freshkey.errors import LoginRequired, ProviderRefused, TransientError
+from freshkey.errors import FreshkeyError, LoginRequired, ProviderRefused, TransientError
 from freshkey.model.identity import Identity
 from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
@@ -19,6 +19,7 @@ from freshkey_claude_oauth.signin import sign_in
 from freshkey_claude_oauth.token_response import DEFAULT_LIFETIME
 from freshkey_testing import Account, AuthorizationServer, ManualClock, ScriptedUser
 from freshkey_testing.browser import approve_device, copy_address, copy_code, follow
+from raises_code import raises_code
 
 
 MakeProfile = Callable[..., Profile]
@@ -28,7 +29,7 @@ def bodies(server: AuthorizationServer, path: str) -> list[dict[str, list[str]]]
     return [parse_qs(asked.body.decode()) for asked in server.requests if asked.path == path]
 
 
-def test_the_hook_signs_in_by_redirect(server: AuthorizationServer, profile: Profile, oauth: Source) -> None:
+def test_hook_signs_in_by_redirect(server: AuthorizationServer, profile: Profile, oauth: Source) -> None:
     with ScriptedUser(browser=follow) as user:
         token = provider.acquire(profile=profile, source=oauth, interaction=user)
     assert isinstance(token, ClaudeToken)
@@ -40,7 +41,7 @@ def test_the_hook_signs_in_by_redirect(server: AuthorizationServer, profile: Pro
     assert server.count("grant.authorization_code") == 1
 
 
-def test_the_request_asks_for_what_is_documented(server: AuthorizationServer, profile: Profile) -> None:
+def test_authorization_request_is_as_documented(server: AuthorizationServer, profile: Profile) -> None:
     with ScriptedUser(browser=follow) as user:
         sign_in(profile, user)
     query = parse_qs(urlsplit(user.opened[0]).query)
@@ -53,7 +54,7 @@ def test_the_request_asks_for_what_is_documented(server: AuthorizationServer, pr
     assert exchange["redirect_uri"] == query["redirect_uri"]
 
 
-def test_the_beta_header_stays_out_of_the_exchange(server: AuthorizationServer, profile: Profile) -> None:
+def test_beta_header_is_not_sent_with_the_code_exchange(server: AuthorizationServer, profile: Profile) -> None:
     with ScriptedUser(browser=follow) as user:
         sign_in(profile, user)
     sent = {asked.path: asked.headers.get("anthropic-beta") for asked in server.requests}
@@ -61,7 +62,7 @@ def test_the_beta_header_stays_out_of_the_exchange(server: AuthorizationServer, 
     assert sent["/api/oauth/profile"] == "oauth-2025-04-20"
 
 
-def test_further_parameters_and_the_redirect_are_settings(
+def test_additional_parameters_and_redirect_are_configurable(
     server: AuthorizationServer, make_profile: MakeProfile
 ) -> None:
     chosen = make_profile(
@@ -80,28 +81,28 @@ def test_further_parameters_and_the_redirect_are_settings(
     assert token.scopes == ("user:profile",)
 
 
-def test_a_code_is_pasted_from_the_page_that_shows_it(server: AuthorizationServer, make_profile: MakeProfile) -> None:
+def test_code_is_pasted_from_the_page_that_shows_it(server: AuthorizationServer, make_profile: MakeProfile) -> None:
     chosen = make_profile(**server.settings(), paste_redirect_url=server.urls.paste)
     with ScriptedUser(paste=copy_code) as user:
         token = sign_in(chosen, user)
     assert token.identity.email == server.account.email
-    # The redirect address of the way that won is the one that is exchanged.
+    # The exchange uses the redirect URI of the path that completed.
     assert bodies(server, "/v1/oauth/token")[0]["redirect_uri"] == [server.urls.paste]
 
 
-def test_the_address_the_browser_ended_at_can_be_pasted(server: AuthorizationServer, profile: Profile) -> None:
+def test_redirect_url_can_be_pasted(server: AuthorizationServer, profile: Profile) -> None:
     with ScriptedUser(paste=copy_address) as user:
         assert sign_in(profile, user).identity.email == server.account.email
 
 
-def test_codes_are_written_as_json_where_that_is_set(server: AuthorizationServer, make_profile: MakeProfile) -> None:
+def test_code_exchange_uses_json_if_configured(server: AuthorizationServer, make_profile: MakeProfile) -> None:
     with ScriptedUser(browser=follow) as user:
         sign_in(make_profile(**server.settings(), encoding="json"), user)
     asked = next(asked for asked in server.requests if asked.path == "/v1/oauth/token")
     assert asked.headers["content-type"] == "application/json"
 
 
-def test_a_device_sign_in(server: AuthorizationServer, make_profile: MakeProfile) -> None:
+def test_device_sign_in(server: AuthorizationServer, make_profile: MakeProfile) -> None:
     chosen = make_profile(**server.settings(), flow="device")
     with ScriptedUser(device=approve_device) as user:
         token = sign_in(chosen, user)
@@ -110,17 +111,17 @@ def test_a_device_sign_in(server: AuthorizationServer, make_profile: MakeProfile
     assert server.count("grant.device_code") == 1
 
 
-def test_issuer_metadata_replace_the_addresses(server: AuthorizationServer, make_profile: MakeProfile) -> None:
+def test_issuer_metadata_replaces_the_urls(server: AuthorizationServer, make_profile: MakeProfile) -> None:
     chosen = make_profile(client_id=server.client_id, issuer=server.urls.issuer, allow_insecure_loopback=True)
     with ScriptedUser(browser=follow) as user:
         token = sign_in(chosen, user)
     assert (token.issuer, token.token_endpoint) == (server.urls.issuer, server.urls.token)
 
 
-# --- whose it is ----------------------------------------------------------------------------------------------------
+# --- identity -------------------------------------------------------------------------------------------------------
 
 
-def test_account_organization_plan_and_tier_are_known(server: AuthorizationServer, profile: Profile) -> None:
+def test_account_organization_plan_and_tier_are_read(server: AuthorizationServer, profile: Profile) -> None:
     with ScriptedUser(browser=follow) as user:
         token = sign_in(profile, user)
     ada = server.account
@@ -146,7 +147,7 @@ def unreadable(server: AuthorizationServer) -> None:
     ],
     ids=["500", "dropped", "redirect", "unreadable"],
 )
-def test_a_failing_profile_call_does_not_fail_the_sign_in(
+def test_failing_profile_request_does_not_fail_the_sign_in(
     server: AuthorizationServer, profile: Profile, fault: Callable[[AuthorizationServer], None]
 ) -> None:
     fault(server)
@@ -154,10 +155,10 @@ def test_a_failing_profile_call_does_not_fail_the_sign_in(
         token = sign_in(profile, user)
     assert token.identity.email == server.account.email
     assert token.identity.extra.get("plan") is None
-    assert any("plan is not known" in notice for notice in user.notices)
+    assert any("plan" in notice for notice in user.notices)
 
 
-def test_a_missing_scope_for_the_profile_does_not_fail_the_sign_in(
+def test_missing_profile_scope_does_not_fail_the_sign_in(
     server: AuthorizationServer, make_profile: MakeProfile
 ) -> None:
     with ScriptedUser(browser=follow) as user:
@@ -166,82 +167,99 @@ def test_a_missing_scope_for_the_profile_does_not_fail_the_sign_in(
     assert any("403" in notice for notice in user.notices)
 
 
-def test_the_account_that_approves_is_the_one_that_is_named(server: AuthorizationServer, profile: Profile) -> None:
+def test_identity_is_the_account_that_approved(server: AuthorizationServer, profile: Profile) -> None:
     server.account = Account(email="bob@example.com", id="b-1", plan="team")
     with ScriptedUser(browser=follow) as user:
         identity = sign_in(profile, user).identity
     assert (identity.email, identity.account, identity.extra["plan"]) == ("bob@example.com", "b-1", "team")
 
 
-# --- what goes wrong ------------------------------------------------------------------------------------------------
+# --- failures -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("flow", ["browser", "device"])
-def test_without_a_person_it_fails_at_once(
+def test_sign_in_without_a_user_fails_immediately(
     server: AuthorizationServer, make_profile: MakeProfile, oauth: Source, flow: str
 ) -> None:
-    with pytest.raises(LoginRequired, match="freshkey login me"):
+    with raises_code(LoginRequired, "not-signed-in") as caught:
         provider.acquire(
             profile=make_profile(**server.settings(), flow=flow), source=oauth, interaction=NonInteractive("me")
         )
+    assert "freshkey login me" in str(caught.value)
     assert server.count("authorization.approved") == 0
 
 
 @pytest.mark.parametrize("client_id", [None, ""])
-def test_without_a_client_id_it_says_where_to_write_one(make_profile: MakeProfile, client_id: str | None) -> None:
-    with pytest.raises(ProviderRefused, match=r"client_id = .* under \[profiles\.me\] in config\.toml"):
+def test_missing_client_id_is_an_error_that_says_where_to_set_it(
+    make_profile: MakeProfile, client_id: str | None
+) -> None:
+    with raises_code(ProviderRefused, "client-id-missing") as caught:
         sign_in(make_profile(client_id=client_id), NonInteractive("me"))
+    assert "[profiles.me] in config.toml" in str(caught.value)
 
 
-def test_a_person_who_declines(server: AuthorizationServer, profile: Profile) -> None:
+def test_user_declines_sign_in(server: AuthorizationServer, profile: Profile) -> None:
     server.policy.consent = "deny"
     user = ScriptedUser(browser=follow)
     with user, pytest.raises(LoginRequired):
         sign_in(profile, user)
 
 
-def test_an_unknown_client_is_refused_for_good(server: AuthorizationServer, make_profile: MakeProfile) -> None:
-    chosen = make_profile(**{**server.settings(), "client_id": "somebody", "flow": "device"})
-    with pytest.raises(ProviderRefused, match="invalid_client"):
+def test_unknown_client_is_refused_permanently(server: AuthorizationServer, make_profile: MakeProfile) -> None:
+    chosen = make_profile(**{**server.settings(), "client_id": "unknown", "flow": "device"})
+    with pytest.raises(ProviderRefused) as caught:
         sign_in(chosen, ScriptedUser())
+    assert "invalid_client" in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("answer", "error"),
-    [((503, "down"), TransientError), ((200, "<html>"), ProviderRefused), ((302, ""), ProviderRefused)],
+    ("answer", "error", "code"),
+    [
+        ((503, "down"), TransientError, "metadata-unavailable"),
+        ((200, "<html>"), ProviderRefused, "invalid-response"),
+        ((302, ""), ProviderRefused, "redirect-refused"),
+    ],
     ids=["503", "unreadable", "redirect"],
 )
-def test_metadata_that_cannot_be_had_ask_nobody(
-    server: AuthorizationServer, make_profile: MakeProfile, answer: tuple[int, str], error: type[Exception]
+def test_unavailable_or_invalid_metadata_fails_without_asking_the_user(
+    server: AuthorizationServer,
+    make_profile: MakeProfile,
+    *,
+    answer: tuple[int, str],
+    error: type[FreshkeyError],
+    code: str,
 ) -> None:
     for _ in range(2):
         server.next_response(*answer, endpoint="metadata")
     chosen = make_profile(client_id=server.client_id, issuer=server.urls.issuer, allow_insecure_loopback=True)
-    with pytest.raises(error):
+    with raises_code(error, code):
         sign_in(chosen, ScriptedUser())
 
 
-def test_lost_metadata_are_transient(server: AuthorizationServer, make_profile: MakeProfile) -> None:
+def test_lost_metadata_response_is_transient(server: AuthorizationServer, make_profile: MakeProfile) -> None:
     server.drop_next_request(endpoint="metadata")
     chosen = make_profile(client_id=server.client_id, issuer=server.urls.issuer, allow_insecure_loopback=True)
-    with pytest.raises(TransientError, match="metadata of 127"):
+    with raises_code(TransientError, "metadata-unavailable") as caught:
         sign_in(chosen, ScriptedUser())
+    assert "127.0.0.1" in str(caught.value)
 
 
-def test_metadata_of_another_issuer_are_refused(server: AuthorizationServer, make_profile: MakeProfile) -> None:
+def test_metadata_of_another_issuer_is_refused(server: AuthorizationServer, make_profile: MakeProfile) -> None:
     issuer = server.urls.issuer.replace("127.0.0.1", "localhost")
     chosen = make_profile(client_id=server.client_id, issuer=issuer, allow_insecure_loopback=True)
-    with pytest.raises(ProviderRefused, match="another issuer"):
+    with raises_code(ProviderRefused, "metadata-issuer-mismatch") as caught:
         sign_in(chosen, ScriptedUser())
+    assert "localhost" in str(caught.value)
 
 
-def test_a_token_that_is_no_bearer_token_is_refused(server: AuthorizationServer, profile: Profile) -> None:
+def test_non_bearer_token_is_refused(server: AuthorizationServer, profile: Profile) -> None:
     server.next_response(200, '{"access_token": "at", "token_type": "DPoP", "expires_in": 60}')
-    with ScriptedUser(browser=follow) as user, pytest.raises(ProviderRefused, match="DPoP"):
+    with ScriptedUser(browser=follow) as user, raises_code(ProviderRefused, "unsupported-token-type") as caught:
         sign_in(profile, user)
+    assert "DPoP" in str(caught.value)
 
 
-def test_a_token_without_an_end_gets_a_short_one(
+def test_token_without_expiration_gets_a_short_lifetime(
     server: AuthorizationServer, profile: Profile, clock: ManualClock
 ) -> None:
     server.next_response(200, '{"access_token": "at-only"}')

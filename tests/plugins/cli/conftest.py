@@ -1,4 +1,4 @@
-"""A command line that is run with a keeper that answers what a test chose."""
+"""Runs the command line with a fake keeper whose results each test chooses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def keeper() -> FakeKeeper:
 
 @pytest.fixture
 def run(config: Path, keeper: FakeKeeper, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Return what runs the command line with the fake keeper."""
+    """Return a function that runs the command line with the fake keeper."""
 
     def make(
         *, configuration: Configuration, reporter: Reporter, approve: Approve | None, timeout: float | None = None

@@ -1,4 +1,4 @@
-"""Commands of other distributions: found by metadata, imported when named, and never in the place of another."""
+"""Third-party commands: found by metadata, imported only when used, and never able to replace another."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COMMAND = """
 def add_arguments(parser):
     parser.description = "Says a word."
     parser.add_argument("words", nargs="*")
-    parser.add_argument("--name", default="nobody")
+    parser.add_argument("--name", default="anyone")
 
 def run(context):
     context.out.result({"words": context.arguments.words}, [f"{context.arguments.name}: {context.arguments.words}"])
@@ -27,7 +27,7 @@ def run(context):
 
 
 class Install(Protocol):
-    """Installs a distribution that announces commands of one module."""
+    """Installs a distribution with one module that provides commands."""
 
     def __call__(self, distribution: str, names: str, module: str = COMMAND) -> str: ...
 
@@ -50,10 +50,10 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     packages: set[str] = set()
     yield install
     for package in packages:
-        sys.modules.pop(package, None)  # other tests have a package of that name too
+        sys.modules.pop(package, None)  # other tests use the same package name
 
 
-def test_a_command_of_another_distribution_runs_like_one_of_ours(run: Run, install: Install) -> None:
+def test_third_party_command_runs_like_a_built_in_one(run: Run, install: Install) -> None:
     install("acme", "say")
     done = run("say", "a", "b", "--name", "me")
 
@@ -62,25 +62,25 @@ def test_a_command_of_another_distribution_runs_like_one_of_ours(run: Run, insta
     assert run("--json", "say", "a").json == {"words": ["a"]}
 
 
-def test_the_example_of_the_documentation_works_as_pasted(run: Run, install: Install) -> None:
+def test_documented_example_works_as_pasted(run: Run, install: Install) -> None:
     text = (Path(__file__).parents[3] / "docs" / "cli.md").read_text("utf-8")
     (module,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     install("acme", "greet", module)
 
     assert (run("greet", "Ada").out, run("greet", "Ada", "--json").json) == ("Hello, Ada\n", {"greeted": "Ada"})
-    assert "Greet somebody." in run("greet", "--help").out
+    assert "Greet a user." in run("greet", "--help").out
 
 
-def test_its_help_is_its_own_and_its_usage_errors_exit_2(run: Run, install: Install) -> None:
+def test_third_party_command_has_its_own_help_and_usage_errors_exit_2(run: Run, install: Install) -> None:
     install("acme", "say")
 
     assert "Says a word." in run("say", "--help").out
     done = run("say", "--loud", "--json")
-    assert (done.code, done.error["kind"]) == (2, "usage")
+    assert (done.code, done.error["code"], done.error["kind"]) == (2, "usage", "UsageError")
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--help", "token"], ["token", "--help"], ["say-it"], ["token"]])
-def test_it_is_listed_and_not_imported_where_it_is_not_named(run: Run, install: Install, words: list[str]) -> None:
+def test_third_party_command_is_listed_without_being_imported(run: Run, install: Install, words: list[str]) -> None:
     package = install("acme", "say")
     done = run(*words)
 
@@ -89,29 +89,31 @@ def test_it_is_listed_and_not_imported_where_it_is_not_named(run: Run, install: 
         assert any(line.split() == ["say", "from", "acme"] for line in done.out.splitlines())
 
 
-def test_a_name_claimed_twice_is_an_error_that_names_both_and_no_other_is(run: Run, install: Install) -> None:
+def test_command_from_two_packages_is_an_error_that_names_both(run: Run, install: Install) -> None:
     packages = {install("acme", "say other"), install("zenith", "say")}
     done = run("say")
 
     assert (done.code, done.out) == (6, "")
-    assert "two distributions claim the command 'say': acme and zenith. Uninstall one of them" in done.err
+    assert done.error_code == "plugin-name-conflict"
+    assert "'say': acme and zenith" in done.err
     assert not packages & set(sys.modules)
     assert run("other", "a").code == 7
     assert any(line.split() == ["say", "from", "acme", "and", "zenith"] for line in run("--help").out.splitlines())
 
 
-def test_a_command_of_ours_cannot_be_shadowed(run: Run, install: Install) -> None:
+def test_built_in_command_cannot_be_shadowed(run: Run, install: Install) -> None:
     package = install("acme", "token say")
     done = run("token")
 
     assert (done.code, done.out) == (6, "")
-    assert "two distributions claim the command 'token': freshkey-cli and acme" in done.err
+    assert done.error_code == "plugin-name-conflict"
+    assert "'token': freshkey-cli and acme" in done.err
     assert package not in sys.modules
     assert run("status").code == 0
     assert "print the token" in run("--help").out
 
 
-def test_the_same_distribution_found_twice_counts_once(
+def test_distribution_found_twice_counts_once(
     run: Run, install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install("acme", "say")
@@ -122,32 +124,33 @@ def test_the_same_distribution_found_twice_counts_once(
 
 
 @pytest.mark.parametrize("name", ["-x", "Say", "größe"])
-def test_a_name_that_could_not_be_typed_is_not_listed(run: Run, install: Install, name: str) -> None:
+def test_command_with_unusable_name_is_not_listed(run: Run, install: Install, name: str) -> None:
     install("acme", name)
 
     assert "from acme" not in run("--help").out
 
 
 @pytest.mark.parametrize(
-    ("module", "says"),
+    ("module", "code", "fact"),
     [
-        ("raise SystemExit(0)", "cannot be imported (SystemExit in fixture_acme.py, line 1)"),
-        (
-            "import absent",
-            "cannot be imported (there is no module 'absent': ModuleNotFoundError in fixture_acme.py, line 1)",
-        ),
-        ("def run(context): return 0", "has no functions add_arguments and run"),
+        ("raise SystemExit(0)", "plugin-not-loadable", "SystemExit in fixture_acme.py, line 1"),
+        ("import absent", "plugin-not-loadable", "'absent': ModuleNotFoundError in fixture_acme.py, line 1"),
+        ("def run(context): return 0", "plugin-command-failed", "add_arguments and run"),
     ],
 )
-def test_one_that_is_broken_is_named_with_its_distribution(run: Run, install: Install, module: str, says: str) -> None:
+def test_broken_command_is_reported_with_its_distribution(
+    run: Run, install: Install, module: str, code: str, fact: str
+) -> None:
     install("acme", "say", module)
     done = run("say")
 
-    assert (done.code, done.out) == (6, "")
-    assert f"the command 'say' of acme {says}. Update or uninstall acme" in done.err
+    assert (done.code, done.out, done.error_code) == (6, "", code)
+    assert "'say' of acme " in done.err
+    assert fact in done.err
+    assert "uninstall acme" in done.err
 
 
-def test_its_options_may_have_the_names_of_ours(run: Run, install: Install) -> None:
+def test_third_party_options_may_have_the_names_of_built_in_ones(run: Run, install: Install) -> None:
     module = """
 def add_arguments(parser):
     for name in ("store", "bare", "overrides", "check-usage", "words", "unknown"):
@@ -165,45 +168,41 @@ def run(context):
 
 
 @pytest.mark.parametrize(
-    ("declare", "do", "says"),
+    ("declare", "do", "fact"),
     [
-        ("pass", "raise ValueError('sekrit')", "failed (ValueError in fixture_acme.py, line 6)"),
-        ("parser.add_argument('--json')", "return 0", "failed (ArgumentError in "),
-        ("pass", "return 'sekrit'", "returned no exit code"),
-        ("pass", "return None", "returned no exit code"),
+        ("pass", "raise ValueError('sekrit')", "ValueError in fixture_acme.py, line 6"),
+        ("parser.add_argument('--json')", "return 0", "ArgumentError in "),
+        ("pass", "return 'sekrit'", "exit code"),
+        ("pass", "return None", "exit code"),
     ],
 )
-def test_what_goes_wrong_in_it_is_said_to_be_its_own(
-    run: Run, install: Install, declare: str, do: str, says: str
+def test_failing_command_is_blamed_on_its_distribution(
+    run: Run, install: Install, declare: str, do: str, fact: str
 ) -> None:
     install("acme", "say", f"def add_arguments(parser):\n    {declare}\n\n\ndef run(context):\n    {do}\n")
     done = run("say")
 
-    assert (done.code, done.out) == (6, "")
-    assert f"the command 'say' of acme {says}" in done.err
-    assert "Update or uninstall acme" in done.err
+    assert (done.code, done.out, done.error_code) == (6, "", "plugin-command-failed")
+    assert "'say' of acme " in done.err
+    assert fact in done.err
+    assert "uninstall acme" in done.err
     assert "sekrit" not in done.err
 
 
-def test_the_demonstration_cannot_be_another_distributions(run: Run, install: Install) -> None:
+def test_demo_cannot_be_replaced_by_another_distribution(run: Run, install: Install) -> None:
     package = install("acme", "demo")
     done = run("demo")
 
-    assert (done.code, done.out) == (6, "")
-    assert "two distributions claim the command 'demo': freshkey-testing and acme" in done.err
+    assert (done.code, done.out, done.error_code) == (6, "", "plugin-name-conflict")
+    assert "'demo': freshkey-testing and acme" in done.err
     assert package not in sys.modules
     assert "from acme" not in run("--help").out
 
 
-def test_without_its_package_the_demonstration_is_listed_and_says_what_to_install(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_demo_without_its_package_is_listed_and_says_what_to_install(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "_claims", lambda name=None: [])
     done = run("demo")
 
-    assert (done.code, done.out) == (6, "")
-    assert done.err == (
-        "freshkey: the demonstration is in the package freshkey-testing, which is not installed. "
-        "Run: python -m pip install freshkey-testing freshkey-claude-oauth\n"
-    )
+    assert (done.code, done.out, done.error_code) == (6, "", "missing-package")
+    assert done.err.endswith(". Run: python3 -m pip install freshkey-testing freshkey-claude-oauth\n")
     assert any(line.split()[:3] == ["demo", "watch", "a"] for line in run("--help").out.splitlines())

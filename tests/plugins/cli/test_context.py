@@ -1,4 +1,4 @@
-"""What a command's keeper is made with: somebody to tell, and at a terminal somebody to ask."""
+"""How a command creates its keeper: with a reporter, and in a terminal with a way to ask the user."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from freshkey.model.identity import Identity
 
 
 class Terminal:
-    """A stream that is a terminal, on which one line was typed."""
+    """A terminal stream in which one line was typed."""
 
     def __init__(self, typed: str = "") -> None:
         self.typed = typed
@@ -24,14 +24,14 @@ class Terminal:
         return self.typed
 
 
-def test_without_a_terminal_nobody_can_be_asked(run: Run, keeper: FakeKeeper) -> None:
+def test_without_a_terminal_no_question_is_asked(run: Run, keeper: FakeKeeper) -> None:
     run("token")
     assert keeper.approve is None
     assert keeper.timeout is None
 
 
 @pytest.mark.parametrize(("typed", "agreed"), [("y\n", True), ("n\n", False), ("", False)])
-def test_at_a_terminal_the_person_is_asked(
+def test_in_a_terminal_the_user_is_asked(
     run: Run, keeper: FakeKeeper, monkeypatch: pytest.MonkeyPatch, typed: str, agreed: bool
 ) -> None:
     monkeypatch.setattr(sys, "stdin", Terminal(typed))
@@ -39,10 +39,10 @@ def test_at_a_terminal_the_person_is_asked(
     run("token")
     assert keeper.approve is not None
     assert keeper.approve("Trust it?") is agreed
-    assert keeper.timeout == 300  # a person needs time
+    assert keeper.timeout == 300  # the user needs time to answer
 
 
-def test_a_person_hears_what_they_should_know_and_not_each_step(
+def test_notices_and_helper_lines_are_shown_but_not_progress(
     run: Run, keeper: FakeKeeper, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run("token")
@@ -56,18 +56,16 @@ def test_a_person_hears_what_they_should_know_and_not_each_step(
     )
 
 
-def test_with_json_nothing_is_said_beside_the_result(
-    run: Run, keeper: FakeKeeper, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_with_json_notices_are_not_shown(run: Run, keeper: FakeKeeper, capfd: pytest.CaptureFixture[str]) -> None:
     run("token", "--json")
     assert keeper.reporter is not None
     keeper.reporter.notice("slow")
     assert capfd.readouterr().err == ""
 
 
-def test_what_no_result_tells_is_told_on_standard_error(run: Run, keeper: FakeKeeper) -> None:
+def test_events_that_no_result_contains_are_shown_on_stderr(run: Run, keeper: FakeKeeper) -> None:
     keeper.emits = (
-        Unsaved(profile="me", error="the keychain is locked"),
+        Unsaved(profile="me", error="the keychain is locked", code="keychain-locked"),
         ObserverFailed(profile="me", observer="audit", hook="refresh", error="ValueError"),
         AccountChanged(profile="me", before=Identity(), after=ADA),
         Renewed(profile="me", generation=2, expires_at=None),

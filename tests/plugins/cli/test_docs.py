@@ -1,4 +1,4 @@
-"""docs/cli.md says what is: its commands, members, codes and configuration are held against the program."""
+"""docs/cli.md matches the program: its commands, JSON members, error example and configuration."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def block(language: str) -> str:
     return found[1]
 
 
-def test_table_names_every_command_and_no_other() -> None:
+def test_command_table_is_complete() -> None:
     table = TEXT.split("| command | what it does")[1].split("\n\n")[0]
 
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [
@@ -62,7 +62,9 @@ def test_members_of_a_result_are_documented(run: Run, command: str) -> None:
 
 
 def test_error_example_is_what_is_printed(run: Run, keeper: FakeKeeper) -> None:
-    keeper.fails = errors.LoginRequired("there is no credential", profile="me", hint="Run: freshkey login me")
+    keeper.fails = errors.LoginRequired(
+        "no credential found", profile="me", hint="Run: freshkey login me", code="no-credential-found"
+    )
 
     assert run("token", "--json").err.strip() == block("json").strip()
     assert json.loads(block("json"))["error"]["exit_code"] == 3
@@ -91,7 +93,7 @@ def test_configuration_example_is_accepted(tmp_path: Path) -> None:
     assert description.source(str(profile.source)) is not None
 
 
-def test_example_of_a_project_is_accepted(tmp_path: Path) -> None:
+def test_project_file_example_is_accepted(tmp_path: Path) -> None:
     (text,) = re.findall(r"```toml\n(profile = .*?)```", TEXT, re.DOTALL)
     file = tmp_path / ".freshkey.toml"
     file.write_text(text)

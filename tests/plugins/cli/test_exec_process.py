@@ -1,4 +1,4 @@
-"""What has to end before a program takes the process's place: every thread that may have spent a refresh token."""
+"""Before a program replaces the process, every thread that may have used a refresh token must finish."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import pytest
 
 from freshkey.errors import TransientError
 from freshkey_cli import exec_process
-from matrix import row
+from promises import proves
+from raises_code import raises_code
 
 
 if sys.platform == "win32":
-    pytest.skip("no process takes another's place there", allow_module_level=True)
+    pytest.skip("Windows cannot replace a process", allow_module_level=True)
 
 PROGRAM = """
 import sys, threading, time
@@ -31,19 +32,19 @@ exec_process.replace([sys.executable, "-c", "print('ran')"], {}, [])
 """
 
 
-@row(18, "ROT-10")
-def test_a_renewal_that_was_not_waited_for_is_kept_first() -> None:
+@proves("FAULT-18", "ROT-10")
+def test_renewal_in_background_is_saved_before_the_program_runs() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False)
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "kept\nran\n", "")
 
 
-def test_one_that_takes_too_long_is_not_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_renewal_that_takes_too_long_is_not_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exec_process, "RENEWALS_TIMEOUT", 0.05)
     over = threading.Event()
     thread = threading.Thread(target=over.wait)
     thread.start()
-    with pytest.raises(TransientError, match="the command would cut it off; nothing was run"):
+    with raises_code(TransientError, "renewal-timed-out"):
         exec_process.wait_for_renewals()
     over.set()
     thread.join()

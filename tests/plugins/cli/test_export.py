@@ -1,4 +1,4 @@
-"""export: exactly what another program reads, and nothing else on standard output (LEK-6)."""
+"""export: prints exactly what other programs read, and nothing else, to stdout (LEK-6)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_export_of_headers_and_json(run: Run) -> None:
     assert run("export", "--json").json["environment"] == {"APP_TOKEN": TOKEN}
 
 
-def test_export_in_a_format_of_the_provider(run: Run, keeper: FakeKeeper) -> None:
+def test_export_in_a_provider_format(run: Run, keeper: FakeKeeper) -> None:
     keeper.exports = {"credential-process": lambda credential: '{"Version": 1}'}
 
     assert run("export", "--format", "credential-process").out == '{"Version": 1}\n'
@@ -42,13 +42,13 @@ def test_unknown_export_format_lists_all(run: Run, keeper: FakeKeeper) -> None:
     keeper.exports = {"ini": lambda credential: ""}
     done = run("export", "--format", "yaml")
 
-    assert (done.code, done.out) == (6, "")
+    assert (done.code, done.out, done.error_code) == (6, "", "unknown-export-format")
     assert "Choose one of: env, headers, json, ini" in done.err
 
 
-def test_credential_without_variables_is_not_exported_as_nothing(run: Run, keeper: FakeKeeper) -> None:
+def test_exporting_a_credential_without_variables_is_an_error(run: Run, keeper: FakeKeeper) -> None:
     keeper.credential = api_key()
     done = run("export")
 
-    assert (done.code, done.out) == (6, "")
+    assert (done.code, done.out, done.error_code) == (6, "", "no-environment-form")
     assert "--format headers" in done.err

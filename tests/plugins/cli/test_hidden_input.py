@@ -1,4 +1,4 @@
-"""Pasting on a real pseudo-terminal: no echo, bounded, given up when asked, and the terminal is given back (FLO-9)."""
+"""Pasting in a real pseudo-terminal: no echo, bounded, cancelable, and the terminal is restored (FLO-9)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from freshkey.secret import Secret
 from freshkey_cli import hidden_input
-from matrix import row
+from promises import proves
 
 
 if sys.platform == "win32":
@@ -26,7 +26,7 @@ PROMPT = "Paste it here:"
 
 
 class Reading:
-    """A thread that reads a line from a new pseudo-terminal."""
+    """A thread that reads one line from a new pseudo-terminal."""
 
     def __init__(self) -> None:
         self.keyboard, self.fd = pty.openpty()
@@ -48,14 +48,14 @@ class Reading:
             self.complained.set()
 
     def start(self) -> None:
-        """Start, and return once the terminal is quiet: what comes before that is dropped."""
+        """Start, and return once the echo is off: earlier input is discarded."""
         self._thread.start()
         deadline = threading.Event()
         for _ in range(500):
             if not self.echoes:
                 return
             deadline.wait(0.01)
-        raise TimeoutError("the terminal was never made quiet")
+        raise TimeoutError("the echo was never turned off")
 
     @property
     def echoes(self) -> bool:
@@ -92,8 +92,8 @@ def reading() -> Iterator[Reading]:
     os.close(reading.fd)
 
 
-@row(54)
-def test_line_is_read_without_echo_and_the_terminal_given_back(reading: Reading) -> None:
+@proves("FAULT-54")
+def test_line_is_read_without_echo_and_the_terminal_is_restored(reading: Reading) -> None:
     assert not reading.echoes
     reading.type(b"  code#state \r")
 
@@ -102,7 +102,7 @@ def test_line_is_read_without_echo_and_the_terminal_given_back(reading: Reading)
     assert termios.tcgetattr(reading.fd) == reading.before
 
 
-def test_the_prompt_comes_once_an_answer_would_not_be_shown(reading: Reading) -> None:  # programs answer it at once
+def test_prompt_is_shown_after_the_echo_is_off(reading: Reading) -> None:  # programs answer it immediately
     reading.given_up.set()
     reading.end()
 
@@ -122,13 +122,13 @@ def test_the_prompt_comes_once_an_answer_would_not_be_shown(reading: Reading) ->
         (b"caf\xc3\xa9\n", "café"),
     ],
 )
-def test_line_is_read_as_it_was_meant(reading: Reading, typed: bytes, read: str) -> None:
+def test_editing_keys_and_paste_brackets_are_applied(reading: Reading, typed: bytes, read: str) -> None:
     reading.type(typed)
 
     assert reading.end() == Secret(read)
 
 
-def test_line_beyond_4_kib_is_dropped_and_asked_for_again(reading: Reading) -> None:
+def test_line_over_4_kib_is_discarded_and_requested_again(reading: Reading) -> None:
     reading.type(b"x" * 4097 + b"\n")
     assert reading.complained.wait(10)
     assert "4096 bytes" in reading.said[-1]
@@ -138,8 +138,8 @@ def test_line_beyond_4_kib_is_dropped_and_asked_for_again(reading: Reading) -> N
     assert reading.end() == Secret("abc")
 
 
-@row(54)
-def test_reading_is_given_up_when_the_answer_came_elsewhere(reading: Reading) -> None:
+@proves("FAULT-54")
+def test_reading_is_canceled_when_the_response_arrives_elsewhere(reading: Reading) -> None:
     reading.type(b"half")
     reading.given_up.set()
 
@@ -147,27 +147,27 @@ def test_reading_is_given_up_when_the_answer_came_elsewhere(reading: Reading) ->
     assert termios.tcgetattr(reading.fd) == reading.before
 
 
-def test_end_of_input_means_no_answer(reading: Reading) -> None:
+def test_end_of_input_returns_none(reading: Reading) -> None:
     reading.type(b"\x04")
 
     assert reading.end() is None
 
 
-def test_suspending_cannot_bring_the_echo_back(reading: Reading) -> None:
+def test_suspending_the_process_cannot_restore_the_echo(reading: Reading) -> None:
     control_characters = termios.tcgetattr(reading.fd)[6]
 
     assert control_characters[termios.VSUSP] == b"\0"
 
 
-def test_terminal_that_goes_away_ends_the_reading(reading: Reading) -> None:
+def test_closed_terminal_ends_the_reading(reading: Reading) -> None:
     reading.hang_up()
 
     assert reading.end() is None
-    hidden_input.restore()  # nothing is left to be given back
+    hidden_input.restore()  # nothing is left to restore
 
 
-@row(54)
-def test_terminal_can_be_given_back_from_another_thread(reading: Reading) -> None:
+@proves("FAULT-54")
+def test_terminal_can_be_restored_from_another_thread(reading: Reading) -> None:
     hidden_input.restore()
 
     assert termios.tcgetattr(reading.fd) == reading.before

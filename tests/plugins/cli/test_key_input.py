@@ -1,4 +1,4 @@
-"""A key on standard input: one line, bounded, and nowhere but in the secret that comes out (LEK-4)."""
+"""A key on standard input: one line, bounded, and kept only in the returned secret (LEK-4)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import pytest
 from freshkey.errors import ConfigurationError
 from freshkey.secret import Secret
 from freshkey_cli.key_input import MAX_LENGTH, read_key
+from raises_code import raises_code
 
 
 def read(*pieces: bytes) -> Secret | None:
-    """Return what is read from a pipe into which these pieces are written."""
+    """Return the key read from a pipe into which these pieces are written."""
     reading, writing = os.pipe()
 
     def write() -> None:
@@ -39,7 +40,7 @@ def read(*pieces: bytes) -> Secret | None:
         ([b"sk-1\r\n"], "sk-1"),
         ([b"sk", b"-", b"1\n"], "sk-1"),
         ([b"sk-1\nsk-2\n"], "sk-1"),
-        ([b" sk-1 \n"], " sk-1 "),  # for the provider to refuse
+        ([b" sk-1 \n"], " sk-1 "),  # the provider refuses it
         (["schlüssel\n".encode()], "schlüssel"),
         ([b"\xff\n"], "\N{REPLACEMENT CHARACTER}"),
         ([b"x" * MAX_LENGTH], "x" * MAX_LENGTH),
@@ -56,16 +57,17 @@ def test_an_empty_line_is_none(pieces: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize("pieces", [[b"canary" * 3000], [b"canary" * 3000 + b"\n"], [b"canary" * 2731, b"canary\n"]])
-def test_more_than_a_key_is_refused_and_not_shown(pieces: list[bytes]) -> None:
-    with pytest.raises(ConfigurationError, match="longer than 16384 bytes") as caught:
+def test_line_too_long_for_a_key_is_refused_and_not_shown(pieces: list[bytes]) -> None:
+    with raises_code(ConfigurationError, "invalid-secret-input") as caught:
         read(*pieces)
+    assert "16384 bytes" in str(caught.value)
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     own = [frame for frame in shown.stack if frame.filename.endswith("freshkey_cli/key_input.py")]
     assert own
     assert "canary" not in "".join(f"{frame.line}{frame.locals}" for frame in own)
 
 
-def test_a_writer_that_waits_after_the_line_holds_up_nobody() -> None:
+def test_writer_that_keeps_the_pipe_open_does_not_block_the_reader() -> None:
     reading, writing = os.pipe()
     os.write(writing, b"sk-1\n")
 

@@ -1,4 +1,4 @@
-"""login: what reaches the keeper, and what is said of the result."""
+"""login: what reaches the keeper, and how the result is printed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from freshkey_cli.key_input import KeyGiver
 from freshkey_cli.terminal import Terminal
 
 
-def test_login_says_who_where_and_how_long(run: Run, keeper: FakeKeeper) -> None:
+def test_login_shows_account_store_and_expiry(run: Run, keeper: FakeKeeper) -> None:
     done = run("login")
 
     assert done.code == 0
@@ -17,12 +17,12 @@ def test_login_says_who_where_and_how_long(run: Run, keeper: FakeKeeper) -> None
     assert isinstance(keeper.interaction, Terminal)
     assert done.out.splitlines() == [
         "me: Signed in as ada@example.com",
-        "  good for 1 h 0 min, then renewed by itself",
-        "  kept in: file",
+        "  expires in 1 h 0 min; renews automatically",
+        "  stored in: file",
     ]
 
 
-def test_login_for_programs(run: Run) -> None:
+def test_login_as_json(run: Run) -> None:
     value = run("login", "--json").json
 
     assert value["profile"] == "me"
@@ -31,13 +31,13 @@ def test_login_for_programs(run: Run) -> None:
     assert value["renewable"] is True
 
 
-def test_credential_without_end_and_name(run: Run, keeper: FakeKeeper) -> None:
+def test_login_result_without_expiry_and_account(run: Run, keeper: FakeKeeper) -> None:
     keeper.credential = api_key()
 
-    assert run("login").out.splitlines() == ["me: Signed in", "  kept in: file"]
+    assert run("login").out.splitlines() == ["me: Signed in", "  stored in: file"]
 
 
-def test_source_and_store_of_the_run_are_passed_on(run: Run, keeper: FakeKeeper) -> None:
+def test_source_and_store_options_reach_the_keeper(run: Run, keeper: FakeKeeper) -> None:
     run("login", "me", "--source", "sign-in", "--store", "memory")
 
     assert keeper.asked == [("login", "me", "sign-in")]
@@ -45,23 +45,21 @@ def test_source_and_store_of_the_run_are_passed_on(run: Run, keeper: FakeKeeper)
     assert keeper.configuration.table("me").store == "memory"
 
 
-def test_a_key_that_exists_is_kept(run: Run, keeper: FakeKeeper) -> None:
+def test_existing_key_is_stored(run: Run, keeper: FakeKeeper) -> None:
     keeper.credential = api_key()
     done = run("login", "me", "--api-key")
 
     assert keeper.asked == [("login", "me", "pasted")]
     assert isinstance(keeper.interaction, KeyGiver)
-    assert done.out.splitlines() == ["me: Key kept", "  kept in: file"]
+    assert done.out.splitlines() == ["me: API key stored", "  stored in: file"]
 
 
-def test_a_key_of_another_program_is_imported_and_each_step_is_told(
-    run: Run, keeper: FakeKeeper, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_importing_a_key_shows_each_step(run: Run, keeper: FakeKeeper, capfd: pytest.CaptureFixture[str]) -> None:
     keeper.credential = api_key()
     done = run("login", "--api-key", "--import-from", "https://example.com/Old Tool/ada")
 
     assert keeper.asked == [("import_key", "me", "https://example.com/Old Tool", "ada")]
-    assert done.out.splitlines() == ["me: Key kept", "  kept in: file"]
+    assert done.out.splitlines() == ["me: API key stored", "  stored in: file"]
     assert keeper.reporter is not None
     keeper.reporter.progress("Reading it")
     assert capfd.readouterr().err == "Reading it\n"

@@ -1,4 +1,4 @@
-"""logout: what is said of the result."""
+"""logout: how the result is printed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from cli_doubles import FakeKeeper, Run
 from freshkey.events import SignedOut
 
 
-def test_logout_tells_whether_it_was_revoked(run: Run, keeper: FakeKeeper) -> None:
+def test_logout_shows_whether_the_credential_was_revoked(run: Run, keeper: FakeKeeper) -> None:
     assert run("logout").out == "me: Revoked and deleted\n"
 
     keeper.signed_out = SignedOut(profile="me", revoked=False, detail="Deleted here, but not revoked: no answer")

@@ -1,4 +1,4 @@
-"""Options that several commands share: a setting for one run, KEY=VALUE as it is typed."""
+"""Options shared by several commands: KEY=VALUE overrides a setting for one run."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from freshkey_cli.options import read_override
         ("region=" + "9" * 5000, "region", "9" * 5000),
     ],
 )
-def test_a_value_is_toml_or_else_a_string(text: str, key: str, value: object) -> None:
+def test_value_is_toml_or_else_a_string(text: str, key: str, value: object) -> None:
     assert read_override(text) == (key, value)
 
 
 @pytest.mark.parametrize("text", ["", "region", "=there", " =there"])
-def test_without_key_or_equals_sign_it_is_none(text: str) -> None:
+def test_override_without_key_or_equals_sign_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="KEY=VALUE"):
         read_override(text)

@@ -1,4 +1,4 @@
-"""Tables and lines that move: on a terminal by rich, elsewhere plain, and without loading it."""
+"""Tables and live lines: rendered by rich in a terminal, plain elsewhere without importing rich."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from freshkey_cli.output import Output
 
 
 class TerminalStream(io.StringIO):
-    """A text stream that is a terminal."""
+    """A text stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
 
 
-def test_a_table_on_a_terminal_has_a_bold_header_and_obeys_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_in_a_terminal_has_a_bold_header_and_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     stream = TerminalStream()
     Output(stdout=stream).table({}, ("NAME", "STATE"), [["[bold]me[/bold]", "\x1b[2Jfresh"]])
@@ -28,7 +28,7 @@ def test_a_table_on_a_terminal_has_a_bold_header_and_obeys_nothing(monkeypatch: 
     assert row.split() == ["[bold]me[/bold]", "\ufffd[2Jfresh"]
 
 
-def test_a_line_that_moves_does_so_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_live_line_is_only_live_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     stream = TerminalStream()
     with Output(stdout=stream).live_line() as show:
@@ -43,7 +43,7 @@ def test_a_line_that_moves_does_so_on_a_terminal_alone(monkeypatch: pytest.Monke
             assert show is None
 
 
-def test_elsewhere_rich_is_not_loaded() -> None:
+def test_rich_is_not_imported_without_a_terminal() -> None:
     program = (
         "import sys; from freshkey_cli.output import Output; out = Output(); out.line('a\\x1b'); "
         "out.table({}, ('B',), [['c']]); sys.exit('rich' in sys.modules)"

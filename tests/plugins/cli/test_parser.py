@@ -1,4 +1,4 @@
-"""The words of the command line: usage errors in both forms, options that all commands share, help."""
+"""Parsing: usage errors as text and JSON, options common to all commands, help."""
 
 from __future__ import annotations
 
@@ -28,24 +28,22 @@ COMMANDS += ["demo", "exec"]
         ["login", "--api-key", "--import-from", "/name"],
     ],
 )
-def test_usage_errors_exit_2_in_both_forms(run: Run, argv: list[str]) -> None:
+def test_usage_errors_exit_2_as_text_and_json(run: Run, argv: list[str]) -> None:
     done = run(*argv)
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith("usage: freshkey")
 
-    for_programs = run(*argv, "--json")
-    assert (for_programs.code, for_programs.out) == (2, "")
-    assert (for_programs.error["kind"], for_programs.error["exit_code"]) == ("usage", 2)
+    as_json = run(*argv, "--json")
+    assert (as_json.code, as_json.out) == (2, "")
+    assert (as_json.error["code"], as_json.error["kind"], as_json.error["exit_code"]) == ("usage", "UsageError", 2)
 
 
-def test_what_is_no_setting_is_not_quoted(run: Run) -> None:  # LEK-4
+def test_malformed_setting_is_not_quoted(run: Run) -> None:  # LEK-4
     assert "canary-77" not in run("token", "--set", "canary-77").err
 
 
 @pytest.mark.parametrize("command", ["token", "export", "explain", "status", "whoami"])
-def test_bare_and_the_settings_of_the_run_reach_the_configuration(
-    run: Run, keeper: FakeKeeper, config: Path, command: str
-) -> None:
+def test_bare_and_set_options_reach_the_configuration(run: Run, keeper: FakeKeeper, config: Path, command: str) -> None:
     config.write_text("this is not read")
     done = run(command, "acme", "--bare", "--set", "region=there", "--set", "retries=3", "--set", "retries=5")
 
@@ -56,7 +54,7 @@ def test_bare_and_the_settings_of_the_run_reach_the_configuration(
 
 
 @pytest.mark.parametrize("command", ["login", "logout", "refresh", "trust", "providers", "demo"])
-def test_what_keeps_something_has_no_bare_mode(run: Run, command: str) -> None:
+def test_commands_that_store_something_have_no_bare_mode(run: Run, command: str) -> None:
     assert run(command, "--bare").code == 2
 
 
@@ -73,7 +71,7 @@ def test_every_command_has_help(run: Run, command: str) -> None:
     assert "--json" in done.out
 
 
-def test_help_names_every_command_and_version_the_version(run: Run) -> None:
+def test_help_lists_every_command_and_version_prints_the_version(run: Run) -> None:
     done = run("--help")
 
     assert all(f"\n    {command}" in done.out for command in COMMANDS)

@@ -1,4 +1,4 @@
-"""Signals of a command line in a process of its own: a renewal in flight is finished, bounded (ROT-10)."""
+"""Signals to a command line process: a renewal in progress finishes, within a time limit (ROT-10)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from matrix import row
+from promises import proves
 
 
 if sys.platform == "win32":
@@ -49,7 +49,7 @@ def start(*, grace: float, takes: float) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_renewal_in_flight_is_finished_before_the_process_ends(number: signal.Signals) -> None:
+def test_renewal_in_progress_finishes_before_the_process_exits(number: signal.Signals) -> None:
     process = start(grace=20, takes=0.5)
     process.send_signal(number)
     out, err = process.communicate(timeout=20)
@@ -59,8 +59,8 @@ def test_renewal_in_flight_is_finished_before_the_process_ends(number: signal.Si
     assert "Traceback" not in err
 
 
-@row(17, "ROT-10")
-def test_renewal_that_takes_too_long_does_not_keep_the_process() -> None:
+@proves("FAULT-17", "ROT-10")
+def test_renewal_that_takes_too_long_does_not_block_the_exit() -> None:
     process = start(grace=0.2, takes=30)
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
@@ -71,7 +71,7 @@ def test_renewal_that_takes_too_long_does_not_keep_the_process() -> None:
     assert time.monotonic() - began < 30
 
 
-def test_further_signals_do_not_interrupt_the_finish() -> None:
+def test_further_signals_do_not_interrupt_the_exit() -> None:
     process = start(grace=20, takes=0.5)
     process.send_signal(signal.SIGTERM)
     assert process.stdout is not None
@@ -96,7 +96,7 @@ def test_ignored_signals_stay_ignored() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_what_shields_against_a_plugins_exit_does_not_swallow_a_signal(number: signal.Signals) -> None:
+def test_catching_system_exit_of_plugins_does_not_swallow_a_signal(number: signal.Signals) -> None:
     program = (
         "import signal; from freshkey_cli import process\n"
         "with process.orderly_signals(print):\n"

@@ -1,4 +1,4 @@
-"""providers: what is installed, and nothing of it imported."""
+"""providers: lists the installed providers without importing them."""
 
 from __future__ import annotations
 

@@ -9,4 +9,4 @@ def test_refresh_renews_now(run: Run, keeper: FakeKeeper) -> None:
     done = run("refresh", "me")
 
     assert keeper.asked == [("refresh", "me")]
-    assert done.out.startswith("me: Renewed as ada@example.com\n")
+    assert done.out.startswith("me: Renewed for ada@example.com\n")

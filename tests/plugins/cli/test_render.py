@@ -1,4 +1,4 @@
-"""What is shown of credentials: never a secret, and nothing that a terminal obeys."""
+"""Rendering of credentials: never a secret, and no control characters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from freshkey.model.description import Inspection, Validity
 from freshkey.model.identity import Identity
 
 
-def test_names_from_elsewhere_are_shown_and_never_obeyed(run: Run, keeper: FakeKeeper) -> None:
+def test_control_characters_in_account_names_are_not_printed(run: Run, keeper: FakeKeeper) -> None:
     keeper.credential = token(identity=Identity(email="\x1b]0;owned\x07\u202eada"))
     keeper.inspection = Inspection(validity=Validity.VALID, identity=keeper.credential.identity, detail="\x1b[2J")
 
@@ -21,7 +21,7 @@ def test_names_from_elsewhere_are_shown_and_never_obeyed(run: Run, keeper: FakeK
 
 @pytest.mark.parametrize("command", ["status", "whoami", "explain", "login", "logout", "refresh"])
 @pytest.mark.parametrize("form", [[], ["--json"]])
-def test_what_is_shown_has_no_secret(run: Run, command: str, form: list[str]) -> None:
+def test_output_contains_no_secret(run: Run, command: str, form: list[str]) -> None:
     done = run(command, *form)
 
     assert done.code == 0

@@ -1,4 +1,4 @@
-"""The command line with nothing faked: real keeper, provider, server, file store, browser stand-in and terminal."""
+"""Whole sessions: real keeper, provider, authorization server, file store, and pseudo-terminal; a scripted browser."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BROWSER = "import sys\nfrom freshkey_testing.browser import follow\nfollow(sys.a
 
 @frozen(kw_only=True)
 class Machine:
-    """A machine whose only person uses the file store and the test server."""
+    """A machine set up for the file store and the test server."""
 
     server: AuthorizationServer
     home: Path
@@ -90,32 +90,31 @@ def test_a_whole_session(machine: Machine) -> None:
     assert not status["signed_in"]
 
 
-def test_nobody_signed_in_is_exit_3_each_time(machine: Machine) -> None:
+def test_commands_exit_3_if_no_one_is_signed_in(machine: Machine) -> None:
     for command in ("token", "token", "whoami", "refresh", "export"):
         done = machine.run(command)
         assert (done.code, done.out) == (3, "")
-        assert done.err.endswith("Run: freshkey login me\n")
+        assert done.err.endswith("freshkey login me\n")
 
 
-def test_misspelt_names_suggest_the_right_one(machine: Machine) -> None:
-    assert "Did you mean 'claude_oauth'?" in machine.run("token", "claude_outh").err
+def test_misspelled_names_suggest_the_right_one(machine: Machine) -> None:
+    assert "'claude_oauth'" in machine.run("token", "claude_outh").err
 
     config = machine.home / "config.toml"
     config.write_text(config.read_text().replace('"claude_oauth"', '"claude_oath"'))
     done = machine.run("token")
     assert done.code == 6
-    assert re.search(r"config\.toml, line 3: there is no provider 'claude_oath' installed. Did you mean", done.err)
+    assert re.search(r"config\.toml, line 3: .*'claude_oath'.*'claude_oauth'", done.err)
 
 
-def test_login_without_terminal_and_browser_fails_and_does_not_hang(machine: Machine) -> None:
+def test_login_without_terminal_and_browser_fails_immediately(machine: Machine) -> None:
     done = machine.run("login")
 
-    assert (done.code, done.out) == (3, "")
-    assert "no terminal to paste into and no browser to open" in done.err
+    assert (done.code, done.out, done.error_code) == (3, "", "no-terminal")
     assert machine.run("login", "--no-browser", BROWSER=machine.browser).code == 3
 
 
-def test_no_secret_is_in_any_output_but_that_of_token_and_export(machine: Machine) -> None:
+def test_only_token_and_export_print_secrets(machine: Machine) -> None:
     shown = machine.sign_in()
     for command in ("status", "whoami", "explain", "refresh", "logout", "token"):
         done = machine.run(command, "--json")
@@ -132,8 +131,8 @@ def test_unreachable_server_is_exit_5(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_renewal_that_a_signal_interrupts_is_finished_and_kept(machine: Machine, number: signal.Signals) -> None:
-    """ROT-10: the refresh token is spent when the signal comes; losing the answer would end the sign-in."""
+def test_renewal_interrupted_by_a_signal_is_finished_and_saved(machine: Machine, number: signal.Signals) -> None:
+    """ROT-10: the refresh token is already used when the signal arrives; losing the response would end the sign-in."""
     machine.sign_in()
     machine.server.hold()
     process = subprocess.Popen(machine.command("refresh"), env=machine.environ, stdout=subprocess.PIPE)
@@ -149,7 +148,7 @@ def test_renewal_that_a_signal_interrupts_is_finished_and_kept(machine: Machine,
     assert machine.server.count("refresh_token.reused") == 0
 
 
-def test_pasting_on_a_terminal_shows_nothing_and_standard_output_stays_clean(machine: Machine) -> None:
+def test_pasted_code_is_not_shown_and_stdout_stays_clean(machine: Machine) -> None:
     reading, writing = os.pipe()
     with Typist(machine.command("login", "--no-browser", "--json"), machine.environ, stdout=writing) as user:
         screen = user.read_until("never into a web page")
@@ -164,7 +163,7 @@ def test_pasting_on_a_terminal_shows_nothing_and_standard_output_stays_clean(mac
         assert json.load(results)["identity"]["email"] == "ada@example.com"
 
 
-def test_interrupting_a_sign_in_gives_the_terminal_back(machine: Machine) -> None:
+def test_interrupting_a_sign_in_restores_the_terminal(machine: Machine) -> None:
     with Typist(machine.command("login", "--no-browser"), machine.environ) as user:
         user.read_until("never into a web page")
         user.wait_until_quiet()
@@ -177,7 +176,7 @@ def test_interrupting_a_sign_in_gives_the_terminal_back(machine: Machine) -> Non
     assert machine.run("token").code == 3
 
 
-def test_token_may_go_to_a_terminal_too(machine: Machine) -> None:
+def test_token_can_be_printed_to_a_terminal(machine: Machine) -> None:
     machine.sign_in()
     token = machine.run("token").out
     with Typist(machine.command("token"), machine.environ) as user:
@@ -185,10 +184,10 @@ def test_token_may_go_to_a_terminal_too(machine: Machine) -> None:
         assert user.screen == token.replace("\n", "\r\n")
 
 
-def test_a_token_that_the_server_refuses_is_renewed_once_where_it_is_checked(machine: Machine) -> None:
+def test_token_check_renews_a_refused_token_once(machine: Machine) -> None:
     began = time.monotonic()
     machine.run("status")
-    # One that is younger than a tenth of its lifetime is not renewed again: long enough for five commands here and now.
+    # A token younger than a tenth of its lifetime is not renewed again; this leaves enough time for five commands.
     machine.server.policy.lifetime = max(40.0, 50 * (time.monotonic() - began))
     machine.sign_in()
     first = machine.run("token", "--check")
@@ -206,21 +205,21 @@ def test_a_token_that_the_server_refuses_is_renewed_once_where_it_is_checked(mac
     assert machine.server.count("grant.refresh_token") == 1
 
 
-def test_a_server_that_cannot_be_asked_costs_nobody_the_token(machine: Machine) -> None:
+def test_token_check_prints_the_token_if_the_server_is_unavailable(machine: Machine) -> None:
     machine.sign_in()
     machine.server.fail_with(503, endpoint="profile")
     done = machine.run("token", "--check")
 
     assert (done.code, done.out) == (0, machine.run("token").out)
-    assert done.err.startswith("me: printed without a check: ")
+    assert done.err.startswith("me: ")
 
 
-def test_bare_mode_uses_what_is_handed_in_and_nothing_that_is_kept(machine: Machine) -> None:
+def test_bare_mode_uses_only_explicitly_provided_credentials(machine: Machine) -> None:
     machine.sign_in()
     kept = machine.run("token").out
     bare = ("claude_oauth", "--bare")
     assert machine.run("token", *bare).code == 3
-    assert machine.run("token", "me", "--bare").code == 6  # the profile is one of config.toml
+    assert machine.run("token", "me", "--bare").code == 6  # the profile is in config.toml
 
     reading, writing = os.pipe()
     os.write(writing, b"sk-ant-api03-handed-in-0123456789\n")
@@ -233,17 +232,19 @@ def test_bare_mode_uses_what_is_handed_in_and_nothing_that_is_kept(machine: Mach
     assert machine.run("status", "--bare", ANTHROPIC_API_KEY="sk-ant-api03-of-the-environment").err == ""
 
 
-def test_a_setting_of_the_run_is_checked_like_one_of_the_file(machine: Machine) -> None:
+def test_set_option_is_checked_like_a_setting_in_the_file(machine: Machine) -> None:
     done = machine.run("token", "--set", "api_kee_fd=3")
     assert (done.code, done.out) == (6, "")
-    assert "--set: there is no setting 'api_kee_fd'. Did you mean 'api_key_fd'?" in done.err
+    assert "--set: " in done.err
+    assert "'api_kee_fd'" in done.err
+    assert "'api_key_fd'" in done.err
 
 
 KEY = "sk-ant-api03-of-the-environment-0123"
 COPY = 'import os; print(input(), os.environ["ANTHROPIC_API_KEY"][-4:], os.environ.get("ANTHROPIC_AUTH_TOKEN"))'
 
 
-def test_a_key_beside_a_sign_in_is_asked_for_once_in_the_terminal_that_a_program_then_gets(machine: Machine) -> None:
+def test_exec_asks_once_about_a_found_key_and_leaves_further_input_to_the_program(machine: Machine) -> None:
     machine.sign_in()
     command = machine.command("exec", "me", "--", sys.executable, "-c", COPY)
     with Typist(command, machine.environ | {"ANTHROPIC_API_KEY": KEY}) as user:

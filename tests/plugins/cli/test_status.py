@@ -1,4 +1,4 @@
-"""status: for people and for programs, each profile by itself."""
+"""status: as text and as JSON; one broken profile does not affect the others."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ def test_status_shows_every_configured_profile(run: Run, config: Path) -> None:
     done = run("status")
     header, me, empty = done.out.splitlines()
 
-    assert header.split() == ["PROFILE", "PROVIDER", "STORE", "SOURCE", "LEFT", "STATE", "ACCOUNT"]
+    assert header.split() == ["PROFILE", "PROVIDER", "STORE", "SOURCE", "TIME", "LEFT", "STATE", "ACCOUNT"]
     assert me.split()[:4] == ["me", "claude_oauth", "file", "sign-in"]
     assert "1 h 0 min" in me
     assert "ada@example.com" in me
-    assert "sign-in needed" in empty
-    assert "the server refused" not in done.out  # a sentence would spread the table
+    assert "sign-in required" in empty
+    assert "the server refused" not in done.out  # a sentence would widen the table
     assert "empty: the server refused" in done.err
 
 
-def test_status_for_programs(run: Run, config: Path) -> None:
+def test_status_as_json(run: Run, config: Path) -> None:
     config.write_text('[profiles.me]\nprovider = "p"\n[profiles.empty]\nprovider = "p"\n')
     me, empty = run("status", "--json").json["profiles"]
 
@@ -43,7 +43,7 @@ def test_status_for_programs(run: Run, config: Path) -> None:
     assert (empty["signed_in"], empty["sign_in_needed"]) == (False, "the server refused")
 
 
-def test_trouble_is_shown_and_never_obeyed(run: Run, config: Path, keeper: FakeKeeper) -> None:
+def test_control_characters_in_status_errors_are_not_printed(run: Run, config: Path, keeper: FakeKeeper) -> None:
     config.write_text('[profiles.broken]\nprovider = "p"\n')
     keeper.fails = StoreUnavailable("the daemon said \x1b]0;title\x07 and\u202e went")
     done = run("status")
@@ -51,17 +51,21 @@ def test_trouble_is_shown_and_never_obeyed(run: Run, config: Path, keeper: FakeK
     assert "broken: the daemon said \ufffd]0;title\ufffd and\ufffd went\n" in done.err
 
 
-def test_profile_that_cannot_be_shown_hides_no_other(run: Run, config: Path, keeper: FakeKeeper) -> None:
+def test_broken_profile_does_not_hide_the_others(run: Run, config: Path, keeper: FakeKeeper) -> None:
     config.write_text('[profiles.broken]\nprovider = "p"\n[profiles.me]\nprovider = "p"\n')
-    keeper.fails = StoreUnavailable("the keychain is locked")
+    keeper.fails = StoreUnavailable("the keychain is locked", code="keychain-locked")
     done = run("status")
     lines = done.out.splitlines()
     broken, me = run("status", "--json").json["profiles"]
 
-    assert "cannot tell" in lines[1]
+    assert lines[1].split()[-2:] == ["error", "-"]
     assert "broken: the keychain is locked" in done.err
     assert lines[2].startswith("me ")
-    assert broken["error"] == {"kind": "StoreUnavailable", "message": "the keychain is locked"}
+    assert broken["error"] == {
+        "code": "keychain-locked",
+        "kind": "StoreUnavailable",
+        "message": "the keychain is locked",
+    }
     assert me["signed_in"]
 
 
@@ -69,7 +73,7 @@ def test_status_of_one_profile(run: Run) -> None:
     assert [profile["profile"] for profile in run("status", "other", "--json").json["profiles"]] == ["other"]
 
 
-def test_status_without_configuration_says_how_to_start(run: Run, config: Path) -> None:
+def test_status_without_configuration_shows_how_to_start(run: Run, config: Path) -> None:
     config.unlink()
     done = run("status")
 

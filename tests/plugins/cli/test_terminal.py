@@ -1,4 +1,4 @@
-"""The person at the terminal: a browser, an address to open, a code to paste, or a refusal in place of a hang."""
+"""The user's terminal: a browser, a URL to open, a code to paste, or an immediate error instead of a hang."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from freshkey.errors import ConfigurationError, LoginRequired
 from freshkey.secret import Secret
 from freshkey_cli.output import Output
 from freshkey_cli.terminal import Terminal
+from raises_code import raises_code
 
 
 URL = "https://login.example.com/authorize?state=abc"
 
 
 class Stdin(io.StringIO):
-    """Standard input that is, or is not, a terminal."""
+    """Standard input that may or may not be a terminal."""
 
     def __init__(self, text: str = "", *, terminal: bool) -> None:
         super().__init__(text)
@@ -39,7 +40,7 @@ def stderr() -> io.StringIO:
 
 @pytest.fixture
 def opener(tmp_path: Path) -> tuple[Path, dict[str, str]]:
-    """Return where a stand-in browser writes the address it got, and the environment that names it."""
+    """Return the file to which a fake browser writes its URL, and the environment that names the browser."""
     shown = tmp_path / "shown"
     program = tmp_path / "browser"
     program.write_text(f'#!/bin/sh\nprintf "%s" "$1" > {shown}\n')
@@ -60,18 +61,18 @@ def user(
     return Terminal(Output(stderr=stderr, as_json=as_json), browser=browser, environ=environ or {})
 
 
-def test_browser_is_opened_and_the_address_shown(
+def test_browser_is_opened_and_the_url_shown(
     stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, opener: tuple[Path, dict[str, str]]
 ) -> None:
     shown, environ = opener
     user(stderr, monkeypatch, terminal=False, environ=environ).open_url(URL)
 
     assert shown.read_text() == URL
-    assert "Opening a browser at login.example.com" in stderr.getvalue()
+    assert "Opening login.example.com" in stderr.getvalue()
     assert URL in stderr.getvalue()
 
 
-def test_no_browser_prints_the_address_even_for_programs(
+def test_no_browser_prints_the_url_even_with_json(
     stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, opener: tuple[Path, dict[str, str]]
 ) -> None:
     shown, environ = opener
@@ -80,18 +81,18 @@ def test_no_browser_prints_the_address_even_for_programs(
     someone.open_url(URL)
 
     assert not shown.exists()
-    assert stderr.getvalue() == f"Open this address in a browser:\n  {URL}\n"
+    assert stderr.getvalue() == f"Open this URL in a browser:\n  {URL}\n"
 
 
-def test_failing_browser_leaves_the_address(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_browser_leaves_the_url(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
     environ = {"BROWSER": "/bin/false"}
     user(stderr, monkeypatch, terminal=True, environ=environ).open_url(URL)
 
-    assert f"Open this address in a browser:\n  {URL}" in stderr.getvalue()
+    assert f"Open this URL in a browser:\n  {URL}" in stderr.getvalue()
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "https://x/ y", "http://example.com/"])
-def test_unsafe_addresses_are_neither_opened_nor_printed(
+def test_unsafe_urls_are_neither_opened_nor_printed(
     stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     with pytest.raises(ConfigurationError):
@@ -99,26 +100,28 @@ def test_unsafe_addresses_are_neither_opened_nor_printed(
     assert url not in stderr.getvalue()
 
 
-def test_nobody_to_ask_is_a_refusal_at_once(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
-    nobody = user(stderr, monkeypatch, terminal=False)
+def test_without_terminal_and_browser_every_question_fails_immediately(
+    stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = user(stderr, monkeypatch, terminal=False)
     monkeypatch.setattr("sys.stderr", io.StringIO())
 
-    with pytest.raises(LoginRequired, match="in a terminal or on a desktop"):
-        nobody.open_url(URL)
-    with pytest.raises(LoginRequired):
-        nobody.read_code("Code?", threading.Event())
-    with pytest.raises(LoginRequired):
-        nobody.show_device_code("ABCD", "https://example.com", None)
+    with raises_code(LoginRequired, "no-terminal"):
+        terminal.open_url(URL)
+    with raises_code(LoginRequired, "no-terminal"):
+        terminal.read_code("Code?", threading.Event())
+    with raises_code(LoginRequired, "no-terminal"):
+        terminal.show_device_code("ABCD", "https://example.com", None)
 
 
-def test_no_browser_without_a_terminal_is_a_refusal(
+def test_no_browser_option_without_a_terminal_fails(
     stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, opener: tuple[Path, dict[str, str]]
 ) -> None:
-    with pytest.raises(LoginRequired):
+    with raises_code(LoginRequired, "no-terminal"):
         user(stderr, monkeypatch, terminal=False, browser=False, environ=opener[1]).open_url(URL)
 
 
-def test_without_a_terminal_the_browser_alone_can_answer(
+def test_without_a_terminal_only_the_browser_can_respond(
     stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, opener: tuple[Path, dict[str, str]]
 ) -> None:
     given_up = threading.Event()
@@ -129,7 +132,7 @@ def test_without_a_terminal_the_browser_alone_can_answer(
     assert stderr.getvalue() == ""
 
 
-def test_pasted_code_is_asked_for_and_never_shown(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pasted_code_is_requested_and_never_shown(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
     def read_line(fd: int, prompt: str, given_up: threading.Event, say: Callable[[str], None]) -> Secret:
         say(prompt)
         return Secret("canary")
@@ -141,7 +144,7 @@ def test_pasted_code_is_asked_for_and_never_shown(stderr: io.StringIO, monkeypat
     assert stderr.getvalue() == "Visit\nhttps://x\N{REPLACEMENT CHARACTER} and paste:\nReceived.\n"
 
 
-def test_declined_paste_leaves_it_to_the_browser(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_canceled_paste_leaves_it_to_the_browser(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("freshkey_cli.hidden_input.read_line", lambda fd, prompt, given_up, say: None)
     given_up = threading.Event()
     given_up.set()
@@ -155,10 +158,12 @@ def test_device_code_is_shown_with_a_warning(stderr: io.StringIO, monkeypatch: p
 
     assert "open https://example.com/device and enter the code ABCD-EFGH" in stderr.getvalue()
     assert "https://example.com/device?c=ABCD" in stderr.getvalue()
-    assert "Only go on if you started this sign-in yourself" in stderr.getvalue()
+    assert "Continue only if you started this sign-in yourself" in stderr.getvalue()
 
 
-def test_what_providers_say_is_shown_and_never_obeyed(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_characters_in_provider_messages_are_not_printed(
+    stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
     someone = user(stderr, monkeypatch, terminal=True)
     someone.notice("\x1b[2Jnotice")
     someone.line("\x1b[2Jline")
@@ -172,7 +177,7 @@ def test_what_providers_say_is_shown_and_never_obeyed(stderr: io.StringIO, monke
 @pytest.mark.parametrize(
     ("line", "agreed"), [("y\n", True), (" YES \n", True), ("\n", False), ("n\n", False), ("yep\n", False), ("", False)]
 )
-def test_only_a_clear_yes_is_a_yes(
+def test_only_an_explicit_yes_confirms(
     stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, line: str, agreed: bool
 ) -> None:
     terminal = user(stderr, monkeypatch, terminal=True)
@@ -185,10 +190,10 @@ def test_only_a_clear_yes_is_a_yes(
 
 
 @pytest.mark.parametrize("streams", [(False, True), (True, False)], ids=["no stdin", "no stderr"])
-def test_without_a_terminal_there_is_nobody_to_confirm(
+def test_without_a_terminal_confirmation_fails(
     stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, streams: tuple[bool, bool]
 ) -> None:
     terminal = user(stderr, monkeypatch, terminal=streams[0])
     monkeypatch.setattr("sys.stderr", Stdin(terminal=streams[1]))
-    with pytest.raises(LoginRequired, match="there is no terminal to ask at"):
+    with raises_code(LoginRequired, "no-terminal"):
         terminal.confirm("Use it?")

@@ -1,4 +1,4 @@
-"""token: exactly what another program reads, and nothing else on standard output (LEK-6, TRU-6)."""
+"""token: prints exactly the token, and nothing else, to stdout (LEK-6, TRU-6)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from freshkey.model.identity import Identity
 from freshkey.secret import Secret
 
 
-def test_token_is_alone_on_standard_output(run: Run) -> None:
+def test_stdout_contains_only_the_token(run: Run) -> None:
     done = run("token")
 
     assert (done.code, done.out, done.err) == (0, f"{TOKEN}\n", "")
 
 
-def test_token_as_json_tells_the_end(run: Run) -> None:
+def test_token_as_json_includes_the_expiry(run: Run) -> None:
     done = run("token", "--json")
 
     assert done.json["token"] == TOKEN
@@ -27,7 +27,7 @@ def test_token_as_json_tells_the_end(run: Run) -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", done.json["expires_at"])
 
 
-def test_token_without_an_end_says_null(run: Run, keeper: FakeKeeper) -> None:
+def test_token_without_expiry_has_null(run: Run, keeper: FakeKeeper) -> None:
     keeper.credential = api_key()
 
     assert run("token", "--json").json == {"profile": "me", "token": TOKEN, "expires_at": None}
@@ -40,7 +40,7 @@ def test_min_ttl_and_profile_reach_the_keeper(run: Run, keeper: FakeKeeper) -> N
     assert keeper.closed
 
 
-def test_a_token_that_is_honored_is_printed_after_the_check(run: Run, keeper: FakeKeeper) -> None:
+def test_valid_token_is_printed_after_the_check(run: Run, keeper: FakeKeeper) -> None:
     done = run("token", "--check", "--min-ttl", "60")
 
     assert (done.code, done.out, done.err) == (0, f"{TOKEN}\n", "")
@@ -48,7 +48,7 @@ def test_a_token_that_is_honored_is_printed_after_the_check(run: Run, keeper: Fa
 
 
 @pytest.mark.parametrize("validity", [Validity.REFUSED, Validity.EXPIRED])
-def test_a_token_that_is_refused_is_renewed_once(run: Run, keeper: FakeKeeper, validity: Validity) -> None:
+def test_refused_token_is_renewed_once(run: Run, keeper: FakeKeeper, validity: Validity) -> None:
     keeper.inspection = Inspection(validity=validity)
     done = run("token", "--check", "--min-ttl", "60")
 
@@ -65,24 +65,26 @@ def test_a_token_that_is_refused_is_renewed_once(run: Run, keeper: FakeKeeper, v
         ProtocolError("no answer"),
     ],
 )
-def test_a_token_that_cannot_be_checked_is_printed_and_that_is_said(
+def test_token_that_cannot_be_checked_is_printed_with_a_notice(
     run: Run, keeper: FakeKeeper, answer: Inspection | Exception
 ) -> None:
     keeper.inspection = answer
     done = run("token", "--check")
 
-    assert (done.code, done.out, done.err) == (0, f"{TOKEN}\n", "me: printed without a check: no answer\n")
+    assert (done.code, done.out) == (0, f"{TOKEN}\n")
+    assert done.err.startswith("me: ")
+    assert done.err.endswith(": no answer\n")
     assert run("token", "--check", "--json").err == ""
 
 
-def test_a_check_that_shows_a_fault_is_an_error(run: Run, keeper: FakeKeeper) -> None:
+def test_check_that_fails_for_good_is_an_error(run: Run, keeper: FakeKeeper) -> None:
     keeper.inspection = ProviderRefused("its certificate cannot be verified")
     done = run("token", "--check")
 
     assert (done.code, done.out) == (6, "")
 
 
-def test_credential_of_several_parts_is_no_token(run: Run, keeper: FakeKeeper) -> None:
+def test_credential_of_several_parts_is_not_a_token(run: Run, keeper: FakeKeeper) -> None:
     class Parts(type(token())):  # type: ignore[misc]
         token = None
 
@@ -91,5 +93,5 @@ def test_credential_of_several_parts_is_no_token(run: Run, keeper: FakeKeeper) -
     )
     done = run("token")
 
-    assert (done.code, done.out) == (6, "")
+    assert (done.code, done.out, done.error_code) == (6, "", "not-a-token")
     assert "freshkey export me --format json" in done.err

@@ -1,4 +1,4 @@
-"""freshkey trust: a person sees what would run and says yes, in a terminal; it can be listed and taken back."""
+"""freshkey trust: review and confirm commands in a terminal, list them, and revoke trust."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ helper = ["./key.sh", "--for", "all of us"]
 
 @frozen(kw_only=True)
 class Machine:
-    """A person with an installed provider that takes commands, and a project that names one."""
+    """A machine with a provider that runs a configured command, and a project that configures one."""
 
     home: Path
     project: Path
@@ -76,7 +76,7 @@ class Machine:
         return self.home / "state"
 
     def command(self, *argv: str) -> list[str]:
-        # Not -m: it would import what lies in the working directory.
+        # With -P: -m alone would import modules from the working directory.
         return [sys.executable, "-P", "-m", "freshkey", *argv]
 
     def run(self, *argv: str) -> Done:
@@ -108,17 +108,16 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 def test_without_a_terminal_nothing_is_trusted(machine: Machine) -> None:  # TRU-3
     done = machine.run("trust")
-    assert (done.code, done.out) == (6, "")
-    assert "nothing was trusted: there is no terminal to ask at" in done.err
+    assert (done.code, done.out, done.error_code) == (6, "", "trust-required")
     assert f"{machine.project}/key.sh --for 'all of us'" in done.err
 
     done = machine.run("token", "--json")
     assert (done.code, done.error["kind"], done.error["profile"]) == (6, "TrustNeeded", "ci")
-    assert done.error["hint"] == f"Look at it, then run: freshkey trust {machine.project}"
+    assert f"freshkey trust {machine.project}" in done.error["hint"]
     assert machine.run("trust", "--list").err == "Nothing is trusted yet\n"
 
 
-def test_a_line_break_cannot_make_a_word_look_like_another_command(machine: Machine) -> None:
+def test_line_break_in_an_argument_cannot_look_like_another_command(machine: Machine) -> None:
     file = machine.project / ".freshkey.toml"
     file.write_text(FILE.replace("all of us", r"all\n  ci, helper: /usr/bin/true"))
     for command in (["trust"], ["token"]):
@@ -127,11 +126,11 @@ def test_a_line_break_cannot_make_a_word_look_like_another_command(machine: Mach
         assert "all\N{REPLACEMENT CHARACTER}  ci, helper: /usr/bin/true" in screen
 
 
-def test_trusted_once_it_runs_until_it_changes(machine: Machine) -> None:
+def test_trusted_command_runs_until_it_changes(machine: Machine) -> None:
     code, screen = machine.answer("y", "trust")
     assert code == 0
     assert f"ci, helper: {machine.project}/key.sh --for 'all of us' (files: {machine.project}/key.sh)" in screen
-    assert "Trusted: helper of ci" in screen
+    assert "Trusted: helper in profile ci" in screen
     assert machine.run("token").out == "key-1\n"
 
     again = machine.run("trust", str(machine.project), "--json")  # nothing to ask
@@ -148,23 +147,26 @@ def test_trusted_once_it_runs_until_it_changes(machine: Machine) -> None:
     (machine.project / "key.sh").write_text("#!/bin/sh\ntouch ran; echo key-2\n")
     done = machine.run("token")
     assert (done.code, done.out) == (6, "")
-    assert "key.sh is not what it was when you trusted it" in done.err
+    assert f"{machine.project}/key.sh" in done.err
     assert not (machine.project / "ran").exists()
-    assert "not what it was" in machine.run("trust", "--list").out
+    listed = machine.run("trust", "--list", "--json").json["commands"]
+    assert "key.sh" in listed[0]["changed"]
+    assert listed[0]["changed"] in machine.run("trust", "--list").out
 
 
 @pytest.mark.parametrize("answer", ["n", "", "maybe"])
-def test_anything_but_a_yes_trusts_nothing(machine: Machine, answer: str) -> None:
+def test_any_answer_but_yes_trusts_nothing(machine: Machine, answer: str) -> None:
     code, screen = machine.answer(answer, "trust")
     assert code == 6
-    assert "nothing was trusted" in screen
+    assert "trust-declined" in screen
     assert TrustedCommands(machine.state).all() == ()
 
 
-def test_any_command_asks_at_a_terminal(machine: Machine) -> None:
+def test_every_command_asks_in_a_terminal(machine: Machine) -> None:
     code, screen = machine.answer("n", "token")
     assert code == 6
-    assert "wants to run a command as you for profile 'ci'" in screen
+    assert "ci" in screen
+    assert f"{machine.project}/key.sh" in screen
     assert "key-1" not in screen
     code, screen = machine.answer("yes", "token")
     assert (code, screen.endswith("key-1\n")) == (0, True)
@@ -172,26 +174,26 @@ def test_any_command_asks_at_a_terminal(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("name", ["ci", ".", "{0}", "{0}/.freshkey.toml"])
-def test_trust_can_be_taken_back(machine: Machine, name: str) -> None:
+def test_trust_can_be_revoked(machine: Machine, name: str) -> None:
     machine.answer("y", "trust")
     listed = machine.run("trust", "--list")
     assert str(machine.project) in listed.out
     assert machine.run("trust", "--list", "--json").json["commands"][0]["changed"] is None
 
     done = machine.run("trust", "--revoke", name.format(machine.project))
-    assert done.out == f"No longer trusted: ci of {machine.project}/.freshkey.toml\n"
+    assert done.out == f"No longer trusted: profile ci in {machine.project}/.freshkey.toml\n"
     assert machine.run("token").code == 6
     done = machine.run("trust", "--revoke", name.format(machine.project))
-    assert done.code == 6
+    assert (done.code, done.error_code) == (6, "nothing-to-revoke")
     assert "Run: freshkey trust --list" in done.err
 
 
-def test_what_was_said_about_found_keys_is_listed_and_can_be_taken_back(machine: Machine) -> None:
+def test_answers_about_found_keys_are_listed_and_can_be_revoked(machine: Machine) -> None:
     answer = Answer(profile="me", source="api-key", fingerprint="f00d", agreed=False)
     SourceAnswers(machine.state).remember(answer)
     listed = machine.run("trust", "--list")
     assert "me/api-key" in listed.out
-    assert "not used instead of the sign-in" in listed.out
+    assert "not used; the sign-in is used instead" in listed.out
     assert machine.run("trust", "--list", "--json").json["answers"] == [
         {"profile": "me", "source": "api-key", "agreed": False}
     ]
@@ -200,16 +202,18 @@ def test_what_was_said_about_found_keys_is_listed_and_can_be_taken_back(machine:
     assert SourceAnswers(machine.state).all() == ()
 
 
-def test_where_there_is_nothing_to_trust(machine: Machine, tmp_path: Path) -> None:
+def test_nothing_to_trust(machine: Machine, tmp_path: Path) -> None:
     (machine.project / ".freshkey.toml").write_text('profile = "me"\n')
     done = machine.run("trust")
     assert done.code == 0
-    assert "names no command" in done.out
+    assert str(machine.project / ".freshkey.toml") in done.out
     (machine.project / ".freshkey.toml").unlink()
     done = machine.run("trust")
-    assert done.code == 6
-    assert f"no .freshkey.toml in {machine.project}" in done.err
-    assert "there is no directory nowhere" in machine.run("trust", "nowhere").err
+    assert (done.code, done.error_code) == (6, "nothing-to-trust")
+    assert str(machine.project) in done.err
+    done = machine.run("trust", "nowhere")
+    assert (done.code, done.error_code) == (6, "directory-not-found")
+    assert "nowhere" in done.err
     assert machine.run("trust", "--list", "--revoke", "x").code == 2
 
 
@@ -225,7 +229,7 @@ def test_explain_names_the_project(machine: Machine) -> None:
     assert f"profile in {machine.project}/.freshkey.toml, line 1" in machine.run("explain").out
 
 
-def test_what_a_file_says_is_shown_and_never_obeyed(machine: Machine) -> None:
+def test_control_characters_in_a_project_file_are_not_printed(machine: Machine) -> None:
     (machine.project / ".freshkey.toml").write_text(FILE.replace("all of us", r"\u001b]0;owned\u0007\u202e"))
     done = machine.run("trust")
     assert done.code == 6
@@ -233,17 +237,17 @@ def test_what_a_file_says_is_shown_and_never_obeyed(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("argv", "says"),
+    ("argv", "code"),
     [
-        (["trust"], "there is no .freshkey.toml in ."),
-        (["trust", "x" * 5000], "there is no directory x"),
-        (["trust", "--revoke", "x"], "nothing is trusted by the name 'x'"),
+        (["trust"], "nothing-to-trust"),
+        (["trust", "x" * 5000], "directory-not-found"),
+        (["trust", "--revoke", "x"], "nothing-to-revoke"),
     ],
 )
-def test_a_directory_that_was_removed_or_cannot_be(machine: Machine, argv: list[str], says: str) -> None:
+def test_trust_in_a_removed_directory_is_an_error(machine: Machine, argv: list[str], code: str) -> None:
     in_a_removed_one = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"'
     command = ["sh", "-c", in_a_removed_one, "sh", *machine.command(*argv)]
     done = subprocess.run(command, env=machine.environ, cwd=machine.home, capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stdout) == (6, "")
-    assert done.stderr.startswith(f"freshkey: {says}")
+    assert f" [{code}]" in done.stderr

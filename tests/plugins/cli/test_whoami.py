@@ -1,4 +1,4 @@
-"""whoami: for people and for programs, and by its exit code."""
+"""whoami: as text, as JSON, and by its exit code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from freshkey.model.identity import Identity
         (Validity.UNREACHABLE, 5),
     ],
 )
-def test_whoami_answers_by_its_exit_code_too(run: Run, keeper: FakeKeeper, validity: Validity, code: int) -> None:
+def test_whoami_exit_code_reflects_the_validity(run: Run, keeper: FakeKeeper, validity: Validity, code: int) -> None:
     keeper.inspection = Inspection(validity=validity, identity=Identity(email="ada@example.com"), detail="asked")
     done = run("whoami", "--json")
 
@@ -32,7 +32,7 @@ def test_whoami_answers_by_its_exit_code_too(run: Run, keeper: FakeKeeper, valid
     }
 
 
-def test_whoami_for_people(run: Run) -> None:
+def test_whoami_as_text(run: Run) -> None:
     done = run("whoami")
 
     assert done.out.splitlines()[0] == "me: valid (checked)"

@@ -22,24 +22,24 @@ def redirects() -> Iterator[str]:
         yield server.url
 
 
-def test_visit_follows_nothing(redirects: str) -> None:
+def test_visit_does_not_follow_redirects(redirects: str) -> None:
     page = visit(f"{redirects}/1")
     assert (page.status, page.location) == (302, f"{redirects}/0")
 
 
-def test_follow_goes_to_the_end_and_reports_any_status(redirects: str) -> None:
+def test_follow_ends_at_the_last_page_with_any_status(redirects: str) -> None:
     page = follow(f"{redirects}/3")
     assert (page.status, page.url) == (418, f"{redirects}/0")
 
 
-def test_follow_does_not_go_round_for_ever(redirects: str) -> None:
-    with pytest.raises(ValueError, match="more than 10 redirects"):
+def test_follow_stops_after_ten_redirects(redirects: str) -> None:
+    with pytest.raises(ValueError, match="redirects"):
         follow(f"{redirects}/99")
 
 
 @pytest.mark.parametrize("url", ["https://127.0.0.1/", "http://example.com/", "file:///etc/passwd"])
 def test_the_scripted_browser_stays_on_loopback(url: str) -> None:
-    with pytest.raises(ValueError, match="only opens http addresses on loopback"):
+    with pytest.raises(ValueError, match="loopback"):
         visit(url)
 
 
@@ -48,15 +48,15 @@ def test_copy_code_reads_the_page_of_the_last_url(server: AuthorizationServer) -
     assert copy_code(["http://127.0.0.1:9/other", url]) == "c<1>#s&1"
 
 
-def test_copy_code_says_when_there_is_no_code(server: AuthorizationServer) -> None:
-    with pytest.raises(ValueError, match="status 404"):
+def test_copy_code_without_a_code_is_an_error(server: AuthorizationServer) -> None:
+    with pytest.raises(ValueError, match="404"):
         copy_code([f"{server.urls.issuer}/elsewhere"])
 
 
-def test_copy_address_says_when_there_was_no_redirect(server: AuthorizationServer) -> None:
-    with pytest.raises(ValueError, match="did not redirect"):
+def test_copy_address_without_a_redirect_is_an_error(server: AuthorizationServer) -> None:
+    with pytest.raises(ValueError, match="redirect"):
         copy_address([server.urls.authorize])
 
 
-def test_approve_device_makes_the_address_where_there_is_no_complete_one(server: AuthorizationServer) -> None:
+def test_approve_device_builds_the_url_if_there_is_no_complete_uri(server: AuthorizationServer) -> None:
     assert "user_code=NONE-SUCH" in approve_device("NONE-SUCH", server.urls.device_page, None).url

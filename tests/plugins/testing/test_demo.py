@@ -1,4 +1,4 @@
-"""freshkey demo, for real: on a keychain, on a file, on a terminal, interrupted, and without its provider."""
+"""`freshkey demo` with a keychain, with a file, on a terminal, interrupted, and without its provider."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 import freshkey_cli
-from freshkey import admin
+from cli_doubles import FakeKeeper
+from freshkey import Keeper, admin
 from freshkey._stores.keychain.store import KeyringItems
 from freshkey._stores.records.slots import SlottedStore
-from freshkey.errors import StoreUnavailable
+from freshkey.errors import StoreUnavailable, TransientError
 from freshkey.secret import Secret
 from freshkey_cli.output import Output
+from freshkey_testing import AuthorizationServer
 from freshkey_testing.demo import acts, stage, view
 from freshkey_testing.demo.stage import Stage
+from raises_code import raises_code
 from typist import Typist
 
 
@@ -28,18 +32,18 @@ DEMO = [sys.executable, "-m", "freshkey", "demo"]
 
 
 def environ(tmp_path: Path, **changes: str) -> dict[str, str]:
-    """Return an environment without a keychain, whose temporary files can be counted."""
+    """Return an environment without a keychain, and with its own directory for temporary files."""
     without = ("DBUS_", "FRESHKEY_", "XDG_RUNTIME_DIR")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(without)}
-    return kept | {"TMPDIR": str(tmp_path), "ANTHROPIC_API_KEY": "sk-not-used-by-the-demonstration"} | changes
+    return kept | {"TMPDIR": str(tmp_path), "ANTHROPIC_API_KEY": "sk-not-used-by-the-demo"} | changes
 
 
-def run_apart(env: Mapping[str, str], *argv: str) -> subprocess.CompletedProcess[str]:
+def run_demo(env: Mapping[str, str], *argv: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*DEMO, *argv], env=env, capture_output=True, text=True, timeout=90, check=False)
 
 
 @pytest.mark.counterpart
-def test_on_a_keychain_it_shows_everything_and_leaves_nothing(tmp_path: Path) -> None:
+def test_demo_with_a_keychain_shows_everything_and_leaves_nothing(tmp_path: Path) -> None:
     from counterparts.keychain import Keychain
 
     listing = (
@@ -48,7 +52,7 @@ def test_on_a_keychain_it_shows_everything_and_leaves_nothing(tmp_path: Path) ->
     )
     with Keychain() as keychain:
         began = time.monotonic()
-        done = run_apart(environ(tmp_path) | keychain.variables)
+        done = run_demo(environ(tmp_path) | keychain.variables)
         took = time.monotonic() - began
         kept = keychain.run(["-c", listing])
 
@@ -56,7 +60,7 @@ def test_on_a_keychain_it_shows_everything_and_leaves_nothing(tmp_path: Path) ->
     assert done.stderr == ""
     assert took < 60
     lines = done.stdout.splitlines()
-    assert any("Store: the keychain" in line for line in lines)
+    assert any(line.startswith("Store: ") and "keychain" in line for line in lines)
     assert lines[-1].startswith("store: keyring | renewals: 3 | second process: same token | sign-out: revoked")
     assert lines[-1].endswith("old refresh token: refused (invalid_grant)")
     assert "\x1b" not in done.stdout
@@ -66,7 +70,7 @@ def test_on_a_keychain_it_shows_everything_and_leaves_nothing(tmp_path: Path) ->
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")
-def test_on_a_terminal_it_counts_down_and_can_be_interrupted(tmp_path: Path) -> None:
+def test_demo_on_a_terminal_counts_down_and_can_be_interrupted(tmp_path: Path) -> None:
     with Typist(DEMO, environ(tmp_path, TERM="xterm")) as user:
         user.read_until("s left")
         user.read_until("\x1b[2K")
@@ -79,11 +83,11 @@ def test_on_a_terminal_it_counts_down_and_can_be_interrupted(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_for_programs_it_prints_one_object(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    """In this process, with tokens that live three seconds and no keychain."""
+def test_demo_with_json_prints_one_object(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """Runs in this process, with a token lifetime of three seconds and no keychain."""
 
     def no_keychain(*_: object) -> None:
-        raise StoreUnavailable("no keychain here")
+        raise StoreUnavailable("no keychain", code="no-keychain")
 
     monkeypatch.setattr(KeyringItems, "set", no_keychain)
     monkeypatch.setattr(stage, "LIFETIME", 3)
@@ -101,7 +105,7 @@ def test_for_programs_it_prints_one_object(monkeypatch: pytest.MonkeyPatch, capf
     }
 
 
-def test_without_its_provider_it_names_the_package(
+def test_demo_without_its_provider_names_the_package(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(admin, "find", tuple)
@@ -109,14 +113,15 @@ def test_without_its_provider_it_names_the_package(
     out, err = capfd.readouterr()
 
     assert (code, out) == (6, "")
+    assert "[missing-package]" in err
     assert "pip install freshkey-claude-oauth" in err
 
 
-# --- its parts --------------------------------------------------------------------------------------------------------
+# --- parts of the demo ------------------------------------------------------------------------------------------------
 
 
 class StringItems:
-    """Named strings in memory."""
+    """Items in memory."""
 
     name = "strings"
     item_limit = 40
@@ -134,16 +139,16 @@ class StringItems:
         self.kept.pop(name, None)
 
 
-def test_forgetting_removes_the_tombstone_too() -> None:
+def test_forget_also_removes_the_tombstone() -> None:
     items = StringItems()
     items.kept = {"0.0": "a", "0.1": "b", "0.2": "c", "1.0": "d", "probe-1": "e"}
-    store = SlottedStore(items, lock=None)  # type: ignore[arg-type]  # not taken here
+    store = SlottedStore(items, lock=None)  # type: ignore[arg-type]  # never acquired here
     store.forget()
 
     assert items.kept == {"probe-1": "e"}
 
 
-def test_plain_countdown_prints_a_line_per_renewal_and_every_other_second() -> None:
+def test_plain_countdown_prints_a_line_per_renewal_and_every_two_seconds() -> None:
     lines: list[str] = []
     count = view._PlainCountdown(lines.append)
     for left, renewals in [(10, 0), (9.5, 0), (8, 0), (6.5, 0), (9.9, 1), (9, 1), (7.9, 1)]:
@@ -163,28 +168,31 @@ def test_bar_is_full_at_first_and_empty_at_the_end() -> None:
     assert view._bar(0, 10, "…abcd", 2).endswith("....................   0.0 s left  token …abcd  renewals 2")
 
 
-def test_token_is_told_by_its_end_and_short_ones_not_at_all() -> None:
+def test_only_the_end_of_a_token_is_shown_and_nothing_of_a_short_one() -> None:
     assert view.ending(Secret("x" * 30 + "abcd")) == "…abcd"
     assert view.ending(Secret("short")) == "(hidden)"
     assert view.ending(None) == "(hidden)"
 
 
-def test_second_process_that_fails_is_an_error_and_shows_nothing_secret(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from freshkey.errors import TransientError
-    from freshkey_testing import AuthorizationServer
-
+def test_failure_of_the_second_process_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FRESHKEY_PROFILE", "another")
     with AuthorizationServer() as server:
         demo_stage = Stage(server=server, directory=tmp_path, store_name="file")
 
         assert "FRESHKEY_PROFILE" not in demo_stage.environ
-        with pytest.raises(TransientError, match="second process failed"):
+        with raises_code(TransientError, "demo-failed"):
             acts.second_process(demo_stage)
 
 
-def test_view_for_programs_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+def test_too_few_renewals_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acts, "RENEWALS_TIMEOUT", 0.0)
+    keeper = cast("Keeper", FakeKeeper())
+    with raises_code(TransientError, "demo-failed") as caught:
+        acts.watch_renewals(view.View(Output(as_json=True)), keeper, 3)
+    assert "0 of 3" in str(caught.value)
+
+
+def test_view_with_json_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     silent = view.View(Output(as_json=True))
     silent.say("line")
     with silent.countdown(10) as update:

@@ -1,4 +1,4 @@
-"""The kit passes a provider that keeps the contract, and fails one that breaks any part of it."""
+"""The kit passes a provider that meets the contract, and fails one that violates any part of it."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Small:
     @hookimpl
     def refresh(self, profile, credential, reporter):
         if not credential.renewable:
-            raise LoginRequired("nothing to renew with")
+            raise LoginRequired("no refresh token")
         try:
             self.call()
         except OSError as error:
@@ -196,14 +196,14 @@ class Broken(Small):
 """,
         "test_describe_says_the_same_with_and_without_a_profile",
     ),
-    "two sources of one id": (
+    "two sources with the same id": (
         """
 class Broken(Small):
     sources = (*Small.sources, Source(id="environment", title="Another", owned=False))
 """,
         "test_it_can_be_read",
     ),
-    "a setting without default": (
+    "a setting without a default": (
         """
 @frozen
 class Strict:
@@ -213,21 +213,21 @@ class Broken(Small):
 """,
         "test_settings_have_defaults",
     ),
-    "a URL as host": (
+    "a URL as a host": (
         """
 class Broken(Small):
     hosts = ("https://example.com/",)
 """,
         "test_hosts_are_host_names",
     ),
-    "a format that is no credential": (
+    "a format that is not a credential": (
         """
 class Broken(Small):
     formats = {**Small.formats, "text": str}
 """,
         "test_formats_are_credentials",
     ),
-    "detect goes online": (
+    "detect uses the network": (
         """
 import socket
 def detect_online(profile):
@@ -239,23 +239,23 @@ class Broken(Small):
     ),
     "detect shows the value": (
         """
-def detect_too_closely(profile):
+def detect_too_much(profile):
     return Detected(kind="API key", origin=f"SMALL_KEY={os.environ['SMALL_KEY']}")
 class Broken(Small):
-    sources = (Source(id="environment", title="A key", owned=False, detect=detect_too_closely),)
+    sources = (Source(id="environment", title="A key", owned=False, detect=detect_too_much),)
 """,
         "test_detect_never_shows_the_value",
     ),
     "detect shows too much": (
         """
-def detect_too_closely(profile):
+def detect_too_much(profile):
     return Detected(kind="API key", origin="SMALL_KEY", last_four=os.environ["SMALL_KEY"][-6:])
 class Broken(Small):
-    sources = (Source(id="environment", title="A key", owned=False, detect=detect_too_closely),)
+    sources = (Source(id="environment", title="A key", owned=False, detect=detect_too_much),)
 """,
         "test_detect_never_shows_the_value",
     ),
-    "a sign-in goes on without a person": (
+    "a sign-in continues without a user": (
         """
 class Broken(Small):
     @hookimpl
@@ -267,7 +267,7 @@ class Broken(Small):
 """,
         "test_without_a_user_a_sign_in_is_refused_at_once",
     ),
-    "a source asks secretly": (
+    "a source asks without being interactive": (
         """
 class Broken(Small):
     @hookimpl
@@ -278,7 +278,7 @@ class Broken(Small):
             pass
         return super().acquire(profile, source, interaction)
 """,
-        "test_sources_without_a_user_ask_nobody",
+        "test_sources_that_need_no_user_do_not_prompt",
     ),
     "a credential can be changed": (
         """
@@ -305,7 +305,7 @@ class Broken(Small):
 """,
         "test_credentials_show_no_secret",
     ),
-    "a token that is no field": (
+    "a token that is not a field": (
         """
 @frozen(kw_only=True)
 class Elsewhere(ApiKey):
@@ -360,7 +360,7 @@ class Broken(Small):
 """,
         "test_a_credential_belongs_to_its_profile",
     ),
-    "renews what it cannot": (
+    "tries to renew without a refresh token": (
         """
 class Broken(Small):
     @hookimpl
@@ -372,7 +372,7 @@ class Broken(Small):
 """,
         "test_a_renewal_that_needs_the_user_says_so",
     ),
-    "no network means signing in": (
+    "no network asks for a sign-in": (
         """
 class Broken(Small):
     def not_sent(self, credential):
@@ -396,7 +396,7 @@ class Broken(Small):
 """,
         "test_a_renewal_without_a_network_is_worth_another_try",
     ),
-    "no network means revoked": (
+    "no network counts as revoked": (
         """
 class Broken(Small):
     def revoke(self, profile, credential):
@@ -407,7 +407,7 @@ class Broken(Small):
 """,
         "test_a_revocation_without_a_network_is_not_one",
     ),
-    "signing in to sign out": (
+    "a sign-out asks for a sign-in": (
         """
 class Broken(Small):
     def revoke(self, profile, credential):
@@ -419,7 +419,7 @@ class Broken(Small):
         """
 class Broken(Small):
     def revoke(self, profile, credential):
-        raise TransientError(f"could not end {credential.refresh_token.reveal()}")
+        raise TransientError(f"could not revoke {credential.refresh_token.reveal()}")
 """,
         "test_a_revocation_without_a_network_is_not_one",
     ),
@@ -475,7 +475,7 @@ class Broken(Small):
 """,
         "test_what_has_ended_can_be_ended_again",
     ),
-    "no network is an error": (
+    "inspecting without a network is an error": (
         """
 class Broken(Small):
     def inspect(self, credential):
@@ -486,7 +486,7 @@ class Broken(Small):
 """,
         "test_an_unreachable_provider_is_an_answer",
     ),
-    "valid without asking": (
+    "valid without a network": (
         """
 class Broken(Small):
     def inspect(self, credential):
@@ -504,7 +504,7 @@ def source_of(broken: str) -> str:
 
 def test_a_small_provider_passes(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     result = run(pytester, monkeypatch, source_of(WORKING))
-    result.assert_outcomes(passed=len(checks()) - 1, skipped=1)  # only a module can be imported alone
+    result.assert_outcomes(passed=len(checks()) - 1, skipped=1)  # only a module can be imported by itself
 
 
 @pytest.mark.parametrize("broken", BREAKS)
@@ -515,7 +515,7 @@ def test_a_broken_provider_fails(pytester: pytest.Pytester, monkeypatch: pytest.
     assert outcomes.get("errors" if caught_by == "test_it_fits_the_hooks" else "failed") == 1, outcomes
 
 
-def test_the_failures_quote_no_secret(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failures_never_quote_a_secret(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     for broken in ("detect shows the value", "an error shows a token", "a credential shows its key"):
         code, caught_by = BREAKS[broken]
         result = run(pytester, monkeypatch, source_of(code), "-k", caught_by)
@@ -528,7 +528,7 @@ def checks() -> set[str]:
     return {name for name in dir(ProviderContract) if name.startswith("test_")}
 
 
-def test_every_check_is_shown_to_fail_for_something() -> None:
+def test_every_check_fails_for_some_provider() -> None:
     assert checks() - {caught_by for _, caught_by in BREAKS.values()} == {"test_its_import_is_cheap"}
 
 
@@ -581,7 +581,7 @@ class TestModule(ProviderContract):
         ("kit_heavy_provider", "import httpx", {"test_its_import_is_cheap"}),
     ],
 )
-def test_a_provider_has_to_be_cheap_to_import(
+def test_a_provider_must_be_cheap_to_import(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, name: str, first_import: str, failed: set[str]
 ) -> None:
     pytester.makepyfile(**{name: MODULE.replace("{first_import}", first_import)})
@@ -592,20 +592,20 @@ def test_a_provider_has_to_be_cheap_to_import(
     )
 
 
-def test_what_cannot_be_checked_is_skipped_with_what_to_provide(
+def test_a_check_that_cannot_run_is_skipped_and_names_the_fixture(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytester.makepyfile(kit_bare_provider=MODULE.replace("{first_import}", ""))
     pytester.syspathinsert()
     result = run(pytester, monkeypatch, MODULE_TEST.replace("{name}", "kit_bare_provider"), "-rs")
-    result.stdout.fnmatch_lines(["*override the fixture signed_in to check owned credentials*"])
+    result.stdout.fnmatch_lines(["*fixture signed_in *"])
     assert result.parseoutcomes().get("failed", 0) == 0
 
 
-def test_without_a_provider_the_kit_says_what_to_provide(
+def test_without_a_provider_the_kit_names_the_fixture(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = "from freshkey_testing import ProviderContract\nclass TestMine(ProviderContract): pass\n"
     result = run(pytester, monkeypatch, source, "-k", "test_it_fits_the_hooks")
-    result.stdout.fnmatch_lines(["*override the fixture pro*"])
+    result.stdout.fnmatch_lines(["*fixture pro*"])
     result.assert_outcomes(errors=1)

@@ -20,7 +20,7 @@ class Nested:
     named: dict[str, object]
 
 
-def test_secrets_are_found_wherever_they_are() -> None:
+def test_secrets_are_found_in_nested_values() -> None:
     token = OAuthToken(obtained=SYSTEM.now(), access_token=Secret("access-1"), refresh_token=Secret("refresh-1"))
     nested = Nested(inner=(token, "plain"), named={"more": [Secret("more-1")]})
     assert secrets_of(nested) == {"access-1", "refresh-1", "more-1"}
@@ -35,11 +35,12 @@ def test_secrets_are_found_wherever_they_are() -> None:
     ],
 )
 def test_a_leak_is_found_in_every_form_and_not_quoted(form: str) -> None:
-    with pytest.raises(AssertionError, match="the log holds a secret") as caught:
+    with pytest.raises(AssertionError) as caught:
         assert_no_secret(f"before {form} after", {SECRET, "another-secret"}, "the log")
+    assert "the log" in str(caught.value)
     assert SECRET not in str(caught.value)
 
 
-def test_what_is_no_leak_passes() -> None:
+def test_text_without_a_secret_passes() -> None:
     assert_no_secret("nothing here", {SECRET}, "the log")
-    assert_no_secret("short strings turn up by chance", {"short"}, "the log")
+    assert_no_secret("short strings appear by chance", {"short"}, "the log")

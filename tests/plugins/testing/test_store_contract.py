@@ -1,4 +1,4 @@
-"""The kit passes a store that keeps its promises, and fails one that breaks any of them."""
+"""The kit passes a store that meets the contract, and fails one that violates any part of it."""
 
 from __future__ import annotations
 
@@ -120,14 +120,14 @@ BREAKS: dict[str, tuple[str, str]] = {
 """,
         "test_it_has_a_name",
     ),
-    "nothing is None": (
+    "empty is None": (
         """
     def load(self):
         return self.place.snapshot if self.place.snapshot.record else None
 """,
         "test_an_empty_place_holds_nothing",
     ),
-    "refuses its own record": (
+    "refuses the identical record": (
         """
     def compare(self, record):
         if record.generation <= self.place.snapshot.generation:
@@ -142,7 +142,7 @@ BREAKS: dict[str, tuple[str, str]] = {
 """,
         "test_no_older_generation_is_written test_a_tombstone_is_a_record",
     ),
-    "wants no gap": (
+    "refuses a gap": (
         """
     def compare(self, record):
         if record.generation != self.place.snapshot.generation + 1:
@@ -150,7 +150,7 @@ BREAKS: dict[str, tuple[str, str]] = {
 """,
         "test_generations_may_be_skipped",
     ),
-    "each handle has a place of its own": (
+    "a separate place per handle": (
         """
     def __init__(self, place):
         self.place = Place()
@@ -165,7 +165,7 @@ BREAKS: dict[str, tuple[str, str]] = {
 """,
         "test_a_tombstone_removes_the_secrets",
     ),
-    "intent over record": (
+    "intent replaces record": (
         """
     def intend(self, intent):
         self.place.snapshot = Snapshot(intent=intent)
@@ -274,15 +274,13 @@ def test_a_broken_store_fails(pytester: pytest.Pytester, monkeypatch: pytest.Mon
     assert failures(pytester, monkeypatch, SMALL_STORE.replace("{broken}", code), *only) == set(caught_by.split())
 
 
-def test_every_check_is_shown_to_fail_for_something() -> None:
+def test_every_check_fails_for_some_store() -> None:
     checks = {name for name in vars(StoreContract) if name.startswith("test_")}
     assert checks == {name for _, caught_by in BREAKS.values() for name in caught_by.split()}
 
 
-def test_without_a_store_the_kit_says_what_to_provide(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_store_the_kit_names_the_fixture(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     source = "from freshkey_testing import StoreContract\nclass TestMine(StoreContract): pass\n"
     result = run(pytester, monkeypatch, source, "-k", "test_it_has_a_name")
-    result.stdout.fnmatch_lines(["*override the fixture make_store*"])
+    result.stdout.fnmatch_lines(["*fixture make_store*"])
     result.assert_outcomes(errors=1)

@@ -1,4 +1,4 @@
-"""Google Cloud on loopback, and profiles that use it."""
+"""A fake Google Cloud on loopback, and profiles that use it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def write_file(tmp_path: Path) -> WriteFile:
-    """Write members as a credentials file and return its path."""
+    """Return a function that writes a credentials file and returns its path."""
 
     def write(members: object, name: str = "key.json") -> Path:
         path = tmp_path / name
@@ -85,7 +85,7 @@ def _secret() -> object:
 
 @pytest.fixture
 def take() -> Take:
-    """Acquire from a source by its id."""
+    """Return a function that acquires a credential from a source by its id."""
 
     def run(profile: Profile, source_id: str, interaction: Interaction | None = None, **more: Any) -> Credential:
         source = description(profile).source(source_id)
@@ -103,7 +103,7 @@ def signed_in_now(make_profile: MakeProfile) -> GoogleCredential:
 
 @pytest.fixture
 def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cloud: GoogleCloud) -> Callable[..., None]:
-    """Write the profile ``work`` to configuration, for keepers here and for the command line."""
+    """Return a function that writes the profile ``work`` to ``config.toml``, for keepers and the command line."""
 
     def write(**settings: Any) -> None:
         folder = tmp_path / "config"
@@ -120,7 +120,7 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cloud: GoogleClou
 
 @pytest.fixture
 def keeper(configure: Callable[..., None]) -> Iterator[Callable[..., Keeper]]:
-    """Make a keeper for the profile ``work`` with these settings."""
+    """Return a function that creates a keeper for the profile ``work`` with these settings."""
     made: list[Keeper] = []
 
     def make(**settings: Any) -> Keeper:
@@ -135,7 +135,7 @@ def keeper(configure: Callable[..., None]) -> Iterator[Callable[..., Keeper]]:
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch, cloud: GoogleCloud) -> None:
-    """Be a machine of Google Cloud, whose metadata server this is; google-auth read the variable long ago."""
+    """Pretend to be a Google Cloud machine; google-auth read the environment variable at import."""
     from google.auth.compute_engine import _metadata
 
     monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", cloud.host)

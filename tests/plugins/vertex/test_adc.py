@@ -1,4 +1,4 @@
-"""Credentials files as sources: which are looked at, what a refusal means, and the command that signs in again."""
+"""Credentials files as sources: which are found, how refusals are reported, and the command that signs in again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from attrs import evolve
 from freshkey import Keeper
 from freshkey._commands.command import Command
 from freshkey.clock import SYSTEM
-from freshkey.errors import LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
+from freshkey.errors import ConfigurationError, LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
 from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
 from freshkey_testing import ManualClock
@@ -24,6 +24,7 @@ from freshkey_vertex.credentials_file import Unloadable
 from freshkey_vertex.description import description
 from freshkey_vertex.formats import GoogleCredential
 from google_cloud import ROBOT, TARGET, GoogleCloud
+from raises_code import raises_code
 
 
 MakeProfile = Callable[..., Profile]
@@ -33,7 +34,7 @@ GCLOUD = "gcloud/application_default_credentials.json"
 
 
 def command(tmp_path: Path, *lines: str) -> Command:
-    """Return a command that runs these lines of Python and counts its runs."""
+    """Return a command that runs these lines of Python and counts how often it ran."""
     program = tmp_path / "sign-in.py"
     counting = f"open({str(tmp_path / 'runs')!r}, 'a').write('x')"
     program.write_text("\n".join([counting, *lines]))
@@ -45,15 +46,15 @@ def runs(tmp_path: Path) -> int:
     return len(counted.read_text()) if counted.exists() else 0
 
 
-# --- looking ----------------------------------------------------------------------------------------------------------
+# --- detection --------------------------------------------------------------------------------------------------------
 
 
-def test_without_files_there_is_nothing(make_profile: MakeProfile) -> None:
+def test_nothing_is_detected_without_files(make_profile: MakeProfile) -> None:
     profile = make_profile()
     assert [detect(one, profile) for one in ("credentials-file", "adc-file", "adc-gcloud")] == [None] * 3
 
 
-def test_each_file_is_seen_with_what_named_it(
+def test_each_file_is_detected_with_its_origin(
     make_profile: MakeProfile, write_file: WriteFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_file("not even read")
@@ -64,31 +65,31 @@ def test_each_file_is_seen_with_what_named_it(
     assert [one.origin for one in seen if one] == [
         f"{path} (setting credentials_file)",
         f"{path} (environment variable GOOGLE_APPLICATION_CREDENTIALS)",
-        f"{gcloud} (gcloud's application default credentials)",
+        f"{gcloud} (gcloud's Application Default Credentials)",
     ]
 
 
-def test_gcloud_writes_where_google_auth_looks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_gcloud_file_is_where_google_auth_looks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert gcloud_file({"CLOUDSDK_CONFIG": "/etc/g"}) == Path("/etc/g/application_default_credentials.json")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert gcloud_file({}) == tmp_path / ".config/gcloud/application_default_credentials.json"
 
 
 @pytest.mark.parametrize("folder", ["x" * 300, "/" + "x/" * 3000])
-def test_a_folder_of_gcloud_that_cannot_be_looked_into_holds_nothing(
+def test_inaccessible_gcloud_directory_counts_as_empty(
     make_profile: MakeProfile, monkeypatch: pytest.MonkeyPatch, folder: str
 ) -> None:
     monkeypatch.setenv("CLOUDSDK_CONFIG", folder)
     assert detect("adc-gcloud", make_profile()) is None
 
 
-def test_a_user_without_a_home_has_no_gcloud(
+def test_user_without_a_home_directory_has_no_gcloud_file(
     make_profile: MakeProfile, take: Take, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CLOUDSDK_CONFIG")
     monkeypatch.setattr(Path, "home", classmethod(_no_home))
     assert detect("adc-gcloud", make_profile()) is None
-    with pytest.raises(LoginRequired, match="no credentials file is named"):
+    with raises_code(LoginRequired, "vertex-no-credentials"):
         take(make_profile(), "adc-gcloud")
 
 
@@ -96,7 +97,7 @@ def _no_home(_: type[Path]) -> Path:
     raise RuntimeError("Could not determine home directory.")
 
 
-def test_google_s_order_and_ours(
+def test_order_of_sources(
     cloud: GoogleCloud, write_file: WriteFile, keeper: Callable[..., Keeper], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_file(cloud.authorized_user(), GCLOUD)
@@ -114,7 +115,7 @@ def test_google_s_order_and_ours(
     assert [step.source.id for step in steps if step.wins] == ["adc-file"]
 
 
-def test_a_profile_with_a_client_of_its_own_is_signed_in_to(
+def test_profile_with_its_own_client_ignores_application_default_credentials(
     cloud: GoogleCloud, write_file: WriteFile, make_profile: MakeProfile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_file(cloud.authorized_user(), GCLOUD)
@@ -132,7 +133,7 @@ def test_a_profile_with_a_client_of_its_own_is_signed_in_to(
         assert seen(evolve(own, source=named)) == [named]
 
 
-def test_a_container_needs_no_keychain(
+def test_credentials_file_works_without_a_keychain(
     cloud: GoogleCloud, write_file: WriteFile, keeper: Callable[..., Keeper], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere")
@@ -140,20 +141,20 @@ def test_a_container_needs_no_keychain(
     assert keeper(store="keyring").get("work").identity.email == ROBOT
 
 
-def test_bare_mode_uses_what_was_handed_in(cloud: GoogleCloud, keeper: Callable[..., Keeper]) -> None:
+def test_bare_mode_uses_only_explicitly_provided_sources(cloud: GoogleCloud, keeper: Callable[..., Keeper]) -> None:
     handed_in = {step.source.id for step in keeper().explain("work").steps if step.source.handed_in}
     assert handed_in == {"gcloud-token", "oauth-token", "credentials-file", "adc-file", "metadata"}
 
 
-def test_a_source_without_a_file_needs_one(make_profile: MakeProfile, take: Take) -> None:
-    with pytest.raises(LoginRequired, match="no credentials file is named"):
+def test_source_without_a_file_is_an_error(make_profile: MakeProfile, take: Take) -> None:
+    with raises_code(LoginRequired, "vertex-no-credentials"):
         take(make_profile(), "adc-file")
 
 
-# --- what the file says of places -------------------------------------------------------------------------------------
+# --- project and quota project of the file ----------------------------------------------------------------------------
 
 
-def test_project_and_quota_project_of_the_file_come_last(
+def test_project_and_quota_project_of_the_file_are_used_last(
     cloud: GoogleCloud,
     make_profile: MakeProfile,
     write_file: WriteFile,
@@ -175,55 +176,61 @@ def test_project_and_quota_project_of_the_file_come_last(
 
 
 @pytest.mark.parametrize("subtype", ["invalid_rapt", "rapt_required"])
-def test_reauthentication_needs_a_person(
+def test_reauthentication_requires_the_user(
     cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take, subtype: str
 ) -> None:
     write_file(cloud.authorized_user(), GCLOUD)
     refusal = {"error": "invalid_grant", "error_description": "reauth related error", "error_subtype": subtype}
     cloud.failures["/token"] = [(400, refusal)]
-    with pytest.raises(LoginRequired) as caught:
+    with raises_code(LoginRequired, "vertex-reauthentication-required") as caught:
         take(make_profile(), "adc-gcloud")
-    said = str(caught.value)
-    assert said == (
-        f"Google wants ada@example.com to sign in again ({subtype}). Run: gcloud auth application-default login"
-    )
+    assert "ada@example.com" in caught.value.message
+    assert f"({subtype})" in caught.value.message
+    assert caught.value.hint == "Run: gcloud auth application-default login"
     assert cloud.count("/token") == 1
 
 
-def test_a_sign_in_that_was_revoked_needs_a_person(
+def test_revoked_sign_in_requires_the_user(
     cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take
 ) -> None:
     path = write_file(cloud.authorized_user())
     cloud.refresh_tokens.clear()
-    with pytest.raises(LoginRequired, match=r"the sign-in of ada@example\.com has expired or was revoked"):
+    with raises_code(LoginRequired, "sign-in-ended") as caught:
         take(make_profile(credentials_file=path), "credentials-file")
+    assert "ada@example.com" in str(caught.value)
 
 
-def test_a_disabled_service_account_is_refused(
+def test_disabled_service_account_is_refused(
     cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take
 ) -> None:
     cloud.disabled.add(ROBOT)
-    with pytest.raises(ProviderRefused, match=r"invalid_grant \(status 400\)\. Its key or the account itself was"):
+    with raises_code(ProviderRefused, "vertex-credentials-refused") as caught:
         take(make_profile(credentials_file=write_file(cloud.service_account())), "credentials-file")
+    assert "invalid_grant (status 400)" in caught.value.message
+    assert "the key and the account" in str(caught.value.hint)
 
 
-def test_an_unknown_client_is_refused(
+def test_unknown_client_is_refused(
     cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take
 ) -> None:
     path = write_file(cloud.authorized_user(client_secret="another"))
-    with pytest.raises(ProviderRefused, match=r"invalid_client \(status 401\)"):
+    with raises_code(ProviderRefused, "vertex-credentials-refused") as caught:
         take(make_profile(credentials_file=path), "credentials-file")
+    assert "invalid_client (status 401)" in caught.value.message
 
 
-def test_an_impersonation_without_the_role_is_refused(
+def test_impersonation_without_the_role_is_refused(
     cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take
 ) -> None:
     path = write_file(cloud.service_account())
-    with pytest.raises(ProviderRefused, match=r"may not act as target@.*PERMISSION_DENIED \(status 403\)\. It needs"):
+    with raises_code(ProviderRefused, "vertex-impersonation-refused") as caught:
         take(make_profile(credentials_file=path, impersonate=TARGET), "credentials-file")
+    assert TARGET in caught.value.message
+    assert "PERMISSION_DENIED (status 403)" in caught.value.message
+    assert "roles/iam.serviceAccountTokenCreator" in str(caught.value.hint)
 
 
-def test_what_an_impersonation_asks_for(
+def test_impersonation_request(
     cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take
 ) -> None:
     cloud.may_impersonate.add((ROBOT, TARGET))
@@ -244,14 +251,14 @@ def test_what_an_impersonation_asks_for(
     assert "x-goog-user-project" not in asked.headers
 
 
-def test_a_reauthentication_of_gcloud_is_shown_to_google(
+def test_reauthentication_proof_of_gcloud_is_sent_to_google(
     cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take
 ) -> None:
     take(make_profile(credentials_file=write_file(cloud.authorized_user(rapt_token="proof"))), "credentials-file")
     assert cloud.count("/token", rapt="proof") == 1
 
 
-def test_a_file_says_where_it_impersonates_and_through_whom(
+def test_impersonation_url_and_delegates_come_from_the_file(
     cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take
 ) -> None:
     cloud.may_impersonate.add(("ada@example.com", TARGET))
@@ -266,17 +273,19 @@ def test_a_file_says_where_it_impersonates_and_through_whom(
     asked = next(one for one in cloud.seen if one.path.endswith(":generateAccessToken"))
     assert json.loads(asked.body)["delegates"] == ["projects/-/serviceAccounts/between"]
     cloud.refresh_tokens.clear()
-    with pytest.raises(LoginRequired, match=r"the sign-in of ada@example\.com has expired"):
+    with raises_code(LoginRequired, "sign-in-ended") as caught:
         take(profile, "credentials-file")
+    assert "ada@example.com" in str(caught.value)
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
-def test_what_passes_is_tried_again_by_the_core_alone(
+def test_temporary_failure_is_retried_only_by_the_core(
     cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take, status: int
 ) -> None:
     cloud.failures["/token"] = [(status, {"error": "canary"})]
-    with pytest.raises(TransientError, match=r"127\.0\.0\.1 refused for now"):
+    with raises_code(TransientError, "server-unavailable") as caught:
         take(make_profile(credentials_file=write_file(cloud.service_account())), "credentials-file")
+    assert "127.0.0.1" in str(caught.value)
     assert cloud.count("/token") == 1
 
 
@@ -294,7 +303,7 @@ def test_what_passes_is_tried_again_by_the_core_alone(
         {"access_token": "canary", "expires_in": [1]},
     ],
 )
-def test_an_answer_that_makes_no_sense_may_be_a_better_one_next_time(
+def test_invalid_token_response_may_be_retried(
     cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take, answer: Any
 ) -> None:
     cloud.failures = {"/token": [(200, answer)] * 2, "/oauthtoken": [(200, answer)]}
@@ -306,7 +315,7 @@ def test_an_answer_that_makes_no_sense_may_be_a_better_one_next_time(
 
 
 @pytest.mark.parametrize("answer", [[], "canary", {"error": ["canary"]}, {"error": {"status": 3}}, {"error": None}])
-def test_a_refusal_that_makes_no_sense_is_one(
+def test_invalid_error_response_is_a_refusal(
     cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take, answer: Any
 ) -> None:
     cloud.failures["/token"] = [(400, answer)]
@@ -315,28 +324,28 @@ def test_a_refusal_that_makes_no_sense_is_one(
     assert "canary" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_google_s_own_word_for_a_failure_that_passes(
+def test_google_internal_failure_is_temporary(
     cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take
 ) -> None:
     cloud.failures["/token"] = [(400, {"error": "internal_failure"})]
-    with pytest.raises(TransientError):
+    with raises_code(TransientError, "server-unavailable"):
         take(make_profile(credentials_file=write_file(cloud.service_account())), "credentials-file")
     assert cloud.count("/token") == 1
 
 
-def test_a_server_that_is_not_there_is_worth_another_try(
+def test_unreachable_server_is_a_temporary_failure(
     make_profile: MakeProfile, write_file: WriteFile, take: Take
 ) -> None:
     with GoogleCloud() as gone:
         members = gone.service_account()
-    with pytest.raises(TransientError, match="nothing could be sent to"):
+    with raises_code(TransientError, "connection-failed"):
         take(make_profile(credentials_file=write_file(members)), "credentials-file")
 
 
 # --- the command that signs in again ----------------------------------------------------------------------------------
 
 
-def test_an_expired_sign_in_is_renewed_by_the_command(
+def test_command_replaces_an_expired_sign_in(
     cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take, tmp_path: Path
 ) -> None:
     good = write_file(cloud.authorized_user(), "good.json")
@@ -349,7 +358,7 @@ def test_an_expired_sign_in_is_renewed_by_the_command(
     assert runs(tmp_path) == 1
 
 
-def test_a_file_that_is_missing_is_made_by_the_command(
+def test_command_creates_a_missing_file(
     cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take, tmp_path: Path
 ) -> None:
     good = write_file(cloud.authorized_user(), "good.json")
@@ -367,7 +376,7 @@ def test_a_file_that_is_missing_is_made_by_the_command(
     assert take(profile, "adc-gcloud").kind == "user"
 
 
-def test_a_sign_in_that_works_runs_nothing(
+def test_command_does_not_run_if_the_sign_in_works(
     cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take, tmp_path: Path
 ) -> None:
     write_file(cloud.authorized_user(), GCLOUD)
@@ -376,7 +385,7 @@ def test_a_sign_in_that_works_runs_nothing(
 
 
 @pytest.mark.parametrize("failure", [(503, {}), (401, {"error": "invalid_client"})])
-def test_other_failures_run_nothing(
+def test_command_does_not_run_after_other_failures(
     cloud: GoogleCloud, make_profile: MakeProfile, take: Take, tmp_path: Path, failure: Any
 ) -> None:
     cloud.failures["/token"] = [failure]
@@ -387,16 +396,16 @@ def test_other_failures_run_nothing(
     assert runs(tmp_path) == 0
 
 
-def test_a_missing_project_runs_nothing(
+def test_command_does_not_run_if_the_project_is_missing(
     cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take, tmp_path: Path
 ) -> None:
     write_file(cloud.authorized_user(), GCLOUD)
-    with pytest.raises(Exception, match="no Google Cloud project"):
+    with raises_code(ConfigurationError, "vertex-no-project"):
         take(make_profile(project=None, auth_refresh=command(tmp_path)), "adc-gcloud")
     assert runs(tmp_path) == 0
 
 
-def test_nothing_is_run_when_nobody_waits(
+def test_command_does_not_run_if_no_user_is_waiting(
     cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take, tmp_path: Path
 ) -> None:
     write_file("{}", GCLOUD)
@@ -406,19 +415,19 @@ def test_nothing_is_run_when_nobody_waits(
     assert runs(tmp_path) == 0
 
 
-def test_a_command_that_does_not_help_is_run_once(
+def test_command_that_does_not_help_runs_once(
     cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take, tmp_path: Path
 ) -> None:
     write_file("{}", GCLOUD)
     profile = make_profile(auth_refresh=command(tmp_path))
     with pytest.raises(Unloadable):
         take(profile, "adc-gcloud")
-    with pytest.raises(LoginRequired, match="a moment ago, and there are still no usable credentials"):
+    with pytest.raises(LoginRequired):
         take(profile, "adc-gcloud")
     assert runs(tmp_path) == 1
 
 
-def test_a_minute_later_it_may_be_run_again(
+def test_command_may_run_again_after_a_minute(
     make_profile: MakeProfile, write_file: WriteFile, take: Take, tmp_path: Path, clock: ManualClock
 ) -> None:
     write_file("{}", GCLOUD)
@@ -431,7 +440,7 @@ def test_a_minute_later_it_may_be_run_again(
 
 
 class Heard:
-    """A reporter that keeps what was said."""
+    """A reporter that records lines."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -446,7 +455,7 @@ class Heard:
         assert message
 
 
-def test_the_clock_of_the_core_is_the_credential_s(
+def test_credential_uses_the_clock_of_the_core(
     cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take
 ) -> None:
     credential = take(make_profile(credentials_file=write_file(cloud.authorized_user())), "credentials-file")

@@ -1,4 +1,4 @@
-"""The provider keeps the contract that every provider must keep."""
+"""The provider fulfills the contract for all providers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TestVertex(ProviderContract):
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(named))
         write_file(cloud.authorized_user(), "gcloud/application_default_credentials.json")
         own = make_profile(client_id=CLIENT_ID, credentials_file=write_file(cloud.service_account()))
-        # In bare mode all that is handed in is looked at, beside a sign-in that is kept.
+        # In bare mode all explicitly provided sources are used, although there is a stored sign-in.
         return evolve(own, bare=True)
 
     @pytest.fixture

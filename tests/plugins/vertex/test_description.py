@@ -1,4 +1,4 @@
-"""What the provider says of itself."""
+"""The description of the provider."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ TOKEN = GoogleCredential(
 )
 
 
-def test_every_variable_that_is_handed_down_is_taken_away_first() -> None:
+def test_every_variable_that_is_set_for_a_child_is_removed_first() -> None:
     assert set(evolve(TOKEN, region="a", quota_project="b").environment()) <= set(description(None).variables)
 
 
-def test_hosts_and_binding_follow_the_settings(make_profile: MakeProfile) -> None:
+def test_hosts_and_binding_depend_on_the_settings(make_profile: MakeProfile) -> None:
     assert (description(None).hosts, description(None).binding) == ((), {})
     profile = Profile(name="work", provider="vertex", settings=VertexSettings(client_id="c"), state_dir=Path("/"))
     described = description(profile)

@@ -1,4 +1,4 @@
-"""What is made of google-auth's failures."""
+"""Translation of google-auth's failures."""
 
 from __future__ import annotations
 
@@ -24,45 +24,63 @@ def after(body: bytes, status: int = 400, *, behind: float | None = 0.0) -> Tran
 
 
 @pytest.mark.parametrize(
-    ("body", "kind", "error"),
+    ("body", "kind", "error", "code"),
     [
-        (b'{"error": "invalid_grant"}', "user", LoginRequired),
-        (b'{"error": "invalid_grant", "error_subtype": "invalid_rapt"}', "user", LoginRequired),
-        (b'{"error": "invalid_grant"}', "service account", ProviderRefused),
-        (b'{"error": "invalid_grant"}', "federated identity", ProviderRefused),
-        (b'{"error": "unauthorized_client"}', "user", ProviderRefused),
-        (b'{"error": {"code": 403, "status": "PERMISSION_DENIED"}}', "user", ProviderRefused),
-        (b'{"error": {"code": 403}}', "user", ProviderRefused),
-        (b"canary", "user", ProviderRefused),
-        (b"[]", "user", ProviderRefused),
+        (b'{"error": "invalid_grant"}', "user", LoginRequired, "sign-in-ended"),
+        (
+            b'{"error": "invalid_grant", "error_subtype": "invalid_rapt"}',
+            "user",
+            LoginRequired,
+            "vertex-reauthentication-required",
+        ),
+        (b'{"error": "invalid_grant"}', "service account", ProviderRefused, "vertex-credentials-refused"),
+        (b'{"error": "invalid_grant"}', "federated identity", ProviderRefused, "vertex-credentials-refused"),
+        (b'{"error": "unauthorized_client"}', "user", ProviderRefused, "vertex-credentials-refused"),
+        (
+            b'{"error": {"code": 403, "status": "PERMISSION_DENIED"}}',
+            "user",
+            ProviderRefused,
+            "vertex-impersonation-refused",
+        ),
+        (b'{"error": {"code": 403}}', "user", ProviderRefused, "vertex-impersonation-refused"),
+        (b"canary", "user", ProviderRefused, "vertex-credentials-refused"),
+        (b"[]", "user", ProviderRefused, "vertex-credentials-refused"),
     ],
 )
-def test_what_a_refusal_means(body: bytes, kind: Kind, error: type[Exception]) -> None:
+def test_refusals(body: bytes, kind: Kind, error: type[Exception], code: str) -> None:
     found = translate_failure(after(body), attempt(kind))
-    assert type(found) is error
+    assert (type(found), found.code) == (error, code)
     assert "canary" not in str(found)
 
 
-def test_no_answer_at_all_is_this_machine_s_fault() -> None:
+def test_failure_without_a_response_is_a_missing_identity_token() -> None:
     found = translate_failure(Transport(clock=SYSTEM, hosts=()), attempt())
-    assert isinstance(found, ProviderRefused)
-    assert "could not be had or used" in str(found)
+    assert (type(found), found.code) == (ProviderRefused, "vertex-no-identity-token")
 
 
-def test_a_success_that_is_none() -> None:
-    assert isinstance(translate_failure(after(b"{}", 200), attempt()), ProtocolError)
+def test_successful_response_that_google_auth_rejects() -> None:
+    found = translate_failure(after(b"{}", 200), attempt())
+    assert (type(found), found.code) == (ProtocolError, "invalid-response")
 
 
 @pytest.mark.parametrize(
-    ("behind", "said"), [(None, False), (30.0, False), (61.0, "61 s behind"), (-61.0, "61 s ahead of")]
+    ("behind", "code", "fact"),
+    [
+        (None, "vertex-credentials-refused", ""),
+        (30.0, "vertex-credentials-refused", ""),
+        (61.0, "vertex-clock-skew", "61 s behind"),
+        (-61.0, "vertex-clock-skew", "61 s ahead of"),
+    ],
 )
-def test_clocks_that_differ_are_told_of(behind: float | None, said: str | bool) -> None:
-    text = str(translate_failure(after(b'{"error": "invalid_grant"}', behind=behind), attempt("service account")))
-    assert ("the clock of this machine is" in text) is bool(said)
-    assert not said or str(said) in text
+def test_clock_skew_is_reported(behind: float | None, code: str, fact: str) -> None:
+    found = translate_failure(after(b'{"error": "invalid_grant"}', behind=behind), attempt("service account"))
+    assert found.code == code
+    assert fact in found.message
 
 
-def test_who_may_not_act_as_whom() -> None:
+def test_refused_impersonation_names_both_identities() -> None:
     body = b'{"error": {"code": 404, "status": "NOT_FOUND"}}'
-    text = str(translate_failure(after(body, 404), attempt(impersonated="robot@example.com")))
-    assert text.startswith("ada@example.com may not act as robot@example.com: NOT_FOUND (status 404). It needs")
+    found = translate_failure(after(body, 404), attempt(impersonated="robot@example.com"))
+    assert found.code == "vertex-impersonation-refused"
+    assert found.message.startswith("ada@example.com ")
+    assert "robot@example.com: NOT_FOUND (status 404)" in found.message

@@ -1,4 +1,4 @@
-"""The credential: what it sends, and what a child process gets."""
+"""The credential: its headers, and its variables for a child process."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ TOKEN = GoogleCredential(
 )
 
 
-def test_headers_name_the_payer_where_there_is_one() -> None:
+def test_headers_include_the_quota_project_if_there_is_one() -> None:
     assert TOKEN.headers("POST", "https://example.com/") == {"Authorization": "Bearer ya29.canary"}
     paid = evolve(TOKEN, quota_project="payer")
     assert paid.headers() == {"Authorization": "Bearer ya29.canary", "x-goog-user-project": "payer"}
 
 
-def test_a_child_gets_what_its_tools_read() -> None:
+def test_environment_has_the_variables_that_tools_read() -> None:
     own = {
         "CLOUDSDK_AUTH_ACCESS_TOKEN": "ya29.canary",
         "GOOGLE_OAUTH_ACCESS_TOKEN": "ya29.canary",
@@ -40,6 +40,6 @@ def test_a_child_gets_what_its_tools_read() -> None:
     }
 
 
-def test_what_has_ended_authorizes_nothing() -> None:
+def test_expired_credential_has_no_environment() -> None:
     with pytest.raises(CredentialExpired):
         evolve(TOKEN, lifetime=0.0).environment()

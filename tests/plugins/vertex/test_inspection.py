@@ -1,7 +1,8 @@
-"""What Google says of a token: honored, refused, not there, or not to be asked about."""
+"""Inspection: Google accepts or refuses a token, is unreachable, or cannot be asked about it."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -33,37 +34,35 @@ def credential(cloud: GoogleCloud) -> GoogleCredential:
     )
 
 
-def test_a_token_that_is_honored(cloud: GoogleCloud, make_profile: MakeProfile, credential: GoogleCredential) -> None:
+def test_valid_token(cloud: GoogleCloud, make_profile: MakeProfile, credential: GoogleCredential) -> None:
     found = inspect(make_profile(), credential)
     assert found.validity is Validity.VALID
     assert found.identity == Identity(email=ROBOT, extra={"project": "demo-project"})
     assert "canary" not in cloud.seen[0].path
 
 
-def test_a_token_that_was_ended(cloud: GoogleCloud, make_profile: MakeProfile, credential: GoogleCredential) -> None:
+def test_revoked_token(cloud: GoogleCloud, make_profile: MakeProfile, credential: GoogleCredential) -> None:
     cloud.end_all()
     found = inspect(make_profile(), credential)
     assert (found.validity, found.identity) == (Validity.REFUSED, credential.identity)
 
 
-def test_a_token_whose_end_has_passed(
-    cloud: GoogleCloud, make_profile: MakeProfile, credential: GoogleCredential
-) -> None:
+def test_expired_token(cloud: GoogleCloud, make_profile: MakeProfile, credential: GoogleCredential) -> None:
     found = inspect(make_profile(), evolve(credential, lifetime=0.0))
     assert found.validity is Validity.EXPIRED
-    assert "It expired at 2" in found.detail
+    assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", found.detail)
     assert cloud.seen == []
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_an_endpoint_that_is_busy(
+def test_temporarily_unavailable_endpoint(
     cloud: GoogleCloud, make_profile: MakeProfile, credential: GoogleCredential, status: int
 ) -> None:
     cloud.failures["/tokeninfo"] = [(status, {})]
     assert inspect(make_profile(), credential).validity is Validity.UNREACHABLE
 
 
-def test_an_endpoint_that_is_not_there(make_profile: MakeProfile, credential: GoogleCredential) -> None:
+def test_unreachable_endpoint(make_profile: MakeProfile, credential: GoogleCredential) -> None:
     with GoogleCloud() as gone:
         url = gone.at("/tokeninfo")
     found = inspect(make_profile(tokeninfo_url=url), credential)
@@ -71,18 +70,16 @@ def test_an_endpoint_that_is_not_there(make_profile: MakeProfile, credential: Go
     assert found.identity == credential.identity
 
 
-def test_an_endpoint_that_makes_no_sense(
-    cloud: GoogleCloud, make_profile: MakeProfile, credential: GoogleCredential
-) -> None:
+def test_unexpected_responses(cloud: GoogleCloud, make_profile: MakeProfile, credential: GoogleCredential) -> None:
     cloud.failures["/tokeninfo"] = [(404, {})]
     found = inspect(make_profile(), credential)
-    assert (found.validity, found.detail) == (Validity.UNCHECKABLE, "The endpoint that explains tokens answers 404")
+    assert (found.validity, "404" in found.detail) == (Validity.UNCHECKABLE, True)
     cloud.failures["/tokeninfo"] = [(200, {"text": "no JSON"})]
     assert inspect(make_profile(), credential).validity is Validity.UNREACHABLE
 
 
 @pytest.mark.parametrize("kind", ["federated identity"])
-def test_a_token_that_google_does_not_explain(
+def test_token_that_google_provides_no_information_about(
     cloud: GoogleCloud, make_profile: MakeProfile, credential: GoogleCredential, kind: str
 ) -> None:
     found = inspect(make_profile(), evolve(credential, kind=kind))  # type: ignore[arg-type]  # one of them
@@ -90,13 +87,11 @@ def test_a_token_that_google_does_not_explain(
     assert cloud.seen == []
 
 
-def test_a_token_of_another_server_is_not_shown_to_google(
-    make_profile: MakeProfile, credential: GoogleCredential
-) -> None:
+def test_token_of_another_server_is_not_sent_to_google(make_profile: MakeProfile, credential: GoogleCredential) -> None:
     profile = make_profile(tokeninfo_url="https://oauth2.googleapis.com/tokeninfo")
     assert inspect(profile, credential).validity is Validity.UNCHECKABLE
 
 
-def test_a_foreign_credential(make_profile: MakeProfile) -> None:
+def test_credential_of_another_provider(make_profile: MakeProfile) -> None:
     key: Credential = ApiKey(obtained=SYSTEM.now(), key=Secret("canary"))
     assert inspect(make_profile(), key).validity is Validity.UNCHECKABLE

@@ -1,4 +1,4 @@
-"""Each source from the first question to a renewal ahead of time, through the public API and the command line."""
+"""Each source from acquisition to early renewal, through the public API and the command line."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def freshkey(*arguments: str, **variables: str) -> subprocess.CompletedProcess[s
 
 
 def fresh(tmp_path: Path) -> dict[str, str]:
-    """Return what makes the next process know nothing of a failure a moment ago, after which it would wait."""
+    """Return variables that hide a recent failure from the next process, which would otherwise wait."""
     return {"FRESHKEY_STATE_DIR": str(tmp_path / "fresh")}
 
 
@@ -107,7 +107,7 @@ def whose(cloud: GoogleCloud, credential: Credential) -> str:
 
 
 def renewed(keeper: Keeper, earlier: Credential) -> Credential:
-    """Wait until the keeper has renewed by itself."""
+    """Wait until the keeper has renewed the credential in the background."""
 
     def asked() -> Credential | None:
         found = keeper.get("work")
@@ -116,20 +116,20 @@ def renewed(keeper: Keeper, earlier: Credential) -> Credential:
     newer = until(asked, "a renewal")
     assert newer is not None
     assert earlier.expires_at is not None
-    assert newer.obtained_at < earlier.expires_at, "it was renewed ahead of time"
+    assert newer.obtained_at < earlier.expires_at, "it was renewed before expiry"
     return newer
 
 
 @pytest.fixture(params=FILES, ids=[one[0].__name__ for one in FILES])
 def file(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[Prepare, str, str]:
-    """What writes a file of one type, and whose tokens of which kind it brings."""
+    """Return a function that writes a file of one type, and the account and kind of its tokens."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
-        monkeypatch.setenv(name, "")  # what a file needs is set later, and undone after the test
+        monkeypatch.setenv(name, "")  # set later if a file needs it, and undone after the test
     written: tuple[Prepare, str, str] = request.param
     return written
 
 
-def test_a_file_of_each_type_gives_tokens_that_are_renewed(
+def test_tokens_of_each_file_type_are_renewed(
     cloud: GoogleCloud, write_file: WriteFile, keeper: MakeKeeper, file: tuple[Prepare, str, str]
 ) -> None:
     prepare, account, kind = file
@@ -150,7 +150,7 @@ def test_a_file_of_each_type_gives_tokens_that_are_renewed(
     )
 
 
-def test_the_command_line_prints_a_token_of_each(
+def test_command_line_prints_a_token_of_each_file_type(
     cloud: GoogleCloud,
     write_file: WriteFile,
     configure: Callable[..., None],
@@ -164,7 +164,7 @@ def test_the_command_line_prints_a_token_of_each(
     assert cloud.tokens[done.stdout.strip()].whose == account
 
 
-def test_a_program_prints_the_identity_token_where_google_s_variable_allows_it(
+def test_program_prints_the_identity_token_if_googles_variable_allows_it(
     cloud: GoogleCloud, write_file: WriteFile, configure: Callable[..., None], tmp_path: Path
 ) -> None:
     configure()
@@ -189,13 +189,13 @@ def test_a_program_prints_the_identity_token_where_google_s_variable_allows_it(
     assert cloud.tokens[done.stdout.strip()].whose == "workload"
 
 
-def test_the_file_of_gcloud_is_found(cloud: GoogleCloud, write_file: WriteFile, keeper: MakeKeeper) -> None:
+def test_gcloud_file_is_found(cloud: GoogleCloud, write_file: WriteFile, keeper: MakeKeeper) -> None:
     write_file(cloud.authorized_user(), "gcloud/application_default_credentials.json")
     credential = keeper().get("work")
     assert (credential.source, whose(cloud, credential)) == ("adc-gcloud", "ada@example.com")
 
 
-def test_gcloud_is_never_started_to_find_a_project(
+def test_gcloud_is_never_run_to_find_a_project(
     cloud: GoogleCloud,
     write_file: WriteFile,
     configure: Callable[..., None],
@@ -211,13 +211,13 @@ def test_gcloud_is_never_started_to_find_a_project(
     config.write_text(config.read_text().replace('project = "demo-project"\n', ""))
     done = freshkey("token", "work", PATH=f"{folder}:{os.environ['PATH']}")
     assert done.returncode != 0
-    assert "no Google Cloud project is named anywhere" in done.stderr
+    assert "[vertex-no-project]" in done.stderr
     assert "GOOGLE_CLOUD_PROJECT" in done.stderr
     assert not (tmp_path / "started").exists()
     assert freshkey("token", "work", GOOGLE_CLOUD_PROJECT="demo-project", **fresh(tmp_path)).returncode == 0
 
 
-def test_a_machine_of_google_cloud_needs_nothing(cloud: GoogleCloud, configure: Callable[..., None]) -> None:
+def test_google_cloud_machine_needs_no_configuration(cloud: GoogleCloud, configure: Callable[..., None]) -> None:
     configure()
     done = freshkey("token", "work", GCE_METADATA_HOST=cloud.host)
     assert done.returncode == 0, done.stderr
@@ -225,7 +225,7 @@ def test_a_machine_of_google_cloud_needs_nothing(cloud: GoogleCloud, configure: 
 
 
 @pytest.mark.usefixtures("machine")
-def test_the_token_of_a_machine_is_renewed(cloud: GoogleCloud, keeper: MakeKeeper) -> None:
+def test_token_of_a_machine_is_renewed(cloud: GoogleCloud, keeper: MakeKeeper) -> None:
     cloud.lifetime = 3
     one = keeper()
     first = one.get("work")
@@ -242,7 +242,7 @@ def test_impersonation_by_setting(cloud: GoogleCloud, write_file: WriteFile, kee
     assert whose(cloud, renewed(one, first)) == TARGET
 
 
-def test_a_hundred_threads_and_one_expired_credential_are_one_refresh(
+def test_a_hundred_threads_share_one_refresh_of_an_expired_credential(
     cloud: GoogleCloud, write_file: WriteFile, keeper: MakeKeeper
 ) -> None:
     cloud.lifetime = 2
@@ -267,7 +267,7 @@ def test_a_hundred_threads_and_one_expired_credential_are_one_refresh(
     assert first not in answers
 
 
-def test_a_command_signs_in_again_at_gcloud_for_whoever_waits(
+def test_command_signs_in_again_with_gcloud_while_the_user_waits(
     cloud: GoogleCloud, write_file: WriteFile, configure: Callable[..., None], tmp_path: Path
 ) -> None:
     good = write_file(cloud.authorized_user(), "good.json")
@@ -284,7 +284,7 @@ def test_a_command_signs_in_again_at_gcloud_for_whoever_waits(
     assert "ada@example.com" in asked.stdout
 
 
-def test_a_child_gets_the_token_and_the_places(
+def test_child_process_gets_token_project_and_region(
     cloud: GoogleCloud, write_file: WriteFile, configure: Callable[..., None]
 ) -> None:
     configure(credentials_file=str(write_file(cloud.service_account())), region="europe-west1", quota_project="payer")

@@ -1,4 +1,4 @@
-"""Which project, region and quota project are used: settings, then variables, then the credential."""
+"""Project, region and quota project: from settings, then variables, then the credential."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import pytest
 from freshkey.errors import ConfigurationError
 from freshkey.model.profile import Profile
 from freshkey_vertex.project import resolve_project
+from raises_code import raises_code
 
 
 MakeProfile = Callable[..., Profile]
 
 
-def test_settings_come_before_variables_and_those_before_the_credential(make_profile: MakeProfile) -> None:
+def test_settings_come_before_variables_before_the_credential(make_profile: MakeProfile) -> None:
     environ = {
         "GOOGLE_CLOUD_PROJECT": "google",
         "GCLOUD_PROJECT": "gcloud",
@@ -38,14 +39,17 @@ def test_settings_come_before_variables_and_those_before_the_credential(make_pro
 
 
 @pytest.mark.parametrize(
-    ("environ", "own", "said"),
+    ("environ", "own", "code", "fact"),
     [
-        ({"GOOGLE_CLOUD_PROJECT": "a\nb"}, None, "GOOGLE_CLOUD_PROJECT holds no id"),
-        ({"CLOUD_ML_REGION": "a/b"}, "own", "CLOUD_ML_REGION holds no name"),
-        ({}, "a b", "project_id of the credential holds no id"),
-        ({}, 3, "no Google Cloud project is named anywhere"),
+        ({"GOOGLE_CLOUD_PROJECT": "a\nb"}, None, "vertex-invalid-project", "GOOGLE_CLOUD_PROJECT"),
+        ({"CLOUD_ML_REGION": "a/b"}, "own", "vertex-invalid-region", "CLOUD_ML_REGION"),
+        ({}, "a b", "vertex-invalid-project", "project_id of the credential"),
+        ({}, 3, "vertex-no-project", "[profiles.work]"),
     ],
 )
-def test_places_that_are_none(make_profile: MakeProfile, environ: dict[str, str], own: object, said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+def test_invalid_projects_and_regions(
+    make_profile: MakeProfile, environ: dict[str, str], own: object, code: str, fact: str
+) -> None:
+    with raises_code(ConfigurationError, code) as caught:
         resolve_project(make_profile(project=None), environ, project=own)
+    assert fact in str(caught.value)

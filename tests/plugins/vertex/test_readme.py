@@ -1,4 +1,4 @@
-"""The README of the provider says what is there: every source in order, every setting, and an example that works."""
+"""The README matches the provider: every source in order, every setting, and an example that works."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ README = (FOLDER / "README.md").read_text("utf-8")
 
 
 def table(first_column: str) -> list[list[str]]:
-    """Return the rows of the table whose first column is titled so, each with the words in back quotes."""
+    """Return the words in backquotes in each row of the table with this title of the first column."""
     _, _, rest = README.partition(f"| {first_column} |")
     rows = rest.split("\n\n")[0].splitlines()[2:]
     return [re.findall(r"`([^`]+)`", row.split("|")[1]) for row in rows]
 
 
-def test_every_source_in_its_order() -> None:
+def test_every_source_in_order() -> None:
     assert [row[0] for row in table("`source`")] == [source.id for source in SOURCES]
 
 
@@ -49,7 +49,7 @@ def test_every_type_and_variable(name: str) -> None:
     assert f"`{name}`" in README
 
 
-def test_the_example_works_as_pasted(tmp_path: Path) -> None:
+def test_example_works_as_pasted(tmp_path: Path) -> None:
     config, code = re.findall(r"^```(?:toml|python)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)[:2]
     (tmp_path / "config.toml").write_text(config, "utf-8")
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""A sign-in of freshkey's own is renewed and ended, and its tokens go where they came from only."""
+"""Renewing and revoking a sign-in; its tokens are sent only to the server that issued them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from freshkey_vertex.renewal import renew
 from freshkey_vertex.signin import sign_in
 from freshkey_vertex.signout import revoke
 from google_cloud import CLIENT_ID, CLIENT_SECRET, GoogleCloud
+from raises_code import raises_code
 
 
 MakeProfile = Callable[..., Profile]
@@ -26,7 +27,7 @@ MakeProfile = Callable[..., Profile]
 
 @pytest.fixture
 def make_profile(make_profile: MakeProfile) -> MakeProfile:
-    """Make a profile with an OAuth client of its own."""
+    """Return a function that creates a profile with its own OAuth client."""
     return functools.partial(make_profile, client_id=CLIENT_ID)
 
 
@@ -35,7 +36,7 @@ def signed_in(profile: Profile, **more: Any) -> GoogleCredential:
         return sign_in(profile, user, **more)
 
 
-def test_a_renewal_keeps_the_refresh_token_and_the_identity(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
+def test_renewal_keeps_the_refresh_token_and_the_identity(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
     profile = make_profile()
     first = signed_in(profile)
     second = renew(profile, first)
@@ -46,32 +47,32 @@ def test_a_renewal_keeps_the_refresh_token_and_the_identity(cloud: GoogleCloud, 
     assert sent.form["client_secret"] == CLIENT_SECRET
 
 
-def test_a_renewal_follows_the_settings(make_profile: MakeProfile) -> None:
+def test_renewal_uses_the_current_settings(make_profile: MakeProfile) -> None:
     first = signed_in(make_profile())
     second = renew(make_profile(project=None, quota_project="payer"), first)
     assert (second.project, second.quota_project) == ("demo-project", "payer")
 
 
 @pytest.mark.parametrize("subtype", [None, "invalid_rapt", "rapt_required"])
-def test_a_sign_in_that_has_ended_needs_a_person(
-    cloud: GoogleCloud, make_profile: MakeProfile, subtype: str | None
-) -> None:
+def test_ended_sign_in_requires_the_user(cloud: GoogleCloud, make_profile: MakeProfile, subtype: str | None) -> None:
     profile = make_profile()
     first = signed_in(profile)
     cloud.failures["/token"] = [(400, {"error": "invalid_grant", "error_subtype": subtype})]
-    with pytest.raises(LoginRequired, match="invalid_grant"):
+    with raises_code(LoginRequired, "sign-in-ended") as caught:
         renew(profile, first)
+    assert "invalid_grant" in str(caught.value)
 
 
-def test_a_token_that_is_no_bearer_token_is_not_used(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
+def test_token_that_is_not_a_bearer_token_is_refused(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
     profile = make_profile()
     first = signed_in(profile)
     cloud.failures["/token"] = [(200, {"access_token": "canary", "token_type": "DPoP", "expires_in": 3600})]
-    with pytest.raises(ProtocolError, match="a token of type DPoP; only bearer tokens can be used"):
+    with raises_code(ProtocolError, "unsupported-token-type") as caught:
         renew(profile, first)
+    assert "DPoP" in str(caught.value)
 
 
-def test_an_end_that_is_not_told_is_an_hour_away(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
+def test_missing_lifetime_is_an_hour(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
     profile = make_profile()
     first = signed_in(profile)
     cloud.failures["/token"] = [(200, {"access_token": "ya29.x", "refresh_token": "1//newer"})]
@@ -79,35 +80,35 @@ def test_an_end_that_is_not_told_is_an_hour_away(cloud: GoogleCloud, make_profil
     assert (second.lifetime, second.refresh_token) == (3600.0, Secret("1//newer"))
 
 
-def test_a_server_that_is_busy_is_asked_again_later(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
+def test_busy_server_is_a_temporary_failure(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
     profile = make_profile()
     first = signed_in(profile)
     cloud.failures["/token"] = [(503, {})]
-    with pytest.raises(TransientError):
+    with raises_code(TransientError, "server-unavailable"):
         renew(profile, first)
 
 
 @pytest.mark.parametrize("other", [{"client_id": "another"}, {"token_url": "https://example.com/token"}])
-def test_a_refresh_token_goes_where_it_came_from_only(
+def test_refresh_token_is_sent_only_to_its_own_server(
     cloud: GoogleCloud, make_profile: MakeProfile, other: dict[str, str]
 ) -> None:
     first = signed_in(make_profile())
     before = len(cloud.seen)
     for act in (renew, revoke):
-        with pytest.raises(LoginRequired, match="belongs to another client or server"):
+        with raises_code(LoginRequired, "sign-in-settings-changed"):
             act(make_profile(**other), first)
     assert len(cloud.seen) == before
 
 
-def test_a_foreign_credential_is_not_renewed(make_profile: MakeProfile, clock: ManualClock) -> None:
+def test_credential_of_another_provider_is_not_renewed(make_profile: MakeProfile, clock: ManualClock) -> None:
     key = ApiKey(obtained=clock.now(), key=Secret("canary"))
-    with pytest.raises(LoginRequired, match="cannot be renewed"):
+    with raises_code(LoginRequired, "not-renewable"):
         renew(make_profile(), key)
-    with pytest.raises(ProviderRefused, match="only a sign-in"):
+    with raises_code(ProviderRefused, "revocation-not-supported"):
         revoke(make_profile(), key)
 
 
-def test_a_sign_in_is_ended_at_google(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
+def test_sign_in_is_revoked_at_google(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
     profile = make_profile()
     credential = signed_in(profile)
     revoke(profile, credential)
@@ -118,7 +119,7 @@ def test_a_sign_in_is_ended_at_google(cloud: GoogleCloud, make_profile: MakeProf
     assert [dict(one.form).keys() for one in cloud.seen if one.path == "/revoke"] == [{"token"}] * 2
 
 
-def test_a_sign_out_that_google_cannot_take_now(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
+def test_sign_out_while_google_is_unavailable(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
     profile = make_profile()
     credential = signed_in(profile)
     cloud.failures["/revoke"] = [(503, {})]

@@ -1,4 +1,4 @@
-"""A sign-in of freshkey's own: what is asked for, what is kept, and how it fares on the command line."""
+"""Signing in: the requests, the stored credential, and the command line."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.renewal import renew
 from freshkey_vertex.signin import sign_in
 from google_cloud import CLIENT_ID, CLIENT_SECRET, TARGET, GoogleCloud
+from raises_code import raises_code
 from waiting import until
 
 
@@ -33,7 +34,7 @@ MakeProfile = Callable[..., Profile]
 
 @pytest.fixture
 def make_profile(make_profile: MakeProfile) -> MakeProfile:
-    """Make a profile with an OAuth client of its own."""
+    """Return a function that creates a profile with its own OAuth client."""
     return functools.partial(make_profile, client_id=CLIENT_ID)
 
 
@@ -42,7 +43,7 @@ def signed_in(profile: Profile, **more: Any) -> GoogleCredential:
         return sign_in(profile, user, **more)
 
 
-def test_a_person_signs_in(cloud: GoogleCloud, make_profile: MakeProfile, clock: ManualClock) -> None:
+def test_user_signs_in(cloud: GoogleCloud, make_profile: MakeProfile, clock: ManualClock) -> None:
     opened: list[str] = []
 
     def browser(url: str) -> object:
@@ -70,26 +71,28 @@ def test_a_person_signs_in(cloud: GoogleCloud, make_profile: MakeProfile, clock:
     assert cloud.tokens[credential.access_token.reveal()].whose == "ada@example.com"
 
 
-def test_a_client_of_your_own_is_needed(make_profile: MakeProfile) -> None:
-    with pytest.raises(ProviderRefused, match=r"none is set\. Write client_id = .* under \[profiles\.work\]"):
+def test_client_id_is_required(make_profile: MakeProfile) -> None:
+    with raises_code(ProviderRefused, "client-id-missing") as caught:
         sign_in(make_profile(client_id=None), NonInteractive("work"))
+    assert "[profiles.work]" in str(caught.value.hint)
 
 
-def test_a_project_is_needed_before_anybody_is_asked(make_profile: MakeProfile) -> None:
-    with pytest.raises(ConfigurationError, match="no Google Cloud project"):
+def test_missing_project_is_reported_before_the_user_is_asked(make_profile: MakeProfile) -> None:
+    with raises_code(ConfigurationError, "vertex-no-project"):
         sign_in(make_profile(project=None), NonInteractive("work"))
 
 
-def test_without_a_refresh_token_the_person_is_told(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
+def test_missing_refresh_token_is_reported_to_the_user(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
     profile = make_profile(authorize_parameters={"access_type": "online"})
     with ScriptedUser(browser=follow) as user:
         credential = sign_in(profile, user)
     assert not credential.renewable
-    with pytest.raises(LoginRequired, match=r"cannot be renewed: nothing came along.*freshkey login work"):
+    with raises_code(LoginRequired, "not-renewable") as caught:
         renew(profile, credential)
+    assert "freshkey login work" in str(caught.value.hint)
 
 
-def test_a_sign_in_acts_as_another(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
+def test_sign_in_can_impersonate_a_service_account(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
     cloud.may_impersonate.add(("ada@example.com", TARGET))
     profile = make_profile(impersonate=TARGET, impersonate_lifetime=600.0)
     first = signed_in(profile)
@@ -100,21 +103,21 @@ def test_a_sign_in_acts_as_another(cloud: GoogleCloud, make_profile: MakeProfile
     assert second.refresh_token == first.refresh_token
 
 
-def test_no_secret_shows(make_profile: MakeProfile) -> None:
+def test_no_secret_is_in_a_repr(make_profile: MakeProfile) -> None:
     profile = make_profile()
     assert "canary" not in f"{signed_in(profile)!r} {profile!r}"
     assert form("https://example.com", {"a": "canary"}).body == b"a=canary"
     assert "canary" not in repr(form("https://example.com", {"a": "canary"}))
 
 
-def test_it_is_kept_renewed_and_ended_through_the_command_line(
+def test_sign_in_is_stored_renewed_and_revoked_through_the_command_line(
     cloud: GoogleCloud, keeper: Callable[..., Keeper]
 ) -> None:
     cloud.lifetime = 4
     one = keeper(client_id=CLIENT_ID, client_secret=CLIENT_SECRET)
     with ScriptedUser(browser=follow) as user:
         first = one.login("work", interaction=user)
-    until(lambda: one.get("work") != first, "a renewal ahead of time")
+    until(lambda: one.get("work") != first, "an early renewal")
     printed = freshkey("token", "work")
     assert cloud.tokens[printed.stdout.strip()].whose == "ada@example.com"
     status = json.loads(freshkey("status", "--json").stdout)
@@ -124,7 +127,7 @@ def test_it_is_kept_renewed_and_ended_through_the_command_line(
     assert freshkey("token", "work").returncode == 3
 
 
-def test_a_browser_signs_in_from_the_command_line_and_no_child_gets_what_renews_it(
+def test_command_line_signs_in_with_a_browser_and_keeps_the_refresh_token_to_itself(
     cloud: GoogleCloud, configure: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure(client_id=CLIENT_ID, client_secret=CLIENT_SECRET)
@@ -155,7 +158,7 @@ def freshkey(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_what_the_credential_is_bound_to_can_be_compared(make_profile: MakeProfile) -> None:
+def test_binding_depends_on_the_client_id(make_profile: MakeProfile) -> None:
     profile = make_profile()
     credential = signed_in(profile)
     assert evolve(credential, client_id="another").binding != credential.binding

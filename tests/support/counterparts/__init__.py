@@ -1,1 +1,1 @@
-"""Real servers, keychains and browsers that tests start for themselves and stop again."""
+"""Real servers, keychains and browsers that tests start and stop."""

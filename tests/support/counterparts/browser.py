@@ -25,7 +25,7 @@ FLAGS: Final = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # The server's pages import fonts from far away, and a test must not leave this machine.
+    # The server's pages load fonts from the internet, and tests must not leave this machine.
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost",
 )
 SCRIPT: Final = """\
@@ -41,7 +41,7 @@ sign_in(sys.argv[1])
 
 @contextmanager
 def chromium_page() -> Iterator[Page]:
-    """Open an empty page in a new Chromium with a profile of its own; not for use inside a running event loop."""
+    """Open an empty page in a new Chromium with its own profile; not for use inside a running event loop."""
     require("chromium")
     from playwright.sync_api import sync_playwright
 
@@ -56,7 +56,7 @@ def chromium_page() -> Iterator[Page]:
 
 
 def sign_in(url: str) -> str:
-    """Open an authorization URL, log in, consent, and return the text of the page the person ends on."""
+    """Open an authorization URL, log in, consent, and return the text of the last page."""
     with chromium_page() as page:
         page.goto(url)
         server = page.evaluate("location.origin")
@@ -76,10 +76,10 @@ def _answer(page: Page) -> None:
 
 
 def browser_script(folder: Path) -> Path:
-    """Write a program that takes a URL and signs in there by itself; put its path into `$BROWSER`.
+    """Write a program that takes a URL and signs in automatically; set `$BROWSER` to its path.
 
-    `webbrowser` reads that variable once per process: set it for a process you start. It waits for the program's end;
-    `BROWSER="PATH %s &"` makes it return at once, as a browser that is open already would.
+    `webbrowser` reads that variable once per process: set it for a process you start. It waits for the program to end;
+    `BROWSER="PATH %s &"` makes it return at once, like a browser that is already open.
     """
     script = folder / "sign-in-browser"
     script.write_text(SCRIPT.format(python=sys.executable, support=str(Path(__file__).resolve().parents[1])))

@@ -1,4 +1,4 @@
-"""The smallest OAuth client, for tests that try a counterpart, or need a token, without any code of freshkey."""
+"""A minimal OAuth client, for tests that check a counterpart, or need a token, without any code of freshkey."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ UNUSED_REDIRECT: Final = "http://127.0.0.1:9/callback"
 
 
 class PlainClient:
-    """Talks to one server with plain HTTP; each call returns the response as it came."""
+    """Calls one server with plain HTTP; each call returns the unmodified response."""
 
     def __init__(self, server: OidcServer) -> None:
         self._server = server
         self._verifier = secrets.token_urlsafe(40)
 
     def authorization_url(self, redirect_uri: str, **parameters: str) -> str:
-        """The address a person opens (RFC 6749 section 4.1.1, RFC 7636 section 4.3)."""
+        """Return the URL that the user opens (RFC 6749, section 4.1.1; RFC 7636, section 4.3)."""
         challenge = base64.urlsafe_b64encode(hashlib.sha256(self._verifier.encode()).digest()).rstrip(b"=").decode()
         query = {
             "client_id": self._server.client_id,
@@ -41,20 +41,20 @@ class PlainClient:
         return self._server.url("/auth") + "?" + urlencode(query | parameters)
 
     def exchange(self, code: str, redirect_uri: str) -> httpx.Response:
-        """Trade an authorization code for tokens."""
+        """Exchange an authorization code for tokens."""
         return self.token(
             grant_type="authorization_code", code=code, redirect_uri=redirect_uri, code_verifier=self._verifier
         )
 
     def tokens(self, **parameters: str) -> dict[str, Any]:
-        """Sign in without browser and listener, and return the token response."""
+        """Sign in without a browser and a listener, and return the token response."""
         redirect = authorize(self.authorization_url(UNUSED_REDIRECT, **parameters))
         code = dict(parse_qsl(urlsplit(redirect).query))["code"]
         tokens: dict[str, Any] = self.exchange(code, UNUSED_REDIRECT).raise_for_status().json()
         return tokens
 
     def refresh(self, refresh_token: str) -> httpx.Response:
-        """Ask for new tokens (RFC 6749 section 6)."""
+        """Request new tokens (RFC 6749, section 6)."""
         return self.token(grant_type="refresh_token", refresh_token=refresh_token)
 
     def token(self, **parameters: str) -> httpx.Response:
@@ -70,14 +70,14 @@ class PlainClient:
         return self._post("/token/introspection", {"token": token})
 
     def device(self) -> dict[str, Any]:
-        """Begin a device sign-in (RFC 8628 section 3.1)."""
+        """Start a device sign-in (RFC 8628, section 3.1)."""
         answer: dict[str, Any] = (
             self._post("/device/auth", {"scope": "openid offline_access"}).raise_for_status().json()
         )
         return answer
 
     def poll(self, device_code: str) -> httpx.Response:
-        """Ask once whether the person has approved (RFC 8628 section 3.4)."""
+        """Poll once whether the user has approved (RFC 8628, section 3.4)."""
         return self.token(grant_type=DEVICE_GRANT, device_code=device_code)
 
     def userinfo(self, access_token: str) -> httpx.Response:

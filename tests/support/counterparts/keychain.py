@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 PASSWORD: Final = b"the password of a test's keychain"
-# When the test's process is killed, standard input closes: then the bus ends, every daemon with it, and the home goes.
+# When the test's process is killed, stdin closes; then the bus and every daemon end, and the home directory is removed.
 BUS_SCRIPT: Final = """
 dbus-daemon --session --nofork --nopidfile --address="unix:path=$1/bus" &
 cat > /dev/null
@@ -35,10 +35,10 @@ FOREIGN: Final = ("XDG_", "DBUS_", "GNOME_KEYRING", "PYTHON_KEYRING", "DISPLAY",
 
 
 class Keychain:
-    """An unlocked gnome-keyring that nobody else uses; use it as a context manager.
+    """A private, unlocked gnome-keyring; a context manager.
 
-    `environment` is a whole process environment that leads to it, to no display, and to nothing of the person who runs
-    the tests. For code in the test's own process, set `variables` with monkeypatch.
+    `environment` is a complete process environment that uses it, without a display and without anything of the user who
+    runs the tests. For code in the test's own process, set `variables` with monkeypatch.
     """
 
     def __init__(self) -> None:
@@ -48,11 +48,11 @@ class Keychain:
 
     def __enter__(self) -> Self:
         require("gnome-keyring")
-        # Only here, because what it imports exists on Linux alone.
+        # Imported here, because it needs packages that exist only on Linux.
         from counterparts.secret_service import SecretService
 
         with ExitStack() as stack:
-            # A socket's path has 107 characters at most, and pytest's temporary directories are longer.
+            # A socket's path can have at most 107 characters, and pytest's temporary directories are longer.
             home = Path(stack.enter_context(TemporaryDirectory(prefix="fk-", ignore_cleanup_errors=True)))
             self.variables = _private_variables(home)
             self._service = SecretService(self.variables["DBUS_SESSION_BUS_ADDRESS"])
@@ -69,11 +69,11 @@ class Keychain:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment for a process that shall use this keychain."""
+        """The environment for a process that uses this keychain."""
         return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)} | self.variables
 
     def run(self, arguments: Sequence[str], *, seconds: float = 30) -> subprocess.CompletedProcess[str]:
-        """Run Python with these arguments (`["-c", code]`) against this keychain, and wait for its end."""
+        """Run Python with these arguments (`["-c", code]`) with this keychain, and wait for it."""
         return subprocess.run(
             [sys.executable, *arguments],
             env=self.environment,
@@ -85,7 +85,7 @@ class Keychain:
 
     @property
     def pid(self) -> int:
-        """The process id of the daemon that serves this keychain now."""
+        """The process id of the daemon that currently serves this keychain."""
         return self._service.pid()
 
     def lock(self) -> None:
@@ -93,26 +93,26 @@ class Keychain:
         self._service.lock()
 
     def unlock(self) -> None:
-        """Unlock the default collection, also in a daemon that the bus started after `kill`."""
+        """Unlock the default collection, even in a daemon that the bus started after `kill`."""
         self._service.unlock(PASSWORD)
 
     def kill(self) -> None:
-        """Kill the daemon. The bus starts another at the next call, and that one is locked."""
+        """Kill the daemon. The bus starts another one at the next call, and it is locked."""
         os.kill(self.pid, signal.SIGKILL)
         until(lambda: not self._service.is_there())
 
     def stop(self) -> None:
-        """Halt the daemon with SIGSTOP: calls to it get no answer until `cont`."""
+        """Halt the daemon with SIGSTOP: calls to it get no response until `cont`."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def cont(self) -> None:
-        """Let a halted daemon go on."""
+        """Let a halted daemon continue."""
         os.kill(self.pid, signal.SIGCONT)
 
 
 @contextmanager
 def bus_without_keychain() -> Iterator[dict[str, str]]:
-    """Run a private session bus on which nobody serves yet; yield the variables that lead to it."""
+    """Run a private session bus without a keychain; yield the environment variables for using it."""
     require("gnome-keyring")
     with TemporaryDirectory(prefix="fk-", ignore_cleanup_errors=True) as home:
         variables = _private_variables(Path(home))
@@ -137,7 +137,7 @@ def _private_variables(home: Path) -> dict[str, str]:
 
 @contextmanager
 def _session_bus(home: Path, environment: dict[str, str]) -> Iterator[int]:
-    """Run a bus; yield the process group that holds it and every daemon it starts."""
+    """Run a bus; yield the process group of the bus and of every daemon it starts."""
     process = _start(["sh", "-c", BUS_SCRIPT, "sh", str(home)], environment, group=0)
     try:
         until(lambda: _listens(home / "bus"))
@@ -176,7 +176,7 @@ def _start(command: list[str], environment: dict[str, str], group: int) -> subpr
 
 
 def _listens(path: Path) -> bool:
-    """Tell whether somebody accepts connections there; the socket is there a moment before."""
+    """Return whether connections are accepted at a path; the socket file exists slightly earlier."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(path))

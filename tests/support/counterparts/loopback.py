@@ -1,4 +1,4 @@
-"""A listener for one loopback redirect, so that counterparts can be tried without any code of freshkey."""
+"""A listener for one loopback redirect, to check counterparts without any code of freshkey."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from loopback_server import Exchange, LoopbackServer
 
 
 class RedirectListener(LoopbackServer):
-    """Listens on a free port of 127.0.0.1 and keeps what the first redirect to `/callback` brought."""
+    """Listens on a free port of 127.0.0.1 and keeps the query of the first redirect to `/callback`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -18,7 +18,7 @@ class RedirectListener(LoopbackServer):
 
     @property
     def redirect_uri(self) -> str:
-        """The address to ask the authorization server to redirect to."""
+        """The redirect URI for the authorization server."""
         return f"http://127.0.0.1:{self.port}/callback"
 
     def wait(self, seconds: float = 20) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A Messages API on loopback: answers those whom the authorization server vouches for, and records every request."""
+"""A Messages API on loopback that accepts tokens of the authorization server, and records every request."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ OAUTH_BETA: Final = "oauth-2025-04-20"
 
 @frozen(kw_only=True)
 class Asked:
-    """One request to the API, and how it was answered.
+    """One request to the API, and the status of the response.
 
     Attributes:
         method: HTTP method.
-        path: Without the query.
-        headers: Lower-case names.
-        status: What was answered.
+        path: The path without the query.
+        headers: Headers with lower-case names.
+        status: Status of the response.
     """
 
     method: str
@@ -39,15 +39,15 @@ class Asked:
 
 
 class MessagesApi(LoopbackServer):
-    """``POST /v1/messages``, streamed or not, for live access tokens and for keys; a context manager.
+    """``POST /v1/messages``, streamed or not, for valid access tokens and API keys; a context manager.
 
-    A bearer token is honored while the authorization server's protected resource honors it: that server is asked for
-    each request. Any other is answered 401 in the vendor's error envelope.
+    A bearer token is accepted while the authorization server's protected resource accepts it, which is checked for each
+    request. Any other request gets a 401 in the vendor's error format.
 
     Args:
         authority: The authorization server.
-        keys: API keys, honored as ``x-api-key`` and as bearer tokens.
-        wants_beta: Refuse an OAuth token that comes without the header that announces it, as was observed at times.
+        keys: API keys, accepted as ``x-api-key`` and as bearer tokens.
+        wants_beta: Whether to refuse an OAuth token without the beta header, as was observed at times.
     """
 
     HTTP_VERSION: ClassVar[str] = "HTTP/1.1"
@@ -70,22 +70,22 @@ class MessagesApi(LoopbackServer):
 
     @property
     def messages(self) -> list[Asked]:
-        """The requests for messages so far, oldest first. Their headers hold secrets: for checks, not for output."""
+        """The requests for messages so far, oldest first. Headers contain secrets: check them, but never print them."""
         with self._lock:
             return [asked for asked in self._requests if asked.path == "/v1/messages"]
 
     @property
     def statuses(self) -> list[int]:
-        """How requests for messages were answered so far."""
+        """The status codes of the responses to requests for messages so far."""
         return [asked.status for asked in self.messages]
 
     def just_before_the_next(self, disturb: Callable[[], object]) -> None:
-        """Call this when the next request for a message has arrived, before its credential is looked at."""
+        """Call this when the next request for a message has arrived, before its credential is checked."""
         with self._lock:
             self._disturbances.append(disturb)
 
     def serve(self, exchange: Exchange) -> None:
-        """Answer one request and record it."""
+        """Respond to one request and record it."""
         body, headers, path = exchange.body(), exchange.lowered(), urlsplit(exchange.path).path
         flaw = self.judge(headers) if path == "/v1/messages" else None
         if flaw:
@@ -106,12 +106,12 @@ class MessagesApi(LoopbackServer):
         return self.flaw(headers)
 
     def record(self, asked: Asked) -> None:
-        """Keep a request for the test."""
+        """Record a request for the test."""
         with self._lock:
             self._requests.append(asked)
 
     def flaw(self, headers: dict[str, str]) -> str | None:
-        """Return why a request is not authorized, in words that were observed; None if it is."""
+        """Return why a request is not authorized, in messages that were observed; None if it is."""
         key = headers.get("x-api-key")
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if key in self._keys or (scheme == "Bearer" and token in self._keys):
@@ -132,7 +132,7 @@ def _error(kind: str, message: str) -> bytes:
 
 
 def _message(request: dict[str, Any]) -> tuple[str, bytes]:
-    """Return content type and body of an answer, as events if the request asks for them."""
+    """Return content type and body of a response, as events if the request asks for streaming."""
     message: dict[str, Any] = {
         "id": "msg_loopback",
         "type": "message",

@@ -1,4 +1,4 @@
-"""Start moto's server, which plays AWS over HTTP: STS, IAM and Bedrock Runtime, with or without checking signatures."""
+"""Starts moto's server, which simulates AWS over HTTP: STS, IAM and Bedrock Runtime, optionally with signatures."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _UNLIMITED: Final = "inf"
 
 @frozen
 class Keys:
-    """An access key that the server knows."""
+    """An access key known to the server."""
 
     access_key_id: str
     secret_access_key: str
 
     @property
     def ini(self) -> str:
-        """The lines of a profile."""
+        """The lines of a profile in a credentials file."""
         return f"aws_access_key_id = {self.access_key_id}\naws_secret_access_key = {self.secret_access_key}\n"
 
     @property
@@ -47,7 +47,7 @@ class Keys:
 
 
 class Moto:
-    """moto's server on a free port of loopback; use it as a context manager."""
+    """moto's server on a free loopback port; a context manager."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -87,7 +87,7 @@ class Moto:
         answer.raise_for_status()
 
     def user(self, name: str) -> Keys:
-        """Make a user who may do everything here, and return an access key of theirs."""
+        """Create a user with all permissions, and return an access key."""
         iam = self.client("iam")
         iam.create_user(UserName=name)
         iam.put_user_policy(UserName=name, PolicyName="all", PolicyDocument=json.dumps(_ALL_OF_IT))
@@ -95,14 +95,14 @@ class Moto:
         return Keys(key["AccessKeyId"], key["SecretAccessKey"])
 
     def role(self, name: str) -> str:
-        """Make a role and return its ARN."""
+        """Create a role and return its ARN."""
         iam = self.client("iam")
         role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(_TRUST))
         iam.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=json.dumps(_ALL_OF_IT))
         return str(role["Role"]["Arn"])
 
     def client(self, service: str, **keys: Any) -> Any:
-        """Return a client of AWS's own SDK for this server."""
+        """Return a client of AWS's SDK for this server."""
         made_up = {"aws_access_key_id": "AKIAMADEUP", "aws_secret_access_key": "made up"}
         return boto3.Session(**{"region_name": REGION, **(keys or made_up)}).client(
             service, endpoint_url=self.url, config=Config(retries={"total_max_attempts": 1}, proxies={})

@@ -1,4 +1,4 @@
-"""Start npm's oidc-provider, a certified authorization server with refresh-token rotation and reuse detection."""
+"""Starts npm's oidc-provider, a certified authorization server with refresh token rotation and reuse detection."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from counterparts.requires import NODE_FOLDER, node, require
 __all__ = ["RESOURCE", "OidcServer", "approve_device", "authorize", "sign_in"]
 
 RESOURCE: Final = "https://api.example.test/"
-"""The one resource indicator (RFC 8707) the server knows; its scopes are `read` and `write`."""
+"""The only resource indicator (RFC 8707) known to the server; its scopes are `read` and `write`."""
 
 
 class OidcServer:
-    """An authorization server on loopback; use it as a context manager.
+    """An authorization server on loopback; a context manager.
 
     The client `client_id` is public, must use PKCE (S256) and may use any loopback port in `redirect_uris`. Every
-    sign-in is given a refresh token. Nothing survives the server: starting a new one on the same `port` is the fault
-    "the server forgot every grant".
+    sign-in returns a refresh token. The server stores nothing: starting a new one on the same `port` simulates a
+    server that has forgotten every grant.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class OidcServer:
         return self._messages.read().decode(errors="replace")
 
     def stop(self) -> None:
-        """Stop the server at once; the port refuses connections afterwards."""
+        """Stop the server at once; afterwards the port refuses connections."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
@@ -112,25 +112,25 @@ class OidcServer:
         return self._process.pid
 
     def url(self, path: str) -> str:
-        """The address of one endpoint: `/auth`, `/token`, `/token/revocation`, `/device/auth`, `/me`, and so on."""
+        """Return the URL of an endpoint: `/auth`, `/token`, `/token/revocation`, `/device/auth`, `/me`, and so on."""
         return self.issuer + path
 
     def events(self) -> list[dict[str, Any]]:
-        """What happened so far, oldest first: kind, time, digests of grant and token, grant_type, error, reason."""
+        """Return the events so far, oldest first: kind, time, digests of grant and token, grant_type, error, reason."""
         events: list[dict[str, Any]] = httpx.get(self.url("/_events"), trust_env=False, timeout=20).json()
         return events
 
     def count(self, kind: str, **facts: str) -> int:
-        """How many events of this kind there were, for example `count("grant.success", grant_type="refresh_token")`."""
+        """Return the number of events of this kind, such as `count("grant.success", grant_type="refresh_token")`."""
         wanted = {"kind": kind, **facts}.items()
         return sum(wanted <= event.items() for event in self.events())
 
     def refuse(self, times: int, status: int = 503) -> None:
-        """Answer the next requests to the token endpoint with this status and an empty body, doing nothing."""
+        """Respond to the next requests to the token endpoint with this status and an empty body, without acting."""
         self._fault({"refuse": times, "status": status})
 
     def lose_answers(self, times: int = 1) -> None:
-        """Do the work of the next requests to the token endpoint, then break the connection instead of answering."""
+        """Act on the next requests to the token endpoint, but close the connection without a response."""
         self._fault({"lose": times})
 
     def _fault(self, fault: dict[str, int]) -> None:

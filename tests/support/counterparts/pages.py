@@ -1,4 +1,4 @@
-"""Sign in to oidc-provider's pages over plain HTTP: read the form, fill it, send it."""
+"""Signs in on oidc-provider's pages over plain HTTP: reads each form, fills it in and submits it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_PAGES: Final = 20
 
 
 class _Page(HTMLParser):
-    """The first form of a page, and where its cancel link leads."""
+    """The first form of a page, and the target of its cancel link."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class _Page(HTMLParser):
 
 
 class Visitor:
-    """One person at one authorization server, with a cookie jar."""
+    """One user at one authorization server, with a cookie jar."""
 
     def __init__(self, url: str, *, deny: bool = False, answers: Mapping[str, str] = ANSWERS) -> None:
         self._server = urlsplit(url).netloc
@@ -46,9 +46,9 @@ class Visitor:
         self._client = httpx.Client(trust_env=False, timeout=20)
 
     def walk(self, url: str) -> str:
-        """Go from page to page until the server sends the person away, and return that address.
+        """Go from page to page until the server redirects to the client, and return that URL.
 
-        Where the server has nothing more to ask (the end of a device sign-in) the last page's address is returned.
+        If there is no redirect (at the end of a device sign-in), the URL of the last page is returned.
         """
         with self._client:
             request = self._client.build_request("GET", url)
@@ -63,7 +63,7 @@ class Visitor:
     def _next(self, response: httpx.Response) -> httpx.Request | None:
         if response.is_redirect:
             return self._client.build_request("GET", urljoin(str(response.url), response.headers["location"]))
-        assert response.is_success, f"{response.url} answered {response.status_code}: {response.text[:500]}"
+        assert response.is_success, f"{response.url} responded with {response.status_code}: {response.text[:500]}"
         page = _Page(response.text)
         if self._deny and page.cancel:
             return self._client.build_request("GET", urljoin(str(response.url), page.cancel))
@@ -79,15 +79,15 @@ class Visitor:
 
 
 def authorize(url: str, *, deny: bool = False) -> str:
-    """Log in and consent (or cancel) at an authorization URL; return the redirect's address without visiting it."""
+    """Log in and consent (or cancel) at an authorization URL; return the redirect URL without opening it."""
     return Visitor(url, deny=deny).walk(url)
 
 
 def sign_in(url: str, *, deny: bool = False) -> None:
-    """Log in and consent (or cancel) at an authorization URL, and follow the redirect to whoever listens there."""
+    """Log in and consent (or cancel) at an authorization URL, and follow the redirect."""
     httpx.get(authorize(url, deny=deny), trust_env=False, timeout=20)
 
 
 def approve_device(verification_uri: str, user_code: str, *, deny: bool = False) -> None:
-    """Enter a device sign-in's user code on its page, confirm it, log in and consent (or cancel)."""
+    """Enter the user code of a device sign-in on its page, confirm it, log in and consent (or cancel)."""
     Visitor(verification_uri, deny=deny, answers={**ANSWERS, "user_code": user_code}).walk(verification_uri)

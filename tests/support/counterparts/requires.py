@@ -1,4 +1,4 @@
-"""Skip a test whose counterpart is missing here; in CI, where everything is installed, fail it instead."""
+"""Skip a test whose counterpart is not installed; in CI, where everything is installed, fail it instead."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NODE_FOLDER: Final = Path(__file__).resolve().parents[2] / "counterparts"
 
 
 class Counterpart(NamedTuple):
-    """How to see that a counterpart is there, and how to get it."""
+    """How to find out whether a counterpart is installed, and how to install it."""
 
     missing: Callable[[], str | None]
     install: str
@@ -27,13 +27,13 @@ class Counterpart(NamedTuple):
 def _programs(*names: str) -> Callable[[], str | None]:
     def missing() -> str | None:
         absent = [name for name in names if shutil.which(name) is None]
-        return f"no {' and no '.join(absent)} on PATH" if absent else None
+        return f"{' and '.join(absent)} not found on PATH" if absent else None
 
     return missing
 
 
 def node() -> Path | None:
-    """The Node.js inside playwright: the same everywhere, and new enough for oidc-provider (Debian 12's is not)."""
+    """Return the Node.js bundled with playwright, which is new enough for oidc-provider (Debian 12's is not)."""
     playwright = importlib.util.find_spec("playwright")
     if playwright is None or playwright.origin is None:
         return None
@@ -55,7 +55,7 @@ def _chromium() -> str | None:
 
 
 CLAUDE: Final = NODE_FOLDER / "node_modules" / ".bin" / "claude"
-"""Anthropic's command line. It is a program of its own and runs without Node.js."""
+"""Anthropic's command line, a standalone program that runs without Node.js."""
 
 
 @functools.cache
@@ -65,12 +65,12 @@ def _claude() -> str | None:
     try:
         done = subprocess.run([str(CLAUDE), "--version"], capture_output=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        return f"the claude in {NODE_FOLDER} does not run here: {type(error).__name__}"
-    return None if done.returncode == 0 else f"the claude in {NODE_FOLDER} does not run here"
+        return f"the claude in {NODE_FOLDER} does not run: {type(error).__name__}"
+    return None if done.returncode == 0 else f"the claude in {NODE_FOLDER} does not run"
 
 
 def faketime() -> Path | None:
-    """The library that moves the clock of a process it is preloaded into."""
+    """Return the library that changes the clock of a process it is preloaded into, or None."""
     package = importlib.util.find_spec("libfaketime")
     if package is None or package.origin is None:
         return None
@@ -95,7 +95,7 @@ COUNTERPARTS: Final = {
 
 
 def require(name: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Return if the counterpart is there; otherwise skip the test, or fail it where `CI=true`."""
+    """Return if the counterpart is installed; otherwise skip the test, or fail it if `CI=true`."""
     counterpart = COUNTERPARTS[name]
     reason = counterpart.missing()
     if reason is None:

@@ -1,4 +1,4 @@
-"""What a test asks of the Secret Service beside the keyring library: lock, unlock, whose process it is."""
+"""Calls to the Secret Service that the keyring library does not have: lock, unlock, and the daemon's process id."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from secretstorage.util import format_secret, open_session
 CALL_SECONDS: Final = 20.0
 SERVICE: Final = "org.freedesktop.secrets"
 BUS: Final = DBusAddress("/org/freedesktop/DBus", bus_name="org.freedesktop.DBus", interface="org.freedesktop.DBus")
-# The Secret Service API has no call that unlocks with a password. This one is gnome-keyring's own.
+# The Secret Service API has no call to unlock with a password. This one is specific to gnome-keyring.
 UNLOCK: Final = DBusAddress(
     "/org/freedesktop/secrets",
     bus_name=SERVICE,
@@ -24,23 +24,23 @@ UNLOCK: Final = DBusAddress(
 
 
 class SecretService:
-    """The Secret Service on one bus; every call opens a connection of its own."""
+    """The Secret Service on one bus; every call opens a new connection."""
 
     def __init__(self, address: str) -> None:
         self._address = address
 
     def is_there(self) -> bool:
-        """Tell whether a daemon serves now. Any other call makes the bus start one."""
+        """Return whether a daemon is running. Any other call makes the bus start one."""
         with self._connection() as connection:
             return bool(_call(connection, BUS, "NameHasOwner", "s", SERVICE))
 
     def is_unlocked(self) -> bool:
-        """Tell whether the default collection can be read and written."""
+        """Return whether the default collection can be read and written."""
         with self._connection() as connection:
             return not secretstorage.get_default_collection(connection).is_locked()
 
     def pid(self) -> int:
-        """The process id of the daemon that serves now."""
+        """Return the process id of the running daemon."""
         with self._connection() as connection:
             return int(_call(connection, BUS, "GetConnectionUnixProcessID", "s", SERVICE))
 
@@ -50,7 +50,7 @@ class SecretService:
             secretstorage.get_default_collection(connection).lock()
 
     def unlock(self, password: bytes) -> None:
-        """Unlock the default collection without asking anybody."""
+        """Unlock the default collection without a prompt."""
         with self._connection() as connection:
             secret = format_secret(open_session(connection), password, "text/plain")
             path = secretstorage.get_default_collection(connection).collection_path

@@ -1,1 +1,1 @@
-"""An encrypted file as a store, for machines without a keychain."""
+"""The encrypted file store, for machines without a keychain."""

@@ -1,4 +1,4 @@
-"""The key of the encrypted file store: from a passphrase or from a key file, and recognized when it is a wrong one."""
+"""The key of the encrypted file store, derived from a passphrase or read from a key file, and checked."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from freshkey.secret import Secret
 
 KEY_BYTES: Final = 32
 COST: Final = 1 << 17
-"""N of scrypt for new stores: 128 MiB for one guess, as OWASP recommends with r = 8 and p = 1."""
+"""scrypt's N for new stores: each guess takes 128 MiB, as OWASP recommends with r = 8 and p = 1."""
 
 MAX_MEMORY: Final = 1 << 28
-"""Bytes that scrypt may take: 256 MiB, twice what new stores need. It takes 128 · N · r, p times over in time."""
+"""Limit on 128 · N · r · p in bytes: 256 MiB, twice what new stores need. scrypt uses 128 · N · r bytes, p times."""
 
 PASSPHRASE, KEY_FILE = "passphrase", "key file"
 
@@ -34,10 +34,11 @@ def _at_most(most: int) -> list[Any]:
 
 @frozen(kw_only=True)
 class KeyInfo:
-    """What is stored beside the encrypted items so that the right key is found again; nothing secret.
+    """How to derive and check the key; stored next to the encrypted items, without secrets.
 
-    The parameters of scrypt (RFC 7914) are stored so that they can grow, and bounded so that nobody can make reading
-    them take all memory. `salt` is base64, `n` a power of two, and `check` a keyed hash that only the right key gives.
+    The scrypt parameters (RFC 7914) are stored so that later versions can raise them, and limited so that a tampered
+    file cannot exhaust memory. `salt` is base64, `n` a power of two, and `check` a keyed hash that only the correct key
+    produces.
     """
 
     kind: str = field(validator=in_((PASSPHRASE, KEY_FILE)))
@@ -51,9 +52,9 @@ class KeyInfo:
 
 @define(kw_only=True, eq=False, repr=False)
 class FileKey:
-    """Finds the key of one file store, or makes it.
+    """Finds or creates the key of one file store.
 
-    `origin` is `PASSPHRASE` or `KEY_FILE`; `passphrase` is what `passphrase_env` holds, None if that is unset.
+    `origin` is `PASSPHRASE` or `KEY_FILE`; `passphrase` is the value of the variable `passphrase_env`, None if unset.
     """
 
     _directory: Path
@@ -68,10 +69,10 @@ class FileKey:
         return StateFile(self._directory.parent, self._directory.name, "key.json")
 
     def find(self) -> bytes:
-        """Return the key with which the store was begun.
+        """Return the key that the store was created with.
 
         Raises:
-            StoreUnavailable: It is not here, or another one is.
+            StoreUnavailable: The key is missing or wrong.
         """
         if self._known is None:
             info = self._read_info()
@@ -81,47 +82,50 @@ class FileKey:
         return self._known
 
     def make(self) -> bytes:
-        """Return the key with which the store was begun; begin it where that is still to be done.
+        """Return the key that the store was created with; create the store if it does not exist.
 
         Raises:
-            StoreUnavailable: There is none, and none can be made.
+            StoreUnavailable: The key is missing or wrong, or cannot be created.
         """
         if self._known is None and self._read_info() is None:
             if any(self._directory.glob("*.[01].*")):
-                # A new salt would make what is there unreadable for good.
+                # The store has items but key.json is gone: a new salt would make them unreadable for good.
                 return self.find()
             fresh = KeyInfo(kind=self._origin)
             if self._origin == KEY_FILE:
                 create_private(self._key_file, _random(KEY_BYTES) + b"\n")
             check = _check(self._derive(fresh))
-            # Where another process was quicker, its file stays and decides.
+            # If another process was faster, its file wins, and `find` checks our key against it.
             self._info.create(asdict(fresh) | {"check": check})
         return self.find()
 
     def _read_info(self) -> KeyInfo | None:
         info = self._info.read(lambda members: KeyInfo(**members), self._refuse)
-        # Bytes that scrypt writes (RFC 7914, section 2): a bound of its memory and a measure of its time.
+        # Bytes that scrypt writes (RFC 7914, section 2): limits both its memory and its time.
         cost = 0 if info is None else 128 * info.n * info.r * info.p
         if cost > MAX_MEMORY:
             raise self._lost(
-                f"{self._info.path} asks for {cost >> 20} MiB of work to make the key from the passphrase, "
-                f"more than the {MAX_MEMORY >> 20} MiB that a file store may"
+                f"{self._info.path} requires {cost >> 20} MiB to derive the key from the passphrase, "
+                f"more than the limit of {MAX_MEMORY >> 20} MiB"
             )
         return info
 
     def _open(self, info: KeyInfo) -> bytes:
         if info.kind != self._origin:
-            wanted = f"set {self._passphrase_env}" if info.kind == PASSPHRASE else f"unset {self._passphrase_env}"
+            action = "Set" if info.kind == PASSPHRASE else "Unset"
             raise StoreUnavailable(
-                f"the file store was begun with a {info.kind}, not with a {self._origin}",
-                hint=f"Give it that: {wanted}, or correct [stores.file]",
+                f"the file store was created with a {info.kind}, not with a {self._origin}",
+                hint=f"{action} {self._passphrase_env}, or fix [stores.file] in config.toml",
+                code="file-store-key-mismatch",
             )
         key = self._derive(info)
+        # In constant time, like every comparison of what is derived from a secret.
         if not hmac.compare_digest(_check(key).encode(), info.check.encode()):
-            source = self._passphrase_env if self._origin == PASSPHRASE else self._key_file
+            source = f"in {self._passphrase_env}" if self._origin == PASSPHRASE else self._key_file
             raise StoreUnavailable(
-                f"the {self._origin} in {source} is not the one that the file store was begun with",
-                hint="Give it that one; nothing was overwritten",
+                f"the {self._origin} {source} is not the one that the file store was created with",
+                hint=f"Use the original {self._origin}, or remove {self._directory} and sign in again",
+                code="file-store-key-mismatch",
             )
         return key
 
@@ -130,7 +134,9 @@ class FileKey:
             return self._read_key_file()
         if self._passphrase is None:
             raise StoreUnavailable(
-                "the file store needs its passphrase", hint=f"Set the environment variable {self._passphrase_env}"
+                "the passphrase of the file store is not set",
+                hint=f"Set the environment variable {self._passphrase_env}",
+                code="file-store-passphrase-missing",
             )
         from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
@@ -138,7 +144,7 @@ class FileKey:
             scrypt = Scrypt(base64.b64decode(info.salt), KEY_BYTES, info.n, info.r, info.p)
         except ValueError:
             raise self._damaged() from None
-        # As the environment had it: bytes that are no text there must not end in an error, which would quote all.
+        # The exact bytes of the environment variable: encoding as UTF-8 could fail, with an error that quotes it all.
         return scrypt.derive(os.fsencode(self._passphrase.reveal()))
 
     def _read_key_file(self) -> bytes:
@@ -151,7 +157,9 @@ class FileKey:
             key = b""
         if len(key) != KEY_BYTES:
             raise StoreUnavailable(
-                f"{self._key_file} is no key file", hint=f"It has {KEY_BYTES} random bytes, written in base64"
+                f"{self._key_file} is not a valid key file",
+                hint=f"Restore it from a backup; it must contain {KEY_BYTES} bytes in base64",
+                code="file-store-key-unusable",
             )
         return key
 
@@ -162,7 +170,11 @@ class FileKey:
         return self._lost(f"{self._info.path} is damaged")
 
     def _lost(self, flaw: str) -> StoreUnavailable:
-        return StoreUnavailable(flaw, hint=f"Bring it back, or remove {self._directory} and sign in again")
+        return StoreUnavailable(
+            flaw,
+            hint=f"Restore it from a backup, or remove {self._directory} and sign in again",
+            code="file-store-key-unusable",
+        )
 
 
 def _check(key: bytes) -> str:

@@ -1,7 +1,7 @@
-"""An encrypted file store for machines without a keychain; only ever used where somebody asked for it.
+"""An encrypted file store for machines without a keychain; used only if configured explicitly.
 
-Each string is a file of its own, encrypted with AES-256-GCM (NIST SP 800-38D) under a fresh random nonce, and bound
-to its name, so that no file can be passed off as another.
+Each string is a separate file, encrypted with AES-256-GCM (NIST SP 800-38D) under a fresh random nonce, with its name
+as associated data, so that files cannot be swapped.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ DIRECTORY: Final = "store"
 
 @frozen(eq=False)
 class FileItems:
-    """Strings in encrypted files of one owner, whose name is part of the files' names."""
+    """Strings in encrypted files of one profile, the owner, whose name is part of the file names."""
 
     name = "file"
     item_limit = cast("int | None", None)
@@ -55,7 +55,7 @@ class FileItems:
         try:
             return cipher.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], self._bound_to(name)).decode("ascii")
         except (InvalidTag, ValueError):
-            # The key is the right one: `FileKey` has checked that. So this file is damaged.
+            # `FileKey` has verified the key, so the file itself is damaged.
             raise RecordUnreadable(f"{self._path(name)} is corrupt") from None
 
     def set(self, name: str, value: str) -> None:
@@ -70,7 +70,7 @@ class FileItems:
         remove_private(self._path(name))
 
     def copy(self, name: str, other: str) -> str:
-        """Copy the file of that name as it is, still encrypted, and return where the copy is."""
+        """Copy the file of that name, still encrypted, and return the path of the copy."""
         path = self._path(other)
         write_private(path, read_private(self._path(name)) or b"")
         return str(path)
@@ -84,20 +84,21 @@ class FileItems:
 
 @hookimpl
 def store(profile: Profile) -> CredentialStore:
-    """Keep the profile's credential in encrypted files in the state directory.
+    """Store the profile's credential in encrypted files in the state directory.
 
-    The key comes from a passphrase if ``[stores.file]`` names an environment variable in ``passphrase_env``, or
-    ``FRESHKEY_PASSPHRASE`` is set; otherwise from ``key_file``, by default ``file-store.key`` in the state directory,
-    which is made with mode 0600. A key file beside the store keeps the credential from others who can read a copy of
-    the store alone, and from nobody who can read the whole directory.
+    The key is derived from a passphrase if ``passphrase_env`` in ``[stores.file]`` names an environment variable, or
+    if ``FRESHKEY_PASSPHRASE`` is set; otherwise it is read from ``key_file``, by default ``file-store.key`` in the
+    state directory, which is created with mode 0600. That default protects only a copy of the store's files, not
+    against someone who can read the whole state directory.
     """
     try:
-        import cryptography.hazmat.primitives.ciphers.aead  # noqa: F401  only whether it is there
+        import cryptography.hazmat.primitives.ciphers.aead  # noqa: F401  only to check that it is installed
     except ImportError:
         raise ConfigurationError(
-            'the store "file" needs the package cryptography',
+            "the store 'file' requires the package 'cryptography'",
             profile=profile.name,
-            hint="Run: pip install 'freshkey[file]'",
+            hint="Run: python3 -m pip install 'freshkey[file]'",
+            code="missing-package",
         ) from None
     items = FileItems(profile.state_dir, profile.name, _key(profile))
     lock = ProfileLock(profile.state_dir, file_name(profile.name))
@@ -107,8 +108,8 @@ def store(profile: Profile) -> CredentialStore:
 def _key(profile: Profile) -> FileKey:
     options = store_options(profile, "file", {"passphrase_env": str, "key_file": str})
     if len(options) > 1:
-        message = "'stores.file' has both passphrase_env and key_file: keep one"
-        raise StoreSettingWrong(message, profile=profile, keys=("stores", "file"))
+        message = "'stores.file' sets both passphrase_env and key_file"
+        raise StoreSettingWrong(message, profile=profile, keys=("stores", "file"), hint="Remove one of them")
     variable = options.get("passphrase_env", PASSPHRASE_ENV)
     passphrase = os.environ.get(variable) or None
     by_passphrase = "passphrase_env" in options or (passphrase is not None and "key_file" not in options)
@@ -122,10 +123,10 @@ def _key(profile: Profile) -> FileKey:
 
 
 def _key_file(profile: Profile, given: str | None) -> Path:
-    """Return where the key is; never below the working directory, where the next command would not find it again."""
+    """Return the path of the key file; a relative one is refused, as it depends on the working directory."""
     if given is None:
         return profile.state_dir / "file-store.key"
-    with suppress(RuntimeError):  # there is no such user's home
+    with suppress(RuntimeError):  # ~user of an unknown user
         path = Path(given).expanduser()
         if path.is_absolute():
             return path

@@ -1,1 +1,1 @@
-"""The operating system's keychain as a store."""
+"""The keychain store: credentials in the operating system's keychain."""

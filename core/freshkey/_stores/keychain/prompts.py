@@ -1,7 +1,7 @@
-"""Whether a keychain asks for its password right now, and whether somebody is there who would answer.
+"""Tracks whether the keychain is showing a password prompt, and whether a user is present to answer it.
 
-A person needs longer than a keychain. So a call waits longer than usual if both are so: the caller knows of a person,
-as during a sign-in, and the keychain shows its window.
+Typing a password takes longer than a keychain call. So a call waits longer than usual if both are true: a user is
+present, as during a sign-in, and the keychain shows its prompt.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from freshkey._forksafe import in_child
 
 
 UNLOCK_TIMEOUT: Final = 60.0
-"""Seconds that somebody gets to unlock a keychain, unless configuration says otherwise."""
+"""Default for the seconds that a user has to unlock the keychain."""
 
-_user_present: ContextVar[bool] = ContextVar("freshkey_somebody", default=False)
+_user_present: ContextVar[bool] = ContextVar("freshkey_user_present", default=False)
 _shown = threading.Event()
 
 
 @contextmanager
 def user_present(*, there: bool = True) -> Iterator[None]:
-    """Say that what is called in this context is on behalf of a person who sits in front of it."""
+    """Mark the calls in this context as made for a user who is present, or not if `there` is False."""
     token = _user_present.set(there)
     try:
         yield
@@ -34,7 +34,7 @@ def user_present(*, there: bool = True) -> Iterator[None]:
 
 @contextmanager
 def shown() -> Iterator[None]:
-    """Say that the keychain's window is open, or may be."""
+    """Mark the keychain's prompt as open, or possibly open."""
     _shown.set()
     try:
         yield
@@ -43,9 +43,9 @@ def shown() -> Iterator[None]:
 
 
 def expected() -> bool:
-    """Tell whether it is worth waiting: a window is open, and in this context somebody is there."""
+    """Return whether it is worth waiting: a prompt is open, and a user is present in this context."""
     return _user_present.get() and _shown.is_set()
 
 
-# No window of a forked child's own is open.
+# The prompt, if any, belongs to the parent.
 in_child(_shown.clear)

@@ -1,4 +1,4 @@
-"""The operating system's keychain as a store: every call on one thread, with a deadline, every error explained."""
+"""The keychain store: every call runs on one worker thread with a deadline, and every error has a hint."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from freshkey._files.private import file_name
 from freshkey._forksafe import block_fork, in_child
 from freshkey._interprocess.lock import ProfileLock
 from freshkey._stores.keychain import prompts
-from freshkey._stores.keychain.backends import HINT, open_backend, tells_of_prompts
-from freshkey._stores.keychain.worker import SerialWorker
+from freshkey._stores.keychain.backends import how_to_get_one, open_backend, tells_of_prompts
+from freshkey._stores.keychain.worker import WITHOUT_KEYCHAIN, SerialWorker
 from freshkey._stores.options import store_options, wrong_option
 from freshkey._stores.records.intent_file import IntentFile
 from freshkey._stores.records.slots import SlottedStore
@@ -34,26 +34,27 @@ T = TypeVar("T")
 TIMEOUT_SECONDS: Final = 3.0
 MAX_TIMEOUT: Final = 600.0
 WINDOWS_ITEM_LIMIT: Final = 1200
-"""CredWrite takes 2,560 bytes (CRED_MAX_CREDENTIAL_BLOB_SIZE), and keyring writes UTF-16."""
+"""CredWrite accepts 2,560 bytes (CRED_MAX_CREDENTIAL_BLOB_SIZE), and keyring writes UTF-16."""
 OWN_SERVICE: Final = "freshkey:"
-"""What the service names of all items begin with that freshkey keeps."""
+"""Prefix of the service names of all items that freshkey stores."""
 READS_OF_A_MOVING_ITEM: Final = 3
 
 _LOCKED: Final = {"KeyringLocked", "LockedException", "PromptDismissedException", "InitError"}
 _ABSENT: Final = {"RuntimeError", "SecretServiceNotAvailableException", "ConnectionError", "FileNotFoundError"}
 
+# One thread for all profiles: a call that is late may still write, so no other call may start until it returns.
 WORKER: Final = SerialWorker("freshkey-keychain")
 _opened: dict[str | None, KeyringBackend] = {}
 
 
 @frozen(eq=False)
 class KeyringItems:
-    """Strings in the keychain, each under a service name of its own.
+    """Strings in the keychain, each under its own service name.
 
-    One service name per string, because Windows moves the earlier entry of a service to another name, not
-    atomically, as soon as there is a second one. `service` is what the service names start with. One call may take
-    `timeout` seconds, or `unlock_timeout` while the keychain asks somebody who is there for its password. `named` is
-    the backend class that user configuration names.
+    Each string has its own service name, because keyring on Windows, when it stores a second entry under the same
+    service name, moves the first one to another name, and not atomically. `service` is the prefix of the service names.
+    One call may take `timeout` seconds, or `unlock_timeout` while the keychain prompts a user who is present. `named`
+    is the backend class from the user's configuration.
     """
 
     name = "keyring"
@@ -76,7 +77,7 @@ class KeyringItems:
         self._call(lambda backend: _delete(backend, self._service + name, self._username))
 
     def copy(self, name: str, other: str) -> str:
-        """Copy the string of that name to another name, within the keychain, and return the service name there."""
+        """Copy the string of that name to another name, and return the new item's location for messages."""
         self.set(other, self.get(name) or "")
         return f"the keychain item {self._service + other!r}"
 
@@ -89,9 +90,9 @@ class KeyringItems:
             )
         except FreshkeyError:
             raise
-        except Exception as error:  # noqa: BLE001  keychain libraries raise what they like
+        except Exception as error:  # noqa: BLE001  keychain libraries raise any exception
             problem = explained(error)
-        # Outside of the handler: the cause holds frames, and they hold the value that was to be written.
+        # Outside the handler: the original exception refers to frames that contain the value to be written.
         raise problem
 
     def _run(self, work: Callable[[KeyringBackend], T]) -> T:
@@ -99,29 +100,36 @@ class KeyringItems:
             with block_fork():
                 _opened[self._named] = open_backend(self._named)
         backend = _opened[self._named]
+        # See docs/decisions.md, "Only a keychain that prompts the user gets more than three seconds".
         with nullcontext() if tells_of_prompts(backend) else prompts.shown():
             return work(backend)
 
 
 def explained(error: Exception) -> StoreUnavailable:
-    """Say what an exception of a keychain library means; never what it says, as it could quote a value."""
+    """Convert an exception of a keychain library, judging by its class; its text might quote a secret."""
     names = {kind.__name__ for kind in type(error).__mro__}
     if names & _LOCKED:
         return StoreUnavailable(
             "the keychain is locked",
-            hint='Unlock it, by signing in to the desktop or in its own window, or choose store = "file"',
+            hint=f"Unlock it in a desktop session; {WITHOUT_KEYCHAIN}",
+            code="keychain-locked",
         )
     if names & _ABSENT:
-        return StoreUnavailable("no keychain answers here", hint=HINT)
-    return StoreUnavailable(f"the keychain failed with {type(error).__name__}", hint="Try again, or restart it")
+        return StoreUnavailable("no usable OS keychain", hint=how_to_get_one(), code="no-keychain")
+    return StoreUnavailable(
+        f"the keychain failed with {type(error).__name__}",
+        hint="Unlock or restart the keychain, then try again",
+        code="keychain-failed",
+    )
 
 
 @hookimpl
 def store(profile: Profile) -> CredentialStore:
-    """Keep the profile's credential in the keychain.
+    """Store the profile's credential in the keychain.
 
-    ``[stores.keyring]`` may have ``timeout``, seconds that one call may take (3), ``unlock_timeout``, seconds that a
-    sign-in waits while the keychain asks for its password (60), and ``backend``, a keyring class.
+    ``[stores.keyring]`` may set ``timeout``, the seconds that one call may take (default 3), ``unlock_timeout``, the
+    seconds that a sign-in waits while the keychain prompts for its password (default 60), and ``backend``, a keyring
+    class.
     """
     items = keychain_items(profile, service_prefix(profile), profile.name)
     lock = ProfileLock(profile.state_dir, file_name(profile.name))
@@ -137,10 +145,10 @@ def store(profile: Profile) -> CredentialStore:
 
 
 def keychain_items(profile: Profile, service: str, username: str) -> KeyringItems:
-    """Return items of the keychain, reached as ``[stores.keyring]`` says.
+    """Return items of the keychain, accessed with the settings in ``[stores.keyring]``.
 
     Raises:
-        StoreSettingWrong: A setting of it cannot be used.
+        StoreSettingWrong: A setting is invalid.
     """
     options = store_options(profile, "keyring", {"timeout": float, "unlock_timeout": float, "backend": str})
     for name in ("timeout", "unlock_timeout"):
@@ -150,7 +158,7 @@ def keychain_items(profile: Profile, service: str, username: str) -> KeyringItem
 
 
 def service_prefix(profile: Profile) -> str:
-    """Name what belongs to this profile in this state directory: the lock only excludes those who share it."""
+    """Return the prefix of this profile's service names; per state directory, because that is the lock's scope."""
     directory = hashlib.sha256(os.fsencode(profile.state_dir.resolve())).hexdigest()[:16]
     return f"{OWN_SERVICE}{directory}:{profile.name}:"
 
@@ -160,7 +168,7 @@ def _get(backend: KeyringBackend, service: str, username: str) -> str | None:
         try:
             value: object = backend.get_password(service, username)
         except Exception as error:
-            # Another process replaced it between the search and the read.
+            # Another process replaced the item between the search and the read.
             if type(error).__name__ != "ItemNotFoundException" or reads == READS_OF_A_MOVING_ITEM:
                 raise
         else:
@@ -172,7 +180,7 @@ def _delete(backend: KeyringBackend, service: str, username: str) -> None:
     try:
         backend.delete_password(service, username)
     except Exception as error:
-        # Backends raise this for what is not there and for what cannot be removed.
+        # Backends raise this both for a missing item and for one that cannot be deleted.
         if type(error).__name__ != "PasswordDeleteError" or _get(backend, service, username) is not None:
             raise
 

@@ -1,7 +1,8 @@
-"""The one thread that calls the keychain: one call at a time, and a deadline after which the caller is let go.
+"""The thread that calls the keychain: one call at a time, with a deadline after which the caller stops waiting.
 
-A call that misses its deadline goes on. Until it has returned, nothing else is started, and whoever asks for
-idleness waits: a write that nobody waits for any more must not meet a newer one.
+Keychain libraries block, for example on a password prompt, and have no timeout that works on every platform, so calls
+run on a worker thread that the caller can stop waiting for. A call that misses its deadline keeps running. Until it
+returns, no other call starts, and `when_idle` actions wait: a late write must not overwrite a newer one.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from freshkey.errors import StoreUnavailable
 
 T = TypeVar("T")
 
-HINT: Final = 'Unlock it if it asks for that, or restart it; where there is no keychain, choose store = "file"'
+WITHOUT_KEYCHAIN: Final = 'on a headless machine, set store = "file" for the profile in config.toml'
+"""The end of a hint: how to do without a keychain."""
+
+HINT: Final = f"Unlock the keychain if it shows a prompt, or restart it; {WITHOUT_KEYCHAIN}"
 
 
 @define
@@ -32,13 +36,13 @@ class _Call:
     def run(self) -> None:
         try:
             self.value = self.work()
-        except BaseException as error:  # noqa: BLE001  it belongs to the caller, not to this thread
+        except BaseException as error:  # noqa: BLE001  re-raised in the caller's thread
             self.error = error
 
 
 @define
 class _Deadline:
-    """How long one caller waits: until its deadline, and then on if that is worth it."""
+    """How long one caller waits: until its deadline, or until a later one that `longer` returns then."""
 
     seconds: float
     longer: Callable[[], float]
@@ -58,10 +62,10 @@ class _Deadline:
 
 
 class SerialWorker:
-    """Runs calls one after the other on a daemon thread of its own.
+    """Runs calls one at a time on a dedicated daemon thread.
 
-    A plain thread, because executors refuse work while the interpreter exits, and that is when a last renewal may
-    still have to be saved.
+    Not an executor, because executors refuse work while the interpreter exits, when a last renewal may still have to
+    be saved.
     """
 
     def __init__(self, name: str) -> None:
@@ -69,20 +73,20 @@ class SerialWorker:
         self.start_over()
 
     def start_over(self) -> None:
-        """Forget the thread and all calls: a forked child has neither."""
+        """Reset the thread and all calls, in a forked child, which has neither."""
         self._changed = threading.Condition()
         self._call: _Call | None = None
         self._thread: threading.Thread | None = None
         self._when_idle: list[Callable[[], None]] = []
 
     def call(self, work: Callable[[], T], timeout: float, longer: Callable[[], float] = lambda: 0.0) -> T:
-        """Run `work` on the thread and return what it returns or raises.
+        """Run `work` on the thread; return its result or raise its exception.
 
-        Waits `timeout` seconds at the most, for earlier calls as well. When they are over, `longer` is asked: it gives
-        the seconds to wait in all, should it be worth it by then.
+        Waits `timeout` seconds at most, including for earlier calls. Then `longer` returns the total number of seconds
+        to wait, if that is more.
 
         Raises:
-            StoreUnavailable: No answer in time, or an earlier call has still not returned.
+            StoreUnavailable: The call did not return in time, or an earlier call has not returned yet.
         """
         call = _Call(work)
         deadline = _Deadline(timeout, longer)
@@ -93,14 +97,16 @@ class SerialWorker:
             finally:
                 call.abandoned = not call.done
         if call.abandoned:
-            raise StoreUnavailable(f"the keychain did not answer within {deadline.seconds:g} s", hint=HINT)
+            raise StoreUnavailable(
+                f"the keychain did not respond within {deadline.seconds:g} s", hint=HINT, code="keychain-timed-out"
+            )
         if call.error is not None:
             raise call.error
         value: T = call.value
         return value
 
     def when_idle(self, action: Callable[[], None]) -> None:
-        """Run `action` once no abandoned call is under way: now, or on the thread when that call returns."""
+        """Run `action` once no abandoned call is in progress: now, or on the thread when that call returns."""
         with self._changed:
             waits = self._call is not None and self._call.abandoned
             if waits:
@@ -109,17 +115,22 @@ class SerialWorker:
             action()
 
     def _start(self, call: _Call, deadline: _Deadline) -> None:
-        # A call that was given up may return soon if a person is just typing the password; otherwise nobody knows.
+        # Wait for an abandoned call only if it may return soon, because the user is typing the password.
         deadline.wait(self._changed, lambda: self._call is None or (self._call.abandoned and not deadline.grows))
         if self._call is not None:
-            raise StoreUnavailable("the keychain has not answered an earlier call yet", hint=HINT)
+            raise StoreUnavailable(
+                "the keychain has not responded to an earlier call yet", hint=HINT, code="keychain-timed-out"
+            )
         if self._thread is None:
+            # A daemon, because a keychain that never answers must not keep the process alive.
             thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             try:
                 thread.start()
             except RuntimeError as error:
-                # The program is exiting, or the system has no thread left; Python says which.
-                raise StoreUnavailable(f"the keychain cannot be asked: {error}", hint="Try again") from None
+                # The program is exiting, or the thread limit is reached; Python says which.
+                raise StoreUnavailable(
+                    f"cannot call the keychain: {error}", hint="Try again", code="keychain-failed"
+                ) from None
             self._thread = thread
         self._call = call
         self._changed.notify_all()
@@ -132,7 +143,7 @@ class SerialWorker:
             if call is not None:
                 call.run()
                 self._finish(call)
-            del call  # it may hold a secret, and the next one may be hours away
+            del call  # it may contain a secret, and the next call may be hours away
 
     def _finish(self, call: _Call) -> None:
         with self._changed:

@@ -1,1 +1,1 @@
-"""How a record survives in a store that holds small strings: slots, chunks, codec, intents."""
+"""Crash-safe records in a store of small strings: slots, chunks, codec, intents."""

@@ -1,12 +1,13 @@
-"""How a record becomes the small ASCII items of a slot, and what the items found in a slot mean.
+"""Split a record into the small ASCII items of a slot, and interpret the items found in a slot.
 
-Keychains hold strings of limited length, cannot compare and swap, and some replace by deleting first. So every item
-says which schema, generation, index and count it belongs to, and carries a digest of the whole::
+Some keychains limit the length of an item (Windows: 2,560 bytes), so a record is split into chunks. Keychains cannot
+compare and swap, and some replace an item by deleting it first. So every item names its schema, generation, index and
+count, and carries a digest of the whole record::
 
     fk1.<check>.<kind>.<generation>.<index>.<count>.<digest>.<body>
 
 `kind` is ``r`` for a record and ``i`` for an intent; the joined bodies are base64url of JSON. The first two fields
-stay the same in every schema to come: an item of a newer freshkey is told apart from a corrupt one by them.
+will stay the same in every future schema, to tell an item of a newer version from a corrupt one.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ _ITEM: Final = re.compile(r"([ri])\.(\d{1,18})\.(\d{1,3})\.(\d{1,3})\.([0-9a-f]{
 
 @frozen
 class Item:
+    """One item of a slot; `body` is its chunk of the record."""
+
     kind: str
     generation: int
     index: int
@@ -53,14 +56,14 @@ class Item:
 
 @frozen(kw_only=True)
 class Slot:
-    """What the items of one slot mean together.
+    """The combined content of the items of one slot.
 
     Attributes:
-        record: The complete record in it.
-        intent: The intent in it.
-        torn: Something is in it that is neither: incomplete or corrupt.
-        generation: Of the record, the intent, or the torn remains where that can be read.
-        count: How many items it has or should have; 0 where that cannot be read.
+        record: The complete record, if any.
+        intent: The intent, if any.
+        torn: The slot has items, but they are incomplete or corrupt.
+        generation: Of the record, the intent, or the torn remains if readable.
+        count: How many items the slot has or should have; 0 if unreadable.
     """
 
     record: Record | None = None
@@ -71,17 +74,21 @@ class Slot:
 
 
 def record_items(record: Record, limit: int | None) -> list[str]:
-    """Write a record as items of at most `limit` characters each; the first one is the commit.
+    """Split a record into items of at most `limit` characters each; writing the first one commits the record.
 
     Raises:
-        StoreUnavailable: It does not fit.
+        StoreUnavailable: The record is too large.
     """
     secret = None if record.payload is None else record.payload.reveal()
     whole = _pack({"written_at": record.written_at, "payload": secret})
     room = len(whole) if limit is None else limit - HEADER_SPACE
     bodies = [whole[start : start + room] for start in range(0, len(whole), room)]
     if len(bodies) > MAX_ITEMS:
-        raise StoreUnavailable(f"the credential needs {len(bodies)} keychain items, more than {MAX_ITEMS}")
+        raise StoreUnavailable(
+            f"the credential is too large for the store: it needs {len(bodies)} items, and the limit is {MAX_ITEMS}",
+            hint='Set store = "file" for the profile in config.toml, and sign in again',
+            code="credential-too-large",
+        )
     digest = _digest(RECORD, record.generation, len(bodies), whole)
     return [
         Item(RECORD, record.generation, index, len(bodies), digest, body).text() for index, body in enumerate(bodies)
@@ -89,16 +96,16 @@ def record_items(record: Record, limit: int | None) -> list[str]:
 
 
 def intent_item(intent: Intent) -> str:
-    """Write an intent as the one item that it is."""
+    """Encode an intent as a single item."""
     whole = _pack(asdict(intent))
     return Item(INTENT, intent.generation, 0, 1, _digest(INTENT, intent.generation, 1, whole), whole).text()
 
 
 def read_slot(get: Callable[[int], str | None]) -> Slot:
-    """Read the slot whose item of a given index `get` returns.
+    """Read a slot; `get` returns its item with a given index.
 
     Raises:
-        RecordUnreadable: A newer freshkey wrote it.
+        RecordUnreadable: A newer version of freshkey wrote the slot.
     """
     text = get(0)
     if text is None:
@@ -112,19 +119,19 @@ def read_slot(get: Callable[[int], str | None]) -> Slot:
 
 
 def newest(slots: Iterable[Slot]) -> Snapshot:
-    """Take the highest complete record; say whether something newer is open or broken."""
+    """Return the newest complete record, with the open intent and whether something newer is damaged."""
     slots = tuple(slots)
     records = [slot.record for slot in slots if slot.record]
     record = max(records, key=lambda found: found.generation, default=None)
     generation = record.generation if record else 0
     intents = [slot.intent for slot in slots if slot.intent and slot.intent.generation > generation]
-    # Remains of unknown age may be newer, and taking them for older could spend a refresh token twice.
+    # Torn items of unknown generation may be newer; treating them as older could spend a refresh token twice.
     damaged = any(slot.torn and (slot.generation is None or slot.generation > generation) for slot in slots)
     return Snapshot(record=record, intent=intents[0] if intents else None, damaged=damaged)
 
 
 def _meaning(first: Item, rest: list[Item | None]) -> Slot | None:
-    """Put the items of a slot together; None if they do not belong together or do not make sense."""
+    """Join the items of a slot; None if they do not belong together or are invalid."""
     bodies = [first.body]
     for index, item in enumerate(rest, start=1):
         if item is None or evolve(item, index=0, body="") != evolve(first, body="") or item.index != index:
@@ -139,7 +146,7 @@ def _meaning(first: Item, rest: list[Item | None]) -> Slot | None:
         return None
 
 
-def _slot(first: Item, value: Any) -> Slot:  # noqa: ANN401  whatever JSON holds
+def _slot(first: Item, value: Any) -> Slot:  # noqa: ANN401  any JSON value
     if first.kind == INTENT:
         intent = Intent(
             generation=first.generation,
@@ -177,8 +184,9 @@ def _parse(text: str) -> Item | None:
         return None
     if int(prefix[1]) > SCHEMA:
         raise RecordUnreadable(
-            "the stored credential was written by a newer freshkey",
-            hint="Upgrade freshkey here; nothing was overwritten",
+            "the stored credential was written by a newer version of freshkey",
+            hint="Upgrade freshkey; nothing was overwritten",
+            code="record-too-new",
         )
     found = _ITEM.fullmatch(text, prefix.end())
     if found is None:
@@ -187,7 +195,7 @@ def _parse(text: str) -> Item | None:
 
 
 def _prefix(schema: int) -> str:
-    # The check keeps a flipped bit in the number from passing for a newer freshkey, whose items are never overwritten.
+    # Without the check, a flipped bit in the number would look like a newer version, whose items are never replaced.
     name = f"fk{schema}"
     return f"{name}.{hashlib.sha256(name.encode()).hexdigest()[:8]}."
 

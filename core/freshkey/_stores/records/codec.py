@@ -1,4 +1,4 @@
-"""Credentials to and from the text that a store keeps."""
+"""Convert credentials to and from the text that is stored."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ SCHEMA: Final = 1
 class Codec:
     """Encodes and decodes the credential formats of one provider.
 
-    A field with ``metadata={"stored": False}`` is left out and has its default afterwards.
+    A field with ``metadata={"stored": False}`` is not stored, and has its default value when the credential is read.
 
     Attributes:
         formats: Tag to credential class, as in `Description.formats`.
-        provider: Id of the provider; a credential of another one is not read.
+        provider: ID of the provider; credentials of other providers are rejected.
     """
 
     formats: Mapping[str, type[Credential]]
@@ -38,56 +38,66 @@ class Codec:
 
     @frameless
     def encode(self, credential: Credential) -> Secret:
-        """Write a credential as text.
+        """Encode a credential as text.
 
         Raises:
-            PluginBroken: Its class is not among the formats, or it holds what cannot be written.
+            PluginBroken: Its class is not in `formats`, or one of its values cannot be stored.
         """
         tag = {kind: tag for tag, kind in self.formats.items()}.get(type(credential))
         if tag is None:
-            raise PluginBroken(f"{type(credential).__name__} is not among the provider's formats")
+            raise PluginBroken(
+                f"{type(credential).__name__} is not in the provider's formats", code="plugin-formats-invalid"
+            )
         with suppress(ValueError, TypeError):
             fields = _converter().unstructure(credential)
             envelope = {"schema": SCHEMA, "provider": self.provider, "format": tag, "fields": fields}
             return Secret(json.dumps(envelope, allow_nan=False))
-        # Outside of the handler, as below.
-        raise PluginBroken(f"a {type(credential).__name__} holds something that cannot be stored")
+        # Outside the handler, as in `decode`.
+        raise PluginBroken(
+            f"{type(credential).__name__} has a value that cannot be stored", code="plugin-formats-invalid"
+        )
 
     @frameless
     def decode(self, payload: Secret) -> Credential:
-        """Read what `encode` wrote.
+        """Decode the output of `encode`.
 
         Raises:
-            LoginRequired: It belongs to another provider: the profile was given a new one.
-            RecordUnreadable: It is corrupt, or a newer version wrote it.
+            LoginRequired: It belongs to another provider, because the profile's provider was changed.
+            RecordUnreadable: It is corrupt, or was written by a newer version.
         """
         provider, tag, fields = _envelope(payload)
         if provider != self.provider:
-            raise LoginRequired(f"the sign-in belongs to provider {provider!r}", hint="Sign in again to replace it")
+            raise LoginRequired(
+                f"the stored sign-in belongs to provider {provider!r}",
+                hint="Sign in again to replace it",
+                code="sign-in-of-another-provider",
+            )
         kind = self.formats.get(tag)
         if kind is None:
             raise RecordUnreadable(
-                "the stored credential has a format that this version of the provider does not know",
-                hint="Upgrade the provider; nothing was overwritten",
+                "this version of the provider does not support the format of the stored credential",
+                hint="Upgrade the provider plugin; nothing was overwritten",
+                code="record-too-new",
             )
-        with suppress(Exception):  # validators of any provider run here
+        with suppress(Exception):  # runs validators of the provider, which may raise anything
             return _converter().structure(fields, kind)
-        # Outside of the handler: what was raised there may quote a field, and must not become the context.
+        # Outside the handler: the suppressed exception may quote a secret, and must not become the context.
         raise _corrupt()
 
 
 def _envelope(payload: Secret) -> tuple[str, str, object]:
-    """Return provider, tag and fields; the schema is judged before anything else, as all else may change with it."""
+    """Return provider, tag and fields, after checking the schema, because a newer one may change all the rest."""
     value: Any = None
-    with suppress(ValueError, RecursionError):  # not raised in a handler: a JSONDecodeError holds the text
+    with suppress(ValueError, RecursionError):  # not raised in a handler: a JSONDecodeError contains the text
         value = json.loads(payload.reveal())
     schema = value.get("schema") if isinstance(value, dict) else None
     if type(schema) is not int or schema < SCHEMA:
         raise _corrupt()
     if schema > SCHEMA:
         raise RecordUnreadable(
-            "the stored credential was written by a newer freshkey",
-            hint="Upgrade freshkey here; nothing was overwritten",
+            "the stored credential was written by a newer version of freshkey",
+            hint="Upgrade freshkey; nothing was overwritten",
+            code="record-too-new",
         )
     provider, tag = value.get("provider"), value.get("format")
     if not isinstance(provider, str) or not isinstance(tag, str) or "fields" not in value:
@@ -126,9 +136,9 @@ def _converter() -> Converter:
 
 
 def _exactly(*kinds: type) -> Callable[..., Any]:
-    """Refuse what JSON gave another type than was written: cattrs alone would turn 5 into "5"."""
+    """Refuse values of the wrong JSON type: cattrs by default would turn 5 into "5"."""
 
-    def check(value: Any, _: object = None) -> Any:  # noqa: ANN401  whatever JSON holds
+    def check(value: Any, _: object = None) -> Any:  # noqa: ANN401  any JSON value
         if type(value) not in kinds:
             raise TypeError
         return value

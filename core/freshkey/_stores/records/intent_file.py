@@ -1,9 +1,9 @@
-"""A second copy of the open intent, beside the keychain, for keychains that replace an item by deleting it first.
+"""A second copy of the open intent, outside the keychain, for keychains that replace an item by deleting it first.
 
 Such a keychain can lose the intent of a renewal while its result is written: a process that dies between the two steps
-leaves neither, and what is left looks as if the refresh token had never been sent. The copy is a small file in the
-state directory. It holds no secret, and a missing, stale or unwritable one does no harm: whoever reads it compares its
-keyed hash with the refresh token at hand.
+leaves neither, and the remaining record looks as if its refresh token had never been sent. The copy is a small file in
+the state directory. It contains no secret, and a missing, stale or unwritable copy does no harm: readers compare its
+keyed hash with the current refresh token.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from freshkey.model.storage import Intent
 
 @frozen
 class IntentFile:
-    """Remembers the last intent of one profile; `name` is what to call the file, without its ending."""
+    """Stores the last intent of one profile; `name` is the file name without its extension."""
 
     state_dir: Path
     name: str
@@ -30,13 +30,13 @@ class IntentFile:
     )
 
     def note(self, intent: Intent) -> None:
-        """Remember an intent instead of the last one; a full disk does not stop a keychain from being used."""
+        """Replace the stored intent; errors such as a full disk are ignored, as the keychain still has it."""
         with suppress(StoreError):
             private_dir(self.state_dir, "intents")
             write_private(self.path, intent_item(intent).encode("ascii"))
 
     def read(self) -> Intent | None:
-        """Return the last intent, or None if there is none or it cannot be read."""
+        """Return the last intent, or None if it is missing or cannot be read."""
         with suppress(StoreError, UnicodeDecodeError):
             text = (read_private(self.path) or b"").decode("ascii")
             return read_slot(lambda index: text if index == 0 else None).intent

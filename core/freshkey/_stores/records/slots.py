@@ -1,9 +1,9 @@
-"""A credential store over anything that holds named strings: two slots, so that a torn write never costs a credential.
+"""A credential store on top of named strings, with two slots, so that a torn write never loses a credential.
 
-A record of generation *g* lives in slot *g* modulo 2. Writing one leaves the other slot, and so the generation
-before, alone until the new one is complete and was read back. Item 0 is written last and is the commit. An intent
-is item 0 of the slot that its result will use. Damaged remains are copied to other names of the same store before they
-are overwritten, so that they can be looked into and no secret leaves the store; signing out removes them as well.
+Slots alternate: a record of generation *g* is stored in slot *g* modulo 2. The previous generation, in the other slot,
+stays untouched until the new one is complete and has been read back. Item 0 is written last and commits the record. An
+intent is item 0 of the slot that its result will use. Damaged items are copied to other names in the same store before
+they are overwritten: they can be examined, and no secret leaves the store. Signing out deletes these copies too.
 """
 
 from __future__ import annotations
@@ -24,44 +24,46 @@ from freshkey.errors import GenerationConflict, RecordUnreadable, StoreError, St
 from freshkey.model.storage import Intent, Record, Snapshot
 
 
-log = logging.getLogger("freshkey")
+log = logging.getLogger(__name__)
 
 SLOTS: Final = (0, 1)
 ASIDE: Final = "aside"
 READS_UNTIL_BELIEVED: Final = 3
 
 
+# All that keychain, file and memory implement; slots, generations and intents exist once, in `SlottedStore`.
+# See docs/decisions.md, "A store is strings in slots".
 class Items(Protocol):
-    """Named ASCII strings that outlive the process; every method raises `StoreUnavailable`."""
+    """Named ASCII strings that outlive the process; every method may raise `StoreUnavailable`."""
 
     name: str
-    """What a person calls this kind of store."""
+    """The name of the store in configuration and messages."""
 
     item_limit: int | None
-    """Characters that one string may have; None where there is no limit worth knowing."""
+    """Maximum length of one string in characters; None if there is no practical limit."""
 
     def get(self, name: str) -> str | None:
-        """Return the string of that name.
+        """Return the string of that name; None if there is none.
 
         Raises:
-            RecordUnreadable: This one is corrupt.
+            RecordUnreadable: This item is corrupt.
         """
 
     def set(self, name: str, value: str) -> None:
         """Write the string of that name."""
 
     def delete(self, name: str) -> None:
-        """Remove the string of that name; it may be gone already."""
+        """Delete the string of that name, if it exists."""
 
 
 class Lock(Protocol):
-    """Excludes every other holder of the same lock."""
+    """An exclusive lock."""
 
     def acquire(self, timeout: float) -> Callable[[], None]:
-        """Take the lock within `timeout` seconds and return what releases it, from any thread.
+        """Take the lock within `timeout` seconds and return a function that releases it, from any thread.
 
         Raises:
-            StoreBusy: Somebody else holds it.
+            StoreBusy: Another caller held the lock all that time.
         """
 
 
@@ -70,14 +72,15 @@ class SlottedStore:
     """The `CredentialStore` over `items`.
 
     Attributes:
-        when_idle: Runs the lock's release once no call of `items` is under way any more. A call that was given up
-            at its deadline may still write; until it has returned, nobody else may get the lock. The default is for
-            items whose calls never outlive their caller.
-        confirm: Raises `StoreBusy` if the lock was taken and does not exclude others any more.
-        outwait: Called under the lock with what tells whether somebody seems to be at work, and with seconds to wait;
-            raises `StoreBusy` if the lock does not exclude everybody yet.
-        intent_file: Keeps a copy of the intent where `items` may lose it while they replace it.
-        copy: Copies a string, corrupt or not, to another name and returns where people find it; None reads and writes.
+        when_idle: Runs the lock's release once no call of `items` is in progress. A call that missed its deadline may
+            still write, so no other process may take the lock until it returns. The default is for items whose calls
+            never outlive their caller.
+        confirm: Raises `StoreBusy` if this process holds the lock but the lock no longer excludes others.
+        outwait: Called under the lock with a function that returns whether a renewal seems to be in progress, and the
+            seconds to wait; raises `StoreBusy` if the lock does not exclude everyone yet.
+        intent_file: Keeps a copy of the intent, for `items` that may lose it while replacing it.
+        copy: Copies a string, even a corrupt one, to another name, and returns its location for messages; None to
+            read and write it.
     """
 
     _items: Items
@@ -91,17 +94,19 @@ class SlottedStore:
 
     @contextmanager
     def lock(self, timeout: float) -> Iterator[None]:
-        """Exclude everybody else who renews this profile, `timeout` seconds of waiting at the most."""
+        """Hold the profile's lock; wait for it `timeout` seconds at most."""
         deadline = time.monotonic() + timeout
         release = self._lock.acquire(timeout)
         try:
             self._outwait(self._is_at_work, deadline - time.monotonic())
             yield
         finally:
+            # Not released while an abandoned call may still write; its caller has its error already.
+            # See docs/decisions.md, "A late keychain call holds the lock, not the caller".
             self._when_idle(release)
 
     def probe(self) -> None:
-        """Write, read back and delete a random string under a name of its own; refuse what a newer freshkey wrote."""
+        """Write, read back and delete a random string under a unique name; refuse a newer version's store."""
         self._slots()
         name = f"probe-{secrets.token_hex(8)}"
         canary = secrets.token_hex(16)
@@ -113,7 +118,7 @@ class SlottedStore:
 
     def load(self) -> Snapshot:
         """Read the highest complete record."""
-        # Without the lock, a writer at work looks like damage for a moment.
+        # Without the lock, a write in progress briefly looks like damage.
         for _ in range(READS_UNTIL_BELIEVED):
             snapshot = newest(self._slots())
             if not snapshot.damaged:
@@ -121,7 +126,7 @@ class SlottedStore:
         return self._with_lost_intent(snapshot)
 
     def intend(self, intent: Intent) -> None:
-        """Write an intent where its result will go, and read it back."""
+        """Write an intent to the slot that its result will use, and read it back."""
         self._confirm()
         self._claim(intent.generation, self._slots())
         slot = intent.generation % 2
@@ -129,15 +134,18 @@ class SlottedStore:
         if self._slot(slot).intent != intent:
             raise self._forgetful()
         if self._intent_file is not None:
+            # macOS replaces an item by deleting it first, so a crash could lose the intent.
+            # See docs/decisions.md, "A copy of the intent is stored beside the keychain".
             self._intent_file.note(intent)
-        # Whoever locks another file from now on sees the intent. Who did so before may not: then nothing is sent.
+        # A process that takes a new lock file from now on sees the intent; one that already did may not have seen it,
+        # so check again, and do not send the token in that case.
         self._confirm()
 
     def save(self, record: Record) -> None:
-        """Make `record` the newest and read it back; a tombstone also removes the secrets of older ones.
+        """Make `record` the newest and read it back; a tombstone also deletes the secrets of older records.
 
-        Saving the same record again is no conflict: an attempt that failed may have written it, or a call that was
-        given up may have finished it since.
+        Saving the same record again is not a conflict: an attempt that failed may have written it, or an abandoned
+        call may have finished since. See docs/decisions.md, "Saving the same record twice is not a conflict".
         """
         slots = self._slots()
         if newest(slots).record != record:
@@ -149,12 +157,12 @@ class SlottedStore:
             self._sweep(1 - slot, 0, self._slot(1 - slot).count)
             self._sweep(ASIDE, 0)
         else:
-            # The record is kept; remains of an older, longer one are swept again by the next save.
+            # The record is saved; if this fails, the next save sweeps the leftovers of an older, longer record again.
             with suppress(StoreError):
                 self._sweep(slot, len(record_items(record, self._items.item_limit)))
 
     def withdraw(self, intent: Intent) -> None:
-        """Remove an intent, and with it what is left of the slot that it replaced."""
+        """Delete an intent, and the leftovers of the slot that it replaced."""
         if self._intent_file is not None:
             self._intent_file.clear()
         slot = intent.generation % 2
@@ -163,7 +171,7 @@ class SlottedStore:
             self._sweep(slot, 0)
 
     def forget(self) -> None:
-        """Under the lock: remove everything, the tombstone too; only for a profile that nobody will use again."""
+        """Delete everything, including the tombstone, under the lock; only for a profile that is never used again."""
         for slot in SLOTS:
             self._sweep(slot, 0, self._slot(slot).count)
         self._sweep(ASIDE, 0)
@@ -179,6 +187,7 @@ class SlottedStore:
         # The commit: before this write the slot holds an intent, after it the newest record.
         self._items.set(_name(slot, 0), items[0])
         _failpoints.hit("committed")
+        # Some keychains report success but store nothing or a truncated value, so read the record back.
         if self._slot(slot).record != record:
             raise self._forgetful()
 
@@ -196,10 +205,10 @@ class SlottedStore:
         try:
             return self._items.get(name)
         except RecordUnreadable:
-            return ""  # no item reads like this: the slot counts as torn
+            return ""  # never a valid item: the slot counts as torn
 
     def _with_lost_intent(self, snapshot: Snapshot) -> Snapshot:
-        """Add the intent that a crash took from the items, if the next generation has left no other trace."""
+        """Add an intent that a crash deleted from the items, unless the next generation left any other trace."""
         if self._intent_file is None or snapshot.intent is not None or snapshot.damaged or snapshot.record is None:
             return snapshot
         noted = self._intent_file.read()
@@ -207,48 +216,48 @@ class SlottedStore:
         return evolve(snapshot, intent=noted) if lost else snapshot
 
     def _claim(self, generation: int, slots: list[Slot]) -> None:
-        """Refuse a generation that is not the newest, and set aside damaged remains that are in its slot.
+        """Refuse a generation that is not the newest, and set aside damaged items in its slot.
 
-        Where copying them fails, a renewal is worth more than they are.
+        If they cannot be copied, they are overwritten anyway: the renewal is more important.
         """
         kept = newest(slots).generation
         if generation <= kept:
             raise GenerationConflict(
-                f"the store already holds generation {kept}, so generation {generation} was not written"
+                f"the store already contains generation {kept}, so generation {generation} was not written"
             )
         slot = generation % 2
         if slots[slot].torn:
             self._set_aside(slot, slots[slot].count)
 
     def _set_aside(self, slot: int, count: int) -> None:
-        """Copy what is in a slot to other names, and clear the way for what will be there."""
+        """Copy the items of a slot to other names, and delete all but item 0."""
         try:
             self._sweep(ASIDE, 0)
             indices = self._existing(slot, 0, count)
             copy = self._copy or self._read_and_write
+            # Within the store, because the items may contain a secret in plain text.
+            # See docs/decisions.md, "Damaged records stay within their store".
             places = [copy(_name(slot, index), _name(ASIDE, at)) for at, index in enumerate(indices)]
-            # Item 0 stays: without it the slot would look empty, and a spent refresh token unspent.
+            # Keep item 0: without it the slot would look empty, and a spent refresh token would look unused.
             for index in reversed(indices[1:]):
                 self._items.delete(_name(slot, index))
         except StoreError as error:
-            log.warning("a damaged record in the %s store cannot be set aside: %s", self.kind, error.message)
+            log.warning("cannot back up a damaged record in the %s store: %s", self.kind, error.message)
             return
-        log.warning(
-            "a damaged record in the %s store is replaced; what is left of it is kept in %s", self.kind, places[0]
-        )
+        log.warning("replacing a damaged record in the %s store; its data was copied to %s", self.kind, places[0])
 
     def _read_and_write(self, name: str, other: str) -> str:
         self._items.set(other, self._get(name) or "")
-        return f"{other!r} of the same store"
+        return f"{other!r} in the same store"
 
     def _sweep(self, slot: int | str, first: int, count: int = 0) -> None:
-        """Remove the items of a slot from `first` on."""
+        """Delete the items of a slot from `first` on."""
         for index in reversed(self._existing(slot, first, count)):
             self._items.delete(_name(slot, index))
 
     def _existing(self, slot: int | str, first: int, count: int) -> list[int]:
-        """Return the indices from `first` on that the items of a slot have; only below `count` may some be missing."""
-        # Items are written upwards and removed downwards: a crash leaves no gap but item 0, a damaged store any.
+        """Return the indices of a slot's items from `first` on; only those below `count` may have gaps."""
+        # Items are written upwards and deleted downwards: a crash leaves no gap except item 0; damage leaves any.
         found: list[int] = []
         for index in range(first, MAX_ITEMS):
             if self._get(_name(slot, index)) is not None:
@@ -259,8 +268,9 @@ class SlottedStore:
 
     def _forgetful(self) -> StoreUnavailable:
         return StoreUnavailable(
-            f"the {self.kind} store did not keep what was written to it",
-            hint='Check the keychain, or choose another store, such as store = "file"',
+            f"the {self.kind} store did not return what was written to it",
+            hint="Check that store, or set another store for the profile in config.toml",
+            code="write-not-kept",
         )
 
 

@@ -1,1 +1,1 @@
-"""Bedrock API keys: handed in, read, and made from AWS credentials."""
+"""Bedrock API keys: entered by the user, parsed, and made from AWS credentials."""

@@ -1,6 +1,6 @@
-"""Makes short-term Bedrock API keys from AWS credentials, on this machine; the source ``short-term-key``.
+"""Makes short-term Bedrock API keys from AWS credentials, locally; the source ``short-term-key``.
 
-Such a key is a presigned URL, which Bedrock takes as a bearer token.
+Such a key is a presigned URL, which Bedrock accepts as a bearer token.
 
 Source: ``aws-bedrock-token-generator`` 1.1.0; Bedrock user guide, "API keys".
 """
@@ -24,32 +24,32 @@ from freshkey_bedrock.settings import MAX_LIFE, BedrockSettings
 ID: Final = "short-term-key"
 
 HOST: Final = "bedrock.amazonaws.com"
-"""In every region: the key says which region it is for, and Bedrock's endpoint there takes it."""
+"""The same in every region: the key itself contains its region."""
 
 _ACTION: Final = {"Action": "CallWithBearerToken"}
 
 _ENDING: Final = "&Version=1"
-"""Appended after signing, and no part of what is signed."""
+"""Appended after signing; not covered by the signature."""
 
 
 def detect(profile: Profile) -> Detected | None:
-    """Say from which AWS credentials a key would be made, where the profile names this source."""
+    """Report which AWS credentials would sign a key, if the profile selects this source."""
     if profile.source != ID:
         return None
     credentials = signer.detect(profile)
     if credentials is None:
         return None
-    origin = f"made here from {credentials.kind}: {credentials.origin}"
+    origin = f"memory, signed with {credentials.kind} in {credentials.origin}"
     return evolve(credentials, kind="short-term Bedrock API key", origin=origin)
 
 
 def take(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM) -> BedrockApiKey:
-    """Get AWS credentials where the profile finds them, and make a key of them.
+    """Get the profile's AWS credentials and make a key from them.
 
     Raises:
         LoginRequired: There are none, or they have expired.
-        ConfigurationError: What is set up cannot work.
-        TransientError: Not now.
+        ConfigurationError: The configuration is invalid.
+        TransientError: Temporary failure; try again later.
     """
     credentials = signer.take(profile, interaction, clock=clock)
     return mint(credentials, seconds=profile.settings_as(BedrockSettings).short_term_key_seconds, clock=clock)
@@ -57,27 +57,31 @@ def take(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM) -
 
 @frameless
 def mint(credentials: AwsCredential, *, seconds: float = MAX_LIFE, clock: Clock = SYSTEM) -> BedrockApiKey:
-    """Return a new key with the rights of `credentials`; nothing is sent anywhere.
+    """Return a new key with the permissions of `credentials`; nothing is sent anywhere.
 
-    It lives as long as is asked for, at most twelve hours, and no longer than `credentials` does: Bedrock refuses it as
-    soon as the session that signed it has ended. Where it is not known when that is, it is made anew as often as the
-    credentials are looked up again.
+    It lasts for `seconds`, but at most twelve hours, and no longer than `credentials`: Bedrock rejects it once the
+    session that signed it has ended. If that time is unknown, a new key is made whenever the credentials are looked up
+    again.
 
     Args:
         credentials: AWS credentials.
-        seconds: Life that is asked for.
-        clock: Tells the time of the signature.
+        seconds: Requested lifetime.
+        clock: Provides the time of the signature.
 
     Raises:
-        LoginRequired: `credentials` has expired, or does within a second.
+        LoginRequired: `credentials` has expired, or will within a second.
     """
     obtained = clock.now()
     age = obtained.wall - credentials.obtained.wall
     left = MAX_LIFE if credentials.lifetime is None else credentials.lifetime - age
     life = int(min(seconds, MAX_LIFE, left))
     if life < 1 or credentials.expired():
-        raise LoginRequired("the AWS credentials that would sign the API key have expired", hint="Renew them first")
-    # Credentials that exist have loaded botocore already.
+        raise LoginRequired(
+            "the AWS credentials needed to sign the API key have expired",
+            hint="Renew them at their source, for example with aws sso login",
+            code="bedrock-aws-credentials-expired",
+        )
+    # Not a heavy import here: creating the credentials has already loaded botocore.
     from freshkey_bedrock.signing import presigned_url
 
     now = datetime.fromtimestamp(obtained.wall, UTC)

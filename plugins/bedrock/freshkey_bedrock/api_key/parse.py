@@ -1,4 +1,4 @@
-"""Reads from a Bedrock API key what it says of itself: a short-term key is a signed URL with a beginning and a life."""
+"""Reads from a short-term Bedrock API key, which is a presigned URL, when it expires and for which region it is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from freshkey_bedrock.settings import MAX_LIFE, checked_region
 
 
 PREFIX: Final = "bedrock-api-key-"
-"""How short-term keys begin, as AWS's ``aws-bedrock-token-generator`` 1.1.0 makes them."""
+"""Prefix of short-term keys, as made by AWS's ``aws-bedrock-token-generator`` 1.1.0."""
 
 _SCOPE_PARTS: Final = 5
 _SIGNATURE: Final = re.compile("[0-9a-f]{64}")
@@ -25,10 +25,11 @@ _SIGNATURE: Final = re.compile("[0-9a-f]{64}")
 
 @frozen(kw_only=True)
 class Term:
-    """When and where a short-term key works.
+    """When and where a short-term key is valid.
 
     Attributes:
-        ends: Its end, aware UTC. It ends earlier where the credentials that signed it do, which it does not tell.
+        ends: When it expires (aware UTC). It expires earlier if the credentials that signed it do; the key does not
+            show that.
         region: The region that it was signed for.
     """
 
@@ -38,13 +39,13 @@ class Term:
 
 @frameless
 def term_of(key: Secret) -> Term | None:
-    """Return when and where a key works, or None for a long-term key, which says nothing.
+    """Return when and where a key is valid, or None for a long-term key, which does not contain this.
 
     A short-term key is ``bedrock-api-key-`` and the base64 of a URL without its scheme, presigned with Signature
-    Version 4: ``X-Amz-Date`` and ``X-Amz-Expires`` say when it ends, ``X-Amz-Credential`` which region it is for.
+    Version 4: ``X-Amz-Date`` and ``X-Amz-Expires`` say when it expires, ``X-Amz-Credential`` contains its region.
 
     Raises:
-        ConfigurationError: It begins like a short-term key and is none. The message never quotes it.
+        ConfigurationError: It has the prefix of a short-term key but cannot be decoded. The message never quotes it.
     """
     value = key.reveal()
     if not value.startswith(PREFIX):
@@ -53,8 +54,10 @@ def term_of(key: Secret) -> Term | None:
         return _read(value.removeprefix(PREFIX))
     except (ValueError, KeyError, IndexError, OverflowError, ConfigurationError):
         pass
-    message = f"a Bedrock API key that begins with {PREFIX} cannot be decoded; it was cut short or changed"
-    raise ConfigurationError(message, hint="Make another one")
+    message = f"cannot decode the short-term Bedrock API key ({PREFIX}…); it is truncated or damaged"
+    raise ConfigurationError(
+        message, hint="Copy the whole key again, or create a new one", code="bedrock-invalid-api-key"
+    )
 
 
 def _read(encoded: str) -> Term:

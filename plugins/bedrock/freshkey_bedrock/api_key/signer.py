@@ -1,4 +1,4 @@
-"""Says which AWS credentials sign a short-term API key, and gets them."""
+"""Finds the AWS credentials that sign a short-term API key."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from freshkey_bedrock.settings import BedrockSettings
 
 
 def detect(profile: Profile) -> Detected | None:
-    """Say which AWS credentials `take` will use."""
+    """Report which AWS credentials `take` will use."""
     return credential_export.detect(profile) or aws_profile.detect(profile) or default_chain.detect(profile)
 
 
 def take(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM) -> AwsCredential:
-    """Return the AWS credentials that the profile's settings name, or those of the default chain.
+    """Return the AWS credentials configured in the profile, or those of the default chain.
 
     Raises:
         LoginRequired: There are none, or they have expired.
-        ConfigurationError: What is set up cannot work.
-        ProviderRefused: AWS refuses to hand out what is set up.
-        TransientError: Not now.
-        ProtocolError: A command prints something else.
+        ConfigurationError: The configuration is invalid.
+        ProviderRefused: AWS refuses to issue the configured credentials.
+        TransientError: Temporary failure; try again later.
+        ProtocolError: A command prints something other than credentials.
     """
     settings = profile.settings_as(BedrockSettings)
     if settings.credential_export is not None:

@@ -1,4 +1,4 @@
-"""A Bedrock API key: in the environment variable of AWS's SDKs, or handed in by the user for freshkey to keep."""
+"""A Bedrock API key: from ``AWS_BEARER_TOKEN_BEDROCK``, or entered by the user for freshkey to store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VARIABLE: Final = "AWS_BEARER_TOKEN_BEDROCK"
 
 
 def detect(profile: Profile) -> Detected | None:
-    """Say whether the environment holds a key; an empty variable counts as unset."""
+    """Report a key in the environment; an empty variable counts as unset."""
     secret = environment_secret(VARIABLE, os.environ)
     if secret is None:
         return None
@@ -34,38 +34,43 @@ def detect(profile: Profile) -> Detected | None:
 
 
 def from_environment(profile: Profile, *, clock: Clock) -> BedrockApiKey:
-    """Return the key that the environment holds.
+    """Return the key in the environment.
 
     Raises:
         LoginRequired: There is none, or it has expired.
-        ConfigurationError: It is no usable key.
+        ConfigurationError: It is not a usable key.
     """
     secret = environment_secret(VARIABLE, os.environ)
     if secret is None:
         message = f"the environment variable {VARIABLE} is not set"
-        raise LoginRequired(message, profile=profile.name, hint=f"Set {VARIABLE}")
+        raise LoginRequired(message, profile=profile.name, hint=f"Set {VARIABLE}", code="no-credential-found")
     return _credential(secret, profile, f"the key in {VARIABLE}", clock)
 
 
 def from_user(profile: Profile, interaction: Interaction, *, clock: Clock) -> BedrockApiKey:
-    """Ask for a key, without echo.
+    """Prompt for a key, without echo.
 
     Raises:
-        LoginRequired: There is no one to ask, nothing was entered, or what was entered has expired.
-        ProviderRefused: It cannot be a key.
+        LoginRequired: No user can be prompted, nothing was entered, or the key has expired.
+        ProviderRefused: The input is not a valid key.
     """
-    entered = interaction.read_code("Paste the Bedrock API key:", threading.Event())
+    entered = interaction.read_code("Paste your Bedrock API key:", threading.Event())
     if not entered:
-        hint = f"Run: {sign_in_command(profile.name)} --api-key"
-        raise LoginRequired("no API key was entered", profile=profile.name, hint=hint)
-    flaw = "it is too long or has odd characters"
+        hint = f"Run: {sign_in_command(profile.name)} --api-key, then paste the key, or pipe it to standard input"
+        raise LoginRequired("no API key was entered", profile=profile.name, hint=hint, code="no-key-entered")
+    flaw = "it is too long or contains invalid characters"
     if _usable(entered):
         try:
             return _credential(entered, profile, "the key", clock)
         except ConfigurationError as error:
             flaw = error.message
-    message = f"what was entered cannot be a Bedrock API key: {flaw}"
-    raise ProviderRefused(message, profile=profile.name, hint="Copy the key alone, without spaces")
+    message = f"the input is not a Bedrock API key: {flaw}"
+    raise ProviderRefused(
+        message,
+        profile=profile.name,
+        hint="Copy only the key, without spaces or line breaks",
+        code="bedrock-invalid-api-key",
+    )
 
 
 def _credential(secret: Secret, profile: Profile, what: str, clock: Clock) -> BedrockApiKey:
@@ -73,7 +78,7 @@ def _credential(secret: Secret, profile: Profile, what: str, clock: Clock) -> Be
     left = term.ends.timestamp() - obtained.wall if term else None
     if term and left is not None and left <= 0:
         message = f"{what} expired at {term.ends:%Y-%m-%d %H:%M:%S} UTC"
-        raise LoginRequired(message, profile=profile.name, hint="Make another one")
+        raise LoginRequired(message, profile=profile.name, hint="Create a new one", code="bedrock-api-key-expired")
     region = (term.region if term else None) or known_region(profile)
     return BedrockApiKey(obtained=obtained, lifetime=left, key=secret, region=region)
 

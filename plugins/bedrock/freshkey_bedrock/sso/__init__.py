@@ -1,1 +1,1 @@
-"""freshkey's own sign-in at AWS IAM Identity Center; the source ``sso``."""
+"""freshkey's own sign-in with AWS IAM Identity Center, independent of the AWS CLI; the source ``sso``."""

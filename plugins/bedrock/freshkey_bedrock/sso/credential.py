@@ -1,4 +1,4 @@
-"""Role credentials that come from freshkey's own sign-in at IAM Identity Center, with the sign-in that renews them."""
+"""Role credentials from freshkey's own sign-in with IAM Identity Center, together with the session that renews them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from freshkey_bedrock.sso.session import SsoSession
 
 
 SSO: Final = "sso"
-"""Id of the source."""
+"""ID of the source."""
 
 
 @frozen(kw_only=True)
 class SsoCredential(AwsCredential):
-    """AWS credentials of a role, and the sign-in that they came from.
+    """AWS credentials of a role, and the sign-in session that issued them.
 
     Attributes:
-        session: The sign-in.
-        account_id: The account of the role.
+        session: The sign-in session.
+        account_id: AWS account of the role.
         role_name: The permission set.
     """
 
@@ -32,24 +32,25 @@ class SsoCredential(AwsCredential):
 
     @property
     def renewable(self) -> bool:
-        """It is: until the sign-in ends, which the server decides."""
+        """Always true: only the server decides when the sign-in ends."""
         return True
 
     @property
     def renewal_secret(self) -> Secret | None:
-        """The refresh token of the sign-in, from when on a renewal will send it.
+        """The refresh token of the sign-in, once a renewal will send it.
 
-        Until then a renewal asks for role credentials alone, which may be repeated any number of times.
+        Before that, a renewal only requests role credentials, which can be repeated safely.
+        See docs/decisions.md, "A sign-in with IAM Identity Center is stored with its role credentials".
         """
         return self.session.refresh_token if self.session.is_due(self.clock.now().wall) else None
 
     @property
     def binding(self) -> Mapping[str, str]:
-        """The directory of users, and the role: credentials of another role are not what the profile asks for."""
+        """The user directory and the role: credentials of another role must not be used for this profile."""
         return binding(self.session.start_url, self.account_id, self.role_name)
 
 
 def binding(start_url: str | None, account_id: str | None, role_name: str | None) -> dict[str, str]:
-    """Return what a stored sign-in and the settings must agree on, as far as it is known."""
+    """Return what a stored sign-in and the settings must have in common; unset values are omitted."""
     known = {"issuer": start_url, "account": account_id, "role": role_name}
     return {name: value for name, value in known.items() if value is not None}

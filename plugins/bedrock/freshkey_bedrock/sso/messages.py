@@ -1,7 +1,7 @@
-"""How SSO-OIDC writes OAuth: JSON with names in camel case, in requests and in answers that succeed.
+"""The OAuth dialect of SSO-OIDC: JSON with camel-case names, in requests and in successful responses.
 
-Errors come in the words of RFC 6749 (``{"error": "authorization_pending", …}``), so the OAuth toolkit reads them as
-they are. Source: botocore's model ``sso-oidc``, 2019-06-10.
+Errors have the format of RFC 6749 (``{"error": "authorization_pending", …}``), so the OAuth toolkit reads them
+unchanged. Source: botocore's model ``sso-oidc``, 2019-06-10.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from freshkey.plugin import Request, Response, Send, json_body, parse_json_objec
 
 
 def encode(url: str, fields: Mapping[str, str], headers: Mapping[str, str]) -> Request:
-    """Return a POST of OAuth's fields as SSO-OIDC wants them (an `freshkey.oauth.protocol.Encode`)."""
+    """Return a POST of OAuth fields in the format of SSO-OIDC (a `freshkey.oauth.protocol.Encode`)."""
     return json_body(url, {_camel(name): value for name, value in fields.items()}, headers)
 
 
 def translated(send: Send) -> Send:
-    """Return what sends as `send` does, and hands on answers with the names that OAuth gives their members."""
+    """Wrap `send` so that it returns responses with OAuth's member names."""
     return lambda request: _as_oauth(send(request))
 
 
 @frameless
 def _as_oauth(response: Response) -> Response:
-    """Rename the members of a success.
+    """Rename the members of a successful response.
 
     Raises:
-        ProtocolError: It is no JSON object.
+        ProtocolError: It is not a JSON object.
     """
     if not 200 <= response.status < 300:  # noqa: PLR2004  RFC 9110, section 15.3
         return response

@@ -1,4 +1,4 @@
-"""A user's sign-in at IAM Identity Center, in a browser or with a code on another device, and its renewal.
+"""Signs in with IAM Identity Center, in a browser or with a device code, and renews the session.
 
 Source: botocore's model ``sso-oidc``, 2019-06-10, and AWS CLI 2 (``awscli/customizations/sso/utils.py``).
 """
@@ -38,13 +38,13 @@ SCOPE: Final = "sso:account:access"
 REDIRECT_PATH: Final = "/oauth/callback"
 
 REDIRECT_URI: Final = f"http://127.0.0.1{REDIRECT_PATH}"
-"""As it is registered: without the port, which is a free one at each sign-in (RFC 8252, section 7.3)."""
+"""Registered without a port, because each sign-in uses any free one (RFC 8252, section 7.3)."""
 
 TIMEOUT: Final = 600.0
-"""Seconds that the user has in the browser: as AWS CLI 2."""
+"""Seconds that the user has to sign in with the browser, as in AWS CLI 2."""
 
 DEFAULT_LIFETIME: Final = 3600.0
-"""Seconds, where the answer says nothing of the end."""
+"""Lifetime of an access token in seconds if the response does not state it."""
 
 _CLIENT_ENDED: Final = frozenset({"invalid_client", "unauthorized_client"})
 
@@ -54,11 +54,11 @@ class IdentityCenter:
     """An instance of IAM Identity Center, and how to reach it.
 
     Attributes:
-        oidc: Address of SSO-OIDC.
-        start_url: The access portal, as users know it.
-        send: Does the I/O.
-        clock: Tells the time.
-        insecure: Addresses on loopback may do without TLS, for tests.
+        oidc: URL of its SSO-OIDC service.
+        start_url: URL of the access portal.
+        send: Sends requests.
+        clock: Provides the time.
+        insecure: Allow http on loopback, for tests.
     """
 
     oidc: str
@@ -69,7 +69,7 @@ class IdentityCenter:
 
 
 def server(oidc: str) -> Server:
-    """Return the authorization server at an address."""
+    """Return the authorization server at a URL."""
     return Server(
         authorization_endpoint=f"{oidc}/authorize",
         token_endpoint=f"{oidc}/token",
@@ -84,21 +84,21 @@ def sign_in(
     *,
     random: Callable[[int], bytes] = secrets.token_bytes,
 ) -> SsoSession:
-    """Have the user sign in, with a client that is registered for this sign-in alone.
+    """Have the user sign in, with a client registered only for this sign-in.
 
     Args:
-        center: Where.
+        center: Where to sign in.
         flow: ``browser`` (authorization code with PKCE) or ``device`` (RFC 8628).
         interaction: The user.
-        random: Returns that many random bytes.
+        random: Returns the given number of random bytes.
 
     Raises:
         TransientError: Try again later.
-        OutcomeUnknown: The authorization code may be spent; start over.
-        LoginRequired: No one is there, the user declined, or nothing came in time.
-        ProviderRefused: The directory does not accept the client or the start URL.
+        OutcomeUnknown: The authorization code may have been used; start over.
+        LoginRequired: No user is present, the user declined, or the sign-in timed out.
+        ProviderRefused: IAM Identity Center rejects the client or the start URL.
     """
-    interaction.progress("Registering at IAM Identity Center")
+    interaction.progress("Registering a client with IAM Identity Center")
     registration = register(center, flow)
     answer = (
         _by_device(center, registration, interaction)
@@ -113,9 +113,9 @@ def register(center: IdentityCenter, flow: Flow) -> Registration:
     """Register a public client (``RegisterClient``).
 
     Raises:
-        TransientError: Not now.
-        OutcomeUnknown: No usable answer; registering once more does no harm.
-        ProviderRefused: The directory does not accept it.
+        TransientError: Temporary failure; try again later.
+        OutcomeUnknown: No usable response; registering again is harmless.
+        ProviderRefused: IAM Identity Center rejects the client.
     """
     grants = [DEVICE_GRANT] if flow == "device" else ["authorization_code"]
     wanted: dict[str, object] = {
@@ -132,20 +132,25 @@ def register(center: IdentityCenter, flow: Flow) -> Registration:
 
 @frameless
 def renewed(session: SsoSession, center: IdentityCenter) -> SsoSession:
-    """Return a session with a new access token; the refresh token is sent once, and may be spent by that.
+    """Return a session with a new access token; the refresh token is sent once, which may use it up.
 
     Raises:
         LoginRequired: It cannot be renewed: there is no refresh token, or it or its client is no longer accepted.
-        TransientError: Certainly not acted upon.
-        OutcomeUnknown: Sent, no usable answer.
-        ProviderRefused: The request is refused.
+        TransientError: The refresh token was not used up; try again later.
+        OutcomeUnknown: The refresh token was sent, but no usable response was received.
+        ProviderRefused: The request was rejected.
     """
     if session.refresh_token is None:
-        raise LoginRequired("the sign-in at IAM Identity Center has ended, and came without a refresh token")
+        raise LoginRequired(
+            "the IAM Identity Center session has expired, and it has no refresh token", code="sign-in-ended"
+        )
     client = session.client
     if not session.is_renewable(center.clock.now().wall):
         ended = datetime.fromtimestamp(client.expires, UTC)
-        raise LoginRequired(f"this client's registration at IAM Identity Center ended at {ended:%Y-%m-%d %H:%M:%S} UTC")
+        raise LoginRequired(
+            f"the client registration with IAM Identity Center expired at {ended:%Y-%m-%d %H:%M:%S} UTC",
+            code="bedrock-sso-registration-expired",
+        )
     request = refresh_request(
         server(center.oidc),
         client_id=client.client_id,
@@ -154,8 +159,10 @@ def renewed(session: SsoSession, center: IdentityCenter) -> SsoSession:
     )
     response = translated(center.send)(request)
     if read_refusal(response).code in _CLIENT_ENDED:
-        # Not a mistake of the configuration: a client that was accepted before has ended.
-        raise LoginRequired("IAM Identity Center does not know this client any more")
+        # Not a configuration error: the client was accepted before, so its registration has expired.
+        raise LoginRequired(
+            "IAM Identity Center no longer recognizes this client", code="bedrock-sso-registration-expired"
+        )
     return _session(read_token(response, center.clock.now().wall), center, client, session.refresh_token)
 
 
@@ -167,7 +174,7 @@ def _by_browser(
         there,
         client_id=registration.client_id,
         scopes=(),
-        extra={"scopes": SCOPE},  # this server's name for them
+        extra={"scopes": SCOPE},  # this server's name for scope
         interaction=interaction,
         redirect_path=REDIRECT_PATH,
         timeout=TIMEOUT,
@@ -199,9 +206,9 @@ def _by_device(center: IdentityCenter, registration: Registration, interaction: 
 
 
 def _writer(center: IdentityCenter, client: Registration) -> Encode:
-    """Return how fields are written: the client's secret goes along, and where a device sign-in begins the directory.
+    """Return an encoder that adds the client secret, and the start URL when a device sign-in starts.
 
-    Both are added here, and not handed down, so that no traceback shows the secret.
+    They are added here rather than passed down, so that no traceback contains the secret.
     """
     begin = server(center.oidc).device_authorization_endpoint
 
@@ -215,8 +222,11 @@ def _writer(center: IdentityCenter, client: Registration) -> Encode:
 def _session(
     answer: TokenAnswer, center: IdentityCenter, client: Registration, refresh_token: Secret | None
 ) -> SsoSession:
-    if answer.token_type != "Bearer":  # noqa: S105  the type of a token is no token
-        raise ProtocolError(f"IAM Identity Center issued a token of type {answer.token_type}")
+    if answer.token_type != "Bearer":  # noqa: S105  a token type is not a secret
+        raise ProtocolError(
+            f"IAM Identity Center issued a token of type {answer.token_type}; only bearer tokens are supported",
+            code="unsupported-token-type",
+        )
     lifetime = DEFAULT_LIFETIME if answer.expires_in is None else answer.expires_in
     return SsoSession(
         start_url=center.start_url,
@@ -231,14 +241,18 @@ def _read_registration(response: Response, now: float) -> Registration:
     if not 200 <= response.status < 300:  # noqa: PLR2004  RFC 9110, section 15.3
         error = refusal_error(response, now)
         if isinstance(error, LoginRequired):
-            raise ProviderRefused(f"IAM Identity Center registers no client: {read_refusal(response)}")
+            raise ProviderRefused(
+                f"IAM Identity Center refused to register a client: {read_refusal(response)}",
+                hint="Check sso_start_url and sso_region",
+                code="bedrock-sso-registration-refused",
+            )
         raise error
     facts = parse_json_object(response.body)
     client_id, client_secret, expires = (
         facts.get(name) for name in ("clientId", "clientSecret", "clientSecretExpiresAt")
     )
     if not (isinstance(client_id, str) and client_id and isinstance(client_secret, str) and client_secret):
-        raise ProtocolError("IAM Identity Center's answer has no readable client")
+        raise ProtocolError("the IAM Identity Center response contains no valid client")
     if type(expires) is not int or expires <= 0:
-        raise ProtocolError("IAM Identity Center's answer does not say when the client ends")
+        raise ProtocolError("the IAM Identity Center response does not state when the client expires")
     return Registration(client_id=client_id, client_secret=Secret(client_secret), expires=float(expires))

@@ -1,6 +1,6 @@
-"""The access portal of IAM Identity Center: credentials of a role for an access token, and the end of a sign-in.
+"""The access portal of IAM Identity Center: exchanges an access token for role credentials, and ends a session.
 
-Source: botocore's model ``sso``, 2019-06-10. Requests are unsigned and may be repeated.
+Source: botocore's model ``sso``, 2019-06-10. Requests are unsigned and can be repeated safely.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _NOT_ASSIGNED: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, 
 
 @frozen(kw_only=True)
 class RoleKeys:
-    """Credentials of a role.
+    """Role credentials.
 
     Attributes:
-        access_key: Access key id.
+        access_key: Access key ID.
         secret_key: Secret access key.
         session_token: Session token.
-        expires: Their end, in seconds since 1970-01-01T00:00:00Z.
+        expires: When they expire, in seconds since 1970-01-01T00:00:00Z.
     """
 
     access_key: str
@@ -49,21 +49,21 @@ class RoleKeys:
 def role_keys(
     portal: str, access_token: Secret, *, account_id: str, role_name: str, send: Send, now: float
 ) -> RoleKeys:
-    """Return credentials of a role (``GetRoleCredentials``).
+    """Return role credentials (``GetRoleCredentials``).
 
     Args:
-        portal: Address of the access portal.
-        access_token: That of the sign-in.
-        account_id: Twelve digits.
-        role_name: Name of the permission set, as the access portal shows it.
-        send: Does the I/O.
-        now: Seconds since 1970-01-01T00:00:00Z, to read a ``Retry-After`` date against.
+        portal: URL of the access portal.
+        access_token: Access token of the session.
+        account_id: AWS account, twelve digits.
+        role_name: Name of the permission set, as shown in the access portal.
+        send: Sends requests.
+        now: Seconds since 1970-01-01T00:00:00Z, to interpret a ``Retry-After`` date.
 
     Raises:
-        LoginRequired: The access token is not accepted any more.
-        ProviderRefused: The user has no such role.
-        TransientError: Not now; asking again is safe.
-        ProtocolError: The answer cannot be read.
+        LoginRequired: The access token is no longer accepted.
+        ProviderRefused: The user does not have this role.
+        TransientError: Temporary failure; asking again is safe.
+        ProtocolError: The response is invalid.
     """
     query = urlencode({"role_name": role_name, "account_id": account_id})
     url = f"{portal}/federation/credentials?{query}"
@@ -72,20 +72,21 @@ def role_keys(
         return _read(parse_json_object(response.body))
     if response.status in _NOT_ASSIGNED:
         raise ProviderRefused(
-            f"IAM Identity Center gives no credentials of role {role_name!r} in account {account_id}"
+            f"IAM Identity Center refused credentials for role {role_name!r} in account {account_id}"
             f" (status {response.status})",
-            hint="Check sso_account_id and sso_role_name; the access portal shows which you have",
+            hint="Check sso_account_id and sso_role_name; the access portal lists your accounts and roles",
+            code="bedrock-sso-role-refused",
         )
     raise _refusal(response, now)
 
 
 @frameless
 def end_session(portal: str, access_token: Secret, *, send: Send, now: float) -> None:
-    """End a sign-in (``Logout``), and what came from it; one that is unknown has ended already.
+    """End a session (``Logout``); one that the portal does not recognize has already ended.
 
     Raises:
-        TransientError: It may still exist.
-        ProviderRefused: The portal does not accept the request.
+        TransientError: The session may still be active.
+        ProviderRefused: The portal rejects the request.
     """
     request = Request(method="POST", url=f"{portal}/logout", headers={BEARER: access_token.reveal()})
     response = _sent(request, send)
@@ -94,23 +95,25 @@ def end_session(portal: str, access_token: Secret, *, send: Send, now: float) ->
 
 
 def _sent(request: Request, send: Send) -> Response:
-    """Send, and count a lost answer as no answer: nothing here is spent by being sent."""
+    """Send a request; a lost response is only a temporary failure, because nothing here is single-use."""
     try:
         return send(request)
     except OutcomeUnknown as error:
         if isinstance(error, ProtocolError):
             raise
-        lost = error.message
-    raise TransientError(lost)
+        lost = error
+    raise TransientError(lost.message, code=lost.code)
 
 
 def _refusal(response: Response, now: float) -> FreshkeyError:
     if response.status == HTTPStatus.UNAUTHORIZED:
-        return LoginRequired("IAM Identity Center does not accept this sign-in any more")
+        return LoginRequired("IAM Identity Center no longer accepts this sign-in", code="sign-in-ended")
     if response.status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS} or response.status >= 500:  # noqa: PLR2004  RFC 9110, section 15.6
-        message = f"the access portal of IAM Identity Center refused for now (status {response.status})"
-        return TransientError(message, retry_after=retry_after(response.headers, now))
-    return ProviderRefused(f"the access portal of IAM Identity Center refused (status {response.status})")
+        message = f"the IAM Identity Center access portal is temporarily unavailable (status {response.status})"
+        return TransientError(message, retry_after=retry_after(response.headers, now), code="server-unavailable")
+    return ProviderRefused(
+        f"the IAM Identity Center access portal refused the request (status {response.status})", code="request-refused"
+    )
 
 
 def _read(facts: dict[str, Any]) -> RoleKeys:
@@ -127,4 +130,4 @@ def _read(facts: dict[str, Any]) -> RoleKeys:
             session_token=Secret(session_token),
             expires=milliseconds / 1000,
         )
-    raise ProtocolError("the access portal's answer has no readable role credentials")
+    raise ProtocolError("the access portal response contains no valid role credentials")

@@ -1,4 +1,4 @@
-"""Renews role credentials of a sign-in at IAM Identity Center, and the access token that gets them."""
+"""Renews role credentials from IAM Identity Center, and the access token that they are requested with."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from freshkey_bedrock.sso.role import Role
 
 
 def renew(profile: Profile, credential: SsoCredential, reporter: Reporter, *, clock: Clock = SYSTEM) -> SsoCredential:
-    """Return newer role credentials, and a newer access token where that one has ended or soon will.
+    """Return new role credentials, and a new access token if the old one has expired or soon will.
 
-    A new refresh token must never be lost. So where it was issued and no role credentials came, what is returned has
-    the new tokens and the old role credentials: the core keeps it, and asks again soon.
+    A new refresh token must never be lost. If one was issued but role credentials could not be fetched, the result has
+    the new tokens and the old role credentials: the core stores it and soon tries again.
+    See docs/decisions.md, "A sign-in with IAM Identity Center is stored with its role credentials".
 
     Raises:
         LoginRequired: The sign-in has ended.
-        TransientError: Certainly nothing was spent; try again later.
-        OutcomeUnknown: The refresh token was sent, no usable answer came.
-        ProviderRefused: The user has no such role any more.
+        TransientError: No refresh token was used up; try again later.
+        OutcomeUnknown: The refresh token was sent, but no usable response was received.
+        ProviderRefused: The user no longer has the role.
         ConfigurationError: Settings are missing.
     """
     role, now = Role.of(profile, clock), clock.now().wall
@@ -33,16 +34,16 @@ def renew(profile: Profile, credential: SsoCredential, reporter: Reporter, *, cl
     except LoginRequired:
         if not session.is_renewable(now):
             raise
-    # An administrator can end access tokens early.
+    # An administrator may have revoked the access token early.
     return _with_new_tokens(role, credential, reporter)
 
 
 def _with_new_tokens(role: Role, credential: SsoCredential, reporter: Reporter) -> SsoCredential:
-    """Renew the access token, and get role credentials with it if they are to be had."""
+    """Renew the access token, and get role credentials with it if possible."""
     session = oidc.renewed(credential.session, role.identity_center)
     try:
         return role.credential(session)
     except (TransientError, OutcomeUnknown, ProviderRefused) as error:
         failure: FreshkeyError = error
-    reporter.notice(f"The sign-in was renewed, but there are no newer role credentials yet: {failure.message}")
+    reporter.notice(f"The sign-in was renewed, but new role credentials are not available yet: {failure.message}")
     return evolve(credential, session=session)

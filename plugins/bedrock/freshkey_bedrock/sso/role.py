@@ -1,4 +1,4 @@
-"""The role whose credentials a sign-in at IAM Identity Center brings, as a profile's settings name it."""
+"""The IAM Identity Center role configured in a profile, and how to get its credentials."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from freshkey_bedrock.sso.session import SsoSession
 
 @frozen(kw_only=True)
 class Role:
-    """A role in an account, and where its credentials are given out.
+    """A role in an AWS account, and the endpoints that issue its credentials.
 
     Attributes:
-        identity_center: Where the user signs in.
-        portal: Address of the access portal.
-        account_id: The account, twelve digits.
-        name: The permission set, as the access portal shows it.
-        region: The region that requests are signed for.
+        identity_center: The instance that the user signs in to.
+        portal: URL of the access portal.
+        account_id: AWS account, twelve digits.
+        name: The permission set, as shown in the access portal.
+        region: Region to sign requests for.
     """
 
     identity_center: IdentityCenter = field(repr=False)
@@ -37,7 +37,7 @@ class Role:
 
     @classmethod
     def of(cls, profile: Profile, clock: Clock) -> Role:
-        """Return the role that a profile's settings name.
+        """Return the role configured in a profile.
 
         Raises:
             ConfigurationError: Settings are missing.
@@ -48,9 +48,13 @@ class Role:
         if not (oidc and portal_url and start_url and account_id and role_name):
             names = ("sso_start_url", "sso_region", "sso_account_id", "sso_role_name")
             missing = ", ".join(name for name in names if not getattr(settings, name))
-            hint = f"Write {missing} under [profiles.{profile.name}], or keep an API key: freshkey login --api-key"
+            instead = f"freshkey login {profile.name} --api-key"
+            hint = f"Under [profiles.{profile.name}] in config.toml, set: {missing}. Or run: {instead}"
             raise ConfigurationError(
-                "the sign-in at IAM Identity Center is not set up", profile=profile.name, hint=hint
+                "the IAM Identity Center sign-in is not configured",
+                profile=profile.name,
+                hint=hint,
+                code="bedrock-sso-not-configured",
             )
         insecure = settings.allow_insecure_loopback
         send = functools.partial(plugin.send, hosts=addresses.hosts(settings), allow_insecure_loopback=insecure)
@@ -65,7 +69,7 @@ class Role:
     def credential(self, session: SsoSession) -> SsoCredential:
         """Get role credentials for a session.
 
-        Raises: as `freshkey_bedrock.sso.portal.role_keys`.
+        Raises the errors of `freshkey_bedrock.sso.portal.role_keys`.
         """
         clock = self.identity_center.clock
         keys = portal.role_keys(

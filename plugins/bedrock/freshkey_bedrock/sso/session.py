@@ -1,4 +1,4 @@
-"""A sign-in at IAM Identity Center as freshkey keeps it: its tokens, and the client that they were issued to."""
+"""A stored sign-in session with IAM Identity Center: its tokens, and the client that they were issued to."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from freshkey.plugin import Secret
 
 
 MARGIN: Final = 900.0
-"""Seconds before its end at which an access token is renewed: as botocore's ``SSOTokenProvider`` does."""
+"""Seconds before it expires at which an access token is renewed, as in botocore's ``SSOTokenProvider``."""
 
 
 @frozen(kw_only=True)
 class Registration:
-    """A public client that was registered for one sign-in (``RegisterClient`` of SSO-OIDC, 2019-06-10).
+    """A public client registered for one sign-in (``RegisterClient`` of SSO-OIDC, 2019-06-10).
 
     Attributes:
-        client_id: Its id.
-        client_secret: What comes with it; public clients have one here.
-        expires: Its end, in seconds since 1970-01-01T00:00:00Z; some 90 days after it was made.
+        client_id: The client ID.
+        client_secret: The client secret; here even public clients have one.
+        expires: When it expires, in seconds since 1970-01-01T00:00:00Z; about 90 days after registration.
     """
 
     client_id: str
@@ -30,14 +30,14 @@ class Registration:
 
 @frozen(kw_only=True)
 class SsoSession:
-    """What one sign-in brought (``CreateToken`` of SSO-OIDC).
+    """The result of one sign-in (``CreateToken`` of SSO-OIDC).
 
     Attributes:
-        start_url: The access portal, which names the directory of users.
-        access_token: Gets role credentials.
-        expires: Its end, in seconds since 1970-01-01T00:00:00Z.
-        refresh_token: What renews it, where the server issued one.
-        client: The client that both belong to.
+        start_url: URL of the access portal; identifies the user directory.
+        access_token: Access token for requesting role credentials.
+        expires: When the access token expires, in seconds since 1970-01-01T00:00:00Z.
+        refresh_token: Refresh token, if the server issued one.
+        client: The client that both tokens belong to.
     """
 
     start_url: str
@@ -47,7 +47,7 @@ class SsoSession:
     client: Registration
 
     def is_due(self, now: float) -> bool:
-        """Tell whether the access token has ended, or ends soon.
+        """Return whether the access token has expired or soon will.
 
         Args:
             now: Seconds since 1970-01-01T00:00:00Z.
@@ -55,5 +55,5 @@ class SsoSession:
         return self.expires - now < MARGIN
 
     def is_renewable(self, now: float) -> bool:
-        """Tell whether it can be renewed without the user: there is a refresh token, and its client still exists."""
+        """Return whether it can be renewed without the user: it has a refresh token and a registered client."""
         return self.refresh_token is not None and self.client.expires > now

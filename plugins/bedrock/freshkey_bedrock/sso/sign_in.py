@@ -1,4 +1,4 @@
-"""freshkey's own sign-in at IAM Identity Center: the user signs in, and role credentials follow without them."""
+"""freshkey's own sign-in with IAM Identity Center: the user signs in once, then role credentials are fetched."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ def sign_in(
     clock: Clock = SYSTEM,
     random: Callable[[int], bytes] = secrets.token_bytes,
 ) -> SsoCredential:
-    """Have the user sign in, and return credentials of the role that the settings name.
+    """Have the user sign in, and return credentials of the configured role.
 
     Args:
         profile: The profile.
         interaction: The user.
-        clock: Tells the time.
-        random: Returns that many random bytes.
+        clock: Provides the time.
+        random: Returns the given number of random bytes.
 
     Raises:
         ConfigurationError: Settings are missing.
         TransientError: Try again later.
-        OutcomeUnknown: The authorization code may be spent; start over.
-        LoginRequired: No one is there, the user declined, or nothing came in time.
-        ProviderRefused: The settings cannot work, or the user has no such role.
+        OutcomeUnknown: The authorization code may have been used; start over.
+        LoginRequired: No user is present, the user declined, or the sign-in timed out.
+        ProviderRefused: The settings are rejected, or the user does not have the role.
     """
     if isinstance(interaction, NonInteractive):
-        interaction.open_url("")  # refuses, before a client is registered for nothing
+        interaction.open_url("")  # raises, before a client is registered in vain
     role, flow = Role.of(profile, clock), profile.settings_as(BedrockSettings).sso_flow
     session = oidc.sign_in(role.identity_center, flow, interaction, random=random)
-    interaction.progress(f"Signed in; getting credentials of role {role.name}")
+    interaction.progress(f"Signed in; getting credentials for role {role.name}")
     return role.credential(session)

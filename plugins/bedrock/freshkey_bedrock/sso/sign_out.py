@@ -1,4 +1,4 @@
-"""Ends a sign-in at IAM Identity Center."""
+"""Signs out of IAM Identity Center."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from freshkey_bedrock.sso.role import Role
 
 
 def revoke(profile: Profile, credential: SsoCredential, *, clock: Clock = SYSTEM) -> None:
-    """End the sign-in at IAM Identity Center. Role credentials that were given out live on until their own end.
+    """End the session with IAM Identity Center. Role credentials already issued stay valid until they expire.
 
     Raises:
-        TransientError: It may still exist.
-        OutcomeUnknown: No answer came whether it is ended.
-        ProviderRefused: The portal does not accept the request.
+        TransientError: The session may still be active.
+        OutcomeUnknown: No response was received, so the session may still be active.
+        ProviderRefused: The portal rejects the request.
         ConfigurationError: Settings are missing.
     """
     role, now = Role.of(profile, clock), clock.now().wall
     session = credential.session
     try:
         if session.expires <= now and session.is_renewable(now):
-            # Only a living access token can sign out, and the refresh token lives longer.
+            # Signing out requires a valid access token; the refresh token lasts longer.
             session = oidc.renewed(session, role.identity_center)
     except LoginRequired:
         return

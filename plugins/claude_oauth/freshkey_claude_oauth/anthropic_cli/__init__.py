@@ -1,1 +1,1 @@
-"""Profiles that Anthropic's own tools keep, such as its command line ``ant`` and its SDKs."""
+"""Profiles that Anthropic's own tools maintain, such as the CLI ``ant`` and the SDKs."""

@@ -1,6 +1,6 @@
-"""The credentials file of an Anthropic profile: its tokens, and everything else in it that has to survive a renewal.
+"""The credentials file of an Anthropic profile: its tokens, and all other members, which must survive a renewal.
 
-Its shape is that of Anthropic's Python SDK 2.13.0 (``_providers.py``); times in it are Unix seconds.
+The format is that of Anthropic's Python SDK 2.13.0 (``_providers.py``); times are Unix seconds.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from freshkey_claude_oauth.identity import MAX_TEXT, with_display_name
 _VERSION: Final = "1.0"
 _TYPE: Final = "oauth_token"
 _END_OF_TIME: Final = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
-"""Seconds; a larger number is a time in milliseconds."""
+"""Unix seconds; a larger number must be a time in milliseconds."""
 
 _DIGITS: Final = re.compile(r"[0-9]{1,18}")
 
 
 @frozen(kw_only=True)
 class Tokens:
-    """What a credentials file holds.
+    """The contents of a credentials file.
 
     Attributes:
         access_token: The bearer token.
-        refresh_token: What renews it, where there is one.
-        expires_at: Unix seconds; None where the file does not say.
-        written_at: Unix seconds of when the file was written.
-        facts: All members of the file, in clear.
+        refresh_token: The refresh token, if there is one.
+        expires_at: When the access token expires, in Unix seconds; None if the file does not say.
+        written_at: When the file was written, in Unix seconds.
+        facts: All members of the file, secrets included.
     """
 
     access_token: Secret
@@ -47,22 +47,22 @@ class Tokens:
     facts: Mapping[str, Any] = field(factory=dict, repr=False)
 
     def seconds_left(self, now: float) -> float | None:
-        """Return the seconds until the end; None where it is not known.
+        """Return the seconds until the access token expires; None if unknown.
 
         Args:
-            now: Unix seconds.
+            now: The current time in Unix seconds.
         """
         return None if self.expires_at is None else self.expires_at - now
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """What was granted, as far as the file says."""
+        """The granted scopes, if the file lists any."""
         scope = self.facts.get("scope")
         return tuple(scope.split()) if isinstance(scope, str) else ()
 
     @property
     def identity(self) -> Identity:
-        """Whose they are, as far as the file says."""
+        """Who the tokens belong to, as far as the file contains it."""
         name = self._shown("organization_name")
         return with_display_name(
             Identity(
@@ -82,18 +82,24 @@ def read_tokens(cli_profile: CliProfile) -> Tokens:
     """Read the credentials file of a profile.
 
     Raises:
-        LoginRequired: There is none, or no access token in it.
-        ConfigurationError: It cannot be trusted or read. The message never quotes it.
+        LoginRequired: There is no file, or it has no access token.
+        ConfigurationError: The file is unsafe, unreadable or invalid. The message never quotes it.
     """
     facts = _facts(cli_profile)
     if facts is None:
-        raise LoginRequired(cli_profile.about(f"there is no {cli_profile.credentials}"), hint=cli_profile.sign_in_hint)
+        raise LoginRequired(
+            cli_profile.about(f"{cli_profile.credentials} does not exist"),
+            hint=cli_profile.sign_in_hint,
+            code="claude-cli-not-signed-in",
+        )
     if facts.get("type", _TYPE) != _TYPE:
-        raise cli_profile.flaw(f"{cli_profile.credentials} holds another type of credential")
+        raise cli_profile.flaw(f"{cli_profile.credentials}: type must be {_TYPE}")
     access_token = _token(cli_profile, facts, "access_token")
     if access_token is None:
         raise LoginRequired(
-            cli_profile.about(f"{cli_profile.credentials} has no access_token"), hint=cli_profile.sign_in_hint
+            cli_profile.about(f"{cli_profile.credentials} has no access_token"),
+            hint=cli_profile.sign_in_hint,
+            code="claude-cli-not-signed-in",
         )
     return Tokens(
         access_token=access_token,
@@ -106,10 +112,10 @@ def read_tokens(cli_profile: CliProfile) -> Tokens:
 
 @frameless
 def write_tokens(cli_profile: CliProfile, tokens: Tokens) -> None:
-    """Replace the credentials file as a whole: beside it, with mode 0600, on the disk when this returns.
+    """Replace the credentials file atomically, with mode 0600; it is on disk when this returns.
 
     Raises:
-        StoreUnavailable: The old content is still there, untouched.
+        StoreUnavailable: It could not be written; the old content is untouched.
     """
     facts: dict[str, Any] = {
         **tokens.facts,
@@ -127,7 +133,7 @@ def _facts(cli_profile: CliProfile) -> dict[str, Any] | None:
     try:
         return files.read_credentials(cli_profile.credentials)
     except ConfigurationError as error:
-        flaw = cli_profile.flaw(error.message, error.hint)
+        flaw = cli_profile.flaw(error.message, error.hint, code=error.code)
     raise flaw
 
 
@@ -136,16 +142,16 @@ def _token(cli_profile: CliProfile, facts: Mapping[str, Any], member: str) -> Se
     if value is None or value == "":
         return None
     if not is_token(value):
-        raise cli_profile.flaw(f"{cli_profile.credentials}: {member} is no token")
+        raise cli_profile.flaw(f"{cli_profile.credentials}: {member} is not a valid token")
     return Secret(value)
 
 
 def _seconds(cli_profile: CliProfile, value: object) -> float | None:
-    """Read a time as the SDK does: a number, or digits in a string."""
+    """Parse a time as the SDK does: a number, or a string of digits."""
     if value is None:
         return None
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _END_OF_TIME:
-        raise cli_profile.flaw(f"{cli_profile.credentials}: expires_at is no time in Unix seconds")
+        raise cli_profile.flaw(f"{cli_profile.credentials}: expires_at must be a time in Unix seconds")
     return float(value)

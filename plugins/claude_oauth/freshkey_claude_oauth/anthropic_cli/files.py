@@ -1,15 +1,16 @@
-"""The directory in which Anthropic's own tools keep profiles: which files, and how they are read without being fooled.
+"""Finds and safely reads the files in which Anthropic's own tools store profiles.
 
-Places and names are those of Anthropic's Python SDK 2.13.0 (``_constants.py``), and so is what is refused
-(``_providers.py``): a config file that others may write, a credentials file that is a link or that others may read or
-write, a name that leads out of the directory. Beyond that, files of another user and files that are no files are
-refused.
+Paths and names are those of Anthropic's Python SDK 2.13.0 (``_constants.py``). Like the SDK (``_providers.py``), this
+module rejects a config file that other users can write, a credentials file that is a link or that other users can read
+or write, and a name that leads outside the directory. In addition, it rejects another user's files, and anything that
+is not a regular file.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+import shlex
 import stat
 import sys
 from collections.abc import Mapping
@@ -25,14 +26,14 @@ from freshkey_claude_oauth.settings import checked_profile_name
 DEFAULT_NAME: Final = "default"
 
 MAX_BYTES: Final = 256 * 1024
-"""Bytes that one of these files may have."""
+"""Maximum size of one of these files, in bytes."""
 
 _WRITABLE_BY_OTHERS: Final = 0o022
 _OPEN_TO_OTHERS: Final = 0o077
 
 
 def directory(environ: Mapping[str, str]) -> Path:
-    """Return where profiles are: ``ANTHROPIC_CONFIG_DIR``, else the same place on Linux and macOS, or Windows' own."""
+    """Return the profile directory: ``ANTHROPIC_CONFIG_DIR``, or the default one for the platform."""
     chosen = environ.get("ANTHROPIC_CONFIG_DIR")
     if chosen:
         return Path(chosen)
@@ -43,18 +44,18 @@ def directory(environ: Mapping[str, str]) -> Path:
 
 
 def _home() -> Path:
-    """Return the home directory, or the root directory where there is none: never one below the working directory."""
-    with suppress(RuntimeError):  # a user without an entry, and no HOME
+    """Return the home directory, or the root directory if there is none: never one below the working directory."""
+    with suppress(RuntimeError):  # neither HOME nor an entry for the user
         if (home := Path.home()).is_absolute():
             return home
     return Path(os.sep)
 
 
 def active_name(base: Path) -> str | None:
-    """Return what the file ``active_config`` says; None if it says nothing.
+    """Return the profile name in the file ``active_config``; None if it is missing or empty.
 
     Raises:
-        ConfigurationError: It is no name, or cannot be trusted.
+        ConfigurationError: The name is invalid, or the file is unsafe.
     """
     path = base / "active_config"
     data = _read(path, private=False)
@@ -66,43 +67,43 @@ def config_path(base: Path, name: str) -> Path:
     """Return the path of a profile's config file.
 
     Raises:
-        ConfigurationError: It leads out of the directory.
+        ConfigurationError: The path leads outside the directory.
     """
     return _within(base, base / "configs" / f"{name}.json")
 
 
 def credentials_path(base: Path, name: str) -> Path:
-    """Return the path of a profile's credentials file, unless its config names another.
+    """Return the default path of a profile's credentials file, which its config may override.
 
     Raises:
-        ConfigurationError: It leads out of the directory.
+        ConfigurationError: The path leads outside the directory.
     """
     return _within(base, base / "credentials" / f"{name}.json")
 
 
 def read_config(path: Path) -> dict[str, Any] | None:
-    """Return what a config file says; None if there is none.
+    """Return the contents of a config file; None if it does not exist.
 
     Raises:
-        ConfigurationError: Others may write it, it is of another user, or it is no JSON object.
+        ConfigurationError: Other users can write it, it belongs to another user, or it is not a JSON object.
     """
     data = _read(path, private=False)
     return None if data is None else _object(data, path)
 
 
 def read_credentials(path: Path) -> dict[str, Any] | None:
-    """Return what a credentials file holds, in clear; None if there is none.
+    """Return the contents of a credentials file, secrets included; None if it does not exist.
 
     Raises:
-        ConfigurationError: It is a link, others may read or write it, it is of another user, or it is no JSON object.
-            The message never quotes it.
+        ConfigurationError: It is a link, other users can read or write it, it belongs to another user, or it is not a
+            JSON object. The message never quotes it.
     """
     data = _read(path, private=True)
     return None if data is None else _object(data, path)
 
 
 def written_at(path: Path) -> float:
-    """Return when a file was written, in Unix seconds; 0 if it is gone."""
+    """Return when a file was last written, in Unix seconds; 0 if it no longer exists."""
     try:
         return path.stat().st_mtime
     except OSError:
@@ -110,49 +111,73 @@ def written_at(path: Path) -> float:
 
 
 def _within(base: Path, path: Path) -> Path:
-    """Return `path` if it is below `base` wherever links lead."""
-    # Not Path.resolve, which raises where links lead in a circle.
+    """Return `path` if it is below `base` after all links are resolved."""
+    # Not Path.resolve, which raises on a loop of links.
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(base)):
-        raise ConfigurationError(f"{path} leads out of {base}", hint="Put the file itself there, not a link")
+        raise ConfigurationError(
+            f"{path} leads outside {base}", hint="Replace the link with the file itself", code="claude-unsafe-cli-file"
+        )
     return path
 
 
 def _read(path: Path, *, private: bool) -> bytes | None:
     try:
         if private and path.is_symlink():
-            raise ConfigurationError(f"{path} is a symbolic link", hint="Move the file itself there")
+            raise ConfigurationError(
+                f"{path} is a symbolic link",
+                hint="Replace the link with the file itself",
+                code="claude-unsafe-cli-file",
+            )
         check = functools.partial(_check, path=path, private=private)
         return read_bounded(path, MAX_BYTES, follow=not private, check=check)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except NotRegularError:
-        flaw = ConfigurationError(f"{path} is not a regular file", hint="Put a file there, or nothing")
+        flaw = ConfigurationError(
+            f"{path} is not a regular file",
+            hint="Remove it, or replace it with a regular file",
+            code="claude-invalid-cli-profile",
+        )
     except TooLongError:
-        flaw = ConfigurationError(f"{path} has more than {MAX_BYTES} bytes", hint="It is none of Anthropic's: move it")
+        flaw = ConfigurationError(
+            f"{path} is larger than {MAX_BYTES} bytes",
+            hint="Move it elsewhere; it was not written by Anthropic's tools",
+            code="claude-invalid-cli-profile",
+        )
     except OSError as error:
-        flaw = ConfigurationError(f"{path} cannot be read: {error.strerror}", hint="Check its permissions")
+        flaw = ConfigurationError(
+            f"cannot read {path}: {error.strerror}", hint="Check its permissions", code="claude-invalid-cli-profile"
+        )
     raise flaw
 
 
 def _check(found: os.stat_result, path: Path, *, private: bool) -> None:
-    if sys.platform == "win32":  # modes and owners say nothing there; the user's profile directory is private
+    if sys.platform == "win32":  # modes and owners mean nothing here; the user's home directory is private
         return
     owners = {os.geteuid()} if private else {os.geteuid(), 0}
     if found.st_uid not in owners:
-        message = f"{path} belongs to somebody else (user id {found.st_uid})"
-        raise ConfigurationError(message, hint="Set ANTHROPIC_CONFIG_DIR to a directory of your own")
+        message = f"{path} belongs to another user (user ID {found.st_uid})"
+        raise ConfigurationError(
+            message, hint="Set ANTHROPIC_CONFIG_DIR to a directory that you own", code="claude-unsafe-cli-file"
+        )
     mode = stat.S_IMODE(found.st_mode)
     if private and mode & _OPEN_TO_OTHERS:
-        message = f"{path} can be read or changed by others (mode {mode:o})"
-        raise ConfigurationError(message, hint=f"Run: chmod 600 {path}")
+        message = f"other users can access {path} (mode {mode:o})"
+        raise ConfigurationError(
+            message, hint=f"Run: chmod 600 {shlex.quote(str(path))}", code="claude-unsafe-cli-file"
+        )
     if mode & _WRITABLE_BY_OTHERS:
-        message = f"{path} can be changed by others (mode {mode:o})"
-        raise ConfigurationError(message, hint=f"Run: chmod go-w {path}")
+        message = f"other users can write to {path} (mode {mode:o})"
+        raise ConfigurationError(
+            message, hint=f"Run: chmod go-w {shlex.quote(str(path))}", code="claude-unsafe-cli-file"
+        )
 
 
 def _object(data: bytes, path: Path) -> dict[str, Any]:
     try:
         return parse_json_object(data)
     except ProtocolError:
-        flaw = f"{path} does not hold one JSON object"
-    raise ConfigurationError(flaw, hint="Mend it, or sign in again with the tool that made it")
+        flaw = f"{path} does not contain a single JSON object"
+    raise ConfigurationError(
+        flaw, hint="Fix the file, or sign in again with the tool that created it", code="claude-invalid-cli-profile"
+    )

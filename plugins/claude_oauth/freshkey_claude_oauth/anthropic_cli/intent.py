@@ -1,6 +1,6 @@
-"""The intent to spend a refresh token of an Anthropic profile, written ahead, for whoever comes after a crash.
+"""The intent to use an Anthropic profile's refresh token, written before it is used so that a crash can be detected.
 
-The vendor's tools neither read nor write it. It is kept beside the credentials file, and holds no secret.
+Anthropic's tools neither read nor write it. It is stored next to the credentials file and contains no secrets.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from freshkey.plugin import (
 
 
 REPEAT_WINDOW: Final = 30.0
-"""Seconds from the first sending within which servers with a grace period repeat their answer."""
+"""Seconds after the first request within which servers with a grace period repeat their response."""
 
 MAX_SENDINGS_IN_WINDOW: Final = 3
 MAX_SENDINGS_LATER: Final = 2
@@ -38,9 +38,9 @@ class RefreshIntent:
 
     Attributes:
         token: Fingerprint of the refresh token.
-        started_at: Unix seconds of the first use.
-        pid: The process that used it first.
-        attempts: How often it may have been sent, this one included.
+        started_at: Time of the first use, in Unix seconds.
+        pid: ID of the process that used it first.
+        attempts: How many times it may have been sent, including this one.
     """
 
     token: str
@@ -50,17 +50,17 @@ class RefreshIntent:
 
     @classmethod
     def of(cls, token: Secret, now: float) -> Self:
-        """Return the intent of a first use, at `now` in Unix seconds."""
+        """Return the intent for a first use, at `now` in Unix seconds."""
         return cls(token=token.fingerprint(), started_at=now, pid=os.getpid())
 
     def again(self) -> Self:
-        """Return the intent of one more use of the same token."""
+        """Return the intent for one more use of the same token."""
         return evolve(self, attempts=self.attempts + 1)
 
     def may_be_sent_again(self, now: float) -> bool:
-        """Tell whether the token may be sent once more, at `now` in Unix seconds.
+        """Return whether the token may be sent once more, at `now` in Unix seconds.
 
-        Twice again within the window, and once again at any later time, as for freshkey's own sign-ins.
+        It may be sent two more times within the window, or once more later, as for freshkey's own sign-ins.
         """
         allowed = MAX_SENDINGS_IN_WINDOW if 0 <= now - self.started_at <= REPEAT_WINDOW else MAX_SENDINGS_LATER
         return self.attempts < allowed
@@ -68,7 +68,7 @@ class RefreshIntent:
 
 @frozen
 class IntentFile:
-    """Where the intent about one credentials file is.
+    """The file with the intent for one credentials file.
 
     Attributes:
         credentials: The credentials file.
@@ -78,16 +78,16 @@ class IntentFile:
 
     @property
     def directory(self) -> Path:
-        """Freshkey's own directory beside the credentials file; its lock is here, too."""
+        """Directory of freshkey next to the credentials file; it also contains the lock file."""
         return self.credentials.parent / ".freshkey"
 
     @property
     def name(self) -> str:
-        """What the files of this credentials file are called."""
+        """Base name of the intent and lock files for this credentials file."""
         return file_name(self.credentials.name)
 
     def read(self, token: Secret) -> RefreshIntent | None:
-        """Return the open intent about that very token, or None; a damaged one says nothing."""
+        """Return the open intent for exactly this token, or None; a damaged file is ignored."""
         with suppress(StoreUnavailable, ProtocolError, KeyError, TypeError, ValueError):
             facts = parse_json_object(read_private(self._path) or b"{}")
             intent = RefreshIntent(
@@ -100,17 +100,17 @@ class IntentFile:
         return None
 
     def write(self, intent: RefreshIntent) -> None:
-        """Keep an intent, on the disk when this returns.
+        """Write the intent; it is on disk when this returns.
 
         Raises:
-            StoreUnavailable: It could not be written, and neither could what a renewal brings.
+            StoreUnavailable: It could not be written, so the result of a renewal could not be written either.
         """
         facts = {"token": intent.token, "started_at": intent.started_at, "pid": intent.pid, "attempts": intent.attempts}
         private_dir(self.directory)
         write_private(self._path, json.dumps(facts).encode())
 
     def restore(self, earlier: RefreshIntent | None) -> None:
-        """Leave what was there before; failing at that only makes the next renewal more careful."""
+        """Restore the previous state; if that fails, the next renewal is only more careful."""
         with suppress(StoreUnavailable):
             if earlier is None:
                 remove_private(self._path)

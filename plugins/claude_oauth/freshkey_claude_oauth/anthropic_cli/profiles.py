@@ -1,8 +1,9 @@
-"""Profiles of Anthropic's own tools: which one is meant, what its config file says, and where its credentials are.
+"""Profiles of Anthropic's own tools: selects one, parses its config file, and locates its credentials.
 
-Shape and meaning of the config file are those of Anthropic's Python SDK 2.13.0 (``_providers.py``). It differs in two
-places: where requests go is said by the file alone, not by ``ANTHROPIC_BASE_URL``, because a refresh token belongs to
-the server that issued it; and a relative path is refused, because it would name another file in each directory.
+The config file's format and meaning are those of Anthropic's Python SDK 2.13.0 (``_providers.py``), with two
+differences. Only the file decides where requests go, not ``ANTHROPIC_BASE_URL``, because a refresh token belongs to the
+server that issued it. And relative paths are rejected, because they would name a different file in each working
+directory.
 """
 
 from __future__ import annotations
@@ -32,17 +33,17 @@ _MAX_TEXT: Final = 1024
 
 @frozen(kw_only=True)
 class CliProfile:
-    """What a config file says.
+    """A parsed config file.
 
     Attributes:
         name: The profile's name.
         path: The config file.
         credentials: The credentials file.
-        token_endpoint: Where it is renewed; a checked address.
-        client_id: The client that its refresh token was issued to; None where another program renews it.
-        organization_id: Id of the organization.
-        workspace_id: Id of the workspace.
-        federation: What is exchanged for a token; None for the sign-in of a user.
+        token_endpoint: Where the token is renewed; an already checked URL.
+        client_id: The client that the refresh token was issued to; None if another program renews the token.
+        organization_id: ID of the organization.
+        workspace_id: ID of the workspace.
+        federation: How to exchange an identity token; None for a user's sign-in.
     """
 
     name: str
@@ -58,30 +59,32 @@ class CliProfile:
         """Return a message that names this profile."""
         return f"Anthropic profile {self.name!r}: {message}"
 
-    def flaw(self, message: str, hint: str | None = None) -> ConfigurationError:
-        """Return the error that says what is wrong with this profile."""
-        return ConfigurationError(self.about(message), hint=hint or self.sign_in_hint)
+    def flaw(self, message: str, hint: str | None = None, code: str | None = None) -> ConfigurationError:
+        """Return the error for a problem with this profile."""
+        return ConfigurationError(
+            self.about(message), hint=hint or self.sign_in_hint, code=code or "claude-invalid-cli-profile"
+        )
 
     @property
     def sign_in_hint(self) -> str:
-        """What the user does where only a new sign-in helps; the tool is Anthropic's, and so is the profile."""
-        return f"Sign in again with the tool that made it, such as: ANTHROPIC_PROFILE={self.name} ant auth login"
+        """The hint if a new sign-in is required; it must be made with Anthropic's tool, which owns the profile."""
+        return f"Sign in again with the tool that created it, for example: ANTHROPIC_PROFILE={self.name} ant auth login"
 
 
-# --- which one ------------------------------------------------------------------------------------------------------
+# --- selection ------------------------------------------------------------------------------------------------------
 
 
 def name_of(source_id: str, profile: Profile, environ: Mapping[str, str]) -> str | None:
-    """Return the name of the Anthropic profile that a source means; None if it means none.
+    """Return the name of the Anthropic profile that a source refers to; None if there is none.
 
     Args:
-        source_id: `NAMED`: what the setting names, else ``ANTHROPIC_PROFILE``; or `ACTIVE`: what the file
-            ``active_config`` names, else ``default`` where there is one.
-        profile: Whose settings count.
+        source_id: `NAMED` for the setting ``anthropic_profile``, or else ``ANTHROPIC_PROFILE``; `ACTIVE` for the name
+            in the file ``active_config``, or else ``default`` if that profile exists.
+        profile: The freshkey profile, for its settings.
         environ: The environment.
 
     Raises:
-        ConfigurationError: It is no name.
+        ConfigurationError: The name is invalid.
     """
     if source_id == NAMED:
         chosen = profile.settings_as(ClaudeSettings).anthropic_profile
@@ -96,26 +99,26 @@ def name_of(source_id: str, profile: Profile, environ: Mapping[str, str]) -> str
     return active
 
 
-# --- what it says ---------------------------------------------------------------------------------------------------
+# --- config file ----------------------------------------------------------------------------------------------------
 
 
 def load(name: str, settings: ClaudeSettings, environ: Mapping[str, str]) -> CliProfile:
-    """Read the config file of a profile. Variables fill what it leaves out, but never where requests go.
+    """Read the config file of a profile. Variables fill in what it omits, except where requests go.
 
     Args:
-        name: A checked name.
-        settings: Say whether http on loopback is accepted.
+        name: A valid name.
+        settings: Decide whether http on loopback is accepted.
         environ: The environment.
 
     Raises:
-        ConfigurationError: There is none, it cannot be trusted, or what it says cannot be used.
+        ConfigurationError: The config file does not exist, is unsafe, or is invalid.
     """
     base = files.directory(environ)
     try:
         path = files.config_path(base, name)
         return _Config(name, path, _facts(path), environ).profile(settings, files.credentials_path(base, name))
     except ConfigurationError as error:
-        flaw = ConfigurationError(f"Anthropic profile {name!r}: {error.message}", hint=error.hint)
+        flaw = ConfigurationError(f"Anthropic profile {name!r}: {error.message}", hint=error.hint, code=error.code)
     raise flaw
 
 
@@ -123,13 +126,13 @@ def _facts(path: Path) -> Mapping[str, Any]:
     facts = files.read_config(path)
     if facts is None:
         hint = "Check ANTHROPIC_PROFILE, anthropic_profile and ANTHROPIC_CONFIG_DIR"
-        raise ConfigurationError(f"there is no config file {path}", hint=hint)
+        raise ConfigurationError(f"{path} does not exist", hint=hint, code="claude-unknown-cli-profile")
     return facts
 
 
 @frozen
 class _Config:
-    """A config file, read member by member."""
+    """A config file, parsed member by member."""
 
     name: str
     path: Path
@@ -141,6 +144,8 @@ class _Config:
         kind = authentication.get("type")
         if kind not in (_USER, _FEDERATION):
             raise self._wrong("authentication.type", f"{_USER} or {_FEDERATION}")
+        # Not ANTHROPIC_BASE_URL: it often names a gateway, and is easier to set than this file.
+        # See docs/decisions.md, "Only its profile decides where a refresh token is sent".
         base_url = self._text(self.facts, "base_url") or BASE_URL
         insecure = settings.allow_insecure_loopback
         endpoint = api_token_endpoint(base_url, what=f"{self.path}: base_url", insecure=insecure)
@@ -174,17 +179,17 @@ class _Config:
             told = self._table("identity_token", authentication)
             path = self._file(told, "path") if told.get("source") == "file" else None
             if path is None:
-                raise self._wrong("authentication.identity_token", 'a table with source "file" and a path')
+                raise self._wrong("authentication.identity_token", 'an object with source "file" and a path')
             return path
         variable = self.environ.get("ANTHROPIC_IDENTITY_TOKEN_FILE")
         if not variable:
-            raise self._wrong("authentication.identity_token", "set, or ANTHROPIC_IDENTITY_TOKEN_FILE in its place")
+            raise self._wrong("authentication.identity_token", "set, unless ANTHROPIC_IDENTITY_TOKEN_FILE is set")
         return Path(variable)
 
     def _table(self, key: str, within: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
         value = (self.facts if within is None else within).get(key)
         if not isinstance(value, dict):
-            raise self._wrong(key, "a table")
+            raise self._wrong(key, "an object")
         return value
 
     def _text(self, table: Mapping[str, Any], key: str) -> str | None:
@@ -192,7 +197,7 @@ class _Config:
         if value is None or value == "":
             return None
         if not is_token(value, _MAX_TEXT):
-            raise self._wrong(key, "a short text without spaces")
+            raise self._wrong(key, "a short string without spaces")
         return value
 
     def _filled(self, table: Mapping[str, Any], key: str) -> str | None:
@@ -203,10 +208,12 @@ class _Config:
         if value is None or value == "":
             return None
         known = isinstance(value, str) and value.isprintable()
-        path = Path(os.path.expanduser(value) if known else "")  # noqa: PTH111  Path's own raises for unknown users
+        path = Path(os.path.expanduser(value) if known else "")  # noqa: PTH111  Path.expanduser raises for unknown users
         if not path.is_absolute():
             raise self._wrong(key, "an absolute path")
         return path
 
     def _wrong(self, key: str, expected: str) -> ConfigurationError:
-        return ConfigurationError(f"{self.path}: {key} must be {expected}", hint="Correct that file")
+        return ConfigurationError(
+            f"{self.path}: {key} must be {expected}", hint="Fix that file", code="claude-invalid-cli-profile"
+        )

@@ -1,8 +1,8 @@
-"""Renews the sign-in of an Anthropic profile, and writes it back to the vendor's file before it is used.
+"""Renews the sign-in of an Anthropic profile, and writes it back to Anthropic's file before it is used.
 
-The request, and what is written, are those of Anthropic's Python SDK 2.13.0 (``_providers.py``). The SDK takes no lock;
-here a lock keeps freshkey's processes apart, and the file is read again before its refresh token is sent and after it
-was refused, so that what another tool renewed meanwhile is used instead.
+The request, and what is written are those of Anthropic's Python SDK 2.13.0 (``_providers.py``). The SDK does not lock.
+Here, freshkey's processes take turns with a lock, and the file is read again before its refresh token is sent and after
+it was rejected, so that a token renewed by another tool in the meantime is used instead.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from attrs import frozen
 
 from freshkey import plugin
 from freshkey.errors import (
+    ConfigurationError,
     LoginRequired,
     ProtocolError,
     ProviderRefused,
@@ -38,19 +39,19 @@ LOCK_TIMEOUT: Final = 30.0
 """Seconds to wait for another process that renews the same profile."""
 
 MIN_REMAINING: Final = 30.0
-"""Seconds that a token must have left to be handed out as it is, as in the SDK (``_constants.py``)."""
+"""Seconds of remaining lifetime below which a token is renewed first, as in the SDK (``_constants.py``)."""
 
 _unsaved: dict[Path, tuple[str, Tokens]] = {}
-"""By credentials file: what a renewal brought that could not be written, and the fingerprint of what it cost."""
+"""By credentials file: the fingerprint of a used refresh token, and the renewed tokens that could not be written."""
 
 
 def usable(tokens: Tokens, replacing: Secret | None, now: float) -> bool:
-    """Tell whether tokens can be handed out as they are.
+    """Return whether tokens can be used without a renewal.
 
     Args:
-        tokens: What the file holds.
-        replacing: The access token that is refused or about to end; None if there is none.
-        now: Unix seconds.
+        tokens: The contents of the file.
+        replacing: The access token that was rejected or is about to expire, if any.
+        now: The current time in Unix seconds.
     """
     left = tokens.seconds_left(now)
     return tokens.access_token != replacing and left is not None and left > MIN_REMAINING
@@ -59,20 +60,22 @@ def usable(tokens: Tokens, replacing: Secret | None, now: float) -> bool:
 def renew_sign_in(
     cli_profile: CliProfile, settings: ClaudeSettings, *, replacing: Secret | None, clock: Clock
 ) -> Tokens:
-    """Return usable tokens, renewed by this process or by another one meanwhile.
+    """Return usable tokens, renewed by this process or by another one in the meantime.
 
     Args:
-        cli_profile: The profile; it has a client id.
-        settings: For the beta header, and whether http on loopback is accepted.
-        replacing: The access token that is refused or about to end; None if there is none.
-        clock: Tells the time.
+        cli_profile: The profile; it must have a client ID.
+        settings: Provide the beta header, and decide whether http on loopback is accepted.
+        replacing: The access token that was rejected or is about to expire, if any.
+        clock: Provides the time.
 
     Raises:
-        TransientError: Certainly not acted upon, another process is at it, or the result cannot be written yet.
-        OutcomeUnknown: Sent, no usable answer; an intent stays beside the credentials file.
-        LoginRequired: It cannot be renewed, is no longer accepted, or its answer was lost for good.
-        ProviderRefused: The client is refused.
-        ConfigurationError: The credentials file cannot be trusted, read, or written back.
+        TransientError: The server certainly did not process the request, another process is renewing, or the result
+            cannot be written yet.
+        OutcomeUnknown: The request was sent, and there is no usable response; an intent stays next to the credentials
+            file.
+        LoginRequired: The sign-in cannot be renewed, is no longer accepted, or was lost with an earlier response.
+        ProviderRefused: The server rejects the client.
+        ConfigurationError: The credentials file is unsafe or invalid, or its directory is not writable.
     """
     with _locked(cli_profile) as lock:
         tokens = read_tokens(cli_profile)
@@ -83,23 +86,27 @@ def renew_sign_in(
 
 @contextmanager
 def _locked(cli_profile: CliProfile) -> Iterator[ProfileLock]:
-    """Exclude every other freshkey that would renew this profile, whatever its state directory."""
+    """Lock out every other freshkey process that would renew this profile, whatever its state directory."""
     intent_file = IntentFile(cli_profile.credentials)
     lock = ProfileLock(intent_file.directory, intent_file.name)
     try:
         release = lock.acquire(LOCK_TIMEOUT)
     except StoreBusy as error:
-        raise TransientError(cli_profile.about(error.message), hint=error.hint) from None
+        raise TransientError(cli_profile.about(error.message), hint=error.hint, code=error.code) from None
     except StoreUnavailable as error:
-        raise cli_profile.flaw(f"it cannot be renewed here: {error.message}", _writable(cli_profile)) from None
+        raise _not_writable(cli_profile, error) from None
     try:
         yield lock
     finally:
         release()
 
 
-def _writable(cli_profile: CliProfile) -> str:
-    return f"Let this user write to {cli_profile.credentials.parent}: a new refresh token has to be written back there"
+def _not_writable(cli_profile: CliProfile, error: StoreUnavailable) -> ConfigurationError:
+    return ConfigurationError(
+        cli_profile.about(f"cannot be renewed here: {error.message}"),
+        hint=f"Make {cli_profile.credentials.parent} writable for this user: new refresh tokens are written back there",
+        code="claude-cli-profile-not-writable",
+    )
 
 
 @frozen
@@ -116,7 +123,7 @@ class _Renewal:
         refresh_token = tokens.refresh_token
         if refresh_token is None:
             message = self.cli_profile.about(f"{self.cli_profile.credentials} has no refresh_token")
-            raise LoginRequired(message, hint=self.cli_profile.sign_in_hint)
+            raise LoginRequired(message, hint=self.cli_profile.sign_in_hint, code="not-renewable")
         spent, answer_tokens = _unsaved.get(self.cli_profile.credentials, ("", tokens))
         if spent == refresh_token.fingerprint():
             return self._save(spent, answer_tokens)
@@ -132,7 +139,8 @@ class _Renewal:
         try:
             newer = self._request_tokens(tokens, refresh_token)
         except LoginRequired as error:
-            ended = error.message
+            message, hint = self.cli_profile.about(error.message), self.cli_profile.sign_in_hint
+            ended = LoginRequired(message, hint=hint, code=error.code)
         except (TransientError, ProviderRefused) as error:
             self._intent_file.restore(earlier)
             error.message = self.cli_profile.about(error.message)
@@ -142,20 +150,18 @@ class _Renewal:
         return self._after_refusal(tokens, earlier, ended)
 
     def _write_intent(self, intent: RefreshIntent, earlier: RefreshIntent | None) -> None:
-        """Write down that the token is about to be spent: it proves that the result can be written, too."""
+        """Record that the token is about to be used, which also proves that the result can be written."""
         try:
             self._intent_file.write(intent)
             self.lock.confirm()
         except StoreUnavailable as error:
-            raise self.cli_profile.flaw(
-                f"it cannot be renewed here: {error.message}", _writable(self.cli_profile)
-            ) from None
+            raise _not_writable(self.cli_profile, error) from None
         except StoreBusy as error:
             self._intent_file.restore(earlier)
-            raise TransientError(self.cli_profile.about(error.message), hint=error.hint) from None
+            raise TransientError(self.cli_profile.about(error.message), hint=error.hint, code=error.code) from None
 
     def _request_tokens(self, tokens: Tokens, refresh_token: Secret) -> Tokens:
-        """Spend the refresh token, once."""
+        """Send the refresh token, once."""
         endpoint = self.cli_profile.token_endpoint
         client = OAuthClient(
             server=Server(authorization_endpoint=AUTHORIZE_URL, token_endpoint=endpoint),
@@ -166,8 +172,13 @@ class _Renewal:
             clock=self.clock,
         )
         answer = client.refresh(refresh_token)
-        if answer.token_type != "Bearer":  # noqa: S105  the type of a token is no token
-            raise ProtocolError(self.cli_profile.about(f"it was renewed with a token of type {answer.token_type}"))
+        if answer.token_type != "Bearer":  # noqa: S105  the type of a token, not a token
+            raise ProtocolError(
+                self.cli_profile.about(
+                    f"the server issued a token of type {answer.token_type}; only bearer tokens are supported"
+                ),
+                code="unsupported-token-type",
+            )
         now = self._now()
         return Tokens(
             access_token=answer.access_token,
@@ -178,36 +189,44 @@ class _Renewal:
         )
 
     def _save(self, spent: str, newer: Tokens) -> Tokens:
-        """Write the result back; where that fails it is kept in memory, for the next attempt to write."""
+        """Write the result back; if that fails, it is kept in memory and the next attempt writes it."""
         try:
+            # Its refresh token works once: without this, every other tool would be signed out.
+            # See docs/decisions.md, "One borrowed credential is written back".
             write_tokens(self.cli_profile, newer)
         except StoreUnavailable as error:
             _unsaved[self.cli_profile.credentials] = (spent, newer)
-            message = self.cli_profile.about(f"it was renewed, but that cannot be written back: {error.message}")
+            message = self.cli_profile.about(f"renewed, but the new tokens cannot be written back: {error.message}")
         else:
             _unsaved.pop(self.cli_profile.credentials, None)
             self._intent_file.restore(None)
             return newer
-        raise TransientError(message, hint="It is tried again, but this sign-in is lost if this program ends before")
+        raise TransientError(
+            message,
+            hint=f"Make {self.cli_profile.credentials} writable before this program exits, or the sign-in will be lost",
+            code="claude-cli-tokens-not-saved",
+        )
 
-    def _after_refusal(self, tokens: Tokens, earlier: RefreshIntent | None, ended: str) -> Tokens:
-        """Return what another tool renewed meanwhile, as those take no lock; else say why only a new sign-in helps."""
+    def _after_refusal(self, tokens: Tokens, earlier: RefreshIntent | None, ended: LoginRequired) -> Tokens:
+        """Return what another tool renewed in the meantime, as those do not lock; otherwise raise `ended`."""
         later = read_tokens(self.cli_profile)
         if later.access_token != tokens.access_token:
             self._intent_file.restore(None)
             if usable(later, None, self._now()):
                 return later
-            raise TransientError(self.cli_profile.about("another tool renewed it a moment ago"), hint="Try again")
+            raise TransientError(self.cli_profile.about("another tool has just renewed it"), hint="Try again")
         if earlier is not None:
             raise self._lost(earlier)
         self._intent_file.restore(None)
-        raise LoginRequired(self.cli_profile.about(ended), hint=self.cli_profile.sign_in_hint)
+        raise ended
 
     def _lost(self, intent: RefreshIntent) -> LoginRequired:
         when = datetime.fromtimestamp(intent.started_at, UTC)
-        began = f"{when:%Y-%m-%d %H:%M:%S} UTC by process {intent.pid}"
-        message = f"the answer to the renewal begun at {began} was lost, and with it the sign-in"
-        return LoginRequired(self.cli_profile.about(message), hint=self.cli_profile.sign_in_hint)
+        started = f"{when:%Y-%m-%d %H:%M:%S} UTC by process {intent.pid}"
+        message = f"the response to the renewal started at {started} was lost, and the sign-in with it"
+        return LoginRequired(
+            self.cli_profile.about(message), hint=self.cli_profile.sign_in_hint, code="renewal-response-lost"
+        )
 
     @property
     def _intent_file(self) -> IntentFile:

@@ -1,4 +1,4 @@
-"""Profiles of Anthropic's own tools as sources: what can be seen of one, and the token that it brings."""
+"""Profiles of Anthropic's own tools as sources: detects a profile and gets its token."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from freshkey_claude_oauth.settings import ClaudeSettings
 
 
 RECHECK_INTERVAL: Final = 60.0
-"""Seconds after which a file is read again whose token has no known end."""
+"""Seconds after which the file is read again if it does not say when its token expires."""
 
 
 def detect(source_id: str, profile: Profile) -> Detected | None:
-    """Say which Anthropic profile a source means; one that cannot be used is seen, so that using it tells why."""
+    """Report the Anthropic profile of a source; an unusable one too, so that using it raises an error."""
     name: str | None = None
     try:
         name = name_of(source_id, profile, os.environ)
@@ -32,11 +32,11 @@ def detect(source_id: str, profile: Profile) -> Detected | None:
         return Detected(kind=_kind(found), origin=str(found.path), expires_at=_expires_at(found))
     except FreshkeyError:
         called = f"Anthropic profile {name!r}" if name else "Anthropic profile"
-        return Detected(kind=f"{called} that cannot be used", origin=str(files.directory(os.environ)))
+        return Detected(kind=f"unusable {called}", origin=str(files.directory(os.environ)))
 
 
 def _kind(found: CliProfile) -> str:
-    what = "workload identity" if found.federation else "sign-in" if found.client_id else "token of another program"
+    what = "workload identity" if found.federation else "sign-in" if found.client_id else "externally renewed token"
     return f"{what} of Anthropic profile {found.name!r}"
 
 
@@ -48,20 +48,20 @@ def _expires_at(found: CliProfile) -> datetime | None:
 
 
 def acquire(profile: Profile, source_id: str, *, replacing: Secret | None = None, clock: Clock = SYSTEM) -> ClaudeToken:
-    """Return a token of the Anthropic profile that a source means; renewed, where this is the one to renew it.
+    """Return a token of the source's Anthropic profile, renewed first if that is freshkey's job.
 
     Args:
-        profile: Whose settings count.
+        profile: The freshkey profile, for its settings.
         source_id: `freshkey_claude_oauth.anthropic_cli.profiles.NAMED` or `ACTIVE`.
-        replacing: An access token that is refused or about to end, so that another one is needed.
-        clock: Tells the time.
+        replacing: The access token that was rejected or is about to expire, if any.
+        clock: Provides the time.
 
     Raises:
-        TransientError: Not now.
-        OutcomeUnknown: Sent, no usable answer.
-        LoginRequired: There is none, or only a new sign-in helps.
-        ProviderRefused: The federation rule or the client is refused.
-        ConfigurationError: Its files cannot be used.
+        TransientError: Try again later.
+        OutcomeUnknown: The request was sent, and there is no usable response.
+        LoginRequired: There is no such profile, or only a new sign-in helps.
+        ProviderRefused: The server rejects the federation rule or the client.
+        ConfigurationError: The profile's files cannot be used.
     """
     settings = profile.settings_as(ClaudeSettings)
     name = name_of(source_id, profile, os.environ)
@@ -87,18 +87,28 @@ def _acquire(cli_profile: CliProfile, settings: ClaudeSettings, replacing: Secre
 
 def _none(source_id: str) -> LoginRequired:
     if source_id == ACTIVE:
-        return LoginRequired("Anthropic's own tools have no active profile", hint="Such as: ant auth login")
-    return LoginRequired("no Anthropic profile is named", hint="Set ANTHROPIC_PROFILE, or anthropic_profile")
+        return LoginRequired(
+            "there is no active Anthropic profile",
+            hint="Sign in with Anthropic's CLI: ant auth login",
+            code="no-credential-found",
+        )
+    return LoginRequired(
+        "no Anthropic profile is selected",
+        hint="Set anthropic_profile or ANTHROPIC_PROFILE",
+        code="no-credential-found",
+    )
 
 
 def _renewed_elsewhere(cli_profile: CliProfile, tokens: Tokens, settings: ClaudeSettings, clock: Clock) -> ClaudeToken:
-    """Return what the file holds: without a client id another program renews it, and freshkey only reads."""
+    """Return the token in the file: without a client ID, another program renews it, and freshkey only reads it."""
     left = tokens.seconds_left(clock.now().wall)
     if left is not None and left <= 0:
         when = datetime.fromtimestamp(tokens.expires_at or 0, UTC)
-        message = f"its token expired at {when:%Y-%m-%d %H:%M:%S} UTC, and the program that renews it has not yet"
+        message = f"the token expired at {when:%Y-%m-%d %H:%M:%S} UTC; the program that renews it has not done so yet"
         raise TransientError(
-            cli_profile.about(message), hint=f"Start the program that writes {cli_profile.credentials}"
+            cli_profile.about(message),
+            hint=f"Start the program that writes {cli_profile.credentials}",
+            code="claude-cli-token-expired",
         )
     return _token(ClaudeToken, cli_profile, tokens, settings, clock)
 
@@ -108,7 +118,8 @@ def _token(
 ) -> ClaudeToken:
     """Return the credential; its refresh token stays in the file."""
     now = clock.now()
-    # It may be hours old: what its file says of its age decides when it is due, and whether a refusal comes at once.
+    # The token may be hours old: the file's age decides when it is due, and whether a rejection renews it immediately.
+    # See docs/decisions.md, "A borrowed token is as old as its file".
     age = min(max(0.0, now.wall - tokens.written_at), now.wall)
     obtained = Moment(now.wall - age, now.elapsed - age, now.boot_id)
     workspace = {"anthropic-workspace-id": cli_profile.workspace_id} if cli_profile.workspace_id else {}

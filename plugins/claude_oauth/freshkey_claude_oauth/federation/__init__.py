@@ -1,1 +1,1 @@
-"""Workload identity federation: a machine's identity token is exchanged for a token of the Claude API."""
+"""Workload identity federation: a machine's identity token is exchanged for a Claude API token."""

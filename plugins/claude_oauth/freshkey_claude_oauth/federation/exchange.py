@@ -1,6 +1,6 @@
-"""Exchanges a machine's own identity for a token that lives for minutes (RFC 7523, section 2.1).
+"""Exchanges a machine's identity token for a short-lived Claude API token (RFC 7523, section 2.1).
 
-What is sent is what Anthropic's Python SDK 2.13.0 sends (``_workload.py``, ``_constants.py``).
+The request is the one that Anthropic's Python SDK 2.13.0 sends (``_workload.py``, ``_constants.py``).
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from freshkey_claude_oauth.transport import endpoint_sender
 
 
 FEDERATION_BETA: Final = "oidc-federation-2026-04-01"
-"""Announces this grant, and only this one: with another it would reach the wrong handler."""
+"""Selects this grant, and must not be sent with any other: that request would reach the wrong handler."""
 
 
 @frameless
 def exchange(rule: FederationRule, settings: ClaudeSettings, *, clock: Clock = SYSTEM) -> ClaudeToken:
-    """Exchange the identity token, which is read anew, for an access token.
+    """Read the identity token again and exchange it for an access token.
 
     Raises:
-        ConfigurationError: There is no identity token.
+        ConfigurationError: The identity token is missing or invalid.
         ProviderRefused: The federation rule does not accept it.
         TransientError: Try again later.
-        OutcomeUnknown: No usable answer; asking again does no harm.
+        OutcomeUnknown: There is no usable response; it is safe to try again.
     """
     betas = ",".join(beta for beta in (settings.beta, FEDERATION_BETA) if beta)
     request = assertion_request(
@@ -51,7 +51,7 @@ def exchange(rule: FederationRule, settings: ClaudeSettings, *, clock: Clock = S
         access_token=answer.access_token,
         scopes=answer.granted(()),
         token_endpoint=rule.token_endpoint,
-        # The workspace is part of the token: the header that names one would be ignored.
+        # The token includes the workspace; a workspace header would be ignored.
         extra_headers=tuple(settings.api_headers.items()),
         identity=from_token(answer.extra, Identity(organization=rule.organization_id)),
     )
@@ -61,20 +61,27 @@ def _read(response: Response, rule: FederationRule, clock: Clock) -> TokenAnswer
     try:
         answer = read_token(response, clock.now().wall)
     except (LoginRequired, ProviderRefused):
-        # No user can sign in here: whatever the code is, rule and identity do not fit each other.
+        # There is no user to sign in: whatever the OAuth error, the rule and the identity token do not match.
         refusal = ProviderRefused(
-            f"workload identity federation was refused: {read_refusal(response)}", hint=_advice(rule)
+            f"the server rejected the identity token: {read_refusal(response)}",
+            hint=_advice(rule),
+            code="claude-federation-refused",
         )
     else:
-        if answer.expires_in is None or answer.token_type != "Bearer":  # noqa: S105  the type of a token is no token
-            raise ProtocolError("the answer to the identity token is no bearer token with a lifetime")
+        if answer.token_type != "Bearer":  # noqa: S105  the type of a token, not a token
+            raise ProtocolError(
+                f"the server issued a token of type {answer.token_type}; only bearer tokens are supported",
+                code="unsupported-token-type",
+            )
+        if answer.expires_in is None:
+            raise ProtocolError("the token response has no expires_in")
         return answer
     raise refusal
 
 
 def _advice(rule: FederationRule) -> str:
-    """Return what the server does not tell: its answer to every mismatch is the same."""
-    advice = "Check that the federation rule matches the identity token, in the Claude Console under Workload identity"
+    """Return what to check: the server responds to every mismatch in the same way."""
+    advice = "In the Claude Console, under Workload identity, check that the federation rule matches the identity token"
     if rule.workspace_id is None:
-        advice += "; where it covers several workspaces, set workspace_id or ANTHROPIC_WORKSPACE_ID"
+        advice += "; if the rule covers several workspaces, set workspace_id or ANTHROPIC_WORKSPACE_ID"
     return advice

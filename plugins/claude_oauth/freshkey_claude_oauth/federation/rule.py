@@ -1,7 +1,7 @@
-"""What is set up for workload identity federation, by settings or environment, without any I/O.
+"""Reads the configuration of workload identity federation from settings and environment, without any I/O.
 
-The variables, and that all three of rule, organization and identity token are needed, are those of Anthropic's Python
-SDK 2.13.0 (``_chain.py``, ``_constants.py``).
+The variables come from Anthropic's Python SDK 2.13.0 (``_chain.py``, ``_constants.py``), which also requires rule,
+organization and identity token.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from freshkey_claude_oauth.settings import BASE_URL, ClaudeSettings
 
 @frozen(kw_only=True)
 class FederationRule:
-    """What one exchange needs.
+    """The parameters of a token exchange.
 
     Attributes:
-        rule_id: Id of the federation rule.
-        organization_id: Id of the organization.
-        service_account_id: Id of the service account, where the rule covers several.
-        workspace_id: Id of the workspace, where the rule covers several.
-        identity_token_file: Where the identity token is; None takes it from ``ANTHROPIC_IDENTITY_TOKEN``.
-        token_endpoint: Where it is exchanged; a checked address.
+        rule_id: ID of the federation rule.
+        organization_id: ID of the organization.
+        service_account_id: ID of the service account, if the rule covers several.
+        workspace_id: ID of the workspace, if the rule covers several.
+        identity_token_file: The identity token file; None reads ``ANTHROPIC_IDENTITY_TOKEN``.
+        token_endpoint: Where the token is exchanged; an already checked URL.
     """
 
     rule_id: str
@@ -38,7 +38,7 @@ class FederationRule:
 
     @property
     def fields(self) -> dict[str, str]:
-        """The fields of the request beside those of RFC 7523; scopes are the rule's business."""
+        """The fields of the request besides those of RFC 7523; the rule decides the scopes."""
         known = {
             "federation_rule_id": self.rule_id,
             "organization_id": self.organization_id,
@@ -49,12 +49,12 @@ class FederationRule:
 
 
 def configured(settings: ClaudeSettings, environ: Mapping[str, str]) -> FederationRule | None:
-    """Return what settings and environment say; None unless rule, organization and identity token are all there.
+    """Return the configured rule; None unless rule, organization and identity token are all set.
 
-    Settings come first, variables fill what they leave out, and an empty variable counts as unset.
+    Settings override variables, and an empty variable counts as unset.
 
     Raises:
-        ConfigurationError: ``ANTHROPIC_BASE_URL`` is no address that secrets may be sent to.
+        ConfigurationError: Secrets must not be sent to ``ANTHROPIC_BASE_URL``.
     """
     rule = settings.federation_rule_id or environ.get("ANTHROPIC_FEDERATION_RULE_ID")
     organization = settings.organization_id or environ.get("ANTHROPIC_ORGANIZATION_ID")

@@ -1,4 +1,4 @@
-"""Workload identity federation as a source: whether it is set up, and the token that it brings."""
+"""Workload identity federation as a source: detects the configuration and gets a token."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SOURCE: Final = "federation"
 
 
 def detect(profile: Profile) -> Detected | None:
-    """Say whether an exchange is set up; the identity token is not read."""
+    """Report a configured exchange; the identity token is not read."""
     found = configured(profile.settings_as(ClaudeSettings), os.environ)
     if found is None:
         return None
@@ -26,13 +26,13 @@ def detect(profile: Profile) -> Detected | None:
 
 
 def acquire(profile: Profile, *, clock: Clock = SYSTEM) -> ClaudeToken:
-    """Return a token for the identity that settings or environment name.
+    """Return a token for the identity configured by settings or environment.
 
     Raises:
-        ConfigurationError: Something is missing, or there is no identity token.
-        ProviderRefused: The federation rule does not accept it.
+        ConfigurationError: The configuration is incomplete, or the identity token is missing or invalid.
+        ProviderRefused: The federation rule does not accept the identity token.
         TransientError: Try again later.
-        OutcomeUnknown: No usable answer; asking again does no harm.
+        OutcomeUnknown: There is no usable response; it is safe to try again.
     """
     from freshkey_claude_oauth.federation.exchange import exchange
 
@@ -40,8 +40,9 @@ def acquire(profile: Profile, *, clock: Clock = SYSTEM) -> ClaudeToken:
     found = configured(settings, os.environ)
     if found is None:
         raise ConfigurationError(
-            "workload identity federation is not set up: it needs a rule, an organization and an identity token",
+            "workload identity federation is not configured: it requires a rule, an organization and an identity token",
             hint="Set ANTHROPIC_FEDERATION_RULE_ID, ANTHROPIC_ORGANIZATION_ID and ANTHROPIC_IDENTITY_TOKEN_FILE, or "
             "federation_rule_id, organization_id and identity_token_file in the profile",
+            code="claude-federation-not-configured",
         )
     return exchange(found, settings, clock=clock)

@@ -1,6 +1,6 @@
-"""``freshkey demo``: a credential being obtained, kept, renewed, shared and ended, on this machine alone.
+"""``freshkey demo``: obtain, store, renew, share and revoke a credential, all on this machine.
 
-The command line finds it by its entry point (group ``freshkey.commands``); neither imports the other.
+The command line finds this module by its entry point (group ``freshkey.commands``); neither imports the other.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from freshkey import Keeper
 
 RENEWALS: Final = 3
-"""How many renewals the demonstration waits for; each comes from the keeper's timer."""
+"""Number of renewals the demo waits for; the keeper's timer starts each of them."""
 
 
 @define
 class Summary:
-    """What the demonstration showed; the result for programs."""
+    """What the demo showed; printed as the result with ``--json``."""
 
     store: str
     signed_in_as: str = ""
@@ -34,7 +34,7 @@ class Summary:
     old_refresh_token: str = ""
 
     def line(self) -> str:
-        """Return all of it in one line."""
+        """Return the summary as one line."""
         same = "same token" if self.second_process_same_token else "another token"
         revoked = "revoked" if self.revoked else "not revoked"
         return (
@@ -44,17 +44,17 @@ class Summary:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare nothing: it takes no profile."""
-    parser.description = "Watch a credential being obtained, kept and renewed; needs no account."
+    """Set the description; the demo takes no arguments."""
+    parser.description = "Watch a credential being obtained, stored, and renewed. No account is needed."
 
 
 def run(context: Context) -> int:
-    """Show it; whatever was made is removed again, also when it is interrupted."""
+    """Run the demo; everything it created is removed at the end, even if it is interrupted."""
     require_provider()
     view = View(context.out)
     with raise_stage(view) as stage:
         summary = _play(view, stage)
-    view.say("Everything the demonstration made has been removed.")
+    view.say("Everything the demo created has been removed.")
     context.out.result(asdict(summary), [summary.line()])
     return 0
 
@@ -63,7 +63,7 @@ def _play(view: View, stage: Stage) -> Summary:
     summary = Summary(store=stage.store_name)
     with stage.keeper() as keeper:
         _sign_in(view, keeper, summary)
-        view.say(f"It lives {LIFETIME} seconds. Watch the keeper's timer renew it, well before each end:")
+        view.say(f"It is valid for {LIFETIME} seconds. Watch the keeper's timer renew it before it expires:")
         summary.renewals = watch_renewals(view, keeper, RENEWALS)
         _share(view, stage, keeper, summary)
         _sign_out(view, stage, keeper, summary)
@@ -74,15 +74,15 @@ def _sign_in(view: View, keeper: Keeper, summary: Summary) -> None:
     from freshkey_testing.browser import follow
     from freshkey_testing.user import ScriptedUser
 
-    view.say("Signing in: a script plays the browser and follows the redirect to a listener on loopback …")
+    view.say("Signing in: a script acts as the browser and follows the redirect to a loopback listener…")
     with ScriptedUser(browser=follow) as user:
         credential = keeper.login(PROFILE, interaction=user)
-    summary.signed_in_as = credential.identity.label or "somebody"
+    summary.signed_in_as = credential.identity.label or "an unnamed account"
     view.say(f"Signed in as {summary.signed_in_as}; token {ending(credential.token)}")
 
 
 def _share(view: View, stage: Stage, keeper: Keeper, summary: Summary) -> None:
-    view.say("A second process asks for the token; it finds it in the store and does not sign in …")
+    view.say("A second process asks for the token and finds it in the store, without signing in…")
     other = second_process(stage)
     current = keeper.get(PROFILE).token
     summary.second_process_same_token = other == current
@@ -96,4 +96,4 @@ def _sign_out(view: View, stage: Stage, keeper: Keeper, summary: Summary) -> Non
     view.say(f"Signed out: {done.detail}")
     if refresh_token is not None:
         summary.old_refresh_token = dead_token_answer(stage, refresh_token)
-        view.say(f"The old refresh token, tried once more: {summary.old_refresh_token}")
+        view.say(f"Trying the old refresh token again: {summary.old_refresh_token}")

@@ -1,4 +1,4 @@
-"""The acts of the demonstration that need more than one call: renewals, another process, a token that is dead."""
+"""The steps of the demo that take more than one call: renewals, a second process, a revoked refresh token."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from freshkey_testing.demo.view import Update, View
 
 RENEWALS_TIMEOUT: Final = 40.0
-"""Seconds within which the renewals must have happened; four lifetimes."""
+"""Seconds to wait for the renewals: four lifetimes."""
 
 POLL_INTERVAL: Final = 0.2
-"""Seconds between two looks at the time left."""
+"""Seconds between two updates of the time left."""
 
 CHILD_TIMEOUT: Final = 15.0
 
 
 def watch_renewals(view: View, keeper: Keeper, wanted: int) -> int:
-    """Show the time left until the timer has renewed `wanted` times, and return how often it has.
+    """Show the time left until the timer has renewed `wanted` times; return the number of renewals.
 
     Raises:
-        TransientError: It did not, within `RENEWALS_TIMEOUT` seconds.
+        TransientError: There were fewer renewals within `RENEWALS_TIMEOUT` seconds.
     """
     renewals: list[events.Renewed] = []
     changed = threading.Event()
@@ -53,7 +53,11 @@ def watch_renewals(view: View, keeper: Keeper, wanted: int) -> int:
                 if len(renewals) >= wanted:
                     return len(renewals)
                 if time.monotonic() > end:
-                    raise TransientError(f"only {len(renewals)} renewals happened within {RENEWALS_TIMEOUT:g} s")
+                    raise TransientError(
+                        f"only {len(renewals)} of {wanted} renewals happened within {RENEWALS_TIMEOUT:g} s",
+                        hint="Try again",
+                        code="demo-failed",
+                    )
                 changed.wait(POLL_INTERVAL)
                 changed.clear()
     finally:
@@ -67,24 +71,26 @@ def _show(keeper: Keeper, update: Update, renewals: int) -> None:
 
 
 def second_process(stage: Stage) -> Secret:
-    """Return the token that another process prints, which only shares directories with this one.
+    """Return the token printed by a second process, which shares only the directories with this one.
 
     Raises:
-        TransientError: It failed.
+        TransientError: The process failed or did not finish in time.
     """
-    # -P: the current directory is not searched for modules.
+    # -P: do not search the current directory for modules.
     command = [sys.executable, "-P", "-m", "freshkey", "token", PROFILE, "--json"]
     try:
-        done = subprocess.run(  # noqa: S603  this very program
+        done = subprocess.run(  # noqa: S603  this same program
             command, env=dict(stage.environ), capture_output=True, timeout=CHILD_TIMEOUT, check=True
         )
     except subprocess.SubprocessError as error:
-        raise TransientError(f"the second process failed ({type(error).__name__})", hint="Try again") from None
+        raise TransientError(
+            f"the second process failed ({type(error).__name__})", hint="Try again", code="demo-failed"
+        ) from None
     return Secret(json.loads(done.stdout)["token"])
 
 
 def dead_token_answer(stage: Stage, refresh_token: Secret) -> str:
-    """Send a refresh token straight to the server and say what it answers."""
+    """Send a refresh token straight to the server and return how it responds."""
     from freshkey import plugin
     from freshkey.oauth import OAuthClient, Server
 
@@ -98,4 +104,4 @@ def dead_token_answer(stage: Stage, refresh_token: Secret) -> str:
         client.refresh(refresh_token)
     except LoginRequired:
         return "refused (invalid_grant)"
-    return "still honored"
+    return "still accepted"

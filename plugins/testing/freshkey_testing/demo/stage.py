@@ -1,4 +1,4 @@
-"""What the demonstration needs: a server, a store, a profile; all of it temporary, all of it removed again."""
+"""What the demo needs: a server, a store and a profile, all temporary and removed at the end."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ if TYPE_CHECKING:
 PROVIDER: Final = "claude_oauth"
 PACKAGE: Final = "freshkey-claude-oauth"
 SOURCE: Final = "oauth"
-"""Named, because an API key in the environment would come first."""
+"""Set explicitly, because an API key in the environment would take precedence."""
 PROFILE: Final = "demo"
 LIFETIME: Final = 10
-"""Seconds that the server's access tokens live."""
+"""Lifetime of the server's access tokens in seconds."""
 
 
 class _DemoStore(CredentialStore, Protocol):
-    """A store that can be emptied for good."""
+    """A store that can be emptied completely."""
 
     def forget(self) -> None:
-        """Under the lock: remove everything."""
+        """Remove everything; call it with the lock held."""
 
 
 @frozen(kw_only=True)
 class Stage:
-    """Everything that is set up.
+    """Everything the demo has set up.
 
     Attributes:
-        server: The authorization server.
+        server: The running authorization server.
         directory: Holds configuration and state.
-        store_name: Where the credential is kept: ``keyring`` or ``file``.
+        store_name: The store that holds the credential: ``keyring`` or ``file``.
     """
 
     server: AuthorizationServer
@@ -56,43 +56,42 @@ class Stage:
 
     @property
     def environ(self) -> Mapping[str, str]:
-        """The environment of a process that shares this stage."""
+        """The environment for a process that shares this stage."""
         inherited = {name: value for name, value in os.environ.items() if name != PROFILE_VARIABLE}
         return inherited | {CONFIG_DIR: str(self.directory), STATE_DIR: str(_state(self.directory))}
 
     def keeper(self) -> Keeper:
-        """Make a keeper that uses this stage."""
+        """Create a keeper that uses this stage."""
         from freshkey import Keeper
 
         return Keeper(configuration=Configuration.load(self.environ))
 
 
 def require_provider() -> None:
-    """Refuse where the provider that is shown is not installed.
+    """Raise an error unless the provider used by the demo is installed.
 
     Raises:
-        ConfigurationError: Names the missing package.
+        ConfigurationError: The provider is missing; the message names the package.
     """
     from freshkey import admin
 
     if PROVIDER not in {plugin.name for plugin in admin.find()}:
         raise ConfigurationError(
-            f"the demonstration needs the package {PACKAGE}, which is not installed",
-            hint=f"Run: pip install {PACKAGE}",
+            f"the demo requires the package {PACKAGE}, which is not installed",
+            hint=f"Run: python3 -m pip install {PACKAGE}",
+            code="missing-package",
         )
 
 
 @contextmanager
 def raise_stage(view: View) -> Iterator[Stage]:
-    """Set everything up, and take it down at the end."""
+    """Set everything up, and remove it at the end."""
     from freshkey_testing.server import AuthorizationServer, Policy
 
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="freshkey-demo-")))
         server = stack.enter_context(AuthorizationServer(Policy(lifetime=LIFETIME)))
-        view.say(
-            f"A small authorization server listens at {server.urls.issuer}; no account and no other network is used"
-        )
+        view.say(f"Started a small authorization server at {server.urls.issuer}; nothing leaves this machine")
         stage = Stage(server=server, directory=directory, store_name=stack.enter_context(_store(view, directory)))
         _write_configuration(stage)
         yield stage
@@ -100,15 +99,15 @@ def raise_stage(view: View) -> Iterator[Stage]:
 
 @contextmanager
 def _store(view: View, directory: Path) -> Iterator[str]:
-    """Choose the keychain if it proves that it keeps something, else an encrypted file; empty it at the end."""
+    """Choose the keychain if a probe shows that it works, otherwise an encrypted file; empty it at the end."""
     keychain = _slotted("keyring", directory)
     try:
         keychain.probe()
     except StoreError as error:
-        view.say(f"Store: an encrypted file in {directory}, because {error.message}")
+        view.say(f"Store: an encrypted file in {directory} ({error.message})")
         yield "file"  # removed with its directory
         return
-    view.say("Store: the keychain of this system")
+    view.say("Store: the OS keychain")
     try:
         yield "keyring"
     finally:
@@ -128,7 +127,7 @@ def _empty(view: View, keychain: _DemoStore) -> None:
         with keychain.lock(3.0):
             keychain.forget()
     except FreshkeyError as error:
-        view.say(f"What was kept in the keychain could not be removed: {error}")
+        view.say(f"Could not remove the demo's credential from the keychain: {error}")
 
 
 def _state(directory: Path) -> Path:
@@ -136,7 +135,7 @@ def _state(directory: Path) -> Path:
 
 
 def _write_configuration(stage: Stage) -> None:
-    """Write a ``config.toml`` such as a person would; JSON's strings, numbers and booleans are TOML's too."""
+    """Write a ``config.toml`` as a user would; JSON strings, numbers and booleans are also valid TOML."""
     profile = {"provider": PROVIDER, "store": stage.store_name, "source": SOURCE, **stage.server.settings()}
     lines = [f"[profiles.{PROFILE}]", *(f"{key} = {json.dumps(value)}" for key, value in profile.items())]
     lines += ["[stores.file]", f"key_file = {json.dumps(str(stage.directory / 'store.key'))}"]

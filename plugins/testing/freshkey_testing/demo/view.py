@@ -1,4 +1,4 @@
-"""What the demonstration shows: lines, and a countdown that moves where the terminal can do that."""
+"""The demo's output: lines, and a countdown that updates in place if the terminal supports it."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ if TYPE_CHECKING:
     Update = Callable[[float, str, int], None]
 
 PLAIN_PAUSE: Final = 2.0
-"""Seconds of countdown between two plain lines."""
+"""Seconds between two lines of the plain countdown."""
 
 _BAR_WIDTH: Final = 20
 
 
 class Output(Protocol):
-    """What of the command line's output the demonstration uses; it cleans what it prints of control characters."""
+    """The part of the command line's output that the demo uses; control characters are removed before printing."""
 
     @property
     def as_json(self) -> bool:
-        """Whether nothing but the result is printed."""
+        """Whether only the result is printed."""
 
     def line(self, text: str) -> None:
-        """Print one line on standard output."""
+        """Print one line to stdout."""
 
     def live_line(self) -> AbstractContextManager[Callable[[str], None] | None]:
-        """Give what shows a line in place of its last one, or None where that cannot be."""
+        """Return a function that replaces the last line it showed, or None if the output does not support that."""
 
     def result(self, value: Mapping[str, object], lines: Iterable[str]) -> None:
-        """Print the result, for programs or for people."""
+        """Print the result, as JSON or as lines."""
 
 
 class Context(Protocol):
-    """What of a command's context the demonstration uses."""
+    """The part of a command's context that the demo uses."""
 
     @property
     def out(self) -> Output:
@@ -44,12 +44,12 @@ class Context(Protocol):
 
 
 def ending(secret: Secret | None) -> str:
-    """Return what tells one token from another: its last four characters."""
+    """Return the last four characters of a token, which tell it from other tokens."""
     return f"…{secret.last_four()}" if secret is not None and secret.last_four() else "(hidden)"
 
 
 class View:
-    """Shows what happens on standard output; with ``--json`` nothing but the result is shown.
+    """Shows progress on stdout; with ``--json`` only the result is printed.
 
     Args:
         out: Where to print.
@@ -65,10 +65,10 @@ class View:
 
     @contextmanager
     def countdown(self, whole: float) -> Iterator[Update]:
-        """Show the time left until it is done; the update takes seconds left, token and renewals so far.
+        """Show the time left while the block runs; the update takes seconds left, token and renewals so far.
 
         Args:
-            whole: Seconds that a new credential has.
+            whole: Lifetime of a new credential in seconds.
         """
         with self._out.live_line() as show:
             if show is None:
@@ -78,7 +78,7 @@ class View:
 
 
 class _PlainCountdown:
-    """Prints a line at each renewal, and every other second in between."""
+    """Prints a line at each renewal, and every two seconds in between."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say

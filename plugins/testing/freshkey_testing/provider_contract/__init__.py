@@ -1,4 +1,4 @@
-"""The contract of a provider as tests, for any implementation of the hooks in `freshkey.hooks`."""
+"""The provider contract as tests, for any implementation of the hooks in `freshkey.hooks`."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ class ProviderContract(Describing, Sources, Credentials, Leaks, Renewing, Ending
                 monkeypatch.setenv("MY_KEY", "a-made-up-key-to-be-found")
                 return Profile(name="contract", provider="mine", settings=MySettings(), state_dir=tmp_path)
 
-    Optional fixtures: `signed_in`, for a provider with owned credentials; `not_renewable`; `revocable`, for one
-    that can end a credential at a server which the test runs.
+    Optional fixtures: `signed_in`, for a provider with owned credentials; `not_renewable`; `revocable`, for a provider
+    that can revoke a credential at a server run by the test.
     """

@@ -1,4 +1,4 @@
-"""Checks of what a provider says of itself."""
+"""Checks of a provider's description."""
 
 from __future__ import annotations
 
@@ -40,30 +40,30 @@ class Describing(ProviderKit):
     """``describe`` without a credential."""
 
     def test_it_fits_the_hooks(self, hooks: HookCaller) -> None:
-        """The three hooks are there, marked with ``hookimpl``, and take the arguments of the contract.
+        """The three hooks exist, are marked with ``hookimpl``, and take the arguments of the contract.
 
-        `PluginBroken` from the fixture `hooks` says which hook is missing, misspelt or has another argument.
+        `PluginBroken` from the fixture `hooks` says which hook is missing, misspelled or takes different arguments.
         """
         assert isinstance(hooks.describe(None), Description)
 
     def test_its_import_is_cheap(self, provider: object) -> None:
-        """Importing the provider loads no heavy library: import those inside the functions that need them.
+        """Importing the provider does not load heavy libraries: import those inside the functions that need them.
 
-        A program pays for the import of every provider it uses, before anybody asked for a credential.
+        A program pays for importing every provider it uses, before it asks for a credential.
         """
         if not isinstance(provider, types.ModuleType):
-            pytest.skip("only a module can be imported alone")
+            pytest.skip("only a module can be imported by itself")
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         command = [sys.executable, "-c", _LIST_HEAVY, provider.__name__, *_HEAVY]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603  our own interpreter
-        assert done.returncode == 0, f"the provider cannot be imported alone: {done.stderr}"
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603  this same interpreter
+        assert done.returncode == 0, f"the provider cannot be imported by itself: {done.stderr}"
         assert not done.stdout.strip(), f"importing the provider also imports {done.stdout.strip()}"
 
     def test_describe_does_no_io(self, hooks: HookCaller, profile: Profile) -> None:
-        """A description is made from what the code knows and what the profile says; nothing is opened or asked.
+        """``describe`` without a credential uses only the code and the profile: it opens no file and sends no request.
 
-        ``freshkey providers`` and every start of an application ask for it. Where something must be looked up, do it
-        in a source's ``detect``, in ``acquire``, or in ``describe`` with a credential.
+        ``freshkey providers`` and every application start call it. To look something up, do it in a source's
+        ``detect``, in ``acquire``, or in ``describe`` with a credential.
         """
         for whose in (None, profile):
             with no_io() as attempts:
@@ -73,9 +73,9 @@ class Describing(ProviderKit):
     def test_describe_says_the_same_with_and_without_a_profile(
         self, hooks: HookCaller, description: Description
     ) -> None:
-        """Only ``hosts``, ``binding`` and ``lead`` may depend on settings; formats, sources and settings class may not.
+        """Only ``hosts``, ``binding`` and ``lead`` may depend on settings, not formats, sources or the settings class.
 
-        The core reads the settings class before there is a profile, and stored credentials with these formats after.
+        The core needs the settings class before there is a profile, and reads stored credentials with these formats.
         """
         general = hooks.describe(None)
         assert description.settings is general.settings, "the settings class depends on the profile"
@@ -83,21 +83,21 @@ class Describing(ProviderKit):
         assert _ids(description) == _ids(general), "the sources depend on the profile"
 
     def test_it_can_be_read(self, description: Description) -> None:
-        """Provider and sources have titles for people, and ids that tell sources apart and can be typed."""
+        """Provider and sources have readable titles, and source ids are unique and easy to type."""
         ids = _ids(description)
         assert description.title, "the title is empty"
-        assert ids, "there is no source"
-        assert len(set(ids)) == len(ids), f"two sources share an id: {ids}"
+        assert ids, "there are no sources"
+        assert len(set(ids)) == len(ids), f"two sources have the same id: {ids}"
         for source in description.sources:
             assert source.title, f"source {source.id!r} has no title"
             assert source.id, f"the source titled {source.title!r} has no id"
-            assert source.id.split() == [source.id], f"the id {source.id!r} has blanks"
+            assert source.id.split() == [source.id], f"the id {source.id!r} contains whitespace"
 
     def test_settings_have_defaults(self, description: Description) -> None:
-        """The settings class is an attrs class that can be made without arguments.
+        """The settings class is an attrs class that can be created without arguments.
 
-        A provider's bare name is a profile with default settings. Check what is required in ``acquire``, and raise
-        `ConfigurationError` with the name of the missing key.
+        A provider's name by itself is a profile with default settings. Check required settings in ``acquire``, and
+        raise `ConfigurationError` naming the missing key.
         """
         kind = description.settings
         assert attrs.has(kind), f"{kind.__name__} is not an attrs class"
@@ -106,15 +106,15 @@ class Describing(ProviderKit):
         kind()
 
     def test_hosts_are_host_names(self, description: Description) -> None:
-        """``hosts`` holds bare host names, without scheme, port or path."""
+        """``hosts`` contains only host names, without scheme, port or path."""
         odd = [host for host in description.hosts if not host or set(host) & set("/:@ ")]
-        assert not odd, f"hosts holds what is not a host name: {odd}"
+        assert not odd, f"hosts contains invalid host names: {odd}"
 
     def test_formats_are_credentials(self, description: Description) -> None:
-        """Every format is a class of credentials; the core can neither keep nor hand out anything else."""
+        """Every format is a subclass of `Credential`; the core cannot store or return anything else."""
         for tag, kind in description.formats.items():
             assert tag, f"{kind.__name__} has an empty tag"
-            assert issubclass(kind, Credential), f"the format {tag!r} is no subclass of Credential"
+            assert issubclass(kind, Credential), f"the class of format {tag!r} is not a subclass of Credential"
             assert len({*description.formats.values()}) == len(description.formats), "a class has two tags"
 
 

@@ -1,4 +1,4 @@
-"""Checks of ``Description.revoke``, by which a sign-out ends a credential at the provider."""
+"""Checks of ``Description.revoke``, which a sign-out calls to revoke a credential at the provider."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from freshkey_testing.secret_scan import assert_no_secret, secrets_of
 
 
 class Ending(ProviderKit):
-    """``revoke``, of a provider that has it."""
+    """Checks of ``revoke``, for providers that have it."""
 
     def test_a_revocation_without_a_network_is_not_one(
         self, hooks: HookCaller, profile: Profile, held: Credential, description: Description
     ) -> None:
-        """Where the provider could not be reached the credential still works: raise `TransientError`.
+        """If the provider cannot be reached, the credential still works: raise `TransientError`.
 
-        Never return as if it had ended, which the sign-out would repeat to the person, and never ask for a sign-in:
-        nobody signs in to sign out. `freshkey.plugin.send` and `freshkey.oauth.OAuthClient.revoke` do this by
-        themselves.
+        Never return as if it had been revoked, because the sign-out would report that to the user, and never ask for a
+        sign-in: signing out must not require one. `freshkey.plugin.send` and `freshkey.oauth.OAuthClient.revoke`
+        already do this.
         """
         _needs_revoke(description)
         with offline() as attempts:
             error = caught(lambda: hooks.revoke(description, profile, held))
         assert_no_secret(shown(error), secrets_of(held), "the error of revoke")
-        assert not isinstance(error, PluginBroken), f"revoke broke its contract: {error}"
+        assert not isinstance(error, PluginBroken), f"revoke violated the contract: {error}"
         assert not isinstance(error, LoginRequired), f"revoke asks for a sign-in: {error}"
         if attempts:
             assert isinstance(error, TransientError), f"revoke without a network ended with {outcome_name(error)}"
@@ -37,7 +37,7 @@ class Ending(ProviderKit):
     def test_a_revocation_stores_nothing(
         self, hooks: HookCaller, profile: Profile, held: Credential, description: Description
     ) -> None:
-        """``revoke`` changes no file: the core deletes what is stored, also where the provider could not be asked."""
+        """``revoke`` changes no files: the core deletes the stored credential, even if the provider is unreachable."""
         _needs_revoke(description)
         with offline(), read_only() as attempts:
             caught(lambda: hooks.revoke(description, profile, held))
@@ -46,9 +46,9 @@ class Ending(ProviderKit):
     def test_what_has_ended_can_be_ended_again(
         self, hooks: HookCaller, profile: Profile, revocable: Credential, description: Description
     ) -> None:
-        """A second revocation is no error: to not know a token is to have ended it (RFC 7009, section 2.2).
+        """A second revocation is not an error: an unknown token counts as revoked (RFC 7009, section 2.2).
 
-        A sign-out whose answer was lost is tried again.
+        A sign-out is retried if its response was lost.
         """
         _needs_revoke(description)
         for time in ("first", "second"):

@@ -1,4 +1,4 @@
-"""Checks that no secret shows: in the text of a credential, in what travels with requests, and in exports."""
+"""Checks that no secret leaks: in the text of a credential, in requests, and in exports."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from freshkey_testing.secret_scan import assert_no_secret, leaks, secrets_of
 
 
 class Leaks(ProviderKit):
-    """Where a secret must not be."""
+    """Checks of places where a secret must not appear."""
 
     def test_credentials_show_no_secret(self, found: list[Credential]) -> None:
-        """``repr``, ``str`` and pickles of a credential hold no secret: wrap each secret field in `Secret`."""
+        """``repr``, ``str`` and pickles of a credential contain no secret: wrap each secret field in `Secret`."""
         for credential in found:
             secrets = secrets_of(credential)
-            assert secrets, f"a {type(credential).__name__} holds no Secret: wrap what authorizes in freshkey's Secret"
+            assert secrets, f"{type(credential).__name__} has no Secret field: wrap its token in freshkey.Secret"
             assert_no_secret(
                 f"{credential!r} {credential} {credential.identity!r}", secrets, "the text of a credential"
             )
             assert_no_secret(_pickled(credential), secrets, "a pickled credential")
 
     def test_what_authorizes_is_wrapped(self, found: list[Credential]) -> None:
-        """What travels in headers comes out of a `Secret` field, so that it is nowhere kept as a plain string."""
+        """The token in the headers comes from a `Secret` field, so that it is never stored as a plain string."""
         for credential in found:
             values = " ".join(credential.headers("GET", "https://example.com/", b"").values())
             if credential.token is not None:
@@ -31,7 +31,7 @@ class Leaks(ProviderKit):
                 assert credential.token.reveal() in secrets_of(credential), "token is not one of the Secret fields"
 
     def test_requests_carry_no_refresh_token(self, found: list[Credential]) -> None:
-        """Headers and environment authorize requests; what renews a credential never travels with them."""
+        """Headers and environment authorize requests; they never contain the refresh token."""
         for credential in found:
             if credential.renewal_secret is None:
                 continue
@@ -43,7 +43,7 @@ class Leaks(ProviderKit):
                 assert_no_secret(" ".join([*values, *values.values()]), secret, name)
 
     def test_exports_carry_no_refresh_token(self, description: Description, held: Credential) -> None:
-        """What is written for another tool does not let that tool spend the refresh token."""
+        """An export for another tool does not contain the refresh token, so that the tool cannot use it."""
         secret = set() if held.renewal_secret is None else {held.renewal_secret.reveal()}
         for name, export in description.exports.items():
             assert_no_secret(export(held), secret, f"export format {name!r}")

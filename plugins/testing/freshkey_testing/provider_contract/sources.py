@@ -1,4 +1,4 @@
-"""Checks of a provider's sources: what ``detect`` shows, and who is asked."""
+"""Checks of a provider's sources: what ``detect`` shows, and when the user is asked."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _MAX_SHOWN: Final = 4
 
 
 class Sources(ProviderKit):
-    """``Source.detect`` and ``acquire``."""
+    """Checks of ``Source.detect`` and ``acquire``."""
 
     def test_detect_is_offline(self, hooks: HookCaller, profile: Profile, description: Description) -> None:
-        """``detect`` reads the environment and local files at the most: no connection, no child process.
+        """``detect`` may only read the environment and local files: no connections, no child processes.
 
-        It runs for every source whenever somebody asks which credential is used.
+        It runs for every source whenever freshkey determines which credential to use.
         """
         for source in description.sources:
             with offline() as attempts:
@@ -34,44 +34,44 @@ class Sources(ProviderKit):
     def test_detect_never_shows_the_value(
         self, hooks: HookCaller, profile: Profile, description: Description, found: list[Credential]
     ) -> None:
-        """A `Detected` says what is where; of the value it shows four characters at the most (`Secret.last_four`)."""
+        """A `Detected` says what was found where, with at most four characters of the value (`Secret.last_four`)."""
         secrets = secrets_of(found)
         for source in description.sources:
             detected = hooks.detect(profile, source)
             if detected is not None:
                 assert_no_secret(repr(detected), secrets, f"what detect of source {source.id!r} returns")
                 assert len(detected.last_four or "") <= _MAX_SHOWN, f"source {source.id!r} shows too many characters"
-                assert _is_labelled(detected), f"source {source.id!r} does not say what is there, and where"
+                assert _is_labeled(detected), f"source {source.id!r} does not say what was found, and where"
 
     def test_without_a_user_a_sign_in_is_refused_at_once(
         self, hooks: HookCaller, profile: Profile, description: Description
     ) -> None:
-        """An interactive source raises `LoginRequired` when there is nobody to ask, and does not wait.
+        """An interactive source raises `LoginRequired` at once when there is no user to ask.
 
-        Let the error of the question through: do not catch it, and ask before waiting for anything. A batch job that
-        hangs in a sign-in is worse than one that fails.
+        Ask before waiting for anything, and do not catch the error that the question raises. A batch job that hangs in
+        a sign-in is worse than one that fails.
         """
         interactive = [source for source in description.sources if source.interactive]
         for source in interactive:
             error = on_thread(partial(hooks.acquire, profile, source, NonInteractive(profile.name)))
             assert isinstance(error, LoginRequired), (
-                f"acquire from interactive source {source.id!r} without a person"
+                f"acquire from interactive source {source.id!r} without a user"
                 f" ended with {outcome_name(error)} instead of LoginRequired"
             )
 
-    def test_sources_without_a_user_ask_nobody(
+    def test_sources_that_need_no_user_do_not_prompt(
         self, hooks: HookCaller, profile: Profile, description: Description
     ) -> None:
-        """A source that asks a question is declared ``interactive=True``: only then does the core prepare for it."""
+        """A source that asks questions must be declared ``interactive=True``, so that the core can prepare for them."""
         for source in description.sources:
             if not source.interactive and hooks.detect(profile, source):
                 asked = _Asked(profile.name)
                 caught(partial(hooks.acquire, profile, source, asked))
-                assert not asked.questions, f"source {source.id!r} is not interactive and still asks"
+                assert not asked.questions, f"source {source.id!r} is not declared interactive, but asks a question"
 
 
 class _Asked(NonInteractive):
-    """Nobody, who remembers that they were asked."""
+    """Refuses questions, and counts them."""
 
     def __init__(self, profile: str) -> None:
         super().__init__(profile)
@@ -82,5 +82,5 @@ class _Asked(NonInteractive):
         super()._refuse()
 
 
-def _is_labelled(detected: Detected) -> bool:
+def _is_labeled(detected: Detected) -> bool:
     return bool(detected.kind and detected.origin)

@@ -1,4 +1,4 @@
-"""A small OAuth authorization server on loopback for tests and demonstrations; never for anything else."""
+"""A small OAuth authorization server on loopback, only for tests and demos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The account that a test chooses to sign in with, in the words of the answers that tell about it."""
+"""The account that a test signs in with, and the response fields that describe it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from attrs import frozen
 
 @frozen(kw_only=True)
 class Account:
-    """Who approves at the authorization server, and what they bought.
+    """The account that approves sign-ins at the authorization server, and its plan.
 
     Attributes:
-        email: Their address.
+        email: Email address.
         id: Stable id of the account.
-        name: What they are called.
-        organization: Name of their organization.
-        organization_id: Its stable id.
+        name: Full name.
+        organization: Name of the organization.
+        organization_id: Stable id of the organization.
         plan: ``max``, ``pro``, ``team``, ``enterprise``, or None for an organization without a plan.
-        rate_limit_tier: The provider's word for the limits that apply.
+        rate_limit_tier: The provider's name for the rate limits that apply.
     """
 
     email: str = "ada@example.com"
@@ -28,14 +28,14 @@ class Account:
     rate_limit_tier: str | None = "default_claude_max_5x"
 
     def token_fields(self) -> dict[str, object]:
-        """Return what a token response says of the account, beside the members of RFC 6749, section 5.1."""
+        """Return the fields about the account in a token response, in addition to those of RFC 6749, section 5.1."""
         return {
             "organization": {"uuid": self.organization_id, "name": self.organization},
             "account": {"uuid": self.id, "email_address": self.email},
         }
 
     def profile(self) -> dict[str, object]:
-        """Return what the profile endpoint says; the address has another name here than in a token response."""
+        """Return the response of the profile endpoint, where the email field has a different name than in tokens."""
         return {
             "account": {
                 "uuid": self.id,

@@ -1,4 +1,4 @@
-"""The authorization server as a test sees it: where it is, how it behaves, what goes wrong, and what it did."""
+"""The authorization server as tests use it: its URLs, its behavior, its faults, and its log."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ CLIENT_ID: Final = "freshkey-test-client"
 class AuthorizationServer:
     """An OAuth authorization server on an ephemeral port of 127.0.0.1; a context manager.
 
-    It knows one public client, requires PKCE with S256, and approves every sign-in at once for the account that the
-    test chose. Endpoints that faults can be played at: ``authorize``, ``token``, ``revoke``, ``device``, ``profile``,
-    ``resource``, ``metadata``.
+    It knows one public client, requires PKCE with S256, and immediately approves every sign-in for the account that
+    the test chose. Faults can be set for the endpoints ``authorize``, ``token``, ``revoke``, ``device``, ``profile``,
+    ``resource`` and ``metadata``.
 
     Args:
-        policy: How it behaves; may be changed while it runs.
-        account: Who approves.
-        clock: What decides when codes and tokens expire.
-        client_id: The client it knows.
+        policy: The server's behavior; may be changed while it runs.
+        account: The account that approves sign-ins.
+        clock: Decides when codes and tokens expire.
+        client_id: The one client the server knows.
 
     Attributes:
-        policy: As given; change its attributes, not which object it is.
-        account: Who approves the next sign-in; may be changed while it runs.
+        policy: As given; change its attributes, do not replace the object.
+        account: The account that approves the next sign-in; may be changed while the server runs.
         client_id: As given.
-        token_fields: Makes the members of a token response beyond RFC 6749 from the account; may be replaced.
-        urls: Where everything is.
+        token_fields: Returns the fields of a token response that are not in RFC 6749; may be replaced.
+        urls: The URLs of the endpoints.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class AuthorizationServer:
             raise self._listener.failures[0]
 
     def settings(self) -> dict[str, object]:
-        """Return a profile's settings for ``claude_oauth`` that use this server."""
+        """Return settings for a ``claude_oauth`` profile that uses this server."""
         return {
             "client_id": self.client_id,
             "authorize_url": self.urls.authorize,
@@ -105,24 +105,24 @@ class AuthorizationServer:
 
     @property
     def log(self) -> list[Entry]:
-        """What it did so far, oldest first."""
+        """Everything the server has done so far, oldest first."""
         return self._log.entries()
 
     def count(self, kind: str) -> int:
-        """Return how many log entries are of `kind`."""
+        """Return the number of log entries of `kind`."""
         return self._log.count(kind)
 
     def wait_for(self, kind: str, count: int = 1, timeout: float = 10.0) -> None:
         """Block until there are at least `count` log entries of `kind`.
 
         Raises:
-            TimeoutError: There were not, within `timeout` real seconds.
+            TimeoutError: There were fewer after `timeout` real seconds.
         """
         self._log.wait_for(kind, count, timeout)
 
     @property
     def requests(self) -> list[Asked]:
-        """The requests so far, oldest first. They hold secrets: for checks of what was sent, never for output."""
+        """The requests so far, oldest first. They contain secrets: check them, but never print them."""
         with self._lock:
             return list(self._requests)
 
@@ -136,13 +136,13 @@ class AuthorizationServer:
     def next_response(
         self, status: int, body: bytes | str = b"", headers: Mapping[str, str] | None = None, *, endpoint: str = "token"
     ) -> None:
-        """Answer the next request at `endpoint` like this, and do not act on it; calls queue up."""
+        """Send this response to the next request at `endpoint` without acting on the request; calls queue up."""
         raw = body.encode() if isinstance(body, str) else body
         given = headers if headers is not None else {"Content-Type": "application/json"}
         self._faults.instead(endpoint, Answer(status=status, body=raw, headers=given))
 
     def drop_next_answer(self, times: int = 1, *, endpoint: str = "token") -> None:
-        """Act on the next request at `endpoint`, but close the connection without an answer."""
+        """Act on the next requests at `endpoint`, but close the connection without a response."""
         self._faults.lose_answers(endpoint, times)
 
     def drop_next_request(self, *, endpoint: str = "token") -> None:
@@ -150,39 +150,39 @@ class AuthorizationServer:
         self._faults.instead(endpoint, Answer(status=0, broken=True))
 
     def fail_with(self, status: int, *, retry_after: float | str | None = None, endpoint: str = "token") -> None:
-        """Answer `status` at `endpoint` and act on nothing, until `recover`."""
+        """Respond with `status` at `endpoint`, without acting on requests, until `recover`."""
         after = f"{retry_after:g}" if isinstance(retry_after, int | float) else retry_after
         self._faults.outage(endpoint, outage_answer(status, after))
 
     def recover(self, *, endpoint: str = "token") -> None:
-        """End what `fail_with` began."""
+        """End an outage started by `fail_with`."""
         self._faults.recover(endpoint)
 
     def hold(self, *, endpoint: str = "token") -> None:
-        """Act on requests at `endpoint`, but keep the answers back until `release` (a minute at the most)."""
+        """Act on requests at `endpoint`, but hold the responses until `release`, for at most one minute."""
         self._faults.hold(endpoint)
 
     def release(self) -> None:
-        """Let all held answers go."""
+        """Send all held responses."""
         self._faults.release()
 
     def wait_until_held(self, count: int = 1, timeout: float = 10.0, *, endpoint: str = "token") -> None:
-        """Block until `count` answers of `endpoint` are being held.
+        """Block until `count` responses of `endpoint` are being held.
 
         Raises:
-            TimeoutError: They were not, within `timeout` real seconds.
+            TimeoutError: There were fewer after `timeout` real seconds.
         """
         self._faults.wait_until_held(endpoint, count, timeout)
 
     def trust(self, assertion: str) -> None:
-        """Exchange this assertion from now on, for an access token of the account that the test chose."""
+        """From now on, exchange this assertion for an access token of the account that the test chose."""
         with self._lock:
             self._grants.trusted.add(assertion)
 
     def script_device(self, *answers: str) -> None:
-        """Answer the next polls with ``pending``, ``slow_down``, ``denied``, ``expired`` or ``approved``.
+        """Script the responses to the next polls: ``pending``, ``slow_down``, ``denied``, ``expired`` or ``approved``.
 
-        Without a script a poll is answered by what the person did on the verification page.
+        Without a script, the response depends on what the user did on the verification page.
 
         Raises:
             ValueError: An answer is none of these.
@@ -191,17 +191,17 @@ class AuthorizationServer:
             self._endpoints.device.plan(answers)
 
     def expire_access_tokens(self) -> None:
-        """End every access token now, before its announced end; refresh tokens live on."""
+        """Expire every access token now, before its announced expiry; refresh tokens stay valid."""
         with self._lock:
             self._grants.expire_access_tokens()
 
     def revoke_grants(self) -> None:
-        """End every sign-in, as an administrator does."""
+        """Revoke every sign-in, as an administrator would."""
         with self._lock:
             self._grants.end_all()
 
     def forget(self) -> None:
-        """Lose every sign-in, as a server that keeps them in memory does when it restarts."""
+        """Forget every sign-in, like a restarted server that keeps them in memory."""
         with self._lock:
             self._grants.forget()
 

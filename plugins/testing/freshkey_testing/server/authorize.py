@@ -1,4 +1,4 @@
-"""The authorization endpoint: consent, and the redirect that carries the code (RFC 6749, section 4.1; RFC 7636)."""
+"""The authorization endpoint: consent, and the redirect with the code (RFC 6749, section 4.1; RFC 7636)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
 @frozen(kw_only=True)
 class Pending:
-    """An authorization code and what its exchange must repeat."""
+    """An authorization request, whose values the code exchange must repeat."""
 
     client_id: str
     redirect_uri: str
@@ -40,12 +40,12 @@ class AuthorizeEndpoint:
     """Issues authorization codes.
 
     Args:
-        policy: How to behave.
-        grants: What makes secrets and writes the log.
+        policy: The server's behavior.
+        grants: Generates secrets and writes the log.
         issuer: The server's issuer identifier.
-        client_id: The one client it knows.
-        paste_uri: The redirect address that shows the code for a person to copy.
-        account: Returns who approves.
+        client_id: The one client the server knows.
+        paste_uri: The redirect URI of the page that shows the code for the user to copy.
+        account: Returns the account that approves.
         now: Returns elapsed seconds.
     """
 
@@ -70,19 +70,19 @@ class AuthorizeEndpoint:
         self.codes: dict[str, Pending] = {}
 
     def answer(self, asked: Asked) -> Answer:
-        """Answer an authorization request; faults in client or redirect are never redirected (section 4.1.2.1)."""
+        """Respond to an authorization request; a wrong client or redirect URI is not redirected (section 4.1.2.1)."""
         names = [name for name, _ in asked.query]
         query = dict(asked.query)
         if len(names) != len(query):
             return page("<h1>A parameter is given twice.</h1>", 400)
         if query.get("client_id") != self._client_id or not self._registered(query.get("redirect_uri", "")):
-            return page("<h1>Unknown client, or its redirect address is not registered.</h1>", 400)
+            return page("<h1>Unknown client, or the redirect URI is not registered.</h1>", 400)
         if fault := _fault(query):
             return self._redirect(query, {"error": "invalid_request", "error_description": fault})
         return self._decide(query, query.pop("decision", self._policy.consent))
 
     def show_code(self, asked: Asked) -> Answer:
-        """Show ``code#state`` for a person to copy, as Claude's own page does."""
+        """Show ``code#state`` for the user to copy, like Claude's own page."""
         query = dict(asked.query)
         shown = html.escape(f"{query.get('code', '')}#{query.get('state', '')}")
         return page(f'<h1>Copy this code</h1><code id="code">{shown}</code>')

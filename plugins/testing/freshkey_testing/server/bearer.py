@@ -1,4 +1,4 @@
-"""What an access token opens: the profile endpoint and a protected resource (RFC 6750)."""
+"""Endpoints that require an access token: the profile and a protected resource (RFC 6750)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class BearerEndpoints:
-    """Answers requests that carry an access token.
+    """Responds to requests with an access token.
 
     Args:
-        policy: How to behave.
-        grants: The server's memory.
-        account: Returns the account as it is now; its plan may have changed since the sign-in.
+        policy: The server's behavior.
+        grants: The server's grants.
+        account: Returns the current account; its plan may have changed since the sign-in.
     """
 
     def __init__(self, policy: Policy, grants: Grants, account: Callable[[], Account]) -> None:
@@ -30,7 +30,7 @@ class BearerEndpoints:
         self._account = account
 
     def profile(self, asked: Asked) -> Answer:
-        """Tell whose token it is, and their plan."""
+        """Return the account that the token belongs to, and its plan."""
         grant = self._grant(asked)
         if grant is None:
             return self._refuse()
@@ -42,7 +42,7 @@ class BearerEndpoints:
         return json_answer((now if now.id == grant.account.id else grant.account).profile())
 
     def resource(self, asked: Asked) -> Answer:
-        """Answer 200 to a live access token and 401 to any other."""
+        """Respond with 200 to a valid access token and 401 to any other."""
         grant = self._grant(asked)
         if grant is None:
             return self._refuse()

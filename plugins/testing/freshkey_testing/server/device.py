@@ -1,4 +1,4 @@
-"""Device sign-ins: codes, the page where a person enters one, and what polls are answered (RFC 8628)."""
+"""Device sign-ins: codes, the page where the user enters one, and responses to polls (RFC 8628)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from freshkey_testing.server.policy import Policy
 
 _LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
-"""Capitals that make no words and are not mistaken for digits (RFC 8628, section 6.1)."""
+"""Capitals that do not form words and are not mistaken for digits (RFC 8628, section 6.1)."""
 
 Answered = Literal["pending", "slow_down", "denied", "expired", "approved"]
-"""What a poll is answered."""
+"""The possible responses to a poll."""
 
 _REFUSALS: dict[Answered, str] = {
     "pending": "authorization_pending",
@@ -43,13 +43,13 @@ class _Device:
 
 
 class DeviceEndpoint:
-    """Issues device codes and answers polls.
+    """Issues device codes and responds to polls.
 
     Args:
-        policy: How to behave.
-        grants: What makes secrets and tokens.
-        page_uri: Where a person enters the user code.
-        account: Returns who approves.
+        policy: The server's behavior.
+        grants: Generates secrets and tokens.
+        page_uri: The page where the user enters the user code.
+        account: Returns the account that approves.
         now: Returns elapsed seconds.
     """
 
@@ -71,19 +71,19 @@ class DeviceEndpoint:
         self._script: deque[Answered] = deque()
 
     def plan(self, answers: Collection[str]) -> None:
-        """Answer the next polls like this.
+        """Script the responses to the next polls.
 
         Raises:
-            ValueError: One of `answers` is none that a poll can have.
+            ValueError: One of `answers` is not a possible response to a poll.
         """
         known: dict[str, Answered] = {answer: answer for answer in get_args(Answered)}
         odd = [answer for answer in answers if answer not in known]
         if odd:
-            raise ValueError(f"a poll is answered by one of {', '.join(known)}, not by {', '.join(odd)}")
+            raise ValueError(f"unknown response to a poll: {', '.join(odd)}; known: {', '.join(known)}")
         self._script.extend(known[answer] for answer in answers)
 
     def begin(self, fields: dict[str, str]) -> Answer:
-        """Answer a device authorization request (section 3.2)."""
+        """Respond to a device authorization request (section 3.2)."""
         code = self._grants.make_secret("dc")
         letters = [secrets.choice(_LETTERS) for _ in range(8)]
         user_code = f"{''.join(letters[:4])}-{''.join(letters[4:])}"
@@ -106,7 +106,7 @@ class DeviceEndpoint:
         )
 
     def enter_code(self, asked: Asked) -> Answer:
-        """Approve the sign-in whose user code the page is opened with; ``decision=deny`` declines it."""
+        """Approve the sign-in with the user code in the query; ``decision=deny`` denies it."""
         query = dict(asked.query)
         device = next((each for each in self._devices.values() if each.user_code == query.get("user_code")), None)
         if device is None:
@@ -119,10 +119,10 @@ class DeviceEndpoint:
         return page("<h1>Done. You can close this page.</h1>")
 
     def poll(self, code: str) -> Issued:
-        """Answer one poll (section 3.4): as scripted, otherwise by what the person did on the page.
+        """Respond to one poll (section 3.4): as scripted, otherwise by what the user did on the page.
 
         Raises:
-            Refused: There are no tokens for it, or not yet.
+            Refused: The code has no tokens, or not yet.
         """
         device = self._devices.get(code)
         if device is None:

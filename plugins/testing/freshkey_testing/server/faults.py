@@ -1,4 +1,4 @@
-"""Faults that a test plays at an endpoint: odd answers, lost answers, outages, and answers that come late."""
+"""Faults that a test sets for an endpoint: unusual responses, lost responses, outages and late responses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_HOLD: Final = 60.0
 
 
 class Faults:
-    """What goes wrong next, per endpoint; thread-safe."""
+    """The faults to come, by endpoint; thread-safe."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -28,12 +28,12 @@ class Faults:
         self._held_answers: dict[str, int] = defaultdict(int)
 
     def instead(self, endpoint: str, answer: Answer) -> None:
-        """Give `answer` to the next request, and do not act on it."""
+        """Send `answer` to the next request without acting on it."""
         with self._changed:
             self._instead[endpoint].append(answer)
 
     def outage(self, endpoint: str, answer: Answer) -> None:
-        """Give `answer` to every request until `recover`, and act on none."""
+        """Send `answer` to every request until `recover`, without acting on any."""
         with self._changed:
             self._outages[endpoint] = answer
 
@@ -43,42 +43,42 @@ class Faults:
             self._outages.pop(endpoint, None)
 
     def lose_answers(self, endpoint: str, times: int) -> None:
-        """Act on the next requests, but break the connection instead of answering."""
+        """Act on the next requests, but close the connection without a response."""
         with self._changed:
             self._lost[endpoint] += times
 
     def hold(self, endpoint: str) -> None:
-        """Act on requests, but keep their answers back until `release`."""
+        """Act on requests, but hold the responses until `release`."""
         with self._changed:
             self._held.add(endpoint)
 
     def release(self, endpoint: str | None = None) -> None:
-        """Let the answers of `endpoint`, or of all endpoints, go."""
+        """Send the held responses of `endpoint`, or of all endpoints."""
         with self._changed:
             self._held -= {endpoint} if endpoint else set(self._held)
             self._changed.notify_all()
 
     def wait_until_held(self, endpoint: str, count: int, timeout: float) -> None:
-        """Block until `count` answers are being kept back.
+        """Block until `count` responses are being held.
 
         Raises:
-            TimeoutError: They were not, within `timeout` real seconds.
+            TimeoutError: There were fewer after `timeout` real seconds.
         """
         end = time.monotonic() + timeout
         with self._changed:
             while self._held_answers[endpoint] < count:
                 if not self._changed.wait(end - time.monotonic()):
                     raise TimeoutError(
-                        f"{self._held_answers[endpoint]} answers are held within {timeout:g} s, not {count}"
+                        f"{self._held_answers[endpoint]} responses are held after {timeout:g} s, expected {count}"
                     )
 
     def play(self, endpoint: str, act: Callable[[], Answer], note: Callable[[str], None]) -> Answer:
-        """Answer one request, by `act` unless a fault comes first.
+        """Respond to one request: with a fault if one is set, otherwise with the result of `act`.
 
         Args:
-            endpoint: Where the request came.
-            act: Does what the endpoint does.
-            note: Called with the name of each fault that is played.
+            endpoint: The endpoint that received the request.
+            act: Handles the request normally.
+            note: Called with the name of each fault.
         """
         planned = self._planned(endpoint)
         if planned is not None:
@@ -114,6 +114,6 @@ class Faults:
 
 
 def outage_answer(status: int, retry_after: str | None) -> Answer:
-    """Return the answer of a server that is out of order, with its plea for patience (RFC 9110, section 10.2.3)."""
+    """Return the response of a server during an outage, with ``Retry-After`` (RFC 9110, section 10.2.3)."""
     headers: Mapping[str, str] = {} if retry_after is None else {"Retry-After": retry_after}
-    return Answer(status=status, body=b"the server is out of order", headers={"Content-Type": "text/plain", **headers})
+    return Answer(status=status, body=b"the server is down", headers={"Content-Type": "text/plain", **headers})

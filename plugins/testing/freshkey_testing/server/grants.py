@@ -1,4 +1,4 @@
-"""The memory of the authorization server: sign-ins, and the codes and tokens that came of them."""
+"""The state of the authorization server: sign-ins, and the codes and tokens issued for them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from freshkey_testing.server.account import Account
 
 CANARY: Final = "canary7f3k"
-"""Every code and token starts with this, so that a search for it finds a leak."""
+"""Every code and token starts with this, so that searching for it finds leaks."""
 
 
 class Refused(Exception):
-    """A token request that ends in an error response (RFC 6749, section 5.2).
+    """A token request that results in an error response (RFC 6749, section 5.2).
 
     Args:
         error: The error code.
-        description: Text for a developer.
+        description: Text for developers.
         status: HTTP status.
     """
 
@@ -37,7 +37,7 @@ class Refused(Exception):
 
 @frozen(kw_only=True)
 class Issued:
-    """The tokens of one answer; `refresh_token` is None where the answer names none."""
+    """The tokens of one response; `refresh_token` is None if the response does not contain one."""
 
     access_token: str
     refresh_token: str | None
@@ -59,12 +59,12 @@ class Grant:
 
 
 class Grants:
-    """Issues, renews and ends; its caller holds the server's lock.
+    """Issues, renews and revokes grants; the caller must hold the server's lock.
 
     Args:
-        policy: How to behave; read at each call.
-        clock: What decides when something has expired.
-        log: Where to write down what was done.
+        policy: The server's behavior; read at each call.
+        clock: Decides when something has expired.
+        log: Records what was done.
     """
 
     def __init__(self, policy: Policy, clock: Clock, log: Log) -> None:
@@ -72,25 +72,25 @@ class Grants:
         self._clock = clock
         self._log = log
         self._grants: list[Grant] = []
-        self._begun = 0
+        self._number = 0
         self.secrets: set[str] = set()
         self.trusted: set[str] = set()
 
     def note(self, kind: str, grant: Grant | None = None, detail: str = "") -> None:
-        """Write down what was done."""
+        """Add an entry to the log."""
         number = None if grant is None else grant.number
         self._log.add(Entry(time=self._clock.now().wall, kind=kind, grant=number, detail=detail))
 
     def make_secret(self, kind: str) -> str:
-        """Return a new secret of 256 bits and remember it for `secrets`."""
+        """Return a new 256-bit secret and add it to `secrets`."""
         secret = f"{CANARY}-{kind}-{secrets.token_urlsafe(32)}"
         self.secrets.add(secret)
         return secret
 
     def begin(self, kind: str, account: Account, scopes: tuple[str, ...], *, renewable: bool = True) -> Issued:
-        """Start a sign-in and issue its first tokens; without a refresh token if it is not to be `renewable`."""
-        self._begun += 1
-        grant = Grant(number=self._begun, account=account, scopes=scopes, began=self._clock.elapsed())
+        """Start a sign-in and issue its first tokens, with a refresh token if `renewable`."""
+        self._number += 1
+        grant = Grant(number=self._number, account=account, scopes=scopes, began=self._clock.elapsed())
         self._grants.append(grant)
         if self._policy.issues_refresh_tokens and renewable:
             grant.refresh = self.make_secret("rt")
@@ -101,7 +101,7 @@ class Grants:
         """Exchange a refresh token (RFC 6749, section 6).
 
         Raises:
-            Refused: It is unknown, spent, revoked or too old.
+            Refused: The refresh token is unknown, spent, revoked or expired.
         """
         grant = next((each for each in self._grants if refresh_token in (each.refresh, *each.spent)), None)
         if grant is None or grant.revoked:
@@ -115,7 +115,7 @@ class Grants:
         return self._exchange(grant, refresh_token)
 
     def end(self, grant: Grant) -> None:
-        """Revoke a sign-in, and with it every token it issued."""
+        """Revoke a sign-in and every token it issued."""
         grant.revoked = True
         grant.access.clear()
         self.note("grant.revoked", grant)
@@ -127,11 +127,11 @@ class Grants:
                 self.end(grant)
 
     def forget(self) -> None:
-        """Lose every sign-in, as a server with a memory store does when it restarts."""
+        """Forget every sign-in, like a restarted server that keeps them in memory."""
         self._grants.clear()
 
     def revoke(self, token: str) -> None:
-        """End what `token` stands for (RFC 7009, section 2.1): a sign-in, or one access token; unknown ones too."""
+        """Revoke the sign-in or the access token of `token` (RFC 7009, section 2.1); ignore unknown tokens."""
         for grant in self._grants:
             if token in (grant.refresh, *grant.spent):
                 self.note("revoked", grant, "refresh_token")
@@ -142,12 +142,12 @@ class Grants:
         return self.note("revoked", None, "unknown")
 
     def expire_access_tokens(self) -> None:
-        """End every access token now, before its announced end."""
+        """Expire every access token now, before its announced expiry."""
         for grant in self._grants:
             grant.access.clear()
 
     def bearer(self, token: str) -> Grant | None:
-        """Return the sign-in that a live access token belongs to."""
+        """Return the sign-in of a valid access token, or None."""
         now = self._clock.elapsed()
         return next((grant for grant in self._grants if grant.access.get(token, now) > now), None)
 

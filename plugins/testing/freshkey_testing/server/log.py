@@ -1,4 +1,4 @@
-"""What the authorization server did, as values that name no token."""
+"""A log of what the authorization server did, without tokens."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class Entry:
         time: Seconds since 1970-01-01T00:00:00Z by the server's clock.
         kind: ``grant.authorization_code``, ``grant.refresh_token``, ``grant.device_code``: tokens were issued;
             ``refresh_token.reused``, ``refresh_token.graced``, ``refresh_token.unknown``, ``refresh_token.expired``,
-            ``code.reused``: something was used that was no longer good; ``grant.revoked``: a sign-in ended, and
-            everything it issued died; ``revoked``: a client asked for an end (RFC 7009); ``authorization.approved``,
+            ``code.reused``: an invalid code or token was used; ``grant.revoked``: a sign-in and everything it issued
+            was revoked; ``revoked``: a client requested a revocation (RFC 7009); ``authorization.approved``,
             ``authorization.denied``, ``device.issued``, ``device.approved``, ``device.denied``, ``device.answered``:
-            steps of a sign-in; ``request.refused``: an error response of RFC 6749, section 5.2, its code in `detail`;
+            steps of a sign-in; ``request.refused``: an error response (RFC 6749, section 5.2), its code in `detail`;
             ``profile.read``, ``resource.read``, ``bearer.refused``: use of an access token; ``fault``: a scripted
-            fault was played.
-        grant: Number of the sign-in concerned, counted from 1; None where there is none.
-        detail: More, such as the error code of an answer.
+            fault occurred.
+        grant: Number of the sign-in concerned, counted from 1, or None.
+        detail: More detail, such as the error code of a response.
     """
 
     time: float
@@ -40,7 +40,7 @@ class Log:
         self._entries: list[Entry] = []
 
     def add(self, entry: Entry) -> None:
-        """Append `entry` and wake those who wait for it."""
+        """Append `entry` and wake the threads waiting for it."""
         with self._changed:
             self._entries.append(entry)
             self._changed.notify_all()
@@ -51,7 +51,7 @@ class Log:
             return list(self._entries)
 
     def count(self, kind: str) -> int:
-        """Return how many entries are of `kind`."""
+        """Return the number of entries of `kind`."""
         with self._changed:
             return sum(entry.kind == kind for entry in self._entries)
 
@@ -59,7 +59,7 @@ class Log:
         """Block until there are at least `count` entries of `kind`.
 
         Raises:
-            TimeoutError: There were not, within `timeout` real seconds.
+            TimeoutError: There were fewer after `timeout` real seconds.
         """
         end = time.monotonic() + timeout
         with self._changed:

@@ -1,4 +1,4 @@
-"""How the authorization server behaves: what real ones do differently, as settings a test may change at any time."""
+"""The behavior of the authorization server: where real servers differ, as settings a test may change at any time."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ class Rotation(enum.Enum):
     """What a renewal does with the refresh token (RFC 6749, section 6)."""
 
     ROTATE = "each renewal issues a new refresh token and spends the old one"
-    REPEAT = "the refresh token stays the same and is repeated in the answer"
-    OMIT = "the refresh token stays the same and is not in the answer"
+    REPEAT = "the refresh token stays the same and is repeated in the response"
+    OMIT = "the refresh token stays the same and is not in the response"
 
 
 @define(kw_only=True)
 class Policy:
-    """Settings of the server; times in seconds.
+    """Settings of the server; durations are in seconds.
 
     Attributes:
-        lifetime: How long an access token is honored; fractions are fine.
-        announced: ``expires_in`` of token responses; None announces `lifetime` in whole seconds, 1 at the least.
-        refresh_lifetime: How long a sign-in can be renewed, counted from the sign-in; None for ever.
-        issues_refresh_tokens: Whether a sign-in yields a refresh token at all.
+        lifetime: How long an access token is accepted; may be fractional.
+        announced: ``expires_in`` of token responses; None means `lifetime` in whole seconds, at least 1.
+        refresh_lifetime: How long a sign-in can be renewed, counted from the sign-in; None means forever.
+        issues_refresh_tokens: Whether a sign-in returns a refresh token at all.
         rotation: What a renewal does with the refresh token.
-        grace: For how long a spent refresh token is answered with the pair it was exchanged for.
-        reuse_kills_grant: Whether a spent refresh token ends everything its sign-in ever issued (RFC 9700, 4.14.2).
-        access_dies_on_renewal: Whether a renewal ends the access tokens issued before it.
-        state_in_body: Whether the code exchange must repeat ``state`` in its body, as Claude's does.
-        consent: What the authorize endpoint does: ``approve``, ``deny``, or ``page`` to let a person choose.
-        iss_in_callback: Whether the redirect carries ``iss`` (RFC 9207).
-        code_lifetime: How long an authorization code is good for.
-        device_interval: ``interval`` of device responses; None leaves it out (RFC 8628, section 3.2).
-        device_lifetime: How long a device code is good for.
-        profile_scope: The scope that the profile endpoint asks for; empty for none.
+        grace: How long a spent refresh token returns the same tokens it was exchanged for.
+        reuse_kills_grant: Whether using a spent refresh token revokes its sign-in (RFC 9700, section 4.14.2).
+        access_dies_on_renewal: Whether a renewal revokes the access tokens issued before it.
+        state_in_body: Whether the code exchange must repeat ``state`` in its body, as Claude's server requires.
+        consent: What the authorize endpoint does: ``approve``, ``deny``, or ``page`` to let the user choose.
+        iss_in_callback: Whether the redirect contains ``iss`` (RFC 9207).
+        code_lifetime: How long an authorization code is valid.
+        device_interval: ``interval`` of device responses; None omits it (RFC 8628, section 3.2).
+        device_lifetime: How long a device code is valid.
+        profile_scope: The scope that the profile endpoint requires; empty for none.
     """
 
     lifetime: float = 3600.0
@@ -56,5 +56,5 @@ class Policy:
 
     @property
     def expires_in(self) -> int:
-        """What a token response announces; whole seconds, as RFC 6749, appendix A.14 has no others."""
+        """The ``expires_in`` of a token response: whole seconds (RFC 6749, appendix A.14)."""
         return max(1, int(self.lifetime)) if self.announced is None else self.announced

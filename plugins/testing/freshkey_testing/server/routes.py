@@ -1,4 +1,4 @@
-"""Where each endpoint is, and what answers there."""
+"""The URL of each endpoint, and its handler."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Act = Callable[[Asked], Answer]
 
 @frozen(kw_only=True)
 class Urls:
-    """Where everything is; absolute URLs.
+    """The absolute URLs of all endpoints.
 
     Attributes:
         issuer: The issuer identifier (RFC 8414).
@@ -34,10 +34,10 @@ class Urls:
         token: Token endpoint.
         revoke: Revocation endpoint.
         device: Device authorization endpoint.
-        device_page: Where a person enters a user code.
-        paste: The redirect address that shows ``code#state`` to copy.
-        profile: Tells account and plan.
-        resource: Answers 200 to a live access token, 401 to others.
+        device_page: The page where the user enters a user code.
+        paste: The redirect URI of the page that shows ``code#state`` to copy.
+        profile: Returns account and plan.
+        resource: Responds with 200 to a valid access token, 401 to others.
     """
 
     issuer: str
@@ -52,7 +52,7 @@ class Urls:
 
 
 def urls_at(base: str) -> Urls:
-    """Return where everything is on a server at `base`."""
+    """Return the URLs of a server at `base`."""
     return Urls(
         issuer=base,
         authorize=f"{base}/oauth/authorize",
@@ -67,15 +67,15 @@ def urls_at(base: str) -> Urls:
 
 
 class Endpoints:
-    """The wired endpoints of one server.
+    """The endpoints of one server.
 
     Args:
-        policy: How to behave.
-        grants: The server's memory.
-        urls: Where everything is.
-        client_id: The one client it knows.
-        account: Returns who approves.
-        extra: Returns the members of a token response beyond RFC 6749.
+        policy: The server's behavior.
+        grants: The server's grants.
+        urls: The URLs of the endpoints.
+        client_id: The one client the server knows.
+        account: Returns the account that approves.
+        extra: Returns the fields of a token response that are not in RFC 6749.
         now: Returns elapsed seconds.
     """
 
@@ -114,11 +114,11 @@ class Endpoints:
         }
 
     def at(self, path: str) -> tuple[str, Act]:
-        """Return the name of the endpoint at `path`, and what answers there."""
+        """Return the name and the handler of the endpoint at `path`."""
         return self._routes.get(self._urls.issuer + path, ("", _nothing_here))
 
-    def _metadata(self, asked: Asked) -> Answer:  # noqa: ARG002  every request gets the same
-        """Answer with the server's metadata (RFC 8414, section 3.2)."""
+    def _metadata(self, asked: Asked) -> Answer:  # noqa: ARG002  the same for every request
+        """Respond with the server's metadata (RFC 8414, section 3.2)."""
         return json_answer(
             {
                 "issuer": self._urls.issuer,

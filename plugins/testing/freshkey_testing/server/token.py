@@ -30,16 +30,16 @@ _SECRET_FIELDS: Final = ("assertion", "code", "code_verifier", "refresh_token", 
 
 
 class TokenEndpoint:
-    """Exchanges codes and refresh tokens for tokens, and ends them.
+    """Exchanges codes and refresh tokens for tokens, and revokes tokens.
 
     Args:
-        policy: How to behave.
-        grants: The server's memory.
-        authorize: Who issued the authorization codes.
-        device: Who issued the device codes.
-        client_id: The one client it knows; assertions are exchanged for whoever brings them.
-        account: Returns whom a trusted assertion speaks for.
-        extra: Returns the members of a token response beyond RFC 6749.
+        policy: The server's behavior.
+        grants: The server's grants.
+        authorize: The endpoint that issued the authorization codes.
+        device: The endpoint that issued the device codes.
+        client_id: The one client the server knows; assertions are exchanged for any client.
+        account: Returns the account of a trusted assertion.
+        extra: Returns the fields of a token response that are not in RFC 6749.
         now: Returns elapsed seconds.
     """
 
@@ -66,15 +66,15 @@ class TokenEndpoint:
         self._used_codes: dict[str, Grant] = {}
 
     def answer(self, asked: Asked) -> Answer:
-        """Answer a token request."""
+        """Respond to a token request."""
         return self._guarded(asked, lambda fields: self._tokens(self._issue(fields)))
 
     def begin_device(self, asked: Asked) -> Answer:
-        """Answer a device authorization request (RFC 8628, section 3.1)."""
+        """Respond to a device authorization request (RFC 8628, section 3.1)."""
         return self._guarded(asked, self._device.begin)
 
     def revoke(self, asked: Asked) -> Answer:
-        """Answer a revocation request; an unknown token is no error (RFC 7009, section 2.2)."""
+        """Respond to a revocation request; an unknown token is not an error (RFC 7009, section 2.2)."""
         return self._guarded(asked, self._revoke)
 
     def _guarded(self, asked: Asked, act: Callable[[dict[str, str]], Answer]) -> Answer:
@@ -82,7 +82,7 @@ class TokenEndpoint:
             fields = _fields(asked)
             self._grants.secrets.update(fields[name] for name in _SECRET_FIELDS if fields.get(name))
             if fields.get("grant_type") != ASSERTION_GRANT and fields.get("client_id") != self._client_id:
-                raise Refused("invalid_client", "Unknown client", 401)  # noqa: TRY301  one place answers all refusals
+                raise Refused("invalid_client", "Unknown client", 401)  # noqa: TRY301  one place handles all refusals
             return act(fields)
         except Refused as refused:
             self._grants.note("request.refused", detail=refused.error)
@@ -102,10 +102,10 @@ class TokenEndpoint:
             return self._device.poll(_required(fields, "device_code"))
         if kind == ASSERTION_GRANT:
             return self._exchange_assertion(_required(fields, "assertion"), fields.get("scope", ""))
-        raise Refused("unsupported_grant_type", "No such grant here")
+        raise Refused("unsupported_grant_type", "This grant type is not supported")
 
     def _exchange_assertion(self, assertion: str, scope: str) -> Issued:
-        """Exchange an assertion, as often as it is brought (RFC 7523, section 2.1)."""
+        """Exchange an assertion, which may be used any number of times (RFC 7523, section 2.1)."""
         if assertion not in self._grants.trusted:
             raise Refused("invalid_grant", "The assertion is not trusted")
         return self._grants.begin("assertion", self._account(), tuple(scope.split()), renewable=False)
@@ -121,17 +121,17 @@ class TokenEndpoint:
         if pending is None or self._now() >= pending.end:
             raise Refused("invalid_grant", "Authorization code not found, used or expired")
         if fields.get("redirect_uri") != pending.redirect_uri:
-            raise Refused("invalid_grant", "redirect_uri is not the one of the authorization request")
+            raise Refused("invalid_grant", "redirect_uri does not match the authorization request")
         if _challenge(verifier) != pending.challenge:
             raise Refused("invalid_grant", "code_verifier does not match the challenge")
         if self._policy.state_in_body and fields["state"] != pending.state:
-            raise Refused("invalid_grant", "state is not the one of the authorization request")
+            raise Refused("invalid_grant", "state does not match the authorization request")
         issued = self._grants.begin("authorization_code", pending.account, pending.scopes)
         self._used_codes[code] = issued.grant
         return issued
 
     def _code_used_again(self, grant: Grant) -> None:
-        """End what the first use of a code began (RFC 6749, section 4.1.2)."""
+        """Revoke the grant that the first use of the code created (RFC 6749, section 4.1.2)."""
         self._grants.note("code.reused", grant)
         if not grant.revoked:
             self._grants.end(grant)
@@ -162,7 +162,7 @@ def _required(fields: dict[str, str], name: str, error: str = "invalid_request")
 
 
 def _fields(asked: Asked) -> dict[str, str]:
-    """Read a form, or a JSON object as Claude's endpoints also take it; a name given twice is an error."""
+    """Read a form, or a JSON object, which Claude's endpoints also accept; a repeated name is an error."""
     kind = asked.headers.get("content-type", "").partition(";")[0].strip().lower()
     if asked.method != "POST" or kind not in {"application/x-www-form-urlencoded", "application/json"}:
         raise Refused("invalid_request", "POST a form or a JSON object")

@@ -1,4 +1,4 @@
-"""HTTP on loopback: reads a request, asks for the answer, writes it, or breaks off where a test wants that."""
+"""HTTP on loopback: reads a request, gets the response and writes it, or drops the connection for a test."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _CLIENT_TIMEOUT: Final = 30
 
 @frozen(kw_only=True)
 class Asked:
-    """One request, as far as an authorization server looks at it.
+    """The parts of one request that the authorization server uses.
 
     Attributes:
         method: HTTP method.
-        path: Without the query.
+        path: The path without the query.
         query: Decoded name and value pairs.
-        headers: Lower-case names.
+        headers: Header fields, with lower-case names.
         body: The body.
     """
 
@@ -43,7 +43,7 @@ class Asked:
 
 @frozen(kw_only=True)
 class Answer:
-    """One response; `broken` closes the connection without writing it."""
+    """One response; if `broken`, the connection is closed without writing it."""
 
     status: int
     body: bytes = field(default=b"", repr=False)
@@ -52,22 +52,22 @@ class Answer:
 
 
 def json_answer(value: Mapping[str, object], status: int = 200) -> Answer:
-    """Answer with a JSON object that must not be cached (RFC 6749, section 5.1)."""
+    """Return a JSON response that must not be cached (RFC 6749, section 5.1)."""
     headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
     return Answer(status=status, body=json.dumps(value).encode(), headers=headers)
 
 
 def page(body: str, status: int = 200) -> Answer:
-    """Answer with a small HTML page; `body` is markup."""
+    """Return a small HTML page; `body` is markup."""
     text = f"<!doctype html><meta charset=utf-8><title>freshkey test server</title><body>{body}</body>\n"
     return Answer(status=status, body=text.encode(), headers={"Content-Type": "text/html; charset=utf-8"})
 
 
 class Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """Listens on an ephemeral port of 127.0.0.1 and answers each request on a thread of its own.
+    """Listens on an ephemeral port of 127.0.0.1 and handles each request on its own thread.
 
     Args:
-        answer: Makes the answer to a request; runs on several threads.
+        answer: Returns the response to a request; called on several threads.
     """
 
     allow_reuse_address = True
@@ -84,21 +84,21 @@ class Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     @property
     def port(self) -> int:
-        """The port it got."""
+        """The port it listens on."""
         return int(self.server_address[1])
 
     def start(self) -> None:
-        """Begin to accept connections."""
+        """Start accepting connections."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Accept no more connections and free the port."""
+        """Stop accepting connections and free the port."""
         self.shutdown()
         self._thread.join()
         self.server_close()
 
-    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002  the base class's signature
-        """Keep what went wrong for the end of the test; a client that went away did nothing wrong."""
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002  signature of the base class
+        """Keep the exception for the end of the test; a client that disconnects is not a failure."""
         error = sys.exception()
         if error is not None and not isinstance(error, ConnectionError):
             self.failures.append(error)
@@ -115,8 +115,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._serve()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class names it so
-        """Print nothing: query strings carry codes."""
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  name in the base class
+        """Print nothing: query strings contain codes."""
 
     def _serve(self) -> None:
         self.close_connection = True

@@ -1,4 +1,4 @@
-"""Which keychain is used: a real one, whatever the environment and installed plugins say."""
+"""The keychain that is used: a real one, whatever the environment and installed plugins say."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from keyring.backends.fail import Keyring as FailKeyring
 from keyring.errors import KeyringLocked
 
 from freshkey._stores.keychain import backends
-from freshkey._stores.keychain.backends import allowed, open_backend
+from freshkey._stores.keychain.backends import allowed, how_to_get_one, open_backend
 from freshkey.errors import ConfigurationError, StoreUnavailable
-from matrix import row
+from promises import proves
+from raises_code import raises_code
 
 
 class Real(KeyringBackend):
     """Stands in for the platform's keychain."""
 
     priority = 5
-    colour = "none"
+    color = "none"
 
     def get_password(self, service: str, username: str) -> str | None:
         return None
 
     def set_password(self, service: str, username: str, password: str) -> None:
-        """Keep nothing; these tests only look at what is built."""
+        """Store nothing; these tests only check which backend is created."""
 
 
 class Unusable(Real):
@@ -38,7 +39,7 @@ class Unusable(Real):
 
 
 class Disguised(FailKeyring):
-    """A forbidden backend behind another name."""
+    """A forbidden backend under another name."""
 
 
 def allow(patch: pytest.MonkeyPatch, *kinds: type) -> None:
@@ -46,8 +47,8 @@ def allow(patch: pytest.MonkeyPatch, *kinds: type) -> None:
     patch.setattr(backends, "_load", {kind.__name__: kind for kind in kinds}.__getitem__)
 
 
-@row(2, "STO-1")
-def test_the_allow_list_names_only_keychains_of_operating_systems() -> None:
+@proves("FAULT-2", "STO-1")
+def test_allow_list_has_only_os_keychains() -> None:
     """STO-1."""
     assert allowed("darwin") == ("keyring.backends.macOS.Keyring",)
     assert allowed("win32") == ("keyring.backends.Windows.WinVaultKeyring",)
@@ -59,30 +60,54 @@ def test_the_allow_list_names_only_keychains_of_operating_systems() -> None:
     assert all(isinstance(backends._load(path), type) for path in allowed("linux"))
 
 
-def test_the_first_that_works_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_working_backend_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     allow(monkeypatch, Unusable, Real)
 
     assert isinstance(open_backend(), Real)
 
 
-def test_variables_set_no_properties(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variables_set_no_backend_properties(monkeypatch: pytest.MonkeyPatch) -> None:
     """STO-2."""
     allow(monkeypatch, Real)
-    monkeypatch.setenv("KEYRING_PROPERTY_COLOUR", "red")
+    monkeypatch.setenv("KEYRING_PROPERTY_COLOR", "red")
 
     assert isinstance(backend := open_backend(), Real)
-    assert backend.colour == "none"
+    assert backend.color == "none"
 
 
-def test_no_keychain_is_explained_with_the_reason_of_the_best_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 1."""
+def test_no_keychain_error_has_the_reason_of_the_best_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FAULT-1."""
     allow(monkeypatch, Unusable)
 
-    with pytest.raises(StoreUnavailable, match=r"needs a desktop.*store = .file"):
+    with raises_code(StoreUnavailable, "no-keychain") as caught:
         open_backend()
+    assert "needs a desktop" in str(caught.value)
 
 
-@row(4, "STO-1")
+BUS = {"DBUS_SESSION_BUS_ADDRESS": "unix:path=/run/user/1000/bus"}
+
+
+@pytest.mark.parametrize(
+    ("platform", "environ", "fact"),
+    [
+        ("linux", {}, "D-Bus session bus"),
+        ("linux", BUS, "gnome-keyring"),
+        ("darwin", {}, "login keychain"),
+        ("win32", {}, "Credential Manager"),
+    ],
+)
+def test_no_keychain_hint_fits_the_platform_and_names_the_file_store(
+    platform: str, environ: dict[str, str], fact: str
+) -> None:
+    """FAULT-1."""
+    hint = how_to_get_one(platform, environ)
+
+    assert fact in hint
+    assert 'store = "file"' in hint
+    assert "FRESHKEY_PASSPHRASE" in hint
+
+
+@proves("FAULT-4", "STO-1")
 @pytest.mark.parametrize(
     "path",
     [
@@ -93,36 +118,40 @@ def test_no_keychain_is_explained_with_the_reason_of_the_best_candidate(monkeypa
         "keyrings.alt.file.EncryptedKeyring",
     ],
 )
-def test_backends_that_keep_nothing_or_keep_it_in_the_open_are_refused_by_name(path: str) -> None:
-    """STO-1, rows 2 and 4."""
-    with pytest.raises(ConfigurationError, match="where others can read it"):
+def test_null_and_plaintext_backends_are_refused_by_name(path: str) -> None:
+    """STO-1, FAULT-2, FAULT-4."""
+    with raises_code(ConfigurationError, "unsafe-keychain-backend") as caught:
         open_backend(path)
+    assert path in str(caught.value)
 
 
-def test_they_are_refused_behind_another_name_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_subclasses_of_forbidden_backends_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backends, "_load", lambda path: Disguised)
 
-    with pytest.raises(ConfigurationError, match="keeps nothing"):
+    with raises_code(ConfigurationError, "unsafe-keychain-backend"):
         open_backend("company.keyring.Backend")
 
 
 @pytest.mark.parametrize("path", ["no.such.module.Keyring", "keyring.backends.SecretService.Absent", "Keyring", ""])
-def test_a_backend_that_does_not_exist_is_a_configuration_error(path: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"cannot be imported.*module\.Class"):
+def test_missing_backend_is_a_configuration_error(path: str) -> None:
+    with raises_code(ConfigurationError, "invalid-keychain-backend") as caught:
         open_backend(path)
+    assert repr(path) in str(caught.value)
+    assert "module.Class" in str(caught.value)
 
 
-def test_something_else_than_a_backend_is_a_configuration_error() -> None:
-    with pytest.raises(ConfigurationError, match="no keyring backend"):
+def test_class_that_is_not_a_backend_is_a_configuration_error() -> None:
+    with raises_code(ConfigurationError, "invalid-keychain-backend") as caught:
         open_backend("pathlib.Path")
+    assert "KeyringBackend" in str(caught.value)
 
 
-def test_a_named_backend_may_be_set_up_by_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variables_may_configure_a_named_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backends, "_load", lambda path: Real)
-    monkeypatch.setenv("KEYRING_PROPERTY_COLOUR", "red")
+    monkeypatch.setenv("KEYRING_PROPERTY_COLOR", "red")
 
     assert isinstance(backend := open_backend("company.keyring.Backend"), Real)
-    assert backend.colour == "red"
+    assert backend.color == "red"
 
 
 HIJACK = """
@@ -135,14 +164,14 @@ profile = Profile(name="me", provider="x", settings=None, state_dir=pathlib.Path
 try:
     keyring.store(profile).probe()
 except StoreUnavailable as error:
-    print(error)
+    print(error.code)
 print("imported" if "hijack" in sys.modules else "ignored")
 """
 
 
-@row(3, "STO-2")
-def test_neither_a_variable_nor_keyrings_own_configuration_chooses_the_backend(tmp_path: Path) -> None:
-    """STO-2, row 3: the module that they name is not even imported."""
+@proves("FAULT-3", "STO-2")
+def test_keyring_environment_and_configuration_do_not_choose_the_backend(tmp_path: Path) -> None:
+    """STO-2, FAULT-3: the module that they name is not even imported."""
     (tmp_path / "hijack.py").write_text("raise SystemExit('hijacked')\n")
     config = tmp_path / "config" / "python_keyring"
     config.mkdir(parents=True)
@@ -158,12 +187,11 @@ def test_neither_a_variable_nor_keyrings_own_configuration_chooses_the_backend(t
         [sys.executable, "-c", HIJACK, str(tmp_path)], env=environment, capture_output=True, text=True, check=False
     )
 
-    assert done.stdout.splitlines()[-1] == "ignored", done.stderr
-    assert "no keychain" in done.stdout
+    assert done.stdout.splitlines() == ["no-keychain", "ignored"], done.stderr
 
 
 class LockedCollection:
-    """A locked collection of the Secret Service whose prompt ends in one way or another."""
+    """A locked collection of the Secret Service whose prompt is answered or times out."""
 
     def __init__(self, *, answered: bool) -> None:
         self.answered = answered
@@ -181,8 +209,8 @@ class LockedCollection:
 
 
 @pytest.mark.parametrize(("version", "deadline"), [((3, 3, 3), None), ((3, 5, 0), backends.PROMPT_SECONDS)])
-@row(9, "STO-3")
-def test_a_prompt_has_a_deadline_where_the_library_knows_one(
+@proves("FAULT-9", "STO-3")
+def test_prompt_has_a_timeout_if_secretstorage_supports_it(
     version: tuple[int, int, int], deadline: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(secretstorage, "__version_tuple__", version)
@@ -193,7 +221,7 @@ def test_a_prompt_has_a_deadline_where_the_library_knows_one(
     assert collection.deadlines == [deadline]
 
 
-def test_a_prompt_that_is_given_up_leaves_the_keychain_locked() -> None:
+def test_prompt_that_times_out_leaves_the_keychain_locked() -> None:
     collection: Any = LockedCollection(answered=False)
 
     with pytest.raises(KeyringLocked):

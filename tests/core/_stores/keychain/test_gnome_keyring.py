@@ -1,4 +1,4 @@
-"""The keychain store against a real Secret Service that is locked, halted, killed and shared by processes."""
+"""The keychain store with a real Secret Service that is locked, stopped, killed and shared by processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from freshkey._stores.keychain.store import store
 from freshkey.errors import StoreBusy, StoreUnavailable
 from freshkey.model.profile import Profile
 from freshkey.model.storage import CredentialStore, Snapshot
-from matrix import row
+from promises import proves
+from raises_code import raises_code
 from scripted_items import a_record, an_intent
 from waiting import leaving_nothing
 
@@ -36,9 +37,7 @@ def kept(profile: Profile, keychain: Keychain) -> CredentialStore:
     return store(profile)
 
 
-def test_a_sign_in_of_any_size_lives_in_the_keychain_until_it_is_signed_out(
-    kept: CredentialStore, profile: Profile
-) -> None:
+def test_credential_of_any_size_is_stored_until_sign_out(kept: CredentialStore, profile: Profile) -> None:
     """STO-4."""
     kept.probe()
     with kept.lock(5):
@@ -61,9 +60,7 @@ bus.close()
 """
 
 
-def test_the_secrets_of_a_sign_in_that_was_signed_out_are_gone(
-    kept: CredentialStore, profile: Profile, keychain: Keychain
-) -> None:
+def test_sign_out_deletes_all_secrets(kept: CredentialStore, profile: Profile, keychain: Keychain) -> None:
     kept.save(a_record(1))
     kept.save(a_record(2))
     kept.save(a_record(3, payload=None))
@@ -75,23 +72,21 @@ def test_the_secrets_of_a_sign_in_that_was_signed_out_are_gone(
     assert services[0].endswith(":me:1.0")
 
 
-@row(5, "STO-4")
-def test_a_locked_keychain_says_so_and_works_again_after_unlocking(kept: CredentialStore, keychain: Keychain) -> None:
-    """Row 5."""
+@proves("FAULT-5", "STO-4")
+def test_locked_keychain_is_reported_and_works_after_unlocking(kept: CredentialStore, keychain: Keychain) -> None:
+    """FAULT-5."""
     kept.save(a_record(1))
     keychain.lock()
     for action in (kept.load, kept.probe, lambda: kept.save(a_record(2))):
-        with pytest.raises(StoreUnavailable, match=r"locked.*Unlock it"):
+        with raises_code(StoreUnavailable, "keychain-locked"):
             action()
 
     keychain.unlock()
     assert kept.load() == Snapshot(record=a_record(1))
 
 
-def test_reading_a_locked_keychain_again_and_again_costs_no_descriptors(
-    kept: CredentialStore, keychain: Keychain
-) -> None:
-    """Row 8."""
+def test_reading_a_locked_keychain_repeatedly_leaks_no_descriptors(kept: CredentialStore, keychain: Keychain) -> None:
+    """FAULT-8."""
     keychain.lock()
     with pytest.raises(StoreUnavailable):
         kept.load()
@@ -102,20 +97,22 @@ def test_reading_a_locked_keychain_again_and_again_costs_no_descriptors(
                 kept.load()
 
 
-@row(7)
-def test_a_halted_keychain_keeps_the_lock_until_the_late_write_is_done(profile: Profile, keychain: Keychain) -> None:
-    """Row 7, and no older generation over a newer one."""
+@proves("FAULT-7")
+def test_stopped_keychain_keeps_the_lock_until_the_late_write_is_done(profile: Profile, keychain: Keychain) -> None:
+    """FAULT-7, and an older generation never replaces a newer one."""
     hasty, patient = store(evolve(profile, store_settings={"timeout": 0.3})), store(profile)
     with hasty.lock(5):
         hasty.save(a_record(1))
     keychain.stop()
     try:
-        with hasty.lock(5), pytest.raises(StoreUnavailable, match=r"did not answer within 0\.3 s"):
+        with hasty.lock(5), raises_code(StoreUnavailable, "keychain-timed-out") as caught:
             hasty.save(a_record(2))
+        assert "0.3 s" in str(caught.value)
         with pytest.raises(StoreBusy), patient.lock(0.1):
             pass
-        with pytest.raises(StoreUnavailable, match="has not answered an earlier call"):
+        with raises_code(StoreUnavailable, "keychain-timed-out") as caught:
             patient.load()
+        assert "earlier call" in str(caught.value)
     finally:
         keychain.cont()
 
@@ -125,9 +122,9 @@ def test_a_halted_keychain_keeps_the_lock_until_the_late_write_is_done(profile: 
     assert patient.load() == Snapshot(record=a_record(generation + 1, "newest"))
 
 
-@row(8)
-def test_a_killed_keychain_is_locked_at_first_and_has_lost_nothing(kept: CredentialStore, keychain: Keychain) -> None:
-    """Row 8."""
+@proves("FAULT-8")
+def test_killed_keychain_restarts_locked_and_has_lost_nothing(kept: CredentialStore, keychain: Keychain) -> None:
+    """FAULT-8."""
     kept.save(a_record(1))
     keychain.kill()
     with pytest.raises(StoreUnavailable):
@@ -137,7 +134,7 @@ def test_a_killed_keychain_is_locked_at_first_and_has_lost_nothing(kept: Credent
     assert kept.load() == Snapshot(record=a_record(1))
 
 
-def test_threads_that_share_the_keychain_all_get_their_answer(profile: Profile, keychain: Keychain) -> None:
+def test_threads_can_share_the_keychain(profile: Profile, keychain: Keychain) -> None:
     patient = {"timeout": 30}
     stores = [store(evolve(profile, name=f"profile-{number}", store_settings=patient)) for number in range(8)]
     found: list[Snapshot] = []
@@ -173,8 +170,8 @@ for _ in range(5):
 """
 
 
-@row(24, "ROT-2")
-def test_processes_that_save_under_the_lock_never_lose_a_generation(profile: Profile, keychain: Keychain) -> None:
+@proves("FAULT-24", "ROT-2")
+def test_processes_saving_under_the_lock_lose_no_generation(profile: Profile, keychain: Keychain) -> None:
     """ROT-2."""
     clients = [
         subprocess.Popen([sys.executable, "-c", CLIENT, str(profile.state_dir)], env=keychain.environment)
@@ -211,17 +208,21 @@ sys.exit(status)
 """
 
 
-def test_a_forked_child_gets_a_thread_of_its_own_and_no_lock(profile: Profile, keychain: Keychain) -> None:
-    """ROT-11, row 22."""
+def test_forked_child_has_its_own_worker_and_no_lock(profile: Profile, keychain: Keychain) -> None:
+    """ROT-11, FAULT-22."""
     done = keychain.run(["-c", FORK, str(profile.state_dir)])
 
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@row(1, "STO-1")
-def test_no_session_bus_is_explained(kept: CredentialStore, monkeypatch: pytest.MonkeyPatch, profile: Profile) -> None:
-    """Row 1."""
+@proves("FAULT-1", "STO-1")
+def test_missing_session_bus_is_reported(
+    kept: CredentialStore, monkeypatch: pytest.MonkeyPatch, profile: Profile
+) -> None:
+    """FAULT-1."""
     monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS")
 
-    with pytest.raises(StoreUnavailable, match=r"no keychain.*store = .file"):
+    with raises_code(StoreUnavailable, "no-keychain") as caught:
         kept.probe()
+    assert "D-Bus session" in str(caught.value)
+    assert 'store = "file"' in str(caught.value)

@@ -1,4 +1,4 @@
-"""A person who is there gets time to unlock the keychain; nobody else waits for that."""
+"""A user who is present gets time to unlock the keychain; background calls do not wait for that."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ from freshkey._stores.keychain.worker import SerialWorker
 from freshkey.errors import StoreUnavailable
 from freshkey.model.profile import Profile
 from freshkey.model.storage import CredentialStore, Snapshot
-from matrix import row
+from promises import proves
+from raises_code import raises_code
 
 
 SUPPORT = Path(silent_keychain.__file__).parent
 
 
-def test_waiting_is_worth_it_only_for_somebody_who_sees_a_window() -> None:
+def test_prompt_is_expected_only_if_shown_and_user_is_present() -> None:
     assert not prompts.expected()
     with prompts.shown():
         assert not prompts.expected()
@@ -47,9 +48,9 @@ def test_waiting_is_worth_it_only_for_somebody_who_sees_a_window() -> None:
         assert not prompts.expected()
 
 
-def test_a_forked_child_sees_no_window() -> None:
+def test_forked_child_forgets_the_prompt() -> None:
     with warnings.catch_warnings(), prompts.shown(), user_present():
-        warnings.simplefilter("ignore", DeprecationWarning)  # that this process has other threads
+        warnings.simplefilter("ignore", DeprecationWarning)  # fork in a process with several threads
         child = os.fork()
         if child == 0:
             os._exit(prompts.expected())
@@ -59,20 +60,20 @@ def test_a_forked_child_sees_no_window() -> None:
 
 @pytest.fixture(autouse=True)
 def worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thread of their own for these tests: calls of some of them outlive their deadline."""
+    """Give each test its own worker: some calls outlive their deadline."""
     monkeypatch.setattr(keyring_store, "_opened", {})
     monkeypatch.setattr(keyring_store, "WORKER", SerialWorker("test-keychain"))
 
 
 @frozen
 class Window:
-    """The window of a locked keychain, in a process of its own."""
+    """The prompt of a locked keychain, in a separate process."""
 
     process: subprocess.Popen[bytes]
     answered: Path
 
     def opens(self) -> None:
-        """Wait until it is there."""
+        """Wait until it is shown."""
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == b"asks\n"
 
@@ -98,7 +99,7 @@ def window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Window]:
 
 
 def in_thread(action: Callable[[], object]) -> Future[object]:
-    """Run something in the context of the caller; return what will be its outcome."""
+    """Run `action` in a thread, in the context of the caller; return a future for its outcome."""
     outcome: Future[object] = Future()
 
     def run() -> None:
@@ -119,8 +120,8 @@ def opened(profile: Profile, timeout: float, unlock_timeout: float) -> Credentia
 
 
 @pytest.mark.counterpart
-@row(9, "STO-3")
-def test_whoever_signs_in_has_time_to_unlock_the_keychain(profile: Profile, window: Window) -> None:
+@proves("FAULT-9", "STO-3")
+def test_sign_in_gives_the_user_time_to_unlock_the_keychain(profile: Profile, window: Window) -> None:
     kept = opened(profile, 0.5, 30)
     with user_present():
         outcome = in_thread(kept.load)
@@ -134,17 +135,19 @@ def test_whoever_signs_in_has_time_to_unlock_the_keychain(profile: Profile, wind
 
 
 @pytest.mark.counterpart
-@row(9, "STO-3")
-def test_without_a_person_the_window_is_not_waited_for(profile: Profile, window: Window) -> None:
+@proves("FAULT-9", "STO-3")
+def test_without_a_user_the_prompt_is_not_waited_for(profile: Profile, window: Window) -> None:
     kept = opened(profile, 0.5, 30)
     started = time.monotonic()
-    with pytest.raises(StoreUnavailable, match=r"did not answer within 0\.5 s.*Unlock it"):
+    with raises_code(StoreUnavailable, "keychain-timed-out") as caught:
         kept.load()
+    assert "0.5 s" in str(caught.value)
     assert time.monotonic() - started < 25
 
-    # Somebody who signs in while that window is still open waits for it, and nobody else does.
-    with pytest.raises(StoreUnavailable, match="has not answered an earlier call"):
+    # While the prompt is still open, only a call with a user present waits for it.
+    with raises_code(StoreUnavailable, "keychain-timed-out") as caught:
         kept.load()
+    assert "earlier call" in str(caught.value)
     with user_present():
         outcome = in_thread(kept.load)
     with pytest.raises(TimeoutError):
@@ -154,22 +157,21 @@ def test_without_a_person_the_window_is_not_waited_for(profile: Profile, window:
 
 
 @pytest.mark.counterpart
-@row(9, "STO-3")
+@proves("FAULT-9", "STO-3")
 @pytest.mark.usefixtures("window")
-def test_somebody_who_does_not_answer_is_let_go(profile: Profile) -> None:
+def test_unanswered_prompt_times_out(profile: Profile) -> None:
     kept = opened(profile, 0.2, 0.6)
     started = time.monotonic()
-    with user_present(), pytest.raises(StoreUnavailable, match=r"did not answer within 0\.6 s.*Unlock it"):
+    with user_present(), raises_code(StoreUnavailable, "keychain-timed-out") as caught:
         kept.load()
 
+    assert "0.6 s" in str(caught.value)
     assert 0.6 <= time.monotonic() - started < 25
 
 
 @pytest.mark.counterpart
-@row(7, "STO-3")
-def test_a_keychain_that_shows_no_window_is_not_waited_for_longer(
-    profile: Profile, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@proves("FAULT-7", "STO-3")
+def test_keychain_without_a_prompt_gets_no_extra_time(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     with Keychain() as keychain:
         for name, value in keychain.variables.items():
             monkeypatch.setenv(name, value)
@@ -177,13 +179,14 @@ def test_a_keychain_that_shows_no_window_is_not_waited_for_longer(
         started = time.monotonic()
         with user_present():
             keychain.lock()
-            with pytest.raises(StoreUnavailable, match="is locked"):
+            with raises_code(StoreUnavailable, "keychain-locked"):
                 kept.load()
             keychain.unlock()
             keychain.stop()
             try:
-                with pytest.raises(StoreUnavailable, match="did not answer within 1 s"):
+                with raises_code(StoreUnavailable, "keychain-timed-out") as caught:
                     kept.load()
+                assert "within 1 s" in str(caught.value)
             finally:
                 keychain.cont()
         assert time.monotonic() - started < 25
@@ -203,10 +206,10 @@ class Keyring(KeyringBackend):
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_keychain_that_says_nothing_of_its_windows_gets_the_benefit_of_the_doubt(
+def test_backend_that_does_not_report_prompts_gets_extra_time_if_user_is_present(
     profile: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
 ) -> None:
-    """As on macOS, where each call may ask."""
+    """As on macOS, where any call may show a prompt."""
     (tmp_path / "blocked.py").write_text(BLOCKED)
     monkeypatch.syspath_prepend(tmp_path)
     settings = {"timeout": 0.2, "unlock_timeout": 30, "backend": "blocked.Keyring"}
@@ -214,6 +217,6 @@ def test_a_keychain_that_says_nothing_of_its_windows_gets_the_benefit_of_the_dou
 
     with (
         user_present(there=there),
-        nullcontext() if there else pytest.raises(StoreUnavailable, match="did not answer"),
+        nullcontext() if there else raises_code(StoreUnavailable, "keychain-timed-out"),
     ):
         assert kept.load() == Snapshot()

@@ -1,4 +1,4 @@
-"""The keychain store over backends that hang, fail, forget and answer late."""
+"""The keychain store with backends that hang, fail, lose data and respond late."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ from freshkey._stores.records.slots import SlottedStore
 from freshkey.errors import ConfigurationError, StoreBusy, StoreUnavailable
 from freshkey.model.profile import Profile
 from freshkey.model.storage import CredentialStore, Snapshot
-from matrix import row
+from promises import proves
+from raises_code import raises_code
 from scripted_items import a_record, an_intent
 from waiting import leaving_nothing
 
 
 class FakeBackend:
-    """A keychain in memory that can be halted and told to fail."""
+    """An in-memory keychain that can be paused and made to fail."""
 
     def __init__(self) -> None:
         self.values: dict[tuple[str, str], str] = {}
@@ -78,7 +79,7 @@ def opened(profile: Profile, **settings: object) -> SlottedStore:
     return found
 
 
-def test_the_store_keeps_records_and_intents(backend: FakeBackend, profile: Profile) -> None:
+def test_records_and_intents_are_stored(backend: FakeBackend, profile: Profile) -> None:
     kept = opened(profile)
     with kept.lock(1):
         kept.save(a_record(1))
@@ -88,8 +89,8 @@ def test_the_store_keeps_records_and_intents(backend: FakeBackend, profile: Prof
     assert kept.kind == "keyring"
 
 
-@row(10, "STO-6", "STO-10")
-def test_each_item_has_a_service_of_its_own_and_no_secret_in_any_name(backend: FakeBackend, profile: Profile) -> None:
+@proves("FAULT-10", "STO-6", "STO-10")
+def test_each_item_has_its_own_service_name_without_secrets(backend: FakeBackend, profile: Profile) -> None:
     """STO-6."""
     kept = opened(profile)
     kept.save(a_record(1, "sk-canary"))
@@ -102,7 +103,7 @@ def test_each_item_has_a_service_of_its_own_and_no_secret_in_any_name(backend: F
     assert "canary" not in str(services)
 
 
-def test_another_state_directory_or_profile_is_another_sign_in(profile: Profile, tmp_path: Path) -> None:
+def test_each_state_directory_and_profile_has_its_own_items(profile: Profile, tmp_path: Path) -> None:
     profile.state_dir.mkdir()
     (tmp_path / "link").symlink_to(profile.state_dir)
 
@@ -111,9 +112,9 @@ def test_another_state_directory_or_profile_is_another_sign_in(profile: Profile,
     assert service_prefix(evolve(profile, name="you")) != service_prefix(profile)
 
 
-@row(10, "STO-5")
+@proves("FAULT-10", "STO-5")
 def test_windows_gets_small_items(backend: FakeBackend, profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 10."""
+    """FAULT-10."""
     monkeypatch.setattr(KeyringItems, "item_limit", keyring_store.WINDOWS_ITEM_LIMIT)
     kept = opened(profile)
     record = a_record(1, "x" * 50_000)
@@ -123,9 +124,9 @@ def test_windows_gets_small_items(backend: FakeBackend, profile: Profile, monkey
     assert max(len(value.encode("utf-16-le")) for value in backend.values.values()) <= 2560
 
 
-@row(10, "STO-5")
+@proves("FAULT-10", "STO-5")
 @pytest.mark.parametrize(("platform", "limited"), [("win32", True), ("darwin", False), ("linux", False)])
-def test_the_platform_says_how_small(monkeypatch: pytest.MonkeyPatch, platform: str, limited: bool) -> None:
+def test_item_limit_depends_on_the_platform(monkeypatch: pytest.MonkeyPatch, platform: str, limited: bool) -> None:
     found = importlib.util.find_spec("freshkey._stores.keychain.store")
     assert found is not None
     assert found.loader is not None
@@ -137,26 +138,26 @@ def test_the_platform_says_how_small(monkeypatch: pytest.MonkeyPatch, platform: 
     assert elsewhere.KeyringItems.item_limit == (elsewhere.WINDOWS_ITEM_LIMIT if limited else None)
 
 
-@row(9)
-def test_a_keychain_that_hangs_is_given_up_at_the_deadline_and_then_at_once(
-    backend: FakeBackend, profile: Profile
-) -> None:
-    """STO-3, rows 7 and 9."""
+@proves("FAULT-9")
+def test_hanging_keychain_times_out_and_then_fails_immediately(backend: FakeBackend, profile: Profile) -> None:
+    """STO-3, FAULT-7, FAULT-9."""
     kept = opened(profile, timeout=0.05)
     backend.running.clear()
-    with pytest.raises(StoreUnavailable, match=r"did not answer within 0\.05 s"):
+    with raises_code(StoreUnavailable, "keychain-timed-out") as caught:
         kept.load()
+    assert "0.05 s" in str(caught.value)
 
     with leaving_nothing():
         for _ in range(50):
-            with pytest.raises(StoreUnavailable, match="has not answered an earlier call"):
+            with raises_code(StoreUnavailable, "keychain-timed-out") as caught:
                 kept.load()
+            assert "earlier call" in str(caught.value)
 
     assert backend.calls == 1
 
 
-def test_an_abandoned_write_finishes_before_anybody_else_gets_the_lock(backend: FakeBackend, profile: Profile) -> None:
-    """A late write never puts an older generation over a newer one."""
+def test_abandoned_write_finishes_before_the_lock_is_released(backend: FakeBackend, profile: Profile) -> None:
+    """A late write never replaces a newer generation by an older one."""
     slow, quick = opened(profile, timeout=1), opened(profile)
     with slow.lock(1):
         slow.save(a_record(1))
@@ -182,7 +183,7 @@ def test_an_abandoned_write_finishes_before_anybody_else_gets_the_lock(backend: 
     assert quick.load() == Snapshot(record=newest)
 
 
-def test_a_save_whose_read_back_was_too_late_can_be_repeated_under_the_same_lock(
+def test_save_can_be_repeated_under_the_same_lock_after_its_read_back_failed(
     backend: FakeBackend, profile: Profile
 ) -> None:
     """ROT-4."""
@@ -195,7 +196,7 @@ def test_a_save_whose_read_back_was_too_late_can_be_repeated_under_the_same_lock
 
     with kept.lock(1):
         backend.set_password = halt_after_the_write  # type: ignore[method-assign]
-        with pytest.raises(StoreUnavailable, match="locked"):
+        with raises_code(StoreUnavailable, "keychain-locked"):
             kept.save(a_record(2))
         backend.fail(keyring.errors.KeyringLocked("locked"), times=0)
         kept.save(a_record(2))
@@ -204,45 +205,47 @@ def test_a_save_whose_read_back_was_too_late_can_be_repeated_under_the_same_lock
 
 
 class DBusErrorResponse(Exception):
-    """An error that no library here shares a base with."""
+    """An error without a base class in any keychain library."""
 
 
 CASES: list[tuple[BaseException, str]] = [
-    (keyring.errors.KeyringLocked("sk-canary"), "is locked.*Unlock it"),
-    (keyring.errors.InitError("Prompt dismissed sk-canary"), "is locked"),
-    (secretstorage.LockedException("sk-canary"), "is locked"),
-    (secretstorage.PromptDismissedException("sk-canary"), "is locked"),
-    (keyring.errors.NoKeyringError("sk-canary"), "no keychain answers.*store = .file"),
-    (secretstorage.SecretServiceNotAvailableException("sk-canary"), "no keychain answers"),
-    (FileNotFoundError("sk-canary"), "no keychain answers"),
-    (RuntimeError("sk-canary"), "no keychain answers"),
-    (ConnectionResetError("sk-canary"), "no keychain answers"),
-    (keyring.errors.PasswordSetError("sk-canary"), "failed with PasswordSetError"),
-    (secretstorage.ItemNotFoundException("sk-canary"), "failed with ItemNotFoundException"),
-    (DBusErrorResponse("sk-canary"), "failed with DBusErrorResponse"),
-    (ValueError("sk-canary"), "failed with ValueError"),
+    (keyring.errors.KeyringLocked("sk-canary"), "keychain-locked"),
+    (keyring.errors.InitError("Prompt dismissed sk-canary"), "keychain-locked"),
+    (secretstorage.LockedException("sk-canary"), "keychain-locked"),
+    (secretstorage.PromptDismissedException("sk-canary"), "keychain-locked"),
+    (keyring.errors.NoKeyringError("sk-canary"), "no-keychain"),
+    (secretstorage.SecretServiceNotAvailableException("sk-canary"), "no-keychain"),
+    (FileNotFoundError("sk-canary"), "no-keychain"),
+    (RuntimeError("sk-canary"), "no-keychain"),
+    (ConnectionResetError("sk-canary"), "no-keychain"),
+    (keyring.errors.PasswordSetError("sk-canary"), "keychain-failed"),
+    (secretstorage.ItemNotFoundException("sk-canary"), "keychain-failed"),
+    (DBusErrorResponse("sk-canary"), "keychain-failed"),
+    (ValueError("sk-canary"), "keychain-failed"),
 ]
 
 
-@pytest.mark.parametrize(("error", "message"), CASES, ids=[type(error).__name__ for error, _ in CASES])
+@pytest.mark.parametrize(("error", "code"), CASES, ids=[type(error).__name__ for error, _ in CASES])
 @pytest.mark.parametrize(
     "action",
     [lambda kept: kept.load(), lambda kept: kept.save(a_record(1)), lambda kept: kept.probe()],
     ids=["load", "save", "probe"],
 )
-def test_every_error_of_a_keychain_becomes_one_that_says_what_to_do(
-    backend: FakeBackend, profile: Profile, error: BaseException, message: str, action: Callable[[Any], object]
+def test_keychain_errors_get_a_code_and_a_hint_and_lose_their_text(
+    backend: FakeBackend, profile: Profile, error: BaseException, code: str, action: Callable[[Any], object]
 ) -> None:
     backend.fail(error)
 
-    with pytest.raises(StoreUnavailable, match=message) as caught:
+    with raises_code(StoreUnavailable, code) as caught:
         action(opened(profile))
 
+    assert caught.value.hint
+    assert (type(error).__name__ in str(caught.value)) == (code == "keychain-failed")
     assert "sk-canary" not in "".join(traceback.format_exception(caught.value))
     assert caught.value.__context__ is None
 
 
-def test_an_item_that_is_replaced_while_it_is_read_is_read_again(backend: FakeBackend, profile: Profile) -> None:
+def test_item_that_is_replaced_during_a_read_is_read_again(backend: FakeBackend, profile: Profile) -> None:
     kept = opened(profile)
     kept.save(a_record(1))
     backend.fail(secretstorage.ItemNotFoundException("Item does not exist!"), times=2)
@@ -250,45 +253,49 @@ def test_an_item_that_is_replaced_while_it_is_read_is_read_again(backend: FakeBa
     assert kept.load() == Snapshot(record=a_record(1))
 
 
-def test_removing_what_is_gone_already_is_fine(backend: FakeBackend) -> None:
+def test_deleting_a_missing_item_succeeds(backend: FakeBackend) -> None:
     KeyringItems("freshkey:test:", "me", worker=keyring_store.WORKER).delete("0.0")
 
 
-def test_removing_what_stays_is_an_error(backend: FakeBackend) -> None:
+def test_item_that_cannot_be_deleted_is_an_error(backend: FakeBackend) -> None:
     items = KeyringItems("freshkey:test:", "me", worker=keyring_store.WORKER)
     items.set("0.0", "stays")
     backend.fail(keyring.errors.PasswordDeleteError("denied"), times=1)
 
-    with pytest.raises(StoreUnavailable, match="PasswordDeleteError"):
+    with raises_code(StoreUnavailable, "keychain-failed") as caught:
         items.delete("0.0")
+    assert "PasswordDeleteError" in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("settings", "code", "facts"),
     [
-        ({"timeot": 3.0}, "no setting 'stores.keyring.timeot'.*Did you mean 'timeout'"),
-        ({"timeout": "3"}, "'stores.keyring.timeout' must be a number$"),
-        ({"timeout": True}, "'stores.keyring.timeout' must be a number$"),
-        ({"timeout": 0}, "'stores.keyring.timeout' must be between 0 and 600 seconds"),
-        ({"timeout": float("nan")}, "'stores.keyring.timeout' must be between 0 and 600 seconds"),
-        ({"unlock_timeout": 601}, "'stores.keyring.unlock_timeout' must be between 0 and 600"),
-        ({"backend": 5}, "'stores.keyring.backend' must be a string$"),
-        ({"zzz": 5}, "Known names: backend, timeout, unlock_timeout"),
+        ({"timeot": 3.0}, "unknown-setting", ("'stores.keyring.timeot'", "'timeout'")),
+        ({"timeout": "3"}, "invalid-setting", ("'stores.keyring.timeout'", "a number")),
+        ({"timeout": True}, "invalid-setting", ("'stores.keyring.timeout'", "a number")),
+        ({"timeout": 0}, "invalid-setting", ("'stores.keyring.timeout'", "between 0 and 600")),
+        ({"timeout": float("nan")}, "invalid-setting", ("'stores.keyring.timeout'", "between 0 and 600")),
+        ({"unlock_timeout": 601}, "invalid-setting", ("'stores.keyring.unlock_timeout'", "between 0 and 600")),
+        ({"backend": 5}, "invalid-setting", ("'stores.keyring.backend'", "a string")),
+        ({"zzz": 5}, "unknown-setting", ("'stores.keyring.zzz'", "backend, timeout, unlock_timeout")),
     ],
 )
-def test_a_wrong_setting_is_a_configuration_error(profile: Profile, settings: dict[str, object], message: str) -> None:
-    with pytest.raises(ConfigurationError, match=message):
+def test_invalid_setting_is_a_configuration_error(
+    profile: Profile, settings: dict[str, object], code: str, facts: tuple[str, ...]
+) -> None:
+    with raises_code(ConfigurationError, code) as caught:
         store(evolve(profile, store_settings=settings))
+    assert [fact for fact in facts if fact not in str(caught.value)] == []
 
 
-def test_a_forbidden_backend_in_configuration_is_refused_at_the_first_call(profile: Profile) -> None:
+def test_forbidden_backend_in_configuration_is_refused_at_the_first_call(profile: Profile) -> None:
     kept = store(evolve(profile, store_settings={"backend": "keyring.backends.null.Keyring"}))
 
-    with pytest.raises(ConfigurationError, match="keeps nothing"):
+    with raises_code(ConfigurationError, "unsafe-keychain-backend"):
         kept.probe()
 
 
-def test_making_the_store_asks_nobody(backend: FakeBackend, profile: Profile) -> None:
+def test_creating_the_store_does_not_access_the_keychain(backend: FakeBackend, profile: Profile) -> None:
     backend.running.clear()
     opened(profile)
 

@@ -1,4 +1,4 @@
-"""The keychain's thread: one call at a time, a deadline for each, and no end to an overdue one but its own."""
+"""The keychain's worker thread: one call at a time, with a deadline; an overdue call runs until it returns."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from freshkey._stores.keychain.worker import SerialWorker
 from freshkey.errors import StoreUnavailable
+from raises_code import raises_code
 from waiting import leaving_nothing
 
 
@@ -20,7 +21,7 @@ def worker() -> SerialWorker:
 
 @pytest.fixture
 def gate() -> Iterator[threading.Event]:
-    """Opened at the end at the latest, so that no thread stays behind."""
+    """An event that is set at the end of the test, so that no thread is left behind."""
     opened = threading.Event()
     yield opened
     opened.set()
@@ -33,27 +34,28 @@ def hang(worker: SerialWorker, gate: threading.Event, result: list[str]) -> None
         gate.wait(20)
         result.append("late")
 
-    with pytest.raises(StoreUnavailable, match=r"did not answer within 0\.05 s"):
+    with raises_code(StoreUnavailable, "keychain-timed-out") as caught:
         worker.call(work, 0.05)
+    assert "0.05 s" in str(caught.value)
 
 
-def test_a_call_returns_what_the_work_returns_or_raises(worker: SerialWorker) -> None:
+def test_call_returns_the_result_or_raises_the_exception_of_the_work(worker: SerialWorker) -> None:
     assert worker.call(lambda: 42, 5) == 42
     with pytest.raises(ZeroDivisionError):
         worker.call(lambda: 1 / 0, 5)
     with pytest.raises(SystemExit):
-        worker.call(lambda: exec("raise SystemExit"), 5)  # noqa: S102  the shortest work that raises
+        worker.call(lambda: exec("raise SystemExit"), 5)  # noqa: S102  raises within an expression
     assert worker.call(lambda: 43, 5) == 43
 
 
-def test_all_calls_run_on_one_daemon_thread(worker: SerialWorker) -> None:
+def test_calls_run_on_one_daemon_thread(worker: SerialWorker) -> None:
     threads = {worker.call(threading.current_thread, 5) for _ in range(3)}
 
     assert len(threads) == 1
     assert [(thread.name, thread.daemon) for thread in threads] == [("test-worker", True)]
 
 
-def test_calls_of_many_threads_never_overlap(worker: SerialWorker) -> None:
+def test_calls_from_many_threads_never_overlap(worker: SerialWorker) -> None:
     inside: list[int] = []
     counts: list[int] = []
 
@@ -72,24 +74,23 @@ def test_calls_of_many_threads_never_overlap(worker: SerialWorker) -> None:
     assert counts == [1] * 20
 
 
-def test_an_overdue_call_lets_its_caller_go_and_makes_later_ones_fail_at_once(
-    worker: SerialWorker, gate: threading.Event
-) -> None:
-    """STO-3, rows 7 and 9."""
+def test_calls_fail_immediately_while_an_overdue_call_runs(worker: SerialWorker, gate: threading.Event) -> None:
+    """STO-3, FAULT-7, FAULT-9."""
     result: list[str] = []
     hang(worker, gate, result)
     started = time.monotonic()
 
     with leaving_nothing():
         for _ in range(20):
-            with pytest.raises(StoreUnavailable, match="has not answered an earlier call"):
+            with raises_code(StoreUnavailable, "keychain-timed-out") as caught:
                 worker.call(lambda: result.append("must not start"), 60)
+            assert "earlier call" in str(caught.value)
 
     assert time.monotonic() - started < 50
     assert result == []
 
 
-def test_after_the_overdue_call_has_returned_calls_work_again(worker: SerialWorker, gate: threading.Event) -> None:
+def test_calls_work_again_after_an_overdue_call_returned(worker: SerialWorker, gate: threading.Event) -> None:
     result: list[str] = []
     hang(worker, gate, result)
     idle = threading.Event()
@@ -102,9 +103,7 @@ def test_after_the_overdue_call_has_returned_calls_work_again(worker: SerialWork
     assert result == ["late", "next"]
 
 
-def test_somebody_who_waits_for_idleness_waits_for_the_overdue_call(
-    worker: SerialWorker, gate: threading.Event
-) -> None:
+def test_when_idle_waits_for_an_overdue_call(worker: SerialWorker, gate: threading.Event) -> None:
     result: list[str] = []
     hang(worker, gate, result)
     idle = threading.Event()
@@ -121,19 +120,19 @@ def test_somebody_who_waits_for_idleness_waits_for_the_overdue_call(
     assert result == ["late", "idle"]
 
 
-def test_idleness_is_at_once_where_nothing_is_overdue(worker: SerialWorker, gate: threading.Event) -> None:
+def test_when_idle_runs_immediately_if_no_call_is_overdue(worker: SerialWorker, gate: threading.Event) -> None:
     events: list[str] = []
     worker.when_idle(lambda: events.append("before the first call"))
     caller = threading.Thread(target=worker.call, args=(lambda: gate.wait(20), 20))
     caller.start()
-    worker.when_idle(lambda: events.append("while somebody else's call is in time"))
+    worker.when_idle(lambda: events.append("during a call within its deadline"))
 
-    assert events == ["before the first call", "while somebody else's call is in time"]
+    assert events == ["before the first call", "during a call within its deadline"]
     gate.set()
     caller.join(20)
 
 
-def test_a_call_waits_for_its_turn_no_longer_than_its_own_deadline(worker: SerialWorker, gate: threading.Event) -> None:
+def test_call_waits_for_an_earlier_call_until_its_own_deadline(worker: SerialWorker, gate: threading.Event) -> None:
     started = threading.Event()
 
     def work() -> None:
@@ -144,13 +143,14 @@ def test_a_call_waits_for_its_turn_no_longer_than_its_own_deadline(worker: Seria
     caller.start()
     assert started.wait(20)
 
-    with pytest.raises(StoreUnavailable, match="has not answered an earlier call"):
+    with raises_code(StoreUnavailable, "keychain-timed-out") as caught:
         worker.call(lambda: None, 0.05)
+    assert "earlier call" in str(caught.value)
     gate.set()
     caller.join(20)
 
 
-def test_a_finished_call_is_forgotten_with_all_it_held(worker: SerialWorker) -> None:
+def test_finished_call_releases_all_references(worker: SerialWorker) -> None:
     import gc
     import weakref
 
@@ -167,8 +167,8 @@ def test_a_finished_call_is_forgotten_with_all_it_held(worker: SerialWorker) -> 
     assert seen() is None
 
 
-def test_a_forked_childs_copy_starts_over(worker: SerialWorker, gate: threading.Event) -> None:
-    """ROT-11: this is what the child's hook calls."""
+def test_worker_can_be_reset_in_a_forked_child(worker: SerialWorker, gate: threading.Event) -> None:
+    """ROT-11: `start_over` is what runs in a forked child."""
     result: list[str] = []
     hang(worker, gate, result)
 
@@ -177,15 +177,14 @@ def test_a_forked_childs_copy_starts_over(worker: SerialWorker, gate: threading.
     assert worker.call(lambda: "answer", 5) == "answer"
 
 
-def test_an_interpreter_that_is_exiting_and_starts_no_thread_is_explained(
-    worker: SerialWorker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_error_says_why_no_thread_can_be_started(worker: SerialWorker, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(StoreUnavailable, match=r"cannot be asked: can.t create new thread at interpreter shutdown"):
+        with raises_code(StoreUnavailable, "keychain-failed") as caught:
             worker.call(lambda: None, 5)
+        assert "can't create new thread at interpreter shutdown" in str(caught.value)
 
     assert worker.call(lambda: 1, 5) == 1

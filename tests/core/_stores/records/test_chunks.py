@@ -1,4 +1,4 @@
-"""Items: what is written is read back, and nothing else ever is."""
+"""Items: what was written is read back, and nothing else passes for a record."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from freshkey._stores.records.chunks import Slot, intent_item, newest, read_slot
 from freshkey.errors import RecordUnreadable, StoreUnavailable
 from freshkey.model.storage import Record
 from freshkey.secret import Secret
+from raises_code import raises_code
 from scripted_items import a_record, an_intent
 
 
@@ -29,7 +30,7 @@ RECORDS = st.builds(
 
 
 @given(RECORDS, st.none() | st.integers(200, 2000))
-def test_a_record_is_read_back_from_ascii_items_within_the_limit(record: Record, limit: int | None) -> None:
+def test_record_is_read_back_from_ascii_items_within_the_limit(record: Record, limit: int | None) -> None:
     texts = record_items(record, limit)
 
     assert all(text.isascii() and "\n" not in text for text in texts)
@@ -38,8 +39,8 @@ def test_a_record_is_read_back_from_ascii_items_within_the_limit(record: Record,
 
 
 @pytest.mark.parametrize("units", [1_279, 1_280, 1_281, 50_000])
-def test_records_around_and_far_above_the_limit_of_windows(units: int) -> None:
-    """Row 10."""
+def test_records_around_and_far_above_the_windows_limit(units: int) -> None:
+    """FAULT-10."""
     record = evolve(a_record(3), payload=Secret("x" * units))
 
     texts = record_items(record, 1200)
@@ -48,19 +49,19 @@ def test_records_around_and_far_above_the_limit_of_windows(units: int) -> None:
     assert max(len(text.encode("utf-16-le")) for text in texts) <= 2560
 
 
-def test_a_record_that_no_number_of_items_can_hold_is_refused() -> None:
-    with pytest.raises(StoreUnavailable, match="keychain items"):
+def test_record_that_needs_too_many_items_is_refused() -> None:
+    with raises_code(StoreUnavailable, "credential-too-large"):
         record_items(evolve(a_record(1), payload=Secret("x" * 2_000_000)), 1200)
 
 
-def test_an_intent_is_one_item_that_any_keychain_holds() -> None:
+def test_intent_is_one_item_that_fits_any_keychain() -> None:
     text = intent_item(an_intent(7, attempts=2))
 
     assert len(text) <= 1200
     assert read([text]) == Slot(intent=an_intent(7, attempts=2), generation=7)
 
 
-def test_no_item_shows_its_secret_in_plain_text_to_somebody_who_prints_the_slot() -> None:
+def test_items_and_repr_do_not_show_the_secret_in_plain_text() -> None:
     texts = record_items(a_record(1, "sk-canary"), None)
 
     assert "sk-canary" not in "".join(texts)
@@ -68,7 +69,7 @@ def test_no_item_shows_its_secret_in_plain_text_to_somebody_who_prints_the_slot(
 
 
 @given(data=st.data())
-def test_no_flipped_bit_makes_another_record_or_passes_for_a_newer_freshkey(data: st.DataObject) -> None:
+def test_flipped_bit_is_damage_and_never_another_record_or_a_newer_freshkey(data: st.DataObject) -> None:
     texts = [text.encode() for text in record_items(evolve(a_record(5), payload=Secret("x" * 400)), 400)]
     victim = data.draw(st.integers(0, len(texts) - 1))
     bit = data.draw(st.integers(0, 8 * len(texts[victim]) - 1))
@@ -83,20 +84,20 @@ def test_no_flipped_bit_makes_another_record_or_passes_for_a_newer_freshkey(data
 
 
 @given(st.text())
-def test_junk_is_a_torn_slot(text: str) -> None:
+def test_garbage_is_a_torn_slot(text: str) -> None:
     assert read([text]) == Slot(torn=True)
 
 
 @pytest.mark.parametrize("missing", [1, 2])
-def test_a_missing_chunk_tears_the_slot_and_leaves_its_generation_known(missing: int) -> None:
-    """Row 12."""
+def test_slot_with_a_missing_chunk_is_torn_and_keeps_its_generation(missing: int) -> None:
+    """FAULT-12."""
     texts: list[str | None] = [*record_items(evolve(a_record(5), payload=Secret("x" * 400)), 400)]
     texts[missing] = None
 
     assert read(texts) == Slot(torn=True, generation=5)
 
 
-def test_chunks_of_two_generations_do_not_make_one_record() -> None:
+def test_chunks_of_two_generations_are_not_combined() -> None:
     old = record_items(evolve(a_record(3), payload=Secret("x" * 400)), 400)
     new = record_items(evolve(a_record(5), payload=Secret("y" * 400)), 400)
 
@@ -104,21 +105,21 @@ def test_chunks_of_two_generations_do_not_make_one_record() -> None:
     assert read([new[1], *new[1:]]) == Slot(torn=True)
 
 
-def test_an_item_of_a_newer_freshkey_is_refused_whatever_else_it_says() -> None:
-    """STO-9, row 13."""
+def test_item_of_a_newer_freshkey_is_refused_whatever_its_content() -> None:
+    """STO-9, FAULT-13."""
     check = hashlib.sha256(b"fk2").hexdigest()[:8]
 
-    with pytest.raises(RecordUnreadable, match="newer freshkey"):
+    with raises_code(RecordUnreadable, "record-too-new"):
         read([f"fk2.{check}.anything at all"])
 
 
-def test_an_empty_store_has_nothing() -> None:
+def test_empty_store_has_an_empty_snapshot() -> None:
     snapshot = newest([Slot(), Slot()])
 
     assert (snapshot.record, snapshot.intent, snapshot.damaged, snapshot.generation) == (None, None, False, 0)
 
 
-def test_the_highest_complete_record_wins_in_either_slot() -> None:
+def test_newest_complete_record_wins_in_either_slot() -> None:
     slots = [Slot(record=a_record(4), generation=4), Slot(record=a_record(5), generation=5)]
 
     assert newest(slots).record == newest(slots[::-1]).record == a_record(5)
@@ -134,14 +135,14 @@ def test_the_highest_complete_record_wins_in_either_slot() -> None:
         (Slot(), False),
     ],
 )
-def test_only_remains_that_may_be_newer_are_damage(torn: Slot, damaged: bool) -> None:
+def test_torn_slot_is_damage_only_if_it_may_be_newer(torn: Slot, damaged: bool) -> None:
     snapshot = newest([torn, Slot(record=a_record(5), generation=5)])
 
     assert snapshot.record == a_record(5)
     assert snapshot.damaged is damaged
 
 
-def test_an_intent_counts_until_its_result_or_something_newer_is_there() -> None:
+def test_intent_is_open_until_its_result_or_a_newer_record_exists() -> None:
     open_intent = newest([Slot(intent=an_intent(6), generation=6), Slot(record=a_record(5), generation=5)])
     outlived = newest([Slot(intent=an_intent(6), generation=6), Slot(record=a_record(7), generation=7)])
 

@@ -1,4 +1,4 @@
-"""The codec: every credential comes back as it was, and nothing else comes back at all."""
+"""The codec: every credential survives a round trip, and nothing else is decoded."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ from freshkey.model.credential import ApiKey, Credential, OAuthToken
 from freshkey.model.identity import Identity
 from freshkey.secret import Secret
 from freshkey_testing import ManualClock
+from raises_code import raises_code
 
 
 @frozen(kw_only=True)
 class Picky(ApiKey):
-    """A format of a plugin: a field of its own with a validator, and one that is not stored."""
+    """A plugin's format with an extra field that has a validator, and a field that is not stored."""
 
-    colour: str = field(default="red")
+    color: str = field(default="red")
     cache: list[str] = field(factory=list, eq=False, metadata={"stored": False})
 
-    @colour.validator
+    @color.validator
     def _known(self, attribute: object, value: str) -> None:
         if value not in {"red", "green"}:
-            raise RuntimeError(f"unknown colour {value}")
+            raise RuntimeError(f"unknown color {value}")
 
 
 @frozen(kw_only=True)
 class Odd(ApiKey):
-    """A format whose author did not think of JSON."""
+    """A plugin's format with a field that JSON does not support."""
 
     shape: object
 
@@ -82,16 +83,16 @@ def codec() -> Codec:
 
 @functools.cache
 def one_codec() -> Codec:
-    """Return a codec for many examples, each of which would make code of its own."""
+    """Return one codec for many examples, because each new codec generates code."""
     return Codec(FORMATS)
 
 
 @given(credentials)
-def test_every_credential_comes_back_as_it_was(credential: Credential) -> None:
+def test_every_credential_survives_a_round_trip(credential: Credential) -> None:
     assert one_codec().decode(one_codec().encode(credential)) == credential
 
 
-def test_a_token_and_a_key_come_back_from_a_codec_that_has_read_nothing_yet(codec: Codec) -> None:
+def test_new_codec_decodes_tokens_and_keys(codec: Codec) -> None:
     token = OAuthToken(
         obtained=KEY.obtained,
         lifetime=3600,
@@ -105,8 +106,8 @@ def test_a_token_and_a_key_come_back_from_a_codec_that_has_read_nothing_yet(code
         assert Codec(FORMATS).decode(payload) == credential
 
 
-def test_a_format_of_a_plugin_keeps_its_own_fields_and_its_class(codec: Codec) -> None:
-    picky = Picky(obtained=KEY.obtained, key=KEY.key, colour="green")
+def test_plugin_format_keeps_its_class_and_fields(codec: Codec) -> None:
+    picky = Picky(obtained=KEY.obtained, key=KEY.key, color="green")
 
     decoded = codec.decode(codec.encode(picky))
 
@@ -114,7 +115,7 @@ def test_a_format_of_a_plugin_keeps_its_own_fields_and_its_class(codec: Codec) -
     assert decoded == picky
 
 
-def test_what_is_not_to_be_stored_has_its_default_afterwards(codec: Codec) -> None:
+def test_field_that_is_not_stored_gets_its_default(codec: Codec) -> None:
     picky = Picky(obtained=KEY.obtained, key=KEY.key, cache=["sk-cached"], clock=ManualClock())
 
     payload = codec.encode(picky)
@@ -127,19 +128,22 @@ def test_what_is_not_to_be_stored_has_its_default_afterwards(codec: Codec) -> No
     assert "clock" not in payload.reveal()
 
 
-def test_a_class_that_is_no_format_of_the_provider_is_the_plugins_fault() -> None:
-    with pytest.raises(PluginBroken, match="Picky is not among"):
+def test_class_that_is_not_in_the_formats_is_the_plugins_fault() -> None:
+    with raises_code(PluginBroken, "plugin-formats-invalid") as caught:
         Codec({"key": ApiKey}).encode(Picky(obtained=KEY.obtained, key=KEY.key))
+    assert "Picky" in str(caught.value)
 
 
-def test_a_number_that_json_does_not_have_is_not_stored(codec: Codec) -> None:
-    with pytest.raises(PluginBroken, match="cannot be stored"):
+def test_nan_is_not_stored(codec: Codec) -> None:
+    with raises_code(PluginBroken, "plugin-formats-invalid") as caught:
         codec.encode(evolve(KEY, lifetime=float("nan")))
+    assert "ApiKey" in str(caught.value)
 
 
-def test_what_json_does_not_know_is_not_stored() -> None:
-    with pytest.raises(PluginBroken, match="cannot be stored"):
+def test_value_that_json_does_not_support_is_not_stored() -> None:
+    with raises_code(PluginBroken, "plugin-formats-invalid") as caught:
         Codec({"odd": Odd}).encode(Odd(obtained=KEY.obtained, key=KEY.key, shape=object()))
+    assert "Odd" in str(caught.value)
 
 
 @functools.cache
@@ -156,18 +160,22 @@ def fields(**changes: object) -> dict[str, object]:
     return {**known, **changes}
 
 
-def test_a_newer_schema_is_refused_before_anything_else_is_looked_at(codec: Codec) -> None:
-    """STO-9, row 13."""
-    with pytest.raises(RecordUnreadable, match="newer freshkey"):
-        codec.decode(edited(schema=2, fields="in a shape of the future"))
+def test_newer_schema_is_refused_before_anything_else_is_checked(codec: Codec) -> None:
+    """STO-9, FAULT-13."""
+    with raises_code(RecordUnreadable, "record-too-new") as caught:
+        codec.decode(edited(schema=2, fields="in a future layout"))
+    assert caught.value.hint is not None
+    assert "Upgrade freshkey" in caught.value.hint
 
 
-def test_an_unknown_format_is_refused(codec: Codec) -> None:
-    with pytest.raises(RecordUnreadable, match="format that this version"):
+def test_unknown_format_is_refused(codec: Codec) -> None:
+    with raises_code(RecordUnreadable, "record-too-new") as caught:
         codec.decode(edited(format="from the future"))
+    assert caught.value.hint is not None
+    assert "Upgrade the provider" in caught.value.hint
 
 
-def test_a_field_of_a_newer_plugin_is_ignored_and_a_missing_one_has_its_default(codec: Codec) -> None:
+def test_unknown_field_is_ignored_and_a_missing_one_gets_its_default(codec: Codec) -> None:
     short = fields(novelty=1)
     del short["header"]
 
@@ -197,12 +205,12 @@ def test_a_field_of_a_newer_plugin_is_ignored_and_a_missing_one_has_its_default(
         edited(fields=fields(header=5)),
         edited(fields=fields(obtained={"wall": 1.0})),
         edited(fields=fields(identity="sk-canary-123")),
-        edited(format="picky", fields=fields(colour="sk-canary-123")),
+        edited(format="picky", fields=fields(color="sk-canary-123")),
     ],
 )
-def test_a_corrupt_record_is_unreadable_and_is_not_quoted(codec: Codec, payload: Secret) -> None:
-    """Row 13."""
-    with pytest.raises(RecordUnreadable, match="corrupt") as caught:
+def test_corrupt_record_is_unreadable_and_is_not_quoted(codec: Codec, payload: Secret) -> None:
+    """FAULT-13."""
+    with raises_code(RecordUnreadable, "record-unreadable") as caught:
         codec.decode(payload)
 
     assert "canary" not in "".join(traceback.format_exception(caught.value))
@@ -211,7 +219,7 @@ def test_a_corrupt_record_is_unreadable_and_is_not_quoted(codec: Codec, payload:
 @given(
     st.recursive(st.none() | st.booleans() | st.integers() | texts, lambda s: st.lists(s) | st.dictionaries(texts, s))
 )
-def test_no_json_at_all_makes_the_codec_raise_anything_else(value: object) -> None:
+def test_any_other_json_is_unreadable(value: object) -> None:
     for payload in (Secret(json.dumps(value)), edited(fields=value)):
         with pytest.raises(RecordUnreadable):
             one_codec().decode(payload)
@@ -222,19 +230,20 @@ def test_no_json_at_all_makes_the_codec_raise_anything_else(value: object) -> No
     [
         '{"schema": 1, "CANARY',
         '{"schema": 1, "provider": "", "format": "picky", "fields": {"key": "k", "obtained": "CANARY"}}',
-        '{"schema": 1, "provider": "", "format": "picky", "fields": {"key": "k", "colour": "CANARY"}}',
+        '{"schema": 1, "provider": "", "format": "picky", "fields": {"key": "k", "color": "CANARY"}}',
     ],
 )
-def test_an_error_of_a_parser_does_not_come_along(codec: Codec, payload: str) -> None:
-    """LEK-1: JSONDecodeError.doc is all of it."""
+def test_parser_error_is_not_chained(codec: Codec, payload: str) -> None:
+    """LEK-1: `JSONDecodeError.doc` contains the whole payload."""
     with pytest.raises(RecordUnreadable) as caught:
         codec.decode(Secret(payload))
     assert (caught.value.__context__, caught.value.__cause__) == (None, None)
 
 
-def test_a_record_of_another_provider_needs_a_new_sign_in() -> None:
+def test_record_of_another_provider_requires_a_new_sign_in() -> None:
     formats = {"key": ApiKey}
     payload = Codec(formats, provider="one").encode(KEY)
     assert Codec(formats, provider="one").decode(payload) == KEY
-    with pytest.raises(LoginRequired, match="belongs to provider 'one'"):
+    with raises_code(LoginRequired, "sign-in-of-another-provider") as caught:
         Codec(formats, provider="other").decode(payload)
+    assert "'one'" in str(caught.value)

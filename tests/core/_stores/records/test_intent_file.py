@@ -1,4 +1,4 @@
-"""The copy of an intent beside a keychain that may lose it."""
+"""The copy of an intent outside a keychain that may lose it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from freshkey._stores.records.intent_file import IntentFile
 from freshkey._stores.records.slots import SlottedStore
 from freshkey.model.storage import Snapshot
-from matrix import row
+from promises import proves
 from scripted_items import Crashed, OpenLock, ScriptedItems, a_record, an_intent
 
 
@@ -22,8 +22,8 @@ def opened(items: ScriptedItems, intent_file: IntentFile) -> SlottedStore:
     return SlottedStore(items, OpenLock(), intent_file=intent_file)
 
 
-@row(11, "STO-5", "ROT-7")
-def test_a_crash_while_the_intent_is_replaced_leaves_the_intent(intent_file: IntentFile) -> None:
+@proves("FAULT-11", "STO-5", "ROT-7")
+def test_intent_survives_a_crash_while_it_is_replaced(intent_file: IntentFile) -> None:
     items = ScriptedItems(replaces=False)
     store = opened(items, intent_file)
     store.save(a_record(1))
@@ -37,7 +37,7 @@ def test_a_crash_while_the_intent_is_replaced_leaves_the_intent(intent_file: Int
     assert opened(items, intent_file).load() == Snapshot(record=a_record(1), intent=an_intent(2))
 
 
-def test_an_intent_whose_result_is_there_means_nothing(intent_file: IntentFile) -> None:
+def test_intent_is_ignored_once_its_result_is_saved(intent_file: IntentFile) -> None:
     store = opened(ScriptedItems(), intent_file)
     store.save(a_record(1))
     store.intend(an_intent(2))
@@ -48,7 +48,7 @@ def test_an_intent_whose_result_is_there_means_nothing(intent_file: IntentFile) 
     assert store.load() == Snapshot(record=a_record(3))
 
 
-def test_an_intent_that_was_taken_back_is_forgotten(intent_file: IntentFile) -> None:
+def test_withdrawn_intent_is_deleted(intent_file: IntentFile) -> None:
     store = opened(ScriptedItems(), intent_file)
     store.save(a_record(1))
     store.intend(an_intent(2))
@@ -58,7 +58,7 @@ def test_an_intent_that_was_taken_back_is_forgotten(intent_file: IntentFile) -> 
     assert not intent_file.path.exists()
 
 
-def test_the_intent_in_the_store_counts_more(intent_file: IntentFile) -> None:
+def test_intent_in_the_store_takes_precedence(intent_file: IntentFile) -> None:
     store = opened(ScriptedItems(), intent_file)
     store.save(a_record(1))
     store.intend(an_intent(2))
@@ -67,7 +67,7 @@ def test_the_intent_in_the_store_counts_more(intent_file: IntentFile) -> None:
     assert store.load().intent == an_intent(2)
 
 
-def test_forgetting_a_profile_forgets_its_intent(intent_file: IntentFile) -> None:
+def test_forgetting_a_profile_deletes_its_intent(intent_file: IntentFile) -> None:
     store = opened(ScriptedItems(), intent_file)
     store.save(a_record(1))
     store.intend(an_intent(2))
@@ -78,15 +78,15 @@ def test_forgetting_a_profile_forgets_its_intent(intent_file: IntentFile) -> Non
 
 
 @pytest.mark.parametrize("content", [b"", b"junk", b"\xff", b"fk2.f60d4a57.of a newer freshkey"])
-def test_what_cannot_be_read_is_no_intent(intent_file: IntentFile, content: bytes) -> None:
+def test_unreadable_intent_file_is_ignored(intent_file: IntentFile, content: bytes) -> None:
     intent_file.note(an_intent(2))
     intent_file.path.write_bytes(content)
 
     assert intent_file.read() is None
 
 
-def test_a_place_that_cannot_be_written_stops_nothing(intent_file: IntentFile, tmp_path: Path) -> None:
-    (tmp_path / "state").write_text("in the way", "ascii")
+def test_unwritable_state_directory_is_ignored(intent_file: IntentFile, tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file instead of a directory", "ascii")
     store = opened(ScriptedItems(), intent_file)
     store.save(a_record(1))
     store.intend(an_intent(2))

@@ -1,4 +1,4 @@
-"""Short-term keys made here: what they say, how long they live, and that they are what AWS's own generator makes."""
+"""Short-term keys made locally: contents, lifetime, and equality with those of AWS's own generator."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from freshkey_bedrock.formats import AwsCredential, BedrockApiKey
 from freshkey_testing import ManualClock
 from freshkey_testing.guard import offline
 from freshkey_testing.secret_scan import assert_no_secret, secrets_of
+from raises_code import raises_code
 from waiting import until
 
 
@@ -51,7 +52,7 @@ def url_of(key: BedrockApiKey) -> str:
 
 
 def as_aws_makes_it(signer: AwsCredential, seconds: int, monkeypatch: pytest.MonkeyPatch, clock: ManualClock) -> str:
-    """Make a key with the steps of ``aws-bedrock-token-generator`` 1.1.0, at the time of our clock."""
+    """Make a key with the steps of ``aws-bedrock-token-generator`` 1.1.0, at the time of the manual clock."""
     monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: clock.now().utc)
     token = signer.session_token.reveal() if signer.session_token else None
     request = AWSRequest(
@@ -67,7 +68,7 @@ def as_aws_makes_it(signer: AwsCredential, seconds: int, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("temporary", [True, False])
-def test_a_key_is_what_the_generator_of_aws_makes(
+def test_key_equals_that_of_the_aws_generator(
     signer: AwsCredential, monkeypatch: pytest.MonkeyPatch, clock: ManualClock, *, temporary: bool
 ) -> None:
     signer = signer if temporary else attrs.evolve(signer, session_token=None)
@@ -75,7 +76,7 @@ def test_a_key_is_what_the_generator_of_aws_makes(
     assert key.key.reveal() == as_aws_makes_it(signer, 43200, monkeypatch, clock)
 
 
-def test_what_it_says_of_itself(signer: AwsCredential, clock: ManualClock) -> None:
+def test_key_contains_region_and_expiration(signer: AwsCredential, clock: ManualClock) -> None:
     key = mint(signer, seconds=HOUR, clock=clock)
     address = urlsplit("https://" + url_of(key))
     query = parse_qs(address.query)
@@ -104,7 +105,7 @@ def test_what_it_says_of_itself(signer: AwsCredential, clock: ManualClock) -> No
         (90.9, 4000.5, 90.0),
     ],
 )
-def test_its_life_is_the_shortest_of_three(
+def test_lifetime_is_the_minimum_of_request_session_and_twelve_hours(
     signer: AwsCredential, clock: ManualClock, *, asked: float, session: float | None, life: float
 ) -> None:
     key = mint(attrs.evolve(signer, lifetime=session), seconds=asked, clock=clock)
@@ -112,14 +113,14 @@ def test_its_life_is_the_shortest_of_three(
     assert f"X-Amz-Expires={life:.0f}&" in url_of(key)
 
 
-def test_a_session_that_has_ended_signs_nothing(signer: AwsCredential, clock: ManualClock) -> None:
+def test_expired_session_cannot_sign_a_key(signer: AwsCredential, clock: ManualClock) -> None:
     ended = attrs.evolve(signer, lifetime=60.0)
     clock.advance(59.5)
-    with pytest.raises(LoginRequired, match="have expired"):
+    with raises_code(LoginRequired, "bedrock-aws-credentials-expired"):
         mint(ended, clock=clock)
 
 
-def test_nothing_is_sent_and_nothing_shows(
+def test_minting_sends_nothing_and_leaks_no_secret(
     signer: AwsCredential, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")
@@ -129,25 +130,27 @@ def test_nothing_is_sent_and_nothing_shows(
     assert_no_secret(repr(key) + caplog.text, secrets_of([signer, key]), "what is shown")
 
 
-# --- the source ---------------------------------------------------------------------------------------------------
+# --- the source -------------------------------------------------------------------------------------------------------
 
 
-def test_the_source_is_there_only_where_the_profile_names_it(make_profile: MakeProfile, aws_home: AwsHome) -> None:
+def test_source_is_detected_only_if_the_profile_selects_it(make_profile: MakeProfile, aws_home: AwsHome) -> None:
     aws_home.credentials("[default]\naws_access_key_id = AKIATHERE\naws_secret_access_key = s\n")
     assert detect(make_profile()) is None
     detected = detect(make_profile(source="short-term-key"))
     assert detected is not None
     assert (detected.kind, detected.origin) == (
         "short-term Bedrock API key",
-        "made here from AWS access key: AWS profile 'default'",
+        "memory, signed with AWS access key in AWS profile 'default'",
     )
 
 
-def test_without_aws_credentials_it_is_not_there(make_profile: MakeProfile) -> None:
+def test_source_is_not_detected_without_aws_credentials(make_profile: MakeProfile) -> None:
     assert detect(make_profile(source="short-term-key")) is None
 
 
-def test_a_keeper_makes_a_new_key_ahead_of_time(make_keeper: MakeKeeper, aws_home: AwsHome, clock: ManualClock) -> None:
+def test_keeper_makes_a_new_key_before_expiration(
+    make_keeper: MakeKeeper, aws_home: AwsHome, clock: ManualClock
+) -> None:
     aws_home.credentials("[default]\naws_access_key_id = AKIATHERE\naws_secret_access_key = s\n")
     keeper = make_keeper(source="short-term-key", short_term_key_seconds=1800.0)
     first = keeper.get("work")
@@ -159,16 +162,16 @@ def test_a_keeper_makes_a_new_key_ahead_of_time(make_keeper: MakeKeeper, aws_hom
     until(lambda: keeper.get("work") != first, "a proactive renewal")
 
 
-def test_a_key_of_a_session_ends_with_it(make_keeper: MakeKeeper, aws_home: AwsHome) -> None:
+def test_key_expires_with_the_session_that_signed_it(make_keeper: MakeKeeper, aws_home: AwsHome) -> None:
     process = aws_home.rotating_process("canary-of-the-process", seconds=1200)
     aws_home.config(f"[profile team]\ncredential_process = {process}\n")
     keeper = make_keeper(source="short-term-key", aws_profile="team")
     lifetime = keeper.get("work").lifetime
     assert lifetime is not None
-    assert 1100 < lifetime < 1260  # the process may take a while to say when they end
+    assert 1100 < lifetime < 1260  # the process may take a while before it computes the expiration
 
 
-def test_a_key_of_a_session_of_unknown_end_is_made_anew_within_the_hour(
+def test_key_is_replaced_after_an_hour_if_the_session_expiration_is_unknown(
     make_keeper: MakeKeeper, aws_home: AwsHome, clock: ManualClock
 ) -> None:
     session = "[default]\naws_access_key_id = ASIA{0}\naws_secret_access_key = s\naws_session_token = t\n"
@@ -179,16 +182,18 @@ def test_a_key_of_a_session_of_unknown_end_is_made_anew_within_the_hour(
     clock.advance(HOUR - 1)
     assert keeper.get("work") == first
     clock.advance(2)
-    until(lambda: keeper.get("work") != first, "a key of the newer session")
+    until(lambda: keeper.get("work") != first, "a key of the new session")
 
 
-def test_credential_export_signs_before_the_files_of_aws(make_profile: MakeProfile) -> None:
+def test_credential_export_takes_precedence_over_shared_files_as_signer(make_profile: MakeProfile) -> None:
     detected = detect(make_profile(source="short-term-key", credential_export=Command.of(["print-keys"])))
     assert detected is not None
-    assert detected.origin == "made here from AWS credentials: command 'print-keys'"
+    assert detected.origin == "memory, signed with AWS credentials in command 'print-keys'"
 
 
 @pytest.mark.parametrize("seconds", [0, 59, 43201, float("nan")])
-def test_a_life_that_cannot_be_is_refused(make_profile: MakeProfile, seconds: float) -> None:
-    with pytest.raises(ConfigurationError, match="short_term_key_seconds must be between 60 and 43200"):
+def test_lifetime_out_of_range_is_refused(make_profile: MakeProfile, seconds: float) -> None:
+    with raises_code(ConfigurationError, "invalid-setting") as caught:
         make_profile(short_term_key_seconds=seconds)
+    for fact in ("short_term_key_seconds", "60", "43200"):
+        assert fact in caught.value.message

@@ -1,4 +1,4 @@
-"""What a Bedrock API key says of itself."""
+"""Parsing of short-term Bedrock API keys."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from bedrock_keys import LONG_TERM, short_term_key
 from freshkey.errors import ConfigurationError
 from freshkey.secret import Secret
 from freshkey_bedrock.api_key import parse
+from raises_code import raises_code
 
 
-def test_a_long_term_key_says_nothing() -> None:
+def test_long_term_key_has_no_term() -> None:
     assert parse.term_of(Secret(LONG_TERM)) is None
 
 
-def test_a_short_term_key_says_when_it_ends_and_where_it_works() -> None:
+def test_short_term_key_contains_expiration_and_region() -> None:
     term = parse.term_of(Secret(short_term_key(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), 3600)))
     assert term == parse.Term(ends=datetime(2026, 1, 2, 4, 4, 5, tzinfo=UTC), region="us-west-2")
 
@@ -38,8 +39,8 @@ def test_a_short_term_key_says_when_it_ends_and_where_it_works() -> None:
         short_term_key(datetime(2026, 1, 1, tzinfo=UTC))[:-40],
     ],
 )
-def test_a_key_that_cannot_be_decoded_is_refused_without_being_quoted(key: str) -> None:
-    with pytest.raises(ConfigurationError, match="cannot be decoded") as raised:
+def test_undecodable_key_is_refused_and_not_quoted(key: str) -> None:
+    with raises_code(ConfigurationError, "bedrock-invalid-api-key") as raised:
         parse.term_of(Secret(key))
     assert raised.value.__cause__ is None
     assert raised.value.__context__ is None

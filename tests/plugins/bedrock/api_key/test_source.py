@@ -19,6 +19,7 @@ from freshkey_bedrock.api_key.parse import PREFIX
 from freshkey_bedrock.formats import BedrockApiKey
 from freshkey_bedrock.sources import SOURCES, acquire
 from freshkey_testing import ManualClock, ScriptedUser
+from raises_code import raises_code
 
 
 VARIABLE = "AWS_BEARER_TOKEN_BEDROCK"
@@ -31,14 +32,16 @@ def minutes_ago(clock: ManualClock, minutes: float) -> datetime:
 # --- the environment --------------------------------------------------------------------------------------------------
 
 
-def test_an_empty_variable_is_no_key(profile: Profile, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_variable_counts_as_unset(profile: Profile, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "")
     assert source.detect(profile) is None
-    with pytest.raises(LoginRequired, match=rf"^work: .*{VARIABLE} is not set"):
+    with raises_code(LoginRequired, "no-credential-found") as caught:
         source.from_environment(profile, clock=clock)
+    assert caught.value.profile == "work"
+    assert VARIABLE in str(caught.value.hint)
 
 
-def test_a_long_term_key_is_used_before_all_else(
+def test_key_in_the_environment_takes_precedence(
     make_keeper: Callable[..., Keeper], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, LONG_TERM)
@@ -52,7 +55,7 @@ def test_a_long_term_key_is_used_before_all_else(
     assert credential.environment() == {VARIABLE: LONG_TERM, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
 
 
-def test_it_is_asked_about_where_somebody_is_signed_in_and_its_look_shows_four_characters(
+def test_detection_needs_consent_and_shows_only_four_characters(
     profile: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, LONG_TERM)
@@ -64,7 +67,7 @@ def test_it_is_asked_about_where_somebody_is_signed_in_and_its_look_shows_four_c
     assert [one.id for one in SOURCES if one.needs_consent] == ["bearer-key"]
 
 
-def test_the_end_of_a_short_term_key_is_known_and_its_region_is_its_own(
+def test_expiration_and_region_come_from_the_short_term_key(
     make_keeper: Callable[..., Keeper], clock: ManualClock, monkeypatch: pytest.MonkeyPatch, profile: Profile
 ) -> None:
     begins = minutes_ago(clock, 10)
@@ -84,7 +87,7 @@ def test_the_end_of_a_short_term_key_is_known_and_its_region_is_its_own(
         credential.headers()
 
 
-def test_another_key_in_the_environment_takes_its_place_ahead_of_time(
+def test_new_key_in_the_environment_replaces_the_old_one_before_expiration(
     make_keeper: Callable[..., Keeper], clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, short_term_key(minutes_ago(clock, 10), 3600))
@@ -97,21 +100,25 @@ def test_another_key_in_the_environment_takes_its_place_ahead_of_time(
     assert newer.token != first.token
 
 
-def test_one_that_has_expired_needs_another(
+def test_expired_short_term_key_raises(
     make_keeper: Callable[..., Keeper], clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, short_term_key(minutes_ago(clock, 61), 3600))
-    with pytest.raises(LoginRequired, match=rf"^work: the key in {VARIABLE} expired at .* UTC. Make another one"):
+    with raises_code(LoginRequired, "bedrock-api-key-expired") as caught:
         make_keeper().get("work")
+    assert caught.value.profile == "work"
+    assert VARIABLE in caught.value.message
+    assert f"{minutes_ago(clock, 1):%Y-%m-%d %H:%M:%S} UTC" in caught.value.message
 
 
-# --- a person ---------------------------------------------------------------------------------------------------------
+# --- entered by the user ----------------------------------------------------------------------------------------------
 
 
-def test_a_person_hands_one_in_and_it_is_kept(make_keeper: Callable[..., Keeper]) -> None:
+def test_entered_key_is_stored(make_keeper: Callable[..., Keeper]) -> None:
     keeper = make_keeper(source="stored-api-key")
-    with pytest.raises(LoginRequired, match="freshkey login work"):
+    with raises_code(LoginRequired, "no-credential-found") as caught:
         keeper.get("work")
+    assert "freshkey login work" in str(caught.value.hint)
     with ScriptedUser(paste=LONG_TERM) as user:
         keeper.login("work", interaction=user)
     credential = keeper.get("work")
@@ -121,27 +128,31 @@ def test_a_person_hands_one_in_and_it_is_kept(make_keeper: Callable[..., Keeper]
 
 
 @pytest.mark.parametrize("entered", ["two words", "x" * 20000, "caf\u00e9-key-made-up", PREFIX + "AAAA"])
-def test_what_cannot_be_a_key_is_refused(profile: Profile, clock: ManualClock, entered: str) -> None:
+def test_invalid_input_is_refused_and_not_quoted(profile: Profile, clock: ManualClock, entered: str) -> None:
     with (
         ScriptedUser(paste=entered) as user,
-        pytest.raises(ProviderRefused, match=r"^work: .*cannot be a Bedrock API key") as raised,
+        raises_code(ProviderRefused, "bedrock-invalid-api-key") as raised,
     ):
         source.from_user(profile, user, clock=clock)
+    assert raised.value.profile == "work"
     assert entered not in str(raised.value)
 
 
-def test_nothing_entered_and_nobody_there(profile: Profile, clock: ManualClock) -> None:
+def test_empty_input_and_missing_user_raise(profile: Profile, clock: ManualClock) -> None:
     with (
         ScriptedUser(paste="") as user,
-        pytest.raises(LoginRequired, match="freshkey login work --api-key"),
+        raises_code(LoginRequired, "no-key-entered") as caught,
     ):
         source.from_user(profile, user, clock=clock)
+    assert "freshkey login work --api-key" in str(caught.value.hint)
     stored = next(one for one in SOURCES if one.id == "stored-api-key")
-    with pytest.raises(LoginRequired):
+    with raises_code(LoginRequired, "not-signed-in"):
         acquire(profile, stored, NonInteractive("work"), clock=clock)
 
 
-def test_a_key_without_a_region_names_none(make_profile: Callable[..., Profile], clock: ManualClock) -> None:
+def test_long_term_key_without_a_region_sets_no_region_variables(
+    make_profile: Callable[..., Profile], clock: ManualClock
+) -> None:
     with ScriptedUser(paste=LONG_TERM) as user:
         credential = source.from_user(make_profile(region=None), user, clock=clock)
     assert credential.environment() == {VARIABLE: LONG_TERM}

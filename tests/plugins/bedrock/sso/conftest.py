@@ -1,4 +1,4 @@
-"""A directory of people on loopback, a clock that is moved by hand, and profiles that use both."""
+"""A double of IAM Identity Center on loopback, a manual clock, and profiles that use both."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def make_profile(tmp_path: Path, double: SsoDouble) -> MakeProfile:
         return Profile(
             name="work",
             provider="bedrock",
-            settings=BedrockSettings(**chosen),  # type: ignore[arg-type]  # tests pass what they mean
+            settings=BedrockSettings(**chosen),  # type: ignore[arg-type]  # the tests pass matching types
             state_dir=tmp_path,
         )
 

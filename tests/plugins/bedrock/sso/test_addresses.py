@@ -1,4 +1,4 @@
-"""Where IAM Identity Center is, and that nothing else is called."""
+"""The endpoints of IAM Identity Center, and that no other host is contacted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from freshkey_bedrock.description import description
 MakeProfile = Callable[..., Profile]
 
 
-def test_other_addresses_are_never_called(profile: Profile) -> None:
+def test_only_configured_hosts_are_allowed(profile: Profile) -> None:
     assert description(profile).hosts == ("127.0.0.1",)
 
 
@@ -25,6 +25,6 @@ def test_other_addresses_are_never_called(profile: Profile) -> None:
         ("us-gov-west-1", ("oidc.us-gov-west-1.amazonaws.com", "portal.sso.us-gov-west-1.amazonaws.com")),
     ],
 )
-def test_the_addresses_of_a_region(make_profile: MakeProfile, region: str, hosts: tuple[str, ...]) -> None:
+def test_hosts_of_a_region(make_profile: MakeProfile, region: str, hosts: tuple[str, ...]) -> None:
     here = make_profile(sso_region=region, sso_oidc_url=None, sso_portal_url=None)
     assert description(here).hosts == hosts

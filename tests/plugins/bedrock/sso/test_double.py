@@ -1,4 +1,4 @@
-"""The double of IAM Identity Center is judged by botocore's own clients, which read what it answers."""
+"""Verifies the double of IAM Identity Center with botocore's own clients."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def portal(double: SsoDouble) -> Client:
 
 @pytest.fixture
 def registered(oidc: Client) -> dict[str, str]:
-    known = oidc.register_client(clientName="judge", clientType="public", scopes=["sso:account:access"])
+    known = oidc.register_client(clientName="verifier", clientType="public", scopes=["sso:account:access"])
     return {name: known[name] for name in ("clientId", "clientSecret")}
 
 
@@ -52,7 +52,7 @@ def begin(oidc: Client, registered: dict[str, str]) -> tuple[str, str]:
     return started["deviceCode"], started["verificationUriComplete"]
 
 
-def test_a_device_signs_in_and_its_role_credentials_follow(
+def test_device_flow_leads_to_role_credentials(
     double: SsoDouble, oidc: Client, portal: Client, registered: dict[str, str]
 ) -> None:
     code, address = begin(oidc, registered)
@@ -74,7 +74,7 @@ def test_a_device_signs_in_and_its_role_credentials_follow(
         portal.get_role_credentials(**role)
 
 
-def test_its_refusals_are_those_of_the_model(double: SsoDouble, oidc: Client, registered: dict[str, str]) -> None:
+def test_errors_match_the_service_model(double: SsoDouble, oidc: Client, registered: dict[str, str]) -> None:
     code, address = begin(oidc, registered)
     double.knobs.slow_downs = 1
     follow(address)
@@ -91,14 +91,14 @@ def test_its_refusals_are_those_of_the_model(double: SsoDouble, oidc: Client, re
         oidc.create_token(**{**poll, "grantType": "password"})
 
 
-def test_a_device_code_expires(double: SsoDouble, oidc: Client, registered: dict[str, str]) -> None:
+def test_device_code_expires(double: SsoDouble, oidc: Client, registered: dict[str, str]) -> None:
     double.knobs.device_seconds = 0
     code, _ = begin(oidc, registered)
     with pytest.raises(oidc.exceptions.ExpiredTokenException):
         oidc.create_token(**registered, grantType=DEVICE_GRANT, deviceCode=code)
 
 
-def test_the_portal_is_busy_and_knows_no_other_role(
+def test_portal_can_throttle_and_refuses_other_roles(
     double: SsoDouble, oidc: Client, portal: Client, registered: dict[str, str]
 ) -> None:
     code, address = begin(oidc, registered)

@@ -1,4 +1,4 @@
-"""A sign-in at IAM Identity Center as an application sees it: renewed ahead of time, kept, and ended."""
+"""A sign-in at IAM Identity Center as an application sees it: renewed early, stored, and ended."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from freshkey_testing import ManualClock, ScriptedUser
 from freshkey_testing.browser import approve_device, follow
 from freshkey_testing.secret_scan import assert_no_secret, secrets_of
 from patience import Patience
+from raises_code import raises_code
 from rotating import in_threads
 from sso_double import SsoDouble
 from waiting import until
@@ -70,21 +71,22 @@ def key(credential: Credential) -> str:
     return credential.access_key_id
 
 
-def test_without_a_sign_in_a_person_is_asked_for(keeper: Keeper) -> None:
-    with pytest.raises(LoginRequired, match="freshkey login work"):
+def test_get_without_a_sign_in_raises(keeper: Keeper) -> None:
+    with raises_code(LoginRequired, "no-credential-found") as caught:
         keeper.get("work")
+    assert "freshkey login work" in str(caught.value.hint)
 
 
-def test_role_credentials_are_renewed_ahead_of_time_by_the_timer(keeper: Keeper, clock: ManualClock) -> None:
+def test_timer_renews_role_credentials_before_expiration(keeper: Keeper, clock: ManualClock) -> None:
     first = sign_in(keeper)
     clock.advance(HOUR - 301)
     assert key(keeper.get("work")) == first.access_key_id
     clock.advance(2)
     until(lambda: key(keeper.get("work")) != first.access_key_id, "a proactive renewal")
-    assert not first.expired(), "the old ones were still good"
+    assert not first.expired(), "the old ones were still valid"
 
 
-def test_a_sign_in_by_device_is_renewed_as_well(make_keeper: MakeKeeper, clock: ManualClock) -> None:
+def test_device_sign_in_is_renewed(make_keeper: MakeKeeper, clock: ManualClock) -> None:
     keeper = make_keeper(sso_flow="device")
     with ScriptedUser(device=approve_device) as user, Patience(clock):
         keeper.login("work", interaction=user)
@@ -93,7 +95,7 @@ def test_a_sign_in_by_device_is_renewed_as_well(make_keeper: MakeKeeper, clock: 
     until(lambda: key(keeper.get("work")) != first.access_key_id, "a proactive renewal")
 
 
-def test_a_week_without_a_person(double: SsoDouble, keeper: Keeper, clock: ManualClock) -> None:
+def test_renewals_for_a_week_need_no_user(double: SsoDouble, keeper: Keeper, clock: ManualClock) -> None:
     first = sign_in(keeper)
     for _ in range(7):
         clock.advance(24 * HOUR)
@@ -102,7 +104,7 @@ def test_a_week_without_a_person(double: SsoDouble, keeper: Keeper, clock: Manua
     assert double.count("/client/register") == 1
 
 
-def test_a_hundred_threads_cause_one_renewal(double: SsoDouble, keeper: Keeper, clock: ManualClock) -> None:
+def test_hundred_threads_cause_one_renewal(double: SsoDouble, keeper: Keeper, clock: ManualClock) -> None:
     sign_in(keeper)
     before = double.count("/federation/credentials")
     clock.advance(2 * HOUR)
@@ -111,7 +113,7 @@ def test_a_hundred_threads_cause_one_renewal(double: SsoDouble, keeper: Keeper, 
     assert double.count("/federation/credentials") == before + 1
 
 
-def test_tokens_that_were_renewed_while_the_portal_was_ill_are_kept(
+def test_new_tokens_are_stored_even_if_the_portal_fails(
     double: SsoDouble, make_keeper: MakeKeeper, clock: ManualClock
 ) -> None:  # ROT-3
     keeper = make_keeper(store="file")
@@ -127,20 +129,22 @@ def test_tokens_that_were_renewed_while_the_portal_was_ill_are_kept(
     assert double.count("/token") == 2, "one for the sign-in, one for the renewal"
 
 
-def test_a_refused_credential_is_replaced(keeper: Keeper, clock: ManualClock) -> None:
+def test_refused_credential_is_replaced(keeper: Keeper, clock: ManualClock) -> None:
     refused = sign_in(keeper)
     clock.advance(60)
     assert key(keeper.get("work", refused=refused)) != refused.access_key_id
 
 
-def test_an_expired_registration_asks_for_a_sign_in_and_names_the_profile(keeper: Keeper, clock: ManualClock) -> None:
+def test_expired_registration_requires_a_sign_in_and_names_the_profile(keeper: Keeper, clock: ManualClock) -> None:
     sign_in(keeper)
     clock.advance(91 * 24 * HOUR)
-    with pytest.raises(LoginRequired, match=r"^work: this client's registration .* freshkey login work"):
+    with raises_code(LoginRequired, "bedrock-sso-registration-expired") as caught:
         keeper.get("work")
+    assert caught.value.profile == "work"
+    assert "freshkey login work" in str(caught.value)
 
 
-def test_the_next_process_finds_it_and_asks_nobody(double: SsoDouble, make_keeper: MakeKeeper) -> None:
+def test_next_process_uses_the_stored_sign_in_without_requests(double: SsoDouble, make_keeper: MakeKeeper) -> None:
     signed_in = sign_in(make_keeper(store="file"))
     before = len(double.asked)
     assert held(make_keeper(store="file")) == signed_in
@@ -150,17 +154,18 @@ def test_the_next_process_finds_it_and_asks_nobody(double: SsoDouble, make_keepe
 @pytest.mark.parametrize(
     "changed", [{"sso_role_name": "Administrator"}, {"sso_start_url": "https://other.awsapps.com/start"}]
 )
-def test_a_sign_in_is_not_used_for_another_role_or_directory(
+def test_sign_in_is_not_used_for_another_role_or_directory(
     double: SsoDouble, make_keeper: MakeKeeper, changed: dict[str, str]
 ) -> None:
     sign_in(make_keeper(store="file"))
     before = len(double.asked)
-    with pytest.raises(LoginRequired, match=r"the sign-in belongs to another (role|issuer)"):
+    with raises_code(LoginRequired, "sign-in-settings-changed") as caught:
         make_keeper(store="file", **changed).get("work")
+    assert ("role" if "sso_role_name" in changed else "issuer") in caught.value.message
     assert len(double.asked) == before
 
 
-def test_signing_out_ends_it_here_and_there(double: SsoDouble, keeper: Keeper) -> None:
+def test_logout_ends_the_session_locally_and_at_the_server(double: SsoDouble, keeper: Keeper) -> None:
     token = sign_in(keeper).session.access_token.reveal()
     ended = keeper.logout("work")
     assert ended.revoked is True
@@ -169,24 +174,24 @@ def test_signing_out_ends_it_here_and_there(double: SsoDouble, keeper: Keeper) -
         keeper.get("work")
 
 
-def test_signing_out_works_although_the_settings_are_gone(double: SsoDouble, make_keeper: MakeKeeper) -> None:
+def test_logout_works_without_sso_settings(double: SsoDouble, make_keeper: MakeKeeper) -> None:
     sign_in(make_keeper(store="file"))
     settings = double.settings().keys() - {"allow_insecure_loopback"}
     ended = make_keeper(without=settings, store="file").logout("work")
     assert ended.revoked is False
-    assert "is not set up" in ended.detail
+    assert "IAM Identity Center" in ended.detail
     with pytest.raises(LoginRequired):
         make_keeper(store="file").get("work")
 
 
-def test_it_is_explained_without_a_secret(keeper: Keeper) -> None:
+def test_explain_and_status_show_no_secret(keeper: Keeper) -> None:
     credential = sign_in(keeper)
     shown = repr(keeper.explain("work")) + repr(keeper.status("work")) + repr(credential)
-    assert "sign-in at AWS IAM Identity Center" in shown
+    assert "AWS IAM Identity Center sign-in" in shown
     assert_no_secret(shown, secrets_of(credential), "what is explained")
 
 
-def test_events_while_it_is_renewed(keeper: Keeper, clock: ManualClock) -> None:
+def test_renewal_sends_an_event(keeper: Keeper, clock: ManualClock) -> None:
     heard: list[str] = []
     over = threading.Event()
     sign_in(keeper)

@@ -1,15 +1,14 @@
-"""OAuth in the letters of SSO-OIDC: names there and back."""
+"""Conversion between OAuth's names and those of SSO-OIDC."""
 
 from __future__ import annotations
 
 import json
 
-import pytest
-
 from freshkey._http.messages import Request
 from freshkey.errors import LoginRequired
 from freshkey.oauth.answers import read_token
 from freshkey_bedrock.sso.messages import encode, translated
+from raises_code import raises_code
 from sso_answers import answering
 
 
@@ -23,7 +22,7 @@ FIELDS = {
 }
 
 
-def test_fields_are_written_in_camel_case() -> None:
+def test_request_fields_are_camel_case() -> None:
     request = encode("https://oidc.example/token", FIELDS, {})
     assert request.headers["Content-Type"] == "application/json"
     assert set(json.loads(request.body)) == {
@@ -36,11 +35,11 @@ def test_fields_are_written_in_camel_case() -> None:
     }
 
 
-def test_a_success_is_read_as_oauth_and_a_refusal_as_it_is() -> None:
+def test_success_is_converted_to_oauth_and_error_is_unchanged() -> None:
     printed = {"accessToken": "at", "tokenType": "Bearer", "expiresIn": 60, "refreshToken": "rt", "idToken": None}
     send = translated(answering(json.dumps(printed).encode()).send)
     answer = read_token(send(Request(method="POST", url="https://oidc.example/token")), 0.0)
     assert (answer.access_token.reveal(), answer.expires_in) == ("at", 60)
     refused = translated(answering(b'{"error": "invalid_grant"}', 400).send)
-    with pytest.raises(LoginRequired):
+    with raises_code(LoginRequired, "sign-in-ended"):
         read_token(refused(Request(method="POST", url="https://oidc.example/token")), 0.0)

@@ -1,4 +1,4 @@
-"""Answers of SSO-OIDC of any kind are read without surprise or leak."""
+"""Arbitrary responses of SSO-OIDC cause neither unexpected exceptions nor leaks."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from sso_double import START_URL, SsoDouble, fields_of
 CANARY = "canary-of-the-client-secret"
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None)  # slow on a busy machine
 @given(st.dictionaries(st.sampled_from(["clientId", "clientSecret", "clientSecretExpiresAt"]), anything))
-def test_any_registration_is_read_or_refused(printed: dict[str, object]) -> None:
+def test_any_registration_is_accepted_or_refused(printed: dict[str, object]) -> None:
     outcome(lambda: oidc.register(answering(json.dumps(printed).encode()), "browser"))
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None)  # slow on a busy machine
 @given(st.dictionaries(st.sampled_from(["accessToken", "refreshToken", "expiresIn", "tokenType", "x"]), anything))
-def test_any_token_is_read_or_refused(printed: dict[str, object]) -> None:
+def test_any_token_is_accepted_or_refused(printed: dict[str, object]) -> None:
     outcome(lambda: oidc.renewed(session(), answering(json.dumps(printed).encode())))
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None)  # slow on a busy machine
 @given(st.binary(max_size=60), st.sampled_from([200, 201, 400, 401, 403, 404, 408, 429, 500, 503]))
-def test_any_bytes_are_an_error_of_the_contract(body: bytes, status: int) -> None:
+def test_any_body_causes_a_freshkey_error_or_none(body: bytes, status: int) -> None:
     for call in (
         lambda: oidc.renewed(session(), answering(body, status)),
         lambda: oidc.register(answering(body, status), "device"),
@@ -46,7 +46,7 @@ def test_any_bytes_are_an_error_of_the_contract(body: bytes, status: int) -> Non
         outcome(call)
 
 
-def test_a_failing_sign_in_shows_the_client_secret_nowhere(double: SsoDouble, clock: ManualClock) -> None:
+def test_failed_sign_in_does_not_leak_the_client_secret(double: SsoDouble, clock: ManualClock) -> None:
     double.knobs.bodies["/client/register"] = json.dumps(
         {"clientId": "c", "clientSecret": CANARY, "clientSecretExpiresAt": 2_000_000_000}
     ).encode()

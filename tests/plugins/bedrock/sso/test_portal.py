@@ -1,4 +1,4 @@
-"""Answers of the access portal of any kind are read without surprise."""
+"""Arbitrary responses of the access portal cause no unexpected exceptions."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from freshkey_bedrock.sso import portal
 from sso_answers import answering, anything, outcome
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None)  # slow on a busy machine
 @given(st.dictionaries(st.sampled_from(["accessKeyId", "secretAccessKey", "sessionToken", "expiration"]), anything))
-def test_any_role_credentials_are_read_or_refused(printed: dict[str, object]) -> None:
+def test_any_role_credentials_are_accepted_or_refused(printed: dict[str, object]) -> None:
     body = json.dumps({"roleCredentials": printed}).encode()
     outcome(
         lambda: portal.role_keys(
@@ -28,8 +28,8 @@ def test_any_role_credentials_are_read_or_refused(printed: dict[str, object]) ->
     )
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None)  # slow on a busy machine
 @given(st.binary(max_size=60), st.sampled_from([200, 201, 400, 401, 403, 404, 408, 429, 500, 503]))
-def test_any_bytes_are_an_error_of_the_contract(body: bytes, status: int) -> None:
+def test_any_body_causes_a_freshkey_error_or_none(body: bytes, status: int) -> None:
     send = answering(body, status).send
     outcome(lambda: portal.end_session("https://p.example", Secret("a"), send=send, now=0.0))

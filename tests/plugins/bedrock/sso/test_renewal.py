@@ -1,4 +1,4 @@
-"""What becomes of a sign-in: newer role credentials, newer tokens, and every way in which it ends."""
+"""Renewal of a sign-in: new role credentials, new tokens, and every way in which it ends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from freshkey.errors import LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
+from freshkey.errors import FreshkeyError, LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
 from freshkey.model.interaction import LoggingReporter
 from freshkey.model.profile import Profile
 from freshkey_bedrock.renewal import renew
@@ -14,6 +14,7 @@ from freshkey_bedrock.sso.credential import SsoCredential
 from freshkey_bedrock.sso.sign_in import sign_in
 from freshkey_testing import ManualClock, ScriptedUser
 from freshkey_testing.browser import follow
+from raises_code import raises_code
 from sso_double import SsoDouble
 
 
@@ -24,7 +25,7 @@ Renew = Callable[[SsoCredential], SsoCredential]
 
 
 class Ear(LoggingReporter):
-    """Remembers notices."""
+    """Records notices."""
 
     def __init__(self) -> None:
         self.notices: list[str] = []
@@ -52,7 +53,7 @@ def tokens(double: SsoDouble) -> int:
     return double.count("/token")
 
 
-def test_while_the_access_token_lives_only_role_credentials_are_fetched(
+def test_only_role_credentials_are_fetched_while_the_access_token_is_valid(
     double: SsoDouble, signed_in: SsoCredential, clock: ManualClock, renewed: Renew
 ) -> None:
     clock.advance(HOUR - 300)
@@ -63,7 +64,7 @@ def test_while_the_access_token_lives_only_role_credentials_are_fetched(
     assert tokens(double) == 1
 
 
-def test_fifteen_minutes_before_its_end_the_access_token_is_renewed_first(
+def test_access_token_is_renewed_fifteen_minutes_before_expiration(
     double: SsoDouble, signed_in: SsoCredential, clock: ManualClock, renewed: Renew
 ) -> None:
     clock.advance(8 * HOUR - 899)
@@ -75,12 +76,12 @@ def test_fifteen_minutes_before_its_end_the_access_token_is_renewed_first(
     assert set(double.bodies[-1][1]) == {"clientId", "clientSecret", "grantType", "refreshToken"}
 
 
-def test_long_after_its_end_nobody_has_to_act(signed_in: SsoCredential, clock: ManualClock, renewed: Renew) -> None:
+def test_renewal_works_long_after_expiration(signed_in: SsoCredential, clock: ManualClock, renewed: Renew) -> None:
     clock.advance(30 * DAY)
     assert not renewed(signed_in).expired()
 
 
-def test_a_server_that_sends_no_new_refresh_token_leaves_the_old_one(
+def test_old_refresh_token_is_kept_if_the_server_sends_no_new_one(
     double: SsoDouble, signed_in: SsoCredential, clock: ManualClock, renewed: Renew
 ) -> None:
     clock.advance(8 * HOUR)
@@ -88,16 +89,14 @@ def test_a_server_that_sends_no_new_refresh_token_leaves_the_old_one(
     assert renewed(signed_in).session.refresh_token == signed_in.session.refresh_token
 
 
-def test_an_access_token_that_was_ended_early_is_renewed(
-    double: SsoDouble, signed_in: SsoCredential, renewed: Renew
-) -> None:
+def test_access_token_revoked_early_is_renewed(double: SsoDouble, signed_in: SsoCredential, renewed: Renew) -> None:
     double.end_tokens()
     newer = renewed(signed_in)
     assert double.honors(newer.session.access_token.reveal())
 
 
 @pytest.mark.parametrize("status", [429, 500, 403])
-def test_a_new_refresh_token_is_not_lost_where_the_portal_fails(
+def test_new_refresh_token_is_not_lost_if_the_portal_fails(
     double: SsoDouble, signed_in: SsoCredential, clock: ManualClock, renewed: Renew, ear: Ear, *, status: int
 ) -> None:  # ROT-3
     clock.advance(8 * HOUR - 60)
@@ -105,103 +104,115 @@ def test_a_new_refresh_token_is_not_lost_where_the_portal_fails(
     kept = renewed(signed_in)
     assert kept.session.refresh_token != signed_in.session.refresh_token
     assert (kept.access_key_id, kept.obtained) == (signed_in.access_key_id, signed_in.obtained)
-    assert "no newer role credentials yet" in ear.notices[0]
+    assert len(ear.notices) == 1
+    assert f"{status}" in ear.notices[0]
     later = renewed(kept)
     assert later.access_key_id != kept.access_key_id
     assert tokens(double) == 2, "one for the sign-in, one for the renewal"
 
 
-def test_without_a_refresh_token_it_ends_with_its_access_token(
+def test_sign_in_without_a_refresh_token_ends_with_its_access_token(
     double: SsoDouble, profile: Profile, clock: ManualClock, renewed: Renew
 ) -> None:
     double.knobs.refreshes = False
     with ScriptedUser(browser=follow) as user:
         alone = sign_in(profile, user, clock=clock)
     clock.advance(8 * HOUR - 10)
-    assert not renewed(alone).expired(), "until its very end it is used"
+    assert not renewed(alone).expired(), "it is used until it expires"
     clock.advance(20)
-    with pytest.raises(LoginRequired, match="came without a refresh token"):
+    with raises_code(LoginRequired, "sign-in-ended"):
         renewed(alone)
     assert tokens(double) == 1
 
 
-def test_an_expired_registration_needs_a_person_and_sends_nothing(
+def test_expired_registration_requires_a_sign_in_and_sends_nothing(
     double: SsoDouble, signed_in: SsoCredential, clock: ManualClock, renewed: Renew
 ) -> None:
     clock.advance(91 * DAY)
-    with pytest.raises(LoginRequired, match=r"this client's registration .* ended at 2026-04-01 00:00:00 UTC"):
+    with raises_code(LoginRequired, "bedrock-sso-registration-expired") as caught:
         renewed(signed_in)
+    assert "2026-04-01 00:00:00 UTC" in caught.value.message
     assert tokens(double) == 1
 
 
-def test_a_registration_that_the_server_has_forgotten_needs_a_person(
+def test_registration_unknown_to_the_server_requires_a_sign_in(
     double: SsoDouble, signed_in: SsoCredential, clock: ManualClock, renewed: Renew
 ) -> None:
     clock.advance(8 * HOUR)
     double.knobs.token_error = "invalid_client"
-    with pytest.raises(LoginRequired, match="does not know this client any more"):
+    with raises_code(LoginRequired, "bedrock-sso-registration-expired"):
         renewed(signed_in)
 
 
 @pytest.mark.parametrize(
-    ("error", "kind"),
+    ("error", "kind", "code"),
     [
-        ("invalid_grant", LoginRequired),
-        ("expired_token", LoginRequired),
-        ("invalid_scope", ProviderRefused),
-        ("slow_down", TransientError),
-        ("server_error", TransientError),
+        ("invalid_grant", LoginRequired, "sign-in-ended"),
+        ("expired_token", LoginRequired, "sign-in-ended"),
+        ("invalid_scope", ProviderRefused, "request-refused"),
+        ("slow_down", TransientError, "server-unavailable"),
+        ("server_error", TransientError, "server-unavailable"),
     ],
 )
-def test_a_refusal_says_what_to_do(
+def test_token_error_determines_the_raised_error(
     double: SsoDouble,
     signed_in: SsoCredential,
     clock: ManualClock,
     renewed: Renew,
     *,
     error: str,
-    kind: type[Exception],
+    kind: type[FreshkeyError],
+    code: str,
 ) -> None:
     clock.advance(8 * HOUR)
     double.knobs.token_error = error
-    with pytest.raises(kind):
+    with raises_code(kind, code):
         renewed(signed_in)
 
 
-def test_an_ended_session_needs_a_person(double: SsoDouble, signed_in: SsoCredential, renewed: Renew) -> None:
+def test_ended_session_requires_a_sign_in(double: SsoDouble, signed_in: SsoCredential, renewed: Renew) -> None:
     double.end_session()
-    with pytest.raises(LoginRequired):
+    with raises_code(LoginRequired, "sign-in-ended"):
         renewed(signed_in)
 
 
-@pytest.mark.parametrize(("status", "kind"), [(429, TransientError), (500, TransientError), (403, ProviderRefused)])
-def test_trouble_with_the_portal_alone_spends_nothing(
-    double: SsoDouble, signed_in: SsoCredential, renewed: Renew, *, status: int, kind: type[Exception]
+@pytest.mark.parametrize(
+    ("status", "kind", "code"),
+    [
+        (429, TransientError, "server-unavailable"),
+        (500, TransientError, "server-unavailable"),
+        (403, ProviderRefused, "bedrock-sso-role-refused"),
+        (418, ProviderRefused, "request-refused"),
+    ],
+)
+def test_portal_failure_does_not_use_up_the_refresh_token(
+    double: SsoDouble, signed_in: SsoCredential, renewed: Renew, *, status: int, kind: type[FreshkeyError], code: str
 ) -> None:
     double.knobs.portal_status = [status]
-    with pytest.raises(kind):
+    with raises_code(kind, code) as caught:
         renewed(signed_in)
+    assert f"status {status}" in caught.value.message
     assert tokens(double) == 1
 
 
-def test_an_answer_of_the_portal_that_is_lost_is_no_answer(
+def test_lost_portal_response_is_a_temporary_failure(
     double: SsoDouble, signed_in: SsoCredential, renewed: Renew
 ) -> None:
     double.knobs.broken = {"/federation/credentials"}
-    with pytest.raises(TransientError):
+    with raises_code(TransientError, "response-lost"):
         renewed(signed_in)
 
 
-def test_an_answer_to_a_refresh_token_that_is_lost_is_unknown(
+def test_lost_response_to_a_refresh_token_is_an_unknown_outcome(
     double: SsoDouble, signed_in: SsoCredential, clock: ManualClock, renewed: Renew
 ) -> None:
     clock.advance(8 * HOUR)
     double.knobs.broken = {"/token"}
-    with pytest.raises(OutcomeUnknown):
+    with raises_code(OutcomeUnknown, "response-lost"):
         renewed(signed_in)
 
 
-def test_the_refresh_token_counts_as_spent_only_where_it_will_be_sent(
+def test_renewal_secret_is_the_refresh_token_only_once_it_will_be_sent(
     signed_in: SsoCredential, clock: ManualClock
 ) -> None:
     assert signed_in.renewal_secret is None

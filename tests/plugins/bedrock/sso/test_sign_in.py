@@ -1,4 +1,4 @@
-"""A person signs in at IAM Identity Center, by browser or by device, and whatever can go wrong does."""
+"""Signing in at IAM Identity Center, with a browser or a device code, and everything that can fail."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from freshkey.errors import (
 )
 from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
+from freshkey_bedrock.sso import oidc
 from freshkey_bedrock.sso.credential import SsoCredential
 from freshkey_bedrock.sso.sign_in import sign_in
 from freshkey_testing import ManualClock, ScriptedUser
 from freshkey_testing.browser import approve_device, copy_address, follow
 from freshkey_testing.secret_scan import assert_no_secret, secrets_of
 from patience import Patience
+from raises_code import raises_code
+from sso_answers import answering
 from sso_double import ACCOUNT, ROLE, START_URL, SsoDouble, fields_of
 
 
@@ -39,7 +42,7 @@ def by_device(
         return sign_in(profile, user, clock=clock), user, patience.waited
 
 
-def test_by_browser_with_pkce(double: SsoDouble, profile: Profile, clock: ManualClock) -> None:
+def test_browser_sign_in_with_pkce(double: SsoDouble, profile: Profile, clock: ManualClock) -> None:
     credential, user = by_browser(profile, clock)
     asked = fields_of(user.opened[0])
     assert asked["scopes"] == "sso:account:access"
@@ -67,36 +70,34 @@ def test_by_browser_with_pkce(double: SsoDouble, profile: Profile, clock: Manual
     assert set(exchange) == {"clientId", "clientSecret", "grantType", "code", "redirectUri", "codeVerifier"}
 
 
-def test_a_person_whose_browser_runs_elsewhere_pastes_the_address(profile: Profile, clock: ManualClock) -> None:
+def test_user_without_a_local_browser_pastes_the_address(profile: Profile, clock: ManualClock) -> None:
     with ScriptedUser(paste=copy_address) as user:
         assert sign_in(profile, user, clock=clock).renewable
     assert len(user.prompts) == 1
 
 
-def test_by_device(double: SsoDouble, make_profile: MakeProfile, clock: ManualClock) -> None:
+def test_device_sign_in(double: SsoDouble, make_profile: MakeProfile, clock: ManualClock) -> None:
     double.knobs.pending, double.knobs.slow_downs = 2, 1
     credential, user, waited = by_device(make_profile(sso_flow="device"), clock)
     assert user.device_codes == [("ABCD-EFGH", f"{double.url}/device", f"{double.url}/device?user_code=ABCD-EFGH")]
-    assert any("only if you started this sign-in yourself" in notice for notice in user.notices)
+    assert user.notices, "a warning about codes from someone else"
     assert waited[0] == pytest.approx(1)
-    assert waited[-1] == pytest.approx(6), "slow_down adds five seconds for good"
+    assert waited[-1] == pytest.approx(6), "slow_down adds five seconds permanently"
     assert double.honors(credential.session.access_token.reveal())
-    begun = next(body for path, body in double.bodies if path == "/device_authorization")
-    assert set(begun) == {"clientId", "clientSecret", "startUrl"}
+    started = next(body for path, body in double.bodies if path == "/device_authorization")
+    assert set(started) == {"clientId", "clientSecret", "startUrl"}
     polls = [body for path, body in double.bodies if path == "/token"]
     assert {frozenset(poll) for poll in polls} == {frozenset({"clientId", "clientSecret", "grantType", "deviceCode"})}
 
 
-def test_a_device_code_that_nobody_enters_ends(
-    double: SsoDouble, make_profile: MakeProfile, clock: ManualClock
-) -> None:
+def test_device_code_expires_if_not_entered(double: SsoDouble, make_profile: MakeProfile, clock: ManualClock) -> None:
     double.knobs.device_seconds = 60
-    with pytest.raises(LoginRequired, match="the code was not entered before it expired"):
+    with raises_code(LoginRequired, "device-code-expired"):
         by_device(make_profile(sso_flow="device"), clock, lambda *_: None)
 
 
 @pytest.mark.parametrize("flow", ["browser", "device"])
-def test_a_person_declines(double: SsoDouble, make_profile: MakeProfile, clock: ManualClock, flow: str) -> None:
+def test_user_declines(double: SsoDouble, make_profile: MakeProfile, clock: ManualClock, flow: str) -> None:
     double.knobs.denies = True
     profile = make_profile(sso_flow=flow)
     start = by_browser if flow == "browser" else by_device
@@ -105,71 +106,85 @@ def test_a_person_declines(double: SsoDouble, make_profile: MakeProfile, clock: 
     assert double.count("/federation/credentials") == 0
 
 
-def test_without_a_person_nothing_is_registered(double: SsoDouble, profile: Profile, clock: ManualClock) -> None:
-    with pytest.raises(LoginRequired, match="nobody is signed in"):
+def test_no_client_is_registered_without_a_user(double: SsoDouble, profile: Profile, clock: ManualClock) -> None:
+    with raises_code(LoginRequired, "not-signed-in"):
         sign_in(profile, NonInteractive("work"), clock=clock)
     assert double.asked == []
 
 
 @pytest.mark.parametrize("name", ["sso_start_url", "sso_region", "sso_account_id", "sso_role_name"])
-def test_what_is_missing_is_named(make_profile: MakeProfile, clock: ManualClock, name: str) -> None:
+def test_missing_setting_is_named(make_profile: MakeProfile, clock: ManualClock, name: str) -> None:
     none: dict[str, None] = {name: None}
     if name == "sso_region":
         none |= {"sso_oidc_url": None, "sso_portal_url": None}
-    with pytest.raises(ConfigurationError, match=rf"^work: .* not set up\. Write {name} under \[profiles\.work\]"):
+    with raises_code(ConfigurationError, "bedrock-sso-not-configured") as caught:
         sign_in(make_profile(**none), ScriptedUser(), clock=clock)
+    assert caught.value.profile == "work"
+    assert name in str(caught.value.hint)
+    assert "[profiles.work]" in str(caught.value.hint)
 
 
-def test_a_role_that_the_person_does_not_have(make_profile: MakeProfile, clock: ManualClock) -> None:
-    with pytest.raises(ProviderRefused, match=rf"no credentials of role 'Administrator' in account {ACCOUNT}"):
+def test_role_that_the_user_does_not_have(make_profile: MakeProfile, clock: ManualClock) -> None:
+    with raises_code(ProviderRefused, "bedrock-sso-role-refused") as caught:
         by_browser(make_profile(sso_role_name="Administrator"), clock)
+    assert "'Administrator'" in caught.value.message
+    assert ACCOUNT in caught.value.message
 
 
 def test_another_start_url_is_refused(make_profile: MakeProfile, clock: ManualClock) -> None:
     wrong = make_profile(sso_flow="device", sso_start_url="https://other.awsapps.com/start")
-    with pytest.raises(ProviderRefused):
+    with raises_code(ProviderRefused, "request-refused"):
         by_device(wrong, clock)
 
 
-def test_what_a_browser_adds_to_the_start_url_is_dropped(make_profile: MakeProfile, clock: ManualClock) -> None:
+def test_refused_registration_is_not_a_sign_in_problem() -> None:
+    center = answering(b'{"error": "invalid_grant"}', 400)
+    with raises_code(ProviderRefused, "bedrock-sso-registration-refused") as caught:
+        oidc.register(center, "browser")
+    assert "invalid_grant" in caught.value.message
+
+
+def test_fragment_of_the_start_url_is_dropped(make_profile: MakeProfile, clock: ManualClock) -> None:
     credential, _ = by_browser(make_profile(sso_start_url=f"{START_URL}#/"), clock)
     assert credential.session.start_url == START_URL
 
 
-def test_a_busy_portal_is_worth_another_try(double: SsoDouble, profile: Profile, clock: ManualClock) -> None:
+def test_throttling_portal_is_a_temporary_failure(double: SsoDouble, profile: Profile, clock: ManualClock) -> None:
     double.knobs.portal_status = [429]
-    with pytest.raises(TransientError, match="refused for now"):
+    with raises_code(TransientError, "server-unavailable"):
         by_browser(profile, clock)
 
 
-BAD_ANSWERS = {
-    "no client": ("/client/register", b"{}"),
-    "no end": ("/client/register", b'{"clientId": "c", "clientSecret": "s"}'),
-    "no JSON": ("/client/register", b"<html>"),
-    "no token": ("/token", b"{}"),
-    "another type": ("/token", b'{"accessToken": "a", "tokenType": "DPoP", "expiresIn": 5}'),
-    "no credentials": ("/federation/credentials", b"{}"),
-    "no end of them": (
+BAD_RESPONSES = {
+    "no client": ("/client/register", b"{}", "invalid-response"),
+    "no client expiration": ("/client/register", b'{"clientId": "c", "clientSecret": "s"}', "invalid-response"),
+    "no JSON": ("/client/register", b"<html>", "invalid-response"),
+    "no token": ("/token", b"{}", "invalid-response"),
+    "another type": ("/token", b'{"accessToken": "a", "tokenType": "DPoP", "expiresIn": 5}', "unsupported-token-type"),
+    "no credentials": ("/federation/credentials", b"{}", "invalid-response"),
+    "no expiration": (
         "/federation/credentials",
         b'{"roleCredentials": {"accessKeyId": "a", "secretAccessKey": "b", "sessionToken": "c"}}',
+        "invalid-response",
     ),
-    "a line break in one": (
+    "line break in a key": (
         "/federation/credentials",
         b'{"roleCredentials": {"accessKeyId": "a\\n", "secretAccessKey": "b", "sessionToken": "c", "expiration": 9}}',
+        "invalid-response",
     ),
 }
 
 
-@pytest.mark.parametrize(("path", "body"), BAD_ANSWERS.values(), ids=BAD_ANSWERS)
-def test_answers_that_cannot_be_read(
-    double: SsoDouble, profile: Profile, clock: ManualClock, path: str, body: bytes
+@pytest.mark.parametrize(("path", "body", "code"), BAD_RESPONSES.values(), ids=BAD_RESPONSES)
+def test_invalid_response_is_a_protocol_error(
+    double: SsoDouble, profile: Profile, clock: ManualClock, *, path: str, body: bytes, code: str
 ) -> None:
     double.knobs.bodies[path] = body
-    with pytest.raises(ProtocolError):
+    with raises_code(ProtocolError, code):
         by_browser(profile, clock)
 
 
-def test_nothing_secret_shows(profile: Profile, clock: ManualClock, caplog: pytest.LogCaptureFixture) -> None:
+def test_sign_in_leaks_no_secret(profile: Profile, clock: ManualClock, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     credential, user = by_browser(profile, clock)
     secrets = secrets_of(credential)
@@ -178,16 +193,16 @@ def test_nothing_secret_shows(profile: Profile, clock: ManualClock, caplog: pyte
     assert_no_secret(repr(credential) + caplog.text + repr(said), secrets, "what is shown")
 
 
-def test_a_person_is_told_what_happens(profile: Profile, clock: ManualClock) -> None:
+def test_user_sees_progress(profile: Profile, clock: ManualClock) -> None:
     _, user = by_browser(profile, clock)
     assert user.progress_messages == [
-        "Registering at IAM Identity Center",
+        "Registering a client with IAM Identity Center",
         "Signing in at 127.0.0.1",
-        f"Signed in; getting credentials of role {ROLE}",
+        f"Signed in; getting credentials for role {ROLE}",
     ]
 
 
-def test_addresses_that_aws_s_tools_are_given_have_no_say(
+def test_aws_endpoint_variables_are_ignored(
     profile: Profile, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SSO", "AWS_ENDPOINT_URL_SSO_OIDC"):

@@ -1,21 +1,20 @@
-"""A sign-in ends at the server, or it is said that it may live on."""
+"""Signing out ends the session at the server, or reports that it may still be active."""
 
 from __future__ import annotations
-
-import pytest
 
 from freshkey.errors import TransientError
 from freshkey.model.profile import Profile
 from freshkey_bedrock.renewal import revoke
 from freshkey_bedrock.sso.credential import SsoCredential
 from freshkey_testing import ManualClock
+from raises_code import raises_code
 from sso_double import SsoDouble
 
 
 DAY = 24 * 3600.0
 
 
-def test_signing_out_ends_it_at_the_server(
+def test_signing_out_ends_the_session_at_the_server(
     double: SsoDouble, profile: Profile, signed_in: SsoCredential, clock: ManualClock
 ) -> None:
     revoke(profile, signed_in, clock=clock)
@@ -24,7 +23,7 @@ def test_signing_out_ends_it_at_the_server(
     assert double.count("/logout") == 2
 
 
-def test_signing_out_late_renews_first_because_only_a_living_token_can(
+def test_signing_out_with_an_expired_token_renews_it_first(
     double: SsoDouble, profile: Profile, signed_in: SsoCredential, clock: ManualClock
 ) -> None:
     clock.advance(DAY)
@@ -34,9 +33,9 @@ def test_signing_out_late_renews_first_because_only_a_living_token_can(
     revoke(profile, signed_in, clock=clock)
 
 
-def test_signing_out_that_cannot_be_confirmed_says_so(
+def test_unconfirmed_sign_out_raises(
     double: SsoDouble, profile: Profile, signed_in: SsoCredential, clock: ManualClock
 ) -> None:
     double.knobs.portal_status = [500]
-    with pytest.raises(TransientError):
+    with raises_code(TransientError, "server-unavailable"):
         revoke(profile, signed_in, clock=clock)

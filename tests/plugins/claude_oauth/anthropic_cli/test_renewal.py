@@ -1,4 +1,4 @@
-"""A sign-in that Anthropic's tools keep is renewed once, written back as they write it, and its loss is told."""
+"""A sign-in of Anthropic's tools is renewed once and written back in their format, and a lost one is reported."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ from freshkey_claude_oauth.description import description
 from freshkey_claude_oauth.formats import ClaudeProfileToken, ClaudeToken
 from freshkey_testing import AuthorizationServer
 from freshkey_testing.secret_scan import assert_no_secret
+from raises_code import raises_code
 
 
 def source(source_id: str) -> Source:
@@ -55,7 +56,7 @@ NAMED = source("anthropic-profile")
 def signed_in(
     home: AnthropicHome, server: AuthorizationServer, signed_in_now: ClaudeToken, monkeypatch: pytest.MonkeyPatch
 ) -> ClaudeToken:
-    """The sign-in of the Anthropic profile named work, whose access token has ended; `expire` and `last` change it."""
+    """The sign-in of the Anthropic profile named work, whose access token has expired; `keep` changes it."""
     monkeypatch.setenv("ANTHROPIC_PROFILE", "work")
     home.write_config(
         "work",
@@ -100,7 +101,7 @@ def leftovers(home: AnthropicHome) -> list[str]:
 # --- one renewal ----------------------------------------------------------------------------------------------------
 
 
-def test_a_token_with_time_left_is_handed_out_as_it_is(
+def test_token_that_is_still_valid_is_used_without_renewal(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile, signed_in: ClaudeToken
 ) -> None:
     keep(home, signed_in, expires_at=in_seconds(60))
@@ -113,7 +114,7 @@ def test_a_token_with_time_left_is_handed_out_as_it_is(
     assert server.count("grant.refresh_token") == 0
 
 
-def test_the_renewal_is_that_of_the_vendors_sdk_and_is_written_back(
+def test_renewal_request_is_that_of_anthropics_sdk_and_is_written_back(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile, signed_in: ClaudeToken
 ) -> None:
     found = take(profile)
@@ -138,7 +139,7 @@ def test_the_renewal_is_that_of_the_vendors_sdk_and_is_written_back(
     assert {path.name for path in home.credentials_file("work").parent.iterdir()} == {"work.json", ".freshkey"}
 
 
-def test_it_goes_on_from_what_was_written(
+def test_next_renewal_uses_the_written_refresh_token(
     server: AuthorizationServer, profile: Profile, signed_in: ClaudeToken
 ) -> None:
     first = take(profile)
@@ -150,7 +151,7 @@ def test_it_goes_on_from_what_was_written(
 
 
 @pytest.mark.usefixtures("signed_in")
-def test_an_answer_without_a_refresh_token_keeps_the_old_one(
+def test_response_without_a_refresh_token_keeps_the_old_one(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile
 ) -> None:  # ROT-8
     before = home.read_credentials("work")["refresh_token"]
@@ -162,7 +163,7 @@ def test_an_answer_without_a_refresh_token_keeps_the_old_one(
     assert 3500 < found.lifetime <= 3600
 
 
-def test_a_token_without_a_known_end_is_renewed_at_once(
+def test_token_without_a_known_expiration_is_renewed_immediately(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile, signed_in: ClaudeToken
 ) -> None:
     keep(home, signed_in, expires_at=None)
@@ -170,7 +171,7 @@ def test_a_token_without_a_known_end_is_renewed_at_once(
     assert server.count("grant.refresh_token") == 1
 
 
-def test_what_another_tool_renewed_is_adopted(
+def test_token_renewed_by_another_tool_is_adopted(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile, signed_in: ClaudeToken
 ) -> None:
     first = take(profile)
@@ -179,20 +180,20 @@ def test_what_another_tool_renewed_is_adopted(
     assert server.count("grant.refresh_token") == 1
 
 
-def test_what_another_tool_renewed_while_we_asked_is_adopted(
+def test_token_renewed_by_another_tool_during_our_request_is_adopted(
     home: AnthropicHome,
     server: AuthorizationServer,
     profile: Profile,
     signed_in: ClaudeToken,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The vendor's tools take no lock, so one may spend the token between our look and our request."""
-    interaction = cli_renewal._Renewal._request_tokens
+    """Anthropic's tools do not lock, so one may use the token between our read and our request."""
+    request_tokens = cli_renewal._Renewal._request_tokens
 
     def beaten(self: Any, *args: Any) -> Any:
         home.write_credentials("work", access_token="at-of-ant", refresh_token="rt-2", expires_at=in_seconds(600))
         server.next_response(400, '{"error": "invalid_grant"}')
-        return interaction(self, *args)
+        return request_tokens(self, *args)
 
     monkeypatch.setattr(cli_renewal._Renewal, "_request_tokens", beaten)
     assert take(profile).access_token == Secret("at-of-ant")
@@ -200,27 +201,28 @@ def test_what_another_tool_renewed_while_we_asked_is_adopted(
     assert leftovers(home) == []
 
 
-def test_what_another_tool_renewed_and_ended_is_tried_again(
+def test_token_renewed_by_another_tool_that_is_about_to_expire_is_transient(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile, signed_in: ClaudeToken
 ) -> None:
-    interaction = cli_renewal._Renewal._request_tokens
+    request_tokens = cli_renewal._Renewal._request_tokens
 
     def beaten(self: Any, *args: Any) -> Any:
         home.write_credentials("work", access_token="at-of-ant", refresh_token="rt-2", expires_at=in_seconds(1))
         server.next_response(400, '{"error": "invalid_grant"}')
-        return interaction(self, *args)
+        return request_tokens(self, *args)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cli_renewal._Renewal, "_request_tokens", beaten)
-        with pytest.raises(TransientError, match="'work': another tool renewed it a moment ago"):
+        with raises_code(TransientError, "temporarily-unavailable") as caught:
             take(profile)
+    assert "'work'" in str(caught.value)
     keep(home, signed_in, access_token="at-of-ant", expires_at=in_seconds(1))
     take(profile)
     assert server.count("grant.refresh_token") == 1
 
 
 @pytest.mark.usefixtures("signed_in")
-def test_it_goes_only_to_the_host_of_the_profile(
+def test_refresh_token_is_sent_only_to_the_host_of_the_profile(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile
 ) -> None:  # TRU-5
     with AuthorizationServer() as other:
@@ -238,7 +240,7 @@ def test_it_goes_only_to_the_host_of_the_profile(
 # --- refusals -------------------------------------------------------------------------------------------------------
 
 
-def assert_told(error: FreshkeyError, home: AnthropicHome, server: AuthorizationServer) -> None:
+def assert_names_profile(error: FreshkeyError, home: AnthropicHome, server: AuthorizationServer) -> None:
     assert "Anthropic profile 'work': " in str(error)
     assert_no_secret(f"{error!r} {error}", server.secrets(), "the error")
     assert home.read_credentials("work")["a_member_of_tomorrow"]
@@ -246,15 +248,15 @@ def assert_told(error: FreshkeyError, home: AnthropicHome, server: Authorization
 
 @pytest.mark.usefixtures("signed_in")
 @pytest.mark.parametrize(
-    ("status", "body", "kind"),
+    ("status", "body", "kind", "code"),
     [
-        (400, '{"error": "invalid_grant"}', LoginRequired),
-        (400, '{"error": "invalid_client"}', ProviderRefused),
-        (429, "{}", TransientError),
-        (503, "", TransientError),
+        (400, '{"error": "invalid_grant"}', LoginRequired, "sign-in-ended"),
+        (400, '{"error": "invalid_client"}', ProviderRefused, "request-refused"),
+        (429, "{}", TransientError, "server-unavailable"),
+        (503, "", TransientError, "server-unavailable"),
     ],
 )
-def test_a_refusal_changes_nothing_in_the_file(
+def test_refusal_does_not_change_the_file(
     home: AnthropicHome,
     server: AuthorizationServer,
     profile: Profile,
@@ -262,56 +264,61 @@ def test_a_refusal_changes_nothing_in_the_file(
     status: int,
     body: str,
     kind: type[FreshkeyError],
+    code: str,
 ) -> None:
     before = home.credentials_file("work").read_bytes()
     server.next_response(status, body, {"Retry-After": "5"})
-    with pytest.raises(kind) as caught:
+    with raises_code(kind, code) as caught:
         take(profile)
-    assert_told(caught.value, home, server)
+    assert_names_profile(caught.value, home, server)
     assert home.credentials_file("work").read_bytes() == before
     assert leftovers(home) == []
     if kind is LoginRequired:
         assert "ANTHROPIC_PROFILE=work ant auth login" in str(caught.value)
 
 
-def test_without_a_refresh_token_a_person_signs_in_with_the_vendors_tool(
+def test_without_a_refresh_token_a_sign_in_with_anthropics_tool_is_required(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile, signed_in: ClaudeToken
 ) -> None:
     keep(home, signed_in, refresh_token="", expires_at=in_seconds(-1))
-    with pytest.raises(LoginRequired, match=r"has no refresh_token.*ant auth login") as caught:
+    with raises_code(LoginRequired, "not-renewable") as caught:
         take(profile)
-    assert_told(caught.value, home, server)
+    assert "refresh_token" in str(caught.value)
+    assert "ant auth login" in str(caught.value)
+    assert_names_profile(caught.value, home, server)
 
 
 @pytest.mark.usefixtures("signed_in")
-def test_a_token_of_another_type_is_a_lost_answer(
+def test_non_bearer_token_counts_as_a_lost_response(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile
 ) -> None:
     server.next_response(200, '{"access_token": "at", "refresh_token": "rt", "token_type": "DPoP", "expires_in": 60}')
-    with pytest.raises(ProtocolError, match="type DPoP") as caught:
+    with raises_code(ProtocolError, "unsupported-token-type") as caught:
         take(profile)
-    assert_told(caught.value, home, server)
+    assert "DPoP" in str(caught.value)
+    assert_names_profile(caught.value, home, server)
     assert len(leftovers(home)) == 1
 
 
-# --- lost answers and crashes ---------------------------------------------------------------------------------------
+# --- lost responses and crashes -------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("signed_in")
-def test_a_lost_answer_is_remembered_and_its_token_sent_once_more(
+def test_lost_response_is_remembered_and_the_token_sent_once_more(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile
-) -> None:  # ROT-6, row 34
+) -> None:  # ROT-6, FAULT-34
     server.drop_next_answer()
     with pytest.raises(OutcomeUnknown):
         take(profile)
     assert len(leftovers(home)) == 1
-    with pytest.raises(LoginRequired, match=f"begun at .* UTC by process {os.getpid()} was lost") as caught:
+    with raises_code(LoginRequired, "renewal-response-lost") as caught:
         take(profile)
-    assert_told(caught.value, home, server)
+    assert f"UTC by process {os.getpid()} " in str(caught.value)
+    assert_names_profile(caught.value, home, server)
     assert server.count("refresh_token.reused") == 1
 
 
-def test_a_server_that_repeats_its_answer_saves_the_sign_in(
+def test_server_that_repeats_its_response_saves_the_sign_in(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile, signed_in: ClaudeToken
 ) -> None:  # ROT-6
     server.policy.grace = 30.0
@@ -324,7 +331,7 @@ def test_a_server_that_repeats_its_answer_saves_the_sign_in(
 
 
 @pytest.mark.usefixtures("signed_in")
-def test_trouble_after_a_lost_answer_does_not_let_it_be_forgotten(
+def test_lost_response_is_still_remembered_after_a_server_error(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile
 ) -> None:  # ROT-6
     server.drop_next_answer()
@@ -333,13 +340,13 @@ def test_trouble_after_a_lost_answer_does_not_let_it_be_forgotten(
     server.next_response(503)
     with pytest.raises(TransientError):
         take(profile)
-    with pytest.raises(LoginRequired, match="was lost, and with it the sign-in"):
+    with raises_code(LoginRequired, "renewal-response-lost"):
         take(profile)
     assert len(leftovers(home)) == 1
 
 
 @pytest.mark.usefixtures("signed_in")
-def test_after_three_sendings_nothing_is_sent_any_more(
+def test_refresh_token_is_sent_at_most_three_times(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile
 ) -> None:  # ROT-6
     server.drop_next_answer(3)
@@ -347,7 +354,7 @@ def test_after_three_sendings_nothing_is_sent_any_more(
         with pytest.raises(OutcomeUnknown):
             take(profile)
     sent = len(server.requests)
-    with pytest.raises(LoginRequired, match="was lost, and with it the sign-in"):
+    with raises_code(LoginRequired, "renewal-response-lost"):
         take(profile)
     assert len(server.requests) == sent
     home.write_credentials("work", access_token="at-new", refresh_token="rt-new", expires_at=in_seconds(600))
@@ -355,14 +362,14 @@ def test_after_three_sendings_nothing_is_sent_any_more(
 
 
 @pytest.mark.parametrize(("age", "allowed"), [(0, 3), (30, 3), (31, 2), (-5, 2), (10**6, 2)])
-def test_how_often_a_token_may_be_sent(age: float, allowed: int) -> None:
+def test_how_often_a_refresh_token_may_be_sent(age: float, allowed: int) -> None:
     intent, sendings = RefreshIntent.of(Secret("rt"), 1000.0), 1
     while intent.may_be_sent_again(1000.0 + age):
         intent, sendings = intent.again(), sendings + 1
     assert sendings == allowed
 
 
-def test_a_note_is_about_one_token_and_a_damaged_one_about_none(tmp_path: Path) -> None:
+def test_intent_applies_to_one_token_and_a_damaged_one_is_ignored(tmp_path: Path) -> None:
     intent_file = IntentFile(tmp_path / "work.json")
     intent_file.write(RefreshIntent.of(Secret("canary-rt"), 1000.0))
     found = intent_file.read(Secret("canary-rt"))
@@ -376,9 +383,9 @@ def test_a_note_is_about_one_token_and_a_damaged_one_about_none(tmp_path: Path) 
         assert intent_file.read(Secret("canary-rt")) is None
 
 
-def test_a_crash_before_anything_was_sent_costs_nothing(
+def test_crash_before_the_request_does_not_lose_the_sign_in(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile, signed_in: ClaudeToken
-) -> None:  # row 14
+) -> None:  # FAULT-14
     assert signed_in.refresh_token is not None
     IntentFile(home.credentials_file("work")).write(RefreshIntent.of(signed_in.refresh_token, in_seconds(-600)))
     assert take(profile).access_token != signed_in.access_token
@@ -387,7 +394,7 @@ def test_a_crash_before_anything_was_sent_costs_nothing(
 
 
 def run(what: str, tmp_path: Path) -> subprocess.Popen[str]:
-    """Start a process of its own that takes the token of the profile that ``ANTHROPIC_PROFILE`` names."""
+    """Start a separate process that gets the token of the profile in ``ANTHROPIC_PROFILE``."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, anthropic_process.__file__, what, str(tmp_path / f"state-{what}")]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
@@ -399,26 +406,27 @@ def said(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.usefixtures("signed_in")
-def test_a_crash_between_answer_and_file_is_told(
+def test_crash_between_response_and_write_is_reported(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile, tmp_path: Path
-) -> None:  # row 15
+) -> None:  # FAULT-15
     before = home.credentials_file("work").read_bytes()
     crashed = run("crash", tmp_path)
     assert said(crashed) == ""
     assert crashed.returncode == 9
     assert server.count("grant.refresh_token") == 1
     assert home.credentials_file("work").read_bytes() == before
-    with pytest.raises(LoginRequired, match=f"begun at .* UTC by process {crashed.pid} was lost") as caught:
+    with raises_code(LoginRequired, "renewal-response-lost") as caught:
         take(profile)
-    assert_told(caught.value, home, server)
+    assert f"UTC by process {crashed.pid} " in str(caught.value)
+    assert_names_profile(caught.value, home, server)
     assert "ANTHROPIC_PROFILE=work ant auth login" in str(caught.value)
 
 
-def test_processes_that_renew_at_once_spend_the_token_once(
+def test_concurrent_processes_use_the_refresh_token_once(
     server: AuthorizationServer, signed_in: ClaudeToken, tmp_path: Path
 ) -> None:  # ROT-1
     server.hold()
-    processes = [run(f"take-{number}", tmp_path) for number in range(3)]  # state directories of their own
+    processes = [run(f"take-{number}", tmp_path) for number in range(3)]  # separate state directories
     server.wait_until_held()
     server.release()
     tokens = {said(process) for process in processes}
@@ -428,7 +436,7 @@ def test_processes_that_renew_at_once_spend_the_token_once(
     assert server.count("refresh_token.reused") == 0
 
 
-def test_threads_that_renew_at_once_spend_it_once(
+def test_concurrent_threads_use_the_refresh_token_once(
     server: AuthorizationServer, profile: Profile, signed_in: ClaudeToken
 ) -> None:
     found: list[ClaudeProfileToken] = []
@@ -445,7 +453,7 @@ def test_threads_that_renew_at_once_spend_it_once(
 # --- a file that cannot be written ----------------------------------------------------------------------------------
 
 
-def test_what_cannot_be_written_yet_is_kept_and_written_later(
+def test_tokens_that_cannot_be_written_are_kept_in_memory_and_written_later(
     home: AnthropicHome,
     server: AuthorizationServer,
     profile: Profile,
@@ -453,14 +461,15 @@ def test_what_cannot_be_written_yet_is_kept_and_written_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # ROT-4
     def full(*_: object) -> None:
-        raise StoreUnavailable("there is no space left for work.json")
+        raise StoreUnavailable("no space left for work.json")
 
     with monkeypatch.context() as patch:
         patch.setattr(cli_renewal, "write_tokens", full)
         for _ in range(2):
-            with pytest.raises(TransientError, match=r"renewed, but .* no space left .*lost if this program") as caught:
+            with raises_code(TransientError, "claude-cli-tokens-not-saved") as caught:
                 take(profile)
-            assert_told(caught.value, home, server)
+            assert "no space left for work.json" in str(caught.value)
+            assert_names_profile(caught.value, home, server)
     found = take(profile)
     assert server.count("grant.refresh_token") == 1
     assert found.access_token.reveal() == home.read_credentials("work")["access_token"]
@@ -469,31 +478,33 @@ def test_what_cannot_be_written_yet_is_kept_and_written_later(
 
 
 @pytest.mark.usefixtures("signed_in")
-def test_nothing_is_sent_where_nothing_could_be_written(
+def test_nothing_is_sent_if_the_directory_is_not_writable(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile
 ) -> None:  # ROT-7
     (home.credentials_file("work").parent / ".freshkey").write_text("in the way")
-    with pytest.raises(ConfigurationError, match=r"cannot be renewed here: .*Let this user write to") as caught:
+    with raises_code(ConfigurationError, "claude-cli-profile-not-writable") as caught:
         take(profile)
-    assert_told(caught.value, home, server)
+    assert str(home.credentials_file("work").parent) in str(caught.value.hint)
+    assert_names_profile(caught.value, home, server)
     assert server.count("grant.refresh_token") == 0
 
 
 @pytest.mark.usefixtures("signed_in")
-def test_nothing_is_sent_where_the_note_cannot_be_written(
+def test_nothing_is_sent_if_the_intent_cannot_be_written(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # ROT-7
     def full(*_: object) -> None:
-        raise StoreUnavailable("there is no space left")
+        raise StoreUnavailable("no space left")
 
     monkeypatch.setattr(IntentFile, "write", full)
-    with pytest.raises(ConfigurationError, match="cannot be renewed here: there is no space left"):
+    with raises_code(ConfigurationError, "claude-cli-profile-not-writable") as caught:
         take(profile)
+    assert "no space left" in str(caught.value)
     assert server.count("grant.refresh_token") == 0
 
 
 @pytest.mark.usefixtures("signed_in")
-def test_nothing_is_sent_without_the_lock_that_all_others_see(
+def test_nothing_is_sent_if_the_lock_file_was_replaced(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # ROT-1
     write = IntentFile.write
@@ -505,16 +516,16 @@ def test_nothing_is_sent_without_the_lock_that_all_others_see(
 
     with monkeypatch.context() as patch:
         patch.setattr(IntentFile, "write", tidied_up)
-        with pytest.raises(TransientError, match="was removed or replaced") as caught:
+        with raises_code(TransientError, "lock-file-replaced") as caught:
             take(profile)
-        assert_told(caught.value, home, server)
+        assert_names_profile(caught.value, home, server)
     assert leftovers(home) == []
     assert server.count("grant.refresh_token") == 0
     take(profile)
 
 
 @pytest.mark.usefixtures("signed_in")
-def test_a_lock_that_is_not_freed_is_for_now(
+def test_lock_held_by_another_process_is_transient(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from freshkey._interprocess.lock import ProfileLock
@@ -522,9 +533,9 @@ def test_a_lock_that_is_not_freed_is_for_now(
     monkeypatch.setattr(cli_renewal, "LOCK_TIMEOUT", 0.05)
     intent_file = IntentFile(home.credentials_file("work"))
     release = ProfileLock(intent_file.directory, intent_file.name).acquire(1)
-    with pytest.raises(TransientError, match="did not finish") as caught:
+    with raises_code(TransientError, "store-busy") as caught:
         take(profile)
-    assert_told(caught.value, home, server)
+    assert_names_profile(caught.value, home, server)
     release()
     take(profile)
 
@@ -538,7 +549,7 @@ def keeper_of(tmp_path: Path, **settings: object) -> Keeper:
 
 
 @pytest.mark.parametrize("source_id", ["anthropic-profile", "anthropic-active-profile"])
-def test_from_look_to_a_proactive_renewal(
+def test_detected_source_is_renewed_before_it_expires(
     home: AnthropicHome,
     server: AuthorizationServer,
     signed_in: ClaudeToken,
@@ -567,24 +578,24 @@ def test_from_look_to_a_proactive_renewal(
     assert server.count("refresh_token.reused") == 0
 
 
-def test_a_keeper_takes_up_what_another_program_renewed(
+def test_keeper_picks_up_a_token_renewed_by_another_program(
     home: AnthropicHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # TIM-3
     monkeypatch.setenv("ANTHROPIC_PROFILE", "work")
     home.write_config("work")
     home.write_credentials("work", access_token="at-1", expires_at=in_seconds(4))
-    renew_sign_in = threading.Event()
+    renewed = threading.Event()
     with keeper_of(tmp_path) as keeper:
         first = keeper.get()
         assert (first.token, first.source) == (Secret("at-1"), "anthropic-profile")
-        keeper.subscribe(lambda event: renew_sign_in.set() if isinstance(event, Renewed) else None)
+        keeper.subscribe(lambda event: renewed.set() if isinstance(event, Renewed) else None)
         home.write_credentials("work", access_token="at-2", expires_at=in_seconds(600))
         assert keeper.get() is first  # the file is not read for every call
-        assert renew_sign_in.wait(10)
+        assert renewed.wait(10)
         assert keeper.get().token == Secret("at-2")
 
 
-def test_a_refused_token_costs_one_renewal(
+def test_refused_token_causes_one_renewal(
     home: AnthropicHome, server: AuthorizationServer, signed_in: ClaudeToken, tmp_path: Path
 ) -> None:
     keep(home, signed_in)
@@ -601,7 +612,7 @@ def test_a_refused_token_costs_one_renewal(
     assert server.count("grant.refresh_token") == 1
 
 
-def test_it_comes_after_a_sign_in_of_freshkeys_own(
+def test_active_profile_comes_after_freshkeys_own_sign_in(
     home: AnthropicHome, signed_in: ClaudeToken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order = [each.id for each in description(None).sources]
@@ -609,7 +620,7 @@ def test_it_comes_after_a_sign_in_of_freshkeys_own(
     assert order[-1] == "anthropic-active-profile"
 
 
-def test_nothing_that_is_kept_holds_the_refresh_token(profile: Profile, signed_in: ClaudeToken) -> None:
+def test_credential_does_not_contain_the_refresh_token(profile: Profile, signed_in: ClaudeToken) -> None:
     found = take(profile)
     assert signed_in.refresh_token is not None
     assert_no_secret(repr(found), {signed_in.refresh_token.reveal()}, "the credential")

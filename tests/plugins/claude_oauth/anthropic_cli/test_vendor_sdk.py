@@ -1,4 +1,4 @@
-"""Anthropic's own Python SDK and freshkey keep one sign-in together, and send the same."""
+"""Anthropic's own Python SDK and freshkey share one sign-in and send the same requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from freshkey_testing import AuthorizationServer
 
 
 def sdk_token(*, force: bool = False) -> str:
-    """Return what the SDK takes from the profile that ``ANTHROPIC_PROFILE`` names."""
+    """Return the token that the SDK gets from the profile in ``ANTHROPIC_PROFILE``."""
     provider = CredentialsFile()
     try:
         return provider(force_refresh=force).token
@@ -29,7 +29,7 @@ def sdk_token(*, force: bool = False) -> str:
 def shared(
     home: AnthropicHome, server: AuthorizationServer, signed_in_now: ClaudeToken, monkeypatch: pytest.MonkeyPatch
 ) -> AnthropicHome:
-    """A profile named work whose access token has ended."""
+    """A profile named work whose access token has expired."""
     monkeypatch.setenv("ANTHROPIC_PROFILE", "work")
     home.write_config(
         "work", authentication={"type": "user_oauth", "client_id": server.client_id}, base_url=server.urls.issuer
@@ -45,7 +45,7 @@ def shared(
     return home
 
 
-def test_each_goes_on_from_what_the_other_wrote(
+def test_each_continues_from_what_the_other_wrote(
     shared: AnthropicHome, server: AuthorizationServer, profile: Profile
 ) -> None:
     ours = acquire(profile, "anthropic-profile")
@@ -62,7 +62,7 @@ def test_each_goes_on_from_what_the_other_wrote(
 
 
 @pytest.mark.usefixtures("shared")
-def test_both_renew_by_the_same_request(server: AuthorizationServer, profile: Profile) -> None:
+def test_both_send_the_same_renewal_request(server: AuthorizationServer, profile: Profile) -> None:
     acquire(profile, "anthropic-profile")
     sdk_token(force=True)
     ours, theirs = server.requests[-2:]
@@ -72,7 +72,7 @@ def test_both_renew_by_the_same_request(server: AuthorizationServer, profile: Pr
     assert ours.path == theirs.path
 
 
-def test_both_exchange_an_identity_by_the_same_request(
+def test_both_send_the_same_exchange_request(
     server: AuthorizationServer, profile: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.trust("eyJ.machine.c2ln")

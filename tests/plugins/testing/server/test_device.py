@@ -21,7 +21,7 @@ def poll(server: AuthorizationServer, client: PlainClient, device: dict[str, Any
     return client.post(server.urls.token, grant_type=DEVICE_GRANT, device_code=device["device_code"])
 
 
-def test_a_device_sign_in_waits_for_the_person(server: AuthorizationServer, client: PlainClient) -> None:
+def test_a_device_sign_in_waits_for_the_user(server: AuthorizationServer, client: PlainClient) -> None:
     device = begin(server, client)
     assert device["verification_uri"] == server.urls.device_page
     assert device["interval"] == 1
@@ -44,12 +44,12 @@ def test_polls_can_be_scripted(server: AuthorizationServer, client: PlainClient)
     assert [e.detail for e in server.log if e.kind == "device.answered"][:2] == ["pending", "slow_down"]
 
 
-def test_a_misspelt_script_is_an_error(server: AuthorizationServer) -> None:
-    with pytest.raises(ValueError, match="slow_down, denied, expired, approved, not by slowdown"):
+def test_a_misspelled_script_is_an_error(server: AuthorizationServer) -> None:
+    with pytest.raises(ValueError, match=r"slowdown.*slow_down"):
         server.script_device("pending", "slowdown")
 
 
-def test_the_person_can_decline(server: AuthorizationServer, client: PlainClient) -> None:
+def test_the_user_can_deny(server: AuthorizationServer, client: PlainClient) -> None:
     device = begin(server, client)
     visit(f"{device['verification_uri_complete']}&decision=deny")
     assert poll(server, client, device).json["error"] == "access_denied"
@@ -68,7 +68,7 @@ def test_a_device_code_expires() -> None:
 
 
 @pytest.mark.parametrize("query", ["", "?user_code=XXXX-XXXX"])
-def test_the_page_asks_for_a_code_it_does_not_know(
+def test_the_page_asks_for_the_code_if_it_is_missing_or_unknown(
     server: AuthorizationServer, client: PlainClient, query: str
 ) -> None:
     begin(server, client)

@@ -11,7 +11,7 @@ from freshkey_testing.server.wire import Asked
 from plain_client import PlainClient
 
 
-def test_the_next_response_can_be_anything_and_nothing_is_done(
+def test_the_next_response_can_be_anything_and_the_request_is_not_acted_on(
     server: AuthorizationServer, client: PlainClient
 ) -> None:
     tokens = client.sign_in()
@@ -26,13 +26,13 @@ def test_the_next_response_can_be_anything_and_nothing_is_done(
     assert server.count("fault") == 2
 
 
-def test_a_response_can_promise_more_than_it_brings(server: AuthorizationServer, client: PlainClient) -> None:
+def test_a_response_can_be_shorter_than_its_content_length(server: AuthorizationServer, client: PlainClient) -> None:
     server.next_response(200, b'{"access_', {"Content-Length": "100"})
     with pytest.raises(http.client.IncompleteRead):
         client.renew("any")
 
 
-def test_a_dropped_answer_was_acted_on(server: AuthorizationServer, client: PlainClient) -> None:
+def test_a_request_with_a_dropped_response_was_acted_on(server: AuthorizationServer, client: PlainClient) -> None:
     tokens = client.sign_in()
     server.drop_next_answer()
     with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
@@ -63,7 +63,7 @@ def test_an_outage_lasts_until_recovery(server: AuthorizationServer, client: Pla
     assert client.renew(tokens["refresh_token"]).status == 200
 
 
-def test_faults_of_one_endpoint_leave_the_others_alone(server: AuthorizationServer, client: PlainClient) -> None:
+def test_faults_of_one_endpoint_do_not_affect_the_others(server: AuthorizationServer, client: PlainClient) -> None:
     tokens = client.sign_in()
     server.fail_with(500, endpoint="profile")
     assert client.get(server.urls.profile, tokens["access_token"]).status == 500
@@ -73,7 +73,7 @@ def test_faults_of_one_endpoint_leave_the_others_alone(server: AuthorizationServ
     assert client.get(server.urls.profile, tokens["access_token"]).status == 200
 
 
-def test_answers_can_be_held_after_the_act(server: AuthorizationServer, client: PlainClient) -> None:
+def test_responses_can_be_held_after_the_request_was_acted_on(server: AuthorizationServer, client: PlainClient) -> None:
     tokens = client.sign_in()
     replies: list[int] = []
     server.hold()
@@ -88,7 +88,7 @@ def test_answers_can_be_held_after_the_act(server: AuthorizationServer, client: 
     assert replies == [200]
 
 
-def test_leaving_the_server_lets_held_answers_go() -> None:
+def test_stopping_the_server_sends_held_responses() -> None:
     replies: list[int] = []
     with AuthorizationServer() as server:
         client = PlainClient(server)
@@ -100,10 +100,10 @@ def test_leaving_the_server_lets_held_answers_go() -> None:
     assert replies == [400]
 
 
-def test_waiting_for_what_does_not_happen_ends(server: AuthorizationServer) -> None:
-    with pytest.raises(TimeoutError, match="0 answers are held"):
+def test_waiting_times_out(server: AuthorizationServer) -> None:
+    with pytest.raises(TimeoutError, match="0"):
         server.wait_until_held(timeout=0.01)
-    with pytest.raises(TimeoutError, match=r"'grant.revoked' 0 times"):
+    with pytest.raises(TimeoutError, match=r"'grant\.revoked'"):
         server.wait_for("grant.revoked", timeout=0.01)
 
 
@@ -115,7 +115,7 @@ def test_waiting_for_the_log(server: AuthorizationServer, client: PlainClient) -
     thread.join(10)
 
 
-def test_access_tokens_can_end_early(server: AuthorizationServer, client: PlainClient) -> None:
+def test_access_tokens_can_expire_early(server: AuthorizationServer, client: PlainClient) -> None:
     tokens = client.sign_in()
     server.expire_access_tokens()
     assert not client.works(tokens["access_token"])
@@ -131,7 +131,7 @@ def test_sign_ins_can_be_revoked_by_the_server(server: AuthorizationServer, clie
     assert server.count("grant.revoked") == 1
 
 
-def test_a_server_can_forget(server: AuthorizationServer, client: PlainClient) -> None:
+def test_a_server_can_forget_its_grants(server: AuthorizationServer, client: PlainClient) -> None:
     tokens = client.sign_in()
     server.forget()
     assert client.renew(tokens["refresh_token"]).json["error"] == "invalid_grant"
@@ -139,19 +139,19 @@ def test_a_server_can_forget(server: AuthorizationServer, client: PlainClient) -
     assert [entry.grant for entry in server.log if entry.kind == "grant.authorization_code"] == [1, 2]
 
 
-def test_requests_are_kept_for_checks_of_what_was_sent(server: AuthorizationServer, client: PlainClient) -> None:
+def test_requests_are_recorded(server: AuthorizationServer, client: PlainClient) -> None:
     client.request("POST", server.urls.token, b"{}", Content_Type="application/json", X_Beta="on")
     asked = server.requests[-1]
     assert (asked.method, asked.path, asked.headers["x-beta"]) == ("POST", "/v1/oauth/token", "on")
 
 
-def test_every_answer_has_a_request_id(server: AuthorizationServer, client: PlainClient) -> None:
+def test_every_response_has_a_request_id(server: AuthorizationServer, client: PlainClient) -> None:
     first = client.request("GET", f"{server.urls.issuer}/nowhere")
     assert first.status == 404
     assert first.headers["request-id"] != client.renew("x").headers["request-id"]
 
 
-def test_an_endpoint_that_breaks_fails_the_test() -> None:
+def test_an_exception_in_an_endpoint_fails_the_test() -> None:
     def broken(account: object) -> dict[str, object]:
         raise ZeroDivisionError
 
@@ -166,7 +166,7 @@ def test_an_endpoint_that_breaks_fails_the_test() -> None:
         use_it()
 
 
-def test_what_was_asked_shows_no_secret_in_its_repr() -> None:
+def test_repr_of_a_request_shows_no_secret() -> None:
     asked = Asked(
         method="POST",
         path="/x",
@@ -177,7 +177,7 @@ def test_what_was_asked_shows_no_secret_in_its_repr() -> None:
     assert "canary" not in repr(asked)
 
 
-def test_many_threads_are_served_at_once(server: AuthorizationServer, client: PlainClient) -> None:
+def test_many_threads_are_served_concurrently(server: AuthorizationServer, client: PlainClient) -> None:
     token = client.sign_in()["access_token"]
     results: list[bool] = []
     threads = [threading.Thread(target=lambda: results.append(client.works(token)), daemon=True) for _ in range(50)]
@@ -188,7 +188,7 @@ def test_many_threads_are_served_at_once(server: AuthorizationServer, client: Pl
     assert results == [True] * 50
 
 
-def test_racing_renewals_of_one_token_have_one_winner_at_most(server: AuthorizationServer, client: PlainClient) -> None:
+def test_only_one_of_concurrent_renewals_succeeds(server: AuthorizationServer, client: PlainClient) -> None:
     refresh_token = client.sign_in()["refresh_token"]
     statuses: list[int] = []
     threads = [

@@ -1,4 +1,4 @@
-"""Authorization code with PKCE, as RFC 6749 section 4.1 and RFC 7636 have it, seen from a foreign client."""
+"""Authorization code with PKCE (RFC 6749, section 4.1; RFC 7636), with an independent client."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from freshkey_testing.browser import copy_address, copy_code, follow, visit
 from plain_client import VERIFIER, PlainClient
 
 
-def test_a_sign_in_yields_tokens_and_says_whose_they_are(server: AuthorizationServer, client: PlainClient) -> None:
+def test_a_sign_in_returns_tokens_and_the_account(server: AuthorizationServer, client: PlainClient) -> None:
     server.account = Account(email="bo@example.com", organization="Bo's")
     callback = client.authorize()
     assert callback["state"] == "the-state"
@@ -30,7 +30,7 @@ def test_a_sign_in_yields_tokens_and_says_whose_they_are(server: AuthorizationSe
     ]
 
 
-def test_the_exchange_takes_json_as_well_as_a_form(server: AuthorizationServer, client: PlainClient) -> None:
+def test_the_code_exchange_accepts_json(server: AuthorizationServer, client: PlainClient) -> None:
     code = client.authorize()["code"]
     reply = client.post_json(
         server.urls.token,
@@ -48,13 +48,13 @@ def test_the_exchange_takes_json_as_well_as_a_form(server: AuthorizationServer, 
     [
         ({"code_verifier": "another-verifier"}, "invalid_grant"),
         ({"redirect_uri": "http://127.0.0.1:2/callback"}, "invalid_grant"),
-        ({"client_id": "somebody"}, "invalid_client"),
+        ({"client_id": "another-client"}, "invalid_client"),
         ({"code_verifier": ""}, "invalid_request"),
         ({"code": "no-such-code"}, "invalid_grant"),
         ({"grant_type": "password"}, "unsupported_grant_type"),
     ],
 )
-def test_an_exchange_that_does_not_fit_is_refused(
+def test_a_code_exchange_that_does_not_match_is_refused(
     server: AuthorizationServer, client: PlainClient, changes: dict[str, str], error: str
 ) -> None:
     reply = client.exchange(**{"code": client.authorize()["code"], **changes})
@@ -65,7 +65,7 @@ def test_an_exchange_that_does_not_fit_is_refused(
     assert server.count("grant.authorization_code") == 0
 
 
-def test_a_code_used_twice_ends_what_its_first_use_began(server: AuthorizationServer, client: PlainClient) -> None:
+def test_using_a_code_twice_revokes_its_grant(server: AuthorizationServer, client: PlainClient) -> None:
     code = client.authorize()["code"]
     tokens = client.exchange(code).json
     assert client.exchange(code).json["error"] == "invalid_grant"
@@ -93,19 +93,19 @@ def test_codes_expire() -> None:
         {"response_type": "token"},
     ],
 )
-def test_an_authorization_request_without_s256_is_refused_at_the_redirect(
+def test_an_authorization_request_without_s256_is_refused_by_redirect(
     client: PlainClient, changes: dict[str, str]
 ) -> None:
     assert client.authorize(**changes)["error"] == "invalid_request"
 
 
-@pytest.mark.parametrize("changes", [{"client_id": "somebody"}, {"redirect_uri": "https://example.com/"}])
+@pytest.mark.parametrize("changes", [{"client_id": "another-client"}, {"redirect_uri": "https://example.com/"}])
 def test_unknown_clients_and_redirects_are_never_redirected(client: PlainClient, changes: dict[str, str]) -> None:
     page = visit(client.authorize_url(**changes))
     assert (page.status, page.location) == (400, None)
 
 
-def test_a_parameter_given_twice_is_refused(client: PlainClient) -> None:
+def test_a_repeated_parameter_is_refused(client: PlainClient) -> None:
     assert visit(f"{client.authorize_url()}&state=other").status == 400
 
 
@@ -115,7 +115,7 @@ def test_consent_can_be_denied(server: AuthorizationServer, client: PlainClient)
     assert server.count("authorization.denied") == 1
 
 
-def test_consent_can_be_asked_for_on_a_page(server: AuthorizationServer, client: PlainClient) -> None:
+def test_consent_can_be_given_on_a_page(server: AuthorizationServer, client: PlainClient) -> None:
     server.policy.consent = "page"
     page = visit(client.authorize_url())
     assert 'id="approve"' in page.text
@@ -125,7 +125,7 @@ def test_consent_can_be_asked_for_on_a_page(server: AuthorizationServer, client:
     assert "code=" in approved.location
 
 
-def test_the_redirect_can_name_the_issuer(server: AuthorizationServer, client: PlainClient) -> None:
+def test_the_redirect_can_contain_the_issuer(server: AuthorizationServer, client: PlainClient) -> None:
     server.policy.iss_in_callback = True
     assert client.authorize()["iss"] == server.urls.issuer
 
@@ -143,18 +143,18 @@ def test_the_code_can_be_copied_from_a_page(server: AuthorizationServer, client:
     assert client.exchange(code, redirect_uri=server.urls.paste).status == 200
 
 
-def test_the_address_can_be_copied_without_opening_it(client: PlainClient) -> None:
+def test_the_redirect_url_can_be_copied_without_opening_it(client: PlainClient) -> None:
     address = copy_address([client.authorize_url(redirect_uri="http://127.0.0.1:1/callback?a=b")])
     assert address.startswith("http://127.0.0.1:1/callback?a=b&code=")
 
 
-def test_following_ends_at_the_redirect_of_the_client(server: AuthorizationServer, client: PlainClient) -> None:
+def test_follow_ends_at_the_client_s_redirect_uri(server: AuthorizationServer, client: PlainClient) -> None:
     page = follow(client.authorize_url(redirect_uri=f"{server.urls.issuer}/mine"))
     assert page.url.startswith(f"{server.urls.issuer}/mine?code=")
 
 
 @pytest.mark.parametrize("path", ["oauth-authorization-server", "openid-configuration"])
-def test_the_metadata_name_every_endpoint(server: AuthorizationServer, client: PlainClient, path: str) -> None:
+def test_the_metadata_contains_every_endpoint(server: AuthorizationServer, client: PlainClient, path: str) -> None:
     metadata = client.request("GET", f"{server.urls.issuer}/.well-known/{path}").json
     assert metadata["issuer"] == server.urls.issuer
     assert metadata["token_endpoint"] == server.urls.token
@@ -164,14 +164,14 @@ def test_the_metadata_name_every_endpoint(server: AuthorizationServer, client: P
     assert metadata["code_challenge_methods_supported"] == ["S256"]
 
 
-def test_the_token_response_can_be_given_other_members(server: AuthorizationServer, client: PlainClient) -> None:
+def test_the_token_response_can_have_other_fields(server: AuthorizationServer, client: PlainClient) -> None:
     server.token_fields = lambda account: {"note": account.email}
     tokens = client.sign_in()
     assert tokens["note"] == server.account.email
     assert "organization" not in tokens
 
 
-def test_a_body_that_cannot_be_read_is_refused(server: AuthorizationServer, client: PlainClient) -> None:
+def test_an_unreadable_body_is_refused(server: AuthorizationServer, client: PlainClient) -> None:
     url = server.urls.token
     for body, kind in [
         (b"[1]", "application/json"),

@@ -1,4 +1,4 @@
-"""Renewal with its many habits, revocation, and what an access token opens."""
+"""Renewal and rotation policies, revocation, and endpoints that require an access token."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_a_renewal_rotates_the_refresh_token(server: AuthorizationServer, client
     assert server.count("grant.refresh_token") == 1
 
 
-def test_reuse_of_a_spent_refresh_token_ends_everything(server: AuthorizationServer, client: PlainClient) -> None:
+def test_reuse_of_a_spent_refresh_token_revokes_the_sign_in(server: AuthorizationServer, client: PlainClient) -> None:
     first = client.sign_in()
     second = client.renew(first["refresh_token"]).json
     reply = client.renew(first["refresh_token"])
@@ -31,7 +31,7 @@ def test_reuse_of_a_spent_refresh_token_ends_everything(server: AuthorizationSer
     assert kinds.count("grant.revoked") == 1
 
 
-def test_reuse_can_be_merely_refused(server: AuthorizationServer, client: PlainClient) -> None:
+def test_reuse_can_be_refused_without_revoking_the_sign_in(server: AuthorizationServer, client: PlainClient) -> None:
     server.policy.reuse_kills_grant = False
     first = client.sign_in()
     second = client.renew(first["refresh_token"]).json
@@ -40,7 +40,7 @@ def test_reuse_can_be_merely_refused(server: AuthorizationServer, client: PlainC
     assert client.renew(second["refresh_token"]).status == 200
 
 
-def test_reuse_of_one_sign_in_leaves_others_alone(client: PlainClient) -> None:
+def test_reuse_in_one_sign_in_does_not_affect_others(client: PlainClient) -> None:
     other = client.sign_in()
     first = client.sign_in()
     client.renew(first["refresh_token"])
@@ -48,7 +48,7 @@ def test_reuse_of_one_sign_in_leaves_others_alone(client: PlainClient) -> None:
     assert client.renew(other["refresh_token"]).status == 200
 
 
-def test_within_the_grace_period_the_same_pair_is_answered_again() -> None:
+def test_within_the_grace_period_the_same_tokens_are_returned_again() -> None:
     clock = ManualClock()
     with AuthorizationServer(Policy(grace=5), clock=clock) as server:
         client = PlainClient(server)
@@ -65,7 +65,7 @@ def test_within_the_grace_period_the_same_pair_is_answered_again() -> None:
 
 
 @pytest.mark.parametrize("rotation", [Rotation.REPEAT, Rotation.OMIT])
-def test_a_server_may_not_rotate(server: AuthorizationServer, client: PlainClient, rotation: Rotation) -> None:
+def test_rotation_can_be_disabled(server: AuthorizationServer, client: PlainClient, rotation: Rotation) -> None:
     server.policy.rotation = rotation
     first = client.sign_in()
     for _ in range(2):
@@ -74,12 +74,12 @@ def test_a_server_may_not_rotate(server: AuthorizationServer, client: PlainClien
     assert server.count("grant.refresh_token") == 2
 
 
-def test_a_server_may_issue_no_refresh_token(server: AuthorizationServer, client: PlainClient) -> None:
+def test_refresh_tokens_can_be_disabled(server: AuthorizationServer, client: PlainClient) -> None:
     server.policy.issues_refresh_tokens = False
     assert "refresh_token" not in client.sign_in()
 
 
-def test_access_tokens_can_die_on_renewal(server: AuthorizationServer, client: PlainClient) -> None:
+def test_access_tokens_can_be_revoked_on_renewal(server: AuthorizationServer, client: PlainClient) -> None:
     server.policy.access_dies_on_renewal = True
     first = client.sign_in()
     second = client.renew(first["refresh_token"]).json
@@ -87,7 +87,7 @@ def test_access_tokens_can_die_on_renewal(server: AuthorizationServer, client: P
     assert client.works(second["access_token"])
 
 
-def test_access_tokens_live_as_long_as_the_test_says() -> None:
+def test_access_tokens_expire_after_the_configured_lifetime() -> None:
     clock = ManualClock()
     with AuthorizationServer(Policy(lifetime=2.5), clock=clock) as server:
         client = PlainClient(server)
@@ -99,7 +99,7 @@ def test_access_tokens_live_as_long_as_the_test_says() -> None:
         assert not client.works(tokens["access_token"])
 
 
-def test_the_announced_lifetime_is_whole_seconds_and_may_lie() -> None:
+def test_the_announced_lifetime_is_in_whole_seconds_and_can_be_wrong() -> None:
     assert Policy(lifetime=0.2).expires_in == 1
     assert Policy(lifetime=10.9).expires_in == 10
     assert Policy(lifetime=10, announced=99).expires_in == 99
@@ -123,7 +123,7 @@ def test_an_unknown_refresh_token_is_refused(server: AuthorizationServer, client
     assert server.count("grant.revoked") == 0
 
 
-def test_revoking_a_refresh_token_ends_the_sign_in(server: AuthorizationServer, client: PlainClient) -> None:
+def test_revoking_a_refresh_token_revokes_the_sign_in(server: AuthorizationServer, client: PlainClient) -> None:
     tokens = client.sign_in()
     reply = client.post(server.urls.revoke, token=tokens["refresh_token"], token_type_hint="refresh_token")
     assert (reply.status, reply.body) == (200, b"")
@@ -133,19 +133,19 @@ def test_revoking_a_refresh_token_ends_the_sign_in(server: AuthorizationServer, 
     assert server.count("grant.revoked") == 1
 
 
-def test_revoking_an_access_token_ends_that_one_alone(server: AuthorizationServer, client: PlainClient) -> None:
+def test_revoking_an_access_token_revokes_only_that_token(server: AuthorizationServer, client: PlainClient) -> None:
     tokens = client.sign_in()
     assert client.post_json(server.urls.revoke, token=tokens["access_token"]).status == 200
     assert not client.works(tokens["access_token"])
     assert client.renew(tokens["refresh_token"]).status == 200
 
 
-def test_revoking_something_unknown_is_no_error(server: AuthorizationServer, client: PlainClient) -> None:
+def test_revoking_an_unknown_token_is_not_an_error(server: AuthorizationServer, client: PlainClient) -> None:
     assert client.post(server.urls.revoke, token="made-up").status == 200
     assert client.post(server.urls.revoke).json["error"] == "invalid_request"
 
 
-def test_the_profile_tells_account_and_plan(server: AuthorizationServer, client: PlainClient) -> None:
+def test_the_profile_contains_account_and_plan(server: AuthorizationServer, client: PlainClient) -> None:
     server.account = Account(email="bo@example.com", plan="team", rate_limit_tier="tier-9")
     profile = client.get(server.urls.profile, client.sign_in()["access_token"]).json
     assert profile["account"]["email"] == "bo@example.com"
@@ -164,13 +164,13 @@ def test_the_profile_follows_a_change_of_plan_but_not_of_account(
     assert client.get(server.urls.profile, token).json["account"]["uuid"] != "another"
 
 
-def test_an_account_may_have_no_plan(server: AuthorizationServer, client: PlainClient) -> None:
+def test_an_account_can_have_no_plan(server: AuthorizationServer, client: PlainClient) -> None:
     server.account = Account(plan=None)
     profile = client.get(server.urls.profile, client.sign_in()["access_token"]).json
     assert not profile["organization"]["organization_type"].startswith("claude_")
 
 
-def test_the_profile_needs_its_scope(server: AuthorizationServer, client: PlainClient) -> None:
+def test_the_profile_requires_its_scope(server: AuthorizationServer, client: PlainClient) -> None:
     tokens = client.exchange(client.authorize(scope="user:inference")["code"]).json
     reply = client.get(server.urls.profile, tokens["access_token"])
     assert reply.status == 403
@@ -179,7 +179,7 @@ def test_the_profile_needs_its_scope(server: AuthorizationServer, client: PlainC
     assert client.get(server.urls.profile, tokens["access_token"]).status == 200
 
 
-def test_the_resource_refuses_what_it_does_not_know(server: AuthorizationServer, client: PlainClient) -> None:
+def test_the_resource_refuses_unknown_tokens(server: AuthorizationServer, client: PlainClient) -> None:
     for url in (server.urls.resource, server.urls.profile):
         reply = client.get(url, "made-up")
         assert reply.status == 401
@@ -188,7 +188,7 @@ def test_the_resource_refuses_what_it_does_not_know(server: AuthorizationServer,
     assert server.count("bearer.refused") == 4
 
 
-def test_every_secret_is_known_and_starts_with_the_canary(server: AuthorizationServer, client: PlainClient) -> None:
+def test_every_secret_is_recorded_and_starts_with_the_canary(server: AuthorizationServer, client: PlainClient) -> None:
     from freshkey_testing.server.grants import CANARY
 
     callback = client.authorize()
@@ -200,7 +200,7 @@ def test_every_secret_is_known_and_starts_with_the_canary(server: AuthorizationS
     assert any("verifier" in secret for secret in server.secrets() - issued)
 
 
-def test_the_log_names_no_secret(server: AuthorizationServer, client: PlainClient) -> None:
+def test_the_log_contains_no_secret(server: AuthorizationServer, client: PlainClient) -> None:
     tokens = client.sign_in()
     client.renew(tokens["refresh_token"])
     client.post(server.urls.revoke, token=tokens["refresh_token"])
@@ -210,9 +210,7 @@ def test_the_log_names_no_secret(server: AuthorizationServer, client: PlainClien
     assert not [secret for secret in server.secrets() if secret in text]
 
 
-def test_a_trusted_assertion_is_exchanged_as_often_as_it_is_brought(
-    server: AuthorizationServer, client: PlainClient
-) -> None:
+def test_a_trusted_assertion_can_be_exchanged_repeatedly(server: AuthorizationServer, client: PlainClient) -> None:
     grant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
     refused = client.post(server.urls.token, grant_type=grant, assertion="a.b.c")
     assert (refused.status, refused.json["error"]) == (400, "invalid_grant")
