@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from waiting import end_renewals
 
@@ -14,8 +15,13 @@ from waiting import end_renewals
 USUAL: dict[str, Any] = {"SIGINT": signal.default_int_handler, "SIGHUP": signal.SIG_DFL, "SIGQUIT": signal.SIG_DFL}
 
 
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""Hypothesis measures time on the wall clock, and would fail a test because the machine is busy."""
+
+
 def pytest_configure() -> None:
     """Restore the default signal handlers: a test run in the background inherits that signals are ignored."""
+    settings.load_profile("unhurried")
     for name, usual in USUAL.items():
         number = getattr(signal, name, None)  # Windows does not have the last two
         if number is not None and signal.getsignal(number) is signal.SIG_IGN:

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 
 PROFILE: Final = "me"
+BACKEND: Final = "benchmarks.Keychain"
+"""The configured keychain; `replacing_the_real_one` provides it."""
 
 LIFETIME: Final = 6.0
 """Lifetime of a credential in seconds; it is due after half of it."""
@@ -203,7 +205,8 @@ def measure(trouble: str, calls: int, folder: Path, lifetime: float = LIFETIME) 
     with AuthorizationServer(Policy(lifetime=lifetime)) as server, replacing_the_real_one(keychain):
         settings = {**server.settings(), "provider": PROVIDER, "source": "oauth", "lead": lifetime / 2}
         store = "keyring" if trouble == "hung keychain" else "file"
-        configuration = Configuration.of({PROFILE: {**settings, "store": store}}, state_dir=folder)
+        profiles, stores = {PROFILE: {**settings, "store": store}}, {"keyring": {"backend": BACKEND}}
+        configuration = Configuration.of(profiles, state_dir=folder, stores=stores)
         with (
             Keeper(configuration=configuration, random=lambda: 0.0) as keeper,
             ScriptedUser(browser=follow) as user,
@@ -222,7 +225,7 @@ def measure(trouble: str, calls: int, folder: Path, lifetime: float = LIFETIME) 
 def replacing_the_real_one(keychain: Keychain) -> Iterator[None]:
     """Make this process use only `keychain`."""
     before = dict(keychain_store._opened)  # noqa: SLF001  the only way to use a keychain that is not installed
-    keychain_store._opened[None] = cast("KeyringBackend", keychain)  # noqa: SLF001
+    keychain_store._opened[BACKEND] = cast("KeyringBackend", keychain)  # noqa: SLF001
     try:
         yield
     finally:

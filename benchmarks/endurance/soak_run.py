@@ -35,8 +35,8 @@ SPENDING: Final = (3, 4, 5, 6)
 ROUND: Final = 0.05
 """Seconds between two checks of the processes."""
 
-ROUNDING: Final = 0.02
-"""Seconds by which the server's time of a grant may precede the client's."""
+IN_TRANSIT: Final = 0.5
+"""Seconds that a request may take to the server: a lifetime counts from before it, the log from when it arrived."""
 
 
 SLOW_SERVER: Final = 5.0
@@ -220,7 +220,7 @@ class Soak:
         figures.graced = server.count("refresh_token.graced")
         figures.revoked_grants = server.count("refresh_token.reused")
         # A renewal is due at most the lead time plus the longest jitter before the expiry.
-        soonest = announced - expiry.effective_lead(announced, None) - expiry.jitter(announced, 1.0) - ROUNDING
+        soonest = announced - expiry.effective_lead(announced, None) - expiry.jitter(announced, 1.0) - IN_TRANSIT
         grants = [entry for entry in server.log if entry.kind.startswith("grant.") and entry.kind != "grant.revoked"]
         figures.early = sum(
             newer.kind == "grant.refresh_token" and newer.time - older.time < soonest

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 
 if TYPE_CHECKING:
-    from freshkey._accounts.status import Status
+    from freshkey._accounts.status import HiddenSignIn, Status
     from freshkey._config.configuration import Configuration
     from freshkey._config.profile_selection import Choice
     from freshkey._sources.explain import Explanation
@@ -43,7 +43,7 @@ __version__ = "0.2.0"
 # Each name is imported when it is first used, so that importing a provider costs only what the provider uses.
 # See docs/decisions.md, "Public modules load lazily, from one table each".
 _HOMES: Final = {
-    "_accounts.status": "Status",
+    "_accounts.status": "HiddenSignIn Status",
     "_config.configuration": "Configuration",
     "_config.profile_selection": "Choice",
     "_sources.explain": "Explanation",
@@ -68,8 +68,8 @@ _HOMES: Final = {
 # fmt: off
 __all__ = [
     "ApiKey", "Choice", "Clock", "Configuration", "ConfigurationError", "Credential", "CredentialExpired",
-    "Description", "Detected", "Explanation", "FreshkeyError", "Freshness", "Identity", "Inspection", "Keeper",
-    "KeeperClosed", "LoginRequired", "Moment", "OAuthToken", "OutcomeUnknown", "PluginBroken", "Profile",
+    "Description", "Detected", "Explanation", "FreshkeyError", "Freshness", "HiddenSignIn", "Identity", "Inspection",
+    "Keeper", "KeeperClosed", "LoginRequired", "Moment", "OAuthToken", "OutcomeUnknown", "PluginBroken", "Profile",
     "ProviderRefused", "Secret", "Source", "Status", "Step", "StoreError", "TransientError", "TrustNeeded",
     "Validity", "hookimpl",
 ]

@@ -6,6 +6,7 @@
     ├── TransientError        not sent, or rejected for now: try again (after ``retry_after`` seconds, if set)
     ├── OutcomeUnknown        sent, but no usable response: a single-use token may be spent; freshkey decides on retries
     │   └── ProtocolError     the response does not follow its protocol
+    │       └── IntermediaryAnswer  it is probably not the server's: a gateway or a captive portal answered
     ├── LoginRequired         the user must act: ``freshkey login PROFILE``
     ├── ProviderRefused       the provider will not accept this configuration: change it, do not retry
     ├── ConfigurationError    freshkey's own configuration is wrong: fix it
@@ -94,6 +95,10 @@ class TransientError(FreshkeyError):
     Args:
         message, code, profile, hint: As for `FreshkeyError`.
         retry_after: Minimum seconds to wait, as requested by the server (RFC 9110, section 10.2.3).
+        local: The cause is in the surroundings of this process: its network, its proxy, its certificate authorities.
+            Other processes may have others, so they are not told to wait.
+        starting: What does not respond is known to be there, so it has probably not started yet. Such a call is
+            repeated every few seconds for as long as the attempt may take, however often that is.
     """
 
     code = "temporarily-unavailable"
@@ -103,12 +108,16 @@ class TransientError(FreshkeyError):
         message: str,
         *,
         retry_after: float | None = None,
+        local: bool = False,
+        starting: bool = False,
         code: str | None = None,
         profile: str | None = None,
         hint: str | None = None,
     ) -> None:
         super().__init__(message, code=code, profile=profile, hint=hint)
         self.retry_after = retry_after
+        self.local = local
+        self.starting = starting
 
 
 class OutcomeUnknown(FreshkeyError):
@@ -123,10 +132,67 @@ class ProtocolError(OutcomeUnknown):
     code = "invalid-response"
 
 
+class IntermediaryAnswer(ProtocolError):
+    """The response is probably not the server's, but that of something in between: a gateway, a captive portal.
+
+    Args:
+        message, code, profile, hint: As for `FreshkeyError`.
+        may_be_refusal: Some servers reject a dead refresh token with just this response, such as a 400 without a body.
+    """
+
+    code = "answered-in-between"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        may_be_refusal: bool = False,
+        code: str | None = None,
+        profile: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, code=code, profile=profile, hint=hint)
+        self.may_be_refusal = may_be_refusal
+
+
 class LoginRequired(FreshkeyError):
-    """The user must sign in."""
+    """The user must sign in.
+
+    Args:
+        message, code, profile, hint: As for `FreshkeyError`.
+        unsent: Found before the refresh token was sent, so no server rejected it. What was found may change, such as
+            an issuer's metadata: the core never remembers it as the end of the sign-in, and tries again after a pause.
+        doubtful: The refresh token was refused, but perhaps by something in between, such as a web filter, in words
+            that a server might use, too: the core asks the user to sign in, and sends the token again later.
+
+    Attributes:
+        retry_after: Set by the core if this is only probable: seconds after which the refresh token is sent once more.
+            `Keeper.refresh` sends it at once.
+    """
 
     code = "sign-in-required"
+    retry_after: float | None = None
+    unsent: bool = False
+    doubtful: bool = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        unsent: bool = False,
+        doubtful: bool = False,
+        code: str | None = None,
+        profile: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, code=code, profile=profile, hint=hint)
+        self.unsent = unsent
+        self.doubtful = doubtful
+
+    @property
+    def final(self) -> bool:
+        """Whether the server's own word has ended the sign-in, so that the refresh token is never sent again."""
+        return not (self.unsent or self.doubtful) and self.retry_after is None
 
 
 class ProviderRefused(FreshkeyError):
@@ -177,9 +243,27 @@ class StoreError(FreshkeyError):
 
 
 class StoreUnavailable(StoreError):
-    """The store is locked, missing, read-only, full or not responding."""
+    """The store is locked, missing, read-only, full or not responding.
+
+    Args:
+        message, code, profile, hint: As for `FreshkeyError`.
+        absent: There is no such store here, as opposed to one that is locked or not responding. If nothing is known to
+            be stored in it either, freshkey looks for a credential in the other sources.
+    """
 
     code = "store-unavailable"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        absent: bool = False,
+        code: str | None = None,
+        profile: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, code=code, profile=profile, hint=hint)
+        self.absent = absent
 
 
 class StoreBusy(StoreError):

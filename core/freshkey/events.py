@@ -83,6 +83,17 @@ class SignInNeeded(Event):
 
 
 @frozen(kw_only=True)
+class SignInEnding(Event):
+    """The sign-in ends soon, and renewals do not prolong it; emitted once, up to three days before.
+
+    Attributes:
+        ends_at: When it ends, aware UTC. The user should sign in again before that.
+    """
+
+    ends_at: datetime
+
+
+@frozen(kw_only=True)
 class SourceChanged(Event):
     """The credential in use comes from a different source than before; anything cached for the old one may be wrong.
 

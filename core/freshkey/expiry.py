@@ -54,29 +54,31 @@ def jitter(lifetime: float, share: float) -> float:
 
 
 def seconds_left(obtained: Moment, lifetime: float | None, now: Moment) -> float:
-    """Return the seconds until expiry, negative after it; infinite without a lifetime.
+    """Return the seconds until it may no longer be used, negative after that; infinite without a lifetime.
 
-    Both clocks are checked and the earlier expiry counts (TIM-1): the wall clock may have been set back, and elapsed
-    times of different boots cannot be compared.
+    Within one boot only elapsed time counts, which no one can change. After a reboot, or on another machine, only the
+    wall clock can be compared. See docs/decisions.md, "A wall clock that is set forward makes a credential due".
     """
     if lifetime is None:
         return math.inf
-    by_wall = obtained.wall + lifetime - now.wall
     if obtained.boot_id != now.boot_id:
-        return by_wall
-    return min(by_wall, obtained.elapsed + lifetime - now.elapsed)
+        return obtained.wall + lifetime - now.wall
+    return obtained.elapsed + lifetime - now.elapsed
+
+
+def seconds_left_by_either(obtained: Moment, lifetime: float | None, now: Moment) -> float:
+    """Return the seconds until one of the two clocks says that it has ended: from then on a new one is preferred.
+
+    The wall clock may be right where elapsed time is not: a virtual machine that slept may not have counted.
+    """
+    if lifetime is None:
+        return math.inf
+    return min(obtained.wall + lifetime - now.wall, seconds_left(obtained, lifetime, now))
 
 
 def seconds_since(then: Moment, now: Moment) -> float:
     """Return the seconds between two readings, by the wall clock if they belong to different boots."""
     return now.elapsed - then.elapsed if then.boot_id == now.boot_id else now.wall - then.wall
-
-
-def surely_expired(obtained: Moment, lifetime: float | None, now: Moment) -> bool:
-    """Return whether it has expired by elapsed time, which no one can change; after a reboot, by the wall clock."""
-    if lifetime is not None and obtained.boot_id == now.boot_id:
-        return now.elapsed >= obtained.elapsed + lifetime
-    return seconds_left(obtained, lifetime, now) <= 0
 
 
 def wall_clock_is_wrong(obtained: Moment, now: Moment) -> bool:
@@ -90,11 +92,11 @@ def wall_clock_is_wrong(obtained: Moment, now: Moment) -> bool:
 def seconds_until_due(obtained: Moment, lifetime: float | None, early: float, now: Moment) -> float:
     """Return the seconds until a renewal should start, `early` seconds before the end (lead and jitter together).
 
-    Zero or less if it is due.
+    Zero or less if it is due, by whichever clock is first (TIM-1).
     """
     if lifetime is not None and wall_clock_is_wrong(obtained, now):
         return 0.0
-    return seconds_left(obtained, lifetime, now) - early
+    return seconds_left_by_either(obtained, lifetime, now) - early
 
 
 def freshness(obtained: Moment, lifetime: float | None, early: float, now: Moment) -> Freshness:

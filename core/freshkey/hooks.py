@@ -13,9 +13,11 @@ and how often it is retried; a hook does one thing once.
 **Errors are part of the contract.** The class of an error decides what the core does next:
 
 - `TransientError`: not sent, or rejected for now. Retried with increasing pauses; ``retry_after`` is honored.
+  With ``starting``, what is known to be there is tried for half a minute; with ``local``, no other process waits.
 - `OutcomeUnknown`: sent, but no usable response. If refresh tokens are single-use (`Description.single_use`), the token
   is sent again only as often as is safe after a lost response; otherwise this is treated as transient.
-- `LoginRequired`: the user must act.
+- `LoginRequired`: the user must act. The refresh token is never sent again, unless this was found before it was sent
+  (``unsent``), or something in between may have refused it (``doubtful``).
 - `ProviderRefused`: the configuration is wrong; not retried automatically.
 
 Give each error a ``code`` that begins with the provider's name, such as ``example-key-expired``, if the code of the
@@ -103,7 +105,8 @@ def acquire(profile: Profile, source: Source, interaction: Interaction) -> Crede
 def refresh(profile: Profile, credential: Credential, reporter: Reporter) -> Credential | None:
     """Return a newer credential, without involving the user.
 
-    Called with the profile's lock held, on a separate thread, before expiry or after a 401. May use the network; each
+    Called with the profile's lock held, on a separate thread, before expiry or after a server
+    rejected the credential (`Credential.judge`). May use the network; each
     request must have a timeout (`freshkey.plugin.send` has one), because the lock is held until the hook returns.
 
     Args:
@@ -113,7 +116,9 @@ def refresh(profile: Profile, credential: Credential, reporter: Reporter) -> Cre
 
     Returns:
         A new credential. If the server did not return a new refresh token, it contains the old one (RFC 6749,
-        section 6). Do not write it anywhere: the core saves it first (ROT-4).
+        section 6). Do not write it anywhere: the core saves it first (ROT-4). If the server says when the sign-in
+        itself ends (``refresh_token_expires_in``), that is its `Credential.renewable_for`; if it does not say so, and
+        keeps the refresh token, the core keeps the end that is known.
 
     Raises:
         TransientError: Definitely had no effect: not sent, or rejected for now.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
 import random as random_module
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from attrs import evolve
 
+from freshkey import expiry
 from freshkey._accounts import login as login_module
 from freshkey._accounts import logout, status
 from freshkey._accounts.status import Status
@@ -20,9 +20,10 @@ from freshkey._config.configuration import Configuration
 from freshkey._forksafe import block_fork, in_child
 from freshkey._renewal import reading
 from freshkey._renewal.context import Runtime, build_context
-from freshkey._renewal.managed import CacheEntry, ManagedCredential
+from freshkey._renewal.deadlines import CacheEntry
+from freshkey._renewal.managed import ManagedCredential
 from freshkey._renewal.scheduler import Scheduler
-from freshkey._renewal.single_flight import SharedFuture, run_in_thread
+from freshkey._renewal.single_flight import SharedFuture, arrival, run_in_thread
 from freshkey._sources import explain
 from freshkey._sources.explain import Explanation
 from freshkey._trust.source_consent import SourceAnswers, recalling
@@ -68,6 +69,8 @@ class Keeper:
             sign-in; None uses `interaction`. Without either, the user is not asked.
         random: Returns a number from 0 to 1, for jitter.
         timeout: Maximum seconds that a caller waits if there is no usable credential yet.
+        at_terminal: Whether a user has typed the command that creates this keeper. What another tool keeps is then
+            looked at again at once, even if another process has just found it unusable.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class Keeper:
         approve: Approve | None = None,
         random: Callable[[], float] = _SYSTEM_RANDOM.random,
         timeout: float = 45.0,
+        at_terminal: bool = False,
     ) -> None:
         self.configuration = configuration or Configuration.load(bare=bare)
         if bare:
@@ -95,6 +99,7 @@ class Keeper:
             approve=approve or (interaction.confirm if interaction is not None else None),
             providers=providers or {},
             emit=self._subscribers.tell,
+            at_terminal=at_terminal,
         )
         self._elapsed = clock.elapsed
         self._timeout = timeout
@@ -118,13 +123,15 @@ class Keeper:
 
         Args:
             profile: Name of the profile; None for the selected one.
-            min_ttl: Minimum remaining lifetime in seconds; with less, the credential is renewed now. A credential that
-                was just obtained always satisfies it.
-            refused: A credential from this keeper that a server rejected with 401. A newer one is returned; if there is
+            min_ttl: Minimum remaining lifetime in seconds; with less, the credential is renewed now, unless it was
+                obtained only seconds ago. If its whole lifetime is shorter, one that is not due satisfies it. If
+                another tool's credential has less left and that tool has no newer one, that is an error.
+            refused: A credential from this keeper that a server rejected. A newer one is returned; if there is
                 none yet, it is renewed now.
 
         Raises:
             LoginRequired: The user must sign in.
+            TransientError: It has less than `min_ttl` left, and there is no newer one (``expires-too-soon``).
             FreshkeyError: There is no usable credential; each class says what to do next.
         """
         # Fast path: no lock and no wall clock. A dict lookup is atomic, and `ManagedCredential` has already folded both
@@ -162,7 +169,7 @@ class Keeper:
             future = next(asking)
             while True:
                 with about(profile):
-                    arrived = await _arrival(future, self._timeout)
+                    arrived = await arrival(future, self._timeout)
                 future = asking.send(arrived)
         except StopIteration as answer:
             credential: Credential = answer.value
@@ -171,7 +178,7 @@ class Keeper:
     def prefetch(self, *profiles: str) -> None:
         """Start getting credentials in the background for `profiles`, or the selected one, and return at once.
 
-        Errors are raised by a later `get`.
+        Errors are raised by a later `get`. A locked keychain does not prompt before that.
         """
         for profile in profiles or (None,):
             try:
@@ -183,11 +190,16 @@ class Keeper:
         """Return the headers that authorize one request; see `get` and `Credential.headers`."""
         return self.get(profile).headers(method, url, body)
 
-    def auth(self, profile: str | None = None) -> httpx.Auth:
-        """Return an ``auth`` for httpx that signs each request, and after a 401 renews and retries once."""
+    def auth(self, profile: str | None = None, *, allow_http: bool = False) -> httpx.Auth:
+        """Return an ``auth`` for httpx that signs each request, and if it is rejected, renews and retries once.
+
+        Args:
+            profile: Name of the profile; None for the selected one.
+            allow_http: Also sign requests that are not encrypted; to this machine they always may be.
+        """
         from freshkey.adapters.httpx import KeeperAuth
 
-        return KeeperAuth(self, profile)
+        return KeeperAuth(self, profile, allow_http)
 
     def refresh(self, profile: str | None = None) -> Credential:
         """Renew now, as requested by the user, and return the newer credential.
@@ -195,8 +207,10 @@ class Keeper:
         Raises:
             FreshkeyError: It could not be renewed; the existing credential is unaffected.
         """
-        answer = self._open_profile(profile).get(by_user=True)
-        return answer if isinstance(answer, Credential) else answer.wait(self._timeout)
+        managed = self._open_profile(profile)
+        answer = managed.get(by_user=True)
+        credential = answer if isinstance(answer, Credential) else answer.wait(self._timeout)
+        return self.get(profile) if managed.has_ended(credential) else credential
 
     # --- sessions -------------------------------------------------------------------------------------------------
 
@@ -206,14 +220,19 @@ class Keeper:
         *,
         source: str | None = None,
         pasted: bool = False,
+        replace: bool = False,
         interaction: Interaction | None = None,
     ) -> Credential:
-        """Sign in with the user's help and store the credential.
+        """Sign in with the user's help and store the credential; one that it replaces is revoked at the provider.
+
+        If a sign-in is stored that may still work, `interaction` is asked (`Interaction.confirm`) whether to replace
+        it. If the user declines, it is kept and returned. Where the user cannot be asked, it is replaced.
 
         Args:
             profile: Name of the profile; None for the selected one.
             source: ID of the source to use; None selects one.
             pasted: Use the source for a secret that the user enters, such as an API key.
+            replace: Replace a sign-in without asking.
             interaction: How to ask the user; None uses the keeper's.
 
         Raises:
@@ -221,7 +240,7 @@ class Keeper:
         """
         managed = self._open_profile(profile)
         user = interaction or self._runtime.interaction or NonInteractive(managed.context.profile.name)
-        return login_module.sign_in(managed, source_id=source, pasted=pasted, interaction=user)
+        return login_module.sign_in(managed, source_id=source, pasted=pasted, replace=replace, interaction=user)
 
     def import_key(
         self, profile: str | None, service: str, username: str, *, reporter: Reporter | None = None
@@ -266,12 +285,15 @@ class Keeper:
         """Return which profile is selected, which source is used, and why."""
         selected_by = self.configuration.select(profile).selected_by
         context = self._open_profile(profile).context
+        stored = reading.StoredSignIn(context)
         return explain.explain(
             context.profile,
             context.description,
             selected_by=selected_by,
             detect=lambda source: context.hooks.detect(context.profile, source),
-            stored=lambda: reading.stored_credential(context),
+            stored=stored,
+            ignores=lambda source: context.hooks.ignores(context.profile, source),
+            no_store=lambda: stored.no_store,
             consent=context.consent and recalling(context.profile.name, SourceAnswers(context.profile.state_dir)),
             selection=self.configuration.choices(profile),
         )
@@ -291,12 +313,17 @@ class Keeper:
     # --- end --------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Stop returning credentials, and wait up to 10 s for running renewals so that their results are saved."""
+        """Stop returning credentials, and wait up to 10 s for running renewals so that their results are saved.
+
+        A renewal that pauses before its next attempt ends at once.
+        """
         with self._mutex:
             self._closed = True
             self._held.clear()
         self._scheduler.stop()
         deadline = self._elapsed() + CLOSING_TIMEOUT
+        for managed in self.all_managed():
+            managed.close()
         for managed in self.all_managed():
             managed.finish(max(0.0, deadline - self._elapsed()))
 
@@ -327,14 +354,39 @@ class Keeper:
             credential: Credential = (yield answer) if isinstance(answer, SharedFuture) else answer
             still_refused = refused is not None and credential.authorizes_like(refused)
             # We may have joined a renewal that was started without our `refused` or `min_ttl`: then try again.
-            if not still_refused and not (waited and min_ttl and round_ == 0):
-                return credential
+            again = still_refused or (waited and min_ttl and round_ == 0)
+            # And we may have woken up late, or got another process's credential, which is due.
+            if not again and not (waited and managed.has_ended(credential)):
+                return (yield from self._lasting(managed, credential, min_ttl)) if min_ttl else credential
+        if not still_refused and not credential.expired():
+            return (yield from self._lasting(managed, credential, min_ttl)) if min_ttl else credential
         raise TransientError(
             "there is no newer credential yet", profile=managed.context.profile.name, code="no-newer-credential"
         )
 
+    @staticmethod
+    def _lasting(
+        managed: ManagedCredential, credential: Credential, min_ttl: float
+    ) -> Generator[SharedFuture[Any], Any, Credential]:
+        """Return a credential that lasts, after a second look at its source if this one ends too soon."""
+        if managed.lasts(credential, min_ttl):
+            return credential
+        answer = managed.look_again()
+        newer: Credential = (yield answer) if isinstance(answer, SharedFuture) else answer
+        if managed.lasts(newer, min_ttl):
+            return newer
+        left = expiry.seconds_left(newer.obtained, newer.lifetime, managed.context.clock.now())
+        raise TransientError(
+            f"the credential expires in {max(left, 0):.0f} s instead of {min_ttl:g} s, and its source has no newer one",
+            profile=managed.context.profile.name,
+            hint="Renew it where it comes from, or request less remaining lifetime",
+            code="expires-too-soon",
+        )
+
     def _prefetch(self, profile: str | None, future: SharedFuture[Credential]) -> None:
-        future.set_result(self.get(profile))
+        # No one waits, so the keychain does not prompt; a caller who joins may have it prompt.
+        answer = self._open_profile(profile).get(background=True)
+        future.set_result(answer.wait(self._timeout) if isinstance(answer, SharedFuture) else answer)
 
     def _must_be_open(self) -> None:
         if self._closed:
@@ -406,24 +458,6 @@ class Keeper:
         self._runtime.breaker.forget_threads()
         for managed in self._managed.values():
             managed.forget_threads()
-
-
-async def _arrival(future: SharedFuture[T], patience: float) -> T:
-    """Wait for a shared future without blocking the event loop, for up to `patience` seconds."""
-    import asyncio
-
-    loop, arrived = asyncio.get_running_loop(), asyncio.Event()
-
-    def done() -> None:
-        # The loop may be closed by now, in which case no one is waiting.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(arrived.set)
-
-    future.add_done_callback(done)
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(patience):
-            await arrived.wait()
-    return future.wait(0)
 
 
 _KEEPERS: weakref.WeakSet[Keeper] = weakref.WeakSet()

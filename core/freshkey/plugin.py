@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         read_helper_line,
         run_helper,
     )
-    from freshkey._files.bounded import NotRegularError, TooLongError, read_bounded
+    from freshkey._files.bounded import NotRegularError, TooLongError, file_version, read_bounded
     from freshkey._files.private import file_name, private_dir, read_private, remove_private, write_private
     from freshkey._http.client import DEADLINE, send
     from freshkey._http.messages import Request, Response, Send, form, json_body, retry_after
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from freshkey._json import parse_json_object
     from freshkey._secret_input.env_var import environment_secret
     from freshkey._secret_input.file_descriptor import descriptor_is_there, descriptor_secret
+    from freshkey._secret_input.shape import looks_like
     from freshkey._stores.options import store_options, wrong_option
     from freshkey.clock import SYSTEM, Clock, Moment
     from freshkey.hooks import hookimpl
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from freshkey.model.profile import Profile
     from freshkey.model.source import Detected, Source
     from freshkey.model.storage import CredentialStore, Intent, Record, Snapshot
+    from freshkey.model.unused_settings import changed_settings, unused_settings
+    from freshkey.model.verdict import ACCEPTED, PEEK_SIZE, REFUSED, Answer, Verdict
     from freshkey.secret import Secret, is_token
 
 CONTRACT: Final = 1
@@ -49,7 +52,7 @@ _HOMES: Final = {
     "_commands.command": "Command run_command",
     "_commands.external_login": "run_login_command",
     "_commands.helper": "HELPER_TIMEOUT MAX_LINE helper_environment read_helper_json read_helper_line run_helper",
-    "_files.bounded": "NotRegularError TooLongError read_bounded",
+    "_files.bounded": "NotRegularError TooLongError file_version read_bounded",
     "_files.private": "file_name private_dir read_private remove_private write_private",
     "_http.client": "DEADLINE send",
     "_http.messages": "Request Response Send form json_body retry_after",
@@ -58,6 +61,7 @@ _HOMES: Final = {
     "_json": "parse_json_object",
     "_secret_input.env_var": "environment_secret",
     "_secret_input.file_descriptor": "descriptor_is_there descriptor_secret",
+    "_secret_input.shape": "looks_like",
     "_stores.options": "store_options wrong_option",
     "clock": "Clock Moment SYSTEM",
     "hooks": "hookimpl",
@@ -67,6 +71,8 @@ _HOMES: Final = {
     "model.interaction": "Interaction LoggingReporter NonInteractive Reporter is_attended",
     "model.profile": "Profile",
     "model.source": "Detected Source",
+    "model.unused_settings": "changed_settings unused_settings",
+    "model.verdict": "ACCEPTED PEEK_SIZE REFUSED Answer Verdict",
     "model.storage": "CredentialStore Intent Record Snapshot",
     "secret": "Secret is_token",
 }
@@ -74,14 +80,15 @@ _HOMES: Final = {
 # Several names per line: one per line would fill a page.
 # fmt: off
 __all__ = [
-    "DEADLINE", "HELPER_TIMEOUT", "MAX_LINE", "SYSTEM", "ApiKey", "Clock", "Command", "Credential",
-    "CredentialSource", "CredentialStore", "Description", "Detected", "Identity", "Inspection", "Intent",
-    "Interaction", "LoggingReporter", "Moment", "NonInteractive", "NotRegularError", "OAuthToken", "Profile",
-    "ProfileLock", "Record", "Reporter", "Request", "Response", "Secret", "Send", "Snapshot", "Source",
-    "TooLongError", "Validity", "checked_url", "descriptor_is_there", "descriptor_secret", "environment_secret",
-    "file_name", "form", "helper_environment", "hookimpl", "is_attended", "is_token", "json_body",
-    "parse_json_object", "private_dir", "read_bounded", "read_helper_json", "read_helper_line", "read_private",
-    "remove_private", "retry_after", "run_command", "run_helper", "run_login_command", "send", "store_options",
+    "ACCEPTED", "DEADLINE", "HELPER_TIMEOUT", "MAX_LINE", "PEEK_SIZE", "REFUSED", "SYSTEM", "Answer", "ApiKey",
+    "Clock", "Command", "Credential", "CredentialSource", "CredentialStore", "Description", "Detected", "Identity",
+    "Inspection", "Intent", "Interaction", "LoggingReporter", "Moment", "NonInteractive", "NotRegularError",
+    "OAuthToken", "Profile", "ProfileLock", "Record", "Reporter", "Request", "Response", "Secret", "Send",
+    "Snapshot", "Source", "TooLongError", "Validity", "Verdict", "changed_settings", "checked_url",
+    "descriptor_is_there", "descriptor_secret", "environment_secret", "file_name", "file_version", "form",
+    "helper_environment", "hookimpl", "is_attended", "is_token", "json_body", "looks_like", "parse_json_object",
+    "private_dir", "read_bounded", "read_helper_json", "read_helper_line", "read_private", "remove_private",
+    "retry_after", "run_command", "run_helper", "run_login_command", "send", "store_options", "unused_settings",
     "write_private", "wrong_option",
 ]
 # fmt: on

@@ -12,6 +12,7 @@ import pytest
 from freshkey import errors
 from freshkey.errors import (
     FreshkeyError,
+    IntermediaryAnswer,
     LoginRequired,
     OutcomeUnknown,
     PluginBroken,
@@ -43,6 +44,7 @@ def test_docstring_has_the_class_tree(kind: type[FreshkeyError]) -> None:
         (TransientError, "temporarily-unavailable"),
         (OutcomeUnknown, "outcome-unknown"),
         (ProtocolError, "invalid-response"),
+        (IntermediaryAnswer, "answered-in-between"),
         (LoginRequired, "sign-in-required"),
         (errors.ProviderRefused, "provider-refused"),
         (errors.ConfigurationError, "invalid-configuration"),

@@ -30,6 +30,7 @@ def test_no_event_has_a_field_for_a_secret(kind: type[Event]) -> None:  # LEK-1
             "bool",
             "float",
             "bool | None",
+            "datetime",
             "datetime | None",
             "Identity",
         }

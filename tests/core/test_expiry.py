@@ -97,22 +97,26 @@ def test_freshness_only_gets_worse(lifetime: float, share: float, times: list[fl
 
 
 @given(lifetimes, st.floats(min_value=0.0, max_value=1e8), seconds)
-def test_earlier_expiry_of_both_clocks_counts(lifetime: float, passed: float, step: float) -> None:  # TIM-1
-    left = expiry.seconds_left(OBTAINED, lifetime, later(passed, wall_step=step))
-    assert left == pytest.approx(lifetime - passed - max(step, 0.0), abs=1e-3)
+def test_within_one_boot_only_elapsed_time_ends_it(lifetime: float, passed: float, step: float) -> None:  # TIM-1
+    now = later(passed, wall_step=step)
+    assert expiry.seconds_left(OBTAINED, lifetime, now) == pytest.approx(lifetime - passed, abs=1e-3)
+    ended = expiry.freshness(OBTAINED, lifetime, 0.0, now) is Freshness.EXPIRED
+    assert ended is (now.elapsed >= OBTAINED.elapsed + lifetime)
 
 
 @given(lifetimes, st.floats(min_value=0.0, max_value=1e8), seconds)
-def test_surely_expired_uses_elapsed_time_within_one_boot(lifetime: float, passed: float, step: float) -> None:  # TIM-1
+def test_it_is_due_by_whichever_clock_is_first(lifetime: float, passed: float, step: float) -> None:  # TIM-1
     now = later(passed, wall_step=step)
-    assert expiry.surely_expired(OBTAINED, lifetime, now) is (now.elapsed >= OBTAINED.elapsed + lifetime)
+    first = lifetime - passed - max(step, 0.0)
+    assert expiry.seconds_left_by_either(OBTAINED, lifetime, now) == pytest.approx(first, abs=1e-3)
+    assert expiry.seconds_until_due(OBTAINED, lifetime, 0.5, now) == pytest.approx(first - 0.5, abs=1e-3)
 
 
-@pytest.mark.parametrize(("passed", "expired"), [(3599.0, False), (3600.0, True), (-10.0, False)])
-def test_surely_expired_uses_the_wall_clock_after_a_reboot(passed: float, expired: bool) -> None:  # TIM-1
+@pytest.mark.parametrize(("passed", "left"), [(3599.0, 1.0), (3600.0, 0.0), (-10.0, 3610.0)])
+def test_after_a_reboot_the_wall_clock_ends_it(passed: float, left: float) -> None:  # TIM-1
     now = Moment(OBTAINED.wall + passed, 1e9, "boot-2")
-    assert expiry.surely_expired(OBTAINED, HOUR, now) is expired
-    assert expiry.surely_expired(OBTAINED, None, now) is False
+    assert expiry.seconds_left(OBTAINED, HOUR, now) == expiry.seconds_left_by_either(OBTAINED, HOUR, now) == left
+    assert expiry.seconds_left(OBTAINED, None, now) == math.inf
 
 
 def test_wall_clock_set_back_does_not_extend_the_lifetime() -> None:  # TIM-1
@@ -120,8 +124,9 @@ def test_wall_clock_set_back_does_not_extend_the_lifetime() -> None:  # TIM-1
     assert expiry.freshness(OBTAINED, HOUR, 300.0, now) is Freshness.EXPIRED
 
 
-def test_wall_clock_set_forward_expires_it() -> None:  # TIM-1
-    assert expiry.freshness(OBTAINED, HOUR, 300.0, later(60.0, wall_step=HOUR)) is Freshness.EXPIRED
+@pytest.mark.parametrize("step", [HOUR, 2 * HOUR, 75 * 365 * 86_400.0])
+def test_wall_clock_set_forward_makes_it_due(step: float) -> None:  # TIM-1
+    assert expiry.freshness(OBTAINED, HOUR, 300.0, later(60.0, wall_step=step)) is Freshness.DUE
 
 
 def test_suspended_time_counts() -> None:  # TIM-2

@@ -17,6 +17,7 @@ import pytest
 from attrs import evolve
 
 from freshkey._interprocess.hints import HintsFile
+from freshkey._renewal.single_flight import SharedFuture
 from freshkey.errors import (
     ConfigurationError,
     KeeperClosed,
@@ -30,6 +31,8 @@ from freshkey.keeper import Keeper
 from freshkey.model.credential import Credential
 from freshkey.model.description import Validity
 from freshkey.model.identity import Identity
+from freshkey.model.profile import Profile
+from freshkey.model.source import Detected
 from freshkey.secret import Secret
 from promises import proves
 from python_program import output_of
@@ -165,6 +168,7 @@ def test_all_threads_share_one_series_of_attempts(world: World) -> None:
     world.provider.script.extend([TransientError("no route")] * 1000)
     answers = in_threads(100, lambda: keeper.get("me"))
     assert [type(answer) for answer in answers] == [TransientError] * 100
+    world.settle(keeper)
     assert len(world.provider.sent) == 4, "the retry policy's attempts, once"
     assert "no route" in str(answers[0])
     assert answers[0].profile == "me"
@@ -307,6 +311,43 @@ def test_expired_credential_is_never_returned(world: World) -> None:
     assert token_of(keeper.get("me")) == "at-2"
 
 
+@pytest.mark.parametrize("way", ["get", "aget", "refresh"])
+def test_caller_that_wakes_up_late_gets_a_credential_that_has_not_expired(
+    world: World, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(3600)
+    wait, late = SharedFuture.wait, [3.0, 3600.0]
+    world.provider.lifetime = 3.0
+
+    def wake_up_late(future: SharedFuture[Any], timeout: float) -> Any:
+        result = wait(future, timeout)
+        world.settle(keeper)
+        world.clock.advance(late.pop() if late else 0.0)
+        return result
+
+    monkeypatch.setattr(SharedFuture, "wait", wake_up_late)
+    credential = asyncio.run(keeper.aget("me")) if way == "aget" else getattr(keeper, way)("me")
+    assert not credential.expired()
+    assert token_of(credential) == "at-4"
+
+
+def test_caller_that_always_wakes_up_late_gets_an_error(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    keeper = world.signed_in()
+    wait = SharedFuture.wait
+
+    def wake_up_late(future: SharedFuture[Any], timeout: float) -> Any:
+        result = wait(future, timeout)
+        world.settle(keeper)
+        world.clock.advance(3600)
+        return result
+
+    monkeypatch.setattr(SharedFuture, "wait", wake_up_late)
+    world.clock.advance(3600)
+    with raises_code(TransientError, "no-newer-credential"):
+        keeper.get("me")
+
+
 def test_min_ttl_renews_a_fresh_credential(world: World) -> None:
     keeper = world.signed_in()
     world.clock.advance(1800)
@@ -325,6 +366,18 @@ def test_new_credential_satisfies_any_min_ttl(world: World, lead: float | None) 
     assert world.provider.sent == ["rt-1"], "25 s are within the attempt floor"
 
 
+@pytest.mark.parametrize(("lifetime", "age", "wanted"), [(60.0, 9.0, 57.0), (3600.0, 240.0, 3500.0), (3600, 31, 3600)])
+def test_min_ttl_within_the_lifetime_is_met_after_the_attempt_floor(
+    world: World, lifetime: float, age: float, wanted: float
+) -> None:
+    world.provider.lifetime = lifetime
+    keeper = world.signed_in()
+    world.clock.advance(1)
+    assert token_of(keeper.get("me", min_ttl=wanted)) == "at-1", "a new one is new enough"
+    world.clock.advance(age - 1)
+    assert token_of(keeper.get("me", min_ttl=wanted)) == "at-2"
+
+
 def test_huge_min_ttl_renews_only_after_lead_and_jitter(world: World) -> None:
     world.random = 1.0
     keeper = world.signed_in()
@@ -332,6 +385,57 @@ def test_huge_min_ttl_renews_only_after_lead_and_jitter(world: World) -> None:
     assert token_of(keeper.get("me", min_ttl=100_000)) == "at-1"
     world.clock.advance(2)
     assert token_of(keeper.get("me", min_ttl=100_000)) == "at-2"
+
+
+def borrow(world: World, *tokens: str) -> None:
+    """Let another tool have these tokens, one after the other, with 17 s left each time they are read."""
+    coming = list(tokens)
+    world.provider.lifetime = 17.0
+    world.provider.variable = coming.pop(0)
+    look = world.provider._look
+
+    def found(profile: Profile) -> Detected | None:
+        if coming and world.provider.acquired:
+            world.provider.variable = coming.pop(0)
+        return look(profile)
+
+    world.provider._look = found  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("way", ["get", "aget"])
+def test_borrowed_credential_that_ends_too_soon_is_an_error(world: World, way: str) -> None:
+    borrow(world, "old")
+    keeper = world.keeper()
+    for _ in range(2):
+        with raises_code(TransientError, "expires-too-soon") as caught:
+            keeper.get("me", min_ttl=600) if way == "get" else asyncio.run(keeper.aget("me", min_ttl=600))
+        assert caught.value.profile == "me"
+    assert world.provider.acquired == [VARIABLE] * 2, "no third look within the floor"
+    assert token_of(keeper.get("me", min_ttl=10)) == token_of(keeper.get("me")) == "old"
+
+
+def test_error_about_a_credential_that_ends_too_soon_ends_when_there_is_a_newer_one(world: World) -> None:
+    borrow(world, "old")
+    keeper = world.keeper()
+    with raises_code(TransientError, "expires-too-soon"):
+        keeper.get("me", min_ttl=600)
+    world.provider.lifetime, world.provider.variable = 3600.0, "newer"
+    world.clock.advance(2)
+    assert token_of(keeper.get("me", min_ttl=600)) == "newer"
+
+
+def test_newer_borrowed_credential_is_found_at_a_second_look(world: World) -> None:
+    borrow(world, "old", "new")
+    keeper = world.keeper()
+    assert token_of(keeper.get("me", min_ttl=600)) == "new", "a new one lasts no longer, so that is all there is"
+    assert token_of(keeper.get("me", min_ttl=600)) == "new"
+    assert len(world.provider.acquired) == 2
+
+
+def test_borrowed_credential_without_an_expiry_satisfies_any_min_ttl(world: World) -> None:
+    world.provider.variable, world.provider.lifetime = "endless", None
+    assert token_of(world.keeper().get("me", min_ttl=600)) == "endless"
+    assert len(world.provider.acquired) == 1
 
 
 def test_min_ttl_is_met_even_after_joining_another_renewal(world: World) -> None:

@@ -10,6 +10,9 @@ import pytest
 
 from freshkey import Configuration, Credential, FreshkeyError, Keeper
 from freshkey._renewal.reading import stored_credential
+from freshkey.errors import ProviderRefused
+from freshkey.oauth.lifetimes import MAX_LIFETIME
+from freshkey.secret import Secret
 from freshkey_testing import AuthorizationServer, ScriptedUser
 from freshkey_testing.browser import follow
 from promises import proves
@@ -32,15 +35,21 @@ BAD = {
     "truncated": answer()[:40],
     "2 MiB": answer(padding="x" * 2 * 1024 * 1024),
     "an array": b'["canary-new-access"]',
-    "true": raw_lifetime("true"),
-    "NaN": raw_lifetime("NaN"),
-    "-1": raw_lifetime("-1"),
-    "10^40": raw_lifetime("1" + 40 * "0"),
-    "1e999": raw_lifetime("1e999"),
-    "a line break in the access token": answer(access_token="canary\r\nX-Injected: yes"),
-    "no access token": answer(access_token=""),
+    "no tokens": answer(access_token="", refresh_token=""),
+    "a refresh token that is no text": answer(refresh_token=["canary"]),
 }
-GOOD_READINGS = {'"3600"': 3600.0, "3600": 3600.0, "3600.0": 3600.0}
+GOOD_READINGS = {
+    '"3600"': 3600.0,
+    "3600": 3600.0,
+    "3600.0": 3600.0,
+    "3599.5": 3599.5,
+    '"3600 "': 3600.0,
+    "true": 3600.0,
+    "NaN": 3600.0,
+    "-1": 3600.0,
+    "1e999": MAX_LIFETIME,
+    "1" + 40 * "0": MAX_LIFETIME,
+}
 
 
 @pytest.fixture
@@ -82,11 +91,27 @@ def test_invalid_response_is_refused_and_nothing_is_lost(
 
 
 @pytest.mark.parametrize(("literal", "seconds"), GOOD_READINGS.items())
-def test_unusual_but_valid_lifetimes_are_accepted(
+def test_unusual_lifetimes_are_accepted(
     keeper: Keeper, server: AuthorizationServer, literal: str, seconds: float
 ) -> None:
     server.next_response(200, raw_lifetime(literal))
     assert keeper.refresh().lifetime == seconds
+
+
+@proves("FAULT-42", "NET-6")
+@pytest.mark.parametrize("change", [{"access_token": "canary\r\nX-Injected: yes"}, {"token_type": "mac"}], ids=str)
+def test_useless_access_token_is_refused_and_its_refresh_token_kept(
+    keeper: Keeper, server: AuthorizationServer, change: dict[str, str]
+) -> None:
+    held = keeper.get()
+    server.next_response(200, answer(**change))
+    with pytest.raises(ProviderRefused) as caught:
+        keeper.refresh()
+    assert "canary" not in str(caught.value)
+    assert keeper.get() == held
+    kept = stored(keeper)
+    assert kept is not None
+    assert kept.renewal_secret == Secret("canary-new-refresh")
 
 
 @pytest.mark.parametrize("literal", ["null", None])

@@ -73,7 +73,7 @@ def a_keeper(server: AuthorizationServer, tmp_path: Path, backend: str) -> Keepe
 
 
 def sign_in(keeper: Keeper) -> ScriptedUser:
-    user = ScriptedUser(browser=follow)
+    user = ScriptedUser(browser=follow, confirm=True)
     keeper.login(interaction=user)
     return user
 
@@ -348,7 +348,7 @@ def test_record_of_a_newer_freshkey_stops_everything_before_a_sign_in(
     newer = f"{service}\n{_prefix(SCHEMA + 1)}{text[len(_prefix(SCHEMA)) :]}"
     item.write_text(newer, "utf-8")
     asked = len(server.requests)
-    user = ScriptedUser(browser=follow)
+    user = ScriptedUser(browser=follow, confirm=True)
     with a_keeper(server, tmp_path, DELETING) as keeper:
         for action in (keeper.get, keeper.refresh, keeper.logout, lambda: keeper.login(interaction=user)):
             with raises_code(RecordUnreadable, "record-too-new"):

@@ -64,22 +64,38 @@ def test_two_processes_killed_in_a_row_lose_nothing_in_the_grace_period(
         assert works(server, forge.run("refresh"))
 
 
-@proves("FAULT-15", "ROT-6", "ROT-5")
-def test_a_token_is_sent_at_most_three_times_if_each_process_is_killed(
-    forge: Forge, server: AuthorizationServer
+@proves("FAULT-15", "ROT-6", "ROT-7")
+@pytest.mark.parametrize("repeats_for", [None, 600])
+def test_each_start_asks_again_in_the_grace_period_however_many_were_killed(
+    server: AuthorizationServer, tmp_path: Path, repeats_for: int | None
 ) -> None:
-    server.policy.grace = 30.0
-    for repetition in range(3):
+    server.policy.grace = 600.0
+    declared = {} if repeats_for is None else {"repeats_for": repeats_for}
+    with Forge({**server.settings(), "provider": "claude_oauth", "store": "file", **declared}, tmp_path) as forge:
+        forge.run("login")
+        for repetition in range(5):
+            kill(forge, "request_sent" if repetition % 2 else "after_refresh")
+            # One new response, then the same response again.
+            server.wait_for(RENEWAL)
+            server.wait_for("refresh_token.graced", repetition)
+        assert works(server, forge.run("refresh"))
+    assert server.count("refresh_token.reused") == 0
+
+
+@proves("FAULT-15", "ROT-6")
+def test_declared_strict_server_is_not_asked_again_after_a_kill(server: AuthorizationServer, tmp_path: Path) -> None:
+    settings = {**server.settings(), "provider": "claude_oauth", "store": "file", "repeats_for": 0}
+    with Forge(settings, tmp_path) as forge:
+        before = forge.run("login")
         kill(forge, "request_sent")
-        # One new response, then the same response again.
         server.wait_for(RENEWAL)
-        server.wait_for("refresh_token.graced", repetition)
-    asked = len(server.requests)
-    for _ in range(3):
-        ended = forge.run("refresh")
-        assert ended.said["error"] == "LoginRequired"
-        assert ended.said["code"] == "renewal-response-lost"
-    assert len(server.requests) == asked
+        for _ in range(3):
+            ended = forge.run("refresh")
+            assert (ended.said["error"], ended.said["code"]) == ("TransientError", "renewal-postponed")
+        assert forge.run("get").said["token"] == before.said["token"]
+        assert works(server, before), "asking again would have ended the access token, too"
+    assert server.count(RENEWAL) == 1
+    assert server.count("refresh_token.reused") == 0
 
 
 @proves("FAULT-15", "ROT-6", "ROT-7", "ROT-5")

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,17 +18,19 @@ from freshkey import Configuration, Keeper, _failpoints
 from freshkey._files.private import file_name
 from freshkey._interprocess.lock import ProfileLock
 from freshkey._renewal import persist
-from freshkey._stores.keychain import backends
+from freshkey._stores.keychain import prompts
 from freshkey._stores.keychain import store as keychain_store
 from freshkey._stores.keychain.worker import SerialWorker
 from freshkey.errors import ConfigurationError, StoreBusy, StoreUnavailable
-from freshkey.events import Event, Unsaved
+from freshkey.events import Event, RenewalFailed, Unsaved
 from freshkey.model.credential import Credential
 from freshkey.model.profile import Profile
 from freshkey_testing import AuthorizationServer, ScriptedUser
 from freshkey_testing.browser import follow
 from home import Home
+from in_thread import in_thread
 from promises import proves
+from prompter import Prompter, prompter
 from raises_code import raises_code
 from rotating import token_of
 from waiting import leaving_nothing, until
@@ -72,7 +75,7 @@ def a_keeper(server: AuthorizationServer, tmp_path: Path, **options: object) -> 
 
 
 def sign_in(keeper: Keeper) -> Credential:
-    return keeper.login(interaction=ScriptedUser(browser=follow))
+    return keeper.login(interaction=ScriptedUser(browser=follow, confirm=True))
 
 
 # --- missing, or fake -------------------------------------------------------------------------------------------------
@@ -109,6 +112,30 @@ def test_without_a_keychain_no_browser_is_opened(user: Home, server: Authorizati
     assert 'store = "file"' in done.stderr
     assert not (user.root / "opened").exists()
     assert server.requests == []
+
+
+@proves("FAULT-1")
+@pytest.mark.parametrize("address", [None, "unix:path=/nowhere/bus"])
+def test_without_a_keychain_another_tools_credentials_are_used(user: Home, address: str | None) -> None:
+    bus = {} if address is None else {"DBUS_SESSION_BUS_ADDRESS": address}
+    (user.root / ".aws").mkdir()
+    key = "[default]\naws_access_key_id = AKIAABCDEFGHIJKLMNOP\naws_secret_access_key = of-the-default-profile\n"
+    (user.root / ".aws/credentials").write_text(key + "region = us-east-1\n")
+
+    for words in ("refresh bedrock", "export bedrock", "explain bedrock", "logout bedrock", "exec bedrock -- true"):
+        done = user.freshkey(*words.split(), **bus)
+        assert done.returncode == 0, done.stderr
+        assert "keychain" not in done.stderr
+    assert "available" in user.freshkey("status", "bedrock", **bus).stdout
+
+
+@pytest.mark.parametrize("provider", ["claude_oauth", "bedrock", "vertex"])
+def test_without_a_keychain_and_credentials_the_sources_are_named(user: Home, provider: str) -> None:
+    done = user.freshkey("token", provider)
+
+    assert done.returncode == 3, done.stderr
+    assert "[no-credential-found]. Provide one of these: " in done.stderr
+    assert 'store = "file"' in done.stderr
 
 
 ALTERNATIVE = """
@@ -271,6 +298,125 @@ def test_locked_keychain_is_exit_code_4_for_scripts(
     assert "[keychain-locked]" in done.stderr
     assert done.stdout == ""
     assert len(server.requests) == asked
+
+
+# --- windows that ask for its password --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def closing(keychain: Keychain) -> Iterator[Prompter]:
+    """A user who closes each window of the keychain."""
+    with prompter(keychain.variables["DBUS_SESSION_BUS_ADDRESS"], closes=True) as found:
+        yield found
+
+
+@pytest.fixture
+def silent(keychain: Keychain) -> Iterator[Prompter]:
+    """A user who does not answer the windows of the keychain."""
+    with prompter(keychain.variables["DBUS_SESSION_BUS_ADDRESS"], closes=False) as found:
+        yield found
+
+
+@proves("FAULT-5", "STO-3")
+def test_locked_keychain_shows_a_window_only_to_callers_who_have_no_credential(
+    keychain: Keychain, closing: Prompter, keeper: Keeper, server: AuthorizationServer
+) -> None:
+    server.policy.lifetime = 5.0
+    held = sign_in(keeper)
+    events: list[Event] = []
+    keeper.subscribe(events.append)
+    keychain.lock()
+
+    def failures() -> list[RenewalFailed]:
+        return [event for event in events if isinstance(event, RenewalFailed)]
+
+    until(failures, "the timer to find the keychain locked")
+    assert token_of(keeper.get()) == token_of(held)
+    until(lambda: len(failures()) > 1, "another attempt")
+    assert [event.code for event in failures()] == ["keychain-locked"] * len(failures())
+    assert closing.windows == 0
+    assert server.count(RENEWAL) == 0
+
+    until(lambda: held.expires_at is not None and held.expires_at < datetime.now(UTC), "its end")
+    for _ in range(3):
+        with raises_code(StoreUnavailable, "keychain-locked") as caught:
+            keeper.get()
+        until(lambda: keeper._open_profile("me")._future is None)
+        keeper._open_profile("me")._failure = None
+    assert closing.windows == 1
+    assert "its prompt ended without a password" in str(caught.value)
+
+    with raises_code(StoreUnavailable, "keychain-locked"):
+        keeper.refresh()
+    assert closing.windows == 2, "the user asked"
+
+
+@proves("FAULT-5", "STO-3")
+def test_dismissed_window_is_not_opened_again_by_another_program(
+    keychain: Keychain, closing: Prompter, keeper: Keeper, server: AuthorizationServer, tmp_path: Path
+) -> None:
+    sign_in(keeper)
+    home = Home(tmp_path, "keyring", {"FRESHKEY_CONFIG_DIR": str(tmp_path / "config")})
+    home.variables["FRESHKEY_STATE_DIR"] = str(tmp_path / "state")
+    home.configure(**server.settings())
+    keychain.lock()
+    for _ in range(3):
+        done = run([sys.executable, "-m", "freshkey", "token"], {**keychain.environment, **home.variables})
+        assert "[keychain-locked]" in done.stderr
+    assert closing.windows == 1
+
+
+@proves("FAULT-8", "FAULT-9", "STO-3")
+def test_keychain_that_dies_while_its_window_is_open_is_found_again(
+    keychain: Keychain, silent: Prompter, keeper: Keeper, server: AuthorizationServer, tmp_path: Path
+) -> None:
+    signed_in = sign_in(keeper)
+    keychain.lock()
+    with a_keeper(server, tmp_path, timeout=20.0) as later:
+        outcome = in_thread(later.get)
+        until(lambda: silent.windows, "the window")
+        keychain.kill()
+        with raises_code(StoreUnavailable, "keychain-restarted"):
+            outcome.result(15)
+        keychain.unlock()
+        until(lambda: works(later), "the restarted keychain to be read")
+        assert token_of(later.get()) == token_of(signed_in)
+
+
+@proves("FAULT-5", "FAULT-9", "STO-3")
+def test_keychain_that_something_else_unlocks_while_its_window_is_open_is_used(
+    keychain: Keychain, silent: Prompter, keeper: Keeper, server: AuthorizationServer, tmp_path: Path
+) -> None:
+    signed_in = sign_in(keeper)
+    keychain.lock()
+    with a_keeper(server, tmp_path, timeout=20.0) as later:
+        outcome = in_thread(later.get)
+        until(lambda: silent.windows, "the window")
+        keychain.unlock()
+        outcome.result(15)
+        assert token_of(later.get()) == token_of(signed_in)
+
+
+@proves("FAULT-6", "FAULT-8", "ROT-4")
+def test_renewal_is_saved_when_a_keychain_that_died_is_back(
+    keychain: Keychain, silent: Prompter, keeper: Keeper, server: AuthorizationServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.policy.lifetime = 5.0
+    sign_in(keeper)
+    server.policy.lifetime = 3600.0
+    monkeypatch.setattr(_failpoints, "at", once("after_refresh", keychain.kill))
+    monkeypatch.setattr(persist, "MAX_PAUSE", 0.2)
+    until(lambda: server.count(RENEWAL), "the timer's renewal")
+    time.sleep(1)
+    keychain.unlock()
+
+    def saved() -> bool:
+        with a_keeper(server, keeper.configuration.state_dir.parent) as other:
+            return other.status().generation == 2
+
+    until(saved, "the saved renewal")
+    assert silent.windows == 0
+    assert server.count(RENEWAL) == 1
 
 
 def works(keeper: Keeper) -> bool:
@@ -464,7 +610,7 @@ def test_unanswered_prompt_costs_one_thread_and_three_seconds_once(tmp_path: Pat
 def test_unanswered_prompt_is_dismissed_and_the_keychain_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backends, "PROMPT_SECONDS", 0.3)
+    monkeypatch.setattr(prompts, "PROMPT_TIMEOUT", 0.3)
     kept = keychain_store.store(Profile(name="me", provider="x", settings=None, state_dir=tmp_path))
     with raises_code(StoreUnavailable, "keychain-locked"):
         kept.load()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -66,22 +67,30 @@ ACCESS, REFRESH, CODE, VERIFIER = (f"canary-{name}-8d1f3b5c7a90" for name in ("a
 SECRETS = {ACCESS, REFRESH, CODE, VERIFIER, "canary-device-8d1f3b5c7a90"}
 
 ANSWERS: list[tuple[int, object]] = [
-    (200, {"access_token": ACCESS, "refresh_token": REFRESH, "expires_in": -1}),
-    (200, {"access_token": ACCESS, "refresh_token": REFRESH, "expires_in": True}),
-    (200, {"access_token": ACCESS, "refresh_token": f"{REFRESH}\r\n"}),
-    (200, {"access_token": f"{ACCESS}\r\n", "refresh_token": REFRESH}),
     (200, {"access_token": ACCESS, "refresh_token": [REFRESH]}),
-    (200, {"access_token": ACCESS, "refresh_token": REFRESH, "token_type": "mac"}),
-    (200, {"access_token": ACCESS, "refresh_token": REFRESH, "scope": 7}),
     (200, {"access_token": [ACCESS]}),
     (200, [ACCESS]),
-    (200, f'{{"access_token": "{ACCESS}", "access_token": "{REFRESH}"}}'),
+    (200, f'{{"access_token": "{ACCESS}"'),
     (200, f"<html>{ACCESS}"),
     (400, {"error": "invalid_grant", "error_description": REFRESH}),
+    (400, {"error": "invalid_request", "error_description": f"refresh token {REFRESH} is expired"}),
     (400, {"error": REFRESH}),
     (401, {"error": {"type": "authentication_error", "message": REFRESH}}),
     (500, REFRESH),
     (302, REFRESH),
+]
+USELESS: list[tuple[int, object]] = [
+    (200, {"access_token": f"{ACCESS}\r\n{ACCESS}", "refresh_token": REFRESH}),
+    (200, {"access_token": ACCESS, "refresh_token": REFRESH, "token_type": "mac"}),
+    (200, {"access_token": ACCESS, "refresh_token": REFRESH, "token_type": REFRESH}),
+]
+ODD: list[object] = [
+    {"access_token": ACCESS, "refresh_token": REFRESH, "expires_in": -1},
+    {"access_token": ACCESS, "refresh_token": REFRESH, "expires_in": REFRESH, "expires_at": ACCESS},
+    {"access_token": ACCESS, "refresh_token": f"{REFRESH}\r\n", "scope": [7, f"{ACCESS}\x1b"]},
+    {"access_token": f"{ACCESS}\r\n", "refresh_token": REFRESH},
+    f'{{"access_token": "{ACCESS}", "access_token": "{REFRESH}"}}',
+    *(body for _, body in USELESS),
 ]
 
 
@@ -115,6 +124,16 @@ def test_crash_reports_of_invalid_responses_show_no_secret(verb: str, status: in
     server = Server(authorization_endpoint="https://id.example.com/a", token_endpoint="https://id.example.com/t")
     client = OAuthClient(server=server, client_id="me", send=lambda request: answer(status, body))
     assert_no_secret(crash_report(raised(lambda: VERBS[verb](client))), SECRETS, "a crash report")
+
+
+@proves("FAULT-60", "LEK-3", "NET-8")
+@pytest.mark.parametrize("body", ODD, ids=range(len(ODD)))
+def test_odd_responses_are_read_without_logging_a_secret(body: object, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    server = Server(authorization_endpoint="https://id.example.com/a", token_endpoint="https://id.example.com/t")
+    client = OAuthClient(server=server, client_id="me", send=lambda request: answer(200, body))
+    read = client.refresh(Secret(REFRESH))
+    assert_no_secret(f"{read!r} {read.unusable()} {caplog.text}", SECRETS, "a log record")
 
 
 DEVICE = "canary-device-8d1f3b5c7a90"
@@ -161,11 +180,11 @@ def test_crash_reports_of_whole_flows_show_no_secret(tmp_path: Path, by: str) ->
 
             def sign_in() -> object:
                 browser = follow if by == "redirect" else None
-                with ScriptedUser(browser=browser, paste=copy_code if by == "paste" else None) as user:
+                with ScriptedUser(browser=browser, paste=copy_code if by == "paste" else None, confirm=True) as user:
                     return keeper.login(interaction=user)
 
             sign_in()
-            for status, body in ANSWERS:
+            for status, body in (*ANSWERS, *USELESS):
                 if status == 500:
                     continue  # is retried
                 server.next_response(status, body if isinstance(body, str) else json.dumps(body))
@@ -177,7 +196,7 @@ def test_crash_reports_of_whole_flows_show_no_secret(tmp_path: Path, by: str) ->
             reports.append(crash_report(raised(keeper.refresh)))
         secrets = {*server.secrets(), *SECRETS}
     assert len(secrets) > 20
-    assert len(reports) == len(ANSWERS) - 1 + 2
+    assert len(reports) == len(ANSWERS) + len(USELESS) - 1 + 2
     for reporter in reports:
         assert_no_secret(reporter, secrets, "a crash report")
 

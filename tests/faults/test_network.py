@@ -27,7 +27,7 @@ from fault_proxy import Fault, FaultProxy, saying
 from freshkey import Configuration, FreshkeyError, Keeper
 from freshkey._http import client as http_client
 from freshkey._http.circuit_breaker import HostPaused
-from freshkey.errors import LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
+from freshkey.errors import LoginRequired, OutcomeUnknown, TransientError
 from freshkey.events import RenewalFailed, SignedOut
 from freshkey_testing import ScriptedUser
 from line import Line
@@ -37,7 +37,7 @@ from rotating import collect, in_threads, token_of
 
 
 ANSWER_LOST = (at.reset_after, at.closed_after)
-ANSWER_BROKEN = (at.truncated_head, at.truncated_body, at.wrong_length)
+ANSWER_BROKEN = (at.truncated_head, at.truncated_body)
 NEVER_ANSWERED = (at.silence_after, at.dripping(0.05))
 
 ATTEMPTS = 4
@@ -103,6 +103,16 @@ def test_lost_response_of_a_strict_server_ends_the_sign_in_and_is_reported_once(
         assert token_of(keeper.get()) == before, "served until it expires"
     assert len(line.proxy.requests) == 2
     assert events == []
+
+
+@proves("FAULT-35", "NET-6")
+def test_complete_tokens_in_a_response_of_the_wrong_length_are_used(line: Line) -> None:
+    keeper = line.keeper()
+    line.proxy.next(at.wrong_length)
+    renewed = token_of(keeper.refresh())
+    assert works(line, renewed)
+    assert len(line.proxy.requests) == 1
+    assert token_of(keeper.refresh()) != renewed
 
 
 @proves("FAULT-34", "ROT-6")
@@ -171,14 +181,12 @@ def test_black_hole_does_not_delay_callers_with_a_valid_credential(line: Line) -
     before = keeper.get()
     line.proxy.always(at.black_hole)
     line.clock.advance(3400)
-    slowest = 0.0
+    started = time.monotonic()
     for _ in range(200):
-        started = time.monotonic()
         assert keeper.get() == before
-        slowest = max(slowest, time.monotonic() - started)
         keeper._scheduler.run_once()
     assert line.proxy.connections
-    assert slowest < 0.5
+    assert time.monotonic() - started < http_client.DEADLINE, "waiting for a single attempt takes longer"
     line.proxy.refuse()
     line.proxy.__exit__(None, None, None)  # ends pending requests now, instead of after thirty seconds
     line.settle(keeper)
@@ -196,14 +204,16 @@ def test_no_redirect_is_followed(line: Line, status: int) -> None:
         place = f"http://127.0.0.1:{catcher.getsockname()[1]}/token"
         head = f"HTTP/1.1 {status} Elsewhere\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n"
         line.proxy.always(saying(head.encode()))
-        with raises_code(OutcomeUnknown, "redirect-refused") as caught:
+        with raises_code(TransientError, "redirect-refused") as caught:
             keeper.refresh()
+        assert caught.value.local
         assert str(status) in str(caught.value)
         catcher.setblocking(False)
         with pytest.raises(BlockingIOError):
             catcher.accept()
-    assert len(line.proxy.requests) == 3
+    assert len(line.proxy.requests) == ATTEMPTS
     assert keeper.get() == before
+    assert line.stored() == kept, "no intent is left"
     line.proxy.always(at.passing)
     keeper.refresh()
     assert line.stored() != kept
@@ -233,7 +243,7 @@ if ssl.HAS_TLSv1:
 
 @proves("FAULT-38", "NET-5", "NET-1")
 @pytest.mark.parametrize(("make", "code", "fact"), INVALID.values(), ids=INVALID)
-def test_server_with_an_invalid_certificate_gets_one_connection_and_no_token(
+def test_server_with_an_invalid_certificate_gets_few_connections_and_no_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Authority], ssl.SSLContext], code: str, fact: str
 ) -> None:
     authority = Authority(tmp_path)
@@ -247,18 +257,20 @@ def test_server_with_an_invalid_certificate_gets_one_connection_and_no_token(
         line.proxy.requests.clear()
         line.proxy._tls = make(authority)
         connections = line.proxy.connections
-        with raises_code(ProviderRefused, code) as caught:
+        with raises_code(TransientError, code) as caught:
             keeper.refresh()
+        assert caught.value.local
         assert fact in str(caught.value)
-        assert line.proxy.connections == connections + 1
+        assert line.proxy.connections == connections + 1, "not retried: it would be the same a moment later"
         line.clock.advance(3400)
         for _ in range(60):
             line.run_once(keeper)
             line.clock.advance(2)
-        assert line.proxy.connections <= connections + 6, "no storm"
+        assert line.proxy.connections <= connections + 3 * ATTEMPTS, "no storm"
         assert line.proxy.requests == []
         assert keeper.get() == before
         line.proxy._tls = tls
+        line.settle(keeper)
         assert token_of(keeper.refresh()) != token_of(before)
         assert line.stored() != kept
 
@@ -482,11 +494,17 @@ def _many_headers() -> Iterator[bytes]:
     yield b"Content-Length: 2\r\n\r\n{}"
 
 
+def _garbage_headers() -> Iterator[bytes]:
+    """As many short headers as fit into what is accepted."""
+    yield b"HTTP/1.1 200 OK\r\n" + b"a:\r\n" * 25_000 + b"Content-Length: 2\r\n\r\n{}"
+
+
 TOO_LARGE = {
-    "a gzip bomb": (_gzip_bomb, "response-compressed"),
+    "a gzip bomb": (_gzip_bomb, "response-too-large"),
     "a gigabyte": (lambda: _huge_body(announced=True), "response-too-large"),
     "a gigabyte without a length": (lambda: _huge_body(announced=False), "response-too-large"),
     "ten thousand headers": (_many_headers, "response-lost"),
+    "25,000 empty headers": (_garbage_headers, "answered"),
 }
 
 

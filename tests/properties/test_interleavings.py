@@ -79,6 +79,9 @@ class Server:
             refresh_token=Secret(self.living),
         )
 
+    def setup(self, profile: Profile, source: Source) -> None:
+        pass
+
     def detect(self, profile: Profile, source: Source) -> None:
         return None
 
@@ -105,6 +108,7 @@ class Memory:
 
     refusals: dict[int, LoginRequired] = field(factory=dict)
     served: list[tuple[str, int]] = field(factory=list)
+    closing: threading.Event = field(factory=threading.Event)
 
     def publish(self, credential: Credential, generation: int, *, elsewhere: bool) -> Credential:
         assert credential.token is not None
@@ -119,6 +123,9 @@ class Memory:
 
     def emit(self, event: object) -> None:
         raise AssertionError("unexpected event")
+
+    def note_retry(self, error: Exception, pause: float) -> None:
+        raise AssertionError("unexpected failure")
 
 
 class Baton:

@@ -37,7 +37,7 @@ READERS: dict[str, Reader] = {
 MEMBERS = [
     *("access_token", "refresh_token", "expires_in", "scope", "token_type", "error", "error_description", "error_uri"),
     *("device_code", "user_code", "verification_uri", "verification_url", "verification_uri_complete", "interval"),
-    *("id_token", "account", "type", "message"),
+    *("id_token", "account", "type", "message", "code", "status", "errors", "expires_at", "refresh_expires_in"),
 ]
 STATUSES = st.sampled_from([200, 201, 204, 302, 400, 401, 403, 404, 408, 418, 429, 500, 503, 599])
 HOLE = "\ufffc"
@@ -101,10 +101,12 @@ def test_token_is_returned_unchanged_with_finite_values(shape: dict[str, Any], c
     assume(isinstance(read, TokenAnswer))
     assert isinstance(read, TokenAnswer)
     assert read.access_token.reveal() == canary
+    assert read.refresh_expires_in is None or 0 < read.refresh_expires_in < math.inf
     assert read.expires_in is None or 0 <= read.expires_in < math.inf
-    assert read.token_type in {"Bearer", "DPoP"}
+    assert read.token_type.isascii()
+    assert len(read.token_type) <= 64
+    assert (read.unusable() is None) is (read.token_type == "Bearer")
     assert all(scope and scope.isascii() and " " not in scope for scope in read.scopes or ())
-    assert "error" not in shape or not isinstance(shape["error"], str) or not shape["error"].strip()
 
 
 @FIXED

@@ -12,6 +12,7 @@ from typing import Any, Self, cast
 
 from attrs import define, field, frozen
 
+from freshkey._accounts.status import HiddenSignIn
 from freshkey._config.configuration import Configuration
 from freshkey._config.profile_selection import Choice
 from freshkey._sources.explain import Explanation
@@ -24,6 +25,7 @@ from freshkey.model.description import Description, Inspection, Validity
 from freshkey.model.identity import Identity
 from freshkey.model.interaction import Approve, Reporter
 from freshkey.model.profile import Profile
+from freshkey.model.sign_in_end import ends_soon
 from freshkey.model.source import Detected, Source
 from freshkey.secret import Secret
 from freshkey_testing import ManualClock
@@ -81,11 +83,16 @@ class FakeKeeper:
     )
     emits: tuple[Event, ...] = ()
     exports: Mapping[str, Callable[[Credential], str]] = field(factory=dict)
+    sources: tuple[Source, ...] = ()
+    hidden: HiddenSignIn | None = None
+    detected: Detected | None = None
+    overruled: dict[str, str] = field(factory=dict)
     asked: list[tuple[object, ...]] = field(factory=list)
     interaction: Any = None
     reporter: Reporter | None = None
     approve: Approve | None = None
     timeout: float | None = None
+    at_terminal: bool = False
     closed: bool = False
     _callbacks: list[Callable[[Event], None]] = field(factory=list)
 
@@ -118,10 +125,16 @@ class FakeKeeper:
         return self.credential
 
     def login(
-        self, profile: str, *, source: str | None = None, pasted: bool = False, interaction: Any = None
+        self,
+        profile: str,
+        *,
+        source: str | None = None,
+        pasted: bool = False,
+        replace: bool = False,
+        interaction: Any = None,
     ) -> Credential:
         self.interaction = interaction
-        self._answer("login", profile, "pasted" if pasted else source)
+        self._answer("login", profile, "pasted" if pasted else source, *(["replace"] if replace else []))
         return self.credential
 
     def import_key(self, profile: str, service: str, username: str, *, reporter: Reporter) -> Credential:
@@ -148,7 +161,7 @@ class FakeKeeper:
             title="A provider",
             settings=object,
             formats={},
-            sources=(),
+            sources=self.sources,
             exports=self.exports,
             variables=("APP_TOKEN", "APP_KEY", "APP_PROFILE"),
         )
@@ -178,12 +191,18 @@ class FakeKeeper:
             store="file",
             source="sign-in",
             generation=3,
-            credential=None if profile == "empty" else self.credential,
-            freshness=None if profile == "empty" else Freshness.FRESH,
+            credential=None if profile in {"empty", "found"} else self.credential,
+            freshness=None if profile in {"empty", "found"} else Freshness.FRESH,
             sign_in_needed="the server refused" if profile == "empty" else None,
             sign_in_code=None,
             last_error=None,
             last_error_code=None,
+            sign_in_ending=ends_soon(self.credential, self.credential.clock.now(), failing=False),
+            renews=True,
+            next_step="Run: freshkey login empty" if profile == "empty" else None,
+            hidden=self.hidden,
+            detected=self.detected,
+            overruled=self.overruled,
         )
 
 
@@ -211,6 +230,12 @@ class Done:
 
 
 Run = Callable[..., Done]
+
+
+def hidden_sign_in() -> HiddenSignIn:
+    """Return Ada's sign-in, hidden by a key in the environment."""
+    detected = Detected(kind="API key", origin="environment variable APP_KEY", last_four="abcd")
+    return HiddenSignIn(source=SIGN_IN, credential=token(), store="file", hidden_by=detected)
 
 
 def finished(command: Sequence[str | Path], environ: Mapping[str, str], *, directory: Path | None = None) -> Done:

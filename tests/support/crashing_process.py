@@ -224,7 +224,8 @@ def _happen(act: str) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (highest, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
         return
     if act != "leaving":
-        os.kill(os.getpid(), signal.Signals[act])
+        # To this thread, not to the process: the main thread would halt first, while this one still runs on.
+        signal.pthread_kill(threading.get_ident(), signal.Signals[act])
         return
     until(process_is_exiting)
 
@@ -240,7 +241,7 @@ def _configure(settings: dict[str, Any], home: Path) -> None:
 def _answer(keeper: Keeper, verb: str) -> dict[str, Any]:
     try:
         if verb == "login":
-            keeper.login(interaction=ScriptedUser(browser=follow))
+            keeper.login(interaction=ScriptedUser(browser=follow, confirm=True))
         elif verb == "refresh":
             keeper.refresh()
         credential = keeper.get()

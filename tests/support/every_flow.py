@@ -52,17 +52,17 @@ def say(*values: object) -> None:
 
 
 def by_loopback(keeper: Keeper) -> None:
-    with ScriptedUser(browser=follow) as user:
+    with ScriptedUser(browser=follow, confirm=True) as user:
         say(keeper.login(interaction=user), user.opened, user.notices, user.prompts, user.progress_messages)
 
 
 def by_paste(keeper: Keeper) -> None:
-    with ScriptedUser(paste=copy_code) as user:
+    with ScriptedUser(paste=copy_code, confirm=True) as user:
         say(keeper.login(interaction=user), user.notices)
 
 
 def by_device(keeper: Keeper) -> None:
-    with ScriptedUser(device=approve_device) as user:
+    with ScriptedUser(device=approve_device, confirm=True) as user:
         say(keeper.login(interaction=user))
 
 
@@ -84,7 +84,7 @@ def fail(keeper: Keeper, server: AuthorizationServer) -> None:
     attempt(keeper.refresh)
     attempt(keeper.login)
     server.policy.consent = "deny"
-    attempt(lambda: keeper.login(interaction=ScriptedUser(browser=follow)))
+    attempt(lambda: keeper.login(interaction=ScriptedUser(browser=follow, confirm=True)))
     server.policy.consent = "approve"
 
 

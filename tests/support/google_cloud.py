@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 import uuid
 from collections.abc import Mapping
@@ -355,7 +356,7 @@ def _is_signed_by_aws(token: str) -> bool:
         return False
     headers = {one["key"].lower(): one["value"] for one in request["headers"]}
     asks = "sts.eu-west-1.amazonaws.com?Action=GetCallerIdentity" in request["url"]
-    return asks and headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKIA/")
+    return asks and re.match(r"AWS4-HMAC-SHA256 Credential=A[KS]IA[A-Z]*/", headers["authorization"]) is not None
 
 
 def _sha256(data: bytes) -> bytes:

@@ -11,24 +11,28 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import pytest
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from freshkey import _failpoints
 from freshkey._accounts import login, logout
 from freshkey._interprocess.hints import Hints, HintsFile
 from freshkey._interprocess.notifier import ChangeNotifier
 from freshkey._plugins.hook_caller import HookCaller
-from freshkey._renewal import managed
+from freshkey._renewal import managed, rotation
 from freshkey._renewal.context import ProfileContext
-from freshkey._renewal.managed import CacheEntry, ManagedCredential
+from freshkey._renewal.deadlines import CacheEntry
+from freshkey._renewal.managed import ManagedCredential
 from freshkey._renewal.persist import SAVE_TIMEOUT
+from freshkey._renewal.repetition import MAX_DISTANCE
 from freshkey._renewal.retry import MAX_PAUSE
-from freshkey._renewal.single_flight import LATE, SharedFuture
+from freshkey._renewal.single_flight import LATE, LOCK_TIMEOUT, SharedFuture
+from freshkey._stores.keychain.store import WINDOWS_ITEM_LIMIT
 from freshkey._stores.records.chunks import newest, read_slot
 from freshkey._stores.records.slots import SlottedStore
 from freshkey.errors import FreshkeyError, GenerationConflict, LoginRequired, PluginBroken, StoreBusy, StoreUnavailable
@@ -37,7 +41,7 @@ from freshkey.model.credential import Credential, OAuthToken
 from freshkey.model.description import Description
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
-from freshkey.model.storage import Snapshot
+from freshkey.model.storage import CredentialStore, Snapshot
 from freshkey_testing import ManualClock
 from rotating import User
 from scripted_items import Crashed
@@ -96,16 +100,20 @@ class Machine:
 
     Attributes:
         broken: Violations of the promises; empty if there are none.
+        description: The provider's description; it may declare the server's grace period.
         durable: What a reader of the store finds if nothing fails.
         number: Number of the newest token that was ever saved.
+        lock_holder: Who holds the store's lock.
+        looker: Who holds the lock of the state directory, under which nothing that is stored is renewed.
     """
 
-    item_limit: int | None = 700
+    item_limit: int | None = 800
 
-    def __init__(self, *, grace: float, lifetime: float, random: float, replaces: bool) -> None:
+    def __init__(self, *, grace: float, lifetime: float, random: float, replaces: bool, declared: bool = False) -> None:
         self.clock = SwiftClock(on_wait=lambda: self.step("sleep"))
         self.broken: list[str] = []
         self.server = StrictServer(self, grace=grace, lifetime=lifetime)
+        self.description = evolve(DESCRIPTION, repeats_for=grace if declared else None)
         self.random = random
         self.replaces = replaces
         self.values: dict[str, str] = {}
@@ -114,6 +122,7 @@ class Machine:
         self.trouble, self.trouble_ends = "", 0.0
         self.held_elsewhere_until = 0.0
         self.lock_holder: Client | None = None
+        self.looker: Client | None = None
         self.hints, self.hints_fail, self.hints_failed = Hints(), False, -1e9
         self.deaths: list[float] = []
         self.acting: Action | None = None
@@ -121,6 +130,7 @@ class Machine:
         self._patches = pytest.MonkeyPatch()
         self._patches.setattr(_failpoints, "at", self.step)
         self._patches.setattr(managed, "run_in_thread", self._run_later)
+        self._patches.setattr(rotation, "one_process", self._one_process)
         for module in (login, logout):
             self._patches.setattr(module, "run_in_thread", _run_at_once)
 
@@ -146,8 +156,6 @@ class Machine:
             self.acting = around
             if client.dead:
                 self.deaths.append(self.clock.elapsed())
-                # Its intent remains, and it is unknown how far it got.
-                self.server.unfinished[self.number] += self.durable.intent is not None
                 self.clients[index] = Client(self)
             if around is None:
                 self._judge_what_is_noted()
@@ -213,15 +221,18 @@ class Machine:
     def settle(self) -> None:
         """Check that all clients have a credential, or that only a sign-in helps and no more requests are sent."""
         self.clock.advance(1.1 * self.server.lifetime)
+        self._ask_for_a_while()
+        self.clock.advance(MAX_DISTANCE)  # until then a sign-in may count as probably lost
         errors = self._ask_for_a_while()
         renewable = self.durable.record is not None and self.durable.record.payload is not None
-        renewable = renewable and self.server.alive(self.number) and not self.server.gave_up(self.number)
+        renewable = renewable and self.server.alive(self.number)
         if renewable and (errors or self.server.ends[self.number] <= self.clock.elapsed()):
             self.blame("I8", f"token {self.number} is valid, but there is no credential: {errors}")
         if any(not isinstance(error, LoginRequired) for error in errors):
             self.blame("I8", f"errors after all troubles are over: {errors}")
         if errors:
             before = len(self.server.requests)
+            self.clock.advance(MAX_DISTANCE)
             self._ask_for_a_while()
             if len(self.server.requests) > before:
                 self.blame("I8", "a request is repeated although the server refused it")
@@ -252,6 +263,23 @@ class Machine:
 
     def _release(self) -> None:
         self.lock_holder = None
+
+    @contextmanager
+    def _one_process(self, profile: Profile, store: CredentialStore | None) -> Iterator[None]:
+        """Do as `single_flight.one_process` does, without waiting on the real clock for a client that is paused."""
+        if store is not None:
+            with store.lock(LOCK_TIMEOUT):
+                yield
+            return
+        assert self.acting is not None
+        if self.looker is not None:
+            self.clock.advance(LOCK_TIMEOUT)
+            raise StoreBusy("another process holds the lock")
+        self.looker = self.acting.client
+        try:
+            yield
+        finally:
+            self.looker = None
 
     def read(self) -> Hints:
         self._must_live()
@@ -319,7 +347,7 @@ class Client:
         store = SlottedStore(MachineItems(machine), machine)
         context = ProfileContext(
             profile=PROFILE,
-            description=DESCRIPTION,
+            description=machine.description,
             hooks=cast("HookCaller", machine.server),
             hints=cast("HintsFile", machine),
             notifier=cast("ChangeNotifier", machine),
@@ -444,7 +472,8 @@ class MachineItems:
         return self._machine.values.get(name)
 
     def set(self, name: str, value: str) -> None:
-        assert self.item_limit is None or len(value) <= self.item_limit
+        # Smaller than a real limit, so that records are split; an intent is a single item.
+        assert self.item_limit is None or len(value) <= WINDOWS_ITEM_LIMIT
         trouble = self._begin("set")
         if trouble == "forgets":
             return

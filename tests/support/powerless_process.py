@@ -32,7 +32,7 @@ def main(settings: dict[str, object], home: Path) -> None:
     os.chown(home, NOBODY, NOBODY)
     os.seteuid(NOBODY)
     keeper = _keeper(settings, state)
-    keeper.login(interaction=ScriptedUser(browser=follow))
+    keeper.login(interaction=ScriptedUser(browser=follow, confirm=True))
     (state / "store").chmod(0o500)
     try:
         keeper.refresh()

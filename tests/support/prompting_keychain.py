@@ -1,7 +1,7 @@
 """A Secret Service in a separate process that is locked and shows a prompt; a test answers it by creating a file.
 
 It stores items in memory and implements the part of the API that keyring uses, without encryption. Its argument is the
-path of that file.
+path of that file. A file beside it whose name ends in ``-elsewhere`` unlocks the keychain without answering the prompt.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from silent_keychain import COLLECTION, PROMPT, SERVICE, UNKNOWN
 
 NOT_SUPPORTED = "org.freedesktop.DBus.Error.NotSupported"
 ATTRIBUTES = "org.freedesktop.Secret.Item.Attributes"
+REPLACEABLE = 3
+"""DBUS_NAME_FLAG_ALLOW_REPLACEMENT and DBUS_NAME_FLAG_REPLACE_EXISTING."""
 SESSION = "/org/freedesktop/secrets/session/1"
 
 Answer = tuple[str, tuple[Any, ...]]
@@ -80,10 +82,13 @@ class Keychain:
 def main(answered: Path) -> None:
     """Serve until killed."""
     connection: DBusConnection = open_dbus_connection(os.environ["DBUS_SESSION_BUS_ADDRESS"])
-    connection.send_and_get_reply(message_bus.RequestName(SERVICE))
+    connection.send_and_get_reply(message_bus.RequestName(SERVICE, REPLACEABLE))
     os.write(1, b"serves\n")
     keychain = Keychain()
+    elsewhere = answered.with_name(f"{answered.name}-elsewhere")
     while True:
+        if elsewhere.exists():
+            keychain.locked = False
         if keychain.asks and answered.exists():
             keychain.locked = keychain.asks = False
             prompt = DBusAddress(PROMPT, interface="org.freedesktop.Secret.Prompt")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,17 +50,25 @@ MACHINE = "machine"
 
 @frozen
 class Settings:
-    """The provider has no settings."""
+    """A setting that the provider does not use, but that differs between attempts."""
+
+    tool: str = "one"
+    password: Secret | None = None
 
 
 class User(LoggingReporter):
-    """A user who agrees to everything by default, and records the questions."""
+    """A user who agrees to everything by default, and records questions and notices."""
 
     def __init__(self, *, declines: bool = False, agrees: bool = True) -> None:
         self.opened: list[str] = []
         self.declines = declines
         self.agrees = agrees
         self.questions: list[str] = []
+        self.notices: list[str] = []
+
+    def notice(self, message: str) -> None:
+        super().notice(message)
+        self.notices.append(message)
 
     def confirm(self, question: str) -> bool:
         self.questions.append(question)
@@ -93,16 +101,21 @@ class RotatingProvider:
         gate: An event that refreshes wait for; set unless a test clears it.
         inside: Number of refreshes in progress.
         variable: A borrowed access token, or None.
+        version: `Detected.version` of `variable`.
         lends: The refresh token that comes with `variable`, or None.
         recheck: Seconds after which `variable` is checked again, or None.
         says: The notice shown during an acquisition, or None.
         machine: Whether there is an owned source that needs no user.
+        machine_first: Whether that source comes before the sign-in.
+        borrows_only: Whether `variable` is the only source.
         lifetime: Lifetime of issued tokens in seconds.
         answers: A function that the refreshed credential is passed through.
+        repeats_for: `Description.repeats_for`.
         binding: `Description.binding`.
         formats: `Description.formats`.
         revocable: Whether it can revoke.
-        revocations: The refresh tokens that a sign-out revoked.
+        revokes_alone: `Description.revokes_alone`.
+        revocations: The refresh tokens that were revoked.
     """
 
     def __init__(self, clock: Clock, journal: list[str], store: CredentialStore) -> None:
@@ -120,18 +133,23 @@ class RotatingProvider:
         self.gate.set()
         self.inside = 0
         self.variable: str | None = None
+        self.version: str | None = None
         self.lends: Secret | None = None
         self.recheck: float | None = None
         self.says: str | None = None
         self.machine = False
+        self.machine_first = False
+        self.borrows_only = False
         self.lifetime: float | None = 3600.0
         self.identity = ADA
         self.answers: Callable[[OAuthToken], Credential] = lambda token: token
         self.single_use = True
+        self.repeats_for: float | None = None
         self.binding: dict[str, str] = {}
         self.formats: dict[str, type[Credential]] = {"rotating-token": OAuthToken}
         self.revocations: list[str] = []
         self.revocable = True
+        self.revokes_alone = True
         self.revoke_error: Exception | None = None
         self.validity = Validity.VALID
         self.acquire_error: Exception | None = None
@@ -146,20 +164,12 @@ class RotatingProvider:
             title="Rotating",
             settings=Settings,
             formats=self.formats,
-            sources=(
-                Source(
-                    id=VARIABLE, title="A variable", owned=False, handed_in=True, needs_consent=True, detect=self._look
-                ),
-                Source(id=SIGN_IN, title="A sign-in", owned=True, interactive=True),
-                *(
-                    [Source(id=MACHINE, title="This machine", owned=True, detect=_look_at_machine)]
-                    if self.machine
-                    else []
-                ),
-            ),
+            sources=self._sources(),
             single_use=self.single_use,
+            repeats_for=self.repeats_for,
             binding=self.binding,
             revoke=self._revoke if self.revocable else None,
+            revokes_alone=self.revokes_alone,
         )
 
     @hookimpl
@@ -222,10 +232,23 @@ class RotatingProvider:
             self.living.clear()
             return self._issue()
 
+    def _sources(self) -> tuple[Source, ...]:
+        variable = Source(
+            id=VARIABLE, title="A variable", owned=False, handed_in=True, needs_consent=True, detect=self._look
+        )
+        sign_in = Source(id=SIGN_IN, title="A sign-in", owned=True, interactive=True)
+        machine = Source(id=MACHINE, title="This machine", owned=True, detect=_look_at_machine)
+        if self.borrows_only:
+            return (variable,)
+        if self.machine_first:
+            return (variable, machine, sign_in)
+        return (variable, sign_in, machine) if self.machine else (variable, sign_in)
+
     def _look(self, profile: Profile) -> Detected | None:
         if self.variable is None:
             return None
-        return Detected(kind="token", origin="a variable", fingerprint=Secret(self.variable).fingerprint())
+        fingerprint = Secret(self.variable).fingerprint()
+        return Detected(kind="token", origin="a variable", fingerprint=fingerprint, version=self.version)
 
     def _rotate(self, token: str) -> OAuthToken:
         if token in self.living and not self.revoked:
@@ -261,6 +284,7 @@ class RotatingProvider:
         if self.revoke_error is not None:
             raise self.revoke_error
         assert credential.refresh_token is not None
+        self.journal.append("revoke")
         self.revocations.append(credential.refresh_token.reveal())
 
 
@@ -301,6 +325,7 @@ class FailingStore:
 
     Attributes:
         failing: The verbs that fail.
+        absent: Whether they fail because there is no such store.
         items: The stored items.
     """
 
@@ -310,6 +335,7 @@ class FailingStore:
         self.items = MemoryItems()
         self.journal = journal
         self.failing: set[str] = set()
+        self.absent = False
         self._slots = SlottedStore(self.items, ThreadLock(key))
 
     @property
@@ -348,7 +374,11 @@ class FailingStore:
     def _step(self, verb: str) -> None:
         self.journal.append(verb)
         if verb in self.failing:
-            raise StoreUnavailable(f"the store fails at {verb}")
+            raise StoreUnavailable(f"the store fails at {verb}", absent=self.absent, hint="Get a store")
+
+    def vanish(self) -> None:
+        """Fail at everything, as on a machine without a keychain."""
+        self.failing, self.absent = {"lock", "probe", "load", "intend", "save", "withdraw"}, True
 
 
 class World:
@@ -370,9 +400,12 @@ class World:
         self.keepers: list[Keeper] = []
         self.user = User()
 
-    def keeper(self, *, scheduler: bool = False, **arguments: Any) -> Keeper:
-        """Return a keeper with the profile ``me``; without a timer, `run_once` runs it."""
-        profiles = {"me": {"provider": "rotating"}, "also-me": {"provider": "rotating"}}
+    def keeper(
+        self, *, scheduler: bool = False, settings: Mapping[str, object] | None = None, **arguments: Any
+    ) -> Keeper:
+        """Return a keeper with the profile ``me`` and its settings; without a timer, `run_once` runs it."""
+        mine: dict[str, object] = {"provider": "rotating", **(settings or {})}
+        profiles: dict[str, Mapping[str, object]] = {"me": mine, "also-me": {"provider": "rotating"}}
         configuration = Configuration.of(profiles, state_dir=self.state_dir, default="me")
         keeper = Keeper(
             configuration=configuration,

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
 from freshkey import _failpoints
+from freshkey._renewal.repetition import MIN_DISTANCE
 from freshkey._renewal.retry import LOST_ANSWER_RETRIES, MAX_PAUSE, attempt_floor
-from freshkey.errors import LoginRequired, OutcomeUnknown, PluginBroken, ProviderRefused, TransientError
+from freshkey.errors import (
+    IntermediaryAnswer,
+    LoginRequired,
+    OutcomeUnknown,
+    PluginBroken,
+    ProviderRefused,
+    TransientError,
+)
 from freshkey.model.credential import Credential, OAuthToken
+from freshkey.model.description import Inspection, Validity
 from freshkey.model.interaction import Interaction
 from freshkey.model.profile import Profile
 from freshkey.model.source import Detected, Source
@@ -23,8 +32,9 @@ if TYPE_CHECKING:
 MAX_REQUESTS: Final = 4
 """Maximum requests of one renewal, by the retry policy."""
 
-MAX_LOSSES: Final = 1 + 2 * LOST_ANSWER_RETRIES
-"""Maximum lost responses for one token: the first renewal may retry, and so may the renewals after it."""
+MAX_LOSSES: Final = 1 + 2 * LOST_ANSWER_RETRIES + 1
+"""Maximum lost responses for one token in ten minutes: the first renewal may retry, so may the renewals after it, and
+there is one more try when the access token has expired."""
 
 ASKED: Final = 90.0
 """``Retry-After`` of a busy server, in seconds."""
@@ -46,13 +56,14 @@ class StrictServer:
         grace: Seconds within which a spent token gets the same successor again.
         lifetime: Lifetime of access tokens in seconds.
         script: What happens to the next requests: ``busy``, ``fails``, ``refuses``; ``vanishes`` loses the request,
-            ``loses`` loses the response, ``breaks`` breaks the plugin after the response, ``slow`` waits first.
-        spells: Until when there is no connection (``down``), every response is lost, even refusals (``mute``), or every
-            response is a failure (``ill``).
+            ``loses`` loses the response, ``breaks`` breaks the plugin after the response, ``slow`` waits first, a
+            ``page`` is sent by something in between.
+        spells: Until when there is no connection (``down``), every response is lost, even refusals (``mute``), every
+            response is a failure (``ill``), or something in between sends each of them (``portal``).
         ends: When each access token expires; the server has the same clock as the clients.
         issued: When each token was issued.
         unanswered: Number of requests with a token that got no response, although the client lives.
-        unfinished: Number of clients that died between the intent to send a token and the end of that renewal.
+        lost_at: When those that the user did not ask for were sent.
         family: The family of each token; revoked families are in `dead`.
     """
 
@@ -66,7 +77,7 @@ class StrictServer:
         self.issued: dict[int, float] = {}
         self.requests: list[Request] = []
         self.unanswered: Counter[int] = Counter()
-        self.unfinished: Counter[int] = Counter()
+        self.lost_at: defaultdict[int, list[float]] = defaultdict(list)
         self.family: dict[int, int] = {}
         self.dead: set[int] = set()
         self._spent: dict[int, tuple[int, float]] = {}
@@ -78,6 +89,12 @@ class StrictServer:
 
     def detect(self, profile: Profile, source: Source) -> Detected | None:
         return None
+
+    def setup(self, profile: Profile, source: Source) -> str | None:
+        return None
+
+    def inspect(self, profile: Profile, credential: Credential) -> Inspection:
+        return Inspection(validity=Validity.UNCHECKABLE)
 
     def acquire(self, profile: Profile, source: Source, interaction: Interaction) -> Credential:
         self.machine.step("sign-in")
@@ -99,8 +116,12 @@ class StrictServer:
         self._busy = True
         try:
             return self._answer(number)
+        except IntermediaryAnswer:
+            raise
         except (OutcomeUnknown, PluginBroken):
             self.unanswered[number] += 1
+            if not self.requests[-1].by_user:
+                self.lost_at[number].append(self.requests[-1].at)
             raise
         finally:
             self._busy = False
@@ -109,6 +130,8 @@ class StrictServer:
         mode = self.script.popleft() if self.script else ""
         if self._under("ill"):
             mode = "fails"
+        if mode == "page" or self._under("portal"):
+            raise IntermediaryAnswer("a page", may_be_refusal=mode == "page")
         if mode == "slow":
             _failpoints.hit("request_sent")
         if mode == "vanishes":
@@ -142,10 +165,6 @@ class StrictServer:
         if number not in self.family or self.family[number] in self.dead:
             return False
         return number not in self._spent or self._repeats(number)
-
-    def gave_up(self, number: int) -> bool:
-        """Return whether a token was sent, or may have been sent, so often without a response that it is given up."""
-        return self.unanswered[number] + self.unfinished[number] > 1
 
     # --- inside -----------------------------------------------------------------------------------------------
 
@@ -201,9 +220,10 @@ class StrictServer:
             machine.blame("I2", f"token {number} was sent although {machine.number} is saved")
         if machine.durable.record is not None and machine.durable.record.payload is None:
             machine.blame("I2", f"token {number} was sent after a sign-out")
-        if self.unanswered[number] >= MAX_LOSSES and not machine.may_have_lost_an_intent:
-            machine.blame("I3", f"token {number} was sent again after {self.unanswered[number]} lost responses")
         by_user = machine.acting is not None and machine.acting.by_user
+        recent = sum(now - at < MIN_DISTANCE for at in self.lost_at[number])
+        if recent >= MAX_LOSSES and not by_user and not machine.may_have_lost_an_intent:
+            machine.blame("I3", f"token {number} was sent again after {recent} lost responses")
         self.requests.append(Request(now, number, by_user))
         self._judge_pace(now)
 

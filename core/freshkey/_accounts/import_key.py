@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from attrs import evolve, frozen
 
 from freshkey._accounts import login as login_module
 from freshkey._renewal import reading
 from freshkey._stores.keychain.prompts import user_present
+from freshkey._stores.options import FORGETFUL
 from freshkey.errors import ConfigurationError, StoreError, StoreUnavailable, about, frameless
 from freshkey.model.credential import Credential
 from freshkey.model.interaction import NonInteractive, Reporter
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
     from freshkey._renewal.managed import ManagedCredential
     from freshkey._stores.keychain.store import KeyringItems
-
-FORGETFUL: Final = "memory"
-"""The store that loses everything when the process ends; an import would lose the only copy of the key."""
 
 
 @frozen(kw_only=True)
@@ -108,6 +106,7 @@ def import_key(managed: ManagedCredential, item: ForeignItem, reporter: Reporter
     """
     with about(managed.context.profile.name):
         context = managed.context
+        # An import would lose the only copy of the key.
         if not context.profile.bare and context.store.kind == FORGETFUL:
             message = f"cannot import into the store {FORGETFUL!r}: the key would be lost when this process ends"
             raise ConfigurationError(
@@ -118,7 +117,7 @@ def import_key(managed: ManagedCredential, item: ForeignItem, reporter: Reporter
         giver = _Giver(item, context.profile.name, reporter)
         # Only the provider can tell whether the item can be a key.
         # See docs/decisions.md, "A key is imported as if the user had typed it".
-        credential = login_module.sign_in(managed, pasted=True, interaction=giver)
+        credential = login_module.sign_in(managed, pasted=True, replace=True, interaction=giver)
         with user_present():
             stored = reading.stored_credential(context)
             if stored is None or not stored.authorizes_like(credential):

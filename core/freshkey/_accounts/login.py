@@ -1,25 +1,29 @@
-"""Interactive sign-in: get a credential and store it."""
+"""Interactive sign-in: get a credential, store it, and revoke the one that it replaces."""
 
 from __future__ import annotations
 
 import contextvars
+import functools
 from contextlib import suppress
 from typing import Final
 
 from attrs import evolve
 
+from freshkey._accounts.replaced import Replacement, is_ended, live_sign_in, may_replace
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.managed import ManagedCredential
 from freshkey._renewal.persist import SAVE_TIMEOUT, keep_owned
-from freshkey._renewal.reading import decode
+from freshkey._renewal.reading import decode, what_next
 from freshkey._renewal.single_flight import LOCK_TIMEOUT, SharedFuture, run_in_thread
 from freshkey._sources import precedence
 from freshkey._stores.keychain import prompts
 from freshkey._stores.keychain.prompts import user_present
-from freshkey.errors import FreshkeyError, about
+from freshkey._trust.source_consent import SourceAnswers, recalling
+from freshkey.errors import FreshkeyError, StoreUnavailable, about
 from freshkey.model.credential import Credential
 from freshkey.model.identity import Identity
 from freshkey.model.interaction import Interaction, NonInteractive
+from freshkey.model.source import Source
 from freshkey.model.storage import Snapshot
 
 
@@ -28,9 +32,17 @@ WAIT: Final = LOCK_TIMEOUT + SAVE_TIMEOUT + 5.0
 
 
 def sign_in(
-    managed: ManagedCredential, *, source_id: str | None = None, pasted: bool = False, interaction: Interaction
+    managed: ManagedCredential,
+    *,
+    source_id: str | None = None,
+    pasted: bool = False,
+    replace: bool = False,
+    interaction: Interaction,
 ) -> Credential:
-    """Get a credential with the user's help, and store it.
+    """Get a credential with the user's help, store it, and revoke the one that it replaces.
+
+    If a credential is stored that may still work, the user is asked first, unless `replace` is set; if the user
+    declines, that credential is returned.
 
     Checks that the store is writable before the user is asked for anything except the keychain's password. Without a
     `source_id` it uses the profile's source, or else the first owned one, or with `pasted` the one for a secret that
@@ -40,25 +52,73 @@ def sign_in(
         FreshkeyError: The sign-in failed; a stored credential is unchanged.
     """
     context = managed.context
-    profile = context.profile if source_id is None else evolve(context.profile, source=source_id)
-    choose = precedence.pasted_source if pasted else precedence.sign_in_source
-    source = choose(profile, context.description)
+    profile, description = context.profile, context.description
+    if pasted:
+        chosen = profile if source_id is None else evolve(profile, source=source_id)
+        source = precedence.pasted_source(chosen, description)
+    else:
+        source = precedence.sign_in_source(profile, description, source_id)
     with user_present(there=not isinstance(interaction, NonInteractive)):
+        # A sign-in that is not set up yet fails with the provider's advice, whether or not there is a store.
+        ready = context.hooks.setup(profile, source) is None
         with about(context.profile.name):
-            context.store.probe()
-        credential = context.hooks.acquire(context.profile, source, interaction)
-        # On a thread that outlives an interrupted caller: the credential has been issued, so store it.
-        caller = contextvars.copy_context()
-        future: SharedFuture[Credential] = run_in_thread(
-            "sign-in",
-            lambda future: caller.run(_keep, future, managed, credential),
-            late="timed out waiting for the store; saving continues in the background",
-        )
-        return future.wait(WAIT + prompts.UNLOCK_TIMEOUT)
+            if ready:
+                context.store.probe()
+            current = None if replace or not ready else live_sign_in(context, managed.refusals)
+        if current is not None and not may_replace(context, current, interaction):
+            interaction.notice("Kept the existing sign-in")
+            return current
+        replacement = Replacement()
+        try:
+            credential = _acquire_and_keep(managed, source, interaction, replacement)
+        except FreshkeyError as error:
+            if not ready and (missing := _missing_store(context)) is not None:
+                error.hint = what_next(context, missing)  # what the provider says next would fail, too
+            raise
+        if not (replacement.revoked and is_ended(context, credential)):
+            return credential
+        # See docs/decisions.md, "A replaced sign-in is revoked, and the new one checked".
+        interaction.notice("The provider has ended the new sign-in together with the old one. Please sign in once more")
+        return _acquire_and_keep(managed, source, interaction, None)
 
 
-def _keep(future: SharedFuture[Credential], managed: ManagedCredential, credential: Credential) -> None:
+def _acquire_and_keep(
+    managed: ManagedCredential, source: Source, interaction: Interaction, replacement: Replacement | None
+) -> Credential:
     context = managed.context
+    credential = context.hooks.acquire(context.profile, source, interaction)
+    # On a thread that outlives an interrupted caller: the credential has been issued, so store it.
+    caller = contextvars.copy_context()
+    future: SharedFuture[Credential] = run_in_thread(
+        "sign-in",
+        lambda future: caller.run(_keep, future, managed, credential, replacement),
+        late="timed out waiting for the store; saving continues in the background",
+    )
+    served = future.wait(WAIT + prompts.UNLOCK_TIMEOUT)
+    if replacement is not None:
+        replacement.wait()
+        if replacement.notice:
+            interaction.notice(replacement.notice)
+    return served
+
+
+def _missing_store(context: ProfileContext) -> StoreUnavailable | None:
+    """Return why a sign-in could not be stored here, or None."""
+    try:
+        with prompts.background():
+            context.store.load()
+    except FreshkeyError as error:
+        return error if isinstance(error, StoreUnavailable) and error.absent else None
+    return None
+
+
+def _keep(
+    future: SharedFuture[Credential],
+    managed: ManagedCredential,
+    credential: Credential,
+    replacement: Replacement | None,
+) -> None:
+    context, refused = managed.context, tuple(managed.refusals)
     try:
         with about(context.profile.name), context.store.lock(LOCK_TIMEOUT):
             # If the store was emptied, continue after the last known generation: other processes ignore lower ones.
@@ -66,10 +126,26 @@ def _keep(future: SharedFuture[Credential], managed: ManagedCredential, credenti
             generation = (before.generation or context.hints.read().generation) + 1
             # The provider's profile endpoint may have failed this time.
             # See docs/decisions.md, "Signing in again completes an identity".
-            credential = evolve(credential, identity=credential.identity.completed_by(_known_identity(context, before)))
-            future.set_result(keep_owned(context, managed, credential, generation))
+            identity = credential.identity.completed_by(_known_identity(context, before))
+            served = keep_owned(context, managed, evolve(credential, identity=identity), generation)
+            if _is_hidden(context, served):
+                managed.forget()
+            future.set_result(served)
     finally:
         managed.announce()
+    if replacement is not None:
+        replacement.revoke(context, before, credential, refused)
+
+
+def _is_hidden(context: ProfileContext, credential: Credential) -> bool:
+    """Whether an earlier source wins, which every process then uses instead of the sign-in; asks no one."""
+    detect = functools.partial(context.hooks.detect, context.profile)
+    consent = context.consent and recalling(context.profile.name, SourceAnswers(context.profile.state_dir))
+    with suppress(FreshkeyError):
+        steps = precedence.walk(context.profile, context.description, detect, lambda: credential, consent)
+        winner = next((step.source.id for step in steps if step.wins), credential.source)
+        return winner != credential.source
+    return False
 
 
 def _known_identity(context: ProfileContext, snapshot: Snapshot) -> Identity:

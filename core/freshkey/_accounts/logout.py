@@ -7,7 +7,7 @@ from freshkey._interprocess.hints import Hints
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.managed import ManagedCredential
 from freshkey._renewal.persist import SAVE_TIMEOUT
-from freshkey._renewal.reading import decode
+from freshkey._renewal.reading import decode, stores_nothing
 from freshkey._renewal.single_flight import LOCK_TIMEOUT, SharedFuture, run_in_thread
 from freshkey.errors import ConfigurationError, FreshkeyError, about
 from freshkey.events import SignedOut
@@ -34,23 +34,37 @@ def sign_out(managed: ManagedCredential) -> SignedOut:
 
 
 def _remove(future: SharedFuture[SignedOut], managed: ManagedCredential) -> None:
-    context = managed.context
     try:
-        with about(context.profile.name), context.store.lock(LOCK_TIMEOUT):
-            snapshot = context.store.load()
-            if snapshot.payload is None:
-                event = SignedOut(profile=context.profile.name, revoked=None, detail="not signed in")
+        with about(managed.context.profile.name):
+            if stores_nothing(managed.context):
+                event = _not_signed_in(managed.context)
+                managed.drop(event)
             else:
-                event = _revoke(context, snapshot.payload)
-                # A tombstone as the next generation, so that every process notices.
-                grave = Record(generation=snapshot.generation + 1, payload=None, written_at=context.clock.now().wall)
-                context.store.save(grave)
-                context.hints.write(Hints(generation=grave.generation))
-                context.notifier.notify()
-            managed.drop(event)
+                event = _erase(managed)
         future.set_result(event)
     finally:
         managed.announce()
+
+
+def _erase(managed: ManagedCredential) -> SignedOut:
+    """Revoke and delete what is stored, under the lock."""
+    context = managed.context
+    with context.store.lock(LOCK_TIMEOUT):
+        snapshot = context.store.load()
+        event = _not_signed_in(context)
+        if snapshot.payload is not None:
+            event = _revoke(context, snapshot.payload)
+            # A tombstone as the next generation, so that every process notices.
+            grave = Record(generation=snapshot.generation + 1, payload=None, written_at=context.clock.now().wall)
+            context.store.save(grave)
+            context.hints.write(Hints(generation=grave.generation, signed_out=True))
+            context.notifier.notify()
+        managed.drop(event)
+    return event
+
+
+def _not_signed_in(context: ProfileContext) -> SignedOut:
+    return SignedOut(profile=context.profile.name, revoked=None, detail="not signed in")
 
 
 def _revoke(context: ProfileContext, payload: Secret) -> SignedOut:

@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from collections.abc import Mapping
 
+from attrs import Factory, frozen
+
+from freshkey._interprocess.hints import Hints
+from freshkey._renewal.context import ProfileContext
+from freshkey._renewal.failure import describe_refusal, describe_shared, needs_user
 from freshkey._renewal.managed import ManagedCredential
-from freshkey._renewal.reading import read
-from freshkey.errors import LoginRequired
+from freshkey._renewal.reading import Reading, read, stored_credential, what_next
+from freshkey._renewal.subject import subject_of
+from freshkey._sources.choosers import chosen_by, overruled
+from freshkey._sources.precedence import candidates, first_owned
+from freshkey._stores.keychain import prompts
+from freshkey.errors import LoginRequired, StoreError, safe_code
 from freshkey.expiry import Freshness
 from freshkey.model.credential import Credential
 from freshkey.model.profile import Profile
+from freshkey.model.sign_in_end import ends_soon
+from freshkey.model.source import Detected, Source
+
+
+@frozen(kw_only=True)
+class HiddenSignIn:
+    """A stored sign-in that is not used, because an earlier source has a credential.
+
+    Attributes:
+        source: The source that it came from.
+        credential: The stored credential.
+        store: Kind of the store.
+        hidden_by: What is used instead, without its value.
+        chosen_by: Settings of the profile and environment variables that choose what is used instead.
+    """
+
+    source: Source
+    credential: Credential
+    store: str
+    hidden_by: Detected
+    chosen_by: tuple[str, ...] = ()
 
 
 @frozen(kw_only=True)
@@ -23,10 +53,17 @@ class Status:
         generation: Generation in the store; 0 if nothing is stored.
         credential: The credential from the store or from memory, or None.
         freshness: Whether the credential is fresh, due or expired; None without one.
+        sign_in_ending: Whether the sign-in ends soon, and renewals do not prolong it; `Credential.sign_in_ends_at` says
+            when.
         sign_in_needed: Why the user has to sign in, or None.
         sign_in_code: The `FreshkeyError.code` of that, or None.
         last_error: The error of the last attempt if it failed, or None.
         last_error_code: Its `FreshkeyError.code`, or None.
+        renews: Whether freshkey gets a newer credential when it is next used and due, without the user.
+        next_step: What the user can do to get a credential, as a hint; None if a source has one.
+        hidden: A stored sign-in that is not used, because an earlier source has a credential; None if there is none.
+        detected: What was found in the source in use, without its value; None without a source.
+        overruled: Settings of the profile that choose a later source than the one in use, and the IDs of their sources.
     """
 
     profile: Profile
@@ -39,6 +76,12 @@ class Status:
     sign_in_code: str | None
     last_error: str | None
     last_error_code: str | None
+    sign_in_ending: bool = False
+    renews: bool = False
+    next_step: str | None = None
+    hidden: HiddenSignIn | None = None
+    detected: Detected | None = None
+    overruled: Mapping[str, str] = Factory(dict)
 
 
 def status(managed: ManagedCredential) -> Status:
@@ -48,28 +91,100 @@ def status(managed: ManagedCredential) -> Status:
         StoreError: The stored credential was needed but cannot be read.
     """
     context = managed.context
-    why: str | None = None
-    code: str | None = None
+    why, code, step = None, None, None
+    found = Reading()
     try:
         found = read(context)
-        winner, credential, generation = found.winner, found.stored, found.snapshot.generation
+        if found.winner is None:
+            step = what_next(context, found.no_store)
     except LoginRequired as error:
-        winner, credential, generation, why, code = None, None, 0, error.message, error.code
-    held = managed.held
-    if credential is None and held is not None:
-        credential, generation = held.credential, held.generation
+        why, code, step = error.message, error.code, error.hint
+    credential, generation = _in_use(managed, found)
+    freshness = context.freshness(credential) if credential else None
+    if credential and freshness is Freshness.EXPIRED and not _renews(context, credential):
+        why, code, step = "the sign-in has expired and cannot be renewed", "sign-in-ended", what_next(context)
     hints = context.hints.read()
     if generation and hints.refused_generation == generation:
-        why, code = hints.sign_in_needed, hints.sign_in_code
+        why, code = _refusal(managed, generation, hints)
+        step = what_next(context)
+    last_error, last_error_code = _last_error(managed, hints, found)
+    if why is None and freshness is Freshness.EXPIRED and found.owned and last_error and needs_user(hints):
+        why, code, step = last_error, last_error_code, what_next(context)
     return Status(
         profile=context.profile,
-        store=context.store.kind if not context.profile.bare and (winner is None or winner.owned) else None,
-        source=winner.id if winner else None,
+        store=_store_kind(context, found),
+        source=found.winner.id if found.winner else None,
         generation=generation,
         credential=credential,
-        freshness=context.freshness(credential) if credential else None,
+        freshness=freshness,
         sign_in_needed=why,
         sign_in_code=code,
-        last_error=hints.error,
-        last_error_code=hints.error_code,
+        last_error=last_error,
+        last_error_code=last_error_code,
+        renews=why is None and credential is not None and _renews(context, credential),
+        sign_in_ending=credential is not None
+        and ends_soon(credential, context.clock.now(), failing=hints.kind is not None),
+        next_step=step,
+        hidden=_hidden(context, found),
+        detected=found.detected,
+        overruled=overruled(context.profile, context.description, found.winner),
     )
+
+
+def _refusal(managed: ManagedCredential, generation: int, hints: Hints) -> tuple[str, str]:
+    """Return why a sign-in cannot be renewed any more, and the code of that."""
+    refusal = managed.refusals.get(generation)
+    if refusal is not None:
+        return refusal.message, refusal.code
+    return describe_refusal(hints.sign_in_code), hints.sign_in_code or LoginRequired.code
+
+
+def _last_error(managed: ManagedCredential, hints: Hints, found: Reading) -> tuple[str | None, str | None]:
+    """Return what the last attempt failed with, in the words of this process if it knows any, and the code."""
+    own = managed.last_error
+    # That no one is signed in is not an error of an attempt.
+    if own is not None and (hints.kind is not None or not isinstance(own, LoginRequired)):
+        return own.message, safe_code(own)
+    # What failed elsewhere with other settings, or before something changed, says nothing about the next attempt here.
+    if hints.subject not in (None, subject_of(managed.context, found)):
+        return None, None
+    return describe_shared(hints, managed.context.clock.now()), hints.error_code
+
+
+def _in_use(managed: ManagedCredential, found: Reading) -> tuple[Credential | None, int]:
+    """Return the credential of the source in use, from the store or from memory, and its generation."""
+    if found.owned and found.stored is not None:
+        return found.stored, found.snapshot.generation
+    held = managed.held
+    if held is None or (found.winner is not None and held.credential.source != found.winner.id):
+        return None, 0 if found.winner else found.snapshot.generation
+    return held.credential, held.generation
+
+
+def _renews(context: ProfileContext, credential: Credential) -> bool:
+    source = context.description.source(credential.source)
+    return credential.renewable or (source is not None and not (source.owned and source.interactive))
+
+
+def _store_kind(context: ProfileContext, found: Reading) -> str | None:
+    if context.profile.bare or found.no_store is not None:
+        return None
+    owned = found.owned if found.winner else first_owned(context.profile, context.description) is not None
+    return context.store.kind if owned else None
+
+
+def _hidden(context: ProfileContext, found: Reading) -> HiddenSignIn | None:
+    """Return the stored sign-in that would be used without the source in use."""
+    if found.detected is None or found.owned or not context.hints.read().may_be_signed_in:
+        return None  # where nothing is known to be stored, the store is not asked
+    try:
+        with prompts.background():  # a notice is no reason to make the keychain prompt
+            credential = found.stored or stored_credential(context)
+    except (StoreError, LoginRequired):
+        return None  # the source in use does not depend on it
+    allowed = {source.id: source for source in candidates(context.profile, context.description)}
+    if credential is None or credential.source not in allowed:
+        return None
+    source, store = allowed[credential.source], context.store.kind
+    chosen = chosen_by(context.profile, found.winner) if found.winner else ()
+    return HiddenSignIn(source=source, credential=credential, store=store, hidden_by=found.detected, chosen_by=chosen)

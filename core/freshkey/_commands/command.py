@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import filterfalse
 from pathlib import Path, PurePath
 from typing import Final, Self
 
 from attrs import field, frozen
 
 from freshkey._commands.helper import HELPER_TIMEOUT, MAX_OUTPUT, run_helper
-from freshkey._commands.process import is_bare, is_command
-from freshkey._files.bounded import NotRegularError, open_regular
+from freshkey._commands.process import find_program, is_bare, is_command
+from freshkey._files.bounded import NotRegularError, file_version, open_regular
 from freshkey.errors import ConfigurationError, TrustNeeded
 from freshkey.model.interaction import Reporter
 from freshkey.secret import Secret
@@ -20,6 +23,8 @@ from freshkey.secret import Secret
 
 WORDS_FOR_COMMAND: Final = "a list of strings: a program (absolute path, or name on PATH) and its arguments"
 """The description of a command's TOML value, for messages."""
+
+_BETWEEN_PATHS: Final = re.compile(r"[\s=:,;'\"()<>|&]+")
 
 MAX_PROGRAM: Final = 268_435_456
 """Maximum total size in bytes of the project files that one command names."""
@@ -57,6 +62,18 @@ class Command:
     def name(self) -> str:
         """The name of its program, for messages."""
         return PurePath(self.argv[0]).name
+
+    @property
+    def version(self) -> str:
+        """Changes when the program or a file that an argument names changes; for `Detected.version`.
+
+        It may name files that the command does not use, which only ends a pause early.
+        """
+        base = self.directory or Path(os.path.expanduser("~"))  # noqa: PTH111  never raises
+        program = find_program(self.argv[0], os.environ) or self.argv[0]
+        parts = {part for word in self.argv[1:] for part in (word, *_BETWEEN_PATHS.split(word)) if part}
+        files = [base / os.path.expanduser(part) for part in sorted(parts)]  # noqa: PTH111  as above
+        return f"{program} {file_version(Path(program), *filterfalse(_is_directory, files))}"
 
 
 def run_command(
@@ -154,6 +171,12 @@ def _named(word: str, directory: Path) -> Iterator[Path]:
             file.lstat()  # a dangling link counts: its target can appear later
             if not file.is_dir() and (not Path(part).is_absolute() or _inside(file, directory)):
                 yield file
+
+
+def _is_directory(path: Path) -> bool:
+    with suppress(OSError, ValueError):
+        return path.is_dir()
+    return False
 
 
 def _inside(file: Path, directory: Path) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from freshkey._commands.process import Run
 from freshkey._json import parse_json_object
+from freshkey._secret_input.shape import looks_like
 from freshkey.errors import ProtocolError, TransientError
 from freshkey.secret import Secret, is_token
 
@@ -112,7 +113,8 @@ def read_helper_line(output: Secret, program: str = "the helper", longest: int =
 
     Raises:
         ProtocolError: It is not one line of printable ASCII without spaces, and so cannot be sent as a credential in a
-            header (RFC 6750, section 2.1). The message never quotes it.
+            header (RFC 6750, section 2.1), or looks like something else, such as a value in quotes. The message never
+            quotes it.
     """
     line = Secret(re.sub(r"\r?\n\Z", "", output.reveal()))
     flaw = _flaw_of_line(line, longest)
@@ -134,6 +136,9 @@ def _flaw_of_line(line: Secret, longest: int) -> str | None:
         return f"more than {longest} characters"
     if "\n" in text or "\r" in text:
         return "more than one line"
+    shape = looks_like(text)
+    if shape is not None:
+        return shape
     return None if is_token(text, longest) else "spaces, control characters, or non-ASCII characters"
 
 

@@ -35,6 +35,7 @@ from typing import Final
 from attrs import evolve, field, frozen
 
 from freshkey._config.env_vars import CONFIG_DIR, PROFILE, STATE_DIR
+from freshkey._config.overrides import SET
 from freshkey._config.profile_selection import Choice, Place, Selection, choices, choose
 from freshkey._config.profile_table import ProfileTable
 from freshkey._config.project import Project, Trusted, load, nearest
@@ -46,6 +47,7 @@ from freshkey._config.schema import (
     core_string,
     core_strings,
     lead,
+    redirect_port,
     strings,
     tables,
 )
@@ -55,6 +57,9 @@ from freshkey.model.profile import Profile
 
 
 FILE_NAME: Final = "config.toml"
+
+OVERRIDABLE: Final = frozenset({"redirect_port"})
+"""Keys of the core that overrides may set; the others have options of their own."""
 
 
 @frozen(kw_only=True, eq=False)
@@ -66,7 +71,7 @@ class Configuration:
     Attributes:
         store: A store that overrides that of each profile, such as ``--store``.
         bare: Only the environment and values from code count; no file is read.
-        overrides: Provider settings that override those of each profile, such as ``--set``.
+        overrides: Settings that override those of each profile, such as ``--set``: of the provider, or `OVERRIDABLE`.
     """
 
     store: str | None = None
@@ -243,6 +248,7 @@ class Configuration:
             source=read_key("source"),
             skip=core_strings(self.document, name, table, "skip"),
             lead=lead(self.document, name, table),
+            redirect_port=redirect_port(self.document, name, table),
             rest={key: value for key, value in table.items() if key not in CORE_KEYS},
         )
 
@@ -263,10 +269,11 @@ class Configuration:
 
     def profile(self, table: ProfileTable, kind: type, trusted: Trusted | None = None) -> Profile:
         """Return a profile with its settings as an instance of `kind`; see `ProfileTable.settings`."""
+        overrides = {key: value for key, value in self.overrides.items() if key not in OVERRIDABLE}
         return Profile(
             name=table.name,
             provider=table.provider,
-            settings=table.settings(kind, self.overrides, trusted),
+            settings=table.settings(kind, overrides, trusted),
             state_dir=self.state_dir,
             store=table.store,
             store_settings=self.stores.get(table.store_name, {}),
@@ -274,6 +281,7 @@ class Configuration:
             skip=table.skip,
             bare=self.bare,
             lead=table.lead,
+            redirect_port=redirect_port(SET, table.name, self.overrides) or table.redirect_port,
         )
 
     def unknown(self, table: ProfileTable, providers: Collection[str]) -> ConfigurationError:

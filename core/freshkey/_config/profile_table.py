@@ -27,6 +27,7 @@ class ProfileTable:
         source: ID of the only source to use, or None.
         skip: IDs of sources not to use.
         lead: Seconds before expiry at which to renew, or None.
+        redirect_port: Port that a sign-in in the browser returns to, or None.
         rest: The provider's own settings, unchecked; may be secret.
         defined: Whether there is a table for it; otherwise the name is that of a provider.
         project: The project whose file has the table; None for the user's own file.
@@ -39,6 +40,7 @@ class ProfileTable:
     source: str | None = None
     skip: tuple[str, ...] = ()
     lead: float | None = None
+    redirect_port: int | None = None
     rest: Mapping[str, object] = field(factory=dict, repr=False)
     defined: bool = True
     project: Project | None = field(default=None, repr=False)

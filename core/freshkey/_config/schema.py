@@ -11,8 +11,11 @@ from freshkey.errors import ConfigurationError, closest, suggestion
 
 
 TOP_KEYS: Final = frozenset({"default", "observers", "profiles", "stores"})
-CORE_KEYS: Final = frozenset({"provider", "store", "source", "skip", "lead"})
+CORE_KEYS: Final = frozenset({"provider", "store", "source", "skip", "lead", "redirect_port"})
 """Keys of a profile's table that belong to the core; all others belong to the provider."""
+MIN_PORT: Final = 1024
+"""Lower ports need privileges, and browsers leave 80 out of a URL."""
+MAX_PORT: Final = 65535
 CORE_STORES: Final = frozenset({"keyring", "file", "memory"})
 
 _SAFE_NAME: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?")
@@ -114,6 +117,16 @@ def lead(document: Document, profile: str, table: Mapping[str, object]) -> float
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
         raise wrong_value(document, profile, "lead", "a positive number of seconds")
     return float(value)
+
+
+def redirect_port(document: Document, profile: str, table: Mapping[str, object]) -> int | None:
+    """Return the port that a sign-in in the browser returns to, or None for any free one."""
+    value = table.get("redirect_port")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not MIN_PORT <= value <= MAX_PORT:
+        raise wrong_value(document, profile, "redirect_port", f"a port from {MIN_PORT} to {MAX_PORT}")
+    return value
 
 
 def wrong_value(document: Document, profile: str, key: str | None, expected: str) -> ConfigurationError:

@@ -22,6 +22,9 @@ MAX_FILE: Final = 262_144
 MAX_DEPTH: Final = 32
 """Maximum nesting depth of tables and lists."""
 
+_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
+"""The byte order marks that Windows PowerShell and some editors write."""
+
 _ENDS: Final = ("]", "}", '"""', "'''")
 """The last line of every multi-line statement contains one of these."""
 
@@ -122,11 +125,11 @@ def _text(path: Path, *, follow: bool) -> str:
             f"cannot read {path}: {error.strerror}", hint="Check its permissions", code="unreadable-configuration"
         ) from None
     try:
-        return data.decode().replace("\r\n", "\n")
+        # Editors on Windows put a byte order mark first; TOML 1.1 allows it, and it means nothing in UTF-8.
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        raise ConfigurationError(
-            f"{path} is not valid UTF-8 at byte {error.start}", hint="Save it as UTF-8", code="invalid-toml"
-        ) from None
+        what = "UTF-16" if data[:2] in _UTF_16 else f"not valid UTF-8 at byte {error.start}"
+        raise ConfigurationError(f"{path} is {what}", hint="Save it as UTF-8", code="invalid-toml") from None
 
 
 def _refuse_what_others_may_change(place: Path, status: os.stat_result) -> None:

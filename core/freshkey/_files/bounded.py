@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +43,25 @@ def open_regular(
         if check is not None:
             check(status)
         yield file
+
+
+def file_version(*paths: Path) -> str:
+    """Return a text that changes when any of the files changes, appears or disappears; reads none of them.
+
+    It names times of change (of the contents, and of owner and mode), size and inode. It is opaque, and compared only
+    for equality (`Detected.version`).
+    """
+    return " ".join(map(_version, paths))
+
+
+def _version(path: Path) -> str:
+    try:
+        status = path.stat()
+    except (OSError, ValueError):  # ValueError: a null character in the path
+        return "-"
+    # On Windows, `st_ctime` is when the file was created, which tells nothing new, and is deprecated.
+    changed = 0 if sys.platform == "win32" else status.st_ctime_ns
+    return f"{status.st_mtime_ns:x}.{changed:x}.{status.st_size:x}.{status.st_ino:x}"
 
 
 def read_bounded(

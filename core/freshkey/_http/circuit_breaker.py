@@ -57,7 +57,10 @@ _LONG_AGO: Final = -math.inf
 
 
 class HostPaused(TransientError):
-    """The host is paused, so nothing was sent; retrying before ``retry_after`` is pointless."""
+    """The host is paused, so nothing was sent; retrying before ``retry_after`` is pointless.
+
+    It is local: other processes have a circuit breaker of their own.
+    """
 
     code = "host-paused"
 
@@ -168,7 +171,7 @@ class CircuitBreaker:
         until = datetime.fromtimestamp(now.wall + wait, UTC)
         why = f"{state.failures} consecutive failures" if state.broken else "requested by the server (Retry-After)"
         message = f"requests to {host} are paused until {until:%H:%M:%S} UTC: {why}"
-        raise HostPaused(message, retry_after=wait, hint=f"Try again in {math.ceil(wait)} s")
+        raise HostPaused(message, retry_after=wait, local=True, hint=f"Try again in {math.ceil(wait)} s")
 
     def note(self, host: str, answer: Response | Exception, *, timed_out: bool = False) -> None:
         """Record how a request ended."""

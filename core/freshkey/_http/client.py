@@ -23,13 +23,15 @@ from urllib.parse import urlsplit
 from attrs import define, field
 
 from freshkey import _failpoints
-from freshkey._http import circuit_breaker
+from freshkey._http import circuit_breaker, content_coding
+from freshkey._http.json_object import has_token
 from freshkey._http.messages import Request, Response
 from freshkey._http.url import LOOPBACK, checked_url
 from freshkey._json import MAX_BODY
 from freshkey.errors import (
     ConfigurationError,
     FreshkeyError,
+    IntermediaryAnswer,
     OutcomeUnknown,
     ProtocolError,
     ProviderRefused,
@@ -47,7 +49,8 @@ log = logging.getLogger(__name__)
 DEADLINE: Final = 30.0
 """Default time limit of `send` in seconds, from call to return."""
 
-MAX_HEADERS: Final = 100
+_MAX_LOOKS: Final = 50
+"""How often a body is read while it arrives: a server that sends single bytes must not keep the machine busy."""
 
 
 def send(
@@ -70,11 +73,13 @@ def send(
 
     Raises:
         ConfigurationError: The URL, or a proxy or certificate setting in the environment, cannot be used.
-        ProviderRefused: The host is not in `hosts`, or its certificate or TLS version is not acceptable.
+        ProviderRefused: The host is not in `hosts`.
         TransientError: Nothing was sent: name lookup, connection or TLS handshake failed or did not finish before the
-            deadline; or this is part of a renewal and the host is paused (`freshkey._http.circuit_breaker`).
-        OutcomeUnknown: At least part of the request was sent, and no complete response arrived.
-        ProtocolError: The response is a redirect, compressed, or too large.
+            deadline, or the host's certificate or TLS version is not acceptable; or this is part of a renewal and the
+            host is paused (`freshkey._http.circuit_breaker`). Or the response is a redirect, which is not followed.
+        OutcomeUnknown: At least part of the request was sent, and no complete response arrived. A success whose body
+            is a complete JSON object with an access token counts as complete, whatever else is wrong with it.
+        ProtocolError: The response is compressed in an unknown way, or too large.
     """
     address = urlsplit(checked_url(request.url, allow_insecure_loopback=allow_insecure_loopback))
     host = address.hostname or ""
@@ -92,6 +97,38 @@ def send(
         raise answer
     log.debug("%s request to %s: status %d", request.method, host, answer.status)
     return answer
+
+
+@define
+class _Arriving:
+    """A response on its way: the head is complete, the body grows."""
+
+    status: int
+    headers: dict[str, str] = field(repr=False)
+    body: bytearray = field(repr=False, factory=bytearray)
+    _looks: int = field(init=False, default=0)
+
+    def tokens(self) -> Response | None:
+        """Return the response if its tokens have arrived, whatever is missing or wrong after them.
+
+        See docs/decisions.md, "Tokens that have arrived count, whatever ends the response".
+        """
+        if not 200 <= self.status < 300:  # noqa: PLR2004  RFC 9110, section 15.3
+            return None
+        try:
+            body = content_coding.decode(bytes(self.body), self.headers.get("content-encoding", ""), MAX_BODY)
+        except content_coding.TooLong:
+            return None
+        if body is None or not has_token(body):
+            return None
+        return Response(status=self.status, headers=_decoded_headers(self.headers), body=body)
+
+    def complete(self) -> bool:
+        """Return whether there is no need to wait for the end; it looks only a few times, where an object may end."""
+        if self._looks == _MAX_LOOKS or not self.body[-8:].rstrip().endswith(b"}"):
+            return False
+        self._looks += 1
+        return self.tokens() is not None
 
 
 class _Abandoned(Exception):
@@ -113,6 +150,7 @@ class _Exchange:
     _sent: bool = field(init=False, default=False)
     _abandoned: bool = field(init=False, default=False)
     _socket: socket.socket | None = field(init=False, default=None)
+    _arriving: _Arriving | None = field(init=False, default=None)
     _answers: queue.SimpleQueue[Response | Exception] = field(init=False, factory=queue.SimpleQueue)
 
     def run(self) -> Response | Exception:
@@ -122,7 +160,8 @@ class _Exchange:
             # See docs/decisions.md, "Each exchange runs on a thread with one deadline".
             threading.Thread(target=self._work, name="freshkey-http", daemon=True).start()
         except RuntimeError:
-            return TransientError(f"cannot start a thread for a request to {self._host}", code="out-of-threads")
+            message = f"cannot start a thread for a request to {self._host}"
+            return TransientError(message, local=True, code="out-of-threads")
         try:
             return self._answers.get(timeout=self._deadline)
         except queue.Empty:
@@ -131,11 +170,14 @@ class _Exchange:
             self._give_up()
             raise
 
-    def _give_up(self) -> FreshkeyError:
+    def _give_up(self) -> Response | FreshkeyError:
         with self._lock:
             self._abandoned = self.timed_out = True
             self._cut()
-            return self._failure(f"timed out after {self._deadline:g} s")
+            return self._tokens() or self._failure(f"timed out after {self._deadline:g} s")
+
+    def _tokens(self) -> Response | None:
+        return self._arriving.tokens() if self._arriving else None
 
     def _cut(self) -> None:
         """Wake the worker if it is reading from the socket; it closes the socket itself."""
@@ -151,7 +193,7 @@ class _Exchange:
             with _silenced():
                 self._answers.put(self._exchange())
         except Exception as error:  # noqa: BLE001  every failure must reach the caller
-            self._answers.put(self._sorted(error))
+            self._answers.put(self._tokens() or self._sorted(error))
 
     def _exchange(self) -> Response:
         request = self._request
@@ -169,7 +211,8 @@ class _Exchange:
                 extensions={"trace": self._trace},
             ) as response,
         ):
-            return _read(response, self._host)
+            self._arriving = _arriving(response, self._host)
+            return _read(self._arriving, response.iter_raw(), self._host)
 
     def _trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Handle events of httpcore's ``trace`` extension; an exception raised here ends the exchange."""
@@ -194,9 +237,9 @@ class _Exchange:
         if isinstance(error, FreshkeyError):
             return error.for_another_caller()
         causes = _causes(error)
-        refusal = None if self._sent else _refusal(self._host, causes)
-        if refusal is not None:
-            return refusal
+        known = None if self._sent else _known_failure(self._host, causes)
+        if known is not None:
+            return known
         if self._sent or isinstance(error, httpx.TransportError):
             self.timed_out = self.timed_out or isinstance(error, httpx.TimeoutException)
             return self._failure(_reason(causes))
@@ -207,7 +250,7 @@ class _Exchange:
             return OutcomeUnknown(
                 f"a request was sent to {self._host}, but its outcome is unknown: {reason}", code="response-lost"
             )
-        return TransientError(f"cannot connect to {self._host}: {reason}", code="connection-failed")
+        return TransientError(f"cannot connect to {self._host}: {reason}", local=True, code="connection-failed")
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:
@@ -218,8 +261,8 @@ def _causes(error: BaseException | None) -> list[BaseException]:
     return chain
 
 
-def _refusal(host: str, causes: list[BaseException]) -> FreshkeyError | None:
-    """Return the error if the cause is one that retrying would not change."""
+def _known_failure(host: str, causes: list[BaseException]) -> FreshkeyError | None:
+    """Return the error if the cause is one that the user can do something about."""
     import ssl
 
     if isinstance(causes[0], UnicodeError):  # raised by the IDNA codec, RFC 5890
@@ -229,12 +272,13 @@ def _refusal(host: str, causes: list[BaseException]) -> FreshkeyError | None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             message = f"the certificate of {host} cannot be verified: {cause.verify_message}"
             hint = "If your network uses its own certificate authority, set SSL_CERT_FILE to its PEM file"
-            return ProviderRefused(message, hint=hint, code="tls-certificate-refused")
+            # Local: the network may inspect TLS, or this process lacks the setting that another has.
+            return TransientError(message, local=True, hint=hint, code="tls-certificate-refused")
         # OpenSSL's reasons for a version mismatch: detected locally, or reported by the server.
         if getattr(cause, "reason", None) in {"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION"}:
             message = f"{host} does not support TLS 1.2 or later"
             hint = "Enable TLS 1.2 or later on that server or on the proxy in front of it"
-            return ProviderRefused(message, hint=hint, code="tls-version-refused")
+            return TransientError(message, local=True, hint=hint, code="tls-version-refused")
     return None
 
 
@@ -291,26 +335,73 @@ def _trust(*, certificates: bool) -> ssl.SSLContext:
     return context
 
 
-def _read(response: httpx.Response, host: str) -> Response:
-    """Read the response, or raise `ProtocolError` if it violates a limit."""
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if 300 <= response.status_code < 400:  # noqa: PLR2004  RFC 9110, section 15.4
-        message = f"{host} responded with status {response.status_code}; redirects are not followed"
-        raise ProtocolError(message, hint="Check the URLs in the profile's settings", code="redirect-refused")
-    if not 200 <= response.status_code < 600:  # noqa: PLR2004  RFC 9110, section 15
-        raise ProtocolError(f"{host} responded with the invalid status {response.status_code}")
-    if len(response.headers.raw) > MAX_HEADERS:
-        raise ProtocolError(f"{host} responded with more than {MAX_HEADERS} headers", code="response-too-large")
-    # We asked for `identity`. Decompressing would defeat MAX_BODY: a megabyte on the wire can unpack to a gigabyte.
-    if encoding not in {"", "identity"}:
-        message = f"{host} sent a compressed response although the request did not allow it"
+def _arriving(response: httpx.Response, host: str) -> _Arriving:
+    """Return the head of the response.
+
+    Raises:
+        TransientError: It is a redirect.
+        ProtocolError: It violates a limit.
+    """
+    status = response.status_code
+    if 300 <= status < 400:  # noqa: PLR2004  RFC 9110, section 15.4
+        # Not accepted by the endpoint: it has no reason to redirect, but the login page of a network has.
+        raise TransientError(
+            f"{host} responded with status {status}; redirects are not followed",
+            local=True,
+            hint="Check whether the network asks you to log in, and the URLs in the profile's settings",
+            code="redirect-refused",
+        )
+    if not 200 <= status < 600:  # noqa: PLR2004  RFC 9110, section 15
+        raise ProtocolError(f"{host} responded with the invalid status {status}")
+    return _Arriving(status, _joined(response))
+
+
+def _read(arriving: _Arriving, chunks: Iterator[bytes], host: str) -> Response:
+    """Read the body, but not much more than `MAX_BODY` of it.
+
+    Raises:
+        ProtocolError: It violates a limit, or cannot be decoded.
+    """
+    for chunk in chunks:
+        arriving.body += chunk
+        if len(arriving.body) > MAX_BODY or arriving.complete():
+            break
+    received = bytes(arriving.body)
+    try:
+        body = _decoded(received, arriving.headers.get("content-encoding", ""), host)
+    except ProtocolError:
+        if arriving.status < 300:  # noqa: PLR2004  RFC 9110, section 15.3
+            raise
+        body = received[:MAX_BODY]  # whatever it says, the status is what counts
+    return Response(status=arriving.status, headers=_decoded_headers(arriving.headers), body=body)
+
+
+def _decoded_headers(headers: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name != "content-encoding"}
+
+
+def _joined(response: httpx.Response) -> dict[str, str]:
+    """Return the headers; httpx's own mapping is searched from the start for each name, and there can be many."""
+    values: dict[str, list[str]] = {}
+    for name, value in response.headers.multi_items():
+        values.setdefault(name.lower(), []).append(value)
+    return {name: ", ".join(found) for name, found in values.items()}
+
+
+def _decoded(received: bytes, coding: str, host: str) -> bytes:
+    message = f"{host} responded with more than {MAX_BODY} bytes"
+    if len(received) > MAX_BODY:
+        if received.lstrip().startswith(b"<"):
+            raise IntermediaryAnswer(f"{host} responded with a page")
+        raise ProtocolError(message, code="response-too-large")
+    try:
+        body = content_coding.decode(received, coding, MAX_BODY)
+    except content_coding.TooLong:
+        raise ProtocolError(message, code="response-too-large") from None
+    if body is None:
+        message = f"{host} sent a compressed response that cannot be decoded"
         raise ProtocolError(message, hint="Check for a proxy that compresses responses", code="response-compressed")
-    body = bytearray()
-    for chunk in response.iter_raw():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise ProtocolError(f"{host} responded with more than {MAX_BODY} bytes", code="response-too-large")
-    return Response(status=response.status_code, headers=dict(response.headers), body=bytes(body))
+    return body
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from attrs import asdict, field, fields_dict, frozen
+from attrs import asdict, evolve, field, fields_dict, frozen
 from attrs.validators import instance_of, optional
 
 from freshkey._files.private import file_name
@@ -27,33 +27,38 @@ _TEXT: Final = instance_of(str)
 class Hints:
     """Information that processes share about the renewals of a profile.
 
+    Only codes and times, no texts: those may quote a server, a plugin or a secret.
+
     Attributes:
         generation: The highest generation that any process saved (the high-water mark).
         source: ID of the source that the last attempt used; the pause applies to that source.
+        subject: Fingerprint of that source, the settings and what was found there; the pause ends if it differs.
         attempted: Reading of both clocks at the last attempt to renew.
         pause: Seconds after that attempt before which no process tries again.
         failures: Failed attempts in a row; 0 means that the last attempt succeeded.
-        error: Message of the last failure, without secrets.
-        error_code: Its `FreshkeyError.code`; None if an older version wrote the file.
-        hint: What the user can do about it, or None.
-        sign_in_needed: Why the user must act, or None: message of the last `LoginRequired`.
-        sign_in_code: Its `FreshkeyError.code`; None if an older version wrote the file.
-        sign_in_hint: Its hint, or None.
-        refused_generation: The generation that `sign_in_needed` refers to.
+        kind: Name of the class of the last failure; None if the last attempt succeeded.
+        error_code: Its `FreshkeyError.code`.
+        sign_in_code: Code of the `LoginRequired` that ended the sign-in of `refused_generation`; None if unknown.
+        refused_generation: The generation whose renewal was refused for good.
+        signed_out: Whether the last thing saved, `generation`, is a sign-out.
     """
 
     generation: int = field(default=0, validator=_WHOLE)
     source: str = field(default="", validator=_TEXT)
+    subject: str | None = field(default=None, validator=optional(_TEXT))
     attempted: Moment | None = None
     pause: float = field(default=0.0, validator=_NUMBER)
     failures: int = field(default=0, validator=_WHOLE)
-    error: str | None = field(default=None, validator=optional(_TEXT))
+    kind: str | None = field(default=None, validator=optional(_TEXT))
     error_code: str | None = field(default=None, validator=optional(_TEXT))
-    hint: str | None = field(default=None, validator=optional(_TEXT))
-    sign_in_needed: str | None = field(default=None, validator=optional(_TEXT))
     sign_in_code: str | None = field(default=None, validator=optional(_TEXT))
-    sign_in_hint: str | None = field(default=None, validator=optional(_TEXT))
     refused_generation: int = field(default=0, validator=_WHOLE)
+    signed_out: bool = field(default=False, validator=instance_of(bool))
+
+    @property
+    def may_be_signed_in(self) -> bool:
+        """Whether some process saved a sign-in, and none has signed out since, as far as is known."""
+        return self.generation > 0 and not self.signed_out
 
     def seconds_to_wait(self, now: Moment) -> float:
         """Return the seconds until the next attempt is allowed; zero or less if it is allowed now, or if unknown."""
@@ -79,8 +84,37 @@ class HintsFile:
             self._file.write(asdict(hints))
 
 
+class ProcessHints(HintsFile):
+    """The hints of a profile whose sign-in ends with the process: what is about that sign-in is not shared.
+
+    Pauses and failures are: they protect a server, whoever asks it.
+    """
+
+    def __init__(self, state_dir: Path, profile: str) -> None:
+        super().__init__(state_dir, profile)
+        self._key = str(state_dir.resolve()), profile
+
+    def read(self) -> Hints:
+        """Return the hints; without those about the sign-in of another process."""
+        return evolve(super().read(), **_OF_PROCESS.get(self._key, _NO_SIGN_IN))
+
+    def write(self, hints: Hints) -> None:
+        """Keep what is about the sign-in, and write the rest."""
+        _OF_PROCESS[self._key] = {name: getattr(hints, name) for name in _NO_SIGN_IN}
+        there = super().read()  # another store of this profile may have a sign-in
+        super().write(evolve(hints, **{name: getattr(there, name) for name in _NO_SIGN_IN}))
+
+
+_NO_SIGN_IN: Final[dict[str, Any]] = {
+    name: getattr(Hints(), name) for name in ("generation", "refused_generation", "sign_in_code", "signed_out")
+}
+_OF_PROCESS: Final[dict[tuple[str, str], dict[str, Any]]] = {}
+"""By state directory and profile, like the contents of the memory store: all keepers of the process share them."""
+
+
 def _hints(found: dict[str, Any]) -> Hints:
-    known = {name: found[name] for name in fields_dict(Hints).keys() & found.keys()}  # a newer version may add fields
+    # A newer version may add fields, and an older one wrote texts, which are ignored.
+    known = {name: found[name] for name in fields_dict(Hints).keys() & found.keys()}
     # Codes go to logs and error output. One that is not a code is dropped alone: the rest may say "never send again".
     known |= {name: None for name in ("error_code", "sign_in_code") if not is_code(known.get(name))}
     attempted = known.pop("attempted", None)

@@ -106,11 +106,11 @@ class ProfileLock:
                 code="lock-file-replaced",
             )
 
-    def outwait(self, at_work: Callable[[], bool], timeout: float) -> None:
+    def outwait(self, has_data: Callable[[], bool], timeout: float) -> None:
         """If the lock file is new, wait for processes that may still hold a deleted predecessor.
 
         Args:
-            at_work: Returns whether the stored data looks as if a renewal were in progress.
+            has_data: Returns whether anything is stored that another process could be about to change.
             timeout: Seconds to wait at most.
 
         Raises:
@@ -122,11 +122,11 @@ class ProfileLock:
         inode = os.fstat(descriptor).st_ino
         if _read_note(descriptor)[1:] == [inode]:  # not new: a recreated or copied file has another inode
             return
-        # An open intent may belong to a process that still holds a deleted file.
+        # What is stored was written under a lock file; if that was deleted, a process may still hold it.
         # See docs/decisions.md, "A lock file that is removed while it is held still excludes others".
-        if at_work() and not directory_lock.wait_until_alone(timeout):
+        if has_data() and not directory_lock.wait_until_alone(timeout):
             raise StoreBusy(
-                f"{self.path} was removed while another process may have held it, and a renewal may be in progress",
+                f"{self.path} was removed, and another process may still hold it",
                 hint="Try again; if this persists, stop all programs that use freshkey with this state directory",
                 code="lock-file-replaced",
             )

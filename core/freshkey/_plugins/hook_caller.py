@@ -20,8 +20,10 @@ from freshkey.model.description import Description, Inspection
 from freshkey.model.identity import Identity
 from freshkey.model.interaction import Interaction, Reporter
 from freshkey.model.profile import Profile
+from freshkey.model.sign_in_end import carried_over
 from freshkey.model.source import Detected, Source
 from freshkey.model.storage import CredentialStore
+from freshkey.model.unused_settings import named
 from freshkey.secret import Secret
 
 
@@ -81,6 +83,7 @@ class HookCaller:
     _emit: Callable[[Event], None]
     _innermost: _Innermost = field(init=False, factory=_Innermost)
     _formats: tuple[type[Credential], ...] | None = field(init=False, default=None)
+    _told: set[tuple[str, str]] = field(init=False, factory=set)
 
     def __attrs_post_init__(self) -> None:
         # Registered last and trylast: pluggy runs it inside every other wrapper.
@@ -99,13 +102,17 @@ class HookCaller:
         return self._checked(answer, Inspection, "describe hook", profile)
 
     def acquire(self, profile: Profile, source: Source, interaction: Interaction) -> Credential:
-        """Get the first credential from a source."""
+        """Get the first credential from a source; tell the user once which settings of the profile it ignores."""
+        ignored = self.ignores(profile, source)
+        if ignored and (place := (profile.name, source.id)) not in self._told:
+            self._told.add(place)
+            interaction.notice(f"Profile {profile.name!r}: source {source.id!r}: {named(ignored)}")
         credential = self._credential("acquire", profile, source=source, interaction=interaction)
         return attrs.evolve(credential, source=source.id)
 
     def refresh(self, profile: Profile, credential: Credential, reporter: Reporter) -> Credential:
-        """Renew a credential; if the provider returns no identity, keep the old one."""
-        newer = self._credential("refresh", profile, credential=credential, reporter=reporter)
+        """Renew a credential; keep what the provider does not return: the identity, and when the sign-in ends."""
+        newer = carried_over(credential, self._credential("refresh", profile, credential=credential, reporter=reporter))
         identity = credential.identity if newer.identity == Identity() else newer.identity
         return attrs.evolve(newer, source=credential.source, identity=identity)
 
@@ -130,6 +137,23 @@ class HookCaller:
         what = f"detect() for source {source.id!r}"
         answer: object = self._by_contract(f"its {what}", profile, lambda: source.detect(profile))
         return None if answer is None else self._checked(answer, Detected, what, profile)
+
+    def setup(self, profile: Profile, source: Source) -> str | None:
+        """Return what the user has to do before a sign-in with a source, as a hint; None if nothing."""
+        what = f"setup() for source {source.id!r}"
+        answer: object = self._by_contract(f"its {what}", profile, lambda: source.setup(profile))
+        return None if answer is None else self._checked(answer, str, what, profile)
+
+    def ignores(self, profile: Profile, source: Source) -> tuple[str, ...]:
+        """Return the names of settings that a profile sets and a source does not use."""
+        what = f"ignores() for source {source.id!r}"
+        answer: object = self._by_contract(f"its {what}", profile, lambda: source.ignores(profile))
+        names = {*map(str, self._checked(answer, tuple, what, profile))}
+        # The only setting of the core that not every source uses.
+        in_browser = source.interactive and not source.pasted
+        if profile.source is not None and profile.redirect_port is not None and not in_browser:
+            names.add("redirect_port")
+        return tuple(sorted(names))
 
     def revoke(self, description: Description, profile: Profile, credential: Credential) -> bool:
         """Revoke a credential at the provider; return False if the provider cannot do that."""

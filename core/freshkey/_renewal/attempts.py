@@ -5,19 +5,36 @@ All of it is in the hints file next to the lock, so that processes that waited f
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
+
 from attrs import evolve, frozen
 
 from freshkey import expiry
 from freshkey._interprocess.hints import Hints
+from freshkey._renewal import repetition
 from freshkey._renewal.context import ProfileContext
-from freshkey._renewal.reading import Reading
-from freshkey._renewal.retry import attempt_floor, pause_after_failure
+from freshkey._renewal.failure import (
+    COMMAND_PAUSE,
+    Failure,
+    describe_refusal,
+    is_of_command,
+    is_request,
+    kind_of,
+    needs_user,
+    refused_hint,
+    shared_error,
+)
+from freshkey._renewal.reading import Reading, read
+from freshkey._renewal.retry import START_PAUSE, attempt_floor, is_starting, pause_after_failure
+from freshkey._renewal.subject import subject_of
 from freshkey.errors import (
     ConfigurationError,
     FreshkeyError,
     LoginRequired,
     StoreError,
     TransientError,
+    safe_code,
     sign_in_command,
 )
 from freshkey.model.credential import Credential
@@ -36,61 +53,145 @@ class Attempts:
     context: ProfileContext
     refusals: dict[int, LoginRequired]
 
-    def reason_to_wait(
-        self, winner: Source | None, refused: Credential | None
-    ) -> tuple[TransientError | LoginRequired, float] | None:
-        """Return why `winner` may not be tried yet, and for how many seconds; None if it may."""
-        hints = self.context.hints.read()
-        wait = hints.seconds_to_wait(self.context.clock.now())
+    def reason_to_wait(self, reading: Reading, refused: Credential | None, since: float = -math.inf) -> Failure | None:
+        """Return why the winning source may not be tried yet; None if it may.
+
+        Args:
+            reading: What was read.
+            refused: The credential that a server rejected, or None.
+            since: When the caller asked, in elapsed seconds.
+        """
+        winner, hints, now = reading.winner, self.context.hints.read(), self.context.clock.now()
+        wait = hints.seconds_to_wait(now)
         # A pause applies to one source: another tool's credential need not wait for the sign-in's server.
-        if wait <= 0 or winner is None or hints.source != winner.id:
+        if wait <= 0 or hints.attempted is None or winner is None or hints.source != winner.id:
             return None
+        subject = subject_of(self.context, reading)
+        # An attempt with other settings, or with what has changed meanwhile, is not the one that failed.
+        if hints.subject not in (None, subject):
+            return None
+        error = self._shared_failure(reading, hints, since) if hints.kind else self._too_soon(reading, refused)
+        if error is None:
+            return None
+        retry_at, watched = now.elapsed + wait, None if winner.owned else subject
+        return Failure(error, hints.attempted.elapsed, retry_at, watched, generation=hints.generation)
+
+    def _shared_failure(self, reading: Reading, hints: Hints, since: float) -> FreshkeyError | None:
+        """Return the failure of another process that holds this one back, too, or None."""
+        winner = reading.winner
         # In bare mode each process is given its own credential: a failure elsewhere does not apply to this one.
-        if hints.error and not self.context.profile.bare:
-            if hints.error != hints.sign_in_needed:
-                return TransientError(hints.error, retry_after=wait, hint=hints.hint, code=hints.error_code), wait
-            # For an owned source `heed_refusal` decides, because it compares generations.
-            return None if winner.owned else (LoginRequired(hints.error, hint=hints.hint, code=hints.error_code), wait)
-        # Attempt floor (TIM-4): a credential that is refused right after it was obtained is not replaced in a loop.
+        if winner is None or self.context.profile.bare:
+            return None
+        if winner.owned:
+            # A refused sign-in is left to `heed_refusal`, which compares generations.
+            return None if needs_user(hints) and hints.pause <= 0 else shared_error(hints, self._hint_to_retry())
+        # The user who typed a command may just have fixed the cause, and looking at it again is not a request.
+        if self.context.at_terminal and not is_request(hints):
+            return None
+        # Those who waited while a helper failed get its failure. Those who come later may have mended what it reads.
+        found_at = hints.attempted.elapsed if hints.attempted is not None else -math.inf
+        if is_of_command(hints.error_code) and found_at < since:
+            return None
+        return shared_error(hints, self._hint_to_retry(reading))
+
+    def _hint_to_retry(self, reading: Reading | None = None) -> str:
+        command = f"freshkey refresh {self.context.profile.name}"
+        if reading is None or reading.detected is None:
+            return f"Wait, or run: {command}"
+        return f"Check the {reading.detected.kind} from {reading.detected.origin}, then run: {command}"
+
+    def _too_soon(self, reading: Reading, refused: Credential | None) -> FreshkeyError | None:
+        """Return the error for a credential that was refused right after it was obtained, or None.
+
+        Attempt floor (TIM-4): such a credential is not replaced in a loop.
+        """
+        owned = reading.winner is not None and reading.winner.owned
         # A credential that another process got from another tool is not shared, so it is no reason to wait.
-        if refused is not None and (winner.owned or self._age(refused) < attempt_floor(refused.lifetime)):
-            message = "the provider rejected a credential that was obtained only seconds ago"
-            hint = f"Try again in {wait:.0f} s; if it happens again, run: freshkey whoami {self.context.profile.name}"
-            return TransientError(message, retry_after=wait, hint=hint, code="renewal-paused"), wait
-        return None
+        if refused is None or not (owned or self._age(refused) < attempt_floor(refused.lifetime)):
+            return None
+        message = "the provider rejected a credential that was obtained only seconds ago"
+        hint = f"If it happens again, run: freshkey whoami {self.context.profile.name}"
+        return TransientError(message, hint=hint, code="renewal-paused")
 
     def _age(self, credential: Credential) -> float:
         return expiry.seconds_since(credential.obtained, self.context.clock.now())
 
-    def note_failure(self, error: FreshkeyError, reading: Reading) -> float:
-        """Record the failure for processes that wait for the lock; return the seconds to the next attempt, or 0."""
-        source, hints = reading.winner, self.context.hints.read()
-        if isinstance(error, LoginRequired) and (source is None or source.owned):
-            return 0.0  # checking whether the user has signed in since costs nothing, and nothing else is tried
-        lifetime = reading.stored.lifetime if reading.stored else None
-        failures = hints.failures + 1
-        retry_after = getattr(error, "retry_after", None)
-        pause = pause_after_failure(lifetime, failures, retry_after, self.context.random())
-        if source is None or isinstance(error, StoreError):
-            return pause  # no request was sent, so other processes need not wait
-        # A configuration error is found without a request: once it is fixed, other processes need not wait.
-        shared = 0.0 if isinstance(error, ConfigurationError) else pause
-        hints = evolve(hints, source=source.id, attempted=self.context.clock.now(), pause=shared, failures=failures)
-        if isinstance(error, LoginRequired):
-            hints = _with_sign_in_needed(hints, error)
-        self.context.hints.write(evolve(hints, error=error.message, error_code=error.code, hint=error.hint))
-        return pause
+    def note_failure(
+        self,
+        error: FreshkeyError,
+        reading: Reading,
+        earlier: int = 0,
+        *,
+        at_most: float = math.inf,
+        awaited: bool = True,
+    ) -> Failure | None:
+        """Record the failure for processes that wait for the lock; return until when it holds back this process.
 
-    def note_success(self, newer: Credential) -> None:
-        """Record that the last attempt succeeded, and when the next one may be made."""
+        Args:
+            error: The failure.
+            reading: What the attempt was made with.
+            earlier: Failed attempts in a row in this process.
+            at_most: Longest pause in seconds, unless the server requested more.
+            awaited: A caller waits for the attempt; the timer does not.
+        """
+        source, hints, now = reading.winner, self.context.hints.read(), self.context.clock.now()
+        if isinstance(error, LoginRequired) and error.final and (source is None or source.owned):
+            return None  # checking whether the user has signed in since costs nothing, and nothing else is tried
+        count = max(hints.failures if source is not None and hints.source == source.id else 0, earlier) + 1
+        subject = self._subject_after(count, reading)
+        lifetime = reading.stored.lifetime if reading.stored else None
+        retry_after = getattr(error, "retry_after", None)
+        pause = pause_after_failure(lifetime, count, retry_after, self.context.random())
+        if is_starting(error):
+            at_most = min(at_most, START_PAUSE)  # it may be there a moment later; this attempt has waited for it
+        elif awaited and is_of_command(error.code):
+            at_most = min(at_most, COMMAND_PAUSE * 2.0 ** min(count - 1, 10))
+        pause = max(min(pause, at_most), retry_after or 0.0)
+        if isinstance(error, LoginRequired) and error.doubtful:
+            error.code, pause = "sign-in-probably-ended", repetition.MAX_DISTANCE
+        watched = None if source is None or source.owned else subject
+        failure = Failure(error, now.elapsed, now.elapsed + pause, watched, count, generation=hints.generation)
+        # Without a request, or because of this process's own surroundings, other processes need not wait.
+        if source is None or isinstance(error, StoreError) or getattr(error, "local", False):
+            return failure
+        # What is found without a request, such as a wrong setting, may be mended: other processes need not wait.
+        pause = 0.0 if isinstance(error, ConfigurationError) or getattr(error, "unsent", False) else pause
+        self._share(error, evolve(hints, failures=count), source, subject=subject, pause=pause)
+        return failure
+
+    def note_doubt(self, error: LoginRequired, reading: Reading, seconds: float) -> Failure:
+        """Record that the sign-in has probably ended; return the failure that lets it be tried again in `seconds`."""
+        hints, now = self.context.hints.read(), self.context.clock.elapsed()
+        self._share(error, hints, reading.winner)
+        return Failure(error, now, now + seconds, generation=hints.generation)
+
+    def _subject_after(self, count: int, reading: Reading) -> str:
+        """Return the subject of a failed attempt.
+
+        An attempt may change what it is about, such as the log of a helper command. That ends the pause only once.
+        """
+        if count > 1 and not reading.owned:
+            with suppress(FreshkeyError):
+                reading = read(self.context)
+        return subject_of(self.context, reading)
+
+    def note_success(self, newer: Credential, subject: str | None = None) -> None:
+        """Record that the last attempt succeeded, and when the next one may be made.
+
+        Args:
+            newer: The result.
+            subject: What the attempt was about, if another subject may be tried at once.
+        """
         hints, now, pause = self.context.hints.read(), self.context.clock.now(), attempt_floor(newer.lifetime)
-        hints = evolve(hints, source=newer.source, attempted=now, pause=pause, failures=0)
-        self.context.hints.write(evolve(hints, error=None, error_code=None, hint=None))
+        hints = evolve(hints, source=newer.source, subject=subject, attempted=now, pause=pause, failures=0)
+        self.context.hints.write(evolve(hints, kind=None, error_code=None))
 
     def note_refusal(self, error: LoginRequired, reading: Reading) -> None:
         """Record that the stored credential can no longer be renewed."""
-        if reading.stored is None or not reading.owned:
+        if reading.stored is None or not reading.owned or not error.final:
             return
+        if not reading.stored.renewable:
+            return  # a credential that can only expire was not refused
         generation = reading.snapshot.generation
         # By generation, so that one saved later by any process starts over.
         # See docs/decisions.md, "A final refusal is remembered by generation".
@@ -98,9 +199,22 @@ class Attempts:
         # Stored for the life of the keeper: a cause would keep the frames of the plugin alive, and their variables.
         refusal.__cause__ = None
         refusal.hint = refusal.hint or f"Run: {sign_in_command(self.context.profile.name)}"
-        hints = _with_sign_in_needed(self.context.hints.read(), error)
-        hints = evolve(hints, error=error.message, error_code=error.code, hint=error.hint)
-        self.context.hints.write(evolve(hints, refused_generation=generation))
+        hints = evolve(self.context.hints.read(), refused_generation=generation, sign_in_code=safe_code(error))
+        self._share(error, hints, reading.winner)
+
+    def _share(
+        self,
+        error: FreshkeyError,
+        hints: Hints,
+        source: Source | None,
+        *,
+        subject: str | None = None,
+        pause: float = 0.0,
+    ) -> None:
+        """Write hints with a failure that was found just now, in a source."""
+        hints = evolve(hints, source=source.id if source else "", subject=subject, pause=pause)
+        hints = evolve(hints, attempted=self.context.clock.now(), kind=kind_of(error), error_code=safe_code(error))
+        self.context.hints.write(hints)
 
     def heed_refusal(self, reading: Reading) -> None:
         """Never send a refresh token again that was refused for good (ROT-5): raise the same error again instead.
@@ -108,14 +222,15 @@ class Attempts:
         Raises:
             LoginRequired: The stored credential was refused, here or in another process.
         """
+        if reading.stored is None:
+            return
         generation, hints = reading.snapshot.generation, self.context.hints.read()
         refusal = self.refusals.get(generation)
-        if refusal is None and hints.refused_generation == generation and hints.sign_in_needed is not None:
-            hint = hints.sign_in_hint or f"Run: {sign_in_command(self.context.profile.name)}"
-            refusal = LoginRequired(hints.sign_in_needed, hint=hint, code=hints.sign_in_code)
-        if refusal is not None and reading.stored is not None:
+        if refusal is None and hints.refused_generation == generation:
+            code, intent, name = hints.sign_in_code, reading.snapshot.intent, self.context.profile.name
+            lost = code == "renewal-response-lost" or not self.context.description.single_use
+            hint = f"Run: {sign_in_command(name)}"
+            hint = hint if lost else refused_hint(name, reading.stored, self.context.clock.now())
+            refusal = LoginRequired(describe_refusal(code, intent), hint=hint, code=code)
+        if refusal is not None:
             raise refusal.for_another_caller()
-
-
-def _with_sign_in_needed(hints: Hints, error: LoginRequired) -> Hints:
-    return evolve(hints, sign_in_needed=error.message, sign_in_code=error.code, sign_in_hint=error.hint)

@@ -14,14 +14,15 @@ from freshkey import expiry
 from freshkey._config.configuration import Configuration
 from freshkey._forksafe import block_fork
 from freshkey._http.circuit_breaker import CircuitBreaker, GuardedCall
-from freshkey._interprocess.hints import HintsFile
+from freshkey._interprocess.hints import HintsFile, ProcessHints
 from freshkey._interprocess.notifier import ChangeNotifier
 from freshkey._plugins import discovery
 from freshkey._plugins.connect import connect
 from freshkey._plugins.hook_caller import HookCaller
-from freshkey._renewal.retry import Policy, call_with_retry
+from freshkey._renewal.deadlines import seconds_until_due
+from freshkey._renewal.retry import OnRetry, Policy, call_with_retry
 from freshkey._sources.precedence import Consent
-from freshkey._stores.options import StoreSettingWrong
+from freshkey._stores.options import FORGETFUL, StoreSettingWrong
 from freshkey._trust.project_commands import trusting
 from freshkey._trust.source_consent import SourceAnswers, asking
 from freshkey.clock import Clock
@@ -54,6 +55,7 @@ class Runtime:
         providers: Providers passed by the application, by ID; they override installed ones.
         emit: Receives events about observers that fail.
         breaker: State of the hosts that renewals call.
+        at_terminal: Whether a user has typed the command that is running, and waits for it.
     """
 
     clock: Clock
@@ -66,14 +68,29 @@ class Runtime:
     breaker: CircuitBreaker = field(
         default=Factory(lambda runtime: CircuitBreaker(runtime.clock), takes_self=True), repr=False
     )
+    at_terminal: bool = False
 
     def with_retry(
-        self, call: Callable[[], T], policy: Policy | None = None, *, stop: Callable[[], bool], forced: bool
+        self,
+        call: Callable[[], T],
+        policy: Policy | None = None,
+        *,
+        stop: Callable[[], bool],
+        forced: bool,
+        closing: threading.Event | None = None,
+        on_retry: OnRetry | None = None,
     ) -> T:
         """Return what `call_with_retry` returns; `forced` calls a host even while it is paused."""
-        guarded = GuardedCall(self.breaker, forced=forced)
-        policy = policy or Policy()
-        return call_with_retry(call, policy, clock=self.clock, random=self.random, stop=stop, guarded=guarded)
+        return call_with_retry(
+            call,
+            policy or Policy(),
+            clock=self.clock,
+            random=self.random,
+            stop=stop,
+            guarded=GuardedCall(self.breaker, forced=forced),
+            closing=closing,
+            on_retry=on_retry,
+        )
 
 
 @frozen(kw_only=True)
@@ -109,10 +126,11 @@ class ProfileContext(Runtime):
 
     def freshness(self, credential: Credential, jitter: float = 0.0) -> Freshness:
         """Return whether a credential is fresh, due or expired now; `jitter` is in seconds."""
-        early = jitter
-        if credential.lifetime is not None:
-            early += expiry.effective_lead(credential.lifetime, self.lead(credential))
-        return expiry.freshness(credential.obtained, credential.lifetime, early, self.clock.now())
+        now = self.clock.now()
+        if expiry.seconds_left(credential.obtained, credential.lifetime, now) <= 0:
+            return Freshness.EXPIRED
+        due = seconds_until_due(credential, self.lead(credential), jitter, now) <= 0
+        return Freshness.DUE if due else Freshness.FRESH
 
     @functools.cached_property
     def codec(self) -> Codec:
@@ -140,12 +158,13 @@ def build_context(name: str, configuration: Configuration, runtime: Runtime) -> 
         profile = configuration.profile(table, hooks.describe(None).settings, trusted)
         description = hooks.describe(profile)
     answers = SourceAnswers(profile.state_dir)
+    hints = ProcessHints if profile.store == FORGETFUL else HintsFile
     return ProfileContext(
         **asdict(runtime, recurse=False),
         profile=profile,
         description=description,
         hooks=hooks,
-        hints=HintsFile(profile.state_dir, profile.name),
+        hints=hints(profile.state_dir, profile.name),
         notifier=ChangeNotifier(profile.state_dir),
         consent=asking(profile.name, answers, approve) if approve and not profile.bare else None,
         open_store=_once(lambda: _store(hooks, profile, configuration)),

@@ -13,8 +13,10 @@ from freshkey import _failpoints
 from freshkey._renewal.attempts import Attempts
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.single_flight import process_is_exiting
+from freshkey._stores.keychain.prompts import background
 from freshkey.clock import Clock
 from freshkey.errors import (
+    FreshkeyError,
     GenerationConflict,
     LoginRequired,
     StoreError,
@@ -55,6 +57,12 @@ class Memory(Protocol):
     def emit(self, event: Event) -> None:
         """Send an event to subscribers."""
 
+    closing: threading.Event
+    """Set once the keeper is closed: nothing more is tried after a failure."""
+
+    def note_retry(self, error: FreshkeyError, pause: float) -> None:
+        """An attempt failed with `error`, and the next one follows after `pause` seconds."""
+
 
 def keep_owned(
     context: ProfileContext, memory: Memory, newer: Credential, generation: int, *, held_generation: int = 0
@@ -66,6 +74,7 @@ def keep_owned(
     Raises:
         StoreError: See `save`.
         TransientError: It had already expired when it was received; it is saved anyway.
+        ProviderRefused: Its access token cannot be used; it is saved anyway.
     """
     record = Record(generation=generation, payload=context.codec.encode(newer), written_at=context.clock.now().wall)
 
@@ -77,7 +86,7 @@ def keep_owned(
     # provider no longer accepts the old refresh token (ROT-4).
     save(context.store, record, clock=context.clock, unsaved=use_unsaved)
     _failpoints.hit("read_back")
-    context.hints.write(evolve(context.hints.read(), generation=generation))
+    context.hints.write(evolve(context.hints.read(), generation=generation, signed_out=False))
     # Checked only after saving: even if the access token is expired, its refresh token is the only one that works.
     must_be_alive(context, newer)
     served = memory.publish(newer, generation, elsewhere=False)
@@ -86,19 +95,21 @@ def keep_owned(
     return served
 
 
-def keep_borrowed(context: ProfileContext, memory: Memory, newer: Credential) -> Credential:
-    """Publish a credential that another tool stores; nothing is written.
+def keep_borrowed(context: ProfileContext, memory: Memory, newer: Credential, subject: str | None) -> Credential:
+    """Publish a credential that another tool stores; nothing is written. `subject` is what the attempt was about.
 
     Raises:
         TransientError: It had already expired when it was received.
     """
     must_be_alive(context, newer)
-    Attempts(context, memory.refusals).note_success(newer)
+    Attempts(context, memory.refusals).note_success(newer, subject)
     return memory.publish(newer, 0, elsewhere=False)
 
 
 def must_be_alive(context: ProfileContext, newer: Credential) -> None:
-    """Raise `TransientError` for a credential that was expired on arrival; otherwise renewals would loop (TIM-4)."""
+    """Raise an error if a credential was unusable or expired on arrival; otherwise renewals would loop (TIM-4)."""
+    if newer.unusable is not None:
+        raise newer.unusable.for_another_caller()
     if context.freshness(newer) is Freshness.EXPIRED:
         message = "the provider returned a credential that had already expired"
         raise TransientError(message, hint="Check this machine's clock", code="credential-already-expired")
@@ -118,7 +129,7 @@ def save(store: CredentialStore, record: Record, *, clock: Clock, unsaved: Calla
     started = clock.elapsed()
     pause = MIN_PAUSE
     told = False
-    while (failure := _attempt(store, record)) is not None:
+    while (failure := _attempt(store, record, no_one_waits=told)) is not None:
         left = started + SAVE_TIMEOUT - clock.elapsed()
         if left <= 0 and process_is_exiting():
             # No caller is left, and perhaps no subscriber: the log is the only place to report the loss.
@@ -132,10 +143,11 @@ def save(store: CredentialStore, record: Record, *, clock: Clock, unsaved: Calla
         pause = min(MAX_PAUSE, 2 * pause)
 
 
-def _attempt(store: CredentialStore, record: Record) -> StoreError | None:
+def _attempt(store: CredentialStore, record: Record, *, no_one_waits: bool) -> StoreError | None:
     """Save once; return why that failed, whatever a third-party store raises."""
     try:
-        store.save(record)
+        with background(really=no_one_waits):
+            store.save(record)
     except GenerationConflict:
         raise
     except StoreError as error:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import logging
+from typing import TypeGuard
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from freshkey._renewal.context import ProfileContext
 from freshkey._sources import precedence
-from freshkey.errors import LoginRequired, sign_in_command
+from freshkey._sources.next_step import next_step
+from freshkey.errors import FreshkeyError, LoginRequired, StoreError, StoreUnavailable
 from freshkey.model.credential import Credential
-from freshkey.model.source import Source
+from freshkey.model.source import Detected, Source
 from freshkey.model.storage import Snapshot
 from freshkey.secret import Secret
 
@@ -25,18 +27,71 @@ class Reading:
 
     Attributes:
         winner: The source that is used, or None.
+        detected: What was found there, without its value, or None.
         stored: The owned credential in the store, or None; the store is read only if the walk reaches it.
+        displaced: A stored credential of a source that the profile does not use any more, although `winner` would store
+            its own in its place; None if there is none.
         snapshot: Everything else that was read from the store.
+        no_store: Why the store was not read although the walk reached it, or None: it does not exist here.
     """
 
     winner: Source | None = None
+    detected: Detected | None = None
     stored: Credential | None = None
+    displaced: Credential | None = None
     snapshot: Snapshot = field(factory=Snapshot)
+    no_store: StoreUnavailable | None = None
 
     @property
     def owned(self) -> bool:
         """Whether the winning source is one whose credential freshkey obtains and stores."""
         return self.winner is not None and self.winner.owned
+
+
+@define
+class StoredSignIn:
+    """The stored credential of a profile: read when it is first asked for, and only once.
+
+    Attributes:
+        context: Everything about the profile.
+        snapshot: What was read from the store.
+        no_store: Why the store was not read although it was asked for, or None.
+    """
+
+    context: ProfileContext
+    snapshot: Snapshot = field(init=False, factory=Snapshot)
+    no_store: StoreUnavailable | None = field(init=False, default=None)
+    _answer: Credential | FreshkeyError | None = field(init=False, default=None)
+    _asked: bool = field(init=False, default=False)
+
+    def __call__(self) -> Credential | None:
+        """Return the credential, or None if none is stored, or if there is no store and never was.
+
+        Raises:
+            LoginRequired: It belongs to another server or client.
+            StoreError: The store cannot be read.
+        """
+        if not self._asked:
+            self._asked, self._answer = True, self._read()
+        if isinstance(self._answer, FreshkeyError):
+            raise self._answer
+        return self._answer
+
+    @property
+    def answer(self) -> Credential | None:
+        """The credential if it was asked for and could be read, else None."""
+        return None if isinstance(self._answer, FreshkeyError) else self._answer
+
+    def _read(self) -> Credential | FreshkeyError | None:
+        try:
+            self.snapshot = _load(self.context)
+            return _credential_in(self.context, self.snapshot)
+        except (LoginRequired, StoreError) as error:
+            failure: FreshkeyError = error.with_traceback(None)
+        if not is_missing(failure, self.context):
+            return failure
+        self.no_store = failure
+        return None
 
 
 def read(context: ProfileContext) -> Reading:
@@ -47,18 +102,45 @@ def read(context: ProfileContext) -> Reading:
         StoreError: The store is needed and cannot be read.
         ConfigurationError: The profile names a source that the provider does not have.
     """
-    snapshot = Snapshot()
-
-    @functools.cache
-    def stored() -> Credential | None:
-        nonlocal snapshot
-        snapshot = _load(context)
-        return _credential_in(context, snapshot)
-
+    stored = StoredSignIn(context)
     detect = functools.partial(context.hooks.detect, context.profile)
     steps = precedence.walk(context.profile, context.description, detect, stored, context.consent)
-    winner = next((step.source for step in steps if step.wins), None)
-    return Reading(winner=winner, stored=stored() if stored.cache_info().currsize else None, snapshot=snapshot)
+    won = next((step for step in steps if step.wins), None)
+    found = stored.answer
+    # The profile's `source` or `skip` may have been set since somebody signed in.
+    displaced = found if won and won.source.owned and found and found.source != won.source.id else None
+    return Reading(
+        winner=won.source if won else None,
+        detected=won.detected if won else None,
+        stored=None if displaced else found,
+        displaced=displaced,
+        snapshot=stored.snapshot,
+        no_store=stored.no_store,
+    )
+
+
+def is_missing(error: FreshkeyError, context: ProfileContext) -> TypeGuard[StoreUnavailable]:
+    """Return whether the store does not exist here, and nothing is known to be stored in it."""
+    # A locked store is different: if someone may be signed in, another account must not be used silently.
+    # See docs/decisions.md, "A store that does not exist contains nothing".
+    return isinstance(error, StoreUnavailable) and error.absent and not context.hints.read().may_be_signed_in
+
+
+def stores_nothing(context: ProfileContext) -> bool:
+    """Return whether nothing can be stored for this profile: no source needs a store, or there is none and never was.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    if not any(source.owned for source in context.description.sources):
+        return True
+    try:
+        context.store.load()
+    except StoreUnavailable as error:
+        if not is_missing(error, context):
+            raise
+        return True
+    return False
 
 
 def stored_credential(context: ProfileContext) -> Credential | None:
@@ -87,14 +169,20 @@ def decode(context: ProfileContext, payload: Secret) -> Credential:
     return credential
 
 
-def login_required(context: ProfileContext, message: str, *, code: str) -> LoginRequired:
-    """Return the error with the reason why the user must act, and a hint how."""
-    name, bare = context.profile.name, context.profile.bare
-    hint = f"Run: {sign_in_command(name)}"
-    if precedence.first_owned(context.profile, context.description) is None:
-        looked = "; ".join(source.title for source in context.description.sources if source.handed_in or not bare)
-        hint = f"Provide one of these: {looked}"
-    return LoginRequired(message, profile=name, hint=hint, code=code)
+def login_required(
+    context: ProfileContext, message: str, *, code: str, no_store: StoreUnavailable | None = None
+) -> LoginRequired:
+    """Return the error with the reason why the user must act, and a hint how; `no_store` says why not by signing in."""
+    if no_store is not None:
+        message = f"{message}, and a sign-in could not be stored: {no_store.message}"
+    hint = what_next(context, no_store)
+    return LoginRequired(message, profile=context.profile.name, hint=hint, code=code)
+
+
+def what_next(context: ProfileContext, no_store: StoreUnavailable | None = None) -> str:
+    """Return what the user can do to get a credential, as a hint."""
+    setup = functools.partial(context.hooks.setup, context.profile)
+    return next_step(context.profile, context.description, setup, no_store=no_store)
 
 
 def _credential_in(context: ProfileContext, snapshot: Snapshot) -> Credential | None:

@@ -14,25 +14,32 @@ A failed renewal never erases anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import logging
+import math
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from freshkey import _failpoints
 from freshkey._renewal.attempts import Attempts
 from freshkey._renewal.context import ProfileContext
+from freshkey._renewal.failure import Failure
 from freshkey._renewal.persist import Memory, keep_borrowed, keep_owned
 from freshkey._renewal.reading import Reading, login_required, read
 from freshkey._renewal.single_flight import one_process, process_is_exiting
 from freshkey._renewal.single_use import SingleUseRefresh
+from freshkey._renewal.subject import subject_of
 from freshkey._sources import precedence
-from freshkey.errors import FreshkeyError, LoginRequired, ProviderRefused
+from freshkey.errors import FreshkeyError, LoginRequired, ProviderRefused, StoreUnavailable
 from freshkey.events import SignedOut
 from freshkey.expiry import Freshness
 from freshkey.model.credential import Credential
-from freshkey.model.interaction import NonInteractive
+from freshkey.model.interaction import Interaction, NonInteractive
 from freshkey.model.source import Source
+
+
+log = logging.getLogger(__name__)
 
 
 @define
@@ -44,11 +51,13 @@ class Rotation:
         memory: Where the result goes.
         held: The credential in memory when the renewal was started, or None.
         generation: The generation of `held`.
-        refused: The credential that a server rejected with 401, or None.
+        refused: The credential that a server rejected, or None.
         by_user: The user asked to renew now: no existing credential is good enough, and pauses are ignored.
         by_timer: The timer renews ahead of time, and no caller waits.
         may_ask: If the user must act, the application's `Interaction` may ask them.
-        pause: After a failure, the seconds until the next attempt; 0 leaves it to the caller.
+        earlier: The failure that still holds back this process, unless what it is about has changed.
+        failures: Failed attempts in a row in this process.
+        failure: After a failure, until when it holds back the next attempt; None leaves it to the caller.
     """
 
     context: ProfileContext
@@ -59,8 +68,12 @@ class Rotation:
     by_user: bool = False
     by_timer: bool = False
     may_ask: bool = True
-    pause: float = 0.0
+    earlier: Failure | None = None
+    failures: int = 0
+    failure: Failure | None = None
     _reading: Reading = field(init=False, factory=Reading)
+    _until_allowed: float = field(init=False, default=math.inf)
+    _asked_at: float = field(init=False, default=-math.inf)
 
     @property
     def _attempts(self) -> Attempts:
@@ -72,23 +85,32 @@ class Rotation:
         Raises:
             FreshkeyError: There is none; see each class for what the caller does next.
         """
+        self._asked_at = self.context.clock.elapsed()
+        if self.earlier is not None:
+            self._repeat(self.earlier)
         # Cold start: reading needs no lock, and most processes find a fresh credential when they start. A due one is
         # returned, too; its renewal is another one. See docs/decisions.md, "A renewal that is due has its own future".
-        if self.held is None and not self.by_user and (there := self.adopt_stored()) is not None:
-            return there
-        _failpoints.hit("before_lock")
-        with self._one_process():
-            _failpoints.hit("lock_held")
-            # Another process may have renewed while we waited for the lock: its result is adopted, because sending the
-            # refresh token that it has just replaced would end the sign-in (ROT-1).
-            if (there := self.adopt_stored()) is not None:
-                return there
-            self._respect_pauses()
-            try:
-                return self._keep(self._obtain())
-            except FreshkeyError as error:
-                self.pause = self._attempts.note_failure(error, self._reading)
-                raise
+        there = self.adopt_stored() if self.held is None else None
+        while there is None:
+            _failpoints.hit("before_lock")
+            with self._one_process() as in_store:
+                _failpoints.hit("lock_held")
+                # Another process may have renewed while we waited for the lock: its result is adopted, because sending
+                # the refresh token that it has just replaced would end the sign-in (ROT-1).
+                there = self.adopt_stored()
+                # If someone has signed in since the lock was chosen, the store's lock is the right one.
+                if there is None and (in_store or not self._needs_store()):
+                    there = self._newer()
+        return there
+
+    def _newer(self) -> Credential:
+        """Under the lock: get a newer credential and keep it."""
+        self._respect_pauses()
+        try:
+            return self._keep(self._obtain())
+        except FreshkeyError as error:
+            self.failure = self._noted(error)
+            raise
 
     def adopt_stored(self) -> Credential | None:
         """Adopt what another process saved: publish and return the stored credential if it is usable, else return None.
@@ -120,17 +142,56 @@ class Rotation:
             self.memory.drop(SignedOut(profile=name, revoked=None, detail="another process signed out"))
             raise login_required(self.context, "another process signed out", code="not-signed-in")
 
-    def _one_process(self) -> AbstractContextManager[object]:
-        source = self._reading.winner or (self.context.description.source(self.held.source) if self.held else None)
-        owned = not self.context.profile.bare and (source is None or source.owned)
-        return one_process(self.context.profile, self.context.store if owned else None)
+    @contextmanager
+    def _one_process(self) -> Iterator[bool]:
+        """Lock out other renewals, with the store's lock only if the credential is stored; yield whether it is that."""
+        in_store = self._needs_store()
+        with ExitStack() as lock:
+            try:
+                lock.enter_context(one_process(self.context.profile, self.context.store if in_store else None))
+            except StoreUnavailable:
+                self._read()
+                if self._needs_store():
+                    raise
+                in_store = False
+                lock.enter_context(one_process(self.context.profile, None))
+            yield in_store
+
+    def _needs_store(self) -> bool:
+        description = self.context.description
+        source = self._reading.winner or (description.source(self.held.source) if self.held else None)
+        if self.context.profile.bare:
+            return False
+        if source is None:
+            return self._user_to_ask() is not None and self._reading.no_store is None
+        return source.owned
+
+    def _repeat(self, earlier: Failure) -> None:
+        """Raise the failure that holds back this process again, unless looking finds something new to try."""
+        try:
+            self._read()
+        except FreshkeyError as error:
+            same = (type(error), error.code) == (type(earlier.error), earlier.error.code)
+            self.failure = earlier if same else None
+            raise
+        if subject_of(self.context, self._reading) == earlier.subject:
+            self.failure = earlier
+            raise earlier.again(self.context.clock.elapsed())
 
     def _respect_pauses(self) -> None:
         """Respect the pauses that all processes share, unless the user asked to renew now."""
-        reason = None if self.by_user else self._attempts.reason_to_wait(self._reading.winner, self.refused)
-        if reason is not None:
-            error, self.pause = reason
-            raise error
+        if not self.by_user:
+            self.failure = self._attempts.reason_to_wait(self._reading, self.refused, self._asked_at)
+        if self.failure is not None:
+            raise self.failure.again(self.context.clock.elapsed())
+
+    def _noted(self, error: FreshkeyError) -> Failure | None:
+        """Record the failure; return until when it holds back this process."""
+        if isinstance(error, LoginRequired) and error.retry_after is not None:
+            return self._attempts.note_doubt(error, self._reading, error.retry_after)
+        return self._attempts.note_failure(
+            error, self._reading, self.failures, at_most=self._until_allowed, awaited=not self.by_timer
+        )
 
     # --- calling the provider ---------------------------------------------------------------------------------
 
@@ -139,12 +200,21 @@ class Rotation:
         try:
             return self._renew_winner()
         except LoginRequired as error:
-            self._attempts.note_refusal(error, self._reading)
+            if error.retry_after is None:
+                self._attempts.note_refusal(error, self._reading)
             source = precedence.first_owned(self.context.profile, self.context.description)
-            if self.context.interaction is None or not self.may_ask or source is None or not source.interactive:
+            user = self._user_to_ask()
+            # Without a store, the user would sign in for nothing.
+            if user is None or source is None or self._reading.no_store is not None:
                 raise
-            # Ask the user through the application, but only once for this loss (`may_ask`).
-            return self.context.hooks.acquire(self.context.profile, source, self.context.interaction)
+            return self.context.hooks.acquire(self.context.profile, source, user)
+
+    def _user_to_ask(self) -> Interaction | None:
+        """Return the user, whom the application lets us ask for a sign-in, but only once for this loss."""
+        if self._reading.winner is not None and not self._reading.owned:
+            return None  # what comes before the sign-in would hide it
+        source = precedence.first_owned(self.context.profile, self.context.description)
+        return self.context.interaction if self.may_ask and source is not None and source.interactive else None
 
     def _renew_winner(self) -> Credential:
         source = self._reading.winner
@@ -152,7 +222,11 @@ class Rotation:
             if self._reading.snapshot.damaged:
                 message = "the stored credential is corrupt"
                 raise login_required(self.context, message, code="stored-credential-corrupt")
-            raise login_required(self.context, "no credential found", code="no-credential-found")
+            raise login_required(
+                self.context, "no credential found", code="no-credential-found", no_store=self._reading.no_store
+            )
+        if source.owned and self._reading.no_store is not None:
+            raise self._reading.no_store
         if source.owned:
             self._attempts.heed_refusal(self._reading)
         current = self._reading.stored if source.owned else self.held
@@ -178,7 +252,16 @@ class Rotation:
             return there if self.context.freshness(there) is Freshness.FRESH else self._spend_once(there)
 
     def _spend_once(self, current: Credential) -> Credential:
-        return SingleUseRefresh(self.context, current, self._reading.snapshot, forced=self.by_user).renew()
+        memory, snapshot = self.memory, self._reading.snapshot
+        rejected = self.refused is not None and current.authorizes_like(self.refused)
+        spending = SingleUseRefresh(self.context, current, snapshot, forced=self.by_user, rejected=rejected)
+        spending = evolve(spending, closing=memory.closing, on_retry=memory.note_retry)
+        try:
+            return spending.renew()
+        except FreshkeyError:
+            wait = spending.seconds_to_wait()
+            self._until_allowed = wait if wait > 0 else math.inf
+            raise
 
     def _refresh(self, current: Credential) -> Credential:
         context = self.context
@@ -196,7 +279,10 @@ class Rotation:
         return found
 
     def _with_retry(self, call: Callable[[], Credential]) -> Credential:
-        return self.context.with_retry(call, stop=process_is_exiting, forced=self.by_user)
+        memory = self.memory
+        return self.context.with_retry(
+            call, stop=process_is_exiting, forced=self.by_user, closing=memory.closing, on_retry=memory.note_retry
+        )
 
     # --- saving the result ------------------------------------------------------------------------------------
 
@@ -204,6 +290,9 @@ class Rotation:
         """Publish a credential; save an owned one first, and notify other processes."""
         source = self.context.description.source(newer.source)
         if source is None or not source.owned:
-            return keep_borrowed(self.context, self.memory, newer)
+            return keep_borrowed(self.context, self.memory, newer, subject_of(self.context, self._reading))
         generation = self._reading.snapshot.generation + 1
+        if self._reading.displaced is not None:
+            message = "%s: source %r is now used; the stored credential from source %r is replaced, but not revoked"
+            log.warning(message, self.context.profile.name, newer.source, self._reading.displaced.source)
         return keep_owned(self.context, self.memory, newer, generation, held_generation=self.generation)

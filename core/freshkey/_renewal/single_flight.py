@@ -7,9 +7,10 @@ store again once they have it (step 3 of `rotation`).
 from __future__ import annotations
 
 import logging
+import math
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from typing import Final, Generic, TypeVar
 
 from attrs import define, field
@@ -39,9 +40,16 @@ class SharedFuture(Generic[T]):
 
     Attributes:
         late: Message for callers whose timeout ends before the work does.
+        patience: Longest time that a caller waits before it gets what `fallback` returns, in seconds.
+        fallback: Returns what a caller gets if the work fails or takes longer than `patience`; None if nothing.
+        first: The future for the same work whose result this one gives, if any; its callers count there, too.
     """
 
     late: str = LATE
+    patience: float = math.inf
+    fallback: Callable[[], T | None] = field(default=lambda: None)
+    _first: SharedFuture[T] | None = None
+    _waiting: int = field(init=False, default=0)
     _done: threading.Event = field(init=False, factory=threading.Event)
     _mutex: threading.Lock = field(init=False, factory=threading.Lock)
     _result: T | None = field(init=False, default=None)
@@ -52,6 +60,23 @@ class SharedFuture(Generic[T]):
     def done(self) -> bool:
         """Whether the result or the error is known."""
         return self._done.is_set()
+
+    @property
+    def waiting(self) -> int:
+        """How many callers wait for the result."""
+        return self._waiting
+
+    @contextmanager
+    def joined(self) -> Iterator[None]:
+        """Count a caller who waits for the result within the block."""
+        with self._first.joined() if self._first is not None else nullcontext():
+            with self._mutex:
+                self._waiting += 1
+            try:
+                yield
+            finally:
+                with self._mutex:
+                    self._waiting -= 1
 
     def set_result(self, result: T) -> None:
         """Return this result to all waiting callers."""
@@ -78,9 +103,31 @@ class SharedFuture(Generic[T]):
             TransientError: It takes longer. The work continues.
             FreshkeyError: The work failed.
         """
-        if not self._done.wait(timeout):
-            raise TransientError(self.late, hint="Try again in a few seconds", code="renewal-timed-out")
-        return self.result()
+        with self.joined():
+            arrived = self._done.wait(min(timeout, self.patience))
+            instead = None if arrived else self.fallback()
+            # What could be had instead may have ended meanwhile: then only the result counts.
+            if not arrived and instead is None:
+                arrived = self._done.wait(max(0.0, timeout - self.patience))
+        if arrived:
+            return self.result()
+        if instead is not None:
+            return instead
+        raise TransientError(self.late, hint="Try again in a few seconds", code="renewal-timed-out")
+
+    def or_else(self, fallback: Callable[[], T | None], patience: float) -> SharedFuture[T]:
+        """Return a future for the same work that gives its callers `fallback` if the work fails, or takes too long."""
+        second: SharedFuture[T] = SharedFuture(self.late, patience, fallback, self)
+        self.add_done_callback(lambda: second.follow(self))
+        return second
+
+    def follow(self, first: SharedFuture[T]) -> None:
+        """Settle as `first` did; what `fallback` returns is better than an error."""
+        try:
+            self.set_result(first.result())
+        except FreshkeyError as error:
+            instead = self.fallback()
+            self._settle(instead, None if instead is not None else error)
 
     def add_done_callback(self, callback: Callable[[], None]) -> None:
         """Call `callback` once the result is known: right away, or later on the thread of the work."""
@@ -128,6 +175,28 @@ def run_in_thread(
             "cannot start a thread: the process is exiting or has reached its thread limit", code="out-of-threads"
         ) from None
     return future
+
+
+async def arrival(future: SharedFuture[T], patience: float) -> T:
+    """Wait for a shared future without blocking the event loop, for up to `patience` seconds."""
+    import asyncio
+
+    loop, arrived = asyncio.get_running_loop(), asyncio.Event()
+
+    def done() -> None:
+        # The loop may be closed by now, in which case no one is waiting.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(arrived.set)
+
+    future.add_done_callback(done)
+    with future.joined():
+        for seconds in (min(patience, future.patience), max(0.0, patience - future.patience)):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await arrived.wait()
+            if future.done or future.fallback() is not None:
+                break
+    return future.wait(0)
 
 
 def one_process(profile: Profile, store: CredentialStore | None) -> AbstractContextManager[object]:

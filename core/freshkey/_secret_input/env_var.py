@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from freshkey._secret_input.shape import looks_like
 from freshkey.errors import ConfigurationError, frameless
 from freshkey.secret import Secret, is_token
 
@@ -21,13 +22,16 @@ def environment_secret(name: str, environ: Mapping[str, str]) -> Secret | None:
 
     Raises:
         ConfigurationError: It has control characters, spaces or other characters that cannot be sent in a header
-            (RFC 6750, section 2.1), or is longer than 64 KiB. The message names the variable, never the value.
+            (RFC 6750, section 2.1), is longer than 64 KiB, or looks like something else, such as a value in quotes.
+            The message names the variable, never the value.
     """
     value = environ.get(name, "").removesuffix("\n").removesuffix("\r")
     if not value:
         return None
-    if not is_token(value):
-        message = f"the value of {name} is too long or contains spaces, control characters, or non-ASCII characters"
+    shape = looks_like(value)
+    if shape is not None or not is_token(value):
+        flaw = "is too long or contains spaces, control characters, or non-ASCII characters"
+        message = f"the value of {name} {flaw if shape is None else f'looks like {shape}'}"
         raise ConfigurationError(
             message, hint=f"Set {name} to only the secret, or unset it", code="invalid-secret-input"
         )

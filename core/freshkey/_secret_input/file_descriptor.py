@@ -9,6 +9,7 @@ import threading
 from contextlib import suppress
 from typing import Final
 
+from freshkey._secret_input.shape import looks_like
 from freshkey.errors import ConfigurationError, TransientError
 from freshkey.secret import MAX_TOKEN, Secret, is_token
 
@@ -110,9 +111,10 @@ class _Reading:
                 hint="Close it in the parent process after writing the secret",
                 code="secret-input-timed-out",
             )
-        value = self._content.decode("latin-1").removesuffix("\n").removesuffix("\r")
-        if not self._whole or not is_token(value):
+        value = self._content.decode("utf-8", "replace").removesuffix("\n").removesuffix("\r")
+        shape = looks_like(value)
+        if shape is not None or not self._whole or not is_token(value):
             del value
             flaw = "is empty, too long, or contains spaces, control characters, or non-ASCII characters"
-            raise _unfit(self._descriptor, flaw)
+            raise _unfit(self._descriptor, flaw if shape is None else f"contains {shape}")
         return Secret(value)

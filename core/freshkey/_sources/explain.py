@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from attrs import evolve, frozen
 
 from freshkey._config.profile_selection import Choice
+from freshkey._sources.choosers import overruled
 from freshkey._sources.precedence import NOTHING, Consent, Detect, Step, Stored, chosen_and_skipped, walk
 from freshkey.errors import ConfigurationError, LoginRequired, StoreError
-from freshkey.model.credential import Credential
 from freshkey.model.description import Description
 from freshkey.model.profile import Profile
+from freshkey.model.source import Source
+from freshkey.model.unused_settings import named
 
 
 @frozen(kw_only=True)
@@ -38,32 +42,33 @@ def explain(
     selected_by: str,
     detect: Detect,
     stored: Stored,
+    ignores: Callable[[Source], tuple[str, ...]] = lambda _: (),
+    no_store: Callable[[], StoreError | None] = lambda: None,
     consent: Consent | None = None,
     selection: tuple[Choice, ...] = (),
 ) -> Explanation:
     """Return the walk for display; an unreadable store or source is part of the result, not an error.
+
+    `no_store` says, once `stored` has been called, why there is no store to read; `ignores`, which settings a source
+    does not use.
 
     Raises:
         ConfigurationError: The profile names a source that the provider does not have.
         PluginBroken: The provider raised something that its contract does not allow.
     """
     chosen_and_skipped(profile, description)  # a wrong source name is an error, not part of the result
-    trouble = ""
-
-    def stored_or_trouble() -> Credential | None:
-        nonlocal trouble
-        try:
-            return stored()
-        except (StoreError, LoginRequired) as error:
-            trouble = str(error)
-            return None
-
     steps: list[Step] = []
+    late: Mapping[str, str] = {}
     try:
-        for step in walk(profile, description, detect, stored_or_trouble, consent):
-            unread = trouble and step.source.owned and step.why == NOTHING
-            steps.append(evolve(step, why=trouble) if unread else step)
-    except ConfigurationError as error:
+        for step in walk(profile, description, detect, stored, consent):
+            missing = no_store() if step.source.owned and step.why == NOTHING else None
+            ignored = ignores(step.source) if step.wins else ()
+            late = overruled(profile, description, step.source) if step.wins else late
+            chosen = [name for name, source in late.items() if source == step.source.id]
+            more = f": {missing.message}" if missing else f"; {named(ignored)}" if ignored else ""
+            more += f", although {' and '.join(chosen)} is set" if chosen else ""
+            steps.append(evolve(step, why=step.why + more))
+    except (ConfigurationError, StoreError, LoginRequired) as error:
         # `get` fails with the same error: no later source is used in its place.
         broken, *later = description.sources[len(steps) :]
         told = f"{error.message}. {error.hint}" if error.hint else error.message  # the profile is known here

@@ -8,8 +8,8 @@ hold; they are checked in this order, and the first that fails is the reason why
 3. The mode is not bare, or the source is explicitly provided (`Source.handed_in`).
 4. No earlier source is used. Later sources are not checked at all.
 5. It has a credential: for an owned source the stored one, if it came from this source; for any other source what its
-   `Source.detect` finds. An owned source without a stored credential can also be found by its `Source.detect`, unless
-   it needs the user (`Source.interactive`).
+   `Source.detect` finds. If nothing is stored, an owned source can also be found by its `Source.detect`, unless it
+   needs the user (`Source.interactive`). So whatever is stored wins over all other owned sources until the sign-out.
 6. It does not need consent (`Source.needs_consent`), or the profile's ``source`` setting names it, or the user is not
    signed in, or the session is not interactive, or the user agrees.
 
@@ -22,7 +22,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from freshkey.errors import ConfigurationError, LoginRequired, StoreError
 from freshkey.model.credential import Credential
@@ -74,11 +74,12 @@ def walk(
         StoreError: The walk reached an owned source and the store cannot be read.
     """
     only, skipped = chosen_and_skipped(profile, description)
+    rivals = {source.id for source in candidates(profile, description) if source.owned}
     winner: Source | None = None
     for source in description.sources:
         detected, why_not = None, _out_of_question(source, profile, only, skipped, winner)
         if why_not is None:
-            detected = _detected(source, detect, stored)
+            detected = _detected(source, detect, stored, rivals)
             why_not = _why_not_used(source, detected, stored, consent if only is None else None)
         wins = why_not is None
         winner = source if wins else winner
@@ -99,12 +100,13 @@ def _out_of_question(
     return f"{winner.id!r} comes first" if winner is not None else None
 
 
-def _detected(source: Source, detect: Detect, stored: Stored) -> Detected | None:
+def _detected(source: Source, detect: Detect, stored: Stored, rivals: Collection[str]) -> Detected | None:
     if source.owned:
         credential = stored()
         if credential is not None and credential.source == source.id:
             return Detected(kind=source.title, origin="the store", expires_at=credential.expires_at)
-        if source.interactive:
+        # See docs/decisions.md, "What is stored wins over other owned sources".
+        if source.interactive or (credential is not None and credential.source in rivals):
             return None
     return detect(source)
 
@@ -123,13 +125,30 @@ def _why_not_used(source: Source, detected: Detected | None, stored: Stored, con
     return None if signed_in is None else consent(source, detected)
 
 
+def candidates(profile: Profile, description: Description) -> list[Source]:
+    """Return the sources that the profile's settings and its mode allow, in order.
+
+    Raises:
+        ConfigurationError: The profile names a source that the provider does not have.
+    """
+    only, skipped = chosen_and_skipped(profile, description)
+    return [source for source in description.sources if _out_of_question(source, profile, only, skipped, None) is None]
+
+
 def chosen_and_skipped(profile: Profile, description: Description) -> tuple[Source | None, tuple[Source, ...]]:
     """Return the source that the profile names, or None if it names none, and the sources that it skips.
 
     Raises:
-        ConfigurationError: The provider does not have a source of that name.
+        ConfigurationError: The provider does not have a source of that name, or the profile names one that it skips.
     """
     chosen = None if profile.source is None else _named(profile.source, profile, description)
+    if chosen is not None and chosen.id in profile.skip:
+        raise ConfigurationError(
+            f"the settings source and skip both name {chosen.id!r}",
+            profile=profile.name,
+            hint="Remove it from one of them",
+            code="source-skipped",
+        )
     return chosen, tuple(_named(name, profile, description) for name in profile.skip)
 
 
@@ -158,12 +177,22 @@ def first_owned(profile: Profile, description: Description) -> Source | None:
     return min((source for source in candidates if source.owned), key=lambda source: source.pasted, default=None)
 
 
-def sign_in_source(profile: Profile, description: Description) -> Source:
-    """Return the source that a sign-in uses: the one that the profile names, else the first owned one.
+def sign_in_source(profile: Profile, description: Description, named: str | None = None) -> Source:
+    """Return the source that a sign-in uses: the one that the user names, or the profile, else the first owned one.
 
     Raises:
-        ConfigurationError: There is none.
+        ConfigurationError: There is none, or the profile does not use the one that the user names.
     """
+    if named is not None:
+        wanted = _named(named, profile, description)
+        if wanted.owned and not profile.bare and wanted not in candidates(profile, description):
+            raise ConfigurationError(
+                f"the profile does not use source {wanted.id!r}, so a sign-in there would have no effect",
+                profile=profile.name,
+                hint="Change the profile's source or skip setting, or use another profile",
+                code="source-not-used",
+            )
+        profile = evolve(profile, source=named)
     source = first_owned(profile, description)
     if source is not None:
         return source

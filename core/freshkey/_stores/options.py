@@ -9,6 +9,9 @@ from freshkey.errors import ConfigurationError, suggestion
 from freshkey.model.profile import Profile
 
 
+FORGETFUL: Final = "memory"
+"""The store that loses everything when the process ends."""
+
 _WORDS: Final[dict[type, str]] = {str: "a string", float: "a number"}
 """The names of the TOML types of store settings, for messages."""
 

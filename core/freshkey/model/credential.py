@@ -5,15 +5,19 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from attrs import field, frozen
 
 from freshkey import expiry
 from freshkey.clock import SYSTEM, Clock, Moment
-from freshkey.errors import CredentialExpired
+from freshkey.errors import CredentialExpired, ProviderRefused
 from freshkey.model.identity import Identity
+from freshkey.model.verdict import ACCEPTED, REFUSED, Answer, Verdict
 from freshkey.secret import Secret
+
+
+UNAUTHORIZED: Final = 401
 
 
 @frozen(kw_only=True)
@@ -30,6 +34,13 @@ class Credential(abc.ABC):
         recheck_after: Seconds after which its source is checked again although the credential is not known to expire,
             for example for a key that a command prints. The next `get` after that returns the current credential and
             starts the check in the background.
+        renewable_for: Seconds, counted like `lifetime`, after which it can no longer be renewed because the sign-in
+            itself ends (a server's ``refresh_token_expires_in``); None if that is not known. It is renewed before that,
+            and returned until its own expiry.
+        sign_in_term: Set by freshkey, if a renewal did not move the end of the sign-in: the seconds that the sign-in
+            lasts in all.
+        unusable: Why its access token is never served, set by a renewal whose response has a good refresh token but an
+            access token that no one can use; its lifetime is 0. It is stored, and then this error is raised.
         source: ID of the `Source` it came from.
         identity: The account it belongs to.
         clock: The clock that `headers` and `environment` check; not stored.
@@ -39,6 +50,9 @@ class Credential(abc.ABC):
     lifetime: float | None = None
     lead: float | None = None
     recheck_after: float | None = field(default=None, metadata={"stored": False})
+    renewable_for: float | None = None
+    sign_in_term: float | None = None
+    unusable: ProviderRefused | None = field(default=None, eq=False, repr=False, metadata={"stored": False})
     source: str = ""
     identity: Identity = field(factory=Identity)
     clock: Clock = field(default=SYSTEM, eq=False, repr=False, metadata={"stored": False})
@@ -54,12 +68,19 @@ class Credential(abc.ABC):
         return None if self.lifetime is None else datetime.fromtimestamp(self.obtained.wall + self.lifetime, UTC)
 
     @property
+    def sign_in_ends_at(self) -> datetime | None:
+        """When the sign-in itself ends by the wall clock, aware UTC; None if that is not known."""
+        after = self.renewable_for
+        return None if after is None else datetime.fromtimestamp(self.obtained.wall + after, UTC)
+
+    @property
     def refresh_at(self) -> datetime | None:
-        """When it is due for renewal, aware UTC; None if it is not known to expire."""
-        if self.lifetime is None:
+        """When it is due for renewal, aware UTC; None if neither it nor its sign-in is known to end."""
+        ends = [end for end in (self.lifetime, self.renewable_for) if end is not None]
+        if not ends:
             return None
-        early = expiry.effective_lead(self.lifetime, self.lead)
-        return datetime.fromtimestamp(self.obtained.wall + self.lifetime - early, UTC)
+        shorter = min(ends)
+        return datetime.fromtimestamp(self.obtained.wall + shorter - expiry.effective_lead(shorter, self.lead), UTC)
 
     @property
     def renewable(self) -> bool:
@@ -87,9 +108,27 @@ class Credential(abc.ABC):
             return self.token == other.token
         return self == other
 
+    def seconds_left(self) -> float | None:
+        """Return the seconds until it expires, negative after that; None if it is not known to expire.
+
+        Within one boot, elapsed time counts, including suspend; otherwise the wall clock.
+        """
+        if self.lifetime is None:
+            return None
+        return expiry.seconds_left(self.obtained, self.lifetime, self.clock.now())
+
     def expired(self) -> bool:
-        """Whether it has expired according to either clock."""
-        return expiry.seconds_left(self.obtained, self.lifetime, self.clock.now()) <= 0
+        """Whether it has expired, by the same clock as `seconds_left`: `headers` then raises."""
+        left = self.seconds_left()
+        return left is not None and left <= 0
+
+    def judge(self, answer: Answer) -> Verdict:
+        """Return what a response means for this credential, which authorized the request.
+
+        Adapters call it for each response; it must be quick, and have no effects. By default, a 401 rejects the
+        credential. Override it for servers that say so in another way.
+        """
+        return REFUSED if answer.status == UNAUTHORIZED else ACCEPTED
 
     def headers(self, method: str = "GET", url: str = "", body: bytes = b"") -> dict[str, str]:
         """Return the headers that authorize one request.
@@ -123,8 +162,7 @@ class Credential(abc.ABC):
         return {}
 
     def _must_be_alive(self) -> None:
-        # Not `expired`: what `Keeper.get` just returned must not fail because the wall clock was set forward.
-        if expiry.surely_expired(self.obtained, self.lifetime, self.clock.now()):
+        if self.expired():
             message = f"the credential expired at {self.expires_at:%Y-%m-%d %H:%M:%S} UTC"
             raise CredentialExpired(message, hint="Call Keeper.get() for every request; it is cheap")
 

@@ -27,6 +27,9 @@ class Description:
         sources: Where credentials can come from, in order of precedence.
         lead: Seconds before expiry at which to renew; None means the default.
         single_use: Whether a refresh token works only once, so that a renewal writes an intent first.
+        repeats_for: Seconds for which its server repeats the answer to a single-use refresh token that it has already
+            answered, if the first answer was lost: 0 for a strict server, which ends the sign-in instead. None if
+            unknown. See docs/decisions.md, "How often a refresh token is sent again".
         hosts: Hosts that it may call for the given profile.
         binding: Issuer, token endpoint and client ID as configured in the given profile. A stored credential whose
             `Credential.binding` has a different value for any of these is not used: the user must sign in again.
@@ -35,6 +38,8 @@ class Description:
         exports: Functions that format a credential for another tool, by format name.
         revoke: Revokes an owned credential at the provider (RFC 7009); raises one of the contract's errors if that
             cannot be confirmed. None if the provider cannot revoke.
+        revokes_alone: Whether other sign-ins of the same account survive a revocation. If not, a sign-in is not revoked
+            when another one of the same account replaces it.
     """
 
     title: str
@@ -43,6 +48,7 @@ class Description:
     sources: tuple[Source, ...]
     lead: float | None = None
     single_use: bool = False
+    repeats_for: float | None = None
     hosts: tuple[str, ...] = ()
     binding: Mapping[str, str] = Factory(dict)
     variables: tuple[str, ...] = ()
@@ -50,6 +56,7 @@ class Description:
     # Not a hook: the contract has four, and observers need not see this call.
     # See docs/decisions.md, "Revocation is a function in the description, not a fifth hook".
     revoke: Callable[[Profile, Credential], None] | None = None
+    revokes_alone: bool = True
 
     def source(self, source_id: str) -> Source | None:
         """Return the source with that ID, or None."""

@@ -29,6 +29,8 @@ class Profile:
         skip: IDs of sources not to use.
         bare: Use only explicitly provided credentials (`Source.handed_in`); store nothing, and never ask the user.
         lead: Seconds before expiry at which to renew; None lets the credential and the provider decide.
+        redirect_port: Port on this machine that a sign-in in the browser returns to; pass it to
+            `freshkey.oauth.authorize`. None for any free one.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Profile:
     skip: tuple[str, ...] = ()
     bare: bool = False
     lead: float | None = None
+    redirect_port: int | None = None
 
     def settings_as(self, kind: type[S]) -> S:
         """Return the settings, typed for the provider that owns them.

@@ -20,6 +20,8 @@ class Detected:
         expires_at: When it expires, aware UTC, if that can be seen.
         last_four: At most its last four characters.
         fingerprint: Identifies the same value later (`Secret.fingerprint`); for sources that need consent.
+        version: Changes when the source changes: `freshkey.plugin.file_version` of its files, or a fingerprint of its
+            variable. The core compares it, and ends a pause after a failure when it differs. None if nothing tells.
     """
 
     kind: str
@@ -27,6 +29,7 @@ class Detected:
     expires_at: datetime | None = None
     last_four: str | None = None
     fingerprint: str | None = field(default=None, repr=False)
+    version: str | None = field(default=None, repr=False)
 
 
 @frozen(kw_only=True)
@@ -46,6 +49,12 @@ class Source:
             interactive session asks once before using it; `detect` must return a `Detected.fingerprint`.
         detect: Looks for a credential, quickly and without network access, and returns it without its value, or
             None. Not needed for an owned source, because the core checks the store.
+        setup: What the user has to do before they can sign in with this source, such as a setting to add: an imperative
+            sentence without a final period, for hints. None if ``freshkey login`` works right away.
+        ignores: The names of settings that the profile sets, but this source does not use. The core names them to the
+            user; `freshkey.plugin.unused_settings` finds them.
+        chosen_by: Settings of a profile, and environment variables, that are set only to use this source. The user is
+            told if an earlier source is used nevertheless, and which to remove if this source hides a sign-in.
     """
 
     id: str
@@ -56,3 +65,6 @@ class Source:
     handed_in: bool = False
     needs_consent: bool = False
     detect: Callable[[Profile], Detected | None] = lambda _: None
+    setup: Callable[[Profile], str | None] = lambda _: None
+    ignores: Callable[[Profile], tuple[str, ...]] = lambda _: ()
+    chosen_by: tuple[str, ...] = ()

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from attrs import frozen
 
 from freshkey.clock import Moment
 from freshkey.secret import Secret
+
+
+Outcome: TypeAlias = Literal["unanswered", "lost", "in-between"]
+"""How the last sending of a refresh token ended.
+
+- ``unanswered``: it is in progress, or its process ended during it.
+- ``lost``: it was sent, and there was no usable response.
+- ``in-between``: something between this machine and the server answered; the token probably did not reach the server.
+"""
 
 
 @frozen(kw_only=True)
@@ -28,14 +37,22 @@ class Record:
 
 @frozen(kw_only=True)
 class Intent:
-    """A record that a refresh token is about to be spent; it contains no secret.
+    """A record that a refresh token is about to be spent, and what became of it; it contains no secret.
+
+    Only sendings that may have reached the server count. Those that something in between answered do not.
 
     Attributes:
         generation: The generation that the result will have.
         token_hash: Keyed hash of the refresh token, to recognize it later.
-        noted: Reading of both clocks when the token was first sent; backdated if that time is unknown.
+        noted: Reading of both clocks at the first sending that counts; backdated if that time is unknown.
         pid: The process that wrote it.
-        attempts: How many times the token may have been sent, including this attempt.
+        attempts: How many sendings, or attempts with several of them, count, including one in progress.
+        outcome: How the last sending ended.
+        last_sent: Reading of both clocks at the last sending that counts; None if an older version wrote the intent.
+        answered_at: When something in between answered last, or None.
+        doubts: How many such answers, each ten minutes or more after the previous one, may have been the server's.
+        doubted_at: When the last of those came.
+        refused: Code of the error with which the provider rejected the token for good: it is never sent again.
     """
 
     generation: int
@@ -43,6 +60,12 @@ class Intent:
     noted: Moment
     pid: int
     attempts: int = 1
+    outcome: Outcome = "unanswered"
+    last_sent: Moment | None = None
+    answered_at: Moment | None = None
+    doubts: int = 0
+    doubted_at: Moment | None = None
+    refused: str | None = None
 
 
 @frozen(kw_only=True)

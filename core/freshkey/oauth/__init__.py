@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         clean_code,
         read_refusal,
         refusal_error,
+        retryable,
         shown_code,
     )
     from freshkey.oauth.loopback import LoopbackListener
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
         refresh_request,
         revocation_request,
     )
+    from freshkey.oauth.response_body import read_members
     from freshkey.oauth.signin import authorize
     from freshkey.oauth.skew import MAX_SKEW, seconds_behind, warn_of_skew
 
@@ -62,7 +64,7 @@ _HOMES: Final = {
     "oauth.client": "OAuthClient",
     "oauth.device": "device_sign_in",
     "oauth.error_response": (
-        "Refusal TRANSIENT_CODES TRANSIENT_STATUSES clean_code read_refusal refusal_error shown_code"
+        "Refusal TRANSIENT_CODES TRANSIENT_STATUSES clean_code read_refusal refusal_error retryable shown_code"
     ),
     "oauth.loopback": "LoopbackListener",
     "oauth.metadata": "discover",
@@ -70,6 +72,7 @@ _HOMES: Final = {
         "DEVICE_GRANT Encode Grant Pkce Server assertion_request authorization_url code_request "
         "device_request device_token_request new_state refresh_request revocation_request"
     ),
+    "oauth.response_body": "read_members",
     "oauth.signin": "authorize",
     "oauth.skew": "MAX_SKEW seconds_behind warn_of_skew",
 }
@@ -81,9 +84,9 @@ __all__ = [
     "LoopbackListener", "OAuthClient", "Pkce", "Poll", "Refusal", "Server", "TokenAnswer", "assertion_request",
     "authorization_url", "authorize", "browser_program", "clean_code", "code_request", "device_request",
     "device_sign_in", "device_token_request", "discover", "new_state", "open_browser", "read_callback",
-    "read_device", "read_device_token", "read_pasted", "read_refusal", "read_revocation", "read_token",
-    "refresh_request", "refusal_error", "revocation_request", "safe_url", "seconds_behind", "shown_code",
-    "warn_of_skew",
+    "read_device", "read_device_token", "read_members", "read_pasted", "read_refusal", "read_revocation",
+    "read_token", "refresh_request", "refusal_error", "retryable", "revocation_request", "safe_url",
+    "seconds_behind", "shown_code", "warn_of_skew",
 ]
 # fmt: on
 

@@ -1,11 +1,13 @@
-"""Strict parsers for authorization server responses: each returns a value or raises the error for the caller.
+"""Parsers for authorization server responses: each returns a value or raises the error for the caller.
 
+A token response is read liberally, because it was paid for with a code or refresh token that may work only once.
 For any input, each parser returns its value or raises one of the documented errors; no error quotes the response.
 """
 
 from __future__ import annotations
 
 import enum
+import logging
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -14,18 +16,27 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from freshkey._http.messages import Response
-from freshkey._json import parse_json_object
+from freshkey.clock import Moment
 from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused, frameless
-from freshkey.oauth.error_response import read_refusal, refusal_error
-from freshkey.secret import Secret, is_token
+from freshkey.oauth.error_response import clean_code, read_refusal, refusal_error, shown_code
+from freshkey.oauth.lifetimes import MAX_LIFETIME, access_lifetime, generated_at, read_seconds, refresh_lifetime
+from freshkey.oauth.response_body import is_page, read_members
+from freshkey.oauth.vendor_words import normalize
+from freshkey.secret import MAX_TOKEN, Secret, is_token
 
 
-MAX_LIFETIME: Final = 10 * 366 * 86400.0
-"""Seconds; some servers send a far larger number to mean "forever"."""
+log = logging.getLogger(__name__)
 
-_DIGITS: Final = re.compile(r"[0-9]{1,18}")
 _USER_CODE: Final = re.compile(r"[ -~]{1,64}")
-_TOKEN_TYPES: Final = {"bearer": "Bearer", "dpop": "DPoP"}
+_TOKEN_TYPES: Final = {
+    "": "Bearer",
+    "bearer": "Bearer",
+    "dpop": "DPoP",
+    "bearertoken": "Bearer",  # Apigee
+    "bot": "Bearer",  # Slack, like the next one: whose token it is
+    "user": "Bearer",
+}
+_DECLINED: Final = frozenset({"access_denied", "authorization_declined"})  # RFC 8628, section 3.5; Microsoft
 _KNOWN: Final = frozenset({"access_token", "refresh_token", "expires_in", "scope", "token_type"})
 
 
@@ -34,51 +45,76 @@ class TokenAnswer:
     """What the token endpoint granted (RFC 6749, section 5.1).
 
     Attributes:
-        access_token: The access token.
+        access_token: The access token; empty if the response has none that can be sent in a header.
         refresh_token: A new refresh token; None means that the old one remains in use (RFC 6749, section 6).
-        expires_in: Seconds from receipt of the response; None if the response does not include it.
+        expires_in: Seconds from when the response was generated; None if the response does not say.
+        refresh_expires_in: Seconds until the refresh token itself expires; None if the response does not say.
         scopes: The granted scopes; None if the response does not include them, which means the requested ones.
         token_type: ``Bearer`` (RFC 6750) or ``DPoP`` (RFC 9449); ``Bearer`` if the server omits it or sends an empty
-            string.
+            string. Anything else is what the server sent, or ``unknown`` if that does not look like a word.
+        requested: Reading of both clocks before the request was sent; lifetimes counted from it are never too long.
         extra: All other members, unchecked. They may be secret, such as an ID token.
     """
 
     access_token: Secret
     refresh_token: Secret | None = None
     expires_in: float | None = None
+    refresh_expires_in: float | None = None
     scopes: tuple[str, ...] | None = None
     token_type: str = "Bearer"  # noqa: S105  a token type, not a token
+    requested: Moment | None = field(default=None, eq=False)
     extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False)
 
     def granted(self, asked: tuple[str, ...]) -> tuple[str, ...]:
         """Return the granted scopes, given the requested ones (RFC 6749, section 5.1)."""
         return asked if self.scopes is None else self.scopes
 
+    def unusable(self) -> ProviderRefused | None:
+        """Return why the access token cannot be used as a bearer token; None if it can.
+
+        The rest of the response still counts: a renewal returns a credential with its refresh token and this error as
+        `Credential.unusable`, which is stored and never served.
+        """
+        if self.token_type != "Bearer":  # noqa: S105  a token type, not a token
+            return ProviderRefused(
+                f"the server issued a token of type {self.token_type}; only bearer tokens are supported",
+                hint="Register the client for bearer tokens",
+                code="unsupported-token-type",
+            )
+        if not self.access_token:
+            message = "the server issued an access token that cannot be sent in a header"
+            return ProviderRefused(message, hint="Report this to the provider's support", code="unusable-access-token")
+        return None
+
 
 @frameless
 def read_token(response: Response, now: float) -> TokenAnswer:
     """Read the response to a code, refresh or device token request.
 
-    ``expires_in`` may be a non-negative integer, a float without a fraction, or a string of ASCII digits; absent or
-    null gives None. More than ten years is capped at ten years. Anything else (a boolean, a negative number, NaN, a
-    number that does not fit in 64 bits) makes the whole response invalid: a guessed lifetime would mean using a token
-    for too long or renewing in a loop.
+    What can be read in a safe way is read, with a warning in the log: a lifetime that is fractional or a string, or an
+    end instead of a lifetime; any scopes and token type. An unreadable lifetime counts as missing, and more than ten
+    years as ten years. See docs/decisions.md, "A token response is read liberally".
 
     Args:
         response: The response.
         now: Seconds since 1970-01-01T00:00:00Z; a ``Retry-After`` date is relative to it.
 
     Raises:
-        TransientError: The server is temporarily unavailable or rate-limits the client.
+        TransientError: The server is temporarily unavailable, rate-limits the client, or was not reached.
         LoginRequired: The server rejected the code or refresh token.
         ProviderRefused: The server rejected the client or its request.
+        IntermediaryAnswer: The response is probably not the server's.
         ProtocolError: The response is malformed; the grant may be spent.
     """
-    facts = _facts(response, now)
+    facts = _granted(response)
+    if facts is None:
+        raise refusal_error(response, now)
+    generated = generated_at(response.headers, now)
     return TokenAnswer(
-        access_token=Secret(_text(facts, "access_token")),
-        refresh_token=None if facts.get("refresh_token") in (None, "") else Secret(_text(facts, "refresh_token")),
-        expires_in=_seconds(facts, "expires_in"),
+        access_token=_access_token(facts.get("access_token")),
+        refresh_token=_refresh_token(facts.get("refresh_token")),
+        expires_in=access_lifetime(facts, generated),
+        refresh_expires_in=refresh_lifetime(facts, generated),
         scopes=_scopes(facts.get("scope")),
         token_type=_token_type(facts.get("token_type")),
         extra=MappingProxyType({name: value for name, value in facts.items() if name not in _KNOWN}),
@@ -92,9 +128,10 @@ def read_revocation(response: Response, now: float) -> None:
     Raises:
         TransientError: The token may still be valid; try again (section 2.2.1).
         ProviderRefused: The server refuses to revoke this token.
+        IntermediaryAnswer: The response is probably not the server's, so the token may still be valid.
         ProtocolError: The response is malformed.
     """
-    if 200 <= response.status < 300:  # noqa: PLR2004  RFC 9110, section 15.3
+    if _is_success(response) and not is_page(response):
         return
     error = refusal_error(response, now)
     if isinstance(error, LoginRequired):
@@ -139,7 +176,9 @@ class Poll(enum.Enum):
 @frameless
 def read_device(response: Response, now: float) -> DeviceCode:
     """Read the response to a device authorization request (RFC 8628, section 3.2). Raises like `read_token`."""
-    facts = _facts(response, now)
+    facts = read_members(response)
+    if facts is None or not _is_success(response) or read_refusal(response).code is not None:
+        raise refusal_error(response, now)
     lifetime, interval = _seconds(facts, "expires_in"), _seconds(facts, "interval")
     user_code, complete = facts.get("user_code"), facts.get("verification_uri_complete")
     if lifetime is None or not isinstance(user_code, str) or not _USER_CODE.fullmatch(user_code):
@@ -159,13 +198,14 @@ def read_device(response: Response, now: float) -> DeviceCode:
 def read_device_token(response: Response, now: float) -> TokenAnswer | Poll:
     """Read the response to a device token request (RFC 8628, section 3.5). Raises like `read_token`."""
     refusal = read_refusal(response)
-    if response.status < 500 and refusal.code in {poll.value for poll in Poll}:  # noqa: PLR2004  RFC 9110, section 15.6
-        return Poll(refusal.code)
+    code = normalize(refusal.code or "")
+    if response.status < 500 and code in {poll.value for poll in Poll}:  # noqa: PLR2004  RFC 9110, section 15.6
+        return Poll(code)
     try:
         return read_token(response, now)
-    except LoginRequired:
-        expired, declined = refusal.code == "expired_token", refusal.code == "access_denied"
-        if not (expired or declined):
+    except (LoginRequired, ProviderRefused):
+        expired = code == "expired_token"
+        if not expired and code not in _DECLINED:
             raise
     raise LoginRequired(
         f"the sign-in was not completed: {refusal}",
@@ -177,19 +217,40 @@ def read_device_token(response: Response, now: float) -> TokenAnswer | Poll:
 # --- members of a response ----------------------------------------------------------------------------------------
 
 
-def _facts(response: Response, now: float) -> dict[str, Any]:
-    """Return the members of a successful response. Some servers send errors with status 200; those are errors."""
-    if not 200 <= response.status < 300 or read_refusal(response).code is not None:  # noqa: PLR2004  RFC 9110, section 15.3
-        raise refusal_error(response, now)
-    return parse_json_object(response.body)
+def _is_success(response: Response) -> bool:
+    return 200 <= response.status < 300  # noqa: PLR2004  RFC 9110, section 15.3
+
+
+def _granted(response: Response) -> Mapping[str, Any] | None:
+    """Return the members of a response that grants tokens; None for any other. Some errors have status 200."""
+    facts = read_members(response) if _is_success(response) else None
+    tokens = [facts.get(name) for name in ("access_token", "refresh_token")] if facts else []
+    return facts if any(isinstance(token, str) and token for token in tokens) else None
 
 
 def _unreadable(member: str) -> ProtocolError:
     return ProtocolError(f"the authorization server's response has no valid {member}")
 
 
+def _access_token(value: object) -> Secret:
+    """Return an access token; an empty one if it cannot be sent in a header. White space is never part of one."""
+    sent = value.strip() if isinstance(value, str) else value
+    return Secret(sent if is_token(sent) else "")
+
+
+def _refresh_token(value: object) -> Secret | None:
+    """Return a refresh token. It is sent in a body, where any text can be sent, so any text is kept."""
+    if not value:  # also false, 0, or an empty list, as some languages write a missing one
+        return None
+    if type(value) is int:
+        value = str(value)
+    if isinstance(value, str) and len(value) <= MAX_TOKEN and not any("\ud800" <= each <= "\udfff" for each in value):
+        return Secret(value)
+    raise _unreadable("refresh_token")
+
+
 def _text(facts: Mapping[str, Any], member: str) -> str:
-    """Return a token or a URL: visible ASCII only, because it is sent in headers (RFC 6749, appendix A)."""
+    """Return a code or a URL: visible ASCII only."""
     value = facts.get(member)
     if not is_token(value):
         raise _unreadable(member)
@@ -197,36 +258,34 @@ def _text(facts: Mapping[str, Any], member: str) -> str:
 
 
 def _seconds(facts: Mapping[str, Any], member: str) -> float | None:
+    """Return the seconds in a response that nothing was spent for."""
     value = facts.get(member)
-    if value is None:
-        return None
-    if isinstance(value, str) and _DIGITS.fullmatch(value):
-        value = int(value)
-    # A guess would mean returning an expired token, or renewing forever.
-    # See docs/decisions.md, "An unreadable lifetime is an error, a missing one gets a default".
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 <= value < 2**63 or value != int(value):
+    seconds = read_seconds(value)
+    if value is not None and seconds is None:
         raise _unreadable(member)
-    return min(float(value), MAX_LIFETIME)
+    return None if seconds is None else min(seconds, MAX_LIFETIME)
 
 
 def _scopes(value: object) -> tuple[str, ...] | None:
-    """Split a string (RFC 6749, section 3.3), or a list of strings, which some servers send, into scopes."""
+    """Split a string (RFC 6749, section 3.3), or a list of strings, which some servers send, into scopes.
+
+    Unreadable ones are left out; if none can be read, they count as omitted.
+    """
     if value is None:
         return None
     parts = value if isinstance(value, list) else [value]
-    scopes = [scope for part in parts if isinstance(part, str) for scope in part.split(" ") if scope]
-    if not all(isinstance(part, str) for part in parts) or not all(map(is_token, scopes)):
-        raise _unreadable("scope")
-    return tuple(scopes)
+    found = [scope for part in parts for scope in (part.split() if isinstance(part, str) else [part])]
+    scopes = tuple(scope for scope in found if is_token(scope))
+    if len(scopes) == len(found):
+        return scopes
+    log.warning("the authorization server's response has an unreadable scope")
+    return scopes or None
 
 
 def _token_type(value: object) -> str:
-    # Some servers omit it, and refusing the response would lose its refresh token.
-    # See docs/decisions.md, "A token response is refused only if it is harmful".
-    if value in (None, ""):
-        return "Bearer"
-    known = _TOKEN_TYPES.get(value.lower()) if isinstance(value, str) else None
-    if known is None:
-        raise _unreadable("token_type")
-    return known
+    # Some servers omit it. An unknown one is kept, because refusing the response would lose its refresh token.
+    sent = "" if value is None else clean_code(value) or ("" if isinstance(value, str) else "unknown")
+    known = _TOKEN_TYPES.get(sent.lower())
+    if known is not None:
+        return known
+    return sent if shown_code(sent) == sent else "unknown"

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import PurePath
 from typing import Final
 from urllib.parse import urlsplit
 
 from freshkey._commands.environ import without_secrets
 from freshkey._http.url import LOOPBACK, MAX_URL
 from freshkey.errors import ConfigurationError
+from freshkey.oauth.browser_variable import browser_commands, find_program
 
-
-KNOWN_BROWSERS: Final = frozenset(
-    {"brave-browser", "chromium", "chromium-browser", "epiphany", "falkon", "firefox", "google-chrome", "konqueror"}
-    | {"microsoft-edge", "opera", "vivaldi", "wslview", "xdg-open"}
-)
-"""Names that ``$BROWSER`` may contain without a path."""
 
 _SECONDS_TO_FAIL: Final = 1.0
 """A browser that is still running after this many seconds counts as opened."""
@@ -67,8 +60,8 @@ def _flaw(url: str, *, allow_insecure_loopback: bool) -> str | None:
 def open_browser(url: str, *, allow_insecure_loopback: bool = False, environ: Mapping[str, str] = os.environ) -> bool:
     """Open `url` in the user's browser and return whether that seems to have worked.
 
-    ``$BROWSER`` is honored if it is the absolute path of an existing program or one of `KNOWN_BROWSERS`. The browser's
-    output goes to stderr, because stdout belongs to the application.
+    The commands in ``$BROWSER`` are tried first, in order; see `freshkey.oauth.browser_variable`. The browser's output
+    goes to stderr, because stdout belongs to the application.
 
     Args:
         url: See `safe_url`. Other users may see it in the process list.
@@ -79,7 +72,9 @@ def open_browser(url: str, *, allow_insecure_loopback: bool = False, environ: Ma
         ConfigurationError: `url` is not safe.
     """
     safe_url(url, allow_insecure_loopback=allow_insecure_loopback)
-    program = browser_program(environ)
+    if any(_run(command, environ) for command in browser_commands(url, environ)):
+        return True
+    program = _desktop_program(environ)
     if program is not None:
         return _run([program, url], environ)
     if sys.platform == "win32":
@@ -91,24 +86,18 @@ def open_browser(url: str, *, allow_insecure_loopback: bool = False, environ: Ma
 
 def browser_program(environ: Mapping[str, str]) -> str | None:
     """Return the absolute path of the program that opens URLs on this machine, or None."""
-    chosen = environ.get("BROWSER", "")
-    if PurePath(chosen).is_absolute() or chosen in KNOWN_BROWSERS:
-        program = _which(chosen, environ)
-        if program is not None:
-            return program
+    command = next(browser_commands("https://localhost", environ), None)
+    return command[0] if command else _desktop_program(environ)
+
+
+def _desktop_program(environ: Mapping[str, str]) -> str | None:
     if sys.platform == "darwin":
         return "/usr/bin/open"
     # Without a desktop, these would start a text browser in the terminal.
     if not (environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY") or environ.get("WSL_DISTRO_NAME")):
         return None
     names = ("xdg-open", "wslview", "firefox", "chromium", "google-chrome")
-    return next(filter(None, (_which(name, environ) for name in names)), None)
-
-
-def _which(name: str, environ: Mapping[str, str]) -> str | None:
-    """Find a program on ``PATH``, but never in the working directory, which can be an untrusted project."""
-    folders = environ.get("PATH", os.defpath).split(os.pathsep)
-    return shutil.which(name, path=os.pathsep.join(folder for folder in folders if PurePath(folder).is_absolute()))
+    return next(filter(None, (find_program(name, environ) for name in names)), None)
 
 
 def _run(command: list[str], environ: Mapping[str, str]) -> bool:

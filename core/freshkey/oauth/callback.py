@@ -1,14 +1,17 @@
 """Reads the authorization response from a redirect or a paste, and accepts only the one that belongs to this attempt.
 
 `ProtocolError` here means "not the response to this attempt": the attempt continues. Any other error ends it.
+
+A code must be beyond doubt. An error only ends the attempt, so it has to have the state of this attempt, and what else
+a server puts next to it does not matter.
 """
 
 from __future__ import annotations
 
 import hmac
 from contextlib import suppress
-from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from typing import Final, Literal, NoReturn
+from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused
 from freshkey.oauth.error_response import clean_code, shown_code
@@ -24,6 +27,11 @@ _CONFIGURATION_CODES: Final = frozenset(
 )
 """Authorization errors that signing in again cannot fix (RFC 6749, section 4.1.2.1; RFC 8707)."""
 
+Unproven = Literal["error-without-state", "other-state", "other-issuer", "nothing"]
+"""What is wrong with a request that is not the response to this attempt."""
+
+_OWN: Final = frozenset({"code", "error", "state", "iss"})
+
 
 def read_callback(query: str, *, state: str, server: Server) -> Secret:
     """Return the authorization code in the query of a redirect (RFC 6749, section 4.1.2).
@@ -31,8 +39,8 @@ def read_callback(query: str, *, state: str, server: Server) -> Secret:
     Args:
         query: The raw query, still percent-encoded.
         state: The state of this attempt.
-        server: The authorization server of this attempt; ``iss``, if present, must be its issuer (RFC 9207, section
-            2.4).
+        server: The authorization server of this attempt; ``iss``, if present, must be its issuer, and a server that
+            requires it must send it with a code (RFC 9207, section 2.4).
 
     Raises:
         ProtocolError: It is not the response to this attempt: the state or ``iss`` is wrong or missing, a parameter
@@ -40,24 +48,17 @@ def read_callback(query: str, *, state: str, server: Server) -> Secret:
         LoginRequired: The user declined, or the server could not sign them in.
         ProviderRefused: The server rejected the request.
     """
+    error = _stated_error(query)
+    if error is not None:
+        _check_state(error.get("state"), state)
+        _check_issuer(error.get("iss"), server)
+        _raise_error(error["error"])
     parameters = _parameters(query)
     _check_state(parameters.get("state"), state)
-    _check_issuer(parameters.get("iss"), server)
-    code, error = parameters.get("code"), parameters.get("error")
-    if (code is None) == (error is None):
+    _check_issuer(parameters.get("iss"), server, required=server.iss_required)
+    if "error" in parameters or "code" not in parameters:
         raise ProtocolError("the sign-in response must contain either a code or an error", code="invalid-redirect")
-    if error is None:
-        return _code(code)
-    refusal = clean_code(error)
-    shown = shown_code(refusal)
-    if refusal in _CONFIGURATION_CODES:
-        hint = "Check the client ID, the scopes and the redirect URI in the provider's settings"
-        raise ProviderRefused(
-            f"the authorization server refused the sign-in: {shown}", hint=hint, code="sign-in-refused"
-        )
-    raise LoginRequired(
-        f"the sign-in was not completed: {shown}", hint="Start the sign-in again", code="sign-in-not-completed"
-    )
+    return _code(parameters["code"])
 
 
 def read_pasted(text: str, *, state: str, server: Server, bare_code: bool) -> Secret:
@@ -70,6 +71,8 @@ def read_pasted(text: str, *, state: str, server: Server, bare_code: bool) -> Se
             URL can be accepted.
         bare_code: Also accept a code without a state, for providers whose page shows nothing else.
 
+    An error in a pasted URL counts without a state as well: the user vouches for it, and it gives nothing away.
+
     Raises:
         ProtocolError: It is not the response to this attempt; ask again.
         LoginRequired: The user declined, or the server could not sign them in.
@@ -79,8 +82,13 @@ def read_pasted(text: str, *, state: str, server: Server, bare_code: bool) -> Se
     if len(text) > MAX_PASTE:
         raise ProtocolError(f"the pasted text is longer than {MAX_PASTE} characters", code="invalid-pasted-response")
     if text.startswith(("http://", "https://")):
-        return read_callback(_query_of(text), state=state, server=server)
-    _check_issuer(None, server)
+        query = _query_of(text)
+        error = _stated_error(query)
+        if error is not None and "state" not in error:
+            _check_issuer(error.get("iss"), server)
+            _raise_error(error["error"])
+        return read_callback(query, state=state, server=server)
+    _check_issuer(None, server, required=server.iss_required)
     code, separator, pasted_state = text.partition("#")
     if separator:
         _check_state(pasted_state, state)
@@ -92,10 +100,50 @@ def read_pasted(text: str, *, state: str, server: Server, bare_code: bool) -> Se
     return _code(code)
 
 
+def unproven(query: str, error: ProtocolError) -> Unproven:
+    """Return why `read_callback` did not accept a query, given what it raised."""
+    if error.code == "redirect-state-mismatch":
+        return "error-without-state" if "state" not in (_stated_error(query) or {"state": ""}) else "other-state"
+    return "other-issuer" if error.code in {"redirect-issuer-mismatch", "redirect-issuer-missing"} else "nothing"
+
+
 def _query_of(address: str) -> str:
+    """Return the query of a pasted URL, or its fragment if only that has an error, as some servers send it."""
     with suppress(ValueError):
-        return urlsplit(address).query
+        parts = urlsplit(address)
+        in_fragment = _stated_error(parts.query) is None and _stated_error(parts.fragment) is not None
+        return parts.fragment if in_fragment and "code=" not in parts.query else parts.query
     raise ProtocolError("the pasted text is not a valid URL", code="invalid-pasted-response")
+
+
+def _stated_error(query: str) -> dict[str, str] | None:
+    """Return ``error``, ``state`` and ``iss`` of an error response; None for anything else.
+
+    Descriptions are free text, and servers encode and repeat them as they like, so only these three are read. An empty
+    code or ``iss`` says nothing, and neither does the same value once more.
+    """
+    found: dict[str, str] = {}
+    for pair in query.split("&"):
+        name, _, encoded = pair.partition("=")
+        value = unquote_plus(encoded)
+        if name not in _OWN or (name in {"code", "iss"} and not value):
+            continue
+        if found.setdefault(name, value) != value:
+            return None  # repeated: not ours (RFC 6749, section 3.1)
+    return None if "code" in found or "error" not in found else found
+
+
+def _raise_error(error: str) -> NoReturn:
+    refusal = clean_code(error)
+    shown = shown_code(refusal)
+    if refusal in _CONFIGURATION_CODES:
+        hint = "Check the client ID, the scopes and the redirect URI in the provider's settings"
+        raise ProviderRefused(
+            f"the authorization server refused the sign-in: {shown}", hint=hint, code="sign-in-refused"
+        )
+    raise LoginRequired(
+        f"the sign-in was not completed: {shown}", hint="Start the sign-in again", code="sign-in-not-completed"
+    )
 
 
 def _parameters(query: str) -> dict[str, str]:
@@ -121,10 +169,12 @@ def _check_state(given: str | None, expected: str) -> None:
         )
 
 
-def _check_issuer(given: str | None, server: Server) -> None:
+def _check_issuer(given: str | None, server: Server, *, required: bool = False) -> None:
     """Compare ``iss`` as RFC 9207 (section 2.4) requires; if the issuer is unknown, there is nothing to compare."""
+    # Many servers promise it and leave it out of errors. With the right state such an error is ours.
+    # See docs/decisions.md, "An error ends a sign-in without its issuer".
     if given is None:
-        if server.iss_required:
+        if required:
             raise ProtocolError(
                 "the response does not name its authorization server (iss); paste the full URL instead",
                 code="redirect-issuer-missing",

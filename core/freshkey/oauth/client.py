@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from urllib.parse import urlsplit
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from freshkey._http.messages import Request, Send, form
 from freshkey.clock import SYSTEM, Clock
@@ -100,7 +100,10 @@ class OAuthClient:
         )
 
     def _token(self, request: Request) -> TokenAnswer:
+        requested = self.clock.now()
         response = self.send(request)
         now = self.clock.now().wall
         warn_of_skew(response.headers, now, urlsplit(request.url).hostname or "")
-        return answers.read_token(response, now)
+        # Lifetimes count from when the response was generated, and nothing says how long it was on the way: counted
+        # from the request, they are never too long.
+        return evolve(answers.read_token(response, now), requested=requested)

@@ -6,9 +6,18 @@ import threading
 from collections.abc import Mapping
 from typing import Final
 
-from freshkey._http.messages import Send, form
+from attrs import evolve
+
+from freshkey._http.messages import Request, Send, form
 from freshkey.clock import SYSTEM, Clock
-from freshkey.errors import ConfigurationError, LoginRequired, OutcomeUnknown, ProtocolError, TransientError
+from freshkey.errors import (
+    ConfigurationError,
+    IntermediaryAnswer,
+    LoginRequired,
+    OutcomeUnknown,
+    ProtocolError,
+    TransientError,
+)
 from freshkey.model.interaction import Interaction
 from freshkey.oauth.answers import DeviceCode, Poll, TokenAnswer, read_device, read_device_token
 from freshkey.oauth.browser import safe_url
@@ -63,7 +72,8 @@ def device_sign_in(
         LoginRequired: There is no user to show the code to, the user declined, the code expired, or the caller
             canceled.
         ProviderRefused: The server rejected the client or its request.
-        ProtocolError: A response is malformed, or the verification URL is unsafe.
+        ProtocolError: A response is malformed, is not the server's before there is a code, or the verification URL is
+            unsafe.
         ConfigurationError: The server has no device authorization endpoint.
         TransientError: The sign-in could not be started.
     """
@@ -82,10 +92,10 @@ def device_sign_in(
             hint = "Start the sign-in again to get a new code"
             raise LoginRequired("the code was not entered before it expired", hint=hint, code="device-code-expired")
         try:
-            answer = read_device_token(send(request), clock.now().wall)
-        except ProtocolError:
-            raise
+            answer = _poll(request, send, clock)
         except (TransientError, OutcomeUnknown) as error:
+            if isinstance(error, ProtocolError) and not isinstance(error, IntermediaryAnswer):
+                raise
             # Polling a failing server at full speed would add to its load and trigger rate limits, so RFC 8628
             # (section 3.5) recommends exponential backoff. The user may still be typing: give up only when the code
             # expires.
@@ -96,6 +106,12 @@ def device_sign_in(
         if isinstance(answer, TokenAnswer):
             return answer
         pause = interval = interval + (SLOWER if answer is Poll.SLOW_DOWN else 0.0)
+
+
+def _poll(request: Request, send: Send, clock: Clock) -> TokenAnswer | Poll:
+    requested = clock.now()
+    answer = read_device_token(send(request), clock.now().wall)
+    return evolve(answer, requested=requested) if isinstance(answer, TokenAnswer) else answer
 
 
 def _show(code: DeviceCode, interaction: Interaction, *, allow_insecure_loopback: bool) -> None:

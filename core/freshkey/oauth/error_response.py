@@ -7,39 +7,103 @@ code that looks like a word, and the request ID, by which the provider's support
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 from typing import Any, Final
 
 from attrs import frozen
 
 from freshkey._http.messages import Response, retry_after
-from freshkey._json import parse_json_object
-from freshkey.errors import FreshkeyError, LoginRequired, ProtocolError, ProviderRefused, TransientError
+from freshkey.errors import (
+    FreshkeyError,
+    IntermediaryAnswer,
+    LoginRequired,
+    ProtocolError,
+    ProviderRefused,
+    TransientError,
+)
+from freshkey.oauth.response_body import is_cut_off, is_page, plain_text, read_members
+from freshkey.oauth.vendor_words import is_oauth_code, means_ended, normalize
 
 
 TRANSIENT_STATUSES: Final = frozenset({408, 429})
 """Temporary errors; so is every 5xx."""
 
+_NEVER_THE_SERVERS: Final = frozenset({407, 511})
+"""Whatever the body says: a proxy (RFC 9110, section 15.5.8) or the network (RFC 6585, section 6) wants a sign-in."""
+
 TRANSIENT_CODES: Final = frozenset(
-    {"temporarily_unavailable", "server_error", "slow_down", "rate_limit_error", "overloaded_error", "api_error"}
+    {
+        "temporarily_unavailable",  # RFC 6749, section 4.1.2.1, like the next one
+        "server_error",
+        "slow_down",  # RFC 8628, section 3.5
+        "rate_limit_error",  # this and the next two: servers whose `error` is an object
+        "overloaded_error",
+        "api_error",
+        "ratelimited",  # this and the next five: Slack; status 200
+        "rate_limited",
+        "internal_error",
+        "fatal_error",
+        "service_unavailable",
+        "request_timeout",
+        "rate_limit_exceeded",  # OpenAI
+        "too_many_requests",
+        "unavailable",  # this and the next two: google.rpc.Code
+        "resource_exhausted",
+        "deadline_exceeded",
+    }
 )
-"""Temporary errors whatever the status: RFC 6749 (section 4.1.2.1), RFC 8628 (section 3.5), and the codes of servers
-whose ``error`` is an object."""
+"""Temporary errors whatever the status."""
 
 USER_CODES: Final = frozenset(
     {
-        "invalid_grant",  # RFC 6749, section 5.2
         "access_denied",  # RFC 6749, section 4.1.2.1; RFC 8628, section 3.5
-        "expired_token",  # RFC 8628, section 3.5
         "login_required",  # this and the next three: OpenID Connect Core 1.0, section 3.1.2.6
         "interaction_required",
         "consent_required",
         "account_selection_required",
     }
 )
-"""Only the user can resolve these, by signing in."""
+"""Only the user can resolve these, by signing in; so can a dead refresh token (`freshkey.oauth.vendor_words`)."""
+
+_NOT_OF_THE_TOKEN_ENDPOINT: Final = frozenset({"access_denied", "login_required"})
+"""Words for which a web filter or a login page is as likely as a server: RFC 6749, section 5.2, does not have them."""
+
+_RENAMED: Final = frozenset(
+    {
+        *("PayloadTooLarge", "RequestEntityTooLarge", "ContentTooLarge", "URITooLong", "Request-URITooLong"),
+        *("UnprocessableEntity", "UnprocessableContent", "RequestedRangeNotSatisfiable", "RangeNotSatisfiable"),
+    }
+)
+"""Phrases that differ between RFC 7231 and RFC 9110, and therefore between versions of Python."""
+
+_REASONS: Final = _RENAMED | {
+    status.phrase.replace(" ", "") for status in HTTPStatus if status >= HTTPStatus.BAD_REQUEST
+}
+"""What frameworks write into ``error`` whatever happened: NestJS and Spring, for example, the status in words."""
+
+_CODES: Final = (
+    *("code", "error", "error_code", "errorCode", "errcode", "type", "error_type", "errorType"),
+    *("status", "reason", "name", "key"),
+)
+"""Members that hold an error code: in an ``error`` that is an object, or beside it."""
+
+_TEXTS: Final = (
+    *("error_description", "errorDescription", "error_message", "errorMessage", "errorSummary", "message"),
+    *("msg", "errmsg", "description", "detail", "title", "reason", "error", "faultstring"),
+)
+
+_MAX_ERRORS: Final = 5
+"""Members of a list of errors that are looked at."""
+
+_UNREADABLE: Final = "?"
+"""Stands for the code of an error that has none."""
 
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z_.-]*")
 """An error code that is safe to show. Digits are not allowed, because nearly every token contains some."""
+
+_ON_THE_WAY: Final = (
+    "Check whether the network asks you to log in, the proxy (HTTPS_PROXY), and the URLs in the profile's settings"
+)
 
 _REQUEST_ID: Final = re.compile(r"[0-9A-Za-z_.:/-]{1,64}")
 
@@ -53,60 +117,137 @@ class Refusal:
         code: The error code, without control characters and at most 64 characters long; None if there is none. It is
             untrusted text from the server: compare it, but display it only as ``str(refusal)``.
         request_id: The server's ID for the request, if it sent one.
+        ended: Whether it says, in whatever words, that the refresh token is dead.
     """
 
     status: int
     code: str | None
     request_id: str | None
+    ended: bool = False
 
     def __str__(self) -> str:
         request = f", request {self.request_id}" if self.request_id else ""
-        return f"{shown_code(self.code)} (status {self.status}{request})"
+        facts = f"status {self.status}{request}"
+        return facts if self.code is None else f"{shown_code(self.code)} ({facts})"
 
 
 def read_refusal(response: Response) -> Refusal:
     """Read the error code and the request ID; works for any response.
 
-    There are two kinds of bodies: ``{"error": "invalid_grant"}`` (RFC 6749, section 5.2) and
-    ``{"error": {"type": "rate_limit_error"}}``.
+    The body is ``{"error": "invalid_grant"}`` (RFC 6749, section 5.2), or anything else that says so: an error that is
+    an object, a list or just true, or a vendor's own words in other members.
     """
-    try:
-        error: Any = parse_json_object(response.body).get("error")
-    except ProtocolError:
-        error = None
-    code = clean_code(error.get("type") if isinstance(error, dict) else error)
+    members = read_members(response) or {}
+    own = [code for code in _codes_of_error(members) if not _only_says_the_status(code, response.status)]
+    # Without an error, other members are the server's word only if they use its vocabulary: the error pages of
+    # gateways have members such as `status` and `message`, too.
+    others = _strings(members, (*_CODES[2:], "code"))
+    known = [each for each in others if is_oauth_code(each) or _weight(each, is_error=bool(own)) > 1]
+    code = _choose(own) or _choose(known)
     request_id = response.headers.get("request-id") or response.headers.get("x-request-id") or ""
-    return Refusal(response.status, code, request_id if _REQUEST_ID.fullmatch(request_id) else None)
+    return Refusal(
+        response.status,
+        code,
+        request_id if _REQUEST_ID.fullmatch(request_id) else None,
+        ended=means_ended([*own, *others], [*_texts(members), plain_text(response)], is_error=bool(own)),
+    )
+
+
+def _codes_of_error(members: dict[str, Any]) -> list[str]:
+    """Return the codes in the error member, in any shape; empty if there is no error."""
+    error = _error(members)
+    each = error[:_MAX_ERRORS] if isinstance(error, list) else [error]
+    codes = [code for one in each for code in (_strings(one, _CODES) if isinstance(one, dict) else _strings({0: one}))]
+    return codes if codes or not error else [_UNREADABLE]
+
+
+def _only_says_the_status(code: str, status: int) -> bool:
+    """Return whether a code says nothing that the status does not say; gateways answer so, too."""
+    return code == str(status) or (code in _REASONS and not _is_one_of(code, TRANSIENT_CODES))
+
+
+def _texts(members: dict[str, Any]) -> list[str]:
+    error = _error(members)
+    inner = error[:_MAX_ERRORS] if isinstance(error, list) else [error]
+    details = [members.get("detail"), members.get("fault")]  # FastAPI; Apigee
+    objects = [one for one in (members, *inner, *details) if isinstance(one, dict)]
+    texts = [text for one in objects for text in _strings(one, _TEXTS, cut=False)]
+    # Strava names what is invalid beside the code. Codes in details are not the server's for certain.
+    texts += [" ".join(_strings(one, ("resource", "field", "code"))) for one in objects if one.get("code") == "invalid"]
+    return texts + [code for one in details if isinstance(one, dict) for code in _strings(one, _CODES)]
+
+
+def _error(members: dict[str, Any]) -> object:
+    folded = _folded(members)
+    return folded.get("error") or folded.get("errors")
+
+
+def _folded(members: dict[Any, Any]) -> dict[Any, Any]:
+    """Return members that can be found without regard to case, as in Apigee's ``Error``."""
+    return {**{str(name).lower(): value for name, value in members.items()}, **members}
+
+
+def _strings(members: dict[Any, Any], names: tuple[Any, ...] = (0,), *, cut: bool = True) -> list[str]:
+    folded = _folded(members)
+    values = [folded.get(name, folded.get(str(name).lower())) for name in names]
+    texts = [str(value) if type(value) is int and value else value for value in values]
+    found = [clean_code(text) if cut else text for text in texts if isinstance(text, str)]
+    return [text for text in found if text]
+
+
+def _choose(codes: list[str]) -> str | None:
+    """Return the code that says most."""
+    return max(codes, key=_weight, default=None)
+
+
+def _weight(code: str, *, is_error: bool = True) -> int:
+    if means_ended([code], is_error=is_error):
+        return 3
+    return 2 if _is_one_of(code, TRANSIENT_CODES | USER_CODES) else int(bool(_WORD.fullmatch(code)))
+
+
+def _is_one_of(code: str | None, codes: frozenset[str]) -> bool:
+    return code is not None and not codes.isdisjoint({code, normalize(code)})
 
 
 def refusal_error(response: Response, now: float) -> FreshkeyError:
-    """Return the error to raise for a response; its class determines what the caller does next.
+    """Return the error to raise for a response without the expected content; its class says what the caller does next.
 
-    - A redirect, or a success without the expected content: `ProtocolError`. A redirect is never followed, because it
-      would send the secrets in the request to another URL.
+    Only the server's own word, an error in any shape, ends a sign-in or is final:
+
     - 408, 429, 5xx, and codes for temporary errors: `TransientError`, with the server's ``Retry-After``.
-    - ``invalid_grant`` and similar codes: `LoginRequired`.
-    - Any other 4xx with an error code: `ProviderRefused`.
-    - 400 or 401 without an error code: `LoginRequired`. The server clearly rejected the grant, and sending it again
-      would only look like token theft; some servers reject a spent refresh token in exactly this way.
-    - Any other 4xx without an error code (an unknown path, a firewall's error page): `ProviderRefused`.
+    - ``invalid_grant`` and whatever else means that the refresh token is dead: `LoginRequired`. It is doubtful for
+      ``access_denied`` and ``login_required``, which are no errors of the token endpoint.
+    - Any other error code: `ProviderRefused`.
+
+    Everything else may come from something between this machine and the server, even an error that only repeats the
+    status, in words or as a number:
+
+    - A redirect, 407 and 511 with any body, and any 4xx except 400 and 401: `TransientError`, and only this process has
+      to wait.
+    - 400 and 401, or a success with something else: `IntermediaryAnswer`. It may be a refusal if it is 400 or 401 and
+      not a page: some servers reject a dead refresh token without a word.
+    - The beginning of a JSON object: `ProtocolError`; the rest is lost.
 
     Args:
         response: A response without the expected content.
         now: Seconds since 1970-01-01T00:00:00Z.
     """
     refusal = read_refusal(response)
-    if refusal.status < 400 and (refusal.status >= 300 or refusal.code is None):  # noqa: PLR2004  RFC 9110, 15.4
-        return ProtocolError(f"unexpected response from the authorization server: {refusal}")
+    status = refusal.status
+    if status in _NEVER_THE_SERVERS:
+        return _not_the_servers(response, refusal)
     # The token may have been used behind a gateway, but the next response shows that; a sign-in after each 5xx would be
     # worse. See docs/decisions.md, "500, 502, 503 and 504 count as "refused for now"".
-    if refusal.status in TRANSIENT_STATUSES or refusal.status >= 500 or refusal.code in TRANSIENT_CODES:  # noqa: PLR2004  RFC 9110, 15.6
+    if status in TRANSIENT_STATUSES or status >= 500 or _is_one_of(refusal.code, TRANSIENT_CODES):  # noqa: PLR2004  RFC 9110, section 15.6
         message = f"the authorization server cannot handle the request right now: {refusal}"
         return TransientError(message, retry_after=retry_after(response.headers, now), code="server-unavailable")
-    # See docs/decisions.md, "A 400 or 401 without a readable error requires a sign-in".
-    if refusal.code in USER_CODES or (refusal.code is None and refusal.status in {400, 401}):
+    if 300 <= status < 400 or (refusal.code is None and not refusal.ended):  # noqa: PLR2004  RFC 9110, section 15.4
+        return _not_the_servers(response, refusal)
+    if refusal.ended or _is_one_of(refusal.code, USER_CODES):
         return LoginRequired(
             f"the authorization server rejected this sign-in: {refusal}",
+            doubtful=not refusal.ended and _is_one_of(refusal.code, _NOT_OF_THE_TOKEN_ENDPOINT),
             hint="Sign in again",
             code="sign-in-ended",
         )
@@ -114,6 +255,36 @@ def refusal_error(response: Response, now: float) -> FreshkeyError:
     return ProviderRefused(
         f"the authorization server refused the request: {refusal}", hint=hint, code="request-refused"
     )
+
+
+def _not_the_servers(response: Response, refusal: Refusal) -> FreshkeyError:
+    """Return the error for a response without the server's word.
+
+    See docs/decisions.md, "Only the server's own word ends a sign-in".
+    """
+    ambiguous = refusal.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED}
+    success = 200 <= refusal.status < 300  # noqa: PLR2004  RFC 9110, section 15.3
+    if refusal.status < 200 or ((success or ambiguous) and is_cut_off(response)):  # noqa: PLR2004  section 15.2
+        return ProtocolError(f"unexpected response from the authorization server: {refusal}")
+    if success or ambiguous:
+        return IntermediaryAnswer(
+            f"the response is probably not the authorization server's: {refusal}",
+            may_be_refusal=ambiguous and not is_page(response),
+            hint=_ON_THE_WAY,
+        )
+    return TransientError(
+        f"the request did not get through to the authorization server: {refusal}",
+        local=True,
+        hint=_ON_THE_WAY,
+        code="request-blocked",
+    )
+
+
+def retryable(error: IntermediaryAnswer | TransientError) -> TransientError:
+    """Return the error for a request that spends nothing: an answer of something on the way is like none at all."""
+    if isinstance(error, TransientError):
+        return error
+    return TransientError(error.message, local=True, hint=error.hint, code="answered-in-between")
 
 
 def clean_code(value: object) -> str | None:

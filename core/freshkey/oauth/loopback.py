@@ -7,12 +7,14 @@ an idle one does not block the others.
 
 from __future__ import annotations
 
+import errno
 import re
 import selectors
 import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from http import HTTPStatus
 from typing import Final, Self
@@ -21,7 +23,7 @@ from attrs import define, field
 
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ProtocolError, TransientError
 from freshkey.oauth import pages
-from freshkey.oauth.callback import read_callback
+from freshkey.oauth.callback import Unproven, read_callback, unproven
 from freshkey.oauth.protocol import Server
 from freshkey.oauth.redirect_request import Wanted, ended, judge
 from freshkey.secret import Secret
@@ -42,6 +44,10 @@ _PATH: Final = re.compile(r"/[0-9A-Za-z._~!$&'()*+,;=:@%/-]*")
 _TICK: Final = 0.1
 _LINGER: Final = 1.0
 _PORTS_TO_TRY: Final = 16
+_UNPROVEN_ERROR: Final = (
+    "The browser came back with an error that does not belong to this sign-in for certain. If you declined, cancel "
+    "the sign-in; otherwise, continue in the browser"
+)
 
 
 class LoopbackListener:
@@ -55,6 +61,8 @@ class LoopbackListener:
         host: ``127.0.0.1`` (``[::1]`` is used if there is no IPv4), ``::1``, or ``localhost`` if the server accepts
             nothing else; then the port is bound for IPv4 and IPv6, so that no other program can bind it for one of
             them.
+        port: The port of the redirect URI, if the server accepts only one; None for any free port.
+        notice: Receives a message for the user, at most once: the browser came back with an error without a state.
         connection_seconds: Lifetime of a connection.
 
     Attributes:
@@ -62,7 +70,7 @@ class LoopbackListener:
 
     Raises:
         ConfigurationError: `host` is not a loopback host, or `path` is not a valid path.
-        TransientError: No port could be bound.
+        TransientError: No port could be bound, or not `port`.
     """
 
     def __init__(
@@ -72,6 +80,8 @@ class LoopbackListener:
         server: Server,
         path: str = "/callback",
         host: str = _LOOPBACK_V4,
+        port: int | None = None,
+        notice: Callable[[str], None] | None = None,
         connection_seconds: float = CONNECTION_SECONDS,
     ) -> None:
         if host not in {_LOOPBACK_V4, _LOOPBACK_V6, "localhost"}:
@@ -86,7 +96,8 @@ class LoopbackListener:
         self._state = state
         self._server = server
         self._connection_seconds = connection_seconds
-        self._sockets = _bind(host)
+        self._notice = notice
+        self._sockets = _bind(host) if port is None else _bind_fixed(host, port)
         self._wanted = Wanted(path, _authority(host, self._sockets))
         self._connections: dict[socket.socket, _Connection] = {}
         self._selector = selectors.DefaultSelector()
@@ -156,27 +167,34 @@ class LoopbackListener:
     def _answer(self, connection: _Connection) -> Secret | FreshkeyError | None:
         """Respond to one request; return the outcome if it ends the attempt."""
         answer = self._read(bytes(connection.received))
-        if isinstance(answer, HTTPStatus):
-            connection.reply(pages.REJECTED[answer])
-            self._requests += 1
-            if self._requests < MAX_REQUESTS:
-                return None
-            message = f"sign-in aborted: {MAX_REQUESTS} unrelated requests were sent to its local port"
-            hint = "Close any unfamiliar web pages and programs that may be sending them, then sign in again"
-            return LoginRequired(message, hint=hint, code="redirect-port-flooded")
+        if isinstance(answer, HTTPStatus | str):
+            connection.reply(pages.UNPROVEN[answer] if isinstance(answer, str) else pages.REJECTED[answer])
+            return self._rejected(answer)
         self._stop_listening()
         connection.reply(pages.DECLINED if isinstance(answer, FreshkeyError) else pages.RECEIVED)
         return answer
 
-    def _read(self, request: bytes) -> Secret | FreshkeyError | HTTPStatus:
-        """Return the outcome if the request ends the attempt, or the status to reject it with."""
+    def _rejected(self, reason: HTTPStatus | Unproven) -> FreshkeyError | None:
+        """Count a rejected request, and tell the user about an error that may be the server's."""
+        if reason == "error-without-state" and self._notice is not None:
+            self._notice(_UNPROVEN_ERROR)
+            self._notice = None  # any web page can send these requests
+        self._requests += 1
+        if self._requests < MAX_REQUESTS:
+            return None
+        message = f"sign-in aborted: {MAX_REQUESTS} unrelated requests were sent to its local port"
+        hint = "Close any unfamiliar web pages and programs that may be sending them, then sign in again"
+        return LoginRequired(message, hint=hint, code="redirect-port-flooded")
+
+    def _read(self, request: bytes) -> Secret | FreshkeyError | HTTPStatus | Unproven:
+        """Return the outcome if the request ends the attempt, or what is wrong with it."""
         query = judge(request, self._wanted)
         if isinstance(query, HTTPStatus):
             return query
         try:
             return read_callback(query, state=self._state, server=self._server)
-        except ProtocolError:
-            return HTTPStatus.BAD_REQUEST
+        except ProtocolError as error:
+            return unproven(query, error)
         except FreshkeyError as error:
             return error
 
@@ -258,8 +276,7 @@ def _bind(host: str) -> list[socket.socket]:
     For localhost, a port that is not free in both families is not used, because another program would receive the
     requests of the other family.
     """
-    there = [family for family in (socket.AF_INET, socket.AF_INET6) if _exists(family)] or [socket.AF_INET6]
-    families = {_LOOPBACK_V4: there[:1], _LOOPBACK_V6: [socket.AF_INET6]}.get(host, there)
+    families = _families(host)
     for _ in range(_PORTS_TO_TRY):
         try:
             return _bind_same(families)
@@ -268,11 +285,32 @@ def _bind(host: str) -> list[socket.socket]:
     raise TransientError(f"cannot open a local port for the sign-in: {reason}", code="redirect-port-unavailable")
 
 
-def _bind_same(families: list[socket.AddressFamily]) -> list[socket.socket]:
+def _bind_fixed(host: str, port: int) -> list[socket.socket]:
+    """Bind one port; another one would be of no use, because the server or a tunnel expects this one."""
+    try:
+        return _bind_same(_families(host), port)
+    except (OSError, OverflowError) as error:
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        reason = "another program uses it" if taken else getattr(error, "strerror", None) or "not a valid port"
+    raise TransientError(
+        f"cannot open port {port} for the sign-in: {reason}",
+        hint="Finish a sign-in that is still in progress, or close the program that uses the port; "
+        "or set redirect_port to another port that the server accepts",
+        code="redirect-port-taken",
+        local=True,
+    )
+
+
+def _families(host: str) -> list[socket.AddressFamily]:
+    there = [family for family in (socket.AF_INET, socket.AF_INET6) if _exists(family)] or [socket.AF_INET6]
+    return {_LOOPBACK_V4: there[:1], _LOOPBACK_V6: [socket.AF_INET6]}.get(host, there)
+
+
+def _bind_same(families: list[socket.AddressFamily], port: int = 0) -> list[socket.socket]:
     bound: list[socket.socket] = []
     with ExitStack() as half:
         for family in families:
-            bound.append(half.enter_context(_listen(family, bound[0].getsockname()[1] if bound else 0)))
+            bound.append(half.enter_context(_listen(family, bound[0].getsockname()[1] if bound else port)))
         half.pop_all()
     return bound
 
@@ -290,6 +328,10 @@ def _listen(family: socket.AddressFamily, port: int) -> socket.socket:
         if sys.platform == "win32":
             # Without this option, another program could bind the same port and receive our requests.
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        elif port:
+            # The last sign-in's closed connections would block a fixed port for a minute. On these systems the option
+            # lets no other program share a port that is listened on.
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((_LOOPBACK_V4 if family == socket.AF_INET else _LOOPBACK_V6, port))
         listening.listen(16)
         listening.setblocking(False)

@@ -1,26 +1,44 @@
-"""Discovers a server's endpoints from its issuer identifier (RFC 8414); rejects endpoints on other hosts."""
+"""Discovers a server's endpoints from its issuer identifier (RFC 8414); rejects endpoints on other hosts.
+
+Servers publish metadata in up to four places, and often list an endpoint in only one of them. So the documents are
+read in order and merged, until everything that the caller needs is known; the first value counts.
+See docs/decisions.md, "Metadata is merged from several places".
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import codecs
+import functools
+import logging
+from collections.abc import Callable, Collection, Iterator
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from freshkey._http.messages import Request, Send, retry_after
+from attrs import define, field
+
+from freshkey._http.messages import Request, Response, Send, retry_after
 from freshkey._http.url import checked_url
 from freshkey._json import parse_json_object
 from freshkey.clock import SYSTEM, Clock
-from freshkey.errors import ConfigurationError, ProtocolError, TransientError
+from freshkey.errors import ConfigurationError, FreshkeyError, OutcomeUnknown, ProtocolError, TransientError
 from freshkey.oauth.browser import safe_url
 from freshkey.oauth.error_response import TRANSIENT_STATUSES
 from freshkey.oauth.protocol import Server
 
 
+log = logging.getLogger(__name__)
+
 _OAUTH: Final = "/.well-known/oauth-authorization-server"
 _OPENID: Final = "/.well-known/openid-configuration"
 _REQUIRED: Final = ("authorization_endpoint", "token_endpoint")
 _OPTIONAL: Final = ("revocation_endpoint", "device_authorization_endpoint")
+_ISS: Final = "authorization_response_iss_parameter_supported"
+
+_HEADERS: Final = {"Accept": "application/json"}
+
+_FAILURES_TO_STOP: Final = 2
+"""Locations that fail before the search ends: each of them counts as a failure of the host, which is then paused."""
 
 
 def discover(
@@ -28,18 +46,27 @@ def discover(
     send: Send,
     *,
     hosts: Collection[str] = (),
+    look_for: Collection[str] = ("revocation_endpoint",),
+    token_endpoint: str | None = None,
     clock: Clock = SYSTEM,
     allow_insecure_loopback: bool = False,
 ) -> Server:
     """Fetch the metadata of an authorization server.
 
-    Tries the location from RFC 8414 (section 3.1), then the one from OpenID Connect Discovery 1.0 (section 4). Nothing
-    is cached: store the result with the credential, so that a changed token endpoint is noticed.
+    Reads the location from RFC 8414 (section 3.1), the same document below the issuer, where some servers have it, the
+    one from OpenID Connect Discovery 1.0 (section 4), and that document where RFC 8414 (section 5) would have it, in
+    this order, but only until everything needed is known. A location without a JSON document, with that of another
+    issuer, or where the server fails, is skipped. Nothing is cached: store the result with the credential, so that a
+    changed token endpoint is noticed.
 
     Args:
         issuer: The issuer identifier; the metadata must contain exactly this string (RFC 8414, section 3.3).
         send: Does the I/O.
         hosts: Allowed endpoint hosts, in addition to the issuer's host and its subdomains.
+        look_for: The optional endpoints to look for: ``revocation_endpoint``, ``device_authorization_endpoint``. Others
+            are returned if they are in a document that is read anyway.
+        token_endpoint: The one that is known from before. Where a location fails, others are trusted only if they name
+            this one.
         clock: Used to read ``Retry-After`` dates.
         allow_insecure_loopback: Accept an issuer on loopback without TLS, for tests.
 
@@ -47,45 +74,135 @@ def discover(
         ConfigurationError: `issuer` is not an https URL without query and fragment.
         ProtocolError: There is no metadata, it belongs to another issuer, or an endpoint is missing, not https, or on
             another host.
-        TransientError: The server is temporarily unavailable or cannot be reached.
+        TransientError: The server is temporarily unavailable or cannot be reached, so that metadata are incomplete.
     """
     checked_url(issuer, allow_insecure_loopback=allow_insecure_loopback)
     if "?" in issuer:
         raise ConfigurationError(
             "an issuer must not have a query", hint="Copy it exactly from the provider's docs", code="invalid-issuer"
         )
-    facts = _fetch(issuer, send, clock)
-    if facts.get("issuer") != issuer:
-        raise ProtocolError("the metadata belongs to another issuer", code="metadata-issuer-mismatch")
-    allowed = {host.lower() for host in hosts}
-    endpoints: dict[str, Any] = {name: facts.get(name) for name in (*_REQUIRED, *_OPTIONAL)}
-    for name, endpoint in endpoints.items():
-        if endpoint is None and name in _REQUIRED:
-            raise ProtocolError(f"the metadata of the authorization server has no {name}", code="invalid-metadata")
-        if endpoint is not None and not _usable(endpoint, issuer, allowed, insecure_loopback=allow_insecure_loopback):
-            raise ProtocolError(
-                f"the metadata of the authorization server has an unsafe {name}", code="invalid-metadata"
-            )
-    # PKCE with S256 is used whatever `code_challenge_methods_supported` says: omitting it because an unprotected
-    # document says so would be a downgrade (RFC 9700, section 4.8).
-    iss_required = facts.get("authorization_response_iss_parameter_supported") is True
-    return Server(issuer=issuer, iss_required=iss_required, **endpoints)
+    usable = functools.partial(
+        _usable, issuer=issuer, hosts={host.lower() for host in hosts}, insecure_loopback=allow_insecure_loopback
+    )
+    search = _Search(issuer=issuer, usable=usable)
+    failure, failures = None, 0
+    for address in _places(issuer):
+        response = None
+        try:
+            response = send(Request(method="GET", url=address, headers=_HEADERS))
+            search.read(_facts(response, address, clock))
+        except ProtocolError as flaw:
+            search.skip(flaw)
+        except (TransientError, OutcomeUnknown) as error:
+            log.info("cannot read metadata of %s: %s [%s]", urlsplit(issuer).hostname, error, error.code)
+            if not search.complete(_REQUIRED):
+                failure = failure or error
+            failures += response is not None
+            if failures == _FAILURES_TO_STOP or _is_everywhere(error, response):
+                break
+        search.check()
+        if search.complete((*_REQUIRED, *look_for)):
+            break
+    if failure is not None and not search.agrees(token_endpoint):
+        raise failure
+    return search.server()
 
 
-def _fetch(issuer: str, send: Send, clock: Clock) -> Mapping[str, Any]:
+@define(kw_only=True)
+class _Search:
+    """What the documents read so far say; the first value of each member counts."""
+
+    issuer: str
+    usable: Callable[[object], bool]
+    found: dict[str, Any] = field(init=False, factory=dict)
+    flaw: ProtocolError | None = field(init=False, default=None)
+
+    def complete(self, names: Collection[str]) -> bool:
+        """Whether all of these endpoints are known."""
+        return all(name in self.found for name in names)
+
+    def agrees(self, token_endpoint: str | None) -> bool:
+        """Whether all that is required is known, and the token endpoint is this one, if one is given."""
+        return self.complete(_REQUIRED) and token_endpoint in (None, self.found["token_endpoint"])
+
+    def read(self, facts: dict[str, Any]) -> None:
+        """Add what a document says and no earlier one did.
+
+        Raises:
+            ProtocolError: It belongs to another issuer, or is no metadata.
+        """
+        if facts.keys().isdisjoint(("issuer", *_REQUIRED, *_OPTIONAL)):
+            raise _not_found(self.issuer)  # JSON of a gateway
+        if facts.get("issuer") != self.issuer:
+            raise ProtocolError("the metadata belongs to another issuer", code="metadata-issuer-mismatch")
+        first = not self.found
+        for name in ("issuer", *_REQUIRED, *_OPTIONAL, _ISS):
+            value = facts.get(name)
+            if value is None or value == "" or name in self.found:
+                continue
+            if first or name in {"issuer", _ISS} or self.usable(value):
+                self.found[name] = value
+            else:
+                log.warning("ignored the unsafe %s in further metadata of %s", name, urlsplit(self.issuer).hostname)
+
+    def skip(self, flaw: ProtocolError) -> None:
+        """Remember what was wrong with a location, in case there is no other."""
+        log.info("skipped metadata of %s: %s [%s]", urlsplit(self.issuer).hostname, flaw, flaw.code)
+        self.flaw = self.flaw if self.flaw and self.flaw.code != "metadata-not-found" else flaw
+
+    def check(self) -> None:
+        """Raise `ProtocolError` for an endpoint that is not safe to use."""
+        for name in (*_REQUIRED, *_OPTIONAL):
+            if name in self.found and not self.usable(self.found[name]):
+                raise ProtocolError(
+                    f"the metadata of the authorization server has an unsafe {name}", code="invalid-metadata"
+                )
+
+    def server(self) -> Server:
+        """Return the server, or raise `ProtocolError` if the metadata are missing or incomplete."""
+        if self.flaw is not None and not self.found:
+            raise self.flaw
+        for name in _REQUIRED:
+            if name not in self.found:
+                raise ProtocolError(f"the metadata of the authorization server has no {name}", code="invalid-metadata")
+        # PKCE with S256 is used whatever `code_challenge_methods_supported` says: omitting it because an unprotected
+        # document says so would be a downgrade (RFC 9700, section 4.8).
+        endpoints: dict[str, Any] = {name: self.found.get(name) for name in (*_REQUIRED, *_OPTIONAL)}
+        return Server(issuer=self.issuer, iss_required=self.found.get(_ISS) is True, **endpoints)
+
+
+def _is_everywhere(error: FreshkeyError, response: Response | None) -> bool:
+    """Return whether other locations would fail, too; some servers redirect or fail where they have no document."""
+    if response is None:
+        return error.code != "redirect-refused"
+    return response.status != HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def _places(issuer: str) -> Iterator[str]:
     parts = urlsplit(issuer)
-    path = parts.path.rstrip("/")
-    for address in (f"{parts.scheme}://{parts.netloc}{_OAUTH}{path}", f"{issuer.rstrip('/')}{_OPENID}"):
-        response = send(Request(method="GET", url=address, headers={"Accept": "application/json"}))
-        if response.status == HTTPStatus.OK:
-            return parse_json_object(response.body)
-        if response.status in TRANSIENT_STATUSES or response.status >= 500:  # noqa: PLR2004  RFC 9110, section 15.6
-            message = f"the metadata of the authorization server is temporarily unavailable (status {response.status})"
-            raise TransientError(
-                message, retry_after=retry_after(response.headers, clock.now().wall), code="metadata-unavailable"
-            )
-    message = f"{parts.hostname} does not publish authorization server metadata for this issuer"
-    raise ProtocolError(message, hint="Check the issuer in the provider's settings", code="metadata-not-found")
+    places = (
+        f"{parts.scheme}://{parts.netloc}{_OAUTH}{parts.path.rstrip('/')}",
+        f"{issuer.rstrip('/')}{_OAUTH}",
+        f"{issuer.rstrip('/')}{_OPENID}",
+        # Last, although the MCP authorization specification has it second: no renewal may need more requests for it.
+        f"{parts.scheme}://{parts.netloc}{_OPENID}{parts.path.rstrip('/')}",
+    )
+    return iter(dict.fromkeys(places))
+
+
+def _facts(response: Response, address: str, clock: Clock) -> dict[str, Any]:
+    if response.status == HTTPStatus.OK:
+        return parse_json_object(response.body.removeprefix(codecs.BOM_UTF8))  # RFC 8259, section 8.1: may be ignored
+    if response.status in TRANSIENT_STATUSES or response.status >= 500:  # noqa: PLR2004  RFC 9110, section 15.6
+        message = f"the metadata of the authorization server is temporarily unavailable (status {response.status})"
+        wait = retry_after(response.headers, clock.now().wall)
+        raise TransientError(message, retry_after=wait, code="metadata-unavailable")
+    raise _not_found(address)
+
+
+def _not_found(url: str) -> ProtocolError:
+    message = f"{urlsplit(url).hostname} does not publish authorization server metadata for this issuer"
+    return ProtocolError(message, hint="Check the issuer in the provider's settings", code="metadata-not-found")
 
 
 def _usable(endpoint: object, issuer: str, hosts: Collection[str], *, insecure_loopback: bool) -> bool:

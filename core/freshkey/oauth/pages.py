@@ -68,3 +68,27 @@ REJECTED: Final = {
     )
 }
 """Responses to all other requests."""
+
+UNPROVEN: Final = {
+    "error-without-state": _answer(
+        HTTPStatus.BAD_REQUEST,
+        "The sign-in server reported an error",
+        "It did not say for which sign-in, so the application keeps waiting. If you declined, cancel there as well.",
+    ),
+    "other-state": _answer(
+        HTTPStatus.BAD_REQUEST,
+        "This is another sign-in",
+        "The page belongs to an earlier attempt, or to another program. Continue in the page that was opened last.",
+    ),
+    "other-issuer": _answer(
+        HTTPStatus.BAD_REQUEST,
+        "The response could not be verified",
+        "It does not name the expected sign-in server, so the application keeps waiting.",
+    ),
+    "nothing": _answer(
+        HTTPStatus.BAD_REQUEST,
+        "There is no sign-in response in this address",
+        "If the address bar shows one after a #, copy the full address and paste it into the application.",
+    ),
+}
+"""Responses to a navigation to the redirect URI that is not the response to this attempt, by what is wrong with it."""

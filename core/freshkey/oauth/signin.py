@@ -39,6 +39,7 @@ def authorize(
     interaction: Interaction,
     redirect_path: str = "/callback",
     redirect_host: str = "127.0.0.1",
+    redirect_port: int | None = None,
     paste_redirect_uri: str | None = None,
     bare_code: bool = False,
     extra: Mapping[str, str] = NOTHING,
@@ -60,6 +61,7 @@ def authorize(
         interaction: How to reach the user.
         redirect_path: Path of the loopback redirect URI, as registered with the provider.
         redirect_host: Its host; see `LoopbackListener`.
+        redirect_port: Its port; pass `Profile.redirect_port`. None for any free port.
         paste_redirect_uri: A page of the provider that displays the code, as registered.
         bare_code: Whether that page displays the code without its state.
         extra: Additional parameters of the authorization request; never a secret.
@@ -72,11 +74,12 @@ def authorize(
         LoginRequired: There is no user to ask, the user declined, or the attempt timed out.
         ProviderRefused: The server rejected the request.
         ConfigurationError: The authorization endpoint is not safe to open in a browser.
-        TransientError: No loopback port could be bound.
+        TransientError: No loopback port could be bound, or not `redirect_port`.
     """
     state = new_state(random)
     pkce = Pkce.create(random)
-    with LoopbackListener(state=state, server=server, path=redirect_path, host=redirect_host) as listener:
+    listen = functools.partial(LoopbackListener, path=redirect_path, host=redirect_host, port=redirect_port)
+    with listen(state=state, server=server, notice=interaction.notice) as listener:
         address = functools.partial(
             authorization_url, server, client_id=client_id, scopes=scopes, state=state, pkce=pkce, extra=extra
         )

@@ -1,4 +1,4 @@
-"""Detects clock skew between this machine and a server, only to warn: no decision relies on a server's clock."""
+"""Detects clock skew between this machine and a server, only to warn."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from freshkey.errors import LoginRequired
 from freshkey.plugin import SYSTEM, Clock, Detected, Interaction, Profile, Validity, is_attended
-from freshkey_bedrock import command_environ
+from freshkey_bedrock import command_environ, versions
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.settings import BedrockSettings
 
@@ -15,7 +15,10 @@ from freshkey_bedrock.settings import BedrockSettings
 def detect(profile: Profile) -> Detected | None:
     """Report a configured sign-in command: credentials will exist once it has run."""
     command = profile.settings_as(BedrockSettings).auth_refresh
-    return Detected(kind="AWS credentials", origin=f"files written by {command.name!r}") if command else None
+    if command is None:
+        return None
+    origin = f"files written by {command.name!r}"
+    return Detected(kind="AWS credentials", origin=origin, version=versions.of_command(command))
 
 
 def with_auth_refresh(

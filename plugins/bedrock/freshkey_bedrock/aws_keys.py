@@ -15,6 +15,10 @@ RECHECK: Final = 3600.0
 """Seconds after which credentials that do not say when they expire are looked up again, as Claude Code does."""
 
 
+RENEW: Final = "Renew them with the tool that issued them"
+"""The next step if credentials have expired that no command of the AWS CLI renews."""
+
+
 @frozen(kw_only=True)
 class AwsKeys:
     """AWS credentials as they were received.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from freshkey.plugin import SYSTEM, Clock, Detected, Interaction, Profile
-from freshkey_bedrock import auth_refresh
+from freshkey_bedrock import auth_refresh, versions
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.settings import BedrockSettings
-from freshkey_bedrock.shared_config import profile_section
+from freshkey_bedrock.shared_config import read_files
 
 
 ID: Final = "aws-profile"
@@ -34,16 +34,26 @@ def detect(profile: Profile) -> Detected | None:
     name = profile.settings_as(BedrockSettings).aws_profile
     if name is None:
         return None
-    return detect_in(name) or Detected(kind=KIND, origin=f"{ORIGIN} {name!r}")
+    found = Detected(kind=KIND, origin=f"{ORIGIN} {name!r}", version=versions.of_profile(name))
+    return detect_in(name) or found
 
 
 def detect_in(name: str) -> Detected | None:
     """Report what kind of credentials an AWS profile defines."""
-    section = profile_section(name) or {}
+    files = read_files()
+    section = files.section(name) or {}
+    version = versions.of_profile(name)
     for key, kind in CREDENTIAL_KEYS:
         if section.get(key):
-            shown = section[key][-4:] if key == "aws_access_key_id" else None
-            return Detected(kind=kind, origin=f"{ORIGIN} {name!r}", last_four=shown)
+            is_key = key == "aws_access_key_id"
+            end = files.keys_end(name) if is_key else None
+            return Detected(
+                kind=kind,
+                origin=f"{ORIGIN} {name!r}",
+                expires_at=end.at if end else None,
+                last_four=section[key][-4:] if is_key else None,
+                version=version,
+            )
     return None
 
 
@@ -54,6 +64,7 @@ def take(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM) -
     """
     from freshkey_bedrock import botocore_credentials
 
-    return auth_refresh.with_auth_refresh(
-        profile, interaction, lambda: botocore_credentials.take(profile, explicit=True, clock=clock), clock=clock
-    )
+    def found() -> AwsCredential:
+        return botocore_credentials.take(profile, explicit=True, clock=clock)
+
+    return auth_refresh.with_auth_refresh(profile, interaction, found, clock=clock)

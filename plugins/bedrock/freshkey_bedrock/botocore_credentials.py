@@ -5,48 +5,70 @@ Every lookup uses a new botocore session, to pick up what other tools have writt
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from attrs import frozen
+
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired
 from freshkey.plugin import Clock, Profile, Secret
-from freshkey_bedrock.aws_keys import AwsKeys
+from freshkey_bedrock.aws_keys import RENEW, AwsKeys
 from freshkey_bedrock.deadline import call_with_deadline
 from freshkey_bedrock.formats import AwsCredential
-from freshkey_bedrock.instance_metadata import LIMITS
 from freshkey_bedrock.region import needed_region
+from freshkey_bedrock.restricted_session import session
 from freshkey_bedrock.settings import BedrockSettings
-from freshkey_bedrock.shared_config import ambient_profile_name
+from freshkey_bedrock.shared_config import ambient_profile_name, read_files
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def take(profile: Profile, *, explicit: bool, clock: Clock) -> AwsCredential:
+@frozen(kw_only=True)
+class Chain:
+    """Where botocore looks.
+
+    Attributes:
+        named: AWS profile to use instead of the environment.
+        preferred: AWS profile to use after the environment.
+        region: Region of its requests.
+    """
+
+    named: str | None
+    preferred: str | None
+    region: str
+
+
+def take(profile: Profile, *, explicit: bool, preferred: str | None = None, clock: Clock) -> AwsCredential:
     """Return the AWS credentials that botocore currently finds.
 
     Args:
         profile: The profile.
         explicit: Use only the AWS profile named in the settings, and ignore the environment.
+        preferred: The AWS profile to use after the environment, if not the one that ``AWS_PROFILE`` names.
         clock: Provides the time at which they were found.
 
     Raises:
         LoginRequired: There are none, or they have expired and the user must sign in with the AWS CLI.
         ConfigurationError: The AWS configuration (files or environment) is invalid, or contains malformed keys.
         ProviderRefused: AWS refuses to issue the configured credentials.
-        TransientError: AWS cannot be reached, or does not respond in time.
+        TransientError: AWS, the container endpoint or the instance metadata cannot be reached, fails, or does not
+            respond in time.
         ProtocolError: A credential process prints something other than credentials.
     """
     settings = profile.settings_as(BedrockSettings)
     region = needed_region(profile)
     named = settings.aws_profile if explicit else None
-    ends = time.monotonic() + settings.deadline
-    found = ask_botocore(profile, named, lambda: _find(profile, named, region, ends))
+    chain = Chain(named=named, preferred=preferred, region=region)
+    ends, now = time.monotonic() + settings.deadline, clock.now().wall
+    name = named or preferred
+    found = ask_botocore(profile, name or ambient_profile_name(), lambda: _find(profile, chain, ends, now))
     if found is None:
-        raise _none_found(profile, named)
+        raise _none_found(profile, name)
     keys, method = found
     return credential(profile, keys, method, region, clock)
 
@@ -70,13 +92,13 @@ def credential(profile: Profile, found: AwsKeys, method: str, region: str, clock
         raise LoginRequired(
             message,
             profile=profile.name,
-            hint="Renew them with the tool that issued them",
+            hint=RENEW,
             code="bedrock-aws-credentials-expired",
         )
     return found.credential(obtained, region, clock)
 
 
-def ask_botocore(profile: Profile, named: str | None, question: Callable[[], Any]) -> Any:  # noqa: ANN401  botocore has no types
+def ask_botocore(profile: Profile, name: str, question: Callable[[], Any]) -> Any:  # noqa: ANN401  botocore has no types
     """Run `question` within the deadline; whatever botocore raises becomes a freshkey error without its text."""
     try:
         return call_with_deadline(
@@ -87,37 +109,40 @@ def ask_botocore(profile: Profile, named: str | None, question: Callable[[], Any
     except Exception as error:  # noqa: BLE001  botocore can raise anything on bad input
         from freshkey_bedrock.errors import explained
 
-        flaw = explained(error, named or ambient_profile_name())
+        flaw = explained(error, name)
     flaw.profile = flaw.profile or profile.name
     # Raised outside the handler, so that it does not chain botocore's exception, which may quote a program's output.
     raise flaw
 
 
-def session(named: str | None, region: str) -> Any:  # noqa: ANN401  botocore has no types
-    """Return a new botocore session, with nothing cached from earlier lookups."""
-    from botocore.session import Session
-
-    fresh = Session(profile=named)
-    fresh.get_partition_for_region(region)  # raises if no AWS partition has such a region
-    fresh.set_config_variable("region", region)
-    for variable, value in LIMITS:
-        fresh.set_config_variable(variable, value)
-    return fresh
-
-
-def _find(profile: Profile, named: str | None, region: str, ends: float) -> tuple[AwsKeys, str] | None:
+def _find(profile: Profile, chain: Chain, ends: float, now: float) -> tuple[AwsKeys, str] | None:
     """Return the keys that botocore finds, and its name for the place."""
-    from freshkey_bedrock.credential_resolver import restricted_resolver
+    from freshkey_bedrock.credential_resolver import Lookup, restricted_resolver
 
-    fresh = session(named, region)
-    found = restricted_resolver(fresh, profile, ends).load_credentials()
-    if found is None:
-        return None
-    keys = found.get_frozen_credentials()
-    if not all(map(_readable, (keys.access_key, keys.secret_key, keys.token or "none"))):
+    # A missing sign-in is repaired by a sign-in, which an error of the machine would prevent.
+    sign_in = bool(chain.named or chain.preferred or profile.settings_as(BedrockSettings).auth_refresh)
+    lookup = Lookup(profile=profile, files=read_files(), ends=ends, now=now, sign_in_expected=sign_in)
+    fresh = session(chain.named, chain.region, preferred=chain.preferred, files=lookup.files)
+    try:
+        found = restricted_resolver(fresh, lookup).load_credentials()
+        keys = None if found is None else found.get_frozen_credentials()
+        cause = lookup.cause() if keys is None else None
+    except FreshkeyError:
+        raise
+    except Exception as error:
+        cause = lookup.cause(error)
+        if cause is None:
+            raise
+    if cause is not None:
+        raise cause
+    return None if keys is None else (_checked(found, keys), found.method or "")
+
+
+def _checked(found: Any, keys: Any) -> AwsKeys:  # noqa: ANN401  botocore has no types
+    if not _is_id(keys.access_key) or not all(map(_readable, (keys.secret_key, keys.token or "none"))):
         raise ConfigurationError(
             f"the AWS credentials from {found.method} are empty or contain invalid characters",
-            hint="Copy each value again, on one line and without surrounding spaces",
+            hint="Copy each value again: alone on its line, without quotes, spaces or a comment",
             code="bedrock-invalid-aws-credentials",
         )
     return AwsKeys(
@@ -126,12 +151,20 @@ def _find(profile: Profile, named: str | None, region: str, ends: float) -> tupl
         session_token=Secret(keys.token) if keys.token else None,
         expires_at=_end(found),
         account_id=keys.account_id,
-    ), found.method or ""
+    )
 
 
 def _readable(text: object) -> bool:
     """Return whether text is safe in a header and an environment variable; botocore does not validate file contents."""
-    return isinstance(text, str) and bool(text) and text.isascii() and text.isprintable() and text == text.strip()
+    if not isinstance(text, str) or not text.isascii() or not text.isprintable():
+        return False
+    # AWS's files have neither quotes nor comments on the line of a value: they would be part of it.
+    return bool(text) and text == text.strip() and text[0] not in "\"'" and not re.search(r"\s[#;]", text)
+
+
+def _is_id(text: object) -> bool:
+    """Return whether text can be an access key ID, which has no spaces, so that a comment after it is noticed."""
+    return _readable(text) and not re.search(r"[\s\"'#;]", str(text))
 
 
 def _end(found: object) -> datetime | None:

@@ -6,10 +6,10 @@ from typing import Final
 
 from attrs import evolve
 
-from freshkey.errors import LoginRequired, TransientError
+from freshkey.errors import LoginRequired
 from freshkey.plugin import SYSTEM, Clock, Detected, Profile, Reporter, run_command
-from freshkey_bedrock import command_environ
-from freshkey_bedrock.credential_process import read_credentials
+from freshkey_bedrock import command_environ, versions
+from freshkey_bedrock.credential_process import read_credentials, refuse_expired
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.region import needed_region
 from freshkey_bedrock.settings import BedrockSettings
@@ -24,7 +24,9 @@ LEAD: Final = 300.0
 def detect(profile: Profile) -> Detected | None:
     """Report the configured command, without running it."""
     command = profile.settings_as(BedrockSettings).credential_export
-    return Detected(kind="AWS credentials", origin=f"command {command.name!r}") if command else None
+    if command is None:
+        return None
+    return Detected(kind="AWS credentials", origin=f"command {command.name!r}", version=versions.of_command(command))
 
 
 def take(profile: Profile, reporter: Reporter, *, clock: Clock = SYSTEM) -> AwsCredential:
@@ -36,9 +38,9 @@ def take(profile: Profile, reporter: Reporter, *, clock: Clock = SYSTEM) -> AwsC
         clock: Provides the time at which the command finished.
 
     Raises:
-        LoginRequired: No command is configured.
+        LoginRequired: No command is configured, or it printed credentials that have expired.
         ConfigurationError: It cannot be run, or comes from a project and is not trusted in its current form.
-        TransientError: It took too long, failed, or printed expired credentials.
+        TransientError: It took too long or failed.
         ProtocolError: It printed something other than credentials.
     """
     settings = profile.settings_as(BedrockSettings)
@@ -54,15 +56,7 @@ def take(profile: Profile, reporter: Reporter, *, clock: Clock = SYSTEM) -> AwsC
         environ=command_environ.for_helper(profile),
         reporter=reporter,
     )
-    keys = read_credentials(printed, f"the helper {command.name!r}")
-    obtained = clock.now()
-    if keys.has_expired(obtained):
-        message = (
-            f"the helper {command.name!r} printed credentials that expired at {keys.expires_at:%Y-%m-%d %H:%M:%S %Z}"
-        )
-        raise TransientError(
-            message,
-            hint="Run the command yourself, and sign in with the tool that it uses",
-            code="bedrock-credential-export-expired",
-        )
+    program = f"the helper {command.name!r}"
+    keys, obtained = read_credentials(printed, program), clock.now()
+    refuse_expired(keys, program, obtained.wall)
     return evolve(keys.credential(obtained, needed_region(profile), clock), lead=LEAD, source=ID)

@@ -11,14 +11,16 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from freshkey.errors import ConfigurationError, ProtocolError, frameless
+from freshkey.errors import ConfigurationError, LoginRequired, ProtocolError, frameless
 from freshkey.plugin import Credential, Secret, is_token, parse_json_object, run_helper
 from freshkey_bedrock.aws_keys import AwsKeys
 from freshkey_bedrock.formats import AwsCredential
+from freshkey_bedrock.paths import path_flaw, wrong_path
+from freshkey_bedrock.stated_end import stated_end
 
 
 VERSION: Final = 1
@@ -44,6 +46,25 @@ def read_credentials(output: Secret, program: str) -> AwsKeys:
         return found
     hint = 'Make it print {"Version": 1, "AccessKeyId": …}, or {"Credentials": {"AccessKeyId": …}} as STS does'
     raise ProtocolError(f"{program} printed {found}", hint=hint, code="invalid-command-output")
+
+
+def refuse_expired(keys: AwsKeys, program: str, now: float) -> None:
+    """Raise if a program printed credentials that had already expired: only its own tool can renew them.
+
+    Args:
+        keys: What it printed.
+        program: How to refer to the program in the error.
+        now: Seconds since 1970-01-01T00:00:00Z.
+
+    Raises:
+        LoginRequired: They have expired.
+    """
+    if keys.expires_at is not None and keys.expires_at.timestamp() <= now:
+        raise LoginRequired(
+            f"{program} printed credentials that expired at {keys.expires_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
+            hint="Run the command yourself, and sign in with the tool that it uses; check this machine's clock",
+            code="command-output-expired",
+        )
 
 
 def write_credentials(credential: Credential) -> str:
@@ -73,12 +94,12 @@ def write_credentials(credential: Credential) -> str:
 def _read(output: Secret) -> AwsKeys | str:
     """Return the credentials, or what is wrong; the caller raises, so that no traceback contains them."""
     try:
-        facts = parse_json_object(output.reveal().encode("utf-8", "surrogatepass"))
+        facts = parse_json_object(_unmarked(output).encode("utf-8", "surrogatepass"))
     except ProtocolError:
         return "something other than a JSON object"
     if "Credentials" in facts:
         wrapped = facts["Credentials"]
-        return _members(wrapped) if isinstance(wrapped, dict) else "Credentials that are not an object"
+        return _members({**facts, **wrapped}) if isinstance(wrapped, dict) else "Credentials that are not an object"
     version = facts.get("Version")
     if type(version) is not int:  # True == 1, but true is not a version
         return "an object with neither Credentials nor a Version"
@@ -98,7 +119,7 @@ def _members(facts: Mapping[str, Any]) -> AwsKeys | str:
     access_key, secret_key, token = texts["AccessKeyId"], texts["SecretAccessKey"], texts["SessionToken"]
     if access_key is None or secret_key is None:
         return "no AccessKeyId or SecretAccessKey"
-    expires_at = _moment(facts.get("Expiration"))
+    expires_at = _end(facts)
     if isinstance(expires_at, str):
         return expires_at
     return AwsKeys(
@@ -108,6 +129,19 @@ def _members(facts: Mapping[str, Any]) -> AwsKeys | str:
         expires_at=expires_at,
         account_id=texts["AccountId"],
     )
+
+
+def _unmarked(output: Secret) -> str:
+    """Return what a program printed without a byte order mark, which shells of Windows put first."""
+    return output.reveal().removeprefix("\ufeff")
+
+
+def _end(facts: Mapping[str, Any]) -> datetime | str | None:
+    """Return when the credentials expire; under another name than ``Expiration`` it is an upper bound."""
+    if facts.get("Expiration") is not None:
+        return _moment(facts["Expiration"])
+    end = stated_end(facts)
+    return end.at if end else None
 
 
 def _moment(value: object) -> datetime | str | None:
@@ -133,11 +167,13 @@ class CredentialProcess:
         argv: The program and its arguments.
         ends: Deadline of the whole lookup, as a `time.monotonic` value.
         asker: Name of the freshkey profile that needs the credentials.
+        now: Time of the lookup, in seconds since 1970-01-01T00:00:00Z.
     """
 
-    def __init__(self, argv: Sequence[str], ends: float, asker: str) -> None:
+    def __init__(self, argv: Sequence[str], ends: float, asker: str, now: float) -> None:
         self._argv = argv
         self._ends = ends
+        self._now = now
         self._asker = asker
         self.returncode = 0
 
@@ -148,6 +184,7 @@ class CredentialProcess:
 
         Raises:
             ConfigurationError: There is no such program, or it would call freshkey for this same profile.
+            LoginRequired: It printed credentials that have expired.
             TransientError: It failed or took too long.
             ProtocolError: It printed too much, or something other than credentials.
         """
@@ -157,6 +194,9 @@ class CredentialProcess:
                 hint="Set it to the command that prints credentials",
                 code="bedrock-invalid-aws-config",
             )
+        flaw = path_flaw(self._argv[0])
+        if flaw is not None and not os.path.lexists(self._argv[0]):
+            raise wrong_path("credential_process of the AWS profile", flaw)
         if _is_export_of(self._asker, self._argv):
             # Each would wait for the other until the deadline.
             raise ConfigurationError(
@@ -166,8 +206,15 @@ class CredentialProcess:
             )
         left = max(self._ends - time.monotonic(), 0.0)
         printed = run_helper(self._argv, timeout=left - min(_MARGIN, left / 2), environ=dict(os.environ))
-        read_credentials(printed, f"the credential process {Path(self._argv[0]).name!r}")
-        return printed.reveal().encode(), b""
+        program = f"the credential process {Path(self._argv[0]).name!r}"
+        keys = read_credentials(printed, program)
+        # botocore would not say which program it was.
+        refuse_expired(keys, program, self._now)
+        facts = json.loads(_unmarked(printed))
+        if keys.expires_at is not None and "Credentials" not in facts:
+            # botocore reads the end under this name only.
+            facts["Expiration"] = keys.expires_at.isoformat()
+        return json.dumps(facts).encode(), b""
 
 
 def _is_export_of(profile: str, argv: Sequence[str]) -> bool:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterator, Mapping
 from typing import Final
 
+from attrs import evolve
+
 from freshkey.plugin import SYSTEM, Clock, Detected, Interaction, Profile
-from freshkey_bedrock import auth_refresh, aws_profile
+from freshkey_bedrock import auth_refresh, aws_profile, versions
+from freshkey_bedrock.environment_keys import environment_end
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.instance_metadata import on_instance
-from freshkey_bedrock.shared_config import ambient_profile_name, profile_section
+from freshkey_bedrock.settings import BedrockSettings
+from freshkey_bedrock.shared_config import ambient_profile_name, profile_name, profile_section
 
 
 ENVIRONMENT: Final = "environment"
@@ -22,42 +28,94 @@ _VARIABLE: Final = "environment variable"
 
 def detect(profile: Profile) -> Detected | None:
     """Report where botocore will find credentials, or which command will sign the user in first."""
-    return detect_present() or auth_refresh.detect(profile)
+    return detect_present(profile_name(profile)) or auth_refresh.detect(profile)
 
 
 def detect_handed_in(profile: Profile) -> Detected | None:  # noqa: ARG001  the signature is Source.detect's
     """Report credentials of the environment, container or instance, if botocore prefers them to an AWS profile."""
-    # These machines rarely have a keychain, so a search that read the store first would fail.
+    # These machines rarely have a keychain; where one is locked, a search that read the store first would fail.
     # See docs/decisions.md, "Credentials of a container or an instance come before the store".
-    detected = detect_present()
-    return None if detected is None or detected.origin.startswith(aws_profile.ORIGIN) else detected
+    detected = detect_present(ambient_profile_name())
+    if detected is None or has_ended(detected) or detected.origin.startswith(aws_profile.ORIGIN):
+        return None
+    return detected
 
 
-def detect_present() -> Detected | None:
-    """Report where botocore will find credentials, without I/O to AWS: environment, profile, container or instance."""
-    environ = os.environ
+def detect_present(name: str) -> Detected | None:
+    """Report where botocore will find credentials, without I/O to AWS: environment, profile, container or instance.
+
+    Keys that have ended are reported only if there are no others, and otherwise as skipped.
+
+    Args:
+        name: The AWS profile to use where the environment has no credentials.
+    """
+    ended: list[Detected] = []
+    for found in _in_order(name, os.environ):
+        if not has_ended(found):
+            skipped = "".join(f"; skipped, because it has ended: {one.origin}" for one in ended)
+            return evolve(found, origin=found.origin + skipped)
+        ended.append(found)
+    return ended[0] if ended else None
+
+
+def has_ended(detected: Detected) -> bool:
+    """Return whether what was found has ended, according to the tool that wrote it."""
+    return detected.expires_at is not None and detected.expires_at.timestamp() <= time.time()
+
+
+def _in_order(name: str, environ: Mapping[str, str]) -> Iterator[Detected]:
+    """Yield what there is, in botocore's order."""
+    for detected in _in_environment(environ):
+        yield evolve(detected, version=versions.of_environment(environ))
+    found = aws_profile.detect_in(name)
+    if found is not None:
+        yield found
+    elif name != "default" and profile_section(name, environ) is None:
+        origin = f"{aws_profile.ORIGIN} {name!r} (does not exist)"
+        yield Detected(kind=aws_profile.KIND, origin=origin, version=versions.of_profile(name, environ))
+    for detected in _of_machine(environ):
+        yield evolve(detected, version=versions.of_environment(environ))
+
+
+def _in_environment(environ: Mapping[str, str]) -> Iterator[Detected]:
     if key := environ.get("AWS_ACCESS_KEY_ID"):
-        return Detected(kind="AWS access key", origin=f"{_VARIABLE} AWS_ACCESS_KEY_ID", last_four=key[-4:])
+        end = environment_end(environ)
+        yield Detected(
+            kind="AWS access key",
+            origin=f"{_VARIABLE} AWS_ACCESS_KEY_ID",
+            expires_at=end.at if end else None,
+            last_four=key[-4:],
+        )
     if environ.get("AWS_WEB_IDENTITY_TOKEN_FILE"):
-        return Detected(kind="AWS web identity role", origin=f"{_VARIABLE} AWS_WEB_IDENTITY_TOKEN_FILE")
-    name = ambient_profile_name(environ)
-    if detected := aws_profile.detect_in(name):
-        return detected
-    if name != "default" and profile_section(name) is None:
-        return Detected(kind=aws_profile.KIND, origin=f"{aws_profile.ORIGIN} {name!r} (does not exist)")
+        yield Detected(kind="AWS web identity role", origin=f"{_VARIABLE} AWS_WEB_IDENTITY_TOKEN_FILE")
+
+
+def _of_machine(environ: Mapping[str, str]) -> Iterator[Detected]:
     for variable in CONTAINER_VARIABLES:
         if environ.get(variable):
-            return Detected(kind="AWS container credentials", origin=f"{_VARIABLE} {variable}")
-    return Detected(kind="AWS instance role", origin="instance metadata") if on_instance(environ) else None
+            yield Detected(kind="AWS container credentials", origin=f"{_VARIABLE} {variable}")
+    if on_instance(environ):
+        yield Detected(kind="AWS instance role", origin="instance metadata")
 
 
 def take(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM) -> AwsCredential:
     """Return what botocore finds in its chain, running ``auth_refresh`` first if needed and configured.
 
-    Raises the errors of `freshkey_bedrock.botocore_credentials.take`.
+    The setting `aws_profile` counts like ``AWS_PROFILE``. Raises the errors of
+    `freshkey_bedrock.botocore_credentials.take`.
     """
+    return _take(profile, interaction, profile.settings_as(BedrockSettings).aws_profile, clock)
+
+
+def take_handed_in(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM) -> AwsCredential:
+    """Return what botocore finds in its chain, as `take` does, but without the setting `aws_profile`."""
+    return _take(profile, interaction, None, clock)
+
+
+def _take(profile: Profile, interaction: Interaction, preferred: str | None, clock: Clock) -> AwsCredential:
     from freshkey_bedrock import botocore_credentials
 
-    return auth_refresh.with_auth_refresh(
-        profile, interaction, lambda: botocore_credentials.take(profile, explicit=False, clock=clock), clock=clock
-    )
+    def found() -> AwsCredential:
+        return botocore_credentials.take(profile, explicit=False, preferred=preferred, clock=clock)
+
+    return auth_refresh.with_auth_refresh(profile, interaction, found, clock=clock)

@@ -6,6 +6,7 @@ from typing import Final
 
 from freshkey.plugin import Credential, Description, Profile
 from freshkey_bedrock.credential_process import write_credentials
+from freshkey_bedrock.environment_keys import END_VARIABLES
 from freshkey_bedrock.formats import FORMATS
 from freshkey_bedrock.settings import BedrockSettings
 from freshkey_bedrock.sources import SOURCES
@@ -14,6 +15,7 @@ from freshkey_bedrock.sso.credential import SsoCredential, binding
 
 
 VARIABLES: Final = (
+    *END_VARIABLES,
     "AWS_ACCESS_KEY_ID",
     "AWS_ACCOUNT_ID",
     "AWS_BEARER_TOKEN_BEDROCK",
@@ -21,7 +23,6 @@ VARIABLES: Final = (
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CREDENTIAL_EXPIRATION",
     "AWS_CREDENTIAL_FILE",
     "AWS_DEFAULT_PROFILE",
     "AWS_PROFILE",
@@ -32,7 +33,8 @@ VARIABLES: Final = (
     "AWS_SESSION_TOKEN",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
 )
-"""Variables that AWS SDKs read to find or choose a credential; removed from the environment of child processes.
+"""Variables that AWS SDKs read to find or choose a credential, or that say when the keys end that the child does not
+get; removed from the environment of child processes.
 
 Variables for file locations and the region stay: they never override the credential that the child is given.
 """
@@ -52,6 +54,7 @@ def description(profile: Profile | None) -> Description:
         binding=binding(settings.sso_start_url, settings.sso_account_id, settings.sso_role_name),
         exports={"credential-process": write_credentials},
         revoke=_revoke,
+        revokes_alone=False,  # the portal's Logout ends the sign-in session, which the browser may have used again
     )
 
 

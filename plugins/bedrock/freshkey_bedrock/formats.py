@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from freshkey.errors import ConfigurationError
-from freshkey.plugin import ApiKey, Credential, Secret
+from freshkey.plugin import Answer, ApiKey, Credential, Secret, Verdict
+from freshkey_bedrock import refusal
 
 
 SERVICE: Final = "bedrock"
@@ -44,6 +45,10 @@ class AwsCredential(Credential):
             and self.secret_access_key == other.secret_access_key
             and self.session_token == other.session_token
         )
+
+    def judge(self, answer: Answer) -> Verdict:
+        """Return what a response means: AWS refuses ended credentials with 403 or 400, and an error type."""
+        return refusal.judge(answer)
 
     def _headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
         """Sign a request; the URL is not normalized, so that a model ID is signed exactly as it will be sent.
@@ -87,6 +92,10 @@ class BedrockApiKey(ApiKey):
     """
 
     region: str | None = None
+
+    def judge(self, answer: Answer) -> Verdict:
+        """Return what a response means: Bedrock refuses an API key with 403 and a message."""
+        return refusal.judge_api_key(answer)
 
     def _environment(self) -> dict[str, str]:
         return {"AWS_BEARER_TOKEN_BEDROCK": self.key.reveal(), **region_variables(self.region)}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final
 
-from freshkey.errors import FreshkeyError, TransientError
+from freshkey.errors import FreshkeyError, LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
 from freshkey.plugin import Credential, Identity, Inspection, Profile, Validity
 from freshkey_bedrock.deadline import call_with_deadline
 from freshkey_bedrock.formats import AwsCredential, BedrockApiKey
@@ -21,22 +22,6 @@ CHECK_TIMEOUT: Final = 20.0
 CONNECT_TIMEOUT: Final = 5.0
 READ_TIMEOUT: Final = 10.0
 """Seconds for each step of the single request."""
-
-REFUSED: Final = frozenset(
-    {
-        "InvalidClientTokenId",
-        "InvalidAccessKeyId",
-        "UnrecognizedClientException",
-        "SignatureDoesNotMatch",
-        "AuthFailure",
-    }
-)
-"""AWS error codes for unknown keys and wrong signatures."""
-
-_HINTS: Final = {
-    "SignatureDoesNotMatch": "the secret key does not match the access key, or this machine's clock is wrong",
-    "InvalidClientTokenId": "AWS does not recognize the access key",
-}
 
 
 def inspect(profile: Profile, credential: Credential) -> Inspection:
@@ -71,7 +56,7 @@ def _ask_sts(profile: Profile, credential: AwsCredential) -> Inspection:
         flaw = _explained(error, profile)
     else:
         return _answer(Validity.VALID, _identity(said).completed_by(credential.identity), "STS accepts it")
-    if isinstance(flaw, TransientError):
+    if isinstance(flaw, TransientError | OutcomeUnknown):
         return _answer(Validity.UNREACHABLE, credential.identity, f"{flaw.message} ({credential.region})")
     # Raised outside the handler, so that it does not chain botocore's exception.
     raise flaw
@@ -88,7 +73,7 @@ def _explained(error: Exception, profile: Profile) -> FreshkeyError:
 def _caller(settings: BedrockSettings, credential: AwsCredential) -> Any:  # noqa: ANN401  botocore has no types
     from botocore.config import Config
 
-    from freshkey_bedrock.botocore_credentials import session
+    from freshkey_bedrock.restricted_session import session
 
     limits = Config(
         connect_timeout=CONNECT_TIMEOUT,
@@ -118,17 +103,15 @@ def _identity(said: Any) -> Identity:  # noqa: ANN401  botocore has no types
 
 
 def _judge(error: ClientError, credential: AwsCredential) -> Inspection:
-    from freshkey_bedrock.errors import BUSY, DENIED, EXPIRED, SERVER_ERROR, code_of, status_of, words_of
+    from freshkey_bedrock.errors import code_of, meaning_of, words_of
 
-    code = code_of(error)
-    if code in EXPIRED:
+    answer, code = meaning_of(error, time.time()), code_of(error)
+    if issubclass(answer.kind, LoginRequired):
         return _answer(Validity.EXPIRED, credential.identity, f"STS reports that it has expired ({code})")
-    if code in BUSY or status_of(error) >= SERVER_ERROR:
-        return _answer(Validity.UNREACHABLE, credential.identity, f"STS is temporarily unavailable ({code})")
-    if code in DENIED:
-        return _answer(Validity.REFUSED, credential.identity, f"STS denies access{words_of(error)} ({code})")
-    known = _HINTS.get(code, "it is no longer valid") if code in REFUSED else "the request is not accepted"
-    return _answer(Validity.REFUSED, credential.identity, f"STS rejects it: {known} ({code})")
+    why = answer.why + words_of(error)
+    if issubclass(answer.kind, ProviderRefused):
+        return _answer(Validity.REFUSED, credential.identity, f"STS rejects it: {why} ({code})")
+    return _answer(Validity.UNREACHABLE, credential.identity, f"STS is temporarily unavailable: {why} ({code})")
 
 
 def _answer(validity: Validity, identity: Identity | None, detail: str) -> Inspection:

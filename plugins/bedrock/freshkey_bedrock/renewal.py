@@ -5,6 +5,7 @@ from __future__ import annotations
 from freshkey.errors import LoginRequired, ProviderRefused, sign_in_command
 from freshkey.plugin import SYSTEM, Clock, Credential, Profile, Reporter
 from freshkey_bedrock.sso.credential import SsoCredential
+from freshkey_bedrock.sso.setup import setup
 
 
 def renew(profile: Profile, credential: Credential, reporter: Reporter, *, clock: Clock = SYSTEM) -> Credential:
@@ -21,10 +22,11 @@ def renew(profile: Profile, credential: Credential, reporter: Reporter, *, clock
 
         reporter.progress("Getting new role credentials")
         return renew_role(profile, credential, reporter, clock=clock)
+    option = " --api-key" if setup(profile) else ""
     raise LoginRequired(
         "this credential cannot be renewed: it has no refresh token",
         profile=profile.name,
-        hint=f"Replace the credential at its source, or run: {sign_in_command(profile.name)}",
+        hint=f"Replace the credential at its source, or run: {sign_in_command(profile.name)}{option}",
         code="not-renewable",
     )
 

@@ -5,7 +5,7 @@
 3. ``credential-export``: a command that prints AWS credentials, if the profile sets one.
 4. ``aws-profile``: the AWS profile set in the profile; credentials in the environment are then ignored.
 5. ``environment``: the default chain, if botocore's first match is the environment, the container or the instance.
-   It comes before the stored sources because such machines seldom have a keychain, and the search would fail there.
+   It comes before the stored sources because such machines seldom have a keychain that can be read.
 6. ``stored-api-key``: a Bedrock API key that the user entered.
 7. ``sso``: freshkey's own sign-in with AWS IAM Identity Center.
 8. ``default-chain``: whatever else botocore finds, in its order.
@@ -15,6 +15,7 @@ In short: explicitly provided or configured credentials come first, then stored 
 
 from __future__ import annotations
 
+import functools
 from typing import Final, Protocol
 
 from attrs import evolve
@@ -24,9 +25,11 @@ from freshkey_bedrock import aws_profile, credential_export, default_chain
 from freshkey_bedrock.api_key import mint
 from freshkey_bedrock.api_key import source as api_key
 from freshkey_bedrock.sso.credential import SSO
+from freshkey_bedrock.sso.setup import setup as sso_setup
+from freshkey_bedrock.unused_settings import unused
 
 
-SOURCES: Final = (
+_SOURCES: Final = (
     Source(
         id=api_key.BEARER_KEY,
         title="API key in AWS_BEARER_TOKEN_BEDROCK",
@@ -42,8 +45,15 @@ SOURCES: Final = (
         owned=False,
         handed_in=True,
         detect=credential_export.detect,
+        chosen_by=("credential_export",),
     ),
-    Source(id=aws_profile.ID, title="AWS profile set in aws_profile", owned=False, detect=aws_profile.detect),
+    Source(
+        id=aws_profile.ID,
+        title="AWS profile set in aws_profile",
+        owned=False,
+        detect=aws_profile.detect,
+        chosen_by=("aws_profile",),
+    ),
     Source(
         id=default_chain.ENVIRONMENT,
         title="AWS credentials from the environment, container, or instance",
@@ -52,9 +62,15 @@ SOURCES: Final = (
         detect=default_chain.detect_handed_in,
     ),
     Source(id=api_key.STORED_KEY, title="API key stored by freshkey", owned=True, interactive=True, pasted=True),
-    Source(id=SSO, title="AWS IAM Identity Center sign-in", owned=True, interactive=True),
-    Source(id=default_chain.DEFAULT_CHAIN, title="AWS default chain", owned=False, detect=default_chain.detect),
+    Source(id=SSO, title="AWS IAM Identity Center sign-in", owned=True, interactive=True, setup=sso_setup),
+    Source(
+        id=default_chain.DEFAULT_CHAIN,
+        title="AWS default chain",
+        owned=False,
+        detect=default_chain.detect,
+    ),
 )
+SOURCES: Final = tuple(evolve(one, ignores=functools.partial(unused, source_id=one.id)) for one in _SOURCES)
 
 
 def acquire(profile: Profile, source: Source, interaction: Interaction, *, clock: Clock = SYSTEM) -> Credential:
@@ -81,6 +97,6 @@ _TAKE: Final[dict[str, _Take]] = {
     mint.ID: mint.take,
     credential_export.ID: credential_export.take,
     aws_profile.ID: aws_profile.take,
-    default_chain.ENVIRONMENT: default_chain.take,
+    default_chain.ENVIRONMENT: default_chain.take_handed_in,
     default_chain.DEFAULT_CHAIN: default_chain.take,
 }

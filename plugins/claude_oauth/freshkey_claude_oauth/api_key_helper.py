@@ -24,9 +24,11 @@ _KINDS: Final[dict[HelperOutput, Kind]] = {
 def detect(profile: Profile) -> Detected | None:
     """Report a configured command, without running it."""
     settings = profile.settings_as(ClaudeSettings)
-    if settings.api_key_helper is None:
+    command = settings.api_key_helper
+    if command is None:
         return None
-    return Detected(kind=_KINDS[settings.api_key_helper_gives], origin=f"command {settings.api_key_helper.name!r}")
+    kind = _KINDS[settings.api_key_helper_gives]
+    return Detected(kind=kind, origin=f"command {command.name!r}", version=command.version)
 
 
 def acquire(profile: Profile, reporter: Reporter, *, clock: Clock) -> Credential:

@@ -46,10 +46,12 @@ def description(profile: Profile | None) -> Description:
         formats=FORMATS,
         sources=SOURCES,
         single_use=True,
+        repeats_for=settings.repeats_for if settings else None,
         variables=VARIABLES,
         hosts=endpoints.hosts(settings) if settings else (),
         binding=endpoints.binding(settings) if settings else {},
         revoke=_revoke if settings is None or _can_revoke(settings) else None,
+        revokes_alone=settings is None or settings.revoke_replaced,
     )
 
 

@@ -55,6 +55,7 @@ class EnvironmentVariable:
             origin=f"environment variable {self.name}",
             last_four=secret.last_four(),
             fingerprint=secret.fingerprint(),
+            version=secret.fingerprint(),
         )
 
     def acquire(self, profile: Profile, obtained: Moment) -> Credential:

@@ -17,7 +17,7 @@ def inspect(profile: Profile, credential: Credential) -> Inspection:
     """Return whether a credential is valid; only OAuth tokens can be checked without spending a model request.
 
     Raises:
-        ProviderRefused: The profile endpoint's certificate cannot be verified, or its host is not allowed.
+        ProviderRefused: The profile endpoint's host is not allowed.
     """
     if not isinstance(credential, ClaudeToken):
         what = "API key" if isinstance(credential, ClaudeApiKey) else "bearer token"

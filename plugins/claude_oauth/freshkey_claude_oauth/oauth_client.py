@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Final
 from urllib.parse import urlsplit
 
 from attrs import evolve
@@ -20,12 +22,28 @@ from freshkey.oauth import OAuthClient, Server, discover
 from freshkey.plugin import SYSTEM, Clock, OAuthToken, Profile, Send
 from freshkey_claude_oauth import endpoints
 from freshkey_claude_oauth import settings as defaults
-from freshkey_claude_oauth.settings import ClaudeSettings
+from freshkey_claude_oauth.settings import ClaudeSettings, sign_in_setup
+from freshkey_claude_oauth.stored_api_key import SOURCE
 from freshkey_claude_oauth.transport import sender
 
 
-def server(settings: ClaudeSettings, send: Send) -> Server:
+REVOCATION: Final = "revocation_endpoint"
+DEVICE: Final = "device_authorization_endpoint"
+
+_OF_THE_SERVER: Final = frozenset({"metadata-issuer-mismatch", "invalid-metadata"})
+"""Codes of metadata that can be read but must not be used."""
+
+_ON_THE_WAY: Final = "Check whether the network asks you to log in, the proxy (HTTPS_PROXY), and the issuer"
+
+
+def server(settings: ClaudeSettings, send: Send, look_for: Collection[str] = (), *, bound: str | None = None) -> Server:
     """Return the authorization server, from its metadata if an issuer is set.
+
+    Args:
+        settings: The profile's settings.
+        send: Does the I/O.
+        look_for: The optional endpoints to look for in the issuer's metadata.
+        bound: The token endpoint that a stored sign-in is bound to; the issuer's metadata could be read then.
 
     Raises:
         TransientError: The metadata could not be fetched; no token was sent, so it is safe to try again.
@@ -38,11 +56,9 @@ def server(settings: ClaudeSettings, send: Send) -> Server:
             revocation_endpoint=endpoints.revoke_url(settings),
             device_authorization_endpoint=settings.device_url,
         )
-    return _discovered(settings, settings.issuer, send)
-
-
-def _discovered(settings: ClaudeSettings, issuer: str, send: Send) -> Server:
-    found = _metadata(settings, issuer, send)
+    configured = {REVOCATION: settings.revoke_url, DEVICE: settings.device_url}
+    needed = [name for name in look_for if configured[name] is None]
+    found = _metadata(settings, settings.issuer, send, needed, bound=bound)
     return evolve(
         found,
         authorization_endpoint=settings.authorize_url or found.authorization_endpoint,
@@ -52,22 +68,36 @@ def _discovered(settings: ClaudeSettings, issuer: str, send: Send) -> Server:
     )
 
 
-def _metadata(settings: ClaudeSettings, issuer: str, send: Send) -> Server:
+def _metadata(
+    settings: ClaudeSettings, issuer: str, send: Send, look_for: Collection[str], *, bound: str | None
+) -> Server:
     """Fetch the metadata; a lost response is harmless here, because no token was sent yet."""
     host = urlsplit(issuer).hostname
     try:
-        return discover(issuer, send, hosts=settings.hosts, allow_insecure_loopback=settings.allow_insecure_loopback)
+        return discover(
+            issuer,
+            send,
+            hosts=settings.hosts,
+            look_for=look_for,
+            token_endpoint=bound if settings.token_url is None else None,
+            allow_insecure_loopback=settings.allow_insecure_loopback,
+        )
     except ProtocolError as error:
         failure: FreshkeyError = ProviderRefused(
             f"cannot use the issuer {host}: {error.message}", hint=error.hint or "Check the issuer", code=error.code
         )
+        if bound is not None and error.code not in _OF_THE_SERVER:
+            # It worked before: the page of a network or a web filter is what this process sees, and no one else.
+            failure = TransientError(failure.message, local=True, hint=_ON_THE_WAY, code="metadata-unavailable")
     except OutcomeUnknown:
         failure = TransientError(f"no metadata received from {host}", hint="Try again", code="metadata-unavailable")
     raise failure
 
 
-def client(profile: Profile, *, clock: Clock = SYSTEM) -> OAuthClient:
-    """Return the OAuth client of a profile.
+def client(
+    profile: Profile, *, clock: Clock = SYSTEM, look_for: Collection[str] = (), bound: str | None = None
+) -> OAuthClient:
+    """Return the OAuth client of a profile; `look_for` and `bound` as in `server`.
 
     Raises:
         ProviderRefused: client_id is not set.
@@ -78,12 +108,12 @@ def client(profile: Profile, *, clock: Clock = SYSTEM) -> OAuthClient:
         raise ProviderRefused(
             "client_id is not set; signing in requires the client ID of your own OAuth application",
             profile=profile.name,
-            hint=f'Set client_id = "…" under [profiles.{profile.name}] in config.toml, or set ANTHROPIC_API_KEY',
+            hint=f"{sign_in_setup(profile)}{_or_a_key(profile)}",
             code="client-id-missing",
         )
     send = sender(settings)
     return OAuthClient(
-        server=server(settings, send),
+        server=server(settings, send, look_for, bound=bound),
         client_id=settings.client_id,
         send=send,
         encode=plugin.json_body if settings.encoding == "json" else plugin.form,
@@ -100,8 +130,17 @@ def for_renewals(client: OAuthClient, settings: ClaudeSettings) -> OAuthClient:
     return evolve(client, encode=plugin.json_body if as_json else plugin.form, headers=settings.beta_headers)
 
 
-def bound_client(profile: Profile, credential: OAuthToken, *, clock: Clock = SYSTEM) -> OAuthClient:
-    """Return the client for renewals, if it is the client that the credential was issued to.
+def _or_a_key(profile: Profile) -> str:
+    """Return the end of a hint that names the way without a client ID, if the profile may use an API key."""
+    if profile.source is not None or SOURCE in profile.skip:
+        return ""
+    return f". Or use an API key: set ANTHROPIC_API_KEY, or run: {sign_in_command(profile.name)} --api-key"
+
+
+def bound_client(
+    profile: Profile, credential: OAuthToken, *, clock: Clock = SYSTEM, look_for: Collection[str] = ()
+) -> OAuthClient:
+    """Return the client for renewals, if it is the client that the credential was issued to; `look_for` as in `server`.
 
     A refresh token is only ever sent to the server it came from, even if settings or metadata have changed.
 
@@ -110,7 +149,7 @@ def bound_client(profile: Profile, credential: OAuthToken, *, clock: Clock = SYS
         ProviderRefused: client_id is not set.
         TransientError: The issuer's metadata could not be fetched.
     """
-    found = client(profile, clock=clock)
+    found = client(profile, clock=clock, look_for=look_for, bound=credential.token_endpoint)
     here = {
         "issuer": found.server.issuer,
         "token endpoint": found.server.token_endpoint,
@@ -121,6 +160,7 @@ def bound_client(profile: Profile, credential: OAuthToken, *, clock: Clock = SYS
     if changed:
         raise LoginRequired(
             f"the stored sign-in was issued for a different {' and '.join(changed)}",
+            unsent=True,
             profile=profile.name,
             hint=f"Restore the profile's previous settings, or run: {sign_in_command(profile.name)}",
             code="sign-in-settings-changed",

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused, sign_in_command
+from freshkey.errors import LoginRequired, sign_in_command
 from freshkey.plugin import SYSTEM, Clock, Credential, Profile
 from freshkey_claude_oauth import oauth_client
 from freshkey_claude_oauth.anthropic_cli import source as cli_source
 from freshkey_claude_oauth.formats import ClaudeProfileToken, ClaudeToken
-from freshkey_claude_oauth.settings import ClaudeSettings
+from freshkey_claude_oauth.settings import ClaudeSettings, sign_in_setup
 from freshkey_claude_oauth.token_response import make_token
 
 
 def renew(profile: Profile, credential: Credential, *, clock: Clock = SYSTEM) -> ClaudeToken:
-    """Return a newer token.
+    """Return a newer token; with a good refresh token but a useless access token, one that is stored and never served.
 
     The profile endpoint is not called: the new refresh token must be saved before anything else can fail.
 
     Args:
         profile: The profile.
         credential: What to renew.
-        clock: Provides the time at which the response arrived.
+        clock: Provides the time.
 
     Raises:
         TransientError: The server certainly did not process the request.
@@ -33,22 +33,22 @@ def renew(profile: Profile, credential: Credential, *, clock: Clock = SYSTEM) ->
         raise LoginRequired(
             "this credential cannot be renewed: it has no refresh token",
             profile=profile.name,
-            hint=f"Replace the credential at its source, or run: {sign_in_command(profile.name)}",
+            hint=f"Replace the credential at its source, or run: {_sign_in(profile)}",
             code="not-renewable",
         )
     client = oauth_client.bound_client(profile, credential, clock=clock)
     answer = client.refresh(credential.refresh_token)
-    try:
-        return make_token(
-            answer,
-            client=client,
-            settings=profile.settings_as(ClaudeSettings),
-            clock=clock,
-            scopes=credential.scopes,
-            refresh_token=credential.refresh_token,
-            identity=credential.identity,
-        )
-    except ProviderRefused as error:
-        # Not a refusal here: the refresh token was used, and treating it as unspent would send it again forever.
-        unusable = ProtocolError(error.message, hint=error.hint, code=error.code)
-    raise unusable
+    return make_token(
+        answer,
+        client=client,
+        settings=profile.settings_as(ClaudeSettings),
+        clock=clock,
+        scopes=credential.scopes,
+        refresh_token=credential.refresh_token,
+        identity=credential.identity,
+    )
+
+
+def _sign_in(profile: Profile) -> str:
+    """Return the sign-in that works with the profile's settings."""
+    return sign_in_command(profile.name) + (" --api-key" if sign_in_setup(profile) else "")

@@ -10,7 +10,7 @@ from typing import Final, Literal
 from attrs import Factory, field, frozen
 
 from freshkey.errors import ConfigurationError
-from freshkey.plugin import HELPER_TIMEOUT, Command, checked_url
+from freshkey.plugin import HELPER_TIMEOUT, Command, Profile, checked_url
 
 
 AUTHORIZE_URL: Final = "https://platform.claude.com/oauth/authorize"
@@ -74,6 +74,8 @@ class ClaudeSettings:
         token_url: Token endpoint; `TOKEN_URL` by default.
         revoke_url: Revocation endpoint; `REVOKE_URL` by default.
         device_url: Device authorization endpoint; none by default.
+        revoke_replaced: Whether to revoke a sign-in that another one of the same account replaces; False if the server
+            would end both.
         profile_url: Returns account and plan; `PROFILE_URL` by default.
         hosts: Additional hosts that may be called, for an issuer whose endpoints are elsewhere.
         scopes: Scopes to request.
@@ -86,6 +88,8 @@ class ClaudeSettings:
         headers: Additional headers of API requests.
         encoding: Encoding of token requests. None does what ``ant`` does (form for codes, JSON for everything else),
             or uses a form if an issuer is set.
+        repeats_for: Seconds for which the server repeats the response to a refresh token that it has already answered;
+            0 if it ends the sign-in instead. None if unknown.
         api_key_helper: A command that prints a key: program and arguments, no shell. A project's command must be
             trusted.
         api_key_helper_ttl: Seconds after which the command runs again; the last key is served until it finishes.
@@ -109,6 +113,7 @@ class ClaudeSettings:
     token_url: str | None = None
     revoke_url: str | None = None
     device_url: str | None = None
+    revoke_replaced: bool = True
     profile_url: str | None = None
     hosts: tuple[str, ...] = ()
     scopes: tuple[str, ...] = SCOPES
@@ -120,6 +125,7 @@ class ClaudeSettings:
     beta: str = BETA
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     encoding: Literal["form", "json"] | None = None
+    repeats_for: float | None = None
     api_key_helper: Command | None = None
     api_key_helper_ttl: float = 300.0
     api_key_helper_timeout: float = HELPER_TIMEOUT
@@ -150,6 +156,8 @@ class ClaudeSettings:
         for name in ("api_key_helper_ttl", "api_key_helper_timeout"):
             if not 0 < getattr(self, name) <= MAX_WAIT:
                 raise ConfigurationError(f"{name} must be between 0 and {MAX_WAIT:g} seconds", code="invalid-setting")
+        if self.repeats_for is not None and not 0 <= self.repeats_for <= MAX_WAIT:
+            raise ConfigurationError(f"repeats_for must be between 0 and {MAX_WAIT:g} seconds", code="invalid-setting")
         if self.anthropic_profile is not None:
             checked_profile_name(self.anthropic_profile, "anthropic_profile")
         if self.identity_token_file is not None and not self.identity_token_file.is_absolute():
@@ -190,3 +198,10 @@ def checked_profile_name(name: str, origin: str) -> str:
             code="claude-invalid-cli-profile",
         )
     return name
+
+
+def sign_in_setup(profile: Profile) -> str | None:
+    """Return what to set before a sign-in is possible, as a hint; None if nothing is missing."""
+    if profile.settings_as(ClaudeSettings).client_id:
+        return None
+    return f'Set client_id = "…" under [profiles.{profile.name}] in config.toml'

@@ -18,7 +18,7 @@ def sign_in(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM
     Args:
         profile: The profile.
         interaction: How to reach the user.
-        clock: Provides the time at which the response arrived.
+        clock: Provides the time.
 
     Raises:
         TransientError: Try again later.
@@ -27,9 +27,14 @@ def sign_in(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM
         ProviderRefused: Signing in is impossible with these settings.
     """
     settings = profile.settings_as(ClaudeSettings)
-    client = oauth_client.client(profile, clock=clock)
-    start = _by_device if settings.flow == "device" else _by_browser
-    answer = start(client, settings, interaction, clock)
+    by_device = settings.flow == "device"
+    look_for = (oauth_client.REVOCATION, *((oauth_client.DEVICE,) if by_device else ()))
+    client = oauth_client.client(profile, clock=clock, look_for=look_for)
+    start = _by_device if by_device else _by_browser
+    answer = start(client, profile, interaction, clock)
+    flaw = answer.unusable()
+    if flaw is not None:
+        raise flaw
     token = make_token(answer, client=client, settings=settings, clock=clock, scopes=settings.scopes)
     send = sender(settings, deadline=PROFILE_TIMEOUT)
     token, trouble = with_profile(token, endpoints.profile_url(settings), send)
@@ -38,7 +43,8 @@ def sign_in(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM
     return token
 
 
-def _by_browser(client: OAuthClient, settings: ClaudeSettings, interaction: Interaction, clock: Clock) -> TokenAnswer:
+def _by_browser(client: OAuthClient, profile: Profile, interaction: Interaction, clock: Clock) -> TokenAnswer:
+    settings = profile.settings_as(ClaudeSettings)
     grant = authorize(
         client.server,
         client_id=client.client_id,
@@ -46,6 +52,7 @@ def _by_browser(client: OAuthClient, settings: ClaudeSettings, interaction: Inte
         interaction=interaction,
         redirect_path=settings.redirect_path,
         redirect_host=settings.redirect_host,
+        redirect_port=profile.redirect_port,
         paste_redirect_uri=endpoints.paste_redirect_url(settings),
         extra=settings.authorize_parameters,
         clock=clock,
@@ -55,7 +62,8 @@ def _by_browser(client: OAuthClient, settings: ClaudeSettings, interaction: Inte
     return client.exchange(grant, extra={"state": grant.state})
 
 
-def _by_device(client: OAuthClient, settings: ClaudeSettings, interaction: Interaction, clock: Clock) -> TokenAnswer:
+def _by_device(client: OAuthClient, profile: Profile, interaction: Interaction, clock: Clock) -> TokenAnswer:
+    settings = profile.settings_as(ClaudeSettings)
     return device_sign_in(
         client.server,
         client_id=client.client_id,

@@ -21,7 +21,7 @@ def revoke(profile: Profile, credential: Credential) -> None:
         raise ProviderRefused(
             "only a sign-in can be revoked; delete the API key in the Claude Console", code="revocation-not-supported"
         )
-    client = oauth_client.bound_client(profile, credential)
+    client = oauth_client.bound_client(profile, credential, look_for=(oauth_client.REVOCATION,))
     if client.server.revocation_endpoint is None:
         raise ProviderRefused(
             "the authorization server has no revocation endpoint",

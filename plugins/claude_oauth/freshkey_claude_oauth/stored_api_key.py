@@ -6,7 +6,7 @@ import threading
 from typing import Final
 
 from freshkey.errors import LoginRequired, ProviderRefused, sign_in_command
-from freshkey.plugin import MAX_LINE, Clock, Interaction, Profile, is_token
+from freshkey.plugin import MAX_LINE, Clock, Interaction, Profile, is_token, looks_like
 from freshkey_claude_oauth.formats import ClaudeApiKey
 
 
@@ -28,11 +28,22 @@ def acquire(profile: Profile, interaction: Interaction, *, clock: Clock) -> Clau
             hint=f"Run: {sign_in_command(profile.name)} --api-key, then paste the key, or pipe it to standard input",
             code="no-key-entered",
         )
-    if not is_token(entered.reveal(), MAX_LINE):
+    shape = looks_like(entered.reveal()) or _other_key(entered.reveal())
+    if shape is not None or not is_token(entered.reveal(), MAX_LINE):
+        flaw = "is too long or contains spaces or non-ASCII characters" if shape is None else f"looks like {shape}"
         raise ProviderRefused(
-            "the input is not an API key: it is too long or contains spaces or non-ASCII characters",
+            f"the input is not an API key: it {flaw}",
             profile=profile.name,
-            hint="Copy only the key, without spaces or line breaks",
+            hint="Copy only the key, in one piece, without quotes, spaces or line breaks",
             code="claude-invalid-api-key",
         )
     return ClaudeApiKey(obtained=clock.now(), key=entered)
+
+
+def _other_key(text: str) -> str | None:
+    """Return what a text is if it begins like something that the API does not take for a key."""
+    if text.startswith(("sk-ant-oat", "sk-ant-ort")):
+        return "a token of a Claude subscription, not a key"
+    if text.startswith(("ABSK", "bedrock-api-key-")):
+        return "a Bedrock API key"
+    return "two keys" if text.count("sk-ant-") > 1 else None

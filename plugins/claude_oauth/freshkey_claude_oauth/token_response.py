@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from freshkey.errors import ProviderRefused
 from freshkey.oauth import OAuthClient, TokenAnswer
 from freshkey.plugin import Clock, Identity, Secret
 from freshkey_claude_oauth.formats import ClaudeToken
@@ -32,24 +31,19 @@ def make_token(
         answer: The response.
         client: The client that received it, to which the credential is bound.
         settings: Provide the headers of API requests.
-        clock: Provides the time at which the response arrived: now.
+        clock: Provides the time, if the response does not say when it was requested.
         scopes: What was requested or granted before, if the response lists no scopes (RFC 6749, section 5.1).
         refresh_token: The one to keep if the response has none (RFC 6749, section 6).
         identity: What is already known.
-
-    Raises:
-        ProviderRefused: The token type is not Bearer.
     """
-    if answer.token_type != "Bearer":  # noqa: S105  the type of a token, not a token
-        raise ProviderRefused(
-            f"the server issued a token of type {answer.token_type}; only bearer tokens are supported",
-            hint="Register the client for bearer tokens",
-            code="unsupported-token-type",
-        )
+    unusable = answer.unusable()
+    lifetime = DEFAULT_LIFETIME if answer.expires_in is None else answer.expires_in
     return ClaudeToken(
-        obtained=clock.now(),
+        obtained=answer.requested or clock.now(),
         clock=clock,
-        lifetime=DEFAULT_LIFETIME if answer.expires_in is None else answer.expires_in,
+        lifetime=lifetime if unusable is None else 0.0,
+        renewable_for=answer.refresh_expires_in,
+        unusable=unusable,
         access_token=answer.access_token,
         refresh_token=answer.refresh_token or refresh_token,
         scopes=answer.granted(scopes),

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
 from freshkey import Configuration, events
+from freshkey.errors import FreshkeyError
 from freshkey.plugin import LoggingReporter
+from freshkey_cli import render
 from freshkey_cli.output import Output, clean
 
 
 if TYPE_CHECKING:
-    from freshkey import Keeper
+    from freshkey import Credential, Keeper
     from freshkey_cli.terminal import Terminal
 
     KeeperFactory = Callable[..., Keeper]
@@ -87,10 +89,30 @@ class Context:
         answer.
         """
         user = self.user()
-        asking = {"approve": user.confirm, "timeout": ANSWER_TIMEOUT} if user.can_ask else {"approve": None}
+        asking: dict[str, object] = {"approve": None}
+        if user.can_ask:
+            asking = {"approve": user.confirm, "timeout": ANSWER_TIMEOUT}
+        asking["at_terminal"] = user.watched
         with self._factory()(configuration=self.configuration, reporter=_Notices(self.out), **asking) as keeper:
             keeper.subscribe(self._tell)
             yield keeper
+
+    def tell(self, keeper: Keeper, name: str, credential: Credential) -> None:
+        """Say what the user cannot see in a result: that it ends sooner than requested, or is not what they expect.
+
+        The latter, a hidden sign-in or an overruled setting, only in a terminal, because it costs another look.
+        """
+        wanted, left = getattr(self.arguments, "min_ttl", 0.0), render.seconds_left(credential)
+        if left is not None and left < wanted:
+            # Otherwise `Keeper.get` would have raised an error.
+            told = f"the credential expires in {render.span(left)}, sooner than requested"
+            self.out.instruct(f"{name}: {told}; a new one lasts {render.span(credential.lifetime)}")
+        source = keeper.describe(name).source(credential.source)
+        if source is not None and not source.owned and not self.out.as_json and self.out.stderr.isatty():
+            with suppress(FreshkeyError):
+                found = keeper.status(name)
+                for told in filter(None, (render.hidden_sign_in(found), render.overruled(found))):
+                    self.out.say(told)
 
     def _factory(self) -> KeeperFactory:
         if self.keeper_factory is not None:

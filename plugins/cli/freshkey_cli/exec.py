@@ -56,6 +56,7 @@ def run(context: Context) -> int:
     with context.keeper() as keeper:
         credential = keeper.get(name, min_ttl=context.arguments.min_ttl)
         family = keeper.describe(name).variables
+        context.tell(keeper, name, credential)
     environ = _environment(context.environ, family, child_variables(name, credential))
     exec_process.wait_for_renewals()
     _tell_of_its_end(context, name, credential)

@@ -36,6 +36,7 @@ def run(context: Context) -> int:
     with context.keeper() as keeper:
         credential = keeper.get(name, min_ttl=context.arguments.min_ttl)
         content, lines = _rendered(keeper, name, wanted, credential)
+        context.tell(keeper, name, credential)
     value = {"profile": name, "format": wanted, "expires_at": render.iso(credential.expires_at), **content}
     context.out.as_json = context.out.as_json or wanted == "json"
     context.out.result(value, lines)

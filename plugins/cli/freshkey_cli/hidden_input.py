@@ -1,4 +1,7 @@
-"""Reads one pasted line from a terminal without echo; the read can be canceled."""
+"""Reads one pasted line from a terminal without echo; the read can be canceled.
+
+Pasted text that turns out to have several lines is returned whole: the first line alone would look like valid input.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,24 @@ MAX_LENGTH: Final = 4096
 POLL_INTERVAL: Final = 0.1
 """Seconds between checks for cancellation."""
 
+_QUIET_POLLS: Final = 2
+"""Number of empty polls after the end of a line until the line counts as complete: a paste can arrive in pieces."""
+
+_QUIET_POLLS_WITHOUT_BRACKETS: Final = 10
+"""The same for input that the terminal did not mark as pasted: the end of a line may be in the middle of a paste."""
+
 _ERASE_LINE, _ERASE = (0x15,), (0x08, 0x7F)
 _LINE_END, _END_OF_FILE = (0x0A, 0x0D), 0x04
 _SPACE: Final = 0x20
-_BRACKETS: Final = (b"\x1b[200~", b"\x1b[201~")  # bracketed paste mode
+_PASTE_BEGIN, _PASTE_END = b"\x1b[200~", b"\x1b[201~"  # bracketed paste mode
+_BRACKETS_ON, _BRACKETS_OFF = b"\x1b[?2004h", b"\x1b[?2004l"
 
 _saved: dict[int, Callable[[], None]] = {}
 _saved_lock = threading.Lock()
 
 
 def read_line(fd: int, prompt: str, given_up: threading.Event, say: Callable[[str], None]) -> Secret | None:
-    """Read one line that is not empty.
+    """Read one line that is not empty, or several if they are pasted at once.
 
     The terminal is read in small pieces because in line mode some systems cut a line off at 1,024 bytes.
 
@@ -39,61 +49,83 @@ def read_line(fd: int, prompt: str, given_up: threading.Event, say: Callable[[st
         say: Receives the prompt, and the message that a line was too long and was discarded.
 
     Returns:
-        The line; None if the read was canceled or the terminal was closed.
+        The text without the line end; None if the read was canceled or the terminal was closed.
     """
     line = _Line()
     with _without_echo(fd):
         say(prompt)
+        quiet = 0
         while not given_up.is_set():
             piece = _piece(fd)
-            if piece is None:
-                continue
-            complete = line.take(piece)
-            if not piece or line.closed:
-                return None
-            if complete and (text := line.finish(say)):
+            quiet = 0 if piece else quiet + 1
+            line.take(piece or b"")
+            if line.ended and (piece == b"" or quiet >= line.quiet_polls) and (text := line.finish(say)):
                 return Secret(text)
+            if piece == b"" or line.closed:
+                return None
     return None
 
 
 class _Line:
-    """The bytes of a line as they arrive, with the two editing keys that work without echo."""
+    """The bytes of a line as they arrive, with the two editing keys that work without echo.
+
+    Attributes:
+        ended: Whether a line end has arrived, outside of brackets; what follows at once belongs to the same paste.
+        closed: Whether the user closed the input instead of entering anything.
+        quiet_polls: After how many empty polls it is complete if it has ended.
+    """
 
     def __init__(self) -> None:
         self._bytes = bytearray()
         self._too_long = False
+        self._pasting = False
+        self.ended = False
         self.closed = False
+        self.quiet_polls = _QUIET_POLLS_WITHOUT_BRACKETS
 
-    def take(self, piece: bytes) -> bool:
-        """Add input and return whether a line is complete; anything after it is discarded."""
+    def take(self, piece: bytes) -> None:
+        """Add input."""
         for byte in piece:
-            if byte in _LINE_END and self._bytes:
-                return True
             if byte == _END_OF_FILE and not self._bytes:
                 self.closed = True
-            self._edit(byte)
-        return False
+            if byte in _LINE_END:
+                self._end_line()
+            else:
+                self._edit(byte)
+
+    def _end_line(self) -> None:
+        if self._bytes:
+            self._bytes += b"\n"
+            self.ended = self.ended or not self._pasting
 
     def _edit(self, byte: int) -> None:
         if byte in _ERASE:
             del self._bytes[-1:]
         elif byte in _ERASE_LINE:
             self._bytes.clear()
-        elif len(self._bytes) >= MAX_LENGTH:
-            self._too_long = True
-        elif byte not in {*_LINE_END, _END_OF_FILE} and (self._bytes or byte != _SPACE):
+        elif byte != _END_OF_FILE and (self._bytes or byte != _SPACE):
             self._bytes.append(byte)
+            self._take_bracket()
+            if len(self._bytes) > MAX_LENGTH:
+                self._too_long = True
+                del self._bytes[: -len(_PASTE_END)]  # may be a part of it, without which the paste would never end
+
+    def _take_bracket(self) -> None:
+        for bracket in (_PASTE_BEGIN, _PASTE_END):
+            if self._bytes.endswith(bracket):
+                del self._bytes[-len(bracket) :]
+                self._pasting = bracket == _PASTE_BEGIN
+                self.quiet_polls = _QUIET_POLLS
+                self.ended = self.ended or (not self._pasting and self._bytes.endswith(b"\n"))
 
     def finish(self, say: Callable[[str], None]) -> str:
-        """Return the line, empty if it was too long, and start a new one."""
+        """Return the text, empty if it was too long, and start again."""
         data = bytes(self._bytes)
         if self._too_long:
             say(f"The input was longer than {MAX_LENGTH} bytes and was discarded. Paste only the requested value")
             data = b""
         self._bytes.clear()
-        self._too_long = False
-        for bracket in _BRACKETS:
-            data = data.replace(bracket, b"")
+        self._too_long = self._pasting = self.ended = False
         return data.decode("utf-8", "replace").strip()
 
 
@@ -135,7 +167,14 @@ else:
         except OSError:  # the terminal was closed
             return b""
 
+    def _mark_pastes(fd: int, switch: bytes) -> None:
+        """Switch bracketed paste mode, unless the terminal would show the sequence; others ignore unknown ones."""
+        if os.environ.get("TERM", "dumb") != "dumb":
+            with suppress(OSError):  # the terminal was closed, or is only open for reading
+                os.write(fd, switch)
+
     def _give_back(fd: int, before: list[Any]) -> None:
+        _mark_pastes(fd, _BRACKETS_OFF)
         with suppress(termios.error):  # the terminal was closed
             termios.tcsetattr(fd, termios.TCSAFLUSH, before)
 
@@ -150,6 +189,7 @@ else:
         with _saved_lock:
             _saved[fd] = lambda: _give_back(fd, before)
         termios.tcsetattr(fd, termios.TCSAFLUSH, quiet)
+        _mark_pastes(fd, _BRACKETS_ON)
         try:
             yield
         finally:

@@ -24,9 +24,13 @@ def show_kept(context: Context, keeper: Keeper, name: str, credential: Credentia
         credential: The stored credential.
         verb: What was done, such as "Signed in as"; the last word is used only if the account is known.
     """
-    store = keeper.status(name).store
+    found = keeper.status(name)
+    hidden = found.hidden
+    store = hidden.store if hidden and hidden.source.id == credential.source else found.store
     value = {**render.credential(name, credential), "store": store}
     context.out.result(value, _lines(name, credential, verb, store))
+    if told := render.hidden_sign_in(found):
+        context.out.say(told)
     return exits.OK
 
 
@@ -35,6 +39,6 @@ def _lines(name: str, credential: Credential, verb: str, store: str | None) -> I
     yield f"{name}: {verb} {clean(label)}" if label else f"{name}: {verb.rpartition(' ')[0]}"
     left = render.seconds_left(credential)
     if left is not None:
-        yield f"  expires in {render.span(left)}" + ("; renews automatically" if credential.renewable else "")
+        yield f"  expires in {render.span(left)}" + ("; renewed when it is next used" if credential.renewable else "")
     if store is not None:
         yield f"  stored in: {store}"

@@ -1,10 +1,15 @@
-"""Reads an API key from a hidden prompt in a terminal, or else from the first line of standard input."""
+"""Reads an API key from a hidden prompt in a terminal, or else from standard input.
+
+It is one line. The first of several could be half of a key that was wrapped, so it is refused, not used.
+"""
 
 from __future__ import annotations
 
 import os
+import select
 import sys
 import threading
+from collections.abc import Callable
 from typing import Final
 
 from freshkey import Secret
@@ -17,6 +22,14 @@ from freshkey_cli.terminal import Terminal
 MAX_LENGTH: Final = MAX_LINE
 """Maximum length of a key, in bytes."""
 
+_MORE_TIMEOUT: Final = 10.0
+"""Seconds without input after a line, after which it is the key although the writer keeps the pipe open."""
+
+_SILENT_SECONDS: Final = 1.0
+"""How many of them pass before the user is told what is waited for."""
+
+_WAITING: Final = f"Waiting up to {_MORE_TIMEOUT:g} s for the end of the input; if you typed it, press Ctrl-D"
+
 
 class KeyGiver(Terminal):
     """A terminal that only prompts for a key."""
@@ -25,39 +38,62 @@ class KeyGiver(Terminal):
         """Return the key; None if nothing was entered.
 
         Raises:
-            ConfigurationError: The first line of standard input is too long to be a key.
+            ConfigurationError: The input has more than one line, or is too long to be a key.
         """
         if not sys.stdin.isatty():
-            return read_key(sys.stdin.fileno())
-        return hidden_input.read_line(sys.stdin.fileno(), prompt, given_up, self.notice)
+            return read_key(sys.stdin.fileno(), self.progress)
+        key = hidden_input.read_line(sys.stdin.fileno(), prompt, given_up, self.notice)
+        if key is not None and "\n" in key.reveal():
+            raise _unusable("the pasted text has more than one line, as if it had been wrapped", "Copy only the key")
+        return key
 
 
-def read_key(descriptor: int) -> Secret | None:
-    """Return the first line read from a file descriptor; None if it is empty. The rest is ignored.
+def read_key(descriptor: int, say: Callable[[str], None]) -> Secret | None:
+    """Return the only line read from a file descriptor; None if it is empty.
+
+    Args:
+        descriptor: Where to read.
+        say: Receives the message that the end of the input is waited for.
 
     Raises:
-        ConfigurationError: The line is longer than `MAX_LENGTH`.
+        ConfigurationError: There is another line, or the line is longer than `MAX_LENGTH`. The first line alone could
+            be half of a key that was wrapped.
     """
-    line = _Line(descriptor)
+    line = _Line(descriptor, say)
     line.read()
     if line.too_long:
-        message = f"the first line of standard input is longer than {MAX_LENGTH} bytes"
-        raise ConfigurationError(message, hint="Pass only the key on standard input", code="invalid-secret-input")
-    return line.key()
+        flaw = f"the first line of standard input is longer than {MAX_LENGTH} bytes"
+        raise _unusable(flaw, "Pass only the key on standard input")
+    key = line.key()
+    if key and line.has_more:
+        hint = "Join the key if it was wrapped; or, if other lines follow it, pass only the first one with: head -n 1"
+        raise _unusable("standard input has more than one line", hint)
+    return key
+
+
+def _unusable(flaw: str, hint: str) -> ConfigurationError:
+    return ConfigurationError(flaw, hint=hint, code="invalid-secret-input")
 
 
 class _Line:
-    """Bytes up to the end of a line; an attribute instead of a local variable, which tracebacks may show."""
+    """The bytes of a line and what follows; an attribute instead of a local variable, which tracebacks may show."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, say: Callable[[str], None]) -> None:
         self._descriptor = descriptor
+        self._say = say
         self._bytes = bytearray()
 
     def read(self) -> None:
         length = -1
-        while b"\n" not in self._bytes and not self.too_long and length != len(self._bytes):
+        # Empty lines may follow, but not without end.
+        while not (self.too_long or self.has_more) and length != len(self._bytes) <= 2 * MAX_LENGTH:
             length = len(self._bytes)
-            self._bytes += os.read(self._descriptor, MAX_LENGTH + 2)
+            if b"\n" not in self._bytes or self._more_arrives():
+                self._bytes += os.read(self._descriptor, MAX_LENGTH + 2)
+
+    @property
+    def has_more(self) -> bool:
+        return bool(self._bytes.partition(b"\n")[2].strip())
 
     @property
     def too_long(self) -> bool:
@@ -66,3 +102,12 @@ class _Line:
     def key(self) -> Secret | None:
         key = Secret(self._bytes.partition(b"\n")[0].removesuffix(b"\r").decode("utf-8", "replace"))
         return key or None
+
+    def _more_arrives(self) -> bool:
+        """Return whether there is more to read, or the end, within `_MORE_TIMEOUT`."""
+        if sys.platform == "win32":  # select works only for sockets there
+            return True
+        if select.select([self._descriptor], [], [], _SILENT_SECONDS)[0]:
+            return True
+        self._say(_WAITING)
+        return bool(select.select([self._descriptor], [], [], max(0.0, _MORE_TIMEOUT - _SILENT_SECONDS))[0])

@@ -6,6 +6,7 @@ import argparse
 import functools
 from typing import TYPE_CHECKING
 
+from freshkey.errors import ConfigurationError
 from freshkey_cli import options
 from freshkey_cli.kept import show_kept
 
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="move the API key from another program's keychain item (requires --api-key)",
     )
     parser.add_argument("--no-browser", action="store_true", help="print the URL instead of opening a browser")
+    parser.add_argument("--replace", action="store_true", help="replace an existing sign-in without asking")
     parser.set_defaults(check_usage=functools.partial(_check, parser))
 
 
@@ -45,21 +47,37 @@ def _item(text: str) -> tuple[str, str]:
 def run(context: Context) -> int:
     """Sign in or read an existing key, and store the credential."""
     name, arguments = context.profile(), context.arguments
+    _check_store(context, name)
     if arguments.api_key:
-        return _keep_key(context, name, arguments.import_from)
+        return _keep_key(context, name)
     user = context.user(browser=not arguments.no_browser)
     with context.keeper() as keeper:
-        credential = keeper.login(name, source=arguments.source, interaction=user)
+        credential = keeper.login(name, source=arguments.source, replace=arguments.replace, interaction=user)
         return show_kept(context, keeper, name, credential, "Signed in as")
 
 
-def _keep_key(context: Context, name: str, import_from: tuple[str, str] | None) -> int:
+def _check_store(context: Context, name: str) -> None:
+    """Refuse a sign-in that would end with this command, before the user is asked for anything."""
+    try:
+        store = context.configuration.table(name).store
+    except ConfigurationError:
+        return  # the keeper reports it, if it matters
+    if store == "memory":
+        raise ConfigurationError(
+            "a sign-in in the store 'memory' would end with this command",
+            profile=name,
+            hint='Set store = "keyring" or store = "file" for the profile in config.toml',
+            code="store-not-persistent",
+        )
+
+
+def _keep_key(context: Context, name: str) -> int:
     from freshkey_cli.key_input import KeyGiver
 
-    user = KeyGiver(context.out, environ=context.environ)
+    user, arguments = KeyGiver(context.out, environ=context.environ), context.arguments
     with context.keeper() as keeper:
-        if import_from is None:
-            credential = keeper.login(name, pasted=True, interaction=user)
+        if arguments.import_from is None:
+            credential = keeper.login(name, pasted=True, replace=arguments.replace, interaction=user)
         else:
-            credential = keeper.import_key(name, *import_from, reporter=user)
+            credential = keeper.import_key(name, *arguments.import_from, reporter=user)
         return show_kept(context, keeper, name, credential, "API key stored for")

@@ -25,15 +25,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(context: Context) -> int:
     """Show each profile; one that cannot be shown does not hide the others."""
     names = _profiles_to_show(context)
+    first_run = not (context.arguments.profile or context.configuration.profile_names())
     with context.keeper() as keeper:
-        shown = [_status(keeper, name) for name in names]
+        shown = [_status(keeper, name, brief=first_run) for name in names]
     value = {"profiles": [value for value, _, _ in shown]}
     context.out.table(value, HEADER, [row for _, row, _ in shown])
-    for _, _, trouble in shown:
-        if trouble:
-            context.out.say(trouble)
-    if not context.configuration.profile_names() and not context.configuration.bare:
-        context.out.say(_how_to_start(context, names))
+    for _, _, told in shown:
+        for text in told:
+            context.out.say(text)
+    if first_run and not context.configuration.bare:
+        available = [str(value["profile"]) for value, _, _ in shown if value.get("source")]
+        context.out.say(_how_to_start(context, (*available, *names)))
     return exits.OK
 
 
@@ -49,8 +51,11 @@ def _profiles_to_show(context: Context) -> tuple[str, ...]:
     return tuple(plugin.name for plugin in admin.find())
 
 
-def _status(keeper: Keeper, name: str) -> tuple[dict[str, object], list[str], str | None]:
-    """Return the value, the row, and a message to print below the table, where sentences do not widen it."""
+def _status(keeper: Keeper, name: str, *, brief: bool) -> tuple[dict[str, object], list[str], list[str]]:
+    """Return the value, the row, and messages to print below the table, where sentences do not widen it.
+
+    With `brief`, a source without a credential is no reason for a message: for all providers that would be too many.
+    """
     try:
         found = keeper.status(name)
     except FreshkeyError as error:
@@ -58,15 +63,18 @@ def _status(keeper: Keeper, name: str) -> tuple[dict[str, object], list[str], st
         facts = {"code": error.code, "kind": type(error).__name__, "message": error.message}
         value: dict[str, object] = {"profile": name, "error": facts}
         blanks = ["-"] * (len(HEADER) - 3)
-        return value, [name, *blanks, "error", "-"], str(error)
-    return render.status(found), render.status_row(found), render.status_trouble(found)
+        return value, [name, *blanks, "error", "-"], [str(error)]
+    told = (render.status_trouble(found, brief=brief), render.hidden_sign_in(found), render.overruled(found))
+    return render.status(found), render.status_row(found), [text for text in told if text]
 
 
 def _how_to_start(context: Context, names: tuple[str, ...]) -> str:
     if not names:
         return NO_PROVIDER
     return (
-        f"No profiles are configured. Add one to {context.configuration.path}, for example:\n"
+        "No profiles are configured, so each provider is a profile of its name, with default settings. "
+        f"To see what it needs next, run for example: freshkey status {names[0]}\n"
+        f"To add a profile, edit {context.configuration.path}, for example:\n"
         f'  default = "me"\n  [profiles.me]\n  provider = "{names[0]}"\n'
-        "then run: freshkey login"
+        "then run: freshkey status"
     )

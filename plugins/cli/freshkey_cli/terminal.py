@@ -37,6 +37,11 @@ class Terminal:
         """Whether there is a terminal in which the user can answer questions."""
         return sys.stdin.isatty() and sys.stderr.isatty()
 
+    @property
+    def watched(self) -> bool:
+        """Whether a user sees what is printed, and so has probably typed the command."""
+        return sys.stderr is not None and sys.stderr.isatty()
+
     def progress(self, message: str) -> None:
         """Print what is being done."""
         self._out.say(clean(message))

@@ -35,6 +35,7 @@ def run(context: Context) -> int:
         credential = keeper.get(name, min_ttl=context.arguments.min_ttl)
         if context.arguments.check:
             credential = _honored(context, keeper, name, credential)
+        context.tell(keeper, name, credential)
     if credential.token is None:
         raise ConfigurationError(
             "this credential does not consist of a single token",

@@ -34,6 +34,7 @@ def run(context: Context) -> int:
     name = context.profile()
     with context.keeper() as keeper:
         inspection = keeper.inspect(name)
+        context.tell(keeper, name, keeper.get(name))
     identity = render.identity(inspection.identity) if inspection.identity else {}
     value = {
         "profile": name,

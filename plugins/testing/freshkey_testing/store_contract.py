@@ -14,7 +14,7 @@ from attrs import evolve
 
 from freshkey import Secret
 from freshkey.errors import GenerationConflict, StoreBusy
-from freshkey.plugin import SYSTEM, CredentialStore, Intent, Record, Snapshot
+from freshkey.plugin import SYSTEM, CredentialStore, Intent, Moment, Record, Snapshot
 from freshkey_testing.contract import Contract
 from freshkey_testing.secret_scan import assert_no_secret
 
@@ -184,12 +184,15 @@ class StoreContract(Contract):
         assert _same(sibling.load(), _record(1)), "the withdrawn intent is still there"
 
     def test_an_intent_can_be_noted_again(self, store: CredentialStore, sibling: CredentialStore) -> None:
-        """The same token may be sent again after a lost response: the intent is replaced, with a new count."""
+        """What became of a request replaces its intent, and so does the intent to send the same token again."""
+        now = Moment(1.7e9, 5.5, "another-boot")
+        later = evolve(_intent(2), attempts=2, outcome="in-between", last_sent=now, answered_at=now)
+        later = evolve(later, doubts=1, doubted_at=now, refused="sign-in-ended")
         _save(store, _record(1))
         with store.lock(_LONG):
             store.intend(_intent(2))
-            store.intend(evolve(_intent(2), attempts=2))
-        assert sibling.load().intent == evolve(_intent(2), attempts=2), "the second intent did not replace the first"
+            store.intend(later)
+        assert sibling.load().intent == later, "the second intent did not replace the first, or not with every field"
 
     def test_an_intent_may_come_before_any_record(self, store: CredentialStore, sibling: CredentialStore) -> None:
         """An intent without a record is not corruption."""

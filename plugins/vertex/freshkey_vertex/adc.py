@@ -12,11 +12,14 @@ from attrs import frozen
 
 from freshkey.errors import LoginRequired
 from freshkey.plugin import Clock, Detected, Interaction, Profile, is_attended, run_login_command
+from freshkey_vertex import metadata
 from freshkey_vertex.credentials_file import LINK_LOCAL_HOSTS, CredentialsFile, Unloadable, read_file
 from freshkey_vertex.formats import GoogleCredential, Kind
 from freshkey_vertex.identity import shown_text
+from freshkey_vertex.paths import path_flaw
 from freshkey_vertex.project import resolve_project
 from freshkey_vertex.settings import VertexSettings, uses_adc
+from freshkey_vertex.versions import version_of
 
 
 if TYPE_CHECKING:
@@ -24,9 +27,15 @@ if TYPE_CHECKING:
 
 CREDENTIALS_VARIABLE: Final = "GOOGLE_APPLICATION_CREDENTIALS"
 
+GCLOUD_VARIABLE: Final = "CLOUDSDK_CONFIG"
+"""Names gcloud's directory."""
+
 PROFILE_FILE: Final = "credentials-file"
 NAMED_FILE: Final = "adc-file"
 GCLOUD_FILE: Final = "adc-gcloud"
+
+MAX_SHOWN: Final = 1024
+"""Longest path in characters that is displayed."""
 
 _KINDS: Final[Mapping[str, Kind]] = {
     "authorized_user": "user",
@@ -48,6 +57,13 @@ class FileLocation:
     path: Path
     origin: str
 
+    @property
+    def shown(self) -> str:
+        """The path for display; a value that cannot be one, such as a key pasted into the variable, is not shown."""
+        text = str(self.path)
+        plausible = len(text) <= MAX_SHOWN and text.isprintable() and "{" not in text.replace("${", "")
+        return text if plausible else "no plausible path"
+
 
 def locate(source_id: str, profile: Profile, environ: Mapping[str, str]) -> FileLocation | None:
     """Return the location of a source's file; None if none is configured."""
@@ -67,7 +83,7 @@ def gcloud_file(environ: Mapping[str, str]) -> Path | None:
     None if the user has no home directory, as in a container that runs with only a numeric user ID.
     """
     name = "application_default_credentials.json"
-    if chosen := environ.get("CLOUDSDK_CONFIG"):
+    if chosen := environ.get(GCLOUD_VARIABLE):
         return Path(chosen) / name
     if sys.platform == "win32":
         roaming = environ.get("APPDATA")
@@ -83,10 +99,14 @@ def detect(source_id: str, profile: Profile) -> Detected | None:
     found = locate(source_id, profile, os.environ)
     if found is None or (source_id != PROFILE_FILE and not uses_adc(profile, source_id)):
         return None
+    version = version_of(found.path, os.environ)
     if source_id == GCLOUD_FILE and not _is_file(found.path):
+        if _flaw_of_gcloud(os.environ) and metadata.detect(profile) is None:  # else there is another credential
+            return Detected(kind="credentials file", origin=f"environment variable {GCLOUD_VARIABLE}", version=version)
         command = profile.settings_as(VertexSettings).auth_refresh
-        return Detected(kind="sign-in with another tool", origin=f"auth_refresh ({command.name})") if command else None
-    return Detected(kind="credentials file", origin=f"{found.path} ({found.origin})")
+        origin = f"auth_refresh ({command.name})" if command else ""
+        return Detected(kind="sign-in with another tool", origin=origin, version=version) if command else None
+    return Detected(kind="credentials file", origin=f"{found.shown} ({found.origin})", version=version)
 
 
 def _is_file(path: Path) -> bool:
@@ -129,6 +149,10 @@ def _acquire(profile: Profile, source_id: str, clock: Clock) -> GoogleCredential
             hint=f"Set credentials_file or {CREDENTIALS_VARIABLE}",
             code="vertex-no-credentials",
         )
+    if source_id == GCLOUD_FILE:
+        _ensure_plain_gcloud(os.environ)
+    else:
+        _ensure_plain_path(found)
     file = read_file(found.path, allow_insecure_loopback=settings.allow_insecure_loopback)
     principal = _principal(file, profile, source_id)
     resolved = resolve_project(
@@ -137,8 +161,40 @@ def _acquire(profile: Profile, source_id: str, clock: Clock) -> GoogleCredential
         project=file.info.get("project_id"),
         quota_project=file.info.get("quota_project_id"),
     )
-    transport = build_transport(profile, clock=clock, hosts=file.hosts, plain_hosts=LINK_LOCAL_HOSTS)
+    transport = build_transport(
+        profile, clock=clock, hosts=file.hosts, plain_hosts=LINK_LOCAL_HOSTS, places=file.places
+    )
     return fetch_token(principal, transport, resolved, profile, clock=clock)
+
+
+def _ensure_plain_path(found: FileLocation) -> None:
+    """Name the cause of a path that only a shell would read as it was meant; Google's tools do not read it either.
+
+    Raises:
+        Unloadable: It begins with a tilde or is quoted, or it is not a path at all.
+    """
+    text = str(found.path)
+    if text != text.strip() and _is_file(Path(text.strip())) and not _is_file(found.path):
+        flaw = f"the path in {found.origin} {path_flaw(text)}"
+        raise Unloadable(flaw, hint="Write the full path, without quotes or spaces around it")
+    if found.shown != text:
+        flaw = f"the {found.origin} contains no plausible path; it may contain the credentials themselves"
+        raise Unloadable(flaw, hint="Save them to a file that only you can read, and specify its path")
+    written = path_flaw(text.strip())
+    if written is not None and not _is_file(found.path):
+        raise Unloadable(f"the path in {found.origin} {written}: {text}", hint="Write the full path, without quotes")
+
+
+def _ensure_plain_gcloud(environ: Mapping[str, str]) -> None:
+    if (flaw := _flaw_of_gcloud(environ)) is not None:
+        message = f"the path in environment variable {GCLOUD_VARIABLE} {flaw}, so gcloud's credentials are not found"
+        raise Unloadable(message, hint="Write the full path of the directory, without quotes")
+
+
+def _flaw_of_gcloud(environ: Mapping[str, str]) -> str | None:
+    """Return what is wrong with the path of gcloud's directory, if there is none; a new one has no flaw."""
+    text = environ.get(GCLOUD_VARIABLE, "")
+    return None if os.path.lexists(text) else path_flaw(text)
 
 
 def _principal(file: CredentialsFile, profile: Profile, source_id: str) -> Principal:

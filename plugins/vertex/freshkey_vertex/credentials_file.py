@@ -7,6 +7,9 @@ all users.
 
 from __future__ import annotations
 
+import codecs
+import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -40,6 +43,8 @@ REQUIRED_MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The members of each type that must be strings."""
 
+_MEMBER: Final = re.compile("[a-z][a-z0-9_]{0,31}")
+
 _ADDRESSES: Final = ("token_uri", "token_url", "token_info_url", "service_account_impersonation_url")
 
 
@@ -58,12 +63,14 @@ class CredentialsFile:
         type: One of `REQUIRED_MEMBERS`.
         info: All members, including secrets.
         hosts: The hosts of its URLs.
+        places: The URLs on this machine from which it takes an identity token.
     """
 
     path: Path
     type: str
     info: Mapping[str, Any] = field(repr=False)
     hosts: frozenset[str]
+    places: frozenset[str] = frozenset()
 
 
 def read_file(path: Path, *, allow_insecure_loopback: bool = False) -> CredentialsFile:
@@ -80,7 +87,8 @@ def read_file(path: Path, *, allow_insecure_loopback: bool = False) -> Credentia
     info = _parse(read_bytes(path), path)
     kind = _checked_type(info, path)
     hosts = frozenset(_host(name, url, path, allow_insecure_loopback) for name, url in _addresses(info))
-    return CredentialsFile(path=path, type=kind, info=info, hosts=hosts)
+    places = frozenset(url for name, url in _addresses(info) if "credential_source." in name and _is_loopback(url))
+    return CredentialsFile(path=path, type=kind, info=info, hosts=hosts, places=places)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -103,11 +111,50 @@ def read_bytes(path: Path) -> bytes:
 
 
 def _parse(data: bytes, path: Path) -> dict[str, Any]:
+    plain = without_byte_order_mark(data)
     try:
-        return parse_json_object(data)
+        return parse_json_object(plain)
     except ProtocolError:
-        flaw = f"{path} is not a JSON object"
+        flaw = f"{path} {_what_is_wrong(plain)}"
     raise Unloadable(flaw, hint="Download the key again, or sign in again with the tool that wrote it")
+
+
+def without_byte_order_mark(data: bytes) -> bytes:
+    """Return the text as UTF-8 without a byte order mark, which editors and PowerShell for Windows write."""
+    marks = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+    encoding = next((name for mark, name in marks.items() if data.startswith(mark)), None)
+    return data if encoding is None else data.decode(encoding, "replace").encode()
+
+
+def _what_is_wrong(data: bytes) -> str:
+    """Return why data is not a JSON object, as a predicate that quotes nothing of it."""
+    if not data.strip():
+        return "is empty"
+    if data.lstrip().startswith(b"-----BEGIN "):
+        return "is a bare private key, not a JSON object"
+    if data.startswith(b"\x30\x82"):  # an ASN.1 sequence, as every PKCS #12 file begins
+        return "is a PKCS #12 (.p12) file, not a JSON object"
+    try:
+        twice = _twice(data)
+    except json.JSONDecodeError as error:
+        return f"is not valid JSON: line {error.lineno}, column {error.colno}"
+    except (ValueError, RecursionError):
+        return "is not valid JSON"
+    return f"contains {twice} twice" if twice else "is not a JSON object"
+
+
+def _twice(data: bytes) -> str | None:
+    """Return a member that a JSON text contains twice, without quoting what is no name."""
+    found: list[str] = []
+
+    def notice(pairs: list[tuple[str, Any]]) -> None:
+        names = [name for name, _ in pairs]
+        found.extend(name for name in names if names.count(name) > 1)
+
+    json.loads(data, object_pairs_hook=notice)
+    if not found:
+        return None
+    return f"the member {found[0]!r}" if _MEMBER.fullmatch(found[0]) else "a member"
 
 
 def _checked_type(info: Mapping[str, Any], path: Path, *, nested: bool = False) -> str:
@@ -169,6 +216,10 @@ def _host(name: str, url: str, path: Path, allow_insecure_loopback: bool) -> str
         flaw, code = f"{path}: {name}: {error.message}", error.code
     hint = "Use the file as Google created it; do not use a file from an untrusted source"
     raise ConfigurationError(flaw, hint=hint, code=code)
+
+
+def _is_loopback(url: str) -> bool:
+    return urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}
 
 
 def _link_local(url: str) -> str | None:

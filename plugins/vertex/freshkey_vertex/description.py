@@ -43,6 +43,7 @@ def description(profile: Profile | None) -> Description:
         hosts=allowed_hosts(settings) if settings else (),
         binding=_binding(settings) if settings else {},
         revoke=_revoke,
+        revokes_alone=False,  # not documented; the consent that both sign-ins are based on may be withdrawn
     )
 
 

@@ -45,7 +45,7 @@ class EnvironmentVariable:
         if secret is None:
             return None
         origin = f"environment variable {self.name}"
-        return Detected(kind="access token", origin=origin, last_four=secret.last_four())
+        return Detected(kind="access token", origin=origin, last_four=secret.last_four(), version=secret.fingerprint())
 
     def acquire(self, profile: Profile, *, clock: Clock) -> GoogleCredential:
         """Return the credential.

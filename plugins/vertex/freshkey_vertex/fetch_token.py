@@ -75,10 +75,11 @@ def fetch_token(
         ProviderRefused: The credentials were not accepted.
     """
     wanted = with_impersonation(principal, profile)
+    requested = clock.now()
     token = _token(wanted, transport)
     account = wanted.impersonated or wanted.account
     return GoogleCredential(
-        obtained=clock.now(),
+        obtained=requested,  # before the request, so that the lifetime is never too long
         clock=clock,
         lifetime=_lifetime(wanted, transport),
         lead=wanted.lead,

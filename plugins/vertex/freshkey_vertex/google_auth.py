@@ -6,20 +6,25 @@ the Resource Manager API, and ignore ``token_uri`` in a user's file.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from freshkey.errors import ConfigurationError, frameless
 from freshkey.plugin import Secret
-from freshkey_vertex.credentials_file import EXECUTABLE_VARIABLE, CredentialsFile, Unloadable, read_bytes
+from freshkey_vertex.credentials_file import EXECUTABLE_VARIABLE, CredentialsFile, Unloadable
 from freshkey_vertex.impersonation import impersonated, impersonation_target
 from freshkey_vertex.settings import TOKEN_URL, VertexSettings
+from freshkey_vertex.subject_token import TokenSupplier
 
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
     from google.auth.external_account import Credentials as ExternalAccount
+
+
+_ESCAPED_NEWLINE: Final = re.compile(r"(\\+r)?\\+n|(%0[Dd])?%0[Aa]")
+_LINE_BREAK: Final = re.compile(r"\s*\n\s*")
 
 
 @frameless
@@ -76,8 +81,11 @@ def _load(kind: str, info: Mapping[str, Any], settings: VertexSettings, environ:
 def _service_account(info: Mapping[str, Any], settings: VertexSettings) -> Credentials:
     from google.oauth2 import service_account
 
-    _ensure_rsa(info["private_key"])
-    account: Credentials = service_account.Credentials.from_service_account_info(info, scopes=list(settings.scopes))
+    # A key that went through variables, templates or URLs often has something else for each newline, or too many.
+    pem = _LINE_BREAK.sub("\n", _ESCAPED_NEWLINE.sub("\n", info["private_key"]))
+    _ensure_rsa(pem)
+    repaired = {**info, "private_key": pem}
+    account: Credentials = service_account.Credentials.from_service_account_info(repaired, scopes=list(settings.scopes))
     return account
 
 
@@ -96,8 +104,14 @@ def _ensure_rsa(pem: str) -> None:
         if isinstance(load_pem_private_key(pem.encode(), password=None), RSAPrivateKey):
             return
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        flaw = "the private key is truncated, corrupt, or encrypted"
+        flaw = f"the private key {_flaw_of_pem(pem)}"
     raise Unloadable(flaw, hint="Create a new key for the service account and download it")
+
+
+def _flaw_of_pem(pem: str) -> str:
+    if "-----BEGIN " not in pem:
+        return "has no line -----BEGIN PRIVATE KEY-----"
+    return "has /n in place of line breaks" if "-----/n" in pem else "is truncated, corrupt, or encrypted"
 
 
 def _user(info: Mapping[str, Any]) -> Credentials:
@@ -115,6 +129,8 @@ def _user(info: Mapping[str, Any]) -> Credentials:
 
 def _external_account(info: Mapping[str, Any], settings: VertexSettings, environ: Mapping[str, str]) -> Credentials:
     from google.auth import aws, identity_pool, pluggable
+
+    from freshkey_vertex.aws_supplier import needs_botocore
 
     source = info["credential_source"]
     if "certificate" in source:
@@ -134,25 +150,26 @@ def _external_account(info: Mapping[str, Any], settings: VertexSettings, environ
                 code="vertex-executable-not-allowed",
             )
     elif str(source.get("environment_id", "")).startswith("aws"):
+        if needs_botocore(environ):
+            return _of_aws(info, settings)
         kind = aws.Credentials
-    _ensure_readable(source)
-    workload: Credentials = kind.from_info(dict(info), scopes=list(settings.scopes))
+    # google-auth reads nothing here, but checks the form of the source.
+    workload: ExternalAccount = kind.from_info(dict(info), scopes=list(settings.scopes))
+    if kind is identity_pool.Credentials:
+        vars(workload)["_subject_token_supplier"] = TokenSupplier(source)
     return workload
 
 
-def _ensure_readable(source: Mapping[str, Any]) -> None:
-    """Check the file of an identity token early: google-auth would block on a pipe, or read a device endlessly.
+def _of_aws(info: Mapping[str, Any], settings: VertexSettings) -> Credentials:
+    from google.auth import aws
 
-    Raises:
-        ConfigurationError: It cannot be read, is not a regular file, or is too large.
-    """
-    if not isinstance(source.get("file"), str):
-        return
-    try:
-        read_bytes(Path(source["file"]))
-    except Unloadable as error:
-        flaw = f"no identity token: {error.message}"
-    else:
-        return
-    hint = "Check credential_source.file, and that the platform provides this file"
-    raise ConfigurationError(flaw, hint=hint, code="vertex-no-identity-token")
+    from freshkey_vertex.aws_supplier import BotocoreSupplier
+
+    usual = aws._DEFAULT_AWS_REGIONAL_CREDENTIAL_VERIFICATION_URL  # noqa: SLF001
+    source = {"regional_cred_verification_url": usual, **info["credential_source"]}
+    complete = {**info, "credential_source": source}
+    workload: ExternalAccount = aws.Credentials.from_info(complete, scopes=list(settings.scopes))
+    # google-auth accepts a supplier only without `credential_source`, and would then ignore the URLs in it.
+    # See docs/decisions.md, "AWS keys for federation come from botocore, where google-auth would not find them".
+    vars(workload)["_aws_security_credentials_supplier"] = BotocoreSupplier(source)
+    return workload

@@ -24,7 +24,7 @@ def inspect(profile: Profile, credential: Credential) -> Inspection:
     """Return whether Google still accepts a credential.
 
     Raises:
-        ProviderRefused: The endpoint's certificate cannot be verified, or its host is not allowed.
+        ProviderRefused: The endpoint's host is not allowed.
     """
     known = credential.identity
     if not isinstance(credential, GoogleCredential):

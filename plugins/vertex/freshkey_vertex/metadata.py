@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from freshkey.errors import LoginRequired, ProviderRefused, TransientError, sign_in_command
+from freshkey.errors import ProviderRefused, TransientError
 from freshkey.plugin import Clock, Detected, Profile, Response
-from freshkey_vertex.adc import CREDENTIALS_VARIABLE
 from freshkey_vertex.credentials_file import UNIVERSE_DOMAIN
 from freshkey_vertex.errors import INPUT_ERRORS
 from freshkey_vertex.formats import GoogleCredential
@@ -39,7 +38,7 @@ App Engine ("Container runtime contract", "App Engine environment variables").""
 _DEFAULT_HOSTS: Final = frozenset({"metadata.google.internal", "169.254.169.254"})
 
 _answered: set[str] = set()
-"""Metadata servers that responded before: a timeout of these is temporary; any other one that times out is absent."""
+"""Metadata servers that responded before: these get more than `METADATA_TIMEOUT`."""
 
 
 def detect(profile: Profile) -> Detected | None:
@@ -52,8 +51,7 @@ def acquire(profile: Profile, *, clock: Clock) -> GoogleCredential:
     """Return a new token of this machine's service account.
 
     Raises:
-        LoginRequired: There is no metadata server.
-        TransientError: It does not respond, although it did before.
+        TransientError: No metadata server responds, or not yet.
         OutcomeUnknown, ProviderRefused: See `fetch_token`.
         ConfigurationError: No project is configured, and the server provides none.
     """
@@ -78,7 +76,7 @@ def acquire(profile: Profile, *, clock: Clock) -> GoogleCredential:
 
 
 def _account_and_project(profile: Profile, clock: Clock) -> tuple[str, str | None]:
-    """Return the account and the project of this machine; a missing server is detected within a second."""
+    """Return the account and the project of this machine; without a server, each try takes a second at most."""
     from google.auth.compute_engine import _metadata
     from google.auth.exceptions import GoogleAuthError
 
@@ -96,7 +94,7 @@ def _account_and_project(profile: Profile, clock: Clock) -> tuple[str, str | Non
     except (GoogleAuthError, *INPUT_ERRORS):
         project = None  # not 200: one of the two is missing, or the response is invalid
     if not _is_google(transport.last):
-        raise _no_server(profile, server)
+        raise _no_server(server)
     _answered.add(server)
     account = shown_text(info.get("email")) if isinstance(info, Mapping) else None
     if account is None:
@@ -126,12 +124,17 @@ def _host(server: str) -> str:
         return ""
 
 
-def _no_server(profile: Profile, server: str) -> LoginRequired:
-    return LoginRequired(
-        f"no metadata server at {server}: this is not Google Cloud, and there are no other credentials",
-        profile=profile.name,
-        hint=f"Set {CREDENTIALS_VARIABLE}, or sign in with gcloud or with {sign_in_command(profile.name)}",
-        code="vertex-no-credentials",
+def _no_server(server: str) -> TransientError:
+    """Return the error for a server that does not respond, or responds as something else.
+
+    Settings or environment say that it is there, so it may only not have started yet, as in a new container.
+    """
+    return TransientError(
+        f"no metadata server responds at {server}",
+        local=True,
+        starting=True,
+        hint='If this machine is not on Google Cloud, add skip = ["metadata"] to the profile',
+        code="vertex-metadata-server-unavailable",
     )
 
 

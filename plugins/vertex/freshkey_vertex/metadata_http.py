@@ -59,9 +59,9 @@ class _Exchange:
 
     def no_answer(self) -> TransientError:
         """Return the error for a server that does not respond."""
-        return TransientError(
-            f"the metadata server {self._host} does not respond", code="vertex-metadata-server-unavailable"
-        )
+        message = f"the metadata server {self._host} does not respond"
+        # A setting, a variable or a credentials file says that it is there.
+        return TransientError(message, local=True, starting=True, code="vertex-metadata-server-unavailable")
 
     def _exchanged(self) -> Response | FreshkeyError:
         request, address = self._request, urlsplit(self._request.url)

@@ -9,7 +9,7 @@ from freshkey.errors import LoginRequired, ProviderRefused, sign_in_command
 from freshkey.oauth import OAuthClient, Server
 from freshkey.plugin import Clock, Profile
 from freshkey_vertex.formats import GoogleCredential
-from freshkey_vertex.settings import VertexSettings
+from freshkey_vertex.settings import VertexSettings, sign_in_setup
 from freshkey_vertex.transport import allowed_hosts
 
 
@@ -24,8 +24,7 @@ def oauth_client(profile: Profile, clock: Clock) -> OAuthClient:
         raise ProviderRefused(
             "client_id is not set; signing in requires the client ID of your own OAuth application",
             profile=profile.name,
-            hint=f'Set client_id = "…" and client_secret = "…" under [profiles.{profile.name}] in config.toml, '
-            "or run: gcloud auth application-default login",
+            hint=sign_in_setup(profile),
             code="client-id-missing",
         )
     return OAuthClient(

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 
-from freshkey.errors import LoginRequired, sign_in_command
+from freshkey.errors import IntermediaryAnswer, LoginRequired, sign_in_command
+from freshkey.oauth import OAuthClient, TokenAnswer, retryable
 from freshkey.plugin import SYSTEM, Clock, Credential, Profile
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.oauth_client import bound_client, client_authentication
@@ -30,7 +31,19 @@ def renew(profile: Profile, credential: Credential, *, clock: Clock = SYSTEM) ->
         message = "this credential cannot be renewed: it has no refresh token"
         raise LoginRequired(message, profile=profile.name, hint=again, code="not-renewable")
     client = bound_client(profile, credential, clock)
-    answer = client.refresh(credential.refresh_token, extra=client_authentication(profile.settings_as(VertexSettings)))
+    extra = client_authentication(profile.settings_as(VertexSettings))
+    try:
+        answer = client.refresh(credential.refresh_token, extra=extra)
+    except IntermediaryAnswer as error:
+        blocked = retryable(error)
+    else:
+        return _renewed(profile, credential, client, answer, clock)
+    raise blocked
+
+
+def _renewed(
+    profile: Profile, credential: GoogleCredential, client: OAuthClient, answer: TokenAnswer, clock: Clock
+) -> GoogleCredential:
     return make_credential(
         answer,
         client,

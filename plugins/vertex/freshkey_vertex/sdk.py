@@ -8,7 +8,7 @@ that check `expired` and `token` themselves also call `refresh`.
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from google.auth.credentials import CredentialsWithQuotaProject
@@ -97,8 +97,7 @@ class KeeperCredentials(CredentialsWithQuotaProject):
             raise RefreshError(f"profile {self._profile!r} does not provide Google credentials", retryable=False)
         self._asked_at = self._elapsed()
         self.token = credential.access_token.reveal()
-        ends = credential.expires_at
-        self.expiry = ends.astimezone(UTC).replace(tzinfo=None) if isinstance(ends, datetime) else None
+        self.expiry = _expiry(credential)
         self._quota_project_id = self._wanted_quota or credential.quota_project
         return credential
 
@@ -109,3 +108,16 @@ class KeeperCredentials(CredentialsWithQuotaProject):
             return self._source.get(self._profile, refused=refused)
         except NO_REPLACEMENT:
             return refused
+
+
+def _expiry(credential: Credential) -> datetime | None:
+    """Return when it expires, in naive UTC as google-auth expects.
+
+    google-auth compares nothing but the wall clock. freshkey decides by elapsed time, and may still use a credential
+    after the wall clock was set forward.
+    """
+    ends_at, left = credential.expires_at, credential.seconds_left()
+    if ends_at is None or left is None:
+        return None
+    now = datetime.fromtimestamp(credential.clock.now().wall, UTC)
+    return (ends_at if now < ends_at else now + timedelta(seconds=left)).replace(tzinfo=None)

@@ -130,6 +130,16 @@ def uses_adc(profile: Profile, source_id: str) -> bool:
     return client is None or profile.bare or profile.source == source_id
 
 
+def sign_in_setup(profile: Profile) -> str | None:
+    """Return what to do before a sign-in is possible, or instead of it, as a hint; None if nothing is missing."""
+    if profile.settings_as(VertexSettings).client_id:
+        return None
+    client = f'et client_id = "…" and client_secret = "…" under [profiles.{profile.name}] in config.toml'
+    if profile.source is not None or "adc-gcloud" in profile.skip:
+        return f"S{client}"  # the profile would not use what gcloud stores
+    return f"Run: gcloud auth application-default login. Or s{client}"
+
+
 def checked_project(name: str, origin: str) -> str:
     """Return a project ID or number, if it is safe in a header and a URL.
 

@@ -36,6 +36,7 @@ def sign_in(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM
         scopes=scopes,
         interaction=interaction,
         redirect_host=settings.redirect_host,
+        redirect_port=profile.redirect_port,
         redirect_path=settings.redirect_path,
         # Without both, Google issues no refresh token to a user who has consented before.
         extra={"access_type": "offline", "prompt": "consent", **settings.authorize_parameters},
@@ -43,6 +44,9 @@ def sign_in(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM
         allow_insecure_loopback=settings.allow_insecure_loopback,
     )
     answer = client.exchange(grant, extra=client_authentication(settings))
+    flaw = answer.unusable()
+    if flaw is not None:
+        raise flaw
     if answer.refresh_token is None:
         interaction.notice(
             "Google issued no refresh token: you will need to sign in again when the access token expires"

@@ -7,8 +7,9 @@ from typing import Final
 
 from attrs import evolve
 
-from freshkey.plugin import SYSTEM, Clock, Credential, Interaction, Profile, Source
+from freshkey.plugin import SYSTEM, Clock, Credential, Interaction, Profile, Source, unused_settings
 from freshkey_vertex import adc, env_token, metadata
+from freshkey_vertex.settings import VertexSettings, sign_in_setup
 
 
 _HANDED_IN: Final = {one.id: one for one in (env_token.GCLOUD_TOKEN, env_token.OAUTH_TOKEN)}
@@ -24,9 +25,9 @@ def _file(source_id: str, title: str, *, handed_in: bool) -> Source:
 
 
 # First what was provided for this process or configured in the profile, then what google-auth would find, in its order;
-# a profile with its own OAuth client skips those (`uses_adc`). The store comes last, because containers have no
-# readable store.
-SOURCES: Final = (
+# a profile with its own OAuth client skips those (`uses_adc`). The store comes last, because where it is locked, the
+# search ends there.
+_SOURCES: Final = (
     *(_token(one) for one in _HANDED_IN.values()),
     _file(adc.PROFILE_FILE, "credentials file set in credentials_file", handed_in=True),
     _file(adc.NAMED_FILE, "Application Default Credentials in GOOGLE_APPLICATION_CREDENTIALS", handed_in=True),
@@ -39,7 +40,44 @@ SOURCES: Final = (
         handed_in=True,
         detect=metadata.detect,
     ),
-    Source(id="oauth", title="OAuth sign-in", owned=True, interactive=True),
+    Source(id="oauth", title="OAuth sign-in", owned=True, interactive=True, setup=sign_in_setup),
+)
+
+_OAUTH: Final = frozenset({"oauth"})
+USED_BY: Final = {
+    "credentials_file": frozenset({adc.PROFILE_FILE}),
+    "auth_refresh": frozenset({adc.PROFILE_FILE, adc.NAMED_FILE, adc.GCLOUD_FILE}),
+    "on_google_cloud": frozenset({metadata.SOURCE}),
+    "client_id": _OAUTH,
+    "client_secret": _OAUTH,
+    "authorize_parameters": _OAUTH,
+    "redirect_host": _OAUTH,
+    "redirect_path": _OAUTH,
+    "authorize_url": _OAUTH,
+    "revoke_url": _OAUTH,
+}
+"""Settings that only some sources use; `freshkey explain` names those that the chosen source ignores."""
+
+_WITHOUT_IMPERSONATION: Final = {
+    "scopes": frozenset(one.id for one in _SOURCES) - _HANDED_IN.keys(),
+    "impersonate_delegates": frozenset[str](),
+    "impersonate_lifetime": frozenset[str](),
+}
+"""The same for a profile that does not set `impersonate`."""
+
+
+def _unused(profile: Profile, source_id: str) -> tuple[str, ...]:
+    more = {} if profile.settings_as(VertexSettings).impersonate else _WITHOUT_IMPERSONATION
+    return unused_settings(profile, source_id, USED_BY | more)
+
+
+SOURCES: Final = tuple(
+    evolve(
+        one,
+        ignores=functools.partial(_unused, source_id=one.id),
+        chosen_by=("credentials_file",) if one.id == adc.PROFILE_FILE else (),
+    )
+    for one in _SOURCES
 )
 
 

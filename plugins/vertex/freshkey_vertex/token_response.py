@@ -6,7 +6,7 @@ from typing import Final
 
 from attrs import evolve
 
-from freshkey.errors import ProtocolError, sign_in_command
+from freshkey.errors import sign_in_command
 from freshkey.oauth import OAuthClient, TokenAnswer
 from freshkey.plugin import Clock, Identity, Profile, Secret
 from freshkey_vertex.fetch_token import DEFAULT_LIFETIME, Principal, fetch_token
@@ -35,21 +35,19 @@ def make_credential(
     """Return the credential in a token response, or an impersonated one if the profile is configured for that.
 
     Raises:
-        ProtocolError: The token is not a bearer token.
         TransientError, OutcomeUnknown, ProviderRefused: See `fetch_token`.
     """
-    if answer.token_type != "Bearer":  # noqa: S105  a token type, not a token
-        raise ProtocolError(
-            f"the server issued a token of type {answer.token_type}; only bearer tokens are supported",
-            code="unsupported-token-type",
-        )
+    unusable = answer.unusable()
+    lifetime = DEFAULT_LIFETIME if answer.expires_in is None else answer.expires_in
     # An impersonated credential shows the impersonated identity, not the user who signed in.
     other = profile.settings_as(VertexSettings).impersonate
     known = with_project(Identity() if other else identity, resolved.project)
     own = GoogleCredential(
-        obtained=clock.now(),
+        obtained=answer.requested or clock.now(),
         clock=clock,
-        lifetime=DEFAULT_LIFETIME if answer.expires_in is None else answer.expires_in,
+        lifetime=lifetime if unusable is None else 0.0,
+        renewable_for=answer.refresh_expires_in,
+        unusable=unusable,
         source=SOURCE,
         access_token=answer.access_token,
         refresh_token=answer.refresh_token or refresh_token,
@@ -62,7 +60,7 @@ def make_credential(
         quota_project=resolved.quota_project,
         identity=from_id_token(answer.extra, known),
     )
-    return _acting_as_another(own, profile, resolved, clock) if other else own
+    return _acting_as_another(own, profile, resolved, clock) if other and unusable is None else own
 
 
 def _acting_as_another(
@@ -81,6 +79,7 @@ def _acting_as_another(
         other,
         source=own.source,
         refresh_token=own.refresh_token,
+        renewable_for=own.renewable_for,
         scopes=own.scopes,
         client_id=own.client_id,
         token_endpoint=own.token_endpoint,

@@ -13,8 +13,16 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from freshkey import plugin
-from freshkey.errors import ProviderRefused, TransientError
-from freshkey.oauth import TRANSIENT_CODES, TRANSIENT_STATUSES, read_refusal, seconds_behind, warn_of_skew
+from freshkey.errors import IntermediaryAnswer, ProviderRefused, TransientError
+from freshkey.oauth import (
+    TRANSIENT_CODES,
+    TRANSIENT_STATUSES,
+    read_refusal,
+    refusal_error,
+    retryable,
+    seconds_behind,
+    warn_of_skew,
+)
 from freshkey.plugin import Clock, Profile, Request, Response
 from freshkey_vertex import metadata_http
 from freshkey_vertex.settings import VertexSettings
@@ -25,6 +33,9 @@ DEADLINE: Final = 20.0
 
 GOOGLE_HOSTS: Final = frozenset({"oauth2.googleapis.com", "sts.googleapis.com", "iamcredentials.googleapis.com"})
 """Hosts that google-auth calls regardless of the file: tokens, exchanges and impersonation."""
+
+_STARTING: Final = frozenset({408, *range(500, 600)})
+"""Statuses of a metadata server that has not started yet; 429 is the answer of one that has."""
 
 _PASSING_CODES: Final = TRANSIENT_CODES | {"internal_failure"}  # google-auth retries after the latter too
 
@@ -45,15 +56,20 @@ class Answer:
 class Transport:
     """Sends the requests of one attempt (``google.auth.transport.Request``).
 
+    A metadata server, or what a credentials file names on this machine, is known to be there: as long as it does not
+    respond or fails, it counts as starting.
+
     Args:
         clock: Provides the time of each response.
         hosts: The only hosts that may be called with https.
         plain_hosts: Metadata servers, the only hosts that may be called with http.
         plain_deadline: Timeout of requests to those, in seconds.
+        places: URLs of identity tokens on this machine; longer ones that begin so belong to them.
         allow_insecure_loopback: Also allow http to this machine, for tests.
 
     Attributes:
         last: The last response.
+        last_url: The URL it came from.
         behind: Seconds by which this machine's clock is behind that of the last server; None if unknown.
     """
 
@@ -64,15 +80,18 @@ class Transport:
         hosts: Collection[str],
         plain_hosts: Collection[str] = (),
         plain_deadline: float = DEADLINE,
+        places: Collection[str] = (),
         allow_insecure_loopback: bool = False,
     ) -> None:
         self._clock = clock
         self._plain_hosts = frozenset(plain_hosts)
         self._plain_deadline = plain_deadline
+        self._places = tuple(places)
         self._send = functools.partial(
             plugin.send, deadline=DEADLINE, hosts=hosts, allow_insecure_loopback=allow_insecure_loopback
         )
         self.last: Response | None = None
+        self.last_url = ""
         self.behind: float | None = None
 
     def __call__(
@@ -100,6 +119,7 @@ class Transport:
         content = body.encode() if isinstance(body, str) else body or b""
         request = Request(method=method, url=url, headers=_fitting(headers or {}), body=content)
         self.last = response = self._exchange(request)
+        self.last_url = url
         now = self._clock.now().wall
         host = urlsplit(url).hostname or ""
         warn_of_skew(response.headers, now, host)
@@ -108,15 +128,35 @@ class Transport:
         # See docs/decisions.md, "google-auth uses freshkey's HTTP client, and gets one attempt".
         if _may_pass(response):
             message = f"{host} is temporarily unavailable: {read_refusal(response)}"
-            after = plugin.retry_after(response.headers, now)
-            raise TransientError(message, retry_after=after, code="server-unavailable")
+            after, local = plugin.retry_after(response.headers, now), self._is_near(url)
+            starting = local and response.status in _STARTING
+            raise TransientError(message, retry_after=after, local=local, starting=starting, code="server-unavailable")
+        if response.status >= 400 and not self._is_plain(url):  # noqa: PLR2004  RFC 9110, section 15.5
+            error = refusal_error(response, now)
+            if isinstance(error, TransientError | IntermediaryAnswer):  # not Google's word, but of something on the way
+                raise retryable(error)
         return Answer(response)
 
+    @property
+    def of_machine(self) -> bool:
+        """Whether the last response came from a metadata server."""
+        return self._is_plain(self.last_url)
+
+    def _is_plain(self, url: str) -> bool:
+        parts = urlsplit(url)
+        return parts.scheme == "http" and parts.hostname in self._plain_hosts
+
+    def _is_near(self, url: str) -> bool:
+        return self._is_plain(url) or url.startswith(self._places)
+
     def _exchange(self, request: Request) -> Response:
-        parts = urlsplit(request.url)
-        if parts.scheme == "http" and parts.hostname in self._plain_hosts:
+        if self._is_plain(request.url):
             return metadata_http.exchange(request, deadline=self._plain_deadline)
-        return self._send(request)
+        try:
+            return self._send(request)
+        except TransientError as error:
+            error.starting = error.code == "connection-failed" and self._is_near(request.url)
+            raise
 
 
 def allowed_hosts(settings: VertexSettings) -> tuple[str, ...]:
@@ -132,6 +172,7 @@ def build_transport(
     hosts: Collection[str] = (),
     plain_hosts: Collection[str] = (),
     plain_deadline: float = DEADLINE,
+    places: Collection[str] = (),
 ) -> Transport:
     """Return the transport for google-auth's requests.
 
@@ -141,6 +182,7 @@ def build_transport(
         hosts: Hosts in a credentials file.
         plain_hosts: Metadata servers, which use http.
         plain_deadline: Timeout of requests to those, in seconds.
+        places: URLs of identity tokens on this machine, in a credentials file.
     """
     settings = profile.settings_as(VertexSettings)
     return Transport(
@@ -148,6 +190,7 @@ def build_transport(
         hosts={*hosts, *GOOGLE_HOSTS, urlsplit(settings.iam_url).hostname or ""},
         plain_hosts=plain_hosts,
         plain_deadline=plain_deadline,
+        places=places,
         allow_insecure_loopback=settings.allow_insecure_loopback,
     )
 

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from freshkey._interprocess.hints import HintsFile
+from freshkey._plugins.hook_caller import HookCaller
 from freshkey._stores.keychain import prompts
 from freshkey.errors import ConfigurationError, LoginRequired, StoreUnavailable, TransientError
 from freshkey.events import SignedOut
@@ -38,6 +39,26 @@ def test_unwritable_store_is_reported_before_the_user_is_asked(world: World) -> 
         world.keeper().login("me", interaction=world.user)
     assert caught.value.profile == "me"
     assert world.user.opened == []
+
+
+def test_advice_on_a_missing_setting_also_says_that_there_is_no_store(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = ConfigurationError("not set up", hint="Set x. Or run: freshkey login me --api-key", code="invalid-setting")
+
+    def acquire(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(HookCaller, "setup", lambda *_: "Set x")
+    monkeypatch.setattr(HookCaller, "acquire", acquire)
+    with raises_code(ConfigurationError, "invalid-setting") as caught:
+        world.keeper().login("me", interaction=world.user)
+    assert caught.value.hint == "Set x. Or run: freshkey login me --api-key"
+
+    world.store.vanish()
+    with raises_code(ConfigurationError, "invalid-setting") as caught:
+        world.keeper().login("me", interaction=world.user)
+    assert "To sign in instead, set x. Also get a store; then run: freshkey login me" in str(caught.value.hint)
 
 
 def test_sign_in_without_a_user_names_the_command_to_run(world: World) -> None:
@@ -249,6 +270,28 @@ def test_status_of_a_signed_in_profile(world: World) -> None:
     assert world.provider.sent == []
 
 
+@pytest.mark.parametrize("used_before", [False, True])
+def test_sign_in_that_an_earlier_source_hides_is_stored_and_not_used(world: World, used_before: bool) -> None:
+    world.provider.variable = "borrowed-1"
+    keeper = world.keeper()
+    if used_before:
+        keeper.get("me")
+    assert token_of(keeper.login("me", interaction=world.user)) == "at-1"
+    for each in (keeper, world.keeper()):
+        assert token_of(each.get("me")) == "borrowed-1", "in the keeper that signed in as in all others"
+    world.provider.variable = None
+    assert token_of(world.keeper().get("me")) == "at-1"
+
+
+def test_sign_in_is_used_if_the_user_prefers_it_or_has_not_been_asked(world: World) -> None:
+    keeper = world.keeper(approve=lambda question: False)
+    world.provider.variable = "borrowed-1"
+    for number in (1, 2):
+        keeper.login("me", interaction=world.user)
+        assert token_of(keeper.get("me")) == f"at-{number}"
+        assert token_of(world.keeper(approve=lambda question: False).get("me")) == f"at-{number}"
+
+
 def test_status_without_a_sign_in(world: World) -> None:
     status = world.keeper().status()
     assert (status.profile.name, status.store, status.source, status.generation) == ("me", "failing", None, 0)
@@ -272,7 +315,10 @@ def test_status_has_the_error_of_the_last_attempt(world: World) -> None:
     world.provider.script.extend([TransientError("no route")] * 4)
     with pytest.raises(TransientError):
         keeper.get("me")
-    assert world.keeper().status("me").last_error == "no route"
+    assert keeper.status("me").last_error == "no route"
+    elsewhere = world.keeper().status("me")
+    assert elsewhere.last_error == "renewing failed for now in another process (found 0 s ago; next try in 30 s)"
+    assert elsewhere.last_error_code == "temporarily-unavailable"
     world.clock.advance(31)
     keeper.get("me")
     assert world.keeper().status("me").last_error is None
@@ -284,8 +330,10 @@ def test_status_says_that_a_sign_in_is_needed(world: World) -> None:
     world.provider.revoked = True
     with pytest.raises(LoginRequired):
         keeper.get("me")
+    assert keeper.status("me").sign_in_needed == "the server no longer knows the refresh token"
     status = world.keeper().status("me")
-    assert status.sign_in_needed == "the server no longer knows the refresh token"
+    assert status.sign_in_needed == "the sign-in can no longer be renewed"
+    assert status.sign_in_code == "sign-in-required"
     assert status.credential is not None
     keeper.login("me", interaction=world.user)
     assert world.keeper().status("me").sign_in_needed is None
@@ -301,4 +349,4 @@ def test_sign_out_clears_old_hints(world: World) -> None:
     keeper = world.signed_in()
     keeper.logout("me")
     hints = HintsFile(world.state_dir, "me").read()
-    assert (hints.generation, hints.attempted, hints.error) == (2, None, None)
+    assert (hints.generation, hints.attempted, hints.kind) == (2, None, None)

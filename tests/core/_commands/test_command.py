@@ -51,6 +51,30 @@ def test_invalid_or_relative_program_is_rejected(argv: list[str]) -> None:  # TR
         Command.of(argv)
 
 
+def test_version_changes_with_the_program_and_the_files_that_arguments_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{tmp_path / 'first'}:{tmp_path / 'second'}")
+    for place in ("first", "second"):
+        (tmp_path / place).mkdir()
+    argv = ["tool", "~/a.conf", "--config=b.conf", "cat 'c.conf'; echo done", str(tmp_path), "x" * 5000, ""]
+    seen = [Command.of(argv).version]
+    for path in ("second/tool", "first/tool", "a.conf", "b.conf", "c.conf"):
+        write(tmp_path / path, "exit 0")
+        seen.append(Command.of(argv).version)
+    assert len(set(seen)) == 6
+    (tmp_path / "log").touch()
+    assert Command.of(argv).version == seen[-1], "a directory changes too often"
+
+
+def test_version_of_a_project_s_command_is_about_files_in_it(project: Path) -> None:
+    command = Command(argv=("sh", "tool"), directory=project)
+    before = command.version
+    write(project / "tool", "exit 0")
+    assert command.version != before
+
+
 def test_repr_hides_arguments() -> None:  # LEK-1
     command = Command.of(["op", f"--token={CANARY}"])
     assert CANARY not in repr(command)

@@ -62,6 +62,7 @@ store = "file"
 source = "sign-in"
 skip = ["api-key", "helper"]
 lead = 30
+redirect_port = 8085
 client_id = "app"
 scopes = ["a", "b"]
 headers = { x-name = "value" }
@@ -86,6 +87,7 @@ def test_all_keys_are_read(load: Load, tmp_path: Path) -> None:
     assert profile.provider == "claude_oauth"
     assert profile.settings == Settings(client_id="app", scopes=("a", "b"), headers={"x-name": "value"})
     assert (profile.store, profile.source, profile.lead) == ("file", "sign-in", 30.0)
+    assert profile.redirect_port == 8085
     assert (profile.skip, profile.bare) == (("api-key", "helper"), False)
     assert profile.store_settings == {"key_file": "/x"}
     assert profile.state_dir == tmp_path / "state"
@@ -257,6 +259,12 @@ def test_provider_that_is_not_installed_is_named_with_its_line(load: Load) -> No
         ("[profiles.me]\nlead = true", 2, "invalid-setting", ["'lead'", "number"]),
         ("[profiles.me]\nlead = nan", 2, "invalid-setting", ["'lead'", "number"]),
         ("[profiles.me]\nlead = inf", 2, "invalid-setting", ["'lead'", "number"]),
+        ("[profiles.me]\nredirect_port = 80", 2, "invalid-setting", ["'redirect_port'", "1024 to 65535"]),
+        ("[profiles.me]\nredirect_port = 65536", 2, "invalid-setting", ["'redirect_port'", "1024 to 65535"]),
+        ("[profiles.me]\nredirect_port = true", 2, "invalid-setting", ["'redirect_port'", "port"]),
+        ('[profiles.me]\nredirect_port = "8085"', 2, "invalid-setting", ["'redirect_port'", "port"]),
+        ("[profiles.me]\nredirect_port = 8085.0", 2, "invalid-setting", ["'redirect_port'", "port"]),
+        ("[profiles.me]\nredirect_prot = 8085", 2, "unknown-setting", ["'redirect_prot'", "'redirect_port'"]),
         ('[profiles.me]\n\nclient_di = "x"', 3, "unknown-setting", ["'client_di'", "'client_id'"]),
         ("[profiles.me]\nsorce = 1", 2, "unknown-setting", ["'sorce'", "'source'"]),
         ("[profiles.me]\nclient_id = 5", 2, "invalid-setting", ["'client_id'", "string"]),

@@ -37,11 +37,21 @@ def test_overrides_become_settings() -> None:
     assert settings(region="there", scopes=["a"]) == Settings(region="there", scopes=("a",))
 
 
+def test_the_redirect_port_can_be_overridden() -> None:
+    overrides = {"redirect_port": 8086, "region": "there"}
+    profile = typed(Configuration.load({}, bare=True, overrides=overrides), "acme", PROVIDER)
+
+    assert profile.redirect_port == 8086
+    assert profile.settings == Settings(region="there")
+
+
 @pytest.mark.parametrize(
     ("overrides", "code", "facts"),
     [
         ({"regoin": "there"}, "unknown-setting", ["'regoin'", "'region'"]),
         ({"store": "file"}, "unknown-setting", ["'store'", "key, region, retries, scopes"]),
+        ({"redirect_port": 0}, "invalid-setting", ["'redirect_port'", "1024 to 65535"]),
+        ({"redirect_port": "8085"}, "invalid-setting", ["'redirect_port'", "1024 to 65535"]),
         ({"retries": "many"}, "invalid-setting", ["'retries'", "whole number"]),
         ({"region": "odd"}, "invalid-setting", ["combination"]),
         ({"key": "canary-5be1"}, "secret-on-command-line", ["'key'", "configuration file"]),

@@ -227,6 +227,7 @@ def test_project_defines_its_own_profile(write: Write, project: Path) -> None:
         ('[profiles.ci]\nprovider = "p"\nstore = "file"', 3, "not-allowed-in-project", "'store'"),
         ('[profiles.ci]\nprovider = "p"\nskip = ["a"]', 3, "not-allowed-in-project", "'skip'"),
         ('[profiles.ci]\nprovider = "p"\nlead = 1', 3, "not-allowed-in-project", "'lead'"),
+        ('[profiles.ci]\nprovider = "p"\nredirect_port = 8085', 3, "not-allowed-in-project", "'redirect_port'"),
         ('[profiles.ci]\nprovider = "p"\nclient_id = "x"', 3, "not-allowed-in-project", "'client_id'"),
         ('[profiles.ci]\nprovider = "p"\ntoken_url = "https://x"', 3, "not-allowed-in-project", "'token_url'"),
         ('[profiles.ci]\nprovider = "p"\nproxy = "http://x"', 3, "not-allowed-in-project", "'proxy'"),

@@ -38,6 +38,21 @@ def test_where_names_the_line_of_a_key(file: Path) -> None:
     assert document.where("absent") == str(file)
 
 
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n"])
+def test_byte_order_mark_is_ignored(file: Path, ending: bytes) -> None:
+    document = read(written(file, b"\xef\xbb\xbf" + ending.join([b"[profiles.me]", b"lead = 1", b""])))
+    assert document.tables == {"profiles": {"me": {"lead": 1}}}
+    assert document.where("profiles", "me", "lead") == f"{file}, line 2"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_utf_16_is_named(file: Path, encoding: str) -> None:
+    mark = b"" if encoding == "utf-16" else b"\xfe\xff"
+    with raises_code(ConfigurationError, "invalid-toml") as caught:
+        read(written(file, mark + "lead = 1\n".encode(encoding)))
+    assert "UTF-16" in caught.value.message
+
+
 def test_pipe_is_rejected_without_blocking(file: Path) -> None:
     if not hasattr(os, "mkfifo"):
         pytest.skip("no named pipes on this platform")

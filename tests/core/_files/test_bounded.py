@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from freshkey._files.bounded import NotRegularError, TooLongError, open_regular, read_bounded
+from freshkey._files.bounded import NotRegularError, TooLongError, file_version, open_regular, read_bounded
 from waiting import leaving_nothing
 
 
@@ -57,3 +57,20 @@ def test_file_is_closed_if_the_check_refuses_it(file: Path) -> None:
 
     with leaving_nothing(), pytest.raises(LookupError):
         read_bounded(file, 5, check=refuse)
+
+
+def test_a_version_changes_with_content_and_presence(tmp_path: Path) -> None:
+    path, other = tmp_path / "a", tmp_path / "b"
+    seen = [file_version(path, other)]
+    path.write_text("one")
+    seen.append(file_version(path, other))
+    (tmp_path / "new").write_text("two")  # same size, another inode: as a program that replaces the file leaves it
+    (tmp_path / "new").replace(path)
+    seen.append(file_version(path, other))
+    other.write_text("")
+    seen.append(file_version(path, other))
+    path.chmod(0o400)
+    seen.append(file_version(path, other))
+    assert len(set(seen)) == 5
+    assert file_version(path, other) == seen[-1]
+    assert file_version(tmp_path / "\0") == "-"

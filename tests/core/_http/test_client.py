@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import gzip
 import importlib.metadata
 import ipaddress
 import logging
@@ -16,6 +17,7 @@ import struct
 import threading
 import time
 import warnings
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,10 +25,18 @@ from typing import Any
 import pytest
 from attrs import frozen
 
+from freshkey._http import client
 from freshkey._http.client import _user_agent, send
 from freshkey._http.messages import Request, Response, form
 from freshkey._json import MAX_BODY
-from freshkey.errors import ConfigurationError, OutcomeUnknown, ProtocolError, ProviderRefused, TransientError
+from freshkey.errors import (
+    ConfigurationError,
+    IntermediaryAnswer,
+    OutcomeUnknown,
+    ProtocolError,
+    ProviderRefused,
+    TransientError,
+)
 from promises import proves
 from raises_code import raises_code
 
@@ -178,33 +188,81 @@ def test_a_body_of_exactly_the_limit_is_read() -> None:
 
 @proves("FAULT-39", "NET-6")
 @pytest.mark.parametrize(
-    ("script", "code", "fact"),
+    ("script", "kind", "code", "fact"),
     [
-        (answer(status="302 Found", headers=("Location: http://127.0.0.1:9/",)), "redirect-refused", "302"),
-        (answer(status="304 Not Modified"), "redirect-refused", "304"),
-        (answer(status="600 Unknown"), "invalid-response", "600"),
-        (answer(headers=("Content-Encoding: gzip",)), "response-compressed", "127.0.0.1"),
-        (answer(body=b"x" * (2 << 20)), "response-too-large", f"{MAX_BODY} bytes"),
-        (answer(headers=tuple(f"X-{n}: 1" for n in range(101))), "response-too-large", "100 headers"),
+        (answer(status="600 Unknown"), ProtocolError, "invalid-response", "600"),
+        (
+            answer(headers=("Content-Encoding: br",), body=b"\x8b\x0b\x80"),
+            ProtocolError,
+            "response-compressed",
+            "127.0.0.1",
+        ),
+        (answer(body=b"x" * (2 << 20)), ProtocolError, "response-too-large", f"{MAX_BODY} bytes"),
+        (answer(body=b"<" * (2 << 20)), IntermediaryAnswer, "answered-in-between", "a page"),
+        (
+            answer(headers=("Content-Encoding: gzip",), body=gzip.compress(b"x" * (2 << 20))),
+            ProtocolError,
+            "response-too-large",
+            f"{MAX_BODY} bytes",
+        ),
     ],
-    ids=["redirect", "not-modified", "600", "gzip", "2-MiB", "101-headers"],
+    ids=["600", "brotli", "2-MiB", "2-MiB-page", "2-MiB-gzip"],
 )
-def test_redirected_compressed_and_too_large_responses_are_protocol_errors(
-    script: Script, code: str, fact: str
-) -> None:  # NET-5, NET-6
-    with serving(script) as place, raises_code(ProtocolError, code) as caught:
+def test_responses_that_cannot_be_read_are_protocol_errors(
+    script: Script, *, kind: type[ProtocolError], code: str, fact: str
+) -> None:
+    with serving(script) as place, raises_code(kind, code) as caught:
         post(place)
+    assert type(caught.value) is kind
     assert fact in str(caught.value)
 
 
+@proves("FAULT-39", "NET-6")
+@pytest.mark.parametrize(
+    ("status", "headers", "body"),
+    [
+        ("503 Busy", (), b"<" * (2 << 20)),
+        ("403 Forbidden", ("Content-Encoding: br",), b"\x8b\x0b\x80"),
+        ("400 Bad Request", ("Content-Encoding: gzip",), gzip.compress(b"x" * (2 << 20))),
+    ],
+    ids=["large", "brotli", "large-gzip"],
+)
+def test_the_status_of_an_error_counts_whatever_its_body(status: str, headers: tuple[str, ...], body: bytes) -> None:
+    with serving(answer(status=status, headers=headers, body=body)) as place:
+        response = post(place)
+    assert response.status == int(status[:3])
+    assert len(response.body) <= MAX_BODY
+
+
+@proves("NET-6")
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        (("Content-Encoding: gzip",), gzip.compress(b"{}")),
+        (("Content-Encoding: deflate",), zlib.compress(b"{}")),
+        (tuple(f"X-{n}: 1" for n in range(1000)), b"{}"),
+        (("X-Same: 1",) * 1000, b"{}"),
+    ],
+    ids=["gzip", "deflate", "1000-headers", "one-header-1000-times"],
+)
+def test_compressed_responses_and_many_headers_are_read(headers: tuple[str, ...], body: bytes) -> None:
+    with serving(answer(headers=headers, body=body)) as place:
+        response = post(place)
+    assert response.body == b"{}"
+    assert "content-encoding" not in response.headers
+
+
 @proves("FAULT-37", "NET-5")
-def test_a_redirect_is_not_followed() -> None:
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "304 Not Modified", "307 Moved"])
+def test_a_redirect_is_not_followed(status: str) -> None:
     with serving(answer()) as target:
         with (
-            serving(answer(status="307 Moved", headers=(f"Location: {target.url}",))) as place,
-            raises_code(ProtocolError, "redirect-refused"),
+            serving(answer(status=status, headers=(f"Location: {target.url}",))) as place,
+            raises_code(TransientError, "redirect-refused") as caught,
         ):
             post(place)
+        assert caught.value.local
+        assert status[:3] in str(caught.value)
         assert target.requests.empty()
 
 
@@ -217,6 +275,7 @@ def test_a_refused_connection_is_transient() -> None:
         port = listener.getsockname()[1]
     with raises_code(TransientError, "connection-failed") as caught:
         post(Place(port, queue.SimpleQueue()))
+    assert caught.value.local
     assert "127.0.0.1: Connection refused" in str(caught.value)
 
 
@@ -224,6 +283,7 @@ def test_a_refused_connection_is_transient() -> None:
 def test_a_name_that_does_not_resolve_is_transient() -> None:
     with raises_code(TransientError, "connection-failed") as caught:
         send(Request(method="GET", url="https://freshkey.invalid/"), deadline=10)
+    assert caught.value.local
     assert "freshkey.invalid" in str(caught.value)
 
 
@@ -298,9 +358,10 @@ def test_running_out_of_threads_is_transient(monkeypatch: pytest.MonkeyPatch) ->
 
     with serving(answer()) as place:
         monkeypatch.setattr(threading.Thread, "start", refuse)
-        with raises_code(TransientError, "out-of-threads"):
+        with raises_code(TransientError, "out-of-threads") as caught:
             post(place)
         monkeypatch.undo()
+    assert caught.value.local
 
 
 # --- something may have been sent -----------------------------------------------------------------------------------
@@ -337,6 +398,100 @@ def test_a_broken_response_leaves_the_outcome_unknown(script: Script) -> None:  
     with serving(script) as place, raises_code(OutcomeUnknown, "response-lost") as caught:
         post(place)
     assert CANARY not in str(caught.value)
+
+
+TOKENS = b'{"access_token": "at-1", "refresh_token": "rt-1"}'
+
+ENDLESS = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(TOKENS)
+
+
+def ending_badly(body: bytes, *headers: str, status: str = "200 OK") -> Script:
+    head = "\r\n".join([f"HTTP/1.1 {status}", *headers, "", ""])
+    return lambda connection: connection.sendall(head.encode() + body)
+
+
+def left_open(response: bytes) -> Script:
+    def script(connection: socket.socket) -> None:
+        connection.sendall(response)
+        connection.recv(1)
+
+    return script
+
+
+@proves("FAULT-40", "NET-6")
+@pytest.mark.parametrize(
+    "script",
+    [
+        ending_badly(TOKENS, "Content-Length: 99"),
+        ending_badly(TOKENS + b"<!-- 7 -->", "Content-Length: 99"),
+        ending_badly(b"%x\r\n%b\r\n" % (len(TOKENS), TOKENS), "Transfer-Encoding: chunked"),
+        ending_badly(b"%x\r\n%b" % (len(TOKENS) + 9, TOKENS + b" "), "Transfer-Encoding: chunked"),
+        ending_badly(gzip.compress(TOKENS)[:-8] + bytes(8), "Content-Encoding: gzip"),
+        ending_badly(gzip.compress(TOKENS)[:-8], "Content-Encoding: gzip", "Content-Length: 999"),
+        ending_badly(TOKENS.replace(b"access_t", b"accessT"), "Content-Length: 99", status="201 Created"),
+        ending_badly(TOKENS + b"x" * (2 << 20)),
+        left_open(b"HTTP/1.1 200 OK\r\n\r\n" + TOKENS),
+        left_open(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n" + TOKENS + b"\n"),
+        left_open(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(TOKENS), TOKENS)),
+    ],
+    ids=[
+        *("short", "short-with-a-comment", "no-last-chunk", "cut-chunk", "wrong-checksum", "short-gzip", "camel-case"),
+        *("too-long", "left-open", "short-left-open", "no-last-chunk-left-open"),
+    ],
+)
+def test_tokens_that_have_arrived_count_whatever_ends_the_response(script: Script) -> None:
+    with serving(script) as place:
+        start = time.monotonic()
+        response = post(place, deadline=60.0)
+
+        assert b"at-1" in response.body
+        assert "content-encoding" not in response.headers
+        assert time.monotonic() - start < 30
+
+
+@proves("FAULT-36", "NET-6")
+@pytest.mark.parametrize(
+    "response", [ENDLESS, b"HTTP/1.1 200 OK\r\n\r\n" + TOKENS + b"<!-- 7 -->"], ids=["gzip", "a-comment"]
+)
+def test_what_has_arrived_is_read_again_at_the_deadline(response: bytes) -> None:
+    with serving(left_open(response)) as place:
+        assert post(place, deadline=1.0).body.startswith(TOKENS)
+
+
+@proves("FAULT-35", "NET-6")
+@pytest.mark.parametrize(
+    "script",
+    [
+        ending_badly(TOKENS[:-1], "Content-Length: 99"),
+        ending_badly(b'{"data": ' + TOKENS, "Content-Length: 99"),
+        ending_badly(b'{"access_token": ""}', "Content-Length: 99"),
+        ending_badly(b'{"keys": []}', "Content-Length: 99"),
+        ending_badly(b"[" + TOKENS + b"]", "Content-Length: 99"),
+        ending_badly(TOKENS, "Content-Length: 99", status="400 Bad Request"),
+        ending_badly(gzip.compress(TOKENS)[:-20], "Content-Encoding: gzip", "Content-Length: 99"),
+    ],
+    ids=["no-end", "no-outer-end", "no-token", "no-tokens", "a-list", "an-error", "cut-gzip"],
+)
+def test_anything_else_that_is_incomplete_does_not(script: Script) -> None:
+    with serving(script) as place, raises_code(OutcomeUnknown, "response-lost"):
+        post(place)
+
+
+def test_a_body_in_single_bytes_is_read_a_limited_number_of_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[bytes] = []
+
+    def has_token(body: bytes) -> bool:
+        read.append(body)
+        return False
+
+    monkeypatch.setattr(client, "has_token", has_token)
+    pieces = client._Arriving(200, {})
+
+    for _ in range(1000):
+        pieces.body += b"}"
+        assert not pieces.complete()
+
+    assert len(read) == client._MAX_LOOKS
 
 
 @proves("FAULT-36", "NET-6")
@@ -411,9 +566,10 @@ def certificate(folder: Path, *, address: str = "127.0.0.1", expired: bool = Fal
 @proves("FAULT-38", "NET-5")
 def test_an_untrusted_certificate_is_refused(tmp_path: Path) -> None:  # NET-1
     with serving(answer(), tls=certificate(tmp_path).context) as place:
-        with raises_code(ProviderRefused, "tls-certificate-refused") as caught:
+        with raises_code(TransientError, "tls-certificate-refused") as caught:
             send(form(place.secure_url, {"refresh_token": CANARY}))
         assert place.requests.empty()
+    assert caught.value.local
     assert "self-signed" in str(caught.value)
     assert "SSL_CERT_FILE" in str(caught.value)
 
@@ -428,7 +584,7 @@ def test_a_trusted_certificate_must_match_the_host_and_be_current(
     monkeypatch.setenv("SSL_CERT_FILE", str(made.file))
     with (
         serving(answer(), tls=made.context) as place,
-        raises_code(ProviderRefused, "tls-certificate-refused") as caught,
+        raises_code(TransientError, "tls-certificate-refused") as caught,
     ):
         send(Request(method="GET", url=place.secure_url))
     assert fact in str(caught.value)
@@ -442,7 +598,7 @@ def test_a_server_with_tls_1_1_only_is_refused(tmp_path: Path, monkeypatch: pyte
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         made.context.minimum_version = made.context.maximum_version = ssl.TLSVersion.TLSv1_1
-    with serving(answer(), tls=made.context) as place, raises_code(ProviderRefused, "tls-version-refused") as caught:
+    with serving(answer(), tls=made.context) as place, raises_code(TransientError, "tls-version-refused") as caught:
         send(Request(method="GET", url=place.secure_url))
     assert "TLS 1.2" in str(caught.value)
 
@@ -492,6 +648,7 @@ def test_a_proxy_that_refuses_is_transient(monkeypatch: pytest.MonkeyPatch) -> N
         with raises_code(TransientError, "connection-failed") as caught:
             send(form("https://freshkey.invalid/", {"refresh_token": CANARY}))
         assert proxy.requests.get(timeout=20).startswith(b"CONNECT freshkey.invalid:443 ")
+    assert caught.value.local
     assert "HTTPS_PROXY" in str(caught.value)
     assert CANARY not in str(caught.value)
 
@@ -527,7 +684,7 @@ def test_log_records_of_the_applications_own_httpx_use_are_kept(caplog: pytest.L
 def test_the_traceback_of_an_error_does_not_lead_to_the_request() -> None:  # LEK-1
     with (
         serving(answer(status="302 Found", headers=(f"Location: /{CANARY}",))) as place,
-        raises_code(ProtocolError, "redirect-refused") as caught,
+        raises_code(TransientError, "redirect-refused") as caught,
     ):
         post(place)
     assert caught.value.__context__ is None

@@ -42,6 +42,8 @@ profile = Profile(name=sys.argv[2], provider="x", settings=None, state_dir=Path(
 kept = store(profile)
 with kept.lock(5):
     kept.save(a_record(1))
+    print("held", flush=True)
+    sys.stdin.readline()
     kept.intend(an_intent(2))
     print("spent", flush=True)
     sys.stdin.readline()
@@ -52,16 +54,23 @@ print("kept", flush=True)
 
 @define
 class Renewing:
-    """A process that has sent the refresh token of generation 1 and waits for the response."""
+    """A process that holds the lock of generation 1, spends its refresh token, and saves the response."""
 
     process: subprocess.Popen[str]
 
+    def spend(self) -> None:
+        """Write the intent, as if the request were sent now."""
+        self._proceed("spent")
+
     def answer(self) -> None:
         """Deliver the response, and wait until its result is saved."""
+        self._proceed("kept")
+
+    def _proceed(self, then: str) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write("\n")
         self.process.stdin.flush()
-        assert self.said() == "kept"
+        assert self.said() == then
 
     def said(self) -> str:
         """Return the next line of output."""
@@ -82,22 +91,23 @@ def profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Profile:
     return Profile(name="me", provider="x", settings=None, state_dir=tmp_path / "state", store_settings=settings)
 
 
-def renewing(profile: Profile, name: str = "me") -> Renewing:
+def holding(profile: Profile) -> Renewing:
     process = subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(profile.state_dir), name],
+        [sys.executable, "-c", WORKER, str(profile.state_dir), profile.name],
         env={**os.environ, "PYTHONPATH": str(SUPPORT)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     found = Renewing(process)
-    assert found.said() == "spent"
+    assert found.said() == "held"
     return found
 
 
 @pytest.fixture
 def elsewhere(profile: Profile) -> Iterator[Renewing]:
-    found = renewing(profile)
+    found = holding(profile)
+    found.spend()
     yield found
     found.end()
 
@@ -145,6 +155,24 @@ def test_token_is_not_sent_twice_if_the_lock_file_is_deleted(
         assert kept.load() == Snapshot(record=a_record(2))
 
 
+@proves("FAULT-21", "ROT-1")
+@pytest.mark.parametrize("meddle", MEDDLING)
+def test_holder_that_has_not_written_its_intent_yet_is_waited_for(
+    profile: Profile, meddle: Callable[[Profile], None]
+) -> None:
+    """It may already have read the store, and would write over what a newcomer saves."""
+    holder = holding(profile)
+    meddle(profile)
+    kept: CredentialStore = store(profile)
+
+    with raises_code(StoreBusy, "lock-file-replaced"), kept.lock(0.2):
+        pass
+    holder.end()
+
+    with kept.lock(5):
+        assert kept.load() == Snapshot(record=a_record(1))
+
+
 @proves("FAULT-21", "ROT-7")
 @pytest.mark.parametrize("meddle", MEDDLING)
 def test_dead_process_is_not_waited_for_and_its_intent_is_found(
@@ -180,7 +208,7 @@ def test_waiter_gets_the_lock_when_the_other_process_is_done(profile: Profile, e
     assert found == [Snapshot(record=a_record(2))]
 
 
-def test_profile_without_a_renewal_does_not_wait_for_other_profiles(profile: Profile, elsewhere: Renewing) -> None:
+def test_profile_with_nothing_stored_does_not_wait_for_other_profiles(profile: Profile, elsewhere: Renewing) -> None:
     remove_everything(profile)
     other: CredentialStore = store(evolve(profile, name="you"))
 

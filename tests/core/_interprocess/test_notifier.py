@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from freshkey._interprocess.hints import Hints, HintsFile
+from freshkey._interprocess.hints import Hints, HintsFile, ProcessHints
 from freshkey._interprocess.notifier import ChangeNotifier
 from freshkey.clock import Moment
 
@@ -21,12 +21,10 @@ SOME = Hints(
     attempted=NOW,
     pause=30.0,
     failures=2,
-    error="no route",
+    subject="a fingerprint",
+    kind="TransientError",
     error_code="connection-failed",
-    hint="Wait",
-    sign_in_needed="revoked",
     sign_in_code="sign-in-ended",
-    sign_in_hint="Run it",
 )
 
 
@@ -56,6 +54,25 @@ def test_hints_are_read_as_they_were_written(hints: HintsFile, tmp_path: Path) -
     assert hints.read() == SOME
     assert HintsFile(tmp_path / "state", "me").read() == SOME
     assert HintsFile(tmp_path / "state", "another").read() == Hints()
+
+
+def test_other_processes_learn_nothing_of_a_sign_in_that_ends_with_its_process(tmp_path: Path) -> None:
+    said = evolve(SOME, generation=3, refused_generation=3, sign_in_code="sign-in-ended", signed_out=True)
+    ProcessHints(tmp_path / "state", "me").write(said)
+
+    assert ProcessHints(tmp_path / "state", "me").read() == said
+    in_file = evolve(said, generation=0, refused_generation=0, sign_in_code=None, signed_out=False)
+    assert HintsFile(tmp_path / "state", "me").read() == in_file
+    HintsFile(tmp_path / "state", "you").write(said)
+    assert ProcessHints(tmp_path / "state", "you").read() == in_file, "written by another process"
+
+
+def test_sign_in_of_another_store_is_still_known_after_a_process_without_it(tmp_path: Path) -> None:
+    known = evolve(SOME, generation=3, refused_generation=2, sign_in_code="sign-in-ended", signed_out=False)
+    HintsFile(tmp_path / "state", "me").write(known)
+    mine = ProcessHints(tmp_path / "state", "me")
+    mine.write(evolve(mine.read(), generation=1, failures=5))
+    assert HintsFile(tmp_path / "state", "me").read() == evolve(known, failures=5)
 
 
 def test_unwritable_state_directory_is_not_an_error(tmp_path: Path) -> None:
@@ -96,11 +113,11 @@ def test_code_that_is_not_one_is_dropped_without_the_refusal(hints: HintsFile, t
     assert hints.read() == evolve(SOME, error_code=None, sign_in_code=None)
 
 
-def test_hints_of_an_older_version_are_read_without_codes(hints: HintsFile, tmp_path: Path) -> None:
+def test_texts_and_missing_codes_of_an_older_version_are_ignored(hints: HintsFile, tmp_path: Path) -> None:
     hints.write(SOME)
     (path,) = (tmp_path / "state" / "hints").iterdir()
-    path.write_text('{"generation": 3, "error": "no route", "hint": "Wait", "sign_in_needed": "revoked"}')
-    assert hints.read() == Hints(generation=3, error="no route", hint="Wait", sign_in_needed="revoked")
+    path.write_text('{"generation": 3, "error": "no route", "hint": ["Wait"], "sign_in_needed": 7, "sign_in_hint": ""}')
+    assert hints.read() == Hints(generation=3)
 
 
 def test_hints_contain_only_the_listed_fields(hints: HintsFile, tmp_path: Path) -> None:
@@ -109,15 +126,14 @@ def test_hints_contain_only_the_listed_fields(hints: HintsFile, tmp_path: Path) 
     assert set(json.loads(path.read_bytes())) == {
         "generation",
         "source",
+        "subject",
         "attempted",
         "pause",
         "failures",
-        "error",
+        "kind",
         "error_code",
-        "hint",
-        "sign_in_needed",
         "sign_in_code",
-        "sign_in_hint",
+        "signed_out",
         "refused_generation",
     }
     assert path.stat().st_mode & 0o077 == 0

@@ -188,6 +188,40 @@ def test_detect_calls_the_source() -> None:
     assert looked == [ME, ME]
 
 
+def test_setup_asks_the_source() -> None:
+    hooks = Bench().hooks
+    assert hooks.setup(ME, HELPER) is None
+    assert hooks.setup(ME, evolve(HELPER, setup=lambda profile: f"Set x for {profile.name}")) == "Set x for me"
+    wrong: Any = lambda profile: 7  # noqa: E731
+    with raises_code(PluginBroken, "plugin-hook-failed"):
+        hooks.setup(ME, evolve(HELPER, setup=wrong))
+
+
+def test_user_is_told_once_which_settings_a_source_ignores() -> None:
+    hooks, notices = Bench().hooks, list[str]()
+
+    class Ear(LoggingReporter):
+        def notice(self, message: str) -> None:
+            notices.append(message)
+
+    ask = NonInteractive("me", Ear())
+    source = evolve(HELPER, ignores=lambda profile: ("aws_profile", "deadline"))
+    for _ in range(2):
+        hooks.acquire(ME, source, ask)
+    assert notices == [f"Profile 'me': source {HELPER.id!r}: not used: aws_profile, deadline"]
+    wrong: Any = lambda profile: "deadline"  # noqa: E731
+    with raises_code(PluginBroken, "plugin-hook-failed"):
+        hooks.ignores(ME, evolve(HELPER, ignores=wrong))
+
+
+def test_redirect_port_is_ignored_by_sources_that_do_not_sign_in() -> None:
+    hooks, chosen = Bench().hooks, evolve(ME, source=HELPER.id, redirect_port=8085)
+    assert hooks.ignores(chosen, HELPER) == ("redirect_port",)
+    assert hooks.ignores(chosen, evolve(HELPER, owned=True, interactive=True)) == ()
+    assert hooks.ignores(chosen, evolve(HELPER, owned=True, interactive=True, pasted=True)) == ("redirect_port",)
+    assert hooks.ignores(evolve(chosen, source=None), HELPER) == ()
+
+
 def test_revoke_returns_whether_the_provider_can() -> None:
     revoked: list[object] = []
     hooks = Bench().hooks
@@ -359,6 +393,8 @@ def raisers(error: BaseException) -> Iterator[Callable[[], object]]:
     yield lambda: working.acquire(ME, HELPER, ASK)
     yield lambda: working.refresh(ME, OLD, REPORT)
     yield lambda: working.detect(ME, evolve(HELPER, detect=fails))
+    yield lambda: working.setup(ME, evolve(HELPER, setup=fails))
+    yield lambda: working.ignores(ME, evolve(HELPER, ignores=fails))
     yield lambda: working.revoke(description(revoke=fails), ME, OLD)
 
 

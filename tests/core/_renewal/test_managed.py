@@ -6,14 +6,17 @@ import math
 import threading
 
 import pytest
-from attrs import evolve
+from attrs import define, evolve, field
 
 from freshkey._renewal.managed import ManagedCredential
 from freshkey._renewal.single_flight import SharedFuture
-from freshkey.errors import LoginRequired, PluginBroken, TransientError
+from freshkey._stores.keychain import prompts
+from freshkey.errors import LoginRequired, PluginBroken, StoreUnavailable, TransientError
 from freshkey.events import Obtained, RenewalFailed, Renewed, SignedOut
 from freshkey.keeper import Keeper
 from freshkey.model.credential import Credential
+from freshkey.model.storage import Snapshot
+from in_thread import in_thread
 from promises import proves
 from raises_code import raises_code
 from rotating import LOST, World, collect, token_of
@@ -367,3 +370,123 @@ def test_failed_renewals_never_shorten_the_lifetime(world: World) -> None:
         world.clock.advance(10)
     assert {token_of(answer) for answer in answers} == {"at-1"}
     assert any(isinstance(event, RenewalFailed) for event in events)
+
+
+# --- a locked keychain --------------------------------------------------------------------------------------------
+
+
+@define
+class LockedKeychain:
+    """Makes every read of a store fail, and notes which of them could have opened a prompt.
+
+    Attributes:
+        prompting: For each read, whether it was made for somebody who waits.
+        reading: Set once a read has begun.
+        go_on: Reads wait for it.
+    """
+
+    prompting: list[bool] = field(factory=list)
+    reading: threading.Event = field(factory=threading.Event)
+    go_on: threading.Event = field(factory=threading.Event)
+
+    def load(self) -> Snapshot:
+        self.prompting.append(not prompts.asker().background)
+        self.reading.set()
+        assert self.go_on.wait(20)
+        raise StoreUnavailable("the keychain is locked", code="keychain-locked")
+
+
+@pytest.fixture
+def locked(world: World, monkeypatch: pytest.MonkeyPatch) -> LockedKeychain:
+    found = LockedKeychain()
+    found.go_on.set()
+    world.signed_in()
+    monkeypatch.setattr(world.store, "load", found.load)
+    return found
+
+
+@proves("ROT-8")
+def test_renewal_for_no_one_opens_no_prompt_and_waits_at_growing_distances(
+    world: World, locked: LockedKeychain
+) -> None:
+    (keeper,) = world.keepers
+    events = collect(keeper)
+    world.clock.advance(3301)
+    world.pass_time(200, keeper)
+    assert token_of(keeper.get("me")) == "at-1"
+    world.settle(keeper)
+    world.pass_time(600, keeper)
+
+    pauses = [event.retry_in for event in events if isinstance(event, RenewalFailed)]
+    assert pauses[:6] == [1, 2, 4, 8, 16, 32]
+    assert set(pauses[6:]) == {60}
+    assert locked.prompting == [False] * len(pauses)
+
+
+def test_caller_without_a_credential_does_not_wait_for_the_pause_of_the_timer(
+    world: World, locked: LockedKeychain
+) -> None:
+    (keeper,) = world.keepers
+    world.clock.advance(3301)
+    world.pass_time(400, keeper)
+    locked.prompting.clear()
+    with raises_code(StoreUnavailable, "keychain-locked"):
+        keeper.get("me")
+    assert locked.prompting == [True]
+    world.settle(keeper)
+    with raises_code(StoreUnavailable, "keychain-locked"):
+        keeper.get("me")
+    assert locked.prompting == [True], "its own failure is shared for a second"
+
+
+def test_caller_who_joins_a_renewal_for_no_one_may_have_the_keychain_prompt(
+    world: World, locked: LockedKeychain
+) -> None:
+    (keeper,) = world.keepers
+    world.clock.advance(3301)
+    locked.go_on.clear()
+    managed = the_holding(keeper)
+    managed.tick()
+    assert locked.reading.wait(20)
+    joined = managed.get(min_ttl=2000)
+    assert isinstance(joined, SharedFuture)
+    locked.go_on.set()
+    with raises_code(StoreUnavailable, "keychain-locked"):
+        joined.wait(20)
+    assert locked.prompting == [False, True]
+
+
+def test_prefetch_opens_no_prompt_but_a_caller_who_needs_the_credential_does(
+    world: World, locked: LockedKeychain
+) -> None:
+    keeper = world.keeper()
+    keeper.prefetch("me")
+    until(lambda: locked.prompting)
+    world.settle(keeper)
+    assert locked.prompting == [False]
+
+    with raises_code(StoreUnavailable, "keychain-locked"):
+        keeper.get("me")
+    assert locked.prompting == [False, True]
+
+
+def test_caller_who_joins_a_prefetch_may_have_the_keychain_prompt(world: World, locked: LockedKeychain) -> None:
+    keeper = world.keeper()
+    locked.go_on.clear()
+    keeper.prefetch("me")
+    assert locked.reading.wait(20)
+    joined = in_thread(lambda: keeper.get("me"))
+    until(lambda: not the_holding(keeper)._asker.background, "the caller to join")
+    locked.go_on.set()
+
+    with raises_code(StoreUnavailable, "keychain-locked"):
+        joined.result(20)
+    assert locked.prompting == [False, True]
+
+
+def test_reading_a_change_by_another_process_opens_no_prompt(world: World, locked: LockedKeychain) -> None:
+    (keeper,) = world.keepers
+    hints = the_holding(keeper).context.hints
+    hints.write(evolve(hints.read(), generation=7))
+    detect(world, keeper)
+    assert locked.prompting == [False]

@@ -9,10 +9,12 @@ from contextlib import contextmanager
 import pytest
 
 from freshkey._renewal import persist
+from freshkey._stores.keychain import prompts
 from freshkey.errors import GenerationConflict, StoreError, StoreUnavailable
 from freshkey.model.storage import Intent, Record, Snapshot
 from freshkey_testing import ManualClock
 from raises_code import raises_code
+from rotating import User, World, hints
 
 
 RECORD = Record(generation=2, payload=None, written_at=0.0)
@@ -27,10 +29,12 @@ class Stubborn:
         self.clock, self.until, self.takes = clock, until, takes
         self.error = error or StoreUnavailable("locked", code="keychain-locked")
         self.tries: list[float] = []
+        self.prompting: list[bool] = []
         self.saved: list[Record] = []
 
     def save(self, record: Record) -> None:
         self.tries.append(self.clock.elapsed())
+        self.prompting.append(not prompts.asker().background)
         if self.clock.elapsed() < self.until:
             self.clock.advance(self.takes)
             raise self.error
@@ -96,6 +100,13 @@ def test_after_the_timeout_failure_is_reported_once_and_saving_continues(clock: 
     assert store.tries[-3:] == [90.0, 95.0, 100.0], "at most every five seconds"
 
 
+def test_keychain_may_prompt_only_while_callers_wait_for_the_save(clock: Ticking) -> None:
+    store = Stubborn(clock, 100.0)
+    save(store, lambda error: None)
+    assert [at for at, prompting in zip(store.tries, store.prompting, strict=True) if prompting][-1] == 10.0
+    assert store.prompting.count(False) == 18
+
+
 def test_slow_store_is_tried_once_more_at_the_timeout(clock: Ticking) -> None:
     store = Stubborn(clock, 100.0, takes=1.9)
     told: list[float] = []
@@ -133,3 +144,11 @@ def test_exiting_interpreter_waits_only_for_the_timeout_and_logs_the_loss(
     assert told == []
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     assert "[keychain-locked]" in caplog.text
+
+
+def test_hints_say_whether_anyone_is_signed_in(world: World) -> None:
+    keeper = world.signed_in()
+    keeper.logout("me")
+    assert (hints(world).signed_out, hints(world).may_be_signed_in) == (True, False)
+    keeper.login("me", interaction=User())
+    assert (hints(world).signed_out, hints(world).may_be_signed_in) == (False, True)

@@ -14,9 +14,10 @@ from freshkey.errors import (
     LoginRequired,
     OutcomeUnknown,
     ProviderRefused,
+    StoreUnavailable,
     TransientError,
 )
-from freshkey.events import Event, RenewalFailed, SourceChanged
+from freshkey.events import Event, RenewalFailed, SignedOut, SourceChanged
 from freshkey.model.profile import Profile
 from freshkey.model.source import Detected
 from freshkey.secret import Secret
@@ -24,6 +25,7 @@ from promises import proves
 from raises_code import raises_code
 from rotating import (
     MACHINE,
+    SIGN_IN,
     VARIABLE,
     Listener,
     Telling,
@@ -126,6 +128,120 @@ def test_stored_credential_is_read_even_if_another_source_wins(world: World) -> 
     assert token_of(stored) == signed_in
 
 
+# --- without a store ----------------------------------------------------------------------------------------------
+
+
+def test_store_is_not_asked_for_what_it_does_not_hold(world: World) -> None:
+    world.provider.borrows_only = True
+    world.provider.variable = "borrowed-1"
+    world.store.vanish()
+    keeper = world.keeper()
+    assert token_of(keeper.refresh("me")) == "borrowed-1"
+    assert token_of(world.keeper().get("me")) == "borrowed-1"
+    assert keeper.status("me").source == VARIABLE
+    assert keeper.explain("me").steps[0].wins
+    assert keeper.logout("me") == SignedOut(profile="me", revoked=None, detail="not signed in")
+    world.provider.variable = None
+    with raises_code(LoginRequired, "no-credential-found") as caught:
+        world.keeper().get("me")
+    assert caught.value.hint == "Provide one of these: A variable"
+    assert not {"lock", "load", "save"} & set(world.journal)
+
+
+def test_refresh_of_a_borrowed_credential_takes_no_lock_of_the_store(world: World) -> None:
+    world.provider.variable = "borrowed-1"
+    assert token_of(world.keeper().refresh("me")) == "borrowed-1"
+    assert "lock" not in world.journal
+
+
+def test_renewal_goes_on_without_the_store_once_another_source_wins(world: World) -> None:
+    keeper = world.signed_in()
+    world.provider.variable = "borrowed-1"
+    world.store.vanish()
+    world.clock.advance(3700)
+    assert token_of(keeper.get("me")) == "borrowed-1"
+
+
+def test_sign_in_that_appears_while_waiting_for_the_lock_is_renewed_under_the_lock_of_the_store(world: World) -> None:
+    world.signed_in()
+    world.provider.variable = "borrowed-1"
+    keeper = world.keeper()
+    keeper.get("me")
+    world.provider.variable = None
+    world.clock.advance(3700)
+    world.journal.clear()
+    assert token_of(keeper.get("me")) == "at-2"
+    world.settle(keeper)
+    assert world.journal[:4] == ["load", "lock", "load", "intend"]
+
+
+@pytest.mark.parametrize("machine", [False, True], ids=["no source", "an owned source"])
+def test_missing_store_is_passed_over_if_nothing_was_ever_stored(world: World, machine: bool) -> None:
+    world.store.vanish()
+    world.provider.machine = machine
+    kind, code = (StoreUnavailable, "store-unavailable") if machine else (LoginRequired, "no-credential-found")
+    with raises_code(kind, code) as caught:
+        world.keeper().get("me")
+    assert "the store fails" in caught.value.message
+    assert "get a store" in str(caught.value.hint).lower()
+    assert world.provider.acquired == []
+
+
+def test_application_does_not_ask_for_a_sign_in_that_could_not_be_stored(world: World) -> None:
+    world.store.vanish()
+    with raises_code(LoginRequired, "no-credential-found"):
+        world.keeper(interaction=world.user).get("me")
+    assert world.user.opened == []
+
+
+def test_saying_that_there_is_no_credential_takes_no_lock_of_the_store(world: World) -> None:
+    world.store.failing = {"lock"}
+    with raises_code(LoginRequired, "no-credential-found"):
+        world.keeper().get("me")
+    with raises_code(StoreUnavailable, "store-unavailable"):
+        world.keeper(interaction=world.user).get("me")
+    assert world.user.opened == []
+
+
+def test_application_does_not_ask_for_a_sign_in_that_would_be_hidden(world: World) -> None:
+    world.signed_in()
+    world.user.opened.clear()
+    world.provider.variable = "borrowed-1"
+    world.provider.acquire_error = LoginRequired("the variable has expired", code="variable-expired")
+    with raises_code(LoginRequired, "variable-expired"):
+        world.keeper(interaction=world.user).get("me")
+    assert world.user.opened == []
+
+
+def test_missing_store_is_an_error_if_someone_signed_in_until_they_sign_out(world: World) -> None:
+    keeper = world.signed_in()
+    world.store.vanish()
+    for call in (world.keeper().get, world.keeper().status, world.keeper().refresh, world.keeper().logout):
+        with raises_code(StoreUnavailable, "store-unavailable"):
+            call("me")
+    assert "cannot be used" in world.keeper().explain("me").steps[1].why
+    world.store.failing.clear()
+    keeper.logout("me")
+    world.store.vanish()
+    with raises_code(LoginRequired, "no-credential-found"):
+        world.keeper().get("me")
+
+
+def test_locked_store_is_an_error_even_if_nothing_is_known_to_be_stored(world: World) -> None:
+    world.store.failing = {"load"}
+    with raises_code(StoreUnavailable, "store-unavailable"):
+        world.keeper().get("me")
+    world.provider.variable = "borrowed-1"
+    assert token_of(world.keeper().get("me")) == "borrowed-1"
+
+
+def test_store_that_cannot_be_read_is_tried_once(world: World) -> None:
+    world.store.failing = {"load"}
+    world.provider.variable = "borrowed-1"
+    world.keeper(approve=lambda question: True).explain("me")
+    assert world.journal.count("load") == 1
+
+
 # --- where it belongs ---------------------------------------------------------------------------------------------
 
 
@@ -207,7 +323,7 @@ def test_refused_borrowed_credential_is_not_fetched_again_within_the_floor(world
     for each in (keeper, other, keeper):
         with raises_code(TransientError, "renewal-paused") as caught:
             each.get("me", refused=refused)
-        assert "20 s" in str(caught.value.hint)
+        assert "next try in 20 s" in caught.value.message
         assert caught.value.retry_after == 20
         world.settle(each)
     assert world.provider.acquired == [VARIABLE]
@@ -427,7 +543,7 @@ def test_non_interactive_source_cannot_ask_the_user(world: World, telling: Telli
         keeper.get("me")
     assert (caught.value.profile, caught.value.hint) == ("me", "Run: freshkey login me")
     world.settle(keeper)
-    assert hints(world).sign_in_needed is None, "there was no credential that could have been refused"
+    assert hints(world).sign_in_code is None, "there was no credential that could have been refused"
     telling.wants_a_person = False
     assert token_of(keeper.get("me")) == "at-1"
     assert listener.heard == ["acquiring for me"] * 2
@@ -459,3 +575,17 @@ def test_provider_can_see_whether_a_caller_waits_or_the_timer_renews(world: Worl
     world.settle(keeper)
     keeper.login("me", interaction=world.user)
     assert world.provider.attended == [True, False, True, True]
+
+
+@pytest.mark.parametrize("setting", [{"source": MACHINE}, {"skip": [SIGN_IN]}], ids=["source", "skip"])
+def test_stored_credential_of_a_source_that_is_not_used_any_more_is_apart(
+    world: World, setting: dict[str, object]
+) -> None:
+    keeper = world.signed_in()
+    world.provider.machine = True
+    (managed,) = keeper.all_managed()
+    assert read(managed.context).displaced is None
+    found = read(world.keeper(settings=setting)._open_profile("me").context)
+    assert found.stored is None
+    assert found.displaced is not None
+    assert found.displaced.source == SIGN_IN

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from freshkey._http.circuit_breaker import CircuitBreaker, GuardedCall
 from freshkey._renewal.retry import (
     LOST_ANSWER_RETRIES,
     LOST_ANSWER_WINDOW,
@@ -19,9 +20,10 @@ from freshkey._renewal.retry import (
     call_with_retry,
     pause_after_failure,
 )
-from freshkey.clock import Moment
+from freshkey.clock import SYSTEM, Moment
 from freshkey.errors import (
     FreshkeyError,
+    IntermediaryAnswer,
     LoginRequired,
     OutcomeUnknown,
     ProtocolError,
@@ -30,6 +32,7 @@ from freshkey.errors import (
     TransientError,
 )
 from freshkey_testing import ManualClock
+from raises_code import raises_code
 
 
 POLICY = Policy(attempts=4, budget=100.0, base=1.0, cap=20.0, unknown_answers=2)
@@ -110,6 +113,25 @@ def test_retry_after_is_a_minimum_even_over_the_cap() -> None:  # RFC 9110, sect
     assert attempt(short, "token", random=0.0) == ("token", [0.0, 0.5])
 
 
+def test_what_has_not_started_yet_is_called_until_the_budget_ends() -> None:
+    starting = TransientError("no server yet", local=True, starting=True)
+    policy = Policy(attempts=2, budget=30.0)
+    result, times = attempt(*[starting] * 100, policy=policy)
+    assert (result, times) == (starting, [2.0 * n for n in range(16)])
+    assert attempt(*[starting] * 3, "token", policy=policy, random=0.0) == ("token", [0.0, 1.0, 2.0, 3.0])
+
+
+def test_starting_and_failing_are_counted_together() -> None:
+    starting = TransientError("no server yet", local=True, starting=True)
+    assert attempt(starting, starting, starting, starting, LATER) == (LATER, [0.0, 2.0, 4.0, 6.0, 8.0])
+
+
+@pytest.mark.parametrize("code", ["tls-certificate-refused", "tls-version-refused"])
+def test_what_is_the_same_a_moment_later_is_not_retried(code: str) -> None:
+    refused = TransientError("the certificate of as.example.com cannot be verified", local=True, code=code)
+    assert attempt(refused, "token") == (refused, [0.0])
+
+
 def test_the_last_failure_is_raised_itself() -> None:
     failures = [TransientError(str(number)) for number in range(4)]
     result, times = attempt(*failures)
@@ -135,6 +157,25 @@ def test_unknown_outcome_is_retried_only_as_often_as_allowed(unknown: OutcomeUnk
     result, times = attempt(*[unknown] * 10, policy=policy)
     assert result is unknown
     assert len(times) == 1 + allowed
+
+
+def test_last_repetition_of_a_lost_response_waits_longer_if_it_is_to_be_spread() -> None:
+    """A network that is being switched loses several responses within a second."""
+    policy = Policy(budget=30.0, base=0.5, spread=True)
+    assert attempt(UNKNOWN, UNKNOWN, "token", policy=policy) == ("token", [0.0, 0.5, 10.5])
+    assert attempt(UNKNOWN, UNKNOWN, "token", policy=policy, random=0.5) == ("token", [0.0, 0.25, 5.25])
+    assert attempt(UNKNOWN, LATER, LATER, "token", policy=policy) == ("token", [0.0, 0.5, 1.5, 3.5])
+
+
+def test_last_repetition_is_within_the_budget_however_long_the_responses_took() -> None:
+    policy = Policy(budget=30.0, base=0.5, spread=True)
+    assert attempt(UNKNOWN, UNKNOWN, "token", policy=policy, seconds=13.0) == ("token", [0.0, 13.5, 30.0])
+
+
+def test_answer_of_something_in_between_is_not_retried() -> None:
+    page = IntermediaryAnswer("a page")
+    assert attempt(page, "token") == (page, [0.0])
+    assert attempt(UNKNOWN, page, "token", random=0.0) == (page, [0.0, 0.0])
 
 
 def test_unknown_outcomes_are_counted_across_other_failures() -> None:
@@ -267,3 +308,39 @@ def test_pause_is_never_shorter_than_retry_after(
 def test_the_range_of_pauses_doubles(failures: int, pause: float) -> None:
     assert pause_after_failure(10.0, failures, None, 1.0) == pause
     assert pause_after_failure(10.0, failures, None, 0.0) == 1.0
+
+
+# --- closing, and what a retry costs ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("outcome", "calls"), [(LATER, 1), (UNKNOWN, 2)])
+def test_after_closing_only_a_lost_response_is_retried(outcome: FreshkeyError, calls: int) -> None:
+    clock, closing = SelfMovingClock(), threading.Event()
+    closing.set()
+    made = Calls(clock, iter([outcome, "token"]))
+    if calls == 1:
+        with raises_code(TransientError, "temporarily-unavailable"):
+            call_with_retry(made, POLICY, clock=clock, random=lambda: 1.0, stop=lambda: False, closing=closing)
+    else:
+        found = call_with_retry(made, POLICY, clock=clock, random=lambda: 1.0, stop=lambda: False, closing=closing)
+        assert found == "token"
+    assert len(made.times) == calls
+
+
+class Paying(GuardedCall):
+    """Records what each retry is said to cost."""
+
+    def __init__(self) -> None:
+        super().__init__(CircuitBreaker(SYSTEM), forced=False)
+        self.bills: list[tuple[float, bool]] = []
+
+    def worth_another(self, pause: float, *, lost_answer: bool) -> bool:
+        self.bills.append((pause, lost_answer))
+        return True
+
+
+def test_a_retry_is_paid_for_with_its_pause_and_whether_a_response_was_lost() -> None:
+    clock, guarded = SelfMovingClock(), Paying()
+    made = Calls(clock, iter([LATER, UNKNOWN, "token"]))
+    call_with_retry(made, POLICY, clock=clock, random=lambda: 1.0, stop=lambda: False, guarded=guarded)
+    assert guarded.bills == [(1.0, False), (2.0, True)]

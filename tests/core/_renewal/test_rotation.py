@@ -10,7 +10,15 @@ from attrs import evolve
 
 from freshkey import _failpoints
 from freshkey._interprocess import notifier
+from freshkey._renewal import rotation
+from freshkey._renewal.context import ProfileContext
+from freshkey._renewal.failure import Failure
+from freshkey._renewal.reading import Reading
+from freshkey._renewal.rotation import Rotation
 from freshkey.errors import (
+    ConfigurationError,
+    FreshkeyError,
+    IntermediaryAnswer,
     LoginRequired,
     OutcomeUnknown,
     PluginBroken,
@@ -26,7 +34,6 @@ from promises import proves
 from raises_code import raises_code
 from rotating import (
     LOST,
-    User,
     World,
     collect,
     expire,
@@ -91,10 +98,21 @@ def test_a_due_credential_in_the_store_is_served_at_a_cold_start(world: World) -
     world.signed_in()
     world.clock.advance(3400)
     keeper = world.keeper()
+    world.provider.gate.clear()
     assert token_of(keeper.get("me")) == "at-1"
     assert token_of(keeper.get("me")) == "at-1"
+    world.provider.gate.set()
     world.settle(keeper)
-    assert token_of(keeper.get("me")) == "at-2", "the second call renewed it in the background"
+    assert token_of(keeper.get("me")) == "at-2", "it was renewed in the background"
+
+
+def test_a_due_credential_is_renewed_even_by_a_program_that_needs_it_once(world: World) -> None:
+    world.signed_in()
+    world.clock.advance(3400)
+    with world.keeper() as keeper:
+        assert token_of(keeper.get("me")) == "at-1"
+    assert world.provider.sent == ["rt-1"]
+    assert snapshot(world).generation == 2
 
 
 def test_renewal_by_another_process_is_adopted_under_the_lock(world: World) -> None:
@@ -126,7 +144,8 @@ def test_due_credential_of_another_process_is_adopted_too(world: World) -> None:
     other.refresh("me")
     world.clock.advance(3400)
     assert token_of(keeper.get("me")) == "at-3"
-    assert world.provider.sent == ["rt-1", "rt-2"]
+    world.settle(keeper)
+    assert world.provider.sent == ["rt-1", "rt-2", "rt-3"], "adopted first, and then renewed"
 
 
 def test_two_processes_that_expire_at_once_renew_once(world: World) -> None:
@@ -185,10 +204,8 @@ def test_unwritable_store_leaves_the_token_unspent(world: World) -> None:
     world.settle(keeper)
     world.store.failing.clear()
     assert token_of(world.keeper().get("me")) == "at-2", "another process need not wait, because no request was sent"
-    with pytest.raises(StoreUnavailable):
-        keeper.get("me")
-    world.clock.advance(31)
-    assert token_of(keeper.get("me")) == "at-2"
+    assert token_of(keeper.get("me")) == "at-2", "what another process saved ends the pause"
+    assert world.provider.sent == ["rt-1"]
 
 
 def test_unreadable_store_is_not_a_reason_to_sign_in(world: World) -> None:
@@ -270,7 +287,7 @@ def test_after_ten_seconds_an_unsaved_token_is_used_and_saved_later(world: World
 
 
 @proves("FAULT-34", "ROT-6")
-def test_lost_response_is_retried_twice_then_once_then_never(world: World) -> None:
+def test_lost_response_is_retried_twice_then_once_then_at_growing_distances(world: World) -> None:
     keeper = world.signed_in()
     expire(world)
     started = world.clock.now().utc
@@ -303,8 +320,209 @@ def test_lost_response_is_retried_twice_then_once_then_never(world: World) -> No
         world.keeper().get("me")
     assert lost in caught.value.message
     assert world.provider.sent == ["rt-1"] * 4, "the intent in the store is enough, without hints"
-    keeper.login("me", interaction=User())
+    world.clock.advance(600)
+    with pytest.raises(OutcomeUnknown):
+        world.keeper().get("me")
+    assert world.provider.sent == ["rt-1"] * 5
+    world.provider.script.clear()
+    assert token_of(world.keeper().refresh("me")) == "at-2", "the token never reached the server"
+
+
+@proves("FAULT-34", "ROT-6")
+def test_used_up_sendings_do_not_end_a_sign_in(world: World) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(3400)
+    events = collect(keeper)
+    world.provider.script.extend([OutcomeUnknown("the connection broke")] * 4)
+    world.pass_time(190, keeper)
+    assert world.provider.sent == ["rt-1"] * 4
+    assert token_of(keeper.get("me")) == "at-1"
+    world.pass_time(20, keeper)
+    assert world.provider.sent == ["rt-1"] * 5, "once more when the access token has expired, though no one asked"
     assert token_of(keeper.get("me")) == "at-2"
+    until(lambda: isinstance(events[-1], Renewed))
+    assert [event.code for event in events if isinstance(event, SignInNeeded)] == ["renewal-response-lost"]
+
+
+@proves("FAULT-34", "ROT-6")
+def test_server_declared_strict_is_asked_again_only_after_expiry(world: World) -> None:
+    world.provider.repeats_for = 0.0
+    keeper = world.signed_in()
+    world.clock.advance(3400)
+    world.provider.script.extend([OutcomeUnknown("the connection broke")] * 2)
+    with raises_code(OutcomeUnknown, "outcome-unknown"):
+        keeper.refresh("me")
+    with raises_code(TransientError, "renewal-postponed"):
+        keeper.refresh("me")
+    world.pass_time(190, keeper)
+    assert world.provider.sent == ["rt-1"], "it would end the access token, too"
+    world.pass_time(20, keeper)
+    assert world.provider.sent == ["rt-1"] * 2
+    world.pass_time(60, keeper)
+    with raises_code(LoginRequired, "renewal-response-lost") as caught:
+        keeper.get("me")
+    assert caught.value.retry_after == pytest.approx(530, abs=20)
+    world.pass_time(540, keeper)
+    assert token_of(keeper.get("me")) == "at-2", "the server never saw the first two"
+
+
+@proves("FAULT-34", "ROT-6")
+def test_every_sending_counts_at_a_server_declared_to_repeat_its_response(world: World) -> None:
+    world.provider.repeats_for = 60.0
+    keeper = world.signed_in()
+    expire(world)
+    world.provider.script.extend([OutcomeUnknown("the connection broke")] * 3)
+    with pytest.raises(OutcomeUnknown):
+        keeper.refresh("me")
+    intent = snapshot(world).intent
+    assert intent is not None
+    assert (intent.attempts, intent.outcome) == (3, "lost")
+    assert world.provider.sent == ["rt-1"] * 3
+
+
+@proves("FAULT-15", "ROT-6", "ROT-7")
+@pytest.mark.parametrize("repeats_for", [None, 30.0, 3600.0])
+def test_token_is_sent_again_after_any_number_of_deaths_in_the_grace_period(
+    world: World, repeats_for: float | None
+) -> None:
+    world.provider.repeats_for = repeats_for
+    world.provider.grace = True
+    keeper = world.signed_in()
+    world.clock.advance(3400)
+    first = world.clock.now()
+    for death in range(6):
+        _die_after(world, keeper, spent=death == 0)
+        world.clock.advance(3)
+    intent = snapshot(world).intent
+    assert intent is not None
+    assert (intent.noted, intent.attempts) == (first, 6), "a repetition does not move the time of the first sending"
+    assert token_of(world.keeper().refresh("me")) == "at-2"
+
+
+# --- answers of something in between ----------------------------------------------------------------------------------
+
+PAGE = IntermediaryAnswer("a page")
+BLANK = IntermediaryAnswer("an empty response", may_be_refusal=True)
+
+
+@proves("FAULT-40", "ROT-6")
+@pytest.mark.parametrize("lifetime", [6.0, 3600.0])
+def test_gateway_page_costs_nothing_but_time(world: World, lifetime: float) -> None:
+    world.provider.lifetime = lifetime
+    keeper = world.signed_in()
+    world.provider.script.extend([PAGE] * 100)
+    world.pass_time(0.99 * lifetime, keeper)
+    assert world.provider.sent == ["rt-1"], "not repeated while the access token lives"
+    assert token_of(keeper.get("me")) == "at-1"
+    world.pass_time(0.01 * lifetime + 60, keeper)
+    assert len(world.provider.sent) > 2, "after that, like any transient failure"
+    intent = snapshot(world).intent
+    assert intent is not None
+    assert (intent.attempts, intent.outcome, intent.doubts) == (0, "in-between", 0)
+    sent = len(world.provider.sent)
+    for _ in range(20):
+        with raises_code(IntermediaryAnswer, "answered-in-between"):
+            keeper.refresh("me")
+    assert len(world.provider.sent) == sent + 20, "the user is not held up, and nothing is used up"
+    world.provider.script.clear()
+    assert token_of(keeper.refresh("me")) == "at-2"
+    assert token_of(keeper.get("me")) == "at-2"
+
+
+@proves("FAULT-40", "ROT-6")
+def test_pace_through_a_gateway_is_kept_by_other_processes_without_hints(world: World) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(3400)
+    world.provider.script.append(PAGE)
+    keeper.get("me")
+    world.settle(keeper)
+    (world.state_dir / "hints").rename(world.state_dir / "hints-gone")
+    other = world.keeper()
+    other.get("me")
+    world.settle(other)
+    world.pass_time(150, other)
+    assert world.provider.sent == ["rt-1"]
+    assert token_of(other.refresh("me")) == "at-2"
+
+
+@proves("FAULT-40", "ROT-6")
+def test_rejected_access_token_is_renewed_soon_after_a_gateway_page(world: World) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(3310)
+    held = keeper.get("me")
+    world.settle(keeper)
+    world.clock.advance(60)
+    world.provider.script.append(PAGE)
+    with pytest.raises(IntermediaryAnswer):
+        keeper.refresh("me")
+    world.clock.advance(61)
+    assert token_of(keeper.get("me", refused=keeper.get("me"))) != token_of(held), "there is nothing left to spare"
+
+
+@proves("FAULT-40", "ROT-6")
+def test_process_killed_while_it_tries_again_after_a_page_counts_as_one_sending(world: World) -> None:
+    keeper = world.signed_in()
+    expire(world)
+    world.provider.script.append(PAGE)
+    with pytest.raises(IntermediaryAnswer):
+        keeper.get("me")
+    world.clock.advance(100)
+    _die_after(world, keeper, spent=False)
+    intent = snapshot(world).intent
+    assert intent is not None
+    assert (intent.attempts, intent.outcome, intent.noted) == (1, "unanswered", world.clock.now())
+    world.clock.advance(100)
+    assert token_of(world.keeper().get("me")) == "at-2"
+
+
+@proves("FAULT-40", "ROT-6")
+def test_doubtful_answers_over_twenty_minutes_probably_end_the_sign_in(world: World) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(3300)
+    events = collect(keeper)
+    world.provider.script.extend([BLANK] * 1000)
+    world.pass_time(1190, keeper)
+    assert [event for event in events if isinstance(event, SignInNeeded)] == []
+    world.pass_time(100, keeper)
+    with raises_code(LoginRequired, "sign-in-probably-ended") as caught:
+        keeper.get("me")
+    assert caught.value.retry_after == pytest.approx(3600, abs=200)
+    until(lambda: any(isinstance(event, SignInNeeded) for event in events))
+    assert keeper.status("me").last_error_code == "sign-in-probably-ended"
+    sent = len(world.provider.sent)
+    world.pass_time(3000, keeper)
+    for other in (keeper, world.keeper()):
+        with raises_code(LoginRequired, "sign-in-probably-ended"):
+            other.get("me")
+    assert len(world.provider.sent) == sent
+    world.pass_time(3600, keeper)
+    assert len(world.provider.sent) == sent + 1, "still tried hourly"
+    with raises_code(LoginRequired, "sign-in-probably-ended"):
+        keeper.refresh("me")
+    assert len(world.provider.sent) == sent + 2
+    world.provider.script.clear()
+    assert token_of(world.keeper().refresh("me")) == "at-2", "and whenever the user asks"
+    assert token_of(keeper.get("me")) == "at-2"
+    assert len([event for event in events if isinstance(event, SignInNeeded)]) == 1
+
+
+@proves("FAULT-30", "ROT-5")
+def test_server_that_did_see_the_token_through_a_gateway_ends_the_sign_in_once(world: World) -> None:
+    keeper = world.signed_in()
+    expire(world)
+    world.provider.script.append(BLANK)
+    with pytest.raises(IntermediaryAnswer):
+        keeper.get("me")
+    answered = f"{world.clock.now().utc:%Y-%m-%d %H:%M:%S} UTC"
+    world.clock.advance(5)
+    world.provider.rotate_elsewhere()
+    for _ in range(3):
+        with raises_code(LoginRequired, "sign-in-required") as caught:
+            keeper.refresh("me")
+        assert f"something in between answered at {answered}. Run: " in str(caught.value.hint)
+        with raises_code(LoginRequired, "sign-in-required"):
+            world.keeper().refresh("me")
+    assert world.provider.sent == ["rt-1"] * 2
 
 
 @proves("FAULT-26", "ROT-6")
@@ -511,3 +729,73 @@ def test_renewals_waiting_for_a_manual_clock_end_with_their_test(world: World) -
     end_renewals()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("freshkey renewal")]
     assert len(world.provider.sent) == 2
+
+
+# --- looking again during a pause ---------------------------------------------------------------------------------
+
+
+NO_FILE = ConfigurationError("no such file", code="example-no-file")
+
+
+@pytest.mark.parametrize(
+    ("found", "same"),
+    [
+        (ConfigurationError("still no such file", code="example-no-file"), True),
+        (ConfigurationError("line 3", code="example-malformed"), False),
+        (ProviderRefused("no such file", code="example-no-file"), False),
+    ],
+)
+def test_look_that_fails_as_before_is_the_same_failure(
+    world: World, monkeypatch: pytest.MonkeyPatch, found: FreshkeyError, same: bool
+) -> None:
+    managed = world.keeper()._open_profile("me")
+    earlier = Failure(NO_FILE, 0.0, 50.0, "subject")
+    looking = Rotation(managed.context, managed, earlier=earlier)
+
+    def fail(context: ProfileContext) -> Reading:
+        raise found
+
+    monkeypatch.setattr(rotation, "read", fail)
+    with raises_code(type(found), found.code):
+        looking.run()
+    assert looking.failure is (earlier if same else None)
+
+
+@pytest.mark.parametrize(("by_timer", "pause"), [(True, 30.0), (False, 2.0)])
+def test_timer_leaves_a_failed_helper_alone_for_longer_than_a_caller(
+    world: World, by_timer: bool, pause: float
+) -> None:
+    world.provider.variable = "borrowed-1"
+    world.provider.acquire_error = TransientError("exit 1", code="command-failed")
+    managed = world.keeper()._open_profile("me")
+    managed.close()  # without retries
+    renewal = Rotation(managed.context, managed, by_timer=by_timer)
+    with raises_code(TransientError, "command-failed"):
+        renewal.run()
+    assert renewal.failure is not None
+    assert renewal.failure.pause == pause
+
+
+@pytest.mark.parametrize("single_use", [True, False])
+def test_callers_hear_of_each_retry(world: World, monkeypatch: pytest.MonkeyPatch, single_use: bool) -> None:
+    world.provider.single_use = single_use
+    managed = world.signed_in()._open_profile("me")
+    expire(world)
+    heard: list[FreshkeyError] = []
+    monkeypatch.setattr(managed, "note_retry", lambda error, pause: heard.append(error))
+    failures = [TransientError("one"), TransientError("two")]
+    world.provider.script.extend(failures)
+    assert token_of(Rotation(managed.context, managed).run()) == "at-2"
+    assert heard == failures
+
+
+def test_failed_helper_is_run_again_for_those_who_ask_later(world: World) -> None:
+    world.provider.variable = "borrowed-1"
+    world.provider.acquire_error = TransientError("exit 1", code="command-failed")
+    for runs in (1, 2):
+        managed = world.keeper()._open_profile("me")
+        managed.close()  # without retries
+        with raises_code(TransientError, "command-failed"):
+            Rotation(managed.context, managed).run()
+        assert len(world.provider.acquired) == runs
+        world.clock.advance(0.1)

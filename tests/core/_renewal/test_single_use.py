@@ -10,10 +10,11 @@ from attrs import evolve
 
 from freshkey import _failpoints
 from freshkey._renewal.context import ProfileContext
-from freshkey._renewal.retry import LOST_ANSWER_WINDOW
+from freshkey._renewal.retry import LOST_ANSWER_WINDOW, Policy
 from freshkey._renewal.single_use import SingleUseRefresh
 from freshkey.errors import (
-    FreshkeyError,
+    IntermediaryAnswer,
+    KeeperClosed,
     LoginRequired,
     OutcomeUnknown,
     ProviderRefused,
@@ -22,6 +23,7 @@ from freshkey.errors import (
 )
 from freshkey.model.credential import Credential
 from freshkey.model.storage import Intent, Snapshot
+from promises import proves
 from raises_code import raises_code
 from rotating import LOST, Listener, Telling, World, break_host, call_host
 
@@ -85,13 +87,22 @@ def test_token_is_not_sent_if_the_intent_cannot_be_written(world: World, context
     assert world.provider.sent == []
 
 
-@pytest.mark.parametrize("error", [LoginRequired("refused", code="x-ended"), ProviderRefused("no", code="x-client")])
-def test_refusal_leaves_the_store_unchanged(world: World, context: ProfileContext, error: FreshkeyError) -> None:
+def test_refused_configuration_leaves_the_store_unchanged(world: World, context: ProfileContext) -> None:
     before = world.store.contents
-    world.provider.script.append(error)
-    with raises_code(type(error), error.code):
+    world.provider.script.append(ProviderRefused("no", code="x-client"))
+    with raises_code(ProviderRefused, "x-client"):
         spending(context).renew()
     assert world.store.contents == before
+
+
+def test_final_refusal_is_recorded_in_the_store(world: World, context: ProfileContext) -> None:
+    record = snapshot(context).record
+    world.provider.script.append(LoginRequired("refused", code="x-ended"))
+    for _ in range(2):
+        with raises_code(LoginRequired, "x-ended"):
+            spending(context, forced=True).renew()
+    assert world.provider.sent == ["rt-1"]
+    assert snapshot(context).record == record
 
 
 def test_lost_response_is_retried_at_most_twice(world: World, context: ProfileContext) -> None:
@@ -224,6 +235,23 @@ def test_time_of_a_loss_is_shown_in_utc_in_any_time_zone(
         time.tzset()
 
 
+def test_repetitions_end_with_the_time_in_which_the_server_repeats_its_response(
+    world: World, context: ProfileContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policies: list[Policy] = []
+
+    def note(self: ProfileContext, call: object, policy: Policy, **rest: object) -> None:
+        policies.append(policy)
+
+    monkeypatch.setattr(ProfileContext, "with_retry", note)
+    spending(context).renew()
+    declared = evolve(context, description=evolve(context.description, repeats_for=120.0))
+    world.clock.advance(90)
+    spending(declared).renew()
+    assert policies[0] == Policy(budget=30.0, unknown_answers=2, spread=True)
+    assert policies[1] == Policy(budget=120 - 24 - 90, unknown_answers=1, spread=True)
+
+
 def test_intent_of_unknown_age_is_backdated_on_both_clocks(world: World, context: ProfileContext) -> None:
     spending(context, damaged=True)._intend()
     noted, now = intent_of(context).noted, world.clock.now()
@@ -288,3 +316,171 @@ def test_intent_that_cannot_be_withdrawn_makes_the_next_attempt_cautious(world: 
     with pytest.raises(ProviderRefused):
         spending(context).renew()
     assert intent_of(context).attempts == 1
+
+
+# --- what becomes of a sending ----------------------------------------------------------------------------------------
+
+
+def declared(context: ProfileContext, seconds: float) -> ProfileContext:
+    return evolve(context, description=evolve(context.description, repeats_for=seconds))
+
+
+def test_each_sending_to_a_server_that_declares_its_rule_is_counted(world: World, context: ProfileContext) -> None:
+    context = declared(context, 600.0)
+    seen: list[int] = []
+
+    def lost() -> None:
+        seen.append(intent_of(context).attempts)
+        raise OutcomeUnknown("broke")
+
+    world.provider.script.extend([lost] * 3)
+    with pytest.raises(OutcomeUnknown):
+        spending(context).renew()
+    assert seen == [1, 2, 3]
+    assert (intent_of(context).attempts, intent_of(context).outcome) == (3, "lost")
+
+
+def test_error_that_no_one_expects_of_a_provider_counts_as_a_loss(world: World, context: ProfileContext) -> None:
+    world.provider.script.append(KeeperClosed("not a provider's"))
+    with raises_code(KeeperClosed, "keeper-closed"):
+        spending(context).renew()
+    assert (intent_of(context).outcome, intent_of(context).attempts) == ("lost", 1)
+
+
+def test_refusal_after_a_loss_is_told_as_a_loss_to_every_later_process(world: World, context: ProfileContext) -> None:
+    world.provider.script.extend([OutcomeUnknown("broke"), LoginRequired("refused", code="x-ended")])
+    with raises_code(LoginRequired, "renewal-response-lost"):
+        spending(context).renew()
+    assert intent_of(context).refused == "renewal-response-lost"
+    with raises_code(LoginRequired, "renewal-response-lost") as caught:
+        spending(context).renew()
+    assert "was lost, so the sign-in has ended" in caught.value.message
+    assert world.provider.sent == ["rt-1", "rt-1"]
+
+
+def test_hint_of_a_refusal_without_a_loss_names_copies_of_the_store(world: World, context: ProfileContext) -> None:
+    world.provider.script.append(LoginRequired("refused", code="x-ended"))
+    with raises_code(LoginRequired, "x-ended") as caught:
+        spending(context).renew()
+    assert "for example from a copy of this store" in str(caught.value.hint)
+
+
+def test_intent_names_the_process_that_sends_now(world: World, context: ProfileContext) -> None:
+    world.provider.script.append(OutcomeUnknown("broke"))
+    with pytest.raises(OutcomeUnknown):
+        spending(context, stop=True).renew()
+    context.store.intend(evolve(intent_of(context), pid=1))
+    seen: list[int] = []
+    world.provider.script.append(lambda: seen.append(intent_of(context).pid))
+    spending(context).renew()
+    assert seen == [os.getpid()]
+
+
+def test_answer_in_between_leaves_no_trace_of_a_sending(world: World, context: ProfileContext) -> None:
+    world.provider.script.append(IntermediaryAnswer("a page"))
+    with raises_code(IntermediaryAnswer, "answered-in-between"):
+        spending(context).renew()
+    intent = intent_of(context)
+    assert (intent.attempts, intent.last_sent, intent.outcome) == (0, None, "in-between")
+
+
+@pytest.mark.parametrize("forced", [False, True])
+def test_third_doubtful_answer_probably_ends_the_sign_in_whoever_asks(
+    world: World, context: ProfileContext, *, forced: bool
+) -> None:
+    for _ in range(2):
+        world.provider.script.append(IntermediaryAnswer("empty", may_be_refusal=True))
+        with raises_code(IntermediaryAnswer, "answered-in-between"):
+            spending(context, forced=forced).renew()
+        world.clock.advance(601)
+    world.provider.script.append(IntermediaryAnswer("empty", may_be_refusal=True))
+    with raises_code(LoginRequired, "sign-in-probably-ended") as caught:
+        spending(context, forced=forced).renew()
+    assert isinstance(caught.value, LoginRequired)
+    assert caught.value.retry_after
+
+
+# --- what was found before the token was sent -------------------------------------------------------------------------
+
+MOVED = LoginRequired("another endpoint", unsent=True, hint="Restore the settings", code="sign-in-settings-changed")
+
+
+@proves("ROT-5", "ROT-6")
+def test_what_is_found_before_the_token_is_sent_leaves_the_store_unchanged(
+    world: World, context: ProfileContext
+) -> None:
+    before = world.store.contents
+    world.provider.script.append(MOVED)
+    with raises_code(LoginRequired, "sign-in-settings-changed") as caught:
+        spending(context).renew()
+    assert caught.value.hint == "Restore the settings"
+    assert world.store.contents == before
+
+
+def test_what_is_found_before_the_token_is_sent_gets_a_hint(world: World, context: ProfileContext) -> None:
+    world.provider.script.append(LoginRequired("the clock may be wrong", unsent=True))
+    with pytest.raises(LoginRequired) as caught:
+        spending(context).renew()
+    assert caught.value.hint == "Run: freshkey login me"
+
+
+def test_a_response_lost_before_that_stays_lost(world: World, context: ProfileContext) -> None:
+    world.provider.script.extend([OutcomeUnknown("broke"), MOVED])
+    with raises_code(LoginRequired, "sign-in-settings-changed"):
+        spending(context).renew()
+    assert (intent_of(context).attempts, intent_of(context).outcome) == (1, "lost")
+    assert intent_of(context).refused is None
+
+
+# --- what something in between may have refused -----------------------------------------------------------------------
+
+
+def filtered() -> LoginRequired:
+    return LoginRequired("access denied", doubtful=True, code="x-denied")
+
+
+@proves("FAULT-40", "ROT-5", "ROT-6")
+def test_doubtful_refusal_is_final_only_while_there_is_something_to_lose(world: World) -> None:
+    (managed,) = world.signed_in().all_managed()
+    context = managed.context
+    world.clock.advance(600)
+    world.provider.script.append(filtered())
+    with raises_code(LoginRequired, "sign-in-probably-ended") as caught:
+        spending(context).renew()
+    assert caught.value.retry_after == 3000
+    assert caught.value.hint == "Run: freshkey login me"
+    assert intent_of(context).doubted_at == intent_of(context).answered_at == world.clock.now()
+    for _ in range(4):
+        world.clock.advance(700)
+        with raises_code(TransientError, "renewal-postponed"):
+            spending(context).renew()
+    assert len(world.provider.sent) == 1, "sending it again might end the access token, too"
+    world.clock.advance(200)
+    world.provider.script.append(filtered())
+    with raises_code(LoginRequired, "sign-in-probably-ended") as caught:
+        spending(context).renew()
+    assert caught.value.retry_after == 3600
+    world.clock.advance(3599)
+    with raises_code(LoginRequired, "sign-in-probably-ended"):
+        spending(context).renew()
+    assert len(world.provider.sent) == 2
+    world.clock.advance(1)
+    assert spending(context).renew().token is not None
+
+
+def test_user_may_send_a_token_again_that_was_refused_in_doubt(world: World, context: ProfileContext) -> None:
+    world.provider.script.append(filtered())
+    with raises_code(LoginRequired, "sign-in-probably-ended"):
+        spending(context).renew()
+    assert spending(context, forced=True).renew().token is not None
+
+
+def test_server_that_refuses_after_a_doubtful_refusal_ends_the_sign_in(world: World, context: ProfileContext) -> None:
+    world.provider.script.extend([filtered(), LoginRequired("refused", code="x-ended")])
+    with raises_code(LoginRequired, "sign-in-probably-ended"):
+        spending(context).renew()
+    world.clock.advance(3600)
+    for _ in range(2):
+        with raises_code(LoginRequired, "x-ended"):
+            spending(context, forced=True).renew()
+    assert len(world.provider.sent) == 2

@@ -48,6 +48,17 @@ def test_error_about_an_unusable_value_names_the_variable_but_not_the_value(valu
     assert caught.value.__context__ is None
 
 
+@pytest.mark.parametrize(
+    ("value", "shape"),
+    [(f'"{CANARY}"', "quotation marks"), (f"export KEY={CANARY}", "assignment"), (f"{CANARY}\nmore", "more than one")],
+)
+def test_error_says_what_the_value_looks_like(value: str, shape: str) -> None:
+    with raises_code(ConfigurationError, "invalid-secret-input") as caught:
+        environment_secret(NAME, {NAME: value})
+    assert shape in caught.value.message
+    assert CANARY not in str(caught.value)
+
+
 def test_longest_secret_is_accepted() -> None:
     assert environment_secret(NAME, {NAME: "x" * MAX_TOKEN}) is not None
 

@@ -14,6 +14,7 @@ from freshkey._sources.explain import Explanation, explain
 from freshkey._sources.precedence import (
     Consent,
     Step,
+    candidates,
     chosen_and_skipped,
     first_owned,
     pasted_source,
@@ -102,6 +103,20 @@ def test_stored_credential_counts_only_for_its_own_source() -> None:
 def test_non_interactive_owned_source_can_be_detected_without_being_stored() -> None:
     assert winner(World("kept-helper").walk()) == "kept-helper"
     assert winner(World("sign-in").walk()) is None
+
+
+def test_what_is_stored_wins_over_other_owned_sources_in_any_order() -> None:
+    for sources in (ALL, ALL[::-1]):
+        world = World("kept-helper", stored=token(source="sign-in"))
+        assert winner(world.walk(tuple(source for source in sources if source.owned))) == "sign-in"
+    assert winner(World("env", "kept-helper", stored=token(source="sign-in")).walk()) == "env"
+
+
+def test_what_a_source_stored_that_the_profile_does_not_use_is_no_obstacle() -> None:
+    world = World("kept-helper", stored=token(source="sign-in"))
+    assert winner(world.walk(skip=("sign-in",))) == "kept-helper"
+    assert winner(world.walk(only="kept-helper")) == "kept-helper"
+    assert winner(World("kept-helper", stored=token(source="of-a-later-version")).walk()) == "kept-helper"
 
 
 def test_named_source_excludes_all_others() -> None:
@@ -223,7 +238,8 @@ def test_at_most_one_source_wins_and_it_is_the_first_with_a_credential(
     present = [
         source.id
         for source in sources
-        if (source.id in there and not source.interactive) or (signed_in and source.id == "sign-in")
+        if (source.id in there and not source.interactive and not (signed_in and source.owned))
+        or (signed_in and source.id == "sign-in")
     ]
     assert [step.source.id for step in steps if step.wins] == present[:1]
     assert [step.source for step in steps] == sources
@@ -288,6 +304,22 @@ def test_key_cannot_be_stored_without_a_source_for_it() -> None:
         assert "'key'" in caught.value.message
 
 
+def test_user_can_name_another_owned_source_only_if_the_profile_allows_it() -> None:
+    described = description(sources=ALL)
+    assert sign_in_source(profile(), described, KEPT_HELPER.id) is KEPT_HELPER
+    for unused in (profile(source="sign-in"), evolve(profile(), skip=(KEPT_HELPER.id,))):
+        with raises_code(ConfigurationError, "source-not-used") as caught:
+            sign_in_source(unused, described, KEPT_HELPER.id)
+        assert "'kept-helper'" in caught.value.message
+
+
+def test_source_that_is_chosen_and_skipped_is_an_error() -> None:
+    contradictory = evolve(profile(source="sign-in"), skip=("sign-in",))
+    for choose in (chosen_and_skipped, first_owned, candidates):
+        with raises_code(ConfigurationError, "source-skipped"):
+            choose(contradictory, description(sources=ALL))
+
+
 def test_signing_in_to_a_source_that_does_not_exist_is_an_error() -> None:
     with raises_code(ConfigurationError, "unknown-source"):
         sign_in_source(profile(source="hepler"), description())
@@ -322,7 +354,25 @@ def test_unreadable_store_is_part_of_the_explanation() -> None:
     steps = explained(Locked("helper")).steps
     assert [(step.source.id, step.wins, step.why) for step in steps] == [
         ("env", False, "nothing found"),
-        ("sign-in", False, "the keychain is locked. Unlock it"),
+        ("sign-in", False, "cannot be used: the keychain is locked. Unlock it"),
+        ("helper", False, "not reached: fix 'sign-in' first"),
+        ("kept-helper", False, "not reached: fix 'sign-in' first"),
+    ]
+
+
+def test_missing_store_is_said_where_it_would_have_been_read() -> None:
+    world = World("helper")
+    explanation = explain(
+        profile(),
+        description(sources=ALL),
+        selected_by="argument",
+        detect=world.detect,
+        stored=world.stored,
+        no_store=lambda: StoreUnavailable("no keychain", absent=True) if "store" in world.looked else None,
+    )
+    assert [(step.source.id, step.wins, step.why) for step in explanation.steps] == [
+        ("env", False, "nothing found"),
+        ("sign-in", False, "nothing found: no keychain"),
         ("helper", True, "first source with a credential"),
         ("kept-helper", False, "'helper' comes first"),
     ]

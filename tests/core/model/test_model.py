@@ -82,17 +82,32 @@ def test_credential_without_a_lifetime_never_expires(clock: ManualClock) -> None
     credential = fresh(clock, lifetime=None)
     clock.advance(1e9)
     assert (credential.expires_at, credential.refresh_at, credential.expired()) == (None, None, False)
+    assert (credential.seconds_left(), credential.sign_in_ends_at) == (None, None)
 
 
 @pytest.mark.parametrize(
-    "spend", [lambda clock: clock.advance(3600.0), lambda clock: clock.suspend(3600.0), lambda c: c.step_wall(3600.0)]
+    ("lifetime", "renewable_for", "refresh_after"),
+    [(3600.0, 86_400.0, 3300.0), (3600.0, 1800.0, 1500.0), (3600.0, 600.0, 480.0), (None, 1000.0, 800.0)],
 )
-def test_it_expires_by_whichever_clock_is_first(clock: ManualClock, spend: Any) -> None:  # TIM-1
+def test_it_is_due_before_it_or_its_sign_in_ends(
+    clock: ManualClock, lifetime: float | None, renewable_for: float, refresh_after: float
+) -> None:
+    credential = fresh(clock, lifetime=lifetime, renewable_for=renewable_for)
+    assert credential.sign_in_ends_at == START + timedelta(seconds=renewable_for)
+    assert credential.refresh_at == START + timedelta(seconds=refresh_after)
+    clock.advance(renewable_for - 1)
+    assert not credential.expired() or lifetime is not None
+
+
+@pytest.mark.parametrize(
+    "spend", [lambda clock: clock.advance(3600.0), lambda clock: clock.suspend(3600.0), lambda c: c.reboot(3600.0)]
+)
+def test_it_expires_with_elapsed_time_and_after_a_reboot_with_the_wall_clock(clock: ManualClock, spend: Any) -> None:
+    """TIM-1."""
     credential = fresh(clock)
-    clock.advance(0.0)
-    assert not credential.expired()
+    assert (credential.expired(), credential.seconds_left()) == (False, 3600.0)
     spend(clock)
-    assert credential.expired()
+    assert (credential.expired(), credential.seconds_left()) == (True, 0.0)
 
 
 def test_expired_credential_cannot_be_used(clock: ManualClock) -> None:
@@ -104,11 +119,12 @@ def test_expired_credential_cannot_be_used(clock: ManualClock) -> None:
         assert "2026-01-01 01:00:00 UTC" in caught.value.message
 
 
-def test_wall_clock_set_forward_does_not_fail_requests(clock: ManualClock) -> None:
-    """TIM-1: `Keeper.get` uses elapsed time until its timer has noticed the step."""
+@pytest.mark.parametrize("step", [7200.0, 75 * 365 * 86_400.0, -7200.0])
+def test_step_of_the_wall_clock_does_not_fail_requests(clock: ManualClock, step: float) -> None:
+    """TIM-1: within one boot, only elapsed time withholds a credential."""
     credential = fresh(clock)
-    clock.step_wall(7200.0)
-    assert credential.expired()
+    clock.step_wall(step)
+    assert not credential.expired()
     assert credential.headers() == {"Authorization": "Bearer at-1"}
     clock.suspend(3600.0)
     with pytest.raises(CredentialExpired):

@@ -175,15 +175,33 @@ def test_the_browser_environment_has_no_secrets(program: MakeProgram, tmp_path: 
     assert "CANARY" not in seen
 
 
-def test_a_known_browser_name_is_found_on_path(program: MakeProgram, tmp_path: Path) -> None:
+def test_a_name_is_found_on_path(program: MakeProgram, tmp_path: Path) -> None:
     program("firefox")
 
     assert browser.open_browser(URL, environ=environment(tmp_path, BROWSER="firefox")) is True
     assert recorded(tmp_path) == ["1", URL]
 
 
+@pytest.mark.parametrize("value", ["prog", "prog %s", "'prog' --new '%s'", "missing %s:prog %s", "prog %s &"])
+def test_a_program_with_arguments_is_started(program: MakeProgram, tmp_path: Path, value: str) -> None:
+    program("prog")
+
+    assert browser.browser_program(environment(tmp_path, BROWSER=value)) == str(tmp_path / "prog")
+    assert browser.open_browser(URL, environ=environment(tmp_path, BROWSER=value)) is True
+    assert recorded(tmp_path)[-1] == URL
+
+
+def test_the_next_browser_is_tried_if_one_fails(program: MakeProgram, tmp_path: Path) -> None:
+    program("broken", "exit 3")
+    program("prog")
+
+    assert browser.open_browser(URL, environ=environment(tmp_path, BROWSER="broken %s:prog --window=%s"))
+    assert recorded(tmp_path) == ["1", f"--window={URL}"]
+
+
 @pytest.mark.parametrize(
-    "value", ["evil", "./evil", "evil %s", "firefox --profile x", "sh -c evil", "/nowhere/evil", ""]
+    "value",
+    ["./evil", "../evil %s", "sh -c evil", "sh -c 'evil %s'", "evil 'x %s'", "'evil %s", "/nowhere/evil", ":", ""],
 )
 def test_other_values_of_browser_are_ignored(program: MakeProgram, tmp_path: Path, value: str) -> None:
     program("evil")

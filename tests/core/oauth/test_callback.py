@@ -86,9 +86,51 @@ def test_other_redirects_do_not_belong_to_this_attempt(query: str, code: str) ->
 
 
 @proves("FAULT-56", "FLO-3")
-@pytest.mark.parametrize("query", [GOOD, f"error=access_denied&state={STATE}"])
-def test_a_missing_iss_is_rejected_if_the_server_requires_it(query: str) -> None:
+def test_a_code_without_iss_is_rejected_if_the_server_requires_it() -> None:
     with raises_code(ProtocolError, "redirect-issuer-missing"):
+        read_callback(GOOD, state=STATE, server=STRICT)
+
+
+@proves("FLO-3")
+@pytest.mark.parametrize("server", [SERVER, STRICT, ANONYMOUS])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "",
+        "&error_description=The+user+said+no",
+        "&error_description=N%E3o+autorizado",  # Latin-1
+        "&error_description=a & b; c",
+        "&error_description=100%&error_description=twice",
+        "&error_uri=https://id.example.com/e?x=1&y#z",
+        "&nonsense&&=",
+        "".join(f"&p{number}=1" for number in range(40)),
+        "&error_description=" + "x" * 7000,
+        "&code=",
+        "&iss=",
+        f"&state={STATE}&error=access_denied",
+    ],
+)
+def test_an_error_with_the_right_state_ends_the_attempt_whatever_else_it_says(server: Server, rest: str) -> None:
+    with raises_code(LoginRequired, "sign-in-not-completed") as caught:
+        read_callback(f"error=access_denied&state={STATE}{rest}", state=STATE, server=server)
+    assert "access_denied" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        (f"error=access_denied&state={STATE}&iss=https%3A%2F%2Fevil.example", "redirect-issuer-mismatch"),
+        (f"error=access_denied&error=server_error&state={STATE}", "invalid-redirect"),
+        (f"error=access_denied&state={STATE}&iss=&iss=https%3A%2F%2Fevil.example", "redirect-issuer-mismatch"),
+        (f"error=access_denied&code=&code=c0de&state={STATE}", "invalid-redirect"),
+        (f"error=access_denied&state=x&state={STATE}", "invalid-redirect"),
+        (f"error=access_denied&state={STATE}x", "redirect-state-mismatch"),
+        (f"error=access_denied&state={STATE}%FF", "redirect-state-mismatch"),
+        ("error=access_denied", "redirect-state-mismatch"),
+    ],
+)
+def test_other_errors_do_not_belong_to_this_attempt(query: str, code: str) -> None:
+    with raises_code(ProtocolError, code):
         read_callback(query, state=STATE, server=STRICT)
 
 
@@ -212,6 +254,36 @@ def test_a_pasted_error_ends_the_attempt() -> None:
             f"http://127.0.0.1:1/c?error=access_denied&state={STATE}", state=STATE, server=SERVER, bare_code=False
         )
     assert "access_denied" in str(caught.value)
+
+
+@pytest.mark.parametrize("server", [SERVER, STRICT])
+@pytest.mark.parametrize(
+    "tail",
+    [
+        "?error=access_denied",  # many servers leave the state out of errors; the user pasted it here
+        f"?error=access_denied&state={STATE}&error_description=N%E3o",
+        f"#error=access_denied&state={STATE}",
+        "#error=access_denied",
+        f"?#error=access_denied&state={STATE}",
+    ],
+)
+def test_a_pasted_error_may_lack_the_state_or_be_in_the_fragment(server: Server, tail: str) -> None:
+    with raises_code(LoginRequired, "sign-in-not-completed"):
+        read_pasted(f"http://127.0.0.1:1/callback{tail}", state=STATE, server=server, bare_code=False)
+
+
+@pytest.mark.parametrize(
+    ("tail", "code"),
+    [
+        ("?error=access_denied&state=other", "redirect-state-mismatch"),
+        ("#error=access_denied&state=other", "redirect-state-mismatch"),
+        ("?error=access_denied&iss=https%3A%2F%2Fevil.example", "redirect-issuer-mismatch"),
+        (f"#code=c0de&state={STATE}", "invalid-redirect"),
+    ],
+)
+def test_a_pasted_error_of_another_attempt_does_not_count(tail: str, code: str) -> None:
+    with raises_code(ProtocolError, code):
+        read_pasted(f"http://127.0.0.1:1/callback{tail}", state=STATE, server=SERVER, bare_code=False)
 
 
 @given(text=st.text(max_size=200) | st.text(max_size=40).map(lambda tail: "https://" + tail), bare=st.booleans())

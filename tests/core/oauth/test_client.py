@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from freshkey._http.messages import Response, json_body
+from freshkey._http.messages import Request, Response, json_body
 from freshkey.errors import ConfigurationError, LoginRequired, OutcomeUnknown, TransientError
 from freshkey.oauth import Grant, OAuthClient, Pkce, Server
 from freshkey.secret import Secret
@@ -90,6 +90,21 @@ def test_errors_of_refresh_and_revoke(server: Server, answer: Answer, wire: Call
     with raises_code(TransientError, "server-unavailable") as caught:
         client.revoke(Secret("rt-1"))
     assert caught.value.retry_after == 30
+
+
+def test_lifetimes_count_from_the_request(server: Server, grant: Grant, answer: Answer) -> None:
+    clock = ManualClock()
+    sent = clock.now()
+
+    def slow(request: Request) -> Response:
+        clock.advance(20)
+        return answer({"access_token": "at-1", "expires_in": 60})
+
+    client = OAuthClient(server=server, client_id="me", send=slow, clock=clock)
+
+    assert client.exchange(grant).requested == sent
+    between = clock.now()
+    assert client.refresh(Secret("rt-1")).requested == between
 
 
 def test_client_authentication_cannot_override_protocol_fields(server: Server, wire: Callable[..., Any]) -> None:

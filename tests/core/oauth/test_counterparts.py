@@ -17,7 +17,14 @@ from counterparts.oidc import authorize as approve
 from counterparts.oidc import sign_in as visit
 from counterparts.requires import require
 from freshkey._http import client as http_client
-from freshkey.errors import LoginRequired, OutcomeUnknown, ProtocolError, ProviderRefused, TransientError
+from freshkey.errors import (
+    IntermediaryAnswer,
+    LoginRequired,
+    OutcomeUnknown,
+    ProtocolError,
+    ProviderRefused,
+    TransientError,
+)
 from freshkey.oauth import (
     Grant,
     LoopbackListener,
@@ -237,7 +244,7 @@ def test_an_outage_differs_from_a_lost_response() -> None:  # FAULT-32, FAULT-34
             client.refresh(refresh_token(token))
         assert "503" in str(unavailable.value)
         oidc.refuse(1, 400)
-        with raises_code(LoginRequired, "sign-in-ended") as unreadable:
+        with raises_code(IntermediaryAnswer, "answered-in-between") as unreadable:
             client.refresh(refresh_token(token))
         assert "invalid_grant" not in str(unreadable.value)
         assert oidc.count("refresh_token.consumed") == 0

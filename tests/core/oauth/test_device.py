@@ -209,11 +209,10 @@ def test_an_already_expired_code_is_not_polled(begin: Begin) -> None:
     [
         (400, {"error": "access_denied"}, LoginRequired, "sign-in-not-completed"),
         (400, {"error": "expired_token"}, LoginRequired, "device-code-expired"),
-        (400, b"", LoginRequired, "sign-in-ended"),
+        (400, {"error": "invalid_grant"}, LoginRequired, "sign-in-ended"),
         (401, {"error": "invalid_client"}, ProviderRefused, "request-refused"),
         (400, {"error": "unsupported_grant_type"}, ProviderRefused, "request-refused"),
-        (200, b"<html>", ProtocolError, "invalid-response"),
-        (302, b"", ProtocolError, "invalid-response"),
+        (200, b'{"access_token": "a', ProtocolError, "invalid-response"),
     ],
 )
 def test_responses_that_end_the_sign_in(
@@ -225,6 +224,19 @@ def test_responses_that_end_the_sign_in(
     with raises_code(kind, code):
         attempt.end()
     assert len(attempt.sent) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(200, b"<html>"), (200, b""), (302, b""), (400, b""), (400, b"<html>"), (403, b"<html>")]
+)
+def test_an_answer_of_something_in_between_does_not_end_the_sign_in(
+    begin: Begin, answer: Answer, status: int, body: bytes
+) -> None:
+    attempt = begin(answer(body, status), answer({"access_token": "at-1"}))
+    attempt.next()
+    attempt.next()
+
+    assert attempt.end().access_token == Secret("at-1")
 
 
 def test_the_caller_can_cancel(begin: Begin) -> None:

@@ -5,17 +5,26 @@ from collections.abc import Callable
 import pytest
 
 from freshkey._http.messages import Response
-from freshkey.errors import FreshkeyError, LoginRequired, ProtocolError, ProviderRefused, TransientError
-from freshkey.oauth import Refusal, read_refusal, refusal_error
+from freshkey.errors import (
+    FreshkeyError,
+    IntermediaryAnswer,
+    LoginRequired,
+    ProtocolError,
+    ProviderRefused,
+    TransientError,
+)
+from freshkey.oauth import Refusal, read_refusal, refusal_error, retryable
+from promises import proves
 
 
 Answer = Callable[..., Response]
 NOW = 1_767_225_600.0
 CODES = {
-    LoginRequired: "sign-in-ended",
-    ProviderRefused: "request-refused",
-    TransientError: "server-unavailable",
-    ProtocolError: "invalid-response",
+    LoginRequired: {"sign-in-ended"},
+    ProviderRefused: {"request-refused"},
+    TransientError: {"server-unavailable", "request-blocked"},
+    ProtocolError: {"invalid-response"},
+    IntermediaryAnswer: {"answered-in-between"},
 }
 
 
@@ -48,21 +57,63 @@ CODES = {
         (404, {"type": "error", "error": {"type": "not_found_error"}}, ProviderRefused),
         (401, {"type": "error", "error": {"type": "authentication_error"}}, ProviderRefused),
         (400, {"error": {"type": "invalid_grant"}}, LoginRequired),
-        # a 4xx without an error code
-        (400, b"", LoginRequired),
-        (401, b"", LoginRequired),
-        (400, b"Bad Request", LoginRequired),
-        (400, {"error": None}, LoginRequired),
-        (400, {"error": {"code": 7}}, LoginRequired),
-        (403, b"<html>firewall</html>", ProviderRefused),
-        (404, b"", ProviderRefused),
-        (410, b"", ProviderRefused),
-        # FAULT-37, and responses that are neither a success nor an error
-        (300, {"error": "invalid_grant"}, ProtocolError),
-        (301, b"", ProtocolError),
-        (307, {"error": "invalid_grant"}, ProtocolError),
-        (200, b"", ProtocolError),
-        (204, b"", ProtocolError),
+        (400, {"error": {"code": 7}}, ProviderRefused),
+        (400, {"error": {"message": "no"}}, ProviderRefused),
+        (400, {"error": ["no"]}, ProviderRefused),
+        (400, {"error": True}, ProviderRefused),
+        (403, {"error": "access_denied"}, LoginRequired),
+        (403, {"error": {"type": "permission_error"}}, ProviderRefused),
+        (401, {"error": "unauthorized"}, ProviderRefused),
+        (401, {"error": "Unauthorized", "message": "Invalid refresh token"}, LoginRequired),
+        (400, {"error": "Bad Request", "status": 400, "message": "Invalid refresh token"}, LoginRequired),
+        (400, {"error": "Bad Request", "code": "invalid_client"}, ProviderRefused),
+        (400, {"error": "Too Many Requests"}, TransientError),
+        (404, {"error": "not_found"}, ProviderRefused),
+        (200, {"error": "incorrect_client_credentials"}, ProviderRefused),
+        (200, {"ok": False, "error": "ratelimited"}, TransientError),
+        (400, {"error": {"status": "UNAVAILABLE", "code": 400}}, TransientError),
+        (401, {"errorCode": "invalid_client"}, ProviderRefused),
+        # FAULT-37, and whatever else did not get through to the token endpoint
+        (300, {"error": "invalid_grant"}, TransientError),
+        (301, b"", TransientError),
+        (307, {"error": "invalid_grant"}, TransientError),
+        (403, b"<html>firewall</html>", TransientError),
+        (403, {"message": "Forbidden"}, TransientError),
+        (403, {"error": "Forbidden", "message": "blocked by policy"}, TransientError),
+        (404, {"timestamp": "2026", "status": 404, "error": "Not Found", "path": "/token"}, TransientError),
+        (403, {"error": {"code": 403, "message": "blocked"}}, TransientError),
+        (404, b"", TransientError),
+        (405, b"", TransientError),
+        (407, b"<html>", TransientError),
+        (407, {"error": "invalid_token"}, TransientError),
+        (511, {"error": "login_required"}, TransientError),
+        (511, {"error": "invalid_grant"}, TransientError),
+        (410, b"", TransientError),
+        (451, b"<html>", TransientError),
+        (511, b"<html>", TransientError),
+        # what something in between may have answered
+        (200, b"", IntermediaryAnswer),
+        (200, b"<html>", IntermediaryAnswer),
+        (200, {"status": "ok"}, IntermediaryAnswer),
+        (204, b"", IntermediaryAnswer),
+        (400, b"", IntermediaryAnswer),
+        (401, b"", IntermediaryAnswer),
+        (400, b"<html>", IntermediaryAnswer),
+        (400, b"Bad Request", IntermediaryAnswer),
+        (400, {"error": None}, IntermediaryAnswer),
+        (401, {"code": "UNAUTHORIZED", "message": "no"}, IntermediaryAnswer),
+        (401, {"statusCode": 401, "error": "Unauthorized", "message": "Session expired"}, IntermediaryAnswer),
+        (413, {"error": "Payload Too Large"}, TransientError),
+        (413, {"error": "Content Too Large"}, TransientError),
+        (422, {"error": "Unprocessable Entity"}, TransientError),
+        (422, {"error": "Unprocessable Content"}, TransientError),
+        (401, {"status": 401, "error": "Forbidden", "message": "Token expired"}, IntermediaryAnswer),
+        (400, {"error": "Bad Request"}, IntermediaryAnswer),
+        (401, {"error": 401, "message": "Session expired"}, IntermediaryAnswer),
+        (400, {"type": "about:blank", "title": "Bad Request", "status": 400}, IntermediaryAnswer),
+        # a part of a response
+        (200, b'{"error": "inv', ProtocolError),
+        (400, b'{"error": "inv', ProtocolError),
         (200, {"error": "invalid_grant"}, LoginRequired),
     ],
 )
@@ -70,7 +121,68 @@ def test_class_and_code_of_the_error(answer: Answer, status: int, body: object, 
     error = refusal_error(answer(body, status), NOW)
 
     assert type(error) is kind
-    assert error.code == CODES[kind]
+    assert error.code in CODES[kind]
+
+
+@proves("FAULT-40", "NET-1")
+@pytest.mark.parametrize(
+    ("status", "body", "doubtful"),
+    [
+        (403, {"error": "access_denied", "message": "Request blocked by the web filter"}, True),
+        (200, {"error": "login_required", "redirect": "https://portal.example/"}, True),
+        (401, {"error": {"code": "AccessDenied"}}, True),
+        (400, {"error": "access_denied", "error_description": "The refresh token has been revoked"}, False),
+        (400, {"error": "interaction_required"}, False),
+        (400, {"error": "invalid_grant"}, False),
+    ],
+)
+def test_words_that_no_token_endpoint_uses_leave_a_doubt(
+    answer: Answer, status: int, body: object, *, doubtful: bool
+) -> None:
+    error = refusal_error(answer(body, status), NOW)
+
+    assert isinstance(error, LoginRequired)
+    assert error.doubtful is doubtful
+    assert error.final is not doubtful
+
+
+@proves("FAULT-40", "NET-1")
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (200, b"<html>", False),
+        (200, b"", False),
+        (400, b"<!DOCTYPE html>", False),
+        (401, b"\n <?xml version='1.0'?>", False),
+        (400, b"\xef\xbb\xbf<html>", False),
+        (400, b"", True),
+        (401, b"", True),
+        (401, b"Unauthorized", True),
+        (400, {"message": "no"}, True),
+        (400, [], True),
+    ],
+)
+def test_an_answer_without_a_word_may_be_a_refusal(
+    answer: Answer, status: int, body: object, *, expected: bool
+) -> None:
+    error = refusal_error(answer(body, status), NOW)
+
+    assert isinstance(error, IntermediaryAnswer)
+    assert error.may_be_refusal is expected
+    assert error.hint is not None
+    assert "HTTPS_PROXY" in error.hint
+
+
+@proves("NET-1")
+@pytest.mark.parametrize(
+    ("status", "local"),
+    [(301, True), (403, True), (404, True), (407, True), (511, True), (408, False), (429, False), (500, False)],
+)
+def test_only_what_did_not_get_through_is_local(answer: Answer, status: int, *, local: bool) -> None:
+    error = refusal_error(answer(b"<html>", status), NOW)
+
+    assert isinstance(error, TransientError)
+    assert error.local is local
 
 
 @pytest.mark.parametrize(("value", "seconds"), [("10", 10.0), ("99999999", 3600.0), ("-5", None), ("soon", None)])
@@ -109,11 +221,15 @@ def test_only_error_code_status_and_request_id_are_shown(answer: Answer) -> None
         ("<script>", "no readable error code"),
         ("é", "no readable error code"),
         (7, "no readable error code"),
-        ("", "no readable error code"),
     ],
 )
 def test_only_error_codes_that_look_like_words_are_shown(answer: Answer, code: object, shown: str) -> None:
     assert str(read_refusal(answer({"error": code}, 400))) == f"{shown} (status 400)"
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", {"error": ""}, {"error": None}])
+def test_without_an_error_only_the_status_and_request_id_are_shown(answer: Answer, body: object) -> None:
+    assert str(read_refusal(answer(body, 400, {"request-id": "req-1"}))) == "status 400, request req-1"
 
 
 def test_a_long_error_code_is_cut(answer: Answer) -> None:
@@ -134,3 +250,45 @@ def test_a_long_error_code_is_cut(answer: Answer) -> None:
 )
 def test_request_ids(answer: Answer, headers: dict[str, str], request_id: str | None) -> None:
     assert read_refusal(answer(b"", 400, headers)) == Refusal(400, None, request_id)
+
+
+def test_where_nothing_is_spent_an_answer_in_between_is_transient() -> None:
+    error = retryable(IntermediaryAnswer("a page", hint="Check the network"))
+
+    assert (error.message, error.hint, error.code, error.local) == (
+        "a page",
+        "Check the network",
+        "answered-in-between",
+        True,
+    )
+    assert retryable(error) is error
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"error": {"code": 40310}}, "40310"),
+        ({"error": {"code": 0, "type": "some_error"}}, "some_error"),
+        ({"error": {"code": {"a": 1}}}, "?"),
+        ({"error": {"code": "123", "type": "some_error"}}, "some_error"),
+        ({"error": {"code": "zzz", "type": "temporarily_unavailable"}}, "temporarily_unavailable"),
+        ({"error": {"code": "temporarily_unavailable", "type": "invalid_refresh_token"}}, "invalid_refresh_token"),
+        ({"error": {"code": "Access-Denied", "type": "zzz"}}, "Access-Denied"),
+        ({"type": "rate_limit_error"}, "rate_limit_error"),
+        ({"ErrorCode": "temporarily_unavailable"}, "temporarily_unavailable"),
+        ({"ERRCODE": "temporarily_unavailable"}, "temporarily_unavailable"),
+        ({"status": "Bad Gateway", "message": "no upstream"}, None),
+    ],
+)
+def test_the_code_that_says_most_is_read(answer: Answer, body: object, code: str | None) -> None:
+    assert read_refusal(answer(status=400, body=body)).code == code
+
+
+def test_every_error_of_a_list_is_read(answer: Answer) -> None:
+    errors = [{"errorType": "other"}, {"errorType": "request", "message": "The refresh token is invalid"}]
+    assert read_refusal(answer(status=400, body={"errors": errors})).ended
+
+
+@pytest.mark.parametrize("status", [200, 403, 511])
+def test_hint_of_what_did_not_come_from_the_server_is_about_the_network(answer: Answer, status: int) -> None:
+    assert str(refusal_error(answer(status=status, body=b"<html>"), NOW).hint).startswith("Check whether the network")

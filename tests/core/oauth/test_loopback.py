@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from free_port import free_port
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ProviderRefused, TransientError
 from freshkey.oauth import LoopbackListener, Server, loopback, pages
+from freshkey.oauth.callback import Unproven
 from freshkey.secret import Secret
 from promises import proves
 from raises_code import raises_code
@@ -282,6 +284,42 @@ def test_a_client_that_resets_does_not_stop_the_wait(listen: Listen) -> None:
     assert waiting.get(GOOD) == pages.RECEIVED
 
 
+# --- what the page says ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "page"),
+    [
+        ("", "nothing"),
+        ("?nonsense", "nothing"),
+        ("?error=access_denied", "error-without-state"),
+        ("?error=access_denied&error_description=canary", "error-without-state"),
+        ("?error=access_denied&state=earlier", "other-state"),
+        ("?code=canary&state=earlier", "other-state"),
+        ("?code=canary", "other-state"),
+        (f"?code=canary&state={STATE}&iss=https://evil.example", "other-issuer"),
+        (f"?error=access_denied&state={STATE}&iss=https://evil.example", "other-issuer"),
+    ],
+)
+def test_the_page_says_why_the_wait_goes_on(listen: Listen, query: str, page: Unproven) -> None:
+    waiting = listen()
+
+    assert waiting.get("/callback" + query) == pages.UNPROVEN[page]
+    assert waiting.get(GOOD) == pages.RECEIVED
+
+
+def test_the_user_is_told_once_about_an_error_without_a_state(listen: Listen) -> None:
+    told: list[str] = []
+    waiting = listen(notice=told.append)
+
+    for _ in range(3):
+        waiting.get("/callback?error=access_denied_canary")
+
+    assert len(told) == 1
+    assert "cancel" in told[0]
+    assert "canary" not in told[0]
+
+
 # --- giving up: FAULT-54 -------------------------------------------------------------------------------------------
 
 
@@ -399,6 +437,43 @@ def test_without_ipv4_the_literal_is_ipv6(listen: Listen, monkeypatch: pytest.Mo
 
     assert waiting.listener.redirect_uri.startswith("http://[::1]:")
     assert waiting.get(GOOD) == pages.RECEIVED
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_fixed_port_is_used_again_right_after_a_sign_in(listen: Listen, host: str) -> None:
+    port = free_port()
+    for _ in range(2):
+        waiting = listen(host=host, port=port)
+
+        assert waiting.listener.redirect_uri == f"http://{host}:{port}/callback"
+        assert waiting.get(GOOD) == pages.RECEIVED
+        waiting.stop()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_fixed_port_that_is_taken_is_an_error_and_no_other_port_is_used(server: Server, host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with raises_code(TransientError, "redirect-port-taken") as caught:
+            LoopbackListener(state=STATE, server=server, host=host, port=port)
+    assert str(port) in str(caught.value)
+    assert "another program uses it" in str(caught.value)
+    assert "redirect_port" in str(caught.value.hint)
+
+
+@needs_ipv6
+def test_a_fixed_port_for_localhost_must_be_free_in_both_families(server: Server) -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as thief:
+        port = thief.getsockname()[1]
+        with raises_code(TransientError, "redirect-port-taken"):
+            LoopbackListener(state=STATE, server=server, host="localhost", port=port)
+        assert refuses(port)
+
+
+def test_an_impossible_port(server: Server) -> None:
+    with raises_code(TransientError, "redirect-port-taken") as caught:
+        LoopbackListener(state=STATE, server=server, port=65536)
+    assert "not a valid port" in str(caught.value)
 
 
 def test_no_loopback_interface(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freshkey._http.messages import Response
-from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError, TransientError
+from freshkey.errors import ConfigurationError, FreshkeyError, OutcomeUnknown, ProtocolError, TransientError
 from freshkey.oauth import Server, discover
 from promises import proves
 from raises_code import raises_code
@@ -47,7 +47,7 @@ def test_a_complete_document(answer: Answer, wire: Callable[..., Any]) -> None: 
 def test_a_minimal_document(answer: Answer, wire: Callable[..., Any]) -> None:
     facts = {name: FACTS[name] for name in ("issuer", "authorization_endpoint", "token_endpoint")}
 
-    server = discover(ISSUER, wire(answer(facts)))
+    server = discover(ISSUER, wire(answer(facts), answer(b"", 404), answer(facts), answer(b"", 404)))
 
     assert (server.revocation_endpoint, server.device_authorization_endpoint, server.iss_required) == (
         None,
@@ -63,7 +63,9 @@ def test_a_minimal_document(answer: Answer, wire: Callable[..., Any]) -> None:
             ISSUER,
             [
                 "https://id.example.com/.well-known/oauth-authorization-server/tenant",
+                "https://id.example.com/tenant/.well-known/oauth-authorization-server",
                 "https://id.example.com/tenant/.well-known/openid-configuration",
+                "https://id.example.com/.well-known/openid-configuration/tenant",
             ],
         ),
         (
@@ -75,26 +77,217 @@ def test_a_minimal_document(answer: Answer, wire: Callable[..., Any]) -> None:
         ),
     ],
 )
-def test_openid_configuration_is_the_second_location(
-    answer: Answer, wire: Callable[..., Any], issuer: str, places: list[str]
-) -> None:
-    network = wire(answer(b"", 404), answer({**FACTS, "issuer": issuer}))
+def test_the_locations_in_order(answer: Answer, wire: Callable[..., Any], issuer: str, places: list[str]) -> None:
+    network = wire(*[answer(b"", 404)] * (len(places) - 1), answer({**FACTS, "issuer": issuer}))
 
     assert discover(issuer, network).issuer == issuer
     assert [request.url for request in network.sent] == places
 
 
-def test_no_metadata_at_either_location(answer: Answer, wire: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("position", [0, 1, 2, 3])
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 404),
+        (b"", 200),
+        (b"<!doctype html><title>Sign in</title>", 200),
+        (b"<!doctype html><title>Not found</title>", 404),
+        (b"[]", 200),
+        (b'{"issuer": "https://id.example.com/ten', 200),
+        (b'{"issuer": "https://id.example.com"}', 200),
+        (b'{"error": "Forbidden"}', 200),
+        (b"", 204),
+        (b"", 401),
+    ],
+)
+def test_a_location_without_a_usable_document_does_not_end_the_search(
+    answer: Answer, wire: Callable[..., Any], position: int, body: bytes, status: int
+) -> None:
+    elsewhere = [answer(body, status)] * 4
+    elsewhere[position] = answer(FACTS)
+
+    assert discover(ISSUER, wire(*elsewhere)).token_endpoint == FACTS["token_endpoint"]
+
+
+@pytest.mark.parametrize("position", [0, 1, 2, 3])
+def test_a_location_where_the_server_fails_does_not_end_the_search(
+    answer: Answer, wire: Callable[..., Any], position: int
+) -> None:
+    answers = [answer(b"", 404)] * 4
+    answers[position], answers[position - 1] = answer(b"", 500), answer(FACTS)
+
+    assert discover(ISSUER, wire(*answers)).token_endpoint == FACTS["token_endpoint"]
+
+
+def test_a_location_that_redirects_or_is_too_large_does_not_end_the_search(
+    answer: Answer, wire: Callable[..., Any]
+) -> None:
+    redirect = TransientError("a redirect", local=True, code="redirect-refused")
+    network = wire(redirect, ProtocolError("too large"), answer(FACTS))
+
+    assert discover(ISSUER, network).token_endpoint == FACTS["token_endpoint"]
+
+
+def test_no_metadata_at_any_location(answer: Answer, wire: Callable[..., Any]) -> None:
     with raises_code(ProtocolError, "metadata-not-found") as caught:
-        discover(ISSUER, wire(answer(b"", 404), answer(b"", 403)))
+        discover(ISSUER, wire(answer(b"", 404), answer(b"", 403), *[answer(b"", 404)] * 2))
     assert "id.example.com" in str(caught.value)
+
+
+def test_json_that_is_no_metadata_is_not_that_of_another_issuer(answer: Answer, wire: Callable[..., Any]) -> None:
+    with raises_code(ProtocolError, "metadata-not-found"):
+        discover(ISSUER, wire(*[answer({"blocked": True})] * 4))
+
+
+def test_what_was_wrong_is_reported_instead_of_what_was_missing(answer: Answer, wire: Callable[..., Any]) -> None:
+    large = ProtocolError("too large", code="response-too-large")
+
+    with raises_code(ProtocolError, "response-too-large"):
+        discover(ISSUER, wire(answer(b"", 404), large, answer(b"<html>", 200), answer(b"", 404)))
+
+
+# --- several documents --------------------------------------------------------------------------------------------
+
+LISTS_NO_REVOCATION = {name: value for name, value in FACTS.items() if name != "revocation_endpoint"}
+
+
+@pytest.mark.parametrize("position", [0, 1, 2, 3])
+def test_an_endpoint_in_only_one_document_is_found(answer: Answer, wire: Callable[..., Any], position: int) -> None:
+    documents = [answer(LISTS_NO_REVOCATION)] * 4
+    documents[position] = answer(FACTS)
+
+    assert discover(ISSUER, wire(*documents)).revocation_endpoint == FACTS["revocation_endpoint"]
+
+
+def test_required_endpoints_may_be_in_different_documents(answer: Answer, wire: Callable[..., Any]) -> None:
+    first = {"issuer": ISSUER, "token_endpoint": FACTS["token_endpoint"]}
+    second = {"issuer": ISSUER, "authorization_endpoint": FACTS["authorization_endpoint"]}
+
+    server = discover(ISSUER, wire(answer(first), answer(b"", 404), answer(second), answer(b"", 404)))
+
+    assert (server.token_endpoint, server.authorization_endpoint) == (
+        FACTS["token_endpoint"],
+        FACTS["authorization_endpoint"],
+    )
+
+
+@proves("FLO-11")
+def test_the_first_document_wins_and_null_is_no_value(answer: Answer, wire: Callable[..., Any]) -> None:
+    first = {**LISTS_NO_REVOCATION, "revocation_endpoint": None}
+    second = {**FACTS, "token_endpoint": "https://id.example.com/other", "authorization_endpoint": "https://x.example/"}
+
+    server = discover(ISSUER, wire(answer(first), answer(second)))
+
+    assert server.token_endpoint == FACTS["token_endpoint"]
+    assert server.authorization_endpoint == FACTS["authorization_endpoint"]
+    assert server.revocation_endpoint == FACTS["revocation_endpoint"]
+
+
+@pytest.mark.parametrize("look_for", [(), ("device_authorization_endpoint",)])
+def test_the_search_ends_when_everything_needed_is_known(
+    answer: Answer, wire: Callable[..., Any], look_for: tuple[str, ...]
+) -> None:
+    network = wire(answer(LISTS_NO_REVOCATION))
+
+    assert discover(ISSUER, network, look_for=look_for).revocation_endpoint is None
+    assert len(network.sent) == 1
+
+
+@pytest.mark.parametrize("endpoint", ["https://evil.example/revoke", "http://id.example.com/revoke", 7])
+def test_an_unsafe_endpoint_in_a_further_document_is_ignored(
+    answer: Answer, wire: Callable[..., Any], caplog: pytest.LogCaptureFixture, endpoint: object
+) -> None:
+    further = {**FACTS, "revocation_endpoint": endpoint}
+
+    server = discover(ISSUER, wire(answer(LISTS_NO_REVOCATION), *[answer(further)] * 3))
+
+    assert server.revocation_endpoint is None
+    assert "ignored the unsafe revocation_endpoint" in caplog.text
+    assert "evil" not in caplog.text
+
+
+@pytest.mark.parametrize("failure", [TransientError("unreachable"), OutcomeUnknown("timed out")])
+def test_a_further_location_that_fails_does_not_prevent_the_sign_in(
+    answer: Answer, wire: Callable[..., Any], failure: object
+) -> None:
+    network = wire(answer(LISTS_NO_REVOCATION), failure)
+
+    assert discover(ISSUER, network).token_endpoint == FACTS["token_endpoint"]
+    assert len(network.sent) == 2
+
+
+REFUSED = TransientError("a redirect", local=True, code="redirect-refused")
+
+
+def test_a_further_location_that_answers_with_a_failure_does_not_end_the_search(
+    answer: Answer, wire: Callable[..., Any]
+) -> None:
+    network = wire(answer(LISTS_NO_REVOCATION), REFUSED, answer(b"", 500), answer(FACTS))
+
+    assert discover(ISSUER, network).revocation_endpoint == FACTS["revocation_endpoint"]
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
 def test_metadata_that_is_temporarily_unavailable(answer: Answer, wire: Callable[..., Any], status: int) -> None:
+    failure = answer(b"", status, {"retry-after": "9"})
     with raises_code(TransientError, "metadata-unavailable") as caught:
-        discover(ISSUER, wire(answer(b"", status, {"retry-after": "9"})))
+        discover(ISSUER, wire(answer(b"", 404), failure, REFUSED, answer(b"<html>", 200)))
     assert caught.value.retry_after == 9
+
+
+@pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
+def test_server_in_trouble_is_not_asked_for_other_documents(
+    answer: Answer, wire: Callable[..., Any], status: int
+) -> None:
+    """Each of these requests would count as a failure of the host, until it is paused."""
+    network = wire(answer(b"", status))
+    with raises_code(TransientError, "metadata-unavailable"):
+        discover(ISSUER, network)
+    assert len(network.sent) == 1
+
+
+def test_search_ends_after_two_locations_that_fail(answer: Answer, wire: Callable[..., Any]) -> None:
+    network = wire(answer(b"", 500), answer(b"", 500))
+    with raises_code(TransientError, "metadata-unavailable"):
+        discover(ISSUER, network)
+    assert len(network.sent) == 2
+
+
+@pytest.mark.parametrize("failure", [TransientError("unreachable"), OutcomeUnknown("timed out")])
+def test_a_server_that_cannot_be_reached_is_not_asked_again(wire: Callable[..., Any], failure: FreshkeyError) -> None:
+    network = wire(failure)
+
+    with pytest.raises(type(failure)):
+        discover(ISSUER, network)
+    assert len(network.sent) == 1
+
+
+@proves("FLO-11")
+def test_another_token_endpoint_is_not_believed_while_a_location_fails(
+    answer: Answer, wire: Callable[..., Any]
+) -> None:
+    known, other = FACTS["token_endpoint"], {**FACTS, "token_endpoint": "https://id.example.com/oidc/token"}
+
+    with raises_code(TransientError, "metadata-unavailable"):
+        discover(ISSUER, wire(answer(b"", 500), answer(other)), token_endpoint=known)
+    assert discover(ISSUER, wire(answer(b"", 500), answer(FACTS)), token_endpoint=known).token_endpoint == known
+    assert discover(ISSUER, wire(answer(other)), token_endpoint=known).token_endpoint == other["token_endpoint"]
+    late = wire(answer(LISTS_NO_REVOCATION | {"token_endpoint": other["token_endpoint"]}), *[answer(b"", 500)] * 3)
+    assert discover(ISSUER, late, token_endpoint=known).token_endpoint == other["token_endpoint"]
+
+
+def test_a_byte_order_mark_is_ignored(answer: Answer, wire: Callable[..., Any]) -> None:
+    body = b"\xef\xbb\xbf" + json.dumps(FACTS).encode()
+
+    assert discover(ISSUER, wire(answer(body))).token_endpoint == FACTS["token_endpoint"]
+
+
+def test_an_empty_endpoint_is_none(answer: Answer, wire: Callable[..., Any]) -> None:
+    empty = {**FACTS, "revocation_endpoint": "", "device_authorization_endpoint": ""}
+
+    server = discover(ISSUER, wire(answer(empty), *[answer(b"", 404)] * 3))
+
+    assert (server.revocation_endpoint, server.device_authorization_endpoint) == (None, None)
 
 
 @proves("FAULT-57", "FLO-11")
@@ -122,7 +315,7 @@ def test_invalid_issuers(wire: Callable[..., Any], issuer: str, code: str) -> No
 )
 def test_metadata_of_another_issuer_is_rejected(answer: Answer, wire: Callable[..., Any], named: object) -> None:
     with raises_code(ProtocolError, "metadata-issuer-mismatch"):
-        discover(ISSUER, wire(answer({**FACTS, "issuer": named})))
+        discover(ISSUER, wire(*[answer({**FACTS, "issuer": named})] * 4))
 
 
 @proves("FAULT-57", "FLO-11")
@@ -144,7 +337,7 @@ def test_metadata_of_another_issuer_is_rejected(answer: Answer, wire: Callable[.
         "https://id.example.com/`id`",
         "--flag",
         "file:///etc/passwd",
-        "",
+        " ",
         7,
         ["https://id.example.com/token"],
     ],
@@ -157,9 +350,10 @@ def test_unsafe_endpoints(answer: Answer, wire: Callable[..., Any], name: str, e
 
 
 @pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint"])
-def test_missing_endpoints(answer: Answer, wire: Callable[..., Any], name: str) -> None:
+@pytest.mark.parametrize("missing", [None, ""])
+def test_missing_endpoints(answer: Answer, wire: Callable[..., Any], name: str, missing: str | None) -> None:
     with raises_code(ProtocolError, "invalid-metadata") as caught:
-        discover(ISSUER, wire(answer({**FACTS, name: None})))
+        discover(ISSUER, wire(*[answer({**FACTS, name: missing})] * 4))
     assert f"no {name}" in str(caught.value)
 
 
@@ -173,7 +367,9 @@ def test_loopback_without_tls_must_be_allowed(answer: Answer, wire: Callable[...
     issuer = "http://127.0.0.1:4000"
     facts = {"issuer": issuer, "authorization_endpoint": f"{issuer}/auth", "token_endpoint": f"{issuer}/token"}
 
-    assert discover(issuer, wire(answer(facts)), allow_insecure_loopback=True).token_endpoint == f"{issuer}/token"
+    network = wire(answer(facts), answer(facts))
+
+    assert discover(issuer, network, allow_insecure_loopback=True).token_endpoint == f"{issuer}/token"
     with raises_code(ConfigurationError, "invalid-url"):
         discover(issuer, wire(answer(facts)))
 

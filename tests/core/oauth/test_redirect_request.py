@@ -161,7 +161,7 @@ def test_many_spaces_do_not_cause_backtracking() -> None:  # a backtracking patt
     assert judge(request(LINE, HOST, "A:" + " " * 32_000 + "\x00"), WANTED) is HTTPStatus.BAD_REQUEST
 
 
-@pytest.mark.parametrize("page", [pages.RECEIVED, pages.DECLINED, *pages.REJECTED.values()])
+@pytest.mark.parametrize("page", [pages.RECEIVED, pages.DECLINED, *pages.REJECTED.values(), *pages.UNPROVEN.values()])
 def test_every_page_has_safe_headers_and_no_script(page: bytes) -> None:  # FLO-6
     head, _, body = page.partition(b"\r\n\r\n")
     headers = dict(line.split(": ", 1) for line in head.decode("ascii").split("\r\n")[1:])

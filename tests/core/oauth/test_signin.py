@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 from attrs import evolve
 
+from free_port import free_port
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ProviderRefused, TransientError
 from freshkey.model.interaction import NonInteractive
 from freshkey.oauth import Grant, Pkce, Server, authorize, loopback, signin
@@ -111,6 +112,44 @@ def test_redirect_host_and_path_can_be_set(sign_in: SignIn) -> None:
 
     parts = urlsplit(grant.redirect_uri)
     assert (parts.hostname, parts.path) == ("localhost", "/oauth/example")
+
+
+def test_an_error_without_iss_ends_the_sign_in_although_the_server_promises_iss(server: Server) -> None:
+    def decline(url: str) -> None:
+        assert visit(address(url, error="access_denied", error_description="não")) == 200
+
+    with (
+        ScriptedUser(browser=decline) as user,
+        raises_code(LoginRequired, "sign-in-not-completed"),
+    ):
+        authorize(evolve(server, iss_required=True), client_id="me", scopes=(), interaction=user, timeout=60)
+
+
+def test_an_error_without_state_does_not_end_the_sign_in_and_the_user_is_told(sign_in: SignIn) -> None:
+    def stumble(url: str) -> None:
+        assert visit(parameters(url)["redirect_uri"] + "?error=access_denied") == 400
+        browse(url)
+
+    with ScriptedUser(browser=stumble) as user:
+        sign_in(interaction=user)
+
+    assert ["cancel" in notice for notice in user.notices] == [True]
+
+
+def test_a_pasted_error_ends_the_sign_in(sign_in: SignIn) -> None:
+    def paste(urls: Sequence[str]) -> str:
+        return parameters(urls[0])["redirect_uri"] + "?error=access_denied"
+
+    with ScriptedUser(paste=paste) as user, raises_code(LoginRequired, "sign-in-not-completed"):
+        sign_in(interaction=user)
+
+
+def test_the_redirect_port_can_be_set(sign_in: SignIn) -> None:
+    port = free_port()
+    with ScriptedUser(browser=browse) as user:
+        grant = sign_in(interaction=user, redirect_port=port)
+
+    assert grant.redirect_uri == f"http://127.0.0.1:{port}/callback"
 
 
 def test_two_attempts_share_nothing(sign_in: SignIn) -> None:  # FLO-1, FLO-2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,9 +14,12 @@ from aws_home import AwsHome
 from bedrock_at_our_time import AtOurTime
 from counterparts.moto import REGION, Moto
 from freshkey import Configuration, Keeper
+from freshkey.model.interaction import Reporter
 from freshkey.model.profile import Profile
+from freshkey_bedrock.deadline import THREAD_NAME
 from freshkey_bedrock.settings import BedrockSettings
 from freshkey_testing import ManualClock
+from waiting import until
 
 
 MakeProfile = Callable[..., Profile]
@@ -23,7 +27,7 @@ MakeKeeper = Callable[..., Keeper]
 
 
 @pytest.fixture(autouse=True)
-def aws_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AwsHome:
+def aws_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[AwsHome]:
     """The shared AWS files; nothing else of AWS is configured."""
     for name in [name for name in os.environ if name.startswith("AWS_") or name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
@@ -34,7 +38,9 @@ def aws_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AwsHome:
     cache = str(tmp_path / ".aws" / "sso" / "cache")
     for place in ("botocore.credentials.SSOProvider", "botocore.tokens.SSOTokenProvider"):
         monkeypatch.setattr(f"{place}._SSO_TOKEN_CACHE_DIR", cache)
-    return home
+    yield home
+    # A call that missed its deadline goes on, and would read the next test's variables and use its servers.
+    until(lambda: all(thread.name != THREAD_NAME for thread in threading.enumerate()), "calls of botocore to end")
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +86,7 @@ def clock() -> ManualClock:
 def make_keeper(tmp_path: Path, clock: ManualClock) -> Iterator[MakeKeeper]:
     keepers: list[Keeper] = []
 
-    def make(**settings: object) -> Keeper:
+    def make(*, reporter: Reporter | None = None, **settings: object) -> Keeper:
         wanted: dict[str, object] = {"provider": "bedrock", "store": "memory", "region": REGION, **settings}
         table = {name: value for name, value in wanted.items() if value is not None}
         keeper = Keeper(
@@ -88,6 +94,7 @@ def make_keeper(tmp_path: Path, clock: ManualClock) -> Iterator[MakeKeeper]:
             clock=clock,
             providers={"bedrock": AtOurTime(clock)},
             random=lambda: 0.0,
+            reporter=reporter,
         )
         keepers.append(keeper)
         return keeper

@@ -244,10 +244,26 @@ def test_misbehaving_command_is_bounded_and_named(
 
 def test_expired_credentials_are_refused(keeper: Keeper, helper: Helper, clock: ManualClock) -> None:
     helper.prints(flat("OLD", clock, -60))
-    with raises_code(TransientError, "bedrock-credential-export-expired") as caught:
+    with raises_code(LoginRequired, "command-output-expired") as caught:
         keeper.get("work")
     assert caught.value.profile == "work"
     assert "'print-credentials'" in caught.value.message
+    assert helper.runs == 1
+
+
+def test_sign_in_with_the_tool_of_the_helper_ends_the_pause(
+    make_keeper: MakeKeeper, helper: Helper, clock: ManualClock
+) -> None:
+    helper.prints(flat("OLD", clock, -60))
+    running = make_keeper(credential_export=[str(helper.path)])
+    with raises_code(LoginRequired, "command-output-expired"):
+        running.get("work")
+    # Neither the command nor a file that it names changes.
+    helper.path.with_suffix(".out").write_text(json.dumps(flat("NEW", clock)))
+    clock.advance(1)
+    assert key(make_keeper(credential_export=[str(helper.path)]).get("work")) == "ASIANEW"
+    clock.advance(1)
+    assert key(running.get("work")) == "ASIANEW"
 
 
 def test_source_without_a_command_says_what_to_set(make_profile: Callable[..., Profile], clock: ManualClock) -> None:

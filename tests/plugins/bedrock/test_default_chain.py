@@ -10,6 +10,7 @@ from aws_home import AwsHome
 from freshkey.model.profile import Profile
 from freshkey.model.source import Detected
 from freshkey_bedrock import aws_profile, default_chain
+from freshkey_bedrock.shared_config import ambient_profile_name
 
 
 ALL = {
@@ -28,7 +29,7 @@ def seen(detected: Detected | None) -> str | None:
 
 
 def test_nothing_is_detected(profile: Profile) -> None:
-    assert default_chain.detect_present() is None
+    assert default_chain.detect_present(ambient_profile_name()) is None
     assert default_chain.detect_handed_in(profile) is None
     assert aws_profile.detect(profile) is None
 
@@ -39,7 +40,7 @@ def test_keys_in_the_environment_come_first_and_show_four_characters(
     aws_home.credentials("[default]\naws_access_key_id = AKIAOTHER\n")
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/token")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAMADEUPKEY")
-    detected = default_chain.detect_present()
+    detected = default_chain.detect_present(ambient_profile_name())
     assert detected is not None
     assert seen(detected) == "AWS access key in environment variable AWS_ACCESS_KEY_ID"
     assert detected.last_four == "PKEY"
@@ -51,7 +52,7 @@ def test_kind_of_credentials_in_an_aws_profile(
     key: str, kind: str, aws_home: AwsHome, profile: Profile, make_profile: Callable[..., Profile]
 ) -> None:
     aws_home.config(f"[default]\n{key} = {ALL[key]}\n[profile team]\n{key} = {ALL[key]}\n")
-    assert seen(default_chain.detect_present()) == f"{kind} in AWS profile 'default'"
+    assert seen(default_chain.detect_present(ambient_profile_name())) == f"{kind} in AWS profile 'default'"
     assert seen(aws_profile.detect(make_profile(aws_profile="team"))) == f"{kind} in AWS profile 'team'"
     assert default_chain.detect_handed_in(profile) is None
 
@@ -61,7 +62,7 @@ def test_first_credential_key_of_a_profile_wins(aws_home: AwsHome, profile: Prof
     assert keys == list(ALL)
     for number, (_, kind) in enumerate(aws_profile.CREDENTIAL_KEYS):
         aws_home.config("[default]\n" + "".join(f"{key} = {ALL[key]}\n" for key in keys[number:]))
-        assert (seen(default_chain.detect_present()) or "").startswith(kind)
+        assert (seen(default_chain.detect_present(ambient_profile_name())) or "").startswith(kind)
 
 
 def test_named_but_missing_aws_profile_is_detected(
@@ -69,7 +70,7 @@ def test_named_but_missing_aws_profile_is_detected(
 ) -> None:
     assert seen(aws_profile.detect(make_profile(aws_profile="gone"))) == "AWS credentials in AWS profile 'gone'"
     monkeypatch.setenv("AWS_PROFILE", "gone")
-    assert "does not exist" in (seen(default_chain.detect_present()) or "")
+    assert "does not exist" in (seen(default_chain.detect_present(ambient_profile_name())) or "")
     assert default_chain.detect_handed_in(profile) is None
 
 
@@ -78,7 +79,7 @@ def test_container_and_pod_variables_are_detected(name: str, profile: Profile, m
     monkeypatch.setenv(name, "/somewhere")
     detected = default_chain.detect_handed_in(profile)
     assert (seen(detected) or "").endswith(f"environment variable {name}")
-    assert detected == default_chain.detect_present()
+    assert detected == default_chain.detect_present(ambient_profile_name())
 
 
 def test_aws_profile_takes_precedence_over_a_container(
@@ -86,12 +87,12 @@ def test_aws_profile_takes_precedence_over_a_container(
 ) -> None:
     aws_home.credentials("[default]\naws_access_key_id = AKIAOTHER\n")
     monkeypatch.setenv(default_chain.CONTAINER_VARIABLES[0], "/somewhere")
-    assert (seen(default_chain.detect_present()) or "").endswith("AWS profile 'default'")
+    assert (seen(default_chain.detect_present(ambient_profile_name())) or "").endswith("AWS profile 'default'")
     assert default_chain.detect_handed_in(profile) is None
 
 
 def test_instance_role_comes_last(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
     monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:9")
-    assert seen(default_chain.detect_present()) == "AWS instance role in instance metadata"
-    assert default_chain.detect_handed_in(profile) == default_chain.detect_present()
+    assert seen(default_chain.detect_present(ambient_profile_name())) == "AWS instance role in instance metadata"
+    assert default_chain.detect_handed_in(profile) == default_chain.detect_present(ambient_profile_name())

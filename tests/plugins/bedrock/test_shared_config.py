@@ -10,7 +10,7 @@ import pytest
 from aws_home import AwsHome
 from freshkey.errors import ConfigurationError
 from freshkey.model.profile import Profile
-from freshkey_bedrock.shared_config import profile_name, profile_section
+from freshkey_bedrock.shared_config import profile_name, profile_section, read_files
 from raises_code import raises_code
 
 
@@ -34,6 +34,24 @@ def test_credentials_file_overrides_config_file(aws_home: AwsHome) -> None:
     aws_home.credentials("[team]\nregion = eu-west-2\n[profile other]\nregion = x\n")
     assert profile_section("team") == {"region": "eu-west-2", "output": "json"}
     assert profile_section("other") is None
+
+
+def test_end_of_keys_may_be_in_the_config_file(aws_home: AwsHome) -> None:
+    """``aws configure set expiration …`` writes it there, but the keys into the other file."""
+    ended = "expiration = 2020-01-01T00:00:00Z\n"
+    aws_home.config(f"[profile team]\n{ended}")
+    assert read_files().keys_end("team") is None
+    aws_home.credentials("[team]\naws_access_key_id = A\n")
+    end = read_files().keys_end("team")
+    assert end is not None
+    assert end.where == f"expiration in {aws_home.config_file}"
+    aws_home.credentials(f"[team]\naws_access_key_id = A\n{ended.replace('2020', '2030')}")
+    end = read_files().keys_end("team")
+    assert end is not None
+    assert end.at.year == 2030
+    aws_home.config(f"[profile team]\naws_access_key_id = B\n{ended}")
+    aws_home.credentials("[team]\naws_access_key_id = A\n")
+    assert read_files().keys_end("team") is None
 
 
 @pytest.mark.parametrize("title", ['profile "my team"', "profile 'my team'", "profile   'my team'"])

@@ -32,6 +32,7 @@ from freshkey_claude_oauth.settings import ClaudeSettings
 from freshkey_claude_oauth.sources import acquire
 from freshkey_testing import ManualClock
 from freshkey_testing.secret_scan import assert_no_secret
+from home import Home
 from raises_code import raises_code
 from waiting import until
 
@@ -89,7 +90,9 @@ class World:
         self.clock = ManualClock()
         self.keepers: list[Keeper] = []
 
-    def keeper(self, reporter: LoggingReporter | None = None, /, **settings: object) -> Keeper:
+    def keeper(
+        self, reporter: LoggingReporter | None = None, /, *, at_terminal: bool = False, **settings: object
+    ) -> Keeper:
         table = {"provider": "claude_oauth", "store": "memory", "api_key_helper": [str(self.helper.path)]}
         keeper = Keeper(
             configuration=Configuration.of({"me": table | settings}, state_dir=self.directory),
@@ -97,6 +100,7 @@ class World:
             providers={"claude_oauth": AtOurTime(self.clock)},
             reporter=reporter,
             random=lambda: 0.0,
+            at_terminal=at_terminal,
         )
         self.keepers.append(keeper)
         return keeper
@@ -277,6 +281,102 @@ def test_without_the_setting_the_source_is_an_error(world: World) -> None:
 @pytest.mark.parametrize("value", [0, -1, 86401, float("nan")])
 def test_unreasonable_time_is_refused(world: World, name: str, value: float) -> None:
     with raises_code(ConfigurationError, "invalid-setting") as caught:
-        world.keeper(None, **{name: value}).get("me")
+        world.keeper(None, at_terminal=False, **{name: value}).get("me")
     assert name in str(caught.value)
     assert "86400" in str(caught.value)
+
+
+# --- pauses after failures ------------------------------------------------------------------------------------------
+
+
+def broken(world: World, keeper: Keeper) -> None:
+    """Let the helper fail once, without retries."""
+    world.helper.does("exit 3")
+    keeper._open_profile("me").close()
+    with raises_code(TransientError, "command-failed"):
+        keeper.get("me")
+
+
+def test_mended_helper_runs_at_the_next_call(world: World) -> None:
+    keeper = world.keeper()
+    broken(world, keeper)
+    until(lambda: keeper._open_profile("me")._future is None)
+    runs = world.helper.runs
+    for _ in range(2):
+        with raises_code(TransientError, "command-failed") as caught:
+            keeper.get("me")
+        assert "found 0 s ago; next try in 2 s" in caught.value.message
+    assert world.helper.runs == runs, "an unchanged helper is not run again"
+    world.helper.prints("key-2")
+    assert key(keeper.get("me")) == "key-2"
+
+
+def test_helper_that_fails_again_is_run_less_and_less_often(world: World) -> None:
+    keeper = world.keeper()
+    for pause in (2, 4, 8, 16, 30, 30):
+        broken(world, keeper)
+        until(lambda: keeper._open_profile("me")._future is None)
+        with raises_code(TransientError, "command-failed") as caught:
+            keeper.get("me")
+        assert isinstance(caught.value, TransientError)
+        assert caught.value.retry_after == pytest.approx(pause)
+        world.clock.advance(pause + 0.1)
+
+
+@pytest.mark.parametrize("form", ["{}", "--config={}", "sh -c 'cat {}'"])
+def test_changed_file_that_an_argument_names_ends_the_pause(world: World, form: str) -> None:
+    config = world.directory / "helper.conf"
+    command = [str(world.helper.path), form.format(config)]
+    broken(world, world.keeper(api_key_helper=command))
+    world.helper.runs_file.unlink()
+    with raises_code(TransientError, "command-failed"):
+        world.keeper(api_key_helper=command).get("me")
+    assert world.helper.runs == 0
+    config.write_text("account = 2")
+    keeper = world.keeper(api_key_helper=command)
+    keeper._open_profile("me").close()
+    with raises_code(TransientError, "command-failed"):
+        keeper.get("me")
+    assert world.helper.runs == 1
+
+
+def test_helper_with_other_settings_is_run_at_once(world: World) -> None:
+    broken(world, world.keeper(api_key_helper_timeout=5.0))
+    world.helper.runs_file.unlink()
+    keeper = world.keeper(api_key_helper_timeout=6.0)
+    keeper._open_profile("me").close()
+    with raises_code(TransientError, "command-failed"):
+        keeper.get("me")
+    assert world.helper.runs == 1
+
+
+@pytest.mark.parametrize("code", ["command-failed", "invalid-command-output", "command-timed-out"])
+def test_later_process_runs_a_helper_that_nothing_tells_about(world: World, code: str) -> None:
+    """For example one that reads a remote service, which the user has just unlocked."""
+    scripts = {"command-failed": "exit 1", "invalid-command-output": "echo", "command-timed-out": "sleep 5"}
+    locked = world.directory / "locked"
+    locked.touch()
+    world.helper.does(f"if [ -e {locked} ]; then {scripts[code]}; else echo key-2; fi")
+    first = world.keeper(api_key_helper_timeout=0.5)
+    first._open_profile("me").close()
+    with raises_code(FreshkeyError, code):
+        first.get("me")
+    locked.unlink()
+    with raises_code(FreshkeyError, code):
+        first.get("me")
+    world.clock.advance(0.1)
+    assert key(world.keeper(api_key_helper_timeout=0.5).get("me")) == "key-2"
+    world.clock.advance(2)
+    assert key(first.get("me")) == "key-2"
+
+
+def test_what_a_helper_reads_is_mended_and_works_in_the_next_process(tmp_path: Path) -> None:
+    helper, home = Helper(tmp_path), Home(tmp_path, "memory")
+    home.variables |= {"FRESHKEY_CONFIG_DIR": str(tmp_path / "config"), "FRESHKEY_STATE_DIR": str(tmp_path / "state")}
+    home.configure(api_key_helper=[str(helper.path)])
+    helper.does('cat "$(dirname "$0")/vault"')
+    failed = home.freshkey("token")
+    assert failed.returncode == 5
+    assert "[command-failed]" in failed.stderr
+    (tmp_path / "vault").write_text("key-2\n")
+    assert home.freshkey("token").stdout == "key-2\n"

@@ -56,6 +56,12 @@ def test_with_a_profile_it_includes_hosts_and_binding(server: AuthorizationServe
     assert server.requests == []
 
 
+def test_only_the_settings_say_for_how_long_the_server_repeats_a_response(make_profile: MakeProfile) -> None:
+    assert description(None).repeats_for is None
+    assert description(make_profile()).repeats_for is None
+    assert description(make_profile(repeats_for=30)).repeats_for == 30
+
+
 def test_revocation_is_offered_only_with_a_revocation_endpoint(make_profile: MakeProfile) -> None:
     assert description(make_profile(token_url="https://a.example/token")).revoke is None
     assert description(make_profile(issuer="https://a.example")).revoke is not None

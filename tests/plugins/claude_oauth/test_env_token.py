@@ -46,6 +46,12 @@ def test_detection_reports_kind_origin_and_last_four(
     assert isinstance(detected, Detected)
     assert (detected.origin, detected.last_four) == (f"environment variable {variable}", "9a7e")
     assert CANARY not in repr(detected)
+    monkeypatch.setenv(variable, f"{CANARY}-2")
+    changed = source(source_id).detect(profile)
+    assert changed is not None
+    assert detected.version is not None
+    assert changed.version not in (None, detected.version)
+    assert CANARY not in detected.version
 
 
 @pytest.mark.parametrize(("source_id", "variable", "kind"), VARIABLES)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import httpx
 import pytest
 
 import freshkey_claude_oauth as provider
+from counterparts.client import PlainClient
 from counterparts.oidc import OidcServer, approve_device, authorize, sign_in
+from counterparts.pages import Visitor
+from freshkey import Configuration, Keeper
 from freshkey.clock import SystemClock
 from freshkey.errors import LoginRequired, OutcomeUnknown, TransientError
 from freshkey.model.credential import Credential
@@ -159,3 +164,74 @@ def test_sign_out_revokes_both_tokens(oidc: OidcServer, chosen: Profile, token: 
     assert validity(chosen, token) is Validity.REFUSED
     with pytest.raises(LoginRequired):
         refresh(chosen, token)
+
+
+def keeper_at(oidc: OidcServer, tmp_path: Path, **more: object) -> Keeper:
+    table = {
+        "provider": "claude_oauth",
+        "store": "memory",
+        "client_id": oidc.client_id,
+        "issuer": oidc.issuer,
+        "profile_url": oidc.url("/me"),
+        "scopes": ["openid", "offline_access"],
+        "authorize_parameters": {"prompt": "consent"},
+        "allow_insecure_loopback": True,
+        **more,
+    }
+    return Keeper(
+        configuration=Configuration.of({"me": table}, state_dir=tmp_path), providers={"claude_oauth": provider}
+    )
+
+
+def sign_in_twice(keeper: Keeper, browser: Callable[[str], object]) -> tuple[Credential, Credential, ScriptedUser]:
+    with ScriptedUser(browser=browser, confirm=True) as user:
+        first = keeper.login("me", interaction=user)
+        return first, keeper.login("me", interaction=user), user
+
+
+def test_second_sign_in_in_another_browser_revokes_only_the_first(oidc: OidcServer, tmp_path: Path) -> None:
+    with keeper_at(oidc, tmp_path) as keeper:
+        first, second, user = sign_in_twice(keeper, sign_in)
+
+        assert len(user.opened) == 2
+        assert oidc.count("grant.revoked") == 1
+        assert userinfo(oidc, first) == 401
+        assert userinfo(oidc, second) == 200
+        assert keeper.refresh("me").token != second.token
+
+
+def test_second_sign_in_in_the_same_browser_survives(oidc: OidcServer, tmp_path: Path) -> None:
+    """This server has one grant for all sign-ins of a browser session, so revoking the first one ends the second."""
+    with keeper_at(oidc, tmp_path) as keeper:
+        first, second, user = sign_in_twice(keeper, SameBrowser())
+
+        assert len(user.opened) == 3
+        assert userinfo(oidc, first) == 401
+        assert userinfo(oidc, second) == 200
+        assert keeper.refresh("me").token != second.token
+
+
+def test_a_setting_avoids_ending_both_sign_ins(oidc: OidcServer, tmp_path: Path) -> None:
+    with keeper_at(oidc, tmp_path, revoke_replaced=False) as keeper:
+        _, second, user = sign_in_twice(keeper, SameBrowser())
+
+        assert len(user.opened) == 2
+        assert oidc.count("grant.revoked") == 0
+        assert userinfo(oidc, second) == 200
+        assert "not revoked" in user.notices[-1]
+
+
+class SameBrowser:
+    """A browser that keeps its cookies, and so its session at the server."""
+
+    def __init__(self) -> None:
+        self._cookies = httpx.Cookies()
+
+    def __call__(self, url: str) -> None:
+        visitor = Visitor(url, cookies=self._cookies)
+        httpx.get(visitor.walk(url), trust_env=False, timeout=20)
+
+
+def userinfo(oidc: OidcServer, credential: Credential) -> int:
+    assert credential.token is not None
+    return PlainClient(oidc).userinfo(credential.token.reveal()).status_code

@@ -138,12 +138,12 @@ def federation(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @arranges("stored-api-key")
 def stored_api_key(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.sign_in("stored-api-key", ScriptedUser(paste="secret-of-stored-api-key"))
+    world.sign_in("stored-api-key", ScriptedUser(paste="secret-of-stored-api-key", confirm=True))
 
 
 @arranges("oauth")
 def sign_in(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.sign_in("oauth", ScriptedUser(browser=follow))
+    world.sign_in("oauth", ScriptedUser(browser=follow, confirm=True))
 
 
 @arranges("anthropic-active-profile")

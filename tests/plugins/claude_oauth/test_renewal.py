@@ -12,7 +12,9 @@ import pytest
 import freshkey_claude_oauth as provider
 from freshkey.clock import SYSTEM
 from freshkey.errors import (
+    CredentialExpired,
     FreshkeyError,
+    IntermediaryAnswer,
     LoginRequired,
     OutcomeUnknown,
     ProtocolError,
@@ -21,9 +23,12 @@ from freshkey.errors import (
 )
 from freshkey.model.interaction import LoggingReporter
 from freshkey.model.profile import Profile
+from freshkey.plugin import Request, Response, Send
 from freshkey.secret import Secret
+from freshkey_claude_oauth import transport
 from freshkey_claude_oauth.formats import ClaudeApiKey, ClaudeToken
 from freshkey_claude_oauth.renewal import renew
+from freshkey_claude_oauth.settings import ClaudeSettings
 from freshkey_claude_oauth.signout import revoke
 from freshkey_testing import AuthorizationServer, ManualClock, Rotation
 from raises_code import raises_code
@@ -105,12 +110,28 @@ def test_what_the_response_omits_is_kept(server: AuthorizationServer, profile: P
     assert (new.scopes, new.identity, new.refresh_token) == (old.scopes, old.identity, old.refresh_token)
 
 
-def test_lifetime_starts_when_the_response_arrives(
-    server: AuthorizationServer, profile: Profile, signed_in: SignIn, clock: ManualClock
+def test_lifetime_starts_when_the_request_is_sent(
+    profile: Profile, signed_in: SignIn, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # TIM-1
     old = signed_in()
-    clock.advance(500)
-    assert renew(profile, old, clock=clock).obtained == clock.now()
+    sent = clock.now()
+
+    def slowly(settings: ClaudeSettings) -> Send:
+        def send(request: Request) -> Response:
+            clock.advance(20)
+            return transport.sender(settings)(request)
+
+        return send
+
+    monkeypatch.setattr("freshkey_claude_oauth.oauth_client.sender", slowly)
+    assert renew(profile, old, clock=clock).obtained == sent
+
+
+def test_end_of_the_sign_in_is_read(server: AuthorizationServer, profile: Profile, signed_in: SignIn) -> None:
+    first = signed_in()
+    server.next_response(200, '{"access_token": "b", "refresh_token": "rt", "refresh_token_expires_in": 7200}')
+    second = renew(profile, first)
+    assert (first.renewable_for, second.renewable_for) == (None, 7200.0)
 
 
 # --- refusals -------------------------------------------------------------------------------------------------------
@@ -131,12 +152,16 @@ def test_used_refresh_token_requires_login(server: AuthorizationServer, profile:
         (400, '{"error": "invalid_request"}', ProviderRefused, "request-refused"),
         (400, '{"type": "error", "error": {"type": "invalid_request_error"}}', ProviderRefused, "request-refused"),
         (404, '{"type": "error", "error": {"type": "not_found_error"}}', ProviderRefused, "request-refused"),
-        (400, "", LoginRequired, "sign-in-ended"),
+        (400, "", IntermediaryAnswer, "answered-in-between"),
+        (401, '{"error": {"code": "refresh_token_reused"}}', LoginRequired, "sign-in-ended"),
+        (200, '{"error": "bad_refresh_token"}', LoginRequired, "sign-in-ended"),
+        (403, "<html>", TransientError, "request-blocked"),
+        (404, "", TransientError, "request-blocked"),
         (429, '{"error": {"type": "rate_limit_error"}}', TransientError, "server-unavailable"),
         (408, "", TransientError, "server-unavailable"),
         (500, "", TransientError, "server-unavailable"),
         (503, "<html>", TransientError, "server-unavailable"),
-        (302, "", ProtocolError, "redirect-refused"),
+        (302, "", TransientError, "redirect-refused"),
     ],
 )
 def test_refusal_is_classified(
@@ -214,8 +239,18 @@ def answer(expires_in: str) -> str:
         (answer("null"), 3600.0),
         (answer("0"), 0.0),
         (answer("999999999999"), 10 * 366 * 86400.0),
+        (answer("1e999"), 10 * 366 * 86400.0),
+        (answer("1.5"), 1.5),
+        (answer("-1"), 3600.0),
+        (answer("true"), 3600.0),
+        (answer("NaN"), 3600.0),
+        (answer("[]"), 3600.0),
+        (answer('"3600٣"'), 3600.0),
     ],
-    ids=["string", "float", "null", "zero", "forever"],
+    ids=[
+        *("string", "float", "null", "zero", "forever", "infinite", "fraction", "negative", "true", "NaN", "list"),
+        "other-digits",
+    ],
 )
 def test_odd_lifetime_is_interpreted_as_documented(
     server: AuthorizationServer, profile: Profile, signed_in: SignIn, body: str, lifetime: float
@@ -226,65 +261,60 @@ def test_odd_lifetime_is_interpreted_as_documented(
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "code"),
     [
-        f"<html>{CANARY}</html>",
-        answer("3600")[:-20],
-        answer("3600") + " " * (2 << 20),
-        answer("true"),
-        answer("NaN"),
-        answer("-1"),
-        answer("1" + "0" * 40),
-        answer("1e999"),
-        answer("1.5"),
-        answer('"3600٣"'),
-        answer("[]"),
-        f'{{"access_token": "{CANARY}\\r\\nX-Evil: 1", "expires_in": 3600}}',
-        f'{{"access_token": "", "refresh_token": "{CANARY}"}}',
-        f'{{"access_token": 5, "refresh_token": "{CANARY}"}}',
-        f'{{"refresh_token": "{CANARY}"}}',
-        f'{{"access_token": "a", "access_token": "{CANARY}"}}',
-        f'["{CANARY}"]',
+        (f"<html>{CANARY}</html>", "answered-in-between"),
+        (answer("3600")[:-20], "invalid-response"),
+        (" " * (2 << 20) + answer("3600"), "response-too-large"),
+        (f'{{"access_token": 5, "id": "{CANARY}"}}', "answered-in-between"),
+        (f'{{"access_token": "a", "refresh_token": ["{CANARY}"]}}', "invalid-response"),
+        (f'["{CANARY}"]', "answered-in-between"),
     ],
-    ids=[
-        "html",
-        "truncated",
-        "2-MiB",
-        "true",
-        "NaN",
-        "negative",
-        "10^40",
-        "1e999",
-        "fraction",
-        "other-digits",
-        "list",
-        "line-break",
-        "empty",
-        "number",
-        "none",
-        "twice",
-        "not-an-object",
-    ],
+    ids=["html", "truncated", "2-MiB", "no-token", "no-text", "not-an-object"],
 )
 def test_invalid_response_is_an_error_that_quotes_nothing(
-    server: AuthorizationServer, profile: Profile, signed_in: SignIn, body: str
+    server: AuthorizationServer, profile: Profile, signed_in: SignIn, body: str, code: str
 ) -> None:  # NET-6, NET-8
     old = signed_in()
     server.next_response(200, body)
-    with pytest.raises(ProtocolError) as caught:
+    with raises_code(ProtocolError, code) as caught:
         renew(profile, old)
     assert CANARY not in str(caught.value)
-    assert caught.value.code in {"invalid-response", "response-too-large"}
 
 
-def test_renewal_with_a_non_bearer_token_counts_the_refresh_token_as_used(
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"token_type": "mac"}, "unsupported-token-type"),
+        ({"token_type": "DPoP"}, "unsupported-token-type"),
+        ({"access_token": "at\r\nX-Evil: 1"}, "unusable-access-token"),
+        ({"access_token": "caf\u00e9"}, "unusable-access-token"),
+        ({"access_token": ""}, "unusable-access-token"),
+        ({"access_token": 5}, "unusable-access-token"),
+        ({"access_token": None}, "unusable-access-token"),
+    ],
+    ids=str,
+)
+def test_useless_access_token_does_not_cost_the_refresh_token(
+    server: AuthorizationServer, profile: Profile, signed_in: SignIn, change: dict[str, object], code: str
+) -> None:
+    old = signed_in()
+    body = {"access_token": "at", "refresh_token": "rt", "token_type": "Bearer", "expires_in": 60, **change}
+    server.next_response(200, json.dumps(body))
+    new = renew(profile, old)
+    assert new.refresh_token == Secret("rt")
+    assert new.unusable is not None
+    assert new.unusable.code == code
+    with pytest.raises(CredentialExpired):
+        new.headers()
+
+
+def test_of_two_access_tokens_the_last_one_counts(
     server: AuthorizationServer, profile: Profile, signed_in: SignIn
 ) -> None:
     old = signed_in()
-    server.next_response(200, '{"access_token": "at", "refresh_token": "rt", "token_type": "DPoP", "expires_in": 60}')
-    with raises_code(ProtocolError, "unsupported-token-type") as caught:
-        renew(profile, old)
-    assert "DPoP" in str(caught.value)
+    server.next_response(200, '{"access_token": "a", "access_token": "b", "refresh_token": "rt"}')
+    assert renew(profile, old).access_token == Secret("b")
 
 
 # --- binding --------------------------------------------------------------------------------------------------------
@@ -361,7 +391,7 @@ def test_without_a_refresh_token_the_access_token_is_revoked(
     assert json.loads(server.requests[-1].body)["token_type_hint"] == "access_token"
 
 
-@pytest.mark.parametrize(("status", "error"), [(503, TransientError), (400, ProviderRefused), (302, ProtocolError)])
+@pytest.mark.parametrize(("status", "error"), [(503, TransientError), (400, IntermediaryAnswer), (302, TransientError)])
 def test_failed_revocation_is_reported(
     server: AuthorizationServer, profile: Profile, signed_in: SignIn, status: int, error: type[FreshkeyError]
 ) -> None:

@@ -83,3 +83,10 @@ def test_api_headers_are_the_beta_and_the_configured_ones() -> None:
 
 def test_headers_are_not_shown() -> None:
     assert CANARY not in repr(ClaudeSettings(headers={"X-Team": CANARY}))
+
+
+@pytest.mark.parametrize("seconds", [-1.0, 86401.0, float("nan"), float("inf")])
+def test_time_for_which_a_response_is_repeated_has_limits(seconds: float) -> None:
+    with raises_code(ConfigurationError, "invalid-setting") as caught:
+        ClaudeSettings(repeats_for=seconds)
+    assert str(caught.value).startswith("repeats_for must be between 0 and 86400 seconds")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from attrs import evolve
 
 import freshkey_claude_oauth as provider
+from free_port import free_port
 from freshkey.errors import FreshkeyError, LoginRequired, ProviderRefused, TransientError
 from freshkey.model.identity import Identity
 from freshkey.model.interaction import NonInteractive
@@ -52,6 +55,13 @@ def test_authorization_request_is_as_documented(server: AuthorizationServer, pro
     exchange = bodies(server, "/v1/oauth/token")[0]
     assert exchange["state"] == query["state"]
     assert exchange["redirect_uri"] == query["redirect_uri"]
+
+
+def test_the_redirect_port_of_the_profile_is_used(profile: Profile) -> None:
+    port = free_port()
+    with ScriptedUser(browser=follow) as user:
+        sign_in(evolve(profile, redirect_port=port), user)
+    assert parse_qs(urlsplit(user.opened[0]).query)["redirect_uri"] == [f"http://localhost:{port}/callback"]
 
 
 def test_beta_header_is_not_sent_with_the_code_exchange(server: AuthorizationServer, profile: Profile) -> None:
@@ -196,6 +206,16 @@ def test_missing_client_id_is_an_error_that_says_where_to_set_it(
     with raises_code(ProviderRefused, "client-id-missing") as caught:
         sign_in(make_profile(client_id=client_id), NonInteractive("me"))
     assert "[profiles.me] in config.toml" in str(caught.value)
+    assert "freshkey login me --api-key" in str(caught.value)
+
+
+@pytest.mark.parametrize("restricted", [{"source": "oauth"}, {"skip": ("stored-api-key",)}])
+def test_missing_client_id_suggests_no_key_that_the_profile_would_not_use(
+    make_profile: MakeProfile, restricted: dict[str, Any]
+) -> None:
+    with raises_code(ProviderRefused, "client-id-missing") as caught:
+        sign_in(evolve(make_profile(client_id=None), **restricted), NonInteractive("me"))
+    assert "--api-key" not in str(caught.value)
 
 
 def test_user_declines_sign_in(server: AuthorizationServer, profile: Profile) -> None:
@@ -217,7 +237,7 @@ def test_unknown_client_is_refused_permanently(server: AuthorizationServer, make
     [
         ((503, "down"), TransientError, "metadata-unavailable"),
         ((200, "<html>"), ProviderRefused, "invalid-response"),
-        ((302, ""), ProviderRefused, "redirect-refused"),
+        ((302, ""), TransientError, "redirect-refused"),
     ],
     ids=["503", "unreadable", "redirect"],
 )

@@ -10,6 +10,7 @@ import pytest
 import freshkey_claude_oauth as provider
 from freshkey import Configuration, Keeper
 from freshkey._commands.helper import MAX_LINE
+from freshkey._interprocess.hints import HintsFile
 from freshkey.errors import LoginRequired, ProviderRefused
 from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
@@ -57,6 +58,13 @@ def test_key_is_prompted_for_stored_used_and_removed(make_keeper: MakeKeeper) ->
             another.get("me")
 
 
+def test_key_in_memory_is_unknown_to_other_processes(make_keeper: MakeKeeper, tmp_path: Path) -> None:
+    with make_keeper() as keeper:
+        keeper.login("me", source="stored-api-key", interaction=ScriptedUser(paste=KEY))
+        assert keeper.status("me").generation == 1
+        assert not HintsFile(tmp_path, "me").read().may_be_signed_in
+
+
 def test_rejected_key_requires_login(make_keeper: MakeKeeper, clock: ManualClock) -> None:
     with make_keeper() as keeper:
         keeper.login("me", source="stored-api-key", interaction=ScriptedUser(paste=KEY))
@@ -68,8 +76,17 @@ def test_rejected_key_requires_login(make_keeper: MakeKeeper, clock: ManualClock
 
 @pytest.mark.parametrize(
     "entered",
-    ["two\nlines", f"{KEY} ", f"{KEY}\0", "clé", "x" * (MAX_LINE + 1)],
-    ids=["two lines", "a space", "nul", "not ASCII", "too long"],
+    [
+        "two\nlines",
+        f"{KEY} ",
+        f"{KEY}\0",
+        "clé",
+        "x" * (MAX_LINE + 1),
+        "sk-ant-oat01-canary-77aa12",
+        "ABSKcanary77aa12",
+        KEY + KEY,
+    ],
+    ids=["two lines", "a space", "nul", "not ASCII", "too long", "a token", "a Bedrock key", "two keys"],
 )
 def test_malformed_key_is_rejected_without_being_quoted(make_profile: Callable[..., Profile], entered: str) -> None:
     source = description(None).source("stored-api-key")
@@ -77,6 +94,26 @@ def test_malformed_key_is_rejected_without_being_quoted(make_profile: Callable[.
     with raises_code(ProviderRefused, "claude-invalid-api-key") as caught:
         provider.acquire(profile=make_profile(), source=source, interaction=ScriptedUser(paste=entered))
     assert_no_secret(f"{caught.value!r} {caught.value}", [entered], "the error")
+
+
+@pytest.mark.parametrize(
+    ("entered", "shape"),
+    [
+        (f"{KEY[:12]}\n{KEY[12:]}", "more than one line"),
+        (f'"{KEY}"', "quotation marks"),
+        (f"ANTHROPIC_API_KEY={KEY}", "assignment"),
+        (f"Bearer {KEY}", "HTTP header"),
+        (f'{{"api_key":"{KEY}"}}', "JSON"),
+        (f"{KEY}\u200b", "invisible"),
+    ],
+)
+def test_what_looks_like_something_else_is_refused_and_named(make_keeper: MakeKeeper, entered: str, shape: str) -> None:
+    with make_keeper() as keeper:
+        with raises_code(ProviderRefused, "claude-invalid-api-key") as caught:
+            keeper.login("me", source="stored-api-key", interaction=ScriptedUser(paste=entered))
+        assert shape in str(caught.value)
+        assert keeper.status("me").generation == 0
+    assert_no_secret(f"{caught.value!r} {caught.value}", [KEY, KEY[:12], KEY[12:]], "the error")
 
 
 def test_empty_input_stores_nothing(make_profile: Callable[..., Profile]) -> None:

@@ -33,14 +33,15 @@ def run(config: Path, keeper: FakeKeeper, capfd: pytest.CaptureFixture[str]) -> 
     """Return a function that runs the command line with the fake keeper."""
 
     def make(
-        *, configuration: Configuration, reporter: Reporter, approve: Approve | None, timeout: float | None = None
+        *,
+        configuration: Configuration,
+        reporter: Reporter,
+        approve: Approve | None,
+        at_terminal: bool,
+        timeout: float | None = None,
     ) -> AbstractContextManager[FakeKeeper]:
-        keeper.configuration, keeper.reporter, keeper.approve, keeper.timeout = (
-            configuration,
-            reporter,
-            approve,
-            timeout,
-        )
+        keeper.configuration, keeper.reporter, keeper.approve = configuration, reporter, approve
+        keeper.timeout, keeper.at_terminal = timeout, at_terminal
         return keeper
 
     def run(*argv: str, **environ: str) -> Done:

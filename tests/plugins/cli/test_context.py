@@ -28,6 +28,7 @@ def test_without_a_terminal_no_question_is_asked(run: Run, keeper: FakeKeeper) -
     run("token")
     assert keeper.approve is None
     assert keeper.timeout is None
+    assert not keeper.at_terminal
 
 
 @pytest.mark.parametrize(("typed", "agreed"), [("y\n", True), ("n\n", False), ("", False)])
@@ -40,6 +41,15 @@ def test_in_a_terminal_the_user_is_asked(
     assert keeper.approve is not None
     assert keeper.approve("Trust it?") is agreed
     assert keeper.timeout == 300  # the user needs time to answer
+
+
+def test_command_is_typed_if_standard_error_is_a_terminal(
+    run: Run, keeper: FakeKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    run("token")
+    assert keeper.at_terminal
+    assert keeper.approve is None, "standard input is not one, so nothing can be asked"
 
 
 def test_notices_and_helper_lines_are_shown_but_not_progress(

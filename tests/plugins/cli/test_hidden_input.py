@@ -48,14 +48,14 @@ class Reading:
             self.complained.set()
 
     def start(self) -> None:
-        """Start, and return once the echo is off: earlier input is discarded."""
+        """Start, and return once the prompt is shown: by then the echo is off, and earlier input is discarded."""
         self._thread.start()
         deadline = threading.Event()
         for _ in range(500):
-            if not self.echoes:
+            if self.said:
                 return
             deadline.wait(0.01)
-        raise TimeoutError("the echo was never turned off")
+        raise TimeoutError("the prompt was never shown")
 
     @property
     def echoes(self) -> bool:
@@ -75,10 +75,20 @@ class Reading:
         assert not self._thread.is_alive()
         return self.result
 
+    def ends_within(self, seconds: float) -> bool:
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
     @property
     def shown(self) -> bytes:
         ready, _, _ = select.select([self.keyboard], [], [], 0)
         return os.read(self.keyboard, 65536) if ready else b""
+
+
+@pytest.fixture(autouse=True)
+def simple_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use a terminal that does not mark what is pasted."""
+    monkeypatch.setenv("TERM", "dumb")
 
 
 @pytest.fixture
@@ -116,7 +126,12 @@ def test_prompt_is_shown_after_the_echo_is_off(reading: Reading) -> None:  # pro
         (b"abx\x7fc\n", "abc"),
         (b"wrong\x15abc\n", "abc"),
         (b"\x1b[200~abc\x1b[201~\n", "abc"),
-        (b"abc\ndef\n", "abc"),
+        (b"abc\ndef\n", "abc\ndef"),
+        (b"abc\rdef\r", "abc\ndef"),
+        (b"abc\r\n", "abc"),
+        (b"\x1b[200~abc\ndef\x1b[201~\n", "abc\ndef"),
+        (b"\x1b[200~abc\n\x1b[201~", "abc"),
+        (b"\x1b[200~a\x1b[201~b\n", "ab"),
         (b"a\x04bc\n", "abc"),
         (b"x" * 4096 + b"\n", "x" * 4096),
         (b"caf\xc3\xa9\n", "café"),
@@ -128,8 +143,49 @@ def test_editing_keys_and_paste_brackets_are_applied(reading: Reading, typed: by
     assert reading.end() == Secret(read)
 
 
-def test_line_over_4_kib_is_discarded_and_requested_again(reading: Reading) -> None:
-    reading.type(b"x" * 4097 + b"\n")
+def test_a_paste_that_arrives_in_pieces_is_not_cut_off(reading: Reading) -> None:
+    reading.type(b"abc\n")
+    reading.type(b"def\n")
+
+    assert reading.end() == Secret("abc\ndef")
+
+
+def test_a_paste_that_arrives_in_pieces_half_a_second_apart_is_not_cut_off(reading: Reading) -> None:
+    reading.type(b"abc\n")
+    assert not reading.ends_within(0.5)
+    reading.type(b"def\n")
+
+    assert reading.end() == Secret("abc\ndef")
+
+
+def test_terminal_marks_pastes_only_while_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    reading = Reading()
+    reading.start()
+    reading.type(b"\x1b[200~abc\x1b[201~\n")
+
+    assert reading.end() == Secret("abc")
+    shown = b""
+    while piece := reading.shown:
+        shown += piece
+    assert shown == b"\x1b[?2004h\x1b[?2004l"
+    os.close(reading.keyboard)
+    os.close(reading.fd)
+
+
+def test_a_line_end_inside_paste_brackets_does_not_end_the_line(reading: Reading) -> None:
+    reading.type(b"\x1b[200~abc\n")
+    assert not reading.ends_within(4 * hidden_input.POLL_INTERVAL)
+    reading.type(b"def\x1b[201~\n")
+
+    assert reading.end() == Secret("abc\ndef")
+
+
+@pytest.mark.parametrize(
+    "typed", [b"x" * 4097, *(b"\x1b[200~" + b"x" * length + b"\x1b[201~" for length in (4093, 4095, 4097, 9000))]
+)
+def test_line_over_4_kib_is_discarded_and_requested_again(reading: Reading, typed: bytes) -> None:
+    reading.type(typed + b"\n")
     assert reading.complained.wait(10)
     assert "4096 bytes" in reading.said[-1]
     assert "x" * 10 not in reading.said[-1]

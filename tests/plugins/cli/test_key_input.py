@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from freshkey.errors import ConfigurationError
 from freshkey.secret import Secret
+from freshkey_cli import key_input
 from freshkey_cli.key_input import MAX_LENGTH, read_key
 from raises_code import raises_code
 
@@ -26,7 +29,7 @@ def read(*pieces: bytes) -> Secret | None:
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        return read_key(reading)
+        return read_key(reading, lambda _: None)
     finally:
         writer.join()
         os.close(reading)
@@ -39,7 +42,7 @@ def read(*pieces: bytes) -> Secret | None:
         ([b"sk-1"], "sk-1"),
         ([b"sk-1\r\n"], "sk-1"),
         ([b"sk", b"-", b"1\n"], "sk-1"),
-        ([b"sk-1\nsk-2\n"], "sk-1"),
+        ([b"sk-1\n\n \n"], "sk-1"),
         ([b" sk-1 \n"], " sk-1 "),  # the provider refuses it
         (["schlüssel\n".encode()], "schlüssel"),
         ([b"\xff\n"], "\N{REPLACEMENT CHARACTER}"),
@@ -47,7 +50,7 @@ def read(*pieces: bytes) -> Secret | None:
         ([b"x" * MAX_LENGTH, b"\r\n"], "x" * MAX_LENGTH),
     ],
 )
-def test_the_first_line_is_the_key(pieces: list[bytes], key: str) -> None:
+def test_the_line_is_the_key(pieces: list[bytes], key: str) -> None:
     assert read(*pieces) == Secret(key)
 
 
@@ -67,10 +70,69 @@ def test_line_too_long_for_a_key_is_refused_and_not_shown(pieces: list[bytes]) -
     assert "canary" not in "".join(f"{frame.line}{frame.locals}" for frame in own)
 
 
-def test_writer_that_keeps_the_pipe_open_does_not_block_the_reader() -> None:
-    reading, writing = os.pipe()
-    os.write(writing, b"sk-1\n")
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"sk-canary-1\nsk-2\n"],
+        [b"sk-canary-1\n", b"sk-2\n"],
+        [b"sk-canary-1\n", b"sk-2"],
+        [b"sk-canary-1\r\nsk-2\r\n"],
+        [b"sk-canary-1\n\n\nsk-2"],
+        [b"sk-canary-1\n" + b"x" * MAX_LENGTH],
+    ],
+)
+def test_the_first_of_several_lines_is_not_taken_for_the_key(pieces: list[bytes]) -> None:
+    with raises_code(ConfigurationError, "invalid-secret-input") as caught:
+        read(*pieces)
+    assert "more than one line" in str(caught.value)
+    assert "if it was wrapped" in str(caught.value)  # its first line alone would be half a key
+    assert "canary" not in str(caught.value)
 
-    assert read_key(reading) == Secret("sk-1")
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
+def test_writer_that_keeps_the_pipe_open_does_not_block_the_reader_forever(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_input, "_MORE_TIMEOUT", 0.2)
+    monkeypatch.setattr(key_input, "_SILENT_SECONDS", 0.1)
+    reading, writing = pipe
+    os.write(writing, b"sk-1\n")
+    said: list[str] = []
+
+    assert read_key(reading, said.append) == Secret("sk-1")
+    assert len(said) == 1
+    assert "press Ctrl-D" in said[0]
+
+
+def test_second_half_of_a_key_is_waited_for(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    os.write(writing, b"sk-canary-1\n")
+
+    with raises_code(ConfigurationError, "invalid-secret-input"):
+        read_key(reading, lambda _: ignore(os.write(writing, b"sk-2\n")))
+
+
+def ignore(_: object) -> None:
+    """Discard a result."""
+
+
+def test_empty_lines_without_end_are_not_all_read() -> None:
+    def write(writing: int) -> None:
+        with suppress(BrokenPipeError):
+            while True:
+                os.write(writing, b"\n" * 4096)
+
+    reading, writing = os.pipe()
+    writer = threading.Thread(target=write, args=(writing,))
+    writer.start()
+    assert read_key(reading, lambda _: None) is None
     os.close(reading)
+    writer.join()
     os.close(writing)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from typist import Typist
 if sys.platform == "win32":
     pytest.skip("pseudo-terminals are POSIX", allow_module_level=True)
 
+KEY = "sk-ant-api03-of-the-environment-0123"
 BROWSER = "import sys\nfrom freshkey_testing.browser import follow\nfollow(sys.argv[1])\n"
 
 
@@ -114,6 +116,17 @@ def test_login_without_terminal_and_browser_fails_immediately(machine: Machine) 
     assert machine.run("login", "--no-browser", BROWSER=machine.browser).code == 3
 
 
+def test_a_fixed_redirect_port_must_be_free_and_valid(machine: Machine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        done = machine.run("login", "--set", f"redirect_port={taken}", BROWSER=machine.browser)
+    assert (done.code, done.out, done.error_code) == (5, "", "redirect-port-taken")
+    assert str(taken) in done.err
+
+    assert machine.run("login", "--set", "redirect_port=80", BROWSER=machine.browser).error_code == "invalid-setting"
+    assert machine.run("login", "--set", f"redirect_port={taken}", BROWSER=machine.browser).code == 0
+
+
 def test_only_token_and_export_print_secrets(machine: Machine) -> None:
     shown = machine.sign_in()
     for command in ("status", "whoami", "explain", "refresh", "logout", "token"):
@@ -163,6 +176,25 @@ def test_pasted_code_is_not_shown_and_stdout_stays_clean(machine: Machine) -> No
         assert json.load(results)["identity"]["email"] == "ada@example.com"
 
 
+def test_a_second_sign_in_asks_and_revokes_the_first(machine: Machine) -> None:
+    assert machine.sign_in().code == 0
+    for answer, opened, revoked in (("n", False, 0), ("y", True, 1)):
+        with Typist(machine.command("login"), machine.environ | {"BROWSER": machine.browser}) as user:
+            user.read_until("already signed in as ada@example.com")
+            user.type(f"{answer}\r")
+            assert user.end() == 0
+            assert ("in your browser" in user.screen) is opened
+        assert machine.server.count("revoked") == revoked
+    assert machine.run("refresh").code == 0
+
+    replaced = machine.run("login", "--replace", BROWSER=machine.browser)
+    assert (replaced.code, machine.server.count("revoked")) == (0, 2)
+    assert "Revoked the sign-in that was replaced" in replaced.err
+    assert machine.sign_in().code == 0  # no one can be asked
+    assert machine.server.count("revoked") == 3
+    assert machine.run("refresh").code == 0
+
+
 def test_interrupting_a_sign_in_restores_the_terminal(machine: Machine) -> None:
     with Typist(machine.command("login", "--no-browser"), machine.environ) as user:
         user.read_until("never into a web page")
@@ -173,6 +205,49 @@ def test_interrupting_a_sign_in_restores_the_terminal(machine: Machine) -> None:
         assert user.as_before
         assert "freshkey: interrupted" in user.screen
         assert "Traceback" not in user.screen
+    assert machine.run("token").code == 3
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        f"{KEY[:12]}\r{KEY[12:]}\r",
+        f"\x1b[200~{KEY[:12]}\n{KEY[12:]}\x1b[201~\r",
+        f'"{KEY}"\r',
+        f"export ANTHROPIC_API_KEY={KEY}\r",
+        f"Authorization: Bearer {KEY}\r",
+        f"{KEY}\u200b\r",
+    ],
+)
+def test_a_key_that_was_wrapped_or_quoted_is_not_stored(machine: Machine, typed: str) -> None:
+    with Typist(machine.command("login", "--api-key"), machine.environ) as user:
+        user.read_until("API key")
+        user.wait_until_quiet()
+        user.type(typed)
+        assert user.end() == 6
+        assert user.as_before
+        assert "[invalid-secret-input]" in user.screen or "[claude-invalid-api-key]" in user.screen
+        assert KEY[:12] not in user.screen
+    assert machine.run("token").code == 3
+
+
+@pytest.mark.parametrize(
+    "piped",
+    [f"{KEY[:12]}\n{KEY[12:]}\n", f"'{KEY}'\n", f"KEY={KEY}\n", f'{{"key": "{KEY}"}}\n', f"{KEY[:9]} {KEY[9:]}\n"],
+)
+def test_a_piped_key_that_is_more_than_a_key_is_not_stored(machine: Machine, piped: str) -> None:
+    done = subprocess.run(
+        machine.command("login", "--api-key"),
+        env=machine.environ,
+        input=piped,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (6, "")
+    assert KEY[:9] not in done.stderr
     assert machine.run("token").code == 3
 
 
@@ -230,6 +305,7 @@ def test_bare_mode_uses_only_explicitly_provided_credentials(machine: Machine) -
     assert (done.returncode, done.stdout, done.stderr) == (0, "sk-ant-api03-handed-in-0123456789\n", "")
     assert kept.strip() not in machine.run("explain", *bare).out
     assert machine.run("status", "--bare", ANTHROPIC_API_KEY="sk-ant-api03-of-the-environment").err == ""
+    assert machine.run("status", *bare).err.startswith("claude_oauth: no credential. Provide one of these: ")
 
 
 def test_set_option_is_checked_like_a_setting_in_the_file(machine: Machine) -> None:
@@ -238,6 +314,53 @@ def test_set_option_is_checked_like_a_setting_in_the_file(machine: Machine) -> N
     assert "--set: " in done.err
     assert "'api_kee_fd'" in done.err
     assert "'api_key_fd'" in done.err
+
+
+TOKEN = "left-over-0123456789"
+HIDES = "using the bearer token from environment variable ANTHROPIC_AUTH_TOKEN, not the OAuth sign-in of "
+
+
+def test_what_hides_a_sign_in_is_said_at_login_in_status_and_in_a_terminal(machine: Machine) -> None:
+    left_over = {"ANTHROPIC_AUTH_TOKEN": TOKEN}
+    assert machine.run("status", **left_over).err == ""
+    done = machine.run("login", BROWSER=machine.browser, **left_over)
+    assert done.code == 0
+    assert HIDES in done.err
+    assert "stored in: file" in done.out
+    assert HIDES in machine.run("status", **left_over).err
+    piped = machine.run("token", **left_over)
+    assert (piped.out, piped.err) == (f"{TOKEN}\n", "")
+    for command in (("token",), ("export",), ("exec", "--", "true"), ("whoami",)):
+        with Typist(machine.command(*command), machine.environ | left_over) as user:
+            assert user.end() in {0, 3, 5}
+            assert HIDES in user.screen
+    machine.run("logout", **left_over)
+    assert machine.run("status", **left_over).err == ""
+
+
+def test_advice_for_a_machine_without_keychain_and_configuration_works_step_by_step(tmp_path: Path) -> None:
+    names = ("ANTHROPIC_", "AWS_", "GOOGLE_", "CLOUDSDK_", "FRESHKEY_", "DBUS_", "DISPLAY", "WAYLAND_DISPLAY", "XDG_")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(names)}
+    environ |= {"HOME": str(tmp_path), "FRESHKEY_CONFIG_DIR": str(tmp_path), "FRESHKEY_STATE_DIR": str(tmp_path / "s")}
+
+    def run(*argv: str) -> Done:
+        return finished([sys.executable, "-m", "freshkey", *argv], environ)
+
+    assert "then run: freshkey status\n" in run("status").err
+    config = tmp_path / "config.toml"
+    config.touch(mode=0o600)
+    config.write_text('default = "me"\n[profiles.me]\nprovider = "claude_oauth"\n')
+    done = run("status")
+    assert 'set store = "file"' in done.err
+    assert "then run: freshkey login me --api-key" in done.err
+    for command in ("token", "refresh", "whoami", "export"):
+        assert (run(command).code, run(command).error_code) == (3, "no-credential-found")
+    assert (run("logout").code, run("explain").code) == (0, 0)
+    config.write_text(config.read_text() + 'store = "file"\n')
+    assert run("status").err.startswith("me: not signed in. Run: freshkey login me --api-key. Or set client_id")
+    login = [sys.executable, "-m", "freshkey", "login", "me", "--api-key"]
+    subprocess.run(login, env=environ, input=f"{KEY}\n", capture_output=True, text=True, check=True)
+    assert run("token").out == f"{KEY}\n"
 
 
 KEY = "sk-ant-api03-of-the-environment-0123"

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from cli_doubles import FakeKeeper, Run
+import pytest
+from attrs import evolve
+
+from cli_doubles import FakeKeeper, Run, hidden_sign_in
 from freshkey.errors import StoreUnavailable
+from freshkey.model.source import Detected
 
 
 def test_status_shows_every_configured_profile(run: Run, config: Path) -> None:
@@ -79,5 +84,72 @@ def test_status_without_configuration_shows_how_to_start(run: Run, config: Path)
 
     assert str(config) in done.err
     assert '  provider = "' in done.err
-    assert "freshkey login" in done.err
+    assert "then run: freshkey status\n" in done.err
     assert any(line.startswith("claude_oauth ") for line in done.out.splitlines())
+    assert str(config) not in run("status", "claude_oauth").err
+
+
+def test_reason_and_next_step_are_below_the_table(run: Run, config: Path) -> None:
+    config.write_text('[profiles.empty]\nprovider = "p"\n')
+    assert run("status").err == "empty: the server refused. Run: freshkey login empty\n"
+    assert run("status", "--json").json["profiles"][0]["next_step"] == "Run: freshkey login empty"
+
+
+def test_hidden_sign_in_is_shown_below_the_table_and_as_json(run: Run, keeper: FakeKeeper) -> None:
+    keeper.hidden = hidden_sign_in()
+    done = run("status")
+
+    assert "using the API key from environment variable APP_KEY, not the Sign-in of ada@example.com" in done.err
+    assert 'source = "sign-in"' in done.err
+    assert run("status", "--json").json["profiles"][0]["hidden_sign_in"] == {
+        "source": "sign-in",
+        "store": "file",
+        "identity": {"email": "ada@example.com", "plan": "max"},
+        "hidden_by": {
+            "kind": "API key",
+            "origin": "environment variable APP_KEY",
+            "expires_at": None,
+            "last_four": "abcd",
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("chosen_by", "advice"),
+    [
+        ((), "remove the API key from environment variable APP_KEY"),
+        (("helper",), "remove helper from the profile"),
+        (("APP_PROFILE",), "unset APP_PROFILE"),
+        (("profile", "APP_PROFILE"), "remove profile from the profile and unset APP_PROFILE"),
+    ],
+)
+def test_advice_on_a_hidden_sign_in_names_what_chose_the_other_source(
+    run: Run, keeper: FakeKeeper, chosen_by: tuple[str, ...], advice: str
+) -> None:
+    keeper.hidden = evolve(hidden_sign_in(), chosen_by=chosen_by)
+    assert f'To use that one, {advice}, or set source = "sign-in"' in run("status").err
+
+
+def test_overruled_setting_is_shown_below_the_table_and_as_json(run: Run, keeper: FakeKeeper) -> None:
+    keeper.detected = Detected(kind="API key", origin="environment variable APP_KEY")
+    keeper.overruled = {"helper": "a-helper"}
+
+    assert "me: using the API key from environment variable APP_KEY, not what helper selects. " in run("status").err
+    assert 'or set source = "a-helper"' in run("status").err
+    assert run("status", "--json").json["profiles"][0]["overruled"] == {"helper": "a-helper"}
+
+
+@pytest.mark.parametrize(
+    ("away", "shown"), [(-5.0, ("expired", "expired")), (600.0, ("9", "available")), (None, ("-", "available"))]
+)
+def test_what_was_found_in_a_source_is_shown_as_far_as_it_can_be_seen(
+    run: Run, config: Path, keeper: FakeKeeper, away: float | None, shown: tuple[str, str]
+) -> None:
+    config.write_text('[profiles.found]\nprovider = "p"\n')
+    ends = None if away is None else datetime.now(UTC) + timedelta(seconds=away)
+    keeper.detected = Detected(kind="AWS access key", origin="AWS profile 'dev'", expires_at=ends, last_four="LE12")
+    row = run("status").out.splitlines()[1].split()
+    assert (row[4], row[-2]) == shown
+    found = run("status", "--json").json["profiles"][0]["found"]
+    assert (found["kind"], found["last_four"]) == ("AWS access key", "LE12")
+    assert (found["expires_at"] is None) is (ends is None)

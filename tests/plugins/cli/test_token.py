@@ -40,6 +40,23 @@ def test_min_ttl_and_profile_reach_the_keeper(run: Run, keeper: FakeKeeper) -> N
     assert keeper.closed
 
 
+def test_token_of_a_lifetime_shorter_than_requested_is_printed_with_a_notice(run: Run, keeper: FakeKeeper) -> None:
+    keeper.credential = token(lifetime=60.0)
+    done = run("token", "--min-ttl", "600")
+
+    assert (done.code, done.out) == (0, f"{TOKEN}\n")
+    assert done.err == "me: the credential expires in 1 min 0 s, sooner than requested; a new one lasts 1 min 0 s\n"
+    assert run("token", "--min-ttl", "600", "--json").err == done.err
+    assert run("token", "--min-ttl", "60").err == ""
+
+
+def test_token_that_ends_too_soon_is_not_printed(run: Run, keeper: FakeKeeper) -> None:
+    keeper.fails = TransientError("it expires in 17 s", code="expires-too-soon")
+    done = run("token", "--min-ttl", "600")
+
+    assert (done.code, done.out, done.error_code) == (5, "", "expires-too-soon")
+
+
 def test_valid_token_is_printed_after_the_check(run: Run, keeper: FakeKeeper) -> None:
     done = run("token", "--check", "--min-ttl", "60")
 

@@ -255,6 +255,27 @@ class Broken(Small):
 """,
         "test_detect_never_shows_the_value",
     ),
+    "setup is not a hint": (
+        """
+class Broken(Small):
+    sources = (Source(id="environment", title="A key", owned=False, setup=lambda profile: "client_id is missing."),)
+""",
+        "test_setup_is_a_hint",
+    ),
+    "ignores names no setting": (
+        """
+class Broken(Small):
+    sources = (Source(id="environment", title="A key", owned=False, ignores=lambda profile: ("no_such_setting",)),)
+""",
+        "test_ignored_settings_exist",
+    ),
+    "chosen by no setting": (
+        """
+class Broken(Small):
+    sources = (Source(id="environment", title="A key", owned=False, chosen_by=("SMALL_KEY", "no_such_setting")),)
+""",
+        "test_settings_that_choose_a_source_exist",
+    ),
     "a sign-in continues without a user": (
         """
 class Broken(Small):

@@ -140,3 +140,33 @@ def machine(monkeypatch: pytest.MonkeyPatch, cloud: GoogleCloud) -> None:
 
     monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", cloud.host)
     monkeypatch.setenv("GCE_METADATA_HOST", cloud.host)
+
+
+@pytest.fixture
+def no_aws_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "aws-credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+
+
+@pytest.fixture
+def federated(cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take) -> Callable[..., str]:
+    """Return a function that gets a token with a file of the type ``aws1``; it returns the request that was signed."""
+    source = {
+        "environment_id": "aws1",
+        "region_url": "http://169.254.169.254/latest/meta-data/placement/availability-zone",
+        "url": "http://169.254.169.254/latest/meta-data/iam/security-credentials",
+        "regional_cred_verification_url": "https://sts.{region}.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15",
+    }
+    kind = "urn:ietf:params:aws:token-type:aws4_request"
+
+    def run(**more: str) -> str:
+        path = write_file(cloud.external_account({**source, **more}, subject_token_type=kind))
+        take(make_profile(credentials_file=path), "credentials-file")
+        (sent,) = [one.form["subject_token"] for one in cloud.seen if "subject_token" in one.form]
+        return sent
+
+    return run

@@ -69,6 +69,17 @@ def test_each_file_is_detected_with_its_origin(
     ]
 
 
+def test_version_changes_when_the_user_signs_in_again(
+    make_profile: MakeProfile, write_file: WriteFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = make_profile(auth_refresh=Command.of([sys.executable]))
+    seen = [detect("adc-gcloud", profile)]
+    for content in ("{}", '{"type": "authorized_user"}'):
+        write_file(content, GCLOUD)
+        seen.append(detect("adc-gcloud", profile))
+    assert len({one.version for one in seen if one}) == 3
+
+
 def test_gcloud_file_is_where_google_auth_looks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert gcloud_file({"CLOUDSDK_CONFIG": "/etc/g"}) == Path("/etc/g/application_default_credentials.json")
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -314,14 +325,34 @@ def test_invalid_token_response_may_be_retried(
     assert not any(cloud.failures.values())
 
 
-@pytest.mark.parametrize("answer", [[], "canary", {"error": ["canary"]}, {"error": {"status": 3}}, {"error": None}])
+@pytest.mark.parametrize("answer", [[], "canary", {"error": None}, {}])
+def test_error_response_without_an_error_is_temporary(
+    cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take, answer: Any
+) -> None:
+    cloud.failures["/token"] = [(400, answer)]
+    with raises_code(TransientError, "answered-in-between") as caught:
+        take(make_profile(credentials_file=write_file(cloud.authorized_user())), "credentials-file")
+    assert caught.value.local
+    assert "canary" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_blocked_request_is_temporary(
+    cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take
+) -> None:
+    cloud.failures["/token"] = [(403, "<html>blocked</html>")]
+    with raises_code(TransientError, "request-blocked") as caught:
+        take(make_profile(credentials_file=write_file(cloud.service_account())), "credentials-file")
+    assert caught.value.local
+
+
+@pytest.mark.parametrize("answer", [{"error": ["another canary"]}, {"error": {"status": 3}}])
 def test_invalid_error_response_is_a_refusal(
     cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take, answer: Any
 ) -> None:
     cloud.failures["/token"] = [(400, answer)]
     with pytest.raises(ProviderRefused) as caught:
         take(make_profile(credentials_file=write_file(cloud.authorized_user())), "credentials-file")
-    assert "canary" not in "".join(traceback.format_exception(caught.value))
+    assert "another canary" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_google_internal_failure_is_temporary(

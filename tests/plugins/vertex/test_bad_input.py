@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,8 +14,10 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from freshkey import Keeper
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, OutcomeUnknown, ProviderRefused
 from freshkey.model.profile import Profile
+from freshkey_vertex.adc import detect
 from freshkey_vertex.credentials_file import MAX_BYTES, Unloadable
 from freshkey_vertex.formats import GoogleCredential
 from google_cloud import ROBOT, SUBJECT_TOKEN, TARGET, GoogleCloud, pem
@@ -44,9 +47,143 @@ def refused(make_profile: MakeProfile, take: Take, write_file: WriteFile) -> Ref
 
 
 def test_key_file_that_is_not_json(refused: Refused, cloud: GoogleCloud) -> None:
-    said = refused('{"type": "service_account", "private_key": "canary')
-    assert "key.json is not a JSON object" in said
+    said = refused('{"type": "service_account",\n "private_key": "canary')
+    assert "key.json is not valid JSON: line 2, column 17" in said
     assert cloud.seen == []
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ("", "is empty"),
+        (" \n", "is empty"),
+        ("-----BEGIN PRIVATE KEY-----\ncanary", "is a bare private key"),
+        ("<html>canary</html>", "is not valid JSON: line 1, column 1"),
+        ('{"type": "authorized_user"\n "a": 1}', "is not valid JSON: line 2, column 2"),
+        ('["canary"]', "is not a JSON object"),
+        (
+            '{"type": "authorized_user", "a": {"client_id": "canary", "client_id": 1}}',
+            "contains the member 'client_id' twice",
+        ),
+        ('{"Canary canary": 1, "Canary canary": 2}', "contains a member twice"),
+    ],
+)
+def test_flaw_of_a_file_is_named(refused: Refused, content: str, what: str) -> None:
+    assert f"key.json {what}" in refused(content)
+
+
+def test_pkcs12_file_is_named(make_profile: MakeProfile, take: Take, tmp_path: Path) -> None:
+    path = tmp_path / "key.p12"
+    path.write_bytes(b"\x30\x82\x09\x0acanary")
+    with raises_code(Unloadable, "vertex-invalid-credentials-file") as caught:
+        take(make_profile(credentials_file=path), "credentials-file")
+    assert "is a PKCS #12 (.p12) file" in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_byte_order_mark_is_harmless(
+    cloud: GoogleCloud, make_profile: MakeProfile, take: Take, tmp_path: Path, encoding: str
+) -> None:
+    path = tmp_path / "key.json"
+    mark = "\ufeff" if encoding.endswith("e") else ""
+    path.write_bytes((mark + json.dumps(cloud.service_account(), indent=1).replace("\n", "\r\n")).encode(encoding))
+    credential = take(make_profile(credentials_file=path), "credentials-file")
+    assert cloud.tokens[credential.access_token.reveal()].whose == ROBOT
+
+
+@pytest.mark.parametrize("newline", ["\\n", "\r\n", "\\\\n", "\\r\\n", "%0A", "%0d%0a", "\n\n"])
+def test_escaped_newlines_in_a_private_key_are_harmless(
+    cloud: GoogleCloud, make_profile: MakeProfile, take: Take, write_file: WriteFile, newline: str
+) -> None:
+    path = write_file(cloud.service_account(private_key=pem().replace("\n", newline)))
+    credential = take(make_profile(credentials_file=path), "credentials-file")
+    assert cloud.tokens[credential.access_token.reveal()].whose == ROBOT
+
+
+@pytest.mark.parametrize(
+    ("value", "cause"),
+    [
+        ("~/key.json", "begins with ~"),
+        ("~ada/key.json", "begins with ~"),
+        ('"/tmp/key.json"', "is in quotes"),
+        ("'/tmp/key.json'", "is in quotes"),
+        ("$HOME/key.json", "begins with a variable"),
+        ("%USERPROFILE%/key.json", "begins with a variable"),
+        ("${HOME}/key.json", "begins with a variable"),
+        ("\N{LEFT DOUBLE QUOTATION MARK}/tmp/key.json\N{RIGHT DOUBLE QUOTATION MARK}", "is in quotes"),
+        ("file:///tmp/key.json", "is a URL"),
+    ],
+)
+def test_path_that_only_a_shell_understands_is_named(
+    make_profile: MakeProfile, take: Take, monkeypatch: pytest.MonkeyPatch, value: str, cause: str
+) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", value)
+    with raises_code(Unloadable, "vertex-invalid-credentials-file") as caught:
+        take(make_profile(), "adc-file")
+    assert cause in caught.value.message
+    assert "environment variable GOOGLE_APPLICATION_CREDENTIALS" in caught.value.message
+
+
+@pytest.mark.parametrize("value", [" {}", "{} ", "{}\n"])
+def test_space_around_a_path_is_named(  # noqa: PLR0917  fixtures
+    cloud: GoogleCloud,
+    make_profile: MakeProfile,
+    write_file: WriteFile,
+    take: Take,
+    monkeypatch: pytest.MonkeyPatch,
+    value: str,
+) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", value.format(write_file(cloud.service_account())))
+    with raises_code(Unloadable, "vertex-invalid-credentials-file") as caught:
+        take(make_profile(), "adc-file")
+    assert "begins or ends with a space or a line break" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("value", "cause"),
+    [
+        ('"{}"', "is in quotes"),
+        ("~/gcloud", "begins with ~"),
+        ("$HOME/gcloud", "begins with a variable"),
+        ("{}\r", "begins or ends with a space or a line break"),
+    ],
+)
+def test_directory_of_gcloud_that_only_a_shell_understands_is_named(  # noqa: PLR0917  fixtures
+    cloud: GoogleCloud,
+    write_file: WriteFile,
+    keeper: Callable[..., Keeper],
+    monkeypatch: pytest.MonkeyPatch,
+    value: str,
+    cause: str,
+) -> None:
+    there = write_file(cloud.authorized_user(), "gcloud/application_default_credentials.json").parent
+    monkeypatch.setenv("CLOUDSDK_CONFIG", value.format(there))
+    with raises_code(Unloadable, "vertex-invalid-credentials-file") as caught:
+        keeper().get("work")
+    assert f"the path in environment variable CLOUDSDK_CONFIG {cause}" in caught.value.message
+
+
+def test_directory_of_gcloud_counts_only_if_nothing_else_does(
+    make_profile: MakeProfile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOUDSDK_CONFIG", "/nowhere/gcloud")
+    assert detect("adc-gcloud", make_profile()) is None
+    monkeypatch.setenv("CLOUDSDK_CONFIG", "~/gcloud")
+    assert detect("adc-gcloud", make_profile()) is not None
+    assert detect("adc-gcloud", make_profile(on_google_cloud=True)) is None, "the machine has another identity"
+
+
+@pytest.mark.parametrize("value", ['{"type": "service_account", "private_key": "canary"}', "a\nb", "x" * 5000])
+def test_credentials_instead_of_a_path_are_not_shown(
+    make_profile: MakeProfile, take: Take, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", value)
+    with raises_code(Unloadable, "vertex-invalid-credentials-file") as caught:
+        take(make_profile(), "adc-file")
+    assert value not in str(caught.value)
+    found = detect("adc-file", make_profile())
+    assert found is not None
+    assert found.origin == "no plausible path (environment variable GOOGLE_APPLICATION_CREDENTIALS)"
 
 
 @pytest.mark.parametrize("members", ["[]", '"canary"', '{"type": 1}', '{"a": 1, "a": 2}'])
@@ -107,6 +244,13 @@ def test_invalid_private_key(refused: Refused, cloud: GoogleCloud, broken: str) 
     said = refused(cloud.service_account(private_key=broken))
     assert "private key" in said
     assert "Create a new key" in said
+
+
+def test_flaw_of_a_private_key_is_named(refused: Refused, cloud: GoogleCloud) -> None:
+    body = pem().split("-----")[2].strip()
+    assert "has no line -----BEGIN PRIVATE KEY-----" in refused(cloud.service_account(private_key=body))
+    said = refused(cloud.service_account(private_key=pem().replace("\n", "/n")))
+    assert "has /n in place of line breaks" in said
 
 
 def test_truncated_private_key(refused: Refused, cloud: GoogleCloud) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused, TransientError
+from freshkey.errors import LoginRequired, ProviderRefused, TransientError
 from freshkey.model.credential import ApiKey
 from freshkey.model.profile import Profile
 from freshkey.secret import Secret
@@ -63,13 +63,37 @@ def test_ended_sign_in_requires_the_user(cloud: GoogleCloud, make_profile: MakeP
     assert "invalid_grant" in str(caught.value)
 
 
-def test_token_that_is_not_a_bearer_token_is_refused(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
+@pytest.mark.parametrize("settings", [{}, {"impersonate": "bot@demo-project.iam.gserviceaccount.com"}])
+def test_token_that_is_not_a_bearer_token_is_stored_and_never_served(
+    cloud: GoogleCloud, make_profile: MakeProfile, settings: dict[str, str]
+) -> None:
+    first = signed_in(make_profile())
+    answer = {"access_token": "canary", "refresh_token": "1//newer", "token_type": "DPoP", "expires_in": 3600}
+    cloud.failures["/token"] = [(200, answer)]
+    second = renew(make_profile(**settings), first)
+    assert (second.lifetime, second.refresh_token) == (0.0, Secret("1//newer"))
+    assert second.unusable is not None
+    assert second.unusable.code == "unsupported-token-type"
+    assert "DPoP" in second.unusable.message
+
+
+@pytest.mark.parametrize(("status", "body"), [(200, "<html>"), (200, {}), (400, "<html>"), (401, {})])
+def test_answer_of_something_in_between_is_temporary(
+    cloud: GoogleCloud, make_profile: MakeProfile, status: int, body: object
+) -> None:
     profile = make_profile()
     first = signed_in(profile)
-    cloud.failures["/token"] = [(200, {"access_token": "canary", "token_type": "DPoP", "expires_in": 3600})]
-    with raises_code(ProtocolError, "unsupported-token-type") as caught:
+    cloud.failures["/token"] = [(status, body)]
+    with raises_code(TransientError, "answered-in-between") as caught:
         renew(profile, first)
-    assert "DPoP" in str(caught.value)
+    assert caught.value.local
+
+
+def test_end_of_the_sign_in_is_read(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
+    profile = make_profile()
+    first = signed_in(profile)
+    cloud.failures["/token"] = [(200, {"access_token": "ya29.x", "refresh_token_expires_in": 604800})]
+    assert (first.renewable_for, renew(profile, first).renewable_for) == (None, 604800.0)
 
 
 def test_missing_lifetime_is_an_hour(cloud: GoogleCloud, make_profile: MakeProfile) -> None:

@@ -133,6 +133,17 @@ def test_expired_checks_the_keeper_again_after_a_second(clock: ManualClock) -> N
     assert source.asked == [None, None]
 
 
+def test_wall_clock_that_was_set_forward_does_not_end_a_token() -> None:
+    """google-auth compares nothing but the wall clock; freshkey still serves the token within one boot."""
+    clock = ManualClock(wall=datetime.now(UTC).timestamp())
+    token = evolve(TOKEN, obtained=clock.now(), lifetime=3600.0, clock=clock)
+    credentials = KeeperCredentials(Answers([token]), "work")
+    clock.step_wall(7200)
+    credentials.refresh(None)
+    assert credentials.expiry is not None
+    assert credentials.expiry.replace(tzinfo=UTC).timestamp() == pytest.approx(clock.now().wall + 3600)
+
+
 def test_token_close_to_expiry_counts_as_expired() -> None:
     credentials = google_credentials(Answers([evolve(TOKEN, obtained=SYSTEM.now(), lifetime=200.0)]), "work")
     credentials.refresh(None)

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from freshkey._config.provider_settings import fields, is_for_projects, structure, takes_command
 from freshkey.errors import ConfigurationError
 from freshkey.model.profile import Profile
 from freshkey.secret import Secret
-from freshkey_vertex.settings import MAX_IMPERSONATION, VertexSettings
+from freshkey_vertex import adc
+from freshkey_vertex.settings import MAX_IMPERSONATION, VertexSettings, sign_in_setup
 from raises_code import raises_code
 
 
@@ -68,3 +70,15 @@ def test_project_file_may_set_only_project_and_region() -> None:
     known = fields(VertexSettings)
     assert {name for name, one in known.items() if is_for_projects(one)} == {"project", "region"}
     assert {name for name, one in known.items() if takes_command(one)} == {"auth_refresh"}
+
+
+def test_gcloud_is_suggested_only_where_the_profile_would_use_its_sign_in(make_profile: MakeProfile) -> None:
+    profile = make_profile()
+    for one, suggested in (
+        (profile, True),
+        (evolve(profile, source="oauth"), False),
+        (evolve(profile, skip=(adc.GCLOUD_FILE,)), False),
+    ):
+        hint = str(sign_in_setup(one))
+        assert "et client_id" in hint
+        assert ("gcloud auth application-default login" in hint) == suggested

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from attrs import evolve
 
+from free_port import free_port
 from freshkey import Keeper
 from freshkey._http.messages import form
 from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused
@@ -101,6 +102,13 @@ def test_sign_in_can_impersonate_a_service_account(cloud: GoogleCloud, make_prof
         assert cloud.tokens[one.access_token.reveal()].whose == TARGET
         assert (one.kind, one.identity.email, one.source) == ("service account", TARGET, "oauth")
     assert second.refresh_token == first.refresh_token
+
+
+def test_the_redirect_port_of_the_profile_is_used(make_profile: MakeProfile) -> None:
+    port = free_port()
+    with ScriptedUser(browser=follow) as user:
+        sign_in(evolve(make_profile(), redirect_port=port), user)
+    assert parse_qs(urlsplit(user.opened[0]).query)["redirect_uri"] == [f"http://127.0.0.1:{port}/"]
 
 
 def test_no_secret_is_in_a_repr(make_profile: MakeProfile) -> None:

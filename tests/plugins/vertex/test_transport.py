@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from free_port import free_port
 from freshkey.clock import SYSTEM
 from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused, TransientError
 from freshkey.model.profile import Profile
@@ -64,6 +65,36 @@ def test_retry_after_is_passed_on(cloud: GoogleCloud, make_profile: MakeProfile)
         with pytest.raises(TransientError) as caught:
             build_transport(make_profile(), clock=SYSTEM)(cloud.at("/token"), method="POST")
         assert caught.value.retry_after == seconds
+
+
+def test_place_of_an_identity_token_on_this_machine_may_not_have_started(
+    cloud: GoogleCloud,
+    make_profile: MakeProfile,
+    write_file: Callable[..., Path],
+    take: Callable[..., GoogleCredential],
+) -> None:
+    path = write_file(cloud.external_account({"url": cloud.at("/subject")}))
+    cloud.failures["/subject"] = [(503, {})]
+    with raises_code(TransientError, "server-unavailable") as caught:
+        take(make_profile(credentials_file=path), "credentials-file")
+    assert isinstance(caught.value, TransientError)
+    assert (caught.value.local, caught.value.starting) == (True, True)
+    cloud.failures["/sts"] = [(503, {})]
+    other = write_file(cloud.external_account({"file": str(write_file(SUBJECT_TOKEN, "subject"))}))
+    with raises_code(TransientError, "server-unavailable") as caught:
+        take(make_profile(credentials_file=other), "credentials-file")
+    assert isinstance(caught.value, TransientError)
+    assert (caught.value.local, caught.value.starting) == (False, False)
+
+
+def test_place_that_refuses_connections_may_not_have_started(make_profile: MakeProfile) -> None:
+    absent = f"http://127.0.0.1:{free_port()}"
+    for places, starting in ([f"{absent}/subject"], True), ([], False):
+        carrier = build_transport(make_profile(), clock=SYSTEM, hosts={"127.0.0.1"}, places=places)
+        with raises_code(TransientError, "connection-failed") as caught:
+            carrier(f"{absent}/subject/role")
+        assert isinstance(caught.value, TransientError)
+        assert caught.value.starting == starting
 
 
 def test_no_library_logs_a_secret(

@@ -36,14 +36,22 @@ class _Page(HTMLParser):
 
 
 class Visitor:
-    """One user at one authorization server, with a cookie jar."""
+    """One user at one authorization server, with a cookie jar; `cookies` of an earlier visit are used and updated."""
 
-    def __init__(self, url: str, *, deny: bool = False, answers: Mapping[str, str] = ANSWERS) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        deny: bool = False,
+        answers: Mapping[str, str] = ANSWERS,
+        cookies: httpx.Cookies | None = None,
+    ) -> None:
         self._server = urlsplit(url).netloc
         self._deny = deny
         self._denied = False
         self._answers = answers
-        self._client = httpx.Client(trust_env=False, timeout=20)
+        self._cookies = httpx.Cookies() if cookies is None else cookies
+        self._client = httpx.Client(trust_env=False, timeout=20, cookies=self._cookies)
 
     def walk(self, url: str) -> str:
         """Go from page to page until the server redirects to the client, and return that URL.
@@ -55,6 +63,7 @@ class Visitor:
             for _ in range(MAX_PAGES):
                 response = self._client.send(request)
                 following = self._next(response)
+                self._cookies.update(self._client.cookies)
                 if following is None or following.url.netloc.decode() != self._server:
                     return str(following.url if following else response.url)
                 request = following

@@ -6,7 +6,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from attrs import field, frozen
@@ -15,7 +15,16 @@ from freshkey._files.private import file_name
 from freshkey._forksafe import block_fork, in_child
 from freshkey._interprocess.lock import ProfileLock
 from freshkey._stores.keychain import prompts
-from freshkey._stores.keychain.backends import how_to_get_one, open_backend, tells_of_prompts
+from freshkey._stores.keychain.backends import (
+    NotImported,
+    how_to_get_one,
+    importing_nothing,
+    open_backend,
+    reports_prompts,
+)
+from freshkey._stores.keychain.choice import Choice
+from freshkey._stores.keychain.dismissals import Dismissals
+from freshkey._stores.keychain.unreported import unreported
 from freshkey._stores.keychain.worker import WITHOUT_KEYCHAIN, SerialWorker
 from freshkey._stores.options import store_options, wrong_option
 from freshkey._stores.records.intent_file import IntentFile
@@ -39,7 +48,8 @@ OWN_SERVICE: Final = "freshkey:"
 """Prefix of the service names of all items that freshkey stores."""
 READS_OF_A_MOVING_ITEM: Final = 3
 
-_LOCKED: Final = {"KeyringLocked", "LockedException", "PromptDismissedException", "InitError"}
+_LOCKED: Final = {"KeyringLocked", "LockedException", "PromptDismissedException", "PromptRefused", "InitError"}
+_RESTARTED: Final = {"ServiceEnded"}
 _ABSENT: Final = {"RuntimeError", "SecretServiceNotAvailableException", "ConnectionError", "FileNotFoundError"}
 
 # One thread for all profiles: a call that is late may still write, so no other call may start until it returns.
@@ -66,12 +76,14 @@ class KeyringItems:
     _timeout: float = field(default=TIMEOUT_SECONDS, kw_only=True)
     _unlock_timeout: float = field(default=prompts.UNLOCK_TIMEOUT, kw_only=True)
     _named: str | None = field(default=None, kw_only=True)
+    _choice: Choice | None = field(default=None, kw_only=True)
+    _dismissals: Dismissals | None = field(default=None, kw_only=True)
 
     def get(self, name: str) -> str | None:
         return self._call(lambda backend: _get(backend, self._service + name, self._username))
 
     def set(self, name: str, value: str) -> None:
-        self._call(lambda backend: backend.set_password(self._service + name, self._username, value))
+        self._call(lambda backend: self._set(backend, name, value))
 
     def delete(self, name: str) -> None:
         self._call(lambda backend: _delete(backend, self._service + name, self._username))
@@ -81,13 +93,15 @@ class KeyringItems:
         self.set(other, self.get(name) or "")
         return f"the keychain item {self._service + other!r}"
 
+    def _set(self, backend: KeyringBackend, name: str, value: str) -> None:
+        backend.set_password(self._service + name, self._username, value)
+        if self._choice is not None:
+            self._choice.stored()
+
     def _call(self, work: Callable[[KeyringBackend], T]) -> T:
+        policy = prompts.Policy(prompts.asker(), self._dismissals)
         try:
-            return self._worker.call(
-                lambda: self._run(work),
-                self._timeout,
-                lambda: self._unlock_timeout if prompts.expected() else 0.0,
-            )
+            return self._in_time(lambda: self._run(work, policy))
         except FreshkeyError:
             raise
         except Exception as error:  # noqa: BLE001  keychain libraries raise any exception
@@ -95,32 +109,69 @@ class KeyringItems:
         # Outside the handler: the original exception refers to frames that contain the value to be written.
         raise problem
 
-    def _run(self, work: Callable[[KeyringBackend], T]) -> T:
-        if self._named not in _opened:
-            with block_fork():
-                _opened[self._named] = open_backend(self._named)
-        backend = _opened[self._named]
-        # See docs/decisions.md, "Only a keychain that prompts the user gets more than three seconds".
-        with nullcontext() if tells_of_prompts(backend) else prompts.shown():
-            return work(backend)
+    def _in_time(self, run: Callable[[], T]) -> T:
+        while True:
+            try:
+                return self._worker.call(
+                    run, self._timeout, lambda: self._unlock_timeout if prompts.expected() else 0.0
+                )
+            except NotImported as missing:
+                library = missing
+            # Each library is imported once, in the caller's time and not in the call's.
+            library.resolve()
+
+    def _run(self, work: Callable[[KeyringBackend], T], policy: prompts.Policy) -> T:
+        with prompts.under(policy):
+            with importing_nothing():
+                backend = self._open()
+            # See docs/decisions.md, "Only a keychain that prompts the user gets more than three seconds".
+            prompting: AbstractContextManager[object] = (
+                nullcontext() if reports_prompts(backend) else unreported(policy, backend)
+            )
+            with prompting:
+                return work(backend)
+
+    def _open(self) -> KeyringBackend:
+        if self._named is not None or self._choice is None:
+            return _opened_once(self._named)
+        return self._choice.open(_opened_once)
+
+
+def _opened_once(name: str | None) -> KeyringBackend:
+    if name not in _opened:
+        with block_fork():
+            _opened[name] = open_backend(name)
+    return _opened[name]
 
 
 def explained(error: Exception) -> StoreUnavailable:
     """Convert an exception of a keychain library, judging by its class; its text might quote a secret."""
     names = {kind.__name__ for kind in type(error).__mro__}
     if names & _LOCKED:
+        again = getattr(error, "seconds", 0.0)
+        dismissed = f" (its prompt ended without a password, and is not shown again for {again:.0f} s)" if again else ""
         return StoreUnavailable(
             "the keychain is locked",
-            hint=f"Unlock it in a desktop session; {WITHOUT_KEYCHAIN}",
+            hint=f"Unlock it in a desktop session{dismissed}; {WITHOUT_KEYCHAIN}",
             code="keychain-locked",
         )
+    if names & _RESTARTED or _ended(error):
+        return StoreUnavailable(
+            "the keychain was stopped or restarted during the call", hint="Try again", code="keychain-restarted"
+        )
     if names & _ABSENT:
-        return StoreUnavailable("no usable OS keychain", hint=how_to_get_one(), code="no-keychain")
+        return StoreUnavailable("no usable OS keychain", absent=True, hint=how_to_get_one(), code="no-keychain")
     return StoreUnavailable(
         f"the keychain failed with {type(error).__name__}",
         hint="Unlock or restart the keychain, then try again",
         code="keychain-failed",
     )
+
+
+def _ended(error: BaseException) -> bool:
+    """Return whether the bus said that the service ended before it responded."""
+    cause: object = getattr(error.__cause__, "name", None)
+    return isinstance(cause, str) and cause.endswith(".NoReply")
 
 
 @hookimpl
@@ -131,7 +182,8 @@ def store(profile: Profile) -> CredentialStore:
     seconds that a sign-in waits while the keychain prompts for its password (default 60), and ``backend``, a keyring
     class.
     """
-    items = keychain_items(profile, service_prefix(profile), profile.name)
+    prefix = service_prefix(profile)
+    items = keychain_items(profile, prefix, profile.name, Choice.of_profile(profile, prefix))
     lock = ProfileLock(profile.state_dir, file_name(profile.name))
     return SlottedStore(
         items,
@@ -144,8 +196,10 @@ def store(profile: Profile) -> CredentialStore:
     )
 
 
-def keychain_items(profile: Profile, service: str, username: str) -> KeyringItems:
+def keychain_items(profile: Profile, service: str, username: str, choice: Choice | None = None) -> KeyringItems:
     """Return items of the keychain, accessed with the settings in ``[stores.keyring]``.
+
+    Without a `choice` of the keychain, they are looked for in each, and `service` is the whole service name.
 
     Raises:
         StoreSettingWrong: A setting is invalid.
@@ -154,7 +208,15 @@ def keychain_items(profile: Profile, service: str, username: str) -> KeyringItem
     for name in ("timeout", "unlock_timeout"):
         if not 0 < options.get(name, 1.0) <= MAX_TIMEOUT:
             raise wrong_option(profile, "keyring", name, f"between 0 and {MAX_TIMEOUT:g} seconds")
-    return KeyringItems(service, username, worker=WORKER, named=options.pop("backend", None), **options)
+    return KeyringItems(
+        service,
+        username,
+        worker=WORKER,
+        named=options.pop("backend", None),
+        choice=choice or Choice([(service, username)], profile.name),
+        dismissals=Dismissals(profile.state_dir),
+        **options,
+    )
 
 
 def service_prefix(profile: Profile) -> str:

@@ -18,13 +18,13 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 from attrs import asdict, evolve, field, frozen
 
 from freshkey.clock import Moment
-from freshkey.errors import RecordUnreadable, StoreUnavailable
-from freshkey.model.storage import Intent, Record, Snapshot
+from freshkey.errors import LoginRequired, RecordUnreadable, StoreUnavailable, is_code
+from freshkey.model.storage import Intent, Outcome, Record, Snapshot
 from freshkey.secret import Secret
 
 
@@ -96,8 +96,8 @@ def record_items(record: Record, limit: int | None) -> list[str]:
 
 
 def intent_item(intent: Intent) -> str:
-    """Encode an intent as a single item."""
-    whole = _pack(asdict(intent))
+    """Encode an intent as a single item, of less than 1,100 characters."""
+    whole = _pack(asdict(intent, filter=lambda _, value: value is not None))
     return Item(INTENT, intent.generation, 0, 1, _digest(INTENT, intent.generation, 1, whole), whole).text()
 
 
@@ -148,17 +148,33 @@ def _meaning(first: Item, rest: list[Item | None]) -> Slot | None:
 
 def _slot(first: Item, value: Any) -> Slot:  # noqa: ANN401  any JSON value
     if first.kind == INTENT:
-        intent = Intent(
-            generation=first.generation,
-            token_hash=_as(str, value["token_hash"]),
-            noted=_moment(**value["noted"]),
-            pid=_as(int, value["pid"]),
-            attempts=_as(int, value.get("attempts", 1)),
-        )
-        return Slot(intent=intent, generation=first.generation)
+        return Slot(intent=_intent(first.generation, value), generation=first.generation)
     payload = None if value["payload"] is None else Secret(_as(str, value["payload"]))
     record = Record(generation=first.generation, payload=payload, written_at=_number(value["written_at"]))
     return Slot(record=record, generation=first.generation)
+
+
+def _intent(generation: int, value: dict[str, Any]) -> Intent:
+    """Build an intent. Version 0.1 wrote none of the members that are optional here; later versions may write more."""
+    token_hash = _as(str, value["token_hash"])
+    refused, outcome = value.get("refused"), value.get("outcome")
+    return Intent(
+        generation=generation,
+        token_hash=token_hash,
+        noted=_moment(**value["noted"]),
+        pid=_as(int, value["pid"]),
+        attempts=_as(int, value.get("attempts", 1)),
+        outcome=next((known for known in get_args(Outcome) if known == outcome), "unanswered"),
+        last_sent=_moment_or_none(value.get("last_sent")),
+        answered_at=_moment_or_none(value.get("answered_at")),
+        doubts=_as(int, value.get("doubts", 0)),
+        doubted_at=_moment_or_none(value.get("doubted_at")),
+        refused=refused if refused is None or is_code(refused) else LoginRequired.code,
+    )
+
+
+def _moment_or_none(value: Any) -> Moment | None:  # noqa: ANN401  any JSON value
+    return None if value is None else _moment(**value)
 
 
 def _moment(wall: object, elapsed: object, boot_id: object) -> Moment:

@@ -76,8 +76,8 @@ class SlottedStore:
             still write, so no other process may take the lock until it returns. The default is for items whose calls
             never outlive their caller.
         confirm: Raises `StoreBusy` if this process holds the lock but the lock no longer excludes others.
-        outwait: Called under the lock with a function that returns whether a renewal seems to be in progress, and the
-            seconds to wait; raises `StoreBusy` if the lock does not exclude everyone yet.
+        outwait: Called under the lock with a function that returns whether anything is stored, and the seconds to
+            wait; raises `StoreBusy` if the lock does not exclude everyone yet.
         intent_file: Keeps a copy of the intent, for `items` that may lose it while replacing it.
         copy: Copies a string, even a corrupt one, to another name, and returns its location for messages; None to
             read and write it.
@@ -98,7 +98,7 @@ class SlottedStore:
         deadline = time.monotonic() + timeout
         release = self._lock.acquire(timeout)
         try:
-            self._outwait(self._is_at_work, deadline - time.monotonic())
+            self._outwait(self._has_data, deadline - time.monotonic())
             yield
         finally:
             # Not released while an abandoned call may still write; its caller has its error already.
@@ -137,8 +137,8 @@ class SlottedStore:
             # macOS replaces an item by deleting it first, so a crash could lose the intent.
             # See docs/decisions.md, "A copy of the intent is stored beside the keychain".
             self._intent_file.note(intent)
-        # A process that takes a new lock file from now on sees the intent; one that already did may not have seen it,
-        # so check again, and do not send the token in that case.
+        # A process that took a new lock file since the first check waits for this one, except where directories cannot
+        # be locked: check again, and do not send the token in that case.
         self._confirm()
 
     def save(self, record: Record) -> None:
@@ -191,9 +191,8 @@ class SlottedStore:
         if self._slot(slot).record != record:
             raise self._forgetful()
 
-    def _is_at_work(self) -> bool:
-        snapshot = self.load()
-        return snapshot.intent is not None or snapshot.damaged
+    def _has_data(self) -> bool:
+        return self.load() != Snapshot()
 
     def _slots(self) -> list[Slot]:
         return [self._slot(slot) for slot in SLOTS]

@@ -7,7 +7,17 @@ import threading
 from typing import Final
 
 from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused, sign_in_command
-from freshkey.plugin import MAX_LINE, Clock, Detected, Interaction, Profile, Secret, environment_secret, is_token
+from freshkey.plugin import (
+    MAX_LINE,
+    Clock,
+    Detected,
+    Interaction,
+    Profile,
+    Secret,
+    environment_secret,
+    is_token,
+    looks_like,
+)
 from freshkey_bedrock.api_key.parse import Term, term_of
 from freshkey_bedrock.formats import BedrockApiKey
 from freshkey_bedrock.region import known_region
@@ -30,6 +40,7 @@ def detect(profile: Profile) -> Detected | None:
         expires_at=term.ends if term else None,
         last_four=None if term else secret.last_four(),
         fingerprint=secret.fingerprint(),
+        version=secret.fingerprint(),
     )
 
 
@@ -58,8 +69,9 @@ def from_user(profile: Profile, interaction: Interaction, *, clock: Clock) -> Be
     if not entered:
         hint = f"Run: {sign_in_command(profile.name)} --api-key, then paste the key, or pipe it to standard input"
         raise LoginRequired("no API key was entered", profile=profile.name, hint=hint, code="no-key-entered")
-    flaw = "it is too long or contains invalid characters"
-    if _usable(entered):
+    shape = looks_like(entered.reveal()) or ("a Claude API key" if entered.reveal().startswith("sk-ant-") else None)
+    flaw = "it is too long or contains invalid characters" if shape is None else f"it looks like {shape}"
+    if shape is None and is_token(entered.reveal(), MAX_LINE):
         try:
             return _credential(entered, profile, "the key", clock)
         except ConfigurationError as error:
@@ -68,7 +80,7 @@ def from_user(profile: Profile, interaction: Interaction, *, clock: Clock) -> Be
     raise ProviderRefused(
         message,
         profile=profile.name,
-        hint="Copy only the key, without spaces or line breaks",
+        hint="Copy only the key, in one piece, without quotes, spaces or line breaks",
         code="bedrock-invalid-api-key",
     )
 
@@ -89,8 +101,3 @@ def _term(secret: Secret, profile: Profile) -> Term | None:
     except ConfigurationError as error:
         error.profile = profile.name
         raise
-
-
-def _usable(secret: Secret) -> bool:
-    value = secret.reveal()
-    return is_token(value, MAX_LINE)

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from attrs import evolve
 
 from freshkey.errors import frameless
-from freshkey.plugin import Request, Response, Send, json_body, parse_json_object
+from freshkey.oauth import read_members
+from freshkey.plugin import Request, Response, Send, json_body
 
 
 def encode(url: str, fields: Mapping[str, str], headers: Mapping[str, str]) -> Request:
@@ -28,15 +29,12 @@ def translated(send: Send) -> Send:
 
 @frameless
 def _as_oauth(response: Response) -> Response:
-    """Rename the members of a successful response.
-
-    Raises:
-        ProtocolError: It is not a JSON object.
-    """
-    if not 200 <= response.status < 300:  # noqa: PLR2004  RFC 9110, section 15.3
+    """Rename the members of a successful response; anything else is left for the OAuth toolkit to classify."""
+    members = read_members(response) if 200 <= response.status < 300 else None  # noqa: PLR2004  RFC 9110, section 15.3
+    if members is None:
         return response
-    members = {_snake(name): value for name, value in parse_json_object(response.body).items()}
-    return evolve(response, body=json.dumps(members).encode())
+    renamed = {_snake(name): value for name, value in members.items()}
+    return evolve(response, body=json.dumps(renamed).encode())
 
 
 def _camel(name: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused, frameless
 from freshkey.oauth import (
@@ -59,6 +59,7 @@ class IdentityCenter:
         send: Sends requests.
         clock: Provides the time.
         insecure: Allow http on loopback, for tests.
+        redirect_port: Port that a sign-in in the browser returns to; None for any free one.
     """
 
     oidc: str
@@ -66,6 +67,7 @@ class IdentityCenter:
     send: Send
     clock: Clock = SYSTEM
     insecure: bool = False
+    redirect_port: int | None = None
 
 
 def server(oidc: str) -> Server:
@@ -105,6 +107,9 @@ def sign_in(
         if flow == "device"
         else _by_browser(center, registration, interaction, random)
     )
+    flaw = answer.unusable()
+    if flaw is not None:
+        raise flaw
     return _session(answer, center, registration, None)
 
 
@@ -134,6 +139,8 @@ def register(center: IdentityCenter, flow: Flow) -> Registration:
 def renewed(session: SsoSession, center: IdentityCenter) -> SsoSession:
     """Return a session with a new access token; the refresh token is sent once, which may use it up.
 
+    If nobody can use the access token, the session has the new refresh token, and its access token has expired.
+
     Raises:
         LoginRequired: It cannot be renewed: there is no refresh token, or it or its client is no longer accepted.
         TransientError: The refresh token was not used up; try again later.
@@ -149,6 +156,7 @@ def renewed(session: SsoSession, center: IdentityCenter) -> SsoSession:
         ended = datetime.fromtimestamp(client.expires, UTC)
         raise LoginRequired(
             f"the client registration with IAM Identity Center expired at {ended:%Y-%m-%d %H:%M:%S} UTC",
+            unsent=True,  # the clock may be wrong
             code="bedrock-sso-registration-expired",
         )
     request = refresh_request(
@@ -157,13 +165,15 @@ def renewed(session: SsoSession, center: IdentityCenter) -> SsoSession:
         refresh_token=session.refresh_token,
         encode=_writer(center, client),
     )
+    requested = center.clock.now()
     response = translated(center.send)(request)
     if read_refusal(response).code in _CLIENT_ENDED:
         # Not a configuration error: the client was accepted before, so its registration has expired.
         raise LoginRequired(
             "IAM Identity Center no longer recognizes this client", code="bedrock-sso-registration-expired"
         )
-    return _session(read_token(response, center.clock.now().wall), center, client, session.refresh_token)
+    answer = evolve(read_token(response, center.clock.now().wall), requested=requested)
+    return _session(answer, center, client, session.refresh_token)
 
 
 def _by_browser(
@@ -177,6 +187,7 @@ def _by_browser(
         extra={"scopes": SCOPE},  # this server's name for scope
         interaction=interaction,
         redirect_path=REDIRECT_PATH,
+        redirect_port=center.redirect_port,
         timeout=TIMEOUT,
         random=random,
         clock=center.clock,
@@ -222,16 +233,12 @@ def _writer(center: IdentityCenter, client: Registration) -> Encode:
 def _session(
     answer: TokenAnswer, center: IdentityCenter, client: Registration, refresh_token: Secret | None
 ) -> SsoSession:
-    if answer.token_type != "Bearer":  # noqa: S105  a token type is not a secret
-        raise ProtocolError(
-            f"IAM Identity Center issued a token of type {answer.token_type}; only bearer tokens are supported",
-            code="unsupported-token-type",
-        )
     lifetime = DEFAULT_LIFETIME if answer.expires_in is None else answer.expires_in
+    requested = answer.requested or center.clock.now()
     return SsoSession(
         start_url=center.start_url,
         access_token=answer.access_token,
-        expires=center.clock.now().wall + lifetime,
+        expires=requested.wall + (lifetime if answer.unusable() is None else 0.0),
         refresh_token=answer.refresh_token or refresh_token,
         client=client,
     )

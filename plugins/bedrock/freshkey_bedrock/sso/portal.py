@@ -13,6 +13,7 @@ from attrs import frozen
 
 from freshkey.errors import (
     FreshkeyError,
+    IntermediaryAnswer,
     LoginRequired,
     OutcomeUnknown,
     ProtocolError,
@@ -20,6 +21,7 @@ from freshkey.errors import (
     TransientError,
     frameless,
 )
+from freshkey.oauth import read_members, refusal_error, retryable
 from freshkey.plugin import Request, Response, Secret, Send, is_token, parse_json_object, retry_after
 
 
@@ -70,7 +72,7 @@ def role_keys(
     response = _sent(Request(method="GET", url=url, headers={BEARER: access_token.reveal()}), send)
     if response.status == HTTPStatus.OK:
         return _read(parse_json_object(response.body))
-    if response.status in _NOT_ASSIGNED:
+    if response.status in _NOT_ASSIGNED and read_members(response) is not None:
         raise ProviderRefused(
             f"IAM Identity Center refused credentials for role {role_name!r} in account {account_id}"
             f" (status {response.status})",
@@ -97,15 +99,33 @@ def end_session(portal: str, access_token: Secret, *, send: Send, now: float) ->
 def _sent(request: Request, send: Send) -> Response:
     """Send a request; a lost response is only a temporary failure, because nothing here is single-use."""
     try:
-        return send(request)
+        response = send(request)
     except OutcomeUnknown as error:
         if isinstance(error, ProtocolError):
             raise
         lost = error
+    else:
+        if _is_page(response):
+            raise TransientError(
+                f"something other than the IAM Identity Center access portal answered (status {response.status})",
+                local=True,
+                hint="Check the network, the proxy, and any login page of the network",
+                code="answered-in-between",
+            )
+        return response
     raise TransientError(lost.message, code=lost.code)
 
 
+def _is_page(response: Response) -> bool:
+    """Return whether this is a web page: the portal sends JSON or nothing, also if it refuses."""
+    return response.status < 500 and response.body.lstrip()[:1] == b"<"  # noqa: PLR2004  RFC 9110, section 15.6
+
+
 def _refusal(response: Response, now: float) -> FreshkeyError:
+    if 400 <= response.status < 500 and read_members(response) is None:  # noqa: PLR2004  RFC 9110, section 15.5
+        # AWS's errors are JSON: this is a page of something on the way, and says nothing about the sign-in.
+        error = refusal_error(response, now)
+        return retryable(error) if isinstance(error, IntermediaryAnswer) else error
     if response.status == HTTPStatus.UNAUTHORIZED:
         return LoginRequired("IAM Identity Center no longer accepts this sign-in", code="sign-in-ended")
     if response.status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS} or response.status >= 500:  # noqa: PLR2004  RFC 9110, section 15.6

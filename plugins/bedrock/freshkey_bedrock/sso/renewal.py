@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from freshkey.errors import FreshkeyError, LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
+from freshkey.errors import LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
 from freshkey.plugin import SYSTEM, Clock, Profile, Reporter
 from freshkey_bedrock.sso import oidc
 from freshkey_bedrock.sso.credential import SsoCredential
@@ -41,9 +41,11 @@ def renew(profile: Profile, credential: SsoCredential, reporter: Reporter, *, cl
 def _with_new_tokens(role: Role, credential: SsoCredential, reporter: Reporter) -> SsoCredential:
     """Renew the access token, and get role credentials with it if possible."""
     session = oidc.renewed(credential.session, role.identity_center)
-    try:
-        return role.credential(session)
-    except (TransientError, OutcomeUnknown, ProviderRefused) as error:
-        failure: FreshkeyError = error
-    reporter.notice(f"The sign-in was renewed, but new role credentials are not available yet: {failure.message}")
+    trouble = "IAM Identity Center issued an access token that cannot be used or has already expired"
+    if session.expires > role.identity_center.clock.now().wall:
+        try:
+            return role.credential(session)
+        except (TransientError, OutcomeUnknown, ProviderRefused) as error:
+            trouble = error.message
+    reporter.notice(f"The sign-in was renewed, but new role credentials are not available yet: {trouble}")
     return evolve(credential, session=session)

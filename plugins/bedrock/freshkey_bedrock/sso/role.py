@@ -15,6 +15,7 @@ from freshkey_bedrock.sso import addresses, portal
 from freshkey_bedrock.sso.credential import SSO, SsoCredential
 from freshkey_bedrock.sso.oidc import IdentityCenter
 from freshkey_bedrock.sso.session import SsoSession
+from freshkey_bedrock.sso.setup import setup
 
 
 @frozen(kw_only=True)
@@ -46,10 +47,9 @@ class Role:
         oidc, portal_url = addresses.oidc_url(settings), addresses.portal_url(settings)
         start_url, account_id, role_name = settings.sso_start_url, settings.sso_account_id, settings.sso_role_name
         if not (oidc and portal_url and start_url and account_id and role_name):
-            names = ("sso_start_url", "sso_region", "sso_account_id", "sso_role_name")
-            missing = ", ".join(name for name in names if not getattr(settings, name))
-            instead = f"freshkey login {profile.name} --api-key"
-            hint = f"Under [profiles.{profile.name}] in config.toml, set: {missing}. Or run: {instead}"
+            hint = setup(profile)
+            if profile.source is None and "stored-api-key" not in profile.skip:
+                hint = f"{hint}. Or run: freshkey login {profile.name} --api-key"
             raise ConfigurationError(
                 "the IAM Identity Center sign-in is not configured",
                 profile=profile.name,
@@ -58,8 +58,12 @@ class Role:
             )
         insecure = settings.allow_insecure_loopback
         send = functools.partial(plugin.send, hosts=addresses.hosts(settings), allow_insecure_loopback=insecure)
+        port = profile.redirect_port
+        place = IdentityCenter(
+            oidc=oidc, start_url=start_url, send=send, clock=clock, insecure=insecure, redirect_port=port
+        )
         return cls(
-            identity_center=IdentityCenter(oidc=oidc, start_url=start_url, send=send, clock=clock, insecure=insecure),
+            identity_center=place,
             portal=portal_url,
             account_id=account_id,
             name=role_name,
@@ -72,15 +76,15 @@ class Role:
         Raises the errors of `freshkey_bedrock.sso.portal.role_keys`.
         """
         clock = self.identity_center.clock
+        obtained = clock.now()
         keys = portal.role_keys(
             self.portal,
             session.access_token,
             account_id=self.account_id,
             role_name=self.name,
             send=self.identity_center.send,
-            now=clock.now().wall,
+            now=obtained.wall,
         )
-        obtained = clock.now()
         return SsoCredential(
             obtained=obtained,
             clock=clock,

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
-from attrs import evolve, frozen
+from attrs import asdict, evolve, frozen
 
 from freshkey.errors import ProtocolError, StoreUnavailable
 from freshkey.plugin import (
@@ -31,6 +31,9 @@ REPEAT_WINDOW: Final = 30.0
 MAX_SENDINGS_IN_WINDOW: Final = 3
 MAX_SENDINGS_LATER: Final = 2
 
+HOPELESS_PAUSE: Final = 3600.0
+"""Seconds between two requests after that, which are made only if the access token has expired."""
+
 
 @frozen(kw_only=True)
 class RefreshIntent:
@@ -41,29 +44,39 @@ class RefreshIntent:
         started_at: Time of the first use, in Unix seconds.
         pid: ID of the process that used it first.
         attempts: How many times it may have been sent, including this one.
+        sent_at: Time of the last use, in Unix seconds; None if an older version wrote the intent.
+        lost: The response to the last use was lost; otherwise, the process may have ended before it arrived.
+        refused: The server has rejected the token for good.
     """
 
     token: str
     started_at: float
     pid: int
     attempts: int = 1
+    sent_at: float | None = None
+    lost: bool = False
+    refused: bool = False
 
     @classmethod
     def of(cls, token: Secret, now: float) -> Self:
         """Return the intent for a first use, at `now` in Unix seconds."""
-        return cls(token=token.fingerprint(), started_at=now, pid=os.getpid())
+        return cls(token=token.fingerprint(), started_at=now, pid=os.getpid(), sent_at=now)
 
-    def again(self) -> Self:
-        """Return the intent for one more use of the same token."""
-        return evolve(self, attempts=self.attempts + 1)
+    def again(self, now: float) -> Self:
+        """Return the intent for one more use of the same token, at `now` in Unix seconds."""
+        return evolve(self, attempts=self.attempts + 1, sent_at=now, lost=False)
 
-    def may_be_sent_again(self, now: float) -> bool:
+    def may_be_sent_again(self, now: float, *, expired: bool) -> bool:
         """Return whether the token may be sent once more, at `now` in Unix seconds.
 
-        It may be sent two more times within the window, or once more later, as for freshkey's own sign-ins.
+        It may be sent two more times within the window, or once more later, as for freshkey's own sign-ins; whenever a
+        process has ended within the window; and hourly once the access token has `expired`.
         """
-        allowed = MAX_SENDINGS_IN_WINDOW if 0 <= now - self.started_at <= REPEAT_WINDOW else MAX_SENDINGS_LATER
-        return self.attempts < allowed
+        if 0 <= now - self.started_at <= REPEAT_WINDOW:
+            return self.attempts < MAX_SENDINGS_IN_WINDOW or not self.lost
+        if self.attempts < MAX_SENDINGS_LATER:
+            return True
+        return expired and now - (self.sent_at or self.started_at) >= HOPELESS_PAUSE
 
 
 @frozen
@@ -95,6 +108,9 @@ class IntentFile:
                 started_at=float(facts["started_at"]),
                 pid=int(facts["pid"]),
                 attempts=int(facts["attempts"]),
+                sent_at=None if facts.get("sent_at") is None else float(facts["sent_at"]),
+                lost=facts.get("lost") is True,
+                refused=facts.get("refused") is True,
             )
             return intent if intent.token == token.fingerprint() else None
         return None
@@ -105,17 +121,21 @@ class IntentFile:
         Raises:
             StoreUnavailable: It could not be written, so the result of a renewal could not be written either.
         """
-        facts = {"token": intent.token, "started_at": intent.started_at, "pid": intent.pid, "attempts": intent.attempts}
         private_dir(self.directory)
-        write_private(self._path, json.dumps(facts).encode())
+        write_private(self._path, json.dumps(asdict(intent)).encode())
+
+    def record(self, intent: RefreshIntent) -> None:
+        """Write what became of a use; if that fails, the next renewal is only more careful."""
+        with suppress(StoreUnavailable):
+            self.write(intent)
 
     def restore(self, earlier: RefreshIntent | None) -> None:
         """Restore the previous state; if that fails, the next renewal is only more careful."""
+        if earlier is not None:
+            self.record(earlier)
+            return
         with suppress(StoreUnavailable):
-            if earlier is None:
-                remove_private(self._path)
-            else:
-                self.write(earlier)
+            remove_private(self._path)
 
     @property
     def _path(self) -> Path:

@@ -13,19 +13,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from freshkey import plugin
 from freshkey.errors import (
     ConfigurationError,
+    IntermediaryAnswer,
     LoginRequired,
-    ProtocolError,
+    OutcomeUnknown,
     ProviderRefused,
     StoreBusy,
     StoreUnavailable,
     TransientError,
 )
-from freshkey.oauth import OAuthClient, Server
+from freshkey.oauth import OAuthClient, Server, TokenAnswer
 from freshkey.plugin import Clock, ProfileLock, Secret
 from freshkey_claude_oauth.anthropic_cli.credentials import Tokens, read_tokens, write_tokens
 from freshkey_claude_oauth.anthropic_cli.intent import IntentFile, RefreshIntent
@@ -130,24 +131,39 @@ class _Renewal:
         return self._send_once(tokens, refresh_token)
 
     def _send_once(self, tokens: Tokens, refresh_token: Secret) -> Tokens:
-        earlier = self._intent_file.read(refresh_token)
-        if earlier is not None and not earlier.may_be_sent_again(self._now()):
-            raise self._lost(earlier)
-        self._write_intent(
-            RefreshIntent.of(refresh_token, self._now()) if earlier is None else earlier.again(), earlier
-        )
+        earlier, now = self._intent_file.read(refresh_token), self._now()
+        if earlier is not None:
+            self._must_be_allowed(earlier, tokens)
+        intent = RefreshIntent.of(refresh_token, now) if earlier is None else earlier.again(now)
+        self._write_intent(intent, earlier)
         try:
-            newer = self._request_tokens(tokens, refresh_token)
+            answer = self._request_tokens(refresh_token)
         except LoginRequired as error:
             message, hint = self.cli_profile.about(error.message), self.cli_profile.sign_in_hint
             ended = LoginRequired(message, hint=hint, code=error.code)
-        except (TransientError, ProviderRefused) as error:
+        except (TransientError, ProviderRefused, IntermediaryAnswer) as error:
             self._intent_file.restore(earlier)
             error.message = self.cli_profile.about(error.message)
             raise
+        except OutcomeUnknown:
+            self._intent_file.record(evolve(intent, lost=True))
+            raise
         else:
-            return self._save(refresh_token.fingerprint(), newer)
-        return self._after_refusal(tokens, earlier, ended)
+            newer = self._save(refresh_token.fingerprint(), self._renewed(tokens, refresh_token, answer))
+            flaw = answer.unusable()
+            if flaw is None:
+                return newer
+            flaw.message = self.cli_profile.about(flaw.message)
+            raise flaw
+        return self._after_refusal(tokens, intent, ended)
+
+    def _must_be_allowed(self, earlier: RefreshIntent, tokens: Tokens) -> None:
+        if earlier.refused and earlier.attempts == 1:
+            message = self.cli_profile.about("the server has rejected this sign-in")
+            raise LoginRequired(message, hint=self.cli_profile.sign_in_hint, code="sign-in-ended")
+        left = tokens.seconds_left(self._now())
+        if earlier.refused or not earlier.may_be_sent_again(self._now(), expired=left is None or left <= 0):
+            raise self._lost(earlier)
 
     def _write_intent(self, intent: RefreshIntent, earlier: RefreshIntent | None) -> None:
         """Record that the token is about to be used, which also proves that the result can be written."""
@@ -160,7 +176,7 @@ class _Renewal:
             self._intent_file.restore(earlier)
             raise TransientError(self.cli_profile.about(error.message), hint=error.hint, code=error.code) from None
 
-    def _request_tokens(self, tokens: Tokens, refresh_token: Secret) -> Tokens:
+    def _request_tokens(self, refresh_token: Secret) -> TokenAnswer:
         """Send the refresh token, once."""
         endpoint = self.cli_profile.token_endpoint
         client = OAuthClient(
@@ -171,20 +187,18 @@ class _Renewal:
             encode=plugin.json_body,
             clock=self.clock,
         )
-        answer = client.refresh(refresh_token)
-        if answer.token_type != "Bearer":  # noqa: S105  the type of a token, not a token
-            raise ProtocolError(
-                self.cli_profile.about(
-                    f"the server issued a token of type {answer.token_type}; only bearer tokens are supported"
-                ),
-                code="unsupported-token-type",
-            )
-        now = self._now()
+        return client.refresh(refresh_token)
+
+    def _renewed(self, tokens: Tokens, refresh_token: Secret, answer: TokenAnswer) -> Tokens:
+        """Return what to write: with an access token that cannot be used, only the refresh token is new."""
+        requested = self._now() if answer.requested is None else answer.requested.wall
+        usable = answer.unusable() is None
+        expires_at = requested + (DEFAULT_LIFETIME if answer.expires_in is None else answer.expires_in)
         return Tokens(
-            access_token=answer.access_token,
+            access_token=answer.access_token if usable else tokens.access_token,
             refresh_token=answer.refresh_token or refresh_token,
-            expires_at=now + (DEFAULT_LIFETIME if answer.expires_in is None else answer.expires_in),
-            written_at=now,
+            expires_at=expires_at if usable else tokens.expires_at,
+            written_at=self._now(),
             facts=tokens.facts,
         )
 
@@ -207,7 +221,7 @@ class _Renewal:
             code="claude-cli-tokens-not-saved",
         )
 
-    def _after_refusal(self, tokens: Tokens, earlier: RefreshIntent | None, ended: LoginRequired) -> Tokens:
+    def _after_refusal(self, tokens: Tokens, intent: RefreshIntent, ended: LoginRequired) -> Tokens:
         """Return what another tool renewed in the meantime, as those do not lock; otherwise raise `ended`."""
         later = read_tokens(self.cli_profile)
         if later.access_token != tokens.access_token:
@@ -215,10 +229,10 @@ class _Renewal:
             if usable(later, None, self._now()):
                 return later
             raise TransientError(self.cli_profile.about("another tool has just renewed it"), hint="Try again")
-        if earlier is not None:
-            raise self._lost(earlier)
-        self._intent_file.restore(None)
-        raise ended
+        # Kept, so that no process sends this token again: see docs/decisions.md, "A final refusal is remembered by
+        # generation".
+        self._intent_file.record(evolve(intent, refused=True))
+        raise ended if intent.attempts == 1 else self._lost(intent)
 
     def _lost(self, intent: RefreshIntent) -> LoginRequired:
         when = datetime.fromtimestamp(intent.started_at, UTC)

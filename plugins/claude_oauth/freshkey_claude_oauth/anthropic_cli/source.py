@@ -9,7 +9,7 @@ from typing import Final
 from attrs import evolve
 
 from freshkey.errors import FreshkeyError, LoginRequired, TransientError
-from freshkey.plugin import SYSTEM, Clock, Detected, Moment, Profile, Secret
+from freshkey.plugin import SYSTEM, Clock, Detected, Moment, Profile, Secret, file_version
 from freshkey_claude_oauth.anthropic_cli import files
 from freshkey_claude_oauth.anthropic_cli.credentials import Tokens, read_tokens
 from freshkey_claude_oauth.anthropic_cli.profiles import ACTIVE, CliProfile, load, name_of
@@ -24,15 +24,31 @@ RECHECK_INTERVAL: Final = 60.0
 def detect(source_id: str, profile: Profile) -> Detected | None:
     """Report the Anthropic profile of a source; an unusable one too, so that using it raises an error."""
     name: str | None = None
+    found: CliProfile | None = None
     try:
         name = name_of(source_id, profile, os.environ)
         if name is None:
             return None
         found = load(name, profile.settings_as(ClaudeSettings), os.environ)
-        return Detected(kind=_kind(found), origin=str(found.path), expires_at=_expires_at(found))
+        kind, origin, expires_at = _kind(found), str(found.path), _expires_at(found)
     except FreshkeyError:
         called = f"Anthropic profile {name!r}" if name else "Anthropic profile"
-        return Detected(kind=f"unusable {called}", origin=str(files.directory(os.environ)))
+        kind, origin, expires_at = f"unusable {called}", str(files.directory(os.environ)), None
+    return Detected(kind=kind, origin=origin, expires_at=expires_at, version=_version(name, found))
+
+
+def _version(name: str | None, found: CliProfile | None) -> str:
+    """Return a text that changes with a profile: with its files, even if it cannot be loaded, and with variables."""
+    base = files.directory(os.environ)
+    paths = [base / "active_config"]
+    if name is not None:
+        paths += [base / "configs" / f"{name}.json", base / "credentials" / f"{name}.json"]
+    if found is not None:
+        paths.append(found.credentials)
+        if found.federation is not None and found.federation.identity_token_file is not None:
+            paths.append(found.federation.identity_token_file)
+    filled = None if found is None else (found.organization_id, found.workspace_id, found.federation)
+    return Secret(f"{file_version(*paths)} {filled}").fingerprint()
 
 
 def _kind(found: CliProfile) -> str:
@@ -41,8 +57,8 @@ def _kind(found: CliProfile) -> str:
 
 
 def _expires_at(found: CliProfile) -> datetime | None:
-    if found.federation:
-        return None
+    if found.federation or found.client_id:
+        return None  # it is renewed
     expires_at = read_tokens(found).expires_at
     return None if expires_at is None else datetime.fromtimestamp(expires_at, UTC)
 

@@ -9,8 +9,15 @@ import os
 from typing import Final
 
 from freshkey import plugin
-from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused, frameless
-from freshkey.oauth import TokenAnswer, assertion_request, read_refusal, read_token
+from freshkey.errors import (
+    FreshkeyError,
+    IntermediaryAnswer,
+    LoginRequired,
+    ProtocolError,
+    ProviderRefused,
+    frameless,
+)
+from freshkey.oauth import TokenAnswer, assertion_request, read_refusal, read_token, retryable
 from freshkey.plugin import SYSTEM, Clock, Identity, Response
 from freshkey_claude_oauth.federation import identity_token
 from freshkey_claude_oauth.federation.rule import FederationRule
@@ -42,10 +49,11 @@ def exchange(rule: FederationRule, settings: ClaudeSettings, *, clock: Clock = S
         headers={"anthropic-beta": betas},
         encode=plugin.json_body,
     )
+    requested = clock.now()
     response = endpoint_sender(rule.token_endpoint, settings)(request)
     answer = _read(response, rule, clock)
     return ClaudeToken(
-        obtained=clock.now(),
+        obtained=requested,  # before the request, so that the lifetime is never too long
         clock=clock,
         lifetime=answer.expires_in,
         access_token=answer.access_token,
@@ -60,6 +68,8 @@ def exchange(rule: FederationRule, settings: ClaudeSettings, *, clock: Clock = S
 def _read(response: Response, rule: FederationRule, clock: Clock) -> TokenAnswer:
     try:
         answer = read_token(response, clock.now().wall)
+    except IntermediaryAnswer as error:
+        refusal: FreshkeyError = retryable(error)
     except (LoginRequired, ProviderRefused):
         # There is no user to sign in: whatever the OAuth error, the rule and the identity token do not match.
         refusal = ProviderRefused(
@@ -68,11 +78,9 @@ def _read(response: Response, rule: FederationRule, clock: Clock) -> TokenAnswer
             code="claude-federation-refused",
         )
     else:
-        if answer.token_type != "Bearer":  # noqa: S105  the type of a token, not a token
-            raise ProtocolError(
-                f"the server issued a token of type {answer.token_type}; only bearer tokens are supported",
-                code="unsupported-token-type",
-            )
+        flaw = answer.unusable()
+        if flaw is not None:
+            raise flaw
         if answer.expires_in is None:
             raise ProtocolError("the token response has no expires_in")
         return answer

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from freshkey.errors import ConfigurationError
-from freshkey.plugin import NotRegularError, Secret, TooLongError, is_token, read_bounded
+from freshkey.plugin import NotRegularError, Secret, TooLongError, file_version, is_token, read_bounded
 
 
 VARIABLE: Final = "ANTHROPIC_IDENTITY_TOKEN"
@@ -47,6 +47,11 @@ def read(file: Path | None, environ: Mapping[str, str]) -> Secret:
         hint="Check its path and permissions, and that the platform writes it",
         code="claude-invalid-identity-token",
     )
+
+
+def version(file: Path | None, environ: Mapping[str, str]) -> str:
+    """Return a text that changes with the token, for `Detected.version`; the token file is not read."""
+    return Secret(environ.get(VARIABLE, "")).fingerprint() if file is None else file_version(file)
 
 
 def _token(found: bytes, where: str) -> Secret:

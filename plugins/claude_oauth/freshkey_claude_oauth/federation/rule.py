@@ -11,6 +11,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+from freshkey.plugin import Secret
 from freshkey_claude_oauth.endpoints import api_token_endpoint
 from freshkey_claude_oauth.federation import identity_token
 from freshkey_claude_oauth.settings import BASE_URL, ClaudeSettings
@@ -46,6 +47,11 @@ class FederationRule:
             "workspace_id": self.workspace_id,
         }
         return {name: value for name, value in known.items() if value}
+
+    def version(self, environ: Mapping[str, str]) -> str:
+        """Return a text that changes with the request, for `Detected.version`: any of its fields may be a variable."""
+        token = identity_token.version(self.identity_token_file, environ)
+        return Secret(f"{self} {token}").fingerprint()
 
 
 def configured(settings: ClaudeSettings, environ: Mapping[str, str]) -> FederationRule | None:

@@ -22,7 +22,8 @@ def detect(profile: Profile) -> Detected | None:
     if found is None:
         return None
     where = found.identity_token_file or f"environment variable {identity_token.VARIABLE}"
-    return Detected(kind="workload identity", origin=f"federation rule {found.rule_id}, identity token in {where}")
+    origin = f"federation rule {found.rule_id}, identity token in {where}"
+    return Detected(kind="workload identity", origin=origin, version=found.version(os.environ))
 
 
 def acquire(profile: Profile, *, clock: Clock = SYSTEM) -> ClaudeToken:

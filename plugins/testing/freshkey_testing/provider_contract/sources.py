@@ -5,6 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Final, NoReturn
 
+import attrs
+from attrs import evolve
+
 from freshkey import Credential, Description, Detected, Profile
 from freshkey._plugins.hook_caller import HookCaller
 from freshkey.errors import LoginRequired
@@ -42,6 +45,32 @@ class Sources(ProviderKit):
                 assert_no_secret(repr(detected), secrets, f"what detect of source {source.id!r} returns")
                 assert len(detected.last_four or "") <= _MAX_SHOWN, f"source {source.id!r} shows too many characters"
                 assert _is_labeled(detected), f"source {source.id!r} does not say what was found, and where"
+
+    def test_setup_is_a_hint(self, hooks: HookCaller, profile: Profile, description: Description) -> None:
+        """``setup`` only reads the profile's settings, and returns None or an imperative without a final period."""
+        for source in description.sources:
+            with offline() as attempts:
+                hint = hooks.setup(profile, source)
+            assert not attempts, f"setup of source {source.id!r} tried: {', '.join(attempts)}"
+            assert hint is None or (hint[:1].isupper() and not hint.endswith(".")), (
+                f"setup of source {source.id!r} must return a sentence with a capital and without a final period"
+            )
+
+    def test_ignored_settings_exist(self, hooks: HookCaller, profile: Profile, description: Description) -> None:
+        """``ignores`` only reads the profile, and returns names of fields of `Description.settings`."""
+        names = {each.name for each in attrs.fields(description.settings)}
+        for source in description.sources:
+            with offline() as attempts:
+                ignored = hooks.ignores(evolve(profile, source=source.id), source)
+            assert not attempts, f"ignores of source {source.id!r} tried: {', '.join(attempts)}"
+            assert set(ignored) <= names, f"source {source.id!r} ignores settings that do not exist: {ignored}"
+
+    def test_settings_that_choose_a_source_exist(self, description: Description) -> None:
+        """``chosen_by`` contains names of fields of `Description.settings`, and of environment variables."""
+        names = {each.name for each in attrs.fields(description.settings)}
+        for source in description.sources:
+            settings = {name for name in source.chosen_by if not name.isupper()}
+            assert settings <= names, f"source {source.id!r} is chosen by settings that do not exist: {settings}"
 
     def test_without_a_user_a_sign_in_is_refused_at_once(
         self, hooks: HookCaller, profile: Profile, description: Description

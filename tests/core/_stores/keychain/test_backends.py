@@ -5,16 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-import secretstorage
 from keyring.backend import KeyringBackend
 from keyring.backends.fail import Keyring as FailKeyring
-from keyring.errors import KeyringLocked
 
 from freshkey._stores.keychain import backends
-from freshkey._stores.keychain.backends import allowed, how_to_get_one, open_backend
+from freshkey._stores.keychain.backends import how_to_get_one, open_backend
+from freshkey._stores.keychain.session import allowed
 from freshkey.errors import ConfigurationError, StoreUnavailable
 from promises import proves
 from raises_code import raises_code
@@ -52,12 +50,11 @@ def test_allow_list_has_only_os_keychains() -> None:
     """STO-1."""
     assert allowed("darwin") == ("keyring.backends.macOS.Keyring",)
     assert allowed("win32") == ("keyring.backends.Windows.WinVaultKeyring",)
-    assert allowed("linux") == (
-        "keyring.backends.SecretService.Keyring",
-        "keyring.backends.kwallet.DBusKeyring",
-        "keyring.backends.libsecret.Keyring",
-    )
-    assert all(isinstance(backends._load(path), type) for path in allowed("linux"))
+    secret_service = ("keyring.backends.SecretService.Keyring", "keyring.backends.libsecret.Keyring")
+    kwallet = ("keyring.backends.kwallet.DBusKeyring",)
+    assert allowed("linux", {}) == secret_service + kwallet
+    assert allowed("linux", {"XDG_CURRENT_DESKTOP": "KDE"}) == kwallet + secret_service
+    assert all(isinstance(backends._load(path), type) for path in secret_service + kwallet)
 
 
 def test_first_working_backend_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,41 +185,3 @@ def test_keyring_environment_and_configuration_do_not_choose_the_backend(tmp_pat
     )
 
     assert done.stdout.splitlines() == ["no-keychain", "ignored"], done.stderr
-
-
-class LockedCollection:
-    """A locked collection of the Secret Service whose prompt is answered or times out."""
-
-    def __init__(self, *, answered: bool) -> None:
-        self.answered = answered
-        self.locked = True
-        self.deadlines: list[float | None] = []
-
-    def is_locked(self) -> bool:
-        return self.locked
-
-    def unlock(self, timeout: float | None = None) -> None:
-        self.deadlines.append(timeout)
-        if not self.answered:
-            raise TimeoutError
-        self.locked = False
-
-
-@pytest.mark.parametrize(("version", "deadline"), [((3, 3, 3), None), ((3, 5, 0), backends.PROMPT_SECONDS)])
-@proves("FAULT-9", "STO-3")
-def test_prompt_has_a_timeout_if_secretstorage_supports_it(
-    version: tuple[int, int, int], deadline: float | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(secretstorage, "__version_tuple__", version)
-    collection: Any = LockedCollection(answered=True)
-
-    backends._unlock(collection)
-
-    assert collection.deadlines == [deadline]
-
-
-def test_prompt_that_times_out_leaves_the_keychain_locked() -> None:
-    collection: Any = LockedCollection(answered=False)
-
-    with pytest.raises(KeyringLocked):
-        backends._unlock(collection)

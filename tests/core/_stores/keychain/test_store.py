@@ -5,17 +5,23 @@ from __future__ import annotations
 import importlib.util
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import keyring.errors
 import pytest
 import secretstorage
-from attrs import evolve
+from attrs import define, evolve, field
 
+from freshkey._stores.keychain import backends, choice, unreported
 from freshkey._stores.keychain import store as keyring_store
+from freshkey._stores.keychain.bus import ServiceEnded
+from freshkey._stores.keychain.prompts import PromptRefused
 from freshkey._stores.keychain.store import KeyringItems, service_prefix, store
 from freshkey._stores.keychain.worker import SerialWorker
 from freshkey._stores.records.slots import SlottedStore
@@ -68,6 +74,7 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeBackend]:
     fake = FakeBackend()
     monkeypatch.setattr(keyring_store, "_opened", {})
     monkeypatch.setattr(keyring_store, "open_backend", lambda named: fake)
+    monkeypatch.setattr(choice, "in_order", tuple)
     monkeypatch.setattr(keyring_store, "WORKER", SerialWorker("test-keychain"))
     yield fake
     fake.running.set()
@@ -207,6 +214,15 @@ def test_save_can_be_repeated_under_the_same_lock_after_its_read_back_failed(
 class DBusErrorResponse(Exception):
     """An error without a base class in any keychain library."""
 
+    name = "org.freedesktop.DBus.Error.NoReply"
+
+
+def unanswered() -> Exception:
+    """Return the error of secretstorage for a service that died during the call."""
+    error = secretstorage.SecretServiceNotAvailableException("sk-canary")
+    error.__cause__ = DBusErrorResponse()
+    return error
+
 
 CASES: list[tuple[BaseException, str]] = [
     (keyring.errors.KeyringLocked("sk-canary"), "keychain-locked"),
@@ -218,6 +234,9 @@ CASES: list[tuple[BaseException, str]] = [
     (FileNotFoundError("sk-canary"), "no-keychain"),
     (RuntimeError("sk-canary"), "no-keychain"),
     (ConnectionResetError("sk-canary"), "no-keychain"),
+    (ServiceEnded("sk-canary"), "keychain-restarted"),
+    (unanswered(), "keychain-restarted"),
+    (PromptRefused(30.0), "keychain-locked"),
     (keyring.errors.PasswordSetError("sk-canary"), "keychain-failed"),
     (secretstorage.ItemNotFoundException("sk-canary"), "keychain-failed"),
     (DBusErrorResponse("sk-canary"), "keychain-failed"),
@@ -301,3 +320,83 @@ def test_creating_the_store_does_not_access_the_keychain(backend: FakeBackend, p
 
     assert backend.calls == 0
     assert not profile.state_dir.exists()
+
+
+# --- the keychain's library -------------------------------------------------------------------------------------------
+
+
+@define
+class Importing:
+    """Stands in for libraries whose first import takes longer than a call may."""
+
+    names: list[str] = field(factory=list)
+
+    def import_module(self, name: str) -> Any:
+        self.names.append(name)
+        time.sleep(0.5)
+        classes: dict[str, Any] = dict.fromkeys(("Keyring", "WinVaultKeyring", "KWallet", "KeyringBackend"), Imported)
+        return SimpleNamespace(adapt=lambda backend: None, **classes)
+
+
+class Imported:
+    priority = 5
+
+    def __init__(self, *, start: bool = True) -> None:
+        """Nothing to set."""
+
+    def get_password(self, service: str, username: str) -> None:
+        return None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "keyring.backends.macOS.Keyring",
+        "keyring.backends.Windows.WinVaultKeyring",
+        "keyring.backends.SecretService.Keyring",
+        "keyring.backends.libsecret.Keyring",
+        "keyring.backends.kwallet.DBusKeyring",
+    ],
+)
+@pytest.mark.parametrize("named", [True, False])
+def test_first_import_of_any_keychain_library_is_not_part_of_the_deadline(
+    profile: Profile, monkeypatch: pytest.MonkeyPatch, path: str, named: bool
+) -> None:
+    importing = Importing()
+    monkeypatch.setattr(keyring_store, "_opened", {})
+    monkeypatch.setattr(keyring_store, "WORKER", SerialWorker("test-keychain"))
+    monkeypatch.setattr(backends, "_imported", {})
+    monkeypatch.setattr(backends, "allowed", lambda: (path,))
+    monkeypatch.setattr(choice, "in_order", tuple)
+    monkeypatch.setattr(backends, "importlib", importing)
+    monkeypatch.setattr(unreported, "_security", MagicMock)
+
+    kept = opened(profile, timeout=0.2, **({"backend": path} if named else {}))
+
+    assert kept.load() == Snapshot()
+    assert len(importing.names) == len(set(importing.names)) > 0
+
+
+def test_slow_import_of_a_configured_backend_is_not_part_of_the_deadline(
+    profile: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slow_to_import.py").write_text(SLOW)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(keyring_store, "_opened", {})
+    kept = opened(profile, timeout=0.2, backend="slow_to_import.Keyring")
+
+    assert kept.load() == Snapshot()
+
+
+SLOW = """
+import time
+from keyring.backend import KeyringBackend
+time.sleep(0.5)
+
+class Keyring(KeyringBackend):
+    priority = 1
+    def get_password(self, service, username):
+        return None
+    def set_password(self, service, username, password):
+        raise NotImplementedError
+"""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 
 import pytest
 from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshkey._stores.records.chunks import Slot, intent_item, newest, read_slot, record_items
-from freshkey.errors import RecordUnreadable, StoreUnavailable
+from freshkey._stores.records.chunks import Item, Slot, intent_item, newest, read_slot, record_items
+from freshkey.clock import Moment
+from freshkey.errors import LoginRequired, RecordUnreadable, StoreUnavailable
 from freshkey.model.storage import Record
 from freshkey.secret import Secret
 from raises_code import raises_code
@@ -57,8 +60,52 @@ def test_record_that_needs_too_many_items_is_refused() -> None:
 def test_intent_is_one_item_that_fits_any_keychain() -> None:
     text = intent_item(an_intent(7, attempts=2))
 
-    assert len(text) <= 1200
+    assert len(text) < 1100
     assert read([text]) == Slot(intent=an_intent(7, attempts=2), generation=7)
+
+
+def test_what_became_of_an_intent_is_kept_in_one_item() -> None:
+    now = Moment(1795945784.3776274, 1996.600575183, "cbd3322e-709a-4b7d-a234-8f28aa073b4c")
+    full = evolve(
+        an_intent(7, attempts=0),
+        token_hash="a" * 64,
+        noted=now,
+        outcome="in-between",
+        last_sent=now,
+        answered_at=now,
+        doubts=3,
+        doubted_at=now,
+        refused="a-code-" + "x" * 57,
+    )
+    assert len(intent_item(full)) < 1100
+    assert read([intent_item(full)]).intent == full
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "meaning"),
+    [
+        ("outcome", "of-a-later-version", "unanswered"),
+        ("outcome", ["lost"], "unanswered"),
+        ("refused", "No code", None),
+    ],
+)
+def test_unknown_outcome_and_unreadable_code_are_read_with_caution(member: str, value: object, meaning: object) -> None:
+    slot = read([_intent_with(**{member: value})])
+    assert slot.intent is not None
+    assert getattr(slot.intent, member) == (meaning or LoginRequired.code)
+
+
+def test_intent_of_version_0_1_is_read_as_unanswered() -> None:
+    slot = read([_intent_with()])
+    assert slot.intent == an_intent(7)
+    assert slot.intent.outcome == "unanswered"
+
+
+def _intent_with(**members: object) -> str:
+    noted = {"wall": 1.5e9, "elapsed": 77.25, "boot_id": "boot"}
+    value = {"generation": 7, "token_hash": "00ff", "noted": noted, "pid": 4711, "attempts": 1, **members}
+    whole = base64.urlsafe_b64encode(json.dumps(value).encode()).decode()
+    return Item("i", 7, 0, 1, hashlib.sha256(f"i.7.1.{whole}".encode()).hexdigest(), whole).text()
 
 
 def test_items_and_repr_do_not_show_the_secret_in_plain_text() -> None:

@@ -127,7 +127,9 @@ def test_entered_key_is_stored(make_keeper: Callable[..., Keeper]) -> None:
     assert credential.environment()["AWS_REGION"] == REGION
 
 
-@pytest.mark.parametrize("entered", ["two words", "x" * 20000, "caf\u00e9-key-made-up", PREFIX + "AAAA"])
+@pytest.mark.parametrize(
+    "entered", ["two words", "x" * 20000, "caf\u00e9-key-made-up", PREFIX + "AAAA", "sk-ant-api03-made-up"]
+)
 def test_invalid_input_is_refused_and_not_quoted(profile: Profile, clock: ManualClock, entered: str) -> None:
     with (
         ScriptedUser(paste=entered) as user,

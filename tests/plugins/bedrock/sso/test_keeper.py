@@ -144,6 +144,17 @@ def test_expired_registration_requires_a_sign_in_and_names_the_profile(keeper: K
     assert "freshkey login work" in str(caught.value)
 
 
+def test_clock_that_was_wrong_for_a_while_costs_no_sign_in(make_keeper: MakeKeeper, clock: ManualClock) -> None:
+    with make_keeper(store="file") as keeper:
+        sign_in(keeper)
+        clock.advance(9 * HOUR)
+        clock.step_wall(91 * 24 * HOUR)
+        with raises_code(LoginRequired, "bedrock-sso-registration-expired"):
+            keeper.refresh("work")
+    clock.step_wall(-91 * 24 * HOUR)
+    assert not make_keeper(store="file").get("work").expired()
+
+
 def test_next_process_uses_the_stored_sign_in_without_requests(double: SsoDouble, make_keeper: MakeKeeper) -> None:
     signed_in = sign_in(make_keeper(store="file"))
     before = len(double.asked)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from freshkey.errors import TransientError
 from freshkey.secret import Secret
 from freshkey_bedrock.sso import portal
+from raises_code import raises_code
 from sso_answers import answering, anything, outcome
 
 
@@ -33,3 +36,15 @@ def test_any_role_credentials_are_accepted_or_refused(printed: dict[str, object]
 def test_any_body_causes_a_freshkey_error_or_none(body: bytes, status: int) -> None:
     send = answering(body, status).send
     outcome(lambda: portal.end_session("https://p.example", Secret("a"), send=send, now=0.0))
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 407, 511])
+def test_web_page_is_not_an_answer_of_the_portal(status: int) -> None:
+    send = answering(b"\n<!DOCTYPE html><html>Blocked</html>", status).send
+    code = "server-unavailable" if status == 511 else "answered-in-between"
+    with raises_code(TransientError, code):
+        portal.role_keys(
+            "https://portal.example", Secret("a"), account_id="111122223333", role_name="r", send=send, now=0.0
+        )
+    with raises_code(TransientError, code):
+        portal.end_session("https://portal.example", Secret("a"), send=send, now=0.0)

@@ -9,7 +9,9 @@ import pytest
 from freshkey.errors import FreshkeyError, LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
 from freshkey.model.interaction import LoggingReporter
 from freshkey.model.profile import Profile
+from freshkey.plugin import Response, Secret
 from freshkey_bedrock.renewal import renew
+from freshkey_bedrock.sso import portal
 from freshkey_bedrock.sso.credential import SsoCredential
 from freshkey_bedrock.sso.sign_in import sign_in
 from freshkey_testing import ManualClock, ScriptedUser
@@ -109,6 +111,35 @@ def test_new_refresh_token_is_not_lost_if_the_portal_fails(
     later = renewed(kept)
     assert later.access_key_id != kept.access_key_id
     assert tokens(double) == 2, "one for the sign-in, one for the renewal"
+
+
+@pytest.mark.parametrize("change", ['"tokenType": "DPoP"', '"accessToken": "a\\r\\nb"', '"expiresIn": 0'])
+def test_new_refresh_token_is_not_lost_if_its_access_token_is_useless(
+    double: SsoDouble, signed_in: SsoCredential, clock: ManualClock, renewed: Renew, ear: Ear, *, change: str
+) -> None:  # ROT-3
+    clock.advance(8 * HOUR - 60)
+    good = '"accessToken": "a", "refreshToken": "newer", "expiresIn": 60, "tokenType": "Bearer"'
+    double.knobs.bodies["/token"] = f"{{{good}, {change}}}".encode()
+    kept = renewed(signed_in)
+    assert kept.session.refresh_token == Secret("newer")
+    assert kept.access_key_id == signed_in.access_key_id
+    assert kept.renewal_secret == Secret("newer"), "the next renewal sends it"
+    assert "cannot be used" in ear.notices[0]
+
+
+@pytest.mark.parametrize("body", [b"<html>", b""])
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_page_in_place_of_the_portal_does_not_end_the_sign_in(status: int, body: bytes) -> None:
+    with pytest.raises(TransientError) as caught:
+        portal.role_keys(
+            "https://portal.example",
+            Secret("a"),
+            account_id="111122223333",
+            role_name="r",
+            send=lambda request: Response(status=status, headers={}, body=body),
+            now=0.0,
+        )
+    assert caught.value.local
 
 
 def test_sign_in_without_a_refresh_token_ends_with_its_access_token(

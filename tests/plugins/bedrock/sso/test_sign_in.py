@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from attrs import evolve
 
+from free_port import free_port
 from freshkey.errors import (
     ConfigurationError,
     LoginRequired,
@@ -70,6 +72,12 @@ def test_browser_sign_in_with_pkce(double: SsoDouble, profile: Profile, clock: M
     assert set(exchange) == {"clientId", "clientSecret", "grantType", "code", "redirectUri", "codeVerifier"}
 
 
+def test_the_redirect_port_of_the_profile_is_used(profile: Profile, clock: ManualClock) -> None:
+    port = free_port()
+    _, user = by_browser(evolve(profile, redirect_port=port), clock)
+    assert fields_of(user.opened[0])["redirect_uri"] == f"http://127.0.0.1:{port}/oauth/callback"
+
+
 def test_user_without_a_local_browser_pastes_the_address(profile: Profile, clock: ManualClock) -> None:
     with ScriptedUser(paste=copy_address) as user:
         assert sign_in(profile, user, clock=clock).renewable
@@ -124,6 +132,20 @@ def test_missing_setting_is_named(make_profile: MakeProfile, clock: ManualClock,
     assert "[profiles.work]" in str(caught.value.hint)
 
 
+def test_api_key_is_suggested_only_where_the_profile_would_use_it(
+    make_profile: MakeProfile, clock: ManualClock
+) -> None:
+    profile = make_profile(sso_role_name=None)
+    for one, suggested in (
+        (evolve(profile, source=None), True),
+        (evolve(profile, source="sso"), False),
+        (evolve(profile, source=None, skip=("stored-api-key",)), False),
+    ):
+        with raises_code(ConfigurationError, "bedrock-sso-not-configured") as caught:
+            sign_in(one, ScriptedUser(), clock=clock)
+        assert ("--api-key" in str(caught.value.hint)) == suggested
+
+
 def test_role_that_the_user_does_not_have(make_profile: MakeProfile, clock: ManualClock) -> None:
     with raises_code(ProviderRefused, "bedrock-sso-role-refused") as caught:
         by_browser(make_profile(sso_role_name="Administrator"), clock)
@@ -159,8 +181,7 @@ BAD_RESPONSES = {
     "no client": ("/client/register", b"{}", "invalid-response"),
     "no client expiration": ("/client/register", b'{"clientId": "c", "clientSecret": "s"}', "invalid-response"),
     "no JSON": ("/client/register", b"<html>", "invalid-response"),
-    "no token": ("/token", b"{}", "invalid-response"),
-    "another type": ("/token", b'{"accessToken": "a", "tokenType": "DPoP", "expiresIn": 5}', "unsupported-token-type"),
+    "no token": ("/token", b"{}", "answered-in-between"),
     "no credentials": ("/federation/credentials", b"{}", "invalid-response"),
     "no expiration": (
         "/federation/credentials",
@@ -181,6 +202,12 @@ def test_invalid_response_is_a_protocol_error(
 ) -> None:
     double.knobs.bodies[path] = body
     with raises_code(ProtocolError, code):
+        by_browser(profile, clock)
+
+
+def test_sign_in_with_another_token_type_is_refused(double: SsoDouble, profile: Profile, clock: ManualClock) -> None:
+    double.knobs.bodies["/token"] = b'{"accessToken": "a", "tokenType": "DPoP", "expiresIn": 5}'
+    with raises_code(ProviderRefused, "unsupported-token-type"):
         by_browser(profile, clock)
 
 

@@ -136,6 +136,70 @@ def test_profile_that_is_neither_active_nor_default_is_not_active(home: Anthropi
     assert ACTIVE.detect(profile) is None
 
 
+def version(profile: Profile, of: Source = NAMED) -> str:
+    detected = of.detect(profile)
+    assert detected is not None
+    assert detected.version is not None
+    return detected.version
+
+
+def test_version_changes_with_each_file_of_a_profile(work: AnthropicHome, profile: Profile, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "credentials.json"
+    seen = [version(profile)]
+    work.write_credentials("work", access_token=f"{AT}-2")
+    seen.append(version(profile))
+    work.credentials_file("work").chmod(0o644)  # unusable, until its mode is changed back
+    seen.append(version(profile))
+    work.credentials_file("work").chmod(0o600)
+    seen.append(version(profile))
+    work.write_config("work", authentication={"type": "user_oauth", "credentials_path": str(elsewhere)})
+    seen.append(version(profile))
+    elsewhere.write_text("{}")
+    seen.append(version(profile))
+    work.config_file("work").unlink()
+    seen.append(version(profile))
+    assert len(set(seen)) == 7
+    assert version(profile) == seen[-1]
+
+
+def test_version_changes_with_the_active_profile(home: AnthropicHome, profile: Profile) -> None:
+    home.activate("gone")
+    before = version(profile, ACTIVE)
+    home.write_config("gone")
+    assert version(profile, ACTIVE) != before
+
+
+@pytest.mark.parametrize("in_config", [False, True])
+def test_version_changes_with_the_identity_token(
+    home: AnthropicHome, profile: Profile, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, in_config: bool
+) -> None:
+    file = tmp_path / "token"
+    token: dict[str, object] = {"identity_token": {"source": "file", "path": str(file)}} if in_config else {}
+    facts = {"type": "oidc_federation", "federation_rule_id": "fdrl_1", **token}
+    home.write_config("ci", organization_id="org-1", authentication=facts)
+    monkeypatch.setenv("ANTHROPIC_PROFILE", "ci")
+    monkeypatch.setenv("ANTHROPIC_IDENTITY_TOKEN_FILE", str(file))
+    before = version(profile)
+    file.write_text("eyJ")
+    assert version(profile) != before
+
+
+def test_version_changes_with_the_variables_that_fill_in_a_profile(
+    home: AnthropicHome, profile: Profile, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    facts = {"type": "oidc_federation", "federation_rule_id": "fdrl_1"}
+    home.write_config("ci", organization_id="org-1", authentication=facts)
+    monkeypatch.setenv("ANTHROPIC_PROFILE", "ci")
+    monkeypatch.setenv("ANTHROPIC_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    seen = [version(profile)]
+    for name in ("ANTHROPIC_WORKSPACE_ID", "ANTHROPIC_SERVICE_ACCOUNT_ID"):
+        monkeypatch.setenv(name, "id_1")
+        seen.append(version(profile))
+    monkeypatch.setenv("ANTHROPIC_ORGANIZATION_ID", "ignored, because the file has one")
+    assert version(profile) == seen[-1]
+    assert len(set(seen)) == 3
+
+
 BAD_NAMES = ["../x", "a/b", "a\\b", ".hidden", " x", "x ", "x" * 200, "a\nb", "c:x"]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 import anthropic_process
 import freshkey_claude_oauth as provider
@@ -22,9 +23,9 @@ from freshkey.clock import SYSTEM
 from freshkey.errors import (
     ConfigurationError,
     FreshkeyError,
+    IntermediaryAnswer,
     LoginRequired,
     OutcomeUnknown,
-    ProtocolError,
     ProviderRefused,
     StoreUnavailable,
     TransientError,
@@ -33,6 +34,7 @@ from freshkey.events import Renewed
 from freshkey.model.interaction import LoggingReporter, NonInteractive
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
+from freshkey.oauth import OAuthClient
 from freshkey.secret import Secret
 from freshkey_claude_oauth.anthropic_cli import renewal as cli_renewal
 from freshkey_claude_oauth.anthropic_cli.intent import IntentFile, RefreshIntent
@@ -272,7 +274,7 @@ def test_refusal_does_not_change_the_file(
         take(profile)
     assert_names_profile(caught.value, home, server)
     assert home.credentials_file("work").read_bytes() == before
-    assert leftovers(home) == []
+    assert len(leftovers(home)) == (kind is LoginRequired), "a final refusal is kept next to the file"
     if kind is LoginRequired:
         assert "ANTHROPIC_PROFILE=work ant auth login" in str(caught.value)
 
@@ -289,15 +291,31 @@ def test_without_a_refresh_token_a_sign_in_with_anthropics_tool_is_required(
 
 
 @pytest.mark.usefixtures("signed_in")
-def test_non_bearer_token_counts_as_a_lost_response(
+def test_refresh_token_that_comes_with_a_useless_access_token_is_written_back(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile
 ) -> None:
+    before = home.read_credentials("work")
     server.next_response(200, '{"access_token": "at", "refresh_token": "rt", "token_type": "DPoP", "expires_in": 60}')
-    with raises_code(ProtocolError, "unsupported-token-type") as caught:
+    with raises_code(ProviderRefused, "unsupported-token-type") as caught:
         take(profile)
     assert "DPoP" in str(caught.value)
     assert_names_profile(caught.value, home, server)
-    assert len(leftovers(home)) == 1
+    assert home.read_credentials("work") == {**before, "refresh_token": "rt"}
+    assert leftovers(home) == []
+
+
+@pytest.mark.usefixtures("signed_in")
+@pytest.mark.parametrize(("status", "body"), [(200, "<html>"), (200, ""), (400, "<html>"), (401, "{}")])
+def test_answer_of_something_in_between_does_not_count_as_sent(
+    home: AnthropicHome, server: AuthorizationServer, profile: Profile, status: int, body: str
+) -> None:
+    for _ in range(4):
+        server.next_response(status, body)
+        with raises_code(IntermediaryAnswer, "answered-in-between"):
+            take(profile)
+        assert leftovers(home) == []
+    server.recover()
+    take(profile)
 
 
 # --- lost responses and crashes -------------------------------------------------------------------------------------
@@ -363,10 +381,50 @@ def test_refresh_token_is_sent_at_most_three_times(
 
 @pytest.mark.parametrize(("age", "allowed"), [(0, 3), (30, 3), (31, 2), (-5, 2), (10**6, 2)])
 def test_how_often_a_refresh_token_may_be_sent(age: float, allowed: int) -> None:
-    intent, sendings = RefreshIntent.of(Secret("rt"), 1000.0), 1
-    while intent.may_be_sent_again(1000.0 + age):
-        intent, sendings = intent.again(), sendings + 1
+    intent, sendings = evolve(RefreshIntent.of(Secret("rt"), 1000.0), lost=True), 1
+    while intent.may_be_sent_again(1000.0 + age, expired=False):
+        intent, sendings = evolve(intent.again(1000.0 + age), lost=True), sendings + 1
     assert sendings == allowed
+    later = 1000.0 + age + 3600
+    assert intent.may_be_sent_again(later, expired=True), "a count does not end a sign-in"
+    assert not intent.may_be_sent_again(later - 1, expired=True)
+    assert not intent.may_be_sent_again(later, expired=False)
+
+
+def test_requests_of_processes_that_ended_in_the_window_do_not_count() -> None:
+    intent = RefreshIntent.of(Secret("rt"), 1000.0)
+    for now in range(1001, 1030, 3):
+        assert intent.may_be_sent_again(now, expired=False)
+        intent = intent.again(now)
+    assert not intent.may_be_sent_again(1031, expired=False)
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_rejected_refresh_token_is_not_sent_again(server: AuthorizationServer, profile: Profile) -> None:  # ROT-5
+    server.revoke_grants()
+    with raises_code(LoginRequired, "sign-in-ended"):
+        take(profile)
+    sent = len(server.requests)
+    for _ in range(3):
+        with raises_code(LoginRequired, "sign-in-ended"):
+            take(profile)
+    assert len(server.requests) == sent
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_answer_of_something_in_between_leaves_no_trace(
+    home: AnthropicHome, profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answered(self: OAuthClient, refresh_token: Secret) -> None:
+        raise IntermediaryAnswer("a page")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OAuthClient, "refresh", answered)
+        for _ in range(5):
+            with raises_code(IntermediaryAnswer, "answered-in-between"):
+                take(profile)
+    assert leftovers(home) == []
+    assert take(profile).access_token is not None
 
 
 def test_intent_applies_to_one_token_and_a_damaged_one_is_ignored(tmp_path: Path) -> None:

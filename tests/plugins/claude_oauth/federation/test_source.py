@@ -15,7 +15,14 @@ import freshkey_claude_oauth as provider
 from freshkey import Keeper
 from freshkey._config.configuration import Configuration
 from freshkey._http.messages import form
-from freshkey.errors import ConfigurationError, OutcomeUnknown, ProtocolError, ProviderRefused, TransientError
+from freshkey.errors import (
+    ConfigurationError,
+    FreshkeyError,
+    OutcomeUnknown,
+    ProtocolError,
+    ProviderRefused,
+    TransientError,
+)
 from freshkey.events import Event, Renewed
 from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
@@ -69,6 +76,66 @@ def take(profile: Profile, source: Source) -> ClaudeToken:
     found = provider.acquire(profile=profile, source=source, interaction=NonInteractive("me"))
     assert isinstance(found, ClaudeToken)
     return found
+
+
+@pytest.mark.parametrize("in_file", [False, True])
+def test_detected_version_changes_with_the_identity_token(
+    environment: Path, profile: Profile, source: Source, monkeypatch: pytest.MonkeyPatch, in_file: bool
+) -> None:
+    if not in_file:
+        monkeypatch.delenv("ANTHROPIC_IDENTITY_TOKEN_FILE")
+        monkeypatch.setenv("ANTHROPIC_IDENTITY_TOKEN", "eyJ.before")
+    before = source.detect(profile)
+    environment.write_text("eyJ.another-token")
+    monkeypatch.setenv("ANTHROPIC_IDENTITY_TOKEN", "eyJ.after")
+    after = source.detect(profile)
+    assert before is not None
+    assert after is not None
+    assert before.version is not None
+    assert after.version not in (None, before.version)
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ANTHROPIC_FEDERATION_RULE_ID", "fdrl_2"),
+        ("ANTHROPIC_ORGANIZATION_ID", "org-2"),
+        ("ANTHROPIC_SERVICE_ACCOUNT_ID", "svac_2"),
+        ("ANTHROPIC_WORKSPACE_ID", "wrkspc_2"),
+        ("ANTHROPIC_BASE_URL", "https://gateway.example.com"),
+    ],
+)
+def test_detected_version_changes_with_each_variable(
+    profile: Profile, source: Source, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    before = source.detect(profile)
+    same = source.detect(profile)
+    monkeypatch.setenv(name, value)
+    after = source.detect(profile)
+    assert before is not None
+    assert same is not None
+    assert after is not None
+    assert before.version == same.version
+    assert after.version not in (None, before.version)
+
+
+@pytest.mark.usefixtures("environment")
+def test_what_the_hint_of_a_refusal_says_is_tried_at_once_in_another_process(
+    server: AuthorizationServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_ORGANIZATION_ID", "org-1")
+    table = {"provider": "claude_oauth", "source": "federation", "allow_insecure_loopback": True}
+    configuration = Configuration.of({"me": table}, state_dir=tmp_path / "state")
+    server.next_response(400, json.dumps({"error": "invalid_grant"}))
+    with Keeper(configuration=configuration) as keeper, raises_code(ProviderRefused, "claude-federation-refused"):
+        keeper.get("me")
+    with Keeper(configuration=configuration) as keeper, raises_code(ProviderRefused, "claude-federation-refused"):
+        keeper.get("me")
+    monkeypatch.setenv("ANTHROPIC_WORKSPACE_ID", "wrkspc_1")
+    with Keeper(configuration=configuration) as keeper:
+        assert keeper.get("me").source == "federation"
+    assert json.loads(server.requests[-1].body)["workspace_id"] == "wrkspc_1"
 
 
 # --- request --------------------------------------------------------------------------------------------------------
@@ -205,7 +272,6 @@ def test_relative_token_file_is_refused(make_profile: MakeProfile) -> None:
     ("status", "body"),
     [
         (401, '{"type": "error", "error": {"type": "authentication_error", "message": "Authentication failed"}}'),
-        (401, ""),
         (400, '{"error": "invalid_grant"}'),
         (403, '{"error": {"type": "permission_error"}}'),
     ],
@@ -226,7 +292,7 @@ def test_refusal_does_not_suggest_the_workspace_if_it_is_set(
     server: AuthorizationServer, profile: Profile, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_WORKSPACE_ID", "wrkspc_1")
-    server.next_response(401)
+    server.next_response(401, '{"error": "invalid_grant"}')
     with raises_code(ProviderRefused, "claude-federation-refused") as caught:
         take(profile, source)
     assert "ANTHROPIC_WORKSPACE_ID" not in str(caught.value)
@@ -234,20 +300,21 @@ def test_refusal_does_not_suggest_the_workspace_if_it_is_set(
 
 @pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize(
-    ("body", "code"),
+    ("body", "kind", "code"),
     [
-        ('{"access_token": "at"}', "invalid-response"),
-        ('{"access_token": "at", "expires_in": 60, "token_type": "DPoP"}', "unsupported-token-type"),
-        (f'{{"access_token": "{TOKEN} x", "expires_in": 60}}', "invalid-response"),
-        (f'["{TOKEN}"]', "invalid-response"),
+        ('{"access_token": "at"}', ProtocolError, "invalid-response"),
+        ('{"access_token": "at", "expires_in": 60, "token_type": "DPoP"}', ProviderRefused, "unsupported-token-type"),
+        (f'{{"access_token": "{TOKEN} x", "expires_in": 60}}', ProviderRefused, "unusable-access-token"),
+        (f'["{TOKEN}"]', TransientError, "answered-in-between"),
+        (f"<html>{TOKEN}", TransientError, "answered-in-between"),
     ],
-    ids=["no-lifetime", "other-type", "unusable", "not-an-object"],
+    ids=["no-lifetime", "other-type", "unusable", "not-an-object", "page"],
 )
 def test_invalid_response_is_not_quoted(
-    server: AuthorizationServer, profile: Profile, source: Source, body: str, code: str
+    server: AuthorizationServer, profile: Profile, source: Source, *, body: str, kind: type[FreshkeyError], code: str
 ) -> None:  # NET-6
     server.next_response(200, body)
-    with raises_code(ProtocolError, code) as caught:
+    with raises_code(kind, code) as caught:
         take(profile, source)
     assert_no_secret(str(caught.value), {TOKEN}, "the error")
 

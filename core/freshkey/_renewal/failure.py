@@ -1,0 +1,211 @@
+"""A failure that pauses attempts: how it is raised again meanwhile, in this process and in others.
+
+Processes share the class, the code and the time of a failure, never its texts, which may quote a server or a plugin.
+See docs/decisions.md, "Processes share codes and times, not texts".
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Final
+
+from attrs import frozen
+
+from freshkey import expiry
+from freshkey._interprocess.hints import Hints
+from freshkey.clock import Moment
+from freshkey.errors import (
+    ConfigurationError,
+    FreshkeyError,
+    IntermediaryAnswer,
+    LoginRequired,
+    OutcomeUnknown,
+    PluginBroken,
+    ProtocolError,
+    ProviderRefused,
+    TransientError,
+    TrustNeeded,
+    sign_in_command,
+)
+from freshkey.model.credential import Credential
+from freshkey.model.storage import Intent
+
+
+_SENTENCES: Final[dict[type[FreshkeyError], str]] = {
+    TransientError: "renewing failed for now in another process",
+    OutcomeUnknown: "another process got no usable response",
+    ProtocolError: "another process got an invalid response",
+    IntermediaryAnswer: "another process got a response that is probably not the server's",
+    LoginRequired: "another process found that the user must sign in again",
+    ProviderRefused: "the provider rejected the request of another process",
+    ConfigurationError: "another process could not use the configuration",
+    TrustNeeded: "another process did not run a command that is not trusted",
+    PluginBroken: "the provider's plugin failed in another process",
+    FreshkeyError: "renewing failed in another process",
+}
+"""The classes that other processes raise again, with their words for it."""
+
+_KINDS: Final = {kind.__name__: kind for kind in _SENTENCES}
+
+_OF_COMMANDS: Final = frozenset(
+    {"command-failed", "command-output-expired", "command-timed-out", "invalid-command-output"}
+)
+"""Codes of helper commands; running one again is no request."""
+
+
+COMMAND_PAUSE: Final = 2.0
+"""Seconds until a process runs a helper command again that failed; doubles with each failure in a row.
+
+It is short because what the command reads may be mended without a trace, but a password manager must not prompt each
+time a busy program asks.
+"""
+
+STORE_PAUSE: Final = 1.0
+"""Seconds until a store that could not be read is tried again; short, because no request was sent to the provider."""
+
+MAX_STORE_PAUSE: Final = 60.0
+"""The longest such pause in seconds: it grows while renewals in the background find the keychain locked."""
+
+KEYCHAIN_LOCKED: Final = "keychain-locked"
+
+FROM_A_COPY: Final = "for example from a copy of this store"
+
+
+@frozen
+class Failure:
+    """A failed attempt, and until when it holds back the next one.
+
+    Attributes:
+        error: What is raised again.
+        found_at: When it was found, in elapsed seconds.
+        retry_at: When the pause ends, in elapsed seconds; infinite if checking again costs nothing.
+        subject: What the attempt was about, if looking at it again costs nothing: a different subject ends the pause.
+        count: Failed attempts in a row in this process.
+        background: The store failed, and no one waited: for a caller who waits, it may prompt.
+        generation: The highest generation that any process had saved then: a newer one ends the pause. Infinite if not.
+    """
+
+    error: FreshkeyError
+    found_at: float
+    retry_at: float
+    subject: str | None = None
+    count: int = 1
+    background: bool = False
+    generation: float = math.inf
+
+    @property
+    def pause(self) -> float:
+        """Seconds for which it holds back the next attempt."""
+        return self.retry_at - self.found_at
+
+    def holds_back(self, now: float, *, background: bool) -> bool:
+        """Return whether the pause holds back an attempt at `now`, in elapsed seconds.
+
+        `background` means that no caller waits for the attempt.
+        """
+        # After `LoginRequired`, checking for a new sign-in takes one read of the store, not a request.
+        if math.isinf(self.retry_at) or self.retry_at <= now or self._probable:
+            return False
+        return background or not self.background  # for a caller who waits, the keychain may prompt
+
+    @property
+    def _probable(self) -> bool:
+        return isinstance(self.error, LoginRequired) and self.error.retry_after is not None
+
+    def again(self, now: float) -> FreshkeyError:
+        """Return the error to raise at `now`, in elapsed seconds, while the pause lasts."""
+        wait = self.retry_at - now
+        error = self.error.for_another_caller()
+        error.message = f"{error.message} ({_when(now - self.found_at, wait)})"
+        if isinstance(error, TransientError):
+            error.retry_after = wait
+        return error
+
+
+def without_request(error: FreshkeyError, before: Failure | None, now: float, *, background: bool) -> Failure:
+    """Return the failure of an attempt for which no request was sent.
+
+    Args:
+        error: What it failed with.
+        before: The failure before it, if any.
+        now: Elapsed seconds.
+        background: No caller waited for it.
+    """
+    pause = math.inf if isinstance(error, LoginRequired) else STORE_PAUSE
+    if background and error.code == KEYCHAIN_LOCKED and before is not None and before.background:
+        pause = min(MAX_STORE_PAUSE, 2 * before.pause)
+    # What could not even be looked at is looked at again: a configuration file may have been fixed.
+    return Failure(error, now, now + pause, "" if isinstance(error, ConfigurationError) else None)
+
+
+def kind_of(error: FreshkeyError) -> str:
+    """Return the name of the class that other processes raise for `error`."""
+    return next(kind.__name__ for kind in type(error).__mro__ if kind in _SENTENCES)
+
+
+def is_request(hints: Hints) -> bool:
+    """Return whether the shared failure is one of a request, which must not be repeated too soon."""
+    return issubclass(_kind(hints), TransientError | OutcomeUnknown) and not is_of_command(hints.error_code)
+
+
+def is_of_command(code: str | None) -> bool:
+    """Return whether an error with this code is the failure of a helper command."""
+    return code in _OF_COMMANDS
+
+
+def needs_user(hints: Hints) -> bool:
+    """Return whether the shared failure is a `LoginRequired`."""
+    return issubclass(_kind(hints), LoginRequired)
+
+
+def shared_error(hints: Hints, hint: str) -> FreshkeyError:
+    """Return the error for a failure that another process shared."""
+    kind = _kind(hints)
+    return kind(_sentence(kind, hints.error_code), code=hints.error_code, hint=hint)
+
+
+def describe_shared(hints: Hints, now: Moment) -> str | None:
+    """Return what the last attempt of any process failed with, and when; None if it did not fail."""
+    if hints.kind is None:
+        return None
+    sentence = _sentence(_kind(hints), hints.error_code)
+    if hints.attempted is None or hints.attempted.boot_id != now.boot_id:
+        return sentence
+    return f"{sentence} ({_when(now.elapsed - hints.attempted.elapsed, hints.seconds_to_wait(now))})"
+
+
+def describe_refusal(code: str | None, intent: Intent | None = None) -> str:
+    """Return why a stored sign-in is not used, from the code of its final refusal and what the store knows."""
+    if code == "renewal-response-lost" and intent is not None:
+        when = datetime.fromtimestamp(intent.noted.wall, UTC)
+        return f"the response to the renewal started at {when:%Y-%m-%d %H:%M:%S} UTC was lost"
+    message = "the sign-in can no longer be renewed"
+    return f"{message}: {_words(code)}" if code and code != LoginRequired.code else message
+
+
+def refused_hint(profile: str, credential: Credential, now: Moment, elsewhere: str = FROM_A_COPY) -> str:
+    """Return the hint for a single-use refresh token that was refused although no response to it was lost."""
+    why = f"The sign-in was revoked at the provider, or its refresh token was used elsewhere, {elsewhere}"
+    ends_at = credential.sign_in_ends_at
+    if ends_at is not None and expiry.seconds_left(credential.obtained, credential.renewable_for, now) <= 0:
+        why = f"The sign-in ended at {ends_at:%Y-%m-%d %H:%M:%S} UTC, as the provider had announced"
+    return f"{why}. Run: {sign_in_command(profile)}"
+
+
+def _kind(hints: Hints) -> type[FreshkeyError]:
+    # A newer version may write a class that this one does not know; waiting is always allowed.
+    return _KINDS.get(hints.kind or "", TransientError)
+
+
+def _sentence(kind: type[FreshkeyError], code: str | None) -> str:
+    return _SENTENCES[kind] + (f": {_words(code)}" if code and code != kind.code else "")
+
+
+def _words(code: str) -> str:
+    return code.replace("-", " ")
+
+
+def _when(ago: float, wait: float) -> str:
+    found = f"found {max(0.0, ago):.0f} s ago"
+    return f"{found}; next try in {math.ceil(wait)} s" if 0 < wait < math.inf else found

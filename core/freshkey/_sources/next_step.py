@@ -1,0 +1,66 @@
+"""What the user can do next when a profile has no usable credential: advice that works as written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from freshkey._sources.precedence import candidates, first_owned
+from freshkey.errors import StoreError, sign_in_command
+from freshkey.model.description import Description
+from freshkey.model.profile import Profile
+from freshkey.model.source import Source
+
+
+Setup = Callable[[Source], str | None]
+
+
+def next_step(profile: Profile, description: Description, setup: Setup, *, no_store: StoreError | None = None) -> str:
+    """Return a hint: how to sign in, and what to do before that; or else which sources could have a credential.
+
+    Args:
+        profile: The profile.
+        description: The provider's description for this profile.
+        setup: Returns `Source.setup` of a source.
+        no_store: Why a sign-in could not be stored, or None.
+    """
+    sources = candidates(profile, description)
+    others = "; ".join(source.title for source in sources if not source.owned)
+    provide = f"Provide one of these: {others}" if others else "Change the source or skip setting of the profile"
+    default = first_owned(profile, description)
+    if default is None:
+        return provide
+    ways = {source: setup(source) for source in sources if source.owned}
+    store = None if no_store is None else no_store.hint or "Choose another store for the profile in config.toml"
+    first, *alternatives = _ways_to_sign_in(profile, ways, default, store)
+    if store and others:
+        first = f"{provide}. To sign in instead, {_lowered(first)}"
+    return ". Or ".join([first, *map(_lowered, alternatives)])
+
+
+def _ways_to_sign_in(
+    profile: Profile, ways: Mapping[Source, str | None], default: Source, store: str | None
+) -> list[str]:
+    """Return the ways to sign in, as sentences without periods: the one that takes least comes first.
+
+    The first one also says how to get a store, if `store` says that there is none.
+    """
+    by_effort = sorted(ways, key=lambda source: (ways[source] is not None, source.pasted))
+    if ways[by_effort[0]] is None and not by_effort[0].pasted:
+        by_effort = by_effort[:1]
+    befores = [ways[source] for source in by_effort]
+    if store is not None:
+        # After the setup, which may also name the command of another tool; that one needs no store.
+        befores[0] = f"{befores[0]}. Also {_lowered(store)};" if befores[0] else f"{store};"
+    return [_sign_in(profile, source, before, default) for source, before in zip(by_effort, befores, strict=True)]
+
+
+def _sign_in(profile: Profile, source: Source, before: str | None, default: Source) -> str:
+    option = " --api-key" if source.pasted else "" if source is default else f" --source {source.id}"
+    command = f"{sign_in_command(profile.name)}{option}"
+    if not before:
+        return f"Run: {command}"
+    return f"{before}{'' if before.endswith(';') else ','} then run: {command}"
+
+
+def _lowered(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]

@@ -1,0 +1,117 @@
+"""Reads ``$BROWSER`` as Python's `webbrowser` does: commands in order of preference, each a program with arguments.
+
+No command runs in a shell, and the URL is always one argument, or part of one such as ``--app=%s``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import PurePath
+from typing import Final
+
+
+_PLACEHOLDER: Final = re.compile("%[%s]")
+
+_EXECUTABLES: Final = {
+    "brave": ("brave-browser",),
+    "chrome": ("google-chrome", "google-chrome-stable", "chromium"),
+    "chromium": ("chromium-browser",),
+    "edge": ("microsoft-edge", "microsoft-edge-stable"),
+    "google-chrome": ("google-chrome-stable",),
+    "microsoft-edge": ("microsoft-edge-stable",),
+    "mozilla": ("firefox",),
+}
+"""Common names of browsers, and what their executables are called."""
+
+_MAC_APPLICATIONS: Final = {
+    "chrome": "Google Chrome",
+    "chromium": "Chromium",
+    "edge": "Microsoft Edge",
+    "firefox": "Firefox",
+    "google-chrome": "Google Chrome",
+    "microsoft-edge": "Microsoft Edge",
+    "safari": "Safari",
+}
+
+_SHELLS: Final = frozenset({"ash", "bash", "csh", "dash", "fish", "ksh", "mksh", "sh", "tcsh", "zsh"})
+_INTERPRETERS: Final = frozenset({"cmd", "command", "powershell", "pwsh", "ssh"})
+"""These, or the remote shell, parse their arguments as code again, and URLs contain ``&`` and ``;``."""
+
+_CODE_OPTION: Final = re.compile("-[A-Za-z]*c[A-Za-z]*|--command(?:=.*)?", re.DOTALL)
+_NO_CODE: Final = re.compile("[0-9A-Za-z_./:+=,()@%-]*")
+
+
+def browser_commands(url: str, environ: Mapping[str, str], *, platform: str = sys.platform) -> Iterator[list[str]]:
+    """Yield the commands in ``$BROWSER`` that open `url`, in order; those that do not exist or are unsafe are left out.
+
+    Args:
+        url: A safe URL.
+        environ: The environment.
+        platform: The value of ``sys.platform``.
+    """
+    for entry in environ.get("BROWSER", "").split(";" if platform == "win32" else ":"):
+        command = _command(entry.strip(), url, environ, platform)
+        if command is not None:
+            yield command
+
+
+def find_program(name: str, environ: Mapping[str, str]) -> str | None:
+    """Find a program on ``PATH``, but never in the working directory, which can be an untrusted project."""
+    folders = environ.get("PATH", os.defpath).split(os.pathsep)
+    return shutil.which(name, path=os.pathsep.join(folder for folder in folders if PurePath(folder).is_absolute()))
+
+
+def _command(entry: str, url: str, environ: Mapping[str, str], platform: str) -> list[str] | None:
+    entry = entry.removesuffix("&").rstrip()  # no command is waited for anyway
+    if PurePath(entry).is_absolute() and (program := find_program(entry, environ)):
+        return None if _parses_arguments(program, []) else [program, url]  # may contain spaces
+    words = _words(entry, platform)
+    if not words:
+        return None
+    name, *arguments = words
+    start = _start(name, environ, platform)
+    if start is None or _parses_arguments(name, arguments) or not all(map(_is_safe, arguments)):
+        return None
+    filled = [_PLACEHOLDER.sub(lambda found: url if found[0] == "%s" else "%", word) for word in arguments]
+    return [*start, *filled] if any(map(_takes_url, arguments)) else [*start, *filled, url]
+
+
+def _words(entry: str, platform: str) -> list[str]:
+    try:
+        if platform == "win32":  # a backslash is part of a path there
+            return [word.strip('"') for word in shlex.split(entry, posix=False)]
+        return shlex.split(entry)
+    except ValueError:  # unbalanced quotes
+        return []
+
+
+def _start(name: str, environ: Mapping[str, str], platform: str) -> list[str] | None:
+    """Return how to start a program: by its absolute path, or by a name on ``PATH``; None if there is none."""
+    if PurePath(name).is_absolute() or not {"/", "\\"} & set(name):
+        for known in (name, name.lower(), *_EXECUTABLES.get(name.lower(), ())):
+            if program := find_program(known, environ):
+                return [program]
+    if platform == "darwin" and (application := _MAC_APPLICATIONS.get(name.lower())):
+        return ["/usr/bin/open", "-a", application]
+    return None
+
+
+def _takes_url(word: str) -> bool:
+    return "%s" in _PLACEHOLDER.findall(word)
+
+
+def _is_safe(word: str) -> bool:
+    """Whether the URL in this word can only be data: ``sh -c "browser %s"`` would run part of it."""
+    return not _takes_url(word) or bool(_NO_CODE.fullmatch(word))
+
+
+def _parses_arguments(name: str, arguments: list[str]) -> bool:
+    # Any word can be the program: others such as ``env`` and ``nohup`` start what their arguments name.
+    programs = {PurePath(word.lower()).name.removesuffix(".exe") for word in (name, *arguments)}
+    runs_code = programs & _SHELLS and any(map(_CODE_OPTION.fullmatch, arguments))
+    return bool(runs_code or programs & _INTERPRETERS)

@@ -1,0 +1,80 @@
+"""Tokens that botocore would read and send as they are: an identity token, and what authorizes at a container endpoint.
+
+Editors and shells add a line break or a byte order mark, and neither belongs to the token.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from freshkey.errors import ConfigurationError
+from freshkey_bedrock.ini_file import decoded
+from freshkey_bedrock.paths import named_by
+
+
+CONTAINER_TOKEN: Final = "AWS_CONTAINER_AUTHORIZATION_TOKEN"  # noqa: S105  name of a variable
+CONTAINER_TOKEN_FILE: Final = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"  # noqa: S105  name of a variable
+
+_MAX: Final = 128 * 1024
+"""Bytes; STS accepts identity tokens of 20,000 characters."""
+
+
+class IdentityToken:
+    """Replaces botocore's ``FileWebIdentityTokenLoader``.
+
+    Args:
+        path: Path of the file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __call__(self) -> str:
+        """Return the token; an empty one is left to botocore.
+
+        Raises:
+            ConfigurationError: The file contains something else.
+            OSError: It cannot be read.
+        """
+        where = f"the file in {named_by(self._path, os.environ)}"
+        token = _read(self._path, where)
+        if not token.isascii() or re.search(r"[\s\"']", token):
+            raise _malformed(where, "contains more than a token: spaces, line breaks, quotes or other characters")
+        return token
+
+
+def container_headers(environ: Mapping[str, str]) -> dict[str, str] | None:
+    """Return what authorizes a request at the container endpoint; the file comes first.
+
+    Raises:
+        ConfigurationError: It cannot be sent in a header.
+        OSError: The file cannot be read.
+    """
+    where, token = CONTAINER_TOKEN, environ.get(CONTAINER_TOKEN, "").strip()
+    if path := environ.get(CONTAINER_TOKEN_FILE):
+        where = f"the file in {CONTAINER_TOKEN_FILE}"
+        token = _read(path, where)
+    if not token:
+        return None
+    if not (token.isascii() and token.isprintable()):
+        raise _malformed(where, "contains line breaks or other characters that a token does not have")
+    return {"Authorization": token}
+
+
+def _read(path: str, where: str) -> str:
+    with open(path, "rb") as file:  # noqa: PTH123  the path is opened, and quoted in errors, as it is written
+        content = file.read(_MAX)
+    try:
+        return decoded(content).strip()
+    except UnicodeDecodeError:
+        pass
+    raise _malformed(where, "contains something other than text")
+
+
+def _malformed(where: str, what: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{where} {what}", hint="Have its issuer write the token again, alone", code="bedrock-invalid-aws-config"
+    )

@@ -1,0 +1,98 @@
+"""Malformed shared AWS files: the error has the file, the line and the name, and never a value."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from aws_home import AwsHome
+from freshkey import Keeper
+from freshkey.errors import ConfigurationError
+from freshkey_bedrock.ini_file import parse
+from freshkey_bedrock.shared_config import profile_section
+from raises_code import raises_code
+
+
+SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+PLACE = Path("/home/me/.aws/config")
+
+KEYS = f"[default]\naws_access_key_id = AKIAHERE\naws_secret_access_key = {SECRET}\n"
+
+FLAWS = {
+    "profile twice": (
+        "[default]\nregion = a\n\n[profile test]\nregion = a\n[profile test]\n",
+        6,
+        "profile 'test' is there twice",
+    ),
+    "session twice": ("[sso-session corp]\n[sso-session corp]\n", 2, "sso-session 'corp' is there twice"),
+    "section twice": ("[default]\n[default]\n", 2, "section [default] is there twice"),
+    "setting twice": ("[profile test]\nregion = a\nregion = b\n", 3, "'region' is there twice in profile 'test'"),
+    "secret as a name twice": (f"[default]\n{SECRET}=\n{SECRET}=\n", 3, "a setting is there twice"),
+    "line without =": (f"[default]\nregion = a\n{SECRET}\n", 3, "a line has no ="),
+    "text before the first section": (f"\n\n{SECRET} = x\n[default]\n", 3, "there is text before the first section"),
+    "unclosed first header": ("[default\nregion = a\n", 1, "no closing ]"),
+    "unclosed later header": ("[default]\nregion = a\n[profile test\n", 3, "no closing ]"),
+    "indented line without =": (
+        f"[default]\ns3 =\n  max_queue_size = 1\n  {SECRET}\n",
+        4,
+        "an indented line in section [default] has no =",
+    ),
+}
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("name", FLAWS)
+def test_flaw_has_a_line_and_a_name(name: str, ending: str) -> None:
+    text, line, what = FLAWS[name]
+    with raises_code(ConfigurationError, "bedrock-invalid-aws-config") as caught:
+        parse(text.replace("\n", ending).encode(), PLACE)
+    assert f"{PLACE}, line {line}: " in caught.value.message
+    assert what in caught.value.message
+    assert caught.value.hint
+    assert SECRET.lower() not in str(caught.value).lower()
+
+
+def test_text_that_is_not_utf_8_has_a_line() -> None:
+    with raises_code(ConfigurationError, "bedrock-invalid-aws-config") as caught:
+        parse(b"[default]\nregion = a\nname = J\xf6rg\n", PLACE)
+    assert "line 3: it is not UTF-8" in caught.value.message
+
+
+@pytest.mark.parametrize("content", [KEYS.encode("utf-16-le"), KEYS.encode() + bytes(9)], ids=["UTF-16", "crash"])
+def test_null_bytes_are_named(content: bytes) -> None:
+    with raises_code(ConfigurationError, "bedrock-invalid-aws-config") as caught:
+        parse(content, PLACE)
+    assert "it contains null bytes" in caught.value.message
+
+
+def test_file_is_named_when_a_credential_is_asked_for(make_keeper: Callable[..., Keeper], aws_home: AwsHome) -> None:
+    aws_home.credentials(KEYS)
+    aws_home.config("[default]\n\n[profile test]\nregion = a\n\n[profile test]\nregion = b\n")
+    with raises_code(ConfigurationError, "bedrock-invalid-aws-config") as caught:
+        make_keeper(source="default-chain").get("work")
+    assert f"{aws_home.config_file}, line 6: profile 'test' is there twice" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        codecs.BOM_UTF8 + KEYS.encode(),
+        codecs.BOM_UTF8 + KEYS.replace("\n", "\r\n").encode(),
+        codecs.BOM_UTF16_LE + KEYS.encode("utf-16-le"),
+        codecs.BOM_UTF16_BE + KEYS.replace("\n", "\r\n").encode("utf-16-be"),
+        KEYS.replace("\n", "\r\n").encode(),
+    ],
+    ids=["UTF-8", "UTF-8 with CRLF", "UTF-16", "big-endian UTF-16 with CRLF", "CRLF"],
+)
+@pytest.mark.parametrize("place", ["config_file", "credentials_file"])
+def test_byte_order_mark_is_harmless_for_freshkey_and_botocore(
+    make_keeper: Callable[..., Keeper], aws_home: AwsHome, place: str, encoded: bytes
+) -> None:
+    getattr(aws_home, place).write_bytes(encoded)
+    assert (profile_section("default") or {})["aws_access_key_id"] == "AKIAHERE"
+    environment = make_keeper(source="default-chain").get("work").environment()
+    assert environment["AWS_ACCESS_KEY_ID"] == "AKIAHERE"
+    assert environment["AWS_SECRET_ACCESS_KEY"] == SECRET

@@ -1,0 +1,100 @@
+"""Files of tokens as editors, shells and other tools write them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from freshkey.clock import SYSTEM
+from freshkey.errors import ConfigurationError, FreshkeyError
+from freshkey.model.profile import Profile
+from freshkey_bedrock import botocore_credentials
+from freshkey_bedrock.token_files import IdentityToken, container_headers
+from raises_code import raises_code
+
+
+TOKEN = "canary.made-up.token"
+CODE = "bedrock-invalid-aws-config"
+VARIABLE = "AWS_CONTAINER_AUTHORIZATION_TOKEN"
+
+Wrote = Callable[[bytes], str]
+
+
+@pytest.fixture
+def wrote(tmp_path: Path) -> Wrote:
+    def write(content: bytes) -> str:
+        path = tmp_path / "token"
+        path.write_bytes(content)
+        return str(path)
+
+    return write
+
+
+WRITTEN = {
+    "as it is": TOKEN.encode(),
+    "line break": f"{TOKEN}\n".encode(),
+    "of Windows": f"\ufeff{TOKEN}\r\n".encode(),
+    "UTF-16": TOKEN.encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("content", WRITTEN.values(), ids=WRITTEN)
+def test_only_the_token_is_sent(wrote: Wrote, content: bytes) -> None:
+    assert IdentityToken(wrote(content))() == TOKEN
+    assert container_headers({f"{VARIABLE}_FILE": wrote(content)}) == {"Authorization": TOKEN}
+
+
+def test_authorization_of_a_container_may_be_in_a_variable(wrote: Wrote) -> None:
+    assert container_headers({}) is None
+    assert container_headers({VARIABLE: "Basic made-up\n"}) == {"Authorization": "Basic made-up"}
+    both = {VARIABLE: "made-up", f"{VARIABLE}_FILE": wrote(TOKEN.encode())}
+    assert container_headers(both) == {"Authorization": TOKEN}
+    assert container_headers({VARIABLE: "made-up", f"{VARIABLE}_FILE": ""}) == {"Authorization": "made-up"}
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe\x00", b"\x80\x81", f'"{TOKEN}"'.encode(), f"{TOKEN} x".encode(), b"\xc3\xa9"]
+)
+def test_other_content_is_named_and_not_quoted(wrote: Wrote, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    path = wrote(content)
+    with raises_code(ConfigurationError, CODE) as caught:
+        IdentityToken(path)()
+    assert "web_identity_token_file of the AWS profile" in caught.value.message
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", path)
+    with raises_code(ConfigurationError, CODE) as caught:
+        IdentityToken(path)()
+    assert "AWS_WEB_IDENTITY_TOKEN_FILE" in caught.value.message
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"\x80\x81", b"made\nup", b"\xc3\xa9"])
+def test_authorization_that_is_no_header(wrote: Wrote, content: bytes) -> None:
+    with raises_code(ConfigurationError, CODE) as caught:
+        container_headers({f"{VARIABLE}_FILE": wrote(content)})
+    assert f"{VARIABLE}_FILE" in caught.value.message
+
+
+def test_botocore_reads_both_files_in_this_way(profile: Profile, monkeypatch: pytest.MonkeyPatch, wrote: Wrote) -> None:
+    path = wrote(b"two words")
+    for name, value in {
+        "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/r",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": path,
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert "AWS_WEB_IDENTITY_TOKEN_FILE contains more than a token" in failure(profile).message
+    monkeypatch.delenv("AWS_WEB_IDENTITY_TOKEN_FILE")
+    wrote(b"made\nup")
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:9/")
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "")
+    monkeypatch.setenv(f"{VARIABLE}_FILE", path)
+    assert f"{VARIABLE}_FILE contains line breaks" in failure(profile).message
+    Path(path).unlink()
+    assert "No such file" in failure(profile).message
+
+
+def failure(profile: Profile) -> FreshkeyError:
+    with raises_code(ConfigurationError, CODE) as caught:
+        botocore_credentials.take(profile, explicit=False, clock=SYSTEM)
+    return caught.value

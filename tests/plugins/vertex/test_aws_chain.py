@@ -1,0 +1,339 @@
+"""AWS keys from botocore's chain: what has ended or cannot be sent is not used, and each flaw is named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import UTC
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import unquote
+
+import pytest
+
+from free_port import free_port
+from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ProviderRefused, TransientError
+from freshkey_vertex import aws_ends, aws_supplier
+from freshkey_vertex.aws_machine import Listener, on_instance
+from freshkey_vertex.aws_supplier import needs_botocore
+from google_cloud import GoogleCloud
+from loopback_server import Exchange, LoopbackServer
+from raises_code import raises_code
+
+
+Federated = Callable[..., str]
+
+FULL = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
+ENDPOINT = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
+PAST = "2020-01-01T00:00:00Z"
+SSO = (
+    "[profile team]\nregion = eu-west-1\nsso_session = corp\nsso_account_id = 1\nsso_role_name = r\n"
+    "[sso-session corp]\nsso_region = eu-west-1\nsso_start_url = https://corp.awsapps.com/start\n"
+)
+
+pytestmark = pytest.mark.usefixtures("no_aws_keys")
+
+
+class Place(LoopbackServer):
+    """Answers each request with one status, and with the keys of a container."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__()
+        self.status = status
+
+    def serve(self, exchange: Exchange) -> None:
+        keys = {
+            "AccessKeyId": "ASIACONTAINER",
+            "SecretAccessKey": "s",
+            "Token": "t",
+            "Expiration": "2100-01-01T00:00:00Z",
+        }
+        exchange.answer(self.status, json.dumps(keys).encode())
+
+
+@pytest.fixture
+def write_aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a function that writes both shared files and selects the profile ``team``."""
+
+    def write(config: str | bytes = "[profile team]\n", credentials: str = "") -> None:
+        (tmp_path / "aws-config").write_bytes(config if isinstance(config, bytes) else config.encode())
+        (tmp_path / "aws-credentials").write_text(credentials, "utf-8")
+        monkeypatch.setenv("AWS_PROFILE", "team")
+
+    return write
+
+
+@pytest.fixture
+def session_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the file in which ``aws sso login`` keeps the session ``corp``."""
+    from botocore.credentials import SSOProvider
+
+    folder = tmp_path / "sso"
+    folder.mkdir()
+    monkeypatch.setattr(SSOProvider, "_SSO_TOKEN_CACHE_DIR", str(folder))
+    monkeypatch.setattr("botocore.tokens.SSOTokenProvider._SSO_TOKEN_CACHE_DIR", str(folder))
+    return folder / f"{hashlib.sha1(b'corp', usedforsecurity=False).hexdigest()}.json"
+
+
+# --- places that have not started -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("status", "starting"), [(500, True), (503, True), (404, False), (429, False)])
+def test_container_that_fails_may_not_have_started(
+    federated: Federated, monkeypatch: pytest.MonkeyPatch, status: int, starting: bool
+) -> None:
+    with Place(status) as place:
+        monkeypatch.setenv(FULL, place.url)
+        with raises_code(TransientError, "vertex-aws-keys-unavailable") as caught:
+            federated()
+    assert isinstance(caught.value, TransientError)
+    assert (caught.value.local, caught.value.starting) == (True, starting)
+
+
+@pytest.mark.parametrize("variable", [FULL, ENDPOINT])
+def test_place_that_refuses_connections_may_not_have_started(
+    federated: Federated, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
+) -> None:
+    (tmp_path / "aws-config").write_text("[default]\n", "utf-8")
+    monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
+    monkeypatch.setenv(variable, f"http://127.0.0.1:{free_port()}/")
+    with raises_code(TransientError, "vertex-aws-keys-unavailable") as caught:
+        federated()
+    assert isinstance(caught.value, TransientError)
+    assert caught.value.starting
+
+
+def test_instance_without_a_role_is_not_waited_for(
+    federated: Federated, monkeypatch: pytest.MonkeyPatch, write_aws: Callable[..., None]
+) -> None:
+    write_aws("[default]\n[profile team]\n")
+    monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
+    with Place(404) as place:
+        monkeypatch.setenv(ENDPOINT, place.url)
+        with raises_code(ProviderRefused, "vertex-no-identity-token"):
+            federated()
+        monkeypatch.delenv("AWS_PROFILE")
+        with raises_code(ProviderRefused, "vertex-no-identity-token"):
+            federated()
+    monkeypatch.setenv("AWS_PROFILE", "team")  # whoever names a profile wants its keys
+    with raises_code(ProviderRefused, "vertex-no-identity-token"):
+        federated()
+
+
+def test_server_elsewhere_is_not_taken_for_one_that_starts() -> None:
+    def refuse(_request: object) -> object:
+        raise OSError
+
+    for url, starting in (("http://169.254.170.2/", True), ("https://keys.example.com/", False)):
+        listener = Listener(SimpleNamespace(send=refuse))
+        with pytest.raises(OSError):  # noqa: PT011  the one above
+            listener.send(SimpleNamespace(url=url))
+        assert listener.starting == starting
+
+
+def test_firmware_tells_an_instance(tmp_path: Path) -> None:
+    assert not on_instance({}, tmp_path)
+    (tmp_path / "sys_vendor").write_text("Amazon EC2\n", "utf-8")
+    assert on_instance({}, tmp_path)
+    assert not on_instance({"AWS_EC2_METADATA_DISABLED": "true"}, tmp_path)
+
+
+# --- keys that have ended ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["x_security_token_expires", "expiration", "aws_session_expiration"])
+def test_keys_that_have_ended_are_not_sent(
+    federated: Federated, write_aws: Callable[..., None], cloud: GoogleCloud, name: str
+) -> None:
+    keys = "[team]\naws_access_key_id = ASIADEAD\naws_secret_access_key = canary\naws_session_token = t\n"
+    write_aws(credentials=f"{keys}{name} = {PAST}\n")
+    with raises_code(LoginRequired, "vertex-aws-keys-expired") as caught:
+        federated()
+    assert f"of AWS profile 'team' expired at 2020-01-01 00:00:00 UTC, according to {name}" in caught.value.message
+    assert cloud.seen == []
+    write_aws(credentials=f"{keys}{name} = 2100-01-01T00:00:00Z\n")
+    assert "ASIADEAD" in federated()
+
+
+def test_place_after_keys_that_have_ended_is_asked(federated: Federated, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("ACCESS_KEY_ID", "ASIADEAD"), ("SECRET_ACCESS_KEY", "s"), ("CREDENTIAL_EXPIRATION", PAST)):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    with raises_code(LoginRequired, "vertex-aws-keys-expired") as caught:
+        federated()
+    assert "in the environment" in caught.value.message
+    assert "AWS_CREDENTIAL_EXPIRATION" in caught.value.message
+    with Place(200) as place:
+        monkeypatch.setenv(FULL, place.url)
+        assert "ASIACONTAINER" in federated()
+
+
+def test_keys_of_the_environment_that_have_ended_are_named_without_botocore(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aws_supplier, "find_spec", lambda _: None)
+    keys = {"AWS_ACCESS_KEY_ID": "ASIADEAD", "AWS_SECRET_ACCESS_KEY": "s"}
+    with raises_code(LoginRequired, "vertex-aws-keys-expired"):
+        needs_botocore({**keys, "AWS_SESSION_EXPIRATION": PAST})
+    assert not needs_botocore({**keys, "AWS_SESSION_EXPIRATION": "soon"})
+
+
+def test_helper_that_prints_ended_keys(federated: Federated, write_aws: Callable[..., None], tmp_path: Path) -> None:
+    printed = {"Version": 1, "AccessKeyId": "ASIADEAD", "SecretAccessKey": "canary", "Expiration": PAST}
+    (tmp_path / "printed").write_text(json.dumps(printed), "utf-8")
+    write_aws(f"[profile team]\ncredential_process = cat {tmp_path}/printed\n")
+    with raises_code(LoginRequired, "vertex-aws-keys-expired"):
+        federated()
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("2026-01-02T03:04:05Z", "03:04:05"),
+        ('"2026-01-02 03:04:05 UTC"', "03:04:05"),
+        ("2026-01-02T05:04:05 +0200", "03:04:05"),
+        ("2026-01-02 03:04:05", "03:04:05"),
+        ("1767323045", "03:04:05"),
+        ("1767323045000", "03:04:05"),
+        ("0001-01-01T00:00:00Z", None),
+        ("soon", None),
+    ],
+)
+def test_ends_are_read_in_the_forms_that_tools_write(text: str, at: str | None) -> None:
+    found = aws_ends.of_section({"expiration": text, "sso_registration_expires_at": PAST})
+    assert (f"{found.at:%H:%M:%S}" if found else None) == at
+    assert found is None or (found.at.tzinfo, found.at.day) == (UTC, 2)
+
+
+# --- flaws ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("config", "flaw"),
+    [
+        ("[profile team]\n\n[profile a]\n\n[profile team]\n", "line 5: the section [profile team] is there twice"),
+        ("[profile team]\nregion = a\nregion = canary\n", "line 3: region is there twice in [profile team]"),
+        ("[profile team]\nregion canary\n", "line 2: it has no ="),
+        ("[profile team\nregion = canary\n", "line 1: it belongs to no section"),
+        ("[profile team]\ns3 =\n  canary\n", "aws-config: an indented line has no ="),
+        (b"[profile team]\nregion = \xff\n", "aws-config: it is not UTF-8 text"),
+    ],
+)
+def test_line_of_a_malformed_file_is_named(
+    federated: Federated, write_aws: Callable[..., None], config: str | bytes, flaw: str
+) -> None:
+    write_aws(config)
+    with raises_code(ConfigurationError, "vertex-no-identity-token") as caught:
+        federated()
+    assert flaw in caught.value.message
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "what"),
+    [
+        (None, "is missing or has expired"),
+        ('{"accessToken": "canary', "is damaged"),
+        ('{"accessToken": "canary", "expiresAt": "2020-01-01T00:00:00Z"}', "is missing or has expired"),
+        ('{"accessToken": "canary", "expiresAt": "canary"}', "is damaged"),
+    ],
+)
+def test_session_of_the_aws_cli_that_must_be_renewed(
+    federated: Federated, write_aws: Callable[..., None], session_cache: Path, written: str | None, what: str
+) -> None:
+    role = "[profile role]\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = team\n"
+    write_aws(SSO + role)
+    if written is not None:
+        session_cache.write_text(written, "utf-8")
+    with raises_code(LoginRequired, "vertex-aws-sign-in-required") as caught:
+        federated()
+    assert caught.value.message == f"the 'aws sso login' session of AWS profile 'team' {what}"
+    assert caught.value.hint == "Run: aws sso login --profile team"
+
+
+@pytest.mark.parametrize(
+    ("credentials", "flaw"),
+    [
+        ("aws_access_key_id = AKIA", "has no aws_secret_access_key"),
+        ('aws_access_key_id = "AKIA"\naws_secret_access_key = "canary"', "characters that no key has"),
+        ("aws_access_key_id = AKIA\naws_secret_access_key = canary # mine", "characters that no key has"),
+    ],
+)
+def test_keys_that_cannot_be_sent(
+    federated: Federated, write_aws: Callable[..., None], cloud: GoogleCloud, credentials: str, flaw: str
+) -> None:
+    write_aws(credentials=f"[team]\n{credentials}\n")
+    with raises_code(ConfigurationError, "vertex-no-identity-token") as caught:
+        federated()
+    assert flaw in caught.value.message
+    assert "canary" not in str(caught.value)
+    assert cloud.seen == []
+
+
+def test_quotes_around_keys_of_the_environment_are_named() -> None:
+    with raises_code(ConfigurationError, "vertex-no-identity-token") as caught:
+        needs_botocore({"AWS_ACCESS_KEY_ID": '"AKIA"', "AWS_SECRET_ACCESS_KEY": '"canary"'})
+    assert "from the environment" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "flaw"),
+    [
+        (None, ConfigurationError, "the path in AWS_WEB_IDENTITY_TOKEN_FILE begins with ~"),
+        (b" \n", ConfigurationError, "the AWS identity token file is empty"),
+        (b"\x80canary", ConfigurationError, "the AWS identity token file is not text"),
+        (b"\xef\xbb\xbfcanary.token\r\n", TransientError, ""),
+        ("canary.token".encode("utf-16"), TransientError, ""),
+    ],
+)
+def test_identity_token_file_of_a_role(  # noqa: PLR0917  fixtures
+    federated: Federated,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    content: bytes | None,
+    kind: type[FreshkeyError],
+    flaw: str,
+) -> None:
+    (tmp_path / "token").write_bytes(content or b"")
+    bodies: list[bytes] = []
+
+    class BusySts(LoopbackServer):
+        def serve(self, exchange: Exchange) -> None:
+            bodies.append(exchange.body())
+            exchange.answer(503)
+
+    with BusySts() as sts:
+        monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token") if content else "~/token")
+        monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/r")
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
+        code = "vertex-aws-keys-unavailable" if kind is TransientError else "vertex-no-identity-token"
+        with raises_code(kind, code) as caught:
+            federated()
+    assert flaw in caught.value.message
+    assert [b"WebIdentityToken=canary.token" in body for body in bodies] == ([] if flaw else [True])
+
+
+def test_sts_that_cannot_be_reached_is_asked_again_later(
+    federated: Federated, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("canary.token", "utf-8")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/r")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{free_port()}")
+    with raises_code(TransientError, "vertex-aws-keys-unavailable") as caught:
+        federated()
+    assert isinstance(caught.value, TransientError)
+    assert not caught.value.starting
+
+
+# --- what the credentials file says -----------------------------------------------------------------------------------
+
+
+def test_region_and_verification_url_of_the_file_are_used_with_keys_of_a_profile(
+    federated: Federated, write_aws: Callable[..., None], cloud: GoogleCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_aws(credentials="[team]\naws_access_key_id = AKIATEAM\naws_secret_access_key = canary\n")
+    monkeypatch.delenv("AWS_REGION")
+    cloud.failures["/zone"] = [(200, {"text": "eu-west-1b"})]
+    url = "https://sts.{region}.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15&own=1"
+    sent = unquote(federated(region_url=cloud.at("/zone"), regional_cred_verification_url=url))
+    assert "https://sts.eu-west-1.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15&own=1" in sent
+    assert "AKIATEAM" in sent

@@ -1,0 +1,107 @@
+"""Identity tokens for workload identity federation: read with care, and what is wrong with one is named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from freshkey.errors import ConfigurationError, ProviderRefused
+from freshkey.model.profile import Profile
+from freshkey_vertex.formats import GoogleCredential
+from google_cloud import SUBJECT_TOKEN, GoogleCloud
+from raises_code import raises_code
+
+
+MakeProfile = Callable[..., Profile]
+WriteFile = Callable[..., Path]
+Take = Callable[..., GoogleCredential]
+Federated = Callable[[dict[str, Any]], None]
+
+JSON = {"format": {"type": "json", "subject_token_field_name": "id"}}
+MEMBER = json.dumps({"id": f"{SUBJECT_TOKEN}\n"})
+
+
+@pytest.fixture
+def federated(cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take) -> Federated:
+    """Return a function that gets a token with this ``credential_source``."""
+
+    def run(source: dict[str, Any]) -> None:
+        take(make_profile(credentials_file=write_file(cloud.external_account(source))), "credentials-file")
+        assert {one.form["subject_token"] for one in cloud.seen if "subject_token" in one.form} == {SUBJECT_TOKEN}
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("content", "form"),
+    [
+        (f"{SUBJECT_TOKEN}\n".encode(), {}),
+        (f" {SUBJECT_TOKEN}\r\n".encode("utf-8-sig"), {}),
+        (SUBJECT_TOKEN.encode("utf-16"), {"format": {"type": "text"}}),
+        (MEMBER.encode(), JSON),
+        (MEMBER.encode("utf-8-sig"), JSON),
+        (MEMBER.encode("utf-16"), JSON),
+    ],
+)
+def test_what_editors_and_shells_add_is_not_sent(
+    federated: Federated, tmp_path: Path, content: bytes, form: dict[str, Any]
+) -> None:
+    (tmp_path / "token").write_bytes(content)
+    federated({"file": str(tmp_path / "token"), **form})
+
+
+@pytest.mark.parametrize(
+    ("content", "form", "flaw"),
+    [
+        (b"", {}, "is empty"),
+        (b"\xef\xbb\xbf \n", {}, "is empty"),
+        (b"\x80canary", {}, "is not text"),
+        (b"", JSON, "is empty"),
+        (b'{"id": "canary', JSON, "is not a JSON object: it is empty, cut short or damaged"),
+        (b'["canary"]', JSON, "is not a JSON object"),
+        (b'{"token": "canary"}', JSON, "has no text as id"),
+        (b'{"id": {"canary": 1}}', JSON, "has no text as id"),
+        (b'{"id": ""}', JSON, "has no text as id"),
+    ],
+)
+def test_flaw_of_a_file_is_named(  # noqa: PLR0917  fixtures
+    federated: Federated, cloud: GoogleCloud, tmp_path: Path, content: bytes, form: dict[str, Any], flaw: str
+) -> None:
+    (tmp_path / "token").write_bytes(content)
+    with raises_code(ConfigurationError, "vertex-no-identity-token") as caught:
+        federated({"file": str(tmp_path / "token"), **form})
+    assert f"{tmp_path}/token {flaw}" in caught.value.message
+    assert "canary" not in str(caught.value)
+    assert cloud.seen == []
+
+
+@pytest.mark.parametrize(
+    ("text", "flaw"), [('{"token": "canary"}', "has no text as id"), ('{"id": "canary', "is not a JSON object")]
+)
+def test_flaw_of_a_response_is_named(federated: Federated, cloud: GoogleCloud, text: str, flaw: str) -> None:
+    cloud.failures["/subject"] = [(200, {"text": text})]
+    with raises_code(ConfigurationError, "vertex-no-identity-token") as caught:
+        federated({"url": cloud.at("/subject"), **JSON})
+    assert f"the response of credential_source.url {flaw}" in caught.value.message
+    assert "canary" not in str(caught.value)
+
+
+def test_path_that_only_a_shell_understands_is_named(federated: Federated) -> None:
+    with raises_code(ConfigurationError, "vertex-no-identity-token") as caught:
+        federated({"file": "~/token"})
+    assert "the path in credential_source.file begins with ~" in caught.value.message
+
+
+def test_token_in_a_response(federated: Federated, cloud: GoogleCloud) -> None:
+    federated({"url": cloud.at("/subject"), "headers": {"X-Own": "1"}, **JSON})
+    assert cloud.seen[0].headers["x-own"] == "1"
+
+
+def test_refusal_of_the_place_is_explained(federated: Federated, cloud: GoogleCloud) -> None:
+    cloud.failures["/subject"] = [(403, {"error": "canary_forbidden"})]
+    with raises_code(ProviderRefused, "vertex-credentials-refused"):
+        federated({"url": cloud.at("/subject"), **JSON})
