@@ -9,7 +9,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 GRACE: Final = 5.0
 """Seconds that a renewal in progress gets to finish after a signal; its refresh token may already have been used."""
+
+_REPEAT_INTERVAL: Final = 0.1
+"""Seconds until a signal that the main thread has not handled is sent to it again."""
 
 _PR_SET_DUMPABLE: Final = 4  # prctl(2), from <linux/prctl.h>
 
@@ -121,13 +125,47 @@ def orderly_signals(last_words: Callable[[], None]) -> Iterator[None]:
     for number in before:
         signal.signal(number, handler)
     try:
-        yield
+        with _interrupted_waits(before, handler):
+            yield
     except Stopped as stopped:
         raise SystemExit(stopped.code) from None
     finally:
         if not handler.called:
             for number, previous in before.items():
                 signal.signal(number, previous)
+
+
+@contextmanager
+def _interrupted_waits(numbers: Iterable[int], handler: _Handler) -> Iterator[None]:
+    """Let signals interrupt whatever the main thread waits for.
+
+    Python calls a handler when the main thread runs its next instruction, and a signal ends a wait only if the wait
+    has begun and the kernel chose the main thread. Otherwise Ctrl-C would be handled when the wait ends, which for a
+    sign-in is after minutes. So Python also writes each signal's number to a pipe (`signal.set_wakeup_fd`), and a
+    thread sends it to the main thread again until it is handled.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+
+    def repeat() -> None:
+        main = threading.main_thread().ident or 0
+        with open(reading, "rb", buffering=0) as arrived:  # noqa: PTH123  a descriptor
+            while number := arrived.read(1):
+                while number[0] in numbers and not handler.called:
+                    time.sleep(_REPEAT_INTERVAL)
+                    if not handler.called:
+                        signal.pthread_kill(main, number[0])
+
+    threading.Thread(target=repeat, name="freshkey signals", daemon=True).start()
+    previous = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(previous)
+        os.close(writing)  # ends the thread
 
 
 class _Handler:

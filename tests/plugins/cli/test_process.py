@@ -85,6 +85,23 @@ def test_further_signals_do_not_interrupt_the_exit() -> None:
     assert "Traceback" not in err
 
 
+@proves("FAULT-54")
+def test_signal_that_did_not_reach_the_main_thread_interrupts_its_wait() -> None:
+    """The same happens to a signal that arrives after the last instruction before a wait, but not on demand."""
+    program = (
+        "import signal, threading; from freshkey_cli import process\n"
+        "def elsewhere(): signal.pthread_kill(threading.get_ident(), signal.SIGINT)\n"
+        "with process.orderly_signals(print):\n"
+        "    threading.Timer(0.2, elsewhere).start()\n"
+        "    try: threading.Event().wait()\n"
+        "    except KeyboardInterrupt: print('interrupted')\n"
+        "print([each.name for each in threading.enumerate() if 'signals' in each.name and each.join(20)])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=20)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n[]\n", "")
+
+
 def test_ignored_signals_stay_ignored() -> None:
     program = (
         "import signal; from freshkey_cli import process; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
