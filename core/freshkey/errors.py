@@ -56,11 +56,15 @@ class FreshkeyError(Exception):
     Attributes:
         code: A stable name for the error, in kebab case, for programs. Messages may change with any release; codes do
             not. ``docs/errors.md`` lists them all; provider-specific ones begin with the provider's name.
+        found_here: Set by a provider if what failed is on this machine and the user may mend it at any moment without
+            a trace: its clock, another tool, an endpoint of a container. Other processes look for themselves, and the
+            process that failed looks again after a few seconds.
     """
 
     # Codes are literals where an error is raised, so that a test finds and compares them.
     # See docs/decisions.md, "Errors have codes, and tests match codes".
     code = "freshkey-error"
+    found_here: bool = False
 
     def __init__(
         self, message: str, *, code: str | None = None, profile: str | None = None, hint: str | None = None

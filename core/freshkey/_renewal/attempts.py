@@ -15,12 +15,12 @@ from freshkey._interprocess.hints import Hints
 from freshkey._renewal import repetition
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.failure import (
-    COMMAND_PAUSE,
     Failure,
     describe_refusal,
     is_of_command,
     is_request,
     kind_of,
+    longest_pause,
     needs_user,
     refused_hint,
     shared_error,
@@ -144,15 +144,16 @@ class Attempts:
         pause = pause_after_failure(lifetime, count, retry_after, self.context.random())
         if is_starting(error):
             at_most = min(at_most, START_PAUSE)  # it may be there a moment later; this attempt has waited for it
-        elif awaited and is_of_command(error.code):
-            at_most = min(at_most, COMMAND_PAUSE * 2.0 ** min(count - 1, 10))
+        elif awaited:
+            at_most = min(at_most, longest_pause(error, count))
         pause = max(min(pause, at_most), retry_after or 0.0)
         if isinstance(error, LoginRequired) and error.doubtful:
             error.code, pause = "sign-in-probably-ended", repetition.MAX_DISTANCE
         watched = None if source is None or source.owned else subject
         failure = Failure(error, now.elapsed, now.elapsed + pause, watched, count, generation=hints.generation)
         # Without a request, or because of this process's own surroundings, other processes need not wait.
-        if source is None or isinstance(error, StoreError) or getattr(error, "local", False):
+        local = error.found_here or getattr(error, "local", False)
+        if source is None or isinstance(error, StoreError) or local:
             return failure
         # What is found without a request, such as a wrong setting, may be mended: other processes need not wait.
         pause = 0.0 if isinstance(error, ConfigurationError) or getattr(error, "unsent", False) else pause

@@ -61,6 +61,9 @@ It is short because what the command reads may be mended without a trace, but a 
 time a busy program asks.
 """
 
+FOUND_HERE_PAUSE: Final = 5.0
+"""Seconds until a process looks again at what failed on this machine; see `FreshkeyError.found_here`."""
+
 STORE_PAUSE: Final = 1.0
 """Seconds until a store that could not be read is tried again; short, because no request was sent to the provider."""
 
@@ -152,6 +155,13 @@ def is_request(hints: Hints) -> bool:
 def is_of_command(code: str | None) -> bool:
     """Return whether an error with this code is the failure of a helper command."""
     return code in _OF_COMMANDS
+
+
+def longest_pause(error: FreshkeyError, count: int) -> float:
+    """Return the maximum seconds until a caller's process looks again after `count` failures in a row."""
+    if error.found_here:
+        return FOUND_HERE_PAUSE
+    return COMMAND_PAUSE * 2.0 ** min(count - 1, 10) if is_of_command(error.code) else math.inf
 
 
 def needs_user(hints: Hints) -> bool:

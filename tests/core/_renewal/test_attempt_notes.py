@@ -162,6 +162,22 @@ def test_failures_of_one_process_are_not_shared(world: World, error: FreshkeyErr
     assert hints(world) == Hints()
 
 
+@pytest.mark.parametrize("kind", [TransientError, ProviderRefused, ConfigurationError, LoginRequired])
+def test_what_was_found_on_this_machine_is_not_shared_and_looked_at_again_soon(
+    world: World, kind: type[FreshkeyError]
+) -> None:
+    error = kind("the clock of this machine is wrong")
+    error.found_here = True
+    for earlier in (0, 9):
+        failure = attempts(world).note_failure(error, Reading(winner=VARIABLE), earlier)
+        assert failure is not None
+        assert failure.pause == 5.0
+    background = attempts(world).note_failure(error, Reading(winner=VARIABLE), awaited=False)
+    assert background is not None
+    assert background.pause == 30.0
+    assert hints(world) == Hints()
+
+
 @pytest.mark.parametrize("source", [None, SIGN_IN])
 def test_missing_sign_in_pauses_no_one(world: World, source: Source | None) -> None:
     assert attempts(world).note_failure(LoginRequired("signed out"), Reading(winner=source)) is None
