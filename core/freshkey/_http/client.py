@@ -23,17 +23,14 @@ from urllib.parse import urlsplit
 from attrs import define, field
 
 from freshkey import _failpoints
-from freshkey._http import circuit_breaker, content_coding
-from freshkey._http.json_object import has_token
+from freshkey._http import circuit_breaker
+from freshkey._http.incoming import Incoming, begin
 from freshkey._http.messages import Request, Response
 from freshkey._http.url import LOOPBACK, checked_url
-from freshkey._json import MAX_BODY
 from freshkey.errors import (
     ConfigurationError,
     FreshkeyError,
-    IntermediaryAnswer,
     OutcomeUnknown,
-    ProtocolError,
     ProviderRefused,
     TransientError,
 )
@@ -48,9 +45,6 @@ log = logging.getLogger(__name__)
 
 DEADLINE: Final = 30.0
 """Default time limit of `send` in seconds, from call to return."""
-
-_MAX_LOOKS: Final = 50
-"""How often a body is read while it arrives: a server that sends single bytes must not keep the machine busy."""
 
 
 def send(
@@ -77,8 +71,10 @@ def send(
         TransientError: Nothing was sent: name lookup, connection or TLS handshake failed or did not finish before the
             deadline, or the host's certificate or TLS version is not acceptable; or this is part of a renewal and the
             host is paused (`freshkey._http.circuit_breaker`). Or the response is a redirect, which is not followed.
-        OutcomeUnknown: At least part of the request was sent, and no complete response arrived. A success whose body
-            is a complete JSON object with an access token counts as complete, whatever else is wrong with it.
+        OutcomeUnknown: At least part of the request was sent, and what arrived does not say what the response is. The
+            status of most errors does, so does the beginning of a page, and so does a complete JSON object: any in a
+            400 or 401, and one with an access token in a success.
+        IntermediaryAnswer: The response is a page that is compressed in an unknown way.
         ProtocolError: The response is compressed in an unknown way, or too large.
     """
     address = urlsplit(checked_url(request.url, allow_insecure_loopback=allow_insecure_loopback))
@@ -97,38 +93,6 @@ def send(
         raise answer
     log.debug("%s request to %s: status %d", request.method, host, answer.status)
     return answer
-
-
-@define
-class _Arriving:
-    """A response on its way: the head is complete, the body grows."""
-
-    status: int
-    headers: dict[str, str] = field(repr=False)
-    body: bytearray = field(repr=False, factory=bytearray)
-    _looks: int = field(init=False, default=0)
-
-    def tokens(self) -> Response | None:
-        """Return the response if its tokens have arrived, whatever is missing or wrong after them.
-
-        See docs/decisions.md, "Tokens that have arrived count, whatever ends the response".
-        """
-        if not 200 <= self.status < 300:  # noqa: PLR2004  RFC 9110, section 15.3
-            return None
-        try:
-            body = content_coding.decode(bytes(self.body), self.headers.get("content-encoding", ""), MAX_BODY)
-        except content_coding.TooLong:
-            return None
-        if body is None or not has_token(body):
-            return None
-        return Response(status=self.status, headers=_decoded_headers(self.headers), body=body)
-
-    def complete(self) -> bool:
-        """Return whether there is no need to wait for the end; it looks only a few times, where an object may end."""
-        if self._looks == _MAX_LOOKS or not self.body[-8:].rstrip().endswith(b"}"):
-            return False
-        self._looks += 1
-        return self.tokens() is not None
 
 
 class _Abandoned(Exception):
@@ -150,7 +114,7 @@ class _Exchange:
     _sent: bool = field(init=False, default=False)
     _abandoned: bool = field(init=False, default=False)
     _socket: socket.socket | None = field(init=False, default=None)
-    _arriving: _Arriving | None = field(init=False, default=None)
+    _incoming: Incoming | None = field(init=False, default=None)
     _answers: queue.SimpleQueue[Response | Exception] = field(init=False, factory=queue.SimpleQueue)
 
     def run(self) -> Response | Exception:
@@ -174,10 +138,10 @@ class _Exchange:
         with self._lock:
             self._abandoned = self.timed_out = True
             self._cut()
-            return self._tokens() or self._failure(f"timed out after {self._deadline:g} s")
+            return self._known() or self._failure(f"timed out after {self._deadline:g} s")
 
-    def _tokens(self) -> Response | None:
-        return self._arriving.tokens() if self._arriving else None
+    def _known(self) -> Response | None:
+        return self._incoming.known() if self._incoming else None
 
     def _cut(self) -> None:
         """Wake the worker if it is reading from the socket; it closes the socket itself."""
@@ -193,7 +157,7 @@ class _Exchange:
             with _silenced():
                 self._answers.put(self._exchange())
         except Exception as error:  # noqa: BLE001  every failure must reach the caller
-            self._answers.put(self._tokens() or self._sorted(error))
+            self._answers.put(self._known() or self._sorted(error))
 
     def _exchange(self) -> Response:
         request = self._request
@@ -211,8 +175,9 @@ class _Exchange:
                 extensions={"trace": self._trace},
             ) as response,
         ):
-            self._arriving = _arriving(response, self._host)
-            return _read(self._arriving, response.iter_raw(), self._host)
+            # Not httpx's own mapping: it is searched from the start for each name, and there can be many.
+            self._incoming = begin(response.status_code, response.headers.multi_items(), self._host)
+            return self._incoming.read(response.iter_raw(), self._host)
 
     def _trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Handle events of httpcore's ``trace`` extension; an exception raised here ends the exchange."""
@@ -333,75 +298,6 @@ def _trust(*, certificates: bool) -> ssl.SSLContext:
         context.load_default_certs()
         context.load_verify_locations(certifi.where())
     return context
-
-
-def _arriving(response: httpx.Response, host: str) -> _Arriving:
-    """Return the head of the response.
-
-    Raises:
-        TransientError: It is a redirect.
-        ProtocolError: It violates a limit.
-    """
-    status = response.status_code
-    if 300 <= status < 400:  # noqa: PLR2004  RFC 9110, section 15.4
-        # Not accepted by the endpoint: it has no reason to redirect, but the login page of a network has.
-        raise TransientError(
-            f"{host} responded with status {status}; redirects are not followed",
-            local=True,
-            hint="Check whether the network asks you to log in, and the URLs in the profile's settings",
-            code="redirect-refused",
-        )
-    if not 200 <= status < 600:  # noqa: PLR2004  RFC 9110, section 15
-        raise ProtocolError(f"{host} responded with the invalid status {status}")
-    return _Arriving(status, _joined(response))
-
-
-def _read(arriving: _Arriving, chunks: Iterator[bytes], host: str) -> Response:
-    """Read the body, but not much more than `MAX_BODY` of it.
-
-    Raises:
-        ProtocolError: It violates a limit, or cannot be decoded.
-    """
-    for chunk in chunks:
-        arriving.body += chunk
-        if len(arriving.body) > MAX_BODY or arriving.complete():
-            break
-    received = bytes(arriving.body)
-    try:
-        body = _decoded(received, arriving.headers.get("content-encoding", ""), host)
-    except ProtocolError:
-        if arriving.status < 300:  # noqa: PLR2004  RFC 9110, section 15.3
-            raise
-        body = received[:MAX_BODY]  # whatever it says, the status is what counts
-    return Response(status=arriving.status, headers=_decoded_headers(arriving.headers), body=body)
-
-
-def _decoded_headers(headers: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if name != "content-encoding"}
-
-
-def _joined(response: httpx.Response) -> dict[str, str]:
-    """Return the headers; httpx's own mapping is searched from the start for each name, and there can be many."""
-    values: dict[str, list[str]] = {}
-    for name, value in response.headers.multi_items():
-        values.setdefault(name.lower(), []).append(value)
-    return {name: ", ".join(found) for name, found in values.items()}
-
-
-def _decoded(received: bytes, coding: str, host: str) -> bytes:
-    message = f"{host} responded with more than {MAX_BODY} bytes"
-    if len(received) > MAX_BODY:
-        if received.lstrip().startswith(b"<"):
-            raise IntermediaryAnswer(f"{host} responded with a page")
-        raise ProtocolError(message, code="response-too-large")
-    try:
-        body = content_coding.decode(received, coding, MAX_BODY)
-    except content_coding.TooLong:
-        raise ProtocolError(message, code="response-too-large") from None
-    if body is None:
-        message = f"{host} sent a compressed response that cannot be decoded"
-        raise ProtocolError(message, hint="Check for a proxy that compresses responses", code="response-compressed")
-    return body
 
 
 @functools.cache

@@ -14,6 +14,8 @@ _GZIP: Final = b"\x1f\x8b\x08"
 _ANY_WRAPPER: Final = 47
 """``wbits`` that make zlib recognize gzip and zlib headers by themselves."""
 _NO_WRAPPER: Final = -15
+_BEGINNING: Final = 4096
+"""Bytes that show what kind of text it is."""
 _PLAIN: Final = {"", "identity", "none", "utf-8"}
 _INFLATED: Final = {"gzip", "x-gzip", "deflate"}
 
@@ -70,7 +72,7 @@ def _unpack(body: bytes, wrapper: int, limit: int) -> bytes:
 
 
 def _unpack_until_error(body: bytes, limit: int) -> bytes | None:
-    """Return what comes before the error, such as a wrong checksum at the end, if it begins like a JSON object."""
+    """Return what comes before the error, such as a wrong checksum at the end, if it begins like JSON or a page."""
     machine, unpacked = zlib.decompressobj(_ANY_WRAPPER), bytearray()
     with suppress(zlib.error):
         for byte in body:  # of a longer piece, nothing before the error would come out
@@ -79,7 +81,7 @@ def _unpack_until_error(body: bytes, limit: int) -> bytes | None:
             unpacked += machine.decompress(bytes((byte,)), limit + 1 - len(unpacked))
             if len(unpacked) > limit:
                 raise TooLong
-    return bytes(unpacked) if unpacked.lstrip().startswith(b"{") else None
+    return bytes(unpacked) if _is_text(bytes(unpacked[:_BEGINNING])) else None
 
 
 def _is_text(body: bytes) -> bool:

@@ -35,6 +35,9 @@ _GUARD: Final = re.compile(rf"\s*(?:\)\]\}}',?|while ?\(1\);|for ?\(;;\);|{_NOTI
 """What stands before the JSON: something that keeps a browser from running it as a script, or a message of PHP."""
 
 _TOKENS: Final = ("access_token", "accessToken")
+_BEGINNING: Final = 4096
+"""Bytes that show what kind of text a body is."""
+
 _MAX_DIGITS: Final = 300
 """Digits of an integer that is kept: any such number is also a float, and a refresh token may be one."""
 
@@ -68,6 +71,12 @@ def has_token(body: bytes) -> bool:
     """Return whether a body is a complete JSON object with an access token."""
     members = read_object(body) or {}
     return any(isinstance(members.get(name), str) and members[name] for name in _TOKENS)
+
+
+def is_page(body: bytes) -> bool:
+    """Return whether a body is HTML or XML, which no token endpoint sends."""
+    text = text_of(body[:_BEGINNING])
+    return text[start_of(text) :].startswith("<")
 
 
 def start_of(text: str) -> int:

@@ -9,12 +9,14 @@ import re
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from freshkey._http import json_object
 from freshkey._http.json_object import read_object, read_value, start_of, text_of
 from freshkey._http.messages import Response
 from freshkey._json import MAX_DEPTH, too_deep
 
 
 _FORM: Final = re.compile(r"(?:access_token|error)=|[\w.-]{1,64}=[^<>\s]*&(?:access_token|error)=")
+_OBJECT: Final = re.compile(r'\{\s*(?:"|$)')
 _MAX_FIELDS: Final = 100
 _MAX_TEXT: Final = 200
 
@@ -48,14 +50,16 @@ def plain_text(response: Response) -> str:
 
 def is_page(response: Response) -> bool:
     """Return whether the body is HTML or XML, which no token endpoint sends."""
-    text = text_of(response.body[:4096])
-    return text[start_of(text) :].startswith("<")
+    return json_object.is_page(response.body)
 
 
 def is_cut_off(response: Response) -> bool:
-    """Return whether the body is the beginning of a JSON object, so that the rest was lost on the way."""
+    """Return whether the body is the beginning of a JSON object, so that the rest was lost on the way.
+
+    It is not if the brace is that of a script or of a sentence: then nothing of a server's answer is missing.
+    """
     text = text_of(response.body)
-    return text[start_of(text) :].startswith("{") and read_members(response) is None
+    return bool(_OBJECT.match(text, start_of(text))) and read_members(response) is None
 
 
 def _form(text: str) -> dict[str, Any] | None:

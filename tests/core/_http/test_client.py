@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from freshkey._http import client
+from freshkey._http import incoming
 from freshkey._http.client import _user_agent, send
 from freshkey._http.messages import Request, Response, form
 from freshkey._json import MAX_BODY
@@ -198,7 +198,22 @@ def test_a_body_of_exactly_the_limit_is_read() -> None:
             "127.0.0.1",
         ),
         (answer(body=b"x" * (2 << 20)), ProtocolError, "response-too-large", f"{MAX_BODY} bytes"),
-        (answer(body=b"<" * (2 << 20)), IntermediaryAnswer, "answered-in-between", "a page"),
+        (
+            answer(headers=("Content-Encoding: br", "Content-Type: text/html"), body=b"\x8b\x0b\x80"),
+            IntermediaryAnswer,
+            "answered-in-between",
+            "a page",
+        ),
+        (
+            answer(
+                status="401 Unauthorized",
+                headers=("Content-Encoding: zstd", "Content-Type: text/HTML; charset=utf-8"),
+                body=b"\x28\xb5\x2f\xfd",
+            ),
+            IntermediaryAnswer,
+            "answered-in-between",
+            "a page",
+        ),
         (
             answer(headers=("Content-Encoding: gzip",), body=gzip.compress(b"x" * (2 << 20))),
             ProtocolError,
@@ -206,7 +221,7 @@ def test_a_body_of_exactly_the_limit_is_read() -> None:
             f"{MAX_BODY} bytes",
         ),
     ],
-    ids=["600", "brotli", "2-MiB", "2-MiB-page", "2-MiB-gzip"],
+    ids=["600", "brotli", "2-MiB", "brotli-page", "zstd-page-401", "2-MiB-gzip"],
 )
 def test_responses_that_cannot_be_read_are_protocol_errors(
     script: Script, *, kind: type[ProtocolError], code: str, fact: str
@@ -467,14 +482,65 @@ def test_what_has_arrived_is_read_again_at_the_deadline(response: bytes) -> None
         ending_badly(b'{"access_token": ""}', "Content-Length: 99"),
         ending_badly(b'{"keys": []}', "Content-Length: 99"),
         ending_badly(b"[" + TOKENS + b"]", "Content-Length: 99"),
-        ending_badly(TOKENS, "Content-Length: 99", status="400 Bad Request"),
+        ending_badly(b'{"error": "invalid_gr', "Content-Length: 99", status="400 Bad Request"),
+        ending_badly(b"Unauthorized", "Content-Length: 99", status="401 Unauthorized"),
+        ending_badly(b"", "Content-Length: 99", status="401 Unauthorized"),
         ending_badly(gzip.compress(TOKENS)[:-20], "Content-Encoding: gzip", "Content-Length: 99"),
     ],
-    ids=["no-end", "no-outer-end", "no-token", "no-tokens", "a-list", "an-error", "cut-gzip"],
+    ids=[
+        "no-end",
+        "no-outer-end",
+        "no-token",
+        "no-tokens",
+        "a-list",
+        "part-of-an-error",
+        "text",
+        "nothing",
+        "cut-gzip",
+    ],
 )
 def test_anything_else_that_is_incomplete_does_not(script: Script) -> None:
     with serving(script) as place, raises_code(OutcomeUnknown, "response-lost"):
         post(place)
+
+
+PAGE = b"<html>Blocked</html>"
+
+
+@proves("FAULT-35", "NET-6")
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        *((status, body) for status in (403, 404, 407, 429, 500, 502, 503, 511) for body in (PAGE, b"", b'{"error": ')),
+        *((status, PAGE) for status in (200, 400, 401)),
+        *((status, b'{"error": "invalid_grant"}') for status in (400, 401)),
+    ],
+)
+def test_a_response_whose_body_is_cut_off_is_known_if_its_beginning_says_enough(status: int, body: bytes) -> None:
+    with serving(ending_badly(body, "Content-Length: 900", "Retry-After: 7", status=f"{status} X")) as place:
+        response = post(place)
+    assert (response.status, response.body, response.headers["retry-after"]) == (status, body, "7")
+
+
+@proves("FAULT-36", "NET-6")
+@pytest.mark.parametrize("status", ["403 Forbidden", "503 Busy", "200 OK"])
+def test_a_response_whose_body_does_not_end_is_known_at_the_deadline(status: str) -> None:
+    with serving(left_open(f"HTTP/1.1 {status}\r\n\r\n".encode() + PAGE)) as place:
+        response = post(place, deadline=1.0)
+    assert (response.status, response.body) == (int(status[:3]), PAGE)
+
+
+@proves("FAULT-35", "NET-6")
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [("gzip", gzip.compress(PAGE)[:-9]), ("gzip", gzip.compress(PAGE)), ("", b"<" * (2 << 20))],
+    ids=["cut-gzip", "gzip", "too-long"],
+)
+def test_the_beginning_of_a_page_is_enough(coding: str, body: bytes) -> None:
+    with serving(ending_badly(body, f"Content-Encoding: {coding}", f"Content-Length: {3 << 20}")) as place:
+        response = post(place)
+    assert response.body.startswith(b"<")
+    assert len(response.body) <= MAX_BODY
 
 
 def test_a_body_in_single_bytes_is_read_a_limited_number_of_times(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -484,14 +550,14 @@ def test_a_body_in_single_bytes_is_read_a_limited_number_of_times(monkeypatch: p
         read.append(body)
         return False
 
-    monkeypatch.setattr(client, "has_token", has_token)
-    pieces = client._Arriving(200, {})
+    monkeypatch.setattr(incoming, "has_token", has_token)
+    pieces = incoming.Incoming(200, {})
 
     for _ in range(1000):
         pieces.body += b"}"
         assert not pieces.complete()
 
-    assert len(read) == client._MAX_LOOKS
+    assert len(read) == incoming._MAX_LOOKS
 
 
 @proves("FAULT-36", "NET-6")

@@ -69,6 +69,10 @@ def test_an_unknown_or_corrupt_coding_is_not_decoded(body: bytes, coding: str) -
     assert decode(body, coding, LIMIT) is None
 
 
+def test_the_beginning_of_a_page_is_decoded_until_the_error() -> None:
+    assert decode(zipped(b"<html>")[:-8] + bytes(8), "gzip", LIMIT) == b"<html>"
+
+
 @proves("FAULT-39", "NET-6")
 @pytest.mark.parametrize(("size", "fits"), [(LIMIT, True), (LIMIT + 1, False), (64 * LIMIT, False)])
 def test_no_more_than_the_limit_is_unpacked(size: int, *, fits: bool) -> None:

@@ -103,6 +103,10 @@ def test_anything_else_is_no_object(body: bytes) -> None:
         (b"Notice: x\n" + PLAIN[:-5], False, True),
         (TEXT[:-5].encode("utf-16"), False, True),
         (b"[", False, False),
+        (b'{ \n"', False, True),
+        (b"{window.location='/login'}", False, False),
+        (b"{Bad Request}", False, False),
+        (b"{ error: 1", False, False),
     ],
 )
 def test_pages_and_parts_are_told_apart(body: bytes, *, page: bool, cut_off: bool) -> None:
