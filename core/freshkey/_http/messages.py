@@ -90,16 +90,25 @@ def _post(url: str, kind: str, body: bytes, headers: Mapping[str, str] | None) -
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Return the minimum seconds to wait, from the ``Retry-After`` header (RFC 9110, section 10.2.3).
 
+    A date is compared with the response's own ``Date``, because the two come from one clock.
+
     Args:
         headers: Headers of a `Response`.
-        now: Seconds since 1970-01-01T00:00:00Z; a date is relative to it.
+        now: Seconds since 1970-01-01T00:00:00Z; a date is relative to it if the response has no ``Date``.
 
     Returns:
         Seconds from 0 to 3600; None if the header is missing or malformed.
     """
     value = headers.get("retry-after", "").strip()
-    seconds = float(value) if re.fullmatch(r"[0-9]{1,10}", value) else seconds_until(value, now)
+    stated = re.fullmatch(r"[0-9]{1,10}", value)
+    seconds = float(value) if stated else seconds_until(value, generated_at(headers, now))
     return None if seconds is None else min(max(seconds, 0.0), MAX_WAIT)
+
+
+def generated_at(headers: Mapping[str, str], now: float) -> float:
+    """Return when a response was generated: its ``Date`` (RFC 9110, section 6.6.1), or else now."""
+    by_server = seconds_until(headers.get("date", ""), 0.0)
+    return now if by_server is None else by_server
 
 
 def seconds_until(date: str, now: float) -> float | None:

@@ -15,11 +15,11 @@ from typing import Any, Final
 
 from attrs import field, frozen
 
-from freshkey._http.messages import Response
+from freshkey._http.messages import Response, generated_at
 from freshkey.clock import Moment
 from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused, frameless
 from freshkey.oauth.error_response import clean_code, read_refusal, refusal_error, shown_code
-from freshkey.oauth.lifetimes import MAX_LIFETIME, access_lifetime, generated_at, read_seconds, refresh_lifetime
+from freshkey.oauth.lifetimes import MAX_LIFETIME, access_lifetime, read_seconds, refresh_lifetime
 from freshkey.oauth.response_body import is_page, read_members
 from freshkey.oauth.vendor_words import normalize
 from freshkey.secret import MAX_TOKEN, Secret, is_token

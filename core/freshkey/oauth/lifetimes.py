@@ -83,12 +83,6 @@ def refresh_lifetime(facts: Mapping[str, Any], generated: float) -> float | None
     return (stated if stated is not None else _earliest(facts, (), _OTHER_REFRESH_ENDS, generated)) or None
 
 
-def generated_at(headers: Mapping[str, str], now: float) -> float:
-    """Return when a response was generated: its ``Date`` (RFC 9110, section 6.6.1), or else now."""
-    by_server = seconds_until(headers.get("date", ""), 0.0)
-    return now if by_server is None else by_server
-
-
 def read_seconds(value: object) -> float | None:
     """Return a non-negative number, also from a string; None if it is anything else."""
     if isinstance(value, str) and _NUMBER.fullmatch(value):

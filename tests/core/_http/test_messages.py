@@ -121,6 +121,27 @@ def test_retry_after_is_parsed_or_ignored(value: str, seconds: float | None) -> 
     assert retry_after({"retry-after": value}, NOON.timestamp()) == seconds
 
 
+def http_date(seconds: float) -> str:
+    return format_datetime(NOON + dt.timedelta(seconds=seconds), usegmt=True)
+
+
+@proves("FAULT-33", "NET-3")
+@pytest.mark.parametrize("ahead", [-90_000, -3600, 0, 3600, 90_000])
+@pytest.mark.parametrize(("wait", "seconds"), [(5, 5.0), (-5, 0.0), (7200, 3600.0)])
+def test_a_date_to_retry_at_is_compared_with_the_clock_that_wrote_it(ahead: int, wait: int, seconds: float) -> None:
+    headers = {"date": http_date(ahead), "retry-after": http_date(ahead + wait)}
+    assert retry_after(headers, NOON.timestamp()) == seconds
+
+
+@pytest.mark.parametrize("date", ["soon", "", "Thu, 01 Jan 2026 13:00:00 -0000"])
+def test_an_unreadable_date_of_the_response_counts_as_missing(date: str) -> None:
+    assert retry_after({"date": date, "retry-after": http_date(5)}, NOON.timestamp()) == 5.0
+
+
+def test_seconds_to_wait_do_not_depend_on_the_date() -> None:
+    assert retry_after({"date": http_date(3600), "retry-after": "5"}, NOON.timestamp()) == 5.0
+
+
 @given(st.text(string.printable + "٣é", max_size=40))
 def test_any_retry_after_is_none_or_at_most_an_hour(value: str) -> None:
     seconds = retry_after({"retry-after": value}, NOON.timestamp())
