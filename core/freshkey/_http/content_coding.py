@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 import zlib
 from contextlib import suppress
 from typing import Final
@@ -14,8 +16,9 @@ _GZIP: Final = b"\x1f\x8b\x08"
 _ANY_WRAPPER: Final = 47
 """``wbits`` that make zlib recognize gzip and zlib headers by themselves."""
 _NO_WRAPPER: Final = -15
-_BEGINNING: Final = 4096
-"""Bytes that show what kind of text it is."""
+_START: Final = re.compile(rb"\s*[{\[<](?:[\x00\t\r\n -~]|$)")
+"""How JSON and pages start."""
+_FIRST_BYTES: Final = 16
 _PLAIN: Final = {"", "identity", "none", "utf-8"}
 _INFLATED: Final = {"gzip", "x-gzip", "deflate"}
 
@@ -39,13 +42,14 @@ def decode(body: bytes, header: str, limit: int) -> bytes | None:
     """
     codings = [name.strip().lower() for name in header.split(",")][:MAX_CODINGS]
     for coding in reversed(codings):
+        if _is_text(body):
+            return body  # to inflate text can succeed, with nonsense
+        unpacked = body if coding in _PLAIN else None
         if body.startswith(_GZIP) or coding in _INFLATED:
             unpacked = _inflate(body, limit)
-        else:
-            unpacked = body if coding in _PLAIN else None
-        if unpacked is None and not _is_text(body):
-            return None
-        body = body if unpacked is None else unpacked
+        if unpacked is None:
+            return body if _START.match(body) else None
+        body = unpacked
     return body
 
 
@@ -81,8 +85,10 @@ def _unpack_until_error(body: bytes, limit: int) -> bytes | None:
             unpacked += machine.decompress(bytes((byte,)), limit + 1 - len(unpacked))
             if len(unpacked) > limit:
                 raise TooLong
-    return bytes(unpacked) if _is_text(bytes(unpacked[:_BEGINNING])) else None
+    return bytes(unpacked) if _START.match(unpacked) else None
 
 
 def _is_text(body: bytes) -> bool:
-    return body.lstrip()[:1] in {b"{", b"[", b"<"}
+    """Return whether a body begins like text, with or without byte order marks; compressed data has other bytes."""
+    beginning = body.lstrip(b" \t\r\n" + codecs.BOM_UTF8)[:_FIRST_BYTES]
+    return bool(beginning) and all(0x20 <= byte < 0x7F or byte in b"\t\r\n" for byte in beginning)  # noqa: PLR2004  ASCII

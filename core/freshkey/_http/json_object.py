@@ -30,11 +30,29 @@ _ZEROS: Final = (
 )
 """Where the first character, which is ASCII in JSON, has its zero bytes (RFC 4627, section 3)."""
 
-_NOTICE: Final = r"(?:<br ?/?>\s*)?(?:<b>)?(?:Notice|Warning|Deprecated|Strict Standards)(?:</b>)?: [^{]{1,2000}(?=\{)"
-_GUARD: Final = re.compile(rf"\s*(?:\)\]\}}',?|while ?\(1\);|for ?\(;;\);|{_NOTICE})?\s*")
-"""What stands before the JSON: something that keeps a browser from running it as a script, or a message of PHP."""
+_SPACE: Final = r"(?:[\s\ufeff]|\xef\xbb\xbf)*"
+"""White space and byte order marks, also as they look in Latin-1; programs that are put together write several."""
+_NOTICE: Final = (
+    r"(?:<br ?/?>\s*)?(?:<b>)?(?:PHP )?(?:Notice|Warning|Deprecated|Strict Standards)(?:</b>)?: "
+    r".{1,2000}?(?=\{\s*[\"}])"
+)
+_CALL: Final = r"[A-Za-z_$][\w.$]{0,63}\((?=\s*\{)"
+_KNOWN: Final = rf"\)\]\}}',?|while ?\(1\);|for ?\(;;\);|&&&START&&&|<!--.{{0,2000}}?-->|{_CALL}|{_NOTICE}"
+_GUARD: Final = re.compile(rf"{_SPACE}(?:(?:{_KNOWN}){_SPACE})*", re.DOTALL)
+"""What stands before the JSON: what keeps a browser from running it as a script, a call, a comment, messages of PHP."""
 
-_TOKENS: Final = ("access_token", "accessToken")
+_ITSELF: Final = re.compile(r"[<{]|\[\s*[\"{\[]")
+"""The beginning of a page, an object or a list: an object inside of it is a part, and does not speak for the whole."""
+_OBJECT: Final = re.compile(r"\{\s*\"")
+
+_STRING: Final = r"\"[^\"\\]*+(?:\\.[^\"\\]*+)*+\"?+"
+_FLAW: Final = re.compile(rf"{_STRING}|(?<![\w.+-])-?0[0-9]+(?:\.[0-9]+)?|,(?=\s*[}}\]])", re.DOTALL)
+"""A string, a number with leading zeros, or a comma after the last member."""
+_ESCAPE: Final = re.compile(r"\\(u[0-9A-Fa-f]{4}|[\"\\/bfnrt']|)")
+_MAX_MENDED: Final = 1 << 16
+"""Characters; token responses are far shorter, and to mend one takes time."""
+
+_ACCESS: Final = ("access_token", "accessToken")
 _BEGINNING: Final = 4096
 """Bytes that show what kind of text a body is."""
 
@@ -45,11 +63,16 @@ _MAX_DIGITS: Final = 300
 def read_object(body: bytes) -> dict[str, Any] | None:
     """Return the members of the JSON object that begins a body; None if there is none, or its end is missing.
 
-    Read in spite of these: a byte order mark, UTF-16 and UTF-32, something known before the object and anything after
-    it, control characters in strings, and ``NaN``. Of a member that is there twice, the last one counts, as in nearly
-    every JSON parser (RFC 8259, section 4). Members that are nested too deeply are left out.
+    Read in spite of these: byte order marks, UTF-16 and UTF-32, something known before the object and anything after
+    it, a string around it, control characters and invalid escapes in strings, commas too many, leading zeros, and
+    ``NaN``. If it has tokens, any text may be before it. Of a member that is there twice, the last one counts, as in
+    nearly every JSON parser (RFC 8259, section 4). Members that are nested too deeply are left out.
     """
     value = read_value(body)
+    if isinstance(value, str):
+        value = _parse(value)
+    elif not isinstance(value, dict | list):
+        value = _with_tokens(text_of(body))
     if not isinstance(value, dict):
         return None
     return {name: member for name, member in value.items() if not too_deep(member, MAX_DEPTH - 1)}
@@ -58,19 +81,12 @@ def read_object(body: bytes) -> dict[str, Any] | None:
 def read_value(body: bytes) -> object:
     """Return the JSON value that begins a body, read like `read_object`; None if there is none."""
     text = text_of(body)
-    decoder = json.JSONDecoder(
-        object_pairs_hook=_last, parse_int=_integer, parse_float=float, parse_constant=float, strict=False
-    )
-    try:
-        return decoder.raw_decode(text, start_of(text))[0]
-    except (ValueError, RecursionError):
-        return None
+    return _parse(text, start_of(text))
 
 
 def has_token(body: bytes) -> bool:
     """Return whether a body is a complete JSON object with an access token."""
-    members = read_object(body) or {}
-    return any(isinstance(members.get(name), str) and members[name] for name in _TOKENS)
+    return _has(read_object(body), _ACCESS)
 
 
 def is_page(body: bytes) -> bool:
@@ -98,6 +114,48 @@ def text_of(body: bytes) -> str:
         return body.decode("utf-8")
     except UnicodeDecodeError:
         return body.decode("latin-1")  # never fails, and tokens are ASCII in every such encoding
+
+
+def _with_tokens(text: str) -> object:
+    """Return the first object of a text if it has tokens; None if the text is a page, or begins like JSON itself."""
+    start = start_of(text)
+    found = None if _ITSELF.match(text, start) else _OBJECT.search(text, start)
+    value = _parse(text, found.start()) if found else None
+    return value if _has(value, (*_ACCESS, "refresh_token")) else None
+
+
+def _has(value: object, names: tuple[str, ...]) -> bool:
+    return isinstance(value, dict) and any(isinstance(value.get(name), str) and value[name] for name in names)
+
+
+def _parse(text: str, start: int = 0) -> object:
+    value = _decode(text, start)
+    if value is not None or len(text) - start > _MAX_MENDED or text[start : start + 1] not in {"{", "[", '"'}:
+        return value
+    return _decode(_FLAW.sub(_mended, text[start:]), 0)
+
+
+def _decode(text: str, start: int) -> object:
+    decoder = json.JSONDecoder(
+        object_pairs_hook=_last, parse_int=_integer, parse_float=float, parse_constant=float, strict=False
+    )
+    try:
+        return decoder.raw_decode(text, start)[0]
+    except (ValueError, RecursionError):
+        return None
+
+
+def _mended(found: re.Match[str]) -> str:
+    flaw = found[0]
+    if flaw.startswith('"'):
+        return _ESCAPE.sub(_escape, flaw)
+    return "" if flaw == "," else f'"{flaw}"'  # a string keeps the zeros, and lifetimes are read from strings, too
+
+
+def _escape(found: re.Match[str]) -> str:
+    if found[1] == "'":  # as scripts and PHP write it
+        return "'"
+    return found[0] if found[1] else r"\\"
 
 
 def _last(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

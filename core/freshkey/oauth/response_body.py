@@ -15,8 +15,8 @@ from freshkey._http.messages import Response
 from freshkey._json import MAX_DEPTH, too_deep
 
 
-_FORM: Final = re.compile(r"(?:access_token|error)=|[\w.-]{1,64}=[^<>\s]*&(?:access_token|error)=")
-_OBJECT: Final = re.compile(r'\{\s*(?:"|$)')
+_FORM: Final = re.compile(r"(?:access_token|error)=|[\w.-]{1,64}=[^<>]*&(?:access_token|error)=")
+_OBJECT: Final = re.compile(r'"?\{\s*(?:\\?"|$)')
 _MAX_FIELDS: Final = 100
 _MAX_TEXT: Final = 200
 
@@ -36,6 +36,7 @@ def read_members(response: Response) -> dict[str, Any] | None:
     if value is not None:
         return None
     text = text_of(response.body)
+    text = text[start_of(text) :]
     return _form(text) if _FORM.match(text) else None
 
 

@@ -55,10 +55,23 @@ def test_a_body_is_decoded_whatever_the_header_says(body: bytes, coding: str) ->
     assert decode(body, coding, LIMIT) == BODY
 
 
+@pytest.mark.parametrize("coding", ["", "gzip", "deflate", "br", "zstd", "gzip, br"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"\xef\xbb\xbf" + BODY, b")]}',\n" + BODY, b"\r\n \xef\xbb\xbf" + BODY, b"&&&START&&&" + BODY),
+        *(b"access_token=at-1", b'{\n\t"a": "\xc3\xa9"}', b"<html>\xe9", b"{}"),
+    ],
+)
+def test_text_that_is_not_compressed_is_kept_whatever_the_header_says(body: bytes, coding: str) -> None:
+    assert decode(body, coding, LIMIT) == body
+
+
 @pytest.mark.parametrize(
     ("body", "coding"),
     [
         (b"\x8b\x0b\x80brotli", "br"),
+        (b"[\x0b\x80brotli", "br"),
         (b"\x28\xb5\x2f\xfdzstd", "zstd"),
         (b"\x1f\x8b\x08broken", "gzip"),
         (b"\xffbroken", "deflate"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from freshkey._http.messages import Response
 from freshkey.oauth import read_members, read_token
-from freshkey.oauth.response_body import is_cut_off, is_page
+from freshkey.oauth.response_body import is_cut_off, is_page, plain_text
 from freshkey.secret import Secret
 from promises import proves
 
@@ -41,6 +41,28 @@ def response(body: bytes, **headers: str) -> Response:
         pytest.param(
             b"<br />\n<b>Warning</b>:  x in <b>/srv/a.php</b> on line <b>7</b><br />\n" + PLAIN, id="a warning of PHP"
         ),
+        pytest.param(b"\xef\xbb\xbf" * 2 + PLAIN, id="two byte order marks"),
+        pytest.param(b"\r\n\xef\xbb\xbf \n\xef\xbb\xbf" + PLAIN, id="byte order marks between lines"),
+        pytest.param(b"\n\xef\xbb\xbf" + PLAIN[:-1] + b', "name": "\xe9"}', id="a line, a mark and latin-1"),
+        pytest.param("\ufeff".encode("utf-16") + TEXT.encode("utf-16-le"), id="utf-16 with two marks"),
+        pytest.param(b"&&&START&&&" + PLAIN, id="a third guard"),
+        pytest.param(b"PHP Warning:  x in {closure}() in /srv/a.php \n" + PLAIN, id="a warning of PHP in text"),
+        pytest.param(b"[29-Nov-2026 12:00:00 UTC] PHP Warning:  x\n" + PLAIN, id="a line of PHP's log"),
+        pytest.param(b"Notice: x in /a.php\n\nWarning: [y] in /b.php\n" + PLAIN, id="two messages of PHP"),
+        pytest.param(b"Fatal error: x in /a.php " + PLAIN, id="a fatal error of PHP"),
+        pytest.param(b"<!-- 3 ms -->\n<!-- a -->" + PLAIN, id="comments before it"),
+        pytest.param(b"3 ms\n" + PLAIN, id="a number before it"),
+        pytest.param(b"null" + PLAIN, id="null before it"),
+        pytest.param(b"/* 3 ms */ " + PLAIN, id="a comment of a script before it"),
+        pytest.param(b"callback(" + PLAIN + b");", id="a call"),
+        pytest.param(b"/**/ typeof call.back === 'function' && call.back(" + PLAIN + b");", id="a guarded call"),
+        pytest.param(b"throw 1; <don't be evil>" + PLAIN, id="an unknown guard"),
+        pytest.param(json.dumps(TEXT).encode(), id="in a string"),
+        pytest.param(PLAIN[:-1] + b', "name": "O\\\'Neil"}', id="an escaped apostrophe"),
+        pytest.param(PLAIN[:-1] + rb', "path": "C:\users\x41\\", "a": "\u00e9"}', id="invalid escapes"),
+        pytest.param(PLAIN.replace(b"3600", b"03600"), id="a leading zero"),
+        pytest.param(PLAIN[:-1] + b', "a": [-007.50, 1, {"b": 2,},], }', id="commas too many"),
+        pytest.param(b"Warning: x\n" + PLAIN[:-1] + rb', "path": "\d",}', id="several things"),
         pytest.param(PLAIN + b"\x00", id="a NUL after it"),
         pytest.param(PLAIN + b"\n<!-- served by 7 -->", id="a comment after it"),
         pytest.param(PLAIN + PLAIN, id="twice"),
@@ -51,6 +73,10 @@ def response(body: bytes, **headers: str) -> Response:
         pytest.param(PLAIN[:-1] + b', "x": ' + b"[" * 40 + b"]" * 40 + b"}", id="deep"),
         pytest.param(b"access_token=at-1&refresh_token=rt-1&token_type=bearer&expires_in=3600", id="a form"),
         pytest.param(b"expires_in=3600&access_token=at-1&refresh_token=rt-1", id="a form in another order"),
+        pytest.param(b"scope=a b&access_token=at-1&refresh_token=rt-1&expires_in=3600", id="a form with a space"),
+        pytest.param(
+            b"\r\n\xef\xbb\xbf access_token=at-1&scope=a b&refresh_token=rt-1&expires_in=3600\n", id="a form in lines"
+        ),
     ],
 )
 def test_a_complete_response_is_read_in_any_wrapping(body: bytes) -> None:
@@ -80,11 +106,40 @@ def test_members_that_are_nested_too_deeply_are_left_out() -> None:
     "body",
     [
         *(b"", b"null", b"[]", b'"a"', b"7", b"<html>access_token=at-1</html>", b"Signed in", b"a=b&c=d"),
-        *(b"Fatal error: x in /a.php " + PLAIN, b"Notice: x " + PLAIN[:-1]),
+        *(b"Notice: x " + PLAIN[:-1], b"Fatal error: x " + PLAIN[:-1], b'Saved: {"a": 1} ' + PLAIN),
+        *(b"<!-- x --><html>" + PLAIN, b"<p>" + PLAIN, b"{x = " + PLAIN, b'x = {"a": ' + PLAIN),
+        *(b"[" + PLAIN, b"[" + PLAIN + b"]", b'["x", ' + PLAIN, b"a < b=&c=" + b"<&access_token=at-1"),
         *(b'{"access_token": "at-1"', b'{"a":' * 100_000, b"\xff\xfe", b"\x00"),
     ],
 )
 def test_anything_else_is_no_object(body: bytes) -> None:
+    assert read_members(response(body)) is None
+
+
+@pytest.mark.parametrize("body", [b"x05", b"Bad \\token, ]", b'"05"', b"'a'"])
+def test_text_is_not_mended(body: bytes) -> None:
+    assert plain_text(Response(status=400, headers={}, body=body)) == body.decode().strip('"')
+
+
+def test_what_is_mended_keeps_what_it_says() -> None:
+    members = read_members(
+        response(rb'{"a": "O\'Neil", "b": "C:\users", "c": "\u00e9\\\"\n,] 07", "d": 007, "e": 0.5,}')
+    )
+    assert members == {"a": "O'Neil", "b": r"C:\users", "c": 'é\\"\n,] 07', "d": "007", "e": 0.5}
+
+
+@pytest.mark.parametrize("before", [b"&&&START&&&", b"call(", b"PHP Warning:  x\n", b"<!-- x -->"])
+def test_an_error_is_read_after_what_is_known(before: bytes) -> None:
+    assert read_members(response(before + b'{"error": "invalid_grant"}')) == {"error": "invalid_grant"}
+
+
+@pytest.mark.parametrize("before", [b"Blocked: ", b"3 ms ", b"a\n"])
+def test_an_error_is_not_read_after_other_text(before: bytes) -> None:
+    assert read_members(response(before + b'{"error": "invalid_grant"}')) is None
+
+
+@pytest.mark.parametrize("body", [b'{"' + rb"\"" * 400_000, b'{"a"' + b" 00" * 300_000, b'{"a": "' + b"\\" * 60_001])
+def test_a_long_body_that_cannot_be_mended_is_no_object(body: bytes) -> None:
     assert read_members(response(body)) is None
 
 
@@ -106,6 +161,10 @@ def test_anything_else_is_no_object(body: bytes) -> None:
         (b'{ \n"', False, True),
         (b"{window.location='/login'}", False, False),
         (b"{Bad Request}", False, False),
+        (b"call(" + PLAIN[:-5], False, True),
+        (json.dumps(TEXT).encode()[:-9], False, True),
+        (b"<!-- x --><html>", True, False),
+        (b"<!-- x -->" + PLAIN, False, False),
         (b"{ error: 1", False, False),
     ],
 )
