@@ -16,7 +16,7 @@ import queue
 import socket
 import threading
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -25,6 +25,7 @@ from attrs import define, field
 from freshkey import _failpoints
 from freshkey._http import circuit_breaker
 from freshkey._http.incoming import Incoming, begin
+from freshkey._http.lenient_head import HeadReader
 from freshkey._http.messages import Request, Response
 from freshkey._http.url import LOOPBACK, checked_url
 from freshkey.errors import (
@@ -184,6 +185,8 @@ class _Exchange:
         if event.endswith(("connect_tcp.complete", "start_tls.complete")):
             with self._lock:
                 self._socket = info["return_value"].get_extra_info("socket")
+                with suppress(AttributeError):  # a stream of another kind; then the library reads the head as it is
+                    info["return_value"].read = HeadReader(info["return_value"].read, lambda: self._sent).read
                 if self._abandoned:  # do not raise here: httpcore would leak the socket that it has just opened
                     self._cut()
         if event.endswith("send_request_body.complete"):

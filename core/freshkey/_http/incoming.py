@@ -37,7 +37,7 @@ class Incoming:
         See docs/decisions.md, "What the head of a response says is known".
         """
         body = self._decoded()
-        if not self._body_decides():
+        if not body_decides(self.status):
             return self._response(bytes(self.body) if body is None else body)
         if body is None:
             return None
@@ -83,7 +83,7 @@ class Incoming:
             raise ProtocolError(message, code="response-too-large") from None
         if body is not None:
             return body
-        if self._body_decides() and "html" in self.headers.get("content-type", "").lower():
+        if body_decides(self.status) and "html" in self.headers.get("content-type", "").lower():
             raise IntermediaryAnswer(f"{host} responded with a page")
         message = f"{host} sent a compressed response that cannot be decoded"
         raise ProtocolError(message, hint="Check for a proxy that compresses responses", code="response-compressed")
@@ -97,12 +97,14 @@ class Incoming:
     def _success(self) -> bool:
         return 200 <= self.status < 300  # noqa: PLR2004  RFC 9110, section 15.3
 
-    def _body_decides(self) -> bool:
-        return self._success() or self.status in _AMBIGUOUS
-
     def _response(self, body: bytes) -> Response:
         headers = {name: value for name, value in self.headers.items() if name != "content-encoding"}
         return Response(status=self.status, headers=headers, body=body[:MAX_BODY])
+
+
+def body_decides(status: int) -> bool:
+    """Return whether the status of a response does not say enough without its body."""
+    return 200 <= status < 300 or status in _AMBIGUOUS  # noqa: PLR2004  RFC 9110, section 15.3
 
 
 def begin(status: int, headers: Iterable[tuple[str, str]], host: str) -> Incoming:

@@ -464,6 +464,25 @@ def test_tokens_that_have_arrived_count_whatever_ends_the_response(script: Scrip
         assert time.monotonic() - start < 30
 
 
+@proves("FAULT-40", "NET-6")
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ("Transfer-Encoding: identity",),
+        ("Transfer-Encoding: chunked",),
+        ("Content-Length: 5", "Content-Length: 7"),
+        ("PHP Warning",),
+        ("Bad Name: 1", "X-A: a\0b"),
+        (f"Set-Cookie: a={'x' * 200_000}",),
+    ],
+    ids=["identity", "not-chunked", "two-lengths", "no-colon", "invalid-headers", "long-cookie"],
+)
+def test_tokens_are_read_after_a_head_that_is_not_valid(headers: tuple[str, ...]) -> None:
+    with serving(ending_badly(TOKENS, *headers, "X-Kept: 1")) as place:
+        response = post(place)
+    assert (response.body, response.headers["x-kept"]) == (TOKENS, "1")
+
+
 @proves("FAULT-36", "NET-6")
 @pytest.mark.parametrize(
     "response", [ENDLESS, b"HTTP/1.1 200 OK\r\n\r\n" + TOKENS + b"<!-- 7 -->"], ids=["gzip", "a-comment"]
