@@ -697,6 +697,33 @@ def test_ssl_cert_file_is_trusted_and_sslkeylogfile_is_ignored(tmp_path: Path, m
     assert not (tmp_path / "keys.log").exists()
 
 
+@proves("FAULT-40", "NET-6")
+def test_a_head_that_is_not_valid_is_read_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(made.file))
+    with serving(ending_badly(TOKENS, "PHP Warning", "Content-Length: x"), tls=made.context) as place:
+        assert send(form(place.secure_url, {"refresh_token": CANARY})).body == TOKENS
+
+
+@proves("FAULT-40", "NET-6")
+@pytest.mark.parametrize("established", ["HTTP/1.1 200 Established\r\n\r\n", "HTTP/1.0 200 OK\r\nVia: p\r\n\r\n"])
+def test_a_head_that_is_not_valid_is_read_through_a_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, established: str
+) -> None:
+    made = certificate(tmp_path, address="127.0.0.2")
+
+    def script(connection: socket.socket) -> None:
+        connection.sendall(established.encode())
+        with made.context.wrap_socket(connection, server_side=True) as spoken:
+            read_request(spoken)
+            ending_badly(TOKENS, "PHP Warning", "Content-Length: x")(spoken)
+
+    monkeypatch.setenv("SSL_CERT_FILE", str(made.file))
+    with serving(script) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        assert send(form("https://127.0.0.2:7/", {"refresh_token": CANARY})).body == TOKENS
+
+
 @proves("FAULT-36", "NET-6")
 def test_the_deadline_covers_a_dripping_tls_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = certificate(tmp_path)
