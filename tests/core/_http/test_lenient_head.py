@@ -95,6 +95,7 @@ def head(*lines: bytes, status: bytes = b"HTTP/1.1 200 OK", end: bytes = b"\r\n"
         pytest.param(head(CHUNKS, LENGTH) + BODY, id="chunked with a length, but it is not"),
         pytest.param(head(LENGTH, b"Content-Length: 5") + BODY, id="two lengths"),
         pytest.param(head(LENGTH, LENGTH) + BODY, id="a length twice"),
+        pytest.param(head(b"Content-Length: %d" % (len(BODY) - 2)) + BODY, id="a length in characters"),
         *(pytest.param(head(b"Content-Length:" + n) + BODY, id=f"length {n!r}") for n in (b"", b"-1", b"+24", b"x")),
         pytest.param(head(b"Set-Cookie: a=" + b"x" * 200_000, LENGTH) + BODY, id="a long cookie"),
         pytest.param(head(*[b"Set-Cookie: a=" + b"x" * 4000] * 50, LENGTH) + BODY, id="many cookies"),
@@ -112,6 +113,10 @@ def test_it_does_not_matter_in_which_pieces_it_arrives(response: bytes, size: in
     response = b"\r\n" + head(status=b"HTTP/1.1 100 Continue") + response
     pieces = [response[at : at + size] for at in range(0, len(response), size)]
     assert understood(everything(*pieces))[::2] == (200, BODY)
+
+
+def test_nothing_but_space_after_the_length_does_not_count() -> None:
+    assert understood(everything(head(LENGTH) + BODY + b"\r\n"))[2] == BODY
 
 
 def test_the_headers_that_can_be_read_are_kept() -> None:
