@@ -46,8 +46,13 @@ _ITSELF: Final = re.compile(r"[<{]|\[\s*[\"{\[]")
 _OBJECT: Final = re.compile(r"\{\s*\"")
 
 _STRING: Final = r"\"[^\"\\]*+(?:\\.[^\"\\]*+)*+\"?+"
-_FLAW: Final = re.compile(rf"{_STRING}|(?<![\w.+-])-?0[0-9]+(?:\.[0-9]+)?|,(?=\s*[}}\]])", re.DOTALL)
-"""A string, a number with leading zeros, or a comma after the last member."""
+_WORDS: Final = {"None": "null", "undefined": "null", "True": "true", "False": "false"}
+_NUMBER: Final = r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?+|\.[0-9]++)(?:[eE][+-]?[0-9]++)?"
+_FLAW: Final = re.compile(
+    rf"{_STRING}|(?<![\w.+-])(?:{_NUMBER}|{'|'.join(_WORDS)})(?!\w)|,(?=\s*[}}\]])", re.ASCII | re.DOTALL
+)
+"""Where a flaw may be: a string, a number, another language's word for a value, a comma after the last member."""
+_VALID_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _ESCAPE: Final = re.compile(r"\\(u[0-9A-Fa-f]{4}|[\"\\/bfnrt']|)")
 _MAX_MENDED: Final = 1 << 16
 """Characters; token responses are far shorter, and to mend one takes time."""
@@ -149,7 +154,11 @@ def _mended(found: re.Match[str]) -> str:
     flaw = found[0]
     if flaw.startswith('"'):
         return _ESCAPE.sub(_escape, flaw)
-    return "" if flaw == "," else f'"{flaw}"'  # a string keeps the zeros, and lifetimes are read from strings, too
+    if flaw == ",":
+        return ""
+    if flaw in _WORDS:
+        return _WORDS[flaw]
+    return flaw if _VALID_NUMBER.fullmatch(flaw) else f'"{flaw}"'  # lifetimes are read from strings, too
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -61,6 +61,10 @@ def response(body: bytes, **headers: str) -> Response:
         pytest.param(PLAIN[:-1] + b', "name": "O\\\'Neil"}', id="an escaped apostrophe"),
         pytest.param(PLAIN[:-1] + rb', "path": "C:\users\x41\\", "a": "\u00e9"}', id="invalid escapes"),
         pytest.param(PLAIN.replace(b"3600", b"03600"), id="a leading zero"),
+        pytest.param(PLAIN.replace(b"3600", b"+3600"), id="a plus"),
+        pytest.param(
+            PLAIN[:-1] + b', "a": undefined, "b": [None, True,False], "c": .5}', id="words of other languages"
+        ),
         pytest.param(PLAIN[:-1] + b', "a": [-007.50, 1, {"b": 2,},], }', id="commas too many"),
         pytest.param(b"Warning: x\n" + PLAIN[:-1] + rb', "path": "\d",}', id="several things"),
         pytest.param(PLAIN + b"\x00", id="a NUL after it"),
@@ -122,10 +126,18 @@ def test_text_is_not_mended(body: bytes) -> None:
 
 
 def test_what_is_mended_keeps_what_it_says() -> None:
-    members = read_members(
-        response(rb'{"a": "O\'Neil", "b": "C:\users", "c": "\u00e9\\\"\n,] 07", "d": 007, "e": 0.5,}')
-    )
-    assert members == {"a": "O'Neil", "b": r"C:\users", "c": 'é\\"\n,] 07', "d": "007", "e": 0.5}
+    body = rb'{"a": "O\'Neil", "b": "C:\users", "c": "\u00e9\\\"\n,] 07", "d": 007, "e": 0.5, "f": -1e-05, "g": None, '
+    assert read_members(response(body + rb'"h": "None, +1", "i": True,}')) == {
+        "a": "O'Neil",
+        "b": r"C:\users",
+        "c": 'é\\"\n,] 07',
+        "d": "007",
+        "e": 0.5,
+        "f": -1e-05,
+        "g": None,
+        "h": "None, +1",
+        "i": True,
+    }
 
 
 @pytest.mark.parametrize("before", [b"&&&START&&&", b"call(", b"PHP Warning:  x\n", b"<!-- x -->"])
@@ -138,7 +150,21 @@ def test_an_error_is_not_read_after_other_text(before: bytes) -> None:
     assert read_members(response(before + b'{"error": "invalid_grant"}')) is None
 
 
-@pytest.mark.parametrize("body", [b'{"' + rb"\"" * 400_000, b'{"a"' + b" 00" * 300_000, b'{"a": "' + b"\\" * 60_001])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b'{"' + rb"\"" * length for length in (30_000, 400_000)),
+        *(b'{"a"' + b" 00" * length for length in (20_000, 300_000)),
+        *(
+            b'{"a": "' + b"\\" * 60_001,
+            b'{"a": ' + b"9" * 60_000 + b"x",
+            b'{"a": ' + b"," * 60_000,
+            b"{" + b" " * 60_000,
+        ),
+        *(b'{"a": ' + b"1e" * 30_000, b"Warning: " + b"{ " * 400_000, b"<!--" * 200_000, b"a{" * 400_000),
+    ],
+    ids=lambda body: repr(body[:12]) + str(len(body)),
+)
 def test_a_long_body_that_cannot_be_mended_is_no_object(body: bytes) -> None:
     assert read_members(response(body)) is None
 
