@@ -1,4 +1,4 @@
-"""Recognizes text that is not a secret but contains or should contain one: quoted, wrapped, assigned, abbreviated.
+"""Recognizes text that is not a secret but contains or should contain one: quoted, marked, assigned, abbreviated.
 
 See docs/decisions.md, "What looks like something else is not taken for a key".
 """
@@ -19,7 +19,7 @@ _HEADER: Final = re.compile(r"(?:[a-z-]*authorization|[a-z-]*api-key)\s*:|(?:bea
 # from a password, so what is before it must be a name for a secret.
 _ASSIGNMENT: Final = re.compile(
     r"(?:export|set|setx|env|declare(?:\s+-\w+)?|-e|--env)\s+\w+|\$env:\w+\s*=|-{0,2}[A-Za-z_][\w.-]{0,63}\s*=\s*[^=\s]"
-    r"|-{0,2}(?=[\w.-]{0,63}(?:key|token|secret|password))[A-Za-z_][\w.-]{0,63}\s*:\s*\S",
+    r"|-{0,2}(?:pass|(?=[\w.-]{0,63}(?:key|token|secret|passw|passphrase))[A-Za-z_][\w.-]{0,63})\s*:\s*\S",
     re.IGNORECASE,
 )
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]{0,31}://", re.IGNORECASE)
@@ -28,7 +28,22 @@ _PATH: Final = re.compile(r"(?:~|/(?:dev|etc|home|mnt|opt|private|proc|root|run|
 _PLACEHOLDER: Final = re.compile(
     r"<.*>|your[-_](?:\w+[-_])?(?:key|token|secret)(?:[-_]here)?", re.IGNORECASE | re.DOTALL
 )
-_ABBREVIATED: Final = re.compile(r"\.{3}|\*{3}|[\u2026\u2022]")
+# Google fills the tokens of service accounts up with dots, often hundreds: after a whole token, they mean nothing.
+_ABBREVIATED: Final = re.compile(r"\.{3}[^.]|^.{0,39}\.{3}$|\*{3}|[\u2026\u2022]")
+_NO_VALUE: Final = re.compile(r"null|none|nil|undefined|nan|true|false", re.IGNORECASE)
+_ERROR: Final = re.compile(r"(?:\w*error|\w*exception|fatal|usage|warning)\s*:", re.IGNORECASE)
+
+# What shells, prompts, Markdown and sentences put around a value. A password can end with any of them, but then it is
+# short or has others inside: what is between them must be long, and have only the characters of a bearer token.
+_MARKED: Final = re.compile(
+    r"[$%#()*:<>\[\]{|}]+[\w.~+/=-]{20,}[$%#()*:<>\[\]{|}.]*"
+    r"|[\w.~+/=-]{20,}[$%#()*:<>\[\]{|}]+\.?"
+    r"|[\w~+/=-]{20,}\.",  # a bearer token can end with a dot, but that is never its only one
+    re.ASCII,
+)
+
+
+_MARKS: Final = "a bracket, an asterisk, a percent sign, or a period"
 
 
 def looks_like(text: str) -> str | None:
@@ -52,6 +67,9 @@ def looks_like(text: str) -> str | None:
         ("a placeholder", bool(_PLACEHOLDER.fullmatch(inner))),
         ("a piece of a file, with quotation marks, a backslash, a comma, or a semicolon", _is_piece(inner)),
         ("an abbreviated value", bool(_ABBREVIATED.search(inner))),
+        ("a word for a missing value, such as null", bool(_NO_VALUE.fullmatch(inner))),
+        ("an error message", bool(_ERROR.match(inner))),
+        (f"a value with a mark before or after it, such as {_MARKS}", bool(_MARKED.fullmatch(inner))),
         ("text with invisible characters", any(map(_is_invisible, text))),
     )
     return next((shape for shape, matches in shapes if matches), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import Final
 
@@ -40,10 +41,20 @@ def acquire(profile: Profile, interaction: Interaction, *, clock: Clock) -> Clau
     return ClaudeApiKey(obtained=clock.now(), key=entered)
 
 
+_OTHERS: Final = {
+    ("sk-ant-oat", "sk-ant-ort"): "a token of a Claude subscription, not a key",
+    ("sk-ant-sid",): "a session cookie of claude.ai, not a key",
+    ("sk-ant-admin",): "a key for the Admin API, which gives no access to models",
+    ("ABSK", "bedrock-api-key-"): "a Bedrock API key",
+}
+"""What begins like something that the API does not take for a key, by how it begins."""
+
+_ACCESS_KEY_ID: Final = re.compile(r"A(?:KIA|SIA)[A-Z0-9]{16}")
+
+
 def _other_key(text: str) -> str | None:
-    """Return what a text is if it begins like something that the API does not take for a key."""
-    if text.startswith(("sk-ant-oat", "sk-ant-ort")):
-        return "a token of a Claude subscription, not a key"
-    if text.startswith(("ABSK", "bedrock-api-key-")):
-        return "a Bedrock API key"
-    return "two keys" if text.count("sk-ant-") > 1 else None
+    """Return what a text is if it is something else that the API does not take for a key."""
+    if _ACCESS_KEY_ID.fullmatch(text):
+        return "the ID of an AWS access key"
+    other = next((what for beginnings, what in _OTHERS.items() if text.startswith(beginnings)), None)
+    return "two keys" if other is None and text.count("sk-ant-") > 1 else other

@@ -1,11 +1,13 @@
 """Reads an API key from a hidden prompt in a terminal, or else from standard input.
 
-It is one line. The first of several could be half of a key that was wrapped, so it is refused, not used.
+It is one line, with nothing but empty lines before and after it. The first of several could be half of a key that was
+wrapped, so it is refused, not used.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import select
 import sys
 import threading
@@ -28,6 +30,8 @@ _MORE_TIMEOUT: Final = 10.0
 _SILENT_SECONDS: Final = 1.0
 """How many of them pass before the user is told what is waited for."""
 
+_EMPTY_LINES: Final = re.compile(rb"(?:[ \t\r]*\n)*")
+
 _WAITING: Final = f"Waiting up to {_MORE_TIMEOUT:g} s for the end of the input; if you typed it, press Ctrl-D"
 
 
@@ -49,7 +53,7 @@ class KeyGiver(Terminal):
 
 
 def read_key(descriptor: int, say: Callable[[str], None]) -> Secret | None:
-    """Return the only line read from a file descriptor; None if it is empty.
+    """Return the only line read from a file descriptor that is not empty; None if there is none.
 
     Args:
         descriptor: Where to read.
@@ -85,7 +89,7 @@ class _Line:
 
     def read(self) -> None:
         length = -1
-        # Empty lines may follow, but not without end.
+        # There may be empty lines, but not without end.
         while not (self.too_long or self.has_more) and length != len(self._bytes) <= 2 * MAX_LENGTH:
             length = len(self._bytes)
             if b"\n" not in self._bytes or self._more_arrives():
@@ -93,15 +97,19 @@ class _Line:
 
     @property
     def has_more(self) -> bool:
-        return bool(self._bytes.partition(b"\n")[2].strip())
+        return bool(self._parts[2].strip())
 
     @property
     def too_long(self) -> bool:
-        return len(self._bytes.partition(b"\n")[0].removesuffix(b"\r")) > MAX_LENGTH
+        return len(self._parts[0].removesuffix(b"\r")) > MAX_LENGTH
 
     def key(self) -> Secret | None:
-        key = Secret(self._bytes.partition(b"\n")[0].removesuffix(b"\r").decode("utf-8", "replace"))
-        return key or None
+        return Secret(self._parts[0].removesuffix(b"\r").decode("utf-8", "replace")) or None
+
+    @property
+    def _parts(self) -> tuple[bytes, bytes, bytes]:
+        """The first line that is not empty, its end, and what follows."""
+        return _EMPTY_LINES.sub(b"", self._bytes, count=1).partition(b"\n")
 
     def _more_arrives(self) -> bool:
         """Return whether there is more to read, or the end, within `_MORE_TIMEOUT`."""

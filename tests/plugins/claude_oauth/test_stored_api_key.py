@@ -85,8 +85,14 @@ def test_rejected_key_requires_login(make_keeper: MakeKeeper, clock: ManualClock
         "sk-ant-oat01-canary-77aa12",
         "ABSKcanary77aa12",
         KEY + KEY,
+        "sk-ant-sid01-canary-77aa12",
+        "sk-ant-admin01-canary-77aa12",
+        "AKIACANARYCANARY77AA",
     ],
-    ids=["two lines", "a space", "nul", "not ASCII", "too long", "a token", "a Bedrock key", "two keys"],
+    ids=[
+        *("two lines", "a space", "nul", "not ASCII", "too long", "a token", "a Bedrock key", "two keys"),
+        *("a session cookie", "an admin key", "an AWS access key ID"),
+    ],
 )
 def test_malformed_key_is_rejected_without_being_quoted(make_profile: Callable[..., Profile], entered: str) -> None:
     source = description(None).source("stored-api-key")
@@ -105,6 +111,10 @@ def test_malformed_key_is_rejected_without_being_quoted(make_profile: Callable[.
         (f"Bearer {KEY}", "HTTP header"),
         (f'{{"api_key":"{KEY}"}}', "JSON"),
         (f"{KEY}\u200b", "invisible"),
+        (f"{KEY}%", "a mark"),
+        ("null", "missing value"),
+        ("sk-ant-sid01-canary-77aa12", "session cookie"),
+        ("sk-ant-admin01-canary-77aa12", "Admin API"),
     ],
 )
 def test_what_looks_like_something_else_is_refused_and_named(make_keeper: MakeKeeper, entered: str, shape: str) -> None:
@@ -114,6 +124,13 @@ def test_what_looks_like_something_else_is_refused_and_named(make_keeper: MakeKe
         assert shape in str(caught.value)
         assert keeper.status("me").generation == 0
     assert_no_secret(f"{caught.value!r} {caught.value}", [KEY, KEY[:12], KEY[12:]], "the error")
+
+
+@pytest.mark.parametrize("entered", ["sk-gateway-canary-77aa12", "sk-ant-usr01-canary-77aa12", "team:canary-77aa12!"])
+def test_keys_of_any_form_are_stored(make_keeper: MakeKeeper, entered: str) -> None:
+    with make_keeper() as keeper:
+        keeper.login("me", source="stored-api-key", interaction=ScriptedUser(paste=entered))
+        assert keeper.get("me").headers() == {"x-api-key": entered}
 
 
 def test_empty_input_stores_nothing(make_profile: Callable[..., Profile]) -> None:

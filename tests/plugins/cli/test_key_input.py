@@ -43,6 +43,10 @@ def read(*pieces: bytes) -> Secret | None:
         ([b"sk-1\r\n"], "sk-1"),
         ([b"sk", b"-", b"1\n"], "sk-1"),
         ([b"sk-1\n\n \n"], "sk-1"),
+        ([b"\nsk-1\n"], "sk-1"),
+        ([b"\r\n", b" \n", b"\n", b"sk-1"], "sk-1"),
+        ([b"\n sk-1\n"], " sk-1"),
+        ([b"\n" + b"x" * MAX_LENGTH + b"\n"], "x" * MAX_LENGTH),
         ([b" sk-1 \n"], " sk-1 "),  # the provider refuses it
         (["schlüssel\n".encode()], "schlüssel"),
         ([b"\xff\n"], "\N{REPLACEMENT CHARACTER}"),
@@ -54,8 +58,8 @@ def test_the_line_is_the_key(pieces: list[bytes], key: str) -> None:
     assert read(*pieces) == Secret(key)
 
 
-@pytest.mark.parametrize("pieces", [[], [b"\n"], [b"\r\n"], [b"\nsk-1\n"]])
-def test_an_empty_line_is_none(pieces: list[bytes]) -> None:
+@pytest.mark.parametrize("pieces", [[], [b"\n"], [b"\r\n"], [b"\n\n \n"]])
+def test_empty_lines_alone_are_none(pieces: list[bytes]) -> None:
     assert read(*pieces) is None
 
 
@@ -79,6 +83,7 @@ def test_line_too_long_for_a_key_is_refused_and_not_shown(pieces: list[bytes]) -
         [b"sk-canary-1\r\nsk-2\r\n"],
         [b"sk-canary-1\n\n\nsk-2"],
         [b"sk-canary-1\n" + b"x" * MAX_LENGTH],
+        [b"\nsk-canary-1\nsk-2\n"],
     ],
 )
 def test_the_first_of_several_lines_is_not_taken_for_the_key(pieces: list[bytes]) -> None:
