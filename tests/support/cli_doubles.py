@@ -18,6 +18,7 @@ from freshkey._config.profile_selection import Choice
 from freshkey._sources.explain import Explanation
 from freshkey._sources.precedence import Step
 from freshkey.clock import SYSTEM
+from freshkey.errors import ConfigurationError
 from freshkey.events import Event, SignedOut
 from freshkey.expiry import Freshness
 from freshkey.model.credential import ApiKey, Credential, OAuthToken
@@ -48,6 +49,25 @@ class Token(OAuthToken):
 
     def _environment(self) -> dict[str, str]:
         return dict(self.variables)
+
+
+@frozen(kw_only=True)
+class Signed(Credential):
+    """A key that signs each request, as AWS credentials do: it has no headers without the URL."""
+
+    key: Secret
+
+    def _headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
+        if not url:
+            raise ConfigurationError("an absolute URL is required", code="invalid-setting")
+        return {"Authorization": "Signature"}
+
+    def _environment(self) -> dict[str, str]:
+        return {"APP_KEY": self.key.reveal()}
+
+
+def signed() -> Signed:
+    return Signed(obtained=SYSTEM.now(), key=Secret(TOKEN))
 
 
 def token(**changes: Any) -> Token:

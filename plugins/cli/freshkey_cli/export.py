@@ -46,15 +46,35 @@ def run(context: Context) -> int:
 def _rendered(keeper: Keeper, name: str, wanted: str, credential: Credential) -> tuple[dict[str, object], list[str]]:
     """Return a format's content, as JSON members and as lines."""
     if wanted == "json":
-        return {"environment": credential.environment(), "headers": credential.headers()}, []
+        return {"environment": credential.environment(), "headers": _headers_or_none(name, credential)}, []
     if wanted == "headers":
-        headers = credential.headers()
+        headers = _headers(name, credential)
         return {"headers": headers}, _header_lines(headers)
     if wanted == "env":
         environment = environment_of(name, credential)
         return {"environment": environment}, _shell_lines(environment)
     content = _provider_format(keeper, name, wanted, credential)
     return {"content": content}, [content]
+
+
+def _headers(name: str, credential: Credential) -> dict[str, str]:
+    """Return the headers that fit every request.
+
+    Raises:
+        ConfigurationError: There are none, because each request is signed.
+    """
+    try:
+        return credential.headers()
+    except ConfigurationError as error:
+        error.hint = f"Run: freshkey export {name}"  # its own is for programs, which know the URL
+        raise
+
+
+def _headers_or_none(name: str, credential: Credential) -> dict[str, str] | None:
+    try:
+        return _headers(name, credential)
+    except ConfigurationError:
+        return None
 
 
 def _shell_lines(environment: dict[str, str]) -> list[str]:

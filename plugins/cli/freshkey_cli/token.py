@@ -13,7 +13,7 @@ from freshkey_cli.output import clean
 
 
 if TYPE_CHECKING:
-    from freshkey import Credential, Keeper
+    from freshkey import Credential, Keeper, Secret
     from freshkey_cli.context import Context
 
 
@@ -33,9 +33,22 @@ def run(context: Context) -> int:
     name = context.profile()
     with context.keeper() as keeper:
         credential = keeper.get(name, min_ttl=context.arguments.min_ttl)
+        _token(name, credential)  # before the check, which another kind of credential could pass
         if context.arguments.check:
             credential = _honored(context, keeper, name, credential)
         context.tell(keeper, name, credential)
+    secret = one_line(_token(name, credential).reveal())
+    value = {"profile": name, "token": secret, "expires_at": render.iso(credential.expires_at)}
+    context.out.result(value, [secret])
+    return exits.OK
+
+
+def _token(name: str, credential: Credential) -> Secret:
+    """Return a credential's token.
+
+    Raises:
+        ConfigurationError: It does not consist of one.
+    """
     if credential.token is None:
         raise ConfigurationError(
             "this credential does not consist of a single token",
@@ -43,10 +56,7 @@ def run(context: Context) -> int:
             hint=f"Run: freshkey export {name} --format json",
             code="not-a-token",
         )
-    secret = one_line(credential.token.reveal())
-    value = {"profile": name, "token": secret, "expires_at": render.iso(credential.expires_at)}
-    context.out.result(value, [secret])
-    return exits.OK
+    return credential.token
 
 
 def _honored(context: Context, keeper: Keeper, name: str, credential: Credential) -> Credential:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from cli_doubles import TOKEN, FakeKeeper, Run, api_key, token
+from cli_doubles import TOKEN, FakeKeeper, Run, api_key, signed, token
 
 
 def test_export_lines_survive_a_shell(run: Run, keeper: FakeKeeper) -> None:
@@ -29,6 +29,18 @@ def test_export_of_headers_and_json(run: Run) -> None:
     assert value["format"] == "json"
     assert value["expires_at"].endswith("Z")
     assert run("export", "--json").json["environment"] == {"APP_TOKEN": TOKEN}
+
+
+def test_credential_that_signs_each_request_has_no_headers_to_export(run: Run, keeper: FakeKeeper) -> None:
+    keeper.credential = signed()
+
+    value = run("export", "--format", "json").json
+    assert (value["headers"], value["environment"]) == (None, {"APP_KEY": TOKEN})
+    assert run("export").out == f"export APP_KEY={TOKEN}\n"
+
+    done = run("export", "--format", "headers")
+    assert (done.code, done.out, done.error_code) == (6, "", "invalid-setting")
+    assert "Run: freshkey export me\n" in done.err
 
 
 def test_export_in_a_provider_format(run: Run, keeper: FakeKeeper) -> None:

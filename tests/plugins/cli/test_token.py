@@ -6,11 +6,9 @@ import re
 
 import pytest
 
-from cli_doubles import NEWER_TOKEN, TOKEN, FakeKeeper, Run, api_key, token
+from cli_doubles import NEWER_TOKEN, TOKEN, FakeKeeper, Run, api_key, signed, token
 from freshkey.errors import ProtocolError, ProviderRefused, TransientError
 from freshkey.model.description import Inspection, Validity
-from freshkey.model.identity import Identity
-from freshkey.secret import Secret
 
 
 def test_stdout_contains_only_the_token(run: Run) -> None:
@@ -101,14 +99,13 @@ def test_check_that_fails_for_good_is_an_error(run: Run, keeper: FakeKeeper) -> 
     assert (done.code, done.out) == (6, "")
 
 
-def test_credential_of_several_parts_is_not_a_token(run: Run, keeper: FakeKeeper) -> None:
-    class Parts(type(token())):  # type: ignore[misc]
-        token = None
-
-    keeper.credential = Parts(
-        obtained=token().obtained, access_token=Secret("a"), refresh_token=None, identity=Identity()
-    )
-    done = run("token")
+@pytest.mark.parametrize("options", [(), ("--check",)])
+def test_credential_of_several_parts_is_not_a_token(run: Run, keeper: FakeKeeper, options: tuple[str, ...]) -> None:
+    keeper.credential = signed()
+    done = run("token", *options)
 
     assert (done.code, done.out, done.error_code) == (6, "", "not-a-token")
     assert "freshkey export me --format json" in done.err
+    assert "unchecked" not in done.err
+    assert keeper.asked == [("get", "me", 0.0)]
+    assert run("export", "--format", "json").code == 0
