@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         run_helper,
     )
     from freshkey._files.bounded import NotRegularError, TooLongError, file_version, read_bounded
+    from freshkey._files.path_text import path_flaw
     from freshkey._files.private import file_name, private_dir, read_private, remove_private, write_private
     from freshkey._http.client import DEADLINE, send
     from freshkey._http.messages import Request, Response, Send, form, json_body, retry_after
@@ -53,6 +54,7 @@ _HOMES: Final = {
     "_commands.external_login": "run_login_command",
     "_commands.helper": "HELPER_TIMEOUT MAX_LINE helper_environment read_helper_json read_helper_line run_helper",
     "_files.bounded": "NotRegularError TooLongError file_version read_bounded",
+    "_files.path_text": "path_flaw",
     "_files.private": "file_name private_dir read_private remove_private write_private",
     "_http.client": "DEADLINE send",
     "_http.messages": "Request Response Send form json_body retry_after",
@@ -87,9 +89,9 @@ __all__ = [
     "Snapshot", "Source", "TooLongError", "Validity", "Verdict", "changed_settings", "checked_url",
     "descriptor_is_there", "descriptor_secret", "environment_secret", "file_name", "file_version", "form",
     "helper_environment", "hookimpl", "is_attended", "is_token", "json_body", "looks_like", "parse_json_object",
-    "private_dir", "read_bounded", "read_helper_json", "read_helper_line", "read_private", "remove_private",
-    "retry_after", "run_command", "run_helper", "run_login_command", "send", "store_options", "unused_settings",
-    "write_private", "wrong_option",
+    "path_flaw", "private_dir", "read_bounded", "read_helper_json", "read_helper_line", "read_private",
+    "remove_private", "retry_after", "run_command", "run_helper", "run_login_command", "send", "store_options",
+    "unused_settings", "write_private", "wrong_option",
 ]
 # fmt: on
 

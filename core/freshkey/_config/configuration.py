@@ -52,6 +52,7 @@ from freshkey._config.schema import (
     tables,
 )
 from freshkey._config.toml_file import Document, read
+from freshkey._files.path_text import path_flaw
 from freshkey.errors import ConfigurationError, closest, suggestion
 from freshkey.model.profile import Profile
 
@@ -314,10 +315,14 @@ class Configuration:
 
     def _directory(self, variable: str, default: str) -> Path:
         if given := self._environ.get(variable):
+            flaw: str | None = "cannot be resolved"
             with suppress(RuntimeError, OSError):  # unknown user in ~user; deleted working directory
-                return Path(given).expanduser().absolute()
+                path = Path(given).expanduser()
+                flaw = path_flaw(str(path))
+                if flaw is None:
+                    return path.absolute()
             raise ConfigurationError(
-                f"cannot resolve the directory in {variable}",
+                f"the directory in {variable} {flaw}",
                 hint=f"Set {variable} to an absolute path",
                 code="no-home-directory",
             )

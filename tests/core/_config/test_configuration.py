@@ -357,6 +357,32 @@ def test_home_directory_of_an_unknown_user_is_an_error(variable: str) -> None:
     assert variable in caught.value.message
 
 
+@pytest.mark.parametrize("variable", ["FRESHKEY_CONFIG_DIR", "FRESHKEY_STATE_DIR"])
+@pytest.mark.parametrize(
+    ("given", "flaw"),
+    [('"{}"', "quotes"), ("'{}'", "quotes"), ("$HOME/x", "variable"), ("{}\r", "line break"), ("file://{}", "URL")],
+)
+def test_directory_that_only_a_shell_would_read_is_an_error(
+    variable: str, given: str, flaw: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    places = {"FRESHKEY_CONFIG_DIR": str(tmp_path), "FRESHKEY_STATE_DIR": str(tmp_path)}
+    configuration = Configuration.load(places | {variable: given.format(tmp_path)})
+
+    with raises_code(ConfigurationError, "no-home-directory") as caught:
+        _ = configuration.config_dir, configuration.state_dir
+    assert variable in caught.value.message
+    assert flaw in caught.value.message
+    assert not list(tmp_path.iterdir())
+
+
+def test_tilde_in_a_directory_is_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+
+    assert Configuration.load({"FRESHKEY_STATE_DIR": "~/state"}).state_dir == tmp_path / "state"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="users are found elsewhere there")
 def test_error_without_home_directory_names_the_variable_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(uid: int) -> NoReturn:

@@ -8,6 +8,7 @@ is not a regular file.
 
 from __future__ import annotations
 
+import codecs
 import functools
 import os
 import shlex
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from freshkey.errors import ConfigurationError, ProtocolError
-from freshkey.plugin import NotRegularError, TooLongError, parse_json_object, read_bounded
+from freshkey.plugin import NotRegularError, TooLongError, parse_json_object, path_flaw, read_bounded
 from freshkey_claude_oauth.settings import checked_profile_name
 
 
@@ -43,6 +44,22 @@ def directory(environ: Mapping[str, str]) -> Path:
     return _home() / ".config" / "anthropic"
 
 
+def checked_directory(environ: Mapping[str, str]) -> Path:
+    """Return the profile directory, whether or not it exists.
+
+    Raises:
+        ConfigurationError: ``ANTHROPIC_CONFIG_DIR`` is not written as a path.
+    """
+    flaw = path_flaw(environ.get("ANTHROPIC_CONFIG_DIR", ""))
+    if flaw is not None:
+        raise ConfigurationError(
+            f"the path in ANTHROPIC_CONFIG_DIR {flaw}",
+            hint="Set ANTHROPIC_CONFIG_DIR to an absolute path",
+            code="claude-invalid-cli-profile",
+        )
+    return directory(environ)
+
+
 def _home() -> Path:
     """Return the home directory, or the root directory if there is none: never one below the working directory."""
     with suppress(RuntimeError):  # neither HOME nor an entry for the user
@@ -59,7 +76,7 @@ def active_name(base: Path) -> str | None:
     """
     path = base / "active_config"
     data = _read(path, private=False)
-    name = (data or b"").decode("utf-8", "replace").strip()
+    name = (data or b"").decode("utf-8-sig", "replace").strip()
     return checked_profile_name(name, str(path)) if name else None
 
 
@@ -175,7 +192,8 @@ def _check(found: os.stat_result, path: Path, *, private: bool) -> None:
 
 def _object(data: bytes, path: Path) -> dict[str, Any]:
     try:
-        return parse_json_object(data)
+        # Editors on Windows put a byte order mark first.
+        return parse_json_object(data.removeprefix(codecs.BOM_UTF8))
     except ProtocolError:
         flaw = f"{path} does not contain a single JSON object"
     raise ConfigurationError(

@@ -92,7 +92,7 @@ def name_of(source_id: str, profile: Profile, environ: Mapping[str, str]) -> str
             return chosen
         named = environ.get("ANTHROPIC_PROFILE")
         return checked_profile_name(named, "ANTHROPIC_PROFILE") if named else None
-    base = files.directory(environ)
+    base = files.checked_directory(environ)
     active = files.active_name(base)
     if active is None and files.config_path(base, files.DEFAULT_NAME).is_file():
         return files.DEFAULT_NAME
@@ -113,8 +113,8 @@ def load(name: str, settings: ClaudeSettings, environ: Mapping[str, str]) -> Cli
     Raises:
         ConfigurationError: The config file does not exist, is unsafe, or is invalid.
     """
-    base = files.directory(environ)
     try:
+        base = files.checked_directory(environ)
         path = files.config_path(base, name)
         return _Config(name, path, _facts(path), environ).profile(settings, files.credentials_path(base, name))
     except ConfigurationError as error:

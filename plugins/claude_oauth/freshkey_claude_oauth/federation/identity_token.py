@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from freshkey.errors import ConfigurationError
-from freshkey.plugin import NotRegularError, Secret, TooLongError, file_version, is_token, read_bounded
+from freshkey.plugin import NotRegularError, Secret, TooLongError, file_version, is_token, path_flaw, read_bounded
 
 
 VARIABLE: Final = "ANTHROPIC_IDENTITY_TOKEN"
@@ -41,12 +41,13 @@ def read(file: Path | None, environ: Mapping[str, str]) -> Secret:
     except TooLongError:
         raise _too_long(str(file)) from None
     except OSError as error:
-        flaw = f"cannot read the identity token file {file}: {error.strerror}"
-    raise ConfigurationError(
-        flaw,
-        hint="Check its path and permissions, and that the platform writes it",
-        code="claude-invalid-identity-token",
-    )
+        written = path_flaw(str(file))
+        reason = error.strerror if written is None else f"its path {written}"
+        flaw = f"cannot read the identity token file {file}: {reason}"
+    hint = "Check its path and permissions, and that the platform writes it"
+    if written is not None:
+        hint = "Write the whole path in ANTHROPIC_IDENTITY_TOKEN_FILE or identity_token_file"
+    raise ConfigurationError(flaw, hint=hint, code="claude-invalid-identity-token")
 
 
 def version(file: Path | None, environ: Mapping[str, str]) -> str:
@@ -55,7 +56,7 @@ def version(file: Path | None, environ: Mapping[str, str]) -> str:
 
 
 def _token(found: bytes, where: str) -> Secret:
-    text = found.decode("ascii", "replace").strip()
+    text = found.decode("utf-8-sig", "replace").strip()  # editors on Windows put a byte order mark first
     if not text:
         raise ConfigurationError(
             f"the identity token in {where} is empty", hint=_HINT, code="claude-invalid-identity-token"

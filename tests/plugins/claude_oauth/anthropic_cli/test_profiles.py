@@ -247,6 +247,31 @@ def test_without_a_home_directory_there_is_no_profile(profile: Profile, monkeypa
     assert files.directory({}) == Path("/.config/anthropic")
 
 
+@pytest.mark.parametrize(
+    ("written", "flaw"),
+    [('"{}"', "is in quotes"), ("~/.anthropic", "begins with ~"), ("$HOME/.anthropic", "contains a variable")],
+)
+def test_directory_that_only_a_shell_would_read_is_named(
+    work: AnthropicHome, profile: Profile, monkeypatch: pytest.MonkeyPatch, written: str, flaw: str
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_CONFIG_DIR", written.format(work.base))
+    for of in (NAMED, ACTIVE):
+        detected = of.detect(profile)
+        assert detected is not None
+        assert detected.kind.startswith("unusable Anthropic profile")
+        with raises_code(ConfigurationError, "claude-invalid-cli-profile") as caught:
+            take(profile, of)
+        assert f"the path in ANTHROPIC_CONFIG_DIR {flaw}" in caught.value.message
+
+
+@pytest.mark.parametrize("of", [NAMED, ACTIVE], ids=["named", "active"])
+def test_byte_order_marks_in_the_files_are_ignored(work: AnthropicHome, profile: Profile, of: Source) -> None:
+    work.activate("work")
+    for file in (work.base / "active_config", work.config_file("work"), work.credentials_file("work")):
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert take(profile, of).access_token.reveal() == AT
+
+
 # --- detection ------------------------------------------------------------------------------------------------------
 
 

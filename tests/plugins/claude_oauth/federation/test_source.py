@@ -27,7 +27,9 @@ from freshkey.events import Event, Renewed
 from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
+from freshkey.secret import Secret
 from freshkey_claude_oauth.description import description
+from freshkey_claude_oauth.federation import identity_token
 from freshkey_claude_oauth.formats import ClaudeToken
 from freshkey_claude_oauth.settings import ClaudeSettings
 from freshkey_claude_oauth.transport import endpoint_sender
@@ -76,6 +78,26 @@ def take(profile: Profile, source: Source) -> ClaudeToken:
     found = provider.acquire(profile=profile, source=source, interaction=NonInteractive("me"))
     assert isinstance(found, ClaudeToken)
     return found
+
+
+@pytest.mark.parametrize(
+    ("written", "flaw"), [('"{}"', "in quotes"), ("~/token", "begins with ~"), ("$HOME/token", "a variable")]
+)
+def test_path_that_only_a_shell_would_read_is_named(
+    environment: Path, monkeypatch: pytest.MonkeyPatch, written: str, flaw: str
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_IDENTITY_TOKEN_FILE", written.format(environment))
+    with raises_code(ConfigurationError, "claude-invalid-identity-token") as caught:
+        identity_token.read(Path(os.environ["ANTHROPIC_IDENTITY_TOKEN_FILE"]), os.environ)
+    assert flaw in caught.value.message
+    assert "ANTHROPIC_IDENTITY_TOKEN_FILE" in str(caught.value.hint)
+
+
+def test_byte_order_mark_before_the_identity_token_is_not_sent(environment: Path) -> None:
+    environment.write_bytes(b"\xef\xbb\xbf" + environment.read_bytes() + b"\r\n")
+    assert identity_token.read(environment, {}) == Secret(TOKEN)
+    in_variable = {"ANTHROPIC_IDENTITY_TOKEN": environment.read_text("utf-8")}
+    assert identity_token.read(None, in_variable) == Secret(TOKEN)
 
 
 @pytest.mark.parametrize("in_file", [False, True])
