@@ -16,6 +16,7 @@ from attrs import field, frozen
 from freshkey._commands.helper import HELPER_TIMEOUT, MAX_OUTPUT, run_helper
 from freshkey._commands.process import find_program, is_bare, is_command
 from freshkey._files.bounded import NotRegularError, file_version, open_regular
+from freshkey._files.path_text import path_flaw
 from freshkey.errors import ConfigurationError, TrustNeeded
 from freshkey.model.interaction import Reporter
 from freshkey.secret import Secret
@@ -28,6 +29,18 @@ _BETWEEN_PATHS: Final = re.compile(r"[\s=:,;'\"()<>|&]+")
 
 MAX_PROGRAM: Final = 268_435_456
 """Maximum total size in bytes of the project files that one command names."""
+
+
+class WrongCommandError(ValueError):
+    """A list is not a command, or names its program in a way that only a shell would understand.
+
+    Attributes:
+        expected: What is allowed and what is wrong, to follow "must be"; quotes nothing.
+    """
+
+    def __init__(self, flaw: str | None = None) -> None:
+        self.expected = WORDS_FOR_COMMAND if flaw is None else f"{WORDS_FOR_COMMAND}; the program {flaw}"
+        super().__init__(self.expected)
 
 
 @frozen(kw_only=True)
@@ -52,10 +65,12 @@ class Command:
         """Return a command from the user's own configuration.
 
         Raises:
-            ValueError: It does not name a program, or names it by a relative path.
+            WrongCommandError: It does not name a program, or names it by a relative path.
         """
-        if not is_command(argv) or (not PurePath(argv[0]).is_absolute() and not is_bare(argv[0])):
-            raise ValueError(WORDS_FOR_COMMAND)
+        if not is_command(argv):
+            raise WrongCommandError
+        if not PurePath(argv[0]).is_absolute() and not is_bare(argv[0]):
+            raise WrongCommandError(path_flaw(argv[0]) or "has a relative path")
         return cls(argv=tuple(argv))
 
     @property

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
 
+from freshkey._files.path_text import path_flaw
 from freshkey.errors import ConfigurationError, TransientError
 
 
@@ -198,7 +199,7 @@ def _program(argv: Sequence[str], environ: Mapping[str, str]) -> str:
         )
     found = find_program(argv[0], environ)
     if found is None:
-        message = f"the program {name!r} was not found or is not executable"
+        message = f"the program {name!r} {path_flaw(argv[0]) or 'was not found or is not executable'}"
         hint = "Check its path and permissions, and that it is installed"
         raise ConfigurationError(message, hint=hint, code="command-not-runnable")
     return found

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from freshkey._commands.command import WORDS_FOR_COMMAND, Command
+from freshkey._commands.command import WORDS_FOR_COMMAND, Command, WrongCommandError
 from freshkey.errors import FreshkeyError, PluginBroken
 from freshkey.secret import Secret
 
@@ -105,6 +105,8 @@ def _structured(key: str, value: object, kind: Any) -> object:  # noqa: ANN401  
         raise PluginBroken(
             f"the setting {key!r} has a type that cannot be read from configuration", code="plugin-settings-invalid"
         ) from None
+    except WrongCommandError as error:
+        raise WrongValueError(key, error.expected) from None
     except Exception:  # noqa: BLE001  messages of converters quote the value
         raise WrongValueError(key, _words(kind)) from None
 

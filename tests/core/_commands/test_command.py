@@ -108,7 +108,10 @@ def test_arguments_are_not_expanded() -> None:
 def test_command_runs_with_the_limits_of_a_helper() -> None:
     with raises_code(ConfigurationError, "command-not-runnable") as caught:
         run_command(Command.of(["no-such-program"]))
-    assert "'no-such-program'" in caught.value.message
+    assert "'no-such-program' was not found" in caught.value.message
+    with raises_code(ConfigurationError, "command-not-runnable") as caught:
+        run_command(Command.of(["/opt/$USER/no-such-program"]))
+    assert "'no-such-program' contains a variable" in caught.value.message
     assert run_command(Command.of(["env"]), environ={"PATH": os.environ["PATH"], "A": "b"}).reveal().count("\n") == 2
 
 
