@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +25,8 @@ MAX_DEPTH: Final = 32
 
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 """The byte order marks that Windows PowerShell and some editors write."""
+
+_POSITION: Final = re.compile(r"\(at line ([0-9]+), column [0-9]+\)$")
 
 _ENDS: Final = ("]", "}", '"""', "'''")
 """The last line of every multi-line statement contains one of these."""
@@ -82,9 +85,11 @@ def read(path: Path, *, follow: bool = True) -> Document:
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(
-            f"{path} is not valid TOML: {error}", hint="Fix the syntax at this position", code="invalid-toml"
-        ) from None
+        message, odd = f"{path} is not valid TOML: {error}", _odd_character(text, str(error))
+        hint = "Fix the syntax at this position"
+        if odd is not None:
+            message, hint = f"{message}; the line contains {odd}", f"{hint}: type the line again in a text editor"
+        raise ConfigurationError(message, hint=hint, code="invalid-toml") from None
     except ValueError:
         raise ConfigurationError(
             f"{path} contains a number with too many digits", hint="Shorten it", code="invalid-toml"
@@ -124,12 +129,34 @@ def _text(path: Path, *, follow: bool) -> str:
         raise ConfigurationError(
             f"cannot read {path}: {error.strerror}", hint="Check its permissions", code="unreadable-configuration"
         ) from None
+    if b"\0" in data and data[:2] not in _UTF_16:
+        message = f"{path} contains NUL characters, as if it were UTF-16"
+        raise ConfigurationError(message, hint="Save it as UTF-8", code="invalid-toml")
     try:
         # Editors on Windows put a byte order mark first; TOML 1.1 allows it, and it means nothing in UTF-8.
         return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         what = "UTF-16" if data[:2] in _UTF_16 else f"not valid UTF-8 at byte {error.start}"
         raise ConfigurationError(f"{path} is {what}", hint="Save it as UTF-8", code="invalid-toml") from None
+
+
+def _odd_character(text: str, error: str) -> str | None:
+    """Return a character in the line of an error that only looks like the one that is needed, such as a curly quote.
+
+    Args:
+        text: The file's text.
+        error: The parser's message, which ends with the position, or says that it is the end.
+    """
+    import unicodedata
+
+    at = _POSITION.search(error)
+    for character in text.split("\n")[-1 if at is None else int(at[1]) - 1]:
+        category = unicodedata.category(character)
+        if category == "Cc" and character != "\t":
+            return f"the control character U+{ord(character):04X}"
+        if not character.isascii() and category[0] not in "LMN":
+            return f"the character {unicodedata.name(character, f'U+{ord(character):04X}')}"
+    return None
 
 
 def _refuse_what_others_may_change(place: Path, status: os.stat_result) -> None:

@@ -53,6 +53,45 @@ def test_utf_16_is_named(file: Path, encoding: str) -> None:
     assert "UTF-16" in caught.value.message
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le"])
+def test_utf_16_without_a_mark_is_named(file: Path, encoding: str) -> None:
+    with raises_code(ConfigurationError, "invalid-toml") as caught:
+        read(written(file, 'default = "me"\n'.encode(encoding)))
+    assert "UTF-16" in caught.value.message
+    assert "UTF-8" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("default = \u201ccanary\u201d", "LEFT DOUBLE QUOTATION MARK"),
+        ('default = "canary\u201d', "RIGHT DOUBLE QUOTATION MARK"),
+        ('default = "canary\u201d\n', "RIGHT DOUBLE QUOTATION MARK"),
+        ("default = \u2018canary\u2019", "LEFT SINGLE QUOTATION MARK"),
+        ("default = \u201ecanary\u201d", "DOUBLE LOW-9 QUOTATION MARK"),
+        ("a = 1\n\u00a0[profiles.me]", "NO-BREAK SPACE"),
+        ("a = 1\nlead\u00a0= 1", "NO-BREAK SPACE"),
+        ("a = 1\n\u200blead = 1", "ZERO WIDTH SPACE"),
+        ("lead \u2013 1", "EN DASH"),
+        ("a = 1\rb = 1", "U+000D"),
+        ("a = 1\n\x1a", "U+001A"),
+    ],
+)
+def test_character_that_looks_like_another_is_named(file: Path, text: str, named: str) -> None:
+    with raises_code(ConfigurationError, "invalid-toml") as caught:
+        read(written(file, text.encode()))
+    assert named in caught.value.message
+    assert "(at line " in caught.value.message or "end of document" in caught.value.message
+    assert "canary" not in caught.value.message
+
+
+@pytest.mark.parametrize("text", ["sch\u00f6n = gut", "\tlead = ?", "# \u201ccomment\u201d\nlead = ?"])
+def test_only_characters_that_mislead_are_named(file: Path, text: str) -> None:
+    with raises_code(ConfigurationError, "invalid-toml") as caught:
+        read(written(file, text.encode()))
+    assert "contains" not in caught.value.message
+
+
 def test_pipe_is_rejected_without_blocking(file: Path) -> None:
     if not hasattr(os, "mkfifo"):
         pytest.skip("no named pipes on this platform")
