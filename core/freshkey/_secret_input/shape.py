@@ -30,14 +30,14 @@ _PLACEHOLDER: Final = re.compile(
 )
 # Google fills the tokens of service accounts up with dots, often hundreds: after a whole token, they mean nothing.
 _ABBREVIATED: Final = re.compile(r"\.{3}[^.]|^.{0,39}\.{3}$|\*{3}|[\u2026\u2022]")
-_NO_VALUE: Final = re.compile(r"null|none|nil|undefined|nan|true|false", re.IGNORECASE)
+_NO_VALUE: Final = re.compile(r"\(?(?:null|none|nil)\)?|undefined|nan|n/a|true|false", re.IGNORECASE)
 _ERROR: Final = re.compile(r"(?:\w*error|\w*exception|fatal|usage|warning)\s*:", re.IGNORECASE)
 
 # What shells, prompts, Markdown and sentences put around a value. A password can end with any of them, but then it is
 # short or has others inside: what is between them must be long, and have only the characters of a bearer token.
 _MARKED: Final = re.compile(
     r"[$%#()*:<>\[\]{|}]+[\w.~+/=-]{20,}[$%#()*:<>\[\]{|}.]*"
-    r"|[\w.~+/=-]{20,}[$%#()*:<>\[\]{|}]+\.?"
+    r"|[\w.~+/=-]{20,}(?:[$%#()*:<>\[\]{|}]+\.?|\^M\$?)"
     r"|[\w~+/=-]{20,}\.",  # a bearer token can end with a dot, but that is never its only one
     re.ASCII,
 )
