@@ -18,7 +18,7 @@ from freshkey.errors import (
     describe_raise,
 )
 from freshkey.plugin import NotRegularError, TooLongError, read_bounded
-from freshkey_bedrock.aws_keys import RENEW
+from freshkey_bedrock.aws_keys import RENEW, keys_expired
 from freshkey_bedrock.cli_caches import cli_command
 from freshkey_bedrock.clock_skew import MIN_SKEW, seconds_behind, told
 from freshkey_bedrock.ini_file import malformed, parse
@@ -42,11 +42,8 @@ def own_error(error: Exception, aws_profile: str) -> FreshkeyError:
             return _KNOWN[kind.__name__](_facts(error), aws_profile)
     if _seems_expired(error):
         command = sign_in_command(aws_profile)
-        return LoginRequired(
-            f"the AWS credentials of profile {aws_profile!r} have expired",
-            hint=f"Run: {command}" if command else RENEW,
-            code="bedrock-aws-credentials-expired",
-        )
+        message = f"the AWS credentials of profile {aws_profile!r} have expired"
+        return keys_expired(message, hint=f"Run: {command}" if command else RENEW)
     if isinstance(error, OSError):
         return _unreadable(error, aws_profile)
     return _unexpected(error, aws_profile)
@@ -63,11 +60,13 @@ def clock_ahead(error: Exception | None, sent: str, arrived: float) -> ProviderR
     behind = seconds_behind("", {"date": sent}, arrived) if _seems_expired(error) else None
     if behind is None or behind > -MIN_SKEW:
         return None
-    return ProviderRefused(
+    error = ProviderRefused(
         f"new AWS credentials seem to have expired, because {told(behind)}",
         hint="Set this machine's clock, then try again",
         code="bedrock-clock-skew",
     )
+    error.found_here = True
+    return error
 
 
 def _seems_expired(error: Exception | None) -> bool:

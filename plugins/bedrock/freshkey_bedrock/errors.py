@@ -41,12 +41,14 @@ class Answer:
         code: freshkey's code.
         why: What is wrong.
         hint: The next step; ``{login}`` is the command that signs in again.
+        found_here: Whether it is mended on this machine, without a trace; see `FreshkeyError.found_here`.
     """
 
     kind: type[FreshkeyError]
     code: str
     why: str
     hint: str
+    found_here: bool = False
 
 
 _KEYS_EXPIRED: Final = Answer(
@@ -54,6 +56,7 @@ _KEYS_EXPIRED: Final = Answer(
     code="bedrock-aws-credentials-expired",
     why="the credentials used for the request have expired",
     hint="Sign in again with the AWS CLI, for example: {login}",
+    found_here=True,
 )
 _SESSION_ENDED: Final = Answer(
     kind=LoginRequired,
@@ -115,6 +118,7 @@ _IDENTITY_TOKEN_EXPIRED: Final = Answer(
     code="bedrock-aws-credentials-expired",
     why="the identity token has expired",
     hint="Have its issuer write a new token to the file that AWS_WEB_IDENTITY_TOKEN_FILE or the AWS profile names",
+    found_here=True,
 )
 _ISSUER_REFUSED: Final = Answer(
     kind=ProviderRefused,
@@ -246,7 +250,9 @@ def client_error(error: ClientError, *, login: str | None = DEFAULT_LOGIN, now: 
         wait = retry_after(_headers(error), now)
         local = answer is _NOT_AWS
         return TransientError(message, hint=hint, retry_after=wait, local=local, code=answer.code)
-    return answer.kind(message + words_of(error), hint=hint, code=answer.code)
+    refusal = answer.kind(message + words_of(error), hint=hint, code=answer.code)
+    refusal.found_here = answer.found_here
+    return refusal
 
 
 def meaning_of(error: ClientError, now: float) -> Answer:
@@ -262,7 +268,7 @@ def meaning_of(error: ClientError, now: float) -> Answer:
         hint = "Set this machine's clock, then try again"
         if behind is not None and agrees(behind):
             hint = "Try again: the clock has just been set, or something held the request back on its way"
-        return Answer(kind=ProviderRefused, code="bedrock-clock-skew", why=told(behind), hint=hint)
+        return Answer(kind=ProviderRefused, code="bedrock-clock-skew", why=told(behind), hint=hint, found_here=True)
     plain, status = _plain(code), status_of(error)
     known = _FOR_OPERATION.get((str(error.operation_name), plain)) or _ANSWERS.get(plain)
     if known is not None:

@@ -91,13 +91,15 @@ def instance_failure(last: LastAnswer) -> TransientError | None:
     if last.status in {0, _FORBIDDEN, 400} and not last.failure:
         return None
     hint = _INSTANCE_HINTS.get(last.status, "Check the instance's metadata options and its role")
-    return TransientError(
+    error = TransientError(
         f"the instance metadata service {last.words}",
         hint=f"{hint}; or {_NOT_HERE}",
         starting=last.may_start,
         local=True,
         code="bedrock-aws-unavailable",
     )
+    error.found_here = True
+    return error
 
 
 def container_failure(last: LastAnswer, url: str) -> TransientError | None:
@@ -110,13 +112,15 @@ def container_failure(last: LastAnswer, url: str) -> TransientError | None:
     if not (last.status or last.failure):
         return None
     near = _is_near(url)
-    return TransientError(
+    error = TransientError(
         f"the container credential endpoint {_origin(url)} {last.words}",
         hint="Check what serves it, and that a role is attached to the task or to the pod's service account",
         starting=near and last.may_start,
         local=near or not last.status,
         code="bedrock-aws-unavailable",
     )
+    error.found_here = near
+    return error
 
 
 def _is_near(url: str) -> bool:

@@ -176,6 +176,24 @@ def test_expired_keys_are_renewed_with_the_tool_that_issued_them(aws_home: AwsHo
     assert "aws sso login --profile base" in str(explained(answer("ExpiredToken", 403), "team").hint)
 
 
+@pytest.mark.parametrize(
+    "aws_code", ["RequestExpired", "RequestTimeTooSkewed", "ExpiredToken", "ExpiredTokenException"]
+)
+@pytest.mark.parametrize("operation", ["AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity"])
+def test_what_is_mended_on_this_machine_is_looked_at_again_soon(aws_code: str, operation: str) -> None:
+    assert explained(answer(aws_code, 403, operation=operation), "team").found_here
+
+
+@pytest.mark.parametrize("aws_code", ["AccessDenied", "SignatureDoesNotMatch", "InvalidClientTokenId", "Throttling"])
+def test_what_is_mended_at_aws_is_not_asked_for_again_at_once(aws_code: str) -> None:
+    assert not explained(answer(aws_code, 403), "team").found_here
+
+
+def test_new_keys_that_have_expired_are_looked_up_again_soon() -> None:
+    assert explained(RuntimeError("the refreshed credentials are still expired."), "team").found_here
+    assert not explained(RuntimeError("whatever"), "team").found_here
+
+
 def test_wait_that_aws_asks_for_is_passed_on() -> None:
     error = explained(answer("Throttling", 400, headers={"retry-after": "9"}), "team")
     assert isinstance(error, TransientError)

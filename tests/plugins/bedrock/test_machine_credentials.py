@@ -13,10 +13,11 @@ import pytest
 from aws_home import AwsHome
 from freshkey import Keeper
 from freshkey.clock import SYSTEM
-from freshkey.errors import LoginRequired, ProviderRefused, TransientError
+from freshkey.errors import FreshkeyError, LoginRequired, ProviderRefused, TransientError
 from freshkey.model.profile import Profile
 from freshkey_bedrock import botocore_credentials
 from freshkey_bedrock.machine_credentials import LastAnswer, container_failure, instance_failure
+from freshkey_testing import ManualClock
 from loopback_server import Exchange, LoopbackServer
 from raises_code import raises_code
 
@@ -205,6 +206,49 @@ def test_new_keys_that_have_ended_without_such_a_clock(profile: Profile, environ
         environment.setenv(CONTAINER, place.url)
         with raises_code(LoginRequired, "bedrock-aws-credentials-expired"):
             botocore_credentials.take(profile, explicit=False, clock=SYSTEM)
+
+
+@pytest.mark.parametrize("content", [(200, keys(-60)), (403, b""), (404, b"")])
+def test_mended_endpoint_is_noticed_soon_by_every_process(
+    make_keeper: MakeKeeper, environment: pytest.MonkeyPatch, clock: ManualClock, content: tuple[int, bytes]
+) -> None:
+    with Place(content, forever=True) as place:
+        environment.setenv(CONTAINER, place.url)
+        first, second = make_keeper(), make_keeper()
+        for keeper in (first, second):
+            with pytest.raises(FreshkeyError):
+                keeper.get("work")
+        place.failures.clear()
+        assert make_keeper().get("work").environment()["AWS_ACCESS_KEY_ID"] == "ASIAHERE"
+        clock.advance(6)
+        for keeper in (first, second):
+            assert keeper.get("work").environment()["AWS_ACCESS_KEY_ID"] == "ASIAHERE"
+
+
+def refusing(code: str, message: str) -> tuple[int, bytes]:
+    error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
+    return 403, f'<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">{error}</ErrorResponse>'.encode()
+
+
+LATE = "Signature expired: 20260101T000000Z is now earlier than 20260101T001500Z (20260101T002000Z - 5 min.)"
+
+
+@pytest.mark.parametrize(
+    "refusal", [refusing("ExpiredToken", "expired"), refusing("SignatureDoesNotMatch", LATE)], ids=["keys", "clock"]
+)
+def test_role_is_asked_for_again_soon_after_its_keys_or_the_clock_are_mended(
+    make_keeper: MakeKeeper, aws_home: AwsHome, environment: pytest.MonkeyPatch, *, refusal: tuple[int, bytes]
+) -> None:
+    program = aws_home.process('print(\'{"Version": 1, "AccessKeyId": "ASIA1", "SecretAccessKey": "s"}\')')
+    role = "role_arn = arn:aws:iam::123456789012:role/r\nsource_profile = base\n"
+    aws_home.config(f"[profile team]\n{role}[profile base]\ncredential_process = {program}\n")
+    with Place(refusal, forever=True) as place:
+        environment.setenv("AWS_ENDPOINT_URL_STS", place.url)
+        with pytest.raises(FreshkeyError) as caught:
+            make_keeper(aws_profile="team").get("work")
+        assert caught.value.found_here
+        place.failures.clear()
+        assert make_keeper(aws_profile="team").get("work").environment()["AWS_ACCESS_KEY_ID"] == "ASIAROLE"
 
 
 def test_what_was_not_asked_has_not_failed() -> None:
