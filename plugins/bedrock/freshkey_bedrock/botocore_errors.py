@@ -18,11 +18,12 @@ from freshkey.errors import (
     describe_raise,
 )
 from freshkey.plugin import NotRegularError, TooLongError, read_bounded
+from freshkey_bedrock.authorities import tls_failure, unusable_authorities
 from freshkey_bedrock.aws_keys import RENEW, keys_expired
 from freshkey_bedrock.cli_caches import cli_command
 from freshkey_bedrock.clock_skew import MIN_SKEW, seconds_behind, told
 from freshkey_bedrock.ini_file import malformed, parse
-from freshkey_bedrock.paths import flaw_of_opened, missing_authorities, url_flaw
+from freshkey_bedrock.paths import flaw_of_opened, url_flaw
 from freshkey_bedrock.shared_config import MAX_FILE_SIZE, profile_section, read_files, signed_in_profile, source_chain
 
 
@@ -249,13 +250,14 @@ def _lost(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:
 
 
 def _no_connection(facts: Mapping[str, Any], aws_profile: str, *, local: bool) -> FreshkeyError:
-    if (bundle := missing_authorities(_section(aws_profile), os.environ)) is not None:
-        return bundle
-    where = facts.get("endpoint_url") or facts.get("proxy_url") or "AWS"
+    section = _section(aws_profile)
+    where = _without_query(str(facts.get("endpoint_url") or facts.get("proxy_url") or "AWS"))
+    known = unusable_authorities(section, os.environ) or tls_failure(facts.get("error"), where, section, os.environ)
+    if known is not None:
+        known.found_here = True  # the file of authorities may be completed at any moment
+        return known
     hint = "Check the network, the proxy, and the region"
-    return TransientError(
-        f"cannot reach {_without_query(str(where))}", hint=hint, code="connection-failed", local=local
-    )
+    return TransientError(f"cannot reach {where}", hint=hint, code="connection-failed", local=local)
 
 
 def _without_query(url: str) -> str:

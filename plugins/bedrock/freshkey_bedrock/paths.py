@@ -74,21 +74,6 @@ def named_by(opened: str, environ: Mapping[str, str]) -> str:
     return variable or "web_identity_token_file of the AWS profile"
 
 
-def missing_authorities(section: Mapping[str, str], environ: Mapping[str, str]) -> ConfigurationError | None:
-    """Return the error if the file of certificate authorities is missing; botocore reports that as a lost connection.
-
-    Args:
-        section: The AWS profile, whose ``ca_bundle`` counts if ``AWS_CA_BUNDLE`` is not set.
-        environ: The environment.
-    """
-    variable = environ.get("AWS_CA_BUNDLE")
-    named = variable or section.get("ca_bundle")
-    if not named or os.path.lexists(named):
-        return None
-    where = "AWS_CA_BUNDLE" if variable else "ca_bundle of the AWS profile"
-    return wrong_path(where, path_flaw(named) or "names a file that does not exist")
-
-
 def url_flaw(url: str) -> str:
     """Return what is wrong with the way a URL is written that botocore does not accept; never quotes it."""
     if url[:1] in _QUOTES or url[-1:] in _QUOTES:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aws_home import AwsHome, Metadata
+from aws_home import AwsHome
 from freshkey import Keeper
 from freshkey.errors import ConfigurationError
 from freshkey_bedrock.paths import path_flaw, shared_path
@@ -76,20 +76,6 @@ def test_identity_token_path_in_the_aws_profile_is_named(make_keeper: MakeKeeper
         make_keeper(aws_profile="team").get("work")
     assert "web_identity_token_file" in caught.value.message
     assert "~" in caught.value.message
-
-
-def test_missing_bundle_of_authorities_is_named(
-    make_keeper: MakeKeeper, aws_home: AwsHome, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    aws_home.config(
-        "[profile team]\nrole_arn = arn:aws:iam::123456789012:role/r\nsource_profile = base\n"
-        "[profile base]\naws_access_key_id = AKIA\naws_secret_access_key = made-up\n"
-    )
-    monkeypatch.setenv("AWS_CA_BUNDLE", "~/authorities.pem")
-    with Metadata() as server, raises_code(ConfigurationError, CODE) as caught:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url.replace("http:", "https:"))
-        make_keeper(aws_profile="team").get("work")
-    assert "AWS_CA_BUNDLE" in caught.value.message
 
 
 @pytest.mark.parametrize("value", ["~/bin/print-credentials --x", "$HOME/bin/print-credentials"])
