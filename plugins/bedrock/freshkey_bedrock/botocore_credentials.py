@@ -18,6 +18,7 @@ from freshkey.plugin import Clock, Profile, Secret
 from freshkey_bedrock.aws_keys import AwsKeys, keys_expired
 from freshkey_bedrock.deadline import call_with_deadline
 from freshkey_bedrock.formats import AwsCredential
+from freshkey_bedrock.overlooked import missing_files, overlooked
 from freshkey_bedrock.region import needed_region
 from freshkey_bedrock.restricted_session import session
 from freshkey_bedrock.settings import BedrockSettings
@@ -171,18 +172,11 @@ def _end(found: object) -> datetime | None:
 
 
 def _none_found(profile: Profile, named: str | None) -> LoginRequired:
+    message = f"AWS profile {named!r} has no credentials" if named else "no AWS credentials found in the default chain"
+    hint = "Sign in with the AWS CLI (for example: aws sso login), or set aws_profile"
     if named:
-        message = f"AWS profile {named!r} has no credentials"
-        return LoginRequired(
-            message,
-            profile=profile.name,
-            hint=f"Run: aws configure --profile {shlex.quote(named)}",
-            code="bedrock-no-aws-credentials",
-        )
-    message = "no AWS credentials found in the default chain"
-    return LoginRequired(
-        message,
-        profile=profile.name,
-        hint="Sign in with the AWS CLI (for example: aws sso login), or set aws_profile",
-        code="bedrock-no-aws-credentials",
-    )
+        hint = f"Run: aws configure --profile {shlex.quote(named)}"
+    if flaw := overlooked(named or ambient_profile_name()):
+        hint = "Correct that, or sign in with the AWS CLI (for example: aws sso login)"
+    message = "; ".join(filter(None, (message, flaw, missing_files())))
+    return LoginRequired(message, profile=profile.name, hint=hint, code="bedrock-no-aws-credentials")

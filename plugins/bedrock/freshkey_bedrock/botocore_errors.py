@@ -23,6 +23,7 @@ from freshkey_bedrock.aws_keys import RENEW, keys_expired
 from freshkey_bedrock.cli_caches import cli_command
 from freshkey_bedrock.clock_skew import MIN_SKEW, seconds_behind, told
 from freshkey_bedrock.ini_file import malformed, parse
+from freshkey_bedrock.overlooked import misplaced, missing_files
 from freshkey_bedrock.paths import flaw_of_opened, url_flaw
 from freshkey_bedrock.shared_config import MAX_FILE_SIZE, profile_section, read_files, signed_in_profile, source_chain
 
@@ -175,25 +176,10 @@ def _no_session(session: tuple[str, str], what: str) -> LoginRequired:
 def _not_found(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:
     name = facts.get("profile", aws_profile)
     return ConfigurationError(
-        f"AWS profile {name!r} does not exist{_misplaced(str(name))}",
+        "; ".join(filter(None, (f"AWS profile {name!r} does not exist", misplaced(str(name)), missing_files()))),
         hint="Run aws configure list-profiles, and correct aws_profile, AWS_PROFILE or source_profile",
         code="bedrock-unknown-aws-profile",
     )
-
-
-def _misplaced(name: str) -> str:
-    """Return where a section has the title that the other of the two files needs, for the end of a message."""
-    try:
-        files = read_files()
-    except ConfigurationError:
-        return ""
-    if name in files.config:
-        return f"; {files.config_path} has [{name}] instead of [profile {name}]"
-    if " " in name and f"profile {name}" in files.config:
-        return f"; {files.config_path} has [profile {name}] without quotes around the name"
-    if f"profile {name}" in files.credentials:
-        return f"; {files.credentials_path} has [profile {name}] instead of [{name}]"
-    return ""
 
 
 def _malformed(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:  # noqa: ARG001  one signature for all

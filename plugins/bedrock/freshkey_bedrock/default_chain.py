@@ -14,6 +14,7 @@ from freshkey_bedrock import auth_refresh, aws_profile, versions
 from freshkey_bedrock.environment_keys import environment_end
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.instance_metadata import on_instance
+from freshkey_bedrock.overlooked import overlooked
 from freshkey_bedrock.settings import BedrockSettings
 from freshkey_bedrock.shared_config import ambient_profile_name, profile_name, profile_section
 
@@ -27,8 +28,12 @@ _VARIABLE: Final = "environment variable"
 
 
 def detect(profile: Profile) -> Detected | None:
-    """Report where botocore will find credentials, or which command will sign the user in first."""
-    return detect_present(profile_name(profile)) or auth_refresh.detect(profile)
+    """Report where botocore will find credentials, or which command will sign the user in first.
+
+    Credentials that botocore overlooks are reported, too: otherwise nothing would say why there are none.
+    """
+    name = profile_name(profile)
+    return detect_present(name) or auth_refresh.detect(profile) or _detect_overlooked(name)
 
 
 def detect_handed_in(profile: Profile) -> Detected | None:  # noqa: ARG001  the signature is Source.detect's
@@ -56,6 +61,14 @@ def detect_present(name: str) -> Detected | None:
             return evolve(found, origin=found.origin + skipped)
         ended.append(found)
     return ended[0] if ended else None
+
+
+def _detect_overlooked(name: str) -> Detected | None:
+    flaw = overlooked(name)
+    if not flaw:
+        return None
+    origin = f"{aws_profile.ORIGIN} {name!r}, which botocore cannot use: {flaw}"
+    return Detected(kind=aws_profile.KIND, origin=origin, version=versions.of_profile(name))
 
 
 def has_ended(detected: Detected) -> bool:

@@ -78,6 +78,11 @@ class SharedFiles:
     credentials_path: Path
     credentials: Sections
 
+    @property
+    def both(self) -> tuple[tuple[Path, Sections, bool], ...]:
+        """Both files: path, sections, and whether the titles of AWS profiles begin with ``profile``."""
+        return (self.config_path, self.config, True), (self.credentials_path, self.credentials, False)
+
     def section(self, name: str) -> dict[str, str] | None:
         """Return an AWS profile from both files; the credentials file overrides. None if neither has it."""
         known = self._sections(name)
@@ -109,12 +114,11 @@ class SharedFiles:
 
     def _sections(self, name: str) -> list[tuple[Path, dict[str, str]]]:
         """Return the sections of an AWS profile, with their files; a later one overrides."""
-        files = ((self.config_path, self.config, True), (self.credentials_path, self.credentials, False))
+        # Of two titles of one AWS profile in a file, such as [profile x] and [profile "x"], botocore uses the last.
         return [
             (path, section)
-            for path, sections, prefixed in files
-            for title, section in sections.items()
-            if _profile(title, prefixed=prefixed) == name
+            for path, sections, prefixed in self.both
+            for section in [one for title, one in sections.items() if profile_of(title, prefixed=prefixed) == name][-1:]
         ]
 
 
@@ -165,7 +169,7 @@ def signed_in_profile(name: str, files: SharedFiles) -> tuple[str, str] | None:
     return (last, "login") if section.get("login_session") else None
 
 
-def _profile(title: str, *, prefixed: bool) -> str | None:
+def profile_of(title: str, *, prefixed: bool) -> str | None:
     """Return the AWS profile of a section; in the config file, all but ``default`` begin with ``profile``."""
     if not prefixed or title == "default":
         return title

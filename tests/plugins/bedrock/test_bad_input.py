@@ -142,7 +142,7 @@ CASES: dict[str, Case] = {
     "a profile whose name has a space but no quotes": Case(
         ConfigurationError,
         "bedrock-unknown-aws-profile",
-        "/aws/config has [profile my team] without quotes around the name",
+        '/aws/config has [profile my team] instead of [profile "my team"]',
         arrange=config("[profile my team]\nregion = eu-west-1\n"),
         settings={"aws_profile": "my team"},
     ),
