@@ -30,8 +30,14 @@ _REFUSED: Final = (
 """Beginnings of error types that are about the credentials; all others are about the request, the permissions or the
 clock, and newer credentials would not help."""
 
-_OF_KEYS: Final = re.compile(r"The security token included in the request is (expired|invalid)\b")
-"""Message for AWS keys; it counts only without a type, which would say more."""
+_OF_KEYS: Final = re.compile(
+    r"The security token included in the request is (expired|invalid)\b"
+    r"|The provided token (has expired|is expired|is malformed or otherwise invalid)\b"
+)
+"""Messages for AWS keys, of most services and of Amazon S3; they count only without a type, which would say more."""
+
+_TYPE_IN_WORDS: Final = re.compile(r"An error occurred \((\w{1,80})\) when calling |(\w{1,80}):\s")
+"""How gateways that call AWS themselves pass a type on: as the AWS SDKs put it into an exception, or before a colon."""
 
 _OF_API_KEYS: Final = re.compile(
     r"Bearer Token has expired|Authentication failed: Please make sure your API Key is valid", re.IGNORECASE
@@ -43,6 +49,8 @@ _XML_CODE: Final = re.compile(r"<Code>\s*([^<\s]+)\s*</Code>")
 _JSON_TYPE: Final = re.compile(r'"(?:__type|code|Code)"\s*:\s*"([^"]*)"')
 _TYPES: Final = ("__type", "code", "Code")
 _MESSAGES: Final = ("message", "Message")
+_ENVELOPES: Final = ("Error", "error", "Output")
+"""Members that some services put both into."""
 
 
 def judge(answer: Answer) -> Verdict:
@@ -54,7 +62,10 @@ def judge(answer: Answer) -> Verdict:
         return ACCEPTED
     if found := _error_type(answer):
         return REFUSED if _name(found).startswith(_REFUSED) else ACCEPTED
-    return REFUSED if _OF_KEYS.match(_message(answer)) else ACCEPTED
+    message = _message(answer)
+    if named := _TYPE_IN_WORDS.match(message):
+        return REFUSED if (named[1] or named[2]).startswith(_REFUSED) else ACCEPTED
+    return REFUSED if _OF_KEYS.match(message) else ACCEPTED
 
 
 def judge_api_key(answer: Answer) -> Verdict:
@@ -74,10 +85,12 @@ def _error_type(answer: Answer) -> str:
 
 
 def _message(answer: Answer) -> str:
-    """Return the message in a body of JSON, or an empty text."""
+    """Return the message in a body of JSON, or a body that is a message itself; otherwise an empty text."""
+    beginning = _beginning(answer)
     with suppress(ValueError, RecursionError):
-        return _text_in_json(json.loads(_beginning(answer)), _MESSAGES)
-    return ""
+        found = json.loads(beginning)
+        return found if isinstance(found, str) else _text_in_json(found, _MESSAGES)
+    return "" if beginning.startswith(("<", "{", "[")) else beginning
 
 
 def _beginning(answer: Answer) -> str:
@@ -100,8 +113,7 @@ def _text_in_json(value: Any, names: tuple[str, ...]) -> str:  # noqa: ANN401  a
         return ""
     named = (value.get(name) for name in names)
     found = next((name for name in named if isinstance(name, str)), "")
-    # Some services put it in an envelope.
-    return found or next((_text_in_json(value[name], names) for name in ("Error", "error") if name in value), "")
+    return found or next((_text_in_json(value[name], names) for name in _ENVELOPES if name in value), "")
 
 
 def _name(error_type: str) -> str:

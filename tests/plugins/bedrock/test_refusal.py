@@ -67,6 +67,19 @@ REFUSED = [
     Reply(body=b"<Error><Code>InvalidAccessKeyId</Code></Error>"),
     Reply(body=b'{"message":"The security token included in the request is invalid."}'),
     Reply(body=b'{"Message":"The security token included in the request is expired"}'),
+    Reply(body=b'{"Output":{"__type":"com.amazon.coral.service#ExpiredTokenException","message":"x"},"Version":"1.0"}'),
+    Reply(body=b'{"Output":{"message":"The security token included in the request is expired"},"Version":"1.0"}'),
+    Reply(body=b"The security token included in the request is expired"),
+    Reply(body=b'"The security token included in the request is invalid."', status=400),
+    Reply(body=b'{"message":"The provided token has expired."}'),
+    Reply(body=b'{"message":"The provided token is malformed or otherwise invalid."}', status=400),
+    Reply(body=b'{"message":"ExpiredTokenException: The security token included in the request is expired"}'),
+    Reply(body=b"UnrecognizedClientException: The security token included in the request is invalid."),
+    Reply(
+        body=b'{"error":{"message":"An error occurred (ExpiredTokenException) when calling the InvokeModel operation: '
+        b'The security token included in the request is expired"}}',
+        status=400,
+    ),
 ]
 
 EXPIRED_API_KEY = b'{"Message":"Bearer Token has expired"}'
@@ -96,6 +109,16 @@ NOT_REFUSED = [
         body=b'{"__type":"AccessDeniedException","message":"The security token included in the request is invalid."}'
     ),
     Reply(body=EXPIRED_API_KEY),
+    Reply(body=b'{"Output":{"__type":"AccessDeniedException","message":"ExpiredTokenException: x"},"Version":"1.0"}'),
+    Reply(body=b"AccessDeniedException: The security token included in the request is expired"),
+    Reply(body=b"code: ExpiredToken"),
+    Reply(body=b'{"message":"An error occurred (AccessDeniedException) when calling the InvokeModel operation: no"}'),
+    Reply(body=b'{"message":"An error occurred (ThrottlingException) when calling it: ExpiredTokenException: x"}'),
+    Reply(body=b'{"message":"The provided token count exceeds the limit"}', status=400),
+    Reply(body=b'{"message":"The provided token has expired."}', status=404),
+    Reply(body=b"Forbidden. The security token included in the request is expired"),
+    Reply(body=b"<p>The security token included in the request is expired</p>"),
+    Reply(body=b'{"message": "The security token included'),
 ]
 
 
@@ -118,6 +141,7 @@ def test_refusal_of_an_api_key_is_in_the_message(headers: Mapping[str, str], bod
     assert key.judge(Reply(headers=httpx.Headers(headers), body=body)).refused
     assert not key.judge(Reply(headers=httpx.Headers(headers), body=b'{"Message":"You do not have access"}')).refused
     assert not key.judge(Reply(500, body=body)).refused
+    assert key.judge(Reply(body=json.loads(body)["Message"].encode())).refused
 
 
 # --- applications ---------------------------------------------------------------------------------------------------
