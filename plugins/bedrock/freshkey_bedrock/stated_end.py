@@ -15,8 +15,11 @@ from typing import Final
 from attrs import frozen
 
 
-_NAME: Final = re.compile(r".*expir(es?|y|ation|ed)(_?(at|on|time|date|timestamp|epoch|utc))*")
-_OF_SOMETHING_ELSE: Final = re.compile(r"refresh|registration|client|cookie|assertion|id_?token|portal|sso|source")
+_NAME: Final = re.compile(
+    r"(.*expir(es?|y|ation|ed)|(.*[_.])?(valid_?(until|till|to|thru|through)|not_?(valid_?)?after))"
+    r"(_?(at|on|time|date|timestamp|epoch|utc))*"
+)
+_OF_SOMETHING_ELSE: Final = re.compile(r"refresh|registration|client|cookie|assertion|id_?token|portal|sso|source|cert")
 
 _TIME: Final = re.compile(
     r"(?P<day>\d{4}-\d\d-\d\d|\d{8})[T ](?P<clock>\d\d:\d\d(:\d\d)?|\d{6})([.,]\d+)? ?"

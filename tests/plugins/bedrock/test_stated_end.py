@@ -80,6 +80,14 @@ def test_other_texts_are_no_times(text: object) -> None:
         "aws_session_expire",
         "expiresAt",
         "ExpiryTime",
+        "valid_until",
+        "valid_to",
+        "aws_valid_till",
+        "ValidUntil",
+        "not_after",
+        "notAfter",
+        "not_valid_after",
+        "token_valid_until_utc",
     ],
 )
 def test_names_that_tools_use(name: str) -> None:
@@ -89,7 +97,21 @@ def test_names_that_tools_use(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["expires_in", "refresh_token_expires", "registrationExpiresAt", "sso_expires", "source_expiration", "x"]
+    "name",
+    [
+        "expires_in",
+        "refresh_token_expires",
+        "registrationExpiresAt",
+        "sso_expires",
+        "source_expiration",
+        "x",
+        "valid",
+        "invalid_to",
+        "valid_from",
+        "not_before",
+        "certificate_not_after",
+        "notes_after",
+    ],
 )
 def test_ends_of_other_things_are_not_read(name: str) -> None:
     assert stated_end({name: PAST}) is None
