@@ -19,6 +19,7 @@ from freshkey.plugin import (
     looks_like,
 )
 from freshkey_bedrock.api_key.parse import Term, term_of
+from freshkey_bedrock.api_key.shape import other_than_entered_key, other_than_key
 from freshkey_bedrock.formats import BedrockApiKey
 from freshkey_bedrock.region import known_region
 
@@ -26,6 +27,7 @@ from freshkey_bedrock.region import known_region
 BEARER_KEY: Final = "bearer-key"
 STORED_KEY: Final = "stored-api-key"
 VARIABLE: Final = "AWS_BEARER_TOKEN_BEDROCK"
+_IN_VARIABLE: Final = f"the key in {VARIABLE}"
 
 
 def detect(profile: Profile) -> Detected | None:
@@ -33,7 +35,7 @@ def detect(profile: Profile) -> Detected | None:
     secret = environment_secret(VARIABLE, os.environ)
     if secret is None:
         return None
-    term = _term(secret, profile)
+    term = _term(secret, profile, _IN_VARIABLE)
     return Detected(
         kind="short-term Bedrock API key" if term else "Bedrock API key",
         origin=f"environment variable {VARIABLE}",
@@ -55,7 +57,7 @@ def from_environment(profile: Profile, *, clock: Clock) -> BedrockApiKey:
     if secret is None:
         message = f"the environment variable {VARIABLE} is not set"
         raise LoginRequired(message, profile=profile.name, hint=f"Set {VARIABLE}", code="no-credential-found")
-    return _credential(secret, profile, f"the key in {VARIABLE}", clock)
+    return _credential(secret, profile, _IN_VARIABLE, clock)
 
 
 def from_user(profile: Profile, interaction: Interaction, *, clock: Clock) -> BedrockApiKey:
@@ -69,7 +71,7 @@ def from_user(profile: Profile, interaction: Interaction, *, clock: Clock) -> Be
     if not entered:
         hint = f"Run: {sign_in_command(profile.name)} --api-key, then paste the key, or pipe it to standard input"
         raise LoginRequired("no API key was entered", profile=profile.name, hint=hint, code="no-key-entered")
-    shape = looks_like(entered.reveal()) or ("a Claude API key" if entered.reveal().startswith("sk-ant-") else None)
+    shape = looks_like(entered.reveal()) or other_than_entered_key(entered.reveal())
     flaw = "it is too long or contains invalid characters" if shape is None else f"it looks like {shape}"
     if shape is None and is_token(entered.reveal(), MAX_LINE):
         try:
@@ -86,7 +88,7 @@ def from_user(profile: Profile, interaction: Interaction, *, clock: Clock) -> Be
 
 
 def _credential(secret: Secret, profile: Profile, what: str, clock: Clock) -> BedrockApiKey:
-    obtained, term = clock.now(), _term(secret, profile)
+    obtained, term = clock.now(), _term(secret, profile, what)
     left = term.ends.timestamp() - obtained.wall if term else None
     if term and left is not None and left <= 0:
         message = f"{what} expired at {term.ends:%Y-%m-%d %H:%M:%S} UTC"
@@ -95,7 +97,12 @@ def _credential(secret: Secret, profile: Profile, what: str, clock: Clock) -> Be
     return BedrockApiKey(obtained=obtained, lifetime=left, key=secret, region=region)
 
 
-def _term(secret: Secret, profile: Profile) -> Term | None:
+def _term(secret: Secret, profile: Profile, what: str) -> Term | None:
+    shape = other_than_key(secret.reveal())
+    if shape is not None:
+        hint = "Set or enter only the key, or use AWS credentials as they are, which need no API key"
+        message = f"{what} looks like {shape}"
+        raise ConfigurationError(message, profile=profile.name, hint=hint, code="bedrock-invalid-api-key")
     try:
         return term_of(secret)
     except ConfigurationError as error:
