@@ -50,7 +50,9 @@ def overlooked(name: str, environ: Mapping[str, str] = os.environ) -> str:
 
 
 def misplaced(name: str, environ: Mapping[str, str] = os.environ) -> str:
-    """Return which sections are not those of an AWS profile, because of how they are written; or an empty text."""
+    """Return how the name of a missing AWS profile, or the title of a section, is miswritten; or an empty text."""
+    if name != name.strip(" \"'"):
+        return "the name has quotes or spaces around it, which are not removed here"
     try:
         files = read_files(environ)
     except ConfigurationError:

@@ -102,6 +102,17 @@ def test_profile_that_does_not_exist_is_looked_for_under_similar_titles(
     assert f"/aws/config has [{title}] instead of [{wanted}]" in caught.value.message
 
 
+@pytest.mark.parametrize("name", ['"team"', "'team'", "team ", " team"])
+def test_name_with_quotes_or_spaces_around_it_is_explained(
+    make_keeper: MakeKeeper, aws_home: AwsHome, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", name)
+    aws_home.credentials(f"[team]\n{KEYS}")
+    with raises_code(ConfigurationError, "bedrock-unknown-aws-profile") as caught:
+        make_keeper().get("work")
+    assert "the name has quotes or spaces around it" in caught.value.message
+
+
 @pytest.mark.parametrize("choose", [{"aws_profile": "team"}, {}])
 def test_variable_that_names_a_missing_file_is_named(
     make_keeper: MakeKeeper, aws_home: AwsHome, monkeypatch: pytest.MonkeyPatch, choose: dict[str, str]
