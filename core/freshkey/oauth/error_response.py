@@ -22,7 +22,7 @@ from freshkey.errors import (
     TransientError,
 )
 from freshkey.oauth.response_body import is_cut_off, is_page, plain_text, read_members
-from freshkey.oauth.vendor_words import is_oauth_code, means_ended, normalize
+from freshkey.oauth.vendor_words import Verdict, is_oauth_code, judge, normalize
 
 
 TRANSIENT_STATUSES: Final = frozenset({408, 429})
@@ -70,26 +70,29 @@ _NOT_OF_THE_TOKEN_ENDPOINT: Final = frozenset({"access_denied", "login_required"
 
 _RENAMED: Final = frozenset(
     {
-        *("PayloadTooLarge", "RequestEntityTooLarge", "ContentTooLarge", "URITooLong", "Request-URITooLong"),
-        *("UnprocessableEntity", "UnprocessableContent", "RequestedRangeNotSatisfiable", "RangeNotSatisfiable"),
+        *("Payload Too Large", "Request Entity Too Large", "Content Too Large", "URI Too Long", "Request-URI Too Long"),
+        *("Unprocessable Entity", "Unprocessable Content"),
+        *("Requested Range Not Satisfiable", "Range Not Satisfiable"),
     }
 )
 """Phrases that differ between RFC 7231 and RFC 9110, and therefore between versions of Python."""
 
-_REASONS: Final = _RENAMED | {
-    status.phrase.replace(" ", "") for status in HTTPStatus if status >= HTTPStatus.BAD_REQUEST
-}
+_REASONS: Final = frozenset(
+    normalize(phrase)
+    for phrase in (*_RENAMED, *(status.phrase for status in HTTPStatus if status >= HTTPStatus.BAD_REQUEST))
+)
 """What frameworks write into ``error`` whatever happened: NestJS and Spring, for example, the status in words."""
 
 _CODES: Final = (
     *("code", "error", "error_code", "errorCode", "errcode", "type", "error_type", "errorType"),
-    *("status", "reason", "name", "key"),
+    *("status", "reason", "name", "key", "id"),
 )
 """Members that hold an error code: in an ``error`` that is an object, or beside it."""
 
 _TEXTS: Final = (
     *("error_description", "errorDescription", "error_message", "errorMessage", "errorSummary", "message"),
     *("msg", "errmsg", "description", "detail", "title", "reason", "error", "faultstring"),
+    *("err", "hint", "error_hint", "developerMessage"),
 )
 
 _MAX_ERRORS: Final = 5
@@ -118,12 +121,14 @@ class Refusal:
             untrusted text from the server: compare it, but display it only as ``str(refusal)``.
         request_id: The server's ID for the request, if it sent one.
         ended: Whether it says, in whatever words, that the refresh token is dead.
+        doubtful: Whether it may say so, or is a gateway's word about a session or token of its own.
     """
 
     status: int
     code: str | None
     request_id: str | None
     ended: bool = False
+    doubtful: bool = False
 
     def __str__(self) -> str:
         request = f", request {self.request_id}" if self.request_id else ""
@@ -143,13 +148,15 @@ def read_refusal(response: Response) -> Refusal:
     # gateways have members such as `status` and `message`, too.
     others = _strings(members, (*_CODES[2:], "code"))
     known = [each for each in others if is_oauth_code(each) or _weight(each, is_error=bool(own)) > 1]
-    code = _choose(own) or _choose(known)
+    code = clean_code(_choose(own) or _choose(known))
     request_id = response.headers.get("request-id") or response.headers.get("x-request-id") or ""
+    verdict = judge([*own, *others], [*_texts(members), plain_text(response)], is_error=bool(own))
     return Refusal(
         response.status,
         code,
         request_id if _REQUEST_ID.fullmatch(request_id) else None,
-        ended=means_ended([*own, *others], [*_texts(members), plain_text(response)], is_error=bool(own)),
+        ended=verdict is Verdict.ENDED,
+        doubtful=verdict is Verdict.DOUBTFUL,
     )
 
 
@@ -163,15 +170,16 @@ def _codes_of_error(members: dict[str, Any]) -> list[str]:
 
 def _only_says_the_status(code: str, status: int) -> bool:
     """Return whether a code says nothing that the status does not say; gateways answer so, too."""
-    return code == str(status) or (code in _REASONS and not _is_one_of(code, TRANSIENT_CODES))
+    word = normalize(code)
+    return code == str(status) or (word in _REASONS and word not in TRANSIENT_CODES)
 
 
 def _texts(members: dict[str, Any]) -> list[str]:
     error = _error(members)
     inner = error[:_MAX_ERRORS] if isinstance(error, list) else [error]
-    details = [members.get("detail"), members.get("fault")]  # FastAPI; Apigee
+    details = [members.get(name) for name in ("detail", "fault", "data", "status")]  # FastAPI; Apigee
     objects = [one for one in (members, *inner, *details) if isinstance(one, dict)]
-    texts = [text for one in objects for text in _strings(one, _TEXTS, cut=False)]
+    texts = [text for one in objects for text in _strings(one, _TEXTS)] + [one for one in inner if isinstance(one, str)]
     # Strava names what is invalid beside the code. Codes in details are not the server's for certain.
     texts += [" ".join(_strings(one, ("resource", "field", "code"))) for one in objects if one.get("code") == "invalid"]
     return texts + [code for one in details if isinstance(one, dict) for code in _strings(one, _CODES)]
@@ -187,12 +195,11 @@ def _folded(members: dict[Any, Any]) -> dict[Any, Any]:
     return {**{str(name).lower(): value for name, value in members.items()}, **members}
 
 
-def _strings(members: dict[Any, Any], names: tuple[Any, ...] = (0,), *, cut: bool = True) -> list[str]:
+def _strings(members: dict[Any, Any], names: tuple[Any, ...] = (0,)) -> list[str]:
     folded = _folded(members)
     values = [folded.get(name, folded.get(str(name).lower())) for name in names]
     texts = [str(value) if type(value) is int and value else value for value in values]
-    found = [clean_code(text) if cut else text for text in texts if isinstance(text, str)]
-    return [text for text in found if text]
+    return [text for text in texts if isinstance(text, str) and clean_code(text)]
 
 
 def _choose(codes: list[str]) -> str | None:
@@ -201,7 +208,7 @@ def _choose(codes: list[str]) -> str | None:
 
 
 def _weight(code: str, *, is_error: bool = True) -> int:
-    if means_ended([code], is_error=is_error):
+    if judge([code], is_error=is_error):
         return 3
     return 2 if _is_one_of(code, TRANSIENT_CODES | USER_CODES) else int(bool(_WORD.fullmatch(code)))
 
@@ -213,11 +220,13 @@ def _is_one_of(code: str | None, codes: frozenset[str]) -> bool:
 def refusal_error(response: Response, now: float) -> FreshkeyError:
     """Return the error to raise for a response without the expected content; its class says what the caller does next.
 
-    Only the server's own word, an error in any shape, ends a sign-in or is final:
+    Only the server's own word, an error in any shape, ends a sign-in or is final. With any 4xx except 400 and 401,
+    which filters and gateways use, too, it has to be a word of OAuth or mean a dead token:
 
     - 408, 429, 5xx, and codes for temporary errors: `TransientError`, with the server's ``Retry-After``.
     - ``invalid_grant`` and whatever else means that the refresh token is dead: `LoginRequired`. It is doubtful for
-      ``access_denied`` and ``login_required``, which are no errors of the token endpoint.
+      ``access_denied`` and ``login_required``, which are no errors of the token endpoint, and for what a gateway may
+      say of a session or token of its own.
     - Any other error code: `ProviderRefused`.
 
     Everything else may come from something between this machine and the server, even an error that only repeats the
@@ -235,6 +244,7 @@ def refusal_error(response: Response, now: float) -> FreshkeyError:
     """
     refusal = read_refusal(response)
     status = refusal.status
+    ended = refusal.ended or refusal.doubtful or _is_one_of(refusal.code, USER_CODES)
     if status in _NEVER_THE_SERVERS:
         return _not_the_servers(response, refusal)
     # The token may have been used behind a gateway, but the next response shows that; a sign-in after each 5xx would be
@@ -242,12 +252,13 @@ def refusal_error(response: Response, now: float) -> FreshkeyError:
     if status in TRANSIENT_STATUSES or status >= 500 or _is_one_of(refusal.code, TRANSIENT_CODES):  # noqa: PLR2004  RFC 9110, section 15.6
         message = f"the authorization server cannot handle the request right now: {refusal}"
         return TransientError(message, retry_after=retry_after(response.headers, now), code="server-unavailable")
-    if 300 <= status < 400 or (refusal.code is None and not refusal.ended):  # noqa: PLR2004  RFC 9110, section 15.4
+    if 300 <= status < 400 or not (ended or _is_of_oauth(refusal)):  # noqa: PLR2004  RFC 9110, section 15.4
         return _not_the_servers(response, refusal)
-    if refusal.ended or _is_one_of(refusal.code, USER_CODES):
+    if ended:
+        by_policy = _is_one_of(refusal.code, _NOT_OF_THE_TOKEN_ENDPOINT)
         return LoginRequired(
             f"the authorization server rejected this sign-in: {refusal}",
-            doubtful=not refusal.ended and _is_one_of(refusal.code, _NOT_OF_THE_TOKEN_ENDPOINT),
+            doubtful=not refusal.ended and (refusal.doubtful or by_policy),
             hint="Sign in again",
             code="sign-in-ended",
         )
@@ -255,6 +266,13 @@ def refusal_error(response: Response, now: float) -> FreshkeyError:
     return ProviderRefused(
         f"the authorization server refused the request: {refusal}", hint=hint, code="request-refused"
     )
+
+
+def _is_of_oauth(refusal: Refusal) -> bool:
+    """Return whether an error is the authorization server's: with a status that a filter uses, OAuth's words only."""
+    if refusal.code is None:
+        return False
+    return not 402 <= refusal.status < 500 or is_oauth_code(refusal.code)  # noqa: PLR2004  RFC 9110, section 15.5
 
 
 def _not_the_servers(response: Response, refusal: Refusal) -> FreshkeyError:

@@ -6,22 +6,25 @@ See docs/decisions.md, "A dead refresh token has many names".
 
 from __future__ import annotations
 
+import enum
 import re
 from typing import Final
+
+
+class Verdict(enum.IntEnum):
+    """What an error response says about the refresh token."""
+
+    NOTHING = 0
+    DOUBTFUL = 1
+    """It is dead, or something in between speaks of a session or a token of its own."""
+    ENDED = 2
 
 
 _ENDED: Final = frozenset(
     {
         "invalid_grant",  # RFC 6749, section 5.2; Fitbit sends it as `errorType` in a list of errors
-        "expired_token",  # RFC 8628, section 3.5
         "bad_verification_code",  # GitHub, for a dead authorization code; status 200
-        "token_expired",  # OpenAI; Slack
-        "token_invalidated",  # OpenAI
-        "token_revoked",  # Slack
         "app_session_terminated",  # OpenAI
-        "session_expired",  # Supabase
-        "session_not_found",  # Supabase
-        "invalid_token",  # Spring Security, Cloud Foundry UAA; Zoom: `"reason": "Invalid Token!"`
         "grant_expired",
         "grant_revoked",
         "grant_not_found",
@@ -33,6 +36,20 @@ _ENDED: Final = frozenset(
 """Words that do not mention the refresh token. For those that do, `_DEAD` and `_SUBJECT` are enough, such as GitHub's
 ``bad_refresh_token``, Slack's ``invalid_refresh_token``, OpenAI's ``refresh_token_reused``, HubSpot's
 ``BAD_REFRESH_TOKEN``, Supabase's ``refresh_token_not_found`` and Follow Up Boss's ``expired-refresh-token``."""
+
+_ENDED_UNNAMED: Final = frozenset(
+    {
+        "expired_token",  # RFC 8628, section 3.5
+        "token_expired",  # OpenAI; Slack
+        "token_invalidated",  # OpenAI
+        "token_revoked",  # Slack
+        "revoked_token",  # Coinbase
+        "session_expired",  # Supabase
+        "session_not_found",  # Supabase
+        "invalid_token",  # Spring Security, Cloud Foundry UAA; RFC 6750 has it for access tokens
+    }
+)
+"""Words that a gateway may use of a token or session of its own: doubtful outside an error, or of another token."""
 
 _ENDED_IN_AN_ERROR: Final = frozenset(
     {
@@ -54,51 +71,90 @@ _ABOUT_THE_CLIENT: Final = frozenset(
 )
 """Words for which the description is not read, because a sign-in would not help."""
 
-_OAUTH: Final = _ABOUT_THE_CLIENT | {"invalid_request", "unauthorized_client", "invalid_target", "invalid_dpop_proof"}
+_OAUTH: Final = _ABOUT_THE_CLIENT | {
+    *("invalid_request", "unauthorized_client", "invalid_target"),
+    *("invalid_dpop_proof", "use_dpop_nonce"),  # RFC 9449
+    "unsupported_token_type",  # RFC 7009, section 2.2.1
+    "oauth",  # Facebook: `OAuthException`
+}
 
-_SUBJECT: Final = r"refresh ?tokens?(?! (?:grants?|flows?|types?|requests?|rotation))"
+_OF_THE_FEATURE: Final = r"(?:grants?|flows?|types?|requests?|rotation|endpoints?|support|stores?|polic(?:y|ies))"
+_SUBJECT: Final = rf"refresh ?tokens?(?! {_OF_THE_FEATURE}\b)"
 _DEAD: Final = (
-    r"(?:invalid(?:ated)?|(?:not|isnt|no longer) (?:valid|active)|not (?:found|recogni[sz]ed)|does(?: not|nt) exist"
-    r"|(?:could not|cannot) be found|no such|unknown|expired|revoked|re ?used|reuse (?:was )?detected|used|consumed"
+    r"(?:invalid(?:ated)?|(?:not|isnt|no longer) (?:valid|active)|not (?:been )?(?:found|recogni[sz]ed)|unrecogni[sz]ed"
+    r"|does(?: not|nt) exist|(?:could not|cannot) be (?:found|decoded|decrypted|parsed)|no such|unknown"
+    r"|expired|revoked|re ?used?|used|consumed"
     r"|rotated|replaced|superseded|bad|incorrect|wrong|malformed|issued to (?:another|a different) client"
     r"|exceeded (?:inactivity|idle) (?:timeout|lifetime)|lifetime exceeded"
-    r"|inactive|deleted|removed|disabled|blacklisted|denylisted|rejected|terminated|stale)"
+    r"|inactive|deleted|removed|disabled|blacklisted|denylisted|rejected|terminated|stale|too old|ended|unusable"
+    r"|cancell?ed|does(?: not|nt) (?:match|belong))"
 )
 _FILLER: Final = (
     r"(?:or|and|the|an?|this|your|provided|given|supplied|passed|oauth2?|access|user|grant|authorization|code|"
     + _DEAD
     + ")"
 )
-_DEAD_TOKEN: Final = re.compile(rf"\b{_DEAD}(?: {_FILLER}){{0,8}} {_SUBJECT}\b|\b{_SUBJECT}\b.{{0,60}}? {_DEAD}\b")
-_DEAD_ALONE: Final = re.compile(
-    r"(?:(?:the|your|this) )?(?:session|token)(?! (?:types?|endpoints?|requests?|exchanges?|formats?|ur[il]s?)\b)"
-    r".{0,30}? (?:invalid|expired|revoked|used|terminated|not valid)\b.{0,30}"
+_CANNOT: Final = "(?:cannot|could not|unable to|failed to)"
+_BEFORE: Final = rf"(?:{_DEAD}|{_CANNOT} (?:find|decode|decrypt|parse)|no (?:matching|active|valid))"
+_CLIENT_IS: Final = r"(?:client|application|secret|scopes?)(?: ids?| that| which)?(?: is| are| was| were| has been)?"
+_GAP: Final = rf"(?:(?!\b{_CLIENT_IS} {_DEAD}\b).){{0,60}}?"
+_DEAD_TOKEN: Final = re.compile(rf"\b{_BEFORE}(?: {_FILLER}){{0,8}} {_SUBJECT}\b|\b{_SUBJECT}\b{_GAP} {_DEAD}\b")
+_UNVERIFIED: Final = re.compile(
+    rf"\b{_CANNOT} (?:validate|verify)(?: {_FILLER}){{0,8}} {_SUBJECT}\b"
+    rf"|\b{_SUBJECT}\b.{{0,30}}? (?:cannot|could not) be (?:validated|verified)\b"
 )
-"""Of a token that is not named further, a clause must say nothing else."""
+"""The token may be dead, or the server cannot tell right now."""
+
+_DEAD_ALONE: Final = re.compile(
+    r"(?:(?:the|your|this) )?(?:oauth )?(?:"
+    r"(?:session|token)(?! (?:types?|endpoints?|requests?|exchanges?|formats?|ur[il]s?)\b)"
+    r".{0,30}? (?:invalid(?:ated)?|expired|revoked|used|terminated|not valid)\b(?:.{0,30}| (?:because|since|due to) .*)"
+    r"|token (?:was |has )?(?:not (?:been )?found|does(?: not|nt) exist)"
+    r"|(?:invalid|expired|revoked) (?:session|token)(?: provided| supplied)?"  # Zoom: "Invalid Token!"
+    r")"
+)
+"""Of a token that is not named further, a clause must say nothing else. Doubtful without an error code of OAuth."""
 
 _DEAD_IN_OAUTH: Final = re.compile(
     r"(?:(?:the|your|this) )?session (?:was )?(?:not found|does(?: not|nt) exist)"  # Better Auth
     r"|(?:(?:the|your|this) )?token is (?:not active|inactive)"
-    r"|(?:(?:the|your|this) )?(?:grant|authorization|consent) (?:was|is|has been) revoked"
+    r"|(?:(?:the|your|this) )?(?:access|grant|authorization|consent) (?:was|is|has been) revoked(?: by the user)?"
+    r"|(?:the )?(?:resource owner|user) (?:has |have )?(?:revoked|withdrawn|withdrew|deauthori[sz]ed) .{1,60}"
     r"|value passed for the token was invalid"  # X
 )
 """Clauses that count only beside an error code of OAuth: other servers on the way have sessions and tokens, too."""
 
-_USER_GONE: Final = frozenset({"USER_DISABLED", "USER_NOT_FOUND"})
+_FIREBASE: Final = frozenset({"TOKEN_EXPIRED", "USER_DISABLED", "USER_NOT_FOUND"})
 """Messages of Firebase about a refresh token, exactly as written: other services write sentences about their users."""
 
 _NOT_SENT: Final = re.compile(
     r"\b(?:missing|requires?d?|empty|blank|absent|not (?:provided|supplied|specified|sent|supported|allowed|enabled)"
-    r"|unsupported|grant types?"
+    r"|unsupported|grant types?|refresh ?tokens (?:are |were |have been )?disabled|disabled (?:\w+ )?refresh ?tokens"
     r"|found in (?:the |your )?(?:request|body|form|parameters?|query|payload|headers?|cookies?))\b"
 )
-_FOR_NOW: Final = re.compile(r"\b(?:temporar\w*|being|in progress|currently (?:in use|locked))\b")
-"""A text that says this means no end, whatever else it says."""
+_FOR_NOW: Final = re.compile(
+    r"\b(?:temporar\w*|being|in progress|currently (?:in use|locked)|concurrent(?:ly)?"
+    r"|not (?:yet (?:valid|active)|(?:valid|active) yet)|(?:retry|try again) (?:later|shortly|soon|in|after)"
+    r"|rate limit\w*|too (?:often|frequently)"
+    r"|(?:invalid|wrong|incorrect|unknown|bad) client (?:secrets?|ids?|credentials?|authentication))\b"
+)
+"""A text that says this means no end, whatever else it says: it is so for now, or about the client."""
+
+_TRY_AGAIN: Final = re.compile(r"\b(?:retry|try again)\b")
+_SIGN_IN: Final = re.compile(
+    r"\b(?:(?:sign|signing|log|logging) ?(?:in|on)|login|re ?(?:login|authenticate|authori[sz]e)"
+    r"|(?:obtain|get|generate|request) (?:an? )?new (?:refresh |oauth )?tokens?)\b"
+)
 
 _OR: Final = re.compile(r"\b(?:missing|empty) (?:or|and) ")
 """As in "missing or invalid refresh token", which is said of a token that was sent."""
 
-_CLAUSES: Final = re.compile(r"[.,;:!?()]+| - ")
+_REQUIRES: Final = re.compile(rf"\brequires an? (?:active|valid|unexpired)(?= {_SUBJECT})")
+"""Said of a token that was sent, too."""
+
+_ANOTHER_TOKEN: Final = re.compile(r"\b(?:access|bearer|id|api|auth|csrf|xsrf|jwt) ?tokens?\b|\bjwt\b")
+
+_CLAUSES: Final = re.compile(r"[.,;:!?()]+(?=\s|$)|[()]+|\s-\s")
 _CAPITAL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SEPARATORS: Final = re.compile(r"[^a-z0-9]+")
 
@@ -111,7 +167,7 @@ def normalize(word: str) -> str:
     return _plain(word).removesuffix(" exception").removesuffix(" error").replace(" ", "_")
 
 
-def means_ended(words: list[str], texts: list[str] = [], *, is_error: bool = True) -> bool:  # noqa: B006  read only
+def judge(words: list[str], texts: list[str] = [], *, is_error: bool = True) -> Verdict:  # noqa: B006  read only
     """Return whether an error response says that the refresh token, or the sign-in it stands for, is dead.
 
     Args:
@@ -120,20 +176,17 @@ def means_ended(words: list[str], texts: list[str] = [], *, is_error: bool = Tru
         is_error: Whether it is an error of the token endpoint for certain: a gateway may say of a token of its own that
             it has expired, but does not know refresh tokens.
     """
-    codes = {normalize(word) for word in words}
-    if codes & _ENDED or any(_says_dead(code.replace("_", " ")) for code in codes):
-        return True
-    if is_error and (codes & _ENDED_IN_AN_ERROR or _USER_GONE.intersection(texts)):
-        return True
-    if codes & _ABOUT_THE_CLIENT:
-        return False
-    final = [text for text in texts if not _FOR_NOW.search(_plain(text))]
-    clauses = [_plain(clause) for text in final for clause in _CLAUSES.split(text[:MAX_TEXT])]
-    return (
-        any(_says_dead(clause, is_error=is_error) for clause in clauses)
-        or (bool(codes & _OAUTH) and any(_DEAD_IN_OAUTH.fullmatch(clause) for clause in clauses))
-        or any(normalize(text) == "invalid_grant" for text in texts)
-    )
+    codes = {normalize(word) for word in words if not re.search(r"\s", word.strip())}  # else it is a sentence
+    if codes & _ENDED or any(_of_clause(code.replace("_", " ")) is Verdict.ENDED for code in codes):
+        return Verdict.ENDED
+    if is_error and (codes & _ENDED_IN_AN_ERROR or _FIREBASE.intersection(texts)):
+        return Verdict.ENDED
+    found = [Verdict.NOTHING]
+    if codes & _ENDED_UNNAMED:
+        found.append(Verdict.ENDED if is_error and not any(map(_of_another_token, texts)) else Verdict.DOUBTFUL)
+    if not codes & _ABOUT_THE_CLIENT:
+        found += [_of_text(text, is_error=is_error, in_oauth=bool(codes & _OAUTH)) for text in texts]
+    return max(found)
 
 
 def is_oauth_code(word: str) -> bool:
@@ -146,8 +199,38 @@ def _plain(text: str) -> str:
     return _SEPARATORS.sub(" ", _CAPITAL.sub(" ", text[:MAX_TEXT]).lower().replace("'", "")).strip()
 
 
-def _says_dead(clause: str, *, is_error: bool = False) -> bool:
-    clause = _OR.sub("", clause)
+def _clauses(text: str) -> list[str]:
+    return [_plain(clause) for clause in _CLAUSES.split(text[:MAX_TEXT])]
+
+
+def _of_another_token(text: str) -> bool:
+    """Return whether a text speaks of a token that was not sent."""
+    if _ANOTHER_TOKEN.search(_plain(text)):
+        return True
+    return any("token" in clause and _NOT_SENT.search(_OR.sub("", clause)) for clause in _clauses(text))
+
+
+def _of_text(text: str, *, is_error: bool, in_oauth: bool) -> Verdict:
+    if normalize(text) == "invalid_grant":
+        return Verdict.ENDED
+    plain = _plain(text)
+    if _FOR_NOW.search(plain):
+        return Verdict.NOTHING
+    clauses = _clauses(text)
+    verdict = max(_of_clause(clause, is_error=is_error, in_oauth=in_oauth) for clause in clauses)
+    signs_in = _SIGN_IN.search(plain)
+    if verdict is Verdict.ENDED and _TRY_AGAIN.search(plain) and not signs_in:
+        return Verdict.DOUBTFUL
+    if signs_in and any(map(_UNVERIFIED.search, clauses)):
+        return Verdict.ENDED
+    return verdict
+
+
+def _of_clause(clause: str, *, is_error: bool = False, in_oauth: bool = False) -> Verdict:
+    clause = _REQUIRES.sub("no active", _OR.sub("", clause))
     if _NOT_SENT.search(clause):
-        return False
-    return bool(_DEAD_TOKEN.search(clause) or (is_error and _DEAD_ALONE.fullmatch(clause)))
+        return Verdict.NOTHING
+    alone = (is_error or in_oauth) and _DEAD_ALONE.fullmatch(clause)
+    if _DEAD_TOKEN.search(clause) or (in_oauth and (alone or _DEAD_IN_OAUTH.fullmatch(clause))):
+        return Verdict.ENDED
+    return Verdict.DOUBTFUL if alone or _UNVERIFIED.search(clause) else Verdict.NOTHING

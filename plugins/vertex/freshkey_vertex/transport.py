@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection, Mapping
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from freshkey.errors import IntermediaryAnswer, ProviderRefused, TransientError
 from freshkey.oauth import (
     TRANSIENT_CODES,
     TRANSIENT_STATUSES,
+    read_members,
     read_refusal,
     refusal_error,
     retryable,
@@ -133,7 +135,7 @@ class Transport:
             raise TransientError(message, retry_after=after, local=local, starting=starting, code="server-unavailable")
         if response.status >= 400 and not self._is_plain(url):  # noqa: PLR2004  RFC 9110, section 15.5
             error = refusal_error(response, now)
-            if isinstance(error, TransientError | IntermediaryAnswer):  # not Google's word, but of something on the way
+            if isinstance(error, TransientError | IntermediaryAnswer) and not _is_googles(response):
                 raise retryable(error)
         return Answer(response)
 
@@ -198,6 +200,15 @@ def build_transport(
 def _fitting(headers: Mapping[str, object]) -> dict[str, str]:
     """Return headers as strings; google-auth passes some as bytes."""
     return {name: value.decode() if isinstance(value, bytes) else str(value) for name, value in headers.items()}
+
+
+def _is_googles(response: Response) -> bool:
+    """Return whether Google refused: its APIs have words and statuses that OAuth does not have (google.rpc.Status)."""
+    if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return False
+    error = (read_members(response) or {}).get("error")
+    status = error.get("status") if isinstance(error, dict) else None
+    return isinstance(status, str) or read_refusal(response).code is not None
 
 
 def _may_pass(response: Response) -> bool:

@@ -54,7 +54,6 @@ CODES = {
         (429, {"error": {"type": "rate_limit_error", "message": "Rate limited"}}, TransientError),
         (400, {"error": {"type": "rate_limit_error"}}, TransientError),
         (400, {"type": "error", "error": {"type": "invalid_request_error", "message": "no"}}, ProviderRefused),
-        (404, {"type": "error", "error": {"type": "not_found_error"}}, ProviderRefused),
         (401, {"type": "error", "error": {"type": "authentication_error"}}, ProviderRefused),
         (400, {"error": {"type": "invalid_grant"}}, LoginRequired),
         (400, {"error": {"code": 7}}, ProviderRefused),
@@ -62,13 +61,16 @@ CODES = {
         (400, {"error": ["no"]}, ProviderRefused),
         (400, {"error": True}, ProviderRefused),
         (403, {"error": "access_denied"}, LoginRequired),
-        (403, {"error": {"type": "permission_error"}}, ProviderRefused),
-        (401, {"error": "unauthorized"}, ProviderRefused),
         (401, {"error": "Unauthorized", "message": "Invalid refresh token"}, LoginRequired),
         (400, {"error": "Bad Request", "status": 400, "message": "Invalid refresh token"}, LoginRequired),
         (400, {"error": "Bad Request", "code": "invalid_client"}, ProviderRefused),
         (400, {"error": "Too Many Requests"}, TransientError),
-        (404, {"error": "not_found"}, ProviderRefused),
+        (403, {"error": "unauthorized_client"}, ProviderRefused),
+        (404, {"error": "invalid_client"}, ProviderRefused),
+        (422, {"error": {"code": "invalid_request"}}, ProviderRefused),
+        (403, {"error": "invalid_grant"}, LoginRequired),
+        (403, {"error": "REFRESH_TOKEN_EXPIRED"}, LoginRequired),
+        (409, {"error": "temporarily_unavailable"}, TransientError),
         (200, {"error": "incorrect_client_credentials"}, ProviderRefused),
         (200, {"ok": False, "error": "ratelimited"}, TransientError),
         (400, {"error": {"status": "UNAVAILABLE", "code": 400}}, TransientError),
@@ -82,6 +84,14 @@ CODES = {
         (403, {"error": "Forbidden", "message": "blocked by policy"}, TransientError),
         (404, {"timestamp": "2026", "status": 404, "error": "Not Found", "path": "/token"}, TransientError),
         (403, {"error": {"code": 403, "message": "blocked"}}, TransientError),
+        (404, {"type": "error", "error": {"type": "not_found_error"}}, TransientError),
+        (403, {"error": {"type": "permission_error"}}, TransientError),
+        (404, {"error": "not_found"}, TransientError),
+        (403, {"error": "forbidden"}, TransientError),
+        (403, {"error": "url_blocked", "category": "developer tools"}, TransientError),
+        (403, {"error": True, "message": "Blocked by policy"}, TransientError),
+        (403, {"code": "policy_denied", "message": "Blocked by policy"}, TransientError),
+        (418, {"error": "teapot"}, TransientError),
         (404, b"", TransientError),
         (405, b"", TransientError),
         (407, b"<html>", TransientError),
@@ -102,6 +112,10 @@ CODES = {
         (400, b"Bad Request", IntermediaryAnswer),
         (400, {"error": None}, IntermediaryAnswer),
         (401, {"code": "UNAUTHORIZED", "message": "no"}, IntermediaryAnswer),
+        (401, {"error": "unauthorized"}, IntermediaryAnswer),
+        (401, {"error": "UNAUTHORIZED"}, IntermediaryAnswer),
+        (400, {"error": "bad_request"}, IntermediaryAnswer),
+        (401, {"error": "bad request"}, IntermediaryAnswer),
         (401, {"statusCode": 401, "error": "Unauthorized", "message": "Session expired"}, IntermediaryAnswer),
         (413, {"error": "Payload Too Large"}, TransientError),
         (413, {"error": "Content Too Large"}, TransientError),
@@ -132,6 +146,7 @@ def test_class_and_code_of_the_error(answer: Answer, status: int, body: object, 
         (200, {"error": "login_required", "redirect": "https://portal.example/"}, True),
         (401, {"error": {"code": "AccessDenied"}}, True),
         (400, {"error": "access_denied", "error_description": "The refresh token has been revoked"}, False),
+        (401, {"error": "Your session has expired", "redirect": "/login"}, True),
         (400, {"error": "interaction_required"}, False),
         (400, {"error": "invalid_grant"}, False),
     ],
@@ -183,6 +198,15 @@ def test_only_what_did_not_get_through_is_local(answer: Answer, status: int, *, 
 
     assert isinstance(error, TransientError)
     assert error.local is local
+
+
+@proves("NET-1")
+@pytest.mark.parametrize("body", [{"error": "url_blocked"}, {"error": {"type": "forbidden"}}, {"errors": ["blocked"]}])
+def test_the_error_of_a_filter_is_local(answer: Answer, body: object) -> None:
+    error = refusal_error(answer(body, 403), NOW)
+
+    assert isinstance(error, TransientError)
+    assert (error.code, error.local) == ("request-blocked", True)
 
 
 @pytest.mark.parametrize(("value", "seconds"), [("10", 10.0), ("99999999", 3600.0), ("-5", None), ("soon", None)])
