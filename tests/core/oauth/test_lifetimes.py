@@ -40,6 +40,7 @@ def literal(lifetime: str) -> str:
         *(('"3600"', 3600.0), ('"3600 "', 3600.0), ('" 3600"', 3600.0), ('"3600.0"', 3600.0), ('"3.6e3"', 3600.0)),
         *(('"+3600"', 3600.0), ('"0"', 0.0), ("null", None)),
         *(('"3600s"', 3600.0), ('"3599.5s"', 3599.5), ('"PT1H"', 3600.0), ('"PT59M60S"', 3600.0)),
+        *(('"3600 seconds"', 3600.0), ('"3600 sec"', 3600.0), ('"1 second"', 1.0)),
         *(('"P1DT1S"', 86401.0), ('"2096-01-01T00:00:00Z"', YEARS)),
         *(("2147483647", YEARS), ('"999999999999999999"', YEARS), ("9223372036854775808", YEARS)),
         *(("1" + "0" * 40, YEARS), ("1e999", YEARS), ("Infinity", YEARS)),
@@ -89,17 +90,63 @@ def test_a_date_in_place_of_a_lifetime_is_recognized(date: object) -> None:
         "2026-01-01 01:00:00",
         "20260101T010000Z",
         "Thu, 01 Jan 2026 01:00:00 GMT",
+        "2026-01-01 01:00:00 +0000 UTC",  # Go
+        "2026-01-01 03:00:00.123456789 +0200 CEST m=+3600.1",
+        "2026-01-01 01:00:00 UTC",  # Ruby
+        "2026-01-01T01:00:00.000+0000",
+        f"/Date({int(NOW + 3600) * 1000})/",  # .NET
+        f"/Date({int(NOW + 3600) * 1000}+0200)/",
+        "01/01/2026 01:00:00 AM +00:00",  # Azure App Service
+        "1/1/2026 3:00:00 AM +02:00",
+        "1/1/2026 1:00:00 AM",
+        "Thu Jan 01 01:00:00 UTC 2026",  # Java
+        "Thu Jan  1 01:00:00 2026",  # C
     ],
 )
 @pytest.mark.parametrize(
     "member",
     [
         *("expires_at", "expires_on", "expiresAt", "expires", ".expires", "expiration", "access_token_expires_at"),
-        *("accessTokenExpiresAt", "access_token_expires"),
+        *("accessTokenExpiresAt", "access_token_expires", "expire_at", "expiry", "expiry_date", "expiration_time"),
+        *("expiresTime", "expiration_date", "access_expires_at", "token_expiry", "expires_timestamp"),
     ],
 )
 def test_an_end_is_read_in_any_format(member: str, end: object) -> None:
-    assert read({member: end}).expires_in == 3600.0
+    assert read({member: end}).expires_in == pytest.approx(3600.0, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        *("01/02/2026 01:00:00", "13/01/2026 01:00:00 AM", "1/1/2026 13:00:00 PM", "/Date(soon)/", "Thu Jan 01 2026"),
+        *("2026-01-01 01:00:00 CEST", "Xxx Xxx 99 99:99:99 2026", "12/32/2026 01:00:00 AM"),
+    ],
+)
+def test_a_date_that_is_in_doubt_counts_as_missing(end: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert read({"expires_at": end}).expires_in is None
+    assert "unreadable expires_at" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "member", ["expire_in", "expireIn", "expiresIn", "expires_in", "token_expires_in", "access_expires_in", "ttl"]
+)
+@pytest.mark.parametrize("lifetime", [600, "600", "600s", NOW + 600])
+def test_a_lifetime_is_read_by_any_name(member: str, lifetime: object) -> None:
+    assert read({member: lifetime}).expires_in == 600.0
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        *("subscription_expires_at", "id_token_expires_in", "ext_expires_in", "session_expires_in", "code_expires_in"),
+        *("refresh_token_lifetime", "expired", "expirience", "password_expiry", "expires_never", "ttl_unit"),
+    ],
+)
+def test_the_end_of_something_else_is_not_the_tokens(member: str) -> None:
+    answer = read({member: 600})
+
+    assert answer.expires_in is None
+    assert answer.refresh_expires_in is None
 
 
 def test_an_end_is_compared_with_the_servers_own_clock() -> None:
@@ -165,6 +212,16 @@ def test_the_earliest_end_counts(facts: dict[str, Any], seconds: float | None) -
         ({"refresh_token_expiry": "Thu, 01 Jan 2026 00:01:00 GMT"}, 60.0),
         ({"refresh_token_expiration_date": "2026-01-01T00:01:00+00:00"}, 60.0),
         ({"refresh_token_expires_in": 100, "refresh_token_expires": NOW + 60}, 100.0),
+        ({"refresh_token_expire_in": 600}, 600.0),
+        ({"refresh_token_expire_in": NOW + 600}, 600.0),  # TikTok Shop
+        ({"refresh_expire_in": 600}, 600.0),
+        ({"re_expires_in": 600}, 600.0),
+        ({"rt_expires_in": 600}, 600.0),
+        ({"refresh_expires": NOW + 600}, 600.0),
+        ({"refresh_expires_on": NOW + 600}, 600.0),
+        ({"refresh_token_ttl": 600}, 600.0),
+        ({"refreshExpiresIn": 600, "expire_in": 60}, 600.0),
+        ({"refresh_token_expires_in": 100, "refresh_token_expire_in": 50}, 100.0),
         ({"refresh_token_expires": 30}, None),
         ({"refresh_token_expires": NOW - 60}, None),
         ({"refresh_expires_in": 0}, None),
