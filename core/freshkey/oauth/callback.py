@@ -3,7 +3,7 @@
 `ProtocolError` here means "not the response to this attempt": the attempt continues. Any other error ends it.
 
 A code must be beyond doubt. An error only ends the attempt, so it has to have the state of this attempt, and what else
-a server puts next to it does not matter.
+a server puts next to it does not matter. In a redirect, the state alone is an error, too: some servers say no with it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ Unproven = Literal["error-without-state", "other-state", "other-issuer", "nothin
 """What is wrong with a request that is not the response to this attempt."""
 
 _OWN: Final = frozenset({"code", "error", "state", "iss"})
+_OTHER_ERRORS: Final = ("error_code", "errorCode")  # Facebook; many others
+_NO_CODES: Final = frozenset({"null", "undefined"})
 
 
 def read_callback(query: str, *, state: str, server: Server) -> Secret:
@@ -44,15 +46,24 @@ def read_callback(query: str, *, state: str, server: Server) -> Secret:
 
     Raises:
         ProtocolError: It is not the response to this attempt: the state or ``iss`` is wrong or missing, a parameter
-            is repeated, or there is not exactly one of code and error.
-        LoginRequired: The user declined, or the server could not sign them in.
+            is repeated, or there are both code and error.
+        LoginRequired: The user declined, or the server could not sign them in. The redirect has an error, or neither a
+            code nor an error.
         ProviderRefused: The server rejected the request.
     """
+    bare = _own_of(query) or {}
+    return _read(query, state=state, server=server, ended="state" in bare and "code" not in bare)
+
+
+def _read(query: str, *, state: str, server: Server, ended: bool = False) -> Secret:
+    """Return the code of a redirect or a pasted URL; `ended` if it ends the attempt without an error, too."""
     error = _stated_error(query)
+    if error is None and ended:
+        error = _own_of(query)
     if error is not None:
         _check_state(error.get("state"), state)
         _check_issuer(error.get("iss"), server)
-        _raise_error(error["error"])
+        _raise_error(error.get("error"))
     parameters = _parameters(query)
     _check_state(parameters.get("state"), state)
     _check_issuer(parameters.get("iss"), server, required=server.iss_required)
@@ -87,7 +98,8 @@ def read_pasted(text: str, *, state: str, server: Server, bare_code: bool) -> Se
         if error is not None and "state" not in error:
             _check_issuer(error.get("iss"), server)
             _raise_error(error["error"])
-        return read_callback(query, state=state, server=server)
+        # The state alone ends nothing here: the URL of the sign-in page, pasted by mistake, has it too.
+        return _read(query, state=state, server=server)
     _check_issuer(None, server, required=server.iss_required)
     code, separator, pasted_state = text.partition("#")
     if separator:
@@ -117,25 +129,39 @@ def _query_of(address: str) -> str:
 
 
 def _stated_error(query: str) -> dict[str, str] | None:
-    """Return ``error``, ``state`` and ``iss`` of an error response; None for anything else.
+    """Return ``error``, ``state`` and ``iss`` of an error response; None for anything else."""
+    found = _own_of(query) or {}
+    return found if "error" in found and "code" not in found else None
 
-    Descriptions are free text, and servers encode and repeat them as they like, so only these three are read. An empty
-    code or ``iss`` says nothing, and neither does the same value once more.
+
+def _own_of(query: str) -> dict[str, str] | None:
+    """Return ``code``, ``error``, ``state`` and ``iss`` in a query; None if one is there with two values.
+
+    Descriptions are free text, and servers encode and repeat them as they like, so only these are read. An empty code
+    or ``iss`` says nothing, and neither does the same value once more, or "null" as the code beside an error.
     """
     found: dict[str, str] = {}
+    others: dict[str, str] = {}
     for pair in query.split("&"):
         name, _, encoded = pair.partition("=")
         value = unquote_plus(encoded)
+        if name in _OTHER_ERRORS:
+            others.setdefault(name, value)
         if name not in _OWN or (name in {"code", "iss"} and not value):
             continue
         if found.setdefault(name, value) != value:
             return None  # repeated: not ours (RFC 6749, section 3.1)
-    return None if "code" in found or "error" not in found else found
+    for name in _OTHER_ERRORS if "code" not in found else ():
+        if name in others:
+            found.setdefault("error", others[name])
+    if "error" in found and found.get("code") in _NO_CODES:
+        del found["code"]
+    return found
 
 
-def _raise_error(error: str) -> NoReturn:
+def _raise_error(error: str | None) -> NoReturn:
     refusal = clean_code(error)
-    shown = shown_code(refusal)
+    shown = "the response has neither a code nor an error" if error is None else shown_code(refusal)
     if refusal in _CONFIGURATION_CODES:
         hint = "Check the client ID, the scopes and the redirect URI in the provider's settings"
         raise ProviderRefused(

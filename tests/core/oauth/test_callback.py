@@ -52,7 +52,13 @@ def test_valid_redirects(server: Server, query: str) -> None:
     [
         ("", "invalid-redirect"),
         ("code=c0de", "redirect-state-mismatch"),
-        (f"state={STATE}", "invalid-redirect"),
+        ("state=other", "redirect-state-mismatch"),
+        (f"state={STATE}x&usercancel=1", "redirect-state-mismatch"),
+        (f"state=x&state={STATE}", "invalid-redirect"),
+        (f"state={STATE}&iss=https%3A%2F%2Fevil.example", "redirect-issuer-mismatch"),
+        (f"error_code=200&code=c0de&state={STATE}&code=c0de", "invalid-redirect"),
+        ("error_code=200", "redirect-state-mismatch"),
+        ("usercancel=1", "redirect-state-mismatch"),
         ("code=c0de&state=", "redirect-state-mismatch"),
         ("code=c0de&state=other", "redirect-state-mismatch"),
         (f"code=c0de&state={STATE}x", "redirect-state-mismatch"),
@@ -69,7 +75,6 @@ def test_valid_redirects(server: Server, query: str) -> None:
         (GOOD + "&iss=https%3A%2F%2FID.example.com", "redirect-issuer-mismatch"),
         (GOOD + "&iss=https%3A%2F%2Fevil.example", "redirect-issuer-mismatch"),
         (GOOD + ISS + ISS, "invalid-redirect"),
-        (f"code=&state={STATE}", "invalid-redirect"),
         (f"code=a%0d%0ab&state={STATE}", "invalid-redirect"),
         (f"code={'a' * 9000}&state={STATE}", "invalid-redirect"),
         (f"code=c0de&error=access_denied&state={STATE}", "invalid-redirect"),
@@ -114,6 +119,43 @@ def test_an_error_with_the_right_state_ends_the_attempt_whatever_else_it_says(se
     with raises_code(LoginRequired, "sign-in-not-completed") as caught:
         read_callback(f"error=access_denied&state={STATE}{rest}", state=STATE, server=server)
     assert "access_denied" in str(caught.value)
+
+
+@proves("FLO-3")
+@pytest.mark.parametrize("server", [SERVER, STRICT, ANONYMOUS])
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        (f"state={STATE}", "neither a code nor an error"),  # WeChat
+        (f"usercancel=1&state={STATE}", "neither a code nor an error"),  # QQ
+        (f"denied=1&state={STATE}", "neither a code nor an error"),
+        (f"code=&state={STATE}", "neither a code nor an error"),
+        (f"error_code=200&error_message=Permissions+error&state={STATE}", "no readable error code"),  # Facebook
+        (f"errorCode=access_denied&state={STATE}", "access_denied"),
+        (f"error=access_denied&error_code=200&error_code=201&state={STATE}", "access_denied"),
+        (f"code=null&error=access_denied&state={STATE}", "access_denied"),
+        (f"error=access_denied&code=undefined&state={STATE}", "access_denied"),
+        (f"denied=N%E3o&&&=&state={STATE}", "neither a code nor an error"),
+        (f"state={STATE}&state={STATE}", "neither a code nor an error"),
+    ],
+)
+def test_a_redirect_with_the_right_state_and_no_code_ends_the_attempt(server: Server, query: str, shown: str) -> None:
+    with raises_code(LoginRequired, "sign-in-not-completed") as caught:
+        read_callback(query, state=STATE, server=server)
+    assert shown in str(caught.value)
+
+
+def test_a_code_beside_an_error_code_of_a_vendor_counts() -> None:
+    assert read_callback(f"{GOOD}&error_code=0", state=STATE, server=SERVER) == Secret("c0de")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [f"state={STATE}", f"response_type=code&client_id=a&state={STATE}&code_challenge=x", f"code=&state={STATE}"],
+)
+def test_a_pasted_url_with_nothing_but_the_state_is_asked_for_again(query: str) -> None:
+    with raises_code(ProtocolError, "invalid-redirect"):
+        read_pasted(f"https://id.example.com/a?{query}", state=STATE, server=SERVER, bare_code=True)
 
 
 @pytest.mark.parametrize(
