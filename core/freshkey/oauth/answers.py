@@ -10,18 +10,27 @@ import enum
 import logging
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from attrs import field, frozen
 
 from freshkey._http.messages import Response, generated_at
 from freshkey.clock import Moment
-from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused, frameless
-from freshkey.oauth.error_response import clean_code, read_refusal, refusal_error, shown_code
+from freshkey.errors import (
+    FreshkeyError,
+    IntermediaryAnswer,
+    LoginRequired,
+    ProtocolError,
+    ProviderRefused,
+    TransientError,
+    frameless,
+)
+from freshkey.oauth.error_response import clean_code, read_refusal, read_words, refusal_error, shown_code
 from freshkey.oauth.lifetimes import MAX_LIFETIME, access_lifetime, read_seconds, refresh_lifetime
 from freshkey.oauth.response_body import is_page, read_members
-from freshkey.oauth.vendor_words import normalize
+from freshkey.oauth.vendor_words import judge_device, normalize
 from freshkey.secret import MAX_TOKEN, Secret, is_token
 
 
@@ -36,7 +45,10 @@ _TOKEN_TYPES: Final = {
     "bot": "Bearer",  # Slack, like the next one: whose token it is
     "user": "Bearer",
 }
-_DECLINED: Final = frozenset({"access_denied", "authorization_declined"})  # RFC 8628, section 3.5; Microsoft
+_DEVICE_STATUSES: Final[Mapping[int, Literal["declined", "expired"]]] = MappingProxyType(
+    {HTTPStatus.GONE: "expired", HTTPStatus.IM_A_TEAPOT: "declined"}
+)
+"""What Trakt says without a word about a device code."""
 _KNOWN: Final = frozenset({"access_token", "refresh_token", "expires_in", "scope", "token_type"})
 
 
@@ -198,20 +210,32 @@ def read_device(response: Response, now: float) -> DeviceCode:
 def read_device_token(response: Response, now: float) -> TokenAnswer | Poll:
     """Read the response to a device token request (RFC 8628, section 3.5). Raises like `read_token`."""
     refusal = read_refusal(response)
-    code = normalize(refusal.code or "")
-    if response.status < 500 and code in {poll.value for poll in Poll}:  # noqa: PLR2004  RFC 9110, section 15.6
-        return Poll(code)
+    if response.status < 500:  # noqa: PLR2004  RFC 9110, section 15.6
+        said = {normalize(word) for words in read_words(response) for word in words} | {normalize(refusal.code or "")}
+        for poll in (Poll.SLOW_DOWN, Poll.PENDING):
+            if poll.value in said:
+                return poll
     try:
         return read_token(response, now)
-    except (LoginRequired, ProviderRefused):
-        expired = code == "expired_token"
-        if not expired and code not in _DECLINED:
+    except (LoginRequired, ProviderRefused, IntermediaryAnswer, TransientError) as error:
+        end = _device_end(response, refusal.code, error)
+        if end is None:
             raise
     raise LoginRequired(
         f"the sign-in was not completed: {refusal}",
         hint="Start the sign-in again to get a new code",
-        code="device-code-expired" if expired else "sign-in-not-completed",
+        code="device-code-expired" if end == "expired" else "sign-in-not-completed",
     )
+
+
+def _device_end(response: Response, code: str | None, error: FreshkeyError) -> Literal["declined", "expired"] | None:
+    """Return how the response ends the sign-in; None if it does not, or not in the words for a device code."""
+    unavailable = isinstance(error, TransientError) and error.code != "request-blocked"
+    if unavailable or response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED or is_page(response):
+        return None
+    codes, texts = read_words(response)
+    found = judge_device([*codes, code or ""], texts, is_error=isinstance(error, LoginRequired | ProviderRefused))
+    return found or (None if codes or any(texts) else _DEVICE_STATUSES.get(response.status))
 
 
 # --- members of a response ----------------------------------------------------------------------------------------

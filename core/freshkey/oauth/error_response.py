@@ -160,6 +160,13 @@ def read_refusal(response: Response) -> Refusal:
     )
 
 
+def read_words(response: Response) -> tuple[list[str], list[str]]:
+    """Return the error codes and the descriptions in a response: text of others, to compare and never to show."""
+    members = read_members(response) or {}
+    own = [code for code in _codes_of_error(members) if code != _UNREADABLE]
+    return own, [*_texts(members), plain_text(response)]
+
+
 def _codes_of_error(members: dict[str, Any]) -> list[str]:
     """Return the codes in the error member, in any shape; empty if there is no error."""
     error = _error(members)

@@ -1,6 +1,6 @@
 """Recognizes, in any authorization server's words, that a refresh token is dead: only a new sign-in helps.
 
-RFC 6749 has one word for it, ``invalid_grant``. Many servers use others.
+RFC 6749 has one word for it, ``invalid_grant``. Many servers use others. The same holds for the end of a device code.
 See docs/decisions.md, "A dead refresh token has many names".
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
-from typing import Final
+from typing import Final, Literal
 
 
 class Verdict(enum.IntEnum):
@@ -154,6 +154,17 @@ _REQUIRES: Final = re.compile(rf"\brequires an? (?:active|valid|unexpired)(?= {_
 
 _ANOTHER_TOKEN: Final = re.compile(r"\b(?:access|bearer|id|api|auth|csrf|xsrf|jwt) ?tokens?\b|\bjwt\b")
 
+_DECLINED_CODE: Final = re.compile(r"(?<!permission_)(?:denied|declined|cancel(?:l?ed)?)(?![a-z])")
+_EXPIRED_CODE: Final = re.compile(r"(?<![a-z])expired(?![a-z])")
+_DEVICE_CODE: Final = rf"device ?codes?(?! {_OF_THE_FEATURE}\b)"
+_DECLINED: Final = re.compile(
+    r"\buser (?:has |have )?(?:denied|declined|cancell?ed)\b|\b(?:denied|declined|cancell?ed) by (?:the )?user\b"
+)
+_DEAD_DEVICE_CODE: Final = re.compile(
+    rf"\b{_DEAD}(?: {_FILLER}){{0,4}} {_DEVICE_CODE}\b|\b{_DEVICE_CODE}\b.{{0,40}}? {_DEAD}\b"
+)
+_OF_THE_CLIENT: Final = re.compile(r"client|secret|key|licen[cs]e|subscription|certificate")
+
 _CLAUSES: Final = re.compile(r"[.,;:!?()]+(?=\s|$)|[()]+|\s-\s")
 _CAPITAL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SEPARATORS: Final = re.compile(r"[^a-z0-9]+")
@@ -187,6 +198,25 @@ def judge(words: list[str], texts: list[str] = [], *, is_error: bool = True) -> 
     if not codes & _ABOUT_THE_CLIENT:
         found += [_of_text(text, is_error=is_error, in_oauth=bool(codes & _OAUTH)) for text in texts]
     return max(found)
+
+
+def judge_device(words: list[str], texts: list[str], *, is_error: bool = True) -> Literal["declined", "expired"] | None:
+    """Return how a device sign-in ended (RFC 8628, section 3.5), in any server's words; None if it goes on.
+
+    Args:
+        words: The error codes of the response.
+        texts: Its descriptions.
+        is_error: Whether it is an error of the token endpoint for certain; if not, only a device code that is named
+            counts.
+    """
+    codes = {normalize(word) for word in words}
+    if codes & _ABOUT_THE_CLIENT or any(map(_OF_THE_CLIENT.search, codes)):
+        return None
+    clauses = [clause for text in texts if not _FOR_NOW.search(_plain(text)) for clause in _clauses(text)]
+    if any(map(_DECLINED_CODE.search, codes)) or (is_error and any(map(_DECLINED.search, clauses))):
+        return "declined"
+    named = any(_DEAD_DEVICE_CODE.search(clause) and not _NOT_SENT.search(clause) for clause in clauses)
+    return "expired" if named or any(map(_EXPIRED_CODE.search, codes)) else None
 
 
 def is_oauth_code(word: str) -> bool:

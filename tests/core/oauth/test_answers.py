@@ -427,6 +427,12 @@ def test_a_device_token(answer: Answer) -> None:
         ("authorization_declined", "sign-in-not-completed"),
         ("expired_token", "device-code-expired"),
         ("ExpiredTokenException", "device-code-expired"),
+        ("user_denied", "sign-in-not-completed"),
+        ("consent_declined", "sign-in-not-completed"),
+        ("authorization_cancelled", "sign-in-not-completed"),
+        ("user_cancel", "sign-in-not-completed"),
+        ("code_expired", "device-code-expired"),
+        ("device-code-expired", "device-code-expired"),
         ("invalid_grant", "sign-in-ended"),
     ],
 )
@@ -435,6 +441,64 @@ def test_errors_that_end_a_device_sign_in(answer: Answer, error: str, code: str)
         read_device_token(answer({"error": error}, 400), NOW)
     assert error in str(caught.value)
     assert caught.value.hint is not None
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [
+        (418, b"", "sign-in-not-completed"),  # Trakt, like the next one
+        (410, b"", "device-code-expired"),
+        (400, {"status": 400, "message": "invalid device code"}, "device-code-expired"),  # Twitch
+        (400, {"error": {"message": "User declined", "type": "OAuthException"}}, "sign-in-not-completed"),  # Facebook
+        (400, {"error": "invalid_request", "error_description": "Unknown device_code"}, "device-code-expired"),
+        (400, {"error": "invalid_grant", "error_description": "The device code has expired."}, "device-code-expired"),
+        (403, {"error": "user_denied"}, "sign-in-not-completed"),
+        (400, [{"error": "authorization_declined"}], "sign-in-not-completed"),
+        (400, {"error": "incorrect_device_code"}, "device-code-expired"),  # GitHub
+    ],
+)
+def test_vendors_words_that_end_a_device_sign_in(answer: Answer, status: int, body: object, code: str) -> None:
+    with raises_code(LoginRequired, code):
+        read_device_token(answer(body, status), NOW)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (410, b"<html>gone</html>"),
+        (410, {"message": "This page is gone"}),
+        (418, b"<html>denied</html>"),
+        (403, {"message": "Access denied by policy"}),
+        (403, {"error": "permission_denied"}),
+        (404, b""),
+        (407, {"error": "access_denied"}),
+        (429, {"error": "access_denied"}),
+        (400, {"message": "Your session has expired"}),
+        (400, {"message": "Device code not found in the request body"}),
+    ],
+)
+def test_what_may_be_said_in_between_does_not_end_a_device_sign_in(answer: Answer, status: int, body: object) -> None:
+    with pytest.raises((TransientError, IntermediaryAnswer)):
+        read_device_token(answer(body, status), NOW)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": "invalid_client", "error_description": "The device code has expired for this client"},
+        {"error": "client_secret_expired"},
+        {"error": "unauthorized_client", "error_description": "Device code flow is disabled"},
+        {"error": "invalid_request", "error_description": "grant_type device_code is invalid"},
+        {"error": "invalid_request", "error_description": "Access denied"},
+    ],
+)
+def test_what_a_new_device_code_does_not_change_is_a_refusal(answer: Answer, body: object) -> None:
+    with raises_code(ProviderRefused, "request-refused"):
+        read_device_token(answer(body, 400), NOW)
+
+
+def test_a_poll_may_be_answered_in_a_description(answer: Answer) -> None:  # Twitch
+    assert read_device_token(answer({"status": 400, "message": "authorization_pending"}, 400), NOW) is Poll.PENDING
 
 
 @pytest.mark.parametrize("status", [500, 503])
