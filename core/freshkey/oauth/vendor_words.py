@@ -106,9 +106,10 @@ _UNVERIFIED: Final = re.compile(
 """The token may be dead, or the server cannot tell right now."""
 
 _DEAD_ALONE: Final = re.compile(
-    r"(?:(?:the|your|this) )?(?:oauth )?(?:"
-    r"(?:session|token)(?! (?:types?|endpoints?|requests?|exchanges?|formats?|ur[il]s?)\b)"
-    r".{0,30}? (?:invalid(?:ated)?|expired|revoked|used|terminated|not valid)\b(?:.{0,30}| (?:because|since|due to) .*)"
+    r"(?:(?:the|your|this) )?(?:oauth |login |user )?(?:"
+    r"(?:session|token|jwt)(?! (?:types?|endpoints?|requests?|exchanges?|formats?|ur[il]s?)\b)"
+    r".{0,30}? (?:invalid(?:ated)?|expired|revoked|used|terminated|timed out|not valid)\b"
+    r"(?:.{0,30}| (?:because|since|due to) .*)"
     r"|token (?:was |has )?(?:not (?:been )?found|does(?: not|nt) exist)"
     r"|(?:invalid|expired|revoked) (?:session|token)(?: provided| supplied)?"  # Zoom: "Invalid Token!"
     r")"
