@@ -67,6 +67,26 @@ def test_retry_after_is_passed_on(cloud: GoogleCloud, make_profile: MakeProfile)
         assert caught.value.retry_after == seconds
 
 
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(404, {"code": 404, "status": "NOT_FOUND"}), (403, {"status": "PERMISSION_DENIED"}), (403, "org_internal")],
+)
+def test_words_of_google_are_its_own_whatever_the_status(
+    cloud: GoogleCloud, make_profile: MakeProfile, status: int, error: object
+) -> None:
+    cloud.failures["/token"] = [(status, {"error": error})]
+    assert build_transport(make_profile(), clock=SYSTEM)(cloud.at("/token"), method="POST").status == status
+
+
+@pytest.mark.parametrize(("status", "error"), [(403, "Forbidden"), (404, None), (407, "invalid_grant")])
+def test_what_says_only_the_status_is_of_something_on_the_way(
+    cloud: GoogleCloud, make_profile: MakeProfile, status: int, error: object
+) -> None:
+    cloud.failures["/token"] = [(status, {"error": error})]
+    with raises_code(TransientError, "request-blocked"):
+        build_transport(make_profile(), clock=SYSTEM)(cloud.at("/token"), method="POST")
+
+
 def test_place_of_an_identity_token_on_this_machine_may_not_have_started(
     cloud: GoogleCloud,
     make_profile: MakeProfile,
