@@ -221,10 +221,11 @@ def read_device_token(response: Response, now: float) -> TokenAnswer | Poll:
         end = _device_end(response, refusal.code, error)
         if end is None:
             raise
+        expired = end == "expired"
     raise LoginRequired(
         f"the sign-in was not completed: {refusal}",
         hint="Start the sign-in again to get a new code",
-        code="device-code-expired" if end == "expired" else "sign-in-not-completed",
+        code="device-code-expired" if expired else "sign-in-not-completed",
     )
 
 
