@@ -26,9 +26,13 @@ _UNUSABLE: Final = re.compile(r"[\s\"']")
 
 
 class Lookup:
-    """One look at the chain; a new one for each, to see what other tools have written meanwhile."""
+    """One look at the chain; a new one for each, to see what other tools have written meanwhile.
 
-    def __init__(self) -> None:
+    Args:
+        region: Where to assume a role; botocore reads only ``AWS_DEFAULT_REGION``. None for the configured region.
+    """
+
+    def __init__(self, region: str | None = None) -> None:
         from botocore.config import Config
         from botocore.session import Session as NewSession
 
@@ -36,6 +40,8 @@ class Lookup:
         # Retries are the core's job.
         once = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=10)
         self._session.set_default_client_config(once)
+        if region is not None:
+            self._session.set_config_variable("region", region)
         self._listeners: dict[str, Listener] = {}
 
     def region(self) -> str | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ProviderRefused, TransientError
 from freshkey.oauth import TRANSIENT_STATUSES, shown_code
 from freshkey.plugin import NotRegularError, TooLongError, read_bounded
+from freshkey_vertex.errors import found_here
 from freshkey_vertex.identity import shown_text
 from freshkey_vertex.paths import path_flaw
 
@@ -91,16 +92,14 @@ def unusable(message: str, hint: str = _CHECK) -> ConfigurationError:
 
 def none_found() -> ProviderRefused:
     """Return the error if there are no keys."""
-    return ProviderRefused(
-        "no AWS credentials found to confirm the identity in the credentials file",
-        hint=_CHECK,
-        code="vertex-no-identity-token",
-    )
+    message = "no AWS credentials found to confirm the identity in the credentials file"
+    return found_here(ProviderRefused(message, hint=_CHECK, code="vertex-no-identity-token"))
 
 
 def expired(message: str) -> LoginRequired:
     """Return the error for keys that have ended."""
-    return LoginRequired(message, hint="Renew them with the tool that issued them", code="vertex-aws-keys-expired")
+    hint = "Renew them with the tool that issued them"
+    return found_here(LoginRequired(message, hint=hint, code="vertex-aws-keys-expired"))
 
 
 def unavailable(*, starting: bool = False) -> TransientError:

@@ -105,6 +105,7 @@ class BotocoreSupplier(AwsSecurityCredentialsSupplier):
 
     def __init__(self, source: Mapping[str, Any]) -> None:
         self._source = source
+        self._region: str | None = None
 
     def get_aws_security_credentials(
         self,
@@ -112,12 +113,13 @@ class BotocoreSupplier(AwsSecurityCredentialsSupplier):
         request: Request,  # noqa: ARG002  botocore does its own I/O
     ) -> AwsSecurityCredentials:
         """Return the current keys."""
-        return AwsSecurityCredentials(*_within_deadline(Lookup.keys))
+        return AwsSecurityCredentials(*_within_deadline(Lookup.keys, self._region))
 
     def get_aws_region(self, context: SupplierContext, request: Request) -> str:
         """Return the region, which determines the STS endpoint that Google asks."""
         named = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or _within_deadline(Lookup.region)
         if named or (named := self._region_of_machine(context, request)):
+            self._region = named  # google-auth asks for it first
             return named
         raise ProviderRefused(
             "no AWS region is configured, so the identity cannot be confirmed",
@@ -134,13 +136,13 @@ class BotocoreSupplier(AwsSecurityCredentialsSupplier):
         return region
 
 
-def _within_deadline(question: Callable[[Lookup], _T]) -> _T:
+def _within_deadline(question: Callable[[Lookup], _T], region: str | None = None) -> _T:
     """Return what `question` returns; botocore itself sets no time limit for helper commands."""
     outcome: queue.SimpleQueue[_T | FreshkeyError] = queue.SimpleQueue()
     found: _T | FreshkeyError
     _silence_botocore()
     try:
-        threading.Thread(target=lambda: outcome.put(_attempt(question)), name=_THREAD_NAME, daemon=True).start()
+        threading.Thread(target=lambda: outcome.put(_attempt(question, region)), name=_THREAD_NAME, daemon=True).start()
         found = outcome.get(timeout=DEADLINE)
     except (queue.Empty, RuntimeError):
         found = unavailable()
@@ -160,8 +162,8 @@ def _elsewhere(record: logging.LogRecord) -> bool:  # noqa: ARG001  the signatur
     return threading.current_thread().name != _THREAD_NAME
 
 
-def _attempt(question: Callable[[Lookup], _T]) -> _T | FreshkeyError:
-    lookup = Lookup()
+def _attempt(question: Callable[[Lookup], _T], region: str | None) -> _T | FreshkeyError:
+    lookup = Lookup(region)
     try:
         return question(lookup)
     except FreshkeyError as error:

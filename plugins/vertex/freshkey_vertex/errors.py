@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from attrs import frozen
 
@@ -18,6 +18,8 @@ from freshkey.plugin import Response, parse_json_object
 from freshkey_vertex.formats import Kind
 from freshkey_vertex.transport import Transport
 
+
+_Error = TypeVar("_Error", bound=FreshkeyError)
 
 REAUTHENTICATION: Final = frozenset({"invalid_rapt", "rapt_required"})
 """``error_subtype`` of ``invalid_grant`` if the organization requires its users to sign in again periodically."""
@@ -110,6 +112,12 @@ class Attempt:
     sign_in_hint: str
 
 
+def found_here(error: _Error) -> _Error:
+    """Return the error, marked as one of this machine, which the user may mend at any moment without a trace."""
+    error.found_here = True
+    return error
+
+
 def translate_failure(transport: Transport, attempt: Attempt) -> FreshkeyError:
     """Return the error for an attempt that failed in google-auth.
 
@@ -121,7 +129,7 @@ def translate_failure(transport: Transport, attempt: Attempt) -> FreshkeyError:
     if response is None:
         message = f"cannot get or use the identity token for {attempt.display_name}"
         hint = "Check credential_source in the credentials file"
-        return ProviderRefused(message, hint=hint, code="vertex-no-identity-token")
+        return found_here(ProviderRefused(message, hint=hint, code="vertex-no-identity-token"))
     if response.status < 400:  # noqa: PLR2004  RFC 9110, section 15.5
         return ProtocolError(f"the token response for {attempt.display_name} is invalid")
     answer = _read(response)
@@ -141,11 +149,8 @@ def _refused_by_machine(response: Response, attempt: Attempt) -> FreshkeyError:
     hint = "Check credential_source in the credentials file, and the identity that this machine has"
     if attempt.sign_in_hint.startswith("Check"):
         hint = attempt.sign_in_hint
-    return ProviderRefused(
-        f"the metadata server has no token for {attempt.display_name}: status {response.status}",
-        hint=hint,
-        code="vertex-credentials-refused",
-    )
+    message = f"the metadata server has no token for {attempt.display_name}: status {response.status}"
+    return found_here(ProviderRefused(message, hint=hint, code="vertex-credentials-refused"))
 
 
 def _refused(response: Response, answer: _Answer, behind: float | None, attempt: Attempt) -> FreshkeyError:
@@ -161,7 +166,7 @@ def _refused(response: Response, answer: _Answer, behind: float | None, attempt:
             where = "behind" if behind > 0 else "ahead of"
             message += f"; this machine's clock is {abs(behind):.0f} s {where} the server's"
         hint = "Correct this machine's clock: signed requests contain its time"
-        return ProviderRefused(message, hint=hint, code="vertex-clock-skew")
+        return found_here(ProviderRefused(message, hint=hint, code="vertex-clock-skew"))
     if answer.ended:
         hint = "The identity token, or the AWS keys in its place, have ended: renew them with the tool that issued them"
         return ProviderRefused(message, hint=hint, code="vertex-credentials-refused")

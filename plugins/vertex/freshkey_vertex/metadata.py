@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from freshkey.errors import ProviderRefused, TransientError
 from freshkey.plugin import Clock, Detected, Profile, Response
 from freshkey_vertex.credentials_file import UNIVERSE_DOMAIN
-from freshkey_vertex.errors import INPUT_ERRORS
+from freshkey_vertex.errors import INPUT_ERRORS, found_here
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.identity import shown_text
 from freshkey_vertex.project import resolve_project
@@ -100,7 +100,7 @@ def _account_and_project(profile: Profile, clock: Clock) -> tuple[str, str | Non
     if account is None:
         message = "this machine has no service account, according to the metadata server"
         hint = 'Attach one to the machine, or add skip = ["metadata"] to the profile'
-        raise ProviderRefused(message, profile=profile.name, hint=hint, code="vertex-no-service-account")
+        raise found_here(ProviderRefused(message, profile=profile.name, hint=hint, code="vertex-no-service-account"))
     return account, project if isinstance(project, str) else None
 
 

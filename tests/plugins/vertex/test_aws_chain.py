@@ -180,8 +180,9 @@ def test_helper_that_prints_ended_keys(federated: Federated, write_aws: Callable
     printed = {"Version": 1, "AccessKeyId": "ASIADEAD", "SecretAccessKey": "canary", "Expiration": PAST}
     (tmp_path / "printed").write_text(json.dumps(printed), "utf-8")
     write_aws(f"[profile team]\ncredential_process = cat {tmp_path}/printed\n")
-    with raises_code(LoginRequired, "vertex-aws-keys-expired"):
+    with raises_code(LoginRequired, "vertex-aws-keys-expired") as caught:
         federated()
+    assert caught.value.found_here
 
 
 @pytest.mark.parametrize(
@@ -201,6 +202,41 @@ def test_ends_are_read_in_the_forms_that_tools_write(text: str, at: str | None) 
     found = aws_ends.of_section({"expiration": text, "sso_registration_expires_at": PAST})
     assert (f"{found.at:%H:%M:%S}" if found else None) == at
     assert found is None or (found.at.tzinfo, found.at.day) == (UTC, 2)
+
+
+# --- roles ------------------------------------------------------------------------------------------------------------
+
+ROLE = "[profile team]\nrole_arn = arn:aws:iam::123456789012:role/r\nsource_profile = keys\n"
+KEYS = "[keys]\naws_access_key_id = AKIAKEYS\naws_secret_access_key = canary\n"
+
+
+class Sts(LoopbackServer):
+    """Assumes every role (AWS STS API reference)."""
+
+    def serve(self, exchange: Exchange) -> None:
+        exchange.body()
+        keys = "<AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>canary</SecretAccessKey>"
+        keys += "<SessionToken>t</SessionToken><Expiration>2100-01-01T00:00:00Z</Expiration>"
+        answer = f"<AssumeRoleResult><Credentials>{keys}</Credentials></AssumeRoleResult>"
+        exchange.answer(200, f"<AssumeRoleResponse>{answer}</AssumeRoleResponse>".encode())
+
+
+@pytest.mark.parametrize("variable", ["AWS_REGION", "AWS_DEFAULT_REGION", None])
+def test_role_is_assumed_in_the_region_that_the_identity_is_confirmed_in(
+    federated: Federated,
+    write_aws: Callable[..., None],
+    cloud: GoogleCloud,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str | None,
+) -> None:
+    write_aws(ROLE, KEYS)
+    monkeypatch.delenv("AWS_REGION")
+    if variable:
+        monkeypatch.setenv(variable, "eu-west-1")
+    cloud.failures["/zone"] = [(200, {"text": "eu-west-1b"})]
+    with Sts() as sts:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
+        assert "ASIAROLE" in federated(region_url=cloud.at("/zone"))
 
 
 # --- flaws ------------------------------------------------------------------------------------------------------------

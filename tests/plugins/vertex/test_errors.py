@@ -60,6 +60,7 @@ def test_refusals(body: bytes, kind: Kind, error: type[Exception], code: str) ->
 def test_failure_without_a_response_is_a_missing_identity_token() -> None:
     found = translate_failure(Transport(clock=SYSTEM, hosts=()), attempt())
     assert (type(found), found.code) == (ProviderRefused, "vertex-no-identity-token")
+    assert found.found_here
 
 
 def test_successful_response_that_google_auth_rejects() -> None:
@@ -80,6 +81,7 @@ def test_clock_skew_is_reported(behind: float | None, code: str, fact: str) -> N
     found = translate_failure(after(b'{"error": "invalid_grant"}', behind=behind), attempt("service account"))
     assert found.code == code
     assert fact in found.message
+    assert found.found_here == (code == "vertex-clock-skew")
 
 
 def test_refused_impersonation_names_both_identities() -> None:
@@ -174,6 +176,7 @@ def test_metadata_server_is_not_taken_for_google() -> None:
     found = translate_failure(carrier, attempt("federated identity"))
     assert found.code == "vertex-credentials-refused"
     assert "the metadata server has no token" in found.message
+    assert found.found_here
     assert "credential_source" in str(found.hint)
 
 

@@ -144,8 +144,9 @@ def test_machine_can_impersonate_a_service_account(cloud: GoogleCloud, make_prof
 @pytest.mark.usefixtures("machine")
 def test_machine_without_a_service_account(cloud: GoogleCloud, make_profile: MakeProfile, take: Take) -> None:
     cloud.failures[INFO] = [(404, {"text": "not found"})]
-    with raises_code(ProviderRefused, "vertex-no-service-account"):
+    with raises_code(ProviderRefused, "vertex-no-service-account") as caught:
         take(make_profile(), "metadata")
+    assert caught.value.found_here
 
 
 @pytest.mark.parametrize("status", [b"200 OK", b"404 Not Found", b"503 Busy"])
