@@ -1,7 +1,7 @@
 """When AWS keys end, according to the tool that wrote them: botocore and google-auth read at most one of these names.
 
-Other tools write ``x_security_token_expires`` (saml2aws), ``expiration`` (aws-mfa), ``aws_expiration`` and the like
-beside the keys, or set a variable.
+Other tools write ``x_security_token_expires`` (saml2aws), ``expiration`` (aws-mfa, in UTC without saying so; awsume, in
+local time), ``aws_expiration`` and the like beside the keys, or set a variable.
 """
 
 from __future__ import annotations
@@ -14,16 +14,34 @@ from typing import Final
 from attrs import frozen
 
 
-_VARIABLES: Final = (
-    "AWS_CREDENTIAL_EXPIRATION",  # of AWS's own tools
-    "AWS_SESSION_EXPIRATION",
-    "AWS_SESSION_TOKEN_EXPIRATION",
-    "AWS_EXPIRATION",
-)
+EXPIRATION: Final = "AWS_CREDENTIAL_EXPIRATION"
+"""The variable of AWS's own tools."""
 
-_OTHER: Final = "refresh|registration|client|cookie|assertion|id_?token|portal|sso"
-_NAME: Final = re.compile(rf"(?!.*({_OTHER})).*expir(es?|y|ation|ed)(_?(at|on|time|date|timestamp|epoch|utc))*")
+_AWSUME: Final = "AWSUME_EXPIRATION"
+VARIABLES: Final = (
+    EXPIRATION,
+    _AWSUME,
+    "AWS_CREDENTIALS_EXPIRATION",
+    "AWS_EXPIRATION",
+    "AWS_SESSION_EXPIRATION",
+    "AWS_SESSION_EXPIRES",
+    "AWS_SESSION_EXPIRES_AT",
+    "AWS_SESSION_TOKEN_EXPIRATION",
+)
+"""Those of AWS's tools, of awsume (in local time), of older aws-vault, and of scripts."""
+
+_NAME: Final = re.compile(
+    r".*expir(es?|y|ation|ed)(_?(at|on|time|date|timestamp|epoch|utc))*|(.*_)?(valid_?(until|to)|not_?after)"
+)
+_OF_SOMETHING_ELSE: Final = re.compile("refresh|registration|client|cookie|assertion|id_?token|portal|sso|source")
+
 _SECONDS: Final = re.compile(r"(\d{10})(\d{3})?(\.\d+)?")
+_TIME: Final = re.compile(
+    r"(\d{4}-?\d\d-?\d\d)[T ](\d\d:?\d\d(?::?\d\d)?)(?:[.,]\d+)? ?"
+    r"(?:(Z|UTC|GMT)|([+-]\d\d:?(?:\d\d)?)(?: [A-Z]{3,5})?)?(?: m=.*)?",
+    re.IGNORECASE,
+)
+"""ISO 8601 and its relatives: with a space, and what Go prints. The name of a zone alone may mean several zones."""
 
 _EARLIEST: Final = 2000
 """Tools write a year before this if they do not know the end."""
@@ -49,29 +67,43 @@ class End:
 
 def of_environment(environ: Mapping[str, str]) -> End | None:
     """Return when the keys in the environment end, if a variable says so."""
-    return _earliest({name: environ.get(name) for name in _VARIABLES})
+    return _earliest({name: moment(environ.get(name), local=name == _AWSUME) for name in VARIABLES})
 
 
 def of_section(section: Mapping[str, object]) -> End | None:
-    """Return when the keys in an AWS profile end, if it says so."""
-    return _earliest({name: text for name, text in section.items() if _NAME.fullmatch(name.replace("-", "_"))})
+    """Return when the keys in an AWS profile, or in the output of a program, end, if it says so."""
+    local = section.get("manager") == "awsume"
+    return _earliest({name: moment(text, local=local) for name, text in section.items() if _says_end(name)})
 
 
-def _earliest(texts: Mapping[str, object]) -> End | None:
-    ends = [End(name=name, at=at) for name, text in texts.items() if (at := _moment(text)) is not None]
+def moment(value: object, *, local: bool = False) -> datetime | None:
+    """Return a time as aware UTC, or None; without a UTC offset it is in UTC, or in local time if `local`."""
+    text = str(value).strip().strip("\"'") if isinstance(value, str | int | float) else ""
+    try:
+        at = _parsed(text)
+        if at is not None:
+            at = (at if at.tzinfo or local else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return None if at is None or at.year < _EARLIEST else at
+
+
+def _says_end(name: str) -> bool:
+    plain = name.lower().replace("-", "_")
+    return _NAME.fullmatch(plain) is not None and _OF_SOMETHING_ELSE.search(plain) is None
+
+
+def _earliest(moments: Mapping[str, datetime | None]) -> End | None:
+    ends = [End(name=name, at=at) for name, at in moments.items() if at is not None]
     return min(ends, key=lambda end: end.at, default=None)
 
 
-def _moment(value: object) -> datetime | None:
-    """Return a time as aware UTC, or None if it cannot be read; without a UTC offset it is in UTC."""
-    text = value.strip().strip("\"'") if isinstance(value, str) else ""
-    try:
-        if number := _SECONDS.fullmatch(text):
-            at = datetime.fromtimestamp(int(number[1]), UTC)
-        else:
-            at = datetime.fromisoformat(re.sub(r" *(UTC|GMT)$", "Z", re.sub(r" +(?=[+-]\d)", "", text)))
-    except ValueError:
-        return None
-    if at.year < _EARLIEST:
-        return None
-    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+def _parsed(text: str) -> datetime | None:
+    if number := _SECONDS.fullmatch(text):
+        return datetime.fromtimestamp(int(number[1]), UTC)
+    if found := _TIME.fullmatch(text):
+        day, clock, utc, offset = found.groups()
+        return datetime.fromisoformat(f"{day}T{clock}{'+00:00' if utc else offset or ''}")
+    from email.utils import parsedate_to_datetime  # takes 10 ms to import, and is rarely needed
+
+    return parsedate_to_datetime(text) if "," in text else None

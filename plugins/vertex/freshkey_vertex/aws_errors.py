@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import codecs
-import configparser
-import contextlib
 import os
 import re
 import shlex
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ProviderRefused, TransientError
 from freshkey.oauth import TRANSIENT_STATUSES, shown_code
-from freshkey.plugin import NotRegularError, TooLongError, read_bounded
 from freshkey_vertex.errors import found_here
-from freshkey_vertex.identity import shown_text
 from freshkey_vertex.paths import path_flaw
 
 
@@ -35,14 +29,10 @@ _UNAVAILABLE: Final = frozenset(
 _SIGN_IN: Final = frozenset({"SSOError", "TokenRetrievalError", "LoginError"})
 """Names of botocore's errors, looked up along the MRO: older releases lack some of these classes."""
 
-_MARKS: Final = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_MAX_FILE: Final = 1 << 20
 _MAX_SOURCES: Final = 8
 
 _CHECK: Final = "Check the AWS configuration: aws sts get-caller-identity"
 _PATHS: Final = ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CA_BUNDLE")
-_NAME: Final = re.compile("[a-z][a-z0-9_]{0,31}")
-"""What is quoted as the name of a setting: too short for a secret key that was pasted without its name."""
 
 
 def explained(error: Exception, session: Session, *, starting: bool) -> FreshkeyError:
@@ -72,12 +62,11 @@ def _unusable_because(
     messages = {
         "ProfileNotFound": f"AWS profile {facts.get('profile')!r} does not exist",
         "PartialCredentialsError": f"AWS keys are incomplete: {facts.get('provider')} has no {facts.get('cred_var')}",
+        "ConfigParseError": f"the AWS file {facts.get('path')} cannot be parsed",
         "InvalidConfigError": f"the AWS configuration is incomplete: {facts.get('error_msg')}",
     }
     if known := names & messages.keys():
         return unusable(messages[known.pop()])
-    if "ConfigParseError" in names:
-        return _unparsed(str(facts.get("path")), facts.get("error"))
     if isinstance(error, OSError):
         return _unopened(error)
     if "BotoCoreError" not in names and (signed_in := _signed_in(session)) is not None:
@@ -147,36 +136,6 @@ def _unopened(error: OSError) -> ConfigurationError:
         where = variable or "web_identity_token_file of the AWS profile"
         return unusable(f"the path in {where} {flaw}", f"Write the whole path in {where}")
     return unusable(f"cannot use a file that {variable or 'the AWS configuration'} names: {error.strerror}")
-
-
-def _unparsed(path: str, error: object) -> ConfigurationError:
-    """Return the error for a file that botocore cannot parse; it reads no byte order marks, and does not say so."""
-    start = b""
-    with contextlib.suppress(OSError, NotRegularError, TooLongError):
-        start = read_bounded(Path(path), _MAX_FILE)[:3]
-    if start.startswith(_MARKS):
-        hint = "Save the file as UTF-8 without a byte order mark"
-        return unusable(f"the AWS file {path} begins with a byte order mark, which botocore cannot read", hint)
-    line, what = _flaw(error)
-    where = path if line is None else f"{path}, line {line}"
-    return unusable(f"the AWS file {where}: {what}", "Each profile is one [section] with lines of key = value")
-
-
-def _flaw(error: object) -> tuple[int | None, str]:
-    """Return the line, and what is wrong there without quoting a value."""
-    section = shown_text(getattr(error, "section", None)) or "…"
-    if isinstance(error, configparser.DuplicateSectionError):
-        return error.lineno, f"the section [{section}] is there twice"
-    if isinstance(error, configparser.DuplicateOptionError):
-        name = error.option if _NAME.fullmatch(error.option) else "a setting"
-        return error.lineno, f"{name} is there twice in [{section}]"
-    if isinstance(error, configparser.MissingSectionHeaderError):
-        return error.lineno, "it belongs to no section, or is a section header without ]"
-    if isinstance(error, configparser.ParsingError) and error.errors:
-        return error.errors[0][0], "it has no ="
-    if isinstance(error, UnicodeDecodeError):
-        return None, "it is not UTF-8 text"
-    return None, "an indented line has no =" if isinstance(error, ValueError) else "it cannot be parsed"
 
 
 def _refused(answer: Mapping[str, Any]) -> FreshkeyError:

@@ -14,9 +14,14 @@ _VENDORS: Final = ("sys_vendor", "bios_vendor", "board_vendor")
 """Those that AWS documents for recognizing its instances ("Identify EC2 instances")."""
 
 
+def metadata_disabled(environ: Mapping[str, str]) -> bool:
+    """Return whether the user has turned off the instance metadata service."""
+    return environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true"
+
+
 def on_instance(environ: Mapping[str, str], dmi: Path = DMI) -> bool:
     """Return whether a variable or the firmware says that there is an instance metadata service."""
-    if environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
+    if metadata_disabled(environ):
         return False
     return bool(environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT")) or any(
         "amazon" in _line(dmi / name).lower() for name in _VENDORS

@@ -24,9 +24,10 @@ from google.auth.aws import (
 
 from freshkey.errors import ConfigurationError, FreshkeyError, ProviderRefused
 from freshkey_vertex import aws_ends
-from freshkey_vertex.aws_chain import Lookup, checked, expired
-from freshkey_vertex.aws_errors import unavailable
-from freshkey_vertex.aws_machine import on_instance
+from freshkey_vertex.aws_chain import Lookup, checked
+from freshkey_vertex.aws_errors import none_found, unavailable
+from freshkey_vertex.aws_machine import metadata_disabled, on_instance
+from freshkey_vertex.aws_providers import ended
 from freshkey_vertex.credentials_file import LINK_LOCAL_HOSTS
 from freshkey_vertex.versions import AWS_FILES
 
@@ -69,7 +70,7 @@ def needs_botocore(environ: Mapping[str, str]) -> bool:
         end = aws_ends.of_environment(environ)
         if end is not None and end.passed:
             if not installed:
-                raise expired("in the environment", end)
+                raise ended("in the environment", end)
             return True
         key_id, secret = (environ[name] for name in _KEYS)
         checked((key_id, secret, environ.get("AWS_SESSION_TOKEN")), "the environment")
@@ -84,6 +85,17 @@ def needs_botocore(environ: Mapping[str, str]) -> bool:
             code="vertex-botocore-missing",
         )
     return True
+
+
+def ensure_metadata_enabled(source: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    """Check that google-auth may ask the metadata server of an instance, if it has no keys.
+
+    Raises:
+        ProviderRefused: The user has turned that off, as for AWS's own tools.
+    """
+    near = urlsplit(str(source.get("url") or "")).hostname in LINK_LOCAL_HOSTS
+    if near and metadata_disabled(environ) and not all(environ.get(name) for name in _KEYS):
+        raise none_found()
 
 
 def _is_file(path: str) -> bool:

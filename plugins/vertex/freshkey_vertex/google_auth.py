@@ -130,7 +130,7 @@ def _user(info: Mapping[str, Any]) -> Credentials:
 def _external_account(info: Mapping[str, Any], settings: VertexSettings, environ: Mapping[str, str]) -> Credentials:
     from google.auth import aws, identity_pool, pluggable
 
-    from freshkey_vertex.aws_supplier import needs_botocore
+    from freshkey_vertex.aws_supplier import ensure_metadata_enabled, needs_botocore
 
     source = info["credential_source"]
     if "certificate" in source:
@@ -152,6 +152,7 @@ def _external_account(info: Mapping[str, Any], settings: VertexSettings, environ
     elif str(source.get("environment_id", "")).startswith("aws"):
         if needs_botocore(environ):
             return _of_aws(info, settings)
+        ensure_metadata_enabled(source, environ)
         kind = aws.Credentials
     # google-auth reads nothing here, but checks the form of the source.
     workload: ExternalAccount = kind.from_info(dict(info), scopes=list(settings.scopes))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC
 from pathlib import Path
@@ -27,6 +28,8 @@ Federated = Callable[..., str]
 FULL = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
 ENDPOINT = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
 PAST = "2020-01-01T00:00:00Z"
+ROLE = "[profile team]\nrole_arn = arn:aws:iam::123456789012:role/r\nsource_profile = keys\n"
+KEYS = "[keys]\naws_access_key_id = AKIAKEYS\naws_secret_access_key = canary\n"
 SSO = (
     "[profile team]\nregion = eu-west-1\nsso_session = corp\nsso_account_id = 1\nsso_role_name = r\n"
     "[sso-session corp]\nsso_region = eu-west-1\nsso_start_url = https://corp.awsapps.com/start\n"
@@ -41,6 +44,7 @@ class Place(LoopbackServer):
     def __init__(self, status: int) -> None:
         super().__init__()
         self.status = status
+        self.tokens: list[str | None] = []
 
     def serve(self, exchange: Exchange) -> None:
         keys = {
@@ -49,6 +53,7 @@ class Place(LoopbackServer):
             "Token": "t",
             "Expiration": "2100-01-01T00:00:00Z",
         }
+        self.tokens.append(exchange.headers.get("Authorization"))
         exchange.answer(self.status, json.dumps(keys).encode())
 
 
@@ -142,7 +147,7 @@ def test_firmware_tells_an_instance(tmp_path: Path) -> None:
 # --- keys that have ended ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["x_security_token_expires", "expiration", "aws_session_expiration"])
+@pytest.mark.parametrize("name", ["x_security_token_expires", "expiration", "aws_session_expiration", "valid_until"])
 def test_keys_that_have_ended_are_not_sent(
     federated: Federated, write_aws: Callable[..., None], cloud: GoogleCloud, name: str
 ) -> None:
@@ -168,6 +173,44 @@ def test_place_after_keys_that_have_ended_is_asked(federated: Federated, monkeyp
         assert "ASIACONTAINER" in federated()
 
 
+@pytest.mark.parametrize("variable", aws_ends.VARIABLES)
+def test_end_in_a_variable(monkeypatch: pytest.MonkeyPatch, federated: Federated, variable: str) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "ASIAENV")
+    monkeypatch.setenv(variable, "2020-01-01T00:00:00")
+    with raises_code(LoginRequired, "vertex-aws-keys-expired") as caught:
+        federated()
+    assert variable in caught.value.message
+
+
+def test_end_of_awsume_is_in_local_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC-5")
+    time.tzset()
+    try:
+        ends = [aws_ends.of_environment({name: "2026-01-02T05:00:00"}) for name in aws_ends.VARIABLES[:2]]
+        of_file = aws_ends.of_section({"manager": "awsume", "expiration": "2026-01-02 05:00:00"})
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert [end.at.hour for end in (*ends, of_file) if end] == [5, 0, 0]
+
+
+def test_end_belongs_to_the_keys_in_its_own_file(federated: Federated, write_aws: Callable[..., None]) -> None:
+    keys = "aws_access_key_id = ASIATEAM\naws_secret_access_key = canary\n"
+    write_aws(f"[profile team]\nexpiration = {PAST}\n", f"[team]\n{keys}")
+    with raises_code(LoginRequired, "vertex-aws-keys-expired"):
+        federated()
+    write_aws(f"[profile team]\n{keys}expiration = {PAST}\n", f"[team]\n{keys}")
+    assert "ASIATEAM" in federated()
+
+
+def test_role_is_not_assumed_with_keys_that_have_ended(federated: Federated, write_aws: Callable[..., None]) -> None:
+    write_aws(ROLE, f"{KEYS}expiration = {PAST}\n")
+    with raises_code(LoginRequired, "vertex-aws-keys-expired") as caught:
+        federated()
+    assert "of AWS profile 'keys'" in caught.value.message
+
+
 def test_keys_of_the_environment_that_have_ended_are_named_without_botocore(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aws_supplier, "find_spec", lambda _: None)
     keys = {"AWS_ACCESS_KEY_ID": "ASIADEAD", "AWS_SECRET_ACCESS_KEY": "s"}
@@ -176,8 +219,11 @@ def test_keys_of_the_environment_that_have_ended_are_named_without_botocore(monk
     assert not needs_botocore({**keys, "AWS_SESSION_EXPIRATION": "soon"})
 
 
-def test_helper_that_prints_ended_keys(federated: Federated, write_aws: Callable[..., None], tmp_path: Path) -> None:
-    printed = {"Version": 1, "AccessKeyId": "ASIADEAD", "SecretAccessKey": "canary", "Expiration": PAST}
+@pytest.mark.parametrize("name", ["Expiration", "expires_at", "expiresAt"])
+def test_helper_that_prints_ended_keys(
+    federated: Federated, write_aws: Callable[..., None], tmp_path: Path, name: str
+) -> None:
+    printed = {"Version": 1, "AccessKeyId": "ASIADEAD", "SecretAccessKey": "canary", name: PAST}
     (tmp_path / "printed").write_text(json.dumps(printed), "utf-8")
     write_aws(f"[profile team]\ncredential_process = cat {tmp_path}/printed\n")
     with raises_code(LoginRequired, "vertex-aws-keys-expired") as caught:
@@ -192,6 +238,13 @@ def test_helper_that_prints_ended_keys(federated: Federated, write_aws: Callable
         ('"2026-01-02 03:04:05 UTC"', "03:04:05"),
         ("2026-01-02T05:04:05 +0200", "03:04:05"),
         ("2026-01-02 03:04:05", "03:04:05"),
+        ("2026-01-02 03:04:05 +0000 UTC", "03:04:05"),
+        ("2026-01-02 03:04:05.123456789 +0000 UTC m=+0.01", "03:04:05"),
+        ("2026-01-02 05:04:05 +0200 CEST", "03:04:05"),
+        ("2026-01-02 03:04:05 CEST", None),
+        ("2026-01-02t03:04:05z", "03:04:05"),
+        ("20260102T030405Z", "03:04:05"),
+        ("Fri, 02 Jan 2026 03:04:05 GMT", "03:04:05"),
         ("1767323045", "03:04:05"),
         ("1767323045000", "03:04:05"),
         ("0001-01-01T00:00:00Z", None),
@@ -204,10 +257,90 @@ def test_ends_are_read_in_the_forms_that_tools_write(text: str, at: str | None) 
     assert found is None or (found.at.tzinfo, found.at.day) == (UTC, 2)
 
 
-# --- roles ------------------------------------------------------------------------------------------------------------
+def test_names_of_ends() -> None:
+    def named(name: str) -> bool:
+        return aws_ends.of_section({name: PAST}) is not None
 
-ROLE = "[profile team]\nrole_arn = arn:aws:iam::123456789012:role/r\nsource_profile = keys\n"
-KEYS = "[keys]\naws_access_key_id = AKIAKEYS\naws_secret_access_key = canary\n"
+    ends = ("Expiration", "aws-token-expiry", "session_expires_at_utc", "expiresAt", "valid_to", "key_not_after")
+    assert all(map(named, ends))
+    others = ("sso_expiration", "clientSecretExpiresAt", "expires_in", "expired_by", "refresh_expires", "invalid_until")
+    assert not any(map(named, others))
+
+
+# --- what is harmless -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", [b"canary-token\n", b"\xef\xbb\xbfcanary-token\r\n"])
+@pytest.mark.parametrize("in_file", [True, False])
+def test_line_break_after_the_token_of_a_container(
+    federated: Federated, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes, in_file: bool
+) -> None:
+    (tmp_path / "token").write_bytes(content)
+    name = "AWS_CONTAINER_AUTHORIZATION_TOKEN"
+    monkeypatch.setenv(*((f"{name}_FILE", str(tmp_path / "token")) if in_file else (name, "canary-token\n")))
+    with Place(200) as place:
+        monkeypatch.setenv(FULL, place.url)
+        assert "ASIACONTAINER" in federated()
+        assert place.tokens == ["canary-token"]
+
+
+@pytest.mark.parametrize("empty", ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_PROFILE", "AWS_DEFAULT_PROFILE"])
+def test_empty_variable_counts_as_none(federated: Federated, monkeypatch: pytest.MonkeyPatch, empty: str) -> None:
+    monkeypatch.setenv(empty, "")
+    with Place(200) as place:
+        monkeypatch.setenv(FULL, place.url)
+        assert "ASIACONTAINER" in federated()
+
+
+@pytest.mark.parametrize(
+    ("url", "flaw"),
+    [
+        ('"http://127.0.0.1/keys"', "is in quotes"),
+        ("http://10.0.0.9/canary", "a host that is not allowed without https"),
+        ("10.0.0.9/canary", "does not begin with https://"),
+    ],
+)
+def test_url_of_a_container_that_is_not_asked(
+    federated: Federated, monkeypatch: pytest.MonkeyPatch, url: str, flaw: str
+) -> None:
+    monkeypatch.setenv(FULL, url)
+    with raises_code(ConfigurationError, "vertex-no-identity-token") as caught:
+        federated()
+    assert f"the URL in {FULL}" in caught.value.message
+    assert flaw in caught.value.message
+    assert "canary" not in str(caught.value)
+
+
+def test_token_of_a_container_that_cannot_be_sent(federated: Federated, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "canary\nX-Own: 1")
+    monkeypatch.setenv(FULL, "http://127.0.0.1/keys")
+    with raises_code(ConfigurationError, "vertex-no-identity-token") as caught:
+        federated()
+    assert "the token in AWS_CONTAINER_AUTHORIZATION_TOKEN" in caught.value.message
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_byte_order_marks_of_the_files_are_harmless(
+    federated: Federated, write_aws: Callable[..., None], tmp_path: Path, encoding: str
+) -> None:
+    write_aws("[profile team]\r\nregion = eu-west-1\r\n".encode(encoding))
+    keys = "[team]\naws_access_key_id = AKIATEAM\naws_secret_access_key = canary\n"
+    (tmp_path / "aws-credentials").write_text(keys, encoding)
+    assert "AKIATEAM" in federated()
+
+
+def test_profile_under_two_spellings(federated: Federated, write_aws: Callable[..., None]) -> None:
+    keys = "aws_access_key_id = AKIATEAM\naws_secret_access_key = canary\n"
+    write_aws(f'[profile team]\n{keys}[profile "team"]\nregion = a\n')
+    with raises_code(ConfigurationError, "vertex-no-identity-token") as caught:
+        federated()
+    assert "line 4: profile 'team' is there twice" in caught.value.message
+    write_aws(f'[default]\n[profile default]\n[profile a]\n[profile "a"]\n[profile team]\n{keys}')
+    assert "AKIATEAM" in federated()
+
+
+# --- roles ------------------------------------------------------------------------------------------------------------
 
 
 class Sts(LoopbackServer):

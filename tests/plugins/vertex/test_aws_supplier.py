@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from freshkey.errors import ConfigurationError, FreshkeyError, ProviderRefused, TransientError
-from freshkey_vertex import aws_supplier
+from freshkey_vertex import aws_supplier, metadata_http
 from freshkey_vertex.aws_supplier import needs_botocore
 from loopback_server import Exchange, LoopbackServer
 from raises_code import raises_code
@@ -124,7 +124,6 @@ def test_broken_configuration_is_not_quoted(
     [
         ("[profile other]\n", "AWS profile 'team' does not exist"),
         ("[profile team\n", "/aws-config"),
-        ("\ufeff[profile team]\n", "/aws-config begins with a byte order mark"),
     ],
 )
 def test_cause_is_named_if_the_region_is_in_the_configuration_too(
@@ -249,3 +248,18 @@ def test_missing_botocore_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         needs_botocore({RELATIVE: "/role"})
     assert RELATIVE in caught.value.message
     assert not needs_botocore({"AWS_CONFIG_FILE": __file__})
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_metadata_service_that_is_turned_off_is_not_asked(
+    federated: Callable[..., str], monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    monkeypatch.setattr(metadata_http, "exchange", None)
+    if not installed:
+        monkeypatch.setattr(aws_supplier, "find_spec", lambda _: None)
+    with raises_code(ProviderRefused, "vertex-no-identity-token") as caught:
+        federated()
+    assert caught.value.found_here
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAENV")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary")
+    assert "AKIAENV" in federated()
