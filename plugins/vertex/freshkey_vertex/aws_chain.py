@@ -63,6 +63,7 @@ class Lookup:
             FreshkeyError: There are none, or they have ended, or cannot be used.
         """
         self._notes = notes = self._read()
+        self._session.register("after-call", notes.note_answer)
         notes.files.ensure_unambiguous(self._session.profile or "default")
         chain = self._session.get_component("credential_provider")
         for provider in chain.providers:
@@ -77,7 +78,9 @@ class Lookup:
         """Return the error for what botocore raised during this look."""
         if self._notes is not None and self._notes.ended and type(error).__name__ == "InvalidConfigError":
             return self._notes.ended  # botocore found no keys to assume a role with
-        return aws_errors.explained(error, self._session, starting=self._is_starting("ContainerProvider"))
+        dated = self._notes.dated if self._notes else ("", 0.0)
+        starting = self._is_starting("ContainerProvider")
+        return aws_errors.explained(error, self._session, dated=dated, starting=starting)
 
     def _read(self) -> Notes:
         files = read_files(self._session)

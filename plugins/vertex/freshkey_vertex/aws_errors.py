@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ProviderRefused, TransientError
 from freshkey.oauth import TRANSIENT_STATUSES, shown_code
+from freshkey_vertex import aws_clock
 from freshkey_vertex.errors import found_here
 from freshkey_vertex.paths import path_flaw
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from botocore.session import Session
 
 _BUSY: Final = re.compile("Throttl|TooManyRequests|SlowDown|LimitExceeded")
-_ENDED: Final = re.compile("Expired")
+_ENDED: Final = re.compile("Expired|TokenRefreshRequired")
 
 _UNAVAILABLE: Final = frozenset(
     {
@@ -35,12 +37,13 @@ _CHECK: Final = "Check the AWS configuration: aws sts get-caller-identity"
 _PATHS: Final = ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CA_BUNDLE")
 
 
-def explained(error: Exception, session: Session, *, starting: bool) -> FreshkeyError:
+def explained(error: Exception, session: Session, *, dated: tuple[str, float], starting: bool) -> FreshkeyError:
     """Return the error for an exception of botocore.
 
     Args:
         error: The exception.
         session: The session that raised it.
+        dated: The header ``Date`` of the last answer, and when it arrived, by this machine's clock.
         starting: Whether the container's endpoint has probably not started.
     """
     names = {kind.__name__ for kind in type(error).__mro__}
@@ -52,7 +55,7 @@ def explained(error: Exception, session: Session, *, starting: bool) -> Freshkey
     if names & _SIGN_IN:
         return _sign_in_required(*(_signed_in(session) or (session.profile or "default", "sso login")))
     if isinstance(error, RuntimeError) and "still expired" in str(error):
-        return expired("the AWS keys have expired")
+        return aws_clock.ahead(*dated) or expired("the AWS keys have expired")
     return _unusable_because(error, names, facts, session)
 
 
@@ -140,9 +143,13 @@ def _unopened(error: OSError) -> ConfigurationError:
 
 def _refused(answer: Mapping[str, Any]) -> FreshkeyError:
     """Return the error for an answer of AWS that is not keys."""
-    code = str(answer.get("Error", {}).get("Code", ""))
-    status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    if status in TRANSIENT_STATUSES or status >= 500 or _BUSY.search(code):  # noqa: PLR2004  RFC 9110, section 15.6
+    error, facts = answer.get("Error", {}), answer.get("ResponseMetadata", {})
+    code, status = str(error.get("Code", "")), int(facts.get("HTTPStatusCode", 0))
+    headers = {str(name).lower(): str(value) for name, value in (facts.get("HTTPHeaders") or {}).items()}
+    if (skewed := aws_clock.refused(code, str(error.get("Message", "")), headers, time.time())) is not None:
+        return skewed
+    busy = status in TRANSIENT_STATUSES or status >= 500 or _BUSY.search(code)  # noqa: PLR2004  RFC 9110, section 15.6
+    if busy or code.isdigit():  # botocore's code for an answer without one: AWS always has one
         return unavailable()
     said = f"{shown_code(code)} (status {status})"
     if _ENDED.search(code):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -43,6 +44,7 @@ class Listener:
 
     Attributes:
         status: Status of the last response; None if there was none.
+        dated: The header ``Date`` of the last response, and when it arrived, by this machine's clock.
         encrypted: Whether the last request was encrypted, and so not to a place on this machine.
     """
 
@@ -50,12 +52,14 @@ class Listener:
         self._session = session
         self.status: int | None = None
         self.encrypted = False
+        self.dated = ("", 0.0)
 
     def send(self, request: Any) -> Any:  # noqa: ANN401  botocore has no types
         """Send a request."""
         self.status, self.encrypted = None, str(request.url).startswith("https:")
         response = self._session.send(request)
         self.status = response.status_code
+        self.dated = str(response.headers.get("Date", "")), time.time()
         return response
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -37,11 +38,13 @@ class Notes:
         files: The shared files that it uses.
         ended: The error for the first keys that were passed over, because they have ended.
         listeners: What the places of this machine answered, by the name of their provider.
+        answered: The header ``Date`` of the last answer of an AWS service, and when it arrived here.
     """
 
     files: SharedFiles
     ended: FreshkeyError | None = None
     listeners: dict[str, Listener] = field(factory=dict)
+    answered: tuple[str, float] = ("", 0.0)
     _changed: set[int] = field(factory=set)
 
     def change(self, provider: Any) -> None:  # noqa: ANN401  botocore has no types
@@ -50,6 +53,16 @@ class Notes:
         if change is not None and id(provider) not in self._changed:
             self._changed.add(id(provider))
             change(provider, self)
+
+    def note_answer(self, http_response: Any = None, **_facts: object) -> None:  # noqa: ANN401  botocore has no types
+        """Note when an answer was sent; a handler of botocore's event ``after-call``."""
+        if http_response is not None:
+            self.answered = str(http_response.headers.get("Date", "")), time.time()
+
+    @property
+    def dated(self) -> tuple[str, float]:
+        """When the last answer of a service or place was sent, and when it arrived, by this machine's clock."""
+        return max([self.answered, *(one.dated for one in self.listeners.values())], key=lambda one: one[1])
 
 
 def ended(where: str, end: End) -> FreshkeyError:

@@ -6,7 +6,8 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import unquote
@@ -41,8 +42,9 @@ pytestmark = pytest.mark.usefixtures("no_aws_keys")
 class Place(LoopbackServer):
     """Answers each request with one status, and with the keys of a container."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, *, behind: float = 0.0, lifetime: float = 3600.0) -> None:
         super().__init__()
+        self.date, self.end = (datetime.now(UTC) + timedelta(seconds=one) for one in (behind, behind + lifetime))
         self.status = status
         self.tokens: list[str | None] = []
 
@@ -51,10 +53,11 @@ class Place(LoopbackServer):
             "AccessKeyId": "ASIACONTAINER",
             "SecretAccessKey": "s",
             "Token": "t",
-            "Expiration": "2100-01-01T00:00:00Z",
+            "Expiration": f"{self.end:%Y-%m-%dT%H:%M:%SZ}",
         }
         self.tokens.append(exchange.headers.get("Authorization"))
-        exchange.answer(self.status, json.dumps(keys).encode())
+        headers = {"Date": format_datetime(self.date, usegmt=True)}
+        exchange.answer(self.status, json.dumps(keys).encode(), headers)
 
 
 @pytest.fixture
@@ -344,14 +347,24 @@ def test_profile_under_two_spellings(federated: Federated, write_aws: Callable[.
 
 
 class Sts(LoopbackServer):
-    """Assumes every role (AWS STS API reference)."""
+    """Assumes every role (AWS STS API reference), or refuses with a code and a message."""
+
+    def __init__(self, code: str = "", message: str = "", *, behind: float = 0.0, lifetime: float = 3600.0) -> None:
+        super().__init__()
+        self.error = code, message
+        self.date, self.end = (datetime.now(UTC) + timedelta(seconds=one) for one in (behind, behind + lifetime))
 
     def serve(self, exchange: Exchange) -> None:
         exchange.body()
+        code, message = self.error
         keys = "<AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>canary</SecretAccessKey>"
-        keys += "<SessionToken>t</SessionToken><Expiration>2100-01-01T00:00:00Z</Expiration>"
-        answer = f"<AssumeRoleResult><Credentials>{keys}</Credentials></AssumeRoleResult>"
-        exchange.answer(200, f"<AssumeRoleResponse>{answer}</AssumeRoleResponse>".encode())
+        keys += f"<SessionToken>t</SessionToken><Expiration>{self.end:%Y-%m-%dT%H:%M:%SZ}</Expiration>"
+        result = f"<AssumeRoleResult><Credentials>{keys}</Credentials></AssumeRoleResult>"
+        answer = f"<AssumeRoleResponse>{result}</AssumeRoleResponse>"
+        if code:
+            answer = f"<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
+        headers = {"Content-Type": "text/xml", "Date": format_datetime(self.date, usegmt=True)}
+        exchange.answer(403 if code else 200, answer.encode(), headers)
 
 
 @pytest.mark.parametrize("variable", ["AWS_REGION", "AWS_DEFAULT_REGION", None])
@@ -370,6 +383,81 @@ def test_role_is_assumed_in_the_region_that_the_identity_is_confirmed_in(
     with Sts() as sts:
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
         assert "ASIAROLE" in federated(region_url=cloud.at("/zone"))
+
+
+SIGNATURE = "Signature expired: 20261129T202200Z is now earlier than 20261129T211700Z (20261129T212200Z - 5 min.)"
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "behind", "what"),
+    [
+        ("SignatureDoesNotMatch", SIGNATURE, 0.0, "60 min behind AWS's"),
+        ("SignatureDoesNotMatch", "canary", -7200.0, "120 min ahead of AWS's"),
+        ("RequestExpired", "Request has expired", 1530.0, "25 min behind AWS's"),
+        ("RequestTimeTooSkewedException", "canary", 0.0, "now agrees with AWS's"),
+        ("InvalidSignatureException", "Signature not yet current: canary", 90_000.0, "25.0 h behind AWS's"),
+    ],
+)
+def test_clock_that_aws_refuses_is_told(  # noqa: PLR0917  fixtures
+    federated: Federated,
+    write_aws: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    message: str,
+    behind: float,
+    what: str,
+) -> None:
+    write_aws(ROLE, KEYS)
+    with Sts(code, message, behind=behind) as sts:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
+        with raises_code(ProviderRefused, "vertex-clock-skew") as caught:
+            federated()
+    assert what in caught.value.message
+    assert caught.value.found_here
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "behind", "kind", "freshkey_code"),
+    [
+        ("SignatureDoesNotMatch", 120.0, ProviderRefused, "vertex-no-identity-token"),
+        ("AccessDenied", 7200.0, ProviderRefused, "vertex-no-identity-token"),
+        ("ExpiredToken", 0.0, LoginRequired, "vertex-aws-keys-expired"),
+        ("ExpiredTokenException", 7200.0, LoginRequired, "vertex-aws-keys-expired"),
+    ],
+)
+def test_clock_is_not_blamed_for_other_refusals(  # noqa: PLR0917  fixtures
+    federated: Federated,
+    write_aws: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    behind: float,
+    kind: type[FreshkeyError],
+    freshkey_code: str,
+) -> None:
+    write_aws(ROLE, KEYS)
+    with Sts(code, "canary", behind=behind) as sts:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
+        with raises_code(kind, freshkey_code):
+            federated()
+
+
+@pytest.mark.parametrize(("behind", "code"), [(-7200.0, "vertex-clock-skew"), (0.0, "vertex-aws-keys-expired")])
+def test_new_keys_that_seem_to_have_ended(
+    federated: Federated, write_aws: Callable[..., None], monkeypatch: pytest.MonkeyPatch, behind: float, code: str
+) -> None:
+    lifetime = 3600.0 if behind else -3600.0
+    write_aws(ROLE, KEYS)
+    with Sts(behind=behind, lifetime=lifetime) as sts:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
+        with raises_code(FreshkeyError, code):
+            federated()
+    monkeypatch.delenv("AWS_PROFILE")
+    with Place(200, behind=behind, lifetime=lifetime) as place:
+        monkeypatch.setenv(FULL, place.url)
+        with raises_code(FreshkeyError, code) as caught:
+            federated()
+    assert caught.value.found_here
 
 
 # --- flaws ------------------------------------------------------------------------------------------------------------
