@@ -34,6 +34,8 @@ PROFILE_FILE: Final = "credentials-file"
 NAMED_FILE: Final = "adc-file"
 GCLOUD_FILE: Final = "adc-gcloud"
 
+_GCLOUD_COMMAND: Final = "gcloud auth application-default login"
+
 MAX_SHOWN: Final = 1024
 """Longest path in characters that is displayed."""
 
@@ -139,7 +141,6 @@ def _acquire(profile: Profile, source_id: str, clock: Clock) -> GoogleCredential
     from freshkey_vertex.fetch_token import fetch_token
     from freshkey_vertex.transport import build_transport
 
-    settings = profile.settings_as(VertexSettings)
     found = locate(source_id, profile, os.environ)
     if found is None:
         message = "no credentials file is configured"
@@ -153,8 +154,7 @@ def _acquire(profile: Profile, source_id: str, clock: Clock) -> GoogleCredential
         _ensure_plain_gcloud(os.environ)
     else:
         _ensure_plain_path(found)
-    file = read_file(found.path, allow_insecure_loopback=settings.allow_insecure_loopback)
-    principal = _principal(file, profile, source_id)
+    file, principal = _loaded(found.path, profile, source_id)
     resolved = resolve_project(
         profile,
         os.environ,
@@ -165,6 +165,29 @@ def _acquire(profile: Profile, source_id: str, clock: Clock) -> GoogleCredential
         profile, clock=clock, hosts=file.hosts, plain_hosts=LINK_LOCAL_HOSTS, places=file.places
     )
     return fetch_token(principal, transport, resolved, profile, clock=clock)
+
+
+def _loaded(path: Path, profile: Profile, source_id: str) -> tuple[CredentialsFile, Principal]:
+    """Return what a file contains.
+
+    Raises:
+        LoginRequired: It is gcloud's, and missing or damaged: a sign-in writes it again.
+        ConfigurationError: It cannot be used, and is another one or cannot be read.
+    """
+    try:
+        insecure = profile.settings_as(VertexSettings).allow_insecure_loopback
+        file = read_file(path, allow_insecure_loopback=insecure)
+        return file, _principal(file, profile, source_id)
+    except Unloadable as error:
+        if source_id != GCLOUD_FILE or not _is_rewritable(path):
+            raise
+        flaw = error.message
+    raise LoginRequired(flaw, hint=f"Run: {_GCLOUD_COMMAND}", code="vertex-invalid-credentials-file")
+
+
+def _is_rewritable(path: Path) -> bool:
+    """Return whether nothing but the content of a file is wrong, if there is one."""
+    return not os.path.lexists(path) or (_is_file(path) and os.access(path, os.R_OK))
 
 
 def _ensure_plain_path(found: FileLocation) -> None:
@@ -205,7 +228,7 @@ def _principal(file: CredentialsFile, profile: Profile, source_id: str) -> Princ
     who = file.info["source_credentials"] if file.type == "impersonated_service_account" else file.info
     account = shown_text(who.get("client_email")) or shown_text(who.get("account"))
     url = file.info.get("service_account_impersonation_url")
-    by = "gcloud auth application-default login" if source_id == GCLOUD_FILE else f"the tool that wrote {file.path}"
+    by = _GCLOUD_COMMAND if source_id == GCLOUD_FILE else f"the tool that wrote {file.path}"
     return Principal(
         credentials=load(file, profile.settings_as(VertexSettings), os.environ),
         kind=_KINDS[who["type"]],

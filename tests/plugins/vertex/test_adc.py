@@ -201,6 +201,25 @@ def test_reauthentication_requires_the_user(
     assert cloud.count("/token") == 1
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["", '{"type": "authorized_user", "client_sec', '{"type": "authorized_user", "client_id": "canary"}', "{}", "[]"],
+)
+def test_damaged_file_of_gcloud_requires_the_user(
+    make_profile: MakeProfile, write_file: WriteFile, take: Take, content: str
+) -> None:
+    path = write_file(content, GCLOUD)
+    with raises_code(LoginRequired, "vertex-invalid-credentials-file") as caught:
+        take(make_profile(), "adc-gcloud")
+    assert caught.value.hint == "Run: gcloud auth application-default login"
+    with raises_code(Unloadable, "vertex-invalid-credentials-file"):
+        take(make_profile(credentials_file=path), "credentials-file")
+    path.unlink()
+    path.mkdir()
+    with raises_code(Unloadable, "vertex-invalid-credentials-file"):
+        take(make_profile(), "adc-gcloud")
+
+
 def test_revoked_sign_in_requires_the_user(
     cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take
 ) -> None:
@@ -441,7 +460,7 @@ def test_command_does_not_run_if_no_user_is_waiting(
 ) -> None:
     write_file("{}", GCLOUD)
     timer = NonInteractive("work", attended=False)
-    with pytest.raises(Unloadable):
+    with pytest.raises(LoginRequired):
         take(make_profile(auth_refresh=command(tmp_path)), "adc-gcloud", timer)
     assert runs(tmp_path) == 0
 
@@ -451,7 +470,7 @@ def test_command_that_does_not_help_runs_once(
 ) -> None:
     write_file("{}", GCLOUD)
     profile = make_profile(auth_refresh=command(tmp_path))
-    with pytest.raises(Unloadable):
+    with raises_code(LoginRequired, "vertex-invalid-credentials-file"):
         take(profile, "adc-gcloud")
     with pytest.raises(LoginRequired):
         take(profile, "adc-gcloud")
@@ -465,7 +484,7 @@ def test_command_may_run_again_after_a_minute(
     profile = make_profile(auth_refresh=command(tmp_path))
     for seconds, runs_so_far in ((0, 1), (59, 1), (2, 2)):
         clock.advance(seconds)
-        with pytest.raises((Unloadable, LoginRequired)):
+        with pytest.raises(LoginRequired):
             take(profile, "adc-gcloud", clock=clock)
         assert runs(tmp_path) == runs_so_far
 
