@@ -75,8 +75,11 @@ _CLOCK: Final = re.compile(
 )
 """In a description: the assertion, identity token or signed request has a time that the server does not accept."""
 
-_ENDED: Final = re.compile("is stale to sign-in|token included in the request is expired")
-"""In a description: Google's word for an identity token that was issued too long ago, and AWS's for keys that ended."""
+_KEYS_ENDED: Final = re.compile(r"\bExpiredToken|token included in the request is expired")
+"""In a description: AWS's words for keys that ended, which Google repeats."""
+
+_TOKEN_ENDED: Final = re.compile(r"ID Token\b[^.]* (is stale to sign-in|(is|has) expired)")
+"""In a description: an identity token that has ended, or was issued too long ago."""
 
 _VPC: Final = "vpcServiceControlsUniqueIdentifier"
 
@@ -92,7 +95,8 @@ class _Answer:
     api: str
     of_api: bool
     about_time: bool
-    ended: bool
+    keys_ended: bool
+    token_ended: bool
 
 
 @frozen(kw_only=True)
@@ -121,7 +125,8 @@ def found_here(error: _Error) -> _Error:
 def translate_failure(transport: Transport, attempt: Attempt) -> FreshkeyError:
     """Return the error for an attempt that failed in google-auth.
 
-    - Reauthentication required, or a user's refresh token not accepted: `LoginRequired`.
+    - Reauthentication required, a user's refresh token not accepted, or the keys or the identity token of a workload
+      expired: `LoginRequired`.
     - Anything else that a server refused: `ProviderRefused`, which names the clock if it is wrong, and who refused.
     - No response: `ProviderRefused`, because something on this machine failed.
     """
@@ -160,6 +165,14 @@ def _refused(response: Response, answer: _Answer, behind: float | None, attempt:
         message = f"the sign-in of {attempt.display_name} has expired or was revoked ({refusal})"
         return LoginRequired(message, hint=attempt.sign_in_hint, code="sign-in-ended")
     message = f"Google refused {attempt.display_name}: {refusal}"
+    if attempt.kind == "federated identity" and answer.keys_ended:
+        message += "; the AWS keys that confirm the identity have expired"
+        hint = "Renew them with the tool that issued them"
+        return found_here(LoginRequired(message, hint=hint, code="vertex-aws-keys-expired"))
+    if attempt.kind == "federated identity" and answer.token_ended:
+        message += "; the identity token has expired, or was issued too long ago"
+        hint = "Have its issuer write a new one, or sign in again with the tool that issues it"
+        return found_here(LoginRequired(message, hint=hint, code="vertex-credentials-refused"))
     skewed = behind is not None and abs(behind) > MAX_SKEW
     if answer.about_time or skewed:
         if behind is not None and skewed:
@@ -167,9 +180,6 @@ def _refused(response: Response, answer: _Answer, behind: float | None, attempt:
             message += f"; this machine's clock is {abs(behind):.0f} s {where} the server's"
         hint = "Correct this machine's clock: signed requests contain its time"
         return found_here(ProviderRefused(message, hint=hint, code="vertex-clock-skew"))
-    if answer.ended:
-        hint = "The identity token, or the AWS keys in its place, have ended: renew them with the tool that issued them"
-        return ProviderRefused(message, hint=hint, code="vertex-credentials-refused")
     usual = "Check the credentials file, and the configuration of that identity in Google Cloud"
     hint = _OAUTH_HINTS.get((attempt.kind, answer.oauth), usual).format(sign_in=attempt.sign_in_hint)
     return ProviderRefused(message, hint=hint, code="vertex-credentials-refused")
@@ -250,7 +260,8 @@ def _read(response: Response) -> _Answer:
         api=api if isinstance(api, str) and _API.fullmatch(api) else "",
         of_api=isinstance(error, dict),
         about_time=_CLOCK.search(said) is not None,
-        ended=_ENDED.search(said) is not None,
+        keys_ended=_KEYS_ENDED.search(said) is not None,
+        token_ended=_TOKEN_ENDED.search(said) is not None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Final
 
 import pytest
 
@@ -18,6 +19,10 @@ def attempt(kind: Kind = "user", impersonated: str | None = None) -> Attempt:
     return Attempt(kind=kind, display_name="ada@example.com", impersonated=impersonated, sign_in_hint="Run: x")
 
 
+AWS = "Received invalid AWS response of type"
+ENDED = "The security token included in the request is expired"
+FEDERATED: Final = "federated identity"
+REFUSED = "vertex-credentials-refused"
 IAM = "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/robot@example.com:generateAccessToken"
 
 
@@ -219,17 +224,40 @@ def test_hint_depends_on_the_identity_and_the_code(kind: Kind, code: str, hint: 
 
 
 @pytest.mark.parametrize(
-    "description",
+    ("description", "kind", "code", "what"),
     [
-        "ID Token issued at 1764400000 is stale to sign-in.",
-        "ExpiredToken: The security token included in the request is expired",
+        (f"{AWS} ExpiredToken with error message: {ENDED}", FEDERATED, "vertex-aws-keys-expired", "AWS keys"),
+        (f"ExpiredTokenException: {ENDED}", FEDERATED, "vertex-aws-keys-expired", "AWS keys"),
+        ("ID Token issued at 1764400000 is stale to sign-in.", FEDERATED, REFUSED, "identity token"),
+        ("The ID Token is expired.", FEDERATED, REFUSED, "identity token"),
     ],
 )
-def test_identity_token_that_has_ended_is_told_from_a_wrong_one(description: str) -> None:
+@pytest.mark.parametrize("behind", [0.0, 3600.0])
+def test_what_ended_behind_a_federation_file_must_be_renewed(
+    description: str, kind: Kind, code: str, what: str, behind: float
+) -> None:
     body = json.dumps({"error": "invalid_grant", "error_description": description}).encode()
-    found = translate_failure(after(body), attempt("federated identity"))
-    assert found.code == "vertex-credentials-refused"
-    assert "have ended" in str(found.hint)
+    found = translate_failure(after(body, behind=behind), attempt(kind))
+    assert (type(found), found.code) == (LoginRequired, code)
+    assert f"the {what}" in found.message
+    assert "1764400000" not in str(found)
+    assert found.found_here
+
+
+@pytest.mark.parametrize(
+    ("description", "kind"),
+    [
+        (f"{AWS} InvalidClientTokenId with error message: The security token is invalid.", FEDERATED),
+        ("The ID Token is not accepted. The client has expired.", FEDERATED),
+        ("The ID Token is expired.", "service account"),
+        ("The audience in ID Token [x] does not match the expected audience.", FEDERATED),
+        ("The workload identity pool has expired.", FEDERATED),
+    ],
+)
+def test_other_refusals_are_not_taken_for_an_end(description: str, kind: Kind) -> None:
+    body = json.dumps({"error": "invalid_grant", "error_description": description}).encode()
+    found = translate_failure(after(body), attempt(kind))
+    assert (type(found), found.code) == (ProviderRefused, REFUSED)
 
 
 def test_wrong_clock_does_not_hide_that_a_sign_in_ended() -> None:
