@@ -162,7 +162,7 @@ def _acquire(profile: Profile, source_id: str, clock: Clock) -> GoogleCredential
         quota_project=file.info.get("quota_project_id"),
     )
     transport = build_transport(
-        profile, clock=clock, hosts=file.hosts, plain_hosts=LINK_LOCAL_HOSTS, places=file.places
+        profile, clock=clock, hosts=file.hosts, plain_hosts=LINK_LOCAL_HOSTS, sources=file.sources
     )
     return fetch_token(principal, transport, resolved, profile, clock=clock)
 

@@ -63,14 +63,14 @@ class CredentialsFile:
         type: One of `REQUIRED_MEMBERS`.
         info: All members, including secrets.
         hosts: The hosts of its URLs.
-        places: The URLs on this machine from which it takes an identity token.
+        sources: The URLs from which it takes an identity token.
     """
 
     path: Path
     type: str
     info: Mapping[str, Any] = field(repr=False)
     hosts: frozenset[str]
-    places: frozenset[str] = frozenset()
+    sources: frozenset[str] = frozenset()
 
 
 def read_file(path: Path, *, allow_insecure_loopback: bool = False) -> CredentialsFile:
@@ -87,8 +87,8 @@ def read_file(path: Path, *, allow_insecure_loopback: bool = False) -> Credentia
     info = _parse(read_bytes(path), path)
     kind = _checked_type(info, path)
     hosts = frozenset(_host(name, url, path, allow_insecure_loopback) for name, url in _addresses(info))
-    places = frozenset(url for name, url in _addresses(info) if "credential_source." in name and _is_loopback(url))
-    return CredentialsFile(path=path, type=kind, info=info, hosts=hosts, places=places)
+    sources = frozenset(url for name, url in _addresses(info) if "credential_source." in name)
+    return CredentialsFile(path=path, type=kind, info=info, hosts=hosts, sources=sources)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -216,10 +216,6 @@ def _host(name: str, url: str, path: Path, allow_insecure_loopback: bool) -> str
         flaw, code = f"{path}: {name}: {error.message}", error.code
     hint = "Use the file as Google created it; do not use a file from an untrusted source"
     raise ConfigurationError(flaw, hint=hint, code=code)
-
-
-def _is_loopback(url: str) -> bool:
-    return urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}
 
 
 def _link_local(url: str) -> str | None:

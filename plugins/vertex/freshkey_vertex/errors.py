@@ -137,6 +137,10 @@ def translate_failure(transport: Transport, attempt: Attempt) -> FreshkeyError:
         return found_here(ProviderRefused(message, hint=hint, code="vertex-no-identity-token"))
     if response.status < 400:  # noqa: PLR2004  RFC 9110, section 15.5
         return ProtocolError(f"the token response for {attempt.display_name} is invalid")
+    return _refused_by_source(response) if transport.of_source else _refused_by_server(transport, response, attempt)
+
+
+def _refused_by_server(transport: Transport, response: Response, attempt: Attempt) -> FreshkeyError:
     answer = _read(response)
     asked = next((word for word in (answer.subtype, answer.oauth) if word in REAUTHENTICATION), None)
     if asked is not None:
@@ -156,6 +160,13 @@ def _refused_by_machine(response: Response, attempt: Attempt) -> FreshkeyError:
         hint = attempt.sign_in_hint
     message = f"the metadata server has no token for {attempt.display_name}: status {response.status}"
     return found_here(ProviderRefused(message, hint=hint, code="vertex-credentials-refused"))
+
+
+def _refused_by_source(response: Response) -> FreshkeyError:
+    """Return the error for a response of what ``credential_source`` names: an identity service, not Google."""
+    message = f"no identity token: credential_source.url answered {read_refusal(response)}"
+    hint = "Check credential_source, and that what answers there may give this workload an identity token"
+    return found_here(ProviderRefused(message, hint=hint, code="vertex-no-identity-token"))
 
 
 def _refused(response: Response, answer: _Answer, behind: float | None, attempt: Attempt) -> FreshkeyError:

@@ -131,6 +131,7 @@ def _external_account(info: Mapping[str, Any], settings: VertexSettings, environ
     from google.auth import aws, identity_pool, pluggable
 
     from freshkey_vertex.aws_supplier import ensure_metadata_enabled, needs_botocore
+    from freshkey_vertex.executable import explain_refusals
 
     source = info["credential_source"]
     if "certificate" in source:
@@ -158,6 +159,8 @@ def _external_account(info: Mapping[str, Any], settings: VertexSettings, environ
     workload: ExternalAccount = kind.from_info(dict(info), scopes=list(settings.scopes))
     if kind is identity_pool.Credentials:
         vars(workload)["_subject_token_supplier"] = TokenSupplier(source)
+    elif kind is pluggable.Credentials:
+        explain_refusals(workload)
     return workload
 
 

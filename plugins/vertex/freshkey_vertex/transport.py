@@ -36,6 +36,8 @@ DEADLINE: Final = 20.0
 GOOGLE_HOSTS: Final = frozenset({"oauth2.googleapis.com", "sts.googleapis.com", "iamcredentials.googleapis.com"})
 """Hosts that google-auth calls regardless of the file: tokens, exchanges and impersonation."""
 
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
 _STARTING: Final = frozenset({408, *range(500, 600)})
 """Statuses of a metadata server that has not started yet; 429 is the answer of one that has."""
 
@@ -66,7 +68,7 @@ class Transport:
         hosts: The only hosts that may be called with https.
         plain_hosts: Metadata servers, the only hosts that may be called with http.
         plain_deadline: Timeout of requests to those, in seconds.
-        places: URLs of identity tokens on this machine; longer ones that begin so belong to them.
+        sources: URLs of identity tokens; longer ones that begin so belong to them. They answer in any form.
         allow_insecure_loopback: Also allow http to this machine, for tests.
 
     Attributes:
@@ -82,13 +84,13 @@ class Transport:
         hosts: Collection[str],
         plain_hosts: Collection[str] = (),
         plain_deadline: float = DEADLINE,
-        places: Collection[str] = (),
+        sources: Collection[str] = (),
         allow_insecure_loopback: bool = False,
     ) -> None:
         self._clock = clock
         self._plain_hosts = frozenset(plain_hosts)
         self._plain_deadline = plain_deadline
-        self._places = tuple(places)
+        self._sources = tuple(sources)
         self._send = functools.partial(
             plugin.send, deadline=DEADLINE, hosts=hosts, allow_insecure_loopback=allow_insecure_loopback
         )
@@ -133,7 +135,7 @@ class Transport:
             after, local = plugin.retry_after(response.headers, now), self._is_near(url)
             starting = local and response.status in _STARTING
             raise TransientError(message, retry_after=after, local=local, starting=starting, code="server-unavailable")
-        if response.status >= 400 and not self._is_plain(url):  # noqa: PLR2004  RFC 9110, section 15.5
+        if response.status >= 400 and not self._answers_for_itself(url, response):  # noqa: PLR2004  RFC 9110, section 15.5
             error = refusal_error(response, now)
             if isinstance(error, TransientError | IntermediaryAnswer) and not _is_googles(response):
                 raise retryable(error)
@@ -144,12 +146,24 @@ class Transport:
         """Whether the last response came from a metadata server."""
         return self._is_plain(self.last_url)
 
+    @property
+    def of_source(self) -> bool:
+        """Whether the last response came from a source of identity tokens that is no metadata server."""
+        return self._is_source(self.last_url) and not self.of_machine
+
     def _is_plain(self, url: str) -> bool:
         parts = urlsplit(url)
         return parts.scheme == "http" and parts.hostname in self._plain_hosts
 
     def _is_near(self, url: str) -> bool:
-        return self._is_plain(url) or url.startswith(self._places)
+        return self._is_plain(url) or (self._is_source(url) and urlsplit(url).hostname in _LOOPBACK)
+
+    def _answers_for_itself(self, url: str, response: Response) -> bool:
+        """Return whether a refusal in any form is the server's word: nothing is on the way, or no proxy writes JSON."""
+        return self._is_near(url) or (self._is_source(url) and read_members(response) is not None)
+
+    def _is_source(self, url: str) -> bool:
+        return url.startswith(self._sources)
 
     def _exchange(self, request: Request) -> Response:
         if self._is_plain(request.url):
@@ -174,7 +188,7 @@ def build_transport(
     hosts: Collection[str] = (),
     plain_hosts: Collection[str] = (),
     plain_deadline: float = DEADLINE,
-    places: Collection[str] = (),
+    sources: Collection[str] = (),
 ) -> Transport:
     """Return the transport for google-auth's requests.
 
@@ -184,7 +198,7 @@ def build_transport(
         hosts: Hosts in a credentials file.
         plain_hosts: Metadata servers, which use http.
         plain_deadline: Timeout of requests to those, in seconds.
-        places: URLs of identity tokens on this machine, in a credentials file.
+        sources: URLs of identity tokens, in a credentials file.
     """
     settings = profile.settings_as(VertexSettings)
     return Transport(
@@ -192,7 +206,7 @@ def build_transport(
         hosts={*hosts, *GOOGLE_HOSTS, urlsplit(settings.iam_url).hostname or ""},
         plain_hosts=plain_hosts,
         plain_deadline=plain_deadline,
-        places=places,
+        sources=sources,
         allow_insecure_loopback=settings.allow_insecure_loopback,
     )
 

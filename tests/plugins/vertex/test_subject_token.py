@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from freshkey.errors import ConfigurationError, ProviderRefused
+from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused
 from freshkey.model.profile import Profile
 from freshkey_vertex.formats import GoogleCredential
 from google_cloud import SUBJECT_TOKEN, GoogleCloud
@@ -101,7 +102,82 @@ def test_token_in_a_response(federated: Federated, cloud: GoogleCloud) -> None:
     assert cloud.seen[0].headers["x-own"] == "1"
 
 
-def test_refusal_of_the_place_is_explained(federated: Federated, cloud: GoogleCloud) -> None:
-    cloud.failures["/subject"] = [(403, {"error": "canary_forbidden"})]
-    with raises_code(ProviderRefused, "vertex-credentials-refused"):
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
+@pytest.mark.parametrize(
+    "answer", [{"error": "invalid_request"}, {"message": "canary"}, {"error": {"code": 403}}, {"text": "canary"}, {}]
+)
+def test_place_that_refuses_is_named(
+    federated: Federated, cloud: GoogleCloud, status: int, answer: dict[str, Any]
+) -> None:
+    cloud.failures["/subject"] = [(status, answer)]
+    with raises_code(ProviderRefused, "vertex-no-identity-token") as caught:
         federated({"url": cloud.at("/subject"), **JSON})
+    assert "credential_source.url answered " in caught.value.message
+    assert f"status {status}" in caught.value.message
+    assert not {"canary", "Google", "proxy"} & set(re.split(r"\W", str(caught.value)))
+    assert caught.value.found_here
+    assert len(cloud.seen) == 1
+
+
+def test_refusal_of_google_is_not_that_of_the_place(federated: Federated, cloud: GoogleCloud) -> None:
+    cloud.failures["/sts"] = [(400, {"error": "invalid_grant"})]
+    cloud.failures["/subject"] = [(200, {"text": SUBJECT_TOKEN})]
+    with raises_code(ProviderRefused, "vertex-credentials-refused") as caught:
+        federated({"url": cloud.at("/subject")})
+    assert "Google refused" in caught.value.message
+
+
+@pytest.fixture
+def executed(federated: Federated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a function that gets a token with a program that prints this."""
+    monkeypatch.setenv("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES", "1")
+    program = tmp_path / "program"
+
+    def run(*, cached: dict[str, Any] | None = None, status: int = 0, **printed: Any) -> None:
+        program.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps({'version': 1, **printed})}\nEND\nexit {status}\n")
+        program.chmod(0o700)
+        more = {}
+        if cached is not None:
+            (tmp_path / "cached").write_text(json.dumps({"version": 1, **cached}))
+            more = {"output_file": str(tmp_path / "cached")}
+        federated({"executable": {"command": str(program), **more}})
+
+    return run
+
+
+PRINTED = {
+    "success": True,
+    "token_type": "urn:ietf:params:oauth:token-type:jwt",
+    "id_token": SUBJECT_TOKEN,
+    "expiration_time": 4_102_444_800,
+}
+
+
+@pytest.mark.parametrize(("code", "shown"), [("401", "401"), ("NOT_SIGNED_IN", "NOT_SIGNED_IN"), (403, "403")])
+def test_program_that_refuses_requires_the_user(executed: Callable[..., None], code: object, shown: str) -> None:
+    with raises_code(LoginRequired, "vertex-no-identity-token") as caught:
+        executed(success=False, code=code, message="canary")
+    assert caught.value.message.endswith(f"has none: {shown}")
+    assert "canary" not in str(caught.value)
+    assert caught.value.found_here
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        {"success": False, "code": "503", "message": "canary"},
+        {"success": False, "code": "canary canary"},
+        {**PRINTED, "expiration_time": 1},
+        {**PRINTED, "token_type": "canary"},
+    ],
+)
+def test_program_that_fails_is_no_missing_sign_in(executed: Callable[..., None], printed: dict[str, Any]) -> None:
+    with raises_code(ProviderRefused, "vertex-no-identity-token") as caught:
+        executed(**printed)
+    assert "canary" not in str(caught.value)
+
+
+def test_answer_of_a_program_that_is_kept_does_not_count(executed: Callable[..., None]) -> None:
+    refusal = {"success": False, "code": "401", "message": "canary"}
+    executed(cached=refusal, **PRINTED)
+    executed(cached=PRINTED, **refusal)

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from free_port import free_port
+from freshkey._http.messages import Response
 from freshkey.clock import SYSTEM
 from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused, TransientError
 from freshkey.model.profile import Profile
 from freshkey_vertex.formats import GoogleCredential
-from freshkey_vertex.transport import build_transport
+from freshkey_vertex.transport import Transport, build_transport
 from google_cloud import SUBJECT_TOKEN, TARGET, GoogleCloud
 from raises_code import raises_code
 
@@ -109,12 +110,37 @@ def test_place_of_an_identity_token_on_this_machine_may_not_have_started(
 
 def test_place_that_refuses_connections_may_not_have_started(make_profile: MakeProfile) -> None:
     absent = f"http://127.0.0.1:{free_port()}"
-    for places, starting in ([f"{absent}/subject"], True), ([], False):
-        carrier = build_transport(make_profile(), clock=SYSTEM, hosts={"127.0.0.1"}, places=places)
+    for sources, starting in ([f"{absent}/subject"], True), ([], False):
+        carrier = build_transport(make_profile(), clock=SYSTEM, hosts={"127.0.0.1"}, sources=sources)
         with raises_code(TransientError, "connection-failed") as caught:
             carrier(f"{absent}/subject/role")
         assert isinstance(caught.value, TransientError)
         assert caught.value.starting == starting
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "of_the_source"),
+    [
+        (b'{"message": "canary"}', 401, True),
+        (b'{"error": "invalid_request"}', 400, True),
+        (b"<html>canary</html>", 403, False),
+        (b"", 407, False),
+    ],
+)
+def test_source_elsewhere_refuses_in_json(
+    monkeypatch: pytest.MonkeyPatch, body: bytes, status: int, of_the_source: bool
+) -> None:
+    answer = Response(status=status, headers={}, body=body)
+    monkeypatch.setattr("freshkey.plugin.send", lambda *_, **__: answer)
+    carrier = Transport(clock=SYSTEM, hosts=(), sources=["https://id.example/token"])
+    url = "https://id.example/token?audience=x"
+    if of_the_source:
+        assert carrier(url).status == status
+        assert carrier.of_source
+    else:
+        with pytest.raises(TransientError) as caught:
+            carrier(url)
+        assert "canary" not in str(caught.value)
 
 
 def test_no_library_logs_a_secret(
