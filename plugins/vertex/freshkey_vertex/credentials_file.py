@@ -8,7 +8,7 @@ all users.
 from __future__ import annotations
 
 import codecs
-import json
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +19,7 @@ from attrs import field, frozen
 
 from freshkey.errors import ConfigurationError, ProtocolError
 from freshkey.plugin import NotRegularError, TooLongError, checked_url, parse_json_object, read_bounded
+from freshkey_vertex.file_flaws import flaw_of, with_escaped_breaks
 
 
 EXECUTABLE_VARIABLE: Final = "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES"
@@ -43,7 +44,7 @@ REQUIRED_MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The members of each type that must be strings."""
 
-_MEMBER: Final = re.compile("[a-z][a-z0-9_]{0,31}")
+_TYPE: Final = re.compile("[a-z_]{1,40}")
 
 _ADDRESSES: Final = ("token_uri", "token_url", "token_info_url", "service_account_impersonation_url")
 
@@ -112,10 +113,10 @@ def read_bytes(path: Path) -> bytes:
 
 def _parse(data: bytes, path: Path) -> dict[str, Any]:
     plain = without_byte_order_mark(data)
-    try:
-        return parse_json_object(plain)
-    except ProtocolError:
-        flaw = f"{path} {_what_is_wrong(plain)}"
+    for text in (plain, with_escaped_breaks(plain)):
+        with contextlib.suppress(ProtocolError):
+            return parse_json_object(text)
+    flaw = f"{path} {flaw_of(plain)}"
     raise Unloadable(flaw, hint="Download the key again, or sign in again with the tool that wrote it")
 
 
@@ -126,37 +127,6 @@ def without_byte_order_mark(data: bytes) -> bytes:
     return data if encoding is None else data.decode(encoding, "replace").encode()
 
 
-def _what_is_wrong(data: bytes) -> str:
-    """Return why data is not a JSON object, as a predicate that quotes nothing of it."""
-    if not data.strip():
-        return "is empty"
-    if data.lstrip().startswith(b"-----BEGIN "):
-        return "is a bare private key, not a JSON object"
-    if data.startswith(b"\x30\x82"):  # an ASN.1 sequence, as every PKCS #12 file begins
-        return "is a PKCS #12 (.p12) file, not a JSON object"
-    try:
-        twice = _twice(data)
-    except json.JSONDecodeError as error:
-        return f"is not valid JSON: line {error.lineno}, column {error.colno}"
-    except (ValueError, RecursionError):
-        return "is not valid JSON"
-    return f"contains {twice} twice" if twice else "is not a JSON object"
-
-
-def _twice(data: bytes) -> str | None:
-    """Return a member that a JSON text contains twice, without quoting what is no name."""
-    found: list[str] = []
-
-    def notice(pairs: list[tuple[str, Any]]) -> None:
-        names = [name for name, _ in pairs]
-        found.extend(name for name in names if names.count(name) > 1)
-
-    json.loads(data, object_pairs_hook=notice)
-    if not found:
-        return None
-    return f"the member {found[0]!r}" if _MEMBER.fullmatch(found[0]) else "a member"
-
-
 def _checked_type(info: Mapping[str, Any], path: Path, *, nested: bool = False) -> str:
     kind = info.get("type")
     if nested and kind == "impersonated_service_account":
@@ -165,8 +135,7 @@ def _checked_type(info: Mapping[str, Any], path: Path, *, nested: bool = False) 
             f"{path} nests one impersonation in another", hint="List the intermediate service accounts in delegates"
         )
     if not isinstance(kind, str) or kind not in REQUIRED_MEMBERS:
-        known = ", ".join(REQUIRED_MEMBERS)
-        raise Unloadable(f"unsupported type of credentials file: {path}", hint=f"Supported types: {known}")
+        raise _unsupported(info, path)
     wrong = [name for name in REQUIRED_MEMBERS[kind] if not isinstance(info.get(name), str) or not info[name]]
     source = "source_credentials" if kind == "impersonated_service_account" else "credential_source"
     if kind in {"impersonated_service_account", "external_account"} and not isinstance(info.get(source), dict):
@@ -181,6 +150,17 @@ def _checked_type(info: Mapping[str, Any], path: Path, *, nested: bool = False) 
     if kind == "impersonated_service_account":
         _checked_type(info[source], path, nested=True)
     return kind
+
+
+def _unsupported(info: Mapping[str, Any], path: Path) -> Unloadable:
+    kind, hint = info.get("type"), f"Supported types: {', '.join(REQUIRED_MEMBERS)}"
+    if isinstance(info.get("installed"), dict) or isinstance(info.get("web"), dict):
+        hint = "Set client_id and client_secret in the profile to what it contains, then sign in"
+        return Unloadable(f"{path} describes an OAuth client, and contains no credentials", hint=hint)
+    if kind is None:
+        return Unloadable(f"{path} does not say what type of credentials it contains", hint=hint)
+    named = f" {kind!r}" if isinstance(kind, str) and _TYPE.fullmatch(kind) else ""
+    return Unloadable(f"unsupported type{named} of credentials file: {path}", hint=hint)
 
 
 def _addresses(info: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

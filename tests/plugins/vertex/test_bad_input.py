@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -61,6 +62,12 @@ def test_key_file_that_is_not_json(refused: Refused, cloud: GoogleCloud) -> None
         ("<html>canary</html>", "is not valid JSON: line 1, column 1"),
         ('{"type": "authorized_user"\n "a": 1}', "is not valid JSON: line 2, column 2"),
         ('["canary"]', "is not a JSON object"),
+        ("{'type': 'canary'}", 'is not valid JSON: it has other quotes than "'),
+        ('\'{"type": "canary"}\'', 'is not valid JSON: it has other quotes than "'),
+        ("{\n \N{LEFT DOUBLE QUOTATION MARK}type: canary}", 'is not valid JSON: it has other quotes than "'),
+        (json.dumps('{"type": "canary"}'), "is a JSON object inside a JSON string"),
+        (base64.encodebytes(b'{"type": "canary"}' * 9).decode(), "is a JSON object encoded in Base64"),
+        ('{"a": "canary\n', "is not valid JSON: line 1, column 14"),
         (
             '{"type": "authorized_user", "a": {"client_id": "canary", "client_id": 1}}',
             "contains the member 'client_id' twice",
@@ -87,6 +94,15 @@ def test_byte_order_mark_is_harmless(
     path = tmp_path / "key.json"
     mark = "\ufeff" if encoding.endswith("e") else ""
     path.write_bytes((mark + json.dumps(cloud.service_account(), indent=1).replace("\n", "\r\n")).encode(encoding))
+    credential = take(make_profile(credentials_file=path), "credentials-file")
+    assert cloud.tokens[credential.access_token.reveal()].whose == ROBOT
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_line_breaks_in_a_pasted_private_key_are_harmless(
+    cloud: GoogleCloud, make_profile: MakeProfile, take: Take, write_file: WriteFile, newline: str
+) -> None:
+    path = write_file(json.dumps(cloud.service_account()).replace("\\n", newline))
     credential = take(make_profile(credentials_file=path), "credentials-file")
     assert cloud.tokens[credential.access_token.reveal()].whose == ROBOT
 
@@ -193,6 +209,16 @@ def test_json_that_is_not_a_key_file(refused: Refused, members: str) -> None:
 
 def test_unsupported_type(refused: Refused) -> None:
     assert "authorized_user, service_account" in refused({"type": "gdch"})
+    assert "unsupported type 'gdch' of" in refused({"type": "gdch"})
+    assert "unsupported type of" in refused({"type": "Canary canary"})
+    assert "does not say what type" in refused({"refresh_token": "canary"})
+
+
+@pytest.mark.parametrize("kind", ["installed", "web"])
+def test_file_of_an_oauth_client_is_named(refused: Refused, kind: str) -> None:
+    said = refused({kind: {"client_id": "canary", "client_secret": "canary"}})
+    assert "describes an OAuth client" in said
+    assert "client_id and client_secret in the profile" in said
 
 
 def test_member_that_is_missing_or_not_a_string(refused: Refused, cloud: GoogleCloud) -> None:
