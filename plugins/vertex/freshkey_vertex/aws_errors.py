@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ProviderRefused, TransientError
 from freshkey.oauth import TRANSIENT_STATUSES, shown_code
-from freshkey_vertex import aws_clock
+from freshkey_vertex import aws_authorities, aws_clock
 from freshkey_vertex.errors import found_here
 from freshkey_vertex.paths import path_flaw
 
@@ -22,12 +22,8 @@ if TYPE_CHECKING:
 _BUSY: Final = re.compile("Throttl|TooManyRequests|SlowDown|LimitExceeded")
 _ENDED: Final = re.compile("Expired|TokenRefreshRequired")
 
-_UNAVAILABLE: Final = frozenset(
-    {
-        *("HTTPClientError", "ConnectionError", "ResponseParserError"),
-        *("MetadataRetrievalError", "CredentialRetrievalError"),
-    }
-)
+_LOST: Final = frozenset({"HTTPClientError", "ConnectionError"})
+_UNAVAILABLE: Final = _LOST | {"ResponseParserError", "MetadataRetrievalError", "CredentialRetrievalError"}
 _SIGN_IN: Final = frozenset({"SSOError", "TokenRetrievalError", "LoginError"})
 """Names of botocore's errors, looked up along the MRO: older releases lack some of these classes."""
 
@@ -48,6 +44,9 @@ def explained(error: Exception, session: Session, *, dated: tuple[str, float], s
     """
     names = {kind.__name__ for kind in type(error).__mro__}
     facts: Mapping[str, Any] = getattr(error, "kwargs", None) or {}
+    encrypted = str(facts.get("endpoint_url")).startswith("https:")
+    if encrypted and names & _LOST and (failure := _tls_failure(facts, session)) is not None:
+        return failure
     if names & _UNAVAILABLE:
         return unavailable(starting=starting and facts.get("provider") == "container-role")
     if "ClientError" in names:
@@ -57,6 +56,13 @@ def explained(error: Exception, session: Session, *, dated: tuple[str, float], s
     if isinstance(error, RuntimeError) and "still expired" in str(error):
         return aws_clock.ahead(*dated) or expired("the AWS keys have expired")
     return _unusable_because(error, names, facts, session)
+
+
+def _tls_failure(facts: Mapping[str, Any], session: Session) -> FreshkeyError | None:
+    if (bundle := aws_authorities.bundle_flaw(session, os.environ)) is not None:
+        where, flaw = bundle
+        return unusable(f"the path in {where} {flaw}", f"Correct it, or unset {where}")
+    return aws_authorities.untrusted(facts, session, os.environ)
 
 
 def _unusable_because(
