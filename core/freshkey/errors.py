@@ -56,9 +56,7 @@ class FreshkeyError(Exception):
     Attributes:
         code: A stable name for the error, in kebab case, for programs. Messages may change with any release; codes do
             not. ``docs/errors.md`` lists them all; provider-specific ones begin with the provider's name.
-        found_here: Set by a provider if what failed is on this machine and the user may mend it at any moment without
-            a trace: its clock, another tool, an endpoint of a container. Other processes look for themselves, and the
-            process that failed looks again after a few seconds.
+        found_here: Whether the user may mend the cause on this machine; see `found_here`.
     """
 
     # Codes are literals where an error is raised, so that a test finds and compares them.
@@ -91,6 +89,19 @@ class FreshkeyError(Exception):
         twin.__dict__.update(self.__dict__)
         twin.__cause__ = self.__cause__
         return twin
+
+
+E = TypeVar("E", bound=FreshkeyError)
+
+
+def found_here(error: E) -> E:
+    """Mark an error whose cause the user may mend on this machine at any moment, without a trace; return it.
+
+    Examples are a wrong clock, another tool, and an endpoint of a container. Other processes look for themselves, and
+    the process that failed looks again after a few seconds.
+    """
+    error.found_here = True
+    return error
 
 
 class TransientError(FreshkeyError):

@@ -7,7 +7,6 @@ from typing import Final
 
 from attrs import frozen
 
-from freshkey.errors import LoginRequired
 from freshkey.plugin import Clock, Identity, Moment, Secret
 from freshkey_bedrock.formats import AwsCredential
 
@@ -18,21 +17,6 @@ RECHECK: Final = 3600.0
 
 RENEW: Final = "Renew them with the tool that issued them"
 """The next step if credentials have expired that no command of the AWS CLI renews."""
-
-
-def keys_expired(message: str, *, hint: str = RENEW, profile: str | None = None) -> LoginRequired:
-    """Return the error for keys that have expired, and that another tool or an endpoint of this machine issues.
-
-    It may issue newer ones at any moment, without a trace: so they are looked up again soon, by each process.
-
-    Args:
-        message: Which keys, and when they expired.
-        hint: The next step.
-        profile: Name of the freshkey profile, if known.
-    """
-    error = LoginRequired(message, profile=profile, hint=hint, code="bedrock-aws-credentials-expired")
-    error.found_here = True
-    return error
 
 
 @frozen(kw_only=True)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired
+from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, found_here
 from freshkey.plugin import Clock, Profile, Secret
-from freshkey_bedrock.aws_keys import AwsKeys, keys_expired
+from freshkey_bedrock.aws_keys import RENEW, AwsKeys
 from freshkey_bedrock.deadline import call_with_deadline
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.overlooked import missing_files, overlooked
@@ -90,7 +90,9 @@ def credential(profile: Profile, found: AwsKeys, method: str, region: str, clock
     obtained = clock.now()
     if found.has_expired(obtained):
         message = f"the AWS credentials from {method or 'AWS'} expired at {found.expires_at:%Y-%m-%d %H:%M:%S %Z}"
-        raise keys_expired(message, profile=profile.name)
+        raise found_here(
+            LoginRequired(message, profile=profile.name, hint=RENEW, code="bedrock-aws-credentials-expired")
+        )
     return found.credential(obtained, region, clock)
 
 

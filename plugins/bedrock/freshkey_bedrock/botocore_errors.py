@@ -16,10 +16,11 @@ from freshkey.errors import (
     ProviderRefused,
     TransientError,
     describe_raise,
+    found_here,
 )
 from freshkey.plugin import NotRegularError, TooLongError, read_bounded
 from freshkey_bedrock.authorities import tls_failure, unusable_authorities
-from freshkey_bedrock.aws_keys import RENEW, keys_expired
+from freshkey_bedrock.aws_keys import RENEW
 from freshkey_bedrock.cli_caches import cli_command
 from freshkey_bedrock.clock_skew import MIN_SKEW, seconds_behind, told
 from freshkey_bedrock.ini_file import malformed, parse
@@ -45,7 +46,8 @@ def own_error(error: Exception, aws_profile: str) -> FreshkeyError:
     if _seems_expired(error):
         command = sign_in_command(aws_profile)
         message = f"the AWS credentials of profile {aws_profile!r} have expired"
-        return keys_expired(message, hint=f"Run: {command}" if command else RENEW)
+        hint = f"Run: {command}" if command else RENEW
+        return found_here(LoginRequired(message, hint=hint, code="bedrock-aws-credentials-expired"))
     if isinstance(error, OSError):
         return _unreadable(error, aws_profile)
     return _unexpected(error, aws_profile)
@@ -62,13 +64,9 @@ def clock_ahead(error: Exception | None, sent: str, arrived: float) -> ProviderR
     behind = seconds_behind("", {"date": sent}, arrived) if _seems_expired(error) else None
     if behind is None or behind > -MIN_SKEW:
         return None
-    error = ProviderRefused(
-        f"new AWS credentials seem to have expired, because {told(behind)}",
-        hint="Set this machine's clock, then try again",
-        code="bedrock-clock-skew",
-    )
-    error.found_here = True
-    return error
+    message = f"new AWS credentials seem to have expired, because {told(behind)}"
+    hint = "Set this machine's clock, then try again"
+    return found_here(ProviderRefused(message, hint=hint, code="bedrock-clock-skew"))
 
 
 def _seems_expired(error: Exception | None) -> bool:
@@ -240,8 +238,7 @@ def _no_connection(facts: Mapping[str, Any], aws_profile: str, *, local: bool) -
     where = _without_query(str(facts.get("endpoint_url") or facts.get("proxy_url") or "AWS"))
     known = unusable_authorities(section, os.environ) or tls_failure(facts.get("error"), where, section, os.environ)
     if known is not None:
-        known.found_here = True  # the file of authorities may be completed at any moment
-        return known
+        return found_here(known)  # the file of authorities may be completed at any moment
     hint = "Check the network, the proxy, and the region"
     return TransientError(f"cannot reach {where}", hint=hint, code="connection-failed", local=local)
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field
 
-from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired
+from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, found_here
 from freshkey.plugin import Profile
-from freshkey_bedrock.aws_keys import keys_expired
+from freshkey_bedrock.aws_keys import RENEW
 from freshkey_bedrock.cli_caches import CheckedCache, login_session, sso_session
 from freshkey_bedrock.credential_process import CredentialProcess
 from freshkey_bedrock.environment_keys import EXPIRATION, environment_end
@@ -102,7 +102,7 @@ class Lookup:
 def keys_ended(end: KeysEnd, profile: Profile) -> LoginRequired:
     """Return the error for keys that have ended, according to the tool that wrote them."""
     message = f"the AWS credentials ended at {end.at:%Y-%m-%d %H:%M:%S} UTC, according to {end.where}"
-    return keys_expired(message, profile=profile.name)
+    return found_here(LoginRequired(message, profile=profile.name, hint=RENEW, code="bedrock-aws-credentials-expired"))
 
 
 def restricted_resolver(session: Any, lookup: Lookup) -> Any:  # noqa: ANN401  botocore has no types

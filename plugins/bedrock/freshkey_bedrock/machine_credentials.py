@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from attrs import define
 
-from freshkey.errors import TransientError
+from freshkey.errors import TransientError, found_here
 
 
 SILENT: Final = "ReadTimeoutError"
@@ -91,15 +91,15 @@ def instance_failure(last: LastAnswer) -> TransientError | None:
     if last.status in {0, _FORBIDDEN, 400} and not last.failure:
         return None
     hint = _INSTANCE_HINTS.get(last.status, "Check the instance's metadata options and its role")
-    error = TransientError(
-        f"the instance metadata service {last.words}",
-        hint=f"{hint}; or {_NOT_HERE}",
-        starting=last.may_start,
-        local=True,
-        code="bedrock-aws-unavailable",
+    return found_here(
+        TransientError(
+            f"the instance metadata service {last.words}",
+            hint=f"{hint}; or {_NOT_HERE}",
+            starting=last.may_start,
+            local=True,
+            code="bedrock-aws-unavailable",
+        )
     )
-    error.found_here = True
-    return error
 
 
 def container_failure(last: LastAnswer, url: str) -> TransientError | None:
@@ -119,8 +119,7 @@ def container_failure(last: LastAnswer, url: str) -> TransientError | None:
         local=near or not last.status,
         code="bedrock-aws-unavailable",
     )
-    error.found_here = near
-    return error
+    return found_here(error) if near else error
 
 
 def _is_near(url: str) -> bool:

@@ -12,8 +12,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from freshkey.errors import ProviderRefused
-from freshkey_vertex.errors import found_here
+from freshkey.errors import ProviderRefused, found_here
 
 
 _NAMED: Final = frozenset({"requesttimetooskewed", "requestexpired", "requestinthefuture"})

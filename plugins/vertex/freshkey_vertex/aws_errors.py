@@ -9,10 +9,16 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ProviderRefused, TransientError
+from freshkey.errors import (
+    ConfigurationError,
+    FreshkeyError,
+    LoginRequired,
+    ProviderRefused,
+    TransientError,
+    found_here,
+)
 from freshkey.oauth import TRANSIENT_STATUSES, shown_code
 from freshkey_vertex import aws_authorities, aws_clock
-from freshkey_vertex.errors import found_here
 from freshkey_vertex.paths import path_flaw
 
 

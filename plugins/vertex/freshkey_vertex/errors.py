@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from attrs import frozen
 
-from freshkey.errors import FreshkeyError, LoginRequired, ProtocolError, ProviderRefused
+from freshkey.errors import FreshkeyError, LoginRequired, ProtocolError, ProviderRefused, found_here
 from freshkey.oauth import MAX_SKEW, clean_code, read_refusal, shown_code
 from freshkey.plugin import Response, parse_json_object
 from freshkey_vertex.formats import Kind
 from freshkey_vertex.transport import Transport
 
-
-_Error = TypeVar("_Error", bound=FreshkeyError)
 
 REAUTHENTICATION: Final = frozenset({"invalid_rapt", "rapt_required"})
 """``error_subtype`` of ``invalid_grant`` if the organization requires its users to sign in again periodically."""
@@ -114,12 +112,6 @@ class Attempt:
     display_name: str
     impersonated: str | None
     sign_in_hint: str
-
-
-def found_here(error: _Error) -> _Error:
-    """Return the error, marked as one of this machine, which the user may mend at any moment without a trace."""
-    error.found_here = True
-    return error
 
 
 def translate_failure(transport: Transport, attempt: Attempt) -> FreshkeyError:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from google.auth.exceptions import RefreshError
 
-from freshkey.errors import LoginRequired, frameless
+from freshkey.errors import LoginRequired, found_here, frameless
 from freshkey.oauth import TRANSIENT_STATUSES, clean_code, shown_code
-from freshkey_vertex.errors import found_here
 
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from freshkey.errors import ProviderRefused, TransientError
+from freshkey.errors import ProviderRefused, TransientError, found_here
 from freshkey.plugin import Clock, Detected, Profile, Response
 from freshkey_vertex.credentials_file import UNIVERSE_DOMAIN
-from freshkey_vertex.errors import INPUT_ERRORS, found_here
+from freshkey_vertex.errors import INPUT_ERRORS
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.identity import shown_text
 from freshkey_vertex.project import resolve_project

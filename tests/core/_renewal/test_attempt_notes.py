@@ -17,6 +17,7 @@ from freshkey.errors import (
     ProviderRefused,
     StoreUnavailable,
     TransientError,
+    found_here,
 )
 from freshkey.model.credential import OAuthToken
 from freshkey.model.source import Source
@@ -166,8 +167,7 @@ def test_failures_of_one_process_are_not_shared(world: World, error: FreshkeyErr
 def test_what_was_found_on_this_machine_is_not_shared_and_looked_at_again_soon(
     world: World, kind: type[FreshkeyError]
 ) -> None:
-    error = kind("the clock of this machine is wrong")
-    error.found_here = True
+    error = found_here(kind("the clock of this machine is wrong"))
     for earlier in (0, 9):
         failure = attempts(world).note_failure(error, Reading(winner=VARIABLE), earlier)
         assert failure is not None

@@ -13,11 +13,10 @@ from typing import Final
 
 from attrs import evolve
 
-from freshkey.errors import frameless
+from freshkey.errors import LoginRequired, found_here, frameless
 from freshkey.plugin import SYSTEM, Clock, Detected, Interaction, Profile, Secret
 from freshkey_bedrock.api_key import signer
 from freshkey_bedrock.api_key.parse import PREFIX
-from freshkey_bedrock.aws_keys import keys_expired
 from freshkey_bedrock.formats import SERVICE, AwsCredential, BedrockApiKey
 from freshkey_bedrock.settings import MAX_LIFE, BedrockSettings
 
@@ -78,7 +77,8 @@ def mint(credentials: AwsCredential, *, seconds: float = MAX_LIFE, clock: Clock 
     life = int(min(seconds, MAX_LIFE, left))
     if life < 1 or credentials.expired():
         hint = "Renew them at their source, for example with aws sso login"
-        raise keys_expired("the AWS credentials needed to sign the API key have expired", hint=hint)
+        message = "the AWS credentials needed to sign the API key have expired"
+        raise found_here(LoginRequired(message, hint=hint, code="bedrock-aws-credentials-expired"))
     # Not a heavy import here: creating the credentials has already loaded botocore.
     from freshkey_bedrock.signing import presigned_url
 
