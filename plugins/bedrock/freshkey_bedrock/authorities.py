@@ -34,8 +34,15 @@ def unusable_authorities(section: Mapping[str, str], environ: Mapping[str, str])
         environ: The environment.
     """
     where, path = _named(section, environ)
-    flaw = _flaw(path) if path else None
-    return wrong_path(where, flaw) if flaw else None
+    if not path:
+        return None
+    if not os.path.lexists(path):
+        return wrong_path(where, path_flaw(path) or "names a file that does not exist")
+    flaw = _flaw(path)
+    if flaw is None:
+        return None
+    hint = f"Name a file of certificates in PEM form in {where}"
+    return ConfigurationError(f"the path in {where} {flaw}", hint=hint, code="bedrock-invalid-aws-config")
 
 
 def tls_failure(
@@ -87,9 +94,7 @@ def _named(section: Mapping[str, str], environ: Mapping[str, str]) -> tuple[str,
 
 
 def _flaw(path: str) -> str | None:
-    """Return what is wrong with a file of authorities, or None."""
-    if not os.path.lexists(path):
-        return path_flaw(path) or "names a file that does not exist"
+    """Return what is wrong with a file of authorities that exists, or None."""
     if not Path(path).is_file():
         return "names something other than a file"
     try:

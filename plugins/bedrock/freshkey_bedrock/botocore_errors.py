@@ -24,7 +24,7 @@ from freshkey_bedrock.aws_keys import RENEW
 from freshkey_bedrock.cli_caches import cli_command
 from freshkey_bedrock.clock_skew import MIN_SKEW, seconds_behind, told
 from freshkey_bedrock.ini_file import malformed, parse
-from freshkey_bedrock.overlooked import misplaced, missing_files
+from freshkey_bedrock.overlooked import misplaced, missing_files, overlooked
 from freshkey_bedrock.paths import flaw_of_opened, url_flaw
 from freshkey_bedrock.shared_config import MAX_FILE_SIZE, profile_section, read_files, signed_in_profile, source_chain
 
@@ -268,9 +268,20 @@ def _retrieval(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:
 def _other(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:
     said = facts.get("error_msg", "")
     message = f"AWS profile {aws_profile!r} cannot be used"
-    return ConfigurationError(
-        f"{message}: {said}" if said else message, hint=_check(aws_profile), code="bedrock-invalid-aws-config"
-    )
+    message = f"{message}: {said}" if said else message
+    if flaw := _flaw_of_source(aws_profile):
+        return _invalid(f"{message.removesuffix('.')}; {flaw}", "Correct that")
+    return _invalid(message, _check(aws_profile))
+
+
+def _flaw_of_source(aws_profile: str) -> str:
+    """Return what is overlooked in the AWS profile at the end of ``source_profile``, or an empty text."""
+    try:
+        files = read_files()
+    except ConfigurationError:
+        return ""
+    last = source_chain(aws_profile, files)[-1]
+    return misplaced(last) if files.section(last) is None else overlooked(last)
 
 
 def _parameter(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:

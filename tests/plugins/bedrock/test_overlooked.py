@@ -102,6 +102,26 @@ def test_profile_that_does_not_exist_is_looked_for_under_similar_titles(
     assert f"/aws/config has [{title}] instead of [{wanted}]" in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("base", "fact"),
+    [
+        (f"[Base]\n{KEYS}", "has [Base] instead of [base]"),
+        (f"[profile base]\n{KEYS}", "has [profile base] instead of [base]"),
+        (f"[base]\n{SECRET}", "has aws_secret_access_key, but no aws_access_key_id"),
+        (f"[base]\n{INDENTED}", "aws_access_key_id is indented in [base] of"),
+    ],
+)
+def test_keys_that_a_role_does_not_find_are_named(
+    make_keeper: MakeKeeper, aws_home: AwsHome, base: str, fact: str
+) -> None:
+    aws_home.config("[profile team]\nrole_arn = arn:aws:iam::123456789012:role/r\nsource_profile = base\n")
+    aws_home.credentials(base)
+    with pytest.raises(FreshkeyError) as caught:
+        make_keeper(aws_profile="team").get("work")
+    assert "base" in caught.value.message
+    assert fact in caught.value.message
+
+
 @pytest.mark.parametrize("name", ['"team"', "'team'", "team ", " team"])
 def test_name_with_quotes_or_spaces_around_it_is_explained(
     make_keeper: MakeKeeper, aws_home: AwsHome, monkeypatch: pytest.MonkeyPatch, name: str
