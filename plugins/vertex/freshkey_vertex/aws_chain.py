@@ -76,8 +76,8 @@ class Lookup:
 
     def explained(self, error: Exception) -> FreshkeyError:
         """Return the error for what botocore raised during this look."""
-        if self._notes is not None and self._notes.ended and type(error).__name__ == "InvalidConfigError":
-            return self._notes.ended  # botocore found no keys to assume a role with
+        if self._notes is not None and self._notes.ended and _lacks_keys(error):
+            return self._notes.ended
         dated = self._notes.dated if self._notes else ("", 0.0)
         starting = self._is_starting("ContainerProvider")
         return aws_errors.explained(error, self._session, dated=dated, starting=starting)
@@ -98,6 +98,12 @@ class Lookup:
         if wait and self._is_starting("InstanceMetadataProvider"):
             return aws_errors.unavailable(starting=True)
         return aws_errors.none_found()
+
+
+def _lacks_keys(error: Exception) -> bool:
+    """Return whether botocore found no keys to assume a role with, in a source profile or in the environment."""
+    source = str((getattr(error, "kwargs", None) or {}).get("provider"))
+    return type(error).__name__ == "InvalidConfigError" or source.lower() == "environment"
 
 
 def checked(keys: Keys, where: str) -> Keys:

@@ -46,7 +46,8 @@ def refused(code: str, message: str, headers: Mapping[str, str], now: float) -> 
         return None
     if behind is not None and abs(behind) < 60:  # noqa: PLR2004  one minute
         words = "the time in the request is not accepted, although this machine's clock now agrees with AWS's"
-        return _error(f"AWS did not issue keys: {words}", "The clock has just been set, or something held the request")
+        hint = "Try again: the clock has just been set, or something held the request back on its way"
+        return _error(f"AWS did not issue keys: {words}", hint)
     return _error(f"AWS did not issue keys: {_told(behind)}")
 
 

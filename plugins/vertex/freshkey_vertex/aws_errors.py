@@ -91,7 +91,7 @@ def _unusable_because(
 
 def unusable(message: str, hint: str = _CHECK) -> ConfigurationError:
     """Return the error for a configuration that yields no keys."""
-    return ConfigurationError(message, hint=hint, code="vertex-no-identity-token")
+    return found_here(ConfigurationError(message, hint=hint, code="vertex-no-identity-token"))
 
 
 def none_found() -> ProviderRefused:

@@ -13,6 +13,7 @@ from typing import Any
 from freshkey.errors import ConfigurationError, ProtocolError, frameless
 from freshkey.plugin import parse_json_object
 from freshkey_vertex.credentials_file import Unloadable, read_bytes, without_byte_order_mark
+from freshkey_vertex.errors import found_here
 from freshkey_vertex.identity import shown_text
 from freshkey_vertex.paths import path_flaw
 
@@ -57,7 +58,7 @@ def _of_file(source: Mapping[str, Any], path: str) -> str:
     else:
         return _token(data, source, shown_text(path) or "credential_source.file")
     hint = "Check credential_source.file, and that the platform provides this file"
-    raise ConfigurationError(flaw, hint=hint, code="vertex-no-identity-token")
+    raise found_here(ConfigurationError(flaw, hint=hint, code="vertex-no-identity-token"))
 
 
 @frameless
@@ -76,4 +77,5 @@ def _token(data: bytes, source: Mapping[str, Any], where: str) -> str:
     if isinstance(token, str) and token.strip():
         return token.strip()
     hint = "Check credential_source, and that the platform writes the identity token there"
-    raise ConfigurationError(f"no identity token: {where} {flaw}", hint=hint, code="vertex-no-identity-token")
+    message = f"no identity token: {where} {flaw}"
+    raise found_here(ConfigurationError(message, hint=hint, code="vertex-no-identity-token"))

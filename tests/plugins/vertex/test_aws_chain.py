@@ -214,6 +214,16 @@ def test_role_is_not_assumed_with_keys_that_have_ended(federated: Federated, wri
     assert "of AWS profile 'keys'" in caught.value.message
 
 
+def test_role_is_not_assumed_with_keys_of_the_environment_that_have_ended(
+    federated: Federated, write_aws: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_aws(f"{ROLE.partition('source_profile')[0]}credential_source = Environment\n")
+    for name, value in (("ACCESS_KEY_ID", "ASIADEAD"), ("SECRET_ACCESS_KEY", "s"), ("CREDENTIAL_EXPIRATION", PAST)):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    with raises_code(LoginRequired, "vertex-aws-keys-expired"):
+        federated()
+
+
 def test_keys_of_the_environment_that_have_ended_are_named_without_botocore(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aws_supplier, "find_spec", lambda _: None)
     keys = {"AWS_ACCESS_KEY_ID": "ASIADEAD", "AWS_SECRET_ACCESS_KEY": "s"}
@@ -481,6 +491,7 @@ def test_line_of_a_malformed_file_is_named(
     with raises_code(ConfigurationError, "vertex-no-identity-token") as caught:
         federated()
     assert flaw in caught.value.message
+    assert caught.value.found_here
     assert "canary" not in str(caught.value)
 
 

@@ -88,6 +88,7 @@ def test_flaw_of_a_response_is_named(federated: Federated, cloud: GoogleCloud, t
     with raises_code(ConfigurationError, "vertex-no-identity-token") as caught:
         federated({"url": cloud.at("/subject"), **JSON})
     assert f"the response of credential_source.url {flaw}" in caught.value.message
+    assert caught.value.found_here
     assert "canary" not in str(caught.value)
 
 
