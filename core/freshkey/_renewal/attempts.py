@@ -31,6 +31,7 @@ from freshkey._renewal.subject import subject_of
 from freshkey.errors import (
     ConfigurationError,
     FreshkeyError,
+    IntermediaryAnswer,
     LoginRequired,
     StoreError,
     TransientError,
@@ -152,8 +153,9 @@ class Attempts:
         watched = None if source is None or source.owned else subject
         failure = Failure(error, now.elapsed, now.elapsed + pause, watched, count, generation=hints.generation)
         # Without a request, or because of this process's own surroundings, other processes need not wait.
-        local = error.found_here or getattr(error, "local", False)
-        if source is None or isinstance(error, StoreError) or local:
+        # What answers in between stands there as well, and where it may be the server, the intent counts for all.
+        own = isinstance(error, StoreError | IntermediaryAnswer) or error.found_here or getattr(error, "local", False)
+        if source is None or own:
             return failure
         # What is found without a request, such as a wrong setting, may be mended: other processes need not wait.
         pause = 0.0 if isinstance(error, ConfigurationError) or getattr(error, "unsent", False) else pause

@@ -18,7 +18,6 @@ from freshkey.clock import Moment
 from freshkey.errors import (
     ConfigurationError,
     FreshkeyError,
-    IntermediaryAnswer,
     LoginRequired,
     OutcomeUnknown,
     PluginBroken,
@@ -36,7 +35,6 @@ _SENTENCES: Final[dict[type[FreshkeyError], str]] = {
     TransientError: "renewing failed for now in another process",
     OutcomeUnknown: "another process got no usable response",
     ProtocolError: "another process got an invalid response",
-    IntermediaryAnswer: "another process got a response that is probably not the server's",
     LoginRequired: "another process found that the user must sign in again",
     ProviderRefused: "the provider rejected the request of another process",
     ConfigurationError: "another process could not use the configuration",

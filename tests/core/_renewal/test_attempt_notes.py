@@ -13,7 +13,9 @@ from freshkey.clock import Moment
 from freshkey.errors import (
     ConfigurationError,
     FreshkeyError,
+    IntermediaryAnswer,
     LoginRequired,
+    ProtocolError,
     ProviderRefused,
     StoreUnavailable,
     TransientError,
@@ -154,6 +156,9 @@ def test_other_processes_look_at_the_configuration_at_once(world: World) -> None
         (LATER, None),
         (StoreUnavailable("locked"), SIGN_IN),
         (TransientError("no proxy", local=True), SIGN_IN),
+        (IntermediaryAnswer("a page"), SIGN_IN),
+        (IntermediaryAnswer("empty", may_be_refusal=True), SIGN_IN),
+        (IntermediaryAnswer("a page"), HELPER),
     ],
 )
 def test_failures_of_one_process_are_not_shared(world: World, error: FreshkeyError, source: Source | None) -> None:
@@ -176,6 +181,12 @@ def test_what_was_found_on_this_machine_is_not_shared_and_looked_at_again_soon(
     assert background is not None
     assert background.pause == 30.0
     assert hints(world) == Hints()
+
+
+def test_other_invalid_responses_are_shared(world: World) -> None:
+    failure = attempts(world).note_failure(ProtocolError("cut off"), signed_in(world))
+    assert failure is not None
+    assert (failure.pause, hints(world).pause, hints(world).kind) == (30.0, 30.0, "ProtocolError")
 
 
 @pytest.mark.parametrize("source", [None, SIGN_IN])

@@ -13,6 +13,7 @@ from freshkey._renewal.reading import read
 from freshkey.errors import (
     ConfigurationError,
     FreshkeyError,
+    IntermediaryAnswer,
     LoginRequired,
     PluginBroken,
     ProtocolError,
@@ -584,22 +585,31 @@ def test_failure_of_a_helper_holds_back_those_who_waited_for_it(world: World) ->
     assert attempts.reason_to_wait(reading, None, found_at + 0.001) is None
 
 
+@proves("NET-1")
 @pytest.mark.parametrize("owned", [False, True])
-def test_failure_of_a_process_s_own_surroundings_is_not_shared(world: World, owned: bool) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        TransientError("the certificate of proxy.example is unknown", local=True, code="example-unknown-ca"),
+        IntermediaryAnswer("a page", code="example-page"),
+        IntermediaryAnswer("an empty response", may_be_refusal=True, code="example-empty"),
+    ],
+    ids=lambda error: error.code,
+)
+def test_failure_of_a_process_s_own_surroundings_is_not_shared(world: World, owned: bool, error: FreshkeyError) -> None:
     keeper = world.signed_in() if owned else world.keeper()
     world.random = 1.0
     if owned:
         expire(world)
     else:
         world.provider.variable = "borrowed-1"
-    error = TransientError("the certificate of proxy.example is unknown", local=True, code="example-unknown-ca")
     world.provider.acquire_error = error
     world.provider.script.append(error)
     before = hints(world)
-    with raises_code(TransientError, "example-unknown-ca"):
+    with raises_code(type(error), error.code):
         get_once(keeper)
     world.settle(keeper)
-    with raises_code(TransientError, "example-unknown-ca") as caught:
+    with raises_code(type(error), error.code) as caught:
         keeper.get("me")
     assert "found 0 s ago; next try in 60 s" in caught.value.message, "it pauses this process"
     world.provider.acquire_error = None

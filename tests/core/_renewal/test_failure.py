@@ -79,7 +79,6 @@ def test_code_that_says_nothing_more_is_not_repeated() -> None:
         ("TransientError", "temporarily-unavailable", True),
         ("TransientError", "command-failed", False),
         ("ProtocolError", "invalid-command-output", False),
-        ("IntermediaryAnswer", None, True),
         ("LoginRequired", "sign-in-required", False),
         ("an unknown class", None, True),
     ],
