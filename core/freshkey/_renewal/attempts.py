@@ -138,7 +138,8 @@ class Attempts:
         source, hints, now = reading.winner, self.context.hints.read(), self.context.clock.now()
         if isinstance(error, LoginRequired) and error.final and (source is None or source.owned):
             return None  # checking whether the user has signed in since costs nothing, and nothing else is tried
-        count = max(hints.failures if source is not None and hints.source == source.id else 0, earlier) + 1
+        shared = hints.failures if source is not None and hints.source == source.id else 0
+        count = max(shared, earlier) + 1
         subject = self._subject_after(count, reading)
         lifetime = reading.stored.lifetime if reading.stored else None
         retry_after = getattr(error, "retry_after", None)
@@ -149,7 +150,8 @@ class Attempts:
             at_most = min(at_most, longest_pause(error, count))
         pause = max(min(pause, at_most), retry_after or 0.0)
         if isinstance(error, LoginRequired) and error.doubtful:
-            error.code, pause = "sign-in-probably-ended", repetition.MAX_DISTANCE
+            pause = min(pause * 2.0 ** min(count - 1, 10), repetition.MAX_DISTANCE)
+            error.code, error.retry_after = "sign-in-probably-ended", pause
         watched = None if source is None or source.owned else subject
         failure = Failure(error, now.elapsed, now.elapsed + pause, watched, count, generation=hints.generation)
         # Without a request, or because of this process's own surroundings, other processes need not wait.
@@ -157,8 +159,10 @@ class Attempts:
         own = isinstance(error, StoreError | IntermediaryAnswer) or error.found_here or getattr(error, "local", False)
         if source is None or own:
             return failure
-        # What is found without a request, such as a wrong setting, may be mended: other processes need not wait.
-        pause = 0.0 if isinstance(error, ConfigurationError) or getattr(error, "unsent", False) else pause
+        # What is found without a request, such as a wrong setting, may be mended, and a doubtful refusal may be one of
+        # this process's surroundings: other processes need not wait, but `status` says it.
+        if isinstance(error, ConfigurationError) or (isinstance(error, LoginRequired) and not error.final):
+            pause, count = 0.0, shared
         self._share(error, evolve(hints, failures=count), source, subject=subject, pause=pause)
         return failure
 
@@ -166,7 +170,7 @@ class Attempts:
         """Record that the sign-in has probably ended; return the failure that lets it be tried again in `seconds`."""
         hints, now = self.context.hints.read(), self.context.clock.elapsed()
         self._share(error, hints, reading.winner)
-        return Failure(error, now, now + seconds, generation=hints.generation)
+        return Failure(error, now, now + seconds, generation=hints.generation, in_store=True)
 
     def _subject_after(self, count: int, reading: Reading) -> str:
         """Return the subject of a failed attempt.

@@ -30,6 +30,12 @@ def after_failing(profile: str, before: Failure | None, failure: Failure, now: f
     error = failure.error
     if not isinstance(error, LoginRequired):
         return RenewalFailed(profile=profile, error=str(error), code=error.code, retry_in=failure.retry_at - now)
-    if before is not None and (before.error.code, before.error.message) == (error.code, error.message):
+    # What is only probable is found again and again, each time in other words: they have the server's request ID.
+    told = before.error if before is not None else None
+    if (
+        told is not None
+        and told.code == error.code
+        and (told.message == error.message or error.retry_after is not None)
+    ):
         return None
     return SignInNeeded(profile=profile, reason=str(error), code=error.code)

@@ -85,6 +85,7 @@ class Failure:
         count: Failed attempts in a row in this process.
         background: The store failed, and no one waited: for a caller who waits, it may prompt.
         generation: The highest generation that any process had saved then: a newer one ends the pause. Infinite if not.
+        in_store: The intent in the store keeps the distance to the next request, so the store is read each time.
     """
 
     error: FreshkeyError
@@ -94,6 +95,7 @@ class Failure:
     count: int = 1
     background: bool = False
     generation: float = math.inf
+    in_store: bool = False
 
     @property
     def pause(self) -> float:
@@ -106,20 +108,16 @@ class Failure:
         `background` means that no caller waits for the attempt.
         """
         # After `LoginRequired`, checking for a new sign-in takes one read of the store, not a request.
-        if math.isinf(self.retry_at) or self.retry_at <= now or self._probable:
+        if math.isinf(self.retry_at) or self.retry_at <= now or self.in_store:
             return False
         return background or not self.background  # for a caller who waits, the keychain may prompt
-
-    @property
-    def _probable(self) -> bool:
-        return isinstance(self.error, LoginRequired) and self.error.retry_after is not None
 
     def again(self, now: float) -> FreshkeyError:
         """Return the error to raise at `now`, in elapsed seconds, while the pause lasts."""
         wait = self.retry_at - now
         error = self.error.for_another_caller()
         error.message = f"{error.message} ({_when(now - self.found_at, wait)})"
-        if isinstance(error, TransientError):
+        if isinstance(error, TransientError) or (isinstance(error, LoginRequired) and error.doubtful):
             error.retry_after = wait
         return error
 

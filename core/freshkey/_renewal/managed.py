@@ -69,8 +69,8 @@ class ManagedCredential(ServedCredential):
     good                       `LoginRequired`             sent again (ROT-5)           after expiry reads the store, so
                                                                                         a new sign-in is found at once
     the same, but that is      it, until it expires; then  the timer or `get`, at       `SignInNeeded` once; each `get`
-    only probable              `LoginRequired`             growing distances            after expiry reads the store
-                                                           (`retry_after`)
+    only probable              `LoginRequired`             growing distances            after expiry reads the store, or
+                                                           (`retry_after`)              in a pause of its own the hints
     the user must sign in,     it, until it expires; then  the timer or `get`, after a  `SignInNeeded` once; a new
     found before the token     `LoginRequired`             pause                        sign-in that the hints show ends
     was sent (``unsent``)                                                               the pause

@@ -8,6 +8,8 @@ was answered by something in between   while the access token lives: ten minutes
 the same, and the answers may have     twice at most while the access token lives; once it has expired and three such
 been the server's                      answers came, each ten minutes or more after the previous one: hourly; the user
                                        is asked to sign in
+was refused, perhaps in between        once it has expired: three such refusals, counted in the same way, end the
+                                       pauses of a transient failure; the user is asked to sign in
 was cut off with its process           at once, while the server may repeat its response
 was lost                               while the server may repeat its response, three times in all: at once, and once
                                        more some seconds later
@@ -121,6 +123,14 @@ def answered_in_between(intent: Intent, error: IntermediaryAnswer, now: Moment) 
     if not error.may_be_refusal or _since(intent.doubted_at, now) < IN_BETWEEN_PAUSE:
         return intent
     return evolve(intent, doubts=intent.doubts + 1, doubted_at=now)
+
+
+def refused_in_doubt(intent: Intent, situation: Situation) -> Intent:
+    """Return the intent after a refusal in words that may be those of something in between."""
+    doubted = answered_in_between(intent, IntermediaryAnswer("a refusal", may_be_refusal=True), situation.now)
+    # Words are the server's more often than silence is: no second sending while it might end the access token.
+    least = DOUBTS_UNTIL_ENDED - 1 if situation.alive_for > 0 else 0
+    return evolve(doubted, doubts=max(doubted.doubts, least))
 
 
 def _may_be_repeated(intent: Intent, situation: Situation) -> bool:

@@ -227,11 +227,10 @@ class SingleUseRefresh:
     def _doubted(self, error: LoginRequired) -> LoginRequired:
         """Record a refusal that may not be the server's: the token is sent again once there is nothing to lose."""
         situation = evolve(self._situation(), by_user=False)
-        doubts = repetition.DOUBTS_UNTIL_ENDED - (1 if situation.alive_for > 0 else 0)
-        intent = evolve(self._after_losses(), outcome="in-between", doubts=doubts)
-        intent = evolve(intent, answered_at=situation.now, doubted_at=situation.now)
+        intent = repetition.refused_in_doubt(self._after_losses(), situation)
         self._record(intent)
-        error.retry_after = self._wait(intent, situation)
+        wait = self._wait(intent, situation)
+        error.retry_after = wait if wait > 0 else None  # None leaves it to the usual pauses
         error.code, error.hint = "sign-in-probably-ended", f"Run: {sign_in_command(self.context.profile.name)}"
         return error
 

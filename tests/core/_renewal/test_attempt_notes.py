@@ -189,6 +189,33 @@ def test_other_invalid_responses_are_shared(world: World) -> None:
     assert (failure.pause, hints(world).pause, hints(world).kind) == (30.0, 30.0, "ProtocolError")
 
 
+@pytest.mark.parametrize(
+    ("earlier", "pause"), [(0, 30.0), (1, 60.0), (2, 120.0), (6, 1920.0), (7, 3600.0), (9999, 3600.0)]
+)
+def test_doubtful_refusal_pauses_one_process_longer_each_time(world: World, earlier: int, pause: float) -> None:
+    write(world, Hints(source="variable", failures=9, pause=50.0))
+    error = LoginRequired("denied", doubtful=True, code="example-denied")
+    failure = attempts(world).note_failure(error, signed_in(world), earlier)
+    assert failure is not None
+    assert (failure.pause, failure.count, failure.holds_back(1000.0, background=False)) == (pause, earlier + 1, True)
+    assert (error.code, error.retry_after) == ("sign-in-probably-ended", pause)
+    noted = hints(world)
+    assert (noted.kind, noted.error_code) == ("LoginRequired", "sign-in-probably-ended")
+    assert (noted.source, noted.pause, noted.failures) == ("sign-in", 0.0, 0)
+
+
+@pytest.mark.parametrize(("shared", "failures"), [(3, 3), (0, 0)])
+@pytest.mark.parametrize(
+    "error", [ConfigurationError("no"), LoginRequired("moved", unsent=True), LoginRequired("no", doubtful=True)]
+)
+def test_what_pauses_no_other_process_lengthens_no_pause_of_theirs(
+    world: World, error: FreshkeyError, shared: int, failures: int
+) -> None:
+    write(world, Hints(source="sign-in", failures=shared))
+    attempts(world).note_failure(error, signed_in(world))
+    assert (hints(world).failures, hints(world).pause) == (failures, 0.0)
+
+
 @pytest.mark.parametrize("source", [None, SIGN_IN])
 def test_missing_sign_in_pauses_no_one(world: World, source: Source | None) -> None:
     assert attempts(world).note_failure(LoginRequired("signed out"), Reading(winner=source)) is None

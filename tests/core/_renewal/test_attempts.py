@@ -340,21 +340,47 @@ def test_doubtful_refusal_ends_no_sign_in(world: World, single_use: bool) -> Non
     assert token_of(keeper.get("me")) == "at-2"
 
 
-@proves("ROT-5")
+@proves("ROT-5", "ROT-6")
 @pytest.mark.parametrize("single_use", [True, False])
-def test_doubtful_refusal_pauses_all_processes_and_status_says_it(world: World, single_use: bool) -> None:
+def test_doubtful_refusal_pauses_its_process_alone_and_status_says_it(world: World, single_use: bool) -> None:
     world.provider.single_use = single_use
-    keeper = world.signed_in()
+    world.random = 1.0
+    keeper, other = world.signed_in(), world.keeper()
     expire(world)
-    world.provider.script.extend([LoginRequired("denied", doubtful=True)] * 9)
-    for each in (keeper, world.keeper(), keeper, world.keeper()):
-        with raises_code(LoginRequired, "sign-in-probably-ended"):
-            each.get("me")
+    world.provider.script.append(LoginRequired("denied", doubtful=True))
+    for _ in range(3):
+        with raises_code(LoginRequired, "sign-in-probably-ended") as caught:
+            keeper.get("me")
+        assert isinstance(caught.value, LoginRequired)
+        assert caught.value.retry_after == 60
+        assert not caught.value.final
+    assert len(world.provider.sent) == 1
+    for each in (keeper, other):
         status = each.status("me")
         assert status.sign_in_code == "sign-in-probably-ended"
         assert status.next_step == "Run: freshkey login me"
         assert not status.renews
-    assert len(world.provider.sent) == 1
+    assert token_of(other.get("me")) == "at-2"
+    assert token_of(keeper.get("me")) == "at-2"
+
+
+@proves("ROT-5", "ROT-6")
+@pytest.mark.parametrize("single_use", [True, False])
+def test_doubtful_refusals_in_a_row_are_tried_at_growing_distances(world: World, single_use: bool) -> None:
+    world.provider.single_use = single_use
+    world.random = 1.0
+    keeper = world.signed_in()
+    expire(world)
+    world.provider.script.extend(LoginRequired(f"denied (request {each})", doubtful=True) for each in range(999))
+    events = collect(keeper)
+    world.pass_time(24 * 3600, keeper)
+    until(lambda: events)
+    assert [type(event) for event in events] == [SignInNeeded], "the user is told once"
+    assert 24 <= len(world.provider.sent) <= 36
+    world.provider.script.clear()
+    world.pass_time(3600, keeper)
+    assert token_of(keeper.get("me")) == token_of(world.keeper().get("me"))
+    assert (keeper.status("me").sign_in_needed, hints(world).kind) == (None, None)
 
 
 # --- pauses -------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from freshkey._renewal.repetition import (
     Situation,
     answered_in_between,
     probably_refused,
+    refused_in_doubt,
     retries,
     retry_budget,
     seconds_to_wait,
@@ -82,6 +83,20 @@ def test_answers_count_as_refusals_only_ten_minutes_apart(times: list[float], do
     assert answered.doubts == doubts
     assert probably_refused(answered, Situation(now=at(1200), alive_for=-1)) is (doubts == 3)
     assert not probably_refused(answered, Situation(now=at(1200), alive_for=1))
+
+
+@pytest.mark.parametrize(("times", "doubts"), [([0], 1), ([0, 599], 1), ([0, 600], 2), ([0, 300, 600, 900, 1200], 3)])
+def test_doubtful_refusals_count_only_ten_minutes_apart(times: list[float], doubts: int) -> None:
+    refused = intent(0)
+    for time in times:
+        refused = refused_in_doubt(refused, Situation(now=at(time), alive_for=0))
+    assert (refused.outcome, refused.answered_at, refused.doubts) == ("in-between", at(times[-1]), doubts)
+
+
+@pytest.mark.parametrize(("before", "doubts"), [(0, 2), (1, 2), (2, 3), (3, 4)])
+def test_doubtful_refusal_leaves_one_more_try_while_the_access_token_lives(before: int, doubts: int) -> None:
+    refused = refused_in_doubt(intent(0, doubts=before), Situation(now=at(5), alive_for=1))
+    assert (refused.doubts, refused.doubted_at) == (doubts, at(5))
 
 
 def test_probably_refused_token_is_tried_hourly_and_by_the_user() -> None:

@@ -447,6 +447,7 @@ def test_doubtful_refusal_is_final_only_while_there_is_something_to_lose(world: 
     world.provider.script.append(filtered())
     with raises_code(LoginRequired, "sign-in-probably-ended") as caught:
         spending(context).renew()
+    assert isinstance(caught.value, LoginRequired)
     assert caught.value.retry_after == 3000
     assert caught.value.hint == "Run: freshkey login me"
     assert intent_of(context).doubted_at == intent_of(context).answered_at == world.clock.now()
@@ -459,12 +460,36 @@ def test_doubtful_refusal_is_final_only_while_there_is_something_to_lose(world: 
     world.provider.script.append(filtered())
     with raises_code(LoginRequired, "sign-in-probably-ended") as caught:
         spending(context).renew()
+    assert isinstance(caught.value, LoginRequired)
     assert caught.value.retry_after == 3600
     world.clock.advance(3599)
     with raises_code(LoginRequired, "sign-in-probably-ended"):
         spending(context).renew()
     assert len(world.provider.sent) == 2
     world.clock.advance(1)
+    assert spending(context).renew().token is not None
+
+
+@proves("ROT-6")
+def test_doubtful_refusals_over_twenty_minutes_hold_back_the_token(world: World, context: ProfileContext) -> None:
+    for _ in range(2):
+        for _ in range(2):
+            world.provider.script.append(filtered())
+            refusing = spending(context)
+            with raises_code(LoginRequired, "sign-in-probably-ended") as caught:
+                refusing.renew()
+            assert isinstance(caught.value, LoginRequired)
+            assert (caught.value.retry_after, caught.value.hint) == (None, "Run: freshkey login me")
+            assert refusing.seconds_to_wait() <= 0, "there is nothing to lose"
+        world.clock.advance(600)
+    world.provider.script.append(filtered())
+    for _ in range(2):
+        with raises_code(LoginRequired, "sign-in-probably-ended") as caught:
+            spending(context).renew()
+        assert isinstance(caught.value, LoginRequired)
+        assert caught.value.retry_after == 3600
+    assert len(world.provider.sent) == 5
+    world.clock.advance(3600)
     assert spending(context).renew().token is not None
 
 
