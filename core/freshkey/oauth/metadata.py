@@ -7,7 +7,6 @@ See docs/decisions.md, "Metadata is merged from several places".
 
 from __future__ import annotations
 
-import codecs
 import functools
 import logging
 from collections.abc import Callable, Collection, Iterator
@@ -17,9 +16,9 @@ from urllib.parse import urlsplit
 
 from attrs import define, field
 
+from freshkey._http.json_object import read_object
 from freshkey._http.messages import Request, Response, Send, retry_after
 from freshkey._http.url import checked_url
-from freshkey._json import parse_json_object
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import ConfigurationError, FreshkeyError, OutcomeUnknown, ProtocolError, TransientError
 from freshkey.oauth.browser import safe_url
@@ -140,10 +139,12 @@ class _Search:
             value = facts.get(name)
             if value is None or value == "" or name in self.found:
                 continue
-            if first or name in {"issuer", _ISS} or self.usable(value):
+            # What is no URL is a mistake; one that leads elsewhere may be hostile, and the first document with it.
+            believed = first and (name not in _OPTIONAL or (isinstance(value, str) and "://" in value))
+            if believed or name in {"issuer", _ISS} or self.usable(value):
                 self.found[name] = value
             else:
-                log.warning("ignored the unsafe %s in further metadata of %s", name, urlsplit(self.issuer).hostname)
+                log.warning("ignored the unsafe %s in the metadata of %s", name, urlsplit(self.issuer).hostname)
 
     def skip(self, flaw: ProtocolError) -> None:
         """Remember what was wrong with a location, in case there is no other."""
@@ -191,8 +192,11 @@ def _places(issuer: str) -> Iterator[str]:
 
 
 def _facts(response: Response, address: str, clock: Clock) -> dict[str, Any]:
-    if response.status == HTTPStatus.OK:
-        return parse_json_object(response.body.removeprefix(codecs.BOM_UTF8))  # RFC 8259, section 8.1: may be ignored
+    if 200 <= response.status < 300:  # noqa: PLR2004  RFC 9110, section 15.3
+        facts = read_object(response.body)
+        if facts is None:
+            raise ProtocolError("the response is not a valid JSON object")
+        return facts
     if response.status in TRANSIENT_STATUSES or response.status >= 500:  # noqa: PLR2004  RFC 9110, section 15.6
         message = f"the metadata of the authorization server is temporarily unavailable (status {response.status})"
         wait = retry_after(response.headers, clock.now().wall)

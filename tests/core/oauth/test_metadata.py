@@ -282,6 +282,40 @@ def test_a_byte_order_mark_is_ignored(answer: Answer, wire: Callable[..., Any]) 
     assert discover(ISSUER, wire(answer(body))).token_endpoint == FACTS["token_endpoint"]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps(FACTS).encode("utf-16"),
+        json.dumps(FACTS)[:-1].encode() + b', "service_documentation": "M\xfcnchen"}',
+        json.dumps(FACTS)[:-1].encode() + f', "issuer": "{ISSUER}"}}'.encode(),
+        json.dumps(FACTS)[:-1].encode() + b', "max_age": NaN}',
+        json.dumps(FACTS)[:-1].encode() + b', "x-rules": ' + b"[" * 20 + b"]" * 20 + b"}",
+        json.dumps(FACTS).encode() + b"\n<!-- cached -->",
+        b"for(;;);" + json.dumps(FACTS).encode(),
+    ],
+    ids=["utf-16", "latin-1", "twice", "nan", "deep", "comment", "guard"],
+)
+def test_a_document_is_read_like_a_token_response(answer: Answer, wire: Callable[..., Any], body: bytes) -> None:
+    assert discover(ISSUER, wire(answer(body))).revocation_endpoint == FACTS["revocation_endpoint"]
+
+
+@pytest.mark.parametrize("status", [200, 201, 203, 299])
+def test_any_success_has_a_document(answer: Answer, wire: Callable[..., Any], status: int) -> None:
+    assert discover(ISSUER, wire(answer(FACTS, status))).token_endpoint == FACTS["token_endpoint"]
+
+
+@pytest.mark.parametrize("status", [199, 300, 304, 400, 401, 404])
+def test_nothing_but_a_success_has_a_document(answer: Answer, wire: Callable[..., Any], status: int) -> None:
+    with raises_code(ProtocolError, "metadata-not-found"):
+        discover(ISSUER, wire(*[answer(FACTS, status)] * 4))
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", json.dumps(FACTS)[:-1].encode()])
+def test_a_document_that_cannot_be_read_is_invalid(answer: Answer, wire: Callable[..., Any], body: bytes) -> None:
+    with raises_code(ProtocolError, "invalid-response"):
+        discover(ISSUER, wire(*[answer(body)] * 4))
+
+
 def test_an_empty_endpoint_is_none(answer: Answer, wire: Callable[..., Any]) -> None:
     empty = {**FACTS, "revocation_endpoint": "", "device_authorization_endpoint": ""}
 
@@ -335,11 +369,8 @@ def test_metadata_of_another_issuer_is_rejected(answer: Answer, wire: Callable[.
         "https://id.example.com@evil.example/token",
         "https://id.example.com/token#a",
         "https://id.example.com/`id`",
-        "--flag",
         "file:///etc/passwd",
-        " ",
-        7,
-        ["https://id.example.com/token"],
+        "://",
     ],
 )
 def test_unsafe_endpoints(answer: Answer, wire: Callable[..., Any], name: str, endpoint: object) -> None:
@@ -347,6 +378,36 @@ def test_unsafe_endpoints(answer: Answer, wire: Callable[..., Any], name: str, e
         discover(ISSUER, wire(answer({**FACTS, name: endpoint})))
     assert name in str(caught.value)
     assert "evil" not in str(caught.value)
+
+
+NO_URLS = ["/token", "token", "//evil.example/token", "--flag", " ", 7, 0, False, ["https://id.example.com/token"], {}]
+
+
+@proves("FAULT-57", "FLO-11")
+@pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint"])
+@pytest.mark.parametrize("endpoint", NO_URLS)
+def test_a_required_endpoint_that_is_no_url(
+    answer: Answer, wire: Callable[..., Any], name: str, endpoint: object
+) -> None:
+    with raises_code(ProtocolError, "invalid-metadata") as caught:
+        discover(ISSUER, wire(answer({**FACTS, name: endpoint})))
+    assert name in str(caught.value)
+
+
+@proves("FLO-11")
+@pytest.mark.parametrize("name", ["revocation_endpoint", "device_authorization_endpoint"])
+@pytest.mark.parametrize("endpoint", NO_URLS)
+def test_an_optional_endpoint_that_is_no_url_is_none(
+    answer: Answer, wire: Callable[..., Any], caplog: pytest.LogCaptureFixture, name: str, endpoint: object
+) -> None:
+    flawed = answer({**FACTS, name: endpoint})
+
+    alone = discover(ISSUER, wire(*[flawed] * 4), look_for=(name,))
+    merged = discover(ISSUER, wire(flawed, answer(FACTS)), look_for=(name,))
+
+    assert (getattr(alone, name), getattr(merged, name)) == (None, FACTS[name])
+    assert f"ignored the unsafe {name}" in caplog.text
+    assert "evil" not in caplog.text
 
 
 @pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint"])
