@@ -33,8 +33,6 @@ def live_sign_in(context: ProfileContext, refused: Collection[int]) -> Credentia
     Raises:
         StoreError: The store cannot be read.
     """
-    if not context.hints.read().generation:
-        return None  # nothing was ever stored
     try:
         snapshot = context.store.load()
         credential = None if snapshot.payload is None else decode(context, snapshot.payload)

@@ -27,7 +27,7 @@ def test_sign_in_probes_the_store_asks_the_user_and_saves_in_that_order(world: W
     credential = keeper.login("me", interaction=world.user)
     world.settle(keeper)
     until(lambda: world.journal[-1] == "release")
-    assert world.journal == ["probe", f"acquire {SIGN_IN}", "lock", "load", "save", "release"]
+    assert world.journal == ["probe", "load", f"acquire {SIGN_IN}", "lock", "load", "save", "release"]
     assert token_of(credential) == "at-1"
     assert keeper.get("me") is credential
     assert token_of(world.keeper().get("me")) == "at-1"
@@ -82,7 +82,7 @@ def test_keychain_prompts_are_waited_for_only_during_sign_in(world: World, monke
     with prompts.shown():
         keeper = world.keeper()
         keeper.login("me", interaction=world.user)
-        assert patient == [(verb, True) for verb in ("probe", "lock", "load", "save")]
+        assert patient == [(verb, True) for verb in ("probe", "load", "lock", "load", "save")]
 
         patient.clear()
         keeper.refresh("me")

@@ -76,6 +76,18 @@ def test_the_sign_in_of_another_process_is_replaced_too(world: World) -> None:
     assert world.provider.revocations == ["rt-1"]
 
 
+@proves("STO-10")
+@pytest.mark.parametrize("agrees", [True, False])
+def test_a_sign_in_is_found_without_hints(world: World, *, agrees: bool) -> None:
+    world.signed_in()
+    (world.state_dir / "hints").rename(world.state_dir / "hints-gone")
+    user = User(agrees=agrees)
+
+    assert token_of(world.keeper().login("me", interaction=user)) == ("at-2" if agrees else "at-1")
+    assert user.questions == ["me is already signed in as ada@example.com. Sign in again and replace that?"]
+    assert world.provider.revocations == (["rt-1"] if agrees else [])
+
+
 def test_the_newest_refresh_token_is_revoked(world: World) -> None:
     keeper = world.signed_in()
     keeper.refresh("me")
