@@ -348,12 +348,14 @@ def test_doubtful_refusal_pauses_its_process_alone_and_status_says_it(world: Wor
     keeper, other = world.signed_in(), world.keeper()
     expire(world)
     world.provider.script.append(LoginRequired("denied", doubtful=True))
-    for _ in range(3):
+    for wait in (60, 50, 40):
         with raises_code(LoginRequired, "sign-in-probably-ended") as caught:
             keeper.get("me")
         assert isinstance(caught.value, LoginRequired)
-        assert caught.value.retry_after == 60
+        assert caught.value.retry_after == wait
         assert not caught.value.final
+        world.settle(keeper)
+        world.clock.advance(10)
     assert len(world.provider.sent) == 1
     for each in (keeper, other):
         status = each.status("me")

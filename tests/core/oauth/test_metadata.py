@@ -380,7 +380,10 @@ def test_unsafe_endpoints(answer: Answer, wire: Callable[..., Any], name: str, e
     assert "evil" not in str(caught.value)
 
 
-NO_URLS = ["/token", "token", "//evil.example/token", "--flag", " ", 7, 0, False, ["https://id.example.com/token"], {}]
+NO_URLS = [
+    *("/token", "token", "//evil.example/token", "evil.example:443/token", "javascript:evil()", "--flag", " "),
+    *(7, 0, False, ["https://id.example.com/token"], {}),
+]
 
 
 @proves("FAULT-57", "FLO-11")
