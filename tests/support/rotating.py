@@ -46,6 +46,7 @@ ADA = Identity(account="ada", email="ada@example.com")
 VARIABLE = "variable"
 SIGN_IN = "sign-in"
 MACHINE = "machine"
+TOOL = "tool"
 
 
 @frozen
@@ -106,6 +107,7 @@ class RotatingProvider:
         recheck: Seconds after which `variable` is checked again, or None.
         says: The notice shown during an acquisition, or None.
         machine: Whether there is an owned source that needs no user.
+        tool_token: A borrowed access token that comes after the sign-in, or None.
         machine_first: Whether that source comes before the sign-in.
         borrows_only: Whether `variable` is the only source.
         lifetime: Lifetime of issued tokens in seconds.
@@ -139,6 +141,7 @@ class RotatingProvider:
         self.says: str | None = None
         self.machine = False
         self.machine_first = False
+        self.tool_token: str | None = None
         self.borrows_only = False
         self.lifetime: float | None = 3600.0
         self.identity = ADA
@@ -191,6 +194,9 @@ class RotatingProvider:
                 access_token=Secret(str(self.variable)),
                 refresh_token=self.lends,
             )
+        if source.id == TOOL:
+            token = Secret(str(self.tool_token))
+            return OAuthToken(obtained=self.clock.now(), lifetime=self.lifetime, access_token=token)
         if source.id == MACHINE:
             with self._mutex:
                 return evolve(self._issue(), refresh_token=None)
@@ -242,6 +248,8 @@ class RotatingProvider:
             return (variable,)
         if self.machine_first:
             return (variable, machine, sign_in)
+        if self.tool_token is not None:
+            return (variable, sign_in, Source(id=TOOL, title="Another tool", owned=False, detect=_look_at_tool))
         return (variable, sign_in, machine) if self.machine else (variable, sign_in)
 
     def _look(self, profile: Profile) -> Detected | None:
@@ -318,6 +326,10 @@ class Listener(LoggingReporter):
 
 def _look_at_machine(profile: Profile) -> Detected:
     return Detected(kind="key", origin="this machine")
+
+
+def _look_at_tool(profile: Profile) -> Detected:
+    return Detected(kind="token", origin="another tool")
 
 
 class FailingStore:

@@ -127,7 +127,8 @@ def _keep(
             # The provider's profile endpoint may have failed this time.
             # See docs/decisions.md, "Signing in again completes an identity".
             identity = credential.identity.completed_by(_known_identity(context, before))
-            served = keep_owned(context, managed, evolve(credential, identity=identity), generation)
+            newer = evolve(credential, identity=identity)
+            served = keep_owned(context, managed, newer, generation, held_generation=before.generation)
             if _is_hidden(context, served):
                 managed.forget()
             future.set_result(served)

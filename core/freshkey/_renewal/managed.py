@@ -19,6 +19,7 @@ from freshkey._renewal.rotation import Rotation
 from freshkey._renewal.served import ServedCredential
 from freshkey._renewal.single_flight import SharedFuture, process_is_exiting, run_in_thread
 from freshkey._renewal.waiters import Waiters
+from freshkey._sources import precedence
 from freshkey._stores.keychain import prompts
 from freshkey._stores.keychain.prompts import Asker
 from freshkey.errors import (
@@ -374,9 +375,13 @@ class ManagedCredential(ServedCredential):
 
     @property
     def wants_changes(self) -> bool:
-        """Whether another process's renewal may invalidate this process's credential, so that changes matter."""
+        """Whether what another process saves may end or replace this process's credential, so that changes matter."""
         held = self.held  # read without the lock
-        return self.context.description.single_use and held is not None and held.generation > 0
+        if held is None:
+            return False
+        if held.generation > 0:
+            return self.context.description.single_use
+        return precedence.yields_to_sign_in(self.context.profile, self.context.description, held.credential.source)
 
     def on_change(self) -> None:
         """Some profile in the state directory changed: if it was this one, read what another process saved."""

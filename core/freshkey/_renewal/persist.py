@@ -69,7 +69,7 @@ def keep_owned(
 ) -> Credential:
     """Under the lock: save `newer`, an owned credential, as `generation`, then publish and announce it.
 
-    Until it can be saved it counts as `held_generation`, the generation in memory.
+    Until it can be saved it counts as `held_generation`, what it replaces in memory or in the store.
 
     Raises:
         StoreError: See `save`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from contextlib import suppress
 from typing import TypeGuard
 
 from attrs import define, field, frozen
@@ -11,6 +12,7 @@ from attrs import define, field, frozen
 from freshkey._renewal.context import ProfileContext
 from freshkey._sources import precedence
 from freshkey._sources.next_step import next_step
+from freshkey._stores.keychain import prompts
 from freshkey.errors import FreshkeyError, LoginRequired, StoreError, StoreUnavailable
 from freshkey.model.credential import Credential
 from freshkey.model.source import Detected, Source
@@ -151,6 +153,17 @@ def stored_credential(context: ProfileContext) -> Credential | None:
         StoreError: The store cannot be read.
     """
     return _credential_in(context, context.store.load())
+
+
+def signed_out_since(context: ProfileContext, reading: Reading, generation: int) -> bool:
+    """Return whether the user has signed out since this generation was saved."""
+    snapshot, hints = reading.snapshot, context.hints.read()
+    if snapshot.record is None and hints.signed_out and hints.generation > generation:
+        # The walk did not need the store. Hints may be wrong, so they only tell that there is something to read there.
+        with suppress(StoreError), prompts.background():
+            snapshot = context.store.load()
+    record = snapshot.record
+    return record is not None and record.payload is None and record.generation > generation
 
 
 def decode(context: ProfileContext, payload: Secret) -> Credential:

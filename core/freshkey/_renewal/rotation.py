@@ -26,7 +26,7 @@ from freshkey._renewal.attempts import Attempts
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.failure import Failure
 from freshkey._renewal.persist import Memory, keep_borrowed, keep_owned
-from freshkey._renewal.reading import Reading, login_required, read
+from freshkey._renewal.reading import Reading, login_required, read, signed_out_since
 from freshkey._renewal.single_flight import one_process, process_is_exiting
 from freshkey._renewal.single_use import SingleUseRefresh
 from freshkey._renewal.subject import subject_of
@@ -135,11 +135,15 @@ class Rotation:
         self._reading = read(self.context)
 
     def _notice_sign_out(self) -> None:
-        record = self._reading.snapshot.record
-        signed_out = record is not None and record.payload is None and self._reading.winner is None
-        if signed_out and self.held is not None and self._reading.snapshot.generation > self.generation:
-            name = self.context.profile.name
-            self.memory.drop(SignedOut(profile=name, revoked=None, detail="another process signed out"))
+        """Serve a sign-in no longer that another process has ended, even if another source is used from now on."""
+        source = self.context.description.source(self.held.source) if self.held is not None else None
+        if source is None or not source.owned or not signed_out_since(self.context, self._reading, self.generation):
+            return
+        self.held = None
+        self.memory.drop(
+            SignedOut(profile=self.context.profile.name, revoked=None, detail="another process signed out")
+        )
+        if self._reading.winner is None:
             raise login_required(self.context, "another process signed out", code="not-signed-in")
 
     @contextmanager

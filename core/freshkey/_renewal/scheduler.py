@@ -21,8 +21,8 @@ MAX_SLEEP: Final = 30.0
 """Longest sleep in seconds: a sleeping thread may not notice suspend, and the wall clock can be changed."""
 
 LISTENING_SLEEP: Final = 1.0
-"""Longest sleep in seconds while a single-use credential is held: another process's renewal may have invalidated the
-access token of this one."""
+"""Longest sleep in seconds while another process may end or replace the credential in memory: its renewal of a
+single-use sign-in may invalidate this one's access token, and a sign-in comes before some sources."""
 
 
 class Owner(Protocol):

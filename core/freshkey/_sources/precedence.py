@@ -18,6 +18,7 @@ If no source is used, `get` raises `LoginRequired`.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from typing import Final
@@ -133,6 +134,12 @@ def candidates(profile: Profile, description: Description) -> list[Source]:
     """
     only, skipped = chosen_and_skipped(profile, description)
     return [source for source in description.sources if _out_of_question(source, profile, only, skipped, None) is None]
+
+
+def yields_to_sign_in(profile: Profile, description: Description, source: str | None) -> bool:
+    """Return whether a sign-in would be used instead of a source, given by its ID: an owned source comes before it."""
+    before = itertools.takewhile(lambda each: each.id != source, candidates(profile, description))
+    return any(each.owned for each in before)
 
 
 def chosen_and_skipped(profile: Profile, description: Description) -> tuple[Source | None, tuple[Source, ...]]:

@@ -19,7 +19,7 @@ from freshkey.model.storage import Snapshot
 from in_thread import in_thread
 from promises import proves
 from raises_code import raises_code
-from rotating import LOST, World, collect, token_of
+from rotating import LOST, MACHINE, SIGN_IN, TOOL, VARIABLE, World, collect, token_of
 from waiting import until
 
 
@@ -245,6 +245,67 @@ def test_notification_of_a_sign_out_drops_the_credential(world: World) -> None:
         other.get("me")
 
 
+@pytest.mark.parametrize("behind", [TOOL, MACHINE, VARIABLE])
+def test_sign_out_elsewhere_leaves_no_one_with_the_sign_in_where_another_source_has_a_credential(
+    world: World, behind: str
+) -> None:
+    world.provider.machine = behind == MACHINE
+    world.provider.tool_token = "borrowed-1" if behind == TOOL else None
+    keeper, other = world.signed_in(), world.keeper()
+    assert other.get("me").source == SIGN_IN
+    events = collect(other)
+    world.provider.variable = "borrowed-1" if behind == VARIABLE else None
+    keeper.logout("me")
+    detect(world, other)
+    until(lambda: events)
+    assert events == [SignedOut(profile="me", revoked=None, detail="another process signed out")]
+    assert "me" not in other._held
+    assert world.provider.acquired == [SIGN_IN], "no one needs the other source yet"
+    assert other.get("me").source == other.status("me").source == behind
+    assert [step.source.id for step in other.explain("me").steps if step.wins] == [behind]
+
+
+@pytest.mark.parametrize("asks", ["renewal", "refused", "refresh"])
+def test_sign_out_elsewhere_that_no_one_announced_is_noticed_by_the_next_attempt(world: World, asks: str) -> None:
+    world.provider.tool_token = "borrowed-1"
+    keeper, other = world.signed_in(), world.keeper()
+    held = other.get("me")
+    keeper.logout("me")
+    if asks == "renewal":
+        world.clock.advance(3700)
+    answer = other.refresh("me") if asks == "refresh" else other.get("me", refused=held if asks == "refused" else None)
+    assert (answer.source, token_of(answer)) == (TOOL, "borrowed-1")
+    assert world.provider.sent == []
+
+
+def test_sign_out_elsewhere_does_not_take_what_another_tool_keeps(world: World) -> None:
+    world.provider.variable = "borrowed-1"
+    keeper, other = world.keeper(), world.keeper()
+    held = other.get("me")
+    keeper.login("me", interaction=world.user)
+    keeper.logout("me")
+    events = collect(other)
+    detect(world, other)
+    assert other._held["me"].credential is held
+    assert events == []
+    world.provider.variable = None
+    detect(world, other)
+    assert other._held["me"].credential is held, "no one signed out of that"
+
+
+def test_sign_out_that_cannot_be_read_takes_nothing(world: World) -> None:
+    keeper, other = world.signed_in(), world.keeper()
+    held = other.get("me")
+    world.provider.variable = "borrowed-1"
+    keeper.logout("me")
+    world.store.failing.add("load")
+    detect(world, other)
+    assert other._held["me"].credential is held
+    world.store.failing.clear()
+    detect(world, other)
+    assert "me" not in other._held
+
+
 def test_a_sign_out_elsewhere_ends_a_failure(world: World) -> None:
     keeper, other = world.signed_in(), world.keeper()
     world.clock.advance(3400)
@@ -336,11 +397,27 @@ def test_borrowed_and_reusable_tokens_do_not_need_notifications(world: World) ->
     world.provider.variable = "borrowed-1"
     borrowing = world.keeper()
     borrowing.get("me")
-    assert not the_holding(borrowing).wants_changes
+    assert not the_holding(borrowing).wants_changes, "no sign-in comes before it"
     world.provider.variable = None
     world.provider.single_use = False
     keeper = world.signed_in()
     assert not the_holding(keeper).wants_changes
+
+
+@pytest.mark.parametrize("single_use", [True, False])
+def test_sign_in_elsewhere_replaces_a_source_that_comes_after_it(world: World, single_use: bool) -> None:
+    world.provider.tool_token, world.provider.single_use = "borrowed-1", single_use
+    keeper, other = world.keeper(), world.keeper()
+    pinned, chosen = world.keeper(settings={"skip": [SIGN_IN]}), world.keeper(settings={"source": TOOL})
+    for each in (other, pinned, chosen):
+        assert each.get("me").source == TOOL
+    assert the_holding(other).wants_changes
+    assert not the_holding(pinned).wants_changes
+    assert not the_holding(chosen).wants_changes
+    keeper.login("me", interaction=world.user)
+    detect(world, other)
+    assert other._held["me"].credential.source == other.status("me").source == SIGN_IN
+    assert the_holding(other).wants_changes is single_use
 
 
 def test_finish_waits_no_longer_than_its_timeout(world: World) -> None:

@@ -283,6 +283,28 @@ def test_after_ten_seconds_an_unsaved_token_is_used_and_saved_later(world: World
     assert [event.elsewhere for event in events if isinstance(event, Renewed)] == [False, False]
 
 
+def test_sign_in_that_could_not_be_saved_yet_outlives_a_look_at_the_sign_out_before_it(world: World) -> None:
+    keeper = world.signed_in()
+    keeper.logout("me")
+    world.store.failing.add("save")
+    signing_in = threading.Thread(target=lambda: keeper.login("me", interaction=world.user))
+    events = collect(keeper)
+    signing_in.start()
+    while not any(isinstance(event, Unsaved) for event in events):
+        world.clock.wait_until_waiting(1)
+        world.clock.advance(1)
+    (managed,) = keeper.all_managed()
+    managed.on_change()
+    until(lambda: not managed._looking)
+    assert token_of(keeper._held["me"].credential) == "at-2"
+    world.store.failing.clear()
+    world.clock.wait_until_waiting(1)
+    world.clock.advance(5)
+    signing_in.join(20)
+    world.settle(keeper)
+    assert token_of(keeper.get("me")) == token_of(world.keeper().get("me")) == "at-2"
+
+
 # --- lost responses (ROT-6, ROT-7) --------------------------------------------------------------------------------
 
 
