@@ -46,6 +46,7 @@ from rotating import (
     World,
     collect,
     in_threads,
+    snapshot,
     token_of,
 )
 from waiting import until
@@ -542,6 +543,46 @@ def test_refresh_renews_a_fresh_credential_and_ignores_pauses(world: World) -> N
     assert token_of(keeper.refresh("me")) == "at-2"
     assert token_of(keeper.refresh("me")) == "at-3"
     assert token_of(world.keeper().refresh("me")) == "at-4"
+
+
+@pytest.mark.parametrize("cold", [True, False])
+@pytest.mark.parametrize("lifetime", [None, 3600.0])
+def test_refresh_of_what_cannot_be_renewed_reads_it_again(world: World, lifetime: float | None, cold: bool) -> None:
+    keeper = world.unrenewable(lifetime)
+    asking = world.keeper(interaction=User()) if cold else keeper
+    world.clock.advance(0.0 if lifetime is None else lifetime - 60)
+    for _ in range(2):
+        assert token_of(asking.refresh("me")) == "at-1"
+    assert (world.provider.sent, snapshot(world).generation) == ([], 1)
+    assert asking.status("me").last_error is None
+
+
+def test_refresh_finds_the_key_that_another_process_has_stored(world: World) -> None:
+    keeper = world.unrenewable(None)
+    other = world.keeper()
+    other.login("me", interaction=world.user, replace=True)
+    assert token_of(keeper.refresh("me")) == token_of(keeper.get("me")) == "at-2"
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        ("expires", "the sign-in has expired and cannot be renewed"),
+        ("expires, refresh", "the sign-in has expired and cannot be renewed"),
+        ("rejected", "the provider rejected the sign-in, which cannot be renewed"),
+        ("min_ttl", "the sign-in cannot be renewed"),
+    ],
+)
+def test_what_cannot_be_renewed_is_called_expired_only_if_it_is(world: World, act: str, message: str) -> None:
+    keeper = world.unrenewable(3600.0)
+    held = keeper.get("me")
+    world.clock.advance(3600 if act.startswith("expires") else 1800)
+    with raises_code(LoginRequired, "sign-in-ended") as caught:
+        if act.endswith("refresh"):
+            keeper.refresh("me")
+        else:
+            keeper.get("me", refused=held if act == "rejected" else None, min_ttl=3000 if act == "min_ttl" else 0)
+    assert (caught.value.message, caught.value.hint) == (message, "Run: freshkey login me")
 
 
 def test_refresh_of_an_expired_credential_renews_once(world: World) -> None:

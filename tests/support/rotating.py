@@ -112,6 +112,7 @@ class RotatingProvider:
         borrows_only: Whether `variable` is the only source.
         lifetime: Lifetime of issued tokens in seconds.
         answers: A function that the refreshed credential is passed through.
+        renewable: Whether issued tokens come with refresh tokens.
         repeats_for: `Description.repeats_for`.
         binding: `Description.binding`.
         formats: `Description.formats`.
@@ -147,6 +148,7 @@ class RotatingProvider:
         self.identity = ADA
         self.answers: Callable[[OAuthToken], Credential] = lambda token: token
         self.single_use = True
+        self.renewable = True
         self.repeats_for: float | None = None
         self.binding: dict[str, str] = {}
         self.formats: dict[str, type[Credential]] = {"rotating-token": OAuthToken}
@@ -283,7 +285,7 @@ class RotatingProvider:
             source=SIGN_IN,
             identity=self.identity,
             access_token=Secret(f"at-{self._number}"),
-            refresh_token=Secret(self._refresh_token()),
+            refresh_token=Secret(self._refresh_token()) if self.renewable else None,
             client_id="a-client",
         )
 
@@ -291,9 +293,9 @@ class RotatingProvider:
         assert isinstance(credential, OAuthToken)
         if self.revoke_error is not None:
             raise self.revoke_error
-        assert credential.refresh_token is not None
         self.journal.append("revoke")
-        self.revocations.append(credential.refresh_token.reveal())
+        if credential.refresh_token is not None:
+            self.revocations.append(credential.refresh_token.reveal())
 
 
 class Telling(RotatingProvider):
@@ -437,6 +439,11 @@ class World:
         keeper.login("me", interaction=self.user)
         self.settle(keeper)
         return keeper
+
+    def unrenewable(self, lifetime: float | None) -> Keeper:
+        """Return a keeper that has just signed in, without a refresh token."""
+        self.provider.lifetime, self.provider.renewable = lifetime, False
+        return self.signed_in()
 
     def settle(self, *keepers: Keeper) -> None:
         """Wait until nothing is in progress."""

@@ -8,7 +8,7 @@ from attrs import Factory, frozen
 
 from freshkey._interprocess.hints import Hints
 from freshkey._renewal.context import ProfileContext
-from freshkey._renewal.failure import describe_refusal, describe_shared, needs_user
+from freshkey._renewal.failure import describe_end, describe_refusal, describe_shared, needs_user
 from freshkey._renewal.managed import ManagedCredential
 from freshkey._renewal.reading import Reading, read, stored_credential, what_next
 from freshkey._renewal.subject import subject_of
@@ -102,7 +102,7 @@ def status(managed: ManagedCredential) -> Status:
     credential, generation = _in_use(managed, found)
     freshness = context.freshness(credential) if credential else None
     if credential and freshness is Freshness.EXPIRED and not _renews(context, credential):
-        why, code, step = "the sign-in has expired and cannot be renewed", "sign-in-ended", what_next(context)
+        why, code, step = describe_end(found.winner), "sign-in-ended", what_next(context)
     hints = context.hints.read()
     if generation and hints.refused_generation == generation:
         why, code = _refusal(managed, generation, hints)

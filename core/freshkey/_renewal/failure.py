@@ -28,6 +28,7 @@ from freshkey.errors import (
     sign_in_command,
 )
 from freshkey.model.credential import Credential
+from freshkey.model.source import Source
 from freshkey.model.storage import Intent
 
 
@@ -188,6 +189,16 @@ def describe_refusal(code: str | None, intent: Intent | None = None) -> str:
         return f"the response to the renewal started at {when:%Y-%m-%d %H:%M:%S} UTC was lost"
     message = "the sign-in can no longer be renewed"
     return f"{message}: {_words(code)}" if code and code != LoginRequired.code else message
+
+
+def describe_end(source: Source | None) -> str:
+    """Return what has happened to a stored credential that came without a refresh token, once it has expired."""
+    return f"{in_words(source)} has expired and cannot be renewed"
+
+
+def in_words(source: Source | None) -> str:
+    """Return what is stored for an owned source, such as a sign-in."""
+    return f"the {source.title}" if source is not None and source.pasted else "the sign-in"
 
 
 def refused_hint(profile: str, credential: Credential, now: Moment, elsewhere: str = FROM_A_COPY) -> str:

@@ -24,7 +24,7 @@ from attrs import define, evolve, field
 from freshkey import _failpoints
 from freshkey._renewal.attempts import Attempts
 from freshkey._renewal.context import ProfileContext
-from freshkey._renewal.failure import Failure
+from freshkey._renewal.failure import Failure, describe_end, in_words
 from freshkey._renewal.persist import Memory, keep_borrowed, keep_owned
 from freshkey._renewal.reading import Reading, login_required, read, signed_out_since
 from freshkey._renewal.single_flight import one_process, process_is_exiting
@@ -115,14 +115,16 @@ class Rotation:
     def adopt_stored(self) -> Credential | None:
         """Adopt what another process saved: publish and return the stored credential if it is usable, else return None.
 
-        Not adopted: any credential while the user asks for a renewal, one no newer than memory, and the refused one.
+        Not adopted: one that can be renewed while the user asks for that, one no newer than memory, and the refused
+        one. Of what cannot be renewed, such as a stored key, there is nothing newer that the user could ask for.
         """
         self._read()
         self._notice_sign_out()
         there, generation = self._reading.stored, self._reading.snapshot.generation
-        if there is None or not self._reading.owned or self.by_user:
+        if there is None or not self._reading.owned:
             return None
-        if self.held is not None and generation <= self.generation:
+        known = self.held is not None and generation <= self.generation
+        if self._is_renewable(there) if self.by_user else known:
             return None
         if self.refused is not None and there.authorizes_like(self.refused):
             return None
@@ -237,8 +239,21 @@ class Rotation:
         if current is not None and current.source == source.id and current.renewable:
             return self._spend(current) if source.owned else self._refresh(current)
         if source.owned and source.interactive:
-            raise login_required(self.context, "the sign-in has expired and cannot be renewed", code="sign-in-ended")
+            raise login_required(self.context, self._why_not_usable(source), code="sign-in-ended")
         return self._acquire(source)
+
+    def _is_renewable(self, stored: Credential) -> bool:
+        source = self._reading.winner
+        return stored.renewable or source is None or not source.interactive
+
+    def _why_not_usable(self, source: Source) -> str:
+        """Return what is wrong with a stored credential that cannot be renewed."""
+        there = self._reading.stored
+        if there is None or self.context.freshness(there) is Freshness.EXPIRED:
+            return describe_end(source)
+        if self.refused is not None and there.authorizes_like(self.refused):
+            return f"the provider rejected {in_words(source)}, which cannot be renewed"
+        return f"{in_words(source)} cannot be renewed"
 
     def _spend(self, current: Credential) -> Credential:
         if not self.context.description.single_use or current.renewal_secret is None:
