@@ -107,6 +107,8 @@ class FakeKeeper:
     hidden: HiddenSignIn | None = None
     detected: Detected | None = None
     overruled: dict[str, str] = field(factory=dict)
+    last_error: str | None = None
+    freshness: Freshness = Freshness.FRESH
     asked: list[tuple[object, ...]] = field(factory=list)
     interaction: Any = None
     reporter: Reporter | None = None
@@ -212,10 +214,10 @@ class FakeKeeper:
             source="sign-in",
             generation=3,
             credential=None if profile in {"empty", "found"} else self.credential,
-            freshness=None if profile in {"empty", "found"} else Freshness.FRESH,
+            freshness=None if profile in {"empty", "found"} else self.freshness,
             sign_in_needed="the server refused" if profile == "empty" else None,
             sign_in_code=None,
-            last_error=None,
+            last_error=self.last_error,
             last_error_code=None,
             sign_in_ending=ends_soon(self.credential, self.credential.clock.now(), failing=False),
             renews=True,

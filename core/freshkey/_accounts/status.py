@@ -8,7 +8,7 @@ from attrs import Factory, frozen
 
 from freshkey._interprocess.hints import Hints
 from freshkey._renewal.context import ProfileContext
-from freshkey._renewal.failure import describe_end, describe_refusal, describe_shared, needs_user
+from freshkey._renewal.failure import describe_end, describe_refusal, describe_shared, hint_to_retry, needs_user
 from freshkey._renewal.managed import ManagedCredential
 from freshkey._renewal.reading import Reading, read, stored_credential, what_next
 from freshkey._renewal.subject import subject_of
@@ -60,7 +60,8 @@ class Status:
         last_error: The error of the last attempt if it failed, or None.
         last_error_code: Its `FreshkeyError.code`, or None.
         renews: Whether freshkey gets a newer credential when it is next used and due, without the user.
-        next_step: What the user can do to get a credential, as a hint; None if a source has one.
+        next_step: What the user can do to get a credential, as a hint; None if a source has one that works, as far as
+            is known.
         hidden: A stored sign-in that is not used, because an earlier source has a credential; None if there is none.
         detected: What was found in the source in use, without its value; None without a source.
         overruled: Settings of the profile that choose a later source than the one in use, and the IDs of their sources.
@@ -91,32 +92,23 @@ def status(managed: ManagedCredential) -> Status:
         StoreError: The stored credential was needed but cannot be read.
     """
     context = managed.context
-    why, code, step = None, None, None
-    found = Reading()
+    found, unusable = Reading(), None
     try:
         found = read(context)
-        if found.winner is None:
-            step = what_next(context, found.no_store)
     except LoginRequired as error:
-        why, code, step = error.message, error.code, error.hint
+        unusable = error
     credential, generation = _in_use(managed, found)
-    freshness = context.freshness(credential) if credential else None
-    if credential and freshness is Freshness.EXPIRED and not _renews(context, credential):
-        why, code, step = describe_end(found.winner), "sign-in-ended", what_next(context)
     hints = context.hints.read()
-    if generation and hints.refused_generation == generation:
-        why, code = _refusal(managed, generation, hints)
-        step = what_next(context)
-    last_error, last_error_code = _last_error(managed, hints, found)
-    if why is None and freshness is Freshness.EXPIRED and found.owned and last_error and needs_user(hints):
-        why, code, step = last_error, last_error_code, what_next(context)
+    last_error, last_error_code, advice = _last_error(managed, hints, found)
+    why, code, step = _sign_in_needed(managed, found, unusable, last_error, last_error_code)
+    works = credential is not None and context.freshness(credential) is not Freshness.EXPIRED
     return Status(
         profile=context.profile,
         store=_store_kind(context, found),
         source=found.winner.id if found.winner else None,
         generation=generation,
         credential=credential,
-        freshness=freshness,
+        freshness=context.freshness(credential) if credential else None,
         sign_in_needed=why,
         sign_in_code=code,
         last_error=last_error,
@@ -124,11 +116,33 @@ def status(managed: ManagedCredential) -> Status:
         renews=why is None and credential is not None and _renews(context, credential),
         sign_in_ending=credential is not None
         and ends_soon(credential, context.clock.now(), failing=hints.kind is not None),
-        next_step=step,
+        next_step=step if works else step or advice,
         hidden=_hidden(context, found),
         detected=found.detected,
         overruled=overruled(context.profile, context.description, found.winner),
     )
+
+
+def _sign_in_needed(
+    managed: ManagedCredential,
+    found: Reading,
+    unusable: LoginRequired | None,
+    last_error: str | None,
+    last_error_code: str | None,
+) -> tuple[str | None, str | None, str | None]:
+    """Return why the user has to sign in, the code of that, and the next step; `unusable` is why nothing was found."""
+    context, hints = managed.context, managed.context.hints.read()
+    credential, generation = _in_use(managed, found)
+    expired = credential is not None and context.freshness(credential) is Freshness.EXPIRED
+    if generation and hints.refused_generation == generation:
+        return *_refusal(managed, generation, hints), what_next(context)
+    if credential is not None and expired and not _renews(context, credential):
+        return describe_end(context.description.source(credential.source)), "sign-in-ended", what_next(context)
+    if unusable is not None:
+        return unusable.message, unusable.code, unusable.hint
+    if expired and found.owned and last_error and needs_user(hints):
+        return last_error, last_error_code, what_next(context)
+    return None, None, what_next(context, found.no_store) if found.winner is None else None
 
 
 def _refusal(managed: ManagedCredential, generation: int, hints: Hints) -> tuple[str, str]:
@@ -139,16 +153,20 @@ def _refusal(managed: ManagedCredential, generation: int, hints: Hints) -> tuple
     return describe_refusal(hints.sign_in_code), hints.sign_in_code or LoginRequired.code
 
 
-def _last_error(managed: ManagedCredential, hints: Hints, found: Reading) -> tuple[str | None, str | None]:
-    """Return what the last attempt failed with, in the words of this process if it knows any, and the code."""
-    own = managed.last_error
+def _last_error(managed: ManagedCredential, hints: Hints, found: Reading) -> tuple[str | None, str | None, str | None]:
+    """Return what the last attempt failed with, in the words of this process if it knows any, its code and a hint."""
+    own, context, source = managed.last_error, managed.context, found.winner
     # That no one is signed in is not an error of an attempt.
     if own is not None and (hints.kind is not None or not isinstance(own, LoginRequired)):
-        return own.message, safe_code(own)
-    # What failed elsewhere with other settings, or before something changed, says nothing about the next attempt here.
-    if hints.subject not in (None, subject_of(managed.context, found)):
-        return None, None
-    return describe_shared(hints, managed.context.clock.now()), hints.error_code
+        return own.message, safe_code(own), own.hint
+    # What failed elsewhere with another source or other settings, or before something changed, says nothing about the
+    # next attempt here.
+    of_another = source is not None and hints.source not in ("", source.id)
+    if hints.kind is None or of_another or hints.subject not in (None, subject_of(context, found)):
+        return None, None, None
+    told = describe_shared(hints, context.clock.now(), owned=found.owned)
+    hint = hint_to_retry(context.profile.name, None if found.owned else found.detected)
+    return told, hints.error_code, hint
 
 
 def _in_use(managed: ManagedCredential, found: Reading) -> tuple[Credential | None, int]:

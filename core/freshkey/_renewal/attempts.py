@@ -17,7 +17,8 @@ from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.failure import (
     Failure,
     describe_refusal,
-    is_of_command,
+    hint_to_retry,
+    is_for_user,
     is_request,
     kind_of,
     longest_pause,
@@ -85,21 +86,17 @@ class Attempts:
             return None
         if winner.owned:
             # A refused sign-in is left to `heed_refusal`, which compares generations.
-            return None if needs_user(hints) and hints.pause <= 0 else shared_error(hints, self._hint_to_retry())
+            hint = hint_to_retry(self.context.profile.name, None)
+            return None if needs_user(hints) and hints.pause <= 0 else shared_error(hints, hint)
         # The user who typed a command may just have fixed the cause, and looking at it again is not a request.
         if self.context.at_terminal and not is_request(hints):
             return None
-        # Those who waited while a helper failed get its failure. Those who come later may have mended what it reads.
+        # Those who waited meanwhile get the failure. Those who come later may have mended it, or must hear from the
+        # provider how to: the command that signs in to another tool is in no hints.
         found_at = hints.attempted.elapsed if hints.attempted is not None else -math.inf
-        if is_of_command(hints.error_code) and found_at < since:
+        if is_for_user(hints) and found_at < since:
             return None
-        return shared_error(hints, self._hint_to_retry(reading))
-
-    def _hint_to_retry(self, reading: Reading | None = None) -> str:
-        command = f"freshkey refresh {self.context.profile.name}"
-        if reading is None or reading.detected is None:
-            return f"Wait, or run: {command}"
-        return f"Check the {reading.detected.kind} from {reading.detected.origin}, then run: {command}"
+        return shared_error(hints, hint_to_retry(self.context.profile.name, reading.detected))
 
     def _too_soon(self, reading: Reading, refused: Credential | None) -> FreshkeyError | None:
         """Return the error for a credential that was refused right after it was obtained, or None.

@@ -28,7 +28,7 @@ from freshkey.errors import (
     sign_in_command,
 )
 from freshkey.model.credential import Credential
-from freshkey.model.source import Source
+from freshkey.model.source import Detected, Source
 from freshkey.model.storage import Intent
 
 
@@ -68,6 +68,8 @@ STORE_PAUSE: Final = 1.0
 
 MAX_STORE_PAUSE: Final = 60.0
 """The longest such pause in seconds: it grows while renewals in the background find the keychain locked."""
+
+_DOUBTFUL: Final = "sign-in-probably-ended"
 
 KEYCHAIN_LOCKED: Final = "keychain-locked"
 
@@ -154,6 +156,14 @@ def is_of_command(code: str | None) -> bool:
     return code in _OF_COMMANDS
 
 
+def is_for_user(hints: Hints) -> bool:
+    """Return whether the shared failure of another tool's source is one that only the user can end.
+
+    They sign in there, or mend what a helper command reads. A doubtful refusal is not one of these: time may end it.
+    """
+    return is_of_command(hints.error_code) or (needs_user(hints) and hints.error_code != _DOUBTFUL)
+
+
 def longest_pause(error: FreshkeyError, count: int) -> float:
     """Return the maximum seconds until a caller's process looks again after `count` failures in a row."""
     if error.found_here:
@@ -172,14 +182,27 @@ def shared_error(hints: Hints, hint: str) -> FreshkeyError:
     return kind(_sentence(kind, hints.error_code), code=hints.error_code, hint=hint)
 
 
-def describe_shared(hints: Hints, now: Moment) -> str | None:
-    """Return what the last attempt of any process failed with, and when; None if it did not fail."""
+def hint_to_retry(profile: str, detected: Detected | None) -> str:
+    """Return what to do about a failure that another process shared; `detected` is what it found in another tool."""
+    command = f"freshkey refresh {profile}"
+    if detected is None:
+        return f"Wait, or run: {command}"
+    return f"Check the {detected.kind} from {detected.origin}, then run: {command}"
+
+
+def describe_shared(hints: Hints, now: Moment, *, owned: bool) -> str | None:
+    """Return what the last attempt of any process failed with, and when; None if it did not fail.
+
+    `owned` is whether it was made with a source whose credential freshkey stores.
+    """
     if hints.kind is None:
         return None
     sentence = _sentence(_kind(hints), hints.error_code)
     if hints.attempted is None or hints.attempted.boot_id != now.boot_id:
         return sentence
-    return f"{sentence} ({_when(now.elapsed - hints.attempted.elapsed, hints.seconds_to_wait(now))})"
+    # What another tool keeps is looked at again by the next command: only a request has to wait.
+    wait = hints.seconds_to_wait(now) if owned or is_request(hints) else 0.0
+    return f"{sentence} ({_when(now.elapsed - hints.attempted.elapsed, wait)})"
 
 
 def describe_refusal(code: str | None, intent: Intent | None = None) -> str:

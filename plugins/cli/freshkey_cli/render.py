@@ -146,13 +146,20 @@ def _state(value: Status) -> str:
         return "sign-in required"
     if value.sign_in_ending:
         return "sign-in ends soon"
-    if value.credential is None and _until_end(value.detected) == _EXPIRED:
-        return _EXPIRED
+    if value.last_error and value.source and value.freshness in (None, Freshness.EXPIRED):
+        return "failed"
     if value.credential is None:
-        return "available" if value.source else "not signed in" if value.store else "no credential"
+        return _state_of_source(value)
     if value.freshness is None or value.freshness is Freshness.FRESH:
         return value.freshness.value if value.freshness else "unknown"
     return "renewed at next use" if value.renews else "expires soon"
+
+
+def _state_of_source(value: Status) -> str:
+    """Return the state of a profile whose credential nothing has used yet."""
+    if value.source is None:
+        return "not signed in" if value.store else "no credential"
+    return _EXPIRED if _until_end(value.detected) == _EXPIRED else "available"
 
 
 def status_trouble(value: Status, *, brief: bool = False) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused
+from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ProviderRefused, TransientError
 from freshkey.expiry import Freshness
 from raises_code import raises_code
 from rotating import MACHINE, SIGN_IN, VARIABLE, World, token_of
@@ -64,6 +64,59 @@ def test_failure_with_other_settings_is_not_the_last_error(world: World) -> None
     assert world.keeper().status("me").last_error_code == "example-refused"
     status = world.keeper(settings={"tool": "another"}).status("me")
     assert (status.last_error, status.last_error_code) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (TransientError("exit status 1", code="command-failed"), "renewing failed for now in another process"),
+        (
+            LoginRequired("it has ended", hint="Run: tool login"),
+            "another process found that the user must sign in again",
+        ),
+    ],
+)
+def test_failure_of_another_tool_comes_with_a_next_step(world: World, error: FreshkeyError, told: str) -> None:
+    world.provider.variable, world.provider.acquire_error = "borrowed-1", error
+    keeper = world.keeper()
+    with pytest.raises(type(error)):
+        keeper.get("me")
+    world.settle(keeper)
+    here, elsewhere = keeper.status("me"), world.keeper().status("me")
+    assert (here.last_error, here.next_step) == (error.message, error.hint)
+    assert str(elsewhere.last_error).startswith(told)
+    assert "next try" not in str(elsewhere.last_error), "the next command looks at once"
+    assert elsewhere.next_step == "Check the token from a variable, then run: freshkey refresh me"
+    assert (elsewhere.source, elsewhere.sign_in_needed) == (VARIABLE, None)
+    world.provider.acquire_error = None
+    world.clock.advance(1)
+    assert token_of(world.keeper().get("me")) == "borrowed-1"
+    after = world.keeper().status("me")
+    assert (after.last_error, after.next_step) == (None, None)
+
+
+def test_failed_renewal_says_what_to_do_once_the_sign_in_has_expired(world: World) -> None:
+    keeper = world.signed_in()
+    world.clock.advance(3400)
+    world.provider.script.append(ProviderRefused("no such client", code="example-refused"))
+    with pytest.raises(ProviderRefused):
+        keeper.refresh("me")
+    assert world.keeper().status("me").next_step is None, "it still works"
+    world.clock.advance(300)
+    status = world.keeper().status("me")
+    assert (status.last_error_code, status.next_step) == ("example-refused", "Wait, or run: freshkey refresh me")
+
+
+def test_failure_of_the_sign_in_says_nothing_about_another_source(world: World) -> None:
+    world.signed_in()
+    world.provider.living.clear()
+    world.clock.advance(3700)
+    with pytest.raises(LoginRequired):
+        world.keeper().get("me")
+    assert world.keeper().status("me").last_error is not None
+    world.provider.variable = "borrowed-1"
+    status = world.keeper().status("me")
+    assert (status.source, status.last_error, status.last_error_code, status.next_step) == (VARIABLE, None, None, None)
 
 
 def test_sign_in_that_ended_is_not_replaced_by_a_machine_source(world: World) -> None:

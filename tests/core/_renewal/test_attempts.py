@@ -446,7 +446,7 @@ def test_configuration_error_is_checked_again_at_once(world: World) -> None:
     assert token_of(world.keeper().get("me")) == "borrowed-1"
 
 
-@pytest.mark.parametrize("kind", [LoginRequired, ProviderRefused, TransientError, ProtocolError, PluginBroken])
+@pytest.mark.parametrize("kind", [ProviderRefused, TransientError, ProtocolError, PluginBroken])
 def test_other_processes_raise_the_same_class_and_code_in_their_own_words(
     world: World, kind: type[FreshkeyError]
 ) -> None:
@@ -600,17 +600,46 @@ def test_typed_command_looks_again_but_repeats_no_request(world: World, error: F
             typed.get("me")
 
 
-def test_failure_of_a_helper_holds_back_those_who_waited_for_it(world: World) -> None:
-    world.provider.variable = "borrowed-1"
-    world.provider.acquire_error = TransientError("exit status 1", code="command-failed")
-    with raises_code(TransientError, "command-failed"):
+@pytest.mark.parametrize(
+    ("error", "later"),
+    [
+        (TransientError("exit status 1", code="command-failed"), False),
+        (LoginRequired("signed out", hint="Run: tool login", code="example-signed-out"), False),
+        (LoginRequired("denied", doubtful=True), True),
+        (TransientError("too many requests", retry_after=40.0), True),
+        (ProviderRefused("not this account"), True),
+    ],
+)
+def test_failure_that_only_the_user_can_end_holds_back_those_who_waited_for_it(
+    world: World, error: FreshkeyError, later: bool
+) -> None:
+    world.provider.variable, world.provider.acquire_error = "borrowed-1", error
+    with pytest.raises(type(error)):
         get_once(world.keeper())
     context, found_at = world.keeper()._open_profile("me").context, world.clock.elapsed()
     attempts, reading = Attempts(context, {}), read(context)
     waited = attempts.reason_to_wait(reading, None, found_at)
     assert waited is not None
-    assert (waited.error.code, waited.pause) == ("command-failed", 2.0)
-    assert attempts.reason_to_wait(reading, None, found_at + 0.001) is None
+    assert waited.error.code == hints(world).error_code
+    assert (attempts.reason_to_wait(reading, None, found_at + 0.001) is not None) is later
+
+
+def test_each_process_hears_from_the_provider_how_to_sign_in_to_another_tool(world: World) -> None:
+    world.provider.variable = "borrowed-1"
+    error = LoginRequired("the other tool signed out", hint="Run: tool login", code="example-signed-out")
+    world.provider.acquire_error = error
+    for count in range(1, 4):
+        keeper = world.keeper()
+        for _ in range(3):
+            with raises_code(LoginRequired, "example-signed-out") as caught:
+                keeper.get("me")
+            world.settle(keeper)
+            assert caught.value.hint == "Run: tool login"
+            assert caught.value.message.startswith("the other tool signed out")
+        assert len(world.provider.acquired) == count, "within one process it is a reason to wait"
+        world.clock.advance(1)
+    world.provider.acquire_error = None
+    assert token_of(world.keeper().get("me")) == "borrowed-1"
 
 
 @proves("NET-1")
@@ -855,15 +884,6 @@ def test_pause_applies_to_the_source_that_failed_last(world: World) -> None:
     with raises_code(TransientError, "temporarily-unavailable"):
         world.keeper().get("me")
     assert world.provider.sent == ["rt-1"]
-
-
-def test_processes_share_the_refusal_of_another_tool(world: World) -> None:
-    world.provider.variable = "borrowed-1"
-    world.provider.acquire_error = LoginRequired("the other tool signed out", code="example-signed-out")
-    for _ in range(2):
-        with raises_code(LoginRequired, "example-signed-out"):
-            world.keeper().get("me")
-    assert world.provider.acquired == [VARIABLE]
 
 
 def test_sign_in_in_another_process_ends_the_pause(world: World) -> None:

@@ -61,10 +61,27 @@ def test_nearest_class_that_every_process_knows_is_shared(error: FreshkeyError, 
 
 def test_status_describes_what_another_process_found() -> None:
     sentence = "the provider rejected the request of another process: example no plan"
-    assert describe_shared(SHARED, NOW) == f"{sentence} (found 12 s ago; next try in 18 s)"
-    assert describe_shared(SHARED, evolve(NOW, elapsed=100.0)) == f"{sentence} (found 62 s ago)"
-    assert describe_shared(SHARED, evolve(NOW, boot_id="another")) == sentence
-    assert describe_shared(Hints(), NOW) is None
+    assert describe_shared(SHARED, NOW, owned=True) == f"{sentence} (found 12 s ago; next try in 18 s)"
+    assert describe_shared(SHARED, evolve(NOW, elapsed=100.0), owned=True) == f"{sentence} (found 62 s ago)"
+    assert describe_shared(SHARED, evolve(NOW, boot_id="another"), owned=True) == sentence
+    assert describe_shared(Hints(), NOW, owned=True) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "owned", "waits"),
+    [
+        ("TransientError", "command-failed", False, False),
+        ("LoginRequired", "example-signed-out", False, False),
+        ("ProviderRefused", "example-no-plan", False, False),
+        ("TransientError", "temporarily-unavailable", False, True),
+        ("ProviderRefused", "example-no-plan", True, True),
+    ],
+)
+def test_next_try_is_said_only_of_what_the_next_command_waits_for(
+    kind: str, code: str, owned: bool, waits: bool
+) -> None:
+    said = describe_shared(evolve(SHARED, kind=kind, error_code=code), NOW, owned=owned)
+    assert str(said).endswith("(found 12 s ago; next try in 18 s)" if waits else "(found 12 s ago)")
 
 
 def test_code_that_says_nothing_more_is_not_repeated() -> None:

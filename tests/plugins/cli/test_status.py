@@ -10,6 +10,7 @@ from attrs import evolve
 
 from cli_doubles import FakeKeeper, Run, hidden_sign_in
 from freshkey.errors import StoreUnavailable
+from freshkey.expiry import Freshness
 from freshkey.model.source import Detected
 
 
@@ -153,3 +154,24 @@ def test_what_was_found_in_a_source_is_shown_as_far_as_it_can_be_seen(
     found = run("status", "--json").json["profiles"][0]["found"]
     assert (found["kind"], found["last_four"]) == ("AWS access key", "LE12")
     assert (found["expires_at"] is None) is (ends is None)
+
+
+@pytest.mark.parametrize(
+    ("profile", "freshness", "state"),
+    [
+        ("found", Freshness.FRESH, "failed"),
+        ("me", Freshness.EXPIRED, "failed"),
+        ("me", Freshness.DUE, "use"),
+        ("me", Freshness.FRESH, "fresh"),
+        ("empty", Freshness.FRESH, "required"),
+    ],
+)
+def test_failure_is_the_state_of_a_profile_without_a_credential_that_works(
+    run: Run, keeper: FakeKeeper, profile: str, freshness: Freshness, state: str
+) -> None:
+    keeper.detected = Detected(kind="API key", origin="helper command false")
+    keeper.last_error, keeper.freshness = "the command failed (found 2 s ago)", freshness
+    done = run("status", profile)
+    assert done.out.splitlines()[1].rpartition("  ")[0].split()[-1] == state
+    if profile != "empty":
+        assert f"{profile}: the command failed (found 2 s ago)" in done.err
