@@ -107,6 +107,7 @@ class FakeKeeper:
     hidden: HiddenSignIn | None = None
     detected: Detected | None = None
     overruled: dict[str, str] = field(factory=dict)
+    ignored: tuple[str, ...] = ()
     last_error: str | None = None
     freshness: Freshness = Freshness.FRESH
     asked: list[tuple[object, ...]] = field(factory=list)
@@ -225,6 +226,7 @@ class FakeKeeper:
             hidden=self.hidden,
             detected=self.detected,
             overruled=self.overruled,
+            ignored=self.ignored,
         )
 
 

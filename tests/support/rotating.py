@@ -33,6 +33,7 @@ from freshkey.model.interaction import Interaction, LoggingReporter, Reporter, i
 from freshkey.model.profile import Profile
 from freshkey.model.source import Detected, Source
 from freshkey.model.storage import CredentialStore, Intent, Record, Snapshot
+from freshkey.model.unused_settings import unused_settings
 from freshkey.secret import Secret
 from freshkey_testing import ManualClock
 from waiting import PATIENCE, until
@@ -242,7 +243,13 @@ class RotatingProvider:
 
     def _sources(self) -> tuple[Source, ...]:
         variable = Source(
-            id=VARIABLE, title="A variable", owned=False, handed_in=True, needs_consent=True, detect=self._look
+            id=VARIABLE,
+            title="A variable",
+            owned=False,
+            handed_in=True,
+            needs_consent=True,
+            detect=self._look,
+            ignores=lambda profile: unused_settings(profile, VARIABLE, {"tool": ()}),
         )
         sign_in = Source(id=SIGN_IN, title="A sign-in", owned=True, interactive=True)
         machine = Source(id=MACHINE, title="This machine", owned=True, detect=_look_at_machine)

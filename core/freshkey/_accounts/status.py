@@ -10,7 +10,7 @@ from freshkey._interprocess.hints import Hints
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.failure import describe_end, describe_refusal, describe_shared, hint_to_retry, needs_user
 from freshkey._renewal.managed import ManagedCredential
-from freshkey._renewal.reading import Reading, read, stored_credential, what_next
+from freshkey._renewal.reading import Reading, ignored_settings, read, stored_credential, what_next
 from freshkey._renewal.subject import subject_of
 from freshkey._sources.choosers import chosen_by, overruled
 from freshkey._sources.precedence import candidates, first_owned
@@ -65,6 +65,7 @@ class Status:
         hidden: A stored sign-in that is not used, because an earlier source has a credential; None if there is none.
         detected: What was found in the source in use, without its value; None without a source.
         overruled: Settings of the profile that choose a later source than the one in use, and the IDs of their sources.
+        ignored: Settings of the profile that the source in use does not use, or the one that the profile names.
     """
 
     profile: Profile
@@ -83,6 +84,7 @@ class Status:
     hidden: HiddenSignIn | None = None
     detected: Detected | None = None
     overruled: Mapping[str, str] = Factory(dict)
+    ignored: tuple[str, ...] = ()
 
 
 def status(managed: ManagedCredential) -> Status:
@@ -120,6 +122,7 @@ def status(managed: ManagedCredential) -> Status:
         hidden=_hidden(context, found),
         detected=found.detected,
         overruled=overruled(context.profile, context.description, found.winner),
+        ignored=ignored_settings(context, found.winner),
     )
 
 

@@ -11,6 +11,7 @@ from attrs import define, field, frozen
 
 from freshkey._renewal.context import ProfileContext
 from freshkey._sources import precedence
+from freshkey._sources.choosers import settled_on
 from freshkey._sources.next_step import next_step
 from freshkey._stores.keychain import prompts
 from freshkey.errors import FreshkeyError, LoginRequired, StoreError, StoreUnavailable
@@ -190,6 +191,20 @@ def login_required(
         message = f"{message}, and a sign-in could not be stored: {no_store.message}"
     hint = what_next(context, no_store)
     return LoginRequired(message, profile=context.profile.name, hint=hint, code=code)
+
+
+def ignored_settings(context: ProfileContext, winner: Source | None) -> tuple[str, ...]:
+    """Return the settings of the profile that its source does not use, even if nothing was found there."""
+    source = settled_on(context.profile, context.description, winner)
+    return () if source is None else context.hooks.ignores(context.profile, source)
+
+
+def nothing_found(context: ProfileContext, reading: Reading) -> LoginRequired:
+    """Return the error if no source has a credential."""
+    message, ignored = "no credential found", ignored_settings(context, None)
+    if ignored:
+        message += f" in source {context.profile.source!r}, which does not use {' and '.join(ignored)}"
+    return login_required(context, message, code="no-credential-found", no_store=reading.no_store)
 
 
 def what_next(context: ProfileContext, no_store: StoreUnavailable | None = None) -> str:

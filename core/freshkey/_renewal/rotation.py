@@ -26,7 +26,7 @@ from freshkey._renewal.attempts import Attempts
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.failure import Failure, describe_end, in_words
 from freshkey._renewal.persist import Memory, keep_borrowed, keep_owned
-from freshkey._renewal.reading import Reading, login_required, read, signed_out_since
+from freshkey._renewal.reading import Reading, login_required, nothing_found, read, signed_out_since
 from freshkey._renewal.single_flight import one_process, process_is_exiting
 from freshkey._renewal.single_use import SingleUseRefresh
 from freshkey._renewal.subject import subject_of
@@ -228,9 +228,7 @@ class Rotation:
             if self._reading.snapshot.damaged:
                 message = "the stored credential is corrupt"
                 raise login_required(self.context, message, code="stored-credential-corrupt")
-            raise login_required(
-                self.context, "no credential found", code="no-credential-found", no_store=self._reading.no_store
-            )
+            raise nothing_found(self.context, self._reading)
         if source.owned and self._reading.no_store is not None:
             raise self._reading.no_store
         if source.owned:

@@ -33,6 +33,11 @@ def overruled(profile: Profile, description: Description, winner: Source | None)
     return {name: source.id for source in later for name in _settings(profile, source)}
 
 
+def settled_on(profile: Profile, description: Description, winner: Source | None) -> Source | None:
+    """Return the source that is used, or else the one that the profile names, whatever was found there."""
+    return winner or (None if profile.source is None else description.source(profile.source))
+
+
 def _settings(profile: Profile, source: Source) -> tuple[str, ...]:
     names = [name for name in source.chosen_by if not name.isupper()]
     changed = changed_settings(profile) if names else frozenset()

@@ -56,16 +56,16 @@ def explain(
         ConfigurationError: The profile names a source that the provider does not have.
         PluginBroken: The provider raised something that its contract does not allow.
     """
-    chosen_and_skipped(profile, description)  # a wrong source name is an error, not part of the result
+    only, _ = chosen_and_skipped(profile, description)  # a wrong source name is an error, not part of the result
     steps: list[Step] = []
     late: Mapping[str, str] = {}
     try:
         for step in walk(profile, description, detect, stored, consent):
             missing = no_store() if step.source.owned and step.why == NOTHING else None
-            ignored = ignores(step.source) if step.wins else ()
+            ignored = ignores(step.source) if step.wins or step.source is only else ()
             late = overruled(profile, description, step.source) if step.wins else late
             chosen = [name for name, source in late.items() if source == step.source.id]
-            more = f": {missing.message}" if missing else f"; {named(ignored)}" if ignored else ""
+            more = (f": {missing.message}" if missing else "") + (f"; {named(ignored)}" if ignored else "")
             more += f", although {' and '.join(chosen)} is set" if chosen else ""
             steps.append(evolve(step, why=step.why + more))
     except (ConfigurationError, StoreError, LoginRequired) as error:

@@ -102,6 +102,7 @@ def status(value: Status) -> dict[str, object]:
         "hidden_sign_in": _hidden(value.hidden) if value.hidden else None,
         "found": _detected(value.detected),
         "overruled": dict(value.overruled),
+        "ignored": list(value.ignored),
     }
 
 
@@ -210,6 +211,14 @@ def overruled(value: Status) -> str | None:
         f"To use that, remove the {used.kind} from {used.origin}, "
         f'or set source = "{source}" for the profile in config.toml'
     )
+
+
+def ignored(value: Status) -> str | None:
+    """Return which settings the source does not use; None if there are none."""
+    if not value.ignored:
+        return None
+    source = value.source or value.profile.source
+    return f"{value.profile.name}: source {source!r} does not use {' and '.join(value.ignored)}"
 
 
 def explanation(value: Explanation) -> dict[str, object]:

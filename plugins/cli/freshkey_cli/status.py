@@ -64,7 +64,8 @@ def _status(keeper: Keeper, name: str, *, brief: bool) -> tuple[dict[str, object
         value: dict[str, object] = {"profile": name, "error": facts}
         blanks = ["-"] * (len(HEADER) - 3)
         return value, [name, *blanks, "error", "-"], [str(error)]
-    told = (render.status_trouble(found, brief=brief), render.hidden_sign_in(found), render.overruled(found))
+    trouble = render.status_trouble(found, brief=brief)
+    told = (trouble, render.hidden_sign_in(found), render.overruled(found), render.ignored(found))
     return render.status(found), render.status_row(found), [text for text in told if text]
 
 

@@ -213,3 +213,30 @@ def test_refused_sign_in_is_over(world: World) -> None:
     status = world.keeper().status("me")
     assert status.sign_in_needed == "the sign-in can no longer be renewed"
     assert (status.next_step, status.renews) == ("Run: freshkey login me", False)
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_setting_that_the_chosen_source_ignores_is_named_even_if_nothing_is_found_there(
+    world: World, found: bool
+) -> None:
+    world.provider.variable = "borrowed-1" if found else None
+    chosen = world.keeper(settings={"source": VARIABLE, "tool": "another"})
+    assert chosen.status("me").ignored == ("tool",)
+    (why,) = [step.why for step in chosen.explain("me").steps if step.source.id == VARIABLE]
+    assert why.endswith("; not used: tool")
+    if not found:
+        with raises_code(LoginRequired, "no-credential-found") as caught:
+            chosen.get("me")
+        assert caught.value.message == "no credential found in source 'variable', which does not use tool"
+
+
+@pytest.mark.parametrize(
+    "settings", [{"tool": "another"}, {"source": VARIABLE}, {"source": SIGN_IN, "tool": "another"}]
+)
+def test_setting_that_may_have_an_effect_is_not_called_ignored(world: World, settings: dict[str, object]) -> None:
+    keeper = world.keeper(settings=settings)
+    assert keeper.status("me").ignored == ()
+    with raises_code(LoginRequired, "no-credential-found") as caught:
+        keeper.get("me")
+    assert caught.value.message == "no credential found"
+    assert all("not used" not in step.why for step in keeper.explain("me").steps)

@@ -140,6 +140,13 @@ def test_overruled_setting_is_shown_below_the_table_and_as_json(run: Run, keeper
     assert run("status", "--json").json["profiles"][0]["overruled"] == {"helper": "a-helper"}
 
 
+def test_setting_that_the_source_ignores_is_shown_below_the_table_and_as_json(run: Run, keeper: FakeKeeper) -> None:
+    assert "does not use" not in run("status").err
+    keeper.ignored = ("helper", "region")
+    assert "me: source 'sign-in' does not use helper and region" in run("status").err
+    assert run("status", "--json").json["profiles"][0]["ignored"] == ["helper", "region"]
+
+
 @pytest.mark.parametrize(
     ("away", "shown"), [(-5.0, ("expired", "expired")), (600.0, ("9", "available")), (None, ("-", "available"))]
 )
