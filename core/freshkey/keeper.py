@@ -284,7 +284,8 @@ class Keeper:
     def explain(self, profile: str | None = None) -> Explanation:
         """Return which profile is selected, which source is used, and why."""
         selected_by = self.configuration.select(profile).selected_by
-        context = self._open_profile(profile).context
+        managed = self._open_profile(profile)
+        context = managed.context
         stored = reading.StoredSignIn(context)
         return explain.explain(
             context.profile,
@@ -294,6 +295,8 @@ class Keeper:
             stored=stored,
             ignores=lambda source: context.hooks.ignores(context.profile, source),
             no_store=lambda: stored.no_store,
+            stored_by=lambda: stored.source,
+            ended=lambda source: status.why_over(managed, source, stored),
             consent=context.consent and recalling(context.profile.name, SourceAnswers(context.profile.state_dir)),
             selection=self.configuration.choices(profile),
         )
@@ -377,7 +380,8 @@ class Keeper:
             return newer
         left = expiry.seconds_left(newer.obtained, newer.lifetime, managed.context.clock.now())
         raise TransientError(
-            f"the credential expires in {max(left, 0):.0f} s instead of {min_ttl:g} s, and its source has no newer one",
+            f"the credential expires in {max(left, 0):.0f} s instead of {min_ttl:g} s, "
+            "and its source has none that lasts longer",
             profile=managed.context.profile.name,
             hint="Renew it where it comes from, or request less remaining lifetime",
             code="expires-too-soon",

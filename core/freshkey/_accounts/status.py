@@ -10,7 +10,7 @@ from freshkey._interprocess.hints import Hints
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.failure import describe_end, describe_refusal, describe_shared, hint_to_retry, needs_user
 from freshkey._renewal.managed import ManagedCredential
-from freshkey._renewal.reading import Reading, ignored_settings, read, stored_credential, what_next
+from freshkey._renewal.reading import Reading, StoredSignIn, ignored_settings, read, stored_credential, what_next
 from freshkey._renewal.subject import subject_of
 from freshkey._sources.choosers import chosen_by, overruled
 from freshkey._sources.precedence import candidates, first_owned
@@ -124,6 +124,13 @@ def status(managed: ManagedCredential) -> Status:
         overruled=overruled(context.profile, context.description, found.winner),
         ignored=ignored_settings(context, found.winner),
     )
+
+
+def why_over(managed: ManagedCredential, source: Source, stored: StoredSignIn) -> str | None:
+    """Return why the stored credential that a source has is of no use, or cannot be renewed; None if it can."""
+    found = Reading(winner=source, stored=stored.answer, snapshot=stored.snapshot)
+    last_error, code, _ = _last_error(managed, managed.context.hints.read(), found)
+    return _sign_in_needed(managed, found, None, last_error, code)[0]
 
 
 def _sign_in_needed(

@@ -59,11 +59,13 @@ class StoredSignIn:
         context: Everything about the profile.
         snapshot: What was read from the store.
         no_store: Why the store was not read although it was asked for, or None.
+        source: ID of the source that the credential came from, even if it cannot be used; None if that is not known.
     """
 
     context: ProfileContext
     snapshot: Snapshot = field(init=False, factory=Snapshot)
     no_store: StoreUnavailable | None = field(init=False, default=None)
+    source: str | None = field(init=False, default=None)
     _answer: Credential | FreshkeyError | None = field(init=False, default=None)
     _asked: bool = field(init=False, default=False)
 
@@ -88,7 +90,11 @@ class StoredSignIn:
     def _read(self) -> Credential | FreshkeyError | None:
         try:
             self.snapshot = _load(self.context)
-            return _credential_in(self.context, self.snapshot)
+            if self.snapshot.payload is None:
+                return None
+            credential = self.context.codec.decode(self.snapshot.payload)
+            self.source = credential.source
+            return _belonging(self.context, credential)
         except (LoginRequired, StoreError) as error:
             failure: FreshkeyError = error.with_traceback(None)
         if not is_missing(failure, self.context):
@@ -174,7 +180,15 @@ def decode(context: ProfileContext, payload: Secret) -> Credential:
         LoginRequired: It belongs to a server or client other than the profile's, and is never sent there.
         RecordUnreadable: It is corrupt, or a newer version wrote it.
     """
-    credential = context.codec.decode(payload)
+    return _belonging(context, context.codec.decode(payload))
+
+
+def _belonging(context: ProfileContext, credential: Credential) -> Credential:
+    """Return a stored credential if it belongs to the profile's server and client.
+
+    Raises:
+        LoginRequired: It belongs to others, and is never sent to these.
+    """
     configured = context.description.binding
     for name, value in credential.binding.items():
         if configured.get(name, value) != value:

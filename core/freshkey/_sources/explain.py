@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from attrs import evolve, frozen
 
 from freshkey._config.profile_selection import Choice
 from freshkey._sources.choosers import overruled
-from freshkey._sources.precedence import NOTHING, Consent, Detect, Step, Stored, chosen_and_skipped, walk
-from freshkey.errors import ConfigurationError, LoginRequired, StoreError
+from freshkey._sources.precedence import (
+    NOTHING,
+    Consent,
+    Detect,
+    Step,
+    Stored,
+    candidates,
+    chosen_and_skipped,
+    walk,
+)
+from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, StoreError
 from freshkey.model.description import Description
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
@@ -44,13 +53,16 @@ def explain(
     stored: Stored,
     ignores: Callable[[Source], tuple[str, ...]] = lambda _: (),
     no_store: Callable[[], StoreError | None] = lambda: None,
+    stored_by: Callable[[], str | None] = lambda: None,
+    ended: Callable[[Source], str | None] = lambda _: None,
     consent: Consent | None = None,
     selection: tuple[Choice, ...] = (),
 ) -> Explanation:
     """Return the walk for display; an unreadable store or source is part of the result, not an error.
 
-    `no_store` says, once `stored` has been called, why there is no store to read; `ignores`, which settings a source
-    does not use.
+    `no_store` says, once `stored` has been called, why there is no store to read, and `stored_by` which source the
+    stored credential came from, even if it cannot be used; `ended`, why the stored credential of a source is over;
+    `ignores`, which settings a source does not use.
 
     Raises:
         ConfigurationError: The profile names a source that the provider does not have.
@@ -63,18 +75,19 @@ def explain(
         for step in walk(profile, description, detect, stored, consent):
             missing = no_store() if step.source.owned and step.why == NOTHING else None
             ignored = ignores(step.source) if step.wins or step.source is only else ()
+            over = ended(step.source) if step.wins and step.source.owned else None
             late = overruled(profile, description, step.source) if step.wins else late
             chosen = [name for name, source in late.items() if source == step.source.id]
-            more = (f": {missing.message}" if missing else "") + (f"; {named(ignored)}" if ignored else "")
+            more = f", but {over}" if over else ""
+            more += (f": {missing.message}" if missing else "") + (f"; {named(ignored)}" if ignored else "")
             more += f", although {' and '.join(chosen)} is set" if chosen else ""
             steps.append(evolve(step, why=step.why + more))
     except (ConfigurationError, StoreError, LoginRequired) as error:
         # `get` fails with the same error: no later source is used in its place.
-        broken, *later = description.sources[len(steps) :]
-        told = f"{error.message}. {error.hint}" if error.hint else error.message  # the profile is known here
-        steps.append(Step(source=broken, detected=None, wins=False, why=f"cannot be used: {told}"))
-        why = f"not reached: fix {broken.id!r} first"
-        steps += [Step(source=source, detected=None, wins=False, why=why) for source in later]
+        left = description.sources[len(steps) :]
+        used = [source for source in candidates(profile, description) if source in left]
+        at_fault = _at_fault(used, stored_by()) if isinstance(error, LoginRequired) else left[0]
+        steps += _without(left, at_fault, error)
     return Explanation(
         profile=profile.name,
         selected_by=selected_by,
@@ -82,3 +95,19 @@ def explain(
         steps=tuple(steps),
         selection=selection,
     )
+
+
+def _at_fault(left: Sequence[Source], stored_by: str | None) -> Source:
+    """Return the source whose credential cannot be used; `left` is the one at which the walk ended, and the rest."""
+    # What is stored is asked for at the first owned source, although it may be that of a later one.
+    return next((each for each in left if each.id == stored_by), left[0]) if left[0].owned else left[0]
+
+
+def _without(left: Iterable[Source], broken: Source, error: FreshkeyError) -> Iterator[Step]:
+    told = f"{error.message}. {error.hint}" if error.hint else error.message  # the profile is known here
+    passed = False
+    for source in left:
+        passed = passed or source is broken
+        why = NOTHING if source.owned and not passed else f"not reached: fix {broken.id!r} first"
+        why = f"cannot be used: {told}" if source is broken else why
+        yield Step(source=source, detected=None, wins=False, why=why)

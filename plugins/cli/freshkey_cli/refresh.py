@@ -10,6 +10,7 @@ from freshkey_cli.kept import show_kept
 
 
 if TYPE_CHECKING:
+    from freshkey import Credential, Keeper
     from freshkey_cli.context import Context
 
 
@@ -23,4 +24,12 @@ def run(context: Context) -> int:
     name = context.profile()
     with context.keeper() as keeper:
         credential = keeper.refresh(name)
-        return show_kept(context, keeper, name, credential, "Renewed for" if credential.renewable else "Read again for")
+        return show_kept(context, keeper, name, credential, f"{_what_was_done(keeper, name, credential)} for")
+
+
+def _what_was_done(keeper: Keeper, name: str, credential: Credential) -> str:
+    if credential.renewable:
+        return "Renewed"
+    source = keeper.describe(name).source(credential.source)
+    # Another source may have made a new one, or still have the same: nothing tells.
+    return "Read again" if source is not None and source.owned else "Obtained again"

@@ -6,6 +6,7 @@ import pytest
 
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ProviderRefused, TransientError
 from freshkey.expiry import Freshness
+from freshkey.keeper import Keeper
 from raises_code import raises_code
 from rotating import MACHINE, SIGN_IN, VARIABLE, World, token_of
 
@@ -240,3 +241,42 @@ def test_setting_that_may_have_an_effect_is_not_called_ignored(world: World, set
         keeper.get("me")
     assert caught.value.message == "no credential found"
     assert all("not used" not in step.why for step in keeper.explain("me").steps)
+
+
+def test_explanation_says_that_the_sign_in_is_over(world: World) -> None:
+    def why(keeper: Keeper) -> str:
+        (step,) = [step for step in keeper.explain("me").steps if step.wins]
+        return step.why
+
+    keeper = world.signed_in()
+    assert why(keeper) == "first source with a credential"
+    world.clock.advance(3700)
+    assert why(keeper) == "first source with a credential", "the next use renews it"
+    world.provider.living.clear()
+    with pytest.raises(LoginRequired):
+        keeper.get("me")
+    for each in (keeper, world.keeper()):
+        assert why(each).startswith("first source with a credential, but the ")
+        assert world.keeper().status("me").sign_in_needed is not None
+    assert why(world.keeper()) == "first source with a credential, but the sign-in can no longer be renewed"
+    keeper.login("me", interaction=world.user)
+    assert why(world.keeper()) == "first source with a credential"
+
+
+def test_explanation_says_that_what_cannot_be_renewed_has_expired(world: World) -> None:
+    keeper = world.unrenewable(600.0)
+    world.clock.advance(700)
+    assert keeper.explain("me").steps[1].why.endswith(", but the sign-in has expired and cannot be renewed")
+
+
+@pytest.mark.parametrize("skip", [[], [SIGN_IN]])
+def test_explanation_blames_the_source_whose_sign_in_belongs_elsewhere(world: World, skip: list[str]) -> None:
+    world.provider.binding = {"client_id": "a-client"}
+    world.signed_in()
+    world.provider.binding = {"client_id": "another"}
+    world.provider.machine_first = True
+    steps = world.keeper(settings={"skip": skip}).explain("me").steps
+    blamed, other = (SIGN_IN, MACHINE) if not skip else (MACHINE, SIGN_IN)
+    why = {step.source.id: step.why for step in steps}
+    assert why[blamed].startswith("cannot be used: the stored sign-in belongs to a different client ID")
+    assert why[other] == ("nothing found" if not skip else f"not reached: fix {MACHINE!r} first")
