@@ -98,7 +98,7 @@ def found_here(error: E) -> E:
     """Mark an error whose cause the user may mend on this machine at any moment, without a trace; return it.
 
     Examples are a wrong clock, another tool, and an endpoint of a container. Other processes look for themselves, and
-    the process that failed looks again after a few seconds.
+    the process that failed looks again after two seconds, which double with each failure in a row.
     """
     error.found_here = True
     return error

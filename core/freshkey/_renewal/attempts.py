@@ -153,12 +153,13 @@ class Attempts:
         failure = Failure(error, now.elapsed, now.elapsed + pause, watched, count, generation=hints.generation)
         # Without a request, or because of this process's own surroundings, other processes need not wait.
         # What answers in between stands there as well, and where it may be the server, the intent counts for all.
-        own = isinstance(error, StoreError | IntermediaryAnswer) or error.found_here or getattr(error, "local", False)
+        own = isinstance(error, StoreError | IntermediaryAnswer) or getattr(error, "local", False)
         if source is None or own:
             return failure
-        # What is found without a request, such as a wrong setting, may be mended, and a doubtful refusal may be one of
+        # What is found on this machine, such as a wrong setting, may be mended, and a doubtful refusal may be one of
         # this process's surroundings: other processes need not wait, but `status` says it.
-        if isinstance(error, ConfigurationError) or (isinstance(error, LoginRequired) and not error.final):
+        doubtful = isinstance(error, LoginRequired) and not error.final
+        if error.found_here or isinstance(error, ConfigurationError) or doubtful:
             pause, count = 0.0, shared
         self._share(error, evolve(hints, failures=count), source, subject=subject, pause=pause)
         return failure

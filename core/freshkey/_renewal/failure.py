@@ -57,11 +57,8 @@ COMMAND_PAUSE: Final = 2.0
 """Seconds until a process runs a helper command again that failed; doubles with each failure in a row.
 
 It is short because what the command reads may be mended without a trace, but a password manager must not prompt each
-time a busy program asks.
+time a busy program asks. It also applies to `FreshkeyError.found_here`.
 """
-
-FOUND_HERE_PAUSE: Final = 5.0
-"""Seconds until a process looks again at what failed on this machine; see `FreshkeyError.found_here`."""
 
 STORE_PAUSE: Final = 1.0
 """Seconds until a store that could not be read is tried again; short, because no request was sent to the provider."""
@@ -166,9 +163,9 @@ def is_for_user(hints: Hints) -> bool:
 
 def longest_pause(error: FreshkeyError, count: int) -> float:
     """Return the maximum seconds until a caller's process looks again after `count` failures in a row."""
-    if error.found_here:
-        return FOUND_HERE_PAUSE
-    return COMMAND_PAUSE * 2.0 ** min(count - 1, 10) if is_of_command(error.code) else math.inf
+    if error.found_here or is_of_command(error.code):
+        return COMMAND_PAUSE * 2.0 ** min(count - 1, 10)
+    return math.inf
 
 
 def needs_user(hints: Hints) -> bool:

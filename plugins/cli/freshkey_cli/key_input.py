@@ -92,7 +92,7 @@ class _Line:
         # There may be empty lines, but not without end.
         while not (self.too_long or self.has_more) and length != len(self._bytes) <= 2 * MAX_LENGTH:
             length = len(self._bytes)
-            if b"\n" not in self._bytes or self._more_arrives():
+            if not self._parts[1] or self._more_arrives():
                 self._bytes += os.read(self._descriptor, MAX_LENGTH + 2)
 
     @property

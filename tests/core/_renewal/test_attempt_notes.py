@@ -169,18 +169,18 @@ def test_failures_of_one_process_are_not_shared(world: World, error: FreshkeyErr
 
 
 @pytest.mark.parametrize("kind", [TransientError, ProviderRefused, ConfigurationError, LoginRequired])
-def test_what_was_found_on_this_machine_is_not_shared_and_looked_at_again_soon(
+def test_what_was_found_on_this_machine_is_told_but_holds_back_no_other_process(
     world: World, kind: type[FreshkeyError]
 ) -> None:
     error = found_here(kind("the clock of this machine is wrong"))
-    for earlier in (0, 9):
+    for earlier, pause in ((0, 2.0), (1, 4.0), (9, 30.0)):
         failure = attempts(world).note_failure(error, Reading(winner=VARIABLE), earlier)
         assert failure is not None
-        assert failure.pause == 5.0
+        assert failure.pause == pause
+        assert (hints(world).pause, hints(world).failures, hints(world).kind) == (0.0, 0, kind.__name__)
     background = attempts(world).note_failure(error, Reading(winner=VARIABLE), awaited=False)
     assert background is not None
     assert background.pause == 30.0
-    assert hints(world) == Hints()
 
 
 def test_other_invalid_responses_are_shared(world: World) -> None:

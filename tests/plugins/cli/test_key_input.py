@@ -116,6 +116,20 @@ def test_writer_that_keeps_the_pipe_open_does_not_block_the_reader_forever(
     assert "press Ctrl-D" in said[0]
 
 
+def test_first_line_has_no_limit_although_an_empty_one_came_before(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_input, "_MORE_TIMEOUT", 0.0)
+    monkeypatch.setattr(key_input, "_SILENT_SECONDS", 0.0)
+    reading, writing = pipe
+    os.write(writing, b"\nsk-")
+    writer = threading.Timer(0.3, os.write, (writing, b"canary\n"))
+    writer.start()
+
+    assert read_key(reading, lambda _: None) == Secret("sk-canary")
+    writer.join()
+
+
 def test_second_half_of_a_key_is_waited_for(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     os.write(writing, b"sk-canary-1\n")
