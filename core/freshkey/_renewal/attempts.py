@@ -19,6 +19,7 @@ from freshkey._renewal.failure import (
     describe_refusal,
     hint_to_retry,
     is_for_user,
+    is_of_surroundings,
     is_request,
     kind_of,
     longest_pause,
@@ -32,7 +33,6 @@ from freshkey._renewal.subject import subject_of
 from freshkey.errors import (
     ConfigurationError,
     FreshkeyError,
-    IntermediaryAnswer,
     LoginRequired,
     StoreError,
     TransientError,
@@ -84,6 +84,9 @@ class Attempts:
         # In bare mode each process is given its own credential: a failure elsewhere does not apply to this one.
         if winner is None or self.context.profile.bare:
             return None
+        found_at = hints.attempted.elapsed if hints.attempted is not None else -math.inf
+        if is_of_surroundings(hints) and found_at < since:
+            return None
         if winner.owned:
             # A refused sign-in is left to `heed_refusal`, which compares generations.
             hint = hint_to_retry(self.context.profile.name, None)
@@ -93,7 +96,6 @@ class Attempts:
             return None
         # Those who waited meanwhile get the failure. Those who come later may have mended it, or must hear from the
         # provider how to: the command that signs in to another tool is in no hints.
-        found_at = hints.attempted.elapsed if hints.attempted is not None else -math.inf
         if is_for_user(hints) and found_at < since:
             return None
         return shared_error(hints, hint_to_retry(self.context.profile.name, reading.detected))
@@ -152,14 +154,10 @@ class Attempts:
         watched = None if source is None or source.owned else subject
         failure = Failure(error, now.elapsed, now.elapsed + pause, watched, count, generation=hints.generation)
         # Without a request, or because of this process's own surroundings, other processes need not wait.
-        # What answers in between stands there as well, and where it may be the server, the intent counts for all.
-        own = isinstance(error, StoreError | IntermediaryAnswer) or getattr(error, "local", False)
-        if source is None or own:
+        if source is None or isinstance(error, StoreError) or getattr(error, "local", False):
             return failure
-        # What is found on this machine, such as a wrong setting, may be mended, and a doubtful refusal may be one of
-        # this process's surroundings: other processes need not wait, but `status` says it.
-        doubtful = isinstance(error, LoginRequired) and not error.final
-        if error.found_here or isinstance(error, ConfigurationError) or doubtful:
+        # What is found without the server, such as a wrong setting, may be mended: others need not wait, but are told.
+        if error.found_here or isinstance(error, ConfigurationError) or getattr(error, "unsent", False):
             pause, count = 0.0, shared
         self._share(error, evolve(hints, failures=count), source, subject=subject, pause=pause)
         return failure

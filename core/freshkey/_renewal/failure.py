@@ -18,11 +18,13 @@ from freshkey.clock import Moment
 from freshkey.errors import (
     ConfigurationError,
     FreshkeyError,
+    IntermediaryAnswer,
     LoginRequired,
     OutcomeUnknown,
     PluginBroken,
     ProtocolError,
     ProviderRefused,
+    StoreError,
     TransientError,
     TrustNeeded,
     sign_in_command,
@@ -36,6 +38,7 @@ _SENTENCES: Final[dict[type[FreshkeyError], str]] = {
     TransientError: "renewing failed for now in another process",
     OutcomeUnknown: "another process got no usable response",
     ProtocolError: "another process got an invalid response",
+    IntermediaryAnswer: "another process got a response that is probably not the server's",
     LoginRequired: "another process found that the user must sign in again",
     ProviderRefused: "the provider rejected the request of another process",
     ConfigurationError: "another process could not use the configuration",
@@ -83,7 +86,8 @@ class Failure:
         retry_at: When the pause ends, in elapsed seconds; infinite if checking again costs nothing.
         subject: What the attempt was about, if looking at it again costs nothing: a different subject ends the pause.
         count: Failed attempts in a row in this process.
-        background: The store failed, and no one waited: for a caller who waits, it may prompt.
+        background: No one waited, and for a caller who waits it is tried again: the keychain may then prompt, and what
+            failed on this machine may have been mended.
         generation: The highest generation that any process had saved then: a newer one ends the pause. Infinite if not.
         in_store: The intent in the store keeps the distance to the next request, so the store is read each time.
     """
@@ -110,7 +114,7 @@ class Failure:
         # After `LoginRequired`, checking for a new sign-in takes one read of the store, not a request.
         if math.isinf(self.retry_at) or self.retry_at <= now or self.in_store:
             return False
-        return background or not self.background  # for a caller who waits, the keychain may prompt
+        return background or not self.background
 
     def again(self, now: float) -> FreshkeyError:
         """Return the error to raise at `now`, in elapsed seconds, while the pause lasts."""
@@ -153,12 +157,26 @@ def is_of_command(code: str | None) -> bool:
     return code in _OF_COMMANDS
 
 
+def is_mended_here(error: FreshkeyError) -> bool:
+    """Return whether the user may end the failure at any moment on this machine, without a trace."""
+    return isinstance(error, StoreError) or error.found_here or is_of_command(error.code)
+
+
 def is_for_user(hints: Hints) -> bool:
     """Return whether the shared failure of another tool's source is one that only the user can end.
 
     They sign in there, or mend what a helper command reads. A doubtful refusal is not one of these: time may end it.
     """
     return is_of_command(hints.error_code) or (needs_user(hints) and hints.error_code != _DOUBTFUL)
+
+
+def is_of_surroundings(hints: Hints) -> bool:
+    """Return whether the shared failure may come from what surrounds the process that found it, such as a web filter.
+
+    It holds back only those who waited for that attempt, until it is the third failure in a row.
+    """
+    kind, third = _kind(hints), 3
+    return hints.failures < third and (kind is IntermediaryAnswer or hints.error_code == _DOUBTFUL)
 
 
 def longest_pause(error: FreshkeyError, count: int) -> float:
@@ -198,7 +216,8 @@ def describe_shared(hints: Hints, now: Moment, *, owned: bool) -> str | None:
     if hints.attempted is None or hints.attempted.boot_id != now.boot_id:
         return sentence
     # What another tool keeps is looked at again by the next command: only a request has to wait.
-    wait = hints.seconds_to_wait(now) if owned or is_request(hints) else 0.0
+    looks_again = is_of_surroundings(hints) or not (owned or is_request(hints))
+    wait = 0.0 if looks_again else hints.seconds_to_wait(now)
     return f"{sentence} ({_when(now.elapsed - hints.attempted.elapsed, wait)})"
 
 

@@ -13,7 +13,7 @@ from attrs import define, evolve, field
 from freshkey import expiry
 from freshkey._renewal.change_events import after_failing
 from freshkey._renewal.deadlines import CacheEntry
-from freshkey._renewal.failure import KEYCHAIN_LOCKED, Failure, without_request
+from freshkey._renewal.failure import KEYCHAIN_LOCKED, Failure, is_mended_here, without_request
 from freshkey._renewal.retry import attempt_floor
 from freshkey._renewal.rotation import Rotation
 from freshkey._renewal.served import ServedCredential
@@ -110,6 +110,7 @@ class ManagedCredential(ServedCredential):
         self._waiters = Waiters(self.context.clock)
         self._asker = Asker()
         self._looking = False
+        self._seen = 0  # the generation that the hints named then
         self._changed = False
 
     @property
@@ -327,7 +328,7 @@ class ManagedCredential(ServedCredential):
                 return  # the pause is not over, and all is as it was
             error = failure.error
             error.profile = error.profile or name
-            self._failure = failure = evolve(failure, background=background and isinstance(error, StoreError))
+            self._failure = failure = evolve(failure, background=background and is_mended_here(error))
             if before is None or isinstance(before.error, LoginRequired) != isinstance(error, LoginRequired):
                 # Logged when the state changes; subscribers receive an event for every attempt.
                 log.info("renewal failed [%s]: %s", error.code, error)
@@ -390,15 +391,16 @@ class ManagedCredential(ServedCredential):
             if self._future is not None or self._looking:
                 self._changed = True
                 return
-            known = self.held.generation if self.held else 0
+            # What another tool keeps has no generation: each that the hints name is looked at once.
+            known = (self.held.generation if self.held else 0) or self._seen
             if (self.held is None and self._failure is None) or hints.generation == known:
                 return
             rotation = self._rotation()
-            self._looking = True
+            self._looking, self._seen = True, hints.generation
         try:
             run_in_thread(f"look {self.context.profile.name}", lambda future: self._look(future, rotation))
         except TransientError:
-            self._looking = False
+            self._looking, self._seen = False, 0
 
     def _look(self, future: SharedFuture[None], rotation: Rotation) -> None:
         """Adopt what another process saved; if it cannot be read, the next renewal reports that."""
@@ -406,6 +408,7 @@ class ManagedCredential(ServedCredential):
             with prompts.background():
                 rotation.adopt_stored()
         except Exception as error:  # noqa: BLE001  no caller waits for this
+            self._seen = 0
             log.debug(
                 "%s: cannot read what another process saved: %s", self.context.profile.name, describe_raise(error)
             )

@@ -7,6 +7,7 @@ from attrs import evolve
 
 from freshkey._interprocess.hints import Hints, HintsFile
 from freshkey._renewal.attempts import Attempts
+from freshkey._renewal.failure import describe_shared
 from freshkey._renewal.reading import Reading
 from freshkey._renewal.subject import subject_of
 from freshkey.clock import Moment
@@ -156,9 +157,6 @@ def test_other_processes_look_at_the_configuration_at_once(world: World) -> None
         (LATER, None),
         (StoreUnavailable("locked"), SIGN_IN),
         (TransientError("no proxy", local=True), SIGN_IN),
-        (IntermediaryAnswer("a page"), SIGN_IN),
-        (IntermediaryAnswer("empty", may_be_refusal=True), SIGN_IN),
-        (IntermediaryAnswer("a page"), HELPER),
     ],
 )
 def test_failures_of_one_process_are_not_shared(world: World, error: FreshkeyError, source: Source | None) -> None:
@@ -183,6 +181,31 @@ def test_what_was_found_on_this_machine_is_told_but_holds_back_no_other_process(
     assert background.pause == 30.0
 
 
+@pytest.mark.parametrize(
+    ("error", "holds_back_from"),
+    [
+        (IntermediaryAnswer("a page"), 3),
+        (IntermediaryAnswer("empty", may_be_refusal=True), 3),
+        (LoginRequired("denied", doubtful=True), 3),
+        (ProtocolError("cut off"), 1),
+    ],
+)
+def test_what_may_come_from_the_surroundings_holds_back_later_processes_from_the_third_time_on(
+    world: World, error: FreshkeyError, holds_back_from: int
+) -> None:
+    reading = signed_in(world)
+    for count in range(1, 5):
+        asked = world.clock.elapsed()
+        attempts(world).note_failure(error, reading)
+        assert attempts(world).reason_to_wait(reading, None, asked) is not None, "who waited does not repeat it"
+        later = attempts(world).reason_to_wait(reading, None, asked + 0.001)
+        assert (later is not None) is (count >= holds_back_from)
+        told = describe_shared(hints(world), world.clock.now(), owned=True)
+        assert told is not None
+        assert ("next try" in told) is (count >= holds_back_from)
+        world.clock.advance(10)
+
+
 def test_other_invalid_responses_are_shared(world: World) -> None:
     failure = attempts(world).note_failure(ProtocolError("cut off"), signed_in(world))
     assert failure is not None
@@ -201,13 +224,11 @@ def test_doubtful_refusal_pauses_one_process_longer_each_time(world: World, earl
     assert (error.code, error.retry_after) == ("sign-in-probably-ended", pause)
     noted = hints(world)
     assert (noted.kind, noted.error_code) == ("LoginRequired", "sign-in-probably-ended")
-    assert (noted.source, noted.pause, noted.failures) == ("sign-in", 0.0, 0)
+    assert (noted.source, noted.pause, noted.failures) == ("sign-in", pause, earlier + 1)
 
 
 @pytest.mark.parametrize(("shared", "failures"), [(3, 3), (0, 0)])
-@pytest.mark.parametrize(
-    "error", [ConfigurationError("no"), LoginRequired("moved", unsent=True), LoginRequired("no", doubtful=True)]
-)
+@pytest.mark.parametrize("error", [ConfigurationError("no"), LoginRequired("moved", unsent=True)])
 def test_what_pauses_no_other_process_lengthens_no_pause_of_theirs(
     world: World, error: FreshkeyError, shared: int, failures: int
 ) -> None:
@@ -326,7 +347,7 @@ def test_failure_of_the_sign_in_is_repeated_with_its_command(world: World) -> No
     assert waited is not None
     assert (type(waited.error), waited.error.code, waited.subject) == (ProviderRefused, "example-refused", None)
     assert waited.error.hint == "Wait, or run: freshkey refresh me"
-    paused(world, source="sign-in", kind="LoginRequired", error_code="sign-in-probably-ended")
+    paused(world, source="sign-in", kind="LoginRequired", error_code="sign-in-probably-ended", failures=3)
     waited = attempts(world).reason_to_wait(signed_in(world), None)
     assert waited is not None
     assert (type(waited.error), waited.error.code) == (LoginRequired, "sign-in-probably-ended")

@@ -11,7 +11,15 @@ from attrs import define, evolve, field
 from freshkey._renewal.managed import ManagedCredential
 from freshkey._renewal.single_flight import SharedFuture
 from freshkey._stores.keychain import prompts
-from freshkey.errors import LoginRequired, PluginBroken, StoreUnavailable, TransientError
+from freshkey.errors import (
+    FreshkeyError,
+    LoginRequired,
+    PluginBroken,
+    ProviderRefused,
+    StoreUnavailable,
+    TransientError,
+    found_here,
+)
 from freshkey.events import Obtained, RenewalFailed, Renewed, SignedOut
 from freshkey.keeper import Keeper
 from freshkey.model.credential import Credential
@@ -291,6 +299,45 @@ def test_sign_out_elsewhere_does_not_take_what_another_tool_keeps(world: World) 
     world.provider.variable = None
     detect(world, other)
     assert other._held["me"].credential is held, "no one signed out of that"
+
+
+def test_sign_out_is_looked_at_once(world: World) -> None:
+    world.provider.tool_token = "borrowed-1"
+    keeper, other = world.keeper(), world.keeper()
+    other.get("me")
+    keeper.login("me", interaction=world.user)
+    keeper.logout("me")
+    detect(world, other)
+    world.journal.clear()
+    for _ in range(3):
+        detect(world, other)
+    assert world.journal == []
+
+
+@pytest.mark.parametrize(
+    ("error", "looks"),
+    [
+        (found_here(ProviderRefused("the clock is wrong")), True),
+        (ProviderRefused("not this account"), False),
+    ],
+)
+def test_pause_of_the_timer_holds_back_no_caller_from_what_was_mended_here(
+    world: World, error: FreshkeyError, looks: bool
+) -> None:
+    world.provider.variable, world.provider.lifetime, world.random = "borrowed-1", 100.0, 1.0
+    keeper = world.keeper()
+    keeper.get("me")
+    world.clock.advance(95)
+    world.provider.acquire_error = error
+    the_holding(keeper).tick()
+    world.settle(keeper)
+    world.provider.acquire_error = None
+    world.clock.advance(6)
+    if looks:
+        assert token_of(keeper.get("me")) == "borrowed-1"
+    else:
+        with raises_code(type(error), error.code):
+            keeper.get("me")
 
 
 def test_sign_out_that_cannot_be_read_takes_nothing(world: World) -> None:
