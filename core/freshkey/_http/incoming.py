@@ -8,7 +8,7 @@ from typing import Final
 from attrs import define, field
 
 from freshkey._http import content_coding
-from freshkey._http.json_object import has_token, is_page, read_object
+from freshkey._http.json_object import has_token, is_before_an_answer, is_page, read_object
 from freshkey._http.messages import Response
 from freshkey._json import MAX_BODY
 from freshkey.errors import IntermediaryAnswer, ProtocolError, TransientError
@@ -41,7 +41,10 @@ class Incoming:
             return self._response(bytes(self.body) if body is None else body)
         if body is None:
             return None
-        says = is_page(body) or (has_token(body) if self._success() else read_object(body) is not None)
+        if self._success():
+            says = has_token(body) or (is_page(body) and not is_before_an_answer(body))
+        else:
+            says = is_page(body) or read_object(body) is not None
         return self._response(body) if says else None
 
     def complete(self) -> bool:

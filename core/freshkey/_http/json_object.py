@@ -37,12 +37,15 @@ _NOTICE: Final = (
     r".{1,2000}?(?=\{\s*[\"}])"
 )
 _CALL: Final = r"[A-Za-z_$][\w.$]{0,63}\((?=\s*\{)"
-_KNOWN: Final = rf"\)\]\}}',?|while ?\(1\);|for ?\(;;\);|&&&START&&&|<!--.{{0,2000}}?-->|{_CALL}|{_NOTICE}"
+_KNOWN: Final = rf"\)\]\}}',?|while ?\(1\);|for ?\(;;\);|&&&START&&&|<!--.*?-->|{_CALL}|{_NOTICE}"
 _GUARD: Final = re.compile(rf"{_SPACE}(?:(?:{_KNOWN}){_SPACE})*", re.DOTALL)
 """What stands before the JSON: what keeps a browser from running it as a script, a call, a comment, messages of PHP."""
 
-_ITSELF: Final = re.compile(r"[<{]|\[\s*[\"{\[]")
+_ITSELF: Final = re.compile(r"<(?!br\b|b>)|\{|\[\s*[\"{\[]", re.IGNORECASE)
 """The beginning of a page, an object or a list: an object inside of it is a part, and does not speak for the whole."""
+_PRINTED: Final = re.compile(r"<(?:br\b|b>|!--)", re.IGNORECASE)
+"""How messages of PHP and comments begin, which a program may write before its answer."""
+_DOCUMENT: Final = re.compile(r"<(?:!doctype|html|head|body|title|script|style|meta|form)\b", re.IGNORECASE)
 _OBJECT: Final = re.compile(r"\{\s*\"")
 
 _STRING: Final = r"\"[^\"\\]*+(?:\\.[^\"\\]*+)*+\"?+"
@@ -58,8 +61,6 @@ _MAX_MENDED: Final = 1 << 16
 """Characters; token responses are far shorter, and to mend one takes time."""
 
 _ACCESS: Final = ("access_token", "accessToken")
-_BEGINNING: Final = 4096
-"""Bytes that show what kind of text a body is."""
 
 _MAX_DIGITS: Final = 300
 """Digits of an integer that is kept: any such number is also a float, and a refresh token may be one."""
@@ -96,8 +97,15 @@ def has_token(body: bytes) -> bool:
 
 def is_page(body: bytes) -> bool:
     """Return whether a body is HTML or XML, which no token endpoint sends."""
-    text = text_of(body[:_BEGINNING])
-    return text[start_of(text) :].startswith("<")
+    text = text_of(body)
+    return text.startswith("<", start_of(text))
+
+
+def is_before_an_answer(body: bytes) -> bool:
+    """Return whether a body looks like a page, but is only what a program may have written before its answer."""
+    text = text_of(body)
+    start = start_of(text)
+    return bool(_PRINTED.match(text, start)) and not _DOCUMENT.search(text, start)
 
 
 def start_of(text: str) -> int:
@@ -125,7 +133,9 @@ def _with_tokens(text: str) -> object:
     """Return the first object of a text if it has tokens; None if the text is a page, or begins like JSON itself."""
     start = start_of(text)
     found = None if _ITSELF.match(text, start) else _OBJECT.search(text, start)
-    value = _parse(text, found.start()) if found else None
+    if not found or (_PRINTED.match(text, start) and _DOCUMENT.search(text, start, found.start())):
+        return None
+    value = _parse(text, found.start())
     return value if _has(value, (*_ACCESS, "refresh_token")) else None
 
 

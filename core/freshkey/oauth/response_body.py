@@ -57,8 +57,11 @@ def is_page(response: Response) -> bool:
 def is_cut_off(response: Response) -> bool:
     """Return whether the body is the beginning of a JSON object, so that the rest was lost on the way.
 
-    It is not if the brace is that of a script or of a sentence: then nothing of a server's answer is missing.
+    It is not if the brace is that of a script or of a sentence: then nothing of a server's answer is missing. Of a
+    success, what a program writes before its answer is a beginning, too.
     """
+    if 200 <= response.status < 300 and json_object.is_before_an_answer(response.body):  # noqa: PLR2004  RFC 9110, section 15.3
+        return read_members(response) is None
     text = text_of(response.body)
     return bool(_OBJECT.match(text, start_of(text))) and read_members(response) is None
 

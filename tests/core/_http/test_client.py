@@ -505,6 +505,9 @@ def test_what_has_arrived_is_read_again_at_the_deadline(response: bytes) -> None
         ending_badly(b"Unauthorized", "Content-Length: 99", status="401 Unauthorized"),
         ending_badly(b"", "Content-Length: 99", status="401 Unauthorized"),
         ending_badly(gzip.compress(TOKENS)[:-20], "Content-Encoding: gzip", "Content-Length: 99"),
+        ending_badly(b"<br />\n<b>Warning</b>:  x in <b>/a.php</b><br />\n", "Content-Length: 500"),
+        ending_badly(b"<b>Fatal error</b>:  x <br />\n" + TOKENS[:20], "Content-Length: 500"),
+        ending_badly(b"<!-- debug: ", "Content-Length: 500"),
     ],
     ids=[
         "no-end",
@@ -516,6 +519,9 @@ def test_what_has_arrived_is_read_again_at_the_deadline(response: bytes) -> None
         "text",
         "nothing",
         "cut-gzip",
+        "a-warning",
+        "a-fatal-error-and-part",
+        "part-of-a-comment",
     ],
 )
 def test_anything_else_that_is_incomplete_does_not(script: Script) -> None:
@@ -532,6 +538,8 @@ PAGE = b"<html>Blocked</html>"
     [
         *((status, body) for status in (403, 404, 407, 429, 500, 502, 503, 511) for body in (PAGE, b"", b'{"error": ')),
         *((status, PAGE) for status in (200, 400, 401)),
+        *((200, before + PAGE) for before in (b"<!-- x -->", b"<br />\n<b>Warning</b>:  x <br />\n")),
+        *((401, body) for body in (b"<b>Blocked</b>", b"<!-- block page ")),
         *((status, b'{"error": "invalid_grant"}') for status in (400, 401)),
     ],
 )

@@ -50,7 +50,14 @@ def response(body: bytes, **headers: str) -> Response:
         pytest.param(b"[29-Nov-2026 12:00:00 UTC] PHP Warning:  x\n" + PLAIN, id="a line of PHP's log"),
         pytest.param(b"Notice: x in /a.php\n\nWarning: [y] in /b.php\n" + PLAIN, id="two messages of PHP"),
         pytest.param(b"Fatal error: x in /a.php " + PLAIN, id="a fatal error of PHP"),
+        pytest.param(
+            b"<br />\n<b>Fatal error</b>:  x in <b>/a.php</b><br />\n" + PLAIN, id="a fatal error of PHP with tags"
+        ),
+        pytest.param(
+            b"<br />\n<b>Warning</b>:  " + b"x" * 5000 + b"<br />\n" + PLAIN, id="a long warning of PHP with tags"
+        ),
         pytest.param(b"<!-- 3 ms -->\n<!-- a -->" + PLAIN, id="comments before it"),
+        pytest.param(b"<!-- " + b"a" * 5000 + b" -->" + PLAIN, id="a long comment before it"),
         pytest.param(b"3 ms\n" + PLAIN, id="a number before it"),
         pytest.param(b"null" + PLAIN, id="null before it"),
         pytest.param(b"/* 3 ms */ " + PLAIN, id="a comment of a script before it"),
@@ -111,7 +118,14 @@ def test_members_that_are_nested_too_deeply_are_left_out() -> None:
     [
         *(b"", b"null", b"[]", b'"a"', b"7", b"<html>access_token=at-1</html>", b"Signed in", b"a=b&c=d"),
         *(b"Notice: x " + PLAIN[:-1], b"Fatal error: x " + PLAIN[:-1], b'Saved: {"a": 1} ' + PLAIN),
-        *(b"<!-- x --><html>" + PLAIN, b"<p>" + PLAIN, b"{x = " + PLAIN, b'x = {"a": ' + PLAIN),
+        *(
+            b"<!-- x --><html>" + PLAIN,
+            b"<p>" + PLAIN,
+            b"<!-- x " + PLAIN,
+            b"<br><HTML>" + PLAIN,
+            b"{x = " + PLAIN,
+            b'x = {"a": ' + PLAIN,
+        ),
         *(b"[" + PLAIN, b"[" + PLAIN + b"]", b'["x", ' + PLAIN, b"a < b=&c=" + b"<&access_token=at-1"),
         *(b'{"access_token": "at-1"', b'{"a":' * 100_000, b"\xff\xfe", b"\x00"),
     ],
@@ -161,7 +175,14 @@ def test_an_error_is_not_read_after_other_text(before: bytes) -> None:
             b'{"a": ' + b"," * 60_000,
             b"{" + b" " * 60_000,
         ),
-        *(b'{"a": ' + b"1e" * 30_000, b"Warning: " + b"{ " * 400_000, b"<!--" * 200_000, b"a{" * 400_000),
+        *(
+            b'{"a": ' + b"1e" * 30_000,
+            b"Warning: " + b"{ " * 400_000,
+            b"<!--" * 200_000,
+            b"<br>" * 200_000,
+            b"<!---->" * 140_000,
+            b"a{" * 400_000,
+        ),
     ],
     ids=lambda body: repr(body[:12]) + str(len(body)),
 )
@@ -175,7 +196,14 @@ def test_a_long_body_that_cannot_be_mended_is_no_object(body: bytes) -> None:
         (b"<html>", True, False),
         (b"\xef\xbb\xbf\n<!DOCTYPE html>", True, False),
         ("<html>".encode("utf-16"), True, False),
-        (b"<br />\n<b>Warning</b>:  x in <b>/a.php</b> on line <b>7</b><br />\n", True, False),
+        (b"<br />\n<b>Warning</b>:  x in <b>/a.php</b> on line <b>7</b><br />\n", True, True),
+        (b"<b>Fatal error</b>: x", True, True),
+        (b"<!-- debug: ", True, True),
+        (b"<br />\n<b>Warning</b>: x<br />\n<!DOCTYPE html><p>", True, False),
+        (b"<body>", True, False),
+        (b"<p>Sign in</p>", True, False),
+        (b"<!-- " + b"x" * 5000 + b" --><html>", True, False),
+        (b"<br />\n<b>Warning</b>: x<br />\n" + PLAIN, False, False),
         (b"", False, False),
         (b"Unauthorized", False, False),
         (PLAIN, False, False),
