@@ -26,7 +26,9 @@ MAX_DEPTH: Final = 32
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 """The byte order marks that Windows PowerShell and some editors write."""
 
-_POSITION: Final = re.compile(r"\(at line ([0-9]+), column [0-9]+\)$")
+_POSITION: Final = re.compile(r"\(at line ([0-9]+), column ([0-9]+)\)$")
+_CLOSED: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'|#.*")
+"""A string that is closed, or a comment: any character may be in it. Or a comment's sign in a string that is open."""
 
 _ENDS: Final = ("]", "}", '"""', "'''")
 """The last line of every multi-line statement contains one of these."""
@@ -143,6 +145,9 @@ def _text(path: Path, *, follow: bool) -> str:
 def _odd_character(text: str, error: str) -> str | None:
     """Return a character in the line of an error that only looks like the one that is needed, such as a curly quote.
 
+    What is before the error was understood, and a string may have any character but those of control. One that is not
+    closed should probably end with another quotation mark in it.
+
     Args:
         text: The file's text.
         error: The parser's message, which ends with the position, or says that it is the end.
@@ -150,12 +155,21 @@ def _odd_character(text: str, error: str) -> str | None:
     import unicodedata
 
     at = _POSITION.search(error)
-    for character in text.split("\n")[-1 if at is None else int(at[1]) - 1]:
+    line = text.rstrip("\n").split("\n")[-1 if at is None else int(at[1]) - 1]
+    column = len(line) if at is None else int(at[2]) - 1
+    outside = _CLOSED.sub(lambda found: " " * len(found[0]), line)
+    opening = re.search("[\"']", outside)
+    for index, character in enumerate(line):
         category = unicodedata.category(character)
         if category == "Cc" and character != "\t":
             return f"the control character U+{ord(character):04X}"
-        if not character.isascii() and category[0] not in "LMN":
-            return f"the character {unicodedata.name(character, f'U+{ord(character):04X}')}"
+        name = unicodedata.name(character, f"U+{ord(character):04X}")
+        if opening and index > opening.start():
+            misleads = "QUOTATION MARK" in name and ("SINGLE" in name) == (opening[0] == "'")
+        else:
+            misleads = index >= column and outside[index] == character and category[0] not in "LMN"
+        if misleads and not character.isascii():
+            return f"the character {name}"
     return None
 
 

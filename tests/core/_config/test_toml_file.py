@@ -73,6 +73,11 @@ def test_utf_16_without_a_mark_is_named(file: Path, encoding: str) -> None:
         ("a = 1\nlead\u00a0= 1", "NO-BREAK SPACE"),
         ("a = 1\n\u200blead = 1", "ZERO WIDTH SPACE"),
         ("lead \u2013 1", "EN DASH"),
+        ("default = 'canary\u2019\n", "RIGHT SINGLE QUOTATION MARK"),
+        ('default = "can\u2019ary\u201d # x', "RIGHT DOUBLE QUOTATION MARK"),
+        ("lead = [1\uff0c 2]", "FULLWIDTH COMMA"),
+        ('lead = "\u20ac" \u2013 1', "EN DASH"),
+        ('lead = "a\x07"', "U+0007"),
         ("a = 1\rb = 1", "U+000D"),
         ("a = 1\n\x1a", "U+001A"),
     ],
@@ -85,7 +90,15 @@ def test_character_that_looks_like_another_is_named(file: Path, text: str, named
     assert "canary" not in caught.value.message
 
 
-@pytest.mark.parametrize("text", ["sch\u00f6n = gut", "\tlead = ?", "# \u201ccomment\u201d\nlead = ?"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("sch\u00f6n = gut", "\tlead = ?", "# \u201ccomment\u201d\nlead = ?"),
+        *('a = "\u20ac"\na = "\u20ac"', "a = '\u201c'\na = '\u201c'\n", 'lead = "\u2013" x', "lead = ? # \u2013"),
+        *('["\u2013"]\n["\u2013"]', 'lead = "\\\u2013"', 'lead = "x\u2026', 'lead = "it\u2019s', '"\u20ac" ? = 1'),
+        *('lead = "a\\"\u2013" x', 'lead = "\u2013" x # "'),
+    ],
+)
 def test_only_characters_that_mislead_are_named(file: Path, text: str) -> None:
     with raises_code(ConfigurationError, "invalid-toml") as caught:
         read(written(file, text.encode()))
