@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,9 +45,16 @@ def test_unusual_paths_are_paths(text: str) -> None:
     assert path_flaw(text) is None
 
 
-def test_variable_in_the_name_of_what_exists_is_a_name(tmp_path: Path) -> None:
-    strange = tmp_path / "$HOME"
-    assert path_flaw(str(strange)) is not None
+@pytest.mark.parametrize("name", ["$HOME", "%x%", "o'", 'o"', "o\u2019", "'o'", "~", "~x", " o", "o ", "file:", "'"])
+def test_what_exists_has_the_name_that_was_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    if sys.platform == "win32" and name in {'o"', "o ", "file:"}:
+        pytest.skip("no such names on this platform")
+    monkeypatch.chdir(tmp_path)
+    assert path_flaw(name) is not None
 
-    strange.mkdir()
-    assert path_flaw(str(strange)) is None
+    Path(name).mkdir()
+    assert path_flaw(name) is None
+
+
+def test_what_no_file_can_have_in_its_name_is_named() -> None:
+    assert path_flaw("'\0'") is not None
