@@ -234,11 +234,12 @@ def _lost(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:
 
 
 def _no_connection(facts: Mapping[str, Any], aws_profile: str, *, local: bool) -> FreshkeyError:
-    section = _section(aws_profile)
     where = _without_query(str(facts.get("endpoint_url") or facts.get("proxy_url") or "AWS"))
-    known = unusable_authorities(section, os.environ) or tls_failure(facts.get("error"), where, section, os.environ)
-    if known is not None:
-        return found_here(known)  # the file of authorities may be completed at any moment
+    if where.lower().startswith("https:"):  # otherwise no certificate is checked
+        section = _section(aws_profile)
+        known = unusable_authorities(section, os.environ) or tls_failure(facts.get("error"), where, section, os.environ)
+        if known is not None:
+            return found_here(known)  # the file of authorities may be completed at any moment
     hint = "Check the network, the proxy, and the region"
     return TransientError(f"cannot reach {where}", hint=hint, code="connection-failed", local=local)
 

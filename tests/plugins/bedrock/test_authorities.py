@@ -11,8 +11,9 @@ from botocore import exceptions
 
 from aws_home import AwsHome
 from certificates import Authority
+from free_port import free_port
 from freshkey import Keeper
-from freshkey.errors import ConfigurationError, ProviderRefused, TransientError
+from freshkey.errors import ConfigurationError, FreshkeyError, ProviderRefused, TransientError
 from freshkey_bedrock.errors import explained
 from loopback_server import Exchange, LoopbackServer
 from raises_code import raises_code
@@ -145,6 +146,46 @@ def test_unusable_file_of_authorities_is_named(  # noqa: PLR0917  fixtures
     assert place in caught.value.message
     assert fact in caught.value.message
     assert inspected.asked == 0
+
+
+@pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"])
+@pytest.mark.parametrize(
+    ("endpoint", "proxy", "code"),
+    [
+        ("http://127.0.0.1:{port}", "", "connection-failed"),
+        ("https://127.0.0.1:{port}", "http://127.0.0.1:{port}", "connection-failed"),
+        ("https://127.0.0.1:{port}", "", INVALID),
+        ("HTTPS://127.0.0.1:{port}", "", INVALID),
+    ],
+)
+def test_file_of_authorities_is_not_to_blame_where_no_certificate_is_checked(  # noqa: PLR0917  fixtures
+    make_keeper: MakeKeeper,
+    inspected: Inspected,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    endpoint: str,
+    proxy: str,
+    code: str,
+) -> None:
+    port = free_port()
+    monkeypatch.setenv(variable, "/nonexistent.pem")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", endpoint.format(port=port))
+    monkeypatch.setenv("HTTPS_PROXY", proxy.format(port=port))
+    for name in ("NO_PROXY", "no_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with raises_code(FreshkeyError, code):
+        make_keeper(aws_profile="team").get("work")
+    assert inspected.asked == 0
+
+
+@pytest.mark.parametrize("error", [exceptions.HTTPClientError, exceptions.ConnectTimeoutError])
+@pytest.mark.parametrize(("scheme", "code"), [("http", "connection-failed"), ("https", INVALID)])
+def test_endpoint_of_a_container_that_is_lost(
+    monkeypatch: pytest.MonkeyPatch, error: type[exceptions.HTTPClientError], scheme: str, code: str
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nonexistent.pem")
+    raised = error(endpoint_url=f"{scheme}://169.254.170.2/v2/credentials", error=OSError("refused"))
+    assert explained(raised, "team").code == code
 
 
 @pytest.mark.parametrize(("value", "fact"), [("~/authorities.pem", "~"), ('"/etc/ca.pem"', "quotes"), (".", "a file")])
