@@ -231,23 +231,13 @@ def _causes(error: BaseException | None) -> list[BaseException]:
 
 def _known_failure(host: str, causes: list[BaseException]) -> FreshkeyError | None:
     """Return the error if the cause is one that the user can do something about."""
-    import ssl
+    from freshkey._http.tls import tls_failure
 
     if isinstance(causes[0], UnicodeError):  # raised by the IDNA codec, RFC 5890
         message = f"{host} is not a valid host name"
         return ConfigurationError(message, hint="Check the URLs in the profile's settings", code="invalid-url")
-    for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            message = f"the certificate of {host} cannot be verified: {cause.verify_message}"
-            hint = "If your network uses its own certificate authority, set SSL_CERT_FILE to its PEM file"
-            # Local: the network may inspect TLS, or this process lacks the setting that another has.
-            return TransientError(message, local=True, hint=hint, code="tls-certificate-refused")
-        # OpenSSL's reasons for a version mismatch: detected locally, or reported by the server.
-        if getattr(cause, "reason", None) in {"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION"}:
-            message = f"{host} does not support TLS 1.2 or later"
-            hint = "Enable TLS 1.2 or later on that server or on the proxy in front of it"
-            return TransientError(message, local=True, hint=hint, code="tls-version-refused")
-    return None
+    hint = "If your network uses its own certificate authority, set SSL_CERT_FILE to its PEM file"
+    return tls_failure(causes[0], host, hint)
 
 
 def _reason(causes: list[BaseException]) -> str:

@@ -19,7 +19,7 @@ from freshkey.errors import (
     found_here,
 )
 from freshkey.plugin import NotRegularError, TooLongError, read_bounded
-from freshkey_bedrock.authorities import tls_failure, unusable_authorities
+from freshkey_bedrock.authorities import untrusted
 from freshkey_bedrock.aws_keys import RENEW
 from freshkey_bedrock.cli_caches import cli_command
 from freshkey_bedrock.clock_skew import MIN_SKEW, seconds_behind, told
@@ -235,11 +235,8 @@ def _lost(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:
 
 def _no_connection(facts: Mapping[str, Any], aws_profile: str, *, local: bool) -> FreshkeyError:
     where = _without_query(str(facts.get("endpoint_url") or facts.get("proxy_url") or "AWS"))
-    if where.lower().startswith("https:"):  # otherwise no certificate is checked
-        section = _section(aws_profile)
-        known = unusable_authorities(section, os.environ) or tls_failure(facts.get("error"), where, section, os.environ)
-        if known is not None:
-            return found_here(known)  # the file of authorities may be completed at any moment
+    if (failure := untrusted(facts.get("error"), where, _section(aws_profile), os.environ)) is not None:
+        return failure
     hint = "Check the network, the proxy, and the region"
     return TransientError(f"cannot reach {where}", hint=hint, code="connection-failed", local=local)
 

@@ -18,7 +18,8 @@ from freshkey.errors import (
     found_here,
 )
 from freshkey.oauth import TRANSIENT_STATUSES, shown_code
-from freshkey_vertex import aws_authorities, aws_clock
+from freshkey_vertex import aws_clock
+from freshkey_vertex.aws_authorities import untrusted
 from freshkey_vertex.paths import path_flaw
 
 
@@ -50,8 +51,7 @@ def explained(error: Exception, session: Session, *, dated: tuple[str, float], s
     """
     names = {kind.__name__ for kind in type(error).__mro__}
     facts: Mapping[str, Any] = getattr(error, "kwargs", None) or {}
-    encrypted = str(facts.get("endpoint_url")).startswith("https:")
-    if encrypted and names & _LOST and (failure := _tls_failure(facts, session)) is not None:
+    if names & _LOST and (failure := untrusted(facts, session, os.environ)) is not None:
         return failure
     if names & _UNAVAILABLE:
         return unavailable(starting=starting and facts.get("provider") == "container-role")
@@ -62,13 +62,6 @@ def explained(error: Exception, session: Session, *, dated: tuple[str, float], s
     if isinstance(error, RuntimeError) and "still expired" in str(error):
         return aws_clock.ahead(*dated) or expired("the AWS keys have expired")
     return _unusable_because(error, names, facts, session)
-
-
-def _tls_failure(facts: Mapping[str, Any], session: Session) -> FreshkeyError | None:
-    if (bundle := aws_authorities.bundle_flaw(session, os.environ)) is not None:
-        where, flaw = bundle
-        return unusable(f"the path in {where} {flaw}", f"Correct it, or unset {where}")
-    return aws_authorities.untrusted(facts, session, os.environ)
 
 
 def _unusable_because(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from botocore.session import Session
 
 from certificates import Authority
 from free_port import free_port
 from freshkey.errors import ConfigurationError, FreshkeyError, TransientError
+from freshkey_vertex.aws_authorities import untrusted
 from loopback_server import Exchange, LoopbackServer
 from raises_code import raises_code
 
@@ -125,6 +128,27 @@ def test_bundle_that_is_missing_is_named_before_anything_answers(
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"{scheme}://127.0.0.1:{free_port()}")
     with raises_code(kind, code):
         federated()
+
+
+@pytest.mark.usefixtures("sts")
+def test_missing_proxy_is_not_blamed_on_a_bundle(federated: Federated, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/nonexistent.pem")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{free_port()}")
+    for name in ("NO_PROXY", "no_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with raises_code(TransientError, "vertex-aws-keys-unavailable"):
+        federated()
+
+
+def test_server_with_outdated_tls_is_named() -> None:
+    reason = ssl.SSLError(1, "tlsv1 alert protocol version")
+    reason.reason = "TLSV1_ALERT_PROTOCOL_VERSION"
+    facts = {"endpoint_url": "https://sts.x/?canary", "error": OSError(reason)}
+    error = untrusted(facts, Session(), {})
+    assert error is not None
+    assert (error.code, error.found_here) == ("tls-version-refused", True)
+    assert "sts.x does not support TLS 1.2" in error.message
+    assert "canary" not in str(error)
 
 
 @pytest.mark.usefixtures("sts")

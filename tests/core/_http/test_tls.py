@@ -1,0 +1,70 @@
+"""Why TLS failed, from exceptions of any HTTP library, and files of authorities that cannot be used."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import pytest
+
+from certificates import Authority
+from freshkey.plugin import authorities_flaw, tls_failure
+
+
+class CertificateError(Exception):
+    """As urllib3 raises it."""
+
+
+def ssl_error(reason: str) -> ssl.SSLError:
+    error = ssl.SSLError(1, "canary")
+    error.reason = reason
+    return error
+
+
+def wrapped(error: BaseException) -> BaseException:
+    """Return an error as urllib3 wraps it: in an attribute and in arguments."""
+    retries = RuntimeError("canary")
+    retries.reason = OSError(error)  # type: ignore[attr-defined]
+    return retries
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "fact"),
+    [
+        (ssl.SSLCertVerificationError(1, "canary"), "tls-certificate-refused", "of host cannot be verified"),
+        (wrapped(CertificateError("canary")), "tls-certificate-refused", "it is for another host"),
+        (ssl_error("UNSUPPORTED_PROTOCOL"), "tls-version-refused", "host does not support TLS 1.2"),
+        (wrapped(ssl_error("TLSV1_ALERT_PROTOCOL_VERSION")), "tls-version-refused", "host does not support TLS 1.2"),
+    ],
+)
+def test_reason_is_found_and_not_quoted(error: object, code: str, fact: str) -> None:
+    failure = tls_failure(error, "host", "hint")
+    assert failure is not None
+    assert (failure.code, failure.local) == (code, True)
+    assert fact in failure.message
+    assert "canary" not in str(failure)
+
+
+def test_other_trouble_is_nothing_of_tls() -> None:
+    endless = RuntimeError()
+    endless.__cause__ = endless.__context__ = RuntimeError(endless)
+    unhashable = RuntimeError()
+    unhashable.reason = {}  # type: ignore[attr-defined]
+    for error in (ssl.SSLError(1, "wrong version number"), ConnectionResetError(), endless, unhashable, "text", None):
+        assert tls_failure(error, "host", "hint") is None
+
+
+@pytest.mark.parametrize(
+    ("written", "flaw"),
+    [
+        ("{}/ca.pem", "names a file that does not exist"),
+        ("~/ca.pem", "begins with ~, which only a shell replaces"),
+        ('"{}/ca.pem"', "is in quotes, which only a shell removes"),
+        ("{}", "names something other than a file"),
+        ("{}/empty", "names a file without a certificate in PEM form (-----BEGIN CERTIFICATE-----)"),
+    ],
+)
+def test_file_of_authorities_that_cannot_be_used(tmp_path: Path, written: str, flaw: str) -> None:
+    (tmp_path / "empty").touch()
+    assert authorities_flaw(written.format(tmp_path)) == flaw
+    assert authorities_flaw(str(Authority(tmp_path).file)) is None
