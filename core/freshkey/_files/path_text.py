@@ -8,7 +8,7 @@ from typing import Final
 
 
 _QUOTES: Final = "\"'`\u201c\u201d\u2018\u2019"
-_VARIABLE: Final = re.compile(r"\$\w|\$\{\w+\}|%\w+%")
+_VARIABLE: Final = re.compile(r"\$\{?\w|%\w+%")
 
 
 def path_flaw(text: str) -> str | None:

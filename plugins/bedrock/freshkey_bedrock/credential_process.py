@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from freshkey.errors import ConfigurationError, LoginRequired, ProtocolError, frameless
-from freshkey.plugin import Credential, Secret, is_token, parse_json_object, run_helper
+from freshkey.plugin import Credential, Secret, is_token, parse_json_object, path_flaw, run_helper
 from freshkey_bedrock.aws_keys import AwsKeys
 from freshkey_bedrock.formats import AwsCredential
-from freshkey_bedrock.paths import path_flaw, wrong_path
+from freshkey_bedrock.paths import wrong_path
 from freshkey_bedrock.stated_end import stated_end
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from freshkey.errors import ConfigurationError
+from freshkey.plugin import path_flaw
 
-
-_QUOTES: Final = "\"'\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}"
 
 NOT_EXPANDED: Final = (
     "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -29,8 +27,10 @@ def shared_path(variable: str, default: str, environ: Mapping[str, str]) -> Path
     """
     value = environ.get(variable)
     path = Path(os.path.expanduser(os.path.expandvars(value or default)))  # noqa: PTH111  like botocore, never raises
-    flaw = path_flaw(str(path)) if value else None
-    if flaw is not None and not os.path.lexists(path):
+    if not value or os.path.lexists(path):
+        return path
+    flaw = "contains a variable that is not set" if "$" in str(path) else path_flaw(str(path))
+    if flaw is not None:
         raise wrong_path(variable, flaw)
     return path
 
@@ -40,19 +40,6 @@ def wrong_path(variable: str, flaw: str) -> ConfigurationError:
     return ConfigurationError(
         f"the path in {variable} {flaw}", hint=f"Write the whole path in {variable}", code="bedrock-invalid-aws-config"
     )
-
-
-def path_flaw(path: str) -> str | None:
-    """Return what is wrong with the way a path is written, or None; never quotes it."""
-    if path[:1] in _QUOTES or path[-1:] in _QUOTES:
-        return "contains quotes, which are not removed here"
-    if path != path.strip():
-        return "begins or ends with a space"
-    if path.startswith("~"):
-        return "begins with ~, which is not expanded here"
-    if "$" in path or re.search("%[A-Za-z_]+%", path):
-        return "contains a variable, which is not expanded here or not set"
-    return None
 
 
 def flaw_of_opened(opened: str, environ: Mapping[str, str]) -> ConfigurationError | None:
@@ -76,6 +63,6 @@ def named_by(opened: str, environ: Mapping[str, str]) -> str:
 
 def url_flaw(url: str) -> str:
     """Return what is wrong with the way a URL is written that botocore does not accept; never quotes it."""
-    if url[:1] in _QUOTES or url[-1:] in _QUOTES:
-        return "is in quotes, which are not removed here"
-    return "does not begin with https:// or http://, or is malformed otherwise"
+    # Mistakes of a shell are the same in URLs, but here the URL of a file is not wrong for being a URL.
+    written = path_flaw(url.removeprefix("file:"))
+    return written or "does not begin with https:// or http://, or is malformed otherwise"

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Final
 from attrs import frozen
 
 from freshkey.errors import LoginRequired
-from freshkey.plugin import Clock, Detected, Interaction, Profile, is_attended, run_login_command
+from freshkey.plugin import Clock, Detected, Interaction, Profile, is_attended, path_flaw, run_login_command
 from freshkey_vertex import metadata
 from freshkey_vertex.credentials_file import LINK_LOCAL_HOSTS, CredentialsFile, Unloadable, read_file
 from freshkey_vertex.formats import GoogleCredential, Kind
 from freshkey_vertex.identity import shown_text
-from freshkey_vertex.paths import path_flaw
 from freshkey_vertex.project import resolve_project
 from freshkey_vertex.settings import VertexSettings, uses_adc
 from freshkey_vertex.versions import version_of

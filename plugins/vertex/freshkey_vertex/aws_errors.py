@@ -18,9 +18,9 @@ from freshkey.errors import (
     found_here,
 )
 from freshkey.oauth import TRANSIENT_STATUSES, shown_code
+from freshkey.plugin import path_flaw
 from freshkey_vertex import aws_clock
 from freshkey_vertex.aws_authorities import untrusted
-from freshkey_vertex.paths import path_flaw
 
 
 if TYPE_CHECKING:

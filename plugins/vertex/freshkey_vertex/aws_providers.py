@@ -18,13 +18,13 @@ from urllib.parse import urlsplit
 from attrs import define, field
 
 from freshkey.errors import FreshkeyError, ProviderRefused
+from freshkey.plugin import path_flaw
 from freshkey_vertex.aws_ends import EXPIRATION, End, of_environment, of_section
 from freshkey_vertex.aws_errors import expired, unusable
 from freshkey_vertex.aws_files import SharedFiles
 from freshkey_vertex.aws_machine import Listener
 from freshkey_vertex.aws_tokens import TokenFile, container_headers
 from freshkey_vertex.credentials_file import without_byte_order_mark
-from freshkey_vertex.paths import path_flaw
 
 
 _FULL: Final = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
@@ -160,7 +160,7 @@ def _ensure_allowed(allow: Callable[[str], None], url: str) -> None:
     try:
         return allow(url)
     except ValueError:
-        flaw = path_flaw(url) or "does not begin with https:// or http://"
+        flaw = path_flaw(url.removeprefix("file:")) or "does not begin with https:// or http://"
     if urlsplit(url).scheme in {"http", "https"}:
         flaw = "names a host that is not allowed without https"
     raise unusable(f"the URL in {_FULL} {flaw}", "Use https, or http with the address that ECS or EKS set")

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from freshkey.errors import ConfigurationError, ProtocolError, found_here, frameless
-from freshkey.plugin import parse_json_object
+from freshkey.plugin import parse_json_object, path_flaw
 from freshkey_vertex.credentials_file import Unloadable, read_bytes, without_byte_order_mark
 from freshkey_vertex.identity import shown_text
-from freshkey_vertex.paths import path_flaw
 
 
 class TokenSupplier:

@@ -25,6 +25,7 @@ from freshkey.plugin import path_flaw
         ("$HOME/x", "variable"),
         ("${HOME}/x", "variable"),
         ("/home/$USER/x", "variable"),
+        ("${HOME:-/home/me}/x", "variable"),
         ("%APPDATA%\\x", "variable"),
         ("file:///home/me/x", "URL"),
     ],

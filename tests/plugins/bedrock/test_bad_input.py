@@ -377,6 +377,12 @@ CASES: dict[str, Case] = {
         "AWS_CONTAINER_CREDENTIALS_FULL_URI is in quotes",
         arrange=environment(AWS_CONTAINER_CREDENTIALS_FULL_URI='"http://127.0.0.1:9/"'),
     ),
+    "a container endpoint that names a file": Case(
+        ConfigurationError,
+        "bedrock-invalid-aws-config",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI does not begin with https:// or http://",
+        arrange=environment(AWS_CONTAINER_CREDENTIALS_FULL_URI="file:///tmp/keys"),
+    ),
     "a metadata endpoint that is no URL": Case(
         ConfigurationError,
         "bedrock-invalid-aws-config",

@@ -311,6 +311,8 @@ def test_empty_variable_counts_as_none(federated: Federated, monkeypatch: pytest
         ('"http://127.0.0.1/keys"', "is in quotes"),
         ("http://10.0.0.9/canary", "a host that is not allowed without https"),
         ("10.0.0.9/canary", "does not begin with https://"),
+        ("file:///canary", "does not begin with https://"),
+        ("$PLACE/canary", "contains a variable"),
     ],
 )
 def test_url_of_a_container_that_is_not_asked(

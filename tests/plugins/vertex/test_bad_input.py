@@ -123,9 +123,11 @@ def test_escaped_newlines_in_a_private_key_are_harmless(
         ("~ada/key.json", "begins with ~"),
         ('"/tmp/key.json"', "is in quotes"),
         ("'/tmp/key.json'", "is in quotes"),
-        ("$HOME/key.json", "begins with a variable"),
-        ("%USERPROFILE%/key.json", "begins with a variable"),
-        ("${HOME}/key.json", "begins with a variable"),
+        ("$HOME/key.json", "contains a variable"),
+        ("%USERPROFILE%/key.json", "contains a variable"),
+        ("${HOME}/key.json", "contains a variable"),
+        ("/home/$USER/key.json", "contains a variable"),
+        ('/home/ada/key.json"', "is in quotes"),
         ("\N{LEFT DOUBLE QUOTATION MARK}/tmp/key.json\N{RIGHT DOUBLE QUOTATION MARK}", "is in quotes"),
         ("file:///tmp/key.json", "is a URL"),
     ],
@@ -160,7 +162,7 @@ def test_space_around_a_path_is_named(  # noqa: PLR0917  fixtures
     [
         ('"{}"', "is in quotes"),
         ("~/gcloud", "begins with ~"),
-        ("$HOME/gcloud", "begins with a variable"),
+        ("$HOME/gcloud", "contains a variable"),
         ("{}\r", "begins or ends with a space or a line break"),
     ],
 )
