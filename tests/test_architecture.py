@@ -113,7 +113,10 @@ ONLY_THERE = {
     "filelock": {"freshkey._interprocess.lock"},
     "google": {
         f"freshkey_vertex.{name}"
-        for name in ("aws_supplier", "executable", "fetch_token", "google_auth", "impersonation", "metadata", "sdk")
+        for name in (
+            *("aws_supplier", "executable", "federation", "fetch_token", "google_auth", "impersonation", "metadata"),
+            "sdk",
+        )
     },
     "httpx": {"freshkey._http.client", "freshkey.adapters.httpx"},
     "keyring": {f"freshkey._stores.keychain.{name}" for name in ("kwallet", "secret_service")},

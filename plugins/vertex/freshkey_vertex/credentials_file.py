@@ -186,7 +186,7 @@ def _host(name: str, url: str, path: Path, allow_insecure_loopback: bool) -> str
         ConfigurationError: They are not.
     """
     host = _link_local(url)
-    if host and name.startswith("credential_source."):
+    if host and "credential_source." in name:
         return host
     try:
         # AWS URLs contain a placeholder for the region.

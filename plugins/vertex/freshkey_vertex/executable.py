@@ -3,49 +3,50 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from google.auth import pluggable
 from google.auth.exceptions import RefreshError
 
 from freshkey.errors import LoginRequired, found_here, frameless
 from freshkey.oauth import TRANSIENT_STATUSES, clean_code, shown_code
 
 
-if TYPE_CHECKING:
-    from google.auth.credentials import Credentials
-
 _SERVER_ERROR: Final = 500
 _STATUS: Final = re.compile(r"\d{3}", re.ASCII)
 
 
-def explain_refusals(workload: Credentials) -> None:
-    """Have google-auth's object raise `LoginRequired` if the program refuses.
+class ProgramCredentials(pluggable.Credentials):
+    """Credentials that raise `LoginRequired` if the program that prints the identity token refuses.
 
     Its code is shown, such as ``401``, but not its message, which may contain anything. A code that means a failure of
     the program or of its server is left to google-auth.
     """
-    pluggable: Any = workload
-    parse: Callable[[Any], str] = pluggable._parse_subject_token  # noqa: SLF001
-    retrieve: Callable[[Any], str] = pluggable.retrieve_subject_token
-    answers: list[Any] = []
 
-    def parsed(answer: Any) -> str:  # noqa: ANN401  as printed
-        answers[:] = [answer]
-        return parse(answer)
+    _answer: object = None
 
     @frameless
-    def retrieved(request: Any) -> str:  # noqa: ANN401  google-auth's signature
+    def retrieve_subject_token(self, request: Any) -> str:  # noqa: ANN401  google-auth's signature
+        """Return what the program prints.
+
+        Raises:
+            LoginRequired: The program says that it has no identity token.
+        """
         try:
-            return retrieve(request)
+            token: str = super().retrieve_subject_token(request)
         except RefreshError:
-            refusal = _refusal(answers[0]) if answers else None
+            refusal = _refusal(self._answer)
             if refusal is None:
                 raise
+        else:
+            return token
         raise refusal
 
-    # google-auth first reads a cached answer, and ignores what is wrong with it; only the last answer counts.
-    vars(workload).update(_parse_subject_token=parsed, retrieve_subject_token=retrieved)
+    def _parse_subject_token(self, response: Any) -> str:  # noqa: ANN401  as printed
+        # google-auth first reads a cached answer, and ignores what is wrong with it; only the last answer counts.
+        self._answer = response
+        token: str = super()._parse_subject_token(response)  # type: ignore[no-untyped-call]
+        return token
 
 
 def _refusal(answer: Any) -> LoginRequired | None:  # noqa: ANN401  as printed

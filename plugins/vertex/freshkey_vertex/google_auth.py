@@ -15,7 +15,6 @@ from freshkey.plugin import Secret
 from freshkey_vertex.credentials_file import EXECUTABLE_VARIABLE, CredentialsFile, Unloadable
 from freshkey_vertex.impersonation import impersonated, impersonation_target
 from freshkey_vertex.settings import TOKEN_URL, VertexSettings
-from freshkey_vertex.subject_token import TokenSupplier
 
 
 if TYPE_CHECKING:
@@ -128,10 +127,11 @@ def _user(info: Mapping[str, Any]) -> Credentials:
 
 
 def _external_account(info: Mapping[str, Any], settings: VertexSettings, environ: Mapping[str, str]) -> Credentials:
-    from google.auth import aws, identity_pool, pluggable
+    from google.auth import aws
 
     from freshkey_vertex.aws_supplier import ensure_metadata_enabled, needs_botocore
-    from freshkey_vertex.executable import explain_refusals
+    from freshkey_vertex.executable import ProgramCredentials
+    from freshkey_vertex.federation import AwsCredentials, TokenCredentials
 
     source = info["credential_source"]
     if "certificate" in source:
@@ -141,9 +141,9 @@ def _external_account(info: Mapping[str, Any], settings: VertexSettings, environ
             hint="Use a credential_source with a file, URL or program",
             code="vertex-unsupported-credentials",
         )
-    kind: type[ExternalAccount] = identity_pool.Credentials
+    kind: type[ExternalAccount] = TokenCredentials
     if "executable" in source:
-        kind = pluggable.Credentials
+        kind = ProgramCredentials
         if environ.get(EXECUTABLE_VARIABLE) != "1":
             raise ConfigurationError(
                 "the program that prints identity tokens is not allowed to run",
@@ -152,28 +152,10 @@ def _external_account(info: Mapping[str, Any], settings: VertexSettings, environ
             )
     elif str(source.get("environment_id", "")).startswith("aws"):
         if needs_botocore(environ):
-            return _of_aws(info, settings)
-        ensure_metadata_enabled(source, environ)
-        kind = aws.Credentials
+            kind = AwsCredentials
+        else:
+            ensure_metadata_enabled(source, environ)
+            kind = aws.Credentials
     # google-auth reads nothing here, but checks the form of the source.
     workload: ExternalAccount = kind.from_info(dict(info), scopes=list(settings.scopes))
-    if kind is identity_pool.Credentials:
-        vars(workload)["_subject_token_supplier"] = TokenSupplier(source)
-    elif kind is pluggable.Credentials:
-        explain_refusals(workload)
-    return workload
-
-
-def _of_aws(info: Mapping[str, Any], settings: VertexSettings) -> Credentials:
-    from google.auth import aws
-
-    from freshkey_vertex.aws_supplier import BotocoreSupplier
-
-    usual = aws._DEFAULT_AWS_REGIONAL_CREDENTIAL_VERIFICATION_URL  # noqa: SLF001
-    source = {"regional_cred_verification_url": usual, **info["credential_source"]}
-    complete = {**info, "credential_source": source}
-    workload: ExternalAccount = aws.Credentials.from_info(complete, scopes=list(settings.scopes))
-    # google-auth accepts a supplier only without `credential_source`, and would then ignore the URLs in it.
-    # See docs/decisions.md, "AWS keys for federation come from botocore, where google-auth would not find them".
-    vars(workload)["_aws_security_credentials_supplier"] = BotocoreSupplier(source)
     return workload

@@ -22,7 +22,7 @@ from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.settings import VertexSettings
 from freshkey_vertex.signin import sign_in
 from freshkey_vertex.sources import acquire
-from google_cloud import CLIENT_ID, CLIENT_SECRET, GoogleCloud
+from google_cloud import CLIENT_ID, CLIENT_SECRET, TARGET, GoogleCloud
 
 
 MakeProfile = Callable[..., Profile]
@@ -152,8 +152,37 @@ def no_aws_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
 
 
+@pytest.fixture(params=["directly", "file impersonates", "setting impersonates", "file wraps"])
+def take_federated(
+    request: pytest.FixtureRequest,
+    cloud: GoogleCloud,
+    make_profile: MakeProfile,
+    write_file: WriteFile,
+    take: Take,
+) -> Callable[..., GoogleCredential]:
+    """Return a function that gets a token with a federation file, directly and in each way of impersonating.
+
+    For each of them, google-auth copies its object in another way.
+    """
+    way = request.param
+    cloud.may_impersonate.add(("workload", TARGET))
+    url = {"service_account_impersonation_url": cloud.impersonation_url()}
+
+    def run(source: dict[str, Any], **more: Any) -> GoogleCredential:
+        members = cloud.external_account(source, **more, **(url if way == "file impersonates" else {}))
+        if way == "file wraps":
+            members = {"type": "impersonated_service_account", **url, "source_credentials": members}
+        settings = {"impersonate": TARGET} if way == "setting impersonates" else {}
+        credential = take(make_profile(credentials_file=write_file(members), **settings), "credentials-file")
+        whose = cloud.tokens[credential.access_token.reveal()].whose
+        assert whose == ("workload" if way == "directly" else TARGET)
+        return credential
+
+    return run
+
+
 @pytest.fixture
-def federated(cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take) -> Callable[..., str]:
+def federated(cloud: GoogleCloud, take_federated: Callable[..., GoogleCredential]) -> Callable[..., str]:
     """Return a function that gets a token with a file of the type ``aws1``; it returns the request that was signed."""
     source = {
         "environment_id": "aws1",
@@ -164,8 +193,7 @@ def federated(cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFi
     kind = "urn:ietf:params:aws:token-type:aws4_request"
 
     def run(**more: str) -> str:
-        path = write_file(cloud.external_account({**source, **more}, subject_token_type=kind))
-        take(make_profile(credentials_file=path), "credentials-file")
+        take_federated({**source, **more}, subject_token_type=kind)
         (sent,) = [one.form["subject_token"] for one in cloud.seen if "subject_token" in one.form]
         return sent
 

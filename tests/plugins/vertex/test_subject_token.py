@@ -11,15 +11,11 @@ from typing import Any
 import pytest
 
 from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused
-from freshkey.model.profile import Profile
 from freshkey_vertex.formats import GoogleCredential
 from google_cloud import SUBJECT_TOKEN, GoogleCloud
 from raises_code import raises_code
 
 
-MakeProfile = Callable[..., Profile]
-WriteFile = Callable[..., Path]
-Take = Callable[..., GoogleCredential]
 Federated = Callable[[dict[str, Any]], None]
 
 JSON = {"format": {"type": "json", "subject_token_field_name": "id"}}
@@ -27,11 +23,11 @@ MEMBER = json.dumps({"id": f"{SUBJECT_TOKEN}\n"})
 
 
 @pytest.fixture
-def federated(cloud: GoogleCloud, make_profile: MakeProfile, write_file: WriteFile, take: Take) -> Federated:
+def federated(cloud: GoogleCloud, take_federated: Callable[..., GoogleCredential]) -> Federated:
     """Return a function that gets a token with this ``credential_source``."""
 
     def run(source: dict[str, Any]) -> None:
-        take(make_profile(credentials_file=write_file(cloud.external_account(source))), "credentials-file")
+        take_federated(source)
         assert {one.form["subject_token"] for one in cloud.seen if "subject_token" in one.form} == {SUBJECT_TOKEN}
 
     return run
