@@ -6,12 +6,14 @@ import base64
 import binascii
 import json
 import re
+from collections import Counter
 from typing import Any, Final
 
 
 _MEMBER: Final = re.compile("[a-z][a-z0-9_]{0,31}")
 
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+"""A string, or the beginning of one up to the end of the data, so that no search begins within one."""
 
 _WRONG_QUOTES: Final = re.compile(rb"\{\s*('|\xe2\x80[\x98-\x9f])")
 
@@ -61,8 +63,7 @@ def _twice(data: bytes) -> str | None:
     found: list[str] = []
 
     def notice(pairs: list[tuple[str, Any]]) -> None:
-        names = [name for name, _ in pairs]
-        found.extend(name for name in names if names.count(name) > 1)
+        found.extend(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
 
     json.loads(data, object_pairs_hook=notice)
     if not found:

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from google.auth.external_account import Credentials as ExternalAccount
 
 
-_ESCAPED_NEWLINE: Final = re.compile(r"(\\+r)?\\+n|(%0[Dd])?%0[Aa]")
-_LINE_BREAK: Final = re.compile(r"\s*\n\s*")
+_ESCAPED_NEWLINE: Final = re.compile(r"(?<!\\)\\++(?:r\\++)?n|(%0[Dd])?%0[Aa]")
 
 
 @frameless
@@ -81,7 +80,8 @@ def _service_account(info: Mapping[str, Any], settings: VertexSettings) -> Crede
     from google.oauth2 import service_account
 
     # A key that went through variables, templates or URLs often has something else for each newline, or too many.
-    pem = _LINE_BREAK.sub("\n", _ESCAPED_NEWLINE.sub("\n", info["private_key"]))
+    lines = _ESCAPED_NEWLINE.sub("\n", info["private_key"]).split("\n")
+    pem = "\n".join(line.strip() for line in lines if line.strip())
     _ensure_rsa(pem)
     repaired = {**info, "private_key": pem}
     account: Credentials = service_account.Credentials.from_service_account_info(repaired, scopes=list(settings.scopes))

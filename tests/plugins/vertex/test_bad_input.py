@@ -107,7 +107,18 @@ def test_line_breaks_in_a_pasted_private_key_are_harmless(
     assert cloud.tokens[credential.access_token.reveal()].whose == ROBOT
 
 
-@pytest.mark.parametrize("newline", ["\\n", "\r\n", "\\\\n", "\\r\\n", "%0A", "%0d%0a", "\n\n"])
+@pytest.mark.parametrize("content", ['{"a": "' + '\\"' * 100_000, '{"a": "' + '\\"' * 100_000 + "\\", '"' * 200_001])
+def test_string_without_an_end_does_not_cause_backtracking(refused: Refused, content: str) -> None:
+    assert "is not valid JSON" in refused(content)  # a backtracking pattern would take minutes here, and below
+
+
+@pytest.mark.parametrize("filler", ["\\", " ", "\t\r", "\\r"])
+def test_long_private_key_does_not_cause_backtracking(refused: Refused, cloud: GoogleCloud, filler: str) -> None:
+    key = "-----BEGIN PRIVATE KEY-----" + filler * (100_000 // len(filler))
+    assert "private key is truncated, corrupt, or encrypted" in refused(cloud.service_account(private_key=key))
+
+
+@pytest.mark.parametrize("newline", ["\\n", "\r\n", "\\\\n", "\\r\\n", "%0A", "%0d%0a", "\n\n", " \n\t\n"])
 def test_escaped_newlines_in_a_private_key_are_harmless(
     cloud: GoogleCloud, make_profile: MakeProfile, take: Take, write_file: WriteFile, newline: str
 ) -> None:
