@@ -64,20 +64,20 @@ class Lookup:
         """
         self._notes = notes = self._read()
         self._session.register("after-call", notes.note_answer)
-        notes.files.ensure_unambiguous(self._session.profile or "default")
         chain = self._session.get_component("credential_provider")
         for provider in chain.providers:
             notes.change(provider)
         found = chain.load_credentials()
         if found is None:
-            raise notes.ended or self._none_found()
+            raise self._none_found()
         keys = found.get_frozen_credentials()
         return checked((keys.access_key, keys.secret_key, keys.token), str(found.method))
 
     def explained(self, error: Exception) -> FreshkeyError:
         """Return the error for what botocore raised during this look."""
-        if self._notes is not None and self._notes.ended and _lacks_keys(error):
-            return self._notes.ended
+        why = self._why_missing() if _lacks_keys(error) else None
+        if why is not None:
+            return why
         dated = self._notes.dated if self._notes else ("", 0.0)
         starting = self._is_starting("ContainerProvider")
         return aws_errors.explained(error, self._session, dated=dated, starting=starting)
@@ -91,13 +91,19 @@ class Lookup:
         listener = self._notes.listeners.get(kind) if self._notes else None
         return listener is not None and listener.starting
 
+    def _why_missing(self) -> FreshkeyError | None:
+        """Return the error for keys that were passed over, or of which botocore drops a setting."""
+        if self._notes is None:
+            return None
+        return self._notes.ended or self._notes.files.doubling(self._session.profile or "default")
+
     def _none_found(self) -> FreshkeyError:
         # botocore swallows what the metadata service of an instance answers, also while it starts.
         # See docs/decisions.md, "AWS keys for federation come from botocore, where google-auth would not find them".
         wait = self._session.profile is None and on_instance(os.environ)
         if wait and self._is_starting("InstanceMetadataProvider"):
             return aws_errors.unavailable(starting=True)
-        return aws_errors.none_found()
+        return self._why_missing() or aws_errors.none_found()
 
 
 def _lacks_keys(error: Exception) -> bool:

@@ -31,9 +31,11 @@ VARIABLES: Final = (
 """Those of AWS's tools, of awsume (in local time), of older aws-vault, and of scripts."""
 
 _NAME: Final = re.compile(
-    r".*expir(es?|y|ation|ed)(_?(at|on|time|date|timestamp|epoch|utc))*|(.*_)?(valid_?(until|to)|not_?after)"
+    r"(.*expir(es?|y|ation|ed)|(.*[_.])?(valid_?(until|till|to|thru|through)|not_?(valid_?)?after))"
+    r"(_?(at|on|time|date|timestamp|epoch|utc))*"
 )
-_OF_SOMETHING_ELSE: Final = re.compile("refresh|registration|client|cookie|assertion|id_?token|portal|sso|source")
+_OF_SOMETHING_ELSE: Final = re.compile(r"refresh|registration|client|cookie|assertion|id_?token|portal|sso|source|cert")
+"""These two are also freshkey-bedrock's, of which this plugin is independent."""
 
 _SECONDS: Final = re.compile(r"(\d{10})(\d{3})?(\.\d+)?")
 _TIME: Final = re.compile(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
+from freshkey.errors import ConfigurationError
 from freshkey.plugin import NotRegularError, TooLongError, read_bounded
 from freshkey_vertex.aws_ends import End, of_section
 from freshkey_vertex.aws_errors import unusable
@@ -67,16 +68,16 @@ class SharedFiles:
         places = with_keys[:1] if len(with_keys) > 1 else [*with_keys, *sections]
         return next((end for one in places if (end := of_section(one))), None)
 
-    def ensure_unambiguous(self, name: str) -> None:
-        """Check a profile and those whose keys it uses.
+    def doubling(self, name: str) -> ConfigurationError | None:
+        """Return the error if a profile, or one whose keys it uses, is there under two spellings.
 
-        Raises:
-            ConfigurationError: One is there twice, under two spellings; botocore would drop the settings of the first.
+        botocore drops the settings of the first, which may be what is missing.
         """
         for one in self.sources(name):
             if line := self.doubled.get(one):
-                what = f"the AWS file {self.config_path}, line {line}: profile {one!r} is there twice"
-                raise unusable(what, "Merge the two sections into one")
+                what = f"the AWS file {self.config_path}, line {line}: profile {one!r} is there twice; the last counts"
+                return unusable(what, "Merge the two sections into one")
+        return None
 
     def sources(self, name: str) -> Iterator[str]:
         """Yield a profile and those whose keys it uses, along ``source_profile``."""

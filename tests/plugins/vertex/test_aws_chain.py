@@ -16,6 +16,7 @@ import pytest
 
 from free_port import free_port
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ProviderRefused, TransientError
+from freshkey_bedrock.stated_end import stated_end
 from freshkey_vertex import aws_ends, aws_supplier
 from freshkey_vertex.aws_machine import Listener, on_instance
 from freshkey_vertex.aws_supplier import needs_botocore
@@ -162,6 +163,32 @@ def test_keys_that_have_ended_are_not_sent(
     assert cloud.seen == []
     write_aws(credentials=f"{keys}{name} = 2100-01-01T00:00:00Z\n")
     assert "ASIADEAD" in federated()
+
+
+NAMES = (
+    *(
+        "expiration",
+        "Expiration",
+        "x_security_token_expires",
+        "aws_session_token_expires_at",
+        "expiresAt",
+        "ExpiryTime",
+    ),
+    *("valid_until", "ValidUntil", "valid_until_utc", "valid_till", "valid_thru", "valid_through", "valid_to_date"),
+    *("valid_to", "not_after", "notAfter", "not_valid_after", "session.valid_until", "token-expiry-time", "ExpiryTime"),
+)
+OTHER_NAMES = (
+    *("expires_in", "refresh_token_expires", "registrationExpiresAt", "sso_expires", "source_expiration"),
+    *("invalid_to", "valid_from", "not_before", "notes_after", "certificate_not_after", "cert_expires", "valid", "x"),
+)
+
+
+@pytest.mark.parametrize("name", [*NAMES, *OTHER_NAMES])
+def test_both_plugins_read_the_same_ends(name: str) -> None:
+    """The plugins do not import each other, so each has the names of the tools."""
+    end, other = aws_ends.of_section({name: PAST}), stated_end({name: PAST})
+    assert (end is not None) == (other is not None) == (name in NAMES)
+    assert end is None or other is None or end.at == other.at
 
 
 def test_place_after_keys_that_have_ended_is_asked(federated: Federated, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,14 +372,48 @@ def test_byte_order_marks_of_the_files_are_harmless(
     assert "AKIATEAM" in federated()
 
 
-def test_profile_under_two_spellings(federated: Federated, write_aws: Callable[..., None]) -> None:
+def test_last_of_two_spellings_of_a_profile_counts(
+    federated: Federated, write_aws: Callable[..., None], monkeypatch: pytest.MonkeyPatch, cloud: GoogleCloud
+) -> None:
     keys = "aws_access_key_id = AKIATEAM\naws_secret_access_key = canary\n"
+    write_aws(f'[profile team]\nregion = a\n[profile "team"]\n{keys}')
+    assert "AKIATEAM" in federated()
+    cloud.seen.clear()
     write_aws(f'[profile team]\n{keys}[profile "team"]\nregion = a\n')
+    with Place(200) as place:
+        monkeypatch.setenv(FULL, place.url)
+        assert "ASIACONTAINER" in federated()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "more"),
+    [
+        ("aws_access_key_id = AKIATEAM\naws_secret_access_key = canary\n", "region = a\n", ""),
+        ("credential_process = cat canary\n", "region = a\n", ""),
+        ("aws_access_key_id = AKIATEAM\n", "region = a\n", "[profile other]\nrole_arn = r\nsource_profile = team\n"),
+    ],
+)
+def test_profile_whose_first_spelling_has_the_keys_is_named(  # noqa: PLR0917  fixtures
+    federated: Federated,
+    write_aws: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    first: str,
+    second: str,
+    more: str,
+) -> None:
+    write_aws(f'[profile team]\n{first}[profile "team"]\n{second}{more}')
+    if more:
+        monkeypatch.setenv("AWS_PROFILE", "other")
     with raises_code(ConfigurationError, "vertex-no-identity-token") as caught:
         federated()
-    assert "line 4: profile 'team' is there twice" in caught.value.message
-    write_aws(f'[default]\n[profile default]\n[profile a]\n[profile "a"]\n[profile team]\n{keys}')
-    assert "AKIATEAM" in federated()
+    assert f"line {2 + first.count(chr(10))}: profile 'team' is there twice" in caught.value.message
+    assert "canary" not in str(caught.value)
+
+
+def test_spellings_that_are_no_doubling(federated: Federated, write_aws: Callable[..., None]) -> None:
+    write_aws('[default]\n[profile default]\n[profile a]\n[profile "a"]\n[profile team]\nregion = a\n')
+    with raises_code(ProviderRefused, "vertex-no-identity-token"):
+        federated()
 
 
 # --- roles ------------------------------------------------------------------------------------------------------------
