@@ -43,6 +43,23 @@ _STARTING: Final = frozenset({408, *range(500, 600)})
 
 _PASSING_CODES: Final = TRANSIENT_CODES | {"internal_failure"}  # google-auth retries after the latter too
 
+_OWN_CODES: Final = frozenset(
+    {
+        *("admin_policy_enforced", "org_internal", "deleted_client", "disabled_client", "restricted_client"),
+        *("invalid_rapt", "rapt_required"),  # usually `error_subtype`
+    }
+)
+"""Codes of Google's OAuth servers that OAuth does not have."""
+
+_STATUSES: Final = frozenset(
+    {
+        *("CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS"),
+        *("PERMISSION_DENIED", "UNAUTHENTICATED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED"),
+        *("OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"),
+    }
+)
+"""The ``status`` of an error of Google's APIs (google.rpc.Status), in words (``google/rpc/code.proto``)."""
+
 
 class Answer:
     """A response in the form that google-auth expects (``google.auth.transport.Response``).
@@ -217,12 +234,12 @@ def _fitting(headers: Mapping[str, object]) -> dict[str, str]:
 
 
 def _is_googles(response: Response) -> bool:
-    """Return whether Google refused: its APIs have words and statuses that OAuth does not have (google.rpc.Status)."""
+    """Return whether a word that is none of OAuth is Google's; web filters have words of their own."""
     if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return False
     error = (read_members(response) or {}).get("error")
     status = error.get("status") if isinstance(error, dict) else None
-    return isinstance(status, str) or read_refusal(response).code is not None
+    return (isinstance(status, str) and status in _STATUSES) or read_refusal(response).code in _OWN_CODES
 
 
 def _may_pass(response: Response) -> bool:

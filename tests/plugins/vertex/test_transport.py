@@ -70,7 +70,14 @@ def test_retry_after_is_passed_on(cloud: GoogleCloud, make_profile: MakeProfile)
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(404, {"code": 404, "status": "NOT_FOUND"}), (403, {"status": "PERMISSION_DENIED"}), (403, "org_internal")],
+    [
+        (404, {"code": 404, "status": "NOT_FOUND"}),
+        (403, {"status": "PERMISSION_DENIED"}),
+        *((403, code) for code in ("org_internal", "admin_policy_enforced", "deleted_client", "invalid_rapt")),
+        *((403, code) for code in ("invalid_grant", "unauthorized_client", "invalid_target")),
+        (400, "word_of_tomorrow"),
+        (401, "word_of_tomorrow"),
+    ],
 )
 def test_words_of_google_are_its_own_whatever_the_status(
     cloud: GoogleCloud, make_profile: MakeProfile, status: int, error: object
@@ -79,8 +86,15 @@ def test_words_of_google_are_its_own_whatever_the_status(
     assert build_transport(make_profile(), clock=SYSTEM)(cloud.at("/token"), method="POST").status == status
 
 
-@pytest.mark.parametrize(("status", "error"), [(403, "Forbidden"), (404, None), (407, "invalid_grant")])
-def test_what_says_only_the_status_is_of_something_on_the_way(
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        *((403, "Forbidden"), (404, None), (407, "invalid_grant"), (407, {"status": "PERMISSION_DENIED"})),
+        *((403, "blocked"), (404, "route_missing"), (451, "x"), (403, "url_category_denied")),
+        *((403, {"status": "blocked"}), (403, {"code": "blocked"}), (404, {"code": 404, "message": "no route"})),
+    ],
+)
+def test_words_of_others_are_of_something_on_the_way(
     cloud: GoogleCloud, make_profile: MakeProfile, status: int, error: object
 ) -> None:
     cloud.failures["/token"] = [(status, {"error": error})]
