@@ -67,13 +67,14 @@ _ABOUT_THE_CLIENT: Final = frozenset(
         "unsupported_response_type",
         "incorrect_client_credentials",  # GitHub, like the next one; status 200
         "redirect_uri_mismatch",
+        "invalid_target",  # RFC 8707
+        *("invalid_dpop_proof", "use_dpop_nonce"),  # RFC 9449
     }
 )
 """Words for which the description is not read, because a sign-in would not help."""
 
 _OAUTH: Final = _ABOUT_THE_CLIENT | {
-    *("invalid_request", "unauthorized_client", "invalid_target"),
-    *("invalid_dpop_proof", "use_dpop_nonce"),  # RFC 9449
+    *("invalid_request", "unauthorized_client"),
     "unsupported_token_type",  # RFC 7009, section 2.2.1
     "oauth",  # Facebook: `OAuthException`
 }
@@ -82,28 +83,58 @@ _OF_THE_FEATURE: Final = r"(?:grants?|flows?|types?|requests?|rotation|endpoints
 _SUBJECT: Final = rf"refresh ?tokens?(?! {_OF_THE_FEATURE}\b)"
 _DEAD: Final = (
     r"(?:invalid(?:ated)?|(?:not|isnt|no longer) (?:valid|active)|not (?:been )?(?:found|recogni[sz]ed)|unrecogni[sz]ed"
-    r"|does(?: not|nt) exist|(?:could not|cannot) be (?:found|decoded|decrypted|parsed)|no such|unknown"
-    r"|expired|revoked|re ?used?|used|consumed"
+    r"|does(?: not|nt) exist|(?:could not|cannot) be found|no such|unknown(?! error)"
+    r"|expired|revoked|re ?used?|(?<!cannot be )(?<!could not be )used|consumed"
     r"|rotated|replaced|superseded|bad|incorrect|wrong|malformed|issued to (?:another|a different) client"
     r"|exceeded (?:inactivity|idle) (?:timeout|lifetime)|lifetime exceeded"
-    r"|inactive|deleted|removed|disabled|blacklisted|denylisted|rejected|terminated|stale|too old|ended|unusable"
-    r"|cancell?ed|does(?: not|nt) (?:match|belong))"
+    r"|inactive|deleted|removed|disabled|blacklisted|denylisted|rejected|terminated|stale|too old|unusable)"
 )
 _FILLER: Final = (
     r"(?:or|and|the|an?|this|your|provided|given|supplied|passed|oauth2?|access|user|grant|authorization|code|"
     + _DEAD
     + ")"
 )
-_CANNOT: Final = "(?:cannot|could not|unable to|failed to)"
-_BEFORE: Final = rf"(?:{_DEAD}|{_CANNOT} (?:find|decode|decrypt|parse)|no (?:matching|active|valid))"
+_BEFORE: Final = rf"(?:{_DEAD}|no (?:matching|active|valid))"
+_OF_ANOTHER: Final = r"(?:parameters?|scopes?|intervals?|leeway|windows?|configurations?)"
 _CLIENT_IS: Final = r"(?:client|application|secret|scopes?)(?: ids?| that| which)?(?: is| are| was| were| has been)?"
 _GAP: Final = rf"(?:(?!\b{_CLIENT_IS} {_DEAD}\b).){{0,60}}?"
-_DEAD_TOKEN: Final = re.compile(rf"\b{_BEFORE}(?: {_FILLER}){{0,8}} {_SUBJECT}\b|\b{_SUBJECT}\b{_GAP} {_DEAD}\b")
+_DEAD_TOKEN: Final = re.compile(
+    rf"\b{_BEFORE}(?: {_FILLER}){{0,8}} {_SUBJECT}\b|\b{_SUBJECT}\b{_GAP} {_DEAD}\b(?! {_OF_ANOTHER}\b)"
+)
+_ENDED_ITSELF: Final = re.compile(
+    rf"(?:(?:the )?(?:session|grant|authorization) (?:of|for) )?(?:(?:{_FILLER}|sent|submitted|presented) )*{_SUBJECT}"
+    r"(?: (?:s|session|grant|authorization|family|itself|is|are|has|have|was|were|been|already|now))*"
+    r" (?:ended|cancell?ed|does(?: not|nt) (?:match|belong)"
+    r"(?!.*\b(?:scopes?|resources?|audiences?|ur[il]s?|keys?|proofs?|certificates?|secrets?)\b))\b"
+)
+"""Said of requests and of other parameters, too: only at the beginning of a clause, and directly of the token."""
+
+_BESIDE: Final = re.compile(
+    r"\b(?:sent|used|supplied|passed|presented|provided|given) (?:together |along )?with"
+    rf" (?:{_FILLER} )*refresh ?tokens?"
+)
+"""As in "the redirect URI sent with the refresh token is invalid", which is not about the token."""
+
+_CANNOT: Final = "(?:cannot|could not|unable to|failed to)"
+_IN_THE_REQUEST: Final = r"(?:parameters?|body|fields?|(?:in|from) (?:the |your )?(?:request|body|form|query|headers?))"
 _UNVERIFIED: Final = re.compile(
-    rf"\b{_CANNOT} (?:validate|verify)(?: {_FILLER}){{0,8}} {_SUBJECT}\b"
-    rf"|\b{_SUBJECT}\b.{{0,30}}? (?:cannot|could not) be (?:validated|verified)\b"
+    rf"\b{_CANNOT} (?:find|decode|decrypt|parse|validate|verify)(?: {_FILLER}){{0,8}} {_SUBJECT}\b"
+    rf"(?! {_IN_THE_REQUEST}\b)"
+    rf"|\b{_SUBJECT}\b.{{0,30}}? (?:cannot|could not) be (?:decoded|decrypted|parsed|validated|verified|used)\b"
 )
 """The token may be dead, or the server cannot tell right now."""
+
+_TROUBLE: Final = re.compile(
+    r"\b(?:(?<!in )(?<!in the )(?<!in our )(?<!from )(?<!from the )(?:database|db|redis)"
+    rf"|connection (?:refused|reset|closed|lost|failed|error|timed)|{_CANNOT} connect"
+    r"|(?:connection|request|query|read|lookup|server|upstream|gateway|network) time ?out"
+    r"|context (?:cancell?ed|deadline)"
+    r"|internal (?:server )?(?:error|failure)|server (?:error|busy)|unexpected(?:ly)?|unavailable|unreachable)\b"
+    r"|\Ainternal\Z"
+)
+"""Something failed on the server's side, so it may not know what it says."""
+
+_CLIENT_ENDED: Final = re.compile(rf"\b{_CLIENT_IS} {_DEAD}\b")
 
 _DEAD_ALONE: Final = re.compile(
     r"(?:(?:the|your|this) )?(?:oauth |login |user )?(?:"
@@ -134,13 +165,19 @@ _NOT_SENT: Final = re.compile(
     r"|found in (?:the |your )?(?:request|body|form|parameters?|query|payload|headers?|cookies?))\b"
 )
 _FOR_NOW: Final = re.compile(
-    r"\b(?:temporar\w*|being|in progress|currently (?:in use|locked)|concurrent(?:ly)?"
-    r"|not (?:yet (?:valid|active)|(?:valid|active) yet)|(?:retry|try again) (?:later|shortly|soon|in|after)"
+    r"\b(?:temporarily|temporary (?:errors?|failures?|problems?|issues?|outage)|in progress"
+    r"|(?<!after )(?<!for )(?<!by )being (?:used|rotated|refreshed|renewed|exchanged|updated|processed)"
+    r"|currently (?:in use|locked)"
+    r"|concurrent(?:ly)? (?:requests?|refresh\w*|use[sd]?|usage|renewals?|rotations?|updates?)"
+    r"|not (?:yet (?:valid|active)|(?:valid|active) yet)|(?:retry|try again) (?:later|shortly|soon|in)"
+    r"|(?:retry|try again) after(?! (?:re ?)?(?:sign|log|auth))"
     r"|rate limit\w*|too (?:often|frequently)"
     r"|(?:invalid|wrong|incorrect|unknown|bad) client (?:secrets?|ids?|credentials?|authentication))\b"
 )
-"""A text that says this means no end, whatever else it says: it is so for now, or about the client."""
+"""A text that says this means no end: it is so for now, or about the client."""
 
+_FOR_GOOD: Final = re.compile(r"\brevoked\b")
+"""Never for now; a doubt remains. Likewise if the user is asked to sign in."""
 _TRY_AGAIN: Final = re.compile(r"\b(?:retry|try again)\b")
 _SIGN_IN: Final = re.compile(
     r"\b(?:(?:sign|signing|log|logging) ?(?:in|on)|login|re ?(?:login|authenticate|authori[sz]e)"
@@ -162,7 +199,8 @@ _DECLINED: Final = re.compile(
     r"\buser (?:has |have )?(?:denied|declined|cancell?ed)\b|\b(?:denied|declined|cancell?ed) by (?:the )?user\b"
 )
 _DEAD_DEVICE_CODE: Final = re.compile(
-    rf"\b{_DEAD}(?: {_FILLER}){{0,4}} {_DEVICE_CODE}\b|\b{_DEVICE_CODE}\b.{{0,40}}? {_DEAD}\b"
+    rf"\b{_DEAD}(?: {_FILLER}){{0,4}} {_DEVICE_CODE}\b"
+    rf"|\b{_DEVICE_CODE}\b.{{0,40}}? (?:{_DEAD}|ended|cancell?ed|does(?: not|nt) (?:match|belong))\b"
 )
 _OF_THE_CLIENT: Final = re.compile(r"client|secret|key|licen[cs]e|subscription|certificate")
 
@@ -197,7 +235,9 @@ def judge(words: list[str], texts: list[str] = [], *, is_error: bool = True) -> 
     if codes & _ENDED_UNNAMED:
         found.append(Verdict.ENDED if is_error and not any(map(_of_another_token, texts)) else Verdict.DOUBTFUL)
     if not codes & _ABOUT_THE_CLIENT:
-        found += [_of_text(text, is_error=is_error, in_oauth=bool(codes & _OAUTH)) for text in texts]
+        troubled = any(_TROUBLE.search(_plain(word)) for word in words)
+        in_oauth = bool(codes & _OAUTH)
+        found += [_of_text(text, is_error=is_error, in_oauth=in_oauth, troubled=troubled) for text in texts]
     return max(found)
 
 
@@ -241,27 +281,30 @@ def _of_another_token(text: str) -> bool:
     return any("token" in clause and _NOT_SENT.search(_OR.sub("", clause)) for clause in _clauses(text))
 
 
-def _of_text(text: str, *, is_error: bool, in_oauth: bool) -> Verdict:
+def _of_text(text: str, *, is_error: bool, in_oauth: bool, troubled: bool) -> Verdict:
     if normalize(text) == "invalid_grant":
         return Verdict.ENDED
-    plain = _plain(text)
-    if _FOR_NOW.search(plain):
-        return Verdict.NOTHING
-    clauses = _clauses(text)
+    plain, clauses = _plain(text), _clauses(text)
     verdict = max(_of_clause(clause, is_error=is_error, in_oauth=in_oauth) for clause in clauses)
-    signs_in = _SIGN_IN.search(plain)
-    if verdict is Verdict.ENDED and _TRY_AGAIN.search(plain) and not signs_in:
-        return Verdict.DOUBTFUL
-    if signs_in and any(map(_UNVERIFIED.search, clauses)):
-        return Verdict.ENDED
+    ended, signs_in = verdict is Verdict.ENDED, _SIGN_IN.search(plain)
+    if _FOR_NOW.search(plain):
+        return Verdict.DOUBTFUL if ended and (signs_in or _FOR_GOOD.search(plain)) else Verdict.NOTHING
+    if ended:
+        doubtful = _TROUBLE.search(plain) or (_TRY_AGAIN.search(plain) and not signs_in)
+        return Verdict.DOUBTFUL if doubtful else verdict
+    if any(map(_UNVERIFIED.search, clauses)):
+        if troubled or _TROUBLE.search(plain) or _CLIENT_ENDED.search(plain):
+            return Verdict.NOTHING
+        return Verdict.ENDED if signs_in else verdict
     return verdict
 
 
 def _of_clause(clause: str, *, is_error: bool = False, in_oauth: bool = False) -> Verdict:
-    clause = _REQUIRES.sub("no active", _OR.sub("", clause))
+    clause = _BESIDE.sub("", _REQUIRES.sub("no active", _OR.sub("", clause)))
     if _NOT_SENT.search(clause):
         return Verdict.NOTHING
     alone = (is_error or in_oauth) and _DEAD_ALONE.fullmatch(clause)
-    if _DEAD_TOKEN.search(clause) or (in_oauth and (alone or _DEAD_IN_OAUTH.fullmatch(clause))):
+    dead = _DEAD_TOKEN.search(clause) or _ENDED_ITSELF.match(clause)
+    if dead or (in_oauth and (alone or _DEAD_IN_OAUTH.fullmatch(clause))):
         return Verdict.ENDED
     return Verdict.DOUBTFUL if alone or _UNVERIFIED.search(clause) else Verdict.NOTHING

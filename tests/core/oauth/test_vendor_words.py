@@ -98,8 +98,10 @@ DEAD: dict[str, tuple[int, dict[str, Any]]] = {
         400,
         {"error": "invalid_request", "error_description": "This request requires an active refresh_token"},
     ),
-    "Gitea": (400, {"error": "unauthorized_client", "error_description": "unable to parse refresh token"}),
-    "Laravel Passport, hint": (400, {"error": "invalid_request", "hint": "Cannot decrypt the refresh token"}),
+    "Laravel Passport, hint": (
+        400,
+        {"error": "invalid_request", "message": "The refresh token is invalid.", "hint": "Cannot decrypt …"},
+    ),
     "Facebook": (
         400,
         {
@@ -179,6 +181,8 @@ DOUBTFUL: dict[str, tuple[int, dict[str, Any]]] = {
     "JWT": (401, {"error": "expired_token", "message": "JWT is expired"}),
     "Coinbase": (401, {"errors": [{"id": "revoked_token", "message": "The access token was revoked"}]}),
     "not verified": (400, {"error": "invalid_request", "error_description": "Could not verify the refresh token"}),
+    "Gitea": (400, {"error": "unauthorized_client", "error_description": "unable to parse refresh token"}),
+    "not decrypted": (400, {"error": "invalid_request", "hint": "Cannot decrypt the refresh token"}),
     "try again": (400, {"error": "invalid_request", "error_description": "Invalid refresh token, please try again"}),
 }
 """Perhaps a gateway's own session or token, or only so for now: asked again before anything ends."""
@@ -292,6 +296,83 @@ OTHER: dict[str, tuple[int, dict[str, Any]]] = {
 }
 
 
+DEAD_TEXTS = [
+    "Refresh token revoked: concurrent session limit exceeded",
+    "Refresh token revoked due to concurrent login on another device",
+    "Your session has been terminated because you signed in elsewhere. Refresh token revoked by concurrent login.",
+    "Session expired because of concurrent login",
+    "Refresh token has been revoked (concurrent session)",
+    "Refresh token is invalid or expired. Please try again after signing in.",
+    "Invalid refresh token; retry after signing in",
+    "The refresh token is expired. Try again after logging in.",
+    "Refresh token expired after being idle for 30 days",
+    "The refresh token of this temporary session has expired",
+    "Refresh token expired due to timeout",
+    "The refresh token was canceled",
+    "This refresh token has been cancelled by the user",
+    "Your refresh token has ended",
+    "The refresh token does not belong to this client",
+    "The provided refresh token does not match our records",
+    "The refresh token's family has ended",
+    "Refresh token not found in the database",
+    "The refresh token does not exist in our database",
+    "The session associated with the refresh token has expired",
+    "Refresh token is invalid because the connection was revoked",
+]
+"""Descriptions beside ``invalid_request``: whatever else they say, it is over."""
+
+DOUBTFUL_TEXTS = [
+    "Unable to find refresh token",
+    "Failed to decode the refresh token",
+    "The refresh token could not be parsed",
+    "This refresh token cannot be used",
+    "Refresh token not found: connection refused",
+    "Refresh token is invalid: database is not reachable",
+    "Refresh token revoked: used by a concurrent request",
+    "Refresh token expired. Sign in, or try again later.",
+]
+"""Perhaps something failed on the server's side, or only for now."""
+
+OTHER_TEXTS = [
+    ("db_error", "failed to find refresh token: connection refused"),
+    ("server_busy", "Unable to parse refresh token"),
+    ("invalid_request", "Failed to find refresh token due to database timeout"),
+    ("bad_refresh", "could not find refresh token, database is temporarily unavailable"),
+    ("invalid_request", "Unable to parse refresh token parameter"),
+    ("invalid_request", "failed to parse refresh token body"),
+    ("invalid_request", "Unable to find refresh token in request"),
+    ("invalid_request", "Could not find the refresh token in your request"),
+    ("invalid_request", "refresh token lookup canceled"),
+    ("invalid_request", "Refresh token exchange canceled: context canceled"),
+    ("invalid_request", "Refresh token exchange was cancelled by the server"),
+    ("invalid_request", "Refresh token processing ended unexpectedly"),
+    ("invalid_request", "The redirect_uri sent with the refresh token does not match"),
+    ("invalid_request", "The redirect_uri sent with the refresh token is invalid"),
+    ("invalid_request", "Client ID for refresh token does not match"),
+    ("invalid_request", "Client ID does not match the refresh token"),
+    ("invalid_request", "client_id in the refresh token request does not match"),
+    ("invalid_request", "The refresh token does not match the requested resource"),
+    ("invalid_request", "The refresh token was issued for a client that is disabled"),
+    ("unauthorized_client", "This refresh token cannot be used: client has been disabled"),
+    ("invalid_request", "refresh token sent with an unknown parameter"),
+    ("invalid_request", "refresh token with bad scope"),
+    ("invalid_request", "refresh_token reuse interval configuration"),
+    ("internal", "Refresh token could not be processed due to an unknown error"),
+    ("invalid_scope", "The refresh token does not match the requested scope"),
+    ("invalid_scope", "Requested scopes exceed those of the refresh token and cannot be found"),
+    ("invalid_target", "The refresh token is not valid for this resource"),
+    ("invalid_dpop_proof", "The DPoP key for the refresh token does not match"),
+    ("invalid_dpop_proof", "DPoP proof used with refresh token is expired"),
+    ("invalid_dpop_proof", "refresh token: DPoP proof is expired"),
+    ("use_dpop_nonce", "The refresh token requires a nonce; nonce expired"),
+    ("invalid_request", "The refresh token is currently being used"),
+    ("invalid_request", "Refresh token rejected because of concurrent use"),
+    ("invalid_request", "Refresh token rejected, retry after 5 seconds"),
+    ("invalid_request", "Refresh token not found due to a temporary failure"),
+]
+"""Codes and descriptions of failures on the server's side, for now, or about something else that was sent."""
+
+
 def error_for(status: int, body: dict[str, Any]) -> FreshkeyError:
     return refusal_error(Response(status=status, headers={}, body=json_body("https://a.example", body).body), 0.0)
 
@@ -330,6 +411,34 @@ def test_other_errors_do_not(status: int, body: dict[str, Any]) -> None:
 
     assert type(error) is ProviderRefused
     assert error.code == "request-refused"
+
+
+def verdict_of(code: str, text: str, status: int = 400) -> tuple[type[FreshkeyError], bool]:
+    error = error_for(status, {"error": code, "error_description": text})
+    return type(error), isinstance(error, LoginRequired) and error.doubtful
+
+
+@proves("FAULT-30", "NET-1")
+@pytest.mark.parametrize("text", DEAD_TEXTS)
+def test_a_description_ends_the_sign_in(text: str) -> None:
+    assert verdict_of("invalid_request", text) == (LoginRequired, False)
+
+
+@pytest.mark.parametrize("text", [text for text in DEAD_TEXTS if "efresh token" in text])
+def test_a_description_beside_the_mere_status_does_so(text: str) -> None:
+    assert verdict_of("Unauthorized", text, 401) == (LoginRequired, False)
+
+
+@proves("FAULT-40", "NET-1")
+@pytest.mark.parametrize("text", DOUBTFUL_TEXTS)
+def test_a_description_of_a_failure_leaves_a_doubt(text: str) -> None:
+    assert verdict_of("invalid_request", text) == (LoginRequired, True)
+
+
+@proves("FAULT-31", "NET-1")
+@pytest.mark.parametrize(("code", "text"), OTHER_TEXTS)
+def test_a_failure_of_the_server_ends_nothing(code: str, text: str) -> None:
+    assert verdict_of(code, text) == (ProviderRefused, False)
 
 
 def test_a_description_is_read_but_never_quoted() -> None:
