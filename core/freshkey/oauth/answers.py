@@ -210,8 +210,8 @@ def read_device(response: Response, now: float) -> DeviceCode:
 def read_device_token(response: Response, now: float) -> TokenAnswer | Poll:
     """Read the response to a device token request (RFC 8628, section 3.5). Raises like `read_token`."""
     refusal = read_refusal(response)
-    if response.status < 500:  # noqa: PLR2004  RFC 9110, section 15.6
-        said = {normalize(word) for words in read_words(response) for word in words} | {normalize(refusal.code or "")}
+    if _granted(response) is None and response.status < 500:  # noqa: PLR2004  RFC 9110, section 15.6
+        said = _said(response, refusal.code)
         for poll in (Poll.SLOW_DOWN, Poll.PENDING):
             if poll.value in said:
                 return poll
@@ -227,6 +227,13 @@ def read_device_token(response: Response, now: float) -> TokenAnswer | Poll:
         hint="Start the sign-in again to get a new code",
         code="device-code-expired" if expired else "sign-in-not-completed",
     )
+
+
+def _said(response: Response, code: str | None) -> set[str]:
+    """Return the error codes, or if they say nothing in particular, the descriptions."""
+    codes, texts = read_words(response)
+    particular = normalize(code or "") not in {"", "invalid_request"}
+    return set(map(normalize, [*codes, code or "", *([] if particular else texts)]))
 
 
 def _device_end(response: Response, code: str | None, error: FreshkeyError) -> Literal["declined", "expired"] | None:

@@ -501,6 +501,37 @@ def test_a_poll_may_be_answered_in_a_description(answer: Answer) -> None:  # Twi
     assert read_device_token(answer({"status": 400, "message": "authorization_pending"}, 400), NOW) is Poll.PENDING
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "poll"),
+    [
+        (400, {"error": "Bad Request", "message": "authorization_pending"}, Poll.PENDING),
+        (400, {"error": True, "message": "slow_down"}, Poll.SLOW_DOWN),
+        (400, {"error": "invalid_request", "error_description": "authorization_pending"}, Poll.PENDING),
+        (200, {"error": "authorization_pending", "access_token": ""}, Poll.PENDING),
+    ],
+)
+def test_a_code_that_says_nothing_does_not_hide_the_poll(answer: Answer, status: int, body: object, poll: Poll) -> None:
+    assert read_device_token(answer(body, status), NOW) is poll
+
+
+@pytest.mark.parametrize("member", ["message", "error_description", "error"])
+@pytest.mark.parametrize("word", ["authorization_pending", "slow down"])
+def test_granted_tokens_are_never_a_poll(answer: Answer, member: str, word: str) -> None:
+    answered = read_device_token(answer({"access_token": "a", member: word}), NOW)
+
+    assert isinstance(answered, TokenAnswer)
+    assert answered.access_token == Secret("a")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [("expired_token", LoginRequired), ("access_denied", LoginRequired), ("invalid_client", ProviderRefused)],
+)
+def test_a_description_is_no_poll_beside_an_error_code(answer: Answer, error: str, kind: type[FreshkeyError]) -> None:
+    with pytest.raises(kind):
+        read_device_token(answer({"error": error, "message": "slow down"}, 400), NOW)
+
+
 @pytest.mark.parametrize("status", [500, 503])
 def test_5xx_is_transient_and_not_pending(answer: Answer, status: int) -> None:
     with raises_code(TransientError, "server-unavailable"):
