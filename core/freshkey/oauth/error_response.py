@@ -31,6 +31,9 @@ TRANSIENT_STATUSES: Final = frozenset({408, 429})
 _NEVER_THE_SERVERS: Final = frozenset({407, 511})
 """Whatever the body says: a proxy (RFC 9110, section 15.5.8) or the network (RFC 6585, section 6) wants a sign-in."""
 
+_NEVER_A_FILTERS: Final = frozenset({402, 422})
+"""Statuses that a web filter or a router does not use: any error code beside them is the server's."""
+
 TRANSIENT_CODES: Final = frozenset(
     {
         "temporarily_unavailable",  # RFC 6749, section 4.1.2.1, like the next one
@@ -107,6 +110,8 @@ _WORD: Final = re.compile(r"[A-Za-z][A-Za-z_.-]*")
 _ON_THE_WAY: Final = (
     "Check whether the network asks you to log in, the proxy (HTTPS_PROXY), and the URLs in the profile's settings"
 )
+
+_OR_THE_PROVIDER: Final = f"{_ON_THE_WAY}; if nothing is wrong there, the provider refuses this account or client"
 
 _REQUEST_ID: Final = re.compile(r"[0-9A-Za-z_.:/-]{1,64}")
 
@@ -227,8 +232,9 @@ def _is_one_of(code: str | None, codes: frozenset[str]) -> bool:
 def refusal_error(response: Response, now: float) -> FreshkeyError:
     """Return the error to raise for a response without the expected content; its class says what the caller does next.
 
-    Only the server's own word, an error in any shape, ends a sign-in or is final. With any 4xx except 400 and 401,
-    which filters and gateways use, too, it has to be a word of OAuth or mean a dead token:
+    Only the server's own word, an error in any shape, ends a sign-in or is final. With any 4xx except 400, 401, 402 and
+    422, which filters and gateways use, too, it has to be a word of OAuth, mean a dead token, or be an object with a
+    type and a message:
 
     - 408, 429, 5xx, and codes for temporary errors: `TransientError`, with the server's ``Retry-After``.
     - ``invalid_grant`` and whatever else means that the refresh token is dead: `LoginRequired`. It is doubtful for
@@ -259,7 +265,7 @@ def refusal_error(response: Response, now: float) -> FreshkeyError:
     if status in TRANSIENT_STATUSES or status >= 500 or _is_one_of(refusal.code, TRANSIENT_CODES):  # noqa: PLR2004  RFC 9110, section 15.6
         message = f"the authorization server cannot handle the request right now: {refusal}"
         return TransientError(message, retry_after=retry_after(response.headers, now), code="server-unavailable")
-    if 300 <= status < 400 or not (ended or _is_of_oauth(refusal)):  # noqa: PLR2004  RFC 9110, section 15.4
+    if 300 <= status < 400 or not (ended or _is_the_servers(response, refusal)):  # noqa: PLR2004  RFC 9110, section 15.4
         return _not_the_servers(response, refusal)
     if ended:
         by_policy = _is_one_of(refusal.code, _NOT_OF_THE_TOKEN_ENDPOINT)
@@ -275,11 +281,20 @@ def refusal_error(response: Response, now: float) -> FreshkeyError:
     )
 
 
-def _is_of_oauth(refusal: Refusal) -> bool:
-    """Return whether an error is the authorization server's: with a status that a filter uses, OAuth's words only."""
+def _is_the_servers(response: Response, refusal: Refusal) -> bool:
+    """Return whether an error is the authorization server's: with a status that a filter uses, not just any word."""
     if refusal.code is None:
         return False
-    return not 402 <= refusal.status < 500 or is_oauth_code(refusal.code)  # noqa: PLR2004  RFC 9110, section 15.5
+    filters = 402 <= refusal.status < 500 and refusal.status not in _NEVER_A_FILTERS  # noqa: PLR2004  RFC 9110, section 15.5
+    return not filters or is_oauth_code(refusal.code) or _is_described(response)
+
+
+def _is_described(response: Response) -> bool:
+    """Return whether an error is an object with a type of its own and a message, as APIs have it and filters do not."""
+    error = _error(read_members(response) or {})
+    if not isinstance(error, dict) or not _strings(error, ("message",)):
+        return False
+    return any(not _only_says_the_status(each, response.status) for each in _strings(error, ("type",)))
 
 
 def _not_the_servers(response: Response, refusal: Refusal) -> FreshkeyError:
@@ -297,10 +312,13 @@ def _not_the_servers(response: Response, refusal: Refusal) -> FreshkeyError:
             may_be_refusal=ambiguous and not is_page(response),
             hint=_ON_THE_WAY,
         )
+    told = refusal.code is not None and 400 <= refusal.status < 500 and refusal.status not in _NEVER_THE_SERVERS  # noqa: PLR2004  section 15.5
+    lost = "the request did not get through to the authorization server"
+    refused = "the authorization server, or something on the way to it, refused the request"
     return TransientError(
-        f"the request did not get through to the authorization server: {refusal}",
+        f"{refused if told else lost}: {refusal}",
         local=True,
-        hint=_ON_THE_WAY,
+        hint=_OR_THE_PROVIDER if told else _ON_THE_WAY,
         code="request-blocked",
     )
 

@@ -75,6 +75,16 @@ CODES = {
         (200, {"ok": False, "error": "ratelimited"}, TransientError),
         (400, {"error": {"status": "UNAVAILABLE", "code": 400}}, TransientError),
         (401, {"errorCode": "invalid_client"}, ProviderRefused),
+        # its own words, with a status that filters use, too
+        (
+            403,
+            {"error": {"type": "permission_error", "message": "OAuth authentication is currently not allowed"}},
+            ProviderRefused,
+        ),
+        (404, {"Error": {"Type": "no_such_workspace", "Message": "no"}}, ProviderRefused),
+        (402, {"error": "payment_required_for_org"}, ProviderRefused),
+        (422, {"error": "validation_error"}, ProviderRefused),
+        (422, {"error": "unsupported_grant"}, ProviderRefused),
         # FAULT-37, and whatever else did not get through to the token endpoint
         (300, {"error": "invalid_grant"}, TransientError),
         (301, b"", TransientError),
@@ -91,6 +101,14 @@ CODES = {
         (403, {"error": "url_blocked", "category": "developer tools"}, TransientError),
         (403, {"error": True, "message": "Blocked by policy"}, TransientError),
         (403, {"code": "policy_denied", "message": "Blocked by policy"}, TransientError),
+        (403, {"error": "account_suspended"}, TransientError),
+        (403, {"error": "org_disabled", "message": "Your organization is disabled"}, TransientError),
+        (403, {"error": {"type": "forbidden", "message": "blocked"}}, TransientError),
+        (403, {"error": {"message": "blocked"}}, TransientError),
+        (404, {"error": {"type": "not_found_error", "message": "no such path"}}, TransientError),
+        (451, {"error": "blocked"}, TransientError),
+        (402, {"error": "Payment Required"}, TransientError),
+        (407, {"error": {"type": "proxy_error", "message": "no"}}, TransientError),
         (418, {"error": "teapot"}, TransientError),
         (404, b"", TransientError),
         (405, b"", TransientError),
@@ -207,6 +225,28 @@ def test_the_error_of_a_filter_is_local(answer: Answer, body: object) -> None:
 
     assert isinstance(error, TransientError)
     assert (error.code, error.local) == ("request-blocked", True)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        (403, {"error": "account_suspended"}, True),
+        (451, {"error": "url_blocked"}, True),
+        (403, {"error": "Forbidden"}, False),
+        (403, b"<html>", False),
+        (407, {"error": "proxy_denied"}, False),
+        (302, {"error": "moved_away"}, False),
+    ],
+)
+def test_an_error_of_unknown_origin_is_not_said_to_be_a_filters(
+    answer: Answer, status: int, body: object, *, told: bool
+) -> None:
+    error = refusal_error(answer(body, status), NOW)
+
+    assert error.code == "request-blocked"
+    assert ("did not get through" in error.message) is not told
+    assert ("or something on the way to it, refused the request" in error.message) is told
+    assert ("the provider refuses this account" in str(error.hint)) is told
 
 
 @pytest.mark.parametrize(("value", "seconds"), [("10", 10.0), ("99999999", 3600.0), ("-5", None), ("soon", None)])
