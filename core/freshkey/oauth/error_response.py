@@ -312,13 +312,17 @@ def _not_the_servers(response: Response, refusal: Refusal) -> FreshkeyError:
             may_be_refusal=ambiguous and not is_page(response),
             hint=_ON_THE_WAY,
         )
-    told = refusal.code is not None and 400 <= refusal.status < 500 and refusal.status not in _NEVER_THE_SERVERS  # noqa: PLR2004  section 15.5
-    lost = "the request did not get through to the authorization server"
-    refused = "the authorization server, or something on the way to it, refused the request"
+    if refusal.code is not None and 400 <= refusal.status < 500 and refusal.status not in _NEVER_THE_SERVERS:  # noqa: PLR2004  section 15.5
+        return TransientError(
+            f"the authorization server, or something on the way to it, refused the request: {refusal}",
+            local=True,
+            hint=_OR_THE_PROVIDER,
+            code="request-blocked",
+        )
     return TransientError(
-        f"{refused if told else lost}: {refusal}",
+        f"the request did not get through to the authorization server: {refusal}",
         local=True,
-        hint=_OR_THE_PROVIDER if told else _ON_THE_WAY,
+        hint=_ON_THE_WAY,
         code="request-blocked",
     )
 
