@@ -118,7 +118,8 @@ _BESIDE: Final = re.compile(
 _CANNOT: Final = "(?:cannot|could not|unable to|failed to)"
 _IN_THE_REQUEST: Final = r"(?:parameters?|body|fields?|(?:in|from) (?:the |your )?(?:request|body|form|query|headers?))"
 _UNVERIFIED: Final = re.compile(
-    rf"\b{_CANNOT} (?:find|decode|decrypt|parse|validate|verify)(?: {_FILLER}){{0,8}} {_SUBJECT}\b"
+    rf"\b{_CANNOT} (?:find|decode|decrypt|parse|validate|verify)"
+    rf"(?: (?:{_FILLER}|any|matching|valid|active)){{0,8}} {_SUBJECT}\b"
     rf"(?! {_IN_THE_REQUEST}\b)"
     rf"|\b{_SUBJECT}\b.{{0,30}}? (?:cannot|could not) be (?:decoded|decrypted|parsed|validated|verified|used)\b"
 )
@@ -129,7 +130,8 @@ _TROUBLE: Final = re.compile(
     rf"|connection (?:refused|reset|closed|lost|failed|error|timed)|{_CANNOT} connect"
     r"|(?:connection|request|query|read|lookup|server|upstream|gateway|network) time ?out"
     r"|context (?:cancell?ed|deadline)"
-    r"|internal (?:server )?(?:error|failure)|server (?:error|busy)|unexpected(?:ly)?|unavailable|unreachable)\b"
+    r"|internal (?:server )?(?:error|failure)|server (?:error|busy)|unexpected (?:errors?|failure)|unexpectedly"
+    r"|unavailable|unreachable)\b"
     r"|\Ainternal\Z"
 )
 """Something failed on the server's side, so it may not know what it says."""
@@ -168,7 +170,7 @@ _FOR_NOW: Final = re.compile(
     r"\b(?:temporarily|temporary (?:errors?|failures?|problems?|issues?|outage)|in progress"
     r"|(?<!after )(?<!for )(?<!by )being (?:used|rotated|refreshed|renewed|exchanged|updated|processed)"
     r"|currently (?:in use|locked)"
-    r"|concurrent(?:ly)? (?:requests?|refresh\w*|use[sd]?|usage|renewals?|rotations?|updates?)"
+    r"|concurrently|concurrent (?:requests?|refresh\w*|use[sd]?|usage|renewals?|rotations?|updates?)"
     r"|not (?:yet (?:valid|active)|(?:valid|active) yet)|(?:retry|try again) (?:later|shortly|soon|in)"
     r"|(?:retry|try again) after(?! (?:re ?)?(?:sign|log|auth))"
     r"|rate limit\w*|too (?:often|frequently)"
@@ -176,7 +178,7 @@ _FOR_NOW: Final = re.compile(
 )
 """A text that says this means no end: it is so for now, or about the client."""
 
-_FOR_GOOD: Final = re.compile(r"\brevoked\b")
+_FOR_GOOD: Final = re.compile(r"\b(?:revoked|reused?)\b")
 """Never for now; a doubt remains. Likewise if the user is asked to sign in."""
 _TRY_AGAIN: Final = re.compile(r"\b(?:retry|try again)\b")
 _SIGN_IN: Final = re.compile(

@@ -451,6 +451,7 @@ def test_errors_that_end_a_device_sign_in(answer: Answer, error: str, code: str)
         (400, {"status": 400, "message": "invalid device code"}, "device-code-expired"),  # Twitch
         (400, {"error": {"message": "User declined", "type": "OAuthException"}}, "sign-in-not-completed"),  # Facebook
         (400, {"error": "invalid_request", "error_description": "Unknown device_code"}, "device-code-expired"),
+        (400, {"error": "invalid_request", "message": "The device code was canceled"}, "device-code-expired"),
         (400, {"error": "invalid_grant", "error_description": "The device code has expired."}, "device-code-expired"),
         (403, {"error": "user_denied"}, "sign-in-not-completed"),
         (400, [{"error": "authorization_declined"}], "sign-in-not-completed"),

@@ -315,6 +315,7 @@ DEAD_TEXTS = [
     "The provided refresh token does not match our records",
     "The refresh token's family has ended",
     "Refresh token not found in the database",
+    "Refresh token has been invalidated due to unexpected reuse",
     "The refresh token does not exist in our database",
     "The session associated with the refresh token has expired",
     "Refresh token is invalid because the connection was revoked",
@@ -323,6 +324,9 @@ DEAD_TEXTS = [
 
 DOUBTFUL_TEXTS = [
     "Unable to find refresh token",
+    "Cannot find a matching refresh token",
+    "Refresh token reuse detected, concurrent request",
+    "Refresh token expired because of an unexpected error",
     "Failed to decode the refresh token",
     "The refresh token could not be parsed",
     "This refresh token cannot be used",
@@ -367,6 +371,7 @@ OTHER_TEXTS = [
     ("use_dpop_nonce", "The refresh token requires a nonce; nonce expired"),
     ("invalid_request", "The refresh token is currently being used"),
     ("invalid_request", "Refresh token rejected because of concurrent use"),
+    ("invalid_request", "The refresh token has been used concurrently"),
     ("invalid_request", "Refresh token rejected, retry after 5 seconds"),
     ("invalid_request", "Refresh token not found due to a temporary failure"),
 ]
