@@ -295,7 +295,7 @@ def test_relative_token_file_is_refused(make_profile: MakeProfile) -> None:
     [
         (401, '{"type": "error", "error": {"type": "authentication_error", "message": "Authentication failed"}}'),
         (400, '{"error": "invalid_grant"}'),
-        (403, '{"error": {"type": "permission_error"}}'),
+        (403, '{"type": "error", "error": {"type": "permission_error", "message": "Not allowed"}}'),
     ],
 )
 def test_refusal_is_not_retried_and_says_what_to_check(
