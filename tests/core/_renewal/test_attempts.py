@@ -613,7 +613,7 @@ def test_typed_command_looks_again_but_repeats_no_request(world: World, error: F
 def test_failure_that_only_the_user_can_end_holds_back_those_who_waited_for_it(
     world: World, error: FreshkeyError, later: bool
 ) -> None:
-    world.provider.variable, world.provider.acquire_error = "borrowed-1", error
+    world.provider.variable, world.provider.acquire_error = "borrowed-1", error.for_another_caller()
     with pytest.raises(type(error)):
         get_once(world.keeper())
     context, found_at = world.keeper()._open_profile("me").context, world.clock.elapsed()
