@@ -14,6 +14,7 @@ from freshkey.errors import (
     TransientError,
 )
 from freshkey.oauth import Refusal, read_refusal, refusal_error, retryable
+from freshkey.oauth.error_response import read_words
 from promises import proves
 
 
@@ -356,3 +357,28 @@ def test_every_error_of_a_list_is_read(answer: Answer) -> None:
 @pytest.mark.parametrize("status", [200, 403, 511])
 def test_hint_of_what_did_not_come_from_the_server_is_about_the_network(answer: Answer, status: int) -> None:
     assert str(refusal_error(answer(status=status, body=b"<html>"), NOW).hint).startswith("Check whether the network")
+
+
+@pytest.mark.parametrize("words", ["forbidden", "Forbidden", "403"])
+def test_an_object_that_only_repeats_the_status_is_not_the_servers_error(answer: Answer, words: str) -> None:
+    error = refusal_error(answer({"error": {"type": words, "message": "No"}}, 403), NOW)
+    assert (type(error), error.code) == (TransientError, "request-blocked")
+
+
+@pytest.mark.parametrize("words", [("something", "token_inactive"), ("token_inactive", "something")])
+def test_of_several_codes_the_one_for_a_dead_token_is_named(answer: Answer, words: tuple[str, str]) -> None:
+    refusal = read_refusal(answer({"error": {"code": words[0], "type": words[1]}}, 400))
+    assert (refusal.code, refusal.ended) == ("token_inactive", True)
+
+
+@pytest.mark.parametrize(
+    ("body", "codes", "texts"),
+    [
+        ({"error": "slow_down", "error_description": "wait"}, ["slow_down"], {"wait", "slow_down", ""}),
+        ({"error": {"code": "x", "message": "wait"}}, ["x"], {"wait", ""}),
+        ({"error": [{"x": 1}]}, [], {""}),
+        (b"slow down", [], {"slow down"}),
+    ],
+)
+def test_codes_and_texts_are_read_in_any_shape(answer: Answer, body: object, codes: list[str], texts: set[str]) -> None:
+    assert (read_words(answer(body, 400))[0], set(read_words(answer(body, 400))[1])) == (codes, texts)
