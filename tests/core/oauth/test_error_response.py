@@ -359,9 +359,12 @@ def test_hint_of_what_did_not_come_from_the_server_is_about_the_network(answer: 
     assert str(refusal_error(answer(status=status, body=b"<html>"), NOW).hint).startswith("Check whether the network")
 
 
+@pytest.mark.parametrize("more", [{}, {"code": "url_blocked"}])
 @pytest.mark.parametrize("words", ["forbidden", "Forbidden", "403"])
-def test_an_object_that_only_repeats_the_status_is_not_the_servers_error(answer: Answer, words: str) -> None:
-    error = refusal_error(answer({"error": {"type": words, "message": "No"}}, 403), NOW)
+def test_an_object_that_only_repeats_the_status_is_not_the_servers_error(
+    answer: Answer, words: str, more: dict[str, str]
+) -> None:
+    error = refusal_error(answer({"error": {"type": words, "message": "No", **more}}, 403), NOW)
     assert (type(error), error.code) == (TransientError, "request-blocked")
 
 
