@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from second_user import SecondUser, made_user, open_folder
 from waiting import end_renewals
 
 
@@ -35,3 +37,17 @@ def pytest_runtest_teardown() -> Iterator[None]:
         yield
     finally:
         end_renewals()
+
+
+@pytest.fixture(scope="session")
+def second_user() -> Iterator[SecondUser]:
+    """Another ordinary user of this machine, who attacks us."""
+    with made_user() as user:
+        yield user
+
+
+@pytest.fixture
+def open_tmp_path() -> Iterator[Path]:
+    """Provide a folder of ours that the second user can enter and read."""
+    with open_folder() as folder:
+        yield folder
