@@ -1,0 +1,1 @@
+"""What `scripts/release` does: builds twice and compares, describes what it built, audits, and verifies the result."""
