@@ -37,7 +37,12 @@ class Interaction(Reporter, Protocol):
         """Ask a yes/no question; anything but a clear yes counts as no."""
 
     def open_url(self, url: str) -> None:
-        """Show a URL to the user, in a browser if possible."""
+        """Show a URL to the user, in a browser if possible.
+
+        A browser's argument list can be read by other users of the machine. So for a sign-in this is an http address of
+        the machine itself, which is good for one browser and leads to the authorization server
+        (`freshkey.oauth.open_browser` opens it with ``allow_insecure_loopback=True``).
+        """
 
     def read_code(self, prompt: str, given_up: threading.Event) -> Secret | None:
         """Read a pasted line of up to 4 KiB without echo; return None soon after the caller sets `given_up`."""

@@ -64,8 +64,8 @@ def open_browser(url: str, *, allow_insecure_loopback: bool = False, environ: Ma
     goes to stderr, because stdout belongs to the application.
 
     Args:
-        url: See `safe_url`. Other users may see it in the process list.
-        allow_insecure_loopback: See `safe_url`.
+        url: See `safe_url`. Other users can see it in the process list.
+        allow_insecure_loopback: See `safe_url`; needed for what `authorize` opens, an address of its own listener.
         environ: The environment; variables that look like secrets are not passed to the browser.
 
     Raises:

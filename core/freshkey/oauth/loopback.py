@@ -1,8 +1,9 @@
 """Waits on a loopback port for the redirect that ends a sign-in (RFC 8252, section 7.3).
 
 Any web page and any local program can send requests here, so a request is accepted only if it proves to be the
-response to this attempt. Anything else is rejected, and the wait continues. One loop serves all connections, so
-an idle one does not block the others.
+response to this attempt, and only from the user's own programs or the browser that the sign-in was started in: the
+response of another user would sign this user in with that one's account (RFC 6749, section 10.12). Anything else is
+rejected, and the wait continues. One loop serves all connections, so an idle one does not block the others.
 """
 
 from __future__ import annotations
@@ -21,16 +22,18 @@ from typing import Final, Self
 
 from attrs import define, field
 
+from freshkey._http.peer import Peer, find_peer
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ProtocolError, TransientError
 from freshkey.oauth import pages
 from freshkey.oauth.callback import Unproven, read_callback, unproven
 from freshkey.oauth.protocol import Server
 from freshkey.oauth.redirect_request import Wanted, ended, judge
+from freshkey.oauth.start_address import StartAddress
 from freshkey.secret import Secret
 
 
 MAX_REQUESTS: Final = 64
-"""Number of unrelated requests after which the attempt is aborted."""
+"""Number of unrelated requests after which the attempt is aborted; those that anyone may have sent do not count."""
 
 MAX_CONNECTIONS: Final = 32
 """Maximum number of open connections; another one replaces the oldest."""
@@ -48,6 +51,11 @@ _UNPROVEN_ERROR: Final = (
     "The browser came back with an error that does not belong to this sign-in for certain. If you declined, cancel "
     "the sign-in; otherwise, continue in the browser"
 )
+_STRANGER: Final = "Another user of this computer (uid {uid}) tried to answer this sign-in and was refused"
+_OTHER_BROWSER: Final = "A response came from a browser that this sign-in was not started in, and was refused. "
+_PASTE: Final = "If it is yours, paste the full URL from its address bar here"
+_OPEN: Final = "If it is yours, open {url} in it, or paste the full URL from its address bar here"
+_OPENED_TWICE: Final = "the sign-in was stopped: its local address was opened twice, and one of the two may not be you"
 
 
 class LoopbackListener:
@@ -62,8 +70,10 @@ class LoopbackListener:
             nothing else; then the port is bound for IPv4 and IPv6, so that no other program can bind it for one of
             them.
         port: The port of the redirect URI, if the server accepts only one; None for any free port.
-        notice: Receives a message for the user, at most once: the browser came back with an error without a state.
+        notice: Receives messages for the user, each at most once: the browser came back with an error without a state,
+            another user sent a request, or another browser the response.
         connection_seconds: Lifetime of a connection.
+        find_peer: Returns who is at the other end of a connection, for tests.
 
     Attributes:
         redirect_uri: The redirect URI to send to the server.
@@ -83,6 +93,7 @@ class LoopbackListener:
         port: int | None = None,
         notice: Callable[[str], None] | None = None,
         connection_seconds: float = CONNECTION_SECONDS,
+        find_peer: Callable[[socket.socket], Peer] = find_peer,
     ) -> None:
         if host not in {_LOOPBACK_V4, _LOOPBACK_V6, "localhost"}:
             raise ConfigurationError(
@@ -97,6 +108,9 @@ class LoopbackListener:
         self._server = server
         self._connection_seconds = connection_seconds
         self._notice = notice
+        self._noticed: set[str] = set()
+        self._find_peer = find_peer
+        self._start: StartAddress | None = None
         self._sockets = _bind(host) if port is None else _bind_fixed(host, port)
         self._wanted = Wanted(path, _authority(host, self._sockets))
         self._connections: dict[socket.socket, _Connection] = {}
@@ -118,6 +132,18 @@ class LoopbackListener:
         self._drop(*self._connections.values())
         self._selector.close()
 
+    def start_at(self, authorization_url: str) -> str:
+        """Return the local address to open in the browser instead of `authorization_url`, to which it redirects once.
+
+        From then on, a response is accepted only from our own user as the kernel sees it, or from the browser that was
+        redirected. Without this, it is also accepted from peers whom the kernel cannot name.
+
+        Args:
+            authorization_url: A URL that `freshkey.oauth.safe_url` has accepted.
+        """
+        self._start = StartAddress(redirect=self._wanted, target=authorization_url)
+        return self._start.url
+
     def wait(self, given_up: threading.Event) -> Secret | None:
         """Serve requests until the authorization response arrives, and return its code.
 
@@ -125,7 +151,8 @@ class LoopbackListener:
             given_up: Set by the caller to stop waiting; None is returned soon after.
 
         Raises:
-            LoginRequired: The user declined, or too many unrelated requests arrived.
+            LoginRequired: The user declined, too many unrelated requests arrived, or the start address was opened
+                twice.
             ProviderRefused: The server rejected the authorization request.
         """
         while not given_up.is_set():
@@ -160,13 +187,29 @@ class LoopbackListener:
             return
         accepted.setblocking(False)
         if len(self._connections) >= MAX_CONNECTIONS:
+            if self._find_peer(accepted).kind == "stranger":  # must not push out the user's own browser
+                accepted.close()
+                return
             self._drop(next(iter(self._connections.values())))
         self._connections[accepted] = _Connection(accepted, time.monotonic() + self._connection_seconds)
         self._selector.register(accepted, selectors.EVENT_READ)
 
     def _answer(self, connection: _Connection) -> Secret | FreshkeyError | None:
         """Respond to one request; return the outcome if it ends the attempt."""
-        answer = self._read(bytes(connection.received))
+        request, peer = bytes(connection.received), self._find_peer(connection.socket)
+        if peer.kind == "stranger":
+            self._tell(_STRANGER.format(uid=peer.uid))
+            connection.reply(pages.OTHER_USER)
+            return None
+        if self._start is not None and self._start.is_asked_for(request):
+            return self._begin(connection, self._start.answer(request, peer.kind))
+        answer = self._read(request)
+        if not self._is_users(request, peer):
+            if peer.kind == "unknown" and isinstance(answer, Secret | FreshkeyError):
+                self._tell(self._other_browser())  # the user's own, if it has the state
+            # Anyone may have sent this, so it does not count: another user must not be able to end the sign-in.
+            connection.reply(pages.REJECTED[answer] if isinstance(answer, HTTPStatus) else pages.OTHER_BROWSER)
+            return None
         if isinstance(answer, HTTPStatus | str):
             connection.reply(pages.UNPROVEN[answer] if isinstance(answer, str) else pages.REJECTED[answer])
             return self._rejected(answer)
@@ -174,11 +217,34 @@ class LoopbackListener:
         connection.reply(pages.DECLINED if isinstance(answer, FreshkeyError) else pages.RECEIVED)
         return answer
 
+    def _is_users(self, request: bytes, peer: Peer) -> bool:
+        """Whether a request comes from the user, as far as anyone can tell."""
+        if peer.kind == "ours":
+            return True
+        return peer.kind == "unknown" if self._start is None else self._start.is_held_by(request)
+
+    def _begin(self, connection: _Connection, response: bytes | None) -> FreshkeyError | None:
+        """Respond to a request for the start address; return an error if that must end the attempt."""
+        connection.reply(response or pages.OPENED_TWICE)
+        if response is not None:
+            return None
+        hint = "Start the sign-in again, and open its address in one browser only"
+        return LoginRequired(_OPENED_TWICE, hint=hint, code="sign-in-opened-twice")
+
+    def _other_browser(self) -> str:
+        unused = self._start if self._start is not None and self._start.handed == "nobody" else None
+        return _OTHER_BROWSER + (_PASTE if unused is None else _OPEN.format(url=unused.url))
+
+    def _tell(self, message: str) -> None:
+        """Show a message to the user, once: others could send it again and again."""
+        if self._notice is not None and message not in self._noticed:
+            self._noticed.add(message)
+            self._notice(message)
+
     def _rejected(self, reason: HTTPStatus | Unproven) -> FreshkeyError | None:
         """Count a rejected request, and tell the user about an error that may be the server's."""
-        if reason == "error-without-state" and self._notice is not None:
-            self._notice(_UNPROVEN_ERROR)
-            self._notice = None  # any web page can send these requests
+        if reason == "error-without-state":
+            self._tell(_UNPROVEN_ERROR)
         self._requests += 1
         if self._requests < MAX_REQUESTS:
             return None

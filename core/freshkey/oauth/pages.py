@@ -1,4 +1,4 @@
-"""The HTTP responses of the loopback listener: constant bytes, so that nothing from a request is echoed."""
+"""The HTTP responses of the loopback listener: constant, so that nothing from a request is echoed."""
 
 from __future__ import annotations
 
@@ -46,6 +46,18 @@ def _answer(status: HTTPStatus, title: str, text: str) -> bytes:
     return "\r\n".join(lines).encode("ascii") + body
 
 
+def redirect(target: str, cookie: str) -> bytes:
+    """Return the response that sends a browser to `target` with a cookie for us; the only one that is not constant.
+
+    Args:
+        target: A URL that `freshkey.oauth.safe_url` has accepted.
+        cookie: The value of ``Set-Cookie``, without anything from a request.
+    """
+    policies = [f"{name}: {value}" for name, value in _HEADERS if name != "Content-Type"]
+    lines = ["HTTP/1.1 303 See Other", f"Location: {target}", f"Set-Cookie: {cookie}", *policies, "Content-Length: 0"]
+    return "\r\n".join([*lines, "", ""]).encode("ascii")
+
+
 RECEIVED: Final = _answer(HTTPStatus.OK, "You can close this page", "The application will finish signing you in.")
 """Response to the redirect with a code. It does not claim success, because the code is not exchanged yet."""
 
@@ -68,6 +80,35 @@ REJECTED: Final = {
     )
 }
 """Responses to all other requests."""
+
+OTHER_USER: Final = _answer(
+    HTTPStatus.FORBIDDEN,
+    "This sign-in belongs to another user",
+    "Another user of this computer is signing in here. Your request was not accepted.",
+)
+"""Response to everything that another user of the machine sends."""
+
+OTHER_BROWSER: Final = _answer(
+    HTTPStatus.FORBIDDEN,
+    "This browser did not start the sign-in",
+    "Copy the full address of this page and paste it into the application. "
+    "Or start again there, and open the address that it shows in this browser.",
+)
+"""Response to a redirect from a browser that may be anyone's and has no cookie of ours."""
+
+ALREADY_STARTED: Final = _answer(
+    HTTPStatus.FORBIDDEN,
+    "The sign-in has been started in another browser",
+    "Continue there, or cancel in the application and start again.",
+)
+"""Response to the start address for a browser that may be anyone's, after the user's own one had it."""
+
+OPENED_TWICE: Final = _answer(
+    HTTPStatus.FORBIDDEN,
+    "The sign-in was stopped",
+    "Its address was opened twice, so someone else may have seen it. Start again in the application.",
+)
+"""Response to the start address that ends the attempt."""
 
 UNPROVEN: Final = {
     "error-without-state": _answer(

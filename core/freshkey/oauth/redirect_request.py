@@ -54,6 +54,14 @@ def judge(received: bytes, wanted: Wanted) -> str | HTTPStatus:
     return rejection or words[1].partition(b"?")[2].decode("ascii")
 
 
+def cookies(received: bytes, name: bytes) -> list[bytes]:
+    """Return the values of a cookie in a request, as many as there are: other programs may set one of the same name."""
+    lines = received.partition(_END)[0].split(b"\r\n")[1:]
+    found = [header for header in map(_HEADER.fullmatch, lines) if header and header[1].lower() == b"cookie"]
+    pairs = [pair.strip().partition(b"=") for header in found for pair in header[2].split(b";")]
+    return [value for found_name, _, value in pairs if found_name == name]
+
+
 def _excess(received: bytes) -> HTTPStatus | None:
     line, separator, rest = received.partition(b"\r\n")
     if len(line) > MAX_LINE:

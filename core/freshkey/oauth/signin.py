@@ -50,9 +50,11 @@ def authorize(
 ) -> Grant:
     """Sign the user in and return the authorization code (RFC 6749, section 4.1; RFC 8252).
 
-    The browser is redirected to a loopback port. A user whose browser runs on another machine pastes the response
-    instead: the code from the provider's page if `paste_redirect_uri` is set, otherwise the full URL from the address
-    bar. Both ways share one PKCE pair and one state, and the first valid response wins.
+    The browser is redirected to a loopback port, and is sent to the server from there: what is opened is an address of
+    that port, so that no argument list has the state. A user whose browser runs on another machine visits the URL in
+    the prompt and pastes the response instead: the code from the provider's page if `paste_redirect_uri` is set,
+    otherwise the full URL from the address bar. Both ways share one PKCE pair and one state, and the first valid
+    response wins.
 
     Args:
         server: The authorization server.
@@ -71,7 +73,8 @@ def authorize(
         allow_insecure_loopback: Accept an authorization endpoint on loopback without TLS, for tests.
 
     Raises:
-        LoginRequired: There is no user to ask, the user declined, or the attempt timed out.
+        LoginRequired: There is no user to ask, the user declined, the attempt timed out, or its local address was
+            opened by two parties of which one may be someone else.
         ProviderRefused: The server rejected the request.
         ConfigurationError: The authorization endpoint is not safe to open in a browser.
         TransientError: No loopback port could be bound, or not `redirect_port`.
@@ -84,12 +87,14 @@ def authorize(
             authorization_url, server, client_id=client_id, scopes=scopes, state=state, pkce=pkce, extra=extra
         )
         check = functools.partial(safe_url, allow_insecure_loopback=allow_insecure_loopback)
+        loopback_url = check(address(redirect_uri=listener.redirect_uri))
         attempt = _Attempt(
             server=server,
             pkce=pkce,
             state=state,
             loopback_uri=listener.redirect_uri,
-            loopback_url=check(address(redirect_uri=listener.redirect_uri)),
+            loopback_url=loopback_url,
+            start_url=listener.start_at(loopback_url),
             paste_uri=paste_redirect_uri,
             paste_url=check(address(redirect_uri=paste_redirect_uri)) if paste_redirect_uri else None,
             bare_code=bare_code,
@@ -106,6 +111,7 @@ class _Attempt:
     state: str = field(repr=False)
     loopback_uri: str
     loopback_url: str
+    start_url: str
     paste_uri: str | None
     paste_url: str | None
     bare_code: bool
@@ -125,7 +131,8 @@ class _Attempt:
         """The prompt for the paste, with a warning, because phishers ask for the same code."""
         warning = "Paste it only here, never into a web page or a message"
         if self.paste_url is None:
-            return f"If your browser runs on another machine, paste the full URL from its address bar. {warning}: "
+            steps = "there, and paste the full URL that its address bar shows in the end"
+            return f"If your browser runs on another machine, visit\n{self.loopback_url}\n{steps}. {warning}: "
         return f"If no browser opened, visit\n{self.paste_url}\nand paste the code shown there. {warning}: "
 
 
@@ -166,7 +173,7 @@ def _race(
     threads = [race.enter("loopback", lambda: _listen(attempt, listener, race.over))]
     try:
         interaction.progress(f"Signing in at {urlsplit(attempt.loopback_url).hostname}")
-        interaction.open_url(attempt.loopback_url)
+        interaction.open_url(attempt.start_url)
         threads.append(race.enter("paste", lambda: _paste(attempt, interaction, race.over)))
         clock.wait(race.over, timeout)
     finally:

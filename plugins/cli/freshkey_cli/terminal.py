@@ -66,14 +66,18 @@ class Terminal:
         from freshkey import oauth
 
         self._needs_user()
-        # http to this machine is for test servers; the provider's settings have already allowed it.
+        # A sign-in starts at an http address of this machine, so that no argument list has its state.
         oauth.safe_url(url, allow_insecure_loopback=True)
+        here = urlsplit(url).scheme == "http"
+        where = " on this machine" if here else ""
         if self._can_open():
-            self._out.instruct(f"Opening {urlsplit(url).hostname} in your browser…")
+            self._out.instruct(
+                "Opening your browser…" if here else f"Opening {urlsplit(url).hostname} in your browser…"
+            )
             if oauth.open_browser(url, allow_insecure_loopback=True, environ=self._environ):
-                self._out.instruct(f"If the browser does not open, go to this URL:\n  {url}")
+                self._out.instruct(f"If the browser does not open, go to this URL{where}:\n  {url}")
                 return
-        self._out.instruct(f"Open this URL in a browser:\n  {url}")
+        self._out.instruct(f"Open this URL in a browser{where}:\n  {url}")
 
     def read_code(self, prompt: str, given_up: threading.Event) -> Secret | None:
         """Read a pasted line; without a terminal, only the browser can deliver the response."""

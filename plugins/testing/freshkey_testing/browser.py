@@ -1,10 +1,11 @@
-"""What a scripted user does in a browser: plain HTTP requests to loopback servers, following redirects."""
+"""What a scripted user does in a browser: plain HTTP requests to loopback servers, with redirects and cookies."""
 
 from __future__ import annotations
 
 import html
 import http.client
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin, urlsplit
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 _LOOPBACK: Final = {"127.0.0.1", "::1", "localhost"}
 _MAX_REDIRECTS: Final = 10
 _TIMEOUT: Final = 10.0
+_MAX_COOKIES: Final = 100
+_cookies: Final[dict[tuple[str, str], tuple[str, str]]] = {}
+"""Host and name of each cookie, in the order they came; its path and value. All pages share them, as in one browser."""
+
 _SHOWN_CODE: Final = re.compile(r'<code id="code">([^<]+)</code>')
 
 
@@ -64,8 +69,12 @@ def visit(url: str) -> Page:
         raise ValueError(f"the scripted browser only opens http URLs on loopback, not at {parts.hostname!r}")
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=_TIMEOUT)
     try:
-        connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""))
+        cookie = _sent_cookies(parts.hostname, parts.path)
+        headers = {"Cookie": cookie} if cookie else {}
+        connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""), headers=headers)
         response = connection.getresponse()
+        for line in response.headers.get_all("Set-Cookie", []):
+            _keep_cookie(parts.hostname, line)
         location = response.getheader("Location")
         return Page(
             url=url,
@@ -75,6 +84,39 @@ def visit(url: str) -> Page:
         )
     finally:
         connection.close()
+
+
+def _keep_cookie(host: str, line: str) -> None:
+    """Keep a cookie until enough others have come; its path is all that counts of its attributes."""
+    pair, *attributes = (part.strip() for part in line.split(";"))
+    name, _, value = pair.partition("=")
+    paths = [attribute[5:] for attribute in attributes if attribute.lower().startswith("path=")]
+    _cookies.pop((host, name), None)
+    _cookies[host, name] = ((paths or ["/"])[-1], value)
+    for oldest in list(_cookies)[:-_MAX_COOKIES]:
+        _cookies.pop(oldest, None)
+
+
+def _sent_cookies(host: str, path: str) -> str:
+    """Return the cookies for a URL (RFC 6265, sections 5.1.4 and 5.4)."""
+    pairs = [
+        f"{name}={value}"
+        for (cookie_host, name), (prefix, value) in list(_cookies.items())
+        if cookie_host == host and f"{path}/".startswith(f"{prefix.rstrip('/')}/")
+    ]
+    return "; ".join(pairs)
+
+
+def start(url: str) -> str:
+    """Return the authorization URL that a sign-in's local start address redirects to; other URLs as they are."""
+    parts = urlsplit(url)
+    if parts.scheme != "http" or parts.hostname not in _LOOPBACK or parts.query:
+        return url
+    try:
+        page = visit(url)
+    except OSError:
+        return url
+    return page.location if page.status == HTTPStatus.SEE_OTHER and page.location else url
 
 
 def copy_code(urls: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Final, NoReturn, Self
 
 from freshkey import Secret
+from freshkey_testing import browser as scripted_browser
 
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class ScriptedUser:
     the prompt for a pasted code unanswered; with a `paste` the user answers that prompt; with both, the two race.
 
     Args:
-        browser: Called with each URL that is opened, on a separate thread, because a browser is a separate program.
+        browser: Called with each of `opened`, on a separate thread, because a browser is a separate program.
             `freshkey_testing.browser.follow` signs in where no login page needs to be filled in.
         paste: The text to paste when prompted for a code, or a function that makes it from all URLs shown so far.
         device: Called on a separate thread with user code, verification URI and complete URI (or None).
@@ -39,7 +40,8 @@ class ScriptedUser:
         progress_messages: The messages passed to `progress`.
         lines: The lines passed to `line`.
         notices: The messages passed to `notice`.
-        opened: The URLs passed to `open_url`.
+        started: The URLs passed to `open_url`.
+        opened: The same, but where a sign-in starts at a local address, the authorization URL that this redirects to.
         prompts: The prompts of `read_code`.
         device_codes: The arguments of each `show_device_code`.
         questions: The questions of `confirm`.
@@ -63,6 +65,7 @@ class ScriptedUser:
         self.progress_messages: list[str] = []
         self.lines: list[str] = []
         self.notices: list[str] = []
+        self.started: list[str] = []
         self.opened: list[str] = []
         self.prompts: list[str] = []
         self.device_codes: list[tuple[str, str, str | None]] = []
@@ -96,9 +99,12 @@ class ScriptedUser:
         Raises:
             UnexpectedQuestion: The script has neither `browser` nor `paste`.
         """
-        self.opened.append(url)
+        self.started.append(url)
         if self._browser is None and self._paste is None:
+            self.opened.append(url)
             self._refuse("to open a URL", "browser=… or paste=…")
+        url = scripted_browser.start(url)
+        self.opened.append(url)
         if self._browser is not None:
             self._start(self._browser, url)
 
