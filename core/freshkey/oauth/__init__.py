@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         refresh_request,
         revocation_request,
     )
+    from freshkey.oauth.pushed import PushedRequest
     from freshkey.oauth.response_body import read_members
     from freshkey.oauth.signin import authorize
     from freshkey.oauth.skew import MAX_SKEW, seconds_behind, warn_of_skew
@@ -72,6 +73,7 @@ _HOMES: Final = {
         "DEVICE_GRANT Encode Grant Pkce Server assertion_request authorization_url code_request "
         "device_request device_token_request new_state refresh_request revocation_request"
     ),
+    "oauth.pushed": "PushedRequest",
     "oauth.response_body": "read_members",
     "oauth.signin": "authorize",
     "oauth.skew": "MAX_SKEW seconds_behind warn_of_skew",
@@ -81,12 +83,12 @@ _HOMES: Final = {
 # fmt: off
 __all__ = [
     "DEVICE_GRANT", "MAX_SKEW", "TRANSIENT_CODES", "TRANSIENT_STATUSES", "DeviceCode", "Encode", "Grant",
-    "LoopbackListener", "OAuthClient", "Pkce", "Poll", "Refusal", "Server", "TokenAnswer", "assertion_request",
-    "authorization_url", "authorize", "browser_program", "clean_code", "code_request", "device_request",
-    "device_sign_in", "device_token_request", "discover", "new_state", "open_browser", "read_callback",
-    "read_device", "read_device_token", "read_members", "read_pasted", "read_refusal", "read_revocation",
-    "read_token", "refresh_request", "refusal_error", "retryable", "revocation_request", "safe_url",
-    "seconds_behind", "shown_code", "warn_of_skew",
+    "LoopbackListener", "OAuthClient", "Pkce", "Poll", "PushedRequest", "Refusal", "Server", "TokenAnswer",
+    "assertion_request", "authorization_url", "authorize", "browser_program", "clean_code", "code_request",
+    "device_request", "device_sign_in", "device_token_request", "discover", "new_state", "open_browser",
+    "read_callback", "read_device", "read_device_token", "read_members", "read_pasted", "read_refusal",
+    "read_revocation", "read_token", "refresh_request", "refusal_error", "retryable", "revocation_request",
+    "safe_url", "seconds_behind", "shown_code", "warn_of_skew",
 ]
 # fmt: on
 

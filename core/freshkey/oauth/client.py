@@ -11,9 +11,10 @@ from attrs import evolve, field, frozen
 from freshkey._http.messages import Request, Send, form
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import frameless
-from freshkey.oauth import answers, protocol
+from freshkey.oauth import answers, protocol, pushed
 from freshkey.oauth.answers import TokenAnswer
 from freshkey.oauth.protocol import NOTHING, Encode, Grant, Server
+from freshkey.oauth.pushed import PushedRequest
 from freshkey.oauth.skew import warn_of_skew
 from freshkey.secret import Secret
 
@@ -87,6 +88,16 @@ class OAuthClient:
         """
         request = self._completed(partial(protocol.revocation_request, token=token, hint=hint), extra, headers)
         answers.read_revocation(self.send(request), self.clock.now().wall)
+
+    @frameless
+    def push(self, fields: Mapping[str, str]) -> PushedRequest:
+        """Push the parameters of an authorization request (RFC 9126), for `authorize`.
+
+        Raises:
+            ConfigurationError: The server has no pushed authorization request endpoint.
+        """
+        request = pushed.pushed_request(self.server, fields=fields, extra=self.extra, headers=self.headers)
+        return pushed.read_pushed(self.send(request), self.clock.now().wall)
 
     def _completed(
         self, request: Callable[..., Request], extra: Mapping[str, str], headers: Mapping[str, str]

@@ -132,16 +132,17 @@ class LoopbackListener:
         self._drop(*self._connections.values())
         self._selector.close()
 
-    def start_at(self, authorization_url: str) -> str:
+    def start_at(self, authorization_url: str | Callable[[], str]) -> str:
         """Return the local address to open in the browser instead of `authorization_url`, to which it redirects once.
 
         From then on, a response is accepted only from our own user as the kernel sees it, or from the browser that was
         redirected. Without this, it is also accepted from peers whom the kernel cannot name.
 
         Args:
-            authorization_url: A URL that `freshkey.oauth.safe_url` has accepted.
+            authorization_url: A URL that `freshkey.oauth.safe_url` has accepted, or what returns one at once.
         """
-        self._start = StartAddress(redirect=self._wanted, target=authorization_url)
+        target = (lambda: authorization_url) if isinstance(authorization_url, str) else authorization_url
+        self._start = StartAddress(redirect=self._wanted, target=target)
         return self._start.url
 
     def wait(self, given_up: threading.Event) -> Secret | None:

@@ -31,8 +31,10 @@ log = logging.getLogger(__name__)
 _OAUTH: Final = "/.well-known/oauth-authorization-server"
 _OPENID: Final = "/.well-known/openid-configuration"
 _REQUIRED: Final = ("authorization_endpoint", "token_endpoint")
-_OPTIONAL: Final = ("revocation_endpoint", "device_authorization_endpoint")
+_PUSHED: Final = "pushed_authorization_request_endpoint"
+_OPTIONAL: Final = ("revocation_endpoint", "device_authorization_endpoint", _PUSHED)
 _ISS: Final = "authorization_response_iss_parameter_supported"
+_PUSH_REQUIRED: Final = "require_pushed_authorization_requests"
 
 _HEADERS: Final = {"Accept": "application/json"}
 
@@ -135,13 +137,13 @@ class _Search:
         if facts.get("issuer") != self.issuer:
             raise ProtocolError("the metadata belongs to another issuer", code="metadata-issuer-mismatch")
         first = not self.found
-        for name in ("issuer", *_REQUIRED, *_OPTIONAL, _ISS):
+        for name in ("issuer", *_REQUIRED, *_OPTIONAL, _ISS, _PUSH_REQUIRED):
             value = facts.get(name)
             if value is None or value == "" or name in self.found:
                 continue
             # What is no URL is a mistake; one that leads elsewhere may be hostile, and the first document with it.
             believed = first and (name not in _OPTIONAL or (isinstance(value, str) and "://" in value))
-            if believed or name in {"issuer", _ISS} or self.usable(value):
+            if believed or name in {"issuer", _ISS, _PUSH_REQUIRED} or self.usable(value):
                 self.found[name] = value
             else:
                 log.warning("ignored the unsafe %s in the metadata of %s", name, urlsplit(self.issuer).hostname)
@@ -169,7 +171,12 @@ class _Search:
         # PKCE with S256 is used whatever `code_challenge_methods_supported` says: omitting it because an unprotected
         # document says so would be a downgrade (RFC 9700, section 4.8).
         endpoints: dict[str, Any] = {name: self.found.get(name) for name in (*_REQUIRED, *_OPTIONAL)}
-        return Server(issuer=self.issuer, iss_required=self.found.get(_ISS) is True, **endpoints)
+        return Server(
+            issuer=self.issuer,
+            iss_required=self.found.get(_ISS) is True,
+            par_required=self.found.get(_PUSH_REQUIRED) is True,
+            **endpoints,
+        )
 
 
 def _is_everywhere(error: FreshkeyError, response: Response | None) -> bool:

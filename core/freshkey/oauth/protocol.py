@@ -49,6 +49,8 @@ class Server:
         issuer: Its identifier, compared as an exact string.
         revocation_endpoint: Where tokens are revoked (RFC 7009).
         device_authorization_endpoint: Where a device sign-in starts (RFC 8628).
+        pushed_authorization_request_endpoint: Where an authorization request is pushed (RFC 9126).
+        par_required: Whether it accepts no other authorization requests.
         iss_required: Whether it sends ``iss`` in every authorization response, so that responses without it are
             rejected (RFC 9207).
     """
@@ -58,6 +60,8 @@ class Server:
     issuer: str | None = None
     revocation_endpoint: str | None = None
     device_authorization_endpoint: str | None = None
+    pushed_authorization_request_endpoint: str | None = None
+    par_required: bool = False
     iss_required: bool = field(default=False, validator=_needs_issuer)
 
 
@@ -124,11 +128,27 @@ def authorization_url(
 ) -> str:
     """Return the URL where the user signs in (RFC 6749, section 4.1.1; RFC 7636, section 4.3).
 
-    The URL is visible in the process list, so `extra` must not contain secrets.
+    Programs that are given the URL may show it in the process list, so `extra` must not contain secrets.
 
     Raises:
         ConfigurationError: `extra` contains a parameter that the protocol sets.
     """
+    fields = authorization_fields(
+        client_id=client_id, redirect_uri=redirect_uri, scopes=scopes, state=state, pkce=pkce, extra=extra
+    )
+    return with_query(server.authorization_endpoint, fields)
+
+
+def authorization_fields(
+    *,
+    client_id: str,
+    redirect_uri: str,
+    scopes: tuple[str, ...],
+    state: str,
+    pkce: Pkce,
+    extra: Mapping[str, str] = NOTHING,
+) -> dict[str, str]:
+    """Return the parameters of `authorization_url`, to push them to the server. Raises like that function."""
     fields = {
         "response_type": "code",
         "client_id": client_id,
@@ -138,8 +158,12 @@ def authorization_url(
         "code_challenge": pkce.challenge,
         "code_challenge_method": "S256",
     }
-    endpoint = server.authorization_endpoint
-    return endpoint + ("&" if "?" in endpoint else "?") + urlencode(_merged(fields, extra), quote_via=quote)
+    return _merged(fields, extra)
+
+
+def with_query(endpoint: str, fields: Mapping[str, str]) -> str:
+    """Return an endpoint, which may contain a query, with more parameters (RFC 6749, section 3.1)."""
+    return endpoint + ("&" if "?" in endpoint else "?") + urlencode(fields, quote_via=quote)
 
 
 @frameless

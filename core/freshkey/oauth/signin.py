@@ -13,11 +13,13 @@ from attrs import define, field, frozen
 
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import LoginRequired, ProtocolError
-from freshkey.model.interaction import Interaction
+from freshkey.model.interaction import Interaction, NonInteractive
 from freshkey.oauth.browser import safe_url
 from freshkey.oauth.callback import read_pasted
 from freshkey.oauth.loopback import LoopbackListener
-from freshkey.oauth.protocol import NOTHING, Grant, Pkce, Server, authorization_url, new_state
+from freshkey.oauth.protocol import NOTHING, Grant, Pkce, Server, authorization_fields, new_state, with_query
+from freshkey.oauth.pushed import Push, PushedTarget
+from freshkey.oauth.pushed import push as push_request
 from freshkey.secret import Secret
 
 
@@ -43,6 +45,7 @@ def authorize(
     paste_redirect_uri: str | None = None,
     bare_code: bool = False,
     extra: Mapping[str, str] = NOTHING,
+    push: Push | None = None,
     timeout: float = TIMEOUT,
     random: Callable[[int], bytes] = secrets.token_bytes,
     clock: Clock = SYSTEM,
@@ -67,6 +70,8 @@ def authorize(
         paste_redirect_uri: A page of the provider that displays the code, as registered.
         bare_code: Whether that page displays the code without its state.
         extra: Additional parameters of the authorization request; never a secret.
+        push: Sends the request to the server first, if that has an endpoint for it (RFC 9126): `OAuthClient.push`. If
+            it fails, the sign-in goes on without it, unless the server accepts nothing else.
         timeout: Seconds until the attempt is aborted.
         random: Returns the given number of random bytes.
         clock: Measures `timeout`.
@@ -83,23 +88,63 @@ def authorize(
     pkce = Pkce.create(random)
     listen = functools.partial(LoopbackListener, path=redirect_path, host=redirect_host, port=redirect_port)
     with listen(state=state, server=server, notice=interaction.notice) as listener:
-        address = functools.partial(
-            authorization_url, server, client_id=client_id, scopes=scopes, state=state, pkce=pkce, extra=extra
+        fields = functools.partial(
+            authorization_fields, client_id=client_id, scopes=scopes, state=state, pkce=pkce, extra=extra
         )
-        check = functools.partial(safe_url, allow_insecure_loopback=allow_insecure_loopback)
-        loopback_url = check(address(redirect_uri=listener.redirect_uri))
-        attempt = _Attempt(
+        targets = _Targets(
             server=server,
-            pkce=pkce,
-            state=state,
-            loopback_uri=listener.redirect_uri,
-            loopback_url=loopback_url,
-            start_url=listener.start_at(loopback_url),
-            paste_uri=paste_redirect_uri,
-            paste_url=check(address(redirect_uri=paste_redirect_uri)) if paste_redirect_uri else None,
-            bare_code=bare_code,
+            push=push if server.pushed_authorization_request_endpoint else None,
+            interaction=interaction,
+            clock=clock,
+            check=functools.partial(safe_url, allow_insecure_loopback=allow_insecure_loopback),
+            fields=fields,
         )
+        proof = functools.partial(_Attempt, server=server, pkce=pkce, state=state, bare_code=bare_code)
+        attempt = targets.attempt(proof, listener, paste_redirect_uri)
         return _race(attempt, listener, interaction, clock, timeout)
+
+
+@frozen(kw_only=True)
+class _Targets:
+    """Makes the URLs of one attempt: plain ones, and those that refer to a pushed request."""
+
+    server: Server
+    push: Push | None
+    interaction: Interaction
+    clock: Clock
+    check: Callable[[str], str]
+    fields: Callable[..., Mapping[str, str]]
+
+    def attempt(self, make: Callable[..., _Attempt], listener: LoopbackListener, paste_uri: str | None) -> _Attempt:
+        """Return the attempt with its URLs, and have the browser sent to one of them."""
+        loopback = self._target(self.fields(redirect_uri=listener.redirect_uri))
+        return make(
+            loopback_uri=listener.redirect_uri,
+            loopback_url=loopback.plain,
+            start_url=listener.start_at(loopback),
+            paste_uri=paste_uri,
+            paste_url=self._printed(self.fields(redirect_uri=paste_uri)) if paste_uri else None,
+        )
+
+    def _target(self, fields: Mapping[str, str]) -> PushedTarget:
+        """Return where the browser is sent that opens the start address."""
+        plain = self.check(with_query(self.server.authorization_endpoint, fields))
+        pushed = self._pushed(fields)
+        if pushed is None:
+            return PushedTarget(plain, None, 0.0, self.clock)
+        url, ends_at = pushed
+        return PushedTarget(url if self.server.par_required else plain, url, ends_at, self.clock)
+
+    def _printed(self, fields: Mapping[str, str]) -> str:
+        """Return a URL that the user copies. The pushed one would soon end, so it is used only if it must be."""
+        pushed = self._pushed(fields) if self.server.par_required else None
+        return pushed[0] if pushed else self.check(with_query(self.server.authorization_endpoint, fields))
+
+    def _pushed(self, fields: Mapping[str, str]) -> tuple[str, float] | None:
+        if self.push is None or isinstance(self.interaction, NonInteractive):  # which opens nothing
+            return None
+        pushed = push_request(self.server, self.push, fields, self.clock, self.interaction)
+        return pushed and (self.check(pushed[0]), pushed[1])
 
 
 @frozen(kw_only=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final, Literal
 
@@ -34,12 +35,12 @@ class StartAddress:
     Attributes:
         redirect: Path and authority of the redirect URI. The start address is below it, so that one cookie is for both
             and for nothing else (RFC 6265, section 5.1.4).
-        target: The authorization URL, which is safe to open.
+        target: Returns the authorization URL, which is safe to open.
         handed: Who has been answered so far.
     """
 
     redirect: Wanted
-    target: str = field(repr=False)
+    target: Callable[[], str] = field(repr=False)
     handed: Handed = field(init=False, default="nobody")
     _wanted: Wanted = field(init=False)
     _cookie: str = field(init=False, factory=lambda: secrets.token_urlsafe(_RANDOM_BYTES), repr=False)
@@ -77,7 +78,7 @@ class StartAddress:
             if self.handed == "ours" and kind == "unknown":
                 return pages.ALREADY_STARTED
             self.handed = "ours" if kind == "ours" else "unknown"
-        return pages.redirect(self.target, self._set_cookie())
+        return pages.redirect(self.target(), self._set_cookie())
 
     def _set_cookie(self) -> str:
         path = "/" if ";" in self.redirect.path else self.redirect.path  # a semicolon would end the attribute

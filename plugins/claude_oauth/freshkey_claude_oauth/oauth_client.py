@@ -65,6 +65,10 @@ def server(settings: ClaudeSettings, send: Send, look_for: Collection[str] = (),
         token_endpoint=settings.token_url or found.token_endpoint,
         revocation_endpoint=settings.revoke_url or found.revocation_endpoint,
         device_authorization_endpoint=settings.device_url or found.device_authorization_endpoint,
+        # A request that was pushed to the issuer means nothing to another server.
+        pushed_authorization_request_endpoint=(
+            None if settings.authorize_url else found.pushed_authorization_request_endpoint
+        ),
     )
 
 

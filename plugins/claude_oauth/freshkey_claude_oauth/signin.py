@@ -55,6 +55,7 @@ def _by_browser(client: OAuthClient, profile: Profile, interaction: Interaction,
         redirect_port=profile.redirect_port,
         paste_redirect_uri=endpoints.paste_redirect_url(settings),
         extra=settings.authorize_parameters,
+        push=client.push,
         clock=clock,
         allow_insecure_loopback=settings.allow_insecure_loopback,
     )

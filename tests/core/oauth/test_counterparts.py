@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -98,6 +99,7 @@ def test_discovery(oidc: OidcServer, server: Server) -> None:  # FLO-11
         token_endpoint=oidc.url("/token"),
         revocation_endpoint=oidc.url("/token/revocation"),
         device_authorization_endpoint=oidc.url("/device/auth"),
+        pushed_authorization_request_endpoint=oidc.url("/request"),
         iss_required=True,
     )
 
@@ -114,6 +116,14 @@ def test_signing_in_by_redirect(token: TokenAnswer) -> None:
     assert token.granted(SCOPES) == SCOPES
     assert token.refresh_token is not None
     assert "id_token" in token.extra
+
+
+def test_signing_in_with_a_pushed_request(sign_in: SignIn, client: OAuthClient) -> None:
+    with ScriptedUser(browser=visit) as user:
+        grant = sign_in(interaction=user, push=client.push)
+
+    assert dict(parse_qsl(urlsplit(user.opened[0]).query)).keys() == {"client_id", "request_uri"}
+    assert client.exchange(grant).refresh_token is not None
 
 
 def test_signing_in_at_localhost(sign_in: SignIn, client: OAuthClient) -> None:

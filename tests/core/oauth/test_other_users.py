@@ -173,7 +173,7 @@ class Victim:
     @property
     def redirect(self) -> str:
         """The response of another account, with the state that only the prompt shows."""
-        found = re.search(r"http://\S+", self.user.prompts[0])
+        found = re.search(r"http://\S+[?&]state=\S+", "\n".join([*self.user.prompts, *self.user.started]))
         assert found
         asked = dict(parse_qsl(urlsplit(found[0]).query))
         return f"{asked['redirect_uri']}?code=of-mallory&state={asked['state']}"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import html
 import re
+import secrets
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from attrs import frozen
 
-from freshkey_testing.server.wire import Answer, Asked, page
+from freshkey_testing.server.wire import Answer, Asked, json_answer, page
 
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from freshkey_testing.server.policy import Policy
 
 _LOOPBACK: Final = {"127.0.0.1", "::1", "localhost"}
+_FORM: Final = "application/x-www-form-urlencoded"
 _CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -68,6 +70,7 @@ class AuthorizeEndpoint:
         self._account = account
         self._now = now
         self.codes: dict[str, Pending] = {}
+        self._pushed: dict[str, dict[str, str]] = {}
 
     def answer(self, asked: Asked) -> Answer:
         """Respond to an authorization request; a wrong client or redirect URI is not redirected (section 4.1.2.1)."""
@@ -75,11 +78,34 @@ class AuthorizeEndpoint:
         query = dict(asked.query)
         if len(names) != len(query):
             return page("<h1>A parameter is given twice.</h1>", 400)
+        reference = query.get("request_uri")
+        if reference is not None:
+            pushed = self._pushed.pop(reference, {})
+            if pushed.get("client_id") != query.get("client_id"):
+                return page("<h1>Unknown or used request_uri.</h1>", 400)
+            query = pushed
+        elif self._policy.pushed_requests == "required" and "decision" not in query:
+            return page("<h1>Push the request first.</h1>", 400)
         if query.get("client_id") != self._client_id or not self._registered(query.get("redirect_uri", "")):
             return page("<h1>Unknown client, or the redirect URI is not registered.</h1>", 400)
         if fault := _fault(query):
             return self._redirect(query, {"error": "invalid_request", "error_description": fault})
         return self._decide(query, query.pop("decision", self._policy.consent))
+
+    def push(self, asked: Asked) -> Answer:
+        """Take an authorization request, and return a reference that is good for one use (RFC 9126, section 2)."""
+        kind = asked.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if self._policy.pushed_requests == "none" or asked.method != "POST" or kind != _FORM:
+            return json_answer({"error": "invalid_request"}, 400)
+        fields = dict(parse_qsl(asked.body.decode(), keep_blank_values=True))
+        if fields.get("client_id") != self._client_id:
+            return json_answer({"error": "invalid_client"}, 401)
+        if "request_uri" in fields or _fault(fields) or not self._registered(fields.get("redirect_uri", "")):
+            return json_answer({"error": "invalid_request"}, 400)
+        reference = f"urn:ietf:params:oauth:request_uri:{secrets.token_urlsafe(24)}"
+        self._pushed[reference] = fields
+        self._grants.note("authorization.pushed")
+        return json_answer({"request_uri": reference, "expires_in": 60}, 201)
 
     def show_code(self, asked: Asked) -> Answer:
         """Show ``code#state`` for the user to copy, like Claude's own page."""

@@ -49,6 +49,7 @@ class Policy:
     state_in_body: bool = False
     consent: Literal["approve", "deny", "page"] = "approve"
     iss_in_callback: bool = False
+    pushed_requests: Literal["none", "offered", "required"] = "none"
     code_lifetime: float = 60.0
     device_interval: float | None = 1
     device_lifetime: float = 600.0

@@ -34,6 +34,7 @@ class Urls:
         token: Token endpoint.
         revoke: Revocation endpoint.
         device: Device authorization endpoint.
+        push: Pushed authorization request endpoint (RFC 9126), if the policy has one.
         device_page: The page where the user enters a user code.
         paste: The redirect URI of the page that shows ``code#state`` to copy.
         profile: Returns account and plan.
@@ -45,6 +46,7 @@ class Urls:
     token: str
     revoke: str
     device: str
+    push: str
     device_page: str
     paste: str
     profile: str
@@ -59,6 +61,7 @@ def urls_at(base: str) -> Urls:
         token=f"{base}/v1/oauth/token",
         revoke=f"{base}/v1/oauth/token/revoke",
         device=f"{base}/v1/oauth/device",
+        push=f"{base}/v1/oauth/push",
         device_page=f"{base}/device",
         paste=f"{base}/oauth/code/callback",
         profile=f"{base}/api/oauth/profile",
@@ -103,6 +106,7 @@ class Endpoints:
         self._routes: dict[str, tuple[str, Act]] = {
             urls.authorize: ("authorize", self.authorize.answer),
             urls.paste: ("paste", self.authorize.show_code),
+            urls.push: ("push", self.authorize.push),
             urls.token: ("token", self.token.answer),
             urls.revoke: ("revoke", self.token.revoke),
             urls.device: ("device", self.token.begin_device),
@@ -119,8 +123,13 @@ class Endpoints:
 
     def _metadata(self, asked: Asked) -> Answer:  # noqa: ARG002  the same for every request
         """Respond with the server's metadata (RFC 8414, section 3.2)."""
+        pushed = {
+            "pushed_authorization_request_endpoint": self._urls.push,
+            "require_pushed_authorization_requests": self._policy.pushed_requests == "required",
+        }
         return json_answer(
             {
+                **(pushed if self._policy.pushed_requests != "none" else {}),
                 "issuer": self._urls.issuer,
                 "authorization_endpoint": self._urls.authorize,
                 "token_endpoint": self._urls.token,
