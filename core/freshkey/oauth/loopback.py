@@ -188,7 +188,8 @@ class LoopbackListener:
             return
         accepted.setblocking(False)
         if len(self._connections) >= MAX_CONNECTIONS:
-            if self._find_peer(accepted).kind == "stranger":  # must not push out the user's own browser
+            # Another user must not push out the user's own browser, not even by closing at once.
+            if self._find_peer(accepted).kind in {"stranger", "gone"}:
                 accepted.close()
                 return
             self._drop(next(iter(self._connections.values())))

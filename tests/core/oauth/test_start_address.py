@@ -295,9 +295,10 @@ def test_another_user_gets_one_static_page_whatever_she_sends(begin: Begin) -> N
     assert attempt.answer.result(10) == Secret("c0de")
 
 
-def test_another_users_connections_do_not_push_out_the_users_own(begin: Begin) -> None:
+@pytest.mark.parametrize("kind", ["stranger", "gone"])
+def test_another_users_connections_do_not_push_out_the_users_own(begin: Begin, kind: Kind) -> None:
     attempt = begin(connection_seconds=60)
-    attempt.kind = "stranger"
+    attempt.kind = kind
     parts = urlsplit(attempt.start)
     with ExitStack() as stack:
 

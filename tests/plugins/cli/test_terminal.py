@@ -72,6 +72,21 @@ def test_browser_is_opened_and_the_url_shown(
     assert URL in stderr.getvalue()
 
 
+def test_an_address_of_this_machine_is_called_that(
+    stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, opener: tuple[Path, dict[str, str]]
+) -> None:
+    shown, environ = opener
+    start = "http://127.0.0.1:8085/callback/a-random-path"
+    user(stderr, monkeypatch, terminal=False, environ=environ).open_url(start)
+    user(stderr, monkeypatch, terminal=True, browser=False).open_url(start)
+
+    assert shown.read_text() == start
+    assert stderr.getvalue() == (
+        f"Opening your browser…\nIf the browser does not open, go to this URL on this machine:\n  {start}\n"
+        f"Open this URL in a browser on this machine:\n  {start}\n"
+    )
+
+
 def test_no_browser_prints_the_url_even_with_json(
     stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, opener: tuple[Path, dict[str, str]]
 ) -> None:
