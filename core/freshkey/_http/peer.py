@@ -163,7 +163,7 @@ def _row(family: int, address: tuple[str, int]) -> str:
 
 def _overflow_uid() -> int:
     with suppress(OSError, ValueError):
-        return int(_OVERFLOW.read_text("ascii"))
+        return int(_OVERFLOW.read_bytes())
     return _USUAL_OVERFLOW
 
 
