@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from freshkey._commands.command import Command, pinned, run_command
-from freshkey.errors import TrustNeeded
+from freshkey._commands.command import Command, run_command
+from freshkey._commands.pins import pinned
+from freshkey.errors import ConfigurationError, TrustNeeded
 from freshkey.secret import Secret
 from promises import proves
 from raises_code import raises_code
+from second_user import SecondUser
 
 
 CANARY = "canary-6d0a4be1c92f"
@@ -114,3 +116,130 @@ def test_command_runs_again_once_its_file_is_restored(project: Path) -> None:
     append(script)
     script.write_text(before)
     assert run_command(command) == Secret("key\n")
+
+
+# --- other users ------------------------------------------------------------------------------------------------------
+
+SWAP = """
+script = pathlib.Path(sys.argv[1])
+hers, saved = script.with_name("hers"), script.with_name("saved")
+hers.write_text("#!/bin/sh\\necho hers\\n")
+hers.chmod(0o755)
+print("ready", flush=True)
+deadline = time.monotonic() + 60
+os.set_blocking(0, False)
+while time.monotonic() < deadline and sys.stdin.read(1) != "x":
+    script.rename(saved)
+    hers.rename(script)
+    time.sleep(0.002)
+    script.rename(hers)
+    saved.rename(script)
+    time.sleep(0.002)
+"""
+"""Another user swaps a script of ours for her own, again and again."""
+
+
+def outcomes(user: SecondUser, script: Path, run: Callable[[], Secret]) -> set[str]:
+    """Return what the command printed, or the codes of its errors, while the other user swaps its script."""
+    seen = set()
+    with user.start(SWAP, script) as attack:
+        assert attack.stdout is not None
+        assert attack.stdout.readline() == "ready\n"
+        for _ in range(60):
+            try:
+                seen.add(run().reveal().strip())
+            except (ConfigurationError, TrustNeeded) as error:
+                seen.add(str(error.code))
+        _, trouble = attack.communicate("x")
+    assert trouble == ""
+    return seen
+
+
+def in_the_open(open_tmp_path: Path) -> Path:
+    """Return a script of ours in a project of ours, below a folder that everyone can write to."""
+    script = open_tmp_path / "project" / "tools" / "key.sh"
+    script.parent.mkdir(parents=True)
+    script.write_text("#!/bin/sh\necho key\n")
+    script.chmod(0o755)
+    return script
+
+
+@proves("FAULT-58", "TRU-3", "TRU-9")
+@pytest.mark.parametrize("words", [["{0}"], ["sh", "{0}"], ["sh", "-c", "{0}"], ["sh", "-c", "exec ./tools/key.sh"]])
+def test_script_that_another_user_swaps_never_runs(
+    second_user: SecondUser, open_tmp_path: Path, words: list[str]
+) -> None:
+    script = in_the_open(open_tmp_path)
+    project = script.parents[1]
+    argv = tuple(word.format(script) for word in words)
+    command = Command(argv=argv, directory=project, pins=pinned(argv, project))
+    assert run_command(command) == Secret("key\n")
+    script.parent.chmod(0o777)
+
+    seen = outcomes(second_user, script, lambda: run_command(command))
+
+    assert seen <= {"unsafe-program", "trusted-command-changed"}
+    with raises_code(ConfigurationError, "unsafe-program") as caught:
+        pinned(argv, project)
+    assert str(script.parent) in caught.value.message
+    assert f"chmod go-w {script.parent}" in str(caught.value.hint)
+
+
+@proves("TRU-9")
+@pytest.mark.parametrize("words", [["{0}"], ["key.sh"], ["sh", "{0}"], ["/bin/sh", "-e", "{0}"]])
+def test_program_of_the_user_s_own_configuration_that_another_user_swaps_never_runs(
+    second_user: SecondUser, open_tmp_path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = in_the_open(open_tmp_path)
+    monkeypatch.setenv("PATH", f"{script.parent}:{os.environ['PATH']}")
+    command = Command.of([word.format(script) for word in words])
+    assert run_command(command) == Secret("key\n")
+    script.parent.chmod(0o777)
+
+    # Between her two renames there is no such program.
+    assert outcomes(second_user, script, lambda: run_command(command)) <= {"unsafe-program", "command-not-runnable"}
+
+
+@proves("TRU-9")
+@pytest.mark.parametrize("level", ["open_tmp_path", "project", "tools", "key.sh"])
+@pytest.mark.parametrize("how", ["chmod", "chown"])
+def test_each_level_above_a_program_counts(second_user: SecondUser, open_tmp_path: Path, level: str, how: str) -> None:
+    script = in_the_open(open_tmp_path)
+    command = Command.of([str(script)])
+    place = (
+        open_tmp_path if level == "open_tmp_path" else next(at for at in (script, *script.parents) if at.name == level)
+    )
+    if how == "chmod":
+        place.chmod(0o777)
+    else:
+        os.chown(place, second_user.uid, second_user.gid)
+
+    with raises_code(ConfigurationError, "unsafe-program") as caught:
+        run_command(command)
+    assert str(place) in caught.value.message
+
+
+@proves("TRU-9")
+@pytest.mark.parametrize("line", ["{0}", "/usr/bin/env {1}", "/usr/bin/env -S X=1 {1} -u"])
+def test_interpreter_that_others_can_change_is_not_run(
+    open_tmp_path: Path, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interpreter = in_the_open(open_tmp_path)
+    monkeypatch.setenv("PATH", f"{interpreter.parent}:{os.environ['PATH']}")
+    (open_tmp_path / "script").write_text(f"#!{line.format(interpreter, interpreter.name)}\n")
+    (open_tmp_path / "script").chmod(0o700)
+    interpreter.parent.chmod(0o777)
+
+    with raises_code(ConfigurationError, "unsafe-program") as caught:
+        run_command(Command.of([str(open_tmp_path / "script")]))
+    assert str(interpreter.parent) in caught.value.message
+
+
+@proves("TRU-9")
+def test_project_that_others_can_write_to_runs_no_command(open_tmp_path: Path) -> None:
+    """They could add files that a program of the system reads from its working directory, such as a Makefile."""
+    argv = ("/bin/true",)
+    assert pinned(argv, open_tmp_path) == {}
+    open_tmp_path.chmod(0o777)
+    with raises_code(ConfigurationError, "unsafe-program"):
+        pinned(argv, open_tmp_path)

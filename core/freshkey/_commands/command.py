@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import filterfalse
 from pathlib import Path, PurePath
 from typing import Final, Self
 
 from attrs import field, frozen
 
-from freshkey._commands.helper import HELPER_TIMEOUT, MAX_OUTPUT, run_helper
-from freshkey._commands.process import find_program, is_bare, is_command
-from freshkey._files.bounded import NotRegularError, file_version, open_regular
+from freshkey._commands.helper import HELPER_TIMEOUT, MAX_OUTPUT, helper_environment, run_helper
+from freshkey._commands.named_files import TooManyPartsError, is_directory, named_files
+from freshkey._commands.pins import pinned
+from freshkey._commands.process import find_program, is_bare, is_command, unsafe_program
+from freshkey._files.bounded import file_version
+from freshkey._files.owned import UnsafePathError, check_file
 from freshkey._files.path_text import path_flaw
 from freshkey.errors import ConfigurationError, TrustNeeded
 from freshkey.model.interaction import Reporter
@@ -25,10 +27,8 @@ from freshkey.secret import Secret
 WORDS_FOR_COMMAND: Final = "a list of strings: a program (absolute path, or name on PATH) and its arguments"
 """The description of a command's TOML value, for messages."""
 
-_BETWEEN_PATHS: Final = re.compile(r"[\s=:,;'\"()<>|&]+")
-
-MAX_PROGRAM: Final = 268_435_456
-"""Maximum total size in bytes of the project files that one command names."""
+_RUNS_A_SCRIPT: Final = re.compile(r"(?:ba|da|z|k|a)?sh|(?:python|pypy|node|ruby|perl|php|lua|deno|bun|tclsh)[\d.]*")
+"""Programs whose first argument that is not an option is a program too."""
 
 
 class WrongCommandError(ValueError):
@@ -86,9 +86,10 @@ class Command:
         """
         base = self.directory or Path(os.path.expanduser("~"))  # noqa: PTH111  never raises
         program = find_program(self.argv[0], os.environ) or self.argv[0]
-        parts = {part for word in self.argv[1:] for part in (word, *_BETWEEN_PATHS.split(word)) if part}
-        files = [base / os.path.expanduser(part) for part in sorted(parts)]  # noqa: PTH111  as above
-        return f"{program} {file_version(Path(program), *filterfalse(_is_directory, files))}"
+        files: list[Path] = []
+        with suppress(TooManyPartsError):
+            files += (file for file in sorted(named_files(self.argv[1:], base)) if not is_directory(file))
+        return f"{program} {file_version(Path(program), *files)}"
 
 
 def run_command(
@@ -111,7 +112,7 @@ def run_command(
     return run_helper(
         command.argv,
         timeout=timeout,
-        environ=environ,
+        environ=command_environment(command, helper_environment() if environ is None else environ),
         max_output=max_output,
         directory=command.directory,
         on_slow=None if reporter is None else partial(_tell_slow, command, reporter),
@@ -122,16 +123,27 @@ def _tell_slow(command: Command, reporter: Reporter, seconds: float) -> None:
     reporter.notice(f"{command.name!r} has been running for {seconds:.0f} s")
 
 
+def command_environment(command: Command, environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the environment for a command; Python must not add its caches to directories that were hashed."""
+    return environ if command.directory is None else {**environ, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
 def ensure_unchanged(command: Command) -> None:
     """Check that the files that a project's command names are those that the user trusted; call this before each run.
+
+    For a command of the user's own, check that other users cannot change the script that it gives to an interpreter.
 
     Trust is bound to the content of files, not to their paths: `git pull` can replace a script under the same name.
     See docs/decisions.md, "Trust applies to content, not to a path".
 
     Raises:
         TrustNeeded: A file changed, appeared or disappeared.
+        ConfigurationError: Other users can change one.
     """
-    why = changed(command)
+    if command.directory is None:
+        _refuse_unsafe_script(command)
+        return
+    why = _change(command, command.directory)
     if why is not None:
         message = f"the command {command.name!r} was not run: {why}"
         raise TrustNeeded(message, hint=how_to_trust(command.directory), code="trusted-command-changed")
@@ -142,11 +154,33 @@ def changed(command: Command) -> str | None:
     if command.directory is None:
         return None
     try:
-        now = pinned(command.argv, command.directory)
+        return _change(command, command.directory)
     except ConfigurationError as error:
+        return error.message
+
+
+def _change(command: Command, directory: Path) -> str | None:
+    try:
+        now = pinned(command.argv, directory)
+    except ConfigurationError as error:
+        if error.code == "unsafe-program":  # to trust it again would not help
+            raise
         return error.message
     different = sorted(file for file, _ in now.items() ^ command.pins.items())
     return f"{different[0]} changed after you trusted it" if different else None
+
+
+def _refuse_unsafe_script(command: Command) -> None:
+    if not _RUNS_A_SCRIPT.fullmatch(command.name):
+        return
+    script = next((word for word in command.argv[1:] if not word.startswith("-")), "")
+    try:
+        if PurePath(script).is_absolute():
+            check_file(Path(script))
+    except UnsafePathError as error:
+        raise unsafe_program(PurePath(script).name, error) from None
+    except (OSError, ValueError):  # not a path, or missing, which the interpreter will say
+        return
 
 
 def how_to_trust(directory: Path | None) -> str:
@@ -154,71 +188,3 @@ def how_to_trust(directory: Path | None) -> str:
     import shlex
 
     return f"Review it, then run: freshkey trust {shlex.quote(str(directory))}"
-
-
-def pinned(argv: Sequence[str], directory: Path) -> dict[Path, str]:
-    """Return the digests of the files that a command names, for `Command.pins`.
-
-    These are all files inside the directory, and all that are named by a path relative to it, wherever that leads. An
-    argument can also be an option with a file after its equals sign.
-
-    Args:
-        argv: The program and its arguments.
-        directory: Its working directory.
-
-    Raises:
-        ConfigurationError: A file cannot be read or is not a regular file, or they are larger than `MAX_PROGRAM` in
-            total.
-    """
-    pins: dict[Path, str] = {}
-    left = MAX_PROGRAM
-    for file in sorted({file for word in argv for file in _named(word, directory)}):
-        pins[file], size = file_digest(file, left)
-        left -= size
-    return pins
-
-
-def _named(word: str, directory: Path) -> Iterator[Path]:
-    for part in {word, word.partition("=")[2]} - {""}:
-        file = directory / part
-        # An argument that is too long, or otherwise not a valid path, does not name a file.
-        with suppress(OSError, ValueError, RuntimeError):
-            file.lstat()  # a dangling link counts: its target can appear later
-            if not file.is_dir() and (not Path(part).is_absolute() or _inside(file, directory)):
-                yield file
-
-
-def _is_directory(path: Path) -> bool:
-    with suppress(OSError, ValueError):
-        return path.is_dir()
-    return False
-
-
-def _inside(file: Path, directory: Path) -> bool:
-    return file.is_relative_to(directory) or file.resolve().is_relative_to(directory.resolve())
-
-
-def file_digest(file: Path, most: int = MAX_PROGRAM) -> tuple[str, int]:
-    """Return the SHA-256 of a file in hexadecimal, and its size in bytes.
-
-    Raises:
-        ConfigurationError: It cannot be read, is not a regular file, or has more than `most` bytes.
-    """
-    import hashlib
-
-    digest, size = hashlib.sha256(), 0
-    try:
-        with open_regular(file) as opened:
-            while size <= most and (chunk := opened.read(1_048_576)):
-                digest.update(chunk)
-                size += len(chunk)
-    except NotRegularError:
-        raise ConfigurationError(f"{file} is not a regular file", code="unreadable-program") from None
-    except OSError as error:
-        raise ConfigurationError(f"cannot read {file}: {error.strerror}", code="unreadable-program") from None
-    if size > most:
-        raise ConfigurationError(
-            f"{file} is too large: a project's command can name files of at most {MAX_PROGRAM} bytes in total",
-            code="unreadable-program",
-        )
-    return digest.hexdigest(), size

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from attrs import asdict
 
-from freshkey._commands.command import Command, ensure_unchanged
+from freshkey._commands.command import Command, command_environment, ensure_unchanged
 from freshkey._commands.environ import without_secrets
 from freshkey._commands.process import Run
 from freshkey._files.private import file_name
@@ -82,7 +82,8 @@ def run_login_command(
             code="sign-in-command-failed",
         )
     reporter.progress(f"Running {command.name}")
-    trouble = _watch(command, without_secrets(environ), reporter, timeout)
+    passed_on = command_environment(command, without_secrets(environ))
+    trouble = _watch(command, passed_on, reporter, timeout)
     ended, said = clock.now(), trouble or "succeeded"
     try:
         note.write({**asdict(ended), "outcome": said})

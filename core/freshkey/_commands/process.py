@@ -13,7 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
 
+from freshkey._files.bounded import NotRegularError, open_regular
+from freshkey._files.owned import UnsafePathError, check_file
 from freshkey._files.path_text import path_flaw
+from freshkey._files.permissions import chmod_command
 from freshkey.errors import ConfigurationError, TransientError
 
 
@@ -25,6 +28,10 @@ _POLL_INTERVAL: Final = 0.02
 _READER_TIMEOUT: Final = 1.0
 _ROUNDS: Final = 10
 """Maximum passes over a session: a process can start another one just before it is killed."""
+
+_INTERPRETERS: Final = 4
+_FIRST_LINE: Final = 256
+"""Interpreters in a row, and bytes of the line that names one, as in Linux (execve(2))."""
 
 
 class Run:
@@ -54,7 +61,8 @@ class Run:
     ) -> None:
         import subprocess
 
-        program = _program(argv, environ)
+        directory = directory or _home()
+        program = _program(argv, environ, directory)
         self.name = PurePath(program).name
         self._take = take
         self._reader = threading.Thread(target=self._read, name="freshkey command", daemon=True)
@@ -66,7 +74,7 @@ class Run:
                 env=dict(environ),
                 # Many tools read a file from the working directory, which may be a hostile checkout.
                 # See docs/decisions.md, "Helper commands run in the home directory".
-                cwd=directory or _home(),
+                cwd=directory,
                 stdin=subprocess.DEVNULL,
                 stdout=writing,
                 stderr=writing if with_errors else subprocess.DEVNULL,
@@ -182,13 +190,76 @@ def is_bare(program: str) -> bool:
     return not os.path.dirname(program) and program not in {os.curdir, os.pardir}  # noqa: PTH120  keeps a leading dot
 
 
-def find_program(named: str, environ: Mapping[str, str]) -> str | None:
-    """Return the absolute path of a program, or None if it is missing or depends on the working directory."""
-    found = shutil.which(named, path=environ.get("PATH", os.defpath))
+def find_program(named: str, environ: Mapping[str, str], skip: Callable[[Path], bool] | None = None) -> str | None:
+    """Return the absolute path of a program, or None if it is missing or depends on the working directory.
+
+    Args:
+        named: Its path, or its name, which is looked up on PATH.
+        environ: Has PATH. Entries that are empty or relative are skipped: they would name the working directory, which
+            may be a hostile checkout.
+        skip: Called with each other entry; returns whether to skip that too.
+    """
+    entries = [entry for entry in environ.get("PATH", os.defpath).split(os.pathsep) if PurePath(entry).is_absolute()]
+    if skip is not None:
+        entries = [entry for entry in entries if not skip(Path(entry))]
+    found = shutil.which(named, path=os.pathsep.join(entries))
     return found if found is not None and PurePath(found).is_absolute() else None
 
 
-def _program(argv: Sequence[str], environ: Mapping[str, str]) -> str:
+def refuse_unsafe_program(program: str, environ: Mapping[str, str], directory: Path) -> None:
+    """Refuse a program, or an interpreter that its first line names, that another user can change or replace.
+
+    Where only this user and root can, what was checked is what runs: nobody else can swap it in between.
+
+    Args:
+        program: Its absolute path, or another one, which is taken as relative to the working directory.
+        environ: Its environment, whose PATH ``env`` searches.
+        directory: Its working directory.
+
+    Raises:
+        ConfigurationError: Another user can.
+    """
+    path: Path | None = directory / program
+    for _ in range(_INTERPRETERS):
+        if path is None:
+            return
+        try:
+            check_file(path)
+            path = _interpreter(path, environ, directory)
+        except UnsafePathError as error:
+            raise unsafe_program(PurePath(program).name, error) from None
+        except (OSError, NotRegularError):  # missing, or not readable; whether it can run shows when it is started
+            return
+
+
+def unsafe_program(name: str, error: UnsafePathError) -> ConfigurationError:
+    """Return the error about a program or its script `name`, because of what another user can change."""
+    if error.owner is not None:
+        what, repair = f"{error.place} belongs to another user (user ID {error.owner})", ""
+    else:
+        what, repair = f"other users can change {error.place}", f"Run: {chmod_command('go-w', error.place)}; or use "
+    return ConfigurationError(
+        f"{name!r} was not run: {what}, who could replace it",
+        hint=f"{repair or 'Use '}a program or script in a directory that only you and root can change",
+        code="unsafe-program",
+    )
+
+
+def _interpreter(path: Path, environ: Mapping[str, str], directory: Path) -> Path | None:
+    """Return the program that the kernel, or ``env``, runs for a script; None if this is not a script."""
+    with open_regular(path) as file:
+        first = file.read(_FIRST_LINE)
+    if not first.startswith(b"#!"):
+        return None
+    words = os.fsdecode(first[2:].partition(b"\n")[0]).split()
+    if words and PurePath(words[0]).name == "env":
+        word = next((word for word in words[1:] if not word.startswith("-") and "=" not in word), None)
+        found = None if word is None else find_program(word, environ)
+        return None if found is None else Path(found)
+    return directory / words[0] if words else None
+
+
+def _program(argv: Sequence[str], environ: Mapping[str, str], directory: Path) -> str:
     if not is_command(argv):
         raise ConfigurationError("a command must be a list: a program and its arguments", code="invalid-command")
     name = PurePath(argv[0]).name
@@ -202,6 +273,7 @@ def _program(argv: Sequence[str], environ: Mapping[str, str]) -> str:
         message = f"the program {name!r} {path_flaw(argv[0]) or 'was not found or is not executable'}"
         hint = "Check its path and permissions, and that it is installed"
         raise ConfigurationError(message, hint=hint, code="command-not-runnable")
+    refuse_unsafe_program(found, environ, directory)
     return found
 
 

@@ -16,8 +16,9 @@ from typing import Final, NoReturn
 
 from attrs import frozen
 
-from freshkey._commands.command import Command, how_to_trust, pinned
+from freshkey._commands.command import Command, how_to_trust
 from freshkey._commands.helper import helper_environment
+from freshkey._commands.pins import pinned
 from freshkey._commands.process import find_program, is_bare, is_command
 from freshkey._config.schema import check_tables, core_string, strings, tables
 from freshkey._config.toml_file import Document, read

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Any, Final
 
 from attrs import field, frozen
 
-from freshkey._files.bounded import NotRegularError, TooLongError, read_bounded
-from freshkey._files.permissions import chmod_command, is_anothers, others_may_replace
+from freshkey._files.bounded import NotRegularError, TooLongError
+from freshkey._files.owned import UnsafePathError, read_owned
+from freshkey._files.permissions import chmod_command
 from freshkey._json import too_deep
 from freshkey.errors import ConfigurationError
 
@@ -106,14 +106,12 @@ def read(path: Path, *, follow: bool = True) -> Document:
 
 
 def _text(path: Path, *, follow: bool) -> str:
-    def check(status: os.stat_result) -> None:
-        _refuse_what_others_may_change(path, status)
-        _refuse_what_others_may_change(path.parent, path.parent.stat())
-
     try:
-        data = read_bounded(path, MAX_FILE, follow=follow, check=check)
+        data = read_owned(path, MAX_FILE, follow=follow)
     except FileNotFoundError:
         return ""
+    except UnsafePathError as error:
+        raise _unsafe(error) from None
     except NotRegularError:
         raise ConfigurationError(
             f"{path} is not a regular file", hint="Replace it with a file", code="unreadable-configuration"
@@ -173,23 +171,24 @@ def _odd_character(text: str, error: str) -> str | None:
     return None
 
 
-def _refuse_what_others_may_change(place: Path, status: os.stat_result) -> None:
-    """Reject a file or directory that other users can change.
+def _unsafe(error: UnsafePathError) -> ConfigurationError:
+    """Return the error about a file, or a directory above it, that other users can change.
 
     The file sets the endpoints that tokens are sent to: write access to it is enough to steal credentials.
     """
-    if is_anothers(status, root_too=False):
-        import shlex
-
-        raise ConfigurationError(
-            f"{place} is owned by another user (user ID {status.st_uid}), who could redirect your tokens",
-            hint=f"Take ownership of it (sudo chown $USER {shlex.quote(str(place))}), or use a directory of your own",
+    if error.owner is None:
+        return ConfigurationError(
+            f"other users can change {error.place}",
+            hint=f"Run: {chmod_command('go-w', error.place)}",
             code="unsafe-configuration",
         )
-    if others_may_replace(status):
-        raise ConfigurationError(
-            f"other users can change {place}", hint=f"Run: {chmod_command('go-w', place)}", code="unsafe-configuration"
-        )
+    import shlex
+
+    return ConfigurationError(
+        f"{error.place} is owned by another user (user ID {error.owner}), who could redirect your tokens",
+        hint=f"Take ownership of it (sudo chown $USER {shlex.quote(str(error.place))}), or use a directory of your own",
+        code="unsafe-configuration",
+    )
 
 
 def line_of(text: str, keys: tuple[str, ...]) -> int | None:

@@ -20,8 +20,9 @@ from typing import Final
 
 from attrs import field, frozen
 
-from freshkey._files.bounded import NotRegularError, TooLongError, read_bounded
-from freshkey._files.permissions import chmod_command, has_mode, is_anothers, others_may_replace
+from freshkey._files.bounded import NotRegularError, TooLongError
+from freshkey._files.owned import UnsafePathError, check_directory, read_owned
+from freshkey._files.permissions import chmod_command, has_mode, is_anothers
 from freshkey.errors import StoreUnavailable
 
 
@@ -83,20 +84,21 @@ def file_name(name: str) -> str:
 
 
 def private_dir(base: Path, *below: str) -> Path:
-    """Return a directory that only this user can change; create it and its missing parents.
+    """Return a directory that only this user can list and change; create it and its missing parents.
 
     Args:
         base: Where freshkey keeps its state.
         below: Names of nested directories in `base`; each of them is checked too.
 
     Raises:
-        StoreUnavailable: Another user could replace its content, or it cannot be created.
+        StoreUnavailable: Another user could list it, or replace it or a directory above it, or it cannot be created.
     """
     try:
-        _make_missing(base.parent)
-        _check_parent(base.parent)
+        _prepare(base.parent)
         for depth in range(len(below) + 1):
             _make_private(base.joinpath(*below[:depth]))
+    except UnsafePathError as error:
+        raise _unsafe(error) from None
     except OSError as error:
         raise unavailable(error, base) from None
     return base.joinpath(*below)
@@ -106,7 +108,8 @@ def read_private(path: Path, limit: int = MAX_BYTES) -> bytes | None:
     """Read a file that `write_private` wrote; None if it does not exist.
 
     Raises:
-        StoreUnavailable: The file is a link, belongs to another user, is readable by others, or is too large.
+        StoreUnavailable: The file is a link, belongs to another user, is readable by others, or is too large; or
+            another user could replace it or a directory above it.
     """
 
     def check(status: os.stat_result) -> None:
@@ -117,9 +120,11 @@ def read_private(path: Path, limit: int = MAX_BYTES) -> bytes | None:
             )
 
     try:
-        return read_bounded(path, limit, follow=False, check=check)
+        return read_owned(path, limit, follow=False, check=check)
     except FileNotFoundError:
         return None
+    except UnsafePathError as error:
+        raise _unsafe(error) from None
     except TooLongError:
         flaw = f"{path} is larger than {limit} bytes"
     except (NotRegularError, IsADirectoryError):
@@ -186,6 +191,7 @@ def _place(path: Path, data: bytes, put: Callable[[str, Path], None]) -> None:
     """Write a temporary file next to `path`, sync it, and `put` it in place."""
     temporary = ""
     try:
+        check_directory(path.parent)
         # mkstemp creates the file exclusively, with mode 0600 whatever the umask.
         descriptor, temporary = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)
         _write(descriptor, data)
@@ -193,6 +199,8 @@ def _place(path: Path, data: bytes, put: Callable[[str, Path], None]) -> None:
         _sync_directory(path.parent)
     except FileExistsError:
         raise
+    except UnsafePathError as error:
+        raise _unsafe(error) from None
     except OSError as error:
         raise unavailable(error, path) from None
     finally:
@@ -229,11 +237,14 @@ def _sync_directory(directory: Path) -> None:
             os.close(descriptor)
 
 
-def _make_missing(path: Path) -> None:
-    # Path.mkdir(parents=True) would leave the mode of the parents to the umask.
-    if not path.exists():
-        _make_missing(path.parent)
-        path.mkdir(mode=0o700, exist_ok=True)
+def _prepare(path: Path) -> None:
+    """Create a missing directory with its parents, and refuse one in which another user could replace ours."""
+    try:
+        check_directory(path)
+    except FileNotFoundError:
+        _prepare(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)  # parents=True would leave their modes to the umask
+        check_directory(path)
 
 
 def _make_private(path: Path) -> None:
@@ -245,24 +256,24 @@ def _make_private(path: Path) -> None:
     if not stat.S_ISDIR(found.st_mode):
         raise StoreUnavailable(f"{path} is not a directory", hint=_MOVE, code="unsafe-store-path")
     _check_owner(found, path)
-    if has_mode(found, 0o022):
-        raise StoreUnavailable(
-            f"other users can write to {path}", hint=f"Run: {chmod_command('700', path)}", code="unsafe-store-path"
-        )
+    if has_mode(found, 0o077):
+        # It is not changed here: one that the user made can be in use for other things.
+        verb = "write to" if has_mode(found, 0o022) else "look into"
+        hint = f"Run: {chmod_command('700', path)} (if that has no effect, set FRESHKEY_STATE_DIR to a local disk)"
+        raise StoreUnavailable(f"other users can {verb} {path}", hint=hint, code="unsafe-store-path")
 
 
-def _check_parent(path: Path) -> None:
-    """Refuse a parent directory in which another user could replace ours."""
-    found = path.stat()
-    _check_owner(found, path, root_too=False)
-    if others_may_replace(found):
-        raise StoreUnavailable(
-            f"other users can replace files in {path}",
-            hint=f"{_MOVE}, or run: {chmod_command('go-w', path)}",
-            code="unsafe-store-path",
-        )
+def _unsafe(error: UnsafePathError) -> StoreUnavailable:
+    if error.owner is not None:
+        message = f"{error.place} belongs to another user (user ID {error.owner}), who could replace your files"
+        return StoreUnavailable(message, hint=_MOVE, code="unsafe-store-path")
+    return StoreUnavailable(
+        f"other users can replace files in {error.place}",
+        hint=f"{_MOVE}, or run: {chmod_command('go-w', error.place)}",
+        code="unsafe-store-path",
+    )
 
 
-def _check_owner(found: os.stat_result, path: Path, *, root_too: bool = True) -> None:
-    if is_anothers(found, root_too=root_too):
+def _check_owner(found: os.stat_result, path: Path) -> None:
+    if is_anothers(found):
         raise StoreUnavailable(f"{path} belongs to another user", hint=_MOVE, code="unsafe-store-path")

@@ -1,24 +1,32 @@
 """A marker that a state directory is in use, which survives if the lock files are deleted.
 
-The holder of a profile's lock also holds a shared flock(2) lock on the state directory and on its parent. A process
-that finds an unused lock file can therefore wait until every possible holder of a deleted one has finished. Windows
-does not need this: it refuses to delete a file that is open.
+The holder of a profile's lock also holds a shared flock(2) lock on the state directory and on its parent, or on a file
+next to the state directory. A process that finds an unused lock file can therefore wait until every possible holder of
+a deleted one has finished. Windows does not need this: it refuses to delete a file that is open.
+
+Whoever can open a file or directory for reading can lock it, and keep everyone else waiting. So only what no other user
+can open is locked: the state directory is private, and where its parent is not, a private file stands for it.
+See docs/decisions.md, "Nothing is locked that another user can open".
 """
 
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
+from freshkey._files.permissions import has_mode, is_anothers
+from freshkey._files.private import NO_FOLLOW
 from freshkey._interprocess.held_fds import close_held, open_held
 
 
 POLL_INTERVAL: Final = 0.02
 TRIES: Final = 5
+_DIRECTORY: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 class DirectoryLock:
@@ -28,10 +36,11 @@ class DirectoryLock:
         self._descriptors: list[int] = []
         if sys.platform == "win32":
             return
-        for directory in (state_dir, state_dir.parent):
-            # Best effort: without this marker the lock file still excludes others, as long as no one deletes it.
-            with suppress(OSError):
-                self._descriptors.append(open_held(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        beside = state_dir.with_name(f".{state_dir.name}.freshkey.lock")
+        # Best effort: without these markers the lock file still excludes others, as long as no one deletes it.
+        inside = _opened(state_dir, _DIRECTORY)
+        above = _opened(state_dir.parent, _DIRECTORY) or _opened(beside, os.O_RDWR | os.O_CREAT | NO_FOLLOW)
+        self._descriptors += [*inside, *above]
         for descriptor in self._descriptors:
             _share(descriptor)
 
@@ -52,6 +61,18 @@ class DirectoryLock:
             # Unlock before closing: a child between fork and exec still has a copy, which would keep the lock.
             _flock(descriptor, "LOCK_UN")
             close_held(descriptor)
+
+
+def _opened(path: Path, flags: int) -> list[int]:
+    """Return a descriptor of a directory or regular file that no other user can open; none if others can."""
+    with suppress(OSError):
+        descriptor = open_held(path, flags)
+        status = os.fstat(descriptor)
+        proper = stat.S_ISDIR(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_nlink == 1)
+        if proper and not is_anothers(status) and not has_mode(status, 0o066):
+            return [descriptor]
+        close_held(descriptor)
+    return []
 
 
 def _share(descriptor: int) -> None:

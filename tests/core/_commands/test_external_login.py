@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from freshkey._commands import external_login
-from freshkey._commands.command import Command, pinned
+from freshkey._commands.command import Command
 from freshkey._commands.external_login import run_login_command
+from freshkey._commands.pins import pinned
 from freshkey.errors import ConfigurationError, LoginRequired, TrustNeeded
 from freshkey.model.interaction import LoggingReporter
 from freshkey.model.profile import Profile

@@ -18,6 +18,7 @@ from attrs import define, evolve
 import fake_keychains
 from freshkey._files.private import file_name
 from freshkey._interprocess.directory_lock import DirectoryLock
+from freshkey._interprocess.lock import ProfileLock
 from freshkey._stores.keychain.store import store
 from freshkey.errors import StoreBusy
 from freshkey.model.profile import Profile
@@ -25,6 +26,7 @@ from freshkey.model.storage import CredentialStore, Snapshot
 from promises import proves
 from raises_code import raises_code
 from scripted_items import a_record, an_intent
+from second_user import SecondUser
 from waiting import leaving_nothing, until
 
 
@@ -94,7 +96,7 @@ def profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Profile:
 def holding(profile: Profile) -> Renewing:
     process = subprocess.Popen(
         [sys.executable, "-c", WORKER, str(profile.state_dir), profile.name],
-        env={**os.environ, "PYTHONPATH": str(SUPPORT)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -279,7 +281,7 @@ def test_file_system_without_directory_locks_is_accepted(tmp_path: Path, monkeyp
 
 
 def test_one_lockable_directory_of_the_two_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "state").mkdir()
+    (tmp_path / "state").mkdir(mode=0o700)
     flock = fcntl.flock
 
     for unlockable in (tmp_path, tmp_path / "state"):
@@ -319,3 +321,81 @@ def test_no_directory_is_opened_on_windows(tmp_path: Path, monkeypatch: pytest.M
 
     assert directory_lock.wait_until_alone(0)
     directory_lock.leave()
+
+
+# --- other users --------------------------------------------------------------------------------------------------
+
+LOCK_ALL = """
+def try_to_lock(path):
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        print("locked", path, flush=True)
+    except OSError:
+        pass
+
+for top, folders, files in os.walk(sys.argv[1]):
+    for path in [top, *(os.path.join(top, name) for name in files)]:
+        try_to_lock(path)
+print("done", flush=True)
+sys.stdin.readline()
+"""
+
+
+@proves("TRU-9")
+def test_lock_of_another_user_on_a_readable_folder_delays_nothing(
+    second_user: SecondUser, open_tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = open_tmp_path / "state"
+    ProfileLock(state, "me").acquire(5)()  # makes all files that can be locked
+    pauses: list[float] = []
+    with second_user.start(LOCK_ALL, open_tmp_path) as attack:
+        assert attack.stdin is not None
+        assert attack.stdout is not None
+        locked = list(iter(attack.stdout.readline, "done\n"))
+        assert locked == [f"locked {open_tmp_path}\n"]
+        monkeypatch.setattr(time, "sleep", pauses.append)
+
+        release = (lock := ProfileLock(state, "other")).acquire(5)
+        lock.outwait(lambda: True, 0.1)
+        release()
+
+        attack.communicate("\n")
+    assert pauses == []
+
+
+@proves("FAULT-21", "ROT-1", "TRU-9")
+@pytest.mark.parametrize("meddle", MEDDLING)
+def test_holder_of_a_deleted_lock_is_waited_for_below_a_readable_folder(
+    profile: Profile, open_tmp_path: Path, meddle: Callable[[Profile], None]
+) -> None:
+    profile = evolve(profile, state_dir=open_tmp_path / "state")
+    holder = holding(profile)
+    try:
+        meddle(profile)
+        with raises_code(StoreBusy, "lock-file-replaced"), store(profile).lock(0.2):
+            pass
+    finally:
+        holder.end()
+
+    with store(profile).lock(5):
+        pass
+
+
+@proves("TRU-9")
+def test_file_of_another_user_is_not_locked(second_user: SecondUser, open_tmp_path: Path) -> None:
+    """She made it first, in a folder such as /tmp, and holds its lock."""
+    open_tmp_path.chmod(0o1777)
+    code = """
+descriptor = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o666)
+fcntl.flock(descriptor, fcntl.LOCK_EX)
+print("locked", flush=True)
+sys.stdin.readline()
+"""
+    with second_user.start(code, open_tmp_path / ".state.freshkey.lock") as attack:
+        assert attack.stdout is not None
+        assert attack.stdout.readline() == "locked\n"
+        release = (lock := ProfileLock(open_tmp_path / "state", "me")).acquire(5)
+        lock.outwait(lambda: True, 0)
+        release()
+        attack.communicate("\n")

@@ -1,0 +1,170 @@
+"""The contents of a project's files that a command names: hashed when it is trusted, and again before each run."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from attrs import define
+
+from freshkey._commands.named_files import TooManyPartsError, is_directory, named_files
+from freshkey._commands.process import refuse_unsafe_program, unsafe_program
+from freshkey._files.bounded import NotRegularError
+from freshkey._files.owned import UnsafePathError, check_directory, open_owned
+from freshkey.errors import ConfigurationError
+
+
+MAX_PROGRAM: Final = 268_435_456
+"""Maximum total size in bytes of the project files that one command names."""
+
+MAX_FILES: Final = 10_000
+"""Maximum number of files in the directories that one command names."""
+
+_LEFT_OUT: Final = frozenset({".git"})
+"""Changes with every commit, and no commit can contain it."""
+
+_FIRST_LINE: Final = re.compile(rb"#!([^\n]{1,250})")
+
+
+def pinned(argv: Sequence[str], directory: Path) -> dict[Path, str]:
+    """Return the digests of the files and directories that a command names, for `Command.pins`.
+
+    These are all inside the project, and all that are named by a path relative to it, wherever that leads; also the
+    interpreters that a script among them names in its first line. See `named_files` for how a word can name a file. A
+    directory's digest is that of all that is in it. What these programs load is not known, and not checked.
+
+    Args:
+        argv: The program and its arguments.
+        directory: Its working directory, the project.
+
+    Raises:
+        ConfigurationError: Another user can change the program, a file or the project; a file cannot be read or is not
+            a regular file; or they are more than `MAX_FILES`, or larger than `MAX_PROGRAM` in total.
+    """
+    try:
+        check_directory(directory)
+    except UnsafePathError as error:
+        raise unsafe_program(Path(argv[0]).name, error) from None
+    except OSError as error:
+        raise ConfigurationError(f"cannot enter {directory}: {error.strerror}", code="unreadable-program") from None
+    refuse_unsafe_program(argv[0], os.environ, directory)
+    pins: dict[Path, str] = {}
+    left = _Left(MAX_PROGRAM, MAX_FILES)
+    words = [*argv]
+    while new := _new(words, directory, pins):
+        words = []
+        for file in new:
+            pins[file], first_line = (_tree_digest(file, left), "") if is_directory(file) else _digest(file, left)
+            words += first_line.split()
+    return pins
+
+
+def _new(words: Sequence[str], directory: Path, pins: Collection[Path]) -> list[Path]:
+    try:
+        named = named_files(words, directory)
+    except TooManyPartsError:
+        hint = "Move its code to a script in the project"
+        raise ConfigurationError(
+            "the command is too long to find the files that it names", hint=hint, code="unreadable-program"
+        ) from None
+    return sorted(file for file in named - set(pins) if _counts(file, directory))
+
+
+def _counts(file: Path, directory: Path) -> bool:
+    """Return whether a file is one of the project's; it may be named by a path outside that leads into it."""
+    with suppress(OSError, RuntimeError):
+        return file.is_relative_to(directory) or file.resolve().is_relative_to(directory.resolve())
+    return True
+
+
+@define
+class _Left:
+    """What may still be read."""
+
+    size: int
+    files: int
+
+    def take(self, file: Path, size: int = 0) -> None:
+        self.size -= size
+        if self.size < 0:
+            raise ConfigurationError(
+                f"{file} is too large: a project's command can name files of at most {MAX_PROGRAM} bytes in total",
+                code="unreadable-program",
+            )
+        if self.files < 0:
+            raise ConfigurationError(
+                f"{file} is one of more than {MAX_FILES} files in directories that the command names",
+                hint="Name the script that it runs instead of a directory",
+                code="unreadable-program",
+            )
+
+
+def _digest(file: Path, left: _Left) -> tuple[str, str]:
+    """Return a file's digest, and the words of its first line if that names an interpreter."""
+    digest, first = hashlib.sha256(), b""
+    try:
+        with open_owned(file) as opened:
+            while chunk := opened.read(1_048_576):
+                first = first or chunk
+                left.take(file, len(chunk))
+                digest.update(chunk)
+    except NotRegularError:
+        raise ConfigurationError(f"{file} is not a regular file", code="unreadable-program") from None
+    except UnsafePathError as error:
+        raise unsafe_program(file.name, error) from None
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {file}: {error.strerror}", code="unreadable-program") from None
+    interpreter = _FIRST_LINE.match(first)
+    return digest.hexdigest(), "" if interpreter is None else os.fsdecode(interpreter[1])
+
+
+def file_digest(file: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal.
+
+    Raises:
+        ConfigurationError: It cannot be read, is not a regular file, is too large, or other users can change it.
+    """
+    return _digest(file, _Left(MAX_PROGRAM, MAX_FILES))[0]
+
+
+def _tree_digest(top: Path, left: _Left) -> str:
+    """Return a digest of all names, links and contents below a directory."""
+    digest = hashlib.sha256()
+    for path, relative in _below(top, set(), left):
+        kind, content = "special", ""
+        if path.is_symlink():
+            kind, content = "link", str(path.readlink())
+        if path.is_file():
+            content += f" {_digest(path, left)[0]}"
+        elif is_directory(path):
+            kind += " directory"
+        digest.update(repr((relative, kind, content)).encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _below(top: Path, seen: set[tuple[int, int]], left: _Left, relative: str = "") -> Iterator[tuple[Path, str]]:
+    try:
+        check_directory(top)
+        status = top.stat()
+        if (status.st_dev, status.st_ino) in seen:  # a link back up
+            return
+        seen.add((status.st_dev, status.st_ino))
+        entries = sorted(os.scandir(top), key=lambda entry: entry.name)
+    except UnsafePathError as error:
+        raise unsafe_program(top.name, error) from None
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {top}: {error.strerror}", code="unreadable-program") from None
+    for entry in entries:
+        if entry.name in _LEFT_OUT:
+            continue
+        left.files -= 1
+        left.take(Path(entry))
+        name = f"{relative}/{entry.name}"
+        yield Path(entry), name
+        if entry.is_dir():
+            yield from _below(Path(entry), seen, left, name)

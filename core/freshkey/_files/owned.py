@@ -1,0 +1,220 @@
+"""Opens files that only this user and root can change: each directory on the way is checked, as sshd does.
+
+Every component is opened relative to the one above (openat(2)) and checked through its descriptor, so the file that is
+opened is the one whose directories were checked, whatever is renamed meanwhile. Symbolic links are followed by hand:
+one counts only if its directory is safe and it belongs to this user or root.
+See docs/decisions.md, "Every directory above a file is checked, through its descriptor".
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+from typing import BinaryIO, Final
+
+from freshkey._files.bounded import NotRegularError, TooLongError, open_regular
+from freshkey._files.permissions import is_foreign, others_may_replace, others_may_write
+
+
+MAX_LINKS: Final = 40
+"""Symbolic links on one path, as in Linux (path_resolution(7))."""
+
+# Only O_PATH opens a directory that may be entered but not listed, such as a home directory of mode 0711.
+_SEARCH: Final = sum(getattr(os, name, 0) for name in ("O_PATH", "O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC"))
+_READ: Final = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK"))
+
+
+class UnsafePathError(Exception):
+    """Another user can change a file, or a directory or link on the way to it.
+
+    Attributes:
+        place: What they can change.
+        owner: Their user ID if they own it; None if its mode lets others write.
+    """
+
+    def __init__(self, place: Path, owner: int | None) -> None:
+        super().__init__(str(place))
+        self.place, self.owner = place, owner
+
+
+class _Walk:
+    """The way to one file; at its end, `here` is the directory of the file `name`, which is not a link to follow."""
+
+    def __init__(self, path: Path) -> None:
+        self.flaw: UnsafePathError | None = None
+        self.name = "."
+        self._todo: list[str] = []
+        self._links = 0
+        self.here = -1
+        self.at = os.sep
+        self._plan(path.absolute())
+
+    def go(self, *, follow: bool) -> None:
+        while self._todo:
+            name = self._todo.pop()
+            if self._todo:
+                try:
+                    below = os.open(name, os.O_RDONLY | _SEARCH, dir_fd=self.here)
+                except OSError as error:
+                    if error.errno not in {errno.ENOTDIR, errno.ELOOP, errno.EMLINK} or not self._follows(name):
+                        raise
+                else:
+                    self._enter(below, name)
+            elif not (follow and self._follows(name)):
+                self.name = name
+
+    def check_last(self, status: os.stat_result, descriptor: int | None = None) -> None:
+        """Raise the first flaw on the way, or that of the file or directory itself."""
+        directory = stat.S_ISDIR(status.st_mode)
+        place = f"{self.at}/{self.name}" if self.name != "." else self.at or os.sep
+        changeable = others_may_replace if directory else others_may_write
+        if directory or stat.S_ISREG(status.st_mode):  # everyone can write to devices, and nobody can change them
+            self._check(status, place, changeable, descriptor)
+        if self.flaw is not None:
+            raise self.flaw
+
+    def close(self) -> None:
+        os.close(self.here)
+
+    def _plan(self, path: PurePath) -> None:
+        self._todo += reversed(path.parts[1:] if path.is_absolute() else path.parts)
+        if path.is_absolute():
+            self.at = ""
+            self._enter(os.open(os.sep, os.O_RDONLY | _SEARCH), "")
+
+    def _enter(self, below: int, name: str) -> None:
+        before, self.here = self.here, below
+        if before >= 0:
+            os.close(before)
+        if name == "..":
+            self.at = self.at.rpartition("/")[0]
+        elif name:
+            self.at = f"{self.at}/{name}"
+        self._check(os.fstat(below), self.at or os.sep, others_may_replace, below)
+
+    def _follows(self, name: str) -> bool:
+        """Return whether `name` is a link, whose target then comes next."""
+        status = os.stat(name, dir_fd=self.here, follow_symlinks=False)
+        if not stat.S_ISLNK(status.st_mode):
+            return False
+        self._links += 1
+        if self._links > MAX_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        self._check(status, f"{self.at}/{name}", lambda _status, _fd: False)
+        self._plan(PurePath(os.readlink(name, dir_fd=self.here)))
+        return True
+
+    def _check(
+        self,
+        status: os.stat_result,
+        place: str,
+        changeable: Callable[[os.stat_result, int | None], bool],
+        descriptor: int | None = None,
+    ) -> None:
+        # The first flaw is raised at the end, and only if there is a file: what is not there cannot mislead anyone.
+        if self.flaw is None and is_foreign(status):
+            self.flaw = UnsafePathError(Path(place), status.st_uid)
+        if self.flaw is None and changeable(status, descriptor):
+            self.flaw = UnsafePathError(Path(place), None)
+
+
+@contextmanager
+def _walked(path: Path, *, follow: bool = True) -> Iterator[_Walk]:
+    walk = _Walk(path)
+    try:
+        walk.go(follow=follow)
+        yield walk
+    finally:
+        walk.close()
+
+
+def check_directory(path: Path) -> None:
+    """Check that other users can replace neither a directory nor what is in it; links to it are followed.
+
+    Raises:
+        UnsafePathError: They can.
+        OSError: It does not exist, or cannot be entered.
+    """
+    if sys.platform == "win32":
+        path.stat()
+        return
+    with _walked(path) as walk:
+        descriptor = os.open(walk.name, os.O_RDONLY | _SEARCH, dir_fd=walk.here)
+        try:
+            walk.check_last(os.fstat(descriptor), descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def check_file(path: Path) -> None:
+    """Check that other users can neither replace nor change a file, which need not be readable; links are followed.
+
+    Raises:
+        UnsafePathError: They can.
+        OSError: It does not exist, or its directory cannot be entered.
+    """
+    if sys.platform == "win32":
+        path.stat()
+        return
+    with _walked(path) as walk:
+        walk.check_last(os.stat(walk.name, dir_fd=walk.here, follow_symlinks=False))
+
+
+@contextmanager
+def open_owned(path: Path, *, follow: bool = True) -> Iterator[BinaryIO]:
+    """Open a regular file for reading that other users can neither replace nor change, without blocking on a pipe.
+
+    Args:
+        path: The file.
+        follow: Whether to follow a symbolic link; those of directories are always followed.
+
+    Raises:
+        UnsafePathError: Other users can change it, or a directory or link on the way to it.
+        NotRegularError: It is not a regular file.
+        OSError: It cannot be opened, for example a directory, or a link if `follow` is False (``ELOOP``).
+    """
+    if sys.platform == "win32":
+        with open_regular(path, follow=follow) as file:
+            yield file
+        return
+    with _walked(path, follow=follow) as walk:
+        descriptor = os.open(walk.name, os.O_RDONLY | _READ, dir_fd=walk.here)
+        try:
+            status = os.fstat(descriptor)
+            walk.check_last(status, descriptor)
+            if stat.S_ISDIR(status.st_mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            if not stat.S_ISREG(status.st_mode):
+                raise NotRegularError
+            with open(descriptor, "rb", closefd=False) as file:
+                yield file
+        finally:
+            os.close(descriptor)
+
+
+def read_owned(
+    path: Path, limit: int, *, follow: bool = True, check: Callable[[os.stat_result], None] | None = None
+) -> bytes:
+    """Read a file that other users cannot change, at most `limit` bytes. See `open_owned` for other errors.
+
+    Args:
+        path: The file.
+        limit: Maximum size.
+        follow: Whether to follow a symbolic link.
+        check: Called with the status of the opened file; may raise any exception to refuse its owner or mode.
+
+    Raises:
+        TooLongError: The file is larger than `limit`.
+    """
+    with open_owned(path, follow=follow) as file:
+        if check is not None:
+            check(os.fstat(file.fileno()))
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise TooLongError
+    return data

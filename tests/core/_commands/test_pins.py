@@ -1,0 +1,191 @@
+"""Which files are compared before a project's command runs: all that its words name, however they are written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from freshkey._commands import named_files, pins
+from freshkey._commands.command import Command, run_command
+from freshkey._commands.pins import pinned
+from freshkey.errors import ConfigurationError, TrustNeeded
+from freshkey.secret import Secret
+from promises import proves
+from raises_code import raises_code
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    project = tmp_path / "project"
+    for name in ("tool", "my tool", "module.py", "pkg/__init__.py", "pkg/sub/main.py", "lib/Hook.pm", "index.js"):
+        file = project / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("#!/bin/sh\necho key\n")
+        file.chmod(0o700)
+    return project
+
+
+@proves("TRU-3")
+@pytest.mark.parametrize(
+    ("word", "named"),
+    [
+        ("tool", "tool"),
+        ("./tool", "tool"),
+        ("{0}/tool", "tool"),
+        ("-c./tool", "tool"),
+        ("-ctool", "tool"),
+        ("-c{0}/tool", "tool"),
+        ("-xvftool", "tool"),
+        ("--file=./tool", "tool"),
+        ("--file=a:tool", "tool"),
+        ("--file=tool:a", "tool"),
+        ("--file:tool", "tool"),
+        ("--opt=-c./tool", "tool"),
+        ("@tool", "tool"),
+        ("data=@./tool", "tool"),
+        ("KEY=tool", "tool"),
+        ("file://{0}/tool", "tool"),
+        ("file:tool", "tool"),
+        ("file://localhost{0}/tool", "tool"),
+        ("file://{0}/my%20tool", "my tool"),
+        ("KEY=my tool", "my tool"),
+        ("x; ./tool --flag", "tool"),
+        ("cat x|./tool>/dev/null", "tool"),
+        ('exec "./my tool"', "my tool"),
+        ("exec ./my\\ tool", "my tool"),
+        ("`./tool`", "tool"),
+        ("$(./tool)", "tool"),
+        ("$PWD/tool", "tool"),
+        ("${{PWD}}/tool", "tool"),
+        ("./{{x,tool}}", "tool"),
+        ("./t*l", "tool"),
+        ("./to[o]l", "tool"),
+        ("./../project/tool", "tool"),
+        ("module", "module.py"),
+        ("-mmodule", "module.py"),
+        ("pkg", "pkg"),
+        ("pkg.sub.main", "pkg"),
+        ("-mpkg.sub", "pkg"),
+        ("pkg/", "pkg"),
+        ("PYTHONPATH=pkg:x", "pkg"),
+        ("cd pkg && python3 sub/main.py", "pkg"),
+        ("-Ilib", "lib"),
+        ("./index", "index.js"),
+        (".", "."),
+    ],
+)
+def test_file_is_compared_however_a_word_names_it(project: Path, word: str, named: str) -> None:
+    argv = ("/bin/echo", word.format(project))
+    command = Command(argv=argv, directory=project, pins=pinned(argv, project))
+    run_command(command)
+    assert any(file.resolve() == (project / named).resolve() for file in command.pins), command.pins
+
+    changed = project / named
+    changed = project / "lib" / "Hook.pm" if named == "lib" else changed
+    changed = project / "pkg" / "sub" / "main.py" if named in {"pkg", "."} else changed
+    changed.write_text("#!/bin/sh\necho evil\n")
+    with raises_code(TrustNeeded, "trusted-command-changed"):
+        run_command(command)
+
+
+@proves("TRU-3")
+@pytest.mark.parametrize("words", [("jq ."), ("-r"), ("."), ("..")])
+def test_point_in_a_word_is_not_the_project(project: Path, words: str) -> None:
+    assert pinned(["/bin/sh", "-c", f"echo {words}"], project) == {}
+
+
+def test_programs_of_the_system_are_not_compared(project: Path) -> None:
+    argv = ["/bin/sh", "-c", "cat /etc/passwd | /usr/bin/env - X=/bin/ls:/bin", "file:///etc/hosts", "/", "/etc"]
+    assert pinned(argv, project) == {}
+
+
+@pytest.mark.parametrize(
+    "word", ["./" * 100_000, "-" * 100_000, "a=" * 100_000, "/" * 100_000, "*" * 100_000, "'" * 99_999, "a." * 999]
+)
+def test_long_word_costs_little(project: Path, word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[Path] = []
+    exists = named_files._exists
+
+    def counted(path: Path) -> bool:
+        looks.append(path)
+        return exists(path)
+
+    monkeypatch.setattr(named_files, "_exists", counted)
+    pinned(["/bin/sh", word], project)
+    assert len(looks) < 10_000
+
+
+@pytest.mark.parametrize("words", [map(str, range(5000)), (f"*{number}" for number in range(50))])
+def test_command_with_too_many_parts_is_refused(project: Path, words: Iterable[str]) -> None:
+    argv = ["/bin/sh", "-c", " ".join(words)]
+    with raises_code(ConfigurationError, "unreadable-program") as caught:
+        pinned(argv, project)
+    assert "too long" in caught.value.message
+    assert Command.of(argv).version
+
+
+@proves("TRU-3")
+def test_interpreter_that_a_script_names_is_compared(project: Path) -> None:
+    (project / "script").write_text("#!./tool -x\n")
+    assert set(pinned(["sh", "script"], project)) == {project / "script", project / "tool"}
+
+
+def add(folder: Path) -> None:
+    (folder / "new").touch()
+
+
+def remove(folder: Path) -> None:
+    (folder / "sub" / "main.py").unlink()
+
+
+def rename(folder: Path) -> None:
+    (folder / "sub" / "main.py").rename(folder / "sub" / "other.py")
+
+
+def link(folder: Path) -> None:
+    (folder / "sub" / "main.py").unlink()
+    (folder / "sub" / "main.py").symlink_to(folder.parent / "tool")
+
+
+@proves("TRU-3")
+@pytest.mark.parametrize("change", [add, remove, rename, link])
+def test_any_change_in_a_named_directory_counts(project: Path, change: Callable[[Path], None]) -> None:
+    before = pinned(["python3", "-m", "pkg"], project)
+    assert set(before) == {project / "pkg"}
+    (project / "pkg" / ".git").mkdir()
+    assert pinned(["python3", "-m", "pkg"], project) == before
+    change(project / "pkg")
+    assert pinned(["python3", "-m", "pkg"], project) != before
+
+
+@proves("TRU-3")
+def test_change_behind_a_link_in_a_named_directory_counts(project: Path) -> None:
+    (project / "pkg" / "file").symlink_to("../tool")
+    (project / "pkg" / "folder").symlink_to("../lib")
+    (project / "pkg" / "up").symlink_to("..")
+    (project / "pkg" / "dangling").symlink_to("nowhere")
+    os.mkfifo(project / "pkg" / "pipe")
+    for changed in (project / "tool", project / "lib" / "Hook.pm"):
+        before = pinned(["node", "pkg"], project)
+        changed.write_text("evil")
+        assert pinned(["node", "pkg"], project) != before
+
+
+def test_number_of_files_in_named_directories_is_limited(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pins, "MAX_FILES", 3)
+    assert pinned(["node", "pkg"], project)
+    with raises_code(ConfigurationError, "unreadable-program") as caught:
+        pinned(["node", "pkg", "lib"], project)
+    assert "more than 3 files" in caught.value.message
+
+
+def test_python_leaves_no_cache_in_a_directory_that_was_compared(project: Path) -> None:
+    (project / "pkg" / "__init__.py").write_text("")
+    (project / "pkg" / "__main__.py").write_text("import pkg.sub.main\nprint('key')\n")
+    (project / "pkg" / "sub" / "main.py").write_text("")
+    argv = ("python3", "-m", "pkg")
+    command = Command(argv=argv, directory=project, pins=pinned(argv, project))
+    assert run_command(command) == run_command(command) == Secret("key\n")
