@@ -121,14 +121,14 @@ def test_command_runs_again_once_its_file_is_restored(project: Path) -> None:
 # --- other users ------------------------------------------------------------------------------------------------------
 
 SWAP = """
+import select
 script = pathlib.Path(sys.argv[1])
 hers, saved = script.with_name("hers"), script.with_name("saved")
 hers.write_text("#!/bin/sh\\necho hers\\n")
 hers.chmod(0o755)
 print("ready", flush=True)
 deadline = time.monotonic() + 60
-os.set_blocking(0, False)
-while time.monotonic() < deadline and sys.stdin.read(1) != "x":
+while time.monotonic() < deadline and not select.select([0], [], [], 0)[0]:
     script.rename(saved)
     hers.rename(script)
     time.sleep(0.002)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -15,9 +14,8 @@ from attrs import field, frozen
 from freshkey._commands.helper import HELPER_TIMEOUT, MAX_OUTPUT, helper_environment, run_helper
 from freshkey._commands.named_files import TooManyPartsError, is_directory, named_files
 from freshkey._commands.pins import pinned
-from freshkey._commands.process import find_program, is_bare, is_command, unsafe_program
+from freshkey._commands.process import find_program, is_bare, is_command
 from freshkey._files.bounded import file_version
-from freshkey._files.owned import UnsafePathError, check_file
 from freshkey._files.path_text import path_flaw
 from freshkey.errors import ConfigurationError, TrustNeeded
 from freshkey.model.interaction import Reporter
@@ -26,9 +24,6 @@ from freshkey.secret import Secret
 
 WORDS_FOR_COMMAND: Final = "a list of strings: a program (absolute path, or name on PATH) and its arguments"
 """The description of a command's TOML value, for messages."""
-
-_RUNS_A_SCRIPT: Final = re.compile(r"(?:ba|da|z|k|a)?sh|(?:python|pypy|node|ruby|perl|php|lua|deno|bun|tclsh)[\d.]*")
-"""Programs whose first argument that is not an option is a program too."""
 
 
 class WrongCommandError(ValueError):
@@ -131,8 +126,6 @@ def command_environment(command: Command, environ: Mapping[str, str]) -> Mapping
 def ensure_unchanged(command: Command) -> None:
     """Check that the files that a project's command names are those that the user trusted; call this before each run.
 
-    For a command of the user's own, check that other users cannot change the script that it gives to an interpreter.
-
     Trust is bound to the content of files, not to their paths: `git pull` can replace a script under the same name.
     See docs/decisions.md, "Trust applies to content, not to a path".
 
@@ -140,10 +133,7 @@ def ensure_unchanged(command: Command) -> None:
         TrustNeeded: A file changed, appeared or disappeared.
         ConfigurationError: Other users can change one.
     """
-    if command.directory is None:
-        _refuse_unsafe_script(command)
-        return
-    why = _change(command, command.directory)
+    why = None if command.directory is None else _change(command, command.directory)
     if why is not None:
         message = f"the command {command.name!r} was not run: {why}"
         raise TrustNeeded(message, hint=how_to_trust(command.directory), code="trusted-command-changed")
@@ -168,19 +158,6 @@ def _change(command: Command, directory: Path) -> str | None:
         return error.message
     different = sorted(file for file, _ in now.items() ^ command.pins.items())
     return f"{different[0]} changed after you trusted it" if different else None
-
-
-def _refuse_unsafe_script(command: Command) -> None:
-    if not _RUNS_A_SCRIPT.fullmatch(command.name):
-        return
-    script = next((word for word in command.argv[1:] if not word.startswith("-")), "")
-    try:
-        if PurePath(script).is_absolute():
-            check_file(Path(script))
-    except UnsafePathError as error:
-        raise unsafe_program(PurePath(script).name, error) from None
-    except (OSError, ValueError):  # not a path, or missing, which the interpreter will say
-        return
 
 
 def how_to_trust(directory: Path | None) -> str:

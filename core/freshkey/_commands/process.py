@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import sys
@@ -28,6 +29,9 @@ _POLL_INTERVAL: Final = 0.02
 _READER_TIMEOUT: Final = 1.0
 _ROUNDS: Final = 10
 """Maximum passes over a session: a process can start another one just before it is killed."""
+
+_RUNS_A_SCRIPT: Final = re.compile(r"(?:ba|da|z|k|a)?sh|(?:python|pypy|node|ruby|perl|php|lua|deno|bun|tclsh)[\d.]*")
+"""Programs whose first argument that is not an option is a program too."""
 
 _INTERPRETERS: Final = 4
 _FIRST_LINE: Final = 256
@@ -274,6 +278,10 @@ def _program(argv: Sequence[str], environ: Mapping[str, str], directory: Path) -
         hint = "Check its path and permissions, and that it is installed"
         raise ConfigurationError(message, hint=hint, code="command-not-runnable")
     refuse_unsafe_program(found, environ, directory)
+    if _RUNS_A_SCRIPT.fullmatch(name) and (
+        script := next((word for word in argv[1:] if word[:1] not in {"-", ""}), None)
+    ):
+        refuse_unsafe_program(script, environ, directory)
     return found
 
 

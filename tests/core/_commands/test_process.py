@@ -7,10 +7,12 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from freshkey._commands.process import Run, find_program, is_bare, is_command
+from promises import proves
 
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the tests run shell commands")
@@ -76,3 +78,22 @@ def test_valid_commands_and_bare_names() -> None:
     assert is_command(["a", ""])
     assert not any(map(is_command, ([], [""], ["a", "\0"])))
     assert [is_bare(word) for word in ("a", "./a", "/a", ".", "..")] == [True, False, False, False, False]
+
+
+@proves("TRU-9")
+def test_entries_of_path_that_depend_on_the_working_directory_are_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("here", "first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "tool").write_text("")
+        (tmp_path / name / "tool").chmod(0o700)
+    (tmp_path / "tool").write_text("")
+    (tmp_path / "tool").chmod(0o700)
+    first, second = (str(tmp_path / name) for name in ("first", "second"))
+
+    assert find_program("tool", {"PATH": os.pathsep.join(["", ".", "here", "~", first, second])}) == f"{first}/tool"
+    assert find_program("tool", {"PATH": f"{first}:{second}"}, lambda entry: entry.name == "first") == f"{second}/tool"
+    assert find_program("tool", {"PATH": "::.:here"}) is None
+    assert find_program("tool", {"PATH": ""}) is None

@@ -24,12 +24,12 @@ from second_user import SecondUser
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="file modes have no meaning there")
 
 SWAP = """
+import select
 shared, planted = map(pathlib.Path, sys.argv[1:])
 home, saved = shared / "home", shared / "saved"
 print("ready", flush=True)
 deadline = time.monotonic() + 60
-os.set_blocking(0, False)
-while time.monotonic() < deadline and sys.stdin.read(1) != "x":
+while True:
     try:
         home.rename(saved)
         home.symlink_to(planted)
@@ -38,6 +38,8 @@ while time.monotonic() < deadline and sys.stdin.read(1) != "x":
         saved.rename(home)
     except OSError as error:
         print("cannot", error.errno, flush=True)
+        break
+    if time.monotonic() > deadline or select.select([0], [], [], 0)[0]:
         break
 """
 """Another user swaps a directory of ours for a link, again and again."""

@@ -52,6 +52,31 @@ def test_group_with_another_member_counts_as_others(group: list[str]) -> None:
 
 
 @pytest.mark.usefixtures("group")
+@pytest.mark.parametrize(("uid", "counts"), [(500, True), (1001, True), (7, False)])
+def test_person_with_the_same_primary_group_counts_as_others(
+    uid: int, counts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A group does not list those whose primary group it is. Accounts of the system are nobody."""
+    other = pwd.struct_passwd(("eve", "x", uid, GROUP, "", "/home/eve", "/bin/sh"))
+    monkeypatch.setattr(pwd, "getpwall", lambda: [pwd.getpwuid(os.geteuid()), other])
+    assert others_may_write(status(0o660)) == counts
+
+
+def test_group_whose_members_become_root_does_not_count_as_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {50: "staff", 80: "admin", GROUP: "staff"}
+    monkeypatch.setattr(grp, "getgrgid", lambda gid: grp.struct_group((names[gid], "x", gid, ["eve"])))
+    for platform, gid, counts in (
+        ("linux", 50, False),
+        ("linux", GROUP, True),
+        ("linux", 80, True),
+        ("darwin", 80, False),
+    ):
+        monkeypatch.setattr(sys, "platform", platform)
+        found = os.stat_result((stat.S_IFREG | 0o664, 0, 0, 1, 0, gid, 0, 0, 0, 0))
+        assert others_may_write(found) == counts, (platform, gid)
+
+
+@pytest.mark.usefixtures("group")
 def test_shared_primary_group_counts_as_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grp, "getgrgid", lambda gid: grp.struct_group(("users", "x", gid, [])))
     assert others_may_write(status(0o660))
