@@ -181,8 +181,11 @@ def remove_private(path: Path) -> None:
         StoreUnavailable: The file could not be removed.
     """
     try:
+        check_directory(path.parent)
         path.unlink(missing_ok=True)
         _sync_directory(path.parent)
+    except UnsafePathError as error:
+        raise _unsafe(error) from None
     except OSError as error:
         raise unavailable(error, path) from None
 
