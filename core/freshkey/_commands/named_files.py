@@ -79,7 +79,24 @@ def named_files(words: Sequence[str], directory: Path) -> set[Path]:
                 raise TooManyPartsError
     if sum(map(_is_pattern, parts)) > MAX_PATTERNS:
         raise TooManyPartsError
-    return found | {file for part in parts for file in _paths(part, directory) if not _holds(file, directory)}
+    known = _names(directory)
+    candidates = {candidate for part in parts for candidate in _candidates(part) if _may_exist(candidate, known)}
+    files = {file for candidate in candidates if _exists(file := directory / candidate)}
+    files.update(file for part in parts if _is_pattern(part) for file in _matches(part, directory))
+    return found | {file for file in files if not _holds(file, directory)}
+
+
+def _names(directory: Path) -> set[str] | None:
+    """Return the names in a directory, regardless of case, to which most look-ups are then compared: it is cheaper."""
+    with suppress(OSError):
+        return {name.casefold() for name in os.listdir(directory)}  # noqa: PTH208  names, not paths
+    return None
+
+
+def _may_exist(candidate: str, known: set[str] | None) -> bool:
+    first = candidate.partition("/")[0]
+    # A file system may know other spellings of a name that is not ASCII.
+    return known is None or first in {"", ".", ".."} or first.casefold() in known or not first.isascii()
 
 
 def _parts(word: str) -> Iterator[str]:
@@ -108,7 +125,8 @@ def _is_pattern(text: str) -> bool:
     return 0 < sum(map(text.count, "*?[")) <= MAX_WILDCARDS
 
 
-def _paths(part: str, directory: Path) -> Iterator[Path]:
+def _candidates(part: str) -> list[str]:
+    """Return the paths that a part may be."""
     text = os.path.expanduser(part)  # noqa: PTH111  never raises
     candidates = [text, *(f"{text}{suffix}" for suffix in _SUFFIXES)]
     if text.startswith("/"):
@@ -119,9 +137,12 @@ def _paths(part: str, directory: Path) -> Iterator[Path]:
         names = text.split(".")[:MAX_DEPTH]  # the packages above a module run too
         packages = ["/".join(names[:depth]) for depth in range(1, len(names) + 1)]
         candidates += [f"{package}{suffix}" for package in packages for suffix in ("", ".py")]
-    yield from filter(_exists, map(directory.joinpath, candidates))
-    inside = not text.startswith("/") or text.startswith(f"{directory}/")
-    if inside and _is_pattern(text):
+    return candidates
+
+
+def _matches(part: str, directory: Path) -> Iterator[Path]:
+    text = os.path.expanduser(part)  # noqa: PTH111  never raises
+    if not text.startswith("/") or text.startswith(f"{directory}/"):
         with suppress(OSError, ValueError, re.error):
             yield from (directory / match for match in glob.iglob(text, root_dir=directory))  # noqa: PTH207
 
