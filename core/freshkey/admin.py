@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from freshkey._secret_input.file_descriptor import MIN_DESCRIPTOR, is_inherited
     from freshkey._sources.explain import Explanation
     from freshkey._sources.precedence import Step
-    from freshkey._trust.project_commands import Entry, TrustedCommands, shown
+    from freshkey._trust.entries import Entry, TrustedCommands
     from freshkey._trust.proposals import proposals
+    from freshkey._trust.question import check_fits, demands, outcome, visible
+    from freshkey._trust.selection import chosen, named, told
     from freshkey._trust.source_consent import Answer, SourceAnswers
 
 _HOMES: Final = {
@@ -27,8 +29,10 @@ _HOMES: Final = {
     "_secret_input.file_descriptor": "MIN_DESCRIPTOR is_inherited",
     "_sources.explain": "Explanation",
     "_sources.precedence": "Step",
-    "_trust.project_commands": "Entry TrustedCommands shown",
+    "_trust.entries": "Entry TrustedCommands",
     "_trust.proposals": "proposals",
+    "_trust.question": "check_fits demands outcome visible",
+    "_trust.selection": "chosen named told",
     "_trust.source_consent": "Answer SourceAnswers",
 }
 
@@ -36,8 +40,8 @@ _HOMES: Final = {
 # fmt: off
 __all__ = [
     "CONFIG_DIR", "MIN_DESCRIPTOR", "PROFILE", "STATE_DIR", "Answer", "Choice", "Entry", "Explanation", "Found",
-    "SourceAnswers", "Status", "Step", "TrustedCommands", "announced", "find", "import_plugin", "is_inherited",
-    "proposals", "shown",
+    "SourceAnswers", "Status", "Step", "TrustedCommands", "announced", "check_fits", "chosen", "demands", "find",
+    "import_plugin", "is_inherited", "named", "outcome", "proposals", "told", "visible",
 ]
 # fmt: on
 

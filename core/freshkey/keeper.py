@@ -26,7 +26,8 @@ from freshkey._renewal.scheduler import Scheduler
 from freshkey._renewal.single_flight import SharedFuture, arrival, run_in_thread
 from freshkey._sources import explain
 from freshkey._sources.explain import Explanation
-from freshkey._trust.source_consent import SourceAnswers, recalling
+from freshkey._trust.selection import chosen, named
+from freshkey._trust.source_consent import recalling
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import KeeperClosed, TransientError, about
 from freshkey.events import Event, SignedOut, Subscribers
@@ -238,7 +239,7 @@ class Keeper:
         Raises:
             FreshkeyError: The sign-in failed; a credential stored earlier is unaffected.
         """
-        managed = self._open_profile(profile)
+        managed = self._open_to_change(profile)
         user = interaction or self._runtime.interaction or NonInteractive(managed.context.profile.name)
         return login_module.sign_in(managed, source_id=source, pasted=pasted, replace=replace, interaction=user)
 
@@ -258,7 +259,7 @@ class Keeper:
         """
         from freshkey._accounts.import_key import ForeignItem, import_key
 
-        managed = self._open_profile(profile)
+        managed = self._open_to_change(profile)
         settings = self.configuration.stores.get("keyring", {})
         item = ForeignItem.of(managed.context.profile, service, username, settings)
         return import_key(managed, item, reporter or self._runtime.reporter)
@@ -269,7 +270,7 @@ class Keeper:
         Raises:
             StoreError: It could not be removed.
         """
-        return logout.sign_out(self._open_profile(profile))
+        return logout.sign_out(self._open_to_change(profile))
 
     def status(self, profile: str | None = None) -> Status:
         """Return the state of a profile, without using the network."""
@@ -283,21 +284,22 @@ class Keeper:
 
     def explain(self, profile: str | None = None) -> Explanation:
         """Return which profile is selected, which source is used, and why."""
-        selected_by = self.configuration.select(profile).selected_by
-        managed = self._open_profile(profile)
+        selection = self.configuration.select(profile)
+        # By its name, as if the caller had named it: this gives out nothing, and shows what a project would choose.
+        managed = self._open_profile(selection.name)
         context = managed.context
         stored = reading.StoredSignIn(context)
         return explain.explain(
             context.profile,
             context.description,
-            selected_by=selected_by,
+            selected_by=selection.selected_by,
             detect=lambda source: context.hooks.detect(context.profile, source),
             stored=stored,
             ignores=lambda source: context.hooks.ignores(context.profile, source),
             no_store=lambda: stored.no_store,
             stored_by=lambda: stored.source,
             ended=lambda source: status.why_over(managed, source, stored),
-            consent=context.consent and recalling(context.profile.name, SourceAnswers(context.profile.state_dir)),
+            consent=context.consent and recalling(context.profile),
             selection=self.configuration.choices(profile),
         )
 
@@ -402,6 +404,11 @@ class Keeper:
         with about(profile):
             return self._opened.get(profile) or self._open(profile).wait(self._timeout)
 
+    def _open_to_change(self, profile: str | None) -> ManagedCredential:
+        """Return a profile whose sign-in is to be changed: never one that only a project's file chose."""
+        self._must_be_open()
+        return self._open_profile(named(self.configuration, profile, self._runtime.providers))
+
     def _open(self, profile: str | None) -> SharedFuture[ManagedCredential]:
         """Load what a profile needs on a separate thread; concurrent callers share it."""
         with self._mutex:
@@ -419,7 +426,8 @@ class Keeper:
 
     def _do_open(self, future: SharedFuture[ManagedCredential], alias: str | None) -> None:
         with block_fork():
-            name = self.configuration.select(alias).name
+            # Here, and not where a profile is loaded: one profile may be both named and chosen by a project.
+            name = chosen(self.configuration, alias, self._runtime.providers, self._runtime.approve).name
             # One lock per profile: two names may mean the same one, and a provider that hangs must not block others.
             with self._opening_mutexes.setdefault(name, threading.Lock()):
                 managed = self._managed.get(name) or self._new_managed(name)

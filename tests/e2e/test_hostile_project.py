@@ -287,6 +287,8 @@ def test_no_unsafe_project_file_is_read(victim: Victim) -> None:
 
 def test_project_may_only_select_one_of_the_users_profiles(victim: Victim) -> None:
     victim.write('profile = "second"')
+    assert victim.run("token").error_code == "trust-required"
+    assert victim.run("trust", "--yes", str(victim.project)).code == 0
     done = victim.run("token")
     assert (done.code, done.err.endswith("freshkey login second\n")) == (3, True)
     assert victim.run("token", "me").code == 0
@@ -303,8 +305,8 @@ def test_script_replaced_after_it_was_trusted_does_not_run(victim: Victim) -> No
     assert victim.run("token").out == "harmless-key\n"
 
     script.write_text(f"#!/bin/sh\ntouch {victim.home}/RAN\necho stolen\n")
-    for command in ("token", "export", "refresh", "login", "logout"):
-        done = victim.run(command)
+    for command in (["token"], ["export"], ["refresh"], ["login", "evil"], ["logout", "evil"]):
+        done = victim.run(*command)
         assert (done.code, done.out) == (6, ""), done.err
         assert f"freshkey trust {victim.project}" in done.err
     assert victim.harmed == []

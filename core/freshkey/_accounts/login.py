@@ -18,7 +18,7 @@ from freshkey._renewal.single_flight import LOCK_TIMEOUT, SharedFuture, run_in_t
 from freshkey._sources import precedence
 from freshkey._stores.keychain import prompts
 from freshkey._stores.keychain.prompts import user_present
-from freshkey._trust.source_consent import SourceAnswers, recalling
+from freshkey._trust.source_consent import recalling
 from freshkey.errors import FreshkeyError, StoreUnavailable, about
 from freshkey.model.credential import Credential
 from freshkey.model.identity import Identity
@@ -141,7 +141,7 @@ def _keep(
 def _is_hidden(context: ProfileContext, credential: Credential) -> bool:
     """Whether an earlier source wins, which every process then uses instead of the sign-in; asks no one."""
     detect = functools.partial(context.hooks.detect, context.profile)
-    consent = context.consent and recalling(context.profile.name, SourceAnswers(context.profile.state_dir))
+    consent = context.consent and recalling(context.profile)
     with suppress(FreshkeyError):
         steps = precedence.walk(context.profile, context.description, detect, lambda: credential, consent)
         winner = next((step.source.id for step in steps if step.wins), credential.source)

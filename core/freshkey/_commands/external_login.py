@@ -70,7 +70,7 @@ def run_login_command(
         ConfigurationError: The program does not exist or cannot be run.
     """
     ensure_unchanged(command)
-    note = StateFile(profile.state_dir, "login-commands", f"{file_name(profile.name)}.json")
+    note = StateFile(profile.state_dir, "login-commands", f"{file_name(profile.key)}.json")
     ended, said = _unwritten.get(note.path) or note.read(_read_note) or (None, "")
     # Where signing in fails at once, eight processes must not open eight browser tabs.
     # See docs/decisions.md, "Another tool's sign-in runs only for a waiting caller, and at most once a minute".

@@ -211,16 +211,17 @@ class Configuration:
         return choices(self._places(name))
 
     def _places(self, given: str | None) -> tuple[Place, ...]:
-        def named(name: str | None, selected_by: str) -> Selection | None:
-            return Selection(name=name, selected_by=selected_by) if name else None
+        def named(name: str | None, selected_by: str, **more: bool) -> Selection | None:
+            return Selection(name=name, selected_by=selected_by, **more) if name else None
 
         def by_project() -> Selection | None:
             if self.project is None:
                 return None
-            return named(self.project.profile, f"profile in {self.project.document.where('profile')}")
+            where = self.project.document.where("profile")
+            return named(self.project.profile, f"profile in {where}", by_project=True)
 
         return (
-            ("argument", lambda: named(given, "argument")),
+            ("argument", lambda: named(given, "argument", is_named=True)),
             (PROFILE, lambda: named(self._environ.get(PROFILE), f"environment variable {PROFILE}")),
             (".freshkey.toml", by_project),
             ("default", lambda: named(self.default, f"default in {self.document.where('default')}")),
@@ -268,13 +269,15 @@ class Configuration:
             project=project,
         )
 
-    def profile(self, table: ProfileTable, kind: type, trusted: Trusted | None = None) -> Profile:
+    def profile(
+        self, table: ProfileTable, kind: type, trusted: Trusted | None = None, owned: Collection[str] = ()
+    ) -> Profile:
         """Return a profile with its settings as an instance of `kind`; see `ProfileTable.settings`."""
         overrides = {key: value for key, value in self.overrides.items() if key not in OVERRIDABLE}
         return Profile(
             name=table.name,
             provider=table.provider,
-            settings=table.settings(kind, overrides, trusted),
+            settings=table.settings(kind, overrides, trusted, owned),
             state_dir=self.state_dir,
             store=table.store,
             store_settings=self.stores.get(table.store_name, {}),
@@ -283,6 +286,7 @@ class Configuration:
             bare=self.bare,
             lead=table.lead,
             redirect_port=redirect_port(SET, table.name, self.overrides) or table.redirect_port,
+            project_dir=table.project.directory if table.project is not None else None,
         )
 
     def unknown(self, table: ProfileTable, providers: Collection[str]) -> ConfigurationError:

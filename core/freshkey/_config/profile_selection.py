@@ -11,10 +11,19 @@ from freshkey.errors import FreshkeyError
 
 @frozen(kw_only=True)
 class Selection:
-    """The selected profile, and what selected it."""
+    """The selected profile, and what selected it.
+
+    Attributes:
+        name: Name of the profile.
+        selected_by: What selected it, for messages.
+        is_named: Whether the caller named it; otherwise something else did, such as a variable or a file.
+        by_project: Whether a project's file selected it.
+    """
 
     name: str
     selected_by: str
+    is_named: bool = False
+    by_project: bool = False
 
 
 Place = tuple[str, Callable[[], Selection | None]]

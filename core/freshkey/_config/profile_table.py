@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from attrs import field, frozen
@@ -50,31 +50,39 @@ class ProfileTable:
         """Name of the store to load."""
         return self.store or DEFAULT_STORE
 
-    def settings(self, kind: type, overrides: Mapping[str, object], trusted: Trusted | None = None) -> object:
+    def settings(
+        self,
+        kind: type,
+        overrides: Mapping[str, object],
+        trusted: Trusted | None = None,
+        owned: Collection[str] = (),
+    ) -> object:
         """Return the provider's settings as an instance of `kind`; `overrides`, such as ``--set``, override the table.
 
-        `trusted` decides about commands that a project's file sets; with None, there must be none.
+        `trusted` decides about commands and choices that a project's file sets; with None, there must be none. `owned`
+        has the IDs of the provider's owned sources.
 
         Raises:
             ConfigurationError: A key is unknown, or has an invalid value; the message names file and line, and the
                 hint the key that was probably meant.
-            TrustNeeded: A project's file sets a command that is not trusted.
+            TrustNeeded: A project's file sets a command or a choice that is not trusted.
             PluginBroken: The settings class cannot be used.
         """
         try:
             with about(self.name):
-                return structure(kind, self._values(kind, overrides, trusted))
+                return structure(kind, self._values(kind, overrides, trusted, owned))
         except WrongValueError as wrong:
             place = SET if overrides and wrong.key in {None, *overrides} else self.document
             raise wrong_value(place, self.name, wrong.key, wrong.expected) from None
 
-    def _values(self, kind: type, overrides: Mapping[str, object], trusted: Trusted | None) -> Mapping[str, object]:
+    def _values(
+        self, kind: type, overrides: Mapping[str, object], trusted: Trusted | None, owned: Collection[str]
+    ) -> Mapping[str, object]:
         known = fields(kind)
         check_overrides(overrides, self.name, known)
         if self.project is not None:
-            every = self.project.words(self.name, kind)
-            words = {key: command for key, command in every.items() if key not in overrides}
-            commands = (trusted or refuse)(self.project, self.name, words) if words else {}
+            wishes = self.project.wishes(self.name, kind, owned).without(overrides)
+            commands = (trusted or refuse)(self.project, self.name, wishes) if wishes else {}
             return {**self.rest, **commands, **overrides}
         check_keys(self.document, self.name, self.rest, CORE_KEYS | known.keys())
         return {**self.rest, **overrides}

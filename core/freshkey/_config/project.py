@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Final, NoReturn
 
-from attrs import frozen
+from attrs import Factory, frozen
 
 from freshkey._commands.command import Command, how_to_trust
 from freshkey._commands.helper import helper_environment
@@ -33,8 +33,33 @@ CORE_KEYS: Final = frozenset({"provider", "source"})
 Words = Mapping[str, tuple[str, ...]]
 """The commands of a profile by setting name, as the file has them."""
 
-Trusted = Callable[["Project", str, Words], Mapping[str, Command]]
-"""Returns the commands of a profile that are safe to run; raises `TrustNeeded` if they are not trusted."""
+
+@frozen(kw_only=True)
+class Wishes:
+    """What a project's file sets for a profile although it is the user's to decide.
+
+    Attributes:
+        commands: Commands that would run as the user, by setting name.
+        choices: Values that pick one of the user's own identities, such as a profile of another tool, by setting name.
+    """
+
+    commands: Words = Factory(dict)
+    choices: Mapping[str, str] = Factory(dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.commands or self.choices)
+
+    def without(self, keys: Collection[str]) -> Wishes:
+        """Return the wishes that overrides with these names leave."""
+        return Wishes(
+            commands={key: value for key, value in self.commands.items() if key not in keys},
+            choices={key: value for key, value in self.choices.items() if key not in keys},
+        )
+
+
+Trusted = Callable[["Project", str, Wishes], Mapping[str, Command]]
+"""Returns the commands of a profile that are safe to run; raises `TrustNeeded` if they or its choices are not trusted.
+"""
 
 COMMAND: Final = "a list of strings: a program (absolute, on PATH, or relative to the project) and its arguments"
 
@@ -71,21 +96,25 @@ class Project:
         """Return the table of one of its own profiles, or None."""
         return tables(self.document.tables.get("profiles")).get(name)
 
-    def words(self, profile: str, kind: type) -> Words:
-        """Return the commands of one of its own profiles, after checking that a project can set all other keys.
+    def wishes(self, profile: str, kind: type, owned: Collection[str] = ()) -> Wishes:
+        """Return what one of its own profiles sets that needs the user's trust, after checking all other keys.
 
-        `kind` is the settings class of the profile's provider. A setting is allowed only if the provider marks it as
-        harmless: an unknown key, or one that could redirect a token, is an error even in a trusted project.
+        `kind` is the settings class of the profile's provider, and `owned` has the IDs of its owned sources: what they
+        give is the project's own sign-in, while any other source picks something that the user has anyway. A setting
+        is allowed only if the provider marks it for projects: an unknown key, or one that could redirect a token, is
+        an error even in a trusted project.
 
         Raises:
             ConfigurationError: It sets a key that only the user's own file can set, or a command is invalid.
         """
-        from freshkey._config.provider_settings import fields, is_for_projects, takes_command
+        from freshkey._config.provider_settings import fields, is_choice, is_for_projects, takes_command
 
-        known, words = fields(kind), {}
+        known, words, choices = fields(kind), {}, {}
         # Other keys are errors even in a trusted project: a question does not make anyone check where tokens would go.
         # See docs/decisions.md, "A project's file may select, not redirect".
         for key, value in (self.table(profile) or {}).items():
+            if key == "source" and value not in owned:
+                choices[key] = str(value)
             if key in CORE_KEYS:
                 continue
             if key in known and takes_command(known[key]):
@@ -94,7 +123,9 @@ class Project:
                 open_to_it = {name for name, one in known.items() if takes_command(one) or is_for_projects(one)}
                 hint = _instead(key, CORE_KEYS | open_to_it, self.configuration)
                 raise self.error(_forbidden(key), profile, key, hint, code="not-allowed-in-project")
-        return words
+            elif is_choice(known[key]):
+                choices[key] = str(value)
+        return Wishes(commands=words, choices=choices)
 
     def _words(self, profile: str, key: str, value: object) -> tuple[str, ...]:
         words = strings(value)
@@ -142,9 +173,9 @@ def text_digest(document: Document) -> str:
     return hashlib.sha256(document.text.encode("utf-8")).hexdigest()
 
 
-def refuse(project: Project, profile: str, words: Words) -> NoReturn:
-    """Reject all commands of a project, where the user cannot be asked."""
-    message = f"{project.path} sets a command in {', '.join(words)}, which you have not trusted"
+def refuse(project: Project, profile: str, wishes: Wishes) -> NoReturn:
+    """Reject all that a project needs trust for, where the user cannot be asked."""
+    message = f"{project.path} sets {', '.join((*wishes.commands, *wishes.choices))}, which you have not trusted"
     raise TrustNeeded(message, profile=profile, hint=how_to_trust(project.directory), code="trust-required")
 
 

@@ -75,8 +75,19 @@ def takes_command(setting: attrs.Attribute[Any]) -> bool:
 
 
 def is_for_projects(setting: attrs.Attribute[Any]) -> bool:
-    """Return whether a project's file can set it: the provider marks it with ``metadata={"project": True}``."""
-    return setting.metadata.get("project") is True
+    """Return whether a project's file can set it: the provider marks it with ``metadata={"project": True}``.
+
+    So it can set a choice, see `is_choice`; but that needs trust.
+    """
+    return setting.metadata.get("project") is True or is_choice(setting)
+
+
+def is_choice(setting: attrs.Attribute[Any]) -> bool:
+    """Return whether it picks one of the user's identities: the provider marks it ``metadata={"project": "choice"}``.
+
+    An older core does not let a project set what is marked like this.
+    """
+    return setting.metadata.get("project") == "choice"
 
 
 def structure(kind: type, table: Mapping[str, object]) -> object:

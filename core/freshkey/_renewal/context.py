@@ -24,7 +24,7 @@ from freshkey._renewal.retry import OnRetry, Policy, call_with_retry
 from freshkey._sources.precedence import Consent
 from freshkey._stores.options import FORGETFUL, StoreSettingWrong
 from freshkey._trust.project_commands import trusting
-from freshkey._trust.source_consent import SourceAnswers, asking
+from freshkey._trust.source_consent import asking
 from freshkey.clock import Clock
 from freshkey.errors import about
 from freshkey.events import Event
@@ -145,7 +145,7 @@ def build_context(name: str, configuration: Configuration, runtime: Runtime) -> 
 
     Raises:
         ConfigurationError: The profile, its provider or its store is unknown or misconfigured.
-        TrustNeeded: A project's file names a command that the user has not trusted in its current form.
+        TrustNeeded: A project's file sets a command or a choice that the user has not trusted in its current form.
         PluginBroken: The provider, the store or an observer cannot be loaded or does not implement the hooks.
     """
     approve = runtime.approve
@@ -155,18 +155,19 @@ def build_context(name: str, configuration: Configuration, runtime: Runtime) -> 
         table = configuration.table(name, reserved=lambda: discovery.provider_ids(runtime.providers))
         hooks = connect(table, configuration, runtime.providers, runtime.emit)
         trusted = trusting(configuration.state_dir, approve)
-        profile = configuration.profile(table, hooks.describe(None).settings, trusted)
+        described = hooks.describe(None)
+        owned = {source.id for source in described.sources if source.owned}
+        profile = configuration.profile(table, described.settings, trusted, owned)
         description = hooks.describe(profile)
-    answers = SourceAnswers(profile.state_dir)
     hints = ProcessHints if profile.store == FORGETFUL else HintsFile
     return ProfileContext(
         **asdict(runtime, recurse=False),
         profile=profile,
         description=description,
         hooks=hooks,
-        hints=hints(profile.state_dir, profile.name),
+        hints=hints(profile.state_dir, profile.key),
         notifier=ChangeNotifier(profile.state_dir),
-        consent=asking(profile.name, answers, approve) if approve and not profile.bare else None,
+        consent=asking(profile, approve) if approve and not profile.bare else None,
         open_store=_once(lambda: _store(hooks, profile, configuration)),
     )
 

@@ -324,7 +324,7 @@ class SingleUseRefresh:
     def _token_hash(self) -> str:
         """Return a keyed hash that identifies the refresh token and reveals nothing else about it."""
         secret = self.credential.renewal_secret
-        key = f"freshkey intent {self.context.profile.provider} {self.context.profile.name}"
+        key = f"freshkey intent {self.context.profile.provider} {self.context.profile.key}"
         message = secret.reveal() if secret is not None else ""
         return hmac.new(key.encode(), message.encode(), hashlib.sha256).hexdigest()
 

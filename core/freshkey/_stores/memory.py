@@ -36,5 +36,5 @@ class MemoryItems:
 @hookimpl
 def store(profile: Profile) -> CredentialStore:
     """Return the store for this state directory and profile, shared by all keepers in the process."""
-    key = (str(profile.state_dir.resolve()), profile.name)
+    key = (str(profile.state_dir.resolve()), profile.key)
     return SlottedStore(_KEPT.setdefault(key, MemoryItems()), ThreadLock("\0".join(("memory", *key))))

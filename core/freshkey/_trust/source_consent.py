@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from attrs import field, frozen
-from attrs.validators import instance_of
+from attrs.validators import instance_of, optional
 
 from freshkey._sources.precedence import Consent
 from freshkey._trust.answers import Answers
 from freshkey.errors import LoginRequired
 from freshkey.model.interaction import Approve
+from freshkey.model.profile import Profile
 from freshkey.model.source import Detected, Source
 
 
@@ -27,6 +28,7 @@ class Answer:
 
     Attributes:
         profile: Name of the profile.
+        project: Directory of the project that defines the profile; None for a profile of the user's own.
         source: ID of the source it was found in.
         fingerprint: Identifies the value.
         agreed: Whether to use it instead of the sign-in.
@@ -36,13 +38,14 @@ class Answer:
     source: str = field(validator=_TEXT)
     fingerprint: str = field(validator=_TEXT, repr=False)
     agreed: bool = field(validator=instance_of(bool))
+    project: str | None = field(default=None, validator=optional(_TEXT))
 
 
 class SourceAnswers(Answers[Answer]):
     """All answers in a state directory."""
 
     file_name = "consents.json"
-    subject = ("profile", "source", "fingerprint")
+    subject = ("profile", "project", "source", "fingerprint")
     if_unreadable = "you will be asked again"
 
     def build(self, members: Mapping[str, Any]) -> Answer:
@@ -50,36 +53,47 @@ class SourceAnswers(Answers[Answer]):
         return Answer(**members)
 
 
-def asking(profile: str, consents: SourceAnswers, approve: Approve) -> Consent:
+def asking(profile: Profile, approve: Approve) -> Consent:
     """Return the consent function of an interactive session: uses the saved answer, or asks the user."""
-    recalled = recalling(profile, consents)
+    recalled, consents = recalling(profile), SourceAnswers(profile.state_dir)
 
     def consent(source: Source, detected: Detected) -> str | None:
         why_not = recalled(source, detected)
         if why_not != NOT_ASKED:
             return why_not
         try:
-            agreed = approve(question(profile, detected))
+            agreed = approve(question(profile.name, detected))
         except LoginRequired:
             return None  # no one to ask: use it, as any non-interactive session does
         if detected.fingerprint:
-            said = Answer(profile=profile, source=source.id, fingerprint=detected.fingerprint, agreed=agreed)
+            said = Answer(
+                profile=profile.name,
+                project=_project(profile),
+                source=source.id,
+                fingerprint=detected.fingerprint,
+                agreed=agreed,
+            )
             consents.try_to_remember(said, "your answer")
         return None if agreed else REFUSED
 
     return consent
 
 
-def recalling(profile: str, consents: SourceAnswers) -> Consent:
+def recalling(profile: Profile) -> Consent:
     """Return a consent function that uses only saved answers and never asks."""
+    consents, project = SourceAnswers(profile.state_dir), _project(profile)
 
     def consent(source: Source, detected: Detected) -> str | None:
-        answer = consents.find(profile, source.id, detected.fingerprint)
+        answer = consents.find(profile.name, project, source.id, detected.fingerprint)
         if answer is None:
             return NOT_ASKED
         return None if answer.agreed else REFUSED
 
     return consent
+
+
+def _project(profile: Profile) -> str | None:
+    return None if profile.project_dir is None else str(profile.project_dir)
 
 
 def question(profile: str, detected: Detected) -> str:

@@ -22,7 +22,8 @@ class Description:
         settings: The attrs class of its settings in a profile table; every field needs a default. A setting that is a
             command is a `freshkey.plugin.Command`, which a project's file may set once the user trusts it. Of the
             others, a project's file may set those with ``metadata={"project": True}``; mark only settings that neither
-            send a credential anywhere else nor change a stored one.
+            send a credential anywhere else nor change a stored one. One that picks among identities that the user has,
+            such as a profile of another tool, is marked ``{"project": "choice"}``, and needs the user's trust.
         formats: Credential classes that the codec may read from a store, by tag. A tag never changes its meaning.
         sources: Where credentials can come from, in order of precedence.
         lead: Seconds before expiry at which to renew; None means the default.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -31,6 +33,8 @@ class Profile:
         lead: Seconds before expiry at which to renew; None lets the credential and the provider decide.
         redirect_port: Port on this machine that a sign-in in the browser returns to; pass it to
             `freshkey.oauth.authorize`. None for any free one.
+        project_dir: Directory of the project whose ``.freshkey.toml`` defines it, without symbolic links; None for a
+            profile of the user's own.
     """
 
     name: str
@@ -44,6 +48,20 @@ class Profile:
     bare: bool = False
     lead: float | None = None
     redirect_port: int | None = None
+    project_dir: Path | None = None
+
+    @property
+    def key(self) -> str:
+        """What everything kept for this profile is named by: records, locks, hints, answers.
+
+        `name` is for people and for messages. Two projects may each define a profile of one name, and the user may have
+        had one too; none of them may ever see what is kept for another. It may be longer than a name, and contains a
+        character (``@``) that no name has.
+        """
+        if self.project_dir is None:
+            return self.name
+        directory = os.fsencode(os.path.normcase(self.project_dir))
+        return f"{self.name}@{hashlib.sha256(directory).hexdigest()[:32]}"
 
     def settings_as(self, kind: type[S]) -> S:
         """Return the settings, typed for the provider that owns them.

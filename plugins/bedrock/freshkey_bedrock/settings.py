@@ -121,7 +121,7 @@ class BedrockSettings(SsoSettings):
     """
 
     region: str | None = field(default=None, metadata={"project": True})
-    aws_profile: str | None = field(default=None, metadata={"project": True})
+    aws_profile: str | None = field(default=None, metadata={"project": "choice"})
     deadline: float = DEADLINE
     auth_refresh: Command | None = None
     credential_export: Command | None = None

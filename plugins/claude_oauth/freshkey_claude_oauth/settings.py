@@ -132,7 +132,7 @@ class ClaudeSettings:
     api_key_helper_gives: HelperOutput = field(default="api-key", metadata={"project": True})
     api_key_fd: int | None = None
     oauth_token_fd: int | None = None
-    anthropic_profile: str | None = field(default=None, metadata={"project": True})
+    anthropic_profile: str | None = field(default=None, metadata={"project": "choice"})
     federation_rule_id: str | None = None
     organization_id: str | None = None
     service_account_id: str | None = None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import frozen
 
 from freshkey import Configuration, events
-from freshkey.errors import FreshkeyError
+from freshkey.errors import ConfigurationError, FreshkeyError
 from freshkey.plugin import LoggingReporter
 from freshkey_cli import render
 from freshkey_cli.output import Output, clean
@@ -64,12 +64,37 @@ class Context:
     keeper_factory: KeeperFactory | None
 
     def profile(self) -> str:
-        """Return the name of the selected profile.
+        """Return the name of the selected profile, to use its credential.
+
+        If a project chose it, the user is asked once, where possible; what a project selected or defined is said.
 
         Raises:
             ConfigurationError: No profile was given and there is no default.
+            TrustNeeded: A project chose it, and the user has not agreed to that.
         """
-        return self.configuration.select(self.arguments.profile).name
+        from freshkey.admin import chosen, told
+
+        user = self.user()
+        approve = user.confirm if user.can_ask else None
+        selection = chosen(self.configuration, self.arguments.profile, {}, approve)
+        if (what := told(selection, self.configuration)) is not None:
+            self.out.instruct(clean(what))
+        return selection.name
+
+    def named_profile(self, command: str) -> str:
+        """Return the name of the selected profile, for a command that changes what is stored for it.
+
+        Raises:
+            ConfigurationError: No profile was given and there is no default; or a project chose it.
+        """
+        from freshkey.admin import named
+
+        try:
+            return named(self.configuration, self.arguments.profile)
+        except ConfigurationError as error:
+            if error.code == "profile-not-named":
+                error.hint = f"To use this profile, name it: freshkey {command} {error.profile}"
+            raise
 
     def user(self, *, browser: bool = True) -> Terminal:
         """Return the user's terminal.

@@ -46,7 +46,7 @@ def _item(text: str) -> tuple[str, str]:
 
 def run(context: Context) -> int:
     """Sign in or read an existing key, and store the credential."""
-    name, arguments = context.profile(), context.arguments
+    name, arguments = context.named_profile("login"), context.arguments
     _check_store(context, name)
     if arguments.api_key:
         return _keep_key(context, name)

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context) -> int:
     """Revoke and delete; a credential that could not be revoked is still deleted, and the output says so."""
-    name = context.profile()
+    name = context.named_profile("logout")
     with context.keeper() as keeper:
         done = keeper.logout(name)
     value = {"profile": name, "revoked": done.revoked, "detail": done.detail}

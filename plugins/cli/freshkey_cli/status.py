@@ -42,7 +42,7 @@ def run(context: Context) -> int:
 def _profiles_to_show(context: Context) -> tuple[str, ...]:
     """Return the given profile, or else all configured ones, or else one for each installed provider."""
     if context.arguments.profile:
-        return (context.profile(),)
+        return (context.configuration.select(context.arguments.profile).name,)
     configured = context.configuration.profile_names()
     if configured:
         return configured

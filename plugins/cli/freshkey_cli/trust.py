@@ -1,17 +1,20 @@
-"""The command ``trust``: review and allow a project's commands, list what is trusted, and revoke it."""
+"""The command ``trust``: review and allow what a project's file asks for, list what is trusted, and revoke it."""
 
 from __future__ import annotations
 
 import argparse
+import functools
 import os
+import re
 import shlex
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from attrs import asdict
 
-from freshkey.admin import Answer, Entry, SourceAnswers, TrustedCommands, shown
+from freshkey.admin import Answer, Entry, SourceAnswers, TrustedCommands, check_fits, demands, outcome, visible
 from freshkey.errors import ConfigurationError, LoginRequired, TrustNeeded
 from freshkey_cli import exits
 from freshkey_cli.output import clean
@@ -20,60 +23,116 @@ from freshkey_cli.output import clean
 if TYPE_CHECKING:
     from freshkey_cli.context import Context
 
+FILE_NAME: Final = ".freshkey.toml"
+
 LIST: Final = "Run: freshkey trust --list"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the project directory and the alternatives to it."""
+    """Declare the project and the alternatives to it."""
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument(
-        "directory", nargs="?", metavar="DIR", help="a directory in the project (default: the current directory)"
+        "path",
+        nargs="?",
+        metavar="PATH",
+        help=f"a project's {FILE_NAME}, or a directory in the project (default: the current directory)",
     )
     instead.add_argument(
         "--list",
         action="store_true",
-        help="list trusted commands, and your answers about keys found in the environment",
+        help="list what is trusted, and your answers about keys found in the environment",
     )
     instead.add_argument(
         "--revoke",
         metavar="NAME",
         help="stop trusting a profile or project directory, or forget your answer about PROFILE/SOURCE",
     )
+    parser.add_argument(
+        "--yes", action="store_true", help=f"trust exactly this {FILE_NAME} as it is now, without asking (for CI)"
+    )
+    parser.add_argument(
+        "--digest",
+        metavar="SHA256",
+        type=_digest,
+        help="refuse a file whose text has another SHA-256; trust prints it",
+    )
+    parser.set_defaults(check_usage=functools.partial(_check, parser))
+
+
+def _digest(text: str) -> str:
+    if not re.fullmatch(r"[0-9A-Fa-f]{64}", text):
+        raise argparse.ArgumentTypeError("expected a SHA-256: 64 hexadecimal digits")
+    return text.lower()
+
+
+def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    if (arguments.yes or arguments.digest) and (arguments.list or arguments.revoke is not None):
+        parser.error("--yes and --digest are for trusting a file")
+    if arguments.yes and not arguments.path:
+        parser.error(f"argument --yes: requires the path of a {FILE_NAME}, or of its directory")
 
 
 def run(context: Context) -> int:
-    """Trust a project's commands, list what is trusted, or revoke trust."""
+    """Trust a project's file, list what is trusted, or revoke trust."""
     if context.arguments.list:
         return _list(context)
     if context.arguments.revoke is not None:
         return _revoke(context, context.arguments.revoke)
-    return _trust(context, Path(context.arguments.directory or "."))
+    return _trust(context, Path(context.arguments.path or "."))
 
 
-def _trust(context: Context, directory: Path) -> int:
+def _trust(context: Context, path: Path) -> int:
     from freshkey.admin import proposals
 
-    if not os.path.isdir(directory):  # noqa: PTH112  Path.is_dir raises without permission
-        raise ConfigurationError(
-            f"directory not found: {directory}", hint="Specify a directory in the project", code="directory-not-found"
+    configuration = context.configuration.in_directory(_directory(path, exactly=context.arguments.yes))
+    project = configuration.project
+    if project is None:
+        raise _nothing_in(path)
+    file, wanted = project.path, context.arguments.digest
+    if wanted is not None and wanted != project.digest:
+        raise TrustNeeded(
+            f"nothing was trusted: the SHA-256 of {file} is {project.digest}, not the one that was given",
+            hint="Review the file, and use its new digest",
+            code="trust-digest-mismatch",
         )
-    configuration = context.configuration.in_directory(directory)
-    if configuration.project is None:
-        raise ConfigurationError(
-            f"no .freshkey.toml in {_resolved(directory)} or above it in the repository",
-            hint="Run this command in the project, or specify its directory",
-            code="nothing-to-trust",
-        )
-    file, entries = configuration.project.path, proposals(configuration, {})
+    entries = proposals(configuration, {})
     kept = TrustedCommands(configuration.state_dir)
     new = [entry for entry in entries if kept.find(entry.file, entry.profile) != entry]
     if new:
-        _interaction(context, new)
+        if not context.arguments.yes:
+            _ask(context, new)
         kept.remember(*new)
-    lines = [f"Trusted: {key} in profile {entry.profile}" for entry in entries for key in entry.commands]
-    value = {"file": str(file), "commands": [one for entry in entries for one in _commands(entry)]}
-    context.out.result(value, lines or [f"{file} contains no commands; there is nothing to trust"])
+    lines = [f"Trusted: {key} in profile {entry.profile}" for entry in entries for key, _ in demands(entry)]
+    value = {"file": str(file), "digest": project.digest, **_values(entries)}
+    lines = [*lines, f"SHA-256 of {file}: {project.digest}"] if lines else [f"{file} asks for nothing that needs trust"]
+    context.out.result(value, map(clean, lines))
     return exits.OK
+
+
+def _directory(path: Path, *, exactly: bool) -> Path:
+    """Return the directory of a project, given by itself or by its file.
+
+    Raises:
+        ConfigurationError: There is no such directory or file; with `exactly`, the file is not in that directory.
+    """
+    directory = path.parent if path.name == FILE_NAME and not os.path.isdir(path) else path  # noqa: PTH112  see below
+    if not os.path.isdir(directory):  # noqa: PTH112  Path.is_dir raises without permission
+        raise ConfigurationError(
+            f"directory not found: {directory}",
+            hint=f"Specify a {FILE_NAME}, or a directory in the project",
+            code="directory-not-found",
+        )
+    if (exactly or directory is not path) and not os.path.lexists(directory / FILE_NAME):
+        raise _nothing_in(directory)
+    return directory
+
+
+def _nothing_in(directory: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"no {FILE_NAME} in {_resolved(directory)} or above it in the repository",
+        hint="Run this command in the project, or specify its directory",
+        code="nothing-to-trust",
+    )
 
 
 def _resolved(path: Path) -> Path:
@@ -83,46 +142,50 @@ def _resolved(path: Path) -> Path:
     return path
 
 
-def _interaction(context: Context, entries: list[Entry]) -> None:
-    """Show what would run and ask for confirmation.
+def _ask(context: Context, entries: Sequence[Entry]) -> None:
+    """Show what would be trusted and ask for confirmation.
 
     Raises:
-        TrustNeeded: The user declined, or there is no terminal.
+        TrustNeeded: The user declined, there is no terminal, or the question would not fit one.
     """
-    context.out.instruct(clean(f"{entries[0].file} contains commands that would run as you:"))
-    for entry in entries:
-        for key, command in entry.commands.items():
-            # Cleaned as a whole: a line break in an argument could make it look like another command.
-            context.out.instruct(clean(f"  {entry.profile}, {key}: {shown(command)}"))
-    context.out.instruct("Anything these programs load or run is not checked.")
+    file = entries[0].file
+    lines = [f"{visible(str(file))} asks for:"]
+    lines += [f"  {entry.profile}, {key}: {told}" for entry in entries for key, told in demands(entry)]
+    lines += ["Anything that programs load or run is not checked."] if any(one.commands for one in entries) else []
+    asked = f"Trust this file as it is now, and let it {outcome(entries)}?"
+    check_fits([*lines, f"{asked} [y/N]"], file)
+    for line in lines:
+        context.out.instruct(line)
     try:
-        agreed = context.user().confirm("Trust these commands as they are now?")
+        agreed = context.user().confirm(asked)
     except LoginRequired:
-        hint = "Run freshkey trust in a terminal and review the commands there"
+        hint = f"Run freshkey trust in a terminal; or review the file, then run: freshkey trust --yes {_quoted(file)}"
         raise TrustNeeded("nothing was trusted: there is no terminal for the confirmation", hint=hint) from None
     if not agreed:
-        hint = "The project's commands will not run until you trust them; to do so, run freshkey trust again"
+        hint = "What the project asks for is not used until you trust it; to do so, run freshkey trust again"
         raise TrustNeeded("nothing was trusted: you declined", hint=hint, code="trust-declined")
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
 
 
 def _list(context: Context) -> int:
     state_dir = context.configuration.state_dir
     entries, answers = TrustedCommands(state_dir).all(), SourceAnswers(state_dir).all()
-    value = {
-        "commands": [{**one, "changed": entry.changed()} for entry in entries for one in _commands(entry)],
-        "answers": [_answer(answer) for answer in answers],
-    }
-    rows = [_row(entry, key) for entry in entries for key in entry.commands]
-    rows += [["-", f"{one.profile}/{one.source}", "-", _said(one)] for one in answers]
-    context.out.table(value, ("PROJECT", "PROFILE", "COMMAND", "STATE"), rows)
+    value = {**_values(entries, listed=True), "answers": [_answer(answer) for answer in answers]}
+    rows = [row for entry in entries for row in _rows(entry)]
+    rows += [[one.project or "-", f"{one.profile}/{one.source}", "-", _said(one)] for one in answers]
+    context.out.table(value, ("PROJECT", "PROFILE", "TRUSTED", "STATE"), rows)
     if not rows:
         context.out.say("Nothing is trusted yet")
     return exits.OK
 
 
-def _row(entry: Entry, key: str) -> list[str]:
-    command = f"{key}: {shlex.join(entry.commands[key].argv)}"
-    return [str(entry.file.parent), entry.profile, command, entry.changed() or "trusted"]
+def _rows(entry: Entry) -> Iterator[list[str]]:
+    state = entry.changed() or "trusted"
+    for key, told in demands(entry):
+        yield [visible(str(entry.file.parent)), entry.profile, f"{key}: {told}", visible(state)]
 
 
 def _said(answer: Answer) -> str:
@@ -130,20 +193,22 @@ def _said(answer: Answer) -> str:
 
 
 def _answer(answer: Answer) -> dict[str, object]:
-    return {key: value for key, value in asdict(answer).items() if key != "fingerprint"}
+    members = asdict(answer, filter=lambda member, _: member.name != "fingerprint")
+    return members if answer.project else {key: value for key, value in members.items() if key != "project"}
 
 
-def _commands(entry: Entry) -> list[dict[str, object]]:
-    return [
-        {
-            "file": str(entry.file),
-            "profile": entry.profile,
-            "setting": key,
-            "argv": list(command.argv),
-            "files": [str(file) for file in command.pins],
-        }
-        for key, command in entry.commands.items()
-    ]
+def _values(entries: Sequence[Entry], *, listed: bool = False) -> dict[str, object]:
+    """Return what entries trust, as JSON members; `listed` with what changed since then."""
+    commands, choices = [], []
+    for entry in entries:
+        about = {"file": str(entry.file), "profile": entry.profile}
+        state = {"changed": entry.changed()} if listed else {}
+        for key, command in entry.commands.items():
+            files = [str(file) for file in command.pins]
+            commands.append({**about, "setting": key, "argv": list(command.argv), "files": files, **state})
+        made = {**({"profile": entry.profile} if entry.selected else {}), **entry.choices}
+        choices += [{**about, "setting": key, "value": value, **state} for key, value in made.items()]
+    return {"commands": commands, "choices": choices}
 
 
 def _revoke(context: Context, name: str) -> int:
@@ -159,5 +224,5 @@ def _revoke(context: Context, name: str) -> int:
         revoked.append(name)
     if not revoked:
         raise ConfigurationError(f"nothing is trusted under the name {name!r}", hint=LIST, code="nothing-to-revoke")
-    context.out.result({"revoked": revoked}, [f"No longer trusted: {one}" for one in revoked])
+    context.out.result({"revoked": revoked}, [clean(f"No longer trusted: {one}") for one in revoked])
     return exits.OK

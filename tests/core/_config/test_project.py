@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from freshkey._commands.command import Command
 from freshkey._config.configuration import Configuration
-from freshkey._config.project import FILE_NAME, Project, Words, find, load
+from freshkey._config.project import FILE_NAME, Project, Wishes, find, load
 from freshkey.errors import ConfigurationError, FreshkeyError, TrustNeeded
 from freshkey.model.description import Description
 from raises_code import raises_code
@@ -80,8 +80,8 @@ def write(home: Path, project: Path) -> Write:
     return write
 
 
-def trusting(project: Project, profile: str, words: Words) -> Mapping[str, Command]:
-    return {key: project.command(profile, key, one) for key, one in words.items()}
+def trusting(project: Project, profile: str, wishes: Wishes) -> Mapping[str, Command]:
+    return {key: project.command(profile, key, one) for key, one in wishes.commands.items()}
 
 
 # --- where it is ---------------------------------------------------------------------------------------------------
@@ -200,8 +200,9 @@ def test_project_defines_its_own_profile(write: Write, project: Path) -> None:
     assert configuration.profile_names() == ("me", "second")
     assert configuration.project is not None
     assert configuration.project.profile_names() == ("ci",)
-    profile = typed(configuration, configuration.select().name, PROVIDER)
+    profile = typed(configuration, configuration.select().name, PROVIDER, trusting)
     assert (profile.name, profile.provider, profile.source, profile.store) == ("ci", "p", "env", None)
+    assert profile.project_dir == project
     assert profile.settings == Settings(region="north")
     reserved = configuration.table("ci", reserved=lambda: ["CI"])
     assert (reserved.project, reserved.defined) == (None, False)
@@ -408,7 +409,7 @@ def test_any_table_has_only_allowed_keys_or_is_an_error(
     file.chmod(0o600)
     try:
         project = load(file, own=["me"], configuration=Path("config.toml"))
-        project.words("ci", Settings)
+        project.wishes("ci", Settings)
     except FreshkeyError:
         return
     assert set(project.table("ci") or {}) <= {"provider", "source", "region", "helper", "other"}

@@ -14,9 +14,11 @@ import pytest
 from attrs import evolve
 
 from freshkey._commands.command import Command, run_command
-from freshkey._config.project import FILE_NAME, Project, Words
+from freshkey._config.project import FILE_NAME, Project, Wishes, Words
 from freshkey._config.toml_file import read
-from freshkey._trust.project_commands import Entry, TrustedCommands, propose, question, trusting
+from freshkey._trust.entries import Entry, TrustedCommands
+from freshkey._trust.project_commands import propose, trusting
+from freshkey._trust.question import question
 from freshkey.errors import ConfigurationError, LoginRequired, StoreUnavailable, TrustNeeded
 from freshkey.secret import Secret
 from raises_code import raises_code
@@ -59,7 +61,7 @@ class User:
 
 
 def decide(directory: Path, state: Path, user: Callable[[str], bool] | None, words: Words = WORDS) -> Command:
-    return trusting(state, user)(project(directory), "ci", words)["helper"]
+    return trusting(state, user)(project(directory), "ci", Wishes(commands=words))["helper"]
 
 
 # --- asking --------------------------------------------------------------------------------------------------------
@@ -77,7 +79,7 @@ def test_user_is_asked_once_and_sees_what_will_run(directory: Path, tmp_path: Pa
     for _ in range(3):
         assert run_command(decide(directory, tmp_path / "state", user)) == Secret("hello\n")
     (asked,) = user.questions
-    assert asked.startswith(question(propose(project(directory), "ci", WORDS)).partition(" Trust")[0])
+    assert asked.startswith(question(propose(project(directory), "ci", Wishes(commands=WORDS))).partition(" Trust")[0])
     for part in (
         "'ci'",
         str(directory / FILE_NAME),
@@ -175,7 +177,7 @@ def test_copy_of_a_trusted_project_is_not_trusted(directory: Path, tmp_path: Pat
 
 def test_trust_is_saved_in_a_private_file(directory: Path, tmp_path: Path) -> None:
     state = tmp_path / "state"
-    entry = propose(project(directory), "ci", WORDS)
+    entry = propose(project(directory), "ci", Wishes(commands=WORDS))
     TrustedCommands(state).remember(entry, evolve(entry, profile="other"))
     assert TrustedCommands(state).all() == (entry, evolve(entry, profile="other"))
     assert TrustedCommands(state).find(entry.file, "ci") == entry
@@ -186,7 +188,7 @@ def test_trust_is_saved_in_a_private_file(directory: Path, tmp_path: Path) -> No
 
 def test_trust_can_be_revoked(directory: Path, tmp_path: Path) -> None:
     trust = TrustedCommands(tmp_path / "state")
-    entry = propose(project(directory), "ci", WORDS)
+    entry = propose(project(directory), "ci", Wishes(commands=WORDS))
     trust.remember(entry)
     assert trust.forget(lambda one: one.profile == "other") == ()
     assert trust.forget(lambda one: one.profile == "ci") == (entry,)
@@ -195,7 +197,7 @@ def test_trust_can_be_revoked(directory: Path, tmp_path: Path) -> None:
 
 
 def test_deleted_project_file_counts_as_changed(directory: Path) -> None:
-    entry = propose(project(directory), "ci", WORDS)
+    entry = propose(project(directory), "ci", Wishes(commands=WORDS))
     (directory / FILE_NAME).unlink()
     assert str(directory / FILE_NAME) in str(entry.changed())
 
@@ -237,13 +239,13 @@ def test_trust_that_cannot_be_saved_counts_now_and_is_logged(
         assert run_command(decide(directory, blocked, User(True))) == Secret("hello\n")
     assert f"cannot save your approval of {directory / FILE_NAME}" in caplog.text
     with pytest.raises(StoreUnavailable):
-        TrustedCommands(blocked).remember(propose(project(directory), "ci", WORDS))
+        TrustedCommands(blocked).remember(propose(project(directory), "ci", Wishes(commands=WORDS)))
 
 
 def test_saving_trust_does_not_restore_what_is_revoked_at_the_same_time(
     directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trust, revoked = TrustedCommands(tmp_path / "state"), propose(project(directory), "ci", WORDS)
+    trust, revoked = TrustedCommands(tmp_path / "state"), propose(project(directory), "ci", Wishes(commands=WORDS))
     trust.remember(revoked)
     revoking = threading.Thread(
         target=lambda: TrustedCommands(tmp_path / "state").forget(lambda entry: entry.profile == "ci")

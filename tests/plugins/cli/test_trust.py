@@ -11,7 +11,7 @@ import pytest
 from attrs import frozen
 
 from cli_doubles import Done, finished
-from freshkey._trust.project_commands import TrustedCommands
+from freshkey._trust.entries import TrustedCommands
 from freshkey._trust.source_consent import Answer, SourceAnswers
 from typist import Typist
 
@@ -123,7 +123,7 @@ def test_line_break_in_an_argument_cannot_look_like_another_command(machine: Mac
     for command in (["trust"], ["token"]):
         _, screen = machine.answer("n", *command)
         assert not [line for line in screen.splitlines() if line.lstrip().startswith("ci, helper: /usr/bin/true")]
-        assert "all\N{REPLACEMENT CHARACTER}  ci, helper: /usr/bin/true" in screen
+        assert r"all\u{a}  ci, helper: /usr/bin/true" in screen
 
 
 def test_trusted_command_runs_until_it_changes(machine: Machine) -> None:
@@ -203,7 +203,7 @@ def test_answers_about_found_keys_are_listed_and_can_be_revoked(machine: Machine
 
 
 def test_nothing_to_trust(machine: Machine, tmp_path: Path) -> None:
-    (machine.project / ".freshkey.toml").write_text('profile = "me"\n')
+    (machine.project / ".freshkey.toml").write_text('[profiles.ci]\nprovider = "acme"\n')
     done = machine.run("trust")
     assert done.code == 0
     assert str(machine.project / ".freshkey.toml") in done.out

@@ -100,8 +100,8 @@ def store(profile: Profile) -> CredentialStore:
             hint="Run: python3 -m pip install 'freshkey[file]'",
             code="missing-package",
         ) from None
-    items = FileItems(profile.state_dir, profile.name, _key(profile))
-    lock = ProfileLock(profile.state_dir, file_name(profile.name))
+    items = FileItems(profile.state_dir, profile.key, _key(profile))
+    lock = ProfileLock(profile.state_dir, file_name(profile.key))
     return SlottedStore(items, lock, confirm=lock.confirm, outwait=lock.outwait, copy=items.copy)
 
 

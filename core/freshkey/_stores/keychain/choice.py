@@ -47,8 +47,8 @@ class Choice:
     @classmethod
     def of_profile(cls, profile: Profile, service: str) -> Choice:
         """Return the choice for the items of a profile; `service` is the prefix of their service names."""
-        items = [(service + name, profile.name) for name in FIRST_ITEMS]
-        file = StateFile(profile.state_dir, "keychain", f"{file_name(profile.name)}.json")
+        items = [(service + name, profile.key) for name in FIRST_ITEMS]
+        file = StateFile(profile.state_dir, "keychain", f"{file_name(profile.key)}.json")
         return cls(items, profile.name, file)
 
     def open(self, opened: Open) -> KeyringBackend:

@@ -183,15 +183,15 @@ def store(profile: Profile) -> CredentialStore:
     class.
     """
     prefix = service_prefix(profile)
-    items = keychain_items(profile, prefix, profile.name, Choice.of_profile(profile, prefix))
-    lock = ProfileLock(profile.state_dir, file_name(profile.name))
+    items = keychain_items(profile, prefix, profile.key, Choice.of_profile(profile, prefix))
+    lock = ProfileLock(profile.state_dir, file_name(profile.key))
     return SlottedStore(
         items,
         lock,
         when_idle=WORKER.when_idle,
         confirm=lock.confirm,
         outwait=lock.outwait,
-        intent_file=IntentFile(profile.state_dir, file_name(profile.name)),
+        intent_file=IntentFile(profile.state_dir, file_name(profile.key)),
         copy=items.copy,
     )
 
@@ -222,7 +222,7 @@ def keychain_items(profile: Profile, service: str, username: str, choice: Choice
 def service_prefix(profile: Profile) -> str:
     """Return the prefix of this profile's service names; per state directory, because that is the lock's scope."""
     directory = hashlib.sha256(os.fsencode(profile.state_dir.resolve())).hexdigest()[:16]
-    return f"{OWN_SERVICE}{directory}:{profile.name}:"
+    return f"{OWN_SERVICE}{directory}:{profile.key}:"
 
 
 def _get(backend: KeyringBackend, service: str, username: str) -> str | None:

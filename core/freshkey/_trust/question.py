@@ -1,0 +1,122 @@
+r"""The question whether to trust a project's file: it fits a screen, and shows every character.
+
+What scrolls away is not reviewed, and what looks blank is not seen. So each character that is invisible, looks like
+another, or changes how its neighbors are shown is written as its code, ``\u{2800}``; nothing is left out; and what
+does not fit a small terminal is not asked at all. See docs/decisions.md, "The trust question fits a screen".
+"""
+
+from __future__ import annotations
+
+import shlex
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from freshkey.errors import TrustNeeded
+
+
+if TYPE_CHECKING:
+    from freshkey._commands.command import Command
+    from freshkey._trust.entries import Entry
+
+COLUMNS: Final = 80
+ROWS: Final = 22
+"""What a question may take of the smallest usual terminal, 80 by 24: it needs a line for the answer, and one before."""
+
+SELECTED: Final = "selected"
+"""In place of a setting: the profile is used without being named."""
+
+_SCRIPTS: Final = ("LATIN ", "CJK UNIFIED ", "HIRAGANA LETTER ", "KATAKANA LETTER ", "HANGUL SYLLABLE ")
+"""Scripts whose letters are shown; those of others can look like ASCII letters, or are written right to left."""
+
+_LAST_LATIN: Final = "\u024f"
+"""End of Latin Extended-B; later blocks have letters that look like ASCII letters."""
+
+
+def visible(text: str) -> str:
+    """Return text in which a user sees every character, and none for another."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(one if _is_plain(one) else f"\\u{{{ord(one):x}}}" for one in text)
+
+
+def _is_plain(character: str) -> bool:
+    """Return whether a character is visible, stands for itself, and does not move others."""
+    if character.isascii():
+        return character.isprintable()
+    name = unicodedata.name(character, "")
+    return (
+        unicodedata.category(character) in {"Ll", "Lu", "Lo", "Nd"}
+        and name.startswith(_SCRIPTS)
+        and not (name.startswith("LATIN ") and (character > _LAST_LATIN or "CLICK" in name or "DOTLESS" in name))
+        and unicodedata.normalize("NFKC", character) == character
+    )
+
+
+def width(text: str) -> int:
+    """Return how many columns of a terminal visible text takes."""
+    return len(text) + sum(unicodedata.east_asian_width(one) in "WF" for one in text if not one.isascii())
+
+
+def rows(lines: Iterable[str], columns: int = COLUMNS) -> int:
+    """Return how many rows of a terminal lines take."""
+    return sum(max(1, -(-width(line) // columns)) for line in lines)
+
+
+def demands(entry: Entry) -> Iterator[tuple[str, str]]:
+    """Yield what a file sets for one profile, by setting; every character is visible."""
+    if entry.selected:
+        yield SELECTED, "when you name no profile"
+    for key, value in entry.choices.items():
+        yield visible(key), visible(shlex.quote(value))
+    for key, command in entry.commands.items():
+        yield visible(key), shown(command)
+
+
+def shown(command: Command) -> str:
+    """Return a command and the files that are checked before each run, for the user to review."""
+    files = ", ".join(str(file) for file in command.pins)
+    return visible(shlex.join(command.argv) + (f" (files: {files})" if files else ""))
+
+
+def outcome(entries: Sequence[Entry]) -> str:
+    """Return what trusting leads to: the names of the programs that would run, or of what would be used."""
+    names = [visible(command.name) for entry in entries for command in entry.commands.values()]
+    if names:
+        return f"run {', '.join(dict.fromkeys(names))}"
+    chosen = [visible(value) for entry in entries for value in entry.choices.values()]
+    return f"use {', '.join(dict.fromkeys([*chosen, *(visible(entry.profile) for entry in entries)]))}"
+
+
+def question(entry: Entry, why: str | None = None) -> str:
+    """Return the question for the user, on one line: a line break could make an argument look like a command.
+
+    Raises:
+        TrustNeeded: It would not fit the screen.
+    """
+    does = "sets commands that would run as you" if entry.commands else "chooses for you"
+    wanted = "; ".join(f"{key} {told}" if key == SELECTED else f"{key} = {told}" for key, told in demands(entry))
+    note = f" Note: {visible(why)}." if why else ""
+    asked = (
+        f"{visible(str(entry.file))} {does} for profile {visible(entry.profile)!r}: {wanted}."
+        f"{note} Trust this file in its current form, and let it {outcome([entry])}?"
+    )
+    check_fits([asked], entry.file, profile=entry.profile)
+    return asked
+
+
+def check_fits(lines: Iterable[str], file: Path, *, profile: str | None = None) -> None:
+    """Check that lines fit the screen.
+
+    Raises:
+        TrustNeeded: They do not.
+    """
+    if rows(lines) > ROWS:
+        raise TrustNeeded(
+            f"{visible(str(file))[:400]} sets more than fits on one screen, so you cannot be asked about it",
+            profile=profile,
+            hint="Shorten its commands, for example with a script, or review the file and run: freshkey trust --yes"
+            f" {shlex.quote(visible(str(file)))[:400]}",
+            code="trust-question-too-long",
+        )
