@@ -137,7 +137,8 @@ def store(profile: Profile) -> CredentialStore | None:
 
     Args:
         profile: The profile; ``profile.state_dir`` is the directory for local files, and ``profile.store_settings`` is
-            the store's own table in the configuration.
+            the store's own table in the configuration. Name what you keep by ``profile.key``, which no other
+            project's profile has. Stores that are not freshkey's own get it as ``profile.name`` too.
 
     Returns:
         A store, or None to let the core decide.

@@ -122,7 +122,7 @@ class HookCaller:
         Raises:
             ConfigurationError: The configured store does not accept this profile.
         """
-        answer = self._ask("store", profile)
+        answer = self._ask("store", self._named_by_key(profile))
         if answer is None and profile.store is not None:
             message = f"the configured store {profile.store!r} does not accept this profile"
             hint = f"Set another store for the profile, or fix the settings in [stores.{profile.store}]"
@@ -131,6 +131,13 @@ class HookCaller:
             raise self._broken("its store hook returned something that is not a store", profile)
         store: CredentialStore = answer  # type: ignore[assignment]  # duck-typed protocol, checked above
         return store
+
+    def _named_by_key(self, profile: Profile) -> Profile:
+        """Return a profile whose name no other project's has: a store of others names what it keeps by that."""
+        plugins = [each.plugin for each in self._manager.hook.store.get_hookimpls() if not each.wrapper]
+        if all(getattr(plugin, "__name__", "").startswith("freshkey._stores.") for plugin in plugins):
+            return profile  # these use the key, and the name in messages
+        return attrs.evolve(profile, name=profile.key, project_dir=None)
 
     def detect(self, profile: Profile, source: Source) -> Detected | None:
         """Return the credential found in a source, without its value; None if there is none."""

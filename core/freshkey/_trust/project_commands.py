@@ -101,18 +101,21 @@ def decide(
                 f"your approval of {proposed.file}",
             )
             return proposed
-    raise TrustNeeded(
-        f"{project.path} {_deed(profile, wishes)}: {why}",
-        profile=profile,
-        hint=how_to_trust(project.directory),
-        code="trusted-command-changed" if entry is not None and wishes.commands else "trust-required",
-    )
+    raise _refusal(entry, project, profile, wishes, str(why))
 
 
-def _deed(profile: str, wishes: Wishes) -> str:
-    if wishes.commands:
-        name = Path(next(iter(wishes.commands.values()))[0]).name
-        return f"sets the command {name[:80]!r}, which was not run"
+def _refusal(entry: Entry | None, project: Project, profile: str, wishes: Wishes, why: str) -> TrustNeeded:
+    hint = how_to_trust(project.directory)
+    for words in wishes.commands.values():
+        name = Path(words[0]).name[:80]
+        return TrustNeeded(
+            f"{project.path} sets the command {name!r}, which was not run: {why}",
+            profile=profile,
+            hint=hint,
+            code="trust-required" if entry is None else "trusted-command-changed",
+        )
     for key, value in wishes.choices.items():
-        return f"sets {key} to {value[:80]!r}, which was not used"
-    return f"selects profile {profile!r}, which was not used"
+        message = f"{project.path} sets {key} to {value[:80]!r}, which was not used: {why}"
+        return TrustNeeded(message, profile=profile, hint=hint, code="trust-required")
+    message = f"{project.path} selects this profile, which was not used: {why}"
+    return TrustNeeded(message, profile=profile, hint=hint, code="trust-required")

@@ -111,6 +111,26 @@ def test_trusted_command_runs_until_it_changes(project: Project) -> None:  # TRU
     assert "RAN-changed" not in project.ran
 
 
+def test_aws_profile_that_a_project_picks_is_not_used_without_trust(project: Project) -> None:  # TRU-70
+    keys = "[prod-root]\naws_access_key_id = AKIAPRODROOT00000000\naws_secret_access_key = secret-of-prod-root\n"
+    Path(os.environ["AWS_SHARED_CREDENTIALS_FILE"]).write_text(keys)
+    project.says('aws_profile = "prod-root"')
+    for arguments in (["export", "team"], ["exec", "team", "--", "touch", "RAN-it"], ["whoami", "team"]):
+        ran = project.freshkey(*arguments)
+        assert (ran.returncode, ran.stdout) == (6, "")
+        assert "[trust-required]" in ran.stderr
+        assert f"freshkey trust {project.directory}" in ran.stderr
+    assert project.ran == []
+
+    project.trust()
+    ran = project.freshkey("export", "team")
+    assert "AKIAPRODROOT00000000" in ran.stdout
+    told = f"using profile team, defined in {project.directory}/.freshkey.toml (aws_profile = prod-root)"
+    assert told in ran.stderr.splitlines()
+    project.says('aws_profile = "prod-root"', "# another commit")
+    assert "[trust-required]" in project.freshkey("export", "team").stderr
+
+
 @pytest.mark.parametrize("field", [field for field in attrs.fields(BedrockSettings) if field.name not in OPEN])
 def test_project_may_not_set_other_settings(project: Project, field: attrs.Attribute[object]) -> None:  # TRU-5
     value = next((json.dumps(value) for kind, value in ATTACK.items() if kind.__name__ in str(field.type)), '"device"')

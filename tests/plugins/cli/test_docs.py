@@ -101,5 +101,7 @@ def test_project_file_example_is_accepted(tmp_path: Path) -> None:
     project = load(file, own=["work"], configuration=tmp_path / "config.toml")
 
     assert project.profile == "work"
-    assert project.words("ci", claude().settings) == {"api_key_helper": ("./tools/key", "--fresh")}
+    wishes = project.wishes("ci", claude().settings)
+    assert wishes.commands == {"api_key_helper": ("./tools/key", "--fresh")}
+    assert wishes.choices == {"source": "api-key-helper"}
     assert claude().source(str((project.table("ci") or {})["source"])) is not None

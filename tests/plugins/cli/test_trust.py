@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 
 from cli_doubles import Done, finished
 from freshkey._trust.entries import TrustedCommands
@@ -251,3 +252,106 @@ def test_trust_in_a_removed_directory_is_an_error(machine: Machine, argv: list[s
 
     assert (done.returncode, done.stdout) == (6, "")
     assert f" [{code}]" in done.stderr
+
+
+def test_yes_trusts_exactly_this_file_without_a_question(machine: Machine) -> None:  # TRU-70
+    file = machine.project / ".freshkey.toml"
+    (machine.project / "below").mkdir()
+    (machine.project / ".git").mkdir()
+    for path, code in ((".", 0), (str(file), 0), ("below", 6), ("below/.freshkey.toml", 6), ("key.sh", 6)):
+        done = machine.run("trust", "--yes", path, "--json")
+        assert (path, done.code) == (path, code), done.err
+        if code:
+            assert done.error["code"] in {"nothing-to-trust", "directory-not-found"}
+        else:
+            digest = hashlib.sha256(file.read_bytes()).hexdigest()
+            assert (done.json["file"], done.json["digest"]) == (str(file), digest)
+    assert machine.run("token").out == "key-1\n"
+    assert digest in machine.run("trust").out
+    file.write_text(FILE + "# more")
+    assert machine.run("token").error_code == "trusted-command-changed"
+    assert machine.run("trust", "--yes").code == 2
+    assert machine.run("trust", "--yes", "--list").code == 2
+
+
+def test_file_with_another_digest_is_not_trusted(machine: Machine) -> None:  # TRU-70
+    file = machine.project / ".freshkey.toml"
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    file.write_text(FILE + "# more")
+    done = machine.run("trust", "--yes", ".", "--digest", digest)
+    assert (done.code, done.error_code) == (6, "trust-digest-mismatch")
+    assert hashlib.sha256(file.read_bytes()).hexdigest() in done.err
+    assert TrustedCommands(machine.state).all() == ()
+    assert machine.run("trust", "--yes", ".", "--digest", "f00d").code == 2
+    file.write_text(FILE)
+    assert machine.run("trust", "--yes", ".", "--digest", digest.upper()).code == 0
+    assert machine.run("token").out == "key-1\n"
+
+
+def test_choices_are_listed_and_revoked(machine: Machine) -> None:
+    (machine.project / ".freshkey.toml").write_text('profile = "acme"\n')
+    code, screen = machine.answer("y", "trust")
+    assert (code, "acme, selected: when you name no profile" in screen) == (0, True)
+    (listed,) = machine.run("trust", "--list", "--json").json["choices"]
+    assert (listed["setting"], listed["value"], listed["changed"]) == ("profile", "acme", None)
+    assert "selected: when you name no profile" in machine.run("trust", "--list").out
+    assert machine.run("trust", "--revoke", str(machine.project)).code == 0
+    assert machine.run("trust", "--list", "--json").json["choices"] == []
+
+
+FLOODS = {
+    "blank": "\u2800" * 3200,
+    "long": "x" * 5000,
+    "wide": "界" * 1000,
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
+def test_what_does_not_fit_a_screen_is_not_asked(machine: Machine, flood: str) -> None:  # TRU-72
+    (machine.project / ".freshkey.toml").write_text(FILE.replace("all of us", f"harm{flood}less"))
+    for command in (["trust"], ["token"]):
+        with Typist(machine.command(*command), machine.environ) as typist:
+            typist.read_until("trust-question-too-long")
+            assert typist.end() == 6
+            assert "[y/N]" not in typist.screen
+    assert TrustedCommands(machine.state).all() == ()
+    assert machine.run("trust", "--yes", ".").code == 0  # as the error says
+
+
+def test_question_shows_what_is_not_visible_and_ends_with_the_program(machine: Machine) -> None:  # TRU-72
+    (machine.project / ".freshkey.toml").write_text(FILE.replace("all of us", r"a\u2800b\u202ec\u3164\ufe0f"))
+    for command in (["trust"], ["token"]):
+        _, screen = machine.answer("n", *command)
+        assert r"a\u{2800}b\u{202e}c\u{3164}\u{fe0f}" in screen
+        assert "run key.sh? [y/N]" in screen
+
+
+HOSTILE = "p\x1b]0;owned\x07\x1b[2J\r\n\u202e\u2028x"
+
+
+def test_escapes_in_the_name_of_a_directory_are_never_printed(machine: Machine) -> None:  # TRU-72
+    hostile = machine.home / HOSTILE
+    machine.project.rename(hostile)
+    here = evolve(machine, project=hostile)
+    for argv in (
+        ["trust"],
+        ["trust", str(hostile)],
+        ["token"],
+        ["login"],
+        ["explain"],
+        ["trust", "--yes", str(hostile), "--digest", "0" * 64],
+        ["trust", "--yes", str(hostile)],
+        ["trust", "--list"],
+        ["trust", "--list", "--json"],
+        ["trust", str(hostile), "--json"],
+        ["token"],
+        ["trust", "--revoke", str(hostile)],
+        ["trust", "--revoke", str(hostile)],
+        ["trust", str(hostile / "missing")],
+        ["trust", "--yes", str(hostile), "--json"],
+        ["trust", "--revoke", str(hostile), "--json"],
+    ):
+        done = here.run(*argv)
+        printed = done.out + done.err
+        assert not {"\x1b", "\x07", "\r", "\u202e", "\u2028"} & set(printed), argv
+        assert not [line for line in printed.splitlines() if line.startswith("x")], argv
