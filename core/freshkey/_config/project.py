@@ -156,7 +156,7 @@ class Project:
             raise self.error(message, profile, key, hint, code="invalid-command")
         found = find_program(path, helper_environment())
         if found is None:
-            message = f"{key!r}: the program {PurePath(named).name!r} was not found, or is not executable"
+            message = f"{key!r}: the program {PurePath(named).name[:80]!r} was not found, or is not executable"
             hint = "Check its path and permissions, and that it is installed"
             raise self.error(message, profile, key, hint, code="command-not-runnable")
         return found
