@@ -149,15 +149,18 @@ class Configuration:
         return document
 
     @functools.cached_property
+    def project_file(self) -> Path | None:
+        """Path of the project's file for the working directory; None if there is none, or it does not count."""
+        return None if self.bare or self._document is not None else nearest(self._start)
+
+    @functools.cached_property
     def project(self) -> Project | None:
         """The project's file for the working directory, read once; None if there is none.
 
         Raises:
             ConfigurationError: It cannot be read, or sets something that a project must not.
         """
-        if self.bare or self._document is not None:
-            return None
-        file = nearest(self._start)
+        file = self.project_file
         return None if file is None else load(file, own=self.profile_names(), configuration=self.path)
 
     def in_directory(self, directory: Path) -> Configuration:

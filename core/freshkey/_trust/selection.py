@@ -48,6 +48,8 @@ def influence(selection: Selection, configuration: Configuration, providers: Col
     Raises:
         ConfigurationError: The profile is invalid.
     """
+    if configuration.project_file is None:
+        return None  # at no cost: looking for providers takes time
     with about(selection.name):
         table = configuration.table(selection.name, reserved=lambda: provider_ids(providers))
     if selection.by_project and configuration.project is not None:
