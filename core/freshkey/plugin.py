@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from freshkey._files.private import file_name, private_dir, read_private, remove_private, write_private
     from freshkey._http.client import DEADLINE, send
     from freshkey._http.messages import Request, Response, Send, form, json_body, retry_after
-    from freshkey._http.tls import authorities_flaw, tls_failure
+    from freshkey._http.tls import authorities_flaw, tls_context, tls_failure
     from freshkey._http.url import checked_url
     from freshkey._interprocess.lock import ProfileLock
     from freshkey._json import parse_json_object
@@ -59,7 +59,7 @@ _HOMES: Final = {
     "_files.private": "file_name private_dir read_private remove_private write_private",
     "_http.client": "DEADLINE send",
     "_http.messages": "Request Response Send form json_body retry_after",
-    "_http.tls": "authorities_flaw tls_failure",
+    "_http.tls": "authorities_flaw tls_context tls_failure",
     "_http.url": "checked_url",
     "_interprocess.lock": "ProfileLock",
     "_json": "parse_json_object",
@@ -93,7 +93,7 @@ __all__ = [
     "helper_environment", "hookimpl", "is_attended", "is_token", "json_body", "looks_like", "parse_json_object",
     "path_flaw", "private_dir", "read_bounded", "read_helper_json", "read_helper_line", "read_private",
     "remove_private", "retry_after", "run_command", "run_helper", "run_login_command", "send", "store_options",
-    "tls_failure", "unused_settings", "write_private", "wrong_option",
+    "tls_context", "tls_failure", "unused_settings", "write_private", "wrong_option",
 ]
 # fmt: on
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import queue
 import socket
 import threading
@@ -38,8 +37,6 @@ from freshkey.errors import (
 
 
 if TYPE_CHECKING:
-    import ssl
-
     import httpx
 
 log = logging.getLogger(__name__)
@@ -257,9 +254,11 @@ def _client(url: str, host: str, deadline: float) -> httpx.Client:
     """Return a client for one exchange; it uses the proxies in the environment, except for loopback hosts."""
     import httpx
 
+    from freshkey._http.tls import tls_context
+
     try:
-        return httpx.Client(
-            verify=_trust(certificates=url.startswith("https:")),
+        return _client_class()(
+            verify=tls_context(authorities=url.startswith("https:")),
             trust_env=host not in LOOPBACK,
             timeout=deadline,
             # A redirect would repeat the request, with the refresh token in its body, to a host that another party
@@ -273,24 +272,20 @@ def _client(url: str, host: str, deadline: float) -> httpx.Client:
     raise ConfigurationError(message, hint=hint, code="invalid-network-settings")
 
 
-def _trust(*, certificates: bool) -> ssl.SSLContext:
-    """Return the TLS settings: trust the system's and Mozilla's authorities, or those set in the environment.
+@functools.cache
+def _client_class() -> type[httpx.Client]:
+    """Return httpx's client with our TLS settings towards a proxy, too: httpcore's own write session keys to a file."""
+    import httpx
 
-    Built by hand because `ssl.create_default_context` would write session keys to ``SSLKEYLOGFILE``.
-    """
-    import ssl
+    from freshkey._http.tls import tls_context
 
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
-    if certificates and (file or folder):
-        context.load_verify_locations(cafile=file or None, capath=folder or None)
-    elif certificates:
-        import certifi  # a dependency of httpx; on some systems OpenSSL finds no authorities
+    class Client(httpx.Client):
+        def _init_proxy_transport(self, proxy: httpx.Proxy, **options: Any) -> httpx.BaseTransport:  # noqa: ANN401
+            if proxy.url.scheme == "https":
+                proxy.ssl_context = tls_context()
+            return super()._init_proxy_transport(proxy, **options)
 
-        context.load_default_certs()
-        context.load_verify_locations(certifi.where())
-    return context
+    return Client
 
 
 @functools.cache

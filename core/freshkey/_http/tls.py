@@ -1,4 +1,4 @@
-"""Why TLS failed: a certificate that is not trusted, an outdated version, or a file of authorities that is unusable."""
+"""TLS: the settings of every connection that freshkey makes, and why one failed."""
 
 from __future__ import annotations
 
@@ -16,6 +16,32 @@ _OLD_TLS: Final = frozenset({"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSI
 """OpenSSL's reasons for a version mismatch: detected locally, or reported by the server."""
 
 _MAX_CAUSES: Final = 20
+
+
+def tls_context(*, authorities: bool = True) -> ssl.SSLContext:
+    """Return the TLS settings of a client, which never writes session keys to a file.
+
+    Every context is built here: `ssl.create_default_context` and urllib3's own would write the session keys to the
+    file that ``SSLKEYLOGFILE`` names, and whoever reads them reads the tokens in the recorded traffic.
+
+    Args:
+        authorities: Whether to trust the system's and Mozilla's authorities, or those that ``SSL_CERT_FILE`` and
+            ``SSL_CERT_DIR`` name; otherwise the caller adds its own.
+
+    Raises:
+        OSError: The authorities that the environment names cannot be read.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    if authorities and (file or folder):
+        context.load_verify_locations(cafile=file or None, capath=folder or None)
+    elif authorities:
+        import certifi  # a dependency of httpx; on some systems OpenSSL finds no authorities
+
+        context.load_default_certs()
+        context.load_verify_locations(certifi.where())
+    return context
 
 
 def tls_failure(error: object, server: str, hint: str) -> TransientError | None:
@@ -49,7 +75,7 @@ def authorities_flaw(path: str) -> str | None:
     if not Path(path).is_file():
         return "names something other than a file"
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+        tls_context(authorities=False).load_verify_locations(path)
     except ssl.SSLError:
         return "names a file without a certificate in PEM form (-----BEGIN CERTIFICATE-----)"
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Runs botocore calls on a separate thread, with a deadline and without botocore's log messages."""
+"""Runs botocore calls on a separate thread, with a deadline, and without botocore's log messages and key log."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 from freshkey.errors import TransientError
+from freshkey_bedrock.botocore_tls import use_own_tls
 
 
 T = TypeVar("T")
@@ -33,6 +34,7 @@ def call_with_deadline(seconds: float, call: Callable[[], T], what: str) -> T:
         TransientError: It took too long, or the process cannot start another thread.
     """
     _silence_botocore()
+    use_own_tls(THREAD_NAME)
     run = _Run(call)
     try:
         run.thread.start()

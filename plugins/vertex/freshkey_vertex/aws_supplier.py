@@ -28,6 +28,7 @@ from freshkey_vertex.aws_chain import Lookup, checked
 from freshkey_vertex.aws_errors import none_found, unavailable
 from freshkey_vertex.aws_machine import metadata_disabled, on_instance
 from freshkey_vertex.aws_providers import ended
+from freshkey_vertex.botocore_tls import use_own_tls
 from freshkey_vertex.credentials_file import LINK_LOCAL_HOSTS
 from freshkey_vertex.versions import AWS_FILES
 
@@ -153,6 +154,7 @@ def _within_deadline(question: Callable[[Lookup], _T], region: str | None = None
     outcome: queue.SimpleQueue[_T | FreshkeyError] = queue.SimpleQueue()
     found: _T | FreshkeyError
     _silence_botocore()
+    use_own_tls(_THREAD_NAME)
     try:
         threading.Thread(target=lambda: outcome.put(_attempt(question, region)), name=_THREAD_NAME, daemon=True).start()
         found = outcome.get(timeout=DEADLINE)

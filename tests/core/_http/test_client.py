@@ -705,6 +705,31 @@ def test_ssl_cert_file_is_trusted_and_sslkeylogfile_is_ignored(tmp_path: Path, m
     assert not (tmp_path / "keys.log").exists()
 
 
+@proves("LEK-10")
+def test_sslkeylogfile_is_ignored_towards_a_proxy_that_speaks_tls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(made.file))
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys.log"))
+    with serving(answer(status="407 Proxy Authentication Required"), tls=made.context) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"https://user:canary@127.0.0.1:{proxy.port}")
+        with raises_code(TransientError, "connection-failed"):
+            send(form("https://127.0.0.2:7/", {"refresh_token": CANARY}))
+        assert proxy.requests.get().startswith(b"CONNECT 127.0.0.2:7")
+    assert not (tmp_path / "keys.log").exists()
+
+
+@proves("LEK-10")
+def test_passwords_of_a_netrc_file_are_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login ada password canary\n", "utf-8")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with serving(answer()) as place:
+        send(Request(method="GET", url=place.url), allow_insecure_loopback=True)
+        assert b"authorization" not in place.requests.get().lower()
+
+
 @proves("FAULT-40", "NET-6")
 def test_a_head_that_is_not_valid_is_read_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = certificate(tmp_path)

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 from botocore import exceptions
+from botocore.httpsession import URLLib3Session
 
 from aws_home import AwsHome
 from certificates import Authority
 from free_port import free_port
 from freshkey import Keeper
 from freshkey.errors import ConfigurationError, FreshkeyError, ProviderRefused, TransientError
+from freshkey.plugin import Validity
 from freshkey_bedrock.errors import explained
 from loopback_server import Exchange, LoopbackServer
+from promises import proves
 from raises_code import raises_code
 
 
@@ -30,7 +33,12 @@ class Inspected(LoopbackServer):
     def __init__(self, tls: ssl.SSLContext) -> None:
         super().__init__()
         self.asked = 0
+        self.greeted = False
+        tls.sni_callback = self._greet
         self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+
+    def _greet(self, *_: object) -> None:
+        self.greeted = True
 
     def serve(self, exchange: Exchange) -> None:
         self.asked += 1
@@ -79,6 +87,57 @@ def test_named_authority_is_trusted(
     assert inspected.asked == 1
 
 
+@proves("LEK-10")
+@pytest.mark.parametrize("through_proxy", [False, True])
+def test_no_session_keys_are_written_for_sts(
+    make_keeper: MakeKeeper,
+    inspected: Inspected,
+    authority: Authority,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    *,
+    through_proxy: bool,
+) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys.log"))
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.file))
+    if through_proxy:
+        monkeypatch.setenv("NO_PROXY", "")
+        monkeypatch.setenv("HTTPS_PROXY", inspected.url.replace("http:", "https:"))
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "https://127.0.0.2:7/")
+    with pytest.raises(FreshkeyError):
+        make_keeper(aws_profile="team").get("work")
+    assert inspected.asked == (0 if through_proxy else 1)
+    assert inspected.greeted
+    assert not (tmp_path / "keys.log").exists()
+
+
+@proves("LEK-10")
+def test_no_session_keys_are_written_when_sts_checks_a_credential(  # noqa: PLR0917  fixtures
+    make_keeper: MakeKeeper,
+    inspected: Inspected,
+    authority: Authority,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "missing" / "keys.log"))
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.file))
+    with make_keeper(aws_profile="base") as keeper:
+        inspection = keeper.inspect("work")
+    assert inspection.validity is Validity.REFUSED
+    assert inspected.asked == 1
+
+
+@proves("LEK-10")
+def test_the_applications_own_botocore_keeps_its_settings(
+    make_keeper: MakeKeeper, inspected: Inspected, authority: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.file))
+    with pytest.raises(FreshkeyError):
+        make_keeper(aws_profile="team").get("work")
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys.log"))
+    assert URLLib3Session()._manager.connection_pool_kw["ssl_context"].keylog_filename == str(tmp_path / "keys.log")
+
+
 @pytest.mark.parametrize(
     ("address", "expired", "fact"), [("127.0.0.9", False, "another host"), ("127.0.0.1", True, "expired")]
 )
@@ -125,7 +184,6 @@ def test_file_without_the_authority_is_the_one_to_complete(
 def test_unusable_file_of_authorities_is_named(  # noqa: PLR0917  fixtures
     make_keeper: MakeKeeper,
     inspected: Inspected,
-    aws_home: AwsHome,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     place: str,

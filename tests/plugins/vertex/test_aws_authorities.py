@@ -14,6 +14,7 @@ from free_port import free_port
 from freshkey.errors import ConfigurationError, FreshkeyError, TransientError
 from freshkey_vertex.aws_authorities import untrusted
 from loopback_server import Exchange, LoopbackServer
+from promises import proves
 from raises_code import raises_code
 
 
@@ -74,6 +75,17 @@ def test_bundle_is_trusted(
     assert (caught.value.local, caught.value.starting) == (True, False)
     monkeypatch.setenv(variable, str(authority.file))
     assert "ASIAROLE" in federated()
+
+
+@proves("LEK-10")
+@pytest.mark.usefixtures("sts")
+def test_no_session_keys_are_written(
+    federated: Federated, authority: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys.log"))
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.file))
+    assert "ASIAROLE" in federated()
+    assert not (tmp_path / "keys.log").exists()
 
 
 @pytest.mark.parametrize("sts", [True], indirect=True)
