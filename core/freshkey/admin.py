@@ -9,6 +9,7 @@ from freshkey import _lazy
 
 if TYPE_CHECKING:
     from freshkey._accounts.status import Status
+    from freshkey._commands.environ import child_environment
     from freshkey._config.env_vars import CONFIG_DIR, PROFILE, STATE_DIR
     from freshkey._config.profile_selection import Choice
     from freshkey._plugins.discovery import Found, announced, find, import_plugin
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _HOMES: Final = {
     "_accounts.status": "Status",
+    "_commands.environ": "child_environment",
     "_config.env_vars": "CONFIG_DIR PROFILE STATE_DIR",
     "_config.profile_selection": "Choice",
     "_plugins.discovery": "Found announced find import_plugin",
@@ -40,8 +42,9 @@ _HOMES: Final = {
 # fmt: off
 __all__ = [
     "CONFIG_DIR", "MIN_DESCRIPTOR", "PROFILE", "STATE_DIR", "Answer", "Choice", "Entry", "Explanation", "Found",
-    "SourceAnswers", "Status", "Step", "TrustedCommands", "announced", "check_fits", "chosen", "demands", "find",
-    "import_plugin", "is_inherited", "named", "outcome", "proposals", "told", "visible",
+    "SourceAnswers", "Status", "Step", "TrustedCommands", "announced", "check_fits", "child_environment",
+    "chosen", "demands", "find", "import_plugin", "is_inherited", "named", "outcome", "proposals", "told",
+    "visible",
 ]
 # fmt: on
 

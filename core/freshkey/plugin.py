@@ -12,6 +12,7 @@ from freshkey import _lazy
 
 if TYPE_CHECKING:
     from freshkey._commands.command import Command, run_command
+    from freshkey._commands.environ import child_environment
     from freshkey._commands.external_login import run_login_command
     from freshkey._commands.helper import (
         HELPER_TIMEOUT,
@@ -52,6 +53,7 @@ CONTRACT: Final = 1
 
 _HOMES: Final = {
     "_commands.command": "Command run_command",
+    "_commands.environ": "child_environment",
     "_commands.external_login": "run_login_command",
     "_commands.helper": "HELPER_TIMEOUT MAX_LINE helper_environment read_helper_json read_helper_line run_helper",
     "_files.bounded": "NotRegularError TooLongError file_version read_bounded",
@@ -89,6 +91,7 @@ __all__ = [
     "Inspection", "Intent", "Interaction", "LoggingReporter", "Moment", "NonInteractive", "NotRegularError",
     "OAuthToken", "Profile", "ProfileLock", "Record", "Reporter", "Request", "Response", "Secret", "Send",
     "Snapshot", "Source", "TooLongError", "Validity", "Verdict", "authorities_flaw", "changed_settings", "checked_url",
+    "child_environment",
     "descriptor_is_there", "descriptor_secret", "environment_secret", "file_name", "file_version", "form",
     "helper_environment", "hookimpl", "is_attended", "is_token", "json_body", "looks_like", "parse_json_object",
     "path_flaw", "private_dir", "read_bounded", "read_helper_json", "read_helper_line", "read_private",

@@ -61,6 +61,16 @@ except KeyboardInterrupt:
 """A program that prints the signals and window sizes it receives."""
 
 
+LOGIN = """
+from freshkey import Keeper
+from freshkey_testing import ScriptedUser
+from freshkey_testing.browser import follow
+
+with Keeper() as keeper:
+    keeper.login("me", interaction=ScriptedUser(browser=follow))
+"""
+
+
 @define(kw_only=True)
 class User(Home):
     """A user who is signed in at a test server."""
@@ -181,6 +191,28 @@ def test_environment_is_exactly_as_documented(user: User, server: AuthorizationS
     for secret in server.secrets() - {token}:
         assert secret not in str(seen)
     assert not [secret for secret in server.secrets() if secret in str(words)]
+
+
+@proves("LEK-4")
+@pytest.mark.parametrize("variable", ["FRESHKEY_PASSPHRASE", "MY_VAULT"])
+def test_program_does_not_get_what_unlocks_the_store(
+    tmp_path: Path, server: AuthorizationServer, variable: str
+) -> None:
+    user = User(root=tmp_path, store="file", server=server)
+    user.variables |= {"FRESHKEY_CONFIG_DIR": str(tmp_path / "config"), "FRESHKEY_STATE_DIR": str(tmp_path / "state")}
+    user.configure(source="oauth", **server.settings())
+    config = tmp_path / "config" / "config.toml"
+    config.write_text(config.read_text("utf-8") + f'\n[stores.file]\npassphrase_env = "{variable}"\n', "utf-8")
+    user.variables |= {variable: "correct horse", "CLAUDE_CODE_OAUTH_REFRESH_TOKEN": "left-over"}
+    login = [sys.executable, "-c", LOGIN]
+    subprocess.run(login, env=user.environment, timeout=60, check=True)
+    done = user.run("env", "-0")
+    seen = dict(entry.split("=", 1) for entry in done.stdout.split("\0") if entry)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "ANTHROPIC_AUTH_TOKEN" in seen
+    assert seen["FRESHKEY_STATE_DIR"] == str(tmp_path / "state")
+    assert "correct horse" not in done.stdout
+    assert "left-over" not in done.stdout
 
 
 @pytest.mark.parametrize("locale", [{}, {"LC_CTYPE": "C.UTF-8"}, {"LANG": "C.UTF-8"}, {"LC_ALL": "C"}])

@@ -1,4 +1,4 @@
-"""Filters secrets out of the environment, for programs that need nearly all of it, such as a browser."""
+"""Filters the environment of programs that need nearly all of it: a browser, a helper command, what ``exec`` runs."""
 
 from __future__ import annotations
 
@@ -19,6 +19,34 @@ _PROXY_NAME: Final = re.compile(r"(?:all|ftp|https?)_proxy", re.IGNORECASE)
 _PASSWORD_IN_ADDRESS: Final = re.compile(r"[a-z][0-9a-z+.-]*://[^/?#\s@:]*:[^/?#\s@]+@", re.IGNORECASE)
 
 
+_OWN_PREFIX: Final = "FRESHKEY_"
+_OWN_NAMES: Final = frozenset({"FRESHKEY_CONFIG_DIR", "FRESHKEY_STATE_DIR", "FRESHKEY_PROFILE"})
+"""freshkey's own variables that are no secrets. All others count as secrets, also those of later versions."""
+
+_withheld: set[str] = set()
+
+
+def withhold(name: str) -> None:
+    """Have a variable that unlocks a store removed from the environment of every program that is started from now on.
+
+    Called for the settings of stores whose names end in ``_env``: what such a variable is called, only the user knows.
+    """
+    _withheld.add(name)
+
+
+def child_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return `environ` without the variables that unlock what freshkey stores.
+
+    Those are the variables from which a store reads its passphrase, and all of freshkey's own except the directories
+    and the profile name: a program that is given an access token must not be able to get the refresh token.
+    """
+    return {name: value for name, value in environ.items() if not _unlocks(name)}
+
+
+def _unlocks(name: str) -> bool:
+    return name in _withheld or (name.startswith(_OWN_PREFIX) and name not in _OWN_NAMES)
+
+
 def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
     """Return `environ` without freshkey's own variables and without those that look like secrets.
 
@@ -31,7 +59,7 @@ def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _is_secret(name: str, value: str) -> bool:
-    if name.startswith("FRESHKEY_"):
+    if name.startswith(_OWN_PREFIX) or name in _withheld:
         return True
     if name.startswith("XDG_") or _PROXY_NAME.fullmatch(name):
         return False

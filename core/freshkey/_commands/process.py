@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
 
+from freshkey._commands.environ import child_environment
 from freshkey._files.bounded import NotRegularError, open_regular
 from freshkey._files.owned import UnsafePathError, check_file
 from freshkey._files.path_text import path_flaw
@@ -75,7 +76,7 @@ class Run:
         try:
             self._process = subprocess.Popen(  # noqa: S603  arguments from the user's configuration, no shell
                 [program, *argv[1:]],
-                env=dict(environ),
+                env=child_environment(environ),
                 # Many tools read a file from the working directory, which may be a hostile checkout.
                 # See docs/decisions.md, "Helper commands run in the home directory".
                 cwd=directory,

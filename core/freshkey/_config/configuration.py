@@ -34,6 +34,7 @@ from typing import Final
 
 from attrs import evolve, field, frozen
 
+from freshkey._commands.environ import withhold
 from freshkey._config.env_vars import CONFIG_DIR, PROFILE, STATE_DIR
 from freshkey._config.overrides import SET
 from freshkey._config.profile_selection import Choice, Place, Selection, choices, choose
@@ -146,6 +147,10 @@ class Configuration:
         """
         document = self._document or (Document() if self.bare else read(self.path))
         check_shape(document)
+        for table in tables(document.tables.get("stores")).values():
+            for variable in (table[key] for key in table if key.endswith("_env")):
+                if isinstance(variable, str):
+                    withhold(variable)  # no program gets it, whichever profile is used
         return document
 
     @functools.cached_property

@@ -280,7 +280,11 @@ def _client_class() -> type[httpx.Client]:
     from freshkey._http.tls import tls_context
 
     class Client(httpx.Client):
-        def _init_proxy_transport(self, proxy: httpx.Proxy, **options: Any) -> httpx.BaseTransport:  # noqa: ANN401
+        def _init_proxy_transport(  # type: ignore[override]  # passes on whatever options this version of httpx has
+            self,
+            proxy: httpx.Proxy,
+            **options: Any,  # noqa: ANN401
+        ) -> httpx.BaseTransport:
             if proxy.url.scheme == "https":
                 proxy.ssl_context = tls_context()
             return super()._init_proxy_transport(proxy, **options)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from freshkey.admin import MIN_DESCRIPTOR
+from freshkey.admin import MIN_DESCRIPTOR, child_environment
 from freshkey_cli import exec_process, options, render
 from freshkey_cli.credential_text import child_variables
 
@@ -64,8 +64,12 @@ def run(context: Context) -> int:
 
 
 def _environment(inherited: Mapping[str, str], family: Collection[str], own: Mapping[str, str]) -> dict[str, str]:
-    """Return the inherited variables, with the provider's family of them replaced by this profile's credential."""
-    return {name: value for name, value in inherited.items() if name not in family} | dict(own)
+    """Return the inherited variables, with the provider's family of them replaced by this profile's credential.
+
+    Nothing that unlocks freshkey's store is passed on: the program would have the refresh token, too.
+    """
+    kept = child_environment(inherited)
+    return {name: value for name, value in kept.items() if name not in family} | dict(own)
 
 
 def _tell_of_its_end(context: Context, name: str, credential: Credential) -> None:

@@ -10,6 +10,7 @@ from google.auth.exceptions import RefreshError
 
 from freshkey.errors import LoginRequired, found_here, frameless
 from freshkey.oauth import TRANSIENT_STATUSES, clean_code, shown_code
+from freshkey.plugin import child_environment
 
 
 _SERVER_ERROR: Final = 500
@@ -41,6 +42,12 @@ class ProgramCredentials(pluggable.Credentials):
         else:
             return token
         raise refusal
+
+    def _inject_env_variables(self, env: dict[str, str]) -> None:
+        super()._inject_env_variables(env)  # type: ignore[no-untyped-call]
+        kept = child_environment(env)
+        for name in env.keys() - kept.keys():
+            del env[name]
 
     def _parse_subject_token(self, response: Any) -> str:  # noqa: ANN401  as printed
         # google-auth first reads a cached answer, and ignores what is wrong with it; only the last answer counts.

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freshkey._commands.environ import without_secrets
-from freshkey._commands.helper import HELPER_VARIABLES
+from freshkey._commands import environ
+from freshkey._commands.environ import child_environment, without_secrets
+from freshkey._commands.helper import HELPER_VARIABLES, run_helper
+from freshkey._config.configuration import Configuration
+from freshkey._config.env_vars import CONFIG_DIR, PROFILE, STATE_DIR
+from promises import proves
 
 
 SECRETS = [
@@ -40,6 +48,24 @@ NEEDED = [
     *("SSH_AUTH_SOCK", "GNOME_KEYRING_CONTROL", "KEYBOARD", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "LESSKEYIN"),
     *("HTTPS_PROXY", "https_proxy", "NO_PROXY", "ALL_PROXY", "BYPASS", "COMPASS_HOME", "PATTERN", "MONKEY_HOME"),
 ]
+
+
+@proves("LEK-4")
+def test_no_program_gets_what_unlocks_the_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(environ, "_withheld", set())
+    stores: dict[str, dict[str, object]] = {
+        "file": {"passphrase_env": "VAULT"},
+        "team": {"url": "x", "dsn_env": "TEAM_DSN", "broken_env": 7},
+    }
+    assert Configuration.of({}, state_dir=tmp_path, stores=stores).document is not None
+    harmless = {CONFIG_DIR: "/c", STATE_DIR: "/s", PROFILE: "me", "PATH": "/bin", "AWS_PROFILE": "team"}
+    unlocking = {"FRESHKEY_PASSPHRASE": "c", "FRESHKEY_OF_LATER": "c", "VAULT": "c", "TEAM_DSN": "c"}
+    assert child_environment({**harmless, **unlocking}) == harmless
+    assert not unlocking.keys() & without_secrets({**harmless, **unlocking}).keys()
+    printed = run_helper(
+        [sys.executable, "-c", "import os; print(sorted(os.environ))"], environ={**os.environ, **unlocking}
+    )
+    assert not [name for name in unlocking if repr(name) in printed.reveal()]
 
 
 @pytest.mark.parametrize("name", SECRETS)

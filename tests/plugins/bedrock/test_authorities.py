@@ -112,7 +112,7 @@ def test_no_session_keys_are_written_for_sts(
 
 
 @proves("LEK-10")
-def test_no_session_keys_are_written_when_sts_checks_a_credential(  # noqa: PLR0917  fixtures
+def test_no_session_keys_are_written_when_sts_checks_a_credential(
     make_keeper: MakeKeeper,
     inspected: Inspected,
     authority: Authority,
@@ -184,6 +184,7 @@ def test_file_without_the_authority_is_the_one_to_complete(
 def test_unusable_file_of_authorities_is_named(  # noqa: PLR0917  fixtures
     make_keeper: MakeKeeper,
     inspected: Inspected,
+    aws_home: AwsHome,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     place: str,

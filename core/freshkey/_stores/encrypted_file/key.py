@@ -6,6 +6,7 @@ import base64
 import hmac
 import os
 import secrets
+import unicodedata
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -75,6 +76,7 @@ class FileKey:
             StoreUnavailable: The key is missing or wrong.
         """
         if self._known is None:
+            self._must_not_be_empty()
             info = self._read_info()
             if info is None:
                 raise self._lost(f"{self._info.path} is missing")
@@ -87,6 +89,7 @@ class FileKey:
         Raises:
             StoreUnavailable: The key is missing or wrong, or cannot be created.
         """
+        self._must_not_be_empty()
         if self._known is None and self._read_info() is None:
             if any(self._directory.glob("*.[01].*")):
                 # The store has items but key.json is gone: a new salt would make them unreadable for good.
@@ -94,7 +97,7 @@ class FileKey:
             fresh = KeyInfo(kind=self._origin)
             if self._origin == KEY_FILE:
                 create_private(self._key_file, _random(KEY_BYTES) + b"\n")
-            check = _check(self._derive(fresh))
+            check = _check(self._derive(fresh, self._passphrases[0]))
             # If another process was faster, its file wins, and `find` checks our key against it.
             self._info.create(asdict(fresh) | {"check": check})
         return self.find()
@@ -118,21 +121,44 @@ class FileKey:
                 hint=f"{action} {self._passphrase_env}, or fix [stores.file] in config.toml",
                 code="file-store-key-mismatch",
             )
-        key = self._derive(info)
-        # In constant time, like every comparison of what is derived from a secret.
-        if not hmac.compare_digest(_check(key).encode(), info.check.encode()):
-            source = f"in {self._passphrase_env}" if self._origin == PASSPHRASE else self._key_file
-            raise StoreUnavailable(
-                f"the {self._origin} {source} is not the one that the file store was created with",
-                hint=f"Use the original {self._origin}, or remove {self._directory} and sign in again",
-                code="file-store-key-mismatch",
-            )
-        return key
+        for passphrase in self._passphrases:
+            key = self._derive(info, passphrase)
+            # In constant time, like every comparison of what is derived from a secret.
+            if hmac.compare_digest(_check(key).encode(), info.check.encode()):
+                return key
+        raise self._wrong()
 
-    def _derive(self, info: KeyInfo) -> bytes:
+    def _wrong(self) -> StoreUnavailable:
+        source = f"in {self._passphrase_env}" if self._origin == PASSPHRASE else self._key_file
+        return StoreUnavailable(
+            f"the {self._origin} {source} is not the one that the file store was created with",
+            hint=f"Use the original {self._origin}, or remove {self._directory} and sign in again",
+            code="file-store-key-mismatch",
+        )
+
+    @property
+    def _passphrases(self) -> tuple[Secret | None, ...]:
+        """The passphrase without a newline at its end, which files often have; then as version 0.1 read it."""
+        if self._passphrase is None:
+            return (None,)
+        exact = self._passphrase.reveal()
+        line = exact.removesuffix("\n").removesuffix("\r")
+        return (Secret(line), *([Secret(exact)] if line != exact else []))
+
+    def _must_not_be_empty(self) -> None:
+        """Refuse a passphrase without a character: whoever set the variable meant to have one."""
+        if self._origin == PASSPHRASE and self._passphrase is not None and not _has_character(self._passphrase):
+            raise StoreUnavailable(
+                f"{self._passphrase_env} is set, but contains no passphrase",
+                hint=f"Set {self._passphrase_env} to the passphrase of the file store; "
+                "if it is meant to use a key file, unset the variable",
+                code="file-store-passphrase-empty",
+            )
+
+    def _derive(self, info: KeyInfo, passphrase: Secret | None) -> bytes:
         if self._origin == KEY_FILE:
             return self._read_key_file()
-        if self._passphrase is None:
+        if passphrase is None:
             raise StoreUnavailable(
                 "the passphrase of the file store is not set",
                 hint=f"Set the environment variable {self._passphrase_env}",
@@ -145,7 +171,7 @@ class FileKey:
         except ValueError:
             raise self._damaged() from None
         # The exact bytes of the environment variable: encoding as UTF-8 could fail, with an error that quotes it all.
-        return scrypt.derive(os.fsencode(self._passphrase.reveal()))
+        return scrypt.derive(os.fsencode(passphrase.reveal()))
 
     def _read_key_file(self) -> bytes:
         data = read_private(self._key_file)
@@ -175,6 +201,12 @@ class FileKey:
             hint=f"Restore it from a backup, or remove {self._directory} and sign in again",
             code="file-store-key-unusable",
         )
+
+
+def _has_character(passphrase: Secret) -> bool:
+    """Return whether there is more than spaces, control and invisible characters; undecodable bytes count."""
+    kinds = {unicodedata.category(character) for character in passphrase.reveal()}
+    return bool(kinds - {"Cc", "Cf", "Zs", "Zl", "Zp"})
 
 
 def _check(key: bytes) -> str:

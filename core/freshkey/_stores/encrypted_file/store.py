@@ -87,9 +87,9 @@ def store(profile: Profile) -> CredentialStore:
     """Store the profile's credential in encrypted files in the state directory.
 
     The key is derived from a passphrase if ``passphrase_env`` in ``[stores.file]`` names an environment variable, or
-    if ``FRESHKEY_PASSPHRASE`` is set; otherwise it is read from ``key_file``, by default ``file-store.key`` in the
-    state directory, which is created with mode 0600. That default protects only a copy of the store's files, not
-    against someone who can read the whole state directory.
+    if ``FRESHKEY_PASSPHRASE`` is set; a variable that is set but empty is an error. Otherwise the key is read from
+    ``key_file``, by default ``file-store.key`` in the state directory, which is created with mode 0600. That default
+    protects only a copy of the store's files, not against someone who can read the whole state directory.
     """
     try:
         import cryptography.hazmat.primitives.ciphers.aead  # noqa: F401  only to check that it is installed
@@ -111,7 +111,9 @@ def _key(profile: Profile) -> FileKey:
         message = "'stores.file' sets both passphrase_env and key_file"
         raise StoreSettingWrong(message, profile=profile, keys=("stores", "file"), hint="Remove one of them")
     variable = options.get("passphrase_env", PASSPHRASE_ENV)
-    passphrase = os.environ.get(variable) or None
+    if not variable or "=" in variable or "\0" in variable:
+        raise wrong_option(profile, "file", "passphrase_env", "the name of an environment variable")
+    passphrase = os.environ.get(variable)
     by_passphrase = "passphrase_env" in options or (passphrase is not None and "key_file" not in options)
     return FileKey(
         directory=profile.state_dir / DIRECTORY,

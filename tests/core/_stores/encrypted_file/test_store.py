@@ -82,6 +82,78 @@ def test_passphrase_may_be_any_bytes(profile: Profile, monkeypatch: pytest.Monke
     assert opened(profile).load().record == a_record(1)
 
 
+EMPTY = ["", " ", "\n", "\r\n", "\t", " \n ", "\u00a0", "\u200b", "\ufeff", "\u2028", "\x01"]
+
+
+@proves("STO-1")
+@pytest.mark.usefixtures("cheap_scrypt")
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("value", EMPTY)
+def test_passphrase_without_a_character_is_an_error_and_creates_nothing(
+    profile: Profile, monkeypatch: pytest.MonkeyPatch, value: str, *, named: bool
+) -> None:
+    variable = "VAULT" if named else "FRESHKEY_PASSPHRASE"
+    monkeypatch.setenv(variable, value)
+    kept = opened(profile, **({"passphrase_env": "VAULT"} if named else {}))
+    for act in (kept.probe, lambda: kept.save(a_record(1)), lambda: kept.intend(an_intent(1))):
+        with raises_code(StoreUnavailable, "file-store-passphrase-empty") as caught:
+            act()
+    assert variable in caught.value.message
+    assert kept_files(profile) == {}
+    assert not (profile.state_dir / "file-store.key").exists()
+
+
+@pytest.mark.usefixtures("cheap_scrypt")
+@pytest.mark.parametrize("before", [None, "correct horse"])
+def test_existing_store_is_not_opened_with_a_passphrase_without_a_character(
+    profile: Profile, monkeypatch: pytest.MonkeyPatch, before: str | None
+) -> None:
+    if before is not None:
+        monkeypatch.setenv("FRESHKEY_PASSPHRASE", before)
+    opened(profile).save(a_record(1))
+    kept = kept_files(profile)
+    monkeypatch.setenv("FRESHKEY_PASSPHRASE", "\n")
+    with raises_code(StoreUnavailable, "file-store-passphrase-empty"):
+        opened(profile).load()
+    with raises_code(StoreUnavailable, "file-store-passphrase-empty"):
+        opened(profile).save(a_record(2))
+    assert kept_files(profile) == kept
+
+
+@pytest.mark.usefixtures("cheap_scrypt")
+def test_empty_variable_does_not_matter_where_a_key_file_is_configured(
+    profile: Profile, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FRESHKEY_PASSPHRASE", "")
+    options = {"key_file": str(tmp_path / "key")}
+    opened(profile, **options).save(a_record(1))
+    assert opened(profile, **options).load() == Snapshot(record=a_record(1))
+
+
+@pytest.mark.usefixtures("passphrase")
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_line_break_at_the_end_of_a_passphrase_does_not_matter(
+    profile: Profile, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    opened(profile).save(a_record(1))
+    monkeypatch.setenv("FRESHKEY_PASSPHRASE", "correct horse" + ending)
+    assert opened(profile).load() == Snapshot(record=a_record(1))
+
+
+@pytest.mark.usefixtures("passphrase")
+def test_store_of_version_0_1_whose_passphrase_ends_in_a_line_break_opens(
+    profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FRESHKEY_PASSPHRASE", "correct horse\n")
+    with monkeypatch.context() as as_before:
+        as_before.setattr(file_key.FileKey, "_passphrases", property(lambda self: (self._passphrase,)))
+        opened(profile).save(a_record(1))
+    assert opened(profile).load() == Snapshot(record=a_record(1))
+    monkeypatch.setenv("FRESHKEY_PASSPHRASE", "correct horse")
+    with raises_code(StoreUnavailable, "file-store-key-mismatch"):
+        opened(profile).load()
+
+
 @pytest.mark.usefixtures("passphrase")
 def test_files_do_not_show_the_secret_or_the_passphrase(profile: Profile) -> None:
     opened(profile).save(a_record(1, "sk-canary"))
