@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from types import CellType
 from typing import Final, NoReturn, TypeGuard, final
 
 
@@ -15,31 +16,33 @@ MAX_TOKEN: Final = 65536
 class Secret:
     """Wraps a secret string; only `reveal` returns it.
 
-    ``repr``, ``str``, ``format``, f-strings and log records show ``Secret(…)``; pickling and JSON fail; comparison
-    takes constant time. Searching the code for ``reveal()`` finds every place that uses a secret.
+    ``repr``, ``str``, ``format``, f-strings and log records show ``Secret(…)``; whatever serializes it fails, or keeps
+    the object; comparison takes constant time. Searching for ``reveal()`` finds every place that uses a secret.
     """
 
-    __slots__ = ("_value",)
+    __slots__ = ("_cell",)
 
-    _value: str
+    _cell: CellType
 
     def __init__(self, value: str) -> None:
-        object.__setattr__(self, "_value", value)
+        # Serializers and inspectors that read the slots of any object find a cell, which shows only its address.
+        object.__setattr__(self, "_cell", CellType(value))
 
     def reveal(self) -> str:
         """Return the secret itself."""
-        return self._value
+        value: str = self._cell.cell_contents
+        return value
 
     def last_four(self) -> str | None:
         """Return the last four characters, to tell keys apart; None if the secret is too short to show that much."""
-        return self._value[-4:] if len(self._value) >= 20 else None  # noqa: PLR2004  four of twenty: one fifth
+        return value[-4:] if len(value := self.reveal()) >= 20 else None  # noqa: PLR2004  four of twenty: one fifth
 
     def fingerprint(self) -> str:
         """Return a hash that identifies the secret later, and from which it cannot be computed.
 
         A guess can be checked against it, so it is stored only where its owner can read it, and never shown.
         """
-        value = self._value.encode("utf-8", "surrogatepass")
+        value = self.reveal().encode("utf-8", "surrogatepass")
         return hashlib.sha256(b"freshkey fingerprint\0" + value).hexdigest()[:32]
 
     def __repr__(self) -> str:
@@ -51,31 +54,54 @@ class Secret:
         return format(repr(self), format_spec)
 
     def __bool__(self) -> bool:
-        return bool(self._value)
+        return bool(self.reveal())
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
         # Unpaired surrogates must not raise: a UnicodeEncodeError contains the whole string.
-        one, another = (secret._value.encode("utf-8", "surrogatepass") for secret in (self, other))  # noqa: SLF001
+        one, another = (secret.reveal().encode("utf-8", "surrogatepass") for secret in (self, other))
         # In constant time, so that how long a comparison takes does not reveal how much of a value is right.
         return hmac.compare_digest(one, another)
 
     def __hash__(self) -> int:
         # Needed because frozen credentials are hashable; salted per process (PYTHONHASHSEED), and never printed.
-        return hash(self._value)
+        return hash(self.reveal())
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError("a Secret is immutable")
 
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError("a Secret is immutable")
+
+    def __reduce_ex__(self, protocol: object = None) -> NoReturn:
         raise TypeError("a Secret cannot be pickled; call reveal() if you really need the string")
+
+    # Each is called by some serializer without the others.
+    __reduce__ = __getstate__ = __getnewargs__ = __getnewargs_ex__ = __reduce_ex__
+
+    def __init_subclass__(cls) -> NoReturn:
+        raise TypeError("Secret cannot be subclassed: a subclass could show it")
 
     def __copy__(self) -> Secret:
         return self
 
     def __deepcopy__(self, memo: object) -> Secret:
         return self
+
+
+class Unpicklable:
+    """Base of classes that hold secrets as plain text, such as a request's body: they cannot be pickled.
+
+    Their attrs classes are declared with ``getstate_setstate=False``.
+    """
+
+    __slots__ = ()
+
+    def __reduce_ex__(self, protocol: object = None) -> NoReturn:
+        raise TypeError(f"a {type(self).__name__} cannot be pickled: it may contain a secret")
+
+    __reduce__ = __getstate__ = __reduce_ex__
 
 
 def is_token(value: object, longest: int = MAX_TOKEN) -> TypeGuard[str]:

@@ -21,6 +21,7 @@ from freshkey.clock import Moment
 from freshkey.model.credential import ApiKey, Credential, OAuthToken
 from freshkey.model.identity import Identity
 from freshkey.model.storage import Record
+from freshkey.plugin import Request, Response
 from freshkey.secret import Secret
 
 
@@ -164,3 +165,29 @@ def test_fingerprint_identifies_a_secret_without_revealing_it() -> None:
     assert fingerprint != Secret("sk-example-2").fingerprint()
     assert re.fullmatch("[0-9a-f]{32}", fingerprint)
     assert Secret("\ud800").fingerprint()
+
+
+@pytest.mark.parametrize(
+    "method", ["__getstate__", "__reduce__", "__getnewargs__", "__getnewargs_ex__", "__reduce_ex__"]
+)
+def test_no_method_that_serializers_call_gives_it_away(method: str) -> None:  # LEK-1
+    with pytest.raises(TypeError, match="pickled"):
+        getattr(SECRET, method)()
+
+
+def test_a_subclass_or_a_changed_slot_cannot_show_it() -> None:
+    with pytest.raises(TypeError, match="subclassed"):
+        type("Shown", (Secret,), {})
+    with pytest.raises(AttributeError):
+        del SECRET._cell
+    assert CANARY not in repr([getattr(SECRET, name) for name in Secret.__slots__])
+
+
+def test_requests_and_responses_cannot_be_pickled() -> None:  # LEK-1
+    for message in (
+        Request(method="GET", url="https://x", body=CANARY.encode()),
+        Response(status=200, headers={}, body=CANARY.encode()),
+    ):
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+            with pytest.raises(TypeError, match="cannot be pickled"):
+                pickle.dumps(message, protocol)

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from attrs import Attribute, Factory, field, frozen
 
 from freshkey.errors import ConfigurationError
+from freshkey.secret import Unpicklable
 
 
 MAX_WAIT: Final = 3600.0
@@ -27,8 +28,8 @@ def _sendable(request: Request, attribute: Attribute[Mapping[str, str]], headers
             raise ConfigurationError(f"the header {name!r} contains invalid characters", code="invalid-header")
 
 
-@frozen(kw_only=True)
-class Request:
+@frozen(kw_only=True, getstate_setstate=False)
+class Request(Unpicklable):
     """An HTTP request.
 
     Attributes:
@@ -44,8 +45,8 @@ class Request:
     body: bytes = field(default=b"", repr=False)
 
 
-@frozen(kw_only=True)
-class Response:
+@frozen(kw_only=True, getstate_setstate=False)
+class Response(Unpicklable):
     """An HTTP response, whatever its status.
 
     Attributes:

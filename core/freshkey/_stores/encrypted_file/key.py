@@ -16,7 +16,7 @@ from attrs.validators import ge, in_, instance_of, le, not_
 from freshkey._files.private import create_private, read_private
 from freshkey._files.state_file import StateFile
 from freshkey.errors import StoreUnavailable
-from freshkey.secret import Secret
+from freshkey.secret import Secret, Unpicklable
 
 
 KEY_BYTES: Final = 32
@@ -51,8 +51,8 @@ class KeyInfo:
     schema: int = field(default=1, validator=in_((1,)))
 
 
-@define(kw_only=True, eq=False, repr=False)
-class FileKey:
+@define(kw_only=True, eq=False, repr=False, getstate_setstate=False)
+class FileKey(Unpicklable):
     """Finds or creates the key of one file store.
 
     `origin` is `PASSPHRASE` or `KEY_FILE`; `passphrase` is the value of the variable `passphrase_env`, None if unset.
