@@ -90,8 +90,8 @@ def serializers(holder: Any) -> Iterator[Callable[[], object]]:
     yield lambda: object.__getstate__(holder)
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         yield partial(pickle.dumps, holder, protocol)
-        yield partial(type(holder).__reduce_ex__, holder, protocol)
-        yield partial(object.__reduce_ex__, holder, protocol)
+        yield partial(type(holder).__dict__.get("__reduce_ex__", object.__dict__["__reduce_ex__"]), holder, protocol)
+        yield partial(object.__dict__["__reduce_ex__"], holder, protocol)
     yield partial(copyreg.__dict__["_reduce_ex"], holder, 0)
 
 

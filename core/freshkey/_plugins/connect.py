@@ -26,6 +26,7 @@ def connect(
     """
     known = discovery.provider_ids(given)
     if table.provider not in known:
+        discovery.refuse_flawed(table.provider)
         raise configuration.unknown(table, known)
     provider = given[table.provider] if table.provider in given else discovery.load_provider(table.provider)
     manager = wire(

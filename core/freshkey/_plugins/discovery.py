@@ -7,14 +7,20 @@ that is merely installed must not affect other profiles.
 from __future__ import annotations
 
 import importlib
-import itertools
-from collections.abc import Collection, Mapping
-from typing import Final
+import logging
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from freshkey.errors import ConfigurationError, PluginBroken, describe_raise
 
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
+
+log = logging.getLogger(__name__)
 
 PROVIDERS: Final = "freshkey.providers"
 STORES: Final = "freshkey.stores"
@@ -28,6 +34,11 @@ OWN_STORES: Mapping[str, str] = {
 """The built-in stores; no distribution can replace them."""
 
 
+_NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*", re.ASCII)
+_MAX_NAME: Final = 64
+_OBJECT: Final = re.compile(r"\w+(?:\.\w+)*(?::\w+(?:\.\w+)*)?")
+
+
 @frozen(kw_only=True)
 class Found:
     """The metadata of an installed plugin, which is not imported.
@@ -37,57 +48,117 @@ class Found:
         distribution: Name of the installed distribution.
         version: Its version.
         module: The module, or object in a module, to import.
+        flaw: Why it cannot be used, as a fragment to follow its name; None if nothing is known against it.
     """
 
     name: str
     distribution: str
     version: str
     module: str
+    flaw: str | None = None
+
+    @property
+    def shown_name(self) -> str:
+        """Its name; characters that could be mistaken for others are written as escapes, in quotes."""
+        return self.name if _NAME.fullmatch(self.name) else ascii(self.name[:_MAX_NAME])
 
 
 def announced(group: str) -> list[Found]:
-    """Return the plugins in a group of entry points, sorted by name; one that is found twice counts once."""
-    from importlib.metadata import entry_points
+    """Return the plugins in a group of entry points, sorted by name; one that is found twice counts once.
 
-    plugins = {
-        Found(
-            name=point.name,
-            distribution=point.dist.name if point.dist else "?",
-            version=point.dist.version if point.dist else "?",
-            module=point.value,
-        )
-        for point in entry_points(group=group)
-    }
+    Not `importlib.metadata.entry_points`: one distribution with damaged metadata would make that fail for all.
+    """
+    from importlib.metadata import distributions
+
+    plugins: set[Found] = set()
+    for installed in distributions():
+        text = ""
+        try:
+            text = installed.read_text("entry_points.txt") or ""
+            if group in text and not _is_shadowed(installed, text):
+                plugins |= set(_entries(installed, text, group))
+        except Exception as error:  # noqa: BLE001  its metadata may be damaged in any way, which is its own problem
+            level = logging.WARNING if group in text else logging.DEBUG
+            log.log(level, "the metadata of an installed package cannot be read: %s", describe_raise(error))
     return sorted(plugins, key=lambda plugin: (plugin.name, plugin.distribution))
+
+
+def _is_shadowed(installed: Distribution, text: str) -> bool:
+    """Return whether another version of a distribution comes before it on the path, whose code would be imported."""
+    from importlib.metadata import distributions
+
+    name = installed.metadata["Name"]
+    first = next(iter(distributions(name=name)), None) if name else None
+    return first is not None and first.read_text("entry_points.txt") != text
+
+
+def _entries(installed: Distribution, text: str, group: str) -> Iterator[Found]:
+    """Yield the entry points of a group (Python Packaging User Guide, "Entry points specification")."""
+    facts, section = installed.metadata, ""
+    for line in filter(None, map(str.strip, text.splitlines())):
+        if line.startswith("["):
+            section = line.strip("[]").strip()
+        elif section == group and line[0] not in "#;":
+            name, _, value = (part.strip() for part in line.partition("="))
+            target = value.partition("[")[0].strip()  # without extras
+            yield Found(
+                name=name,
+                distribution=facts["Name"] or "?",
+                version=facts["Version"] or "?",
+                module=target,
+                flaw=None if _OBJECT.fullmatch(target) else "names nothing that can be imported",
+            )
 
 
 def find(group: str = PROVIDERS) -> tuple[Found, ...]:
     """Return the plugins of a group, sorted by name; reads metadata only.
 
-    Raises:
-        ConfigurationError: Two distributions use the same name.
+    What must not be used has a `Found.flaw`: a name that another distribution claims, too, that is reserved, or that
+    could be mistaken for another. All others are unaffected.
     """
     found = announced(group)
-    for one, other in itertools.pairwise(found):
-        if one.name == other.name:
-            raise ConfigurationError(
-                f"two packages provide a plugin {one.name!r}: {one.distribution} and {other.distribution}",
-                hint="Uninstall one of them",
-                code="plugin-name-conflict",
-            )
-    return tuple(found)
+    names = [plugin.name for plugin in found]
+    return tuple(evolve(plugin, flaw=plugin.flaw or _flaw(plugin, found, names, group)) for plugin in found)
+
+
+def _flaw(plugin: Found, found: list[Found], names: list[str], group: str) -> str | None:
+    name = plugin.name
+    if group == STORES and name in OWN_STORES:
+        return "is the name of a store of freshkey"
+    if not _NAME.fullmatch(name) or len(name) > _MAX_NAME:
+        return "is not a valid name: lower-case ASCII letters, digits, and single hyphens or underscores between them"
+    if names.count(name) > 1:
+        rivals = sorted({other.distribution for other in found if other.name == name})
+        return f"is provided by more than one package: {' and '.join(rivals)}"
+    return "could be mistaken for another" if "-" in name and name.replace("-", "_") in names else None
 
 
 def provider_ids(given: Collection[str] = ()) -> set[str]:
     """Return the IDs of the installed providers, and of those that the application passes."""
-    return {*given, *(plugin.name for plugin in find())}
+    return {*given, *(plugin.name for plugin in find() if plugin.flaw is None)}
+
+
+def refuse_flawed(name: str, group: str = PROVIDERS) -> None:
+    """Raise an error if a plugin of that name is installed, but must not be used.
+
+    Raises:
+        ConfigurationError: There is one; the message says why.
+    """
+    plugin = next((plugin for plugin in find(group) if plugin.name == name and plugin.flaw), None)
+    if plugin is None:
+        return
+    message = f"the plugin {plugin.shown_name} {plugin.flaw}"
+    if [other.name for other in find(group)].count(name) > 1:
+        raise ConfigurationError(message, hint="Uninstall one of the packages", code="plugin-name-conflict")
+    hint = f"Choose another one, or uninstall {plugin.distribution}"
+    raise ConfigurationError(message, hint=hint, code="plugin-name-invalid")
 
 
 def load_provider(name: str) -> object:
     """Import the provider of that name.
 
     Raises:
-        ConfigurationError: It is not installed.
+        ConfigurationError: It is not installed, or has a `Found.flaw`.
         PluginBroken: Its import failed.
     """
     return _load(name, PROVIDERS)
@@ -107,10 +178,11 @@ def load_observer(name: str) -> object:
 
 def _load(name: str, group: str) -> object:
     kind = group.rpartition(".")[2].removesuffix("s")
-    installed = {plugin.name: plugin for plugin in find(group)}
+    installed = {plugin.name: plugin for plugin in find(group) if plugin.flaw is None}
     if name in installed:
         plugin = installed[name]
         return import_plugin(plugin, f"plugin {name!r} of {plugin.distribution} {plugin.version}")
+    refuse_flawed(name, group)
     known = ", ".join([*(OWN_STORES if group == STORES else ()), *installed])
     hint = f"Install the package that provides {name!r}" + (f", or use one of: {known}" if known else "")
     raise ConfigurationError(f"no {kind} {name!r} is installed", hint=hint, code="unknown-plugin")

@@ -25,11 +25,22 @@ def run(context: Context) -> int:
     found = admin.find()
     value = {
         "providers": [
-            {"name": plugin.name, "distribution": plugin.distribution, "version": plugin.version} for plugin in found
+            {
+                "name": plugin.name,
+                "distribution": plugin.distribution,
+                "version": plugin.version,
+                "flaw": plugin.flaw,
+            }
+            for plugin in found
         ]
     }
-    rows = [[plugin.name, plugin.distribution, plugin.version] for plugin in found]
+    rows = [
+        [plugin.shown_name + (" (not used)" if plugin.flaw else ""), plugin.distribution, plugin.version]
+        for plugin in found
+    ]
     context.out.table(value, ("PROVIDER", "DISTRIBUTION", "VERSION"), rows)
+    for sentence in dict.fromkeys(f"{plugin.shown_name} {plugin.flaw}" for plugin in found if plugin.flaw):
+        context.out.say(f"{sentence}, and is not used")
     if not found:
         context.out.say(NO_PROVIDER)
     return exits.OK

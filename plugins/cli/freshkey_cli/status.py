@@ -48,7 +48,7 @@ def _profiles_to_show(context: Context) -> tuple[str, ...]:
         return configured
     from freshkey import admin
 
-    return tuple(plugin.name for plugin in admin.find())
+    return tuple(plugin.name for plugin in admin.find() if plugin.flaw is None)
 
 
 def _status(keeper: Keeper, name: str, *, brief: bool) -> tuple[dict[str, object], list[str], list[str]]:

@@ -45,8 +45,8 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         info = tmp_path / f"{distribution.replace('-', '_')}-1.2.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n")
-        (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {entry}\n")
-        (tmp_path / f"{module}.py").write_text(code)
+        (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {entry}\n", "utf-8")
+        (tmp_path / f"{module}.py").write_text(code, "utf-8")
         importlib.invalidate_caches()
         return tmp_path
 
@@ -80,21 +80,94 @@ def test_plugins_are_sorted_and_only_those_of_the_group(install: Install) -> Non
     assert [found.name for found in discovery.find(STORES)] == ["vault"]
 
 
-@proves("FAULT-59")
-def test_name_conflict_names_both_distributions(install: Install) -> None:  # TRU-1
+@proves("FAULT-59", "TRU-1")
+def test_name_conflict_names_both_distributions_and_stops_only_that_name(install: Install) -> None:
     install("acme", "fixture_acme", distribution="honest-acme")
     install("acme", "fixture_evil", distribution="evil-acme", code="raise SystemExit('imported')")
-    acts: list[Callable[[], object]] = [
-        discovery.find,
-        lambda: discovery.load_provider("acme"),
-        lambda: discovery.load_provider("other"),
-    ]
-    for act in acts:
-        with raises_code(ConfigurationError, "plugin-name-conflict") as caught:
-            act()
-        for fact in ("'acme'", "evil-acme", "honest-acme"):
-            assert fact in caught.value.message
+    install("other", "fixture_other")
+    with raises_code(ConfigurationError, "plugin-name-conflict") as caught:
+        discovery.load_provider("acme")
+    for fact in ("acme", "evil-acme", "honest-acme"):
+        assert fact in caught.value.message
     assert "fixture_evil" not in sys.modules
+    assert "fixture_acme" not in sys.modules
+    assert discovery.load_provider("other") is sys.modules["fixture_other"]
+    assert {"other"} <= discovery.provider_ids()
+    assert "acme" not in discovery.provider_ids()
+    flaws = [found.flaw for found in discovery.find() if found.name == "acme"]
+    assert flaws == ["is provided by more than one package: evil-acme and honest-acme"] * 2
+
+
+LOOKALIKES = [
+    *("b\u0435drock", "Acme", "ACME", "acme-", "acme_", "_acme", "a--b", "acme\u200b", "\u2060acme", "ac\u0301me"),
+    *("../acme", "ac/me", "acme\x1b[31m", "1acme", "acme.x", "acme x", "a" * 65, "\uff41cme", "acme\u3164"),
+]
+
+
+@proves("TRU-1")
+@pytest.mark.parametrize("name", LOOKALIKES)
+def test_name_that_could_be_mistaken_for_another_is_marked_and_never_loaded(install: Install, name: str) -> None:
+    install(name, "fixture_evil", distribution="evil", code="raise SystemExit('imported')")
+    install("acme", "fixture_acme")
+    (evil,) = [found for found in discovery.find() if found.distribution == "evil"]
+    assert evil.flaw is not None
+    assert evil.shown_name.isascii()
+    assert evil.shown_name.isprintable()
+    assert len(evil.shown_name) < 400
+    assert evil.shown_name != "acme"
+    with raises_code(ConfigurationError, "plugin-name-invalid"):
+        discovery.load_provider(evil.name)
+    assert evil.name not in discovery.provider_ids()
+    assert discovery.load_provider("acme") is sys.modules["fixture_acme"]
+
+
+@proves("TRU-1")
+def test_name_with_hyphens_must_not_resemble_one_with_underscores(install: Install) -> None:
+    install("my_acme", "fixture_acme")
+    install("my-acme", "fixture_evil", distribution="evil")
+    install("only-this", "fixture_this")
+    assert discovery.load_provider("my_acme") is sys.modules["fixture_acme"]
+    assert discovery.load_provider("only-this") is sys.modules["fixture_this"]
+    with raises_code(ConfigurationError, "plugin-name-invalid"):
+        discovery.load_provider("my-acme")
+
+
+@proves("TRU-1")
+@pytest.mark.parametrize("name", sorted(OWN_STORES))
+def test_name_of_an_own_store_is_reserved(install: Install, name: str) -> None:
+    install(name, "fixture_evil", group=STORES, code="raise SystemExit('imported')")
+    install("vault", "fixture_vault", group=STORES)
+    assert [found.name for found in discovery.find(STORES) if found.flaw is None] == ["vault"]
+    assert discovery.load_store(name) is importlib.import_module(OWN_STORES[name])
+
+
+BROKEN = [
+    {"METADATA": None},
+    {"METADATA": b""},
+    {"METADATA": b"\xff\xfe\x00"},
+    {"METADATA": b"Name\n: x"},
+    {"entry_points.txt": b"[freshkey.providers]\nnothing here\n"},
+    {"entry_points.txt": b"[freshkey.providers\nevil = a:b:c d\n"},
+    {"entry_points.txt": b"[freshkey.providers]\nevil = \xff\xfe\n"},
+    {"entry_points.txt": b"[freshkey.providers]\nevil =\n = fixture_evil\nevil2 = os; import x\n"},
+    {"entry_points.txt": b"freshkey.providers\x00\n[[[\n]]]\n===\n"},
+]
+
+
+@proves("TRU-1", "FAULT-59")
+@pytest.mark.parametrize("files", BROKEN)
+def test_package_with_damaged_metadata_harms_only_itself(install: Install, files: dict[str, bytes | None]) -> None:
+    path = install("evil", "fixture_evil", code="raise SystemExit('imported')", distribution="evil")
+    for name, content in files.items():
+        (path / "evil-1.2.dist-info" / name).unlink()
+        if content is not None:
+            (path / "evil-1.2.dist-info" / name).write_bytes(content)
+    install("acme", "fixture_acme")
+    assert discovery.load_provider("acme") is sys.modules["fixture_acme"]
+    assert "fixture_evil" not in sys.modules
+    assert all(
+        found.flaw for found in discovery.find() if found.name.startswith("evil") and found.module != "fixture_evil"
+    )
 
 
 def test_distribution_found_twice_is_one(install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

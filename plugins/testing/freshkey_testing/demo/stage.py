@@ -75,7 +75,7 @@ def require_provider() -> None:
     """
     from freshkey import admin
 
-    if PROVIDER not in {plugin.name for plugin in admin.find()}:
+    if PROVIDER not in {plugin.name for plugin in admin.find() if plugin.flaw is None}:
         raise ConfigurationError(
             f"the demo requires the package {PACKAGE}, which is not installed",
             hint=f"Run: python3 -m pip install {PACKAGE}",
