@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import attrs
 from attrs import define, field
 
+from freshkey._plugins.credential_formats import flaw_of_credential, flaw_of_format
 from freshkey.errors import ConfigurationError, FreshkeyError, PluginBroken, describe_raise, safe_code
 from freshkey.events import Event, ObserverFailed
 from freshkey.hooks import hookimpl
@@ -93,8 +94,16 @@ class HookCaller:
         """Return the provider's description of itself."""
         answer = self._ask("describe", profile, credential=None)
         description = self._checked(answer, Description, "describe hook", profile)
+        if self._formats is None:
+            self._must_hide_secrets(description, profile)
         self._formats = tuple(description.formats.values())
         return description
+
+    def _must_hide_secrets(self, description: Description, profile: Profile | None) -> None:
+        for kind in description.formats.values():
+            if flaw := flaw_of_format(kind):
+                named_kind = getattr(kind, "__name__", type(kind).__name__)
+                raise self._broken(f"its credential class {named_kind} {flaw}", profile, code="plugin-shows-secret")
 
     def inspect(self, profile: Profile, credential: Credential) -> Inspection:
         """Return the provider's assessment of a credential."""
@@ -108,6 +117,9 @@ class HookCaller:
             self._told.add(place)
             interaction.notice(f"Profile {profile.name!r}: source {source.id!r}: {named(ignored)}")
         credential = self._credential("acquire", profile, source=source, interaction=interaction)
+        # Not after a renewal, whose token is spent: a class that hides what was acquired hides what replaces it.
+        if flaw := flaw_of_credential(credential):
+            raise self._broken(f"its credential {flaw}", profile, code="plugin-shows-secret")
         return attrs.evolve(credential, source=source.id)
 
     def refresh(self, profile: Profile, credential: Credential, reporter: Reporter) -> Credential:
@@ -264,11 +276,11 @@ class HookCaller:
             raise self._broken(f"its {hook} returned {what} instead of {kind.__name__}", profile)
         return answer
 
-    def _broken(self, what: str, profile: Profile | None) -> PluginBroken:
+    def _broken(self, what: str, profile: Profile | None, code: str = "plugin-hook-failed") -> PluginBroken:
         return PluginBroken(
             f"provider {self._provider!r} is broken: {what}",
             plugin=self._provider,
             profile=profile.name if profile else None,
             hint="Report this to the author of the provider",
-            code="plugin-hook-failed",
+            code=code,
         )

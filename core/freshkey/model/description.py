@@ -24,7 +24,8 @@ class Description:
             others, a project's file may set those with ``metadata={"project": True}``; mark only settings that neither
             send a credential anywhere else nor change a stored one. One that picks among identities that the user has,
             such as a profile of another tool, is marked ``{"project": "choice"}``, and needs the user's trust.
-        formats: Credential classes that the codec may read from a store, by tag. A tag never changes its meaning.
+        formats: Credential classes that the codec may read from a store, by tag. A tag never changes its meaning. Each
+            is an attrs class, and keeps every secret in a `Secret`; otherwise the provider is refused.
         sources: Where credentials can come from, in order of precedence.
         lead: Seconds before expiry at which to renew; None means the default.
         single_use: Whether a refresh token works only once, so that a renewal writes an intent first.

@@ -27,6 +27,7 @@ from example_provider import (
 )
 from freshkey._plugins import wiring
 from freshkey._plugins.hook_caller import HookCaller
+from freshkey.clock import SYSTEM
 from freshkey.errors import (
     ConfigurationError,
     FreshkeyError,
@@ -45,6 +46,7 @@ from freshkey.model.interaction import Interaction, LoggingReporter, NonInteract
 from freshkey.model.profile import Profile
 from freshkey.model.source import Detected, Source
 from freshkey.secret import Secret
+from promises import proves
 from raises_code import raises_code
 
 
@@ -792,3 +794,39 @@ def test_watching_wrapper_is_inside_all_others() -> None:
     wrappers = [each for each in caller.get_hookimpls() if each.wrapper or each.hookwrapper]
     assert wrappers[0].plugin is bench.hooks._innermost
     assert len(wrappers) == len(MEDDLERS) + 1
+
+
+# --- secrets in credential classes -----------------------------------------------------------------------------------
+
+
+@frozen(kw_only=True)
+class PlainKey(OAuthToken):
+    api_key: str = ""
+
+
+@frozen(kw_only=True)
+class Disguised(OAuthToken):
+    blob: str = ""
+
+    def _headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.blob}"}
+
+
+@proves("LEK-11")
+@pytest.mark.parametrize("kind", [PlainKey, Disguised])
+def test_provider_whose_credentials_show_a_secret_is_refused(kind: type[OAuthToken]) -> None:
+    class Showing(Provider):
+        @hookimpl
+        def describe(self, profile: Profile | None, credential: Credential | None) -> Description:
+            return description(formats={"it": kind})
+
+        @hookimpl
+        def acquire(self, profile: Profile, source: Source, interaction: Interaction) -> Credential:
+            now, secret = SYSTEM.now(), Secret(CANARY)
+            return Disguised(obtained=now, access_token=secret, blob=CANARY) if kind is Disguised else OLD
+
+    with raises_code(PluginBroken, "plugin-shows-secret") as caught:
+        Bench(Showing()).hooks.acquire(ME, HELPER, ASK)
+    assert kind.__name__ in caught.value.message or "'blob'" in caught.value.message
+    assert "Secret" in caught.value.message
+    assert CANARY not in shown(caught.value)
