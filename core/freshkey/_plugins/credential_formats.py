@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -38,12 +39,13 @@ def flaw_of_format(kind: object) -> str | None:
     debuggers and error reporters show fields too.
     """
     if not isinstance(kind, type) or not issubclass(kind, Credential):
-        return "is not a subclass of freshkey.plugin.Credential"
-    if "__attrs_attrs__" not in kind.__dict__:
-        return "is not an attrs class: decorate it with attrs.frozen(kw_only=True)"
-    for field in attrs.fields(kind):
-        if not _is_ours(kind, field.name) and _holds_text(field.type) and _names_secret(field.name):
-            return f"has the field {field.name!r}, which must be a freshkey.plugin.Secret"
+        return None  # reported by `freshkey._renewal.context`, with all formats
+    declared = {field.name: field.type for field in attrs.fields(kind)}
+    for base in kind.__mro__:  # a class that is not decorated has annotations only
+        declared = {**inspect.get_annotations(base), **declared}
+    for name, annotation in declared.items():
+        if not _is_ours(kind, name) and _holds_text(annotation) and _names_secret(name):
+            return f"has the field {name!r}, which must be a freshkey.plugin.Secret"
     return None
 
 

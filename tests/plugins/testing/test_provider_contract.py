@@ -316,13 +316,14 @@ class Broken(Small):
     "a credential shows its key": (
         """
 @frozen(kw_only=True)
-class Bare(ApiKey):
+class Bare(OAuthToken):
     plain: str = ""
 class Broken(Small):
-    formats = {**Small.formats, "key": Bare}
-    def take_key(self):
-        key = os.environ["SMALL_KEY"]
-        return Bare(obtained=SYSTEM.now(), key=Secret(key), plain=key)
+    formats = {**Small.formats, "oauth": Bare}
+def make_signed_in(make=make_signed_in):
+    old = make()
+    token, plain = old.access_token, old.access_token.reveal()
+    return Bare(obtained=old.obtained, access_token=token, refresh_token=old.refresh_token, plain=plain)
 """,
         "test_credentials_show_no_secret",
     ),
