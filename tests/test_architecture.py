@@ -39,7 +39,7 @@ LOADER = "freshkey._lazy"
 LAYERS: list[tuple[str, ...]] = [
     # Values and the contract.
     ("errors", "secret", "clock", "_failpoints", "_forksafe"),
-    ("expiry", "_json"),
+    ("expiry", "_json", "_text"),
     ("model",),
     ("hooks", "events"),
     # Tools: one subject each, without profiles and providers.
@@ -76,7 +76,8 @@ KNOWS: dict[str, set[str]] = {
     "_stores": {*VALUES, "_interprocess", "_files"},
     "oauth": {*VALUES, "_http", "_commands"},
     "adapters": {"errors", "model"},
-    "_plugins": {*VALUES, "_config"},
+    "_text": {"secret"},
+    "_plugins": {*VALUES, "_config", "_commands"},
     "_config": {*VALUES, "_commands", "_files"},
 }
 """Packages that may import less than their layer allows."""

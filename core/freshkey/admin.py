@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from freshkey._secret_input.file_descriptor import MIN_DESCRIPTOR, is_inherited
     from freshkey._sources.explain import Explanation
     from freshkey._sources.precedence import Step
+    from freshkey._text.redact import masked, redacted
+    from freshkey._text.visible import escaped, visible
     from freshkey._trust.entries import Entry, TrustedCommands
     from freshkey._trust.proposals import proposals
-    from freshkey._trust.question import check_fits, demands, outcome, visible
+    from freshkey._trust.question import check_fits, demands, outcome, spelled_out
     from freshkey._trust.selection import chosen, named, told
     from freshkey._trust.source_consent import Answer, SourceAnswers
 
@@ -31,9 +33,11 @@ _HOMES: Final = {
     "_secret_input.file_descriptor": "MIN_DESCRIPTOR is_inherited",
     "_sources.explain": "Explanation",
     "_sources.precedence": "Step",
+    "_text.redact": "masked redacted",
+    "_text.visible": "escaped visible",
     "_trust.entries": "Entry TrustedCommands",
     "_trust.proposals": "proposals",
-    "_trust.question": "check_fits demands outcome visible",
+    "_trust.question": "check_fits demands outcome spelled_out",
     "_trust.selection": "chosen named told",
     "_trust.source_consent": "Answer SourceAnswers",
 }
@@ -43,8 +47,8 @@ _HOMES: Final = {
 __all__ = [
     "CONFIG_DIR", "MIN_DESCRIPTOR", "PROFILE", "STATE_DIR", "Answer", "Choice", "Entry", "Explanation", "Found",
     "SourceAnswers", "Status", "Step", "TrustedCommands", "announced", "check_fits", "child_environment",
-    "chosen", "demands", "find", "import_plugin", "is_inherited", "named", "outcome", "proposals", "told",
-    "visible",
+    "chosen", "demands", "escaped", "find", "import_plugin", "is_inherited", "masked", "named", "outcome",
+    "proposals", "redacted", "spelled_out", "told", "visible",
 ]
 # fmt: on
 

@@ -38,6 +38,8 @@ from typing import Final, ParamSpec, Self, TypeVar
 
 _MAX_CODE: Final = 64  # characters
 
+_MAX_DIGITS: Final = 6
+
 _CODE: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", re.ASCII)
 
 P = ParamSpec("P")
@@ -312,8 +314,13 @@ class KeeperClosed(FreshkeyError):
 
 
 def is_code(value: object) -> bool:
-    """Whether this can be the code of an error: words of lowercase letters and digits, joined by hyphens."""
-    return isinstance(value, str) and len(value) <= _MAX_CODE and _CODE.fullmatch(value) is not None
+    """Whether this can be the code of an error: words of lowercase letters, with few digits, joined by hyphens.
+
+    More digits are those of a number or a token: codes are written to files that processes share.
+    """
+    if not isinstance(value, str) or len(value) > _MAX_CODE or _CODE.fullmatch(value) is None:
+        return False
+    return sum(map(str.isdigit, value)) <= _MAX_DIGITS
 
 
 def safe_code(error: FreshkeyError) -> str:

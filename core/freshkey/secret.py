@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import CellType
 from typing import Final, NoReturn, TypeGuard, final
 
 
 MAX_TOKEN: Final = 65536
 """Default maximum length of a secret, in characters."""
+
+_made = threading.local()
 
 
 @final
@@ -27,6 +32,9 @@ class Secret:
     def __init__(self, value: str) -> None:
         # Serializers and inspectors that read the slots of any object find a cell, which shows only its address.
         object.__setattr__(self, "_cell", CellType(value))
+        made: list[Secret] | None = getattr(_made, "here", None)
+        if made is not None:
+            made.append(self)
 
     def reveal(self) -> str:
         """Return the secret itself."""
@@ -102,6 +110,17 @@ class Unpicklable:
         raise TypeError(f"a {type(self).__name__} cannot be pickled: it may contain a secret")
 
     __reduce__ = __getstate__ = __reduce_ex__
+
+
+@contextmanager
+def secrets_made(made: list[Secret]) -> Iterator[None]:
+    """Add every secret that this thread makes meanwhile to a list, so that what it says can be searched for them."""
+    around = getattr(_made, "here", None)
+    _made.here = made
+    try:
+        yield
+    finally:
+        _made.here = around
 
 
 def is_token(value: object, longest: int = MAX_TOKEN) -> TypeGuard[str]:

@@ -18,6 +18,9 @@ _PATH_NAME: Final = re.compile(r".+_(?:file|path|dir)", re.IGNORECASE)
 _PROXY_NAME: Final = re.compile(r"(?:all|ftp|https?)_proxy", re.IGNORECASE)
 _PASSWORD_IN_ADDRESS: Final = re.compile(r"[a-z][0-9a-z+.-]*://[^/?#\s@:]*:[^/?#\s@]+@", re.IGNORECASE)
 
+_MIN_SECRET: Final = 8
+"""Characters; a shorter value is a switch, such as ``true``."""
+
 
 _OWN_PREFIX: Final = "FRESHKEY_"
 _OWN_NAMES: Final = frozenset({"FRESHKEY_CONFIG_DIR", "FRESHKEY_STATE_DIR", "FRESHKEY_PROFILE"})
@@ -56,6 +59,16 @@ def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
     need to find their own credentials.
     """
     return {name: value for name, value in environ.items() if not _is_secret(name, value)}
+
+
+def secret_values(environ: Mapping[str, str]) -> list[str]:
+    """Return the values that `without_secrets` leaves out, without those of freshkey's settings and of no length."""
+    return [
+        value
+        for name, value in environ.items()
+        if len(value) >= _MIN_SECRET and (name == "FRESHKEY_PASSPHRASE" or not name.startswith("FRESHKEY_"))
+        if _is_secret(name, value)
+    ]
 
 
 def _is_secret(name: str, value: str) -> bool:

@@ -18,10 +18,12 @@ from typing import Any, Final
 from attrs import asdict
 
 from freshkey._commands.command import Command, command_environment, ensure_unchanged
-from freshkey._commands.environ import without_secrets
+from freshkey._commands.environ import secret_values, without_secrets
 from freshkey._commands.process import Run
 from freshkey._files.private import file_name
 from freshkey._files.state_file import StateFile, moment
+from freshkey._text.redact import Redactor
+from freshkey._text.visible import visible
 from freshkey.clock import SYSTEM, Clock, Moment
 from freshkey.errors import FreshkeyError, LoginRequired
 from freshkey.expiry import seconds_since
@@ -39,10 +41,13 @@ MAX_LINE: Final = 2000
 MAX_LINES: Final = 1000
 """Limits of the output that is passed on; the rest is read and dropped."""
 
-_unwritten: dict[Path, tuple[Moment, str]] = {}
-"""When and how the last run ended, if that could not be written to a file for other processes."""
+MAX_TAIL: Final = 4000
+"""Characters before the end of the output in which a secret of several lines, such as a key file, is recognized."""
 
-_CONTROL: Final = re.compile(r"[^\x20-\x7e\xa0-\U0010ffff]+")
+_unwritten: dict[Path, tuple[Moment, int | None]] = {}
+"""When and with which status the last run ended, if that could not be written to a file for other processes."""
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
 def run_login_command(
@@ -65,56 +70,83 @@ def run_login_command(
         environ: The environment; variables that look like secrets are not passed to the command.
 
     Raises:
-        LoginRequired: It failed or timed out, or already ran within the last minute. The message quotes its last line.
+        LoginRequired: It failed or timed out, or already ran within the last minute. The message quotes its last line,
+            without secrets.
         TrustNeeded: It is a project's command and changed since it was trusted.
         ConfigurationError: The program does not exist or cannot be run.
     """
     ensure_unchanged(command)
     note = StateFile(profile.state_dir, "login-commands", f"{file_name(profile.key)}.json")
-    ended, said = _unwritten.get(note.path) or note.read(_read_note) or (None, "")
+    ended, status = _unwritten.get(note.path) or note.read(_read_note) or (None, None)
     # Where signing in fails at once, eight processes must not open eight browser tabs.
     # See docs/decisions.md, "Another tool's sign-in runs only for a waiting caller, and at most once a minute".
     if ended is not None and 0 <= seconds_since(ended, clock.now()) < PAUSE:
         raise LoginRequired(
-            f"there are still no usable credentials; {command.name!r} ran less than {PAUSE:.0f} s ago and {said}",
+            f"there are still no usable credentials; {command.name!r} ran less than {PAUSE:.0f} s ago and "
+            f"{_describe(status, timeout)}",
             profile=profile.name,
             hint=f"Run the configured {command.name!r} command yourself, or try again in {PAUSE:.0f} s",
             code="sign-in-command-failed",
         )
     reporter.progress(f"Running {command.name}")
-    passed_on = command_environment(command, without_secrets(environ))
-    trouble = _watch(command, passed_on, reporter, timeout)
-    ended, said = clock.now(), trouble or "succeeded"
+    output = _Output(reporter, Redactor(secret_values(environ)))
+    status = _watch(command, command_environment(command, without_secrets(environ)), output, timeout)
+    ended = clock.now()
     try:
-        note.write({**asdict(ended), "outcome": said})
+        note.write({**asdict(ended), "status": status})  # never what it printed: that is text of others
         _unwritten.pop(note.path, None)
     except FreshkeyError:
-        _unwritten[note.path] = ended, said
-    if trouble:
+        _unwritten[note.path] = ended, status
+    if status != 0:
+        said = f"; its last output was: {output.last}" if output.last else ""
         raise LoginRequired(
-            f"{command.name!r} {trouble}",
+            f"{command.name!r} {_describe(status, timeout)}{said}",
             profile=profile.name,
             hint=f"Run the configured {command.name!r} command yourself to see why",
             code="sign-in-command-failed",
         )
 
 
-def _read_note(note: dict[str, Any]) -> tuple[Moment, str]:
-    said = str(note.pop("outcome"))
-    return moment(**note), said
+def _read_note(note: dict[str, Any]) -> tuple[Moment, int | None]:
+    status = note.pop("status")
+    if status is not None and type(status) is not int:
+        message = "status"
+        raise TypeError(message)
+    note.pop("outcome", None)
+    return moment(**note), status
 
 
-def _watch(command: Command, environ: Mapping[str, str], reporter: Reporter, timeout: float) -> str:
-    """Run a command and pass its output on until it exits; return what went wrong, or an empty string."""
+def _describe(status: int | None, timeout: float) -> str:
+    if status is None:
+        return f"timed out after {timeout:g} s"
+    return f"exited with status {status}" if status else "succeeded"
+
+
+class _Output:
+    """Passes on the lines of a command without secrets, and knows the last one."""
+
+    def __init__(self, reporter: Reporter, redact: Redactor) -> None:
+        self.last = ""
+        self._reporter = reporter
+        self._redact = redact
+        self._tail = ""
+
+    def take(self, line: str) -> None:
+        """Pass on one line."""
+        # With the lines before it, because a key file is only recognized by its first line.
+        self._tail = f"{self._tail}\n{line}"[-MAX_TAIL:]
+        self.last = visible(self._redact.masked(self._tail).rpartition("\n")[2], MAX_LINE)
+        self._reporter.line(self.last)
+
+
+def _watch(command: Command, environ: Mapping[str, str], output: _Output, timeout: float) -> int | None:
+    """Run a command and pass its output on until it exits; return its status, or None if it was killed for its time."""
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-    last = ""
 
     def pass_on(_passed: float) -> bool:
         """Report new lines on the caller's thread: reporters need not be thread-safe."""
-        nonlocal last
         while not lines.empty():
-            last = lines.get()
-            reporter.line(last)
+            output.take(lines.get())
         return True
 
     def take(pipe: io.RawIOBase) -> None:
@@ -129,7 +161,4 @@ def _watch(command: Command, environ: Mapping[str, str], reporter: Reporter, tim
     run = Run(command.argv, environ, take, with_errors=True, directory=command.directory)
     status = run.wait(timeout, pass_on)
     pass_on(timeout)
-    said = f"; its last output was: {last}" if last else ""
-    if status is None:
-        return f"timed out after {timeout:g} s{said}"
-    return f"exited with status {status}{said}" if status else ""
+    return status

@@ -7,13 +7,17 @@ import threading
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import attrs
 from attrs import define, field
 
 from freshkey._plugins.credential_formats import flaw_of_credential, flaw_of_format
-from freshkey.errors import ConfigurationError, FreshkeyError, PluginBroken, describe_raise, safe_code
+from freshkey._plugins.outgoing_text import clean_error, clean_reporter, clean_result, redactor
+from freshkey._text.redact import redacted
+from freshkey._text.visible import MAX_NAME
+from freshkey.errors import ConfigurationError, FreshkeyError, PluginBroken, describe_raise
 from freshkey.events import Event, ObserverFailed
 from freshkey.hooks import hookimpl
 from freshkey.model.credential import Credential
@@ -25,13 +29,16 @@ from freshkey.model.sign_in_end import carried_over
 from freshkey.model.source import Detected, Source
 from freshkey.model.storage import CredentialStore
 from freshkey.model.unused_settings import named
-from freshkey.secret import Secret
+from freshkey.secret import Secret, secrets_made
 
 
 if TYPE_CHECKING:
     import pluggy
 
 T = TypeVar("T")
+
+_USERS: Final = ("interaction", "reporter")
+"""Arguments of hooks by which a plugin speaks to the user."""
 
 STORE_METHODS: Final = ("lock", "probe", "load", "intend", "save", "withdraw")
 
@@ -179,12 +186,20 @@ class HookCaller:
         revoke = description.revoke
         if revoke is None:
             return False
-        self._by_contract("its revocation", profile, lambda: revoke(profile, credential))
+        self._by_contract("its revocation", profile, lambda: revoke(profile, credential), credential)
         return True
 
     def _ask(self, hook: str, profile: Profile | None, **arguments: object) -> object:
         """Call a hook and return the result of its implementation, whatever observers do with it."""
-        return self._by_contract(f"its {hook} hook", profile, lambda: self._answer(hook, profile, arguments))
+        made: list[Secret] = []
+        redact = redactor(profile, arguments.get("credential"), made)
+        with_user = {
+            name: clean_reporter(cast("Reporter", user), redact, made)
+            for name, user in arguments.items()
+            if name in _USERS
+        }
+        answer = partial(self._answer, hook, profile, {**arguments, **with_user})
+        return self._by_contract(f"its {hook} hook", profile, answer, arguments.get("credential"), made=made)
 
     def _answer(self, hook: str, profile: Profile | None, arguments: Mapping[str, object]) -> object:
         # Raised below, outside the handler, so that an observer's exception does not become its context: that may
@@ -201,7 +216,8 @@ class HookCaller:
             raise self._forbidden(raised, hook)
         if raised is not None and raised is not outcome.error:
             name, observer = profile.name if profile else "", self._observer_in(raised, hook)
-            self._emit(ObserverFailed(profile=name, observer=observer, hook=hook, error=type(raised).__name__))
+            kind = redacted(type(raised).__name__, MAX_NAME)
+            self._emit(ObserverFailed(profile=name, observer=observer, hook=hook, error=kind))
         if outcome.error is not None:
             raise outcome.error
         return outcome.answer
@@ -237,23 +253,27 @@ class HookCaller:
         passed = [names[frame.f_code] for frame, _ in frames if frame.f_code in names]
         return passed[-1] if passed else " or ".join(names.values())
 
-    def _by_contract(self, what: str, profile: Profile | None, act: Callable[[], T]) -> T:
+    def _by_contract(
+        self, what: str, profile: Profile | None, act: Callable[[], T], *given: object, made: list[Secret] | None = None
+    ) -> T:
         """Let errors of the hook contract through, with the profile's name; turn others into `PluginBroken`.
 
-        Neither keeps a traceback into the plugin, or one of its exceptions as context: error reporters show the
-        variables of every frame, and those of a plugin that reads a response contain its tokens.
+        Neither keeps a traceback into the plugin, or one of its exceptions as cause or context: error reporters show
+        the variables of every frame, and those of a plugin that reads a response contain its tokens. No text of an
+        error or a result quotes a secret that the plugin was given or returned, or that it made meanwhile.
         """
-        try:
-            return act()
-        except KeyboardInterrupt:
-            raise
-        except FreshkeyError as error:
-            failure = error.with_traceback(None)
-            failure.__context__ = None
-            failure.profile = failure.profile or (profile.name if profile else None)
-            failure.code = safe_code(failure)
-        except BaseException as error:  # noqa: BLE001  SystemExit of a plugin must not end the application
-            failure = self._broken(f"{what} raised {describe_raise(error)}", profile)
+        made = [] if made is None else made
+        with secrets_made(made):
+            redact = redactor(profile, given, made)
+            try:
+                return clean_result(act(), redact)
+            except KeyboardInterrupt:
+                raise
+            except FreshkeyError as error:
+                failure = clean_error(error, redactor(profile, given, made, error))
+                failure.profile = failure.profile or (profile.name if profile else None)
+            except BaseException as error:  # noqa: BLE001  SystemExit of a plugin must not end the application
+                failure = self._broken(f"{what} raised {redact(describe_raise(error))}", profile)
         raise failure
 
     def _credential(self, hook: str, profile: Profile, **arguments: object) -> Credential:

@@ -17,6 +17,7 @@ from freshkey._http.circuit_breaker import CircuitBreaker, GuardedCall
 from freshkey._interprocess.hints import HintsFile, ProcessHints
 from freshkey._interprocess.notifier import ChangeNotifier
 from freshkey._plugins import discovery
+from freshkey._plugins.clean_store import clean_store
 from freshkey._plugins.connect import connect
 from freshkey._plugins.hook_caller import HookCaller
 from freshkey._renewal.deadlines import seconds_until_due
@@ -175,7 +176,7 @@ def build_context(name: str, configuration: Configuration, runtime: Runtime) -> 
 def _store(hooks: HookCaller, profile: Profile, configuration: Configuration) -> CredentialStore:
     """Return the store of a profile; errors in its settings name the line in the configuration."""
     try:
-        return hooks.store(profile)
+        return clean_store(hooks.store(profile), profile)
     except StoreSettingWrong as error:
         wrong = error
     where = configuration.document

@@ -34,7 +34,7 @@ _LAST_LATIN: Final = "\u024f"
 """End of Latin Extended-B; later blocks have letters that look like ASCII letters."""
 
 
-def visible(text: str) -> str:
+def spelled_out(text: str) -> str:
     """Return text in which a user sees every character, and none for another."""
     if text.isascii() and text.isprintable():
         return text
@@ -69,24 +69,24 @@ def demands(entry: Entry) -> Iterator[tuple[str, str]]:
     if entry.selected:
         yield SELECTED, "when you name no profile"
     for key, value in entry.choices.items():
-        yield visible(key), visible(shlex.quote(value))
+        yield spelled_out(key), spelled_out(shlex.quote(value))
     for key, command in entry.commands.items():
-        yield visible(key), shown(command)
+        yield spelled_out(key), shown(command)
 
 
 def shown(command: Command) -> str:
     """Return a command and the files that are checked before each run, for the user to review."""
     files = ", ".join(str(file) for file in command.pins)
-    return visible(shlex.join(command.argv) + (f" (files: {files})" if files else ""))
+    return spelled_out(shlex.join(command.argv) + (f" (files: {files})" if files else ""))
 
 
 def outcome(entries: Sequence[Entry]) -> str:
     """Return what trusting leads to: the names of the programs that would run, or of what would be used."""
-    names = [visible(command.name) for entry in entries for command in entry.commands.values()]
+    names = [spelled_out(command.name) for entry in entries for command in entry.commands.values()]
     if names:
         return f"run {', '.join(dict.fromkeys(names))}"
-    chosen = [visible(value) for entry in entries for value in entry.choices.values()]
-    return f"use {', '.join(dict.fromkeys([*chosen, *(visible(entry.profile) for entry in entries)]))}"
+    chosen = [spelled_out(value) for entry in entries for value in entry.choices.values()]
+    return f"use {', '.join(dict.fromkeys([*chosen, *(spelled_out(entry.profile) for entry in entries)]))}"
 
 
 def question(entry: Entry, why: str | None = None) -> str:
@@ -97,9 +97,9 @@ def question(entry: Entry, why: str | None = None) -> str:
     """
     does = "sets commands that would run as you" if entry.commands else "chooses for you"
     wanted = "; ".join(f"{key} {told}" if key == SELECTED else f"{key} = {told}" for key, told in demands(entry))
-    note = f" Note: {visible(why)}." if why else ""
+    note = f" Note: {spelled_out(why)}." if why else ""
     asked = (
-        f"{visible(str(entry.file))} {does} for profile {visible(entry.profile)!r}: {wanted}."
+        f"{spelled_out(str(entry.file))} {does} for profile {spelled_out(entry.profile)!r}: {wanted}."
         f"{note} Trust this file in its current form, and let it {outcome([entry])}?"
     )
     check_fits([asked], entry.file, profile=entry.profile)
@@ -114,9 +114,9 @@ def check_fits(lines: Iterable[str], file: Path, *, profile: str | None = None) 
     """
     if rows(lines) > ROWS:
         raise TrustNeeded(
-            f"{visible(str(file))[:400]} sets more than fits on one screen, so you cannot be asked about it",
+            f"{spelled_out(str(file))[:400]} sets more than fits on one screen, so you cannot be asked about it",
             profile=profile,
             hint="Shorten its commands, for example with a script, or review the file and run: freshkey trust --yes"
-            f" {shlex.quote(visible(str(file)))[:400]}",
+            f" {shlex.quote(spelled_out(str(file)))[:400]}",
             code="trust-question-too-long",
         )

@@ -10,7 +10,7 @@ from attrs.validators import instance_of, optional
 
 from freshkey._sources.precedence import Consent
 from freshkey._trust.answers import Answers
-from freshkey._trust.question import visible
+from freshkey._trust.question import spelled_out
 from freshkey.errors import LoginRequired
 from freshkey.model.interaction import Approve
 from freshkey.model.profile import Profile
@@ -100,7 +100,7 @@ def _project(profile: Profile) -> str | None:
 def question(profile: str, detected: Detected) -> str:
     """Return the question for the user."""
     found = f"{detected.kind} ending in {detected.last_four}" if detected.last_four else detected.kind
-    return visible(
+    return spelled_out(
         f"{profile}: you are signed in, but there is also a credential in the {detected.origin}: {found}. "
         "Use it instead of your sign-in?"
     )

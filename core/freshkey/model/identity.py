@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from attrs import evolve, field, frozen
+
+from freshkey._text.visible import MAX_NAME, escaped, visible
+
+
+_MAX_DETAILS: Final = 50
+
+
+def _compared(text: str | None) -> str | None:
+    return escaped(text, MAX_NAME) if isinstance(text, str) else text
+
+
+def _shown(text: str | None) -> str | None:
+    return visible(text, MAX_NAME) if isinstance(text, str) else text
+
+
+def _details(extra: Mapping[str, str]) -> Mapping[str, str]:
+    if not isinstance(extra, Mapping):
+        return extra
+    kept = list(extra.items())[:_MAX_DETAILS]
+    return {_shown(name) or "": _shown(text) or "" for name, text in kept}
 
 
 @frozen(kw_only=True)
 class Identity:
     """The account that a credential belongs to: for display, never for access decisions.
+
+    What cannot be seen in its texts is replaced or, where two values are compared, written as an escape; each has at
+    most 256 characters.
 
     Attributes:
         account: Stable ID of the account or user.
@@ -19,13 +43,13 @@ class Identity:
         extra: Anything else the provider reports, under the provider's own names, such as a plan or a resource name.
     """
 
-    account: str | None = None
-    email: str | None = None
-    organization: str | None = None
-    display_name: str | None = None
+    account: str | None = field(default=None, converter=_compared)
+    email: str | None = field(default=None, converter=_compared)
+    organization: str | None = field(default=None, converter=_compared)
+    display_name: str | None = field(default=None, converter=_shown)
     # Only for display, so a new kind of detail needs no new field here.
     # See docs/decisions.md, "An identity has no provider-specific fields".
-    extra: Mapping[str, str] = field(factory=dict, hash=False)
+    extra: Mapping[str, str] = field(factory=dict, hash=False, converter=_details)
 
     def differs_from(self, other: Identity) -> bool:
         """Whether the two have different accounts or organizations; a field that either lacks is not compared."""

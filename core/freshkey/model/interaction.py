@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable
-from typing import NoReturn, Protocol
+from typing import Final, NoReturn, Protocol, TypeGuard
 
 from freshkey.errors import LoginRequired, sign_in_command
 from freshkey.secret import Secret
@@ -15,6 +16,20 @@ log = logging.getLogger(__name__)
 
 Approve = Callable[[str], bool]
 """Asks the user a yes/no question; raises `LoginRequired` in a non-interactive session."""
+
+_USER_CODE: Final = re.compile(
+    r"(?=.{1,32}\Z)(?:[A-Za-z0-9]+(?:-[A-Za-z0-9]+){0,4}"
+    r"|[A-Z0-9]{2}(?: [A-Z0-9]{2}){1,4}|[A-Z0-9]{3}(?: [A-Z0-9]{3}){1,4}|[A-Z0-9]{4}(?: [A-Z0-9]{4}){1,4})"
+)
+
+
+def is_user_code(value: object) -> TypeGuard[str]:
+    """Return whether this can be the code that a user enters on another device (RFC 8628, section 6.1).
+
+    At most 32 letters and digits, perhaps in groups. A sentence is not one, because the user would follow it: spaces
+    only join groups of one length without lowercase letters.
+    """
+    return isinstance(value, str) and _USER_CODE.fullmatch(value) is not None
 
 
 class Reporter(Protocol):
@@ -51,19 +66,26 @@ class Interaction(Reporter, Protocol):
         """Show the code that the user enters on another device (RFC 8628, section 3.3)."""
 
 
+def _clean(message: str) -> str:
+    from freshkey._text.redact import redacted
+
+    return redacted(message)
+
+
 class LoggingReporter:
     """A reporter that logs: notices at INFO, progress at DEBUG."""
 
     def progress(self, message: str) -> None:
         """Log what is being done."""
-        log.debug("%s", message)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("%s", _clean(message))
 
     def line(self, text: str) -> None:
         """Discard the line: the output of a helper program may contain secrets."""
 
     def notice(self, message: str) -> None:
         """Log the notice."""
-        log.info("%s", message)
+        log.info("%s", _clean(message))
 
 
 class NonInteractive:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 import logging
-import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
@@ -27,6 +26,7 @@ from freshkey.errors import (
     TransientError,
     frameless,
 )
+from freshkey.model.interaction import is_user_code
 from freshkey.oauth.error_response import clean_code, read_refusal, read_words, refusal_error, shown_code
 from freshkey.oauth.lifetimes import MAX_LIFETIME, access_lifetime, read_seconds, refresh_lifetime
 from freshkey.oauth.response_body import is_page, read_members
@@ -36,7 +36,6 @@ from freshkey.secret import MAX_TOKEN, Secret, is_token
 
 log = logging.getLogger(__name__)
 
-_USER_CODE: Final = re.compile(r"[ -~]{1,64}")
 _TOKEN_TYPES: Final = {
     "": "Bearer",
     "bearer": "Bearer",
@@ -163,7 +162,7 @@ class DeviceCode:
 
     Attributes:
         device_code: The code that the client polls with.
-        user_code: The code that the user enters; printable ASCII.
+        user_code: The code that the user enters: letters and digits, perhaps in groups; at most 32 characters.
         verification_uri: The page where the user enters it; not checked yet.
         verification_uri_complete: The same with the code included, if the server has one; not checked yet.
         expires_in: Seconds from receipt of the response.
@@ -193,7 +192,7 @@ def read_device(response: Response, now: float) -> DeviceCode:
         raise refusal_error(response, now)
     lifetime, interval = _seconds(facts, "expires_in"), _seconds(facts, "interval")
     user_code, complete = facts.get("user_code"), facts.get("verification_uri_complete")
-    if lifetime is None or not isinstance(user_code, str) or not _USER_CODE.fullmatch(user_code):
+    if lifetime is None or not is_user_code(user_code):
         raise _unreadable("user_code or expires_in")
     return DeviceCode(
         device_code=Secret(_text(facts, "device_code")),

@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     process.whole_streams()
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
+    process.quiet_libraries(lambda line: Output().instruct(line))
     with process.orderly_signals(_restore_terminal):
         return run(argv)
 

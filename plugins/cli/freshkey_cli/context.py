@@ -13,7 +13,7 @@ from freshkey import Configuration, events
 from freshkey.errors import ConfigurationError, FreshkeyError
 from freshkey.plugin import LoggingReporter
 from freshkey_cli import render
-from freshkey_cli.output import Output, clean
+from freshkey_cli.output import Output
 
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ class _Notices(LoggingReporter):
 
     def notice(self, message: str) -> None:
         """Print a notice."""
-        self._out.say(clean(message))
+        self._out.say(message)
 
     def line(self, text: str) -> None:
         """Print a line of another tool's output, indented."""
-        self._out.say(f"  {clean(text)}")
+        self._out.say(f"  {text}")
 
 
 @frozen(kw_only=True)
@@ -78,7 +78,7 @@ class Context:
         approve = user.confirm if user.can_ask else None
         selection = chosen(self.configuration, self.arguments.profile, {}, approve)
         if (what := told(selection, self.configuration)) is not None:
-            self.out.instruct(clean(what))
+            self.out.instruct(what)
         return selection.name
 
     def named_profile(self, command: str) -> str:
@@ -149,9 +149,9 @@ class Context:
     def _tell(self, event: events.Event) -> None:
         """Show events that the user needs to know about and that no result contains."""
         if isinstance(event, events.Unsaved):
-            self.out.say(f"{event.profile}: renewed, but not stored yet: {clean(event.error)}")
+            self.out.say(f"{event.profile}: renewed, but not stored yet: {event.error}")
         elif isinstance(event, events.ObserverFailed):
             self.out.say(f"{event.profile}: observer {event.observer!r} failed after {event.hook}: {event.error}")
         elif isinstance(event, events.AccountChanged):
             before, after = event.before.label or "unknown", event.after.label or "unknown"
-            self.out.say(f"{event.profile}: the account changed from {clean(before)} to {clean(after)}")
+            self.out.say(f"{event.profile}: the account changed from {before} to {after}")

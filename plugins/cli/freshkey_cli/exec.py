@@ -46,7 +46,7 @@ def _descriptor(text: str) -> int:
     with suppress(ValueError):
         if (number := int(text)) >= MIN_DESCRIPTOR:
             return number
-    raise argparse.ArgumentTypeError(f"expected a file descriptor ({MIN_DESCRIPTOR} or higher), not {text!r}")
+    raise argparse.ArgumentTypeError(f"expected a file descriptor ({MIN_DESCRIPTOR} or higher)")
 
 
 def run(context: Context) -> int:

@@ -28,12 +28,13 @@ class UsageError(errors.FreshkeyError):
     Args:
         message: What is wrong.
         usage: The usage line of the command.
+        hint: What to do instead.
     """
 
     code = "usage"
 
-    def __init__(self, message: str, usage: str) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, usage: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
         self.usage = usage
 
 

@@ -39,7 +39,7 @@ def run(context: Context) -> int:
         context.tell(keeper, name, credential)
     value = {"profile": name, "format": wanted, "expires_at": render.iso(credential.expires_at), **content}
     context.out.as_json = context.out.as_json or wanted == "json"
-    context.out.result(value, lines)
+    context.out.result(value, lines, exact=True)
     return exits.OK
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from freshkey_cli import exits, render
-from freshkey_cli.output import clean
 
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def show_kept(context: Context, keeper: Keeper, name: str, credential: Credentia
 
 def _lines(name: str, credential: Credential, verb: str, store: str | None) -> Iterator[str]:
     label = credential.identity.label
-    yield f"{name}: {verb} {clean(label)}" if label else f"{name}: {verb.rpartition(' ')[0]}"
+    yield f"{name}: {verb} {label}" if label else f"{name}: {verb.rpartition(' ')[0]}"
     left = render.seconds_left(credential)
     if left is not None:
         yield f"  expires in {render.span(left)}" + ("; renewed when it is next used" if credential.renewable else "")

@@ -46,7 +46,7 @@ class KeyGiver(Terminal):
         """
         if not sys.stdin.isatty():
             return read_key(sys.stdin.fileno(), self.progress)
-        key = hidden_input.read_line(sys.stdin.fileno(), prompt, given_up, self.notice)
+        key = hidden_input.read_line(sys.stdin.fileno(), prompt, given_up, self.show_prompt)
         if key is not None and "\n" in key.reveal():
             raise _unusable("the pasted text has more than one line, as if it had been wrapped", "Copy only the key")
         return key

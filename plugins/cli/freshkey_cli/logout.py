@@ -6,7 +6,6 @@ import argparse
 from typing import TYPE_CHECKING
 
 from freshkey_cli import exits, options
-from freshkey_cli.output import clean
 
 
 if TYPE_CHECKING:
@@ -24,5 +23,5 @@ def run(context: Context) -> int:
     with context.keeper() as keeper:
         done = keeper.logout(name)
     value = {"profile": name, "revoked": done.revoked, "detail": done.detail}
-    context.out.result(value, [f"{name}: {clean(done.detail)}"])
+    context.out.result(value, [f"{name}: {done.detail}"])
     return exits.OK

@@ -45,7 +45,7 @@ def _seconds(text: str) -> float:
     with suppress(ValueError):
         if 0 <= (seconds := float(text)) < float("inf"):
             return seconds
-    raise argparse.ArgumentTypeError(f"expected a number of seconds, not {text!r}")
+    raise argparse.ArgumentTypeError("expected a number of seconds")  # the text itself may be a secret
 
 
 def read_override(text: str) -> tuple[str, object]:
@@ -77,4 +77,4 @@ def _override(text: str) -> tuple[str, object]:
     try:
         return read_override(text)
     except ValueError:
-        raise argparse.ArgumentTypeError("expected KEY=VALUE") from None  # the text itself may be a secret
+        raise argparse.ArgumentTypeError("expected KEY=VALUE") from None

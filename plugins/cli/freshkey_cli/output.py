@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
+from freshkey import admin
 from freshkey_cli.exits import UnwritableError, UsageError, code_of
 
 
@@ -16,20 +17,21 @@ if TYPE_CHECKING:
     from freshkey.errors import FreshkeyError
 
 
-def clean(text: str) -> str:
-    """Return text with everything that a terminal would interpret replaced.
+_MAX_LINE: Final = 20_000
+"""Maximum characters of a line for people: the URL of a sign-in has a few thousand."""
 
-    Account names, provider messages and similar text come from outside: control characters, escape sequences and
-    bidirectional marks are replaced with a visible character.
-    """
-    return "".join(
-        character if unicodedata.category(character) not in {"Cc", "Cf", "Zl", "Zp"} else "\N{REPLACEMENT CHARACTER}"
-        for character in text
-    )
+
+def clean(text: str) -> str:
+    """Return one line of text as a terminal may show it: with visible characters only."""
+    return admin.visible(text, _MAX_LINE)
 
 
 class Output:
     """The output of one run.
+
+    Every line for people is cleaned here, and nowhere else: what a name, a server or a plugin put into it cannot
+    control the terminal, hide, or begin another line. Only a credential is printed as it is (`exact`), and JSON, which
+    escapes what is not visible.
 
     Args:
         as_json: Results and errors are JSON objects; progress is not printed.
@@ -52,22 +54,23 @@ class Output:
         """Where everything else goes."""
         return self._stderr or sys.stderr
 
-    def result(self, value: Mapping[str, object], lines: Iterable[str]) -> None:
+    def result(self, value: Mapping[str, object], lines: Iterable[str], *, exact: bool = False) -> None:
         """Print the result of a command.
 
         Args:
             value: The result for programs.
-            lines: The result as text.
+            lines: The result as text, line by line.
+            exact: The text is a credential, for a program to read: it is not cleaned.
         """
         with self._writing():
             if self.as_json:
-                print(json.dumps(value, indent=2), file=self.stdout)
+                print(_json(value, indent=2), file=self.stdout)
             else:
                 for line in lines:
-                    print(line, file=self.stdout)
+                    print(line if exact else clean(line), file=self.stdout)
 
     def line(self, text: str) -> None:
-        """Print one line on stdout immediately; control characters in it are made visible."""
+        """Print one line on stdout immediately."""
         with self._writing():
             print(clean(text), file=self.stdout)
 
@@ -108,27 +111,47 @@ class Output:
         except OSError as error:
             raise UnwritableError(f"cannot write the output: {error.strerror or type(error).__name__}") from None
 
-    def say(self, message: str) -> None:
+    def say(self, *lines: str) -> None:
         """Print a message that is not a result, except with ``--json``."""
         if not self.as_json:
-            self.instruct(message)
+            self.instruct(*lines)
 
-    def instruct(self, message: str) -> None:
+    def instruct(self, *lines: str) -> None:
         """Print an instruction to the user, even with ``--json``.
 
-        Control characters in it are made visible. If stderr is closed or full, the result is still printed.
+        A line break inside of a line is not one: it would let text of others begin a line of its own. If stderr is
+        closed or full, the result is still printed.
         """
         with suppress(OSError):
-            print("\n".join(map(clean, message.split("\n"))), file=self.stderr, flush=True)
+            print("\n".join(map(clean, lines)), file=self.stderr, flush=True)
 
     def error(self, error: FreshkeyError) -> None:
         """Print an error and its hint; with ``--json`` as an object on one line."""
         if self.as_json:
-            self.instruct(json.dumps({"error": _error_fields(error)}))
+            with suppress(OSError):
+                print(_json({"error": _error_fields(error)}), file=self.stderr, flush=True)
         elif isinstance(error, UsageError):
-            self.instruct(f"{error.usage.rstrip()}\nfreshkey: {clean(error.message)}")
+            hint = [error.hint] if error.hint else []
+            self.instruct(*error.usage.rstrip().splitlines(), f"freshkey: {admin.masked(error.message)}", *hint)
         else:
-            self.instruct(f"freshkey: {clean(_on_one_line(error))}")
+            self.instruct(f"freshkey: {admin.masked(_on_one_line(error))}")
+
+
+def _json(value: object, indent: int | None = None) -> str:
+    """Return valid JSON in ASCII, with everything that is not visible as an escape."""
+    # DEL is the only control character that the encoder leaves.
+    return json.dumps(_encodable(value), indent=indent, allow_nan=False).replace("\x7f", "\\u007f")
+
+
+def _encodable(value: object) -> object:
+    """Return a value without what JSON cannot express: infinity, and half of a character."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {_encodable(name): _encodable(member) for name, member in value.items()}
+    return [_encodable(member) for member in value] if isinstance(value, list | tuple) else value
 
 
 def _on_one_line(error: FreshkeyError) -> str:
@@ -142,9 +165,9 @@ def _error_fields(error: FreshkeyError) -> dict[str, object]:
     fields: dict[str, object] = {
         "code": error.code,
         "kind": type(error).__name__,
-        "profile": error.profile,
-        "message": error.message,
-        "hint": error.hint,
+        "profile": error.profile and admin.masked(error.profile),
+        "message": admin.masked(error.message),
+        "hint": error.hint and admin.masked(error.hint),
         "exit_code": code_of(error),
     }
     retry_after = getattr(error, "retry_after", None)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from attrs import frozen
 
+from freshkey import admin
 from freshkey_cli import commands
 from freshkey_cli.commands import Command
 from freshkey_cli.exits import UsageError
@@ -34,10 +36,55 @@ class Parsed:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that raises instead of exiting, so that ``--json`` applies to usage errors too."""
+    """A parser that raises instead of exiting, so that ``--json`` applies to usage errors too.
+
+    No message quotes a word of the command line, except the name of an option: any other word may be a secret.
+    """
+
+    words: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401  argparse has overloads
+        """Parse, and raise a `UsageError` that quotes nothing."""
+        self.words = tuple(sys.argv[1:] if args is None else args)
+        try:
+            return super().parse_known_args(args, namespace)
+        except argparse.ArgumentError as error:
+            about = f"argument {error.argument_name}: " if error.argument_name else ""
+            raised = self.usage_error(about + _without_words(str(error.message), self.words))
+        raise raised  # outside the handler: argparse's own error quotes the word
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message, self.format_usage())
+        raise self.usage_error(_without_words(message, self.words))
+
+    def usage_error(self, message: str, hint: str | None = None) -> UsageError:
+        """Return the error for a message that quotes nothing."""
+        return UsageError(message, self.format_usage(), hint)
+
+
+def _without_words(message: str, words: Sequence[str]) -> str:
+    """Return a message in which no word of the command line, and no value of one, is quoted."""
+    for beginning, (instead, before_names) in _QUOTING.items():
+        if message.startswith(beginning):
+            _, names, known = message.rpartition(before_names)
+            return f"{instead}{names}{known}" if names else instead
+    values = {part for word in words for part in (word, word.partition("=")[2]) if part}
+    for value in sorted(values, key=len, reverse=True):
+        for quoted in (repr(value), ascii(value), f'"{value}"'):
+            message = message.replace(quoted, "the given value")
+        # Without quotation marks, only what can hardly be a word of the message itself.
+        if len(value) >= _MIN_UNQUOTED and not value.startswith("-"):
+            message = message.replace(value, "the given value")
+    return admin.redacted(message)
+
+
+_MIN_UNQUOTED: Final = 8
+
+_QUOTING: Final = {
+    "invalid choice": ("unknown name ", "(choose from"),
+    "ambiguous option": ("ambiguous option; it ", "could match"),
+    "ignored explicit argument": ("does not take a value", "\0"),
+}
+"""Messages of argparse that quote a word: what to say instead, and what begins their list of known names."""
 
 
 class _Version(argparse.Action):
@@ -70,8 +117,40 @@ def parse(argv: Sequence[str] | None = None) -> Parsed:
     if name in commands.OWN and "check_usage" in arguments:
         arguments.check_usage(arguments)
     if unknown:
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        raise parser.usage_error(*_unrecognized(unknown, own))
     return Parsed(name=name, command=command, arguments=arguments)
+
+
+_OPTION: Final = re.compile(r"--[a-z][a-z-]{0,30}|-[A-Za-z]")
+"""The name of an option; with digits, capitals or a single dash, it may as well be a key that begins with a dash."""
+
+_FOR_A_SECRET: Final = re.compile(r"key|token|secret|pass|pwd|credential|auth|bearer|jwt|pat\b", re.IGNORECASE)
+
+_HOW_TO_GIVE: Final = (
+    "Keys and tokens are never arguments, which other users see in the list of processes. To store a key, run "
+    "freshkey login PROFILE --api-key and enter the key, or pipe it to standard input; to use one once, hand it in "
+    "through a variable or a file descriptor with --bare"
+)
+
+
+def _unrecognized(unknown: Sequence[str], words: Sequence[str]) -> tuple[str, str | None]:
+    """Return a message that names the options that are unknown, and where the other words are; and a hint."""
+    names = {word: word.partition("=")[0] for word in unknown}
+    options = list(dict.fromkeys(name for name in names.values() if _OPTION.fullmatch(name)))
+    options = [name for name in options if admin.redacted(name) == name]
+    values = [word for word, name in names.items() if name not in options or name != word]
+    told = [f"unrecognized option{'s' if len(options) > 1 else ''}: {', '.join(options)}"] if options else []
+    if values:
+        before = words[words.index(values[0]) - 1 :][:1] if values[0] in words[1:] else []
+        after = f" after {before[0]}" if before and before[0] in _declared(words) - set(options) else ""
+        why = "they may be secrets" if len(values) > 1 else "it may be a secret"
+        told.append(f"unexpected value{'s' if len(values) > 1 else ''}{after}, not shown because {why}")
+    secret = bool(values) or any(map(_FOR_A_SECRET.search, options))
+    return "; ".join(told), _HOW_TO_GIVE if secret else None
+
+
+def _declared(words: Sequence[str]) -> set[str]:
+    return {word for word in words if _OPTION.fullmatch(word) and admin.redacted(word) == word}
 
 
 def own_words(argv: Sequence[str]) -> Sequence[str]:
@@ -99,6 +178,7 @@ def _parser() -> _Parser:
         epilog="Exit codes: 0 success, 2 usage error, 3 sign-in required, 4 store error, 5 temporary network or server "
         "error, 6 configuration error.",
         allow_abbrev=False,
+        exit_on_error=False,
     )
     parser.add_argument("--version", nargs=0, action=_Version, help="print the version and exit")
     parser.add_argument("--json", action="store_true", help="print results and errors as JSON")
@@ -112,7 +192,11 @@ def _add_commands(parser: _Parser, argv: Sequence[str], chosen: str | None) -> C
     command = None
     for name, text in known.items():
         subparser = added.add_parser(
-            name, help=text.replace("%", "%%"), description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False
+            name,
+            help=text.replace("%", "%%"),
+            description=f"{text[0].upper()}{text[1:]}.",
+            allow_abbrev=False,
+            exit_on_error=False,
         )
         subparser.add_argument(
             "--json", action="store_true", default=argparse.SUPPRESS, help="print results and errors as JSON"

@@ -93,6 +93,33 @@ def whole_streams() -> None:
             setattr(sys, name, stream)
 
 
+def quiet_libraries(say: Callable[[str], None]) -> None:
+    """Show what libraries and plugins log or warn of as every other text of others: cleaned, and without secrets.
+
+    Python would write it to standard error as it is. Warnings are for their authors, and are not shown unless Python
+    was told to (``-W``, ``PYTHONWARNINGS``).
+
+    Args:
+        say: Prints a line.
+    """
+    import logging
+    import warnings
+
+    from freshkey import admin
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            try:
+                text = record.getMessage()
+            except Exception:  # noqa: BLE001  a plugin's arguments
+                text = f"a message of {record.name} that cannot be read"
+            say(f"freshkey: {admin.redacted(text)}")
+
+    logging.lastResort = Handler(logging.WARNING)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+
+
 class Stopped(KeyboardInterrupt):
     """SIGTERM or SIGHUP arrived.
 

@@ -12,7 +12,6 @@ import attrs
 from freshkey import expiry
 from freshkey.errors import sign_in_command
 from freshkey.expiry import Freshness
-from freshkey_cli.output import clean
 
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def identity(value: Identity) -> dict[str, str]:
 def identity_lines(value: Identity) -> Iterator[str]:
     """Return an identity as lines of text."""
     for name, known in identity(value).items():
-        yield f"  {name.replace('_', ' ') + ':':<18} {clean(known)}"
+        yield f"  {name.replace('_', ' ') + ':':<18} {known}"
 
 
 def credential(profile: str, value: Credential) -> dict[str, object]:

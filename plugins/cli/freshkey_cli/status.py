@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Final
 
+from freshkey import admin
 from freshkey.errors import FreshkeyError
 from freshkey_cli import exits, options, render
 from freshkey_cli.providers import NO_PROVIDER
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from freshkey_cli.context import Context
 
 HEADER: Final = ("PROFILE", "PROVIDER", "STORE", "SOURCE", "TIME LEFT", "STATE", "ACCOUNT")
+
+NO_PROFILE: Final = "No profiles are configured, so each provider is a profile of its name, with default settings."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +38,7 @@ def run(context: Context) -> int:
             context.out.say(text)
     if first_run and not context.configuration.bare:
         available = [str(value["profile"]) for value, _, _ in shown if value.get("source")]
-        context.out.say(_how_to_start(context, (*available, *names)))
+        context.out.say(*_how_to_start(context, (*available, *names)))
     return exits.OK
 
 
@@ -46,8 +49,6 @@ def _profiles_to_show(context: Context) -> tuple[str, ...]:
     configured = context.configuration.profile_names()
     if configured:
         return configured
-    from freshkey import admin
-
     return tuple(plugin.name for plugin in admin.find() if plugin.flaw is None)
 
 
@@ -61,21 +62,23 @@ def _status(keeper: Keeper, name: str, *, brief: bool) -> tuple[dict[str, object
     except FreshkeyError as error:
         error.profile = error.profile or name
         facts = {"code": error.code, "kind": type(error).__name__, "message": error.message}
+        name = admin.masked(name)  # a key in its place
         value: dict[str, object] = {"profile": name, "error": facts}
         blanks = ["-"] * (len(HEADER) - 3)
-        return value, [name, *blanks, "error", "-"], [str(error)]
+        return value, [name, *blanks, "error", "-"], [admin.masked(str(error))]
     trouble = render.status_trouble(found, brief=brief)
     told = (trouble, render.hidden_sign_in(found), render.overruled(found), render.ignored(found))
     return render.status(found), render.status_row(found), [text for text in told if text]
 
 
-def _how_to_start(context: Context, names: tuple[str, ...]) -> str:
+def _how_to_start(context: Context, names: tuple[str, ...]) -> tuple[str, ...]:
     if not names:
-        return NO_PROVIDER
+        return (NO_PROVIDER,)
     return (
-        "No profiles are configured, so each provider is a profile of its name, with default settings. "
-        f"To see what it needs next, run for example: freshkey status {names[0]}\n"
-        f"To add a profile, edit {context.configuration.path}, for example:\n"
-        f'  default = "me"\n  [profiles.me]\n  provider = "{names[0]}"\n'
-        "then run: freshkey status"
+        f"{NO_PROFILE} To see what it needs next, run for example: freshkey status {names[0]}",
+        f"To add a profile, edit {context.configuration.path}, for example:",
+        '  default = "me"',
+        "  [profiles.me]",
+        f'  provider = "{names[0]}"',
+        "then run: freshkey status",
     )

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from freshkey import Secret
 from freshkey.errors import LoginRequired
 from freshkey_cli import hidden_input
-from freshkey_cli.output import Output, clean
+from freshkey_cli.output import Output
 
 
 class Terminal:
@@ -44,21 +44,21 @@ class Terminal:
 
     def progress(self, message: str) -> None:
         """Print what is being done."""
-        self._out.say(clean(message))
+        self._out.say(message)
 
     def line(self, text: str) -> None:
         """Print a line of a helper command's output."""
-        self._out.say(f"  {clean(text)}")
+        self._out.say(f"  {text}")
 
     def notice(self, message: str) -> None:
         """Print a notice to the user."""
-        self._out.instruct(clean(message))
+        self._out.instruct(message)
 
     def confirm(self, question: str) -> bool:
         """Ask a yes/no question; the answer is one line."""
         if not self.can_ask:
             self._refuse("there is no terminal")
-        self._out.instruct(f"{clean(question)} [y/N]")
+        self._out.instruct(f"{question} [y/N]")
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     def open_url(self, url: str) -> None:
@@ -75,15 +75,15 @@ class Terminal:
                 "Opening your browser…" if here else f"Opening {urlsplit(url).hostname} in your browser…"
             )
             if oauth.open_browser(url, allow_insecure_loopback=True, environ=self._environ):
-                self._out.instruct(f"If the browser does not open, go to this URL{where}:\n  {url}")
+                self._out.instruct(f"If the browser does not open, go to this URL{where}:", f"  {url}")
                 return
-        self._out.instruct(f"Open this URL in a browser{where}:\n  {url}")
+        self._out.instruct(f"Open this URL in a browser{where}:", f"  {url}")
 
     def read_code(self, prompt: str, given_up: threading.Event) -> Secret | None:
         """Read a pasted line; without a terminal, only the browser can deliver the response."""
         self._needs_user()
         if sys.stdin.isatty():
-            pasted = hidden_input.read_line(sys.stdin.fileno(), clean_lines(prompt), given_up, self._out.instruct)
+            pasted = hidden_input.read_line(sys.stdin.fileno(), prompt, given_up, self.show_prompt)
             if pasted is not None:
                 self._out.instruct("Received.")
                 return pasted
@@ -94,10 +94,14 @@ class Terminal:
         """Print the URL and the code to enter there."""
         if not (sys.stdin.isatty() or sys.stderr.isatty()):
             self._refuse("there is no terminal to display the code")
-        self._out.instruct(f"On any device, open {clean(verification_uri)} and enter the code {clean(user_code)}")
+        self._out.instruct(f"On any device, open {verification_uri} and enter the code {user_code}")
         if complete_uri:
-            self._out.instruct(f"Or open {clean(complete_uri)}")
+            self._out.instruct(f"Or open {complete_uri}")
         self._out.instruct("Continue only if you started this sign-in yourself.")
+
+    def show_prompt(self, prompt: str) -> None:
+        """Print a prompt, which may have several lines."""
+        self._out.instruct(*prompt.splitlines())
 
     def _can_open(self) -> bool:
         from freshkey.oauth import browser_program
@@ -115,8 +119,3 @@ class Terminal:
             hint="Run freshkey login in a terminal or in a desktop session",
             code="no-terminal",
         )
-
-
-def clean_lines(text: str) -> str:
-    """Return text of several lines with its control characters made visible."""
-    return "\n".join(clean(line) for line in text.splitlines())

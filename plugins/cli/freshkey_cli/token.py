@@ -9,7 +9,6 @@ from freshkey import Inspection, Validity
 from freshkey.errors import ConfigurationError, OutcomeUnknown, TransientError
 from freshkey_cli import exits, options, render
 from freshkey_cli.credential_text import one_line
-from freshkey_cli.output import clean
 
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def run(context: Context) -> int:
         context.tell(keeper, name, credential)
     secret = one_line(_token(name, credential).reveal())
     value = {"profile": name, "token": secret, "expires_at": render.iso(credential.expires_at)}
-    context.out.result(value, [secret])
+    context.out.result(value, [secret], exact=True)
     return exits.OK
 
 
@@ -72,5 +71,5 @@ def _honored(context: Context, keeper: Keeper, name: str, credential: Credential
     if found.validity in {Validity.REFUSED, Validity.EXPIRED}:
         return keeper.get(name, min_ttl=context.arguments.min_ttl, refused=credential)
     if found.validity is not Validity.VALID:
-        context.out.say(f"{name}: the token was printed unchecked: {clean(found.detail or found.validity.value)}")
+        context.out.say(f"{name}: the token was printed unchecked: {found.detail or found.validity.value}")
     return credential

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import asdict
 
-from freshkey.admin import Answer, Entry, SourceAnswers, TrustedCommands, check_fits, demands, outcome, visible
+from freshkey.admin import Answer, Entry, SourceAnswers, TrustedCommands, check_fits, demands, outcome, spelled_out
 from freshkey.errors import ConfigurationError, LoginRequired, TrustNeeded
 from freshkey_cli import exits
-from freshkey_cli.output import clean
 
 
 if TYPE_CHECKING:
@@ -149,7 +148,7 @@ def _ask(context: Context, entries: Sequence[Entry]) -> None:
         TrustNeeded: The user declined, there is no terminal, or the question would not fit one.
     """
     file = entries[0].file
-    lines = [f"{visible(str(file))} asks for:"]
+    lines = [f"{spelled_out(str(file))} asks for:"]
     lines += [f"  {entry.profile}, {key}: {told}" for entry in entries for key, told in demands(entry)]
     lines += ["Anything that programs load or run is not checked."] if any(one.commands for one in entries) else []
     asked = f"Trust this file as it is now, and let it {outcome(entries)}?"
@@ -185,7 +184,7 @@ def _list(context: Context) -> int:
 def _rows(entry: Entry) -> Iterator[list[str]]:
     state = entry.changed() or "trusted"
     for key, told in demands(entry):
-        yield [visible(str(entry.file.parent)), entry.profile, f"{key}: {told}", visible(state)]
+        yield [spelled_out(str(entry.file.parent)), entry.profile, f"{key}: {told}", spelled_out(state)]
 
 
 def _said(answer: Answer) -> str:
@@ -224,5 +223,5 @@ def _revoke(context: Context, name: str) -> int:
         revoked.append(name)
     if not revoked:
         raise ConfigurationError(f"nothing is trusted under the name {name!r}", hint=LIST, code="nothing-to-revoke")
-    context.out.result({"revoked": revoked}, [clean(f"No longer trusted: {one}") for one in revoked])
+    context.out.result({"revoked": revoked}, [f"No longer trusted: {one}" for one in revoked])
     return exits.OK

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from freshkey import Validity
 from freshkey_cli import exits, options, render
-from freshkey_cli.output import clean
 
 
 if TYPE_CHECKING:
@@ -47,6 +46,6 @@ def run(context: Context) -> int:
 
 
 def _lines(name: str, inspection: Inspection) -> Iterator[str]:
-    yield f"{name}: {inspection.validity.value}" + (f" ({clean(inspection.detail)})" if inspection.detail else "")
+    yield f"{name}: {inspection.validity.value}" + (f" ({inspection.detail})" if inspection.detail else "")
     if inspection.identity is not None:
         yield from render.identity_lines(inspection.identity)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 import sys
 from contextlib import nullcontext
@@ -17,6 +18,7 @@ from freshkey.errors import ConfigurationError, LoginRequired, TrustNeeded
 from freshkey.model.interaction import LoggingReporter
 from freshkey.model.profile import Profile
 from freshkey_testing import ManualClock
+from promises import proves
 from raises_code import raises_code
 from waiting import until
 
@@ -125,6 +127,42 @@ def test_failure_reports_status_and_last_line(world: World, script: str, facts: 
     for fact in ("'sign-in'", *facts):
         assert fact in error.value.message
     assert "a-secret-argument" not in str(error.value)
+
+
+@proves("LEK-9")
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "error: bad token sk-ant-api03-abcDEF123456",
+        "password=hunter2-canary",
+        "https://ada:hunter2-canary@example.com/ refused",
+        "SECRET",
+        "-----BEGIN PRIVATE KEY-----\nhunter2-canary\n",
+    ],
+)
+def test_output_is_shown_without_secrets_and_not_written(world: World, printed: str) -> None:
+    world.environ["EXAMPLE_TOKEN"] = "qwertz-canary-0123456789"
+    text = printed.replace("SECRET", f"got {world.environ['EXAMPLE_TOKEN']}")
+    world.does(f"cat <<'END'\n{text}\nEND\nexit 3")
+    with raises_code(LoginRequired, "sign-in-command-failed") as first:
+        world.run()
+    with raises_code(LoginRequired, "sign-in-command-failed") as again:
+        world.run()
+    (note,) = (world.state / "login-commands").iterdir()
+    for told in (str(first.value), str(again.value), "\n".join(world.ear.lines), note.read_text()):
+        assert "canary" not in told
+        assert "abcDEF" not in told
+    assert "[redacted]" in first.value.message
+    assert "exited with status 3" in again.value.message
+    assert set(json.loads(note.read_text())) == {"wall", "elapsed", "boot_id", "status"}
+
+
+@proves("LEK-9")
+def test_urls_and_codes_that_the_user_needs_are_passed_on(world: World) -> None:
+    url = "https://sso.example.com/device?user_code=ABCD-EFGH&state=f1Yc0aZ&code_challenge=Zx9Qw8eRt7yUi6oPa5sDf4gHj3k"
+    world.does(f"echo '{url}'; echo 'enter the code: ABCD-EFGH'")
+    world.run()
+    assert world.ear.lines == [url, "enter the code: ABCD-EFGH"]
 
 
 def test_processes_that_it_started_are_killed(world: World) -> None:

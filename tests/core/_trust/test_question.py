@@ -10,7 +10,7 @@ from attrs import evolve
 
 from freshkey._commands.command import Command
 from freshkey._trust.entries import Entry
-from freshkey._trust.question import COLUMNS, ROWS, demands, question, rows, shown, visible, width
+from freshkey._trust.question import COLUMNS, ROWS, demands, question, rows, shown, spelled_out, width
 from freshkey.errors import TrustNeeded
 from raises_code import raises_code
 
@@ -74,7 +74,7 @@ UNSEEN = {
 
 @pytest.mark.parametrize("character", UNSEEN.values(), ids=UNSEEN)
 def test_character_that_is_not_plainly_visible_is_shown_as_its_code(character: str) -> None:  # TRU-72
-    assert visible(f"a{character}b") == f"a\\u{{{ord(character):x}}}b"
+    assert spelled_out(f"a{character}b") == f"a\\u{{{ord(character):x}}}b"
     asked = question(entry("/usr/bin/get-key", f"--for={character}"))
     assert character not in asked
     assert f"\\u{{{ord(character):x}}}" in asked
@@ -82,12 +82,12 @@ def test_character_that_is_not_plainly_visible_is_shown_as_its_code(character: s
 
 @pytest.mark.parametrize("text", ["", "--for 'all of us' > $HOME/x; ~`%\\", "/home/müller/Łódź", "日本語かなカナ한글"])
 def test_plainly_visible_text_is_shown_as_it_is(text: str) -> None:
-    assert visible(text) == text
+    assert spelled_out(text) == text
 
 
 def test_no_character_is_dropped_or_moves_another() -> None:
     for code in (*range(0x10000), *range(0x10000, 0x110000, 97)):
-        told = visible(chr(code))
+        told = spelled_out(chr(code))
         assert told == chr(code) or told == f"\\u{{{code:x}}}"
         assert all(unicodedata.bidirectional(one) not in {"R", "AL", "AN", "RLO", "LRO"} for one in told)
         assert not any(unicodedata.combining(one) for one in told)

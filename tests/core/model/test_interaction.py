@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from freshkey.errors import LoginRequired
-from freshkey.model.interaction import Interaction, LoggingReporter, NonInteractive, Reporter
+from freshkey.model.interaction import Interaction, LoggingReporter, NonInteractive, Reporter, is_user_code
+from promises import proves
 from raises_code import raises_code
 
 
@@ -73,3 +74,28 @@ def test_messages_are_not_format_strings(caplog: pytest.LogCaptureFixture) -> No
     caplog.set_level(logging.DEBUG, "freshkey")
     LoggingReporter().progress("100 %s done %d")
     assert caplog.messages == ["100 %s done %d"]
+
+
+@proves("LEK-9")
+@pytest.mark.parametrize(
+    "code", ["WDJB-MJHT", "123 456 789", "ABCD EFGH", "A1B2C3D4E", "abcd-efgh", "12-34-56-78-90", "A" * 32]
+)
+def test_codes_that_servers_send_are_codes(code: str) -> None:
+    assert is_user_code(code)
+
+
+@proves("LEK-9")
+@pytest.mark.parametrize(
+    "code", ["A" * 33, "call me", "CALL ME", "a\u200bb", "ABCD\n", "\uff37\uff24", "a.b", "", 5, None]
+)
+def test_other_texts_are_not_codes(code: object) -> None:
+    assert not is_user_code(code)
+
+
+@proves("LEK-9")
+def test_logged_text_is_cleaned(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "freshkey")
+    LoggingReporter().notice("a\x1b[2J\nfreshkey: Bearer abcdef123456")
+    LoggingReporter().progress("x" * 5000)
+    assert caplog.messages[0] == "a\ufffd[2J\ufffdfreshkey: Bearer [redacted]"
+    assert len(caplog.messages[1]) <= 1000

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cli_doubles import FakeKeeper, Run
+from promises import proves
 
 
 COMMANDS = ["login", "logout", "status", "token", "export", "whoami", "refresh", "explain", "providers", "trust"]
@@ -40,6 +41,54 @@ def test_usage_errors_exit_2_as_text_and_json(run: Run, argv: list[str]) -> None
 
 def test_malformed_setting_is_not_quoted(run: Run) -> None:  # LEK-4
     assert "canary-77" not in run("token", "--set", "canary-77").err
+
+
+CANARY = "canary-77-Qw8eRt7y"
+
+
+@proves("LEK-9")
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["login", "me", "--api-key", CANARY],
+        ["login", "me", f"--api-key={CANARY}"],
+        ["login", "me", "--key", CANARY],
+        ["login", "me", f"--key={CANARY}"],
+        ["login", "me", f"-k{CANARY}"],
+        ["login", "me", f"-{CANARY}"],
+        ["login", "me", f"--{CANARY}"],
+        ["login", "me", "--import-from", CANARY],
+        ["login", "me", "--source", "a", "--api-key", CANARY],
+        ["token", "me", CANARY, CANARY],
+        ["token", "--min-ttl", CANARY],
+        ["token", "--set", CANARY],
+        ["token", f"--json={CANARY}"],
+        ["token", "me", "--", CANARY],
+        ["exec", "me", "--keep-fd", CANARY, "--", "true"],
+        ["exec", "me", "--key", CANARY],
+        ["trust", "--revoke", "--list", CANARY],
+        [CANARY],
+        [f"{CANARY}' (choose from"],
+        [f"--{CANARY}", "token"],
+        [f"--json={CANARY}", "token"],
+    ],
+)
+def test_no_word_of_the_command_line_is_quoted(run: Run, argv: list[str]) -> None:
+    for done in (run(*argv), run("--json", *argv)):
+        assert done.code == 2
+        assert "canary" not in done.err + done.out
+        assert "Qw8" not in done.err + done.out
+
+
+@proves("LEK-9")
+def test_a_key_as_an_argument_is_told_how_to_be_given(run: Run) -> None:
+    done = run("login", "me", "--api-key", CANARY)
+    assert "unexpected value after --api-key" in done.err
+    assert "standard input" in done.err
+    as_json = run("login", "me", "--key", CANARY, "--json")
+    assert as_json.error["message"].startswith("unrecognized option: --key")
+    assert "standard input" in str(as_json.error["hint"])
+    assert run("logout", "me", "--force", "--json").error["hint"] is None
 
 
 @pytest.mark.parametrize("command", ["token", "export", "explain", "status", "whoami"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -122,3 +123,20 @@ def test_catching_system_exit_of_plugins_does_not_swallow_a_signal(number: signa
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", "")
+
+
+@proves("LEK-9")
+def test_logs_and_warnings_of_plugins_are_cleaned() -> None:
+    program = (
+        "import logging, warnings; from freshkey_cli import process; from freshkey_cli.output import Output\n"
+        "process.quiet_libraries(Output().instruct)\n"
+        "logging.getLogger('a.plugin').warning('bad %s\\x1b[2J', 'sk-ant-api03-abcDEF123456')\n"
+        "logging.getLogger('a.plugin').error('%d', object())\n"
+        "warnings.warn('sk-ant-api03-abcDEF123456')\n"
+    )
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environ)
+    assert done.stderr.splitlines() == [
+        "freshkey: bad [redacted]\N{REPLACEMENT CHARACTER}[2J",
+        "freshkey: a message of a.plugin that cannot be read",
+    ]

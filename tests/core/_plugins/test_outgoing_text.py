@@ -1,0 +1,360 @@
+"""What leaves a plugin, as an error, a result, a report or an event, quotes no secret and is visible and short."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import os
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve, field, frozen
+
+from example_provider import HELPER, FakeStore, Provider, StorePlugin, description, profile, token
+from freshkey._interprocess.hints import Hints, HintsFile
+from freshkey._plugins import wiring
+from freshkey._plugins.clean_store import clean_store
+from freshkey._plugins.hook_caller import HookCaller
+from freshkey._renewal.failure import shared_error
+from freshkey.clock import Moment
+from freshkey.errors import FreshkeyError, LoginRequired, PluginBroken, StoreUnavailable, TransientError
+from freshkey.events import Event
+from freshkey.hooks import hookimpl
+from freshkey.model.credential import Credential
+from freshkey.model.description import Inspection, Validity
+from freshkey.model.identity import Identity
+from freshkey.model.interaction import LoggingReporter, NonInteractive, Reporter, is_attended
+from freshkey.model.profile import Profile
+from freshkey.model.source import Detected
+from freshkey.model.storage import Record
+from freshkey.secret import Secret
+from freshkey_testing import ScriptedUser
+from promises import proves
+from raises_code import raises_code
+
+
+REFRESH = "rt-Qw8eRt7yUi6oPa5sDf4gHj3k"
+ACCESS = "at-Zx9cVb2nMl1kJh8gFd7sAq6w"
+SETTING = "cs-9PoIuYtReWqLkJhGfDsA0123"
+NEVER_WRAPPED = "sk-ant-api03-nEvErWrApPeD123"
+SECRETS = (REFRESH, ACCESS, SETTING, NEVER_WRAPPED)
+OLD = token(access_token=Secret(ACCESS), refresh_token=Secret(REFRESH), source="sign-in")
+
+
+@frozen(kw_only=True)
+class Settings:
+    """Settings with a secret."""
+
+    client_secret: Secret = field(factory=lambda: Secret(SETTING))
+
+
+ME = profile(settings=Settings())
+
+
+def caller(provider: object, events: list[Event] | None = None, **observers: object) -> HookCaller:
+    manager = wiring.wire(
+        "example", provider, store=("store fake", StorePlugin()), store_is_configured=False, observers=observers
+    )
+    return HookCaller(manager, "example", (events if events is not None else []).append)
+
+
+def raised(error: BaseException | Callable[[], BaseException]) -> FreshkeyError:
+    def fails(*_: object) -> Any:
+        raise error if isinstance(error, BaseException) else error()
+
+    with pytest.raises(FreshkeyError) as caught:
+        caller(Provider(on_refresh=fails)).refresh(ME, OLD, LoggingReporter())
+    return caught.value
+
+
+def everything(error: BaseException) -> str:
+    """Return all that a log or a crash reporter may show of an exception."""
+    frames = "".join(traceback.TracebackException.from_exception(error, capture_locals=False).format())
+    return f"{error} {error!r} {error.args!r} {vars(error)!r} {frames} {error.__cause__!r} {error.__context__!r}"
+
+
+def assert_clean(text: str) -> None:
+    for secret in SECRETS:
+        for form in (secret, secret[:14], secret[-10:], secret[::-1], base64.b64encode(secret.encode()).decode()):
+            assert form not in text, text
+
+
+class NoWords(TransientError):
+    def __str__(self) -> str:
+        raise ValueError(REFRESH)
+
+
+class OwnWords(LoginRequired):
+    @property
+    def message(self) -> str:
+        return f"own words: {REFRESH}"
+
+    @message.setter
+    def message(self, message: str) -> None:
+        pass
+
+    def __repr__(self) -> str:
+        return REFRESH
+
+
+class Holder(TransientError):
+    def __init__(self, credential: object) -> None:  # does not call ours
+        self.credential = credential
+        self.payload = {"refresh_token": REFRESH}
+
+
+def with_notes() -> FreshkeyError:
+    error = TransientError("see the notes")
+    error.add_note(f"sent {REFRESH}")
+    return error
+
+
+def caused() -> FreshkeyError:
+    error = TransientError("see the cause")
+    error.__cause__ = ValueError(REFRESH)
+    error.__cause__.__context__ = KeyError(ACCESS)
+    return error
+
+
+def with_anything() -> FreshkeyError:
+    error = TransientError("bad answer", hint=f"send {REFRESH} again", retry_after=5.0, profile=f"p-{SETTING}")
+    error.args = ("bad", OLD, REFRESH)
+    vars(error).update(response=REFRESH.encode(), sent=[REFRESH, {"a": ACCESS}], credential=OLD, status=400)
+    return error
+
+
+ERRORS: dict[str, Callable[[], BaseException]] = {
+    "refresh token": lambda: TransientError(f"bad token {REFRESH}"),
+    "access token in base64": lambda: LoginRequired(f"{base64.b64encode(f'u:{ACCESS}'.encode()).decode()} refused"),
+    "a secret setting": lambda: TransientError(f"client {SETTING[:16]}… is unknown"),
+    "a secret that was never wrapped": lambda: TransientError(f"key {NEVER_WRAPPED} is unknown"),
+    "notes": with_notes,
+    "causes": caused,
+    "arguments and attributes": with_anything,
+    "no text": lambda: NoWords(REFRESH),
+    "texts of its own": lambda: OwnWords(REFRESH),
+    "a class that does not call ours": lambda: Holder(OLD),
+    "half of a character": lambda: TransientError(f"\ud800 {REFRESH}"),
+    "lines": lambda: TransientError(f"bad\nfreshkey: signed in {REFRESH[:10]}\n{REFRESH[10:]}"),
+    "a group": lambda: ExceptionGroup(REFRESH, [ValueError(REFRESH), TransientError(ACCESS)]),
+    "a type named after it": lambda: type(REFRESH, (Exception,), {})(REFRESH),
+}
+
+
+@proves("LEK-9")
+@pytest.mark.parametrize("kind", ERRORS)
+def test_an_error_of_a_plugin_shows_no_secret(kind: str) -> None:
+    error = raised(ERRORS[kind])
+    assert_clean(everything(error))
+    assert_clean(everything(error.for_another_caller()))
+    assert str(error).isprintable()
+    assert "\n" not in str(error)
+
+
+@proves("LEK-9")
+def test_class_code_and_numbers_of_an_error_are_kept() -> None:
+    error = raised(with_anything)
+    assert isinstance(error, TransientError)
+    assert (error.code, error.retry_after, vars(error)["status"]) == ("temporarily-unavailable", 5.0, 400)
+    assert (error.message, error.hint) == ("bad answer", "send [redacted] again")
+    assert type(raised(lambda: OwnWords("x"))) is LoginRequired
+
+
+@proves("LEK-9")
+def test_a_long_message_is_cut_off() -> None:
+    error = raised(lambda: TransientError(f"{'x ' * 25_000_000}{REFRESH}"))
+    assert len(error.message) <= 1000
+
+
+@proves("LEK-9")
+@pytest.mark.parametrize("code", ["hunter-two-is-my-password", "bad-0123456789abcdef", "Bad_Code", "a" * 65, None, 7])
+def test_a_code_that_quotes_a_secret_or_is_none_is_that_of_the_class(code: Any, tmp_path: Path) -> None:
+    me = evolve(ME, settings=Settings(client_secret=Secret("hunter-two-is-my-password")))
+
+    def fails(*_: object) -> Any:
+        error = TransientError("bad")
+        error.code = code
+        raise error
+
+    with raises_code(TransientError, "temporarily-unavailable"):
+        caller(Provider(on_refresh=fails)).refresh(me, OLD, LoggingReporter())
+
+    hints = HintsFile(tmp_path, "me")
+    hints.write(Hints(kind="TransientError", error_code=code if isinstance(code, str) else None, failures=1))
+    if code != "hunter-two-is-my-password":
+        assert shared_error(hints.read(), "Wait").code == "temporarily-unavailable"
+
+
+@proves("LEK-9")
+def test_a_secret_that_the_plugin_made_meanwhile_is_removed() -> None:
+    def fails(*_: object) -> Any:
+        newer = Secret("qx7-Lm2Nb8Vc4Xz1-Kj9Hg5")
+        raise TransientError(f"cannot use {newer.reveal()}")
+
+    error = raised(fails)
+    assert error.message == "cannot use [redacted]"
+
+
+@proves("LEK-9")
+def test_a_secret_of_the_environment_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXAMPLE_API_KEY", "ek-qwertzuiop-1234567890")
+    error = raised(lambda: TransientError(f"{os.environ['EXAMPLE_API_KEY']} is unknown"))
+    assert error.message == "[redacted] is unknown"
+
+
+@proves("LEK-9")
+def test_results_show_no_secret() -> None:
+    leaky = Identity(
+        account=f"a {ACCESS}", email="ada@example.com", display_name=REFRESH, extra={"plan": f"x{NEVER_WRAPPED}"}
+    )
+    newer = evolve(OLD, identity=leaky)
+    inspection = Inspection(validity=Validity.VALID, detail=f"good {ACCESS}\x1b[2J", identity=leaky)
+    provider = Provider(on_refresh=lambda _: newer, on_inspect=lambda: inspection, on_acquire=lambda: newer)
+    hooks = caller(provider)
+    found = Detected(kind=f"key {SETTING}", origin=f"/x/{SETTING}", last_four=SETTING)
+    sources = (evolve(HELPER, title=NEVER_WRAPPED),)
+    answers = [
+        hooks.refresh(ME, OLD, LoggingReporter()).identity,
+        hooks.acquire(ME, HELPER, NonInteractive("me")).identity,
+        hooks.inspect(ME, OLD),
+        hooks.detect(ME, evolve(HELPER, detect=lambda _: found)),
+        hooks.setup(ME, evolve(HELPER, setup=lambda _: f"add {SETTING}")),
+        hooks.ignores(ME, evolve(HELPER, ignores=lambda _: (SETTING,))),
+        caller(Provider(lambda: description(sources=sources, title=SETTING))).describe(ME),
+    ]
+    assert_clean(repr(answers))
+    assert answers[0] is not None
+    assert "ada@example.com" in repr(answers[0])
+    assert hooks.refresh(ME, OLD, LoggingReporter()).token == Secret(ACCESS)
+
+
+@proves("LEK-9")
+def test_reports_show_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    heard: list[str] = []
+
+    class Ear(LoggingReporter):
+        def line(self, text: str) -> None:
+            heard.append(text)
+
+        def notice(self, message: str) -> None:
+            heard.append(message)
+            super().notice(message)
+
+    class Talking(Provider):
+        @hookimpl
+        def refresh(self, profile: Profile, credential: Credential, reporter: Reporter) -> object:
+            reporter.progress(f"sending {REFRESH}")
+            reporter.line(f"> {REFRESH}")
+            reporter.notice(f"sent {NEVER_WRAPPED}\nfreshkey: all is well")
+            return OLD
+
+    caller(Talking()).refresh(ME, OLD, Ear())
+    assert_clean(" ".join([*heard, *caplog.messages]))
+    assert len(heard) == 2
+    assert not any("\n" in each for each in heard)
+
+
+@proves("LEK-9")
+def test_what_the_user_enters_is_a_secret_from_then_on() -> None:
+    class Asking(Provider):
+        @hookimpl
+        def acquire(self, profile: Profile, source: object, interaction: Any) -> object:
+            entered = interaction.read_code("Code: ", threading.Event())
+            raise TransientError(f"the server refused {entered.reveal()}")
+
+    user = ScriptedUser(paste="QwErTz123456")
+    with pytest.raises(TransientError, match=r"refused \[redacted\]"):
+        caller(Asking()).acquire(ME, HELPER, user)
+
+
+@pytest.mark.parametrize("attended", [True, False])
+def test_a_session_without_a_user_is_known_as_such(attended: bool) -> None:
+    seen: list[Any] = []
+
+    class Looking(Provider):
+        @hookimpl
+        def acquire(self, profile: Profile, source: object, interaction: Any) -> object:
+            seen.append(interaction)
+            return token()
+
+    caller(Looking()).acquire(ME, HELPER, NonInteractive("me", attended=attended))
+    assert isinstance(seen[0], NonInteractive)
+    assert is_attended(seen[0]) is attended
+    with raises_code(LoginRequired, "not-signed-in"):
+        seen[0].confirm("?")
+
+
+@proves("LEK-9")
+@pytest.mark.parametrize(
+    "code", ["call 555 and read the number", "call-now-555-and-read-the-number-there", "\u202eABC", ""]
+)
+def test_a_device_code_that_is_a_sentence_is_refused(code: str) -> None:
+    class Asking(Provider):
+        @hookimpl
+        def acquire(self, profile: Profile, source: object, interaction: Any) -> object:
+            interaction.show_device_code(code, "https://id.example.com/device", None)
+            return token()
+
+    shown: list[str] = []
+    user = ScriptedUser(device=lambda *each: shown.extend(map(str, each)))
+    with raises_code(FreshkeyError, "invalid-user-code") as caught:
+        caller(Asking()).acquire(ME, HELPER, user)
+    assert shown == []
+    assert "555" not in str(caught.value)
+
+
+@proves("LEK-9")
+def test_an_observer_s_exception_class_is_shown_without_a_secret() -> None:
+    events: list[Event] = []
+
+    class Failing:
+        @hookimpl(wrapper=True)
+        def refresh(self, credential: Credential) -> Iterator[None]:
+            yield
+            raise type(NEVER_WRAPPED, (Exception,), {})(REFRESH)
+
+    caller(Provider(), events, audit=Failing()).refresh(ME, OLD, LoggingReporter())
+    assert_clean(repr(events))
+    assert len(events) == 1
+
+
+@proves("LEK-9")
+def test_a_plugin_s_store_shows_nothing_that_is_stored() -> None:
+    class Leaky(FakeStore):
+        def save(self, record: Record) -> None:
+            raise StoreUnavailable(f"cannot write {record.payload.reveal() if record.payload else ''}")
+
+        @contextmanager
+        def lock(self, timeout: float) -> Iterator[None]:  # type: ignore[override]
+            try:
+                yield
+            finally:
+                self.left = True
+
+    inner = Leaky()
+    store = clean_store(inner, ME)  # type: ignore[arg-type]
+    with pytest.raises(StoreUnavailable) as caught:
+        store.save(Record(generation=1, payload=Secret(f'{{"refresh_token": "{REFRESH}"}}'), written_at=0.0))
+    assert_clean(everything(caught.value))
+    with pytest.raises(PluginBroken, match="inside"), store.lock(1.0):
+        raise PluginBroken("inside")
+    assert inner.left
+    assert store.kind == "fake"
+    assert {store} == {inner}
+
+
+def test_the_hints_file_has_no_text_of_an_error(tmp_path: Path) -> None:
+    error = raised(lambda: TransientError(f"bad {REFRESH}", code="example-refused", hint=REFRESH))
+    HintsFile(tmp_path, "me").write(
+        Hints(kind="TransientError", error_code=error.code, failures=1, attempted=Moment(1.0, 1.0, "boot"))
+    )
+    (file,) = (tmp_path / "hints").iterdir()
+    assert_clean(file.read_text())
+    assert "bad" not in file.read_text()
+    assert "example refused" in shared_error(HintsFile(tmp_path, "me").read(), "Wait").message
