@@ -84,11 +84,15 @@ class _Innermost:
 
 @define(eq=False)
 class HookCaller:
-    """Calls one provider and one store, wired by `wiring.wire`; emits events about observers that fail."""
+    """Calls one provider and one store, wired by `wiring.wire`; emits events about observers that fail.
+
+    Without `cleans`, texts stay as the plugin wrote them: a contract kit must see what is wrong with them.
+    """
 
     _manager: pluggy.PluginManager
     _provider: str
     _emit: Callable[[Event], None]
+    _cleans: bool = True
     _innermost: _Innermost = field(init=False, factory=_Innermost)
     _formats: tuple[type[Credential], ...] | None = field(init=False, default=None)
     _told: set[tuple[str, str]] = field(init=False, factory=set)
@@ -196,7 +200,7 @@ class HookCaller:
         with_user = {
             name: clean_reporter(cast("Reporter", user), redact, made)
             for name, user in arguments.items()
-            if name in _USERS
+            if name in _USERS and self._cleans
         }
         answer = partial(self._answer, hook, profile, {**arguments, **with_user})
         return self._by_contract(f"its {hook} hook", profile, answer, arguments.get("credential"), made=made)
@@ -266,11 +270,13 @@ class HookCaller:
         with secrets_made(made):
             redact = redactor(profile, given, made)
             try:
-                return clean_result(act(), redact)
+                return clean_result(act(), redact) if self._cleans else act()
             except KeyboardInterrupt:
                 raise
             except FreshkeyError as error:
-                failure = clean_error(error, redactor(profile, given, made, error))
+                known = redactor(profile, given, made, error)
+                failure = clean_error(error, known) if self._cleans else error.with_traceback(None)
+                failure.__context__ = None
                 failure.profile = failure.profile or (profile.name if profile else None)
             except BaseException as error:  # noqa: BLE001  SystemExit of a plugin must not end the application
                 failure = self._broken(f"{what} raised {redact(describe_raise(error))}", profile)

@@ -15,7 +15,7 @@ _MAX_OBJECTS: Final = 2000
 
 _SECRET_NAME: Final = re.compile(r"pass|secret|token|key|credential|pwd|dsn", re.IGNORECASE)
 
-_MIN_LEAF: Final = 12
+_MIN_LEAF: Final = 20
 _PUBLIC: Final = re.compile(
     r"[a-z][a-z0-9+.-]*://[^@]*|[^@\s]+@[\w.-]+|[\w.-]{0,11}|(?:\d{4}-){1}\d\d-.*", re.IGNORECASE
 )
@@ -89,4 +89,6 @@ def _with_members(secret: str) -> Iterator[str]:
 
 
 def _is_public(name: str) -> bool:
-    return name.endswith(("_id", "_uri", "_url", "type", "project", "email", "issuer", "scope"))
+    return name.lower().endswith(
+        ("id", "uri", "url", "arn", "name", "_uri", "_url", "type", "project", "email", "issuer", "scope")
+    )

@@ -54,7 +54,7 @@ class ProviderKit(Contract):
         """The hooks as the core calls them: return values are checked and errors classified."""
         store = ("memory", load_store("memory"))
         manager = wire(profile.provider, provider, store=store, store_is_configured=False, observers={})
-        return HookCaller(manager, profile.provider, lambda _: None)
+        return HookCaller(manager, profile.provider, lambda _: None, cleans=False)
 
     @pytest.fixture
     def description(self, hooks: HookCaller, profile: Profile) -> Description:
