@@ -119,7 +119,12 @@ ONLY_THERE = {
             "sdk",
         )
     },
-    "httpx": {"freshkey._http.client", "freshkey.adapters.httpx"},
+    # The contract kit watches what a provider sends, with whichever client.
+    "httpx": {
+        "freshkey._http.client",
+        "freshkey.adapters.httpx",
+        "freshkey_testing.provider_contract.binding",
+    },
     "keyring": {f"freshkey._stores.keychain.{name}" for name in ("kwallet", "secret_service")},
     "platformdirs": {"freshkey._config.configuration"},
     "pluggy": {"freshkey.hooks", "freshkey._plugins.wiring"},

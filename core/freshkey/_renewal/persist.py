@@ -11,6 +11,7 @@ from attrs import evolve
 
 from freshkey import _failpoints
 from freshkey._renewal.attempts import Attempts
+from freshkey._renewal.binding import binding_of
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.single_flight import process_is_exiting
 from freshkey._stores.keychain.prompts import background
@@ -76,7 +77,8 @@ def keep_owned(
         TransientError: It had already expired when it was received; it is saved anyway.
         ProviderRefused: Its access token cannot be used; it is saved anyway.
     """
-    record = Record(generation=generation, payload=context.codec.encode(newer), written_at=context.clock.now().wall)
+    payload = context.codec.encode(newer, bound=binding_of(context))
+    record = Record(generation=generation, payload=payload, written_at=context.clock.now().wall)
 
     def use_unsaved(error: StoreError) -> None:
         memory.serve_early(memory.publish(newer, held_generation, elsewhere=False))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from attrs import define, field, frozen
 
+from freshkey._renewal.binding import moved
 from freshkey._renewal.context import ProfileContext
 from freshkey._sources import precedence
 from freshkey._sources.choosers import settled_on
@@ -92,9 +94,9 @@ class StoredSignIn:
             self.snapshot = _load(self.context)
             if self.snapshot.payload is None:
                 return None
-            credential = self.context.codec.decode(self.snapshot.payload)
+            credential, bound = self.context.codec.decode_bound(self.snapshot.payload)
             self.source = credential.source
-            return _belonging(self.context, credential)
+            return _belonging(self.context, credential, bound)
         except (LoginRequired, StoreError) as error:
             failure: FreshkeyError = error.with_traceback(None)
         if not is_missing(failure, self.context):
@@ -180,20 +182,19 @@ def decode(context: ProfileContext, payload: Secret) -> Credential:
         LoginRequired: It belongs to a server or client other than the profile's, and is never sent there.
         RecordUnreadable: It is corrupt, or a newer version wrote it.
     """
-    return _belonging(context, context.codec.decode(payload))
+    return _belonging(context, *context.codec.decode_bound(payload))
 
 
-def _belonging(context: ProfileContext, credential: Credential) -> Credential:
-    """Return a stored credential if it belongs to the profile's server and client.
+def _belonging(context: ProfileContext, credential: Credential, bound: Mapping[str, Any] | None) -> Credential:
+    """Return a stored credential if it belongs to the profile's server, client and endpoints; `bound` as in `moved`.
 
     Raises:
         LoginRequired: It belongs to others, and is never sent to these.
     """
-    configured = context.description.binding
-    for name, value in credential.binding.items():
-        if configured.get(name, value) != value:
-            message = f"the stored sign-in belongs to a different {name.replace('_', ' ').replace(' id', ' ID')}"
-            raise login_required(context, message, code="sign-in-settings-changed")
+    different = moved(context, credential, bound)
+    if different is not None:
+        message = f"the stored sign-in belongs to a different {different}"
+        raise login_required(context, message, code="sign-in-settings-changed")
     return credential
 
 

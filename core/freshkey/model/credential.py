@@ -178,6 +178,7 @@ class OAuthToken(Credential):
         client_id: The client it was issued to.
         issuer: The authorization server's issuer identifier, if known (RFC 8414).
         token_endpoint: The URL that renews it.
+        revocation_endpoint: The URL that revokes it, if it was known at the sign-in: metadata may name another later.
         extra_headers: Additional headers, as name and value pairs; may include a gateway's key.
     """
 
@@ -187,6 +188,7 @@ class OAuthToken(Credential):
     client_id: str | None = None
     issuer: str | None = None
     token_endpoint: str | None = None
+    revocation_endpoint: str | None = None
     extra_headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property

@@ -24,6 +24,10 @@ class Description:
             others, a project's file may set those with ``metadata={"project": True}``; mark only settings that neither
             send a credential anywhere else nor change a stored one. One that picks among identities that the user has,
             such as a profile of another tool, is marked ``{"project": "choice"}``, and needs the user's trust.
+            A stored sign-in is bound to the value of each setting with a URL: if it changes, the user must sign in
+            again. Mark others that decide where a secret travels, such as a region or a tenant, with
+            ``metadata={"bound": True}``, and those with a URL to which no secret of a stored credential is ever sent
+            with ``metadata={"bound": False}``.
         formats: Credential classes that the codec may read from a store, by tag. A tag never changes its meaning. Each
             is an attrs class, and keeps every secret in a `Secret`; otherwise the provider is refused.
         sources: Where credentials can come from, in order of precedence.
@@ -32,7 +36,8 @@ class Description:
         repeats_for: Seconds for which its server repeats the answer to a single-use refresh token that it has already
             answered, if the first answer was lost: 0 for a strict server, which ends the sign-in instead. None if
             unknown. See docs/decisions.md, "How often a refresh token is sent again".
-        hosts: Hosts that it may call for the given profile.
+        hosts: Hosts that it may call for the given profile. A stored sign-in is bound to them: if the settings add one
+            later, the user must sign in again.
         binding: Issuer, token endpoint and client ID as configured in the given profile. A stored credential whose
             `Credential.binding` has a different value for any of these is not used: the user must sign in again.
         variables: Names of the environment variables in which clients of this provider look for a credential.

@@ -11,6 +11,7 @@ from freshkey_bedrock.deadline import call_with_deadline
 from freshkey_bedrock.formats import AwsCredential, BedrockApiKey
 from freshkey_bedrock.settings import BedrockSettings
 from freshkey_bedrock.shared_config import profile_name
+from freshkey_bedrock.sso.credential import SsoCredential
 
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ def _caller(settings: BedrockSettings, credential: AwsCredential) -> Any:  # noq
         read_timeout=READ_TIMEOUT,
         retries={"total_max_attempts": 1},
         signature_version="v4",
+        # A variable or AWS's files must not decide where the session token of a stored sign-in is sent.
+        ignore_configured_endpoint_urls=isinstance(credential, SsoCredential),
     )
     client = session(settings.aws_profile, credential.region).create_client(
         "sts",

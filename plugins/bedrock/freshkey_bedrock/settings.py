@@ -72,13 +72,13 @@ class SsoSettings:
     """
 
     sso_start_url: str | None = field(default=None, converter=_without_fragment)
-    sso_region: str | None = None
+    sso_region: str | None = field(default=None, metadata={"bound": True})  # part of both URLs below
     sso_account_id: str | None = None
     sso_role_name: str | None = None
     sso_flow: Literal["browser", "device"] = "browser"
     sso_oidc_url: str | None = None
     sso_portal_url: str | None = None
-    allow_insecure_loopback: bool = False
+    allow_insecure_loopback: bool = field(default=False, metadata={"bound": True})
 
     def check_sso(self) -> None:
         """Validate these settings.

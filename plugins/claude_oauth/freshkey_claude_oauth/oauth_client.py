@@ -146,7 +146,7 @@ def bound_client(
 ) -> OAuthClient:
     """Return the client for renewals, if it is the client that the credential was issued to; `look_for` as in `server`.
 
-    A refresh token is only ever sent to the server it came from, even if settings or metadata have changed.
+    A token is only ever sent to the server it came from, even if settings or metadata have changed.
 
     Raises:
         LoginRequired: The settings or the issuer's metadata now specify a different server or client.
@@ -161,6 +161,8 @@ def bound_client(
     }
     there = (credential.issuer, credential.token_endpoint, credential.client_id)
     changed = [name for (name, value), bound in zip(here.items(), there, strict=True) if value != bound]
+    if REVOCATION in look_for and _revokes_elsewhere(found.server, credential, profile.settings_as(ClaudeSettings)):
+        changed.append("revocation endpoint")
     if changed:
         raise LoginRequired(
             f"the stored sign-in was issued for a different {' and '.join(changed)}",
@@ -170,3 +172,16 @@ def bound_client(
             code="sign-in-settings-changed",
         )
     return for_renewals(found, profile.settings_as(ClaudeSettings))
+
+
+def _revokes_elsewhere(server: Server, credential: OAuthToken, settings: ClaudeSettings) -> bool:
+    """Return whether an issuer's metadata name another revocation endpoint than at the sign-in.
+
+    If none was known then, it must be where the refresh token goes anyway. The core compares what the settings name.
+    """
+    there, bound = server.revocation_endpoint, credential.revocation_endpoint
+    if there is None or settings.issuer is None or settings.revoke_url is not None:
+        return False
+    if bound is not None:
+        return there != bound
+    return urlsplit(there)[:2] not in {urlsplit(url)[:2] for url in (server.token_endpoint, settings.issuer)}

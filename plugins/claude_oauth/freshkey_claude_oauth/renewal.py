@@ -44,8 +44,7 @@ def renew(profile: Profile, credential: Credential, *, clock: Clock = SYSTEM) ->
         settings=profile.settings_as(ClaudeSettings),
         clock=clock,
         scopes=credential.scopes,
-        refresh_token=credential.refresh_token,
-        identity=credential.identity,
+        before=credential,
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Literal
 
-from attrs import Factory, field, frozen
+from attrs import field, frozen
 
 from freshkey.errors import ConfigurationError
 from freshkey.plugin import HELPER_TIMEOUT, Command, Profile, checked_url
@@ -52,6 +53,9 @@ _ADDRESSES: Final = (
     "paste_redirect_url",
     "base_url",
 )
+_UNBOUND: Final[Mapping[str, object]] = MappingProxyType({"bound": False})
+"""Marks settings with URLs to which no secret of a stored sign-in is sent."""
+
 _MAX_NAME_LENGTH: Final = 128
 _HEADER_NAME: Final = re.compile(r"[0-9A-Za-z-]+")
 _HEADER_VALUE: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
@@ -109,21 +113,21 @@ class ClaudeSettings:
 
     client_id: str | None = None
     issuer: str | None = None
-    authorize_url: str | None = None
+    authorize_url: str | None = field(default=None, metadata=_UNBOUND)
     token_url: str | None = None
     revoke_url: str | None = None
-    device_url: str | None = None
+    device_url: str | None = field(default=None, metadata=_UNBOUND)
     revoke_replaced: bool = True
     profile_url: str | None = None
     hosts: tuple[str, ...] = ()
     scopes: tuple[str, ...] = SCOPES
-    authorize_parameters: Mapping[str, str] = Factory(dict)
+    authorize_parameters: Mapping[str, str] = field(factory=dict, metadata=_UNBOUND)
     flow: Literal["browser", "device"] = "browser"
     redirect_host: Literal["localhost", "127.0.0.1", "::1"] = "localhost"
     redirect_path: str = "/callback"
-    paste_redirect_url: str | None = None
+    paste_redirect_url: str | None = field(default=None, metadata=_UNBOUND)
     beta: str = BETA
-    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    headers: Mapping[str, str] = field(factory=dict, repr=False, metadata=_UNBOUND)
     encoding: Literal["form", "json"] | None = None
     repeats_for: float | None = None
     api_key_helper: Command | None = None
@@ -138,8 +142,8 @@ class ClaudeSettings:
     service_account_id: str | None = None
     workspace_id: str | None = None
     identity_token_file: Path | None = None
-    base_url: str | None = None
-    allow_insecure_loopback: bool = False
+    base_url: str | None = field(default=None, metadata=_UNBOUND)
+    allow_insecure_loopback: bool = field(default=False, metadata={"bound": True})
 
     def __attrs_post_init__(self) -> None:
         for name in _ADDRESSES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from freshkey.oauth import OAuthClient, TokenAnswer
-from freshkey.plugin import Clock, Identity, Secret
+from freshkey.plugin import Clock, Identity
 from freshkey_claude_oauth.formats import ClaudeToken
 from freshkey_claude_oauth.identity import from_token
 from freshkey_claude_oauth.settings import ClaudeSettings
@@ -22,8 +22,7 @@ def make_token(
     settings: ClaudeSettings,
     clock: Clock,
     scopes: tuple[str, ...],
-    refresh_token: Secret | None = None,
-    identity: Identity = Identity(),  # noqa: B008  frozen
+    before: ClaudeToken | None = None,
 ) -> ClaudeToken:
     """Return the credential in a token response.
 
@@ -33,9 +32,11 @@ def make_token(
         settings: Provide the headers of API requests.
         clock: Provides the time, if the response does not say when it was requested.
         scopes: What was requested or granted before, if the response lists no scopes (RFC 6749, section 5.1).
-        refresh_token: The one to keep if the response has none (RFC 6749, section 6).
-        identity: What is already known.
+        before: What is renewed: its refresh token is kept if the response has none (RFC 6749, section 6), and so is
+            what is known about the account. Its revocation endpoint is always kept.
     """
+    refresh_token, identity = (None, Identity()) if before is None else (before.refresh_token, before.identity)
+    revocation = client.server.revocation_endpoint if before is None else before.revocation_endpoint
     unusable = answer.unusable()
     lifetime = DEFAULT_LIFETIME if answer.expires_in is None else answer.expires_in
     return ClaudeToken(
@@ -50,6 +51,7 @@ def make_token(
         client_id=client.client_id,
         issuer=client.server.issuer,
         token_endpoint=client.server.token_endpoint,
+        revocation_endpoint=revocation,
         extra_headers=tuple(settings.api_headers.items()),
         identity=from_token(answer.extra, identity),
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Literal
 
-from attrs import Factory, field, frozen
+from attrs import field, frozen
 
 from freshkey.errors import ConfigurationError
 from freshkey.plugin import Command, Profile, Secret, checked_url
@@ -38,6 +39,9 @@ MAX_IMPERSONATION: Final = 43200.0
 """Seconds: twelve hours; an organization policy must allow more than one hour."""
 
 _ADDRESSES: Final = ("authorize_url", "token_url", "revoke_url", "tokeninfo_url", "iam_url")
+_UNBOUND: Final[Mapping[str, object]] = MappingProxyType({"bound": False})
+"""Marks settings with URLs to which no secret of a stored sign-in is sent."""
+
 _PROJECT: Final = re.compile(r"(?:[a-z0-9.-]{1,63}:)?[a-z0-9][a-z0-9-]{0,62}")
 _REGION: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _EMAIL: Final = re.compile(r"[0-9A-Za-z._%+-]{1,128}@[0-9A-Za-z.-]{1,253}")
@@ -84,16 +88,16 @@ class VertexSettings:
     auth_refresh: Command | None = None
     client_id: str | None = None
     client_secret: Secret | None = None
-    scopes: tuple[str, ...] = SCOPES
-    authorize_parameters: Mapping[str, str] = Factory(dict)
+    scopes: tuple[str, ...] = field(default=SCOPES, metadata=_UNBOUND)  # their names are URLs
+    authorize_parameters: Mapping[str, str] = field(factory=dict, metadata=_UNBOUND)
     redirect_host: Literal["localhost", "127.0.0.1", "::1"] = "127.0.0.1"
     redirect_path: str = "/"
-    authorize_url: str = AUTHORIZE_URL
+    authorize_url: str = field(default=AUTHORIZE_URL, metadata=_UNBOUND)
     token_url: str = TOKEN_URL
     revoke_url: str = REVOKE_URL
     tokeninfo_url: str = TOKENINFO_URL
     iam_url: str = IAM_URL
-    allow_insecure_loopback: bool = False
+    allow_insecure_loopback: bool = field(default=False, metadata={"bound": True})
 
     def __attrs_post_init__(self) -> None:
         for name in _ADDRESSES:

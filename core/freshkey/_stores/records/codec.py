@@ -37,8 +37,8 @@ class Codec:
     provider: str = field(default="", kw_only=True)
 
     @frameless
-    def encode(self, credential: Credential) -> Secret:
-        """Encode a credential as text.
+    def encode(self, credential: Credential, *, bound: Mapping[str, Any] | None = None) -> Secret:
+        """Encode a credential as text; `bound` is what its sign-in is bound to (`freshkey._renewal.binding`).
 
         Raises:
             PluginBroken: Its class is not in `formats`, or one of its values cannot be stored.
@@ -51,6 +51,8 @@ class Codec:
         with suppress(ValueError, TypeError):
             fields = _converter().unstructure(credential)
             envelope = {"schema": SCHEMA, "provider": self.provider, "format": tag, "fields": fields}
+            if bound is not None:
+                envelope["bound"] = bound
             return Secret(json.dumps(envelope, allow_nan=False))
         # Outside the handler, as in `decode`.
         raise PluginBroken(
@@ -65,7 +67,12 @@ class Codec:
             LoginRequired: It belongs to another provider, because the profile's provider was changed.
             RecordUnreadable: It is corrupt, or was written by a newer version.
         """
-        provider, tag, fields = _envelope(payload)
+        return self.decode_bound(payload)[0]
+
+    @frameless
+    def decode_bound(self, payload: Secret) -> tuple[Credential, Mapping[str, Any] | None]:
+        """Like `decode`, with what the credential is bound to: None if an older version stored it."""
+        provider, tag, fields, bound = _envelope(payload)
         if provider != self.provider:
             raise LoginRequired(
                 f"the stored sign-in belongs to provider {provider!r}",
@@ -80,13 +87,13 @@ class Codec:
                 code="record-too-new",
             )
         with suppress(Exception):  # runs validators of the provider, which may raise anything
-            return _converter().structure(fields, kind)
+            return _converter().structure(fields, kind), bound
         # Outside the handler: the suppressed exception may quote a secret, and must not become the context.
         raise _corrupt()
 
 
-def _envelope(payload: Secret) -> tuple[str, str, object]:
-    """Return provider, tag and fields, after checking the schema, because a newer one may change all the rest."""
+def _envelope(payload: Secret) -> tuple[str, str, object, dict[str, Any] | None]:
+    """Return the parts of a payload, after checking the schema, because a newer one may change all the rest."""
     value: Any = None
     with suppress(ValueError, RecursionError):  # not raised in a handler: a JSONDecodeError contains the text
         value = json.loads(payload.reveal())
@@ -100,9 +107,18 @@ def _envelope(payload: Secret) -> tuple[str, str, object]:
             code="record-too-new",
         )
     provider, tag = value.get("provider"), value.get("format")
-    if not isinstance(provider, str) or not isinstance(tag, str) or "fields" not in value:
+    bound = value.get("bound")
+    readable = bound is None or _is_binding(bound)
+    if not isinstance(provider, str) or not isinstance(tag, str) or "fields" not in value or not readable:
         raise _corrupt()
-    return provider, tag, value["fields"]
+    return provider, tag, value["fields"], bound
+
+
+def _is_binding(value: object) -> bool:
+    if not isinstance(value, dict):
+        return False
+    settings, hosts = value.get("settings"), value.get("hosts")
+    return isinstance(settings, dict) and isinstance(hosts, list) and all(isinstance(host, str) for host in hosts)
 
 
 def _corrupt() -> RecordUnreadable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from freshkey_testing.provider_contract.binding import Bound
 from freshkey_testing.provider_contract.credentials import Credentials
 from freshkey_testing.provider_contract.describing import Describing
 from freshkey_testing.provider_contract.ending import Ending
@@ -10,7 +11,7 @@ from freshkey_testing.provider_contract.renewing import Renewing
 from freshkey_testing.provider_contract.sources import Sources
 
 
-class ProviderContract(Describing, Sources, Credentials, Leaks, Renewing, Ending):
+class ProviderContract(Describing, Sources, Credentials, Leaks, Renewing, Ending, Bound):
     """What every provider must do.
 
     Subclass it, name the class ``Test…``, and provide the fixtures `provider` and `profile`::

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from bedrock_at_our_time import AtOurTime
-from freshkey import Configuration, Keeper
+from catcher import Catcher
+from freshkey import Configuration, Keeper, Validity
 from freshkey.errors import LoginRequired, TransientError
 from freshkey.model.credential import Credential
 from freshkey_bedrock.sso.credential import SsoCredential
@@ -17,6 +18,7 @@ from freshkey_testing import ManualClock, ScriptedUser
 from freshkey_testing.browser import approve_device, follow
 from freshkey_testing.secret_scan import assert_no_secret, secrets_of
 from patience import Patience
+from promises import proves
 from raises_code import raises_code
 from rotating import in_threads
 from sso_double import SsoDouble
@@ -52,6 +54,13 @@ def make_keeper(double: SsoDouble, clock: ManualClock, tmp_path: Path) -> Iterat
 @pytest.fixture
 def keeper(make_keeper: MakeKeeper) -> Keeper:
     return make_keeper()
+
+
+@pytest.fixture
+def aws_offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing reach AWS itself: the proxy of all other hosts is one that refuses."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
 def sign_in(keeper: Keeper) -> SsoCredential:
@@ -190,9 +199,36 @@ def test_logout_works_without_sso_settings(double: SsoDouble, make_keeper: MakeK
     settings = double.settings().keys() - {"allow_insecure_loopback"}
     ended = make_keeper(without=settings, store="file").logout("work")
     assert ended.revoked is False
-    assert "IAM Identity Center" in ended.detail
+    assert "sso_" in ended.detail
     with pytest.raises(LoginRequired):
         make_keeper(store="file").get("work")
+
+
+@proves("STO-11")
+@pytest.mark.parametrize(
+    ("setting", "value"), [("sso_oidc_url", None), ("sso_portal_url", None), ("sso_region", "us-west-2")]
+)
+def test_sign_in_is_bound_to_where_its_tokens_go(make_keeper: MakeKeeper, setting: str, value: str | None) -> None:
+    sign_in(make_keeper())
+    with Catcher() as elsewhere:
+        changed = make_keeper(**{setting: value or elsewhere.url})
+        for ask in (changed.get, changed.refresh, changed.inspect):
+            with raises_code(LoginRequired, "sign-in-settings-changed"):
+                ask("work")
+        assert changed.logout("work").revoked is False
+    assert elsewhere.caught == []
+
+
+@proves("STO-11")
+def test_check_of_a_sign_in_ignores_configured_endpoints(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch, aws_offline: None
+) -> None:
+    sign_in(keeper)
+    with Catcher() as elsewhere:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", elsewhere.url)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", elsewhere.url)
+        assert keeper.inspect("work").validity is not Validity.VALID
+    assert elsewhere.caught == []
 
 
 def test_explain_and_status_show_no_secret(keeper: Keeper) -> None:
