@@ -11,6 +11,7 @@ from attrs import evolve
 
 from freshkey._accounts.replaced import Replacement, is_ended, live_sign_in, may_replace
 from freshkey._renewal.context import ProfileContext
+from freshkey._renewal.known import load, next_generation
 from freshkey._renewal.managed import ManagedCredential
 from freshkey._renewal.persist import SAVE_TIMEOUT, keep_owned
 from freshkey._renewal.reading import decode, what_next
@@ -121,9 +122,10 @@ def _keep(
     context, refused = managed.context, tuple(managed.refusals)
     try:
         with about(context.profile.name), context.store.lock(LOCK_TIMEOUT):
-            # If the store was emptied, continue after the last known generation: other processes ignore lower ones.
-            before = context.store.load()
-            generation = (before.generation or context.hints.read().generation) + 1
+            # If the store was emptied or put back, continue after the last known generation: other processes ignore
+            # lower ones.
+            before, known = load(context)
+            generation = next_generation(before, known)
             # The provider's profile endpoint may have failed this time.
             # See docs/decisions.md, "Signing in again completes an identity".
             identity = credential.identity.completed_by(_known_identity(context, before))

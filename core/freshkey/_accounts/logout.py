@@ -5,6 +5,7 @@ from __future__ import annotations
 from freshkey._accounts.login import WAIT
 from freshkey._interprocess.hints import Hints
 from freshkey._renewal.context import ProfileContext
+from freshkey._renewal.known import newest_saved, next_generation, note_saved
 from freshkey._renewal.managed import ManagedCredential
 from freshkey._renewal.persist import SAVE_TIMEOUT
 from freshkey._renewal.reading import decode, stores_nothing
@@ -50,14 +51,18 @@ def _erase(managed: ManagedCredential) -> SignedOut:
     """Revoke and delete what is stored, under the lock."""
     context = managed.context
     with context.store.lock(LOCK_TIMEOUT):
-        snapshot = context.store.load()
+        snapshot = context.store.load()  # as it is: what was put back is revoked, too
         event = _not_signed_in(context)
         if snapshot.payload is not None:
             event = _revoke(context, snapshot.payload)
             # A tombstone as the next generation, so that every process notices.
-            grave = Record(generation=snapshot.generation + 1, payload=None, written_at=context.clock.now().wall)
+            generation = next_generation(snapshot, newest_saved(context))
+            grave = Record(generation=generation, payload=None, written_at=context.clock.now().wall)
             context.store.save(grave)
-            context.hints.write(Hints(generation=grave.generation, signed_out=True))
+            # No pause or refusal of the sign-in outlives it.
+            before = context.hints.read()
+            kept = {name: getattr(before, name) for name in ("store", "generation", "signed_out", "elsewhere")}
+            note_saved(context, Hints(**kept), grave)
             context.notifier.notify()
         managed.drop(event)
     return event

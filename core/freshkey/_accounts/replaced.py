@@ -13,6 +13,7 @@ from typing import Final
 from attrs import define, field
 
 from freshkey._renewal.context import ProfileContext
+from freshkey._renewal.known import is_put_back, load
 from freshkey._renewal.reading import decode
 from freshkey.errors import FreshkeyError, LoginRequired, RecordUnreadable
 from freshkey.expiry import Freshness
@@ -34,12 +35,14 @@ def live_sign_in(context: ProfileContext, refused: Collection[int]) -> Credentia
         StoreError: The store cannot be read.
     """
     try:
-        snapshot = context.store.load()
+        snapshot, known = load(context)
         credential = None if snapshot.payload is None else decode(context, snapshot.payload)
     except (LoginRequired, RecordUnreadable):
         return None  # it is of no use here
     if credential is None or _is_refused(context, snapshot, refused):
         return None
+    if context.description.single_use and is_put_back(snapshot, known):
+        return None  # it cannot be renewed
     ended = context.freshness(credential) is Freshness.EXPIRED and not credential.renewable
     return None if ended else credential
 

@@ -10,7 +10,15 @@ from freshkey._interprocess.hints import Hints
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.failure import describe_end, describe_refusal, describe_shared, hint_to_retry, needs_user
 from freshkey._renewal.managed import ManagedCredential
-from freshkey._renewal.reading import Reading, StoredSignIn, ignored_settings, read, stored_credential, what_next
+from freshkey._renewal.reading import (
+    Reading,
+    StoredSignIn,
+    ignored_settings,
+    outdated,
+    read,
+    stored_credential,
+    what_next,
+)
 from freshkey._renewal.subject import subject_of
 from freshkey._sources.choosers import chosen_by, overruled
 from freshkey._sources.precedence import candidates, first_owned
@@ -115,7 +123,10 @@ def status(managed: ManagedCredential) -> Status:
         sign_in_code=code,
         last_error=last_error,
         last_error_code=last_error_code,
-        renews=why is None and credential is not None and _renews(context, credential),
+        renews=why is None
+        and credential is not None
+        and _renews(context, credential)
+        and not _is_stuck(context, found),
         sign_in_ending=credential is not None
         and ends_soon(credential, context.clock.now(), failing=hints.kind is not None),
         next_step=step if works else step or advice,
@@ -148,6 +159,8 @@ def _sign_in_needed(
         return *_refusal(managed, generation, hints), what_next(context)
     if credential is not None and expired and not _renews(context, credential):
         return describe_end(context.description.source(credential.source)), "sign-in-ended", what_next(context)
+    if expired and _is_stuck(context, found):
+        unusable = outdated(context, found)
     if unusable is not None:
         return unusable.message, unusable.code, unusable.hint
     if expired and found.owned and last_error and needs_user(hints):
@@ -192,6 +205,10 @@ def _in_use(managed: ManagedCredential, found: Reading) -> tuple[Credential | No
 def _renews(context: ProfileContext, credential: Credential) -> bool:
     source = context.description.source(credential.source)
     return credential.renewable or (source is not None and not (source.owned and source.interactive))
+
+
+def _is_stuck(context: ProfileContext, found: Reading) -> bool:
+    return found.owned and found.put_back and context.description.single_use
 
 
 def _store_kind(context: ProfileContext, found: Reading) -> str | None:

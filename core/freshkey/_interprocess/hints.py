@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from attrs import asdict, evolve, field, fields_dict, frozen
-from attrs.validators import instance_of, optional
+from attrs.validators import deep_iterable, deep_mapping, instance_of, optional
 
 from freshkey._files.private import file_name
 from freshkey._files.state_file import StateFile, moment
@@ -30,7 +30,9 @@ class Hints:
     Only codes and times, no texts: those may quote a server, a plugin or a secret.
 
     Attributes:
-        generation: The highest generation that any process saved (the high-water mark).
+        generation: The highest generation that any process saved (the high-water mark) in `store`.
+        store: The store that was last saved to; empty if an older version wrote the hints.
+        elsewhere: The same of other stores that the profile used before: generation, and whether that is a sign-out.
         source: ID of the source that the last attempt used; the pause applies to that source.
         subject: Fingerprint of that source, the settings and what was found there; the pause ends if it differs.
         attempted: Reading of both clocks at the last attempt to renew.
@@ -44,6 +46,8 @@ class Hints:
     """
 
     generation: int = field(default=0, validator=_WHOLE)
+    store: str = field(default="", validator=_TEXT)
+    elsewhere: dict[str, list[int]] = field(factory=dict, validator=deep_mapping(_TEXT, deep_iterable(_WHOLE)))
     source: str = field(default="", validator=_TEXT)
     subject: str | None = field(default=None, validator=optional(_TEXT))
     attempted: Moment | None = None
@@ -59,6 +63,20 @@ class Hints:
     def may_be_signed_in(self) -> bool:
         """Whether some process saved a sign-in, and none has signed out since, as far as is known."""
         return self.generation > 0 and not self.signed_out
+
+    def saved_in(self, store: str) -> tuple[int, bool]:
+        """Return the highest generation that any process saved in a store, and whether that is a sign-out."""
+        if self.store in ("", store):
+            return self.generation, self.signed_out
+        generation, signed_out, *_ = [*self.elsewhere.get(store, []), 0, 0]
+        return generation, bool(signed_out)
+
+    def with_saved(self, store: str, generation: int, *, signed_out: bool) -> Hints:
+        """Return the hints after a record was saved in a store."""
+        others = {name: mark for name, mark in self.elsewhere.items() if name != store}
+        if self.store not in ("", store) and self.generation:
+            others[self.store] = [self.generation, int(self.signed_out)]
+        return evolve(self, store=store, generation=generation, signed_out=signed_out, elsewhere=others)
 
     def seconds_to_wait(self, now: Moment) -> float:
         """Return the seconds until the next attempt is allowed; zero or less if it is allowed now, or if unknown."""
@@ -105,9 +123,8 @@ class ProcessHints(HintsFile):
         super().write(evolve(hints, **{name: getattr(there, name) for name in _NO_SIGN_IN}))
 
 
-_NO_SIGN_IN: Final[dict[str, Any]] = {
-    name: getattr(Hints(), name) for name in ("generation", "refused_generation", "sign_in_code", "signed_out")
-}
+_OF_SIGN_IN: Final = ("generation", "store", "elsewhere", "refused_generation", "sign_in_code", "signed_out")
+_NO_SIGN_IN: Final[dict[str, Any]] = {name: getattr(Hints(), name) for name in _OF_SIGN_IN}
 _OF_PROCESS: Final[dict[tuple[str, str], dict[str, Any]]] = {}
 """By state directory and profile, like the contents of the memory store: all keepers of the process share them."""
 

@@ -22,6 +22,7 @@ from freshkey._plugins.connect import connect
 from freshkey._plugins.hook_caller import HookCaller
 from freshkey._renewal.deadlines import seconds_until_due
 from freshkey._renewal.retry import OnRetry, Policy, call_with_retry
+from freshkey._renewal.seen import Seen
 from freshkey._sources.precedence import Consent
 from freshkey._stores.options import FORGETFUL, StoreSettingWrong
 from freshkey._trust.project_commands import trusting
@@ -104,6 +105,7 @@ class ProfileContext(Runtime):
         hooks: The provider's and the store's hooks.
         hints: Information shared with other processes about this profile.
         notifier: Announces and detects changes to any profile in the state directory.
+        seen: What this process saw in the profile's stores.
         consent: Decides about sources that need the user's consent; None uses them without asking.
     """
 
@@ -113,6 +115,7 @@ class ProfileContext(Runtime):
     hints: HintsFile
     notifier: ChangeNotifier
     consent: Consent | None = None
+    seen: Seen = field(factory=Seen, repr=False)
     _open_store: Callable[[], CredentialStore] = field(repr=False)
 
     @property

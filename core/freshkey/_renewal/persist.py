@@ -7,12 +7,11 @@ import threading
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from attrs import evolve
-
 from freshkey import _failpoints
 from freshkey._renewal.attempts import Attempts
 from freshkey._renewal.binding import binding_of
 from freshkey._renewal.context import ProfileContext
+from freshkey._renewal.known import note_saved
 from freshkey._renewal.single_flight import process_is_exiting
 from freshkey._stores.keychain.prompts import background
 from freshkey.clock import Clock
@@ -88,7 +87,7 @@ def keep_owned(
     # provider no longer accepts the old refresh token (ROT-4).
     save(context.store, record, clock=context.clock, unsaved=use_unsaved)
     _failpoints.hit("read_back")
-    context.hints.write(evolve(context.hints.read(), generation=generation, signed_out=False))
+    note_saved(context, context.hints.read(), record)
     # Checked only after saving: even if the access token is expired, its refresh token is the only one that works.
     must_be_alive(context, newer)
     served = memory.publish(newer, generation, elsewhere=False)

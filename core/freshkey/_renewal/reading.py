@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, TypeGuard
@@ -12,6 +11,8 @@ from attrs import define, field, frozen
 
 from freshkey._renewal.binding import moved
 from freshkey._renewal.context import ProfileContext
+from freshkey._renewal.known import is_put_back, load, next_generation
+from freshkey._renewal.seen import Mark
 from freshkey._sources import precedence
 from freshkey._sources.choosers import settled_on
 from freshkey._sources.next_step import next_step
@@ -21,9 +22,6 @@ from freshkey.model.credential import Credential
 from freshkey.model.source import Detected, Source
 from freshkey.model.storage import Snapshot
 from freshkey.secret import Secret
-
-
-log = logging.getLogger(__name__)
 
 
 @frozen(kw_only=True)
@@ -37,6 +35,7 @@ class Reading:
         displaced: A stored credential of a source that the profile does not use any more, although `winner` would store
             its own in its place; None if there is none.
         snapshot: Everything else that was read from the store.
+        known: The newest record that is known to have been saved there.
         no_store: Why the store was not read although the walk reached it, or None: it does not exist here.
     """
 
@@ -45,12 +44,23 @@ class Reading:
     stored: Credential | None = None
     displaced: Credential | None = None
     snapshot: Snapshot = field(factory=Snapshot)
+    known: Mark = field(factory=Mark)
     no_store: StoreUnavailable | None = None
 
     @property
     def owned(self) -> bool:
         """Whether the winning source is one whose credential freshkey obtains and stores."""
         return self.winner is not None and self.winner.owned
+
+    @property
+    def put_back(self) -> bool:
+        """Whether the stored credential was replaced long ago, and an older copy of the store is there again."""
+        return is_put_back(self.snapshot, self.known)
+
+    @property
+    def next_generation(self) -> int:
+        """The generation of the next record."""
+        return next_generation(self.snapshot, self.known)
 
 
 @define
@@ -60,12 +70,14 @@ class StoredSignIn:
     Attributes:
         context: Everything about the profile.
         snapshot: What was read from the store.
+        known: The newest record that is known to have been saved there.
         no_store: Why the store was not read although it was asked for, or None.
         source: ID of the source that the credential came from, even if it cannot be used; None if that is not known.
     """
 
     context: ProfileContext
     snapshot: Snapshot = field(init=False, factory=Snapshot)
+    known: Mark = field(init=False, factory=Mark)
     no_store: StoreUnavailable | None = field(init=False, default=None)
     source: str | None = field(init=False, default=None)
     _answer: Credential | FreshkeyError | None = field(init=False, default=None)
@@ -91,7 +103,7 @@ class StoredSignIn:
 
     def _read(self) -> Credential | FreshkeyError | None:
         try:
-            self.snapshot = _load(self.context)
+            self.snapshot, self.known = load(self.context)
             if self.snapshot.payload is None:
                 return None
             credential, bound = self.context.codec.decode_bound(self.snapshot.payload)
@@ -126,6 +138,7 @@ def read(context: ProfileContext) -> Reading:
         stored=None if displaced else found,
         displaced=displaced,
         snapshot=stored.snapshot,
+        known=stored.known,
         no_store=stored.no_store,
     )
 
@@ -161,7 +174,7 @@ def stored_credential(context: ProfileContext) -> Credential | None:
         LoginRequired: It belongs to another server or client.
         StoreError: The store cannot be read.
     """
-    return _credential_in(context, context.store.load())
+    return _credential_in(context, load(context)[0])
 
 
 def signed_out_since(context: ProfileContext, reading: Reading, generation: int) -> bool:
@@ -170,7 +183,7 @@ def signed_out_since(context: ProfileContext, reading: Reading, generation: int)
     if snapshot.record is None and hints.signed_out and hints.generation > generation:
         # The walk did not need the store. Hints may be wrong, so they only tell that there is something to read there.
         with suppress(StoreError), prompts.background():
-            snapshot = context.store.load()
+            snapshot, _ = load(context)
     record = snapshot.record
     return record is not None and record.payload is None and record.generation > generation
 
@@ -214,6 +227,17 @@ def ignored_settings(context: ProfileContext, winner: Source | None) -> tuple[st
     return () if source is None else context.hooks.ignores(context.profile, source)
 
 
+def outdated(context: ProfileContext, reading: Reading) -> LoginRequired:
+    """Return the error for a stored sign-in that has been replaced, with a refresh token that was used then."""
+    message = (
+        f"the store contains an older copy of the sign-in (generation {reading.snapshot.generation}, and"
+        f" {reading.known.generation} was saved), whose refresh token has been used"
+    )
+    error = login_required(context, message, code="stored-sign-in-outdated")
+    error.unsent = True  # the newer copy may be put back, too
+    return error
+
+
 def nothing_found(context: ProfileContext, reading: Reading) -> LoginRequired:
     """Return the error if no source has a credential."""
     message, ignored = "no credential found", ignored_settings(context, None)
@@ -230,19 +254,3 @@ def what_next(context: ProfileContext, no_store: StoreUnavailable | None = None)
 
 def _credential_in(context: ProfileContext, snapshot: Snapshot) -> Credential | None:
     return None if snapshot.payload is None else decode(context, snapshot.payload)
-
-
-def _load(context: ProfileContext) -> Snapshot:
-    """Read the store; read it again if another process is known to have saved a newer generation."""
-    snapshot = context.store.load()
-    known = context.hints.read().generation
-    if snapshot.generation < known:
-        snapshot = context.store.load()
-        if snapshot.generation < known:
-            log.warning(
-                "%s: the store returned an older generation than the last one saved: %d instead of %d",
-                context.profile.name,
-                snapshot.generation,
-                known,
-            )
-    return snapshot

@@ -26,7 +26,7 @@ from freshkey._renewal.attempts import Attempts
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.failure import Failure, describe_end, in_words
 from freshkey._renewal.persist import Memory, keep_borrowed, keep_owned
-from freshkey._renewal.reading import Reading, login_required, nothing_found, read, signed_out_since
+from freshkey._renewal.reading import Reading, login_required, nothing_found, outdated, read, signed_out_since
 from freshkey._renewal.single_flight import one_process, process_is_exiting
 from freshkey._renewal.single_use import SingleUseRefresh
 from freshkey._renewal.subject import subject_of
@@ -235,6 +235,8 @@ class Rotation:
             self._attempts.heed_refusal(self._reading)
         current = self._reading.stored if source.owned else self.held
         if current is not None and current.source == source.id and current.renewable:
+            if source.owned and self.context.description.single_use and self._reading.put_back:
+                raise outdated(self.context, self._reading)  # sent again, it would end the grant
             return self._spend(current) if source.owned else self._refresh(current)
         if source.owned and source.interactive:
             raise login_required(self.context, self._why_not_usable(source), code="sign-in-ended")
@@ -308,7 +310,7 @@ class Rotation:
         source = self.context.description.source(newer.source)
         if source is None or not source.owned:
             return keep_borrowed(self.context, self.memory, newer, subject_of(self.context, self._reading))
-        generation = self._reading.snapshot.generation + 1
+        generation = self._reading.next_generation
         if self._reading.displaced is not None:
             message = "%s: source %r is now used; the stored credential from source %r is replaced, but not revoked"
             log.warning(message, self.context.profile.name, newer.source, self._reading.displaced.source)

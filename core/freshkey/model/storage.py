@@ -25,7 +25,7 @@ class Record:
     """One generation of a profile's credential in a store.
 
     Attributes:
-        generation: Increases by one with each record, including sign-outs.
+        generation: Grows with each record, including sign-outs; usually by one.
         payload: The encoded credential (`freshkey._stores.records.codec.Codec`); None is a tombstone: signed out.
         written_at: Seconds since 1970-01-01T00:00:00Z by the writer's wall clock.
     """

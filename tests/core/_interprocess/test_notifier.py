@@ -124,6 +124,8 @@ def test_hints_contain_only_the_listed_fields(hints: HintsFile, tmp_path: Path) 
     hints.write(SOME)
     (path,) = (tmp_path / "state" / "hints").iterdir()
     assert set(json.loads(path.read_bytes())) == {
+        "elsewhere",
+        "store",
         "generation",
         "source",
         "subject",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,7 @@ class Machine:
 
 
 @pytest.fixture
-def machine(cloud: GoogleCloud, tmp_path: Path) -> Iterator[Machine]:
+def machine(cloud: GoogleCloud, tmp_path: Path) -> Machine:
     made = Machine(cloud, tmp_path / "state")
     made.sign_in()
     return made
