@@ -1,15 +1,19 @@
 """Circuit breaker for renewals: pauses requests to a failing host, across all profiles.
 
-Three rules, per host (name and port) and per keeper:
+Four rules, per host (name and port) and per keeper:
 
 - **Breaker.** After five consecutive failures, requests to the host are paused, for 5 s at first and up to a minute.
-  Then one request goes out as a probe while the others wait for its result. Any response closes the breaker.
+  Then one request goes out as a probe while the others wait for its result. A response closes the breaker, unless
+  another request of the same call to that host fails.
 - **Budget.** A retry costs 5 out of 500, a retry after a timeout costs 10, and each response refunds 1. This way a
   host that fails half the time does not receive several times the traffic of a healthy one.
+- **Nothing works.** After five calls in a row that failed, whatever they called, nothing is retried within a call
+  until one succeeds: a hundred profiles without a network must not pause a hundred times.
 - **Retry-After.** What a host sends to one profile applies to all of them (RFC 9110, section 10.2.3).
 
-Only background renewals are held back. User actions go out at once, and so does the retry of a request whose response
-was lost, because that retry must not be late: see `GuardedCall.forced`.
+Calls that do not send their requests through freshkey count for the hosts that their provider describes, and for one
+source. Only background renewals are held back. User actions go out at once, and so does the retry of a request whose
+response was lost, because that retry must not be late: see `GuardedCall.forced`.
 """
 
 from __future__ import annotations
@@ -18,22 +22,24 @@ import logging
 import math
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from attrs import define, evolve, field, frozen
 
 from freshkey._http.messages import Response, retry_after
-from freshkey.errors import OutcomeUnknown, TransientError
+from freshkey.errors import FreshkeyError, OutcomeUnknown, TransientError
 
 
 if TYPE_CHECKING:
     from freshkey.clock import Clock
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 FAILURES_TO_OPEN: Final = 5
 """Consecutive failures after which a host is paused."""
@@ -52,6 +58,11 @@ CAPACITY: Final = 500
 RETRY_COST: Final = 5
 TIMEOUT_COST: Final = 10
 REFUND: Final = 1
+
+OF_COMMANDS: Final = frozenset(
+    {"command-failed", "command-output-expired", "command-timed-out", "invalid-command-output"}
+)
+"""Codes of helper commands; running one again is no request."""
 
 _LONG_AGO: Final = -math.inf
 
@@ -142,6 +153,7 @@ class CircuitBreaker:
     clock: Clock
     _hosts: defaultdict[str, HostState] = field(init=False, factory=lambda: defaultdict(HostState))
     _mutex: threading.Lock = field(init=False, factory=threading.Lock)
+    _failed_calls: int = field(init=False, default=0)
 
     def forget_threads(self) -> None:
         """Replace the lock; in a forked child, the parent's lock might never be released."""
@@ -191,6 +203,23 @@ class CircuitBreaker:
         elif before.broken and not after.broken:
             log.warning("%s is responding again", host)
 
+    def note_unreported(self, what: str, error: BaseException | None) -> None:
+        """Record how a call ended that did not say which host it called; None is a success."""
+        now = self.clock.now()
+        with self._mutex:
+            before = self._hosts[what]
+            self._hosts[what] = HostState() if error is None else before.failed(now.elapsed)
+
+    def note_call(self, *, failed: bool) -> None:
+        """Record how a call ended, whatever it called."""
+        with self._mutex:
+            self._failed_calls = self._failed_calls + 1 if failed else 0
+
+    @property
+    def nothing_works(self) -> bool:
+        """Whether so many calls failed in a row that another retry is pointless, whatever it calls."""
+        return self._failed_calls >= FAILURES_TO_OPEN
+
     def spend_retry_budget(self, host: str, *, pause: float, forced: bool) -> bool:
         """Pay for a retry after `pause` seconds; return False if it should not be made.
 
@@ -213,20 +242,68 @@ def _is_failure(answer: Response | Exception) -> bool:
 
 @define
 class GuardedCall:
-    """One caller's attempts to get a response, from any number of hosts; `forced` attempts ignore the breaker."""
+    """One caller's attempts to get a response, from any number of hosts; `forced` attempts ignore the breaker.
+
+    Attributes:
+        breaker: The circuit breaker.
+        forced: Whether requests go out even while a host is paused.
+        unreported: What stands for the host of a call that does not send its requests through freshkey; None if that
+            cannot be told.
+    """
 
     breaker: CircuitBreaker
     forced: bool = False
+    unreported: str | None = None
     _last: str | None = field(init=False, default=None)
+    _answers: dict[str, Response] = field(init=False, factory=dict)
+    _failing: set[str] = field(init=False, factory=set)
+    _starting: bool = field(init=False, default=False)
 
     def begin(self, host: str) -> None:
         """Record that a request goes out; raises `HostPaused` like `CircuitBreaker.allow`."""
         self._last = host
-        self.breaker.allow(host, forced=self.forced)
+        if host not in self._answers:  # else it has just answered this call, which may be the probe
+            self.breaker.allow(host, forced=self.forced)
 
     def end(self, host: str, answer: Response | Exception, *, timed_out: bool) -> None:
         """Record how it ended."""
+        if isinstance(answer, Response) and not _is_failure(answer):
+            # A host may answer one request of each call, such as that for its metadata, and fail at the next one.
+            self._answers[host] = answer
+            return
+        self._failing.add(host)
         self.breaker.note(host, answer, timed_out=timed_out)
+
+    def run(self, call: Callable[[], T]) -> T:
+        """Make one attempt, and record how it ended.
+
+        Raises:
+            HostPaused: It does not report the hosts that it calls, and failed too often; it was not made.
+        """
+        self._last, self._answers, self._failing = None, {}, set()
+        if self.unreported is not None and self.breaker.state(self.unreported).broken:
+            self.breaker.allow(self.unreported, forced=self.forced)
+        try:
+            result = call()
+        except BaseException as error:
+            self._settle(error)
+            raise
+        self._settle(None)
+        return result
+
+    def _settle(self, error: BaseException | None) -> None:
+        for host, answer in self._answers.items():
+            if host not in self._failing:
+                self.breaker.note(host, answer)
+        self._answers = {}
+        # What has not started yet has a pace of its own.
+        self._starting = isinstance(error, TransientError) and error.starting
+        if isinstance(error, HostPaused) or self._starting:
+            return
+        failed = isinstance(error, TransientError | OutcomeUnknown)
+        self.breaker.note_call(failed=failed)
+        if self.unreported is not None and self._last is None:
+            self.breaker.note_unreported(self.unreported, error if failed and not _is_of_machine(error) else None)
 
     def worth_another(self, pause: float, *, lost_answer: bool) -> bool:
         """Pay for another attempt after `pause` seconds; return False if it would be pointless.
@@ -234,7 +311,14 @@ class GuardedCall:
         Repeating a request whose response was lost is now or never, so it is forced.
         """
         self.forced = self.forced or lost_answer
+        if self.breaker.nothing_works and not (self.forced or self._starting):
+            return False
         return self._last is None or self.breaker.spend_retry_budget(self._last, pause=pause, forced=self.forced)
+
+
+def _is_of_machine(error: BaseException | None) -> bool:
+    """Return whether a failure is one of this machine, such as that of a helper command, and not of a host."""
+    return isinstance(error, FreshkeyError) and (error.found_here or error.code in OF_COMMANDS)
 
 
 _CURRENT: ContextVar[GuardedCall | None] = ContextVar("freshkey guarded call", default=None)

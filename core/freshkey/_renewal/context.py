@@ -81,15 +81,16 @@ class Runtime:
         forced: bool,
         closing: threading.Event | None = None,
         on_retry: OnRetry | None = None,
+        unreported: str | None = None,
     ) -> T:
-        """Return what `call_with_retry` returns; `forced` calls a host even while it is paused."""
+        """Return what `call_with_retry` returns; `forced` and `unreported` as in `GuardedCall`."""
         return call_with_retry(
             call,
             policy or Policy(),
             clock=self.clock,
             random=self.random,
             stop=stop,
-            guarded=GuardedCall(self.breaker, forced=forced),
+            guarded=GuardedCall(self.breaker, forced=forced, unreported=unreported),
             closing=closing,
             on_retry=on_retry,
         )
@@ -122,6 +123,11 @@ class ProfileContext(Runtime):
     def store(self) -> CredentialStore:
         """The store of owned credentials, opened on first use."""
         return self._open_store()
+
+    def hosts_of(self, source: str) -> str | None:
+        """Return what stands for the hosts that a source calls without reporting it; None if none is described."""
+        hosts = ", ".join(sorted(self.description.hosts))
+        return f"{hosts} (source {source!r} of {self.profile.provider!r})" if hosts else None
 
     def lead(self, credential: Credential) -> float | None:
         """Return how many seconds before expiry to renew, as set by profile, credential or provider, in this order."""

@@ -13,6 +13,7 @@ from typing import Final
 from attrs import frozen
 
 from freshkey import expiry
+from freshkey._http.circuit_breaker import OF_COMMANDS
 from freshkey._interprocess.hints import Hints
 from freshkey.clock import Moment
 from freshkey.errors import (
@@ -49,12 +50,6 @@ _SENTENCES: Final[dict[type[FreshkeyError], str]] = {
 """The classes that other processes raise again, with their words for it."""
 
 _KINDS: Final = {kind.__name__: kind for kind in _SENTENCES}
-
-_OF_COMMANDS: Final = frozenset(
-    {"command-failed", "command-output-expired", "command-timed-out", "invalid-command-output"}
-)
-"""Codes of helper commands; running one again is no request."""
-
 
 COMMAND_PAUSE: Final = 2.0
 """Seconds until a process runs a helper command again that failed; doubles with each failure in a row.
@@ -154,7 +149,7 @@ def is_request(hints: Hints) -> bool:
 
 def is_of_command(code: str | None) -> bool:
     """Return whether an error with this code is the failure of a helper command."""
-    return code in _OF_COMMANDS
+    return code in OF_COMMANDS
 
 
 def is_mended_here(error: FreshkeyError) -> bool:

@@ -123,7 +123,7 @@ def call_with_retry(
     with guarding(guarded) if guarded is not None else nullcontext():
         return tenacity.Retrying(
             retry=worth, wait=pause, stop=enough, before_sleep=rest, sleep=lambda _: None, reraise=True
-        )(call)
+        )(call if guarded is None else functools.partial(guarded.run, call))
 
 
 def _own_pause(state: RetryCallState, policy: Policy, share: float, *, lost: int, left: float) -> float:

@@ -284,11 +284,15 @@ class Rotation:
 
     def _refresh(self, current: Credential) -> Credential:
         context = self.context
-        return self._with_retry(lambda: context.hooks.refresh(context.profile, current, context.reporter))
+        return self._with_retry(
+            lambda: context.hooks.refresh(context.profile, current, context.reporter), current.source
+        )
 
     def _acquire(self, source: Source) -> Credential:
         unattended = NonInteractive(self.context.profile.name, self.context.reporter, attended=not self.by_timer)
-        found = self._with_retry(lambda: self.context.hooks.acquire(self.context.profile, source, unattended))
+        found = self._with_retry(
+            lambda: self.context.hooks.acquire(self.context.profile, source, unattended), source.id
+        )
         if self.refused is not None and found.authorizes_like(self.refused):
             raise ProviderRefused(
                 f"the provider rejected the credential from source {source.id!r}, and there is no newer one",
@@ -297,10 +301,14 @@ class Rotation:
             )
         return found
 
-    def _with_retry(self, call: Callable[[], Credential]) -> Credential:
-        memory = self.memory
+    def _with_retry(self, call: Callable[[], Credential], source: str) -> Credential:
         return self.context.with_retry(
-            call, stop=process_is_exiting, forced=self.by_user, closing=memory.closing, on_retry=memory.note_retry
+            call,
+            stop=process_is_exiting,
+            forced=self.by_user,
+            closing=self.memory.closing,
+            on_retry=self.memory.note_retry,
+            unreported=self.context.hosts_of(source),
         )
 
     # --- saving the result ------------------------------------------------------------------------------------

@@ -89,7 +89,13 @@ class SingleUseRefresh:
         try:
             forced = self.forced or self._sendings_before > 0
             return self.context.with_retry(
-                self._send, policy, stop=self.stop, forced=forced, closing=self.closing, on_retry=self.on_retry
+                self._send,
+                policy,
+                stop=self.stop,
+                forced=forced,
+                closing=self.closing,
+                on_retry=self.on_retry,
+                unreported=self.context.hosts_of(self.credential.source),
             )
         except FreshkeyError as error:
             settled = self._settled(error)
