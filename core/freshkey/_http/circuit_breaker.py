@@ -44,6 +44,9 @@ T = TypeVar("T")
 FAILURES_TO_OPEN: Final = 5
 """Consecutive failures after which a host is paused."""
 
+IN_A_ROW: Final = 30.0
+"""Longest distance of two failed calls in a row, in seconds from the end of one to the start of the next."""
+
 MIN_BREAK: Final = 5.0
 MAX_BREAK: Final = 60.0
 """Pause in seconds; doubled by each failed probe."""
@@ -154,6 +157,7 @@ class CircuitBreaker:
     _hosts: defaultdict[str, HostState] = field(init=False, factory=lambda: defaultdict(HostState))
     _mutex: threading.Lock = field(init=False, factory=threading.Lock)
     _failed_calls: int = field(init=False, default=0)
+    _call_failed_at: float = field(init=False, default=_LONG_AGO)
 
     def forget_threads(self) -> None:
         """Replace the lock; in a forked child, the parent's lock might never be released."""
@@ -212,8 +216,17 @@ class CircuitBreaker:
 
     def note_call(self, *, failed: bool) -> None:
         """Record how a call ended, whatever it called."""
+        now = self.clock.elapsed()
         with self._mutex:
             self._failed_calls = self._failed_calls + 1 if failed else 0
+            self._call_failed_at = now if failed else _LONG_AGO
+
+    def begin_call(self) -> None:
+        """Forget the calls that failed long before the one that begins now: it is not one of those in a row."""
+        now = self.clock.elapsed()
+        with self._mutex:
+            if now - self._call_failed_at > IN_A_ROW:
+                self._failed_calls = 0
 
     @property
     def nothing_works(self) -> bool:
@@ -281,6 +294,7 @@ class GuardedCall:
             HostPaused: It does not report the hosts that it calls, and failed too often; it was not made.
         """
         self._last, self._answers, self._failing = None, {}, set()
+        self.breaker.begin_call()
         if self.unreported is not None and self.breaker.state(self.unreported).broken:
             self.breaker.allow(self.unreported, forced=self.forced)
         try:
