@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from freshkey._text.redact import masked, redacted
     from freshkey._text.visible import escaped, visible
     from freshkey._trust.entries import Entry, TrustedCommands
+    from freshkey._trust.project_files import TrustedFile, revoke_file, trust_file, trusted_files
     from freshkey._trust.proposals import proposals
     from freshkey._trust.question import check_fits, demands, outcome, spelled_out
     from freshkey._trust.selection import chosen, named, told
@@ -36,6 +37,7 @@ _HOMES: Final = {
     "_text.redact": "masked redacted",
     "_text.visible": "escaped visible",
     "_trust.entries": "Entry TrustedCommands",
+    "_trust.project_files": "TrustedFile revoke_file trust_file trusted_files",
     "_trust.proposals": "proposals",
     "_trust.question": "check_fits demands outcome spelled_out",
     "_trust.selection": "chosen named told",
@@ -46,9 +48,10 @@ _HOMES: Final = {
 # fmt: off
 __all__ = [
     "CONFIG_DIR", "MIN_DESCRIPTOR", "PROFILE", "STATE_DIR", "Answer", "Choice", "Entry", "Explanation", "Found",
-    "SourceAnswers", "Status", "Step", "TrustedCommands", "announced", "check_fits", "child_environment",
-    "chosen", "demands", "escaped", "find", "import_plugin", "is_inherited", "masked", "named", "outcome",
-    "proposals", "redacted", "spelled_out", "told", "visible",
+    "SourceAnswers", "Status", "Step", "TrustedCommands", "TrustedFile", "announced", "check_fits",
+    "child_environment", "chosen", "demands", "escaped", "find", "import_plugin", "is_inherited", "masked", "named",
+    "outcome", "proposals", "redacted", "revoke_file", "spelled_out", "told", "trust_file", "trusted_files",
+    "visible",
 ]
 # fmt: on
 

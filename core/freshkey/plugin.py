@@ -23,8 +23,9 @@ if TYPE_CHECKING:
         run_helper,
     )
     from freshkey._files.bounded import NotRegularError, TooLongError, file_version, read_bounded
-    from freshkey._files.path_text import path_flaw
+    from freshkey._files.path_text import path_flaw, shown_path, shown_url
     from freshkey._files.private import file_name, private_dir, read_private, remove_private, write_private
+    from freshkey._files.project_place import without_project_path
     from freshkey._http.client import DEADLINE, send
     from freshkey._http.messages import Request, Response, Send, form, json_body, retry_after
     from freshkey._http.tls import authorities_flaw, tls_context, tls_failure
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from freshkey.model.storage import CredentialStore, Intent, Record, Snapshot
     from freshkey.model.unused_settings import changed_settings, unused_settings
     from freshkey.model.verdict import ACCEPTED, PEEK_SIZE, REFUSED, Answer, Verdict
-    from freshkey.secret import Secret, is_token
+    from freshkey.secret import Secret, is_implausible, is_jwt, is_token, quoted, shown_name
 
 CONTRACT: Final = 1
 """The version of the contract between freshkey and its plugins."""
@@ -57,8 +58,9 @@ _HOMES: Final = {
     "_commands.external_login": "run_login_command",
     "_commands.helper": "HELPER_TIMEOUT MAX_LINE helper_environment read_helper_json read_helper_line run_helper",
     "_files.bounded": "NotRegularError TooLongError file_version read_bounded",
-    "_files.path_text": "path_flaw",
+    "_files.path_text": "path_flaw shown_path shown_url",
     "_files.private": "file_name private_dir read_private remove_private write_private",
+    "_files.project_place": "without_project_path",
     "_http.client": "DEADLINE send",
     "_http.messages": "Request Response Send form json_body retry_after",
     "_http.tls": "authorities_flaw tls_context tls_failure",
@@ -80,7 +82,7 @@ _HOMES: Final = {
     "model.unused_settings": "changed_settings unused_settings",
     "model.verdict": "ACCEPTED PEEK_SIZE REFUSED Answer Verdict",
     "model.storage": "CredentialStore Intent Record Snapshot",
-    "secret": "Secret is_token",
+    "secret": "Secret is_implausible is_jwt is_token quoted shown_name",
 }
 
 # Several names per line: one per line would fill a page.
@@ -90,13 +92,14 @@ __all__ = [
     "Clock", "Command", "Credential", "CredentialSource", "CredentialStore", "Description", "Detected", "Identity",
     "Inspection", "Intent", "Interaction", "LoggingReporter", "Moment", "NonInteractive", "NotRegularError",
     "OAuthToken", "Profile", "ProfileLock", "Record", "Reporter", "Request", "Response", "Secret", "Send",
-    "Snapshot", "Source", "TooLongError", "Validity", "Verdict", "authorities_flaw", "changed_settings", "checked_url",
-    "child_environment",
-    "descriptor_is_there", "descriptor_secret", "environment_secret", "file_name", "file_version", "form",
-    "helper_environment", "hookimpl", "is_attended", "is_token", "json_body", "looks_like", "parse_json_object",
-    "path_flaw", "private_dir", "read_bounded", "read_helper_json", "read_helper_line", "read_private",
-    "remove_private", "retry_after", "run_command", "run_helper", "run_login_command", "send", "store_options",
-    "tls_context", "tls_failure", "unused_settings", "write_private", "wrong_option",
+    "Snapshot", "Source", "TooLongError", "Validity", "Verdict", "authorities_flaw", "changed_settings",
+    "checked_url", "child_environment", "descriptor_is_there", "descriptor_secret", "environment_secret",
+    "file_name", "file_version", "form", "helper_environment", "hookimpl", "is_attended", "is_implausible",
+    "is_jwt", "is_token", "json_body", "looks_like", "parse_json_object", "path_flaw", "private_dir", "quoted",
+    "read_bounded", "read_helper_json", "read_helper_line", "read_private", "remove_private", "retry_after",
+    "run_command", "run_helper", "run_login_command", "send", "shown_name", "shown_path", "shown_url",
+    "store_options", "tls_context", "tls_failure", "unused_settings", "without_project_path", "write_private",
+    "wrong_option",
 ]
 # fmt: on
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,19 @@ MAX_TOKEN: Final = 65536
 """Default maximum length of a secret, in characters."""
 
 _made = threading.local()
+MAX_NAME: Final = 80
+"""Longest name in characters that is shown."""
+
+_KNOWN_SECRETS: Final = re.compile(
+    r"(?<![A-Za-z0-9])(?:[spr]k[-_](?:ant|proj|live|test|svcacct|or)[-_]|[spr]k-[A-Za-z0-9]{12}|ABSK[A-Za-z0-9+/]{8}"
+    r"|(?:AKIA|ASIA)[A-Z0-9]{8}|AIza[\w-]{8}|GOCSPX-|ya29\.|1//[\w-]{6}|eyJ[\w-]{6}"
+    r"|gh[pousr]_|github_pat_|glpat-|xox[a-z]-)|-----BEGIN|%7B"
+)
+_RUN: Final = re.compile(r"[A-Za-z0-9+=%]{20,}|[A-Za-z0-9_+=%~-]{24,}")
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_SWITCH: Final = re.compile(r"[A-Za-z](?=[0-9])|[0-9](?=[A-Za-z])")
+_MIN_SWITCHES: Final = 3
+_NAME: Final = re.compile(r"[\w.@+:/=, -]+")
 
 
 @final
@@ -131,3 +145,50 @@ def is_token(value: object, longest: int = MAX_TOKEN) -> TypeGuard[str]:
         longest: Maximum length in characters.
     """
     return isinstance(value, str) and 0 < len(value) <= longest and all("!" <= character <= "~" for character in value)
+
+
+def is_jwt(text: str) -> bool:
+    """Return whether a text has the form of a signed JSON Web Token (RFC 7515, section 3.1).
+
+    It has three parts in base64url, and the first is a JSON object. Nothing is verified; but a private key, a file of
+    credentials, or another secret that is named by mistake or by malice is not one.
+    """
+    import base64
+    import binascii
+    import json
+
+    parts = text.split(".")
+    if len(parts) != 3 or not all(re.fullmatch(r"[A-Za-z0-9_-]+", part) for part in parts):  # noqa: PLR2004
+        return False
+    try:
+        return isinstance(json.loads(base64.urlsafe_b64decode(parts[0] + "=" * (-len(parts[0]) % 4))), dict)
+    except (binascii.Error, ValueError, RecursionError):
+        return False
+
+
+# --- what is not a secret, and must not look like one -----------------------------------------------------------------
+
+
+def shown_name(text: str) -> str | None:
+    """Return a name, such as that of a profile or a setting, if it can be shown; None for what may be a secret."""
+    plain = 0 < len(text) <= MAX_NAME and text.isprintable() and _NAME.fullmatch(text)
+    return text if plain and not looks_secret(text) else None
+
+
+def is_implausible(text: str, longest: int = MAX_NAME) -> bool:
+    """Return whether a text in the place of a name or path is probably a secret, or something else altogether."""
+    inner = text.strip()
+    braces = "{" in inner.replace("${", "")
+    return len(inner) > longest or not inner.isprintable() or braces or looks_secret(inner)
+
+
+def quoted(text: str) -> str:
+    """Return a name in quotation marks, or words in its place if it may be a secret."""
+    return "(not shown)" if shown_name(text) is None else repr(text)
+
+
+def looks_secret(text: str) -> bool:
+    """Return whether some part of a text looks like a key or a token: by how it begins, or by its random characters."""
+    # In something random, letters and digits alternate, unlike in AdministratorAccess-123456789012.
+    runs = _RUN.findall(_UUID.sub("", text))
+    return bool(_KNOWN_SECRETS.search(text) or any(len(_SWITCH.findall(run)) >= _MIN_SWITCHES for run in runs))

@@ -33,7 +33,7 @@ MACHINE: Final = "machine@demo-project.iam.gserviceaccount.com"
 CLIENT_ID: Final = "1234-app.apps.googleusercontent.com"
 CLIENT_SECRET: Final = "GOCSPX-canary-of-the-client"
 AUDIENCE: Final = "https://oauth2.googleapis.com/token"
-SUBJECT_TOKEN: Final = "eyJ-canary-of-the-subject.c2ln"
+SUBJECT_TOKEN: Final = "eyJhbGciOiJSUzI1NiJ9.canary-of-the-subject.c2ln"
 MAX_SKEW: Final = 300
 
 Reply = tuple[int, Any]

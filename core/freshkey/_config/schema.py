@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from freshkey._config.toml_file import Document
 from freshkey.errors import ConfigurationError, closest, suggestion
+from freshkey.secret import is_implausible, looks_secret, quoted, shown_name
 
 
 TOP_KEYS: Final = frozenset({"default", "observers", "profiles", "stores"})
@@ -18,6 +19,9 @@ MIN_PORT: Final = 1024
 MAX_PORT: Final = 65535
 CORE_STORES: Final = frozenset({"keyring", "file", "memory"})
 
+HIDDEN: Final = "(not shown)"
+"""Name of a profile in messages if what was given may be a secret."""
+
 _SAFE_NAME: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?")
 
 
@@ -27,9 +31,10 @@ def checked_name(name: str) -> str:
     Raises:
         ConfigurationError: It is not safe as part of a file name or of a keychain item's name.
     """
-    if not _SAFE_NAME.fullmatch(name):
+    if not _SAFE_NAME.fullmatch(name) or looks_secret(name):
         raise ConfigurationError(
-            f"invalid profile name {name[:80]!r}",
+            f"invalid profile name {quoted(name)}",
+            profile=None if shown_name(name) else HIDDEN,
             hint="Use at most 64 letters, digits, dots, hyphens, and underscores, starting with a letter, digit, or _",
             code="invalid-name",
         )
@@ -45,7 +50,7 @@ def check_shape(document: Document) -> None:
     for key in document.tables:
         if key not in TOP_KEYS:
             hint = suggestion(key, TOP_KEYS)
-            raise document.error(f"unknown key {key!r}", key, hint=hint, code="unknown-setting")
+            raise document.error(f"unknown key {quoted(key)}", key, hint=hint, code="unknown-setting")
     if not isinstance(document.tables.get("default", ""), str):
         raise document.error("'default' must be a string: the name of a profile", "default")
     observers = document.tables.get("observers", [])
@@ -69,8 +74,9 @@ def check_tables(document: Document, kind: str) -> None:
             except ConfigurationError as error:
                 raise document.error(error.message, kind, name, hint=error.hint, code=error.code) from None
         if not isinstance(table, Mapping):
-            hint = f"Write a section [{kind}.{name}]"
-            raise document.error(f"'{kind}.{name}' must be a table", kind, name, hint=hint)
+            shown = shown_name(name) or "NAME"
+            hint = f"Write a section [{kind}.{shown}]"
+            raise document.error(f"'{kind}.{shown}' must be a table", kind, name, hint=hint)
 
 
 def _check_twins(document: Document) -> None:
@@ -90,7 +96,7 @@ def _check_store_names(document: Document) -> None:
     for name in tables(document.tables.get("stores")):
         if name not in used and closest(name, used):
             hint = suggestion(name, used)
-            raise document.error(f"unknown store {name!r}", "stores", name, hint=hint, code="unknown-setting")
+            raise document.error(f"unknown store {quoted(name)}", "stores", name, hint=hint, code="unknown-setting")
 
 
 def core_string(document: Document, profile: str, table: Mapping[str, object], key: str) -> str | None:
@@ -98,6 +104,8 @@ def core_string(document: Document, profile: str, table: Mapping[str, object], k
     value = table.get(key)
     if value is not None and (not isinstance(value, str) or not value):
         raise wrong_value(document, profile, key, "a non-empty string")
+    if isinstance(value, str) and is_implausible(value):
+        raise wrong_value(document, profile, key, "a name; what it is set to may be a secret")
     return value
 
 
@@ -147,7 +155,13 @@ def check_keys(document: Document, profile: str, keys: Iterable[str], known: Col
         if key not in known:
             hint = suggestion(key, known)
             raise document.error(
-                f"unknown setting {key!r}", "profiles", profile, key, profile=profile, hint=hint, code="unknown-setting"
+                f"unknown setting {quoted(key)}",
+                "profiles",
+                profile,
+                key,
+                profile=profile,
+                hint=hint,
+                code="unknown-setting",
             )
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from attrs import Attribute, Factory, field, frozen
 
 from freshkey.errors import ConfigurationError
-from freshkey.secret import Unpicklable
+from freshkey.secret import Unpicklable, quoted
 
 
 MAX_WAIT: Final = 3600.0
@@ -25,7 +25,7 @@ def _sendable(request: Request, attribute: Attribute[Mapping[str, str]], headers
     """Reject header injection and unsendable characters before a library quotes the value in an error."""
     for name, value in headers.items():
         if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)):
-            raise ConfigurationError(f"the header {name!r} contains invalid characters", code="invalid-header")
+            raise ConfigurationError(f"the header {quoted(name)} contains invalid characters", code="invalid-header")
 
 
 @frozen(kw_only=True, getstate_setstate=False)

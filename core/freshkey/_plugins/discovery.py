@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import evolve, frozen
 
 from freshkey.errors import ConfigurationError, PluginBroken, describe_raise
+from freshkey.secret import quoted
 
 
 if TYPE_CHECKING:
@@ -184,8 +185,8 @@ def _load(name: str, group: str) -> object:
         return import_plugin(plugin, f"plugin {name!r} of {plugin.distribution} {plugin.version}")
     refuse_flawed(name, group)
     known = ", ".join([*(OWN_STORES if group == STORES else ()), *installed])
-    hint = f"Install the package that provides {name!r}" + (f", or use one of: {known}" if known else "")
-    raise ConfigurationError(f"no {kind} {name!r} is installed", hint=hint, code="unknown-plugin")
+    hint = f"Install the package that provides {quoted(name)}" + (f", or use one of: {known}" if known else "")
+    raise ConfigurationError(f"no {kind} {quoted(name)} is installed", hint=hint, code="unknown-plugin")
 
 
 def import_plugin(plugin: Found, called: str) -> object:

@@ -6,9 +6,10 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from attrs import Factory, asdict, field, frozen
+from attrs import Factory, asdict, evolve, field, frozen
 
 from freshkey import expiry
 from freshkey._config.configuration import Configuration
@@ -26,6 +27,7 @@ from freshkey._renewal.seen import Seen
 from freshkey._sources.precedence import Consent
 from freshkey._stores.options import FORGETFUL, StoreSettingWrong
 from freshkey._trust.project_commands import trusting
+from freshkey._trust.project_files import ensure_own_environment, ensure_trusted
 from freshkey._trust.source_consent import asking
 from freshkey.clock import Clock
 from freshkey.errors import about
@@ -162,12 +164,14 @@ def build_context(name: str, configuration: Configuration, runtime: Runtime) -> 
     with about(name):
         # Each step takes the previous one's result; the provider is called first for its settings class, then for its
         # description. See docs/decisions.md, "Opening a profile is a pipeline".
+        ensure_own = _own_files(configuration, approve)
         table = configuration.table(name, reserved=lambda: discovery.provider_ids(runtime.providers))
         hooks = connect(table, configuration, runtime.providers, runtime.emit)
         trusted = trusting(configuration.state_dir, approve)
         described = hooks.describe(None)
         owned = {source.id for source in described.sources if source.owned}
         profile = configuration.profile(table, described.settings, trusted, owned)
+        profile = evolve(profile, ensure_own=ensure_own)
         description = hooks.describe(profile)
     hints = ProcessHints if profile.store == FORGETFUL else HintsFile
     return ProfileContext(
@@ -180,6 +184,14 @@ def build_context(name: str, configuration: Configuration, runtime: Runtime) -> 
         consent=asking(profile, approve) if approve and not profile.bare else None,
         open_store=_once(lambda: _store(hooks, profile, configuration)),
     )
+
+
+def _own_files(configuration: Configuration, approve: Approve | None) -> Callable[[str, Path | str], None]:
+    """Check the files that variables name for every provider, and return how a provider checks others."""
+    state_dir, file = configuration.state_dir, configuration.document.path
+    if configuration.bare or file is not None:  # otherwise code decides, not the environment
+        ensure_own_environment(state_dir, file, approve=approve)
+    return lambda variable, path: ensure_trusted(variable, path, state_dir, approve)
 
 
 def _store(hooks: HookCaller, profile: Profile, configuration: Configuration) -> CredentialStore:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from attrs import evolve, frozen
 
+from freshkey._config.env_vars import Moved, moved
 from freshkey._config.profile_selection import Choice
 from freshkey._sources.choosers import overruled
 from freshkey._sources.precedence import (
@@ -35,6 +37,8 @@ class Explanation:
         provider: ID of the provider.
         steps: Every source in order of precedence.
         selection: Every place that can select a profile, in order of precedence.
+        variables: The environment variables that are set and move a file, an endpoint or a proxy, or choose an
+            identity. A project's ``.env`` may have set them.
     """
 
     profile: str
@@ -42,6 +46,7 @@ class Explanation:
     provider: str
     steps: tuple[Step, ...]
     selection: tuple[Choice, ...] = ()
+    variables: tuple[Moved, ...] = ()
 
 
 def explain(
@@ -78,9 +83,8 @@ def explain(
             over = ended(step.source) if step.wins and step.source.owned else None
             late = overruled(profile, description, step.source) if step.wins else late
             chosen = [name for name, source in late.items() if source == step.source.id]
-            more = f", but {over}" if over else ""
-            more += (f": {missing.message}" if missing else "") + (f"; {named(ignored)}" if ignored else "")
-            more += f", although {' and '.join(chosen)} is set" if chosen else ""
+            more = (f", but {over}" if over else "") + (f": {missing.message}" if missing else "")
+            more += (f"; {named(ignored)}" if ignored else "") + (f", although {_all(chosen)} is set" if chosen else "")
             steps.append(evolve(step, why=step.why + more))
     except (ConfigurationError, StoreError, LoginRequired) as error:
         # `get` fails with the same error: no later source is used in its place.
@@ -94,7 +98,12 @@ def explain(
         provider=profile.provider,
         steps=tuple(steps),
         selection=selection,
+        variables=moved(description.moved_by, os.environ),
     )
+
+
+def _all(names: Sequence[str]) -> str:
+    return " and ".join(names)
 
 
 def _at_fault(left: Sequence[Source], stored_by: str | None) -> Source:

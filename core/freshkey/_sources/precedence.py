@@ -30,6 +30,7 @@ from freshkey.model.credential import Credential
 from freshkey.model.description import Description
 from freshkey.model.profile import Profile
 from freshkey.model.source import Detected, Source
+from freshkey.secret import quoted
 
 
 Detect = Callable[[Source], Detected | None]
@@ -164,7 +165,7 @@ def _named(name: str, profile: Profile, description: Description) -> Source:
     if source is None:
         known = ", ".join(source.id for source in description.sources)
         raise ConfigurationError(
-            f"provider {profile.provider!r} has no source {name!r}",
+            f"provider {profile.provider!r} has no source {quoted(name)}",
             profile=profile.name,
             hint=f"Choose one of: {known}",
             code="unknown-source",

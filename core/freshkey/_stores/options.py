@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from freshkey.errors import ConfigurationError, suggestion
 from freshkey.model.profile import Profile
+from freshkey.secret import quoted
 
 
 FORGETFUL: Final = "memory"
@@ -51,7 +52,7 @@ def store_options(profile: Profile, store: str, kinds: Mapping[str, type]) -> di
     for name, value in profile.store_settings.items():
         keys = ("stores", store, name)
         if name not in kinds:
-            message = f"unknown setting {'.'.join(keys)!r}"
+            message = f"unknown setting {quoted('.'.join(keys))}"
             hint = suggestion(name, kinds)
             raise StoreSettingWrong(message, profile=profile, keys=keys, hint=hint, code="unknown-setting")
         wanted = (int, float) if kinds[name] is float else (kinds[name],)
@@ -63,4 +64,4 @@ def store_options(profile: Profile, store: str, kinds: Mapping[str, type]) -> di
 def wrong_option(profile: Profile, store: str, name: str, expected: str) -> StoreSettingWrong:
     """Return the error for a store setting with an invalid value; `expected` completes "must be …"."""
     keys = ("stores", store, name)
-    return StoreSettingWrong(f"{'.'.join(keys)!r} must be {expected}", profile=profile, keys=keys)
+    return StoreSettingWrong(f"{quoted('.'.join(keys))} must be {expected}", profile=profile, keys=keys)

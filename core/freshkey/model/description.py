@@ -42,6 +42,9 @@ class Description:
             `Credential.binding` has a different value for any of these is not used: the user must sign in again.
         variables: Names of the environment variables in which clients of this provider look for a credential.
             ``freshkey exec`` removes inherited ones from the child's environment.
+        moved_by: Names of the environment variables that move a file or an endpoint that this provider uses, or choose
+            an identity; one that ends with ``*`` stands for all that begin so. ``freshkey explain`` names those that
+            are set.
         exports: Functions that format a credential for another tool, by format name.
         revoke: Revokes an owned credential at the provider (RFC 7009); raises one of the contract's errors if that
             cannot be confirmed. None if the provider cannot revoke.
@@ -59,6 +62,7 @@ class Description:
     hosts: tuple[str, ...] = ()
     binding: Mapping[str, str] = Factory(dict)
     variables: tuple[str, ...] = ()
+    moved_by: tuple[str, ...] = ()
     exports: Mapping[str, Callable[[Credential], str]] = Factory(dict)
     # Not a hook: the contract has four, and observers need not see this call.
     # See docs/decisions.md, "Revocation is a function in the description, not a fifth hook".

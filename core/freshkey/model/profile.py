@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from attrs import Factory, frozen
+from attrs import Factory, field, frozen
 
 from freshkey.errors import ConfigurationError
 
@@ -35,6 +35,9 @@ class Profile:
             `freshkey.oauth.authorize`. None for any free one.
         project_dir: Directory of the project whose ``.freshkey.toml`` defines it, without symbolic links; None for a
             profile of the user's own.
+        ensure_own: ``ensure_own(variable, path)`` raises `TrustNeeded` if a file that an environment variable names is
+            in the current project, and the user has not trusted it in its current form. Call it before such a file
+            decides whose credential is used, where a secret goes or what runs. Without the core, it does nothing.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Profile:
     lead: float | None = None
     redirect_port: int | None = None
     project_dir: Path | None = None
+    ensure_own: Callable[[str, Path | str], None] = field(default=lambda _variable, _path: None, eq=False, repr=False)
 
     @property
     def key(self) -> str:

@@ -18,7 +18,7 @@ from freshkey.errors import (
     describe_raise,
     found_here,
 )
-from freshkey.plugin import NotRegularError, TooLongError, read_bounded
+from freshkey.plugin import NotRegularError, TooLongError, read_bounded, shown_path
 from freshkey_bedrock.authorities import untrusted
 from freshkey_bedrock.aws_keys import RENEW
 from freshkey_bedrock.cli_caches import cli_command
@@ -106,7 +106,8 @@ def _unreadable(error: OSError, aws_profile: str) -> FreshkeyError:
     written = flaw_of_opened(error.filename, os.environ) if isinstance(error.filename, str) else None
     if written is not None:
         return written
-    named = f" {error.filename!r}" if isinstance(error.filename, str) and error.filename.isprintable() else ""
+    shown = shown_path(error.filename) if isinstance(error.filename, str) else None
+    named = "" if shown is None else f" {shown!r}"
     return ConfigurationError(
         f"cannot read a file{named} that AWS profile {aws_profile!r} uses: {error.strerror}",
         hint="Check the paths in ~/.aws/config and in AWS_WEB_IDENTITY_TOKEN_FILE",

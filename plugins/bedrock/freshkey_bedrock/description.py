@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from freshkey.plugin import Credential, Description, Profile
+from freshkey_bedrock import own_files
 from freshkey_bedrock.credential_process import write_credentials
 from freshkey_bedrock.environment_keys import END_VARIABLES
 from freshkey_bedrock.formats import FORMATS
@@ -50,6 +51,7 @@ def description(profile: Profile | None) -> Description:
         sources=SOURCES,
         single_use=True,  # AWS does not document whether its refresh tokens can be reused; assume that they cannot
         variables=VARIABLES,
+        moved_by=own_files.VARIABLES,
         hosts=addresses.hosts(settings),
         binding=binding(settings.sso_start_url, settings.sso_account_id, settings.sso_role_name),
         exports={"credential-process": write_credentials},

@@ -9,6 +9,7 @@ from freshkey.errors import FreshkeyError, LoginRequired, OutcomeUnknown, Provid
 from freshkey.plugin import Credential, Identity, Inspection, Profile, Validity
 from freshkey_bedrock.deadline import call_with_deadline
 from freshkey_bedrock.formats import AwsCredential, BedrockApiKey
+from freshkey_bedrock.own_files import ensure_own
 from freshkey_bedrock.settings import BedrockSettings
 from freshkey_bedrock.shared_config import profile_name
 from freshkey_bedrock.sso.credential import SsoCredential
@@ -45,6 +46,7 @@ def _ask_sts(profile: Profile, credential: AwsCredential) -> Inspection:
     from botocore.exceptions import ClientError
 
     settings = profile.settings_as(BedrockSettings)
+    ensure_own(profile)
     try:
         said = call_with_deadline(
             min(settings.deadline, CHECK_TIMEOUT), lambda: _caller(settings, credential), "STS did not respond"

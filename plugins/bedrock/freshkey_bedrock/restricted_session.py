@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from freshkey_bedrock.instance_metadata import LIMITS
+from freshkey_bedrock.own_files import ensure_https
 from freshkey_bedrock.shared_config import SharedFiles, read_files
 
 
@@ -25,6 +26,8 @@ def session(named: str | None, region: str, *, preferred: str | None = None, fil
     from botocore.session import Session
 
     fresh = Session(profile=named)
+    # Variables and files can name another endpoint for each service, and botocore accepts any scheme.
+    fresh.register("before-send", lambda request, **_facts: ensure_https(request.url))
     fresh._config = _merged(files or read_files())  # noqa: SLF001
     fresh.get_partition_for_region(region)  # raises if no AWS partition has such a region
     fresh.set_config_variable("region", region)

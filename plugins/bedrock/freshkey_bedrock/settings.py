@@ -8,7 +8,7 @@ from typing import Final, Literal
 from attrs import field, frozen
 
 from freshkey.errors import ConfigurationError
-from freshkey.plugin import HELPER_TIMEOUT, Command, checked_url
+from freshkey.plugin import HELPER_TIMEOUT, Command, checked_url, is_implausible, quoted
 
 
 DEADLINE: Final = 60.0
@@ -22,6 +22,9 @@ MAX_LIFE: Final = 43200
 
 MIN_LIFE: Final = 60.0
 """Minimum lifetime of a short-term key in seconds; a shorter one could expire before the key is used."""
+
+MAX_PROFILE_NAME: Final = 256
+"""Characters; a longer name of an AWS profile is not plausible."""
 
 _REGION: Final = re.compile(r"[a-z]{2,}(-[a-z]+)+-[0-9]+")
 """The shape of a region name; regions become part of host names, so nothing else is accepted."""
@@ -44,7 +47,7 @@ def checked_region(region: str, what: str) -> str:
     if _REGION.fullmatch(region):
         return region
     raise ConfigurationError(
-        f"{what}: {region!r} is not an AWS region name",
+        f"{what}: {quoted(region)} is not an AWS region name",
         hint="Use a region name such as us-east-1",
         code="bedrock-invalid-region",
     )
@@ -93,13 +96,13 @@ class SsoSettings:
             checked_region(self.sso_region, "sso_region")
         if self.sso_account_id is not None and not _ACCOUNT.fullmatch(self.sso_account_id):
             raise ConfigurationError(
-                f"sso_account_id: {self.sso_account_id!r} is not an AWS account ID of twelve digits",
+                f"sso_account_id: {quoted(self.sso_account_id)} is not an AWS account ID of twelve digits",
                 hint="Write all twelve digits, in quotes",
                 code="invalid-setting",
             )
         if self.sso_role_name is not None and not _ROLE.fullmatch(self.sso_role_name):
             raise ConfigurationError(
-                f"sso_role_name: {self.sso_role_name!r} is not a valid permission set name",
+                f"sso_role_name: {quoted(self.sso_role_name)} is not a valid permission set name",
                 hint="Copy the name from the access portal",
                 code="invalid-setting",
             )
@@ -134,6 +137,12 @@ class BedrockSettings(SsoSettings):
         if self.aws_profile is not None and not self.aws_profile.strip():
             raise ConfigurationError(
                 "aws_profile is empty",
+                hint="Set it to the name of an AWS profile, or remove it",
+                code="invalid-setting",
+            )
+        if self.aws_profile is not None and is_implausible(self.aws_profile, MAX_PROFILE_NAME):
+            raise ConfigurationError(
+                "aws_profile is not a plausible name of an AWS profile, and may be a secret",
                 hint="Set it to the name of an AWS profile, or remove it",
                 code="invalid-setting",
             )

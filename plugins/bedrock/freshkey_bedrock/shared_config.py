@@ -15,10 +15,10 @@ from typing import Any, Final
 from attrs import frozen
 
 from freshkey.errors import ConfigurationError
-from freshkey.plugin import Profile
+from freshkey.plugin import Profile, is_implausible
 from freshkey_bedrock.ini_file import Sections, malformed, nested, parse
 from freshkey_bedrock.paths import shared_path
-from freshkey_bedrock.settings import BedrockSettings
+from freshkey_bedrock.settings import MAX_PROFILE_NAME, BedrockSettings
 from freshkey_bedrock.stated_end import stated_end
 
 
@@ -35,8 +35,20 @@ def profile_name(profile: Profile, environ: Mapping[str, str] = os.environ) -> s
 
 
 def ambient_profile_name(environ: Mapping[str, str] = os.environ) -> str:
-    """Return the name of the AWS profile in the environment; reads variables in botocore's order."""
-    return environ.get("AWS_DEFAULT_PROFILE") or environ.get("AWS_PROFILE") or "default"
+    """Return the name of the AWS profile in the environment; reads variables in botocore's order.
+
+    Raises:
+        ConfigurationError: It is probably a secret. The message does not quote it.
+    """
+    name = environ.get("AWS_DEFAULT_PROFILE") or environ.get("AWS_PROFILE") or "default"
+    if is_implausible(name, MAX_PROFILE_NAME):
+        variable = "AWS_DEFAULT_PROFILE" if environ.get("AWS_DEFAULT_PROFILE") else "AWS_PROFILE"
+        raise ConfigurationError(
+            f"{variable} is not a plausible name of an AWS profile, and may be a secret",
+            hint=f"Set {variable} to the name of an AWS profile, or unset it",
+            code="bedrock-invalid-aws-config",
+        )
+    return name
 
 
 def config_file(environ: Mapping[str, str] = os.environ) -> Path:

@@ -24,6 +24,7 @@ from freshkey.plugin import SYSTEM, Clock, Credential, Interaction, Profile, Sou
 from freshkey_bedrock import aws_profile, credential_export, default_chain
 from freshkey_bedrock.api_key import mint
 from freshkey_bedrock.api_key import source as api_key
+from freshkey_bedrock.own_files import ensure_own
 from freshkey_bedrock.sso.credential import SSO
 from freshkey_bedrock.sso.setup import setup as sso_setup
 from freshkey_bedrock.unused_settings import unused
@@ -79,6 +80,8 @@ def acquire(profile: Profile, source: Source, interaction: Interaction, *, clock
 
 
 def _acquire(profile: Profile, source_id: str, interaction: Interaction, clock: Clock) -> Credential:
+    if source_id in _READS_AWS_FILES:
+        ensure_own(profile)
     if source_id == api_key.BEARER_KEY:
         return api_key.from_environment(profile, clock=clock)
     if source_id == SSO:
@@ -86,6 +89,12 @@ def _acquire(profile: Profile, source_id: str, interaction: Interaction, clock: 
 
         return sign_in(profile, interaction, clock=clock)
     return _TAKE[source_id](profile, interaction, clock=clock)
+
+
+_READS_AWS_FILES: Final = frozenset(
+    {mint.ID, credential_export.ID, aws_profile.ID, default_chain.ENVIRONMENT, default_chain.DEFAULT_CHAIN}
+)
+"""Sources that use botocore, or run a command that does."""
 
 
 class _Take(Protocol):

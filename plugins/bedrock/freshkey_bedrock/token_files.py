@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from freshkey.errors import ConfigurationError
+from freshkey.plugin import is_jwt
 from freshkey_bedrock.ini_file import decoded
 from freshkey_bedrock.paths import named_by
 
@@ -43,6 +44,9 @@ class IdentityToken:
         token = _read(self._path, where)
         if not token.isascii() or re.search(r"[\s\"']", token):
             raise _malformed(where, "contains more than a token: spaces, line breaks, quotes or other characters")
+        if token and not is_jwt(token):
+            # Whatever the file is, such as a private key, it must not be sent anywhere.
+            raise _malformed(where, "is not an identity token (a JSON Web Token), so it was not sent")
         return token
 
 

@@ -36,6 +36,18 @@ VARIABLES: Final = (
 )
 """What Anthropic's SDKs and Claude Code read to find a credential, or to select another provider."""
 
+MOVED_BY: Final = (
+    "ANTHROPIC_BASE_URL",
+    "ANTHROPIC_CONFIG_DIR",
+    "ANTHROPIC_FEDERATION_RULE_ID",
+    "ANTHROPIC_IDENTITY_TOKEN_FILE",
+    "ANTHROPIC_ORGANIZATION_ID",
+    "ANTHROPIC_PROFILE",
+    "ANTHROPIC_SERVICE_ACCOUNT_ID",
+    "ANTHROPIC_WORKSPACE_ID",
+)
+"""Variables that move an endpoint or a file, or choose an identity."""
+
 
 def description(profile: Profile | None) -> Description:
     """Return the description; with a profile, it includes what depends on settings."""
@@ -48,6 +60,7 @@ def description(profile: Profile | None) -> Description:
         single_use=True,
         repeats_for=settings.repeats_for if settings else None,
         variables=VARIABLES,
+        moved_by=MOVED_BY,
         hosts=endpoints.hosts(settings) if settings else (),
         binding=endpoints.binding(settings) if settings else {},
         revoke=_revoke if settings is None or _can_revoke(settings) else None,

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from attrs import field, frozen
 
 from freshkey.errors import ConfigurationError
-from freshkey.plugin import HELPER_TIMEOUT, Command, Profile, checked_url
+from freshkey.plugin import HELPER_TIMEOUT, Command, Profile, checked_url, is_implausible, quoted
 
 
 AUTHORIZE_URL: Final = "https://platform.claude.com/oauth/authorize"
@@ -152,7 +152,7 @@ class ClaudeSettings:
         for name, value in self.api_headers.items():
             if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)) or name in _RESERVED_HEADERS:
                 raise ConfigurationError(
-                    f"headers: {name!r} is reserved, or its name or value has characters not allowed in headers",
+                    f"headers: {quoted(name)} is reserved, or its name or value has characters not allowed in headers",
                     hint="Remove it, or use printable ASCII",
                     code="invalid-setting",
                 )
@@ -195,6 +195,8 @@ def checked_profile_name(name: str, origin: str) -> str:
         flaw = "is empty, too long, surrounded by spaces, or not printable"
     elif name.startswith(".") or {"/", "\\", ":"} & set(name):
         flaw = "starts with a dot or contains a slash, backslash, or colon"
+    elif is_implausible(name, _MAX_NAME_LENGTH):
+        flaw = "is not plausible, and may be a secret"
     if flaw:
         raise ConfigurationError(
             f"{origin}: the name of the Anthropic profile {flaw}",

@@ -13,6 +13,7 @@ from typing import Final
 
 from freshkey.admin import MIN_DESCRIPTOR, is_inherited
 from freshkey.errors import ConfigurationError, TransientError
+from freshkey.plugin import quoted
 from freshkey_cli import process
 from freshkey_cli.exits import CommandNotExecutable, CommandNotFound
 
@@ -82,10 +83,10 @@ def replace(words: Sequence[str], environ: Mapping[str, str], kept: Collection[i
         return _replace(words, environ, kept)
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: an empty name
         missing: CommandNotFound | CommandNotExecutable = CommandNotFound(
-            f"command not found: {words[0]!r}", hint="Check its name and the PATH"
+            f"command not found: {quoted(words[0])}", hint="Check its name and the PATH"
         )
     except OSError as error:
-        missing = CommandNotExecutable(f"cannot run {words[0]!r}: {error.strerror}")
+        missing = CommandNotExecutable(f"cannot run {quoted(words[0])}: {error.strerror}")
     raise missing
 
 

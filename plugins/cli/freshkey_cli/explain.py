@@ -27,4 +27,7 @@ def run(context: Context) -> int:
     context.out.say(f"{explanation.profile} ({explanation.provider}), selected by: {explanation.selected_by}")
     rows = [render.step_row(step) for step in explanation.steps]
     context.out.table(render.explanation(explanation), ("", "SOURCE", "FOUND", "WHY"), rows)
+    for one in explanation.variables:
+        value = "a value that is not shown" if one.value is None else one.value
+        context.out.say(f"set: {one.name} = {value}{' (in the current project)' if one.in_project else ''}")
     return exits.OK

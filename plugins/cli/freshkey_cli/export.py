@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from freshkey.errors import ConfigurationError
+from freshkey.plugin import quoted
 from freshkey_cli import exits, options, render
 from freshkey_cli.credential_text import environment_of, header_name, one_line, variable_name
 
@@ -92,7 +93,7 @@ def _provider_format(keeper: Keeper, name: str, wanted: str, credential: Credent
     if wanted not in formats:
         known = ", ".join([*OWN_FORMATS, *sorted(formats)])
         raise ConfigurationError(
-            f"unknown export format {wanted!r}",
+            f"unknown export format {quoted(wanted)}",
             profile=name,
             hint=f"Choose one of: {known}",
             code="unknown-export-format",

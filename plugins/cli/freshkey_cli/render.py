@@ -228,6 +228,7 @@ def explanation(value: Explanation) -> dict[str, object]:
         "selected_by": value.selected_by,
         "selection": [attrs.asdict(choice) for choice in value.selection],
         "steps": [_step(step) for step in value.steps],
+        "variables": [attrs.asdict(one) for one in value.variables],
     }
 
 

@@ -11,9 +11,19 @@ from typing import TYPE_CHECKING, Final
 from attrs import frozen
 
 from freshkey.errors import LoginRequired
-from freshkey.plugin import Clock, Detected, Interaction, Profile, is_attended, path_flaw, run_login_command
-from freshkey_vertex import metadata
-from freshkey_vertex.credentials_file import LINK_LOCAL_HOSTS, CredentialsFile, Unloadable, read_file
+from freshkey.plugin import (
+    Clock,
+    Detected,
+    Interaction,
+    Profile,
+    is_attended,
+    is_implausible,
+    path_flaw,
+    run_login_command,
+    shown_path,
+)
+from freshkey_vertex import aws_own, metadata
+from freshkey_vertex.credentials_file import LINK_LOCAL_HOSTS, CredentialsFile, Unloadable, read_file, uses_aws
 from freshkey_vertex.formats import GoogleCredential, Kind
 from freshkey_vertex.identity import shown_text
 from freshkey_vertex.project import resolve_project
@@ -26,6 +36,8 @@ if TYPE_CHECKING:
 
 CREDENTIALS_VARIABLE: Final = "GOOGLE_APPLICATION_CREDENTIALS"
 
+_MAX_PATH: Final = 1024
+
 GCLOUD_VARIABLE: Final = "CLOUDSDK_CONFIG"
 """Names gcloud's directory."""
 
@@ -34,9 +46,6 @@ NAMED_FILE: Final = "adc-file"
 GCLOUD_FILE: Final = "adc-gcloud"
 
 _GCLOUD_COMMAND: Final = "gcloud auth application-default login"
-
-MAX_SHOWN: Final = 1024
-"""Longest path in characters that is displayed."""
 
 _KINDS: Final[Mapping[str, Kind]] = {
     "authorized_user": "user",
@@ -61,9 +70,7 @@ class FileLocation:
     @property
     def shown(self) -> str:
         """The path for display; a value that cannot be one, such as a key pasted into the variable, is not shown."""
-        text = str(self.path)
-        plausible = len(text) <= MAX_SHOWN and text.isprintable() and "{" not in text.replace("${", "")
-        return text if plausible else "no plausible path"
+        return shown_path(str(self.path)) or "no plausible path"
 
 
 def locate(source_id: str, profile: Profile, environ: Mapping[str, str]) -> FileLocation | None:
@@ -153,6 +160,8 @@ def _acquire(profile: Profile, source_id: str, clock: Clock) -> GoogleCredential
         _ensure_plain_gcloud(os.environ)
     else:
         _ensure_plain_path(found)
+    if source_id != PROFILE_FILE:
+        profile.ensure_own(_named_by(source_id, os.environ), found.path)
     file, principal = _loaded(found.path, profile, source_id)
     resolved = resolve_project(
         profile,
@@ -176,12 +185,20 @@ def _loaded(path: Path, profile: Profile, source_id: str) -> tuple[CredentialsFi
     try:
         insecure = profile.settings_as(VertexSettings).allow_insecure_loopback
         file = read_file(path, allow_insecure_loopback=insecure)
+        if uses_aws(file.info):
+            aws_own.ensure_own(profile)
         return file, _principal(file, profile, source_id)
     except Unloadable as error:
         if source_id != GCLOUD_FILE or not _is_rewritable(path):
             raise
         flaw = error.message
     raise LoginRequired(flaw, hint=f"Run: {_GCLOUD_COMMAND}", code="vertex-invalid-credentials-file")
+
+
+def _named_by(source_id: str, environ: Mapping[str, str]) -> str:
+    """Return the variable that decides where a source's file is."""
+    names = (CREDENTIALS_VARIABLE,) if source_id == NAMED_FILE else (GCLOUD_VARIABLE, "APPDATA")
+    return next((name for name in names if environ.get(name)), "HOME")
 
 
 def _is_rewritable(path: Path) -> bool:
@@ -199,12 +216,14 @@ def _ensure_plain_path(found: FileLocation) -> None:
     if text != text.strip() and _is_file(Path(text.strip())) and not _is_file(found.path):
         flaw = f"the path in {found.origin} {path_flaw(text)}"
         raise Unloadable(flaw, hint="Write the full path, without quotes or spaces around it")
-    if found.shown != text:
+    written = path_flaw(text.strip())
+    if found.shown != text and (written is None or is_implausible(text, _MAX_PATH)):
         flaw = f"the {found.origin} contains no plausible path; it may contain the credentials themselves"
         raise Unloadable(flaw, hint="Save them to a file that only you can read, and specify its path")
-    written = path_flaw(text.strip())
     if written is not None and not _is_file(found.path):
-        raise Unloadable(f"the path in {found.origin} {written}: {text}", hint="Write the full path, without quotes")
+        raise Unloadable(
+            f"the path in {found.origin} {written}: {found.shown}", hint="Write the full path, without quotes"
+        )
 
 
 def _ensure_plain_gcloud(environ: Mapping[str, str]) -> None:

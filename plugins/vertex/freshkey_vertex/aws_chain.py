@@ -7,9 +7,11 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from freshkey.errors import FreshkeyError
+from freshkey.plugin import is_implausible
 from freshkey_vertex import aws_errors
 from freshkey_vertex.aws_files import read_files
 from freshkey_vertex.aws_machine import on_instance
+from freshkey_vertex.aws_own import ensure_https
 from freshkey_vertex.aws_providers import Notes
 
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 Keys = tuple[str, str, str | None]
 """Access key ID, secret access key and session token."""
+
+_MAX_NAME: Final = 256
 
 _UNUSABLE: Final = re.compile(r"[\s\"']")
 """In no key: it would be a space, a quote or a comment of the file."""
@@ -36,11 +40,18 @@ class Lookup:
         from botocore.session import Session as NewSession
 
         self._session: Session = NewSession()
+        # Variables and files can name another endpoint for each service, and botocore accepts any scheme.
+        self._session.register("before-send", lambda request, **_facts: ensure_https(request.url))
         # Retries are the core's job.
         once = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=10)
         self._session.set_default_client_config(once)
         # For botocore, an empty variable is set.
         name = os.environ.get("AWS_DEFAULT_PROFILE") or os.environ.get("AWS_PROFILE") or None
+        if name and is_implausible(name, _MAX_NAME):
+            raise aws_errors.unusable(
+                "AWS_DEFAULT_PROFILE or AWS_PROFILE is not a plausible name of an AWS profile, and may be a secret",
+                "Set it to the name of an AWS profile, or unset it",
+            )
         self._session.get_component("config_store").set_config_provider("profile", ConstantProvider(name))
         if region is not None:
             self._session.set_config_variable("region", region)

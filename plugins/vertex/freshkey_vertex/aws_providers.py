@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from attrs import define, field
 
 from freshkey.errors import FreshkeyError, ProviderRefused
-from freshkey.plugin import child_environment, path_flaw
+from freshkey.plugin import child_environment, path_flaw, without_project_path
 from freshkey_vertex.aws_ends import EXPIRATION, End, of_environment, of_section
 from freshkey_vertex.aws_errors import expired, unusable
 from freshkey_vertex.aws_files import SharedFiles
@@ -120,7 +120,7 @@ class _Process:
     """
 
     def __init__(self, argv: list[str], where: str) -> None:
-        environ = child_environment()
+        environ = child_environment(without_project_path(os.environ))
         self._process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ)  # noqa: S603
         self._where = where
         self.returncode: int | None = None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from freshkey.plugin import NotRegularError, TooLongError, read_bounded
+from freshkey.plugin import NotRegularError, TooLongError, is_jwt, read_bounded
 from freshkey_vertex.aws_errors import unusable
 from freshkey_vertex.credentials_file import MAX_BYTES, without_byte_order_mark
 
@@ -33,7 +33,13 @@ class TokenFile:
             ConfigurationError: The file contains none.
             OSError: It cannot be read.
         """
-        return _read(self._path, "AWS identity token file", "AWS_WEB_IDENTITY_TOKEN_FILE or web_identity_token_file")
+        where = "AWS_WEB_IDENTITY_TOKEN_FILE or web_identity_token_file"
+        token = _read(self._path, "AWS identity token file", where)
+        if not is_jwt(token):
+            # Whatever the file is, such as a private key, it must not be sent anywhere.
+            flaw = "the AWS identity token file is not an identity token (a JSON Web Token), so it was not sent"
+            raise unusable(flaw, f"Check {where}")
+        return token
 
 
 def container_headers(environ: Mapping[str, str] = os.environ) -> dict[str, str] | None:

@@ -92,6 +92,12 @@ def read_file(path: Path, *, allow_insecure_loopback: bool = False) -> Credentia
     return CredentialsFile(path=path, type=kind, info=info, hosts=hosts, sources=sources)
 
 
+def uses_aws(info: Mapping[str, Any]) -> bool:
+    """Return whether the identity in a file is that of AWS keys, which come from AWS's own files and variables."""
+    source = info.get("credential_source") or (info.get("source_credentials") or {}).get("credential_source") or {}
+    return str(source.get("environment_id", "")).startswith("aws")
+
+
 def read_bytes(path: Path) -> bytes:
     """Return the content of a file, without blocking on pipes or devices.
 

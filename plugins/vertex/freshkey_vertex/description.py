@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from freshkey.plugin import Credential, Description, Profile
-from freshkey_vertex import adc, credentials_file, env_token, metadata, project
+from freshkey_vertex import adc, aws_own, credentials_file, env_token, metadata, project
 from freshkey_vertex.formats import FORMATS
 from freshkey_vertex.settings import VertexSettings
 from freshkey_vertex.sources import SOURCES
@@ -30,6 +30,18 @@ VARIABLES: Final = (
 )
 """Variables that Google's clients, ``gcloud`` and Terraform read to find a credential or a project."""
 
+MOVED_BY: Final = (
+    adc.CREDENTIALS_VARIABLE,
+    adc.GCLOUD_VARIABLE,
+    credentials_file.EXECUTABLE_VARIABLE,
+    *metadata.VARIABLES[:2],
+    *project.PROJECT_VARIABLES,
+    project.QUOTA_VARIABLE,
+    project.REGION_VARIABLE,
+    *aws_own.VARIABLES,
+)
+"""Variables that move a file or an endpoint, or choose an identity or a project."""
+
 
 def description(profile: Profile | None) -> Description:
     """Return the description; with a profile, it includes what depends on the settings."""
@@ -40,6 +52,7 @@ def description(profile: Profile | None) -> Description:
         formats=FORMATS,
         sources=SOURCES,
         variables=VARIABLES,
+        moved_by=MOVED_BY,
         hosts=allowed_hosts(settings) if settings else (),
         binding=_binding(settings) if settings else {},
         revoke=_revoke,

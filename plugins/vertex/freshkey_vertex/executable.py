@@ -11,6 +11,7 @@ from google.auth.exceptions import RefreshError
 from freshkey.errors import LoginRequired, found_here, frameless
 from freshkey.oauth import TRANSIENT_STATUSES, clean_code, shown_code
 from freshkey.plugin import child_environment
+from freshkey_vertex.subject_token import ensure_identity_token
 
 
 _SERVER_ERROR: Final = 500
@@ -40,6 +41,7 @@ class ProgramCredentials(pluggable.Credentials):
             if refusal is None:
                 raise
         else:
+            ensure_identity_token(token, str(self._subject_token_type))
             return token
         raise refusal
 

@@ -26,7 +26,7 @@ class TokenCredentials(identity_pool.Credentials):
 
     def __init__(self, **arguments: Any) -> None:  # noqa: ANN401  google-auth's signature
         super().__init__(**arguments)  # type: ignore[no-untyped-call]
-        self._subject_token_supplier = TokenSupplier(arguments["credential_source"])
+        self._subject_token_supplier = TokenSupplier(arguments["credential_source"], arguments["subject_token_type"])
 
 
 class AwsCredentials(aws.Credentials):

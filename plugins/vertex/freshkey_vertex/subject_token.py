@@ -5,15 +5,22 @@ google-auth sends a byte order mark and a line break along, and does not say wha
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from freshkey.errors import ConfigurationError, ProtocolError, found_here, frameless
-from freshkey.plugin import parse_json_object, path_flaw
+from freshkey.plugin import is_jwt, parse_json_object, path_flaw, shown_path
 from freshkey_vertex.credentials_file import Unloadable, read_bytes, without_byte_order_mark
 from freshkey_vertex.identity import shown_text
+
+
+JWT: Final = "urn:ietf:params:oauth:token-type:jwt"
+SAML: Final = "urn:ietf:params:oauth:token-type:saml2"
 
 
 class TokenSupplier:
@@ -21,15 +28,17 @@ class TokenSupplier:
 
     Args:
         source: The ``credential_source``, with a ``file`` or a ``url``.
+        kind: The ``subject_token_type``.
 
     Raises:
         ConfigurationError: The file cannot be read, or contains no token.
     """
 
-    def __init__(self, source: Mapping[str, Any]) -> None:
+    def __init__(self, source: Mapping[str, Any], kind: str = JWT) -> None:
         self._source = source
+        self._kind = kind
         # Read here: google-auth would block on a pipe, or read a device endlessly.
-        self._token = _of_file(source, source["file"]) if source.get("file") else None
+        self._token = self._checked(_of_file(source, source["file"])) if source.get("file") else None
 
     @frameless
     def get_subject_token(self, context: object, request: Callable[..., Any]) -> str:  # noqa: ARG002  google-auth's signature
@@ -44,7 +53,43 @@ class TokenSupplier:
         answer = request(url=self._source["url"], method="GET", headers=self._source.get("headers"))
         if answer.status != HTTPStatus.OK:
             raise ValueError(answer.status)
-        return _token(answer.data, self._source, "the response of credential_source.url")
+        return self._checked(_token(answer.data, self._source, "the response of credential_source.url"))
+
+    def _checked(self, token: str) -> str:
+        ensure_identity_token(token, self._kind)
+        return token
+
+
+@frameless
+def ensure_identity_token(token: str, kind: str) -> None:
+    """Raise unless a token looks like one of its kind, so that no other secret is sent in its place.
+
+    Args:
+        token: The token.
+        kind: The ``subject_token_type``: SAML assertions are XML, mostly in Base64; everything else is a JWT.
+
+    Raises:
+        ConfigurationError: It does not. The message never quotes it.
+    """
+    if _is_xml(token) if kind == SAML else is_jwt(token):
+        return
+    form = "a SAML assertion" if kind == SAML else "an identity token (a JSON Web Token)"
+    raise found_here(
+        ConfigurationError(
+            f"what credential_source names is not {form}, so it was not sent",
+            hint="Check credential_source, subject_token_type, and that the platform writes the identity token there",
+            code="vertex-no-identity-token",
+        )
+    )
+
+
+def _is_xml(token: str) -> bool:
+    if token.startswith("<"):
+        return True
+    with suppress(binascii.Error, ValueError):
+        plain = token.translate(str.maketrans("-_", "+/", "\r\n ="))
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True).lstrip().startswith(b"<")
+    return False
 
 
 def _of_file(source: Mapping[str, Any], path: str) -> str:
@@ -54,7 +99,7 @@ def _of_file(source: Mapping[str, Any], path: str) -> str:
         written = path_flaw(path)
         flaw = f"no identity token: {f'the path in credential_source.file {written}' if written else error.message}"
     else:
-        return _token(data, source, shown_text(path) or "credential_source.file")
+        return _token(data, source, shown_path(path) or "credential_source.file")
     hint = "Check credential_source.file, and that the platform provides this file"
     raise found_here(ConfigurationError(flaw, hint=hint, code="vertex-no-identity-token"))
 

@@ -100,7 +100,7 @@ def assumed_by_process(home: AwsHome, moto: Moto, _stack: ExitStack) -> dict[str
 
 def web_identity(home: AwsHome, moto: Moto, _stack: ExitStack) -> dict[str, str]:
     token = home.directory / "identity-token"
-    token.write_text("a-made-up-identity-token")
+    token.write_text("eyJhbGciOiJSUzI1NiJ9.made-up.c2ln")
     role = moto.role(f"role-{time.monotonic_ns()}")
     return {"AWS_WEB_IDENTITY_TOKEN_FILE": str(token), "AWS_ROLE_ARN": role, "AWS_ROLE_SESSION_NAME": "contract"}
 

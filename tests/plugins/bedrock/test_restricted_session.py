@@ -159,7 +159,7 @@ def test_web_identity_is_asked_once(
     profile: Profile, aws: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = tmp_path / "token"
-    token.write_text("made-up")
+    token.write_text("eyJhbGciOiJSUzI1NiJ9.made-up.c2ln")
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
     monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/r")
     aws.answers(400, XML.format(code="IDPCommunicationError", message="x"))

@@ -15,7 +15,7 @@ from freshkey_bedrock.token_files import IdentityToken, container_headers
 from raises_code import raises_code
 
 
-TOKEN = "canary.made-up.token"
+TOKEN = "eyJhbGciOiJSUzI1NiJ9.canary-made-up.token"
 CODE = "bedrock-invalid-aws-config"
 VARIABLE = "AWS_CONTAINER_AUTHORIZATION_TOKEN"
 

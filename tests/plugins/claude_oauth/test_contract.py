@@ -34,8 +34,8 @@ class TestClaudeOauth(ProviderContract):
         monkeypatch.setenv("ANTHROPIC_PROFILE", "work")
         monkeypatch.setenv("ANTHROPIC_FEDERATION_RULE_ID", "fdrl_1")
         monkeypatch.setenv("ANTHROPIC_ORGANIZATION_ID", "org-1")
-        monkeypatch.setenv("ANTHROPIC_IDENTITY_TOKEN", "eyJ.made-up.c2ln")
-        server.trust("eyJ.made-up.c2ln")
+        monkeypatch.setenv("ANTHROPIC_IDENTITY_TOKEN", "eyJhbGciOiJSUzI1NiJ9.made-up.c2ln")
+        server.trust("eyJhbGciOiJSUzI1NiJ9.made-up.c2ln")
         return make_profile(**server.settings(), base_url=server.urls.issuer)
 
     @pytest.fixture

@@ -131,9 +131,9 @@ def named_profile(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 def federation(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_FEDERATION_RULE_ID", "fdrl_1")
     monkeypatch.setenv("ANTHROPIC_ORGANIZATION_ID", "org-1")
-    monkeypatch.setenv("ANTHROPIC_IDENTITY_TOKEN", "eyJ.identity.c2ln")
+    monkeypatch.setenv("ANTHROPIC_IDENTITY_TOKEN", "eyJhbGciOiJSUzI1NiJ9.identity.c2ln")
     monkeypatch.setenv("ANTHROPIC_BASE_URL", world.server.urls.issuer)
-    world.server.trust("eyJ.identity.c2ln")
+    world.server.trust("eyJhbGciOiJSUzI1NiJ9.identity.c2ln")
 
 
 @arranges("stored-api-key")

@@ -611,8 +611,8 @@ def test_quotes_around_keys_of_the_environment_are_named() -> None:
         (None, ConfigurationError, "the path in AWS_WEB_IDENTITY_TOKEN_FILE begins with ~"),
         (b" \n", ConfigurationError, "the AWS identity token file is empty"),
         (b"\x80canary", ConfigurationError, "the AWS identity token file is not text"),
-        (b"\xef\xbb\xbfcanary.token\r\n", TransientError, ""),
-        ("canary.token".encode("utf-16"), TransientError, ""),
+        (b"\xef\xbb\xbfeyJhbGciOiJSUzI1NiJ9.canary.token\r\n", TransientError, ""),
+        ("eyJhbGciOiJSUzI1NiJ9.canary.token".encode("utf-16"), TransientError, ""),
     ],
 )
 def test_identity_token_file_of_a_role(  # noqa: PLR0917  fixtures
@@ -639,13 +639,15 @@ def test_identity_token_file_of_a_role(  # noqa: PLR0917  fixtures
         with raises_code(kind, code) as caught:
             federated()
     assert flaw in caught.value.message
-    assert [b"WebIdentityToken=canary.token" in body for body in bodies] == ([] if flaw else [True])
+    assert [b"WebIdentityToken=eyJhbGciOiJSUzI1NiJ9.canary.token" in body for body in bodies] == (
+        [] if flaw else [True]
+    )
 
 
 def test_sts_that_cannot_be_reached_is_asked_again_later(
     federated: Federated, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / "token").write_text("canary.token", "utf-8")
+    (tmp_path / "token").write_text("eyJhbGciOiJSUzI1NiJ9.canary.token", "utf-8")
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
     monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/r")
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{free_port()}")

@@ -178,7 +178,7 @@ def test_answer_of_sts_decides_whether_it_is_asked_again(  # noqa: PLR0917  fixt
     kind: type[FreshkeyError],
     code: str,
 ) -> None:
-    (tmp_path / "token").write_text("an-identity-token", "utf-8")
+    (tmp_path / "token").write_text("eyJhbGciOiJSUzI1NiJ9.made-up.c2ln", "utf-8")
     with RefusingSts(aws_code, status) as sts:
         monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
         monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/r")
@@ -216,7 +216,7 @@ def test_neither_identity_token_nor_keys_are_logged(
     federated: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    (tmp_path / "token").write_text("canary-token", "utf-8")
+    (tmp_path / "token").write_text("eyJhbGciOiJSUzI1NiJ9.canary-token.c2ln", "utf-8")
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
     monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/r")
     with Sts() as sts:

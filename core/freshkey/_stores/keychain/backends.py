@@ -18,6 +18,7 @@ from freshkey._forksafe import block_fork
 from freshkey._stores.keychain.session import KEYCHAINS, KWALLET, SECRET_SERVICE, allowed, is_kde
 from freshkey._stores.keychain.worker import WITHOUT_KEYCHAIN
 from freshkey.errors import ConfigurationError, StoreUnavailable
+from freshkey.secret import quoted
 
 
 if TYPE_CHECKING:
@@ -187,13 +188,13 @@ def _named_class(path: str) -> type[KeyringBackend]:
         kind: object = _load(path)
     except (ImportError, AttributeError, ValueError):
         raise ConfigurationError(
-            f"the keychain backend {path!r} in [stores.keyring] cannot be imported",
+            f"the keychain backend {quoted(path)} in [stores.keyring] cannot be imported",
             hint=f"Set backend to an installed module.Class, such as {SECRET_SERVICE!r}",
             code="invalid-keychain-backend",
         ) from None
     if not isinstance(kind, type) or not issubclass(kind, base):
         raise ConfigurationError(
-            f"{path!r} in [stores.keyring] is not a keyring backend",
+            f"{quoted(path)} in [stores.keyring] is not a keyring backend",
             hint=f"Set backend to a subclass of keyring's KeyringBackend, such as {SECRET_SERVICE!r}",
             code="invalid-keychain-backend",
         )
@@ -204,7 +205,7 @@ def _named_class(path: str) -> type[KeyringBackend]:
 
 def _not_allowed(path: str) -> ConfigurationError:
     return ConfigurationError(
-        f"the keychain backend {path!r} in [stores.keyring] stores nothing or stores secrets in plain text",
+        f"the keychain backend {quoted(path)} in [stores.keyring] stores nothing or stores secrets in plain text",
         hint='Set backend to a real keychain, or set store = "file" for the profile in config.toml',
         code="unsafe-keychain-backend",
     )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
 from attrs import evolve
 
 from freshkey.errors import FreshkeyError, LoginRequired, TransientError
-from freshkey.plugin import SYSTEM, Clock, Detected, Moment, Profile, Secret, file_version
+from freshkey.plugin import SYSTEM, Clock, Detected, Moment, Profile, Secret, file_version, shown_path
 from freshkey_claude_oauth.anthropic_cli import files
 from freshkey_claude_oauth.anthropic_cli.credentials import Tokens, read_tokens
 from freshkey_claude_oauth.anthropic_cli.profiles import ACTIVE, CliProfile, load, name_of
+from freshkey_claude_oauth.federation.source import ensure_own
 from freshkey_claude_oauth.formats import ClaudeProfileToken, ClaudeToken
 from freshkey_claude_oauth.settings import ClaudeSettings
 
@@ -33,7 +35,8 @@ def detect(source_id: str, profile: Profile) -> Detected | None:
         kind, origin, expires_at = _kind(found), str(found.path), _expires_at(found)
     except FreshkeyError:
         called = f"Anthropic profile {name!r}" if name else "Anthropic profile"
-        kind, origin, expires_at = f"unusable {called}", str(files.directory(os.environ)), None
+        origin = shown_path(str(files.directory(os.environ))) or "environment variable ANTHROPIC_CONFIG_DIR"
+        kind, expires_at = f"unusable {called}", None
     return Detected(kind=kind, origin=origin, expires_at=expires_at, version=_version(name, found))
 
 
@@ -84,6 +87,7 @@ def acquire(profile: Profile, source_id: str, *, replacing: Secret | None = None
     if name is None:
         raise _none(source_id)
     cli_profile = load(name, settings, os.environ)
+    _ensure_own(profile, cli_profile, os.environ)
     return evolve(_acquire(cli_profile, settings, replacing, clock), source=source_id)
 
 
@@ -99,6 +103,20 @@ def _acquire(cli_profile: CliProfile, settings: ClaudeSettings, replacing: Secre
     if not usable(tokens, replacing, clock.now().wall):
         tokens = renew_sign_in(cli_profile, settings, replacing=replacing, clock=clock)
     return _token(ClaudeProfileToken, cli_profile, tokens, settings, clock)
+
+
+def _ensure_own(profile: Profile, cli_profile: CliProfile, environ: Mapping[str, str]) -> None:
+    """Raise unless the files of an Anthropic profile are the user's own or trusted.
+
+    Raises:
+        TrustNeeded: One is in the current project.
+    """
+    named_by = next((name for name in ("ANTHROPIC_CONFIG_DIR", "APPDATA") if environ.get(name)), "HOME")
+    paths = [cli_profile.path, cli_profile.path.parent.parent / "active_config", cli_profile.credentials]
+    for path in paths[: 2 if cli_profile.federation else 3]:
+        profile.ensure_own(named_by, path)
+    if cli_profile.federation is not None:
+        ensure_own(profile, cli_profile.federation, environ)
 
 
 def _none(source_id: str) -> LoginRequired:

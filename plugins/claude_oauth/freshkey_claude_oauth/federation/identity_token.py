@@ -7,10 +7,23 @@ from pathlib import Path
 from typing import Final
 
 from freshkey.errors import ConfigurationError
-from freshkey.plugin import NotRegularError, Secret, TooLongError, file_version, is_token, path_flaw, read_bounded
+from freshkey.plugin import (
+    NotRegularError,
+    Secret,
+    TooLongError,
+    file_version,
+    is_jwt,
+    is_token,
+    path_flaw,
+    read_bounded,
+    shown_path,
+)
 
 
 VARIABLE: Final = "ANTHROPIC_IDENTITY_TOKEN"
+
+FILE: Final = "ANTHROPIC_IDENTITY_TOKEN_FILE"
+"""Names a file with the token instead."""
 
 MAX_LENGTH: Final = 16 * 1024
 """Bytes; the limit of Anthropic's endpoint and of its Python SDK 2.13.0 (``_workload.py``)."""
@@ -33,21 +46,28 @@ def read(file: Path | None, environ: Mapping[str, str]) -> Secret:
     if file is None:
         return _token(environ.get(VARIABLE, "").encode("utf-8", "surrogateescape"), VARIABLE)
     try:
-        return _token(read_bounded(file, MAX_LENGTH), str(file))
+        return _token(read_bounded(file, MAX_LENGTH), shown(file))
     except NotRegularError:
         raise ConfigurationError(
-            f"the identity token file {file} is not a regular file", hint=_HINT, code="claude-invalid-identity-token"
+            f"the identity token file {shown(file)} is not a regular file",
+            hint=_HINT,
+            code="claude-invalid-identity-token",
         ) from None
     except TooLongError:
-        raise _too_long(str(file)) from None
-    except OSError as error:
+        raise _too_long(shown(file)) from None
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
         written = path_flaw(str(file))
-        reason = error.strerror if written is None else f"its path {written}"
-        flaw = f"cannot read the identity token file {file}: {reason}"
+        reason = getattr(error, "strerror", "") if written is None else f"its path {written}"
+        flaw = f"cannot read the identity token file {shown(file)}: {reason}"
     hint = "Check its path and permissions, and that the platform writes it"
     if written is not None:
         hint = "Write the whole path in ANTHROPIC_IDENTITY_TOKEN_FILE or identity_token_file"
     raise ConfigurationError(flaw, hint=hint, code="claude-invalid-identity-token")
+
+
+def shown(file: Path) -> str:
+    """Return the path of a token file for display, or what names it: the token itself may be in the wrong variable."""
+    return shown_path(str(file)) or "named by ANTHROPIC_IDENTITY_TOKEN_FILE or identity_token_file"
 
 
 def version(file: Path | None, environ: Mapping[str, str]) -> str:
@@ -66,6 +86,12 @@ def _token(found: bytes, where: str) -> Secret:
     if not is_token(text, MAX_LENGTH):
         raise ConfigurationError(
             f"the identity token in {where} has characters not allowed in a token",
+            hint=_HINT,
+            code="claude-invalid-identity-token",
+        )
+    if not is_jwt(text):
+        raise ConfigurationError(
+            f"the identity token in {where} is not a JSON Web Token, so it was not sent",
             hint=_HINT,
             code="claude-invalid-identity-token",
         )

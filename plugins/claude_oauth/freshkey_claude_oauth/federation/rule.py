@@ -64,7 +64,7 @@ def configured(settings: ClaudeSettings, environ: Mapping[str, str]) -> Federati
     """
     rule = settings.federation_rule_id or environ.get("ANTHROPIC_FEDERATION_RULE_ID")
     organization = settings.organization_id or environ.get("ANTHROPIC_ORGANIZATION_ID")
-    file = settings.identity_token_file or environ.get("ANTHROPIC_IDENTITY_TOKEN_FILE")
+    file = settings.identity_token_file or environ.get(identity_token.FILE)
     if not rule or not organization or not (file or environ.get(identity_token.VARIABLE)):
         return None
     base = settings.base_url or environ.get("ANTHROPIC_BASE_URL") or BASE_URL

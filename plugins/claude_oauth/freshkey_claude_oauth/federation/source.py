@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Final
 
 from freshkey.errors import ConfigurationError
-from freshkey.plugin import SYSTEM, Clock, Detected, Profile
+from freshkey.plugin import SYSTEM, Clock, Detected, Profile, shown_name
 from freshkey_claude_oauth.federation import identity_token
-from freshkey_claude_oauth.federation.rule import configured
+from freshkey_claude_oauth.federation.rule import FederationRule, configured
 from freshkey_claude_oauth.formats import ClaudeToken
 from freshkey_claude_oauth.settings import ClaudeSettings
 
@@ -21,9 +22,21 @@ def detect(profile: Profile) -> Detected | None:
     found = configured(profile.settings_as(ClaudeSettings), os.environ)
     if found is None:
         return None
-    where = found.identity_token_file or f"environment variable {identity_token.VARIABLE}"
-    origin = f"federation rule {found.rule_id}, identity token in {where}"
+    where = f"environment variable {identity_token.VARIABLE}"
+    if found.identity_token_file is not None:
+        where = identity_token.shown(found.identity_token_file)
+    origin = f"federation rule {shown_name(found.rule_id) or '(not shown)'}, identity token in {where}"
     return Detected(kind="workload identity", origin=origin, version=found.version(os.environ))
+
+
+def ensure_own(profile: Profile, rule: FederationRule, environ: Mapping[str, str]) -> None:
+    """Raise unless an identity token file that a variable names is the user's own or trusted.
+
+    Raises:
+        TrustNeeded: It is in the current project.
+    """
+    if rule.identity_token_file is not None and str(rule.identity_token_file) == environ.get(identity_token.FILE):
+        profile.ensure_own(identity_token.FILE, rule.identity_token_file)
 
 
 def acquire(profile: Profile, *, clock: Clock = SYSTEM) -> ClaudeToken:
@@ -46,4 +59,5 @@ def acquire(profile: Profile, *, clock: Clock = SYSTEM) -> ClaudeToken:
             "federation_rule_id, organization_id and identity_token_file in the profile",
             code="claude-federation-not-configured",
         )
+    ensure_own(profile, found, os.environ)
     return exchange(found, settings, clock=clock)

@@ -524,8 +524,8 @@ def test_credentials_path_may_be_outside_the_directory(work: AnthropicHome, prof
 @pytest.fixture
 def federated(home: AnthropicHome, server: AuthorizationServer, tmp_path: Path) -> AnthropicHome:
     """An active profile that exchanges the machine's identity token."""
-    (tmp_path / "jwt").write_text("eyJ.machine.c2ln\n")
-    server.trust("eyJ.machine.c2ln")
+    (tmp_path / "jwt").write_text("eyJhbGciOiJSUzI1NiJ9.machine.c2ln\n")
+    server.trust("eyJhbGciOiJSUzI1NiJ9.machine.c2ln")
     home.write_config(
         "default",
         authentication={

@@ -75,10 +75,10 @@ def test_both_send_the_same_renewal_request(server: AuthorizationServer, profile
 def test_both_send_the_same_exchange_request(
     server: AuthorizationServer, profile: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server.trust("eyJ.machine.c2ln")
+    server.trust("eyJhbGciOiJSUzI1NiJ9.machine.c2ln")
     for name in ("FEDERATION_RULE_ID", "ORGANIZATION_ID", "SERVICE_ACCOUNT_ID", "WORKSPACE_ID"):
         monkeypatch.setenv(f"ANTHROPIC_{name}", f"a-{name.lower()}")
-    monkeypatch.setenv("ANTHROPIC_IDENTITY_TOKEN", "eyJ.machine.c2ln")
+    monkeypatch.setenv("ANTHROPIC_IDENTITY_TOKEN", "eyJhbGciOiJSUzI1NiJ9.machine.c2ln")
     monkeypatch.setenv("ANTHROPIC_BASE_URL", server.urls.issuer)
     federation.acquire(profile)
     found = default_credentials(base_url=os.environ["ANTHROPIC_BASE_URL"])

@@ -40,7 +40,7 @@ from raises_code import raises_code
 
 MakeProfile = Callable[..., Profile]
 
-TOKEN = "eyJ.canary-1d9e.c2ln"
+TOKEN = "eyJhbGciOiJSUzI1NiJ9.canary-1d9e.c2ln"
 
 
 @pytest.fixture
@@ -106,10 +106,10 @@ def test_detected_version_changes_with_the_identity_token(
 ) -> None:
     if not in_file:
         monkeypatch.delenv("ANTHROPIC_IDENTITY_TOKEN_FILE")
-        monkeypatch.setenv("ANTHROPIC_IDENTITY_TOKEN", "eyJ.before")
+        monkeypatch.setenv("ANTHROPIC_IDENTITY_TOKEN", "eyJhbGciOiJSUzI1NiJ9.before.c2ln")
     before = source.detect(profile)
-    environment.write_text("eyJ.another-token")
-    monkeypatch.setenv("ANTHROPIC_IDENTITY_TOKEN", "eyJ.after")
+    environment.write_text("eyJhbGciOiJSUzI1NiJ9.another-token.c2ln")
+    monkeypatch.setenv("ANTHROPIC_IDENTITY_TOKEN", "eyJhbGciOiJSUzI1NiJ9.after.c2ln")
     after = source.detect(profile)
     assert before is not None
     assert after is not None
@@ -239,11 +239,11 @@ def test_identity_token_is_read_again_each_time(
 ) -> None:
     take(profile, source)
     environment.unlink()
-    (environment.parent / "data").write_text("eyJ.second.c2ln")
+    (environment.parent / "data").write_text("eyJhbGciOiJSUzI1NiJ9.second.c2ln")
     environment.symlink_to("data")  # as Kubernetes projects tokens
-    server.trust("eyJ.second.c2ln")
+    server.trust("eyJhbGciOiJSUzI1NiJ9.second.c2ln")
     take(profile, source)
-    assert json.loads(server.requests[-1].body)["assertion"] == "eyJ.second.c2ln"
+    assert json.loads(server.requests[-1].body)["assertion"] == "eyJhbGciOiJSUzI1NiJ9.second.c2ln"
 
 
 # --- detection ------------------------------------------------------------------------------------------------------

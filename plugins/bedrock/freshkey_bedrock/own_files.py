@@ -1,0 +1,83 @@
+"""The files that AWS's tools read because a variable names them: they must be the user's own, or trusted.
+
+See docs/decisions.md, "What a variable names inside a project is the project's".
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from freshkey.errors import ConfigurationError
+from freshkey.plugin import Profile, checked_url
+from freshkey_bedrock.paths import NOT_EXPANDED
+from freshkey_bedrock.shared_config import config_file, credentials_file
+
+
+_LISTS: Final = {"AWS_DATA_PATH": "~/.aws/models"}
+_OTHERS: Final = {
+    "BOTO_CONFIG": "~/.boto",
+    "AWS_CREDENTIAL_FILE": "",
+    "AWS_LOGIN_CACHE_DIRECTORY": "~/.aws/login/cache",
+    "AWS_SSO_CACHE_DIRECTORY": "~/.aws/sso/cache",
+}
+"""What else botocore and the AWS CLI open, by variable, with its usual place."""
+
+VARIABLES: Final = (
+    *("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE"),
+    *("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI"),
+    *("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_EC2_METADATA_SERVICE_ENDPOINT"),
+    *("AWS_ROLE_ARN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"),
+    *("AWS_CA_BUNDLE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_*", "AWS_DATA_PATH", "BOTO_CONFIG"),
+    *("AWS_CREDENTIAL_FILE", "AWS_LOGIN_CACHE_DIRECTORY"),
+)
+"""Variables that move a file or an endpoint, or choose an identity."""
+
+
+def ensure_own(profile: Profile, environ: Mapping[str, str] = os.environ) -> None:
+    """Raise unless the files that botocore and the AWS CLI read are the user's own or trusted.
+
+    Raises:
+        TrustNeeded: One is in the current project.
+        ConfigurationError: A path is not written as one.
+    """
+    for variable, path in _named(environ):
+        profile.ensure_own(variable if environ.get(variable) else "HOME", path)
+
+
+def ensure_https(url: str) -> None:
+    """Raise unless botocore may send a request for credentials to a URL.
+
+    Raises:
+        ConfigurationError: It is not https, and leads to another machine. The message never quotes the URL.
+    """
+    try:
+        checked_url(url.partition("?")[0], allow_insecure_loopback=True)
+    except ConfigurationError as error:
+        flaw = error.message
+    else:
+        return
+    raise ConfigurationError(
+        f"an AWS endpoint was not asked for credentials: {flaw}",
+        hint="Use https in AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_STS and endpoint_url of the AWS config file",
+        code="invalid-url",
+    )
+
+
+def _named(environ: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
+    yield "AWS_CONFIG_FILE", config_file(environ)
+    yield "AWS_SHARED_CREDENTIALS_FILE", credentials_file(environ)
+    for variable in NOT_EXPANDED:
+        if path := environ.get(variable):
+            yield variable, Path(path)
+    for variable, usual in _OTHERS.items():
+        if path := environ.get(variable) or usual:
+            yield variable, _expanded(path)
+    for variable, usual in _LISTS.items():
+        yield from ((variable, _expanded(one)) for one in (*environ.get(variable, "").split(os.pathsep), usual) if one)
+
+
+def _expanded(path: str) -> Path:
+    return Path(os.path.expanduser(os.path.expandvars(path)))  # noqa: PTH111  like botocore, never raises

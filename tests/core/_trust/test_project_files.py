@@ -1,0 +1,125 @@
+"""Files of a project that the user trusted (TRU-8)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from freshkey._trust import project_files
+from freshkey._trust.project_files import (
+    TrustedFiles,
+    ensure_own_environment,
+    ensure_trusted,
+    revoke_file,
+    trust_file,
+    trusted_files,
+)
+from freshkey.errors import ConfigurationError, LoginRequired, TrustNeeded
+from raises_code import raises_code
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    project = tmp_path / "project"
+    (project / ".git").mkdir(parents=True)
+    monkeypatch.chdir(project)
+    file = project / "key.json"
+    file.write_text("{}")
+    return file
+
+
+def test_file_is_trusted_with_its_content(file: Path, state: Path) -> None:
+    """TRU-8: trusted once, until it changes."""
+    with raises_code(TrustNeeded, "project-file-not-trusted") as caught:
+        ensure_trusted("X_FILE", file, state)
+    assert "X_FILE" in caught.value.message
+    assert caught.value.hint == f"Review it, then run: freshkey trust {file}"
+    trust_file(state, file)
+    ensure_trusted("X_FILE", "key.json", state)
+    file.write_text("{ }")
+    with raises_code(TrustNeeded, "project-file-changed"):
+        ensure_trusted("X_FILE", file, state)
+    assert project_files.changed(trusted_files(state)[0]) is not None
+    assert revoke_file(state, file.parent)[0].file == file.resolve()
+    assert trusted_files(state) == ()
+
+
+def test_user_is_asked_once(file: Path, state: Path) -> None:
+    """TRU-8: an approval is kept, and a refusal or a missing terminal leads to the same error."""
+    asked: list[str] = []
+
+    def approve(question: str) -> bool:
+        asked.append(question)
+        return len(asked) > 1
+
+    def no_terminal(_question: str) -> bool:
+        raise LoginRequired("x", code="not-signed-in")
+
+    for ask in (approve, no_terminal):
+        with raises_code(TrustNeeded, "project-file-not-trusted"):
+            ensure_trusted("X_FILE", file, state, ask)
+    ensure_trusted("X_FILE", file, state, approve)
+    ensure_trusted("X_FILE", file, state, approve)
+    assert len(asked) == 2
+    assert str(file) in asked[0]
+
+
+def test_own_and_missing_files_cost_nothing(file: Path, state: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("x")
+    ensure_trusted("X_FILE", tmp_path / "mine", state)
+    ensure_trusted("X_FILE", file.parent / "missing", state)
+    assert not state.exists()
+
+
+def test_what_is_no_file_cannot_be_trusted(file: Path, state: Path) -> None:
+    """TRU-8: a directory, a pipe or an endless device has no content that could be compared."""
+    with raises_code(TrustNeeded, "project-file-not-trusted"):
+        ensure_trusted("X_DIR", file.parent, state)
+    (file.parent / "link").symlink_to("/dev/zero")
+    with raises_code(TrustNeeded, "project-file-not-trusted"):
+        ensure_trusted("X_FILE", file.parent / "link", state)
+    for path in (file.parent, file.parent / "missing"):
+        with raises_code(ConfigurationError, "cannot-trust-file"):
+            trust_file(state, path)
+
+
+def test_link_that_is_changed_is_another_file(file: Path, state: Path) -> None:
+    """TRU-8: the target counts, so a project cannot turn a trusted name to another file."""
+    link = file.parent / "link"
+    link.symlink_to(file)
+    trust_file(state, link)
+    ensure_trusted("X_FILE", link, state)
+    link.unlink()
+    (file.parent / "other").write_text("other")
+    link.symlink_to(file.parent / "other")
+    with raises_code(TrustNeeded, "project-file-not-trusted"):
+        ensure_trusted("X_FILE", link, state)
+
+
+def test_state_directory_in_the_project_is_refused(file: Path, state: Path) -> None:
+    """TRU-8: a project could bring along what the user is said to have trusted."""
+    for name in ("FRESHKEY_STATE_DIR", "XDG_STATE_HOME", "HOME"):
+        with raises_code(ConfigurationError, "state-directory-in-project") as caught:
+            ensure_own_environment(file.parent / "state", None, {name: "x"})
+        assert name in caught.value.message
+    ensure_own_environment(state, None, {})
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_DIR"])
+def test_authorities_of_the_project_need_trust(file: Path, state: Path, name: str) -> None:
+    """TRU-8: with its own authority and a proxy, a project could read what is sent."""
+    with raises_code(TrustNeeded, "project-file-not-trusted"):
+        ensure_own_environment(state, None, {name: str(file if name.endswith(("FILE", "BUNDLE")) else file.parent)})
+
+
+def test_damaged_answers_trust_nothing(file: Path, state: Path) -> None:
+    trust_file(state, file)
+    (state / TrustedFiles.file_name).write_text("[" * 10_000)
+    with raises_code(TrustNeeded, "project-file-not-trusted"):
+        ensure_trusted("X_FILE", file, state)
