@@ -22,7 +22,7 @@ NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 MADE = {
     "ROT-": [*range(1, 13)],
     "TIM-": [*range(1, 7)],
-    "NET-": [*range(1, 7), 8, 9],
+    "NET-": [*range(1, 7), 8, 9, 10],
     "FLO-": [*range(1, 13), 14],
     "STO-": [*range(1, 13)],
     "LEK-": [1, 3, 4, 5, 6, 7, 8, 10, 11, 9],

@@ -1,9 +1,14 @@
-"""Strict parser for JSON objects from servers, helpers and files; rejects what two parsers could read differently."""
+"""The parsers of JSON: a strict one for what servers, helpers and others' files say, one for freshkey's own records.
+
+No other module calls ``json.loads``: what it raises carries the whole text, and nesting makes it a `RecursionError`.
+``tests/fuzz/test_registry.py`` lists the exceptions and their reasons.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+from contextlib import suppress
 from typing import Any, Final, NoReturn
 
 from freshkey.errors import ProtocolError
@@ -14,6 +19,9 @@ MAX_BODY: Final = 1 << 20
 
 MAX_DEPTH: Final = 16
 """Maximum nesting depth of objects and lists."""
+
+_MAX_RECORD_DEPTH: Final = 64
+"""The same in a record: its credential, with what a provider keeps in it, is some levels down."""
 
 _MAX_INTEGER: Final = 18
 """Any number with this many digits fits in 64 bits."""
@@ -44,6 +52,21 @@ def parse_json_object(body: bytes) -> dict[str, Any]:
         # Raised outside the handler: the parser's error carries the whole text, and it would be the context.
         raise ProtocolError("the response is not a valid JSON object")
     return value
+
+
+def parse_record(text: str | bytes) -> Any:  # noqa: ANN401  any JSON value
+    """Return the JSON value in a record that freshkey wrote, with any number that Python writes.
+
+    Raises:
+        ValueError: It is not JSON, is nested more than 64 levels deep, or contains a duplicate key. The error does not
+            contain the text, which may be secret, and has no context.
+    """
+    value: Any = None
+    with suppress(ValueError, RecursionError):
+        value = [json.loads(text, object_pairs_hook=_unique)]
+    if value is None or too_deep(value[0], _MAX_RECORD_DEPTH):
+        raise ValueError
+    return value[0]
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshkey._json import MAX_BODY, MAX_DEPTH, parse_json_object
+from freshkey._json import MAX_BODY, MAX_DEPTH, parse_json_object, parse_record
 from freshkey.errors import ProtocolError
 from raises_code import raises_code
 
@@ -71,3 +71,29 @@ def test_the_maximum_nesting_depth_is_accepted() -> None:
 def test_any_body_is_parsed_or_a_protocol_error(body: bytes) -> None:
     with contextlib.suppress(ProtocolError):
         parse_json_object(body)
+
+
+def test_a_record_keeps_any_number() -> None:
+    assert parse_record('{"n": 123456789012345678901234567890, "f": 1.5}') == {
+        "n": 123456789012345678901234567890,
+        "f": 1.5,
+    }
+    assert parse_record("null") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "canary-5f1d0c9a7e",
+        '{"a": "canary-5f1d0c9a7e',
+        "[" * 100_000,
+        "[" * 65 + "]" * 65,
+        '{"a":1,"a":2}',
+        "9" * 5000,
+    ],
+)
+def test_an_invalid_record_is_an_error_that_does_not_quote_it(text: str) -> None:  # NET-10
+    with pytest.raises(ValueError, match=r"^$") as caught:
+        parse_record(text)
+    assert (type(caught.value), caught.value.__context__) == (ValueError, None)

@@ -12,7 +12,7 @@ from typing import Final
 # See docs/decisions.md, "A browser does not inherit variables that look like secrets".
 _SECRET_NAME: Final = re.compile(
     r"(?:.*_)?(?:(?:(?:api)?key|token|secret|password|credential)s?|passwd|passphrase|pass|pat|jwt)(?:_.*)?|.+_pwd",
-    re.IGNORECASE,
+    re.IGNORECASE | re.DOTALL,
 )
 _PATH_NAME: Final = re.compile(r".+_(?:file|path|dir)", re.IGNORECASE)
 _PROXY_NAME: Final = re.compile(r"(?:all|ftp|https?)_proxy", re.IGNORECASE)

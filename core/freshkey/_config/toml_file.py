@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from attrs import field, frozen
 
+from freshkey._config.toml_limits import MAX_DEPTH, is_nested_too_deeply
 from freshkey._files.bounded import NotRegularError, TooLongError
 from freshkey._files.owned import UnsafePathError, read_owned
 from freshkey._files.permissions import chmod_command
@@ -20,20 +21,20 @@ from freshkey.errors import ConfigurationError
 MAX_FILE: Final = 262_144
 """Maximum size of a configuration file in bytes: more than anyone writes by hand, and quick to read."""
 
-MAX_DEPTH: Final = 32
-"""Maximum nesting depth of tables and lists."""
-
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 """The byte order marks that Windows PowerShell and some editors write."""
 
 _POSITION: Final = re.compile(r"\(at line ([0-9]+), column ([0-9]+)\)$")
-_CLOSED: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'|#.*")
-"""A string that is closed, or a comment: any character may be in it. Or a comment's sign in a string that is open."""
+_OUTSIDE: Final = re.compile(r"(?P<open>\"(?:[^\"\\]|\\.)*+\\?\Z|'[^']*+\Z)|\"(?:[^\"\\]|\\.)*+\"|'[^']*+'|#.*")
+"""A string or a comment: any character may be in it. A string that is open goes on to the end, so that no other search
+begins in it."""
+_QUOTED_KEY: Final = re.compile(r"\A(.{0,40}?(?:declare|namespace|table key)) .*(\(at [^()]*\))\Z", re.DOTALL)
+"""The keys in messages of ``tomllib``: what stands there may be a secret in the wrong place."""
 
 _ENDS: Final = ("]", "}", '"""', "'''")
 """The last line of every multi-line statement contains one of these."""
 
-MAX_WORK: Final = 1_000_000
+MAX_WORK: Final = 524_288
 """Maximum characters to parse in search of a line; nested lists are parsed again for each of their lines."""
 
 
@@ -57,8 +58,7 @@ class Document:
         """Return the file and line that set a key, or the closest table that the file does contain."""
         if self.path is None:
             return self.place
-        lines = (line_of(self.text, keys[:depth]) for depth in range(len(keys), 0, -1))
-        line = next((number for number in lines if number is not None), None)
+        line = closest_line(self.text, keys)
         return str(self.path) if line is None else f"{self.path}, line {line}"
 
     def error(
@@ -85,9 +85,10 @@ def read(path: Path, *, follow: bool = True) -> Document:
     text = _text(path, follow=follow)
     tables: Mapping[str, object] | None = None
     try:
-        tables = tomllib.loads(text)
+        tables = None if is_nested_too_deeply(text) else tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        message, odd = f"{path} is not valid TOML: {error}", _odd_character(text, str(error))
+        said = _QUOTED_KEY.sub(r"\1 … \2", str(error))
+        message, odd = f"{path} is not valid TOML: {said}", _odd_character(text, said)
         hint = "Fix the syntax at this position"
         if odd is not None:
             message, hint = f"{message}; the line contains {odd}", f"{hint}: type the line again in a text editor"
@@ -155,9 +156,11 @@ def _odd_character(text: str, error: str) -> str | None:
     at = _POSITION.search(error)
     line = text.rstrip("\n").split("\n")[-1 if at is None else int(at[1]) - 1]
     column = len(line) if at is None else int(at[2]) - 1
-    outside = _CLOSED.sub(lambda found: " " * len(found[0]), line)
+    outside = _OUTSIDE.sub(lambda found: found["open"] or " " * len(found[0]), line)
     opening = re.search("[\"']", outside)
     for index, character in enumerate(line):
+        if " " <= character <= "~":
+            continue
         category = unicodedata.category(character)
         if category == "Cc" and character != "\t":
             return f"the control character U+{ord(character):04X}"
@@ -166,7 +169,7 @@ def _odd_character(text: str, error: str) -> str | None:
             misleads = "QUOTATION MARK" in name and ("SINGLE" in name) == (opening[0] == "'")
         else:
             misleads = index >= column and outside[index] == character and category[0] not in "LMN"
-        if misleads and not character.isascii():
+        if misleads:
             return f"the character {name}"
     return None
 
@@ -196,14 +199,30 @@ def line_of(text: str, keys: tuple[str, ...]) -> int | None:
 
     `keys` are names from the top level down. None if valid TOML has no such key, or finding it would take too long.
     """
+    return _lines_of(text, keys).get(len(keys))
+
+
+def closest_line(text: str, keys: tuple[str, ...]) -> int | None:
+    """Return `line_of` for a key, or for the closest table around it that the text does contain."""
+    found = _lines_of(text, keys)
+    return found[max(found)] if found else None
+
+
+def _lines_of(text: str, keys: tuple[str, ...]) -> dict[int, int]:
+    """Return the first line of each table around a key, and of the key itself, by its number of names."""
+    found: dict[int, int] = {}
     table: tuple[str, ...] = ()
     for number, parsed, is_header in _statements(text):
         paths = list(_paths(parsed))
         if is_header:
             table = paths[-1]
-        if keys in ({*paths} if is_header else {table + path for path in paths}):
-            return number
-    return None
+        for path in paths:
+            whole = path if is_header else table + path
+            if whole == keys[: len(whole)]:
+                found.setdefault(len(whole), number)
+        if len(keys) in found:
+            break
+    return found
 
 
 def _statements(text: str) -> Iterator[tuple[int, dict[str, Any], bool]]:

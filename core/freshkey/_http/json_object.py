@@ -30,7 +30,7 @@ _ZEROS: Final = (
 )
 """Where the first character, which is ASCII in JSON, has its zero bytes (RFC 4627, section 3)."""
 
-_SPACE: Final = r"(?:[\s\ufeff]|\xef\xbb\xbf)*"
+_SPACE: Final = r"[\s\ufeff]*+(?:\xef\xbb\xbf[\s\ufeff]*+)*+"
 """White space and byte order marks, also as they look in Latin-1; programs that are put together write several."""
 _NOTICE: Final = (
     r"(?:<br ?/?>\s*)?(?:<b>)?(?:PHP )?(?:Notice|Warning|Deprecated|Strict Standards)(?:</b>)?: "

@@ -36,7 +36,7 @@ _ERROR: Final = re.compile(r"(?:\w*error|\w*exception|fatal|usage|warning)\s*:",
 # What shells, prompts, Markdown and sentences put around a value. A password can end with any of them, but then it is
 # short or has others inside: what is between them must be long, and have only the characters of a bearer token.
 _MARKED: Final = re.compile(
-    r"[$%#()*:<>\[\]{|}]+[\w.~+/=-]{20,}[$%#()*:<>\[\]{|}.]*"
+    r"[$%#()*:<>\[\]{|}]+[\w.~+/=-]{20,}+[$%#()*:<>\[\]{|}.]*"
     r"|[\w.~+/=-]{20,}(?:[$%#()*:<>\[\]{|}]+\.?|\^M\$?)"
     r"|[\w~+/=-]{20,}\.",  # a bearer token can end with a dot, but that is never its only one
     re.ASCII,

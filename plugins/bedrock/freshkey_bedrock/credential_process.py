@@ -212,7 +212,7 @@ class CredentialProcess:
         keys = read_credentials(printed, program)
         # botocore would not say which program it was.
         refuse_expired(keys, program, self._now)
-        facts = json.loads(_unmarked(printed))
+        facts = parse_json_object(_unmarked(printed).encode())
         if keys.expires_at is not None and "Credentials" not in facts:
             # botocore reads the end under this name only.
             facts["Expiration"] = keys.expires_at.isoformat()

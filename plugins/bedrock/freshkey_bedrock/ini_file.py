@@ -26,6 +26,12 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 _MAX_TITLE: Final = 80
 
+_DELIMITER: Final = re.compile("[=:]")
+_MAX_NAME: Final = 200
+"""Characters of a setting's name; AWS has none of more than 50."""
+_MAX_FLAWS: Final = 100
+"""Lines that are no settings: as many are enough to know that a file is malformed."""
+
 
 def decoded(content: bytes) -> str:
     """Return the text of a file or of a program's output; a byte order mark selects the encoding and is dropped.
@@ -52,7 +58,7 @@ def parse(content: bytes, path: Path) -> Sections:
     parser = configparser.RawConfigParser()
     flaw = None
     try:
-        parser.read_string(text)
+        parser.read_string(_until_hopeless(text))
     except configparser.Error as error:
         flaw = _flaw(error, text.split("\n"))
     if flaw is not None and "\0" in text:
@@ -63,6 +69,31 @@ def parse(content: bytes, path: Path) -> Sections:
     if flaw is not None:
         raise malformed(path, *flaw)
     return sections
+
+
+def _until_hopeless(text: str) -> str:
+    """Return the text up to the hundredth line that belongs to nothing.
+
+    `configparser` takes time that grows with the square of their number, and with that of a name's length.
+    """
+    lines = text.split("\n")
+    flaws, level, in_option = 0, 0, False
+    for number, line in enumerate(lines):
+        bare = line.strip()
+        indent = len(line) - len(line.lstrip())
+        if not bare or bare[0] in "#;" or (in_option and indent > level):
+            continue
+        level = indent
+        if bare[0] == "[" and "]" in bare[2:]:
+            in_option = False
+        elif 0 < len(_DELIMITER.split(bare, 1)[0]) < min(len(bare), _MAX_NAME):
+            in_option = True
+        else:
+            flaws += 1
+            lines[number] = line[:indent] + (_DELIMITER.split(bare[:_MAX_NAME], 1)[0] or "x")
+            if flaws == _MAX_FLAWS:
+                return "\n".join(lines[: number + 1])
+    return "\n".join(lines)
 
 
 def malformed(path: Path, line: int | None, what: str, hint: str) -> ConfigurationError:

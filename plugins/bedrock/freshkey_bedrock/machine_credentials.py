@@ -7,7 +7,6 @@ See docs/decisions.md, "Instance metadata that fails is waited for, unless a sig
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +16,8 @@ from urllib.parse import urlsplit
 
 from attrs import define
 
-from freshkey.errors import TransientError, found_here
+from freshkey.errors import ProtocolError, TransientError, found_here
+from freshkey.plugin import parse_json_object
 
 
 SILENT: Final = "ReadTimeoutError"
@@ -140,9 +140,9 @@ def _origin(url: str) -> str:
 
 def _said(content: bytes) -> str:
     """Return the code and the message of an answer that is an error, although its status is not."""
-    with suppress(ValueError, RecursionError):
-        facts = json.loads(content)
-        if isinstance(facts, dict) and "AccessKeyId" not in facts:
+    with suppress(ProtocolError):
+        facts = parse_json_object(content)
+        if "AccessKeyId" not in facts:
             texts = (str(facts.get(name) or "") for name in ("Code", "Message"))
             return _UNPRINTABLE.sub(" ", " ".join(filter(None, texts)))[:_MAX_WORDS]
     return ""

@@ -6,6 +6,7 @@ botocore is handed what is read here: so both see the same, and a malformed file
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Mapping
 from datetime import datetime
@@ -24,6 +25,9 @@ from freshkey_bedrock.stated_end import stated_end
 
 MAX_FILE_SIZE: Final = 4 * 1024 * 1024
 """Bytes; a larger file is treated as malformed."""
+
+_QUOTED: Final = re.compile(r"[\"'\\]|[^ -~]")
+"""In any other title, words end at spaces, which is quicker to find than what a shell would make of it."""
 
 _MAX_SOURCES: Final = 8
 """AWS profiles to follow along ``source_profile``; a circular chain ends here."""
@@ -186,7 +190,7 @@ def profile_of(title: str, *, prefixed: bool) -> str | None:
     if not prefixed or title == "default":
         return title
     try:
-        words = shlex.split(title)
+        words = shlex.split(title) if _QUOTED.search(title) else title.split()
     except ValueError:
         return None
     return words[1] if len(words) == 2 and words[0] == "profile" else None  # noqa: PLR2004  "profile" and a name

@@ -30,6 +30,12 @@ _NAME: Final = re.compile("[a-z][a-z0-9_]{0,31}")
 """What is quoted as the name of a setting: too short for a secret key that was pasted without its name."""
 
 _HEADER: Final = re.compile(r"^\[(.+)\]", re.MULTILINE)
+_QUOTED: Final = re.compile(r"[\"'\\]|[^ -~]")  # otherwise, splitting as a shell does is splitting at spaces
+_DELIMITER: Final = re.compile("[=:]")
+_MAX_NAME: Final = 200
+"""Characters of a setting's name; AWS has none of more than 50."""
+_MAX_FLAWS: Final = 100
+"""Lines that are no settings: as many are enough to know that a file is malformed."""
 
 
 @frozen(kw_only=True)
@@ -128,11 +134,36 @@ def _text(path: Path) -> str:
 def _sections(text: str, path: Path) -> dict[str, dict[str, Any]]:
     parser = configparser.RawConfigParser()
     try:
-        parser.read_string(text)
+        parser.read_string(_until_hopeless(text))
         return {title: {name: _nested(value) for name, value in parser.items(title)} for title in parser.sections()}
     except (configparser.Error, ValueError) as error:
         line, what = _flaw(error)
     raise _malformed(path, line, what)
+
+
+def _until_hopeless(text: str) -> str:
+    """Return the text up to the hundredth line that belongs to nothing.
+
+    `configparser` takes time that grows with the square of their number, and with that of a name's length.
+    """
+    lines = text.split("\n")
+    flaws, level, in_option = 0, 0, False
+    for number, line in enumerate(lines):
+        bare = line.strip()
+        indent = len(line) - len(line.lstrip())
+        if not bare or bare[0] in "#;" or (in_option and indent > level):
+            continue
+        level = indent
+        if bare[0] == "[" and "]" in bare[2:]:
+            in_option = False
+        elif 0 < len(_DELIMITER.split(bare, 1)[0]) < min(len(bare), _MAX_NAME):
+            in_option = True
+        else:
+            flaws += 1
+            lines[number] = line[:indent] + (_DELIMITER.split(bare[:_MAX_NAME], 1)[0] or "x")
+            if flaws == _MAX_FLAWS:
+                return "\n".join(lines[: number + 1])
+    return "\n".join(lines)
 
 
 def _malformed(path: Path, line: int | None, what: str) -> Exception:
@@ -155,14 +186,16 @@ def _nested(value: str) -> dict[str, str] | str:
 def _doubled(text: str) -> dict[str, int]:
     found: dict[str, int] = {}
     seen: set[str] = set()
+    line, counted = 1, 0
     for header in _HEADER.finditer(text):
+        line, counted = line + text.count("\n", counted, header.start()), header.start()
         try:
-            words = shlex.split(header[1])
+            words = shlex.split(header[1]) if _QUOTED.search(header[1]) else header[1].split()
         except ValueError:
             continue
         if len(words) == 2 and words[0] == "profile":  # noqa: PLR2004  "profile" and a name
             if words[1] in seen:
-                found[words[1]] = text.count("\n", 0, header.start()) + 1
+                found[words[1]] = line
             seen.add(words[1])
     return found
 

@@ -6,7 +6,6 @@ those are ever renamed.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import time
@@ -17,8 +16,8 @@ from urllib.parse import urlsplit
 
 from attrs import define, field
 
-from freshkey.errors import FreshkeyError, ProviderRefused
-from freshkey.plugin import child_environment, path_flaw, without_project_path
+from freshkey.errors import FreshkeyError, ProtocolError, ProviderRefused
+from freshkey.plugin import child_environment, parse_json_object, path_flaw, without_project_path
 from freshkey_vertex.aws_ends import EXPIRATION, End, of_environment, of_section
 from freshkey_vertex.aws_errors import expired, unusable
 from freshkey_vertex.aws_files import SharedFiles
@@ -134,10 +133,9 @@ class _Process:
         printed, errors = self._process.communicate()
         self.returncode = self._process.returncode
         printed = without_byte_order_mark(printed)
-        facts: object = None
-        with suppress(ValueError, RecursionError):
-            facts = json.loads(printed)
-        end = of_section(facts) if isinstance(facts, dict) else None
+        end = None
+        with suppress(ProtocolError):
+            end = of_section(parse_json_object(printed))
         if end is not None and end.passed and self.returncode == 0:
             raise ended(self._where, end)
         return printed, errors.decode(errors="replace").encode()

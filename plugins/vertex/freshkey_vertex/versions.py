@@ -21,7 +21,9 @@ AWS_FILES: Final = {"AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials", "AWS_CO
 _SESSIONS: Final = {"": "~/.aws/sso/cache", "AWS_LOGIN_CACHE_DIRECTORY": "~/.aws/login/cache"}
 """Where the AWS CLI keeps its sessions, by the variable that may name another path."""
 
-_NAMING: Final = re.compile(rb"^\s*(?:credential_process|web_identity_token_file)\s*[=:]\s*(.+)$", re.MULTILINE)
+_NAMING: Final = re.compile(
+    rb"^[ \t]*+(?:credential_process|web_identity_token_file)[ \t]*+[=:][ \t]*+(.+)$", re.MULTILINE
+)
 _MAX_FILE: Final = 1 << 20
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,3 +97,36 @@ def test_byte_order_mark_is_harmless_for_freshkey_and_botocore(
     environment = make_keeper(source="default-chain").get("work").environment()
     assert environment["AWS_ACCESS_KEY_ID"] == "AKIAHERE"
     assert environment["AWS_SECRET_ACCESS_KEY"] == SECRET
+
+
+HOPELESS = {
+    "lines without =": b"[a]\n" + b"[\n" * 80_000,
+    "indented lines without =": b"[a]\n" + b" b\n" * 80_000,
+    "lines without a name": b"[a]\n" + b"= b\n" * 80_000,
+    "a name with many blanks": b"[a]\na" + b" " * 100_000 + b"b = 1",
+    "a line with many blanks": b"[a]\na" + b" " * 100_000 + b"b",
+    "lines without = after a block": b"[a]\nx =\n y = 1\n" + b"[\n" * 80_000,
+}
+
+
+@pytest.mark.parametrize("content", HOPELESS.values(), ids=HOPELESS)
+def test_a_malformed_file_is_refused_in_linear_time(content: bytes) -> None:  # NET-10
+    """`configparser` appends each flaw to its message, and tries each end of a name: minutes."""
+    began = time.process_time()
+    with raises_code(ConfigurationError, "bedrock-invalid-aws-config"):
+        parse(content, Path("config"))
+    assert time.process_time() - began < 5.0
+
+
+@pytest.mark.parametrize("number", [98, 99, 100, 101, 500])
+def test_the_first_of_many_flaws_is_named(number: int) -> None:
+    with raises_code(ConfigurationError, "bedrock-invalid-aws-config") as caught:
+        parse(b"[a]\nx = 1\n" + b"y\n" * number, Path("config"))
+    assert "config, line 3" in str(caught.value)
+
+
+def test_a_long_indented_block_is_no_flaw() -> None:
+    parsed = parse(
+        b"[a]\ns3 =\n" + b"  y%d = 1\n" * 1 % 1 + b"".join(b"  z%d = 1\n" % n for n in range(300)), Path("c")
+    )
+    assert parsed["a"]["s3"].count("\n") == 301

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -110,3 +111,15 @@ def test_any_file_has_a_version(cloud: GoogleCloud, tmp_path: Path, source: obje
         assert version_of(path, {})
     assert version_of(tmp_path / "missing", {}) == "-"
     assert version_of(tmp_path, {}) != "-"
+
+
+@pytest.mark.parametrize("blank", ["\n", " ", "\t\n"])
+def test_a_file_of_blanks_is_searched_in_linear_time(
+    blank: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # NET-10
+    config, adc = tmp_path / "config", tmp_path / "adc.json"
+    config.write_text(blank * 200_000)
+    adc.write_text(json.dumps({"credential_source": {"environment_id": "aws1"}}))
+    began = time.process_time()
+    version_of(adc, {"AWS_CONFIG_FILE": str(config), "AWS_SHARED_CREDENTIALS_FILE": str(config)})
+    assert time.process_time() - began < 10.0

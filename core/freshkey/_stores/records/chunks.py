@@ -22,6 +22,7 @@ from typing import Any, Final, TypeVar, get_args
 
 from attrs import asdict, evolve, field, frozen
 
+from freshkey._json import parse_record
 from freshkey.clock import Moment
 from freshkey.errors import LoginRequired, RecordUnreadable, StoreUnavailable, is_code
 from freshkey.model.storage import Intent, Outcome, Record, Snapshot
@@ -141,7 +142,7 @@ def _meaning(first: Item, rest: list[Item | None]) -> Slot | None:
     if first.digest != _digest(first.kind, first.generation, first.count, whole):
         return None
     try:
-        return _slot(first, json.loads(base64.urlsafe_b64decode(whole)))
+        return _slot(first, parse_record(base64.urlsafe_b64decode(whole)))
     except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
         return None
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 from attrs import field, frozen
 
+from freshkey._json import parse_record
 from freshkey.errors import LoginRequired, PluginBroken, RecordUnreadable, frameless
 from freshkey.model.credential import Credential
 from freshkey.secret import Secret
@@ -53,7 +54,9 @@ class Codec:
             envelope = {"schema": SCHEMA, "provider": self.provider, "format": tag, "fields": fields}
             if bound is not None:
                 envelope["bound"] = bound
-            return Secret(json.dumps(envelope, allow_nan=False))
+            text = json.dumps(envelope, allow_nan=False)
+            parse_record(text)  # what is nested too deeply to be read must not be saved
+            return Secret(text)
         # Outside the handler, as in `decode`.
         raise PluginBroken(
             f"{type(credential).__name__} has a value that cannot be stored", code="plugin-formats-invalid"
@@ -95,8 +98,8 @@ class Codec:
 def _envelope(payload: Secret) -> tuple[str, str, object, dict[str, Any] | None]:
     """Return the parts of a payload, after checking the schema, because a newer one may change all the rest."""
     value: Any = None
-    with suppress(ValueError, RecursionError):  # not raised in a handler: a JSONDecodeError contains the text
-        value = json.loads(payload.reveal())
+    with suppress(ValueError):
+        value = parse_record(payload.reveal())
     schema = value.get("schema") if isinstance(value, dict) else None
     if type(schema) is not int or schema < SCHEMA:
         raise _corrupt()
