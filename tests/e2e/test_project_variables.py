@@ -1,4 +1,4 @@
-"""A project's ``.env``: what its variables name inside the project neither runs nor sends anything (TRU-80)."""
+"""A project's ``.env``: what its variables name inside the project neither runs nor sends anything (TRU-13)."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ NAMED = [
 def test_file_of_the_project_is_used_only_once_it_is_trusted(
     checkout: Checkout, named: Callable[[Checkout], tuple[str, dict[str, str], Path]]
 ) -> None:
-    """TRU-80: no program runs and no identity is taken before; one trust is enough."""
+    """TRU-13: no program runs and no identity is taken before; one trust is enough."""
     profile, variables, file = named(checkout)
     done = checkout.freshkey("export", profile, "--format", "credential-process", **variables)
     assert (done.returncode, done.stdout) == (6, ""), done.stderr
@@ -133,7 +133,7 @@ def test_file_of_the_project_is_used_only_once_it_is_trusted(
 
 
 def test_home_in_the_project_does_not_make_it_the_users(checkout: Checkout) -> None:
-    """TRU-80: without a variable for the file, HOME decides where it is."""
+    """TRU-13: without a variable for the file, HOME decides where it is."""
     checkout.write("home/.aws/config", f"[default]\ncredential_process = {checkout.helper()}\n")
     done = checkout.freshkey("token", "bedrock", HOME=str(checkout.root / "home"))
     assert done.returncode == 6, done.stderr
@@ -142,7 +142,7 @@ def test_home_in_the_project_does_not_make_it_the_users(checkout: Checkout) -> N
 
 
 def test_state_directory_in_the_project_is_refused(checkout: Checkout) -> None:
-    """TRU-80: it could contain the answers that the user never gave."""
+    """TRU-13: it could contain the answers that the user never gave."""
     _, variables, file = aws_config(checkout)
     state = checkout.root / "state"
     trust_file(state, file)
@@ -154,7 +154,7 @@ def test_state_directory_in_the_project_is_refused(checkout: Checkout) -> None:
 
 @pytest.mark.parametrize("entry", ["", ".", "bin", "{root}/src/bin"])
 def test_program_of_the_project_is_not_found_on_the_path(checkout: Checkout, entry: str) -> None:
-    """TRU-80: the user's own configuration names a program without a path."""
+    """TRU-13: the user's own configuration names a program without a path."""
     for place in ("src/helper", "src/bin/helper"):
         checkout.write(place, checkout.helper().read_text(), executable=True)
     config = checkout.mine / ".aws" / "config"
@@ -199,7 +199,7 @@ def external_account(server: Collector, secret: Path, **more: str) -> str:
 def test_credentials_file_of_the_project_does_not_send_a_private_key(
     checkout: Checkout, trusted: bool, kind: str
 ) -> None:
-    """TRU-80: not even if the user trusts the file, because the key is not an identity token."""
+    """TRU-13: not even if the user trusts the file, because the key is not an identity token."""
     secret = checkout.mine / "id_rsa"
     secret.write_text(PEM)
     with Collector() as server:
@@ -227,7 +227,7 @@ def anthropic(checkout: Checkout, base_url: str) -> Mapping[str, str]:
 
 
 def test_anthropic_profile_of_the_project_does_not_send_the_users_token(checkout: Checkout) -> None:
-    """TRU-80: its base_url would get the refresh token in the user's own file."""
+    """TRU-13: its base_url would get the refresh token in the user's own file."""
     with Collector() as server:
         variables = anthropic(checkout, server.url)
         done = checkout.freshkey("token", "claude_oauth", "--set", "allow_insecure_loopback=true", **variables)
@@ -239,7 +239,7 @@ def test_anthropic_profile_of_the_project_does_not_send_the_users_token(checkout
 
 @pytest.mark.parametrize("variable", ["ANTHROPIC_IDENTITY_TOKEN_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE"])
 def test_private_key_in_the_place_of_an_identity_token_is_not_sent(checkout: Checkout, variable: str) -> None:
-    """TRU-80: whatever such a variable names must look like a JSON Web Token."""
+    """TRU-13: whatever such a variable names must look like a JSON Web Token."""
     secret = checkout.mine / "id_rsa"
     secret.write_text("canary-one-line-secret-0123456789")
     with Collector() as server:
@@ -255,7 +255,7 @@ def test_private_key_in_the_place_of_an_identity_token_is_not_sent(checkout: Che
 
 @pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS"])
 def test_sts_is_asked_over_https_only(checkout: Checkout, variable: str) -> None:
-    """TRU-80: an identity token is not sent in clear, whoever named the endpoint."""
+    """TRU-13: an identity token is not sent in clear, whoever named the endpoint."""
     token = checkout.mine / "token"
     token.write_text("eyJhbGciOiJSUzI1NiJ9.canary.c2ln")
     role = {"AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/r", "AWS_WEB_IDENTITY_TOKEN_FILE": str(token)}
@@ -265,7 +265,7 @@ def test_sts_is_asked_over_https_only(checkout: Checkout, variable: str) -> None
 
 
 def test_explain_names_every_variable_that_moved_something(checkout: Checkout) -> None:
-    """TRU-80: by name, and the value only where it can be shown."""
+    """TRU-13: by name, and the value only where it can be shown."""
     _, variables, file = aws_config(checkout)
     variables |= {
         "AWS_ENDPOINT_URL_STS": "https://user:canary@sts.example:8443/x?canary#canary",

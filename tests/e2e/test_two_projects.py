@@ -71,7 +71,7 @@ def machine(tmp_path: Path) -> Machine:
 KEYS = [f"sk-ant-api03-{letter * 40}" for letter in "abc"]
 
 
-def test_each_project_has_its_own_sign_in(machine: Machine) -> None:  # TRU-71
+def test_each_project_has_its_own_sign_in(machine: Machine) -> None:  # TRU-11
     machine.configure('[profiles.ci]\nprovider = "claude_oauth"\nstore = "file"\n')
     (machine.home / "config-only").mkdir()
     machine.keep("config-only", KEYS[2])
@@ -94,7 +94,7 @@ def test_each_project_has_its_own_sign_in(machine: Machine) -> None:  # TRU-71
     assert machine.key("config-only") == KEYS[2]  # still readable under its own name
 
 
-def test_link_is_the_same_project_and_another_place_is_not(machine: Machine) -> None:  # TRU-71
+def test_link_is_the_same_project_and_another_place_is_not(machine: Machine) -> None:  # TRU-11
     machine.keep("a", KEYS[0])
     (machine.home / "link").symlink_to("a")
     (machine.home / "a" / "below").mkdir()
@@ -107,7 +107,7 @@ def test_link_is_the_same_project_and_another_place_is_not(machine: Machine) -> 
     assert machine.key("a") == KEYS[0]
 
 
-def test_login_and_logout_follow_no_project_even_if_it_is_trusted(machine: Machine) -> None:  # TRU-70
+def test_login_and_logout_follow_no_project_even_if_it_is_trusted(machine: Machine) -> None:  # TRU-10
     machine.keep("a", KEYS[0])
     assert machine.run("a", "trust", "--yes", ".").code == 0
     told = machine.run("a", "token", "--store", "file")
@@ -130,7 +130,7 @@ COMMANDS = {
 }
 
 
-def test_nothing_follows_an_untrusted_choice(machine: Machine) -> None:  # TRU-70
+def test_nothing_follows_an_untrusted_choice(machine: Machine) -> None:  # TRU-10
     machine.configure('[profiles.prod-admin]\nprovider = "claude_oauth"\nstore = "file"\n')
     machine.keep("a", KEYS[2], "prod-admin")
     (machine.home / "b" / ".freshkey.toml").write_text('profile = "prod-admin"\n')

@@ -1,4 +1,4 @@
-"""What lies in the project of the working directory (TRU-80)."""
+"""What lies in the project of the working directory (TRU-13)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_every_way_to_a_file_of_the_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """TRU-80: relative, through links in either direction, through /proc, and what does not exist yet."""
+    """TRU-13: relative, through links in either direction, through /proc, and what does not exist yet."""
     outside = project.parent / "outside"
     outside.mkdir()
     (outside / "to-project").symlink_to(project)
@@ -40,7 +40,7 @@ def test_every_way_to_a_file_of_the_project(project: Path, monkeypatch: pytest.M
 
 
 def test_outermost_marker_counts(project: Path) -> None:
-    """TRU-80: a checkout may contain another one, such as a submodule."""
+    """TRU-13: a checkout may contain another one, such as a submodule."""
     (project / "sub" / ".git").write_text("gitdir: x")
     assert project_of(project / "file", project / "sub") == project
 
@@ -59,7 +59,7 @@ def test_home_and_what_is_above_it_is_no_project(project: Path, where: str, monk
 
 
 def test_home_that_was_moved_into_a_project_does_not_hide_it(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """TRU-80: HOME may come from the project, too."""
+    """TRU-13: HOME may come from the project, too."""
     monkeypatch.setattr(project_place, "_system_home", lambda: Path("/root"))
     monkeypatch.setenv("HOME", str(project))
     assert project_of(project / ".aws" / "config", project) == project
@@ -77,7 +77,7 @@ def test_odd_paths_do_not_raise(project: Path, path: str) -> None:
 
 
 def test_path_without_what_the_project_brings(project: Path) -> None:
-    """TRU-80: relative and empty entries depend on the working directory."""
+    """TRU-13: relative and empty entries depend on the working directory."""
     entries = ["", ".", "bin", str(project / "node_modules" / ".bin"), "/usr/bin", "/bin"]
     kept = without_project_path({"PATH": os.pathsep.join(entries), "A": "b"}, project)
     assert kept == {"PATH": os.pathsep.join(["/usr/bin", "/bin"]), "A": "b"}

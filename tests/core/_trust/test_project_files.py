@@ -1,4 +1,4 @@
-"""Files of a project that the user trusted (TRU-80)."""
+"""Files of a project that the user trusted (TRU-13)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_file_is_trusted_with_its_content(file: Path, state: Path) -> None:
-    """TRU-80: trusted once, until it changes."""
+    """TRU-13: trusted once, until it changes."""
     with raises_code(TrustNeeded, "project-file-not-trusted") as caught:
         ensure_trusted("X_FILE", file, state)
     assert "X_FILE" in caught.value.message
@@ -51,7 +51,7 @@ def test_file_is_trusted_with_its_content(file: Path, state: Path) -> None:
 
 
 def test_user_is_asked_once(file: Path, state: Path) -> None:
-    """TRU-80: an approval is kept, and a refusal or a missing terminal leads to the same error."""
+    """TRU-13: an approval is kept, and a refusal or a missing terminal leads to the same error."""
     asked: list[str] = []
 
     def approve(question: str) -> bool:
@@ -78,7 +78,7 @@ def test_own_and_missing_files_cost_nothing(file: Path, state: Path, tmp_path: P
 
 
 def test_what_is_no_file_cannot_be_trusted(file: Path, state: Path) -> None:
-    """TRU-80: a directory, a pipe or an endless device has no content that could be compared."""
+    """TRU-13: a directory, a pipe or an endless device has no content that could be compared."""
     with raises_code(TrustNeeded, "project-file-not-trusted"):
         ensure_trusted("X_DIR", file.parent, state)
     (file.parent / "link").symlink_to("/dev/zero")
@@ -90,7 +90,7 @@ def test_what_is_no_file_cannot_be_trusted(file: Path, state: Path) -> None:
 
 
 def test_link_that_is_changed_is_another_file(file: Path, state: Path) -> None:
-    """TRU-80: the target counts, so a project cannot turn a trusted name to another file."""
+    """TRU-13: the target counts, so a project cannot turn a trusted name to another file."""
     link = file.parent / "link"
     link.symlink_to(file)
     trust_file(state, link)
@@ -103,7 +103,7 @@ def test_link_that_is_changed_is_another_file(file: Path, state: Path) -> None:
 
 
 def test_state_directory_in_the_project_is_refused(file: Path, state: Path) -> None:
-    """TRU-80: a project could bring along what the user is said to have trusted."""
+    """TRU-13: a project could bring along what the user is said to have trusted."""
     for name in ("FRESHKEY_STATE_DIR", "XDG_STATE_HOME", "HOME"):
         with raises_code(ConfigurationError, "state-directory-in-project") as caught:
             ensure_own_environment(file.parent / "state", None, {name: "x"})
@@ -113,7 +113,7 @@ def test_state_directory_in_the_project_is_refused(file: Path, state: Path) -> N
 
 @pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_DIR"])
 def test_authorities_of_the_project_need_trust(file: Path, state: Path, name: str) -> None:
-    """TRU-80: with its own authority and a proxy, a project could read what is sent."""
+    """TRU-13: with its own authority and a proxy, a project could read what is sent."""
     with raises_code(TrustNeeded, "project-file-not-trusted"):
         ensure_own_environment(state, None, {name: str(file if name.endswith(("FILE", "BUNDLE")) else file.parent)})
 

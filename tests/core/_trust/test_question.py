@@ -73,7 +73,7 @@ UNSEEN = {
 
 
 @pytest.mark.parametrize("character", UNSEEN.values(), ids=UNSEEN)
-def test_character_that_is_not_plainly_visible_is_shown_as_its_code(character: str) -> None:  # TRU-72
+def test_character_that_is_not_plainly_visible_is_shown_as_its_code(character: str) -> None:  # TRU-12
     assert spelled_out(f"a{character}b") == f"a\\u{{{ord(character):x}}}b"
     asked = question(entry("/usr/bin/get-key", f"--for={character}"))
     assert character not in asked
@@ -105,7 +105,7 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("argv", FLOODS.values(), ids=FLOODS)
-def test_what_does_not_fit_a_screen_is_not_asked(argv: tuple[str, ...]) -> None:  # TRU-72
+def test_what_does_not_fit_a_screen_is_not_asked(argv: tuple[str, ...]) -> None:  # TRU-12
     with raises_code(TrustNeeded, "trust-question-too-long") as caught:
         question(entry(*argv))
     assert caught.value.profile == "ci"
@@ -126,7 +126,7 @@ def test_long_path_many_commands_and_many_files_do_not_fit_either() -> None:
             question(one)
 
 
-def test_question_fits_a_screen_and_ends_with_the_names_of_the_programs() -> None:  # TRU-72
+def test_question_fits_a_screen_and_ends_with_the_names_of_the_programs() -> None:  # TRU-12
     short = question(entry("/usr/bin/get-key", "--for", "all of us"))
     assert short.endswith("run get-key?")
     assert "/usr/bin/get-key --for 'all of us'" in short

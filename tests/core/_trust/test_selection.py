@@ -96,7 +96,7 @@ CHOICES: dict[str, tuple[str, dict[str, str]]] = {
 
 
 @pytest.mark.parametrize(("text", "more"), CHOICES.values(), ids=CHOICES)
-def test_choice_needs_trust_once(load: Load, tmp_path: Path, text: str, more: dict[str, str]) -> None:  # TRU-70
+def test_choice_needs_trust_once(load: Load, tmp_path: Path, text: str, more: dict[str, str]) -> None:  # TRU-10
     configuration = load(text, **more)
     for approve in (None, User(False), _no_terminal):
         with raises_code(TrustNeeded, "trust-required") as caught:
@@ -125,7 +125,7 @@ def _no_terminal(asked: str) -> bool:
     raise LoginRequired("no terminal", code="no-terminal")
 
 
-def test_another_choice_is_asked_about_again(load: Load) -> None:  # TRU-70
+def test_another_choice_is_asked_about_again(load: Load) -> None:  # TRU-10
     use(load('profile = "prod-admin"'), approve=User(True))
     with raises_code(TrustNeeded, "trust-required"):
         use(load('profile = "example"'))
@@ -149,7 +149,7 @@ CHOSEN_IDENTITY = f'{OWN}account = "root"\n'
 
 @pytest.mark.parametrize("line", ['account = "root"', 'source = "env"'])
 def test_identity_that_a_project_picks_needs_trust_even_if_its_profile_is_named(load: Load, line: str) -> None:
-    configuration = load(f"{OWN}{line}\n")  # TRU-70
+    configuration = load(f"{OWN}{line}\n")  # TRU-10
     for do in (Keeper.get, Keeper.login, Keeper.logout, Keeper.refresh, Keeper.inspect):
         with (
             Keeper(configuration=configuration, providers=PROVIDERS) as keeper,
@@ -173,7 +173,7 @@ def test_owned_source_of_a_project_is_no_choice(load: Load) -> None:
         assert keeper.describe("ci").title
 
 
-def test_keeper_follows_and_changes_nothing_untrusted(load: Load) -> None:  # TRU-70
+def test_keeper_follows_and_changes_nothing_untrusted(load: Load) -> None:  # TRU-10
     configuration = load('profile = "prod-admin"')
     with Keeper(configuration=configuration, providers=PROVIDERS) as keeper:
         keeper.explain()  # gives nothing out
@@ -188,7 +188,7 @@ def test_keeper_follows_and_changes_nothing_untrusted(load: Load) -> None:  # TR
 
 def test_user_hears_what_a_project_chose(
     load: Load, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:  # TRU-70
+) -> None:  # TRU-10
     file = tmp_path.resolve() / "project" / FILE_NAME
     configuration = load(f'profile = "ci"\n{CHOSEN_IDENTITY}')
     with caplog.at_level(logging.INFO, "freshkey"):
@@ -200,7 +200,7 @@ def test_user_hears_what_a_project_chose(
     assert told(configuration.select("prod-admin"), configuration, PROVIDERS) is None
 
 
-def test_store_of_others_gets_a_name_that_no_other_project_has(load: Load) -> None:  # TRU-71
+def test_store_of_others_gets_a_name_that_no_other_project_has(load: Load) -> None:  # TRU-11
     names: list[str] = []
 
     class Storing(Choosing):

@@ -61,7 +61,7 @@ def test_user_is_asked_again_about_another_value_profile_or_source(tmp_path: Pat
     assert asking(profile(tmp_path), user)(SOURCE, FOUND) is None
 
 
-def test_answer_about_one_profile_is_not_that_of_a_project_or_of_another_one(tmp_path: Path) -> None:  # TRU-71
+def test_answer_about_one_profile_is_not_that_of_a_project_or_of_another_one(tmp_path: Path) -> None:  # TRU-11
     user = User(True, False, True)
     for project, agrees in ((None, True), (Path("/a"), False), (Path("/b"), True)) * 2:
         why_not = asking(profile(tmp_path, "ci", project), user)(SOURCE, FOUND)
@@ -70,7 +70,7 @@ def test_answer_about_one_profile_is_not_that_of_a_project_or_of_another_one(tmp
     assert "@" not in "".join(user.questions)
 
 
-def test_question_shows_what_is_not_visible() -> None:  # TRU-72
+def test_question_shows_what_is_not_visible() -> None:  # TRU-12
     assert r"in the a\u{2800}b\u{1b}: key" in question("me", Detected(kind="key", origin="a\u2800b\x1b"))
 
 

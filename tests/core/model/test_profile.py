@@ -25,7 +25,7 @@ def test_profile_of_the_user_keeps_its_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("other", ["/home/b", "/home/a/x", "/home/A", "/", "/home/a\n", "/home/\udc80"])
-def test_no_other_project_has_the_same_key(tmp_path: Path, other: str) -> None:  # TRU-71
+def test_no_other_project_has_the_same_key(tmp_path: Path, other: str) -> None:  # TRU-11
     mine = profile(tmp_path, "/home/a")
     assert mine.key == profile(tmp_path, "/home/a").key
     assert len({mine.key, profile(tmp_path, other).key, profile(tmp_path).key}) == 3
@@ -33,14 +33,14 @@ def test_no_other_project_has_the_same_key(tmp_path: Path, other: str) -> None: 
     assert service_prefix(mine) != service_prefix(profile(tmp_path, other))
 
 
-def test_no_profile_of_the_user_can_have_the_key_of_a_projects(tmp_path: Path) -> None:  # TRU-71
+def test_no_profile_of_the_user_can_have_the_key_of_a_projects(tmp_path: Path) -> None:  # TRU-11
     key = profile(tmp_path, "/home/a").key
     assert re.fullmatch("ci@[0-9a-f]{32}", key)
     with raises_code(ConfigurationError, "invalid-name"):
         checked_name(key)
 
 
-def test_file_store_keeps_projects_apart(tmp_path: Path) -> None:  # TRU-71
+def test_file_store_keeps_projects_apart(tmp_path: Path) -> None:  # TRU-11
     tmp_path.chmod(0o700)
     first, second = (profile(tmp_path, project) for project in ("/home/a", "/home/b"))
     items = [file_store.FileItems(tmp_path, each.key, file_store._key(each)) for each in (first, second)]

@@ -111,7 +111,7 @@ def test_trusted_command_runs_until_it_changes(project: Project) -> None:  # TRU
     assert "RAN-changed" not in project.ran
 
 
-def test_aws_profile_that_a_project_picks_is_not_used_without_trust(project: Project) -> None:  # TRU-70
+def test_aws_profile_that_a_project_picks_is_not_used_without_trust(project: Project) -> None:  # TRU-10
     keys = "[prod-root]\naws_access_key_id = AKIAPRODROOT00000000\naws_secret_access_key = secret-of-prod-root\n"
     Path(os.environ["AWS_SHARED_CREDENTIALS_FILE"]).write_text(keys)
     project.says('aws_profile = "prod-root"')

@@ -1,4 +1,4 @@
-"""Secrets in the wrong place: as a path, a name, a URL or a setting; nothing shows them (TRU-80)."""
+"""Secrets in the wrong place: as a path, a name, a URL or a setting; nothing shows them (TRU-13)."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def raised(provider: str, home: Path) -> Iterator[str]:
 def test_secret_in_a_variable_is_not_shown(
     home: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, provider: str, family: str
 ) -> None:
-    """TRU-80: whichever variable it is in, and whichever command shows what was found."""
+    """TRU-13: whichever variable it is in, and whichever command shows what was found."""
     secret, leaks = SECRETS[family], []
     for variable in (*VARIABLES[provider], *CORE):
         with monkeypatch.context() as patched:
@@ -151,7 +151,7 @@ def test_secret_in_a_variable_is_not_shown(
 def test_secret_in_a_setting_is_not_shown(
     home: Path, capfd: pytest.CaptureFixture[str], provider: str, family: str
 ) -> None:
-    """TRU-80: in config.toml, as a value, a name and a key."""
+    """TRU-13: in config.toml, as a value, a name and a key."""
     secret, leaks = SECRETS[family], []
     settings = [
         one
@@ -176,7 +176,7 @@ def test_secret_in_a_setting_is_not_shown(
 
 @pytest.mark.parametrize("family", SECRETS)
 def test_secret_on_the_command_line_is_not_repeated(home: Path, capfd: pytest.CaptureFixture[str], family: str) -> None:
-    """TRU-80: as a profile, a store, a setting or its value."""
+    """TRU-13: as a profile, a store, a setting or its value."""
     secret, leaks = SECRETS[family], []
     lines = (
         *(["token", secret], ["status", secret], ["logout", secret], ["login", secret], ["explain", secret]),

@@ -254,7 +254,7 @@ def test_trust_in_a_removed_directory_is_an_error(machine: Machine, argv: list[s
     assert f" [{code}]" in done.stderr
 
 
-def test_yes_trusts_exactly_this_file_without_a_question(machine: Machine) -> None:  # TRU-70
+def test_yes_trusts_exactly_this_file_without_a_question(machine: Machine) -> None:  # TRU-10
     file = machine.project / ".freshkey.toml"
     (machine.project / "below").mkdir()
     (machine.project / ".git").mkdir()
@@ -274,7 +274,7 @@ def test_yes_trusts_exactly_this_file_without_a_question(machine: Machine) -> No
     assert machine.run("trust", "--yes", "--list").code == 2
 
 
-def test_file_with_another_digest_is_not_trusted(machine: Machine) -> None:  # TRU-70
+def test_file_with_another_digest_is_not_trusted(machine: Machine) -> None:  # TRU-10
     file = machine.project / ".freshkey.toml"
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     file.write_text(FILE + "# more")
@@ -307,7 +307,7 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
-def test_what_does_not_fit_a_screen_is_not_asked(machine: Machine, flood: str) -> None:  # TRU-72
+def test_what_does_not_fit_a_screen_is_not_asked(machine: Machine, flood: str) -> None:  # TRU-12
     (machine.project / ".freshkey.toml").write_text(FILE.replace("all of us", f"harm{flood}less"))
     for command in (["trust"], ["token"]):
         with Typist(machine.command(*command), machine.environ) as typist:
@@ -318,7 +318,7 @@ def test_what_does_not_fit_a_screen_is_not_asked(machine: Machine, flood: str) -
     assert machine.run("trust", "--yes", ".").code == 0  # as the error says
 
 
-def test_question_shows_what_is_not_visible_and_ends_with_the_program(machine: Machine) -> None:  # TRU-72
+def test_question_shows_what_is_not_visible_and_ends_with_the_program(machine: Machine) -> None:  # TRU-12
     (machine.project / ".freshkey.toml").write_text(FILE.replace("all of us", r"a\u2800b\u202ec\u3164\ufe0f"))
     for command in (["trust"], ["token"]):
         _, screen = machine.answer("n", *command)
@@ -329,7 +329,7 @@ def test_question_shows_what_is_not_visible_and_ends_with_the_program(machine: M
 HOSTILE = "p\x1b]0;owned\x07\x1b[2J\r\n\u202e\u2028x"
 
 
-def test_escapes_in_the_name_of_a_directory_are_never_printed(machine: Machine) -> None:  # TRU-72
+def test_escapes_in_the_name_of_a_directory_are_never_printed(machine: Machine) -> None:  # TRU-12
     hostile = machine.home / HOSTILE
     machine.project.rename(hostile)
     here = evolve(machine, project=hostile)

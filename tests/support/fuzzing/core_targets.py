@@ -28,7 +28,7 @@ from freshkey._stores.keychain.dismissals import Dismissals
 from freshkey._stores.records import chunks
 from freshkey._stores.records.codec import Codec
 from freshkey._stores.records.intent_file import IntentFile
-from freshkey._trust.project_commands import TrustedCommands
+from freshkey._trust.entries import TrustedCommands
 from freshkey._trust.source_consent import SourceAnswers
 from freshkey.clock import SYSTEM, Moment
 from freshkey.model.credential import ApiKey, OAuthToken
@@ -169,7 +169,7 @@ def _configuration(folder: Path) -> None:
 def _project(folder: Path) -> None:
     loaded = project.load(folder / project.FILE_NAME, own=("mine",), configuration=folder / "config.toml")
     for name in loaded.profile_names()[:3]:
-        loaded.words(name, _Settings)
+        loaded.wishes(name, _Settings)
     loaded.digest  # noqa: B018  a property that computes
 
 
