@@ -609,7 +609,7 @@ TARGETS: tuple[Target, ...] = (
     ),
     Target(
         name="trusted commands",
-        modules=("_trust.project_commands", "_trust.answers", "_files.state_file"),
+        modules=("_trust.entries", "_trust.answers", "_files.state_file"),
         run=in_file("trust.json", _trusted),
         examples=TRUST,
         tokens=JSON,
