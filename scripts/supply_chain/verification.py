@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from scripts.supply_chain import bill_of_materials, provenance
 from scripts.supply_chain.archives import Member, ReleaseFlawError, check_contents, digests, ensure_same
 
 
 CHECKSUMS: Final = "SHA256SUMS"
+
+_SIGNATURES: Final = frozenset({f"{CHECKSUMS}.sig", f"{CHECKSUMS}.asc"})
+"""What ``ssh-keygen -Y sign`` and ``gpg --detach-sign --armor`` make of the checksums."""
 
 _DESCRIPTIONS: Final = frozenset({bill_of_materials.FILE, provenance.FILE})
 
@@ -44,18 +48,34 @@ def verify(folder: Path, released: Iterable[Member]) -> None:
 
 
 def ensure_same_release(ours: Path, theirs: Path) -> None:
-    """Compare the archives and the bill of materials of two releases.
+    """Compare a release that was downloaded with one that was built: every file that the latter has, and what it lists.
 
-    Provenance names the versions of the build tools, which may differ as long as the archives do not.
+    Of the provenance, the commit and the files must be the same, but not the versions of the build tools, as long as
+    what they built is. Signatures of the checksums are passed over; nothing else may be there.
 
     Raises:
-        ReleaseFlawError: They differ.
+        ReleaseFlawError: They differ, or the checksums are not those of the files.
     """
-    one, other = (
-        {name: value for name, value in digests(each).items() if name not in {provenance.FILE, CHECKSUMS}}
-        for each in (ours, theirs)
-    )
+    there = {name: value for name, value in digests(theirs).items() if name not in _SIGNATURES}
+    ensure_same(_listed(theirs), {name: value for name, value in there.items() if name != CHECKSUMS}, "not as listed")
+    one, other = (_compared(each) for each in (digests(ours), there))
     ensure_same(one, other, "not what this commit builds")
+    if _built_from(ours) != _built_from(theirs):
+        raise ReleaseFlawError(f"{provenance.FILE} names another commit, lock file or set of files")
+
+
+def _compared(digests_by_name: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in digests_by_name.items() if name not in {provenance.FILE, CHECKSUMS}}
+
+
+def _built_from(folder: Path) -> tuple[object, object]:
+    """Return what a provenance says of the sources and the files, without the tools."""
+    try:
+        statement: dict[str, Any] = json.loads((folder / provenance.FILE).read_text("utf-8"))
+        built: dict[str, Any] = statement["predicate"]["buildDefinition"]
+        return statement["subject"], (built["externalParameters"]["commit"], built["resolvedDependencies"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ReleaseFlawError(f"{provenance.FILE} is missing or damaged") from None
 
 
 def _listed(folder: Path) -> dict[str, str]:

@@ -85,14 +85,57 @@ def test_changed_file_with_a_new_checksum_is_not_described(copy: Path) -> None:
 
 def test_download_is_compared_with_what_the_commit_builds(release: Path, copy: Path) -> None:
     """REL-1."""
+    for signature in (f"{CHECKSUMS}.sig", f"{CHECKSUMS}.asc"):
+        (copy / signature).write_text("a signature")  # this is checked before, with other tools
     ensure_same_release(release, copy)
-    statement = copy / provenance.FILE
-    statement.write_text(statement.read_text("utf-8").replace('"python": "3', '"python": "4'), "utf-8")
+    rewrite(copy / provenance.FILE, '"python": "3', '"python": "4')
     ensure_same_release(release, copy)  # another Python that built the same
     archive = next(copy.glob("freshkey-*.tar.gz"))
     archive.write_bytes(b"other")
+    with pytest.raises(ReleaseFlawError, match=r"not as listed: freshkey-.*\.tar\.gz"):
+        ensure_same_release(release, copy)
+    list_again(copy)
     with pytest.raises(ReleaseFlawError, match=r"not what this commit builds: freshkey-.*\.tar\.gz"):
         ensure_same_release(release, copy)
+
+
+def test_download_with_another_provenance_is_refused(release: Path, copy: Path) -> None:
+    """REL-1."""
+    commit = json.loads((copy / provenance.FILE).read_text("utf-8"))["predicate"]["buildDefinition"][
+        "externalParameters"
+    ]["commit"]
+    rewrite(copy / provenance.FILE, commit, "0" * 40)
+    with pytest.raises(ReleaseFlawError, match="names another commit"):
+        ensure_same_release(release, copy)
+    (copy / provenance.FILE).write_text("[]")
+    list_again(copy)
+    with pytest.raises(ReleaseFlawError, match="is missing or damaged"):
+        ensure_same_release(release, copy)
+
+
+@pytest.mark.parametrize("name", ["INSTALL.sh", "freshkey_evil-0.2.0-py3-none-any.whl"])
+def test_download_with_another_file_is_refused(release: Path, copy: Path, name: str) -> None:
+    """REL-1."""
+    (copy / name).write_bytes(b"")
+    with pytest.raises(ReleaseFlawError, match=f"not as listed: {name}"):
+        ensure_same_release(release, copy)
+    list_again(copy)
+    with pytest.raises(ReleaseFlawError, match=f"not what this commit builds: {name}"):
+        ensure_same_release(release, copy)
+
+
+def rewrite(file: Path, old: str, new: str) -> None:
+    """Change a file, and its checksum in the list."""
+    file.write_text(file.read_text("utf-8").replace(old, new), "utf-8")
+    list_again(file.parent)
+
+
+def list_again(folder: Path) -> None:
+    """Write the checksums of a changed release."""
+    (folder / CHECKSUMS).unlink()
+    for signature in folder.glob(f"{CHECKSUMS}.*"):
+        signature.unlink()
+    write_checksums(folder)
 
 
 def test_checksums_in_another_format_are_refused(copy: Path) -> None:
