@@ -25,7 +25,7 @@ from waiting import PATIENCE, leaving_nothing, until
 
 
 CANARY = "canary-1f88c02b6d3e4975"
-MARK = "FRESHKEY_TEST_MARK"
+MARK = "TEST_MARK"
 
 
 class Zoo:

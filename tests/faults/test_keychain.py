@@ -125,7 +125,7 @@ def test_without_a_keychain_another_tools_credentials_are_used(user: Home, addre
     for words in ("refresh bedrock", "export bedrock", "explain bedrock", "logout bedrock", "exec bedrock -- true"):
         done = user.freshkey(*words.split(), **bus)
         assert done.returncode == 0, done.stderr
-        assert "keychain" not in done.stderr
+        assert "the keychain" not in done.stderr
     assert "available" in user.freshkey("status", "bedrock", **bus).stdout
 
 

@@ -166,7 +166,7 @@ def test_pasted_code_is_not_shown_and_stdout_stays_clean(machine: Machine) -> No
     with Typist(machine.command("login", "--no-browser", "--json"), machine.environ, stdout=writing) as user:
         screen = user.read_until("never into a web page")
         user.wait_until_quiet()
-        address = copy_address(re.findall(r"http://\S+", screen))
+        address = copy_address([url for url in re.findall(r"http://\S+", screen) if "response_type=" in url])
         user.type(f"{address}\r")
         assert user.end() == 0
         assert user.as_before
@@ -183,7 +183,7 @@ def test_a_second_sign_in_asks_and_revokes_the_first(machine: Machine) -> None:
             user.read_until("already signed in as ada@example.com")
             user.type(f"{answer}\r")
             assert user.end() == 0
-            assert ("in your browser" in user.screen) is opened
+            assert ("Opening your browser" in user.screen) is opened
         assert machine.server.count("revoked") == revoked
     assert machine.run("refresh").code == 0
 
