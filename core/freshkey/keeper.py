@@ -418,7 +418,6 @@ class Keeper:
                 future = run_in_thread(
                     "opening",
                     lambda future: self._do_open(future, profile),
-                    daemon=True,
                     late="timed out while its provider was being loaded",
                 )
                 self._openings[profile] = future

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from freshkey._http.messages import Request, Response, Send, form, json_body, retry_after
     from freshkey._http.tls import authorities_flaw, tls_context, tls_failure
     from freshkey._http.url import checked_url
+    from freshkey._interprocess.exit_hold import ExitHold
     from freshkey._interprocess.lock import ProfileLock
     from freshkey._json import parse_json_object
     from freshkey._secret_input.env_var import environment_secret
@@ -65,6 +66,7 @@ _HOMES: Final = {
     "_http.messages": "Request Response Send form json_body retry_after",
     "_http.tls": "authorities_flaw tls_context tls_failure",
     "_http.url": "checked_url",
+    "_interprocess.exit_hold": "ExitHold",
     "_interprocess.lock": "ProfileLock",
     "_json": "parse_json_object",
     "_secret_input.env_var": "environment_secret",
@@ -89,8 +91,8 @@ _HOMES: Final = {
 # fmt: off
 __all__ = [
     "ACCEPTED", "DEADLINE", "HELPER_TIMEOUT", "MAX_LINE", "PEEK_SIZE", "REFUSED", "SYSTEM", "Answer", "ApiKey",
-    "Clock", "Command", "Credential", "CredentialSource", "CredentialStore", "Description", "Detected", "Identity",
-    "Inspection", "Intent", "Interaction", "LoggingReporter", "Moment", "NonInteractive", "NotRegularError",
+    "Clock", "Command", "Credential", "CredentialSource", "CredentialStore", "Description", "Detected", "ExitHold",
+    "Identity", "Inspection", "Intent", "Interaction", "LoggingReporter", "Moment", "NonInteractive", "NotRegularError",
     "OAuthToken", "Profile", "ProfileLock", "Record", "Reporter", "Request", "Response", "Secret", "Send",
     "Snapshot", "Source", "TooLongError", "Validity", "Verdict", "authorities_flaw", "changed_settings",
     "checked_url", "child_environment", "descriptor_is_there", "descriptor_secret", "environment_secret",

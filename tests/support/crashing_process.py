@@ -49,6 +49,10 @@ class Ended:
     said: dict[str, Any]
 
 
+_reached = threading.Event()
+"""Set in a child that is to exit at a point, once that point is reached."""
+
+
 def works(server: AuthorizationServer, ended: Ended) -> bool:
     """Return whether the process got a token that the protected resource accepts."""
     headers = {"Authorization": f"Bearer {ended.said['token']}"}
@@ -97,7 +101,7 @@ class Forge:
 
         Args:
             verb: ``login``, ``refresh`` or ``get``; ``command`` for ``freshkey refresh``; ``leave`` to start a renewal
-                and exit at once, ``leave-daemon`` to exit while a daemon thread waits for the renewal, and
+                and exit at the point, ``leave-daemon`` to exit there while a daemon thread waits for the renewal, and
                 ``leave-late`` to renew in an exit handler.
             at: The point of a renewal at which the fault happens.
             act: The fault: a signal's name, ``leaving`` to wait there until the interpreter is exiting, or
@@ -202,9 +206,10 @@ def _leave(keeper: Keeper, verb: str, writing: int) -> None:
         atexit.register(lambda: os.write(writing, json.dumps(_answer(keeper, "refresh")).encode()))
     elif verb == "leave-daemon":
         threading.Thread(target=keeper.refresh, daemon=True).start()
-        until(lambda: keeper._open_profile("me")._future is not None)
+        until(_reached.is_set)
     else:
         keeper._open_profile("me").get(by_user=True)
+        until(_reached.is_set)
 
 
 def _once(at: str, act: str) -> Callable[[str], None]:
@@ -227,6 +232,7 @@ def _happen(act: str) -> None:
         # To this thread, not to the process: the main thread would halt first, while this one still runs on.
         signal.pthread_kill(threading.get_ident(), signal.Signals[act])
         return
+    _reached.set()
     until(process_is_exiting)
 
 

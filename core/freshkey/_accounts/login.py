@@ -10,6 +10,7 @@ from typing import Final
 from attrs import evolve
 
 from freshkey._accounts.replaced import Replacement, is_ended, live_sign_in, may_replace
+from freshkey._interprocess.exit_hold import ExitHold
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.known import load, next_generation
 from freshkey._renewal.managed import ManagedCredential
@@ -89,12 +90,18 @@ def _acquire_and_keep(
     context = managed.context
     credential = context.hooks.acquire(context.profile, source, interaction)
     # On a thread that outlives an interrupted caller: the credential has been issued, so store it.
-    caller = contextvars.copy_context()
-    future: SharedFuture[Credential] = run_in_thread(
-        "sign-in",
-        lambda future: caller.run(_keep, future, managed, credential, replacement),
-        late="timed out waiting for the store; saving continues in the background",
-    )
+    caller, hold = contextvars.copy_context(), ExitHold(context.profile.name)
+    keep = functools.partial(_keep, managed=managed, credential=credential, replacement=replacement, hold=hold)
+    hold.saving()
+    try:
+        future: SharedFuture[Credential] = run_in_thread(
+            "sign-in",
+            lambda future: caller.run(keep, future),
+            late="timed out waiting for the store; saving continues in the background",
+        )
+    except FreshkeyError:
+        hold.close()
+        raise
     served = future.wait(WAIT + prompts.UNLOCK_TIMEOUT)
     if replacement is not None:
         replacement.wait()
@@ -118,10 +125,11 @@ def _keep(
     managed: ManagedCredential,
     credential: Credential,
     replacement: Replacement | None,
+    hold: ExitHold,
 ) -> None:
     context, refused = managed.context, tuple(managed.refusals)
     try:
-        with about(context.profile.name), context.store.lock(LOCK_TIMEOUT):
+        with hold, about(context.profile.name), context.store.lock(LOCK_TIMEOUT):
             # If the store was emptied or put back, continue after the last known generation: other processes ignore
             # lower ones.
             before, known = load(context)
@@ -131,6 +139,7 @@ def _keep(
             identity = credential.identity.completed_by(_known_identity(context, before))
             newer = evolve(credential, identity=identity)
             served = keep_owned(context, managed, newer, generation, held_generation=before.generation)
+            hold.close()  # what follows asks the provider's hooks
             if _is_hidden(context, served):
                 managed.forget()
             future.set_result(served)

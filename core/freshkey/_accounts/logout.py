@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from freshkey._accounts.login import WAIT
+from freshkey._interprocess.exit_hold import ExitHold
 from freshkey._interprocess.hints import Hints
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.known import newest_saved, next_generation, note_saved
@@ -58,7 +59,9 @@ def _erase(managed: ManagedCredential) -> SignedOut:
             # A tombstone as the next generation, so that every process notices.
             generation = next_generation(snapshot, newest_saved(context))
             grave = Record(generation=generation, payload=None, written_at=context.clock.now().wall)
-            context.store.save(grave)
+            with ExitHold(context.profile.name) as hold:
+                hold.saving()  # what was just revoked must not stay in the store
+                context.store.save(grave)
             # No pause or refusal of the sign-in outlives it.
             before = context.hints.read()
             kept = {name: getattr(before, name) for name in ("store", "generation", "signed_out", "elsewhere")}

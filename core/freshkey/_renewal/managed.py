@@ -195,8 +195,6 @@ class ManagedCredential(ServedCredential):
         typed = by_user or (self.context.at_terminal and not background)
         self._asker = asker = prompts.a_user() if typed else Asker(background=background)
         name = f"renewal {self.context.profile.name}"
-        # Not a daemon thread: if the program ends now, the process stays alive until the result is saved. A refresh
-        # token that was just spent would otherwise be lost (TIM-6).
         return self._waiters.begin(run_in_thread(name, lambda future: self._work(future, rotation, asker)))
 
     def _renew_in_doubt(self, until: float) -> Credential | SharedFuture[Credential]:

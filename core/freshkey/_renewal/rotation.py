@@ -19,9 +19,10 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from attrs import define, evolve, field
+from attrs import Factory, define, evolve, field
 
 from freshkey import _failpoints
+from freshkey._interprocess.exit_hold import ExitHold
 from freshkey._renewal.attempts import Attempts
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.failure import Failure, describe_end, in_words
@@ -74,6 +75,9 @@ class Rotation:
     _reading: Reading = field(init=False, factory=Reading)
     _until_allowed: float = field(init=False, default=math.inf)
     _asked_at: float = field(init=False, default=-math.inf)
+    _hold: ExitHold = field(
+        init=False, default=Factory(lambda self: ExitHold(self.context.profile.name), takes_self=True)
+    )
 
     @property
     def _attempts(self) -> Attempts:
@@ -106,11 +110,13 @@ class Rotation:
     def _newer(self) -> Credential:
         """Under the lock: get a newer credential and keep it."""
         self._respect_pauses()
-        try:
-            return self._keep(self._obtain())
-        except FreshkeyError as error:
-            self.failure = self._noted(error)
-            raise
+        with self._hold:
+            try:
+                return self._keep(self._obtain())
+            except FreshkeyError as error:
+                self._hold.close()  # the intent tells how it ended, and what follows asks the provider's hooks
+                self.failure = self._noted(error)
+                raise
 
     def adopt_stored(self) -> Credential | None:
         """Adopt what another process saved: publish and return the stored credential if it is usable, else return None.
@@ -213,7 +219,9 @@ class Rotation:
             # Without a store, the user would sign in for nothing.
             if user is None or source is None or self._reading.no_store is not None:
                 raise
-            return self.context.hooks.acquire(self.context.profile, source, user)
+            signed_in = self.context.hooks.acquire(self.context.profile, source, user)
+            self._hold.saving()
+            return signed_in
 
     def _user_to_ask(self) -> Interaction | None:
         """Return the user, whom the application lets us ask for a sign-in, but only once for this loss."""
@@ -274,7 +282,7 @@ class Rotation:
         memory, snapshot = self.memory, self._reading.snapshot
         rejected = self.refused is not None and current.authorizes_like(self.refused)
         spending = SingleUseRefresh(self.context, current, snapshot, forced=self.by_user, rejected=rejected)
-        spending = evolve(spending, closing=memory.closing, on_retry=memory.note_retry)
+        spending = evolve(spending, closing=memory.closing, on_retry=memory.note_retry, hold=self._hold)
         try:
             return spending.renew()
         except FreshkeyError:
@@ -322,4 +330,6 @@ class Rotation:
         if self._reading.displaced is not None:
             message = "%s: source %r is now used; the stored credential from source %r is replaced, but not revoked"
             log.warning(message, self.context.profile.name, newer.source, self._reading.displaced.source)
+        if self.context.description.single_use:
+            self._hold.saving()
         return keep_owned(self.context, self.memory, newer, generation, held_generation=self.generation)

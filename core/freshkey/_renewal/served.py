@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from attrs import define, evolve, field
 
@@ -13,7 +14,8 @@ from freshkey._renewal.change_events import after_publishing
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.deadlines import CacheEntry, with_deadlines
 from freshkey._renewal.failure import Failure
-from freshkey.errors import FreshkeyError
+from freshkey._renewal.single_flight import SharedFuture, run_in_thread
+from freshkey.errors import FreshkeyError, TransientError
 from freshkey.events import Event, SignedOut, SignInEnding
 from freshkey.model.credential import Credential
 from freshkey.model.sign_in_end import EndWarning
@@ -121,7 +123,14 @@ class ServedCredential:
         """Send `event` to subscribers, after the events that are still queued."""
         with self._mutex:
             self._events.append(event)
-        self.announce()
+
+        # On another thread, because the caller goes on saving a credential while a subscriber may hang.
+        def announce(future: SharedFuture[None]) -> None:
+            self.announce()
+            future.set_result(None)
+
+        with suppress(TransientError):
+            run_in_thread(f"events {self.context.profile.name}", announce)
 
     def announce(self) -> None:
         """Send queued events, and wake the timer to read new deadlines; callers already have their result."""

@@ -148,14 +148,11 @@ class SharedFuture(Generic[T]):
             callback()
 
 
-def run_in_thread(
-    name: str, work: Callable[[SharedFuture[T]], None], *, daemon: bool = False, late: str = LATE
-) -> SharedFuture[T]:
+def run_in_thread(name: str, work: Callable[[SharedFuture[T]], None], *, late: str = LATE) -> SharedFuture[T]:
     """Start `work` on a new thread and return the future that it resolves; an exception becomes its error.
 
-    This is not an executor, because executors reject or abandon work while the interpreter exits, when a refresh token
-    may just have been spent. For the same reason the thread is not a daemon (TIM-6), unless the work spends nothing:
-    then it must not keep the process alive if it hangs.
+    The thread is a daemon: work that hangs must not keep the process alive. What would be lost at exit has an
+    `ExitHold`. It is not an executor's, because executors reject work while the interpreter exits.
 
     Raises:
         TransientError: The interpreter is exiting, or no more threads can be started.
@@ -169,7 +166,7 @@ def run_in_thread(
             future.set_error(error if isinstance(error, FreshkeyError) else our_own(error))
 
     try:
-        threading.Thread(target=run, name=f"freshkey {name}", daemon=daemon).start()
+        threading.Thread(target=run, name=f"freshkey {name}", daemon=True).start()
     except RuntimeError:
         raise TransientError(
             "cannot start a thread: the process is exiting or has reached its thread limit", code="out-of-threads"

@@ -12,9 +12,10 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from attrs import define, evolve, field
+from attrs import Factory, define, evolve, field
 
 from freshkey import _failpoints, expiry
+from freshkey._interprocess.exit_hold import ExitHold
 from freshkey._renewal import repetition
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.failure import FROM_A_COPY, refused_hint
@@ -52,6 +53,7 @@ class SingleUseRefresh:
         forced: The user asked, so the request is sent even if calls to the provider's host are paused.
         rejected: A server rejected the access token of `credential`.
         closing: Once set, nothing is retried, except a lost response.
+        hold: Keeps the process from exiting, from before the first request on; after a success, until it is saved.
         on_retry: Is told about each failed request that is retried.
     """
 
@@ -63,7 +65,9 @@ class SingleUseRefresh:
     rejected: bool = False
     closing: threading.Event | None = None
     on_retry: OnRetry | None = None
+    hold: ExitHold = field(default=Factory(lambda self: ExitHold(self.context.profile.name), takes_self=True))
     _intent: Intent | None = field(init=False, default=None)
+    _sent: bool = field(init=False, default=False)
     _lost: int = field(init=False, default=0)
 
     def renew(self) -> Credential:
@@ -99,6 +103,7 @@ class SingleUseRefresh:
             )
         except FreshkeyError as error:
             settled = self._settled(error)
+            self.hold.close()
             if settled is error:
                 raise
         raise settled
@@ -152,6 +157,7 @@ class SingleUseRefresh:
         It is written before the request because nothing can be written after a crash: it proves that the store is
         writable (ROT-3), and shows the next process that this token may already be spent (ROT-7).
         """
+        self.hold.sending()  # first: nothing may be sent whose answer the interpreter does not wait for
         now, earlier = self.context.clock.now(), self._earlier
         intent = evolve(earlier or self._first(now), attempts=self._sendings_before + 1, pid=os.getpid())
         # The time of the first sending is kept: a server repeats its response for so long after that.
@@ -184,6 +190,9 @@ class SingleUseRefresh:
     # --- the request ------------------------------------------------------------------------------------------
 
     def _send(self) -> Credential:
+        if self._sent:
+            self.hold.sending()
+        self._sent = True
         if self._lost and self.context.description.repeats_for is not None:
             self._write(evolve(self._written, attempts=self._sendings_before + self._lost + 1))
         try:

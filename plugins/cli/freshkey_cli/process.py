@@ -139,8 +139,8 @@ class Stopped(KeyboardInterrupt):
 def orderly_signals(last_words: Callable[[], None]) -> Iterator[None]:
     """Exit with SystemExit after SIGTERM and SIGHUP, and end the process `GRACE` seconds after the first signal.
 
-    Exiting with an exception closes the keeper, which waits for renewals in progress. The interpreter would also wait
-    for their threads, without limit; the deadline is that limit.
+    Exiting with an exception closes the keeper, which waits for renewals in progress. The interpreter then waits
+    for what would be lost, longer than a user who pressed Ctrl-C does; the deadline is the limit.
 
     Args:
         last_words: Called if the deadline ends the process, for example to restore the terminal.

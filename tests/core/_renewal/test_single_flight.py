@@ -137,7 +137,7 @@ def test_first_of_many_threads_wins_and_callbacks_are_called_once() -> None:
         assert heard == [future.result()]
 
 
-def test_the_thread_of_the_work_is_named_and_keeps_the_process_alive() -> None:
+def test_the_thread_of_the_work_is_named_and_does_not_keep_the_process_alive() -> None:
     seen: list[threading.Thread] = []
 
     def work(future: SharedFuture[str]) -> None:
@@ -146,7 +146,7 @@ def test_the_thread_of_the_work_is_named_and_keeps_the_process_alive() -> None:
 
     run_in_thread("renewal work", work).wait(30)
     assert seen[0].name == "freshkey renewal work"
-    assert not seen[0].daemon
+    assert seen[0].daemon
     assert seen[0] is not threading.current_thread()
 
 
@@ -167,13 +167,19 @@ def test_thread_that_cannot_start_is_a_transient_error(monkeypatch: pytest.Monke
 EXITING = """
 import atexit, threading, time
 from freshkey.errors import TransientError
+from freshkey._interprocess.exit_hold import ExitHold
 from freshkey._renewal.single_flight import process_is_exiting, run_in_thread
 
 started = threading.Event()
 
 def work(future):
-    started.set()
-    threading.main_thread().join()
+    with ExitHold("test") as hold:
+        hold.sending()
+        started.set()
+        threading.main_thread().join()
+        finish(future)
+
+def finish(future):
     while not process_is_exiting():
         time.sleep(0.001)
     future.set_result("token")
@@ -208,26 +214,16 @@ from freshkey.errors import TransientError
 from freshkey._renewal.single_flight import run_in_thread
 
 try:
-    run_in_thread("loading", lambda future: threading.Event().wait(), daemon=True, late="it still loads").wait(0.05)
+    run_in_thread("loading", lambda future: threading.Event().wait(), late="it still loads").wait(0.05)
 except TransientError as error:
     print(error.code, error)
 """
 
 
-def test_daemon_work_that_hangs_does_not_keep_the_process_alive() -> None:
+def test_work_that_hangs_does_not_keep_the_process_alive() -> None:
     done = subprocess.run([sys.executable, "-c", HANGING], check=True, capture_output=True, text=True, timeout=60)
     assert done.stdout.startswith("renewal-timed-out it still loads")
     assert done.stderr == ""
-
-
-def test_daemon_work_returns_and_raises_like_any_other() -> None:
-    def fail(future: SharedFuture[str]) -> None:
-        raise LoginRequired("it failed", code="example-ended")
-
-    landing: SharedFuture[str] = run_in_thread("test", lambda future: future.set_result("token"), daemon=True)
-    assert landing.wait(10) == "token"
-    with raises_code(LoginRequired, "example-ended"):
-        run_in_thread("test", fail, daemon=True).wait(10)
 
 
 def test_a_running_process_is_not_exiting() -> None:

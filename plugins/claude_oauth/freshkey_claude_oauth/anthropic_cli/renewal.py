@@ -27,7 +27,7 @@ from freshkey.errors import (
     TransientError,
 )
 from freshkey.oauth import OAuthClient, Server, TokenAnswer
-from freshkey.plugin import Clock, ProfileLock, Secret
+from freshkey.plugin import Clock, ExitHold, ProfileLock, Secret
 from freshkey_claude_oauth.anthropic_cli.credentials import Tokens, read_tokens, write_tokens
 from freshkey_claude_oauth.anthropic_cli.intent import IntentFile, RefreshIntent
 from freshkey_claude_oauth.anthropic_cli.profiles import CliProfile
@@ -128,16 +128,19 @@ class _Renewal:
         spent, answer_tokens = _unsaved.get(self.cli_profile.credentials, ("", tokens))
         if spent == refresh_token.fingerprint():
             return self._save(spent, answer_tokens)
-        return self._send_once(tokens, refresh_token)
+        with ExitHold(self.cli_profile.name) as hold:
+            return self._send_once(tokens, refresh_token, hold)
 
-    def _send_once(self, tokens: Tokens, refresh_token: Secret) -> Tokens:
+    def _send_once(self, tokens: Tokens, refresh_token: Secret, hold: ExitHold) -> Tokens:
         earlier, now = self._intent_file.read(refresh_token), self._now()
         if earlier is not None:
             self._must_be_allowed(earlier, tokens)
+        hold.sending()
         intent = RefreshIntent.of(refresh_token, now) if earlier is None else earlier.again(now)
         self._write_intent(intent, earlier)
         try:
             answer = self._request_tokens(refresh_token)
+            hold.saving()
         except LoginRequired as error:
             message, hint = self.cli_profile.about(error.message), self.cli_profile.sign_in_hint
             ended = LoginRequired(message, hint=hint, code=error.code)
