@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from freshkey._commands.environ import child_environment
     from freshkey._config.env_vars import CONFIG_DIR, PROFILE, STATE_DIR
     from freshkey._config.profile_selection import Choice
-    from freshkey._interprocess.exit_hold import send_no_more
+    from freshkey._interprocess.exit_hold import sending_nothing
     from freshkey._plugins.discovery import Found, announced, find, import_plugin
     from freshkey._secret_input.file_descriptor import MIN_DESCRIPTOR, is_inherited
     from freshkey._sources.explain import Explanation
@@ -31,7 +31,7 @@ _HOMES: Final = {
     "_commands.environ": "child_environment",
     "_config.env_vars": "CONFIG_DIR PROFILE STATE_DIR",
     "_config.profile_selection": "Choice",
-    "_interprocess.exit_hold": "send_no_more",
+    "_interprocess.exit_hold": "sending_nothing",
     "_plugins.discovery": "Found announced find import_plugin",
     "_secret_input.file_descriptor": "MIN_DESCRIPTOR is_inherited",
     "_sources.explain": "Explanation",
@@ -52,7 +52,7 @@ __all__ = [
     "CONFIG_DIR", "MIN_DESCRIPTOR", "PROFILE", "STATE_DIR", "Answer", "Choice", "Entry", "Explanation", "Found",
     "SourceAnswers", "Status", "Step", "TrustedCommands", "TrustedFile", "announced", "check_fits",
     "child_environment", "chosen", "demands", "escaped", "find", "import_plugin", "is_inherited", "masked", "named",
-    "outcome", "proposals", "redacted", "revoke_file", "send_no_more", "spelled_out", "told", "trust_file",
+    "outcome", "proposals", "redacted", "revoke_file", "sending_nothing", "spelled_out", "told", "trust_file",
     "trusted_files", "visible",
 ]
 # fmt: on

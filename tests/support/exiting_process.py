@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import importlib
 import logging
 import os
 import sys
@@ -20,7 +21,6 @@ from attrs import frozen
 
 from example_provider import HELPER, SIGN_IN, Provider, description, token
 from freshkey import Configuration, FreshkeyError, Keeper
-from freshkey._interprocess import exit_hold
 from freshkey._renewal import context
 from freshkey._renewal.binding import binding_of
 from freshkey.clock import SYSTEM
@@ -93,14 +93,10 @@ def renew(keeper: Keeper) -> object:
     return keeper.refresh("me")
 
 
-def told(event: str) -> Callable[[Keeper], object]:
-    """Return what subscribes to events with a subscriber that hangs, then renews."""
-
-    def act(keeper: Keeper) -> object:
-        keeper.subscribe(lambda heard: hang() if type(heard).__name__ == event else None)
-        return renew(keeper)
-
-    return act
+def told(keeper: Keeper) -> object:
+    """Renew with a subscriber that hangs."""
+    keeper.subscribe(hang)
+    return renew(keeper)
 
 
 def awaited(keeper: Keeper) -> None:
@@ -157,7 +153,7 @@ SITUATIONS: dict[str, Callable[[], Situation]] = {
     # A token that works again can be sent again.
     "reusable": lambda: Situation(Provider(on_describe=reusable, on_refresh=hang), renew),
     # What is saved is not lost any more.
-    "subscriber": lambda: Situation(Provider(on_describe=single_use, on_refresh=lambda _: fresh()), told("Renewed")),
+    "subscriber": lambda: Situation(Provider(on_describe=single_use, on_refresh=lambda _: fresh()), told),
     # Sent and answered: the exit waits.
     "answered": lambda: Situation(Provider(on_describe=single_use, on_refresh=answered), renew),
     # Sent, and never answered.
@@ -169,7 +165,7 @@ def main(what: str, home: Path) -> None:
     """Do it on another thread, and end the main thread once that hangs."""
     logging.basicConfig(stream=sys.stderr, format="%(message)s")
     if "--impatient" in sys.argv:
-        vars(exit_hold)["ANSWER_TIMEOUT"] = 0.2
+        vars(importlib.import_module("freshkey._interprocess.exit_hold"))["ANSWER_TIMEOUT"] = 0.2
     situation = SITUATIONS[what]()
     table = {"provider": "example", "store": "file"}
     configuration = Configuration.of({"me": table}, state_dir=home / "state", default="me")

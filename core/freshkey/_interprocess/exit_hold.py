@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, Self
 
 from freshkey.errors import TransientError
@@ -113,12 +115,17 @@ class _Guard:
             log.error("%s: the process is exiting, and saving does not end: what was not saved is lost", self._name)
 
 
-def send_no_more() -> None:
-    """Let nothing new be sent from now on: this process is about to be replaced, which kills its threads.
+@contextmanager
+def sending_nothing() -> Iterator[None]:
+    """Let nothing new be sent within the block: this process is about to be replaced, which kills its threads.
 
     What is being sent has a thread that is not a daemon, and can be waited for.
     """
     _no_more.set()
+    try:
+        yield
+    finally:
+        _no_more.clear()
 
 
 def _is_waited_for(guard: _Guard) -> bool:

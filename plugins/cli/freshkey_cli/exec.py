@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from freshkey.admin import MIN_DESCRIPTOR, child_environment
+from freshkey.admin import MIN_DESCRIPTOR, child_environment, sending_nothing
 from freshkey_cli import exec_process, options, render
 from freshkey_cli.credential_text import child_variables
 
@@ -58,9 +58,10 @@ def run(context: Context) -> int:
         family = keeper.describe(name).variables
         context.tell(keeper, name, credential)
     environ = _environment(context.environ, family, child_variables(name, credential))
-    exec_process.wait_for_renewals()
-    _tell_of_its_end(context, name, credential)
-    return exec_process.replace(context.arguments.words, environ, kept)
+    with sending_nothing():  # so that what is waited for is all that could be cut off
+        exec_process.wait_for_renewals()
+        _tell_of_its_end(context, name, credential)
+        return exec_process.replace(context.arguments.words, environ, kept)
 
 
 def _environment(inherited: Mapping[str, str], family: Collection[str], own: Mapping[str, str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
-from freshkey.admin import MIN_DESCRIPTOR, is_inherited, send_no_more
+from freshkey.admin import MIN_DESCRIPTOR, is_inherited
 from freshkey.errors import ConfigurationError, TransientError
 from freshkey.plugin import quoted
 from freshkey_cli import process
@@ -50,12 +50,9 @@ def check_descriptors(kept: Collection[int]) -> None:
 def wait_for_renewals() -> None:
     """Wait for the threads that the interpreter would wait for at exit: they guard a refresh token that was just used.
 
-    From then on none is used any more, so nothing is cut off.
-
     Raises:
         TransientError: They took too long. The threads continue, and the interpreter waits for them.
     """
-    send_no_more()
     end = time.monotonic() + RENEWALS_TIMEOUT
     waited_for = [thread for thread in threading.enumerate() if not thread.daemon]
     for thread in waited_for:
