@@ -20,9 +20,19 @@ if TYPE_CHECKING:
     from freshkey._text.redact import masked, redacted
     from freshkey._text.visible import escaped, visible
     from freshkey._trust.entries import Entry, TrustedCommands
-    from freshkey._trust.project_files import TrustedFile, revoke_file, trust_file, trusted_files
+    from freshkey._trust.project_files import (
+        TrustedFile,
+        TrustedFiles,
+        file_question,
+        file_to_trust,
+        refuse_state_in_project,
+        revoke_file,
+        trust_file,
+        trusted_files,
+        variables_naming,
+    )
     from freshkey._trust.proposals import proposals
-    from freshkey._trust.question import check_fits, demands, outcome, spelled_out
+    from freshkey._trust.question import UNCHECKED, check_fits, demands, outcome, spelled_out
     from freshkey._trust.selection import chosen, named, told
     from freshkey._trust.source_consent import Answer, SourceAnswers
 
@@ -39,9 +49,10 @@ _HOMES: Final = {
     "_text.redact": "masked redacted",
     "_text.visible": "escaped visible",
     "_trust.entries": "Entry TrustedCommands",
-    "_trust.project_files": "TrustedFile revoke_file trust_file trusted_files",
+    "_trust.project_files": "TrustedFile TrustedFiles file_question file_to_trust refuse_state_in_project revoke_file"
+    " trust_file trusted_files variables_naming",
     "_trust.proposals": "proposals",
-    "_trust.question": "check_fits demands outcome spelled_out",
+    "_trust.question": "UNCHECKED check_fits demands outcome spelled_out",
     "_trust.selection": "chosen named told",
     "_trust.source_consent": "Answer SourceAnswers",
 }
@@ -49,11 +60,12 @@ _HOMES: Final = {
 # Several names per line: one per line would fill a page.
 # fmt: off
 __all__ = [
-    "CONFIG_DIR", "MIN_DESCRIPTOR", "PROFILE", "STATE_DIR", "Answer", "Choice", "Entry", "Explanation", "Found",
-    "SourceAnswers", "Status", "Step", "TrustedCommands", "TrustedFile", "announced", "check_fits",
-    "child_environment", "chosen", "demands", "escaped", "find", "import_plugin", "is_inherited", "masked", "named",
-    "outcome", "proposals", "redacted", "revoke_file", "sending_nothing", "spelled_out", "told", "trust_file",
-    "trusted_files", "visible",
+    "Answer", "CONFIG_DIR", "Choice", "Entry", "Explanation", "Found", "MIN_DESCRIPTOR", "PROFILE", "STATE_DIR",
+    "SourceAnswers", "Status", "Step", "TrustedCommands", "TrustedFile", "TrustedFiles", "UNCHECKED", "announced",
+    "check_fits", "child_environment", "chosen", "demands", "escaped", "file_question", "file_to_trust", "find",
+    "import_plugin", "is_inherited", "masked", "named", "outcome", "proposals", "redacted",
+    "refuse_state_in_project", "revoke_file", "sending_nothing", "spelled_out", "told", "trust_file",
+    "trusted_files", "variables_naming", "visible",
 ]
 # fmt: on
 

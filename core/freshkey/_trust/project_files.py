@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,7 @@ from freshkey._files.bounded import NotRegularError, TooLongError, read_bounded
 from freshkey._files.path_text import shown_path
 from freshkey._files.project_place import project_of
 from freshkey._trust.answers import Answers
+from freshkey._trust.question import UNCHECKED, check_fits, spelled_out
 from freshkey.errors import ConfigurationError, LoginRequired, TrustNeeded
 from freshkey.model.interaction import Approve
 
@@ -31,6 +33,9 @@ MAX_FILE: Final = 4 * 1024 * 1024
 
 AUTHORITIES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 """Variables that name certificate authorities: with one of its own, a project could read what is sent."""
+
+_OF_DIRECTORY: Final = re.compile(r"HOME|.+_(?:HOME|DIR|CONFIG)")
+"""Variables that name a directory in which tools look for their files."""
 
 
 @frozen(kw_only=True)
@@ -44,6 +49,12 @@ class TrustedFile:
 
     file: Path
     digest: str = field(validator=instance_of(str))
+
+    def changed(self) -> str | None:
+        """Return what changed since it was trusted; None if nothing did."""
+        with suppress(OSError):
+            return None if _current(self.file) == self else f"{self.file} changed after you trusted it"
+        return f"{self.file} cannot be read"
 
 
 class TrustedFiles(Answers[TrustedFile]):
@@ -70,30 +81,27 @@ def ensure_trusted(variable: str, path: Path | str, state_dir: Path, approve: Ap
     Raises:
         TrustNeeded: It is in the current project, and the user has not trusted it in its current form.
     """
-    root = project_of(path)
-    if root is None:
+    if project_of(path) is None:
         return
     try:
         found = _current(path)
     except OSError:
         return
     if found is None:
-        raise _needed(variable, path, "is not a regular file of at most 4 MiB, so it cannot be trusted", None)
+        why = "is not a regular file of at most 4 MiB, so it cannot be trusted"
+        raise _needed(variable, path, why, None, "Keep it outside the project, or unset the variable")
     trust = TrustedFiles(state_dir)
     known = trust.find(found.file)
     if known == found:
         return
     why = "you have not trusted it yet" if known is None else "it changed after you trusted it"
-    shown = shown_path(str(path))
-    if approve is not None and shown is not None:
+    if approve is not None and shown_path(str(path)) is not None:
         agreed = False
+        asked = " ".join(file_question(found, [variable], f"It belongs to a project, and {why}."))
         with suppress(LoginRequired):  # not interactive
-            agreed = approve(
-                f"{variable} names {shown}, a file of the project in {root}, which may choose an account, run commands "
-                f"or send secrets elsewhere; {why}. Trust this file in its current form?"
-            )
+            agreed = approve(asked)
         if agreed:
-            trust.try_to_remember(found, f"your approval of {shown}")
+            trust.try_to_remember(found, f"your approval of {found.file}")
             return
     raise _needed(variable, path, f"was not used: {why}", known)
 
@@ -113,21 +121,30 @@ def ensure_own_environment(
         ConfigurationError: The state directory is in the current project.
         TrustNeeded: The configuration file, or one of certificate authorities, is in it and not trusted.
     """
-    if project_of(state_dir) is not None:
-        raise ConfigurationError(
-            f"the state directory, set by {_named_by('STATE', environ)}, is in the current project, which could "
-            "decide there what you trust",
-            hint="Set FRESHKEY_STATE_DIR to a directory outside the project",
-            code="state-directory-in-project",
-        )
+    refuse_state_in_project(state_dir, environ)
     if configuration is not None:
-        ensure_trusted(_named_by("CONFIG", environ), configuration, state_dir, approve)
+        ensure_trusted(_decided_by("CONFIG", environ), configuration, state_dir, approve)
     for variable in AUTHORITIES:
         if path := environ.get(variable):
             ensure_trusted(variable, path, state_dir, approve)
 
 
-def _named_by(what: str, environ: Mapping[str, str]) -> str:
+def refuse_state_in_project(state_dir: Path, environ: Mapping[str, str] = os.environ) -> None:
+    """Refuse a state directory that comes with the project: it contains what the user is said to trust.
+
+    Raises:
+        ConfigurationError: The state directory is in the current project.
+    """
+    if project_of(state_dir) is not None:
+        raise ConfigurationError(
+            f"the state directory, set by {_decided_by('STATE', environ)}, is in the current project, which could "
+            "decide there what you trust",
+            hint="Set FRESHKEY_STATE_DIR to a directory outside the project",
+            code="state-directory-in-project",
+        )
+
+
+def _decided_by(what: str, environ: Mapping[str, str]) -> str:
     """Return the variable that decides where freshkey's own configuration or state is."""
     names = (f"FRESHKEY_{what}_DIR", f"XDG_{what}_HOME", "HOME")
     return next((name for name in names if environ.get(name)), "HOME")
@@ -140,6 +157,17 @@ def trust_file(state_dir: Path, file: Path) -> TrustedFile:
         ConfigurationError: It cannot be read.
         StoreError: The answer cannot be saved.
     """
+    found = file_to_trust(file)
+    TrustedFiles(state_dir).remember(found)
+    return found
+
+
+def file_to_trust(file: Path) -> TrustedFile:
+    """Return a file as it would be trusted now.
+
+    Raises:
+        ConfigurationError: It cannot be read.
+    """
     found, flaw = None, "is not a regular file of at most 4 MiB"
     try:
         found = _current(file)
@@ -151,8 +179,46 @@ def trust_file(state_dir: Path, file: Path) -> TrustedFile:
             hint="Check the path and its permissions",
             code="cannot-trust-file",
         )
-    TrustedFiles(state_dir).remember(found)
     return found
+
+
+def variables_naming(file: Path, environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Return the variables that name a file, or a directory of settings with the file in it.
+
+    Args:
+        file: Its path, without links.
+        environ: The variables.
+    """
+    return tuple(sorted(name for name, value in environ.items() if value and _leads_to(name, value, file)))
+
+
+def _leads_to(name: str, value: str, file: Path) -> bool:
+    with suppress(OSError, ValueError):
+        place = Path(os.path.realpath(value))
+        return place == file or (_OF_DIRECTORY.fullmatch(name) is not None and place in file.parents)
+    return False
+
+
+def file_question(trusted: TrustedFile, variables: Iterable[str], why: str = "") -> list[str]:
+    """Return the question whether to trust a file, in lines: the last one asks, those before tell.
+
+    Args:
+        trusted: The file.
+        variables: What names it.
+        why: Why it must be asked, as a sentence.
+
+    Raises:
+        TrustNeeded: It would not fit the screen.
+    """
+    named = ", ".join(map(spelled_out, variables)) or "no variable here"
+    lines = [
+        f"{spelled_out(str(trusted.file))} is named by {named}.{why and f' {why}'}",
+        "Its content decides whose credential is used, where secrets are sent, and what programs run.",
+        UNCHECKED,
+        "Trust this file in its current form?",
+    ]
+    check_fits([*lines[:-1], f"{lines[-1]} [y/N]"], trusted.file)
+    return lines
 
 
 def trusted_files(state_dir: Path) -> tuple[TrustedFile, ...]:
@@ -160,16 +226,12 @@ def trusted_files(state_dir: Path) -> tuple[TrustedFile, ...]:
     return TrustedFiles(state_dir).all()
 
 
-def changed(trusted: TrustedFile) -> str | None:
-    """Return what changed since a file was trusted; None if nothing did."""
-    with suppress(OSError):
-        return None if _current(trusted.file) == trusted else f"{trusted.file} changed after you trusted it"
-    return f"{trusted.file} cannot be read"
-
-
 def revoke_file(state_dir: Path, path: Path) -> tuple[TrustedFile, ...]:
     """Stop trusting a file, or all files below a directory, and return them."""
-    place = Path(os.path.realpath(path))
+    try:
+        place = Path(os.path.realpath(path))
+    except (OSError, ValueError):  # the working directory was deleted; a null character
+        return ()
     return TrustedFiles(state_dir).forget(lambda one: one.file.is_relative_to(place))
 
 
@@ -185,11 +247,20 @@ def _current(path: Path | str) -> TrustedFile | None:
     return TrustedFile(file=real, digest=hashlib.sha256(data).hexdigest())
 
 
-def _needed(variable: str, path: Path | str, why: str, known: TrustedFile | None) -> TrustNeeded:
+def _needed(
+    variable: str, path: Path | str, why: str, known: TrustedFile | None, hint: str | None = None
+) -> TrustNeeded:
     shown = shown_path(str(path))
     named = f"{shown}, named by {variable}," if shown else f"the file named by {variable}"
     return TrustNeeded(
         f"{named} is in the current project, and {why}",
-        hint=f"Review it, then run: freshkey trust {shlex.quote(shown) if shown else 'FILE'}",
+        hint=hint or f"Review it, then run: freshkey trust {_as_argument(shown) if shown else 'FILE'}",
         code="project-file-not-trusted" if known is None else "project-file-changed",
     )
+
+
+def _as_argument(path: str) -> str:
+    """Return a path as a word of a command line that means the same file in every directory."""
+    with suppress(OSError):
+        path = str(Path.cwd() / path)
+    return shlex.quote(path)

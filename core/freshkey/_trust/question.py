@@ -27,6 +27,8 @@ ROWS: Final = 22
 SELECTED: Final = "selected"
 """In place of a setting: the profile is used without being named."""
 
+UNCHECKED: Final = "Anything that programs load or run is not checked."
+
 _SCRIPTS: Final = ("LATIN ", "CJK UNIFIED ", "HIRAGANA LETTER ", "KATAKANA LETTER ", "HANGUL SYLLABLE ")
 """Scripts whose letters are shown; those of others can look like ASCII letters, or are written right to left."""
 
@@ -97,7 +99,8 @@ def question(entry: Entry, why: str | None = None) -> str:
     """
     does = "sets commands that would run as you" if entry.commands else "chooses for you"
     wanted = "; ".join(f"{key} {told}" if key == SELECTED else f"{key} = {told}" for key, told in demands(entry))
-    note = f" Note: {spelled_out(why)}." if why else ""
+    note = f" {UNCHECKED}" if entry.commands else ""
+    note += f" Note: {spelled_out(why)}." if why else ""
     asked = (
         f"{spelled_out(str(entry.file))} {does} for profile {spelled_out(entry.profile)!r}: {wanted}."
         f"{note} Trust this file in its current form, and let it {outcome([entry])}?"
@@ -114,7 +117,7 @@ def check_fits(lines: Iterable[str], file: Path, *, profile: str | None = None) 
     """
     if rows(lines) > ROWS:
         raise TrustNeeded(
-            f"{spelled_out(str(file))[:400]} sets more than fits on one screen, so you cannot be asked about it",
+            f"{spelled_out(str(file))[:400]} needs a question that does not fit on one screen, so you are not asked",
             profile=profile,
             hint="Shorten its commands, for example with a script, or review the file and run: freshkey trust --yes"
             f" {shlex.quote(spelled_out(str(file)))[:400]}",

@@ -6,7 +6,6 @@ import argparse
 import functools
 import os
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,9 +13,24 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import asdict
 
-from freshkey.admin import Answer, Entry, SourceAnswers, TrustedCommands, check_fits, demands, outcome, spelled_out
-from freshkey.errors import ConfigurationError, LoginRequired, TrustNeeded
+from freshkey.admin import (
+    UNCHECKED,
+    Answer,
+    Entry,
+    SourceAnswers,
+    TrustedCommands,
+    check_fits,
+    demands,
+    outcome,
+    revoke_file,
+    spelled_out,
+    trusted_files,
+)
+from freshkey.errors import ConfigurationError
+from freshkey.plugin import quoted, shown_path
 from freshkey_cli import exits
+from freshkey_cli.trust_file import trust_file
+from freshkey_cli.trust_question import ask, expect_digest
 
 
 if TYPE_CHECKING:
@@ -34,7 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "path",
         nargs="?",
         metavar="PATH",
-        help=f"a project's {FILE_NAME}, or a directory in the project (default: the current directory)",
+        help=f"a project's {FILE_NAME}, a directory in the project (default: the current directory), or a file in it "
+        "that an environment variable names",
     )
     instead.add_argument(
         "--list",
@@ -44,10 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     instead.add_argument(
         "--revoke",
         metavar="NAME",
-        help="stop trusting a profile or project directory, or forget your answer about PROFILE/SOURCE",
+        help="stop trusting a profile, project directory or file, or forget your answer about PROFILE/SOURCE",
     )
     parser.add_argument(
-        "--yes", action="store_true", help=f"trust exactly this {FILE_NAME} as it is now, without asking (for CI)"
+        "--yes", action="store_true", help="trust exactly this file as it is now, without asking (for CI)"
     )
     parser.add_argument(
         "--digest",
@@ -68,7 +83,7 @@ def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> No
     if (arguments.yes or arguments.digest) and (arguments.list or arguments.revoke is not None):
         parser.error("--yes and --digest are for trusting a file")
     if arguments.yes and not arguments.path:
-        parser.error(f"argument --yes: requires the path of a {FILE_NAME}, or of its directory")
+        parser.error(f"argument --yes: requires the path of a file, or of the directory of a {FILE_NAME}")
 
 
 def run(context: Context) -> int:
@@ -77,7 +92,11 @@ def run(context: Context) -> int:
         return _list(context)
     if context.arguments.revoke is not None:
         return _revoke(context, context.arguments.revoke)
-    return _trust(context, Path(context.arguments.path or "."))
+    path = Path(context.arguments.path or ".")
+    # Path.is_dir and Path.exists raise without permission.
+    if path.name != FILE_NAME and os.path.lexists(path) and not os.path.isdir(path):  # noqa: PTH112
+        return trust_file(context, path)
+    return _trust(context, path)
 
 
 def _trust(context: Context, path: Path) -> int:
@@ -87,13 +106,8 @@ def _trust(context: Context, path: Path) -> int:
     project = configuration.project
     if project is None:
         raise _nothing_in(path)
-    file, wanted = project.path, context.arguments.digest
-    if wanted is not None and wanted != project.digest:
-        raise TrustNeeded(
-            f"nothing was trusted: the SHA-256 of {file} is {project.digest}, not the one that was given",
-            hint="Review the file, and use its new digest",
-            code="trust-digest-mismatch",
-        )
+    file = project.path
+    expect_digest(context, file, project.digest)
     entries = proposals(configuration, {})
     kept = TrustedCommands(configuration.state_dir)
     new = [entry for entry in entries if kept.find(entry.file, entry.profile) != entry]
@@ -117,8 +131,8 @@ def _directory(path: Path, *, exactly: bool) -> Path:
     directory = path.parent if path.name == FILE_NAME and not os.path.isdir(path) else path  # noqa: PTH112  see below
     if not os.path.isdir(directory):  # noqa: PTH112  Path.is_dir raises without permission
         raise ConfigurationError(
-            f"directory not found: {directory}",
-            hint=f"Specify a {FILE_NAME}, or a directory in the project",
+            f"file or directory not found: {_shown(str(path))}",
+            hint=f"Specify a {FILE_NAME}, a directory in the project, or a file that a variable names",
             code="directory-not-found",
         )
     if (exactly or directory is not path) and not os.path.lexists(directory / FILE_NAME):
@@ -150,30 +164,21 @@ def _ask(context: Context, entries: Sequence[Entry]) -> None:
     file = entries[0].file
     lines = [f"{spelled_out(str(file))} asks for:"]
     lines += [f"  {entry.profile}, {key}: {told}" for entry in entries for key, told in demands(entry)]
-    lines += ["Anything that programs load or run is not checked."] if any(one.commands for one in entries) else []
+    lines += [UNCHECKED] if any(one.commands for one in entries) else []
     asked = f"Trust this file as it is now, and let it {outcome(entries)}?"
     check_fits([*lines, f"{asked} [y/N]"], file)
-    for line in lines:
-        context.out.instruct(line)
-    try:
-        agreed = context.user().confirm(asked)
-    except LoginRequired:
-        hint = f"Run freshkey trust in a terminal; or review the file, then run: freshkey trust --yes {_quoted(file)}"
-        raise TrustNeeded("nothing was trusted: there is no terminal for the confirmation", hint=hint) from None
-    if not agreed:
-        hint = "What the project asks for is not used until you trust it; to do so, run freshkey trust again"
-        raise TrustNeeded("nothing was trusted: you declined", hint=hint, code="trust-declined")
-
-
-def _quoted(path: Path) -> str:
-    return shlex.quote(str(path))
+    ask(context, file, [*lines, asked])
 
 
 def _list(context: Context) -> int:
     state_dir = context.configuration.state_dir
     entries, answers = TrustedCommands(state_dir).all(), SourceAnswers(state_dir).all()
-    value = {**_values(entries, listed=True), "answers": [_answer(answer) for answer in answers]}
+    files = [
+        {"file": str(one.file), "digest": one.digest, "changed": one.changed()} for one in trusted_files(state_dir)
+    ]
+    value = {**_values(entries, listed=True), "files": files, "answers": [_answer(answer) for answer in answers]}
     rows = [row for entry in entries for row in _rows(entry)]
+    rows += [["-", "-", f"file: {spelled_out(str(one['file']))}", _state(one["changed"])] for one in files]
     rows += [[one.project or "-", f"{one.profile}/{one.source}", "-", _said(one)] for one in answers]
     context.out.table(value, ("PROJECT", "PROFILE", "TRUSTED", "STATE"), rows)
     if not rows:
@@ -182,9 +187,13 @@ def _list(context: Context) -> int:
 
 
 def _rows(entry: Entry) -> Iterator[list[str]]:
-    state = entry.changed() or "trusted"
+    state = _state(entry.changed())
     for key, told in demands(entry):
-        yield [spelled_out(str(entry.file.parent)), entry.profile, f"{key}: {told}", spelled_out(state)]
+        yield [spelled_out(str(entry.file.parent)), entry.profile, f"{key}: {told}", state]
+
+
+def _state(changed: str | None) -> str:
+    return spelled_out(changed or "trusted")
 
 
 def _said(answer: Answer) -> str:
@@ -210,18 +219,25 @@ def _values(entries: Sequence[Entry], *, listed: bool = False) -> dict[str, obje
     return {"commands": commands, "choices": choices}
 
 
+def _shown(typed: str) -> str:
+    return shown_path(typed) or quoted(typed)
+
+
 def _revoke(context: Context, name: str) -> int:
-    """Revoke trust by name: a profile, a project's directory or file, or ``PROFILE/SOURCE``."""
+    """Revoke trust by name: a profile, a project's directory, a file, or ``PROFILE/SOURCE``."""
     state_dir = context.configuration.state_dir
     path = _resolved(Path(name))
     gone = TrustedCommands(state_dir).forget(
         lambda entry: name == entry.profile or path in {entry.file, entry.file.parent}
     )
     revoked = [f"profile {entry.profile} in {entry.file}" for entry in gone]
+    revoked += [f"file {one.file}" for one in revoke_file(state_dir, path)]
     profile, _, source = name.partition("/")
     if source and SourceAnswers(state_dir).forget(lambda one: (one.profile, one.source) == (profile, source)):
         revoked.append(name)
     if not revoked:
-        raise ConfigurationError(f"nothing is trusted under the name {name!r}", hint=LIST, code="nothing-to-revoke")
+        raise ConfigurationError(
+            f"nothing is trusted under the name {_shown(name)}", hint=LIST, code="nothing-to-revoke"
+        )
     context.out.result({"revoked": revoked}, [f"No longer trusted: {one}" for one in revoked])
     return exits.OK

@@ -6,15 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from freshkey._trust import project_files
 from freshkey._trust.project_files import (
     TrustedFiles,
     ensure_own_environment,
     ensure_trusted,
+    file_question,
+    file_to_trust,
     revoke_file,
     trust_file,
     trusted_files,
+    variables_naming,
 )
+from freshkey._trust.question import UNCHECKED
 from freshkey.errors import ConfigurationError, LoginRequired, TrustNeeded
 from raises_code import raises_code
 
@@ -45,7 +48,7 @@ def test_file_is_trusted_with_its_content(file: Path, state: Path) -> None:
     file.write_text("{ }")
     with raises_code(TrustNeeded, "project-file-changed"):
         ensure_trusted("X_FILE", file, state)
-    assert project_files.changed(trusted_files(state)[0]) is not None
+    assert trusted_files(state)[0].changed() == f"{file.resolve()} changed after you trusted it"
     assert revoke_file(state, file.parent)[0].file == file.resolve()
     assert trusted_files(state) == ()
 
@@ -87,6 +90,31 @@ def test_what_is_no_file_cannot_be_trusted(file: Path, state: Path) -> None:
     for path in (file.parent, file.parent / "missing"):
         with raises_code(ConfigurationError, "cannot-trust-file"):
             trust_file(state, path)
+
+
+def test_hint_names_the_file_from_every_directory(file: Path, state: Path) -> None:
+    """TRU-13: a relative path, also one that looks like an option, becomes absolute; no hint that cannot work."""
+    (file.parent / "-x y").write_text("{}")
+    with raises_code(TrustNeeded, "project-file-not-trusted") as caught:
+        ensure_trusted("X_FILE", "-x y", state)
+    assert caught.value.hint == f"Review it, then run: freshkey trust '{file.parent}/-x y'"
+    with raises_code(TrustNeeded, "project-file-not-trusted") as caught:
+        ensure_trusted("X_DIR", file.parent, state)
+    assert "freshkey trust" not in (caught.value.hint or "")
+
+
+def test_question_says_what_names_the_file_and_what_it_decides(file: Path, state: Path) -> None:
+    """TRU-13: directories of settings count as naming what is in them; each character shows."""
+    found = file_to_trust(file)
+    project = str(file.parent)
+    variables = {"A_FILE": "key.json", "B_DIR": project, "HOME": project, "C": project, "PWD": project, "D": "\udcff"}
+    assert variables_naming(found.file, variables) == ("A_FILE", "B_DIR", "HOME")
+    text = " ".join(file_question(found, ["A\u200b"]))
+    assert f"{found.file} is named by A\\u{{200b}}." in text
+    for part in ("whose credential is used", "where secrets are sent", "what programs run", UNCHECKED):
+        assert part in text
+    with raises_code(TrustNeeded, "trust-question-too-long"):
+        file_question(found, [f"V{number}" for number in range(500)])
 
 
 def test_link_that_is_changed_is_another_file(file: Path, state: Path) -> None:

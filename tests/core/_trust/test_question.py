@@ -10,7 +10,7 @@ from attrs import evolve
 
 from freshkey._commands.command import Command
 from freshkey._trust.entries import Entry
-from freshkey._trust.question import COLUMNS, ROWS, demands, question, rows, shown, spelled_out, width
+from freshkey._trust.question import COLUMNS, ROWS, UNCHECKED, demands, question, rows, shown, spelled_out, width
 from freshkey.errors import TrustNeeded
 from raises_code import raises_code
 
@@ -134,6 +134,13 @@ def test_question_fits_a_screen_and_ends_with_the_names_of_the_programs() -> Non
     assert question(entry(login=other)).endswith("run get-key, sign-in?")
     assert question(entry("/bin/sh", "-c", "x" * 1300)).endswith("run sh?")
     assert len(short.splitlines()) == 1
+
+
+def test_question_about_commands_says_what_is_not_checked() -> None:
+    """TRU-12: what a program loads or runs by itself cannot be compared; without a command, nothing runs."""
+    assert UNCHECKED == "Anything that programs load or run is not checked."
+    assert f" {UNCHECKED} " in question(entry())
+    assert UNCHECKED not in question(evolve(entry(), commands={}, choices={"aws_profile": "work"}))
 
 
 def test_choices_are_shown_with_their_values() -> None:
