@@ -60,8 +60,8 @@ _HOMES: Final = {
 # Several names per line: one per line would fill a page.
 # fmt: off
 __all__ = [
-    "Answer", "CONFIG_DIR", "Choice", "Entry", "Explanation", "Found", "MIN_DESCRIPTOR", "PROFILE", "STATE_DIR",
-    "SourceAnswers", "Status", "Step", "TrustedCommands", "TrustedFile", "TrustedFiles", "UNCHECKED", "announced",
+    "CONFIG_DIR", "MIN_DESCRIPTOR", "PROFILE", "STATE_DIR", "UNCHECKED", "Answer", "Choice", "Entry", "Explanation",
+    "Found", "SourceAnswers", "Status", "Step", "TrustedCommands", "TrustedFile", "TrustedFiles", "announced",
     "check_fits", "child_environment", "chosen", "demands", "escaped", "file_question", "file_to_trust", "find",
     "import_plugin", "is_inherited", "masked", "named", "outcome", "proposals", "redacted",
     "refuse_state_in_project", "revoke_file", "sending_nothing", "spelled_out", "told", "trust_file",

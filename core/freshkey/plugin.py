@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         read_helper_line,
         run_helper,
     )
+    from freshkey._commands.process import checked_program
     from freshkey._files.bounded import NotRegularError, TooLongError, file_version, read_bounded
     from freshkey._files.path_text import path_flaw, shown_path, shown_url
     from freshkey._files.private import file_name, private_dir, read_private, remove_private, write_private
@@ -58,6 +59,7 @@ _HOMES: Final = {
     "_commands.environ": "child_environment",
     "_commands.external_login": "run_login_command",
     "_commands.helper": "HELPER_TIMEOUT MAX_LINE helper_environment read_helper_json read_helper_line run_helper",
+    "_commands.process": "checked_program",
     "_files.bounded": "NotRegularError TooLongError file_version read_bounded",
     "_files.path_text": "path_flaw shown_path shown_url",
     "_files.private": "file_name private_dir read_private remove_private write_private",
@@ -95,13 +97,13 @@ __all__ = [
     "Identity", "Inspection", "Intent", "Interaction", "LoggingReporter", "Moment", "NonInteractive", "NotRegularError",
     "OAuthToken", "Profile", "ProfileLock", "Record", "Reporter", "Request", "Response", "Secret", "Send",
     "Snapshot", "Source", "TooLongError", "Validity", "Verdict", "authorities_flaw", "changed_settings",
-    "checked_url", "child_environment", "descriptor_is_there", "descriptor_secret", "environment_secret",
-    "file_name", "file_version", "form", "helper_environment", "hookimpl", "is_attended", "is_implausible",
-    "is_jwt", "is_token", "json_body", "looks_like", "parse_json_object", "path_flaw", "private_dir", "quoted",
-    "read_bounded", "read_helper_json", "read_helper_line", "read_private", "remove_private", "retry_after",
-    "run_command", "run_helper", "run_login_command", "send", "shown_name", "shown_path", "shown_url",
-    "store_options", "tls_context", "tls_failure", "unused_settings", "without_project_path", "write_private",
-    "wrong_option",
+    "checked_program", "checked_url", "child_environment", "descriptor_is_there", "descriptor_secret",
+    "environment_secret", "file_name", "file_version", "form", "helper_environment", "hookimpl", "is_attended",
+    "is_implausible", "is_jwt", "is_token", "json_body", "looks_like", "parse_json_object", "path_flaw",
+    "private_dir", "quoted", "read_bounded", "read_helper_json", "read_helper_line", "read_private",
+    "remove_private", "retry_after", "run_command", "run_helper", "run_login_command", "send", "shown_name",
+    "shown_path", "shown_url", "store_options", "tls_context", "tls_failure", "unused_settings",
+    "without_project_path", "write_private", "wrong_option",
 ]
 # fmt: on
 

@@ -7,6 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from freshkey._files.path_text import shown_path
+from freshkey._files.project_place import without_project_path
+
 
 # Variables are named after their content, with underscores between words: no list of products is needed.
 # See docs/decisions.md, "A browser does not inherit variables that look like secrets".
@@ -56,9 +59,10 @@ def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
     Those are variables with a word such as ``TOKEN``, ``KEY``, ``SECRET`` or ``PASSWORD`` in their name, and those
     whose value is a URL with a password. Proxies stay (without one the program may not reach the network), and so do
     variables of the desktop (``XDG_ACTIVATION_TOKEN`` brings a window to the front) and file paths, which other tools
-    need to find their own credentials.
+    need to find their own credentials. ``PATH`` loses its entries in the current project: a launcher such as
+    ``xdg-open`` starts a browser by its name.
     """
-    return {name: value for name, value in environ.items() if not _is_secret(name, value)}
+    return {name: value for name, value in without_project_path(environ).items() if not _is_secret(name, value)}
 
 
 def secret_values(environ: Mapping[str, str]) -> list[str]:
@@ -67,8 +71,13 @@ def secret_values(environ: Mapping[str, str]) -> list[str]:
         value
         for name, value in environ.items()
         if len(value) >= _MIN_SECRET and (name == "FRESHKEY_PASSPHRASE" or not name.startswith("FRESHKEY_"))
-        if _is_secret(name, value)
+        if _is_secret(name, value) and not _is_path(value)
     ]
+
+
+def _is_path(value: str) -> bool:
+    """Return whether a value is the path of a file, such as one of credentials, which messages name."""
+    return os.path.isabs(value) and shown_path(value) is not None  # noqa: PTH117  any text is fine
 
 
 def _is_secret(name: str, value: str) -> bool:

@@ -29,6 +29,7 @@ from freshkey.errors import FreshkeyError, LoginRequired
 from freshkey.expiry import seconds_since
 from freshkey.model.interaction import Reporter
 from freshkey.model.profile import Profile
+from freshkey.secret import quoted
 
 
 TIMEOUT: Final = 180.0
@@ -82,10 +83,10 @@ def run_login_command(
     # See docs/decisions.md, "Another tool's sign-in runs only for a waiting caller, and at most once a minute".
     if ended is not None and 0 <= seconds_since(ended, clock.now()) < PAUSE:
         raise LoginRequired(
-            f"there are still no usable credentials; {command.name!r} ran less than {PAUSE:.0f} s ago and "
+            f"there are still no usable credentials; {quoted(command.name)} ran less than {PAUSE:.0f} s ago and "
             f"{_describe(status, timeout)}",
             profile=profile.name,
-            hint=f"Run the configured {command.name!r} command yourself, or try again in {PAUSE:.0f} s",
+            hint=f"Run the configured {quoted(command.name)} command yourself, or try again in {PAUSE:.0f} s",
             code="sign-in-command-failed",
         )
     reporter.progress(f"Running {command.name}")
@@ -100,9 +101,9 @@ def run_login_command(
     if status != 0:
         said = f"; its last output was: {output.last}" if output.last else ""
         raise LoginRequired(
-            f"{command.name!r} {_describe(status, timeout)}{said}",
+            f"{quoted(command.name)} {_describe(status, timeout)}{said}",
             profile=profile.name,
-            hint=f"Run the configured {command.name!r} command yourself to see why",
+            hint=f"Run the configured {quoted(command.name)} command yourself to see why",
             code="sign-in-command-failed",
         )
 

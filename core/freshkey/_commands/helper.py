@@ -12,7 +12,7 @@ from freshkey._commands.process import Run
 from freshkey._json import parse_json_object
 from freshkey._secret_input.shape import looks_like
 from freshkey.errors import ProtocolError, TransientError
-from freshkey.secret import Secret, is_token
+from freshkey.secret import Secret, is_token, quoted
 
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class _Helper:
         self._most = most
         self._printed = bytearray()
         self._run = Run(argv, environ, self._take, directory=directory)
-        self._name = repr(self._run.name)
+        self._name = quoted(self._run.name)
 
     def _take(self, pipe: io.RawIOBase) -> None:
         before = -1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import shutil
@@ -19,12 +20,16 @@ from freshkey._files.bounded import NotRegularError, open_regular
 from freshkey._files.owned import UnsafePathError, check_file
 from freshkey._files.path_text import path_flaw
 from freshkey._files.permissions import chmod_command
+from freshkey._files.project_place import project_of, without_project_path
 from freshkey.errors import ConfigurationError, TransientError
+from freshkey.secret import quoted
 
 
 if TYPE_CHECKING:
     import io
 
+
+log = logging.getLogger(__name__)
 
 _POLL_INTERVAL: Final = 0.02
 _READER_TIMEOUT: Final = 1.0
@@ -66,8 +71,10 @@ class Run:
     ) -> None:
         import subprocess
 
-        directory = directory or _home()
-        program = _program(argv, environ, directory)
+        directory = directory or home_directory()
+        program = checked_program(argv, environ, directory)
+        # What it starts by name is no program of the project either.
+        environ = without_project_path(child_environment(environ))
         self.name = PurePath(program).name
         self._take = take
         self._reader = threading.Thread(target=self._read, name="freshkey command", daemon=True)
@@ -76,7 +83,7 @@ class Run:
         try:
             self._process = subprocess.Popen(  # noqa: S603  arguments from the user's configuration, no shell
                 [program, *argv[1:]],
-                env=child_environment(environ),
+                env=environ,
                 # Many tools read a file from the working directory, which may be a hostile checkout.
                 # See docs/decisions.md, "Helper commands run in the home directory".
                 cwd=directory,
@@ -96,7 +103,7 @@ class Run:
             return
         finally:
             os.close(writing)
-        raise ConfigurationError(f"cannot run the program {self.name!r}: {reason}", code="command-not-runnable")
+        raise ConfigurationError(f"cannot run the program {quoted(self.name)}: {reason}", code="command-not-runnable")
 
     def wait(self, timeout: float, meanwhile: Callable[[float], bool]) -> int | None:
         """Wait until it exits, kill the processes it started, and finish reading its output.
@@ -127,7 +134,7 @@ class Run:
         except RuntimeError:
             self._pipe.close()
             raise TransientError(
-                f"cannot start a thread to read from the program {self.name!r}", code="out-of-threads"
+                f"cannot start a thread to read from the program {quoted(self.name)}", code="out-of-threads"
             ) from None
 
     def _read(self) -> None:
@@ -195,20 +202,45 @@ def is_bare(program: str) -> bool:
     return not os.path.dirname(program) and program not in {os.curdir, os.pardir}  # noqa: PTH120  keeps a leading dot
 
 
-def find_program(named: str, environ: Mapping[str, str], skip: Callable[[Path], bool] | None = None) -> str | None:
+def find_program(named: str, environ: Mapping[str, str]) -> str | None:
     """Return the absolute path of a program, or None if it is missing or depends on the working directory.
 
     Args:
         named: Its path, or its name, which is looked up on PATH.
-        environ: Has PATH. Entries that are empty or relative are skipped: they would name the working directory, which
-            may be a hostile checkout.
-        skip: Called with each other entry; returns whether to skip that too.
+        environ: Has PATH. Entries that are empty, relative or in the current project are skipped: a hostile checkout
+            would supply the program.
     """
-    entries = [entry for entry in environ.get("PATH", os.defpath).split(os.pathsep) if PurePath(entry).is_absolute()]
-    if skip is not None:
-        entries = [entry for entry in entries if not skip(Path(entry))]
-    found = shutil.which(named, path=os.pathsep.join(entries))
+    found = shutil.which(named, path=without_project_path(environ).get("PATH", os.defpath))
     return found if found is not None and PurePath(found).is_absolute() else None
+
+
+def how_to_name(named: str, environ: Mapping[str, str]) -> str:
+    """Return what to do about a program that was not found."""
+    if is_bare(named) and shutil.which(named, path=environ.get("PATH", os.defpath)) is not None:
+        return "It is in the current project, where names are not looked up: use its absolute path"
+    return "Check its path and permissions, and that it is installed"
+
+
+def find_own_program(named: str, environ: Mapping[str, str]) -> str | None:
+    """Return the absolute path of a program that a variable names, or None if it does not count as the user's own.
+
+    It is missing or in the current project, or another user can replace it, which is logged.
+    """
+    found = find_program(named, environ)
+    if found is None or is_of_project(found):
+        return None
+    try:
+        refuse_unsafe_program(found, environ, Path(os.sep))
+    except ConfigurationError as error:
+        log.warning("%s. %s", error.message, error.hint)
+        return None
+    return found
+
+
+def is_of_project(word: str) -> bool:
+    """Return whether a word of a command, or the value of an option, is an absolute path in the current project."""
+    parts = (word, word.partition("=")[2])
+    return any(PurePath(part).is_absolute() and project_of(part) is not None for part in parts)
 
 
 def refuse_unsafe_program(program: str, environ: Mapping[str, str], directory: Path) -> None:
@@ -244,7 +276,7 @@ def unsafe_program(name: str, error: UnsafePathError) -> ConfigurationError:
     else:
         what, repair = f"other users can change {error.place}", f"Run: {chmod_command('go-w', error.place)}; or use "
     return ConfigurationError(
-        f"{name!r} was not run: {what}, who could replace it",
+        f"{quoted(name)} was not run: {what}, who could replace it",
         hint=f"{repair or 'Use '}a program or script in a directory that only you and root can change",
         code="unsafe-program",
     )
@@ -264,20 +296,33 @@ def _interpreter(path: Path, environ: Mapping[str, str], directory: Path) -> Pat
     return directory / words[0] if words else None
 
 
-def _program(argv: Sequence[str], environ: Mapping[str, str], directory: Path) -> str:
+def checked_program(argv: Sequence[str], environ: Mapping[str, str] = os.environ, directory: Path | None = None) -> str:
+    """Return the absolute path of the program that a command runs, if freshkey would run it.
+
+    For a library that runs commands itself: it must look up programs on the same ``PATH``, see `without_project_path`.
+
+    Args:
+        argv: The program and its arguments.
+        environ: Has the ``PATH`` on which a name is looked up.
+        directory: The working directory of the command; that of the process by default.
+
+    Raises:
+        ConfigurationError: The program is missing, is given by a relative path, or can be changed by another user, as
+            can its interpreter or the script that a shell or another interpreter would run.
+    """
+    directory = directory or Path.cwd()
     if not is_command(argv):
         raise ConfigurationError("a command must be a list: a program and its arguments", code="invalid-command")
     name = PurePath(argv[0]).name
     if not PurePath(argv[0]).is_absolute() and os.path.dirname(argv[0]):  # noqa: PTH120  as above
-        message = f"the program {name!r} has a relative path"
+        message = f"the program {quoted(name)} has a relative path"
         raise ConfigurationError(
             message, hint="Use an absolute path, or the name of a program on PATH", code="invalid-command"
         )
     found = find_program(argv[0], environ)
     if found is None:
-        message = f"the program {name!r} {path_flaw(argv[0]) or 'was not found or is not executable'}"
-        hint = "Check its path and permissions, and that it is installed"
-        raise ConfigurationError(message, hint=hint, code="command-not-runnable")
+        message = f"the program {quoted(name)} {path_flaw(argv[0]) or 'was not found or is not executable'}"
+        raise ConfigurationError(message, hint=how_to_name(argv[0], environ), code="command-not-runnable")
     refuse_unsafe_program(found, environ, directory)
     if _RUNS_A_SCRIPT.fullmatch(name) and (
         script := next((word for word in argv[1:] if word[:1] not in {"-", ""}), None)
@@ -286,7 +331,8 @@ def _program(argv: Sequence[str], environ: Mapping[str, str], directory: Path) -
     return found
 
 
-def _home() -> Path:
+def home_directory() -> Path:
+    """Return the home directory, in which commands run; the root directory if there is none."""
     with contextlib.suppress(RuntimeError):  # a user without a passwd entry, and no HOME
         home = Path.home()
         if home.is_absolute() and home.is_dir():

@@ -19,7 +19,7 @@ from attrs import Factory, frozen
 from freshkey._commands.command import Command, how_to_trust
 from freshkey._commands.helper import helper_environment
 from freshkey._commands.pins import pinned
-from freshkey._commands.process import find_program, is_bare, is_command
+from freshkey._commands.process import find_program, how_to_name, is_bare, is_command
 from freshkey._config.schema import check_tables, core_string, strings, tables
 from freshkey._config.toml_file import Document, read
 from freshkey.errors import ConfigurationError, TrustNeeded, closest
@@ -157,7 +157,7 @@ class Project:
         found = find_program(path, helper_environment())
         if found is None:
             message = f"{key!r}: the program {PurePath(named).name[:80]!r} was not found, or is not executable"
-            hint = "Check its path and permissions, and that it is installed"
+            hint = how_to_name(path, helper_environment())
             raise self.error(message, profile, key, hint, code="command-not-runnable")
         return found
 

@@ -53,7 +53,7 @@ def without_project_path(environ: Mapping[str, str], directory: Path | None = No
     if entries is None:
         return dict(environ)
     kept = [one for one in entries.split(os.pathsep) if os.path.isabs(one) and project_of(one, directory) is None]  # noqa: PTH117
-    return {**environ, "PATH": os.pathsep.join(kept)}
+    return {**environ, "PATH": os.pathsep.join(kept) or os.devnull}  # an empty one means the working directory
 
 
 def _roots(start: Path) -> Iterator[Path]:

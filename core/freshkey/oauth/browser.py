@@ -13,9 +13,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from freshkey._commands.environ import without_secrets
+from freshkey._commands.process import find_own_program, home_directory
 from freshkey._http.url import LOOPBACK, MAX_URL
 from freshkey.errors import ConfigurationError
-from freshkey.oauth.browser_variable import browser_commands, find_program
+from freshkey.oauth.browser_variable import browser_commands
 
 
 _SECONDS_TO_FAIL: Final = 1.0
@@ -60,8 +61,9 @@ def _flaw(url: str, *, allow_insecure_loopback: bool) -> str | None:
 def open_browser(url: str, *, allow_insecure_loopback: bool = False, environ: Mapping[str, str] = os.environ) -> bool:
     """Open `url` in the user's browser and return whether that seems to have worked.
 
-    The commands in ``$BROWSER`` are tried first, in order; see `freshkey.oauth.browser_variable`. The browser's output
-    goes to stderr, because stdout belongs to the application.
+    The commands in ``$BROWSER`` are tried first, in order; see `freshkey.oauth.browser_variable`. A program in the
+    current project, or one that another user can replace, is not started. The browser's output goes to stderr, because
+    stdout belongs to the application.
 
     Args:
         url: See `safe_url`. Other users can see it in the process list.
@@ -97,7 +99,7 @@ def _desktop_program(environ: Mapping[str, str]) -> str | None:
     if not (environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY") or environ.get("WSL_DISTRO_NAME")):
         return None
     names = ("xdg-open", "wslview", "firefox", "chromium", "google-chrome")
-    return next(filter(None, (find_program(name, environ) for name in names)), None)
+    return next(filter(None, (find_own_program(name, environ) for name in names)), None)
 
 
 def _run(command: list[str], environ: Mapping[str, str]) -> bool:
@@ -107,6 +109,7 @@ def _run(command: list[str], environ: Mapping[str, str]) -> bool:
         process = subprocess.Popen(  # noqa: S603  an argument list, no shell; the URL was checked
             command,
             env=environment,
+            cwd=home_directory(),  # as other commands: the working directory may be a hostile checkout
             stdin=subprocess.DEVNULL,
             stdout=2,  # by number, because an application may have replaced `sys.stderr`
             start_new_session=True,

@@ -5,14 +5,14 @@ No command runs in a shell, and the URL is always one argument, or part of one s
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Final
+
+from freshkey._commands.process import find_own_program, is_of_project
 
 
 _PLACEHOLDER: Final = re.compile("%[%s]")
@@ -49,6 +49,8 @@ _NO_CODE: Final = re.compile("[0-9A-Za-z_./:+=,()@%-]*")
 def browser_commands(url: str, environ: Mapping[str, str], *, platform: str = sys.platform) -> Iterator[list[str]]:
     """Yield the commands in ``$BROWSER`` that open `url`, in order; those that do not exist or are unsafe are left out.
 
+    Unsafe is what is in the current project, whose ``.env`` can set the variable, and what another user can change.
+
     Args:
         url: A safe URL.
         environ: The environment.
@@ -60,15 +62,9 @@ def browser_commands(url: str, environ: Mapping[str, str], *, platform: str = sy
             yield command
 
 
-def find_program(name: str, environ: Mapping[str, str]) -> str | None:
-    """Find a program on ``PATH``, but never in the working directory, which can be an untrusted project."""
-    folders = environ.get("PATH", os.defpath).split(os.pathsep)
-    return shutil.which(name, path=os.pathsep.join(folder for folder in folders if PurePath(folder).is_absolute()))
-
-
 def _command(entry: str, url: str, environ: Mapping[str, str], platform: str) -> list[str] | None:
     entry = entry.removesuffix("&").rstrip()  # no command is waited for anyway
-    if PurePath(entry).is_absolute() and (program := find_program(entry, environ)):
+    if PurePath(entry).is_absolute() and (program := find_own_program(entry, environ)):
         return None if _parses_arguments(program, []) else [program, url]  # may contain spaces
     words = _words(entry, platform)
     if not words:
@@ -76,6 +72,8 @@ def _command(entry: str, url: str, environ: Mapping[str, str], platform: str) ->
     name, *arguments = words
     start = _start(name, environ, platform)
     if start is None or _parses_arguments(name, arguments) or not all(map(_is_safe, arguments)):
+        return None
+    if any(map(is_of_project, arguments)):  # such as a script
         return None
     filled = [_PLACEHOLDER.sub(lambda found: url if found[0] == "%s" else "%", word) for word in arguments]
     return [*start, *filled] if any(map(_takes_url, arguments)) else [*start, *filled, url]
@@ -94,7 +92,7 @@ def _start(name: str, environ: Mapping[str, str], platform: str) -> list[str] | 
     """Return how to start a program: by its absolute path, or by a name on ``PATH``; None if there is none."""
     if PurePath(name).is_absolute() or not {"/", "\\"} & set(name):
         for known in (name, name.lower(), *_EXECUTABLES.get(name.lower(), ())):
-            if program := find_program(known, environ):
+            if program := find_own_program(known, environ):
                 return [program]
     if platform == "darwin" and (application := _MAC_APPLICATIONS.get(name.lower())):
         return ["/usr/bin/open", "-a", application]

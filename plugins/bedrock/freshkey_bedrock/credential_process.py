@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from freshkey.errors import ConfigurationError, LoginRequired, ProtocolError, frameless
-from freshkey.plugin import Credential, Secret, is_token, parse_json_object, path_flaw, run_helper, without_project_path
+from freshkey.plugin import Credential, Secret, is_token, parse_json_object, path_flaw, run_helper
 from freshkey_bedrock.aws_keys import AwsKeys
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.paths import wrong_path
@@ -205,9 +205,7 @@ class CredentialProcess:
                 code="bedrock-credential-process-loop",
             )
         left = max(self._ends - time.monotonic(), 0.0)
-        printed = run_helper(
-            self._argv, timeout=left - min(_MARGIN, left / 2), environ=without_project_path(os.environ)
-        )
+        printed = run_helper(self._argv, timeout=left - min(_MARGIN, left / 2), environ=os.environ)
         program = f"the credential process {Path(self._argv[0]).name!r}"
         keys = read_credentials(printed, program)
         # botocore would not say which program it was.

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from freshkey.errors import ConfigurationError
-from freshkey.plugin import Command, Secret, file_version
+from freshkey.plugin import Command, Secret, file_version, without_project_path
 from freshkey_bedrock.cli_caches import cache_files
 from freshkey_bedrock.shared_config import config_file, credentials_file, read_files, source_chain
 
@@ -62,5 +62,5 @@ def _programs(argv: tuple[str, ...] | list[str], environ: Mapping[str, str]) -> 
     """Return the files that a command line names: the program, and scripts among its arguments."""
     if not argv:
         return []
-    program = shutil.which(argv[0], path=environ.get("PATH")) or argv[0]
+    program = shutil.which(argv[0], path=without_project_path(environ).get("PATH")) or argv[0]
     return [Path(program), *(path for path in map(Path, argv[1:]) if path.is_absolute())]

@@ -7,7 +7,6 @@ those are ever renamed.
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -17,7 +16,7 @@ from urllib.parse import urlsplit
 from attrs import define, field
 
 from freshkey.errors import FreshkeyError, ProtocolError, ProviderRefused
-from freshkey.plugin import child_environment, parse_json_object, path_flaw, without_project_path
+from freshkey.plugin import parse_json_object, path_flaw, run_helper
 from freshkey_vertex.aws_ends import EXPIRATION, End, of_environment, of_section
 from freshkey_vertex.aws_errors import expired, unusable
 from freshkey_vertex.aws_files import SharedFiles
@@ -111,7 +110,7 @@ def _process(provider: Any, notes: Notes) -> None:  # noqa: ANN401, ARG001  one 
 
 
 class _Process:
-    """A credential process (``subprocess.Popen``), whose keys are refused if they have ended under any name.
+    """A credential process in place of ``subprocess.Popen``, whose keys are refused if they have ended under any name.
 
     Args:
         argv: The program and its arguments.
@@ -119,26 +118,28 @@ class _Process:
     """
 
     def __init__(self, argv: list[str], where: str) -> None:
-        environ = child_environment(without_project_path(os.environ))
-        self._process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ)  # noqa: S603
+        self._argv = argv
         self._where = where
-        self.returncode: int | None = None
+        self.returncode = 0
 
     def communicate(self) -> tuple[bytes, bytes]:
-        """Return what it printed.
+        """Run it and return what it printed.
+
+        It runs as every helper command does, but gets nearly the whole environment, as from the AWS CLI.
 
         Raises:
+            ConfigurationError: There is no such program, or another user can change it.
             LoginRequired: The keys in it have ended.
+            TransientError: It failed or took too long.
+            ProtocolError: It printed nothing or too much.
         """
-        printed, errors = self._process.communicate()
-        self.returncode = self._process.returncode
-        printed = without_byte_order_mark(printed)
+        printed = without_byte_order_mark(run_helper(self._argv, environ=os.environ).reveal().encode())
         end = None
         with suppress(ProtocolError):
             end = of_section(parse_json_object(printed))
-        if end is not None and end.passed and self.returncode == 0:
+        if end is not None and end.passed:
             raise ended(self._where, end)
-        return printed, errors.decode(errors="replace").encode()
+        return printed, b""
 
 
 def _web_identity(provider: Any, notes: Notes) -> None:  # noqa: ANN401, ARG001  one signature for all

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Any, Final
 
 from google.auth import pluggable
@@ -10,7 +11,7 @@ from google.auth.exceptions import RefreshError
 
 from freshkey.errors import LoginRequired, found_here, frameless
 from freshkey.oauth import TRANSIENT_STATUSES, clean_code, shown_code
-from freshkey.plugin import child_environment
+from freshkey.plugin import checked_program, child_environment, without_project_path
 from freshkey_vertex.subject_token import ensure_identity_token
 
 
@@ -32,8 +33,10 @@ class ProgramCredentials(pluggable.Credentials):
         """Return what the program prints.
 
         Raises:
+            ConfigurationError: The program is missing, or another user can change it.
             LoginRequired: The program says that it has no identity token.
         """
+        checked_program(shlex.split(self._credential_source_executable_command))
         try:
             token: str = super().retrieve_subject_token(request)
         except RefreshError:
@@ -47,9 +50,9 @@ class ProgramCredentials(pluggable.Credentials):
 
     def _inject_env_variables(self, env: dict[str, str]) -> None:
         super()._inject_env_variables(env)  # type: ignore[no-untyped-call]
-        kept = child_environment(env)
-        for name in env.keys() - kept.keys():
-            del env[name]
+        kept = without_project_path(child_environment(env))
+        env.clear()
+        env.update(kept)
 
     def _parse_subject_token(self, response: Any) -> str:  # noqa: ANN401  as printed
         # google-auth first reads a cached answer, and ignores what is wrong with it; only the last answer counts.

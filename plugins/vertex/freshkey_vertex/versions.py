@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from freshkey.errors import ProtocolError
-from freshkey.plugin import NotRegularError, Secret, TooLongError, file_version, parse_json_object, read_bounded
+from freshkey.plugin import (
+    NotRegularError,
+    Secret,
+    TooLongError,
+    file_version,
+    parse_json_object,
+    read_bounded,
+    without_project_path,
+)
 from freshkey_vertex.credentials_file import EXECUTABLE_VARIABLE, MAX_BYTES, without_byte_order_mark
 
 
@@ -75,7 +83,7 @@ def _programs(command: str) -> Iterator[Path]:
     except ValueError:
         argv = command.split()
     if argv:
-        yield Path(shutil.which(argv[0]) or argv[0])
+        yield Path(shutil.which(argv[0], path=without_project_path(os.environ).get("PATH")) or argv[0])
     yield from (path for path in map(Path, argv[1:]) if path.is_absolute())
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freshkey._commands import environ
-from freshkey._commands.environ import child_environment, without_secrets
+from freshkey._commands.environ import child_environment, secret_values, without_secrets
 from freshkey._commands.helper import HELPER_VARIABLES, run_helper
 from freshkey._config.configuration import Configuration
 from freshkey._config.env_vars import CONFIG_DIR, PROFILE, STATE_DIR
@@ -76,7 +76,7 @@ def test_variable_named_like_a_secret_is_removed(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*NEEDED, *sorted(HELPER_VARIABLES)])
 def test_variable_that_a_browser_needs_is_kept(name: str) -> None:
-    assert without_secrets({name: "value"}) == {name: "value"}
+    assert without_secrets({name: "/value"}) == {name: "/value"}
 
 
 @pytest.mark.parametrize("name", ["SOME_CREDENTIALS_FILE", "SOME_TOKEN_PATH", "SOME_KEY_DIR"])
@@ -126,3 +126,9 @@ def test_name_with_a_line_break_is_examined_once() -> None:  # NET-10
     began = time.process_time()
     assert without_secrets({"KEY_" * 30_000 + "\n": "x"}) == {}
     assert time.process_time() - began < 5.0
+
+
+def test_path_of_a_file_of_credentials_is_no_secret(tmp_path: Path) -> None:
+    paths = {"GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "gone.json"), "OTHER_TOKEN": str(tmp_path)}
+    secrets = {"A_TOKEN": "hunter22.key", "A_SECRET": "/bPxRfiCYEXAMPLEKEY7MDENGK4J5H6G3F2D", "A_KEY": "/nowhere/x/y"}
+    assert sorted(secret_values({**paths, **secrets})) == sorted(secrets.values())

@@ -11,8 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from freshkey._commands.helper import run_helper
 from freshkey._commands.process import Run, find_program, is_bare, is_command
+from freshkey.errors import ConfigurationError, TransientError
+from freshkey.secret import Secret
 from promises import proves
+from raises_code import raises_code
 
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the tests run shell commands")
@@ -84,16 +88,54 @@ def test_valid_commands_and_bare_names() -> None:
 def test_entries_of_path_that_depend_on_the_working_directory_are_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in ("here", "first", "second"):
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    for name in ("work/here", "first", "second"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "tool").write_text("")
         (tmp_path / name / "tool").chmod(0o700)
-    (tmp_path / "tool").write_text("")
-    (tmp_path / "tool").chmod(0o700)
+    (tmp_path / "work" / "tool").write_text("")
+    (tmp_path / "work" / "tool").chmod(0o700)
     first, second = (str(tmp_path / name) for name in ("first", "second"))
 
     assert find_program("tool", {"PATH": os.pathsep.join(["", ".", "here", "~", first, second])}) == f"{first}/tool"
-    assert find_program("tool", {"PATH": f"{first}:{second}"}, lambda entry: entry.name == "first") == f"{second}/tool"
     assert find_program("tool", {"PATH": "::.:here"}) is None
     assert find_program("tool", {"PATH": ""}) is None
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout with a program, and the working directory in it."""
+    root = tmp_path / "checkout"
+    for folder in (root / ".git", root / "src", root / "bin", tmp_path / "mine"):
+        folder.mkdir(parents=True)
+    for program, output in ((root / "bin" / "tool", "project"), (tmp_path / "mine" / "other", "mine")):
+        program.write_text(f"#!/bin/sh\necho {output}\n")
+        program.chmod(0o700)
+    monkeypatch.chdir(root / "src")
+    return root
+
+
+@pytest.mark.parametrize("entry", ["{root}/bin", "../bin", "{root}/src/../bin", "{mine}/link"])
+def test_program_of_the_project_is_not_looked_up(checkout: Path, tmp_path: Path, entry: str) -> None:
+    """TRU-13: neither a command nor what it starts by name is taken from the project, but a path is a path."""
+    (tmp_path / "mine" / "link").symlink_to(checkout / "bin")
+    path = f"{entry.format(root=checkout, mine=tmp_path / 'mine')}:{tmp_path}/mine:/usr/bin:/bin"
+    environ = {"PATH": path}
+    assert find_program("tool", environ) is None
+    assert find_program("other", environ) == f"{tmp_path}/mine/other"
+    assert run_helper([str(checkout / "bin" / "tool")], environ=environ) == Secret("project\n")
+    with raises_code(ConfigurationError, "command-not-runnable") as caught:
+        run_helper(["tool"], environ=environ)
+    if entry.startswith("{"):
+        assert "absolute path" in (caught.value.hint or "")
+    with raises_code(TransientError, "command-failed"):
+        run_helper(["sh", "-c", "tool"], environ=environ)
+
+
+def test_interpreter_of_the_project_does_not_run_a_script(checkout: Path, tmp_path: Path) -> None:
+    """TRU-13: what env finds for a script is looked up in the same places as the script."""
+    (tmp_path / "mine" / "script").write_text("#!/usr/bin/env tool\n")
+    (tmp_path / "mine" / "script").chmod(0o700)
+    with raises_code(TransientError, "command-failed"):
+        run_helper(["script"], environ={"PATH": f"{checkout}/bin:{tmp_path}/mine:/usr/bin:/bin"})

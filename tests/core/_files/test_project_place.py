@@ -81,4 +81,5 @@ def test_path_without_what_the_project_brings(project: Path) -> None:
     entries = ["", ".", "bin", str(project / "node_modules" / ".bin"), "/usr/bin", "/bin"]
     kept = without_project_path({"PATH": os.pathsep.join(entries), "A": "b"}, project)
     assert kept == {"PATH": os.pathsep.join(["/usr/bin", "/bin"]), "A": "b"}
+    assert without_project_path({"PATH": "bin"}, project) == {"PATH": os.devnull}
     assert without_project_path({"A": "b"}) == {"A": "b"}

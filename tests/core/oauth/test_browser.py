@@ -219,7 +219,59 @@ def test_programs_in_the_working_directory_are_ignored(
 
     for path in (".", "", "../" + tmp_path.name):
         assert browser.browser_program({"DISPLAY": ":0", "BROWSER": "xdg-open", "PATH": path}) is None
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
     assert browser.browser_program({"DISPLAY": ":0", "PATH": f".:{tmp_path}"}) == f"{tmp_path}/xdg-open"
+
+
+@pytest.mark.parametrize(
+    "value", ["{root}/evil", "evil", "{root}/evil %s", "sh {root}/evil", "env --chdir={root} ./evil", "{link} %s", "-"]
+)
+def test_program_of_the_project_is_not_started(
+    program: MakeProgram, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    """TRU-13: the variable may come from the project's .env, and so may the entries of PATH."""
+    root = tmp_path / "checkout"
+    (root / ".git").mkdir(parents=True)
+    for name in ("evil", "xdg-open"):
+        program(name).rename(root / name)
+    link = tmp_path / "link"
+    link.symlink_to(root / "evil")
+    monkeypatch.chdir(root)
+    usual = tmp_path / "usual"
+    usual.mkdir()
+    for name in ("sh", "env"):
+        (usual / name).symlink_to(f"/usr/bin/{name}")
+    environ = {"DISPLAY": ":0", "BROWSER": value.format(root=root, link=link), "PATH": f"{root}:{usual}"}
+    assert browser.browser_program(environ) is None
+    assert browser.open_browser(URL, environ=environ) is False
+    assert not (tmp_path / "arguments").exists()
+
+
+def test_browser_neither_runs_in_the_project_nor_finds_its_programs(
+    program: MakeProgram, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TRU-13: launchers start browsers by name, and interpreters load modules from the working directory."""
+    (tmp_path / "checkout" / ".git").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "checkout")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    program("prog", f"pwd > {tmp_path}/inherited; printenv PATH >> {tmp_path}/inherited")
+    environ = {"BROWSER": "prog", "PATH": f"{tmp_path}/checkout:{tmp_path}:/usr/bin:/bin"}
+    assert browser.open_browser(URL, environ=environ) is True
+    assert (tmp_path / "inherited").read_text().split() == [str(tmp_path), f"{tmp_path}:/usr/bin:/bin"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
+def test_program_that_another_user_can_replace_is_not_started(
+    program: MakeProgram, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """TRU-9: whoever can replace the browser would run as the user; the next one is tried."""
+    program("theirs").chmod(0o777)
+    environ = environment(tmp_path, BROWSER="theirs:prog")
+    assert browser.browser_program(environ) is None
+    assert "'theirs' was not run: other users can change" in caplog.text
+    program("prog")
+    assert browser.browser_program(environ) == str(tmp_path / "prog")
 
 
 def test_a_file_that_is_not_executable_is_ignored(program: MakeProgram, tmp_path: Path) -> None:

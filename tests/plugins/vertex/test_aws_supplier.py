@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -85,6 +86,39 @@ def test_helper_command_of_the_default_profile_is_run(federated: Callable[..., s
     assert "AKIAHELPER" in federated()
 
 
+def test_helper_command_gets_neither_what_unlocks_the_store_nor_programs_of_the_project(
+    federated: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """LEK-4, TRU-13: it runs as bedrock's does."""
+    (tmp_path / "checkout" / ".git").mkdir(parents=True)
+    (tmp_path / "home").mkdir()
+    monkeypatch.chdir(tmp_path / "checkout")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("FRESHKEY_PASSPHRASE", "canary")
+    monkeypatch.setenv("PATH", f"{tmp_path}/checkout:{tmp_path}:/usr/bin:/bin")
+    keys = '{"Version": 1, "AccessKeyId": "AKIAHELPER", "SecretAccessKey": "canary"}'
+    (tmp_path / "keys").write_text(f"#!/bin/sh\n(pwd; env) > {tmp_path}/inherited\necho '{keys}'\n")
+    (tmp_path / "keys").chmod(0o700)
+    shutil.copy(tmp_path / "keys", tmp_path / "checkout" / "keys")
+    (tmp_path / "aws-config").write_text("[default]\ncredential_process = keys\n", "utf-8")
+    assert "AKIAHELPER" in federated()
+    inherited = (tmp_path / "inherited").read_text().splitlines()
+    assert inherited[0] == str(tmp_path / "home")
+    assert f"PATH={tmp_path}:/usr/bin:/bin" in inherited
+    assert not [line for line in inherited if line.startswith("FRESHKEY_PASSPHRASE")]
+
+
+def test_helper_command_that_another_user_can_replace_is_not_run(federated: Callable[..., str], tmp_path: Path) -> None:
+    """TRU-9: whoever can would run as the user."""
+    program = tmp_path / "keys.sh"
+    program.write_text(f"touch {tmp_path}/ran\n")
+    program.chmod(0o666)
+    (tmp_path / "aws-config").write_text(f"[default]\ncredential_process = sh {program}\n", "utf-8")
+    with raises_code(ConfigurationError, "unsafe-program"):
+        federated()
+    assert not (tmp_path / "ran").exists()
+
+
 def test_endpoint_that_does_not_respond_is_asked_again_later(
     container: Container, federated: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,11 +132,15 @@ def test_endpoint_that_does_not_respond_is_asked_again_later(
 
 
 @pytest.mark.parametrize(
-    ("config", "kind"),
+    ("config", "refusal"),
     [
-        ("[profile team]\nregion = eu-west-1\n", ProviderRefused),
-        ("[profile team\ncanary", ConfigurationError),
-        ("[profile team]\ncredential_process = /does/not/exist/canary\n", FreshkeyError),
+        ("[profile team]\nregion = eu-west-1\n", (ProviderRefused, "vertex-no-identity-token")),
+        ("[profile team\ncanary", (ConfigurationError, "vertex-no-identity-token")),
+        ("[profile team]\ncredential_process = /no/program canary\n", (ConfigurationError, "command-not-runnable")),
+        (
+            "[profile team]\ncredential_process = sk-ant-oat01-canary0123\n",
+            (ConfigurationError, "command-not-runnable"),
+        ),
     ],
 )
 def test_broken_configuration_is_not_quoted(
@@ -110,11 +148,11 @@ def test_broken_configuration_is_not_quoted(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     config: str,
-    kind: type[FreshkeyError],
+    refusal: tuple[type[FreshkeyError], str],
 ) -> None:
     (tmp_path / "aws-config").write_text(config, "utf-8")
     monkeypatch.setenv("AWS_PROFILE", "team")
-    with raises_code(kind, "vertex-no-identity-token") as caught:
+    with raises_code(*refusal) as caught:
         federated()
     assert "canary" not in str(caught.value)
 

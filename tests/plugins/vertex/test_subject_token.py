@@ -150,6 +150,44 @@ PRINTED = {
 }
 
 
+def test_program_gets_neither_what_unlocks_the_store_nor_programs_of_the_project(
+    federated: Federated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LEK-4, TRU-13: google-auth starts it, with our environment."""
+    (tmp_path / "checkout" / ".git").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "checkout")
+    monkeypatch.setenv("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES", "1")
+    monkeypatch.setenv("FRESHKEY_PASSPHRASE", "canary")
+    monkeypatch.setenv("PATH", f"{tmp_path}/checkout:{tmp_path}:/usr/bin:/bin")
+    for folder, reached in ((tmp_path, "inherited"), (tmp_path / "checkout", "ran")):
+        text = f"#!/bin/sh\nenv > {tmp_path}/{reached}\necho '{json.dumps({'version': 1, **PRINTED})}'\n"
+        (folder / "program").write_text(text)
+        (folder / "program").chmod(0o700)
+    federated({"executable": {"command": "program"}})
+    inherited = (tmp_path / "inherited").read_text().splitlines()
+    assert f"PATH={tmp_path}:/usr/bin:/bin" in inherited
+    assert "GOOGLE_EXTERNAL_ACCOUNT_INTERACTIVE=0" in inherited
+    assert not [line for line in inherited if line.startswith("FRESHKEY_PASSPHRASE")]
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("command", ["{program}", "sh {program}", "../{name}"])
+def test_program_that_another_user_can_replace_is_not_run(
+    federated: Federated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """TRU-9: nor one that depends on the working directory."""
+    monkeypatch.setenv("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES", "1")
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    program.chmod(0o777)
+    code = "invalid-command" if command.startswith("..") else "unsafe-program"
+    with raises_code(ConfigurationError, code):
+        federated({"executable": {"command": command.format(program=program, name=program.name)}})
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize(("code", "shown"), [("401", "401"), ("NOT_SIGNED_IN", "NOT_SIGNED_IN"), (403, "403")])
 def test_program_that_refuses_requires_the_user(executed: Callable[..., None], code: object, shown: str) -> None:
     with raises_code(LoginRequired, "vertex-no-identity-token") as caught:

@@ -31,7 +31,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_identity_token_is_used_at_once_when_it_has_been_replaced(
     cloud: GoogleCloud, write_file: WriteFile, keeper: Callable[..., Keeper]
 ) -> None:
-    token = write_file("canary-of-another", "subject")
+    token = write_file(f"{SUBJECT_TOKEN}-of-another", "subject")
     path = write_file(cloud.external_account({"file": str(token)}))
     held = keeper(credentials_file=str(path))
     for _ in range(2):
