@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from freshkey._sources.explain import Explanation
     from freshkey._sources.precedence import Step
     from freshkey._text.redact import masked, redacted
-    from freshkey._text.visible import escaped, visible
+    from freshkey._text.visible import escaped, spelled_out, visible
     from freshkey._trust.entries import Entry, TrustedCommands
     from freshkey._trust.project_files import (
         TrustedFile,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         variables_naming,
     )
     from freshkey._trust.proposals import proposals
-    from freshkey._trust.question import UNCHECKED, check_fits, demands, outcome, spelled_out
+    from freshkey._trust.question import UNCHECKED, check_fits, demands, outcome
     from freshkey._trust.selection import chosen, named, told
     from freshkey._trust.source_consent import Answer, SourceAnswers
 
@@ -47,12 +47,12 @@ _HOMES: Final = {
     "_sources.explain": "Explanation",
     "_sources.precedence": "Step",
     "_text.redact": "masked redacted",
-    "_text.visible": "escaped visible",
+    "_text.visible": "escaped spelled_out visible",
     "_trust.entries": "Entry TrustedCommands",
     "_trust.project_files": "TrustedFile TrustedFiles file_question file_to_trust refuse_state_in_project revoke_file"
     " trust_file trusted_files variables_naming",
     "_trust.proposals": "proposals",
-    "_trust.question": "UNCHECKED check_fits demands outcome spelled_out",
+    "_trust.question": "UNCHECKED check_fits demands outcome",
     "_trust.selection": "chosen named told",
     "_trust.source_consent": "Answer SourceAnswers",
 }

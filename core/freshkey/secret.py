@@ -19,12 +19,38 @@ _made = threading.local()
 MAX_NAME: Final = 80
 """Longest name in characters that is shown."""
 
-_KNOWN_SECRETS: Final = re.compile(
-    r"(?<![A-Za-z0-9])(?:[spr]k[-_](?:ant|proj|live|test|svcacct|or)[-_]|[spr]k-[A-Za-z0-9]{12}|ABSK[A-Za-z0-9+/]{8}"
-    r"|(?:AKIA|ASIA)[A-Z0-9]{8}|AIza[\w-]{8}|GOCSPX-|ya29\.|1//[\w-]{6}|eyJ[\w-]{6}"
-    r"|gh[pousr]_|github_pat_|glpat-|xox[a-z]-)|-----BEGIN|%7B"
+FAMILIES: Final = (
+    (r"sk-ant-[a-z]{2,10}\d{2}-", "", r"[\w-]{6,}"),
+    (r"[spr]k[-_](?:ant|proj|live|test|svcacct|or)[-_]", "", r"(?=[\w-]{0,128}\d)[\w-]{16,}"),
+    (r"[spr]k-", r"[A-Za-z0-9]{12}", r"(?=[\w-]{0,128}\d)[\w-]{20,}"),
+    (r"[a-z]{2,16}-api-key-", r"(?=[\w+/=-]{0,128}\d)[\w+/=-]{16,}", r"(?=[\w+/=-]{0,128}\d)[\w+/=-]{16,}"),
+    (r"ABSK", r"[A-Za-z0-9+/]{8}", r"[\w+/=-]{16,}"),
+    (r"A[KS]IA", r"[A-Z0-9]{8}", r"(?=[A-Z2-7]{0,32}[2-7])[A-Z2-7]{12,}"),
+    (r"ya29\.", "", r"[\w.-]{10,}"),
+    (r"1//", r"[\w-]{6}", r"[\w-]{20,}"),
+    (r"AIza", r"[\w-]{8}", r"[\w-]{30,}"),
+    (r"GOCSPX-", "", r"[\w-]{10,}"),
+    (r"gh[pousr]_", "", r"\w{16,}"),
+    (r"github_pat_", "", r"\w{20,}"),
+    (r"xox[a-z]-", "", r"[\w-]{10,}"),
+    (r"glpat-", "", r"[\w-]{16,}"),
+    (
+        r"eyJ(?:hbGciOiJ|0eXAiOiJ|raWQiOiJ)?",
+        r"[\w-]{6}",
+        r"(?:[\w-]{17,}(?:\.[\w-]*){0,4}|[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*){0,3})",
+    ),
 )
-_RUN: Final = re.compile(r"[A-Za-z0-9+=%]{20,}|[A-Za-z0-9_+=%~-]{24,}")
+"""Families of secrets, as expressions: what all of a family begin with, how much after that is enough in a place for a
+name or a path, and how much in prose, where more is needed because part of it can be there by chance."""
+
+_KNOWN_SECRETS: Final = re.compile(
+    rf"(?<![A-Za-z0-9])(?:{'|'.join(f'{begins}{rest}' for begins, rest, _ in FAMILIES)})|-----BEGIN|%7B"
+)
+_RUN: Final = re.compile(r"[A-Za-z0-9+=%]{20,}|[A-Za-z0-9_+=%~-]{12,}")
+_LONG_WORD: Final = 20
+_LONG: Final = 24
+"""Characters from which on a word, or several that are joined, are long enough to tell randomness by few switches."""
+
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _SWITCH: Final = re.compile(r"[A-Za-z](?=[0-9])|[0-9](?=[A-Za-z])")
 _MIN_SWITCHES: Final = 3
@@ -189,6 +215,13 @@ def quoted(text: str) -> str:
 
 def looks_secret(text: str) -> bool:
     """Return whether some part of a text looks like a key or a token: by how it begins, or by its random characters."""
-    # In something random, letters and digits alternate, unlike in AdministratorAccess-123456789012.
-    runs = _RUN.findall(_UUID.sub("", text))
-    return bool(_KNOWN_SECRETS.search(text) or any(len(_SWITCH.findall(run)) >= _MIN_SWITCHES for run in runs))
+    return bool(_KNOWN_SECRETS.search(text) or any(map(_is_random, _RUN.findall(_UUID.sub("", text)))))
+
+
+def _is_random(run: str) -> bool:
+    """Return whether letters and digits alternate, unlike in AdministratorAccess-123456789012."""
+    switches = len(_SWITCH.findall(run))
+    if len(run) >= (_LONG if {*"_~-"} & {*run} else _LONG_WORD):
+        return switches >= _MIN_SWITCHES
+    # Of what is short, a name such as that of a commit or a container has one case.
+    return 2 * switches >= len(run) and not (run.islower() or run.isupper())

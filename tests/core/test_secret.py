@@ -17,12 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from freshkey._text.redact import masked
 from freshkey.clock import Moment
 from freshkey.model.credential import ApiKey, Credential, OAuthToken
 from freshkey.model.identity import Identity
 from freshkey.model.storage import Record
 from freshkey.plugin import Request, Response
-from freshkey.secret import Secret
+from freshkey.secret import FAMILIES, Secret, looks_secret, quoted
 
 
 CANARY = "canary-9b1d4e77aa02c3f8"
@@ -191,3 +192,43 @@ def test_requests_and_responses_cannot_be_pickled() -> None:  # LEK-1
         for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
             with pytest.raises(TypeError, match="cannot be pickled"):
                 pickle.dumps(message, protocol)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        *(
+            "sk-ant-oat01-aB3dE5fG7hJ9",
+            "sk-proj-a1B2c3D4e5F6g7H8",
+            "sk_live_a1B2c3D4e5F6g7H8",
+            "sk-a1B2c3D4e5F6g7H8i9J0",
+        ),
+        *("bedrock-api-key-a1B2c3D4e5F6g7H8", "ABSKa1B2c3D4e5F6g7H8", "AKIAIOSFODNN7EXAMPLE", "ya29.a1B2c3D4e5"),
+        *("1//a1B2c3D4e5F6g7H8i9J0", "AIza" + "a1B2c3" * 6, "GOCSPX-a1B2c3D4e5", "ghp_a1B2c3D4e5F6g7H8"),
+        *(
+            "github_pat_a1B2c3D4e5F6g7H8i9J0",
+            "xoxb-a1B2c3D4e5",
+            "glpat-a1B2c3D4e5F6g7H8",
+            "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln",
+        ),
+    ],
+)
+def test_family_is_known_in_the_place_of_a_name_and_in_prose(secret: str) -> None:  # LEK-9, TRU-13
+    assert looks_secret(secret)
+    assert masked(f"the key {secret} was refused") == "the key [redacted] was refused"
+
+
+def test_each_family_has_an_example_above() -> None:
+    (mark,) = test_family_is_known_in_the_place_of_a_name_and_in_prose.pytestmark  # type: ignore[attr-defined]
+    for begins, _, rest in FAMILIES:
+        assert any(re.fullmatch(f"{begins}{rest}", example) for example in mark.args[1]), begins
+
+
+@pytest.mark.parametrize("name", ["ci-3f2a9c1b7d4e", "k8s-prod-eu1-blue2", "us-east-1", "Team2Prod", "p-1234567890123"])
+def test_plain_name_is_shown(name: str) -> None:
+    assert quoted(name) == repr(name)
+
+
+@pytest.mark.parametrize("text", ["s3cr3t-Q7x9Z2w8", "a1B2c3D4e5F6", "0a1B2c3D4e5F6g7H8i9J0k1L2m3"])
+def test_dense_mixture_of_letters_and_digits_is_not_shown(text: str) -> None:  # NET-10
+    assert quoted(text) == "(not shown)"

@@ -28,6 +28,7 @@ SECRETS_OUT: Final = "builds requests, and is frameless for the secrets that go 
 NOT_FUZZED: Final = {
     "oauth.client": SECRETS_OUT,
     "oauth.protocol": SECRETS_OUT,
+    "oauth.pushed": SECRETS_OUT,
     "_accounts.import_key": "takes a key that the user enters, checked by _secret_input.shape",
     "_commands.external_login": "its state file has a time; read as the files of keychain prompts are",
     "_stores.records.slots": "reads records with _stores.records.chunks and intent_file",
@@ -45,6 +46,8 @@ NOT_FUZZED: Final = {
 
 OWN_JSON: Final = {
     "_json": "the strict parser",
+    "secret": "sees whether a token has the form of a JWT, and returns whether; what fails is none",
+    "_text.held": "looks for secrets in a secret that may be a document; what fails is none",
     "_http.json_object": "the liberal parser of token responses",
     "bedrock.refusal": "any JSON value in the beginning of a body; what fails is ignored",
     "vertex.file_flaws": "says why the strict parser refused a file",

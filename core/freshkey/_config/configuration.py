@@ -56,6 +56,7 @@ from freshkey._config.toml_file import Document, read
 from freshkey._files.path_text import path_flaw
 from freshkey.errors import ConfigurationError, closest, suggestion
 from freshkey.model.profile import Profile
+from freshkey.secret import quoted
 
 
 FILE_NAME: Final = "config.toml"
@@ -301,7 +302,7 @@ class Configuration:
         """Return the error for a provider that is not installed, or a name that is neither a profile nor a provider."""
         if table.defined:
             return table.document.error(
-                f"no provider {table.provider!r} is installed",
+                f"no provider {quoted(table.provider)} is installed",
                 *("profiles", table.name, "provider"),
                 profile=table.name,
                 hint=suggestion(table.provider, providers),

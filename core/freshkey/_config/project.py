@@ -23,6 +23,7 @@ from freshkey._commands.process import find_program, how_to_name, is_bare, is_co
 from freshkey._config.schema import check_tables, core_string, strings, tables
 from freshkey._config.toml_file import Document, read
 from freshkey.errors import ConfigurationError, TrustNeeded, closest
+from freshkey.secret import quoted
 
 
 FILE_NAME: Final = ".freshkey.toml"
@@ -156,7 +157,7 @@ class Project:
             raise self.error(message, profile, key, hint, code="invalid-command")
         found = find_program(path, helper_environment())
         if found is None:
-            message = f"{key!r}: the program {PurePath(named).name[:80]!r} was not found, or is not executable"
+            message = f"{key!r}: the program {quoted(PurePath(named).name)} was not found, or is not executable"
             hint = how_to_name(path, helper_environment())
             raise self.error(message, profile, key, hint, code="command-not-runnable")
         return found
@@ -200,14 +201,14 @@ def load(path: Path, *, own: Collection[str], configuration: Path) -> Project:
 
 
 def _forbidden(key: str) -> str:
-    return f"a project's file cannot set {key!r}"
+    return f"a project's file cannot set {quoted(key)}"
 
 
 def _instead(key: str, allowed: Collection[str], configuration: Path) -> str:
     meant = closest(key, allowed)
     if meant is not None:
-        return f"Did you mean {meant!r}? Otherwise, set {key!r} in {configuration}"
-    return f"Set {key!r} in {configuration}; a project's file can set only: {', '.join(sorted(allowed))}"
+        return f"Did you mean {meant!r}? Otherwise, set {quoted(key)} in {configuration}"
+    return f"Set {quoted(key)} in {configuration}; a project's file can set only: {', '.join(sorted(allowed))}"
 
 
 def _check_profile(

@@ -10,29 +10,14 @@ from functools import cache
 from itertools import pairwise
 from typing import Final
 
+from freshkey.secret import FAMILIES
 
-PUBLIC_PREFIX: Final = re.compile(
-    r"sk-ant-[a-z]{2,10}\d{2}-|sk-(?:proj-|ant-)?|[a-z]{2,16}-api-key-|ABSK|A[KS]IA|ya29\.|1//|GOCSPX-|AIza|gh[pousr]_"
-    r"|github_pat_|xox[a-z]-|glpat-|eyJ(?:hbGciOiJ|0eXAiOiJ|raWQiOiJ)?|Bearer|Basic"
-)
+
+PUBLIC_PREFIX: Final = re.compile("|".join([*(begins for begins, _, _ in FAMILIES), "Bearer", "Basic"]))
 """What every secret of a family begins with, so that it says nothing about this one."""
 
-_ANYWHERE: Final = r"sk-ant-[a-z]{2,10}\d{2}-[\w-]{6,}|github_pat_\w{20,}|GOCSPX-[\w-]{10,}"
-
-_FAMILIES: Final = (
-    r"sk-(?=[\w-]{0,128}\d)[\w-]{20,}",
-    r"[a-z]{2,16}-api-key-(?=[\w+/=-]{0,128}\d)[\w+/=-]{16,}",
-    r"ABSK[\w+/=-]{16,}",
-    r"A[KS]IA(?=[A-Z2-7]{0,32}[2-7])[A-Z2-7]{12,}",
-    r"ya29\.[\w.-]{10,}",
-    r"1//[\w-]{20,}",
-    r"AIza[\w-]{30,}",
-    r"gh[pousr]_\w{16,}",
-    r"xox[a-z]-[\w-]{10,}",
-    r"glpat-[\w-]{16,}",
-    r"eyJ[\w-]{17,}(?:\.[\w-]*){0,4}",
-    r"eyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*){0,3}",
-)
+_UNMISTAKABLE: Final = ("sk-ant-", "github_pat_", "GOCSPX-")
+"""How families begin that are found even behind a letter."""
 
 _PEM: Final = r"-----BEGIN [A-Z ]{0,40}KEY-----(?:(?!-----END)[\s\S])*(?:-----END [A-Z ]{0,40}KEY-----)?"
 
@@ -80,10 +65,10 @@ def without_shapes(text: str, mask: str) -> str:
 
 @cache
 def _shapes() -> re.Pattern[str]:
-    families = "|".join(_FAMILIES)
-    return re.compile(
-        rf"{_PEM}|{_USER_OF_URL}|(?i:{_SCHEME})|{_ANYWHERE}|(?<![A-Za-z0-9])(?:{families})|(?i:{_ASSIGNED})|(?i:{_MEMBER})"
-    )
+    families = {begins: f"{begins}{rest}" for begins, _, rest in FAMILIES}
+    anywhere = "|".join(shape for begins, shape in families.items() if begins.startswith(_UNMISTAKABLE))
+    alone = rf"(?<![A-Za-z0-9])(?:{'|'.join(families.values())})"
+    return re.compile(rf"{_PEM}|{_USER_OF_URL}|(?i:{_SCHEME})|{anywhere}|{alone}|(?i:{_ASSIGNED})|(?i:{_MEMBER})")
 
 
 def _is_harmless(value: str) -> bool:

@@ -27,6 +27,12 @@ _BLANK: Final = re.compile(
     "[\u115f\u1160\u2800\u3164\uffa0\u034f\u17b4\u17b5\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef\U00016fe4]"
 )
 
+_SCRIPTS: Final = ("LATIN ", "CJK UNIFIED ", "HIRAGANA LETTER ", "KATAKANA LETTER ", "HANGUL SYLLABLE ")
+"""Scripts whose letters are shown; those of others can look like ASCII letters, or are written right to left."""
+
+_LAST_LATIN: Final = "\u024f"
+"""End of Latin Extended-B; later blocks have letters that look like ASCII letters."""
+
 
 def is_invisible(character: str) -> bool:
     """Return whether a character shows nothing by itself, or changes how others are shown; not so a space."""
@@ -59,6 +65,17 @@ def escaped(text: str, longest: int | None = None) -> str:
     if not (text.isascii() and text.isprintable()):
         text = "".join(_escaped(text))
     return text if longest is None or len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def spelled_out(text: str) -> str:
+    r"""Return text in which a user sees every character, and none for another; the others as codes, ``\u{2800}``.
+
+    For questions about trust. What is shown is a list of what is allowed, unlike for `escaped`: letters that look like
+    ASCII letters are not, and neither are combining characters.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(one if _is_plain(one) else f"\\u{{{ord(one):x}}}" for one in text)
 
 
 def _exactly(text: str) -> str:
@@ -103,3 +120,16 @@ def _escaped(text: str) -> list[str]:
         else:
             shown.append(character)
     return shown
+
+
+def _is_plain(character: str) -> bool:
+    """Return whether a character is visible, stands for itself, and does not move others."""
+    if character.isascii():
+        return character.isprintable()
+    name = unicodedata.name(character, "")
+    return (
+        unicodedata.category(character) in {"Ll", "Lu", "Lo", "Nd"}
+        and name.startswith(_SCRIPTS)
+        and not (name.startswith("LATIN ") and (character > _LAST_LATIN or "CLICK" in name or "DOTLESS" in name))
+        and unicodedata.normalize("NFKC", character) == character
+    )

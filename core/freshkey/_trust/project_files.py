@@ -21,8 +21,9 @@ from attrs.validators import instance_of
 from freshkey._files.bounded import NotRegularError, TooLongError, read_bounded
 from freshkey._files.path_text import shown_path
 from freshkey._files.project_place import project_of
+from freshkey._text.visible import spelled_out
 from freshkey._trust.answers import Answers
-from freshkey._trust.question import UNCHECKED, check_fits, spelled_out
+from freshkey._trust.question import UNCHECKED, check_fits
 from freshkey.errors import ConfigurationError, LoginRequired, TrustNeeded
 from freshkey.model.interaction import Approve
 

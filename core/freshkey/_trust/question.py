@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from freshkey._text.visible import spelled_out
 from freshkey.errors import TrustNeeded
 
 
@@ -28,32 +29,6 @@ SELECTED: Final = "selected"
 """In place of a setting: the profile is used without being named."""
 
 UNCHECKED: Final = "Anything that programs load or run is not checked."
-
-_SCRIPTS: Final = ("LATIN ", "CJK UNIFIED ", "HIRAGANA LETTER ", "KATAKANA LETTER ", "HANGUL SYLLABLE ")
-"""Scripts whose letters are shown; those of others can look like ASCII letters, or are written right to left."""
-
-_LAST_LATIN: Final = "\u024f"
-"""End of Latin Extended-B; later blocks have letters that look like ASCII letters."""
-
-
-def spelled_out(text: str) -> str:
-    """Return text in which a user sees every character, and none for another."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(one if _is_plain(one) else f"\\u{{{ord(one):x}}}" for one in text)
-
-
-def _is_plain(character: str) -> bool:
-    """Return whether a character is visible, stands for itself, and does not move others."""
-    if character.isascii():
-        return character.isprintable()
-    name = unicodedata.name(character, "")
-    return (
-        unicodedata.category(character) in {"Ll", "Lu", "Lo", "Nd"}
-        and name.startswith(_SCRIPTS)
-        and not (name.startswith("LATIN ") and (character > _LAST_LATIN or "CLICK" in name or "DOTLESS" in name))
-        and unicodedata.normalize("NFKC", character) == character
-    )
 
 
 def width(text: str) -> int:

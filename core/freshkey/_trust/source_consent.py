@@ -9,8 +9,8 @@ from attrs import field, frozen
 from attrs.validators import instance_of, optional
 
 from freshkey._sources.precedence import Consent
+from freshkey._text.visible import spelled_out
 from freshkey._trust.answers import Answers
-from freshkey._trust.question import spelled_out
 from freshkey.errors import LoginRequired
 from freshkey.model.interaction import Approve
 from freshkey.model.profile import Profile

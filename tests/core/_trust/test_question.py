@@ -9,8 +9,9 @@ import pytest
 from attrs import evolve
 
 from freshkey._commands.command import Command
+from freshkey._text.visible import spelled_out
 from freshkey._trust.entries import Entry
-from freshkey._trust.question import COLUMNS, ROWS, UNCHECKED, demands, question, rows, shown, spelled_out, width
+from freshkey._trust.question import COLUMNS, ROWS, UNCHECKED, demands, question, rows, shown, width
 from freshkey.errors import TrustNeeded
 from raises_code import raises_code
 

@@ -14,6 +14,7 @@ from attrs import frozen
 
 from freshkey import _json
 from freshkey._commands.helper import read_helper_json, read_helper_line
+from freshkey._commands.named_files import TooManyPartsError, named_files
 from freshkey._config import project
 from freshkey._config.configuration import Configuration
 from freshkey._files.path_text import path_flaw
@@ -28,6 +29,7 @@ from freshkey._stores.keychain.dismissals import Dismissals
 from freshkey._stores.records import chunks
 from freshkey._stores.records.codec import Codec
 from freshkey._stores.records.intent_file import IntentFile
+from freshkey._text.held import secrets_in
 from freshkey._trust.entries import TrustedCommands
 from freshkey._trust.source_consent import SourceAnswers
 from freshkey.clock import SYSTEM, Moment
@@ -38,7 +40,7 @@ from freshkey.oauth.browser import safe_url
 from freshkey.oauth.browser_variable import browser_commands
 from freshkey.oauth.response_body import is_cut_off, plain_text, read_members
 from freshkey.oauth.vendor_words import judge, judge_device
-from freshkey.secret import Secret
+from freshkey.secret import Secret, is_implausible, is_jwt, quoted, shown_name
 from fuzzing.inputs import SECRET
 from fuzzing.target import Target, modules, text, words
 
@@ -605,7 +607,35 @@ TARGETS: tuple[Target, ...] = (
         run=_environment,
         examples=words("/nowhere/x", "~nobody-there/x", "me", "'SECRET'", "$HOME/x"),
         tokens=words("~", "/", "..", "$A", "file:"),
-        quoted=True,
+    ),
+    Target(
+        name="form of a JSON Web Token",
+        modules=("secret",),
+        run=lambda data: is_jwt(text(data)),
+        examples=words("eyJhbGciOiJub25lIn0.e30.c2ln", "SECRET.SECRET.SECRET"),
+        tokens=words(".", "=", "-", "_", "W1tb", "e30", "eyJ"),
+    ),
+    Target(
+        name="names that may be secrets",
+        modules=("secret",),
+        run=lambda data: (quoted(text(data)), shown_name(text(data)), is_implausible(text(data))),
+        examples=words("sk-ant-oat01-SECRET", "team", "SECRET"),
+        tokens=words("-", "sk-", "A1", "%7B", "{", "-api-key-"),
+    ),
+    Target(
+        name="secrets in a document",
+        modules=("_text.held",),
+        run=lambda data: list(secrets_in(Secret(text(data)))),
+        examples=words('{"token":"SECRET","a":[{"password":"SECRET"}]}', "SECRET"),
+        tokens=JSON,
+    ),
+    Target(
+        name="files that a command names",
+        modules=("_commands.named_files",),
+        run=lambda data: named_files(text(data).replace("\0", "").split("\n"), Path("/nowhere")),
+        examples=words("-c\ncat ./x | sh", "--file=a:b\n@c", "-m\npkg.sub", "{a,b}*"),
+        tokens=words("{", ",", "}", "*", "[", "]", "?", "$PWD/", "'", '"', "`", "file://", "=", ":", "@", "\n"),
+        allowed=(TooManyPartsError,),
     ),
     Target(
         name="trusted commands",

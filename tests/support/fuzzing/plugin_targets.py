@@ -435,7 +435,6 @@ TARGETS: tuple[Target, ...] = (
         examples=words("us-east-1", "us-gov-west-1"),
         tokens=words("a", "-a", "-", "1"),
         limit=4096,
-        quoted=True,
     ),
     Target(
         name="IAM Identity Center's keys",
@@ -594,7 +593,6 @@ TARGETS: tuple[Target, ...] = (
             "\n", "--set\n", "a=", "--", "-", "\nme\n", "--json\n", "token\n", "--format\n", "--min-ttl\n", "a.b"
         ),
         limit=1 << 16,
-        quoted=True,
     ),
     Target(
         name="override",

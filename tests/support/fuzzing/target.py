@@ -32,7 +32,6 @@ class Target:
         limit: The most bytes that it is ever given.
         allowed: What it may raise besides freshkey's errors, as it documents.
         frameless: Local variables in the traceback of its errors have no secret either.
-        quoted: The input is a name that the user types, and that errors quote, so that a typo can be seen.
     """
 
     name: str
@@ -43,7 +42,6 @@ class Target:
     limit: int = 1 << 16
     allowed: tuple[type[Exception], ...] = ()
     frameless: bool = False
-    quoted: bool = False
 
     def inputs(self) -> SearchStrategy[bytes]:
         return mutated(self.examples, self.tokens, self.limit)
@@ -77,7 +75,7 @@ def tried(target: Target, data: bytes) -> Found:
 def _flaw(target: Target, error: BaseException) -> str | None:
     if not isinstance(error, (FreshkeyError, *target.allowed)):
         return f"foreign exception {type(error).__name__} at {_place(error)}"
-    if isinstance(error, FreshkeyError) and not target.quoted and any(quotes(text, SECRET) for text in _said(error)):
+    if isinstance(error, FreshkeyError) and any(quotes(text, SECRET) for text in _said(error)):
         return f"{error.code} at {_place(error)} quotes the secret"
     if target.frameless and any(quotes(text, SECRET) for text in _locals(error.__traceback__)):
         return f"a local variable at {_place(error)} has the secret"
