@@ -262,6 +262,6 @@ def _needed(
 
 def _as_argument(path: str) -> str:
     """Return a path as a word of a command line that means the same file in every directory."""
-    with suppress(OSError):
-        path = str(Path.cwd() / path)
+    with suppress(OSError, ValueError):
+        path = shown_path(os.path.realpath(path)) or path
     return shlex.quote(path)
