@@ -210,7 +210,7 @@ def is_implausible(text: str, longest: int = MAX_NAME) -> bool:
 
 def quoted(text: str) -> str:
     """Return a name in quotation marks, or words in its place if it may be a secret."""
-    return "(not shown)" if shown_name(text) is None else repr(text)
+    return "(not shown)" if text and shown_name(text) is None else repr(text)
 
 
 def looks_secret(text: str) -> bool:

@@ -6,6 +6,7 @@ See docs/decisions.md, "One place makes text visible, and one removes secrets fr
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Iterator
 from typing import Any, Final, TypeVar, cast
@@ -34,6 +35,9 @@ _MAX_ITEMS: Final = 20
 _SHOWN_OF_A_SECRET: Final = 4  # characters
 
 _OVERRIDES: Final = {"__str__", "__repr__", "__format__", "__getattribute__", "__getattr__", "__setattr__", "__slots__"}
+_PUBLIC: Final = frozenset({"state", "iss", "scope", "client_id", "redirect_uri", "response_type"})
+"""Parameters of a sign-in's URL that the prompt itself shows."""
+
 _TEXTS: Final = ("message", "hint", "profile", "code", "args")
 
 
@@ -208,7 +212,8 @@ class CleanReporter:
         """Read a pasted line."""
         lines = [self._redact(line) for line in str(prompt).splitlines()]
         entered = cast("Secret | None", self._inner.read_code("\n".join(lines), given_up))
-        self._made += [entered] if entered is not None else []
+        if entered is not None:
+            self._made += _secret_parts(entered)
         return entered
 
     def show_device_code(self, user_code: str, verification_uri: str, complete_uri: str | None) -> None:
@@ -222,6 +227,15 @@ class CleanReporter:
                 "the server sent something else in place of the code to enter", code="invalid-user-code"
             )
         self._inner.show_device_code(user_code, verification_uri, complete_uri)
+
+
+def _secret_parts(entered: Secret) -> list[Secret]:
+    """Return what is secret of a pasted text: of a URL only its values, because the next prompt shows its address."""
+    text = entered.reveal()
+    if "://" not in text:
+        return [entered]
+    pairs = (part.partition("=") for part in re.split(r"[?#&]", text)[1:])
+    return [Secret(value) for name, _, value in pairs if value and name not in _PUBLIC]
 
 
 class _CleanNonInteractive(NonInteractive):

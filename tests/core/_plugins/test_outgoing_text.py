@@ -273,6 +273,20 @@ def test_what_the_user_enters_is_a_secret_from_then_on() -> None:
         caller(Asking()).acquire(ME, HELPER, user)
 
 
+def test_of_a_pasted_url_only_the_code_is_a_secret() -> None:
+    """The prompt after an invalid paste shows the address again."""
+
+    class Asking(Provider):
+        @hookimpl
+        def acquire(self, profile: Profile, source: object, interaction: Any) -> object:
+            interaction.read_code("Code: ", threading.Event())
+            raise TransientError("not QwErTz123456; visit http://127.0.0.1:4242/callback, state st-9f8e7d6c5b4a3f2e1d")
+
+    pasted = "http://127.0.0.1:4242/callback?code=QwErTz123456&state=st-9f8e7d6c5b4a3f2e1d"
+    with pytest.raises(TransientError, match=r"not \[redacted\]; visit http://127\.0\.0\.1:4242/callback, state st-9f"):
+        caller(Asking()).acquire(ME, HELPER, ScriptedUser(paste=pasted))
+
+
 @pytest.mark.parametrize("attended", [True, False])
 def test_a_session_without_a_user_is_known_as_such(attended: bool) -> None:
     seen: list[Any] = []
