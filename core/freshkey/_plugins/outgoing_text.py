@@ -213,7 +213,7 @@ class CleanReporter:
         lines = [self._redact(line) for line in str(prompt).splitlines()]
         entered = cast("Secret | None", self._inner.read_code("\n".join(lines), given_up))
         if entered is not None:
-            self._made += _secret_parts(entered)
+            self._made[:] = [one for one in self._made if one is not entered] + _secret_parts(entered)
         return entered
 
     def show_device_code(self, user_code: str, verification_uri: str, complete_uri: str | None) -> None:
