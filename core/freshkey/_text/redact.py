@@ -7,8 +7,8 @@ See docs/decisions.md, "One place makes text visible, and one removes secrets fr
 from __future__ import annotations
 
 import re
-from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import Final
 
 from freshkey._text.shapes import PUBLIC_PREFIX, without_shapes
@@ -34,6 +34,21 @@ _EDGE: Final = 8
 """The same at the beginning and the end of a secret, where it is cut off."""
 
 _MAX_SECRET: Final = 65536
+_BETWEEN: Final = "\n"
+"""What is in no squeezed text, and separates forms."""
+
+_FEW: Final = 1 << 22
+"""Comparisons that are quicker one by one than by way of a set."""
+
+_MAX_ENCODED: Final = 4096
+"""Characters at its beginning that are looked for in forms that no one can read: the text shows few of them."""
+
+_MAX_WORD: Final = 12
+_WORD: Final = re.compile(r"[^\W\d_]+")
+_UNSEEN: Final = re.compile(r"[^!-~]+")  # of ASCII
+_NOT_ALPHANUMERIC: Final = re.compile(r"[\W_]+")
+_UNSPEAKABLE: Final = re.compile(r"[bcdfghjklmnpqrstvwxz]{5}|^[bcdfghjklmnpqrstvwxz]{4,}$", re.IGNORECASE)
+_JOINTS: Final = "-_.,:;|/+*"
 _LETTER: Final = re.compile(r"\w")
 _PART: Final = re.compile(r"[\w+%~-]", re.ASCII)
 _REST: Final = re.compile(r"[\w+%~-]*=*", re.ASCII)
@@ -48,6 +63,7 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self.secrets = secrets
+        self._forms: dict[str, _Forms] = {}
 
     def __call__(self, text: object, longest: int = MAX_MESSAGE) -> str:
         """Return text as it may be shown: without secrets, visible, on one line, and limited in length.
@@ -63,7 +79,10 @@ class Redactor:
         text = text[:_MAX_READ]
         if not text:
             return ""
-        return without_shapes(_without(text, {secret for secret in self.secrets if secret}), MASK)
+        secrets = {secret for secret in self.secrets if secret}
+        for secret in secrets - self._forms.keys():
+            self._forms[secret] = _Forms(secret[:_MAX_SECRET])
+        return without_shapes(_without(text, [self._forms[secret] for secret in secrets]), MASK)
 
     def quotes(self, text: str) -> bool:
         """Return whether a text quotes a secret."""
@@ -91,117 +110,226 @@ def _text(value: object) -> str:
         return f"a {type(value).__name__} without readable text"
 
 
-def _without(text: str, secrets: Iterable[str]) -> str:
+def _without(text: str, secrets: Iterable[_Forms]) -> str:
     """Return text with each known secret masked."""
-    squeezed, places = _squeezed(text)
-    hidden = bytearray(len(squeezed))
-    pieces = {squeezed[at : at + _PIECE] for at in range(len(squeezed) - _PIECE + 1)}
-    found: set[str] = set()
-    for secret in secrets:
-        whole, parts = _forms(secret[:_MAX_SECRET])
-        for form in whole:
-            _hide(hidden, squeezed, form, text if len(form) < _MIN_ANYWHERE else "", places)
-        if parts:
-            found |= {piece for form in whole for piece in _pieces(form) if piece in pieces}
-            found |= {edge for edge in _edges(secret) if edge in squeezed}
-    for piece in found:
-        if not _is_like_words(piece):
-            _hide(hidden, squeezed, piece)
-    return _masked(text, places, hidden) if any(hidden) else text
+    seen, letters = _Squeezed(text, _is_seen), _Squeezed(text, str.isalnum)
+    for forms in secrets:
+        for form in forms.seen:
+            seen.find(form, text if len(form) < _MIN_ANYWHERE else "")
+        for form in forms.letters:
+            letters.find(form)
+        for squeezed in (seen, letters):
+            squeezed.pieces |= forms.pieces(squeezed.windows)
+    return _masked(text, [*seen.runs(), *letters.runs()])
 
 
-def _squeezed(text: str) -> tuple[str, list[int]]:
-    """Return text without spaces, line breaks and invisible characters, and where the others were.
+def occurs(secret: str, text: str) -> bool:
+    """Return whether a whole secret is in a text, in one of the forms in which it may be written."""
+    forms = _Forms(secret[:_MAX_SECRET])
+    seen, letters = _lower(_visible_part(text)), _lower(_alphanumeric(text))
+    return any(form in seen for form in forms.seen) or any(form in letters for form in forms.letters)
 
-    A secret may be spread over lines, and a hostile text hides one between characters that show nothing.
+
+class _Squeezed:
+    """A text in lower case, without the characters that may be between those of a secret.
+
+    A secret may be spread over lines, or something joins its characters; a hostile text hides one between characters
+    that show nothing.
     """
-    places = [at for at, each in enumerate(text) if "!" <= each <= "~" or not (each.isspace() or is_invisible(each))]
-    return "".join(text[at] for at in places), places
+
+    def __init__(self, text: str, keep: Callable[[str], bool]) -> None:
+        self._places = [at for at, each in enumerate(text) if keep(each)]
+        self._text = _lower("".join(text[at] for at in self._places))
+        self._found = bytearray(len(self._text))
+        self.windows = {self._text[at : at + size] for size in (_PIECE, _EDGE) for at in self._starts(size)}
+        self.pieces: set[str] = set()
+        """The windows to hide."""
+
+    def _starts(self, size: int) -> range:
+        return range(len(self._text) - size + 1)
+
+    def find(self, form: str, word_of: str = "") -> None:
+        """Hide each place of a form; if `word_of` is the text, only where it is a word of its own."""
+        at = self._text.find(form)
+        while at >= 0:
+            end = at + len(form)
+            if not word_of or not _is_inside_word(word_of, self._places[at], self._places[end - 1]):
+                self._found[at:end] = b"\1" * len(form)
+            at = self._text.find(form, at + 1)
+
+    def runs(self) -> Iterator[tuple[int, int]]:
+        """Yield the parts of the whole text to hide: where each begins, and where it ends."""
+        for size in {len(piece) for piece in self.pieces}:
+            for at in self._starts(size):
+                if self._text[at : at + size] in self.pieces:
+                    self._found[at : at + size] = b"\1" * size
+        at = 0
+        while (at := self._found.find(1, at)) >= 0:
+            end = self._found.find(0, at)
+            end = len(self._found) if end < 0 else end
+            yield self._places[at], self._places[end - 1] + 1
+            at = end
 
 
-def _forms(secret: str) -> tuple[set[str], bool]:
-    """Return the forms in which a secret may be written, and whether parts of them give it away, too."""
-    bare, _ = _squeezed(secret)
-    if len(bare) < _MIN_ANYWHERE:
-        return ({bare} if len(bare) >= _MIN_SECRET else set()), False
+class _Forms:
+    """The forms in which a secret may be written, in lower case.
+
+    Those in `letters` have only letters and digits, so that it does not matter what joins characters or bytes: a
+    hyphen, the colons of hexadecimal, the commas of a list of numbers, the backslashes of escapes.
+    """
+
+    def __init__(self, secret: str) -> None:
+        self.seen: set[str] = set()
+        self.letters: set[str] = set()
+        self._parts = ""
+        self._edges: tuple[str, ...] = ()
+        shown = _visible_part(secret)
+        if len(shown) < _MIN_ANYWHERE:
+            self.seen = {_lower(shown)} if len(shown) >= _MIN_SECRET else set()
+            return
+        words = _is_like_words(secret)
+        first = secret[:_MAX_ENCODED]
+        data = first.encode("utf-8", "surrogatepass")
+        encoded = {*_encoded(data), *_encoded(first.encode("utf-16-le", "surrogatepass")), *_base85(data)}
+        plain = {shown, shown[::-1], *(_visible_part(form) for form in _written(secret))}
+        # Words, too, are joined by something, in texts that do not quote the secret.
+        bare = {_alphanumeric(shown)} if not words else set[str]()
+        bare |= {each[::-1] for each in bare}
+        joined = {joint.join(shown) for joint in _JOINTS} if words else set[str]()
+        numbers = {*_numbers(data)}
+        self.seen = {_lower(form) for form in plain | encoded | joined}
+        self.letters = {
+            low for form in bare | numbers | encoded if len(low := _lower(_alphanumeric(form))) >= _MIN_ANYWHERE
+        }
+        # Parts of a document are also in other texts: its URLs, its names. What is secret in it, `secrets_in` yields.
+        if not shown.startswith(("{", "[")):
+            parts = encoded | numbers | (set() if words else plain)
+            own = [form[max(0, _public(form) - _EDGE) :] for form in parts]
+            self._parts = _lower(_BETWEEN.join([*own, *map(_alphanumeric, own)]))
+            self._edges = () if words else tuple(map(_lower, _edges(shown)))
+
+    def pieces(self, windows: set[str]) -> set[str]:
+        """Return those of the windows of a text that give the secret away."""
+        found = {edge for edge in self._edges if edge in windows}
+        if len(windows) * len(self._parts) < _FEW:
+            return found | {window for window in windows if len(window) == _PIECE and window in self._parts}
+        parts = self._parts
+        each = (parts[at : at + _PIECE] for at in range(len(parts) - _PIECE + 1))
+        return found.union(piece for piece in each if piece in windows)
+
+
+def _written(secret: str) -> Iterator[str]:
+    """Yield a secret as URLs, forms, JSON, Python, HTML and shells have it."""
     from html import escape
     from json import dumps
     from urllib.parse import quote, quote_plus
 
-    data = secret.encode("utf-8", "surrogatepass")
-    forms = {bare, bare[::-1], data.hex(), data.hex().upper(), *_base64(data)}
     for each in {secret, secret.replace("\r\n", "\n")}:
-        quoted = (quote(each.encode("utf-8", "surrogatepass"), safe=safe) for safe in ("", "/", "/:", "!*'()"))
-        escapes = (dumps(each)[1:-1], dumps(each, ensure_ascii=False)[1:-1], repr(each)[1:-1], escape(each))
-        forms |= {*quoted, quote_plus(each.encode("utf-8", "surrogatepass")), *escapes}
-        forms |= {each.replace("'", "'\"'\"'"), each.replace("'", r"'\''"), ascii(each)[1:-1]}
-    forms |= {re.sub(r"%[0-9A-F]{2}", lambda hit: hit[0].lower(), form) for form in tuple(forms) if "%" in form}
-    # Parts of a document are also in other texts: its URLs, its names. What is secret in it, `secrets_in` yields.
-    return {_squeezed(form)[0] for form in forms}, not bare.startswith(("{", "["))
+        data = each.encode("utf-8", "surrogatepass")
+        yield from (quote(data, safe=safe) for safe in ("", "/", "/:", "!*'()"))
+        yield from (quote_plus(data), dumps(each)[1:-1], dumps(each, ensure_ascii=False)[1:-1])
+        yield from (repr(each)[1:-1], ascii(each)[1:-1], escape(each))
+        yield from (each.replace("'", "'\"'\"'"), each.replace("'", r"'\''"))
 
 
-def _base64(data: bytes) -> Iterator[str]:
-    """Yield what base64 of any text with this in it contains, for each of the three positions where it may begin."""
-    for before in range(3):
-        encoded = b64encode(b"\0" * before + data).decode().rstrip("=")
-        # The characters at both ends also depend on what is next to it.
-        core = encoded[(0, 2, 3)[before] : len(encoded) - ((before + len(data)) % 3 != 0)]
-        if len(core) >= _EDGE:
-            yield core
-            yield core.replace("+", "-").replace("/", "_")
+def _encoded(data: bytes) -> Iterator[str]:
+    """Yield what an encoding of any data with this in it contains, for each position where it may begin."""
+    from base64 import b32encode, b64encode
+
+    yield data.hex()
+    for encode, bits, group in ((b64encode, 6, 3), (b32encode, 5, 5)):
+        for before in range(group):
+            text = encode(b"\0" * before + data).decode()
+            # The characters at both ends also depend on what is next to it.
+            text = text[-(-before * 8 // bits) : (before + len(data)) * 8 // bits]
+            if len(text) >= _EDGE:
+                yield text
+                yield text.replace("+", "-").replace("/", "_")
 
 
-def _edges(secret: str) -> Iterator[str]:
-    """Yield the beginning of a secret, after what all of its kind begin with, and its end."""
-    bare, _ = _squeezed(secret)
-    public = PUBLIC_PREFIX.match(bare)
-    start = public.end() if public else 0
-    if len(bare) - start >= 2 * _EDGE:
-        yield from (bare[start : start + _EDGE], bare[-_EDGE:])
+def _base85(data: bytes) -> Iterator[str]:
+    from base64 import a85encode, b85encode
+
+    for begin in range(4):
+        groups = data[begin : begin + (len(data) - begin) // 4 * 4]
+        if len(groups) >= _EDGE:
+            yield from (a85encode(groups).decode(), b85encode(groups).decode())
 
 
-def _pieces(form: str) -> Iterator[str]:
-    """Yield the pieces of a form in which something is not what all secrets of its kind begin with."""
+def _numbers(data: bytes) -> Iterator[str]:
+    """Yield the numbers of bytes, one after another, as lists and escapes have them."""
+    for table in _tables():
+        yield "".join(map(table.__getitem__, data))
+
+
+@cache
+def _tables() -> tuple[tuple[str, ...], ...]:
+    formats = ("{:d}", "{:03d}", "{:o}", "{:03o}", "0x{:x}", "0x{:02x}", "x{:x}", "x{:02x}", "u{:04x}")
+    return tuple(tuple(each.format(byte) for byte in range(256)) for each in formats)
+
+
+def _public(form: str) -> int:
+    """Return the length of what all secrets of a kind begin with, so that it says nothing about this one."""
     public = PUBLIC_PREFIX.match(form)
-    start = max(0, public.end() - _EDGE) if public else 0
-    for at in range(start, len(form) - _PIECE + 1):
-        yield form[at : at + _PIECE]
+    return public.end() if public else 0
 
 
-def _is_like_words(piece: str) -> bool:
-    """Return whether a piece has no digit and one case, as words and names do, and so may be there by chance."""
-    letters = "".join(each for each in piece if each.isalpha())
-    return not any(each.isdigit() for each in piece) and (letters[1:].islower() or letters.isupper() or not letters)
+def _edges(shown: str) -> Iterator[str]:
+    """Yield the beginning of a secret, after what all of its kind begin with, and its end."""
+    start = _public(shown)
+    if len(shown) - start >= 2 * _EDGE:
+        yield from (shown[start : start + _EDGE], shown[-_EDGE:])
 
 
-def _hide(hidden: bytearray, squeezed: str, form: str, word_of: str = "", places: list[int] | None = None) -> None:
-    """Mark each place of a form; if `word_of` is the text, only where it is a word of its own."""
-    at = squeezed.find(form)
-    while at >= 0:
-        end = at + len(form)
-        if not (word_of and places) or not _is_inside_word(word_of, places[at], places[end - 1]):
-            hidden[at:end] = b"\1" * len(form)
-        at = squeezed.find(form, at + 1)
+def _is_like_words(secret: str) -> bool:
+    """Return whether a secret consists of words, so that parts of it are also in other texts, by chance."""
+    words = _WORD.findall(secret)
+    even = len(words) > 2 and len({len(word) for word in words}) == 1  # noqa: PLR2004  groups of a code
+    return bool(words) and not even and all(_is_like_word(word) for word in words) and not re.search(r"\d", secret)
+
+
+def _is_like_word(word: str) -> bool:
+    in_one_case = word[1:].islower() or word.isupper() or len(word) == 1
+    return in_one_case and len(word) <= _MAX_WORD and not _UNSPEAKABLE.search(word)
+
+
+def _lower(text: str) -> str:
+    """Return text in lower case and as long as before."""
+    lower = text.lower()
+    return (
+        lower if len(lower) == len(text) else "".join(low if len(low := each.lower()) == 1 else each for each in text)
+    )
+
+
+def _is_seen(each: str) -> bool:
+    return "!" <= each <= "~" or not (each.isspace() or is_invisible(each))
+
+
+def _visible_part(text: str) -> str:
+    return _UNSEEN.sub("", text) if text.isascii() else "".join(filter(_is_seen, text))
+
+
+def _alphanumeric(text: str) -> str:
+    return _NOT_ALPHANUMERIC.sub("", text)
 
 
 def _is_inside_word(text: str, first: int, last: int) -> bool:
     return (first > 0 and _LETTER.match(text, first - 1) is not None) or _LETTER.match(text, last + 1) is not None
 
 
-def _masked(text: str, places: list[int], hidden: bytearray) -> str:
-    """Return text with a mask for each hidden run, together with the rest of the word that it is part of."""
+def _masked(text: str, runs: Iterable[tuple[int, int]]) -> str:
+    """Return text with a mask for each part to hide, together with the rest of the word that it is part of."""
     shown: list[str] = []
-    done = at = 0
-    while (at := hidden.find(1, at)) >= 0:
-        end = hidden.find(0, at)
-        end = len(hidden) if end < 0 else end
-        first, last = places[at], places[end - 1] + 1
-        if end - at >= _EDGE:
-            while first > done and _PART.match(text, first - 1):
-                first -= 1
+    done = 0
+    for first, last in sorted(runs):
+        if last <= done:
+            continue
+        begin, end = max(first, done), last
+        if last - first >= _EDGE:
+            while begin > done and _PART.match(text, begin - 1):
+                begin -= 1
             if rest := _REST.match(text, last):
-                last = rest.end()
-        shown += [text[done:first], MASK] if first > done or not shown else []
-        done = max(done, last)
-        at = end
+                end = rest.end()
+        shown += [text[done:begin], MASK] if begin > done or not shown else []
+        done = end
     return "".join([*shown, text[done:]])

@@ -39,6 +39,13 @@ FORMS: dict[str, Callable[[str], str]] = {
     "base64url": lambda secret: base64.urlsafe_b64encode(b"us:" + secret.encode()).decode(),
     "backwards": lambda secret: secret[::-1],
     "in lines": lambda secret: "\n".join(secret[at : at + 7] for at in range(0, len(secret), 7)),
+    "base64 of UTF-16": lambda secret: base64.b64encode(secret.encode("utf-16-le")).decode(),
+    "base32": lambda secret: base64.b32encode(b"user:" + secret.encode()).decode(),
+    "base32, shifted": lambda secret: base64.b32encode(b"usr:" + secret.encode() + b"!").decode().lower(),
+    "base85": lambda secret: base64.b85encode(b"abc" + secret.encode()).decode(),
+    "ascii85": lambda secret: base64.a85encode(secret.encode()).decode(),
+    "lower case": str.lower,
+    "upper case": str.upper,
     "in letters": " ".join,
     "with zero widths": "\u200b".join,
     "beginning": lambda secret: f"{secret[:12]}…",
@@ -58,6 +65,70 @@ def test_a_known_secret_is_removed_in_every_form(form: str) -> None:
         pieces = {written[at : at + 6] for at in range(len(written) - 5)} if form != "in letters" else {written}
         assert not [piece for piece in pieces if piece in shown], shown
     assert Redactor([SECRET])(f"bad token {written}, try again").startswith("bad token ")
+
+
+TOKEN = "rt-NmL9k3jHg4fDs5aPo6iUy7tRe8wQ"
+APART: dict[str, Callable[[str], str]] = {
+    "hyphens": "-".join,
+    "commas": ", ".join,
+    "a list": lambda secret: repr(list(secret)),
+    "hex with colons": lambda secret: secret.encode().hex(":"),
+    "HEX with spaces": lambda secret: secret.encode().hex(" ").upper(),
+    "numbers": lambda secret: repr(list(secret.encode())),
+    "numbers of one byte each": lambda secret: "-".join(f"{byte:03d}" for byte in secret.encode()),
+    "hex numbers": lambda secret: repr([hex(byte) for byte in secret.encode()]),
+    "octal": lambda secret: "".join(f"\\{byte:o}" for byte in secret.encode()),
+    "escapes": lambda secret: "".join(f"\\x{byte:02x}" for byte in secret.encode()),
+    "JSON escapes": lambda secret: "".join(f"\\u{ord(each):04x}" for each in secret),
+    "HTML": lambda secret: "".join(f"&#{ord(each)};" for each in secret),
+    "HTML, hex": lambda secret: "".join(f"&#x{ord(each):x};" for each in secret),
+    "URL": lambda secret: "".join(f"%{byte:02x}" for byte in secret.encode()),
+    "backwards": lambda secret: ".".join(reversed(secret)),
+    "half": lambda secret: "-".join(secret[: len(secret) // 2 + 3]),
+    "lower, half": lambda secret: "_".join(secret[: len(secret) // 2 + 3].lower()),
+}
+
+
+@proves("LEK-9")
+@pytest.mark.parametrize("form", APART)
+@pytest.mark.parametrize("secret", [TOKEN, "kqzvwmhxplrtnbdgfsyacejo"])
+def test_characters_and_bytes_may_be_apart(form: str, secret: str) -> None:
+    written = APART[form](secret)
+    assert written[3:15] not in (shown := Redactor([secret])(f"bad token {written} (400)"))
+    assert shown.startswith("bad token ")
+    assert MASK in shown
+
+
+@proves("LEK-9")
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "kqzvwmhxplrtnbdgfsyacejo",
+        "aeiourandomlowercaseletters",
+        "KQZVWMHXPLRTNBDGFSYACEJO",
+        "kqzv-wmhx-plrt-nbdg-fsya",
+        "rota-lime-fago-nuke-poli",
+        "Kqzvwmhxplrtnbdgfsyacejo",
+        "correct-horse-battery-7staple",
+    ],
+)
+def test_a_part_of_a_secret_without_digits_is_removed(secret: str) -> None:
+    for part in (secret[:16], secret[:8], secret[-8:], secret[5:18], secret[:16].title()):
+        assert Redactor([secret])(f"bad token {part}…") == f"bad token {MASK}…"
+
+
+@pytest.mark.parametrize(
+    ("secret", "text"),
+    [
+        ("refresh-token-of-the-test", "the refresh token of the server is missing"),
+        ("correct horse battery staple", "a horse battery is missing"),
+        ("my-favorite-password", "my favorite color"),
+    ],
+)
+def test_parts_of_words_are_in_other_texts(secret: str, text: str) -> None:
+    assert Redactor([secret])(text) == text
+    assert Redactor([secret])(f"bad {secret.upper()}") == f"bad {MASK}"
+    assert MASK in Redactor([secret])("bad " + "-".join(secret.replace(" ", "")))
 
 
 @settings(max_examples=300)
@@ -106,13 +177,19 @@ def test_what_looks_like_a_secret_is_removed(text: str, shown: str) -> None:
         "https://id.example.com/authorize?state=f1Yc0aZ&code_challenge=Zx9Qw8eRt7&token_usage=remote",
         'store = "file", source = "token"',
         "environment variable EXAMPLE_API_KEY",
+        "keys begin with acme-api-key-",
         "keys begin with sk-ant-api03- and tokens with sk-ant-oat01-",
         "Run: freshkey login me --api-key",
         "set api_key_fd=3",
     ],
 )
 def test_what_only_resembles_a_secret_stays(text: str) -> None:
-    assert Redactor(["sk-ant-oat01-Zx9_Qw8eRt7yUi6oPa5sDf4gHj3k", "refresh-token-of-a-test"])(text) == text
+    known = [
+        "sk-ant-oat01-Zx9_Qw8eRt7yUi6oPa5sDf4gHj3k",
+        "refresh-token-of-a-test",
+        "acme-api-key-Zx9_Qw8eRt7yUi6oPa5s",
+    ]
+    assert Redactor(known)(text) == text
 
 
 def test_a_short_secret_is_found_as_a_word() -> None:
@@ -142,6 +219,14 @@ def test_hostile_text_takes_little_time(part: str) -> None:
     began = time.process_time()
     assert len(Redactor([SECRET])(text)) <= MAX_MESSAGE
     assert time.process_time() - began < 5.0
+
+
+@pytest.mark.parametrize("part", ["a", "a1B-", "-", "É", "1,"])
+def test_long_secrets_take_little_time(part: str) -> None:
+    secret, text = part * (60_000 // len(part)), part * (8_000 // len(part))
+    began = time.process_time()
+    assert Redactor([secret, secret[:4_000], secret[:-1]])(text) == MASK
+    assert time.process_time() - began < 15.0
 
 
 def test_text_of_an_object_that_has_none() -> None:
