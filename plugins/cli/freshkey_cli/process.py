@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn, TextIO
 
 
 if TYPE_CHECKING:
-    from types import FrameType
+    from types import FrameType, TracebackType
 
 GRACE: Final = 5.0
 """Seconds that a renewal in progress gets to finish after a signal; its refresh token may already have been used."""
@@ -94,30 +94,69 @@ def whole_streams() -> None:
 
 
 def quiet_libraries(say: Callable[[str], None]) -> None:
-    """Show what libraries and plugins log or warn of as every other text of others: cleaned, and without secrets.
+    """Show what freshkey logs, and not what libraries and plugins log, warn of, or fail with.
 
-    Python would write it to standard error as it is. Warnings are for their authors, and are not shown unless Python
-    was told to (``-W``, ``PYTHONWARNINGS``).
+    Python would write all of it to standard error as it is, and it may quote a token that no one else knows. What the
+    user should read, a plugin reports. Of a failure that nobody catches, its kind and its place are shown, and of a
+    warning if Python was told to show it (``-W``, ``PYTHONWARNINGS``).
+    See docs/decisions.md, "The command line shows no log of a plugin".
 
     Args:
         say: Prints a line.
     """
     import logging
-    import warnings
 
     from freshkey import admin
 
+    ours = os.path.dirname(os.path.abspath(admin.__file__)) + os.sep  # noqa: PTH100, PTH120  compared as text
+
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            try:
-                text = record.getMessage()
-            except Exception:  # noqa: BLE001  a plugin's arguments
-                text = f"a message of {record.name} that cannot be read"
-            say(f"freshkey: {admin.redacted(text)}")
+            # Also by its place in the code: a plugin may call its logger freshkey.acme.
+            if record.name.partition(".")[0] == "freshkey" and record.pathname.startswith(ours):
+                with suppress(Exception):
+                    say(f"freshkey: {admin.redacted(record.getMessage())}")
 
-    logging.lastResort = Handler(logging.WARNING)
+    handler = Handler(logging.WARNING)
+    # On the root logger, or logging.warning() would add a handler of its own; the other is for those cut off from it.
+    logging.getLogger().addHandler(handler)
+    logging.lastResort = handler
+    logging.raiseExceptions = False
+    _show_kind_and_place(lambda text: say(f"freshkey: {admin.redacted(text)}"))
+
+
+def _show_kind_and_place(say: Callable[[str], None]) -> None:
+    """Show where exceptions and warnings come from instead of their text, which may quote anything."""
+    import warnings
+
+    def failed(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, SystemExit):  # of a thread
+            return
+        frames = []
+        while trace is not None:
+            frames.append(f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}")
+            trace = trace.tb_next
+        say(f"unexpected error: {kind.__name__}")
+        for place in frames:
+            say(f"  at {place}")
+
+    sys.excepthook = failed
+    threading.excepthook = lambda hook: failed(hook.exc_type, hook.exc_value, hook.exc_traceback)
+    sys.unraisablehook = lambda hook: failed(hook.exc_type, hook.exc_value, hook.exc_traceback)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+
+    def warned(  # noqa: PLR0917
+        message: Warning | str,  # noqa: ARG001  see `warnings.showwarning`
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,  # noqa: ARG001
+        line: str | None = None,  # noqa: ARG001
+    ) -> None:
+        say(f"{category.__name__} at {filename}:{lineno}")
+
+    warnings.showwarning = warned
 
 
 class Stopped(KeyboardInterrupt):
