@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Final
+from urllib.parse import unquote_plus
 
 import attrs
 
+from freshkey._plugins.authorizing import Sent, authorizing
+from freshkey._text.redact import occurs
 from freshkey.model import credential as model
 from freshkey.model.credential import Credential
 from freshkey.secret import Secret
@@ -28,8 +32,23 @@ _HARMLESS_ENDINGS: Final = frozenset(
 
 _TEXT: Final = re.compile(r"\b(?:str|bytes|bytearray|Any|object|dict|list|tuple|Mapping|Sequence)\b")
 
+_AUTHORIZATION: Final = re.compile(
+    r"(?:.*_)?(?:auth|authorization|session|sid|creds?|credentials?|sig|hmac)", re.IGNORECASE
+)
+"""Further names of headers and variables for credentials."""
+
+_PLACES: Final = re.compile(
+    r"(?:.*_)?(?:account|user|username|email|tenant|project|region|zone|location|organization|org|profile|domain"
+    r"|subscription|resource|audience|issuer|environment|model|label|title|address|role|arn)",
+    re.IGNORECASE,
+)
+
 _MIN_SECRET: Final = 8
 """Shorter values also occur in a representation by chance."""
+
+_MIN_ANY: Final = 4
+_MIN_LONG: Final = 16
+"""Shorter values also occur in names by chance."""
 
 
 def flaw_of_format(kind: object) -> str | None:
@@ -51,19 +70,71 @@ def flaw_of_format(kind: object) -> str | None:
 
 def flaw_of_credential(credential: Credential) -> str | None:
     """Return how a credential shows a secret although its class looks right, as a fragment, or None."""
-    sent = set(_authorizing(credential))
-    for field in attrs.fields(type(credential)):
-        if _is_ours(type(credential), field.name):
-            continue
-        plain = [value for value in _values(getattr(credential, field.name)) if isinstance(value, str | bytes)]
-        if any((value.decode("latin-1") if isinstance(value, bytes) else value) in sent for value in plain):
-            return f"authorizes requests with its field {field.name!r}, which must be a freshkey.plugin.Secret"
-    secrets = {value.reveal() for value in _values(credential) if isinstance(value, Secret)}
+    secrets = {value.reveal() for value in _values(credential) if isinstance(value, Secret)} - {""}
+    plain = {
+        field.name: [text for value in _values(getattr(credential, field.name)) if (text := _text(value))]
+        for field in attrs.fields(type(credential))
+        if not _is_ours(type(credential), field.name)
+    }
+    sent = [part for each in authorizing(credential, _names_authorization) for part in _without_secret(each, secrets)]
+    for name, texts in plain.items():
+        if any(_gives_away(text, part, signs=bool(secrets)) for text in texts for part in sent) or any(
+            secret in text for secret in secrets for text in texts if len(secret) >= _MIN_LONG
+        ):
+            return f"authorizes requests with its field {name!r}, which must be a freshkey.plugin.Secret"
+    if not secrets and any(len(part) >= _MIN_SECRET for part in sent):
+        may_be = [name for name, texts in plain.items() if not _tells(name) and any(map(_is_long, texts))]
+        if may_be:
+            return f"authorizes requests without a freshkey.plugin.Secret, with {', '.join(map(repr, may_be))}"
     with suppress(Exception):
         shown = f"{credential!r} {credential!s} {credential}"
-        if any(secret in shown for secret in sent | secrets if len(secret) >= _MIN_SECRET):
+        if any(secret in shown for secret in secrets.union(sent) if len(secret) >= _MIN_SECRET) or any(
+            occurs(secret, shown) for secret in secrets if len(secret) >= _MIN_LONG
+        ):
             return "shows its secret in repr() or str()"
     return None
+
+
+def _without_secret(sent: Sent, secrets: set[str]) -> list[str]:
+    """Return the parts of a header or variable that authorize, and that no `Secret` accounts for."""
+    if any(secret in sent.whole for secret in secrets if len(secret) >= _MIN_ANY):
+        return []
+    parts = [*sent.surely, *sent.perhaps]
+    left = [part for part in parts if not any(_is_made_of(secret, part) for secret in secrets)]
+    return left if len(left) == len(parts) else [part for part in left if part in sent.surely]
+
+
+def _is_made_of(secret: str, part: str) -> bool:
+    if secret == part:
+        return True
+    if len(secret) < _MIN_SECRET or not part:
+        return False
+    return secret in part or (len(part) >= _MIN_SECRET and part in secret) or occurs(secret, part)
+
+
+def _gives_away(text: str, part: str, *, signs: bool) -> bool:
+    """Return whether a plain text is, or has, or makes up, what authorizes, in whatever encoding.
+
+    What a secret signs may name the account, as a JSON Web Token does, so that a small part of it says nothing.
+    """
+    if text == part:
+        return True
+    if not _is_long(text) or not _is_long(part):
+        return False
+    small = signs and len(text) * 3 < len(part)
+    makes_up = text in part or text in unquote_plus(part) or occurs(text, part)
+    return part in text or occurs(part, text) or (makes_up and not small)
+
+
+def _is_long(text: str) -> bool:
+    return len(text) >= _MIN_SECRET
+
+
+def _text(value: object) -> str:
+    """Return a plain value as text, or an empty text for a value that is none, or no secret."""
+    if isinstance(value, bytes | bytearray):
+        return value.decode("latin-1")
+    return str(value) if isinstance(value, str) or type(value) is int else ""
 
 
 def _is_ours(kind: type, name: str) -> bool:
@@ -89,10 +160,19 @@ def _names_secret(name: str) -> bool:
     return any(word in _SECRET_WORDS or word.removesuffix("s") in _SECRET_WORDS for word in words)
 
 
+def _names_authorization(name: str) -> bool:
+    return _names_secret(name) or bool(_AUTHORIZATION.fullmatch(name))
+
+
+def _tells(name: str) -> bool:
+    """Return whether a field is named after something that is in headers and variables beside a secret."""
+    return bool(_PLACES.fullmatch(name)) or name.lower().split("_")[-1] in _HARMLESS_ENDINGS
+
+
 def _values(value: object) -> Iterator[object]:
     """Yield the strings, bytes and secrets in a field's value."""
     if isinstance(value, Mapping):
-        for part in value.values():
+        for part in (*value.keys(), *value.values()):
             yield from _values(part)
     elif isinstance(value, list | tuple | set | frozenset):
         for part in value:
@@ -100,23 +180,8 @@ def _values(value: object) -> Iterator[object]:
     elif attrs.has(kind := type(value)):
         for field in attrs.fields(kind):
             yield from _values(getattr(value, field.name))
+    elif dataclasses.is_dataclass(value):
+        for each in dataclasses.fields(value):
+            yield from _values(getattr(value, each.name))
     else:
         yield value
-
-
-def _authorizing(credential: Credential) -> Iterator[str]:
-    """Yield what authorizes: the value of a header for credentials, and of variables that are named like secrets."""
-    headers: dict[str, str] = {}
-    environment: dict[str, str] = {}
-    with suppress(Exception):  # it may have expired, or sign each request
-        headers = credential.headers()
-    with suppress(Exception):
-        environment = credential.environment()
-    for name, value in headers.items():
-        if name.lower() in {"authorization", "proxy-authorization", "cookie"}:
-            yield value.partition(" ")[2] or value
-        elif _names_secret(name.replace("-", "_")):
-            yield value
-    for name, value in environment.items():
-        if _names_secret(name):
-            yield value

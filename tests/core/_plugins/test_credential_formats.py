@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
-from typing import Any, NewType
+import hmac
+from collections.abc import Callable
+from typing import Any, NewType, cast
+from urllib.parse import quote
 
 import attrs
 import pytest
@@ -122,6 +126,14 @@ class Talkative(Sending):
         return f"Talkative({self.it.reveal()})"
 
 
+@frozen(kw_only=True, repr=False)
+class Encoding(Sending):
+    it: Secret
+
+    def __str__(self) -> str:
+        return base64.b64encode(self.it.reveal().encode()).decode()
+
+
 @frozen(kw_only=True)
 class InVariables(Credential):
     it: str
@@ -136,6 +148,7 @@ class InVariables(Credential):
 def test_own_repr_and_variables_are_tried() -> None:
     now = SYSTEM.now()
     assert "repr()" in (flaw_of_credential(Talkative(obtained=now, it=Secret(CANARY))) or "")
+    assert "repr()" in (flaw_of_credential(Encoding(obtained=now, it=Secret(CANARY))) or "")
     assert "'it'" in (flaw_of_credential(InVariables(obtained=now, it=CANARY)) or "")
 
 
@@ -145,3 +158,176 @@ def test_credential_whose_secret_is_wrapped_passes() -> None:
     assert flaw_of_credential(ApiKey(obtained=now, key=Secret(CANARY))) is None
     token = OAuthToken(obtained=now, access_token=Secret(CANARY), client_id="a", extra_headers=(("x-api-key", "g"),))
     assert flaw_of_credential(token) is None
+
+
+# --- what is sent in parts -------------------------------------------------------------------------------------------
+
+ACCOUNT = "acme-production-4711"
+PASSWORD = "Qw8eRt7yUi6oPa5sDf4gHj3k9LmN"
+Texts = Callable[[Any], dict[str, str]]
+
+
+def b64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def jwt(key: str, account: str) -> str:
+    body = ".".join(
+        base64.urlsafe_b64encode(each.encode()).decode() for each in ('{"alg":"HS256"}', f'{{"iss":"{account}"}}')
+    )
+    return f"{body}.{hmac_of(key, body)}"
+
+
+def hmac_of(key: str, body: str = "") -> str:
+    return hmac.new(key.encode(), body.encode(), "sha256").hexdigest()
+
+
+def sending(headers: Texts, environment: Texts | None = None, **fields: object) -> Credential:
+    """Return a credential with these fields, whose class makes headers and variables from it."""
+    body = {
+        "_headers": lambda self, _method, _url, _body: headers(self),
+        "_environment": lambda self: environment(self) if environment else {},
+    }
+    declared = {name: field(type=type(value)) for name, value in fields.items()}
+    kind = attrs.make_class("Made", declared, bases=(Credential,), class_body=body, frozen=True, kw_only=True)
+    return cast("Credential", kind(obtained=SYSTEM.now(), **fields))
+
+
+@proves("LEK-11")
+@pytest.mark.parametrize(
+    "headers",
+    [
+        lambda it: {"Cookie": f"sid={it.value}"},
+        lambda it: {"Cookie": f"lang=en; session_id={it.value}; theme=dark"},
+        lambda it: {"Cookie": f"acme={quote(it.value)}"},
+        lambda it: {"Authorization": "Basic " + b64(it.value)},
+        lambda it: {"Authorization": "Basic " + b64(f"{it.value}:")},
+        lambda it: {"Authorization": "Basic " + b64(f"{it.value}:X")},
+        lambda it: {"authorization": "basic " + b64(f"ada:{it.value}")},
+        lambda it: {"Authorization": f'Token token="{it.value}"'},
+        lambda it: {"Authorization": f"Token token={it.value}, realm=acme"},
+        lambda it: {"Authorization": it.value},
+        lambda it: {"Authorization": f"Bearer  {it.value}"},
+        lambda it: {"Authorization": f"Bearer v1.{it.value}.0"},
+        lambda it: {"Authorization": f"Bearer {quote(it.value, safe='')}"},
+        lambda it: {"Authorization": "Bearer " + it.value.encode().hex()},
+        lambda it: {"Authorization": f"SharedKey account:{it.value}"},
+        lambda it: {"Proxy-Authorization": "Basic " + b64(f"ada:{it.value}")},
+        lambda it: {"X-Api-Key": f"acme {it.value}"},
+        lambda it: {"X-Acme-Auth": it.value},
+        lambda it: {"X-Auth-Token": b64(it.value)},
+        lambda it: {"X-Signature": it.value},
+    ],
+)
+@pytest.mark.parametrize("more", [{}, {"refresh": Secret(CANARY)}], ids=["alone", "beside a secret"])
+def test_plain_value_in_what_authorizes_is_found(headers: Texts, more: Any) -> None:
+    flaw = flaw_of_credential(sending(headers, value=PASSWORD + "/+", **more))
+    assert flaw is not None
+    assert "'value'" in flaw
+    assert PASSWORD not in flaw
+
+
+@proves("LEK-11")
+@pytest.mark.parametrize(
+    "environment",
+    [
+        lambda it: {"ACME_TOKEN": f"v1:{it.value}"},
+        lambda it: {"ACME_AUTH": b64(it.value)},
+        lambda it: {"DATABASE_URL": f"postgres://ada:{it.value}@db.example.com/acme"},
+        lambda it: {"ACME_PASSWORD": it.value, "ACME_PROFILE": "me"},
+    ],
+)
+def test_plain_value_in_a_variable_that_authorizes_is_found(environment: Texts) -> None:
+    flaw = flaw_of_credential(sending(lambda _it: {}, environment, value=PASSWORD, refresh=Secret(CANARY)))
+    assert "'value'" in (flaw or "")
+
+
+@proves("LEK-11")
+def test_class_that_signs_with_a_plain_value_is_refused() -> None:
+    def signature(it: Any) -> dict[str, str]:
+        return {"X-Signature": hmac_of(it.seed)}
+
+    assert "'seed'" in (flaw_of_credential(sending(signature, seed=PASSWORD)) or "")
+    assert "'seed'" in (
+        flaw_of_credential(sending(lambda it: {"Authorization": f"A id:{hmac_of(it.seed)}"}, seed=PASSWORD)) or ""
+    )
+    hidden = sending(lambda it: {"X-Signature": hmac_of(it.seed.reveal())}, seed=Secret(PASSWORD), account=ACCOUNT)
+    assert flaw_of_credential(hidden) is None
+
+
+@proves("LEK-11")
+def test_plain_value_that_has_the_secret_in_it_is_found() -> None:
+    held = sending(
+        lambda it: {"Authorization": f"Bearer {it.key.reveal()}"}, key=Secret(PASSWORD), answer=f'{{"t": "{PASSWORD}"}}'
+    )
+    assert "'answer'" in (flaw_of_credential(held) or "")
+
+
+@pytest.mark.parametrize(
+    ("headers", "environment"),
+    [
+        (lambda it: {"Authorization": "Basic " + b64(f"{it.account}:{it.key.reveal()}")}, None),
+        (lambda it: {"Authorization": "Basic " + b64(f"{it.key.reveal()}:{it.account}")}, None),
+        (lambda it: {"Authorization": f"Bearer {it.account}|{it.key.reveal()}"}, None),
+        (
+            lambda it: {
+                "Authorization": f"Bearer {it.key.reveal()}",
+                "X-Account": it.account,
+                "X-Api-Version": it.other,
+            },
+            None,
+        ),
+        (lambda it: {"Authorization": f"Bearer {it.key.reveal()}", "X-Api-Key-Id": it.account}, None),
+        (lambda it: {"Authorization": f'Token token="{it.key.reveal()}", account="{it.account}"'}, None),
+        (lambda it: {"Cookie": f"session={it.key.reveal()}; tenant={it.account}; consent={it.other}"}, None),
+        (lambda it: {"Authorization": f"AWS {it.account}:{hmac_of(it.key.reveal())}"}, None),
+        (
+            lambda it: {
+                "Authorization": f"AWS4-HMAC-SHA256 Credential={it.account}/20261130/{it.other}/s3/aws4_request, "
+                f"SignedHeaders=host;x-amz-date, Signature={hmac_of(it.key.reveal())}"
+            },
+            None,
+        ),
+        (lambda it: {"Authorization": f'Signature keyId="{it.account}",signature="{hmac_of(it.key.reveal())}"'}, None),
+        (lambda it: {"Authorization": f"Bearer {jwt(it.key.reveal(), it.account)}"}, None),
+        (
+            lambda it: {},
+            lambda it: {"ACME_TOKEN": it.key.reveal(), "ACME_PROFILE": it.account, "ACME_REGION": it.other},
+        ),
+        (lambda it: {}, lambda it: {"ACME_API_KEY": it.key.reveal(), "ACME_API_KEY_ID": it.account}),
+        (
+            lambda it: {},
+            lambda it: {"ACME_TOKEN": f"https://h/?u={it.account}&X-Amz-Signature={hmac_of(it.key.reveal())}"},
+        ),
+        (lambda it: {}, lambda it: {"DATABASE_URL": f"postgres://{it.account}:{it.key.reveal()}@{it.other}/db"}),
+    ],
+)
+def test_names_and_accounts_beside_what_authorizes_pass(headers: Texts, environment: Texts | None) -> None:
+    for secret in (PASSWORD, "hunter2", "pass/word:+=1"):
+        held = sending(headers, environment, key=Secret(secret), account=ACCOUNT, other="eu-central-1-preview")
+        assert flaw_of_credential(held) is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "environment", "fields"),
+    [
+        (lambda it: {"X-Goog-User-Project": it.project}, None, {"project": ACCOUNT}),
+        (
+            lambda it: {},
+            lambda it: {"AWS_PROFILE": it.profile, "AWS_REGION": it.region},
+            {"profile": ACCOUNT, "region": "eu-central-1"},
+        ),
+        (lambda it: {}, lambda it: {"GOOGLE_APPLICATION_CREDENTIALS": it.file}, {"file": "/home/ada/.config/key.json"}),
+        (lambda it: {}, lambda it: {"PRIVATE_KEY": it.place}, {"place": "/home/ada/.ssh/id_ed25519"}),
+        (lambda it: {"Authorization": "Bearer not-needed-here"}, None, {"base_url": "http://localhost:11434/v1"}),
+        (
+            lambda it: {"Authorization": "Bearer anonymous-access"},
+            None,
+            {"region": "eu-central-1", "model": "acme-large-2"},
+        ),
+    ],
+)
+def test_class_without_a_secret_passes_if_nothing_plain_authorizes(
+    headers: Texts, environment: Texts | None, fields: dict[str, object]
+) -> None:
+    assert flaw_of_credential(sending(headers, environment, **fields)) is None
