@@ -10,7 +10,7 @@ from attrs.validators import deep_iterable, deep_mapping, instance_of, optional
 
 from freshkey._files.private import file_name
 from freshkey._files.state_file import StateFile, moment
-from freshkey._interprocess.notifier import harmless
+from freshkey._interprocess.notifier import harmless, report
 from freshkey.clock import Moment
 from freshkey.errors import is_code
 
@@ -94,7 +94,7 @@ class HintsFile:
 
     def read(self) -> Hints:
         """Return the hints; a missing or damaged file counts as empty."""
-        return self._file.read(_hints) or Hints()
+        return self._file.read(_hints, lambda error: report("cannot read the hints", error)) or Hints()
 
     def write(self, hints: Hints) -> None:
         """Replace the file; if that fails, log it and continue."""

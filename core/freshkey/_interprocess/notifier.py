@@ -14,6 +14,8 @@ from freshkey.errors import FreshkeyError
 
 log = logging.getLogger(__name__)
 
+_warned_of: set[str] = set()
+
 Stamp = tuple[int, int, int]
 
 
@@ -48,4 +50,14 @@ def harmless(what: str) -> Iterator[None]:
     try:
         yield
     except (FreshkeyError, OSError) as error:
-        log.debug("cannot write %s: %s", what, type(error).__name__)
+        report(f"cannot write {what}", error)
+
+
+def report(what: str, error: Exception) -> None:
+    """Log a failure; as a warning, once, if modes are too loose, which only the user can mend."""
+    if isinstance(error, FreshkeyError) and error.code == "unsafe-store-path":
+        if error.message not in _warned_of:
+            _warned_of.add(error.message)
+            log.warning("%s: %s. %s", what, error.message, error.hint)
+    else:
+        log.debug("%s: %s", what, type(error).__name__)

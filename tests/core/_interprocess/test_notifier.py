@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from attrs import evolve
 from freshkey._interprocess.hints import Hints, HintsFile, ProcessHints
 from freshkey._interprocess.notifier import ChangeNotifier
 from freshkey.clock import Moment
+from promises import proves
+from second_user import SecondUser
 
 
 NOW = Moment(wall=1_000.0, elapsed=50.0, boot_id="this boot")
@@ -80,6 +83,45 @@ def test_unwritable_state_directory_is_not_an_error(tmp_path: Path) -> None:
     ChangeNotifier(tmp_path / "state").notify()
     HintsFile(tmp_path / "state", "me").write(SOME)
     assert HintsFile(tmp_path / "state", "me").read() == Hints()
+
+
+@proves("STO-7")
+@pytest.mark.parametrize("place", ["hints", "hints/*"])
+def test_hints_with_loose_modes_are_not_used_and_the_user_is_told_once(
+    hints: HintsFile, tmp_path: Path, place: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    hints.write(SOME)
+    (loose,) = (tmp_path / "state").glob(place)
+    loose.chmod(0o755)
+    for _ in range(3):
+        hints.write(hints.read())
+
+    assert [record.levelname for record in caplog.records if record.levelno >= logging.WARNING] == ["WARNING"]
+    assert f"{loose}. Run: chmod {'600' if '*' in place else '700'} {loose}" in caplog.text
+
+
+@proves("STO-7")
+def test_another_user_reaches_nothing_in_the_state_directory_whatever_the_modes_in_it(
+    open_tmp_path: Path, second_user: SecondUser
+) -> None:
+    state = open_tmp_path / "state"
+    HintsFile(state, "me").write(SOME)
+    ChangeNotifier(state).notify()
+    inside = [state / "changed", state / "hints", *(state / "hints").iterdir()]
+    for each in inside:
+        each.chmod(0o777)
+
+    code = """
+for each in sys.argv[1:]:
+    try:
+        os.stat(each)
+        print("reached")
+    except PermissionError:
+        print("refused")
+"""
+    assert second_user.run(code, *inside).split() == ["refused"] * len(inside)
+    ChangeNotifier(state).notify()
+    assert (state / "changed").stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize(
