@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from freshkey._files.path_text import shown_path
 from freshkey._files.project_place import without_project_path
+from freshkey._text.harmless import is_harmless
 
 
 # Variables are named after their content, with underscores between words: no list of products is needed.
@@ -66,18 +66,17 @@ def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def secret_values(environ: Mapping[str, str]) -> list[str]:
-    """Return the values that `without_secrets` leaves out, without those of freshkey's settings and of no length."""
+    """Return the values that `without_secrets` leaves out and that are secrets, as far as one can tell.
+
+    A browser need not have a variable such as ``GOOGLE_APPLICATION_CREDENTIALS``; but its path is no secret, and a
+    message about that file must name it.
+    """
     return [
         value
         for name, value in environ.items()
-        if len(value) >= _MIN_SECRET and (name == "FRESHKEY_PASSPHRASE" or not name.startswith("FRESHKEY_"))
-        if _is_secret(name, value) and not _is_path(value)
+        if len(value) >= _MIN_SECRET and (name == "FRESHKEY_PASSPHRASE" or not name.startswith(_OWN_PREFIX))
+        if _is_secret(name, value) and (_unlocks(name) or not is_harmless(name, value))
     ]
-
-
-def _is_path(value: str) -> bool:
-    """Return whether a value is the path of a file, such as one of credentials, which messages name."""
-    return os.path.isabs(value) and shown_path(value) is not None  # noqa: PTH117  any text is fine
 
 
 def _is_secret(name: str, value: str) -> bool:

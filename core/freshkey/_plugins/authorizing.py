@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from base64 import b64decode
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from attrs import frozen
 
+from freshkey._text.harmless import is_harmless
 from freshkey.model.credential import Credential
 
 
@@ -65,12 +65,12 @@ def authorizing(credential: Credential, names_secret: Callable[[str], bool]) -> 
             yield _of_pairs(value)
         elif name.lower() in _HEADERS:
             yield _of_authorization(value)
-        elif names_secret(name.replace("-", "_")):
+        elif names_secret(name.replace("-", "_")) and not is_harmless(name, value):
             yield _of_value(value)
     for name, value in environment.items():
         if _URL.match(value) and (password := _password(value)):
             yield Sent((password,))
-        elif names_secret(name) and not os.path.isabs(value):  # noqa: PTH117  a path, such as that of a key file, is none
+        elif names_secret(name) and not is_harmless(name, value):
             yield _of_value(value)
 
 

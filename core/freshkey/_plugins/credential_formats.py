@@ -20,8 +20,9 @@ from freshkey.secret import Secret
 
 
 _SECRET_WORDS: Final = frozenset(
-    {"token", "key", "secret", "password", "passwd", "passphrase", "pwd", "pat", "jwt", "bearer", "cookie", "assertion"}
+    {"token", "secret", "password", "passwd", "passphrase", "pwd", "pat", "jwt", "bearer", "cookie", "assertion"}
     | {"apikey", "accesskey", "secretkey", "authtoken", "accesstoken", "refreshtoken", "verifier", "signature"}
+    | {"key", "pass", "passcode", "credential", "privatekey", "pem", "sessiontoken", "idtoken"}
 )
 _HARMLESS_ENDINGS: Final = frozenset(
     {"id", "ids", "type", "kind", "name", "url", "uri", "endpoint", "host", "file", "path", "header", "scope", "scopes"}
@@ -29,6 +30,12 @@ _HARMLESS_ENDINGS: Final = frozenset(
     | {"count", "source", "format", "usage", "term"}
 )
 """Last words of names that tell something about a secret, such as ``access_key_id`` or ``token_type``."""
+
+_NOT_ITSELF: Final = frozenset({"value", "text", "data", "raw", "string", "str", "plain", "plaintext", "bytes", "json"})
+"""Last words that do not change what the word before them says: ``token_value`` is the token."""
+
+_SHOWN_TO_ALL: Final = frozenset({"public", "verifying", "verification", "partition", "primary", "foreign", "sort"})
+"""What comes before ``key`` in the name of one that is no secret."""
 
 _TEXT: Final = re.compile(r"\b(?:str|bytes|bytearray|Any|object|dict|list|tuple|Mapping|Sequence)\b")
 
@@ -55,16 +62,23 @@ def flaw_of_format(kind: object) -> str | None:
     """Return why a class of `Description.formats` could show a secret, as a fragment to follow its name, or None.
 
     A field whose name says that it holds a secret must be a `Secret`; ``repr=False`` is not enough: serializers,
-    debuggers and error reporters show fields too.
+    debuggers and error reporters show fields too. A name is taken by its end: a ``token_audience`` is an audience.
+    With ``metadata={"secret": False}`` a field says that it holds none, whatever it is called.
     """
     if not isinstance(kind, type) or not issubclass(kind, Credential):
         return None  # reported by `freshkey._renewal.context`, with all formats
+    marks: dict[str, Mapping[object, object]] = {field.name: field.metadata for field in attrs.fields(kind)}
+    marks |= {name: field.metadata for name, field in getattr(kind, "__dataclass_fields__", {}).items()}
+    public = {name for name, metadata in marks.items() if metadata.get("secret") is False}
     declared = {field.name: field.type for field in attrs.fields(kind)}
     for base in kind.__mro__:  # a class that is not decorated has annotations only
         declared = {**inspect.get_annotations(base), **declared}
     for name, annotation in declared.items():
-        if not _is_ours(kind, name) and _holds_text(annotation) and _names_secret(name):
-            return f"has the field {name!r}, which must be a freshkey.plugin.Secret"
+        if name not in public and not _is_ours(kind, name) and _holds_text(annotation) and _names_secret(name):
+            return (
+                f"has the field {name!r}, which must be a freshkey.plugin.Secret, or be marked with "
+                "metadata={'secret': False} if it holds no secret"
+            )
     return None
 
 
@@ -153,15 +167,20 @@ def _holds_text(annotation: object) -> bool:
 
 
 def _names_secret(name: str) -> bool:
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-    words = [word.rstrip("0123456789") for word in spaced.split("_") if word]
-    if not words or words[-1] in _HARMLESS_ENDINGS:
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+    words = [word for each in re.split(r"[_-]", spaced) if (word := each.rstrip("0123456789"))]
+    while len(words) > 1 and words[-1] in _NOT_ITSELF:
+        words.pop()
+    if not words or (words[-1].removesuffix("s") not in _SECRET_WORDS and words[-1] not in _SECRET_WORDS):
         return False
-    return any(word in _SECRET_WORDS or word.removesuffix("s") in _SECRET_WORDS for word in words)
+    return not (words[-1] in {"key", "keys"} and len(words) > 1 and words[-2] in _SHOWN_TO_ALL)
 
 
 def _names_authorization(name: str) -> bool:
-    return _names_secret(name) or bool(_AUTHORIZATION.fullmatch(name))
+    """Return whether a header or variable may hold a secret: a product comes last in names such as TOKEN_ACME."""
+    words = re.split(r"[_-]", name.lower())
+    named = words[-1] not in _HARMLESS_ENDINGS and any(map(_names_secret, words))
+    return named or bool(_AUTHORIZATION.fullmatch(name))
 
 
 def _tells(name: str) -> bool:

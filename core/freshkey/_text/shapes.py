@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from itertools import pairwise
 from typing import Final
 
+from freshkey._text.harmless import is_harmless, is_name_of_user, is_random
 from freshkey.secret import FAMILIES
 
 
@@ -21,7 +21,7 @@ _UNMISTAKABLE: Final = ("sk-ant-", "github_pat_", "GOCSPX-")
 
 _PEM: Final = r"-----BEGIN [A-Z ]{0,40}KEY-----(?:(?!-----END)[\s\S])*(?:-----END [A-Z ]{0,40}KEY-----)?"
 
-_USER_OF_URL: Final = r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]{1,20}://)[^\s/?#@\"'<>]{1,512}@"
+_USER_OF_URL: Final = r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]{1,20}://)(?P<user>[^\s/?#@\"'<>]{1,512})@"
 
 # After one of these words, the next one is a token if it has a digit, or both cases inside: "basic authentication" not.
 _SCHEME: Final = (
@@ -43,24 +43,46 @@ _MEMBER: Final = (
     r"(?P<kept>\\?\"[^\"\\\n]{1,4096}\\?\"|'[^'\\\n]{1,4096}'|(?=[^\s&\"'<>;,)]{0,128}\d)[^\s&\"'<>;,)]{8,})"
 )
 
-_NO_VALUE: Final = {"None", "null", "VALUE", "Secret(…)"}
-
 _AWS_SECRET: Final = re.compile(r"(?<![\w/+=.-])[A-Za-z0-9+][A-Za-z0-9/+]{39}(?![\w/+=.-])")
-_CHANGES: Final = 10
-"""Changes between upper case, lower case and digits; forty random characters have about 20, a path few."""
+_MAX_BEFORE: Final = 40
+_IDENTIFIER: Final = re.compile(
+    r"(?:request|trace|correlation|span|operation|invocation|amzn?)[ _-]?(?:request)?[ _-]?id[\"']?\s?[:=]?\s?[\"']?\Z",
+    re.IGNORECASE,
+)
+"""What is before the identifier of a request, which support asks for, and which may look as random as a secret."""
 
 
 def without_shapes(text: str, mask: str) -> str:
     """Return text with everything that looks like a secret replaced by a mask."""
+    shown: list[str] = []
+    done = at = 0
+    while hit := _shapes().search(text, at):
+        kept, value = _parts(hit)
+        if value is not None:  # something harmless, but perhaps with a secret in it, such as in a URL's query
+            at = max(hit.end() - len(value), at + 1)
+            continue
+        shown += [text[done : hit.start()], kept, mask, "@" if hit["scheme"] else ""]
+        done = at = hit.end()
+    text = "".join([*shown, text[done:]])
+    return _AWS_SECRET.sub(lambda hit: mask if is_random(hit[0]) and not _is_identifier(hit) else hit[0], text)
 
-    def hide(hit: re.Match[str]) -> str:
-        kept = hit["scheme"] or hit["auth"] or hit["name"] or hit["member"] or ""
-        if hit["name"] and _is_harmless(hit["value"]):
-            return hit[0]
-        return f"{kept}{mask}" + ("@" if hit["scheme"] else "")
 
-    text = _shapes().sub(hide, text)
-    return _AWS_SECRET.sub(lambda hit: mask if _is_random(hit[0]) else hit[0], text)
+def _parts(hit: re.Match[str]) -> tuple[str, str | None]:
+    """Return what stays of a match, and the value in it if that is no secret."""
+    if hit["scheme"]:
+        return hit["scheme"], "" if is_name_of_user(hit["user"]) else None
+    if hit["name"] or hit["member"]:
+        kept = hit["name"] or hit["member"]
+        value = hit[0][len(kept) :]
+        bare = value.strip("\\\"'")
+        name = re.split(r"[^\w-]", kept, maxsplit=1)[0]
+        harmless = _is_placeholder(bare) or is_harmless(name, bare, quoted=value[:1] in {'"', "'", "\\"})
+        return kept, value if harmless else None
+    return hit["auth"] or "", None
+
+
+def _is_identifier(hit: re.Match[str]) -> bool:
+    return _IDENTIFIER.search(hit.string[max(0, hit.start() - _MAX_BEFORE) : hit.start()]) is not None
 
 
 @cache
@@ -71,15 +93,6 @@ def _shapes() -> re.Pattern[str]:
     return re.compile(rf"{_PEM}|{_USER_OF_URL}|(?i:{_SCHEME})|{anywhere}|{alone}|(?i:{_ASSIGNED})|(?i:{_MEMBER})")
 
 
-def _is_harmless(value: str) -> bool:
+def _is_placeholder(value: str) -> bool:
     """Return whether what is assigned is a placeholder, or says that there is nothing: `token=…`, `api_key=VALUE`."""
-    bare = value.strip("\"'")
-    return (
-        not bare.strip("…*.[]<>{}$") or bare.startswith("[redacted") or bare in {"None", "null", "VALUE", "Secret(…)"}
-    )
-
-
-def _is_random(word: str) -> bool:
-    kinds = ["u" if each.isupper() else "l" if each.islower() else "d" for each in word if each.isalnum()]
-    changes = sum(one != other for one, other in pairwise(kinds))
-    return set(kinds) == {"u", "l", "d"} and changes >= _CHANGES
+    return not value.strip("…*.[]<>{}$") or value.startswith("[redacted") or value in {"VALUE", "Secret(…)"}

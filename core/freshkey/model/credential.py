@@ -25,7 +25,8 @@ class Credential(abc.ABC):
     """What authorizes a request, until when, and what renews it. Each format is a subclass.
 
     A subclass adds its fields and overrides the underscored methods, which are called only while the credential has
-    not expired.
+    not expired. A field whose name ends like that of a secret, such as ``id_token``, must be a `Secret`, or have
+    ``metadata={"secret": False}`` if it holds none.
 
     Attributes:
         obtained: Reading of both clocks when the provider's response was received.

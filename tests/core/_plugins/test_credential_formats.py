@@ -42,6 +42,7 @@ def made(name: str, kind: object, **options: Any) -> type:
     [
         *("token", "key", "api_key", "apikey", "apiKey", "access_token", "refresh_token", "password", "client_secret"),
         *("secret_access_key", "passphrase", "tokens", "key2", "_key", "sessionToken", "jwt", "bearer"),
+        *("private_key", "signing_key", "token_value", "APIKey", "key_pem", "session_cookie", "private_key_data"),
     ],
 )
 @pytest.mark.parametrize(
@@ -69,10 +70,38 @@ def test_field_named_like_a_secret_must_be_one(name: str, kind: object, *, shown
         "key_file",
         "monkey",
         "token_url",
+        *("token_audience", "token_issuer", "token_realm", "token_server", "token_client", "token_status"),
+        *("token_label", "token_claims", "token_expiration", "token_created", "token_permissions", "key_region"),
+        *("key_alias", "key_owner", "key_algorithm", "key_ops", "key_last_four", "public_key", "jwt_subject"),
+        *("cookie_domain", "signature_algorithm", "signature_date", "password_policy", "secret_manager_region"),
+        *("tokenAudience", "public_keys", "partition_key", "password_changed_at", "jwks", "keyring", "is_token_valid"),
     ],
 )
 def test_field_that_only_tells_about_a_secret_may_be_text(name: str) -> None:
     assert flaw_of_format(made(name, str)) is None
+
+
+@frozen(kw_only=True)
+class Marked(Sending):
+    page_token: str = field(metadata={"secret": False})
+
+
+@proves("LEK-11")
+def test_field_can_say_that_it_holds_no_secret() -> None:
+    marked = {"secret": False}
+    assert "metadata={'secret': False}" in (flaw_of_format(made("page_token", str)) or "")
+    assert flaw_of_format(made("page_token", str, metadata=marked)) is None
+    assert flaw_of_format(made("page_token", str, metadata={"secret": True})) is not None
+
+    @dataclasses.dataclass(frozen=True)
+    class Foreign(Sending):
+        page_token: str = dataclasses.field(default="", metadata=marked)
+
+    assert flaw_of_format(Foreign) is None
+    # What it says is not believed of what authorizes.
+    held = Marked(obtained=SYSTEM.now(), page_token=CANARY)
+    assert flaw_of_format(Marked) is None
+    assert "'page_token'" in (flaw_of_credential(held) or "")
 
 
 def test_fields_of_a_class_that_is_not_decorated_or_a_dataclass_count() -> None:
@@ -137,12 +166,13 @@ class Encoding(Sending):
 @frozen(kw_only=True)
 class InVariables(Credential):
     it: str
+    name: str = "ACME_API_KEY"
 
     def _headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
         raise RuntimeError
 
     def _environment(self) -> dict[str, str]:
-        return {"ACME_API_KEY": self.it, "ACME_REGION": "eu"}
+        return {self.name: self.it, "ACME_REGION": "eu"}
 
 
 def test_own_repr_and_variables_are_tried() -> None:
@@ -150,6 +180,9 @@ def test_own_repr_and_variables_are_tried() -> None:
     assert "repr()" in (flaw_of_credential(Talkative(obtained=now, it=Secret(CANARY))) or "")
     assert "repr()" in (flaw_of_credential(Encoding(obtained=now, it=Secret(CANARY))) or "")
     assert "'it'" in (flaw_of_credential(InVariables(obtained=now, it=CANARY)) or "")
+    assert "'it'" in (flaw_of_credential(InVariables(obtained=now, it=CANARY, name="TOKEN_ACME")) or "")
+    audience = InVariables(obtained=now, it="https://api.example", name="ACME_TOKEN_AUDIENCE")
+    assert flaw_of_credential(audience) is None
 
 
 def test_credential_whose_secret_is_wrapped_passes() -> None:
