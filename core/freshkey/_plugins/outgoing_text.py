@@ -9,13 +9,14 @@ import os
 import re
 import threading
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, Final, TypeVar, cast
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from freshkey._commands.environ import secret_values
 from freshkey._text.held import secrets_in
-from freshkey._text.redact import Redactor
+from freshkey._text.redact import Forms, Redactor
 from freshkey._text.visible import MAX_NAME
 from freshkey.errors import FreshkeyError, ProtocolError, safe_code
 from freshkey.model.credential import Credential
@@ -41,20 +42,57 @@ _PUBLIC: Final = frozenset({"state", "iss", "scope", "client_id", "redirect_uri"
 _TEXTS: Final = ("message", "hint", "profile", "code", "args")
 
 
-@frozen
+_MAX_VARIABLE: Final = 4096
+_MAX_ENCODED_VARIABLE: Final = 1024
+"""Characters of a variable that are looked for, and those in forms that no one can read: it may be a whole key file."""
+
+
 class Known:
-    """The secrets that a plugin knows: those it was given, those it made meanwhile, and those in the environment."""
+    """The secrets that a plugin knows: those it was given, those it made meanwhile, and those in the environment.
 
-    holders: tuple[object, ...]
+    Args:
+        holders: What it was given, and made.
+    """
 
-    def __iter__(self) -> Iterator[str]:
-        yield from secrets_in(*self.holders)
-        yield from secret_values(os.environ)
+    def __init__(self, *holders: object) -> None:
+        self._holders = holders
+
+    def __iter__(self) -> Iterator[str | Forms]:
+        yield from secrets_in(*self._holders)
+        yield from self._environment
+
+    @cached_property
+    def _environment(self) -> tuple[Forms, ...]:
+        return _environment.forms()
+
+
+class _Environment:
+    """The forms of the secrets in the environment: made once for as long as it is the same."""
+
+    def __init__(self) -> None:
+        self._last: tuple[dict[str, str], tuple[Forms, ...]] = ({}, ())
+
+    def forms(self) -> tuple[Forms, ...]:
+        """Return the forms, of both ends of what is long."""
+        now, (before, forms) = dict(os.environ), self._last
+        if now != before:
+            half = _MAX_VARIABLE // 2
+            ends = [
+                end
+                for value in dict.fromkeys(secret_values(now))
+                for end in ((value,) if len(value) <= _MAX_VARIABLE else (value[:half], value[-half:]))
+            ]
+            forms = tuple(Forms(end, _MAX_ENCODED_VARIABLE) for end in ends)
+            self._last = (now, forms)
+        return forms
+
+
+_environment: Final = _Environment()
 
 
 def redactor(*holders: object) -> Redactor:
     """Return what removes the secrets in these objects from text; it looks for them when there is a text."""
-    return Redactor(Known(holders))
+    return Redactor(Known(*holders))
 
 
 # --- errors ------------------------------------------------------------------------------------------------------

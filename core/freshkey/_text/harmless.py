@@ -93,7 +93,8 @@ def _is_words(value: str, name: str, *, quoted: bool = False) -> bool:
         return False
     parts = [part for part in _BETWEEN_WORDS.split(value) if part]
     words = [_WORD.fullmatch(part) for part in parts if not part.isdecimal()]
-    if not words or not all(words) or any(len(part) > 12 for part in parts if part.isdecimal()):  # noqa: PLR2004
+    longest = 12 if "/" in value else 4  # digits: of an account in a resource's name; otherwise of a year or a port
+    if not words or not all(words) or any(len(part) > longest for part in parts if part.isdecimal()):
         return False
     found = [word for word in words if word]
     # A password may be a word with a number, and a generated key has a few letters and digits between its hyphens.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from functools import cache, cached_property
 from typing import Final
 
 from freshkey._text.shapes import PUBLIC_PREFIX, without_shapes
@@ -43,6 +43,12 @@ _FEW: Final = 1 << 22
 _MAX_ENCODED: Final = 4096
 """Characters at its beginning that are looked for in forms that no one can read: the text shows few of them."""
 
+_STEP: Final = _PIECE - _EDGE + 1
+"""Every piece has a run of `_EDGE` characters that begins at a multiple of this."""
+
+_SENTENCE: Final = re.compile(r"(?:(?:[A-Z]?[a-z]{1,14}|[A-Z]{1,10})(?:[^\w%+=]{1,3}|_|$))*", re.ASCII)
+_IN_LETTERS: Final = re.compile(r"(?:(?<![A-Za-z])[A-Za-z]{1,2}[^A-Za-z]{1,3}){5}")
+
 _MAX_WORD: Final = 12
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _UNSEEN: Final = re.compile(r"[^!-~]+")  # of ASCII
@@ -58,12 +64,13 @@ class Redactor:
     """Removes known secrets, and whatever looks like one, from text.
 
     Args:
-        secrets: The secrets that are known, as plain strings. Reading them is put off until there is a text.
+        secrets: The secrets that are known, as plain strings, or their forms if these are there already. Reading them
+            is put off until there is a text.
     """
 
-    def __init__(self, secrets: Iterable[str]) -> None:
+    def __init__(self, secrets: Iterable[str | Forms]) -> None:
         self.secrets = secrets
-        self._forms: dict[str, _Forms] = {}
+        self._forms: dict[str, Forms] = {}
 
     def __call__(self, text: object, longest: int = MAX_MESSAGE) -> str:
         """Return text as it may be shown: without secrets, visible, on one line, and limited in length.
@@ -79,10 +86,14 @@ class Redactor:
         text = text[:_MAX_READ]
         if not text:
             return ""
-        secrets = {secret for secret in self.secrets if secret}
-        for secret in secrets - self._forms.keys():
-            self._forms[secret] = _Forms(secret[:_MAX_SECRET])
-        return without_shapes(_without(text, [self._forms[secret] for secret in secrets]), MASK)
+        return without_shapes(_without(text, [self._of(secret) for secret in {*self.secrets} if secret]), MASK)
+
+    def _of(self, secret: str | Forms) -> Forms:
+        if isinstance(secret, Forms):
+            return secret
+        if secret not in self._forms:
+            self._forms[secret] = Forms(secret)
+        return self._forms[secret]
 
     def quotes(self, text: str) -> bool:
         """Return whether a text quotes a secret."""
@@ -110,24 +121,31 @@ def _text(value: object) -> str:
         return f"a {type(value).__name__} without readable text"
 
 
-def _without(text: str, secrets: Iterable[_Forms]) -> str:
+def _without(text: str, secrets: Iterable[Forms]) -> str:
     """Return text with each known secret masked."""
     seen, letters = _Squeezed(text, _is_seen), _Squeezed(text, str.isalnum)
-    for forms in secrets:
-        for form in forms.seen:
-            seen.find(form, text if len(form) < _MIN_ANYWHERE else "")
-        for form in forms.letters:
-            letters.find(form)
-        for squeezed in (seen, letters):
-            squeezed.pieces |= forms.pieces(squeezed.windows)
+    readable = _SENTENCE.fullmatch(text) is not None and _IN_LETTERS.search(text) is None
+    for secret in secrets:
+        if secret.length >= _MIN_ANYWHERE > seen.length:
+            continue
+        for forms in (secret.plain,) if readable else (secret.plain, secret.encoded):
+            for form in forms.seen:
+                seen.find(form, text if len(form) < _MIN_ANYWHERE else "")
+            for form in forms.letters:
+                letters.find(form)
+            for squeezed in (seen, letters):
+                squeezed.pieces |= forms.pieces(squeezed)
     return _masked(text, [*seen.runs(), *letters.runs()])
 
 
 def occurs(secret: str, text: str) -> bool:
     """Return whether a whole secret is in a text, in one of the forms in which it may be written."""
-    forms = _Forms(secret[:_MAX_SECRET])
+    both = Forms(secret)
     seen, letters = _lower(_visible_part(text)), _lower(_alphanumeric(text))
-    return any(form in seen for form in forms.seen) or any(form in letters for form in forms.letters)
+    return any(
+        any(form in seen for form in forms.seen) or any(form in letters for form in forms.letters)
+        for forms in (both.plain, both.encoded)
+    )
 
 
 class _Squeezed:
@@ -141,9 +159,17 @@ class _Squeezed:
         self._places = [at for at, each in enumerate(text) if keep(each)]
         self._text = _lower("".join(text[at] for at in self._places))
         self._found = bytearray(len(self._text))
-        self.windows = {self._text[at : at + size] for size in (_PIECE, _EDGE) for at in self._starts(size)}
+        self.length = len(self._text)
+        self.runs_of_edge = {self._text[at : at + _EDGE] for at in self._starts(_EDGE)}
         self.pieces: set[str] = set()
         """The windows to hide."""
+
+    def windows(self, common: set[str]) -> set[str]:
+        """Return the windows of the size of a piece in which something of `common` is."""
+        begin = {
+            at - back for at in self._starts(_EDGE) if self._text[at : at + _EDGE] in common for back in range(_STEP)
+        }
+        return {self._text[at : at + _PIECE] for at in begin if 0 <= at <= self.length - _PIECE}
 
     def _starts(self, size: int) -> range:
         return range(len(self._text) - size + 1)
@@ -171,50 +197,94 @@ class _Squeezed:
             at = end
 
 
-class _Forms:
-    """The forms in which a secret may be written, in lower case.
+class Forms:
+    """The forms in which a secret may be written. Each kind is made when a text first needs it, and only once.
+
+    Args:
+        secret: The secret.
+        encoded: Characters at its beginning that are also looked for in forms that no one can read.
+    """
+
+    def __init__(self, secret: str, encoded: int = _MAX_ENCODED) -> None:
+        self._secret = secret[:_MAX_SECRET]
+        self._encoded = self._secret[:encoded]
+        self._shown = _visible_part(self._secret)
+        self.length = len(self._shown)
+
+    @cached_property
+    def _is_words(self) -> bool:
+        return _is_like_words(self._secret)
+
+    @cached_property
+    def plain(self) -> _Written:
+        """As text."""
+        shown, words = self._shown, self._is_words
+        if self.length < _MIN_ANYWHERE:
+            return _Written({shown} if self.length >= _MIN_SECRET else set())
+        plain = {shown, shown[::-1], *(_visible_part(form) for form in _written(self._secret))}
+        if words:  # they are joined by something in texts that do not quote the secret, too
+            return _Written(plain | {joint.join(shown) for joint in _JOINTS})
+        bare = _alphanumeric(shown)
+        return _Written(plain, {bare, bare[::-1]}, self._with_parts(plain), tuple(_edges(shown)))
+
+    @cached_property
+    def encoded(self) -> _Written:
+        """In encodings, and as numbers."""
+        if self.length < _MIN_ANYWHERE:
+            return _Written(set())
+        data = self._encoded.encode("utf-8", "surrogatepass")
+        wide = self._encoded.encode("utf-16-le", "surrogatepass")
+        encoded = {*_encoded(data), *_encoded(wide), *_base85(data)}
+        both = encoded | {*_numbers(data)}
+        return _Written(encoded, both, self._with_parts(both))
+
+    def _with_parts(self, forms: set[str]) -> set[str]:
+        # Parts of a document are also in other texts: its URLs, its names. What is secret in it, `secrets_in` yields.
+        return set() if self._shown.startswith(("{", "[")) else forms
+
+
+class _Written:
+    """Some forms of a secret, in lower case.
 
     Those in `letters` have only letters and digits, so that it does not matter what joins characters or bytes: a
     hyphen, the colons of hexadecimal, the commas of a list of numbers, the backslashes of escapes.
+
+    Args:
+        seen: Forms that are looked for with all their visible characters.
+        letters: Forms that are looked for with their letters and digits.
+        parts: Forms of which any piece gives the secret away.
+        edges: Shorter pieces that do.
     """
 
-    def __init__(self, secret: str) -> None:
-        self.seen: set[str] = set()
-        self.letters: set[str] = set()
-        self._parts = ""
-        self._edges: tuple[str, ...] = ()
-        shown = _visible_part(secret)
-        if len(shown) < _MIN_ANYWHERE:
-            self.seen = {_lower(shown)} if len(shown) >= _MIN_SECRET else set()
-            return
-        words = _is_like_words(secret)
-        first = secret[:_MAX_ENCODED]
-        data = first.encode("utf-8", "surrogatepass")
-        encoded = {*_encoded(data), *_encoded(first.encode("utf-16-le", "surrogatepass")), *_base85(data)}
-        plain = {shown, shown[::-1], *(_visible_part(form) for form in _written(secret))}
-        # Words, too, are joined by something, in texts that do not quote the secret.
-        bare = {_alphanumeric(shown)} if not words else set[str]()
-        bare |= {each[::-1] for each in bare}
-        joined = {joint.join(shown) for joint in _JOINTS} if words else set[str]()
-        numbers = {*_numbers(data)}
-        self.seen = {_lower(form) for form in plain | encoded | joined}
-        self.letters = {
-            low for form in bare | numbers | encoded if len(low := _lower(_alphanumeric(form))) >= _MIN_ANYWHERE
-        }
-        # Parts of a document are also in other texts: its URLs, its names. What is secret in it, `secrets_in` yields.
-        if not shown.startswith(("{", "[")):
-            parts = encoded | numbers | (set() if words else plain)
-            own = [form[max(0, _public(form) - _EDGE) :] for form in parts]
-            self._parts = _lower(_BETWEEN.join([*own, *map(_alphanumeric, own)]))
-            self._edges = () if words else tuple(map(_lower, _edges(shown)))
+    def __init__(
+        self, seen: set[str], letters: Iterable[str] = (), parts: Iterable[str] = (), edges: tuple[str, ...] = ()
+    ) -> None:
+        self.seen = {_lower(form) for form in seen}
+        self.letters = {low for form in letters if len(low := _lower(_alphanumeric(form))) >= _MIN_ANYWHERE}
+        own = [form[max(0, _public(form) - _EDGE) :] for form in parts]
+        self._parts = {_lower(part) for form in own for part in (form, _alphanumeric(form))}
+        self._edges = tuple(map(_lower, edges))
 
-    def pieces(self, windows: set[str]) -> set[str]:
-        """Return those of the windows of a text that give the secret away."""
-        found = {edge for edge in self._edges if edge in windows}
-        if len(windows) * len(self._parts) < _FEW:
-            return found | {window for window in windows if len(window) == _PIECE and window in self._parts}
+    @cached_property
+    def _steps(self) -> set[str]:
+        """Some run of each piece, so that most texts are known to have none without a look at any."""
+        return {part[at : at + _EDGE] for part in self._parts for at in range(0, len(part) - _EDGE + 1, _STEP)}
+
+    @cached_property
+    def _joined(self) -> str:
+        return _BETWEEN.join(self._parts)
+
+    def pieces(self, text: _Squeezed) -> set[str]:
+        """Return the parts of a text that give the secret away."""
+        found = {edge for edge in self._edges if edge in text.runs_of_edge}
+        common = text.runs_of_edge & self._steps
+        if not common:
+            return found
+        windows = text.windows(common)
+        if len(windows) * len(self._joined) < _FEW:
+            return found | {window for window in windows if window in self._joined}
         parts = self._parts
-        each = (parts[at : at + _PIECE] for at in range(len(parts) - _PIECE + 1))
+        each = (part[at : at + _PIECE] for part in parts for at in range(len(part) - _PIECE + 1))
         return found.union(piece for piece in each if piece in windows)
 
 

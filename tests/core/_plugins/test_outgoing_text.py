@@ -20,7 +20,9 @@ from freshkey._interprocess.hints import Hints, HintsFile
 from freshkey._plugins import wiring
 from freshkey._plugins.clean_store import clean_store
 from freshkey._plugins.hook_caller import HookCaller
+from freshkey._plugins.outgoing_text import redactor
 from freshkey._renewal.failure import shared_error
+from freshkey._text import redact as redact_module
 from freshkey.clock import Moment
 from freshkey.errors import FreshkeyError, LoginRequired, PluginBroken, StoreUnavailable, TransientError
 from freshkey.events import Event
@@ -198,6 +200,41 @@ def test_a_secret_that_the_plugin_made_meanwhile_is_removed() -> None:
 
     error = raised(fails)
     assert error.message == "cannot use [redacted]"
+
+
+def test_forms_of_a_secret_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counts work: with a key file in a variable, each text once cost as much as an encoding of that file."""
+    made: list[tuple[str, int]] = []
+
+    def counted(kind: str, make: Callable[[Any], Iterator[str]]) -> Callable[[Any], Iterator[str]]:
+        def count(data: Any) -> Iterator[str]:
+            made.append((kind, len(data)))
+            return make(data)
+
+        return count
+
+    for kind in ("_written", "_encoded"):
+        monkeypatch.setattr(redact_module, kind, counted(kind, getattr(redact_module, kind)))
+    monkeypatch.setenv("TLS_KEY", key := "".join(f"{number:x}Zq/" for number in range(9_000)))
+    assert len(key) > 33_000
+    for _ in range(20):
+        assert redactor(Secret(ACCESS))("ada") == "ada"
+    assert made == []  # no text so short quotes one
+    for text in ["Google Vertex AI", "cannot read the file", "Environment variable GOOGLE_API_KEY"] * 20:
+        assert redactor()(text) == text
+    assert {kind for kind, _ in made} <= {"_written"}
+    first = len(made)
+    for text in ["HTTP 403 at https://id.example.com/x2", "The key was read"] * 20:
+        assert redactor()(text) == text
+    assert sum(kind == "_written" for kind, _ in made) == first
+    encodings = len(made)
+    assert max(size for _, size in made) <= 4096
+    assert key[5:40] not in redactor()(f"bad key {key[5:40]}, b")
+    assert key[-40:-5] not in redactor()(f"bad key {key[-40:-5]}, b")
+    assert len(made) == encodings
+    monkeypatch.setenv("TLS_KEY", key[::-1])
+    assert key[::-1][5:40] not in redactor()(f"bad key {key[::-1][5:40]}, b")
+    assert len(made) > encodings
 
 
 @proves("LEK-9")

@@ -134,6 +134,7 @@ SECRET = {
     "WEBHOOK_TOKEN": "https://hooks.slack.com/services/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",
     "VAULT_PASSPHRASE": "correct horse battery staple",
     "WIFI_PASS": "correct-horse-battery-staple",
+    "EXAMPLE_API_KEY": "ek-qwertzuiop-1234567890",
     "LICENSE_KEY": "A1B2C-D3E4F-G5H6I-J7K8L",
     "PIN_TOKEN": "83927465123",
     "FRESHKEY_PASSPHRASE": "swordfish",
