@@ -43,16 +43,18 @@ _FEW: Final = 1 << 22
 _MAX_ENCODED: Final = 4096
 """Characters at its beginning that are looked for in forms that no one can read: the text shows few of them."""
 
+_MAX_BASE85: Final = 512  # bytes; it is made in Python, and slow
+
 _STEP: Final = _PIECE - _EDGE + 1
 """Every piece has a run of `_EDGE` characters that begins at a multiple of this."""
 
-_SENTENCE: Final = re.compile(r"(?:(?:[A-Z]?[a-z]{1,14}|[A-Z]{1,10})(?:[^\w%+=]{1,3}|_|$))*", re.ASCII)
+_SENTENCE: Final = re.compile(r"(?:(?:[A-Z]{0,2}[a-z]{1,14}|[A-Z]{1,13})(?:[^\w%+=]{1,3}|_|$))*", re.ASCII)
 _IN_LETTERS: Final = re.compile(r"(?:(?<![A-Za-z])[A-Za-z]{1,2}[^A-Za-z]{1,3}){5}")
 
 _MAX_WORD: Final = 12
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _UNSEEN: Final = re.compile(r"[^!-~]+")  # of ASCII
-_NOT_ALPHANUMERIC: Final = re.compile(r"[\W_]+")
+_NOT_ALPHANUMERIC: Final = {code: None for code in range(128) if not chr(code).isalnum()}
 _UNSPEAKABLE: Final = re.compile(r"[bcdfghjklmnpqrstvwxz]{5}|^[bcdfghjklmnpqrstvwxz]{4,}$", re.IGNORECASE)
 _JOINTS: Final = "-_.,:;|/+*"
 _LETTER: Final = re.compile(r"\w")
@@ -290,7 +292,6 @@ class _Written:
 
 def _written(secret: str) -> Iterator[str]:
     """Yield a secret as URLs, forms, JSON, Python, HTML and shells have it."""
-    from html import escape
     from json import dumps
     from urllib.parse import quote, quote_plus
 
@@ -298,8 +299,15 @@ def _written(secret: str) -> Iterator[str]:
         data = each.encode("utf-8", "surrogatepass")
         yield from (quote(data, safe=safe) for safe in ("", "/", "/:", "!*'()"))
         yield from (quote_plus(data), dumps(each)[1:-1], dumps(each, ensure_ascii=False)[1:-1])
-        yield from (repr(each)[1:-1], ascii(each)[1:-1], escape(each))
+        yield from (repr(each)[1:-1], ascii(each)[1:-1], _in_html(each))
         yield from (each.replace("'", "'\"'\"'"), each.replace("'", r"'\''"))
+
+
+def _in_html(text: str) -> str:
+    """Return what `html.escape` does; that module takes as long to import as all of this."""
+    for each, name in (("&", "amp"), ("<", "lt"), (">", "gt"), ('"', "quot"), ("'", "#x27")):
+        text = text.replace(each, f"&{name};")
+    return text
 
 
 def _encoded(data: bytes) -> Iterator[str]:
@@ -321,7 +329,7 @@ def _base85(data: bytes) -> Iterator[str]:
     from base64 import a85encode, b85encode
 
     for begin in range(4):
-        groups = data[begin : begin + (len(data) - begin) // 4 * 4]
+        groups = data[begin : begin + min(len(data) - begin, _MAX_BASE85) // 4 * 4]
         if len(groups) >= _EDGE:
             yield from (a85encode(groups).decode(), b85encode(groups).decode())
 
@@ -380,7 +388,7 @@ def _visible_part(text: str) -> str:
 
 
 def _alphanumeric(text: str) -> str:
-    return _NOT_ALPHANUMERIC.sub("", text)
+    return text.translate(_NOT_ALPHANUMERIC) if text.isascii() else "".join(filter(str.isalnum, text))
 
 
 def _is_inside_word(text: str, first: int, last: int) -> bool:
