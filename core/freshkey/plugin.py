@@ -11,7 +11,7 @@ from freshkey import _lazy
 
 
 if TYPE_CHECKING:
-    from freshkey._commands.command import Command, run_command
+    from freshkey._commands.command import Command, ensure_unchanged, run_command
     from freshkey._commands.environ import child_environment
     from freshkey._commands.external_login import run_login_command
     from freshkey._commands.helper import (
@@ -55,7 +55,7 @@ CONTRACT: Final = 1
 """The version of the contract between freshkey and its plugins."""
 
 _HOMES: Final = {
-    "_commands.command": "Command run_command",
+    "_commands.command": "Command ensure_unchanged run_command",
     "_commands.environ": "child_environment",
     "_commands.external_login": "run_login_command",
     "_commands.helper": "HELPER_TIMEOUT MAX_LINE helper_environment read_helper_json read_helper_line run_helper",
@@ -94,16 +94,16 @@ _HOMES: Final = {
 __all__ = [
     "ACCEPTED", "DEADLINE", "HELPER_TIMEOUT", "MAX_LINE", "PEEK_SIZE", "REFUSED", "SYSTEM", "Answer", "ApiKey",
     "Clock", "Command", "Credential", "CredentialSource", "CredentialStore", "Description", "Detected", "ExitHold",
-    "Identity", "Inspection", "Intent", "Interaction", "LoggingReporter", "Moment", "NonInteractive", "NotRegularError",
-    "OAuthToken", "Profile", "ProfileLock", "Record", "Reporter", "Request", "Response", "Secret", "Send",
-    "Snapshot", "Source", "TooLongError", "Validity", "Verdict", "authorities_flaw", "changed_settings",
-    "checked_program", "checked_url", "child_environment", "descriptor_is_there", "descriptor_secret",
-    "environment_secret", "file_name", "file_version", "form", "helper_environment", "hookimpl", "is_attended",
-    "is_implausible", "is_jwt", "is_token", "json_body", "looks_like", "parse_json_object", "path_flaw",
-    "private_dir", "quoted", "read_bounded", "read_helper_json", "read_helper_line", "read_private",
-    "remove_private", "retry_after", "run_command", "run_helper", "run_login_command", "send", "shown_name",
-    "shown_path", "shown_url", "store_options", "tls_context", "tls_failure", "unused_settings",
-    "without_project_path", "write_private", "wrong_option",
+    "Identity", "Inspection", "Intent", "Interaction", "LoggingReporter", "Moment", "NonInteractive",
+    "NotRegularError", "OAuthToken", "Profile", "ProfileLock", "Record", "Reporter", "Request", "Response",
+    "Secret", "Send", "Snapshot", "Source", "TooLongError", "Validity", "Verdict", "authorities_flaw",
+    "changed_settings", "checked_program", "checked_url", "child_environment", "descriptor_is_there",
+    "descriptor_secret", "ensure_unchanged", "environment_secret", "file_name", "file_version", "form",
+    "helper_environment", "hookimpl", "is_attended", "is_implausible", "is_jwt", "is_token", "json_body",
+    "looks_like", "parse_json_object", "path_flaw", "private_dir", "quoted", "read_bounded", "read_helper_json",
+    "read_helper_line", "read_private", "remove_private", "retry_after", "run_command", "run_helper",
+    "run_login_command", "send", "shown_name", "shown_path", "shown_url", "store_options", "tls_context",
+    "tls_failure", "unused_settings", "without_project_path", "write_private", "wrong_option",
 ]
 # fmt: on
 

@@ -116,16 +116,34 @@ NAMED = [
 def test_file_of_the_project_is_used_only_once_it_is_trusted(
     checkout: Checkout, named: Callable[[Checkout], tuple[str, dict[str, str], Path]]
 ) -> None:
-    """TRU-13: no program runs and no identity is taken before; one trust is enough."""
+    """TRU-13: no program runs and no identity is taken before; the file and its program are each trusted once."""
     profile, variables, file = named(checkout)
     done = checkout.freshkey("export", profile, "--format", "credential-process", **variables)
     assert (done.returncode, done.stdout) == (6, ""), done.stderr
     assert "project-file-not-trusted" in done.stderr
     assert not checkout.ran.exists()
     trust_file(checkout.mine / "state", file)
+    helper = checkout.root / "helper"
+    if helper.exists():
+        done = checkout.freshkey("export", profile, "--format", "credential-process", **variables)
+        assert (done.returncode, done.stdout) == (6, ""), done.stderr
+        assert "project-file-not-trusted" in done.stderr
+        assert f"{helper}, named by the command 'helper'" in done.stderr
+        assert f"freshkey trust {helper}" in done.stderr
+        assert not checkout.ran.exists()
+        trust_file(checkout.mine / "state", helper)
     done = checkout.freshkey("export", profile, "--format", "credential-process", **variables)
     assert done.returncode == 0, done.stderr
     assert "AKIAPROJECT" in done.stdout
+    if helper.exists():
+        checkout.ran.unlink()
+        before = helper.read_text()
+        helper.write_text(before + "# changed\n")
+        done = checkout.freshkey("export", profile, "--format", "credential-process", **variables)
+        assert (done.returncode, done.stdout) == (6, ""), done.stderr
+        assert "project-file-changed" in done.stderr
+        assert not checkout.ran.exists()
+        helper.write_text(before)
     file.write_text(file.read_text() + "\n# changed\n")
     done = checkout.freshkey("export", profile, "--format", "credential-process", **variables)
     assert done.returncode == 6

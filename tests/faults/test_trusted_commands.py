@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from freshkey._commands.command import Command, run_command
 from freshkey._commands.pins import pinned
+from freshkey._files import permissions
 from freshkey.errors import ConfigurationError, TrustNeeded
 from freshkey.secret import Secret
 from promises import proves
@@ -186,17 +188,37 @@ def test_script_that_another_user_swaps_never_runs(
 
 
 @proves("TRU-9")
-@pytest.mark.parametrize("words", [["{0}"], ["key.sh"], ["sh", "{0}"], ["/bin/sh", "-e", "{0}"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["{0}"],
+        ["key.sh"],
+        ["sh", "{0}"],
+        ["/bin/sh", "-e", "{0}"],
+        ["bash", "-o", "pipefail", "{0}"],
+        ["env", "{0}"],
+        ["env", "X=1", "bash", "{0}"],
+        ["timeout", "9", "key.sh"],
+        ["nice", "{0}"],
+        ["sh", "-c", ". {0}"],
+        ["sh", "-c", "exec key.sh | cat"],
+        ["sh", "-c", "exec '{0}'"],
+        ["sh", "-c", "cd {1}; exec ./key.sh"],
+        ["sh", "-c", "exec {1}/key*"],
+        ["xargs", "-a", "/dev/null", "{0}"],
+        ["find", "{0}", "-exec", "{{}}", ";"],
+    ],
+)
 def test_program_of_the_user_s_own_configuration_that_another_user_swaps_never_runs(
     second_user: SecondUser, open_tmp_path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = in_the_open(open_tmp_path)
     monkeypatch.setenv("PATH", f"{script.parent}:{os.environ['PATH']}")
-    command = Command.of([word.format(script) for word in words])
+    command = Command.of([word.format(script, script.parent) for word in words])
     assert run_command(command) == Secret("key\n")
     script.parent.chmod(0o777)
 
-    # Between her two renames there is no such program.
+    # Between her two renames, PATH has no such program.
     assert outcomes(second_user, script, lambda: run_command(command)) <= {"unsafe-program", "command-not-runnable"}
 
 
@@ -243,3 +265,40 @@ def test_project_that_others_can_write_to_runs_no_command(open_tmp_path: Path) -
     open_tmp_path.chmod(0o777)
     with raises_code(ConfigurationError, "unsafe-program"):
         pinned(argv, open_tmp_path)
+
+
+@proves("TRU-9")
+def test_file_that_a_command_reads_must_not_be_changeable_by_others(
+    open_tmp_path: Path, second_user: SecondUser
+) -> None:
+    file = open_tmp_path / "settings"
+    file.write_text("key")
+    command = Command.of(["cat", "/dev/null", str(file)])
+    assert run_command(command) == Secret("key")
+    os.chown(file, second_user.uid, second_user.gid)
+    with raises_code(ConfigurationError, "unsafe-program") as caught:
+        run_command(command)
+    assert str(file) in caught.value.message
+
+
+@proves("TRU-9")
+@pytest.mark.parametrize("words", [["{0}"], ["env", "{0}"], ["cat", "{0}"]])
+def test_access_control_list_of_a_program_counts_though_the_group_is_private(
+    second_user: SecondUser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.setattr(permissions, "_is_own_group", lambda gid: True)
+    script = tmp_path / "key.sh"
+    script.write_text("#!/bin/sh\necho key\n")
+    script.chmod(0o770)
+    command = Command.of([word.format(script) for word in words])
+    assert "key" in run_command(command).reveal()
+    # Version 2; user::rwx, user:HER:rwx, group::---, mask::rwx, other::--- (linux/posix_acl_xattr.h).
+    entries = [(1, 7, -1), (2, 7, second_user.uid), (4, 0, -1), (16, 7, -1), (32, 0, -1)]
+    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    try:
+        os.setxattr(script, "system.posix_acl_access", acl)
+    except OSError as error:
+        pytest.skip(f"this file system has no access control lists: {error}")
+
+    with raises_code(ConfigurationError, "unsafe-program"):
+        run_command(command)

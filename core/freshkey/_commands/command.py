@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path, PurePath
@@ -12,11 +12,12 @@ from typing import Final, Self
 from attrs import field, frozen
 
 from freshkey._commands.helper import HELPER_TIMEOUT, MAX_OUTPUT, helper_environment, run_helper
-from freshkey._commands.named_files import TooManyPartsError, is_directory, named_files
-from freshkey._commands.pins import pinned
-from freshkey._commands.process import find_program, is_bare, is_command
+from freshkey._commands.named_files import TooManyPartsError, is_directory, is_literal, named_files
+from freshkey._commands.pins import interpreter_words, pinned
+from freshkey._commands.process import find_program, is_bare, is_command, refuse_unsafe_words, too_long
 from freshkey._files.bounded import file_version
 from freshkey._files.path_text import path_flaw
+from freshkey._files.project_place import project_of
 from freshkey.errors import ConfigurationError, TrustNeeded
 from freshkey.model.interaction import Reporter
 from freshkey.secret import Secret
@@ -49,11 +50,16 @@ class Command:
             in the home directory.
         pins: The project's files that its arguments name, each with its SHA-256 in hexadecimal from when the user
             trusted it. The command runs only if `pinned` still returns the same digests.
+        ensure_own: `Profile.ensure_own`, called before each run of a command of the user's own with each file of the
+            current project that it names; None to call nothing.
+        sources: The files that may set it; one of them may be in the current project, if the user trusted it.
     """
 
     argv: tuple[str, ...] = field(repr=lambda argv: repr((*argv[:1], "…")))
     directory: Path | None = None
     pins: Mapping[Path, str] = field(factory=dict, hash=False, repr=False)
+    ensure_own: Callable[[str, Path | str], None] | None = field(default=None, eq=False, repr=False)
+    sources: Sequence[Path] = field(default=(), eq=False, repr=False)
 
     @classmethod
     def of(cls, argv: Sequence[str]) -> Self:
@@ -79,7 +85,7 @@ class Command:
 
         It may name files that the command does not use, which only ends a pause early.
         """
-        base = self.directory or Path(os.path.expanduser("~"))  # noqa: PTH111  never raises
+        base = self.directory or _home()
         program = find_program(self.argv[0], os.environ) or self.argv[0]
         files: list[Path] = []
         with suppress(TooManyPartsError):
@@ -124,19 +130,61 @@ def command_environment(command: Command, environ: Mapping[str, str]) -> Mapping
 
 
 def ensure_unchanged(command: Command) -> None:
-    """Check that the files that a project's command names are those that the user trusted; call this before each run.
+    """Check that the project's files that a command names are those that the user trusted; call this before each run.
 
     Trust is bound to the content of files, not to their paths: `git pull` can replace a script under the same name.
     See docs/decisions.md, "Trust applies to content, not to a path".
 
     Raises:
-        TrustNeeded: A file changed, appeared or disappeared.
+        TrustNeeded: A file changed, appeared or disappeared, or was not trusted yet.
         ConfigurationError: Other users can change one.
     """
-    why = None if command.directory is None else _change(command, command.directory)
+    if command.directory is None:
+        _ensure_own(command)
+        return
+    why = _change(command, command.directory)
     if why is not None:
         message = f"the command {command.name!r} was not run: {why}"
         raise TrustNeeded(message, hint=how_to_trust(command.directory), code="trusted-command-changed")
+
+
+def _ensure_own(command: Command) -> None:
+    """Check the files of the current project that a command names which is not set by a project's ``.freshkey.toml``.
+
+    The user may have named them, or a file of the project did that a variable moved there and the user trusted: its
+    content says nothing about theirs.
+    """
+    if command.ensure_own is None:
+        return
+    called = f"the command {command.name!r}"
+    refuse_unsafe_words(command.argv, os.environ, _home())  # a plugin may have the program run by a library
+    of_project = any(project_of(file) is not None for file in command.sources)
+    words, seen = [find_program(command.argv[0], os.environ) or command.argv[0], *command.argv[1:]], set[Path]()
+    while new := sorted(_of_project(words) - seen):
+        seen.update(new)
+        words = []
+        for file in new:
+            if of_project or not is_directory(file):  # the user may well name a directory to work in
+                command.ensure_own(called, file)
+                words += interpreter_words(file)
+    if of_project and not all(map(is_literal, command.argv)):
+        raise TrustNeeded(
+            f"{called} was not run: a file of the project sets it, and it has code in which a shell or program can "
+            "compute names of the project's files",
+            hint="Move the code to a script, and name only the script and plain words in the command",
+            code="project-command-not-plain",
+        )
+
+
+def _of_project(words: Sequence[str]) -> set[Path]:
+    try:
+        return {file for file in named_files(words, _home()) if project_of(file) is not None}
+    except TooManyPartsError:
+        raise too_long() from None
+
+
+def _home() -> Path:
+    return Path(os.path.expanduser("~"))  # noqa: PTH111  never raises
 
 
 def changed(command: Command) -> str | None:
@@ -156,8 +204,14 @@ def _change(command: Command, directory: Path) -> str | None:
         if error.code == "unsafe-program":  # to trust it again would not help
             raise
         return error.message
-    different = sorted(file for file, _ in now.items() ^ command.pins.items())
-    return f"{different[0]} changed after you trusted it" if different else None
+    # What is in a directory comes before the directory: it says more.
+    different = sorted((file for file, _ in now.items() ^ command.pins.items()), reverse=True)
+    if not different:
+        return None
+    why = ""
+    if different[0] == directory:
+        why = "; to compare less than all of it, move the command's code to a script in the project"
+    return f"{different[0]} changed after you trusted it{why}"
 
 
 def how_to_trust(directory: Path | None) -> str:

@@ -1,12 +1,12 @@
 """Which files the words of a command name: as a path, or within an option, an assignment, a URL or a shell's code.
 
 A word that only looks like the name of a file costs one more question after that file changed; one that is overlooked
-would let a changed file run. So every way to write a path counts that is common in arguments.
+would let a changed file run. So every way to write a path counts that is common in arguments, and `is_literal` tells
+for which words that is all: what a shell or another interpreter would first expand or compute is not understood here.
 """
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 import shlex
@@ -24,79 +24,88 @@ MAX_PATH: Final = 1024
 MAX_PARTS: Final = 4000
 """Different parts of all words of a command that may be paths; nobody writes a command with more."""
 
-MAX_PATTERNS: Final = 32
 MAX_DEPTH: Final = 16
-"""Patterns such as ``*.sh`` in a command, and names in that of a module."""
+"""Names in that of a module."""
 
 MAX_OPTION: Final = 256
 """Characters at the start of an option after which its value may follow."""
 
-MAX_WILDCARDS: Final = 4
-
-_BETWEEN: Final = re.compile(r"\$\{?\w+\}?|[\s=:,;'\"()<>|&@`{}#!]+")
+_BETWEEN: Final = re.compile(r"\$\{?\w+\}?|[\s=:,;'\"()<>|&@`{}#!*?\[\]]+")
 """What is before, between and after the paths in a word, variables of a shell included."""
+
+_EXPANDED: Final = re.compile(r"[$`*?\[{\\'\"(]|(?<!\w)~|(?<![\w.])\.\.(?![\w.])")
+"""What a shell expands, what quotes or computes in any language, and the way up from any directory."""
 
 _RELATIVE: Final = re.compile(r"(?<!\.)\.{1,2}/")
 _MODULE: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
-_SUFFIXES: Final = (
-    ".py",
-    ".pyc",
-    ".js",
-    ".mjs",
-    ".cjs",
-    ".ts",
-    ".rb",
-    ".pl",
-    ".pm",
-    ".sh",
-    ".so",
-    ".jar",
-    ".lua",
-    ".php",
-)
-"""What interpreters add to the name of a module or script."""
 
 
 class TooManyPartsError(Exception):
     """A command has more parts than can be looked at."""
 
 
-def named_files(words: Sequence[str], directory: Path) -> set[Path]:
-    """Return the existing files and directories that words name, with paths relative to `directory`.
+def is_literal(word: str) -> bool:
+    """Return whether `named_files` finds all that a word names, also if it is code that is made of plain words."""
+    return not _EXPANDED.search(word)
 
-    A directory is left out if only a part of a word names it and it is `directory` itself or one above it: ``.`` in
-    ``jq .`` is not a path. A link counts even if it is dangling: its target can appear later.
+
+def parts_of(words: Sequence[str]) -> set[str]:
+    """Return all parts of words that may be a path, or the name of a program.
 
     Raises:
         TooManyPartsError: They have too many parts.
     """
-    found = {file for word in words if word and _exists(file := directory / word)}
     parts: set[str] = set()
     for word in words:
         for part in _parts(word):
             parts.add(part)
             if len(parts) > MAX_PARTS:
                 raise TooManyPartsError
-    if sum(map(_is_pattern, parts)) > MAX_PATTERNS:
-        raise TooManyPartsError
-    known = _names(directory)
-    candidates = {candidate for part in parts for candidate in _candidates(part) if _may_exist(candidate, known)}
-    files = {file for candidate in candidates if _exists(file := directory / candidate)}
-    files.update(file for part in parts if _is_pattern(part) for file in _matches(part, directory))
+    return parts
+
+
+def named_files(words: Sequence[str], directory: Path) -> set[Path]:
+    """Return the existing files and directories that words name, with paths relative to `directory`.
+
+    The name of a file may lack its suffix, because interpreters add one. A directory is left out if only a part of a
+    word names it and it is `directory` itself or one above it: ``.`` in ``jq .`` is not a path. A link counts even if
+    it is dangling: its target can appear later.
+
+    Raises:
+        TooManyPartsError: They have too many parts.
+    """
+    found = {file for word in words if word and _exists(file := directory / word)}
+    folders: dict[Path, dict[str, list[Path]]] = {}
+    files = {file for path in named_paths(words, directory) for file in _at(path, folders)}
     return found | {file for file in files if not _holds(file, directory)}
 
 
-def _names(directory: Path) -> set[str] | None:
-    """Return the names in a directory, regardless of case, to which most look-ups are then compared: it is cheaper."""
-    with suppress(OSError):
-        return {name.casefold() for name in os.listdir(directory)}  # noqa: PTH208  names, not paths
-    return None
+def named_paths(words: Sequence[str], directory: Path) -> set[Path]:
+    """Return all paths that words may name, whether they exist or not.
+
+    Raises:
+        TooManyPartsError: They have too many parts.
+    """
+    return {directory / one for part in parts_of(words) for one in _candidates(part, directory)}
 
 
-def _may_exist(candidate: str, known: set[str] | None) -> bool:
-    first = candidate.partition("/")[0]
-    # A file system may know other spellings of a name that is not ASCII.
-    return known is None or first in {"", ".", ".."} or first.casefold() in known or not first.isascii()
+def _at(path: Path, folders: dict[Path, dict[str, list[Path]]]) -> Iterator[Path]:
+    """Yield a path if it exists, and the files that have the same name with a suffix; lists each directory once."""
+    if _exists(path):
+        yield path
+    if path.parent not in folders:
+        listed = folders[path.parent] = {}
+        with suppress(OSError, ValueError):
+            for name in os.listdir(path.parent):  # noqa: PTH208  names, not paths
+                listed.setdefault(_stem(name), []).append(path.with_name(name))
+    start = f"{path.name}.".casefold()
+    for file in folders[path.parent].get(_stem(path.name), ()):
+        if file.name.casefold().startswith(start) and not is_directory(file):
+            yield file
+
+
+def _stem(name: str) -> str:
+    return name.partition(".")[0].casefold()
 
 
 def _parts(word: str) -> Iterator[str]:
@@ -121,30 +130,20 @@ def _pieces(word: str) -> Iterator[str]:
         yield from (text[end:] for end in ends if len(text) - end <= MAX_PATH)  # paths with a space in them
 
 
-def _is_pattern(text: str) -> bool:
-    return 0 < sum(map(text.count, "*?[")) <= MAX_WILDCARDS
-
-
-def _candidates(part: str) -> list[str]:
+def _candidates(part: str, directory: Path) -> list[str]:
     """Return the paths that a part may be."""
     text = os.path.expanduser(part)  # noqa: PTH111  never raises
-    candidates = [text, *(f"{text}{suffix}" for suffix in _SUFFIXES)]
+    candidates = [text]
     if text.startswith("/"):
         # After a variable or a host: $PWD/tool, file:///srv/tool, file://localhost/srv/tool.
         rest = text.lstrip("/")
         candidates += [rest, f"/{rest}", f"/{rest.partition('/')[2]}"]
+    if (above := f"{directory.name}/") in text:  # from a directory above: cd /srv; project/tool
+        candidates.append(text.rpartition(above)[2])
     if _MODULE.fullmatch(text):
         names = text.split(".")[:MAX_DEPTH]  # the packages above a module run too
-        packages = ["/".join(names[:depth]) for depth in range(1, len(names) + 1)]
-        candidates += [f"{package}{suffix}" for package in packages for suffix in ("", ".py")]
+        candidates += ["/".join(names[:depth]) for depth in range(1, len(names) + 1)]
     return candidates
-
-
-def _matches(part: str, directory: Path) -> Iterator[Path]:
-    text = os.path.expanduser(part)  # noqa: PTH111  never raises
-    if not text.startswith("/") or text.startswith(f"{directory}/"):
-        with suppress(OSError, ValueError, re.error):
-            yield from (directory / match for match in glob.iglob(text, root_dir=directory))  # noqa: PTH207
 
 
 def _exists(path: Path) -> bool:

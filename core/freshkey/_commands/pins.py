@@ -12,8 +12,8 @@ from typing import Final
 
 from attrs import define
 
-from freshkey._commands.named_files import TooManyPartsError, is_directory, named_files
-from freshkey._commands.process import refuse_unsafe_program, unsafe_program
+from freshkey._commands.named_files import TooManyPartsError, is_directory, is_literal, named_files
+from freshkey._commands.process import refuse_unsafe_program, too_long, unsafe_program
 from freshkey._files.bounded import NotRegularError
 from freshkey._files.owned import UnsafePathError, check_directory, open_owned
 from freshkey.errors import ConfigurationError
@@ -36,7 +36,8 @@ def pinned(argv: Sequence[str], directory: Path) -> dict[Path, str]:
 
     These are all inside the project, and all that are named by a path relative to it, wherever that leads; also the
     interpreters that a script among them names in its first line. See `named_files` for how a word can name a file. A
-    directory's digest is that of all that is in it. What these programs load is not known, and not checked.
+    directory's digest is that of all that is in it. If a word is not literal, it could name any file of the project,
+    so that is compared as a whole. What these programs load is not known, and not checked.
 
     Args:
         argv: The program and its arguments.
@@ -56,22 +57,33 @@ def pinned(argv: Sequence[str], directory: Path) -> dict[Path, str]:
     pins: dict[Path, str] = {}
     left = _Left(MAX_PROGRAM, MAX_FILES)
     words = [*argv]
+    whole = not all(map(is_literal, argv))
     while new := _new(words, directory, pins):
         words = []
         for file in new:
             pins[file], first_line = (_tree_digest(file, left), "") if is_directory(file) else _digest(file, left)
             words += first_line.split()
-    return pins
+        whole = whole or not all(map(is_literal, words))
+    return {**pins, directory: _whole_digest(directory)} if whole else pins
+
+
+def _whole_digest(directory: Path) -> str:
+    try:
+        return _tree_digest(directory, _Left(MAX_PROGRAM, MAX_FILES))
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"{error.message}; all files of the project are compared, because the command has code in which a shell "
+            "or program can compute names",
+            hint="Move the code to a script in the project, and name only the script and plain words in the command",
+            code=str(error.code),
+        ) from None
 
 
 def _new(words: Sequence[str], directory: Path, pins: Collection[Path]) -> list[Path]:
     try:
         named = named_files(words, directory)
     except TooManyPartsError:
-        hint = "Move its code to a script in the project"
-        raise ConfigurationError(
-            "the command is too long to find the files that it names", hint=hint, code="unreadable-program"
-        ) from None
+        raise too_long() from None
     return sorted(file for file in named - set(pins) if _counts(file, directory))
 
 
@@ -130,6 +142,15 @@ def file_digest(file: Path) -> str:
         ConfigurationError: It cannot be read, is not a regular file, is too large, or other users can change it.
     """
     return _digest(file, _Left(MAX_PROGRAM, MAX_FILES))[0]
+
+
+def interpreter_words(file: Path) -> list[str]:
+    """Return the words of a script's first line that name its interpreter.
+
+    Raises:
+        ConfigurationError: The file cannot be read, is not a regular file, is too large, or others can change it.
+    """
+    return _digest(file, _Left(MAX_PROGRAM, MAX_FILES))[1].split()
 
 
 def _tree_digest(top: Path, left: _Left) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
 import shutil
 import signal
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
 
 from freshkey._commands.environ import child_environment
+from freshkey._commands.named_files import TooManyPartsError, named_files, named_paths, parts_of
 from freshkey._files.bounded import NotRegularError, open_regular
 from freshkey._files.owned import UnsafePathError, check_file
 from freshkey._files.path_text import path_flaw
@@ -35,9 +35,6 @@ _POLL_INTERVAL: Final = 0.02
 _READER_TIMEOUT: Final = 1.0
 _ROUNDS: Final = 10
 """Maximum passes over a session: a process can start another one just before it is killed."""
-
-_RUNS_A_SCRIPT: Final = re.compile(r"(?:ba|da|z|k|a)?sh|(?:python|pypy|node|ruby|perl|php|lua|deno|bun|tclsh)[\d.]*")
-"""Programs whose first argument that is not an option is a program too."""
 
 _INTERPRETERS: Final = 4
 _FIRST_LINE: Final = 256
@@ -269,6 +266,40 @@ def refuse_unsafe_program(program: str, environ: Mapping[str, str], directory: P
             return
 
 
+def refuse_unsafe_words(words: Sequence[str], environ: Mapping[str, str], directory: Path) -> None:
+    """Refuse arguments that name a file, a directory or a program on PATH that another user can change or replace.
+
+    Whatever the program is, it could run what they name, as ``env``, ``timeout`` and a shell do. See `named_files` for
+    how a word can name a file. Of a device or a socket, only the directories above count; sticky directories do not.
+
+    Args:
+        words: The arguments of the program.
+        environ: Its environment, whose PATH counts.
+        directory: Its working directory.
+
+    Raises:
+        ConfigurationError: Another user can, or the words have too many parts.
+    """
+    try:
+        files, parts = named_files(words, directory), parts_of(words)
+        # One that is missing may be missing only while another user swaps it.
+        files |= {path for path in named_paths(words, directory) if path.parent != directory}
+    except TooManyPartsError:
+        raise too_long() from None
+    programs = (find_program(part, environ) for part in parts if is_bare(part))
+    for place in sorted({*map(str, files), *filter(None, programs)}):
+        refuse_unsafe_program(place, environ, directory)
+
+
+def too_long() -> ConfigurationError:
+    """Return the error about a command with too many words to find the files that they name."""
+    return ConfigurationError(
+        "the command is too long to find the files that it names",
+        hint="Move its code to a script",
+        code="unreadable-program",
+    )
+
+
 def unsafe_program(name: str, error: UnsafePathError) -> ConfigurationError:
     """Return the error about a program or its script `name`, because of what another user can change."""
     if error.owner is not None:
@@ -324,10 +355,7 @@ def checked_program(argv: Sequence[str], environ: Mapping[str, str] = os.environ
         message = f"the program {quoted(name)} {path_flaw(argv[0]) or 'was not found or is not executable'}"
         raise ConfigurationError(message, hint=how_to_name(argv[0], environ), code="command-not-runnable")
     refuse_unsafe_program(found, environ, directory)
-    if _RUNS_A_SCRIPT.fullmatch(name) and (
-        script := next((word for word in argv[1:] if word[:1] not in {"-", ""}), None)
-    ):
-        refuse_unsafe_program(script, environ, directory)
+    refuse_unsafe_words(argv[1:], environ, directory)
     return found
 
 

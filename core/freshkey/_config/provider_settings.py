@@ -107,6 +107,17 @@ def structure(kind: type, table: Mapping[str, object]) -> object:
         raise WrongValueError(_refused_key(error, known), "a value that the provider accepts") from None
 
 
+def with_own_files(settings: Any, ensure_own: Callable[[str, Path | str], None], source: Path | None) -> object:  # noqa: ANN401
+    """Return settings whose commands check the files of the current project that they name. See `Command`."""
+    sources = () if source is None else (source,)
+    checked = {
+        key: attrs.evolve(command, ensure_own=ensure_own, sources=sources)
+        for key, one in fields(type(settings)).items()
+        if isinstance(command := getattr(settings, one.name), Command) and command.directory is None
+    }
+    return attrs.evolve(settings, **checked) if checked else settings
+
+
 def _structured(key: str, value: object, kind: Any) -> object:  # noqa: ANN401  an annotation can be any form
     from cattrs.errors import StructureHandlerNotFoundError
 

@@ -155,14 +155,30 @@ def check_file(path: Path) -> None:
     """Check that other users can neither replace nor change a file, which need not be readable; links are followed.
 
     Raises:
-        UnsafePathError: They can.
+        UnsafePathError: They can, or could put one there: it may be missing only while they swap it for theirs.
         OSError: It does not exist, or its directory cannot be entered.
     """
     if sys.platform == "win32":
         path.stat()
         return
-    with _walked(path) as walk:
-        walk.check_last(os.stat(walk.name, dir_fd=walk.here, follow_symlinks=False))
+    walk = _Walk(path)
+    try:
+        walk.go(follow=True)
+        if not hasattr(os, "O_PATH"):
+            walk.check_last(os.stat(walk.name, dir_fd=walk.here, follow_symlinks=False))
+            return
+        # Access control lists are read through a descriptor, and a program need not be readable.
+        descriptor = os.open(walk.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=walk.here)
+        try:
+            walk.check_last(os.fstat(descriptor), descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        if walk.flaw is not None:
+            raise walk.flaw from None
+        raise
+    finally:
+        walk.close()
 
 
 @contextmanager

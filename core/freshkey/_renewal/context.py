@@ -13,6 +13,7 @@ from attrs import Factory, asdict, evolve, field, frozen
 
 from freshkey import expiry
 from freshkey._config.configuration import Configuration
+from freshkey._config.provider_settings import with_own_files
 from freshkey._forksafe import block_fork
 from freshkey._http.circuit_breaker import CircuitBreaker, GuardedCall
 from freshkey._interprocess.hints import HintsFile, ProcessHints
@@ -171,7 +172,8 @@ def build_context(name: str, configuration: Configuration, runtime: Runtime) -> 
         described = hooks.describe(None)
         owned = {source.id for source in described.sources if source.owned}
         profile = configuration.profile(table, described.settings, trusted, owned)
-        profile = evolve(profile, ensure_own=ensure_own)
+        settings = with_own_files(profile.settings, ensure_own, configuration.document.path)
+        profile = evolve(profile, ensure_own=ensure_own, settings=settings)
         description = hooks.describe(profile)
     hints = ProcessHints if profile.store == FORGETFUL else HintsFile
     return ProfileContext(

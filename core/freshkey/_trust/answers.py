@@ -15,7 +15,7 @@ from freshkey.errors import FreshkeyError
 
 
 if TYPE_CHECKING:
-    from attrs import AttrsInstance
+    from attrs import Attribute, AttrsInstance
 
 A = TypeVar("A", bound="AttrsInstance")
 
@@ -98,7 +98,11 @@ class Answers(Generic[A]):
             release()
 
     def _keep(self, answers: list[A]) -> None:
-        self._file.write({"answers": [asdict(one, value_serializer=_text_of_path) for one in answers]})
+        self._file.write({"answers": [asdict(one, filter=_is_kept, value_serializer=_text_of_path) for one in answers]})
+
+
+def _is_kept(attribute: Attribute[Any], _value: object) -> bool:
+    return bool(attribute.eq)  # what does not count in a comparison is about this process
 
 
 def _text_of_path(_instance: object, _field: object, value: object) -> object:

@@ -16,10 +16,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from freshkey.errors import ConfigurationError, LoginRequired, ProtocolError, frameless
-from freshkey.plugin import Credential, Secret, is_token, parse_json_object, path_flaw, run_helper
+from freshkey.plugin import (
+    Command,
+    Credential,
+    Profile,
+    Secret,
+    is_token,
+    parse_json_object,
+    path_flaw,
+    run_command,
+    without_project_path,
+)
 from freshkey_bedrock.aws_keys import AwsKeys
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.paths import wrong_path
+from freshkey_bedrock.shared_config import config_file, credentials_file
 from freshkey_bedrock.stated_end import stated_end
 
 
@@ -166,11 +177,11 @@ class CredentialProcess:
     Args:
         argv: The program and its arguments.
         ends: Deadline of the whole lookup, as a `time.monotonic` value.
-        asker: Name of the freshkey profile that needs the credentials.
+        asker: The freshkey profile that needs the credentials.
         now: Time of the lookup, in seconds since 1970-01-01T00:00:00Z.
     """
 
-    def __init__(self, argv: Sequence[str], ends: float, asker: str, now: float) -> None:
+    def __init__(self, argv: Sequence[str], ends: float, asker: Profile, now: float) -> None:
         self._argv = argv
         self._ends = ends
         self._now = now
@@ -184,6 +195,7 @@ class CredentialProcess:
 
         Raises:
             ConfigurationError: There is no such program, or it would call freshkey for this same profile.
+            TrustNeeded: It names a file of the current project that the user has not trusted in its current form.
             LoginRequired: It printed credentials that have expired.
             TransientError: It failed or took too long.
             ProtocolError: It printed too much, or something other than credentials.
@@ -197,15 +209,19 @@ class CredentialProcess:
         flaw = path_flaw(self._argv[0])
         if flaw is not None and not os.path.lexists(self._argv[0]):
             raise wrong_path("credential_process of the AWS profile", flaw)
-        if _is_export_of(self._asker, self._argv):
+        asker = self._asker.name
+        if _is_export_of(asker, self._argv):
             # Each would wait for the other until the deadline.
             raise ConfigurationError(
-                f"credential_process loop: the AWS config runs freshkey for the same profile {self._asker!r}",
-                hint=f"Set source or aws_profile under [profiles.{self._asker}] to get credentials from another source",
+                f"credential_process loop: the AWS config runs freshkey for the same profile {asker!r}",
+                hint=f"Set source or aws_profile under [profiles.{asker}] to get credentials from another source",
                 code="bedrock-credential-process-loop",
             )
         left = max(self._ends - time.monotonic(), 0.0)
-        printed = run_helper(self._argv, timeout=left - min(_MARGIN, left / 2), environ=os.environ)
+        sources = (config_file(), credentials_file())
+        command = Command(argv=tuple(self._argv), ensure_own=self._asker.ensure_own, sources=sources)
+        environ = without_project_path(os.environ)
+        printed = run_command(command, timeout=left - min(_MARGIN, left / 2), environ=environ)
         program = f"the credential process {Path(self._argv[0]).name!r}"
         keys = read_credentials(printed, program)
         # botocore would not say which program it was.

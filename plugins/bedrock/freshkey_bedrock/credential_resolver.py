@@ -171,7 +171,7 @@ def _skip_if_ended(provider: Any, lookup: Lookup, end_of: Callable[[], KeysEnd |
 
 def _process(provider: Any, lookup: Lookup) -> None:  # noqa: ANN401  botocore has no types
     def start(argv: list[str], **_pipes: object) -> CredentialProcess:
-        return CredentialProcess(argv, lookup.ends, lookup.profile.name, lookup.now)
+        return CredentialProcess(argv, lookup.ends, lookup.profile, lookup.now)
 
     provider._popen = start  # noqa: SLF001
 

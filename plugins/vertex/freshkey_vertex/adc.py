@@ -6,16 +6,18 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
 from freshkey.errors import LoginRequired
 from freshkey.plugin import (
     Clock,
+    Command,
     Detected,
     Interaction,
     Profile,
+    ensure_unchanged,
     is_attended,
     is_implausible,
     path_flaw,
@@ -163,6 +165,7 @@ def _acquire(profile: Profile, source_id: str, clock: Clock) -> GoogleCredential
     if source_id != PROFILE_FILE:
         profile.ensure_own(_named_by(source_id, os.environ), found.path)
     file, principal = _loaded(found.path, profile, source_id)
+    _ensure_own_program(file.info, found.path, profile)
     resolved = resolve_project(
         profile,
         os.environ,
@@ -193,6 +196,22 @@ def _loaded(path: Path, profile: Profile, source_id: str) -> tuple[CredentialsFi
             raise
         flaw = error.message
     raise LoginRequired(flaw, hint=f"Run: {_GCLOUD_COMMAND}", code="vertex-invalid-credentials-file")
+
+
+def _ensure_own_program(info: Mapping[str, Any], path: Path, profile: Profile) -> None:
+    """Check the project's files that the program of a federation file is, or that its arguments name.
+
+    google-auth splits the command at spaces and runs it in the working directory.
+
+    Raises:
+        TrustNeeded: The user has not trusted one in its current form.
+        ConfigurationError: Another user can change one.
+    """
+    program = ((info.get("source_credentials") or info).get("credential_source") or {}).get("executable") or {}
+    words = str(program.get("command") or "").split()
+    if words:
+        argv = tuple(os.path.abspath(word) if os.path.lexists(word) else word for word in words)  # noqa: PTH100
+        ensure_unchanged(Command(argv=argv, ensure_own=profile.ensure_own, sources=(path,)))
 
 
 def _named_by(source_id: str, environ: Mapping[str, str]) -> str:

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from freshkey._commands import helper, pins
 from freshkey._commands.command import Command, run_command
 from freshkey._commands.pins import file_digest, pinned
-from freshkey.errors import ConfigurationError, TrustNeeded
+from freshkey._trust.project_files import ensure_trusted, trust_file
+from freshkey.errors import ConfigurationError, TransientError, TrustNeeded
 from freshkey.model.interaction import LoggingReporter
 from freshkey.secret import Secret
 from raises_code import raises_code
@@ -184,6 +186,7 @@ def test_files_outside_are_pinned_if_the_project_leads_to_them(project: Path, tm
     inside = write(project / "inside.sh", "echo hello")
 
     assert set(pinned(["sh", "../outside.sh", "link.sh"], project)) == {
+        project,  # after another directory was entered, the way up would lead to somewhere else in it
         project / "../outside.sh",
         project / "link.sh",
     }
@@ -223,3 +226,79 @@ def test_total_size_of_pinned_files_is_limited(project: Path, monkeypatch: pytes
         pinned(["a", "b", "c"], project)
     assert str(project / "c") in caught.value.message
     assert "100 bytes" in caught.value.message
+
+
+# --- of the user, or of a file that a variable names, with files of the current project -------------------------------
+
+
+@pytest.fixture
+def asked(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Path | str], None]:
+    """Return how trust is asked for in a project that is the working directory; nothing is trusted yet."""
+    (project / ".git").mkdir()
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    return lambda name, path: ensure_trusted(name, path, tmp_path / "state")
+
+
+FORMS = [["{0}"], ["sh", "{0}"], ["env", "X=1", "{0}"], ["sh", "-c", "exec {0} | cat"], ["{1}/link"], ["sh", "../{2}"]]
+
+
+@pytest.mark.parametrize("words", FORMS)
+@pytest.mark.parametrize("of_project", [True, False])
+def test_program_of_the_project_runs_only_as_it_was_trusted_wherever_it_is_set(
+    project: Path, tmp_path: Path, asked: Callable[[str, Path | str], None], words: list[str], of_project: bool
+) -> None:  # TRU-3, TRU-13
+    script = write(project / "tool", "echo key")
+    (tmp_path / "home" / "link").symlink_to(script)
+    argv = [word.format(script, tmp_path / "home", f"{project.name}/tool") for word in words]
+    sources = [(project if of_project else tmp_path) / "config.toml"]
+    command = evolve(Command.of(argv), ensure_own=asked, sources=sources)
+    if of_project and ".." in argv[-1]:
+        with raises_code(TrustNeeded, "project-file-not-trusted"):
+            run_command(command)
+        return
+    with raises_code(TrustNeeded, "project-file-not-trusted") as caught:
+        run_command(command)
+    assert f"the command {command.name!r}" in caught.value.message
+    trust_file(tmp_path / "state", script)
+    assert run_command(command) == Secret("key\n")
+    change(script)
+    with raises_code(TrustNeeded, "project-file-changed"):
+        run_command(command)
+    assert not (tmp_path / "home" / "ran").exists()
+
+
+def test_interpreter_of_the_project_counts_too(
+    project: Path, tmp_path: Path, asked: Callable[[str, Path | str], None]
+) -> None:  # TRU-3
+    interpreter = write(project / "interpreter", "echo key")
+    script = project / "tool"
+    script.write_text(f"#!{interpreter} -x\n")
+    script.chmod(0o700)
+    trust_file(tmp_path / "state", script)
+    with raises_code(TrustNeeded, "project-file-not-trusted") as caught:
+        run_command(evolve(Command.of([str(script)]), ensure_own=asked))
+    assert str(interpreter) in caught.value.message
+
+
+@pytest.mark.parametrize("code", ["{0}/to*l", "cd $HOME; {0}/tool", "exec '{0}/to''ol'", "/[p-z]*/x"])
+def test_code_that_computes_names_does_not_run_if_a_file_of_the_project_sets_it(
+    project: Path, asked: Callable[[str, Path | str], None], tmp_path: Path, code: str
+) -> None:  # TRU-3
+    command = evolve(Command.of(["sh", "-c", code.format(project)]), ensure_own=asked, sources=[project / "c.toml"])
+    with raises_code(TrustNeeded, "project-command-not-plain") as caught:
+        run_command(command)
+    assert "Move the code to a script" in str(caught.value.hint)
+    own = evolve(Command.of(["sh", "-c", "echo `echo x`; $CAT " + str(project)]), ensure_own=asked)
+    with raises_code(TransientError, "command-failed"):
+        run_command(own)
+
+
+def test_directory_of_the_project_needs_trust_only_if_a_file_of_the_project_names_it(
+    project: Path, asked: Callable[[str, Path | str], None]
+) -> None:  # TRU-3
+    command = evolve(Command.of(["ls", "-d", str(project)]), ensure_own=asked)
+    assert run_command(command) == Secret(f"{project}\n")
+    with raises_code(TrustNeeded, "project-file-not-trusted"):
+        run_command(evolve(command, sources=[project / "c.toml"]))

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from freshkey import Keeper
+from freshkey._trust.project_files import trust_file
 from freshkey.model.credential import Credential
 from freshkey_vertex.formats import GoogleCredential
 from google_cloud import MACHINE, ROBOT, SUBJECT_TOKEN, TARGET, GoogleCloud
@@ -187,6 +188,37 @@ def test_program_prints_the_identity_token_if_googles_variable_allows_it(
     )
     assert done.returncode == 0, done.stderr
     assert cloud.tokens[done.stdout.strip()].whose == "workload"
+
+
+def test_program_of_the_project_prints_an_identity_token_only_as_it_was_trusted(
+    cloud: GoogleCloud,
+    write_file: WriteFile,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    configure: Callable[..., None],
+) -> None:
+    """TRU-3, TRU-9: wherever the file that names it is, and though google-auth runs it in the working directory."""
+    configure()
+    project = tmp_path / "project"
+    (project / ".git").mkdir(parents=True)
+    monkeypatch.chdir(project)
+    program = project / "print-token"
+    answer = {"version": 1, "success": True, "token_type": "urn:ietf:params:oauth:token-type:jwt"}
+    program.write_text(f"#!{sys.executable}\nprint({json.dumps({**answer, 'id_token': SUBJECT_TOKEN})!r})\n")
+    program.chmod(0o700)
+    path = str(write_file(cloud.external_account({"executable": {"command": "./print-token --jwt"}})))
+    variables = {"GOOGLE_APPLICATION_CREDENTIALS": path, "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES": "1"}
+
+    refused = freshkey("token", "work", **variables, **fresh(tmp_path))
+    assert refused.returncode == 6
+    assert "project-file-not-trusted" in refused.stderr
+    trust_file(tmp_path / "fresh", program)
+    assert freshkey("token", "work", **variables, **fresh(tmp_path)).returncode == 0
+    program.chmod(0o777)
+    assert "unsafe-program" in freshkey("token", "work", **variables, **fresh(tmp_path)).stderr
+    program.chmod(0o700)
+    program.write_text(program.read_text() + "# changed\n")
+    assert "project-file-changed" in freshkey("token", "work", **variables, **fresh(tmp_path)).stderr
 
 
 def test_gcloud_file_is_found(cloud: GoogleCloud, write_file: WriteFile, keeper: MakeKeeper) -> None:
