@@ -268,9 +268,7 @@ def test_project_that_others_can_write_to_runs_no_command(open_tmp_path: Path) -
 
 
 @proves("TRU-9")
-def test_file_that_a_command_reads_must_not_be_changeable_by_others(
-    open_tmp_path: Path, second_user: SecondUser
-) -> None:
+def test_file_that_others_can_change_is_not_read(open_tmp_path: Path, second_user: SecondUser) -> None:
     file = open_tmp_path / "settings"
     file.write_text("key")
     command = Command.of(["cat", "/dev/null", str(file)])
