@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from attrs import define
+from attrs import define, field
 
 from freshkey._commands.named_files import TooManyPartsError, is_directory, is_literal, named_files
 from freshkey._commands.process import refuse_unsafe_program, too_long, unsafe_program
 from freshkey._files.bounded import NotRegularError
-from freshkey._files.owned import UnsafePathError, check_directory, open_owned
+from freshkey._files.owned import UnsafePathError, check_directory, listed_directory, open_owned
 from freshkey.errors import ConfigurationError
 
 
@@ -24,6 +24,9 @@ MAX_PROGRAM: Final = 268_435_456
 
 MAX_FILES: Final = 10_000
 """Maximum number of files in the directories that one command names."""
+
+MAX_DEPTH: Final = 100
+"""Maximum number of directories inside each other, each of which is open while it is read."""
 
 _LEFT_OUT: Final = frozenset({".git"})
 """Changes with every commit, and no commit can contain it."""
@@ -116,11 +119,14 @@ class _Left:
             )
 
 
-def _digest(file: Path, left: _Left) -> tuple[str, str]:
-    """Return a file's digest, and the words of its first line if that names an interpreter."""
+def _digest(file: Path, left: _Left, within: int | None = None) -> tuple[str, str]:
+    """Return a file's digest, and the words of its first line if that names an interpreter.
+
+    `within` is a descriptor of its directory, by `listed_directory`.
+    """
     digest, first = hashlib.sha256(), b""
     try:
-        with open_owned(file) as opened:
+        with open_owned(file, within=within) as opened:
             while chunk := opened.read(1_048_576):
                 first = first or chunk
                 left.take(file, len(chunk))
@@ -155,37 +161,51 @@ def interpreter_words(file: Path) -> list[str]:
 
 def _tree_digest(top: Path, left: _Left) -> str:
     """Return a digest of all names, links and contents below a directory."""
-    digest = hashlib.sha256()
-    for path, relative in _below(top, set(), left):
-        kind, content = "special", ""
-        if path.is_symlink():
-            kind, content = "link", str(path.readlink())
-        if path.is_file():
-            content += f" {_digest(path, left)[0]}"
-        elif is_directory(path):
+    tree = _Tree(left)
+    tree.add(top)
+    return str(tree.digest.hexdigest())
+
+
+@define
+class _Tree:
+    """What is below a directory, which is opened from there: only links are followed from the root directory."""
+
+    _left: _Left
+    digest: Any = field(factory=hashlib.sha256, init=False)
+    _seen: set[tuple[int, int]] = field(factory=set, init=False)
+
+    def add(self, directory: Path, relative: str = "", within: int | None = None) -> None:
+        if relative.count("/") > MAX_DEPTH:
+            raise ConfigurationError(
+                f"{directory} is nested too deeply", hint="Name a script instead", code="unreadable-program"
+            )
+        try:
+            with listed_directory(directory, within) as here:
+                status = directory.stat() if here is None else os.fstat(here)
+                if (status.st_dev, status.st_ino) in self._seen:  # a link back up
+                    return
+                self._seen.add((status.st_dev, status.st_ino))
+                for entry in sorted(os.scandir(directory if here is None else here), key=lambda entry: entry.name):
+                    if entry.name not in _LEFT_OUT:
+                        self._add_entry(entry, directory / entry.name, f"{relative}/{entry.name}", here)
+        except UnsafePathError as error:
+            raise unsafe_program(directory.name, error) from None
+        except OSError as error:
+            raise ConfigurationError(f"cannot read {directory}: {error.strerror}", code="unreadable-program") from None
+
+    def _add_entry(self, entry: os.DirEntry[str], path: Path, relative: str, here: int | None) -> None:
+        self._left.files -= 1
+        self._left.take(path)
+        kind, content, within = "special", "", here
+        if entry.is_symlink():
+            kind, content, within = "link", os.readlink(path if here is None else entry.name, dir_fd=here), None
+        is_file, is_folder = (
+            (path.is_file(), is_directory(path)) if kind == "link" else (entry.is_file(), entry.is_dir())
+        )
+        if is_file:
+            content += f" {_digest(path, self._left, within)[0]}"
+        elif is_folder:
             kind += " directory"
-        digest.update(repr((relative, kind, content)).encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
-
-
-def _below(top: Path, seen: set[tuple[int, int]], left: _Left, relative: str = "") -> Iterator[tuple[Path, str]]:
-    try:
-        check_directory(top)
-        status = top.stat()
-        if (status.st_dev, status.st_ino) in seen:  # a link back up
-            return
-        seen.add((status.st_dev, status.st_ino))
-        entries = sorted(os.scandir(top), key=lambda entry: entry.name)
-    except UnsafePathError as error:
-        raise unsafe_program(top.name, error) from None
-    except OSError as error:
-        raise ConfigurationError(f"cannot read {top}: {error.strerror}", code="unreadable-program") from None
-    for entry in entries:
-        if entry.name in _LEFT_OUT:
-            continue
-        left.files -= 1
-        left.take(Path(entry))
-        name = f"{relative}/{entry.name}"
-        yield Path(entry), name
-        if entry.is_dir():
-            yield from _below(Path(entry), seen, left, name)
+        self.digest.update(repr((relative, kind, content)).encode("utf-8", "surrogateescape"))
+        if is_folder:
+            self.add(path, relative, within)

@@ -305,7 +305,9 @@ def unsafe_program(name: str, error: UnsafePathError) -> ConfigurationError:
     if error.owner is not None:
         what, repair = f"{error.place} belongs to another user (user ID {error.owner})", ""
     else:
-        what, repair = f"other users can change {error.place}", f"Run: {chmod_command('go-w', error.place)}; or use "
+        what, repair = f"other users can change {error.place}", ""
+        if error.is_ours:
+            repair = f"Run: {chmod_command('go-w', error.place)}; or use "
     return ConfigurationError(
         f"{quoted(name)} was not run: {what}, who could replace it",
         hint=f"{repair or 'Use '}a program or script in a directory that only you and root can change",

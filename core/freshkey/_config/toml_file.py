@@ -179,19 +179,18 @@ def _unsafe(error: UnsafePathError) -> ConfigurationError:
 
     The file sets the endpoints that tokens are sent to: write access to it is enough to steal credentials.
     """
-    if error.owner is None:
-        return ConfigurationError(
-            f"other users can change {error.place}",
-            hint=f"Run: {chmod_command('go-w', error.place)}",
-            code="unsafe-configuration",
-        )
     import shlex
 
-    return ConfigurationError(
-        f"{error.place} is owned by another user (user ID {error.owner}), who could redirect your tokens",
-        hint=f"Take ownership of it (sudo chown $USER {shlex.quote(str(error.place))}), or use a directory of your own",
-        code="unsafe-configuration",
-    )
+    elsewhere = "use a directory in your home directory (FRESHKEY_CONFIG_DIR for your own configuration)"
+    hint = f"Ask whoever administers {error.place}, or {elsewhere}"
+    if error.owner is None:
+        message = f"other users can change {error.place}"
+        hint = f"Run: {chmod_command('go-w', error.place)}" if error.is_ours else hint
+    else:
+        message = f"{error.place} is owned by another user (user ID {error.owner}), who could redirect your tokens"
+        chown = f"sudo chown $USER {shlex.quote(str(error.place))}"
+        hint = f"Take ownership of it ({chown}), or {elsewhere}" if error.is_ours else hint
+    return ConfigurationError(message, hint=hint, code="unsafe-configuration")
 
 
 def line_of(text: str, keys: tuple[str, ...]) -> int | None:

@@ -1,4 +1,6 @@
-"""Opens files that only this user and root can change: each directory on the way is checked, as sshd does.
+"""Opens files that only this user and root can change: each directory on the way is checked.
+
+As with sshd, the directories above the user's home directory do not count for what is in it.
 
 Every component is opened relative to the one above (openat(2)) and checked through its descriptor, so the file that is
 opened is the one whose directories were checked, whatever is renamed meanwhile. Symbolic links are followed by hand:
@@ -17,16 +19,28 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import BinaryIO, Final
 
+from attrs import frozen
+
 from freshkey._files.bounded import NotRegularError, TooLongError, open_regular
-from freshkey._files.permissions import is_foreign, others_may_replace, others_may_write
+from freshkey._files.permissions import is_anothers, is_foreign, others_may_replace, others_may_write, system_home
 
 
 MAX_LINKS: Final = 40
 """Symbolic links on one path, as in Linux (path_resolution(7))."""
 
-# Only O_PATH opens a directory that may be entered but not listed, such as a home directory of mode 0711.
-_SEARCH: Final = sum(getattr(os, name, 0) for name in ("O_PATH", "O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC"))
-_READ: Final = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK"))
+O_SEARCH: Final = {"darwin": 0x4010_0000, "freebsd": 0x0004_0000}
+"""The flag of POSIX, which `os` does not have, by `sys.platform` without its version (from each system's fcntl.h)."""
+
+
+def search_flags(platform: str = sys.platform) -> int:
+    """Return the flags that open a directory to enter it, also if it cannot be listed, as a home of mode 0711."""
+    search = getattr(os, "O_PATH", None) or O_SEARCH.get(platform.rstrip("0123456789."), os.O_RDONLY)
+    return search | sum(getattr(os, name, 0) for name in ("O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC"))
+
+
+_SEARCH: Final = search_flags()
+_READ: Final = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK"))
+_LIST: Final = _READ | getattr(os, "O_DIRECTORY", 0)
 
 
 class UnsafePathError(Exception):
@@ -35,31 +49,79 @@ class UnsafePathError(Exception):
     Attributes:
         place: What they can change.
         owner: Their user ID if they own it; None if its mode lets others write.
+        is_ours: Whether it is the user's to mend: they own it, or it is in their home directory.
     """
 
-    def __init__(self, place: Path, owner: int | None) -> None:
+    def __init__(self, place: Path, owner: int | None, *, is_ours: bool = True) -> None:
         super().__init__(str(place))
-        self.place, self.owner = place, owner
+        self.place, self.owner, self.is_ours = place, owner, is_ours
+
+
+@frozen
+class _Home:
+    """The user's home directory: where it is, and every directory and link above it on the way there."""
+
+    place: str | None = None
+    above: frozenset[str] = frozenset()
+
+    def contains(self, place: str) -> bool:
+        return self.place is not None and (place == self.place or place.startswith(f"{self.place}/"))
+
+
+_homes: dict[Path, _Home] = {}
+
+
+def _home() -> _Home:
+    path = system_home()
+    if path is None:
+        return _Home()
+    if path not in _homes:
+        walk = None
+        try:
+            walk = _Walk(path, _Home())
+            walk.go(follow=True)
+            walk.enter_last()
+        except OSError:  # there is none, as for many accounts of services
+            return _Home()
+        finally:
+            if walk is not None:
+                walk.close()
+        if not walk.at:  # all of the file system
+            return _Home()
+        _homes[path] = _Home(walk.at, frozenset(walk.passed) - {walk.at})
+    return _homes[path]
 
 
 class _Walk:
-    """The way to one file; at its end, `here` is the directory of the file `name`, which is not a link to follow."""
+    """The way to one file; at its end, `here` is the directory of the file `name`, which is not a link to follow.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: The file.
+        home: The user's home directory.
+        within: A descriptor of its directory, if that was checked before. Then a link is not followed.
+    """
+
+    def __init__(self, path: Path, home: _Home, within: int | None = None) -> None:
         self.flaw: UnsafePathError | None = None
+        self.flaw_above_home: UnsafePathError | None = None
+        self.passed: list[str] = []
         self.name = "."
+        self._home = home
         self._todo: list[str] = []
         self._links = 0
         self.here = -1
         self.at = os.sep
-        self._plan(path.absolute())
+        if within is None:
+            self._plan(path.absolute())
+        else:
+            self.here, self.at, self.name = os.dup(within), str(path.parent).rstrip("/"), path.name
 
     def go(self, *, follow: bool) -> None:
         while self._todo:
             name = self._todo.pop()
             if self._todo:
                 try:
-                    below = os.open(name, os.O_RDONLY | _SEARCH, dir_fd=self.here)
+                    below = os.open(name, _SEARCH, dir_fd=self.here)
                 except OSError as error:
                     if error.errno not in {errno.ENOTDIR, errno.ELOOP, errno.EMLINK} or not self._follows(name):
                         raise
@@ -75,8 +137,17 @@ class _Walk:
         changeable = others_may_replace if directory else others_may_write
         if directory or stat.S_ISREG(status.st_mode):  # everyone can write to devices, and nobody can change them
             self._check(status, place, changeable, descriptor)
-        if self.flaw is not None:
-            raise self.flaw
+        self.refuse()
+
+    def refuse(self) -> None:
+        """Raise the first flaw on the way so far; what is above the home directory is none once that was entered."""
+        if (flaw := self.flaw or self.flaw_above_home) is not None:
+            raise flaw from None
+
+    def enter_last(self) -> None:
+        """Go to the directory at the end."""
+        if self.name != ".":
+            self._enter(os.open(self.name, _SEARCH, dir_fd=self.here), self.name)
 
     def close(self) -> None:
         os.close(self.here)
@@ -85,7 +156,7 @@ class _Walk:
         self._todo += reversed(path.parts[1:] if path.is_absolute() else path.parts)
         if path.is_absolute():
             self.at = ""
-            self._enter(os.open(os.sep, os.O_RDONLY | _SEARCH), "")
+            self._enter(os.open(os.sep, _SEARCH), "")
 
     def _enter(self, below: int, name: str) -> None:
         before, self.here = self.here, below
@@ -116,16 +187,28 @@ class _Walk:
         changeable: Callable[[os.stat_result, int | None], bool],
         descriptor: int | None = None,
     ) -> None:
+        self.passed.append(place)
+        above = place in self._home.above
+        if not above:
+            # Whoever owns what is above a home directory can replace all of it anyway, ssh keys included.
+            self.flaw = self.flaw or (None if place == self._home.place else self.flaw_above_home)
+            self.flaw_above_home = None
         # The first flaw is raised at the end, and only if there is a file: what is not there cannot mislead anyone.
-        if self.flaw is None and is_foreign(status):
-            self.flaw = UnsafePathError(Path(place), status.st_uid)
-        if self.flaw is None and changeable(status, descriptor):
-            self.flaw = UnsafePathError(Path(place), None)
+        if (self.flaw_above_home if above else self.flaw) is not None:
+            return
+        foreign = is_foreign(status)
+        if foreign or changeable(status, descriptor):
+            ours = not is_anothers(status) or self._home.contains(place)
+            flaw = UnsafePathError(Path(place), status.st_uid if foreign else None, is_ours=ours)
+            if above:
+                self.flaw_above_home = flaw
+            else:
+                self.flaw = flaw
 
 
 @contextmanager
-def _walked(path: Path, *, follow: bool = True) -> Iterator[_Walk]:
-    walk = _Walk(path)
+def _walked(path: Path, *, follow: bool = True, within: int | None = None) -> Iterator[_Walk]:
+    walk = _Walk(path, _home(), within)
     try:
         walk.go(follow=follow)
         yield walk
@@ -143,12 +226,43 @@ def check_directory(path: Path) -> None:
     if sys.platform == "win32":
         path.stat()
         return
-    with _walked(path) as walk:
-        descriptor = os.open(walk.name, os.O_RDONLY | _SEARCH, dir_fd=walk.here)
+    os.close(_opened_directory(path, _SEARCH))
+
+
+@contextmanager
+def listed_directory(path: Path, within: int | None = None) -> Iterator[int | None]:
+    """Open a directory to list it, and to open what is in it by `open_owned` without walking there again.
+
+    Args:
+        path: The directory; links to it are followed, unless `within` is given.
+        within: A descriptor of the directory above, if that was opened by this function.
+
+    Yields:
+        Its descriptor; None on Windows, which has none for directories.
+
+    Raises:
+        UnsafePathError: Other users can replace it or what is in it.
+        OSError: It does not exist, or cannot be listed.
+    """
+    if sys.platform == "win32":
+        yield None
+        return
+    descriptor = _opened_directory(path, _LIST, within)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _opened_directory(path: Path, flags: int, within: int | None = None) -> int:
+    with _walked(path, within=within) as walk:
+        descriptor = os.open(walk.name, flags, dir_fd=walk.here)
         try:
             walk.check_last(os.fstat(descriptor), descriptor)
-        finally:
+        except BaseException:
             os.close(descriptor)
+            raise
+        return descriptor
 
 
 def check_file(path: Path) -> None:
@@ -161,7 +275,7 @@ def check_file(path: Path) -> None:
     if sys.platform == "win32":
         path.stat()
         return
-    walk = _Walk(path)
+    walk = _Walk(path, _home())
     try:
         walk.go(follow=True)
         if not hasattr(os, "O_PATH"):
@@ -174,20 +288,20 @@ def check_file(path: Path) -> None:
         finally:
             os.close(descriptor)
     except OSError:
-        if walk.flaw is not None:
-            raise walk.flaw from None
+        walk.refuse()
         raise
     finally:
         walk.close()
 
 
 @contextmanager
-def open_owned(path: Path, *, follow: bool = True) -> Iterator[BinaryIO]:
+def open_owned(path: Path, *, follow: bool = True, within: int | None = None) -> Iterator[BinaryIO]:
     """Open a regular file for reading that other users can neither replace nor change, without blocking on a pipe.
 
     Args:
         path: The file.
         follow: Whether to follow a symbolic link; those of directories are always followed.
+        within: A descriptor of its directory by `listed_directory`. Then a link is not followed.
 
     Raises:
         UnsafePathError: Other users can change it, or a directory or link on the way to it.
@@ -198,8 +312,8 @@ def open_owned(path: Path, *, follow: bool = True) -> Iterator[BinaryIO]:
         with open_regular(path, follow=follow) as file:
             yield file
         return
-    with _walked(path, follow=follow) as walk:
-        descriptor = os.open(walk.name, os.O_RDONLY | _READ, dir_fd=walk.here)
+    with _walked(path, follow=follow, within=within) as walk:
+        descriptor = os.open(walk.name, _READ, dir_fd=walk.here)
         try:
             status = os.fstat(descriptor)
             walk.check_last(status, descriptor)

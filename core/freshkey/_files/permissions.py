@@ -5,15 +5,40 @@ On Windows these mean nothing, so every check returns False: the user's profile 
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, ParamSpec, TypeVar, cast
 
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _FIRST_PERSON: Final = 500
 """User IDs from here on are people's, on all systems: macOS begins at 501, others at 1000."""
+
+MAX_AGE: Final = 60.0
+"""Seconds for which what the system said about a user or group counts: with a directory service, asking is slow."""
+
+_answers: dict[tuple[object, ...], tuple[float, object]] = {}
+
+
+def _kept(ask: Callable[P, T]) -> Callable[P, T]:
+    """Ask once for all directories on the way to a file, and for all files of a command."""
+
+    @functools.wraps(ask)
+    def answer(*arguments: P.args, **named: P.kwargs) -> T:
+        key = ask.__name__, os.geteuid(), *arguments
+        asked, known = _answers.get(key, (-MAX_AGE, None))
+        if time.monotonic() - asked >= MAX_AGE:
+            asked, known = _answers[key] = time.monotonic(), ask(*arguments, **named)
+        return cast("T", known)
+
+    return answer
 
 
 def is_anothers(status: os.stat_result, *, root_too: bool = True) -> bool:
@@ -67,6 +92,20 @@ def others_may_write(status: os.stat_result, descriptor: int | None = None) -> b
     return descriptor is not None and _has_acl(descriptor)
 
 
+@_kept
+def system_home() -> Path | None:
+    """Return the home directory of the user according to the system, whatever HOME says; None if it has none."""
+    if sys.platform == "win32":
+        return None
+    import pwd
+
+    try:
+        home = Path(pwd.getpwuid(os.geteuid()).pw_dir)
+    except KeyError:  # a user ID without an entry, as in containers
+        return None
+    return home if home.is_absolute() else None
+
+
 def _stands_for_root(uid: int) -> bool:
     """Return whether a user ID is the one that a user namespace shows for root, as some sandboxes do.
 
@@ -85,6 +124,7 @@ def _root_directory_s_owner() -> int:
     return Path("/").stat().st_uid
 
 
+@_kept
 def _is_own_group(gid: int) -> bool:
     """Return whether a group is this user's private group: primary, same name, and without other members.
 
@@ -106,6 +146,7 @@ def _is_own_group(gid: int) -> bool:
     return all(uid < _FIRST_PERSON for uid in others)
 
 
+@_kept
 def _is_administrators(gid: int) -> bool:
     """Return whether the members of a group can become root anyway, on systems where it owns directories of programs.
 

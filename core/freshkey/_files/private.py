@@ -272,7 +272,7 @@ def _unsafe(error: UnsafePathError) -> StoreUnavailable:
         return StoreUnavailable(message, hint=_MOVE, code="unsafe-store-path")
     return StoreUnavailable(
         f"other users can replace files in {error.place}",
-        hint=f"{_MOVE}, or run: {chmod_command('go-w', error.place)}",
+        hint=f"{_MOVE}, or run: {chmod_command('go-w', error.place)}" if error.is_ours else _MOVE,
         code="unsafe-store-path",
     )
 

@@ -256,6 +256,46 @@ def test_change_behind_a_link_in_a_named_directory_counts(project: Path) -> None
         assert pinned(["node", "pkg"], project) != before
 
 
+def test_named_directory_is_walked_to_once(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `build` with thousands of files is compared before each run of a command with that word."""
+    walks: list[str] = []
+    open_file = os.open
+
+    def opened(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        walks.extend([path] if path == os.sep else [])
+        return open_file(path, flags, mode, dir_fd=dir_fd)
+
+    def count() -> int:
+        walks.clear()
+        pinned(["node", "pkg"], project)
+        return len(walks)
+
+    monkeypatch.setattr(os, "open", opened)
+    before = count()
+    for number in range(20):
+        (project / "pkg" / "sub" / f"{number}" / "below").mkdir(parents=True)
+        (project / "pkg" / "sub" / f"{number}" / "below" / "file").touch()
+    assert count() == before
+
+
+@proves("TRU-9")
+@pytest.mark.parametrize("name", ["sub", "sub/main.py"])
+def test_what_others_can_change_in_a_named_directory_is_refused(project: Path, name: str) -> None:
+    (project / "pkg" / name).chmod(0o777)
+    with raises_code(ConfigurationError, "unsafe-program") as caught:
+        pinned(["node", "pkg"], project)
+    assert f"other users can change {project / 'pkg' / name}" in caught.value.message
+
+
+def test_named_directory_of_any_depth_is_an_answer(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pins, "MAX_DEPTH", 2)
+    assert pinned(["node", "pkg"], project)
+    (project / "pkg" / "sub" / "more" / "more").mkdir(parents=True)
+    with raises_code(ConfigurationError, "unreadable-program") as caught:
+        pinned(["node", "pkg"], project)
+    assert "nested too deeply" in caught.value.message
+
+
 def test_number_of_files_in_named_directories_is_limited(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pins, "MAX_FILES", 3)
     assert pinned(["node", "pkg"], project)

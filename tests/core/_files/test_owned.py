@@ -15,7 +15,7 @@ import pytest
 from freshkey._config.toml_file import read
 from freshkey._files import permissions
 from freshkey._files.bounded import NotRegularError, TooLongError
-from freshkey._files.owned import UnsafePathError, check_directory, check_file, open_owned, read_owned
+from freshkey._files.owned import UnsafePathError, check_directory, check_file, open_owned, read_owned, search_flags
 from freshkey._files.private import create_private, private_dir, read_private, remove_private, write_private
 from freshkey.errors import ConfigurationError, StoreUnavailable
 from promises import proves
@@ -285,3 +285,113 @@ def test_overflow_user_stands_for_root_only_where_the_root_directory_is_its_own(
 
     monkeypatch.setattr(permissions, "_root_directory_s_owner", lambda: overflow)
     check_directory(tmp_path)
+
+
+HOMES = """
+sys.path[:0] = {path!r}
+import pwd
+from freshkey._files.owned import UnsafePathError, check_directory, check_file, read_owned
+home, uid = sys.argv[1], int(sys.argv[2])
+pwd.getpwuid = lambda _: pwd.struct_passwd(("me", "x", uid, uid, "", home, "/bin/sh"))
+os.setegid(uid)
+os.seteuid(uid)
+for name in sys.argv[3:]:
+    try:
+        read_owned(pathlib.Path(name), 10)
+        print("read")
+    except UnsafePathError as error:
+        print(error.place, error.owner, error.is_ours)
+"""
+MINE, LAB = 61_234, 61_235
+"""User IDs: of the user, and of whoever owns the directory above their home directory."""
+
+
+def looks(home: Path, *files: Path) -> list[str]:
+    """Return what the user finds who has this home directory."""
+    source = Path(permissions.__file__).parents[2]
+    code = "import os, pathlib, sys\n" + HOMES.format(path=[str(source), *sys.path])
+    words = [sys.executable, "-c", code, home, MINE, *files]
+    done = subprocess.run([*map(str, words)], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+@pytest.fixture
+def homes(open_tmp_path: Path) -> Path:
+    """Return a directory of another user with the home directory `me`, and `other` beside it, both of the user."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to give directories to users")
+    homes = open_tmp_path / "homes"
+    for folder in (homes / "me" / ".config", homes / "other"):
+        folder.mkdir(parents=True)
+        folder.joinpath("file").write_text("x")
+    for place in (homes, *homes.rglob("*")):
+        place.chmod(0o755 if place.is_dir() else 0o644)
+        os.chown(place, MINE, MINE)
+    os.chown(homes, LAB, LAB)
+    return homes
+
+
+@proves("TRU-9")
+@pytest.mark.parametrize("mode", [0o755, 0o777])
+def test_what_is_above_the_home_directory_counts_only_outside_of_it(homes: Path, mode: int) -> None:
+    """Whoever owns the directory of all home directories can replace each, with everything in it."""
+    homes.chmod(mode)
+    mine, other = homes / "me" / ".config" / "file", homes / "other" / "file"
+    assert looks(homes / "me", mine, other, homes / "me" / "." / ".config" / ".." / ".config" / "file") == [
+        "read",
+        f"{homes} {LAB} False",
+        "read",
+    ]
+    assert looks(homes / "nobody", mine) == [f"{homes} {LAB} False"]
+    assert looks(Path("/"), mine) == [f"{homes} {LAB} False"]
+
+
+@proves("TRU-9")
+def test_home_directory_itself_and_what_is_in_it_counts(homes: Path) -> None:
+    mine = homes / "me" / ".config" / "file"
+    (homes / "me" / ".config").chmod(0o777)
+    assert looks(homes / "me", mine) == [f"{homes / 'me' / '.config'} None True"]
+    (homes / "me").chmod(0o777)
+    assert looks(homes / "me", mine) == [f"{homes / 'me'} None True"]
+    os.chown(homes / "me", LAB, LAB)
+    assert looks(homes / "me", mine) == [f"{homes / 'me'} {LAB} True"]
+
+
+@proves("TRU-9")
+def test_link_out_of_the_home_directory_makes_everything_count(homes: Path) -> None:
+    other = homes / "other" / "file"
+    (homes / "me" / "out").symlink_to("../other")
+    (homes / "other" / "in").symlink_to(homes / "me")
+    for link in (homes / "me" / "out", homes / "other" / "in"):
+        os.lchown(link, MINE, MINE)
+    found = looks(
+        homes / "me",
+        homes / "me" / "out" / "file",
+        homes / "me" / ".." / "other" / "file",
+        homes / "other" / "in" / ".config" / "file",
+        other,
+    )
+    assert found == [f"{homes} {LAB} False"] * 4
+
+
+def test_home_directory_may_be_a_link_of_whoever_owns_the_one_above(homes: Path, open_tmp_path: Path) -> None:
+    (homes / "me").rename(open_tmp_path / "disk")
+    (homes / "me").symlink_to(open_tmp_path / "disk")
+    os.lchown(homes / "me", LAB, LAB)
+    assert looks(homes / "me", homes / "me" / ".config" / "file", open_tmp_path / "disk" / ".config" / "file") == [
+        "read",
+        "read",
+    ]
+    (homes / "also").symlink_to(open_tmp_path / "disk")
+    os.lchown(homes / "also", LAB, LAB)
+    assert looks(homes / "me", homes / "also" / ".config" / "file") == [f"{homes} {LAB} False"]
+
+
+def test_directory_is_opened_for_search_where_nothing_else_can_pass_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without that, /home of mode 0711 would hide everything below it on macOS and FreeBSD."""
+    rest = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    assert search_flags("linux") == os.O_PATH | rest
+    monkeypatch.delattr(os, "O_PATH")
+    assert search_flags("darwin") == 0x4010_0000 | rest
+    assert search_flags("freebsd13") == 0x0004_0000 | rest
+    assert search_flags("openbsd7") == os.O_RDONLY | rest

@@ -7,10 +7,12 @@ import os
 import pwd
 import stat
 import sys
+from types import SimpleNamespace
 
 import pytest
 
-from freshkey._files.permissions import others_may_write
+from freshkey._files import permissions
+from freshkey._files.permissions import MAX_AGE, others_may_write
 
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="file modes have no meaning there")
@@ -20,6 +22,11 @@ GROUP = 4242
 
 def status(mode: int) -> os.stat_result:
     return os.stat_result((stat.S_IFREG | mode, 0, 0, 1, os.geteuid(), GROUP, 0, 0, 0, 0))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(permissions, "_answers", {})
 
 
 @pytest.fixture
@@ -48,6 +55,7 @@ def test_group_with_another_member_counts_as_others(group: list[str]) -> None:
     group.append("ada")
     assert not others_may_write(status(0o660))
     group.append("bob")
+    permissions._answers.clear()
     assert others_may_write(status(0o660))
 
 
@@ -72,6 +80,7 @@ def test_group_whose_members_become_root_does_not_count_as_others(monkeypatch: p
         ("darwin", 80, False),
     ):
         monkeypatch.setattr(sys, "platform", platform)
+        permissions._answers.clear()
         found = os.stat_result((stat.S_IFREG | 0o664, 0, 0, 1, 0, gid, 0, 0, 0, 0))
         assert others_may_write(found) == counts, (platform, gid)
 
@@ -95,3 +104,33 @@ def test_group_of_a_user_without_a_passwd_entry_counts_as_others(monkeypatch: py
 
     monkeypatch.setattr(pwd, "getpwuid", no_entry)
     assert others_may_write(status(0o660))
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_directory_service_is_asked_once_per_group_for_a_while(
+    own: bool, group: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With LDAP or SSSD, the list of all users can take seconds, and each directory of a umask of 002 needs it."""
+    calls: list[str] = []
+
+    def counted(name: str, found: object) -> object:
+        calls.append(name)
+        return found
+
+    user, entry = pwd.getpwuid(os.geteuid()), grp.getgrgid(GROUP)
+    group += [] if own else ["bob"]
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: counted("getpwuid", user))
+    monkeypatch.setattr(pwd, "getpwall", lambda: counted("getpwall", [user]))
+    monkeypatch.setattr(grp, "getgrgid", lambda gid: counted("getgrgid", entry))
+    now = 1000.0
+    monkeypatch.setattr("freshkey._files.permissions.time", SimpleNamespace(monotonic=lambda: now))
+    for _ in range(20):
+        assert others_may_write(status(0o775)) != own
+    once = [*calls]
+    assert once.count("getpwall") == own, "names and members come first"
+    assert once.count("getpwuid") == 1
+    assert once.count("getgrgid") <= 2
+
+    now += MAX_AGE
+    assert others_may_write(status(0o775)) != own
+    assert calls == 2 * once
