@@ -348,9 +348,11 @@ class FailingStore:
         failing: The verbs that fail.
         absent: Whether they fail because there is no such store.
         items: The stored items.
+        identity: Which of several places this is now.
     """
 
     kind = "failing"
+    identity = ""
 
     def __init__(self, journal: list[str], key: str) -> None:
         self.items = MemoryItems()

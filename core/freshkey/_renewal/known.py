@@ -26,9 +26,15 @@ MAX_GENERATION: Final = 10**15
 
 
 def store_id(context: ProfileContext) -> str:
-    """Return what tells the stores of a profile apart: what one of them saved says nothing about another."""
-    settings = repr(plain(context.profile.store_settings)).encode("utf-8", "surrogatepass")
-    return f"{context.store.kind}:{hashlib.sha256(settings).hexdigest()[:16]}"
+    """Return what tells the stores of a profile apart: what one of them saved says nothing about another.
+
+    Which keychain a session has is known only once it was used.
+    """
+    found: list[object] = [plain(context.profile.store_settings)]
+    if identity := getattr(context.store, "identity", ""):
+        found.append(str(identity))
+    digest = hashlib.sha256(", ".join(map(repr, found)).encode("utf-8", "surrogatepass"))
+    return f"{context.store.kind}:{digest.hexdigest()[:16]}"
 
 
 def newest_saved(context: ProfileContext) -> Mark:

@@ -99,6 +99,9 @@ class CredentialStore(Protocol):
     Each method raises `StoreUnavailable` if the store is locked, missing, full or not responding, and
     `RecordUnreadable` if this version cannot read its contents. `freshkey_testing.StoreContract` checks all of this for
     any implementation.
+
+    A store that is not always the same place may have a property ``identity``, a `str` that tells the place that the
+    last call used from others: what was saved in one does not make a record in another one outdated.
     """
 
     kind: str

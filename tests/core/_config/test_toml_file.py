@@ -204,7 +204,7 @@ def test_file_of_another_user_is_rejected(file: Path) -> None:
         read(file)
     assert "4242" in caught.value.message
     assert str(caught.value.hint).startswith("Ask whoever administers /, or use"), (
-        "the user cannot change the owner of /"
+        "the owner of / is not the user's to change"
     )
 
 

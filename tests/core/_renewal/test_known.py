@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 
 import pytest
+from attrs import evolve
 
 from freshkey._interprocess.hints import HintsFile
 from freshkey._renewal.known import MAX_GENERATION
@@ -107,6 +108,57 @@ def test_process_that_saw_the_newer_record_needs_no_hints(world: World) -> None:
     with raises_code(LoginRequired, OUTDATED):
         keeper.refresh("me")
     assert world.provider.sent == []
+
+
+def switch(world: World, keychain: str, contents: dict[str, str]) -> Keeper:
+    """Begin a session that has another keychain under the same state directory."""
+    world.store.identity = keychain
+    put_back(world, contents)
+    return world.keeper()
+
+
+@proves("STO-12")
+@pytest.mark.parametrize("ends", [False, True], ids=["sign-in", "sign-out"])
+def test_keychain_of_another_session_makes_no_sign_in_outdated(world: World, ends: bool) -> None:
+    world.store.identity = "gnome"
+    _, copies = renewed(world, 1)
+    desktop = copies[1]
+
+    other = switch(world, "kde", {})
+    other.login("me", interaction=User())
+    other.refresh("me")
+    if ends:
+        other.logout("me")
+    elsewhere = world.store.contents
+    world.provider.sent.clear()
+
+    expire(world)
+    switch(world, "gnome", desktop).get("me")
+    assert world.provider.sent == ["rt-2"], "it belongs to its own sign-in, and was never sent"
+
+    outdated = switch(world, "gnome", desktop)
+    with raises_code(LoginRequired, OUTDATED):
+        outdated.refresh("me")
+    back = switch(world, "kde", elsewhere)
+    if ends:
+        with raises_code(LoginRequired, "no-credential-found"):
+            back.get("me")
+        return
+    back.refresh("me")
+    back = switch(world, "kde", elsewhere)
+    with raises_code(LoginRequired, OUTDATED):
+        back.refresh("me")
+
+
+@proves("STO-12")
+def test_hints_of_an_older_version_count_for_every_keychain(world: World) -> None:
+    world.store.identity = "gnome"
+    _, copies = renewed(world, 2)
+    file = HintsFile(world.state_dir, "me")
+    file.write(evolve(file.read(), store=""))
+    put_back(world, copies[0])
+    with raises_code(LoginRequired, OUTDATED):
+        world.keeper().refresh("me")
 
 
 def test_process_that_saw_a_record_accepts_a_later_sign_in_that_starts_over(world: World) -> None:

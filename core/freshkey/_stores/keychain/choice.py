@@ -37,12 +37,13 @@ class Choice:
     Attributes:
         items: Service and user name of items of which one exists if anything is stored.
         profile: Name of the profile.
+        current: The keychain that was opened last; None before, and where there is only one.
     """
 
     _items: Sequence[tuple[str, str]]
     _profile: str
     _file: StateFile | None = None
-    _current: str | None = field(init=False, default=None)
+    current: str | None = field(init=False, default=None)
 
     @classmethod
     def of_profile(cls, profile: Profile, service: str) -> Choice:
@@ -67,19 +68,19 @@ class Choice:
             except StoreUnavailable as error:
                 missing = error
             return self._instead(known, order, opened, missing)
-        if self._current is None and (found := self._holder()) is not None:
+        if self.current is None and (found := self._holder()) is not None:
             self._remember(found)
             return self._opened(found, opened)
-        return self._best([self._current] if self._current else order, opened)
+        return self._best([self.current] if self.current else order, opened)
 
     def stored(self) -> None:
         """Remember the keychain, because something was stored in it."""
-        if self._current is not None and self._current != self._remembered():
-            self._remember(self._current)
+        if self.current is not None and self.current != self._remembered():
+            self._remember(self.current)
 
     def _opened(self, name: str, opened: Open) -> KeyringBackend:
         backend = opened(name)
-        self._current = name
+        self.current = name
         return backend
 
     def _best(self, names: Sequence[str], opened: Open) -> KeyringBackend:

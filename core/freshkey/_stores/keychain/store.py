@@ -79,6 +79,13 @@ class KeyringItems:
     _choice: Choice | None = field(default=None, kw_only=True)
     _dismissals: Dismissals | None = field(default=None, kw_only=True)
 
+    @property
+    def identity(self) -> str:
+        """The keychain that the last call used, with its collection if that was set; empty where there is only one."""
+        current = None if self._choice is None or self._named is not None else self._choice.current
+        collection = getattr(_opened.get(current if self._named is None else self._named), "preferred_collection", None)
+        return ":".join(str(part) for part in (current, collection) if part)
+
     def get(self, name: str) -> str | None:
         return self._call(lambda backend: _get(backend, self._service + name, self._username))
 

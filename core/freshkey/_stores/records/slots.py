@@ -92,6 +92,11 @@ class SlottedStore:
     _copy: Callable[[str, str], str] | None = field(default=None, kw_only=True)
     kind: str = field(init=False, default=Factory(lambda store: store._items.name, takes_self=True))  # noqa: SLF001  its own
 
+    @property
+    def identity(self) -> str:
+        """What tells the place of the items, as of the last call, from others; empty if there is only one."""
+        return str(getattr(self._items, "identity", ""))
+
     @contextmanager
     def lock(self, timeout: float) -> Iterator[None]:
         """Hold the profile's lock; wait for it `timeout` seconds at most."""

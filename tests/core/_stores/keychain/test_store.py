@@ -96,6 +96,29 @@ def test_records_and_intents_are_stored(backend: FakeBackend, profile: Profile) 
     assert kept.kind == "keyring"
 
 
+def test_store_says_which_keychain_it_is(
+    backend: FakeBackend, profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = opened(profile)
+    kept.load()
+    assert kept.identity == "", "there is only one"
+
+    found = []
+    monkeypatch.setattr(choice, "holds", lambda *_: False)
+    for order in (("kwallet", "secret-service"), ("secret-service", "kwallet")):
+        monkeypatch.setattr(choice, "in_order", lambda order=order: order)
+        kept = opened(profile)
+        kept.load()
+        found.append(kept.identity)
+    assert found == ["kwallet", "secret-service"]
+
+    backend.preferred_collection = "/org/freedesktop/secrets/collection/work"  # type: ignore[attr-defined]
+    assert kept.identity == "secret-service:/org/freedesktop/secrets/collection/work"
+    named = opened(profile, backend="a.Class")
+    named.load()
+    assert named.identity == "/org/freedesktop/secrets/collection/work"
+
+
 @proves("FAULT-10", "STO-6", "STO-10")
 def test_each_item_has_its_own_service_name_without_secrets(backend: FakeBackend, profile: Profile) -> None:
     """STO-6."""
