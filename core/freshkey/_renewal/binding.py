@@ -1,8 +1,9 @@
 """What a stored sign-in is bound to: everything in its profile that decides where its secrets travel.
 
 The core derives it from the settings, so that no provider can forget an endpoint: every setting that has a URL, or is
-marked with ``metadata={"bound": True}``, and every host that the provider says it calls. Only what differs from the
-provider's defaults is stored, so an upgrade that moves a default does not end sign-ins.
+marked with ``metadata={"bound": True}``, and every host that the provider says it calls. Where a setting is the default
+of the installed version and was that of the version that stored the sign-in, the provider decides: its code is trusted,
+and an upgrade that moves a default does not end sign-ins, nor those of users who override it.
 See docs/decisions.md, "A sign-in is bound to every endpoint, by the core".
 """
 
@@ -24,12 +25,23 @@ from freshkey.model.credential import Credential
 
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_START: Final = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^/?#\\@\s]*@)?(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])"
+    r"(?::(?P<port>[0-9]*))?(?:/|(?=[?#])|\Z)"
+)
+"""A URL up to the first slash of its path, if every reader of it finds the same host there."""
+
+_PORTS: Final = {"http": "80", "https": "443"}
 
 
 def binding_of(context: ProfileContext) -> dict[str, Any]:
     """Return what a sign-in of this profile is stored with, without secrets."""
-    settings = {name: _digest(value) for name, value in _chosen(context.profile.settings).items()}
-    return {"settings": settings, "hosts": sorted(_lower(context.description.hosts))}
+    chosen, defaults = _endpoints(context.profile.settings)
+    return {
+        "settings": {name: _digest(value) for name, value in chosen.items()},
+        "defaults": {name: _digest(value) for name, value in defaults.items()},
+        "hosts": sorted(_lower(context.description.hosts)),
+    }
 
 
 def moved(context: ProfileContext, credential: Credential, bound: Mapping[str, Any] | None) -> str | None:
@@ -44,12 +56,16 @@ def moved(context: ProfileContext, credential: Credential, bound: Mapping[str, A
     for name, value in credential.binding.items():
         if configured.get(name, value) != value:
             return name.replace("_", " ").replace(" id", " ID")
-    chosen = _chosen(context.profile.settings)
+    chosen, defaults = _endpoints(context.profile.settings)
     if bound is None:
         return _moved_since_older(credential, chosen)
-    now = {name: _digest(value) for name, value in chosen.items()}
-    then = bound["settings"]
-    changed = sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name))
+    now = {name: _digest(value) for name, value in (chosen | defaults).items()}
+    then = bound.get("defaults", {}) | bound["settings"]
+    # If it is the default now and was one then, the provider moved it. A setting that a version did not have yet, or
+    # has no longer, was or is decided by its provider, too.
+    changed = sorted(
+        name for name in chosen.keys() | bound["settings"].keys() if name not in now or now[name] != then.get(name)
+    )
     return changed[0] if changed else _new_host(context, bound["hosts"])
 
 
@@ -73,18 +89,19 @@ def _new_host(context: ProfileContext, hosts: Collection[str]) -> str | None:
     return f"host ({min(new)})" if new else None
 
 
-def _chosen(settings: object) -> dict[str, object]:
-    """Return the settings that are endpoints and differ from their default."""
+def _endpoints(settings: object) -> tuple[dict[str, object], dict[str, object]]:
+    """Return the settings that are endpoints: those that differ from their default, and those that do not."""
     kind: type = type(settings)
+    chosen: dict[str, object] = {}
+    defaults: dict[str, object] = {}
     if not attrs.has(kind):
-        return {}
-    defaults = kind()
-    found = {}
+        return chosen, defaults
+    unset = kind()
     for each in attrs.fields(kind):
-        value, default = getattr(settings, each.name), getattr(defaults, each.name)
-        if value != default and each.metadata.get("bound", _is_endpoint(value) or _is_endpoint(default)):
-            found[each.name] = value
-    return found
+        value, default = getattr(settings, each.name), getattr(unset, each.name)
+        if each.metadata.get("bound", _is_endpoint(value) or _is_endpoint(default)):
+            (defaults if value == default else chosen)[each.name] = value
+    return chosen, defaults
 
 
 def _is_endpoint(value: object) -> bool:
@@ -109,12 +126,22 @@ def _urls(value: object) -> Iterator[str]:
 
 
 def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url.strip())
+    parts = urlsplit(_normal(url.strip()))
     return parts.scheme.lower(), parts.netloc.lower()
 
 
 def _digest(value: object) -> str:
-    return hashlib.sha256(repr(plain(value)).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return hashlib.sha256(repr(plain(value, _normal)).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _normal(text: str) -> str:
+    """Return a URL in the one form of those that differ only in writing (RFC 3986 6.2.3); other text as it is."""
+    start = _START.match(text)
+    if start is None:
+        return text
+    scheme, port = start["scheme"].lower(), start["port"]
+    port = f":{port}" if port and port != _PORTS.get(scheme) else ""
+    return f"{scheme}://{start['user'] or ''}{start['host'].lower()}{port}/{text[start.end() :]}"
 
 
 def _lower(hosts: Collection[str]) -> set[str]:

@@ -41,21 +41,32 @@ class Settings:
     color: str = "red"
 
 
+OLD_DEFAULT, NEW_DEFAULT = "https://as.example.com/check", "https://new.example.com/check"
+
+
+@frozen(kw_only=True)
+class NewerSettings(Settings):
+    """Those of a version of the provider that moved its endpoint."""
+
+    check_url: str = NEW_DEFAULT
+
+
 class Careless(RotatingProvider):
     """A provider whose author thought of nothing: `Credential.binding` has only the client ID."""
 
     more_hosts: tuple[str, ...] = ()
+    settings: type[Settings] = Settings
 
     @hookimpl
     def describe(self, profile: Profile | None, credential: Credential | None) -> Description | Inspection:
         plain = super().describe(profile, credential)
         if not isinstance(plain, Description):
             return plain
-        settings = profile.settings if profile is not None else Settings()
+        settings = profile.settings if profile is not None else self.settings()
         assert isinstance(settings, Settings)
         domain = () if settings.domain is None else (settings.domain,)
         named = urlsplit(settings.check_url).hostname or ""
-        return evolve(plain, settings=Settings, hosts=(named, *domain, *self.more_hosts))
+        return evolve(plain, settings=self.settings, hosts=(named, *domain, *self.more_hosts))
 
 
 @pytest.fixture
@@ -143,6 +154,87 @@ def test_host_that_a_newer_version_of_the_provider_calls_is_none_of_the_settings
     careless.keeper().refresh("me")
 
 
+def upgrade(world: World) -> None:
+    assert isinstance(world.provider, Careless)
+    world.provider.settings = NewerSettings
+
+
+@pytest.mark.parametrize("check_url", [None, OLD_DEFAULT, NEW_DEFAULT, "https://own.example.com/check"])
+def test_upgrade_that_moves_a_default_ends_no_sign_in(careless: World, check_url: str | None) -> None:
+    settings = {} if check_url is None else {"check_url": check_url}
+    careless.signed_in(settings=settings)
+    upgrade(careless)
+    careless.keeper(settings=settings).refresh("me")
+    careless.keeper(settings=settings).refresh("me")
+    assert careless.provider.sent == ["rt-1", "rt-2"]
+
+
+@proves("STO-11")
+@pytest.mark.parametrize(
+    ("then", "now"),
+    [
+        (None, "https://evil.example.com/check"),
+        ("https://own.example.com/check", None),
+        ("https://own.example.com/check", OLD_DEFAULT),
+        ("https://own.example.com/check", NEW_DEFAULT),
+        (NEW_DEFAULT, OLD_DEFAULT),
+    ],
+)
+def test_setting_that_is_changed_with_an_upgrade_gets_no_secret(
+    careless: World, then: str | None, now: str | None
+) -> None:
+    careless.signed_in(settings={} if then is None else {"check_url": then})
+    upgrade(careless)
+    with raises_code(LoginRequired, "sign-in-settings-changed"):
+        careless.keeper(settings={} if now is None else {"check_url": now}).get("me")
+    assert careless.provider.sent == []
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        "https://c.example",
+        "https://c.example/",
+        "HTTPS://C.Example",
+        "https://c.example:443",
+        "https://c.example:/",
+    ],
+)
+def test_url_that_is_only_written_differently_is_the_same(careless: World, same: str) -> None:
+    for name, before, after in (
+        ("revoke_url", "https://c.example", same),
+        ("mirrors", ["https://c.example"], [same]),
+        ("routes", {"a": "https://c.example"}, {"a": same}),
+    ):
+        careless.signed_in(settings={name: before})
+        careless.keeper(settings={name: after}).refresh("me")
+
+
+@proves("STO-11")
+@pytest.mark.parametrize(
+    "other",
+    [
+        "https://c.example/A",
+        "https://c.example:80",
+        "https://c.example:0443",
+        "http://c.example:443",
+        "https://C@c.example",
+        "https://c.example.",
+        "https://c.exa\tmple",
+        "https://c.example\\",
+        "https://c.example@d.example",
+        "https://c.example@d.example@c.example",
+        "https://c.example//",
+        "https://c.example?",
+        "https://[c.example]",
+    ],
+)
+def test_url_that_may_lead_elsewhere_is_another_one(careless: World, other: str) -> None:
+    careless.signed_in(settings={"revoke_url": "https://c.example"})
+    with raises_code(LoginRequired, "sign-in-settings-changed"):
+        careless.keeper(settings={"revoke_url": other}).get("me")
+
+
 @proves("STO-11")
 @pytest.mark.parametrize("settings", [MOVED[0], MOVED[2], MOVED[4]], ids=repr)
 def test_sign_in_of_an_older_version_is_sent_only_to_defaults(careless: World, settings: dict[str, object]) -> None:
@@ -174,7 +266,14 @@ def test_what_it_is_bound_to_contains_no_setting_in_clear(careless: World) -> No
 
 @pytest.mark.parametrize(
     "bound",
-    [[], {}, {"settings": {}}, {"settings": {}, "hosts": [1]}, {"settings": 1, "hosts": []}],
+    [
+        [],
+        {},
+        {"settings": {}},
+        {"settings": {}, "hosts": [1]},
+        {"settings": 1, "hosts": []},
+        {"settings": {}, "defaults": 1, "hosts": []},
+    ],
 )
 def test_unreadable_binding_is_a_corrupt_record(careless: World, bound: object) -> None:
     keeper = careless.signed_in()

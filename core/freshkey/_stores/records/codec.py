@@ -120,8 +120,10 @@ def _envelope(payload: Secret) -> tuple[str, str, object, dict[str, Any] | None]
 def _is_binding(value: object) -> bool:
     if not isinstance(value, dict):
         return False
-    settings, hosts = value.get("settings"), value.get("hosts")
-    return isinstance(settings, dict) and isinstance(hosts, list) and all(isinstance(host, str) for host in hosts)
+    settings, defaults, hosts = value.get("settings"), value.get("defaults", {}), value.get("hosts")
+    if not isinstance(settings, dict) or not isinstance(defaults, dict):
+        return False
+    return isinstance(hosts, list) and all(isinstance(host, str) for host in hosts)
 
 
 def _corrupt() -> RecordUnreadable:
