@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from freshkey._files.path_text import path_flaw, shown_path, shown_url
     from freshkey._files.private import file_name, private_dir, read_private, remove_private, write_private
     from freshkey._files.project_place import without_project_path
+    from freshkey._files.variable_paths import variable_paths
     from freshkey._http.client import DEADLINE, send
     from freshkey._http.messages import Request, Response, Send, form, json_body, retry_after
     from freshkey._http.tls import authorities_flaw, tls_context, tls_failure
@@ -64,6 +65,7 @@ _HOMES: Final = {
     "_files.path_text": "path_flaw shown_path shown_url",
     "_files.private": "file_name private_dir read_private remove_private write_private",
     "_files.project_place": "without_project_path",
+    "_files.variable_paths": "variable_paths",
     "_http.client": "DEADLINE send",
     "_http.messages": "Request Response Send form json_body retry_after",
     "_http.tls": "authorities_flaw tls_context tls_failure",
@@ -103,7 +105,7 @@ __all__ = [
     "looks_like", "parse_json_object", "path_flaw", "private_dir", "quoted", "read_bounded", "read_helper_json",
     "read_helper_line", "read_private", "remove_private", "retry_after", "run_command", "run_helper",
     "run_login_command", "send", "shown_name", "shown_path", "shown_url", "store_options", "tls_context",
-    "tls_failure", "unused_settings", "without_project_path", "write_private", "wrong_option",
+    "tls_failure", "unused_settings", "variable_paths", "without_project_path", "write_private", "wrong_option",
 ]
 # fmt: on
 

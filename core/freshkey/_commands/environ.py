@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from freshkey._files.project_place import without_project_path
+from freshkey._files.project_place import leads_into_project, without_project_path
 from freshkey._text.harmless import is_harmless
 
 
@@ -63,6 +63,14 @@ def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
     ``xdg-open`` starts a browser by its name.
     """
     return {name: value for name, value in without_project_path(environ).items() if not _is_secret(name, value)}
+
+
+def browser_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of `environ` to pass to a browser: `without_secrets`, and none that leads into the project.
+
+    A browser reads no file of the project, while a desktop has many variables that name modules or settings.
+    """
+    return {name: value for name, value in without_secrets(environ).items() if not leads_into_project(value)}
 
 
 def secret_values(environ: Mapping[str, str]) -> list[str]:

@@ -20,7 +20,7 @@ from freshkey._files.bounded import NotRegularError, open_regular
 from freshkey._files.owned import UnsafePathError, check_file
 from freshkey._files.path_text import path_flaw
 from freshkey._files.permissions import chmod_command
-from freshkey._files.project_place import project_of, without_project_path
+from freshkey._files.project_place import home_outside_project, leads_into_project, without_project_path
 from freshkey.errors import ConfigurationError, TransientError
 from freshkey.secret import quoted
 
@@ -221,10 +221,13 @@ def how_to_name(named: str, environ: Mapping[str, str]) -> str:
 def find_own_program(named: str, environ: Mapping[str, str]) -> str | None:
     """Return the absolute path of a program that a variable names, or None if it does not count as the user's own.
 
-    It is missing or in the current project, or another user can replace it, which is logged.
+    It is missing or, which is logged, in the current project or such that another user can replace it.
     """
     found = find_program(named, environ)
-    if found is None or is_of_project(found):
+    if found is None:
+        return None
+    if leads_into_project(found):
+        log.warning("%s was not run: it is in the current project", quoted(PurePath(found).name))
         return None
     try:
         refuse_unsafe_program(found, environ, Path(os.sep))
@@ -234,10 +237,12 @@ def find_own_program(named: str, environ: Mapping[str, str]) -> str | None:
     return found
 
 
-def is_of_project(word: str) -> bool:
-    """Return whether a word of a command, or the value of an option, is an absolute path in the current project."""
-    parts = (word, word.partition("=")[2])
-    return any(PurePath(part).is_absolute() and project_of(part) is not None for part in parts)
+def are_own_arguments(named: str, arguments: Sequence[str]) -> bool:
+    """Return whether no argument of a program is a file of the project, such as a script; one that is, is logged."""
+    if any(map(leads_into_project, arguments)):
+        log.warning("%s was not run: its arguments name a file in the current project", quoted(PurePath(named).name))
+        return False
+    return True
 
 
 def refuse_unsafe_program(program: str, environ: Mapping[str, str], directory: Path) -> None:
@@ -364,7 +369,7 @@ def checked_program(argv: Sequence[str], environ: Mapping[str, str] = os.environ
 def home_directory() -> Path:
     """Return the home directory, in which commands run; the root directory if there is none."""
     with contextlib.suppress(RuntimeError):  # a user without a passwd entry, and no HOME
-        home = Path.home()
+        home = home_outside_project()
         if home.is_absolute() and home.is_dir():
             return home
     return Path(os.sep)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 from attrs import frozen
 
 from freshkey._files.path_text import shown_path, shown_url
-from freshkey._files.project_place import project_of
+from freshkey._files.project_place import LOADERS, leads_into_project, project_of
+from freshkey._files.variable_paths import variable_paths
 from freshkey.secret import shown_name
 
 
@@ -23,14 +25,24 @@ PROFILE: Final = "FRESHKEY_PROFILE"
 """Variable that selects a profile."""
 
 MOVES: Final = (
-    *(CONFIG_DIR, STATE_DIR, PROFILE, "XDG_CONFIG_HOME", "XDG_STATE_HOME"),
+    *(CONFIG_DIR, STATE_DIR, PROFILE, "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"),
     *("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "all_proxy", "no_proxy"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "BROWSER", "PYTHON_KEYRING_BACKEND"),
+    *("DBUS_SESSION_BUS_ADDRESS", "OPENSSL_CONF", "OPENSSL_ENGINES", "OPENSSL_MODULES"),
 )
 """Variables that move a file, an endpoint, a proxy or a program of freshkey itself, whatever the provider."""
 
-_IN_PROJECT: Final = ("HOME", "PATH")
-"""Variables that are always set, and only worth a word if they lead into the current project."""
+_IN_PROJECT: Final = ("HOME", "PATH", "XDG_CONFIG_DIRS", "XDG_DATA_DIRS", *LOADERS)
+"""Variables that are often set, and only worth a word if they lead into the current project.
+
+Some run code in this process before freshkey can refuse it.
+"""
+
+_BUS: Final = "DBUS_SESSION_BUS_ADDRESS"
+_OF_PATHS: Final = (
+    *("_FILE", "_DIR", "_DIRECTORY", "_HOME", "_BUNDLE", "_CREDENTIALS", "_CONF", "_CONFIG", "_PATH", "_MODULES"),
+    *("_ENGINES", "_PYTHON"),
+)
 
 
 @frozen(kw_only=True)
@@ -53,21 +65,30 @@ def moved(names: Iterable[str], environ: Mapping[str, str]) -> tuple[Moved, ...]
     exact = {*MOVES, *names}
     begins = tuple(name[:-1] for name in exact if name.endswith("*"))
     found = {name for name, value in environ.items() if value and (name in exact or name.startswith(begins))}
-    listed = {one: _moved(one, environ[one]) for one in found}
+    listed = {one: _moved(one, environ[one]) for one in found if one != _BUS or not _is_usual_bus(environ[one])}
     for name in _IN_PROJECT:
         if (one := _moved(name, environ.get(name, ""))).in_project:
             listed[name] = one
     return tuple(one for _, one in sorted(listed.items()))
 
 
+def _is_usual_bus(address: str) -> bool:
+    """Return whether the keychain's bus is that of the user's session, as systemd names it."""
+    return sys.platform != "win32" and address.partition(",")[0] == f"unix:path=/run/user/{os.getuid()}/bus"
+
+
 def _moved(name: str, value: str) -> Moved:
-    places = value.split(os.pathsep) if name in {"PATH", "AWS_DATA_PATH"} else [value]
+    if value.lower() in {"true", "false"}:  # such as AWS_USE_FIPS_ENDPOINT
+        return Moved(name=name, value=value, in_project=False)
     is_url = (
         "://" in value or "PROXY" in name.upper() or "ENDPOINT" in name or name.endswith(("_URL", "_HOST", "_ROOT"))
     )
     if is_url:
         return Moved(name=name, value=shown_url(value), in_project=False)
-    is_path = name in {"HOME", "PATH"} or os.sep in value or name.endswith(("_FILE", "_DIR", "_BUNDLE", "_CREDENTIALS"))
-    inside = is_path and any(not one or project_of(one) is not None for one in places if one or name == "PATH")
+    places = variable_paths(name, value) if value else ()
+    is_path = name in {"HOME", "PATH"} or name == _BUS or os.sep in value or name.endswith(_OF_PATHS)
+    inside = is_path and any(project_of(one) is not None for one in places)
+    inside = inside or (name in LOADERS and leads_into_project(value))
     shown = [shown_path(one) for one in places] if is_path else [shown_name(value)]
-    return Moved(name=name, value=None if None in shown else os.pathsep.join(map(str, shown)), in_project=inside)
+    hidden = None in shown or not shown
+    return Moved(name=name, value=None if hidden else os.pathsep.join(map(str, shown)), in_project=inside)

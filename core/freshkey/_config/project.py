@@ -22,6 +22,7 @@ from freshkey._commands.pins import pinned
 from freshkey._commands.process import find_program, how_to_name, is_bare, is_command
 from freshkey._config.schema import check_tables, core_string, strings, tables
 from freshkey._config.toml_file import Document, read
+from freshkey._files.project_place import REPOSITORIES, is_marked, owner_of
 from freshkey.errors import ConfigurationError, TrustNeeded, closest
 from freshkey.secret import quoted
 
@@ -243,12 +244,14 @@ def nearest(directory: Path | None) -> Path | None:
 def find(start: Path, home: Path | None) -> Path | None:
     """Return the nearest project's file for a directory, whose path has no symbolic links; None if there is none.
 
-    The search goes up to the root of the repository (a directory with ``.git``) or the home directory, whichever comes
-    first. If neither is above the directory, only the directory itself counts. Directories above the home directory
-    can belong to other users.
+    The search goes up to the root of the checkout (a directory with one of `REPOSITORIES`) or the home directory,
+    whichever comes first. If neither is above the directory, only the directory itself counts. Directories above the
+    home directory can belong to other users, and what another user put above a directory of the user's does not count.
     See docs/decisions.md, "Outside repositories and the home directory, a project's file applies only to its own
     directory".
     """
     upwards = [at for at in (start, *start.parents) if home is None or at == home or not home.is_relative_to(at)]
-    ends = (number for number, at in enumerate(upwards) if at == home or os.path.lexists(at / ".git"))
-    return next((file for at in upwards[: next(ends, 0) + 1] if os.path.lexists(file := at / FILE_NAME)), None)
+    owner = owner_of(start)
+    ends = (number for number, at in enumerate(upwards) if at == home or is_marked(at, REPOSITORIES, owner))
+    found = [at for at in upwards[: next(ends, 0) + 1] if os.path.lexists(at / FILE_NAME)]
+    return next((at / FILE_NAME for at in found if at == start or is_marked(at, [FILE_NAME], owner)), None)

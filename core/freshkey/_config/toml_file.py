@@ -112,7 +112,7 @@ def _text(path: Path, *, follow: bool) -> str:
     except FileNotFoundError:
         return ""
     except UnsafePathError as error:
-        raise _unsafe(error) from None
+        raise _unsafe(error, of_user=follow) from None
     except NotRegularError:
         raise ConfigurationError(
             f"{path} is not a regular file", hint="Replace it with a file", code="unreadable-configuration"
@@ -174,10 +174,11 @@ def _odd_character(text: str, error: str) -> str | None:
     return None
 
 
-def _unsafe(error: UnsafePathError) -> ConfigurationError:
+def _unsafe(error: UnsafePathError, *, of_user: bool) -> ConfigurationError:
     """Return the error about a file, or a directory above it, that other users can change.
 
-    The file sets the endpoints that tokens are sent to: write access to it is enough to steal credentials.
+    The file sets the endpoints that tokens are sent to: write access to it is enough to steal credentials. `of_user`
+    says whether it is the user's own file, or a project's.
     """
     import shlex
 
@@ -189,7 +190,11 @@ def _unsafe(error: UnsafePathError) -> ConfigurationError:
     else:
         message = f"{error.place} is owned by another user (user ID {error.owner}), who could redirect your tokens"
         chown = f"sudo chown $USER {shlex.quote(str(error.place))}"
-        hint = f"Take ownership of it ({chown}), or {elsewhere}" if error.is_ours else hint
+        if not of_user:
+            # A project's file of another user says what she wants: made the user's own, it would count.
+            hint = "Work in a directory of your own, such as a checkout that you made yourself"
+        elif error.is_ours:
+            hint = f"Take ownership of it ({chown}), or {elsewhere}"
     return ConfigurationError(message, hint=hint, code="unsafe-configuration")
 
 

@@ -8,21 +8,49 @@ See docs/decisions.md, "What a variable names inside a project is the project's"
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from freshkey._files.permissions import is_foreign
 
-MARKERS: Final = (".git", ".freshkey.toml")
-"""Files and directories that mark the root of a project."""
+
+REPOSITORIES: Final = (
+    *(".git", ".hg", ".jj", ".svn", ".bzr", ".fslckout", "_FOSSIL_", "_darcs", ".pijul", ".sl", ".repo"),
+)
+"""Files and directories that mark the root of a checkout."""
+
+MARKERS: Final = (
+    *(*REPOSITORIES, ".freshkey.toml", ".env", ".env.local", ".envrc", "mise.toml", ".mise.toml", ".vscode", ".idea"),
+    *(".devcontainer", ".devcontainer.json", "compose.yaml", "compose.yml", "docker-compose.yml", "Dockerfile"),
+    *("pyproject.toml", "setup.py", "package.json", "Cargo.toml", "go.mod", "pom.xml", "build.gradle"),
+    *("build.gradle.kts", "Gemfile", "composer.json", "CMakeLists.txt", "Makefile", "flake.nix"),
+)
+"""What else marks the root of a project: files from which tools set variables, and what an unpacked archive has."""
+
+_FOLDERS: Final = ("XDG_DATA_HOME", "XDG_DATA_DIRS", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS")
+"""Variables that name where desktop programs look up what to start."""
+
+LOADERS: Final = (
+    *("BASH_ENV", "ENV", "ZDOTDIR", "LD_AUDIT", "LD_LIBRARY_PATH", "LD_PRELOAD", "GCONV_PATH", "NODE_OPTIONS"),
+    *("DYLD_FRAMEWORK_PATH", "DYLD_INSERT_LIBRARIES", "DYLD_LIBRARY_PATH", "NODE_PATH", "JAVA_TOOL_OPTIONS"),
+    *("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONUSERBASE", "CLOUDSDK_PYTHON", "CLOUDSDK_PYTHON_SITEPACKAGES"),
+    *("PERL5LIB", "PERL5OPT", "RUBYLIB", "RUBYOPT", "OPENSSL_CONF", "OPENSSL_ENGINES", "OPENSSL_MODULES"),
+)
+"""Variables from which the loader, shells and interpreters take code to run in any program that they start."""
+
+_BETWEEN: Final = re.compile(r"[\s=,:;]+")
 
 
 def project_of(path: Path | str, directory: Path | None = None) -> Path | None:
     """Return the root of the current project if a path lies in it, with or without its links; otherwise None.
 
-    The project is the outermost directory from the working directory upwards that has one of `MARKERS`, or the working
-    directory itself if there is none. The user's home directory and those above it are never a project.
+    The project is the outermost directory from the working directory upwards that has one of `MARKERS` (see
+    `is_marked`), or the working directory itself if there is none. The user's home directory and those above it are
+    never a project.
 
     Args:
         path: The path, absolute or relative to `directory`; it need not exist.
@@ -37,33 +65,107 @@ def project_of(path: Path | str, directory: Path | None = None) -> Path | None:
         places = {Path(os.path.normpath(written)), Path(os.path.realpath(written))}
     except (OSError, ValueError):
         return None
-    return next((root for root in _roots(start) if any(_is_within(place, root) for place in places)), None)
+    # HOME may come from the project; where there is a marker, only the user's entry in the system counts.
+    homes = _homes(from_variable=False)
+    around = [at for at in (start, *start.parents) if not any(home.is_relative_to(at) for home in homes)]
+    # Markers are looked for only where one would matter: most paths share no directory with the working directory.
+    same = {_identity(at) for place in places for at in (place, *place.parents)} - {None}
+    around = [at for at in around if any(place.is_relative_to(at) for place in places) or _identity(at) in same]
+    owner = owner_of(start)
+    outermost = next((at for at in reversed(around) if is_marked(at, MARKERS, owner)), None)
+    if outermost is None and start in around:
+        return None if any(home.is_relative_to(start) for home in _homes(from_variable=True)) else start
+    return outermost
+
+
+def is_marked(directory: Path, names: Iterable[str], owner: int | None) -> bool:
+    """Return whether a directory has one of the files or directories `names`, and nobody else put it there.
+
+    What belongs to another user counts only if the working directory does, too: anyone can put a marker into ``/tmp``,
+    and everything below would then be in a project.
+
+    Args:
+        directory: Its path.
+        names: Names such as `MARKERS`.
+        owner: The user ID of the owner of the working directory; None if it is not known.
+    """
+    found = [status for name in names if (status := _status(directory / name)) is not None]
+    return any(map(partial(_counts, owner=owner), found)) and _counts(_status(directory), owner)
+
+
+def owner_of(directory: Path) -> int | None:
+    """Return the user ID of a directory's owner; None if there is no such directory."""
+    status = _status(directory)
+    return None if status is None else status.st_uid
+
+
+def _counts(status: os.stat_result | None, owner: int | None) -> bool:
+    return status is not None and (not is_foreign(status) or status.st_uid == owner)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return os.lstat(path)
+    except (OSError, ValueError):
+        return None
 
 
 def without_project_path(environ: Mapping[str, str], directory: Path | None = None) -> dict[str, str]:
-    """Return variables whose ``PATH`` has no entry that is relative, empty, or in the current project.
+    """Return variables that lead to no program of the current project, for a program to look up or start.
 
-    A program that is looked up by name would otherwise be the project's own.
+    ``PATH`` loses its entries that are relative, empty, or in the project, and so do the variables in which a desktop
+    names the folders of its applications; those that have nothing else are left out, as are those of `LOADERS` that
+    lead into the project. A home directory in the project is replaced by that of the system.
 
     Args:
         environ: The variables.
         directory: The working directory; that of the process by default.
     """
-    entries = environ.get("PATH")
-    if entries is None:
-        return dict(environ)
-    kept = [one for one in entries.split(os.pathsep) if os.path.isabs(one) and project_of(one, directory) is None]  # noqa: PTH117
-    return {**environ, "PATH": os.pathsep.join(kept) or os.devnull}  # an empty one means the working directory
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if name not in LOADERS or not leads_into_project(value, directory)
+    }
+    for name in {"PATH", *_FOLDERS} & kept.keys():
+        entries = kept.pop(name).split(os.pathsep)
+        if own := [one for one in entries if os.path.isabs(one) and project_of(one, directory) is None]:  # noqa: PTH117
+            kept[name] = os.pathsep.join(own)
+        elif name == "PATH":
+            kept[name] = os.devnull  # an empty one means the working directory, and a missing one the default
+    if os.path.isabs(kept.get("HOME", "")) and project_of(kept["HOME"], directory) is not None:  # noqa: PTH117
+        del kept["HOME"]
+        if (home := _system_home()) is not None:
+            kept["HOME"] = str(home)
+    return kept
 
 
-def _roots(start: Path) -> Iterator[Path]:
-    """Yield the directory that is the project, if there is one: the outermost one that is marked, or the start."""
-    marked = [at for at in (start, *start.parents) if any(os.path.lexists(at / name) for name in MARKERS)]
-    for root in [*marked[::-1], start]:
-        # HOME may come from the project; where there is a marker, only the user's entry in the system counts.
-        if not any(home.is_relative_to(root) for home in _homes(from_variable=root not in marked)):
-            yield root
-            return
+def leads_into_project(value: str, directory: Path | None = None) -> bool:
+    """Return whether a value, such as that of a variable, is a path in the project or contains one.
+
+    Args:
+        value: A path, several, or options of a program, such as ``--require=FILE`` or ``-I/folder``.
+        directory: The working directory; that of the process by default.
+    """
+    for part in {value, *_BETWEEN.split(value)} - {""}:
+        absolute = part[part.index(os.sep) :] if os.sep in part else None
+        if absolute is not None and project_of(absolute, directory) is not None:
+            return True
+        # Any word can be a relative path; it only matters if there is something.
+        if _status(Path(directory or "", part)) is not None and project_of(part, directory) is not None:
+            return True
+    return False
+
+
+def home_outside_project(directory: Path | None = None) -> Path:
+    """Return the home directory: that of the environment or, if this leads into the project, of the system.
+
+    Raises:
+        RuntimeError: The user has none.
+    """
+    home = Path.home()
+    if home.is_absolute() and project_of(home, directory) is not None:
+        home = _system_home() or Path(os.sep)
+    return home
 
 
 def _homes(*, from_variable: bool) -> list[Path]:
@@ -84,19 +186,10 @@ def _system_home() -> Path | None:
         return None
 
 
-def _is_within(place: Path, root: Path) -> bool:
-    if place.is_relative_to(root):
-        return True
-    # The same directory may have other names: another case, or another mount.
+def _identity(place: Path) -> tuple[int, int] | None:
+    """Return what a directory is, by whatever name: in another case, or through another mount."""
     try:
-        status = os.stat(root)  # noqa: PTH116
-    except OSError:
-        return False
-    return any(_is_same(at, status) for at in (place, *place.parents))
-
-
-def _is_same(place: Path, status: os.stat_result) -> bool:
-    try:
-        return os.path.samestat(os.stat(place), status)  # noqa: PTH116
+        status = os.stat(place)  # noqa: PTH116
     except (OSError, ValueError):
-        return False
+        return None
+    return status.st_dev, status.st_ino

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from freshkey._files.path_text import path_flaw
+from freshkey._files.variable_paths import variable_paths
 from freshkey.errors import TransientError
 
 
@@ -35,7 +36,10 @@ def tls_context(*, authorities: bool = True) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
     if authorities and (file or folder):
-        context.load_verify_locations(cafile=file or None, capath=folder or None)
+        if file:
+            context.load_verify_locations(cafile=file)
+        for one in variable_paths("SSL_CERT_DIR", folder or ""):  # OpenSSL would split it, too: at what was checked
+            context.load_verify_locations(capath=one)
     elif authorities:
         import certifi  # a dependency of httpx; on some systems OpenSSL finds no authorities
 

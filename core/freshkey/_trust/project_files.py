@@ -21,6 +21,7 @@ from attrs.validators import instance_of
 from freshkey._files.bounded import NotRegularError, TooLongError, read_bounded
 from freshkey._files.path_text import shown_path
 from freshkey._files.project_place import project_of
+from freshkey._files.variable_paths import variable_paths
 from freshkey._text.visible import spelled_out
 from freshkey._trust.answers import Answers
 from freshkey._trust.question import UNCHECKED, check_fits
@@ -126,7 +127,7 @@ def ensure_own_environment(
     if configuration is not None:
         ensure_trusted(_decided_by("CONFIG", environ), configuration, state_dir, approve)
     for variable in AUTHORITIES:
-        if path := environ.get(variable):
+        for path in variable_paths(variable, environ.get(variable, "")):
             ensure_trusted(variable, path, state_dir, approve)
 
 
@@ -190,13 +191,13 @@ def variables_naming(file: Path, environ: Mapping[str, str] = os.environ) -> tup
         file: Its path, without links.
         environ: The variables.
     """
-    return tuple(sorted(name for name, value in environ.items() if value and _leads_to(name, value, file)))
+    return tuple(sorted(name for name, value in environ.items() if value and _lead_to(name, value, file)))
 
 
-def _leads_to(name: str, value: str, file: Path) -> bool:
+def _lead_to(name: str, value: str, file: Path) -> bool:
     with suppress(OSError, ValueError):
-        place = Path(os.path.realpath(value))
-        return place == file or (_OF_DIRECTORY.fullmatch(name) is not None and place in file.parents)
+        places = {Path(os.path.realpath(one)) for one in variable_paths(name, value)}
+        return file in places or (_OF_DIRECTORY.fullmatch(name) is not None and not places.isdisjoint(file.parents))
     return False
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit
 
-from freshkey._commands.environ import without_secrets
+from freshkey._commands.environ import browser_environment
 from freshkey._commands.process import find_own_program, home_directory
 from freshkey._http.url import LOOPBACK, MAX_URL
 from freshkey.errors import ConfigurationError
@@ -103,7 +103,7 @@ def _desktop_program(environ: Mapping[str, str]) -> str | None:
 
 
 def _run(command: list[str], environ: Mapping[str, str]) -> bool:
-    environment = without_secrets(environ)
+    environment = browser_environment(environ)
     environment.pop("BROWSER", None)  # xdg-open would run it, whatever it is
     try:
         process = subprocess.Popen(  # noqa: S603  an argument list, no shell; the URL was checked

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Final
 
-from freshkey._commands.process import find_own_program, is_of_project
+from freshkey._commands.process import are_own_arguments, find_own_program
 
 
 _PLACEHOLDER: Final = re.compile("%[%s]")
@@ -73,7 +73,7 @@ def _command(entry: str, url: str, environ: Mapping[str, str], platform: str) ->
     start = _start(name, environ, platform)
     if start is None or _parses_arguments(name, arguments) or not all(map(_is_safe, arguments)):
         return None
-    if any(map(is_of_project, arguments)):  # such as a script
+    if not are_own_arguments(name, arguments):
         return None
     filled = [_PLACEHOLDER.sub(lambda found: url if found[0] == "%s" else "%", word) for word in arguments]
     return [*start, *filled] if any(map(_takes_url, arguments)) else [*start, *filled, url]

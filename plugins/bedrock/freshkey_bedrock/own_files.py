@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Final
 
 from freshkey.errors import ConfigurationError
-from freshkey.plugin import Profile, checked_url
+from freshkey.plugin import Profile, checked_url, variable_paths
 from freshkey_bedrock.paths import NOT_EXPANDED
 from freshkey_bedrock.shared_config import config_file, credentials_file
 
 
-_LISTS: Final = {"AWS_DATA_PATH": "~/.aws/models"}
+_SHARED: Final = {"AWS_CONFIG_FILE": config_file, "AWS_SHARED_CREDENTIALS_FILE": credentials_file}
 _OTHERS: Final = {
+    "AWS_DATA_PATH": "~/.aws/models",
     "BOTO_CONFIG": "~/.boto",
     "AWS_CREDENTIAL_FILE": "",
     "AWS_LOGIN_CACHE_DIRECTORY": "~/.aws/login/cache",
@@ -26,14 +27,15 @@ _OTHERS: Final = {
 """What else botocore and the AWS CLI open, by variable, with its usual place."""
 
 VARIABLES: Final = (
-    *("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE"),
-    *("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI"),
-    *("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_EC2_METADATA_SERVICE_ENDPOINT"),
+    *(*_SHARED, *NOT_EXPANDED, *_OTHERS),
+    *("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
+    *("AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "AWS_ENDPOINT_URL"),
+    *("AWS_ENDPOINT_URL_*", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_STS_REGIONAL_ENDPOINTS"),
+    *("AWS_USE_DUALSTACK_ENDPOINT", "AWS_USE_FIPS_ENDPOINT", "AWS_CSM_ENABLED", "AWS_CSM_HOST", "AWS_CSM_PORT"),
     *("AWS_ROLE_ARN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"),
-    *("AWS_CA_BUNDLE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_*", "AWS_DATA_PATH", "BOTO_CONFIG"),
-    *("AWS_CREDENTIAL_FILE", "AWS_LOGIN_CACHE_DIRECTORY"),
+    "BOTOCORE_EXPERIMENTAL__PLUGINS",
 )
-"""Variables that move a file or an endpoint, or choose an identity."""
+"""Variables that move a file or an endpoint, choose an identity, or name code that botocore imports."""
 
 
 def ensure_own(profile: Profile, environ: Mapping[str, str] = os.environ) -> None:
@@ -67,16 +69,15 @@ def ensure_https(url: str) -> None:
 
 
 def _named(environ: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
-    yield "AWS_CONFIG_FILE", config_file(environ)
-    yield "AWS_SHARED_CREDENTIALS_FILE", credentials_file(environ)
+    for variable, place in _SHARED.items():
+        yield variable, place(environ)
     for variable in NOT_EXPANDED:
         if path := environ.get(variable):
             yield variable, Path(path)
     for variable, usual in _OTHERS.items():
-        if path := environ.get(variable) or usual:
-            yield variable, _expanded(path)
-    for variable, usual in _LISTS.items():
-        yield from ((variable, _expanded(one)) for one in (*environ.get(variable, "").split(os.pathsep), usual) if one)
+        yield from ((variable, _expanded(one)) for one in variable_paths(variable, environ.get(variable, "")))
+        if usual and (variable == "AWS_DATA_PATH" or not environ.get(variable)):  # botocore adds to these
+            yield variable, _expanded(usual)
 
 
 def _expanded(path: str) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from freshkey.errors import ConfigurationError
-from freshkey.plugin import Profile, checked_url
+from freshkey.plugin import Profile, checked_url, variable_paths
 
 
 _PATHS: Final = {
@@ -29,13 +29,14 @@ _PATHS: Final = {
 
 VARIABLES: Final = (
     *_PATHS,
-    "AWS_ROLE_ARN",
-    "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_*",
+    *("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
+    *("AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "AWS_ENDPOINT_URL"),
+    *("AWS_ENDPOINT_URL_*", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_STS_REGIONAL_ENDPOINTS"),
+    *("AWS_USE_DUALSTACK_ENDPOINT", "AWS_USE_FIPS_ENDPOINT", "AWS_CSM_ENABLED", "AWS_CSM_HOST", "AWS_CSM_PORT"),
+    *("AWS_ROLE_ARN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"),
+    "BOTOCORE_EXPERIMENTAL__PLUGINS",
 )
-"""Variables that move a file or an endpoint of AWS, or choose an identity."""
+"""Variables that move a file or an endpoint of AWS, choose an identity, or name code that botocore imports."""
 
 
 def ensure_own(profile: Profile, environ: Mapping[str, str] = os.environ) -> None:
@@ -69,7 +70,10 @@ def ensure_https(url: str) -> None:
 
 def _named(environ: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
     for variable, usual in _PATHS.items():
-        written = environ.get(variable) or usual
-        for one in written.split(os.pathsep) if variable == "AWS_DATA_PATH" else [written]:
-            if one:
-                yield variable, Path(os.path.expanduser(os.path.expandvars(one)))  # noqa: PTH111  like botocore
+        named = variable_paths(variable, environ.get(variable, ""))
+        # botocore expands some of them, and opens others as they are written: a folder can be called "~".
+        yield from ((variable, Path(one)) for one in named)
+        for one in named or [usual]:
+            expanded = os.path.expanduser(os.path.expandvars(one))  # noqa: PTH111  like botocore
+            if expanded and expanded not in named:
+                yield variable, Path(expanded)

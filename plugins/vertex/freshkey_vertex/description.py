@@ -34,7 +34,9 @@ MOVED_BY: Final = (
     adc.CREDENTIALS_VARIABLE,
     adc.GCLOUD_VARIABLE,
     credentials_file.EXECUTABLE_VARIABLE,
+    "CLOUDSDK_PYTHON",  # gcloud, which a sign-in may run, runs this
     *metadata.VARIABLES[:2],
+    "GCE_METADATA_IP",
     *project.PROJECT_VARIABLES,
     project.QUOTA_VARIABLE,
     project.REGION_VARIABLE,

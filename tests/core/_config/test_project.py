@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from freshkey._commands.command import Command
 from freshkey._config.configuration import Configuration
 from freshkey._config.project import FILE_NAME, Project, Wishes, find, load
+from freshkey._files.project_place import REPOSITORIES
 from freshkey.errors import ConfigurationError, FreshkeyError, TrustNeeded
 from freshkey.model.description import Description
 from raises_code import raises_code
+from second_user import SecondUser
 from typed_profile import typed
 
 
@@ -117,6 +119,31 @@ def test_nearest_file_wins(tmp_path: Path) -> None:
     assert find(tmp_path / "a" / "b", None) == tmp_path / "a" / FILE_NAME
     (tmp_path / "a" / FILE_NAME).unlink()
     assert find(tmp_path / "a" / "b", None) == tmp_path / FILE_NAME
+
+
+@pytest.mark.parametrize("marker", REPOSITORIES)
+def test_search_ends_at_the_root_of_every_kind_of_checkout(tmp_path: Path, marker: str) -> None:
+    """TRU-13: the directories of one checkout have one file."""
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    for directory in (tmp_path, tmp_path / "a"):
+        (directory / FILE_NAME).touch()
+    (tmp_path / "a" / "b" / "Makefile").touch()  # no checkout of its own
+    (tmp_path / "a" / marker).touch()
+    assert find(tmp_path / "a" / "b", None) == tmp_path / "a" / FILE_NAME
+    (tmp_path / "a" / FILE_NAME).unlink()
+    assert find(tmp_path / "a" / "b", None) is None
+
+
+def test_file_of_another_user_above_does_not_count(open_tmp_path: Path, second_user: SecondUser) -> None:
+    """TRU-13: nobody stops the user's commands with a file in a directory of everyone."""
+    mine = open_tmp_path / "mine"
+    mine.mkdir()
+    open_tmp_path.chmod(0o1777)
+    second_user.run("pathlib.Path(sys.argv[1]).write_text('profile = \"me\"')", open_tmp_path / FILE_NAME)
+    second_user.run("pathlib.Path(sys.argv[1]).mkdir()", open_tmp_path / ".git")
+    assert find(mine, None) is None
+    assert find(mine, open_tmp_path) is None
+    assert find(open_tmp_path, None) == open_tmp_path / FILE_NAME  # to be refused, when it is read
 
 
 def test_deleted_working_directory_has_no_project(home: Path, write: Write, project: Path) -> None:
@@ -320,6 +347,7 @@ def test_unreadable_or_unsafe_file_is_rejected(
     with raises_code(ConfigurationError, code) as caught:
         configuration.select()
     assert fact in str(caught.value)
+    assert "chown" not in str(caught.value.hint)  # what another user wrote would become the user's own
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root can read any file")

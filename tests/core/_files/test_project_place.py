@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from freshkey._files import project_place
-from freshkey._files.project_place import project_of, without_project_path
+from freshkey._files.project_place import LOADERS, MARKERS, leads_into_project, project_of, without_project_path
+from second_user import SecondUser
 
 
 @pytest.fixture
@@ -50,6 +51,45 @@ def test_working_directory_is_the_project_without_a_marker(tmp_path: Path) -> No
     assert project_of(tmp_path / "b", tmp_path / "a") is None
 
 
+@pytest.mark.parametrize("marker", MARKERS)
+def test_every_kind_of_checkout_and_every_file_that_sets_variables_marks_a_project(tmp_path: Path, marker: str) -> None:
+    """TRU-13: what names a file of the project from a directory below its root."""
+    root = Path(os.path.realpath(tmp_path)) / "unpacked"
+    (root / "src" / "deep").mkdir(parents=True)
+    (root / marker).touch()
+    assert project_of(root / "aws", root / "src" / "deep") == root
+    assert project_of("../../aws", root / "src" / "deep") == root
+    assert project_of(root.parent / "aws", root / "src") is None
+
+
+@pytest.mark.parametrize("marker", [".env", ".envrc", "Makefile", ".git"])
+def test_marker_in_the_home_directory_marks_nothing(
+    tmp_path: Path, marker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Path(os.path.realpath(tmp_path)) / "home"
+    (home / "work" / "x").mkdir(parents=True)
+    (home / marker).touch()
+    (home.parent / marker).touch()
+    monkeypatch.setattr(project_place, "_system_home", lambda: home)
+    assert project_of(home / ".aws" / "config", home / "work" / "x") is None
+    assert project_of(home / ".aws" / "config", home) is None
+
+
+@pytest.mark.parametrize("marker", [".git", ".freshkey.toml", ".env"])
+def test_marker_of_another_user_marks_nothing(open_tmp_path: Path, second_user: SecondUser, marker: str) -> None:
+    """TRU-13: otherwise, what is the user's own below a directory of everyone would be the project's."""
+    place = Path(os.path.realpath(open_tmp_path))
+    mine = place / "mine"
+    mine.mkdir()
+    place.chmod(0o1777)
+    second_user.run("pathlib.Path(sys.argv[1]).mkdir()", place / marker)
+    assert project_of(place / "aws", mine) is None
+    theirs = place / "theirs"
+    second_user.run("pathlib.Path(sys.argv[1], 'x').mkdir(parents=True)", theirs)
+    second_user.run("pathlib.Path(sys.argv[1]).touch()", theirs / marker)
+    assert project_of(theirs / "aws", theirs / "x") == theirs.parent  # in a checkout of another user it counts
+
+
 @pytest.mark.parametrize("where", ["home", "above"])
 def test_home_and_what_is_above_it_is_no_project(project: Path, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     home = project if where == "home" else project / "sub"
@@ -83,3 +123,28 @@ def test_path_without_what_the_project_brings(project: Path) -> None:
     assert kept == {"PATH": os.pathsep.join(["/usr/bin", "/bin"]), "A": "b"}
     assert without_project_path({"PATH": "bin"}, project) == {"PATH": os.devnull}
     assert without_project_path({"A": "b"}) == {"A": "b"}
+
+
+def test_no_variable_of_a_child_leads_to_programs_of_the_project(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TRU-13: a desktop looks up applications, and shells and interpreters load code, from variables."""
+    monkeypatch.setattr(project_place, "_system_home", lambda: tmp_path)
+    inside = str(project / "x")
+    environ = dict.fromkeys(("XDG_DATA_HOME", "XDG_CONFIG_HOME", *LOADERS), inside)
+    environ |= {"XDG_DATA_DIRS": f"/usr/share:{inside}", "XDG_CONFIG_DIRS": inside, "HOME": inside, "A": inside}
+    kept = without_project_path(environ, project)
+    assert kept == {"XDG_DATA_DIRS": "/usr/share", "HOME": str(tmp_path), "A": inside}
+    own = {"XDG_DATA_HOME": "/usr/x", "HOME": "/usr", "NODE_OPTIONS": "--max-old-space-size=8", "LD_PRELOAD": "/l.so"}
+    assert without_project_path(own, project) == own
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["{}", "--require {}", "--require=x,{}", "-I{}", "-javaagent:{}", '-r "{}"', "/usr/lib:{}", "-e ../file", "file"],
+)
+def test_path_of_the_project_in_any_form(project: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TRU-13: in options of an interpreter, such as NODE_OPTIONS and JAVA_TOOL_OPTIONS."""
+    monkeypatch.chdir(project / "sub" if ".." in form else project)
+    assert leads_into_project(form.format(project / "file"))
+    assert not leads_into_project(form.format("/usr/x").replace("file", "other"))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
 
 import pytest
 
 from certificates import Authority
-from freshkey.plugin import authorities_flaw, tls_failure
+from freshkey.plugin import authorities_flaw, tls_context, tls_failure
 
 
 class CertificateError(Exception):
@@ -68,3 +69,19 @@ def test_file_of_authorities_that_cannot_be_used(tmp_path: Path, written: str, f
     (tmp_path / "empty").touch()
     assert authorities_flaw(written.format(tmp_path)) == flaw
     assert authorities_flaw(str(Authority(tmp_path).file)) is None
+
+
+def test_each_directory_of_authorities_is_loaded_by_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """TRU-13: OpenSSL is given what was checked, and splits nothing itself."""
+    loaded: list[dict[str, str]] = []
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda _self, **given: loaded.append(given))
+    monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda _self: loaded.append({"default": "yes"}))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "a"))
+    monkeypatch.setenv("SSL_CERT_DIR", os.pathsep.join([str(tmp_path), "", "/etc"]))
+    tls_context()
+    assert loaded == [{"cafile": str(tmp_path / "a")}, {"capath": str(tmp_path)}, {"capath": "/etc"}]
+    loaded.clear()
+    monkeypatch.delenv("SSL_CERT_FILE")
+    monkeypatch.setenv("SSL_CERT_DIR", os.pathsep)
+    tls_context()
+    assert loaded == []  # no authority is trusted, rather than others than those that were named

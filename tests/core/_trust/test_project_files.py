@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,16 @@ def test_authorities_of_the_project_need_trust(file: Path, state: Path, name: st
     """TRU-13: with its own authority and a proxy, a project could read what is sent."""
     with raises_code(TrustNeeded, "project-file-not-trusted"):
         ensure_own_environment(state, None, {name: str(file if name.endswith(("FILE", "BUNDLE")) else file.parent)})
+
+
+@pytest.mark.parametrize("form", ["/etc:{}", "{}:/etc", ":{}:", "/etc:link", "."])
+def test_each_directory_of_authorities_is_checked(file: Path, state: Path, form: str) -> None:
+    """TRU-13: OpenSSL reads a list, of which one directory may be the project's."""
+    (file.parent / "link").symlink_to(file.parent)
+    with raises_code(TrustNeeded, "project-file-not-trusted") as caught:
+        ensure_own_environment(state, None, {"SSL_CERT_DIR": form.format(file.parent).replace(":", os.pathsep)})
+    assert "SSL_CERT_DIR" in caught.value.message
+    ensure_own_environment(state, None, {"SSL_CERT_DIR": f"/etc{os.pathsep}/usr"})
 
 
 def test_damaged_answers_trust_nothing(file: Path, state: Path) -> None:

@@ -261,6 +261,38 @@ def test_browser_neither_runs_in_the_project_nor_finds_its_programs(
     assert (tmp_path / "inherited").read_text().split() == [str(tmp_path), f"{tmp_path}:/usr/bin:/bin"]
 
 
+def test_browser_gets_no_variable_that_leads_into_the_project(
+    program: MakeProgram, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TRU-13: a launcher starts what a desktop entry says, and any program loads modules from its own variables."""
+    checkout = tmp_path / "checkout"
+    (checkout / ".git").mkdir(parents=True)
+    monkeypatch.chdir(checkout)
+    program("prog", f"env > {tmp_path}/inherited")
+    names = ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_DATA_DIRS", "HOME", "BASH_ENV", "GTK_PATH", "ANY_PLUGIN")
+    environ = {"BROWSER": "prog", "PATH": f"{tmp_path}:/usr/bin:/bin", "LANG": "C", "GTK_MODULES": f"a:{checkout}/b.so"}
+    assert browser.open_browser(URL, environ={**environ, **dict.fromkeys(names, str(checkout / "d"))}) is True
+    inherited = (tmp_path / "inherited").read_text()
+    assert "LANG=C" in inherited
+    assert str(checkout) not in inherited
+
+
+@pytest.mark.parametrize("form", ["{}", "{} %s", "env {} %s", "prog -r{}", "prog --script={} %s"])
+def test_program_of_the_project_in_any_form_is_left_out_and_named(
+    program: MakeProgram, tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """TRU-13: the next entry is used."""
+    checkout = tmp_path / "checkout"
+    (checkout / ".git").mkdir(parents=True)
+    monkeypatch.chdir(checkout)
+    script = program("open").rename(checkout / "open")
+    program("prog")
+    program("mine")
+    environ = environment(tmp_path, BROWSER=f"{form.format(script)}:mine")
+    assert browser.browser_program(environ) == str(tmp_path / "mine")
+    assert "in the current project" in caplog.text
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
 def test_program_that_another_user_can_replace_is_not_started(
     program: MakeProgram, tmp_path: Path, caplog: pytest.LogCaptureFixture

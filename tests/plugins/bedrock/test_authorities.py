@@ -258,6 +258,7 @@ def test_way_the_path_is_written_is_named(
     value: str,
     fact: str,
 ) -> None:
+    monkeypatch.chdir("/")  # in no project, in which "." would need trust first
     monkeypatch.setenv(variable, value)
     with raises_code(ConfigurationError, INVALID) as caught:
         make_keeper(aws_profile="team").get("work")
