@@ -282,6 +282,25 @@ def test_sts_is_asked_over_https_only(checkout: Checkout, variable: str) -> None
     assert "invalid-url" in done.stderr
 
 
+@pytest.mark.skipif(not Path("/bin/bash").exists(), reason="the shell that reads BASH_ENV")
+@pytest.mark.parametrize("marker", [".hg", ".env", "Makefile"])
+def test_shell_of_the_user_s_own_helper_runs_no_code_of_the_project(checkout: Checkout, marker: str) -> None:
+    """TRU-13: whatever marks the project, from a directory below its root."""
+    (checkout.root / ".git").rename(checkout.root / marker)
+    own = checkout.mine / "own"
+    answer = {"Version": 1, "AccessKeyId": "AKIAMINE", "SecretAccessKey": "mine"}
+    own.write_text(f"#!/bin/bash\ntouch {checkout.mine}/own-ran\necho '{json.dumps(answer)}'\n")
+    own.chmod(0o700)
+    config = checkout.mine / "aws"
+    config.write_text(f"[default]\ncredential_process = {own}\n")
+    evil = checkout.write("evil.sh", f"touch {checkout.ran}\n")
+    checkout.freshkey("token", "bedrock", AWS_CONFIG_FILE=str(config), BASH_ENV=str(evil))
+    assert (checkout.mine / "own-ran").exists()
+    assert not checkout.ran.exists()
+    done = checkout.freshkey("token", "bedrock", AWS_CONFIG_FILE=str(config), SSL_CERT_DIR=f"/etc:{checkout.root}")
+    assert "project-file-not-trusted" in done.stderr
+
+
 def test_explain_names_every_variable_that_moved_something(checkout: Checkout) -> None:
     """TRU-13: by name, and the value only where it can be shown."""
     _, variables, file = aws_config(checkout)
