@@ -29,7 +29,8 @@ class Description:
             ``metadata={"bound": True}``, and those with a URL to which no secret of a stored credential is ever sent
             with ``metadata={"bound": False}``.
         formats: Credential classes that the codec may read from a store, by tag. A tag never changes its meaning. Each
-            is an attrs class, and keeps every secret in a `Secret`; otherwise the provider is refused.
+            is an attrs class, and keeps every secret in a `Secret`; otherwise the provider is refused. A field that is
+            only named like a secret, by its last word, is marked with ``metadata={"secret": False}``.
         sources: Where credentials can come from, in order of precedence.
         lead: Seconds before expiry at which to renew; None means the default.
         single_use: Whether a refresh token works only once, so that a renewal writes an intent first.
