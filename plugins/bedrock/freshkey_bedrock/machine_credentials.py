@@ -28,6 +28,8 @@ _FORBIDDEN: Final = 403
 _SERVER_ERROR: Final = 500
 _SLOW_DOWN: Final = 429
 _MAX_WORDS: Final = 200
+_PLAIN: Final = re.compile(r"(?i:https?)://(?:\[([0-9A-Fa-f:]+)\]|([0-9A-Za-z.-]+))(?::[0-9]+)?(?:[/?#].*)?", re.DOTALL)
+"""Libraries disagree about the host of other URLs, such as one with a backslash before ``@``."""
 _UNPRINTABLE: Final = re.compile(r"[^ -~]+")
 
 _INSTANCE_HINTS: Final = {
@@ -111,7 +113,7 @@ def container_failure(last: LastAnswer, url: str) -> TransientError | None:
     """
     if not (last.status or last.failure):
         return None
-    near = _is_near(url)
+    near = is_near(url)
     error = TransientError(
         f"the container credential endpoint {_origin(url)} {last.words}",
         hint="Check what serves it, and that a role is attached to the task or to the pod's service account",
@@ -122,9 +124,10 @@ def container_failure(last: LastAnswer, url: str) -> TransientError | None:
     return found_here(error) if near else error
 
 
-def _is_near(url: str) -> bool:
+def is_near(url: str) -> bool:
     """Return whether a URL names this machine, or an address that only this machine and its containers reach."""
-    host = urlsplit(url).hostname or ""
+    plain = _PLAIN.fullmatch(url)
+    host = (plain[1] or plain[2]) if plain else ""
     try:
         address = ip_address(host)
     except ValueError:

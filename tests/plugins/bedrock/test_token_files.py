@@ -18,6 +18,7 @@ from raises_code import raises_code
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.canary-made-up.token"
 CODE = "bedrock-invalid-aws-config"
 VARIABLE = "AWS_CONTAINER_AUTHORIZATION_TOKEN"
+URL = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
 
 Wrote = Callable[[bytes], str]
 
@@ -74,6 +75,43 @@ def test_authorization_that_is_no_header(wrote: Wrote, content: bytes) -> None:
     with raises_code(ConfigurationError, CODE) as caught:
         container_headers({f"{VARIABLE}_FILE": wrote(content)})
     assert f"{VARIABLE}_FILE" in caught.value.message
+
+
+ELSEWHERE = (
+    "https://192.0.2.2:18443/x",
+    "https://credentials.example/x",
+    "https://localhost.example/x",
+    "https://192.0.2.2\\@127.0.0.1/x",
+    "https://127.0.0.1@192.0.2.2/x",
+    "https://[2001:db8::1]/x",
+    "",
+)
+NEAR = ("http://127.0.0.1:8080/x", "http://localhost/x?a=b", "https://[::1]/x", "http://169.254.170.23/v1/credentials")
+
+
+@pytest.mark.parametrize("url", ELSEWHERE)
+def test_a_file_goes_to_another_machine_only_if_it_is_an_identity_token(wrote: Wrote, url: str) -> None:
+    """TRU-13: a variable can name any file of the user's, and another one any host."""
+    environ = {URL: url, f"{VARIABLE}_FILE": wrote(b"canary-deploy-key\n")}
+    with raises_code(ConfigurationError, CODE) as caught:
+        container_headers(environ)
+    assert f"{VARIABLE}_FILE is not an identity token" in caught.value.message
+    assert "canary" not in str(caught.value)
+    assert container_headers({**environ, f"{VARIABLE}_FILE": wrote(TOKEN.encode())}) == {"Authorization": TOKEN}
+    assert container_headers({URL: url, VARIABLE: "made-up"}) == {"Authorization": "made-up"}
+
+
+@pytest.mark.parametrize("url", [*NEAR, "http://[fd00:ec2::23]/v1/credentials"])
+def test_a_file_of_any_form_goes_to_this_machine(wrote: Wrote, url: str) -> None:
+    assert container_headers({URL: url, f"{VARIABLE}_FILE": wrote(b"made-up\n")}) == {"Authorization": "made-up"}
+
+
+def test_the_relative_address_is_on_this_machine_whatever_else_is_set(wrote: Wrote) -> None:
+    environ = {URL: ELSEWHERE[0], "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/x", f"{VARIABLE}_FILE": wrote(b"made-up")}
+    assert container_headers(environ) == {"Authorization": "made-up"}
+    for odd in (".example/x", "@192.0.2.2/x", ".example\\@localhost/x"):
+        with raises_code(ConfigurationError, CODE):
+            container_headers({**environ, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": odd})
 
 
 def test_botocore_reads_both_files_in_this_way(profile: Profile, monkeypatch: pytest.MonkeyPatch, wrote: Wrote) -> None:

@@ -324,6 +324,20 @@ def test_line_break_after_the_token_of_a_container(
         assert place.tokens == ["canary-token"]
 
 
+@pytest.mark.parametrize("url", ["https://192.0.2.2:1/x", "https://192.0.2.2\\@127.0.0.1/x", "https://x.example"])
+def test_a_file_goes_to_another_machine_only_if_it_is_an_identity_token(
+    federated: Federated, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str
+) -> None:
+    """TRU-13: a variable can name any file of the user's, and another one any host."""
+    (tmp_path / "token").write_text("canary-deploy-key\n")
+    monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv(FULL, url)
+    with raises_code(ConfigurationError, "vertex-no-identity-token") as caught:
+        federated()
+    assert "is not an identity token" in caught.value.message
+    assert "canary" not in str(caught.value)
+
+
 @pytest.mark.parametrize("empty", ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_PROFILE", "AWS_DEFAULT_PROFILE"])
 def test_empty_variable_counts_as_none(federated: Federated, monkeypatch: pytest.MonkeyPatch, empty: str) -> None:
     monkeypatch.setenv(empty, "")
