@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from freshkey._files.path_text import path_flaw, shown_path, shown_url
     from freshkey._files.private import file_name, private_dir, read_private, remove_private, write_private
     from freshkey._files.project_place import without_project_path
+    from freshkey._files.unchangeable import ensure_unchangeable, read_unchangeable
     from freshkey._files.variable_paths import variable_paths
     from freshkey._http.client import DEADLINE, send
     from freshkey._http.messages import Request, Response, Send, form, json_body, retry_after
@@ -65,6 +66,7 @@ _HOMES: Final = {
     "_files.path_text": "path_flaw shown_path shown_url",
     "_files.private": "file_name private_dir read_private remove_private write_private",
     "_files.project_place": "without_project_path",
+    "_files.unchangeable": "ensure_unchangeable read_unchangeable",
     "_files.variable_paths": "variable_paths",
     "_http.client": "DEADLINE send",
     "_http.messages": "Request Response Send form json_body retry_after",
@@ -100,12 +102,13 @@ __all__ = [
     "NotRegularError", "OAuthToken", "Profile", "ProfileLock", "Record", "Reporter", "Request", "Response",
     "Secret", "Send", "Snapshot", "Source", "TooLongError", "Validity", "Verdict", "authorities_flaw",
     "changed_settings", "checked_program", "checked_url", "child_environment", "descriptor_is_there",
-    "descriptor_secret", "ensure_unchanged", "environment_secret", "file_name", "file_version", "form",
-    "helper_environment", "hookimpl", "is_attended", "is_implausible", "is_jwt", "is_token", "json_body",
-    "looks_like", "parse_json_object", "path_flaw", "private_dir", "quoted", "read_bounded", "read_helper_json",
-    "read_helper_line", "read_private", "remove_private", "retry_after", "run_command", "run_helper",
-    "run_login_command", "send", "shown_name", "shown_path", "shown_url", "store_options", "tls_context",
-    "tls_failure", "unused_settings", "variable_paths", "without_project_path", "write_private", "wrong_option",
+    "descriptor_secret", "ensure_unchangeable", "ensure_unchanged", "environment_secret", "file_name",
+    "file_version", "form", "helper_environment", "hookimpl", "is_attended", "is_implausible", "is_jwt", "is_token",
+    "json_body", "looks_like", "parse_json_object", "path_flaw", "private_dir", "quoted", "read_bounded",
+    "read_helper_json", "read_helper_line", "read_private", "read_unchangeable", "remove_private", "retry_after",
+    "run_command", "run_helper", "run_login_command", "send", "shown_name", "shown_path", "shown_url",
+    "store_options", "tls_context", "tls_failure", "unused_settings", "variable_paths", "without_project_path",
+    "write_private", "wrong_option",
 ]
 # fmt: on
 

@@ -21,6 +21,7 @@ from attrs.validators import instance_of
 from freshkey._files.bounded import NotRegularError, TooLongError, read_bounded
 from freshkey._files.path_text import shown_path
 from freshkey._files.project_place import project_of
+from freshkey._files.unchangeable import ensure_unchangeable
 from freshkey._files.variable_paths import variable_paths
 from freshkey._text.visible import spelled_out
 from freshkey._trust.answers import Answers
@@ -72,7 +73,9 @@ class TrustedFiles(Answers[TrustedFile]):
 
 
 def ensure_trusted(variable: str, path: Path | str, state_dir: Path, approve: Approve | None = None) -> None:
-    """Raise unless a file is the user's own or trusted; a file that does not exist is left to its reader.
+    """Raise unless a file is the user's own or trusted, and no other user can change it.
+
+    A file that does not exist is left to its reader.
 
     Args:
         variable: The environment variable that names it, for messages.
@@ -81,8 +84,10 @@ def ensure_trusted(variable: str, path: Path | str, state_dir: Path, approve: Ap
         approve: Asks the user; None if there is no one to ask.
 
     Raises:
+        ConfigurationError: Another user can change it (``unsafe-file``).
         TrustNeeded: It is in the current project, and the user has not trusted it in its current form.
     """
+    ensure_unchangeable(variable, path)
     if project_of(path) is None:
         return
     try:

@@ -36,8 +36,9 @@ class Profile:
         project_dir: Directory of the project whose ``.freshkey.toml`` defines it, without symbolic links; None for a
             profile of the user's own.
         ensure_own: ``ensure_own(variable, path)`` raises `TrustNeeded` if a file that an environment variable names is
-            in the current project, and the user has not trusted it in its current form. Call it before such a file
-            decides whose credential is used, where a secret goes or what runs. Without the core, it does nothing.
+            in the current project, and the user has not trusted it in its current form, and `ConfigurationError` if
+            another user can change it. Call it before such a file decides whose credential is used, where a secret goes
+            or what runs. Without the core, it does nothing.
     """
 
     name: str

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from freshkey.errors import ConfigurationError
-from freshkey.plugin import is_jwt
+from freshkey.plugin import ensure_unchangeable, is_jwt
 from freshkey_bedrock.ini_file import decoded
 from freshkey_bedrock.machine_credentials import is_near
 from freshkey_bedrock.paths import named_by
@@ -83,6 +83,7 @@ def _leads_away(environ: Mapping[str, str]) -> bool:
 
 
 def _read(path: str, where: str) -> str:
+    ensure_unchangeable(where.removeprefix("the file in "), path)
     with open(path, "rb") as file:  # noqa: PTH123  the path is opened, and quoted in errors, as it is written
         content = file.read(_MAX)
     try:

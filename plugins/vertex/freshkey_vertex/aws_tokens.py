@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
-from freshkey.plugin import NotRegularError, TooLongError, is_jwt, read_bounded
+from freshkey.plugin import NotRegularError, TooLongError, is_jwt, read_unchangeable
 from freshkey_vertex.aws_errors import unusable
 from freshkey_vertex.credentials_file import MAX_BYTES, without_byte_order_mark
 
@@ -87,7 +87,7 @@ def _leads_away(environ: Mapping[str, str]) -> bool:
 def _read(path: str, what: str, where: str) -> str:
     flaw = "is empty"
     try:
-        if token := without_byte_order_mark(read_bounded(Path(path), MAX_BYTES)).decode().strip():
+        if token := without_byte_order_mark(read_unchangeable(where, Path(path), MAX_BYTES)).decode().strip():
             return token
     except UnicodeDecodeError:
         flaw = "is not text"

@@ -1,8 +1,8 @@
 """Credentials files in Google's formats: read and checked before google-auth sees them.
 
 A file of the type ``external_account`` can contain any URL and any program, so its URLs must be https, and a program
-runs only if Google's own variable allows it. File modes are not checked: containers often mount such files readable by
-all users.
+runs only if Google's own variable allows it. No other user may be able to change it. Others may read it: containers
+often mount such files readable by all users.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from attrs import field, frozen
 
 from freshkey.errors import ConfigurationError, ProtocolError
-from freshkey.plugin import NotRegularError, TooLongError, checked_url, parse_json_object, read_bounded
+from freshkey.plugin import NotRegularError, TooLongError, checked_url, parse_json_object, read_unchangeable
 from freshkey_vertex.file_flaws import flaw_of, with_escaped_breaks
 
 
@@ -31,6 +31,9 @@ MAX_BYTES: Final = 256 * 1024
 UNIVERSE_DOMAIN: Final = "googleapis.com"
 """The only supported cloud. For others, google-auth would use self-signed tokens of service accounts instead of
 requesting tokens from a server."""
+
+NAMED_BY: Final = "credentials_file or GOOGLE_APPLICATION_CREDENTIALS"
+"""What usually names a credentials file, for messages."""
 
 LINK_LOCAL_HOSTS: Final = frozenset({"169.254.169.254", "fd00:ec2::254"})
 """Metadata servers of Azure and AWS, which use plain http and are reachable only from the machine itself."""
@@ -98,14 +101,15 @@ def uses_aws(info: Mapping[str, Any]) -> bool:
     return str(source.get("environment_id", "")).startswith("aws")
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, named_by: str = NAMED_BY) -> bytes:
     """Return the content of a file, without blocking on pipes or devices.
 
     Raises:
         Unloadable: It is missing, unreadable, not a regular file, or too large.
+        ConfigurationError: Another user can change it, and so choose an identity or where secrets go (``unsafe-file``).
     """
     try:
-        return read_bounded(path, MAX_BYTES)
+        return read_unchangeable(named_by, path, MAX_BYTES)
     except NotRegularError:
         flaw = Unloadable(f"{path} is not a regular file", hint="Specify a file in Google's JSON format")
     except TooLongError:

@@ -94,7 +94,7 @@ def _is_xml(token: str) -> bool:
 
 def _of_file(source: Mapping[str, Any], path: str) -> str:
     try:
-        data = read_bytes(Path(path))
+        data = read_bytes(Path(path), "credential_source.file")
     except Unloadable as error:
         written = path_flaw(path)
         flaw = f"no identity token: {f'the path in credential_source.file {written}' if written else error.message}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,6 +76,17 @@ def test_authorization_that_is_no_header(wrote: Wrote, content: bytes) -> None:
     with raises_code(ConfigurationError, CODE) as caught:
         container_headers({f"{VARIABLE}_FILE": wrote(content)})
     assert f"{VARIABLE}_FILE" in caught.value.message
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes mean nothing on Windows")
+def test_token_file_that_others_can_change_is_not_sent(wrote: Wrote) -> None:
+    """TRU-14: they would choose the identity."""
+    path = wrote(TOKEN.encode())
+    Path(path).chmod(0o666)
+    with raises_code(ConfigurationError, "unsafe-file"):
+        IdentityToken(path)()
+    with raises_code(ConfigurationError, "unsafe-file"):
+        container_headers({f"{VARIABLE}_FILE": path, URL: NEAR[0]})
 
 
 ELSEWHERE = (

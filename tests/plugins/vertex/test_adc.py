@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -155,6 +156,24 @@ def test_credentials_file_works_without_a_keychain(
 def test_bare_mode_uses_only_explicitly_provided_sources(cloud: GoogleCloud, keeper: Callable[..., Keeper]) -> None:
     handed_in = {step.source.id for step in keeper().explain("work").steps if step.source.handed_in}
     assert handed_in == {"gcloud-token", "oauth-token", "credentials-file", "adc-file", "metadata"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes mean nothing on Windows")
+@pytest.mark.parametrize("source", ["credentials-file", "adc-gcloud"])
+def test_file_that_others_can_change_is_not_used(
+    cloud: GoogleCloud,
+    make_profile: MakeProfile,
+    write_file: WriteFile,
+    take: Take,
+    source: str,
+) -> None:
+    """TRU-14: they would choose the identity, the servers and the program."""
+    path = write_file(cloud.authorized_user(), GCLOUD)
+    path.chmod(0o666)
+    profile = make_profile(credentials_file=path if source == "credentials-file" else None)
+    with raises_code(ConfigurationError, "unsafe-file"):
+        take(profile, source)
+    assert not cloud.seen
 
 
 def test_source_without_a_file_is_an_error(make_profile: MakeProfile, take: Take) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -216,3 +217,16 @@ def test_answer_of_a_program_that_is_kept_does_not_count(executed: Callable[...,
     refusal = {"success": False, "code": "401", "message": "canary"}
     executed(cached=refusal, **PRINTED)
     executed(cached=PRINTED, **refusal)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes mean nothing on Windows")
+def test_token_file_that_others_can_change_is_not_sent(
+    federated: Federated, tmp_path: Path, cloud: GoogleCloud
+) -> None:
+    """TRU-14: they would choose the identity."""
+    (tmp_path / "token").write_text(SUBJECT_TOKEN)
+    (tmp_path / "token").chmod(0o666)
+    with raises_code(ConfigurationError, "unsafe-file") as caught:
+        federated({"file": str(tmp_path / "token")})
+    assert "credential_source.file" in caught.value.message
+    assert not cloud.seen

@@ -15,7 +15,7 @@ from freshkey.plugin import (
     is_jwt,
     is_token,
     path_flaw,
-    read_bounded,
+    read_unchangeable,
     shown_path,
 )
 
@@ -24,6 +24,8 @@ VARIABLE: Final = "ANTHROPIC_IDENTITY_TOKEN"
 
 FILE: Final = "ANTHROPIC_IDENTITY_TOKEN_FILE"
 """Names a file with the token instead."""
+
+_NAMED_BY: Final = f"{FILE} or identity_token_file"
 
 MAX_LENGTH: Final = 16 * 1024
 """Bytes; the limit of Anthropic's endpoint and of its Python SDK 2.13.0 (``_workload.py``)."""
@@ -34,19 +36,21 @@ _HINT: Final = "Put one JSON Web Token there and nothing else, not a key or a ce
 def read(file: Path | None, environ: Mapping[str, str]) -> Secret:
     """Return the token; it is read again each time, because the platform replaces it before it expires.
 
-    Links are followed, and the file may be world-readable: that is how Kubernetes projects tokens.
+    Links are followed, and the file may be world-readable: that is how Kubernetes projects tokens. But no other user
+    may be able to change it, or they would choose the identity.
 
     Args:
         file: The token file; None reads the environment variable `VARIABLE`.
         environ: The current environment.
 
     Raises:
-        ConfigurationError: The token is missing, unreadable or malformed. The message never quotes it.
+        ConfigurationError: The token is missing, unreadable or malformed, or another user can change the file. The
+            message never quotes it.
     """
     if file is None:
         return _token(environ.get(VARIABLE, "").encode("utf-8", "surrogateescape"), VARIABLE)
     try:
-        return _token(read_bounded(file, MAX_LENGTH), shown(file))
+        return _token(read_unchangeable(_NAMED_BY, file, MAX_LENGTH), shown(file))
     except NotRegularError:
         raise ConfigurationError(
             f"the identity token file {shown(file)} is not a regular file",
@@ -61,13 +65,13 @@ def read(file: Path | None, environ: Mapping[str, str]) -> Secret:
         flaw = f"cannot read the identity token file {shown(file)}: {reason}"
     hint = "Check its path and permissions, and that the platform writes it"
     if written is not None:
-        hint = "Write the whole path in ANTHROPIC_IDENTITY_TOKEN_FILE or identity_token_file"
+        hint = f"Write the whole path in {_NAMED_BY}"
     raise ConfigurationError(flaw, hint=hint, code="claude-invalid-identity-token")
 
 
 def shown(file: Path) -> str:
     """Return the path of a token file for display, or what names it: the token itself may be in the wrong variable."""
-    return shown_path(str(file)) or "named by ANTHROPIC_IDENTITY_TOKEN_FILE or identity_token_file"
+    return shown_path(str(file)) or f"named by {_NAMED_BY}"
 
 
 def version(file: Path | None, environ: Mapping[str, str]) -> str:

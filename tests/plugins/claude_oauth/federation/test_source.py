@@ -93,6 +93,17 @@ def test_path_that_only_a_shell_would_read_is_named(
     assert "ANTHROPIC_IDENTITY_TOKEN_FILE" in str(caught.value.hint)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="modes mean nothing on Windows")
+def test_token_file_that_others_can_change_is_not_sent(environment: Path) -> None:
+    """TRU-14: they would choose the identity."""
+    environment.chmod(0o666)
+    with raises_code(ConfigurationError, "unsafe-file") as caught:
+        identity_token.read(environment, {})
+    assert "ANTHROPIC_IDENTITY_TOKEN_FILE or identity_token_file" in caught.value.message
+    environment.chmod(0o644)
+    assert identity_token.read(environment, {}) == Secret(TOKEN)
+
+
 def test_byte_order_mark_before_the_identity_token_is_not_sent(environment: Path) -> None:
     environment.write_bytes(b"\xef\xbb\xbf" + environment.read_bytes() + b"\r\n")
     assert identity_token.read(environment, {}) == Secret(TOKEN)
