@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from attrs import frozen
 
 from freshkey.errors import FreshkeyError
+from freshkey.secret import shown_name
 
 
 @frozen(kw_only=True)
@@ -70,6 +71,9 @@ def choices(places: Sequence[Place]) -> tuple[Choice, ...]:
                 raise
             why = str(error)
         wins = found is not None and not winner
-        walk.append(Choice(place=title, found=found.name if found else None, wins=wins, why=why))
+        name = found.name if found else None
+        if name and not wins:  # it is not checked: it may be a key in the wrong variable
+            name = shown_name(name) or "(not shown)"
+        walk.append(Choice(place=title, found=name, wins=wins, why=why))
         winner = title if wins else winner
     return tuple(walk)

@@ -63,7 +63,10 @@ def read_unchangeable(named_by: str, path: Path, limit: int) -> bytes:
     try:
         return read_owned(path, limit)
     except UnsafePathError as error:
-        unsafe = _unsafe(error, named_by)
+        unsafe: Exception = _unsafe(error, named_by)
+    except OSError as error:
+        # It was opened below its directory, and so has only the last part of the path.
+        unsafe = type(error)(error.errno, error.strerror, str(path))
     raise unsafe
 
 

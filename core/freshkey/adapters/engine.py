@@ -14,7 +14,7 @@ from attrs import define, field
 
 from freshkey.errors import ConfigurationError, OutcomeUnknown, ProviderRefused, TransientError
 from freshkey.model.credential import Credential
-from freshkey.model.verdict import ACCEPTED, PEEK_SIZE, Answer
+from freshkey.model.verdict import ACCEPTED, PEEK_SIZE, Answer, Verdict
 
 
 NO_NEWER_ONE: Final = (TransientError, OutcomeUnknown, ProviderRefused)
@@ -98,7 +98,7 @@ class Exchange:
 
     def after(self, response: SeenResponse) -> Step:
         """Return what to do after a response: at most one renewal, and one repetition without a renewal."""
-        verdict = self.credential.judge(response)
+        verdict = self._judged(response)
         # A redirect may have led to another server, which cannot judge a credential that it did not get.
         if (verdict is ACCEPTED and not response.incomplete) or not same_origin(response.url, self.url):
             return Step.DONE
@@ -111,6 +111,17 @@ class Exchange:
             self._renewed, self._more = True, {}
             return Step.RENEW
         return Step.DONE
+
+    def _judged(self, response: SeenResponse) -> Verdict:
+        try:
+            return self.credential.judge(response)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  as for hooks
+            from freshkey.model.method_errors import cleaned
+
+            failure = cleaned(error, self.credential, "judge")
+        raise failure
 
 
 def must_be_private(url: str) -> None:

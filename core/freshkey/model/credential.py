@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 from freshkey import expiry
 from freshkey.clock import SYSTEM, Clock, Moment
-from freshkey.errors import CredentialExpired, ProviderRefused
+from freshkey.errors import CredentialExpired, FreshkeyError, ProviderRefused
 from freshkey.model.identity import Identity
 from freshkey.model.verdict import ACCEPTED, REFUSED, Answer, Verdict
 from freshkey.secret import Secret
@@ -142,8 +142,14 @@ class Credential(abc.ABC):
         Raises:
             CredentialExpired: It has expired.
         """
-        self._must_be_alive()
-        return self._headers(method, url, body)
+        try:
+            self._must_be_alive()
+            return self._headers(method, url, body)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  as for hooks
+            failure = _cleaned(error, self, "headers")
+        raise failure
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables that authorize a child process; never a refresh token.
@@ -151,8 +157,14 @@ class Credential(abc.ABC):
         Raises:
             CredentialExpired: It has expired.
         """
-        self._must_be_alive()
-        return self._environment()
+        try:
+            self._must_be_alive()
+            return self._environment()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  as for hooks
+            failure = _cleaned(error, self, "environment")
+        raise failure
 
     @abc.abstractmethod
     def _headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
@@ -166,6 +178,12 @@ class Credential(abc.ABC):
         if self.expired():
             message = f"the credential expired at {self.expires_at:%Y-%m-%d %H:%M:%S} UTC"
             raise CredentialExpired(message, hint="Call Keeper.get() for every request; it is cheap")
+
+
+def _cleaned(error: BaseException, credential: Credential, method: str) -> FreshkeyError:
+    from freshkey.model.method_errors import cleaned  # only for errors: a program that has none does not load it
+
+    return cleaned(error, credential, method)
 
 
 @frozen(kw_only=True)

@@ -16,6 +16,7 @@ from typing import Any, Final
 from freshkey.errors import LoginRequired, ProtocolError
 from freshkey.plugin import NotRegularError, TooLongError, parse_json_object, read_bounded
 from freshkey_bedrock.ini_file import decoded
+from freshkey_bedrock.paths import expanded
 from freshkey_bedrock.stated_end import moment
 
 
@@ -118,7 +119,7 @@ def cache_files(section: Mapping[str, str], environ: Mapping[str, str] = os.envi
         files.append(home / "sso" / "cache" / f"{digest}.json")
     if name := section.get("login_session"):
         named = environ.get("AWS_LOGIN_CACHE_DIRECTORY")
-        folder = Path(os.path.expanduser(os.path.expandvars(named))) if named else home / "login" / "cache"  # noqa: PTH111
+        folder = expanded(named) if named else home / "login" / "cache"
         files.append(folder / f"{hashlib.sha256(name.encode()).hexdigest()}.json")
     return tuple(files)
 

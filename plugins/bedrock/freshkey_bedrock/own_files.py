@@ -12,7 +12,7 @@ from typing import Final
 
 from freshkey.errors import ConfigurationError
 from freshkey.plugin import Profile, checked_url, variable_paths
-from freshkey_bedrock.paths import NOT_EXPANDED
+from freshkey_bedrock.paths import NOT_EXPANDED, expanded, wrong_path
 from freshkey_bedrock.shared_config import config_file, credentials_file
 
 
@@ -25,6 +25,9 @@ _OTHERS: Final = {
     "AWS_SSO_CACHE_DIRECTORY": "~/.aws/sso/cache",
 }
 """What else botocore and the AWS CLI open, by variable, with its usual place."""
+
+MAX_LIST: Final = 16 * 1024
+"""Longest value in characters of a variable that names files or servers."""
 
 VARIABLES: Final = (
     *(*_SHARED, *NOT_EXPANDED, *_OTHERS),
@@ -45,6 +48,9 @@ def ensure_own(profile: Profile, environ: Mapping[str, str] = os.environ) -> Non
         TrustNeeded: One is in the current project.
         ConfigurationError: A path is not written as one.
     """
+    for variable in VARIABLES:
+        if len(environ.get(variable, "")) > MAX_LIST:  # botocore would expand it, in a time that grows with its square
+            raise wrong_path(variable, f"is longer than {MAX_LIST} characters")
     for variable, path in _named(environ):
         profile.ensure_own(variable if environ.get(variable) else "HOME", path)
 
@@ -75,10 +81,6 @@ def _named(environ: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
         if path := environ.get(variable):
             yield variable, Path(path)
     for variable, usual in _OTHERS.items():
-        yield from ((variable, _expanded(one)) for one in variable_paths(variable, environ.get(variable, "")))
+        yield from ((variable, expanded(one)) for one in variable_paths(variable, environ.get(variable, "")))
         if usual and (variable == "AWS_DATA_PATH" or not environ.get(variable)):  # botocore adds to these
-            yield variable, _expanded(usual)
-
-
-def _expanded(path: str) -> Path:
-    return Path(os.path.expanduser(os.path.expandvars(path)))  # noqa: PTH111  like botocore, never raises
+            yield variable, expanded(usual)

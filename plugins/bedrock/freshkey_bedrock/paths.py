@@ -19,13 +19,24 @@ NOT_EXPANDED: Final = (
 """Variables whose path botocore opens exactly as it is written."""
 
 
+MAX_PATH: Final = 4096
+"""Longest path in characters that is expanded; Linux opens none that is longer (PATH_MAX)."""
+
+
+def expanded(path: str) -> Path:
+    """Return a path expanded as botocore expands it; one that is too long is returned as it is, and does not exist."""
+    return Path(path if len(path) > MAX_PATH else os.path.expanduser(os.path.expandvars(path)))  # noqa: PTH111
+
+
 def shared_path(variable: str, default: str, environ: Mapping[str, str]) -> Path:
     """Return the path in a variable, or else the default path, expanded as botocore expands it.
 
     Raises:
-        ConfigurationError: There is no such file, and the way the path is written explains why.
+        ConfigurationError: It is too long, or there is no such file and the way the path is written explains why.
     """
     value = environ.get(variable)
+    if value and len(value) > MAX_PATH:  # expanding it would take time that grows with its square
+        raise wrong_path(variable, f"is longer than {MAX_PATH} characters")
     path = Path(os.path.expanduser(os.path.expandvars(value or default)))  # noqa: PTH111  like botocore, never raises
     if not value or os.path.lexists(path):
         return path

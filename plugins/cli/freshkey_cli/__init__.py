@@ -71,7 +71,9 @@ def _run(words: Sequence[str], out: Output, keeper_factory: KeeperFactory | None
         parsed = parse(words)
     except SystemExit as printed:
         return int(printed.code or exits.OK)
-    commands.refuse_claims(parsed.name)
+    if rivals := commands.rivals_of(parsed.name):
+        # Freshkey's own command runs all the same: otherwise any package could stop it.
+        out.say(f"{' and '.join(rivals)} also provides a command {parsed.name!r}, which was not used: uninstall it")
     from freshkey import Configuration
     from freshkey_cli.context import Context
 

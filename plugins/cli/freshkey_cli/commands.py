@@ -98,14 +98,9 @@ def load(name: str) -> Command:
     return _Foreign(claims[0], _imported(claims[0]))
 
 
-def refuse_claims(name: str) -> None:
-    """Refuse one of freshkey's own commands if another package also provides it; `load` checks all others.
-
-    Raises:
-        ConfigurationError: Another package provides the command; the message names both.
-    """
-    if name in OWN:
-        _refuse_rivals(name, [DISTRIBUTION, *(claim.distribution for claim in _claims(name))])
+def rivals_of(name: str) -> tuple[str, ...]:
+    """Return the packages that claim the name of one of freshkey's own commands, for display; theirs is not used."""
+    return tuple(clean(claim.distribution) for claim in _claims(name)) if name in OWN else ()
 
 
 def _claims(name: str | None = None) -> list[Found]:

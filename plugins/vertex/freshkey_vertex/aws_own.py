@@ -27,6 +27,8 @@ _PATHS: Final = {
 }
 """What botocore opens, by variable, with its usual place."""
 
+_MAX_VALUE: Final = 16 * 1024
+
 VARIABLES: Final = (
     *_PATHS,
     *("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
@@ -44,7 +46,12 @@ def ensure_own(profile: Profile, environ: Mapping[str, str] = os.environ) -> Non
 
     Raises:
         TrustNeeded: One is in the current project.
+        ConfigurationError: A variable is too long, or another user can change one.
     """
+    for variable in VARIABLES:
+        if len(environ.get(variable, "")) > _MAX_VALUE:  # botocore would take a time that grows with its square
+            message = f"the value of {variable} is longer than {_MAX_VALUE} characters"
+            raise ConfigurationError(message, hint=f"Correct {variable}", code="vertex-no-identity-token")
     for variable, path in _named(environ):
         profile.ensure_own(variable if environ.get(variable) else "HOME", path)
 

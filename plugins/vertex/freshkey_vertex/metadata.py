@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from freshkey.errors import ProviderRefused, TransientError, found_here
-from freshkey.plugin import Clock, Detected, Profile, Response
+from freshkey.plugin import Clock, Detected, Profile, Response, shown_url
 from freshkey_vertex.credentials_file import UNIVERSE_DOMAIN
 from freshkey_vertex.errors import INPUT_ERRORS
 from freshkey_vertex.formats import GoogleCredential
@@ -130,7 +130,7 @@ def _no_server(server: str) -> TransientError:
     Settings or environment say that it is there, so it may only not have started yet, as in a new container.
     """
     return TransientError(
-        f"no metadata server responds at {server}",
+        f"no metadata server responds at {shown_url(server) or 'the host that GCE_METADATA_HOST names'}",
         local=True,
         starting=True,
         hint='If this machine is not on Google Cloud, add skip = ["metadata"] to the profile',

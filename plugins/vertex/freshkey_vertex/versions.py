@@ -33,6 +33,8 @@ _NAMING: Final = re.compile(
     rb"^[ \t]*+(?:credential_process|web_identity_token_file)[ \t]*+[=:][ \t]*+(.+)$", re.MULTILINE
 )
 _MAX_FILE: Final = 1 << 20
+_MAX_PATH: Final = 4096
+"""Characters (PATH_MAX of Linux); the time to expand a path grows with the square of its length."""
 
 
 def version_of(path: Path, environ: Mapping[str, str]) -> str:
@@ -95,6 +97,8 @@ def _sessions(folder: Path) -> list[Path]:
 
 
 def _expanded(path: str) -> Path:
+    if len(path) > _MAX_PATH:
+        return Path(path)
     return Path(os.path.expanduser(os.path.expandvars(path)))  # noqa: PTH111  like botocore, never raises
 
 

@@ -40,3 +40,8 @@ def test_choices_explain_every_place() -> None:
         Choice(place="d", found=None, wins=False, why="not set"),
         Choice(place="broken", found=None, wins=False, why="the file is broken"),
     )
+
+
+def test_key_in_the_place_of_a_profile_is_not_shown() -> None:
+    places = [saying("a", "x"), saying("b", "hT7-kkq9-Zr4vB2xLp8QwNn3")]
+    assert [one.found for one in choices(places)] == ["x", "(not shown)"]

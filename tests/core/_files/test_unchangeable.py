@@ -95,8 +95,9 @@ def test_what_is_readable_or_protected_is_used(tmp_path: Path) -> None:
 def test_what_is_not_there_is_left_to_the_reader(tmp_path: Path) -> None:
     for path in (tmp_path / "none", "", "nul\0", "x" * 100_000):
         ensure_unchangeable("X_FILE", path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError) as caught:
         read_unchangeable("X_FILE", tmp_path / "none", 10)
+    assert caught.value.filename == str(tmp_path / "none")
     (tmp_path / "long").write_bytes(b"x" * 11)
     with pytest.raises(TooLongError):
         read_unchangeable("X_FILE", tmp_path / "long", 10)

@@ -10,7 +10,9 @@ import pytest
 from aws_home import AwsHome
 from freshkey import Keeper
 from freshkey.errors import ConfigurationError
-from freshkey_bedrock.paths import shared_path
+from freshkey.model.profile import Profile
+from freshkey_bedrock.own_files import ensure_own
+from freshkey_bedrock.paths import expanded, shared_path
 from raises_code import raises_code
 
 
@@ -86,3 +88,14 @@ def test_program_path_that_is_not_expanded_is_named(make_keeper: MakeKeeper, aws
         make_keeper(source="default-chain").get("work")
     assert "credential_process" in caught.value.message
     assert "which only a shell replaces" in caught.value.message
+
+
+@pytest.mark.parametrize("variable", ["AWS_CONFIG_FILE", "AWS_DATA_PATH", "BOTO_CONFIG", "AWS_LOGIN_CACHE_DIRECTORY"])
+def test_path_that_is_too_long_to_expand_is_named(profile: Profile, variable: str) -> None:
+    """Expanding takes a time that grows with the square of the length."""
+    with raises_code(ConfigurationError, "bedrock-invalid-aws-config") as caught:
+        ensure_own(profile, {variable: "${" * 60_000})
+    assert f"{variable} is longer than" in caught.value.message
+    with raises_code(ConfigurationError, "bedrock-invalid-aws-config"):
+        shared_path("AWS_CONFIG_FILE", "", {"AWS_CONFIG_FILE": "${" * 2049})
+    assert expanded("$" * 4097) == Path("$" * 4097)

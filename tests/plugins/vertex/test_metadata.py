@@ -324,18 +324,21 @@ def test_slow_bytes_do_not_extend_the_timeout() -> None:
         exchange(b"HTTP/1.1 200 ok\r\nContent-Length: 0\r\n\r\n", drip=0.2)
 
 
+KEY = "hT7-kkq9-Zr4vB2xLp8QwNn3"  # in the place of a host
+
 # --- invalid responses ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("server", ["127.0.0.1:99999", "127.0.0.1:abc", "[::1", "a b", "ada@127.0.0.1:1"])
+@pytest.mark.parametrize("server", ["127.0.0.1:99999", "127.0.0.1:abc", "[::1", "a b", "ada@127.0.0.1:1", KEY])
 def test_invalid_server_address_counts_as_no_server(
     make_profile: MakeProfile, take: Take, monkeypatch: pytest.MonkeyPatch, server: str
 ) -> None:
     from google.auth.compute_engine import _metadata
 
     monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", server)
-    with raises_code(TransientError, "vertex-metadata-server-unavailable"):
+    with raises_code(TransientError, "vertex-metadata-server-unavailable") as caught:
         take(make_profile(), "metadata")
+    assert KEY not in caught.value.message
 
 
 @pytest.mark.parametrize(
