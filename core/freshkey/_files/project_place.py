@@ -50,7 +50,7 @@ def project_of(path: Path | str, directory: Path | None = None) -> Path | None:
 
     The project is the outermost directory from the working directory upwards that has one of `MARKERS` (see
     `is_marked`), or the working directory itself if there is none. The user's home directory and those above it are
-    never a project.
+    never a project, nor are those in which programs keep the user's settings, such as ``~/.config/NAME``.
 
     Args:
         path: The path, absolute or relative to `directory`; it need not exist.
@@ -68,6 +68,7 @@ def project_of(path: Path | str, directory: Path | None = None) -> Path | None:
     # HOME may come from the project; where there is a marker, only the user's entry in the system counts.
     homes = _homes(from_variable=False)
     around = [at for at in (start, *start.parents) if not any(home.is_relative_to(at) for home in homes)]
+    around = [at for at in around if not any(map(partial(_keeps_settings, at), homes))]
     # Markers are looked for only where one would matter: most paths share no directory with the working directory.
     same = {_identity(at) for place in places for at in (place, *place.parents)} - {None}
     around = [at for at in around if any(place.is_relative_to(at) for place in places) or _identity(at) in same]
@@ -174,6 +175,23 @@ def _homes(*, from_variable: bool) -> list[Path]:
         with suppress(RuntimeError, OSError):  # neither HOME nor an entry for the user
             found.append(Path(os.path.realpath(Path.home())))
     return found
+
+
+def _keeps_settings(directory: Path, home: Path) -> bool:
+    """Return whether programs keep the user's settings or state in a directory, such as ``~/.aws``, or in those in it.
+
+    It is the user's own although it may be a repository (of dotfiles), and the working directory of who edits a file.
+    """
+    if not directory.is_relative_to(home):
+        return False
+    match directory.relative_to(home).parts:
+        case (".config" | ".local", *rest):
+            return len(rest) <= (1 if directory.is_relative_to(home / ".config") else 2)
+        case ("Library", *rest):
+            return len(rest) <= 2  # noqa: PLR2004  such as Library/Application Support/NAME
+        case (name,):
+            return name.startswith(".")
+    return False
 
 
 def _system_home() -> Path | None:

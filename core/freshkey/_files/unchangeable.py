@@ -6,9 +6,12 @@ them is those tools' business, so only owners and write access count.
 
 from __future__ import annotations
 
+import os
 import stat
+import sys
 from pathlib import Path
 
+from freshkey._files.bounded import read_bounded
 from freshkey._files.owned import UnsafePathError, check_file, read_owned
 from freshkey._files.path_text import shown_path
 from freshkey._files.permissions import chmod_command, others_may_write
@@ -30,12 +33,31 @@ def ensure_unchangeable(named_by: str, path: Path | str) -> None:
     try:
         _check(Path(path))
     except UnsafePathError as error:
+        if _is_nobody_here(error.owner):
+            return
         unsafe = _unsafe(error, named_by)
     except (OSError, ValueError):  # ValueError: a null character in the path
         return
     else:
         return
     raise unsafe
+
+
+def _is_nobody_here(owner: int | None) -> bool:
+    """Return whether this is root, and a file's owner is no user of this machine.
+
+    Such are files of the host's user that are mounted into a container (``-v ~/.aws:/root/.aws``), which has no other
+    user than root.
+    """
+    if sys.platform == "win32" or owner is None or os.geteuid() != 0:
+        return False
+    import pwd
+
+    try:
+        pwd.getpwuid(owner)
+    except KeyError:
+        return True
+    return False
 
 
 def _check(path: Path) -> None:
@@ -63,6 +85,8 @@ def read_unchangeable(named_by: str, path: Path, limit: int) -> bytes:
     try:
         return read_owned(path, limit)
     except UnsafePathError as error:
+        if _is_nobody_here(error.owner):
+            return read_bounded(path, limit)
         unsafe: Exception = _unsafe(error, named_by)
     except OSError as error:
         # It was opened below its directory, and so has only the last part of the path.

@@ -14,6 +14,7 @@ from attrs import Factory, asdict, evolve, field, frozen
 from freshkey import expiry
 from freshkey._config.configuration import Configuration
 from freshkey._config.provider_settings import with_own_files
+from freshkey._files.unchangeable import ensure_unchangeable
 from freshkey._forksafe import block_fork
 from freshkey._http.circuit_breaker import CircuitBreaker, GuardedCall
 from freshkey._interprocess.hints import HintsFile, ProcessHints
@@ -191,8 +192,10 @@ def build_context(name: str, configuration: Configuration, runtime: Runtime) -> 
 def _own_files(configuration: Configuration, approve: Approve | None) -> Callable[[str, Path | str], None]:
     """Check the files that variables name for every provider, and return how a provider checks others."""
     state_dir, file = configuration.state_dir, configuration.document.path
-    if configuration.bare or file is not None:  # otherwise code decides, not the environment
-        ensure_own_environment(state_dir, file, approve=approve)
+    if not configuration.bare and file is None:
+        # An application that is configured in code is part of its project, if it is in one, and so are its variables.
+        return ensure_unchangeable
+    ensure_own_environment(state_dir, file, approve=approve)
     return lambda variable, path: ensure_trusted(variable, path, state_dir, approve)
 
 

@@ -148,3 +148,26 @@ def test_path_of_the_project_in_any_form(project: Path, form: str, monkeypatch: 
     monkeypatch.chdir(project / "sub" if ".." in form else project)
     assert leads_into_project(form.format(project / "file"))
     assert not leads_into_project(form.format("/usr/x").replace("file", "other"))
+
+
+@pytest.mark.parametrize(
+    "at", [".config", ".config/freshkey", ".local", ".local/state", ".local/state/freshkey", ".aws", "Library/Caches"]
+)
+@pytest.mark.parametrize("marked", [True, False])
+def test_where_programs_keep_the_users_settings_is_no_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str, *, marked: bool
+) -> None:
+    """TRU-13: a user edits a file there, or keeps dotfiles in a repository."""
+    monkeypatch.setattr(project_place, "_system_home", lambda: tmp_path)
+    (tmp_path / at / "deeper").mkdir(parents=True)
+    if marked:
+        (tmp_path / at / ".git").mkdir()
+    assert project_of(tmp_path / at / "file", tmp_path / at) is None
+    assert project_of(tmp_path / at / "file", tmp_path / at / "deeper") is None
+
+
+def test_a_checkout_in_a_hidden_directory_is_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(project_place, "_system_home", lambda: tmp_path)
+    for at in (".cache/checkout", ".local/share/tool/checkout", ".config/tool/plugin"):
+        (tmp_path / at / ".git").mkdir(parents=True)
+        assert project_of(tmp_path / at / "file", tmp_path / at) == tmp_path / at

@@ -103,3 +103,11 @@ def test_what_is_not_there_is_left_to_the_reader(tmp_path: Path) -> None:
         read_unchangeable("X_FILE", tmp_path / "long", 10)
     with pytest.raises(NotRegularError):
         read_unchangeable("X_FILE", Path("/dev/null"), 10)
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root can give files away")
+def test_root_uses_a_file_whose_owner_is_no_user_of_this_machine(named: Path) -> None:
+    """TRU-14: in a container, files of the host's user are mounted (``-v ~/.aws:/root/.aws``)."""
+    os.chown(named, 54_321, 54_321)
+    ensure_unchangeable("X_FILE", named)
+    assert read_unchangeable("X_FILE", named, 10) == b"{}"
