@@ -130,5 +130,6 @@ def test_name_with_a_line_break_is_examined_once() -> None:  # NET-10
 
 def test_path_of_a_file_of_credentials_is_no_secret(tmp_path: Path) -> None:
     paths = {"GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "gone.json"), "OTHER_TOKEN": str(tmp_path)}
-    secrets = {"A_TOKEN": "hunter22.key", "A_SECRET": "/bPxRfiCYEXAMPLEKEY7MDENGK4J5H6G3F2D", "A_KEY": "/nowhere/x/y"}
+    paths["A_KEY"] = "/nowhere/x/y"
+    secrets = {"A_TOKEN": "hunter22-Kx9qT4", "A_SECRET": "/bPxRfiCYEXAMPLEKEY7MDENGK4J5H6G3F2D"}
     assert sorted(secret_values({**paths, **secrets})) == sorted(secrets.values())

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import attrs
 import pytest
@@ -76,6 +76,14 @@ ALONGSIDE: Final = {
 }
 COMMANDS: Final = ("token", "explain")
 
+T = TypeVar("T")
+
+
+def share(places: Iterable[T], family: str) -> list[T]:
+    """Return a third of the places, another third for the next family: trying all with all takes minutes."""
+    first = list(SECRETS).index(family) % 3
+    return list(places)[first::3]
+
 
 def quoted_parts(shown: str, secret: str) -> list[str]:
     flat = secret.strip()
@@ -134,7 +142,7 @@ def test_secret_in_a_variable_is_not_shown(
 ) -> None:
     """TRU-13: whichever variable it is in, and whichever command shows what was found."""
     secret, leaks = SECRETS[family], []
-    for variable in (*VARIABLES[provider], *CORE):
+    for variable in share((*VARIABLES[provider], *CORE), family):
         with monkeypatch.context() as patched:
             patched.setenv(variable, secret)
             patched.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/r") if variable.endswith("TOKEN_FILE") else 0
@@ -149,9 +157,10 @@ def test_secret_in_a_variable_is_not_shown(
 @pytest.mark.parametrize("family", SECRETS)
 @pytest.mark.parametrize("provider", DESCRIPTIONS)
 def test_secret_in_a_setting_is_not_shown(
-    home: Path, capfd: pytest.CaptureFixture[str], provider: str, family: str
+    home: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, provider: str, family: str
 ) -> None:
     """TRU-13: in config.toml, as a value, a name and a key."""
+    monkeypatch.delenv("ANTHROPIC_IDENTITY_TOKEN")  # a server that is not there would be asked again and again
     secret, leaks = SECRETS[family], []
     settings = [
         one
@@ -161,12 +170,13 @@ def test_secret_in_a_setting_is_not_shown(
     quoted = json.dumps(secret)
     lines = {one.name: f"{one.name} = {quoted}" for one in settings if "tuple" not in str(one.type)}
     lines |= {name: f"{name} = {quoted}" for name in ("source", "store")} | {"a key": f"{quoted} = 1"}
-    for name, line in lines.items():
+    for name, line in share(lines.items(), family):
         (home / "config" / "config.toml").write_text(f'[profiles.me]\nprovider = "{provider}"\n{line}\n', "utf-8")
         for command in COMMANDS:
             shown = said(home, capfd, command, "me")
             leaks += [f"{command}, {name}: {part}" for part in quoted_parts(shown, secret)[:1]]
-    for text in (f"default = {quoted}", f"{quoted} = 1", f"[profiles.{quoted}]\nx = 1", f"observers = [{quoted}]"):
+    texts = (f"default = {quoted}", f"{quoted} = 1", f"[profiles.{quoted}]\nx = 1", f"observers = [{quoted}]")
+    for text in texts if provider == "bedrock" else ():  # they are about the core
         (home / "config" / "config.toml").write_text(text, "utf-8")
         leaks += [f"{text[:9]}: {part}" for part in quoted_parts(said(home, capfd, "token"), secret)[:1]]
     (home / "config" / "config.toml").write_text(f"[profiles.me]\nprovider = {quoted}\n", "utf-8")

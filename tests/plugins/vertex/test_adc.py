@@ -87,12 +87,21 @@ def test_gcloud_file_is_where_google_auth_looks(monkeypatch: pytest.MonkeyPatch,
     assert gcloud_file({}) == tmp_path / ".config/gcloud/application_default_credentials.json"
 
 
-@pytest.mark.parametrize("folder", ["x" * 300, "/" + "x/" * 3000])
 def test_inaccessible_gcloud_directory_counts_as_empty(
-    make_profile: MakeProfile, monkeypatch: pytest.MonkeyPatch, folder: str
+    make_profile: MakeProfile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CLOUDSDK_CONFIG", folder)
+    monkeypatch.setenv("CLOUDSDK_CONFIG", "x" * 300)
     assert detect("adc-gcloud", make_profile()) is None
+
+
+def test_gcloud_directory_that_is_no_plausible_path_is_an_error(
+    make_profile: MakeProfile, take: Take, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOUDSDK_CONFIG", "/" + "x/" * 3000)
+    assert detect("adc-gcloud", make_profile()) is not None
+    with pytest.raises(ConfigurationError) as caught:
+        take(make_profile(), "adc-gcloud")
+    assert "x/x" not in str(caught.value)
 
 
 def test_user_without_a_home_directory_has_no_gcloud_file(

@@ -206,7 +206,7 @@ def test_program_of_the_project_prints_an_identity_token_only_as_it_was_trusted(
     answer = {"version": 1, "success": True, "token_type": "urn:ietf:params:oauth:token-type:jwt"}
     program.write_text(f"#!{sys.executable}\nprint({json.dumps({**answer, 'id_token': SUBJECT_TOKEN})!r})\n")
     program.chmod(0o700)
-    path = str(write_file(cloud.external_account({"executable": {"command": "./print-token --jwt"}})))
+    path = str(write_file(cloud.external_account({"executable": {"command": f"{program} --jwt"}})))
     variables = {"GOOGLE_APPLICATION_CREDENTIALS": path, "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES": "1"}
 
     refused = freshkey("token", "work", **variables, **fresh(tmp_path))
