@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
+from freshkey._files.owned import UnsafePathError, check_directory
 from freshkey._files.project_place import leads_into_project, without_project_path
 from freshkey._text.harmless import is_harmless
 
@@ -51,6 +53,26 @@ def child_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]
 
 def _unlocks(name: str) -> bool:
     return name in _withheld or (name.startswith(_OWN_PREFIX) and name not in _OWN_NAMES)
+
+
+def with_safe_path(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return `environ` with only those entries of PATH in which no other user can replace a program.
+
+    A program that is started looks up others itself, such as the command of ``timeout``: what was found before could
+    have been swapped meanwhile.
+    """
+    if "PATH" not in environ:
+        return dict(environ)
+    kept = [entry for entry in environ["PATH"].split(os.pathsep) if _is_safe(entry)]
+    return {**environ, "PATH": os.pathsep.join(kept) or os.devnull}  # an empty one means the working directory
+
+
+def _is_safe(entry: str) -> bool:
+    try:
+        check_directory(Path(entry))
+    except (UnsafePathError, OSError, ValueError):
+        return False
+    return True
 
 
 def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:

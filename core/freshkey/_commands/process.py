@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
 
-from freshkey._commands.environ import child_environment
+from freshkey._commands.environ import child_environment, with_safe_path
 from freshkey._commands.named_files import TooManyPartsError, named_files, named_paths, parts_of
 from freshkey._files.bounded import NotRegularError, open_regular
 from freshkey._files.owned import UnsafePathError, check_file
@@ -70,8 +70,8 @@ class Run:
 
         directory = directory or home_directory()
         program = checked_program(argv, environ, directory)
-        # What it starts by name is no program of the project either.
-        environ = without_project_path(child_environment(environ))
+        # What it starts by name is no program of the project, or of another user, either.
+        environ = with_safe_path(without_project_path(child_environment(environ)))
         self.name = PurePath(program).name
         self._take = take
         self._reader = threading.Thread(target=self._read, name="freshkey command", daemon=True)

@@ -178,7 +178,7 @@ def _homes(*, from_variable: bool) -> list[Path]:
 
 
 def _keeps_settings(directory: Path, home: Path) -> bool:
-    """Return whether programs keep the user's settings or state in a directory, such as ``~/.aws``, or in those in it.
+    """Return whether programs keep the user's settings or state in a directory, such as ``~/.NAME``, or in those in it.
 
     It is the user's own although it may be a repository (of dotfiles), and the working directory of who edits a file.
     """

@@ -46,7 +46,7 @@ def ensure_unchangeable(named_by: str, path: Path | str) -> None:
 def _is_nobody_here(owner: int | None) -> bool:
     """Return whether this is root, and a file's owner is no user of this machine.
 
-    Such are files of the host's user that are mounted into a container (``-v ~/.aws:/root/.aws``), which has no other
+    Such are files of the host's user that are mounted into a container (``-v ~/.NAME:/root/.NAME``), which has no other
     user than root.
     """
     if sys.platform == "win32" or owner is None or os.geteuid() != 0:

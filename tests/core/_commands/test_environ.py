@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freshkey._commands import environ
-from freshkey._commands.environ import child_environment, secret_values, without_secrets
+from freshkey._commands.environ import child_environment, secret_values, with_safe_path, without_secrets
 from freshkey._commands.helper import HELPER_VARIABLES, run_helper
 from freshkey._config.configuration import Configuration
 from freshkey._config.env_vars import CONFIG_DIR, PROFILE, STATE_DIR
@@ -133,3 +133,15 @@ def test_path_of_a_file_of_credentials_is_no_secret(tmp_path: Path) -> None:
     paths["A_KEY"] = "/nowhere/x/y"
     secrets = {"A_TOKEN": "hunter22-Kx9qT4", "A_SECRET": "/bPxRfiCYEXAMPLEKEY7MDENGK4J5H6G3F2D"}
     assert sorted(secret_values({**paths, **secrets})) == sorted(secrets.values())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes mean nothing on Windows")
+def test_path_that_is_passed_on_has_no_entry_that_another_user_can_change(tmp_path: Path) -> None:
+    """TRU-9: ``timeout 9 key`` looks up ``key`` itself."""
+    for name, mode in (("ours", 0o755), ("everyones", 0o777)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(mode)
+    entries = [str(tmp_path / name) for name in ("everyones", "missing", "ours")]
+    assert with_safe_path({"PATH": os.pathsep.join(entries), "X": "1"}) == {"PATH": str(tmp_path / "ours"), "X": "1"}
+    assert with_safe_path({"PATH": entries[0]}) == {"PATH": os.devnull}
+    assert with_safe_path({}) == {}
