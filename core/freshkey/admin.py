@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from freshkey._commands.environ import child_environment
     from freshkey._config.env_vars import CONFIG_DIR, PROFILE, STATE_DIR
     from freshkey._config.profile_selection import Choice
+    from freshkey._config.toml_limits import is_nested_too_deeply
     from freshkey._interprocess.exit_hold import sending_nothing
     from freshkey._plugins.discovery import Found, announced, find, import_plugin
     from freshkey._secret_input.file_descriptor import MIN_DESCRIPTOR, is_inherited
@@ -40,6 +41,7 @@ _HOMES: Final = {
     "_accounts.status": "Status",
     "_commands.environ": "child_environment",
     "_config.env_vars": "CONFIG_DIR PROFILE STATE_DIR",
+    "_config.toml_limits": "is_nested_too_deeply",
     "_config.profile_selection": "Choice",
     "_interprocess.exit_hold": "sending_nothing",
     "_plugins.discovery": "Found announced find import_plugin",
@@ -63,7 +65,7 @@ __all__ = [
     "CONFIG_DIR", "MIN_DESCRIPTOR", "PROFILE", "STATE_DIR", "UNCHECKED", "Answer", "Choice", "Entry", "Explanation",
     "Found", "SourceAnswers", "Status", "Step", "TrustedCommands", "TrustedFile", "TrustedFiles", "announced",
     "check_fits", "child_environment", "chosen", "demands", "escaped", "file_question", "file_to_trust", "find",
-    "import_plugin", "is_inherited", "masked", "named", "outcome", "proposals", "redacted",
+    "import_plugin", "is_inherited", "is_nested_too_deeply", "masked", "named", "outcome", "proposals", "redacted",
     "refuse_state_in_project", "revoke_file", "sending_nothing", "spelled_out", "told", "trust_file",
     "trusted_files", "variables_naming", "visible",
 ]

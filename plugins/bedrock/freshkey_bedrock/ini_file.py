@@ -26,6 +26,9 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 _MAX_TITLE: Final = 80
 
+_MAX_SECTION: Final = 1000
+"""Characters of a section's name."""
+
 _DELIMITER: Final = re.compile("[=:]")
 _MAX_NAME: Final = 200
 """Characters of a setting's name; AWS has none of more than 50."""
@@ -66,6 +69,8 @@ def parse(content: bytes, path: Path) -> Sections:
     if flaw is None:
         sections = {title: dict(parser.items(title)) for title in parser.sections()}
         flaw = _flaw_of_nesting(sections, text.split("\n"))
+        if any(len(title) > _MAX_SECTION for title in sections):  # botocore reads each as a shell's word, many times
+            flaw = None, f"a section has a name of more than {_MAX_SECTION} characters", "Shorten it, or remove it"
     if flaw is not None:
         raise malformed(path, *flaw)
     return sections

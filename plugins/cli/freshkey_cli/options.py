@@ -66,8 +66,13 @@ def read_override(text: str) -> tuple[str, object]:
 def _value(text: str) -> object:
     import tomllib
 
+    from freshkey.admin import is_nested_too_deeply
+
+    written = f"value = {text}"
     try:
-        read = tomllib.loads(f"value = {text}")
+        if is_nested_too_deeply(written):
+            return text
+        read = tomllib.loads(written)
     except (ValueError, RecursionError):
         return text
     return read["value"] if len(read) == 1 else text  # more than one: a line break in it made further keys

@@ -130,3 +130,10 @@ def test_a_long_indented_block_is_no_flaw() -> None:
         b"[a]\ns3 =\n" + b"  y%d = 1\n" * 1 % 1 + b"".join(b"  z%d = 1\n" % n for n in range(300)), Path("c")
     )
     assert parsed["a"]["s3"].count("\n") == 301
+
+
+def test_a_section_with_an_endless_name_is_refused() -> None:
+    """NET-10: botocore reads each name as a shell's word, many times."""
+    with raises_code(ConfigurationError, "bedrock-invalid-aws-config") as caught:
+        parse(b"[profile dev]\n[profile " + b"d" * 2000 + b"]\n", Path("/f"))
+    assert "more than 1000 characters" in caught.value.message

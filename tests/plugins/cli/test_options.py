@@ -34,3 +34,9 @@ def test_value_is_toml_or_else_a_string(text: str, key: str, value: object) -> N
 def test_override_without_key_or_equals_sign_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="KEY=VALUE"):
         read_override(text)
+
+
+def test_a_value_of_thousands_of_dots_is_a_string() -> None:
+    """NET-10: tomllib takes a time that grows with the square of their number."""
+    value = "{a" + ".a" * 30_000 + " = 1}"
+    assert read_override(f"key={value}") == ("key", value)
