@@ -75,7 +75,10 @@ thread.start()
 
 def test_what_the_interpreter_would_not_wait_for_is_not_sent() -> None:  # ROT-10
     done = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout == "while another thread runs sent\nin an exit handler out-of-threads\n"
+    first, second = done.stdout.splitlines()
+    # Some versions (3.12.0 and 3.12.1) start no threads once the main thread has ended, so nothing can be sent there.
+    assert first in {"while another thread runs sent", "while another thread runs out-of-threads"}
+    assert second == "in an exit handler out-of-threads"
     assert done.stderr == ""
 
 
