@@ -194,9 +194,11 @@ class Machine:
             keeper.get("me")
             until(lambda: future(keeper) is None, "rest")
             managed = keeper._open_profile("me")
-            keeper._mutex = Watched(keeper._mutex)  # type: ignore[assignment]
-            managed._mutex = Watched(managed._mutex)  # type: ignore[assignment]
+            real = keeper._mutex, managed._mutex
+            keeper._mutex, managed._mutex = map(Watched, real)  # type: ignore[assignment]
             yield keeper
+            # Closing may wait for the renewal, which holds them now and then.
+            keeper._mutex, managed._mutex = real
 
 
 def future(keeper: Keeper) -> SharedFuture[Credential] | None:
