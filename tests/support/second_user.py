@@ -84,9 +84,14 @@ def made_user() -> Iterator[SecondUser]:
 @contextmanager
 def open_folder() -> Iterator[Path]:
     """Make a folder of ours that everyone can enter, unlike the folders of pytest, and remove it at the end."""
-    with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder).resolve()
+    # Another test may have left a umask with which she could not enter.
+    before = os.umask(0o022)
+    try:
+        with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:
+            Path(folder).chmod(0o755)
+            yield Path(folder).resolve()
+    finally:
+        os.umask(before)
 
 
 def _impossible(reason: str) -> None:
