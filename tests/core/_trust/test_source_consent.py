@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 import sys
 from pathlib import Path
@@ -112,8 +111,8 @@ def test_value_is_not_saved_and_the_file_is_private(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"answers": [{"profile": 1}]}', '{"answers": 5}'])
 def test_user_is_asked_again_if_the_file_is_unreadable(tmp_path: Path, content: str) -> None:
-    os.umask(0o077)
     (tmp_path / SourceAnswers.file_name).write_text(content)
+    (tmp_path / SourceAnswers.file_name).chmod(0o600)
     user = User(True)
     assert asking(profile(tmp_path), user)(SOURCE, FOUND) is None
     assert len(user.questions) == 1
