@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -21,6 +20,10 @@ from freshkey_testing.server.policy import Policy
 from home import Home
 from promises import proves
 from typist import Typist
+
+
+if sys.platform != "win32":
+    import resource
 
 
 if sys.platform != "linux":

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 import secrets
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -22,6 +22,10 @@ from freshkey.secret import Secret
 from promises import proves
 from raises_code import raises_code
 from waiting import PATIENCE, leaving_nothing, until
+
+
+if sys.platform != "win32":
+    import resource
 
 
 CANARY = "canary-1f88c02b6d3e4975"

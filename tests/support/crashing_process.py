@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -32,6 +31,10 @@ from freshkey_cli import main
 from freshkey_testing import AuthorizationServer, ScriptedUser
 from freshkey_testing.browser import follow
 from waiting import until
+
+
+if sys.platform != "win32":
+    import resource
 
 
 @frozen

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import re
 import subprocess
 import sys
@@ -16,6 +15,10 @@ from typing import Final
 
 import pytest
 from attrs import frozen
+
+
+if sys.platform != "win32":
+    import pwd
 
 
 _PREFIX: Final = "freshkey-test-"

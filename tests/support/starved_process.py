@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import threading
 from pathlib import Path
@@ -15,6 +14,10 @@ from pathlib import Path
 from freshkey import Configuration, Keeper, _failpoints
 from freshkey._renewal.single_flight import SharedFuture
 from waiting import leaving_nothing
+
+
+if sys.platform != "win32":
+    import resource
 
 
 def main(settings: dict[str, object], state: Path) -> None:

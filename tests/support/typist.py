@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import select
 import struct
 import subprocess
-import termios
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Final, Self
 
 from waiting import PATIENCE, until
+
+
+if sys.platform != "win32":
+    import fcntl
+    import termios
 
 
 POLL_INTERVAL: Final = 0.05

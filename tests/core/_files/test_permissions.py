@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import grp
 import os
-import pwd
 import stat
 import sys
 from types import SimpleNamespace
@@ -13,6 +11,11 @@ import pytest
 
 from freshkey._files import permissions
 from freshkey._files.permissions import MAX_AGE, others_may_write
+
+
+if sys.platform != "win32":
+    import grp
+    import pwd
 
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="file modes have no meaning there")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -28,6 +27,10 @@ from raises_code import raises_code
 from scripted_items import a_record, an_intent
 from second_user import SecondUser
 from waiting import leaving_nothing, until
+
+
+if sys.platform != "win32":
+    import fcntl
 
 
 SUPPORT = Path(fake_keychains.__file__).parent

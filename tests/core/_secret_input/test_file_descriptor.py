@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import socket
 import subprocess
 import sys
@@ -22,6 +21,10 @@ from freshkey._secret_input.file_descriptor import descriptor_is_there, descript
 from freshkey.errors import ConfigurationError, FreshkeyError, TransientError
 from freshkey.secret import MAX_TOKEN
 from raises_code import raises_code
+
+
+if sys.platform != "win32":
+    import pty
 
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows passes file descriptors in another way")

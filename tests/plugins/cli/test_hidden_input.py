@@ -17,9 +17,12 @@ from promises import proves
 if sys.platform == "win32":
     pytest.skip("pseudo-terminals are POSIX", allow_module_level=True)
 
-import pty
 import select
-import termios
+
+
+if sys.platform != "win32":
+    import pty
+    import termios
 
 
 PROMPT = "Paste it here:"

@@ -1,0 +1,1 @@
+"""CPython for Windows under Wine, with the locked packages and this checkout: see ``scripts/windows``."""

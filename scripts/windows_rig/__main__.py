@@ -1,0 +1,59 @@
+"""Runs the demo, the tests or any Python program on Windows under Wine; see ``scripts/windows``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from scripts.windows_rig.interpreter import RigError, install
+from scripts.windows_rig.wine import TIMED_OUT, Wine, alone
+
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+
+_SECONDS: Final = {"demo": 180.0, "test": 3600.0, "run": 3600.0}
+_SHORT: Final = ("tests/windows",)
+
+_USAGE: Final = "usage: sh scripts/windows {demo | test [--short] [ARG...] | run ARG... | clean}"
+
+
+def main(words: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    command, arguments = (words[0], list(words[1:])) if words else ("", [])
+    rig = Path(os.environ.get("WINDOWS_RIG") or ROOT / ".windows").absolute()
+    try:
+        if command == "clean" and not arguments:
+            with alone(rig):
+                shutil.rmtree(rig)
+            return 0
+        if command not in _SECONDS:
+            print(_USAGE, file=sys.stderr)
+            return 2
+        with alone(rig):
+            install(ROOT, rig / "python")
+            code = Wine(rig).python(_python_arguments(command, arguments), seconds=_SECONDS[command])
+    except RigError as error:
+        print(f"scripts/windows: {error}", file=sys.stderr)
+        return 1
+    if code == TIMED_OUT:
+        print(f"scripts/windows: ended after {_SECONDS[command]:.0f} s", file=sys.stderr)
+    return code
+
+
+def _python_arguments(command: str, arguments: list[str]) -> list[str]:
+    if command == "demo":
+        return ["-m", "freshkey", "demo", *arguments]
+    if command == "test":
+        if "--short" in arguments:
+            arguments = [*(word for word in arguments if word != "--short"), *_SHORT]
+        # A test that hangs ends its worker, which xdist replaces: pytest-timeout can interrupt no test on Windows.
+        return ["-m", "pytest", "-p", "no:cacheprovider", "-n", str(os.cpu_count() or 1), *arguments]
+    return arguments
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
