@@ -16,7 +16,13 @@ from scripts.windows_rig.wine import TIMED_OUT, Wine, alone
 ROOT: Final = Path(__file__).resolve().parents[2]
 
 _SECONDS: Final = {"demo": 180.0, "test": 3600.0, "run": 3600.0}
-_SHORT: Final = ("tests/windows",)
+_SHORT: Final = (
+    "tests/core/_interprocess",
+    "tests/core/_stores",
+    "tests/core/_renewal",
+    "tests/benchmarks",
+)
+"""What shows stores, locks, rotation, the command line and ten expiries, in some minutes."""
 
 _USAGE: Final = "usage: sh scripts/windows {demo | test [--short] [ARG...] | run ARG... | clean}"
 
