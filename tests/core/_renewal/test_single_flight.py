@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
+import signal
 import subprocess
 import sys
 import threading
@@ -12,6 +14,7 @@ import pytest
 from freshkey._renewal.single_flight import SharedFuture, process_is_exiting, run_in_thread
 from freshkey.errors import FreshkeyError, LoginRequired, PluginBroken, TransientError
 from raises_code import raises_code
+from waiting import PATIENCE, until
 
 
 def done(result: str = "token") -> SharedFuture[str]:
@@ -246,3 +249,21 @@ def test_unexpected_exception_is_reported_without_its_message() -> None:
         run_in_thread("test", fail).wait(10)
     assert "RuntimeError in test_single_flight.py" in caught.value.message
     assert "canary" not in str(caught.value)
+
+
+def test_ctrl_c_ends_the_wait_of_the_main_thread() -> None:
+    future: SharedFuture[str] = SharedFuture()
+
+    def press() -> None:
+        until(lambda: future.waiting, "the wait")
+        if sys.platform == "win32":
+            _thread.interrupt_main()
+        else:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    presser = threading.Thread(target=press)
+    presser.start()
+    with pytest.raises(KeyboardInterrupt):
+        future.wait(PATIENCE)
+    presser.join()
+    assert future.waiting == 0
