@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import random
-import signal
 import struct
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from benchmarks.endurance.soak_figures import Figures, Loss, Plan, Seen
-from benchmarks.endurance.soak_worker import LAST, NOTE
+from benchmarks.endurance.soak_worker import KILLED, LAST, NOTE, mapped
 from freshkey import Configuration, Keeper, expiry
 from freshkey_testing.browser import follow
 from freshkey_testing.server import AuthorizationServer, Policy
@@ -77,8 +78,16 @@ class _Member:
 
     def death(self) -> _Death | None:
         """Return how it died, if that was while it used a refresh token."""
-        point, intended = struct.unpack(NOTE, self._note.read_bytes())
+        with mapped(str(self._note)) as note:
+            point, intended = struct.unpack_from(NOTE, note)
         return _Death(intended, time.time()) if point in SPENDING else None
+
+    def kill(self) -> None:
+        """Kill it, unless it has ended."""
+        if self.process.poll() is None:
+            # It may end right now. On Windows, its process ID stays its own as long as we have its handle.
+            with suppress(OSError):
+                os.kill(self.process.pid, KILLED)
 
     def end(self) -> None:
         """Make it finish and report."""
@@ -120,6 +129,8 @@ class Soak:
             configuration = Configuration.of({"soak": settings}, state_dir=self._folder / "state")
             # A keeper that only looks holds no credential, so that the workers make every renewal.
             with Keeper(configuration=configuration) as onlooker:
+                # Loading the store takes seconds on some machines, and could outlast the first credential.
+                onlooker.status("soak")
                 self._sign_in(configuration)
                 try:
                     self._orders = self._orders_for(server, settings)
@@ -151,7 +162,7 @@ class Soak:
         while server.count("grant.refresh_token") < self._plan.expiries:
             time.sleep(ROUND)
             if random.random() < self._plan.kill * ROUND:  # noqa: S311  no secret
-                random.choice(self._members).process.kill()  # noqa: S311  no secret
+                random.choice(self._members).kill()  # noqa: S311  no secret
             self._replace()
             self._look_after(server, onlooker)
 
@@ -179,7 +190,7 @@ class Soak:
         """End a process, if it has not ended yet, and record how it ended and what it saw."""
         member.end()
         seen, code = member.seen, member.process.returncode
-        if code == -signal.SIGKILL:
+        if abs(code) == KILLED:
             self._note_death(member)
         elif code:
             seen.errors[f"exit code {code}"] = 1

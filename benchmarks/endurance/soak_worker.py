@@ -11,7 +11,6 @@ import json
 import mmap
 import os
 import random
-import signal
 import struct
 import sys
 import threading
@@ -50,6 +49,10 @@ NOTE: Final = "=Bd"
 
 LAST: Final = "=d"
 """Format of the file shared by all processes: when the last one was killed on purpose."""
+
+KILLED: Final = 9
+"""The signal that kills a process, SIGKILL. Windows has no signals, and ends it with this exit code, which programs do
+not use; that of `Popen.kill` there is 1, as after an exception."""
 
 SPARED_SECONDS: Final = 1.0
 """Minimum seconds between two kills on purpose; repeating the request takes less."""
@@ -199,7 +202,7 @@ class Doom:
     """
 
     def __init__(self, note: str, shared: str, aim: float) -> None:
-        self._note, self._shared, self._aim = _mapped(note), _mapped(shared), aim
+        self._note, self._shared, self._aim = mapped(note), mapped(shared), aim
         self._intended = 0.0
         self._at = ""
 
@@ -211,7 +214,7 @@ class Doom:
         struct.pack_into(NOTE, self._note, 0, _failpoints.POINTS.index(point) + 1, self._intended)
         if point == self._at:
             struct.pack_into(LAST, self._shared, 0, time.time())
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), KILLED)
 
     def _choose(self) -> str:
         (last,) = struct.unpack_from(LAST, self._shared)
@@ -220,7 +223,8 @@ class Doom:
         return random.choice(("request_sent", "after_refresh"))  # noqa: S311  no secret
 
 
-def _mapped(path: str) -> mmap.mmap:
+def mapped(path: str) -> mmap.mmap:
+    """Map a file, because on Windows all mappings of a file agree, but not the file as read."""
     with open(path, "r+b") as file:  # noqa: PTH123  mapped, not read
         return mmap.mmap(file.fileno(), 0)
 

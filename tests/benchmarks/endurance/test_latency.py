@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from benchmarks.endurance.latency import CONTROL, TROUBLES, Row, Spread, Stage, 
 from freshkey._stores.keychain import store as keychain_store
 from freshkey._stores.keychain.worker import SerialWorker
 
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="halts a process, and limits the size of files")
 
 CALLS = 50
 SPREAD = Spread(median=1e-6, p99=2e-6, longest=3e-6)
