@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,9 +18,17 @@ def server() -> Iterator[AuthorizationServer]:
         yield running
 
 
+@pytest.fixture(params=["file", "keyring"] if sys.platform == "win32" else ["file"])
+def forge_store(request: pytest.FixtureRequest) -> str:
+    """The store of the profile; only Windows always has a keychain, the Credential Manager."""
+    return str(request.param)
+
+
 @pytest.fixture
-def forge(server: AuthorizationServer, tmp_path: Path) -> Iterator[Forge]:
-    settings = {**server.settings(), "provider": "claude_oauth", "store": "file"}
+def forge(server: AuthorizationServer, tmp_path: Path, forge_store: str) -> Iterator[Forge]:
+    settings = {**server.settings(), "provider": "claude_oauth", "store": forge_store}
     with Forge(settings, tmp_path) as forge:
         assert works(server, forge.run("login"))
         yield forge
+        if forge_store == "keyring":
+            forge.run("logout")

@@ -26,7 +26,10 @@ from promises import proves
 from waiting import until
 
 
-pytestmark = pytest.mark.counterpart
+pytestmark = [
+    pytest.mark.counterpart,
+    pytest.mark.skipif(sys.platform == "win32", reason="faketime sets clocks only on POSIX"),
+]
 
 PROGRAM = Path(__file__).parents[1] / "support" / "clock_watching_process.py"
 RENEWAL = "grant.refresh_token"

@@ -86,13 +86,14 @@ def test_token_that_is_never_answered_holds_the_exit_until_its_deadline(start: S
 
 
 @proves("FAULT-18", "ROT-10", "ROT-11")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot fork")
 def test_forked_child_does_not_wait_for_what_its_parent_sent(start: Start) -> None:
     # The parent waits for the child before it exits.
     assert until_it_ends(start("silent", "--impatient", "--fork")) == ("ending\nending\n", "")
 
 
 @proves("FAULT-18", "ROT-10")
-@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_the_wait_for_an_answer(start: Start, number: signal.Signals) -> None:
     process = start("silent")

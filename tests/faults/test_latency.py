@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -22,8 +21,8 @@ from attrs import evolve, frozen
 from counterparts.keychain import Keychain
 from crashing_process import Forge, until_halted
 from disks import filled, small_disk
-from forking_process import lock_file, until_it_has_open
 from freshkey import Configuration, Keeper
+from freshkey._interprocess import lock
 from freshkey._renewal.single_flight import SharedFuture
 from freshkey._stores.keychain import store as keychain_store
 from freshkey._stores.keychain.worker import SerialWorker
@@ -40,7 +39,9 @@ from waiting import end_renewals, until
 OPAQUE = ("Thread.__init__", "Thread.start", "Watched.__enter__", "Watched.__exit__")
 """Functions whose calls are not recorded: starting a thread includes waiting until the system has started it."""
 
-BLOCKING = ("posix.", "_io.", "io.", "fcntl.", "_socket.", "select.", "_ssl.", "_queue.", "time.sleep")
+BLOCKING = ("_io.", "io.", "_socket.", "select.", "_ssl.", "_queue.", "time.sleep") + (
+    ("nt.", "msvcrt.", "_winapi.", "_overlapped.") if sys.platform == "win32" else ("posix.", "fcntl.")
+)
 """Modules written in C whose functions may wait for something outside this thread."""
 
 
@@ -257,7 +258,15 @@ class Trouble:
 
 
 def wait_for_the_lock(machine: Machine, keeper: Keeper) -> None:
-    until_it_has_open(os.getpid(), lock_file(machine.home))
+    until(lambda: any(map(waits_for_a_lock, sys._current_frames().values())), "a thread to wait for the lock")
+
+
+def waits_for_a_lock(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code is lock._wait_for.__code__:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def wait_for_the_keychain(machine: Machine, keeper: Keeper) -> None:
@@ -282,12 +291,14 @@ TROUBLES = {
     "a server that is down": Trouble(dead_server, wait_for_the_failure, hangs=False),
     "a full disk": Trouble(full_disk, wait_for_the_failure, hangs=False),
 }
+on_posix = pytest.mark.skipif(sys.platform == "win32", reason="needs gnome-keyring, or to mount a disk")
+MARKS: dict[object, list[pytest.MarkDecorator]] = {
+    halted_keychain: [pytest.mark.counterpart, on_posix],
+    full_disk: [on_posix],
+}
 in_every_trouble = pytest.mark.parametrize(
     "trouble",
-    [
-        pytest.param(trouble, id=name, marks=pytest.mark.counterpart if trouble.cause is halted_keychain else ())
-        for name, trouble in TROUBLES.items()
-    ],
+    [pytest.param(trouble, id=name, marks=MARKS.get(trouble.cause, [])) for name, trouble in TROUBLES.items()],
 )
 
 

@@ -3,6 +3,8 @@
 `Forge` starts it. It is single-threaded and has everything imported, so a repetition takes milliseconds instead of the
 startup time of an interpreter. Commands are JSON lines on stdin: what to do, and which fault to cause at which point.
 Results are JSON lines: the child's process id, then how it ended and what it reported.
+
+Windows cannot fork. There `Forge` gives each command to a process that already waits for one; see `warm_processes`.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from freshkey_cli import main
 from freshkey_testing import AuthorizationServer, ScriptedUser
 from freshkey_testing.browser import follow
 from waiting import until
+from warm_processes import HALTING, KILLED, Warm, give_back, kill, take
 
 
 if sys.platform != "win32":
@@ -52,6 +55,9 @@ class Ended:
     said: dict[str, Any]
 
 
+ANSWERED = ("login", "refresh", "get", "logout")
+"""Commands that end with an answer."""
+
 _reached = threading.Event()
 """Set in a child that is to exit at a point, once that point is reached."""
 
@@ -63,7 +69,9 @@ def works(server: AuthorizationServer, ended: Ended) -> bool:
 
 
 def until_halted(pid: int) -> None:
-    """Wait until a process has been halted by a signal."""
+    """Wait until a process that `Forge.begin` started has been halted."""
+    if sys.platform == "win32":
+        return  # `begin` has waited
     stat = Path(f"/proc/{pid}/stat")
     until(lambda: stat.read_text("ascii").rpartition(")")[2].split()[0] == "T", "the process to halt")
 
@@ -77,10 +85,14 @@ class Forge:
     """
 
     def __init__(self, settings: dict[str, Any], home: Path) -> None:
+        self._settings, self._home = settings, home
         self._arguments = [json.dumps(settings), str(home)]
         self._running: int | None = None
+        self._warm: Warm | None = None
 
     def __enter__(self) -> Self:
+        if sys.platform == "win32":
+            return self
         command = [sys.executable, __file__, *self._arguments]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         return self
@@ -88,8 +100,9 @@ class Forge:
     def __exit__(self, *exc: object) -> None:
         if self._running is not None:
             # A test has failed; a halted process would never end.
-            os.kill(self._running, signal.SIGKILL)
-        self._process.communicate(timeout=20)
+            kill(self._running)
+        if sys.platform != "win32":
+            self._process.communicate(timeout=20)
 
     def run(
         self,
@@ -103,15 +116,18 @@ class Forge:
         """Run one command in a new process and wait for it.
 
         Args:
-            verb: ``login``, ``refresh`` or ``get``; ``command`` for ``freshkey refresh``; ``leave`` to start a renewal
-                and exit at the point, ``leave-daemon`` to exit there while a daemon thread waits for the renewal, and
-                ``leave-late`` to renew in an exit handler.
+            verb: ``login``, ``refresh``, ``get`` or ``logout``; ``command`` for ``freshkey refresh``; ``leave`` to
+                start a renewal and exit at the point, ``leave-daemon`` to exit there while a daemon thread waits for
+                the renewal, and ``leave-late`` to renew in an exit handler.
             at: The point of a renewal at which the fault happens.
             act: The fault: a signal's name, ``leaving`` to wait there until the interpreter is exiting, or
                 ``starving`` to forbid any more open files.
             patience: Seconds to wait for the lock, instead of the default.
             deadline: Time limit of a request in seconds, instead of the default.
         """
+        plain = at is None and patience is None and deadline is None and verb in ANSWERED
+        if sys.platform == "win32" and plain:
+            return self._asked(verb)
         self.begin(verb, at=at, act=act, patience=patience, deadline=deadline)
         return self.finish()
 
@@ -125,9 +141,15 @@ class Forge:
         deadline: float | None = None,
     ) -> int:
         """Start what `run` does, and return the process id."""
+        command = {"verb": verb, "at": at, "act": act, "patience": patience, "deadline": deadline}
+        if sys.platform == "win32":
+            self._warm = self._ordered(command, last=True)
+            self._running = self._warm.pid
+            if act == "SIGSTOP":
+                self._warm.until_halted()
+            return self._warm.pid
         stdin = self._process.stdin
         assert stdin is not None
-        command = {"verb": verb, "at": at, "act": act, "patience": patience, "deadline": deadline}
         stdin.write(json.dumps(command) + "\n")
         stdin.flush()
         pid: int = self._answer()["pid"]
@@ -136,9 +158,26 @@ class Forge:
 
     def finish(self) -> Ended:
         """Wait for what `begin` started."""
-        ended = Ended(**self._answer())
-        self._running = None
+        if self._warm is not None:
+            said, code = self._warm.answer() or {}, self._warm.ended()
+            ended = Ended(KILLED, 0, said) if code == KILLED else Ended(0, code, said)
+        else:
+            ended = Ended(**self._answer())
+        self._running = self._warm = None
         return ended
+
+    def _asked(self, verb: str) -> Ended:
+        """Run one command in a process that serves another one afterwards."""
+        warm = self._ordered({"verb": verb}, last=False)
+        said = warm.answer()
+        assert said is not None, "the process has ended"
+        give_back(warm)
+        return Ended(0, 0, said)
+
+    def _ordered(self, command: dict[str, Any], *, last: bool) -> Warm:
+        warm = take()
+        warm.order({**command, "settings": self._settings, "home": str(self._home), "last": last})
+        return warm
 
     def _answer(self) -> dict[str, Any]:
         stdout = self._process.stdout
@@ -168,6 +207,29 @@ def _forge(settings: dict[str, Any], home: Path) -> None:
     os._exit(0)
 
 
+def _serve() -> None:
+    """Run commands until the last one, with which the process ends like a forked one."""
+    writing = os.dup(1)  # a command closes its standard output
+    for line in sys.stdin:
+        order = json.loads(line)
+        settings, home, last = order.pop("settings"), Path(order.pop("home")), order.pop("last")
+        if last:
+            _child(settings, home, writing, **order)
+            return
+        _limit_items()
+        with _keeper(settings, home) as keeper:
+            os.write(writing, json.dumps(_answer(keeper, order["verb"])).encode() + b"\n")
+
+
+def _limit_items() -> None:
+    """Store several items per record, as in keychains with a size limit, so that one can be written partially."""
+    FileItems.item_limit = KeyringItems.item_limit = 400
+
+
+def _keeper(settings: dict[str, Any], home: Path) -> Keeper:
+    return Keeper(configuration=Configuration.of({"me": settings}, state_dir=home / "state", default="me"))
+
+
 def _say(answer: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
@@ -176,8 +238,7 @@ def _say(answer: dict[str, Any]) -> None:
 def _child(
     settings: dict[str, Any], home: Path, writing: int, *, verb: str, at: str | None, act: str, **seams: float | None
 ) -> None:
-    # Several items per record, as in keychains with a size limit, so that a record can be written partially.
-    FileItems.item_limit = KeyringItems.item_limit = 400
+    _limit_items()
     _shorten(**seams)
     if at:
         _failpoints.at = _once(at, act)
@@ -186,8 +247,7 @@ def _child(
         os.open(os.devnull, os.O_WRONLY)
         _configure(settings, home)
         sys.exit(main(["refresh"]))
-    configuration = Configuration.of({"me": settings}, state_dir=home / "state", default="me")
-    keeper = Keeper(configuration=configuration)
+    keeper = _keeper(settings, home)
     if verb.startswith("leave"):
         keeper.get()
         _leave(keeper, verb, writing)
@@ -231,6 +291,12 @@ def _happen(act: str) -> None:
         highest = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
         resource.setrlimit(resource.RLIMIT_NOFILE, (highest, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
         return
+    if sys.platform == "win32" and act == "SIGKILL":
+        kill(os.getpid())
+    if sys.platform == "win32" and act == "SIGSTOP":
+        _say(HALTING)
+        sys.stdin.readline()
+        return
     if act != "leaving":
         # To this thread, not to the process: the main thread would halt first, while this one still runs on.
         signal.pthread_kill(threading.get_ident(), signal.Signals[act])
@@ -253,6 +319,9 @@ def _answer(keeper: Keeper, verb: str) -> dict[str, Any]:
             keeper.login(interaction=ScriptedUser(browser=follow, confirm=True))
         elif verb == "refresh":
             keeper.refresh()
+        elif verb == "logout":
+            keeper.logout()
+            return {}
         credential = keeper.get()
     except FreshkeyError as error:
         return {"error": type(error).__name__, "code": error.code, "message": str(error)}
@@ -261,5 +330,7 @@ def _answer(keeper: Keeper, verb: str) -> dict[str, Any]:
     return {"token": token.reveal(), "generation": keeper.status().generation}
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and sys.argv[1:] == ["--wait"]:
+    _serve()
+elif __name__ == "__main__":
     _forge(json.loads(sys.argv[1]), Path(sys.argv[2]))
