@@ -120,6 +120,41 @@ def test_sign_in_is_stored_in_small_items_from_login_to_logout(server: Authoriza
     assert server.count(RENEWAL) == 3
 
 
+FIVE_CHUNKS = str(SUPPORT / "five_chunks.py")
+CHANGES = 8
+"""One intent, five chunks, one of them the commit, and the sixth chunk of the record before: 7; then it is complete."""
+
+
+def run_five_chunks(verb: str, folder: Path, *more: int) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, FIVE_CHUNKS, verb, str(folder), str(CHANGES), *map(str, more)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.timeout(300)
+@proves("FAULT-10", "STO-5", "ROT-7", "STO-10")
+def test_record_of_five_chunks_survives_a_kill_between_any_two_changes(tmp_path: Path) -> None:
+    """On Windows, in the real Credential Manager: each process is ended by TerminateProcess."""
+    (tmp_path / "entries").mkdir()
+    prepared = run_five_chunks("prepare", tmp_path)
+    assert prepared.returncode == 0, prepared.stderr
+    ended = []
+    for number in range(CHANGES):
+        done = run_five_chunks("crash", tmp_path, number)
+        assert done.stderr == ""
+        ended.append(abs(done.returncode))
+    assert ended == [9] * (CHANGES - 1) + [0]
+
+    reported = run_five_chunks("report", tmp_path)
+    assert reported.returncode == 0, reported.stderr
+    found = [json.loads(line) for line in reported.stdout.splitlines()]
+    # The last write of a chunk commits the record; only the end of an older one is deleted after it.
+    assert [each["generation"] for each in found] == [2] * (CHANGES - 2) + [3, 3]
+    # From the intent on, a token may have been used, and every process must know.
+    assert [each["warned"] for each in found] == [False] + [True] * (CHANGES - 3) + [False, False]
+    assert all(each["whole"] and each["renewed"] for each in found), found
+    assert all(each["left"] == each["expected"] and each["forgotten"] for each in found), found
+
+
 # --- delete, then add -------------------------------------------------------------------------------------------------
 
 

@@ -42,7 +42,7 @@ class ForeignItem:
         from freshkey._stores.keychain.store import OWN_SERVICE, keychain_items
 
         name = f"the keychain item {service!r} (username {username!r})"
-        if service.startswith(OWN_SERVICE):
+        if service.lower().startswith(OWN_SERVICE):  # Windows ignores case
             raise ConfigurationError(
                 f"{name} belongs to freshkey itself",
                 profile=profile.name,

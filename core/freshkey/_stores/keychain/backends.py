@@ -12,10 +12,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from inspect import unwrap
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from freshkey._forksafe import block_fork
-from freshkey._stores.keychain.session import KEYCHAINS, KWALLET, SECRET_SERVICE, allowed, is_kde
+from freshkey._stores.keychain import credential_manager
+from freshkey._stores.keychain.session import CREDENTIAL_MANAGER, KEYCHAINS, KWALLET, SECRET_SERVICE, allowed, is_kde
 from freshkey._stores.keychain.worker import WITHOUT_KEYCHAIN
 from freshkey.errors import ConfigurationError, StoreUnavailable
 from freshkey.secret import quoted
@@ -161,19 +163,27 @@ def _constructed(path: str, *, start: bool) -> KeyringBackend:
     # The constructor would set any attribute named by a KEYRING_PROPERTY_… variable.
     backend.set_properties_from_env = lambda: None
     backend.__init__()
-    if sys.platform == "win32":
-        # The default, "enterprise", copies the credential to every computer that the user signs in to.
-        backend.persist = "local machine"
     return _adapted(backend)
 
 
 def _adapted(backend: KeyringBackend) -> KeyringBackend:
-    """Make keyring's Secret Service backend, or one derived from it, heed the policy for prompts."""
-    known: Any = sys.modules.get(SECRET_SERVICE.rpartition(".")[0])
-    changed = getattr(type(backend), "get_preferred_collection", None)
-    if known is not None and changed is known.Keyring.get_preferred_collection:
+    """Adapt one of keyring's backends, or one derived from it that leaves alone what we change.
+
+    The Secret Service heeds the policy for prompts, and Credential Manager has one entry for each item.
+    """
+    if _has_method_of(backend, SECRET_SERVICE, "get_preferred_collection"):
         _module(ADAPTED[SECRET_SERVICE]).adapt(backend)
+    elif _has_method_of(backend, CREDENTIAL_MANAGER, "set_password"):
+        credential_manager.adapt(backend)
     return backend
+
+
+def _has_method_of(backend: KeyringBackend, path: str, method: str) -> bool:
+    """Return whether a method of `backend` is the one of this class, if that was imported at all."""
+    module, _, name = path.rpartition(".")
+    known = getattr(sys.modules.get(module), name, None)
+    # keyring wraps the method that stores, in each class.
+    return known is not None and unwrap(getattr(type(backend), method, id)) is unwrap(getattr(known, method))
 
 
 def _named(path: str) -> KeyringBackend:

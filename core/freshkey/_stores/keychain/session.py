@@ -11,10 +11,11 @@ from typing import Final
 SECRET_SERVICE: Final = "keyring.backends.SecretService.Keyring"  # noqa: S105  a class
 LIBSECRET: Final = "keyring.backends.libsecret.Keyring"
 KWALLET: Final = "keyring.backends.kwallet.DBusKeyring"
+CREDENTIAL_MANAGER: Final = "keyring.backends.Windows.WinVaultKeyring"
 
 _BY_PLATFORM: Final = {
     "darwin": ("keyring.backends.macOS.Keyring",),
-    "win32": ("keyring.backends.Windows.WinVaultKeyring",),
+    "win32": (CREDENTIAL_MANAGER,),
 }
 
 KEYCHAINS: Final[dict[str, tuple[str, ...]]] = {

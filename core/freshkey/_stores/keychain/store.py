@@ -14,7 +14,7 @@ from attrs import field, frozen
 from freshkey._files.private import file_name
 from freshkey._forksafe import block_fork, in_child
 from freshkey._interprocess.lock import ProfileLock
-from freshkey._stores.keychain import prompts
+from freshkey._stores.keychain import credential_manager, prompts
 from freshkey._stores.keychain.backends import (
     NotImported,
     how_to_get_one,
@@ -29,7 +29,7 @@ from freshkey._stores.keychain.worker import WITHOUT_KEYCHAIN, SerialWorker
 from freshkey._stores.options import store_options, wrong_option
 from freshkey._stores.records.intent_file import IntentFile
 from freshkey._stores.records.slots import SlottedStore
-from freshkey.errors import FreshkeyError, StoreUnavailable
+from freshkey.errors import FreshkeyError, RecordUnreadable, StoreUnavailable
 from freshkey.hooks import hookimpl
 from freshkey.model.profile import Profile
 from freshkey.model.storage import CredentialStore
@@ -61,10 +61,9 @@ _opened: dict[str | None, KeyringBackend] = {}
 class KeyringItems:
     """Strings in the keychain, each under its own service name.
 
-    Each string has its own service name, because keyring on Windows, when it stores a second entry under the same
-    service name, moves the first one to another name, and not atomically. `service` is the prefix of the service names.
-    One call may take `timeout` seconds, or `unlock_timeout` while the keychain prompts a user who is present. `named`
-    is the backend class from the user's configuration.
+    Each string has its own service name, because Credential Manager has only one entry of each name. `service` is the
+    prefix of the service names. One call may take `timeout` seconds, or `unlock_timeout` while the keychain prompts a
+    user who is present. `named` is the backend class from the user's configuration.
     """
 
     name = "keyring"
@@ -112,7 +111,7 @@ class KeyringItems:
         except FreshkeyError:
             raise
         except Exception as error:  # noqa: BLE001  keychain libraries raise any exception
-            problem = explained(error)
+            problem: FreshkeyError = explained(error)
         # Outside the handler: the original exception refers to frames that contain the value to be written.
         raise problem
 
@@ -151,8 +150,12 @@ def _opened_once(name: str | None) -> KeyringBackend:
     return _opened[name]
 
 
-def explained(error: Exception) -> StoreUnavailable:
+def explained(error: Exception) -> StoreUnavailable | RecordUnreadable:
     """Convert an exception of a keychain library, judging by its class; its text might quote a secret."""
+    if isinstance(error, UnicodeDecodeError):
+        # Credential Manager stores bytes, and keyring decodes them; others store text.
+        return RecordUnreadable("the keychain item is corrupt")
+    number = getattr(error, "winerror", None)
     names = {kind.__name__ for kind in type(error).__mro__}
     if names & _LOCKED:
         again = getattr(error, "seconds", 0.0)
@@ -166,8 +169,10 @@ def explained(error: Exception) -> StoreUnavailable:
         return StoreUnavailable(
             "the keychain was stopped or restarted during the call", hint="Try again", code="keychain-restarted"
         )
-    if names & _ABSENT:
+    if names & _ABSENT or number == credential_manager.NO_LOGON_SESSION:
         return StoreUnavailable("no usable OS keychain", absent=True, hint=how_to_get_one(), code="no-keychain")
+    if isinstance(number, int):
+        return credential_manager.failed(number)
     return StoreUnavailable(
         f"the keychain failed with {type(error).__name__}",
         hint="Unlock or restart the keychain, then try again",
@@ -229,7 +234,10 @@ def keychain_items(profile: Profile, service: str, username: str, choice: Choice
 def service_prefix(profile: Profile) -> str:
     """Return the prefix of this profile's service names; per state directory, because that is the lock's scope."""
     directory = hashlib.sha256(os.fsencode(profile.state_dir.resolve())).hexdigest()[:16]
-    return f"{OWN_SERVICE}{directory}:{profile.key}:"
+    name = profile.key
+    if sys.platform == "win32" and name != name.lower():
+        name = file_name(name)  # Credential Manager ignores case: "Me" would be another name of "me"
+    return f"{OWN_SERVICE}{directory}:{name}:"
 
 
 def _get(backend: KeyringBackend, service: str, username: str) -> str | None:

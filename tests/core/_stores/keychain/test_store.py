@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 import threading
@@ -15,12 +16,10 @@ from unittest.mock import MagicMock
 
 import keyring.errors
 import pytest
-import secretstorage
 from attrs import define, evolve, field
 
 from freshkey._stores.keychain import backends, choice, unreported
 from freshkey._stores.keychain import store as keyring_store
-from freshkey._stores.keychain.bus import ServiceEnded
 from freshkey._stores.keychain.prompts import PromptRefused
 from freshkey._stores.keychain.store import KeyringItems, service_prefix, store
 from freshkey._stores.keychain.worker import SerialWorker
@@ -240,9 +239,20 @@ class DBusErrorResponse(Exception):
     name = "org.freedesktop.DBus.Error.NoReply"
 
 
+def error_of(library: str, name: str) -> Exception:
+    """Return an exception of a library that is only on Linux; elsewhere, one of the same name."""
+    try:
+        kind: type[Exception] = getattr(importlib.import_module(library), name)
+    except ImportError:
+        if sys.platform == "linux":
+            raise
+        kind = type(name, (Exception,), {})
+    return kind("sk-canary")
+
+
 def unanswered() -> Exception:
     """Return the error of secretstorage for a service that died during the call."""
-    error = secretstorage.SecretServiceNotAvailableException("sk-canary")
+    error = error_of("secretstorage", "SecretServiceNotAvailableException")
     error.__cause__ = DBusErrorResponse()
     return error
 
@@ -250,18 +260,18 @@ def unanswered() -> Exception:
 CASES: list[tuple[BaseException, str]] = [
     (keyring.errors.KeyringLocked("sk-canary"), "keychain-locked"),
     (keyring.errors.InitError("Prompt dismissed sk-canary"), "keychain-locked"),
-    (secretstorage.LockedException("sk-canary"), "keychain-locked"),
-    (secretstorage.PromptDismissedException("sk-canary"), "keychain-locked"),
+    (error_of("secretstorage", "LockedException"), "keychain-locked"),
+    (error_of("secretstorage", "PromptDismissedException"), "keychain-locked"),
     (keyring.errors.NoKeyringError("sk-canary"), "no-keychain"),
-    (secretstorage.SecretServiceNotAvailableException("sk-canary"), "no-keychain"),
+    (error_of("secretstorage", "SecretServiceNotAvailableException"), "no-keychain"),
     (FileNotFoundError("sk-canary"), "no-keychain"),
     (RuntimeError("sk-canary"), "no-keychain"),
     (ConnectionResetError("sk-canary"), "no-keychain"),
-    (ServiceEnded("sk-canary"), "keychain-restarted"),
+    (error_of("freshkey._stores.keychain.bus", "ServiceEnded"), "keychain-restarted"),
     (unanswered(), "keychain-restarted"),
     (PromptRefused(30.0), "keychain-locked"),
     (keyring.errors.PasswordSetError("sk-canary"), "keychain-failed"),
-    (secretstorage.ItemNotFoundException("sk-canary"), "keychain-failed"),
+    (error_of("secretstorage", "ItemNotFoundException"), "keychain-failed"),
     (DBusErrorResponse("sk-canary"), "keychain-failed"),
     (ValueError("sk-canary"), "keychain-failed"),
 ]
@@ -290,7 +300,7 @@ def test_keychain_errors_get_a_code_and_a_hint_and_lose_their_text(
 def test_item_that_is_replaced_during_a_read_is_read_again(backend: FakeBackend, profile: Profile) -> None:
     kept = opened(profile)
     kept.save(a_record(1))
-    backend.fail(secretstorage.ItemNotFoundException("Item does not exist!"), times=2)
+    backend.fail(error_of("secretstorage", "ItemNotFoundException"), times=2)
 
     assert kept.load() == Snapshot(record=a_record(1))
 
