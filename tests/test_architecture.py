@@ -125,7 +125,7 @@ ONLY_THERE = {
         "freshkey.adapters.httpx",
         "freshkey_testing.provider_contract.binding",
     },
-    "keyring": {f"freshkey._stores.keychain.{name}" for name in ("kwallet", "secret_service")},
+    "keyring": {f"freshkey._stores.keychain.{name}" for name in ("credential_manager", "kwallet", "secret_service")},
     "platformdirs": {"freshkey._config.configuration"},
     "pluggy": {"freshkey.hooks", "freshkey._plugins.wiring"},
     "tenacity": {"freshkey._renewal.retry"},

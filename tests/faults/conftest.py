@@ -12,6 +12,10 @@ from crashing_process import Forge, works
 from freshkey_testing import AuthorizationServer
 
 
+collect_ignore = ["test_keychain.py"] if sys.platform == "win32" else []
+"""It is about keychains on the session bus, whose library is not on Windows."""
+
+
 @pytest.fixture
 def server() -> Iterator[AuthorizationServer]:
     with AuthorizationServer() as running:

@@ -16,8 +16,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from attrs import define
 from keyring.backends import Windows
+
+from freshkey._stores.keychain import backends, choice, store
+from freshkey._stores.keychain.session import CREDENTIAL_MANAGER
+from freshkey._stores.keychain.worker import SerialWorker
 
 
 GENERIC = 1
@@ -112,6 +117,22 @@ def attach(folder: Path, *, patch: Patch = setattr, steps: int | None = None) ->
 
     patch(calls, "CredWrite", limited_write)
     patch(calls, "CredDelete", counted_delete)
+
+
+def use(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make freshkey use Credential Manager in one test, as it does on Windows; `folder` is as for `attach`."""
+    attach(folder, patch=lambda target, name, new: monkeypatch.setattr(target, name, new, raising=False))
+    monkeypatch.setattr(backends, "allowed", lambda: (CREDENTIAL_MANAGER,))
+    monkeypatch.setattr(store, "_opened", {})
+    monkeypatch.setattr(store, "WORKER", SerialWorker("test-keychain"))
+    monkeypatch.setattr(choice, "in_order", tuple)
+    monkeypatch.setattr(store.KeyringItems, "item_limit", store.WINDOWS_ITEM_LIMIT)
+
+
+def values(text: str) -> list[str]:
+    """Return the values of all entries whose name contains `text`."""
+    calls, _ = _library()
+    return [calls.CredRead(name, GENERIC)["CredentialBlob"].decode("utf-16-le") for name in entries(text)]
 
 
 def entries(text: str) -> list[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
-import secretstorage
 from attrs import evolve
 
+import credential_manager
 from counterparts.keychain import Keychain
 from freshkey._stores import memory
 from freshkey._stores.encrypted_file import store as file_store
@@ -69,6 +70,27 @@ class TestFile(StoreContract):
         return found
 
 
+class TestCredentialManager(StoreContract):
+    """On Windows, the real one; elsewhere, keyring's backend on a double of the calls of Windows."""
+
+    @pytest.fixture(autouse=True)
+    def windows(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "entries").mkdir()
+        credential_manager.use(tmp_path / "entries", monkeypatch)
+
+    @pytest.fixture
+    def make_store(self, profile: Profile) -> Iterator[MakeStore]:
+        patient = evolve(profile, store_settings={"timeout": 60.0})
+        yield lambda: keychain_store.store(patient)
+        credential_manager.clear(keychain_store.service_prefix(profile))
+
+    @pytest.fixture
+    def contents(self, profile: Profile) -> Contents:
+        # Their place and not their prefix: copies under other names would be found, too.
+        place = keychain_store.service_prefix(profile).split(":")[1]
+        return lambda: bodies(credential_manager.values(place))
+
+
 @pytest.mark.counterpart
 class TestGnomeKeyring(StoreContract):
     @pytest.fixture(scope="class")
@@ -86,6 +108,8 @@ class TestGnomeKeyring(StoreContract):
 
     @pytest.fixture
     def contents(self, make_store: MakeStore, profile: Profile) -> Contents:
+        import secretstorage  # only on Linux
+
         prefix = keychain_store.service_prefix(profile)
 
         def found() -> list[str]:

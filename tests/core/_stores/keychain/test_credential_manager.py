@@ -13,14 +13,12 @@ from attrs import evolve
 from keyring.backends import Windows
 
 import credential_manager
-from credential_manager import GENERIC, MAX_NAME, MAX_USER_NAME, attach, entries
+from credential_manager import GENERIC, MAX_NAME, MAX_USER_NAME, entries
 from freshkey._accounts.import_key import ForeignItem
-from freshkey._stores.keychain import backends
 from freshkey._stores.keychain import store as keychain_store
 from freshkey._stores.keychain.backends import open_backend
 from freshkey._stores.keychain.session import CREDENTIAL_MANAGER
 from freshkey._stores.keychain.store import KeyringItems, service_prefix, store
-from freshkey._stores.keychain.worker import SerialWorker
 from freshkey._stores.records.chunks import MAX_ITEMS
 from freshkey._stores.records.slots import ASIDE
 from freshkey.errors import ConfigurationError, StoreUnavailable
@@ -35,12 +33,7 @@ from scripted_items import a_record, an_intent
 def windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Use Credential Manager, with small items, as freshkey does on Windows."""
     (tmp_path / "entries").mkdir()
-    attach(tmp_path / "entries", patch=lambda target, name, new: monkeypatch.setattr(target, name, new, raising=False))
-    monkeypatch.setattr(backends, "allowed", lambda: (CREDENTIAL_MANAGER,))
-    monkeypatch.setattr(keychain_store, "_opened", {})
-    monkeypatch.setattr(keychain_store, "WORKER", SerialWorker("test-keychain"))
-    monkeypatch.setattr("freshkey._stores.keychain.choice.in_order", tuple)
-    monkeypatch.setattr(KeyringItems, "item_limit", keychain_store.WINDOWS_ITEM_LIMIT)
+    credential_manager.use(tmp_path / "entries", monkeypatch)
 
 
 @pytest.fixture

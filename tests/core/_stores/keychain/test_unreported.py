@@ -11,7 +11,7 @@ import pytest
 from attrs import define, field
 
 from counterparts.keychain import Keychain
-from freshkey._stores.keychain import libsecret, prompts
+from freshkey._stores.keychain import prompts
 from freshkey._stores.keychain import unreported as module
 from freshkey._stores.keychain.dismissals import Dismissals
 from freshkey._stores.keychain.prompts import Asker, Policy, PromptRefused
@@ -70,6 +70,7 @@ def test_call_for_no_one_opens_no_window_on_macos(security: Security) -> None:
         assert security.read() == "secret"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="macOS, with the owners of files that POSIX has")
 def test_window_that_the_user_canceled_is_not_opened_again_at_once_on_macos(security: Security, tmp_path: Path) -> None:
     policy = Policy(Asker(), Dismissals(tmp_path))
     with pytest.raises(KeyringLocked), unreported(policy):
@@ -96,11 +97,12 @@ def test_other_systems_have_no_switch(monkeypatch: pytest.MonkeyPatch) -> None:
         assert prompts.expected()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="libsecret is only on Linux")
 @pytest.mark.parametrize("locked", [True, False])
 def test_libsecret_is_not_called_for_no_one_while_it_would_prompt(
     monkeypatch: pytest.MonkeyPatch, locked: bool
 ) -> None:
-    monkeypatch.setattr(libsecret, "would_prompt", lambda: locked)
+    monkeypatch.setattr("freshkey._stores.keychain.libsecret.would_prompt", lambda: locked)
     backend = type("Keyring", (), {"__module__": "keyring.backends.libsecret"})()
     refused = pytest.raises(PromptRefused) if locked else nullcontext()
     with refused, unreported(Policy(Asker(background=True)), backend):
@@ -110,7 +112,10 @@ def test_libsecret_is_not_called_for_no_one_while_it_would_prompt(
 
 
 @pytest.mark.counterpart
+@pytest.mark.skipif(sys.platform == "win32", reason="libsecret is only on Linux")
 def test_libsecret_would_prompt_only_if_the_secret_service_is_locked(monkeypatch: pytest.MonkeyPatch) -> None:
+    from freshkey._stores.keychain import libsecret
+
     with Keychain() as keychain:
         for name, value in keychain.variables.items():
             monkeypatch.setenv(name, value)
