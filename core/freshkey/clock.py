@@ -57,6 +57,8 @@ def _boot_id() -> str:
     A per-process ID is the safe fallback: elapsed times of other processes are then never compared with ours, and
     the wall clock decides.
     """
+    if sys.platform == "win32":  # where anyone may make a `\proc` on the drive of the working directory
+        return f"process-{uuid.uuid4()}"
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -333,7 +334,8 @@ class Configuration:
                 path = Path(given).expanduser()
                 flaw = path_flaw(str(path))
                 if flaw is None:
-                    return path.absolute()
+                    # On Windows, `C:folder` is relative to a directory of its own, and `\folder` to the drive.
+                    return Path(os.path.abspath(path)) if sys.platform == "win32" else path.absolute()  # noqa: PTH100
             raise ConfigurationError(
                 f"the directory in {variable} {flaw}",
                 hint=f"Set {variable} to an absolute path",
@@ -342,11 +344,12 @@ class Configuration:
         import platformdirs
 
         find: Callable[..., Path] = getattr(platformdirs, default)
-        with suppress(RuntimeError):  # a user without a passwd entry, and no HOME
+        # A user without a passwd entry, and no HOME; on Windows, the system does not name the folder.
+        with suppress(RuntimeError, OSError, LookupError, ValueError):
             return find("freshkey", appauthor=False)
         raise ConfigurationError(
             "this user has no home directory",
-            hint=f"Set HOME or {variable} to an absolute path",
+            hint=f"Set {'USERPROFILE' if sys.platform == 'win32' else 'HOME'} or {variable} to an absolute path",
             code="no-home-directory",
         )
 

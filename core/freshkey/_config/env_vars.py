@@ -10,7 +10,7 @@ from typing import Final
 from attrs import frozen
 
 from freshkey._files.path_text import shown_path, shown_url
-from freshkey._files.project_place import LOADERS, leads_into_project, project_of
+from freshkey._files.project_place import HOMES, LOADERS, leads_into_project, project_of, variable_name
 from freshkey._files.variable_paths import variable_paths
 from freshkey.secret import shown_name
 
@@ -29,10 +29,11 @@ MOVES: Final = (
     *("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "all_proxy", "no_proxy"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "BROWSER", "PYTHON_KEYRING_BACKEND"),
     *("DBUS_SESSION_BUS_ADDRESS", "OPENSSL_CONF", "OPENSSL_ENGINES", "OPENSSL_MODULES"),
+    "WIN_PD_OVERRIDE_LOCAL_APPDATA",  # of platformdirs, on Windows
 )
 """Variables that move a file, an endpoint, a proxy or a program of freshkey itself, whatever the provider."""
 
-_IN_PROJECT: Final = ("HOME", "PATH", "XDG_CONFIG_DIRS", "XDG_DATA_DIRS", *LOADERS)
+_IN_PROJECT: Final = (*HOMES, "PATH", "XDG_CONFIG_DIRS", "XDG_DATA_DIRS", *LOADERS)
 """Variables that are often set, and only worth a word if they lead into the current project.
 
 Some run code in this process before freshkey can refuse it.
@@ -62,7 +63,8 @@ class Moved:
 
 def moved(names: Iterable[str], environ: Mapping[str, str]) -> tuple[Moved, ...]:
     """Return those of `MOVES` and `names` that are set, in alphabetical order; see `Description.moved_by`."""
-    exact = {*MOVES, *names}
+    environ = {variable_name(name): value for name, value in environ.items()}
+    exact = set(map(variable_name, (*MOVES, *names)))
     begins = tuple(name[:-1] for name in exact if name.endswith("*"))
     found = {name for name, value in environ.items() if value and (name in exact or name.startswith(begins))}
     listed = {one: _moved(one, environ[one]) for one in found if one != _BUS or not _is_usual_bus(environ[one])}
@@ -86,7 +88,8 @@ def _moved(name: str, value: str) -> Moved:
     if is_url:
         return Moved(name=name, value=shown_url(value), in_project=False)
     places = variable_paths(name, value) if value else ()
-    is_path = name in {"HOME", "PATH"} or name == _BUS or os.sep in value or name.endswith(_OF_PATHS)
+    has_separator = os.sep in value or (os.altsep or os.sep) in value
+    is_path = name in {*HOMES, "PATH", _BUS} or has_separator or name.endswith(_OF_PATHS)
     inside = is_path and any(project_of(one) is not None for one in places)
     inside = inside or (name in LOADERS and leads_into_project(value))
     shown = [shown_path(one) for one in places] if is_path else [shown_name(value)]

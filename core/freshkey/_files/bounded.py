@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -9,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from freshkey._files.sharing import open_to_read
 
 
 class NotRegularError(Exception):
@@ -36,7 +39,9 @@ def open_regular(
     """
     # Without O_NONBLOCK, opening a named pipe blocks until another process opens its other end.
     extra = getattr(os, "O_NONBLOCK", 0) | (0 if follow else getattr(os, "O_NOFOLLOW", 0))
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | extra)) as file:
+    if sys.platform == "win32" and not follow and path.is_symlink():  # which has no O_NOFOLLOW
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    with open(path, "rb", opener=lambda name, flags: open_to_read(name, flags | extra)) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise NotRegularError

@@ -32,13 +32,19 @@ def _kept(ask: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(ask)
     def answer(*arguments: P.args, **named: P.kwargs) -> T:
-        key = ask.__name__, os.geteuid(), *arguments
+        key = ask.__name__, _user_id(), *arguments
         asked, known = _answers.get(key, (-MAX_AGE, None))
         if time.monotonic() - asked >= MAX_AGE:
             asked, known = _answers[key] = time.monotonic(), ask(*arguments, **named)
         return cast("T", known)
 
     return answer
+
+
+def _user_id() -> int:
+    if sys.platform == "win32":
+        return 0
+    return os.geteuid()
 
 
 def is_anothers(status: os.stat_result, *, root_too: bool = True) -> bool:

@@ -23,6 +23,7 @@ from attrs import field, frozen
 from freshkey._files.bounded import NotRegularError, TooLongError
 from freshkey._files.owned import UnsafePathError, check_directory, read_owned
 from freshkey._files.permissions import chmod_command, has_mode, is_anothers
+from freshkey._files.sharing import patiently, remove, replace
 from freshkey.errors import StoreUnavailable
 
 
@@ -43,6 +44,13 @@ _NO_LINKS: Final = {
 }
 """Error numbers of link(2) where the file system has no hard links, or where a policy forbids them."""
 _MOVE: Final = "Set FRESHKEY_STATE_DIR to a directory that you own"
+_DENIED: Final = "access to {path} is denied" + (
+    ", or another program keeps it open" if sys.platform == "win32" else ""
+)
+_MOVE_OR_CLOSE: Final = "Close the program that has it open, or s" + _MOVE[1:] if sys.platform == "win32" else _MOVE
+_LONGEST: Final = 247
+"""Longest path of a directory in characters on Windows, unless it is set up for longer ones; files may have 12 more."""
+_SHORTEN: Final = "Set FRESHKEY_STATE_DIR to a shorter path, or let Windows have longer ones (LongPathsEnabled)"
 _FREE_SPACE: Final = "Free some space on that disk"
 
 
@@ -59,7 +67,7 @@ _CAUSES: Final = {
     errno.ENOSPC: _Cause("no space left on the disk for {path}", _FREE_SPACE, code="disk-full"),
     errno.EDQUOT: _Cause("cannot write {path}: disk quota exceeded", _FREE_SPACE, code="disk-full"),
     errno.EROFS: _Cause("{path} is on a read-only file system", _MOVE, code="store-access-denied"),
-    errno.EACCES: _Cause("access to {path} is denied", _MOVE, code="store-access-denied"),
+    errno.EACCES: _Cause(_DENIED, _MOVE_OR_CLOSE, code="store-access-denied"),
     errno.EPERM: _Cause("access to {path} is denied", _MOVE, code="store-access-denied"),
     errno.ELOOP: _Cause(
         "{path} is a symbolic link",
@@ -71,6 +79,9 @@ _CAUSES: Final = {
 
 def unavailable(error: OSError, path: Path) -> StoreUnavailable:
     """Convert an operating system error about `path` to an error with a hint."""
+    longest = max(str(path), str(error.filename or ""), key=len)
+    if sys.platform == "win32" and error.errno == errno.ENOENT and len(longest) > _LONGEST:
+        return StoreUnavailable(f"{longest} is longer than Windows allows", hint=_SHORTEN, code="store-unavailable")
     reason = os.strerror(error.errno) if error.errno else type(error).__name__
     other = _Cause(f"cannot use {{path}}: {reason}", _MOVE, code="store-unavailable")
     cause = _CAUSES.get(error.errno or 0, other)
@@ -140,7 +151,7 @@ def write_private(path: Path, data: bytes) -> None:
     Raises:
         StoreUnavailable: The file could not be written; the old content is unchanged.
     """
-    _place(path, data, os.replace)
+    _place(path, data, replace)
 
 
 def create_private(path: Path, data: bytes) -> bool:
@@ -156,7 +167,12 @@ def create_private(path: Path, data: bytes) -> bool:
     return True
 
 
-def _link(temporary: str, path: Path) -> None:
+def _link(temporary: Path, path: Path) -> None:
+    if sys.platform == "win32":  # a move fails if there is a file already, whatever the file system
+        from freshkey._files.windows_files import move
+
+        patiently(lambda: move(str(temporary), str(path), replace=False))
+        return
     try:
         os.link(temporary, path)
     except OSError as error:
@@ -165,7 +181,7 @@ def _link(temporary: str, path: Path) -> None:
     else:
         return
     # Without hard links, as on FAT, other processes may briefly see a partial file, and a crash may leave one.
-    data = Path(temporary).read_bytes()
+    data = temporary.read_bytes()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW, 0o600)
     try:
         _write(descriptor, data)
@@ -182,7 +198,7 @@ def remove_private(path: Path) -> None:
     """
     try:
         check_directory(path.parent)
-        path.unlink(missing_ok=True)
+        remove(path)
         _sync_directory(path.parent)
     except UnsafePathError as error:
         raise _unsafe(error) from None
@@ -190,13 +206,14 @@ def remove_private(path: Path) -> None:
         raise unavailable(error, path) from None
 
 
-def _place(path: Path, data: bytes, put: Callable[[str, Path], None]) -> None:
+def _place(path: Path, data: bytes, put: Callable[[Path, Path], None]) -> None:
     """Write a temporary file next to `path`, sync it, and `put` it in place."""
-    temporary = ""
+    temporary: Path | None = None
     try:
         check_directory(path.parent)
         # mkstemp creates the file exclusively, with mode 0600 whatever the umask.
-        descriptor, temporary = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)
+        descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)
+        temporary = Path(name)
         _write(descriptor, data)
         put(temporary, path)
         _sync_directory(path.parent)
@@ -207,9 +224,17 @@ def _place(path: Path, data: bytes, put: Callable[[str, Path], None]) -> None:
     except OSError as error:
         raise unavailable(error, path) from None
     finally:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
+        if temporary is not None:
+            _discard(temporary)
     _sweep_stale(path.parent)
+
+
+def _discard(temporary: Path) -> None:
+    if sys.platform == "win32":
+        with suppress(OSError):  # what another program keeps open is removed later, as that of a killed writer
+            remove(temporary)
+    else:
+        temporary.unlink(missing_ok=True)
 
 
 def _write(descriptor: int, data: bytes) -> None:
@@ -222,12 +247,13 @@ def _write(descriptor: int, data: bytes) -> None:
 
 def _sweep_stale(directory: Path) -> None:
     """Remove temporary files of writers that were killed long ago."""
-    # Another writer's temporary file may disappear before it is checked.
     with suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:
-            old = time.time() - entry.stat(follow_symlinks=False).st_mtime > STALE_SECONDS
-            if entry.name.startswith(_TEMPORARY) and old:
-                Path(entry).unlink(missing_ok=True)
+            # Another writer's temporary file may disappear before it is checked; Windows removes none that is open.
+            with suppress(OSError):
+                old = time.time() - entry.stat(follow_symlinks=False).st_mtime > STALE_SECONDS
+                if entry.name.startswith(_TEMPORARY) and old:
+                    Path(entry).unlink(missing_ok=True)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 
 from freshkey._files.permissions import is_foreign
@@ -31,6 +32,13 @@ MARKERS: Final = (
 )
 """What else marks the root of a project: files from which tools set variables, and what an unpacked archive has."""
 
+HOMES: Final[Mapping[str, tuple[str, ...]]] = (
+    {"HOME": (), "USERPROFILE": (), "APPDATA": ("AppData", "Roaming"), "LOCALAPPDATA": ("AppData", "Local")}
+    if sys.platform == "win32"
+    else {"HOME": ()}
+)
+"""Variables in which programs look up the user's home directory or one in it, each with its usual place there."""
+
 _FOLDERS: Final = ("XDG_DATA_HOME", "XDG_DATA_DIRS", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS")
 """Variables that name where desktop programs look up what to start."""
 
@@ -42,7 +50,9 @@ LOADERS: Final = (
 )
 """Variables from which the loader, shells and interpreters take code to run in any program that they start."""
 
-_BETWEEN: Final = re.compile(r"[\s=,:;]+")
+_BETWEEN: Final = re.compile(r"(?:[\s=,;]|:(?![\\/]))+" if sys.platform == "win32" else r"[\s=,:;]+")
+_ABSOLUTE: Final = re.compile(r"(?:\b[A-Za-z]:)?[\\/].*" if sys.platform == "win32" else "/.*", re.DOTALL)
+"""Where an absolute path begins in an option such as ``-I/folder``; on Windows, its drive belongs to it."""
 
 
 def project_of(path: Path | str, directory: Path | None = None) -> Path | None:
@@ -125,19 +135,25 @@ def without_project_path(environ: Mapping[str, str], directory: Path | None = No
     kept = {
         name: value
         for name, value in environ.items()
-        if name not in LOADERS or not leads_into_project(value, directory)
+        if variable_name(name) not in LOADERS or not leads_into_project(value, directory)
     }
-    for name in {"PATH", *_FOLDERS} & kept.keys():
+    for name in [one for one in kept if variable_name(one) in {"PATH", *_FOLDERS}]:
         entries = kept.pop(name).split(os.pathsep)
         if own := [one for one in entries if os.path.isabs(one) and project_of(one, directory) is None]:  # noqa: PTH117
             kept[name] = os.pathsep.join(own)
-        elif name == "PATH":
+        elif variable_name(name) == "PATH":
             kept[name] = os.devnull  # an empty one means the working directory, and a missing one the default
-    if os.path.isabs(kept.get("HOME", "")) and project_of(kept["HOME"], directory) is not None:  # noqa: PTH117
-        del kept["HOME"]
-        if (home := _system_home()) is not None:
-            kept["HOME"] = str(home)
+    for name in [one for one in kept if variable_name(one) in HOMES]:
+        if PurePath(kept[name]).anchor and project_of(kept[name], directory) is not None:
+            del kept[name]
+            if (home := _system_home()) is not None:
+                kept[name] = str(home.joinpath(*HOMES[variable_name(name)]))
     return kept
+
+
+def variable_name(name: str) -> str:
+    """Return the name of a variable as it is compared: case does not count on Windows, where ``Path`` is ``PATH``."""
+    return name.upper() if sys.platform == "win32" else name
 
 
 def leads_into_project(value: str, directory: Path | None = None) -> bool:
@@ -148,8 +164,8 @@ def leads_into_project(value: str, directory: Path | None = None) -> bool:
         directory: The working directory; that of the process by default.
     """
     for part in {value, *_BETWEEN.split(value)} - {""}:
-        absolute = part[part.index(os.sep) :] if os.sep in part else None
-        if absolute is not None and project_of(absolute, directory) is not None:
+        absolute = _ABSOLUTE.search(part)
+        if absolute is not None and project_of(absolute[0], directory) is not None:
             return True
         # Any word can be a relative path; it only matters if there is something.
         if _status(Path(directory or "", part)) is not None and project_of(part, directory) is not None:
@@ -187,7 +203,7 @@ def _keeps_settings(directory: Path, home: Path) -> bool:
     match directory.relative_to(home).parts:
         case (".config" | ".local", *rest):
             return len(rest) <= (1 if directory.is_relative_to(home / ".config") else 2)
-        case ("Library", *rest):
+        case ("Library" | "AppData", *rest):
             return len(rest) <= 2  # noqa: PLR2004  such as Library/Application Support/NAME
         case (name,):
             return name.startswith(".")
@@ -196,11 +212,16 @@ def _keeps_settings(directory: Path, home: Path) -> bool:
 
 def _system_home() -> Path | None:
     """Return the home directory of the user according to the system, without the environment."""
+    if sys.platform == "win32":
+        from freshkey._files.windows_home import profile_directory
+
+        profile = profile_directory()
+        return None if profile is None else Path(os.path.realpath(profile))
     try:
         import pwd
 
         return Path(os.path.realpath(pwd.getpwuid(os.getuid()).pw_dir))
-    except (ImportError, KeyError, OSError):  # Windows; a user ID without an entry, as in containers
+    except (KeyError, OSError):  # a user ID without an entry, as in containers
         return None
 
 

@@ -10,6 +10,7 @@ import os
 import threading
 from pathlib import Path
 
+from freshkey._files.sharing import open_file
 from freshkey._forksafe import in_child
 
 
@@ -25,7 +26,7 @@ def open_held(path: Path, flags: int) -> int:
     """
     # The guard is held during a fork, so no child inherits a descriptor that is open but not tracked yet.
     with _guard:
-        descriptor = os.open(path, flags, 0o600)
+        descriptor = open_file(path, flags, 0o600)
         _held.add(descriptor)
     return descriptor
 

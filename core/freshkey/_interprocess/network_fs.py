@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 import re
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +42,8 @@ def warn_of_network(directory: Path) -> None:
 
 def file_system(directory: Path, mounts: Path = MOUNTS) -> str | None:
     """Return a directory's file system type (proc_pid_mountinfo(5)), or None if the system does not provide it."""
+    if sys.platform == "win32":  # where servers enforce locks
+        return None
     path, best, kind = directory.resolve(), -1, None
     try:
         lines = mounts.read_text("utf-8", "surrogateescape").splitlines()

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import shlex
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -37,7 +38,7 @@ MAX_FILE: Final = 4 * 1024 * 1024
 AUTHORITIES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 """Variables that name certificate authorities: with one of its own, a project could read what is sent."""
 
-_OF_DIRECTORY: Final = re.compile(r"HOME|.+_(?:HOME|DIR|CONFIG)")
+_OF_DIRECTORY: Final = re.compile(r"HOME|USERPROFILE|(?:LOCAL)?APPDATA|.+_(?:HOME|DIR|CONFIG)")
 """Variables that name a directory in which tools look for their files."""
 
 
@@ -153,8 +154,9 @@ def refuse_state_in_project(state_dir: Path, environ: Mapping[str, str] = os.env
 
 def _decided_by(what: str, environ: Mapping[str, str]) -> str:
     """Return the variable that decides where freshkey's own configuration or state is."""
-    names = (f"FRESHKEY_{what}_DIR", f"XDG_{what}_HOME", "HOME")
-    return next((name for name in names if environ.get(name)), "HOME")
+    windows = ("WIN_PD_OVERRIDE_LOCAL_APPDATA", "USERPROFILE")
+    usual = windows if sys.platform == "win32" else (f"XDG_{what}_HOME", "HOME")
+    return next((name for name in (f"FRESHKEY_{what}_DIR", *usual) if environ.get(name)), usual[-1])
 
 
 def trust_file(state_dir: Path, file: Path) -> TrustedFile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ def test_file_up_to_the_limit_is_read(file: Path) -> None:
         read_bounded(file, 4)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Wine 8 makes no symbolic links")
 def test_links_are_followed_only_if_allowed(file: Path) -> None:
     link = file.with_name("link")
     link.symlink_to(file)
@@ -32,6 +34,7 @@ def test_links_are_followed_only_if_allowed(file: Path) -> None:
         read_bounded(link, 5, follow=False)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in directories")
 @pytest.mark.timeout(10)
 def test_pipe_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe", 0o600)
@@ -71,6 +74,6 @@ def test_a_version_changes_with_content_and_presence(tmp_path: Path) -> None:
     seen.append(file_version(path, other))
     path.chmod(0o400)
     seen.append(file_version(path, other))
-    assert len(set(seen)) == 5
+    assert len(set(seen)) == (4 if sys.platform == "win32" else 5)  # Windows has no time of a change of modes
     assert file_version(path, other) == seen[-1]
     assert file_version(tmp_path / "\0") == "-"

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,6 +17,14 @@ from freshkey._files.private import create_private, file_name, private_dir, read
 from freshkey.errors import StoreUnavailable
 from promises import proves
 from raises_code import raises_code
+
+
+if sys.platform == "win32":
+    from freshkey._files import windows_files
+
+    REPLACE: tuple[object, str] = (windows_files, "move")
+else:
+    REPLACE = (os, "replace")
 
 
 def mode(path: Path) -> int:
@@ -38,6 +47,7 @@ def umask_000() -> Iterator[None]:
     os.umask(before)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes and owners")
 @proves("FAULT-51", "STO-7")
 @pytest.mark.usefixtures("umask_000")
 def test_directories_and_files_are_private_whatever_the_umask(tmp_path: Path) -> None:
@@ -74,7 +84,7 @@ def test_only_the_first_creator_creates_the_file(folder: Path) -> None:
     assert not create_private(folder / "x", b"second")
 
     assert read_private(folder / "x") == b"first"
-    assert mode(folder / "x") == 0o600
+    assert sys.platform == "win32" or mode(folder / "x") == 0o600
     assert names(folder) == ["x"]
 
 
@@ -88,6 +98,7 @@ def no_links(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(os, "link", refuse)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="on Windows, files are moved instead of linked")
 @pytest.mark.usefixtures("no_links", "umask_000")
 def test_only_the_first_creator_creates_the_file_without_hard_links(folder: Path) -> None:
     assert create_private(folder / "x", b"first")
@@ -100,6 +111,7 @@ def test_only_the_first_creator_creates_the_file_without_hard_links(folder: Path
     assert names(folder) == ["link", "x"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="on Windows, files are moved instead of linked")
 @proves("FAULT-48", "STO-7")
 @pytest.mark.usefixtures("no_links")
 def test_full_disk_leaves_no_partial_file_without_hard_links(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,6 +128,7 @@ def test_full_disk_leaves_no_partial_file_without_hard_links(folder: Path, monke
     assert names(folder) == []
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="on Windows, files are moved instead of linked")
 def test_unexpected_link_error_is_raised(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(source: str, target: Path) -> NoReturn:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -127,6 +140,7 @@ def test_unexpected_link_error_is_raised(folder: Path, monkeypatch: pytest.Monke
     assert names(folder) == []
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes and owners")
 @proves("FAULT-50", "STO-7", "TRU-9")
 @pytest.mark.parametrize("bits", [0o777, 0o770, 0o702, 0o720, 0o755, 0o750, 0o711, 0o704, 0o710])
 def test_directory_that_others_can_look_into_is_refused(folder: Path, bits: int) -> None:
@@ -138,6 +152,7 @@ def test_directory_that_others_can_look_into_is_refused(folder: Path, bits: int)
     assert f"chmod 700 {folder}" in str(caught.value)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes and owners")
 @pytest.mark.parametrize("bits", [0o777, 0o755])
 def test_nested_directories_are_checked_too(folder: Path, bits: int) -> None:
     private_dir(folder, "store").chmod(bits)
@@ -147,6 +162,7 @@ def test_nested_directories_are_checked_too(folder: Path, bits: int) -> None:
     assert f"chmod 700 {folder / 'store'}" in str(caught.value)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Wine 8 makes no symbolic links")
 @proves("FAULT-50", "STO-7")
 def test_symbolic_link_to_a_directory_is_refused(folder: Path, tmp_path: Path) -> None:
     """FAULT-50."""
@@ -169,6 +185,7 @@ def test_file_instead_of_the_directory_is_refused(tmp_path: Path) -> None:
     assert f"{tmp_path / 'state'} is not a directory" in str(caught.value)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes and owners")
 @proves("FAULT-50", "STO-7")
 @pytest.mark.parametrize("bits", [0o777, 0o770, 0o702, 0o720])
 def test_parent_where_others_can_replace_the_directory_is_refused(
@@ -187,6 +204,7 @@ def test_parent_where_others_can_replace_the_directory_is_refused(
     assert private_dir(place / "state").is_dir()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes and owners")
 def test_parent_that_only_a_private_group_can_write_to_is_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +213,7 @@ def test_parent_that_only_a_private_group_can_write_to_is_accepted(
     assert private_dir(tmp_path / "state").is_dir()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes and owners")
 @proves("FAULT-50", "STO-7")
 def test_path_of_another_user_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """FAULT-50."""
@@ -209,6 +228,7 @@ def test_path_of_another_user_is_refused(folder: Path, monkeypatch: pytest.Monke
     assert "belongs to another user" in str(caught.value)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes and owners")
 def test_file_that_others_can_read_is_refused(folder: Path) -> None:
     write_private(folder / "x", b"1")
     (folder / "x").chmod(0o644)
@@ -218,6 +238,7 @@ def test_file_that_others_can_read_is_refused(folder: Path) -> None:
     assert f"chmod 600 {folder / 'x'}" in str(caught.value)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Wine 8 makes no symbolic links")
 def test_link_is_never_followed(folder: Path) -> None:
     (folder / "target").write_bytes(b"precious")
     (folder / "x").symlink_to(folder / "target")
@@ -231,6 +252,7 @@ def test_link_is_never_followed(folder: Path) -> None:
     assert not (folder / "x").is_symlink()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in directories")
 @pytest.mark.timeout(10)
 def test_pipe_or_directory_is_refused_without_blocking(folder: Path) -> None:
     os.mkfifo(folder / "pipe", 0o600)
@@ -269,11 +291,11 @@ def test_failed_write_keeps_the_old_content_and_leaves_no_temporary_file(
     """FAULT-48, FAULT-49."""
     write_private(folder / "x", b"old")
 
-    def fail(*arguments: Any) -> NoReturn:
+    def fail(*arguments: Any, **named: Any) -> NoReturn:
         raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, step, fail)
+        patch.setattr(*(REPLACE if step == "replace" else (os, step)), fail)
         with raises_code(StoreUnavailable, code) as caught:
             write_private(folder / "x", b"new")
     assert str(folder / "x") in str(caught.value)
@@ -288,7 +310,7 @@ def test_directory_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
 
     with raises_code(StoreUnavailable, "store-unavailable") as caught:
         private_dir(tmp_path / "file" / "below" / "state")
-    assert os.strerror(errno.ENOTDIR) in str(caught.value)
+    assert os.strerror(errno.ENOENT if sys.platform == "win32" else errno.ENOTDIR) in str(caught.value)
     assert "FRESHKEY_STATE_DIR" in str(caught.value)
 
 
@@ -315,7 +337,7 @@ def test_any_names_become_distinct_safe_file_names() -> None:
 
 
 @proves("FAULT-49", "STO-7")
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system")
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root can mount a file system")
 @pytest.mark.parametrize("options", ["size=64k", "size=64k,ro"])
 def test_full_or_read_only_disk_is_reported_and_leaves_no_temporary_file(tmp_path: Path, options: str) -> None:
     """FAULT-48 and FAULT-49, on a real file system."""
@@ -334,19 +356,46 @@ def test_full_or_read_only_disk_is_reported_and_leaves_no_temporary_file(tmp_pat
 
 def test_file_is_synced_before_it_replaces_the_old_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[str] = []
-    fsync, replace = os.fsync, os.replace
+    fsync, replace = os.fsync, getattr(*REPLACE)
 
     def noted_fsync(descriptor: int) -> None:
         steps.append("fsync")
         fsync(descriptor)
 
-    def noted_replace(source: str, target: Path) -> None:
+    def noted_replace(*arguments: Any, **named: Any) -> None:
         steps.append("replace")
-        replace(source, target)
+        replace(*arguments, **named)
 
     monkeypatch.setattr(os, "fsync", noted_fsync)
-    monkeypatch.setattr(os, "replace", noted_replace)
+    monkeypatch.setattr(*REPLACE, noted_replace)
 
     write_private(folder / "x", b"1")
 
-    assert steps == ["fsync", "replace", "fsync"]
+    of_directory = [] if sys.platform == "win32" else ["fsync"]
+    assert steps == ["fsync", "replace", *of_directory]
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="only Windows has such short paths")
+def test_path_that_windows_does_not_allow_is_reported_as_such(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Windows answers: Wine allows longer paths."""
+    deep = folder.joinpath(*["x" * 60] * 5)
+
+    def refuse(path: str | Path, *arguments: Any) -> NoReturn:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path), 206)
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    with raises_code(StoreUnavailable, "store-unavailable") as caught:
+        private_dir(deep)
+    assert caught.value.message.endswith("is longer than Windows allows")
+    assert caught.value.hint is not None
+    assert "LongPathsEnabled" in caught.value.hint
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="only Windows has names of devices in directories")
+@pytest.mark.parametrize("name", ["CON", "nul", "aux.toml", "com1", "a.", "a ", "a:b", "LPT1.x"])
+def test_name_of_a_device_or_a_stream_becomes_that_of_a_file(folder: Path, name: str) -> None:
+    path = folder / f"{file_name(name)}.json"
+    assert create_private(path, b"1")
+    assert read_private(path) == b"1"
+    assert names(folder) == [path.name]
+    assert path.name == path.name.lower()

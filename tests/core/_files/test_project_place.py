@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,16 +26,12 @@ def test_every_way_to_a_file_of_the_project(project: Path, monkeypatch: pytest.M
     """TRU-13: relative, through links in either direction, through /proc, and what does not exist yet."""
     outside = project.parent / "outside"
     outside.mkdir()
-    (outside / "to-project").symlink_to(project)
-    (project / "to-outside").symlink_to(outside)
     monkeypatch.chdir(project / "sub")
-    inside: list[Path | str] = [
-        project / "file",
-        "../file",
-        "file",
-        outside / "to-project" / "file",
-        project / "to-outside" / "mine",
-    ]
+    inside: list[Path | str] = [project / "file", "../file", "file"]
+    if sys.platform != "win32":  # Wine 8 makes no symbolic links
+        (outside / "to-project").symlink_to(project)
+        (project / "to-outside").symlink_to(outside)
+        inside += [outside / "to-project" / "file", project / "to-outside" / "mine"]
     inside += ["/proc/self/cwd/x"] if Path("/proc/self").exists() else []
     assert [project_of(path) for path in inside] == [project] * len(inside)
     assert [project_of(path) for path in (outside / "mine", "/etc/passwd", "../../outside/mine")] == [None] * 3
@@ -102,12 +99,14 @@ def test_home_that_was_moved_into_a_project_does_not_hide_it(project: Path, monk
     """TRU-13: HOME may come from the project, too."""
     monkeypatch.setattr(project_place, "_system_home", lambda: Path("/root"))
     monkeypatch.setenv("HOME", str(project))
+    monkeypatch.setenv("USERPROFILE", str(project))
     assert project_of(project / ".aws" / "config", project) == project
 
 
 def test_home_of_a_container_is_no_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(project_place, "_system_home", lambda: None)
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
     assert project_of(tmp_path / ".aws" / "config", tmp_path) is None
 
 
@@ -118,9 +117,10 @@ def test_odd_paths_do_not_raise(project: Path, path: str) -> None:
 
 def test_path_without_what_the_project_brings(project: Path) -> None:
     """TRU-13: relative and empty entries depend on the working directory."""
-    entries = ["", ".", "bin", str(project / "node_modules" / ".bin"), "/usr/bin", "/bin"]
+    own = [str(project.parent / "bin"), str(project.parent / "sbin")]
+    entries = ["", ".", "bin", str(project / "node_modules" / ".bin"), *own]
     kept = without_project_path({"PATH": os.pathsep.join(entries), "A": "b"}, project)
-    assert kept == {"PATH": os.pathsep.join(["/usr/bin", "/bin"]), "A": "b"}
+    assert kept == {"PATH": os.pathsep.join(own), "A": "b"}
     assert without_project_path({"PATH": "bin"}, project) == {"PATH": os.devnull}
     assert without_project_path({"A": "b"}) == {"A": "b"}
 
@@ -130,12 +130,13 @@ def test_no_variable_of_a_child_leads_to_programs_of_the_project(
 ) -> None:
     """TRU-13: a desktop looks up applications, and shells and interpreters load code, from variables."""
     monkeypatch.setattr(project_place, "_system_home", lambda: tmp_path)
-    inside = str(project / "x")
+    inside, share = str(project / "x"), str(tmp_path / "share")
     environ = dict.fromkeys(("XDG_DATA_HOME", "XDG_CONFIG_HOME", *LOADERS), inside)
-    environ |= {"XDG_DATA_DIRS": f"/usr/share:{inside}", "XDG_CONFIG_DIRS": inside, "HOME": inside, "A": inside}
+    dirs = os.pathsep.join([share, inside])
+    environ |= {"XDG_DATA_DIRS": dirs, "XDG_CONFIG_DIRS": inside, "HOME": inside, "A": inside}
     kept = without_project_path(environ, project)
-    assert kept == {"XDG_DATA_DIRS": "/usr/share", "HOME": str(tmp_path), "A": inside}
-    own = {"XDG_DATA_HOME": "/usr/x", "HOME": "/usr", "NODE_OPTIONS": "--max-old-space-size=8", "LD_PRELOAD": "/l.so"}
+    assert kept == {"XDG_DATA_DIRS": share, "HOME": str(tmp_path), "A": inside}
+    own = {"XDG_DATA_HOME": share, "HOME": share, "NODE_OPTIONS": "--max-old-space-size=8", "LD_PRELOAD": "/l.so"}
     assert without_project_path(own, project) == own
 
 
@@ -151,7 +152,11 @@ def test_path_of_the_project_in_any_form(project: Path, form: str, monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    "at", [".config", ".config/freshkey", ".local", ".local/state", ".local/state/freshkey", ".aws", "Library/Caches"]
+    "at",
+    [
+        *(".config", ".config/freshkey", ".local", ".local/state", ".local/state/freshkey", ".aws", "Library/Caches"),
+        *("AppData", "AppData/Local", "AppData/Roaming/freshkey"),
+    ],
 )
 @pytest.mark.parametrize("marked", [True, False])
 def test_where_programs_keep_the_users_settings_is_no_project(
@@ -171,3 +176,57 @@ def test_a_checkout_in_a_hidden_directory_is_a_project(tmp_path: Path, monkeypat
     for at in (".cache/checkout", ".local/share/tool/checkout", ".config/tool/plugin"):
         (tmp_path / at / ".git").mkdir(parents=True)
         assert project_of(tmp_path / at / "file", tmp_path / at) == tmp_path / at
+
+
+def test_home_of_the_system_is_not_that_of_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TRU-13: a project's ``.env`` can set the variable."""
+    home = project_place._system_home()
+    assert home is not None
+    assert home.is_dir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert project_place._system_home() == home != tmp_path
+
+
+only_windows = pytest.mark.skipif(sys.platform != "win32", reason="only Windows has drives, and names without case")
+
+
+@only_windows
+def test_every_way_to_write_a_path_on_windows(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TRU-13: in another case, with slashes, relative to the drive or to its working directory."""
+    monkeypatch.chdir(project)
+    file = project / "file"
+    inside = [
+        *(str(file).upper(), str(file).lower(), file.as_posix(), str(file)[2:], file.as_posix()[2:]),
+        *(f"{file.drive}file", f"{file.drive}sub\\..\\file", f"\\\\?\\{file}", "sub/../FILE"),
+    ]
+    assert [project_of(path) for path in inside] == [project] * len(inside)
+    outside = [f"{file.drive}..\\file", "Z:\\file", "\\file", "/file", f"{file.drive}\\file", str(project) + "2\\file"]
+    assert [project_of(path) for path in outside] == [None] * len(outside)
+
+
+@only_windows
+@pytest.mark.parametrize("form", ["-I{}", "--require={}", "-javaagent:{}", "C:\\lib;{}", "-x C:/lib,{}", '"{}"'])
+def test_option_with_a_drive_leads_into_the_project(project: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    file = project / "file"
+    for path in (str(file), file.as_posix(), str(file).upper(), str(file)[2:]):
+        assert leads_into_project(form.format(path)), path
+    assert not leads_into_project(form.format(f"Z:{str(file)[2:]}"))
+    assert not leads_into_project(form.format(f"{file.drive}\\other\\file"))
+
+
+@only_windows
+def test_variables_count_in_any_case(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TRU-13: ``Path`` is how Windows itself writes it, and what a dictionary of variables may have."""
+    monkeypatch.setattr(project_place, "_system_home", lambda: tmp_path)
+    inside, own = str(project / "x"), str(tmp_path / "bin")
+    environ = {"Path": os.pathsep.join([inside, own, "\\bin", "bin"]), "Node_Options": f"-r {inside}"}
+    environ |= {"UserProfile": inside, "AppData": inside.upper(), "LOCALAPPDATA": Path(inside).as_posix()}
+    assert without_project_path(environ, project) == {
+        "Path": own,
+        "UserProfile": str(tmp_path),
+        "AppData": str(tmp_path / "AppData" / "Roaming"),
+        "LOCALAPPDATA": str(tmp_path / "AppData" / "Local"),
+    }
+    assert without_project_path({"Path": "bin"}, project) == {"Path": os.devnull}

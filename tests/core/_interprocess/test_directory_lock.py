@@ -142,6 +142,7 @@ def lock_file(profile: Profile) -> Path:
 MEDDLING = [remove_file, copy_file, remove_locks, remove_everything]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows refuses to remove a lock file that is open")
 @proves("FAULT-21", "ROT-1", "ROT-7")
 @pytest.mark.parametrize("meddle", MEDDLING)
 def test_token_is_not_sent_twice_if_the_lock_file_is_deleted(
@@ -160,6 +161,7 @@ def test_token_is_not_sent_twice_if_the_lock_file_is_deleted(
         assert kept.load() == Snapshot(record=a_record(2))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows refuses to remove a lock file that is open")
 @proves("FAULT-21", "ROT-1")
 @pytest.mark.parametrize("meddle", MEDDLING)
 def test_holder_that_has_not_written_its_intent_yet_is_waited_for(
@@ -178,6 +180,7 @@ def test_holder_that_has_not_written_its_intent_yet_is_waited_for(
         assert kept.load() == Snapshot(record=a_record(1))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows refuses to remove a lock file that is open")
 @proves("FAULT-21", "ROT-7")
 @pytest.mark.parametrize("meddle", MEDDLING)
 def test_dead_process_is_not_waited_for_and_its_intent_is_found(
@@ -193,6 +196,7 @@ def test_dead_process_is_not_waited_for_and_its_intent_is_found(
     assert time.monotonic() - started < 40
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows refuses to remove a lock file that is open")
 @proves("FAULT-21")
 def test_waiter_gets_the_lock_when_the_other_process_is_done(profile: Profile, elsewhere: Renewing) -> None:
     remove_everything(profile)
@@ -213,6 +217,7 @@ def test_waiter_gets_the_lock_when_the_other_process_is_done(profile: Profile, e
     assert found == [Snapshot(record=a_record(2))]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows refuses to remove a lock file that is open")
 def test_profile_with_nothing_stored_does_not_wait_for_other_profiles(profile: Profile, elsewhere: Renewing) -> None:
     remove_everything(profile)
     other: CredentialStore = store(evolve(profile, name="you"))
@@ -221,6 +226,7 @@ def test_profile_with_nothing_stored_does_not_wait_for_other_profiles(profile: P
         assert other.load() == Snapshot()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows refuses to remove a lock file that is open")
 @proves("FAULT-21", "ROT-1")
 def test_intent_is_refused_if_the_lock_file_is_deleted_while_it_is_written(profile: Profile) -> None:
     """A process that locks the new file may have read the store before the intent was there."""
@@ -244,6 +250,7 @@ def test_intent_is_refused_if_the_lock_file_is_deleted_while_it_is_written(profi
     assert kept.load().intent == an_intent(2)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock, and needs no marker")
 def test_two_holders_are_not_alone(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     one, other = DirectoryLock(tmp_path / "state"), DirectoryLock(tmp_path / "state")
@@ -258,6 +265,7 @@ def test_two_holders_are_not_alone(tmp_path: Path) -> None:
     third.leave()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock, and needs no marker")
 def test_exclusive_lock_of_a_foreign_program_does_not_block_forever(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     descriptor = os.open(tmp_path, os.O_RDONLY)
@@ -273,6 +281,7 @@ def test_exclusive_lock_of_a_foreign_program_does_not_block_forever(tmp_path: Pa
     directory_lock.leave()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock, and needs no marker")
 def test_file_system_without_directory_locks_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_locks(descriptor: int, operation: int) -> None:
         raise OSError(95, "Operation not supported")
@@ -283,6 +292,7 @@ def test_file_system_without_directory_locks_is_accepted(tmp_path: Path, monkeyp
     directory_lock.leave()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock, and needs no marker")
 def test_one_lockable_directory_of_the_two_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "state").mkdir(mode=0o700)
     flock = fcntl.flock
@@ -367,6 +377,7 @@ def test_lock_of_another_user_on_a_readable_folder_delays_nothing(
     assert pauses == []
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows refuses to remove a lock file that is open")
 @proves("FAULT-21", "ROT-1", "TRU-9")
 @pytest.mark.parametrize("meddle", MEDDLING)
 def test_holder_of_a_deleted_lock_is_waited_for_below_a_readable_folder(

@@ -32,6 +32,7 @@ def mounts(tmp_path: Path) -> Path:
     return table
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no mount points of this kind")
 @pytest.mark.parametrize(
     ("directory", "kind"),
     [
